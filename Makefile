@@ -1,0 +1,38 @@
+# Needs make and any Python from 3.11 on: `make` alone lists what there is.
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench lock setup clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup ## start everything on this machine, run the example jobs, print the bill; ONCE=1 ends by itself
+	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once)
+
+test: lint ## all tests, those with the real processes included
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup ## ruff and mypy
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+format: setup ## put the code into the project's format
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+bench: setup ## how fast output is read and priced
+	@$(BIN)/python -m pytest tests/bench -s -o python_files='bench_*.py'
+
+lock: ## write the lock files anew; UPGRADE=1 takes newer versions
+	@$(PYTHON) -m local.bootstrap lock
+
+setup: ## make .venv and .venv-proxy, or bring them up to date
+	@$(PYTHON) -m local.bootstrap
+
+clean: ## remove the environments and everything the stack has written
+	rm -rf .venv .venv-proxy .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
