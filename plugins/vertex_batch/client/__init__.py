@@ -1,0 +1,18 @@
+"""Vertex AI batch prediction jobs through the LiteLLM proxy, over HTTP. Knows nothing of Airflow."""
+
+from __future__ import annotations
+
+from vertex_batch.client.answers import interpret
+from vertex_batch.client.config import DEFAULT_ROUTE_PREFIX, ProxyConfig
+from vertex_batch.client.requests import ApiRequest, RequestBuilder
+from vertex_batch.client.shells import AsyncBatchClient, BatchClient
+
+__all__ = [
+    "DEFAULT_ROUTE_PREFIX",
+    "ApiRequest",
+    "AsyncBatchClient",
+    "BatchClient",
+    "ProxyConfig",
+    "RequestBuilder",
+    "interpret",
+]

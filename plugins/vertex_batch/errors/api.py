@@ -1,0 +1,261 @@
+"""A call through the proxy failed: one class for each thing that a person would do about it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from vertex_batch.errors.base import (
+    MESSAGE_MAX_CHARS,
+    PermanentError,
+    TransientError,
+    VertexBatchError,
+    scrub,
+)
+
+
+class Operation(StrEnum):
+    """What was asked of the proxy."""
+
+    CREATE = "create"
+    GET = "get"
+    LIST = "list"
+    CANCEL = "cancel"
+    DELETE = "delete"
+    GET_OPERATION = "get_operation"
+    MODEL_INFO = "model_info"
+    PRICE_MAP = "price_map"
+
+
+_DOING = {
+    Operation.CREATE: "submit a job in {}",
+    Operation.GET: "read job {}",
+    Operation.LIST: "list the jobs in {}",
+    Operation.CANCEL: "cancel job {}",
+    Operation.DELETE: "delete job {}",
+    Operation.GET_OPERATION: "read operation {}",
+    Operation.MODEL_INFO: "read the proxy's models at {}",
+    Operation.PRICE_MAP: "read the proxy's price map at {}",
+}
+_MONEY = {
+    Operation.CREATE: "Nothing was submitted.",
+    Operation.CANCEL: "The job may still run, and what it does is billed.",
+}
+_MAY_HAVE_SUBMITTED = (
+    "A job may have been created; it will be looked for by its labels before another is submitted."
+)
+
+
+class ApiError(VertexBatchError):
+    """A call through the proxy failed.
+
+    :param operation: which call, an `Operation`.
+    :param target: project/location, or project/location/job.
+    :param http_status: None where no answer came.
+    :param status: Google's name of the error, such as ``INVALID_ARGUMENT``, or LiteLLM's ``type``.
+    :param message: the words of whoever answered, scrubbed and cut.
+    :param retry_after_seconds: how long the server asks to wait.
+    :param call_id: LiteLLM's id of the call, which finds it in the proxy's log.
+    :param may_have_submitted: the call was a create, and the answer does not prove that it made no job.
+    """
+
+    what: ClassVar[str] = "the call failed"
+    advice: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        operation: str,
+        target: str = "",
+        *,
+        http_status: int | None = None,
+        status: str = "",
+        message: str = "",
+        retry_after_seconds: float | None = None,
+        call_id: str = "",
+        may_have_submitted: bool = False,
+    ) -> None:
+        self.operation = operation
+        self.target = target
+        self.http_status = http_status
+        self.status = status
+        self.message = scrub(message)[:MESSAGE_MAX_CHARS]
+        self.retry_after_seconds = retry_after_seconds
+        self.call_id = call_id
+        self.may_have_submitted = may_have_submitted
+        super().__init__(self._explain())
+
+    @property
+    def money(self) -> str:
+        """What the failure means for the bill; empty where it means nothing."""
+        if self.may_have_submitted:
+            return _MAY_HAVE_SUBMITTED
+        return _MONEY.get(Operation(self.operation), "") if self.operation in _DOING else ""
+
+    @property
+    def outlook(self) -> str:
+        """What a retry will do."""
+        if isinstance(self, PermanentError):
+            return "A retry fails the same way until then."
+        if self.retry_after_seconds is not None:
+            return f"A retry may succeed after {self.retry_after_seconds:g} s."
+        return "A retry may succeed."
+
+    def _explain(self) -> str:
+        doing = _DOING[Operation(self.operation)] if self.operation in _DOING else f"{self.operation} {{}}"
+        codes = " ".join(str(code) for code in (self.http_status, self.status) if code)
+        heading = f"Could not {doing.format(self.target)}: {self.what}"
+        heading += f" ({codes})" if codes else ""
+        heading += f': "{self.message}"' if self.message else ""
+        call = f"LiteLLM call id: {self.call_id}." if self.call_id else ""
+        return " ".join(part for part in (f"{heading}.", self.money, self.advice, self.outlook, call) if part)
+
+
+class InvalidArgumentError(ApiError, PermanentError):
+    what = "the request was refused as invalid"
+    advice = "Check the model, inputs, output and labels of the job, or the filter of the list."
+
+
+class PermissionDeniedError(ApiError, PermanentError):
+    what = "access to Vertex AI was denied"
+    advice = (
+        "Check that the credential which the proxy uses is valid and has the role Vertex AI User"
+        " (roles/aiplatform.user) in the project; a newly enabled API needs some minutes."
+    )
+
+
+class NotFoundError(ApiError, PermanentError):
+    what = "Vertex AI does not know it"
+    advice = "Check the job id, the project, the location and, when submitting, the model's name."
+
+
+class FailedPreconditionError(ApiError, PermanentError):
+    """For a cancel: the job has already ended."""
+
+    what = "the state of the job or of the project does not allow it"
+    advice = (
+        "Read the job's state; a job that has ended cannot be cancelled, one that runs cannot be deleted."
+    )
+
+    @property
+    def money(self) -> str:
+        """A cancel that comes after the end changes no bill."""
+        return "" if self.operation == Operation.CANCEL else super().money
+
+
+class ResourceExhaustedError(ApiError, TransientError):
+    what = "a quota of Vertex AI is used up"
+    advice = "Wait, submit fewer jobs at a time, or ask Google for more quota in this location."
+
+
+class ServiceUnavailableError(ApiError, TransientError):
+    what = "the service is not available for now"
+    advice = "Wait; if it lasts, look at the status pages of the proxy and of Google Cloud."
+
+
+class InternalServerError(ApiError, TransientError):
+    what = "an internal error was answered"
+    advice = "Wait; if it lasts, look at the proxy's log and at Google Cloud's status page."
+
+
+class UnexpectedAnswerError(ApiError, TransientError):
+    what = "the answer is not one that the API gives"
+    advice = (
+        "Check that the connection's host is the LiteLLM proxy, and that nothing between rewrites answers."
+    )
+
+
+class BadKeyError(ApiError, PermanentError):
+    what = "the proxy does not accept the LiteLLM key"
+    advice = "Put a valid virtual key into the connection's password field; keys expire and can be blocked."
+
+
+class RouteNotAllowedError(ApiError, PermanentError):
+    what = "the proxy does not let this key call the route"
+    advice = (
+        "Ask the proxy's admin to add the route to the key's allowed routes, or for a pass-through route of"
+        " the proxy's own to `allowed_passthrough_routes` of the key or team."
+    )
+
+
+class ModelNotAllowedError(ApiError, PermanentError):
+    what = "the proxy does not let this key use the model"
+    advice = (
+        "Ask the proxy's admin to allow the key the model exactly as the job names it,"
+        " such as `publishers/google/models/*`."
+    )
+
+
+class BudgetExceededError(ApiError, PermanentError):
+    what = "the budget of the LiteLLM key, its user or its team is used up"
+    advice = "Ask the proxy's admin to raise or reset the budget."
+
+
+class ProxyRateLimitError(ApiError, TransientError):
+    what = "the proxy's rate limit for this key is reached"
+    advice = "Wait, poll less often, or ask the proxy's admin for a higher limit."
+
+
+class NoCredentialError(ApiError, PermanentError):
+    what = "the proxy has no Vertex credential for this project and location"
+    advice = (
+        "Check the project (the id, not the number) and the location; or ask the proxy's admin to add a"
+        " model with this vertex_project and vertex_location and `use_in_pass_through: true`."
+        " The key is not at fault."
+    )
+
+
+class RouteNotFoundError(ApiError, PermanentError):
+    what = "there is no such route"
+    advice = (
+        "Check the connection's host and its extra `route_prefix`: `/vertex_ai/v1` is built into the proxy;"
+        " `/v1` needs a pass-through route in the proxy's configuration."
+    )
+
+
+class UpstreamUnreachableError(ApiError, TransientError):
+    what = "the proxy got no answer from Google"
+    advice = "Wait; if it lasts, check the proxy's network, its Vertex credential and its log."
+
+
+class ProxyUnreachableError(ApiError, TransientError):
+    """No request was sent: refused, no such name, TLS."""
+
+    what = "the proxy cannot be reached"
+    advice = "Check that it runs, and the connection's host, port, http or https, and `verify`."
+
+
+class AnswerLostError(ApiError, TransientError):
+    """The request was sent, the answer did not come or not whole."""
+
+    what = "the connection broke or timed out before the whole answer was there"
+    advice = "Check the proxy's log, and the connection's `timeout_seconds`."
+
+
+class AmbiguousSubmitError(ApiError, TransientError):
+    """Whether the job was created is unknown. Never send it again before the list was asked."""
+
+    what = "its outcome is unknown"
+    advice = "Do not submit it by hand before looking."
+
+    def __init__(self, operation: str = Operation.CREATE, target: str = "", **facts: Any) -> None:
+        super().__init__(operation, target, **{**facts, "may_have_submitted": True})
+
+    @property
+    def outlook(self) -> str:
+        """What a retry will do."""
+        return "A retry looks first, and goes on with the job if it is there."
+
+
+class CancelNotConfirmedError(TransientError):
+    """A cancel was asked for, and the job has not ended yet.
+
+    :param job: project/location/job.
+    :param state: the state last read.
+    """
+
+    def __init__(self, job: str, state: str, waited_seconds: float) -> None:
+        self.job, self.state, self.waited_seconds = job, state, waited_seconds
+        super().__init__(
+            f"Job {job} was asked to cancel, but is {state} after {waited_seconds:g} s. It may still run, and"
+            " what it does is billed. Look at it in the Google Cloud console. A retry asks again."
+        )

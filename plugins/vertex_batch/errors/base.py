@@ -1,0 +1,68 @@
+"""The root of the family, and what keeps keys out of it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from typing import Any
+from urllib.parse import quote
+
+MESSAGE_MAX_CHARS = 500
+
+# LiteLLM keys, Google access tokens and API keys, JSON web tokens, and whatever follows "Bearer".
+_SECRETS = re.compile(
+    r"(?P<scheme>\bbearer\s+)[\w.~+/=-]{4,}"
+    r"|\bsk-[\w-]{4,}"
+    r"|\bya29\.[\w.-]+"
+    r"|\bAIza[\w-]{20,}"
+    r"|\beyJ[\w-]+\.[\w-]+\.[\w-]*",
+    re.IGNORECASE,
+)
+_SECRET_MIN_CHARS = 4
+
+
+def scrub(text: str, secret: str = "") -> str:
+    """Take everything that looks like a key out of a text, and the given key in particular.
+
+    What cannot be printed becomes a space, so that no upstream can write lines of its own into a log.
+    """
+    printable = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if len(secret) >= _SECRET_MIN_CHARS:
+        for written in (secret, json.dumps(secret)[1:-1], html.escape(secret), quote(secret, safe="")):
+            printable = printable.replace(written, "***")
+    return _SECRETS.sub(lambda match: (match["scheme"] or "") + "***", printable)
+
+
+def _restore(kind: type[VertexBatchError], args: tuple[Any, ...], state: dict[str, Any]) -> VertexBatchError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class VertexBatchError(Exception):
+    """The root of everything that this package raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+class PermanentError(VertexBatchError):
+    """A retry fails the same way until a person changes something."""
+
+
+class TransientError(VertexBatchError):
+    """A retry may succeed."""
+
+
+class ConfigurationError(PermanentError):
+    """A connection or a setting is wrong; all that is wrong with it is told at once.
+
+    :param subject: what is wrong, such as "Connection litellm_default is not usable".
+    :param problems: each with its remedy.
+    """
+
+    def __init__(self, subject: str, *problems: str) -> None:
+        self.subject, self.problems = subject, problems
+        super().__init__(f"{subject}: {'; '.join(problems)}." if problems else subject)

@@ -1,0 +1,68 @@
+"""Input and output that are not where they should be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from vertex_batch.errors.base import MESSAGE_MAX_CHARS, PermanentError, TransientError, scrub
+
+
+class BucketMissingError(PermanentError):
+    """A bucket does not exist, or the connection may not see it."""
+
+    def __init__(self, buckets: Sequence[str]) -> None:
+        self.buckets = tuple(buckets)
+        names = ", ".join(f"gs://{bucket}" for bucket in self.buckets)
+        super().__init__(
+            f"No such bucket: {names}. Nothing was submitted. Check the spelling and the storage connection's"
+            " project; a retry fails the same way until the bucket is there."
+        )
+
+
+class InputMissingError(PermanentError):
+    """An input is not there, or empty.
+
+    :param missing: URI as it was asked for -> what was found instead.
+    """
+
+    def __init__(self, missing: Mapping[str, str]) -> None:
+        self.missing = dict(missing)
+        listed = "; ".join(f"{uri} {reason}" for uri, reason in self.missing.items())
+        super().__init__(
+            f"Input is missing: {listed}. Nothing was submitted. Check that what writes the input has run;"
+            " a retry succeeds once it is there."
+        )
+
+
+class OutputMissingError(PermanentError):
+    """A job's output is not where the job says.
+
+    :param place: the output directory or table.
+    """
+
+    def __init__(self, place: str, reason: str = "it holds no output files") -> None:
+        self.place, self.reason = place, reason
+        super().__init__(
+            f"No output at {place}: {reason}. The job's rows may have been billed all the same. Check whether"
+            " somebody moved or deleted it, and run the recording again once it is back."
+        )
+
+
+class StorageAccessError(PermanentError):
+    """The storage connection may not read what it was asked to read."""
+
+    def __init__(self, uri: str, conn_id: str, reason: str) -> None:
+        self.uri, self.conn_id, self.reason = uri, conn_id, scrub(reason)[:MESSAGE_MAX_CHARS]
+        super().__init__(
+            f'Connection {conn_id} may not read {uri}: "{self.reason}". Grant its account the role'
+            " Storage Object Viewer (roles/storage.objectViewer) on the bucket."
+            " A retry fails the same way until then."
+        )
+
+
+class StorageUnavailableError(TransientError):
+    """The object store did not answer as it should."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        self.uri, self.reason = uri, scrub(reason)[:MESSAGE_MAX_CHARS]
+        super().__init__(f'Could not read {uri}: "{self.reason}". A retry may succeed.')

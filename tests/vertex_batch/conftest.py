@@ -1,0 +1,258 @@
+"""A proxy that says what a test tells it to, over real sockets."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from tenacity import wait_none
+
+from local.emulator.admin import EmulatorAdmin
+from local.stack.gcs import ObjectStore, gcs_service
+from local.stack.ports import LOOPBACK, Ports
+from local.stack.processes import ManagedProcess, Service, answers
+from vertex_batch.client import ProxyConfig
+
+
+@dataclass(frozen=True)
+class Call:
+    """What arrived."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.target).path
+
+    @property
+    def params(self) -> dict[str, str]:
+        return dict(parse_qsl(urlsplit(self.target).query))
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What goes back. `how`: `answer`, `reset` (after reading the request), `truncate`, or `hang`."""
+
+    status: int = 200
+    body: bytes = b"{}"
+    headers: dict[str, str] = field(default_factory=dict)
+    how: str = "answer"
+
+    @classmethod
+    def of(cls, data: Any, status: int = 200, **headers: str) -> Reply:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return cls(status, json.dumps(data).encode(), {"content-type": "application/json", **named})
+
+
+class ScriptedProxy:
+    """Gives the replies of a script in turn, the last one for ever; or asks a function."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self._script: deque[Reply] = deque([Reply()])
+        self._route: Callable[[Call], Reply] | None = None
+        self._over = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def reply(self, *replies: Reply) -> None:
+        self._script, self._route = deque(replies), None
+
+    def route(self, function: Callable[[Call], Reply]) -> None:
+        self._route = function
+
+    def close(self) -> None:
+        self._over.set()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as stream:
+            while call := _read_call(stream):
+                self.calls.append(call)
+                reply = self._route(call) if self._route else self._next()
+                if not self._send(connection, reply):
+                    return
+
+    def _next(self) -> Reply:
+        return self._script.popleft() if len(self._script) > 1 else self._script[0]
+
+    def _send(self, connection: socket.socket, reply: Reply) -> bool:
+        if reply.how == "hang":
+            self._over.wait(10)
+            return False
+        if reply.how == "reset":
+            # Closing with a zero linger time sends RST.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return False
+        head = {"content-length": str(len(reply.body)), **reply.headers}
+        lines = [f"HTTP/1.1 {reply.status} X", *(f"{name}: {value}" for name, value in head.items())]
+        body = reply.body[: len(reply.body) // 2] if reply.how == "truncate" else reply.body
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+        return reply.how == "answer"
+
+
+def _read_call(stream: Any) -> Call | None:
+    try:
+        first = stream.readline().decode()
+        if not first.strip():
+            return None
+        method, target, _ = first.split(" ", 2)
+        headers: dict[str, str] = {}
+        while line := stream.readline().decode().strip():
+            name, value = line.split(":", 1)
+            headers[name.lower()] = value.strip()
+        return Call(method, target, headers, stream.read(int(headers.get("content-length", 0))))
+    except (OSError, ValueError):  # gone, or no HTTP
+        return None
+
+
+@pytest.fixture
+def proxy() -> Iterator[ScriptedProxy]:
+    server = ScriptedProxy()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def reply() -> type[Reply]:
+    return Reply
+
+
+@dataclass(frozen=True)
+class EmulatedVertex:
+    """The emulated job service and its object store, reached without the proxy between."""
+
+    admin: EmulatorAdmin
+    direct: ProxyConfig
+    gcs: ObjectStore
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory) -> Iterator[EmulatedVertex]:
+    home = tmp_path_factory.mktemp("emulated-vertex")
+    ports = Ports({})
+    storage_port, port = ports.choose("object store"), ports.choose("emulator")
+    storage_url = f"http://{LOOPBACK}:{storage_port}"
+    command = [
+        *(sys.executable, "-m", "local.emulator", "--port", str(port), "--storage-url", storage_url),
+        *("--project", "demo-project", "--project-number", "100000000001", "--static-token", "sk-direct"),
+    ]
+    url = f"http://{LOOPBACK}:{port}"
+    services = [
+        gcs_service(port=storage_port, folder=home / "objects"),
+        Service("emulator", command, answers(f"{url}/_admin/settings"), {}, 30),
+    ]
+    processes = [ManagedProcess(service, home / f"{service.role}.log", "tests") for service in services]
+    try:
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.wait_until_ready()
+        store, admin = ObjectStore(storage_url), EmulatorAdmin(url)
+        store.create_bucket("demo-bucket")
+        direct = ProxyConfig(
+            base_url=url, api_key="sk-direct", route_prefix="/v1", max_retry_wait_seconds=0.05
+        )
+        yield EmulatedVertex(admin, direct, store)
+        admin.close()
+        store.close()
+    finally:
+        for process in processes:
+            process.stop()
+
+
+class TaskStateStore:
+    """The part of Airflow's task state store that a task uses, kept in memory."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.values.get(key, default)
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        self.values[key] = json.loads(json.dumps(value))
+
+
+@dataclass
+class TaskInstance:
+    """What our tasks ask of a task instance."""
+
+    dag_id: str = "nightly"
+    run_id: str = "scheduled__2026-11-22"
+    task_id: str = "submit"
+    map_index: int = -1
+    try_number: int = 1
+    max_tries: int = 3
+    start_date: datetime = datetime(2026, 11, 22, 2, 30, tzinfo=UTC)
+    xcoms: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[self.task_id, key] = value
+
+    def xcom_pull(self, task_ids: str, key: str = "return_value") -> Any:
+        return self.xcoms.get((task_ids, key))
+
+
+@dataclass
+class DagRun:
+    run_after: datetime = datetime(2026, 11, 22, 2, 30, tzinfo=UTC)
+    logical_date: datetime | None = None
+    partition_date: datetime | None = None
+    run_type: str = "scheduled"
+    note: str | None = None
+
+
+@pytest.fixture
+def context() -> dict[str, Any]:
+    """The part of Airflow's context that our tasks read; a real one comes with the system tests."""
+    return {"ti": TaskInstance(), "dag_run": DagRun(), "params": {}, "task_state_store": TaskStateStore()}
+
+
+@pytest.fixture
+def connections(emulator, monkeypatch) -> EmulatedVertex:
+    """Airflow connections to the emulated Vertex and its object store."""
+    litellm = {
+        "conn_type": "litellm",
+        "host": emulator.direct.base_url,
+        "password": emulator.direct.api_key,
+        "extra": {"project": "demo-project", "location": "us-central1", "route_prefix": "/v1"},
+    }
+    google = {
+        "conn_type": "google_cloud_platform",
+        "extra": {"project": "demo-project", "is_anonymous": True},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_LITELLM_DEFAULT", json.dumps(litellm))
+    monkeypatch.setenv("AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT", json.dumps(google))
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.gcs.url)
+    # The emulator has no price endpoints, and nobody wants to wait until that is sure.
+    monkeypatch.setattr("vertex_batch.client.shells._BACKOFF", wait_none())
+    emulator.admin.reset()
+    return emulator

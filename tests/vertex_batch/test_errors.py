@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from vertex_batch import errors
+from vertex_batch.errors import (
+    AmbiguousSubmitError,
+    ApiError,
+    BucketMissingError,
+    CancelNotConfirmedError,
+    ConfigurationError,
+    FailedPreconditionError,
+    InputMissingError,
+    OutputMissingError,
+    PermanentError,
+    ResourceExhaustedError,
+    StorageAccessError,
+    StorageUnavailableError,
+    TransientError,
+    VertexBatchError,
+    scrub,
+)
+
+API_ERRORS = [
+    value
+    for value in vars(errors).values()
+    if isinstance(value, type) and issubclass(value, ApiError) and value is not ApiError
+]
+OTHERS = [
+    ConfigurationError("Connection x is not usable", "the host is missing", "the key is missing"),
+    BucketMissingError(["a", "b"]),
+    InputMissingError({"gs://a/x.jsonl": "does not exist"}),
+    OutputMissingError("gs://a/out/"),
+    StorageAccessError("gs://a/x", "google_cloud_default", "Forbidden"),
+    StorageUnavailableError("gs://a/x", "503"),
+    CancelNotConfirmedError(job="p/l/1", state="JOB_STATE_CANCELLING", waited_seconds=600),
+]
+
+
+def api_error(kind: type[ApiError], **more) -> ApiError:
+    facts = {"http_status": 429, "status": "X", "message": "no", "retry_after_seconds": 7.0, "call_id": "c-1"}
+    return kind("create", "demo-project/us-central1", **{**facts, **more})
+
+
+@pytest.mark.parametrize("kind", API_ERRORS)
+def test_every_api_error_is_either_permanent_or_transient(kind):
+    assert issubclass(kind, PermanentError) != issubclass(kind, TransientError)
+
+
+@pytest.mark.parametrize("kind", API_ERRORS)
+def test_every_api_error_says_what_where_money_what_to_do_and_what_a_retry_does(kind):
+    error = api_error(kind)
+    text = str(error)
+    assert "submit a job in demo-project/us-central1" in text
+    assert kind.what in text
+    assert kind.advice in text
+    assert "submitted" in text
+    assert "retry" in text
+    assert "c-1" in text
+    assert '"no"' in text
+
+
+@pytest.mark.parametrize("error", [*map(api_error, API_ERRORS), *OTHERS], ids=lambda e: type(e).__name__)
+def test_every_error_pickles_with_its_attributes_and_its_text(error):
+    error.add_note("seen in the triggerer")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)
+    assert again.args == error.args
+
+
+def test_an_error_of_another_room_pickles_whatever_its_constructor_takes():
+    error = pickle.loads(pickle.dumps(VertexBatchError("plain")))
+    assert str(error) == "plain"
+
+
+def test_an_ambiguous_submit_says_that_a_job_may_exist_and_that_a_retry_looks_first():
+    text = str(AmbiguousSubmitError("create", "p/l", message="Server disconnected"))
+    assert "A job may have been created" in text
+    assert "Nothing was submitted" not in text
+    assert "A retry looks first" in text
+
+
+def test_a_definite_refusal_says_that_nothing_was_submitted():
+    assert "Nothing was submitted." in str(ResourceExhaustedError("create", "p/l"))
+
+
+def test_a_failed_cancel_says_that_the_job_may_run_on_unless_it_had_ended():
+    assert "may still run" in str(ResourceExhaustedError("cancel", "p/l/1"))
+    assert "may still run" not in str(FailedPreconditionError("cancel", "p/l/1"))
+
+
+def test_a_read_speaks_of_no_money():
+    assert "submitted" not in str(ResourceExhaustedError("get", "p/l/1"))
+
+
+def test_a_configuration_error_lists_everything_at_once():
+    assert str(OTHERS[0]) == "Connection x is not usable: the host is missing; the key is missing."
+    assert str(ConfigurationError("One sentence.")) == "One sentence."
+
+
+def test_an_upstream_message_is_cut():
+    assert len(api_error(ResourceExhaustedError, message="x" * 10_000).message) == 500
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("key sk-abcDEF_123-x is bad", "key *** is bad"),
+        ("Received API Key = sk-...7c28, gone", "Received API Key = sk-...7c28, gone"),
+        ("authorization: Bearer abc.DEF/123==", "authorization: Bearer ***"),
+        ("token ya29.FAKE-x_y.z expired", "token *** expired"),
+        ("AIza" + "x" * 35, "***"),
+        ("jwt eyJhbGciOi.eyJzdWIi.c2ln end", "jwt *** end"),
+        ("risk-free desk-top", "risk-free desk-top"),
+        ("line\r\nlevel=INFO forged \x1b[31m", "line level=INFO forged [31m"),
+    ],
+)
+def test_scrub_takes_out_what_looks_like_a_key_or_like_a_line_of_a_log(text, clean):
+    assert scrub(text) == clean
+
+
+def test_scrub_takes_out_the_given_key_whatever_it_looks_like():
+    assert scrub("the key hunter2! is bad", "hunter2!") == "the key *** is bad"
