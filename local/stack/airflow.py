@@ -1,0 +1,165 @@
+"""The real Airflow: its four processes, a home folder of their own, and a database that is migrated once.
+
+Everything is told through the environment, so that no airflow.cfg of the machine's takes part.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import httpx
+
+from local.stack.paths import MAIN_BIN, REPOSITORY, STATE
+from local.stack.ports import LOOPBACK
+from local.stack.processes import INHERITED, Service, answers
+
+LOGIN, PASSWORD = "admin", "admin"  # printed for the person at this machine; loopback only
+API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER = "api-server", "scheduler", "dag-processor", "triggerer"
+
+
+def _fernet_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+@dataclass(frozen=True)
+class AirflowSite:
+    """One installation: where it lives, which DAGs it has, and what its connections lead to.
+
+    :param home: AIRFLOW_HOME; made if it is missing.
+    :param specs: folder of the job specs.
+    :param connections: connection id -> what Airflow takes as a connection in JSON.
+    :param settings: further AIRFLOW__ variables, or others that the processes see; these win.
+    """
+
+    home: Path
+    port: int
+    dags: Path
+    specs: Path
+    storage_url: str
+    connections: Mapping[str, Mapping[str, object]]
+    settings: Mapping[str, str] = field(default_factory=dict)
+    fernet_key: str = field(default_factory=_fernet_key, repr=False)
+    jwt_secret: str = field(default_factory=lambda: secrets.token_hex(64), repr=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def environment(self) -> dict[str, str]:
+        """What all four processes, and the ``airflow`` command line, must see alike."""
+        return {
+            **_settings(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__FERNET_KEY": self.fernet_key,
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__SECRET_KEY": self.jwt_secret,
+            "AIRFLOW__API_AUTH__JWT_SECRET": self.jwt_secret,
+            **{
+                f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection)
+                for name, connection in self.connections.items()
+            },
+            "STORAGE_EMULATOR_HOST": self.storage_url,
+            "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # else gcsfs asks Google over gRPC for a minute
+            "GOOGLE_CLOUD_PROJECT": "demo-project",
+            "NO_GCE_CHECK": "true",
+            "VERTEX_BATCH_SPECS_FOLDER": str(self.specs),
+            "PATH": f"{MAIN_BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            **self.settings,
+        }
+
+
+def _settings(home: Path) -> dict[str, str]:
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{LOGIN}:ADMIN",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        # A spec that somebody drops into the folder shows within seconds.
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
+    }
+
+
+def prepare_home(site: AirflowSite, say: Callable[[str], None]) -> None:
+    """Make the home folder: login, an empty configuration file, a migrated database."""
+    site.home.mkdir(parents=True, exist_ok=True)
+    (site.home / "passwords.json").write_text(json.dumps({LOGIN: PASSWORD}))
+    # Four processes that find no file would all write one at once.
+    (site.home / "airflow.cfg").write_text("# All settings come through the environment.\n")
+    shutil.copy(_migrated_database(say), site.home / "airflow.db")
+
+
+def _migrated_database(say: Callable[[str], None]) -> Path:
+    """Return an empty, migrated database. Making one takes a dozen seconds, so it is kept per version."""
+    kept = STATE / "cache" / f"airflow-{version('apache-airflow')}.db"
+    if kept.exists():
+        return kept
+    say("migrating an empty Airflow database, once")
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        subprocess.run(
+            [MAIN_BIN / "airflow", "db", "migrate"],
+            env={**inherited, **_settings(Path(folder))},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=True,
+        )
+        (Path(folder) / "airflow.db").replace(kept)
+    return kept
+
+
+def airflow_services(site: AirflowSite) -> list[Service]:
+    """Describe the four processes."""
+    environment = site.environment()
+
+    def service(role: str, arguments: list[str], is_ready: Callable[[datetime], bool]) -> Service:
+        command = [MAIN_BIN / "airflow", role, *arguments]
+        return Service(role, command, is_ready, environment, ready_within_seconds=180)
+
+    address = ["--host", LOOPBACK, "--port", str(site.port)]
+    return [
+        service(API_SERVER, [*address, "--workers", "1"], answers(f"{site.url}/api/v2/version")),
+        # Airflow's servers of log files bind all interfaces; here the API server reads the files themselves.
+        service(SCHEDULER, ["--skip-serve-logs"], _beats(site, "scheduler")),
+        service(DAG_PROCESSOR, [], _beats(site, "dag_processor")),
+        service(TRIGGERER, ["--skip-serve-logs"], _beats(site, "triggerer")),
+    ]
+
+
+def _beats(site: AirflowSite, part: str) -> Callable[[datetime], bool]:
+    """Make a check for a process without a port: the API server has seen a heartbeat of it since its start.
+
+    Its status alone is no answer, because a killed process stays "healthy" for half a minute.
+    """
+
+    def is_ready(started_at: datetime) -> bool:
+        try:
+            health = httpx.get(
+                f"{site.url}/api/v2/monitor/health", timeout=5, trust_env=False
+            ).raise_for_status()
+        except httpx.HTTPError:
+            return False
+        beat = health.json()[part][f"latest_{part}_heartbeat"]
+        return beat is not None and datetime.fromisoformat(beat) > started_at
+
+    return is_ready

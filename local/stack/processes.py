@@ -1,0 +1,144 @@
+"""Start a server, wait until it is ready, stop it; and say what its log says when it will not start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from local.leftovers import MARK_VARIABLE
+from local.stack.paths import REPOSITORY
+
+# What a program needs of the caller's environment. Everything else stays outside: a proxy setting, a Google
+# credential or an AIRFLOW__ variable of the caller's would quietly change what the stack does.
+INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
+LOG_LINES_SHOWN = 15
+POLL_SECONDS = 0.05
+
+
+class StackError(Exception):
+    """A part of the stack did not come up or did not stay up.
+
+    :param role: which process.
+    :param problem: what it did.
+    :param log: where it wrote; its last lines become part of the message.
+    """
+
+    def __init__(self, role: str, problem: str, log: Path) -> None:
+        super().__init__(role, problem, log)
+        self.role = role
+        self.problem = problem
+        self.log = log
+
+    def __str__(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        tail = "\n".join(f"    {line}" for line in lines[-LOG_LINES_SHOWN:]) or "    (it wrote nothing)"
+        return f"The {self.role} {self.problem}. The end of {self.log}:\n{tail}"
+
+
+@dataclass(frozen=True)
+class Service:
+    """How to run one server.
+
+    :param is_ready: asked again and again after the start, and told when that was.
+    """
+
+    role: str
+    command: Sequence[str | Path]
+    is_ready: Callable[[datetime], bool]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ready_within_seconds: float = 120.0
+
+
+class ManagedProcess:
+    """One server in a session of its own, logging to a file."""
+
+    def __init__(self, service: Service, log: Path, mark: str) -> None:
+        self.service = service
+        self.log = log
+        self._mark = mark
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_at = datetime.now(UTC)
+
+    @property
+    def role(self) -> str:
+        return self.service.role
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id while it runs."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    def start(self) -> None:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        # SPT_NOENV keeps setproctitle from writing a title over the environment that carries the mark.
+        ours = {MARK_VARIABLE: self._mark, "SPT_NOENV": "1", "PYTHONUNBUFFERED": "1"}
+        self._started_at = datetime.now(UTC)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(part) for part in self.service.command],
+                cwd=REPOSITORY,
+                env={**inherited, **ours, **self.service.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self, given_up: threading.Event | None = None) -> float:
+        """Return after how many seconds it was ready; raise StackError when it ends or is too slow."""
+        started = time.monotonic()
+        given_up = given_up or threading.Event()
+        while not given_up.wait(POLL_SECONDS):
+            status = self._process.poll() if self._process else None
+            if status is not None:
+                raise StackError(self.role, f"ended with status {status} before it was ready", self.log)
+            if self.service.is_ready(self._started_at):
+                break
+            if time.monotonic() - started > self.service.ready_within_seconds:
+                limit = self.service.ready_within_seconds
+                raise StackError(self.role, f"was not ready within {limit:.0f} s", self.log)
+        return time.monotonic() - started
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server and what it forked into its own process group."""
+        if (pid := self.pid) is not None:
+            os.killpg(pid, number)
+
+    def stop(self, grace_seconds: float = 20.0) -> None:
+        """End it with SIGTERM, or with SIGKILL when it takes longer than the grace."""
+        if self._process is None:
+            return
+        # To the server alone: one that manages children ends them in its own order.
+        self._process.terminate()
+        try:
+            self._process.wait(grace_seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it at once, as a crash of the machine would."""
+        self.signal(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+
+
+def answers(url: str) -> Callable[[datetime], bool]:
+    """Make a check of readiness: the URL answers, and well."""
+
+    def is_ready(_: datetime) -> bool:
+        try:
+            return httpx.get(url, timeout=5, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
+    return is_ready

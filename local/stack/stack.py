@@ -1,0 +1,212 @@
+"""All of it together: one object that is the running stack."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from local.emulator.admin import EmulatorAdmin
+from local.leftovers import Watchdog, sweep
+from local.stack.airflow import API_SERVER, LOGIN, PASSWORD, AirflowSite, airflow_services, prepare_home
+from local.stack.airflow_api import AirflowApi
+from local.stack.certificates import make_certificates, make_service_account
+from local.stack.emulator import LOCATION, PROJECT, emulator_service
+from local.stack.gcs import ObjectStore, gcs_service
+from local.stack.paths import REPOSITORY
+from local.stack.ports import LOOPBACK, Ports
+from local.stack.processes import ManagedProcess, Service
+from local.stack.proxy import GoogleStandIn, proxy_service
+
+# When all of it goes, nobody waits for the ten seconds that a triggerer takes to let go of its triggers.
+GRACE_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What may differ between a demo and a test session.
+
+    :param home: everything that the stack writes lies below it.
+    :param usual_ports: role -> the port to take if it is free; others are chosen.
+    :param emulator_speed: what the durations of jobs are divided by; at 1 one takes three and a half minutes.
+    :param airflow_settings: further environment variables of Airflow's processes.
+    :param roles: start these only; all when empty.
+    """
+
+    home: Path
+    dags: Path = REPOSITORY / "dags"
+    specs: Path = REPOSITORY / "include" / "jobs"
+    usual_ports: Mapping[str, int] = field(default_factory=dict)
+    emulator_speed: float = 1.0
+    airflow_settings: Mapping[str, str] = field(default_factory=dict)
+    roles: frozenset[str] = frozenset()
+
+
+class Stack:
+    """The object store, the emulated Vertex AI, the LiteLLM proxy and Airflow, all on loopback.
+
+    A context manager: what it starts has ended when it is left, also when the process is killed meanwhile.
+
+    :param say: told, in a line each, what a person may want to follow.
+    """
+
+    def __init__(self, options: StackOptions, say: Callable[[str], None] = lambda _: None) -> None:
+        self.options = options
+        self.mark = secrets.token_hex(16)
+        self.master_key = f"sk-{secrets.token_hex(24)}"
+        self._say = say
+        ports = Ports(dict(options.usual_ports))
+        self.port = {
+            role: ports.choose(role) for role in ("api-server", "proxy", "object store", "emulator", "tunnel")
+        }
+        self.proxy_url = self._url("proxy")
+        self.emulator_url = self._url("emulator")
+        self.storage_url = self._url("object store")
+        self.cost_table_url = f"sqlite:///{options.home / 'costs.db'}"
+        self.site = self._airflow_site()
+        self.airflow = AirflowApi(self.site.url, LOGIN, PASSWORD)
+        self.gcs = ObjectStore(self.storage_url)
+        self.emulator = EmulatorAdmin(self.emulator_url)
+        self._processes: dict[str, ManagedProcess] = {}
+        self._watchdog: Watchdog | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start everything at once and return when all of it is ready.
+
+        :raises StackError: when a part does not come up; it quotes the part's log.
+        """
+        began = time.monotonic()
+        self._watchdog = Watchdog(self.mark)
+        wanted = self.options.roles
+        for service in self._services():
+            if service.role in wanted or not wanted:
+                log = self.options.home / "logs" / f"{service.role.replace(' ', '-')}.log"
+                self._processes[service.role] = ManagedProcess(service, log, self.mark)
+                self._processes[service.role].start()
+        self._wait_for_all(began)
+
+    def stop(self) -> None:
+        """End everything. Harmless when there is nothing to end."""
+        with ThreadPoolExecutor(len(self._processes) or 1) as pool:
+            list(pool.map(lambda process: process.stop(GRACE_SECONDS), self._processes.values()))
+        sweep(self.mark)
+        if self._watchdog is not None:
+            self._watchdog.close()
+            self._watchdog = None
+        for client in (self.gcs, self.emulator, self.airflow):
+            client.close()
+
+    def kill(self, role: str) -> None:
+        """End one process and its forks with SIGKILL, as a crash would."""
+        self._processes[role].kill()
+
+    def restart(self, role: str) -> float:
+        """Stop the process if it runs and start it; return after how many seconds it was ready."""
+        process = self._processes[role]
+        process.stop()
+        process.start()
+        return process.wait_until_ready()
+
+    def pid(self, role: str) -> int | None:
+        return self._processes[role].pid
+
+    def log(self, role: str) -> Path:
+        return self._processes[role].log
+
+    @contextmanager
+    def without(self, role: str) -> Iterator[None]:
+        """Kill the process, and start it again afterwards."""
+        self.kill(role)
+        try:
+            yield
+        finally:
+            self.restart(role)
+
+    def _url(self, role: str) -> str:
+        return f"http://{LOOPBACK}:{self.port[role]}"
+
+    def _services(self) -> Iterator[Service]:
+        """Describe the servers one by one: those before Airflow start while its database is prepared."""
+        home = self.options.home
+        certificates = make_certificates(home / "tls")
+        account = make_service_account(
+            home / "tls" / "service-account.json", project=PROJECT, token_uri=f"{self.emulator_url}/token"
+        )
+        token = secrets.token_hex(24)
+        google = GoogleStandIn(
+            url=self.emulator_url,
+            tunnel_url=self._url("tunnel"),
+            token=token,
+            project=PROJECT,
+            location=LOCATION,
+            certificates=certificates,
+            service_account=account,
+        )
+        yield gcs_service(port=self.port["object store"], folder=home / "objects")
+        yield emulator_service(
+            port=self.port["emulator"],
+            tunnel_port=self.port["tunnel"],
+            certificates=certificates,
+            storage_url=self.storage_url,
+            token=token,
+            speed=self.options.emulator_speed,
+        )
+        yield proxy_service(port=self.port["proxy"], master_key=self.master_key, google=google)
+        if not self.options.roles or API_SERVER in self.options.roles:
+            prepare_home(self.site, self._say)
+        yield from airflow_services(self.site)
+
+    def _airflow_site(self) -> AirflowSite:
+        connections: dict[str, dict[str, object]] = {
+            "litellm_default": {
+                "conn_type": "litellm",
+                "host": self.proxy_url,
+                "password": self.master_key,
+                "extra": {"project": PROJECT, "location": LOCATION},
+            },
+            "google_cloud_default": {
+                "conn_type": "google_cloud_platform",
+                "extra": {"project": PROJECT, "is_anonymous": True, "num_retries": 1},
+            },
+            "batch_costs": {"conn_type": "sqlite", "host": str(self.options.home / "costs.db")},
+        }
+        return AirflowSite(
+            home=self.options.home / "airflow",
+            port=self.port["api-server"],
+            dags=self.options.dags,
+            specs=self.options.specs,
+            storage_url=self.storage_url,
+            connections=connections,
+            settings=self.options.airflow_settings,
+        )
+
+    def _wait_for_all(self, began: float) -> None:
+        given_up = threading.Event()
+        with ThreadPoolExecutor(len(self._processes)) as pool:
+            waiting = {
+                pool.submit(process.wait_until_ready, given_up): role
+                for role, process in self._processes.items()
+            }
+            try:
+                for ready in as_completed(waiting):
+                    ready.result()
+                    self._say(f"{waiting[ready]} is ready ({time.monotonic() - began:.1f} s)")
+            finally:
+                given_up.set()  # one that failed must not leave the others waiting for their deadlines
