@@ -1,0 +1,223 @@
+"""One task, one job: the submitter against the emulated Vertex, whose ledger says what really happened."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from local.emulator.admin import Fault, FaultKind, Match, Operation, Scenario, Step
+from vertex_batch.client import BatchClient
+from vertex_batch.errors import AmbiguousSubmitError, NotFoundError, ResourceExhaustedError
+from vertex_batch.lifecycle import Action, Intent, TaskIdentity
+from vertex_batch.resource import (
+    CreateJobRequest,
+    GcsDestination,
+    GcsSource,
+    InputConfig,
+    OutputConfig,
+)
+from vertex_batch.submission import LookPolicy, Submitter
+
+PROJECT, LOCATION = "demo-project", "us-central1"
+TASK = TaskIdentity("https://airflow.example", "nightly", "scheduled__2026-11-22", "submit")
+
+
+class Memory:
+    """A state store that outlives the submitters of a test."""
+
+    def __init__(self) -> None:
+        self.kept: dict | None = None
+
+    def load(self) -> Intent | None:
+        return Intent.from_dict(self.kept)
+
+    def save(self, intent: Intent) -> None:
+        self.kept = intent.to_dict()
+
+
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
+        self.on_sleep = lambda: None
+
+    def now(self) -> datetime:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+        self.on_sleep()
+
+
+def a_request(**changes) -> CreateJobRequest:
+    fields = {
+        "display_name": "nightly",
+        "model": "publishers/google/models/gemini-2.5-flash",
+        "input_config": InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
+        "output_config": OutputConfig(
+            gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")
+        ),
+    }
+    return CreateJobRequest(**{**fields, **changes})
+
+
+@pytest.fixture
+def vertex(emulator):
+    emulator.admin.reset()
+    emulator.admin.set_settings(speed=1000)
+    emulator.admin.add_scenario(Scenario(timeline=[Step(state="PENDING", seconds=None)]))
+    return emulator.admin
+
+
+@pytest.fixture
+def client(emulator):
+    with BatchClient(emulator.direct) as client:
+        yield client
+
+
+class Run:
+    """Tries of one task, each in a process that knows only the store."""
+
+    def __init__(self, client: BatchClient) -> None:
+        self.client, self.store, self.clock = client, Memory(), Clock()
+
+    def submit(self, epoch: int = 3, request: CreateJobRequest | None = None):
+        submitter = Submitter(
+            self.client,
+            self.store,
+            LookPolicy(window_seconds=30, interval_seconds=5),
+            sleep=self.clock.sleep,
+            now=self.clock.now,
+        )
+        return submitter.submit(TASK, epoch, PROJECT, LOCATION, request or a_request())
+
+
+@pytest.fixture
+def run(client) -> Run:
+    return Run(client)
+
+
+def test_submits_one_job_that_carries_what_finds_it_again(vertex, run):
+    submission = run.submit()
+    (job,) = vertex.jobs()
+    assert submission.action is Action.SUBMIT
+    assert submission.job_id == job.id
+    assert job.labels.items() >= TASK.labels(3, a_request().fingerprint()).items()
+
+
+def test_a_retry_goes_on_with_the_job_and_asks_nothing(vertex, run):
+    first = run.submit()
+    calls = len(vertex.requests())
+    assert run.submit().job_id == first.job_id
+    assert len(vertex.requests()) == calls
+
+
+def test_a_process_that_died_before_the_post_leaves_room_for_one_job(vertex, run):
+    run.store.save(Intent(3, TASK.job_key(3), "f", PROJECT, LOCATION, run.clock.now().isoformat()))
+    run.submit()
+    assert len(vertex.jobs()) == 1
+
+
+def test_a_process_that_died_between_post_and_store_is_followed_by_an_adoption(vertex, run):
+    first = run.submit()
+    run.store.kept["job_id"] = None  # what the store holds when the process is killed right after its POST
+    again = run.submit()
+    assert (again.action, again.job_id) == (Action.ADOPT, first.job_id)
+    assert len(vertex.jobs()) == 1
+
+
+def test_a_lost_store_is_followed_by_an_adoption(vertex, run):
+    first = run.submit()
+    run.store.kept = None
+    assert run.submit().job_id == first.job_id
+    assert len(vertex.jobs()) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(op=Operation.CREATE, kind=FaultKind.RESET_AFTER),
+        Fault(op=Operation.CREATE, kind=FaultKind.TRUNCATED),
+        Fault(op=Operation.CREATE, kind=FaultKind.RESET_BEFORE),
+        Fault(op=Operation.CREATE, kind=FaultKind.EMPTY),
+        Fault(op=Operation.CREATE, kind=FaultKind.MALFORMED),
+        Fault(op=Operation.CREATE, kind=FaultKind.HTML, status=502),
+        Fault(op=Operation.CREATE, kind=FaultKind.STATUS, status=500),
+        Fault(op=Operation.CREATE, kind=FaultKind.STATUS, status=503),
+        Fault(op=Operation.CREATE, kind=FaultKind.STATUS, status=429, headers={"Retry-After": "2"}),
+    ],
+    ids=lambda fault: f"{fault.kind}-{fault.status}",
+)
+def test_a_lost_answer_leads_to_one_job_whether_it_was_stored_or_not(vertex, run, fault):
+    vertex.add_fault(fault)
+    submission = run.submit()
+    assert [job.id for job in vertex.jobs()] == [submission.job_id]
+
+
+def test_a_lost_answer_is_waited_for_while_the_list_lags(vertex, run):
+    vertex.set_settings(list_lag_seconds=3600)
+    run.clock.on_sleep = lambda: (
+        vertex.set_settings(list_lag_seconds=0) if run.clock.time.second >= 15 else None
+    )
+    vertex.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.RESET_AFTER))
+    submission = run.submit()
+    assert submission.action is Action.ADOPT
+    assert len(vertex.jobs()) == 1
+
+
+def test_an_ambiguous_answer_is_raised_when_creates_run_out_and_a_later_try_still_ends_with_one_job(
+    vertex, run
+):
+    vertex.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.RESET_BEFORE, times=4))
+    with pytest.raises(AmbiguousSubmitError, match="looked for"):
+        run.submit()
+    assert run.submit().action is Action.SUBMIT
+    assert len(vertex.jobs()) == 1
+
+
+def test_a_quota_that_stays_exhausted_is_told_and_leaves_nothing(vertex, run):
+    vertex.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.STATUS, status=429, times=None))
+    with pytest.raises(ResourceExhaustedError, match="Nothing was submitted"):
+        run.submit()
+    assert vertex.jobs() == []
+
+
+def test_an_unknown_model_fails_at_once(vertex, run):
+    with pytest.raises(NotFoundError):
+        run.submit(request=a_request(model="publishers/google/models/gemini-does-not-exist"))
+    assert len(vertex.requests(Operation.CREATE)) == 1
+
+
+def test_a_cleared_task_adopts_the_same_request_while_it_runs(vertex, run):
+    first = run.submit(epoch=3)
+    again = run.submit(epoch=7)
+    assert (again.action, again.job_id) == (Action.ADOPT, first.job_id)
+    # ... and a retry of the cleared task goes on with it
+    assert run.submit(epoch=7).job_id == first.job_id
+    assert len(vertex.jobs()) == 1
+
+
+def test_a_cleared_task_submits_anew_after_the_end(vertex, run):
+    first = run.submit(epoch=3)
+    run.client.cancel(PROJECT, LOCATION, first.job_id)
+    vertex.wait_for_jobs(Match(), job_id=first.job_id, state="CANCELLED")
+    again = run.submit(epoch=7)
+    assert again.action is Action.SUBMIT
+    assert len(vertex.jobs()) == 2
+
+
+def test_a_cleared_task_with_another_request_cancels_first(vertex, run):
+    first = run.submit(epoch=3)
+    again = run.submit(epoch=7, request=a_request(model="publishers/google/models/gemini-2.5-pro"))
+    before, after = vertex.jobs()
+    assert (before.id, after.id) == (first.job_id, again.job_id)
+    assert before.state == "CANCELLED"
+
+
+def test_another_deployment_with_the_same_names_is_another_task(vertex, run, client):
+    run.submit()
+    staging = TaskIdentity("https://staging.example", TASK.dag_id, TASK.run_id, TASK.task_id)
+    Submitter(client, Memory()).submit(staging, 3, PROJECT, LOCATION, a_request())
+    assert len(vertex.jobs()) == 2
