@@ -1,0 +1,42 @@
+"""The cost table: bills, the database that keeps them, and what people ask of it.
+
+`CostTable` and its queries bring SQLAlchemy along; they are imported when they are first used, so that a DAG
+file that imports an operator does not pay for them.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.costs.bill import Bill, JobFacts, RowCounts, Total, make_bill, total
+from vertex_batch.costs.errors import CostTableError, CostTableSetupError, CostTableUnavailableError
+
+if TYPE_CHECKING:
+    from vertex_batch.costs.queries import GroupTotal, JobCost, JobFilter
+    from vertex_batch.costs.table import CostTable
+
+__all__ = [
+    "Bill",
+    "CostTable",
+    "CostTableError",
+    "CostTableSetupError",
+    "CostTableUnavailableError",
+    "GroupTotal",
+    "JobCost",
+    "JobFacts",
+    "JobFilter",
+    "RowCounts",
+    "Total",
+    "make_bill",
+    "total",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "CostTable":
+        from vertex_batch.costs.table import CostTable  # noqa: PLC0415 - see above
+
+        return CostTable
+    if name in ("GroupTotal", "JobCost", "JobFilter"):
+        from vertex_batch.costs import queries  # noqa: PLC0415 - see above
+
+        return getattr(queries, name)
+    raise AttributeError(name)

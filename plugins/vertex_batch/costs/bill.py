@@ -1,0 +1,167 @@
+"""A bill: what one job did and cost, and everything that is known about why. Pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+from vertex_batch.pricing import LineItem, PriceBook, price
+from vertex_batch.resource import CompletionStats
+from vertex_batch.usage import (
+    Kind,
+    Modality,
+    RowProblem,
+    ScanResult,
+    Tier,
+    UsageKey,
+    self_check,
+)
+
+UNKNOWN_MODEL = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """The job that is billed: where it is, who asked for it, and how it ended.
+
+    :param project: the project id as the proxy has it configured; with `location` and `job_id` the key.
+    :param model: the model that the job was created with.
+    :param output_directory: where its rows are.
+    """
+
+    project: str
+    location: str
+    job_id: str
+    job_key: str = ""
+    job_name: str = ""
+    display_name: str = ""
+    model: str = ""
+    state: str = ""
+    error_code: int | None = None
+    error_message: str = ""
+    spec: str = ""
+    team: str = ""
+    dag_id: str = ""
+    run_id: str = ""
+    task_id: str = ""
+    map_index: int = -1
+    try_number: int | None = None
+    run_type: str = ""
+    logical_date: datetime | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    input_uris: tuple[str, ...] = ()
+    output_directory: str = ""
+    create_time: datetime | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.location}/{self.job_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """What became of the rows. Each is in exactly one of ok, failed and unreadable.
+
+    :param copied: those of `ok` that an earlier job of a resume chain has been billed for.
+    :param input_rows: rows of the input; None: not counted.
+    """
+
+    ok: int = 0
+    failed: int = 0
+    unreadable: int = 0
+    copied: int = 0
+    input_rows: int | None = None
+
+    @property
+    def total(self) -> int:
+        return self.ok + self.failed + self.unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """A sum of amounts. If it is not complete, something in it has no price, and it is an "at least"."""
+
+    amount: Decimal
+    complete: bool
+
+    def __str__(self) -> str:
+        return f"{'' if self.complete else 'at least '}{self.text} USD"
+
+    @property
+    def text(self) -> str:
+        """The amount as a decimal string, without the zeros that only its storage adds."""
+        return f"{self.amount.normalize():f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What one job cost.
+
+    :param usage: the tokens by the size of their rows, as counted: enough to price them anew.
+    """
+
+    job: JobFacts
+    rows: RowCounts
+    line_items: Sequence[LineItem]
+    flags: Sequence[str] = ()
+    recorded_at: datetime = field(default_factory=lambda: datetime.now(tz=UTC))
+    usage: Mapping[UsageKey, int] = field(default_factory=dict)
+    failed_reasons: Mapping[str, int] = field(default_factory=dict)
+    problems: Sequence[RowProblem] = ()
+
+    @property
+    def total(self) -> Total:
+        return total(self.line_items)
+
+    @property
+    def day(self) -> date:
+        """The UTC day of the cost: the logical date, else the job's creation, else the recording."""
+        moment = self.job.logical_date or self.job.create_time or self.recorded_at
+        return moment.astimezone(UTC).date()
+
+
+def total(items: Sequence[LineItem]) -> Total:
+    """Add up what has an amount, exactly, and say whether all of it has."""
+    known = [item.amount_usd for item in items if item.amount_usd is not None]
+    return Total(sum(known, Decimal(0)), complete=len(known) == len(items))
+
+
+def make_bill(
+    job: JobFacts,
+    scan: ScanResult,
+    book: PriceBook,
+    *,
+    stats: CompletionStats | None = None,
+    input_rows: int | None = None,
+    flags: Sequence[str] = (),
+    unknown: Sequence[str] = (),
+) -> Bill:
+    """Price what a scan counted, check it against what Vertex counted, and put it on a bill. Pure.
+
+    :param flags: what the caller knows to be odd; it comes first on the bill.
+    :param unknown: why a part of the cost cannot be known. It becomes a line item without an amount, so
+        that every sum over the bill says "at least".
+    """
+    if scan.unreadable:
+        unknown = (*unknown, f"{scan.unreadable:,} unreadable rows")
+    return Bill(
+        job=job,
+        rows=RowCounts(scan.ok, scan.failed, scan.unreadable, scan.copied, input_rows),
+        line_items=(*price(scan.tokens, book, job.location), *_unknown(unknown)),
+        flags=(*flags, *self_check(scan, stats, input_rows), *scan.flags, *book.flags),
+        usage=dict(scan.tokens),
+        failed_reasons=dict(scan.failed_reasons),
+        problems=tuple(scan.problems),
+    )
+
+
+def _unknown(reasons: Sequence[str]) -> list[LineItem]:
+    """At most one item, of a model of its own: nobody knows what these rows used."""
+    if not reasons:
+        return []
+    kind, modality, tier = Kind.INPUT, Modality.TEXT, Tier.STANDARD
+    return [LineItem(UNKNOWN_MODEL, kind, modality, tier, 0, None, None, reason="; ".join(reasons))]

@@ -1,0 +1,155 @@
+"""A connection to the cost table's database, SQLite or PostgreSQL, with errors that a person can act on."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url  # noqa: TID253 - not at DAG parse
+from sqlalchemy.pool import NullPool  # noqa: TID253
+
+from vertex_batch.costs.errors import CostTableError, CostTableSetupError, CostTableUnavailableError
+
+BUSY_SECONDS = 30
+CONNECT_SECONDS = 10
+_WRITE = "vertex_batch_write"
+_DRIVERS = ("psycopg", "psycopg2")
+_BUSY = ("database is locked", "database table is locked", "disk i/o error")
+_REFUSED = (
+    "authentication failed",
+    "does not exist",
+    "no password supplied",
+    "permission denied",
+    "no pg_hba",
+)
+
+
+class Database:
+    """Opens a connection for each piece of work, so that it may live in a process that forks.
+
+    :param url: a SQLAlchemy URL, or Airflow's form of one: ``sqlite:////var/costs.db``, ``postgresql://...``.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = _parse(url)
+        self.name = parsed.render_as_string(hide_password=True)
+        self._password = parsed.password or ""
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._file = _file(parsed) if self.is_sqlite else None
+        with self._told():
+            self._engine = _engine(parsed, is_sqlite=self.is_sqlite)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction for reading."""
+        self._create_file()
+        with self._told(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction for writing; in SQLite it waits for the other writers before it begins."""
+        self._create_file()
+        with self._told(), self._engine.connect() as connection:
+            connection.execution_options(**{_WRITE: True})
+            with connection.begin():
+                yield connection
+
+    def _create_file(self) -> None:
+        """Create a SQLite file for its owner only; what it costs is nobody else's business."""
+        if self._file is None or self._file.exists():
+            return
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise CostTableSetupError(self.name, f"the file cannot be created: {error.strerror}") from error
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say what went wrong in the words of the cost table, without the password."""
+        try:
+            yield
+        except CostTableError:
+            raise
+        except (ImportError, exc.NoSuchModuleError) as error:
+            reason = f"the database driver is missing ({error}); install psycopg"
+            raise CostTableSetupError(self.name, reason) from error
+        except exc.StatementError as error:
+            raise self._error(error)(self.name, self._reason(error)) from None
+        except (exc.SQLAlchemyError, OSError) as error:
+            raise CostTableSetupError(self.name, self._reason(error)) from None
+
+    def _reason(self, error: Exception) -> str:
+        cause = (getattr(error, "orig", None) or error) if isinstance(error, exc.StatementError) else error
+        text = " ".join(str(cause).split()) or type(cause).__name__
+        return text.replace(self._password, "***") if self._password else text
+
+    def _error(self, error: exc.StatementError) -> type[CostTableError]:
+        said = str(error.orig).lower()
+        if not isinstance(error, exc.OperationalError | exc.InterfaceError):
+            return CostTableSetupError
+        transient = (
+            any(word in said for word in _BUSY) if self.is_sqlite else not any(w in said for w in _REFUSED)
+        )
+        return CostTableUnavailableError if transient else CostTableSetupError
+
+
+def _parse(text: str) -> URL:
+    """Read a URL. What is wrong with it is not repeated: it may hold a password."""
+    try:
+        url = make_url(text)
+    except (exc.ArgumentError, ValueError):
+        raise CostTableSetupError(
+            "(unreadable URL)",
+            "it is no database URL; write sqlite:////path/costs.db or postgresql://user:pw@host/db",
+        ) from None
+    if url.drivername in ("postgres", "postgresql"):
+        driver = next((name for name in _DRIVERS if find_spec(name)), "")
+        url = url.set(drivername=f"postgresql+{driver}" if driver else "postgresql")
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise CostTableSetupError(
+            url.render_as_string(hide_password=True), "only SQLite and PostgreSQL are supported"
+        )
+    return url
+
+
+def _file(url: URL) -> Path | None:
+    """The file behind a SQLite URL; None where SQLite's own URI form says how to open it."""
+    database = url.database or ""
+    if database in ("", ":memory:"):
+        raise CostTableSetupError(
+            str(url), "a database in memory keeps nothing; write sqlite:////path/costs.db"
+        )
+    return None if database.startswith("file:") else Path(database)
+
+
+def _engine(url: URL, *, is_sqlite: bool) -> Engine:
+    timeout = {"timeout": BUSY_SECONDS} if is_sqlite else {"connect_timeout": CONNECT_SECONDS}
+    engine = create_engine(url, poolclass=NullPool, connect_args=timeout)
+    if is_sqlite:
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:
+    dbapi_connection.isolation_level = None  # transactions are ours to begin, see _begin_sqlite
+    cursor = dbapi_connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    # Kept in the file once it is set; a file that cannot be written, or is busy, is served as it is.
+    with suppress(sqlite3.Error):
+        cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A writer takes its lock at once: two readers that become writers would deadlock."""
+    writes = connection.get_execution_options().get(_WRITE)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,69 @@
+"""Ordered migrations, applied in one transaction that only one process at a time can be in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+
+from sqlalchemy import Connection, inspect, text  # noqa: TID253 - never imported by a DAG parse
+
+from vertex_batch.costs.database import Database
+from vertex_batch.costs.errors import CostTableSetupError
+
+_LOCK = 7_302_117_564_091_846  # PostgreSQL advisory locks are numbers; this one is ours
+_VERSIONS = "cost_schema_version"
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema. Never change one that has been released: add the next."""
+
+    version: int
+    file: str
+
+    def statements(self) -> list[str]:
+        """The SQL of the step; the same text serves both databases."""
+        sql = resources.files("vertex_batch.costs").joinpath("sql", self.file).read_text(encoding="utf-8")
+        return [statement.strip() for statement in sql.split(";\n") if statement.strip()]
+
+
+MIGRATIONS = (Migration(1, "0001_cost_table.sql"),)
+LATEST = MIGRATIONS[-1].version
+
+
+def is_current(database: Database) -> bool:
+    """Whether the schema is the one of this code; raise if it is newer."""
+    with database.read() as connection:
+        return _version(database, connection) == LATEST
+
+
+def migrate(database: Database) -> None:
+    """Bring the schema up to date. Harmless when it is, and when many processes do it at once."""
+    with database.write() as connection:
+        if not database.is_sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        current = _version(database, connection)
+        if current == 0:
+            connection.execute(
+                text(f"CREATE TABLE {_VERSIONS} (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL)")
+            )
+        for migration in MIGRATIONS:
+            if migration.version > current:
+                for statement in migration.statements():
+                    connection.exec_driver_sql(statement)
+                connection.execute(
+                    text(f"INSERT INTO {_VERSIONS} VALUES (:version, CURRENT_TIMESTAMP)"),  # noqa: S608 - a constant
+                    {"version": migration.version},
+                )
+
+
+def _version(database: Database, connection: Connection) -> int:
+    if not inspect(connection).has_table(_VERSIONS):
+        return 0
+    version = connection.execute(text(f"SELECT MAX(version) FROM {_VERSIONS}")).scalar() or 0  # noqa: S608
+    if version > LATEST:
+        raise CostTableSetupError(
+            database.name,
+            f"its schema is of version {version}, newer than this code's {LATEST}; upgrade the package",
+        )
+    return int(version)

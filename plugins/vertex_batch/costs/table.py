@@ -1,0 +1,181 @@
+"""The cost table: one bill per job, in SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, Table, select  # noqa: TID253 - never imported by a DAG parse
+from sqlalchemy.dialects import postgresql, sqlite  # noqa: TID253
+
+from vertex_batch.costs import migrations, schema
+from vertex_batch.costs.bill import Bill, JobFacts
+from vertex_batch.costs.database import Database
+from vertex_batch.costs.queries import (
+    Grouping,
+    GroupTotal,
+    JobCost,
+    JobFilter,
+    read_facts,
+    read_job_cost,
+    read_rows,
+    read_total,
+    select_jobs,
+    select_totals,
+)
+from vertex_batch.pricing import Basis, LineItem, line_order
+from vertex_batch.usage import CacheTtl, Kind, Modality, RowProblem, Tier, UsageKey
+
+
+class CostTable:
+    """Keeps the bills of all jobs. It creates and upgrades its schema by itself, when it is first used.
+
+    :param url: a SQLAlchemy URL: ``sqlite:////var/lib/airflow/costs.db``, ``postgresql://user:pw@host/db``.
+    :raises CostTableUnavailableError: the database does not answer; a retry may succeed.
+    :raises CostTableSetupError: URL, driver, rights or schema are wrong; a person has to act.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+        self._ready = False
+
+    def migrate(self) -> None:
+        """Bring the schema up to date; harmless when it is, and when others do the same at once."""
+        migrations.migrate(self._database)
+        self._ready = True
+
+    def record(self, bill: Bill) -> None:
+        """Write a bill in one transaction, in place of an earlier one of the same job.
+
+        Recording twice is recording once. Of two writers at the same time the later one's bill stays, whole.
+        """
+        self._prepare()
+        key = {"project": bill.job.project, "location": bill.job.location, "job_id": bill.job.job_id}
+        with self._database.write() as connection:
+            self._upsert_job(connection, _job_row(bill))  # locks the job's row: other writers of it wait here
+            usage = [{**key, **asdict(usage_key), "tokens": n} for usage_key, n in bill.usage.items()]
+            items = [{**key, **_item_row(item)} for item in bill.line_items]
+            for table, rows in ((schema.usage, usage), (schema.line_items, items)):
+                connection.execute(table.delete().where(*_is(table, key)))
+                if rows:
+                    connection.execute(table.insert(), rows)
+
+    def bill(self, project: str, location: str, job_id: str) -> Bill | None:
+        """The bill of one job; None if none was recorded."""
+        self._prepare()
+        key = {"project": project, "location": location, "job_id": job_id}
+        with self._database.read() as connection:
+            job = connection.execute(select(schema.jobs).where(*_is(schema.jobs, key))).one_or_none()
+            if job is None:
+                return None
+            items = connection.execute(select(schema.line_items).where(*_is(schema.line_items, key))).all()
+            usage = connection.execute(select(schema.usage).where(*_is(schema.usage, key))).all()
+        return Bill(
+            job=read_facts(job),
+            rows=read_rows(job),
+            line_items=tuple(sorted((_line_item(row._mapping) for row in items), key=line_order)),  # noqa: SLF001
+            flags=tuple(job.flags),
+            recorded_at=job.recorded_at,
+            usage={_usage_key(row._mapping): row.tokens for row in usage},  # noqa: SLF001
+            failed_reasons=job.failed_reasons,
+            problems=tuple(RowProblem(*problem) for problem in job.problems),
+        )
+
+    def jobs(self, where: JobFilter | None = None, *, limit: int = 1000) -> list[JobCost]:
+        """Jobs and what they cost, the latest first."""
+        self._prepare()
+        with self._database.read() as connection:
+            return [
+                read_job_cost(row) for row in connection.execute(select_jobs(where or JobFilter(), limit))
+            ]
+
+    def totals(
+        self,
+        by: Grouping,
+        since: date | None = None,
+        until: date | None = None,
+        where: JobFilter | None = None,
+    ) -> list[GroupTotal]:
+        """Exact sums by group, in the order of the groups.
+
+        :param since: first day, inclusive. :param until: last day, inclusive.
+        """
+        self._prepare()
+        asked = where or JobFilter()
+        asked = replace(asked, since=since or asked.since, until=until or asked.until)
+        with self._database.read() as connection:
+            return [read_total(row, by) for row in connection.execute(select_totals(by, asked))]
+
+    def _prepare(self) -> None:
+        if not self._ready and not migrations.is_current(self._database):
+            self.migrate()
+        self._ready = True
+
+    def _upsert_job(self, connection: Connection, row: dict[str, Any]) -> None:
+        insert = (sqlite if self._database.is_sqlite else postgresql).insert(schema.jobs)
+        keys = [column.name for column in schema.jobs.primary_key]
+        changed = {name: insert.excluded[name] for name in row if name not in keys}
+        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changed), row)
+
+
+def _is(table: Table, key: Mapping[str, str]) -> list[Any]:
+    return [table.c[name] == value for name, value in key.items()]
+
+
+def _job_row(bill: Bill) -> dict[str, Any]:
+    facts = {f.name: getattr(bill.job, f.name) for f in fields(JobFacts)}
+    return {
+        **facts,
+        "labels": dict(bill.job.labels),
+        "input_uris": list(bill.job.input_uris),
+        "day": bill.day,
+        "rows_ok": bill.rows.ok,
+        "rows_failed": bill.rows.failed,
+        "rows_unreadable": bill.rows.unreadable,
+        "rows_copied": bill.rows.copied,
+        "rows_input": bill.rows.input_rows,
+        "failed_reasons": dict(bill.failed_reasons),
+        "problems": [[problem.file, problem.line, problem.reason] for problem in bill.problems],
+        "flags": list(bill.flags),
+        "recorded_at": bill.recorded_at,
+    }
+
+
+def _item_row(item: LineItem) -> dict[str, Any]:
+    row = {f.name: getattr(item, f.name) for f in fields(LineItem)}
+    return {
+        **row,
+        "unit": item.unit,
+        "unit_price_picousd": row.pop("unit_price_usd"),
+        "amount_picousd": row.pop("amount_usd"),
+    }
+
+
+def _line_item(row: Mapping[Any, Any]) -> LineItem:
+    key = _usage_key(row)
+    return LineItem(
+        model=key.model,
+        kind=key.kind,
+        modality=key.modality,
+        tier=key.tier,
+        tokens=row["tokens"],
+        unit_price_usd=row["unit_price_picousd"],
+        amount_usd=row["amount_picousd"],
+        basis=Basis(row["basis"]) if row["basis"] else None,
+        source=row["source"],
+        price_date=row["price_date"],
+        reason=row["reason"],
+        cache_ttl=key.cache_ttl,
+    )
+
+
+def _usage_key(row: Mapping[Any, Any]) -> UsageKey:
+    return UsageKey(
+        row["model"],
+        Kind(row["kind"]),
+        Modality(row["modality"]),
+        Tier(row["tier"]),
+        CacheTtl(row["cache_ttl"]),
+    )

@@ -1,0 +1,30 @@
+"""Price book: sources, rules, tiers. Every rate says how it was found, where, and of which date it is."""
+
+from vertex_batch.pricing.book import LineItem, PriceBook, line_order, price
+from vertex_batch.pricing.files import price_file, price_folder
+from vertex_batch.pricing.proxy import ModelInfoPrices, from_proxy
+from vertex_batch.pricing.rates import Basis, Rate, Unpriced
+from vertex_batch.pricing.snapshot import packaged_prices
+from vertex_batch.pricing.sources import LiteLLMPrices, PriceSource
+from vertex_batch.pricing.spec_prices import SPEC_PRICE_KEYS, SpecPrices
+from vertex_batch.usage import canonical_model
+
+__all__ = [
+    "SPEC_PRICE_KEYS",
+    "Basis",
+    "LineItem",
+    "LiteLLMPrices",
+    "ModelInfoPrices",
+    "PriceBook",
+    "PriceSource",
+    "Rate",
+    "SpecPrices",
+    "Unpriced",
+    "canonical_model",
+    "from_proxy",
+    "line_order",
+    "packaged_prices",
+    "price",
+    "price_file",
+    "price_folder",
+]

@@ -1,0 +1,78 @@
+"""Which price keys answer for a usage key, in which order. Pure; the rules of the bill in one place.
+
+* Batch rate: the ``*_batches`` key; else half of the standard rate of the same kind, modality and tier.
+* Cached input: the batch cache rate where there is one; else the standard cache rate unreduced, since the
+  discounts for cache and batch do not stack.
+* A modality without a rate of its own is billed as text. Thoughts are billed as output.
+* A long-context row is billed at the long-context rates where the model has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from vertex_batch.pricing.rates import Basis
+from vertex_batch.pricing.sources import USUAL_THRESHOLD
+from vertex_batch.usage import CacheTtl, Kind, Modality, Tier, UsageKey
+
+_HALF = Decimal("0.5")
+_WHOLE = Decimal(1)
+# Nobody lists a batch rate for these kinds: they are billed as output and input, unless a spec says more.
+OWN_KEYS = {
+    Kind.THOUGHTS: "output_cost_per_reasoning_token_batches",
+    Kind.TOOL_USE_INPUT: "tool_use_input_cost_per_token_batches",
+}
+QUERY_KEY = "search_query_cost_batches"
+_OWN_RATE = (Modality.AUDIO, Modality.IMAGE, Modality.VIDEO)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One price key to look for, and what its number means."""
+
+    key: str
+    factor: Decimal
+    basis: Basis
+
+
+def questions(usage: UsageKey, threshold: int | None) -> Iterator[tuple[Question, ...]]:
+    """The price keys to look for: groups in order of preference, each to be asked of every source in turn.
+
+    :param threshold: where the model's long-context rates begin; None: it has none.
+    """
+    long = f"_above_{threshold // 1000}k_tokens" if threshold and usage.tier is Tier.LONG_CONTEXT else ""
+    if own := OWN_KEYS.get(usage.kind):
+        yield (Question(own, _WHOLE, Basis.BATCH_RATE),)
+    stems = [_stem(usage.kind, usage.modality, usage.cache_ttl)] if usage.modality in _OWN_RATE else []
+    stems.append(_stem(usage.kind, Modality.TEXT, usage.cache_ttl))
+    cached = usage.kind is Kind.CACHED_INPUT
+    for stem in stems:
+        for tier in (long, "") if long else ("",):
+            yield (
+                Question(f"{stem}{tier}_batches", _WHOLE, Basis.BATCH_RATE),
+                Question(f"{stem}{tier}", _WHOLE, Basis.STANDARD_CACHE_RATE)
+                if cached
+                else Question(f"{stem}{tier}", _HALF, Basis.DERIVED_HALF_OF_STANDARD),
+            )
+
+
+def batch_key(kind: Kind, modality: Modality, tier: Tier, ttl: CacheTtl) -> str:
+    """The price key of a batch rate; what a spec states by kind is kept under it."""
+    if kind is Kind.SEARCH_QUERY:
+        return QUERY_KEY
+    if kind in OWN_KEYS:
+        return OWN_KEYS[kind]
+    long = f"_above_{USUAL_THRESHOLD // 1000}k_tokens" if tier is Tier.LONG_CONTEXT else ""
+    return f"{_stem(kind, modality, ttl)}{long}_batches"
+
+
+def _stem(kind: Kind, modality: Modality, ttl: CacheTtl) -> str:
+    infix = "" if modality is Modality.TEXT else f"{modality}_"
+    if kind is Kind.CACHED_INPUT:
+        return f"cache_read_input_{infix}token_cost"
+    if kind is Kind.CACHE_WRITE:
+        return "cache_creation_input_token_cost" + ("_above_1hr" if ttl is CacheTtl.ONE_HOUR else "")
+    side = "output" if kind in (Kind.OUTPUT, Kind.THOUGHTS) else "input"
+    return f"{side}_cost_per_{infix}token"

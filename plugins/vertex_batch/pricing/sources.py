@@ -1,0 +1,109 @@
+"""Price lists: names, dates and exact rates by model, in LiteLLM's keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from vertex_batch.pricing.exact import exact
+from vertex_batch.usage import canonical_model
+
+UPLIFT_KEY = "regional_endpoint_uplift_multiplier"
+_PRICE_KEY = re.compile(
+    r"^(?:input|output)_cost_per_(?:audio_|image_|video_|reasoning_)?token"
+    r"|^cache_(?:read|creation)_input_(?:audio_|image_)?token_cost"
+)
+_OTHER_TARIFF = re.compile(r"_(?:flex|priority)$")
+_TIER = re.compile(r"_above_(\d+)k_tokens")
+USUAL_THRESHOLD = 200_000
+_DEVELOPER_API = "gemini/"  # AI Studio's prices, not Vertex AI's
+
+Prices = Mapping[str, Decimal]
+
+
+def is_price_key(key: str) -> bool:
+    """Whether a key of a LiteLLM entry can price a batch row."""
+    return bool(_PRICE_KEY.match(key) or key == UPLIFT_KEY) and not _OTHER_TARIFF.search(key)
+
+
+def is_vertex_entry(name: str, entry: Mapping[str, Any]) -> bool:
+    """Whether an entry is about Vertex AI. One that names no provider, as people write them, is."""
+    provider = entry.get("litellm_provider")
+    if provider is None:
+        return not name.startswith(_DEVELOPER_API)
+    return str(provider).startswith("vertex_ai")
+
+
+class PriceSource:
+    """Rates per model, each exactly as it was written, with the name and date that line items will carry.
+
+    :param name: what line items will say: ``spec``, ``model_info``, ``proxy_price_map``...
+    :param by_model: price keys by canonical model.
+    :param problem: why the source is empty; it becomes a flag on the bill.
+    """
+
+    is_spec = False
+
+    def __init__(
+        self, name: str, as_of: date, by_model: Mapping[str, Prices] | None = None, problem: str = ""
+    ) -> None:
+        self.name, self.as_of, self.problem = name, as_of, problem
+        self._by_model = dict(by_model or {})
+
+    def __len__(self) -> int:
+        return len(self._by_model)
+
+    def price(self, model: str, key: str) -> Decimal | None:
+        """The number under a key, or None: unknown."""
+        return self._by_model.get(model, {}).get(key)
+
+    def knows(self, model: str) -> bool:
+        """Whether there is any price for a model."""
+        return bool(self._by_model.get(model))
+
+    def threshold(self, model: str) -> int | None:
+        """Above how many prompt tokens the long-context rates of a model hold; None: it has none here."""
+        limits = {
+            int(found[1]) * 1000 for key in self._by_model.get(model, ()) if (found := _TIER.search(key))
+        }
+        return USUAL_THRESHOLD if USUAL_THRESHOLD in limits else min(limits, default=None)
+
+    def thresholds(self) -> dict[str, int]:
+        """The models with long-context rates, and above how many prompt tokens they hold."""
+        return {model: limit for model in self._by_model if (limit := self.threshold(model))}
+
+
+class LiteLLMPrices(PriceSource):
+    """A price map in LiteLLM's format: model name -> keys.
+
+    One model can have several entries (``vertex_ai/M``, ``M``, ``M@version``); the first of that order that
+    has a key says what it costs. Entries of other providers are left out.
+    """
+
+    def __init__(self, entries: Mapping[str, Any], name: str, as_of: date) -> None:
+        named = [(str(model), entry) for model, entry in entries.items() if isinstance(entry, Mapping)]
+        ours = [(model, prices_of(entry)) for model, entry in named if is_vertex_entry(model, entry)]
+        super().__init__(name, as_of, by_canonical_model(ours))
+
+
+def prices_of(entry: Mapping[str, Any], *, zero_is_unknown: bool = False) -> dict[str, Decimal]:
+    """The price keys of one entry that hold a number."""
+    numbers = {key: exact(value) for key, value in entry.items() if is_price_key(str(key))}
+    return {key: n for key, n in numbers.items() if n is not None and (n or not zero_is_unknown)}
+
+
+def by_canonical_model(entries: Iterable[tuple[str, Prices]]) -> dict[str, dict[str, Decimal]]:
+    """Merge the entries of one model; for each key the most specific name wins."""
+    merged: dict[str, dict[str, Decimal]] = {}
+    for name, prices in sorted(entries, key=_specificity):
+        for key, price in prices.items():
+            merged.setdefault(canonical_model(name), {}).setdefault(key, price)
+    return merged
+
+
+def _specificity(entry: tuple[str, Prices]) -> tuple[bool, bool, str]:
+    name = entry[0]
+    return "@" in name and not name.endswith("@default"), not name.startswith("vertex_ai/"), name

@@ -1,0 +1,198 @@
+"""Record what a job cost: see it ended, scan its output, price it, write its bill. Knows nothing of Airflow.
+
+A bill is written for every job that was created, whatever became of it: finished rows of a cancelled or
+failed job are billed. What cannot be known any more is on the bill as unknown, never as 0.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.cancellation import cancel_and_confirm
+from vertex_batch.client import BatchClient
+from vertex_batch.costs import Bill, JobFacts, make_bill
+from vertex_batch.errors import NotFoundError, OutputMissingError
+from vertex_batch.pricing import PriceBook, SpecPrices, from_proxy, price_folder
+from vertex_batch.resource import BatchPredictionJob
+from vertex_batch.submission import Log
+from vertex_batch.usage import ScanResult, count_rows, scan_output
+
+if TYPE_CHECKING:
+    from vertex_batch.costs import CostTable
+
+DELETED = "DELETED"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A bill that is in the cost table, and what is wrong with it, if anything.
+
+    :param problem: raised by the caller once every bill is safe.
+    """
+
+    bill: Bill
+    problem: OutputMissingError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSettings:
+    """What comes before the proxy's prices.
+
+    :param of_spec: see `pricing.SpecPrices`.
+    :param folder: price files that hold for all specs.
+    """
+
+    of_spec: Mapping[str, Any] | None = None
+    folder: Path | None = None
+
+
+class Recorder:
+    """Writes bills into one cost table.
+
+    :param open_storage: opens the filesystem with the outputs; called only when there is one to read.
+    """
+
+    def __init__(
+        self,
+        client: BatchClient,
+        open_storage: Callable[[], Any],
+        table: CostTable,
+        prices: PriceSettings | None = None,
+        *,
+        log: Log | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client = client
+        self._open_storage = open_storage
+        self._table = table
+        self._prices = prices or PriceSettings()
+        self._log: Log = log or logging.getLogger(__name__)
+        self._sleep = sleep
+        self._book: PriceBook | None = None
+
+    def record(self, facts: JobFacts) -> Recorded:
+        """Bill one job. Doing it twice changes nothing.
+
+        :param facts: who asked for the job, and its project, location and id; the rest is read from Vertex.
+        :raises CancelNotConfirmedError: nobody waits for the job, but it does not end; a retry goes on.
+        """
+        try:
+            job = self._ended(facts)
+        except NotFoundError:
+            return self._record_deleted(facts)
+        facts = _with_job(facts, job)
+        scan, unknown, problem = self._scan(facts, job)
+        bill = make_bill(
+            facts,
+            scan,
+            self._price_book(),
+            stats=job.completion_stats,
+            input_rows=self._input_rows(facts, job),
+            unknown=unknown,
+        )
+        self._table.record(bill)
+        return Recorded(bill, problem)
+
+    def _ended(self, facts: JobFacts) -> BatchPredictionJob:
+        job = self._client.get(facts.project, facts.location, facts.job_id)
+        if job.state.is_terminal:
+            return job
+        self._log.warning(
+            "Job %s is still %s, but nobody waits for it: cancelling it", facts, job.state.short
+        )
+        return cancel_and_confirm(
+            self._client, facts.project, facts.location, facts.job_id, sleep=self._sleep
+        )
+
+    def _record_deleted(self, facts: JobFacts) -> Recorded:
+        earlier = self._table.bill(facts.project, facts.location, facts.job_id)
+        if earlier:
+            self._log.info("Job %s was deleted since; its bill stays as it is", facts)
+            return Recorded(earlier)
+        reason = "the job was deleted before its bill was recorded"
+        bill = make_bill(replace(facts, state=DELETED), ScanResult(), PriceBook(()), unknown=[reason])
+        self._table.record(bill)
+        return Recorded(bill)
+
+    def _scan(
+        self, facts: JobFacts, job: BatchPredictionJob
+    ) -> tuple[ScanResult, list[str], OutputMissingError | None]:
+        if job.output_directory is None:
+            return ScanResult(), _why_unread(job), None
+        try:
+            scan = scan_output(
+                self._open_storage(),
+                job.output_directory,
+                job_model=facts.model,
+                thresholds=self._price_book().thresholds(),
+                job=str(facts),
+            )
+        except OutputMissingError as error:
+            # A job that could not write has an output directory all the same, and nothing in it.
+            expected = not job.completion_stats or job.completion_stats.successful_count == 0
+            return ScanResult(), [] if expected else [error.reason], None if expected else error
+        return scan, [], None
+
+    def _input_rows(self, facts: JobFacts, job: BatchPredictionJob) -> int | None:
+        """Rows of the input, to check the output against; None where they cannot be counted any more."""
+        uris = [uri for uri in facts.input_uris if uri.startswith("gs://")]
+        if not uris or job.output_directory is None:
+            return None
+        storage = self._open_storage()
+        total = 0
+        try:
+            for uri in uris:
+                for path in storage.glob(uri):
+                    with storage.open(path, "rb", compression="infer") as stream:
+                        total += count_rows(stream)
+        except (OSError, ValueError) as error:
+            self._log.warning("The input of job %s could not be counted: %s", facts, error)
+            return None
+        return total
+
+    def _price_book(self) -> PriceBook:
+        if self._book is None:
+            today = datetime.now(UTC).date()
+            folder = self._prices.folder
+            self._book = PriceBook(
+                [
+                    SpecPrices(self._prices.of_spec, today),
+                    *(price_folder(folder) if folder and folder.is_dir() else ()),
+                    *from_proxy(self._client),
+                ]
+            )
+        return self._book
+
+
+def _with_job(facts: JobFacts, job: BatchPredictionJob) -> JobFacts:
+    source = job.input_config.get("gcsSource") or {}
+    return replace(
+        facts,
+        display_name=job.display_name,
+        model=job.model or facts.model,
+        state=job.state.short,
+        error_code=job.error.code if job.error else None,
+        error_message=job.error.message if job.error else "",
+        labels=job.labels,
+        team=job.labels.get("team", ""),
+        input_uris=tuple(source.get("uris", facts.input_uris)),
+        output_directory=job.output_directory or "",
+        create_time=job.create_time,
+        start_time=job.start_time,
+        end_time=job.ended_at,
+    )
+
+
+def _why_unread(job: BatchPredictionJob) -> list[str]:
+    """Why a job without an output directory has an unknown cost; empty where it never ran."""
+    if job.output_info and job.output_info.bigquery_output_table:
+        table = job.output_info.bigquery_output_table
+        return [f"the output is the BigQuery table {table}, which is not read yet"]
+    rows = job.completion_stats.successful_count if job.completion_stats else 0
+    return [f"Vertex counts {rows:,} finished rows, but names no output"] if rows else []

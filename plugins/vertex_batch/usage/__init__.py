@@ -1,0 +1,29 @@
+"""Output files -> rows -> usage: how many tokens of which kind a job used, and what could not be read."""
+
+from vertex_batch.usage.files import billed_response_ids, choose_files, output_files, scan_output
+from vertex_batch.usage.models import canonical_model, is_tuned_model
+from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Scanner, ScanOptions, count_rows, scan_file
+from vertex_batch.usage.selfcheck import self_check
+from vertex_batch.usage.types import CacheTtl, Kind, Modality, RowProblem, ScanResult, Tier, UsageKey
+
+__all__ = [
+    "LONG_CONTEXT_THRESHOLD",
+    "CacheTtl",
+    "Kind",
+    "Modality",
+    "RowProblem",
+    "ScanOptions",
+    "ScanResult",
+    "Scanner",
+    "Tier",
+    "UsageKey",
+    "billed_response_ids",
+    "canonical_model",
+    "choose_files",
+    "count_rows",
+    "is_tuned_model",
+    "output_files",
+    "scan_file",
+    "scan_output",
+    "self_check",
+]

@@ -1,0 +1,188 @@
+"""One line of output -> what became of the row, and its usage. The shape is chosen row by row."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from vertex_batch.usage import gemini, messages
+from vertex_batch.usage.counting import BadCountError, count, slot
+from vertex_batch.usage.reading import Reading
+from vertex_batch.usage.rows import (
+    Response,
+    Row,
+    UsageMetadata,
+    decode_anything,
+    decode_body,
+    decode_predictions,
+    decode_response,
+    decode_row,
+    decode_row_strictly,
+    decode_usage,
+)
+from vertex_batch.usage.types import Kind
+
+NO_USAGE = "no usage in the row; its cost is not in the amount"
+_INPUT = slot(Kind.INPUT)
+_REASON_CHARS = 160
+_ROW_KEYS = frozenset({"request", "response", "status", "instance", "predictions"})
+_ANSWER_KEYS = frozenset({"usageMetadata", "usage_metadata", "usage", "candidates"})
+_HTTP_OK = range(200, 300)
+_UNKNOWN_FIELD = re.compile(r"unknown field `(.*?)`")
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A row that Google could not answer. It is not billed, whatever it carries."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A line that is not a row, or whose counts cannot be."""
+
+    reason: str
+
+
+def read_row(line: bytes) -> Reading | Failed | Unreadable:
+    """Classify one line and read its usage. Never raises for what a line holds."""
+    try:
+        row = decode_row_strictly(line)
+        return Failed(status_reason(row.status)) if row.status else _read(row, line)
+    except msgspec.ValidationError as error:
+        return _read_odd(line, str(error))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Unreadable(f"not JSON: {error}")
+    except RecursionError:
+        return Unreadable("nested too deeply")
+    except BadCountError as error:
+        return Unreadable(str(error))
+
+
+def _read_odd(line: bytes, error: str) -> Reading | Failed | Unreadable:
+    """A row that is not as we know them. New usage fields are reported; a wrong type is a reason to stop."""
+    try:
+        row = decode_row(line)
+        reading = Failed(status_reason(row.status)) if row.status else _read(row, line)
+    except msgspec.ValidationError as wrong:
+        return _failed_all_the_same(line) or Unreadable(str(wrong))
+    except (msgspec.DecodeError, BadCountError) as wrong:
+        return Unreadable(str(wrong))
+    if isinstance(reading, Reading) and (unknown := _UNKNOWN_FIELD.search(error)):
+        reading.notes.append(f"the usage has a field that is not known here: {unknown[1][:40]!r}")
+    return reading
+
+
+def _read(row: Row[Any], line: bytes) -> Reading | Failed:
+    response = row.response
+    if isinstance(response, str):
+        response = decode_response(response) if response.strip() else None
+    if response is None:
+        if row.predictions is not UNSET and (reading := _text_embeddings(row.predictions)):
+            return reading
+        return _without_response(line)
+    return _usage(response) or _without_usage(response, line)
+
+
+def _usage(response: Response[UsageMetadata]) -> Reading | Failed | None:
+    """The usage of an answer, in whichever shape it is; None if it holds none."""
+    metadata = response.usage_metadata
+    if metadata is None:
+        metadata = response.usage_metadata_snake
+    if metadata is not None and (reading := gemini.read(metadata, response)):
+        return reading
+    if response.body is not UNSET or response.usage is not UNSET:
+        if isinstance(response.status_code, int) and response.status_code not in _HTTP_OK:
+            return Failed(f"HTTP {response.status_code}")
+        body = decode_body(response.body) if response.body is not UNSET else None
+        usage = body.usage if body else None
+        if usage is None and response.usage is not UNSET:
+            usage = decode_usage(response.usage)
+        if usage is not None and (reading := messages.read(usage)):
+            return reading
+    tokens = count(response.token_count, response.token_count_snake)
+    if tokens is None:
+        return None
+    return Reading(
+        model=response.model or response.model_snake,
+        response_id=response.response_id or response.response_id_snake,
+        prompt_tokens=tokens,
+        counts=[(_INPUT, tokens)],
+    )
+
+
+def _text_embeddings(raw: Raw) -> Reading | None:
+    predictions = decode_predictions(raw)
+    if isinstance(predictions, str):
+        predictions = decode_predictions(predictions) if predictions.strip() else None
+    if predictions is None or isinstance(predictions, str):
+        return None
+    stated = [
+        count(p.embeddings.statistics.token_count, p.embeddings.statistics.token_count_camel)
+        for p in predictions
+        if p.embeddings and p.embeddings.statistics
+    ]
+    known = [n for n in stated if n is not None]
+    total = sum(known)
+    notes = [] if predictions and len(known) == len(predictions) else [NO_USAGE]
+    return Reading(prompt_tokens=total, counts=[(_INPUT, total)], notes=notes)
+
+
+def _without_response(line: bytes) -> Reading | Failed:
+    """A row without a response is failed, unless the whole line is one: BigQuery's response column."""
+    row = decode_anything(line)
+    if not _ROW_KEYS & row.keys() and _ANSWER_KEYS & row.keys():
+        response = decode_response(line)
+        assert response is not None
+        return _usage(response) or Reading(model=response.model, notes=[NO_USAGE])
+    error = row.get("error")
+    return Failed(status_reason(error) if error else "no response in the row")
+
+
+def _without_usage(response: Response[UsageMetadata], line: bytes) -> Reading | Failed:
+    answer = decode_anything(line)["response"]
+    if isinstance(answer, str):
+        answer = decode_anything(answer)
+    if not answer:
+        return Failed("empty response")
+    if answer.get("error") and not answer.get("candidates"):
+        return Failed(status_reason(answer["error"]))
+    return Reading(
+        model=response.model or response.model_snake,
+        response_id=response.response_id or response.response_id_snake,
+        notes=[NO_USAGE],
+    )
+
+
+def _failed_all_the_same(line: bytes) -> Failed | None:
+    """A row with a status is failed even if something else in it has a type that we do not expect."""
+    try:
+        row = decode_anything(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    status = row.get("status") if isinstance(row, dict) else None
+    return Failed(status_reason(status)) if status else None
+
+
+def status_reason(status: Any) -> str:
+    """Google's words about a failed row, short: ``INVALID_ARGUMENT: Please use a valid role``.
+
+    A status is free text, or free text with the JSON of an error in it, or a google.rpc.Status.
+    """
+    error = status
+    if isinstance(status, str) and (start := status.find("{")) >= 0:
+        try:
+            error = decode_anything(status[start:])
+        except (msgspec.DecodeError, RecursionError):
+            error = status
+    if isinstance(error, dict):
+        error = error.get("error") or error
+    if isinstance(error, dict):
+        name, message = error.get("status") or error.get("code"), error.get("message")
+        error = ": ".join(str(part) for part in (name, message) if part) or "failed"
+    return " ".join(str(error).split())[:_REASON_CHARS]

@@ -1,0 +1,23 @@
+"""What a row that was answered says about its usage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Reading:
+    """The usage of one row.
+
+    :param model: the model that the row names; None: it names none.
+    :param prompt_tokens: the size of the prompt, cached tokens included; it decides the tier.
+    :param counts: (slot, tokens), see `counting.SLOTS`.
+    :param notes: what was odd.
+    """
+
+    model: Any = None
+    response_id: Any = None
+    prompt_tokens: int = 0
+    counts: list[tuple[int, int]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)

@@ -1,0 +1,172 @@
+"""Scan output files: rows in, exact sums out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from vertex_batch.usage.counting import SLOTS
+from vertex_batch.usage.lines import read_lines
+from vertex_batch.usage.models import canonical_model, is_tuned_model
+from vertex_batch.usage.reader import Failed, Unreadable, read_row
+from vertex_batch.usage.reading import Reading
+from vertex_batch.usage.types import MAX_PROBLEMS, RowProblem, ScanResult, Tier, UsageKey, bounded
+
+LONG_CONTEXT_THRESHOLD = 200_000
+_BLANK = (b"", b"\r")
+_MAX_DISTINCT = 1000
+_TOO_MANY = "other notes"
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """How rows are read.
+
+    :param job_model: the model of rows that name none, and of every row of a tuned model's job.
+    :param long_context_threshold: a row with more prompt tokens is billed wholly at long-context rates.
+    :param thresholds: models whose limit is another one (`PriceBook.thresholds`).
+    :param already_billed: ``responseId``s of the earlier jobs of a resume chain: not billed again.
+    """
+
+    job_model: str
+    long_context_threshold: int = LONG_CONTEXT_THRESHOLD
+    thresholds: Mapping[str, int] = field(default_factory=dict)
+    already_billed: frozenset[str] | set[str] | None = None
+
+
+@dataclass(slots=True)
+class _Meter:
+    """The sums of one model: a list of slots for each tier."""
+
+    model: str
+    threshold: int
+    standard: list[int] = field(default_factory=lambda: [0] * len(SLOTS))
+    long_context: list[int] = field(default_factory=lambda: [0] * len(SLOTS))
+
+
+class Scanner:
+    """Adds up the rows of one or more streams. Memory does not grow with them."""
+
+    def __init__(self, options: ScanOptions) -> None:
+        self._options = options
+        self._result = ScanResult()
+        self._tuned = is_tuned_model(options.job_model)
+        self._meters: dict[Any, _Meter] = {}
+
+    def scan(self, stream: BinaryIO, name: str) -> None:
+        """Read one stream to its end; `name` is what problems are reported under."""
+        line_number = 0
+        for block in read_lines(stream):
+            for line in block.lines:
+                line_number += 1
+                if line is None:
+                    self._unreadable(name, line_number, "the line is too long to be a row")
+                elif line not in _BLANK and not block.damage:
+                    self._row(line, name, line_number, cut=block.cut)
+            if block.damage:
+                self._unreadable(name, line_number, f"{block.damage}; rows from here on are missing")
+
+    def result(self) -> ScanResult:
+        """Everything that was scanned so far."""
+        tokens: dict[UsageKey, int] = {}
+        for meter in self._meters.values():
+            for tier, sums in ((Tier.STANDARD, meter.standard), (Tier.LONG_CONTEXT, meter.long_context)):
+                for (kind, modality, ttl), total in zip(SLOTS, sums, strict=True):
+                    if total:
+                        key = UsageKey(meter.model, kind, modality, tier, ttl)
+                        tokens[key] = tokens.get(key, 0) + total
+        scanned = self._result
+        return ScanResult(
+            ok=scanned.ok,
+            failed=scanned.failed,
+            unreadable=scanned.unreadable,
+            copied=scanned.copied,
+            tokens=tokens,
+            problems=list(scanned.problems),
+            failed_reasons=bounded(scanned.failed_reasons),
+            notes=dict(scanned.notes),
+        )
+
+    def _row(self, line: bytes, name: str, number: int, *, cut: bool) -> None:
+        outcome = read_row(line)
+        if type(outcome) is Reading:
+            self._ok(outcome)
+        elif type(outcome) is Failed:
+            self._failed(outcome.reason)
+        elif type(outcome) is Unreadable and line.strip():
+            self._unreadable(
+                name, number, "the file ends in the middle of this row" if cut else outcome.reason
+            )
+
+    def _ok(self, reading: Reading) -> None:
+        self._result.ok += 1
+        if reading.notes:
+            for note in set(reading.notes):
+                self._note(note)
+        if self._options.already_billed is not None and self._is_copy(reading.response_id):
+            return
+        meter = self._meters.get(reading.model) if type(reading.model) is str else None
+        if meter is None:
+            meter = self._new_meter(reading.model)
+        sums = meter.standard if reading.prompt_tokens <= meter.threshold else meter.long_context
+        for slot, tokens in reading.counts:
+            sums[slot] += tokens
+
+    def _is_copy(self, response_id: Any) -> bool:
+        if not isinstance(response_id, str) or not response_id:
+            self._note("no responseId: whether an earlier job billed the row cannot be known; it was billed")
+            return False
+        copied = response_id in (self._options.already_billed or ())
+        self._result.copied += copied
+        return copied
+
+    def _new_meter(self, stated: Any) -> _Meter:
+        """The meter of a model; names beyond a thousand are no models, their rows go to the job's."""
+        options = self._options
+        known = isinstance(stated, str) and stated.strip() and len(self._meters) < _MAX_DISTINCT
+        model = canonical_model(stated if known and not self._tuned else options.job_model)
+        key = stated if known else None
+        if key not in self._meters:
+            self._meters[key] = _Meter(model, options.thresholds.get(model, options.long_context_threshold))
+        return self._meters[key]
+
+    def _failed(self, reason: str) -> None:
+        self._result.failed += 1
+        reasons = self._result.failed_reasons
+        reasons[reason] = reasons.get(reason, 0) + 1
+        if len(reasons) > _MAX_DISTINCT:
+            self._result.failed_reasons = bounded(reasons)
+
+    def _unreadable(self, name: str, line: int, reason: str) -> None:
+        self._result.unreadable += 1
+        if len(self._result.problems) < MAX_PROBLEMS:
+            self._result.problems.append(RowProblem(name, line, reason))
+
+    def _note(self, text: str) -> None:
+        notes = self._result.notes
+        text = text if text in notes or len(notes) < _MAX_DISTINCT else _TOO_MANY
+        notes[text] = notes.get(text, 0) + 1
+
+
+def scan_file(stream: BinaryIO, name: str, job_model: str, **options: Any) -> ScanResult:
+    """Scan one stream of rows. For `options` see `ScanOptions`."""
+    scanner = Scanner(ScanOptions(job_model, **options))
+    scanner.scan(stream, name)
+    return scanner.result()
+
+
+def response_ids(stream: BinaryIO) -> Iterator[str]:
+    """The ``responseId`` of each answered row: what a job that resumes this one must not bill again."""
+    for block in read_lines(stream):
+        for line in block.lines:
+            outcome = read_row(line) if line else None
+            if isinstance(outcome, Reading) and isinstance(outcome.response_id, str) and outcome.response_id:
+                yield outcome.response_id
+
+
+def count_rows(stream: BinaryIO) -> int:
+    """The number of lines that are not blank: the rows of an input file."""
+    return sum(
+        1 for block in read_lines(stream) for line in block.lines if line is None or (line and line.strip())
+    )

@@ -1,0 +1,138 @@
+"""The words of usage: kinds, modalities, tiers, and what a scan of a job's output says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeVar
+
+MAX_PROBLEMS = 20
+MAX_REASONS = 50
+OTHER_REASONS = "other reasons"
+_K = TypeVar("_K")
+
+
+class Kind(StrEnum):
+    """What a token (or a query) was used for; each kind has a rate of its own."""
+
+    INPUT = "input"
+    CACHED_INPUT = "cached_input"
+    CACHE_WRITE = "cache_write"
+    OUTPUT = "output"
+    THOUGHTS = "thoughts"
+    TOOL_USE_INPUT = "tool_use_input"
+    SEARCH_QUERY = "search_query"
+
+
+class Modality(StrEnum):
+    """What a token stands for. What Google leaves unspecified is text."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+    DOCUMENT = "document"
+
+
+class Tier(StrEnum):
+    """Which of a model's rates a row is billed at; decided per row, by the size of its prompt."""
+
+    STANDARD = "standard"
+    LONG_CONTEXT = "long_context"
+
+
+class CacheTtl(StrEnum):
+    """How long a cache write lives; Claude has two rates. Empty for everything that is not a cache write."""
+
+    NONE = ""
+    FIVE_MINUTES = "5m"
+    ONE_HOUR = "1h"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageKey:
+    """What tokens are added up by: all tokens of one key have one rate."""
+
+    model: str
+    kind: Kind
+    modality: Modality = Modality.TEXT
+    tier: Tier = Tier.STANDARD
+    cache_ttl: CacheTtl = CacheTtl.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """A row that could not be read: which, and why. Never its content."""
+
+    file: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.reason}"
+
+
+@dataclass(slots=True)
+class ScanResult:
+    """What the rows of an output say: every row is in exactly one of ok, failed and unreadable.
+
+    :param ok: rows with an answer; the only ones that are billed.
+    :param copied: those of `ok` that an earlier job of a resume chain has billed already; not in `tokens`.
+    :param tokens: exact sums. For `Kind.SEARCH_QUERY` it is the number of queries.
+    :param problems: the first 20 unreadable rows.
+    :param failed_reasons: failed rows by what Google said; the rarest beyond 50 are summed up as other.
+    :param notes: what is odd about rows that were read, and how many rows it concerns.
+    """
+
+    ok: int = 0
+    failed: int = 0
+    unreadable: int = 0
+    copied: int = 0
+    tokens: dict[UsageKey, int] = field(default_factory=dict)
+    problems: list[RowProblem] = field(default_factory=list)
+    failed_reasons: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """All rows, whatever became of them."""
+        return self.ok + self.failed + self.unreadable
+
+    @property
+    def flags(self) -> list[str]:
+        """The notes as sentences for the bill."""
+        return [f"{text} ({_rows(n)})" if n else text for text, n in self.notes.items()]
+
+    def merge(self, other: ScanResult) -> ScanResult:
+        """Both results as one. The order of merging never changes a sum."""
+        return ScanResult(
+            ok=self.ok + other.ok,
+            failed=self.failed + other.failed,
+            unreadable=self.unreadable + other.unreadable,
+            copied=self.copied + other.copied,
+            tokens=_added(self.tokens, other.tokens),
+            problems=(self.problems + other.problems)[:MAX_PROBLEMS],
+            failed_reasons=bounded(_added(self.failed_reasons, other.failed_reasons)),
+            notes=_added(self.notes, other.notes),
+        )
+
+
+def bounded(counts: dict[str, int]) -> dict[str, int]:
+    """At most `MAX_REASONS` reasons, so that memory does not grow with what a service writes."""
+    if len(counts) <= MAX_REASONS + 1:
+        return counts
+    named = Counter({reason: n for reason, n in counts.items() if reason != OTHER_REASONS})
+    kept = dict(named.most_common(MAX_REASONS))
+    return {**kept, OTHER_REASONS: sum(counts.values()) - sum(kept.values())}
+
+
+def _added(left: dict[_K, int], right: dict[_K, int]) -> dict[_K, int]:
+    total = dict(left)
+    for key, n in right.items():
+        total[key] = total.get(key, 0) + n
+    return total
+
+
+def _rows(n: int) -> str:
+    return "1 row" if n == 1 else f"{n:,} rows"

@@ -1,0 +1,220 @@
+"""The cost table, on both databases."""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine, text
+
+from vertex_batch.costs import CostTable, CostTableSetupError, JobFilter
+from vertex_batch.usage import CacheTtl, Kind
+
+PLACE = ("demo-project", "us-central1")
+
+
+def query(url, sql, **values):
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        rows = connection.execute(text(sql), values).mappings().all()
+    engine.dispose()
+    return [dict(row) for row in rows]
+
+
+def test_a_bill_comes_back_as_it_was_written(table, bill):
+    written = bill()
+    table.record(written)
+    assert table.bill(*PLACE, "101") == written
+
+
+def test_a_bill_that_was_never_recorded_is_none(table):
+    assert table.bill(*PLACE, "404") is None
+
+
+def test_recording_twice_is_recording_once(table, bill, database_url):
+    for _ in range(2):
+        table.record(bill())
+    for name in ("cost_jobs", "cost_line_items", "cost_usage"):
+        before = query(database_url, f"SELECT * FROM {name}")
+        table.record(bill())
+        assert query(database_url, f"SELECT * FROM {name}") == before
+    assert table.totals("team")[0].total.amount == Decimal("0.000775")
+
+
+def test_recording_again_with_fewer_line_items_removes_the_stale_ones(table, bill, line):
+    table.record(bill())
+    table.record(bill(items=[line(1)], state="JOB_STATE_FAILED"))
+    again = table.bill(*PLACE, "101")
+    assert again.line_items == (line(1),)
+    assert again.job.state == "JOB_STATE_FAILED"
+
+
+def test_one_hour_and_five_minute_cache_writes_are_lines_of_their_own(table, bill, line):
+    writes = [
+        line(7, kind=Kind.CACHE_WRITE, cache_ttl=ttl) for ttl in (CacheTtl.ONE_HOUR, CacheTtl.FIVE_MINUTES)
+    ]
+    table.record(bill(items=writes))
+    assert set(table.bill(*PLACE, "101").line_items) == set(writes)
+
+
+def test_an_unknown_price_is_null_and_the_totals_say_at_least(table, bill, line, database_url):
+    table.record(bill(items=[line(), line(3, None, kind=Kind.SEARCH_QUERY)]))
+    total = table.bill(*PLACE, "101").total
+    assert (total.amount, total.complete) == (Decimal("0.00015"), False)
+    assert str(total).startswith("at least ")
+    for by in ("job", "spec", "day", "spec_day", "model", "team", "dag", "project", "location", "state"):
+        assert table.totals(by)[0].total == total
+    for view in ("cost_by_job", "cost_by_spec_day", "cost_by_model", "cost_by_team"):
+        row = query(database_url, f"SELECT * FROM {view}")[0]
+        assert not row["is_complete"]
+        assert row["amount_picousd"] == 150_000_000
+        assert row["tokens"] == 1000  # queries are no tokens
+    null = query(database_url, "SELECT * FROM cost_lines WHERE unit = 'query'")[0]
+    assert null["amount_usd"] is None
+    assert null["reason"] == "no price"
+
+
+def test_a_job_without_line_items_costs_nothing_and_is_counted(table, bill, database_url):
+    table.record(bill(items=[]))
+    [group] = table.totals("spec")
+    assert (group.total.amount, group.total.complete, group.jobs) == (0, True, 1)
+    [row] = query(database_url, "SELECT * FROM cost_by_job")
+    assert row["amount_usd"] == 0
+    assert row["is_complete"]
+
+
+def test_the_views_add_up_by_job_spec_and_day_model_and_team(table, bill, line, database_url):
+    table.record(bill("1"))
+    table.record(bill("2"))
+    table.record(bill("3", items=[line(1, model="gemini-2.5-pro")], spec="weekly", team="ads"))
+    day = query(database_url, "SELECT * FROM cost_by_spec_day ORDER BY spec")
+    assert [(row["spec"], str(row["day"]), row["jobs"]) for row in day] == [
+        ("nightly", "2026-11-21", 2),
+        ("weekly", "2026-11-21", 1),
+    ]
+    assert Decimal(str(day[0]["amount_usd"])) == Decimal("0.00155")
+    models = query(database_url, "SELECT * FROM cost_by_model ORDER BY model")
+    assert [(row["model"], row["jobs"], row["amount_picousd"]) for row in models] == [
+        ("gemini-2.5-flash", 2, 1_550_000_000),
+        ("gemini-2.5-pro", 1, 150_000),
+    ]
+    teams = query(database_url, "SELECT * FROM cost_by_team ORDER BY team")
+    assert [(row["team"], row["jobs"]) for row in teams] == [("ads", 1), ("search", 2)]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**8)), min_size=1, max_size=6))
+def test_sums_are_exact_for_any_tokens_and_rates(table, bill, line, entries):
+    """Checked with fractions, which share nothing with decimals or SQL."""
+    items = [line(n, str(Decimal(pico).scaleb(-12)), model=f"m{i}") for i, (n, pico) in enumerate(entries)]
+    table.record(bill(items=items))
+    expected = sum((Fraction(n) * Fraction(pico, 10**12) for n, pico in entries), Fraction(0))
+    [group] = table.totals("team")
+    assert Fraction(group.total.amount) == expected == Fraction(table.bill(*PLACE, "101").total.amount)
+
+
+def test_postgresql_views_are_exact_decimals(postgres, bill, line):
+    url = postgres.create_database("exact_views")
+    CostTable(url).record(bill(items=[line(10**9 + 1, "0.000001234567"), line(1, "1e-12", model="b")]))
+    [row] = query(url, "SELECT amount_usd FROM cost_by_team")
+    assert row["amount_usd"] == Decimal("1234.567001234568")
+    prices = query(url, "SELECT unit_price_usd FROM cost_lines ORDER BY model")
+    assert [row["unit_price_usd"] for row in prices] == [Decimal("1e-12"), Decimal("0.000001234567")]
+
+
+def test_an_amount_that_would_be_rounded_is_refused_and_the_old_bill_stays(table, bill, line):
+    table.record(bill())
+    with pytest.raises(CostTableSetupError, match="cannot be kept exactly"):
+        table.record(bill(items=[line(1, "1.5e-13")]))
+    assert table.bill(*PLACE, "101") == bill()
+
+
+def test_hostile_texts_are_only_texts(table, bill, database_url):
+    hostile = "x'; DROP TABLE cost_jobs; --"
+    table.record(bill(hostile, spec=hostile, labels={hostile: "%s {} :x ?"}, note="\U0001f4b8 \\ \" '"))
+    assert table.bill(*PLACE, hostile).job.note == "\U0001f4b8 \\ \" '"
+    assert len(table.jobs(JobFilter(spec=hostile))) == 1
+    assert table.jobs(JobFilter(spec="x' OR '1'='1")) == []
+    with pytest.raises(ValueError, match="not known"):
+        table.totals("1; DROP TABLE cost_jobs")
+
+
+def test_jobs_are_filtered_and_the_latest_comes_first(table, bill):
+    for number in range(1, 4):
+        table.record(
+            bill(str(number), logical_date=datetime(2026, 11, number, tzinfo=UTC), dag_id=f"d{number % 2}")
+        )
+    assert [cost.job.job_id for cost in table.jobs()] == ["3", "2", "1"]
+    assert [cost.job.job_id for cost in table.jobs(JobFilter(dag_id="d1"))] == ["3", "1"]
+    assert [cost.job.job_id for cost in table.jobs(limit=1)] == ["3"]
+    between = JobFilter(since=date(2026, 11, 2), until=date(2026, 11, 2))
+    [found] = table.jobs(between)
+    assert (found.job, found.rows, found.total) == (
+        bill("2", logical_date=datetime(2026, 11, 2, tzinfo=UTC), dag_id="d0").job,
+        bill().rows,
+        bill().total,
+    )
+    assert table.totals("day", since=date(2026, 11, 3), where=JobFilter(dag_id="d0")) == []
+    assert [group.group for group in table.totals("day", since=date(2026, 11, 2))] == [
+        (date(2026, 11, 2),),
+        (date(2026, 11, 3),),
+    ]
+
+
+def test_the_day_is_the_logical_date_else_the_creation_else_the_recording(bill):
+    assert bill().day == date(2026, 11, 21)
+    assert bill(logical_date=None).day == date(2026, 11, 21)
+    assert bill(logical_date=None, create_time=None).day == date(2026, 11, 22)
+
+
+def test_a_hundred_jobs_are_listed_and_summed(table, bill):
+    for number in range(100):
+        table.record(bill(str(number)))
+    assert len(table.jobs()) == 100
+    [group] = table.totals("spec")
+    assert (group.total.amount, group.jobs) == (Decimal("0.0775"), 100)
+
+
+def _record(url, barrier, version):
+    from vertex_batch.costs import CostTable as Table
+
+    table = Table(url)
+    barrier.wait(30)
+    for _ in range(5):
+        table.record(version)
+
+
+def test_processes_that_start_at_once_migrate_once_and_leave_one_whole_bill(database_url, bill, line):
+    """No table is there yet: all of them create the schema, then all write bills of the same job."""
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(3)
+    versions = [bill(items=[line(n, model=f"m{i}") for i in range(n)], note=str(n)) for n in range(1, 4)]
+    writers = [context.Process(target=_record, args=(database_url, barrier, version)) for version in versions]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert len(query(database_url, "SELECT * FROM cost_schema_version")) == 1
+    left = CostTable(database_url).bill(*PLACE, "101")
+    assert left == versions[int(left.job.note) - 1]
+
+
+def test_a_naive_time_is_refused(table, bill):
+    naive = bill(start_time=datetime(2026, 11, 22))  # noqa: DTZ001 - the point of the test
+    with pytest.raises(CostTableSetupError, match="time zone"):
+        table.record(naive)
+
+
+def test_an_error_inside_leaves_the_old_bill_whole(table, bill, line):
+    table.record(bill())
+    twice = replace(bill(), line_items=(line(1), line(2)))  # the same key twice
+    with pytest.raises(CostTableSetupError):
+        table.record(twice)
+    assert table.bill(*PLACE, "101") == bill()
