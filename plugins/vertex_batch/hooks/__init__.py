@@ -1,0 +1,17 @@
+"""Airflow connections, as the objects that operators work with."""
+
+from __future__ import annotations
+
+from vertex_batch.hooks.cost_table import CostTableHook, cost_table_url
+from vertex_batch.hooks.litellm import LiteLLMHook
+from vertex_batch.hooks.storage import FoundInput, check_inputs, check_output_bucket, open_filesystem
+
+__all__ = [
+    "CostTableHook",
+    "FoundInput",
+    "LiteLLMHook",
+    "check_inputs",
+    "check_output_bucket",
+    "cost_table_url",
+    "open_filesystem",
+]

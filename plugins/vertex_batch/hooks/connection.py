@@ -1,0 +1,116 @@
+"""What an Airflow connection of type ``litellm`` says, as plain data. Nothing here asks Airflow."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from vertex_batch.client import DEFAULT_ROUTE_PREFIX, ProxyConfig
+from vertex_batch.errors import ConfigurationError
+
+HTTPS_PORT = 443
+KNOWN_EXTRAS = frozenset(
+    {"route_prefix", "project", "location", "verify", "timeout_seconds", "connect_timeout_seconds"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """A connection, read.
+
+    :param project: the default for what names none; None where the connection has none.
+    :param unknown_extras: extras that nobody reads, such as misspelt ones.
+    """
+
+    config: ProxyConfig
+    project: str | None
+    location: str | None
+    unknown_extras: tuple[str, ...] = ()
+
+
+def read_settings(connection: Any, extras: Mapping[str, Any]) -> ProxySettings:
+    """Read a connection.
+
+    :param connection: an Airflow connection: its host, schema, port, login and password are read.
+    :param extras: its extra, parsed.
+    :raises ConfigurationError: all that is missing or wrong, at once.
+    """
+    given = {name: value for name, value in extras.items() if value not in (None, "")}
+    problems: list[str] = []
+    if connection.login and not connection.password:
+        problems.append("the login is set, and nobody reads it: the key belongs into the password field")
+    fields: dict[str, Any] = {
+        "base_url": _base_url(connection, problems),
+        "api_key": (connection.password or "").strip(),
+        "route_prefix": str(given.get("route_prefix", DEFAULT_ROUTE_PREFIX)),
+        "verify": _verify(given.get("verify", True)),
+    }
+    for name in ("timeout_seconds", "connect_timeout_seconds"):
+        if name in given:
+            fields[name] = _seconds(name, given[name], problems)
+    try:
+        config = ProxyConfig(**fields)
+    except ConfigurationError as error:
+        # Where the host is at fault, what was made of it need not be told as well.
+        about_host = any(problem.startswith("the host") for problem in problems)
+        problems += [p for p in error.problems if not (about_host and p.startswith("the base URL"))]
+    if problems:
+        raise ConfigurationError(f"Connection {connection.conn_id!r} is not usable", *problems)
+    return ProxySettings(
+        config,
+        _text(given.get("project")),
+        _text(given.get("location")),
+        tuple(sorted(extras.keys() - KNOWN_EXTRAS)),
+    )
+
+
+def _base_url(connection: Any, problems: list[str]) -> str:
+    """Put host, schema and port together: the host may be a whole URL, or a name alone."""
+    host = (connection.host or "").strip().rstrip("/")
+    if not host:
+        problems.append("the host is missing: write http://litellm:4000")
+        return ""
+    if "://" not in host:
+        usual = "https" if connection.port == HTTPS_PORT else "http"
+        host = f"{connection.schema or usual}://{_bracketed(host)}"
+    try:
+        parts = urlsplit(host)
+        port = parts.port
+    except ValueError:
+        return host
+    if not connection.port or port == connection.port or parts.username is not None:
+        return host
+    if port is not None:
+        problems.append(
+            f"the host names port {port}, the port field {connection.port}: leave one of them out"
+        )
+        return host
+    return parts._replace(netloc=f"{parts.netloc}:{connection.port}").geturl()
+
+
+def _bracketed(host: str) -> str:
+    try:
+        return f"[{host}]" if ipaddress.ip_address(host).version == 6 else host  # noqa: PLR2004 - IPv6
+    except ValueError:
+        return host
+
+
+def _verify(value: Any) -> bool | str:
+    text = str(value).strip()
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _seconds(name: str, value: Any, problems: list[str]) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        problems.append(f"{name} is {value!r}: write a number of seconds")
+        return 1.0
+    return seconds
+
+
+def _text(value: Any) -> str | None:
+    return str(value).strip() if value is not None else None

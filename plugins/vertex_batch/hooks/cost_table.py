@@ -1,0 +1,123 @@
+"""The cost table, as an Airflow connection."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from vertex_batch.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from vertex_batch.costs import CostTable
+
+DEFAULT_CONN_ID = "batch_costs"
+DEFAULT_FILE = "batch_costs.db"
+
+# What libpq and psycopg2 take from a URL; other extras belong to Airflow's own hook.
+_POSTGRES_EXTRAS = (
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "connect_timeout",
+    "application_name",
+    "options",
+    "target_session_attrs",
+)
+
+
+def cost_table_url(batch_costs_conn_id: str = DEFAULT_CONN_ID) -> str:
+    """Return the SQLAlchemy URL of the cost table. It may hold a password: do not log it.
+
+    A connection of type ``postgres`` is a PostgreSQL database, one of type ``sqlite`` a file (its host; a
+    relative path lies in ``$AIRFLOW_HOME``). Where ``batch_costs`` is not defined, it is the file
+    ``$AIRFLOW_HOME/batch_costs.db``: right for one machine, wrong for workers on several.
+
+    :raises ConfigurationError: another connection is not defined, or it is of another type.
+    """
+    try:
+        connection = BaseHook.get_connection(batch_costs_conn_id)
+    except AirflowNotFoundException as error:
+        if batch_costs_conn_id == DEFAULT_CONN_ID:
+            return _sqlite_url(DEFAULT_FILE)
+        raise ConfigurationError(
+            f"Connection {batch_costs_conn_id!r} for the cost table is not defined. Define it, or leave it"
+            " out: then the costs go to a SQLite file in AIRFLOW_HOME. The job's output stays: once mended,"
+            " clear the task, and its costs are recorded."
+        ) from error
+    if connection.conn_type == "sqlite":
+        return _sqlite_url(_sqlite_path(connection))
+    if connection.conn_type in {"postgres", "postgresql"}:
+        return _postgres_url(connection)
+    raise ConfigurationError(
+        f"Connection {batch_costs_conn_id!r} is of type {connection.conn_type!r}, which cannot hold the cost"
+        " table. Use one of type postgres, or sqlite with the path of a file as its host."
+    )
+
+
+class CostTableHook(BaseHook):
+    """Opens the cost table of a connection.
+
+    :param batch_costs_conn_id: see `cost_table_url`.
+    """
+
+    conn_name_attr = "batch_costs_conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+
+    def __init__(self, batch_costs_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch_costs_conn_id = batch_costs_conn_id
+
+    def table(self) -> CostTable:
+        """Open the table. It is not migrated here: writers call its ``migrate`` first."""
+        from vertex_batch.costs import CostTable  # noqa: PLC0415 - it brings SQLAlchemy with it
+
+        return CostTable(cost_table_url(self.batch_costs_conn_id))
+
+    def get_conn(self) -> CostTable:
+        """Open the table, under the name that Airflow's hooks give it."""
+        return self.table()
+
+
+def _sqlite_path(connection: Any) -> str:
+    # A connection written as a URI, `sqlite:////srv/costs.db`, has its path in the schema.
+    path = connection.host or connection.schema or ""
+    if not path or ":memory:" in path:
+        raise ConfigurationError(
+            f"Connection {connection.conn_id!r} of type sqlite names no file: write the path of one as its"
+            " host. In memory the bill would be gone with the task."
+        )
+    return str(path)
+
+
+def _sqlite_url(path: str) -> str:
+    home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
+    return _url("sqlite", database=str((home / Path(path).expanduser()).resolve()))
+
+
+def _postgres_url(connection: Any) -> str:
+    missing = [name for name in ("host", "schema") if not getattr(connection, name)]
+    if missing:
+        named = " and ".join({"host": "host", "schema": "database (schema)"}[name] for name in missing)
+        raise ConfigurationError(f"Connection {connection.conn_id!r} of type postgres has no {named}.")
+    extras = connection.extra_dejson
+    return _url(
+        "postgresql+psycopg2",
+        username=connection.login or None,
+        password=connection.password or None,
+        host=connection.host,
+        port=connection.port or None,
+        database=connection.schema,
+        query={name: str(extras[name]) for name in _POSTGRES_EXTRAS if extras.get(name) not in (None, "")},
+    )
+
+
+def _url(driver: str, **parts: Any) -> str:
+    # Imported here, since a DAG parse reads this module.
+    from sqlalchemy.engine import URL
+
+    return URL.create(driver, **parts).render_as_string(hide_password=False)

@@ -1,0 +1,110 @@
+"""What the Test button of the connection form finds out, and how it says it."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import replace
+from itertools import islice
+
+import httpx
+
+from vertex_batch.client import BatchClient, ProxyConfig
+from vertex_batch.errors import (
+    ApiError,
+    BadKeyError,
+    ConfigurationError,
+    NoCredentialError,
+    ProxyUnreachableError,
+    RouteNotAllowedError,
+    RouteNotFoundError,
+    VertexBatchError,
+)
+from vertex_batch.hooks.connection import ProxySettings
+
+_COUNTED = 100
+
+
+def diagnose(settings: ProxySettings) -> tuple[bool, str]:
+    """Try the connection; nothing is created and nothing costs money.
+
+    :returns: whether it is usable, and a sentence for the person at the form. Holds no key.
+    """
+    # A person waits in front of the form.
+    config = replace(settings.config, max_tries=1, timeout_seconds=20.0, connect_timeout_seconds=5.0)
+    try:
+        with BatchClient(config) as client:
+            if settings.project and settings.location:
+                answer = _try_vertex(client, settings.project, settings.location)
+            else:
+                answer = _try_proxy(client)
+    except VertexBatchError as error:
+        return False, explain(error, settings)
+    if settings.unknown_extras:
+        answer += f" These extras are not known and were ignored: {', '.join(settings.unknown_extras)}."
+    return True, answer
+
+
+def _try_vertex(client: BatchClient, project: str, location: str) -> str:
+    seen = len(list(islice(client.list(project, location, page_size=_COUNTED), _COUNTED)))
+    count = f"{seen} or more jobs" if seen == _COUNTED else f"{seen} job{'' if seen == 1 else 's'}"
+    return f"OK: {count} visible in {project}/{location}."
+
+
+def _try_proxy(client: BatchClient) -> str:
+    untested = (
+        "Not tested: the way to Vertex AI, since the connection has no default project and location"
+        " (extras `project` and `location`)."
+    )
+    try:
+        models = client.model_info()
+    except RouteNotAllowedError:
+        return f"OK: the proxy answers and knows the key, but does not let it read /model/info. {untested}"
+    return f"OK: the proxy answers and accepts the key, which may see {len(models)} models. {untested}"
+
+
+def explain(error: VertexBatchError, settings: ProxySettings) -> str:
+    """Say what failed in the words of the connection form."""
+    if isinstance(error, ConfigurationError) or not isinstance(error, ApiError):
+        return str(error)
+    config, place = settings.config, f"{settings.project}/{settings.location}"
+    if isinstance(error, ProxyUnreachableError):
+        return _unreachable(error, config)
+    remedy = error.advice[:1].lower() + error.advice[1:]
+    if isinstance(error, BadKeyError):
+        found = "The proxy answers, but does not accept the key"
+        remedy = "put a valid LiteLLM virtual key into the password field"
+    elif isinstance(error, RouteNotAllowedError):
+        found = "The proxy knows the key, but does not let it call the route"
+    elif isinstance(error, NoCredentialError):
+        found = f"The proxy accepts the key, but has no Vertex credential for {place}"
+    elif isinstance(error, RouteNotFoundError):
+        found = f"There is no route {config.route_prefix}/projects/... at {config.base_url}"
+    else:
+        return str(error)
+    answer = " ".join(part for part in (str(error.http_status or ""), error.message) if part)
+    return f'{found} ("{answer}"). To do: {remedy.rstrip(".")}.'
+
+
+def _unreachable(error: ProxyUnreachableError, config: ProxyConfig) -> str:
+    cause = error.__cause__
+    words = error.message.removeprefix(f"{config.base_url}: ")
+    if _is_tls(cause):
+        remedy = (
+            "check http or https; for a certificate of your own authority give the path of its file in the"
+            " extra `verify`, on every machine that runs Airflow"
+        )
+        return f'TLS with {config.base_url} failed ("{words}"). To do: {remedy}.'
+    if isinstance(cause, httpx.ConnectTimeout):
+        return f"{config.base_url} does not answer. To do: check host and port, and firewalls between."
+    return (
+        f'Nothing answers at {config.base_url} ("{words}"). To do: check that the proxy runs, and host and'
+        " port as seen from the machine that Airflow runs on."
+    )
+
+
+def _is_tls(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLError) or "SSL" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

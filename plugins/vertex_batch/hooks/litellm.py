@@ -1,0 +1,97 @@
+"""The LiteLLM proxy, as an Airflow connection."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from airflow.sdk import BaseHook
+from airflow.sdk.log import amask_secret, mask_secret
+
+from vertex_batch.client import AsyncBatchClient, BatchClient, ProxyConfig
+from vertex_batch.errors import VertexBatchError, scrub
+from vertex_batch.hooks.connection import ProxySettings, read_settings
+from vertex_batch.hooks.diagnosis import diagnose
+
+
+class LiteLLMHook(BaseHook):
+    """Opens clients for Vertex AI batch prediction jobs through a LiteLLM proxy.
+
+    The connection: ``host`` is a URL (``http://litellm:4000``) or a name beside ``schema`` and ``port``;
+    ``password`` is the virtual key; the extras are ``route_prefix``, ``project``, ``location``, ``verify``,
+    ``timeout_seconds`` and ``connect_timeout_seconds``. It is read once for each hook.
+
+    Use the methods that begin with ``a`` within a trigger, ``on_kill`` included: there, Airflow serves
+    connections to the event loop only.
+
+    :param litellm_conn_id: the connection, of type ``litellm``.
+    """
+
+    conn_name_attr: ClassVar[str] = "litellm_conn_id"
+    default_conn_name: ClassVar[str] = "litellm_default"
+    conn_type: ClassVar[str] = "litellm"
+    hook_name: ClassVar[str] = "LiteLLM proxy"
+
+    def __init__(self, litellm_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.litellm_conn_id = litellm_conn_id
+        self._settings: ProxySettings | None = None
+
+    def settings(self) -> ProxySettings:
+        """Read the connection.
+
+        :raises ConfigurationError: all that is missing or wrong, at once.
+        """
+        if self._settings is None:
+            connection = self.get_connection(self.litellm_conn_id)
+            if connection.password:
+                mask_secret(connection.password.strip())
+            self._settings = read_settings(connection, connection.extra_dejson)
+        return self._settings
+
+    async def asettings(self) -> ProxySettings:
+        """Read the connection, in the event loop."""
+        if self._settings is None:
+            connection = await self.aget_connection(self.litellm_conn_id)
+            if connection.password:
+                await amask_secret(connection.password.strip())
+            self._settings = read_settings(connection, await connection.aextra_dejson())
+        return self._settings
+
+    def config(self) -> ProxyConfig:
+        """Return where the proxy is and how to talk to it."""
+        return self.settings().config
+
+    async def aconfig(self) -> ProxyConfig:
+        """Return where the proxy is and how to talk to it, in the event loop."""
+        return (await self.asettings()).config
+
+    @property
+    def default_project(self) -> str | None:
+        """The project id for what names none."""
+        return self.settings().project
+
+    @property
+    def default_location(self) -> str | None:
+        """The location for what names none."""
+        return self.settings().location
+
+    def client(self) -> BatchClient:
+        """Open a client; use it as a context manager."""
+        return BatchClient(self.config())
+
+    async def aclient(self) -> AsyncBatchClient:
+        """Open a client for the event loop; use it as an asynchronous context manager."""
+        return AsyncBatchClient(await self.aconfig())
+
+    def get_conn(self) -> BatchClient:
+        """Open a client, under the name that Airflow's hooks give it."""
+        return self.client()
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Try the connection for the Test button; never raises, never shows the key."""
+        try:
+            return diagnose(self.settings())
+        except VertexBatchError as error:
+            return False, str(error)
+        except Exception as error:  # noqa: BLE001 - the form shows what is returned, not what is raised
+            return False, scrub(f"{type(error).__name__}: {error}")

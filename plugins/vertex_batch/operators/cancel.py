@@ -1,0 +1,132 @@
+"""Cancel batch prediction jobs and see them end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from vertex_batch.cancellation import DEFAULT_CONFIRM_SECONDS, ask, cancel_and_confirm
+from vertex_batch.client import BatchClient
+from vertex_batch.errors import NotFoundError, PermanentError
+from vertex_batch.hooks.litellm import LiteLLMHook
+from vertex_batch.operators.place import find_place
+from vertex_batch.operators.task_context import identity
+from vertex_batch.resource import BatchPredictionJob, JobReference
+from vertex_batch.submission import find_jobs
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class CancelBatchPredictionJobOperator(BaseOperator):
+    """Cancel jobs: the ones of a submit task, by id, or by label. What has ended is left as it is.
+
+    Running it twice is harmless. Rows that were finished before the cancel are billed.
+
+    :param job: a reference that `SubmitBatchPredictionJobOperator` returned.
+    :param submit_task_id: cancel whatever that task of this run has submitted, even where it died before it
+        could say so.
+    :param job_ids: ids of jobs (the last segment of their names).
+    :param label_filter: a filter in Vertex's grammar, such as ``labels.team="search"``; only active jobs are
+        cancelled.
+    :param project: for ``job_ids`` and ``label_filter``; default: the connection's.
+    :param confirm: wait until each job has ended. False: only ask.
+    :returns: one entry a job: id, state, whether this task asked for its end.
+    :raises AirflowSkipException: there was nothing to cancel.
+    """
+
+    template_fields: Sequence[str] = ("job", "job_ids", "label_filter", "project", "location")
+    ui_color = "#fce8e6"
+
+    def __init__(
+        self,
+        *,
+        job: Any = None,
+        submit_task_id: str | None = None,
+        job_ids: list[str] | str | None = None,
+        label_filter: str | None = None,
+        project: str | None = None,
+        location: str | None = None,
+        confirm: bool = True,
+        confirm_seconds: float = DEFAULT_CONFIRM_SECONDS,
+        litellm_conn_id: str = LiteLLMHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.job = job
+        self.submit_task_id = submit_task_id
+        self.job_ids = job_ids
+        self.label_filter = label_filter
+        self.project = project
+        self.location = location
+        self.confirm = confirm
+        self.confirm_seconds = confirm_seconds
+        self.litellm_conn_id = litellm_conn_id
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        hook = LiteLLMHook(self.litellm_conn_id)
+        try:
+            with hook.client() as client:
+                cancelled = [self._cancel(client, *target) for target in self._targets(context, client, hook)]
+        except PermanentError as error:
+            raise AirflowFailException(str(error)) from error
+        if not cancelled:
+            message = (
+                "No active job was found: there is nothing to cancel, and nothing runs that costs money."
+            )
+            raise AirflowSkipException(message)
+        return cancelled
+
+    def _targets(
+        self, context: Context, client: BatchClient, hook: LiteLLMHook
+    ) -> Iterator[tuple[str, str, BatchPredictionJob]]:
+        for project, location, job in self._named(context, client, hook):
+            if job.state.is_terminal:
+                self.log.info("Job %s has already ended: %s", job.job_id, job.state.short)
+            else:
+                yield project, location, job
+
+    def _named(
+        self, context: Context, client: BatchClient, hook: LiteLLMHook
+    ) -> Iterator[tuple[str, str, BatchPredictionJob]]:
+        job = self.job
+        if not job and self.submit_task_id:
+            job = context["ti"].xcom_pull(task_ids=self.submit_task_id)
+        if isinstance(job, dict):
+            reference = JobReference.from_dict(job)
+            yield from self._by_id(client, reference.project, reference.location, reference.job_id)
+            return
+        project, location = find_place(hook, self.project, self.location, "Nothing was cancelled")
+        if self.submit_task_id:
+            key = identity(context, self.submit_task_id).task_key
+            for found in find_jobs(client, project, location, key):
+                yield project, location, found
+        ids = self.job_ids.replace(",", " ").split() if isinstance(self.job_ids, str) else self.job_ids
+        for job_id in ids or ():
+            yield from self._by_id(client, project, location, job_id.rsplit("/", 1)[-1])
+        if self.label_filter:
+            for found in client.list(project, location, filter=self.label_filter):
+                yield project, location, found
+
+    def _by_id(
+        self, client: BatchClient, project: str, location: str, job_id: str
+    ) -> Iterator[tuple[str, str, BatchPredictionJob]]:
+        try:
+            yield project, location, client.get(project, location, job_id)
+        except NotFoundError:
+            self.log.warning("There is no job %s in %s/%s: nothing to cancel", job_id, project, location)
+
+    def _cancel(
+        self, client: BatchClient, project: str, location: str, job: BatchPredictionJob
+    ) -> dict[str, Any]:
+        if self.confirm:
+            job = cancel_and_confirm(
+                client, project, location, job.job_id, confirm_seconds=self.confirm_seconds
+            )
+        else:
+            ask(client, project, location, job.job_id)
+        self.log.info("Asked Vertex to cancel job %s, which is now %s", job.job_id, job.state.short)
+        return {"job_id": job.job_id, "display_name": job.display_name, "state": job.raw_state}

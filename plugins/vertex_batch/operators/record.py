@@ -1,0 +1,194 @@
+"""Add up the token usage of a job's output into the cost table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from vertex_batch.client import BatchClient
+from vertex_batch.costs import Bill, JobFacts, total
+from vertex_batch.errors import PermanentError
+from vertex_batch.hooks.cost_table import CostTableHook
+from vertex_batch.hooks.litellm import LiteLLMHook
+from vertex_batch.hooks.storage import open_filesystem
+from vertex_batch.lifecycle import JOB_KEY_LABEL
+from vertex_batch.links import ConsoleJobLink
+from vertex_batch.operators.place import Place, find_place
+from vertex_batch.operators.task_context import identity
+from vertex_batch.recording import PriceSettings, Recorded, Recorder
+from vertex_batch.resource import JobReference
+from vertex_batch.submission import find_jobs
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class AggregateTokenUsageOperator(BaseOperator):
+    """Record what a submit task's jobs cost, whatever became of them.
+
+    Meant as a teardown (``.as_teardown(on_failure_fail_dagrun=True)``): it runs after every end, and its
+    success never turns a failed run green. A job that still runs although nobody waits for it is cancelled
+    first. Recording twice changes nothing.
+
+    :param submit_task_id: every job that this task submitted in this run is recorded, also one whose id it
+        did not live to return.
+    :param job: instead: the reference of one job.
+    :param prices: the spec's own prices, see ``docs/costs.md``.
+    :param price_folder: folder with price files for all specs.
+    :param max_unreadable_rows: fail the task, after the bill was recorded, if more rows cannot be read.
+    :returns: the amount as a decimal string, whether it is complete, and the same for each job.
+    :raises AirflowSkipException: no job was submitted.
+    """
+
+    template_fields: Sequence[str] = ("job", "project", "location")
+    operator_extra_links = (ConsoleJobLink(),)
+    ui_color = "#e6f4ea"
+
+    def __init__(
+        self,
+        *,
+        submit_task_id: str | None = None,
+        job: Any = None,
+        project: str | None = None,
+        location: str | None = None,
+        prices: Mapping[str, Any] | None = None,
+        price_folder: str | None = None,
+        max_unreadable_rows: int = 0,
+        spec: str = "",
+        litellm_conn_id: str = LiteLLMHook.default_conn_name,
+        gcp_conn_id: str = "google_cloud_default",
+        batch_costs_conn_id: str = CostTableHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if (submit_task_id is None) == (job is None):
+            message = f"{self.task_id}: set exactly one of submit_task_id and job"
+            raise ValueError(message)
+        self.submit_task_id = submit_task_id
+        self.job = job
+        self.project = project
+        self.location = location
+        self.prices = prices
+        self.price_folder = price_folder
+        self.max_unreadable_rows = max_unreadable_rows
+        self.spec = spec
+        self.litellm_conn_id = litellm_conn_id
+        self.gcp_conn_id = gcp_conn_id
+        self.batch_costs_conn_id = batch_costs_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        try:
+            recorded = self._record(context)
+        except PermanentError as error:
+            raise AirflowFailException(str(error)) from error
+        self._fail_on_problems(recorded)
+        return _summary([each.bill for each in recorded])
+
+    def _record(self, context: Context) -> list[Recorded]:
+        hook = LiteLLMHook(self.litellm_conn_id)
+        with hook.client() as client:
+            jobs = self._jobs(context, client, hook)
+            if not jobs:
+                message = "No job was submitted in this run, so there is nothing to bill."
+                raise AirflowSkipException(message)
+            recorder = Recorder(
+                client,
+                lambda: open_filesystem(self.gcp_conn_id),
+                CostTableHook(self.batch_costs_conn_id).table(),
+                PriceSettings(self.prices, Path(self.price_folder) if self.price_folder else None),
+                log=self.log,
+            )
+            recorded = []
+            for job in jobs:
+                recorded.append(recorder.record(self._facts(context, job)))
+                self._report(recorded[-1].bill)
+            return recorded
+
+    def _jobs(self, context: Context, client: BatchClient, hook: LiteLLMHook) -> list[JobReference]:
+        job = self.job or context["ti"].xcom_pull(task_ids=self.submit_task_id)
+        jobs = {}
+        if isinstance(job, dict):
+            reference = JobReference.from_dict(job)
+            place = Place(reference.project, reference.location)
+            jobs[reference.job_id] = reference
+            ConsoleJobLink.publish(context, reference)
+        else:
+            place = find_place(hook, self.project, self.location, "Nothing was recorded")
+        if self.submit_task_id:
+            for found in find_jobs(client, *place, identity(context, self.submit_task_id).task_key):
+                key = found.labels.get(JOB_KEY_LABEL, "")
+                jobs.setdefault(found.job_id, JobReference(*place, found.job_id, key, found.model))
+        return list(jobs.values())
+
+    def _facts(self, context: Context, job: JobReference) -> JobFacts:
+        ti, dag_run = context["ti"], context["dag_run"]
+        return JobFacts(
+            project=job.project,
+            location=job.location,
+            job_id=job.job_id,
+            job_key=job.job_key,
+            model=job.model,
+            input_uris=job.input_uris,
+            labels=job.labels,
+            spec=self.spec,
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            task_id=self.submit_task_id or ti.task_id,
+            map_index=-1 if ti.map_index is None else ti.map_index,
+            try_number=ti.try_number,
+            run_type=str(getattr(dag_run.run_type, "value", dag_run.run_type)),
+            logical_date=dag_run.logical_date,
+            note=str((context.get("params") or {}).get("note") or ""),
+        )
+
+    def _report(self, bill: Bill) -> None:
+        rows = bill.rows
+        self.log.info(
+            "Job %s (%s) cost %s: %d rows ok, %d failed, %d unreadable",
+            bill.job,
+            bill.job.state,
+            bill.total,
+            rows.ok,
+            rows.failed,
+            rows.unreadable,
+        )
+        for flag in bill.flags:
+            self.log.warning("Job %s: %s", bill.job, flag)
+
+    def _fail_on_problems(self, recorded: list[Recorded]) -> None:
+        problems = [str(each.problem) for each in recorded if each.problem]
+        problems += [
+            f"Job {each.bill.job} has {each.bill.rows.unreadable} unreadable rows, more than "
+            f"max_unreadable_rows={self.max_unreadable_rows}: "
+            f"{'; '.join(str(problem) for problem in each.bill.problems)}."
+            for each in recorded
+            if each.bill.rows.unreadable > self.max_unreadable_rows
+        ]
+        if problems:
+            message = f"{' '.join(problems)} The bill was recorded with all rows that can be read."
+            raise AirflowFailException(message)
+
+
+def _summary(bills: Sequence[Bill]) -> dict[str, Any]:
+    whole = total([item for bill in bills for item in bill.line_items])
+    return {
+        "amount_usd": whole.text,
+        "complete": whole.complete,
+        "jobs": [
+            {
+                "job_id": bill.job.job_id,
+                "state": bill.job.state,
+                "amount_usd": bill.total.text,
+                "complete": bill.total.complete,
+                "ok_rows": bill.rows.ok,
+                "failed_rows": bill.rows.failed,
+                "unreadable_rows": bill.rows.unreadable,
+                "flags": list(bill.flags),
+            }
+            for bill in bills
+        ],
+    }

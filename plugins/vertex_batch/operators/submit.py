@@ -1,0 +1,233 @@
+"""Submit a batch prediction job, exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from vertex_batch.cancellation import ask
+from vertex_batch.errors import ConfigurationError, PermanentError, VertexBatchError
+from vertex_batch.hooks.litellm import LiteLLMHook
+from vertex_batch.hooks.storage import check_inputs, check_output_bucket, open_filesystem
+from vertex_batch.lifecycle import Intent
+from vertex_batch.links import ConsoleJobLink
+from vertex_batch.operators.place import find_place
+from vertex_batch.operators.task_context import (
+    TaskStateIntentStore,
+    identity,
+    look_policy,
+    overridden,
+    with_run_dates,
+)
+from vertex_batch.resource import CreateJobRequest, JobReference, label_value
+from vertex_batch.submission import Submitter, find_job_by_key
+
+if TYPE_CHECKING:
+    import jinja2
+    from airflow.sdk import Context
+
+
+class SubmitBatchPredictionJobOperator(BaseOperator):
+    """Submit a Vertex AI batch prediction job through the LiteLLM proxy.
+
+    However often this task is retried, and wherever its process dies, it comes to one job: a retry goes on
+    with the job that an earlier try submitted. A task that a person clears submits a new job, except while
+    the same request still runs: then that job is adopted. See ``docs/lifecycle.md``.
+
+    :param model: ``gemini-2.5-flash``, ``publishers/google/models/gemini-2.5-flash``, or a tuned model's
+        ``projects/P/locations/L/models/ID``. A bare name is completed, since Vertex refuses it.
+    :param inputs: one or more ``gs://`` URIs, wildcards allowed, or one ``bq://`` table.
+    :param output_uri: ``gs://`` prefix, below which each job writes a folder of its own, or ``bq://`` table.
+    :param project: Google project id as the proxy has it configured; default: the connection's.
+    :param location: such as ``us-central1``; default: the connection's.
+    :param labels: the job's labels; Vertex allows lowercase letters, digits, ``-`` and ``_``.
+    :param model_parameters: sent as the job's ``modelParameters``.
+    :param overrides: field -> DAG param whose value, where set, replaces the field's. Never rendered.
+    :param check_inputs: look for the input objects and the output bucket first. Vertex accepts a job without
+        them, and fails it minutes later.
+    :param cancel_on_kill: cancel the job if this task is killed after it submitted.
+    :param spec: name of the spec that the task was made from, for the cost table.
+    :returns: a `JobReference` as a dict.
+    """
+
+    template_fields: Sequence[str] = (
+        "model",
+        "inputs",
+        "output_uri",
+        "project",
+        "location",
+        "display_name",
+        "labels",
+        "model_parameters",
+    )
+    operator_extra_links = (ConsoleJobLink(),)
+    ui_color = "#d2e3fc"
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        inputs: str | list[str],
+        output_uri: str,
+        project: str | None = None,
+        location: str | None = None,
+        display_name: str | None = None,
+        labels: dict[str, str] | None = None,
+        model_parameters: dict[str, Any] | None = None,
+        overrides: Mapping[str, str] | None = None,
+        check_inputs: bool = True,
+        cancel_on_kill: bool = True,
+        litellm_conn_id: str = LiteLLMHook.default_conn_name,
+        gcp_conn_id: str = "google_cloud_default",
+        spec: str = "",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.inputs = inputs
+        self.output_uri = output_uri
+        self.project = project
+        self.location = location
+        self.display_name = display_name
+        self.labels = labels
+        self.model_parameters = model_parameters
+        self.overrides = overrides
+        self.check_inputs = check_inputs
+        self.cancel_on_kill = cancel_on_kill
+        self.litellm_conn_id = litellm_conn_id
+        self.gcp_conn_id = gcp_conn_id
+        self.spec = spec
+        self._store: TaskStateIntentStore | None = None
+
+    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
+        """Render, with the run's dates under the names that mean the same in every kind of run."""
+        super().render_template_fields(with_run_dates(context, str(self.dag.timezone.name)), jinja_env)
+        for field, value in overridden(context.get("params") or {}, self.overrides or {}).items():
+            setattr(self, field, value if field != "labels" else {**(self.labels or {}), **value})
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        try:
+            return self._submit(context).to_dict()
+        except PermanentError as error:
+            raise AirflowFailException(str(error)) from error
+
+    def _submit(self, context: Context) -> JobReference:
+        hook = LiteLLMHook(self.litellm_conn_id)
+        project, location = find_place(hook, self.project, self.location, "Nothing was submitted")
+        uris = [self.inputs] if isinstance(self.inputs, str) else list(self.inputs)
+        who = identity(context)
+        request = self._request(context, uris)
+        self._store = TaskStateIntentStore(context)
+        if self.check_inputs and not self._already_submitted():
+            self._check(uris)
+        with hook.client() as client:
+            submitter = Submitter(client, self._store, look_policy(), log=self.log)
+            submission = submitter.submit(who, context["ti"].max_tries, project, location, request)
+        reference = JobReference(
+            project=project,
+            location=location,
+            job_id=submission.job_id,
+            job_key=who.job_key(context["ti"].max_tries),
+            model=request.model,
+            output_prefix=self.output_uri,
+            input_uris=tuple(uris),
+            labels=request.labels,
+        )
+        ConsoleJobLink.publish(context, reference)
+        return reference
+
+    def _already_submitted(self) -> bool:
+        stored = self._store.load() if self._store else None
+        return bool(stored and stored.job_id)
+
+    def _check(self, uris: list[str]) -> None:
+        if all(uri.startswith("bq://") for uri in uris):
+            return
+        storage = open_filesystem(self.gcp_conn_id)
+        check_output_bucket(storage, self.output_uri, conn_id=self.gcp_conn_id)
+        found = check_inputs(storage, uris, conn_id=self.gcp_conn_id)
+        size = sum(item.size for item in found)
+        self.log.info("Input: %d object(s), %s bytes", len(found), f"{size:,}")
+
+    def _request(self, context: Context, uris: list[str]) -> CreateJobRequest:
+        ti = context["ti"]
+        labels = {name: str(value) for name, value in (self.labels or {}).items()}
+        if self.spec:
+            labels["airflow_spec"] = label_value(self.spec)
+        fields: dict[str, Any] = {
+            "display_name": (self.display_name or f"{ti.dag_id}.{ti.task_id}.{ti.run_id}")[:128],
+            "model": full_model_name(self.model),
+            "input_config": _input_config(uris),
+            "output_config": _output_config(self.output_uri),
+            "model_parameters": self.model_parameters or None,
+            "labels": labels,
+        }
+        try:
+            return CreateJobRequest.model_validate(fields)
+        except ValueError as error:
+            message = f"Task {self.task_id} cannot build its request: {error} Nothing was submitted."
+            raise ConfigurationError(message) from error
+
+    def on_kill(self) -> None:
+        """Cancel what this try has submitted; a job whose id is not known yet is looked for."""
+        stored = self._store.latest if self._store else None
+        if not (self.cancel_on_kill and stored):
+            return
+        try:
+            self._cancel(stored)
+        except VertexBatchError as error:
+            self.log.error(  # noqa: TRY400 - the message says it all
+                "A job with key %s may run and cost money: %s", stored.job_key, error
+            )
+
+    def _cancel(self, stored: Intent) -> None:
+        with LiteLLMHook(self.litellm_conn_id).client() as client:
+            job_id = stored.job_id
+            if job_id is None:
+                found = find_job_by_key(client, stored.project, stored.location, stored.job_key)
+                job_id = found.job_id if found else None
+            if job_id is None:
+                self.log.warning("Killed while submitting; no job with key %s is listed yet", stored.job_key)
+                return
+            ask(client, stored.project, stored.location, job_id)
+            self.log.info("Asked Vertex to cancel job %s: its task was killed", job_id)
+
+
+def full_model_name(model: str) -> str:
+    """Complete a model's name as Vertex wants it.
+
+    >>> full_model_name("gemini-2.5-flash")
+    'publishers/google/models/gemini-2.5-flash'
+    >>> full_model_name("claude-sonnet-4-5")
+    'publishers/anthropic/models/claude-sonnet-4-5'
+    """
+    name = model.removeprefix("vertex_ai/")
+    if "/" in name:
+        return name
+    publisher = "anthropic" if name.startswith("claude") else "google"
+    return f"publishers/{publisher}/models/{name}"
+
+
+def _input_config(uris: list[str]) -> dict[str, Any]:
+    tables = [uri for uri in uris if uri.startswith("bq://")]
+    if tables and len(uris) > 1:
+        message = (
+            f"A job reads one BigQuery table or objects of Cloud Storage, not {uris}. Nothing was submitted."
+        )
+        raise ConfigurationError(message)
+    if tables:
+        return {"instances_format": "bigquery", "bigquery_source": {"input_uri": tables[0]}}
+    return {"instances_format": "jsonl", "gcs_source": {"uris": uris}}
+
+
+def _output_config(output: str) -> dict[str, Any]:
+    if output.startswith("bq://"):
+        return {"predictions_format": "bigquery", "bigquery_destination": {"output_uri": output}}
+    # Vertex appends the slash itself; with it, the request compares equal to what it echoes.
+    return {
+        "predictions_format": "jsonl",
+        "gcs_destination": {"output_uri_prefix": output if output.endswith("/") else f"{output}/"},
+    }

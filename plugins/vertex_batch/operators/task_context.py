@@ -1,0 +1,90 @@
+"""What our operators read from Airflow's context."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow.sdk import conf
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
+
+from vertex_batch.lifecycle import Intent, TaskIdentity
+from vertex_batch.specs.dates import template_dates
+from vertex_batch.submission import LookPolicy
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+STORE_KEY = "batch_prediction_job"
+_SECTION = "vertex_batch"
+
+
+def deployment() -> str:
+    """Name this Airflow, so that two of them that share a Google project never adopt each other's jobs.
+
+    ``[vertex_batch] deployment`` where it is set, else the address of the API server.
+    """
+    configured: str | None = conf.get(_SECTION, "deployment", fallback=None)
+    return configured or conf.get("api", "base_url", fallback=None) or os.environ.get("AIRFLOW_HOME", "")
+
+
+def identity(context: Context, task_id: str | None = None) -> TaskIdentity:
+    """Say which task asks; by ``task_id``, the same for another task of this run."""
+    ti = context["ti"]
+    return TaskIdentity(
+        deployment=deployment(),
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        task_id=task_id or ti.task_id,
+        map_index=-1 if ti.map_index is None else ti.map_index,
+    )
+
+
+def owner(context: Context) -> dict[str, Any]:
+    """The task's key as plain data, for a trigger."""
+    ti = context["ti"]
+    return {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
+
+
+def look_policy() -> LookPolicy:
+    """``[vertex_batch] look_seconds``: how long a lost create is looked for before it is sent again."""
+    default = LookPolicy()
+    window = conf.getfloat(_SECTION, "look_seconds", fallback=default.window_seconds)
+    return LookPolicy(window_seconds=window, interval_seconds=min(default.interval_seconds, window / 4 or 1))
+
+
+class TaskStateIntentStore:
+    """The intent in Airflow's task state store, which survives retries, crashes, clears and backfills."""
+
+    def __init__(self, context: Context) -> None:
+        self._store: Any = context["task_state_store"]
+        # For on_kill, which runs in a signal handler and must not talk to the supervisor.
+        self.latest: Intent | None = None
+
+    def load(self) -> Intent | None:
+        self.latest = Intent.from_dict(self._store.get(STORE_KEY))
+        return self.latest
+
+    def save(self, intent: Intent) -> None:
+        self.latest = intent
+        self._store.set(STORE_KEY, intent.to_dict(), retention=NEVER_EXPIRE)
+
+
+def with_run_dates(context: Context, timezone: str) -> Context:
+    """Add ``run_date`` and its kin to what templates may use.
+
+    :param timezone: of the DAG: a run at 00:30 in Berlin belongs to that day there.
+    """
+    dates = template_dates(context["dag_run"], timezone)
+    return cast("Context", {**context, **dates})
+
+
+def overridden(params: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
+    """The fields that whoever triggered the run has set: field -> value.
+
+    The values are taken as they are and never rendered as templates: who may trigger a run may not
+    thereby read connections and variables.
+    """
+    chosen = {field: params.get(name) for field, name in overrides.items()}
+    return {field: value for field, value in chosen.items() if value not in (None, "", [], {})}

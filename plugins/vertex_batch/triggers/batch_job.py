@@ -1,0 +1,155 @@
+"""Wait for a job in the triggerer, and cancel it there when a person kills the task."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from vertex_batch.cancellation import ask_async
+from vertex_batch.errors import NotFoundError, VertexBatchError
+from vertex_batch.hooks.litellm import LiteLLMHook
+from vertex_batch.lifecycle import Patience, Sighting, Verdict, judge
+from vertex_batch.polling import PollGroup, Reading, shared_poller
+from vertex_batch.resource import JobReference
+
+# A cancel must outlive the trigger: Airflow 3.3.2 cancels on_kill itself after about a second.
+_CANCELS: set[asyncio.Task[None]] = set()
+_ENDED = frozenset({"failed", "success", "skipped", "removed", "upstream_failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOrder:
+    """What a trigger needs to know, and may be read in Airflow's database by anybody: no keys.
+
+    :param job: a `JobReference` as plain data.
+    :param owner: dag, run, task and map index of the task that waits.
+    :param deadline_at: ISO 8601; wall clock, so a restarted triggerer keeps it.
+    :param created_at: ISO 8601, when the job was created; narrows the list that is read.
+    """
+
+    job: dict[str, Any]
+    owner: dict[str, Any]
+    litellm_conn_id: str
+    deadline_at: str
+    poll_interval_seconds: float = 60.0
+    tolerated_failures: int = 20
+    cancel_on_kill: bool = True
+    created_at: str | None = None
+
+    @property
+    def patience(self) -> Patience:
+        return Patience(datetime.fromisoformat(self.deadline_at), self.tolerated_failures)
+
+
+class BatchPredictionJobTrigger(BaseTrigger):
+    """Yields one event: how the job ended, or that its deadline has passed.
+
+    It submits nothing, so a triggerer that restarts it costs nothing.
+    """
+
+    def __init__(self, **order: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.order = WatchOrder(**order)
+        self.job = JobReference.from_dict(self.order.job)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return f"{type(self).__module__}.{type(self).__qualname__}", asdict(self.order)
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        seen = Sighting(Verdict.WAIT)
+        failures = 0
+        group = PollGroup(self.order.litellm_conn_id, self.job.project, self.job.location)
+        hook = LiteLLMHook(self.order.litellm_conn_id)
+        created = self.order.created_at
+        watching = shared_poller(group, hook.aclient).watch(
+            self.job.job_id,
+            created_at=datetime.fromisoformat(created) if created else None,
+            interval_seconds=self.order.poll_interval_seconds,
+        )
+        async with aclosing(watching) as readings:
+            while seen.verdict is Verdict.WAIT:
+                reading = await self._next(readings)
+                last, seen = seen, self._judge(reading, failures, seen)
+                failures = failures + 1 if isinstance(reading, VertexBatchError) else 0
+                self._report(last, seen, reading, failures)
+        yield TriggerEvent(seen.to_dict())  # type: ignore[no-untyped-call]
+
+    async def _next(self, readings: AsyncIterator[Reading]) -> Reading | None:
+        """The next reading, or None at the deadline, whatever the poller does meanwhile."""
+        left = (self.order.patience.deadline_at - datetime.now(UTC)).total_seconds()
+        # One poll beyond it, so that a job that ended at the last moment is seen as ended.
+        grace = 2 * self.order.poll_interval_seconds
+        try:
+            return await asyncio.wait_for(anext(readings), timeout=max(left, 0) + grace)
+        except TimeoutError:
+            return None
+
+    def _judge(self, reading: Reading | None, failures: int, last: Sighting) -> Sighting:
+        if reading is None:
+            return Sighting(Verdict.DEADLINE, state=last.state, message="no poll has answered since")
+        return judge(reading, now=datetime.now(UTC), failures=failures, patience=self.order.patience)
+
+    def _report(self, last: Sighting, seen: Sighting, reading: Reading | None, failures: int) -> None:
+        if isinstance(reading, VertexBatchError):
+            self.log.warning("Could not read job %s (%d in a row): %s", self.job, failures, reading)
+        elif seen.progress != last.progress:
+            self.log.info("Job %s is %s", self.job, seen.progress)
+
+    async def on_kill(self) -> None:
+        """Cancel the job, unless the task was cleared and its next try goes on with it."""
+        if not self.order.cancel_on_kill:
+            return
+        task = asyncio.create_task(self._cancel(), name=f"cancel {self.job}")
+        _CANCELS.add(task)
+        task.add_done_callback(_CANCELS.discard)
+        await asyncio.shield(task)
+
+    async def _cancel(self) -> None:
+        state = await self._task_state()
+        if state not in _ENDED:
+            self.log.info("Leaving job %s to the task's next try: it is %s", self.job, state)
+            return
+        try:
+            async with await LiteLLMHook(self.order.litellm_conn_id).aclient() as client:
+                await ask_async(client, self.job.project, self.job.location, self.job.job_id)
+            self.log.info("Asked Vertex to cancel job %s: its task was set to %s", self.job, state)
+        except NotFoundError:
+            self.log.info("Job %s is gone, there is nothing to cancel", self.job)
+        except Exception:
+            self.log.exception(
+                "Job %s may still run and cost money: it could not be cancelled. Cancel it in the "
+                "Google console or with the vertex_batch_cancel DAG",
+                self.job,
+            )
+
+    async def _task_state(self) -> str:
+        """What became of the task; "failed" where Airflow does not say, since somebody killed it."""
+        from airflow.sdk.execution_time.comms import (  # noqa: PLC0415 - needs a supervisor
+            GetTaskStates,
+            TaskStatesResult,
+        )
+        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS  # noqa: PLC0415
+
+        owner = self.order.owner
+        question = GetTaskStates(
+            dag_id=owner["dag_id"],
+            task_ids=[owner["task_id"]],
+            run_ids=[owner["run_id"]],
+            map_index=owner["map_index"],
+        )
+        try:
+            answer = await SUPERVISOR_COMMS.asend(question)
+        except Exception:
+            self.log.exception("Airflow did not say what became of the task that waits for %s", self.job)
+            return "failed"
+        if not isinstance(answer, TaskStatesResult):
+            return "failed"
+        states = answer.task_states.get(owner["run_id"]) or {}
+        # A mapped task's key carries its map index, so the only entry is taken whatever its name.
+        return str(next(iter(states.values()), "removed"))

@@ -1,0 +1,101 @@
+"""The cancel task, against the emulated Vertex."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from local.emulator.admin import Cancel, Scenario, Step
+from vertex_batch.client import BatchClient
+from vertex_batch.lifecycle import TaskIdentity
+from vertex_batch.operators import CancelBatchPredictionJobOperator
+from vertex_batch.operators.task_context import deployment
+from vertex_batch.resource import (
+    CreateJobRequest,
+    GcsDestination,
+    GcsSource,
+    InputConfig,
+    JobReference,
+    OutputConfig,
+)
+
+PROJECT, LOCATION = "demo-project", "us-central1"
+
+
+@pytest.fixture
+def vertex(connections):
+    connections.admin.set_settings(speed=1000)
+    connections.admin.add_scenario(Scenario(timeline=[Step(state="PENDING", seconds=None)]))
+    return connections
+
+
+def submit(vertex, labels: dict[str, str] | None = None) -> JobReference:
+    request = CreateJobRequest(
+        display_name="to be cancelled",
+        model="publishers/google/models/gemini-2.5-flash",
+        input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
+        output_config=OutputConfig(gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")),
+        labels=labels or {},
+    )
+    with BatchClient(vertex.direct) as client:
+        return JobReference(PROJECT, LOCATION, client.create(PROJECT, LOCATION, request).job_id)
+
+
+def test_cancels_the_job_of_a_reference_and_sees_it_end(vertex, context):
+    reference = submit(vertex)
+    (result,) = CancelBatchPredictionJobOperator(task_id="cancel", job=reference.to_dict()).execute(context)
+    assert (result["job_id"], result["state"]) == (reference.job_id, "JOB_STATE_CANCELLED")
+
+
+def test_cancels_what_a_submit_task_left_behind_without_a_word(vertex, context):
+    ti = context["ti"]
+    identity = TaskIdentity(deployment(), ti.dag_id, ti.run_id, "submit")
+    reference = submit(vertex, identity.labels(3, "f"))
+    (result,) = CancelBatchPredictionJobOperator(task_id="cancel", submit_task_id="submit").execute(context)
+    assert result["job_id"] == reference.job_id
+
+
+def test_cancels_by_ids_and_leaves_others_alone(vertex, context):
+    wanted, other = submit(vertex), submit(vertex)
+    CancelBatchPredictionJobOperator(task_id="cancel", job_ids=f"{wanted.job_id}, 12345").execute(context)
+    states = {job.id: job.state for job in vertex.admin.jobs()}
+    assert states == {wanted.job_id: "CANCELLED", other.job_id: "PENDING"}
+
+
+def test_cancels_by_label(vertex, context):
+    wanted, other = submit(vertex, {"team": "search"}), submit(vertex, {"team": "ads"})
+    CancelBatchPredictionJobOperator(task_id="cancel", label_filter="labels.team=search").execute(context)
+    states = {job.id: job.state for job in vertex.admin.jobs()}
+    assert states == {wanted.job_id: "CANCELLED", other.job_id: "PENDING"}
+
+
+def test_a_cancel_that_came_too_late_says_that_the_job_succeeded(connections, context):
+    connections.admin.set_settings(speed=1000)
+    connections.gcs.put(
+        "gs://demo-bucket/in.jsonl",
+        b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n',
+    )
+    connections.admin.add_scenario(
+        Scenario(timeline=[Step(state="RUNNING", seconds=None)], cancel=Cancel(seconds=0.1, end="SUCCEEDED"))
+    )
+    reference = submit(connections)
+    (result,) = CancelBatchPredictionJobOperator(task_id="cancel", job=reference.to_dict()).execute(context)
+    assert result["state"] == "JOB_STATE_SUCCEEDED"
+
+
+def test_a_job_that_has_ended_is_nothing_to_cancel(vertex, context):
+    task = CancelBatchPredictionJobOperator(task_id="cancel", job=submit(vertex).to_dict())
+    task.execute(context)
+    with pytest.raises(AirflowSkipException, match="nothing to cancel"):
+        task.execute(context)
+    (job,) = vertex.admin.jobs()
+    assert len(job.cancel_calls) == 1
+
+
+def test_a_missing_place_is_told(vertex, context, monkeypatch):
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_LITELLM_DEFAULT",
+        f'{{"conn_type": "litellm", "host": "{vertex.direct.base_url}", "password": "sk-direct"}}',
+    )
+    with pytest.raises(AirflowFailException, match="does not know its project and location"):
+        CancelBatchPredictionJobOperator(task_id="cancel", job_ids=["7"]).execute(context)

@@ -1,0 +1,213 @@
+"""The recording task: every end of a job, and what stands in the cost table afterwards."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from local.emulator.admin import Output, Scenario, Step, Trait
+from vertex_batch.client import BatchClient
+from vertex_batch.costs import Bill, CostTable
+from vertex_batch.lifecycle import TaskIdentity
+from vertex_batch.operators import AggregateTokenUsageOperator
+from vertex_batch.operators.task_context import deployment
+from vertex_batch.resource import (
+    CreateJobRequest,
+    GcsDestination,
+    GcsSource,
+    InputConfig,
+    JobReference,
+    OutputConfig,
+)
+
+PROJECT, LOCATION = "demo-project", "us-central1"
+ROWS = 20
+# USD for a million tokens
+PRICES = {"gemini-2.5-flash": {"input": "0.15", "output": "1.25", "cached_input": "0.03", "thoughts": "1.25"}}
+
+
+@pytest.fixture
+def vertex(connections, monkeypatch, tmp_path):
+    connections.admin.set_settings(speed=1000)
+    rows = [
+        {"request": {"contents": [{"role": "user", "parts": [{"text": f"ticket {i}"}]}]}} for i in range(ROWS)
+    ]
+    connections.gcs.put("gs://demo-bucket/in.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows).encode())
+    costs = {"conn_type": "sqlite", "host": str(tmp_path / "costs.db")}
+    monkeypatch.setenv("AIRFLOW_CONN_BATCH_COSTS", json.dumps(costs))
+    return connections
+
+
+@pytest.fixture
+def table(tmp_path) -> CostTable:
+    return CostTable(f"sqlite:///{tmp_path / 'costs.db'}")
+
+
+def submit(vertex, labels: dict[str, str] | None = None, **scenario: Any) -> JobReference:
+    vertex.admin.add_scenario(Scenario(times=1, **scenario))
+    request = CreateJobRequest(
+        display_name="to be billed",
+        model="publishers/google/models/gemini-2.5-flash",
+        input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
+        output_config=OutputConfig(gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")),
+        labels=labels or {"team": "search"},
+    )
+    with BatchClient(vertex.direct) as client:
+        job = client.create(PROJECT, LOCATION, request)
+    return JobReference(PROJECT, LOCATION, job.job_id, model=request.model)
+
+
+def ended(vertex, state: str = "SUCCEEDED", **scenario: Any) -> JobReference:
+    reference = submit(vertex, end=state, **scenario)
+    vertex.admin.wait_for_jobs(job_id=reference.job_id, state=state)
+    return reference
+
+
+def record(reference: JobReference, context: dict[str, Any], **arguments: Any) -> dict[str, Any]:
+    fields = {"task_id": "record_cost", "job": reference.to_dict(), "prices": PRICES, "spec": "nightly"}
+    return AggregateTokenUsageOperator(**{**fields, **arguments}).execute(context)
+
+
+def bill_of(table: CostTable, reference: JobReference) -> Bill:
+    bill = table.bill(PROJECT, LOCATION, reference.job_id)
+    assert bill is not None
+    return bill
+
+
+def sum_by_hand(vertex, reference: JobReference) -> Decimal:
+    """Add up the plain rows of an output with code that shares nothing with the package."""
+    folder = vertex.admin.job(reference.job_id).output_directory
+    total = Decimal(0)
+    for line in vertex.gcs.get(f"{folder}/predictions.jsonl").splitlines():
+        row = json.loads(line)
+        usage = (row.get("response") or {}).get("usageMetadata")
+        if row["status"] == "" and usage:
+            total += usage["promptTokenCount"] * Decimal("0.15") + usage["candidatesTokenCount"] * Decimal(
+                "1.25"
+            )
+    return total / 1_000_000
+
+
+def test_the_bill_equals_the_sum_by_hand(vertex, context, table):
+    reference = ended(vertex, mix={})
+    result = record(reference, context)
+    expected = sum_by_hand(vertex, reference)
+    assert expected > 0
+    assert bill_of(table, reference).total.amount == expected == Decimal(result["amount_usd"])
+    assert bill_of(table, reference).rows.ok == ROWS
+    assert result["complete"] is True
+
+
+def test_the_bill_says_whose_it_is(vertex, context, table):
+    reference = ended(vertex)
+    record(reference, context)
+    job = bill_of(table, reference).job
+    assert (job.dag_id, job.run_id, job.spec, job.team) == (
+        "nightly",
+        "scheduled__2026-11-22",
+        "nightly",
+        "search",
+    )
+    assert job.state == "SUCCEEDED"
+    assert job.end_time is not None
+
+
+def test_recording_twice_changes_nothing(vertex, context, table):
+    reference = ended(vertex)
+    assert record(reference, context) == record(reference, context)
+    assert len(table.jobs()) == 1
+
+
+@pytest.mark.parametrize("state", ["CANCELLED", "EXPIRED", "FAILED", "PARTIALLY_SUCCEEDED"])
+def test_finished_rows_of_every_other_end_are_billed(vertex, context, table, state):
+    reference = ended(vertex, state, timeline=[Step(state="RUNNING", seconds=1)], finished=0.5, mix={})
+    record(reference, context)
+    bill = bill_of(table, reference)
+    assert bill.rows.ok == ROWS / 2
+    assert bill.total.amount == sum_by_hand(vertex, reference) > 0
+
+
+def test_failed_rows_are_counted_and_not_billed(vertex, context, table):
+    reference = ended(vertex, mix={Trait.FAILED: 0.5})
+    record(reference, context)
+    bill = bill_of(table, reference)
+    assert bill.rows.failed > 0
+    assert bill.rows.ok + bill.rows.failed == ROWS
+    assert bill.total.amount == sum_by_hand(vertex, reference)
+
+
+def test_a_job_that_nobody_waits_for_is_cancelled_and_then_billed(vertex, context, table):
+    reference = submit(vertex, timeline=[Step(state="RUNNING", seconds=None)], mix={})
+    vertex.admin.wait_for_jobs(job_id=reference.job_id, state="RUNNING")
+    record(reference, context)
+    assert bill_of(table, reference).job.state == "CANCELLED"
+    assert bill_of(table, reference).total.amount == sum_by_hand(vertex, reference)
+
+
+def test_a_job_whose_submit_died_without_a_word_is_found_and_billed(vertex, context, table):
+    ti = context["ti"]
+    labels = TaskIdentity(deployment(), ti.dag_id, ti.run_id, "submit").labels(3, "f")
+    reference = submit(vertex, labels)
+    vertex.admin.wait_for_jobs(job_id=reference.job_id, state="SUCCEEDED")
+    result = record(reference, context, job=None, submit_task_id="submit")
+    assert [job["job_id"] for job in result["jobs"]] == [reference.job_id]
+    assert bill_of(table, reference).total.amount > 0
+
+
+def test_a_run_without_a_job_is_skipped(vertex, context):
+    with pytest.raises(AirflowSkipException, match="nothing to bill"):
+        AggregateTokenUsageOperator(task_id="record_cost", submit_task_id="submit").execute(context)
+
+
+def test_a_job_that_was_deleted_before_it_was_recorded_has_an_unknown_cost(vertex, context, table):
+    reference = ended(vertex)
+    vertex.admin.delete_job(reference.job_id)
+    result = record(reference, context)
+    assert result["complete"] is False
+    assert "deleted" in bill_of(table, reference).line_items[0].reason
+
+
+def test_a_job_that_was_deleted_after_it_was_recorded_keeps_its_bill(vertex, context, table):
+    reference = ended(vertex)
+    before = record(reference, context)
+    vertex.admin.delete_job(reference.job_id)
+    assert record(reference, context)["amount_usd"] == before["amount_usd"]
+    assert bill_of(table, reference).job.state == "SUCCEEDED"
+
+
+def test_an_output_that_is_not_there_is_recorded_as_unknown_and_fails_the_task(vertex, context, table):
+    reference = ended(vertex, output=Output(write=False))
+    with pytest.raises(AirflowFailException, match="No output at gs://demo-bucket/out/"):
+        record(reference, context)
+    assert bill_of(table, reference).total.complete is False
+
+
+def test_a_cut_last_line_is_unreadable_and_fails_the_task_after_the_rest_was_recorded(vertex, context, table):
+    reference = ended(vertex, output=Output(truncated=True), mix={})
+    with pytest.raises(AirflowFailException, match=r"1 unreadable rows.*predictions.jsonl:20"):
+        record(reference, context)
+    bill = bill_of(table, reference)
+    assert (bill.rows.ok, bill.rows.unreadable) == (ROWS - 1, 1)
+    assert bill.total.amount > 0
+    assert bill.total.complete is False
+    assert record(reference, context, max_unreadable_rows=1)["complete"] is False
+
+
+def test_missing_rows_are_a_flag(vertex, context, table):
+    reference = ended(vertex, output=Output(missing_rows=2))
+    record(reference, context)
+    assert any(
+        "the input has 20 rows, the output holds 18" in flag for flag in bill_of(table, reference).flags
+    )
+
+
+def test_a_model_without_a_price_leaves_the_amount_unknown(vertex, context, table):
+    reference = ended(vertex)
+    # A proxy that says nothing about prices, and no snapshot of this model's audio output
+    result = record(reference, context, prices={"gemini-2.5-flash": {"input": "not a number"}})
+    assert any("not a number" in flag for flag in bill_of(table, reference).flags)
+    assert Decimal(result["amount_usd"]) > 0  # from the packaged prices

@@ -1,0 +1,146 @@
+"""The submit task, with real connections to the emulated Vertex and its object store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException
+
+from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from vertex_batch.operators import SubmitBatchPredictionJobOperator
+from vertex_batch.operators.submit import full_model_name
+from vertex_batch.resource import JobReference
+
+HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])
+
+
+@pytest.fixture
+def vertex(connections):
+    connections.admin.add_scenario(HELD)
+    connections.gcs.put("gs://demo-bucket/in/2026-11-22.jsonl", b'{"request": {}}\n')
+    return connections
+
+
+def a_task(**changes: Any) -> SubmitBatchPredictionJobOperator:
+    fields = {
+        "task_id": "submit",
+        "model": "gemini-2.5-flash",
+        "inputs": "gs://demo-bucket/in/{{ run_date }}.jsonl",
+        "output_uri": "gs://demo-bucket/out/{{ run_date }}",
+        "labels": {"team": "search"},
+    }
+    with DAG("nightly", schedule=None):
+        return SubmitBatchPredictionJobOperator(**{**fields, **changes})
+
+
+def run(task: SubmitBatchPredictionJobOperator, context: dict[str, Any]) -> JobReference:
+    task.render_template_fields(context)
+    return JobReference.from_dict(task.execute(context))
+
+
+def test_submits_what_the_spec_says_on_the_date_of_the_run(vertex, context):
+    reference = run(a_task(), context)
+    (job,) = vertex.admin.jobs()
+    assert reference.job_id == job.id
+    assert job.request["inputConfig"]["gcsSource"]["uris"] == ["gs://demo-bucket/in/2026-11-22.jsonl"]
+    assert (
+        job.request["outputConfig"]["gcsDestination"]["outputUriPrefix"] == "gs://demo-bucket/out/2026-11-22/"
+    )
+    assert job.request["model"] == "publishers/google/models/gemini-2.5-flash"
+    assert job.labels["team"] == "search"
+    assert job.labels["airflow_dag"] == "nightly"
+
+
+def test_the_next_try_returns_the_same_job(vertex, context):
+    first = run(a_task(), context)
+    context["ti"].try_number = 2
+    assert run(a_task(), context) == first
+    assert len(vertex.admin.jobs()) == 1
+
+
+def test_what_travels_and_what_is_shown_holds_no_key(vertex, context):
+    reference = run(a_task(), context)
+    everything = (
+        f"{reference} {reference.to_dict()} {context['ti'].xcoms} {context['task_state_store'].values}"
+    )
+    assert vertex.direct.api_key not in everything
+
+
+def test_the_link_to_the_console_is_there_at_once(vertex, context):
+    reference = run(a_task(), context)
+    link = context["ti"].xcoms["submit", "_link_ConsoleJobLink"]
+    assert reference.job_id in link
+    assert link.startswith("https://console.cloud.google.com/vertex-ai/")
+
+
+def test_a_param_replaces_a_field_and_is_never_rendered(vertex, context):
+    vertex.gcs.put("gs://demo-bucket/other.jsonl", b'{"request": {}}\n')
+    context["params"] = {
+        "input": ["gs://demo-bucket/other.jsonl"],
+        "model": None,
+        "labels": {"note": "{{ conn.litellm_default.password }}"},
+    }
+    task = a_task(overrides={"inputs": "input", "model": "model", "labels": "labels"})
+    task.render_template_fields(context)
+    assert task.inputs == ["gs://demo-bucket/other.jsonl"]
+    assert task.model == "gemini-2.5-flash"
+    assert task.labels == {"team": "search", "note": "{{ conn.litellm_default.password }}"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"inputs": "gs://demo-bucket/in/absent.jsonl"}, "absent.jsonl"),
+        ({"inputs": "gs://no-such-bucket/in.jsonl"}, "no-such-bucket"),
+        ({"inputs": ["gs://demo-bucket/in/2026-11-22.jsonl", "bq://p.d.t"]}, "one BigQuery table"),
+        ({"output_uri": "s3://demo-bucket/out"}, "cannot build its request"),
+        ({"output_uri": "gs://no-such-bucket/out"}, "no-such-bucket"),
+        ({"model": "gemini-does-not-exist"}, "does not know it"),
+        ({"location": "mars-north1"}, "mars-north1"),
+    ],
+)
+def test_what_cannot_work_fails_at_once_and_says_which(vertex, context, changes, expected):
+    with pytest.raises(AirflowFailException, match=expected):
+        run(a_task(**changes), context)
+    assert vertex.admin.jobs() == []
+
+
+def test_a_quota_that_is_used_up_may_be_retried(vertex, context, monkeypatch):
+    monkeypatch.setattr("vertex_batch.submission.DEFAULT_RESEND_DELAY_SECONDS", 0.0)
+    vertex.admin.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.STATUS, status=429, times=None))
+    with pytest.raises(Exception, match="Nothing was submitted") as caught:
+        run(a_task(), context)
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+def test_a_kill_right_after_the_post_cancels_the_job(vertex, context):
+    task = a_task()
+    run(task, context)
+    task.on_kill()
+    (job,) = vertex.admin.jobs()
+    assert job.cancel_calls
+
+
+def test_a_kill_before_the_answer_finds_the_job_by_its_key(vertex, context):
+    task = a_task()
+    run(task, context)
+    task._store.latest = type(task._store.latest)(**{**task._store.latest.to_dict(), "job_id": None})
+    task.on_kill()
+    (job,) = vertex.admin.jobs()
+    assert job.cancel_calls
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("gemini-2.5-flash", "publishers/google/models/gemini-2.5-flash"),
+        ("vertex_ai/gemini-2.5-flash", "publishers/google/models/gemini-2.5-flash"),
+        ("claude-sonnet-4-5", "publishers/anthropic/models/claude-sonnet-4-5"),
+        ("publishers/meta/models/llama-4", "publishers/meta/models/llama-4"),
+        ("projects/p/locations/l/models/7", "projects/p/locations/l/models/7"),
+    ],
+)
+def test_completes_a_model_name(name, expected):
+    assert full_model_name(name) == expected
