@@ -1,0 +1,19 @@
+"""One Airflow DAG for each job spec in ``include/jobs/``: dropping a YAML file there is all it takes.
+
+A broken spec is left out here and shown as an import error by ``vertex_batch_spec_errors.py``, since an
+import error of this file would mark every DAG of it as stale.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from airflow.sdk import get_parsing_context
+
+from vertex_batch.specs import build_dags, load_specs, specs_folder
+
+# A task needs its own DAG alone; the DAG processor, which needs all of them, has no DAG id here.
+_found = load_specs(specs_folder(Path(__file__).parent), only=get_parsing_context().dag_id)
+
+for _dag in build_dags(_found):
+    globals()[f"dag_{_dag.dag_id}"] = _dag

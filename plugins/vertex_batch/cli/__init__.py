@@ -1,0 +1,21 @@
+# PYTHON_ARGCOMPLETE_OK
+"""The command line: ``vertex-batch``. Each command imports what it needs, so that ``validate`` is quick."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.cli.main import main
+
+if TYPE_CHECKING:
+    from vertex_batch.cli.tables import jobs_table, render_bill, totals_table, usd
+
+__all__ = ["jobs_table", "main", "render_bill", "totals_table", "usd"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from vertex_batch.cli import tables  # noqa: PLC0415 - it brings rich along
+
+        return getattr(tables, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,181 @@
+"""``vertex-batch cost``: what jobs cost, from the cost table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from vertex_batch.costs import Bill, CostTable, GroupTotal, JobCost, Total
+
+GROUPINGS = ("spec", "day", "model", "team")
+# Where nobody looks (a pipe, a log), lines are not cut at the 80 columns of a terminal that is not there.
+_WIDE = 160
+
+
+class JobNotFoundError(ConfigurationError):
+    """The cost table has no such job, or more than one."""
+
+
+def run(options: Namespace) -> int:
+    """Show totals and jobs, or the bill of one job."""
+    if options.since and options.until and options.since > options.until:
+        raise ConfigurationError(f"--since {options.since} is after --until {options.until}: no day is both")
+    table = _open(options)
+    if options.job:
+        _show_bill(find_bill(table, options.job), as_json=options.json)
+    else:
+        _show_totals(table, options)
+    return 0
+
+
+def find_bill(table: CostTable, job: str) -> Bill:
+    """Find the bill of a job.
+
+    :param job: its id, ``PROJECT/LOCATION/ID``, or its name at Google.
+    :raises JobNotFoundError: no job or several jobs have that id.
+    """
+    # The name that Google gives a job holds the project's number, which the table does not know.
+    wanted = tuple(job.split("/") if "/batchPredictionJobs/" not in job else job.split("/")[-1:])
+    keys = [total.group for total in table.totals("job") if total.group[-len(wanted) :] == wanted]
+    if len(keys) > 1:
+        names = " and ".join("/".join(key) for key in keys)
+        raise JobNotFoundError(f"Job {job} is not unique: {names}. Write which one you mean.")
+    bill = table.bill(*keys[0]) if keys else None
+    if bill is None:
+        raise JobNotFoundError(
+            f"The cost table has no job {job}. Its cost is recorded when its run ends; without --job all"
+            " are listed."
+        )
+    return bill
+
+
+def _open(options: Namespace) -> CostTable:
+    from sqlalchemy import make_url
+
+    from vertex_batch.costs import CostTable  # noqa: PLC0415
+
+    url = options.url or _airflow_url(options.connection)
+    table = CostTable(url)
+    database = make_url(url).database or ""
+    # Opening would create the file: a mistyped path must not look like a table without costs.
+    is_file = url.startswith("sqlite") and not database.startswith("file:")
+    if is_file and not Path(database).exists():
+        raise ConfigurationError(
+            f"There is no cost table at {database}. The first run that ends creates it; if there was one,"
+            " name another place with --url or --connection."
+        )
+    return table
+
+
+def _airflow_url(connection: str) -> str:
+    from vertex_batch.hooks.cost_table import cost_table_url  # noqa: PLC0415 - it takes Airflow's seconds
+
+    return cost_table_url(connection)
+
+
+def _show_bill(bill: Bill, *, as_json: bool) -> None:
+    if as_json:
+        data = _plain(replace(bill, usage={}))  # its keys are no texts; the line items say the same
+        del data["usage"]
+        _print_json({**data, "day": bill.day, "total": _total(bill.total)})
+        return
+    from vertex_batch.cli.tables import render_bill  # noqa: PLC0415 - it brings rich along
+
+    _print(render_bill(bill))
+
+
+def _show_totals(table: CostTable, options: Namespace) -> None:
+    from vertex_batch.costs import JobFilter  # noqa: PLC0415 - it brings SQLAlchemy along
+
+    where = JobFilter(since=options.since, until=options.until)
+    totals = table.totals(options.by, options.since, options.until)
+    jobs = table.jobs(where, limit=options.limit + 1)
+    shown, more = jobs[: options.limit], len(jobs) > options.limit
+    if options.json:
+        _print_json(
+            {
+                "by": options.by,
+                "since": options.since,
+                "until": options.until,
+                "total": _total(whole(totals)),
+                "totals": [_group(total) for total in totals],
+                "jobs": [_job(job) for job in shown],
+                "more_jobs": more,
+            }
+        )
+        return
+    from vertex_batch.cli.tables import jobs_table, totals_table  # noqa: PLC0415 - it brings rich along
+
+    if not totals and not jobs:
+        _print("No job has been billed in that time.")
+        return
+    _print(totals_table(totals, options.by, whole(totals)), jobs_table(shown, more=more))
+
+
+def whole(totals: Sequence[GroupTotal]) -> Total:
+    """Add up the groups. It is complete only if each of them is."""
+    from vertex_batch.costs import Total  # noqa: PLC0415 - it brings the price book along
+
+    amount = sum((group.total.amount for group in totals), Decimal(0))
+    return Total(amount, complete=all(group.total.complete for group in totals))
+
+
+def _group(total: GroupTotal) -> dict[str, Any]:
+    return {
+        "group": total.group[0],
+        **_total(total.total),
+        "jobs": total.jobs,
+        "tokens": total.tokens,
+        "first_day": total.first_day,
+        "last_day": total.last_day,
+    }
+
+
+def _job(job: JobCost) -> dict[str, Any]:
+    return {"job": _plain(job.job), "rows": _plain(job.rows), **_total(job.total), "tokens": job.tokens}
+
+
+def _total(total: Total) -> dict[str, Any]:
+    return {"amount_usd": total.amount, "complete": total.complete}
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    assert is_dataclass(value)
+    assert not isinstance(value, type)
+    return asdict(value)
+
+
+def _print_json(data: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps(data, indent=2, default=_as_text) + "\n")
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
+
+
+def _print(*parts: RenderableType) -> None:
+    console = _console()
+    for part in parts:
+        console.print(part)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)

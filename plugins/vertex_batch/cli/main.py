@@ -1,0 +1,113 @@
+"""The commands and their options; what goes wrong becomes a message and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from datetime import date
+
+import argcomplete
+
+from vertex_batch import __version__
+from vertex_batch.cli import cost, validate
+from vertex_batch.errors import VertexBatchError
+
+OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status: 0 done, 1 failed, 2 used wrongly, 130 interrupted."""
+    parser = build_parser()
+    argcomplete.autocomplete(parser)
+    options = parser.parse_args(arguments)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except VertexBatchError as error:
+        sys.stderr.write(f"vertex-batch: {error}\n")
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Who reads has seen enough (`| head`). The interpreter must not fail again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return status
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe every command and option."""
+    parser = argparse.ArgumentParser(
+        prog="vertex-batch", description="Job specs and costs of Vertex AI batch prediction jobs."
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_validate(commands)
+    _add_schema(commands)
+    _add_cost(commands)
+    return parser
+
+
+def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "validate",
+        help="check job specs",
+        description=(
+            "Check job specs. Every problem is printed as file:line:col: path: message; exit status 1."
+        ),
+    )
+    command.add_argument(
+        "paths", nargs="*", metavar="PATH", help="spec files or folders with them (default: include/jobs)"
+    )
+    command.add_argument("--format", choices=["text", "json"], default="text", help="default: text")
+    command.set_defaults(run=validate.run)
+
+
+def _add_schema(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "schema", help="print the JSON schema of job specs, for editors", description="Print the JSON schema."
+    )
+    command.set_defaults(run=validate.print_schema)
+
+
+def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "cost",
+        help="show what jobs cost",
+        description="Show what jobs cost, from the cost table: totals and jobs, or the bill of one job. A sum"
+        " in which something has no known price is an 'at least'.",
+    )
+    command.add_argument("--by", choices=cost.GROUPINGS, default="spec", help="sum up by (default: spec)")
+    command.add_argument("--since", type=_day, metavar="DAY", help="first day, such as 2026-11-01")
+    command.add_argument("--until", type=_day, metavar="DAY", help="last day, inclusive")
+    command.add_argument(
+        "--job", metavar="ID", help="show the bill of one job: its id, or PROJECT/LOCATION/ID"
+    )
+    command.add_argument(
+        "--limit", type=_count, default=20, metavar="N", help="list the latest N jobs (default: 20)"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON; amounts are exact, as texts")
+    source = command.add_mutually_exclusive_group()
+    source.add_argument("--url", help="the cost table's database, such as sqlite:////path/batch_costs.db")
+    source.add_argument(
+        "--connection",
+        default="batch_costs",
+        metavar="ID",
+        help="its Airflow connection, as this environment defines it (default: batch_costs)",
+    )
+    command.set_defaults(run=cost.run)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"`{text}` is no day: write for example 2026-11-01") from None
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"`{text}` is no number of jobs")
+    return int(text)

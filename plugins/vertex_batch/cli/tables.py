@@ -1,0 +1,166 @@
+"""Bills and totals as tables for a terminal. Amounts are exact, never rounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from rich.console import Group, RenderableType  # noqa: TID253 - never imported by a DAG parse
+from rich.markup import escape  # noqa: TID253
+from rich.table import Table  # noqa: TID253
+from rich.text import Text  # noqa: TID253
+
+from vertex_batch.costs import Bill, GroupTotal, JobCost, RowCounts, Total
+from vertex_batch.pricing import Basis, LineItem
+
+_MILLION = 1_000_000
+_CENTS = 2
+_NOTHING = "-"
+
+
+def usd(amount: Decimal) -> str:
+    """Write an amount exactly, with at least its cents: ``1.50``, ``0.0001234``.
+
+    >>> usd(Decimal("12.500000"))
+    '12.50'
+    """
+    whole, _, decimals = f"{amount:f}".partition(".")
+    return f"{int(whole):,}.{decimals.rstrip('0').ljust(_CENTS, '0')}"
+
+
+def total_text(total: Total) -> str:
+    """Write a sum; one that is not complete is an ``at least``."""
+    return f"{'' if total.complete else 'at least '}{usd(total.amount)}"
+
+
+def totals_table(totals: Sequence[GroupTotal], by: str, whole: Total) -> Table:
+    """Build the table of totals by group."""
+    table = _table(f"Cost by {by}", by, "days", ">jobs", ">tokens", ">USD")
+    for group in totals:
+        name, days = str(group.group[0]) or _NOTHING, _days(group)
+        table.add_row(escape(name), days, f"{group.jobs:,}", f"{group.tokens:,}", total_text(group.total))
+    table.add_section()
+    tokens = sum(group.tokens for group in totals)
+    table.add_row("[bold]total[/]", "", "", f"{tokens:,}", f"[bold]{total_text(whole)}[/]")
+    return table
+
+
+def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
+    """Build the table of jobs, the latest first."""
+    headings = (
+        "day",
+        "spec",
+        "run",
+        "model",
+        "state",
+        ">rows ok",
+        ">failed",
+        ">unreadable",
+        ">tokens",
+        ">USD",
+        "job",
+    )
+    table = _table("Jobs", *headings)
+    for job in jobs:
+        facts, rows = job.job, job.rows
+        moment = facts.logical_date or facts.create_time
+        table.add_row(
+            f"{moment:%Y-%m-%d}" if moment else _NOTHING,
+            *(escape(text) or _NOTHING for text in (facts.spec, facts.run_id, _short(facts.model))),
+            facts.state.removeprefix("JOB_STATE_") or _NOTHING,
+            *(f"{count:,}" for count in (rows.ok, rows.failed, rows.unreadable, job.tokens)),
+            total_text(job.total),
+            facts.job_id,
+        )
+    if more:
+        table.caption = "There are more: --limit shows them, --since and --until choose."
+    return table
+
+
+def render_bill(bill: Bill) -> RenderableType:
+    """Build the whole bill of one job: what it was, its line items, and what is odd about it."""
+    parts: list[RenderableType] = [_facts(bill), _items(bill)]
+    parts += [Text(f"! {flag}", style="yellow") for flag in bill.flags]
+    parts += [Text(f"! {count:,} rows failed: {reason}") for reason, count in bill.failed_reasons.items()]
+    parts += [Text(f"! {row.file}:{row.line}: {row.reason}") for row in bill.problems]
+    return Group(*parts)
+
+
+def _facts(bill: Bill) -> Table:
+    job = bill.job
+    facts = {
+        "job": f"{job} {job.display_name}",
+        "state": f"{job.state.removeprefix('JOB_STATE_')} {job.error_message}",
+        "model": job.model,
+        "spec": job.spec,
+        "team": job.team,
+        "run": " ".join(filter(None, (job.dag_id, job.run_id))),
+        "rows": _rows(bill.rows),
+        "output": job.output_directory,
+        "note": job.note,
+        "recorded": f"{bill.recorded_at:%Y-%m-%d %H:%M} UTC",
+    }
+    grid = Table.grid(padding=(0, 2))
+    for name, text in facts.items():
+        if text.strip():
+            grid.add_row(f"[dim]{name}[/]", escape(text.strip()))
+    return grid
+
+
+def _items(bill: Bill) -> Table:
+    table = _table("", "model", "what", ">tokens", ">USD per million", ">USD", "price from")
+    for item in bill.line_items:
+        unit_price = _NOTHING if item.unit_price_usd is None else usd(item.unit_price_usd * _MILLION)
+        amount = "not known" if item.amount_usd is None else usd(item.amount_usd)
+        table.add_row(escape(item.model), _what(item), f"{item.tokens:,}", unit_price, amount, _origin(item))
+    table.add_section()
+    table.add_row("[bold]total[/]", "", "", "", f"[bold]{total_text(bill.total)}[/]", "")
+    return table
+
+
+def _what(item: LineItem) -> str:
+    return " ".join(_words(item)).replace("_", " ")
+
+
+def _words(item: LineItem) -> Iterator[str]:
+    yield item.kind
+    if item.unit == "token":
+        yield item.modality
+    if item.tier != "standard":
+        yield f"({item.tier})"
+    if item.cache_ttl:
+        yield f"({item.cache_ttl})"
+
+
+def _origin(item: LineItem) -> str:
+    if item.unit_price_usd is None:
+        return escape(item.reason)
+    half = ", half of standard" if item.basis is Basis.DERIVED_HALF_OF_STANDARD else ""
+    of_day = f" of {item.price_date}" if item.price_date else ""
+    return escape(f"{item.source}{of_day}{half}")
+
+
+def _rows(rows: RowCounts) -> str:
+    text = f"{rows.ok:,} ok, {rows.failed:,} failed, {rows.unreadable:,} unreadable"
+    if rows.copied:
+        text += f"; {rows.copied:,} of an earlier job, billed there"
+    return text if rows.input_rows is None else f"{text}; {rows.input_rows:,} in the input"
+
+
+def _days(group: GroupTotal) -> str:
+    one_day = group.first_day == group.last_day
+    return f"{group.first_day}" if one_day else f"{group.first_day} to {group.last_day}"
+
+
+def _short(model: str) -> str:
+    return model.rsplit("/", 1)[-1]
+
+
+def _table(title: str, *headings: str) -> Table:
+    table = Table(title=title or None, title_justify="left", title_style="bold")
+    for heading in headings:
+        right = heading.startswith(">")
+        table.add_column(
+            heading.lstrip(">"), justify="right" if right else "left", no_wrap=right, overflow="fold"
+        )
+    return table

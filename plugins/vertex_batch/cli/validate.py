@@ -1,0 +1,72 @@
+"""``vertex-batch validate`` and ``vertex-batch schema``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from vertex_batch.specs import Problem, SpecError, SpecSet, json_schema, load_files, spec_files
+
+DEFAULT_FOLDER = Path("include/jobs")
+
+
+def run(options: Namespace) -> int:
+    """Check the specs that were named; return 1 if there is any problem, or no spec at all."""
+    found = check([Path(path) for path in options.paths] or [DEFAULT_FOLDER])
+    if options.format == "json":
+        sys.stdout.write(json.dumps(_as_data(found), indent=2) + "\n")
+    else:
+        for error in found.errors:
+            sys.stdout.write(f"{error}\n")
+        sys.stderr.write(f"{_summary(found)}\n")
+    return 1 if found.errors else 0
+
+
+def print_schema(_: Namespace) -> int:
+    """Print the JSON schema of a spec file."""
+    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
+    return 0
+
+
+def check(paths: Sequence[Path]) -> SpecSet:
+    """Read all specs at these places, as one set: a name may appear once."""
+    files: dict[Path, None] = {}
+    errors: list[SpecError] = []
+    for path in paths:
+        here = list(_files(path))
+        files.update(dict.fromkeys(here))
+        if not here:
+            errors.append(
+                SpecError(path, [Problem(1, 1, "", "holds no spec, that is no *.yaml or *.yml file")])
+            )
+    found = load_files(files)
+    return SpecSet(found.specs, errors + found.errors)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        yield from sorted(spec_files(path))
+    else:
+        yield path  # one that is not there is an error of its own, when it is read
+
+
+def _summary(found: SpecSet) -> str:
+    valid = f"{len(found.specs)} spec{'' if len(found.specs) == 1 else 's'} valid"
+    problems = sum(len(error.problems) for error in found.errors)
+    if not problems:
+        return valid
+    places = f"{len(found.errors)} file{'' if len(found.errors) == 1 else 's'}"
+    return f"{problems} problem{'' if problems == 1 else 's'} in {places}; {valid}"
+
+
+def _as_data(found: SpecSet) -> dict[str, object]:
+    return {
+        "specs": [{"name": spec.name, "file": str(spec.file)} for spec in found.specs.values()],
+        "problems": [
+            {"file": error.file, **asdict(problem)} for error in found.errors for problem in error.problems
+        ],
+    }

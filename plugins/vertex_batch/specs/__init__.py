@@ -1,0 +1,40 @@
+"""Job specs: YAML files that become DAGs. Everything but building DAGs works without Airflow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.specs.dates import TEMPLATE_DATES, template_dates
+from vertex_batch.specs.load import SpecSet, load_files, load_spec, load_specs, spec_files, specs_folder
+from vertex_batch.specs.model import JobSpec
+from vertex_batch.specs.problems import BrokenSpecsError, Problem, SpecError
+from vertex_batch.specs.schema import json_schema
+
+if TYPE_CHECKING:
+    from vertex_batch.specs.dag import build_dag, build_dags
+
+__all__ = [
+    "TEMPLATE_DATES",
+    "BrokenSpecsError",
+    "JobSpec",
+    "Problem",
+    "SpecError",
+    "SpecSet",
+    "build_dag",
+    "build_dags",
+    "json_schema",
+    "load_files",
+    "load_spec",
+    "load_specs",
+    "spec_files",
+    "specs_folder",
+    "template_dates",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("build_dag", "build_dags"):
+        from vertex_batch.specs import dag  # noqa: PLC0415 - Airflow only where a DAG is made
+
+        return getattr(dag, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,53 @@
+"""The date names that a spec's templates may use, the same in every kind of run.
+
+Airflow's own ``ds`` and ``logical_date`` do not exist in a run that was triggered without a logical date, nor
+in a partitioned one. These names always do: they are taken from the run's partition date, else from its
+logical date, else from the moment that it was due.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+TEMPLATE_DATES: dict[str, str] = {
+    "run_date": "the day of the run, such as 2026-11-22",
+    "run_hour": "its hour, 00 to 23",
+    "run_month": "its month, such as 2026-11",
+    "previous_run_date": "the calendar day before run_date",
+    "next_run_date": "the calendar day after run_date",
+    "run_timestamp": "day and time, fit for a file name, such as 20261122T023000",
+}
+
+
+def run_moment(dag_run: Any) -> datetime:
+    """Return the moment that a run stands for: its partition date, its logical date, or when it was due.
+
+    :raises ValueError: the run has none of them.
+    """
+    for name in ("partition_date", "logical_date", "run_after"):
+        moment: datetime | None = getattr(dag_run, name, None)
+        if moment is not None:
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    raise ValueError(
+        "the DAG run has no partition_date, no logical_date and no run_after: it stands for no date"
+    )
+
+
+def template_dates(dag_run: Any, timezone: str) -> dict[str, str]:
+    """Compute every name of `TEMPLATE_DATES` for one run.
+
+    :param dag_run: Airflow's ``dag_run``, or anything with its three date attributes.
+    :param timezone: the spec's time zone, such as ``Europe/Berlin``: a run at 00:30 there is of that day.
+    """
+    local = run_moment(dag_run).astimezone(ZoneInfo(timezone))
+    day = local.date()
+    return {
+        "run_date": day.isoformat(),
+        "run_hour": f"{local:%H}",
+        "run_month": f"{local:%Y-%m}",
+        "previous_run_date": (day - timedelta(days=1)).isoformat(),
+        "next_run_date": (day + timedelta(days=1)).isoformat(),
+        "run_timestamp": f"{local:%Y%m%dT%H%M%S}",
+    }

@@ -1,0 +1,158 @@
+"""What a spec asks Vertex to do: the fields of the batch prediction job."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
+
+from vertex_batch.specs.templates import is_template, template_problem
+from vertex_batch.specs.uris import Inputs, OutputUri, wildcard_folder
+from vertex_batch.specs.values import (
+    LabelKey,
+    LabelValue,
+    Location,
+    ModelName,
+    ProjectId,
+    TeamName,
+    model_parts,
+)
+
+MAX_LABELS = 48
+"""Vertex takes 64 labels; the rest is for the ones that find a job again."""
+_RESERVED_LABELS = ("managed_by", "airflow_", "managed-by", "airflow-", "goog-")
+
+
+class JobFields(BaseModel):
+    """The job: which model reads what, and writes where."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    # The order matters: a field's cross-check sees the fields above it.
+    project: ProjectId | None = Field(
+        default=None,
+        description="Google Cloud project id as the proxy has it configured. Default: the connection's.",
+        examples=["my-project"],
+    )
+    location: Location | None = Field(
+        default=None,
+        description="Vertex AI location. Default: the connection's.",
+        examples=["us-central1", "europe-west4", "global"],
+    )
+    model: ModelName = Field(
+        description="A model's name, its publisher's path, or the full path of a tuned model.",
+        examples=["gemini-2.5-flash", "publishers/google/models/gemini-2.5-flash", "text-embedding-005"],
+    )
+    inputs: Inputs = Field(
+        description=(
+            "The JSONL files to read (`gs://`, wildcards and templates allowed), or one BigQuery table"
+            " (`bq://project.dataset.table`)."
+        ),
+        examples=[
+            "gs://my-bucket/input/{{ run_date }}.jsonl",
+            ["gs://my-bucket/a/*.jsonl", "gs://my-bucket/b.jsonl"],
+        ],
+    )
+    output: OutputUri = Field(
+        description=(
+            "The folder to write into (`gs://`, templates allowed), or a BigQuery place. Vertex makes a new"
+            " folder within it for each job."
+        ),
+        examples=["gs://my-bucket/output/{{ run_date }}/"],
+    )
+    team: TeamName | None = Field(
+        default=None,
+        description="Who pays: a label of each job, and a column of the cost table.",
+        examples=["search"],
+    )
+    labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=MAX_LABELS)] = Field(
+        default_factory=dict,
+        description="Labels of the job, seen in Google's billing export and in the cost table.",
+        examples=[{"product": "search", "env": "prod"}],
+    )
+    generation: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description=(
+            "Defaults for the model, sent as the job's `modelParameters`. What a row of the input says wins."
+        ),
+        examples=[{"temperature": 0.2, "maxOutputTokens": 1024}],
+    )
+
+    @field_validator("model")
+    @classmethod
+    def _where_the_model_is(cls, value: str, info: ValidationInfo) -> str:
+        project, location, tuned = model_parts(value)
+        wanted = info.data.get("location")
+        if tuned and wanted == "global":
+            raise ValueError(f"a tuned model is not on global: set `location: {location}`")
+        if location and wanted and location != wanted:
+            raise ValueError(f"is in {location}, but `location` is {wanted}: they must be the same")
+        if project and not project.isdigit() and info.data.get("project") not in {None, project}:
+            raise ValueError(
+                f"is of {project}, but `project` is {info.data['project']}: they must be the same"
+            )
+        return value
+
+    @field_validator("inputs")
+    @classmethod
+    def _one_kind_of_source(cls, value: list[str]) -> list[str]:
+        tables = [uri for uri in value if uri.startswith("bq://")]
+        if tables and len(tables) < len(value):
+            raise ValueError("mixes gs:// and bq://: a job reads files or a table, write two specs")
+        if len(tables) > 1:
+            raise ValueError("names several tables: a job reads one, write a spec for each")
+        if twice := next((uri for uri in value if value.count(uri) > 1), None):
+            raise ValueError(f"names `{twice}` twice: its rows would be paid for twice")
+        return value
+
+    @field_validator("output")
+    @classmethod
+    def _apart_from_inputs(cls, value: str, info: ValidationInfo) -> str:
+        for uri in info.data.get("inputs", ()):
+            if uri[:5] != value[:5]:
+                kind = "a table" if uri.startswith("bq") else "files"
+                raise ValueError(
+                    f"must begin with `{uri[:5]}` as `inputs` does: a job that reads {kind} writes {kind}"
+                )
+            folder = wildcard_folder(uri)
+            if folder is not None and f"{value.rstrip('/')}/".startswith(folder):
+                raise ValueError(
+                    f"lies inside {folder}, where `inputs` reads: a later run would pay for reading these"
+                    " answers;"
+                    " write to a folder beside it"
+                )
+            if value.rstrip("/") == uri:
+                raise ValueError("is the same place as `inputs`: write to another folder")
+        return value
+
+    @field_validator("labels")
+    @classmethod
+    def _not_ours(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        for key in value:
+            if key.startswith(_RESERVED_LABELS):
+                raise ValueError(
+                    f"`{key}` is reserved: by labels of that kind each job is found again; choose another"
+                    " name"
+                )
+        team = info.data.get("team")
+        if team and value.get("team") not in {None, team}:
+            raise ValueError(
+                f"sets `team` to `{value['team']}`, but the spec's `team` is `{team}`: set it once"
+            )
+        return value
+
+    @field_validator("generation")
+    @classmethod
+    def _templates_render(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for key, problem in _template_problems(value):
+            raise ValueError(f"`{key}` {problem}")
+        return value
+
+
+def _template_problems(value: Any, key: str = "") -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [found for name, inner in value.items() for found in _template_problems(inner, name)]
+    if isinstance(value, list):
+        return [found for inner in value for found in _template_problems(inner, key)]
+    problem = template_problem(value) if isinstance(value, str) and is_template(value) else None
+    return [(key, problem)] if problem else []

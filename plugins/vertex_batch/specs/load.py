@@ -1,0 +1,157 @@
+"""Spec files -> job specs."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from vertex_batch.specs.document import Document, read_document
+from vertex_batch.specs.messages import problems_of
+from vertex_batch.specs.model import JobSpec
+from vertex_batch.specs.problems import BrokenSpecsError, Problem, SpecError
+
+MAX_FILE_BYTES = 256 * 1024
+MAX_PROBLEMS = 100
+"""More than a person reads: a file of nonsense shall not fill the log."""
+FOLDER_VARIABLE = "VERTEX_BATCH_SPECS_FOLDER"
+_ENDINGS = (".yaml", ".yml")
+
+
+@dataclass(slots=True)
+class SpecSet:
+    """What a folder holds: the good specs by name, and an error for each broken file."""
+
+    specs: dict[str, JobSpec] = field(default_factory=dict)
+    errors: list[SpecError] = field(default_factory=list)
+
+    def raise_for_errors(self) -> None:
+        """Raise one error that shows all broken files.
+
+        :raises BrokenSpecsError: at least one file is broken.
+        """
+        if self.errors:
+            raise BrokenSpecsError(self.errors)
+
+
+def load_spec(path: str | Path) -> JobSpec:
+    """Read and check one spec file.
+
+    :raises SpecError: with every problem of the file, whatever the file holds.
+    """
+    return _load(Path(path))[0]
+
+
+def load_specs(folder: str | Path | None = None, *, only: str | None = None) -> SpecSet:
+    """Read every spec file of a folder and of the folders within it.
+
+    Names that begin with ``.`` or ``_`` are left out. Two files with one name are both errors, since nobody
+    can say which of them was meant.
+
+    :param folder: default: `specs_folder`.
+    :param only: return the spec of this name alone, and look first into the file of that name. For a process
+        that needs one DAG.
+    """
+    folder = Path(folder) if folder is not None else specs_folder()
+    if not folder.is_dir():
+        message = (
+            f"there is no such folder: create it, or set {FOLDER_VARIABLE} to the folder with the job specs"
+        )
+        return SpecSet(errors=[SpecError(folder, [Problem(1, 1, "", message)])])
+    paths = sorted(spec_files(folder), key=lambda path: (path.stem != only, path))
+    return load_files(paths, only=only)
+
+
+def load_files(paths: Iterable[Path], *, only: str | None = None) -> SpecSet:
+    """Read the given spec files, as `load_specs` does those of a folder."""
+    result = SpecSet()
+    loaded: dict[str, list[tuple[JobSpec, Document]]] = defaultdict(list)
+    for path in paths:
+        try:
+            spec, document = _load(path)
+        except SpecError as error:
+            result.errors.append(error)
+            continue
+        if only == spec.name:
+            return SpecSet({spec.name: spec})
+        loaded[spec.name].append((spec, document))
+    for name, found in loaded.items():
+        if len(found) > 1:
+            result.errors.extend(_same_name(found))
+        elif only is None:
+            result.specs[name] = found[0][0]
+    result.errors.sort(key=lambda error: error.file)
+    return result
+
+
+def spec_files(folder: Path) -> Iterator[Path]:
+    """Find the spec files of a folder and of the folders within it."""
+    for path in folder.rglob("*"):
+        inside = path.relative_to(folder).parts
+        if path.suffix in _ENDINGS and not any(part.startswith((".", "_")) for part in inside):
+            yield path
+
+
+def specs_folder(dags_folder: str | Path | None = None) -> Path:
+    """Return where the specs lie: ``$VERTEX_BATCH_SPECS_FOLDER``, else ``include/jobs`` beside the DAGs.
+
+    :param dags_folder: where the asking DAG file lies, which may be a checkout of a DAG bundle. Default:
+        Airflow's DAGs folder as the environment names it.
+    """
+    if configured := os.environ.get(FOLDER_VARIABLE):
+        return Path(configured)
+    dags_folder = dags_folder or os.environ.get("AIRFLOW__CORE__DAGS_FOLDER")
+    root = Path(dags_folder).parent if dags_folder else Path(os.environ.get("AIRFLOW_HOME", "."))
+    return root / "include" / "jobs"
+
+
+def _load(path: Path) -> tuple[JobSpec, Document]:
+    document = read_document(_text(path))
+    problems = list(document.problems)
+    if document.readable:
+        if isinstance(document.data, dict):
+            try:
+                spec = JobSpec.model_validate({"name": path.stem, **document.data})
+            except ValidationError as error:
+                problems += islice(problems_of(error, document, JobSpec), MAX_PROBLEMS)
+        else:
+            problems.append(Problem(1, 1, "", "must hold keys and values, such as `model: gemini-2.5-flash`"))
+    if problems:
+        raise SpecError(path, sorted(problems)[:MAX_PROBLEMS])
+    spec._file = path  # noqa: SLF001 - only the loader knows it
+    return spec, document
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        message = f"cannot be read: {error.strerror or error}"
+        raise SpecError(path, [Problem(1, 1, "", message)]) from None
+    if len(content) > MAX_FILE_BYTES:
+        message = (
+            f"is larger than {MAX_FILE_BYTES // 1024} kB: a spec describes a job, its rows belong into the"
+            " input"
+        )
+        raise SpecError(path, [Problem(1, 1, "", message)])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+        message = f"is not UTF-8 (byte 0x{content[error.start]:02x}): save the file in that encoding"
+        raise SpecError(path, [Problem(line, column, "", message)]) from None
+
+
+def _same_name(found: list[tuple[JobSpec, Document]]) -> Iterator[SpecError]:
+    for spec, document in found:
+        others = ", ".join(str(other.file) for other, _ in found if other is not spec)
+        _, place = document.locate(("name",))
+        message = f"`{spec.name}` is also the name of {others}: no DAG is made of either, give each its own"
+        yield SpecError(str(spec.file), [Problem(place.line, place.column, "name", message)])

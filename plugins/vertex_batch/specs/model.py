@@ -1,0 +1,49 @@
+"""A job spec: one YAML file in ``include/jobs/``, one DAG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from vertex_batch.specs.job import JobFields
+from vertex_batch.specs.money import MoneyFields
+from vertex_batch.specs.running import RunningFields
+from vertex_batch.specs.schedule import ScheduleFields
+from vertex_batch.specs.values import Name, Prose
+
+
+class IdentityFields(BaseModel):
+    """What the spec is called."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    name: Name = Field(
+        description="The DAG's id. Default: the file's name without its ending.",
+        examples=["nightly_summaries"],
+    )
+    description: Prose = Field(
+        default="",
+        description="What it is for, shown in the list of DAGs.",
+        examples=["Summarise the day's tickets"],
+    )
+
+
+# pydantic puts the fields of the last base first: a spec is read in the order of its concerns.
+class JobSpec(MoneyFields, RunningFields, JobFields, ScheduleFields, IdentityFields):
+    """What one batch prediction job does, when, and who pays.
+
+    Nothing is coerced: a text is not a number, and an unknown key is an error.
+    """
+
+    _file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that the spec was read from."""
+        return self._file
+
+    @property
+    def job_labels(self) -> dict[str, str]:
+        """The labels of each job: the spec's own, and who pays."""
+        return {"team": self.team, **self.labels} if self.team else dict(self.labels)

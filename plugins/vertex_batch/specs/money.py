@@ -1,0 +1,85 @@
+"""How a spec's jobs are billed."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
+
+from vertex_batch.specs.problems import did_you_mean
+from vertex_batch.specs.values import ConnectionId, Line
+
+HIGHEST_PRICE = 100_000
+MOST_DECIMALS = 6
+
+
+def _usd(value: Any) -> Any:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(value, Decimal):
+        price = value
+    elif is_number:
+        # repr() gives back the digits that were written, not the nearest binary fraction.
+        price = Decimal(repr(value))
+    else:
+        raise ValueError("must be a number: US dollars for a million tokens")
+    if not 0 <= price <= HIGHEST_PRICE:
+        raise ValueError(
+            f"must be between 0 and {HIGHEST_PRICE} US dollars for a million tokens, not {value}"
+        )
+    exponent = price.normalize().as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -MOST_DECIMALS:
+        raise ValueError(f"{value} has more than {MOST_DECIMALS} decimals: the bill would have to round")
+    return price
+
+
+def _rate_name(text: str) -> str:
+    from vertex_batch.pricing import SPEC_PRICE_KEYS  # noqa: PLC0415 - most specs state no prices
+
+    if text not in SPEC_PRICE_KEYS:
+        better = did_you_mean(text, SPEC_PRICE_KEYS) or f"; they are {', '.join(SPEC_PRICE_KEYS)}"
+        raise ValueError(f"`{text[:80]}` is no kind that has a price{better}")
+    return text
+
+
+UsdPerMillion = Annotated[
+    Decimal,
+    BeforeValidator(_usd),
+    PlainSerializer(str, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": HIGHEST_PRICE}),
+]
+RateName = Annotated[str, AfterValidator(_rate_name)]
+Rates = Annotated[dict[RateName, UsdPerMillion], Field(min_length=1, max_length=100)]
+
+
+class MoneyFields(BaseModel):
+    """What the bill needs to know."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    cost_connection: ConnectionId = Field(
+        default="batch_costs", description="Airflow connection of the database with the cost table."
+    )
+    prices: Annotated[dict[Line, Rates], Field(max_length=50)] = Field(
+        default_factory=dict,
+        description=(
+            "Prices agreed with Google, in US dollars for a million tokens, by model and kind. They win over"
+            " those of the proxy."
+        ),
+        examples=[{"gemini-2.5-flash": {"input": 0.15, "output": 1.25}}],
+    )
+    max_unreadable_rows: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description=(
+            "Fail the recording if the output holds more rows than this that cannot be read. The bill is"
+            " written in any case."
+        ),
+    )

@@ -1,0 +1,74 @@
+"""What is wrong with a spec, and where."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vertex_batch.errors import PermanentError, scrub
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing to repair.
+
+    :param line: counted from 1, as editors do; so is ``column``.
+    :param path: the key within the file, such as ``labels.team`` or ``inputs[0]``; empty for the whole file.
+    """
+
+    line: int
+    column: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        what = f"{self.path}: {self.message}" if self.path else self.message
+        return f"{self.line}:{self.column}: {scrub(what)}"
+
+
+class SpecError(PermanentError):
+    """Every problem of one spec file, one per line as ``file:line:col: path: message``.
+
+    Nothing was submitted, and a retry changes nothing: the file has to be repaired.
+    """
+
+    def __init__(self, file: str | Path, problems: Iterable[Problem]) -> None:
+        self.file = str(file)
+        self.problems = sorted(problems)
+        super().__init__(self.file, self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join(f"{self.file}:{problem}" for problem in self.problems)
+
+
+class BrokenSpecsError(PermanentError):
+    """Every broken spec of a folder, so that one import error shows them all."""
+
+    def __init__(self, errors: Sequence[SpecError]) -> None:
+        self.errors = list(errors)
+        super().__init__(self.errors)
+
+    def __str__(self) -> str:
+        count = len(self.errors)
+        files = "1 job spec has" if count == 1 else f"{count} job specs have"
+        return "\n".join(
+            [f"{files} problems; the DAGs of all others are not affected.", *map(str, self.errors)]
+        )
+
+
+def show_path(path: KeyPath) -> str:
+    """Write a key path as people do: ``labels.team``, ``inputs[0]``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part[:80]}" if text else part[:80]
+    return text
+
+
+def did_you_mean(text: str, known: Iterable[str]) -> str:
+    """Suggest the nearest known word: ``; did you mean `inputs`?``, or nothing."""
+    nearest = difflib.get_close_matches(text[:80], list(known), n=1, cutoff=0.6)
+    return f"; did you mean `{nearest[0]}`?" if nearest else ""

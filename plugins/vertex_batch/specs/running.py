@@ -1,0 +1,94 @@
+"""How a spec's tasks behave: retries, waiting, and the connections they use."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+
+from vertex_batch.specs.durations import show_duration
+from vertex_batch.specs.values import ConnectionId, Duration, Line
+
+Tag = Annotated[Line, StringConstraints(max_length=100)]
+_SHORTEST_POLL = timedelta(seconds=1)
+
+
+class RunningFields(BaseModel):
+    """What Airflow does around the job."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    owner: Line = Field(default="airflow", description="Who answers for the DAG.", examples=["search-team"])
+    tags: Annotated[list[Tag], Field(max_length=20)] = Field(
+        default_factory=list, description="Tags of the DAG, to filter by.", examples=[["search", "nightly"]]
+    )
+    retries: Annotated[int, Field(ge=0, le=20)] = Field(
+        default=3,
+        description="How often a task tries again. A retry goes on with the job that was submitted.",
+    )
+    retry_delay: Duration = Field(
+        default=timedelta(minutes=1),
+        description="Pause before the first retry; it doubles each time, up to 1 hour.",
+    )
+    poll_interval: Duration = Field(
+        default=timedelta(minutes=1),
+        description="Pause between two looks at the job. No worker is held meanwhile.",
+        examples=["30s", "5m"],
+    )
+    deadline: Duration = Field(
+        default=timedelta(hours=97),
+        description=(
+            "Longest time from the job's creation to its end; then it is cancelled. Vertex queues a job for"
+            " up to 72 hours and runs it for up to 24."
+        ),
+        examples=["12h", "4d"],
+    )
+    cancel_on_kill: bool = Field(
+        default=True, description="Cancel the job when its task is killed or its run is marked as failed."
+    )
+    max_failed_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=1.0,
+        description=(
+            "Fail the run if a larger share of the rows failed. Vertex calls a job succeeded even if every"
+            " row of it failed."
+        ),
+        examples=[0.05],
+    )
+    max_active_runs: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=4,
+        description="Runs at the same time: a job may take four days, the next night does not wait for it.",
+    )
+    connection: ConnectionId = Field(
+        default="litellm_default", description="Airflow connection of the LiteLLM proxy."
+    )
+    storage_connection: ConnectionId = Field(
+        default="google_cloud_default", description="Airflow connection that reads inputs and outputs."
+    )
+
+    @field_validator("tags")
+    @classmethod
+    def _once_each(cls, value: list[str]) -> list[str]:
+        if twice := next((tag for tag in value if value.count(tag) > 1), None):
+            raise ValueError(f"holds `{twice}` twice")
+        return value
+
+    @field_validator("poll_interval")
+    @classmethod
+    def _not_a_flood(cls, value: timedelta) -> timedelta:
+        if value < _SHORTEST_POLL:
+            raise ValueError(
+                f"must be at least {show_duration(_SHORTEST_POLL)}: the proxy counts each request"
+            )
+        return value
+
+    @field_validator("deadline")
+    @classmethod
+    def _time_for_a_poll(cls, value: timedelta, info: ValidationInfo) -> timedelta:
+        poll = info.data.get("poll_interval")
+        if poll and value <= poll:
+            raise ValueError(
+                f"({show_duration(value)}) must be longer than poll_interval ({show_duration(poll)}),"
+                " or the job is cancelled before the first look at it"
+            )
+        return value

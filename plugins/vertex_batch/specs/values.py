@@ -1,0 +1,206 @@
+"""The values of a spec, each with its own check, description and example for editors."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from vertex_batch.resource import LABEL_MAX_CHARS
+from vertex_batch.specs.durations import DURATION_PATTERN, parse_duration, show_duration
+from vertex_batch.specs.problems import did_you_mean
+from vertex_batch.specs.templates import is_template, template_problem
+
+# For suggestions only: what looks like a location passes, since Google adds regions without notice.
+_LOCATIONS = (
+    "global",
+    "us",
+    "eu",
+    "africa-south1",
+    "asia-east1",
+    "asia-east2",
+    "asia-northeast1",
+    "asia-northeast2",
+    "asia-northeast3",
+    "asia-south1",
+    "asia-southeast1",
+    "asia-southeast2",
+    "australia-southeast1",
+    "australia-southeast2",
+    "europe-central2",
+    "europe-north1",
+    "europe-southwest1",
+    "europe-west1",
+    "europe-west2",
+    "europe-west3",
+    "europe-west4",
+    "europe-west6",
+    "europe-west8",
+    "europe-west9",
+    "europe-west12",
+    "me-central1",
+    "me-central2",
+    "me-west1",
+    "northamerica-northeast1",
+    "northamerica-northeast2",
+    "southamerica-east1",
+    "southamerica-west1",
+    "us-central1",
+    "us-east1",
+    "us-east4",
+    "us-east5",
+    "us-south1",
+    "us-west1",
+    "us-west2",
+    "us-west3",
+    "us-west4",
+)
+_LOCATION = re.compile(r"global|us|eu|[a-z]+-[a-z]+[0-9]{1,2}", re.ASCII)
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
+_PROJECT = re.compile(r"([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", re.ASCII)
+_CONNECTION = re.compile(r"[A-Za-z0-9_.-]{1,200}", re.ASCII)
+_MODEL = re.compile(
+    r"(?P<bare>[a-z0-9][\w.@-]*)"
+    r"|(projects/(?P<project>[^/\s]+)/locations/(?P<location>[^/\s]+)/)?"
+    r"(publishers/[a-z0-9-]+/models/[\w.@-]+|(?P<tuned>models/[\w.@-]+))",
+    re.ASCII,
+)
+_LABEL_KEY = re.compile(r"[^\W\d_][\w-]{0,62}")
+_LABEL_VALUE = re.compile(r"[\w-]{0,63}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError(
+            f"`{text[:80]}` must begin with a letter and hold only lowercase letters, digits, `_` and `-`,"
+            " at most"
+            " 63 characters: it becomes the DAG's id and a label of each job"
+        )
+    return text
+
+
+def _model(text: str) -> str:
+    if not (match := _MODEL.fullmatch(text)):
+        bare = text.rsplit("/", 1)[-1]
+        better = f"; did you mean `{bare}`?" if text.startswith(("vertex_ai/", "models/", "gemini/")) else ""
+        raise ValueError(
+            f"`{text[:80]}` is no model: write `gemini-2.5-flash`, `publishers/PUBLISHER/models/MODEL` or"
+            f" `projects/PROJECT/locations/LOCATION/models/ID`{better}"
+        )
+    if match["tuned"] and not match["project"]:
+        raise ValueError("a tuned model needs its project: `projects/PROJECT/locations/LOCATION/models/ID`")
+    return text
+
+
+def model_parts(model: str) -> tuple[str | None, str | None, bool]:
+    """Take from a model's name its project, its location, and whether it is a tuned one."""
+    match = _MODEL.fullmatch(model)
+    return (match["project"], match["location"], bool(match["tuned"])) if match else (None, None, False)
+
+
+def _project(text: str) -> str:
+    if text.isdigit():
+        raise ValueError(
+            f"`{text}` is a project number: write the project's id, since the proxy knows only that"
+        )
+    if not _PROJECT.fullmatch(text):
+        raise ValueError(
+            f"`{text[:80]}` is no project id: 6 to 30 lowercase letters, digits and `-`, beginning with a"
+            " letter"
+        )
+    return text
+
+
+def _location(text: str) -> str:
+    if not _LOCATION.fullmatch(text):
+        raise ValueError(
+            f"`{text[:80]}` is no location{did_you_mean(text, _LOCATIONS) or ', such as us-central1'}"
+        )
+    return text
+
+
+def _connection(text: str) -> str:
+    if not _CONNECTION.fullmatch(text):
+        raise ValueError("is no Airflow connection id: letters, digits, `_`, `-` and `.`")
+    return text
+
+
+def _label_key(text: str) -> str:
+    if not _LABEL_KEY.fullmatch(text) or text != text.lower():
+        raise ValueError(
+            f"`{text[:80]}` is no label key: a lowercase letter, then lowercase letters, digits, `_` and `-`,"
+            f" at most {LABEL_MAX_CHARS} characters"
+        )
+    return text
+
+
+def _label_value(text: str) -> str:
+    if is_template(text):
+        if problem := template_problem(text):
+            raise ValueError(problem)
+    elif not _LABEL_VALUE.fullmatch(text) or text != text.lower():
+        raise ValueError(
+            f"`{text[:80]}` is no label value: lowercase letters, digits, `_` and `-`,"
+            f" at most {LABEL_MAX_CHARS} characters"
+        )
+    return text
+
+
+def _team(text: str) -> str:
+    if is_template(text):
+        raise ValueError("cannot be a template: it says who pays, in every run")
+    return _label_value(text)
+
+
+def _line(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("must be one line")
+    return text
+
+
+def _duration(value: Any) -> Any:
+    is_duration = isinstance(value, (str, int)) and not isinstance(value, bool)
+    if is_duration:
+        return parse_duration(value)
+    if isinstance(value, timedelta):
+        return value
+    raise ValueError("must be a duration such as `30s`, `10m` or `4d`, or a number of seconds")
+
+
+def _matching(pattern: re.Pattern[str]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": f"^({pattern.pattern})$"})
+
+
+Name = Annotated[str, AfterValidator(_name), _matching(_NAME)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=250), AfterValidator(_line)]
+Prose = Annotated[str, StringConstraints(max_length=5000)]
+ModelName = Annotated[str, AfterValidator(_model)]
+ProjectId = Annotated[str, AfterValidator(_project), _matching(_PROJECT)]
+Location = Annotated[
+    str,
+    AfterValidator(_location),
+    WithJsonSchema(
+        {"type": "string", "anyOf": [{"enum": [*_LOCATIONS]}, {"pattern": f"^({_LOCATION.pattern})$"}]}
+    ),
+]
+ConnectionId = Annotated[str, AfterValidator(_connection), _matching(_CONNECTION)]
+LabelKey = Annotated[str, AfterValidator(_label_key)]
+LabelValue = Annotated[str, AfterValidator(_label_value)]
+TeamName = Annotated[str, StringConstraints(min_length=1), AfterValidator(_team)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    PlainSerializer(show_duration, return_type=str, when_used="json"),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"type": "integer", "minimum": 0}]}
+    ),
+]

@@ -1,0 +1,266 @@
+"""One spec -> its DAG: the order of the tasks, what decides a run, the form, the dates."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.models.dagrun import DagRun
+from airflow.sdk.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.utils.state import State, TaskInstanceState
+
+from vertex_batch.specs import JobSpec, build_dag
+
+NIGHT = datetime(2026, 11, 21, 23, 30, tzinfo=UTC)  # the 22nd in Berlin
+SUCCESS, FAILED, SKIPPED = TaskInstanceState.SUCCESS, TaskInstanceState.FAILED, TaskInstanceState.SKIPPED
+UPSTREAM_FAILED = TaskInstanceState.UPSTREAM_FAILED
+
+
+def spec(**fields: Any) -> JobSpec:
+    given = {
+        "name": "nightly",
+        "model": "gemini-2.5-flash",
+        "inputs": "gs://bucket/in/{{ run_date }}.jsonl",
+        "output": "gs://bucket/out/{{ run_date }}/",
+    }
+    return JobSpec.model_validate({**given, **fields})
+
+
+def run(**dates: Any) -> SimpleNamespace:
+    return SimpleNamespace(**{"partition_date": None, "logical_date": None, "run_after": NIGHT} | dates)
+
+
+def test_the_tasks_stand_in_their_order():
+    dag = build_dag(spec())
+
+    assert [task.task_id for task in dag.topological_sort()] == ["submit", "wait", "cancel", "record_cost"]
+    assert {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks} == {
+        "submit": [],
+        "wait": ["submit"],
+        "cancel": ["wait"],
+        "record_cost": ["cancel"],
+    }
+
+
+def test_the_bill_is_written_in_any_case_and_a_cancel_only_follows_a_failure():
+    dag = build_dag(spec())
+
+    assert dag.get_task("cancel").trigger_rule == "one_failed"
+    assert dag.get_task("record_cost").trigger_rule == "all_done_setup_success"
+    # Marking a run as failed skips what has not run yet, but for teardowns.
+    assert [task.task_id for task in dag.tasks if task.is_teardown] == ["cancel", "record_cost"]
+
+
+@pytest.mark.parametrize(
+    ("submit", "wait", "cancel", "record", "run_state"),
+    [
+        (SUCCESS, SUCCESS, SKIPPED, SUCCESS, "success"),
+        (SUCCESS, FAILED, SUCCESS, SUCCESS, "failed"),
+        (FAILED, UPSTREAM_FAILED, SKIPPED, SKIPPED, "failed"),
+        (SUCCESS, SUCCESS, SKIPPED, FAILED, "failed"),
+        (SUCCESS, FAILED, FAILED, SUCCESS, "failed"),
+    ],
+)
+def test_a_run_is_as_its_job_was_though_the_bill_was_recorded(submit, wait, cancel, record, run_state):
+    """Airflow's own choice of the tasks that decide a run, on the serialised DAG."""
+    dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(build_dag(spec())))
+    ended = {"submit": submit, "wait": wait, "cancel": cancel, "record_cost": record}
+    tasks = [_TaskInstance(task_id, state) for task_id, state in ended.items()]
+
+    deciding = DagRun._tis_for_dagrun_state(SimpleNamespace(), dag=dag, tis=tasks)
+
+    assert {task.task_id for task in deciding} == {"wait", "record_cost"}
+    failed = any(task.state in State.failed_states for task in deciding)
+    assert ("failed" if failed else "success") == run_state
+
+
+class _TaskInstance:
+    def __init__(self, task_id: str, state: TaskInstanceState) -> None:
+        self.task_id, self.state = task_id, state
+
+
+def test_a_failed_run_stays_cheap_to_find_and_a_retry_backs_off():
+    dag = build_dag(spec(owner="search-team", tags=["nightly"], retries=5, retry_delay="30s"))
+
+    assert dag.tags == {"vertex-batch", "nightly"}
+    for task in dag.tasks:
+        assert (task.owner, task.retries, task.retry_delay) == ("search-team", 5, timedelta(seconds=30))
+        assert task.retry_exponential_backoff == 2.0
+        assert task.max_retry_delay == timedelta(hours=1)
+
+
+def test_the_tasks_are_given_what_the_spec_says():
+    dag = build_dag(
+        spec(
+            project="my-project",
+            location="europe-west4",
+            team="search",
+            labels={"env": "prod"},
+            generation={"temperature": 0},
+            connection="proxy",
+            storage_connection="store",
+            cost_connection="costs",
+            poll_interval="2m",
+            deadline="12h",
+            max_failed_ratio=0.1,
+            cancel_on_kill=False,
+            prices={"gemini-2.5-flash": {"input": 0.15}},
+            max_unreadable_rows=7,
+        )
+    )
+    submit, wait, cancel, record = (
+        dag.get_task(name) for name in ("submit", "wait", "cancel", "record_cost")
+    )
+
+    assert (submit.project, submit.location, submit.model) == (
+        "my-project",
+        "europe-west4",
+        "gemini-2.5-flash",
+    )
+    assert submit.labels == {"team": "search", "env": "prod"}
+    assert submit.model_parameters == {"temperature": 0}
+    assert (wait.poll_interval_seconds, wait.deadline_seconds, wait.max_failed_ratio) == (120, 43_200, 0.1)
+    assert (submit.cancel_on_kill, wait.cancel_on_kill) == (False, False)
+    assert {task.litellm_conn_id for task in (submit, wait, cancel, record)} == {"proxy"}
+    assert {submit.gcp_conn_id, record.gcp_conn_id} == {"store"}
+    assert record.batch_costs_conn_id == "costs"
+    assert (record.prices, record.max_unreadable_rows) == (spec(prices=record.prices).prices, 7)
+    assert (cancel.submit_task_id, record.submit_task_id) == ("submit", "submit")
+    assert {submit.spec, record.spec} == {"nightly"}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "kind"),
+    [
+        ("30 2 * * *", "CronTriggerTimetable"),
+        ("@daily", "CronTriggerTimetable"),
+        ("@once", "OnceTimetable"),
+        (None, "NullTimetable"),
+    ],
+)
+def test_every_schedule_gives_a_dag_that_airflow_takes(schedule, kind):
+    dag = build_dag(spec(schedule=schedule, timezone="Europe/Berlin"))
+    copy = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+
+    assert type(copy.timetable).__name__ == kind
+    assert not copy.catchup
+
+
+def test_a_schedule_is_of_the_specs_time_zone():
+    from airflow.timetables.base import TimeRestriction
+
+    dag = build_dag(spec(schedule="30 0 * * *", timezone="Europe/Berlin", start_date="2026-11-22"))
+    copy = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+
+    first = copy.timetable.next_dagrun_info(
+        last_automated_data_interval=None, restriction=TimeRestriction(copy.start_date, None, catchup=True)
+    )
+    assert first.logical_date == NIGHT
+
+
+class TestDates:
+    @pytest.mark.parametrize(
+        "dag_run",
+        [run(logical_date=NIGHT), run(), run(partition_date=NIGHT, run_after=NIGHT + timedelta(days=3))],
+        ids=["scheduled or backfilled", "manual without a logical date", "partitioned"],
+    )
+    @pytest.mark.parametrize("start_date", [None, "2026-11-01"])
+    def test_they_pick_the_input_of_the_specs_day_in_every_kind_of_run(self, dag_run, start_date):
+        fields = {"start_date": start_date} if start_date else {}
+        submit = build_dag(
+            spec(timezone="Europe/Berlin", labels={"day": "{{ run_date }}"}, **fields)
+        ).get_task("submit")
+
+        submit.render_template_fields({"dag_run": dag_run, "params": {}})
+
+        assert submit.inputs == ["gs://bucket/in/2026-11-22.jsonl"]
+        assert submit.output_uri == "gs://bucket/out/2026-11-22/"
+        assert submit.display_name == "nightly 2026-11-22"
+        assert submit.labels == {"day": "2026-11-22"}
+
+
+class TestForm:
+    def test_nothing_in_it_is_required_and_it_says_what_holds_otherwise(self):
+        dag = build_dag(spec(schedule="@daily"))
+
+        assert dag.params.validate() == {"input": None, "model": None, "labels": None, "note": None}
+        for name, value in {"input": "gs://bucket/in/", "model": "gemini-2.5-flash", "labels": "{}"}.items():
+            assert value in dag.params.get_param(name).schema["description_md"]
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("input", ["gs://bucket/a.jsonl"]),
+            ("input", "gs://bucket/a.jsonl"),
+            ("input", []),
+            ("model", "publishers/google/models/gemini-2.5-pro"),
+            ("labels", {"env": "test"}),
+            ("note", "because\nof that"),
+            *((name, None) for name in ("input", "model", "labels", "note")),
+        ],
+    )
+    def test_it_takes(self, name, value):
+        assert build_dag(spec()).params.get_param(name).resolve(value) == value
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("input", ["/etc/passwd"]),
+            ("input", "s3://bucket/a"),
+            ("model", "two words"),
+            ("labels", {"env": "Not A Label"}),
+            ("labels", ["env"]),
+            ("note", "x" * 1001),
+        ],
+    )
+    def test_it_refuses(self, name, value):
+        with pytest.raises(ParamValidationError):
+            build_dag(spec()).params.get_param(name).resolve(value)
+
+    def test_what_is_filled_in_replaces_the_specs_values_for_this_run_and_is_never_rendered(self):
+        submit = build_dag(spec(team="search")).get_task("submit")
+        params = {
+            "input": ["gs://other/{{ var.value.secret }}.jsonl"],
+            "model": "gemini-2.5-pro",
+            "labels": {"env": "test"},
+            "note": "try it",
+        }
+
+        submit.render_template_fields({"dag_run": run(), "params": params})
+
+        assert submit.inputs == ["gs://other/{{ var.value.secret }}.jsonl"]
+        assert submit.model == "gemini-2.5-pro"
+        assert submit.labels == {"team": "search", "env": "test"}
+
+    def test_what_is_left_empty_is_as_the_spec_says(self):
+        submit = build_dag(spec()).get_task("submit")
+
+        submit.render_template_fields(
+            {"dag_run": run(), "params": {"input": [], "model": "", "labels": {}, "note": None}}
+        )
+
+        assert (submit.inputs, submit.model) == (["gs://bucket/in/2026-11-21.jsonl"], "gemini-2.5-flash")
+
+
+class TestPage:
+    def test_it_shows_what_the_spec_says(self):
+        page = build_dag(spec(description="Tickets of the day", deadline="12h", tags=["a", "b"])).doc_md
+
+        assert page.startswith("Tickets of the day\n\n| spec | |")
+        assert "| deadline | `12h` |" in page
+        assert "| tags | `a`<br>`b` |" in page
+
+    def test_no_value_breaks_its_table(self):
+        page = build_dag(spec(owner="a|b `c`", generation={"x": "|"})).doc_md
+
+        assert "| owner | `a\\|b 'c'` |" in page
+
+    def test_it_is_the_same_at_each_parse_so_that_airflow_makes_no_new_version(self):
+        first, second = (
+            DagSerialization.serialize_dag(build_dag(spec(labels={"b": "1", "a": "2"}))) for _ in "12"
+        )
+
+        assert first == second

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from vertex_batch.specs import JobSpec, json_schema, load_spec
+
+INCLUDE = Path(__file__).resolve().parents[3] / "include"
+SCHEMA_FILE = INCLUDE / "job-spec.schema.json"
+EXAMPLES = sorted((INCLUDE / "jobs").rglob("*.yaml"))
+
+
+def test_the_committed_schema_is_fresh():
+    fresh = json.dumps(json_schema(), indent=2) + "\n"
+
+    assert SCHEMA_FILE.read_text() == fresh, (
+        "the models have changed: run `vertex-batch schema > include/job-spec.schema.json`"
+    )
+
+
+def test_the_schema_is_a_schema():
+    Draft202012Validator.check_schema(json_schema())
+
+
+@pytest.mark.parametrize("name", list(JobSpec.model_fields))
+def test_every_key_is_described(name):
+    described = json_schema()["properties"][name]
+
+    assert len(described["description"]) > 10
+
+
+def test_every_example_of_a_key_is_valid_in_the_schema_and_in_the_model(make):
+    for name, field in JobSpec.model_fields.items():
+        for example in field.examples or []:
+            schema = json_schema()["properties"][name]
+            Draft202012Validator({**schema, "$defs": json_schema()["$defs"]}).validate(example)
+            needed = {"start_date": "2026-01-01"} if name == "end_date" else {}
+            make(**needed, **{name: example})
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+class TestExample:
+    def test_it_loads(self, path):
+        assert load_spec(path).name == path.stem
+
+    def test_it_is_valid_in_the_schema_that_editors_use(self, path):
+        data = yaml.load(path.read_text(), Loader=yaml.BaseLoader)
+        typed = {key: _typed(json_schema()["properties"][key], value) for key, value in data.items()}
+        Draft202012Validator(json_schema()).validate(typed)
+
+    def test_its_first_line_leads_the_editor_to_the_schema(self, path):
+        first, _, target = path.read_text().splitlines()[0].partition("$schema=")
+
+        assert first == "# yaml-language-server: "
+        assert (path.parent / target).resolve() == SCHEMA_FILE
+
+
+def _typed(schema, value):
+    """BaseLoader reads texts only, dates included; numbers are what the schema says is one."""
+    return float(value) if schema.get("type") in {"number", "integer"} else value
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("shedule", "@daily"),
+        ("location", "us_central1"),
+        ("deadline", "soon"),
+        ("inputs", []),
+        ("retries", "3"),
+    ],
+)
+def test_an_editor_marks_a_common_mistake(key, value):
+    spec = {"model": "gemini-2.5-flash", "inputs": "gs://b/a", "output": "gs://b/o/", key: value}
+
+    assert not Draft202012Validator(json_schema()).is_valid(spec)
