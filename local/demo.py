@@ -1,0 +1,210 @@
+"""``make demo``: all of it on one machine, from the example specs to the bill.
+
+Starts the stack, puts an example input for the last schedule point into the object store, lets Airflow's
+scheduler make the run of each spec for it, shows what happens, and prints what it cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
+
+from jinja2 import Environment, StrictUndefined, TemplateError
+from rich.console import Console
+
+from local.examples import ROWS, example_input
+from local.progress import Run, Standing, Watch, follow
+from local.receipt import print_bills, recorded_bills
+from local.stack import Stack, StackError, StackOptions
+from local.stack.airflow import LOGIN, PASSWORD
+from local.stack.airflow_api import AirflowApiError, wait_until
+from local.stack.emulator import LOCATION, PROJECT
+from local.stack.paths import STATE
+from vertex_batch.client import BatchClient, ProxyConfig
+from vertex_batch.costs import CostTable
+from vertex_batch.specs import JobSpec, load_specs, template_dates
+
+USUAL_PORTS = {"api-server": 8080, "proxy": 4000, "object store": 4443, "emulator": 9100, "tunnel": 9101}
+# A job that takes three and a half minutes in the emulator's default life takes 14 seconds.
+EMULATOR_SPEED = 15.0
+# Some rows as they happen in production, so that the bill has something to show.
+ROW_MIX = {"failed": 0.03, "thoughts": 0.4, "cached": 0.2}
+RUNS_TIMEOUT_SECONDS = 600.0
+LOG_WIDTH = 110
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message is for the person who started it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m local.demo", description=__doc__)
+    parser.add_argument(
+        "--once", action="store_true", help="end after the bill, with status 0 if all went well"
+    )
+    parser.add_argument("--folder", type=Path, help="where all of it is written; default: .local/demo")
+    given = parser.parse_args(arguments)
+    console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _exit)
+    try:
+        with _own_folder(given.folder) as home:
+            options = StackOptions(home=home, usual_ports=USUAL_PORTS, emulator_speed=EMULATOR_SPEED)
+            console.print(
+                "Starting Airflow, the LiteLLM proxy, an object store and an emulated Vertex AI ..."
+            )
+            with Stack(options, lambda text: console.print(f"  {text}", highlight=False)) as stack:
+                succeeded = _show(stack, console)
+                _print_where_to_look(stack, console, once=given.once)
+                if not given.once:
+                    _wait_for_interrupt(console)
+    except KeyboardInterrupt:
+        console.print("Interrupted; everything has been stopped.")
+        return 130
+    except (DemoError, StackError, AirflowApiError, TimeoutError) as error:
+        console.print(f"\nThe demo did not work out: {error}", markup=False, highlight=False, soft_wrap=True)
+        return 1
+    console.print("Everything has been stopped.")
+    return 0 if succeeded else 1
+
+
+def _show(stack: Stack, console: Console) -> bool:
+    """Run the specs and print the bill; return whether all of it went well."""
+    stack.emulator.set_settings(mix=ROW_MIX)
+    found = load_specs(stack.options.specs)
+    for error in found.errors:
+        console.print(
+            f"Left out, as Airflow does, because it is broken:\n{error}", markup=False, highlight=False
+        )
+    runs = [run for spec in found.specs.values() if (run := _start(stack, spec, console))]
+    if not runs:
+        raise DemoError(f"no spec in {stack.options.specs} could be run here")
+    with BatchClient(ProxyConfig(stack.proxy_url, stack.master_key)) as proxy:
+        standings = follow(Watch(stack.airflow, proxy, runs), console, RUNS_TIMEOUT_SECONDS)
+    bills = recorded_bills(CostTable(stack.cost_table_url), [(run.spec, run.run_id) for run in runs])
+    print_bills(console, bills)
+    _print_failures(stack, console, standings)
+    billed = {(bill.job.dag_id, bill.job.run_id) for bill in bills}
+    return all(standing.state == "success" for standing in standings) and len(billed) == len(runs)
+
+
+def _start(stack: Stack, spec: JobSpec, console: Console) -> Run | None:
+    """Put an input where the spec looks for it, and let the scheduler make the run that is due."""
+    reason = _why_not_here(spec)
+    if reason:
+        console.print(f"  {spec.name}: not run, {reason}", highlight=False)
+        return None
+    due = stack.airflow.wait_for_dag(spec.name)["next_dagrun_logical_date"]
+    if due is None:
+        console.print(f"  {spec.name}: not run, it has no schedule; start it in the UI", highlight=False)
+        return None
+    logical_date = datetime.fromisoformat(due)
+    _put_input(stack, spec, logical_date)
+    # A DAG whose start date has passed gets its latest run as soon as it is no longer paused.
+    stack.airflow.unpause(spec.name)
+    run_id = wait_until(
+        lambda: _run_of(stack, spec.name, logical_date), f"the run of {spec.name} for {due}", 60
+    )
+    console.print(f"  {spec.name}: {ROWS} rows for {logical_date:%Y-%m-%d}, run {run_id}", highlight=False)
+    return Run(spec.name, run_id, ROWS * len(spec.inputs))
+
+
+def _run_of(stack: Stack, dag_id: str, logical_date: datetime) -> str | None:
+    for run in stack.airflow.runs(dag_id):
+        if run["logical_date"] and datetime.fromisoformat(run["logical_date"]) == logical_date:
+            return str(run["dag_run_id"])
+    return None
+
+
+def _why_not_here(spec: JobSpec) -> str:
+    if spec.project not in (None, PROJECT) or spec.location not in (None, LOCATION):
+        return f"the proxy here has a credential for {PROJECT} in {LOCATION} only"
+    if not all(uri.startswith("gs://") and "*" not in uri for uri in (*spec.inputs, spec.output)):
+        return "its input is not a file that could be made up"
+    return ""
+
+
+def _put_input(stack: Stack, spec: JobSpec, logical_date: datetime) -> None:
+    dates = template_dates(SimpleNamespace(logical_date=logical_date), spec.timezone)
+    templates = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - these are no web pages
+    for number, uri in enumerate((*spec.inputs, spec.output)):
+        try:
+            rendered = templates.from_string(uri).render(dates)
+        except TemplateError as error:
+            raise DemoError(f"{spec.name}: {uri} cannot be rendered here: {error}") from error
+        stack.gcs.create_bucket(rendered.removeprefix("gs://").split("/")[0])
+        if number < len(spec.inputs):
+            stack.gcs.put(rendered, example_input(spec.model, f"{spec.name} {dates['run_date']} {number}"))
+
+
+def _print_failures(stack: Stack, console: Console, standings: Sequence[Standing]) -> None:
+    for standing in standings:
+        for task, state in standing.tasks.items():
+            if standing.state != "success" and state in ("failed", "upstream_failed"):
+                console.print(f"\n{standing.run.spec}.{task} {state}; the end of its log:", highlight=False)
+                lines = stack.airflow.logs(standing.run.spec, standing.run.run_id, task).splitlines()[-15:]
+                console.print("\n".join(f"    {line}" for line in lines), markup=False, highlight=False)
+
+
+def _print_where_to_look(stack: Stack, console: Console, *, once: bool) -> None:
+    file = Path(os.path.relpath(stack.cost_table_url.removeprefix("sqlite:///")))
+    table = f"{file} stays after the demo: .venv/bin/vertex-batch cost --url sqlite:///{file}"
+    lines = ["", f"Cost table   {table}"]
+    if not once:
+        jobs = f"{stack.proxy_url}/vertex_ai/v1/projects/{PROJECT}/locations/{LOCATION}/batchPredictionJobs"
+        lines += [
+            f"Airflow      {stack.site.url} with login {LOGIN}, password {PASSWORD}",
+            f"Proxy        {stack.proxy_url} with key {stack.master_key}",
+            "",
+            "Next:",
+            f"  curl -H 'Authorization: Bearer {stack.master_key}' {jobs}",
+            "  cp include/jobs/nightly_summaries.yaml include/jobs/my_first.yaml   # a DAG within seconds",
+            f"  .venv/bin/vertex-batch cost --url sqlite:///{file}",
+        ]
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+
+
+def _wait_for_interrupt(console: Console) -> None:
+    console.print("All of it stays up until Ctrl-C.")
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        console.print("\nStopping ...")
+
+
+@contextmanager
+def _own_folder(wanted: Path | None) -> Iterator[Path]:
+    """Take an empty folder: the wanted one, else ``.local/demo``, else the next that no demo is using."""
+    STATE.mkdir(exist_ok=True)
+    usual = [STATE / ("demo" if number == 1 else f"demo-{number}") for number in range(1, 20)]
+    for home in [wanted.resolve()] if wanted else usual:
+        with home.with_name(f"{home.name}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            shutil.rmtree(home, ignore_errors=True)
+            home.mkdir()
+            yield home
+            return
+    raise DemoError(f"demos are running in {wanted or STATE} already; stop one of them first")
+
+
+def _exit(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

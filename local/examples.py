@@ -1,0 +1,72 @@
+"""Example input for the job specs: made up, the same for the same spec and day, in each model's own shape."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+ROWS = 120
+
+_PRODUCTS = ("scale", "kettle", "router", "headset", "lamp", "printer", "bicycle light", "coffee grinder")
+_TROUBLES = (
+    "shows error E-{n} after it was moved to another room",
+    "arrived without its power supply",
+    "stops after {n} minutes and starts again by itself",
+    "was charged twice on invoice 2026-{n:04}",
+    "does not connect since the update to version 4.{n}",
+    "makes a noise that order {n}'s photograph does not show",
+)
+_WISHES = (
+    "They ask whether a service visit is needed.",
+    "They want their money back.",
+    "They would like a spare part and will fit it themselves.",
+    "They have written three times and ask for a call today.",
+)
+_INSTRUCTION = "Summarise the support ticket in two sentences: what the customer wants, and how things stand."
+
+
+def example_input(model: str, seed: str, rows: int = ROWS) -> bytes:
+    """Return the lines of an input file for the model.
+
+    :param seed: the same seed gives the same lines, such as a spec's name and a day.
+    """
+    chance = random.Random(seed)  # noqa: S311 - no secret, and it has to be repeatable
+    make = _text_embedding if model.startswith("text-") else _gemini
+    if model.startswith("gemini-embedding"):
+        make = _gemini_embedding
+    lines = (json.dumps(make(number, _ticket(number, chance))) for number in range(rows))
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _ticket(number: int, chance: random.Random) -> str:
+    sentences = []
+    for _ in range(chance.randint(1, 6)):
+        trouble = chance.choice(_TROUBLES).format(n=chance.randint(2, 99))
+        sentences.append(f"The customer's {chance.choice(_PRODUCTS)} {trouble}.")
+    return " ".join([f"Ticket {number + 1}:", *sentences, chance.choice(_WISHES)])
+
+
+def _gemini(number: int, text: str) -> dict[str, Any]:
+    return {
+        "id": f"ticket-{number + 1:04}",
+        "request": {
+            "systemInstruction": {"parts": [{"text": _INSTRUCTION}]},
+            "contents": [{"role": "user", "parts": [{"text": text}]}],
+            "generationConfig": {"temperature": 0.2, "maxOutputTokens": 256},
+        },
+    }
+
+
+def _gemini_embedding(number: int, text: str) -> dict[str, Any]:
+    return {
+        "key": f"article-{number + 1:04}",
+        "request": {
+            "content": {"parts": [{"text": text}]},
+            "embed_content_config": {"output_dimensionality": 768, "task_type": "RETRIEVAL_DOCUMENT"},
+        },
+    }
+
+
+def _text_embedding(number: int, text: str) -> dict[str, Any]:
+    return {"content": text, "task_type": "RETRIEVAL_DOCUMENT", "title": f"product {number + 1}"}

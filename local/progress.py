@@ -1,0 +1,166 @@
+"""Follow the demo's runs: Airflow's tasks and Vertex's jobs, on a screen or line by line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from local.stack.airflow_api import FINISHED, AirflowApi
+from local.stack.emulator import LOCATION, PROJECT
+from vertex_batch.client import BatchClient
+from vertex_batch.errors import VertexBatchError
+from vertex_batch.resource import BatchPredictionJob, label_value
+
+POLL_SECONDS = 1.0
+TASK_ORDER = ("submit", "wait", "cancel", "record_cost")
+_STYLES = {"success": "green", "failed": "red", "running": "cyan", "deferred": "magenta", "skipped": "dim"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that the demo has started.
+
+    :param rows: lines of its input, which the job itself does not tell before it ends.
+    """
+
+    spec: str
+    run_id: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one run stands."""
+
+    run: Run
+    state: str
+    tasks: Mapping[str, str] = field(default_factory=dict)
+    job_state: str = "-"
+    rows_done: int = 0
+    rows_failed: int = 0
+
+    @property
+    def finished(self) -> bool:
+        return self.state in FINISHED
+
+    @property
+    def rows(self) -> str:
+        failed = f", {self.rows_failed} failed" if self.rows_failed else ""
+        return f"{self.rows_done}/{self.run.rows}{failed}"
+
+
+class Watch:
+    """Reads how the runs stand, the way any user of Airflow's API and of the proxy could."""
+
+    def __init__(self, airflow: AirflowApi, proxy: BatchClient, runs: Sequence[Run]) -> None:
+        self._airflow = airflow
+        self._proxy = proxy
+        self._runs = runs
+
+    def look(self) -> list[Standing]:
+        jobs = self._jobs()
+        return [self._standing(run, jobs.get(label_value(run.spec))) for run in self._runs]
+
+    def _standing(self, run: Run, job: BatchPredictionJob | None) -> Standing:
+        tasks = {
+            task["task_id"]: task["state"]
+            for task in self._airflow.task_instances(run.spec, run.run_id)
+            if task["state"]
+        }
+        stats = job.completion_stats if job else None
+        return Standing(
+            run=run,
+            state=self._airflow.run(run.spec, run.run_id)["state"],
+            tasks={name: tasks[name] for name in TASK_ORDER if name in tasks},
+            job_state=job.state.short if job else "-",
+            rows_done=max(stats.successful_count, 0) + max(stats.failed_count, 0) if stats else 0,
+            rows_failed=max(stats.failed_count, 0) if stats else 0,
+        )
+
+    def _jobs(self) -> dict[str, BatchPredictionJob]:
+        """Return the newest job of each spec; none while the proxy does not answer."""
+        try:
+            jobs = list(self._proxy.list(PROJECT, LOCATION))
+        except VertexBatchError:
+            return {}
+        oldest_first = sorted(jobs, key=lambda job: str(job.create_time))
+        return {job.labels.get("airflow_spec", ""): job for job in oldest_first}
+
+
+def follow(watch: Watch, console: Console, timeout_seconds: float) -> list[Standing]:
+    """Show how the runs stand until all have ended; return how they ended.
+
+    :raises TimeoutError: they have not, in time.
+    """
+    began = time.monotonic()
+    with _display(console) as show:
+        while True:
+            elapsed = time.monotonic() - began
+            standings = watch.look()
+            show.update(standings, elapsed)
+            if all(standing.finished for standing in standings):
+                return standings
+            if elapsed > timeout_seconds:
+                unfinished = [standing.run.spec for standing in standings if not standing.finished]
+                raise TimeoutError(f"not finished after {elapsed:.0f} s: {', '.join(unfinished)}")
+            time.sleep(POLL_SECONDS)
+
+
+class _Screen:
+    """A table that is drawn anew in its place."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    def update(self, standings: Sequence[Standing], elapsed: float) -> None:
+        table = Table(
+            "spec", "tasks", "job", "rows", title=f"elapsed {_clock(elapsed)}", title_justify="left"
+        )
+        for standing in standings:
+            tasks = "  ".join(_styled(name, state) for name, state in standing.tasks.items())
+            table.add_row(standing.run.spec, tasks, standing.job_state, standing.rows)
+        self._live.update(table, refresh=True)
+
+
+class _Log:
+    """A line for each change, for output that nobody looks at while it grows."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._shown: dict[str, object] = {}
+
+    def update(self, standings: Sequence[Standing], elapsed: float) -> None:
+        for standing in standings:
+            quarter = 4 * standing.rows_done // max(standing.run.rows, 1)
+            news = (standing.tasks, standing.job_state, quarter)
+            if self._shown.get(standing.run.spec) == news:
+                continue
+            self._shown[standing.run.spec] = news
+            tasks = ", ".join(f"{name} {state}" for name, state in standing.tasks.items()) or "not started"
+            line = f"{_clock(elapsed)}  {standing.run.spec}: {tasks}"
+            if standing.job_state != "-":
+                line += f"; job {standing.job_state}, rows {standing.rows}"
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _display(console: Console) -> Iterator[_Screen | _Log]:
+    if not console.is_terminal:
+        yield _Log(console)
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        yield _Screen(live)
+
+
+def _styled(name: str, state: str) -> str:
+    return f"[{_STYLES.get(state, 'white')}]{name} {state}[/]"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

@@ -1,0 +1,151 @@
+"""One running stack for all system tests: the real processes, started once."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from local.emulator.admin import LedgerJob, Match
+from local.stack import Stack, StackOptions
+from vertex_batch.costs import Bill, CostTable, JobFilter
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+JOB_SECONDS = 2
+SECONDS_AT_SPEED_1 = 210
+ROWS = 12
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.system)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory) -> Iterator[Stack]:
+    """The stack, with copies of the DAGs and the example specs, and the specs of these tests beside them."""
+    home = tmp_path_factory.mktemp("stack")
+    shutil.copytree(
+        REPOSITORY / "dags", home / "project" / "dags", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copytree(REPOSITORY / "include", home / "project" / "include")
+    specs = home / "project" / "include" / "jobs"
+    for spec in specs.glob("*.yaml"):
+        spec.write_text(re.sub(r"(?m)^poll_interval:.*$", "poll_interval: 1s", spec.read_text()))
+    for spec in (Path(__file__).parent / "jobs").glob("*.yaml"):
+        shutil.copy(spec, specs)
+    options = StackOptions(
+        home=home,
+        dags=home / "project" / "dags",
+        specs=specs,
+        emulator_speed=SECONDS_AT_SPEED_1 / JOB_SECONDS,
+        airflow_settings={"AIRFLOW__VERTEX_BATCH__LOOK_SECONDS": "5"},
+    )
+    with Stack(options, print) as running:
+        running.gcs.create_bucket("demo-bucket")
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _nothing_scripted_is_left(request):
+    """Leave the next test an emulator that does as Vertex does. Jobs and calls stay in its ledger."""
+    yield
+    if "stack" in request.fixturenames:
+        stack = request.getfixturevalue("stack")
+        stack.emulator.clear_faults()
+        stack.emulator.clear_scenarios()
+        stack.emulator.release_held()
+
+
+@dataclass(frozen=True)
+class Nights:
+    """What the tests ask of runs: their inputs, the jobs that they made, and their bills."""
+
+    stack: Stack
+
+    def put_input(self, spec: str, date: str, rows: int = ROWS) -> None:
+        """Put the input of one night where the spec looks for it."""
+        lines = [_row(spec, f"{spec} {date} row {number}") for number in range(rows)]
+        content = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+        folder = f"input/{spec}" if spec.startswith("nightly") else spec
+        self.stack.gcs.put(f"gs://demo-bucket/{folder}/{date}.jsonl", content)
+
+    def start(self, spec: str, run_id: str, *, rows: int = ROWS, **fields) -> str:
+        """Trigger a run without a logical date, as the API and the command line do; return its date."""
+        self.stack.airflow.wait_for_dag(spec)
+        self.stack.airflow.unpause(spec)
+        run = self.stack.airflow.trigger(spec, dag_run_id=run_id, **fields)
+        date = run["run_after"][:10]
+        self.put_input(spec, date, rows)
+        return date
+
+    def jobs(self, spec: str, run_id: str) -> list[LedgerJob]:
+        """The jobs of a run, from the ledger of the emulator."""
+        return self.stack.emulator.jobs(Match(labels=_labels(spec, run_id)))
+
+    def wait_for_job(self, spec: str, run_id: str, state: str, **options) -> LedgerJob:
+        match = Match(labels=_labels(spec, run_id))
+        return self.stack.emulator.wait_for_jobs(match, state=state, timeout_seconds=90, **options)[0]
+
+    def bills(self, spec: str, run_id: str | None = None) -> list[Bill]:
+        """The bills in the cost table."""
+        table = CostTable(self.stack.cost_table_url)
+        jobs = [cost.job for cost in table.jobs(JobFilter(dag_id=spec, run_id=run_id))]
+        found = [table.bill(job.project, job.location, job.job_id) for job in jobs]
+        return [bill for bill in found if bill]
+
+    def tasks(self, spec: str, run_id: str) -> dict[str, str]:
+        return {task["task_id"]: task["state"] for task in self.stack.airflow.task_instances(spec, run_id)}
+
+    def sum_by_hand(self, job: LedgerJob) -> Decimal:
+        """What the output's rows cost, with code that shares nothing with the package."""
+        lines = self.stack.gcs.get(f"{job.output_directory}/predictions.jsonl").splitlines()
+        return sum((_price_by_hand(json.loads(line)) for line in lines), Decimal(0))
+
+
+@pytest.fixture
+def nights(stack) -> Nights:
+    return Nights(stack)
+
+
+def _labels(spec: str, run_id: str) -> dict[str, str]:
+    return {"airflow_dag": spec, "airflow_run": re.sub(r"[^a-z0-9_-]", "-", run_id.lower())[:63]}
+
+
+def _row(spec: str, text: str) -> dict:
+    if spec == "nightly_text_embeddings":
+        return {"content": text}
+    if spec == "nightly_embeddings":
+        return {"key": text, "request": {"content": {"parts": [{"text": text}]}}}
+    return {"request": {"contents": [{"role": "user", "parts": [{"text": text}]}]}}
+
+
+# Batch prices in USD for a million tokens, read from Google's price list by a person.
+FLASH_INPUT, FLASH_CACHED, FLASH_OUTPUT = Decimal("0.15"), Decimal("0.03"), Decimal("1.25")
+GEMINI_EMBEDDING = Decimal("0.12")
+TEXT_EMBEDDING = Decimal("0.10") / 2  # there is no batch price for a token, so it is half of the standard one
+
+
+def _price_by_hand(row: dict) -> Decimal:
+    if row["status"]:
+        return Decimal(0)
+    if "predictions" in row:
+        tokens = sum(each["embeddings"]["statistics"]["token_count"] for each in row["predictions"])
+        return tokens * TEXT_EMBEDDING / 1_000_000
+    response = row["response"]
+    if "embedding" in response:
+        return int(response["tokenCount"]) * GEMINI_EMBEDDING / 1_000_000
+    usage = response["usageMetadata"]
+    cached = usage.get("cachedContentTokenCount", 0)
+    written = usage.get("candidatesTokenCount", 0) + usage.get("thoughtsTokenCount", 0)
+    micro_usd = (
+        (usage["promptTokenCount"] - cached) * FLASH_INPUT + cached * FLASH_CACHED + written * FLASH_OUTPUT
+    )
+    return micro_usd / 1_000_000

@@ -1,0 +1,107 @@
+"""The demo as a newcomer starts it, and its bill against a sum that shares no code with the package."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PRICE_MAP = "litellm/model_prices_and_context_window_backup.json"
+PICODOLLAR = Decimal("1e-12")
+BILLED = """
+    SELECT spec, sum(amount_picousd) FROM cost_jobs JOIN cost_line_items USING (project, location, job_id)
+    GROUP BY spec
+"""
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A finished demo: its exit status, what it printed, its folder."""
+    folder = tmp_path_factory.mktemp("demo") / "demo"
+    command = [sys.executable, "-m", "local.demo", "--once", "--folder", str(folder)]
+    environment = {**os.environ, "HTTPS_PROXY": "http://proxy.invalid:1"}  # not for what runs on loopback
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=280, check=False
+    )
+    return done, folder
+
+
+def test_the_demo_ends_well_and_prints_the_bill_in_plain_lines(demo):
+    done, _ = demo
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The bill of nightly_summaries" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_runs_were_made_by_the_schedule(demo):
+    _, folder = demo
+    runs = rows(folder / "airflow" / "airflow.db", "SELECT dag_id, run_type, state FROM dag_run")
+    assert sorted(runs) == [
+        (name, "scheduled", "success")
+        for name in ("nightly_embeddings", "nightly_summaries", "nightly_text_embeddings")
+    ]
+
+
+def test_the_bill_equals_an_independent_sum_over_the_output_files(demo):
+    _, folder = demo
+    price_map = next((REPOSITORY / ".venv-proxy" / "lib").glob(f"*/site-packages/{PRICE_MAP}"))
+    prices = json.loads(price_map.read_text())
+    expected = {
+        spec: sum(cost(line, prices[model]) for line in output_lines(folder, spec))
+        for spec, model in {
+            "nightly_summaries": "gemini-2.5-flash",
+            "nightly_embeddings": "gemini-embedding-001",
+            "nightly_text_embeddings": "text-embedding-005",
+        }.items()
+    }
+    billed = rows(folder / "costs.db", BILLED)
+    assert {spec: amount * PICODOLLAR for spec, amount in billed} == expected
+    assert all(expected.values())
+
+
+def rows(database, query):
+    connection = sqlite3.connect(database)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def output_lines(folder, spec):
+    files = list((folder / "objects" / "demo-bucket" / "output" / spec).rglob("predictions.jsonl"))
+    assert len(files) == 1
+    return [json.loads(line) for line in files[0].read_text().splitlines()]
+
+
+def cost(row, price):
+    """What one row costs, by the shape it has."""
+    if "predictions" in row:
+        tokens = [prediction["embeddings"]["statistics"]["token_count"] for prediction in row["predictions"]]
+        return sum(tokens) * batch_rate(price, "input_cost_per_token")
+    response = row.get("response") or {}
+    if "tokenCount" in response:
+        return int(response["tokenCount"]) * batch_rate(price, "input_cost_per_token")
+    if "usageMetadata" not in response:
+        return Decimal(0)
+    usage = response["usageMetadata"]
+    cached = usage.get("cachedContentTokenCount", 0)
+    written = usage.get("candidatesTokenCount", 0) + usage.get("thoughtsTokenCount", 0)
+    return (
+        (usage["promptTokenCount"] - cached) * batch_rate(price, "input_cost_per_token")
+        # The discounts for cached tokens and for batches do not add up: the former alone counts.
+        + cached * Decimal(str(price["cache_read_input_token_cost"]))
+        + written * batch_rate(price, "output_cost_per_token")
+    )
+
+
+def batch_rate(price, kind):
+    """The price for batches, or half of the usual one."""
+    if f"{kind}_batches" in price:
+        return Decimal(str(price[f"{kind}_batches"]))
+    return Decimal(str(price[kind])) / 2

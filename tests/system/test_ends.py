@@ -1,0 +1,48 @@
+"""Runs that end badly: what they cost is recorded all the same, and they stay red."""
+
+from __future__ import annotations
+
+import re
+
+from local.emulator.admin import Scenario, Step
+
+SPEC = "system_manual"
+
+
+def test_a_failed_job_fails_the_run_and_its_finished_rows_are_billed(stack, nights):
+    timeline = [Step(state="PENDING", seconds=10), Step(state="RUNNING", seconds=50)]
+    stack.emulator.add_scenario(
+        Scenario(
+            timeline=timeline, end="FAILED", error_code=9, error_message="no such thing", finished=0.5, mix={}
+        )
+    )
+    nights.start(SPEC, "job_fails")
+    assert stack.airflow.wait_for_run(SPEC, "job_fails")["state"] == "failed"
+    assert nights.tasks(SPEC, "job_fails")["wait"] == "failed"
+    assert nights.tasks(SPEC, "job_fails")["record_cost"] == "success"
+    (bill,) = nights.bills(SPEC, "job_fails")
+    (job,) = nights.jobs(SPEC, "job_fails")
+    assert (bill.rows.ok, bill.job.state) == (6, "FAILED")
+    assert bill.total.amount == nights.sum_by_hand(job) > 0
+    log = stack.airflow.logs(SPEC, "job_fails", "wait")
+    assert re.search(rf"{job.id} failed \(code 9\): no such thing.*Mend the cause", log)
+
+
+def test_a_missing_input_fails_the_run_before_any_job(stack, nights):
+    nights.start(SPEC, "no_input", conf={"input": ["gs://demo-bucket/absent/*.jsonl"]})
+    assert stack.airflow.wait_for_run(SPEC, "no_input")["state"] == "failed"
+    assert nights.jobs(SPEC, "no_input") == []
+    log = stack.airflow.logs(SPEC, "no_input", "submit")
+    assert "gs://demo-bucket/absent/*.jsonl" in log
+    assert "Nothing was submitted" in log
+
+
+def test_no_log_of_any_task_holds_the_key(stack, nights):
+    nights.start(SPEC, "secrets")
+    stack.airflow.wait_for_run(SPEC, "secrets")
+    for task in ("submit", "wait", "record_cost"):
+        assert stack.master_key not in stack.airflow.logs(SPEC, "secrets", task)
+    assert all(
+        stack.master_key.encode() not in path.read_bytes()
+        for path in stack.options.home.glob("airflow/*.db*")
+    )

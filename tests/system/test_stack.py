@@ -1,0 +1,45 @@
+import psutil
+import pytest
+
+from local.leftovers import marked
+from local.stack.airflow import API_SERVER, DAG_PROCESSOR, SCHEDULER, TRIGGERER
+from vertex_batch.client import BatchClient, ProxyConfig
+
+ROLES = ["object store", "emulator", "proxy", API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER]
+
+
+def test_every_process_runs(stack):
+    assert all(stack.pid(role) for role in ROLES)
+
+
+def test_nothing_listens_beyond_the_loopback_interface(stack):
+    listening = {
+        connection.laddr.ip
+        for process in marked(stack.mark)
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("route_prefix", ["/vertex_ai/v1", "/v1"])
+def test_the_real_proxy_lists_jobs_of_the_emulator_on_both_routes(stack, route_prefix):
+    config = ProxyConfig(stack.proxy_url, stack.master_key, route_prefix=route_prefix)
+    before = len(stack.emulator.requests("list"))
+    with BatchClient(config) as client:
+        list(client.list("demo-project", "us-central1"))
+    assert len(stack.emulator.requests("list")) == before + 1
+
+
+def test_a_killed_triggerer_is_ready_again_only_when_the_new_one_beats(stack):
+    old = stack.pid(TRIGGERER)
+    stack.kill(TRIGGERER)
+    assert stack.pid(TRIGGERER) is None
+    stack.restart(TRIGGERER)
+    assert stack.pid(TRIGGERER) not in (None, old)
+
+
+def test_airflow_reads_the_repositorys_dags_without_an_error(stack):
+    for name in ("nightly_summaries", "nightly_embeddings", "nightly_text_embeddings", "vertex_batch_cancel"):
+        stack.airflow.wait_for_dag(name)
+    assert stack.airflow.import_errors() == []

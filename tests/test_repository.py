@@ -1,0 +1,176 @@
+"""The repository as a whole: complete, consistent, and speaking of nothing but itself."""
+
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import vertex_batch
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCKS = ["requirements.txt", "requirements-dev.txt", "requirements-proxy.txt", "local/uv.txt"]
+
+# What says something about a machine or a way of working instead of about this project. One line each.
+FORBIDDEN = {
+    "a path of one machine": r"(?<![\w.$}~-])/(?:work|root|home/(?!airflow\b)\w+)/",
+    "a tracker that a reader cannot see": r"(?i)\b(?:issue|ticket) #?\d",
+    "notes that a reader does not have": r"(?i)\bshared/(?:reference|samples|design|style)|\bCONTRACTS\.md",
+    "a package index by its host name": r"\b(?:files\.pythonhosted|pypi|npmjs|deb\.debian)\.(?:org|com)\b",
+}
+
+
+@cache
+def files() -> list[Path]:
+    """All files that are, or would be, under version control."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    for path in files():
+        if path == Path(__file__).resolve():
+            continue  # it has to spell what it forbids
+        content = path.read_bytes()
+        if b"\0" not in content[:8192]:
+            yield str(path.relative_to(ROOT)), content.decode()
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_the_repository_speaks_of_itself_alone(what):
+    pattern = re.compile(FORBIDDEN[what])
+    found = [
+        f"{name}:{number}: {line.strip()[:100]}"
+        for name, text in texts()
+        for number, line in enumerate(text.splitlines(), 1)
+        if pattern.search(line)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("what", "text"),
+    [
+        ("a path of one machine", "see /root/notes"),
+        ("a path of one machine", "open('/home/me/x')"),
+        ("a tracker that a reader cannot see", "for issue #2"),
+        ("notes that a reader does not have", "../shared/design.md"),
+        ("a package index by its host name", "https://pypi.org/simple"),
+    ],
+)
+def test_what_is_forbidden_would_be_found(what, text):
+    assert re.search(FORBIDDEN[what], text)
+
+
+@pytest.mark.parametrize("text", ["/home/airflow/.local", "tests/work/x", "$HOME/work/", "an issue tracker"])
+def test_what_is_allowed_is_not_found(text):
+    assert not any(re.search(pattern, text) for pattern in FORBIDDEN.values())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "README.md",
+            "CHANGELOG.md",
+            "CONTRIBUTING.md",
+            "SECURITY.md",
+            "LICENSE",
+            "Makefile",
+            "pyproject.toml",
+        ),
+        *(
+            "docker-compose.yaml",
+            "Dockerfile",
+            ".dockerignore",
+            ".env.example",
+            ".airflowignore",
+            ".gitignore",
+        ),
+        *(
+            ".editorconfig",
+            ".ci/run",
+            "requirements.txt",
+            "requirements-proxy.txt",
+            "dags",
+            "plugins",
+            "include",
+        ),
+        *(
+            "include/jobs",
+            "local",
+            "docs",
+            "tests",
+            "plugins/.airflowignore",
+            "plugins/vertex_batch/py.typed",
+        ),
+    ],
+)
+def test_a_reader_finds_what_a_project_of_this_kind_has(name):
+    assert (ROOT / name).exists()
+    assert any(path.is_relative_to(ROOT / name) for path in files()), f"{name} is not under version control"
+
+
+def test_nothing_that_is_made_at_run_time_is_under_version_control():
+    made = re.compile(r"(^|/)(\.env|__pycache__|.*\.(pyc|db|log|sqlite3?)|.*\.egg-info)(/|$)")
+    assert [str(path) for path in files() if made.search(str(path.relative_to(ROOT)))] == []
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_entry_of_a_lock_is_pinned_and_has_hashes(name):
+    entries = [
+        line for line in (ROOT / name).read_text().splitlines() if line and not line.lstrip().startswith("#")
+    ]
+    heads = [number for number, line in enumerate(entries) if not line.startswith(" ")]
+    assert heads
+    for head in heads:
+        assert re.match(r"[\w.\[\],-]+==[\w.+!]+( ;.*)? \\$", entries[head]), entries[head]
+        assert re.match(r"    --hash=sha256:[0-9a-f]{64}( \\)?$", entries[head + 1]), entries[head]
+
+
+def test_all_places_name_one_version():
+    version = vertex_batch.__version__
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == version
+    released = re.findall(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert released[0] == version
+
+
+def test_the_licence_is_the_whole_apache_licence():
+    text = (ROOT / "LICENSE").read_text()
+    assert "Version 2.0, January 2004" in text
+    assert "9. Accepting Warranty or Additional Liability." in text
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"] == "Apache-2.0"
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of a Markdown file's headings, as code hosts make them."""
+    headings = re.findall(
+        r"^#+ (.+)$", re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL), re.MULTILINE
+    )
+    plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower() for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize(
+    "document", [path for path in files() if path.suffix == ".md"], ids=lambda path: path.name
+)
+def test_links_between_documents_lead_somewhere(document):
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", document.read_text(), flags=re.DOTALL)
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)(?: \"[^\"]*\")?\)", text):
+        if re.match(r"[a-z][a-z+.-]*:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (document.parent / path).resolve() if path else document
+        if not linked.exists() or (anchor and linked.suffix == ".md" and anchor not in anchors(linked)):
+            broken.append(target)
+    assert broken == []
