@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
+DATABASE_TRIES = 5
 FINISHED = frozenset({"success", "failed"})
 Json = dict[str, Any]
 
@@ -50,7 +51,10 @@ class AirflowApi:
             if token.is_error:
                 raise AirflowApiError(token)
             self._client.headers["authorization"] = f"Bearer {token.json()['access_token']}"
-        answer = self._client.request(method, f"/api/v2{path}", **arguments)
+        for _ in range(DATABASE_TRIES):
+            answer = self._client.request(method, f"/api/v2{path}", **arguments)
+            if answer.status_code != httpx.codes.INTERNAL_SERVER_ERROR or "Database error" not in answer.text:
+                break  # else SQLite was locked, and the transaction was rolled back
         if answer.is_error:
             raise AirflowApiError(answer)
         return answer.json() if answer.content else None

@@ -73,7 +73,8 @@ class JobFields(BaseModel):
     generation: dict[str, JsonValue] = Field(
         default_factory=dict,
         description=(
-            "Defaults for the model, sent as the job's `modelParameters`. What a row of the input says wins."
+            "Sent as the job's `modelParameters`. Gemini takes its settings from each row's"
+            " `generationConfig` instead."
         ),
         examples=[{"temperature": 0.2, "maxOutputTokens": 1024}],
     )

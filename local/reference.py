@@ -1,0 +1,117 @@
+"""The parts of the documents that are made from the code: ``python -m local.reference`` writes them anew.
+
+Each stands between two comments, ``<!-- made by local.reference: NAME -->`` and ``<!-- end -->``; a test fails
+while one of them is not what the code says.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+
+from local.stack.paths import REPOSITORY
+from vertex_batch.pricing import SPEC_PRICE_KEYS
+from vertex_batch.specs import TEMPLATE_DATES, JobSpec, json_schema
+from vertex_batch.specs.durations import DURATION_PATTERN
+
+DOCUMENTS = (REPOSITORY / "docs" / "specs.md",)
+_PART = re.compile(r"(<!-- made by local\.reference: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_NUMBERS = {"integer": "whole number", "number": "number"}
+_TEXTS = {"^(gs|bq)://": "URI", r"^\d{4}-": "day or moment"}
+
+
+def fields() -> str:
+    """Every key of a spec, as a table."""
+    rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    for name, schema in json_schema()["properties"].items():
+        cells = (f"`{name}`", _kind(schema), _default(name, schema), schema["description"])
+        rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def dates() -> str:
+    """Every date name of a template, as a table."""
+    rows = [f"| `{name}` | {meaning} |" for name, meaning in TEMPLATE_DATES.items()]
+    return "\n".join(["| name | meaning |", "|---|---|", *rows]) + "\n"
+
+
+def price_kinds() -> str:
+    """The kinds that a spec may price. Those that have a twin for long context are listed once."""
+    long = "_long_context"
+    names = [name for name in SPEC_PRICE_KEYS if not name.endswith(long)]
+    both = [f"`{name}`" for name in names if f"{name}{long}" in SPEC_PRICE_KEYS]
+    single = [f"`{name}`" for name in names if f"{name}{long}" not in SPEC_PRICE_KEYS]
+    return f"{', '.join(both)}, each also with `{long}` at its end; {', '.join(single)}.\n"
+
+
+MAKERS: Mapping[str, Callable[[], str]] = {"fields": fields, "dates": dates, "price_kinds": price_kinds}
+
+
+def refreshed(text: str) -> str:
+    """Return a document with all its made parts as the code says now."""
+    return _PART.sub(lambda part: f"{part[1]}{MAKERS[part[2]]()}{part[3]}", text)
+
+
+def main() -> int:
+    """Write the documents."""
+    for path in DOCUMENTS:
+        path.write_text(refreshed(path.read_text()))
+    return 0
+
+
+def _default(name: str, schema: Mapping[str, Any]) -> str:
+    default = JobSpec.model_fields[name].default
+    if name == "name":
+        return "the file's name"
+    if JobSpec.model_fields[name].is_required():
+        return "**required**"
+    if default is PydanticUndefined or default in (None, ""):
+        return ""
+    shown = schema["default"]
+    return f"`{shown if isinstance(shown, str) else json.dumps(shown)}`"
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    kinds = list(dict.fromkeys(_kinds(schema)))
+    return " or ".join(kinds)
+
+
+def _kinds(schema: Mapping[str, Any]) -> Iterator[str]:
+    choices = schema.get("anyOf")
+    if choices and schema.get("type") is None:
+        if any(choice.get("pattern") == DURATION_PATTERN for choice in choices):
+            yield "duration"
+            return
+        for choice in choices:
+            if choice.get("type") != "null":
+                yield from _kinds(choice)
+        return
+    kind = schema.get("type")
+    if kind == "boolean":
+        yield "`true` or `false`"
+    elif kind in _NUMBERS:
+        yield f"{_NUMBERS[kind]}{_bounds(schema)}"
+    elif kind == "array":
+        yield f"list of {_kind(schema['items'])}s"
+    elif kind == "object":
+        yield "mapping"
+    else:
+        pattern = schema.get("pattern", "")
+        yield next((name for start, name in _TEXTS.items() if pattern.startswith(start)), "text")
+
+
+def _bounds(schema: Mapping[str, Any]) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if high is None:
+        return "" if low is None else f", {low:g} or more"
+    return f", {low:g} to {high:g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
