@@ -13,7 +13,7 @@ demo: setup ## start everything on this machine, run the example jobs, print the
 	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once)
 
 test: lint ## all tests, those with the real processes included
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check
@@ -25,7 +25,7 @@ format: setup ## put the code into the project's format
 	@$(BIN)/ruff check --fix
 
 bench: setup ## how fast output is read and priced
-	@$(BIN)/python -m pytest tests/bench -s -o python_files='bench_*.py'
+	@$(BIN)/python tests/bench/scan_rate.py --megabytes 1000
 
 lock: ## write the lock files anew; UPGRADE=1 takes newer versions
 	@$(PYTHON) -m local.bootstrap lock

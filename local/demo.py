@@ -20,6 +20,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NoReturn
 
+import httpx
 from jinja2 import Environment, StrictUndefined, TemplateError
 from rich.console import Console
 
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         console.print("Interrupted; everything has been stopped.")
         return 130
-    except (DemoError, StackError, AirflowApiError, TimeoutError) as error:
+    except (DemoError, StackError, AirflowApiError, TimeoutError, httpx.HTTPError) as error:
         console.print(f"\nThe demo did not work out: {error}", markup=False, highlight=False, soft_wrap=True)
         return 1
     console.print("Everything has been stopped.")

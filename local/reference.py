@@ -1,7 +1,7 @@
 """The parts of the documents that are made from the code: ``python -m local.reference`` writes them anew.
 
-Each stands between two comments, ``<!-- made by local.reference: NAME -->`` and ``<!-- end -->``; a test fails
-while one of them is not what the code says.
+Each stands between two comments, ``<!-- made by local.reference: NAME -->`` and ``<!-- end -->``; a test
+fails while one of them is not what the code says.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic_core import PydanticUndefined

@@ -5,6 +5,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 _FOREIGN = (
     "AIRFLOW",
@@ -30,6 +32,12 @@ os.environ.update(
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
     }
 )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What takes longest goes first, so that the other workers do the rest meanwhile."""
+    items.sort(key=lambda item: (item.path.parent.name != "system", item.path.stem == "test_demo"))
 
 
 def pytest_unconfigure() -> None:

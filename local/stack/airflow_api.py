@@ -39,7 +39,7 @@ class AirflowApi:
     def __init__(self, url: str, login: str, password: str) -> None:
         self.url = url
         self._login = {"username": login, "password": password}
-        self._client = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        self._client = httpx.Client(base_url=url, timeout=60, trust_env=False)
 
     def close(self) -> None:
         self._client.close()

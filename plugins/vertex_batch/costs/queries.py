@@ -7,14 +7,21 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, Numeric, Row, Select, and_, func, select  # noqa: TID253 - never imported by a DAG parse
+from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    func,
+    select,
+)
+from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.costs.bill import JobFacts, RowCounts, Total
 from vertex_batch.costs.schema import jobs, line_items
 from vertex_batch.costs.types import usd
 
 Grouping = Literal["job", "spec", "day", "spec_day", "model", "team", "dag", "project", "location", "state"]
-_WHOLE: Numeric[Decimal] = Numeric(asdecimal=True)
 _JOB_KEY = ("project", "location", "job_id")
 _GROUPS: dict[str, tuple[ColumnElement[Any], ...]] = {
     "job": tuple(jobs.c[name] for name in _JOB_KEY),
@@ -139,8 +146,9 @@ def read_rows(row: Row[Any]) -> RowCounts:
 
 
 def _sums() -> tuple[ColumnElement[Any], ...]:
-    # The sum is taken of the integers, which is exact; PostgreSQL widens it to NUMERIC.
-    pico = func.sum(line_items.c.amount_picousd, type_=_WHOLE)
+    # The sum is taken of the integers, which is exact; PostgreSQL widens it to NUMERIC. It is read as the
+    # driver gives it: SQLAlchemy's own Numeric would take SQLite's integers through a float.
+    pico = func.sum(line_items.c.amount_picousd, type_=NullType())
     unpriced = func.count(line_items.c.kind) - func.count(line_items.c.amount_picousd)
     tokens = func.sum(line_items.c.tokens).filter(line_items.c.unit == "token")
     return pico, unpriced, tokens
