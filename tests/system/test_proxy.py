@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -125,3 +126,30 @@ def test_the_test_button_of_the_connection_form_works(stack):
     assert bad["status"] is False
     assert "key" in bad["message"]
     assert "sk-wrong" not in bad["message"]
+
+
+@pytest.mark.usefixtures("held")
+def test_googles_own_client_works_through_the_proxy_with_the_litellm_key(stack):
+    """On the route that LiteLLM's page documents, with the virtual key where a Google token would be."""
+    from google.cloud.aiplatform_v1.services.job_service import JobServiceClient
+    from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceRestTransport
+    from google.cloud.aiplatform_v1.types import BatchPredictionJob, JobState
+    from google.oauth2.credentials import Credentials
+
+    parent = f"projects/{PROJECT}/locations/{LOCATION}"
+    transport = JobServiceRestTransport(
+        host=stack.proxy_url.removeprefix("http://"),
+        url_scheme="http",
+        credentials=Credentials(stack.master_key),
+    )
+    with JobServiceClient(transport=transport) as client:
+        wanted = BatchPredictionJob.from_json(json.dumps(a_request(client="google").to_wire()))
+        job = client.create_batch_prediction_job(parent=parent, batch_prediction_job=wanted)
+        name = f"{parent}/batchPredictionJobs/{job.name.rsplit('/', 1)[-1]}"
+        assert client.get_batch_prediction_job(name=name).state == JobState.JOB_STATE_PENDING
+        found = client.list_batch_prediction_jobs(
+            request={"parent": parent, "filter": "labels.client=google", "page_size": 1}
+        )
+        assert [each.name for each in found] == [job.name]
+        client.cancel_batch_prediction_job(name=name)
+        stack.emulator.wait_for_jobs(job_id=name.rsplit("/", 1)[-1], state="CANCELLED")

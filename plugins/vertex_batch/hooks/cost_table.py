@@ -73,7 +73,7 @@ class CostTableHook(BaseHook):
         self.batch_costs_conn_id = batch_costs_conn_id
 
     def table(self) -> CostTable:
-        """Open the table. It is not migrated here: writers call its ``migrate`` first."""
+        """Open the table; its schema is created or upgraded when it is first used."""
         from vertex_batch.costs import CostTable  # noqa: PLC0415 - it brings SQLAlchemy with it
 
         return CostTable(cost_table_url(self.batch_costs_conn_id))

@@ -32,8 +32,10 @@ class CancelBatchPredictionJobOperator(BaseOperator):
     :param job_ids: ids of jobs (the last segment of their names).
     :param label_filter: a filter in Vertex's grammar, such as ``labels.team="search"``; only active jobs are
         cancelled.
-    :param project: for ``job_ids`` and ``label_filter``; default: the connection's.
+    :param project: for ``job_ids`` and ``label_filter``; default: the connection's. So for ``location``.
     :param confirm: wait until each job has ended. False: only ask.
+    :param confirm_seconds: how long to wait for that, for each job.
+    :param litellm_conn_id: the proxy.
     :returns: one entry a job: id, state, whether this task asked for its end.
     :raises AirflowSkipException: there was nothing to cancel.
     """

@@ -30,16 +30,24 @@ if TYPE_CHECKING:
 class AggregateTokenUsageOperator(BaseOperator):
     """Record what a submit task's jobs cost, whatever became of them.
 
-    Meant as a teardown (``.as_teardown(on_failure_fail_dagrun=True)``): it runs after every end, and its
-    success never turns a failed run green. A job that still runs although nobody waits for it is cancelled
-    first. Recording twice changes nothing.
+    Meant as a teardown (``.as_teardown()``): it runs after every end, and its success never turns a failed
+    run green. With ``on_failure_fail_dagrun=True`` its own failure fails the run, too; then keep the cancel
+    task, a teardown as well, between the sensor and it. Right behind the sensor it would decide the run alone.
+    A job that still runs although nobody waits for it is cancelled first. Recording twice changes nothing.
 
     :param submit_task_id: every job that this task submitted in this run is recorded, also one whose id it
         did not live to return.
     :param job: instead: the reference of one job.
-    :param prices: the spec's own prices, see ``docs/costs.md``.
-    :param price_folder: folder with price files for all specs.
+    :param project: where to look for the jobs if the submit task returned none; default: the connection's. So
+        for ``location``.
+    :param prices: prices that come before all others: model -> kind -> USD for a million tokens, see
+        ``docs/costs.md``.
+    :param price_folder: folder with price files, which come next.
     :param max_unreadable_rows: fail the task, after the bill was recorded, if more rows cannot be read.
+    :param spec: name of the spec that the task was made from, for the cost table.
+    :param litellm_conn_id: the proxy.
+    :param gcp_conn_id: reads the output.
+    :param batch_costs_conn_id: the cost table; a SQLite file in ``AIRFLOW_HOME`` if it is not defined.
     :returns: the amount as a decimal string, whether it is complete, and the same for each job.
     :raises AirflowSkipException: no job was submitted.
     """

@@ -43,12 +43,16 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
     :param output_uri: ``gs://`` prefix, below which each job writes a folder of its own, or ``bq://`` table.
     :param project: Google project id as the proxy has it configured; default: the connection's.
     :param location: such as ``us-central1``; default: the connection's.
+    :param display_name: the job's name in Google's console, at most 128 characters; default: DAG, task, run.
     :param labels: the job's labels; Vertex allows lowercase letters, digits, ``-`` and ``_``.
-    :param model_parameters: sent as the job's ``modelParameters``.
+    :param model_parameters: sent as the job's ``modelParameters``. Gemini takes its settings from each row's
+        ``generationConfig`` instead.
     :param overrides: field -> DAG param whose value, where set, replaces the field's. Never rendered.
     :param check_inputs: look for the input objects and the output bucket first. Vertex accepts a job without
         them, and fails it minutes later.
     :param cancel_on_kill: cancel the job if this task is killed after it submitted.
+    :param litellm_conn_id: the proxy.
+    :param gcp_conn_id: looks for the inputs and the output bucket.
     :param spec: name of the spec that the task was made from, for the cost table.
     :returns: a `JobReference` as a dict.
     """

@@ -39,9 +39,11 @@ class BatchPredictionJobSensor(BaseSensorOperator):
         and runs for up to 24 h.
     :param max_failed_ratio: fail the task if a larger share of the rows failed (0 to 1). Vertex calls a job
         succeeded even if every row of it failed.
+    :param tolerated_failures: polls in a row that may fail before the task does; a retry goes on waiting.
     :param deferrable: wait in the triggerer. False: in the worker, by ``mode`` "poke" or "reschedule".
     :param cancel_on_kill: cancel the job when a person fails, skips or marks the task, or ends its run.
     :param cancel_on_deadline: cancel the job when it misses its deadline.
+    :param litellm_conn_id: the proxy.
     :returns: how the job ended: state, row counts, output directory.
     """
 
