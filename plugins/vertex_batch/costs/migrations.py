@@ -24,7 +24,9 @@ class Migration:
     def statements(self) -> list[str]:
         """The SQL of the step; the same text serves both databases."""
         sql = resources.files("vertex_batch.costs").joinpath("sql", self.file).read_text(encoding="utf-8")
-        return [statement.strip() for statement in sql.split(";\n") if statement.strip()]
+        # Comments first: one may end in a semicolon, and psycopg2 refuses a statement that is only a comment.
+        code = "".join(line for line in sql.splitlines(keepends=True) if not line.startswith("--"))
+        return [statement.strip() for statement in code.split(";\n") if statement.strip()]
 
 
 MIGRATIONS = (Migration(1, "0001_cost_table.sql"),)
