@@ -15,7 +15,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
-from local.receipt import recorded_bills
 from local.stack.paths import REPOSITORY, STATE
 from vertex_batch.cli import render_bill
 from vertex_batch.costs import Bill, CostTable, JobFilter
@@ -58,10 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--spec", default="nightly_summaries")
     parser.add_argument("--output", type=Path, default=PICTURE)
     given = parser.parse_args(arguments)
-    found = CostTable(given.url).jobs(JobFilter(spec=given.spec), limit=1)
-    if not found:
+    table = CostTable(given.url)
+    latest = table.jobs(JobFilter(spec=given.spec), limit=1)
+    bill = table.bill(latest[0].job.project, latest[0].job.location, latest[0].job.job_id) if latest else None
+    if bill is None:
         parser.error(f"the cost table has no job of {given.spec}: run `make demo ONCE=1` first")
-    (bill,) = recorded_bills(CostTable(given.url), [(found[0].job.dag_id, found[0].job.run_id)])
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(draw(bill))
     return 0

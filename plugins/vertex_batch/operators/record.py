@@ -32,7 +32,7 @@ class AggregateTokenUsageOperator(BaseOperator):
 
     Meant as a teardown (``.as_teardown()``): it runs after every end, and its success never turns a failed
     run green. With ``on_failure_fail_dagrun=True`` its own failure fails the run, too; then keep the cancel
-    task, a teardown as well, between the sensor and it. Right behind the sensor it would decide the run alone.
+    task, a teardown as well, between the sensor and it, or it decides the run alone.
     A job that still runs although nobody waits for it is cancelled first. Recording twice changes nothing.
 
     :param submit_task_id: every job that this task submitted in this run is recorded, also one whose id it
