@@ -128,6 +128,7 @@ class Action(StrEnum):
     REATTACH = "reattach"
     ADOPT = "adopt"
     CANCEL_THEN_SUBMIT = "cancel_then_submit"
+    SEE_IT_END = "see_it_end"
     LOOK_AGAIN = "look_again"
 
 
@@ -168,7 +169,22 @@ def decide_submit(
     if mine:
         # Oldest first: if ever two carry one key, every try settles on the same one.
         return SubmitDecision(Action.ADOPT, "it carries this task's key: its answer was lost", job=mine[-1])
-    running = [job for job in jobs if not job.state.is_terminal and job.state is not JobState.CANCELLING]
+    earlier = _decide_on_active(wanted, [job for job in jobs if not job.state.is_terminal])
+    if earlier:
+        return earlier
+    in_doubt = stored is not None and stored.job_key == wanted.job_key and not stored.job_id
+    if in_doubt and not looked_long_enough:
+        return SubmitDecision(
+            Action.LOOK_AGAIN, "an earlier try may have submitted a job that the list does not show yet"
+        )
+    if jobs:
+        return SubmitDecision(Action.SUBMIT, "the earlier job has ended and the task was cleared")
+    return SubmitDecision(Action.SUBMIT, "no job carries this task's key")
+
+
+def _decide_on_active(wanted: Intent, active: list[BatchPredictionJob]) -> SubmitDecision | None:
+    """Decide where an earlier epoch's job has not ended; None where there is none."""
+    running = [job for job in active if job.state is not JobState.CANCELLING]
     same = [job for job in running if job.labels.get(REQUEST_LABEL) == wanted.fingerprint]
     if same:
         return SubmitDecision(
@@ -178,14 +194,34 @@ def decide_submit(
         return SubmitDecision(
             Action.CANCEL_THEN_SUBMIT, "the task was cleared and its request has changed", job=running[0]
         )
-    in_doubt = stored is not None and stored.job_key == wanted.job_key and not stored.job_id
-    if in_doubt and not looked_long_enough:
+    if active:
         return SubmitDecision(
-            Action.LOOK_AGAIN, "an earlier try may have submitted a job that the list does not show yet"
+            Action.SEE_IT_END, "the earlier job is being cancelled and may yet succeed", job=active[0]
         )
-    if jobs:
-        return SubmitDecision(Action.SUBMIT, "the earlier job has ended and the task was cleared")
-    return SubmitDecision(Action.SUBMIT, "no job carries this task's key")
+    return None
+
+
+def after_seen_ending(job: BatchPredictionJob, wanted: Intent) -> bool:
+    """Whether a job whose cancel was under way is the task's result after all: it came through in time."""
+    has_results = job.state in {JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED}
+    return has_results and job.labels.get(REQUEST_LABEL) == wanted.fingerprint
+
+
+def must_look_for_a_twin(wanted: Intent, answered_at: datetime, window: timedelta) -> bool:
+    """Whether a create took so long that another try may have given up on it and submitted, too.
+
+    That is so for a process that Airflow took for dead: it was stopped between intent and POST, and went on.
+    """
+    return answered_at - datetime.fromisoformat(wanted.declared_at) >= window
+
+
+def settle_twins(found: Iterable[BatchPredictionJob]) -> tuple[BatchPredictionJob, list[BatchPredictionJob]]:
+    """Of several jobs with one key, say which the task goes on with, and which are to be cancelled.
+
+    The oldest stays, whoever asks, so that two tries at once agree without talking.
+    """
+    oldest, *others = sorted(found, key=lambda job: (job.create_time or _LONG_AGO, job.job_id))
+    return oldest, [job for job in others if not job.state.is_terminal]
 
 
 def after_failed_create(error: VertexBatchError, *, tries_left: int) -> Action | None:
@@ -198,6 +234,32 @@ def after_failed_create(error: VertexBatchError, *, tries_left: int) -> Action |
     if isinstance(error, TransientError) and tries_left > 0:
         return Action.SUBMIT
     return None
+
+
+# States in which no try of a task will go on with its job.
+_ENDED_TASK_STATES = frozenset({"failed", "success", "skipped", "removed", "upstream_failed"})
+
+
+class Killed(StrEnum):
+    """Why Airflow calls ``on_kill``, as far as the process can see it."""
+
+    SIGNAL = "signal"  # SIGTERM: a person's doing, a worker that shuts down, or heartbeats that failed
+    TIMEOUT = "timeout"  # the task's execution_timeout
+    TRIGGER = "trigger"  # the trigger's row is gone, or the trigger moved to another triggerer
+
+
+def cancels_when_killed(why: Killed, task_state: str | None, *, next_try_goes_on: bool = False) -> bool:
+    """Decide whether a killed task takes its job along.
+
+    :param task_state: what Airflow says has become of the task; None where it does not say.
+    :param next_try_goes_on: after a time-out: whether a try is left that will go on with the job.
+    """
+    if why is Killed.TIMEOUT:
+        return not next_try_goes_on
+    if task_state is None:
+        # A worker that cannot reach Airflow is no person's wish. A trigger is hardly ever told for nothing.
+        return why is Killed.TRIGGER
+    return task_state in _ENDED_TASK_STATES
 
 
 class Verdict(StrEnum):

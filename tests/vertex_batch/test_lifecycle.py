@@ -18,16 +18,20 @@ from vertex_batch.lifecycle import (
     REQUEST_LABEL,
     Action,
     Intent,
+    Killed,
     Patience,
     Sighting,
     TaskIdentity,
     Verdict,
     after_failed_create,
+    cancels_when_killed,
     decide_submit,
     explain,
     judge,
     known_job,
+    must_look_for_a_twin,
     next_poll_seconds,
+    settle_twins,
 )
 from vertex_batch.resource import BatchPredictionJob, JobState
 
@@ -122,7 +126,7 @@ class TestSubmit:
                 OLDER,
                 [a_job("JOB_STATE_CANCELLING", epoch=2)],
                 True,
-                Action.SUBMIT,
+                Action.SEE_IT_END,
             ),
             (
                 "retry after a clear, own job and older one",
@@ -161,6 +165,46 @@ class TestSubmit:
 
     def test_keeps_an_intent_through_the_store(self):
         assert Intent.from_dict(WITH_ID.to_dict()) == WITH_ID
+
+
+class TestAKill:
+    @pytest.mark.parametrize(
+        ("case", "why", "state", "next_try_goes_on", "cancels"),
+        [
+            ("a person marked the task failed", Killed.SIGNAL, "failed", False, True),
+            ("a person marked it success", Killed.SIGNAL, "success", False, True),
+            ("dagrun_timeout skipped it", Killed.SIGNAL, "skipped", False, True),
+            ("the worker shuts down", Killed.SIGNAL, "running", False, False),
+            ("a person cleared it", Killed.SIGNAL, "restarting", False, False),
+            ("cleared, not scheduled yet", Killed.SIGNAL, "None", False, False),
+            ("heartbeats fail, Airflow is away", Killed.SIGNAL, None, False, False),
+            ("execution_timeout, a retry will look again", Killed.TIMEOUT, None, True, False),
+            ("execution_timeout, nobody goes on", Killed.TIMEOUT, None, False, True),
+            ("deferred, a person marked it failed", Killed.TRIGGER, "failed", False, True),
+            ("deferred, the run was deleted", Killed.TRIGGER, "removed", False, True),
+            ("deferred, cleared", Killed.TRIGGER, "scheduled", False, False),
+            ("handed to another triggerer", Killed.TRIGGER, "deferred", False, False),
+            ("deferred, Airflow does not say", Killed.TRIGGER, None, False, True),
+        ],
+    )
+    def test_takes_the_job_along_only_where_nobody_goes_on_with_it(
+        self, case, why, state, next_try_goes_on, cancels
+    ):
+        assert cancels_when_killed(why, state, next_try_goes_on=next_try_goes_on) is cancels, case
+
+
+class TestTwins:
+    def test_are_looked_for_only_after_a_create_that_took_longer_than_a_look(self):
+        window = timedelta(seconds=180)
+        assert not must_look_for_a_twin(WANTED, NOW + timedelta(seconds=179), window)
+        assert must_look_for_a_twin(WANTED, NOW + timedelta(seconds=180), window)
+
+    def test_the_oldest_stays_and_what_still_runs_of_the_others_is_cancelled(self):
+        old = a_job("JOB_STATE_SUCCEEDED", id=1, createTime="2026-11-22T02:00:01Z")
+        ended = a_job("JOB_STATE_FAILED", id=2, createTime="2026-11-22T02:00:02Z")
+        runs = a_job(id=3, createTime="2026-11-22T02:00:03Z")
+        for order in ([old, ended, runs], [runs, ended, old]):
+            assert settle_twins(order) == (old, [runs])
 
 
 class TestAFailedCreate:

@@ -14,6 +14,7 @@ from vertex_batch.errors import NotFoundError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle import DEFAULT_DEADLINE, Patience, Sighting, Verdict, explain, judge
 from vertex_batch.links import ConsoleJobLink
+from vertex_batch.operators.kill import KillSwitch
 from vertex_batch.operators.task_context import owner
 from vertex_batch.resource import BatchPredictionJob, JobReference
 from vertex_batch.triggers import BatchPredictionJobTrigger
@@ -78,6 +79,7 @@ class BatchPredictionJobSensor(BaseSensorOperator):
         self._created_at: datetime | None = None
         self._failures = 0
         self._progress = ""
+        self._kill: KillSwitch | None = None
 
     @property
     def reference(self) -> JobReference:
@@ -91,6 +93,7 @@ class BatchPredictionJobSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         ConsoleJobLink.publish(context, self.reference)
+        self._kill = KillSwitch(context, self._cancel, self.log)
         if not self.deferrable:
             return super().execute(context)
         seen = self._look()
@@ -135,9 +138,9 @@ class BatchPredictionJobSensor(BaseSensorOperator):
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
-        """Cancel the job of a task that waits in the worker."""
-        if self.cancel_on_kill and not self.deferrable:
-            self._cancel("its task was killed")
+        """Cancel the job, unless another try will go on with it. In the triggerer, the trigger does this."""
+        if self.cancel_on_kill and self._kill:
+            self._kill.kill()
 
     def _look(self) -> Sighting:
         reading = self._read()

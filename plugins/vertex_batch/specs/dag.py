@@ -68,6 +68,7 @@ def build_dag(spec: JobSpec) -> DAG:
         cancel = CancelBatchPredictionJobOperator(
             task_id="cancel",
             submit_task_id=submit.task_id,
+            resubmit_task_ids=[wait.task_id],
             project=spec.project,
             location=spec.location,
             litellm_conn_id=spec.connection,
@@ -75,6 +76,7 @@ def build_dag(spec: JobSpec) -> DAG:
         record = AggregateTokenUsageOperator(
             task_id="record_cost",
             submit_task_id=submit.task_id,
+            resubmit_task_ids=[wait.task_id],
             prices=spec.prices or None,
             max_unreadable_rows=spec.max_unreadable_rows,
             litellm_conn_id=spec.connection,
