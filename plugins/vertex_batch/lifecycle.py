@@ -26,12 +26,14 @@ MANAGED_BY = "vertex-batch"
 JOB_KEY_LABEL = "airflow_job_key"
 TASK_KEY_LABEL = "airflow_task_key"
 REQUEST_LABEL = "airflow_request"
+ATTEMPT_LABEL = "airflow_attempt"
 RESERVED_LABELS = frozenset(
     {
         MANAGED_BY_LABEL,
         JOB_KEY_LABEL,
         TASK_KEY_LABEL,
         REQUEST_LABEL,
+        ATTEMPT_LABEL,
         "airflow_dag",
         "airflow_run",
         "airflow_task",
@@ -88,11 +90,20 @@ class TaskIdentity:
         }
 
 
+def attempt_key(job_key: str, attempt: int) -> str:
+    """The key of the job that is submitted in place of one that failed for a passing reason.
+
+    :param job_key: of the job that the submit task submitted, which is attempt 0.
+    """
+    return _digest(job_key, attempt) if attempt else job_key
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
     """What is kept in the task's state store: written before the POST, completed right after it.
 
     :param declared_at: when it was written, ISO 8601 in UTC.
+    :param attempt: 0 for the submit task's job, then one more for each that was submitted again.
     :param job_id: None between the POST and its answer: then a job may exist that nobody knows.
     """
 
@@ -103,6 +114,7 @@ class Intent:
     location: str
     declared_at: str
     job_id: str | None = None
+    attempt: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -129,6 +141,7 @@ class Action(StrEnum):
     ADOPT = "adopt"
     CANCEL_THEN_SUBMIT = "cancel_then_submit"
     SEE_IT_END = "see_it_end"
+    GIVE_WAY = "give_way"
     LOOK_AGAIN = "look_again"
 
 
@@ -189,6 +202,10 @@ def _decide_on_active(wanted: Intent, active: list[BatchPredictionJob]) -> Submi
     if same:
         return SubmitDecision(
             Action.ADOPT, "the task was cleared while the same request still runs", job=same[0]
+        )
+    if running and wanted.attempt:
+        return SubmitDecision(
+            Action.GIVE_WAY, "the task was cleared and another job runs in its place", job=running[0]
         )
     if running:
         return SubmitDecision(
@@ -299,10 +316,26 @@ class Patience:
 
     :param deadline_at: wall clock, so it survives a restart of the triggerer.
     :param tolerated_failures: polls in a row that may fail for a passing reason.
+    :param queue_seconds: longest time from the job's creation to its start.
+    :param run_seconds: longest time from its start to its end.
     """
 
     deadline_at: datetime
     tolerated_failures: int = 20
+    queue_seconds: float | None = None
+    run_seconds: float | None = None
+
+    def missed_by(self, job: BatchPredictionJob, now: datetime) -> str | None:
+        """Which limit a job that has not ended has missed; None where it is in time."""
+        if now >= self.deadline_at:
+            return ""
+        queued = (now - job.create_time).total_seconds() if job.create_time else 0.0
+        if self.queue_seconds is not None and not job.start_time and queued >= self.queue_seconds:
+            return f"it has not started within {self.queue_seconds:g} s of its creation"
+        ran = (now - job.start_time).total_seconds() if job.start_time else 0.0
+        if self.run_seconds is not None and ran >= self.run_seconds:
+            return f"it has run for longer than {self.run_seconds:g} s"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,9 +385,14 @@ def judge(
     if isinstance(reading, VertexBatchError):
         return _judge_failure(reading, now=now, failures=failures, patience=patience)
     seen = _describe(reading)
-    if seen.verdict is Verdict.WAIT and now >= patience.deadline_at:
-        return replace(seen, verdict=Verdict.DEADLINE)
-    return seen
+    missed = patience.missed_by(reading, now) if seen.verdict is Verdict.WAIT else None
+    return seen if missed is None else replace(seen, verdict=Verdict.DEADLINE, message=missed)
+
+
+def may_resubmit(seen: Sighting, attempt: int, resubmits: int) -> bool:
+    """Whether a job that has ended is submitted again without a person: what made it fail may pass."""
+    passing = seen.verdict is Verdict.FAILED and seen.error_code in PASSING_JOB_ERRORS
+    return passing and attempt < resubmits
 
 
 def _judge_failure(error: VertexBatchError, *, now: datetime, failures: int, patience: Patience) -> Sighting:
@@ -381,10 +419,15 @@ def _describe(job: BatchPredictionJob) -> Sighting:
     )
 
 
-def next_poll_seconds(interval_seconds: float, failures: int, jitter: float) -> float:
-    """Back off while polls fail: doubled per failure up to ten times, then spread by ``jitter`` in 0..1."""
+def next_poll_seconds(
+    interval_seconds: float, failures: int, jitter: float, retry_after_seconds: float = 0.0
+) -> float:
+    """Back off while polls fail: doubled per failure up to ten times, then spread by ``jitter`` in 0..1.
+
+    :param retry_after_seconds: what the server asked for; never less, but at most an hour.
+    """
     backed_off = interval_seconds * min(1 << min(failures, 4), 10)
-    return backed_off * (0.9 + 0.2 * jitter)
+    return max(backed_off * (0.9 + 0.2 * jitter), min(retry_after_seconds, 3600.0))
 
 
 _ENDINGS = {

@@ -15,9 +15,11 @@ from typing import Any, Protocol
 
 from vertex_batch.cancellation import ask, cancel_and_confirm
 from vertex_batch.client import BatchClient
-from vertex_batch.errors import VertexBatchError
+from vertex_batch.errors import PermanentError, VertexBatchError
 from vertex_batch.lifecycle import (
+    ATTEMPT_LABEL,
     JOB_KEY_LABEL,
+    REQUEST_LABEL,
     TASK_KEY_LABEL,
     Action,
     Intent,
@@ -25,6 +27,7 @@ from vertex_batch.lifecycle import (
     TaskIdentity,
     after_failed_create,
     after_seen_ending,
+    attempt_key,
     decide_submit,
     known_job,
     must_look_for_a_twin,
@@ -75,6 +78,17 @@ class Submission:
     job: BatchPredictionJob | None = None
 
 
+class SupersededError(PermanentError):
+    """A job was not submitted again, because another runs in its place.
+
+    :param job_id: the one that runs.
+    """
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        self.job_id, self.reason = job_id, reason
+        super().__init__(f"Nothing was submitted again: {reason} (job {job_id}). A retry will not either.")
+
+
 class Submitter:
     """Brings one task to exactly one job.
 
@@ -121,20 +135,42 @@ class Submitter:
             location,
             declared_at=self._now().isoformat(),
         )
+        return self._bring(identity.task_key, wanted, request)
+
+    def resubmit(
+        self, failed: BatchPredictionJob, job_key: str, attempt: int, project: str, location: str
+    ) -> Submission:
+        """Find the job of a later attempt, or create it: the same request as that of a job that failed.
+
+        :param failed: the job of an earlier attempt.
+        :param job_key: that of the first attempt.
+        :raises SupersededError: the task was cleared meanwhile, and its job is another now.
+        """
+        key = attempt_key(job_key, attempt)
+        labels = {**failed.labels, JOB_KEY_LABEL: key, ATTEMPT_LABEL: str(attempt)}
+        fingerprint = labels.get(REQUEST_LABEL, "")
+        declared_at = self._now().isoformat()
+        wanted = Intent(0, key, fingerprint, project, location, declared_at, attempt=attempt)
+        request = CreateJobRequest.again(failed).model_copy(update={"labels": labels})
+        return self._bring(labels.get(TASK_KEY_LABEL, ""), wanted, request)
+
+    def _bring(self, task_key: str, wanted: Intent, request: CreateJobRequest) -> Submission:
         stored = self._store.load()
         known = known_job(wanted, stored)
         if known and known.job_id:
             self._log.info("Going on with job %s: %s.", known.job_id, known.reason)
             return Submission(known.job_id, known.action, known.reason)
-        return self._look_and_create(identity, wanted, stored, request)
+        return self._look_and_create(task_key, wanted, stored, request)
 
     def _look_and_create(
-        self, identity: TaskIdentity, wanted: Intent, stored: Intent | None, request: CreateJobRequest
+        self, task_key: str, wanted: Intent, stored: Intent | None, request: CreateJobRequest
     ) -> Submission:
         creates_left = self._policy.creates
         last_error: VertexBatchError | None = None
         while True:
-            decision = self._look(identity, wanted, stored)
+            decision = self._look(task_key, wanted, stored)
+            if decision.action is Action.GIVE_WAY and decision.job:
+                raise SupersededError(decision.job.job_id, decision.reason)
             if decision.action is Action.ADOPT and decision.job:
                 return self._adopt(wanted, decision.job, decision.reason)
             if decision.action in {Action.CANCEL_THEN_SUBMIT, Action.SEE_IT_END} and decision.job:
@@ -192,10 +228,10 @@ class Submitter:
         if following is Action.SUBMIT:
             self._sleep(getattr(error, "retry_after_seconds", None) or DEFAULT_RESEND_DELAY_SECONDS)
 
-    def _look(self, identity: TaskIdentity, wanted: Intent, stored: Intent | None) -> SubmitDecision:
+    def _look(self, task_key: str, wanted: Intent, stored: Intent | None) -> SubmitDecision:
         """Ask the list until the decision is sure."""
         while True:
-            found = find_jobs(self._client, wanted.project, wanted.location, identity.task_key)
+            found = find_jobs(self._client, wanted.project, wanted.location, task_key)
             decision = decide_submit(
                 wanted, stored, found, looked_long_enough=self._looked_long_enough(stored)
             )

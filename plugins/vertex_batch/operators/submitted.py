@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.client import BatchClient
@@ -39,18 +39,25 @@ class SubmittedJobs:
             references[reference.job_id] = reference
         else:
             place = find_place(hook, project, location, consequence)
-        lost = [job for task_id in self._task_ids if (job := self._lost(task_id))]
+        for intent in self._intents():
+            if intent.job_id:
+                known = JobReference(intent.project, intent.location, intent.job_id, intent.job_key)
+                references.setdefault(intent.job_id, known)
+            elif job := self._lost(intent):
+                references.setdefault(job.job_id, _reference(place, job))
         key = identity(self._context, self._task_ids[0]).task_key
-        for job in [*find_jobs(self._client, *place, key), *lost]:
+        for job in find_jobs(self._client, *place, key):
             references.setdefault(job.job_id, _reference(place, job))
         return list(references.values())
 
-    def _lost(self, task_id: str) -> BatchPredictionJob | None:
-        stored: Any = self._ti.xcom_pull(task_ids=task_id, key=INTENT_XCOM)
-        intent = Intent.from_dict(stored)
-        if intent is None or intent.job_id:
-            return None
-        self._log.info("Task %s may have submitted a job and not lived to say so: looking for it", task_id)
+    def _intents(self) -> Iterator[Intent]:
+        for task_id in self._task_ids:
+            stored: Any = self._ti.xcom_pull(task_ids=task_id, key=INTENT_XCOM)
+            if intent := Intent.from_dict(stored):
+                yield intent
+
+    def _lost(self, intent: Intent) -> BatchPredictionJob | None:
+        self._log.info("A job may have been submitted by a task that did not live to say so: looking for it")
         return look_for_lost_job(self._client, intent, look_policy())
 
 

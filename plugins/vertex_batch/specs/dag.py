@@ -61,6 +61,9 @@ def build_dag(spec: JobSpec) -> DAG:
             job=submit.output,
             poll_interval_seconds=spec.poll_interval.total_seconds(),
             deadline_seconds=spec.deadline.total_seconds(),
+            queue_deadline_seconds=_seconds(spec.queue_deadline),
+            run_deadline_seconds=_seconds(spec.run_deadline),
+            resubmits=spec.resubmits,
             max_failed_ratio=spec.max_failed_ratio,
             cancel_on_kill=spec.cancel_on_kill,
             litellm_conn_id=spec.connection,
@@ -122,6 +125,10 @@ def _submit_arguments(spec: JobSpec) -> dict[str, Any]:
         "gcp_conn_id": spec.storage_connection,
         "spec": spec.name,
     }
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return duration.total_seconds() if duration else None
 
 
 def _timetable(spec: JobSpec) -> Any:

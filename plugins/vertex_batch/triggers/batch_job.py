@@ -40,10 +40,13 @@ class WatchOrder:
     tolerated_failures: int = 20
     cancel_on_kill: bool = True
     created_at: str | None = None
+    queue_seconds: float | None = None
+    run_seconds: float | None = None
 
     @property
     def patience(self) -> Patience:
-        return Patience(datetime.fromisoformat(self.deadline_at), self.tolerated_failures)
+        deadline_at = datetime.fromisoformat(self.deadline_at)
+        return Patience(deadline_at, self.tolerated_failures, self.queue_seconds, self.run_seconds)
 
 
 class BatchPredictionJobTrigger(BaseTrigger):
