@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -27,6 +27,7 @@ JOB_KEY_LABEL = "airflow_job_key"
 TASK_KEY_LABEL = "airflow_task_key"
 REQUEST_LABEL = "airflow_request"
 ATTEMPT_LABEL = "airflow_attempt"
+DEPLOYMENT_LABEL = "airflow_deployment"
 RESERVED_LABELS = frozenset(
     {
         MANAGED_BY_LABEL,
@@ -34,6 +35,7 @@ RESERVED_LABELS = frozenset(
         TASK_KEY_LABEL,
         REQUEST_LABEL,
         ATTEMPT_LABEL,
+        DEPLOYMENT_LABEL,
         "airflow_dag",
         "airflow_run",
         "airflow_task",
@@ -49,6 +51,11 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
+
+
+def deployment_label(deployment: str) -> str:
+    """Equal for all jobs of one Airflow, so that it can list its own."""
+    return _digest(deployment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,7 @@ class TaskIdentity:
             JOB_KEY_LABEL: self.job_key(epoch),
             TASK_KEY_LABEL: self.task_key,
             REQUEST_LABEL: fingerprint,
+            DEPLOYMENT_LABEL: deployment_label(self.deployment),
             "airflow_dag": label_value(self.dag_id),
             "airflow_run": label_value(self.run_id),
             "airflow_task": label_value(self.task_id),
@@ -277,6 +285,41 @@ def cancels_when_killed(why: Killed, task_state: str | None, *, next_try_goes_on
         # A worker that cannot reach Airflow is no person's wish. A trigger is hardly ever told for nothing.
         return why is Killed.TRIGGER
     return task_state in _ENDED_TASK_STATES
+
+
+class Ownership(StrEnum):
+    """Whether somebody waits for an active job."""
+
+    WAITED_FOR = "waited_for"
+    ORPHAN = "orphan"
+    UNKNOWN = "unknown"
+
+
+def who_waits(
+    job: BatchPredictionJob,
+    deployment: str,
+    dag_id: str,
+    runs: Mapping[str, Mapping[str, str | None]],
+) -> Ownership:
+    """Find the run that submitted a job, and say whether it is over.
+
+    Labels hold names only in part, so the run is found by its key, computed for each task of each run.
+
+    :param runs: run id -> task id, with ``_N`` behind it for a mapped one -> state.
+    """
+    wanted = job.labels.get(TASK_KEY_LABEL)
+    for run_id, tasks in runs.items():
+        if any(wanted == key for name in tasks for key in _task_keys(deployment, dag_id, run_id, name)):
+            over = all(state in _ENDED_TASK_STATES for state in tasks.values())
+            return Ownership.ORPHAN if over else Ownership.WAITED_FOR
+    return Ownership.UNKNOWN
+
+
+def _task_keys(deployment: str, dag_id: str, run_id: str, name: str) -> Iterator[str]:
+    yield TaskIdentity(deployment, dag_id, run_id, name).task_key
+    task_id, _, index = name.rpartition("_")
+    if task_id and index.isdigit():
+        yield TaskIdentity(deployment, dag_id, run_id, task_id, int(index)).task_key
 
 
 class Verdict(StrEnum):

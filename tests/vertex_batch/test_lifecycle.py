@@ -20,6 +20,7 @@ from vertex_batch.lifecycle import (
     Action,
     Intent,
     Killed,
+    Ownership,
     Patience,
     Sighting,
     TaskIdentity,
@@ -35,6 +36,7 @@ from vertex_batch.lifecycle import (
     must_look_for_a_twin,
     next_poll_seconds,
     settle_twins,
+    who_waits,
 )
 from vertex_batch.resource import BatchPredictionJob, JobState
 
@@ -210,6 +212,35 @@ class TestAKill:
         self, case, why, state, next_try_goes_on, cancels
     ):
         assert cancels_when_killed(why, state, next_try_goes_on=next_try_goes_on) is cancels, case
+
+
+class TestWhoWaits:
+    HERE = "https://airflow.example"
+
+    @pytest.mark.parametrize(
+        ("case", "runs", "expected"),
+        [
+            ("deferred", {"a": {"submit": "success", "wait": "deferred"}}, Ownership.WAITED_FOR),
+            ("cleared, not scheduled yet", {"a": {"submit": None, "wait": None}}, Ownership.WAITED_FOR),
+            ("being recorded", {"a": {"submit": "failed", "record_cost": "running"}}, Ownership.WAITED_FOR),
+            ("over", {"a": {"submit": "success", "wait": "failed"}}, Ownership.ORPHAN),
+            ("another run still runs", {"a": {"submit": "success"}, "b": {"submit": None}}, Ownership.ORPHAN),
+            ("run deleted", {"b": {"submit": "success"}}, Ownership.UNKNOWN),
+            ("DAG not known", {}, Ownership.UNKNOWN),
+        ],
+    )
+    def test_is_read_from_the_run_that_has_the_job_s_key(self, case, runs, expected):
+        job = a_job(labels=TaskIdentity(self.HERE, "nightly", "a", "submit").labels(3, "f"))
+        assert who_waits(job, self.HERE, "nightly", runs) is expected, case
+
+    def test_finds_a_mapped_task(self):
+        job = a_job(labels=TaskIdentity(self.HERE, "nightly", "a", "submit", 7).labels(3, "f"))
+        assert who_waits(job, self.HERE, "nightly", {"a": {"submit_7": "success"}}) is Ownership.ORPHAN
+        assert who_waits(job, self.HERE, "nightly", {"a": {"submit_8": "success"}}) is Ownership.UNKNOWN
+
+    def test_is_not_read_from_another_airflow(self):
+        job = a_job(labels=TaskIdentity("https://staging", "nightly", "a", "submit").labels(3, "f"))
+        assert who_waits(job, self.HERE, "nightly", {"a": {"submit": "success"}}) is Ownership.UNKNOWN
 
 
 class TestTwins:
