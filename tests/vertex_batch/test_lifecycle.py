@@ -19,15 +19,12 @@ from vertex_batch.lifecycle import (
     REQUEST_LABEL,
     Action,
     Intent,
-    Killed,
-    Ownership,
     Patience,
     Sighting,
     TaskIdentity,
     Verdict,
     after_failed_create,
     attempt_key,
-    cancels_when_killed,
     decide_submit,
     explain,
     judge,
@@ -36,7 +33,6 @@ from vertex_batch.lifecycle import (
     must_look_for_a_twin,
     next_poll_seconds,
     settle_twins,
-    who_waits,
 )
 from vertex_batch.resource import BatchPredictionJob, JobState
 
@@ -186,61 +182,6 @@ class TestSubmit:
 
     def test_keeps_an_intent_through_the_store(self):
         assert Intent.from_dict(WITH_ID.to_dict()) == WITH_ID
-
-
-class TestAKill:
-    @pytest.mark.parametrize(
-        ("case", "why", "state", "next_try_goes_on", "cancels"),
-        [
-            ("a person marked the task failed", Killed.SIGNAL, "failed", False, True),
-            ("a person marked it success", Killed.SIGNAL, "success", False, True),
-            ("dagrun_timeout skipped it", Killed.SIGNAL, "skipped", False, True),
-            ("the worker shuts down", Killed.SIGNAL, "running", False, False),
-            ("a person cleared it", Killed.SIGNAL, "restarting", False, False),
-            ("cleared, not scheduled yet", Killed.SIGNAL, "None", False, False),
-            ("heartbeats fail, Airflow is away", Killed.SIGNAL, None, False, False),
-            ("execution_timeout, a retry will look again", Killed.TIMEOUT, None, True, False),
-            ("execution_timeout, nobody goes on", Killed.TIMEOUT, None, False, True),
-            ("deferred, a person marked it failed", Killed.TRIGGER, "failed", False, True),
-            ("deferred, the run was deleted", Killed.TRIGGER, "removed", False, True),
-            ("deferred, cleared", Killed.TRIGGER, "scheduled", False, False),
-            ("handed to another triggerer", Killed.TRIGGER, "deferred", False, False),
-            ("deferred, Airflow does not say", Killed.TRIGGER, None, False, True),
-        ],
-    )
-    def test_takes_the_job_along_only_where_nobody_goes_on_with_it(
-        self, case, why, state, next_try_goes_on, cancels
-    ):
-        assert cancels_when_killed(why, state, next_try_goes_on=next_try_goes_on) is cancels, case
-
-
-class TestWhoWaits:
-    HERE = "https://airflow.example"
-
-    @pytest.mark.parametrize(
-        ("case", "runs", "expected"),
-        [
-            ("deferred", {"a": {"submit": "success", "wait": "deferred"}}, Ownership.WAITED_FOR),
-            ("cleared, not scheduled yet", {"a": {"submit": None, "wait": None}}, Ownership.WAITED_FOR),
-            ("being recorded", {"a": {"submit": "failed", "record_cost": "running"}}, Ownership.WAITED_FOR),
-            ("over", {"a": {"submit": "success", "wait": "failed"}}, Ownership.ORPHAN),
-            ("another run still runs", {"a": {"submit": "success"}, "b": {"submit": None}}, Ownership.ORPHAN),
-            ("run deleted", {"b": {"submit": "success"}}, Ownership.UNKNOWN),
-            ("DAG not known", {}, Ownership.UNKNOWN),
-        ],
-    )
-    def test_is_read_from_the_run_that_has_the_job_s_key(self, case, runs, expected):
-        job = a_job(labels=TaskIdentity(self.HERE, "nightly", "a", "submit").labels(3, "f"))
-        assert who_waits(job, self.HERE, "nightly", runs) is expected, case
-
-    def test_finds_a_mapped_task(self):
-        job = a_job(labels=TaskIdentity(self.HERE, "nightly", "a", "submit", 7).labels(3, "f"))
-        assert who_waits(job, self.HERE, "nightly", {"a": {"submit_7": "success"}}) is Ownership.ORPHAN
-        assert who_waits(job, self.HERE, "nightly", {"a": {"submit_8": "success"}}) is Ownership.UNKNOWN
-
-    def test_is_not_read_from_another_airflow(self):
-        job = a_job(labels=TaskIdentity("https://staging", "nightly", "a", "submit").labels(3, "f"))
-        assert who_waits(job, self.HERE, "nightly", {"a": {"submit": "success"}}) is Ownership.UNKNOWN
 
 
 class TestTwins:

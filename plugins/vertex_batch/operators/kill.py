@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from vertex_batch.errors import VertexBatchError
-from vertex_batch.lifecycle import Killed, cancels_when_killed
+from vertex_batch.ownership import Killed, cancels_when_killed
 from vertex_batch.submission import Log
 
 if TYPE_CHECKING:

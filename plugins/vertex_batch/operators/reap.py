@@ -12,9 +12,10 @@ from vertex_batch.cancellation import DEFAULT_CONFIRM_SECONDS, cancel_and_confir
 from vertex_batch.client import BatchClient
 from vertex_batch.errors import NotFoundError, PermanentError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.lifecycle import DEPLOYMENT_LABEL, Ownership, deployment_label, who_waits
+from vertex_batch.lifecycle import DEPLOYMENT_LABEL, deployment_label
 from vertex_batch.operators.place import find_place
 from vertex_batch.operators.task_context import deployment
+from vertex_batch.ownership import Ownership, who_waits
 from vertex_batch.resource import BatchPredictionJob
 
 if TYPE_CHECKING:
