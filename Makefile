@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench lock setup clean
+.PHONY: help demo test lint format chaos bench lock setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ lint: setup ## ruff and mypy
 format: setup ## put the code into the project's format
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
+
+chaos: setup ## kill processes at every instant, at least 200 runs, and count what that did; RUNS=50
+	@$(BIN)/python -m local.chaos $(if $(RUNS),--runs $(RUNS))
 
 bench: setup ## how fast output is read and priced
 	@$(BIN)/python tests/bench/scan_rate.py --megabytes 1000

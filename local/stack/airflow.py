@@ -74,6 +74,8 @@ class AirflowSite:
             "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # else gcsfs asks Google over gRPC for a minute
             "GOOGLE_CLOUD_PROJECT": "demo-project",
             "NO_GCE_CHECK": "true",
+            # This tree, also where the environment has another checkout installed.
+            "PYTHONPATH": str(REPOSITORY / "plugins"),
             "VERTEX_BATCH_SPECS_FOLDER": str(self.specs),
             "PATH": f"{MAIN_BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             **self.settings,

@@ -26,12 +26,16 @@ MANAGED_BY = "vertex-batch"
 JOB_KEY_LABEL = "airflow_job_key"
 TASK_KEY_LABEL = "airflow_task_key"
 REQUEST_LABEL = "airflow_request"
+ATTEMPT_LABEL = "airflow_attempt"
+DEPLOYMENT_LABEL = "airflow_deployment"
 RESERVED_LABELS = frozenset(
     {
         MANAGED_BY_LABEL,
         JOB_KEY_LABEL,
         TASK_KEY_LABEL,
         REQUEST_LABEL,
+        ATTEMPT_LABEL,
+        DEPLOYMENT_LABEL,
         "airflow_dag",
         "airflow_run",
         "airflow_task",
@@ -47,6 +51,11 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
+
+
+def deployment_label(deployment: str) -> str:
+    """Equal for all jobs of one Airflow, so that it can list its own."""
+    return _digest(deployment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +91,19 @@ class TaskIdentity:
             JOB_KEY_LABEL: self.job_key(epoch),
             TASK_KEY_LABEL: self.task_key,
             REQUEST_LABEL: fingerprint,
+            DEPLOYMENT_LABEL: deployment_label(self.deployment),
             "airflow_dag": label_value(self.dag_id),
             "airflow_run": label_value(self.run_id),
             "airflow_task": label_value(self.task_id),
         }
+
+
+def attempt_key(job_key: str, attempt: int) -> str:
+    """The key of the job that is submitted in place of one that failed for a passing reason.
+
+    :param job_key: of the job that the submit task submitted, which is attempt 0.
+    """
+    return _digest(job_key, attempt) if attempt else job_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +111,7 @@ class Intent:
     """What is kept in the task's state store: written before the POST, completed right after it.
 
     :param declared_at: when it was written, ISO 8601 in UTC.
+    :param attempt: 0 for the submit task's job, then one more for each that was submitted again.
     :param job_id: None between the POST and its answer: then a job may exist that nobody knows.
     """
 
@@ -103,6 +122,7 @@ class Intent:
     location: str
     declared_at: str
     job_id: str | None = None
+    attempt: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -128,6 +148,8 @@ class Action(StrEnum):
     REATTACH = "reattach"
     ADOPT = "adopt"
     CANCEL_THEN_SUBMIT = "cancel_then_submit"
+    SEE_IT_END = "see_it_end"
+    GIVE_WAY = "give_way"
     LOOK_AGAIN = "look_again"
 
 
@@ -168,16 +190,9 @@ def decide_submit(
     if mine:
         # Oldest first: if ever two carry one key, every try settles on the same one.
         return SubmitDecision(Action.ADOPT, "it carries this task's key: its answer was lost", job=mine[-1])
-    running = [job for job in jobs if not job.state.is_terminal and job.state is not JobState.CANCELLING]
-    same = [job for job in running if job.labels.get(REQUEST_LABEL) == wanted.fingerprint]
-    if same:
-        return SubmitDecision(
-            Action.ADOPT, "the task was cleared while the same request still runs", job=same[0]
-        )
-    if running:
-        return SubmitDecision(
-            Action.CANCEL_THEN_SUBMIT, "the task was cleared and its request has changed", job=running[0]
-        )
+    earlier = _decide_on_active(wanted, [job for job in jobs if not job.state.is_terminal])
+    if earlier:
+        return earlier
     in_doubt = stored is not None and stored.job_key == wanted.job_key and not stored.job_id
     if in_doubt and not looked_long_enough:
         return SubmitDecision(
@@ -186,6 +201,52 @@ def decide_submit(
     if jobs:
         return SubmitDecision(Action.SUBMIT, "the earlier job has ended and the task was cleared")
     return SubmitDecision(Action.SUBMIT, "no job carries this task's key")
+
+
+def _decide_on_active(wanted: Intent, active: list[BatchPredictionJob]) -> SubmitDecision | None:
+    """Decide where an earlier epoch's job has not ended; None where there is none."""
+    running = [job for job in active if job.state is not JobState.CANCELLING]
+    same = [job for job in running if job.labels.get(REQUEST_LABEL) == wanted.fingerprint]
+    if same:
+        return SubmitDecision(
+            Action.ADOPT, "the task was cleared while the same request still runs", job=same[0]
+        )
+    if running and wanted.attempt:
+        return SubmitDecision(
+            Action.GIVE_WAY, "the task was cleared and another job runs in its place", job=running[0]
+        )
+    if running:
+        return SubmitDecision(
+            Action.CANCEL_THEN_SUBMIT, "the task was cleared and its request has changed", job=running[0]
+        )
+    if active:
+        return SubmitDecision(
+            Action.SEE_IT_END, "the earlier job is being cancelled and may yet succeed", job=active[0]
+        )
+    return None
+
+
+def after_seen_ending(job: BatchPredictionJob, wanted: Intent) -> bool:
+    """Whether a job whose cancel was under way is the task's result after all: it came through in time."""
+    has_results = job.state in {JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED}
+    return has_results and job.labels.get(REQUEST_LABEL) == wanted.fingerprint
+
+
+def must_look_for_a_twin(wanted: Intent, answered_at: datetime, window: timedelta) -> bool:
+    """Whether a create took so long that another try may have given up on it and submitted, too.
+
+    That is so for a process that Airflow took for dead: it was stopped between intent and POST, and went on.
+    """
+    return answered_at - datetime.fromisoformat(wanted.declared_at) >= window
+
+
+def settle_twins(found: Iterable[BatchPredictionJob]) -> tuple[BatchPredictionJob, list[BatchPredictionJob]]:
+    """Of several jobs with one key, say which the task goes on with, and which are to be cancelled.
+
+    The oldest stays, whoever asks, so that two tries at once agree without talking.
+    """
+    oldest, *others = sorted(found, key=lambda job: (job.create_time or _LONG_AGO, job.job_id))
+    return oldest, [job for job in others if not job.state.is_terminal]
 
 
 def after_failed_create(error: VertexBatchError, *, tries_left: int) -> Action | None:
@@ -237,10 +298,26 @@ class Patience:
 
     :param deadline_at: wall clock, so it survives a restart of the triggerer.
     :param tolerated_failures: polls in a row that may fail for a passing reason.
+    :param queue_seconds: longest time from the job's creation to its start.
+    :param run_seconds: longest time from its start to its end.
     """
 
     deadline_at: datetime
     tolerated_failures: int = 20
+    queue_seconds: float | None = None
+    run_seconds: float | None = None
+
+    def missed_by(self, job: BatchPredictionJob, now: datetime) -> str | None:
+        """Which limit a job that has not ended has missed; None where it is in time."""
+        if now >= self.deadline_at:
+            return ""
+        queued = (now - job.create_time).total_seconds() if job.create_time else 0.0
+        if self.queue_seconds is not None and not job.start_time and queued >= self.queue_seconds:
+            return f"it has not started within {self.queue_seconds:g} s of its creation"
+        ran = (now - job.start_time).total_seconds() if job.start_time else 0.0
+        if self.run_seconds is not None and ran >= self.run_seconds:
+            return f"it has run for longer than {self.run_seconds:g} s"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,9 +367,14 @@ def judge(
     if isinstance(reading, VertexBatchError):
         return _judge_failure(reading, now=now, failures=failures, patience=patience)
     seen = _describe(reading)
-    if seen.verdict is Verdict.WAIT and now >= patience.deadline_at:
-        return replace(seen, verdict=Verdict.DEADLINE)
-    return seen
+    missed = patience.missed_by(reading, now) if seen.verdict is Verdict.WAIT else None
+    return seen if missed is None else replace(seen, verdict=Verdict.DEADLINE, message=missed)
+
+
+def may_resubmit(seen: Sighting, attempt: int, resubmits: int) -> bool:
+    """Whether a job that has ended is submitted again without a person: what made it fail may pass."""
+    passing = seen.verdict is Verdict.FAILED and seen.error_code in PASSING_JOB_ERRORS
+    return passing and attempt < resubmits
 
 
 def _judge_failure(error: VertexBatchError, *, now: datetime, failures: int, patience: Patience) -> Sighting:
@@ -319,10 +401,15 @@ def _describe(job: BatchPredictionJob) -> Sighting:
     )
 
 
-def next_poll_seconds(interval_seconds: float, failures: int, jitter: float) -> float:
-    """Back off while polls fail: doubled per failure up to ten times, then spread by ``jitter`` in 0..1."""
+def next_poll_seconds(
+    interval_seconds: float, failures: int, jitter: float, retry_after_seconds: float = 0.0
+) -> float:
+    """Back off while polls fail: doubled per failure up to ten times, then spread by ``jitter`` in 0..1.
+
+    :param retry_after_seconds: what the server asked for; never less, but at most an hour.
+    """
     backed_off = interval_seconds * min(1 << min(failures, 4), 10)
-    return backed_off * (0.9 + 0.2 * jitter)
+    return max(backed_off * (0.9 + 0.2 * jitter), min(retry_after_seconds, 3600.0))
 
 
 _ENDINGS = {

@@ -55,6 +55,7 @@ class SharedPoller:
         self._on_idle = on_idle
         self._watchers: list[_Watcher] = []
         self._failures = 0
+        self._retry_after_seconds = 0.0
         self._task: asyncio.Task[None] | None = None
 
     async def watch(
@@ -92,12 +93,17 @@ class SharedPoller:
                     readings = dict.fromkeys((w.job_id for w in watchers), VertexBatchError(str(error)))
                 failed = all(isinstance(reading, VertexBatchError) for reading in readings.values())
                 self._failures = self._failures + 1 if failed else 0
+                self._retry_after_seconds = max(
+                    (getattr(reading, "retry_after_seconds", None) or 0.0 for reading in readings.values()),
+                    default=0.0,
+                )
                 for watcher in watchers:
                     watcher.readings.put_nowait(readings[watcher.job_id])
 
     def _pause_seconds(self) -> float:
         interval = min(watcher.interval_seconds for watcher in self._watchers)
-        return next_poll_seconds(interval, self._failures, jitter=random.random())  # noqa: S311 - spreads load
+        jitter = random.random()  # noqa: S311 - spreads load
+        return next_poll_seconds(interval, self._failures, jitter, self._retry_after_seconds)
 
     async def _read(self, client: AsyncBatchClient, watchers: list[_Watcher]) -> dict[str, Reading]:
         wanted = {watcher.job_id for watcher in watchers}

@@ -125,6 +125,11 @@ class OutputConfig(_Request):
         return self
 
 
+def _known(kind: type[_Request], data: dict[str, Any]) -> dict[str, Any]:
+    names = {to_camel(name) for name in kind.model_fields}
+    return {name: value for name, value in data.items() if name in names}
+
+
 class CreateJobRequest(_Request):
     """The body of a create call.
 
@@ -139,6 +144,18 @@ class CreateJobRequest(_Request):
     output_config: OutputConfig
     model_parameters: dict[str, Any] | None = None
     labels: dict[str, str] = Field(default_factory=dict)
+
+    @classmethod
+    def again(cls, job: BatchPredictionJob) -> CreateJobRequest:
+        """The request that asks for the same work as a job that Vertex describes, without labels."""
+        source, destination = job.input_config, job.output_config
+        return cls(
+            display_name=job.display_name,
+            model=job.model,
+            input_config=InputConfig.model_validate(_known(InputConfig, source)),
+            output_config=OutputConfig.model_validate(_known(OutputConfig, destination)),
+            model_parameters=job.model_parameters or None,
+        )
 
     def to_wire(self) -> dict[str, Any]:
         """The JSON body, in the API's own names, without what is unset."""

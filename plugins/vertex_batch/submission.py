@@ -13,19 +13,25 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from vertex_batch.cancellation import cancel_and_confirm
+from vertex_batch.cancellation import ask, cancel_and_confirm
 from vertex_batch.client import BatchClient
-from vertex_batch.errors import VertexBatchError
+from vertex_batch.errors import PermanentError, VertexBatchError
 from vertex_batch.lifecycle import (
+    ATTEMPT_LABEL,
     JOB_KEY_LABEL,
+    REQUEST_LABEL,
     TASK_KEY_LABEL,
     Action,
     Intent,
     SubmitDecision,
     TaskIdentity,
     after_failed_create,
+    after_seen_ending,
+    attempt_key,
     decide_submit,
     known_job,
+    must_look_for_a_twin,
+    settle_twins,
 )
 from vertex_batch.resource import BatchPredictionJob, CreateJobRequest
 
@@ -72,9 +78,21 @@ class Submission:
     job: BatchPredictionJob | None = None
 
 
+class SupersededError(PermanentError):
+    """A job was not submitted again, because another runs in its place.
+
+    :param job_id: the one that runs.
+    """
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        self.job_id, self.reason = job_id, reason
+        super().__init__(f"Nothing was submitted again: {reason} (job {job_id}). A retry will not either.")
+
+
 class Submitter:
     """Brings one task to exactly one job.
 
+    :param before_create: called right before each POST; what it raises keeps the POST from being sent.
     :param sleep: waits between looks; replaced in tests.
     """
 
@@ -85,11 +103,13 @@ class Submitter:
         policy: LookPolicy | None = None,
         *,
         log: Log | None = None,
+        before_create: Callable[[], None] = lambda: None,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._client = client
         self._store = store
+        self._before_create = before_create
         self._policy = policy or LookPolicy()
         self._log: Log = log or logging.getLogger(__name__)
         self._sleep = sleep
@@ -115,35 +135,58 @@ class Submitter:
             location,
             declared_at=self._now().isoformat(),
         )
+        return self._bring(identity.task_key, wanted, request)
+
+    def resubmit(
+        self, failed: BatchPredictionJob, job_key: str, attempt: int, project: str, location: str
+    ) -> Submission:
+        """Find the job of a later attempt, or create it: the same request as that of a job that failed.
+
+        :param failed: the job of an earlier attempt.
+        :param job_key: that of the first attempt.
+        :raises SupersededError: the task was cleared meanwhile, and its job is another now.
+        """
+        key = attempt_key(job_key, attempt)
+        labels = {**failed.labels, JOB_KEY_LABEL: key, ATTEMPT_LABEL: str(attempt)}
+        fingerprint = labels.get(REQUEST_LABEL, "")
+        declared_at = self._now().isoformat()
+        wanted = Intent(0, key, fingerprint, project, location, declared_at, attempt=attempt)
+        request = CreateJobRequest.again(failed).model_copy(update={"labels": labels})
+        return self._bring(labels.get(TASK_KEY_LABEL, ""), wanted, request)
+
+    def _bring(self, task_key: str, wanted: Intent, request: CreateJobRequest) -> Submission:
         stored = self._store.load()
         known = known_job(wanted, stored)
         if known and known.job_id:
             self._log.info("Going on with job %s: %s.", known.job_id, known.reason)
             return Submission(known.job_id, known.action, known.reason)
-        return self._look_and_create(identity, wanted, stored, request)
+        return self._look_and_create(task_key, wanted, stored, request)
 
     def _look_and_create(
-        self, identity: TaskIdentity, wanted: Intent, stored: Intent | None, request: CreateJobRequest
+        self, task_key: str, wanted: Intent, stored: Intent | None, request: CreateJobRequest
     ) -> Submission:
         creates_left = self._policy.creates
         last_error: VertexBatchError | None = None
         while True:
-            decision = self._look(identity, wanted, stored)
+            decision = self._look(task_key, wanted, stored)
+            if decision.action is Action.GIVE_WAY and decision.job:
+                raise SupersededError(decision.job.job_id, decision.reason)
             if decision.action is Action.ADOPT and decision.job:
-                self._store.save(wanted.with_job(decision.job.job_id))
-                self._log.info("Adopting job %s: %s.", decision.job.job_id, decision.reason)
-                return Submission(decision.job.job_id, decision.action, decision.reason, decision.job)
-            if decision.action is Action.CANCEL_THEN_SUBMIT and decision.job:
-                self._log.info("Cancelling job %s first: %s.", decision.job.job_id, decision.reason)
-                cancel_and_confirm(
+                return self._adopt(wanted, decision.job, decision.reason)
+            if decision.action in {Action.CANCEL_THEN_SUBMIT, Action.SEE_IT_END} and decision.job:
+                self._log.info("Seeing job %s end first: %s.", decision.job.job_id, decision.reason)
+                ended = cancel_and_confirm(
                     self._client, wanted.project, wanted.location, decision.job.job_id, sleep=self._sleep
                 )
+                if after_seen_ending(ended, wanted):
+                    return self._adopt(wanted, ended, "its cancel came too late: it has succeeded")
                 continue
             if creates_left == 0 and last_error:
                 raise last_error
             creates_left -= 1
             stored = wanted = replace(wanted, declared_at=self._now().isoformat())
             self._store.save(wanted)
+            self._before_create()
             try:
                 job = self._client.create(wanted.project, wanted.location, request)
             except VertexBatchError as error:
@@ -152,9 +195,30 @@ class Submitter:
                 if after_failed_create(error, tries_left=creates_left) is Action.SUBMIT:
                     stored = None  # a definite refusal leaves nothing to look for
                 continue
-            self._store.save(wanted.with_job(job.job_id))
-            self._log.info("Submitted job %s: %s.", job.job_id, decision.reason)
-            return Submission(job.job_id, Action.SUBMIT, decision.reason, job)
+            return self._settle(wanted, job, decision.reason)
+
+    def _adopt(self, wanted: Intent, job: BatchPredictionJob, reason: str) -> Submission:
+        self._store.save(wanted.with_job(job.job_id))
+        self._log.info("Adopting job %s: %s.", job.job_id, reason)
+        return Submission(job.job_id, Action.ADOPT, reason, job)
+
+    def _settle(self, wanted: Intent, job: BatchPredictionJob, reason: str) -> Submission:
+        """Keep the job just created, unless this process slept so long that another try has one, too."""
+        window = timedelta(seconds=self._policy.window_seconds)
+        if must_look_for_a_twin(wanted, self._now(), window):
+            kept, twins = settle_twins([job, *self._others(wanted, job)])
+            for twin in twins:
+                self._log.warning("Cancelling job %s: job %s carries its key.", twin.job_id, kept.job_id)
+                ask(self._client, wanted.project, wanted.location, twin.job_id)
+            if kept.job_id != job.job_id:
+                return self._adopt(wanted, kept, "another try of this task has submitted it meanwhile")
+        self._store.save(wanted.with_job(job.job_id))
+        self._log.info("Submitted job %s: %s.", job.job_id, reason)
+        return Submission(job.job_id, Action.SUBMIT, reason, job)
+
+    def _others(self, wanted: Intent, job: BatchPredictionJob) -> list[BatchPredictionJob]:
+        found = find_jobs_by_key(self._client, wanted.project, wanted.location, wanted.job_key)
+        return [other for other in found if other.job_id != job.job_id]
 
     def _recover(self, error: VertexBatchError, creates_left: int) -> None:
         following = after_failed_create(error, tries_left=creates_left)
@@ -164,10 +228,10 @@ class Submitter:
         if following is Action.SUBMIT:
             self._sleep(getattr(error, "retry_after_seconds", None) or DEFAULT_RESEND_DELAY_SECONDS)
 
-    def _look(self, identity: TaskIdentity, wanted: Intent, stored: Intent | None) -> SubmitDecision:
+    def _look(self, task_key: str, wanted: Intent, stored: Intent | None) -> SubmitDecision:
         """Ask the list until the decision is sure."""
         while True:
-            found = find_jobs(self._client, wanted.project, wanted.location, identity.task_key)
+            found = find_jobs(self._client, wanted.project, wanted.location, task_key)
             decision = decide_submit(
                 wanted, stored, found, looked_long_enough=self._looked_long_enough(stored)
             )
@@ -188,8 +252,28 @@ def find_jobs(client: BatchClient, project: str, location: str, task_key: str) -
     return list(client.list(project, location, filter=f'labels.{TASK_KEY_LABEL}="{task_key}"'))
 
 
-def find_job_by_key(
+def find_jobs_by_key(
     client: BatchClient, project: str, location: str, job_key: str
+) -> list[BatchPredictionJob]:
+    """List the jobs with one key: none where the list does not show it (yet), never two unless all failed."""
+    return list(client.list(project, location, filter=f'labels.{JOB_KEY_LABEL}="{job_key}"'))
+
+
+def look_for_lost_job(
+    client: BatchClient,
+    intent: Intent,
+    policy: LookPolicy,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> BatchPredictionJob | None:
-    """Look for the job of one epoch; None where the list does not show it (yet)."""
-    return next(iter(client.list(project, location, filter=f'labels.{JOB_KEY_LABEL}="{job_key}"')), None)
+    """Look for a job whose submitter died around its POST, until the list would show it."""
+    until = datetime.fromisoformat(intent.declared_at) + timedelta(seconds=policy.window_seconds)
+    while True:
+        looked_at = now()
+        found = find_jobs_by_key(client, intent.project, intent.location, intent.job_key)
+        if found:
+            return found[0]
+        if looked_at >= until:
+            return None
+        sleep(policy.interval_seconds)

@@ -105,6 +105,9 @@ def test_the_tasks_are_given_what_the_spec_says():
             cost_connection="costs",
             poll_interval="2m",
             deadline="12h",
+            queue_deadline="6h",
+            run_deadline="3h",
+            resubmits=2,
             max_failed_ratio=0.1,
             cancel_on_kill=False,
             prices={"gemini-2.5-flash": {"input": 0.15}},
@@ -123,6 +126,8 @@ def test_the_tasks_are_given_what_the_spec_says():
     assert submit.labels == {"team": "search", "env": "prod"}
     assert submit.model_parameters == {"temperature": 0}
     assert (wait.poll_interval_seconds, wait.deadline_seconds, wait.max_failed_ratio) == (120, 43_200, 0.1)
+    assert (wait.queue_deadline_seconds, wait.run_deadline_seconds, wait.resubmits) == (21_600, 10_800, 2)
+    assert cancel.resubmit_task_ids == record.resubmit_task_ids == ("wait",)
     assert (submit.cancel_on_kill, wait.cancel_on_kill) == (False, False)
     assert {task.litellm_conn_id for task in (submit, wait, cancel, record)} == {"proxy"}
     assert {submit.gcp_conn_id, record.gcp_conn_id} == {"store"}

@@ -44,6 +44,8 @@ def stack(tmp_path_factory) -> Iterator[Stack]:
         spec.write_text(re.sub(r"(?m)^poll_interval:.*$", "poll_interval: 1s", spec.read_text()))
     for spec in (Path(__file__).parent / "jobs").glob("*.yaml"):
         shutil.copy(spec, specs)
+    for dag in (Path(__file__).parent / "dags").glob("*.py"):
+        shutil.copy(dag, home / "project" / "dags")
     options = StackOptions(
         home=home,
         dags=home / "project" / "dags",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import psutil
 import pytest
 
+from local.chaos import talking_to_proxy
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from local.leftovers import marked
 from local.stack.airflow_api import wait_until
 
 SPEC = "system_manual"
@@ -77,21 +76,6 @@ def test_a_task_that_is_killed_right_after_its_post_leads_to_one_job(stack, nigh
     assert job.id == held.job
     assert stack.airflow.task_instance(SPEC, "killed", "submit")["try_number"] == 2
     assert [bill.job.job_id for bill in nights.bills(SPEC, "killed")] == [job.id]
-
-
-def talking_to_proxy(stack) -> list[psutil.Process]:
-    """The task processes that have a connection to the LiteLLM proxy open; the triggerer is not one."""
-    spared = {stack.pid(role) for role in ("proxy", "triggerer")}
-    children = {child.pid for pid in spared if pid for child in psutil.Process(pid).children(recursive=True)}
-    return [
-        process
-        for process in marked(stack.mark)
-        if process.pid not in spared | children
-        and any(
-            connection.raddr and connection.raddr.port == stack.port["proxy"]
-            for connection in process.net_connections("inet")
-        )
-    ]
 
 
 def test_a_triggerer_that_crashes_goes_on_with_the_job_and_cancels_nothing(stack, nights):

@@ -213,12 +213,17 @@ class TaskInstance:
     max_tries: int = 3
     start_date: datetime = datetime(2026, 11, 22, 2, 30, tzinfo=UTC)
     xcoms: dict[tuple[str, str], Any] = field(default_factory=dict)
+    state: str | None = "running"
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[self.task_id, key] = value
 
     def xcom_pull(self, task_ids: str, key: str = "return_value") -> Any:
         return self.xcoms.get((task_ids, key))
+
+    def get_task_states(self, dag_id: str, **_: Any) -> dict[str, dict[str, str | None]]:
+        assert dag_id == self.dag_id
+        return {self.run_id: {self.task_id: self.state}}
 
 
 @dataclass

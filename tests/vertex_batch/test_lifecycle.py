@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,11 +24,15 @@ from vertex_batch.lifecycle import (
     TaskIdentity,
     Verdict,
     after_failed_create,
+    attempt_key,
     decide_submit,
     explain,
     judge,
     known_job,
+    may_resubmit,
+    must_look_for_a_twin,
     next_poll_seconds,
+    settle_twins,
 )
 from vertex_batch.resource import BatchPredictionJob, JobState
 
@@ -122,7 +127,7 @@ class TestSubmit:
                 OLDER,
                 [a_job("JOB_STATE_CANCELLING", epoch=2)],
                 True,
-                Action.SUBMIT,
+                Action.SEE_IT_END,
             ),
             (
                 "retry after a clear, own job and older one",
@@ -135,6 +140,22 @@ class TestSubmit:
     )
     def test_decides(self, case, stored, found, looked, expected):
         assert decide_submit(WANTED, stored, found, looked_long_enough=looked).action is expected, case
+
+    def test_an_attempt_gives_way_to_the_job_of_a_task_that_was_cleared(self):
+        attempt = replace(WANTED, attempt=1, job_key=attempt_key(TASK.job_key(3), 1))
+        failed = a_job("JOB_STATE_FAILED")
+        for case, found, expected in [
+            ("only the failed job is there", [failed], Action.SUBMIT),
+            ("the attempt is there", [failed, a_job(labels={JOB_KEY_LABEL: attempt.job_key})], Action.ADOPT),
+            ("cleared, the same request runs", [failed, a_job(epoch=7)], Action.ADOPT),
+            ("cleared, another request runs", [failed, a_job(epoch=7, request="other")], Action.GIVE_WAY),
+        ]:
+            assert decide_submit(attempt, None, found, looked_long_enough=True).action is expected, case
+
+    def test_each_attempt_has_a_key_of_its_own_and_the_first_is_the_task_s(self):
+        keys = [attempt_key(TASK.job_key(3), attempt) for attempt in range(6)]
+        assert keys[0] == TASK.job_key(3)
+        assert len(set(keys)) == 6
 
     def test_settles_every_try_on_the_oldest_of_two_jobs_with_one_key(self):
         jobs = [
@@ -161,6 +182,20 @@ class TestSubmit:
 
     def test_keeps_an_intent_through_the_store(self):
         assert Intent.from_dict(WITH_ID.to_dict()) == WITH_ID
+
+
+class TestTwins:
+    def test_are_looked_for_only_after_a_create_that_took_longer_than_a_look(self):
+        window = timedelta(seconds=180)
+        assert not must_look_for_a_twin(WANTED, NOW + timedelta(seconds=179), window)
+        assert must_look_for_a_twin(WANTED, NOW + timedelta(seconds=180), window)
+
+    def test_the_oldest_stays_and_what_still_runs_of_the_others_is_cancelled(self):
+        old = a_job("JOB_STATE_SUCCEEDED", id=1, createTime="2026-11-22T02:00:01Z")
+        ended = a_job("JOB_STATE_FAILED", id=2, createTime="2026-11-22T02:00:02Z")
+        runs = a_job(id=3, createTime="2026-11-22T02:00:03Z")
+        for order in ([old, ended, runs], [runs, ended, old]):
+            assert settle_twins(order) == (old, [runs])
 
 
 class TestAFailedCreate:
@@ -216,6 +251,33 @@ class TestWaiting:
     )
     def test_bears_what_passes_and_not_for_ever(self, error, failures, expected):
         assert judge(an_error(error), now=NOW, failures=failures, patience=PATIENCE).verdict is expected
+
+    @pytest.mark.parametrize(
+        ("case", "state", "started", "verdict"),
+        [
+            ("queued for too long", "JOB_STATE_PENDING", None, Verdict.DEADLINE),
+            ("running for too long", "JOB_STATE_RUNNING", "2026-11-22T01:00:00Z", Verdict.DEADLINE),
+            ("started late, runs well", "JOB_STATE_RUNNING", "2026-11-22T02:30:00Z", Verdict.WAIT),
+            ("ended, however late", "JOB_STATE_SUCCEEDED", "2026-11-22T01:00:00Z", Verdict.SUCCEEDED),
+        ],
+    )
+    def test_queue_and_run_have_limits_of_their_own(self, case, state, started, verdict):
+        patience = replace(PATIENCE, queue_seconds=3600.0, run_seconds=3600.0)
+        job = a_job(state, createTime="2026-11-22T00:30:00Z", startTime=started)
+        assert judge(job, now=NOW, failures=0, patience=patience).verdict is verdict, case
+
+    def test_a_poll_comes_no_sooner_than_the_server_asked_for(self):
+        assert next_poll_seconds(60, 1, 0.5, retry_after_seconds=300) == 300
+        assert next_poll_seconds(60, 1, 0.5, retry_after_seconds=5) == pytest.approx(120)
+        assert next_poll_seconds(60, 1, 0.5, retry_after_seconds=1e9) == 3600
+
+    @pytest.mark.parametrize("code", range(17))
+    def test_only_what_failed_for_a_passing_reason_is_submitted_again(self, code):
+        failed = Sighting(Verdict.FAILED, error_code=code)
+        assert may_resubmit(failed, 0, 1) is (code in {4, 8, 13, 14})
+        assert not may_resubmit(failed, 1, 1)
+        for verdict in set(Verdict) - {Verdict.FAILED}:
+            assert not may_resubmit(Sighting(verdict, error_code=code), 0, 1)
 
     def test_an_unreadable_job_misses_its_deadline_too(self):
         late = PATIENCE.deadline_at + timedelta(seconds=1)

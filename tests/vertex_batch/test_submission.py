@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
-from local.emulator.admin import Fault, FaultKind, Match, Operation, Scenario, Step
+from local.emulator.admin import Cancel, Fault, FaultKind, Match, Operation, Scenario, Step
 from vertex_batch.client import BatchClient
 from vertex_batch.errors import AmbiguousSubmitError, NotFoundError, ResourceExhaustedError
 from vertex_batch.lifecycle import Action, Intent, TaskIdentity
@@ -17,7 +19,7 @@ from vertex_batch.resource import (
     InputConfig,
     OutputConfig,
 )
-from vertex_batch.submission import LookPolicy, Submitter
+from vertex_batch.submission import LookPolicy, Submitter, look_for_lost_job
 
 PROJECT, LOCATION = "demo-project", "us-central1"
 TASK = TaskIdentity("https://airflow.example", "nightly", "scheduled__2026-11-22", "submit")
@@ -221,3 +223,56 @@ def test_another_deployment_with_the_same_names_is_another_task(vertex, run, cli
     staging = TaskIdentity("https://staging.example", TASK.dag_id, TASK.run_id, TASK.task_id)
     Submitter(client, Memory()).submit(staging, 3, PROJECT, LOCATION, a_request())
     assert len(vertex.jobs()) == 2
+
+
+def test_a_job_whose_cancel_is_under_way_is_seen_to_end_before_another_is_submitted(vertex, run):
+    vertex.clear_scenarios()
+    vertex.add_scenario(Scenario(timeline=[Step(state="RUNNING", seconds=None)], cancel=Cancel(seconds=300)))
+    first = run.submit(epoch=3)
+    run.client.cancel(PROJECT, LOCATION, first.job_id)
+    second = run.submit(epoch=7)
+    assert second.job_id != first.job_id
+    assert vertex.job(first.job_id).state == "CANCELLED"
+
+
+def test_a_job_that_succeeds_though_it_was_cancelled_is_the_result(vertex, run):
+    vertex.clear_scenarios()
+    late = Cancel(seconds=300, end="SUCCEEDED")
+    vertex.add_scenario(Scenario(timeline=[Step(state="RUNNING", seconds=None)], cancel=late))
+    first = run.submit(epoch=3)
+    run.client.cancel(PROJECT, LOCATION, first.job_id)
+    again = run.submit(epoch=7)
+    assert (again.action, again.job_id) == (Action.ADOPT, first.job_id)
+    assert len(vertex.jobs()) == 1
+
+
+def test_a_try_that_slept_through_its_successor_gives_way_to_the_older_job(vertex, run, client, monkeypatch):
+    sleeper, successor = run, Run(client)
+    successor.store = sleeper.store
+    create = BatchClient.create
+
+    def sleep_then_create(self, *arguments):
+        monkeypatch.setattr(BatchClient, "create", create)
+        successor.clock.time = sleeper.clock.time = sleeper.clock.time + timedelta(minutes=5)
+        successor.submit()
+        return create(self, *arguments)
+
+    monkeypatch.setattr(BatchClient, "create", sleep_then_create)
+    submission = sleeper.submit()
+    older, younger = vertex.jobs()
+    assert submission.job_id == older.id == sleeper.store.load().job_id
+    assert younger.cancel_calls
+    assert not older.cancel_calls
+
+
+def test_a_job_of_a_submitter_that_died_is_looked_for_until_the_list_would_show_it(vertex, run):
+    vertex.set_settings(list_lag_seconds=3600)
+    submission = run.submit()
+    lost = replace(run.store.load(), job_id=None)
+    policy = LookPolicy(window_seconds=30, interval_seconds=5)
+    look = partial(look_for_lost_job, run.client, lost, policy, sleep=run.clock.sleep, now=run.clock.now)
+    assert look() is None
+    lost = replace(lost, declared_at=run.clock.now().isoformat())
+    look = partial(look_for_lost_job, run.client, lost, policy, sleep=run.clock.sleep, now=run.clock.now)
+    run.clock.on_sleep = lambda: vertex.set_settings(list_lag_seconds=0)
+    assert look().job_id == submission.job_id

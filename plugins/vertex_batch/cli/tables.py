@@ -81,7 +81,10 @@ def render_bill(bill: Bill) -> RenderableType:
     """Build the whole bill of one job: what it was, its line items, and what is odd about it."""
     parts: list[RenderableType] = [_facts(bill), _items(bill)]
     parts += [Text(f"! {flag}", style="yellow") for flag in bill.flags]
-    parts += [Text(f"! {count:,} {'row' if count == 1 else 'rows'} failed: {reason}") for reason, count in bill.failed_reasons.items()]
+    parts += [
+        Text(f"! {count:,} {'row' if count == 1 else 'rows'} failed: {reason}")
+        for reason, count in bill.failed_reasons.items()
+    ]
     parts += [Text(f"! {row.file}:{row.line}: {row.reason}") for row in bill.problems]
     return Group(*parts)
 

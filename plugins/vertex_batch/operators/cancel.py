@@ -13,9 +13,8 @@ from vertex_batch.client import BatchClient
 from vertex_batch.errors import NotFoundError, PermanentError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.operators.place import find_place
-from vertex_batch.operators.task_context import identity
+from vertex_batch.operators.submitted import SubmittedJobs
 from vertex_batch.resource import BatchPredictionJob, JobReference
-from vertex_batch.submission import find_jobs
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -29,6 +28,7 @@ class CancelBatchPredictionJobOperator(BaseOperator):
     :param job: a reference that `SubmitBatchPredictionJobOperator` returned.
     :param submit_task_id: cancel whatever that task of this run has submitted, even where it died before it
         could say so.
+    :param resubmit_task_ids: tasks that may have submitted again for it, such as the waiting task.
     :param job_ids: ids of jobs (the last segment of their names).
     :param label_filter: a filter in Vertex's grammar, such as ``labels.team="search"``; only active jobs are
         cancelled.
@@ -48,6 +48,7 @@ class CancelBatchPredictionJobOperator(BaseOperator):
         *,
         job: Any = None,
         submit_task_id: str | None = None,
+        resubmit_task_ids: Sequence[str] = (),
         job_ids: list[str] | str | None = None,
         label_filter: str | None = None,
         project: str | None = None,
@@ -60,6 +61,7 @@ class CancelBatchPredictionJobOperator(BaseOperator):
         super().__init__(**kwargs)
         self.job = job
         self.submit_task_id = submit_task_id
+        self.resubmit_task_ids = tuple(resubmit_task_ids)
         self.job_ids = job_ids
         self.label_filter = label_filter
         self.project = project
@@ -94,24 +96,25 @@ class CancelBatchPredictionJobOperator(BaseOperator):
     def _named(
         self, context: Context, client: BatchClient, hook: LiteLLMHook
     ) -> Iterator[tuple[str, str, BatchPredictionJob]]:
-        job = self.job
-        if not job and self.submit_task_id:
-            job = context["ti"].xcom_pull(task_ids=self.submit_task_id)
-        if isinstance(job, dict):
-            reference = JobReference.from_dict(job)
+        if isinstance(self.job, dict):
+            reference = JobReference.from_dict(self.job)
             yield from self._by_id(client, reference.project, reference.location, reference.job_id)
             return
-        project, location = find_place(hook, self.project, self.location, "Nothing was cancelled")
         if self.submit_task_id:
-            key = identity(context, self.submit_task_id).task_key
-            for found in find_jobs(client, project, location, key):
-                yield project, location, found
+            submitted = SubmittedJobs(
+                context, client, [self.submit_task_id, *self.resubmit_task_ids], self.log
+            )
+            for found in submitted.find(hook, self.project, self.location, "Nothing was cancelled"):
+                yield from self._by_id(client, found.project, found.location, found.job_id)
+        if not (self.job_ids or self.label_filter):
+            return
+        project, location = find_place(hook, self.project, self.location, "Nothing was cancelled")
         ids = self.job_ids.replace(",", " ").split() if isinstance(self.job_ids, str) else self.job_ids
         for job_id in ids or ():
             yield from self._by_id(client, project, location, job_id.rsplit("/", 1)[-1])
         if self.label_filter:
-            for found in client.list(project, location, filter=self.label_filter):
-                yield project, location, found
+            for job in client.list(project, location, filter=self.label_filter):
+                yield project, location, job
 
     def _by_id(
         self, client: BatchClient, project: str, location: str, job_id: str

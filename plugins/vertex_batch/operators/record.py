@@ -15,13 +15,10 @@ from vertex_batch.errors import PermanentError
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_filesystem
-from vertex_batch.lifecycle import JOB_KEY_LABEL
 from vertex_batch.links import ConsoleJobLink
-from vertex_batch.operators.place import Place, find_place
-from vertex_batch.operators.task_context import identity
+from vertex_batch.operators.submitted import SubmittedJobs
 from vertex_batch.recording import PriceSettings, Recorded, Recorder
 from vertex_batch.resource import JobReference
-from vertex_batch.submission import find_jobs
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -37,6 +34,7 @@ class AggregateTokenUsageOperator(BaseOperator):
 
     :param submit_task_id: every job that this task submitted in this run is recorded, also one whose id it
         did not live to return.
+    :param resubmit_task_ids: tasks that may have submitted again for it, such as the waiting task.
     :param job: instead: the reference of one job.
     :param project: where to look for the jobs if the submit task returned none; default: the connection's. So
         for ``location``.
@@ -60,6 +58,7 @@ class AggregateTokenUsageOperator(BaseOperator):
         self,
         *,
         submit_task_id: str | None = None,
+        resubmit_task_ids: Sequence[str] = (),
         job: Any = None,
         project: str | None = None,
         location: str | None = None,
@@ -77,6 +76,7 @@ class AggregateTokenUsageOperator(BaseOperator):
             message = f"{self.task_id}: set exactly one of submit_task_id and job"
             raise ValueError(message)
         self.submit_task_id = submit_task_id
+        self.resubmit_task_ids = tuple(resubmit_task_ids)
         self.job = job
         self.project = project
         self.location = location
@@ -117,20 +117,16 @@ class AggregateTokenUsageOperator(BaseOperator):
             return recorded
 
     def _jobs(self, context: Context, client: BatchClient, hook: LiteLLMHook) -> list[JobReference]:
-        job = self.job or context["ti"].xcom_pull(task_ids=self.submit_task_id)
-        jobs = {}
-        if isinstance(job, dict):
-            reference = JobReference.from_dict(job)
-            place = Place(reference.project, reference.location)
-            jobs[reference.job_id] = reference
-            ConsoleJobLink.publish(context, reference)
-        else:
-            place = find_place(hook, self.project, self.location, "Nothing was recorded")
         if self.submit_task_id:
-            for found in find_jobs(client, *place, identity(context, self.submit_task_id).task_key):
-                key = found.labels.get(JOB_KEY_LABEL, "")
-                jobs.setdefault(found.job_id, JobReference(*place, found.job_id, key, found.model))
-        return list(jobs.values())
+            submitted = SubmittedJobs(
+                context, client, [self.submit_task_id, *self.resubmit_task_ids], self.log
+            )
+            jobs = submitted.find(hook, self.project, self.location, "Nothing was recorded")
+        else:
+            jobs = [JobReference.from_dict(self.job)]
+        if jobs:
+            ConsoleJobLink.publish(context, jobs[0])
+        return jobs
 
     def _facts(self, context: Context, job: JobReference) -> JobFacts:
         ti, dag_run = context["ti"], context["dag_run"]

@@ -14,6 +14,7 @@ from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import check_inputs, check_output_bucket, open_filesystem
 from vertex_batch.lifecycle import Intent
 from vertex_batch.links import ConsoleJobLink
+from vertex_batch.operators.kill import KillSwitch
 from vertex_batch.operators.place import find_place
 from vertex_batch.operators.task_context import (
     TaskStateIntentStore,
@@ -23,7 +24,7 @@ from vertex_batch.operators.task_context import (
     with_run_dates,
 )
 from vertex_batch.resource import CreateJobRequest, JobReference, label_value
-from vertex_batch.submission import Submitter, find_job_by_key
+from vertex_batch.submission import Submitter, find_jobs_by_key
 
 if TYPE_CHECKING:
     import jinja2
@@ -105,6 +106,7 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
         self.gcp_conn_id = gcp_conn_id
         self.spec = spec
         self._store: TaskStateIntentStore | None = None
+        self._kill: KillSwitch | None = None
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
         """Render, with the run's dates under the names that mean the same in every kind of run."""
@@ -125,11 +127,17 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
         who = identity(context)
         request = self._request(context, uris)
         self._store = TaskStateIntentStore(context)
+        self._kill = KillSwitch(context, self._cancel_submitted, self.log, retry_goes_on=True)
         if self.check_inputs and not self._already_submitted():
             self._check(uris)
         with hook.client() as client:
-            submitter = Submitter(client, self._store, look_policy(), log=self.log)
+            submitter = Submitter(
+                client, self._store, look_policy(), log=self.log, before_create=self._kill.check
+            )
             submission = submitter.submit(who, context["ti"].max_tries, project, location, request)
+            if self._kill.cancelled:  # while the POST was on its way
+                ask(client, project, location, submission.job_id)
+            self._kill.check()
         reference = JobReference(
             project=project,
             location=location,
@@ -176,28 +184,33 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
             raise ConfigurationError(message) from error
 
     def on_kill(self) -> None:
-        """Cancel what this try has submitted; a job whose id is not known yet is looked for."""
+        """Cancel what this try has submitted, unless another try will go on with it."""
+        if self.cancel_on_kill and self._kill:
+            self._kill.kill()
+
+    def _cancel_submitted(self, why: str) -> None:
+        """Cancel the job; one whose id is not known yet is looked for."""
         stored = self._store.latest if self._store else None
-        if not (self.cancel_on_kill and stored):
+        if stored is None:
             return
         try:
-            self._cancel(stored)
+            self._cancel(stored, why)
         except VertexBatchError as error:
             self.log.error(  # noqa: TRY400 - the message says it all
                 "A job with key %s may run and cost money: %s", stored.job_key, error
             )
 
-    def _cancel(self, stored: Intent) -> None:
+    def _cancel(self, stored: Intent, why: str) -> None:
         with LiteLLMHook(self.litellm_conn_id).client() as client:
-            job_id = stored.job_id
-            if job_id is None:
-                found = find_job_by_key(client, stored.project, stored.location, stored.job_key)
-                job_id = found.job_id if found else None
-            if job_id is None:
+            job_ids = [stored.job_id] if stored.job_id else []
+            if not job_ids:
+                found = find_jobs_by_key(client, stored.project, stored.location, stored.job_key)
+                job_ids = [job.job_id for job in found]
+            if not job_ids:
                 self.log.warning("Killed while submitting; no job with key %s is listed yet", stored.job_key)
-                return
-            ask(client, stored.project, stored.location, job_id)
-            self.log.info("Asked Vertex to cancel job %s: its task was killed", job_id)
+            for job_id in job_ids:
+                ask(client, stored.project, stored.location, job_id)
+                self.log.info("Asked Vertex to cancel job %s: %s", job_id, why)
 
 
 def full_model_name(model: str) -> str:

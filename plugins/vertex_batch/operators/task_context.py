@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 STORE_KEY = "batch_prediction_job"
+INTENT_XCOM = "batch_prediction_intent"
 _SECTION = "vertex_batch"
 
 
@@ -59,16 +60,24 @@ class TaskStateIntentStore:
 
     def __init__(self, context: Context) -> None:
         self._store: Any = context["task_state_store"]
+        self._ti: Any = context["ti"]
         # For on_kill, which runs in a signal handler and must not talk to the supervisor.
         self.latest: Intent | None = None
 
     def load(self) -> Intent | None:
         self.latest = Intent.from_dict(self._store.get(STORE_KEY))
+        if self.latest:
+            self._tell(self.latest)  # Airflow deletes a task's XComs before each try
         return self.latest
 
     def save(self, intent: Intent) -> None:
         self.latest = intent
         self._store.set(STORE_KEY, intent.to_dict(), retention=NEVER_EXPIRE)
+        self._tell(intent)
+
+    def _tell(self, intent: Intent) -> None:
+        """Let the clean-up tasks know, since they cannot read another task's store."""
+        self._ti.xcom_push(INTENT_XCOM, intent.to_dict())
 
 
 def with_run_dates(context: Context, timezone: str) -> Context:

@@ -7,15 +7,18 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSensorTimeout
 
 from vertex_batch.cancellation import ask
 from vertex_batch.errors import NotFoundError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle import DEFAULT_DEADLINE, Patience, Sighting, Verdict, explain, judge
 from vertex_batch.links import ConsoleJobLink
+from vertex_batch.operators.kill import KillSwitch
 from vertex_batch.operators.task_context import owner
 from vertex_batch.resource import BatchPredictionJob, JobReference
+from vertex_batch.sensors.attempts import Attempts
+from vertex_batch.submission import find_jobs_by_key
 from vertex_batch.triggers import BatchPredictionJobTrigger
 
 if TYPE_CHECKING:
@@ -33,10 +36,14 @@ class BatchPredictionJobSensor(BaseSensorOperator):
     passes, the job is cancelled; finished rows are billed all the same.
 
     :param job: the reference that `SubmitBatchPredictionJobOperator` returned.
+    :param resubmits: how often a job that failed for a passing reason (codes 4, 8, 13, 14) is submitted
+        again, with a key and a bill of its own. Rows that the failed job had finished are paid for again.
     :param poll_interval_seconds: pause between polls. Triggers that watch one proxy, project and location
         share their polls.
     :param deadline_seconds: longest time from the job's creation to its end. Vertex queues for up to 72 h
         and runs for up to 24 h.
+    :param queue_deadline_seconds: longest time from the job's creation to its start.
+    :param run_deadline_seconds: longest time from its start to its end.
     :param max_failed_ratio: fail the task if a larger share of the rows failed (0 to 1). Vertex calls a job
         succeeded even if every row of it failed.
     :param tolerated_failures: polls in a row that may fail before the task does; a retry goes on waiting.
@@ -55,8 +62,11 @@ class BatchPredictionJobSensor(BaseSensorOperator):
         self,
         *,
         job: Any,
+        resubmits: int = 1,
         poll_interval_seconds: float = 60.0,
         deadline_seconds: float = DEFAULT_DEADLINE.total_seconds(),
+        queue_deadline_seconds: float | None = None,
+        run_deadline_seconds: float | None = None,
         max_failed_ratio: float = 1.0,
         tolerated_failures: int = 20,
         deferrable: bool = True,
@@ -66,9 +76,12 @@ class BatchPredictionJobSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("poke_interval", poll_interval_seconds)
-        kwargs.setdefault("timeout", deadline_seconds + _BACKSTOP.total_seconds())
+        kwargs.setdefault("timeout", deadline_seconds * (1 + resubmits) + _BACKSTOP.total_seconds())
         super().__init__(**kwargs)
         self.job = job
+        self.resubmits = resubmits
+        self.queue_deadline_seconds = queue_deadline_seconds
+        self.run_deadline_seconds = run_deadline_seconds
         self.poll_interval_seconds = poll_interval_seconds
         self.deadline_seconds = deadline_seconds
         self.max_failed_ratio = max_failed_ratio
@@ -80,6 +93,8 @@ class BatchPredictionJobSensor(BaseSensorOperator):
         self._created_at: datetime | None = None
         self._failures = 0
         self._progress = ""
+        self._kill: KillSwitch | None = None
+        self._attempts: Attempts | None = None
 
     @property
     def reference(self) -> JobReference:
@@ -92,74 +107,136 @@ class BatchPredictionJobSensor(BaseSensorOperator):
         return JobReference.from_dict(self.job)
 
     def execute(self, context: Context) -> Any:
-        ConsoleJobLink.publish(context, self.reference)
-        if not self.deferrable:
+        self._begin(context)
+        if self.deferrable:
+            return self._proceed(context, self._look())
+        try:
             return super().execute(context)
-        seen = self._look()
-        if seen.verdict is not Verdict.WAIT:
-            return self._conclude(seen)
-        self._defer(context)
-        return None
+        except AirflowSensorTimeout:
+            if self.cancel_on_deadline:
+                self._cancel("its sensor timed out")
+            raise
 
-    def poke(self, context: Context) -> bool | PokeReturnValue:  # noqa: ARG002 - Airflow's signature
+    def poke(self, context: Context) -> bool | PokeReturnValue:
         seen = self._look()
+        while self._resubmits(context, seen):
+            seen = self._look()
         if seen.verdict is Verdict.WAIT:
             return False
         return PokeReturnValue(is_done=True, xcom_value=self._conclude(seen))
+
+    def _begin(self, context: Context) -> None:
+        """Take up what the task's earlier processes have left."""
+        self._kill = KillSwitch(context, self._cancel, self.log)
+        self._attempts = Attempts(
+            context, self.reference, self.resubmits, log=self.log, before_create=self._kill.check
+        )
+        if self._attempts.in_doubt:
+            self._submit_next()
+        ConsoleJobLink.publish(context, self._waited_for)
+
+    @property
+    def _waited_for(self) -> JobReference:
+        return self._attempts.job if self._attempts else self.reference
+
+    def _proceed(self, context: Context, seen: Sighting) -> dict[str, Any]:
+        """Wait on, submit again, or end."""
+        while seen.verdict is Verdict.WAIT or self._resubmits(context, seen):
+            if seen.verdict is Verdict.WAIT:
+                self._defer(context)
+            seen = self._look()
+        return self._conclude(seen)
+
+    def _resubmits(self, context: Context, seen: Sighting) -> bool:
+        """Submit a job again that failed for a passing reason; whether there is a new one to wait for."""
+        if not (self._attempts and self._attempts.goes_on_after(seen)):
+            return False
+        self.log.warning(
+            "%s It is submitted again, %d of %d times.",
+            explain(str(self._waited_for), seen),
+            self._attempts.number + 1,
+            self.resubmits,
+        )
+        self._submit_next()
+        ConsoleJobLink.publish(context, self._waited_for)
+        return True
+
+    def _submit_next(self) -> None:
+        attempts, kill = self._attempts, self._kill
+        assert attempts
+        assert kill
+        try:
+            with LiteLLMHook(self.litellm_conn_id).client() as client:
+                attempts.submit_next(client)
+        except PermanentError as error:
+            raise AirflowFailException(str(error)) from error
+        if kill.cancelled:  # while the POST was on its way
+            self._cancel("its task was killed")
+        kill.check()
+        self._created_at, self._failures, self._progress = None, 0, ""
 
     def _defer(self, context: Context) -> None:
         deadline_at = self._deadline_at()
         self.defer(
             trigger=BatchPredictionJobTrigger(
-                job=self.reference.to_dict(),
+                job=self._waited_for.to_dict(),
                 owner=owner(context),
                 litellm_conn_id=self.litellm_conn_id,
                 deadline_at=deadline_at.isoformat(),
                 poll_interval_seconds=self.poll_interval_seconds,
                 tolerated_failures=self.tolerated_failures,
                 cancel_on_kill=self.cancel_on_kill,
+                queue_seconds=self.queue_deadline_seconds,
+                run_seconds=self.run_deadline_seconds,
                 created_at=self._created_at.isoformat() if self._created_at else None,
             ),
             method_name=self.execute_complete.__name__,
             timeout=max(deadline_at - datetime.now(UTC), timedelta()) + _BACKSTOP,
         )
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Resume with what the trigger saw last."""
-        return self._conclude(Sighting.from_dict(event))
+        self._begin(context)
+        return self._proceed(context, Sighting.from_dict(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume; where the trigger itself broke or timed out and no try is left, cancel first."""
         if next_method == _TRIGGER_FAILED:
             ti = context["ti"]
             if ti.try_number > ti.max_tries:
+                self._begin(context)
                 self._cancel("its trigger failed and no try is left")
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
-        """Cancel the job of a task that waits in the worker."""
-        if self.cancel_on_kill and not self.deferrable:
-            self._cancel("its task was killed")
+        """Cancel the job, unless another try will go on with it. In the triggerer, the trigger does this."""
+        if self.cancel_on_kill and self._kill:
+            self._kill.kill()
 
     def _look(self) -> Sighting:
         reading = self._read()
         # The deadline counts from the job's creation, so it is known only after the first reading.
-        patience = Patience(self._deadline_at(), self.tolerated_failures)
+        patience = Patience(
+            self._deadline_at(),
+            self.tolerated_failures,
+            self.queue_deadline_seconds,
+            self.run_deadline_seconds,
+        )
         seen = judge(reading, now=datetime.now(UTC), failures=self._failures, patience=patience)
         if isinstance(reading, VertexBatchError):
             self._failures += 1
             self.log.warning(
-                "Could not read job %s (%d in a row): %s", self.reference, self._failures, reading
+                "Could not read job %s (%d in a row): %s", self._waited_for, self._failures, reading
             )
         else:
             self._failures = 0
             if seen.progress != self._progress:
                 self._progress = seen.progress
-                self.log.info("Job %s is %s", self.reference, seen.progress)
+                self.log.info("Job %s is %s", self._waited_for, seen.progress)
         return seen
 
     def _read(self) -> BatchPredictionJob | VertexBatchError:
-        job = self.reference
+        job = self._waited_for
         try:
             with LiteLLMHook(self.litellm_conn_id).client() as client:
                 reading = client.get(job.project, job.location, job.job_id)
@@ -178,26 +255,29 @@ class BatchPredictionJobSensor(BaseSensorOperator):
         if seen.verdict is Verdict.DEADLINE and self.cancel_on_deadline:
             self._cancel("it missed its deadline")
         if not seen.verdict.has_results:
-            message = explain(str(self.reference), seen)
+            message = explain(str(self._waited_for), seen)
             # A job that cannot be read may still run, so a retry may well go on waiting for it.
             raise (AirflowException if seen.verdict is Verdict.BLIND else AirflowFailException)(message)
         if seen.failed_ratio > self.max_failed_ratio:
             message = (
-                f"Batch prediction job {self.reference} succeeded, but {seen.failed_rows} of its "
+                f"Batch prediction job {self._waited_for} succeeded, but {seen.failed_rows} of its "
                 f"{seen.ok_rows + seen.failed_rows} rows failed, more than max_failed_ratio="
                 f"{self.max_failed_ratio:g} allows. Failed rows are not billed, the others are. The output's "
                 "`status` fields say why; clear the submit task to run the batch again."
             )
             raise AirflowFailException(message)
-        self.log.info("Job %s is %s", self.reference, seen.progress)
-        return seen.to_dict()
+        self.log.info("Job %s is %s", self._waited_for, seen.progress)
+        return {**seen.to_dict(), "job_id": self._waited_for.job_id}
 
     def _cancel(self, why: str) -> None:
-        job = self.reference
+        job = self._waited_for
+        key = self._attempts.key_in_doubt if self._attempts else None
         try:
             with LiteLLMHook(self.litellm_conn_id).client() as client:
-                ask(client, job.project, job.location, job.job_id)
-            self.log.info("Asked Vertex to cancel job %s: %s", job, why)
+                unnamed = find_jobs_by_key(client, job.project, job.location, key) if key else []
+                for job_id in [found.job_id for found in unnamed] or [job.job_id]:
+                    ask(client, job.project, job.location, job_id)
+                    self.log.info("Asked Vertex to cancel job %s: %s", job_id, why)
         except NotFoundError:
             self.log.info("Job %s is gone, there is nothing to cancel", job)
         except VertexBatchError as error:

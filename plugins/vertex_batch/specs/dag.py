@@ -61,6 +61,9 @@ def build_dag(spec: JobSpec) -> DAG:
             job=submit.output,
             poll_interval_seconds=spec.poll_interval.total_seconds(),
             deadline_seconds=spec.deadline.total_seconds(),
+            queue_deadline_seconds=_seconds(spec.queue_deadline),
+            run_deadline_seconds=_seconds(spec.run_deadline),
+            resubmits=spec.resubmits,
             max_failed_ratio=spec.max_failed_ratio,
             cancel_on_kill=spec.cancel_on_kill,
             litellm_conn_id=spec.connection,
@@ -68,6 +71,7 @@ def build_dag(spec: JobSpec) -> DAG:
         cancel = CancelBatchPredictionJobOperator(
             task_id="cancel",
             submit_task_id=submit.task_id,
+            resubmit_task_ids=[wait.task_id],
             project=spec.project,
             location=spec.location,
             litellm_conn_id=spec.connection,
@@ -75,6 +79,7 @@ def build_dag(spec: JobSpec) -> DAG:
         record = AggregateTokenUsageOperator(
             task_id="record_cost",
             submit_task_id=submit.task_id,
+            resubmit_task_ids=[wait.task_id],
             prices=spec.prices or None,
             max_unreadable_rows=spec.max_unreadable_rows,
             litellm_conn_id=spec.connection,
@@ -120,6 +125,10 @@ def _submit_arguments(spec: JobSpec) -> dict[str, Any]:
         "gcp_conn_id": spec.storage_connection,
         "spec": spec.name,
     }
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return duration.total_seconds() if duration else None
 
 
 def _timetable(spec: JobSpec) -> Any:

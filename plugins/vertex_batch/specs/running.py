@@ -44,6 +44,23 @@ class RunningFields(BaseModel):
         ),
         examples=["12h", "4d"],
     )
+    queue_deadline: Duration | None = Field(
+        default=None,
+        description="Longest time from the job's creation to its start; then it is cancelled.",
+        examples=["6h", "2d"],
+    )
+    run_deadline: Duration | None = Field(
+        default=None,
+        description="Longest time from the job's start to its end; then it is cancelled.",
+        examples=["3h"],
+    )
+    resubmits: Annotated[int, Field(ge=0, le=5)] = Field(
+        default=1,
+        description=(
+            "How often a job that failed for a reason that may pass (codes 4, 8, 13, 14) is submitted again."
+            " Each has its own bill; rows that the failed one had finished are paid for again."
+        ),
+    )
     cancel_on_kill: bool = Field(
         default=True, description="Cancel the job when its task is killed or its run is marked as failed."
     )

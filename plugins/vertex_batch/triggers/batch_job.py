@@ -15,12 +15,12 @@ from vertex_batch.cancellation import ask_async
 from vertex_batch.errors import NotFoundError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle import Patience, Sighting, Verdict, judge
+from vertex_batch.ownership import Killed, cancels_when_killed
 from vertex_batch.polling import PollGroup, Reading, shared_poller
 from vertex_batch.resource import JobReference
 
 # A cancel must outlive the trigger: Airflow 3.3.2 cancels on_kill itself after about a second.
 _CANCELS: set[asyncio.Task[None]] = set()
-_ENDED = frozenset({"failed", "success", "skipped", "removed", "upstream_failed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,13 @@ class WatchOrder:
     tolerated_failures: int = 20
     cancel_on_kill: bool = True
     created_at: str | None = None
+    queue_seconds: float | None = None
+    run_seconds: float | None = None
 
     @property
     def patience(self) -> Patience:
-        return Patience(datetime.fromisoformat(self.deadline_at), self.tolerated_failures)
+        deadline_at = datetime.fromisoformat(self.deadline_at)
+        return Patience(deadline_at, self.tolerated_failures, self.queue_seconds, self.run_seconds)
 
 
 class BatchPredictionJobTrigger(BaseTrigger):
@@ -112,7 +115,7 @@ class BatchPredictionJobTrigger(BaseTrigger):
 
     async def _cancel(self) -> None:
         state = await self._task_state()
-        if state not in _ENDED:
+        if not cancels_when_killed(Killed.TRIGGER, state):
             self.log.info("Leaving job %s to the task's next try: it is %s", self.job, state)
             return
         try:
@@ -128,8 +131,8 @@ class BatchPredictionJobTrigger(BaseTrigger):
                 self.job,
             )
 
-    async def _task_state(self) -> str:
-        """What became of the task; "failed" where Airflow does not say, since somebody killed it."""
+    async def _task_state(self) -> str | None:
+        """What became of the task; None where Airflow does not say."""
         from airflow.sdk.execution_time.comms import (  # noqa: PLC0415 - needs a supervisor
             GetTaskStates,
             TaskStatesResult,
@@ -147,9 +150,9 @@ class BatchPredictionJobTrigger(BaseTrigger):
             answer = await SUPERVISOR_COMMS.asend(question)
         except Exception:
             self.log.exception("Airflow did not say what became of the task that waits for %s", self.job)
-            return "failed"
+            return None
         if not isinstance(answer, TaskStatesResult):
-            return "failed"
+            return None
         states = answer.task_states.get(owner["run_id"]) or {}
         # A mapped task's key carries its map index, so the only entry is taken whatever its name.
         return str(next(iter(states.values()), "removed"))

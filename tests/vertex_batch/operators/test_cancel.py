@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Cancel, Scenario, Step
 from vertex_batch.client import BatchClient
-from vertex_batch.lifecycle import TaskIdentity
+from vertex_batch.lifecycle import Intent, TaskIdentity
 from vertex_batch.operators import CancelBatchPredictionJobOperator
-from vertex_batch.operators.task_context import deployment
+from vertex_batch.operators.task_context import INTENT_XCOM, deployment
 from vertex_batch.resource import (
     CreateJobRequest,
     GcsDestination,
@@ -53,6 +55,46 @@ def test_cancels_what_a_submit_task_left_behind_without_a_word(vertex, context):
     reference = submit(vertex, identity.labels(3, "f"))
     (result,) = CancelBatchPredictionJobOperator(task_id="cancel", submit_task_id="submit").execute(context)
     assert result["job_id"] == reference.job_id
+
+
+def intent(key: str, job_id: str | None = None, seconds_ago: float = 0) -> dict:
+    declared_at = datetime.now(UTC) - timedelta(seconds=seconds_ago)
+    return Intent(3, key, "f", PROJECT, LOCATION, declared_at.isoformat(), job_id).to_dict()
+
+
+def test_cancels_a_job_that_the_list_does_not_show_yet_when_its_submitter_died(vertex, context, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__VERTEX_BATCH__LOOK_SECONDS", "20")
+    ti = context["ti"]
+    identity = TaskIdentity(deployment(), ti.dag_id, ti.run_id, "submit")
+    vertex.admin.set_settings(list_lag_seconds=1)
+    reference = submit(vertex, identity.labels(3, "f"))
+    ti.xcoms["submit", INTENT_XCOM] = intent(identity.job_key(3))
+    task = CancelBatchPredictionJobOperator(task_id="cancel", submit_task_id="submit")
+    (result,) = task.execute(context)
+    assert result["job_id"] == reference.job_id
+
+
+def test_a_submitter_that_died_long_ago_is_not_waited_for(vertex, context):
+    context["ti"].xcoms["submit", INTENT_XCOM] = intent("k", seconds_ago=181)
+    with pytest.raises(AirflowSkipException, match="nothing to cancel"):
+        CancelBatchPredictionJobOperator(task_id="cancel", submit_task_id="submit").execute(context)
+
+
+def test_cancels_the_job_that_was_submitted_again_too(vertex, context):
+    ti = context["ti"]
+    identity = TaskIdentity(deployment(), ti.dag_id, ti.run_id, "submit")
+    first, again = submit(vertex, identity.labels(3, "f")), submit(vertex, identity.labels(3, "f"))
+    unlisted = submit(vertex)  # known by its id alone
+    ti.xcoms["submit", "return_value"] = first.to_dict()
+    ti.xcoms["wait", INTENT_XCOM] = intent("k", unlisted.job_id)
+    task = CancelBatchPredictionJobOperator(
+        task_id="cancel", submit_task_id="submit", resubmit_task_ids=["wait"]
+    )
+    assert {result["job_id"] for result in task.execute(context)} == {
+        first.job_id,
+        again.job_id,
+        unlisted.job_id,
+    }
 
 
 def test_cancels_by_ids_and_leaves_others_alone(vertex, context):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from vertex_batch.client import BatchClient
 from vertex_batch.operators import SubmitBatchPredictionJobOperator
+from vertex_batch.operators.kill import TaskKilledError
 from vertex_batch.operators.submit import full_model_name
 from vertex_batch.resource import JobReference
 
@@ -21,6 +25,15 @@ def vertex(connections):
     connections.admin.add_scenario(HELD)
     connections.gcs.put("gs://demo-bucket/in/2026-11-22.jsonl", b'{"request": {}}\n')
     return connections
+
+
+@contextmanager
+def _killed_by(task):
+    try:
+        yield
+    except AirflowTaskTimeout:
+        task.on_kill()
+        raise
 
 
 def a_task(**changes: Any) -> SubmitBatchPredictionJobOperator:
@@ -118,7 +131,89 @@ def test_a_quota_that_is_used_up_may_be_retried(vertex, context, monkeypatch):
 def test_a_kill_right_after_the_post_cancels_the_job(vertex, context):
     task = a_task()
     run(task, context)
+    context["ti"].state = "failed"
     task.on_kill()
+    (job,) = vertex.admin.jobs()
+    assert job.cancel_calls
+
+
+@pytest.mark.parametrize("state", ["running", "restarting", "up_for_retry", None])
+def test_a_worker_that_shuts_down_and_a_clear_leave_the_job_to_the_next_try(vertex, context, state):
+    task = a_task()
+    run(task, context)
+    context["ti"].state = state
+    task.on_kill()
+    (job,) = vertex.admin.jobs()
+    assert not job.cancel_calls
+
+
+def test_a_kill_while_airflow_does_not_answer_leaves_the_job_to_the_next_try(vertex, context, monkeypatch):
+    task = a_task()
+    run(task, context)
+    monkeypatch.setattr(context["ti"], "get_task_states", None)
+    task.on_kill()
+    (job,) = vertex.admin.jobs()
+    assert not job.cancel_calls
+
+
+@pytest.mark.parametrize(("try_number", "cancelled"), [(1, False), (4, True)])
+def test_a_time_out_leaves_the_job_to_the_next_try_and_the_last_try_cancels_it(
+    vertex, context, try_number, cancelled
+):
+    context["ti"].try_number = try_number
+    task = a_task()
+    run(task, context)
+    with pytest.raises(AirflowTaskTimeout), _killed_by(task):
+        raise AirflowTaskTimeout
+    (job,) = vertex.admin.jobs()
+    assert bool(job.cancel_calls) is cancelled
+
+
+def test_a_kill_before_the_post_keeps_it_from_being_sent(vertex, context, monkeypatch):
+    context["ti"].state = "failed"
+    task = a_task()
+
+    def save(store, intent):
+        store.latest = intent
+        task.on_kill()
+
+    monkeypatch.setattr("vertex_batch.operators.submit.TaskStateIntentStore.save", save)
+    with pytest.raises(TaskKilledError):
+        run(task, context)
+    assert vertex.admin.jobs() == []
+
+
+def test_a_kill_while_the_post_is_on_its_way_cancels_the_job_that_it_makes(vertex, context, monkeypatch):
+    context["ti"].state = "failed"
+    task = a_task()
+    create = BatchClient.create
+
+    def create_and_be_killed(client, *arguments):
+        task.on_kill()  # nothing is listed yet
+        return create(client, *arguments)
+
+    monkeypatch.setattr(BatchClient, "create", create_and_be_killed)
+    with pytest.raises(TaskKilledError):
+        run(task, context)
+    (job,) = vertex.admin.jobs()
+    assert job.cancel_calls
+
+
+def test_a_kill_that_interrupts_a_talk_with_the_supervisor_does_not_lock_up(vertex, context, monkeypatch):
+    task = a_task()
+    run(task, context)
+    context["ti"].state = "failed"
+    supervisor, answer = threading.Lock(), context["ti"].get_task_states
+
+    def ask(**question):
+        with supervisor:
+            return answer(**question)
+
+    monkeypatch.setattr(context["ti"], "get_task_states", ask)
+    with supervisor:
+        task.on_kill()
+    with pytest.raises(TaskKilledError):
+        task._kill.check()
     (job,) = vertex.admin.jobs()
     assert job.cancel_calls
 
@@ -127,6 +222,7 @@ def test_a_kill_before_the_answer_finds_the_job_by_its_key(vertex, context):
     task = a_task()
     run(task, context)
     task._store.latest = type(task._store.latest)(**{**task._store.latest.to_dict(), "job_id": None})
+    context["ti"].state = "failed"
     task.on_kill()
     (job,) = vertex.admin.jobs()
     assert job.cancel_calls

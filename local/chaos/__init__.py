@@ -1,0 +1,10 @@
+"""Kills the real processes at chosen instants, and counts what that did: duplicates, orphans, lost.
+
+``make chaos`` runs each kill point again and again against the whole stack and prints the table. The emulator
+holds a call, so that the instant is exact; nothing in the package knows of it.
+"""
+
+from .arena import Arena, Outcome, talking_to_proxy
+from .points import KILL_POINTS, KillPoint
+
+__all__ = ["KILL_POINTS", "Arena", "KillPoint", "Outcome", "talking_to_proxy"]

@@ -1,0 +1,69 @@
+"""Whose job is it: what a kill means for it, and whether anybody still waits for it. Pure decisions, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+
+from vertex_batch.lifecycle import TASK_KEY_LABEL, TaskIdentity
+from vertex_batch.resource import BatchPredictionJob
+
+# States in which no try of a task will go on with its job.
+_ENDED_TASK_STATES = frozenset({"failed", "success", "skipped", "removed", "upstream_failed"})
+
+
+class Killed(StrEnum):
+    """Why Airflow calls ``on_kill``, as far as the process can see it."""
+
+    SIGNAL = "signal"  # SIGTERM: a person's doing, a worker that shuts down, or heartbeats that failed
+    TIMEOUT = "timeout"  # the task's execution_timeout
+    TRIGGER = "trigger"  # the trigger's row is gone, or the trigger moved to another triggerer
+
+
+def cancels_when_killed(why: Killed, task_state: str | None, *, next_try_goes_on: bool = False) -> bool:
+    """Decide whether a killed task takes its job along.
+
+    :param task_state: what Airflow says has become of the task; None where it does not say.
+    :param next_try_goes_on: after a time-out: whether a try is left that will go on with the job.
+    """
+    if why is Killed.TIMEOUT:
+        return not next_try_goes_on
+    if task_state is None:
+        # A worker that cannot reach Airflow is no person's wish. A trigger is hardly ever told for nothing.
+        return why is Killed.TRIGGER
+    return task_state in _ENDED_TASK_STATES
+
+
+class Ownership(StrEnum):
+    """Whether somebody waits for an active job."""
+
+    WAITED_FOR = "waited_for"
+    ORPHAN = "orphan"
+    UNKNOWN = "unknown"
+
+
+def who_waits(
+    job: BatchPredictionJob,
+    deployment: str,
+    dag_id: str,
+    runs: Mapping[str, Mapping[str, str | None]],
+) -> Ownership:
+    """Find the run that submitted a job, and say whether it is over.
+
+    Labels hold names only in part, so the run is found by its key, computed for each task of each run.
+
+    :param runs: run id -> task id, with ``_N`` behind it for a mapped one -> state.
+    """
+    wanted = job.labels.get(TASK_KEY_LABEL)
+    for run_id, tasks in runs.items():
+        if any(wanted == key for name in tasks for key in _task_keys(deployment, dag_id, run_id, name)):
+            over = all(state in _ENDED_TASK_STATES for state in tasks.values())
+            return Ownership.ORPHAN if over else Ownership.WAITED_FOR
+    return Ownership.UNKNOWN
+
+
+def _task_keys(deployment: str, dag_id: str, run_id: str, name: str) -> Iterator[str]:
+    yield TaskIdentity(deployment, dag_id, run_id, name).task_key
+    task_id, _, index = name.rpartition("_")
+    if task_id and index.isdigit():
+        yield TaskIdentity(deployment, dag_id, run_id, task_id, int(index)).task_key

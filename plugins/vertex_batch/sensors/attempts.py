@@ -1,0 +1,92 @@
+"""The job that a waiting task waits for now: the one submitted, or one that was submitted again after it.
+
+A job that failed for a passing reason is sent once more, by the worker that resumes the task and never by the
+trigger, with the care of a first submission: an intent in the task's own store before the POST, a key that
+only this attempt has, and a look before any second POST.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from vertex_batch.client import BatchClient
+from vertex_batch.lifecycle import Sighting, attempt_key, may_resubmit
+from vertex_batch.operators.task_context import TaskStateIntentStore, look_policy
+from vertex_batch.resource import JobReference
+from vertex_batch.submission import Log, Submitter
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class Attempts:
+    """Which attempt a task is at, kept in its state store.
+
+    :param first: the job that the submit task returned.
+    :param resubmits: how many attempts may follow it.
+    :param before_create: see `Submitter`.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        first: JobReference,
+        resubmits: int,
+        *,
+        log: Log,
+        before_create: Callable[[], None],
+    ) -> None:
+        self._store = TaskStateIntentStore(context)
+        self._first, self._resubmits = first, resubmits
+        self._log, self._before_create = log, before_create
+        self.number, self.job = 0, first
+        self._in_doubt = 0
+        self._resume()
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether an earlier process of this task may have submitted a job that it did not live to name."""
+        return self._in_doubt > 0
+
+    @property
+    def key_in_doubt(self) -> str | None:
+        """The key of a job that is being submitted right now."""
+        latest = self._store.latest
+        return latest.job_key if latest and not latest.job_id else None
+
+    def goes_on_after(self, seen: Sighting) -> bool:
+        """Whether the job that has ended is to be submitted again."""
+        return bool(self._first.job_key) and may_resubmit(seen, self.number, self._resubmits)
+
+    def submit_next(self, client: BatchClient) -> JobReference:
+        """Submit the next attempt, or find the one that was submitted already.
+
+        :raises SupersededError: the task that submitted has been cleared, and its new job is another.
+        """
+        number = self._in_doubt or self.number + 1
+        first = self._first
+        submitter = Submitter(
+            client, self._store, look_policy(), log=self._log, before_create=self._before_create
+        )
+        failed = client.get(first.project, first.location, self.job.job_id)
+        submission = submitter.resubmit(failed, first.job_key, number, first.project, first.location)
+        self._in_doubt = 0
+        self._set(number, submission.job_id)
+        return self.job
+
+    def _resume(self) -> None:
+        stored = self._store.load()
+        if not stored or not stored.attempt:
+            return
+        if stored.job_key != attempt_key(self._first.job_key, stored.attempt):
+            return  # of a job before the submit task was cleared
+        if stored.job_id:
+            self._set(stored.attempt, stored.job_id)
+        else:
+            self._in_doubt = stored.attempt
+
+    def _set(self, number: int, job_id: str) -> None:
+        self.number = number
+        self.job = replace(self._first, job_id=job_id, job_key=attempt_key(self._first.job_key, number))

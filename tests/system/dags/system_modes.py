@@ -1,0 +1,35 @@
+"""What a spec does not offer, for the system tests: waiting in the worker, and time-outs of Airflow's own."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG
+
+from vertex_batch.operators import AggregateTokenUsageOperator, SubmitBatchPredictionJobOperator
+from vertex_batch.sensors import BatchPredictionJobSensor
+
+RETRIES = {"retries": 2, "retry_delay": timedelta(seconds=1)}
+
+
+def build(dag_id: str, *, dagrun_timeout: timedelta | None = None, **waiting: Any) -> DAG:
+    with DAG(dag_id, schedule=None, dagrun_timeout=dagrun_timeout, default_args=RETRIES) as dag:
+        submit = SubmitBatchPredictionJobOperator(
+            task_id="submit",
+            model="gemini-2.5-flash",
+            inputs=f"gs://demo-bucket/{dag_id}/{{{{ run_date }}}}.jsonl",
+            output_uri=f"gs://demo-bucket/{dag_id}_out/",
+        )
+        wait = BatchPredictionJobSensor(task_id="wait", job=submit.output, poll_interval_seconds=1, **waiting)
+        record = AggregateTokenUsageOperator(task_id="record_cost", submit_task_id="submit")
+        record.as_teardown(on_failure_fail_dagrun=True)
+        submit >> wait >> record
+    return dag
+
+
+in_worker = build("system_in_worker", deferrable=False)
+in_worker_timeout = build(
+    "system_in_worker_timeout", deferrable=False, execution_timeout=timedelta(seconds=5)
+)
+run_timeout = build("system_run_timeout", dagrun_timeout=timedelta(seconds=25))

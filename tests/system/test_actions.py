@@ -1,0 +1,169 @@
+"""Every row of the table of user actions in ``docs/lifecycle.md``, with the real processes."""
+
+from __future__ import annotations
+
+import pytest
+
+from local.chaos import talking_to_proxy
+from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from local.stack.airflow import TRIGGERER
+from local.stack.airflow_api import wait_until
+from vertex_batch.client import BatchClient, ProxyConfig
+from vertex_batch.lifecycle import TaskIdentity
+from vertex_batch.resource import CreateJobRequest
+
+SPEC = "system_manual"
+FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=10), Step(state="RUNNING", seconds=None)], mix={})
+
+
+@pytest.fixture
+def waiting(stack, nights):
+    """Start a run and bring it to a task that waits for a running job."""
+
+    def start(dag_id: str, run_id: str, state: str = "deferred"):
+        stack.emulator.add_scenario(FOR_EVER)
+        nights.start(dag_id, run_id)
+        job = nights.wait_for_job(dag_id, run_id, "RUNNING")
+        stack.airflow.wait_for_task(dag_id, run_id, "wait", [state], timeout_seconds=90)
+        return job
+
+    return start
+
+
+def the_only_job(nights, dag_id: str, run_id: str):
+    (job,) = nights.jobs(dag_id, run_id)
+    return job
+
+
+def test_a_run_that_a_person_marks_as_success_cancels_its_job(stack, nights, waiting):
+    waiting(SPEC, "run_success")
+    stack.airflow.set_run_state(SPEC, "run_success", "success")
+    nights.wait_for_job(SPEC, "run_success", "CANCELLED")
+
+
+def test_a_run_that_a_person_clears_goes_on_with_its_job(stack, nights, waiting):
+    job = waiting(SPEC, "run_cleared")
+    stack.airflow.clear_run(SPEC, "run_cleared")
+    wait_until(
+        lambda: stack.airflow.task_instance(SPEC, "run_cleared", "wait")["try_number"] > 1, "try 2", 90
+    )
+    stack.airflow.wait_for_task(SPEC, "run_cleared", "wait", ["deferred"], timeout_seconds=90)
+    stack.emulator.release_job(job.id)
+    assert stack.airflow.wait_for_run(SPEC, "run_cleared")["state"] == "success"
+    assert the_only_job(nights, SPEC, "run_cleared").cancel_calls == []
+
+
+def test_a_task_that_is_marked_while_the_triggerer_is_down_cancels_its_job_all_the_same(
+    stack, nights, waiting
+):
+    waiting(SPEC, "triggerer_down")
+    with stack.without(TRIGGERER):
+        stack.airflow.set_task_state(SPEC, "triggerer_down", "wait", "failed")
+        nights.wait_for_job(SPEC, "triggerer_down", "CANCELLED")
+    assert stack.airflow.wait_for_run(SPEC, "triggerer_down")["state"] == "failed"
+
+
+def test_a_run_that_takes_too_long_cancels_its_job(stack, nights, waiting):
+    waiting("system_run_timeout", "late")
+    nights.wait_for_job("system_run_timeout", "late", "CANCELLED")
+    stack.airflow.wait_for_task("system_run_timeout", "late", "record_cost", ["success"], timeout_seconds=90)
+    (bill,) = nights.bills("system_run_timeout", "late")
+    assert bill.job.state == "CANCELLED"
+
+
+@pytest.mark.parametrize("state", ["failed", "success", "skipped"])
+def test_a_task_that_waits_in_the_worker_and_is_marked_cancels_its_job(stack, nights, waiting, state):
+    run_id = f"marked_{state}"
+    waiting("system_in_worker", run_id, "running")
+    stack.airflow.set_task_state("system_in_worker", run_id, "wait", state)
+    nights.wait_for_job("system_in_worker", run_id, "CANCELLED")
+
+
+def test_a_task_that_waits_in_the_worker_and_is_cleared_goes_on_with_its_job(stack, nights, waiting):
+    job = waiting("system_in_worker", "cleared", "running")
+    stack.airflow.clear_tasks("system_in_worker", "cleared", ["submit", "wait"])
+    wait_until(
+        lambda: stack.airflow.task_instance("system_in_worker", "cleared", "wait")["try_number"] > 1,
+        "try 2",
+        90,
+    )
+    stack.airflow.wait_for_task("system_in_worker", "cleared", "wait", ["running"], timeout_seconds=90)
+    stack.emulator.release_job(job.id)
+    assert stack.airflow.wait_for_run("system_in_worker", "cleared")["state"] == "success"
+    assert the_only_job(nights, "system_in_worker", "cleared").cancel_calls == []
+
+
+def test_a_worker_that_is_asked_to_end_cancels_nothing(stack, nights, waiting):
+    job = waiting("system_in_worker", "sigterm", "running")
+    stack.emulator.add_fault(Fault(op=Operation.GET, kind=FaultKind.HOLD))
+    stack.emulator.wait_for_held(Operation.GET)
+    for process in talking_to_proxy(stack):
+        process.terminate()
+    stack.emulator.release_held()
+    stack.emulator.release_job(job.id)
+    assert stack.airflow.wait_for_run("system_in_worker", "sigterm")["state"] == "success"
+    assert the_only_job(nights, "system_in_worker", "sigterm").cancel_calls == []
+    assert "left to the next try" in stack.airflow.logs("system_in_worker", "sigterm", "wait")
+
+
+def test_a_task_that_waits_in_the_worker_for_too_long_cancels_its_job(stack, nights):
+    stack.emulator.add_scenario(FOR_EVER)
+    nights.start("system_in_worker_timeout", "late")
+    nights.wait_for_job("system_in_worker_timeout", "late", "CANCELLED")
+    assert stack.airflow.wait_for_run("system_in_worker_timeout", "late")["state"] == "failed"
+    assert len(nights.jobs("system_in_worker_timeout", "late")) == 1
+
+
+def test_a_submit_that_is_marked_failed_between_post_and_answer_leaves_no_job_running(stack, nights):
+    stack.emulator.add_scenario(FOR_EVER)
+    stack.emulator.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.HOLD, after=True))
+    nights.start(SPEC, "submit_failed")
+    stack.emulator.wait_for_held(Operation.CREATE, timeout_seconds=90)
+    stack.airflow.set_task_state(SPEC, "submit_failed", "submit", "failed")
+    nights.wait_for_job(SPEC, "submit_failed", "CANCELLED")
+    stack.emulator.release_held()
+    assert stack.airflow.wait_for_run(SPEC, "submit_failed")["state"] == "failed"
+    job = the_only_job(nights, SPEC, "submit_failed")
+    assert [bill.job.job_id for bill in nights.bills(SPEC, "submit_failed")] == [job.id]
+
+
+def test_a_job_that_failed_for_a_passing_reason_is_submitted_again_and_both_are_billed(stack, nights):
+    stack.emulator.add_scenario(Scenario(times=1, end="FAILED", error_code=13, finished=0.5, mix={}))
+    nights.start(SPEC, "again")
+    assert stack.airflow.wait_for_run(SPEC, "again")["state"] == "success"
+    first, second = nights.jobs(SPEC, "again")
+    bills = {bill.job.job_id: bill for bill in nights.bills(SPEC, "again")}
+    assert (bills[first.id].job.state, bills[first.id].rows.ok) == ("FAILED", 6)
+    assert (bills[second.id].job.state, bills[second.id].rows.ok) == ("SUCCEEDED", 12)
+    assert bills[first.id].job.job_key != bills[second.id].job.job_key
+    assert {bills[job.id].total.amount for job in (first, second)} == {
+        nights.sum_by_hand(job) for job in (first, second)
+    }
+
+
+def test_the_reaper_cancels_the_job_of_a_run_that_is_over_and_no_other(stack, nights, waiting):
+    nights.start(SPEC, "over")
+    assert stack.airflow.wait_for_run(SPEC, "over")["state"] == "success"
+    job = waiting(SPEC, "not_over")
+    orphan = submit_for(stack, "over", job.request)
+    stack.airflow.unpause("vertex_batch_reap")
+    run = stack.airflow.trigger("vertex_batch_reap", conf={"action": "cancel"})
+    assert stack.airflow.wait_for_run("vertex_batch_reap", run["dag_run_id"])["state"] == "success"
+    assert stack.emulator.job(orphan).state == "CANCELLED"
+    assert stack.emulator.job(job.id).cancel_calls == []
+    stack.emulator.release_job(job.id)
+    stack.airflow.wait_for_run(SPEC, "not_over")
+
+
+def submit_for(stack, run_id: str, request: dict) -> str:
+    """Make a job that carries the labels of a run, behind Airflow's back."""
+    labels = TaskIdentity(stack.airflow.url, SPEC, run_id, "submit").labels(0, "f")
+    again = CreateJobRequest(
+        display_name="orphan",
+        model=request["model"],
+        input_config=request["inputConfig"],
+        output_config=request["outputConfig"],
+        labels=labels,
+    )
+    with BatchClient(ProxyConfig(stack.proxy_url, stack.master_key)) as client:
+        return client.create("demo-project", "us-central1", again).job_id

@@ -1,0 +1,42 @@
+"""The short form of ``make chaos``: each kill point once, and runs under faults."""
+
+from __future__ import annotations
+
+import pytest
+
+from local.chaos import KILL_POINTS, Arena
+from local.emulator.admin import Fault, FaultKind, Operation
+
+SPEC = "system_manual"
+# Minutes of Airflow's own time-outs; `make chaos` has it.
+SHORT = [point for point in KILL_POINTS if not point.name.startswith("scheduler")]
+KINDS = (
+    *({"kind": FaultKind.STATUS, "status": status} for status in (429, 500, 502, 503)),
+    {"kind": FaultKind.RESET_BEFORE},
+    {"kind": FaultKind.RESET_AFTER},
+    {"kind": FaultKind.DELAY, "seconds": 1.0},
+    {"kind": FaultKind.HTML, "status": 502},
+    {"kind": FaultKind.TRUNCATED},
+)
+# Nine in a row, each of which may happen: together 30 %.
+EACH = 1 - 0.7 ** (1 / len(KINDS))
+
+
+@pytest.mark.parametrize("point", SHORT, ids=lambda point: point.name)
+def test_a_kill_duplicates_orphans_and_loses_nothing(stack, point):
+    name = "chaos_" + "_".join(point.name.lower().split()[:3]).replace(",", "").replace("(", "")
+    outcome = point.round(Arena(stack, SPEC), name, runs=2)
+    assert outcome.clean, outcome.details
+    assert not outcome.details
+
+
+def test_runs_end_right_while_30_percent_of_all_answers_are_wrong(stack):
+    arena = Arena(stack, SPEC)
+    for kind in KINDS:
+        stack.emulator.add_fault(Fault(op=Operation.ANY, probability=EACH, times=None, **kind))
+    run_ids = [f"faults_{number}" for number in range(4)]
+    arena.start(run_ids)
+    arena.wait_until_over(run_ids)
+    stack.emulator.clear_faults()
+    outcome = arena.compare(run_ids, jobs_each=1)
+    assert outcome.clean, outcome.details

@@ -1,0 +1,132 @@
+"""A job that failed for a passing reason is submitted again: once for each attempt, whoever dies when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+
+from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from vertex_batch.client import BatchClient
+from vertex_batch.lifecycle import JOB_KEY_LABEL, Sighting, TaskIdentity, Verdict, attempt_key
+from vertex_batch.resource import (
+    CreateJobRequest,
+    GcsDestination,
+    GcsSource,
+    InputConfig,
+    JobReference,
+    OutputConfig,
+)
+from vertex_batch.sensors import BatchPredictionJobSensor
+
+PROJECT, LOCATION = "demo-project", "us-central1"
+TASK = TaskIdentity("https://airflow.example", "nightly", "scheduled__2026-11-22", "submit")
+KEY = TASK.job_key(3)
+FAILS = Scenario(times=1, timeline=[], end="FAILED", error_code=13, error_message="System error.")
+SUCCEEDS = Scenario(times=1, timeline=[])
+HELD = Scenario(times=1, timeline=[Step(state="RUNNING", seconds=None)])
+
+
+@pytest.fixture
+def vertex(connections, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__VERTEX_BATCH__LOOK_SECONDS", "0.2")
+    connections.admin.set_settings(speed=1000)
+    connections.gcs.put("gs://demo-bucket/in.jsonl", b'{"request": {"contents": []}}\n')
+    return connections
+
+
+def submitted(vertex, *scenarios: Scenario) -> JobReference:
+    """The job of a submit task, which ends as the first scenario says; its attempts as the next ones."""
+    for scenario in scenarios:
+        vertex.admin.add_scenario(scenario)
+    request = CreateJobRequest(
+        display_name="waited for",
+        model="publishers/google/models/gemini-2.5-flash",
+        input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
+        output_config=OutputConfig(gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")),
+        model_parameters={"temperature": 0.5},
+    )
+    request = request.model_copy(update={"labels": TASK.labels(3, request.fingerprint())})
+    with BatchClient(vertex.direct) as client:
+        job_id = client.create(PROJECT, LOCATION, request).job_id
+    if scenarios[0] is FAILS:
+        vertex.admin.wait_for_jobs(job_id=job_id, state="FAILED")
+    return JobReference(PROJECT, LOCATION, job_id, KEY)
+
+
+def a_sensor(reference: JobReference, **changes: Any) -> BatchPredictionJobSensor:
+    fields = {"deferrable": False, "poll_interval_seconds": 0.05, **changes}
+    return BatchPredictionJobSensor(task_id="wait", job=reference.to_dict(), **fields)
+
+
+def keys(vertex) -> list[str]:
+    return [job.labels[JOB_KEY_LABEL] for job in vertex.admin.jobs()]
+
+
+def test_a_job_that_failed_for_a_passing_reason_is_submitted_again_as_it_was(vertex, context):
+    result = a_sensor(submitted(vertex, FAILS, SUCCEEDS)).execute(context)
+    first, second = vertex.admin.jobs()
+    assert result["state"] == "JOB_STATE_SUCCEEDED"
+    assert result["job_id"] == second.id
+    assert keys(vertex) == [KEY, attempt_key(KEY, 1)]
+    assert {**second.request, "labels": {}} == {**first.request, "labels": {}}
+    changed = {name for name in second.labels if second.labels[name] != first.labels.get(name)}
+    assert changed == {JOB_KEY_LABEL, "airflow_attempt"}
+
+
+@pytest.mark.parametrize("resubmits", [0, 1, 3])
+def test_it_is_submitted_again_so_many_times_and_no_more(vertex, context, resubmits):
+    reference = submitted(vertex, *[FAILS] * 6)
+    for _ in range(2):  # the second time is a person who clears only the waiting task
+        with pytest.raises(AirflowFailException, match=r"code 13"):
+            a_sensor(reference, resubmits=resubmits).execute(context)
+        assert keys(vertex) == [attempt_key(KEY, attempt) for attempt in range(resubmits + 1)]
+
+
+def test_the_task_defers_for_the_new_job_and_resumes_with_it(vertex, context):
+    reference = submitted(vertex, FAILS, HELD)
+    failed = Sighting(Verdict.FAILED, state="JOB_STATE_FAILED", error_code=13).to_dict()
+    with pytest.raises(TaskDeferred) as deferred:
+        a_sensor(reference, deferrable=True).execute_complete(context, failed)
+    first, second = vertex.admin.jobs()
+    assert deferred.value.trigger.job.job_id == second.id
+    succeeded = Sighting(Verdict.SUCCEEDED, state="JOB_STATE_SUCCEEDED").to_dict()
+    result = a_sensor(reference, deferrable=True).execute_complete(context, succeeded)
+    assert result["job_id"] == second.id != first.id
+
+
+@pytest.mark.parametrize("lost", ["answer", "store"])
+def test_a_process_that_died_around_the_second_post_is_followed_by_an_adoption(vertex, context, lost):
+    reference = submitted(vertex, FAILS, HELD)
+    with pytest.raises(TaskDeferred):
+        a_sensor(reference, deferrable=True).execute(context)
+    store = context["task_state_store"].values
+    if lost == "store":
+        store.clear()
+    else:
+        store["batch_prediction_job"]["job_id"] = None
+    with pytest.raises(TaskDeferred) as deferred:
+        a_sensor(reference, deferrable=True).execute(context)
+    assert len(vertex.admin.jobs()) == 2
+    assert deferred.value.trigger.job.job_id == vertex.admin.jobs()[1].id
+
+
+@pytest.mark.parametrize("kind", [FaultKind.RESET_AFTER, FaultKind.RESET_BEFORE, FaultKind.HTML])
+def test_a_second_post_whose_answer_is_lost_leads_to_one_more_job(vertex, context, kind):
+    reference = submitted(vertex, FAILS, SUCCEEDS)
+    vertex.admin.add_fault(Fault(op=Operation.CREATE, kind=kind, status=502))
+    a_sensor(reference).execute(context)
+    assert keys(vertex) == [KEY, attempt_key(KEY, 1)]
+
+
+def test_a_broken_trigger_on_the_last_try_cancels_the_job_of_the_attempt(vertex, context):
+    reference = submitted(vertex, FAILS, HELD)
+    with pytest.raises(TaskDeferred):
+        a_sensor(reference, deferrable=True).execute(context)
+    context["ti"].try_number = 4
+    with pytest.raises(AirflowException):
+        a_sensor(reference).resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+    first, second = vertex.admin.jobs()
+    assert second.cancel_calls
+    assert not first.cancel_calls
