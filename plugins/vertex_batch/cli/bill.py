@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
 def run(options: Namespace) -> int:
     """Scan, price and print. Rows that cannot be read are on the bill, and no error."""
-    bill = make(options.paths, options.model, options.location, options.prices)
+    jobs = options.jobs or os.cpu_count() or 1
+    bill = make(options.paths, options.model, options.location, options.prices, jobs)
     if options.json:
         sys.stdout.write(json.dumps(as_data(bill), indent=2) + "\n")
     else:
@@ -26,7 +29,9 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def make(paths: list[str], model: str, location: str, prices: str | None = None) -> Bill:
+def make(
+    paths: Sequence[str], model: str, location: str, prices: str | None = None, processes: int = 1
+) -> Bill:
     """Make one bill of all paths.
 
     :param prices: a price map in LiteLLM's format, which alone holds; None: the packaged prices.
@@ -37,10 +42,7 @@ def make(paths: list[str], model: str, location: str, prices: str | None = None)
     book = _price_book(prices)
     thresholds = book.thresholds()
     try:
-        scan = scan_outputs(
-            find_outputs(paths),
-            lambda copies: ScanOptions(model, thresholds=thresholds, copies=copies),
-        )
+        scan = scan_outputs(find_outputs(paths), ScanOptions(model, thresholds=thresholds), processes)
     except VertexBatchError:
         raise
     except Exception as error:

@@ -127,6 +127,12 @@ def _add_bill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="a price map in LiteLLM's format, JSON or YAML; it alone holds (default: the packaged prices)",
     )
     command.add_argument("--json", action="store_true", help="print JSON; amounts are exact, as texts")
+    command.add_argument(
+        "--jobs",
+        type=_count,
+        metavar="N",
+        help="processes that read a large local output (default: all cores)",
+    )
     command.set_defaults(run=bill.run)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vertex_batch.errors import OutputMissingError
@@ -18,6 +18,7 @@ from vertex_batch.usage.files import (
     scan_path,
     with_notes,
 )
+from vertex_batch.usage.ranges import scan_in_processes
 from vertex_batch.usage.scan import Copies, Scanner, ScanOptions
 from vertex_batch.usage.types import ScanResult
 
@@ -60,21 +61,33 @@ def find_outputs(paths: Sequence[str], open_gcs: Callable[[], Any] | None = None
     return _each_file_once(outputs)
 
 
-def scan_outputs(outputs: Sequence[Output], options: Callable[[Copies | None], ScanOptions]) -> ScanResult:
-    """Scan the outputs as one. A row that a resumed job copied from another output counts, but costs once."""
+def scan_outputs(outputs: Sequence[Output], options: ScanOptions, processes: int = 1) -> ScanResult:
+    """Scan the outputs as one. A row that a resumed job copied from another output counts, but costs once.
+
+    :param processes: how many may read one large output on this machine. Several outputs are read by one,
+        since the copies have to be known.
+    """
+    if len(outputs) == 1 and _is_local(outputs[0].fs):
+        scanned = scan_in_processes(outputs[0].read, options, processes)
+    else:
+        scanned = _scan_in_turn(outputs, options)
+    read = [path for output in outputs for path in output.read]
+    left_out = [path for output in outputs for path in output.left_out]
+    result = with_notes(scanned, read, left_out)
+    if result.copied:
+        result.notes["copied from another output, billed once"] = result.copied
+    return result
+
+
+def _scan_in_turn(outputs: Sequence[Output], options: ScanOptions) -> ScanResult:
     copies = Copies() if len(outputs) > 1 else None
-    scanner = Scanner(options(copies))
+    scanner = Scanner(replace(options, copies=copies))
     for output in outputs:
         for path in output.read:
             scan_path(scanner, output.fs, path)
         if copies:
             copies.next_output()
-    read = [path for output in outputs for path in output.read]
-    left_out = [path for output in outputs for path in output.left_out]
-    result = with_notes(scanner.result(), read, left_out)
-    if result.copied:
-        result.notes["copied from another output, billed once"] = result.copied
-    return result
+    return scanner.result()
 
 
 def open_object_store() -> Any:
@@ -85,6 +98,10 @@ def open_object_store() -> Any:
     import gcsfs
 
     return gcsfs.GCSFileSystem(token="anon" if emulated else None, use_listings_cache=False)
+
+
+def _is_local(fs: Any) -> bool:
+    return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
 
 
 def _local() -> Any:

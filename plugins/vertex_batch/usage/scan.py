@@ -81,8 +81,11 @@ class Scanner:
         self._tuned = is_tuned_model(options.job_model)
         self._meters: dict[Any, _Meter] = {}
 
-    def scan(self, stream: BinaryIO, name: str) -> None:
-        """Read one stream to its end; `name` is what problems are reported under."""
+    def scan(self, stream: BinaryIO, name: str) -> int:
+        """Read one stream to its end, and return how many lines it has.
+
+        :param name: what problems are reported under.
+        """
         line_number = 0
         for block in read_lines(stream):
             for line in block.lines:
@@ -93,6 +96,7 @@ class Scanner:
                     self._row(line, name, line_number, cut=block.cut)
             if block.damage:
                 self._unreadable(name, line_number, f"{block.damage}; rows from here on are missing")
+        return line_number
 
     def result(self) -> ScanResult:
         """Everything that was scanned so far."""
