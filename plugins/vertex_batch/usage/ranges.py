@@ -18,6 +18,7 @@ from vertex_batch.usage.types import ScanResult
 RANGE_BYTES = 32 << 20
 _LOOK_BYTES = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
+_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,19 @@ def line_ranges(path: str, range_bytes: int = RANGE_BYTES) -> list[LineRange]:
             return [LineRange(path, 0, size)]
         cuts = [0]
         while cuts[-1] + range_bytes < size:
-            cuts.append(_after_newline(stream, cuts[-1] + range_bytes, size))
+            cut = _after_newline(stream, cuts[-1] + range_bytes, size)
+            while _begins_like_a_file(stream, cut):
+                cut = _after_newline(stream, cut + 1, size)
+            cuts.append(cut)
     if cuts[-1] < size:
         cuts.append(size)
     return [LineRange(path, start, end) for start, end in pairwise(cuts)]
+
+
+def _begins_like_a_file(stream: BinaryIO, position: int) -> bool:
+    """Whether a line begins with what would be taken off, or unpacked, at the beginning of a file."""
+    stream.seek(position)
+    return stream.read(3).startswith((_BOM, _GZIP_MAGIC))
 
 
 def _after_newline(stream: BinaryIO, position: int, size: int) -> int:
