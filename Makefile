@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench lock setup clean
@@ -25,7 +26,7 @@ format: setup ## put the code into the project's format
 	@$(BIN)/ruff check --fix
 
 bench: setup ## how fast output is read and priced
-	@$(BIN)/python -m pytest tests/bench -s -o python_files='bench_*.py'
+	@$(BIN)/python tests/bench/scan_rate.py $(BENCH_ARGS)
 
 lock: ## write the lock files anew; UPGRADE=1 takes newer versions
 	@$(PYTHON) -m local.bootstrap lock
