@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format chaos bench lock setup clean
@@ -28,7 +29,7 @@ chaos: setup ## kill processes at every instant, at least 200 runs, and count wh
 	@$(BIN)/python -m local.chaos $(if $(RUNS),--runs $(RUNS))
 
 bench: setup ## how fast output is read and priced
-	@$(BIN)/python tests/bench/scan_rate.py --megabytes 1000
+	@$(BIN)/python tests/bench/scan_rate.py $(BENCH_ARGS)
 
 lock: ## write the lock files anew; UPGRADE=1 takes newer versions
 	@$(PYTHON) -m local.bootstrap lock

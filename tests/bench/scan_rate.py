@@ -1,9 +1,9 @@
-"""How fast a scan is, beside a plain ``json.loads`` sum of the same file, in one run.
+"""How fast a bill is made, beside other ways to add up the same file, in one run: ``make bench``.
 
     python tests/bench/scan_rate.py --megabytes 1000 --row-bytes 4400
 
-Each contestant runs in a process of its own, so that the peak memory is its own. The rates are per core; the
-totals must agree, or the run fails.
+Each contestant runs in a process of its own, so that the peak memory is its own (of its largest process).
+Totals that differ from ours are marked; of plain sums they must not differ, or the run fails.
 """
 
 # ruff: noqa: T201 - it prints to a terminal
@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
+import os
 import random
-import resource
+import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from multiprocessing.queues import Queue
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from peers import CONTESTANTS, IN_THE_PROXYS_ENVIRONMENT
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODEL = "gemini-2.5-flash"
@@ -67,35 +67,20 @@ def row(chance: random.Random, row_bytes: int) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode() + b"\n"
 
 
-def ours(path: Path) -> tuple[int, int]:
-    """What the package does, checks included."""
-    sys.path.insert(0, str(REPOSITORY / "plugins"))
-    from vertex_batch.usage import scan_file
-
-    with path.open("rb") as stream:
-        result = scan_file(stream, path.name, MODEL)
-    return result.rows, sum(result.tokens.values())
-
-
-def plain(path: Path) -> tuple[int, int]:
-    """The peer: json.loads and additions, no checks."""
-    rows = tokens = 0
-    with path.open("rb") as stream:
-        for line in stream:
-            rows += 1
-            usage = json.loads(line)["response"].get("usageMetadata")
-            if usage:
-                tokens += (
-                    usage["promptTokenCount"] + usage["candidatesTokenCount"] + usage["thoughtsTokenCount"]
-                )
-    return rows, tokens
-
-
-def measure(name: str, work: Callable[[Path], tuple[int, int]], path: Path, results: Queue[tuple]) -> None:
-    started, cpu = time.perf_counter(), time.process_time()
-    rows, tokens = work(path)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    results.put((name, rows, tokens, time.perf_counter() - started, time.process_time() - cpu, peak))
+def measure(name: str, path: Path) -> dict | None:
+    """Run one contestant; None where what it needs is not installed."""
+    environment = REPOSITORY / (".venv-proxy" if name in IN_THE_PROXYS_ENVIRONMENT else ".venv")
+    command = [str(environment / "bin" / "python"), str(REPOSITORY / "tests/bench/peers.py"), name, str(path)]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "plugins")},
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        print(f"{name:22} not measured: {done.stderr.decode().strip().splitlines()[-1][:90]}")
+        return None
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> int:
@@ -104,28 +89,37 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--megabytes", type=int, default=200)
-    parser.add_argument("--row-bytes", type=int, default=4400)
+    parser.add_argument("--row-bytes", type=int, action="append", help="may be given several times")
     options = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "predictions.jsonl"
-        written = write_rows(path, options.megabytes * 1_000_000, options.row_bytes)
-        megabytes = path.stat().st_size / 1e6
-        print(f"{megabytes:,.0f} MB, {written:,} rows of {megabytes * 1e6 / written:,.0f} bytes")
-        print(f"{'':12} {'wall s':>8} {'CPU s':>8} {'MB/s':>8} {'rows/s':>10} {'peak MB':>8}")
-        sums = set()
-        for name, work in (("vertex_batch", ours), ("json.loads", plain)):
-            results = context.Queue()
-            process = context.Process(target=measure, args=(name, work, path, results))
-            process.start()
-            _, rows, tokens, wall, cpu, peak = results.get()
-            process.join()
-            sums.add((rows, tokens))
-            print(f"{name:12} {wall:8.2f} {cpu:8.2f} {megabytes / cpu:8.0f} {rows / cpu:10,.0f} {peak:8}")
-    if len(sums) != 1:
-        print(f"the totals differ: {sums}", file=sys.stderr)
-        return 1
-    return 0
+    wrong = False
+    for row_bytes in options.row_bytes or [700, 4400]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "predictions.jsonl"
+            written = write_rows(path, options.megabytes * 1_000_000, row_bytes)
+            wrong |= compare(path, written)
+    return int(wrong)
+
+
+def compare(path: Path, written: int) -> bool:
+    """Measure all contestants over one file; whether the totals of those that must agree do not."""
+    megabytes = path.stat().st_size / 1e6
+    print(f"\n{megabytes:,.0f} MB, {written:,} rows of {megabytes * 1e6 / written:,.0f} bytes")
+    print(f"{'':22} {'wall s':>7} {'CPU s':>7} {'MB/s':>6} {'rows/s':>9} {'MB peak':>7}  USD")
+    expected, wrong = None, False
+    for name in CONTESTANTS:
+        figures = measure(name, path)
+        if figures is None:
+            continue
+        totals = figures["rows"], figures["tokens"]
+        expected = expected or totals
+        rate, rows = megabytes / figures["wall"], figures["rows"] / figures["wall"]
+        differs = "" if totals == expected else f"  other totals: {totals}"
+        wrong |= bool(differs) and name != "LiteLLM"
+        print(
+            f"{name:22} {figures['wall']:7.2f} {figures['cpu']:7.2f} {rate:6.0f} {rows:9,.0f}"
+            f" {figures['peak']:7}  {figures['amount'] or '-'}{differs}"
+        )
+    return wrong
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def _show_bill(bill: Bill, *, as_json: bool) -> None:
         return
     from vertex_batch.cli.tables import render_bill  # noqa: PLC0415 - it brings rich along
 
-    _print(render_bill(bill))
+    print_parts(render_bill(bill))
 
 
 def _show_totals(table: CostTable, options: Namespace) -> None:
@@ -119,9 +119,9 @@ def _show_totals(table: CostTable, options: Namespace) -> None:
     from vertex_batch.cli.tables import jobs_table, totals_table  # noqa: PLC0415 - it brings rich along
 
     if not totals and not jobs:
-        _print("No job has been billed in that time.")
+        print_parts("No job has been billed in that time.")
         return
-    _print(totals_table(totals, options.by, whole(totals)), jobs_table(shown, more=more))
+    print_parts(totals_table(totals, options.by, whole(totals)), jobs_table(shown, more=more))
 
 
 def whole(totals: Sequence[GroupTotal]) -> Total:
@@ -169,7 +169,7 @@ def _as_text(value: Any) -> str:
     raise TypeError(f"{type(value).__name__} has no place in JSON")
 
 
-def _print(*parts: RenderableType) -> None:
+def print_parts(*parts: RenderableType) -> None:
     console = _console()
     for part in parts:
         console.print(part)

@@ -11,7 +11,7 @@ from datetime import date
 import argcomplete
 
 from vertex_batch import __version__
-from vertex_batch.cli import cost, validate
+from vertex_batch.cli import bill, cost, validate
 from vertex_batch.errors import VertexBatchError
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -47,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_validate(commands)
     _add_schema(commands)
     _add_cost(commands)
+    _add_bill(commands)
     return parser
 
 
@@ -98,6 +99,41 @@ def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="its Airflow connection, as this environment defines it (default: batch_costs)",
     )
     command.set_defaults(run=cost.run)
+
+
+def _add_bill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "bill",
+        help="make the bill of an output, on disk or in a bucket",
+        description="Read the output of batch prediction jobs and price it, without Airflow, a proxy or a"
+        " cost table. All PATHs together are one bill; a total in which something has no known price is an"
+        " 'at least'.",
+    )
+    command.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="file, directory, gs:// URI or quoted glob; rows in JSON, plain or gzip",
+    )
+    command.add_argument(
+        "--model", required=True, help="the model of the job, for rows that name none, in any of its forms"
+    )
+    command.add_argument(
+        "--location", required=True, help="where the job ran; regions of some models cost more than `global`"
+    )
+    command.add_argument(
+        "--prices",
+        metavar="FILE",
+        help="a price map in LiteLLM's format, JSON or YAML; it alone holds (default: the packaged prices)",
+    )
+    command.add_argument("--json", action="store_true", help="print JSON; amounts are exact, as texts")
+    command.add_argument(
+        "--jobs",
+        type=_count,
+        metavar="N",
+        help="processes that read a large local output (default: all cores)",
+    )
+    command.set_defaults(run=bill.run)
 
 
 def _day(text: str) -> date:

@@ -118,6 +118,11 @@ class Bill:
         return total(self.line_items)
 
     @property
+    def metered(self) -> list[LineItem]:
+        """The line items that stand for counted tokens: all but the one that only says what is unknown."""
+        return [item for item in self.line_items if item.tokens or item.model != UNKNOWN_MODEL]
+
+    @property
     def day(self) -> date:
         """The UTC day of the cost: the logical date, else the job's creation, else the recording."""
         moment = self.job.logical_date or self.job.create_time or self.recorded_at
@@ -148,6 +153,8 @@ def make_bill(
     """
     if scan.unreadable:
         unknown = (*unknown, f"{scan.unreadable:,} unreadable rows")
+    if scan.without_usage:
+        unknown = (*unknown, f"{scan.without_usage:,} rows without usage")
     return Bill(
         job=job,
         rows=RowCounts(scan.ok, scan.failed, scan.unreadable, scan.copied, input_rows),

@@ -46,10 +46,14 @@ class LineItem:
 
 
 class PriceBook:
-    """Sources in order. The first one that has a rate for what is asked wins, rate by rate."""
+    """Sources in order. The first one that has a rate for what is asked wins, rate by rate.
 
-    def __init__(self, sources: Sequence[PriceSource]) -> None:
+    :param max_decimals: the finest rate that can be kept; None: nothing is kept, any rate will do.
+    """
+
+    def __init__(self, sources: Sequence[PriceSource], max_decimals: int | None = MAX_DECIMALS) -> None:
         self.sources = tuple(sources)
+        self._max_decimals = max_decimals
 
     @property
     def flags(self) -> list[str]:
@@ -88,10 +92,10 @@ class PriceBook:
     ) -> Rate | Unpriced:
         with localcontext(_EXACT):
             usd = price * question.factor * self._uplift(model, source, location)
-        if decimals(usd) > MAX_DECIMALS:
+        if self._max_decimals is not None and decimals(usd) > self._max_decimals:
             return Unpriced(
                 f"{question.key} of {source.name} gives {usd:f} USD a token, finer than the"
-                f" {MAX_DECIMALS} decimals that can be kept; state a rate with fewer"
+                f" {self._max_decimals} decimals that can be kept; state a rate with fewer"
             )
         return Rate(usd, Basis.SPEC if source.is_spec else question.basis, source.name, source.as_of)
 

@@ -38,7 +38,10 @@ _ExactLoader.add_constructor("tag:yaml.org,2002:float", _float_text)
 
 def load_exact(path: Path) -> Any:
     """Read a JSON or YAML file, numbers exactly as written."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".json":
+    text = path.read_text(encoding="utf-8-sig")
+    try:
         return json.loads(text, parse_float=Decimal)
+    except ValueError:
+        if path.suffix == ".json":
+            raise
     return yaml.load(text, Loader=_ExactLoader)  # noqa: S506 - a SafeLoader

@@ -14,11 +14,12 @@ from vertex_batch.pricing.sources import LiteLLMPrices
 _SUFFIXES = {".json", ".yaml", ".yml"}
 
 
-def price_file(path: Path) -> LiteLLMPrices:
+def price_file(path: Path, *, may_be_empty: bool = False) -> LiteLLMPrices:
     """Read a price map: model -> LiteLLM's price keys, USD per token.
 
     Its date is its ``as_of`` key, or the day on which the file was last changed.
 
+    :param may_be_empty: whether it may price no model of Vertex AI; then nothing has a price.
     :raises ConfigurationError: it is no such file.
     """
     subject = f"Price file {path} is not usable"
@@ -39,7 +40,7 @@ def price_file(path: Path) -> LiteLLMPrices:
             subject, f"as_of must be a date such as 2026-11-22, not {stated!r}"
         ) from error
     prices = LiteLLMPrices(document, path.name, as_of)
-    if not len(prices):
+    if not len(prices) and not may_be_empty:
         raise ConfigurationError(
             subject, "it prices no model; use LiteLLM's keys, such as input_cost_per_token_batches: 1.5e-07"
         )

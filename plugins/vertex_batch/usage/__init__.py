@@ -2,6 +2,7 @@
 
 from vertex_batch.usage.files import billed_response_ids, choose_files, output_files, scan_output
 from vertex_batch.usage.models import canonical_model, is_tuned_model
+from vertex_batch.usage.places import find_outputs, scan_outputs
 from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Scanner, ScanOptions, count_rows, scan_file
 from vertex_batch.usage.selfcheck import self_check
 from vertex_batch.usage.types import CacheTtl, Kind, Modality, RowProblem, ScanResult, Tier, UsageKey
@@ -21,9 +22,11 @@ __all__ = [
     "canonical_model",
     "choose_files",
     "count_rows",
+    "find_outputs",
     "is_tuned_model",
     "output_files",
     "scan_file",
     "scan_output",
+    "scan_outputs",
     "self_check",
 ]

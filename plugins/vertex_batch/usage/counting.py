@@ -25,6 +25,8 @@ SLOTS: tuple[tuple[Kind, Modality, CacheTtl], ...] = (
 )
 _TEXT_NAMES = frozenset({"TEXT", "MODALITY_UNSPECIFIED", ""})
 _MODALITY_INDEX = {modality.name: index for index, modality in enumerate(MODALITIES)}
+# By the numbers of Google's enum: unspecified, text, image, video, audio, document.
+_ENUM = (TEXT, *(_MODALITY_INDEX[name] for name in ("TEXT", "IMAGE", "VIDEO", "AUDIO", "DOCUMENT")))
 
 
 class BadCountError(ValueError):
@@ -100,6 +102,8 @@ def without_cached(prompt: list[int], cached: list[int], notes: list[str]) -> tu
 def _modality(name: Any, notes: list[str]) -> int:
     if name is None:
         return TEXT
+    if type(name) is int and 0 <= name < len(_ENUM):  # the enum's number, as some writers have it
+        return _ENUM[name]
     if type(name) is str:
         upper = name.upper()
         if upper in _TEXT_NAMES:

@@ -2,44 +2,73 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from vertex_batch.errors import OutputMissingError
-from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Scanner, ScanOptions, response_ids
+from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Copies, Scanner, ScanOptions, response_ids
 from vertex_batch.usage.types import ScanResult
 
+INCREMENTS = "incremental_predictions"
 _MERGED = ("predictions.jsonl", "predictions.jsonl.gz")
-_SUFFIXES = (".jsonl", ".jsonl.gz")
-_READ_AHEAD_BYTES = 8 << 20
+_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+_SHARD = re.compile(
+    r"(?:predictions?(?:\.results)?(?:\.jsonl)?[-_.])?\d+(?:[-_]of[-_]\d+)?(?:\.(?:jsonl|ndjson|json))?(?:\.gz)?"
+)
+READ_AHEAD_BYTES = 8 << 20
 _MAX_FOUND = 20
 
 
 @dataclass(frozen=True, slots=True)
 class OutputFiles:
-    """The files to read, and others with rows that are left out, because they may be the same rows again."""
+    """The files to read, and others with rows that are left out, because they may be the same rows again.
+
+    :param copied: the files to read are what a job wrote while it ran: one may repeat rows of another.
+    """
 
     read: list[str]
     left_out: list[str]
+    copied: bool = False
 
 
 def choose_files(paths: list[str], directory: str) -> OutputFiles:
     """Choose among the paths below an output directory.
 
-    ``predictions.jsonl`` is the whole output. Without it the other ``*.jsonl`` are its shards, except what is
-    in ``incremental_predictions/``: those are copies that a running job writes.
+    ``predictions.jsonl`` is the whole output. Without it the other files of rows are its shards, except what
+    is in ``incremental_predictions/``: those are copies that a running job writes, and are read only where
+    they are all that there is.
     """
     names = {path[len(directory) :].lstrip("/"): path for path in sorted(paths)}
-    rows = [
-        name
-        for name in names
-        if name.endswith(_SUFFIXES)
-        and "incremental_predictions" not in name.split("/")[:-1]
-        and not name.rpartition("/")[2].startswith("errors")
-    ]
+    rows = [name for name in names if holds_rows(name)]
+    increments = [name for name in rows if is_increment(name)]
+    rows = [name for name in rows if name not in increments]
     merged = [name for name in _MERGED if name in rows][:1]
-    chosen = merged or rows
-    return OutputFiles([names[n] for n in chosen], [names[n] for n in rows if n not in chosen])
+    chosen = merged or rows or increments
+    left_out = [names[n] for n in rows if n not in chosen]
+    return OutputFiles([names[n] for n in chosen], left_out, copied=chosen is increments)
+
+
+def holds_rows(path: str) -> bool:
+    """Whether a file of an output directory holds rows, by its name."""
+    name = path.rpartition("/")[2]
+    return (name.endswith(_SUFFIXES) or is_shard(name)) and not name.startswith("errors")
+
+
+def is_shard(path: str) -> bool:
+    """Whether a file is one of several of one output: ``000000000001.jsonl``, ``predictions_1.jsonl``."""
+    return _SHARD.fullmatch(path.rpartition("/")[2]) is not None
+
+
+def is_merged(path: str) -> bool:
+    """Whether a file is the whole of an output."""
+    return path.rpartition("/")[2] in _MERGED
+
+
+def is_increment(path: str) -> bool:
+    """Whether a running job wrote the file: its rows come again in the job's output."""
+    return INCREMENTS in path.split("/")[:-1]
 
 
 def output_files(fs: Any, directory: str, job: str = "") -> OutputFiles:
@@ -83,16 +112,32 @@ def scan_output(
     :raises OutputMissingError: the directory holds no rows. An empty file is no error: 0 rows, and a flag.
     """
     files = output_files(fs, directory, job)
+    if files.copied:
+        options["copies"] = Copies()
     scanner = Scanner(ScanOptions(job_model, long_context_threshold=long_context_threshold, **options))
     for path in files.read:
-        with fs.open(path, "rb", block_size=_READ_AHEAD_BYTES) as stream:
-            scanner.scan(stream, path.rpartition("/")[2])
-    result = scanner.result()
+        scan_path(scanner, fs, path)
+        if files.copied:
+            options["copies"].next_output()
+    return with_notes(scanner.result(), files.read, files.left_out)
+
+
+def scan_path(scanner: Scanner, fs: Any, path: str) -> None:
+    """Scan one file, reading ahead."""
+    with fs.open(path, "rb", block_size=READ_AHEAD_BYTES) as stream:
+        scanner.scan(stream, path.rpartition("/")[2])
+
+
+def with_notes(result: ScanResult, read: list[str], left_out: Iterable[str]) -> ScanResult:
+    """Note what is odd about the files themselves."""
     if not result.rows:
         result.notes["the output holds no rows"] = 0
-    if files.left_out:
-        names = ", ".join(path.rpartition("/")[2] for path in files.left_out[:_MAX_FOUND])
-        result.notes[f"not read beside {files.read[0].rpartition('/')[2]}: {names}"] = 0
+    if any(is_increment(path) for path in read):
+        note = f"only {INCREMENTS} was found; rows with the same responseId were billed once"
+        result.notes[note] = 0
+    if names := [path.rpartition("/")[2] for path in left_out]:
+        beside = read[0].rpartition("/")[2]
+        result.notes[f"not read beside {beside}: {', '.join(names[:_MAX_FOUND])}"] = 0
     return result
 
 
@@ -103,6 +148,6 @@ def billed_response_ids(fs: Any, directory: str) -> set[str]:
     """
     billed: set[str] = set()
     for path in output_files(fs, directory).read:
-        with fs.open(path, "rb", block_size=_READ_AHEAD_BYTES) as stream:
+        with fs.open(path, "rb", block_size=READ_AHEAD_BYTES) as stream:
             billed.update(response_ids(stream))
     return billed

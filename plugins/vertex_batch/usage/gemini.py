@@ -60,10 +60,9 @@ def read(usage: UsageMetadata, response: Response[UsageMetadata]) -> Reading | N
     )
     total = count(usage.total, usage.total_snake)
     stated = prompt[0] + output[0] + thoughts + tool_use[0]
-    if total is None:
-        if not stated:
-            return None
-    elif total != stated:
+    if not stated and total != 0:  # a total alone does not say what to bill
+        return None
+    if total is not None and total != stated:
         notes.append("the token counts do not add up to the total")
     if cached[0]:
         _add_cached(counts, prompt, cached, notes)
@@ -73,6 +72,9 @@ def read(usage: UsageMetadata, response: Response[UsageMetadata]) -> Reading | N
     if thoughts:
         counts.append((_THOUGHTS, thoughts))
     searched, queries = _searches(response)
+    if searched and not queries:
+        queries = 1
+        notes.append("the row was grounded by a search but lists no query; one was counted")
     if queries:
         counts.append((_QUERIES, queries))
     if searched and tool_use[0]:
@@ -126,5 +128,11 @@ def _searches(response: Response[UsageMetadata]) -> tuple[bool, int]:
             continue
         asked = len(grounding.queries or grounding.queries_snake or ())
         queries += asked
-        searched = searched or bool(asked or grounding.entry_point or grounding.entry_point_snake)
+        chunks = grounding.chunks or grounding.chunks_snake or ()
+        searched = searched or bool(
+            asked
+            or grounding.entry_point
+            or grounding.entry_point_snake
+            or any(chunk and (chunk.web or chunk.maps) for chunk in chunks)
+        )
     return searched, queries

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -24,9 +25,8 @@ from vertex_batch.usage.rows import (
     decode_row_strictly,
     decode_usage,
 )
-from vertex_batch.usage.types import Kind
+from vertex_batch.usage.types import NO_USAGE, Kind
 
-NO_USAGE = "no usage in the row; its cost is not in the amount"
 _INPUT = slot(Kind.INPUT)
 _REASON_CHARS = 160
 _ROW_KEYS = frozenset({"request", "response", "status", "instance", "predictions"})
@@ -53,22 +53,36 @@ def read_row(line: bytes) -> Reading | Failed | Unreadable:
     """Classify one line and read its usage. Never raises for what a line holds."""
     try:
         row = decode_row_strictly(line)
-        return Failed(status_reason(row.status)) if row.status else _read(row, line)
+        return _failed(row) or _read(row, line)
     except msgspec.ValidationError as error:
         return _read_odd(line, str(error))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Unreadable(f"not JSON: {error}")
+        plain = strict_json(line)
+        return read_row(plain) if plain else Unreadable(f"not JSON: {error}")
     except RecursionError:
         return Unreadable("nested too deeply")
     except BadCountError as error:
         return Unreadable(str(error))
 
 
+def strict_json(line: bytes) -> bytes | None:
+    """Rewrite what other writers put into JSON and its standard refuses: NaN, halves of a surrogate pair.
+
+    Answers have both, in scores and in texts, and are billed all the same. None: it is no JSON even so.
+    """
+    try:
+        row = json.loads(line, parse_constant=lambda _: None)
+        plain = json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")
+    except (ValueError, RecursionError):
+        return None
+    return plain if plain != line else None
+
+
 def _read_odd(line: bytes, error: str) -> Reading | Failed | Unreadable:
     """A row that is not as we know them. New usage fields are reported; a wrong type is a reason to stop."""
     try:
         row = decode_row(line)
-        reading = Failed(status_reason(row.status)) if row.status else _read(row, line)
+        reading = _failed(row) or _read(row, line)
     except msgspec.ValidationError as wrong:
         return _failed_all_the_same(line) or Unreadable(str(wrong))
     except (msgspec.DecodeError, BadCountError) as wrong:
@@ -91,20 +105,15 @@ def _read(row: Row[Any], line: bytes) -> Reading | Failed:
 
 def _usage(response: Response[UsageMetadata]) -> Reading | Failed | None:
     """The usage of an answer, in whichever shape it is; None if it holds none."""
+    if response.error and not response.candidates:
+        return Failed(status_reason(response.error))
     metadata = response.usage_metadata
     if metadata is None:
         metadata = response.usage_metadata_snake
     if metadata is not None and (reading := gemini.read(metadata, response)):
         return reading
-    if response.body is not UNSET or response.usage is not UNSET:
-        if isinstance(response.status_code, int) and response.status_code not in _HTTP_OK:
-            return Failed(f"HTTP {response.status_code}")
-        body = decode_body(response.body) if response.body is not UNSET else None
-        usage = body.usage if body else None
-        if usage is None and response.usage is not UNSET:
-            usage = decode_usage(response.usage)
-        if usage is not None and (reading := messages.read(usage)):
-            return reading
+    if response.body is not UNSET or response.usage is not UNSET or response.status_code is not None:
+        return _message_usage(response)
     tokens = count(response.token_count, response.token_count_snake)
     if tokens is None:
         return None
@@ -114,6 +123,25 @@ def _usage(response: Response[UsageMetadata]) -> Reading | Failed | None:
         prompt_tokens=tokens,
         counts=[(_INPUT, tokens)],
     )
+
+
+def _message_usage(response: Response[UsageMetadata]) -> Reading | Failed | None:
+    """The usage of Claude's and OpenAI-style answers, which may tell of an error in their own ways."""
+    if not _is_http_ok(response.status_code):
+        return Failed(f"HTTP {response.status_code}")
+    body = decode_body(response.body) if response.body is not UNSET else None
+    if body and body.error:
+        return Failed(status_reason(body.error))
+    usage = body.usage if body else None
+    if usage is None and response.usage is not UNSET:
+        usage = decode_usage(response.usage)
+    return messages.read(usage) if usage is not None else None
+
+
+def _is_http_ok(code: Any) -> bool:
+    """Whether an OpenAI-style status code means an answer; what is no number says nothing."""
+    text = str(code)
+    return not (text.isascii() and text.isdecimal()) or int(text) in _HTTP_OK
 
 
 def _text_embeddings(raw: Raw) -> Reading | None:
@@ -140,8 +168,7 @@ def _without_response(line: bytes) -> Reading | Failed:
         response = decode_response(line)
         assert response is not None
         return _usage(response) or Reading(model=response.model, notes=[NO_USAGE])
-    error = row.get("error")
-    return Failed(status_reason(error) if error else "no response in the row")
+    return Failed("no response in the row")
 
 
 def _without_usage(response: Response[UsageMetadata], line: bytes) -> Reading | Failed:
@@ -150,8 +177,6 @@ def _without_usage(response: Response[UsageMetadata], line: bytes) -> Reading | 
         answer = decode_anything(answer)
     if not answer:
         return Failed("empty response")
-    if answer.get("error") and not answer.get("candidates"):
-        return Failed(status_reason(answer["error"]))
     return Reading(
         model=response.model or response.model_snake,
         response_id=response.response_id or response.response_id_snake,
@@ -165,8 +190,22 @@ def _failed_all_the_same(line: bytes) -> Failed | None:
         row = decode_anything(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    status = row.get("status") if isinstance(row, dict) else None
-    return Failed(status_reason(status)) if status else None
+    return _failed(Row(status=row.get("status"), error=row.get("error"))) if isinstance(row, dict) else None
+
+
+def _failed(row: Row[Any]) -> Failed | None:
+    """The failure that a row tells of: a status that is not OK, or an error beside the response."""
+    if not row.status and not row.error:
+        return None
+    said = next((word for word in (row.status, row.error) if word and not _is_ok(word)), None)
+    return Failed(status_reason(said)) if said else None
+
+
+def _is_ok(status: Any) -> bool:
+    """Whether a status that is not empty means none: blanks, or google.rpc's OK in words or as 0."""
+    if isinstance(status, dict):
+        return status.get("code") in (0, "0", None) and not any(status.get(k) for k in ("message", "error"))
+    return isinstance(status, str) and status.strip().upper() in ("", "OK")
 
 
 def status_reason(status: Any) -> str:

@@ -64,6 +64,13 @@ class KnownUsage(UsageMetadata, gc=False, forbid_unknown_fields=True):
 _Usage = TypeVar("_Usage", bound=UsageMetadata)
 
 
+class GroundingChunk(Struct, gc=False):
+    """A source of an answer; one of the web or of Google Maps was searched for."""
+
+    web: Any = None
+    maps: Any = None
+
+
 class Grounding(Struct, gc=False):
     """What says that a row searched the web, and how often."""
 
@@ -71,6 +78,8 @@ class Grounding(Struct, gc=False):
     queries_snake: list[Any] | None = field(name="web_search_queries", default=None)
     entry_point: Any = field(name="searchEntryPoint", default=None)
     entry_point_snake: Any = field(name="search_entry_point", default=None)
+    chunks: list[GroundingChunk | None] | None = field(name="groundingChunks", default=None)
+    chunks_snake: list[GroundingChunk | None] | None = field(name="grounding_chunks", default=None)
 
 
 class Candidate(Struct, gc=False):
@@ -93,6 +102,7 @@ class Response(Struct, Generic[_Usage], gc=False):
     usage: Raw | UnsetType = UNSET
     body: Raw | UnsetType = UNSET
     status_code: Any = None
+    error: Any = None
 
 
 class Row(Struct, Generic[_Usage], gc=False):
@@ -101,6 +111,7 @@ class Row(Struct, Generic[_Usage], gc=False):
     status: Any = None
     response: Response[_Usage] | str | None = None
     predictions: Raw | UnsetType = UNSET
+    error: Any = None
 
 
 class CacheCreation(Struct, gc=False):
@@ -139,6 +150,7 @@ class Body(Struct, gc=False):
     """The body that OpenAI-style batches put inside a response."""
 
     usage: MessageUsage | None = None
+    error: Any = None
 
 
 class Statistics(Struct, gc=False):

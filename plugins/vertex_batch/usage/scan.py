@@ -27,12 +27,39 @@ class ScanOptions:
     :param long_context_threshold: a row with more prompt tokens is billed wholly at long-context rates.
     :param thresholds: models whose limit is another one (`PriceBook.thresholds`).
     :param already_billed: ``responseId``s of the earlier jobs of a resume chain: not billed again.
+    :param copies: instead: what tells the copies when several outputs make one bill.
     """
 
     job_model: str
     long_context_threshold: int = LONG_CONTEXT_THRESHOLD
     thresholds: Mapping[str, int] = field(default_factory=dict)
     already_billed: frozenset[str] | set[str] | None = None
+    copies: Copies | None = None
+
+
+class Copies:
+    """Tells the rows that a resumed job copied from the output of an earlier one, by their ``responseId``.
+
+    An id that one output holds more than once identifies no row, so it makes none a copy. Memory grows with
+    the rows, about 130 MB for a million.
+    """
+
+    def __init__(self) -> None:
+        self._earlier: set[str] = set()
+        self._here: set[str] = set()
+        self._repeated: set[str] = set()
+
+    def is_copy(self, response_id: Any) -> bool:
+        """Whether an earlier output had the row; remembers it."""
+        if not isinstance(response_id, str) or not response_id:
+            return False
+        (self._repeated if response_id in self._here else self._here).add(response_id)
+        return response_id in self._earlier
+
+    def next_output(self) -> None:
+        """What is read from here on is another job's output."""
+        self._earlier |= self._here - self._repeated
+        self._here, self._repeated = set(), set()
 
 
 @dataclass(slots=True)
@@ -54,8 +81,11 @@ class Scanner:
         self._tuned = is_tuned_model(options.job_model)
         self._meters: dict[Any, _Meter] = {}
 
-    def scan(self, stream: BinaryIO, name: str) -> None:
-        """Read one stream to its end; `name` is what problems are reported under."""
+    def scan(self, stream: BinaryIO, name: str) -> int:
+        """Read one stream to its end, and return how many lines it has.
+
+        :param name: what problems are reported under.
+        """
         line_number = 0
         for block in read_lines(stream):
             for line in block.lines:
@@ -66,6 +96,7 @@ class Scanner:
                     self._row(line, name, line_number, cut=block.cut)
             if block.damage:
                 self._unreadable(name, line_number, f"{block.damage}; rows from here on are missing")
+        return line_number
 
     def result(self) -> ScanResult:
         """Everything that was scanned so far."""
@@ -104,7 +135,11 @@ class Scanner:
         if reading.notes:
             for note in set(reading.notes):
                 self._note(note)
-        if self._options.already_billed is not None and self._is_copy(reading.response_id):
+        options = self._options
+        if options.already_billed is not None and self._is_copy(reading.response_id):
+            return
+        if options.copies is not None and options.copies.is_copy(reading.response_id):
+            self._result.copied += 1
             return
         meter = self._meters.get(reading.model) if type(reading.model) is str else None
         if meter is None:
@@ -125,7 +160,8 @@ class Scanner:
         """The meter of a model; names beyond a thousand are no models, their rows go to the job's."""
         options = self._options
         known = isinstance(stated, str) and stated.strip() and len(self._meters) < _MAX_DISTINCT
-        model = canonical_model(stated if known and not self._tuned else options.job_model)
+        model = canonical_model(stated) if known and not self._tuned else ""
+        model = model or canonical_model(options.job_model)
         key = stated if known else None
         if key not in self._meters:
             self._meters[key] = _Meter(model, options.thresholds.get(model, options.long_context_threshold))

@@ -10,6 +10,7 @@ from typing import TypeVar
 MAX_PROBLEMS = 20
 MAX_REASONS = 50
 OTHER_REASONS = "other reasons"
+NO_USAGE = "no usage in the row; its cost is not in the amount"
 _K = TypeVar("_K")
 
 
@@ -98,6 +99,11 @@ class ScanResult:
     def rows(self) -> int:
         """All rows, whatever became of them."""
         return self.ok + self.failed + self.unreadable
+
+    @property
+    def without_usage(self) -> int:
+        """Those of `ok` that say nothing of (all of) their usage, so that what they cost is not known."""
+        return self.notes.get(NO_USAGE, 0)
 
     @property
     def flags(self) -> list[str]:

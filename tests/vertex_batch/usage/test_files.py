@@ -77,11 +77,8 @@ def test_an_empty_file_is_no_rows_and_a_flag(directory, local):
 
 
 def test_an_output_that_is_not_there_is_an_error_that_says_what_is(directory, local):
-    (directory / "incremental_predictions").mkdir()
-    (directory / "incremental_predictions" / "0.jsonl").touch()
-    with pytest.raises(
-        OutputMissingError, match=r"job 17 left .*; what is there: incremental_predictions/0\.jsonl"
-    ):
+    (directory / "errors_0001.jsonl").touch()
+    with pytest.raises(OutputMissingError, match=r"job 17 left .*; what is there: errors_0001\.jsonl"):
         scan_output(local, str(directory), job_model="m", job="17")
     with pytest.raises(OutputMissingError, match="nowhere"):
         scan_output(local, str(directory / "nowhere"), job_model="m")
@@ -108,3 +105,16 @@ def test_the_output_is_streamed_from_an_object_store(emulator, row):
     emulator.gcs.put(f"{place}/incremental_predictions/0.jsonl", lines)
     result = scan_output(fs, place, job_model="m")
     assert (result.ok, result.flags) == (3000, [])
+
+
+def test_increments_are_read_where_they_are_all_there_is_each_row_once(directory, local, row):
+    """A job that was cut off before it merged: its finished rows are billed all the same."""
+    (directory / "incremental_predictions").mkdir()
+    one, two = ({**row(), "response": {**row()["response"], "responseId": name}} for name in ("r-1", "r-2"))
+    for name, rows in (("0.jsonl", [one]), ("1.jsonl", [one, two])):
+        (directory / "incremental_predictions" / name).write_text("".join(json.dumps(r) + "\n" for r in rows))
+    result = scan_output(local, str(directory), job_model="m")
+    assert (result.ok, result.copied, sum(result.tokens.values())) == (3, 1, 38)
+    assert result.flags == [
+        "only incremental_predictions was found; rows with the same responseId were billed once"
+    ]

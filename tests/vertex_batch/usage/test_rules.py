@@ -349,7 +349,7 @@ def test_an_openai_style_http_error_is_a_failed_row(scan):
             "error": {"message": "slow"},
         }
     )
-    assert (result.failed, result.failed_reasons) == (1, {"HTTP 429": 1})
+    assert (result.failed, result.failed_reasons) == (1, {"slow": 1})
 
 
 def test_bigquerys_response_column_is_read_as_object_as_text_and_alone(scan, row, tokens_of):

@@ -1,0 +1,99 @@
+"""``vertex-batch bill``: the bill of any output, without Airflow, a proxy or a cost table."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.errors import StorageUnavailableError, VertexBatchError
+
+if TYPE_CHECKING:
+    from vertex_batch.costs import Bill
+    from vertex_batch.pricing import LineItem, PriceBook
+
+
+def run(options: Namespace) -> int:
+    """Scan, price and print. Rows that cannot be read are on the bill, and no error."""
+    jobs = options.jobs or os.cpu_count() or 1
+    bill = make(options.paths, options.model, options.location, options.prices, jobs)
+    if options.json:
+        sys.stdout.write(json.dumps(as_data(bill), indent=2) + "\n")
+    else:
+        _print(bill)
+    return 0
+
+
+def make(
+    paths: Sequence[str], model: str, location: str, prices: str | None = None, processes: int = 1
+) -> Bill:
+    """Make one bill of all paths.
+
+    :param prices: a price map in LiteLLM's format, which alone holds; None: the packaged prices.
+    """
+    from vertex_batch.costs import JobFacts, make_bill  # noqa: PLC0415 - so that `validate` is quick
+    from vertex_batch.usage import ScanOptions, find_outputs, scan_outputs  # noqa: PLC0415
+
+    book = _price_book(prices)
+    thresholds = book.thresholds()
+    try:
+        scan = scan_outputs(find_outputs(paths), ScanOptions(model, thresholds=thresholds), processes)
+    except VertexBatchError:
+        raise
+    except Exception as error:
+        # Object stores raise what their libraries have: 403 as OSError, a silent host as aiohttp's errors.
+        raise StorageUnavailableError(", ".join(paths), f"{type(error).__name__}: {error}") from error
+    facts = JobFacts("", location, "", model=model, output_directory=", ".join(paths))
+    return make_bill(facts, scan, book)
+
+
+def as_data(bill: Bill) -> dict[str, Any]:
+    """The bill as plain data; money and rates are decimal texts, since JSON's numbers are not exact."""
+    total = bill.total
+    return {
+        "rows": {"ok": bill.rows.ok, "failed": bill.rows.failed, "unreadable": bill.rows.unreadable},
+        "line_items": [_item(item) for item in bill.metered],
+        "total": {"amount": _text(total.amount), "complete": total.complete},
+        "flags": [*bill.flags, *(f"unreadable: {problem}" for problem in bill.problems)],
+    }
+
+
+def _item(item: LineItem) -> dict[str, Any]:
+    return {
+        "model": item.model,
+        "kind": item.kind,
+        "modality": item.modality,
+        "tier": item.tier,
+        "tokens": item.tokens,
+        "unit_price": _text(item.unit_price_usd),
+        "amount": _text(item.amount_usd),
+        "basis": item.basis,
+        "source": item.source or None,
+        "reason": item.reason or None,
+    }
+
+
+def _text(number: Decimal | None) -> str | None:
+    if number is None:
+        return None
+    text = f"{number:f}"
+    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
+
+
+def _price_book(prices: str | None) -> PriceBook:
+    from vertex_batch.pricing import PriceBook, packaged_prices, price_file  # noqa: PLC0415
+
+    source = price_file(Path(prices), may_be_empty=True) if prices else packaged_prices()
+    return PriceBook([source], max_decimals=None)
+
+
+def _print(bill: Bill) -> None:
+    from vertex_batch.cli.cost import print_parts  # noqa: PLC0415
+    from vertex_batch.cli.tables import render_bill  # noqa: PLC0415 - it brings rich along
+
+    print_parts(render_bill(bill))
