@@ -75,6 +75,8 @@ class AirflowSite:
             "GOOGLE_CLOUD_PROJECT": "demo-project",
             "NO_GCE_CHECK": "true",
             "VERTEX_BATCH_SPECS_FOLDER": str(self.specs),
+            # This tree's package, also where the environment was made for another checkout.
+            "PYTHONPATH": str(REPOSITORY / "plugins"),
             "PATH": f"{MAIN_BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             **self.settings,
         }

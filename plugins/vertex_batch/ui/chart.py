@@ -11,8 +11,7 @@ from vertex_batch.costs import Total
 from vertex_batch.ui.spend import Spend
 
 WIDTH, HEIGHT = 1000, 240
-# Room for the mark on top of a bar that is an "at least".
-_HEADROOM = 8
+_MARK = 4
 _GAP = 0.25
 _STEPS = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10))
 
@@ -74,7 +73,7 @@ def round_up(amount: Decimal) -> Decimal:
 
 def _bars(spend: Spend, top: Decimal) -> Iterator[Bar]:
     slot = WIDTH / len(spend.days)
-    unit = (HEIGHT - _HEADROOM) / float(top)
+    unit = HEIGHT / float(top)
     for position, day in enumerate(spend.days):
         x, width, bottom = (position + _GAP / 2) * slot, slot * (1 - _GAP), float(HEIGHT)
         for series in spend.series:
@@ -84,5 +83,5 @@ def _bars(spend: Spend, top: Decimal) -> Iterator[Bar]:
                 bottom -= height
                 yield Bar(Box(x, bottom, width, height), series.number, day, series.name, total)
         if not spend.totals[day].complete:
-            mark = Box(x, max(bottom - _HEADROOM, 0), width, _HEADROOM / 2)
+            mark = Box(x, max(bottom - 2 * _MARK, 0), width, _MARK)
             yield Bar(mark, -1, day, "", spend.totals[day])
