@@ -88,6 +88,16 @@ class Tab:
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         return answer["result"].get("value")
 
+    def click(self, element: str) -> None:
+        """Click an element as a person does: what only a person may do, such as opening a tab, is allowed."""
+        self.call("Runtime.evaluate", expression=f"{element}.click()", userGesture=True)
+        time.sleep(_IDLE_SECONDS)
+
+    def pages(self) -> list[str]:
+        """The addresses of all open tabs."""
+        found = self.call("Target.getTargets")["targetInfos"]
+        return [each["url"] for each in found if each["type"] == "page"]
+
     def wait_for(self, expression: str, seconds: float = 60) -> None:
         """Wait until the expression is true."""
         deadline = time.monotonic() + seconds

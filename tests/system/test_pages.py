@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from local.browser import open_browser
-from local.stack.airflow_api import AirflowApi
+from local.stack.airflow_api import AirflowApi, wait_until
 
 SPEC, RUN = "system_manual", "pages:+run~1"
 PATHS = ("/", "/jobs", "/costs.csv", f"/run?dag_id={SPEC}&run_id=x", "/bill?job=1", "/static/pages.css")
@@ -85,8 +85,8 @@ def test_in_airflows_frame_the_page_takes_its_dark_mode_and_leads_out_into_a_tab
         assert bill.job.job_id in tab.evaluate(f"{page}.body.textContent")
         tab.evaluate("document.documentElement.className = 'dark'")
         tab.wait_for(f"{page}.documentElement.dataset.theme === 'dark'")
-        before = len(tab.call("Target.getTargets")["targetInfos"])
-        tab.evaluate(f"{page}.querySelector('a.out[href*=\"/dags/\"]').click()")
-        opened = tab.call("Target.getTargets")["targetInfos"]
-        assert len(opened) == before + 1
+        tab.click(f"{page}.querySelector('a.out[href*=\"/dags/\"]')")
+        wait_until(lambda: len(tab.pages()) == 2, "a second tab", 10, lambda: str(tab.pages()))
+        (opened,) = set(tab.pages()) - {tab.evaluate("location.href")}
+        assert opened.startswith(f"{stack.site.url}/dags/{SPEC}/runs/")
         assert not [message for message in tab.messages if "vertex-batch" in message]
