@@ -47,10 +47,7 @@ class AirflowApi:
     def call(self, method: str, path: str, **arguments: Any) -> Any:
         """Call a path below ``/api/v2`` and return the JSON of the answer."""
         if "authorization" not in self._client.headers:
-            token = self._client.post("/auth/token", json=self._login)
-            if token.is_error:
-                raise AirflowApiError(token)
-            self._client.headers["authorization"] = f"Bearer {token.json()['access_token']}"
+            self._client.headers["authorization"] = f"Bearer {self.token()}"
         for _ in range(DATABASE_TRIES):
             answer = self._client.request(method, f"/api/v2{path}", **arguments)
             if answer.status_code != httpx.codes.INTERNAL_SERVER_ERROR or "Database error" not in answer.text:
@@ -58,6 +55,13 @@ class AirflowApi:
         if answer.is_error:
             raise AirflowApiError(answer)
         return answer.json() if answer.content else None
+
+    def token(self) -> str:
+        """Sign in; the token is good for a header, and as the cookie of a browser."""
+        answer = self._client.post("/auth/token", json=self._login)
+        if answer.is_error:
+            raise AirflowApiError(answer)
+        return str(answer.json()["access_token"])
 
     # DAGs
 

@@ -51,7 +51,10 @@ def stack(tmp_path_factory) -> Iterator[Stack]:
         dags=home / "project" / "dags",
         specs=specs,
         emulator_speed=SECONDS_AT_SPEED_1 / JOB_SECONDS,
-        airflow_settings={"AIRFLOW__VERTEX_BATCH__LOOK_SECONDS": "5"},
+        airflow_settings={
+            "AIRFLOW__VERTEX_BATCH__LOOK_SECONDS": "5",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:ADMIN,viewer:VIEWER",
+        },
     )
     with Stack(options, print) as running:
         running.gcs.create_bucket("demo-bucket")

@@ -44,6 +44,10 @@ class Database:
         with self._told():
             self._engine = _engine(parsed, is_sqlite=self.is_sqlite)
 
+    def exists(self) -> bool:
+        """Whether there is something to connect to; only the absence of a file is known without trying."""
+        return self._file is None or self._file.exists()
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction for reading."""

@@ -13,6 +13,7 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     Select,
     and_,
     func,
+    or_,
     select,
 )
 from sqlalchemy.types import NullType  # noqa: TID253
@@ -21,11 +22,28 @@ from vertex_batch.costs.bill import JobFacts, RowCounts, Total
 from vertex_batch.costs.schema import jobs, line_items
 from vertex_batch.costs.types import usd
 
-Grouping = Literal["job", "spec", "day", "spec_day", "model", "team", "dag", "project", "location", "state"]
+Grouping = Literal[
+    "job",
+    "spec",
+    "day",
+    "spec_day",
+    "model_day",
+    "team_day",
+    "model",
+    "team",
+    "dag",
+    "project",
+    "location",
+    "state",
+]
 _JOB_KEY = ("project", "location", "job_id")
+_EXACT = ("spec", "team", "dag_id", "run_id", "model", "state", "project")
+_SEARCHED = ("spec", "team", "dag_id", "run_id", "model", "state", "job_id", "display_name", "note")
 _GROUPS: dict[str, tuple[ColumnElement[Any], ...]] = {
     "job": tuple(jobs.c[name] for name in _JOB_KEY),
     "spec_day": (jobs.c.spec, jobs.c.day),
+    "model_day": (line_items.c.model, jobs.c.day),
+    "team_day": (jobs.c.team, jobs.c.day),
     "model": (line_items.c.model,),
     "dag": (jobs.c.dag_id,),
     **{name: (jobs.c[name],) for name in ("spec", "day", "team", "project", "location", "state")},
@@ -38,6 +56,8 @@ class JobFilter:
 
     :param since: first day, inclusive. :param until: last day, inclusive.
     :param model: jobs created with this model, as the job names it.
+    :param dag_ids: jobs of these DAGs only; None: of all, empty: of none.
+    :param text: jobs with this in a name of theirs, in whatever case.
     """
 
     spec: str = ""
@@ -49,11 +69,16 @@ class JobFilter:
     project: str = ""
     since: date | None = None
     until: date | None = None
+    dag_ids: frozenset[str] | None = None
+    text: str = ""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The filter as SQL; values are bound, never spelled out."""
-        names = [f.name for f in fields(self) if f.name not in ("since", "until")]
-        found = [jobs.c[name] == getattr(self, name) for name in names if getattr(self, name)]
+        found = [jobs.c[name] == getattr(self, name) for name in _EXACT if getattr(self, name)]
+        if self.dag_ids is not None:
+            found.append(jobs.c.dag_id.in_(sorted(self.dag_ids)))
+        if self.text:
+            found.append(or_(*(jobs.c[name].icontains(self.text, autoescape=True) for name in _SEARCHED)))
         if self.since:
             found.append(jobs.c.day >= self.since)
         if self.until:
@@ -93,7 +118,7 @@ def select_totals(by: Grouping, where: JobFilter) -> Select[Any]:
         raise ValueError(f"totals by {by!r} are not known; use one of {', '.join(get_args(Grouping))}")
     group = _GROUPS[by]
     key = func.count(func.distinct(jobs.c.project + "/" + jobs.c.location + "/" + jobs.c.job_id))
-    joined = jobs.join(line_items, _same_job(), isouter=by != "model")
+    joined = jobs.join(line_items, _same_job(), isouter=not by.startswith("model"))
     return (
         select(*group, *_sums(), key, func.min(jobs.c.day), func.max(jobs.c.day))
         .select_from(joined)
@@ -103,7 +128,7 @@ def select_totals(by: Grouping, where: JobFilter) -> Select[Any]:
     )
 
 
-def select_jobs(where: JobFilter, limit: int) -> Select[Any]:
+def select_jobs(where: JobFilter, limit: int, offset: int = 0) -> Select[Any]:
     """Jobs with their amounts, the latest first."""
     sums = select(
         *(line_items.c[name] for name in _JOB_KEY),
@@ -115,8 +140,9 @@ def select_jobs(where: JobFilter, limit: int) -> Select[Any]:
         select(jobs, t.c.amount, t.c.unpriced, t.c.tokens.label("tokens"))
         .select_from(jobs.join(t, same, isouter=True))
         .where(*where.conditions())
-        .order_by(jobs.c.day.desc(), jobs.c.recorded_at.desc(), jobs.c.job_id)
+        .order_by(jobs.c.day.desc(), jobs.c.recorded_at.desc(), *(jobs.c[name] for name in _JOB_KEY))
         .limit(limit)
+        .offset(offset)
     )
 
 

@@ -83,13 +83,23 @@ class CostTable:
             problems=tuple(RowProblem(*problem) for problem in job.problems),
         )
 
-    def jobs(self, where: JobFilter | None = None, *, limit: int = 1000) -> list[JobCost]:
+    def is_ready(self) -> bool:
+        """Whether there is a table of this code's version to read. Creates and upgrades nothing."""
+        return self._database.exists() and migrations.is_current(self._database)
+
+    def jobs(self, where: JobFilter | None = None, *, limit: int = 1000, offset: int = 0) -> list[JobCost]:
         """Jobs and what they cost, the latest first."""
         self._prepare()
+        asked = select_jobs(where or JobFilter(), limit, offset)
         with self._database.read() as connection:
-            return [
-                read_job_cost(row) for row in connection.execute(select_jobs(where or JobFilter(), limit))
-            ]
+            return [read_job_cost(row) for row in connection.execute(asked)]
+
+    def dag_ids(self, where: JobFilter | None = None) -> frozenset[str]:
+        """Which DAGs the jobs were submitted by."""
+        self._prepare()
+        asked = select(schema.jobs.c.dag_id).where(*(where or JobFilter()).conditions()).distinct()
+        with self._database.read() as connection:
+            return frozenset(connection.execute(asked).scalars())
 
     def totals(
         self,

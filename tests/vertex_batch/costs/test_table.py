@@ -219,3 +219,46 @@ def test_an_error_inside_leaves_the_old_bill_whole(table, bill, line):
     with pytest.raises(CostTableSetupError):
         table.record(twice)
     assert table.bill(*PLACE, "101") == bill()
+
+
+def test_whether_it_is_ready_is_told_without_creating_anything(tmp_path):
+    fresh = CostTable(f"sqlite:///{tmp_path}/none/costs.db")
+    assert not fresh.is_ready()
+    assert not (tmp_path / "none").exists()
+
+
+def test_it_is_ready_once_a_bill_was_recorded(table, bill, database_url):
+    assert not table.is_ready()
+    table.record(bill())
+    assert CostTable(database_url).is_ready()
+
+
+def test_jobs_of_certain_dags_only(table, bill):
+    for number, dag in enumerate(("a", "b", "c")):
+        table.record(bill(str(number), dag_id=dag))
+    found = table.jobs(JobFilter(dag_ids=frozenset({"a", "c", "unknown"})))
+    assert {cost.job.dag_id for cost in found} == {"a", "c"}
+    assert table.jobs(JobFilter(dag_ids=frozenset())) == []
+    assert table.dag_ids() == {"a", "b", "c"}
+
+
+def test_search_takes_signs_as_they_are(table, bill):
+    table.record(bill("1", spec="100%_sure"))
+    table.record(bill("2", spec="100 percent sure"))
+    assert [cost.job.job_id for cost in table.jobs(JobFilter(text="0%_S"))] == ["1"]
+
+
+def test_pages_of_jobs_hold_each_job_once(table, bill):
+    for number in range(5):
+        table.record(bill(str(number)))
+    pages = [table.jobs(limit=2, offset=offset) for offset in (0, 2, 4)]
+    assert [cost.job.job_id for page in pages for cost in page] == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("by", ["spec", "model", "team"])
+def test_sums_by_day_and_group_add_up_to_the_sums_by_group(table, bill, by):
+    for number, day in enumerate((1, 1, 2)):
+        table.record(bill(str(number), logical_date=datetime(2026, 11, day, tzinfo=UTC)))
+    daily = table.totals(f"{by}_day")
+    assert [total.group[1].day for total in daily] == [1, 2]
+    assert sum(total.total.amount for total in daily) == table.totals(by)[0].total.amount

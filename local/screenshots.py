@@ -1,0 +1,114 @@
+"""``python -m local.screenshots``: pictures of the pages for the documents, from a running Airflow.
+
+Starts an API server and a DAG processor on loopback with the example specs, fills the cost table with made-up
+nights, and looks at the pages with a headless Chromium. ``--all FOLDER`` takes every page in every
+appearance instead, for whoever works on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlencode
+
+from local.browser import Tab, open_browser
+from local.nights import WORKLOADS, bills
+from local.stack import Stack, StackOptions
+from local.stack.airflow import API_SERVER, DAG_PROCESSOR
+from local.stack.paths import REPOSITORY
+from vertex_batch.costs import Bill, CostTable
+
+IMAGES = REPOSITORY / "docs" / "images"
+WIDE, NARROW = (1280, 860), (400, 860)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture: of what, and how.
+
+    :param ready: an expression of the page that is true when there is something to see.
+    """
+
+    name: str
+    path: str
+    size: tuple[int, int] = WIDE
+    dark: bool = False
+    ready: str = "true"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Take the pictures."""
+    parser = argparse.ArgumentParser(prog="python -m local.screenshots", description=__doc__)
+    parser.add_argument("--all", type=Path, help="take every page in every appearance, into this folder")
+    given = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="screenshots-") as home:
+        roles = frozenset({API_SERVER, DAG_PROCESSOR})
+        options = StackOptions(home=Path(home), roles=roles)
+        with Stack(options, print) as stack:
+            made = list(bills(datetime.now(UTC).date()))
+            table = CostTable(stack.cost_table_url)
+            for bill in made:
+                table.record(bill)
+            for workload in WORKLOADS:
+                stack.airflow.wait_for_dag(workload.spec)
+            shots = _all(made) if given.all else _for_documents(made)
+            return _take(stack, shots, given.all or IMAGES)
+
+
+def _take(stack: Stack, shots: list[Shot], folder: Path) -> int:
+    token = stack.airflow.token()
+    with open_browser() as tab:
+        tab.sign_in(stack.site.url, token)
+        for shot in shots:
+            _take_one(tab, stack.site.url, shot, folder / f"{shot.name}.png")
+        for message in tab.messages:
+            print(f"The console says: {message}", file=sys.stderr)
+        return 1 if tab.messages else 0
+
+
+def _take_one(tab: Tab, url: str, shot: Shot, file: Path) -> None:
+    tab.size(*shot.size, dark=shot.dark)
+    tab.open(f"{url}{shot.path}")
+    tab.wait_for(shot.ready)
+    tab.picture(file)
+    print(f"{file} ({file.stat().st_size / 1000:.0f} kB)")
+
+
+def _for_documents(made: list[Bill]) -> list[Shot]:
+    loaded = "document.querySelector('iframe')?.contentDocument?.querySelector('main')"
+    return [
+        Shot("overview", "/plugin/batch-costs", ready=f"!!{loaded}"),
+        Shot("bill", _bill_path(made), dark=True),
+    ]
+
+
+def _all(made: list[Bill]) -> list[Shot]:
+    paths = {
+        "overview": "/vertex-batch/",
+        "by-model": "/vertex-batch/?by=model",
+        "jobs": "/vertex-batch/jobs",
+        "nothing-found": "/vertex-batch/jobs?q=nothing-like-this",
+        "bill": _bill_path(made),
+        "error": "/vertex-batch/?from=x",
+    }
+    looks = {"light": (WIDE, False), "dark": (WIDE, True), "narrow": (NARROW, False)}
+    return [
+        Shot(f"{name}-{look}", path, size, dark)
+        for name, path in paths.items()
+        for look, (size, dark) in looks.items()
+    ]
+
+
+def _bill_path(made: list[Bill]) -> str:
+    """Choose a bill that has something of everything."""
+    job = max(made, key=lambda bill: (bill.rows.unreadable, bill.rows.failed, bill.day)).job
+    place = urlencode({"project": job.project, "location": job.location, "job": job.job_id})
+    return f"/vertex-batch/bill?{place}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""The pages in Airflow's UI: what was spent, on what, and each job's bill.
+
+Airflow imports plugins in every one of its processes. Only the API server shows pages, so only there, with
+the first request, the web framework is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cache
+from typing import Any
+
+__all__ = ["URL_PREFIX", "Pages"]
+
+URL_PREFIX = "/vertex-batch"
+
+_Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+_Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Pages:
+    """The pages as an ASGI application that is made when it is first asked."""
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
+        await _app()(scope, receive, send)
+
+
+@cache
+def _app() -> Any:
+    from vertex_batch.ui.app import make_app  # noqa: PLC0415 - see above
+
+    return make_app()

@@ -1,0 +1,83 @@
+"""The FastAPI application behind the pages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from vertex_batch.costs import CostTableError, CostTableUnavailableError
+from vertex_batch.errors import ConfigurationError
+from vertex_batch.ui.access import signed_in
+from vertex_batch.ui.periods import BadAddressError
+from vertex_batch.ui.render import page, secure
+from vertex_batch.ui.routes import router
+from vertex_batch.ui.source import NoCostTableError
+
+log = logging.getLogger(__name__)
+
+_SAID = {
+    HTTPStatus.UNAUTHORIZED: ("Please sign in", "These pages are for people who are signed in to Airflow."),
+    HTTPStatus.FORBIDDEN: ("Not for you", "Your role in Airflow does not include what plugins show."),
+    HTTPStatus.NOT_FOUND: (
+        "Not found",
+        "There is no such page or job, or it belongs to a DAG that you may not see.",
+    ),
+}
+
+
+def make_app() -> FastAPI:
+    """Make the application. All its routes need a login; it describes itself to nobody."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(router, dependencies=[signed_in])
+    app.middleware("http")(_with_security_headers)
+    for error, handler in _HANDLERS.items():
+        app.add_exception_handler(error, handler)
+    return app
+
+
+async def _with_security_headers(
+    request: Request, answer: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    response = await answer(request)
+    response.headers.update(secure(response.headers))
+    return response
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    title, text = _SAID.get(HTTPStatus(status), (HTTPStatus(status).phrase, ""))
+    return page(request, "error.html", status=status, title=title, text=text)
+
+
+def _bad_address(request: Request, error: Exception) -> Response:
+    return page(request, "error.html", status=400, title="That address does not work", text=str(error))
+
+
+def _no_table(request: Request, _: Exception) -> Response:
+    return page(request, "nothing.html")
+
+
+def _unusable(request: Request, error: Exception) -> Response:
+    """The database does not serve. What it said may name hosts and users: that is for the log."""
+    log.error("The cost pages cannot read the cost table: %s", error)
+    if isinstance(error, CostTableUnavailableError):
+        text = "Its database is busy or does not answer. Nothing is lost; reload the page in a moment."
+        return page(request, "error.html", status=503, title="The cost table does not answer", text=text)
+    text = (
+        "Whoever runs Airflow has to look at the connection batch_costs;"
+        " the API server's log says what is wrong. Nothing is lost."
+    )
+    return page(request, "error.html", status=500, title="The cost table cannot be read", text=text)
+
+
+_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
+    HTTPException: _refused,
+    BadAddressError: _bad_address,
+    NoCostTableError: _no_table,
+    CostTableError: _unusable,
+    ConfigurationError: _unusable,
+}

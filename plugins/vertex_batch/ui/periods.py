@@ -1,0 +1,65 @@
+"""Spans of days: what the address of a page says, and the months that are always shown. Days are UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+USUAL_DAYS = 30
+MAX_DAYS = 366
+
+
+class BadAddressError(ValueError):
+    """The address asks for something that does not exist; the message is for the person who wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Days from ``since`` to ``until``, both included."""
+
+    since: date
+    until: date
+
+    @property
+    def days(self) -> list[date]:
+        return [self.since + timedelta(n) for n in range((self.until - self.since).days + 1)]
+
+
+def read_day(text: str) -> date | None:
+    """Read a day; empty is none.
+
+    :raises BadAddressError: it is no day.
+    """
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise BadAddressError(f"{text[:40]!r} is not a day; write one as 2026-11-22.") from None
+
+
+def read_period(since_text: str, until_text: str, today: date) -> Period:
+    """Read a period; the last 30 days unless the address says otherwise.
+
+    :raises BadAddressError: one is no day, they are in the wrong order, or too far apart for a chart.
+    """
+    until = read_day(until_text) or max(today, read_day(since_text) or today)
+    since = read_day(since_text) or until - timedelta(min(USUAL_DAYS - 1, (until - date.min).days))
+    if since > until:
+        raise BadAddressError(f"The period ends on {until}, before it begins on {since}.")
+    if (until - since).days >= MAX_DAYS:
+        raise BadAddressError(f"A page shows at most {MAX_DAYS} days; {since} to {until} are more.")
+    return Period(since, until)
+
+
+def this_month(today: date) -> Period:
+    return Period(today.replace(day=1), today)
+
+
+def last_month(today: date) -> Period:
+    until = today.replace(day=1) - timedelta(1)
+    return Period(until.replace(day=1), until)
+
+
+def so_far_last_month(today: date) -> Period:
+    """As much of last month as has passed of this one, so that like is compared with like."""
+    whole = last_month(today)
+    return Period(whole.since, min(whole.until, whole.since + timedelta(today.day - 1)))

@@ -1,0 +1,65 @@
+"""Templates to answers, each with the headers that keep a page to itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow.sdk import conf
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from vertex_batch.ui import URL_PREFIX, words
+
+# Nothing but our own style sheet and script; nobody but Airflow may show a page in a frame.
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; form-action 'self'; base-uri 'none';"
+        " frame-ancestors 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+STATIC_FILES = {"pages.css": "text/css", "frame.js": "text/javascript"}
+
+
+def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """Fill in a template. Everything in it is escaped."""
+    root = _airflow_path()
+    here = {"root": root + URL_PREFIX, "airflow": root, "address": request.query_params, "words": words}
+    text = _templates().get_template(template).render({"dag_id": "", **here, **values})
+    return HTMLResponse(text, status)
+
+
+def static_file(name: str) -> Response | None:
+    """Read one of our own files; None if there is no such file."""
+    if name not in STATIC_FILES:
+        return None
+    content = resources.files("vertex_batch.ui").joinpath("static", name).read_bytes()
+    return Response(content, media_type=STATIC_FILES[name], headers={"Cache-Control": "private, max-age=300"})
+
+
+def secure(headers: Mapping[str, str]) -> dict[str, str]:
+    """Say which headers an answer still lacks."""
+    return {name: value for name, value in SECURITY_HEADERS.items() if name not in headers}
+
+
+def _airflow_path() -> str:
+    """The path below which Airflow is served, seen from outside."""
+    return urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("vertex_batch.ui"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

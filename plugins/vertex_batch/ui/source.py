@@ -1,0 +1,34 @@
+"""The cost table that the workers write, opened for reading."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Annotated
+
+from fastapi import Depends
+
+from vertex_batch.costs import CostTable
+from vertex_batch.hooks.cost_table import cost_table_url
+
+
+class NoCostTableError(Exception):
+    """Nothing was recorded yet, or elsewhere than where the API server looks."""
+
+
+def _open() -> CostTable:
+    """Open it anew for each request, so that a connection that was mended helps at once.
+
+    A page never creates or upgrades it: who looks must not change what is there.
+    """
+    table = _table(cost_table_url())
+    if not table.is_ready():
+        raise NoCostTableError
+    return table
+
+
+@lru_cache(maxsize=4)
+def _table(url: str) -> CostTable:
+    return CostTable(url)
+
+
+Costs = Annotated[CostTable, Depends(_open)]

@@ -1,0 +1,126 @@
+"""The pages over a real cost table, with somebody signed in; only Airflow's part of that is replaced."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from airflow.api_fastapi.core_api.security import get_user
+from fastapi.testclient import TestClient
+
+from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts
+from vertex_batch.pricing import Basis, LineItem
+from vertex_batch.ui import access, routes
+from vertex_batch.ui.app import make_app
+from vertex_batch.usage import Kind, Modality, RowProblem, Tier
+
+TODAY = date(2026, 11, 22)
+HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
+_numbers = itertools.count(1)
+
+
+def item(amount: str | None = "1.5", **changes) -> LineItem:
+    known = amount is not None
+    return LineItem(
+        **{
+            "model": "gemini-2.5-flash",
+            "kind": Kind.OUTPUT,
+            "modality": Modality.TEXT,
+            "tier": Tier.STANDARD,
+            "tokens": 1_000_000,
+            "unit_price_usd": Decimal(amount) / 1_000_000 if known else None,
+            "amount_usd": Decimal(amount) if known else None,
+            "basis": Basis.BATCH_RATE if known else None,
+            "source": "packaged" if known else "",
+            "price_date": date(2026, 11, 1) if known else None,
+            "reason": "" if known else "no price is known",
+            **changes,
+        }
+    )
+
+
+@dataclass
+class Pages:
+    """The pages, as one person sees them."""
+
+    client: TestClient
+    table: CostTable
+    may_see: set[str] = field(default_factory=lambda: {"nightly", "hourly"})
+
+    def record(self, *items: LineItem, day: date = TODAY, bill: dict | None = None, **facts) -> Bill:
+        names = {
+            "project": "demo-project",
+            "location": "us-central1",
+            "job_id": str(next(_numbers)),
+            "dag_id": "nightly",
+            "run_id": "manual__2026-11-22T02:30:00+00:00",
+            "spec": "nightly",
+            "team": "search",
+            "state": "JOB_STATE_SUCCEEDED",
+            "model": "publishers/google/models/gemini-2.5-flash",
+            "logical_date": datetime(day.year, day.month, day.day, tzinfo=UTC),
+        }
+        made = Bill(
+            job=JobFacts(**{**names, **facts}),
+            rows=RowCounts(ok=10, failed=2, unreadable=1, input_rows=13),
+            line_items=items or (item(),),
+            **{
+                "failed_reasons": {"INVALID_ARGUMENT": 2},
+                "problems": (RowProblem("predictions.jsonl", 17, "cut short"),),
+                **(bill or {}),
+            },
+        )
+        self.table.record(made)
+        return made
+
+    def get(self, path: str, **query):
+        return self.client.get(path, params=query)
+
+
+class _Manager:
+    def __init__(self, may_see) -> None:
+        self._may_see = may_see
+
+    def get_authorized_dag_ids(self, *, user, method):
+        assert method == "GET"
+        return set(self._may_see())
+
+    def is_authorized_view(self, *, access_view, user):
+        return True
+
+
+@pytest.fixture
+def costs_file(tmp_path, monkeypatch) -> Path:
+    file = tmp_path / "costs.db"
+    monkeypatch.setenv("AIRFLOW_CONN_BATCH_COSTS", f'{{"conn_type": "sqlite", "host": "{file}"}}')
+    return file
+
+
+@pytest.fixture
+def app(costs_file):
+    made = make_app()
+    made.dependency_overrides[routes._today] = lambda: TODAY
+    return made
+
+
+@pytest.fixture
+def stranger(app) -> Iterator[TestClient]:
+    """Somebody who is not signed in; Airflow's own code says so."""
+    with TestClient(app) as client:
+        yield client
+
+
+@pytest.fixture
+def pages(app, costs_file, monkeypatch) -> Iterator[Pages]:
+    app.dependency_overrides[get_user] = lambda: "somebody"
+    with TestClient(app) as client:
+        made = Pages(client, CostTable(f"sqlite:///{costs_file}"))
+        manager = _Manager(lambda: made.may_see)
+        monkeypatch.setattr(access, "get_auth_manager", lambda: manager)
+        monkeypatch.setattr("airflow.api_fastapi.core_api.security.get_auth_manager", lambda: manager)
+        yield made

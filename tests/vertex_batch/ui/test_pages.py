@@ -1,0 +1,243 @@
+"""The pages over a real cost table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from datetime import date
+
+import pytest
+
+from tests.vertex_batch.ui.conftest import HOSTILE, TODAY, item
+from vertex_batch.costs import CostTable
+
+PATHS = ("/", "/jobs", "/bill?job=1", "/run?dag_id=nightly&run_id=1", "/costs.csv", "/static/pages.css")
+
+
+def test_the_overview_shows_this_month_and_last_month(pages):
+    pages.record(item("1.5"), day=date(2026, 11, 3))
+    pages.record(item("20.25"), day=date(2026, 10, 5))
+    pages.record(item("100"), day=date(2026, 10, 30))
+    text = words(pages.get("/").text)
+    assert "This month 1.50 USD" in text
+    assert "Last month to the same day 20.25 USD" in text
+    assert "Last month 120.25 USD" in text
+
+
+@pytest.mark.parametrize(
+    ("by", "name"), [("spec", "nightly"), ("model", "gemini-2.5-flash"), ("team", "search")]
+)
+def test_spend_is_shown_by_what_the_address_says(pages, by, name):
+    pages.record(item("1.5"))
+    text = pages.get("/", by=by).text
+    assert f"{TODAY}, {name}: 1.50 USD" in text
+    assert f"By {by}" in text
+
+
+def test_a_sum_with_something_unpriced_is_an_at_least(pages):
+    pages.record(item("1.5"), item(None, kind="thoughts"))
+    text = words(pages.get("/").text)
+    assert "This month at least 1.50 USD" in text
+    assert "Spend by day: at least 1.50 USD" in text
+    assert "not all of it has a price" in text
+
+
+def test_only_the_days_of_the_address_count(pages):
+    pages.record(item("1"), day=date(2026, 11, 1))
+    pages.record(item("2"), day=date(2026, 11, 2))
+    text = words(pages.get("/", **{"from": "2026-11-02", "to": "2026-11-03"}).text)
+    assert "Spend by day: 2.00 USD" in text
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"from": "yesterday"}, "is not a day"),
+        ({"from": "2026-11-02", "to": "2026-11-01"}, "before it begins"),
+        ({"from": "1999-01-01"}, "at most 366 days"),
+        ({"by": "moon"}, "Spend is shown by spec, model, team"),
+    ],
+)
+def test_an_address_that_does_not_work_says_why(pages, query, said):
+    pages.record()
+    answer = pages.get("/", **query)
+    assert answer.status_code == 400
+    assert said in answer.text
+
+
+def test_the_csv_has_every_day_and_group_exactly(pages):
+    pages.record(item("0.000123"), item(None, kind="thoughts"))
+    answer = pages.get("/costs.csv")
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert list(csv.reader(io.StringIO(answer.text))) == [
+        ["day", "spec", "jobs", "tokens", "amount_usd", "complete"],
+        ["2026-11-22", "nightly", "1", "2000000", "0.000123", "no"],
+    ]
+
+
+def test_a_name_in_the_csv_is_no_formula(pages):
+    pages.record(spec="=HYPERLINK(1)")
+    assert "'=HYPERLINK(1)" in pages.get("/costs.csv").text
+
+
+def test_a_job_is_listed_with_its_links(pages):
+    bill = pages.record()
+    text = pages.get("/jobs").text
+    assert f"job={bill.job.job_id}" in text
+    assert "/dags/nightly/runs/manual__2026-11-22T02%3A30%3A00%2B00%3A00" in text
+    assert f"batch-predictions/{bill.job.job_id}?project=demo-project" in text
+    assert "2 failed" in text
+
+
+def test_jobs_are_searched_and_turned_page_by_page(pages):
+    for number in range(51):
+        pages.record(note=f"night {number}")
+    first, second = pages.get("/jobs").text, pages.get("/jobs", page=2).text
+    assert first.count("Bill</a>") == 50
+    assert second.count("Bill</a>") == 1
+    assert "Older" in first
+    assert "Newer" in second
+    assert pages.get("/jobs", q="NIGHT 50").text.count("Bill</a>") == 1
+    assert pages.get("/jobs", page="x").status_code == 400
+
+
+def test_a_bill_says_where_each_amount_comes_from(pages):
+    bill = pages.record(item("1.5"), item(None, kind="thoughts"), bill={"flags": ("counts differ",)})
+    text = words(pages.get("/bill", **key(bill)).text)
+    assert "output, text 1,000,000 1.50 / M tokens 1.50 batch rate packaged, 2026-11-01" in text
+    assert "not known no price is known" in text
+    assert "Total at least 1.50" in text
+    assert "counts differ" in text
+    assert "INVALID_ARGUMENT 2" in text
+    assert "predictions.jsonl 17 cut short" in text
+    assert "10 ok, 2 failed, 1 unreadable" in text
+
+
+def test_a_run_with_one_job_shows_its_bill_and_one_with_two_their_sum(pages):
+    bill = pages.record(item("1"))
+    run = {"dag_id": "nightly", "run_id": bill.job.run_id}
+    assert "Line items" in pages.get("/run", **run).text
+    pages.record(item("2.5"))
+    text = pages.get("/run", **run).text
+    assert "Line items" not in text
+    assert "3.50 USD" in words(text)
+
+
+def test_a_run_without_jobs_says_when_there_will_be_some(pages):
+    pages.record()
+    assert "once the run has ended" in pages.get("/run", dag_id="nightly", run_id="none").text
+
+
+def test_without_a_cost_table_the_page_says_what_to_do_and_creates_none(pages, costs_file):
+    answer = pages.get("/")
+    assert "batch_costs" in answer.text
+    assert not costs_file.exists()
+
+
+def test_a_broken_cost_table_is_an_error_page_without_details(pages, costs_file):
+    costs_file.write_text("this is no database, and long enough that SQLite sees it" * 100)
+    answer = pages.get("/")
+    assert answer.status_code == 500
+    assert "API server's log" in " ".join(answer.text.replace("&#39;", "'").split())
+    assert str(costs_file) not in answer.text
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/static/none", "/docs"])
+def test_nobody_sees_anything(stranger, costs_file, path):
+    CostTable(f"sqlite:///{costs_file}").migrate()
+    assert stranger.get(path).status_code == (404 if path == "/docs" else 401)
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/static/none", "/static/..%2fapp.py"])
+def test_there_is_nothing_else(pages, path):
+    assert pages.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_the_pages_change_nothing(pages, method):
+    assert pages.client.request(method, "/jobs").status_code == 405
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/nowhere", "/?by=moon"])
+def test_every_answer_keeps_to_itself(pages, path):
+    pages.record()
+    headers = pages.client.get(path).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'self'" in policy
+    assert "unsafe" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_page_needs_nothing_that_its_policy_forbids(pages):
+    bill = pages.record(item(None))
+    for path in ("/", "/jobs", f"/bill?job={bill.job.job_id}&project=demo-project&location=us-central1"):
+        text = pages.client.get(path).text
+        assert not re.search(r"<script(?! src=)|<style| style=| on[a-z]+=", text)
+        assert not re.search(r"(src|rel=\"stylesheet\" href)=\"https?:", text)
+
+
+def test_hostile_names_stay_text(pages):
+    hostile = dict.fromkeys(("spec", "team", "run_id", "note", "display_name", "error_message"), HOSTILE)
+    bill = pages.record(
+        item("1", model=HOSTILE, source=HOSTILE),
+        item(None, reason=HOSTILE),
+        bill={"flags": (HOSTILE,), "failed_reasons": {HOSTILE: 1}},
+        **hostile,
+        job_id="javascript:1'\"<b>",
+        state=HOSTILE,
+        output_directory=HOSTILE,
+    )
+    run = {"dag_id": "nightly", "run_id": HOSTILE}
+    found = [pages.get("/", by=by) for by in ("spec", "model", "team")]
+    found += [pages.get("/jobs", q=HOSTILE), pages.get("/bill", **key(bill)), pages.get("/run", **run)]
+    for answer in found:
+        assert answer.status_code == 200
+        assert "alert(1)" in answer.text
+        assert "<script>alert" not in answer.text
+        assert "<b>" not in answer.text
+        assert "49" not in re.sub(r"\d{3,}", "", answer.text)
+    assert "<script>" not in pages.get("/", by=HOSTILE).text
+
+
+def test_costs_of_other_peoples_dags_are_not_shown(pages):
+    pages.record(item("1"))
+    secret = pages.record(item("41"), dag_id="secret", run_id="secret-run", spec="secret-spec")
+    for path in ("/", "/jobs", "/costs.csv"):
+        text = pages.get(path).text
+        assert "secret" not in text
+        assert "42" not in words(text)
+    assert "are left out" in pages.get("/").text
+    for path, query in (
+        ("/bill", key(secret)),
+        ("/run", {"dag_id": "secret", "run_id": "secret-run"}),
+        ("/", {"dag_id": "secret"}),
+        ("/jobs", {"dag_id": "secret"}),
+        ("/costs.csv", {"dag_id": "secret"}),
+    ):
+        assert pages.get(path, **query).status_code == 404
+
+
+def test_a_search_does_not_tell_whether_a_hidden_job_is_like_that(pages):
+    pages.record()
+    pages.record(dag_id="secret", spec="secret-spec")
+    found = [pages.get("/jobs", q=q).text.replace(q, "") for q in ("secret-spec", "no-such-spec")]
+    assert found[0] == found[1]
+
+
+def test_a_dags_tab_is_narrowed_to_the_dag(pages):
+    pages.record(item("1"))
+    pages.record(item("2"), dag_id="hourly", spec="hourly")
+    text = words(pages.get("/", dag_id="hourly").text)
+    assert "This month 2.00 USD" in text
+    assert "nightly" not in text
+
+
+def key(bill) -> dict[str, str]:
+    return {"project": bill.job.project, "location": bill.job.location, "job": bill.job.job_id}
+
+
+def words(html: str) -> str:
+    """The text of a page, as one line."""
+    return " ".join(re.sub(r"<[^>]*>", " ", html).split()).replace(" ,", ",")
