@@ -23,7 +23,7 @@ from local.stack.paths import REPOSITORY
 from vertex_batch.costs import Bill, CostTable
 
 IMAGES = REPOSITORY / "docs" / "images"
-WIDE, NARROW = (1280, 860), (400, 860)
+WIDE, TALL, NARROW = (1280, 860), (1280, 1040), (400, 860)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _for_documents(made: list[Bill]) -> list[Shot]:
     loaded = "document.querySelector('iframe')?.contentDocument?.querySelector('main')"
     return [
         Shot("overview", "/plugin/batch-costs", ready=f"!!{loaded}"),
-        Shot("bill", _bill_path(made), dark=True),
+        Shot("bill", _bill_path(made), TALL, dark=True),
     ]
 
 

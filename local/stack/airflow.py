@@ -77,8 +77,6 @@ class AirflowSite:
             # This tree, also where the environment has another checkout installed.
             "PYTHONPATH": str(REPOSITORY / "plugins"),
             "VERTEX_BATCH_SPECS_FOLDER": str(self.specs),
-            # This tree's package, also where the environment was made for another checkout.
-            "PYTHONPATH": str(REPOSITORY / "plugins"),
             "PATH": f"{MAIN_BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             **self.settings,
         }
