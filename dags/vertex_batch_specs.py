@@ -10,10 +10,11 @@ from pathlib import Path
 
 from airflow.sdk import get_parsing_context
 
-from vertex_batch.specs import build_dags, load_specs, specs_folder
+from vertex_batch.specs import build_dags, load_specs, prices_folder, specs_folder
 
 # A task needs its own DAG alone; the DAG processor, which needs all of them, has no DAG id here.
-_found = load_specs(specs_folder(Path(__file__).parent), only=get_parsing_context().dag_id)
+_folder = specs_folder(Path(__file__).parent)
+_found = load_specs(_folder, only=get_parsing_context().dag_id)
 
-for _dag in build_dags(_found):
+for _dag in build_dags(_found, prices_folder(_folder)):
     globals()[f"dag_{_dag.dag_id}"] = _dag

@@ -65,6 +65,11 @@ class ObjectStore:
         answer = self._client.get(f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}", params={"alt": "media"})
         return answer.raise_for_status().content
 
+    def delete(self, uri: str) -> None:
+        """Delete one object."""
+        bucket, name = _split(uri)
+        self._client.delete(f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}").raise_for_status()
+
     def list(self, prefix: str) -> list[str]:
         """List the addresses of all objects that begin with the prefix."""
         bucket, start = _split(prefix)

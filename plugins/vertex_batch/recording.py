@@ -88,6 +88,9 @@ class Recorder:
             return self._record_deleted(facts)
         facts = _with_job(facts, job)
         scan, unknown, problem = self._scan(facts, job)
+        if problem and (earlier := self._read_before(facts)):
+            self._log.warning("The output of job %s is gone; the bill that was made of it stays", facts)
+            return Recorded(earlier, problem)
         bill = make_bill(
             facts,
             scan,
@@ -119,6 +122,11 @@ class Recorder:
         bill = make_bill(replace(facts, state=DELETED), ScanResult(), PriceBook(()), unknown=[reason])
         self._table.record(bill)
         return Recorded(bill)
+
+    def _read_before(self, facts: JobFacts) -> Bill | None:
+        """The bill that was made while the output was still there."""
+        earlier = self._table.bill(facts.project, facts.location, facts.job_id)
+        return earlier if earlier and earlier.rows.total else None
 
     def _scan(
         self, facts: JobFacts, job: BatchPredictionJob

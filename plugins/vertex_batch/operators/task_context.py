@@ -10,7 +10,7 @@ from airflow.sdk import conf
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from vertex_batch.lifecycle import Intent, TaskIdentity
-from vertex_batch.specs.dates import template_dates
+from vertex_batch.run_dates import template_dates
 from vertex_batch.submission import LookPolicy
 
 if TYPE_CHECKING:

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.specs.dates import TEMPLATE_DATES, template_dates
-from vertex_batch.specs.load import SpecSet, load_files, load_spec, load_specs, spec_files, specs_folder
+from vertex_batch.run_dates import TEMPLATE_DATES, template_dates
+from vertex_batch.specs.load import (
+    SpecSet,
+    load_files,
+    load_spec,
+    load_specs,
+    prices_folder,
+    spec_files,
+    specs_folder,
+)
 from vertex_batch.specs.model import JobSpec
 from vertex_batch.specs.problems import BrokenSpecsError, Problem, SpecError
 from vertex_batch.specs.schema import json_schema
@@ -26,6 +34,7 @@ __all__ = [
     "load_files",
     "load_spec",
     "load_specs",
+    "prices_folder",
     "spec_files",
     "specs_folder",
     "template_dates",

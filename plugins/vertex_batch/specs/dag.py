@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pendulum
@@ -24,8 +25,10 @@ TAG = "vertex-batch"
 LONGEST_RETRY_DELAY = timedelta(hours=1)
 
 
-def build_dag(spec: JobSpec) -> DAG:
+def build_dag(spec: JobSpec, prices_folder: Path | None = None) -> DAG:
     """Build the DAG of one spec.
+
+    :param prices_folder: where price files that hold for all specs lie.
 
     The run fails if ``wait`` or ``record_cost`` failed. Both clean-up tasks are teardowns: only those
     still run after a person has marked the run as failed. And because Airflow does not count ``cancel``, a
@@ -81,6 +84,7 @@ def build_dag(spec: JobSpec) -> DAG:
             submit_task_id=submit.task_id,
             resubmit_task_ids=[wait.task_id],
             prices=spec.prices or None,
+            price_folder=str(prices_folder) if prices_folder else None,
             max_unreadable_rows=spec.max_unreadable_rows,
             litellm_conn_id=spec.connection,
             gcp_conn_id=spec.storage_connection,
@@ -94,7 +98,7 @@ def build_dag(spec: JobSpec) -> DAG:
     return dag
 
 
-def build_dags(found: SpecSet) -> list[DAG]:
+def build_dags(found: SpecSet, prices_folder: Path | None = None) -> list[DAG]:
     """Build the DAG of every good spec; what Airflow refuses becomes one of the set's errors.
 
     A spec that loads should give a DAG. Where it does not, it still hides no other.
@@ -102,7 +106,7 @@ def build_dags(found: SpecSet) -> list[DAG]:
     dags = []
     for spec in found.specs.values():
         try:
-            dags.append(build_dag(spec))
+            dags.append(build_dag(spec, prices_folder))
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach the other specs
             message = f"Airflow refuses the DAG of this spec: {type(error).__name__}: {error}"
             found.errors.append(SpecError(str(spec.file), [Problem(1, 1, "", message)]))

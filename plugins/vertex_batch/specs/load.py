@@ -110,6 +110,11 @@ def specs_folder(dags_folder: str | Path | None = None) -> Path:
     return root / "include" / "jobs"
 
 
+def prices_folder(specs: Path) -> Path:
+    """Return where the price files that hold for all specs lie: ``pricing`` beside the specs' folder."""
+    return specs.parent / "pricing"
+
+
 def _load(path: Path) -> tuple[JobSpec, Document]:
     document = read_document(_text(path))
     problems = list(document.problems)

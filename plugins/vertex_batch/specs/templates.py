@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
-from vertex_batch.specs.dates import TEMPLATE_DATES
+from vertex_batch.run_dates import TEMPLATE_DATES
 from vertex_batch.specs.problems import did_you_mean
 
 _IN_EVERY_RUN = frozenset(

@@ -186,6 +186,30 @@ def test_an_output_that_is_not_there_is_recorded_as_unknown_and_fails_the_task(v
     assert bill_of(table, reference).total.complete is False
 
 
+def test_a_bill_stays_when_its_output_is_gone(vertex, context, table):
+    reference = ended(vertex, mix={})
+    before = record(reference, context)
+    folder = vertex.admin.job(reference.job_id).output_directory
+    vertex.gcs.delete(f"{folder}/predictions.jsonl")
+    with pytest.raises(AirflowFailException, match="No output at"):
+        record(reference, context)
+    assert bill_of(table, reference).total.text == before["amount_usd"]
+    assert bill_of(table, reference).total.complete
+
+
+def test_prices_of_the_folder_hold_for_all_specs_and_the_spec_wins(vertex, context, table, tmp_path):
+    folder = tmp_path / "pricing"
+    folder.mkdir()
+    (folder / "agreed.yaml").write_text("gemini-2.5-flash: {input_cost_per_token_batches: 9e-06}\n")
+    reference = ended(vertex, mix={})
+    record(reference, context, prices=None, price_folder=str(folder))
+    rates = {item.kind: item.unit_price_usd for item in bill_of(table, reference).line_items}
+    assert rates["input"] == Decimal("9e-06")
+    record(reference, context, price_folder=str(folder))
+    rates = {item.kind: item.unit_price_usd for item in bill_of(table, reference).line_items}
+    assert rates["input"] == Decimal("0.15e-06")
+
+
 def test_a_cut_last_line_is_unreadable_and_fails_the_task_after_the_rest_was_recorded(vertex, context, table):
     reference = ended(vertex, output=Output(truncated=True), mix={})
     with pytest.raises(AirflowFailException, match=r"1 unreadable rows.*predictions.jsonl:20"):
