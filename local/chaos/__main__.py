@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from local.chaos.arena import Arena, Outcome
-from local.chaos.points import KILL_POINTS
+from local.chaos.points import KILL_POINTS, KillPoint
 from local.stack import Stack, StackOptions
 
 SPEC = "chaos"
@@ -53,14 +55,19 @@ def main() -> int:
         with Stack(options, print) as stack:
             stack.gcs.create_bucket("demo-bucket")
             arena = Arena(stack, SPEC)
-            for number, point in enumerate(itertools.cycle(points)):
-                outcome = point.round(arena, f"round_{number}")
-                totals[point.name] += outcome
-                print(f"round {number}: {point.name}: {_verdict(outcome)}", flush=True)
-                if sum(total.runs for total in totals.values()) >= arguments.runs:
-                    break
+            with contextlib.suppress(KeyboardInterrupt):  # what is known by then is worth a table
+                _rounds(arena, points, totals, arguments.runs)
     print(table(totals))
     return 0 if all(total.clean and not total.details for total in totals.values()) else 1
+
+
+def _rounds(arena: Arena, points: Sequence[KillPoint], totals: dict[str, Outcome], runs: int) -> None:
+    for number, point in enumerate(itertools.cycle(points)):
+        outcome = point.round(arena, f"round_{number}")
+        totals[point.name] += outcome
+        print(f"round {number}: {point.name}: {_verdict(outcome)}", flush=True)
+        if sum(total.runs for total in totals.values()) >= runs:
+            return
 
 
 def table(totals: dict[str, Outcome]) -> str:
