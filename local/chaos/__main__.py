@@ -17,8 +17,6 @@ from local.stack import Stack, StackOptions
 SPEC = "chaos"
 SPEC_TEXT = """\
 description: Runs whose processes are killed
-schedule: "@daily"
-start_date: 2026-11-01
 model: gemini-2.5-flash
 inputs: gs://demo-bucket/chaos/{{ run_date }}.jsonl
 output: gs://demo-bucket/chaos_out/{{ run_date }}/
