@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from local.chaos.arena import Arena, Outcome
-from local.chaos.points import KILL_POINTS
+from local.chaos.points import KILL_POINTS, KillPoint
 from local.stack import Stack, StackOptions
 
 SPEC = "chaos"
 SPEC_TEXT = """\
 description: Runs whose processes are killed
-schedule: "@daily"
-start_date: 2026-11-01
 model: gemini-2.5-flash
 inputs: gs://demo-bucket/chaos/{{ run_date }}.jsonl
 output: gs://demo-bucket/chaos_out/{{ run_date }}/
@@ -28,6 +28,8 @@ poll_interval: 1s
 SETTINGS = {
     "AIRFLOW__VERTEX_BATCH__LOOK_SECONDS": "10",
     # What a crashed machine held is taken up within seconds instead of minutes.
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
 }
@@ -51,14 +53,19 @@ def main() -> int:
         with Stack(options, print) as stack:
             stack.gcs.create_bucket("demo-bucket")
             arena = Arena(stack, SPEC)
-            for number, point in enumerate(itertools.cycle(points)):
-                outcome = point.round(arena, f"round_{number}")
-                totals[point.name] += outcome
-                print(f"round {number}: {point.name}: {_verdict(outcome)}", flush=True)
-                if sum(total.runs for total in totals.values()) >= arguments.runs:
-                    break
+            with contextlib.suppress(KeyboardInterrupt):  # what is known by then is worth a table
+                _rounds(arena, points, totals, arguments.runs)
     print(table(totals))
     return 0 if all(total.clean and not total.details for total in totals.values()) else 1
+
+
+def _rounds(arena: Arena, points: Sequence[KillPoint], totals: dict[str, Outcome], runs: int) -> None:
+    for number, point in enumerate(itertools.cycle(points)):
+        outcome = point.round(arena, f"round_{number}")
+        totals[point.name] += outcome
+        print(f"round {number}: {point.name}: {_verdict(outcome)}", flush=True)
+        if sum(total.runs for total in totals.values()) >= runs:
+            return
 
 
 def table(totals: dict[str, Outcome]) -> str:

@@ -21,6 +21,13 @@ RUN_SECONDS = 240
 ACTIVE = frozenset({"QUEUED", "PENDING", "RUNNING", "PAUSED", "UPDATING", "CANCELLING"})
 
 
+class KillMissedError(Exception):
+    """A round did not meet the processes that it was to kill."""
+
+    def __init__(self, found: int, expected: int) -> None:
+        super().__init__(f"only {found} of {expected} processes were there to be killed")
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a round came to.
@@ -76,12 +83,20 @@ class Arena:
         for run_id in run_ids:
             self.stack.airflow.wait_for_run(self.spec, run_id, RUN_SECONDS)
 
-    def kill_tasks(self) -> int:
-        """Kill every task process that is talking to the proxy; how many there were."""
+    def talking(self, expected: int) -> list[psutil.Process]:
+        """The task processes that are talking to the proxy.
+
+        :raises KillMissedError: there are fewer than expected, so that the round would prove nothing.
+        """
         victims = talking_to_proxy(self.stack)
-        for process in victims:
+        if len(victims) < expected:
+            raise KillMissedError(len(victims), expected)
+        return victims
+
+    def kill_tasks(self, expected: int) -> None:
+        """Kill every task process that is talking to the proxy."""
+        for process in self.talking(expected):
             process.kill()
-        return len(victims)
 
     def jobs(self, run_id: str) -> list[LedgerJob]:
         label = re.sub(r"[^a-z0-9_-]", "-", run_id.lower())[:63]
@@ -121,12 +136,14 @@ def talking_to_proxy(stack: Stack) -> list[psutil.Process]:
     """The task processes that have a connection to the LiteLLM proxy open; the triggerer is not one."""
     spared = {pid for role in ("proxy", "triggerer") if (pid := stack.pid(role))}
     children = {child.pid for pid in spared for child in psutil.Process(pid).children(recursive=True)}
-    return [
-        process
-        for process in marked(stack.mark)
-        if process.pid not in spared | children
-        and any(
-            connection.raddr and connection.raddr.port == stack.port["proxy"]
-            for connection in process.net_connections("inet")
-        )
-    ]
+    port = stack.port["proxy"]
+    tasks = [process for process in marked(stack.mark) if process.pid not in spared | children]
+    return [process for process in tasks if _is_connected(process, port)]
+
+
+def _is_connected(process: psutil.Process, port: int) -> bool:
+    try:
+        connections = process.net_connections("inet")
+    except psutil.NoSuchProcess:  # it has ended since it was listed
+        return False
+    return any(connection.raddr and connection.raddr.port == port for connection in connections)

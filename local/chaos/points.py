@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
-from local.chaos.arena import Arena, Outcome, talking_to_proxy
+from local.chaos.arena import Arena, KillMissedError, Outcome
 from local.emulator.admin import Fault, FaultKind, Match, Operation, Scenario, Step
 from local.stack.airflow import SCHEDULER, TRIGGERER
 
@@ -48,7 +48,7 @@ class KillPoint:
             self.act(arena, run_ids)
             emulator.clear_faults()
             arena.wait_until_over(run_ids)
-        except TimeoutError as error:
+        except (TimeoutError, KillMissedError) as error:
             stuck = Outcome(details=[f"{name}: {error}"])
             return stuck + arena.compare(run_ids, self.jobs_each)
         finally:
@@ -65,21 +65,21 @@ def _wait_for_held(arena: Arena, op: Operation, count: int) -> None:
 def _before_post(arena: Arena, run_ids: Sequence[str]) -> None:
     """The intent is stored; the POST never takes effect."""
     _wait_for_held(arena, Operation.CREATE, len(run_ids))
-    arena.kill_tasks()
+    arena.kill_tasks(len(run_ids))
     arena.stack.emulator.release_held(reset=True)
 
 
 def _stored_late(arena: Arena, run_ids: Sequence[str]) -> None:
     """The proxy finishes the POST whose client has gone."""
     _wait_for_held(arena, Operation.CREATE, len(run_ids))
-    arena.kill_tasks()
+    arena.kill_tasks(len(run_ids))
     arena.stack.emulator.release_held()
 
 
 def _before_answer(arena: Arena, run_ids: Sequence[str]) -> None:
     """The job is stored, its answer is on the way."""
     _wait_for_held(arena, Operation.CREATE, len(run_ids))
-    arena.kill_tasks()
+    arena.kill_tasks(len(run_ids))
     arena.stack.emulator.release_held()
 
 
@@ -88,7 +88,7 @@ def _before_store(arena: Arena, run_ids: Sequence[str]) -> None:
     emulator = arena.stack.emulator
     answered = len([call for call in emulator.requests(Operation.CREATE) if call.status is not None])
     _wait_for_held(arena, Operation.CREATE, len(run_ids))
-    victims = talking_to_proxy(arena.stack)
+    victims = arena.talking(len(run_ids))
     for process in victims:
         process.suspend()
     emulator.release_held()
@@ -100,7 +100,7 @@ def _before_store(arena: Arena, run_ids: Sequence[str]) -> None:
 def _after_store(arena: Arena, run_ids: Sequence[str]) -> None:
     """The waiting task takes its first look."""
     _wait_for_held(arena, Operation.GET, len(run_ids))
-    arena.kill_tasks()
+    arena.kill_tasks(len(run_ids))
     arena.stack.emulator.release_held()
 
 
@@ -122,7 +122,7 @@ def _while_recording(arena: Arena, run_ids: Sequence[str]) -> None:
         for job in arena.jobs(run_id):
             arena.stack.emulator.release_job(job.id)
     _wait_for_held(arena, Operation.LIST, len(run_ids))
-    arena.kill_tasks()
+    arena.kill_tasks(len(run_ids))
     arena.stack.emulator.release_held()
 
 

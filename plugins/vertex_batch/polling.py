@@ -16,8 +16,9 @@ from datetime import datetime, timedelta
 
 from vertex_batch.client import AsyncBatchClient
 from vertex_batch.errors import VertexBatchError
-from vertex_batch.lifecycle import MANAGED_BY, MANAGED_BY_LABEL, next_poll_seconds
+from vertex_batch.lifecycle import MANAGED_BY, MANAGED_BY_LABEL
 from vertex_batch.resource import BatchPredictionJob
+from vertex_batch.waiting import next_poll_seconds
 
 log = logging.getLogger(__name__)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from local.chaos import KILL_POINTS, Arena
@@ -24,7 +26,7 @@ EACH = 1 - 0.7 ** (1 / len(KINDS))
 
 @pytest.mark.parametrize("point", SHORT, ids=lambda point: point.name)
 def test_a_kill_duplicates_orphans_and_loses_nothing(stack, point):
-    name = "chaos_" + "_".join(point.name.lower().split()[:3]).replace(",", "").replace("(", "")
+    name = "chaos_" + re.sub(r"\W+", "_", point.name.lower()).strip("_")
     outcome = point.round(Arena(stack, SPEC), name, runs=2)
     assert outcome.clean, outcome.details
     assert not outcome.details

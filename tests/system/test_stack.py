@@ -5,6 +5,7 @@ from local.leftovers import marked
 from local.stack.airflow import API_SERVER, DAG_PROCESSOR, SCHEDULER, TRIGGERER
 from vertex_batch.client import BatchClient, ProxyConfig
 
+OPERATIONS = ["vertex_batch_cancel", "vertex_batch_reap"]
 ROLES = ["object store", "emulator", "proxy", API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER]
 
 
@@ -40,6 +41,6 @@ def test_a_killed_triggerer_is_ready_again_only_when_the_new_one_beats(stack):
 
 
 def test_airflow_reads_the_repositorys_dags_without_an_error(stack):
-    for name in ("nightly_summaries", "nightly_embeddings", "nightly_text_embeddings", "vertex_batch_cancel"):
+    for name in ("nightly_summaries", "nightly_embeddings", "nightly_text_embeddings", *OPERATIONS):
         stack.airflow.wait_for_dag(name)
     assert stack.airflow.import_errors() == []

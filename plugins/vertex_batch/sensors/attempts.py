@@ -12,10 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vertex_batch.client import BatchClient
-from vertex_batch.lifecycle import Sighting, attempt_key, may_resubmit
+from vertex_batch.lifecycle import attempt_key
 from vertex_batch.operators.task_context import TaskStateIntentStore, look_policy
 from vertex_batch.resource import JobReference
 from vertex_batch.submission import Log, Submitter
+from vertex_batch.waiting import Sighting, may_resubmit
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

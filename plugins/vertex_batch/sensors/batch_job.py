@@ -12,7 +12,6 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from vertex_batch.cancellation import ask
 from vertex_batch.errors import NotFoundError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.lifecycle import DEFAULT_DEADLINE, Patience, Sighting, Verdict, explain, judge
 from vertex_batch.links import ConsoleJobLink
 from vertex_batch.operators.kill import KillSwitch
 from vertex_batch.operators.task_context import owner
@@ -20,6 +19,7 @@ from vertex_batch.resource import BatchPredictionJob, JobReference
 from vertex_batch.sensors.attempts import Attempts
 from vertex_batch.submission import find_jobs_by_key
 from vertex_batch.triggers import BatchPredictionJobTrigger
+from vertex_batch.waiting import DEFAULT_DEADLINE, Patience, Sighting, Verdict, explain, judge
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

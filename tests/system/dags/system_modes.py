@@ -32,4 +32,4 @@ in_worker = build("system_in_worker", deferrable=False)
 in_worker_timeout = build(
     "system_in_worker_timeout", deferrable=False, execution_timeout=timedelta(seconds=5)
 )
-run_timeout = build("system_run_timeout", dagrun_timeout=timedelta(seconds=25))
+run_timeout = build("system_run_timeout", dagrun_timeout=timedelta(seconds=60))

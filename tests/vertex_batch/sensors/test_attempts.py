@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from vertex_batch.client import BatchClient
-from vertex_batch.lifecycle import JOB_KEY_LABEL, Sighting, TaskIdentity, Verdict, attempt_key
+from vertex_batch.lifecycle import JOB_KEY_LABEL, TaskIdentity, attempt_key
 from vertex_batch.resource import (
     CreateJobRequest,
     GcsDestination,
@@ -19,6 +19,7 @@ from vertex_batch.resource import (
     OutputConfig,
 )
 from vertex_batch.sensors import BatchPredictionJobSensor
+from vertex_batch.waiting import Sighting, Verdict
 
 PROJECT, LOCATION = "demo-project", "us-central1"
 TASK = TaskIdentity("https://airflow.example", "nightly", "scheduled__2026-11-22", "submit")

@@ -11,7 +11,6 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from vertex_batch.client import BatchClient
-from vertex_batch.lifecycle import Sighting, Verdict
 from vertex_batch.resource import (
     CreateJobRequest,
     GcsDestination,
@@ -21,6 +20,7 @@ from vertex_batch.resource import (
     OutputConfig,
 )
 from vertex_batch.sensors import BatchPredictionJobSensor
+from vertex_batch.waiting import Sighting, Verdict
 
 PROJECT, LOCATION = "demo-project", "us-central1"
 ROWS = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n' * 4

@@ -10,7 +10,6 @@ import pytest
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from vertex_batch.client import BatchClient
-from vertex_batch.lifecycle import Sighting, Verdict
 from vertex_batch.resource import (
     CreateJobRequest,
     GcsDestination,
@@ -20,6 +19,7 @@ from vertex_batch.resource import (
     OutputConfig,
 )
 from vertex_batch.triggers import BatchPredictionJobTrigger
+from vertex_batch.waiting import Sighting, Verdict
 
 PROJECT, LOCATION = "demo-project", "us-central1"
 OWNER = {"dag_id": "nightly", "run_id": "r", "task_id": "wait", "map_index": -1}
