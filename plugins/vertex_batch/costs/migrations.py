@@ -40,7 +40,11 @@ class Migration:
         return [statement.strip() for statement in sql.split(";\n") if statement.strip()]
 
 
-MIGRATIONS = (Migration(1, "0001_cost_table.sql"), Migration(2, "0002_focus.sql"))
+MIGRATIONS = (
+    Migration(1, "0001_cost_table.sql"),
+    Migration(2, "0002_focus.sql"),
+    Migration(3, "0003_price_history.sql"),
+)
 LATEST = MIGRATIONS[-1].version
 
 
