@@ -60,7 +60,9 @@ def test_a_spec_whose_dag_airflow_refuses_is_shown_and_hides_no_other(specs, bag
     from vertex_batch.specs import dag
 
     build = dag.build_dag
-    monkeypatch.setattr(dag, "build_dag", lambda spec, *rest: build(spec, *rest) if spec.name == "good" else 1 / 0)
+    monkeypatch.setattr(
+        dag, "build_dag", lambda spec, *rest: build(spec, *rest) if spec.name == "good" else 1 / 0
+    )
     folder = specs(good=good, refused=good)
 
     found = bag()

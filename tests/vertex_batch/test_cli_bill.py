@@ -323,7 +323,8 @@ def test_search_queries_have_no_amount_and_grounded_tool_use_is_not_billed(bill)
     )
     grounded["response"]["candidates"][0]["groundingMetadata"] = {"webSearchQueries": ["a", "b"]}
     unnamed = json.loads(json.dumps(grounded))
-    unnamed["response"]["candidates"][0]["groundingMetadata"] = {"groundingChunks": [{"web": {"uri": "x"}}]}
+    chunks = ["odd", None, {"web": {"uri": "x"}}]
+    unnamed["response"]["candidates"][0]["groundingMetadata"] = {"groundingChunks": chunks}
     found = bill(grounded, unnamed)
     assert short(found) == {
         "input": "20 x 0.00000015 = 0.000003",

@@ -32,7 +32,7 @@ def run(options: Namespace) -> int:
     """Show totals and jobs, or the bill of one job."""
     if options.since and options.until and options.since > options.until:
         raise ConfigurationError(f"--since {options.since} is after --until {options.until}: no day is both")
-    table = _open(options)
+    table = open_table(options)
     if options.job:
         _show_bill(find_bill(table, options.job), as_json=options.json)
     else:
@@ -61,7 +61,8 @@ def find_bill(table: CostTable, job: str) -> Bill:
     return bill
 
 
-def _open(options: Namespace) -> CostTable:
+def open_table(options: Namespace) -> CostTable:
+    """Open the cost table that the options name; it must be there."""
     from sqlalchemy import make_url
 
     from vertex_batch.costs import CostTable  # noqa: PLC0415

@@ -11,7 +11,7 @@ from datetime import date
 import argcomplete
 
 from vertex_batch import __version__
-from vertex_batch.cli import bill, cost, validate
+from vertex_batch.cli import bill, cost, reprice, validate
 from vertex_batch.errors import VertexBatchError
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -48,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_schema(commands)
     _add_cost(commands)
     _add_bill(commands)
+    _add_reprice(commands)
     return parser
 
 
@@ -90,6 +91,11 @@ def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--limit", type=_count, default=20, metavar="N", help="list the latest N jobs (default: 20)"
     )
     command.add_argument("--json", action="store_true", help="print JSON; amounts are exact, as texts")
+    _add_table(command)
+    command.set_defaults(run=cost.run)
+
+
+def _add_table(command: argparse.ArgumentParser) -> None:
     source = command.add_mutually_exclusive_group()
     source.add_argument("--url", help="the cost table's database, such as sqlite:////path/batch_costs.db")
     source.add_argument(
@@ -98,7 +104,26 @@ def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         metavar="ID",
         help="its Airflow connection, as this environment defines it (default: batch_costs)",
     )
-    command.set_defaults(run=cost.run)
+
+
+def _add_reprice(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "reprice",
+        help="price recorded jobs anew",
+        description="Price recorded jobs anew from the tokens in the cost table; outputs are not read. What a"
+        " spec has priced stays. The old line items are kept in cost_price_history.",
+    )
+    command.add_argument("--since", type=_day, metavar="DAY", required=True, help="first day")
+    command.add_argument("--until", type=_day, metavar="DAY", required=True, help="last day, inclusive")
+    command.add_argument(
+        "--prices", metavar="FILE", help="a price map in LiteLLM's format (default: the packaged prices)"
+    )
+    command.add_argument(
+        "--dry-run", action="store_true", help="only compare the bills with these prices; nothing is written"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON; amounts are exact, as texts")
+    _add_table(command)
+    command.set_defaults(run=reprice.run)
 
 
 def _add_bill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -12,6 +12,17 @@ from vertex_batch.costs.errors import CostTableSetupError
 
 _LOCK = 7_302_117_564_091_846  # PostgreSQL advisory locks are numbers; this one is ours
 _VERSIONS = "cost_schema_version"
+_MOMENT = "COALESCE(j.create_time, j.recorded_at)"
+_MONTHS = {
+    "month_start": (
+        f"strftime('%Y-%m-01T00:00:00Z', {_MOMENT})",
+        f"date_trunc('month', {_MOMENT} AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'",
+    ),
+    "month_end": (
+        f"strftime('%Y-%m-01T00:00:00Z', {_MOMENT}, 'start of month', '+1 month')",
+        f"(date_trunc('month', {_MOMENT} AT TIME ZONE 'UTC') + INTERVAL '1 month') AT TIME ZONE 'UTC'",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +32,21 @@ class Migration:
     version: int
     file: str
 
-    def statements(self) -> list[str]:
-        """The SQL of the step; the same text serves both databases."""
+    def statements(self, *, is_sqlite: bool) -> list[str]:
+        """The SQL of the step; the same text serves both databases, but for how they count months."""
         sql = resources.files("vertex_batch.costs").joinpath("sql", self.file).read_text(encoding="utf-8")
-        # Comments first: one may end in a semicolon, and psycopg2 refuses a statement that is only a comment.
+        for name, (sqlite, postgresql) in _MONTHS.items():
+            sql = sql.replace(f"{{{name}}}", sqlite if is_sqlite else postgresql)
+        # Comments go first: one may end in a semicolon, and psycopg2 refuses a statement that is only a comment.
         code = "".join(line for line in sql.splitlines(keepends=True) if not line.startswith("--"))
         return [statement.strip() for statement in code.split(";\n") if statement.strip()]
 
 
-MIGRATIONS = (Migration(1, "0001_cost_table.sql"),)
+MIGRATIONS = (
+    Migration(1, "0001_cost_table.sql"),
+    Migration(2, "0002_focus.sql"),
+    Migration(3, "0003_price_history.sql"),
+)
 LATEST = MIGRATIONS[-1].version
 
 
@@ -51,7 +68,7 @@ def migrate(database: Database) -> None:
             )
         for migration in MIGRATIONS:
             if migration.version > current:
-                for statement in migration.statements():
+                for statement in migration.statements(is_sqlite=database.is_sqlite):
                     connection.exec_driver_sql(statement)
                 connection.execute(
                     text(f"INSERT INTO {_VERSIONS} VALUES (:version, CURRENT_TIMESTAMP)"),  # noqa: S608 - a constant

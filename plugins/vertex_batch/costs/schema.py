@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Column, Date, Integer, MetaData, Table, Text  # noqa: TID253 - not at DAG parse
 
 from vertex_batch.costs.types import JsonText, PicoUsd, UtcTime
@@ -42,14 +44,20 @@ jobs = Table(
 
 usage = Table("cost_usage", metadata, *_job_key(), *_usage_key(), Column("tokens", BigInteger))
 
-line_items = Table(
-    "cost_line_items",
-    metadata,
-    *_job_key(),
-    *_usage_key(),
-    Column("tokens", BigInteger),
-    Column("unit_price_picousd", PicoUsd),
-    Column("amount_picousd", PicoUsd),
-    *(Column(name, Text) for name in ("unit", "basis", "source", "reason")),
-    Column("price_date", Date),
+
+def _priced() -> list[Column[Any]]:
+    return [
+        *_usage_key(),
+        Column("tokens", BigInteger),
+        Column("unit_price_picousd", PicoUsd),
+        Column("amount_picousd", PicoUsd),
+        *(Column(name, Text) for name in ("unit", "basis", "source", "reason")),
+        Column("price_date", Date),
+    ]
+
+
+line_items = Table("cost_line_items", metadata, *_job_key(), *_priced())
+
+price_history = Table(
+    "cost_price_history", metadata, *_job_key(), Column("replaced_at", UtcTime, primary_key=True), *_priced()
 )

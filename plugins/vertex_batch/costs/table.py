@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Table, select  # noqa: TID253 - never imported by a DAG parse
@@ -65,13 +65,39 @@ class CostTable:
     def bill(self, project: str, location: str, job_id: str) -> Bill | None:
         """The bill of one job; None if none was recorded."""
         self._prepare()
-        key = {"project": project, "location": location, "job_id": job_id}
         with self._database.read() as connection:
-            job = connection.execute(select(schema.jobs).where(*_is(schema.jobs, key))).one_or_none()
-            if job is None:
-                return None
-            items = connection.execute(select(schema.line_items).where(*_is(schema.line_items, key))).all()
-            usage = connection.execute(select(schema.usage).where(*_is(schema.usage, key))).all()
+            return self._read(connection, {"project": project, "location": location, "job_id": job_id})
+
+    def replace_line_items(
+        self, project: str, location: str, job_id: str, priced: Callable[[Bill], Sequence[LineItem]]
+    ) -> None:
+        """Replace the line items of a bill in one transaction; what they were is kept as history.
+
+        :param priced: the new line items of a bill; if they are the old ones, nothing is written.
+        """
+        self._prepare()
+        key = {"project": project, "location": location, "job_id": job_id}
+        with self._database.write() as connection:
+            # Taking the row as `record` does makes other writers of the job wait.
+            connection.execute(schema.jobs.update().where(*_is(schema.jobs, key)).values(job_id=job_id))
+            bill = self._read(connection, key)
+            fresh = list(priced(bill)) if bill else []
+            if bill is None or fresh == list(bill.line_items):
+                return
+            now = datetime.now(UTC)
+            old = [{**key, "replaced_at": now, **_item_row(item)} for item in bill.line_items]
+            if old:
+                connection.execute(schema.price_history.insert(), old)
+            connection.execute(schema.line_items.delete().where(*_is(schema.line_items, key)))
+            if fresh:
+                connection.execute(schema.line_items.insert(), [{**key, **_item_row(item)} for item in fresh])
+
+    def _read(self, connection: Connection, key: Mapping[str, str]) -> Bill | None:
+        job = connection.execute(select(schema.jobs).where(*_is(schema.jobs, key))).one_or_none()
+        if job is None:
+            return None
+        items = connection.execute(select(schema.line_items).where(*_is(schema.line_items, key))).all()
+        usage = connection.execute(select(schema.usage).where(*_is(schema.usage, key))).all()
         return Bill(
             job=read_facts(job),
             rows=read_rows(job),

@@ -6,6 +6,8 @@ Source: the Vertex AI v1 discovery document: total = prompt + candidates + tool 
 
 from __future__ import annotations
 
+from typing import Any
+
 from vertex_batch.usage.counting import (
     MODALITIES,
     TEXT,
@@ -128,11 +130,16 @@ def _searches(response: Response[UsageMetadata]) -> tuple[bool, int]:
             continue
         asked = len(grounding.queries or grounding.queries_snake or ())
         queries += asked
-        chunks = grounding.chunks or grounding.chunks_snake or ()
         searched = searched or bool(
             asked
             or grounding.entry_point
             or grounding.entry_point_snake
-            or any(chunk and (chunk.web or chunk.maps) for chunk in chunks)
+            or _has_found_sources(grounding.chunks or grounding.chunks_snake)
         )
     return searched, queries
+
+
+def _has_found_sources(chunks: Any) -> bool:
+    """Whether an answer names a source that a search of the web or of Google Maps has found."""
+    sources = chunks if isinstance(chunks, list) else []
+    return any(isinstance(source, dict) and (source.get("web") or source.get("maps")) for source in sources)

@@ -64,13 +64,6 @@ class KnownUsage(UsageMetadata, gc=False, forbid_unknown_fields=True):
 _Usage = TypeVar("_Usage", bound=UsageMetadata)
 
 
-class GroundingChunk(Struct, gc=False):
-    """A source of an answer; one of the web or of Google Maps was searched for."""
-
-    web: Any = None
-    maps: Any = None
-
-
 class Grounding(Struct, gc=False):
     """What says that a row searched the web, and how often."""
 
@@ -78,8 +71,8 @@ class Grounding(Struct, gc=False):
     queries_snake: list[Any] | None = field(name="web_search_queries", default=None)
     entry_point: Any = field(name="searchEntryPoint", default=None)
     entry_point_snake: Any = field(name="search_entry_point", default=None)
-    chunks: list[GroundingChunk | None] | None = field(name="groundingChunks", default=None)
-    chunks_snake: list[GroundingChunk | None] | None = field(name="grounding_chunks", default=None)
+    chunks: Any = field(name="groundingChunks", default=None)
+    chunks_snake: Any = field(name="grounding_chunks", default=None)
 
 
 class Candidate(Struct, gc=False):
