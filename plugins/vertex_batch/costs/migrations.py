@@ -37,7 +37,7 @@ class Migration:
         sql = resources.files("vertex_batch.costs").joinpath("sql", self.file).read_text(encoding="utf-8")
         for name, (sqlite, postgresql) in _MONTHS.items():
             sql = sql.replace(f"{{{name}}}", sqlite if is_sqlite else postgresql)
-        # Comments go first: one may end in a semicolon, and psycopg2 refuses a statement that is a comment only.
+        # Comments go first: one may end in a semicolon, and psycopg2 refuses a statement that is only that.
         code = "".join(line for line in sql.splitlines(keepends=True) if not line.startswith("--"))
         return [statement.strip() for statement in code.split(";\n") if statement.strip()]
 
