@@ -14,7 +14,7 @@ demo: setup ## start everything on this machine, run the example jobs, print the
 	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once)
 
 test: lint ## all tests, those with the real processes included
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check

@@ -55,14 +55,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--once", action="store_true", help="end after the bill, with status 0 if all went well"
     )
-    parser.add_argument("--folder", type=Path, help="where all of it is written; default: .local/demo")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="where all of it is written; default: .local/demo. With another, it may run beside the usual demo,"
+        " on ports that are free",
+    )
     given = parser.parse_args(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _exit)
     try:
         with _own_folder(given.folder) as home:
-            options = StackOptions(home=home, usual_ports=USUAL_PORTS, emulator_speed=EMULATOR_SPEED)
+            ports = {} if given.folder else USUAL_PORTS
+            options = StackOptions(home=home, usual_ports=ports, emulator_speed=EMULATOR_SPEED)
             console.print(
                 "Starting Airflow, the LiteLLM proxy, an object store and an emulated Vertex AI ..."
             )

@@ -5,8 +5,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import pytest
-
 REPOSITORY = Path(__file__).resolve().parents[1]
 _FOREIGN = (
     "AIRFLOW",
@@ -34,10 +32,9 @@ os.environ.update(
 )
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """What takes longest goes first, so that the other workers do the rest meanwhile."""
-    items.sort(key=lambda item: (item.path.parent.name != "system", item.path.stem == "test_demo"))
+    """The system tests go first: they wait more than they work, and the rest fills the end evenly."""
+    items.sort(key=lambda item: item.path.parent.name != "system")
 
 
 def pytest_unconfigure() -> None:

@@ -22,13 +22,10 @@ SECONDS_AT_SPEED_1 = 210
 ROWS = 12
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.system)
-            # One worker has the stack; the demo starts one of its own, so another may run it.
-            item.add_marker(pytest.mark.xdist_group("demo" if item.path.stem == "test_demo" else "stack"))
 
 
 @pytest.fixture(scope="session")
