@@ -58,8 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--folder",
         type=Path,
-        help="where all of it is written; default: .local/demo. With another, it may run beside the usual demo,"
-        " on ports that are free",
+        help="where all of it is written (.local/demo); with one of its own, a demo takes free ports",
     )
     given = parser.parse_args(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
