@@ -65,7 +65,7 @@ class SharedPoller:
         """Yield each reading of one job until the caller stops asking."""
         watcher = _Watcher(job_id, created_at, interval_seconds)
         self._watchers.append(watcher)
-        if self._task is None or self._task.done():
+        if self._task is None:
             self._task = asyncio.create_task(self._run(), name=f"vertex-batch-poller-{self._group}")
         try:
             while True:
@@ -74,7 +74,10 @@ class SharedPoller:
             self._watchers.remove(watcher)
             if not self._watchers:
                 self._on_idle()
-                self._task.cancel()
+                # At once: whoever comes before the cancelled task has ended must not count on it.
+                idle, self._task = self._task, None
+                if idle:
+                    idle.cancel()
 
     async def _run(self) -> None:
         async with contextlib.AsyncExitStack() as stack:

@@ -151,6 +151,22 @@ def test_nothing_is_polled_and_nothing_kept_when_nobody_waits(vertex):
     assert polling._pollers == {}
 
 
+def test_who_comes_while_the_last_one_leaves_is_served(vertex):
+    """As when a task is cleared: its next trigger starts in the very turn in which the first one ends."""
+    (job,) = submit(vertex, 1)
+
+    async def hand_over() -> BatchPredictionJob | VertexBatchError:
+        shared = poller(vertex)
+        first = shared.watch(job.job_id, created_at=job.create_time, interval_seconds=0.05)
+        await anext(first)
+        second = shared.watch(job.job_id, created_at=job.create_time, interval_seconds=0.05)
+        await first.aclose()
+        async with aclosing(second):
+            return await asyncio.wait_for(anext(second), timeout=20)
+
+    assert asyncio.run(hand_over()).job_id == job.job_id
+
+
 def test_the_loop_is_not_blocked_while_a_slow_proxy_is_read(vertex):
     (job,) = submit(vertex, 1)
     vertex.admin.add_fault(Fault(op=Operation.GET, kind=FaultKind.HOLD, match=Match()))
