@@ -212,6 +212,7 @@ def test_a_cleared_task_submits_anew_after_the_end(vertex, run):
 
 def test_a_cleared_task_with_another_request_cancels_first(vertex, run):
     first = run.submit(epoch=3)
+    run.clock.on_sleep = lambda: vertex.wait_for_jobs(job_id=first.job_id, state="CANCELLED")
     again = run.submit(epoch=7, request=a_request(model="publishers/google/models/gemini-2.5-pro"))
     before, after = vertex.jobs()
     assert (before.id, after.id) == (first.job_id, again.job_id)
@@ -230,6 +231,7 @@ def test_a_job_whose_cancel_is_under_way_is_seen_to_end_before_another_is_submit
     vertex.add_scenario(Scenario(timeline=[Step(state="RUNNING", seconds=None)], cancel=Cancel(seconds=300)))
     first = run.submit(epoch=3)
     run.client.cancel(PROJECT, LOCATION, first.job_id)
+    run.clock.on_sleep = lambda: vertex.wait_for_jobs(job_id=first.job_id, state="CANCELLED")
     second = run.submit(epoch=7)
     assert second.job_id != first.job_id
     assert vertex.job(first.job_id).state == "CANCELLED"
@@ -241,6 +243,7 @@ def test_a_job_that_succeeds_though_it_was_cancelled_is_the_result(vertex, run):
     vertex.add_scenario(Scenario(timeline=[Step(state="RUNNING", seconds=None)], cancel=late))
     first = run.submit(epoch=3)
     run.client.cancel(PROJECT, LOCATION, first.job_id)
+    run.clock.on_sleep = lambda: vertex.wait_for_jobs(job_id=first.job_id, state="SUCCEEDED")
     again = run.submit(epoch=7)
     assert (again.action, again.job_id) == (Action.ADOPT, first.job_id)
     assert len(vertex.jobs()) == 1
