@@ -172,6 +172,7 @@ def _print_where_to_look(stack: Stack, console: Console, *, once: bool) -> None:
         jobs = f"{stack.proxy_url}/vertex_ai/v1/projects/{PROJECT}/locations/{LOCATION}/batchPredictionJobs"
         lines += [
             f"Airflow      {stack.site.url} with login {LOGIN}, password {PASSWORD}",
+            f"Cost pages   {stack.site.url}/plugin/batch-costs, or Browse, Batch costs",
             f"Proxy        {stack.proxy_url} with key {stack.master_key}",
             "",
             "Next:",
