@@ -17,11 +17,19 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from tenacity import wait_none
 
-from local.emulator.admin import EmulatorAdmin
+from local.emulator.admin import EmulatorAdmin, Scenario
 from local.stack.gcs import ObjectStore, gcs_service
 from local.stack.ports import LOOPBACK, Ports
 from local.stack.processes import ManagedProcess, Service, answers
-from vertex_batch.client import ProxyConfig
+from vertex_batch.client import BatchClient, ProxyConfig
+from vertex_batch.resource import (
+    CreateJobRequest,
+    GcsDestination,
+    GcsSource,
+    InputConfig,
+    JobReference,
+    OutputConfig,
+)
 
 
 @dataclass(frozen=True)
@@ -152,6 +160,21 @@ class EmulatedVertex:
     admin: EmulatorAdmin
     direct: ProxyConfig
     gcs: ObjectStore
+
+    def submit(self, **scenario: Any) -> JobReference:
+        """Create a job over ``in.jsonl`` that lives as the scenario says."""
+        self.admin.add_scenario(Scenario(times=1, **scenario))
+        place = ("demo-project", "us-central1")
+        request = CreateJobRequest(
+            display_name="waited for",
+            model="publishers/google/models/gemini-2.5-flash",
+            input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
+            output_config=OutputConfig(
+                gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")
+            ),
+        )
+        with BatchClient(self.direct) as client:
+            return JobReference(*place, client.create(*place, request).job_id)
 
 
 @pytest.fixture(scope="session")

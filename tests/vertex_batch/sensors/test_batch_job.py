@@ -9,15 +9,9 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
-from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from vertex_batch.client import BatchClient
+from local.emulator.admin import Fault, FaultKind, Operation, Step
 from vertex_batch.resource import (
-    CreateJobRequest,
-    GcsDestination,
-    GcsSource,
-    InputConfig,
     JobReference,
-    OutputConfig,
 )
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.waiting import Sighting, Verdict
@@ -33,20 +27,8 @@ def vertex(connections):
     return connections
 
 
-def submit(vertex, **scenario: Any) -> JobReference:
-    vertex.admin.add_scenario(Scenario(times=1, **scenario))
-    request = CreateJobRequest(
-        display_name="waited for",
-        model="publishers/google/models/gemini-2.5-flash",
-        input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
-        output_config=OutputConfig(gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")),
-    )
-    with BatchClient(vertex.direct) as client:
-        return JobReference(PROJECT, LOCATION, client.create(PROJECT, LOCATION, request).job_id)
-
-
 def ended(vertex, state: str, **scenario: Any) -> JobReference:
-    reference = submit(vertex, end=state, **scenario)
+    reference = vertex.submit(end=state, **scenario)
     vertex.admin.wait_for_jobs(job_id=reference.job_id, state=state)
     return reference
 
@@ -85,14 +67,14 @@ def test_fails_for_good_on_every_other_end(vertex, context, state, code, expecte
 
 
 def test_a_job_that_somebody_deleted_is_lost(vertex, context):
-    reference = submit(vertex, **HELD)
+    reference = vertex.submit(**HELD)
     vertex.admin.delete_job(reference.job_id)
     with pytest.raises(AirflowFailException, match="is gone"):
         a_sensor(reference).execute(context)
 
 
 def test_defers_with_a_trigger_that_holds_no_key(vertex, context):
-    reference = submit(vertex, **HELD)
+    reference = vertex.submit(**HELD)
     with pytest.raises(TaskDeferred) as deferred:
         a_sensor(reference).execute(context)
     classpath, arguments = deferred.value.trigger.serialize()
@@ -103,7 +85,7 @@ def test_defers_with_a_trigger_that_holds_no_key(vertex, context):
 
 
 def test_the_deadline_counts_from_the_creation_of_the_job(vertex, context):
-    reference = submit(vertex, **HELD)
+    reference = vertex.submit(**HELD)
     with pytest.raises(TaskDeferred) as deferred:
         a_sensor(reference, deadline_seconds=3600).execute(context)
     order = deferred.value.trigger.order
@@ -113,7 +95,7 @@ def test_the_deadline_counts_from_the_creation_of_the_job(vertex, context):
 
 
 def test_an_execution_timeout_bounds_the_wait_too(vertex, context):
-    reference = submit(vertex, **HELD)
+    reference = vertex.submit(**HELD)
     with pytest.raises(TaskDeferred) as deferred:
         a_sensor(reference, execution_timeout=timedelta(minutes=5)).execute(context)
     assert datetime.fromisoformat(deferred.value.trigger.order.deadline_at) < datetime.now(UTC) + timedelta(
@@ -122,7 +104,7 @@ def test_an_execution_timeout_bounds_the_wait_too(vertex, context):
 
 
 def test_a_missed_deadline_cancels_and_fails_for_good(vertex, context):
-    reference = submit(vertex, **HELD)
+    reference = vertex.submit(**HELD)
     event = Sighting(Verdict.DEADLINE, state="JOB_STATE_RUNNING").to_dict()
     with pytest.raises(AirflowFailException, match="deadline"):
         a_sensor(reference).execute_complete(context, event)
@@ -130,7 +112,7 @@ def test_a_missed_deadline_cancels_and_fails_for_good(vertex, context):
 
 
 def test_a_missed_deadline_leaves_the_job_alone_where_the_spec_says_so(vertex, context):
-    reference = submit(vertex, **HELD)
+    reference = vertex.submit(**HELD)
     event = Sighting(Verdict.DEADLINE, state="JOB_STATE_RUNNING").to_dict()
     with pytest.raises(AirflowFailException):
         a_sensor(reference, cancel_on_deadline=False).execute_complete(context, event)
@@ -138,7 +120,7 @@ def test_a_missed_deadline_leaves_the_job_alone_where_the_spec_says_so(vertex, c
 
 
 def test_a_job_that_cannot_be_read_any_more_may_be_waited_for_again(vertex, context):
-    reference = submit(vertex, **HELD)
+    reference = vertex.submit(**HELD)
     event = Sighting(Verdict.BLIND, message="the proxy is gone").to_dict()
     with pytest.raises(AirflowException, match="may still run") as caught:
         a_sensor(reference).execute_complete(context, event)
@@ -153,8 +135,8 @@ def test_too_many_failed_rows_fail_the_task_where_the_spec_says_so(vertex, conte
 
 
 def test_the_worker_can_wait_by_itself(vertex, context):
-    reference = submit(
-        vertex, timeline=[Step(state="PENDING", seconds=200), Step(state="RUNNING", seconds=200)]
+    reference = vertex.submit(
+        timeline=[Step(state="PENDING", seconds=200), Step(state="RUNNING", seconds=200)]
     )
     vertex.admin.add_fault(Fault(op=Operation.GET, kind=FaultKind.STATUS, status=503, times=3))
     result = a_sensor(reference, deferrable=False, poll_interval_seconds=0.05).execute(context)
@@ -168,7 +150,7 @@ def test_a_missing_reference_is_told(context):
 
 @pytest.mark.parametrize(("tries", "cancelled"), [(1, False), (4, True)])
 def test_a_broken_trigger_cancels_the_job_only_when_no_try_is_left(vertex, context, tries, cancelled):
-    reference = submit(vertex, **HELD)
+    reference = vertex.submit(**HELD)
     context["ti"].try_number = tries
     with pytest.raises(AirflowException):
         a_sensor(reference).resume_execution("__fail__", {"error": "Trigger timeout"}, context)

@@ -8,15 +8,9 @@ from typing import Any
 
 import pytest
 
-from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from vertex_batch.client import BatchClient
+from local.emulator.admin import Fault, FaultKind, Operation, Step
 from vertex_batch.resource import (
-    CreateJobRequest,
-    GcsDestination,
-    GcsSource,
-    InputConfig,
     JobReference,
-    OutputConfig,
 )
 from vertex_batch.triggers import BatchPredictionJobTrigger
 from vertex_batch.waiting import Sighting, Verdict
@@ -33,18 +27,6 @@ def vertex(connections):
         b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n',
     )
     return connections
-
-
-def submit(vertex, **scenario: Any) -> JobReference:
-    vertex.admin.add_scenario(Scenario(times=1, **scenario))
-    request = CreateJobRequest(
-        display_name="waited for",
-        model="publishers/google/models/gemini-2.5-flash",
-        input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
-        output_config=OutputConfig(gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")),
-    )
-    with BatchClient(vertex.direct) as client:
-        return JobReference(PROJECT, LOCATION, client.create(PROJECT, LOCATION, request).job_id)
 
 
 def a_trigger(reference: JobReference, **changes: Any) -> BatchPredictionJobTrigger:
@@ -68,7 +50,7 @@ def event_of(trigger: BatchPredictionJobTrigger) -> Sighting:
 
 
 def test_is_made_again_from_what_it_serialises(vertex):
-    trigger = a_trigger(submit(vertex))
+    trigger = a_trigger(vertex.submit())
     classpath, arguments = trigger.serialize()
     assert BatchPredictionJobTrigger(**arguments).serialize() == (classpath, arguments)
 
@@ -76,42 +58,42 @@ def test_is_made_again_from_what_it_serialises(vertex):
 @pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"])
 def test_ends_on_every_terminal_state(vertex, state):
     timeline = [Step(state="PENDING", seconds=100), Step(state="RUNNING", seconds=100)]
-    seen = event_of(a_trigger(submit(vertex, timeline=timeline, end=state)))
+    seen = event_of(a_trigger(vertex.submit(timeline=timeline, end=state)))
     assert seen.state == f"JOB_STATE_{state}"
 
 
 @pytest.mark.parametrize("state", ["QUEUED", "PAUSED", "UPDATING", "FROM_THE_FUTURE"])
 def test_waits_through_every_other_state(vertex, state):
-    seen = event_of(a_trigger(submit(vertex, timeline=[Step(state=state, seconds=300)])))
+    seen = event_of(a_trigger(vertex.submit(timeline=[Step(state=state, seconds=300)])))
     assert seen.verdict is Verdict.SUCCEEDED
 
 
 def test_bears_a_proxy_that_is_away_for_a_while(vertex):
-    reference = submit(vertex, timeline=[Step(state="RUNNING", seconds=100)])
+    reference = vertex.submit(timeline=[Step(state="RUNNING", seconds=100)])
     vertex.admin.add_fault(Fault(op=Operation.GET, kind=FaultKind.RESET_BEFORE, times=6))
     assert event_of(a_trigger(reference)).verdict is Verdict.SUCCEEDED
 
 
 def test_says_so_when_it_could_not_read_for_too_long(vertex):
-    reference = submit(vertex, timeline=[Step(state="RUNNING", seconds=None)])
+    reference = vertex.submit(timeline=[Step(state="RUNNING", seconds=None)])
     vertex.admin.add_fault(Fault(op=Operation.GET, kind=FaultKind.STATUS, status=503, times=None))
     seen = event_of(a_trigger(reference, tolerated_failures=1))
     assert seen.verdict is Verdict.BLIND
 
 
 def test_keeps_its_deadline_by_the_wall_clock(vertex):
-    reference = submit(vertex, timeline=[Step(state="RUNNING", seconds=None)])
+    reference = vertex.submit(timeline=[Step(state="RUNNING", seconds=None)])
     past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     assert event_of(a_trigger(reference, deadline_at=past)).verdict is Verdict.DEADLINE
 
 
 def test_keeps_its_deadline_even_while_no_poll_answers(vertex):
-    reference = submit(vertex, timeline=[Step(state="RUNNING", seconds=None)])
+    reference = vertex.submit(timeline=[Step(state="RUNNING", seconds=None)])
     vertex.admin.add_fault(Fault(op=Operation.GET, kind=FaultKind.HOLD, times=None))
     past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     assert event_of(a_trigger(reference, deadline_at=past)).verdict is Verdict.DEADLINE
 
 
 def test_submits_nothing(vertex):
-    event_of(a_trigger(submit(vertex)))
+    event_of(a_trigger(vertex.submit()))
     assert len(vertex.admin.requests(Operation.CREATE)) == 1
