@@ -28,7 +28,8 @@ format: setup ## put the code into the project's format
 chaos: setup ## kill processes at every instant, at least 200 runs, and count what that did; RUNS=50
 	@$(BIN)/python -m local.chaos $(if $(RUNS),--runs $(RUNS))
 
-bench: setup ## how fast output is read and priced
+bench: setup ## how fast we are, beside others, in one run
+	@$(PYTHON) -m local.bootstrap bench
 	@$(BIN)/python tests/bench/scan_rate.py $(BENCH_ARGS)
 
 lock: ## write the lock files anew; UPGRADE=1 takes newer versions
@@ -38,5 +39,5 @@ setup: ## make .venv and .venv-proxy, or bring them up to date
 	@$(PYTHON) -m local.bootstrap
 
 clean: ## remove the environments and everything the stack has written
-	rm -rf .venv .venv-proxy .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-proxy .venv-bench .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,7 +4,7 @@ Nothing but the standard library runs here, and no syntax newer than Python 3.7'
 ``installer.py``, so that an old interpreter can say what is missing instead of failing on a line.
 
 ``.venv`` holds Airflow, the package and the development tools; ``.venv-proxy`` holds the LiteLLM proxy, whose
-pins clash with Airflow's. Each is made from a lock file with hashes and carries a stamp of what it was made
+pins clash with Airflow's; ``.venv-bench``, made when it is named, holds whom we are measured against. Each is made from a lock file with hashes and carries a stamp of what it was made
 from; while the stamp matches, nothing is done. ``python3 -m local.bootstrap lock`` writes the lock files.
 """
 
@@ -30,21 +30,23 @@ CANDIDATES = ("python3", "python3.13", "python3.12", "python3.11", "python3.14")
 ENVIRONMENTS = {
     "main": Environment(ROOT / ".venv", ROOT / "requirements-dev.txt", project=ROOT),
     "proxy": Environment(ROOT / ".venv-proxy", ROOT / "requirements-proxy.txt"),
+    "bench": Environment(ROOT / ".venv-bench", ROOT / "requirements-bench.txt", project=ROOT),
 }
+USUAL = ("main", "proxy")
 
 
 def main(arguments: list[str]) -> int:
-    """Bring the named environments (both when none is named) up to date; ``lock`` writes the locks."""
+    """Bring the named environments (main and proxy when none is named) up to date; ``lock`` writes the locks."""
     use_a_supported_python()
     unknown = sorted(set(arguments) - {*ENVIRONMENTS, "lock"})
     if unknown:
-        print(f"setup: there is no {', '.join(unknown)}: choose from main, proxy, lock", file=sys.stderr)
+        print(f"setup: there is no {', '.join(unknown)}: choose from main, proxy, bench, lock", file=sys.stderr)
         return 2
     if "lock" in arguments:
         with one_at_a_time():
             installer().compile_locks(upgrade=bool(os.environ.get("UPGRADE")))
         return 0
-    wanted = [ENVIRONMENTS[name] for name in arguments or ENVIRONMENTS]
+    wanted = [ENVIRONMENTS[name] for name in arguments or USUAL]
     if not all(environment.is_current() for environment in wanted):
         with one_at_a_time():
             make([environment for environment in wanted if not environment.is_current()])

@@ -31,6 +31,7 @@ LOCKED_FROM_PYTHON = "3.11"
 LOCKS = {
     "requirements.txt": ["pyproject.toml"],
     "requirements-dev.txt": ["pyproject.toml", "--extra=dev", "--constraint=requirements.txt"],
+    "requirements-bench.txt": ["pyproject.toml", "--extra=bench", "--constraint=requirements-dev.txt"],
     "requirements-proxy.txt": ["local/proxy/requirements.in"],
     "local/uv.txt": ["local/uv.in"],
 }
