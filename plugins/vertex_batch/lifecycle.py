@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -26,6 +26,8 @@ MANAGED_BY_LABEL = "managed_by"
 MANAGED_BY = "vertex-batch"
 JOB_KEY_LABEL = "airflow_job_key"
 TASK_KEY_LABEL = "airflow_task_key"
+GROUP_KEY_LABEL = "airflow_group_key"
+MAP_INDEX_LABEL = "airflow_map_index"
 REQUEST_LABEL = "airflow_request"
 ATTEMPT_LABEL = "airflow_attempt"
 DEPLOYMENT_LABEL = "airflow_deployment"
@@ -34,6 +36,8 @@ RESERVED_LABELS = frozenset(
         MANAGED_BY_LABEL,
         JOB_KEY_LABEL,
         TASK_KEY_LABEL,
+        GROUP_KEY_LABEL,
+        MAP_INDEX_LABEL,
         REQUEST_LABEL,
         ATTEMPT_LABEL,
         DEPLOYMENT_LABEL,
@@ -71,8 +75,13 @@ class TaskIdentity:
     map_index: int = -1
 
     @property
+    def group_key(self) -> str:
+        """Equal for all map indices of the task in this run."""
+        return _digest(self.deployment, self.dag_id, self.run_id, self.task_id)
+
+    @property
     def task_key(self) -> str:
-        """Equal for everything that this task ever submits in this run."""
+        """Equal for everything that this task, at this map index, ever submits in this run."""
         return _digest(self.deployment, self.dag_id, self.run_id, self.task_id, self.map_index)
 
     def job_key(self, epoch: int) -> str:
@@ -84,16 +93,25 @@ class TaskIdentity:
 
     def labels(self, epoch: int, fingerprint: str) -> dict[str, str]:
         """The labels by which a job is found again, and by which a person sees whose it is."""
+        mapped = {MAP_INDEX_LABEL: str(self.map_index)} if self.map_index >= 0 else {}
         return {
             MANAGED_BY_LABEL: MANAGED_BY,
             JOB_KEY_LABEL: self.job_key(epoch),
             TASK_KEY_LABEL: self.task_key,
+            GROUP_KEY_LABEL: self.group_key,
+            **mapped,
             REQUEST_LABEL: fingerprint,
             DEPLOYMENT_LABEL: deployment_label(self.deployment),
             "airflow_dag": label_value(self.dag_id),
             "airflow_run": label_value(self.run_id),
             "airflow_task": label_value(self.task_id),
         }
+
+
+def map_index_of(labels: Mapping[str, str]) -> int:
+    """The map index of the task that submitted the job with these labels; -1 where it was not mapped."""
+    index = labels.get(MAP_INDEX_LABEL, "")
+    return int(index) if index.isdecimal() else -1
 
 
 def attempt_key(job_key: str, attempt: int) -> str:
@@ -111,6 +129,7 @@ class Intent:
     :param declared_at: when it was written, ISO 8601 in UTC.
     :param attempt: 0 for the submit task's job, then one more for each that was submitted again.
     :param job_id: None between the POST and its answer: then a job may exist that nobody knows.
+    :param map_index: of the submit task, also where the waiting task submits again for it.
     """
 
     epoch: int
@@ -121,6 +140,7 @@ class Intent:
     declared_at: str
     job_id: str | None = None
     attempt: int = 0
+    map_index: int = -1
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -262,6 +262,7 @@ class JobReference:
     """What travels between tasks: enough to find a job again, never rows, never keys.
 
     :param project: the project *id* as the proxy has it configured, not the number in the job's name.
+    :param map_index: of the task that submitted it; -1 where that is not mapped.
     """
 
     project: str
@@ -272,6 +273,7 @@ class JobReference:
     output_prefix: str = ""
     input_uris: tuple[str, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
+    map_index: int = -1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for XCom."""

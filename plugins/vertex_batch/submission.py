@@ -18,6 +18,7 @@ from vertex_batch.client import BatchClient
 from vertex_batch.errors import PermanentError, VertexBatchError
 from vertex_batch.lifecycle import (
     ATTEMPT_LABEL,
+    GROUP_KEY_LABEL,
     JOB_KEY_LABEL,
     REQUEST_LABEL,
     TASK_KEY_LABEL,
@@ -30,6 +31,7 @@ from vertex_batch.lifecycle import (
     attempt_key,
     decide_submit,
     known_job,
+    map_index_of,
     must_look_for_a_twin,
     settle_twins,
 )
@@ -134,6 +136,7 @@ class Submitter:
             project,
             location,
             declared_at=self._now().isoformat(),
+            map_index=identity.map_index,
         )
         return self._bring(identity.task_key, wanted, request)
 
@@ -150,7 +153,8 @@ class Submitter:
         labels = {**failed.labels, JOB_KEY_LABEL: key, ATTEMPT_LABEL: str(attempt)}
         fingerprint = labels.get(REQUEST_LABEL, "")
         declared_at = self._now().isoformat()
-        wanted = Intent(0, key, fingerprint, project, location, declared_at, attempt=attempt)
+        index = map_index_of(labels)
+        wanted = Intent(0, key, fingerprint, project, location, declared_at, attempt=attempt, map_index=index)
         request = CreateJobRequest.again(failed).model_copy(update={"labels": labels})
         return self._bring(labels.get(TASK_KEY_LABEL, ""), wanted, request)
 
@@ -250,6 +254,13 @@ class Submitter:
 def find_jobs(client: BatchClient, project: str, location: str, task_key: str) -> list[BatchPredictionJob]:
     """List every job that a task has submitted in its run, newest first, whichever epoch."""
     return list(client.list(project, location, filter=f'labels.{TASK_KEY_LABEL}="{task_key}"'))
+
+
+def find_group_jobs(
+    client: BatchClient, project: str, location: str, group_key: str
+) -> list[BatchPredictionJob]:
+    """List every job that all map indices of a task have submitted in their run, newest first."""
+    return list(client.list(project, location, filter=f'labels.{GROUP_KEY_LABEL}="{group_key}"'))
 
 
 def find_jobs_by_key(

@@ -235,14 +235,18 @@ class TaskInstance:
     try_number: int = 1
     max_tries: int = 3
     start_date: datetime = datetime(2026, 11, 22, 2, 30, tzinfo=UTC)
-    xcoms: dict[tuple[str, str], Any] = field(default_factory=dict)
+    xcoms: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     state: str | None = "running"
 
     def xcom_push(self, key: str, value: Any) -> None:
-        self.xcoms[self.task_id, key] = value
+        index = () if self.map_index == -1 else (self.map_index,)
+        self.xcoms[self.task_id, key, *index] = value
 
     def xcom_pull(self, task_ids: str, key: str = "return_value") -> Any:
-        return self.xcoms.get((task_ids, key))
+        """As Airflow: of all map indices, in their order; a single value without its list; else None."""
+        names = sorted(name for name in self.xcoms if name[:2] == (task_ids, key))
+        values = [self.xcoms[name] for name in names]
+        return values if len(values) > 1 else next(iter(values), None)
 
     def get_task_states(self, dag_id: str, **_: Any) -> dict[str, dict[str, str | None]]:
         assert dag_id == self.dag_id

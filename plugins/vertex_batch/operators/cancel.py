@@ -13,8 +13,8 @@ from vertex_batch.client import BatchClient
 from vertex_batch.errors import NotFoundError, PermanentError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.operators.place import find_place
-from vertex_batch.operators.submitted import SubmittedJobs
-from vertex_batch.resource import BatchPredictionJob, JobReference
+from vertex_batch.operators.submitted import SubmittedJobs, references
+from vertex_batch.resource import BatchPredictionJob
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -25,7 +25,11 @@ class CancelBatchPredictionJobOperator(BaseOperator):
 
     Running it twice is harmless. Rows that were finished before the cancel are billed.
 
-    :param job: a reference that `SubmitBatchPredictionJobOperator` returned.
+    Not mapped, it cancels what all map indices of the submit task have submitted. Mapped, it cancels what the
+    submit task's own map index has (or what a submit task that is not mapped has).
+
+    :param job: a reference that `SubmitBatchPredictionJobOperator` returned, or a list of them, such as the
+        output of a mapped submit task. Knows only the tasks that lived to return one.
     :param submit_task_id: cancel whatever that task of this run has submitted, even where it died before it
         could say so.
     :param resubmit_task_ids: tasks that may have submitted again for it, such as the waiting task.
@@ -96,10 +100,8 @@ class CancelBatchPredictionJobOperator(BaseOperator):
     def _named(
         self, context: Context, client: BatchClient, hook: LiteLLMHook
     ) -> Iterator[tuple[str, str, BatchPredictionJob]]:
-        if isinstance(self.job, dict):
-            reference = JobReference.from_dict(self.job)
-            yield from self._by_id(client, reference.project, reference.location, reference.job_id)
-            return
+        for told in references(self.job, "Nothing was cancelled") if self.job else ():
+            yield from self._by_id(client, told.project, told.location, told.job_id)
         if self.submit_task_id:
             submitted = SubmittedJobs(
                 context, client, [self.submit_task_id, *self.resubmit_task_ids], self.log

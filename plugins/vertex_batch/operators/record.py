@@ -11,12 +11,12 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.client import BatchClient
 from vertex_batch.costs import Bill, JobFacts, total
-from vertex_batch.errors import PermanentError
+from vertex_batch.errors import PermanentError, VertexBatchError
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_filesystem
 from vertex_batch.links import ConsoleJobLink
-from vertex_batch.operators.submitted import SubmittedJobs
+from vertex_batch.operators.submitted import SubmittedJobs, references
 from vertex_batch.recording import PriceSettings, Recorded, Recorder
 from vertex_batch.resource import JobReference
 
@@ -32,10 +32,15 @@ class AggregateTokenUsageOperator(BaseOperator):
     task, a teardown as well, between the sensor and it, or it decides the run alone.
     A job that still runs although nobody waits for it is cancelled first. Recording twice changes nothing.
 
+    Not mapped, it records the jobs of all map indices of the submit task, each with its map index, and
+    returns their sum. Mapped, it records those of the submit task's own map index (or those of a submit task
+    that is not mapped).
+
     :param submit_task_id: every job that this task submitted in this run is recorded, also one whose id it
         did not live to return.
     :param resubmit_task_ids: tasks that may have submitted again for it, such as the waiting task.
-    :param job: instead: the reference of one job.
+    :param job: instead: the reference of one job, or a list of them, such as the output of a mapped submit
+        task. Knows only the tasks that lived to return one.
     :param project: where to look for the jobs if the submit task returned none; default: the connection's. So
         for ``location``.
     :param prices: prices that come before all others: model -> kind -> USD for a million tokens, see
@@ -110,11 +115,22 @@ class AggregateTokenUsageOperator(BaseOperator):
                 PriceSettings(self.prices, Path(self.price_folder) if self.price_folder else None),
                 log=self.log,
             )
-            recorded = []
-            for job in jobs:
-                recorded.append(recorder.record(self._facts(context, job)))
+            return self._record_each(recorder, [self._facts(context, job) for job in jobs])
+
+    def _record_each(self, recorder: Recorder, jobs: Sequence[JobFacts]) -> list[Recorded]:
+        """Record every job that can be; one that cannot be keeps no other from its bill."""
+        recorded, errors = [], []
+        for facts in jobs:
+            try:
+                recorded.append(recorder.record(facts))
                 self._report(recorded[-1].bill)
-            return recorded
+            except VertexBatchError as error:
+                self.log.error("Job %s has no bill yet: %s", facts, error)  # noqa: TRY400 - it says it all
+                errors.append(error)
+        if errors:
+            # A retry records what may pass, so what is permanent is raised only when nothing else is left.
+            raise min(errors, key=lambda error: isinstance(error, PermanentError))
+        return recorded
 
     def _jobs(self, context: Context, client: BatchClient, hook: LiteLLMHook) -> list[JobReference]:
         if self.submit_task_id:
@@ -123,7 +139,7 @@ class AggregateTokenUsageOperator(BaseOperator):
             )
             jobs = submitted.find(hook, self.project, self.location, "Nothing was recorded")
         else:
-            jobs = [JobReference.from_dict(self.job)]
+            jobs = references(self.job, "Nothing was recorded")
         if jobs:
             ConsoleJobLink.publish(context, jobs[0])
         return jobs
@@ -142,7 +158,7 @@ class AggregateTokenUsageOperator(BaseOperator):
             dag_id=ti.dag_id,
             run_id=ti.run_id,
             task_id=self.submit_task_id or ti.task_id,
-            map_index=-1 if ti.map_index is None else ti.map_index,
+            map_index=job.map_index,
             try_number=ti.try_number,
             run_type=str(getattr(dag_run.run_type, "value", dag_run.run_type)),
             logical_date=dag_run.logical_date,

@@ -38,6 +38,9 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
     with the job that an earlier try submitted. A task that a person clears submits a new job, except while
     the same request still runs: then that job is adopted. See ``docs/lifecycle.md``.
 
+    Mapped (``.partial(...).expand(...)`` or within a mapped task group), all of this holds for each map
+    index by itself: one job, one intent and one key for each. Retrying or clearing one touches no other's.
+
     :param model: ``gemini-2.5-flash``, ``publishers/google/models/gemini-2.5-flash``, or a tuned model's
         ``projects/P/locations/L/models/ID``. A bare name is completed, since Vertex refuses it.
     :param inputs: one or more ``gs://`` URIs, wildcards allowed, or one ``bq://`` table.
@@ -147,6 +150,7 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
             output_prefix=self.output_uri,
             input_uris=tuple(uris),
             labels=request.labels,
+            map_index=who.map_index,
         )
         ConsoleJobLink.publish(context, reference)
         return reference

@@ -30,15 +30,21 @@ def deployment() -> str:
     return configured or conf.get("api", "base_url", fallback=None) or os.environ.get("AIRFLOW_HOME", "")
 
 
-def identity(context: Context, task_id: str | None = None) -> TaskIdentity:
-    """Say which task asks; by ``task_id``, the same for another task of this run."""
+def map_index(context: Context) -> int:
+    """The task's map index; -1 where it is not mapped."""
+    index: int | None = context["ti"].map_index
+    return -1 if index is None else index
+
+
+def identity(context: Context) -> TaskIdentity:
+    """Say which task asks."""
     ti = context["ti"]
     return TaskIdentity(
         deployment=deployment(),
         dag_id=ti.dag_id,
         run_id=ti.run_id,
-        task_id=task_id or ti.task_id,
-        map_index=-1 if ti.map_index is None else ti.map_index,
+        task_id=ti.task_id,
+        map_index=map_index(context),
     )
 
 

@@ -35,6 +35,9 @@ class BatchPredictionJobSensor(BaseSensorOperator):
     A retry goes on waiting for the same job and submits nothing. When the task is killed, or the deadline
     passes, the job is cancelled; finished rows are billed all the same.
 
+    Mapped (``.partial(...).expand(job=submit.output)``), each map index waits for its own job and submits
+    only that again; what one index does, or what is done to it, touches no other's job.
+
     :param job: the reference that `SubmitBatchPredictionJobOperator` returned.
     :param resubmits: how often a job that failed for a passing reason (codes 4, 8, 13, 14) is submitted
         again, with a key and a bill of its own. Rows that the failed job had finished are paid for again.
@@ -101,7 +104,8 @@ class BatchPredictionJobSensor(BaseSensorOperator):
         if not isinstance(self.job, dict):
             message = (
                 f"Task {self.task_id} has no job to wait for: `job` is {self.job!r}, where the submit task's "
-                "return value is expected. Nothing is being waited for; clear the submit task."
+                "return value is expected. Nothing is being waited for. Clear the submit task; where that "
+                "is mapped, map this too: `BatchPredictionJobSensor.partial(...).expand(job=submit.output)`."
             )
             raise AirflowFailException(message)
         return JobReference.from_dict(self.job)
