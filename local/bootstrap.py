@@ -4,8 +4,9 @@ Nothing but the standard library runs here, and no syntax newer than Python 3.7'
 ``installer.py``, so that an old interpreter can say what is missing instead of failing on a line.
 
 ``.venv`` holds Airflow, the package and the development tools; ``.venv-proxy`` holds the LiteLLM proxy, whose
-pins clash with Airflow's; ``.venv-bench``, made when it is named, holds whom we are measured against. Each is made from a lock file with hashes and carries a stamp of what it was made
-from; while the stamp matches, nothing is done. ``python3 -m local.bootstrap lock`` writes the lock files.
+pins clash with Airflow's; ``.venv-bench``, made when it is named, holds whom we are measured against. Each is
+made from a lock file with hashes and carries a stamp of what it was made from; while the stamp matches,
+nothing is done. ``python3 -m local.bootstrap lock`` writes the lock files.
 """
 
 from __future__ import annotations
@@ -36,11 +37,12 @@ USUAL = ("main", "proxy")
 
 
 def main(arguments: list[str]) -> int:
-    """Bring the named environments (main and proxy when none is named) up to date; ``lock`` writes the locks."""
+    """Bring the named environments (main and proxy by default) up to date; ``lock`` writes the locks."""
     use_a_supported_python()
     unknown = sorted(set(arguments) - {*ENVIRONMENTS, "lock"})
     if unknown:
-        print(f"setup: there is no {', '.join(unknown)}: choose from main, proxy, bench, lock", file=sys.stderr)
+        named = ", ".join(unknown)
+        print(f"setup: there is no {named}: choose from main, proxy, bench, lock", file=sys.stderr)
         return 2
     if "lock" in arguments:
         with one_at_a_time():
