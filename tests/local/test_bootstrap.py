@@ -59,6 +59,7 @@ def test_an_environment_without_its_interpreter_is_stale(environment):
 def test_nothing_is_done_when_all_is_current(environment, monkeypatch):
     environment.mark_current()
     monkeypatch.setattr(bootstrap, "ENVIRONMENTS", {"main": environment})
+    monkeypatch.setattr(bootstrap, "USUAL", ("main",))
     monkeypatch.setattr(bootstrap, "make", lambda _: pytest.fail("there was nothing to make"))
     assert bootstrap.main([]) == 0
 
