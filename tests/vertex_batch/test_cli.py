@@ -76,7 +76,14 @@ def run(capsys):
 def url(tmp_path) -> str:
     url = f"sqlite:///{tmp_path}/costs.db"
     table = CostTable(url)
-    table.record(bill("111", line(), line(kind=Kind.OUTPUT, price="1.25", tokens=200_000)))
+    saving = {
+        "standard_unit_price_usd": Decimal("3e-07"),
+        "standard_amount_usd": Decimal("0.3"),
+        "standard_source": "model_info",
+    }
+    alike = {"standard_unit_price_usd": Decimal("1.25e-06"), "standard_amount_usd": Decimal("0.25")}
+    output = line(kind=Kind.OUTPUT, price="1.25", tokens=200_000, **alike)
+    table.record(bill("111", line(**saving), output))
     earlier = NIGHT.replace(day=21)
     table.record(
         bill("222", line(price=None), line(model="other"), spec="weekly", team="", logical_date=earlier)
@@ -167,14 +174,24 @@ class TestCost:
 
         assert status == 0
         rows = [[cell.strip() for cell in text.split("│")[1:-1]] for text in out.splitlines() if "│" in text]
-        assert ["nightly", "2026-11-22", "1", "1,200,000", "0.40"] in rows
-        assert ["weekly", "2026-11-21", "1", "2,000,000", "at least 0.15"] in rows
-        assert ["total", "", "", "3,200,000", "at least 0.55"] in rows
-        jobs = [row for row in rows if len(row) == 11]
-        assert [(row[0], row[1], row[4], row[9], row[10]) for row in jobs] == [
-            ("2026-11-22", "nightly", "SUCCEEDED", "0.40", "111"),
-            ("2026-11-21", "weekly", "SUCCEEDED", "at least 0.15", "222"),
+        assert ["nightly", "2026-11-22", "1", "10.00 %", "1,200,000", "44.444444", "0.15", "0.40"] in rows
+        thousand = "at least 16.666667"
+        weekly = ["weekly", "2026-11-21", "1", "10.00 %", "2,000,000", thousand, "not known", "at least 0.15"]
+        assert weekly in rows
+        assert ["total", "", "", "", "3,200,000", "", "at least 0.15", "at least 0.55"] in rows
+        jobs = [row for row in rows if len(row) == 12]
+        assert [(row[0], row[1], row[4], *row[9:]) for row in jobs] == [
+            ("2026-11-22", "nightly", "SUCCEEDED", "0.15", "0.40", "111"),
+            ("2026-11-21", "weekly", "SUCCEEDED", "not known", "at least 0.15", "222"),
         ]
+
+    def test_json_says_what_batch_saved_the_failed_share_and_what_a_thousand_rows_cost(self, run, url):
+        nightly, weekly = json.loads(run("cost", "--url", url, "--json")[1])["totals"]
+        assert nightly["saved"] == {"amount_usd": "0.150000000000", "complete": True}
+        assert (nightly["failed_share"], nightly["usd_per_thousand_rows"]) == ("0.100000", "44.444444")
+        assert weekly["saved"] == {"amount_usd": "0.000000000000", "complete": False}
+        one = json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])
+        assert (one["saved"]["amount_usd"], one["failed_share"]) == ("0.150000000000", "0.100000")
 
     @pytest.mark.parametrize(
         ("by", "groups"),
@@ -229,7 +246,7 @@ class TestCost:
 
         assert status == 0
         assert "my-project/us-central1/222" in out
-        assert "9 ok, 1 failed, 0 unreadable" in out
+        assert "9 ok, 1 failed (10.00 %), 0 unreadable" in out
         assert "no source has a rate for it" in out
         assert "not known" in out
         assert "model_info of 2026-11-01" in out

@@ -79,10 +79,9 @@ def _item(item: LineItem) -> dict[str, Any]:
 
 
 def _text(number: Decimal | None) -> str | None:
-    if number is None:
-        return None
-    text = f"{number:f}"
-    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
+    from vertex_batch.costs import in_full  # noqa: PLC0415
+
+    return None if number is None else in_full(number)
 
 
 def _price_book(prices: str | None) -> PriceBook:

@@ -17,7 +17,7 @@ from vertex_batch.errors import ConfigurationError
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from vertex_batch.costs import Bill, CostTable, GroupTotal, JobCost, Total
+    from vertex_batch.costs import Bill, CostTable, GroupTotal, JobCost, RowCounts, Total
 
 GROUPINGS = ("spec", "day", "model", "team")
 # Where nobody looks (a pipe, a log), lines are not cut at the 80 columns of a terminal that is not there.
@@ -90,7 +90,14 @@ def _show_bill(bill: Bill, *, as_json: bool) -> None:
     if as_json:
         data = _plain(replace(bill, usage={}))  # its keys are no texts; the line items say the same
         del data["usage"]
-        _print_json({**data, "day": bill.day, "total": _total(bill.total)})
+        _print_json(
+            {
+                **data,
+                "day": bill.day,
+                "total": _total(bill.total),
+                **_ratios(bill.saved, bill.rows, bill.per_thousand_rows),
+            }
+        )
         return
     from vertex_batch.cli.tables import render_bill  # noqa: PLC0415 - it brings rich along
 
@@ -111,6 +118,7 @@ def _show_totals(table: CostTable, options: Namespace) -> None:
                 "since": options.since,
                 "until": options.until,
                 "total": _total(whole(totals)),
+                "saved": _total(whole_saved(totals)),
                 "totals": [_group(total) for total in totals],
                 "jobs": [_job(job) for job in shown],
                 "more_jobs": more,
@@ -122,21 +130,33 @@ def _show_totals(table: CostTable, options: Namespace) -> None:
     if not totals and not jobs:
         print_parts("No job has been billed in that time.")
         return
-    print_parts(totals_table(totals, options.by, whole(totals)), jobs_table(shown, more=more))
+    print_parts(
+        totals_table(totals, options.by, whole(totals), whole_saved(totals)), jobs_table(shown, more=more)
+    )
 
 
 def whole(totals: Sequence[GroupTotal]) -> Total:
     """Add up the groups. It is complete only if each of them is."""
-    from vertex_batch.costs import Total  # noqa: PLC0415 - it brings the price book along
+    return _added([group.total for group in totals])
 
-    amount = sum((group.total.amount for group in totals), Decimal(0))
-    return Total(amount, complete=all(group.total.complete for group in totals))
+
+def whole_saved(totals: Sequence[GroupTotal]) -> Total:
+    """Add up what the groups have saved."""
+    return _added([group.saved for group in totals])
+
+
+def _added(totals: Sequence[Total]) -> Total:
+    from vertex_batch.costs import Total  # noqa: PLC0415 - it brings the price book along
+    from vertex_batch.pricing import add  # noqa: PLC0415
+
+    return Total(add(total.amount for total in totals), complete=all(total.complete for total in totals))
 
 
 def _group(total: GroupTotal) -> dict[str, Any]:
     return {
         "group": total.group[0],
         **_total(total.total),
+        **_ratios(total.saved, total.rows, total.per_thousand_rows),
         "jobs": total.jobs,
         "tokens": total.tokens,
         "first_day": total.first_day,
@@ -145,7 +165,21 @@ def _group(total: GroupTotal) -> dict[str, Any]:
 
 
 def _job(job: JobCost) -> dict[str, Any]:
-    return {"job": _plain(job.job), "rows": _plain(job.rows), **_total(job.total), "tokens": job.tokens}
+    return {
+        "job": _plain(job.job),
+        "rows": _plain(job.rows),
+        **_total(job.total),
+        **_ratios(job.saved, job.rows, job.per_thousand_rows),
+        "tokens": job.tokens,
+    }
+
+
+def _ratios(saved: Total, rows: RowCounts | None, per_thousand_rows: Total | None) -> dict[str, Any]:
+    return {
+        "saved": _total(saved),
+        "failed_share": rows.failed_share if rows else None,
+        "usd_per_thousand_rows": per_thousand_rows.amount if per_thousand_rows else None,
+    }
 
 
 def _total(total: Total) -> dict[str, Any]:

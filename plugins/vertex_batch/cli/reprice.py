@@ -6,7 +6,6 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,5 +53,8 @@ def _total(total: Total) -> dict[str, Any]:
 
 def _as_text(jobs: Sequence[Repriced]) -> str:
     lines = [f"{j.project}/{j.location}/{j.job_id}: {j.before} -> {j.after}" for j in jobs if j.changed]
-    difference = sum((job.after.amount - job.before.amount for job in jobs), Decimal(0))
-    return "\n".join([*lines, f"{len(lines)} of {len(jobs)} jobs differ, by {difference.normalize():f} USD"])
+    from vertex_batch.costs import in_full  # noqa: PLC0415
+    from vertex_batch.pricing import add  # noqa: PLC0415
+
+    difference = in_full(add(job.after.amount - job.before.amount for job in jobs))
+    return "\n".join([*lines, f"{len(lines)} of {len(jobs)} jobs differ, by {difference} USD"])

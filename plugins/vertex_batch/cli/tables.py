@@ -24,8 +24,9 @@ def usd(amount: Decimal) -> str:
     >>> usd(Decimal("12.500000"))
     '12.50'
     """
-    whole, _, decimals = f"{amount:f}".partition(".")
-    return f"{int(whole):,}.{decimals.rstrip('0').ljust(_CENTS, '0')}"
+    whole, _, decimals = f"{abs(amount):f}".partition(".")
+    sign = "-" if amount < 0 else ""
+    return f"{sign}{int(whole):,}.{decimals.rstrip('0').ljust(_CENTS, '0')}"
 
 
 def total_text(total: Total) -> str:
@@ -33,15 +34,41 @@ def total_text(total: Total) -> str:
     return f"{'' if total.complete else 'at least '}{usd(total.amount)}"
 
 
-def totals_table(totals: Sequence[GroupTotal], by: str, whole: Total) -> Table:
+def saved_text(saved: Total) -> str:
+    """Write what batch has saved, which no price list may say."""
+    return total_text(saved) if saved.complete or saved.amount else "not known"
+
+
+def totals_table(
+    totals: Sequence[GroupTotal], by: str, whole: Total, whole_saved: Total | None = None
+) -> Table:
     """Build the table of totals by group."""
-    table = _table(f"Cost by {by}", by, "days", ">jobs", ">tokens", ">USD")
+    headings = (
+        by,
+        "days",
+        ">jobs",
+        ">failed rows",
+        ">tokens",
+        ">USD a 1,000 rows",
+        ">saved by batch",
+        ">USD",
+    )
+    table = _table(f"Cost by {by}", *headings)
     for group in totals:
-        name, days = str(group.group[0]) or _NOTHING, _days(group)
-        table.add_row(escape(name), days, f"{group.jobs:,}", f"{group.tokens:,}", total_text(group.total))
+        table.add_row(
+            escape(str(group.group[0]) or _NOTHING),
+            _days(group),
+            f"{group.jobs:,}",
+            _share(group.rows),
+            f"{group.tokens:,}",
+            total_text(group.per_thousand_rows) if group.per_thousand_rows else _NOTHING,
+            saved_text(group.saved),
+            total_text(group.total),
+        )
     table.add_section()
     tokens = sum(group.tokens for group in totals)
-    table.add_row("[bold]total[/]", "", "", f"{tokens:,}", f"[bold]{total_text(whole)}[/]")
+    saved = saved_text(whole_saved) if whole_saved else ""
+    table.add_row("[bold]total[/]", "", "", "", f"{tokens:,}", "", saved, f"[bold]{total_text(whole)}[/]")
     return table
 
 
@@ -57,6 +84,7 @@ def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
         ">failed",
         ">unreadable",
         ">tokens",
+        ">saved",
         ">USD",
         "job",
     )
@@ -69,6 +97,7 @@ def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
             *(escape(text) or _NOTHING for text in (facts.spec, facts.run_id, _short(facts.model))),
             facts.state.removeprefix("JOB_STATE_") or _NOTHING,
             *(f"{count:,}" for count in (rows.ok, rows.failed, rows.unreadable, job.tokens)),
+            saved_text(job.saved),
             total_text(job.total),
             facts.job_id,
         )
@@ -118,7 +147,20 @@ def _items(bill: Bill) -> Table:
         table.add_row(escape(item.model), _what(item), f"{item.tokens:,}", unit_price, amount, _origin(item))
     table.add_section()
     table.add_row("[bold]total[/]", "", "", "", f"[bold]{total_text(bill.total)}[/]", "")
+    table.add_row("saved by batch", "", "", "", saved_text(bill.saved), _without_batch(bill))
+    if bill.per_thousand_rows:
+        table.add_row("1,000 rows", "", "", "", total_text(bill.per_thousand_rows), "")
     return table
+
+
+def _without_batch(bill: Bill) -> str:
+    """Which lists say what the tokens cost without batch."""
+    sources = sorted({item.standard_source for item in bill.line_items if item.standard_source})
+    return escape(f"standard rates of {', '.join(sources)}") if sources else ""
+
+
+def _share(rows: RowCounts | None) -> str:
+    return _NOTHING if rows is None or rows.failed_share is None else f"{100 * rows.failed_share:.2f} %"
 
 
 def _what(item: LineItem) -> str:
@@ -144,7 +186,8 @@ def _origin(item: LineItem) -> str:
 
 
 def _rows(rows: RowCounts) -> str:
-    text = f"{rows.ok:,} ok, {rows.failed:,} failed, {rows.unreadable:,} unreadable"
+    share = f" ({_share(rows)})" if rows.failed else ""
+    text = f"{rows.ok:,} ok, {rows.failed:,} failed{share}, {rows.unreadable:,} unreadable"
     if rows.copied:
         text += f"; {rows.copied:,} of an earlier job, billed there"
     return text if rows.input_rows is None else f"{text}; {rows.input_rows:,} in the input"

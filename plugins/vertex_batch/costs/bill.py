@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
-from vertex_batch.pricing import LineItem, PriceBook, price
+from vertex_batch.pricing import LineItem, PriceBook, add, price
+from vertex_batch.pricing.exact import EXACT
 from vertex_batch.resource import CompletionStats
 from vertex_batch.usage import (
     Kind,
@@ -20,6 +21,7 @@ from vertex_batch.usage import (
 )
 
 UNKNOWN_MODEL = "unknown"
+_SIX_DECIMALS = Decimal("1e-6")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,11 @@ class RowCounts:
     def total(self) -> int:
         return self.ok + self.failed + self.unreadable
 
+    @property
+    def failed_share(self) -> Decimal | None:
+        """How many of the rows failed, 0 to 1, to six decimals; None where there are no rows."""
+        return (Decimal(self.failed) / self.total).quantize(_SIX_DECIMALS) if self.total else None
+
 
 @dataclass(frozen=True, slots=True)
 class Total:
@@ -94,7 +101,14 @@ class Total:
     @property
     def text(self) -> str:
         """The amount as a decimal string, without the zeros that only its storage adds."""
-        return f"{self.amount.normalize():f}"
+        return in_full(self.amount)
+
+    def per_thousand(self, rows_ok: int) -> Total | None:
+        """What a thousand answered rows cost, to a millionth of a dollar; None without such rows."""
+        if not rows_ok:
+            return None
+        with localcontext(prec=EXACT.prec):
+            return Total((1000 * self.amount / rows_ok).quantize(_SIX_DECIMALS), self.complete)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +132,15 @@ class Bill:
         return total(self.line_items)
 
     @property
+    def saved(self) -> Total:
+        """What it would have cost more without batch, at list prices."""
+        return saved(self.line_items)
+
+    @property
+    def per_thousand_rows(self) -> Total | None:
+        return self.total.per_thousand(self.rows.ok)
+
+    @property
     def metered(self) -> list[LineItem]:
         """The line items that stand for counted tokens: all but the one that only says what is unknown."""
         return [item for item in self.line_items if item.tokens or item.model != UNKNOWN_MODEL]
@@ -129,10 +152,25 @@ class Bill:
         return moment.astimezone(UTC).date()
 
 
+def in_full(amount: Decimal) -> str:
+    """Write an amount with all its digits, and none that only its storage adds. Never rounded."""
+    text = f"{amount:f}"
+    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
+
+
 def total(items: Sequence[LineItem]) -> Total:
     """Add up what has an amount, exactly, and say whether all of it has."""
-    known = [item.amount_usd for item in items if item.amount_usd is not None]
-    return Total(sum(known, Decimal(0)), complete=len(known) == len(items))
+    return _sum([item.amount_usd for item in items])
+
+
+def saved(items: Sequence[LineItem]) -> Total:
+    """Add up what batch has saved. It is complete only if both prices of every item are known."""
+    return _sum([item.saved_usd for item in items])
+
+
+def _sum(amounts: Sequence[Decimal | None]) -> Total:
+    known = [amount for amount in amounts if amount is not None]
+    return Total(add(known), complete=len(known) == len(amounts))
 
 
 def make_bill(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib import resources
 
@@ -12,6 +13,7 @@ from vertex_batch.costs.errors import CostTableSetupError
 
 _LOCK = 7_302_117_564_091_846  # PostgreSQL advisory locks are numbers; this one is ours
 _VERSIONS = "cost_schema_version"
+_REPLACED_VIEW = re.compile(r"^CREATE OR REPLACE VIEW (\w+) AS", re.MULTILINE)
 _MOMENT = "COALESCE(j.create_time, j.recorded_at)"
 _MONTHS = {
     "month_start": (
@@ -37,6 +39,8 @@ class Migration:
         sql = resources.files("vertex_batch.costs").joinpath("sql", self.file).read_text(encoding="utf-8")
         for name, (sqlite, postgresql) in _MONTHS.items():
             sql = sql.replace(f"{{{name}}}", sqlite if is_sqlite else postgresql)
+        if is_sqlite:  # which cannot replace a view; PostgreSQL keeps who may read it
+            sql = _REPLACED_VIEW.sub(r"DROP VIEW \1;\nCREATE VIEW \1 AS", sql)
         # Comments go first: one may end in a semicolon, and psycopg2 refuses a statement that is only that.
         code = "".join(line for line in sql.splitlines(keepends=True) if not line.startswith("--"))
         return [statement.strip() for statement in code.split(";\n") if statement.strip()]
@@ -46,6 +50,7 @@ MIGRATIONS = (
     Migration(1, "0001_cost_table.sql"),
     Migration(2, "0002_focus.sql"),
     Migration(3, "0003_price_history.sql"),
+    Migration(4, "0004_saved.sql"),
 )
 LATEST = MIGRATIONS[-1].version
 

@@ -8,13 +8,16 @@ from decimal import Decimal
 from typing import Any, Literal, get_args
 
 from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
+    BigInteger,
     ColumnElement,
+    FromClause,
     Row,
     Select,
     and_,
     func,
     or_,
     select,
+    type_coerce,
 )
 from sqlalchemy.types import NullType  # noqa: TID253
 
@@ -36,6 +39,10 @@ Grouping = Literal[
     "location",
     "state",
 ]
+UNKNOWN_SAVED = Total(Decimal(0), complete=False)
+_SUMS = ("amount", "unpriced", "tokens", "saved", "saved_unknown")
+_AMOUNTS = ("amount_picousd", "standard_amount_picousd")
+_ROWS = ("rows_ok", "rows_failed", "rows_unreadable", "rows_copied")
 _JOB_KEY = ("project", "location", "job_id")
 _EXACT = ("spec", "team", "dag_id", "run_id", "model", "state", "project")
 _SEARCHED = ("spec", "team", "dag_id", "run_id", "model", "state", "job_id", "display_name", "note")
@@ -91,6 +98,8 @@ class GroupTotal:
     """The cost of a group of jobs.
 
     :param group: the values that the group has in common, such as ``("nightly", date(2026, 11, 22))``.
+    :param saved: what it would have cost more without batch, see `Bill.saved`.
+    :param rows: of all its jobs; None by model, since a job's rows may be of several.
     """
 
     group: tuple[Any, ...]
@@ -99,6 +108,13 @@ class GroupTotal:
     tokens: int
     first_day: date
     last_day: date
+    saved: Total = UNKNOWN_SAVED
+    rows: RowCounts | None = None
+
+    @property
+    def per_thousand_rows(self) -> Total | None:
+        """What a thousand answered rows cost."""
+        return self.total.per_thousand(self.rows.ok) if self.rows else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +126,31 @@ class JobCost:
     total: Total
     tokens: int
     flags: tuple[str, ...]
+    saved: Total = UNKNOWN_SAVED
+
+    @property
+    def per_thousand_rows(self) -> Total | None:
+        """What a thousand answered rows cost."""
+        return self.total.per_thousand(self.rows.ok)
 
 
 def select_totals(by: Grouping, where: JobFilter) -> Select[Any]:
     """Amounts by group. A job without line items counts, with an amount of 0."""
     if by not in get_args(Grouping):
         raise ValueError(f"totals by {by!r} are not known; use one of {', '.join(get_args(Grouping))}")
-    group = _GROUPS[by]
-    key = func.count(func.distinct(jobs.c.project + "/" + jobs.c.location + "/" + jobs.c.job_id))
-    joined = jobs.join(line_items, _same_job(), isouter=not by.startswith("model"))
+    by_model = by.startswith("model")
+    t = _sums(*(("model",) if by_model else ())).subquery()
+    group = tuple(t.c.model if column is line_items.c.model else column for column in _GROUPS[by])
     return (
-        select(*group, *_sums(), key, func.min(jobs.c.day), func.max(jobs.c.day))
-        .select_from(joined)
+        select(
+            *group,
+            *(func.sum(t.c[name], type_=NullType()) for name in _SUMS),
+            func.count(),
+            func.min(jobs.c.day),
+            func.max(jobs.c.day),
+            *(func.sum(jobs.c[name], type_=NullType()) for name in _ROWS),
+        )
+        .select_from(jobs.join(t, _same_job(t), isouter=not by_model))
         .where(*where.conditions())
         .group_by(*group)
         .order_by(*group)
@@ -130,15 +159,10 @@ def select_totals(by: Grouping, where: JobFilter) -> Select[Any]:
 
 def select_jobs(where: JobFilter, limit: int, offset: int = 0) -> Select[Any]:
     """Jobs with their amounts, the latest first."""
-    sums = select(
-        *(line_items.c[name] for name in _JOB_KEY),
-        *(column.label(name) for name, column in zip(("amount", "unpriced", "tokens"), _sums(), strict=True)),
-    ).group_by(*(line_items.c[name] for name in _JOB_KEY))
-    t = sums.subquery()
-    same = and_(*(t.c[name] == jobs.c[name] for name in _JOB_KEY))
+    t = _sums().subquery()
     return (
-        select(jobs, t.c.amount, t.c.unpriced, t.c.tokens.label("tokens"))
-        .select_from(jobs.join(t, same, isouter=True))
+        select(jobs, *(t.c[name] for name in _SUMS))
+        .select_from(jobs.join(t, _same_job(t), isouter=True))
         .where(*where.conditions())
         .order_by(jobs.c.day.desc(), jobs.c.recorded_at.desc(), *(jobs.c[name] for name in _JOB_KEY))
         .limit(limit)
@@ -148,8 +172,17 @@ def select_jobs(where: JobFilter, limit: int, offset: int = 0) -> Select[Any]:
 
 def read_total(row: Row[Any], by: Grouping) -> GroupTotal:
     width = len(_GROUPS[by])
-    amount, unpriced, tokens, count, first, last = row[width:]
-    return GroupTotal(tuple(row[:width]), _total(amount, unpriced), count, int(tokens or 0), first, last)
+    amount, unpriced, tokens, saved, unknown, count, first, last, *rows = row[width:]
+    return GroupTotal(
+        tuple(row[:width]),
+        _total(amount, unpriced),
+        count,
+        int(tokens or 0),
+        first,
+        last,
+        _total(saved, unknown),
+        None if by.startswith("model") else RowCounts(*(int(n) for n in rows)),
+    )
 
 
 def read_job_cost(row: Row[Any]) -> JobCost:
@@ -159,6 +192,7 @@ def read_job_cost(row: Row[Any]) -> JobCost:
         total=_total(row.amount, row.unpriced),
         tokens=int(row.tokens or 0),
         flags=tuple(row.flags),
+        saved=_total(row.saved, row.saved_unknown),
     )
 
 
@@ -171,18 +205,26 @@ def read_rows(row: Row[Any]) -> RowCounts:
     return RowCounts(row.rows_ok, row.rows_failed, row.rows_unreadable, row.rows_copied, row.rows_input)
 
 
-def _sums() -> tuple[ColumnElement[Any], ...]:
+def _sums(*more: str) -> Select[Any]:
+    """What the line items of each job come to; with `more`, of each job and model, for example."""
     # The sum is taken of the integers, which is exact; PostgreSQL widens it to NUMERIC. It is read as the
     # driver gives it: SQLAlchemy's own Numeric would take SQLite's integers through a float.
-    pico = func.sum(line_items.c.amount_picousd, type_=NullType())
-    unpriced = func.count(line_items.c.kind) - func.count(line_items.c.amount_picousd)
-    tokens = func.sum(line_items.c.tokens).filter(line_items.c.unit == "token")
-    return pico, unpriced, tokens
+    key = [line_items.c[name] for name in (*_JOB_KEY, *more)]
+    amount, unsaved = (type_coerce(line_items.c[name], BigInteger) for name in _AMOUNTS)
+    saved = unsaved - amount
+    return select(
+        *key,
+        func.sum(amount, type_=NullType()).label("amount"),
+        (func.count() - func.count(amount)).label("unpriced"),
+        func.sum(line_items.c.tokens).filter(line_items.c.unit == "token").label("tokens"),
+        func.sum(saved, type_=NullType()).label("saved"),
+        (func.count() - func.count(saved)).label("saved_unknown"),
+    ).group_by(*key)
 
 
-def _same_job() -> ColumnElement[bool]:
-    return and_(*(line_items.c[name] == jobs.c[name] for name in _JOB_KEY))
+def _same_job(sums: FromClause) -> ColumnElement[bool]:
+    return and_(*(sums.c[name] == jobs.c[name] for name in _JOB_KEY))
 
 
-def _total(pico: int | Decimal | None, unpriced: int | None) -> Total:
+def _total(pico: int | Decimal | None, unpriced: int | Decimal | None) -> Total:
     return Total(usd(pico or 0), complete=not unpriced)

@@ -51,7 +51,9 @@ def _priced() -> list[Column[Any]]:
         Column("tokens", BigInteger),
         Column("unit_price_picousd", PicoUsd),
         Column("amount_picousd", PicoUsd),
-        *(Column(name, Text) for name in ("unit", "basis", "source", "reason")),
+        Column("standard_unit_price_picousd", PicoUsd),
+        Column("standard_amount_picousd", PicoUsd),
+        *(Column(name, Text) for name in ("unit", "basis", "source", "reason", "standard_source")),
         Column("price_date", Date),
     ]
 

@@ -28,6 +28,8 @@ from vertex_batch.costs.queries import (
 from vertex_batch.pricing import Basis, LineItem, line_order
 from vertex_batch.usage import CacheTtl, Kind, Modality, RowProblem, Tier, UsageKey
 
+_MONEY = ("unit_price", "amount", "standard_unit_price", "standard_amount")
+
 
 class CostTable:
     """Keeps the bills of all jobs. It creates and upgrades its schema by itself, when it is first used.
@@ -181,12 +183,8 @@ def _job_row(bill: Bill) -> dict[str, Any]:
 
 def _item_row(item: LineItem) -> dict[str, Any]:
     row = {f.name: getattr(item, f.name) for f in fields(LineItem)}
-    return {
-        **row,
-        "unit": item.unit,
-        "unit_price_picousd": row.pop("unit_price_usd"),
-        "amount_picousd": row.pop("amount_usd"),
-    }
+    money = {f"{name}_picousd": row.pop(f"{name}_usd") for name in _MONEY}
+    return {**row, **money, "unit": item.unit}
 
 
 def _line_item(row: Mapping[Any, Any]) -> LineItem:
@@ -197,13 +195,13 @@ def _line_item(row: Mapping[Any, Any]) -> LineItem:
         modality=key.modality,
         tier=key.tier,
         tokens=row["tokens"],
-        unit_price_usd=row["unit_price_picousd"],
-        amount_usd=row["amount_picousd"],
+        **{f"{name}_usd": row[f"{name}_picousd"] for name in _MONEY},
         basis=Basis(row["basis"]) if row["basis"] else None,
         source=row["source"],
         price_date=row["price_date"],
         reason=row["reason"],
         cache_ttl=key.cache_ttl,
+        standard_source=row["standard_source"],
     )
 
 

@@ -25,9 +25,8 @@ class PicoUsd(TypeDecorator[Decimal]):
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:
         if value is None:
             return None
-        pico = value.scaleb(_PICO_DECIMALS)
-        whole = int(pico)
-        if whole != pico or abs(whole) > _BIGGEST:
+        whole = int(value.scaleb(_PICO_DECIMALS))
+        if usd(whole) != value or abs(whole) > _BIGGEST:  # compared, since scaling may have rounded
             raise ValueError(
                 f"{value} USD cannot be kept exactly: finer than 1e-12 or more than 9 million USD"
             )

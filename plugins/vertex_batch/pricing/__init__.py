@@ -1,6 +1,7 @@
 """Price book: sources, rules, tiers. Every rate says how it was found, where, and of which date it is."""
 
 from vertex_batch.pricing.book import LineItem, PriceBook, line_order, price
+from vertex_batch.pricing.exact import add
 from vertex_batch.pricing.files import price_file, price_folder
 from vertex_batch.pricing.proxy import ModelInfoPrices, from_proxy
 from vertex_batch.pricing.rates import Basis, Rate, Unpriced
@@ -20,6 +21,7 @@ __all__ = [
     "Rate",
     "SpecPrices",
     "Unpriced",
+    "add",
     "canonical_model",
     "from_proxy",
     "line_order",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from decimal import Context, Decimal, Inexact, localcontext
+from decimal import Decimal, localcontext
 
-from vertex_batch.pricing.rates import MAX_DECIMALS, Basis, Rate, Unpriced, decimals
+from vertex_batch.pricing.exact import EXACT, add
+from vertex_batch.pricing.rates import MAX_DECIMALS, Basis, Rate, StandardRate, Unpriced, decimals
 from vertex_batch.pricing.rules import QUERY_KEY, Question, questions
 from vertex_batch.pricing.sources import UPLIFT_KEY, PriceSource
 from vertex_batch.usage import CacheTtl, Kind, Modality, Tier, UsageKey, canonical_model, is_tuned_model
@@ -15,8 +16,6 @@ from vertex_batch.usage import CacheTtl, Kind, Modality, Tier, UsageKey, canonic
 GLOBAL = "global"
 SEARCH_QUERIES = "search queries have free allowances per account and month, so their price is not known here"
 _KINDS, _MODALITIES = tuple(Kind), tuple(Modality)
-# Wide enough for any price times any count, and an error instead of a rounded cent.
-_EXACT = Context(prec=60, traps=[Inexact])
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +23,8 @@ class LineItem:
     """Tokens of one kind at one rate. An unknown rate leaves the amount None, with the reason.
 
     :param tokens: tokens; for `Kind.SEARCH_QUERY` queries.
+    :param standard_unit_price_usd: what one of them costs without batch; None: no price list says it.
+    :param standard_source: the list that says it.
     """
 
     model: str
@@ -38,6 +39,16 @@ class LineItem:
     price_date: date | None = None
     reason: str = ""
     cache_ttl: CacheTtl = CacheTtl.NONE
+    standard_unit_price_usd: Decimal | None = None
+    standard_amount_usd: Decimal | None = None
+    standard_source: str = ""
+
+    @property
+    def saved_usd(self) -> Decimal | None:
+        """What it would have cost more without batch; None where either price is not known."""
+        if self.amount_usd is None or self.standard_amount_usd is None:
+            return None
+        return add((self.standard_amount_usd, -self.amount_usd))
 
     @property
     def unit(self) -> str:
@@ -90,25 +101,43 @@ class PriceBook:
     def _rate(
         self, model: str, price: Decimal, question: Question, source: PriceSource, location: str
     ) -> Rate | Unpriced:
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             usd = price * question.factor * self._uplift(model, source, location)
-        if self._max_decimals is not None and decimals(usd) > self._max_decimals:
+        if not self._can_be_kept(usd):
             return Unpriced(
                 f"{question.key} of {source.name} gives {usd:f} USD a token, finer than the"
                 f" {self._max_decimals} decimals that can be kept; state a rate with fewer"
             )
-        return Rate(usd, Basis.SPEC if source.is_spec else question.basis, source.name, source.as_of)
+        standard = self._standard(model, question, source, location)
+        basis = Basis.SPEC if source.is_spec else question.basis
+        return Rate(usd, basis, source.name, source.as_of, standard)
+
+    def _standard(
+        self, model: str, question: Question, source: PriceSource, location: str
+    ) -> StandardRate | None:
+        """The price without batch, of the source that gave the batch price if it has one."""
+        for each in (source, *self.sources):
+            price = next((p for key in question.standard if (p := each.price(model, key)) is not None), None)
+            if price is not None:
+                with localcontext(EXACT):
+                    usd = price * self._uplift(model, each, location)
+                return StandardRate(usd, each.name) if self._can_be_kept(usd) else None
+        return None
+
+    def _can_be_kept(self, usd: Decimal) -> bool:
+        return self._max_decimals is None or decimals(usd) <= self._max_decimals
 
     def _query_rate(self, model: str) -> Rate | Unpriced:
         for source in self.sources:
             price = source.price(model, QUERY_KEY) if source.is_spec else None
             if price is not None:
-                return Rate(price, Basis.SPEC, source.name, source.as_of)
+                standard = StandardRate(price, source.name)  # a query costs the same in a batch
+                return Rate(price, Basis.SPEC, source.name, source.as_of, standard)
         return Unpriced(SEARCH_QUERIES)
 
     def _uplift(self, model: str, source: PriceSource, location: str) -> Decimal:
         """What regional endpoints cost more. A spec's price is what it says, wherever the job ran."""
-        if location == GLOBAL or source.is_spec:
+        if location.lower() == GLOBAL or source.is_spec:
             return Decimal(1)
         stated = (s.price(model, UPLIFT_KEY) for s in self.sources)
         return next((multiplier for multiplier in stated if multiplier is not None), Decimal(1))
@@ -148,8 +177,10 @@ def _line_item(key: UsageKey, tokens: int, rate: Rate | Unpriced) -> LineItem:
     item = LineItem(key.model, key.kind, key.modality, key.tier, tokens, None, None, cache_ttl=key.cache_ttl)
     if isinstance(rate, Unpriced):
         return replace(item, reason=rate.reason)
-    with localcontext(_EXACT):
+    standard = rate.standard
+    with localcontext(EXACT):
         amount = tokens * rate.usd_per_unit
+        standard_amount = tokens * standard.usd_per_unit if standard else None
     return replace(
         item,
         unit_price_usd=rate.usd_per_unit,
@@ -157,4 +188,7 @@ def _line_item(key: UsageKey, tokens: int, rate: Rate | Unpriced) -> LineItem:
         basis=rate.basis,
         source=rate.source,
         price_date=rate.as_of,
+        standard_unit_price_usd=standard.usd_per_unit if standard else None,
+        standard_amount_usd=standard_amount,
+        standard_source=standard.source if standard else "",
     )

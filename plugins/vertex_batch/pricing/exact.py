@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterable
+from decimal import Context, Decimal, Inexact, InvalidOperation, localcontext
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+# No price has more digits, or is that far from 1. With this limit EXACT holds every rate, amount and sum.
+_MAX_DIGITS = 50
+EXACT = Context(prec=400, traps=[Inexact])
+
+
+def add(amounts: Iterable[Decimal]) -> Decimal:
+    """Add up exactly: Python's own context would round a sum to 28 digits."""
+    with localcontext(EXACT):
+        return sum(amounts, Decimal(0))
 
 
 def exact(value: Any) -> Decimal | None:
@@ -21,7 +32,10 @@ def exact(value: Any) -> Decimal | None:
         number = Decimal(repr(value) if isinstance(value, float) else value)
     except InvalidOperation:
         return None
-    return number if number.is_finite() and number >= 0 else None
+    if not number.is_finite() or number < 0:
+        return None
+    is_sane = len(number.as_tuple().digits) <= _MAX_DIGITS and abs(number.adjusted()) <= _MAX_DIGITS
+    return number if is_sane or not number else None
 
 
 class _ExactLoader(yaml.SafeLoader):

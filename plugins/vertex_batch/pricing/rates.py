@@ -22,13 +22,25 @@ class Basis(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class StandardRate:
+    """What a unit costs where it is not part of a batch."""
+
+    usd_per_unit: Decimal
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
-    """USD for one token (or one search query), and where that comes from."""
+    """USD for one token (or one search query), and where that comes from.
+
+    :param standard: the same token without batch, as a list says; None: no list says it.
+    """
 
     usd_per_unit: Decimal
     basis: Basis
     source: str
     as_of: date
+    standard: StandardRate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,5 +52,4 @@ class Unpriced:
 
 def decimals(number: Decimal) -> int:
     """How many decimals a number needs."""
-    exponent = number.normalize().as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
+    return len(f"{number:f}".partition(".")[2].rstrip("0"))

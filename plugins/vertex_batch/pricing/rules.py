@@ -30,11 +30,15 @@ _OWN_RATE = (Modality.AUDIO, Modality.IMAGE, Modality.VIDEO)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One price key to look for, and what its number means."""
+    """One price key to look for, and what its number means.
+
+    :param standard: the keys of the same price without batch, the first that a list has.
+    """
 
     key: str
     factor: Decimal
     basis: Basis
+    standard: tuple[str, ...]
 
 
 def questions(usage: UsageKey, threshold: int | None) -> Iterator[tuple[Question, ...]]:
@@ -43,18 +47,20 @@ def questions(usage: UsageKey, threshold: int | None) -> Iterator[tuple[Question
     :param threshold: where the model's long-context rates begin; None: it has none.
     """
     long = f"_above_{threshold // 1000}k_tokens" if threshold and usage.tier is Tier.LONG_CONTEXT else ""
+    text = _stem(usage.kind, Modality.TEXT, usage.cache_ttl)
     if own := OWN_KEYS.get(usage.kind):
-        yield (Question(own, _WHOLE, Basis.BATCH_RATE),)
+        yield (Question(own, _WHOLE, Basis.BATCH_RATE, (f"{text}{long}", text)),)
     stems = [_stem(usage.kind, usage.modality, usage.cache_ttl)] if usage.modality in _OWN_RATE else []
-    stems.append(_stem(usage.kind, Modality.TEXT, usage.cache_ttl))
+    stems.append(text)
     cached = usage.kind is Kind.CACHED_INPUT
     for stem in stems:
         for tier in (long, "") if long else ("",):
+            key = f"{stem}{tier}"
             yield (
-                Question(f"{stem}{tier}_batches", _WHOLE, Basis.BATCH_RATE),
-                Question(f"{stem}{tier}", _WHOLE, Basis.STANDARD_CACHE_RATE)
+                Question(f"{key}_batches", _WHOLE, Basis.BATCH_RATE, (key,)),
+                Question(key, _WHOLE, Basis.STANDARD_CACHE_RATE, (key,))
                 if cached
-                else Question(f"{stem}{tier}", _HALF, Basis.DERIVED_HALF_OF_STANDARD),
+                else Question(key, _HALF, Basis.DERIVED_HALF_OF_STANDARD, (key,)),
             )
 
 

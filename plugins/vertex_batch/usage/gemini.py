@@ -128,7 +128,8 @@ def _searches(response: Response[UsageMetadata]) -> tuple[bool, int]:
         grounding = candidate and (candidate.grounding or candidate.grounding_snake)
         if not grounding:
             continue
-        asked = len(grounding.queries or grounding.queries_snake or ())
+        listed = grounding.queries or grounding.queries_snake
+        asked = len(listed) if isinstance(listed, list) else bool(listed)
         queries += asked
         searched = searched or bool(
             asked

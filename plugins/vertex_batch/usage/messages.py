@@ -1,11 +1,11 @@
-"""``usage`` of Claude and of OpenAI-style answers -> counts. Both are text only."""
+"""``usage`` of Claude and of OpenAI-style answers -> counts."""
 
 from __future__ import annotations
 
-from vertex_batch.usage.counting import BadCountError, count, slot
+from vertex_batch.usage.counting import MODALITIES, BadCountError, count, slot
 from vertex_batch.usage.reading import Reading
 from vertex_batch.usage.rows import MessageUsage
-from vertex_batch.usage.types import CacheTtl, Kind
+from vertex_batch.usage.types import CacheTtl, Kind, Modality
 
 _INPUT = slot(Kind.INPUT)
 _CACHED = slot(Kind.CACHED_INPUT)
@@ -14,6 +14,7 @@ _WRITE_1H = slot(Kind.CACHE_WRITE, CacheTtl.ONE_HOUR)
 _OUTPUT = slot(Kind.OUTPUT)
 _THOUGHTS = slot(Kind.THOUGHTS)
 _QUERIES = slot(Kind.SEARCH_QUERY)
+_AUDIO = MODALITIES.index(Modality.AUDIO)  # so far are audio's slots from text's
 
 
 def read(usage: MessageUsage) -> Reading | None:
@@ -70,10 +71,18 @@ def _openai(usage: MessageUsage) -> Reading:
     reasoning = (inside and count(inside.reasoning_tokens)) or 0
     if cached > prompt or reasoning > completion:
         raise BadCountError("the details of the token counts are larger than the counts")
+    # What of the cached part is audio is not said: audio is taken from the rest.
+    heard = min((details and count(details.audio_tokens)) or 0, prompt - cached)
+    spoken = min((inside and count(inside.audio_tokens)) or 0, completion - reasoning)
     counts = [
-        (_INPUT, prompt - cached),
+        (_INPUT, prompt - cached - heard),
+        (_INPUT + _AUDIO, heard),
         (_CACHED, cached),
-        (_OUTPUT, completion - reasoning),
+        (_OUTPUT, completion - reasoning - spoken),
+        (_OUTPUT + _AUDIO, spoken),
         (_THOUGHTS, reasoning),
     ]
-    return Reading(prompt_tokens=prompt, counts=counts)
+    total = count(usage.total_tokens)
+    odd = total is not None and total != prompt + completion
+    notes = ["the token counts do not add up to the total"] if odd else []
+    return Reading(prompt_tokens=prompt, counts=counts, notes=notes)

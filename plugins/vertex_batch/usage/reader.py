@@ -24,6 +24,7 @@ from vertex_batch.usage.rows import (
     decode_row,
     decode_row_strictly,
     decode_usage,
+    decode_usage_strictly,
 )
 from vertex_batch.usage.types import NO_USAGE, Kind
 
@@ -87,9 +88,15 @@ def _read_odd(line: bytes, error: str) -> Reading | Failed | Unreadable:
         return _failed_all_the_same(line) or Unreadable(str(wrong))
     except (msgspec.DecodeError, BadCountError) as wrong:
         return Unreadable(str(wrong))
-    if isinstance(reading, Reading) and (unknown := _UNKNOWN_FIELD.search(error)):
-        reading.notes.append(f"the usage has a field that is not known here: {unknown[1][:40]!r}")
+    if isinstance(reading, Reading) and (unknown := _unknown_field(error)):
+        reading.notes.append(unknown)
     return reading
+
+
+def _unknown_field(error: str) -> str:
+    """The note about a field that a strict decoder refused; empty if that was not its reason."""
+    found = _UNKNOWN_FIELD.search(error)
+    return f"the usage has a field that is not known here: {found[1][:40]!r}" if found else ""
 
 
 def _read(row: Row[Any], line: bytes) -> Reading | Failed:
@@ -132,10 +139,23 @@ def _message_usage(response: Response[UsageMetadata]) -> Reading | Failed | None
     body = decode_body(response.body) if response.body is not UNSET else None
     if body and body.error:
         return Failed(status_reason(body.error))
-    usage = body.usage if body else None
-    if usage is None and response.usage is not UNSET:
-        usage = decode_usage(response.usage)
-    return messages.read(usage) if usage is not None else None
+    for raw in (body.usage if body else UNSET, response.usage):
+        if raw is not UNSET and (reading := _read_message_usage(raw)):
+            return reading
+    return None
+
+
+def _read_message_usage(raw: Raw) -> Reading | None:
+    try:
+        usage = decode_usage_strictly(raw)
+    except msgspec.ValidationError as error:
+        usage, unknown = decode_usage(raw), _unknown_field(str(error))
+    else:
+        unknown = ""
+    reading = messages.read(usage) if usage is not None else None
+    if reading and unknown:
+        reading.notes.append(unknown)
+    return reading
 
 
 def _is_http_ok(code: Any) -> bool:

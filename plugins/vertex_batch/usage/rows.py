@@ -67,8 +67,8 @@ _Usage = TypeVar("_Usage", bound=UsageMetadata)
 class Grounding(Struct, gc=False):
     """What says that a row searched the web, and how often."""
 
-    queries: list[Any] | None = field(name="webSearchQueries", default=None)
-    queries_snake: list[Any] | None = field(name="web_search_queries", default=None)
+    queries: Any = field(name="webSearchQueries", default=None)
+    queries_snake: Any = field(name="web_search_queries", default=None)
     entry_point: Any = field(name="searchEntryPoint", default=None)
     entry_point_snake: Any = field(name="search_entry_point", default=None)
     chunks: Any = field(name="groundingChunks", default=None)
@@ -118,10 +118,12 @@ class ServerTools(Struct, gc=False):
 
 class PromptDetails(Struct, gc=False):
     cached_tokens: Count = None
+    audio_tokens: Count = None
 
 
 class CompletionDetails(Struct, gc=False):
     reasoning_tokens: Count = None
+    audio_tokens: Count = None
 
 
 class MessageUsage(Struct, gc=False):
@@ -135,14 +137,23 @@ class MessageUsage(Struct, gc=False):
     server_tool_use: ServerTools | None = None
     prompt_tokens: Count = None
     completion_tokens: Count = None
+    total_tokens: Count = None
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
+
+
+class KnownMessageUsage(MessageUsage, gc=False, forbid_unknown_fields=True):
+    """The same, refusing a field that is not listed."""
+
+    service_tier: Raw | UnsetType = UNSET
+    inference_geo: Raw | UnsetType = UNSET
+    extra_properties: Raw | UnsetType = UNSET
 
 
 class Body(Struct, gc=False):
     """The body that OpenAI-style batches put inside a response."""
 
-    usage: MessageUsage | None = None
+    usage: Raw | UnsetType = UNSET
     error: Any = None
 
 
@@ -164,6 +175,7 @@ class Prediction(Struct, gc=False):
 decode_row_strictly = msgspec.json.Decoder(Row[KnownUsage]).decode
 decode_row = msgspec.json.Decoder(Row[UsageMetadata]).decode
 decode_response = msgspec.json.Decoder(Response[UsageMetadata] | None).decode
+decode_usage_strictly = msgspec.json.Decoder(KnownMessageUsage | None).decode
 decode_usage = msgspec.json.Decoder(MessageUsage | None).decode
 decode_body = msgspec.json.Decoder(Body | None).decode
 decode_predictions = msgspec.json.Decoder(list[Prediction] | str | None).decode
