@@ -1,0 +1,128 @@
+"""The words of budgets: whose money, over which time, and what happens above which amount."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+
+class Verdict(StrEnum):
+    """What a budget says to a job that is about to be submitted, the mildest first."""
+
+    GO = "go"
+    WARN = "warn"
+    HOLD = "hold"
+    REFUSE = "refuse"
+
+    @property
+    def severity(self) -> int:
+        return list(Verdict).index(self)
+
+
+class Period(StrEnum):
+    """What is added up: the jobs of one run of a DAG, or those submitted on one day or in one month, UTC."""
+
+    RUN = "run"
+    DAY = "day"
+    MONTH = "month"
+
+    def starts(self, now: datetime) -> datetime | None:
+        """The first moment of the day or month that ``now`` is in; None for a run, which has none."""
+        midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        if self is Period.RUN:
+            return None
+        return midnight if self is Period.DAY else midnight.replace(day=1)
+
+
+class Payer(StrEnum):
+    """Whose jobs are added up."""
+
+    SPEC = "spec"
+    TEAM = "team"
+    EVERYONE = "everyone"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A payer by name, over one period.
+
+    :param name: of the spec or team; empty for everyone.
+    """
+
+    payer: Payer
+    name: str
+    period: Period
+
+    def __str__(self) -> str:
+        whose = "all teams" if self.payer is Payer.EVERYONE else f"{self.payer} {self.name}"
+        return f"this run of {whose}" if self.period is Period.RUN else f"the {self.period} of {whose}"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Above this sum of an account, that happens.
+
+    :param usd: the sum may be as high as this; one picodollar more is over it.
+    """
+
+    account: Account
+    verdict: Verdict
+    usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The limits of one payer, as a spec or the team file states them.
+
+    :param limits: by period and verdict, in US dollars.
+    :param unknown: what happens where an estimate has no price, so that no limit can be shown to be kept.
+    :param approvers: user ids that may approve; empty: who may act on the DAG.
+    :param approval_timeout: how long a job waits for its approval; then it is refused.
+    """
+
+    limits: Mapping[Period, Mapping[Verdict, Decimal]] = field(default_factory=dict)
+    unknown: Verdict = Verdict.WARN
+    approvers: tuple[str, ...] = ()
+    approval_timeout: timedelta | None = None
+
+    def of(self, payer: Payer, name: str) -> list[Limit]:
+        """Spell the limits out for one payer."""
+        return [
+            Limit(Account(payer, name, period), verdict, usd)
+            for period, amounts in self.limits.items()
+            for verdict, usd in amounts.items()
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, for an operator's argument."""
+        timeout = self.approval_timeout
+        return {
+            "limits": {
+                str(period): {str(verdict): str(usd) for verdict, usd in amounts.items()}
+                for period, amounts in self.limits.items()
+            },
+            "unknown": str(self.unknown),
+            "approvers": list(self.approvers),
+            "approval_timeout_seconds": timeout.total_seconds() if timeout else None,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Budget:
+        """Read what `to_dict` wrote.
+
+        :raises ValueError: it is something else.
+        """
+        seconds = data.get("approval_timeout_seconds")
+        return cls(
+            limits={
+                Period(period): {Verdict(verdict): Decimal(usd) for verdict, usd in amounts.items()}
+                for period, amounts in data.get("limits", {}).items()
+            },
+            unknown=Verdict(data.get("unknown", Verdict.WARN)),
+            approvers=tuple(data.get("approvers", ())),
+            approval_timeout=None if seconds is None else timedelta(seconds=seconds),
+        )

@@ -1,0 +1,155 @@
+"""The decision over sums: a table."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from vertex_batch.budgets import (
+    Account,
+    Budget,
+    Limit,
+    Payer,
+    Period,
+    Sums,
+    Verdict,
+    decide,
+    within_approval,
+)
+from vertex_batch.budgets.decision import Decision
+from vertex_batch.costs import Total
+
+RUN = Account(Payer.SPEC, "nightly", Period.RUN)
+MONTH = Account(Payer.SPEC, "nightly", Period.MONTH)
+TEAM = Account(Payer.TEAM, "search", Period.MONTH)
+ALL = Account(Payer.EVERYONE, "", Period.DAY)
+
+
+def usd(amount: str, *, complete: bool = True) -> Total:
+    return Total(Decimal(amount), complete)
+
+
+def limit(account: Account, verdict: Verdict, amount: str) -> Limit:
+    return Limit(account, verdict, Decimal(amount))
+
+
+WARN_2, HOLD_5, REFUSE_20 = (
+    limit(RUN, Verdict.WARN, "2"),
+    limit(RUN, Verdict.HOLD, "5"),
+    limit(RUN, Verdict.REFUSE, "20"),
+)
+STEPS = [WARN_2, HOLD_5, REFUSE_20]
+
+
+@pytest.mark.parametrize(
+    ("limits", "spent", "reserved", "estimated", "expected"),
+    [
+        ([], "1000", "0", "1000", Verdict.GO),
+        (STEPS, "0", "0", "0", Verdict.GO),
+        (STEPS, "0", "0", "2", Verdict.GO),
+        (STEPS, "0", "0", "2.000000000001", Verdict.WARN),
+        (STEPS, "0", "0", "5", Verdict.WARN),
+        (STEPS, "0", "0", "5.000000000001", Verdict.HOLD),
+        (STEPS, "0", "0", "20", Verdict.HOLD),
+        (STEPS, "0", "0", "20.000000000001", Verdict.REFUSE),
+        (STEPS, "19", "0.5", "0.5", Verdict.HOLD),
+        (STEPS, "19", "0.5", "0.500000000001", Verdict.REFUSE),
+        (STEPS, "0", "20", "0.000000000001", Verdict.REFUSE),
+        (STEPS, "21", "0", "0", Verdict.REFUSE),
+        ([REFUSE_20], "3", "3", "3", Verdict.GO),
+        ([limit(RUN, Verdict.REFUSE, "0")], "0", "0", "0.000000000001", Verdict.REFUSE),
+        ([limit(RUN, Verdict.REFUSE, "0")], "0", "0", "0", Verdict.GO),
+    ],
+)
+def test_the_sum_of_spent_reserved_and_estimated_meets_each_limit(
+    limits, spent, reserved, estimated, expected
+):
+    sums = {RUN: Sums(usd(spent), usd(reserved))}
+    assert decide(limits, sums, usd(estimated)).verdict is expected
+
+
+def test_the_gravest_of_all_accounts_counts_and_speaks_first():
+    limits = [
+        limit(MONTH, Verdict.WARN, "1"),
+        limit(TEAM, Verdict.REFUSE, "10"),
+        limit(ALL, Verdict.HOLD, "3"),
+    ]
+    sums = {TEAM: Sums(usd("9")), ALL: Sums(usd("1"), usd("1"))}
+    decision = decide(limits, sums, usd("1.5"))
+    assert decision.verdict is Verdict.REFUSE
+    assert decision.reasons == (
+        (
+            "the month of team search: 9 USD spent + 1.5 USD estimated = 10.5 USD,"
+            " over its limit of 10 USD (refuse)"
+        ),
+        (
+            "the day of all teams: 1 USD spent + 1 USD reserved for unbilled jobs + 1.5 USD estimated"
+            " = 3.5 USD, over its limit of 3 USD (hold)"
+        ),
+        "the month of spec nightly: 1.5 USD estimated, over its limit of 1 USD (warn)",
+    )
+
+
+def test_one_account_speaks_once_for_its_highest_limit():
+    decision = decide(STEPS, {}, usd("30"))
+    assert decision.reasons == (
+        "this run of spec nightly: 30 USD estimated, over its limit of 20 USD (refuse)",
+    )
+
+
+@pytest.mark.parametrize("unknown", [Verdict.WARN, Verdict.HOLD, Verdict.REFUSE])
+def test_an_estimate_without_a_price_is_no_proof(unknown):
+    decision = decide(STEPS, {}, usd("0", complete=False), unknown)
+    assert decision.verdict is unknown
+    assert "no price" in decision.message
+
+
+def test_an_unknown_part_matters_only_where_there_is_a_limit():
+    assert decide([], {}, usd("0", complete=False), Verdict.REFUSE).verdict is Verdict.GO
+
+
+def test_what_is_known_to_be_too_much_is_too_much_although_a_part_is_unknown():
+    decision = decide(STEPS, {}, usd("21", complete=False), Verdict.WARN)
+    assert decision.verdict is Verdict.REFUSE
+    assert "at least 21 USD estimated" in decision.reasons[0]
+
+
+def test_sums_with_unpriced_jobs_say_at_least():
+    decision = decide([REFUSE_20], {RUN: Sums(usd("20", complete=False))}, usd("1"))
+    assert "at least 20 USD spent + 1 USD estimated = at least 21 USD" in decision.message
+
+
+@pytest.mark.parametrize(
+    ("verdict", "estimated", "approved", "covered"),
+    [
+        (Verdict.HOLD, "7", "7", True),
+        (Verdict.HOLD, "7.000000000001", "7", False),
+        (Verdict.HOLD, "7", None, False),
+        (Verdict.REFUSE, "7", "7", False),
+    ],
+)
+def test_an_approval_covers_what_was_approved_and_never_a_refusal(verdict, estimated, approved, covered):
+    given = None if approved is None else Decimal(approved)
+    assert within_approval(Decision(verdict), usd(estimated), given) is covered
+
+
+@pytest.mark.parametrize(
+    ("period", "now", "start"),
+    [
+        (Period.RUN, "2026-11-22T10:00:00+00:00", None),
+        (Period.DAY, "2026-11-22T00:30:00+01:00", "2026-11-21T00:00:00+00:00"),
+        (Period.MONTH, "2026-12-01T00:30:00+01:00", "2026-11-01T00:00:00+00:00"),
+        (Period.MONTH, "2026-11-30T23:59:59+00:00", "2026-11-01T00:00:00+00:00"),
+    ],
+)
+def test_days_and_months_are_those_of_utc(period, now, start):
+    found = period.starts(datetime.fromisoformat(now))
+    assert found == (datetime.fromisoformat(start).astimezone(UTC) if start else None)
+
+
+def test_a_budget_travels_as_plain_data():
+    budget = Budget({Period.RUN: {Verdict.HOLD: Decimal("0.1")}}, Verdict.HOLD, ("ann",), timedelta(hours=2))
+    assert Budget.from_dict(budget.to_dict()) == budget
+    assert Budget.from_dict(Budget().to_dict()) == Budget()
