@@ -34,7 +34,7 @@ from local.stack.emulator import LOCATION, PROJECT
 from local.stack.paths import STATE
 from vertex_batch.client import BatchClient, ProxyConfig
 from vertex_batch.costs import CostTable
-from vertex_batch.specs import JobSpec, load_specs, template_dates
+from vertex_batch.specs import Spec, load_specs, template_dates
 
 USUAL_PORTS = {"api-server": 8080, "proxy": 4000, "object store": 4443, "emulator": 9100, "tunnel": 9101}
 # A job that takes three and a half minutes in the emulator's default life takes 14 seconds.
@@ -106,7 +106,7 @@ def _show(stack: Stack, console: Console) -> bool:
     return all(standing.state == "success" for standing in standings) and len(billed) == len(runs)
 
 
-def _start(stack: Stack, spec: JobSpec, console: Console) -> Run | None:
+def _start(stack: Stack, spec: Spec, console: Console) -> Run | None:
     """Put an input where the spec looks for it, and let the scheduler make the run that is due."""
     reason = _why_not_here(spec)
     if reason:
@@ -124,7 +124,7 @@ def _start(stack: Stack, spec: JobSpec, console: Console) -> Run | None:
         lambda: _run_of(stack, spec.name, logical_date), f"the run of {spec.name} for {due}", 60
     )
     console.print(f"  {spec.name}: {ROWS} rows for {logical_date:%Y-%m-%d}, run {run_id}", highlight=False)
-    return Run(spec.name, run_id, ROWS * len(spec.inputs))
+    return Run(spec.name, run_id, ROWS * sum(len(job.inputs) for job in spec.jobs))
 
 
 def _run_of(stack: Stack, dag_id: str, logical_date: datetime) -> str | None:
@@ -134,25 +134,27 @@ def _run_of(stack: Stack, dag_id: str, logical_date: datetime) -> str | None:
     return None
 
 
-def _why_not_here(spec: JobSpec) -> str:
-    if spec.project not in (None, PROJECT) or spec.location not in (None, LOCATION):
+def _why_not_here(spec: Spec) -> str:
+    if any(job.project not in (None, PROJECT) or job.location not in (None, LOCATION) for job in spec.jobs):
         return f"the proxy here has a credential for {PROJECT} in {LOCATION} only"
-    if not all(uri.startswith("gs://") and "*" not in uri for uri in (*spec.inputs, spec.output)):
+    places = [uri for job in spec.jobs for uri in (*job.inputs, job.output)]
+    if not all(uri.startswith("gs://") and "*" not in uri for uri in places):
         return "its input is not a file that could be made up"
     return ""
 
 
-def _put_input(stack: Stack, spec: JobSpec, logical_date: datetime) -> None:
+def _put_input(stack: Stack, spec: Spec, logical_date: datetime) -> None:
     dates = template_dates(SimpleNamespace(logical_date=logical_date), spec.timezone)
     templates = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - these are no web pages
-    for number, uri in enumerate((*spec.inputs, spec.output)):
-        try:
-            rendered = templates.from_string(uri).render(dates)
-        except TemplateError as error:
-            raise DemoError(f"{spec.name}: {uri} cannot be rendered here: {error}") from error
-        stack.gcs.create_bucket(rendered.removeprefix("gs://").split("/")[0])
-        if number < len(spec.inputs):
-            stack.gcs.put(rendered, example_input(spec.model, f"{spec.name} {dates['run_date']} {number}"))
+    for job in spec.jobs:
+        for number, uri in enumerate((*job.inputs, job.output)):
+            try:
+                rendered = templates.from_string(uri).render(dates)
+            except TemplateError as error:
+                raise DemoError(f"{spec.name}: {uri} cannot be rendered here: {error}") from error
+            stack.gcs.create_bucket(rendered.removeprefix("gs://").split("/")[0])
+            if number < len(job.inputs):
+                stack.gcs.put(rendered, example_input(job.model, f"{spec.name} {dates['run_date']} {number}"))
 
 
 def _print_failures(stack: Stack, console: Console, standings: Sequence[Standing]) -> None:

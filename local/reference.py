@@ -16,22 +16,26 @@ from pydantic_core import PydanticUndefined
 
 from local.stack.paths import REPOSITORY
 from vertex_batch.pricing import SPEC_PRICE_KEYS
-from vertex_batch.specs import TEMPLATE_DATES, JobSpec, json_schema
+from vertex_batch.specs import TEMPLATE_DATES, json_schema
 from vertex_batch.specs.durations import DURATION_PATTERN
+from vertex_batch.specs.jobs import ENTRY_KEYS, JOB_KEYS, JOBS, SPEC_KEYS
 
 DOCUMENTS = (REPOSITORY / "docs" / "specs.md",)
 _PART = re.compile(r"(<!-- made by local\.reference: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _NUMBERS = {"integer": "whole number", "number": "number"}
+_FIELDS = {**SPEC_KEYS, **ENTRY_KEYS}
 _TEXTS = {"^(gs|bq)://": "URI", r"^\d{4}-": "day or moment"}
 
 
 def fields() -> str:
     """Every key of a spec, as a table."""
-    rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
-    for name, schema in json_schema()["properties"].items():
-        cells = (f"`{name}`", _kind(schema), _default(name, schema), schema["description"])
-        rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
-    return "\n".join(rows) + "\n"
+    return _table(json_schema()["properties"])
+
+
+def job_fields() -> str:
+    """The keys that only a job below ``jobs`` has, as a table."""
+    keys = json_schema()["$defs"]["job"]["properties"]
+    return _table({name: schema for name, schema in keys.items() if name not in JOB_KEYS})
 
 
 def dates() -> str:
@@ -49,7 +53,12 @@ def price_kinds() -> str:
     return f"{', '.join(both)}, each also with `{long}` at its end; {', '.join(single)}.\n"
 
 
-MAKERS: Mapping[str, Callable[[], str]] = {"fields": fields, "dates": dates, "price_kinds": price_kinds}
+MAKERS: Mapping[str, Callable[[], str]] = {
+    "fields": fields,
+    "job_fields": job_fields,
+    "dates": dates,
+    "price_kinds": price_kinds,
+}
 
 
 def refreshed(text: str) -> str:
@@ -64,13 +73,23 @@ def main() -> int:
     return 0
 
 
+def _table(keys: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    for name, schema in keys.items():
+        cells = (f"`{name}`", _kind(schema), _default(name, schema), schema["description"])
+        rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(rows) + "\n"
+
+
 def _default(name: str, schema: Mapping[str, Any]) -> str:
-    default = JobSpec.model_fields[name].default
+    if name == JOBS:
+        return ""
+    default = _FIELDS[name].default
     if name == "name":
         return "the file's name"
-    if JobSpec.model_fields[name].is_required():
+    if _FIELDS[name].is_required():
         return "**required**"
-    if default is PydanticUndefined or default in (None, ""):
+    if default is PydanticUndefined or default in (None, "", ()):
         return ""
     shown = schema["default"]
     return f"`{shown if isinstance(shown, str) else json.dumps(shown)}`"

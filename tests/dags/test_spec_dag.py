@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from airflow.models.dagrun import DagRun
@@ -12,21 +12,21 @@ from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.state import State, TaskInstanceState
 
-from vertex_batch.specs import JobSpec, build_dag
+from vertex_batch.specs import Spec, build_dag, spec_of
 
 NIGHT = datetime(2026, 11, 21, 23, 30, tzinfo=UTC)  # the 22nd in Berlin
 SUCCESS, FAILED, SKIPPED = TaskInstanceState.SUCCESS, TaskInstanceState.FAILED, TaskInstanceState.SKIPPED
 UPSTREAM_FAILED = TaskInstanceState.UPSTREAM_FAILED
 
 
-def spec(**fields: Any) -> JobSpec:
+def spec(**fields: Any) -> Spec:
     given = {
         "name": "nightly",
         "model": "gemini-2.5-flash",
         "inputs": "gs://bucket/in/{{ run_date }}.jsonl",
         "output": "gs://bucket/out/{{ run_date }}/",
     }
-    return JobSpec.model_validate({**given, **fields})
+    return spec_of({**given, **fields})
 
 
 def run(**dates: Any) -> SimpleNamespace:
@@ -132,7 +132,7 @@ def test_the_tasks_are_given_what_the_spec_says():
     assert {task.litellm_conn_id for task in (submit, wait, cancel, record)} == {"proxy"}
     assert {submit.gcp_conn_id, record.gcp_conn_id} == {"store"}
     assert record.batch_costs_conn_id == "costs"
-    assert (record.prices, record.max_unreadable_rows) == (spec(prices=record.prices).prices, 7)
+    assert (record.prices, record.max_unreadable_rows) == (spec(prices=record.prices).job.prices, 7)
     assert (cancel.submit_task_id, record.submit_task_id) == ("submit", "submit")
     assert {submit.spec, record.spec} == {"nightly"}
 
@@ -269,3 +269,61 @@ class TestPage:
         )
 
         assert first == second
+
+
+class TestJobs:
+    JOBS: ClassVar = {
+        "summaries": {"inputs": "gs://bucket/a.jsonl"},
+        "topics": {"inputs": "gs://bucket/b.jsonl", "model": "gemini-2.5-pro", "after": ["summaries"]},
+    }
+
+    def test_each_has_its_own_group_of_tasks(self):
+        dag = build_dag(spec(jobs=self.JOBS))
+
+        assert [task.task_id for task in dag.tasks] == [
+            f"{job}.{task}" for job in self.JOBS for task in ("submit", "wait", "cancel", "record_cost")
+        ]
+        for job in self.JOBS:
+            for task in ("cancel", "record_cost"):
+                assert dag.get_task(f"{job}.{task}").submit_task_id == f"{job}.submit"
+                assert dag.get_task(f"{job}.{task}").resubmit_task_ids == (f"{job}.wait",)
+        assert {task.spec for task in dag.tasks if hasattr(task, "spec")} == {"nightly"}
+        assert dag.get_task("topics.submit").display_name == "nightly topics {{ run_date }}"
+
+    def test_one_waits_for_the_results_of_another_and_not_for_its_bill(self):
+        dag = build_dag(spec(jobs=self.JOBS))
+
+        assert dag.get_task("topics.submit").upstream_task_ids == {"summaries.wait"}
+        assert dag.get_task("topics.submit").trigger_rule == "none_failed"
+        assert dag.get_task("summaries.submit").trigger_rule == "all_success"
+
+    @pytest.mark.parametrize(
+        ("states", "run_state"),
+        [
+            ((SUCCESS, SUCCESS), "success"),
+            ((FAILED, UPSTREAM_FAILED), "failed"),
+            ((SUCCESS, FAILED), "failed"),
+            ((SKIPPED, SUCCESS), "success"),
+        ],
+    )
+    def test_a_run_is_as_the_worst_of_its_jobs(self, states, run_state):
+        dag = DagSerialization.deserialize_dag(
+            DagSerialization.serialize_dag(build_dag(spec(jobs=self.JOBS)))
+        )
+        tasks = [
+            _TaskInstance(f"{job}.{task}", state if task in ("submit", "wait") else SUCCESS)
+            for job, state in zip(self.JOBS, states, strict=True)
+            for task in ("submit", "wait", "cancel", "record_cost")
+        ]
+
+        deciding = DagRun._tis_for_dagrun_state(SimpleNamespace(), dag=dag, tis=tasks)
+
+        failed = any(task.state in State.failed_states for task in deciding)
+        assert ("failed" if failed else "success") == run_state
+
+    def test_the_page_and_the_form_show_them_all(self):
+        dag = build_dag(spec(jobs=self.JOBS))
+
+        assert "| job `topics` | |" in dag.doc_md
+        shown = dag.params.get_param("model").schema["description_md"]
+        assert "summaries `gemini-2.5-flash`, topics `gemini-2.5-pro`" in shown

@@ -67,6 +67,8 @@ def _as_data(found: SpecSet) -> dict[str, object]:
     return {
         "specs": [{"name": spec.name, "file": str(spec.file)} for spec in found.specs.values()],
         "problems": [
-            {"file": error.file, **asdict(problem)} for error in found.errors for problem in error.problems
+            {**asdict(problem), "file": problem.file or error.file}
+            for error in found.errors
+            for problem in error.problems
         ],
     }

@@ -14,7 +14,8 @@ from vertex_batch.specs.load import (
     spec_files,
     specs_folder,
 )
-from vertex_batch.specs.model import JobSpec
+from vertex_batch.specs.model import JobSpec, Spec
+from vertex_batch.specs.parse import spec_of
 from vertex_batch.specs.problems import BrokenSpecsError, Problem, SpecError
 from vertex_batch.specs.schema import json_schema
 
@@ -26,6 +27,7 @@ __all__ = [
     "BrokenSpecsError",
     "JobSpec",
     "Problem",
+    "Spec",
     "SpecError",
     "SpecSet",
     "build_dag",
@@ -36,6 +38,7 @@ __all__ = [
     "load_specs",
     "prices_folder",
     "spec_files",
+    "spec_of",
     "specs_folder",
     "template_dates",
 ]

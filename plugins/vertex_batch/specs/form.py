@@ -8,9 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 from airflow.sdk import Param
+from pydantic import BaseModel
 
 from vertex_batch.specs.durations import show_duration
-from vertex_batch.specs.model import JobSpec
+from vertex_batch.specs.model import Spec
 
 OVERRIDES = {"inputs": "input", "model": "model", "labels": "labels"}
 """Field of the submit task -> param of the form that replaces it for one run."""
@@ -21,7 +22,7 @@ _URI = "^(gs|bq)://"
 _LABEL = r"^[a-z0-9_-]{0,63}$"
 
 
-def form(spec: JobSpec) -> dict[str, Param]:
+def form(spec: Spec) -> dict[str, Param]:
     """Build the trigger form. Nothing in it is required: what is left empty is as the spec says.
 
     (A DAG with a schedule may not have a required param, and the form is sent whole, empty fields included.)
@@ -34,16 +35,16 @@ def form(spec: JobSpec) -> dict[str, Param]:
             items={"type": "string", "pattern": _URI},
             pattern=_URI,
             title="Input",
-            description_md=f"Read these instead, one per line. Default: {_code(spec.inputs)}",
+            description_md=f"Read these instead, one per line. Default: {_said(spec, 'inputs')}",
             section=_SECTION,
         ),
         "model": Param(
             default=None,
             type=["null", "string"],
             pattern=r"^\S*$",
-            examples=sorted({spec.model, *_MODELS}),
+            examples=sorted({*(job.model for job in spec.jobs), *_MODELS}),
             title="Model",
-            description_md=f"Ask this model instead. Default: {_code(spec.model)}",
+            description_md=f"Ask this model instead. Default: {_said(spec, 'model')}",
             section=_SECTION,
         ),
         "labels": Param(
@@ -51,7 +52,7 @@ def form(spec: JobSpec) -> dict[str, Param]:
             type=["null", "object"],
             additionalProperties={"type": "string", "pattern": _LABEL},
             title="Labels",
-            description_md=f"Set these as well, or to other values. Default: {_code(spec.job_labels)}",
+            description_md=f"Set these as well, or to other values. Default: {_said(spec, 'job_labels')}",
             section=_SECTION,
         ),
         "note": Param(
@@ -66,21 +67,39 @@ def form(spec: JobSpec) -> dict[str, Param]:
     }
 
 
-def page(spec: JobSpec) -> str:
+def page(spec: Spec) -> str:
     """Write the DAG's page: what it is for, and a table of what its spec says."""
-    rows = [
-        f"| {name} | {_cell(getattr(spec, name))} |"
-        for name in type(spec).model_fields
-        if name not in {"name", "description"} and getattr(spec, name) not in (None, [], {})
-    ]
     title = spec.description.strip() or f"Batch prediction jobs of the spec `{spec.name}`."
     origin = f"\n\nFrom `{spec.file.name}`." if spec.file else ""
-    table = "\n".join(["| spec | |", "|---|---|", *rows])
-    return f"{title}\n\n{table}{origin}"
+    rows = _rows(spec, {"name", "description"})
+    if not spec.grouped:
+        return f"{title}\n\n{_table('spec', rows + _rows(spec.job, {'name'}))}{origin}"
+    tables = [_table("spec", rows), *(_table(f"job `{job.name}`", _rows(job, {"name"})) for job in spec.jobs)]
+    return "\n\n".join([title, *tables]) + origin
+
+
+def _rows(said: BaseModel, without: set[str]) -> list[str]:
+    return [
+        f"| {name} | {_cell(getattr(said, name))} |"
+        for name in type(said).model_fields
+        if name not in without and getattr(said, name) not in (None, [], {}, ())
+    ]
+
+
+def _table(title: str, rows: list[str]) -> str:
+    return "\n".join([f"| {title} | |", "|---|---|", *rows])
+
+
+def _said(spec: Spec, name: str) -> str:
+    """What holds if the form does not say otherwise; that of each job, where there are several."""
+    values = {job.name: _code(getattr(job, name)) for job in spec.jobs}
+    if len(set(values.values())) == 1:
+        return next(iter(values.values()))
+    return ", ".join(f"{job} {value}" for job, value in values.items())
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, list) and value:
+    if isinstance(value, (list, tuple)) and value:
         return "<br>".join(_code(item) for item in value)
     return _code(value)
 
@@ -97,7 +116,7 @@ def _plain(value: Any) -> str:
         return value.isoformat(sep=" ", timespec="minutes")
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return ", ".join(map(_plain, value))
     text = json.dumps(value, default=_decimal) if isinstance(value, dict) else str(value)
     return text.replace("`", "'")

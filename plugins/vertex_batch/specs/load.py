@@ -6,19 +6,14 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from vertex_batch.specs.document import Document, read_document
-from vertex_batch.specs.messages import problems_of
-from vertex_batch.specs.model import JobSpec
+from vertex_batch.specs.document import Document
+from vertex_batch.specs.model import Spec
+from vertex_batch.specs.parse import parse_spec
 from vertex_batch.specs.problems import BrokenSpecsError, Problem, SpecError
 
 MAX_FILE_BYTES = 256 * 1024
-MAX_PROBLEMS = 100
-"""More than a person reads: a file of nonsense shall not fill the log."""
 FOLDER_VARIABLE = "VERTEX_BATCH_SPECS_FOLDER"
 _ENDINGS = (".yaml", ".yml")
 
@@ -27,7 +22,7 @@ _ENDINGS = (".yaml", ".yml")
 class SpecSet:
     """What a folder holds: the good specs by name, and an error for each broken file."""
 
-    specs: dict[str, JobSpec] = field(default_factory=dict)
+    specs: dict[str, Spec] = field(default_factory=dict)
     errors: list[SpecError] = field(default_factory=list)
 
     def raise_for_errors(self) -> None:
@@ -39,7 +34,7 @@ class SpecSet:
             raise BrokenSpecsError(self.errors)
 
 
-def load_spec(path: str | Path) -> JobSpec:
+def load_spec(path: str | Path) -> Spec:
     """Read and check one spec file.
 
     :raises SpecError: with every problem of the file, whatever the file holds.
@@ -70,7 +65,7 @@ def load_specs(folder: str | Path | None = None, *, only: str | None = None) -> 
 def load_files(paths: Iterable[Path], *, only: str | None = None) -> SpecSet:
     """Read the given spec files, as `load_specs` does those of a folder."""
     result = SpecSet()
-    loaded: dict[str, list[tuple[JobSpec, Document]]] = defaultdict(list)
+    loaded: dict[str, list[tuple[Spec, Document]]] = defaultdict(list)
     for path in paths:
         try:
             spec, document = _load(path)
@@ -115,21 +110,8 @@ def prices_folder(specs: Path) -> Path:
     return specs.parent / "pricing"
 
 
-def _load(path: Path) -> tuple[JobSpec, Document]:
-    document = read_document(_text(path))
-    problems = list(document.problems)
-    if document.readable:
-        if isinstance(document.data, dict):
-            try:
-                spec = JobSpec.model_validate({"name": path.stem, **document.data})
-            except ValidationError as error:
-                problems += islice(problems_of(error, document, JobSpec), MAX_PROBLEMS)
-        else:
-            problems.append(Problem(1, 1, "", "must hold keys and values, such as `model: gemini-2.5-flash`"))
-    if problems:
-        raise SpecError(path, sorted(problems)[:MAX_PROBLEMS])
-    spec._file = path  # noqa: SLF001 - only the loader knows it
-    return spec, document
+def _load(path: Path) -> tuple[Spec, Document]:
+    return parse_spec(_text(path), path)
 
 
 def _text(path: Path) -> str:
@@ -154,7 +136,7 @@ def _text(path: Path) -> str:
         raise SpecError(path, [Problem(line, column, "", message)]) from None
 
 
-def _same_name(found: list[tuple[JobSpec, Document]]) -> Iterator[SpecError]:
+def _same_name(found: list[tuple[Spec, Document]]) -> Iterator[SpecError]:
     for spec, document in found:
         others = ", ".join(str(other.file) for other, _ in found if other is not spec)
         _, place = document.locate(("name",))

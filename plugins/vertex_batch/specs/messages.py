@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
+from vertex_batch.specs.origins import Values
 from vertex_batch.specs.problems import KeyPath, Problem, did_you_mean, show_path
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
-
-    from vertex_batch.specs.document import Document
 
 # Words from neighbouring tools, for keys that are too far from ours to be recognised by their letters.
 _OTHER_WORDS = {
@@ -44,27 +44,32 @@ _KINDS = {
 _YAML_1_1_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
-def problems_of(error: ValidationError, document: Document, model: type[BaseModel]) -> Iterator[Problem]:
-    """Give every error its place in the document."""
+def problems_of(error: ValidationError, values: Values, known: Mapping[str, FieldInfo]) -> Iterator[Problem]:
+    """Give every error the place where its value was written.
+
+    :param known: the keys that may be written here.
+    """
     for details in error.errors(include_url=False):
         path: KeyPath = details["loc"]
         # pydantic marks an error in a mapping's key with a last step of its own.
         in_key = bool(path) and path[-1] == "[key]"
         path = path[:-1] if in_key else path
         of_key = in_key or details["type"] == "extra_forbidden"
-        shown, place = document.locate(path, key=of_key)
+        origin = values.origin(path)
+        shown, place = origin.document.locate(origin.path, key=of_key)
         if not shown or details["type"] in {"missing", "extra_forbidden"}:
-            shown = path
-        yield Problem(place.line, place.column, show_path(shown), _message(details, model))
+            shown = origin.path
+        message = _message(details, known)
+        yield Problem(place.line, place.column, show_path(shown), message, str(origin.file))
 
 
-def _message(details: ErrorDetails, model: type[BaseModel]) -> str:
+def _message(details: ErrorDetails, known: Mapping[str, FieldInfo]) -> str:
     kind, value = details["type"], details["input"]
     key = str(details["loc"][-1]) if details["loc"] else ""
     if kind == "missing":
-        return f"is missing{_example(model, key)}"
+        return f"is missing{_example(known, key)}"
     if kind == "extra_forbidden":
-        return f"is no known key{_known(key, model)}"
+        return f"is no known key{known_keys(key, known)}"
     if kind in _KINDS:
         return _wrong_kind(kind, value)
     return details["msg"].removeprefix("Value error, ").replace("Input should", "should", 1)
@@ -95,14 +100,15 @@ def _describe(value: Any) -> str:
     return f"the number {value}"
 
 
-def _example(model: type[BaseModel], key: str) -> str:
-    field = model.model_fields.get(key)
+def _example(known: Mapping[str, FieldInfo], key: str) -> str:
+    field = known.get(key)
     return f": write for example `{key}: {field.examples[0]}`" if field and field.examples else ""
 
 
-def _known(key: str, model: type[BaseModel]) -> str:
-    known = list(model.model_fields)
+def known_keys(key: str, known: Iterable[str]) -> str:
+    """Say which key was meant, or else which there are."""
+    words = list(known)
     word = key.lower().replace("-", "_")
-    if word in _OTHER_WORDS:
+    if _OTHER_WORDS.get(word) in words:
         return f"; did you mean `{_OTHER_WORDS[word]}`?"
-    return did_you_mean(word, known) or f"; the keys are {', '.join(known)}"
+    return did_you_mean(word, words) or f"; the keys are {', '.join(words)}"

@@ -1,4 +1,4 @@
-"""A job spec: one YAML file in ``include/jobs/``, one DAG."""
+"""A job spec: one YAML file in ``include/jobs/``, one DAG, of one or several jobs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from vertex_batch.specs.dag_options import DagFields
 from vertex_batch.specs.job import JobFields
 from vertex_batch.specs.money import MoneyFields
+from vertex_batch.specs.order import OrderFields
 from vertex_batch.specs.running import RunningFields
 from vertex_batch.specs.schedule import ScheduleFields
 from vertex_batch.specs.values import Name, Prose
@@ -30,13 +32,25 @@ class IdentityFields(BaseModel):
 
 
 # pydantic puts the fields of the last base first: a spec is read in the order of its concerns.
-class JobSpec(MoneyFields, RunningFields, JobFields, ScheduleFields, IdentityFields):
-    """What one batch prediction job does, when, and who pays.
+class JobSpec(MoneyFields, RunningFields, JobFields, OrderFields):
+    """What one batch prediction job does, and who pays.
 
-    Nothing is coerced: a text is not a number, and an unknown key is an error.
+    Nothing is coerced: a text is not a number, and an unknown key is an error. Its keys stand at the top of
+    the file, or below ``jobs`` where there are several; there, what stands at the top holds for all of them.
     """
 
+    @property
+    def job_labels(self) -> dict[str, str]:
+        """The labels of each job: the spec's own, and who pays."""
+        return {"team": self.team, **self.labels} if self.team else dict(self.labels)
+
+
+class Spec(DagFields, ScheduleFields, IdentityFields):
+    """One spec file: when its jobs run, and which they are."""
+
     _file: Path | None = PrivateAttr(default=None)
+    _jobs: tuple[JobSpec, ...] = PrivateAttr(default=())
+    _grouped: bool = PrivateAttr(default=False)
 
     @property
     def file(self) -> Path | None:
@@ -44,6 +58,16 @@ class JobSpec(MoneyFields, RunningFields, JobFields, ScheduleFields, IdentityFie
         return self._file
 
     @property
-    def job_labels(self) -> dict[str, str]:
-        """The labels of each job: the spec's own, and who pays."""
-        return {"team": self.team, **self.labels} if self.team else dict(self.labels)
+    def jobs(self) -> tuple[JobSpec, ...]:
+        """The jobs of each run, in the order of the file."""
+        return self._jobs
+
+    @property
+    def job(self) -> JobSpec:
+        """The first job, which is the only one of most specs."""
+        return self._jobs[0]
+
+    @property
+    def grouped(self) -> bool:
+        """Whether the jobs stand below ``jobs``: then each has a group of tasks, even a single one."""
+        return self._grouped

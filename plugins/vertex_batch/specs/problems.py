@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vertex_batch.errors import PermanentError, scrub
@@ -18,12 +18,14 @@ class Problem:
 
     :param line: counted from 1, as editors do; so is ``column``.
     :param path: the key within the file, such as ``labels.team`` or ``inputs[0]``; empty for the whole file.
+    :param file: where it stands, if that is another file than the spec's: its defaults, say.
     """
 
     line: int
     column: int
     path: str
     message: str
+    file: str = ""
 
     def __str__(self) -> str:
         what = f"{self.path}: {self.message}" if self.path else self.message
@@ -38,11 +40,12 @@ class SpecError(PermanentError):
 
     def __init__(self, file: str | Path, problems: Iterable[Problem]) -> None:
         self.file = str(file)
-        self.problems = sorted(problems)
+        own = (replace(each, file="") if each.file == self.file else each for each in problems)
+        self.problems = sorted(own, key=lambda problem: (problem.file, problem))
         super().__init__(self.file, self.problems)
 
     def __str__(self) -> str:
-        return "\n".join(f"{self.file}:{problem}" for problem in self.problems)
+        return "\n".join(f"{problem.file or self.file}:{problem}" for problem in self.problems)
 
 
 class BrokenSpecsError(PermanentError):

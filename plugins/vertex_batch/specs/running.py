@@ -1,16 +1,15 @@
-"""How a spec's tasks behave: retries, waiting, and the connections they use."""
+"""How a job's tasks behave: retries, waiting, and the connections they use."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from vertex_batch.specs.durations import show_duration
-from vertex_batch.specs.values import ConnectionId, Duration, Line
+from vertex_batch.specs.values import ConnectionId, Duration
 
-Tag = Annotated[Line, StringConstraints(max_length=100)]
 _SHORTEST_POLL = timedelta(seconds=1)
 
 
@@ -19,10 +18,6 @@ class RunningFields(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    owner: Line = Field(default="airflow", description="Who answers for the DAG.", examples=["search-team"])
-    tags: Annotated[list[Tag], Field(max_length=20)] = Field(
-        default_factory=list, description="Tags of the DAG, to filter by.", examples=[["search", "nightly"]]
-    )
     retries: Annotated[int, Field(ge=0, le=20)] = Field(
         default=3,
         description="How often a task tries again. A retry goes on with the job that was submitted.",
@@ -72,23 +67,12 @@ class RunningFields(BaseModel):
         ),
         examples=[0.05],
     )
-    max_active_runs: Annotated[int, Field(ge=1, le=100)] = Field(
-        default=4,
-        description="Runs at the same time: a job may take four days, the next night does not wait for it.",
-    )
     connection: ConnectionId = Field(
         default="litellm_default", description="Airflow connection of the LiteLLM proxy."
     )
     storage_connection: ConnectionId = Field(
         default="google_cloud_default", description="Airflow connection that reads inputs and outputs."
     )
-
-    @field_validator("tags")
-    @classmethod
-    def _once_each(cls, value: list[str]) -> list[str]:
-        if twice := next((tag for tag in value if value.count(tag) > 1), None):
-            raise ValueError(f"holds `{twice}` twice")
-        return value
 
     @field_validator("poll_interval")
     @classmethod

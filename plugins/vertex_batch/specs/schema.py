@@ -6,7 +6,21 @@ from datetime import timedelta
 from typing import Any
 
 from vertex_batch.specs.durations import show_duration
-from vertex_batch.specs.model import JobSpec
+from vertex_batch.specs.jobs import ENTRY_KEYS, JOB_KEYS, JOBS, MAX_JOBS, SPEC_KEYS
+from vertex_batch.specs.model import JobSpec, Spec
+
+_JOBS = {
+    "type": "object",
+    "minProperties": 1,
+    "maxProperties": MAX_JOBS,
+    "propertyNames": {"pattern": "^[a-z][a-z0-9_-]{0,62}$"},
+    "additionalProperties": {"$ref": "#/$defs/job"},
+    "description": (
+        "Several jobs of one spec, by name: each is a group of tasks. What they have in common stands at the"
+        " top of the file."
+    ),
+    "examples": [{"summaries": {"model": "gemini-2.5-flash"}, "topics": {"after": ["summaries"]}}],
+}
 
 
 def json_schema() -> dict[str, Any]:
@@ -16,16 +30,33 @@ def json_schema() -> dict[str, Any]:
     """
     from vertex_batch.pricing import SPEC_PRICE_KEYS  # noqa: PLC0415 - loading a spec does not need it
 
-    schema = JobSpec.model_json_schema()
-    schema["properties"]["prices"]["additionalProperties"]["propertyNames"] = {"enum": [*SPEC_PRICE_KEYS]}
-    schema["required"].remove("name")  # it defaults to the file's name
-    for name, shown in schema["properties"].items():
+    spec, job = Spec.model_json_schema(), JobSpec.model_json_schema()
+    keys = {**job["properties"], **spec["properties"]}
+    keys["prices"]["additionalProperties"]["propertyNames"] = {"enum": [*SPEC_PRICE_KEYS]}
+    for name, shown in keys.items():
         shown.pop("title", None)
-        default = JobSpec.model_fields[name].default
+        default = {**SPEC_KEYS, **ENTRY_KEYS}[name].default
         if isinstance(default, timedelta):
             shown["default"] = show_duration(default)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Vertex AI batch prediction job spec",
-        **{key: value for key, value in schema.items() if key != "title"},
+        "description": Spec.__doc__,
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {**{key: keys[key] for key in (*SPEC_KEYS, *JOB_KEYS)}, JOBS: _JOBS},
+        "$defs": {
+            **spec.get("$defs", {}),
+            **job.get("$defs", {}),
+            "job": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {key: _of_a_job(key, keys[key]) for key in ENTRY_KEYS},
+            },
+        },
     }
+
+
+def _of_a_job(key: str, schema: dict[str, Any]) -> dict[str, Any]:
+    # The key is described once, where it stands at the top of a file.
+    return schema if key not in JOB_KEYS else {"$ref": f"#/properties/{key}"}

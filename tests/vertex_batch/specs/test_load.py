@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from vertex_batch.specs import BrokenSpecsError, Problem, SpecError, load_spec, load_specs, specs_folder
-from vertex_batch.specs.load import MAX_FILE_BYTES, MAX_PROBLEMS
+from vertex_batch.specs.load import MAX_FILE_BYTES
+from vertex_batch.specs.parse import MAX_PROBLEMS
 
 GOOD = """
 model: gemini-2.5-flash
@@ -180,7 +181,7 @@ def test_a_file_of_nonsense_does_not_fill_the_log(problems):
 def test_an_alias_saves_writing(write):
     spec = load_spec(write(GOOD + "owner: &who search\nteam: *who\n"))
 
-    assert (spec.owner, spec.team) == ("search", "search")
+    assert (spec.owner, spec.job.team) == ("search", "search")
 
 
 class TestFolder:

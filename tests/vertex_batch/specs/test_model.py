@@ -8,6 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from vertex_batch.lifecycle import RESERVED_LABELS
+from vertex_batch.specs import spec_of
+
+MINIMAL = {"model": "gemini-2.5-flash", "inputs": "gs://bucket/in/a.jsonl", "output": "gs://bucket/out/"}
 
 
 @pytest.mark.parametrize(
@@ -220,6 +223,9 @@ def test_a_team_becomes_a_label(make):
     assert make(labels={"env": "prod"}).job_labels == {"env": "prod"}
 
 
-def test_a_spec_cannot_be_changed(make):
+def test_a_spec_cannot_be_changed():
+    spec = spec_of({**MINIMAL, "name": "nightly"})
     with pytest.raises(ValidationError):
-        make().model = "other"
+        spec.owner = "other"
+    with pytest.raises(ValidationError):
+        spec.job.model = "other"

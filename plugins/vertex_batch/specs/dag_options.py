@@ -1,0 +1,33 @@
+"""How a spec's DAG appears in Airflow, and how much of it runs at the same time."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from vertex_batch.specs.values import Line
+
+Tag = Annotated[Line, StringConstraints(max_length=100)]
+
+
+class DagFields(BaseModel):
+    """What holds for all jobs of a spec together."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    owner: Line = Field(default="airflow", description="Who answers for the DAG.", examples=["search-team"])
+    tags: Annotated[list[Tag], Field(max_length=20)] = Field(
+        default_factory=list, description="Tags of the DAG, to filter by.", examples=[["search", "nightly"]]
+    )
+    max_active_runs: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=4,
+        description="Runs at the same time: a job may take four days, the next night does not wait for it.",
+    )
+
+    @field_validator("tags")
+    @classmethod
+    def _once_each(cls, value: list[str]) -> list[str]:
+        if twice := next((tag for tag in value if value.count(tag) > 1), None):
+            raise ValueError(f"holds `{twice}` twice")
+        return value

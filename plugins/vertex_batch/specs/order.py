@@ -1,0 +1,22 @@
+"""What a job is called among the jobs of its spec, and which of them it waits for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+JobName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+
+
+class OrderFields(BaseModel):
+    """A job among others. In a spec of one job, ``name`` is the spec's, and there is nothing to wait for."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    name: JobName = Field(description="The job's key below `jobs`.")
+    after: Annotated[list[JobName], Field(max_length=100)] = Field(
+        default_factory=list,
+        description="Jobs of this spec that must have results before this one is submitted.",
+        examples=[["summaries"]],
+    )

@@ -1,0 +1,107 @@
+"""Where the values of a spec were written, also where several texts were put together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vertex_batch.specs.document import Document
+from vertex_batch.specs.problems import KeyPath, Problem, show_path
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A place in a file: the document, and the path of a value within it."""
+
+    file: Path
+    document: Document
+    path: KeyPath = ()
+
+    def below(self, *steps: str | int) -> Origin:
+        """Return the place of a value within this one."""
+        return Origin(self.file, self.document, (*self.path, *steps))
+
+    def problem(self, message: str, *, key: bool = False) -> Problem:
+        """Make a problem of what stands here.
+
+        :param key: place it at the key rather than at its value.
+        """
+        _, place = self.document.locate(self.path, key=key)
+        return Problem(place.line, place.column, show_path(self.path), message, str(self.file))
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Keys and values as they were written, each with its origin.
+
+    :param origins: by path; a path that is not in it is that of the nearest one around it. The empty path
+        is where the whole stands, and where anything that is missing would have to be written.
+    """
+
+    data: Mapping[str, Any]
+    origins: Mapping[KeyPath, Origin]
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any], origin: Origin) -> Values:
+        """Take what stands at one place."""
+        return cls(data, {(): origin})
+
+    def origin(self, path: KeyPath) -> Origin:
+        """Say where the value of a path was written."""
+        for length in range(len(path), -1, -1):
+            if found := self.origins.get(path[:length]):
+                return found.below(*path[length:])
+        raise KeyError(path)
+
+    def only(self, keys: Collection[str], *, without: bool = False) -> Values:
+        """Keep the keys that are in ``keys``; with ``without``, those that are not."""
+        kept = {key: value for key, value in self.data.items() if (key in keys) is not without}
+        return Values(kept, self.origins)
+
+    def over(self, lower: Values) -> Values:
+        """Lay these values over others.
+
+        Mappings are put together key by key, anything else is replaced. An empty value (``null``) within a
+        mapping takes away what the lower one says.
+        """
+        data, origins = dict(lower.data), dict(lower.origins)
+        for key, value in self.data.items():
+            below = data.get(key)
+            if isinstance(value, Mapping) and isinstance(below, Mapping):
+                data[key] = self._merge(value, below, (key,), origins)
+                origins.setdefault((key,), lower.origin((key,)))
+            else:
+                data[key] = value
+                self._take(origins, (key,))
+        origins[()] = self.origins[()]
+        # What was not written here keeps the place where it was.
+        for key in lower.data:
+            origins.setdefault((key,), lower.origin((key,)))
+        return Values(data, origins)
+
+    def _merge(
+        self,
+        upper: Mapping[str, Any],
+        lower: Mapping[str, Any],
+        path: KeyPath,
+        origins: dict[KeyPath, Origin],
+    ) -> dict[str, Any]:
+        merged = dict(lower)
+        for key, value in upper.items():
+            below = merged.get(key)
+            if isinstance(value, Mapping) and isinstance(below, Mapping):
+                merged[key] = self._merge(value, below, (*path, key), origins)
+            elif value is None and key in merged:
+                del merged[key]
+            else:
+                merged[key] = value
+                self._take(origins, (*path, key))
+        return merged
+
+    def _take(self, origins: dict[KeyPath, Origin], path: KeyPath) -> None:
+        """Note that a path's value stands here, and forget what was noted of the one that it replaces."""
+        for known in [known for known in origins if known[: len(path)] == path]:
+            del origins[known]
+        origins[path] = self.origin(path)

@@ -1,0 +1,87 @@
+"""The text of a spec file -> a spec, or everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from vertex_batch.specs.document import Document, read_document
+from vertex_batch.specs.jobs import ENTRY_KEYS, JOB_KEYS, JOBS, SPEC_KEYS, job_entries
+from vertex_batch.specs.messages import problems_of
+from vertex_batch.specs.model import JobSpec, Spec
+from vertex_batch.specs.origins import Origin, Values
+from vertex_batch.specs.problems import Problem, SpecError
+
+MAX_PROBLEMS = 100
+"""More than a person reads: a file of nonsense shall not fill the log."""
+Model = TypeVar("Model", bound=BaseModel)
+_TOP_KEYS: dict[str, FieldInfo] = {**SPEC_KEYS, **JOB_KEYS, JOBS: FieldInfo()}
+
+
+def parse_spec(text: str, path: Path) -> tuple[Spec, Document]:
+    """Read one spec.
+
+    :param path: where the text stands, for its name and for the places of problems.
+    :raises SpecError: with every problem of the text, whatever it holds.
+    """
+    document = read_document(text)
+    problems = list(document.problems)
+    if document.readable:
+        if isinstance(document.data, dict):
+            top = Values.of(document.data, Origin(path, document))
+            spec, found = check_spec(top, path.stem)
+            problems += found
+        else:
+            problems.append(Problem(1, 1, "", "must hold keys and values, such as `model: gemini-2.5-flash`"))
+    if problems:
+        # What several jobs were given by one line is one problem.
+        raise SpecError(path, sorted(set(problems))[:MAX_PROBLEMS])
+    spec._file = path  # noqa: SLF001 - only the loader knows it
+    return spec, document
+
+
+def spec_of(data: Mapping[str, Any], name: str = "spec") -> Spec:
+    """Make a spec of plain data, for code that has no file.
+
+    :raises SpecError: with every problem of the data.
+    """
+    spec, problems = check_spec(Values.of(data, Origin(Path(name), Document(data))), name)
+    if problems:
+        raise SpecError(name, set(problems))
+    return spec
+
+
+def check_spec(top: Values, name: str) -> tuple[Spec, list[Problem]]:
+    """Check what a spec says; the spec is of use only if there are no problems.
+
+    :param name: what it is called if it does not say so itself.
+    """
+    said = {"name": name, **top.data}
+    whole = top.only({*JOB_KEYS, JOBS}, without=True)
+    spec, problems = _check(Spec, {"name": name, **whole.data}, whole, _TOP_KEYS)
+    grouped = JOBS in top.data
+    entries = job_entries(top, "job" if not isinstance(said["name"], str) else said["name"])
+    problems += entries.problems
+    jobs = []
+    for job, values in entries.jobs.items():
+        known = ENTRY_KEYS if grouped else _TOP_KEYS
+        checked, found = _check(JobSpec, {**values.data, "name": job}, values, known)
+        problems += [each for each in found if each.path != "name" or grouped]
+        jobs.append(checked)
+    if not problems:
+        spec._jobs, spec._grouped = tuple(jobs), grouped  # noqa: SLF001 - they are checked apart from it
+    return spec, problems
+
+
+def _check(
+    model: type[Model], data: Mapping[str, Any], values: Values, known: Mapping[str, FieldInfo]
+) -> tuple[Model, list[Problem]]:
+    try:
+        return model.model_validate(data), []
+    except ValidationError as error:
+        return model.model_construct(), list(islice(problems_of(error, values, known), MAX_PROBLEMS))
