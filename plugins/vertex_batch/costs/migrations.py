@@ -51,6 +51,7 @@ MIGRATIONS = (
     Migration(2, "0002_focus.sql"),
     Migration(3, "0003_price_history.sql"),
     Migration(4, "0004_saved.sql"),
+    Migration(5, "0005_estimates.sql"),
 )
 LATEST = MIGRATIONS[-1].version
 

@@ -63,3 +63,17 @@ line_items = Table("cost_line_items", metadata, *_job_key(), *_priced())
 price_history = Table(
     "cost_price_history", metadata, *_job_key(), Column("replaced_at", UtcTime, primary_key=True), *_priced()
 )
+
+estimates = Table(
+    "cost_estimates",
+    metadata,
+    Column("job_key", Text, primary_key=True),
+    *(Column(name, Text) for name in ("project", "location", "job_id", "model", "spec", "team")),
+    *(Column(name, Text) for name in ("dag_id", "run_id", "task_id", "method", "verdict", "reason")),
+    *(Column(name, Integer) for name in ("map_index", "unpriced")),
+    *(Column(f"{name}_picousd", PicoUsd) for name in ("expected", "low", "high")),
+    *(Column(name, BigInteger) for name in ("rows_input", "input_bytes", "input_tokens", "output_tokens")),
+    Column("unknown", JsonText),
+    Column("approved_by", Text),
+    *(Column(name, UtcTime) for name in ("estimated_at", "released_at")),
+)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -145,6 +146,20 @@ class CostTable:
         asked = replace(asked, since=since or asked.since, until=until or asked.until)
         with self._database.read() as connection:
             return [read_total(row, by) for row in connection.execute(select_totals(by, asked))]
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction for reading, for what is kept beside the bills."""
+        self._prepare()
+        with self._database.read() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction for writing, for what is kept beside the bills."""
+        self._prepare()
+        with self._database.write() as connection:
+            yield connection
 
     def _prepare(self) -> None:
         if not self._ready and not migrations.is_current(self._database):

@@ -1,0 +1,253 @@
+"""What was estimated and reserved, beside the bills in the cost table: claims on budgets, and their history.
+
+A claim is weighed and written in one transaction that only one process at a time can be in, so two jobs that
+begin at the same moment never both take what is left of a budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+)
+from sqlalchemy.dialects import postgresql, sqlite  # noqa: TID253
+from sqlalchemy.types import NullType  # noqa: TID253
+
+from vertex_batch.budgets.decision import Decision, Sums
+from vertex_batch.budgets.estimate import HISTORY_RUNS, Estimate, PastJob
+from vertex_batch.budgets.limits import Account, Payer, Period, Verdict
+from vertex_batch.costs.bill import Total
+from vertex_batch.costs.schema import estimates, jobs, line_items, usage
+from vertex_batch.costs.table import CostTable
+from vertex_batch.costs.types import usd
+from vertex_batch.usage import CacheTtl, Kind, Modality, Tier, UsageKey, canonical_model
+
+LONGEST_JOB = timedelta(days=5)
+"""Vertex ends a job within 96 hours; what has no bill by now will get none, and is reserved no longer."""
+_LOCK = 7_302_117_564_091_847  # PostgreSQL advisory locks are numbers; this one is ours
+_JOB_KEY = ("project", "location", "job_id")
+_CANDIDATES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """The job that is about to be submitted, and who pays for it.
+
+    :param job_key: see `lifecycle.TaskIdentity.job_key`: a retry claims under the same one.
+    """
+
+    job_key: str
+    project: str
+    location: str
+    model: str
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+    spec: str = ""
+    team: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEstimate:
+    """What was expected of a job, as kept."""
+
+    estimate: Estimate
+    verdict: Verdict
+    reason: str
+    approved_by: str
+    estimated_at: datetime
+
+
+class Ledger:
+    """Claims on budgets, kept in one cost table."""
+
+    def __init__(self, table: CostTable, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._table, self._now = table, now
+
+    def history(self, claimant: Claimant) -> list[PastJob]:
+        """Earlier jobs of the same task and model, the latest first."""
+        asked = (
+            select(jobs, estimates.c.input_bytes)
+            .select_from(
+                jobs.join(estimates, and_(*(estimates.c[n] == jobs.c[n] for n in _JOB_KEY)), isouter=True)
+            )
+            .where(jobs.c.dag_id == claimant.dag_id, jobs.c.task_id == claimant.task_id, jobs.c.rows_ok > 0)
+            .order_by(func.coalesce(jobs.c.create_time, jobs.c.recorded_at).desc())
+            .limit(_CANDIDATES)
+        )
+        model = canonical_model(claimant.model)
+        with self._table.reading() as connection:
+            rows = [row for row in connection.execute(asked) if canonical_model(row.model) == model]
+            return [_past_job(connection, row) for row in rows[:HISTORY_RUNS]]
+
+    def claim(
+        self,
+        claimant: Claimant,
+        estimate: Estimate,
+        accounts: Iterable[Account],
+        weigh: Callable[[Mapping[Account, Sums]], Decision],
+        *,
+        approved_by: str = "",
+        approved: Callable[[Decision], bool] = lambda _: False,
+    ) -> Decision:
+        """Weigh a job against what its accounts have been charged with, and reserve what it will cost.
+
+        Claiming again under the same key replaces the claim. One that is held or refused is kept with its
+        reason and reserves nothing.
+
+        :param weigh: the decision over the sums. :param approved: whether a person has let a held job go.
+        """
+        now = self._now()
+        with self._table.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            sums = {account: self._sums(connection, account, claimant, now) for account in accounts}
+            decision = weigh(sums)
+            goes = decision.verdict in {Verdict.GO, Verdict.WARN} or approved(decision)
+            row = {
+                **asdict(claimant),
+                **_estimate_row(estimate),
+                "job_id": None,
+                "verdict": str(decision.verdict),
+                "reason": decision.message,
+                "approved_by": approved_by,
+                "estimated_at": now,
+                "released_at": None if goes else now,
+            }
+            _upsert(connection, row)
+        return decision
+
+    def submitted(self, job_key: str, job_id: str) -> None:
+        """Name the job that came of a claim. One that was never claimed is none of ours: nothing happens."""
+        with self._table.writing() as connection:
+            mine = estimates.c.job_key == job_key
+            connection.execute(estimates.update().where(mine).values(job_id=job_id, released_at=None))
+
+    def release(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> None:
+        """Give back what a task has reserved for a job that was never created."""
+        c = estimates.c
+        mine = (c.dag_id == dag_id, c.run_id == run_id, c.task_id == task_id, c.map_index == map_index)
+        with self._table.writing() as connection:
+            unborn = (*mine, c.job_id.is_(None), c.released_at.is_(None))
+            connection.execute(estimates.update().where(*unborn).values(released_at=self._now()))
+
+    def of_job(self, project: str, location: str, job_id: str) -> StoredEstimate | None:
+        """What was expected of a job; None where nobody estimated it."""
+        c = estimates.c
+        key = (c.project == project, c.location == location, c.job_id == job_id)
+        with self._table.reading() as connection:
+            row = connection.execute(select(estimates).where(*key)).first()
+        return _stored(row) if row else None
+
+    def sums(self, account: Account, dag_id: str = "", run_id: str = "") -> Sums:
+        """What an account has been charged with until now.
+
+        :param dag_id: and ``run_id``: which run, for `Period.RUN`.
+        """
+        asks = Claimant("", "", "", "", dag_id, run_id, "")
+        with self._table.reading() as connection:
+            return self._sums(connection, account, asks, self._now())
+
+    def _sums(self, connection: Connection, account: Account, claimant: Claimant, now: datetime) -> Sums:
+        starts = account.period.starts(now)
+        pico = func.sum(line_items.c.amount_picousd, type_=NullType())
+        unpriced = func.count(line_items.c.kind) - func.count(line_items.c.amount_picousd)
+        same = and_(*(line_items.c[name] == jobs.c[name] for name in _JOB_KEY))
+        created = _created_since(starts) if starts else []
+        spent = connection.execute(
+            select(pico, unpriced)
+            .select_from(jobs.join(line_items, same))
+            .where(*_whose(jobs.c, account, claimant), *created)
+        ).one()
+        c = estimates.c
+        billed = exists().where(*(jobs.c[name] == c[name] for name in _JOB_KEY))
+        reserved = connection.execute(
+            select(func.sum(c.expected_picousd, type_=NullType()), func.sum(c.unpriced)).where(
+                *_whose(c, account, claimant),
+                c.released_at.is_(None),
+                c.job_key != claimant.job_key,
+                c.estimated_at >= max(starts or now - LONGEST_JOB, now - LONGEST_JOB),
+                ~billed,
+            )
+        ).one()
+        return Sums(_total(*spent), _total(*reserved))
+
+
+def _created_since(starts: datetime) -> list[ColumnElement[bool]]:
+    """A job that was gone before its creation could be read counts from its recording."""
+    unknown = and_(jobs.c.create_time.is_(None), jobs.c.recorded_at >= starts)
+    return [or_(jobs.c.create_time >= starts, unknown)]
+
+
+def _whose(columns: Any, account: Account, claimant: Claimant) -> list[ColumnElement[bool]]:
+    found = []
+    if account.payer is Payer.SPEC:
+        found.append(columns.spec == account.name)
+    elif account.payer is Payer.TEAM:
+        found.append(columns.team == account.name)
+    if account.period is Period.RUN:
+        found += [columns.dag_id == claimant.dag_id, columns.run_id == claimant.run_id]
+    return found
+
+
+def _total(pico: Any, unpriced: Any) -> Total:
+    return Total(usd(pico or 0), complete=not unpriced)
+
+
+def _upsert(connection: Connection, row: dict[str, Any]) -> None:
+    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(estimates)
+    changed = {name: insert.excluded[name] for name in row if name != "job_key"}
+    connection.execute(insert.on_conflict_do_update(index_elements=["job_key"], set_=changed), row)
+
+
+def _estimate_row(estimate: Estimate) -> dict[str, Any]:
+    return {
+        "expected_picousd": estimate.expected.amount,
+        "low_picousd": estimate.low,
+        "high_picousd": estimate.high,
+        "unpriced": int(not estimate.expected.complete),
+        "rows_input": estimate.rows,
+        "input_bytes": estimate.size,
+        "input_tokens": estimate.input_tokens,
+        "output_tokens": estimate.output_tokens,
+        "method": estimate.method,
+        "unknown": list(estimate.unknown),
+    }
+
+
+def _stored(row: Row[Any]) -> StoredEstimate:
+    kept = Estimate(
+        expected=Total(row.expected_picousd, complete=not row.unpriced),
+        low=row.low_picousd,
+        high=row.high_picousd,
+        rows=row.rows_input,
+        size=row.input_bytes,
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
+        method=row.method,
+        unknown=tuple(row.unknown),
+    )
+    return StoredEstimate(kept, Verdict(row.verdict), row.reason, row.approved_by, row.estimated_at)
+
+
+def _past_job(connection: Connection, row: Row[Any]) -> PastJob:
+    mine = [usage.c[name] == getattr(row, name) for name in _JOB_KEY]
+    tokens = {
+        UsageKey(u.model, Kind(u.kind), Modality(u.modality), Tier(u.tier), CacheTtl(u.cache_ttl)): u.tokens
+        for u in connection.execute(select(usage).where(*mine))
+    }
+    rows = row.rows_input or row.rows_ok + row.rows_failed + row.rows_unreadable
+    return PastJob(rows, tokens, row.input_bytes or None)

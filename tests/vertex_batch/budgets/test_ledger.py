@@ -1,0 +1,199 @@
+"""Claims in SQLite and PostgreSQL: what was spent, what is reserved, and what earlier jobs teach."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from vertex_batch.budgets import (
+    Account,
+    Claimant,
+    Decision,
+    Estimate,
+    Ledger,
+    Limit,
+    Payer,
+    Period,
+    Sums,
+    Verdict,
+    decide,
+)
+from vertex_batch.budgets.ledger import LONGEST_JOB
+from vertex_batch.costs import CostTable, Total
+from vertex_batch.usage import Kind, UsageKey
+
+NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
+SPEC_DAY = Account(Payer.SPEC, "nightly", Period.DAY)
+SPEC_MONTH = Account(Payer.SPEC, "nightly", Period.MONTH)
+SPEC_RUN = Account(Payer.SPEC, "nightly", Period.RUN)
+TEAM_MONTH = Account(Payer.TEAM, "search", Period.MONTH)
+ALL_DAY = Account(Payer.EVERYONE, "", Period.DAY)
+ASKS = Claimant(
+    job_key="key-1",
+    project="demo-project",
+    location="us-central1",
+    model="gemini-2.5-flash",
+    dag_id="nightly",
+    run_id="run-1",
+    task_id="submit",
+    spec="nightly",
+    team="search",
+)
+# The bills of the fixture: 1000 tokens at 0.15 and 500 at 1.25 USD per million.
+ONE_BILL = Decimal("0.000775")
+
+
+def expects(amount: str, *, complete: bool = True) -> Estimate:
+    usd = Decimal(amount)
+    return Estimate(Total(usd, complete), usd / 2, usd * 2, rows=11, size=900, method="counted")
+
+
+def go(_sums) -> Decision:
+    return Decision(Verdict.GO)
+
+
+@pytest.fixture
+def ledger(table) -> Ledger:
+    return Ledger(table, now=lambda: NOW)
+
+
+def total(amount: str | Decimal, *, complete: bool = True) -> Total:
+    return Total(Decimal(amount), complete)
+
+
+def test_spent_is_what_was_billed_to_jobs_created_in_the_period(table, ledger, bill):
+    table.record(bill("1", create_time=NOW - timedelta(hours=3)))
+    table.record(bill("2", create_time=NOW - timedelta(hours=4)))  # yesterday
+    table.record(bill("3", create_time=datetime(2026, 10, 31, 23, 59, 59, tzinfo=UTC)))
+    table.record(bill("4", create_time=NOW, spec="other"))
+    table.record(bill("5", create_time=NOW, spec="other", team="ads"))
+    assert ledger.sums(SPEC_DAY).spent == total(ONE_BILL)
+    assert ledger.sums(SPEC_MONTH).spent == total(2 * ONE_BILL)
+    assert ledger.sums(TEAM_MONTH).spent == total(3 * ONE_BILL)
+    assert ledger.sums(ALL_DAY).spent == total(3 * ONE_BILL)
+
+
+def test_the_day_that_a_backfilled_run_stands_for_is_not_the_day_on_which_its_money_goes(table, ledger, bill):
+    table.record(bill("1", create_time=NOW, logical_date=NOW - timedelta(days=20)))
+    assert ledger.sums(SPEC_DAY).spent == total(ONE_BILL)
+
+
+def test_a_job_whose_creation_nobody_knows_counts_from_its_recording(table, ledger, bill):
+    table.record(bill("1", create_time=None))  # recorded on the 22nd
+    assert ledger.sums(SPEC_DAY).spent == total(ONE_BILL)
+
+
+def test_the_jobs_of_a_run_are_those_of_its_dag_and_run(table, ledger, bill):
+    table.record(bill("1", dag_id="nightly", run_id="run-1", create_time=NOW - timedelta(days=40)))
+    table.record(bill("2", dag_id="nightly", run_id="run-2"))
+    assert ledger.sums(SPEC_RUN, "nightly", "run-1").spent == total(ONE_BILL)
+
+
+def test_a_sum_over_an_unpriced_job_is_an_at_least(table, ledger, bill, line):
+    table.record(bill("1", [line(), line(price=None, kind=Kind.OUTPUT)], create_time=NOW))
+    assert ledger.sums(SPEC_DAY).spent == total("0.00015", complete=False)
+
+
+def test_a_claim_reserves_until_the_bill_is_there(table, ledger, bill):
+    ledger.claim(ASKS, expects("3"), [], go)
+    assert ledger.sums(SPEC_DAY) == Sums(total(0), total(3))
+    ledger.submitted("key-1", "101")
+    assert ledger.sums(SPEC_DAY) == Sums(total(0), total(3))
+    table.record(bill("101", create_time=NOW))
+    assert ledger.sums(SPEC_DAY) == Sums(total(ONE_BILL), total(0))
+
+
+def test_a_claim_does_not_weigh_against_itself_and_claiming_again_replaces_it(ledger):
+    seen = []
+    for amount in ("3", "4"):
+        ledger.claim(
+            ASKS, expects(amount), [SPEC_DAY], lambda sums: seen.append(sums) or Decision(Verdict.GO)
+        )
+    assert seen == [{SPEC_DAY: Sums()}] * 2
+    assert ledger.sums(SPEC_DAY).reserved == total(4)
+
+
+def test_an_unpriced_claim_makes_the_reserved_sum_an_at_least(ledger):
+    ledger.claim(ASKS, expects("0", complete=False), [], go)
+    assert ledger.sums(SPEC_DAY).reserved == total(0, complete=False)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.HOLD, Verdict.REFUSE])
+def test_what_is_held_or_refused_reserves_nothing(ledger, verdict):
+    ledger.claim(ASKS, expects("3"), [], lambda _: Decision(verdict, ("too much",)))
+    assert ledger.sums(SPEC_DAY).reserved == total(0)
+
+
+def test_what_was_approved_reserves(ledger):
+    held = Decision(Verdict.HOLD, ("too much",))
+    ledger.claim(ASKS, expects("3"), [], lambda _: held, approved_by="ann", approved=lambda _: True)
+    assert ledger.sums(SPEC_DAY).reserved == total(3)
+    ledger.submitted("key-1", "101")
+    kept = ledger.of_job("demo-project", "us-central1", "101")
+    assert (kept.verdict, kept.reason, kept.approved_by) == (Verdict.HOLD, "too much", "ann")
+
+
+def test_a_claim_of_a_job_that_never_was_is_given_back_and_one_that_became_a_job_stays(ledger):
+    ledger.claim(ASKS, expects("3"), [], go)
+    ledger.claim(replace(ASKS, job_key="key-2"), expects("4"), [], go)
+    ledger.submitted("key-2", "102")
+    ledger.release("nightly", "run-1", "submit", -1)
+    assert ledger.sums(SPEC_DAY).reserved == total(4)
+
+
+def test_nothing_is_reserved_for_longer_than_a_job_may_live(table, ledger):
+    Ledger(table, now=lambda: NOW - LONGEST_JOB - timedelta(seconds=1)).claim(ASKS, expects("3"), [], go)
+    assert ledger.sums(SPEC_MONTH).reserved == total(0)
+    Ledger(table, now=lambda: NOW - LONGEST_JOB).claim(ASKS, expects("3"), [], go)
+    assert ledger.sums(SPEC_MONTH).reserved == total(3)
+
+
+def test_an_estimate_is_kept_to_be_shown_beside_the_bill(ledger):
+    estimate = replace(expects("3"), input_tokens=7, output_tokens=8, unknown=("no price",))
+    ledger.claim(ASKS, estimate, [], go)
+    assert ledger.of_job("demo-project", "us-central1", "101") is None
+    ledger.submitted("key-1", "101")
+    assert ledger.of_job("demo-project", "us-central1", "101").estimate == estimate
+
+
+def test_history_is_what_the_same_task_and_model_used_the_latest_first(table, ledger, bill):
+    facts = {"dag_id": "nightly", "task_id": "submit"}
+    table.record(bill("old", create_time=NOW - timedelta(days=2), **facts))
+    table.record(bill("new", create_time=NOW - timedelta(days=1), **facts))
+    table.record(bill("another model", **{**facts, "model": "gemini-2.5-pro"}))
+    table.record(bill("another task", **{**facts, "task_id": "other.submit"}))
+    table.record(bill("another DAG", **{**facts, "dag_id": "weekly"}))
+    ledger.claim(replace(ASKS, job_key="k"), expects("1"), [], go)
+    ledger.submitted("k", "new")
+    new, old = ledger.history(ASKS)
+    assert (new.rows, new.size) == (11, 900)
+    assert (old.rows, old.size) == (11, None)
+    assert [(key.kind, key.model, n) for key, n in new.usage.items()] == [
+        (Kind.INPUT, "gemini-2.5-flash", 1000)
+    ]
+    assert all(isinstance(key, UsageKey) for key in old.usage)
+
+
+def test_of_two_that_claim_the_rest_of_a_budget_at_once_one_gets_it(database_url):
+    CostTable(database_url).migrate()
+    limit = Limit(SPEC_DAY, Verdict.REFUSE, Decimal(5))
+    start, verdicts = threading.Barrier(6), []
+
+    def claim(number: int) -> None:
+        asks, estimate = replace(ASKS, job_key=f"key-{number}"), expects("3")
+        start.wait()
+        decision = Ledger(CostTable(database_url), now=lambda: NOW).claim(
+            asks, estimate, [SPEC_DAY], lambda sums: decide([limit], sums, estimate.expected)
+        )
+        verdicts.append(decision.verdict)
+
+    threads = [threading.Thread(target=claim, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(verdicts) == ["go", *["refuse"] * 5]
