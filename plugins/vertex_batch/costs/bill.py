@@ -116,6 +116,7 @@ class Bill:
     """What one job cost.
 
     :param usage: the tokens by the size of their rows, as counted: enough to price them anew.
+    :param failed_samples: where some of the failed rows of each reason are.
     """
 
     job: JobFacts
@@ -126,6 +127,7 @@ class Bill:
     usage: Mapping[UsageKey, int] = field(default_factory=dict)
     failed_reasons: Mapping[str, int] = field(default_factory=dict)
     problems: Sequence[RowProblem] = ()
+    failed_samples: Sequence[RowProblem] = ()
 
     @property
     def total(self) -> Total:
@@ -201,6 +203,7 @@ def make_bill(
         usage=dict(scan.tokens),
         failed_reasons=dict(scan.failed_reasons),
         problems=tuple(scan.problems),
+        failed_samples=tuple(scan.failed_samples),
     )
 
 

@@ -52,6 +52,7 @@ MIGRATIONS = (
     Migration(3, "0003_price_history.sql"),
     Migration(4, "0004_saved.sql"),
     Migration(5, "0005_estimates.sql"),
+    Migration(7, "0007_page_totals.sql"),
 )
 LATEST = MIGRATIONS[-1].version
 
@@ -59,7 +60,7 @@ LATEST = MIGRATIONS[-1].version
 def is_current(database: Database) -> bool:
     """Whether the schema is the one of this code; raise if it is newer."""
     with database.read() as connection:
-        return _version(database, connection) == LATEST
+        return _applied(database, connection) == {migration.version for migration in MIGRATIONS}
 
 
 def migrate(database: Database) -> None:
@@ -67,13 +68,13 @@ def migrate(database: Database) -> None:
     with database.write() as connection:
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        current = _version(database, connection)
-        if current == 0:
+        applied = _applied(database, connection)
+        if not applied:
             connection.execute(
                 text(f"CREATE TABLE {_VERSIONS} (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL)")
             )
         for migration in MIGRATIONS:
-            if migration.version > current:
+            if migration.version not in applied:
                 for statement in migration.statements(is_sqlite=database.is_sqlite):
                     connection.exec_driver_sql(statement)
                 connection.execute(
@@ -82,13 +83,14 @@ def migrate(database: Database) -> None:
                 )
 
 
-def _version(database: Database, connection: Connection) -> int:
+def _applied(database: Database, connection: Connection) -> set[int]:
     if not inspect(connection).has_table(_VERSIONS):
-        return 0
-    version = connection.execute(text(f"SELECT MAX(version) FROM {_VERSIONS}")).scalar() or 0  # noqa: S608
-    if version > LATEST:
+        return set()
+    versions = set(connection.execute(text(f"SELECT version FROM {_VERSIONS}")).scalars())  # noqa: S608
+    newest = max(versions, default=0)
+    if newest > LATEST:
         raise CostTableSetupError(
             database.name,
-            f"its schema is of version {version}, newer than this code's {LATEST}; upgrade the package",
+            f"its schema is of version {newest}, newer than this code's {LATEST}; upgrade the package",
         )
-    return int(version)
+    return versions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import date
 from decimal import Decimal
@@ -10,13 +11,14 @@ from typing import Any, Literal, get_args
 from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     BigInteger,
     ColumnElement,
-    FromClause,
     Row,
     Select,
     and_,
     func,
+    literal,
     or_,
     select,
+    tuple_,
     type_coerce,
 )
 from sqlalchemy.types import NullType  # noqa: TID253
@@ -32,7 +34,9 @@ Grouping = Literal[
     "spec_day",
     "model_day",
     "team_day",
+    "kind_day",
     "model",
+    "kind",
     "team",
     "dag",
     "project",
@@ -40,7 +44,10 @@ Grouping = Literal[
     "state",
 ]
 UNKNOWN_SAVED = Total(Decimal(0), complete=False)
-_SUMS = ("amount", "unpriced", "tokens", "saved", "saved_unknown")
+JobKey = tuple[str, str, str]
+JobOrder = Literal["day", "cost", "rows", "failed", "spec", "state"]
+_OF_LINE_ITEMS = ("model", "model_day", "kind", "kind_day")
+_KEPT = ("amount_picousd", "unpriced_line_items", "tokens", "saved_picousd", "saved_unknown_line_items")
 _AMOUNTS = ("amount_picousd", "standard_amount_picousd")
 _ROWS = ("rows_ok", "rows_failed", "rows_unreadable", "rows_copied")
 _JOB_KEY = ("project", "location", "job_id")
@@ -51,9 +58,19 @@ _GROUPS: dict[str, tuple[ColumnElement[Any], ...]] = {
     "spec_day": (jobs.c.spec, jobs.c.day),
     "model_day": (line_items.c.model, jobs.c.day),
     "team_day": (jobs.c.team, jobs.c.day),
+    "kind_day": (line_items.c.kind, jobs.c.day),
     "model": (line_items.c.model,),
+    "kind": (line_items.c.kind,),
     "dag": (jobs.c.dag_id,),
     **{name: (jobs.c[name],) for name in ("spec", "day", "team", "project", "location", "state")},
+}
+_ORDERS: dict[str, ColumnElement[Any]] = {
+    "day": jobs.c.day,
+    "cost": jobs.c.amount_picousd,
+    "rows": jobs.c.rows_ok + jobs.c.rows_failed + jobs.c.rows_unreadable,
+    "failed": jobs.c.rows_failed + jobs.c.rows_unreadable,
+    "spec": jobs.c.spec,
+    "state": jobs.c.state,
 }
 
 
@@ -99,7 +116,7 @@ class GroupTotal:
 
     :param group: the values that the group has in common, such as ``("nightly", date(2026, 11, 22))``.
     :param saved: what it would have cost more without batch, see `Bill.saved`.
-    :param rows: of all its jobs; None by model, since a job's rows may be of several.
+    :param rows: of all its jobs; None by model and by kind, since a row is of several.
     """
 
     group: tuple[Any, ...]
@@ -135,39 +152,57 @@ class JobCost:
 
 
 def select_totals(by: Grouping, where: JobFilter) -> Select[Any]:
-    """Amounts by group. A job without line items counts, with an amount of 0."""
+    """Amounts by group. A job without line items counts, with an amount of 0.
+
+    What does not look into jobs is added up from the sums that are kept with each.
+    """
     if by not in get_args(Grouping):
         raise ValueError(f"totals by {by!r} are not known; use one of {', '.join(get_args(Grouping))}")
-    by_model = by.startswith("model")
-    t = _sums(*(("model",) if by_model else ())).subquery()
-    group = tuple(t.c.model if column is line_items.c.model else column for column in _GROUPS[by])
-    return (
-        select(
-            *group,
-            *(func.sum(t.c[name], type_=NullType()) for name in _SUMS),
-            func.count(),
-            func.min(jobs.c.day),
-            func.max(jobs.c.day),
-            *(func.sum(jobs.c[name], type_=NullType()) for name in _ROWS),
+    group = _GROUPS[by]
+    days = func.min(jobs.c.day), func.max(jobs.c.day)
+    if by in _OF_LINE_ITEMS:
+        key = func.count(func.distinct(jobs.c.project + "/" + jobs.c.location + "/" + jobs.c.job_id))
+        no_rows = (literal(0) for _ in _ROWS)
+        asked = select(*group, *_sums_of_line_items(), key, *days, *no_rows).join_from(
+            jobs, line_items, and_(*(line_items.c[name] == jobs.c[name] for name in _JOB_KEY))
         )
-        .select_from(jobs.join(t, _same_job(t), isouter=not by_model))
-        .where(*where.conditions())
-        .group_by(*group)
-        .order_by(*group)
-    )
+    else:
+        kept = (_sum(jobs.c[name]) for name in _KEPT)
+        asked = select(*group, *kept, func.count(), *days, *(_sum(jobs.c[name]) for name in _ROWS))
+    return asked.where(*where.conditions()).group_by(*group).order_by(*group)
 
 
-def select_jobs(where: JobFilter, limit: int, offset: int = 0) -> Select[Any]:
-    """Jobs with their amounts, the latest first."""
-    t = _sums().subquery()
+def select_jobs(
+    where: JobFilter, limit: int, offset: int = 0, sort: JobOrder = "day", *, ascending: bool = False
+) -> Select[Any]:
+    """Jobs with their amounts; what is equal by the order is sorted the latest first."""
+    first = _ORDERS[sort]
     return (
-        select(jobs, *(t.c[name] for name in _SUMS))
-        .select_from(jobs.join(t, _same_job(t), isouter=True))
+        select(jobs)
         .where(*where.conditions())
-        .order_by(jobs.c.day.desc(), jobs.c.recorded_at.desc(), *(jobs.c[name] for name in _JOB_KEY))
+        .order_by(
+            first.asc() if ascending else first.desc(),
+            jobs.c.day.desc(),
+            jobs.c.recorded_at.desc(),
+            *(jobs.c[name] for name in _JOB_KEY),
+        )
         .limit(limit)
         .offset(offset)
     )
+
+
+def select_recorded(keys: Collection[JobKey]) -> Select[Any]:
+    """Those of the keys that have a bill."""
+    key = tuple_(*(jobs.c[name] for name in _JOB_KEY))
+    return select(*(jobs.c[name] for name in _JOB_KEY)).where(key.in_(list(keys)))
+
+
+def select_dag_ids() -> Select[Any]:
+    """All DAGs that have submitted jobs: one look into the index for each DAG, and not one for each job."""
+    first = select(func.min(jobs.c.dag_id).label("dag_id")).cte("found", recursive=True)
+    later = select(func.min(jobs.c.dag_id)).where(jobs.c.dag_id > first.c.dag_id).scalar_subquery()
+    found = first.union_all(select(later).where(first.c.dag_id.is_not(None)))
+    return select(found.c.dag_id).where(found.c.dag_id.is_not(None))
 
 
 def read_total(row: Row[Any], by: Grouping) -> GroupTotal:
@@ -181,7 +216,7 @@ def read_total(row: Row[Any], by: Grouping) -> GroupTotal:
         first,
         last,
         _total(saved, unknown),
-        None if by.startswith("model") else RowCounts(*(int(n) for n in rows)),
+        None if by in _OF_LINE_ITEMS else RowCounts(*(int(n) for n in rows)),
     )
 
 
@@ -189,10 +224,10 @@ def read_job_cost(row: Row[Any]) -> JobCost:
     return JobCost(
         job=read_facts(row),
         rows=read_rows(row),
-        total=_total(row.amount, row.unpriced),
-        tokens=int(row.tokens or 0),
+        total=Total(row.amount_picousd, complete=not row.unpriced_line_items),
+        tokens=row.tokens,
         flags=tuple(row.flags),
-        saved=_total(row.saved, row.saved_unknown),
+        saved=Total(row.saved_picousd, complete=not row.saved_unknown_line_items),
     )
 
 
@@ -205,25 +240,18 @@ def read_rows(row: Row[Any]) -> RowCounts:
     return RowCounts(row.rows_ok, row.rows_failed, row.rows_unreadable, row.rows_copied, row.rows_input)
 
 
-def _sums(*more: str) -> Select[Any]:
-    """What the line items of each job come to; with `more`, of each job and model, for example."""
+def _sum(column: ColumnElement[Any]) -> ColumnElement[Any]:
     # The sum is taken of the integers, which is exact; PostgreSQL widens it to NUMERIC. It is read as the
     # driver gives it: SQLAlchemy's own Numeric would take SQLite's integers through a float.
-    key = [line_items.c[name] for name in (*_JOB_KEY, *more)]
+    return func.sum(column, type_=NullType())
+
+
+def _sums_of_line_items() -> tuple[ColumnElement[Any], ...]:
     amount, unsaved = (type_coerce(line_items.c[name], BigInteger) for name in _AMOUNTS)
     saved = unsaved - amount
-    return select(
-        *key,
-        func.sum(amount, type_=NullType()).label("amount"),
-        (func.count() - func.count(amount)).label("unpriced"),
-        func.sum(line_items.c.tokens).filter(line_items.c.unit == "token").label("tokens"),
-        func.sum(saved, type_=NullType()).label("saved"),
-        (func.count() - func.count(saved)).label("saved_unknown"),
-    ).group_by(*key)
-
-
-def _same_job(sums: FromClause) -> ColumnElement[bool]:
-    return and_(*(sums.c[name] == jobs.c[name] for name in _JOB_KEY))
+    tokens = _sum(line_items.c.tokens).filter(line_items.c.unit == "token")
+    unpriced, unknown = func.count() - func.count(amount), func.count() - func.count(saved)
+    return _sum(amount), unpriced, tokens, _sum(saved), unknown
 
 
 def _total(pico: int | Decimal | None, unpriced: int | Decimal | None) -> Total:

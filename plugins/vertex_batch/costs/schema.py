@@ -40,6 +40,9 @@ jobs = Table(
     *(Column(name, BigInteger) for name in ("rows_ok", "rows_failed", "rows_unreadable")),
     *(Column(name, BigInteger) for name in ("rows_copied", "rows_input")),
     *(Column(name, JsonText) for name in ("labels", "input_uris", "failed_reasons", "problems", "flags")),
+    Column("failed_samples", JsonText),
+    *(Column(name, PicoUsd) for name in ("amount_picousd", "saved_picousd")),
+    *(Column(name, BigInteger) for name in ("unpriced_line_items", "tokens", "saved_unknown_line_items")),
 )
 
 usage = Table("cost_usage", metadata, *_job_key(), *_usage_key(), Column("tokens", BigInteger))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from datetime import UTC, date, datetime
@@ -12,18 +12,22 @@ from sqlalchemy import Connection, Table, select  # noqa: TID253 - never importe
 from sqlalchemy.dialects import postgresql, sqlite  # noqa: TID253
 
 from vertex_batch.costs import migrations, schema
-from vertex_batch.costs.bill import Bill, JobFacts
+from vertex_batch.costs.bill import Bill, JobFacts, saved, total
 from vertex_batch.costs.database import Database
 from vertex_batch.costs.queries import (
     Grouping,
     GroupTotal,
     JobCost,
     JobFilter,
+    JobKey,
+    JobOrder,
     read_facts,
     read_job_cost,
     read_rows,
     read_total,
+    select_dag_ids,
     select_jobs,
+    select_recorded,
     select_totals,
 )
 from vertex_batch.pricing import Basis, LineItem, line_order
@@ -94,6 +98,8 @@ class CostTable:
             connection.execute(schema.line_items.delete().where(*_is(schema.line_items, key)))
             if fresh:
                 connection.execute(schema.line_items.insert(), [{**key, **_item_row(item)} for item in fresh])
+            totals = schema.jobs.update().where(*_is(schema.jobs, key)).values(**_totals(fresh))
+            connection.execute(totals)
 
     def _read(self, connection: Connection, key: Mapping[str, str]) -> Bill | None:
         job = connection.execute(select(schema.jobs).where(*_is(schema.jobs, key))).one_or_none()
@@ -110,25 +116,41 @@ class CostTable:
             usage={_usage_key(row._mapping): row.tokens for row in usage},  # noqa: SLF001
             failed_reasons=job.failed_reasons,
             problems=tuple(RowProblem(*problem) for problem in job.problems),
+            failed_samples=tuple(RowProblem(*sample) for sample in job.failed_samples),
         )
 
     def is_ready(self) -> bool:
         """Whether there is a table of this code's version to read. Creates and upgrades nothing."""
         return self._database.exists() and migrations.is_current(self._database)
 
-    def jobs(self, where: JobFilter | None = None, *, limit: int = 1000, offset: int = 0) -> list[JobCost]:
-        """Jobs and what they cost, the latest first."""
+    def jobs(
+        self,
+        where: JobFilter | None = None,
+        *,
+        limit: int = 1000,
+        offset: int = 0,
+        sort: JobOrder = "day",
+        ascending: bool = False,
+    ) -> list[JobCost]:
+        """Jobs and what they cost, the latest first unless told otherwise."""
         self._prepare()
-        asked = select_jobs(where or JobFilter(), limit, offset)
+        asked = select_jobs(where or JobFilter(), limit, offset, sort, ascending=ascending)
         with self._database.read() as connection:
             return [read_job_cost(row) for row in connection.execute(asked)]
 
-    def dag_ids(self, where: JobFilter | None = None) -> frozenset[str]:
+    def recorded(self, keys: Collection[JobKey]) -> frozenset[JobKey]:
+        """Which of these jobs have a bill. A key is project, location and job id."""
+        self._prepare()
+        if not keys:
+            return frozenset()
+        with self._database.read() as connection:
+            return frozenset(tuple(row) for row in connection.execute(select_recorded(keys)))
+
+    def dag_ids(self) -> frozenset[str]:
         """Which DAGs the jobs were submitted by."""
         self._prepare()
-        asked = select(schema.jobs.c.dag_id).where(*(where or JobFilter()).conditions()).distinct()
         with self._database.read() as connection:
-            return frozenset(connection.execute(asked).scalars())
+            return frozenset(connection.execute(select_dag_ids()).scalars())
 
     def totals(
         self,
@@ -190,9 +212,26 @@ def _job_row(bill: Bill) -> dict[str, Any]:
         "rows_copied": bill.rows.copied,
         "rows_input": bill.rows.input_rows,
         "failed_reasons": dict(bill.failed_reasons),
-        "problems": [[problem.file, problem.line, problem.reason] for problem in bill.problems],
+        "problems": [_problem_row(problem) for problem in bill.problems],
+        "failed_samples": [_problem_row(sample) for sample in bill.failed_samples],
         "flags": list(bill.flags),
         "recorded_at": bill.recorded_at,
+        **_totals(bill.line_items),
+    }
+
+
+def _problem_row(problem: RowProblem) -> list[str | int]:
+    return [problem.file, problem.line, problem.reason]
+
+
+def _totals(items: Sequence[LineItem]) -> dict[str, Any]:
+    """What is kept with a job, so that nobody has to add it up again."""
+    return {
+        "amount_picousd": total(items).amount,
+        "unpriced_line_items": sum(item.amount_usd is None for item in items),
+        "tokens": sum(item.tokens for item in items if item.unit == "token"),
+        "saved_picousd": saved(items).amount,
+        "saved_unknown_line_items": sum(item.saved_usd is None for item in items),
     }
 
 

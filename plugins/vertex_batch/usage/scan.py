@@ -11,7 +11,17 @@ from vertex_batch.usage.lines import read_lines
 from vertex_batch.usage.models import canonical_model, is_tuned_model
 from vertex_batch.usage.reader import Failed, Unreadable, read_row
 from vertex_batch.usage.reading import Reading
-from vertex_batch.usage.types import MAX_PROBLEMS, RowProblem, ScanResult, Tier, UsageKey, bounded
+from vertex_batch.usage.types import (
+    MAX_PROBLEMS,
+    MAX_REASONS,
+    SAMPLES_OF_A_REASON,
+    RowProblem,
+    ScanResult,
+    Tier,
+    UsageKey,
+    bounded,
+    some_of_each,
+)
 
 LONG_CONTEXT_THRESHOLD = 200_000
 _BLANK = (b"", b"\r")
@@ -116,6 +126,7 @@ class Scanner:
             tokens=tokens,
             problems=list(scanned.problems),
             failed_reasons=bounded(scanned.failed_reasons),
+            failed_samples=some_of_each(scanned.failed_samples),
             notes=dict(scanned.notes),
         )
 
@@ -124,7 +135,7 @@ class Scanner:
         if type(outcome) is Reading:
             self._ok(outcome)
         elif type(outcome) is Failed:
-            self._failed(outcome.reason)
+            self._failed(RowProblem(name, number, outcome.reason))
         elif type(outcome) is Unreadable and line.strip():
             self._unreadable(
                 name, number, "the file ends in the middle of this row" if cut else outcome.reason
@@ -167,10 +178,12 @@ class Scanner:
             self._meters[key] = _Meter(model, options.thresholds.get(model, options.long_context_threshold))
         return self._meters[key]
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, row: RowProblem) -> None:
         self._result.failed += 1
         reasons = self._result.failed_reasons
-        reasons[reason] = reasons.get(reason, 0) + 1
+        reasons[row.reason] = reasons.get(row.reason, 0) + 1
+        if reasons[row.reason] <= SAMPLES_OF_A_REASON and len(reasons) <= MAX_REASONS:
+            self._result.failed_samples.append(row)
         if len(reasons) > _MAX_DISTINCT:
             self._result.failed_reasons = bounded(reasons)
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 MAX_PROBLEMS = 20
 MAX_REASONS = 50
+SAMPLES_OF_A_REASON = 3
 OTHER_REASONS = "other reasons"
 NO_USAGE = "no usage in the row; its cost is not in the amount"
 _K = TypeVar("_K")
@@ -83,6 +84,7 @@ class ScanResult:
     :param tokens: exact sums. For `Kind.SEARCH_QUERY` it is the number of queries.
     :param problems: the first 20 unreadable rows.
     :param failed_reasons: failed rows by what Google said; the rarest beyond 50 are summed up as other.
+    :param failed_samples: where some failed rows are, up to three for each reason.
     :param notes: what is odd about rows that were read, and how many rows it concerns.
     """
 
@@ -93,6 +95,7 @@ class ScanResult:
     tokens: dict[UsageKey, int] = field(default_factory=dict)
     problems: list[RowProblem] = field(default_factory=list)
     failed_reasons: dict[str, int] = field(default_factory=dict)
+    failed_samples: list[RowProblem] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -120,6 +123,7 @@ class ScanResult:
             tokens=_added(self.tokens, other.tokens),
             problems=(self.problems + other.problems)[:MAX_PROBLEMS],
             failed_reasons=bounded(_added(self.failed_reasons, other.failed_reasons)),
+            failed_samples=some_of_each(self.failed_samples + other.failed_samples),
             notes=_added(self.notes, other.notes),
         )
 
@@ -131,6 +135,16 @@ def bounded(counts: dict[str, int]) -> dict[str, int]:
     named = Counter({reason: n for reason, n in counts.items() if reason != OTHER_REASONS})
     kept = dict(named.most_common(MAX_REASONS))
     return {**kept, OTHER_REASONS: sum(counts.values()) - sum(kept.values())}
+
+
+def some_of_each(samples: list[RowProblem]) -> list[RowProblem]:
+    """Keep the first samples of each reason, and of no more reasons than are counted by name."""
+    kept: dict[str, list[RowProblem]] = {}
+    for sample in samples:
+        known = sample.reason in kept or len(kept) < MAX_REASONS
+        if known and len(kept.setdefault(sample.reason, [])) < SAMPLES_OF_A_REASON:
+            kept[sample.reason].append(sample)
+    return [sample for each in kept.values() for sample in each]
 
 
 def _added(left: dict[_K, int], right: dict[_K, int]) -> dict[_K, int]:

@@ -78,6 +78,7 @@ def make_bill(job_id: str = "101", items=None, **facts) -> Bill:
         usage={UsageKey("gemini-2.5-flash", Kind.INPUT, Modality.TEXT, Tier.LONG_CONTEXT): 1000},
         failed_reasons={"INVALID_ARGUMENT: no": 1},
         problems=(RowProblem("predictions.jsonl", 11, "cut"),),
+        failed_samples=(RowProblem("predictions.jsonl", 4, "INVALID_ARGUMENT: no"),),
     )
 
 

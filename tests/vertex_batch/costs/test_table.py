@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
 from vertex_batch.costs import CostTable, CostTableSetupError, JobFilter
-from vertex_batch.costs.migrations import LATEST
+from vertex_batch.costs.migrations import MIGRATIONS
 from vertex_batch.usage import CacheTtl, Kind
 
 PLACE = ("demo-project", "us-central1")
+KEPT = ("amount_picousd", "unpriced_line_items", "tokens", "saved_picousd", "saved_unknown_line_items")
 
 
 def query(url, sql, **values):
@@ -204,7 +205,7 @@ def test_processes_that_start_at_once_migrate_once_and_leave_one_whole_bill(data
         writer.join(60)
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
     applied = query(database_url, "SELECT version FROM cost_schema_version ORDER BY version")
-    assert [row["version"] for row in applied] == list(range(1, LATEST + 1))
+    assert [row["version"] for row in applied] == [migration.version for migration in MIGRATIONS]
     left = CostTable(database_url).bill(*PLACE, "101")
     assert left == versions[int(left.job.note) - 1]
 
@@ -257,10 +258,81 @@ def test_pages_of_jobs_hold_each_job_once(table, bill):
     assert [cost.job.job_id for page in pages for cost in page] == ["0", "1", "2", "3", "4"]
 
 
-@pytest.mark.parametrize("by", ["spec", "model", "team"])
+@pytest.mark.parametrize("by", ["spec", "model", "team", "kind"])
 def test_sums_by_day_and_group_add_up_to_the_sums_by_group(table, bill, by):
     for number, day in enumerate((1, 1, 2)):
         table.record(bill(str(number), logical_date=datetime(2026, 11, day, tzinfo=UTC)))
     daily = table.totals(f"{by}_day")
-    assert [total.group[1].day for total in daily] == [1, 2]
-    assert sum(total.total.amount for total in daily) == table.totals(by)[0].total.amount
+    assert {total.group[1].day for total in daily} == {1, 2}
+    for whole in table.totals(by):
+        parts = [each for each in daily if each.group[0] == whole.group[0]]
+        assert sum(each.total.amount for each in parts) == whole.total.amount
+        assert sum(each.jobs for each in parts) == whole.jobs == 3
+
+
+def test_jobs_are_sorted_by_what_is_asked_for_and_what_is_equal_by_the_latest(table, bill, line):
+    table.record(bill("cheap", items=[line(1)]))
+    table.record(bill("dear", items=[line(1000)]))
+    table.record(bill("unpriced", items=[line(1, None)]))
+    by_cost = [cost.job.job_id for cost in table.jobs(sort="cost")]
+    assert by_cost == ["dear", "cheap", "unpriced"]
+    assert [cost.job.job_id for cost in table.jobs(sort="cost", ascending=True)] == by_cost[::-1]
+
+
+def test_which_of_some_jobs_are_recorded(table, bill):
+    table.record(bill("1"))
+    assert table.recorded([(*PLACE, "1"), (*PLACE, "2"), ("other", "us-central1", "1")]) == {(*PLACE, "1")}
+    assert table.recorded([]) == frozenset()
+
+
+def test_the_sums_kept_with_a_job_are_those_of_its_line_items(table, bill, line, database_url):
+    """After a recording, after one in its place, and after new prices."""
+    unpriced, at_list_price = line(3, None, kind=Kind.OUTPUT), standard(line(7))
+    table.record(bill("1", items=[at_list_price, unpriced]))
+    assert kept(database_url) == added_up(database_url) == [(1050000, 1, 10, 1050000, 1)]
+    table.record(bill("1", items=[line(9)]))
+    assert kept(database_url) == added_up(database_url) == [(1350000, 0, 9, 0, 1)]
+    table.replace_line_items(*PLACE, "1", lambda _: [line(9, None)])
+    assert kept(database_url) == added_up(database_url) == [(0, 1, 9, 0, 1)]
+
+
+def test_bills_of_an_older_schema_get_their_sums_when_it_is_upgraded(table, bill, line, database_url):
+    table.record(bill("1", items=[standard(line(7)), line(3, None, kind=Kind.OUTPUT)]))
+    table.record(bill("2", items=[]))
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        for statement in (
+            "DELETE FROM cost_schema_version WHERE version = 7",
+            "DROP INDEX cost_jobs_dag_day",
+            "DROP INDEX cost_jobs_day_totals",
+            "CREATE INDEX cost_jobs_day ON cost_jobs (day)",
+            *(f"ALTER TABLE cost_jobs DROP COLUMN {name}" for name in (*KEPT, "failed_samples")),
+        ):
+            connection.execute(text(statement))
+    engine.dispose()
+    assert not CostTable(database_url).is_ready()
+    CostTable(database_url).migrate()
+    assert kept(database_url) == added_up(database_url) == [(1050000, 1, 10, 1050000, 1), (0,) * 5]
+
+
+def standard(item):
+    """The line item, at a standard rate of twice as much."""
+    return replace(
+        item,
+        standard_unit_price_usd=2 * item.unit_price_usd,
+        standard_amount_usd=2 * item.amount_usd,
+        standard_source="packaged",
+    )
+
+
+def kept(url):
+    return _columns(url, "cost_jobs")
+
+
+def added_up(url):
+    return _columns(url, "cost_by_job")
+
+
+def _columns(url, name):
+    rows = query(url, f"SELECT {', '.join(KEPT)} FROM {name} ORDER BY job_id")
+    return [tuple(int(row[column]) for column in KEPT) for row in rows]

@@ -408,3 +408,15 @@ def test_contradictory_counts_make_the_row_unreadable(scan, row, usage):
 
 def test_a_failed_row_with_impossible_contents_is_still_failed(scan, row):
     assert scan(row(status="no", response=[1]), row(status="no", response={"usageMetadata": 5})).failed == 2
+
+
+def test_of_each_reason_the_first_failed_rows_are_named(scan):
+    failed, slow = {"status": "Bad Request", "response": {}}, {"status": "Slow", "response": {}}
+    result = scan(*[failed] * 5, slow)
+    assert [(sample.line, sample.reason) for sample in result.failed_samples] == [
+        (1, "Bad Request"),
+        (2, "Bad Request"),
+        (3, "Bad Request"),
+        (6, "Slow"),
+    ]
+    assert len(result.merge(result).failed_samples) == 5
