@@ -94,6 +94,9 @@ class SupersededError(PermanentError):
 class Submitter:
     """Brings one task to exactly one job.
 
+    :param before_intent: called once it is decided that a job is to be created, before anything is stored or
+        cancelled for it; what it raises keeps it from being submitted. It is not called for a job that is
+        adopted, nor once an intent for this very job was stored: then it has been called.
     :param before_create: called right before each POST; what it raises keeps the POST from being sent.
     :param sleep: waits between looks; replaced in tests.
     """
@@ -105,12 +108,14 @@ class Submitter:
         policy: LookPolicy | None = None,
         *,
         log: Log | None = None,
+        before_intent: Callable[[], object] = lambda: None,
         before_create: Callable[[], None] = lambda: None,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._client = client
         self._store = store
+        self._before_intent = before_intent
         self._before_create = before_create
         self._policy = policy or LookPolicy()
         self._log: Log = log or logging.getLogger(__name__)
@@ -171,8 +176,12 @@ class Submitter:
     ) -> Submission:
         creates_left = self._policy.creates
         last_error: VertexBatchError | None = None
+        is_checked = stored is not None and stored.job_key == wanted.job_key
         while True:
             decision = self._look(task_key, wanted, stored)
+            if not is_checked and decision.action in {Action.SUBMIT, Action.CANCEL_THEN_SUBMIT}:
+                self._before_intent()
+                is_checked = True
             if decision.action is Action.GIVE_WAY and decision.job:
                 raise SupersededError(decision.job.job_id, decision.reason)
             if decision.action is Action.ADOPT and decision.job:

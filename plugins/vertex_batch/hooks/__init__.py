@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from vertex_batch.hooks.cost_table import CostTableHook, cost_table_url
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.hooks.storage import FoundInput, check_inputs, check_output_bucket, open_filesystem
+from vertex_batch.hooks.storage import (
+    FoundInput,
+    InputStorage,
+    check_inputs,
+    check_output_bucket,
+    open_filesystem,
+)
 
 __all__ = [
     "CostTableHook",
     "FoundInput",
+    "InputStorage",
     "LiteLLMHook",
     "check_inputs",
     "check_output_bucket",

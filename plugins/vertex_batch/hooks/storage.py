@@ -57,6 +57,36 @@ def open_filesystem(gcp_conn_id: str = DEFAULT_CONN_ID) -> Any:
     return get_fs(gcp_conn_id, storage_options=options)
 
 
+class InputStorage:
+    """An object store with the inputs of a job, for a pre-flight.
+
+    :param fs: an fsspec file system.
+    :param conn_id: whose file system it is, for messages.
+    """
+
+    def __init__(self, fs: Any, conn_id: str = DEFAULT_CONN_ID) -> None:
+        self._fs, self._conn_id = fs, conn_id
+
+    def find(self, uris: Iterable[str]) -> list[FoundInput]:
+        """See `check_inputs`."""
+        return check_inputs(self._fs, uris, conn_id=self._conn_id)
+
+    def check_output(self, uri: str) -> None:
+        """See `check_output_bucket`."""
+        check_output_bucket(self._fs, uri, conn_id=self._conn_id)
+
+    def open(self, uri: str) -> Any:
+        """Open an object to read its bytes, in order.
+
+        :raises StorageAccessError: the connection may not read it.
+        :raises StorageUnavailableError: the object store failed, or the object is gone.
+        """
+        try:
+            return _asking(uri, self._conn_id, lambda: self._fs.open(_path(self._fs, uri), "rb"))
+        except FileNotFoundError as error:
+            raise StorageUnavailableError(uri, "it was there a moment ago") from error
+
+
 def check_inputs(fs: Any, uris: Iterable[str], *, conn_id: str = DEFAULT_CONN_ID) -> list[FoundInput]:
     """Look for every input, and return the objects that are there; wildcards are expanded.
 

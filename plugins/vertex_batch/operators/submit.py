@@ -9,9 +9,11 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from vertex_batch.cancellation import ask
+from vertex_batch.client import BatchClient
 from vertex_batch.errors import ConfigurationError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.hooks.storage import check_inputs, check_output_bucket, open_filesystem
+from vertex_batch.hooks.storage import InputStorage, open_filesystem
+from vertex_batch.job_request import build_request
 from vertex_batch.lifecycle import Intent
 from vertex_batch.links import ConsoleJobLink
 from vertex_batch.operators.kill import KillSwitch
@@ -23,7 +25,8 @@ from vertex_batch.operators.task_context import (
     overridden,
     with_run_dates,
 )
-from vertex_batch.resource import CreateJobRequest, JobReference, label_value
+from vertex_batch.preflight import Mode, Subject, preflight
+from vertex_batch.resource import CreateJobRequest, JobReference
 from vertex_batch.submission import Submitter, find_jobs_by_key
 
 if TYPE_CHECKING:
@@ -52,8 +55,8 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
     :param model_parameters: sent as the job's ``modelParameters``. Gemini takes its settings from each row's
         ``generationConfig`` instead.
     :param overrides: field -> DAG param whose value, where set, replaces the field's. Never rendered.
-    :param check_inputs: look for the input objects and the output bucket first. Vertex accepts a job without
-        them, and fails it minutes later.
+    :param preflight: ``strict``, ``warn`` or ``off``: look at model, places and rows before a job is created.
+        Vertex accepts a job whose input is missing or wrong, and fails it minutes or hours later.
     :param cancel_on_kill: cancel the job if this task is killed after it submitted.
     :param litellm_conn_id: the proxy.
     :param gcp_conn_id: looks for the inputs and the output bucket.
@@ -86,7 +89,7 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
         labels: dict[str, str] | None = None,
         model_parameters: dict[str, Any] | None = None,
         overrides: Mapping[str, str] | None = None,
-        check_inputs: bool = True,
+        preflight: str = Mode.STRICT,
         cancel_on_kill: bool = True,
         litellm_conn_id: str = LiteLLMHook.default_conn_name,
         gcp_conn_id: str = "google_cloud_default",
@@ -103,7 +106,7 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
         self.labels = labels
         self.model_parameters = model_parameters
         self.overrides = overrides
-        self.check_inputs = check_inputs
+        self.preflight = Mode(preflight)
         self.cancel_on_kill = cancel_on_kill
         self.litellm_conn_id = litellm_conn_id
         self.gcp_conn_id = gcp_conn_id
@@ -131,11 +134,14 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
         request = self._request(context, uris)
         self._store = TaskStateIntentStore(context)
         self._kill = KillSwitch(context, self._cancel_submitted, self.log, retry_goes_on=True)
-        if self.check_inputs and not self._already_submitted():
-            self._check(uris)
         with hook.client() as client:
             submitter = Submitter(
-                client, self._store, look_policy(), log=self.log, before_create=self._kill.check
+                client,
+                self._store,
+                look_policy(),
+                log=self.log,
+                before_intent=lambda: self._preflight(request, uris, location, client),
+                before_create=self._kill.check,
             )
             submission = submitter.submit(who, context["ti"].max_tries, project, location, request)
             if self._kill.cancelled:  # while the POST was on its way
@@ -155,34 +161,27 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
         ConsoleJobLink.publish(context, reference)
         return reference
 
-    def _already_submitted(self) -> bool:
-        stored = self._store.load() if self._store else None
-        return bool(stored and stored.job_id)
+    def _preflight(
+        self, request: CreateJobRequest, uris: list[str], location: str, client: BatchClient
+    ) -> None:
+        subject = Subject(request.model, location, uris, self.output_uri)
+        preflight(subject, self.preflight, self._storage, client, self.log)
 
-    def _check(self, uris: list[str]) -> None:
-        if all(uri.startswith("bq://") for uri in uris):
-            return
-        storage = open_filesystem(self.gcp_conn_id)
-        check_output_bucket(storage, self.output_uri, conn_id=self.gcp_conn_id)
-        found = check_inputs(storage, uris, conn_id=self.gcp_conn_id)
-        size = sum(item.size for item in found)
-        self.log.info("Input: %d object(s), %s bytes", len(found), f"{size:,}")
+    def _storage(self) -> InputStorage:
+        return InputStorage(open_filesystem(self.gcp_conn_id), self.gcp_conn_id)
 
     def _request(self, context: Context, uris: list[str]) -> CreateJobRequest:
         ti = context["ti"]
-        labels = {name: str(value) for name, value in (self.labels or {}).items()}
-        if self.spec:
-            labels["airflow_spec"] = label_value(self.spec)
-        fields: dict[str, Any] = {
-            "display_name": (self.display_name or f"{ti.dag_id}.{ti.task_id}.{ti.run_id}")[:128],
-            "model": full_model_name(self.model),
-            "input_config": _input_config(uris),
-            "output_config": _output_config(self.output_uri),
-            "model_parameters": self.model_parameters or None,
-            "labels": labels,
-        }
         try:
-            return CreateJobRequest.model_validate(fields)
+            return build_request(
+                model=self.model,
+                uris=uris,
+                output=self.output_uri,
+                display_name=self.display_name or f"{ti.dag_id}.{ti.task_id}.{ti.run_id}",
+                labels=self.labels or {},
+                spec=self.spec,
+                model_parameters=self.model_parameters,
+            )
         except ValueError as error:
             message = f"Task {self.task_id} cannot build its request: {error} Nothing was submitted."
             raise ConfigurationError(message) from error
@@ -215,40 +214,3 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
             for job_id in job_ids:
                 ask(client, stored.project, stored.location, job_id)
                 self.log.info("Asked Vertex to cancel job %s: %s", job_id, why)
-
-
-def full_model_name(model: str) -> str:
-    """Complete a model's name as Vertex wants it.
-
-    >>> full_model_name("gemini-2.5-flash")
-    'publishers/google/models/gemini-2.5-flash'
-    >>> full_model_name("claude-sonnet-4-5")
-    'publishers/anthropic/models/claude-sonnet-4-5'
-    """
-    name = model.removeprefix("vertex_ai/")
-    if "/" in name:
-        return name
-    publisher = "anthropic" if name.startswith("claude") else "google"
-    return f"publishers/{publisher}/models/{name}"
-
-
-def _input_config(uris: list[str]) -> dict[str, Any]:
-    tables = [uri for uri in uris if uri.startswith("bq://")]
-    if tables and len(uris) > 1:
-        message = (
-            f"A job reads one BigQuery table or objects of Cloud Storage, not {uris}. Nothing was submitted."
-        )
-        raise ConfigurationError(message)
-    if tables:
-        return {"instances_format": "bigquery", "bigquery_source": {"input_uri": tables[0]}}
-    return {"instances_format": "jsonl", "gcs_source": {"uris": uris}}
-
-
-def _output_config(output: str) -> dict[str, Any]:
-    if output.startswith("bq://"):
-        return {"predictions_format": "bigquery", "bigquery_destination": {"output_uri": output}}
-    # Vertex appends the slash itself; with it, the request compares equal to what it echoes.
-    return {
-        "predictions_format": "jsonl",
-        "gcs_destination": {"output_uri_prefix": output if output.endswith("/") else f"{output}/"},
-    }

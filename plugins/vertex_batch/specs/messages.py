@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,17 @@ def _message(details: ErrorDetails, known: Mapping[str, FieldInfo]) -> str:
         return f"is no known key{known_keys(key, known)}"
     if kind in _KINDS:
         return _wrong_kind(kind, value)
+    if kind == "literal_error":
+        return _none_of(details)
     return details["msg"].removeprefix("Value error, ").replace("Input should", "should", 1)
+
+
+def _none_of(details: ErrorDetails) -> str:
+    expected: str = details["ctx"]["expected"]
+    value = details["input"]
+    known = re.findall(r"'([^']+)'", expected)
+    hint = did_you_mean(value.lower(), known) if isinstance(value, str) else ""
+    return f"must be {expected.replace(chr(39), chr(96))}, not {_describe(value)}{hint}"
 
 
 def _wrong_kind(kind: str, value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -54,6 +54,13 @@ class RunningFields(BaseModel):
         description=(
             "How often a job that failed for a reason that may pass (codes 4, 8, 13, 14) is submitted again."
             " Each has its own bill; rows that the failed one had finished are paid for again."
+        ),
+    )
+    preflight: Literal["strict", "warn", "off"] = Field(
+        default="strict",
+        description=(
+            "Look at model, places and every row before a job is submitted: `strict` refuses a job of which"
+            " Vertex would answer no row, `warn` only says so, `off` reads nothing."
         ),
     )
     cancel_on_kill: bool = Field(

@@ -119,6 +119,7 @@ def _submit_arguments(spec: Spec, job: JobSpec) -> dict[str, Any]:
         "labels": job.job_labels,
         "model_parameters": job.generation or None,
         "overrides": OVERRIDES,
+        "preflight": job.preflight,
         "cancel_on_kill": job.cancel_on_kill,
         "litellm_conn_id": job.connection,
         "gcp_conn_id": job.storage_connection,

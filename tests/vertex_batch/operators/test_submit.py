@@ -17,13 +17,14 @@ from vertex_batch.operators.kill import TaskKilledError
 from vertex_batch.operators.submit import full_model_name
 from vertex_batch.resource import JobReference
 
+ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}}\n'
 HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])
 
 
 @pytest.fixture
 def vertex(connections):
     connections.admin.add_scenario(HELD)
-    connections.gcs.put("gs://demo-bucket/in/2026-11-22.jsonl", b'{"request": {}}\n')
+    connections.gcs.put("gs://demo-bucket/in/2026-11-22.jsonl", ROW)
     return connections
 
 
@@ -89,7 +90,7 @@ def test_the_link_to_the_console_is_there_at_once(vertex, context):
 
 
 def test_a_param_replaces_a_field_and_is_never_rendered(vertex, context):
-    vertex.gcs.put("gs://demo-bucket/other.jsonl", b'{"request": {}}\n')
+    vertex.gcs.put("gs://demo-bucket/other.jsonl", ROW)
     context["params"] = {
         "input": ["gs://demo-bucket/other.jsonl"],
         "model": None,
@@ -240,3 +241,41 @@ def test_a_kill_before_the_answer_finds_the_job_by_its_key(vertex, context):
 )
 def test_completes_a_model_name(name, expected):
     assert full_model_name(name) == expected
+
+
+class TestPreflight:
+    def test_rows_that_would_fail_the_job_keep_it_from_being_submitted(self, vertex, context):
+        vertex.gcs.put("gs://demo-bucket/in/2026-11-22.jsonl", ROW + b'{"request": {"tools": {}}}\n')
+        with pytest.raises(
+            AirflowFailException, match=r"2026-11-22\.jsonl:2: request\.tools: is an empty object"
+        ):
+            run(a_task(), context)
+        assert vertex.admin.jobs() == []
+        assert context["task_state_store"].values == {}
+
+    @pytest.mark.parametrize("mode", ["warn", "off"])
+    def test_what_is_not_strict_submits_all_the_same(self, vertex, context, mode):
+        vertex.gcs.put("gs://demo-bucket/in/2026-11-22.jsonl", b"no\n")
+        run(a_task(preflight=mode), context)
+        assert len(vertex.admin.jobs()) == 1
+
+    def test_a_retry_goes_on_with_its_job_though_the_input_is_gone_by_then(self, vertex, context):
+        first = run(a_task(), context)
+        vertex.gcs.put("gs://demo-bucket/in/2026-11-22.jsonl", b"no\n")
+        assert run(a_task(), context) == first
+
+    def test_a_job_whose_answer_was_lost_is_adopted_though_the_input_is_wrong_by_then(self, vertex, context):
+        first = run(a_task(), context)
+        stored = next(iter(context["task_state_store"].values.values()))
+        stored["job_id"] = None  # as it is when a process dies right after its POST
+        vertex.gcs.put("gs://demo-bucket/in/2026-11-22.jsonl", b"no\n")
+        assert run(a_task(), context) == first
+        assert len(vertex.admin.jobs()) == 1
+
+    def test_a_cleared_task_whose_new_input_is_wrong_leaves_the_running_job_alone(self, vertex, context):
+        run(a_task(), context)
+        context["ti"].max_tries += 1
+        vertex.gcs.put("gs://demo-bucket/other.jsonl", b"no\n")
+        with pytest.raises(AirflowFailException, match="nothing was spent"):
+            run(a_task(inputs="gs://demo-bucket/other.jsonl"), context)
+        assert [job.state for job in vertex.admin.jobs()] == ["PENDING"]

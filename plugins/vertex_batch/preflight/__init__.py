@@ -1,0 +1,21 @@
+"""Look at a job before it costs money: its rows, its model, and the places that it reads and writes."""
+
+from vertex_batch.preflight.check import Storage, Subject, inspect, preflight
+from vertex_batch.preflight.findings import Finding, Gravity, Mode, PreflightError, Report
+from vertex_batch.preflight.rows import RowCheck
+from vertex_batch.preflight.shapes import Shape, shape_of
+
+__all__ = [
+    "Finding",
+    "Gravity",
+    "Mode",
+    "PreflightError",
+    "Report",
+    "RowCheck",
+    "Shape",
+    "Storage",
+    "Subject",
+    "inspect",
+    "preflight",
+    "shape_of",
+]

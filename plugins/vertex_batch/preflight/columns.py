@@ -1,0 +1,144 @@
+"""The rows of a job as the importer sees them: columns, each with one type.
+
+Vertex imports the rows of a batch into BigQuery, and one row that does not fit fails the job before any
+row is answered. The limits: 15 levels of records, names of columns, one type for each, no record without
+fields. Here a row is walked through once for each new shape; `compiled` does the others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+MAX_DEPTH = 15
+MAX_COLUMNS = 10_000
+"""BigQuery's own limit of columns in a table; and ours of what is kept in memory."""
+MAX_NAME_CHARS = 300
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}", re.ASCII)
+_UNSPEAKABLE = re.compile(r'[\x00-\x1f"\\]')
+_KINDS: dict[type, str] = {
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    dict: "an object",
+    list: "a list",
+}
+
+
+class Tell(Protocol):
+    """Takes the path of a key, what is wrong with it, and whether that is known to fail the job."""
+
+    def __call__(self, path: str, message: str, /, *, sure: bool = True) -> None: ...
+
+
+class Column:
+    """A key of the rows: the kinds of values that it had so far, and its keys or items.
+
+    :param required: a row without it fails by itself, so that `compiled` must not let it pass.
+    :param opaque: whatever is in it is not looked at.
+    :param is_item: it stands for what is in a list; a list within that is not looked into.
+    """
+
+    __slots__ = ("children", "is_item", "item", "kinds", "opaque", "path", "required")
+
+    def __init__(
+        self, path: str = "", *, required: bool = False, opaque: bool = False, is_item: bool = False
+    ) -> None:
+        self.path = path
+        self.kinds: set[str] = set()
+        self.children: dict[str, Column] = {}
+        self.item: Column | None = None
+        self.required = required
+        self.opaque = opaque
+        self.is_item = is_item
+
+    def child(self, key: str, **flags: bool) -> Column:
+        """The column of a key, made where it is new."""
+        found = self.children.get(key)
+        if found is None:
+            path = f"{self.path}.{key}" if self.path else key
+            found = self.children[key] = Column(path, **flags)
+        return found
+
+
+class Columns:
+    """All columns that the rows of a job have shown so far. It grows only, and not without bound."""
+
+    def __init__(self) -> None:
+        self.root = Column()
+        self.count = 0
+        self.is_full = False
+        self.version = 0
+
+    def admit(self, row: Mapping[str, Any], tell: Tell) -> None:
+        """Walk through a row, take in what is new of it, and tell what the importer would refuse."""
+        self._record(self.root, row, 0, tell)
+
+    def _record(self, column: Column, record: Mapping[str, Any], depth: int, tell: Tell) -> None:
+        if not record:
+            tell(column.path, "is an empty object: leave the key out, or put something into it")
+            return
+        if depth > MAX_DEPTH:
+            tell(_short(column.path), f"is nested deeper than {MAX_DEPTH} levels")
+            return
+        for key, value in record.items():
+            child = column.children.get(key) or self._new(column, key, tell)
+            if child is not None and not child.opaque:
+                self._value(child, value, depth, tell)
+
+    def _value(self, column: Column, value: Any, depth: int, tell: Tell) -> None:
+        if value is None:
+            return
+        kind = _KINDS[type(value)]
+        if kind not in column.kinds:
+            if column.kinds:
+                earlier = " and ".join(sorted(column.kinds))
+                tell(column.path, f"is {kind} here and {earlier} in other places: one key has one type")
+            column.kinds.add(kind)
+            self.version += 1
+        if type(value) is dict:
+            self._record(column, value, depth + 1, tell)
+        elif type(value) is list and not column.is_item:
+            self._items(column, value, depth, tell)
+
+    def _items(self, column: Column, items: list[Any], depth: int, tell: Tell) -> None:
+        for item in items:
+            if column.item is None:
+                column.item = Column(f"{column.path}[]", is_item=True)
+                self.version += 1
+            if type(item) is list and "a list" not in column.item.kinds:
+                tell(column.item.path, "is a list within a list, which BigQuery does not take", sure=False)
+            self._value(column.item, item, depth, tell)
+
+    def _new(self, column: Column, key: str, tell: Tell) -> Column | None:
+        if not _NAME.fullmatch(key):
+            tell(
+                f"{column.path}.{key[:80]}".lstrip("."),
+                "is no name of a column: letters, digits and `_`, not beginning with a digit",
+            )
+        if len(key) > MAX_NAME_CHARS or _UNSPEAKABLE.search(key):
+            return None  # no decoder can be made for it: each row that has it is looked at
+        if self.count >= MAX_COLUMNS:
+            if not self.is_full:
+                self.is_full = True
+                self.version += 1
+                tell(column.path, f"more than {MAX_COLUMNS:,} different keys: a table has no more columns")
+            return None
+        self.count += 1
+        self.version += 1
+        return column.child(key)
+
+
+def _short(path: str) -> str:
+    return path if len(path) <= 200 else f"{path[:200]}..."  # noqa: PLR2004 - enough to find it
+
+
+def walk(column: Column) -> Iterator[Column]:
+    """A column and all below it."""
+    yield column
+    for child in column.children.values():
+        yield from walk(child)
+    if column.item is not None:
+        yield from walk(column.item)

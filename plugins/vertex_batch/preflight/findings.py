@@ -1,0 +1,118 @@
+"""What a pre-flight found: each finding has a place, says what becomes of the job, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from vertex_batch.errors import PermanentError, scrub
+
+MAX_FINDINGS = 20
+"""More than a person repairs at once; the rest is counted."""
+
+
+class Mode(StrEnum):
+    """What a spec wants from its pre-flight."""
+
+    STRICT = "strict"
+    WARN = "warn"
+    OFF = "off"
+
+
+class Gravity(StrEnum):
+    """What a finding does to the job."""
+
+    JOB = "job"
+    """Vertex fails the whole job: no row is answered."""
+    ROW = "row"
+    """That row fails; the others are answered."""
+    DOUBT = "doubt"
+    """It may be wrong, or could not be looked at. It never stops a submission."""
+
+
+_REFUSED = (
+    "The pre-flight found what Vertex would fail the job for. Nothing was submitted and nothing was spent."
+)
+_REMEDY = (
+    "Repair the input and clear the task; a retry finds the same. To submit all the same, set"
+    " `preflight: warn` in the spec."
+)
+_OUTCOME = {
+    Gravity.JOB: "fails the whole job",
+    Gravity.ROW: "this row fails",
+    Gravity.DOUBT: "may be wrong",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to repair.
+
+    :param place: ``URI:LINE``, or what else it is about, such as ``model``.
+    :param path: the key within the row, such as ``request.tools[].googleSearch``; empty for all of it.
+    """
+
+    gravity: Gravity
+    place: str
+    message: str
+    path: str = ""
+
+    def __str__(self) -> str:
+        what = f"{self.path}: {self.message}" if self.path else self.message
+        return scrub(f"{self.place}: {what} ({_OUTCOME[self.gravity]})")
+
+
+@dataclass(slots=True)
+class Report:
+    """What was looked at, and what was found.
+
+    :param findings: the first `MAX_FINDINGS` of each gravity.
+    :param counts: all of them, by gravity.
+    :param bad_rows: rows that fail by themselves.
+    """
+
+    objects: int = 0
+    rows: int = 0
+    size_bytes: int = 0
+    bad_rows: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    counts: dict[Gravity, int] = field(default_factory=lambda: dict.fromkeys(Gravity, 0))
+
+    def add(self, finding: Finding) -> None:
+        """Keep a finding, or count it where enough of its kind are kept."""
+        if self.counts[finding.gravity] < MAX_FINDINGS:
+            self.findings.append(finding)
+        self.counts[finding.gravity] += 1
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether Vertex would answer no row at all."""
+        return self.counts[Gravity.JOB] > 0 or (self.rows > 0 and self.bad_rows >= self.rows)
+
+    @property
+    def shown(self) -> list[Finding]:
+        """The findings to show, the gravest first, each gravity in the order of its places."""
+        order = list(Gravity)
+        return sorted(self.findings, key=lambda finding: order.index(finding.gravity))[:MAX_FINDINGS]
+
+    def lines(self) -> list[str]:
+        """One line for each finding that is shown, and one for the rest."""
+        shown = self.shown
+        rest = sum(self.counts.values()) - len(shown)
+        return [*map(str, shown), *([f"and {rest:,} more"] if rest else [])]
+
+    def summary(self) -> str:
+        """How much was looked at."""
+        return f"{self.rows:,} rows in {self.objects:,} object(s), {self.size_bytes:,} bytes"
+
+
+class PreflightError(PermanentError):
+    """The job was not submitted, since Vertex would not have answered a single row of it."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.lines = list(lines)
+        super().__init__(self.lines)
+
+    def __str__(self) -> str:
+        return "\n".join([_REFUSED, *self.lines, _REMEDY])

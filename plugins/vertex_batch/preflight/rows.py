@@ -1,0 +1,218 @@
+"""Check the rows of a job's input: one pass, in constant memory.
+
+Rows of a shape that was seen before are only decoded, whole blocks at once, by a decoder made for that
+shape. So a row is looked at in Python once for each new shape, and where something is wrong with it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
+
+import msgspec
+
+from vertex_batch.preflight.columns import Columns, Tell
+from vertex_batch.preflight.compiled import compile_decoder
+from vertex_batch.preflight.findings import Finding, Gravity, Report
+from vertex_batch.preflight.shapes import Shape
+
+BLOCK_BYTES = 256 << 10
+MAX_LINE_BYTES = 64 << 20
+# A decoded row has a place for each column, and a whole block of rows is held at once.
+_MAX_COLUMNS_AT_ONCE = 500
+_BOM = b"\xef\xbb\xbf"
+_GZIP_MAGIC = b"\x1f\x8b"
+_EMPTY_OBJECT = re.compile(rb"\{\s*\}")
+_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Whole lines of a file.
+
+    :param data: None for a line that is too long to be held.
+    """
+
+    data: bytes | None
+    size: int
+
+
+class RowCheck:
+    """Checks the input of one job, file after file: one key has one type in all of them.
+
+    :param progress: told the bytes of each block once it was checked.
+    """
+
+    def __init__(
+        self, shape: Shape, report: Report, progress: Callable[[int], None] = lambda _size: None
+    ) -> None:
+        self._shape = shape
+        self._report = report
+        self._progress = progress
+        self._columns = Columns()
+        shape.mark(self._columns.root)
+        self._decoder: msgspec.json.Decoder[Any] | None = None
+        self._compiled_version = -1
+        self._misses = 0
+        self._parse = msgspec.json.Decoder()
+        self._name, self._line = "", 0
+
+    def file(self, stream: BinaryIO, name: str) -> None:
+        """Check one file to its end.
+
+        :param name: what findings are reported under, with the number of their line.
+        """
+        self._name, self._line = name, 0
+        before = self._report.rows
+        try:
+            for block in _blocks(stream):
+                self._block(block)
+                self._progress(block.size)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            self._find(Gravity.JOB, self._line + 1, "", f"the compressed file cannot be read: {error}")
+        if self._report.rows == before:
+            self._find(Gravity.DOUBT, 1, "", "holds no rows")
+        self._report.objects += 1
+
+    def finish(self) -> None:
+        """Check what is only known once every file was read."""
+        limit = self._shape.max_rows
+        if self._report.rows == 0:
+            self._report.add(Finding(Gravity.JOB, "inputs", "hold no rows"))
+        elif limit is not None and self._report.rows > limit:
+            held = f"hold {self._report.rows:,} rows"
+            message = f"{held}, and a job with {self._shape.name} takes {limit:,}: split them"
+            self._report.add(Finding(Gravity.JOB, "inputs", message))
+
+    def _block(self, block: _Block) -> None:
+        first, data = self._line, block.data
+        self._report.size_bytes += block.size
+        if data is None:
+            self._line += 1
+            self._report.rows += 1
+            limit = f"{MAX_LINE_BYTES >> 20} MB"
+            self._find(Gravity.JOB, self._line, "", f"the line is longer than {limit}: that is no row")
+            return
+        self._line += data.count(b"\n") + (not data.endswith(b"\n"))
+        few = self._columns.count <= _MAX_COLUMNS_AT_ONCE
+        if few and self._decoder is not None and not _EMPTY_OBJECT.search(data):
+            try:
+                self._report.rows += len(self._decoder.decode_lines(data))
+            except _NOT_JSON:
+                pass
+            else:
+                return
+        for number, line in enumerate(data.split(b"\n"), start=first + 1):
+            if line and not line.isspace():
+                self._report.rows += 1
+                self._row(line, number)
+
+    def _row(self, line: bytes, number: int) -> None:
+        if self._decoder is not None and not _has_empty_object(line):
+            try:
+                self._decoder.decode(line)
+            except _NOT_JSON:
+                pass
+            else:
+                return
+        self._look(line, number)
+        self._misses += 1
+        grown = self._columns.version != self._compiled_version
+        # A large decoder takes a while to make, so it waits until more rows have asked for it.
+        if grown and self._misses > self._columns.count // 8:
+            self._decoder = compile_decoder(self._columns)
+            self._compiled_version, self._misses = self._columns.version, 0
+
+    def _look(self, line: bytes, number: int) -> None:
+        """Look at a row for the first time, or because something is wrong with it."""
+        try:
+            row = self._parse.decode(line)
+        except RecursionError:
+            self._find(Gravity.JOB, number, "", "is nested too deeply to be read")
+            return
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            self._find(Gravity.JOB, number, "", f"is not JSON: {_why_no_json(line, error)}")
+            return
+        if not isinstance(row, dict):
+            message = f"is no object: write {self._shape.example}"
+            self._find(Gravity.JOB, number, "", message)
+            return
+        self._columns.admit(row, self._teller(number))
+        if missing := self._shape.missing(row):
+            self._lacks(missing, number)
+
+    def _teller(self, number: int) -> Tell:
+        def tell(path: str, message: str, /, *, sure: bool = True) -> None:
+            sure = sure and self._shape.is_imported
+            self._find(Gravity.JOB if sure else Gravity.DOUBT, number, path, message)
+
+        return tell
+
+    def _lacks(self, path: str, number: int) -> None:
+        is_container = path == self._shape.container
+        message = f"is missing: a row for {self._shape.name} is {self._shape.example}"
+        self._report.bad_rows += not is_container
+        self._find(Gravity.JOB if is_container else Gravity.ROW, number, path, message)
+
+    def _find(self, gravity: Gravity, line: int, path: str, message: str) -> None:
+        self._report.add(Finding(gravity, f"{self._name}:{line}", message, path))
+
+
+def _has_empty_object(line: bytes) -> bool:
+    """Whether a row has an object without keys; one that is written within a text does not count."""
+    return bool(_EMPTY_OBJECT.search(line)) and bool(_EMPTY_OBJECT.search(_TEXT.sub(b'""', line)))
+
+
+def _why_no_json(line: bytes, error: Exception) -> str:
+    if line.startswith(_BOM):
+        return "it begins with a byte order mark: save the file as UTF-8 without one"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return str(error)
+
+
+def _blocks(stream: BinaryIO) -> Iterator[_Block]:
+    """A stream, in blocks of whole lines; gzip is told by its first bytes."""
+    first = stream.read(BLOCK_BYTES)
+    if first.startswith(_GZIP_MAGIC):
+        stream = cast("BinaryIO", gzip.GzipFile(fileobj=_Again(first, stream)))  # type: ignore[call-overload]
+        first = stream.read(BLOCK_BYTES)
+    block = first
+    while block:
+        rest = b"" if block.endswith(b"\n") else stream.readline(MAX_LINE_BYTES)
+        if len(rest) == MAX_LINE_BYTES and not rest.endswith(b"\n"):
+            whole, _, begun = block.rpartition(b"\n")
+            if whole:
+                yield _Block(whole, len(whole) + 1)
+            yield _Block(None, len(begun) + len(rest) + _skip_line(stream))
+        else:
+            yield _Block(block + rest, len(block) + len(rest))
+        block = stream.read(BLOCK_BYTES)
+
+
+def _skip_line(stream: BinaryIO) -> int:
+    """Read to the end of a line; return how many bytes that were."""
+    skipped = 0
+    while piece := stream.readline(BLOCK_BYTES):
+        skipped += len(piece)
+        if piece.endswith(b"\n"):
+            break
+    return skipped
+
+
+class _Again:
+    """A stream of which the first bytes have been read already."""
+
+    def __init__(self, first: bytes, stream: BinaryIO) -> None:
+        self._first, self._stream = first, stream
+
+    def read(self, size: int = -1) -> bytes:
+        if self._first:
+            taken, self._first = self._first[:size], self._first[size:] if size >= 0 else b""
+            return taken if size >= 0 else taken + self._stream.read()
+        return self._stream.read(size)

@@ -1,0 +1,83 @@
+"""What strict, warn and off do with what was found."""
+
+from __future__ import annotations
+
+import logging
+
+import fsspec
+import pytest
+
+from vertex_batch.errors import InputMissingError
+from vertex_batch.hooks.storage import InputStorage
+from vertex_batch.preflight import Mode, PreflightError, Subject, preflight
+
+LOG = logging.getLogger("test")
+GOOD = b'{"request": {"contents": [{"parts": [{"text": "x"}]}]}}\n'
+
+
+@pytest.fixture
+def put(tmp_path):
+    def put(data: bytes) -> Subject:
+        (tmp_path / "in.jsonl").write_bytes(data)
+        return Subject(
+            "gemini-2.5-flash", "us-central1", [f"file://{tmp_path}/*.jsonl"], f"file://{tmp_path}/out/"
+        )
+
+    return put
+
+
+def storage() -> InputStorage:
+    return InputStorage(fsspec.filesystem("file"))
+
+
+def test_a_good_input_passes_and_is_counted(put, caplog):
+    caplog.set_level(logging.INFO)
+    report = preflight(put(GOOD * 3), Mode.STRICT, storage, None, LOG)
+    assert report
+    assert (report.rows, report.objects, report.size_bytes) == (3, 1, 3 * len(GOOD))
+    assert "3 rows in 1 object(s)" in caplog.text
+
+
+def test_strict_refuses_a_hopeless_job_and_says_where_what_and_that_nothing_was_spent(put):
+    subject = put(GOOD + b"no\n")
+    with pytest.raises(PreflightError) as error:
+        preflight(subject, Mode.STRICT, storage, None, LOG)
+    text = str(error.value)
+    assert "/in.jsonl:2: is not JSON" in text
+    assert "nothing was spent" in text
+    assert "preflight: warn" in text
+
+
+def test_warn_says_so_and_goes_on(put, caplog):
+    report = preflight(put(GOOD + b"no\n"), Mode.WARN, storage, None, LOG)
+    assert report
+    assert "/in.jsonl:2: is not JSON" in caplog.text
+
+
+def test_off_opens_nothing(put):
+    def never():
+        raise AssertionError
+
+    assert preflight(put(b""), Mode.OFF, never, None, LOG) is None
+
+
+def test_a_row_that_fails_alone_stops_nobody_in_strict_mode(put, caplog):
+    assert preflight(put(GOOD + b'{"request": {"labels": {"a": "b"}}}\n'), Mode.STRICT, storage, None, LOG)
+    assert "this row fails" in caplog.text
+
+
+def test_a_missing_input_stops_strict_and_warns_warn(tmp_path, caplog):
+    subject = Subject("gemini-2.5-flash", "us-central1", [f"file://{tmp_path}/no.jsonl"], "bq://p")
+    with pytest.raises(InputMissingError):
+        preflight(subject, Mode.STRICT, storage, None, LOG)
+    assert preflight(subject, Mode.WARN, storage, None, LOG) is None
+    assert "no.jsonl" in caplog.text
+
+
+def test_a_table_is_not_looked_into_and_no_storage_is_opened(caplog):
+    def never():
+        raise AssertionError
+
+    subject = Subject("gemini-2.5-flash", "us-central1", ["bq://p.d.t"], "bq://p.d")
+    assert preflight(subject, Mode.STRICT, never, None, LOG)
+    assert "BigQuery table are not looked at" in caplog.text
