@@ -12,9 +12,9 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from vertex_batch.client import BatchClient
+from vertex_batch.job_request import full_model_name
 from vertex_batch.operators import SubmitBatchPredictionJobOperator
 from vertex_batch.operators.kill import TaskKilledError
-from vertex_batch.operators.submit import full_model_name
 from vertex_batch.resource import JobReference
 
 ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}}\n'
