@@ -19,6 +19,7 @@ from vertex_batch.pricing import SPEC_PRICE_KEYS
 from vertex_batch.specs import TEMPLATE_DATES, json_schema
 from vertex_batch.specs.durations import DURATION_PATTERN
 from vertex_batch.specs.jobs import ENTRY_KEYS, JOB_KEYS, JOBS, SPEC_KEYS
+from vertex_batch.specs.matrix import MATRIX
 
 DOCUMENTS = (REPOSITORY / "docs" / "specs.md",)
 _PART = re.compile(r"(<!-- made by local\.reference: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -35,7 +36,7 @@ def fields() -> str:
 def job_fields() -> str:
     """The keys that only a job below ``jobs`` has, as a table."""
     keys = json_schema()["$defs"]["job"]["properties"]
-    return _table({name: schema for name, schema in keys.items() if name not in JOB_KEYS})
+    return _table({name: schema for name, schema in keys.items() if name not in {**JOB_KEYS, MATRIX: None}})
 
 
 def dates() -> str:
@@ -82,7 +83,7 @@ def _table(keys: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _default(name: str, schema: Mapping[str, Any]) -> str:
-    if name == JOBS:
+    if name in {JOBS, MATRIX}:
         return ""
     default = _FIELDS[name].default
     if name == "name":

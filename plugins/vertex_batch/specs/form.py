@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from airflow.sdk import Param
@@ -79,11 +80,26 @@ def page(spec: Spec) -> str:
 
 
 def _rows(said: BaseModel, without: set[str]) -> list[str]:
-    return [
-        f"| {name} | {_cell(getattr(said, name))} |"
-        for name in type(said).model_fields
-        if name not in without and getattr(said, name) not in (None, [], {}, ())
-    ]
+    rows = []
+    defaults = _default_rows(type(said))
+    for name in type(said).model_fields:
+        if name not in without:
+            row = _row(name, getattr(said, name)) if name in said.model_fields_set else defaults[name]
+            rows += [row] if row else []
+    return rows
+
+
+@cache
+def _default_rows(model: type[BaseModel]) -> dict[str, str]:
+    return {
+        name: _row(name, field.get_default(call_default_factory=True))
+        for name, field in model.model_fields.items()
+        if not field.is_required()
+    }
+
+
+def _row(name: str, value: Any) -> str:
+    return "" if value in (None, [], {}) else f"| {name} | {_cell(value)} |"
 
 
 def _table(title: str, rows: list[str]) -> str:

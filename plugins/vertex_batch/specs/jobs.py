@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
+from vertex_batch.specs.matrix import JOB_NAME, MATRIX, Matrix
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.origins import Values
 from vertex_batch.specs.problems import Problem, did_you_mean
@@ -14,7 +14,6 @@ from vertex_batch.specs.problems import Problem, did_you_mean
 MAX_JOBS = 100
 """More belong into several files: Airflow shows, and a person starts, one DAG at a time."""
 JOBS = "jobs"
-_JOB_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
 SPEC_KEYS = dict(Spec.model_fields)
 JOB_KEYS = {key: model for key, model in JobSpec.model_fields.items() if key not in {"name", "after"}}
 ENTRY_KEYS = {"after": JobSpec.model_fields["after"], **JOB_KEYS}
@@ -22,9 +21,13 @@ ENTRY_KEYS = {"after": JobSpec.model_fields["after"], **JOB_KEYS}
 
 @dataclass(slots=True)
 class Entries:
-    """The jobs of a spec as they were written, and what is wrong with how they hang together."""
+    """The jobs of a spec as they were written, and what is wrong with how they hang together.
+
+    :param made: the names of the jobs that each entry was made into; several, if it has a matrix.
+    """
 
     jobs: dict[str, Values] = field(default_factory=dict)
+    made: dict[str, list[str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -34,23 +37,33 @@ def job_entries(top: Values, name: str) -> Entries:
     :param top: all that the file says.
     :param name: of a job that stands at the top.
     """
-    shared = top.only(JOB_KEYS)
-    if JOBS not in top.data:
-        return Entries({name: shared})
-    entries = Entries()
+    entries, shared = Entries(), top.only(JOB_KEYS)
+    if JOBS in top.data:
+        if MATRIX in top.data:
+            message = "stands beside `jobs`: write it below the job that is to be multiplied"
+            entries.problems.append(top.origin((MATRIX,)).problem(message, key=True))
+        _below_jobs(top, shared, entries)
+        _check_order(entries)
+    elif MATRIX in top.data:
+        _multiply("", top.only({*JOB_KEYS, MATRIX}), entries)
+    else:
+        entries.jobs[name] = shared
+    return entries
+
+
+def _below_jobs(top: Values, shared: Values, entries: Entries) -> None:
     origin, written = top.origin((JOBS,)), top.data[JOBS]
     if not isinstance(written, Mapping) or not written:
         message = "must be a mapping of names to jobs, such as `summaries: {model: ..., inputs: ...}`"
         entries.problems.append(origin.problem(message))
-        return entries
+        return
     if len(written) > MAX_JOBS:
-        entries.problems.append(
-            origin.problem(f"holds {len(written)} jobs, more than {MAX_JOBS}: use several files")
-        )
-        return entries
+        message = f"holds {len(written)} jobs, more than {MAX_JOBS}: use several files"
+        entries.problems.append(origin.problem(message))
+        return
     for job, said in written.items():
         here = origin.below(job)
-        if not _JOB_NAME.fullmatch(job):
+        if not JOB_NAME.fullmatch(job):
             message = (
                 f"`{job[:80]}` is no name for a job: it must begin with a letter and hold only lowercase"
                 " letters, digits, `_` and `-`, at most 63 characters"
@@ -60,8 +73,6 @@ def job_entries(top: Values, name: str) -> Entries:
             _entry(Values.of(said, here), shared, job, entries)
         else:
             entries.problems.append(here.problem("must be a mapping of keys to values"))
-    _check_order(entries)
-    return entries
 
 
 def _entry(own: Values, shared: Values, job: str, entries: Entries) -> None:
@@ -71,23 +82,45 @@ def _entry(own: Values, shared: Values, job: str, entries: Entries) -> None:
             if key == "name":
                 message = f"is not needed: the job's name is its key, `{job[:80]}`"
             entries.problems.append(own.origin((key,)).problem(message, key=True))
-    entries.jobs[job] = own.only(SPEC_KEYS, without=True).over(shared)
+    values = own.only(SPEC_KEYS, without=True).over(shared)
+    if MATRIX in own.data:
+        _multiply(job, values, entries)
+    else:
+        _add(job, {job: values}, entries)
+
+
+def _multiply(base: str, values: Values, entries: Entries) -> None:
+    matrix = Matrix(values, JOB_KEYS)
+    made = matrix.jobs(base, MAX_JOBS)
+    entries.problems += matrix.problems
+    _add(base, made, entries)
+
+
+def _add(entry: str, made: Mapping[str, Values], entries: Entries) -> None:
+    entries.made[entry] = list(made)
+    for name, values in made.items():
+        if name in entries.jobs:
+            message = f"makes a second job called `{name}`: rename one of the two"
+            entries.problems.append(values.origin(()).problem(message, key=True))
+        entries.jobs[name] = values
 
 
 def _check_order(entries: Entries) -> None:
     """See that ``after`` names jobs there are, and none that waits for itself in the end."""
     order: dict[str, Iterable[str]] = {}
+    known = {**{job: [job] for job in entries.jobs}, **entries.made}
     for job, values in entries.jobs.items():
         after = values.data.get("after", [])
         named = [each for each in after if isinstance(each, str)] if isinstance(after, list) else []
         for number, other in enumerate(named):
-            if other not in entries.jobs:
-                better = did_you_mean(other, entries.jobs) or f"; the jobs are {', '.join(entries.jobs)}"
-                problem = values.origin(("after", number)).problem(
-                    f"`{other[:80]}` is no job of this spec{better}"
-                )
-                entries.problems.append(problem)
-        order[job] = [each for each in named if each in entries.jobs]
+            if other not in known:
+                better = did_you_mean(other, known) or f"; the jobs are {', '.join(known)}"
+                message = f"`{other[:80]}` is no job of this spec{better}"
+                entries.problems.append(values.origin(("after", number)).problem(message))
+        order[job] = list(dict.fromkeys(made for each in named for made in known.get(each, [])))
+        if named and len(named) == len(after):
+            # The jobs that a matrix has made are waited for under the name of their entry.
+            entries.jobs[job] = Values({**values.data, "after": order[job]}, values.origins)
     try:
         TopologicalSorter(order).prepare()
     except CycleError as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vertex_batch.specs.defaults import Defaults, shown_once
 from vertex_batch.specs.document import Document
 from vertex_batch.specs.model import Spec
 from vertex_batch.specs.parse import parse_spec
@@ -39,7 +40,8 @@ def load_spec(path: str | Path) -> Spec:
 
     :raises SpecError: with every problem of the file, whatever the file holds.
     """
-    return _load(Path(path))[0]
+    path = Path(path)
+    return _load(path, Defaults(_root_of(path), _text))[0]
 
 
 def load_specs(folder: str | Path | None = None, *, only: str | None = None) -> SpecSet:
@@ -59,16 +61,23 @@ def load_specs(folder: str | Path | None = None, *, only: str | None = None) -> 
         )
         return SpecSet(errors=[SpecError(folder, [Problem(1, 1, "", message)])])
     paths = sorted(spec_files(folder), key=lambda path: (path.stem != only, path))
-    return load_files(paths, only=only)
+    return load_files(paths, only=only, root=folder)
 
 
-def load_files(paths: Iterable[Path], *, only: str | None = None) -> SpecSet:
-    """Read the given spec files, as `load_specs` does those of a folder."""
+def load_files(paths: Iterable[Path], *, only: str | None = None, root: Path | None = None) -> SpecSet:
+    """Read the given spec files, as `load_specs` does those of a folder.
+
+    :param root: the folder above which no defaults are looked for. Default: the specs' folder for what lies
+        in it, else the file's own.
+    """
     result = SpecSet()
     loaded: dict[str, list[tuple[Spec, Document]]] = defaultdict(list)
+    defaults: dict[Path, Defaults] = {}
     for path in paths:
+        top = root or _root_of(path)
+        shared = defaults.setdefault(top, Defaults(top, _text))
         try:
-            spec, document = _load(path)
+            spec, document = _load(path, shared)
         except SpecError as error:
             result.errors.append(error)
             continue
@@ -80,6 +89,7 @@ def load_files(paths: Iterable[Path], *, only: str | None = None) -> SpecSet:
             result.errors.extend(_same_name(found))
         elif only is None:
             result.specs[name] = found[0][0]
+    result.errors = list(shown_once(result.errors))
     result.errors.sort(key=lambda error: error.file)
     return result
 
@@ -110,8 +120,17 @@ def prices_folder(specs: Path) -> Path:
     return specs.parent / "pricing"
 
 
-def _load(path: Path) -> tuple[Spec, Document]:
-    return parse_spec(_text(path), path)
+def _load(path: Path, defaults: Defaults) -> tuple[Spec, Document]:
+    return parse_spec(_text(path), path, defaults)
+
+
+def _root_of(path: Path) -> Path:
+    """Return the folder in which defaults may lie: the specs' folder, or that of a file beside it."""
+    folder = specs_folder()
+    if folder in path.parents:
+        return folder
+    whole, inside = folder.resolve(), path.resolve()
+    return path.parents[len(inside.relative_to(whole).parts) - 1] if whole in inside.parents else path.parent
 
 
 def _text(path: Path) -> str:

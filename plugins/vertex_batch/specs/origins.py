@@ -63,22 +63,14 @@ class Values:
     def over(self, lower: Values) -> Values:
         """Lay these values over others.
 
-        Mappings are put together key by key, anything else is replaced. An empty value (``null``) within a
-        mapping takes away what the lower one says.
+        Mappings are put together key by key, anything else is replaced. An empty value (``null``) takes away
+        what the lower ones say.
         """
-        data, origins = dict(lower.data), dict(lower.origins)
-        for key, value in self.data.items():
-            below = data.get(key)
-            if isinstance(value, Mapping) and isinstance(below, Mapping):
-                data[key] = self._merge(value, below, (key,), origins)
-                origins.setdefault((key,), lower.origin((key,)))
-            else:
-                data[key] = value
-                self._take(origins, (key,))
-        origins[()] = self.origins[()]
-        # What was not written here keeps the place where it was.
+        origins = dict(lower.origins)
         for key in lower.data:
             origins.setdefault((key,), lower.origin((key,)))
+        data = self._merge(self.data, lower.data, (), origins)
+        origins[()] = self.origins[()]
         return Values(data, origins)
 
     def _merge(

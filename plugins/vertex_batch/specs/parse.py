@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from vertex_batch.specs.defaults import Defaults
 from vertex_batch.specs.document import Document, read_document
 from vertex_batch.specs.jobs import ENTRY_KEYS, JOB_KEYS, JOBS, SPEC_KEYS, job_entries
+from vertex_batch.specs.matrix import MATRIX
 from vertex_batch.specs.messages import problems_of
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.origins import Origin, Values
@@ -20,13 +22,15 @@ from vertex_batch.specs.problems import Problem, SpecError
 MAX_PROBLEMS = 100
 """More than a person reads: a file of nonsense shall not fill the log."""
 Model = TypeVar("Model", bound=BaseModel)
-_TOP_KEYS: dict[str, FieldInfo] = {**SPEC_KEYS, **JOB_KEYS, JOBS: FieldInfo()}
+_TOP_KEYS: dict[str, FieldInfo] = {**SPEC_KEYS, **JOB_KEYS, JOBS: FieldInfo(), MATRIX: FieldInfo()}
+_JOB_KEYS: dict[str, FieldInfo] = {**ENTRY_KEYS, MATRIX: FieldInfo()}
 
 
-def parse_spec(text: str, path: Path) -> tuple[Spec, Document]:
+def parse_spec(text: str, path: Path, defaults: Defaults) -> tuple[Spec, Document]:
     """Read one spec.
 
     :param path: where the text stands, for its name and for the places of problems.
+    :param defaults: of its folder.
     :raises SpecError: with every problem of the text, whatever it holds.
     """
     document = read_document(text)
@@ -34,13 +38,17 @@ def parse_spec(text: str, path: Path) -> tuple[Spec, Document]:
     if document.readable:
         if isinstance(document.data, dict):
             top = Values.of(document.data, Origin(path, document))
-            spec, found = check_spec(top, path.stem)
+            shared, found = defaults.of(path)
+            problems += found
+            spec, found = check_spec(top.over(shared) if shared else top, path.stem)
             problems += found
         else:
             problems.append(Problem(1, 1, "", "must hold keys and values, such as `model: gemini-2.5-flash`"))
     if problems:
         # What several jobs were given by one line is one problem.
-        raise SpecError(path, sorted(set(problems))[:MAX_PROBLEMS])
+        raise SpecError(
+            path, sorted(set(problems), key=lambda each: (each.file != str(path), each))[:MAX_PROBLEMS]
+        )
     spec._file = path  # noqa: SLF001 - only the loader knows it
     return spec, document
 
@@ -62,14 +70,14 @@ def check_spec(top: Values, name: str) -> tuple[Spec, list[Problem]]:
     :param name: what it is called if it does not say so itself.
     """
     said = {"name": name, **top.data}
-    whole = top.only({*JOB_KEYS, JOBS}, without=True)
+    whole = top.only({*JOB_KEYS, JOBS, MATRIX}, without=True)
     spec, problems = _check(Spec, {"name": name, **whole.data}, whole, _TOP_KEYS)
-    grouped = JOBS in top.data
+    grouped = JOBS in top.data or MATRIX in top.data
     entries = job_entries(top, "job" if not isinstance(said["name"], str) else said["name"])
     problems += entries.problems
     jobs = []
     for job, values in entries.jobs.items():
-        known = ENTRY_KEYS if grouped else _TOP_KEYS
+        known = _JOB_KEYS if grouped else _TOP_KEYS
         checked, found = _check(JobSpec, {**values.data, "name": job}, values, known)
         problems += [each for each in found if each.path != "name" or grouped]
         jobs.append(checked)

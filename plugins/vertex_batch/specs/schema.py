@@ -7,6 +7,7 @@ from typing import Any
 
 from vertex_batch.specs.durations import show_duration
 from vertex_batch.specs.jobs import ENTRY_KEYS, JOB_KEYS, JOBS, MAX_JOBS, SPEC_KEYS
+from vertex_batch.specs.matrix import MATRIX
 from vertex_batch.specs.model import JobSpec, Spec
 
 _JOBS = {
@@ -44,16 +45,34 @@ def json_schema() -> dict[str, Any]:
         "description": Spec.__doc__,
         "type": "object",
         "additionalProperties": False,
-        "properties": {**{key: keys[key] for key in (*SPEC_KEYS, *JOB_KEYS)}, JOBS: _JOBS},
+        "properties": {**{key: keys[key] for key in (*SPEC_KEYS, *JOB_KEYS)}, JOBS: _JOBS, MATRIX: _matrix()},
         "$defs": {
             **spec.get("$defs", {}),
             **job.get("$defs", {}),
             "job": {
                 "type": "object",
                 "additionalProperties": False,
-                "properties": {key: _of_a_job(key, keys[key]) for key in ENTRY_KEYS},
+                "properties": {
+                    **{key: _of_a_job(key, keys[key]) for key in ENTRY_KEYS},
+                    MATRIX: {"$ref": f"#/properties/{MATRIX}"},
+                },
             },
         },
+    }
+
+
+def _matrix() -> dict[str, Any]:
+    value = {"type": "object", "minProperties": 1}
+    choices = {"anyOf": [{"type": "array", "minItems": 1}, value]}
+    return {
+        **value,
+        "properties": dict.fromkeys(JOB_KEYS, choices),
+        "additionalProperties": {**value, "additionalProperties": {"$ref": "#/$defs/job"}},
+        "description": (
+            "Make one job for each combination of these values: a key of a job with a list of values, or with"
+            " names for them; or a word of your own with names, each for a mapping of keys."
+        ),
+        "examples": [{"model": ["gemini-2.5-flash", "gemini-2.5-pro"]}],
     }
 
 

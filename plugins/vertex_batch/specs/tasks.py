@@ -94,7 +94,7 @@ def add_job(spec: Spec, job: JobSpec, prices_folder: Path | None) -> JobTasks:
     cancel.as_teardown()
     cancel.trigger_rule = TriggerRule.ONE_FAILED
     record.as_teardown(on_failure_fail_dagrun=True)
-    submit >> wait >> cancel >> record
+    wait >> cancel >> record  # `wait` follows `submit` because it is given its output
     return JobTasks(submit, wait)
 
 

@@ -5,6 +5,7 @@ A name that exists only in some kinds of run is refused with the name that exist
 
 from __future__ import annotations
 
+import re
 from functools import cache, lru_cache
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
@@ -34,6 +35,7 @@ _NOT_IN_EVERY_RUN: dict[str, str] = {
 }
 _AIRFLOW_FILTERS = frozenset({"ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz"})
 TEMPLATE_NAMES = _IN_EVERY_RUN | TEMPLATE_DATES.keys()
+_KNOWN_NAME = re.compile(rf"(?<!\{{)\{{\{{ ?({'|'.join(sorted(TEMPLATE_NAMES))}) ?\}}\}}(?!\}})")
 
 
 def is_template(text: str) -> bool:
@@ -44,7 +46,8 @@ def is_template(text: str) -> bool:
 @lru_cache(maxsize=4096)
 def template_problem(text: str) -> str | None:
     """Say what is wrong with a template; None where it will render in every kind of run."""
-    if not is_template(text):
+    # Nearly all templates are no more than a known name, which needs no parser.
+    if not is_template(_KNOWN_NAME.sub(" ", text)):
         return None
     environment = _environment()
     try:

@@ -48,3 +48,19 @@ def test_what_would_fail_in_a_run_is_refused_with_its_repair(text, problem):
 
 def test_a_template_is_only_parsed_never_computed():
     assert template_problem("{{ 10 ** 10 ** 10 ** 10 }}") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ run_date }}{{ nope }}",
+        "{{{ run_date }}",
+        "{{ run_date }}}{{ nope }}",
+        "{{ run_{{ run_date }}",
+        "{{ run_date }}{% if %}",
+        "{{{{ run_date }} nope }}",
+        "{% raw %}{{ run_date }}",
+    ],
+)
+def test_a_known_name_hides_nothing_beside_it(text):
+    assert template_problem(text)
