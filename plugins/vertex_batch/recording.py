@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +17,12 @@ from vertex_batch.cancellation import cancel_and_confirm
 from vertex_batch.client import BatchClient
 from vertex_batch.costs import Bill, JobFacts, make_bill
 from vertex_batch.errors import NotFoundError, OutputMissingError
-from vertex_batch.pricing import PriceBook, SpecPrices, from_proxy, price_folder
+from vertex_batch.outputs import OutputReader
+from vertex_batch.price_books import PriceBooks
+from vertex_batch.pricing import PriceBook
 from vertex_batch.resource import BatchPredictionJob
 from vertex_batch.submission import Log
-from vertex_batch.usage import ScanResult, count_rows, scan_output
+from vertex_batch.usage import ScanResult
 
 if TYPE_CHECKING:
     from vertex_batch.costs import CostTable
@@ -69,12 +70,12 @@ class Recorder:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
-        self._open_storage = open_storage
         self._table = table
         self._prices = prices or PriceSettings()
         self._log: Log = log or logging.getLogger(__name__)
         self._sleep = sleep
-        self._book: PriceBook | None = None
+        self._outputs = OutputReader(open_storage, self._log)
+        self._books: PriceBooks | None = None
 
     def record(self, facts: JobFacts) -> Recorded:
         """Bill one job. Doing it twice changes nothing.
@@ -86,21 +87,22 @@ class Recorder:
             job = self._ended(facts)
         except NotFoundError:
             return self._record_deleted(facts)
-        facts = _with_job(facts, job)
-        scan, unknown, problem = self._scan(facts, job)
-        if problem and (earlier := self._read_before(facts)):
+        facts = with_job(facts, job)
+        book = self._book_of(facts)
+        read = self._outputs.read(facts, book.thresholds(), job)
+        if read.problem and (earlier := self._read_before(facts)):
             self._log.warning("The output of job %s is gone; the bill that was made of it stays", facts)
-            return Recorded(earlier, problem)
+            return Recorded(earlier, read.problem)
         bill = make_bill(
             facts,
-            scan,
-            self._price_book(),
+            read.scan,
+            book,
             stats=job.completion_stats,
-            input_rows=self._input_rows(facts, job),
-            unknown=unknown,
+            input_rows=read.input_rows,
+            unknown=read.unknown,
         )
         self._table.record(bill)
-        return Recorded(bill, problem)
+        return Recorded(bill, read.problem)
 
     def _ended(self, facts: JobFacts) -> BatchPredictionJob:
         job = self._client.get(facts.project, facts.location, facts.job_id)
@@ -128,57 +130,15 @@ class Recorder:
         earlier = self._table.bill(facts.project, facts.location, facts.job_id)
         return earlier if earlier and earlier.rows.total else None
 
-    def _scan(
-        self, facts: JobFacts, job: BatchPredictionJob
-    ) -> tuple[ScanResult, list[str], OutputMissingError | None]:
-        if job.output_directory is None:
-            return ScanResult(), _why_unread(job), None
-        try:
-            scan = scan_output(
-                self._open_storage(),
-                job.output_directory,
-                job_model=facts.model,
-                thresholds=self._price_book().thresholds(),
-                job=str(facts),
-            )
-        except OutputMissingError as error:
-            # A job that could not write has an output directory all the same, and nothing in it.
-            expected = not job.completion_stats or job.completion_stats.successful_count == 0
-            return ScanResult(), [] if expected else [error.reason], None if expected else error
-        return scan, [], None
-
-    def _input_rows(self, facts: JobFacts, job: BatchPredictionJob) -> int | None:
-        """Rows of the input, to check the output against; None where they cannot be counted any more."""
-        uris = [uri for uri in facts.input_uris if uri.startswith("gs://")]
-        if not uris or job.output_directory is None:
-            return None
-        storage = self._open_storage()
-        total = 0
-        try:
-            for uri in uris:
-                for path in storage.glob(uri):
-                    with storage.open(path, "rb", compression="infer") as stream:
-                        total += count_rows(stream)
-        except (OSError, ValueError) as error:
-            self._log.warning("The input of job %s could not be counted: %s", facts, error)
-            return None
-        return total
-
-    def _price_book(self) -> PriceBook:
-        if self._book is None:
-            today = datetime.now(UTC).date()
-            folder = self._prices.folder
-            self._book = PriceBook(
-                [
-                    SpecPrices(self._prices.of_spec, today),
-                    *(price_folder(folder) if folder and folder.is_dir() else ()),
-                    *from_proxy(self._client),
-                ]
-            )
-        return self._book
+    def _book_of(self, facts: JobFacts) -> PriceBook:
+        if self._books is None:
+            settings = self._prices
+            self._books = PriceBooks(self._client, settings.folder, {facts.spec: settings.of_spec})
+        return self._books.of(facts)
 
 
-def _with_job(facts: JobFacts, job: BatchPredictionJob) -> JobFacts:
+def with_job(facts: JobFacts, job: BatchPredictionJob) -> JobFacts:
+    """What is known of a job, brought up to what Vertex says."""
     source = job.input_config.get("gcsSource") or {}
     return replace(
         facts,
@@ -195,12 +155,3 @@ def _with_job(facts: JobFacts, job: BatchPredictionJob) -> JobFacts:
         start_time=job.start_time,
         end_time=job.ended_at,
     )
-
-
-def _why_unread(job: BatchPredictionJob) -> list[str]:
-    """Why a job without an output directory has an unknown cost; empty where it never ran."""
-    if job.output_info and job.output_info.bigquery_output_table:
-        table = job.output_info.bigquery_output_table
-        return [f"the output is the BigQuery table {table}, which is not read yet"]
-    rows = job.completion_stats.successful_count if job.completion_stats else 0
-    return [f"Vertex counts {rows:,} finished rows, but names no output"] if rows else []

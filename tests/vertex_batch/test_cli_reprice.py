@@ -3,13 +3,43 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 
 from vertex_batch.cli import main
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts
 from vertex_batch.usage import Kind, UsageKey
+
+
+@contextmanager
+def serve(answers):
+    """A proxy that knows these paths; its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps(answers.get(self.path.partition("?")[0], {})).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
 
 DAYS = ["--since", "2026-11-01", "--until", "2026-11-30"]
 
@@ -19,7 +49,7 @@ def url(tmp_path):
     url = f"sqlite:///{tmp_path}/costs.db"
     night = datetime(2026, 11, 22, 2, 30, tzinfo=UTC)
     usage = {UsageKey("gemini-2.5-flash", Kind.INPUT): 1_000_000}
-    job = JobFacts("p", "global", "1", logical_date=night)
+    job = JobFacts("p", "global", "1", spec="nightly", logical_date=night)
     CostTable(url).record(Bill(job, RowCounts(ok=1), (), recorded_at=night, usage=usage))
     return url
 
@@ -42,13 +72,77 @@ def test_a_dry_run_compares_and_a_run_changes_the_bill(url, prices, capsys):
     assert json.loads(capsys.readouterr().out)["jobs"][0]["changed"] is False
 
 
-def test_the_packaged_prices_are_taken_where_none_are_named(url, capsys):
-    assert main(["reprice", *DAYS, "--url", url]) == 0
+def test_the_packaged_prices_can_be_asked_for(url, capsys):
+    assert main(["reprice", *DAYS, "--url", url, "--packaged"]) == 0
     printed = capsys.readouterr().out
     assert "p/global/1: 0 USD -> 0.15 USD" in printed
     assert "1 of 1 jobs differ, by 0.15 USD" in printed
 
 
 def test_days_that_cannot_be_are_refused(url, capsys):
-    assert main(["reprice", "--since", "2026-11-02", "--until", "2026-11-01", "--url", url]) == 1
+    assert (
+        main(["reprice", "--since", "2026-11-02", "--until", "2026-11-01", "--url", url, "--packaged"]) == 1
+    )
     assert "no day is both" in capsys.readouterr().err
+
+
+def test_every_job_is_never_meant_by_accident(url, capsys):
+    assert main(["reprice", "--url", url, "--packaged"]) == 1
+    assert "Which jobs?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "found"), [(["--job", "p/global/1"], 1), (["--job", "2"], 0), (["--spec", "other"], 0)]
+)
+def test_jobs_can_be_named_instead_of_days(url, capsys, words, found):
+    assert main(["reprice", *words, "--url", url, "--packaged", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["jobs"]) == found
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch):
+    """The folders and the connection that a recording would have, the proxy's price list served."""
+    specs = tmp_path / "include" / "jobs"
+    specs.mkdir(parents=True)
+    monkeypatch.setenv("VERTEX_BATCH_SPECS_FOLDER", str(specs))
+    deployment = {
+        "model_name": "gemini-2.5-flash",
+        "litellm_params": {"model": "vertex_ai/gemini-2.5-flash"},
+        "model_info": {"input_cost_per_token_batches": 3e-07},
+    }
+    with serve({"/model/info": {"data": [deployment]}, "/public/litellm_model_cost_map": {}}) as proxy:
+        connection = {"conn_type": "litellm", "host": proxy, "password": "sk-test"}
+        monkeypatch.setenv("AIRFLOW_CONN_LITELLM_DEFAULT", json.dumps(connection))
+        yield tmp_path / "include"
+
+
+def amount(capsys, *words) -> str:
+    assert main(["reprice", *DAYS, *words, "--json", "--dry-run"]) == 0
+    return json.loads(capsys.readouterr().out)["jobs"][0]["after"]["amount_usd"]
+
+
+def test_the_prices_are_those_of_a_recording_of_today(url, environment, capsys):
+    """The proxy's, then before them a file of the folder, then before it the spec's."""
+    assert amount(capsys, "--url", url) == "0.3"
+    (environment / "pricing").mkdir()
+    agreed = environment / "pricing" / "agreed.yaml"
+    agreed.write_text("gemini-2.5-flash: {input_cost_per_token_batches: 4e-07}\n")
+    assert amount(capsys, "--url", url) == "0.4"
+    (environment / "jobs" / "nightly.yaml").write_text(
+        "model: gemini-2.5-flash\ninputs: gs://bucket/in.jsonl\noutput: gs://bucket/out/\n"
+        "prices: {gemini-2.5-flash: {input: 0.5}}\n"
+    )
+    assert amount(capsys, "--url", url) == "0.5"
+
+
+def test_a_proxy_that_is_silent_changes_no_bill(url, environment, monkeypatch, capsys):
+    connection = {"conn_type": "litellm", "host": "http://127.0.0.1:9", "password": "sk-test"}
+    monkeypatch.setenv("AIRFLOW_CONN_SILENT", json.dumps(connection))
+    assert main(["reprice", *DAYS, "--url", url, "--proxy", "silent"]) == 1
+    assert "No bill was changed" in capsys.readouterr().err
+    assert CostTable(url).bill("p", "global", "1").total.amount == 0
+
+
+def test_a_connection_that_is_not_defined_is_told_with_the_way_out(url, capsys):
+    assert main(["reprice", *DAYS, "--url", url, "--proxy", "nowhere"]) == 1
+    assert "AIRFLOW_CONN_NOWHERE" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from datetime import date
 import argcomplete
 
 from vertex_batch import __version__
-from vertex_batch.cli import bill, cost, reprice, validate
+from vertex_batch.cli import bill, choice, cost, recount, reprice, validate
 from vertex_batch.errors import VertexBatchError
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -49,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_cost(commands)
     _add_bill(commands)
     _add_reprice(commands)
+    _add_recount(commands)
     return parser
 
 
@@ -110,20 +111,37 @@ def _add_reprice(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command = commands.add_parser(
         "reprice",
         help="price recorded jobs anew",
-        description="Price recorded jobs anew from the tokens in the cost table; outputs are not read. What a"
-        " spec has priced stays. The old line items are kept in cost_price_history.",
+        description="Price recorded jobs anew from the tokens in the cost table; outputs are not read. The"
+        " old line items are kept in cost_price_history.",
     )
-    command.add_argument("--since", type=_day, metavar="DAY", required=True, help="first day")
-    command.add_argument("--until", type=_day, metavar="DAY", required=True, help="last day, inclusive")
-    command.add_argument(
-        "--prices", metavar="FILE", help="a price map in LiteLLM's format (default: the packaged prices)"
-    )
+    choice.add_jobs(command, _day)
+    choice.add_prices(command)
     command.add_argument(
         "--dry-run", action="store_true", help="only compare the bills with these prices; nothing is written"
     )
     command.add_argument("--json", action="store_true", help="print JSON; amounts are exact, as texts")
     _add_table(command)
     command.set_defaults(run=reprice.run)
+
+
+def _add_recount(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "recount",
+        help="read the outputs of recorded jobs again",
+        description="Count the rows of recorded jobs again, from their outputs, and price them. A bill whose"
+        " output is gone stays, with exit status 1. The old line items are kept in cost_price_history.",
+    )
+    choice.add_jobs(command, _day)
+    choice.add_prices(command)
+    command.add_argument(
+        "--storage",
+        metavar="ID",
+        help="Airflow connection that reads the outputs (default: the credentials of the environment)",
+    )
+    command.add_argument("--dry-run", action="store_true", help="only compare; nothing is written")
+    command.add_argument("--json", action="store_true", help="print JSON; amounts are exact, as texts")
+    _add_table(command)
+    command.set_defaults(run=recount.run)
 
 
 def _add_bill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

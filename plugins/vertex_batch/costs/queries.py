@@ -81,6 +81,7 @@ class JobFilter:
     :param since: first day, inclusive. :param until: last day, inclusive.
     :param model: jobs created with this model, as the job names it.
     :param dag_ids: jobs of these DAGs only; None: of all, empty: of none.
+    :param job_ids: jobs with these ids only; None: all, empty: none.
     :param text: jobs with this in a name of theirs, in whatever case.
     """
 
@@ -95,12 +96,15 @@ class JobFilter:
     until: date | None = None
     dag_ids: frozenset[str] | None = None
     text: str = ""
+    job_ids: frozenset[str] | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The filter as SQL; values are bound, never spelled out."""
         found = [jobs.c[name] == getattr(self, name) for name in _EXACT if getattr(self, name)]
         if self.dag_ids is not None:
             found.append(jobs.c.dag_id.in_(sorted(self.dag_ids)))
+        if self.job_ids is not None:
+            found.append(jobs.c.job_id.in_(sorted(self.job_ids)))
         if self.text:
             found.append(or_(*(jobs.c[name].icontains(self.text, autoescape=True) for name in _SEARCHED)))
         if self.since:

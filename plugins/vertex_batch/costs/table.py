@@ -56,12 +56,14 @@ class CostTable:
     def record(self, bill: Bill) -> None:
         """Write a bill in one transaction, in place of an earlier one of the same job.
 
-        Recording twice is recording once. Of two writers at the same time the later one's bill stays, whole.
+        Recording twice is recording once. The line items of an earlier bill that were different are kept as
+        history. Of two writers at the same time the later one's bill stays, whole.
         """
         self._prepare()
         key = {"project": bill.job.project, "location": bill.job.location, "job_id": bill.job.job_id}
         with self._database.write() as connection:
             self._upsert_job(connection, _job_row(bill))  # locks the job's row: other writers of it wait here
+            self._keep(connection, key, bill.line_items)
             usage = [{**key, **asdict(usage_key), "tokens": n} for usage_key, n in bill.usage.items()]
             items = [{**key, **_item_row(item)} for item in bill.line_items]
             for table, rows in ((schema.usage, usage), (schema.line_items, items)):
@@ -91,15 +93,21 @@ class CostTable:
             fresh = list(priced(bill)) if bill else []
             if bill is None or fresh == list(bill.line_items):
                 return
-            now = datetime.now(UTC)
-            old = [{**key, "replaced_at": now, **_item_row(item)} for item in bill.line_items]
-            if old:
-                connection.execute(schema.price_history.insert(), old)
+            self._keep(connection, key, fresh)
             connection.execute(schema.line_items.delete().where(*_is(schema.line_items, key)))
             if fresh:
                 connection.execute(schema.line_items.insert(), [{**key, **_item_row(item)} for item in fresh])
             totals = schema.jobs.update().where(*_is(schema.jobs, key)).values(**_totals(fresh))
             connection.execute(totals)
+
+    def _keep(self, connection: Connection, key: Mapping[str, str], fresh: Sequence[LineItem]) -> None:
+        """Copy the line items that are there into the history, unless the fresh ones are the same."""
+        items = connection.execute(select(schema.line_items).where(*_is(schema.line_items, key))).all()
+        old = sorted((_line_item(row._mapping) for row in items), key=line_order)  # noqa: SLF001
+        if old and old != sorted(fresh, key=line_order):
+            now = datetime.now(UTC)
+            rows = [{**key, "replaced_at": now, **_item_row(item)} for item in old]
+            connection.execute(schema.price_history.insert(), rows)
 
     def _read(self, connection: Connection, key: Mapping[str, str]) -> Bill | None:
         job = connection.execute(select(schema.jobs).where(*_is(schema.jobs, key))).one_or_none()

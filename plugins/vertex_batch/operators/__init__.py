@@ -1,13 +1,16 @@
-"""Airflow operators: submit, cancel, and record what a job cost."""
+"""Airflow operators: submit, cancel, record what a job cost; price and count recorded jobs again."""
 
 from vertex_batch.operators.cancel import CancelBatchPredictionJobOperator
 from vertex_batch.operators.reap import ReapBatchPredictionJobsOperator
 from vertex_batch.operators.record import AggregateTokenUsageOperator
+from vertex_batch.operators.recorded import RecountJobsOperator, RepriceJobsOperator
 from vertex_batch.operators.submit import SubmitBatchPredictionJobOperator
 
 __all__ = [
     "AggregateTokenUsageOperator",
     "CancelBatchPredictionJobOperator",
     "ReapBatchPredictionJobsOperator",
+    "RecountJobsOperator",
+    "RepriceJobsOperator",
     "SubmitBatchPredictionJobOperator",
 ]

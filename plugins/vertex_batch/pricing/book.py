@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal, localcontext
 
-from vertex_batch.pricing.exact import EXACT, add
+from vertex_batch.pricing.exact import EXACT, add, times
 from vertex_batch.pricing.rates import MAX_DECIMALS, Basis, Rate, StandardRate, Unpriced, decimals
 from vertex_batch.pricing.rules import QUERY_KEY, Question, questions
 from vertex_batch.pricing.sources import UPLIFT_KEY, PriceSource
@@ -178,17 +178,14 @@ def _line_item(key: UsageKey, tokens: int, rate: Rate | Unpriced) -> LineItem:
     if isinstance(rate, Unpriced):
         return replace(item, reason=rate.reason)
     standard = rate.standard
-    with localcontext(EXACT):
-        amount = tokens * rate.usd_per_unit
-        standard_amount = tokens * standard.usd_per_unit if standard else None
     return replace(
         item,
         unit_price_usd=rate.usd_per_unit,
-        amount_usd=amount,
+        amount_usd=times(tokens, rate.usd_per_unit),
         basis=rate.basis,
         source=rate.source,
         price_date=rate.as_of,
         standard_unit_price_usd=standard.usd_per_unit if standard else None,
-        standard_amount_usd=standard_amount,
+        standard_amount_usd=times(tokens, standard.usd_per_unit) if standard else None,
         standard_source=standard.source if standard else "",
     )

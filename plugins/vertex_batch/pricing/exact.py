@@ -21,6 +21,12 @@ def add(amounts: Iterable[Decimal]) -> Decimal:
         return sum(amounts, Decimal(0))
 
 
+def times(tokens: int, usd: Decimal) -> Decimal:
+    """Multiply exactly."""
+    with localcontext(EXACT):
+        return tokens * usd
+
+
 def exact(value: Any) -> Decimal | None:
     """Read a price: the decimal that was written, never a binary approximation of it; None if it is no price.
 

@@ -22,12 +22,16 @@ class PriceClient(Protocol):
     def price_map(self) -> Mapping[str, Any]: ...
 
 
-def from_proxy(client: PriceClient) -> list[PriceSource]:
+def from_proxy(client: PriceClient | None) -> list[PriceSource]:
     """The deployments' prices, the public map and the packaged snapshot, in this order.
+
+    Without a client it is the snapshot alone.
 
     Never raises: a source that cannot be read is empty and says why (`PriceSource.problem`), since a bill
     with older prices is worth more than none.
     """
+    if client is None:
+        return [packaged_prices()]
     today = datetime.now(tz=UTC).date()
     return [
         _read(MODEL_INFO, today, lambda: ModelInfoPrices(client.model_info(), today)),

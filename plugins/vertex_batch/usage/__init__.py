@@ -1,6 +1,12 @@
 """Output files -> rows -> usage: how many tokens of which kind a job used, and what could not be read."""
 
-from vertex_batch.usage.files import billed_response_ids, choose_files, output_files, scan_output
+from vertex_batch.usage.files import (
+    answered_ids,
+    billed_response_ids,
+    choose_files,
+    output_files,
+    scan_output,
+)
 from vertex_batch.usage.models import canonical_model, is_tuned_model
 from vertex_batch.usage.places import find_outputs, scan_outputs
 from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Scanner, ScanOptions, count_rows, scan_file
@@ -18,6 +24,7 @@ __all__ = [
     "Scanner",
     "Tier",
     "UsageKey",
+    "answered_ids",
     "billed_response_ids",
     "canonical_model",
     "choose_files",

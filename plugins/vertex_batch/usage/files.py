@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ _SHARD = re.compile(
 )
 READ_AHEAD_BYTES = 8 << 20
 _MAX_FOUND = 20
+_OUTPUT_FOLDER = "/prediction-"
+_PEEK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,20 @@ def with_notes(result: ScanResult, read: list[str], left_out: Iterable[str]) -> 
         beside = read[0].rpartition("/")[2]
         result.notes[f"not read beside {beside}: {', '.join(names[:_MAX_FOUND])}"] = 0
     return result
+
+
+def answered_ids(fs: Any, path: str) -> set[str]:
+    """The ``responseId``s in an input file: the rows that a job has answered before they were sent again.
+
+    Empty for an ordinary input, of which a little is read to see that. Memory grows with the rows.
+    """
+    with fs.open(path, "rb", block_size=READ_AHEAD_BYTES) as stream:
+        if _OUTPUT_FOLDER not in path:
+            head = io.BytesIO(stream.read(_PEEK_BYTES))
+            if next(response_ids(head), None) is None:
+                return set()
+            stream.seek(0)
+        return set(response_ids(stream))
 
 
 def billed_response_ids(fs: Any, directory: str) -> set[str]:

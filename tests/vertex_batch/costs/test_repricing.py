@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -9,9 +10,9 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from vertex_batch.costs.repricing import reprice
-from vertex_batch.pricing import Basis, LiteLLMPrices, PriceBook
-from vertex_batch.usage import Kind
+from vertex_batch.costs import JobFilter, Total, repricing
+from vertex_batch.pricing import Basis, LiteLLMPrices, PriceBook, SpecPrices
+from vertex_batch.usage import Kind, Tier
 
 DAY = date(2026, 11, 21)
 PLACE = ("demo-project", "us-central1")
@@ -21,6 +22,15 @@ PLACE = ("demo-project", "us-central1")
 def book():
     prices = {"gemini-2.5-flash": {"input_cost_per_token_batches": "2e-07"}}
     return PriceBook([LiteLLMPrices(prices, "corrected", date(2026, 11, 23))])
+
+
+@pytest.fixture
+def reprice(table, book):
+    def run(since=DAY, until=DAY, dry_run=False, book=book):
+        where = JobFilter(since=since, until=until)
+        return list(repricing.reprice(table, lambda _: book, where, dry_run=dry_run))
+
+    return run
 
 
 @pytest.fixture
@@ -34,9 +44,9 @@ def history(database_url):
     return read
 
 
-def test_stored_tokens_are_priced_anew_and_the_old_line_items_are_kept(table, bill, book, history):
+def test_stored_tokens_are_priced_anew_and_the_old_line_items_are_kept(table, bill, reprice, history):
     table.record(bill())  # 1,000 input tokens in its usage; 0.00015 of input and 0.000625 of output billed
-    [changed] = reprice(table, book, DAY, DAY)
+    [changed] = reprice()
     assert (changed.before.amount, changed.after.amount) == (Decimal("0.000775"), Decimal("0.0002"))
     [item] = table.bill(*PLACE, "101").line_items
     assert (item.amount_usd, item.source, item.price_date) == (
@@ -47,34 +57,63 @@ def test_stored_tokens_are_priced_anew_and_the_old_line_items_are_kept(table, bi
     assert history() == [150_000_000, 625_000_000]
 
 
-def test_doing_it_twice_changes_nothing_more(table, bill, book, history):
+def test_doing_it_twice_changes_nothing_more(table, bill, reprice, history):
     table.record(bill())
-    list(reprice(table, book, DAY, DAY))
+    reprice()
     kept = history()
-    [again] = reprice(table, book, DAY, DAY)
+    [again] = reprice()
     assert not again.changed
     assert history() == kept
 
 
-def test_a_dry_run_only_compares(table, bill, book, history):
+def test_a_dry_run_only_compares(table, bill, reprice, history):
     table.record(bill())
     before = table.bill(*PLACE, "101")
-    [found] = reprice(table, book, DAY, DAY, dry_run=True)
+    [found] = reprice(dry_run=True)
     assert found.changed
     assert (table.bill(*PLACE, "101"), history()) == (before, [])
 
 
-def test_what_a_spec_priced_and_what_is_unknown_stay(table, bill, line, book):
+def test_what_a_spec_priced_and_what_is_unknown_stay(table, bill, line, reprice):
     spec = line(7, "9e-06", kind=Kind.OUTPUT, basis=Basis.SPEC, source="spec")
     unknown = line(0, None, model="unknown")
     table.record(bill(items=[line(), spec, unknown]))
-    [changed] = reprice(table, book, DAY, DAY)
+    [changed] = reprice()
     items = table.bill(*PLACE, "101").line_items
     assert spec in items
     assert unknown in items
     assert (changed.after.amount, changed.after.complete) == (Decimal("0.000263"), False)
 
 
-def test_only_the_days_that_were_asked_are_priced_anew(table, bill, book):
+def test_only_the_days_that_were_asked_are_priced_anew(table, bill, reprice):
     table.record(bill())
-    assert list(reprice(table, book, date(2026, 11, 22), date(2026, 12, 1))) == []
+    assert reprice(date(2026, 11, 22), date(2026, 12, 1)) == []
+
+
+def test_the_prices_that_a_spec_has_today_come_in_place_of_its_old_ones(table, bill, line, reprice, book):
+    """A spec that prices nothing now leaves its jobs to the lists; one that is not known keeps its price."""
+    old = line(1000, "9e-06", basis=Basis.SPEC, source="spec", tier=Tier.LONG_CONTEXT)
+    made = bill(items=[old])
+    usage = {replace(key, tier=Tier.LONG_CONTEXT): n for key, n in made.usage.items()}
+    prices = {"input_cost_per_token_above_200k_tokens_batches": "3e-07"}
+    lists = PriceBook([LiteLLMPrices({"gemini-2.5-flash": prices}, "list", DAY)])
+    table.record(replace(made, usage=usage))
+    assert not reprice(book=lists)[0].changed
+    today = SpecPrices({"gemini-2.5-flash": {"input_long_context": 7}}, DAY)
+    [dearer] = reprice(book=PriceBook([today, *lists.sources]))
+    assert dearer.after.amount == Decimal("0.007")
+    [listed] = reprice(book=PriceBook([SpecPrices(None, DAY), *lists.sources]))
+    assert listed.after.amount == Decimal("0.0003")
+
+
+def test_pricing_anew_completes_what_batch_has_saved(table, bill, reprice):
+    table.record(bill())
+    prices = {"input_cost_per_token_batches": "1.5e-07", "input_cost_per_token": "3e-07"}
+    reprice(book=PriceBook([LiteLLMPrices({"gemini-2.5-flash": prices}, "list", DAY)]))
+    assert table.bill(*PLACE, "101").saved == Total(Decimal("0.00015"), complete=True)
+
+
+def test_recording_a_different_bill_keeps_the_one_before_as_history(table, bill, line, history):
+    for tokens in (1000, 1000, 2000):
+        table.record(bill(items=[line(tokens)]))
+    assert history() == [150_000_000]

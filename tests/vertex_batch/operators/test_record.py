@@ -47,12 +47,14 @@ def table(tmp_path) -> CostTable:
     return CostTable(f"sqlite:///{tmp_path / 'costs.db'}")
 
 
-def submit(vertex, labels: dict[str, str] | None = None, **scenario: Any) -> JobReference:
+def submit(
+    vertex, labels: dict[str, str] | None = None, inputs: str = "gs://demo-bucket/in.jsonl", **scenario: Any
+) -> JobReference:
     vertex.admin.add_scenario(Scenario(times=1, **scenario))
     request = CreateJobRequest(
         display_name="to be billed",
         model="publishers/google/models/gemini-2.5-flash",
-        input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
+        input_config=InputConfig(gcs_source=GcsSource(uris=[inputs])),
         output_config=OutputConfig(gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")),
         labels=labels or {"team": "search"},
     )
@@ -235,3 +237,35 @@ def test_a_model_without_a_price_leaves_the_amount_unknown(vertex, context, tabl
     result = record(reference, context, prices={"gemini-2.5-flash": {"input": "not a number"}})
     assert any("not a number" in flag for flag in bill_of(table, reference).flags)
     assert Decimal(result["amount_usd"]) > 0  # from the packaged prices
+
+
+def resume(vertex, earlier: JobReference) -> JobReference:
+    """Submit a job whose input is the output of an earlier one, and see it end."""
+    folder = vertex.admin.job(earlier.job_id).output_directory
+    return ended(vertex, inputs=f"{folder}/predictions.jsonl", mix={})
+
+
+def test_rows_that_a_resumed_job_copied_are_billed_once(vertex, context, table):
+    """The second job does what the first has failed at; the table holds each answer once."""
+    first = ended(vertex, mix={Trait.FAILED: 0.5})
+    second = resume(vertex, first)
+    third = resume(vertex, second)
+    for reference in (first, second, third):
+        record(reference, context)
+    bills = [bill_of(table, reference) for reference in (first, second, third)]
+    rows = [(bill.rows.ok, bill.rows.copied) for bill in bills]
+    assert 0 < rows[0][0] < rows[1][0]
+    assert rows[1][1] == rows[0][0]  # all that the first had answered came again
+    assert rows[2] == (rows[1][0], rows[1][0])  # nothing was left to do
+    assert bills[0].total.amount == sum_by_hand(vertex, first)
+    once = sum_by_hand(vertex, second)
+    assert sum(bill.total.amount for bill in bills) == once > bills[0].total.amount > 0
+    assert bills[2].total.amount == 0
+    assert bills[2].total.complete
+    assert any("answered by an earlier job" in flag for flag in bills[1].flags)
+
+
+def test_an_ordinary_input_is_no_resumed_one(vertex, context, table):
+    reference = ended(vertex, mix={})
+    record(reference, context)
+    assert bill_of(table, reference).rows.copied == 0

@@ -1,0 +1,121 @@
+"""Which recorded jobs a command is about, and at which prices: options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from vertex_batch.client import BatchClient
+    from vertex_batch.costs import JobFilter
+    from vertex_batch.price_books import Books
+
+_NAMED = ("spec", "team", "model", "dag_id", "run_id", "job")
+
+
+def add_jobs(command: argparse.ArgumentParser, day: Callable[[str], date]) -> None:
+    """Add the options that choose jobs."""
+    command.add_argument("--since", type=day, metavar="DAY", help="first day, such as 2026-11-01")
+    command.add_argument("--until", type=day, metavar="DAY", help="last day, inclusive")
+    command.add_argument("--spec", help="jobs of this spec")
+    command.add_argument("--team", help="jobs with this label `team`")
+    command.add_argument("--model", help="jobs created with this model, as the job names it")
+    command.add_argument("--dag", dest="dag_id", metavar="ID", help="jobs of this DAG")
+    command.add_argument("--run", dest="run_id", metavar="ID", help="jobs of this run")
+    command.add_argument("--job", action="append", metavar="ID", help="this job; may be given several times")
+
+
+def add_prices(command: argparse.ArgumentParser) -> None:
+    """Add the options that choose prices."""
+    which = command.add_mutually_exclusive_group()
+    which.add_argument(
+        "--prices",
+        metavar="FILE",
+        help="a price map in LiteLLM's format; it alone holds, but for what a spec has priced",
+    )
+    which.add_argument(
+        "--packaged", action="store_true", help="the packaged prices alone, but for what a spec has priced"
+    )
+    command.add_argument(
+        "--proxy",
+        default="litellm_default",
+        metavar="ID",
+        help="without the two: prices as a recording of today takes them, from the proxy of this Airflow"
+        " connection (default: litellm_default)",
+    )
+    command.add_argument(
+        "--specs", metavar="FOLDER", help="the specs, whose prices come first (default: include/jobs)"
+    )
+
+
+def chosen_jobs(options: Namespace) -> JobFilter:
+    """The jobs that the options choose.
+
+    :raises ConfigurationError: they choose none, or every job by accident.
+    """
+    from vertex_batch.costs import JobFilter  # noqa: PLC0415 - it brings SQLAlchemy along
+
+    since, until = options.since, options.until
+    if since and until and since > until:
+        raise ConfigurationError(f"--since {since} is after --until {until}: no day is both")
+    if not (since or until or any(getattr(options, name) for name in _NAMED)):
+        raise ConfigurationError(
+            "Which jobs? Name days with --since and --until, or a --spec, --team, --model, --dag, --run or"
+            " --job."
+        )
+    return JobFilter(
+        spec=options.spec or "",
+        team=options.team or "",
+        model=options.model or "",
+        dag_id=options.dag_id or "",
+        run_id=options.run_id or "",
+        since=since,
+        until=until,
+        job_ids=frozenset(job.rpartition("/")[2] for job in options.job) if options.job else None,
+    )
+
+
+@contextmanager
+def chosen_prices(options: Namespace) -> Iterator[tuple[Books, BatchClient | None]]:
+    """The prices that the options choose, and the proxy, if it gives them.
+
+    :raises PricesUnreadableError: the proxy does not give them.
+    """
+    from vertex_batch.price_books import OneBook, PriceBooks, spec_prices  # noqa: PLC0415 - see cli.main
+    from vertex_batch.pricing import packaged_prices, price_file  # noqa: PLC0415
+    from vertex_batch.specs import prices_folder, specs_folder  # noqa: PLC0415
+
+    if options.prices or options.packaged:
+        yield OneBook(price_file(Path(options.prices)) if options.prices else packaged_prices()), None
+        return
+    folder = Path(options.specs) if options.specs else specs_folder()
+    with open_client(options.proxy) as client:
+        books = PriceBooks(client, prices_folder(folder), spec_prices(folder))
+        books.check()
+        yield books, client
+
+
+@contextmanager
+def open_client(connection: str) -> Iterator[Any]:
+    """Open the proxy of an Airflow connection, as this environment defines it."""
+    from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415 - Airflow's seconds
+
+    from vertex_batch.hooks.litellm import LiteLLMHook  # noqa: PLC0415 - it takes Airflow's seconds
+
+    try:
+        client = LiteLLMHook(connection).client()
+    except AirflowNotFoundException as error:
+        raise ConfigurationError(
+            f"The Airflow connection {connection!r} of the proxy is not defined here. Define it, for example"
+            f" in AIRFLOW_CONN_{connection.upper()}, name another one with --proxy, or give prices with"
+            " --prices or --packaged."
+        ) from error
+    with client:
+        yield client

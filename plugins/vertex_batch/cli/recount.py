@@ -1,0 +1,78 @@
+"""``vertex-batch recount``: read the outputs of recorded jobs again into the cost table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.cli.choice import chosen_jobs, chosen_prices
+from vertex_batch.cli.cost import open_table
+from vertex_batch.cli.reprice import summary, total_data
+
+if TYPE_CHECKING:
+    from vertex_batch.costs import Bill
+    from vertex_batch.recounting import Recounted
+
+
+def run(options: Namespace) -> int:
+    """Count the jobs again and print what changed; 1 if an output could not be read again."""
+    where = chosen_jobs(options)
+    table = open_table(options)
+    from vertex_batch.recounting import Recounter  # noqa: PLC0415 - see cli.main
+
+    with chosen_prices(options) as (books, client):
+        recounter = Recounter(client, _storage(options.storage), table, books)
+        jobs = list(recounter.recount(where, dry_run=options.dry_run))
+    text = json.dumps(_as_data(jobs, dry_run=options.dry_run), indent=2) if options.json else _as_text(jobs)
+    sys.stdout.write(f"{text}\n")
+    return 1 if any(job.problem for job in jobs) else 0
+
+
+def _storage(connection: str | None) -> Callable[[], Any]:
+    if connection:
+        from vertex_batch.hooks.storage import open_filesystem  # noqa: PLC0415 - it takes Airflow's seconds
+
+        return lambda: open_filesystem(connection)
+    from vertex_batch.usage.places import open_object_store  # noqa: PLC0415
+
+    return open_object_store
+
+
+def _as_data(jobs: Sequence[Recounted], *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "dry_run": dry_run,
+        "jobs": [
+            {
+                "job": str(job.before.job),
+                "before": _bill(job.before),
+                "after": _bill(job.after),
+                "changed": job.changed,
+                "problem": job.problem or None,
+            }
+            for job in jobs
+        ],
+    }
+
+
+def _bill(bill: Bill) -> dict[str, Any]:
+    rows = bill.rows
+    return {
+        **total_data(bill.total),
+        "rows": {"ok": rows.ok, "failed": rows.failed, "unreadable": rows.unreadable, "copied": rows.copied},
+    }
+
+
+def _as_text(jobs: Sequence[Recounted]) -> str:
+    lines = [f"{each.before.job}: the bill stays: {each.problem}" for each in jobs if each.problem]
+    lines += [
+        f"{each.before.job}: {_line(each.before)} -> {_line(each.after)}" for each in jobs if each.changed
+    ]
+    return "\n".join([*lines, summary([(job.before.total, job.after.total) for job in jobs])])
+
+
+def _line(bill: Bill) -> str:
+    rows = bill.rows
+    return f"{bill.total} ({rows.ok:,} ok, {rows.failed:,} failed, {rows.unreadable:,} unreadable)"

@@ -1,0 +1,197 @@
+"""Price or count jobs again that are in the cost table already."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from vertex_batch.errors import PermanentError
+from vertex_batch.hooks.cost_table import CostTableHook
+from vertex_batch.hooks.litellm import LiteLLMHook
+from vertex_batch.hooks.storage import DEFAULT_CONN_ID, open_filesystem
+from vertex_batch.price_books import PriceBooks, spec_prices
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from vertex_batch.client import BatchClient
+    from vertex_batch.costs import Bill, CostTable, JobFilter, Total
+
+MAX_TOLD = 100
+
+
+class RecordedJobsOperator(BaseOperator):
+    """What is done to jobs that were recorded, chosen by day, spec, team or id; all fields are templates.
+
+    :param since: first day, such as ``2026-11-01``. :param until: last day, inclusive.
+    :param job_ids: ids, separated by blanks or commas.
+    :param only_compare: ``true``: write nothing.
+    :param specs_folder: the job specs, whose prices come first.
+    :param price_folder: price files that hold for all specs, which come next; then the proxy's prices.
+    :returns: how many jobs were looked at, how many differ and by how much, and the first 100 that differ.
+    """
+
+    template_fields: Sequence[str] = (
+        "since",
+        "until",
+        "spec",
+        "team",
+        "job_ids",
+        "only_compare",
+        "litellm_conn_id",
+        "gcp_conn_id",
+        "batch_costs_conn_id",
+    )
+    ui_color = "#e6f4ea"
+
+    def __init__(
+        self,
+        *,
+        since: str = "",
+        until: str = "",
+        spec: str = "",
+        team: str = "",
+        job_ids: str = "",
+        only_compare: str | bool = False,
+        specs_folder: str | None = None,
+        price_folder: str | None = None,
+        litellm_conn_id: str = LiteLLMHook.default_conn_name,
+        gcp_conn_id: str = DEFAULT_CONN_ID,
+        batch_costs_conn_id: str = CostTableHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.since, self.until, self.spec, self.team = since, until, spec, team
+        self.job_ids, self.only_compare = job_ids, only_compare
+        self.specs_folder, self.price_folder = specs_folder, price_folder
+        self.litellm_conn_id = litellm_conn_id
+        self.gcp_conn_id = gcp_conn_id
+        self.batch_costs_conn_id = batch_costs_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        del context
+        try:
+            where = self._where()
+            table = CostTableHook(self.batch_costs_conn_id).table()
+            with LiteLLMHook(self.litellm_conn_id).client() as client:
+                books = PriceBooks(client, _path(self.price_folder), self._spec_prices())
+                books.check()
+                return self._do(client, table, books, where)
+        except PermanentError as error:
+            raise AirflowFailException(str(error)) from error
+
+    @abstractmethod
+    def _do(
+        self, client: BatchClient, table: CostTable, books: PriceBooks, where: JobFilter
+    ) -> dict[str, Any]: ...
+
+    @property
+    def _only_compares(self) -> bool:
+        return str(self.only_compare).strip().lower() == "true"
+
+    def _where(self) -> JobFilter:
+        from vertex_batch.costs import JobFilter  # noqa: PLC0415 - it brings SQLAlchemy along
+
+        ids = [text.rpartition("/")[2] for text in self.job_ids.replace(",", " ").split()]
+        since, until = _day("since", self.since), _day("until", self.until)
+        if since and until and since > until:
+            raise AirflowFailException(
+                f"The first day {since} is after the last, {until}. Nothing was changed."
+            )
+        if not (since or until or self.spec or self.team or ids):
+            raise AirflowFailException(
+                "The form names no jobs: fill in days, a spec, a team or job ids. Nothing was changed."
+            )
+        chosen = frozenset(ids) if ids else None
+        return JobFilter(spec=self.spec, team=self.team, since=since, until=until, job_ids=chosen)
+
+    def _spec_prices(self) -> dict[str, Any]:
+        folder = _path(self.specs_folder)
+        return spec_prices(folder) if folder else {}
+
+    def _summary(self, pairs: Sequence[tuple[Bill, Total, bool]]) -> dict[str, Any]:
+        """What happened: each job's bill before, its sum after, and whether it changed."""
+        from vertex_batch.costs import in_full  # noqa: PLC0415
+        from vertex_batch.pricing import add  # noqa: PLC0415
+
+        changed = [(bill, after) for bill, after, differs in pairs if differs]
+        for bill, after in changed:
+            self.log.info("Job %s: %s -> %s", bill.job, bill.total, after)
+        difference = add(usd for bill, after in changed for usd in (after.amount, -bill.total.amount))
+        self.log.info("%d of %d jobs differ, by %s USD", len(changed), len(pairs), in_full(difference))
+        return {
+            "dry_run": self._only_compares,
+            "jobs": len(pairs),
+            "changed": len(changed),
+            "difference_usd": in_full(difference),
+            "first_changed": [
+                {
+                    "job_id": bill.job.job_id,
+                    "before_usd": bill.total.text,
+                    "after_usd": after.text,
+                    "complete": after.complete,
+                }
+                for bill, after in changed[:MAX_TOLD]
+            ],
+        }
+
+
+class RepriceJobsOperator(RecordedJobsOperator):
+    """Price recorded jobs anew, from the tokens in the cost table; outputs are not read.
+
+    Prices are those of a recording of today. Line items that are replaced stay in ``cost_price_history``, and
+    doing it twice changes nothing more. If the proxy's prices cannot be read, nothing is changed.
+    """
+
+    def _do(
+        self, client: BatchClient, table: CostTable, books: PriceBooks, where: JobFilter
+    ) -> dict[str, Any]:
+        del client
+        from vertex_batch.costs.repricing import reprice  # noqa: PLC0415 - it brings SQLAlchemy along
+
+        jobs = list(reprice(table, books.of, where, dry_run=self._only_compares))
+        return self._summary([(job.bill, job.after, job.changed) for job in jobs])
+
+
+class RecountJobsOperator(RecordedJobsOperator):
+    """Count the rows of recorded jobs again, from their outputs, and price them as a recording of today.
+
+    A bill whose output is gone stays, and fails the task once all others are counted.
+
+    :param gcp_conn_id: reads the outputs.
+    """
+
+    def _do(
+        self, client: BatchClient, table: CostTable, books: PriceBooks, where: JobFilter
+    ) -> dict[str, Any]:
+        from vertex_batch.recounting import Recounter  # noqa: PLC0415 - it brings SQLAlchemy along
+
+        recounter = Recounter(client, lambda: open_filesystem(self.gcp_conn_id), table, books, log=self.log)
+        jobs = list(recounter.recount(where, dry_run=self._only_compares))
+        summary = self._summary([(job.before, job.after.total, job.changed) for job in jobs])
+        problems = [job.problem for job in jobs if job.problem]
+        if problems:
+            raise AirflowFailException(
+                f"{len(problems)} of {len(jobs)} bills stay as they were: {'; '.join(problems[:MAX_TOLD])}."
+                " The others are counted. A retry counts all of them again, which changes nothing more."
+            )
+        return summary
+
+
+def _day(name: str, text: str) -> date | None:
+    try:
+        return date.fromisoformat(text[:10]) if text else None
+    except ValueError:
+        raise AirflowFailException(
+            f"{name} is {text!r}, no day: write for example 2026-11-01. Nothing was changed."
+        ) from None
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None

@@ -1,0 +1,109 @@
+"""What a job has left in the object store: the rows of its output, and how many rows its input had."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.errors import OutputMissingError
+from vertex_batch.usage import ScanResult, answered_ids, count_rows, scan_output
+
+if TYPE_CHECKING:
+    from vertex_batch.costs import JobFacts
+    from vertex_batch.resource import BatchPredictionJob
+    from vertex_batch.submission import Log
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOutput:
+    """The rows of a job.
+
+    :param unknown: why a part of what the job cost cannot be known.
+    :param problem: the output should be there, and is not.
+    :param input_rows: None: they cannot be counted any more.
+    """
+
+    scan: ScanResult = field(default_factory=ScanResult)
+    unknown: tuple[str, ...] = ()
+    problem: OutputMissingError | None = None
+    input_rows: int | None = None
+
+
+class OutputReader:
+    """Reads outputs of jobs that have ended.
+
+    :param open_storage: opens the filesystem with the outputs; called only when there is one to read.
+    """
+
+    def __init__(self, open_storage: Callable[[], Any], log: Log | None = None) -> None:
+        self._open_storage = open_storage
+        self._log: Log = log or logging.getLogger(__name__)
+
+    def read(
+        self, facts: JobFacts, thresholds: Mapping[str, int], job: BatchPredictionJob | None = None
+    ) -> ReadOutput:
+        """Read all rows, streaming.
+
+        Where the input is the output of an earlier job, this one resumed it: the rows that were answered
+        there come again in this output, and were billed there.
+
+        :param thresholds: where the long-context rates of models begin.
+        :param job: as Vertex has it; None: Vertex has it no more.
+        """
+        if not facts.output_directory:
+            return ReadOutput(unknown=tuple(_why_unread(job) if job else ()))
+        try:
+            scan = scan_output(
+                self._open_storage(),
+                facts.output_directory,
+                job_model=facts.model,
+                thresholds=thresholds,
+                job=str(facts),
+                already_billed=self._answered_before(facts) or None,
+            )
+        except OutputMissingError as error:
+            # A job that could not write has an output directory all the same, and nothing in it.
+            expected = job and (not job.completion_stats or job.completion_stats.successful_count == 0)
+            return ReadOutput() if expected else ReadOutput(unknown=(error.reason,), problem=error)
+        if scan.copied:
+            scan.notes["answered by an earlier job, which was billed for them"] = scan.copied
+        return ReadOutput(scan, input_rows=self._input_rows(facts))
+
+    def _answered_before(self, facts: JobFacts) -> set[str]:
+        """The rows of the input that have an answer already. An input that is gone tells of none."""
+        storage = self._open_storage()
+        try:
+            return {found for path in self._inputs(facts) for found in answered_ids(storage, path)}
+        except (OSError, ValueError) as error:
+            self._log.warning("Whether job %s resumed another one cannot be seen: %s", facts, error)
+            return set()
+
+    def _input_rows(self, facts: JobFacts) -> int | None:
+        """Rows of the input, to check the output against; None where they cannot be counted any more."""
+        storage = self._open_storage()
+        total, found = 0, False
+        try:
+            for path in self._inputs(facts):
+                found = True
+                with storage.open(path, "rb", compression="infer") as stream:
+                    total += count_rows(stream)
+        except (OSError, ValueError) as error:
+            self._log.warning("The input of job %s could not be counted: %s", facts, error)
+            return None
+        return total if found else None
+
+    def _inputs(self, facts: JobFacts) -> Iterator[str]:
+        for uri in facts.input_uris:
+            if uri.startswith("gs://"):
+                yield from self._open_storage().glob(uri)
+
+
+def _why_unread(job: BatchPredictionJob) -> list[str]:
+    """Why a job without an output directory has an unknown cost; empty where it never ran."""
+    if job.output_info and job.output_info.bigquery_output_table:
+        table = job.output_info.bigquery_output_table
+        return [f"the output is the BigQuery table {table}, which is not read yet"]
+    rows = job.completion_stats.successful_count if job.completion_stats else 0
+    return [f"Vertex counts {rows:,} finished rows, but names no output"] if rows else []

@@ -1,0 +1,179 @@
+"""Pricing and counting recorded jobs again: the tasks of the operations DAGs, on real outputs."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from sqlalchemy import create_engine, text
+
+from local.emulator.admin import Scenario
+from vertex_batch.cli import main
+from vertex_batch.client import BatchClient
+from vertex_batch.costs import CostTable
+from vertex_batch.errors import TransientError
+from vertex_batch.operators import AggregateTokenUsageOperator, RecountJobsOperator, RepriceJobsOperator
+from vertex_batch.resource import (
+    CreateJobRequest,
+    GcsDestination,
+    GcsSource,
+    InputConfig,
+    JobReference,
+    OutputConfig,
+)
+
+PROJECT, LOCATION = "demo-project", "us-central1"
+ROWS = 6
+
+
+@pytest.fixture
+def vertex(connections, monkeypatch, tmp_path):
+    connections.admin.set_settings(speed=1000)
+    rows = [{"request": {"contents": [{"role": "user", "parts": [{"text": f"n {i}"}]}]}} for i in range(ROWS)]
+    connections.gcs.put("gs://demo-bucket/in.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows).encode())
+    costs = {"conn_type": "sqlite", "host": str(tmp_path / "costs.db")}
+    monkeypatch.setenv("AIRFLOW_CONN_BATCH_COSTS", json.dumps(costs))
+    return connections
+
+
+@pytest.fixture
+def table(tmp_path) -> CostTable:
+    return CostTable(f"sqlite:///{tmp_path / 'costs.db'}")
+
+
+@pytest.fixture
+def prices(monkeypatch):
+    """What the proxy's price list says; the emulator has none."""
+    said = {"gemini-2.5-flash": {"litellm_provider": "vertex_ai", "input_cost_per_token_batches": 1e-06}}
+    monkeypatch.setattr(BatchClient, "model_info", lambda _: [])
+    monkeypatch.setattr(BatchClient, "price_map", lambda _: said)
+    return said["gemini-2.5-flash"]
+
+
+@pytest.fixture
+def job(vertex, context, prices) -> str:
+    """The id of a job that has ended and is recorded."""
+    vertex.admin.add_scenario(Scenario(times=1, mix={}))
+    request = CreateJobRequest(
+        display_name="recorded",
+        model="publishers/google/models/gemini-2.5-flash",
+        input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
+        output_config=OutputConfig(gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")),
+        labels={"team": "search"},
+    )
+    with BatchClient(vertex.direct) as client:
+        created = client.create(PROJECT, LOCATION, request)
+    vertex.admin.wait_for_jobs(job_id=created.job_id, state="SUCCEEDED")
+    reference = JobReference(PROJECT, LOCATION, created.job_id, model=request.model)
+    AggregateTokenUsageOperator(task_id="record", job=reference.to_dict(), spec="nightly").execute(context)
+    return created.job_id
+
+
+def output_file(vertex, job) -> str:
+    return f"{vertex.admin.job(job).output_directory}/predictions.jsonl"
+
+
+def history(tmp_path) -> int:
+    with create_engine(f"sqlite:///{tmp_path / 'costs.db'}").connect() as connection:
+        return connection.execute(text("SELECT COUNT(*) FROM cost_price_history")).scalar()
+
+
+def test_a_corrected_price_is_on_the_bill_and_the_old_one_in_its_history(job, table, prices, tmp_path):
+    before = table.bill(PROJECT, LOCATION, job)
+    prices["input_cost_per_token_batches"] = 2e-06
+    told = RepriceJobsOperator(task_id="reprice", spec="nightly", only_compare="True").execute({})
+    assert (told["jobs"], told["changed"], history(tmp_path)) == (1, 1, 0)
+    assert table.bill(PROJECT, LOCATION, job) == before
+    again = RepriceJobsOperator(task_id="reprice", job_ids=f"x, {job}", only_compare="False").execute({})
+    after = table.bill(PROJECT, LOCATION, job)
+    [old], [new] = ([i for i in bill.line_items if i.kind == "input"] for bill in (before, after))
+    assert new.amount_usd == 2 * old.amount_usd
+    assert Decimal(again["difference_usd"]) == old.amount_usd == Decimal(told["difference_usd"])
+    assert history(tmp_path) == len(before.line_items)
+    assert RepriceJobsOperator(task_id="reprice", team="search").execute({})["changed"] == 0
+
+
+def test_a_proxy_without_prices_changes_no_bill_and_the_task_may_try_again(vertex, job, table, monkeypatch):
+    before = table.bill(PROJECT, LOCATION, job)
+    monkeypatch.setattr(BatchClient, "price_map", _no_such_page)
+    with pytest.raises(TransientError, match="No bill was changed"):
+        RepriceJobsOperator(task_id="reprice", spec="nightly").execute({})
+    assert table.bill(PROJECT, LOCATION, job) == before
+
+
+def _no_such_page(_):
+    raise OSError("503")
+
+
+def test_an_output_that_was_completed_later_is_counted_again(vertex, job, table, tmp_path):
+    path = output_file(vertex, job)
+    whole = vertex.gcs.get(path)
+    vertex.gcs.put(path, b"".join(whole.splitlines(keepends=True)[:2]))
+    lost = RecountJobsOperator(task_id="recount", job_ids=job).execute({})
+    part = table.bill(PROJECT, LOCATION, job)
+    assert (lost["changed"], part.rows.ok) == (1, 2)
+    assert any("the output holds 2" in flag for flag in part.flags)
+    assert part.job.spec == "nightly"  # whose job it is stays
+    vertex.gcs.put(path, whole)
+    RecountJobsOperator(task_id="recount", since="2020-01-01").execute({})
+    assert table.bill(PROJECT, LOCATION, job).rows.ok == ROWS
+    kept = history(tmp_path)
+    assert kept > 0
+    assert RecountJobsOperator(task_id="recount", job_ids=job).execute({})["changed"] == 0
+    assert history(tmp_path) == kept
+
+
+def test_counting_again_only_to_compare_writes_nothing(vertex, job, table, tmp_path):
+    before = table.bill(PROJECT, LOCATION, job)
+    path = output_file(vertex, job)
+    vertex.gcs.put(path, vertex.gcs.get(path).splitlines(keepends=True)[0])
+    told = RecountJobsOperator(task_id="recount", job_ids=job, only_compare=True).execute({})
+    assert told["changed"] == 1
+    assert (table.bill(PROJECT, LOCATION, job), history(tmp_path)) == (before, 0)
+
+
+def test_a_bill_whose_output_is_gone_stays_and_fails_the_task(vertex, job, table):
+    before = table.bill(PROJECT, LOCATION, job)
+    vertex.gcs.delete(output_file(vertex, job))
+    with pytest.raises(AirflowFailException, match="1 of 1 bills stay as they were: the output of job"):
+        RecountJobsOperator(task_id="recount", job_ids=job).execute({})
+    assert table.bill(PROJECT, LOCATION, job) == before
+
+
+def test_a_job_that_was_deleted_at_vertex_is_counted_from_its_recorded_output(vertex, job, table):
+    before = table.bill(PROJECT, LOCATION, job)
+    vertex.admin.delete_job(job)
+    assert RecountJobsOperator(task_id="recount", job_ids=job).execute({})["changed"] == 0
+    after = table.bill(PROJECT, LOCATION, job)
+    assert (after.rows, after.total, after.job) == (before.rows, before.total, before.job)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "names no jobs"),
+        ({"since": "yesterday"}, "no day"),
+        ({"since": "2026-11-02", "until": "2026-11-01"}, "is after the last"),
+    ],
+)
+def test_a_form_that_cannot_be_meant_is_refused(vertex, fields, message):
+    for operator in (RepriceJobsOperator, RecountJobsOperator):
+        with pytest.raises(AirflowFailException, match=message):
+            operator(task_id="again", **fields).execute({})
+
+
+def test_the_command_line_counts_again_without_a_proxy(vertex, job, table, tmp_path, capsys):
+    words = ["recount", "--job", job, "--url", f"sqlite:///{tmp_path / 'costs.db'}", "--packaged", "--json"]
+    path = output_file(vertex, job)
+    whole = vertex.gcs.get(path)
+    vertex.gcs.put(path, whole.splitlines(keepends=True)[0])
+    assert main(words) == 0
+    [told] = json.loads(capsys.readouterr().out)["jobs"]
+    assert (told["before"]["rows"]["ok"], told["after"]["rows"]["ok"], told["changed"]) == (ROWS, 1, True)
+    assert table.bill(PROJECT, LOCATION, job).rows.ok == 1
+    vertex.gcs.delete(path)
+    assert main(words[:-1]) == 1
+    assert "the bill stays: the output of job" in capsys.readouterr().out
+    assert table.bill(PROJECT, LOCATION, job).rows.ok == 1
