@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from vertex_batch.errors import TransientError
 from vertex_batch.pricing import PriceBook, PriceSource, SpecPrices, from_proxy, price_folder
 
+SpecJob = tuple[str, str]
+SpecJobPrices = Mapping[SpecJob, Mapping[str, Any] | None]
 log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
@@ -52,31 +54,31 @@ class PriceBooks:
 
     :param client: the proxy; None: the packaged prices stand alone behind the files.
     :param folder: price files that hold for all specs; one that is not there holds none.
-    :param of_specs: the prices of each spec that is known, by its name.
+    :param of_specs: the prices that are known of specs, by `spec_job`.
     """
 
     def __init__(
         self,
         client: PriceClient | None = None,
         folder: Path | None = None,
-        of_specs: Mapping[str, Mapping[str, Any] | None] | None = None,
+        of_specs: SpecJobPrices | None = None,
     ) -> None:
         self._client, self._folder = client, folder
         self._of_specs = of_specs or {}
         self._lists: list[PriceSource] | None = None
-        self._books: dict[str, PriceBook] = {}
+        self._books: dict[SpecJob, PriceBook] = {}
 
     def of(self, job: JobFacts) -> PriceBook:
         """The book of a job.
 
         :raises ConfigurationError: a price file is wrong.
         """
-        if job.spec not in self._books:
-            known = job.spec in self._of_specs
+        key = spec_job(job)
+        if key not in self._books:
             today = datetime.now(UTC).date()
-            spec = [SpecPrices(self._of_specs[job.spec], today)] if known else []
-            self._books[job.spec] = PriceBook([*spec, *self._all_jobs()])
-        return self._books[job.spec]
+            spec = [SpecPrices(self._of_specs[key], today)] if key in self._of_specs else []
+            self._books[key] = PriceBook([*spec, *self._all_jobs()])
+        return self._books[key]
 
     def check(self) -> None:
         """See that all lists can be read, before bills are changed by what is left.
@@ -94,11 +96,20 @@ class PriceBooks:
         return self._lists
 
 
-def spec_prices(folder: Path) -> dict[str, Mapping[str, Any] | None]:
+def spec_job(job: JobFacts) -> SpecJob:
+    """Which job of which spec it was: the name of the spec, and that of the job's group of tasks, if any."""
+    return job.spec, job.task_id.rpartition(".")[0]
+
+
+def spec_prices(folder: Path) -> SpecJobPrices:
     """The prices that the specs of a folder state. A broken spec is left out: what it priced stays."""
     from vertex_batch.specs import load_specs  # noqa: PLC0415 - pydantic, for those alone who ask
 
     found = load_specs(folder)
     for error in found.errors:
         log.warning("What this spec has priced stays as it is: %s", error)
-    return {name: spec.prices or None for name, spec in found.specs.items()}
+    return {
+        (name, job.name if spec.grouped else ""): job.prices or None
+        for name, spec in found.specs.items()
+        for job in spec.jobs
+    }

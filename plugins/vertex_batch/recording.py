@@ -18,7 +18,7 @@ from vertex_batch.client import BatchClient
 from vertex_batch.costs import Bill, JobFacts, make_bill
 from vertex_batch.errors import NotFoundError, OutputMissingError
 from vertex_batch.outputs import OutputReader
-from vertex_batch.price_books import PriceBooks
+from vertex_batch.price_books import PriceBooks, spec_job
 from vertex_batch.pricing import PriceBook
 from vertex_batch.resource import BatchPredictionJob
 from vertex_batch.submission import Log
@@ -133,7 +133,8 @@ class Recorder:
     def _book_of(self, facts: JobFacts) -> PriceBook:
         if self._books is None:
             settings = self._prices
-            self._books = PriceBooks(self._client, settings.folder, {facts.spec: settings.of_spec})
+            stated = {spec_job(facts): settings.of_spec}
+            self._books = PriceBooks(self._client, settings.folder, stated)
         return self._books.of(facts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -146,3 +147,19 @@ def test_a_proxy_that_is_silent_changes_no_bill(url, environment, monkeypatch, c
 def test_a_connection_that_is_not_defined_is_told_with_the_way_out(url, capsys):
     assert main(["reprice", *DAYS, "--url", url, "--proxy", "nowhere"]) == 1
     assert "AIRFLOW_CONN_NOWHERE" in capsys.readouterr().err
+
+
+def test_each_job_of_a_spec_has_the_prices_that_it_states(url, environment, capsys):
+    """The recorded job is that of a spec without groups, then the one of a group."""
+    (environment / "jobs" / "nightly.yaml").write_text(
+        "model: gemini-2.5-flash\noutput: gs://bucket/out/\njobs:\n"
+        "  cheap: {inputs: gs://bucket/a.jsonl, prices: {gemini-2.5-flash: {input: 0.1}}}\n"
+        "  dear: {inputs: gs://bucket/b.jsonl, prices: {gemini-2.5-flash: {input: 0.9}}}\n"
+    )
+    table = CostTable(url)
+    for name in ("cheap", "dear"):
+        bill = table.bill("p", "global", "1")
+        job = replace(bill.job, job_id=name, task_id=f"{name}.submit")
+        table.record(replace(bill, job=job))
+    for name, expected in (("cheap", "0.1"), ("dear", "0.9"), ("1", "0.3")):
+        assert amount(capsys, "--url", url, "--job", name) == expected

@@ -15,7 +15,7 @@ from vertex_batch.errors import PermanentError
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import DEFAULT_CONN_ID, open_filesystem
-from vertex_batch.price_books import PriceBooks, spec_prices
+from vertex_batch.price_books import PriceBooks, SpecJobPrices, spec_prices
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -111,7 +111,7 @@ class RecordedJobsOperator(BaseOperator):
         chosen = frozenset(ids) if ids else None
         return JobFilter(spec=self.spec, team=self.team, since=since, until=until, job_ids=chosen)
 
-    def _spec_prices(self) -> dict[str, Any]:
+    def _spec_prices(self) -> SpecJobPrices:
         folder = _path(self.specs_folder)
         return spec_prices(folder) if folder else {}
 
