@@ -10,7 +10,7 @@ from vertex_batch.costs.bill import Bill, JobFacts, RowCounts, Total, in_full, m
 from vertex_batch.costs.errors import CostTableError, CostTableSetupError, CostTableUnavailableError
 
 if TYPE_CHECKING:
-    from vertex_batch.costs.queries import GroupTotal, JobCost, JobFilter
+    from vertex_batch.costs.queries import GroupTotal, JobCost, JobFilter, JobOrder
     from vertex_batch.costs.table import CostTable
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "JobCost",
     "JobFacts",
     "JobFilter",
+    "JobOrder",
     "RowCounts",
     "Total",
     "in_full",
@@ -36,7 +37,7 @@ def __getattr__(name: str) -> Any:
         from vertex_batch.costs.table import CostTable  # noqa: PLC0415 - see above
 
         return CostTable
-    if name in ("GroupTotal", "JobCost", "JobFilter"):
+    if name in ("GroupTotal", "JobCost", "JobFilter", "JobOrder"):
         from vertex_batch.costs import queries  # noqa: PLC0415 - see above
 
         return getattr(queries, name)

@@ -30,6 +30,7 @@ from vertex_batch.costs.queries import (
     select_recorded,
     select_totals,
 )
+from vertex_batch.costs.reports import UnpricedUsage, select_focus, select_unpriced
 from vertex_batch.pricing import Basis, LineItem, line_order
 from vertex_batch.usage import CacheTtl, Kind, Modality, RowProblem, Tier, UsageKey
 
@@ -190,6 +191,21 @@ class CostTable:
         self._prepare()
         with self._database.write() as connection:
             yield connection
+
+    def unpriced(self, where: JobFilter, *, limit: int = 20) -> list[UnpricedUsage]:
+        """What has no price, and why."""
+        self._prepare()
+        with self._database.read() as connection:
+            found = connection.execute(select_unpriced(where, limit)).all()
+        return [UnpricedUsage(*row) for row in found]
+
+    def focus(self, where: JobFilter) -> Iterator[Sequence[Any]]:
+        """The FOCUS view of some jobs: its columns' names first, then row by row."""
+        self._prepare()
+        with self._database.read() as connection:
+            found = connection.execution_options(yield_per=1000).execute(select_focus(where))
+            yield tuple(found.keys())
+            yield from found
 
     def _prepare(self) -> None:
         if not self._ready and not migrations.is_current(self._database):

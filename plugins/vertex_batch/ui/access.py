@@ -1,14 +1,15 @@
-"""Who is asking, and which DAGs' costs that person may see."""
+"""Who is asking, and which DAGs' costs that person may see, and which jobs cancel."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity, DagDetails
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_view
-from fastapi import Depends
+from airflow.models.dag import DagModel
+from fastapi import Depends, HTTPException
 
 from vertex_batch.costs import CostTable, JobFilter
 
@@ -21,12 +22,37 @@ class Reader:
     """A signed-in person.
 
     :param dag_ids: the DAGs that this person may read.
+    :param user: as Airflow knows the person.
     """
 
     dag_ids: frozenset[str]
+    user: Any
+
+    @property
+    def user_id(self) -> str:
+        return str(self.user.get_id())
+
+    @property
+    def name(self) -> str:
+        return str(self.user.get_name())
 
     def may_see(self, dag_id: str) -> bool:
         return dag_id in self.dag_ids
+
+    def may_cancel(self, dag_id: str) -> bool:
+        """Whether Airflow lets the person end runs of the DAG: that is what cancelling its job comes to."""
+        return self.may_see(dag_id) and get_auth_manager().is_authorized_dag(
+            method="PUT",
+            access_entity=DagAccessEntity.RUN,
+            details=DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id)),
+            user=self.user,
+        )
+
+    def narrowed(self, table: CostTable, where: JobFilter) -> JobFilter:
+        """Narrow what an address asks for; a DAG that the reader may not see is as one that is not there."""
+        if where.dag_id and not self.may_see(where.dag_id):
+            raise HTTPException(404)
+        return self.narrow(table, where)
 
     def narrow(self, table: CostTable, where: JobFilter) -> JobFilter:
         """Leave out jobs of DAGs that the reader may not see."""
@@ -41,7 +67,7 @@ class Reader:
 
 
 def _reader(user: GetUserDep) -> Reader:
-    return Reader(frozenset(get_auth_manager().get_authorized_dag_ids(user=user, method="GET")))
+    return Reader(frozenset(get_auth_manager().get_authorized_dag_ids(user=user, method="GET")), user)
 
 
 CurrentReader = Annotated[Reader, Depends(_reader)]

@@ -12,6 +12,8 @@ from starlette.exceptions import HTTPException
 from vertex_batch.costs import CostTableError, CostTableUnavailableError
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.ui.access import signed_in
+from vertex_batch.ui.job_routes import NO_CONSENT, NO_RIGHT
+from vertex_batch.ui.job_routes import router as job_router
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.render import page, secure
 from vertex_batch.ui.routes import router
@@ -28,11 +30,23 @@ _SAID = {
     ),
 }
 
+_NOT_CANCELLED = {
+    NO_RIGHT: (
+        "Not for you",
+        "Your role in Airflow may not end runs of this DAG, so it may cancel no job of it.",
+    ),
+    NO_CONSENT: (
+        "Nothing was cancelled",
+        "The form is more than an hour old, or was not sent from our page. Open the job anew.",
+    ),
+}
+
 
 def make_app() -> FastAPI:
     """Make the application. All its routes need a login; it describes itself to nobody."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(router, dependencies=[signed_in])
+    for each in (router, job_router):
+        app.include_router(each, dependencies=[signed_in])
     app.middleware("http")(_with_security_headers)
     for error, handler in _HANDLERS.items():
         app.add_exception_handler(error, handler)
@@ -48,8 +62,9 @@ async def _with_security_headers(
 
 
 def _refused(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    title, text = _SAID.get(HTTPStatus(status), (HTTPStatus(status).phrase, ""))
+    status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
+    usual = _SAID.get(HTTPStatus(status), (HTTPStatus(status).phrase, ""))
+    title, text = _NOT_CANCELLED.get(detail, usual)
     return page(request, "error.html", status=status, title=title, text=text)
 
 

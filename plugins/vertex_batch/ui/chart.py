@@ -12,6 +12,7 @@ from vertex_batch.ui.spend import Spend
 
 WIDTH, HEIGHT = 1000, 240
 _MARK = 4
+_TICKS = 4
 _GAP = 0.25
 _STEPS = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10))
 
@@ -44,12 +45,15 @@ class Bar:
 class Chart:
     """Bars from the bottom up, a day's on top of one another.
 
-    :param top: the amount at the upper edge. :param labels: days to write below, from left to right.
+    :param top: the amount at the upper edge. :param ticks: amounts to write beside it, from the top down.
+    :param labels: days to write below, from left to right. :param slots: a day's place, from edge to edge.
     """
 
     bars: list[Bar]
     top: Decimal
+    ticks: list[Decimal]
     labels: list[date]
+    slots: list[tuple[date, Box]]
     width: int = WIDTH
     height: int = HEIGHT
 
@@ -59,7 +63,11 @@ def draw(spend: Spend) -> Chart:
     top = round_up(spend.highest)
     days = spend.days
     labels = sorted({days[0], days[len(days) // 2], days[-1]})
-    return Chart(list(_bars(spend, top)), top, labels)
+    width = WIDTH / len(days)
+    slots = [(day, Box(n * width, 0, width, HEIGHT)) for n, day in enumerate(days)]
+    return Chart(
+        list(_bars(spend, top)), top, [top * n / _TICKS for n in range(_TICKS, -1, -1)], labels, slots
+    )
 
 
 def round_up(amount: Decimal) -> Decimal:

@@ -1,27 +1,46 @@
-"""Spend as CSV, for a spreadsheet."""
+"""Costs as CSV, for a spreadsheet or for a FinOps tool."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from vertex_batch.costs import GroupTotal
 
 # A spreadsheet takes a cell that begins so for a formula, and runs it.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_LINES_AT_ONCE = 500
 
 
 def to_csv(by: str, daily: Sequence[GroupTotal]) -> str:
     """Write one line for each day and group. Amounts are exact; ``complete`` says if all is priced."""
     lines = io.StringIO()
     writer = csv.writer(lines)
-    writer.writerow(["day", by, "jobs", "tokens", "amount_usd", "complete"])
+    writer.writerow(["day", by, "jobs", "tokens", "amount_usd", "complete", "saved_usd", "saved_complete"])
     for each in sorted(daily, key=lambda each: (each.group[1], each.group[0])):
         name, day = each.group
-        complete = "yes" if each.total.complete else "no"
-        writer.writerow([day, harmless(name), each.jobs, each.tokens, each.total.text, complete])
+        amounts = (
+            text
+            for total in (each.total, each.saved)
+            for text in (total.text, "yes" if total.complete else "no")
+        )
+        writer.writerow([day, harmless(name), each.jobs, each.tokens, *amounts])
     return lines.getvalue()
+
+
+def stream_csv(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Write rows as they come, so that a year of them needs no memory."""
+    lines = io.StringIO()
+    writer = csv.writer(lines)
+    for number, row in enumerate(rows, 1):
+        writer.writerow([harmless(cell) if isinstance(cell, str) else cell for cell in row])
+        if number % _LINES_AT_ONCE == 0:
+            yield lines.getvalue()
+            lines.seek(0)
+            lines.truncate()
+    yield lines.getvalue()
 
 
 def harmless(cell: str) -> str:

@@ -18,14 +18,14 @@ from vertex_batch.ui import URL_PREFIX, words
 # Nothing but our own style sheet and script; nobody but Airflow may show a page in a frame.
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; form-action 'self'; base-uri 'none';"
-        " frame-ancestors 'self'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self';"
+        " base-uri 'none'; frame-ancestors 'self'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-STATIC_FILES = {"pages.css": "text/css", "frame.js": "text/javascript"}
+STATIC_FILES = {"pages.css": "text/css", "frame.js": "text/javascript", "live.js": "text/javascript"}
 
 
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -34,6 +34,11 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
     here = {"root": root + URL_PREFIX, "airflow": root, "address": request.query_params, "words": words}
     text = _templates().get_template(template).render({"dag_id": "", **here, **values})
     return HTMLResponse(text, status)
+
+
+def address_of(path: str) -> str:
+    """The address of one of our pages, seen from outside."""
+    return f"{_airflow_path()}{URL_PREFIX}{path}"
 
 
 def static_file(name: str) -> Response | None:

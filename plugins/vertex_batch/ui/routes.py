@@ -1,34 +1,35 @@
-"""What the addresses answer. Each reads the cost table, and fills in a template."""
+"""The addresses about money: the overview, its exports, a job's bill, a run."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from typing import Annotated, Literal, cast, get_args
+from itertools import chain
+from typing import Annotated, Any, Literal, cast, get_args
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
-from vertex_batch.costs import CostTable, GroupTotal, JobFilter, Total
+from vertex_batch.costs import CostTable, GroupTotal, JobFilter
 from vertex_batch.ui.access import CurrentReader
 from vertex_batch.ui.chart import draw
-from vertex_batch.ui.export import to_csv
-from vertex_batch.ui.periods import (
-    BadAddressError,
-    Period,
-    last_month,
-    read_day,
-    read_period,
-    so_far_last_month,
-    this_month,
-)
+from vertex_batch.ui.export import stream_csv, to_csv
+from vertex_batch.ui.failures import group_failures
+from vertex_batch.ui.periods import BadAddressError, Period, last_month, read_period
 from vertex_batch.ui.render import page, static_file
 from vertex_batch.ui.source import Costs
-from vertex_batch.ui.spend import add, arrange
+from vertex_batch.ui.spend import add, arrange, compare_months, summarise
 
 router = APIRouter()
 
-By = Literal["spec", "model", "team"]
-JOBS_PER_PAGE = 50
+By = Literal["spec", "model", "team", "kind"]
+_DAILY: dict[By, Literal["spec_day", "model_day", "team_day", "kind_day"]] = {
+    "spec": "spec_day",
+    "model": "model_day",
+    "team": "team_day",
+    "kind": "kind_day",
+}
 MAX_JOBS_OF_RUN = 500
 
 
@@ -45,19 +46,35 @@ class View:
 
     by: By
     period: Period
-    dag_id: str
+    where: JobFilter
+
+    @property
+    def address(self) -> dict[str, object]:
+        """The same, as the values of an address."""
+        return {
+            "by": self.by,
+            "from": self.period.since,
+            "to": self.period.until,
+            "spec": self.where.spec,
+            "team": self.where.team,
+            "dag_id": self.where.dag_id,
+        }
 
 
 def _view(
     today: Today,
+    *,
     by: str = "spec",
     since: Annotated[str, Query(alias="from")] = "",
     until: Annotated[str, Query(alias="to")] = "",
+    spec: str = "",
+    team: str = "",
     dag_id: str = "",
 ) -> View:
     if by not in get_args(By):
         raise BadAddressError(f"Spend is shown by {', '.join(get_args(By))}; not by {by[:40]!r}.")
-    return View(cast("By", by), read_period(since, until, today), dag_id)
+    period = read_period(since, until, today)
+    return View(cast("By", by), period, JobFilter(spec=spec, team=team, dag_id=dag_id))
 
 
 Asked = Annotated[View, Depends(_view)]
@@ -65,90 +82,40 @@ Asked = Annotated[View, Depends(_view)]
 
 @router.get("/")
 def overview(request: Request, reader: CurrentReader, costs: Costs, view: Asked, today: Today) -> Response:
-    where = _narrowed(reader, costs, JobFilter(dag_id=view.dag_id))
+    where = reader.narrowed(costs, view.where)
     daily = _daily(costs, where, view)
     spend = arrange(view.period.days, daily)
+    months = costs.totals("day", last_month(today).since, today, where)
+    summary = summarise(costs.totals("day", view.period.since, view.period.until, where))
+    within = replace(where, since=view.period.since, until=view.period.until)
     return page(
         request,
         "overview.html",
         view=view,
         spend=spend,
         chart=draw(spend),
-        groups=costs.totals(view.by, view.period.since, view.period.until, where),
-        months={
-            "This month": _total(costs, where, this_month(today)),
-            "Last month to the same day": _total(costs, where, so_far_last_month(today)),
-            "Last month": _total(costs, where, last_month(today)),
-        },
-        misses_some=not view.dag_id and reader.misses_some(costs),
-        dag_id=view.dag_id,
+        summary=summary,
+        months=compare_months(months, today),
+        unpriced=[] if summary.total.complete else costs.unpriced(within),
+        today=today,
+        misses_some=not where.dag_id and reader.misses_some(costs),
+        dag_id=where.dag_id,
     )
 
 
 @router.get("/costs.csv")
 def csv_file(reader: CurrentReader, costs: Costs, view: Asked) -> Response:
-    where = _narrowed(reader, costs, JobFilter(dag_id=view.dag_id))
-    name = f"batch-costs-by-{view.by}-{view.period.since}-{view.period.until}.csv"
-    return Response(
-        to_csv(view.by, _daily(costs, where, view)),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    text = to_csv(view.by, _daily(costs, reader.narrowed(costs, view.where), view))
+    return Response(text, media_type=_CSV, headers=_download(f"batch-costs-by-{view.by}", view.period))
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
-    """What the address of a list of jobs asks for."""
-
-    where: JobFilter
-    page: int
-
-
-def _search(
-    *,
-    q: str = "",
-    state: str = "",
-    spec: str = "",
-    team: str = "",
-    dag_id: str = "",
-    since: Annotated[str, Query(alias="from")] = "",
-    until: Annotated[str, Query(alias="to")] = "",
-    page: str = "1",
-) -> Search:
-    where = JobFilter(
-        spec=spec,
-        team=team,
-        dag_id=dag_id,
-        state=state,
-        since=read_day(since),
-        until=read_day(until),
-        text=q.strip(),
-    )
-    # More digits than these are no page of anybody's.
-    if not (page.isascii() and page.isdigit() and len(page) < 7 and int(page)):  # noqa: PLR2004
-        raise BadAddressError(f"{page[:40]!r} is not the number of a page.")
-    return Search(where, int(page))
-
-
-@router.get("/jobs")
-def jobs(
-    request: Request, reader: CurrentReader, costs: Costs, search: Annotated[Search, Depends(_search)]
-) -> Response:
-    where = _narrowed(reader, costs, search.where)
-    first = (search.page - 1) * JOBS_PER_PAGE
-    found = costs.jobs(where, limit=JOBS_PER_PAGE + 1, offset=first)
-    states = costs.totals("state", where=reader.narrow(costs, JobFilter()))
-    return page(
-        request,
-        "jobs.html",
-        search=search,
-        jobs=found[:JOBS_PER_PAGE],
-        first=first + 1,
-        more=len(found) > JOBS_PER_PAGE,
-        states=[each.group[0] for each in states],
-        misses_some=not where.dag_id and reader.misses_some(costs),
-        dag_id=where.dag_id,
-    )
+@router.get("/focus.csv")
+def focus_file(reader: CurrentReader, costs: Costs, view: Asked) -> Response:
+    """Answer with the line items of the period in the columns of FOCUS."""
+    where = reader.narrowed(costs, view.where)
+    rows = costs.focus(replace(where, since=view.period.since, until=view.period.until))
+    lines = stream_csv(_begun(rows))
+    return StreamingResponse(lines, media_type=_CSV, headers=_download("batch-costs-focus", view.period))
 
 
 @router.get("/bill")
@@ -165,7 +132,7 @@ def bill(
     # The same answer for both: who may not see a job does not learn that it exists.
     if found is None or not reader.may_see(found.job.dag_id):
         raise HTTPException(404)
-    return page(request, "bill.html", bill=found)
+    return page(request, "bill.html", bill=found, failures=group_failures(found))
 
 
 @router.get("/run")
@@ -174,15 +141,17 @@ def run(
 ) -> Response:
     if not dag_id or not run_id:
         raise BadAddressError("A run is named by dag_id and run_id.")
-    where = _narrowed(reader, costs, JobFilter(dag_id=dag_id, run_id=run_id))
+    where = reader.narrowed(costs, JobFilter(dag_id=dag_id, run_id=run_id))
     found = costs.jobs(where, limit=MAX_JOBS_OF_RUN)
     only = found[0].job if len(found) == 1 else None
+    whole = costs.bill(only.project, only.location, only.job_id) if only else None
     return page(
         request,
         "run.html",
         jobs=found,
         total=add(each.total for each in found),
-        bill=costs.bill(only.project, only.location, only.job_id) if only else None,
+        bill=whole,
+        failures=group_failures(whole) if whole else [],
         dag_id=dag_id,
         run_id=run_id,
     )
@@ -196,20 +165,17 @@ def static(name: str) -> Response:
     return found
 
 
-def _narrowed(reader: CurrentReader, costs: CostTable, where: JobFilter) -> JobFilter:
-    if where.dag_id and not reader.may_see(where.dag_id):
-        raise HTTPException(404)
-    return reader.narrow(costs, where)
+_CSV = "text/csv; charset=utf-8"
+
+
+def _download(name: str, period: Period) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}-{period.since}-{period.until}.csv"'}
+
+
+def _begun(rows: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    """Read the first row now: a database that does not serve is then an error page, and not half a file."""
+    return chain([next(rows)], rows)
 
 
 def _daily(costs: CostTable, where: JobFilter, view: View) -> list[GroupTotal]:
-    by: dict[By, Literal["spec_day", "model_day", "team_day"]] = {
-        "spec": "spec_day",
-        "model": "model_day",
-        "team": "team_day",
-    }
-    return costs.totals(by[view.by], view.period.since, view.period.until, where)
-
-
-def _total(costs: CostTable, where: JobFilter, period: Period) -> Total:
-    return add(each.total for each in costs.totals("day", period.since, period.until, where))
+    return costs.totals(_DAILY[view.by], view.period.since, view.period.until, where)

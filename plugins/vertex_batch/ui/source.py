@@ -15,13 +15,17 @@ class NoCostTableError(Exception):
     """Nothing was recorded yet, or elsewhere than where the API server looks."""
 
 
-def _open() -> CostTable:
+def _open_if_there() -> CostTable | None:
     """Open it anew for each request, so that a connection that was mended helps at once.
 
     A page never creates or upgrades it: who looks must not change what is there.
     """
     table = _table(cost_table_url())
-    if not table.is_ready():
+    return table if table.is_ready() else None
+
+
+def _open(table: Annotated[CostTable | None, Depends(_open_if_there)]) -> CostTable:
+    if table is None:
         raise NoCostTableError
     return table
 
@@ -32,3 +36,4 @@ def _table(url: str) -> CostTable:
 
 
 Costs = Annotated[CostTable, Depends(_open)]
+CostsIfAny = Annotated[CostTable | None, Depends(_open_if_there)]

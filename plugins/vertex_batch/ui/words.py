@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Protocol
 from urllib.parse import quote, urlencode
 
-from vertex_batch.costs import JobFacts, Total
+from vertex_batch.costs import Total
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.resource import JobReference
 
 _CENTS = 2
 _DIGITS = 4
 _MILLION = 1_000_000
+_HOUR, _DAY = 60, 24 * 60
+_STATES = {"": "not known", "ENDED": "ended, bill to come"}
 _BASES = {
     Basis.BATCH_RATE: "batch rate",
     Basis.DERIVED_HALF_OF_STANDARD: "half of the standard rate",
@@ -40,14 +43,16 @@ def at_least(total: Total) -> str:
 
 
 def state(name: str) -> str:
-    return name.removeprefix("JOB_STATE_").replace("_", " ").lower() or "unknown"
+    return _STATES.get(name) or name.removeprefix("JOB_STATE_").replace("_", " ").lower()
 
 
 def tone(name: str) -> str:
-    """Say how a state is coloured: ``good``, ``bad`` or ``plain``."""
+    """Say how a state is coloured: ``good``, ``bad``, ``active`` or ``plain``."""
     short = name.removeprefix("JOB_STATE_")
     if short == "SUCCEEDED":
         return "good"
+    if short in ("RUNNING", "PENDING", "QUEUED", "CANCELLING", "UPDATING"):
+        return "active"
     return "bad" if short in ("FAILED", "EXPIRED", "DELETED", "PARTIALLY_SUCCEEDED") else "plain"
 
 
@@ -55,8 +60,29 @@ def model(name: str) -> str:
     return name.rsplit("/", 1)[-1]
 
 
-def moment(when: datetime | None) -> str:
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if when else ""
+def moment(when: datetime | None, *, seconds: bool = False) -> str:
+    if when is None:
+        return ""
+    clock = f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return f"{clock if seconds else clock[:-3]} UTC"
+
+
+def lasting(since: datetime | None, now: datetime) -> str:
+    """Write how long something has gone on: ``3 min``, ``2 h 5 min``, ``1 d 4 h``."""
+    if since is None:
+        return ""
+    minutes = max(int((now - since).total_seconds()), 0) // 60
+    if minutes < _HOUR:
+        return f"{minutes} min"
+    if minutes < _DAY:
+        return f"{minutes // _HOUR} h {minutes % _HOUR} min"
+    return f"{minutes // _DAY} d {minutes % _DAY // _HOUR} h"
+
+
+def ranges(today: date) -> list[tuple[str, date]]:
+    """Periods that people ask for, as what they are called and their first day; each ends today."""
+    days = [(f"{n} days", today - timedelta(n - 1)) for n in (7, 30, 90)]
+    return [*days, ("this month", today.replace(day=1)), ("this year", today.replace(month=1, day=1))]
 
 
 def what(item: LineItem) -> str:
@@ -82,7 +108,27 @@ def basis(item: LineItem) -> str:
     return _BASES[item.basis] if item.basis else ""
 
 
-def console_url(job: JobFacts) -> str:
+class InPlace(Protocol):
+    """What names a job at Google."""
+
+    @property
+    def project(self) -> str: ...
+
+    @property
+    def location(self) -> str: ...
+
+    @property
+    def job_id(self) -> str: ...
+
+
+def storage_url(directory: str) -> str:
+    """Link to Google's page of a folder in Cloud Storage; empty for anything else."""
+    if not directory.startswith("gs://"):
+        return ""
+    return f"https://console.cloud.google.com/storage/browser/{quote(directory.removeprefix('gs://'))}"
+
+
+def console_url(job: InPlace) -> str:
     """Link to Google's page of the job."""
     return JobReference(path(job.project), path(job.location), path(job.job_id)).console_url
 

@@ -10,6 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi.testclient import TestClient
 
@@ -51,6 +53,7 @@ class Pages:
     client: TestClient
     table: CostTable
     may_see: set[str] = field(default_factory=lambda: {"nightly", "hourly"})
+    may_end: set[str] = field(default_factory=lambda: {"nightly"})
 
     def record(self, *items: LineItem, day: date = TODAY, bill: dict | None = None, **facts) -> Bill:
         names = {
@@ -61,6 +64,8 @@ class Pages:
             "run_id": "manual__2026-11-22T02:30:00+00:00",
             "spec": "nightly",
             "team": "search",
+            "task_id": "submit",
+            "output_directory": "gs://demo-bucket/out",
             "state": "JOB_STATE_SUCCEEDED",
             "model": "publishers/google/models/gemini-2.5-flash",
             "logical_date": datetime(day.year, day.month, day.day, tzinfo=UTC),
@@ -72,6 +77,7 @@ class Pages:
             **{
                 "failed_reasons": {"INVALID_ARGUMENT": 2},
                 "problems": (RowProblem("predictions.jsonl", 17, "cut short"),),
+                "failed_samples": (RowProblem("predictions.jsonl", 4, "INVALID_ARGUMENT"),),
                 **(bill or {}),
             },
         )
@@ -83,12 +89,16 @@ class Pages:
 
 
 class _Manager:
-    def __init__(self, may_see) -> None:
-        self._may_see = may_see
+    def __init__(self, may_see, may_end) -> None:
+        self._may_see, self._may_end = may_see, may_end
 
     def get_authorized_dag_ids(self, *, user, method):
         assert method == "GET"
         return set(self._may_see())
+
+    def is_authorized_dag(self, *, method, access_entity, details, user):
+        assert (method, access_entity) == ("PUT", DagAccessEntity.RUN)
+        return details.id in self._may_end()
 
     def is_authorized_view(self, *, access_view, user):
         return True
@@ -101,8 +111,20 @@ def costs_file(tmp_path, monkeypatch) -> Path:
     return file
 
 
+@pytest.fixture(scope="session")
+def airflow_tables() -> None:
+    """Airflow's own tables, in the throwaway home of the tests."""
+    from airflow import settings
+    from airflow.models.base import Base
+    from airflow.models.log import Log  # noqa: F401 - the models that are imported are those that are made
+    from airflow.models.trigger import Trigger  # noqa: F401
+
+    settings.configure_orm()
+    Base.metadata.create_all(settings.engine)
+
+
 @pytest.fixture
-def app(costs_file):
+def app(costs_file, airflow_tables):
     made = make_app()
     made.dependency_overrides[routes._today] = lambda: TODAY
     return made
@@ -117,10 +139,10 @@ def stranger(app) -> Iterator[TestClient]:
 
 @pytest.fixture
 def pages(app, costs_file, monkeypatch) -> Iterator[Pages]:
-    app.dependency_overrides[get_user] = lambda: "somebody"
+    app.dependency_overrides[get_user] = lambda: SimpleAuthManagerUser(username="somebody", role="user")
     with TestClient(app) as client:
         made = Pages(client, CostTable(f"sqlite:///{costs_file}"))
-        manager = _Manager(lambda: made.may_see)
+        manager = _Manager(lambda: made.may_see, lambda: made.may_end)
         monkeypatch.setattr(access, "get_auth_manager", lambda: manager)
         monkeypatch.setattr("airflow.api_fastapi.core_api.security.get_auth_manager", lambda: manager)
         yield made

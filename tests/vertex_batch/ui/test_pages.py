@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from datetime import date
+from decimal import Decimal
 
 import pytest
 
@@ -21,12 +22,13 @@ def test_the_overview_shows_this_month_and_last_month(pages):
     pages.record(item("100"), day=date(2026, 10, 30))
     text = words(pages.get("/").text)
     assert "This month 1.50 USD" in text
-    assert "Last month to the same day 20.25 USD" in text
+    assert "-93 % against 20.25 last month to the same day" in text
     assert "Last month 120.25 USD" in text
 
 
 @pytest.mark.parametrize(
-    ("by", "name"), [("spec", "nightly"), ("model", "gemini-2.5-flash"), ("team", "search")]
+    ("by", "name"),
+    [("spec", "nightly"), ("model", "gemini-2.5-flash"), ("team", "search"), ("kind", "output")],
 )
 def test_spend_is_shown_by_what_the_address_says(pages, by, name):
     pages.record(item("1.5"))
@@ -39,7 +41,8 @@ def test_a_sum_with_something_unpriced_is_an_at_least(pages):
     pages.record(item("1.5"), item(None, kind="thoughts"))
     text = words(pages.get("/").text)
     assert "This month at least 1.50 USD" in text
-    assert "Spend by day: at least 1.50 USD" in text
+    assert "Spend by day at least 1.50 USD" in text
+    assert "thoughts 1,000,000 1 no price is known" in text
     assert "not all of it has a price" in text
 
 
@@ -47,7 +50,7 @@ def test_only_the_days_of_the_address_count(pages):
     pages.record(item("1"), day=date(2026, 11, 1))
     pages.record(item("2"), day=date(2026, 11, 2))
     text = words(pages.get("/", **{"from": "2026-11-02", "to": "2026-11-03"}).text)
-    assert "Spend by day: 2.00 USD" in text
+    assert "Spend by day 2.00 USD" in text
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,7 @@ def test_only_the_days_of_the_address_count(pages):
         ({"from": "yesterday"}, "is not a day"),
         ({"from": "2026-11-02", "to": "2026-11-01"}, "before it begins"),
         ({"from": "1999-01-01"}, "at most 366 days"),
-        ({"by": "moon"}, "Spend is shown by spec, model, team"),
+        ({"by": "moon"}, "Spend is shown by spec, model, team, kind"),
     ],
 )
 def test_an_address_that_does_not_work_says_why(pages, query, said):
@@ -71,8 +74,8 @@ def test_the_csv_has_every_day_and_group_exactly(pages):
     answer = pages.get("/costs.csv")
     assert answer.headers["content-disposition"].startswith("attachment")
     assert list(csv.reader(io.StringIO(answer.text))) == [
-        ["day", "spec", "jobs", "tokens", "amount_usd", "complete"],
-        ["2026-11-22", "nightly", "1", "2000000", "0.000123", "no"],
+        ["day", "spec", "jobs", "tokens", "amount_usd", "complete", "saved_usd", "saved_complete"],
+        ["2026-11-22", "nightly", "1", "2000000", "0.000123", "no", "0", "no"],
     ]
 
 
@@ -105,11 +108,16 @@ def test_jobs_are_searched_and_turned_page_by_page(pages):
 def test_a_bill_says_where_each_amount_comes_from(pages):
     bill = pages.record(item("1.5"), item(None, kind="thoughts"), bill={"flags": ("counts differ",)})
     text = words(pages.get("/bill", **key(bill)).text)
-    assert "output, text 1,000,000 1.50 / M tokens 1.50 batch rate packaged, 2026-11-01" in text
-    assert "not known no price is known" in text
-    assert "Total at least 1.50" in text
+    assert "output, text 1,000,000 1.50 / M tokens 1.50 - batch rate packaged, 2026-11-01" in text
+    assert "not known - no price is known" in text
+    assert "Total at least 1.50 at least 0.00" in text
     assert "counts differ" in text
-    assert "INVALID_ARGUMENT 2" in text
+    assert "INVALID_ARGUMENT 2 predictions.jsonl:4" in text
+    assert (
+        "/dags/nightly/runs/manual__2026-11-22T02%3A30%3A00%2B00%3A00/tasks/submit"
+        in pages.get("/bill", **key(bill)).text
+    )
+    assert "console.cloud.google.com/storage/browser/demo-bucket/out" in pages.get("/bill", **key(bill)).text
     assert "predictions.jsonl 17 cut short" in text
     assert "10 ok, 2 failed, 1 unreadable" in text
 
@@ -185,7 +193,7 @@ def test_hostile_names_stay_text(pages):
         item(None, reason=HOSTILE),
         bill={"flags": (HOSTILE,), "failed_reasons": {HOSTILE: 1}},
         **hostile,
-        job_id="javascript:1'\"<b>",
+        job_id="javascript:1'\"<u>",
         state=HOSTILE,
         output_directory=HOSTILE,
     )
@@ -196,7 +204,7 @@ def test_hostile_names_stay_text(pages):
         assert answer.status_code == 200
         assert "alert(1)" in answer.text
         assert "<script>alert" not in answer.text
-        assert "<b>" not in answer.text
+        assert "<u>" not in answer.text
         assert "49" not in re.sub(r"\d{3,}", "", answer.text)
     assert "<script>" not in pages.get("/", by=HOSTILE).text
 
@@ -240,4 +248,49 @@ def key(bill) -> dict[str, str]:
 
 def words(html: str) -> str:
     """The text of a page, as one line."""
-    return " ".join(re.sub(r"<[^>]*>", " ", html).split()).replace(" ,", ",")
+    return " ".join(re.sub(r"<[^>]*>", " ", html).split()).replace(" ,", ",").replace("\u2013", "-")
+
+
+def test_the_overview_says_what_was_saved_and_how_many_rows_failed(pages):
+    pages.record(
+        item(
+            "1.5",
+            standard_unit_price_usd=Decimal("3e-6"),
+            standard_amount_usd=Decimal(3),
+            standard_source="packaged",
+        )
+    )
+    text = words(pages.get("/").text)
+    assert "Saved by batching 1.50 USD 50 % of the standard price" in text
+    assert "Failed rows 15.38 % 2 of 13, 1 unreadable" in text
+
+
+def test_the_overview_is_narrowed_by_what_the_address_says(pages):
+    pages.record(item("1"), spec="one", team="a")
+    pages.record(item("2"), spec="two", team="b")
+    assert "Spend by day 2.00 USD" in words(pages.get("/", team="b").text)
+    assert "Spend by day 1.00 USD" in words(pages.get("/", spec="one").text)
+    assert "one" not in pages.get("/costs.csv", spec="two").text
+
+
+def test_the_focus_file_has_the_line_items_of_the_period_and_of_the_dags_that_one_may_see(pages):
+    pages.record(item("1.5"), item(None, kind="thoughts"), spec="=1+1")
+    pages.record(item("3"), day=date(2026, 9, 1))
+    pages.record(item("4"), dag_id="secret")
+    answer = pages.get("/focus.csv", **{"from": "2026-11-01", "to": "2026-11-30"})
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [(row["BilledCost"], row["x_Spec"]) for row in rows] == [("1.5", "'=1+1")]
+    assert answer.headers["content-disposition"].startswith("attachment")
+
+
+def test_jobs_are_sorted_by_a_column_whose_heading_says_so(pages):
+    for amount in ("1", "3", "2"):
+        pages.record(item(amount))
+    text = pages.get("/jobs", sort="cost").text
+    assert re.findall(r'title="([\d.]+) USD"', text) == ["3.00", "2.00", "1.00"]
+    assert re.search(r'aria-sort="descending"><a href="[^"]*sort=cost&amp;order=asc', text)
+    assert pages.get("/jobs", sort="moon").status_code == 400
+
+
+def test_a_job_that_is_not_under_way_says_so_also_before_anything_was_recorded(pages):
+    assert "Nothing is under way" in pages.get("/running", part=1).text

@@ -1,0 +1,64 @@
+"""What has no price and why, and the FOCUS rows of some jobs. Plain data and the selects behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
+    BigInteger,
+    ColumnElement,
+    Select,
+    and_,
+    column,
+    func,
+    literal_column,
+    select,
+    table,
+    tuple_,
+)
+
+from vertex_batch.costs.queries import JobFilter
+from vertex_batch.costs.schema import jobs, line_items
+
+_JOB_KEY = ("project", "location", "job_id")
+_FOCUS_KEY = ("BillingAccountId", "RegionId", "x_JobId")
+
+
+@dataclass(frozen=True, slots=True)
+class UnpricedUsage:
+    """Usage whose cost is not known, of one model and kind, for one reason.
+
+    :param tokens: tokens, or queries; 0 where even that is not known.
+    """
+
+    model: str
+    kind: str
+    reason: str
+    jobs: int
+    tokens: int
+
+
+def select_unpriced(where: JobFilter, limit: int) -> Select[Any]:
+    """What has no price, what concerns most jobs first. Jobs that are wholly priced are not looked into."""
+    group = line_items.c.model, line_items.c.kind, line_items.c.reason
+    same: ColumnElement[bool] = and_(*(line_items.c[name] == jobs.c[name] for name in _JOB_KEY))
+    return (
+        select(*group, func.count().label("jobs"), func.sum(line_items.c.tokens, type_=BigInteger))
+        .join_from(jobs, line_items, same)
+        .where(jobs.c.unpriced_line_items > 0, line_items.c.amount_picousd.is_(None), *where.conditions())
+        .group_by(*group)
+        .order_by(func.count().desc(), *group)
+        .limit(limit)
+    )
+
+
+def select_focus(where: JobFilter) -> Select[Any]:
+    """The rows of the FOCUS view that are of these jobs, in its own columns."""
+    view = table("focus_cost_and_usage", *(column(name) for name in _FOCUS_KEY))
+    keys = select(*(jobs.c[name] for name in _JOB_KEY)).where(*where.conditions())
+    return (
+        select(literal_column("*"))
+        .select_from(view)
+        .where(tuple_(*(view.c[name] for name in _FOCUS_KEY)).in_(keys))
+    )

@@ -1,0 +1,140 @@
+"""The jobs that are under way: what Airflow knows of them put together with what Vertex says. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from vertex_batch.costs import JobCost, Total
+from vertex_batch.resource import BatchPredictionJob, CompletionStats
+from vertex_batch.ui.submissions import Submission
+from vertex_batch.ui.vertex import Place, Reading
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+NO_STATE = ""
+ENDED = "ENDED"
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """What a job is likely to cost, from earlier bills. It is a guess, and is shown as one.
+
+    :param so_far: what its finished rows are likely to cost; None: nobody knows.
+    :param whole: what it is likely to cost when all rows are done; None: nobody knows.
+    :param basis: what the guess is from, or why there is none.
+    """
+
+    so_far: Total | None
+    whole: Total | None
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """One job.
+
+    :param job: what Vertex says; None: it was not asked, or did not answer.
+    :param state: as Vertex calls it; `ENDED`: not active any more, and not recorded yet; empty: not known.
+    """
+
+    submission: Submission
+    job: BatchPredictionJob | None
+    state: str
+
+    @property
+    def spec(self) -> str:
+        label = self.job.labels.get("airflow_spec", "") if self.job else ""
+        return label or self.submission.dag_id
+
+    @property
+    def team(self) -> str:
+        return self.job.labels.get("team", "") if self.job else ""
+
+    @property
+    def stats(self) -> CompletionStats | None:
+        return self.job.completion_stats if self.job else None
+
+    @property
+    def rows(self) -> tuple[int, int, int] | None:
+        """Rows done, failed and to go; None: Vertex does not say."""
+        stats = self.stats
+        if stats is None or min(stats.successful_count, stats.failed_count, stats.incomplete_count) < 0:
+            return None
+        return stats.successful_count, stats.failed_count, stats.incomplete_count
+
+    @property
+    def percent(self) -> int | None:
+        """How much of it is done, rounded down, so that 100 means all."""
+        if self.rows is None or not sum(self.rows):
+            return None
+        return 100 * (self.rows[0] + self.rows[1]) // sum(self.rows)
+
+    @property
+    def may_be_cancelled(self) -> bool:
+        return self.state not in (ENDED, "JOB_STATE_CANCELLING")
+
+
+def place_of(submission: Submission) -> Place:
+    return Place(submission.litellm_conn_id, submission.project, submission.location)
+
+
+def in_flight(
+    submissions: Iterable[Submission],
+    readings: Mapping[Place, Reading],
+    recorded: frozenset[tuple[str, str, str]],
+) -> list[InFlight]:
+    """Say which jobs are under way, the latest first.
+
+    A job that Vertex lists is, whatever its run. Of the others those whose run goes on, until their bill
+    is written.
+
+    :param recorded: keys of jobs whose bill is written.
+    """
+    found = []
+    for submission in submissions:
+        reading = readings.get(place_of(submission), Reading())
+        job = next((job for job in reading.jobs if job.job_id == submission.job_id), None)
+        if job is not None:
+            found.append(InFlight(submission, job, job.raw_state))
+        elif submission.is_wanted and submission.key not in recorded:
+            found.append(InFlight(submission, None, ENDED if reading.is_whole else NO_STATE))
+    return sorted(found, key=_age, reverse=True)
+
+
+def _age(each: InFlight) -> datetime:
+    return (each.job.create_time if each.job else None) or _LONG_AGO
+
+
+def matches(each: InFlight, *, text: str = "", spec: str = "", team: str = "", dag_id: str = "") -> bool:
+    """Whether a search of the jobs page finds it; what is empty does not restrict."""
+    owner = each.submission
+    names = [owner.dag_id, owner.run_id, owner.job_id, each.spec, each.team, each.state]
+    names += [each.job.model, each.job.display_name] if each.job else []
+    return (
+        (not dag_id or owner.dag_id == dag_id)
+        and (not spec or spec in (each.spec, owner.dag_id))
+        and (not team or each.team == team)
+        and (not text or any(text.lower() in name.lower() for name in names))
+    )
+
+
+def project_cost(each: InFlight, history: Sequence[JobCost]) -> Projection:
+    """Guess what a job will cost from what a row of the same DAG and model cost before.
+
+    Rows that are still to go are taken to succeed. If something in the history has no price, the guess is
+    an "at least".
+    """
+    known = [cost for cost in history if cost.rows.ok > cost.rows.copied]
+    if not known:
+        return Projection(None, None, "no earlier bill of this DAG and model to guess from")
+    complete = all(cost.total.complete for cost in known)
+    amount = sum((cost.total.amount for cost in known), Decimal(0))
+    basis = f"from {len(known)} earlier {'bill' if len(known) == 1 else 'bills'}"
+    if each.rows is None:
+        usual = Total(amount / len(known), complete)
+        return Projection(None, usual, f"{basis}: what it usually costs")
+    ok, _, to_go = each.rows
+    per_row = amount / sum(cost.rows.ok - cost.rows.copied for cost in known)
+    return Projection(Total(per_row * ok, complete), Total(per_row * (ok + to_go), complete), basis)

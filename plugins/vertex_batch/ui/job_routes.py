@@ -1,0 +1,248 @@
+"""The addresses about jobs: the list of those that ended, those under way, and how to cancel one."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, cast, get_args
+from urllib.parse import parse_qs
+
+from airflow.models.log import Log
+from airflow.sdk import conf
+from airflow.utils.session import create_session
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from vertex_batch.cancellation import cancel_and_confirm
+from vertex_batch.costs import JobFilter, JobOrder
+from vertex_batch.errors import CancelNotConfirmedError, NotFoundError, VertexBatchError
+from vertex_batch.resource import TERMINAL_STATES, BatchPredictionJob
+from vertex_batch.ui.access import CurrentReader, Reader
+from vertex_batch.ui.consent import is_from_here, is_signed, sign
+from vertex_batch.ui.periods import BadAddressError, read_day
+from vertex_batch.ui.render import address_of, page
+from vertex_batch.ui.source import Costs, CostsIfAny
+from vertex_batch.ui.submissions import Submission
+from vertex_batch.ui.under_way import active_jobs, find_submission, list_under_way
+from vertex_batch.ui.vertex import open_client, what_happened
+from vertex_batch.ui.words import query
+
+log = logging.getLogger(__name__)
+router = APIRouter()
+
+JOBS_PER_PAGE = 50
+CONFIRM_SECONDS = 4.0
+MAX_FORM_BYTES = 10_000
+NO_RIGHT, NO_CONSENT = "may not cancel", "no consent"
+SORTABLE = get_args(JobOrder)
+RECORDED_STATES = (*sorted(state.short for state in TERMINAL_STATES), "DELETED")
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What the address of a list of jobs asks for."""
+
+    where: JobFilter
+    page: int
+    sort: JobOrder
+    ascending: bool
+
+
+def _search(
+    *,
+    q: str = "",
+    state: str = "",
+    spec: str = "",
+    team: str = "",
+    dag_id: str = "",
+    since: Annotated[str, Query(alias="from")] = "",
+    until: Annotated[str, Query(alias="to")] = "",
+    page: str = "1",
+    sort: str = "day",
+    order: str = "desc",
+) -> Search:
+    where = JobFilter(
+        spec=spec,
+        team=team,
+        dag_id=dag_id,
+        state=state,
+        since=read_day(since),
+        until=read_day(until),
+        text=q.strip(),
+    )
+    # More digits than these are no page of anybody's.
+    if not (page.isascii() and page.isdigit() and len(page) < 7 and int(page)):  # noqa: PLR2004
+        raise BadAddressError(f"{page[:40]!r} is not the number of a page.")
+    if sort not in SORTABLE or order not in ("asc", "desc"):
+        raise BadAddressError(f"Jobs are sorted by {', '.join(SORTABLE)}, in the order asc or desc.")
+    return Search(where, int(page), cast("JobOrder", sort), order == "asc")
+
+
+Searched = Annotated[Search, Depends(_search)]
+
+
+@router.get("/jobs")
+def jobs(request: Request, reader: CurrentReader, costs: Costs, search: Searched) -> Response:
+    where = reader.narrowed(costs, search.where)
+    first = (search.page - 1) * JOBS_PER_PAGE
+    found = costs.jobs(
+        where, limit=JOBS_PER_PAGE + 1, offset=first, sort=search.sort, ascending=search.ascending
+    )
+    return page(
+        request,
+        "jobs.html",
+        search=search,
+        jobs=found[:JOBS_PER_PAGE],
+        first=first + 1,
+        more=len(found) > JOBS_PER_PAGE,
+        states=RECORDED_STATES,
+        misses_some=not where.dag_id and reader.misses_some(costs),
+        dag_id=where.dag_id,
+    )
+
+
+@router.get("/running")
+def running(
+    request: Request, reader: CurrentReader, costs: CostsIfAny, search: Searched, part: str = ""
+) -> Response:
+    """Answer with the jobs under way: a page, or what the script puts into one."""
+    where = search.where
+    if where.dag_id and not reader.may_see(where.dag_id):
+        raise HTTPException(404)
+    wanted = {"text": where.text, "spec": where.spec, "team": where.team, "dag_id": where.dag_id}
+    return page(
+        request,
+        "running_part.html" if part else "running.html",
+        found=list_under_way(reader, costs, wanted),
+        now=datetime.now(UTC),
+        searched=any((where.text, where.spec, where.team)),
+        dag_id=where.dag_id,
+    )
+
+
+@router.get("/cancel")
+def ask_whether_to_cancel(
+    request: Request,
+    reader: CurrentReader,
+    costs: CostsIfAny,
+    *,
+    project: str = "",
+    location: str = "",
+    job: str = "",
+) -> Response:
+    """Show a job as it is now, and what cancelling it would mean. Asking changes nothing."""
+    submission = find_submission(reader, (project, location, job), costs)
+    if submission is None:
+        raise HTTPException(404)
+    read, problem = _read(submission)
+    return page(
+        request,
+        "cancel.html",
+        submission=submission,
+        job=read,
+        problem=problem,
+        is_recorded=bool(costs and costs.recorded([submission.key])),
+        may_cancel=reader.may_cancel(submission.dag_id),
+        token=sign(reader.user_id, _action(submission), datetime.now(UTC)),
+    )
+
+
+async def _form(request: Request) -> dict[str, str]:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            raise HTTPException(413)
+    try:
+        fields = parse_qs(body.decode("utf-8"), max_num_fields=10)
+    except ValueError as error:
+        raise HTTPException(400) from error
+    return {name: values[0] for name, values in fields.items()}
+
+
+@router.post("/cancel")
+def cancel(
+    request: Request,
+    reader: CurrentReader,
+    costs: CostsIfAny,
+    form: Annotated[dict[str, str], Depends(_form)],
+) -> Response:
+    """Cancel a job, and lead to the page that says what it is now."""
+    key = form.get("project", ""), form.get("location", ""), form.get("job", "")
+    submission = find_submission(reader, key, costs)
+    if submission is None:
+        raise HTTPException(404)
+    _demand_consent(request, reader, submission, form.get("token", ""))
+    _note(reader, submission)
+    try:
+        _cancel(submission)
+    except VertexBatchError as error:
+        log.warning("Job %s could not be cancelled: %s", submission.key, error)
+        text = (
+            f"Vertex AI could not be asked: {what_happened(error)}. The job may still run, and what it does"
+            " is billed. Try again, or cancel it in Google's console."
+        )
+        return page(request, "error.html", status=502, title="The job was not cancelled", text=text)
+    finally:
+        active_jobs.forget()
+    project, location, job = submission.key
+    return RedirectResponse(
+        f"{address_of('/cancel')}?{query(project=project, location=location, job=job)}", 303
+    )
+
+
+def _demand_consent(request: Request, reader: Reader, submission: Submission, token: str) -> None:
+    if not reader.may_cancel(submission.dag_id):
+        raise HTTPException(403, NO_RIGHT)
+    here = (str(request.base_url), conf.get("api", "base_url", fallback="") or "")
+    signed = is_signed(token, reader.user_id, _action(submission), datetime.now(UTC))
+    if not signed or not is_from_here(request.headers, here):
+        raise HTTPException(403, NO_CONSENT)
+
+
+def _action(submission: Submission) -> str:
+    return "/".join(("cancel", *submission.key))
+
+
+def _note(reader: Reader, submission: Submission) -> None:
+    """Write who asks into Airflow's audit log, before anything is done, and into the server's own."""
+    job = "/".join(submission.key)
+    with create_session() as session:
+        session.add(
+            Log(
+                event="vertex_batch.cancel",
+                owner=reader.name,
+                owner_display_name=reader.name,
+                dag_id=submission.dag_id,
+                run_id=submission.run_id,
+                task_id=submission.task_id,
+                extra=json.dumps({"job": job}),
+            )
+        )
+    log.info(
+        "%s asks to cancel job %s of DAG %s, run %s", reader.name, job, submission.dag_id, submission.run_id
+    )
+
+
+def _cancel(submission: Submission) -> None:
+    with open_client(submission.litellm_conn_id) as client:
+        try:
+            job = cancel_and_confirm(client, *submission.key, confirm_seconds=CONFIRM_SECONDS)
+        except CancelNotConfirmedError as error:
+            log.info("%s", error)
+        except NotFoundError:
+            log.info("Job %s is gone: there was nothing to cancel", submission.key)
+        else:
+            log.info("Job %s is %s after it was asked to cancel", submission.key, job.state.short)
+
+
+def _read(submission: Submission) -> tuple[BatchPredictionJob | None, str]:
+    """The job as it is now; or None, and why."""
+    try:
+        with open_client(submission.litellm_conn_id) as client:
+            return client.get(*submission.key), ""
+    except VertexBatchError as error:
+        log.warning("Job %s cannot be read: %s", submission.key, error)
+        return None, what_happened(error)

@@ -1,0 +1,109 @@
+"""Which jobs the runs of this Airflow have submitted lately, from Airflow's own database."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.trigger import Trigger
+from airflow.models.xcom import XComModel
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState, TaskInstanceState
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from vertex_batch.hooks.litellm import LiteLLMHook
+from vertex_batch.lifecycle import Intent
+from vertex_batch.operators.task_context import INTENT_XCOM
+
+log = logging.getLogger(__name__)
+
+# A job queues for up to three days and runs for up to one; its run may have been ended before.
+_LONGEST_LIFE = timedelta(days=5)
+_TRIGGER = "%.BatchPredictionJobTrigger"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A job that a task of this Airflow submitted, and whose it is.
+
+    :param is_wanted: its run has not ended.
+    :param litellm_conn_id: the proxy, as the waiting task names it; else the usual connection.
+    """
+
+    project: str
+    location: str
+    job_id: str
+    dag_id: str
+    run_id: str
+    task_id: str
+    is_wanted: bool = True
+    litellm_conn_id: str = LiteLLMHook.default_conn_name
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.project, self.location, self.job_id
+
+
+def recent_submissions() -> list[Submission]:
+    """List the jobs of all runs that go on, and of those that ended in the last days. No rights are asked."""
+    with create_session() as session:
+        connections = dict(_connections(session))
+        return list({found.key: found for found in _submissions(session, connections)}.values())
+
+
+def _submissions(session: Session, connections: dict[str, str]) -> Iterator[Submission]:
+    """Read what submit and waiting tasks have told: the later of two tasks that name a job wins."""
+    going_on = DagRun.state.in_((DagRunState.RUNNING, DagRunState.QUEUED))
+    asked = (
+        select(XComModel.value, XComModel.dag_id, XComModel.run_id, XComModel.task_id, going_on)
+        .join(DagRun, DagRun.id == XComModel.dag_run_id)
+        .where(
+            XComModel.key == INTENT_XCOM,
+            or_(going_on, XComModel.timestamp > datetime.now(UTC) - _LONGEST_LIFE),
+        )
+        .order_by(XComModel.timestamp)
+    )
+    for row in session.execute(asked):
+        intent = _intent(row)
+        if intent and intent.job_id:
+            yield Submission(
+                intent.project,
+                intent.location,
+                intent.job_id,
+                row.dag_id,
+                row.run_id,
+                row.task_id,
+                bool(row[-1]),
+                connections.get(intent.job_id, LiteLLMHook.default_conn_name),
+            )
+
+
+def _intent(row: Any) -> Intent | None:
+    """Read one; what a deployment's own XCom backend keeps elsewhere is not looked for."""
+    try:
+        return Intent.from_dict(XComModel.deserialize_value(row))
+    except (TypeError, ValueError):
+        return None
+
+
+def _connections(session: Session) -> Iterator[tuple[str, str]]:
+    """By which connection deferred tasks watch their jobs."""
+    asked = (
+        select(Trigger)
+        .join(TaskInstance, TaskInstance.trigger_id == Trigger.id)
+        .where(TaskInstance.state == TaskInstanceState.DEFERRED, Trigger.classpath.like(_TRIGGER))
+    )
+    for trigger in session.scalars(asked):
+        try:
+            order = trigger.kwargs
+            yield order["job"]["job_id"], order["litellm_conn_id"]
+        except Exception:  # noqa: BLE001 - a row of another key is no reason for no page
+            log.warning(
+                "Trigger %s cannot be read, so its job's connection is taken to be the usual", trigger.id
+            )

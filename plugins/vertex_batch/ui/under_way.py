@@ -1,0 +1,88 @@
+"""The list of jobs that are under way, put together for one reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vertex_batch.costs import CostTable, JobCost, JobFilter
+from vertex_batch.ui.access import Reader
+from vertex_batch.ui.in_flight import InFlight, Projection, in_flight, matches, place_of, project_cost
+from vertex_batch.ui.submissions import Submission, recent_submissions
+from vertex_batch.ui.vertex import ActiveJobs, Place, Reading
+
+HISTORY_JOBS = 10
+MAX_SHOWN = 100
+
+active_jobs = ActiveJobs()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A job under way, what it is likely to cost, and whether the reader may cancel it."""
+
+    each: InFlight
+    projection: Projection
+    may_cancel: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """What runs.
+
+    :param problems: places that could not be asked, and why. :param more: jobs beyond those in `lines`.
+    """
+
+    lines: Sequence[Line]
+    problems: dict[str, Reading]
+    more: int = 0
+
+
+def find_submission(reader: Reader, key: tuple[str, str, str], costs: CostTable | None) -> Submission | None:
+    """Find whose a job is; None if there is none like that, or the reader may not see its DAG."""
+    found = next((each for each in recent_submissions() if each.key == key), None)
+    if found is None and costs is not None and (bill := costs.bill(*key)):
+        found = Submission(*key, bill.job.dag_id, bill.job.run_id, bill.job.task_id, is_wanted=False)
+    return found if found and reader.may_see(found.dag_id) else None
+
+
+def list_under_way(reader: Reader, costs: CostTable | None, wanted: dict[str, str]) -> UnderWay:
+    """List what the reader may see.
+
+    :param costs: None: nothing was recorded yet, so that nothing can be guessed.
+    :param wanted: a search, as `in_flight.matches` takes it.
+    """
+    submissions = [each for each in recent_submissions() if reader.may_see(each.dag_id)]
+    readings = {place: active_jobs.read(place) for place in {place_of(each) for each in submissions}}
+    asked_for = [each.key for each in submissions if each.is_wanted]
+    recorded = costs.recorded(asked_for) if costs else frozenset()
+    found = [each for each in in_flight(submissions, readings, recorded) if matches(each, **wanted)]
+    shown = found[:MAX_SHOWN]
+    guesses = _Guesses(costs)
+    may_cancel = {dag_id: reader.may_cancel(dag_id) for dag_id in {each.submission.dag_id for each in shown}}
+    lines = [
+        Line(each, guesses.of(each), each.may_be_cancelled and may_cancel[each.submission.dag_id])
+        for each in shown
+    ]
+    return UnderWay(lines, _problems(found, readings), len(found) - len(shown))
+
+
+def _problems(found: Sequence[InFlight], readings: dict[Place, Reading]) -> dict[str, Reading]:
+    """Places that could not be asked and that something is known to run in."""
+    concerned = {place_of(each.submission) for each in found}
+    return {str(place): readings[place] for place in sorted(concerned, key=str) if readings[place].problem}
+
+
+class _Guesses:
+    """Guesses for jobs of the same DAG and model read the history once."""
+
+    def __init__(self, costs: CostTable | None) -> None:
+        self._costs = costs
+        self._history: dict[tuple[str, str], list[JobCost]] = {}
+
+    def of(self, each: InFlight) -> Projection:
+        key = (each.submission.dag_id, each.job.model if each.job else "")
+        if key not in self._history:
+            where = JobFilter(dag_id=key[0], model=key[1])
+            self._history[key] = self._costs.jobs(where, limit=HISTORY_JOBS) if self._costs else []
+        return project_cost(each, self._history[key])

@@ -1,0 +1,117 @@
+"""What runs at Vertex right now, asked through the proxy: within seconds, and not for each reader anew."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
+
+from airflow.sdk.exceptions import AirflowException
+
+from vertex_batch.client import BatchClient
+from vertex_batch.errors import ApiError, VertexBatchError, scrub
+from vertex_batch.hooks.litellm import LiteLLMHook
+from vertex_batch.lifecycle import DEPLOYMENT_LABEL, deployment_label
+from vertex_batch.operators.task_context import deployment
+from vertex_batch.resource import TERMINAL_STATES, BatchPredictionJob
+
+log = logging.getLogger(__name__)
+
+FRESH_SECONDS = 8.0
+ANSWER_SECONDS, CONNECT_SECONDS = 8.0, 2.0
+MAX_JOBS = 500
+_NOT_ENDED = " AND ".join(f'state!="{state}"' for state in sorted(TERMINAL_STATES))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where jobs run, and through which proxy they are asked for."""
+
+    litellm_conn_id: str
+    project: str
+    location: str
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.location}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The active jobs of a place.
+
+    :param problem: why the last look failed, for a person; then the jobs are those of an earlier look.
+    :param is_whole: all of them were read, so that a job that is missing here has ended.
+    """
+
+    jobs: tuple[BatchPredictionJob, ...] = ()
+    read_at: datetime | None = None
+    problem: str = ""
+    is_whole: bool = False
+
+
+def open_client(litellm_conn_id: str) -> BatchClient:
+    """Open a client for somebody who waits in front of a page: one try, and not for long."""
+    config = LiteLLMHook(litellm_conn_id).config()
+    return BatchClient(
+        replace(
+            config,
+            max_tries=1,
+            timeout_seconds=min(config.timeout_seconds, ANSWER_SECONDS),
+            connect_timeout_seconds=min(config.connect_timeout_seconds, CONNECT_SECONDS),
+        )
+    )
+
+
+class ActiveJobs:
+    """Keeps each place's answer for some seconds; of several readers at once one asks, and the others wait.
+
+    :param connect: opens a client for a connection.
+    :param clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[str], BatchClient] = open_client,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connect = connect
+        self._clock = clock
+        self._kept: dict[Place, tuple[float, Reading]] = {}
+        self._locks: dict[Place, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    def read(self, place: Place) -> Reading:
+        """List what has not ended in a place. It never raises: a page says what is known, and what is not."""
+        with self._guard:
+            lock = self._locks.setdefault(place, threading.Lock())
+        with lock:
+            asked_at, reading = self._kept.get(place, (None, Reading()))
+            if asked_at is None or self._clock() - asked_at >= FRESH_SECONDS:
+                reading = self._ask(place, reading)
+                self._kept[place] = (self._clock(), reading)
+            return reading
+
+    def forget(self) -> None:
+        """Ask anew next time: somebody has just changed something."""
+        self._kept.clear()
+
+    def _ask(self, place: Place, earlier: Reading) -> Reading:
+        query = f'labels.{DEPLOYMENT_LABEL}="{deployment_label(deployment())}" AND {_NOT_ENDED}'
+        try:
+            with self._connect(place.litellm_conn_id) as client:
+                found = tuple(islice(client.list(place.project, place.location, filter=query), MAX_JOBS))
+        except (VertexBatchError, AirflowException) as error:
+            log.warning("The cost pages cannot ask for the jobs in %s: %s", place, scrub(str(error)))
+            return replace(earlier, problem=what_happened(error), is_whole=False)
+        return Reading(found, datetime.now(UTC), is_whole=len(found) < MAX_JOBS)
+
+
+def what_happened(error: Exception) -> str:
+    """Say why Vertex could not be asked, without what a message may name: hosts, users, projects."""
+    if isinstance(error, ApiError):
+        return error.what
+    return "the connection to the proxy is not usable"

@@ -1,0 +1,105 @@
+"""What runs, and what it is likely to cost: decisions over plain data."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from vertex_batch.costs import JobCost, JobFacts, RowCounts, Total
+from vertex_batch.resource import BatchPredictionJob, CompletionStats
+from vertex_batch.ui.in_flight import ENDED, NO_STATE, InFlight, in_flight, matches, place_of, project_cost
+from vertex_batch.ui.submissions import Submission
+from vertex_batch.ui.vertex import Reading
+from vertex_batch.ui.words import lasting
+
+MINE = Submission("demo-project", "us-central1", "7", "nightly", "run", "submit")
+ENDED_RUN = Submission("demo-project", "us-central1", "8", "nightly", "old", "submit", is_wanted=False)
+PLACE = place_of(MINE)
+
+
+def job(job_id: str = "7", stats: tuple[int, int, int] | None = None, **fields) -> BatchPredictionJob:
+    name = f"projects/1/locations/us-central1/batchPredictionJobs/{job_id}"
+    ok, failed, to_go = stats or (0, 0, 0)
+    counted = CompletionStats(successful_count=ok, failed_count=failed, incomplete_count=to_go)
+    return BatchPredictionJob(
+        name=name, state="JOB_STATE_RUNNING", completion_stats=counted if stats else None, **fields
+    )
+
+
+def cost(amount: str, ok: int = 100, *, copied: int = 0, complete: bool = True) -> JobCost:
+    facts = JobFacts("demo-project", "us-central1", "1")
+    return JobCost(facts, RowCounts(ok, copied=copied), Total(Decimal(amount), complete), 1, ())
+
+
+@pytest.mark.parametrize(
+    ("reading", "recorded", "states"),
+    [
+        (Reading((job(),), is_whole=True), (), ["JOB_STATE_RUNNING"]),
+        (Reading((), is_whole=True), (), [ENDED]),
+        (Reading((), is_whole=False, problem="the proxy cannot be reached"), (), [NO_STATE]),
+        (Reading((), is_whole=True), (MINE.key,), []),
+        (Reading((job(),), problem="it went away"), (), ["JOB_STATE_RUNNING"]),
+    ],
+)
+def test_a_job_is_under_way_until_its_bill_is_written(reading, recorded, states):
+    found = in_flight([MINE], {PLACE: reading}, frozenset(recorded))
+    assert [each.state for each in found] == states
+
+
+def test_of_a_run_that_is_over_only_what_vertex_still_runs_is_under_way():
+    assert in_flight([ENDED_RUN], {PLACE: Reading((), is_whole=True)}, frozenset()) == []
+    (orphan,) = in_flight([ENDED_RUN], {PLACE: Reading((job("8"),), is_whole=True)}, frozenset())
+    assert not orphan.submission.is_wanted
+
+
+@pytest.mark.parametrize(
+    ("stats", "so_far", "whole"),
+    [((50, 10, 40), "1.00", "1.80"), ((0, 0, 100), "0.00", "2.00"), (None, None, "2.00")],
+)
+def test_a_guess_is_what_a_row_has_cost_before_times_the_rows(stats, so_far, whole):
+    guess = project_cost(InFlight(MINE, job(stats=stats), "RUNNING"), [cost("1"), cost("3")])
+    assert (guess.so_far and guess.so_far.amount) == (so_far and Decimal(so_far))
+    assert guess.whole.amount == Decimal(whole)
+    assert "from 2 earlier bills" in guess.basis
+
+
+def test_a_guess_from_bills_with_something_unpriced_is_an_at_least():
+    guess = project_cost(InFlight(MINE, job(stats=(1, 0, 1)), "RUNNING"), [cost("1", complete=False)])
+    assert not guess.whole.complete
+
+
+def test_rows_that_an_earlier_job_was_billed_for_are_not_what_the_bill_paid_for():
+    guess = project_cost(
+        InFlight(MINE, job(stats=(10, 0, 0)), "RUNNING"), [cost("1", copied=90), cost("9", 0)]
+    )
+    assert guess.whole.amount == 1
+
+
+@pytest.mark.parametrize("history", [[], [cost("0", ok=0)]])
+def test_without_bills_there_is_no_guess_and_it_says_why(history):
+    guess = project_cost(InFlight(MINE, job(stats=(1, 0, 1)), "RUNNING"), history)
+    assert (guess.so_far, guess.whole) == (None, None)
+    assert "no earlier bill" in guess.basis
+
+
+def test_unknown_counts_are_no_numbers():
+    assert InFlight(MINE, job(stats=(-1, -1, -1)), "RUNNING").rows is None
+    assert InFlight(MINE, job(stats=(1, 1, 1)), "RUNNING").percent == 66
+    assert InFlight(MINE, None, NO_STATE).percent is None
+
+
+def test_a_search_looks_into_the_names_of_a_job():
+    each = InFlight(MINE, job(display_name="Summaries", labels={"team": "search"}), "RUNNING")
+    assert matches(each, text="SUMMAR")
+    assert matches(each, team="search", dag_id="nightly", spec="nightly")
+    assert not matches(each, text="other")
+    assert not matches(each, team="support")
+
+
+def test_how_long_something_lasts_is_written_in_two_units():
+    from datetime import UTC, datetime, timedelta
+
+    since = datetime(2026, 11, 22, tzinfo=UTC)
+    said = [lasting(since, since + timedelta(minutes=n)) for n in (0, 59, 61, 60 * 25)]
+    assert said == ["0 min", "59 min", "1 h 1 min", "1 d 1 h"]

@@ -1,0 +1,285 @@
+"""The jobs under way and their cancel: the emulated Vertex, Airflow's own tables, a real cost table."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+import pytest
+from airflow import settings
+from airflow.models.dagrun import DagRun
+from airflow.models.log import Log
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from sqlalchemy import delete, insert, select
+
+from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from tests.vertex_batch.ui.conftest import Pages
+from vertex_batch.client import BatchClient
+from vertex_batch.lifecycle import DEPLOYMENT_LABEL, Intent, deployment_label
+from vertex_batch.operators.task_context import INTENT_XCOM, deployment
+from vertex_batch.resource import CreateJobRequest, GcsDestination, GcsSource, InputConfig, OutputConfig
+from vertex_batch.ui import under_way
+
+PLACE = {"project": "demo-project", "location": "us-central1"}
+FROM_HERE = {"sec-fetch-site": "same-origin"}
+
+
+@dataclass
+class Running:
+    """Jobs that the emulated Vertex runs for runs of this Airflow."""
+
+    pages: Pages
+    start: Callable[..., str]
+    admin: object
+    direct: object
+
+    def key(self, job_id: str) -> dict[str, str]:
+        return {**PLACE, "job": job_id}
+
+    def state(self, job_id: str) -> str:
+        with BatchClient(self.direct) as client:
+            return client.get(*PLACE.values(), job_id).state.short
+
+    def token(self, job_id: str) -> str:
+        form = self.pages.get("/cancel", **self.key(job_id)).text
+        return re.search(r'name="token" value="([^"]+)"', form)[1]
+
+    def post(self, job_id: str, token: str | None = None, headers=FROM_HERE):
+        form = {**self.key(job_id), "token": self.token(job_id) if token is None else token}
+        return self.pages.client.post("/cancel", data=form, headers=headers, follow_redirects=False)
+
+
+@pytest.fixture
+def running(pages, connections, monkeypatch) -> Running:
+    connections.admin.set_settings(speed=1000)
+    connections.gcs.put("gs://demo-bucket/in.jsonl", _rows(20))
+    under_way.active_jobs.forget()
+    # One process of all tests has one such store; no other test looks for what these put there.
+    with _airflows_database() as connection:
+        for model in (XComModel, TaskInstance, DagRun, Log):
+            connection.execute(delete(model.__table__))
+
+    def start(dag_id: str = "nightly", run_state: str = "running", timeline=None, **labels) -> str:
+        steps = timeline or [Step(state="PENDING", seconds=None)]
+        connections.admin.add_scenario(Scenario(times=1, timeline=steps))
+        mark = {DEPLOYMENT_LABEL: deployment_label(deployment()), **labels}
+        request = CreateJobRequest(
+            display_name="under way",
+            model="publishers/google/models/gemini-2.5-flash",
+            input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
+            output_config=OutputConfig(
+                gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")
+            ),
+            labels=mark,
+        )
+        with BatchClient(connections.direct) as client:
+            job_id = client.create(*PLACE.values(), request).job_id
+        _tell_airflow(dag_id, run_state, job_id)
+        return job_id
+
+    return Running(pages, start, connections.admin, connections.direct)
+
+
+def test_a_running_job_is_listed_with_its_state_and_a_guess_at_its_cost(running):
+    running.pages.record(model="publishers/google/models/gemini-2.5-flash")
+    job_id = running.start(team="search")
+    text = running.pages.get("/running", part=1).text
+    assert "pending" in text
+    assert "≈ 1.50" in text
+    assert "from 1 earlier bill" in text
+    assert f"job={job_id}" in text
+    assert "<html" not in text
+    assert "<html" in running.pages.get("/running").text
+
+
+def test_only_jobs_of_dags_that_one_may_see_are_listed_and_can_be_asked_for(running):
+    job_id = running.start("secret")
+    assert job_id not in running.pages.get("/running").text
+    assert running.pages.get("/cancel", **running.key(job_id)).status_code == 404
+    assert running.post(job_id, "x").status_code == 404
+    assert running.state(job_id) == "PENDING"
+
+
+def test_a_job_whose_run_has_ended_is_listed_while_vertex_runs_it(running):
+    running.start(run_state="failed")
+    assert "its run has ended" in running.pages.get("/running").text
+
+
+def test_a_search_narrows_what_is_under_way(running):
+    running.start(airflow_spec="summaries")
+    assert "summaries" in running.pages.get("/running", q="SUMM").text
+    assert "Nothing like that is under way" in running.pages.get("/running", q="other").text
+
+
+def test_vertex_is_asked_once_for_several_readers(running):
+    running.start()
+    before = len(running.admin.requests(Operation.LIST))
+    for _ in range(3):
+        running.pages.get("/running")
+    assert len(running.admin.requests(Operation.LIST)) == before + 1
+
+
+def test_without_the_proxy_the_page_says_so_and_shows_what_airflow_knows(running, monkeypatch):
+    running.start()
+    dead = {"conn_type": "litellm", "host": "http://127.0.0.1:9", "password": "sk-0123456789", "extra": {}}
+    monkeypatch.setenv("AIRFLOW_CONN_LITELLM_DEFAULT", json.dumps(dead))
+    text = running.pages.get("/running").text
+    assert "the proxy cannot be reached" in text
+    assert "not known" in text
+    assert "127.0.0.1" not in text
+    monkeypatch.delenv("AIRFLOW_CONN_LITELLM_DEFAULT")
+    under_way.active_jobs.forget()
+    assert "the connection to the proxy is not usable" in running.pages.get("/running").text
+
+
+def test_what_was_read_before_stays_with_its_time_when_the_proxy_goes_away(running, monkeypatch):
+    running.start()
+    assert "pending" in running.pages.get("/running").text
+    monkeypatch.setattr("vertex_batch.ui.vertex.FRESH_SECONDS", 0.0)
+    running.admin.add_fault(Fault(op=Operation.LIST, kind=FaultKind.STATUS, status=503, times=1))
+    text = running.pages.get("/running").text
+    assert "cannot be asked" in text
+    assert "What is shown was so at" in text
+    assert "pending" in text
+
+
+def test_cancel_asks_first_then_cancels_and_shows_how_the_job_is(running):
+    job_id = running.start()
+    assert "Cancel this job?" in running.pages.get("/cancel", **running.key(job_id)).text
+    assert running.state(job_id) == "PENDING"
+    answer = running.post(job_id)
+    assert answer.status_code == 303
+    shown = running.pages.client.get(answer.headers["location"].replace("/vertex-batch", "")).text
+    assert "cancelled" in shown
+    assert "nothing left to cancel" in shown
+    assert running.state(job_id) == "CANCELLED"
+
+
+def test_a_cancel_is_in_airflows_audit_log_and_in_the_servers(running, caplog):
+    job_id = running.start()
+    with caplog.at_level("INFO", logger="vertex_batch.ui.job_routes"):
+        running.post(job_id)
+    with settings.engine.connect() as connection:
+        (row,) = connection.execute(select(Log.__table__).where(Log.event == "vertex_batch.cancel")).all()
+    assert (row.owner, row.dag_id, row.run_id) == ("somebody", "nightly", f"run-{job_id}")
+    assert job_id in row.extra
+    assert any("somebody asks to cancel" in each.getMessage() for each in caplog.records)
+
+
+def test_who_may_not_end_runs_of_the_dag_sees_the_job_and_cannot_cancel_it(running):
+    job_id = running.start("hourly")
+    text = running.pages.get("/cancel", **running.key(job_id)).text
+    assert "may not end runs" in text
+    assert "<form" not in text
+    assert "/cancel?" not in running.pages.get("/running").text
+    running.pages.may_end.add("hourly")
+    token = running.token(job_id)
+    running.pages.may_end.remove("hourly")
+    assert running.post(job_id, token).status_code == 403
+    assert running.state(job_id) == "PENDING"
+
+
+@pytest.mark.parametrize(
+    ("token", "headers"),
+    [
+        ("", FROM_HERE),
+        ("0" * 64, FROM_HERE),
+        (None, {"sec-fetch-site": "cross-site"}),
+        (None, {"origin": "https://evil.example"}),
+        (None, {}),
+    ],
+)
+def test_a_form_from_elsewhere_cancels_nothing(running, token, headers):
+    job_id = running.start()
+    answer = running.post(job_id, token, headers)
+    assert answer.status_code == 403
+    assert "Nothing was cancelled" in answer.text
+    assert running.state(job_id) == "PENDING"
+    with settings.engine.connect() as connection:
+        assert not connection.execute(select(Log.__table__)).all()
+
+
+def test_a_token_is_good_for_one_job_alone(running):
+    one, other = running.start(), running.start()
+    assert running.post(other, running.token(one)).status_code == 403
+    assert running.state(other) == "PENDING"
+
+
+def test_cancelling_twice_is_cancelling_once(running):
+    job_id = running.start()
+    token = running.token(job_id)
+    assert [running.post(job_id, token).status_code for _ in range(2)] == [303, 303]
+
+
+def test_a_cancel_that_vertex_refuses_says_that_the_job_may_run(running):
+    job_id = running.start()
+    token = running.token(job_id)
+    running.admin.add_fault(Fault(op=Operation.CANCEL, kind=FaultKind.STATUS, status=403, times=9))
+    answer = running.post(job_id, token)
+    assert answer.status_code == 502
+    assert "may still run" in answer.text
+
+
+def test_a_job_that_cannot_be_read_has_no_form(running):
+    job_id = running.start()
+    running.admin.add_fault(Fault(op=Operation.GET, kind=FaultKind.STATUS, status=503, times=1))
+    text = running.pages.get("/cancel", **running.key(job_id)).text
+    assert "Vertex AI cannot be asked" in html.unescape(text)
+    assert "<form" not in text
+
+
+def test_a_form_that_is_too_long_is_not_read(running):
+    answer = running.pages.client.post("/cancel", content=b"a" * 20_000, headers=FROM_HERE)
+    assert answer.status_code == 413
+
+
+def _rows(count: int) -> bytes:
+    row = {"request": {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}}
+    return (json.dumps(row) + "\n").encode() * count
+
+
+@contextmanager
+def _airflows_database():
+    """A transaction in which rows need not have all that Airflow would write beside them."""
+    with settings.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        try:
+            yield connection
+            connection.commit()
+        finally:
+            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+
+
+def _tell_airflow(dag_id: str, run_state: str, job_id: str) -> None:
+    """Write what a run of the DAG leaves in Airflow's database."""
+    run_id, now = f"run-{job_id}", datetime.now(UTC)
+    intent = Intent(0, "key", "print", *PLACE.values(), declared_at=now.isoformat()).with_job(job_id)
+    with _airflows_database() as connection:
+        made = connection.execute(
+            insert(DagRun.__table__).values(
+                dag_id=dag_id,
+                run_id=run_id,
+                state=run_state,
+                run_type="manual",
+                run_after=now,
+                log_template_id=1,
+            )
+        )
+        connection.execute(
+            insert(XComModel.__table__).values(
+                dag_run_id=made.inserted_primary_key[0],
+                task_id="submit",
+                map_index=-1,
+                key=INTENT_XCOM,
+                dag_id=dag_id,
+                run_id=run_id,
+                value=asdict(intent),
+                timestamp=now,
+            )
+        )
