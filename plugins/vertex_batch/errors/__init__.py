@@ -40,8 +40,11 @@ from vertex_batch.errors.base import (
 )
 from vertex_batch.errors.storage import (
     BucketMissingError,
+    InputChangedError,
     InputMissingError,
+    InputUnusableError,
     OutputMissingError,
+    StagingError,
     StorageAccessError,
     StorageUnavailableError,
 )
@@ -56,7 +59,9 @@ __all__ = [
     "CancelNotConfirmedError",
     "ConfigurationError",
     "FailedPreconditionError",
+    "InputChangedError",
     "InputMissingError",
+    "InputUnusableError",
     "InternalServerError",
     "InvalidArgumentError",
     "ModelNotAllowedError",
@@ -72,6 +77,7 @@ __all__ = [
     "RouteNotAllowedError",
     "RouteNotFoundError",
     "ServiceUnavailableError",
+    "StagingError",
     "StorageAccessError",
     "StorageUnavailableError",
     "TransientError",

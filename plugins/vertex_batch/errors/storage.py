@@ -34,6 +34,44 @@ class InputMissingError(PermanentError):
         )
 
 
+class InputUnusableError(PermanentError):
+    """An input is there, and no job could read it.
+
+    :param reason: with the line, never its content.
+    """
+
+    def __init__(self, uri: str, reason: str) -> None:
+        self.uri, self.reason = uri, reason
+        super().__init__(
+            f"Input {uri} cannot be used: {reason}. Nothing was submitted. A retry fails the same way until"
+            " the object is written anew."
+        )
+
+
+class InputChangedError(TransientError):
+    """Input objects were written while they were being read."""
+
+    def __init__(self, uris: Sequence[str]) -> None:
+        self.uris = tuple(uris)
+        super().__init__(
+            f"Input changed while it was being read: {', '.join(self.uris)}. Nothing was submitted. A retry"
+            " reads it anew; begin the run only once what writes the input has ended."
+        )
+
+
+class StagingError(PermanentError):
+    """The parts of an input that is too large for one job cannot be written."""
+
+    def __init__(self, place: str, conn_id: str, reason: str) -> None:
+        self.place, self.conn_id, self.reason = place, conn_id, scrub(reason)[:MESSAGE_MAX_CHARS]
+        super().__init__(
+            f'Connection {conn_id} may not write to {place}: "{self.reason}". The input is too large for one'
+            " job, so its parts are written there. Nothing was submitted. Grant its account the roles Storage"
+            " Object Viewer and Storage Object Creator on the bucket, or set `staging` to a place where it"
+            " has them. A retry fails the same way until then."
+        )
+
+
 class OutputMissingError(PermanentError):
     """A job's output is not where the job says.
 

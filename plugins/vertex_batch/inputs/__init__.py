@@ -1,0 +1,36 @@
+"""What a job reads: whether it fits into one, how it is split where it does not, and a sample of it."""
+
+from vertex_batch.inputs.limits import JobLimits, limits_for
+from vertex_batch.inputs.measuring import Measured, lines, measure, unpacked
+from vertex_batch.inputs.planning import (
+    Shard,
+    SourceObject,
+    fits_as_it_lies,
+    make_shards,
+    without_doubles,
+)
+from vertex_batch.inputs.sampling import MAX_SAMPLE_ROWS, Sample, draw
+from vertex_batch.inputs.staging import SHARD_SUFFIX, Staged, StagingPlace, is_there, stage, write
+
+__all__ = [
+    "MAX_SAMPLE_ROWS",
+    "SHARD_SUFFIX",
+    "JobLimits",
+    "Measured",
+    "Sample",
+    "Shard",
+    "SourceObject",
+    "Staged",
+    "StagingPlace",
+    "draw",
+    "fits_as_it_lies",
+    "is_there",
+    "limits_for",
+    "lines",
+    "make_shards",
+    "measure",
+    "stage",
+    "unpacked",
+    "without_doubles",
+    "write",
+]

@@ -1,0 +1,54 @@
+"""What one job may read: rows and bytes, by the kind of model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_BYTES = 1_000_000_000
+"""Google says "1 GB"; the smaller reading of it is safe."""
+
+MAX_FILES = 1_000
+"""Files named one by one in a request. Google states no limit; this keeps the request below 1 MB or so."""
+
+_GENERATION_ROWS = 200_000
+_ROWS_BY_PREFIX = {
+    "gemini-embedding": 1_000_000,
+    "text-embedding": 30_000,
+    "text-multilingual-embedding": 30_000,
+    "textembedding-gecko": 30_000,
+}
+# The shortest row that is a JSON object, with its newline.
+_SHORTEST_ROW_BYTES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class JobLimits:
+    """The most that one job reads. More than that is split over several jobs.
+
+    :param max_files: files that are named one by one; a wildcard that is passed on counts as it is.
+    """
+
+    max_rows: int
+    max_bytes: int = MAX_BYTES
+    max_files: int = MAX_FILES
+
+    def fits(self, rows: int, size: int) -> bool:
+        """Whether one job may read that much."""
+        return rows <= self.max_rows and size <= self.max_bytes
+
+    def surely_fits(self, size: int) -> bool:
+        """Whether so many bytes fit whatever rows they hold, so that nobody has to count."""
+        return size <= self.max_bytes and size // _SHORTEST_ROW_BYTES < self.max_rows
+
+
+def limits_for(model: str, max_rows: int | None = None, max_bytes: int | None = None) -> JobLimits:
+    """Give the limits of a model's jobs; what a spec states comes first.
+
+    >>> limits_for("publishers/google/models/gemini-embedding-001").max_rows
+    1000000
+    >>> limits_for("gemini-2.5-flash", max_rows=50_000).max_rows
+    50000
+    """
+    name = model.rsplit("/", 1)[-1]
+    of_model = next((n for prefix, n in _ROWS_BY_PREFIX.items() if name.startswith(prefix)), _GENERATION_ROWS)
+    return JobLimits(max_rows or of_model, max_bytes or MAX_BYTES)

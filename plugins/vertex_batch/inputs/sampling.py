@@ -1,0 +1,56 @@
+"""N rows of an input, chosen at random, the same ones for the same seed. One pass."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vertex_batch.errors import InputUnusableError
+
+MAX_SAMPLE_ROWS = 10_000
+MAX_SAMPLE_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The chosen rows, in the order of the input.
+
+    :param rows: each with its newline.
+    :param of_rows: how many there were to choose from.
+    """
+
+    rows: tuple[bytes, ...]
+    of_rows: int
+
+
+def draw(lines: Iterable[bytes], count: int, seed: int, place: str = "the input") -> Sample:
+    """Choose rows so that each has the same chance (reservoir sampling). Blank lines are no rows.
+
+    Only `random.Random.random` is used: it alone is promised to stay the same over versions of Python.
+
+    :param lines: with or without their newlines, always in the same order.
+    :raises InputUnusableError: the chosen rows are too large to be held.
+    """
+    chance = random.Random(seed).random  # noqa: S311 - no secret
+    kept: list[tuple[int, bytes]] = []
+    seen = size = 0
+    for line in lines:
+        if line.isspace() or not line:
+            continue
+        seen += 1
+        if seen <= count:
+            kept.append((seen, line))
+            size += len(line)
+        elif (slot := int(chance() * seen)) < count:
+            size += len(line) - len(kept[slot][1])
+            kept[slot] = (seen, line)
+        else:
+            continue
+        if size > MAX_SAMPLE_BYTES:
+            raise InputUnusableError(place, f"{count:,} of its rows are more than {MAX_SAMPLE_BYTES:,} bytes")
+    return Sample(tuple(_ended(line) for _, line in sorted(kept)), seen)
+
+
+def _ended(line: bytes) -> bytes:
+    return line if line.endswith(b"\n") else line + b"\n"

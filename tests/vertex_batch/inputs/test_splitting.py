@@ -1,0 +1,193 @@
+"""Objects -> shards: no row is lost, none is doubled, and nothing is copied that fits as it lies."""
+
+from __future__ import annotations
+
+import gzip
+import io
+
+import fsspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vertex_batch.errors import InputChangedError, InputUnusableError
+from vertex_batch.inputs import (
+    JobLimits,
+    SourceObject,
+    StagingPlace,
+    fits_as_it_lies,
+    limits_for,
+    make_shards,
+    measure,
+    measuring,
+    stage,
+    without_doubles,
+)
+
+PLACE = StagingPlace("memory://out/night/_shards/", "0123456789abcdef0123")
+LINE = st.one_of(
+    st.sampled_from([b"", b" ", b"\r", b"\t\r", b"{}", b'{"a": 1}\r']),
+    st.binary(min_size=1, max_size=40).map(lambda line: line.replace(b"\n", b"x")),
+)
+
+
+@st.composite
+def contents(draw):
+    """An object's bytes: blank lines, CRLF, lone carriage returns, and perhaps no newline at its end."""
+    text = b"\n".join(draw(st.lists(LINE, max_size=30)))
+    return text.removeprefix(b"\x1f\x8b") + draw(st.sampled_from([b"", b"\n", b"\r\n"]))
+
+
+def rows_of(content: bytes) -> list[bytes]:
+    return [line for line in content.split(b"\n") if line.strip()]
+
+
+def split(objects: dict[str, bytes], limits: JobLimits, fs=None):
+    """Put the objects into a store, plan and stage; return the shards, and what each job would read."""
+    fs = fs or fsspec.filesystem("memory")
+    fs.store.clear()
+    measured = []
+    for uri, content in objects.items():
+        fs.pipe(uri, content)
+        with fs.open(uri, "rb") as stream:
+            measured.append((SourceObject(uri, len(content), "1"), measure(stream, limits, uri)))
+    shards = make_shards(measured, limits)
+    stage(fs, shards, PLACE)
+    return shards, [[fs.cat(PLACE.of_piece(piece)) for piece in shard.pieces] for shard in shards]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(contents(), min_size=1, max_size=5),
+    st.integers(1, 7),
+    st.integers(45, 120),
+    st.lists(st.booleans(), min_size=5, max_size=5),
+    st.sampled_from([3, 64, 4 << 20]),
+)
+def test_rows_in_are_rows_out(texts, max_rows, max_bytes, packed, block):
+    objects = {
+        f"memory://in/{number}.jsonl": gzip.compress(text) if pack else text
+        for number, (text, pack) in enumerate(zip(texts, packed, strict=False))
+    }
+    before, measuring.BLOCK_BYTES = measuring.BLOCK_BYTES, block
+    try:
+        shards, read = split(objects, JobLimits(max_rows, max_bytes, max_files=3))
+    finally:
+        measuring.BLOCK_BYTES = before
+
+    assert [row for shard in read for part in shard for row in rows_of(part)] == [
+        row for text in texts for row in rows_of(text)
+    ]
+    for shard, parts in zip(shards, read, strict=True):
+        assert sum(len(rows_of(part)) for part in parts) == shard.rows <= max_rows
+        assert sum(map(len, parts)) == shard.size <= max_bytes
+        assert len(parts) <= 3
+
+
+def test_a_cut_line_is_byte_for_byte_the_line_it_was():
+    text = b'{"a":"\xc3\xbc\\r"}\r\n\r\n\n  \n{"b":\r2}\n{"c":3}'
+    _, read = split({"memory://in/a.jsonl": text}, JobLimits(1, 1000))
+    assert b"".join(part for shard in read for part in shard) == text
+    assert len(read) == 3
+
+
+def test_what_fits_as_it_lies_is_neither_copied_nor_named_anew():
+    fs = fsspec.filesystem("memory")
+    shards, _ = split({"memory://in/a.jsonl": b"1\n2\n", "memory://in/b.jsonl": b"3\n"}, JobLimits(3, 100))
+    assert fits_as_it_lies(shards)
+    assert [piece.cut for piece in shards[0].pieces] == [None, None]
+    assert not fs.exists("memory://out/night/_shards/")
+
+
+def test_whole_objects_are_grouped_and_only_the_one_that_is_too_large_is_cut():
+    fs = fsspec.filesystem("memory")
+    objects = {"memory://in/a": b"1\n2\n", "memory://in/big": b"3\n4\n5\n6\n7\n", "memory://in/c": b"8\n"}
+    shards, _ = split(objects, JobLimits(3, 100))
+    named = [[PLACE.of_piece(piece) for piece in shard.pieces] for shard in shards]
+    assert [shard.rows for shard in shards] == [2, 3, 3]
+    assert named[0] == ["memory://in/a"]
+    assert named[2][1] == "memory://in/c"
+    assert len(fs.find("memory://out/")) == 2
+    assert not fits_as_it_lies(shards)
+
+
+def test_packed_objects_are_unpacked_even_if_they_are_small():
+    shards, read = split({"memory://in/a.jsonl.gz": gzip.compress(b"1\n2\n")}, JobLimits(3, 100))
+    assert read == [[b"1\n2\n"]]
+    assert not fits_as_it_lies(shards)
+
+
+def test_a_second_staging_writes_nothing_and_a_changed_object_is_written_under_another_name():
+    fs = fsspec.filesystem("memory")
+    shards, _ = split({"memory://in/a": b"1\n2\n3\n"}, JobLimits(2, 100))
+    again = stage(fs, shards, PLACE)
+    assert (again.written, again.found) == (0, 2)
+    fs.pipe("memory://in/a", b"1\n2\n4\n")
+    changed = [
+        (SourceObject("memory://in/a", 6, "2"), measure(io.BytesIO(b"1\n2\n4\n"), JobLimits(2, 9), ""))
+    ]
+    assert stage(fs, make_shards(changed, JobLimits(2, 9)), PLACE).written == 2
+    assert len(fs.find("memory://out/")) == 4
+
+
+def test_the_remains_of_a_write_are_written_anew():
+    fs = fsspec.filesystem("memory")
+    shards, _ = split({"memory://in/a": b"1\n2\n3\n"}, JobLimits(2, 100))
+    name = PLACE.of_piece(shards[0].pieces[0])
+    fs.pipe(name, b"1\n")
+    assert stage(fs, shards, PLACE).written == 1
+    assert fs.cat(name) == b"1\n2\n"
+
+
+def test_an_object_that_has_become_shorter_is_no_input():
+    fs = fsspec.filesystem("memory")
+    shards, _ = split({"memory://in/a": b"1\n2\n3\n"}, JobLimits(2, 100))
+    fs.rm("memory://out/", recursive=True)
+    fs.pipe("memory://in/a", b"1\n2\n")
+    with pytest.raises(InputChangedError, match="memory://in/a"):
+        stage(fs, shards, PLACE)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"1\n" + b"x" * 30, "line 2 has 30 bytes"),
+        (gzip.compress(b"123\n" * 1000)[:-10], "compression is damaged"),
+    ],
+)
+def test_what_no_job_can_read_is_said_with_its_place(content, said):
+    with pytest.raises(InputUnusableError, match=said) as caught:
+        measure(
+            io.BytesIO(content), JobLimits(100_000, 20 if said.startswith("line") else 10_000), "gs://b/o"
+        )
+    assert caught.value.uri == "gs://b/o"
+
+
+def test_an_object_that_two_wildcards_find_is_read_once():
+    first, second = SourceObject("gs://b/a", 1), SourceObject("gs://b/b", 1)
+    assert without_doubles([first, second, first]) == [first, second]
+
+
+def test_an_input_without_rows_has_no_shards():
+    assert split({"memory://in/a": b"\n \r\n"}, JobLimits(3, 100)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("model", "rows"),
+    [
+        ("gemini-2.5-flash", 200_000),
+        ("publishers/google/models/gemini-embedding-001", 1_000_000),
+        ("text-embedding-005", 30_000),
+        ("projects/p/locations/l/models/123", 200_000),
+        ("claude-sonnet-4-5", 200_000),
+    ],
+)
+def test_the_limits_are_those_of_the_model(model, rows):
+    assert limits_for(model).max_rows == rows
+
+
+def test_nothing_is_counted_where_the_bytes_alone_say_that_it_fits():
+    limits = JobLimits(1000)
+    assert limits.surely_fits(2999)
+    assert not limits.surely_fits(3000)
+    assert not JobLimits(10**9, 100).surely_fits(101)
