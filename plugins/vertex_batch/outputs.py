@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.errors import OutputMissingError
-from vertex_batch.usage import ScanResult, answered_ids, count_rows, scan_output
+from vertex_batch.usage import (
+    Scanner,
+    ScanOptions,
+    ScanResult,
+    UsageKey,
+    answered_ids,
+    count_rows,
+    output_files,
+    scan_output,
+)
+from vertex_batch.usage.lines import read_lines
 
 if TYPE_CHECKING:
     from vertex_batch.costs import JobFacts
@@ -70,6 +81,22 @@ class OutputReader:
         if scan.copied:
             scan.notes["answered by an earlier job, which was billed for them"] = scan.copied
         return ReadOutput(scan, input_rows=self._input_rows(facts))
+
+    def usage_by_row(
+        self, facts: JobFacts, thresholds: Mapping[str, int]
+    ) -> Iterator[Mapping[UsageKey, int]]:
+        """What each row used by itself. Each is read on its own, so this is for samples, not for millions.
+
+        :param thresholds: where the long-context rates of models begin.
+        """
+        storage, options = self._open_storage(), ScanOptions(facts.model, thresholds=thresholds)
+        for path in output_files(storage, facts.output_directory).read:
+            with storage.open(path, "rb") as stream:
+                for line in (line for block in read_lines(stream) for line in block.lines if line):
+                    scanner = Scanner(options)
+                    scanner.scan(io.BytesIO(line), path)
+                    if scanner.result().rows:
+                        yield scanner.result().tokens
 
     def _answered_before(self, facts: JobFacts) -> set[str]:
         """The rows of the input that have an answer already. An input that is gone tells of none."""

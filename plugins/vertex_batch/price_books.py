@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vertex_batch.errors import TransientError
+from vertex_batch.inputs import group_of
 from vertex_batch.pricing import PriceBook, PriceSource, SpecPrices, from_proxy, price_folder
 
 SpecJob = tuple[str, str]
@@ -98,7 +99,7 @@ class PriceBooks:
 
 def spec_job(job: JobFacts) -> SpecJob:
     """Which job of which spec it was: the name of the spec, and that of the job's group of tasks, if any."""
-    return job.spec, job.task_id.rpartition(".")[0]
+    return job.spec, group_of(job.task_id)
 
 
 def spec_prices(folder: Path) -> SpecJobPrices:

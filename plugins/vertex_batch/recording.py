@@ -10,16 +10,17 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.cancellation import cancel_and_confirm
 from vertex_batch.client import BatchClient
-from vertex_batch.costs import Bill, JobFacts, make_bill
+from vertex_batch.costs import Bill, JobFacts, make_bill, total
 from vertex_batch.errors import NotFoundError, OutputMissingError
 from vertex_batch.outputs import OutputReader
 from vertex_batch.price_books import PriceBooks, spec_job
-from vertex_batch.pricing import PriceBook
+from vertex_batch.pricing import PriceBook, price
 from vertex_batch.resource import BatchPredictionJob
 from vertex_batch.submission import Log
 from vertex_batch.usage import ScanResult
@@ -103,6 +104,12 @@ class Recorder:
         )
         self._table.record(bill)
         return Recorded(bill, read.problem)
+
+    def row_costs(self, bill: Bill) -> list[Decimal]:
+        """What each row of a sample cost by itself; 0 for one that failed or has no price."""
+        book = self._book_of(bill.job)
+        rows = self._outputs.usage_by_row(bill.job, book.thresholds()) if bill.rows.total else ()
+        return [total(price(usage, book, bill.job.location)).amount for usage in rows]
 
     def _ended(self, facts: JobFacts) -> BatchPredictionJob:
         job = self._client.get(facts.project, facts.location, facts.job_id)

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.state import State, TaskInstanceState
 
+from vertex_batch.operators.shards import ShardTasks
 from vertex_batch.specs import Spec, build_dag, spec_of
 
 NIGHT = datetime(2026, 11, 21, 23, 30, tzinfo=UTC)  # the 22nd in Berlin
@@ -25,6 +26,7 @@ def spec(**fields: Any) -> Spec:
         "model": "gemini-2.5-flash",
         "inputs": "gs://bucket/in/{{ run_date }}.jsonl",
         "output": "gs://bucket/out/{{ run_date }}/",
+        "split": "off",
     }
     return spec_of({**given, **fields})
 
@@ -327,3 +329,88 @@ class TestJobs:
         assert "| job `topics` | |" in dag.doc_md
         shown = dag.params.get_param("model").schema["description_md"]
         assert "summaries `gemini-2.5-flash`, topics `gemini-2.5-pro`" in shown
+
+
+class TestSplit:
+    """A spec whose input may be too large for one job: a look at it first, and a group for the shards."""
+
+    @staticmethod
+    def split(**fields: Any) -> Spec:
+        return spec(split="auto", **fields)
+
+    def test_the_usual_tasks_stand_as_ever_and_the_shards_beside_them(self):
+        dag = build_dag(self.split())
+
+        assert {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks} == {
+            "plan_inputs": [],
+            "submit": ["plan_inputs"],
+            "wait": ["submit"],
+            "cancel": ["wait"],
+            "shards.submit": ["plan_inputs"],
+            "shards.wait": ["shards.submit"],
+            "shards.cancel": ["shards.wait"],
+            "record_cost": ["cancel", "shards.cancel"],
+        }
+        assert [task.task_id for task in dag.tasks if task.is_teardown] == [
+            "cancel",
+            "shards.cancel",
+            "record_cost",
+        ]
+
+    def test_the_tasks_know_of_each_other_also_in_a_group(self):
+        dag = build_dag(self.split(jobs={"sums": {}}))
+        plan, record = dag.get_task("sums.plan_inputs"), dag.get_task("sums.record_cost")
+
+        assert (plan.submit_task_id, plan.shards_task_id) == ("sums.submit", "sums.shards.submit")
+        assert record.shards == ShardTasks("sums.plan_inputs", "sums.shards.submit", "sums.shards.wait")
+        assert dag.get_task("sums.shards.cancel").submit_task_id == "sums.shards.submit"
+
+    @pytest.mark.parametrize(
+        ("one", "shards", "run_state"),
+        [
+            (SUCCESS, [SKIPPED], "success"),
+            (FAILED, [SKIPPED], "failed"),
+            (SKIPPED, [SUCCESS, SUCCESS], "success"),
+            (SKIPPED, [SUCCESS, FAILED], "failed"),
+            (UPSTREAM_FAILED, [UPSTREAM_FAILED], "failed"),
+        ],
+    )
+    def test_a_run_fails_if_one_shard_does(self, one, shards, run_state):
+        dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(build_dag(self.split())))
+        tasks = [
+            _TaskInstance("plan_inputs", SUCCESS),
+            _TaskInstance("submit", one),
+            _TaskInstance("wait", one),
+            *(_TaskInstance("shards.wait", state) for state in shards),
+            *(_TaskInstance(name, SUCCESS) for name in ("cancel", "shards.cancel", "record_cost")),
+        ]
+
+        deciding = DagRun._tis_for_dagrun_state(SimpleNamespace(), dag=dag, tis=tasks)
+
+        failed = any(task.state in State.failed_states for task in deciding)
+        assert ("failed" if failed else "success") == run_state
+
+    def test_a_job_waits_for_the_results_of_all_shards_of_another(self):
+        dag = build_dag(self.split(jobs={"a": {}, "b": {"after": ["a"]}}))
+
+        assert dag.get_task("b.plan_inputs").upstream_task_ids == {"a.wait", "a.shards.wait"}
+        assert dag.get_task("b.plan_inputs").trigger_rule == "none_failed"
+
+    @pytest.mark.parametrize(
+        "fields",
+        [{"split": "off"}, {"inputs": "bq://project.dataset.table", "output": "bq://project.dataset"}],
+    )
+    def test_what_is_never_split_has_no_more_than_the_usual_tasks(self, fields):
+        dag = build_dag(spec(**{"split": "auto", **fields}))
+
+        assert [task.task_id for task in dag.tasks] == ["submit", "wait", "cancel", "record_cost"]
+        assert "sample" not in dag.params
+
+    def test_the_plan_is_given_what_the_spec_says(self):
+        plan = build_dag(
+            self.split(max_rows_per_job=10, max_bytes_per_job=2000, staging="gs://tmp/{{ run_date }}/")
+        ).get_task("plan_inputs")
+        plan.render_template_fields({"dag_run": run(), "params": {"input": ["gs://other/{{ x }}"]}})
+
+        assert (plan.max_rows, plan.max_bytes, plan.staging) == (10, 2000, "gs://tmp/2026-11-21/")
+        assert (plan.inputs, plan.output_uri) == (["gs://other/{{ x }}"], "gs://bucket/out/2026-11-21/")

@@ -7,7 +7,7 @@ still be out of Google's reach; what is not found here would have become a faile
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from vertex_batch.errors import (
     InputMissingError,
     StorageAccessError,
     StorageUnavailableError,
+    VertexBatchError,
 )
 
 DEFAULT_CONN_ID = "google_cloud_default"
@@ -32,10 +33,12 @@ class FoundInput:
     """An input object that is there.
 
     :param size: in bytes.
+    :param version: another one whenever the content is: the object's generation.
     """
 
     uri: str
     size: int
+    version: str = ""
 
 
 def open_filesystem(gcp_conn_id: str = DEFAULT_CONN_ID) -> Any:
@@ -82,7 +85,7 @@ class InputStorage:
         :raises StorageUnavailableError: the object store failed, or the object is gone.
         """
         try:
-            return _asking(uri, self._conn_id, lambda: self._fs.open(_path(self._fs, uri), "rb"))
+            return asking(uri, self._conn_id, lambda: self._fs.open(_path(self._fs, uri), "rb"))
         except FileNotFoundError as error:
             raise StorageUnavailableError(uri, "it was there a moment ago") from error
 
@@ -105,15 +108,15 @@ def check_inputs(fs: Any, uris: Iterable[str], *, conn_id: str = DEFAULT_CONN_ID
     for uri in uris:
         if uri.startswith(BIGQUERY_SCHEME):
             continue
-        objects = _asking(uri, conn_id, _find, fs, uri)
+        objects = asking(uri, conn_id, _find, fs, uri)
         if any(item.size for item in objects):
             found += objects
         elif objects:
             missing[uri] = f"holds 0 bytes in {len(objects)} object(s)"
-        elif not _asking(uri, conn_id, _bucket_exists, fs, uri):
+        elif not asking(uri, conn_id, _bucket_exists, fs, uri):
             buckets.append(_bucket(fs, uri))
         else:
-            missing[uri] = _asking(uri, conn_id, _why_nothing, fs, uri)
+            missing[uri] = asking(uri, conn_id, _why_nothing, fs, uri)
     if buckets:
         raise BucketMissingError(list(dict.fromkeys(buckets)))
     if missing:
@@ -128,15 +131,19 @@ def check_output_bucket(fs: Any, prefix: str, *, conn_id: str = DEFAULT_CONN_ID)
     """
     if prefix.startswith(BIGQUERY_SCHEME):
         return
-    if not _asking(prefix, conn_id, _bucket_exists, fs, prefix):
+    if not asking(prefix, conn_id, _bucket_exists, fs, prefix):
         raise BucketMissingError([_bucket(fs, prefix)])
 
 
-def _asking(uri: str, conn_id: str, function: Any, *args: Any) -> Any:
-    """Ask the object store, and say in our words what it refuses."""
+def asking(uri: str, conn_id: str, function: Any, *args: Any) -> Any:
+    """Ask the object store, and say in our words what it refuses.
+
+    :raises StorageAccessError: the connection may not.
+    :raises StorageUnavailableError: the object store failed; a retry may succeed.
+    """
     try:
         return function(*args)
-    except (FileNotFoundError, ConfigurationError):
+    except (FileNotFoundError, VertexBatchError):
         raise
     except Exception as error:
         # gcsfs raises a bare OSError for 403, an error of its own for the rest, and aiohttp's as they come.
@@ -157,13 +164,18 @@ def _find(fs: Any, uri: str) -> list[FoundInput]:
             matches = {}
         files = [entry for entry in matches.values() if entry["type"] == "file"]
         if files:
-            return [FoundInput(scheme + entry["name"], int(entry["size"])) for entry in files]
+            return [_found(scheme + entry["name"], entry) for entry in files]
     # An object may have a wildcard's character in its name.
     try:
         entry = fs.info(path)
     except FileNotFoundError:
         return []
-    return [FoundInput(uri, int(entry["size"]))] if entry["type"] == "file" else []
+    return [_found(uri, entry)] if entry["type"] == "file" else []
+
+
+def _found(uri: str, entry: Mapping[str, Any]) -> FoundInput:
+    version = entry.get("generation") or entry.get("etag") or entry.get("mtime") or ""
+    return FoundInput(uri, int(entry["size"]), str(version))
 
 
 def _path(fs: Any, uri: str) -> str:

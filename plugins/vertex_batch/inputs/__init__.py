@@ -2,6 +2,7 @@
 
 from vertex_batch.inputs.limits import JobLimits, limits_for
 from vertex_batch.inputs.measuring import Measured, lines, measure, unpacked
+from vertex_batch.inputs.parts import SHARDS_GROUP, InputPart, PartKind, file_pattern, group_of
 from vertex_batch.inputs.planning import (
     Shard,
     SourceObject,
@@ -14,16 +15,21 @@ from vertex_batch.inputs.staging import SHARD_SUFFIX, Staged, StagingPlace, is_t
 
 __all__ = [
     "MAX_SAMPLE_ROWS",
+    "SHARDS_GROUP",
     "SHARD_SUFFIX",
+    "InputPart",
     "JobLimits",
     "Measured",
+    "PartKind",
     "Sample",
     "Shard",
     "SourceObject",
     "Staged",
     "StagingPlace",
     "draw",
+    "file_pattern",
     "fits_as_it_lies",
+    "group_of",
     "is_there",
     "limits_for",
     "lines",

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from vertex_batch.inputs.limits import JobLimits
 from vertex_batch.inputs.measuring import Cut, Measured
 
+_WILDCARDS = frozenset("*?[")
+
 
 @dataclass(frozen=True, slots=True)
 class SourceObject:
@@ -83,7 +85,9 @@ def without_doubles(objects: Iterable[SourceObject]) -> list[SourceObject]:
 
 def _pieces(objects: Iterable[tuple[SourceObject, Measured]]) -> Iterator[Piece]:
     for source, measured in objects:
-        if len(measured.cuts) == 1 and not measured.packed:
+        # Named one by one, an object with a wildcard's character in its name would stand for others, too.
+        as_it_lies = len(measured.cuts) == 1 and not measured.packed and not _WILDCARDS & set(source.uri)
+        if as_it_lies:
             if measured.rows:
                 yield Piece(source, measured.rows, measured.size)
             continue

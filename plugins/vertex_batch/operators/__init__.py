@@ -1,6 +1,7 @@
 """Airflow operators: submit, cancel, record what a job cost; price and count recorded jobs again."""
 
 from vertex_batch.operators.cancel import CancelBatchPredictionJobOperator
+from vertex_batch.operators.plan import PlanInputsOperator
 from vertex_batch.operators.reap import ReapBatchPredictionJobsOperator
 from vertex_batch.operators.record import AggregateTokenUsageOperator
 from vertex_batch.operators.recorded import RecountJobsOperator, RepriceJobsOperator
@@ -9,6 +10,7 @@ from vertex_batch.operators.submit import SubmitBatchPredictionJobOperator
 __all__ = [
     "AggregateTokenUsageOperator",
     "CancelBatchPredictionJobOperator",
+    "PlanInputsOperator",
     "ReapBatchPredictionJobsOperator",
     "RecountJobsOperator",
     "RepriceJobsOperator",

@@ -11,11 +11,14 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.client import BatchClient
 from vertex_batch.costs import Bill, JobFacts, total
+from vertex_batch.costs.projection import project
 from vertex_batch.errors import PermanentError, VertexBatchError
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_filesystem
+from vertex_batch.inputs import InputPart, PartKind
 from vertex_batch.links import ConsoleJobLink
+from vertex_batch.operators.shards import ShardTasks, check_shards, last_bills, planned_parts
 from vertex_batch.operators.submitted import SubmittedJobs, references
 from vertex_batch.recording import PriceSettings, Recorded, Recorder
 from vertex_batch.resource import JobReference
@@ -39,6 +42,7 @@ class AggregateTokenUsageOperator(BaseOperator):
     :param submit_task_id: every job that this task submitted in this run is recorded, also one whose id it
         did not live to return.
     :param resubmit_task_ids: tasks that may have submitted again for it, such as the waiting task.
+    :param shards: the tasks of an input that was split: their jobs are recorded, too, as parts of one bill.
     :param job: instead: the reference of one job, or a list of them, such as the output of a mapped submit
         task. Knows only the tasks that lived to return one.
     :param project: where to look for the jobs if the submit task returned none; default: the connection's. So
@@ -64,6 +68,7 @@ class AggregateTokenUsageOperator(BaseOperator):
         *,
         submit_task_id: str | None = None,
         resubmit_task_ids: Sequence[str] = (),
+        shards: ShardTasks | None = None,
         job: Any = None,
         project: str | None = None,
         location: str | None = None,
@@ -82,6 +87,7 @@ class AggregateTokenUsageOperator(BaseOperator):
             raise ValueError(message)
         self.submit_task_id = submit_task_id
         self.resubmit_task_ids = tuple(resubmit_task_ids)
+        self.shards = shards
         self.job = job
         self.project = project
         self.location = location
@@ -95,13 +101,13 @@ class AggregateTokenUsageOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         try:
-            recorded = self._record(context)
+            recorded, more = self._record(context)
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
         self._fail_on_problems(recorded)
-        return _summary([each.bill for each in recorded])
+        return {**_summary([each.bill for each in recorded]), **more}
 
-    def _record(self, context: Context) -> list[Recorded]:
+    def _record(self, context: Context) -> tuple[list[Recorded], dict[str, Any]]:
         hook = LiteLLMHook(self.litellm_conn_id)
         with hook.client() as client:
             jobs = self._jobs(context, client, hook)
@@ -115,7 +121,37 @@ class AggregateTokenUsageOperator(BaseOperator):
                 PriceSettings(self.prices, Path(self.price_folder) if self.price_folder else None),
                 log=self.log,
             )
-            return self._record_each(recorder, [self._facts(context, job) for job in jobs])
+            parts = planned_parts(context["ti"], self.shards) if self.shards else []
+            sample = next((part for part in parts if part.kind is PartKind.SAMPLE), None)
+            facts = [self._facts(context, job, task_id, sample) for task_id, job in jobs]
+            recorded = self._record_each(recorder, facts)
+            bills = [each.bill for each in recorded]
+            return recorded, self._sample_report(recorder, bills, sample) or self._shards_report(bills, parts)
+
+    def _shards_report(self, bills: Sequence[Bill], parts: Sequence[InputPart]) -> dict[str, Any]:
+        """Whether all shards were run, each with its rows; the sum is the run's bill."""
+        if not self.shards or not parts or parts[0].kind is not PartKind.SHARD:
+            return {}
+        problems = check_shards(parts, last_bills(bills, self.shards.submit))
+        whole = total([item for bill in bills for item in bill.line_items])
+        self.log.info("The %d shards of %s rows cost %s", len(parts), f"{parts[0].of_rows:,}", whole)
+        for problem in problems:
+            self.log.warning("%s", problem)
+        return {"shards": len(parts), "rows": parts[0].of_rows, "problems": problems}
+
+    def _sample_report(
+        self, recorder: Recorder, bills: Sequence[Bill], sample: InputPart | None
+    ) -> dict[str, Any]:
+        """What the whole input would cost, as its sample says."""
+        if not sample or not sample.of_rows:
+            return {}
+        bill = max(bills, key=lambda each: each.job.create_time or each.recorded_at)
+        projection = project(bill, recorder.row_costs(bill), sample.of_rows)
+        if projection is None:
+            self.log.warning("No row of %s was answered: what all rows cost is not known", sample)
+            return {"sample": str(sample), "projection": None}
+        self.log.info("This was %s. %s", sample, projection)
+        return {"sample": str(sample), "projection": projection.to_dict()}
 
     def _record_each(self, recorder: Recorder, jobs: Sequence[JobFacts]) -> list[Recorded]:
         """Record every job that can be; one that cannot be keeps no other from its bill."""
@@ -132,19 +168,27 @@ class AggregateTokenUsageOperator(BaseOperator):
             raise min(errors, key=lambda error: isinstance(error, PermanentError))
         return recorded
 
-    def _jobs(self, context: Context, client: BatchClient, hook: LiteLLMHook) -> list[JobReference]:
+    def _jobs(
+        self, context: Context, client: BatchClient, hook: LiteLLMHook
+    ) -> list[tuple[str, JobReference]]:
+        """The jobs, each with the id of the task that submitted it."""
         if self.submit_task_id:
-            submitted = SubmittedJobs(
-                context, client, [self.submit_task_id, *self.resubmit_task_ids], self.log
-            )
-            jobs = submitted.find(hook, self.project, self.location, "Nothing was recorded")
+            groups = [(self.submit_task_id, self.resubmit_task_ids)]
+            if self.shards:
+                groups.append((self.shards.submit, (self.shards.wait,)))
+            jobs = []
+            for task_id, resubmits in groups:
+                submitted = SubmittedJobs(context, client, [task_id, *resubmits], self.log)
+                found = submitted.find(hook, self.project, self.location, "Nothing was recorded")
+                jobs += [(task_id, job) for job in found]
         else:
-            jobs = references(self.job, "Nothing was recorded")
+            own = context["ti"].task_id
+            jobs = [(own, job) for job in references(self.job, "Nothing was recorded")]
         if jobs:
-            ConsoleJobLink.publish(context, jobs[0])
+            ConsoleJobLink.publish(context, jobs[0][1])
         return jobs
 
-    def _facts(self, context: Context, job: JobReference) -> JobFacts:
+    def _facts(self, context: Context, job: JobReference, task_id: str, sample: InputPart | None) -> JobFacts:
         ti, dag_run = context["ti"], context["dag_run"]
         return JobFacts(
             project=job.project,
@@ -157,12 +201,12 @@ class AggregateTokenUsageOperator(BaseOperator):
             spec=self.spec,
             dag_id=ti.dag_id,
             run_id=ti.run_id,
-            task_id=self.submit_task_id or ti.task_id,
+            task_id=task_id,
             map_index=job.map_index,
             try_number=ti.try_number,
             run_type=str(getattr(dag_run.run_type, "value", dag_run.run_type)),
             logical_date=dag_run.logical_date,
-            note=str((context.get("params") or {}).get("note") or ""),
+            note=_note(context, sample),
         )
 
     def _report(self, bill: Bill) -> None:
@@ -191,6 +235,12 @@ class AggregateTokenUsageOperator(BaseOperator):
         if problems:
             message = f"{' '.join(problems)} The bill was recorded with all rows that can be read."
             raise AirflowFailException(message)
+
+
+def _note(context: Context, sample: InputPart | None) -> str:
+    """What a person wrote, after the fact that this is no full run."""
+    said = str((context.get("params") or {}).get("note") or "")
+    return f"Only {sample}. {said}".rstrip() if sample else said
 
 
 def _summary(bills: Sequence[Bill]) -> dict[str, Any]:

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.cancellation import ask
 from vertex_batch.client import BatchClient
 from vertex_batch.errors import ConfigurationError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import InputStorage, open_filesystem
+from vertex_batch.inputs import InputPart, PartKind, file_pattern
 from vertex_batch.job_request import build_request
 from vertex_batch.lifecycle import Intent
 from vertex_batch.links import ConsoleJobLink
@@ -54,6 +55,8 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
     :param labels: the job's labels; Vertex allows lowercase letters, digits, ``-`` and ``_``.
     :param model_parameters: sent as the job's ``modelParameters``. Gemini takes its settings from each row's
         ``generationConfig`` instead.
+    :param part: what `PlanInputsOperator` has decided for this task: it replaces ``inputs``. Where the input
+        is split over other tasks, this one is skipped.
     :param overrides: field -> DAG param whose value, where set, replaces the field's. Never rendered.
     :param preflight: ``strict``, ``warn`` or ``off``: look at model, places and rows before a job is created.
         Vertex accepts a job whose input is missing or wrong, and fails it minutes or hours later.
@@ -73,6 +76,7 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
         "display_name",
         "labels",
         "model_parameters",
+        "part",
     )
     operator_extra_links = (ConsoleJobLink(),)
     ui_color = "#d2e3fc"
@@ -88,6 +92,7 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
         display_name: str | None = None,
         labels: dict[str, str] | None = None,
         model_parameters: dict[str, Any] | None = None,
+        part: Any = None,
         overrides: Mapping[str, str] | None = None,
         preflight: str = Mode.STRICT,
         cancel_on_kill: bool = True,
@@ -105,6 +110,8 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
         self.display_name = display_name
         self.labels = labels
         self.model_parameters = model_parameters
+        self.part = part
+        self._is_planned = part is not None
         self.overrides = overrides
         self.preflight = Mode(preflight)
         self.cancel_on_kill = cancel_on_kill
@@ -119,8 +126,33 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
         super().render_template_fields(with_run_dates(context, str(self.dag.timezone.name)), jinja_env)
         for field, value in overridden(context.get("params") or {}, self.overrides or {}).items():
             setattr(self, field, value if field != "labels" else {**(self.labels or {}), **value})
+        if part := InputPart.from_dict(self.part):
+            self._take(part, context["ti"])
+
+    def _take(self, part: InputPart, ti: Any) -> None:
+        """Read what the plan says, and tell by name, labels and output place what that is."""
+        self.inputs = list(part.uris)
+        self.labels = {**(self.labels or {}), **part.labels}
+        self.output_uri = part.output(self.output_uri)
+        self.display_name = part.named(self.display_name or f"{ti.dag_id}.{ti.task_id}.{ti.run_id}")
 
     def execute(self, context: Context) -> dict[str, Any]:
+        part = InputPart.from_dict(self.part)
+        if self._is_planned and part is None:
+            message = (
+                f"Task {self.task_id} does not know what to read: the plan of the input is gone. Nothing was"
+                " submitted. Clear the task that plans the inputs, and those after it."
+            )
+            raise AirflowFailException(message)
+        if self.spec and not self._is_planned and (context.get("params") or {}).get("sample"):
+            message = (
+                f"Task {self.task_id} cannot run a sample: its spec says `split: off` or reads a table."
+                " Nothing was submitted. Trigger the run without `sample`, or name a smaller input."
+            )
+            raise AirflowFailException(message)
+        if part and part.kind is PartKind.SPLIT:
+            message = f"The input is {part}; a task of its own submits each of them."
+            raise AirflowSkipException(message)
         try:
             return self._submit(context).to_dict()
         except PermanentError as error:
@@ -129,7 +161,7 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
     def _submit(self, context: Context) -> JobReference:
         hook = LiteLLMHook(self.litellm_conn_id)
         project, location = find_place(hook, self.project, self.location, "Nothing was submitted")
-        uris = [self.inputs] if isinstance(self.inputs, str) else list(self.inputs)
+        uris = [file_pattern(uri) for uri in ([self.inputs] if isinstance(self.inputs, str) else self.inputs)]
         who = identity(context)
         request = self._request(context, uris)
         self._store = TaskStateIntentStore(context)

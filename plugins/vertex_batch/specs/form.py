@@ -11,6 +11,7 @@ from typing import Any
 from airflow.sdk import Param
 from pydantic import BaseModel
 
+from vertex_batch.inputs import MAX_SAMPLE_ROWS
 from vertex_batch.specs.durations import show_duration
 from vertex_batch.specs.model import Spec
 
@@ -56,6 +57,7 @@ def form(spec: Spec) -> dict[str, Param]:
             description_md=f"Set these as well, or to other values. Default: {_said(spec, 'job_labels')}",
             section=_SECTION,
         ),
+        **(_sample() if any(job.may_be_split for job in spec.jobs) else {}),
         "note": Param(
             default=None,
             type=["null", "string"],
@@ -63,6 +65,30 @@ def form(spec: Spec) -> dict[str, Param]:
             maxLength=1000,
             title="Note",
             description_md="Why this run? It is kept beside its bill.",
+            section=_SECTION,
+        ),
+    }
+
+
+def _sample() -> dict[str, Param]:
+    return {
+        "sample": Param(
+            default=None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=MAX_SAMPLE_ROWS,
+            title="Sample",
+            description_md=(
+                "Run only so many rows, chosen at random, and say what all of them would cost. Default: all."
+                " Its answers are written to `_samples/` below the output."
+            ),
+            section=_SECTION,
+        ),
+        "sample_seed": Param(
+            default=None,
+            type=["null", "integer"],
+            title="Seed of the sample",
+            description_md="The same seed draws the same rows of the same input. Default: `0`",
             section=_SECTION,
         ),
     }

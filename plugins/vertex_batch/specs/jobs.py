@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
+from vertex_batch.inputs import SHARDS_GROUP
 from vertex_batch.specs.matrix import JOB_NAME, MATRIX, Matrix
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.origins import Values
@@ -99,6 +100,9 @@ def _multiply(base: str, values: Values, entries: Entries) -> None:
 def _add(entry: str, made: Mapping[str, Values], entries: Entries) -> None:
     entries.made[entry] = list(made)
     for name, values in made.items():
+        if name == SHARDS_GROUP:
+            message = f"`{name}` is what the tasks of an input that is split are called: choose another name"
+            entries.problems.append(values.origin(()).problem(message, key=True))
         if name in entries.jobs:
             message = f"makes a second job called `{name}`: rename one of the two"
             entries.problems.append(values.origin(()).problem(message, key=True))

@@ -12,6 +12,7 @@ from vertex_batch.specs.money import MoneyFields
 from vertex_batch.specs.order import OrderFields
 from vertex_batch.specs.running import RunningFields
 from vertex_batch.specs.schedule import ScheduleFields
+from vertex_batch.specs.splitting import SplitFields
 from vertex_batch.specs.values import Name, Prose
 
 
@@ -32,7 +33,7 @@ class IdentityFields(BaseModel):
 
 
 # pydantic puts the fields of the last base first: a spec is read in the order of its concerns.
-class JobSpec(MoneyFields, RunningFields, JobFields, OrderFields):
+class JobSpec(MoneyFields, RunningFields, SplitFields, JobFields, OrderFields):
     """What one batch prediction job does, and who pays.
 
     Nothing is coerced: a text is not a number, and an unknown key is an error. Its keys stand at the top of

@@ -8,13 +8,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import BaseOperator, TaskGroup, TriggerRule
+from airflow.sdk import BaseOperator, TaskGroup, TriggerRule, XComArg, task_group
 
+from vertex_batch.inputs import SHARDS_GROUP
 from vertex_batch.operators import (
     AggregateTokenUsageOperator,
     CancelBatchPredictionJobOperator,
+    PlanInputsOperator,
     SubmitBatchPredictionJobOperator,
 )
+from vertex_batch.operators.plan import PART_XCOM
+from vertex_batch.operators.shards import ShardTasks
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.specs.form import OVERRIDES
 from vertex_batch.specs.model import JobSpec, Spec
@@ -24,10 +28,19 @@ LONGEST_RETRY_DELAY = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class JobTasks:
-    """The ends of a job's tasks: which begins, and which has results when it succeeds."""
+    """The ends of a job's tasks: which begins, and which have results when they succeed."""
 
     first: BaseOperator
-    results: BaseOperator
+    results: tuple[BaseOperator, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OneJob:
+    """The tasks that see one Vertex job through."""
+
+    submit: SubmitBatchPredictionJobOperator
+    wait: BatchPredictionJobSensor
+    cancel: CancelBatchPredictionJobOperator
 
 
 def add_jobs(spec: Spec, prices_folder: Path | None) -> None:
@@ -40,22 +53,60 @@ def add_jobs(spec: Spec, prices_folder: Path | None) -> None:
     for job in spec.jobs:
         tasks = made[job.name]
         for other in job.after:
-            made[other].results >> tasks.first
+            for results in made[other].results:
+                results >> tasks.first
         if job.after:
             # A job that this run leaves out, or that had nothing to do, does not hold up the others.
             tasks.first.trigger_rule = TriggerRule.NONE_FAILED
 
 
 def add_job(spec: Spec, job: JobSpec, prices_folder: Path | None) -> JobTasks:
-    """Add the tasks of one job.
+    """Add the tasks of one job of a spec.
 
-    The run fails if ``wait`` or ``record_cost`` failed. Both clean-up tasks are teardowns: only those
+    The run fails if ``wait`` or ``record_cost`` failed. The clean-up tasks are teardowns: only those
     still run after a person has marked the run as failed. And because Airflow does not count ``cancel``, a
     teardown that it may ignore, ``wait`` and ``record_cost`` are the tasks that decide. An edge from ``wait``
     straight to ``record_cost`` would leave only the latter: a recorded bill would turn a failed run green.
+
+    An input that may be too large for one Vertex job is looked at first. What fits is submitted by the tasks
+    that are always there; what does not by those of the group ``shards``, which is skipped otherwise. So a
+    usual night looks and behaves as if nothing could be split.
+    """
+    plan = _plan(job) if job.may_be_split else None
+    one = _one_job(spec, job, XComArg(plan, key=PART_XCOM) if plan else None)
+    shard = _shards(spec, job, plan) if plan else None
+    record = AggregateTokenUsageOperator(
+        task_id="record_cost",
+        submit_task_id=one.submit.task_id,
+        resubmit_task_ids=[one.wait.task_id],
+        shards=ShardTasks(plan.task_id, shard.submit.task_id, shard.wait.task_id) if plan and shard else None,
+        prices=job.prices or None,
+        price_folder=str(prices_folder) if prices_folder else None,
+        max_unreadable_rows=job.max_unreadable_rows,
+        litellm_conn_id=job.connection,
+        gcp_conn_id=job.storage_connection,
+        batch_costs_conn_id=job.cost_connection,
+        spec=spec.name,
+        **_of_every_task(job),
+    )
+    record.as_teardown(on_failure_fail_dagrun=True)
+    one.cancel >> record
+    if not (plan and shard):
+        return JobTasks(one.submit, (one.wait,))
+    shard.cancel >> record
+    plan.submit_task_id, plan.shards_task_id = one.submit.task_id, shard.submit.task_id
+    return JobTasks(plan, (one.wait, shard.wait))
+
+
+def _one_job(spec: Spec, job: JobSpec, part: Any) -> OneJob:
+    """Add the tasks that see one Vertex job through.
+
+    :param part: what it reads, where `plan_inputs` says so.
     """
     always = _of_every_task(job)
-    submit = SubmitBatchPredictionJobOperator(task_id="submit", **_submit_arguments(spec, job), **always)
+    submit = SubmitBatchPredictionJobOperator(
+        task_id="submit", part=part, **_submit_arguments(spec, job), **always
+    )
     wait = BatchPredictionJobSensor(
         task_id="wait",
         job=submit.output,
@@ -78,24 +129,43 @@ def add_job(spec: Spec, job: JobSpec, prices_folder: Path | None) -> JobTasks:
         litellm_conn_id=job.connection,
         **always,
     )
-    record = AggregateTokenUsageOperator(
-        task_id="record_cost",
-        submit_task_id=submit.task_id,
-        resubmit_task_ids=[wait.task_id],
-        prices=job.prices or None,
-        price_folder=str(prices_folder) if prices_folder else None,
-        max_unreadable_rows=job.max_unreadable_rows,
-        litellm_conn_id=job.connection,
-        gcp_conn_id=job.storage_connection,
-        batch_costs_conn_id=job.cost_connection,
-        spec=spec.name,
-        **always,
-    )
     cancel.as_teardown()
     cancel.trigger_rule = TriggerRule.ONE_FAILED
-    record.as_teardown(on_failure_fail_dagrun=True)
-    wait >> cancel >> record  # `wait` follows `submit` because it is given its output
-    return JobTasks(submit, wait)
+    wait >> cancel  # `wait` follows `submit` because it is given its output
+    return OneJob(submit, wait, cancel)
+
+
+def _shards(spec: Spec, job: JobSpec, plan: PlanInputsOperator) -> OneJob:
+    """Add the same tasks once for each shard; each shard's depend on its own alone."""
+    made: list[OneJob] = []
+
+    @task_group(group_id=SHARDS_GROUP, tooltip="The jobs of an input that is too large for one")
+    def shards(shard: Any) -> None:
+        made.append(_one_job(spec, job, shard))
+
+    shards.expand(shard=plan.output)
+    (one,) = made
+    # The other tasks know their shard only as a number that counts from 0.
+    one.submit.map_index_template = "{{ task.part['number'] }} of {{ task.part['of'] }}"
+    return one
+
+
+def _plan(job: JobSpec) -> PlanInputsOperator:
+    return PlanInputsOperator(
+        task_id="plan_inputs",
+        model=job.model,
+        inputs=job.inputs,
+        output_uri=job.output,
+        staging=job.staging,
+        max_rows=job.max_rows_per_job,
+        max_bytes=job.max_bytes_per_job,
+        project=job.project,
+        location=job.location,
+        overrides={field: OVERRIDES[field] for field in ("inputs", "model")},
+        litellm_conn_id=job.connection,
+        gcp_conn_id=job.storage_connection,
+        **_of_every_task(job),
+    )
 
 
 def _of_every_task(job: JobSpec) -> dict[str, Any]:

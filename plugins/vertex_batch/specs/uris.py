@@ -19,6 +19,8 @@ _TEMPLATE_PART = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}")
 
 def wildcard_folder(uri: str) -> str | None:
     """Return the folder in which a wildcard may find anything; None for a URI that names one file."""
+    if uri.startswith("gs://") and uri.endswith("/"):
+        return uri
     # What stands in a template is no wildcard: `{{ params["x"] }}`.
     plain = _TEMPLATE_PART.sub(lambda part: "_" * len(part[0]), uri)
     first = _WILDCARD.search(plain)
@@ -43,9 +45,9 @@ def _uri(text: str) -> str:
 
 def _input_uri(text: str) -> str:
     scheme, _, rest = _uri(text).partition("://")
-    if scheme == "gs" and (not rest.partition("/")[2] or rest.endswith("/")):
-        folder = rest.rstrip("/")
-        raise ValueError(f"names no file: write `gs://{folder}/*.jsonl` for all files of that folder")
+    if scheme == "gs" and not rest.partition("/")[2]:
+        bucket = rest.rstrip("/")
+        raise ValueError(f"names no file: write `gs://{bucket}/*.jsonl` for all files of that bucket")
     if scheme == "bq" and not is_template(rest) and not _TABLE.fullmatch(rest):
         raise ValueError("names no table: write `bq://PROJECT.DATASET.TABLE`")
     return text

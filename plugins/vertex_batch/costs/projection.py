@@ -1,0 +1,107 @@
+"""What a sample of the rows cost -> what all of them would cost, and how sure that is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+from vertex_batch.costs.bill import Bill
+
+_MIN_FOR_A_SPREAD = 2
+_FINEST = Decimal("0.000001")
+_TWO_SIDED_95 = Decimal("1.96")
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """The cost of all rows, as a sample of them says.
+
+    :param amount_usd: the sample's cost for one row, times all rows. It is rounded: it is an estimate.
+    :param standard_error_usd: of that amount, if every row had the same chance to be drawn; None: one row
+        says nothing of how rows differ.
+    :param complete: False: a part of the sample has no price, and the amount is an "at least".
+    :param by_kind: the amount by what it is for.
+    """
+
+    rows: int
+    of_rows: int
+    amount_usd: Decimal
+    standard_error_usd: Decimal | None
+    complete: bool
+    by_kind: dict[str, Decimal]
+
+    @property
+    def range_usd(self) -> tuple[Decimal, Decimal] | None:
+        """Where the amount lies in 19 of 20 samples, roughly."""
+        if self.standard_error_usd is None:
+            return None
+        margin = _rounded(_TWO_SIDED_95 * self.standard_error_usd)
+        return max(self.amount_usd - margin, Decimal(0)), self.amount_usd + margin
+
+    def __str__(self) -> str:
+        at_least = "" if self.complete else "at least "
+        text = f"All {self.of_rows:,} rows would cost {at_least}{self.amount_usd:.2f} USD"
+        if self.standard_error_usd is None:
+            return f"{text}, as far as a single row can say."
+        if self.rows >= self.of_rows:
+            return f"{text}: the sample is the whole input."
+        low, high = self.range_usd or (self.amount_usd, self.amount_usd)
+        return (
+            f"{text}, standard error {self.standard_error_usd:.2f} USD: 19 of 20 such samples of"
+            f" {self.rows:,} rows would say {low:.2f} to {high:.2f}. Rare rows that are much longer than the"
+            " others may not be among them."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, amounts as texts."""
+        low_high = self.range_usd
+        return {
+            "rows": self.rows,
+            "of_rows": self.of_rows,
+            "amount_usd": str(self.amount_usd),
+            "standard_error_usd": None if self.standard_error_usd is None else str(self.standard_error_usd),
+            "range_usd": None if low_high is None else [str(each) for each in low_high],
+            "complete": self.complete,
+            "by_kind_usd": {kind: str(amount) for kind, amount in self.by_kind.items()},
+            "text": str(self),
+        }
+
+
+def project(bill: Bill, row_costs: Sequence[Decimal], of_rows: int) -> Projection | None:
+    """Project the bill of a sample to all rows. None: nothing was answered, so nothing is known.
+
+    :param row_costs: what each row of the sample cost, 0 for a failed one.
+    """
+    rows = len(row_costs)
+    if not rows:
+        return None
+    factor = Decimal(of_rows) / rows
+    by_kind: dict[str, Decimal] = {}
+    for item in bill.line_items:
+        if item.amount_usd:
+            by_kind[item.kind] = by_kind.get(item.kind, Decimal(0)) + item.amount_usd * factor
+    return Projection(
+        rows=rows,
+        of_rows=of_rows,
+        amount_usd=_rounded(bill.total.amount * factor),
+        standard_error_usd=_standard_error(row_costs, of_rows),
+        complete=bill.total.complete,
+        by_kind={kind: _rounded(amount) for kind, amount in by_kind.items()},
+    )
+
+
+def _standard_error(costs: Sequence[Decimal], of_rows: int) -> Decimal | None:
+    """Of the sum over all rows, drawn without putting back."""
+    n = len(costs)
+    if n < _MIN_FOR_A_SPREAD:
+        return None
+    mean = sum(costs, Decimal(0)) / n
+    variance = sum(((cost - mean) ** 2 for cost in costs), Decimal(0)) / (n - 1)
+    not_drawn = Decimal(max(of_rows - n, 0)) / of_rows
+    return _rounded(of_rows * (variance / n * not_drawn).sqrt())
+
+
+def _rounded(amount: Decimal) -> Decimal:
+    return amount.quantize(_FINEST, ROUND_HALF_EVEN)

@@ -1,0 +1,186 @@
+"""Look at a run's input before anything is submitted, and say which job reads what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, conf
+from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
+
+from vertex_batch.cancellation import cancel_and_confirm
+from vertex_batch.errors import ConfigurationError, PermanentError, StagingError, StorageAccessError
+from vertex_batch.hooks.litellm import LiteLLMHook
+from vertex_batch.hooks.storage import asking, check_inputs, check_output_bucket, open_filesystem
+from vertex_batch.inputs import (
+    MAX_SAMPLE_ROWS,
+    InputPart,
+    PartKind,
+    SourceObject,
+    StagingPlace,
+    file_pattern,
+    limits_for,
+)
+from vertex_batch.lifecycle import map_index_of
+from vertex_batch.operators.place import find_place
+from vertex_batch.operators.task_context import identity, overridden, with_run_dates
+from vertex_batch.preparation import DEFAULT_MAX_SHARDS, InputPreparer, SampleWish
+from vertex_batch.submission import find_group_jobs
+
+if TYPE_CHECKING:
+    import jinja2
+    from airflow.sdk import Context
+
+PART_XCOM = "input_part"
+"""What the task that is not mapped reads: everything, a sample, or nothing where there are shards."""
+PLAN_STORE_KEY = "input_plan"
+
+
+class PlanInputsOperator(BaseOperator):
+    """Decide which jobs read a run's input, and write what has to be written for it.
+
+    Where one job may read everything, as is usual, nothing is copied. An input with more rows or bytes than
+    that is split into shards of whole lines. The plan outlives retries, so that the shards of a run stay the
+    same ones until a person clears this task. Nothing is submitted, and a run without input ends here.
+
+    :param model: it says how many rows a job may read.
+    :param inputs: ``gs://`` URIs, with wildcards or the folder's name with a slash at its end, or one table.
+    :param output_uri: where the jobs write.
+    :param staging: where shards and samples are written; default: ``_shards/`` below the output.
+    :param max_rows: of a job; default: the model's limit. So for ``max_bytes``.
+    :param submit_task_id: the task that submits where there are no shards.
+    :param shards_task_id: the mapped one that submits them. Jobs of either that the plan has no use for once
+        it was made anew are cancelled.
+    :param overrides: field -> DAG param whose value, where set, replaces the field's. Never rendered.
+    :returns: the shards, each as a dict; none where one job reads everything.
+    """
+
+    template_fields: Sequence[str] = ("model", "inputs", "output_uri", "staging", "project", "location")
+    ui_color = "#fef7e0"
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        inputs: str | list[str],
+        output_uri: str,
+        submit_task_id: str = "",
+        shards_task_id: str = "",
+        staging: str | None = None,
+        max_rows: int | None = None,
+        max_bytes: int | None = None,
+        project: str | None = None,
+        location: str | None = None,
+        overrides: Mapping[str, str] | None = None,
+        litellm_conn_id: str = LiteLLMHook.default_conn_name,
+        gcp_conn_id: str = "google_cloud_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.inputs = inputs
+        self.output_uri = output_uri
+        self.submit_task_id = submit_task_id
+        self.shards_task_id = shards_task_id
+        self.staging = staging
+        self.max_rows = max_rows
+        self.max_bytes = max_bytes
+        self.project = project
+        self.location = location
+        self.overrides = overrides
+        self.litellm_conn_id = litellm_conn_id
+        self.gcp_conn_id = gcp_conn_id
+
+    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
+        """Render, with the run's dates under the names that mean the same in every kind of run."""
+        super().render_template_fields(with_run_dates(context, str(self.dag.timezone.name)), jinja_env)
+        for field, value in overridden(context.get("params") or {}, self.overrides or {}).items():
+            setattr(self, field, value)
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        try:
+            parts = self._plan(context)
+        except PermanentError as error:
+            raise AirflowFailException(str(error)) from error
+        shards = [part.to_dict() for part in parts if part.kind is PartKind.SHARD]
+        one = InputPart(PartKind.SPLIT, of=len(shards), of_rows=parts[0].of_rows) if shards else parts[0]
+        context["ti"].xcom_push(PART_XCOM, one.to_dict())
+        return shards
+
+    def _plan(self, context: Context) -> list[InputPart]:
+        """The plan of this epoch: the one that an earlier try has made, or a new one."""
+        store: Any = context["task_state_store"]
+        epoch = context["ti"].max_tries
+        stored = store.get(PLAN_STORE_KEY)
+        known = isinstance(stored, dict)
+        if known and stored["epoch"] == epoch:
+            self.log.info("Going on with the plan that an earlier try of this task has made")
+            return [part for data in stored["parts"] if (part := InputPart.from_dict(data))]
+        parts = self._look(context)
+        if known:
+            self._cancel_what_is_left(context, parts)
+        plan = {"epoch": epoch, "parts": [part.to_dict() for part in parts]}
+        store.set(PLAN_STORE_KEY, plan, retention=NEVER_EXPIRE)
+        return parts
+
+    def _look(self, context: Context) -> list[InputPart]:
+        uris = [file_pattern(uri) for uri in ([self.inputs] if isinstance(self.inputs, str) else self.inputs)]
+        wish = _sample_wish(context)
+        if all(uri.startswith("bq://") for uri in uris):
+            if wish:
+                raise ConfigurationError(
+                    "A table cannot be sampled here. Nothing was submitted",
+                    "leave `sample` empty, or name a table with fewer rows as `input`",
+                )
+            return [InputPart(PartKind.WHOLE, tuple(uris))]
+        fs = open_filesystem(self.gcp_conn_id)
+        check_output_bucket(fs, self.output_uri, conn_id=self.gcp_conn_id)
+        place = StagingPlace.of(self.output_uri, self.staging, identity(context).task_key)
+        preparer = InputPreparer(
+            fs,
+            lambda: [SourceObject(found.uri, found.size, found.version) for found in self._found(fs, uris)],
+            limits_for(self.model, self.max_rows, self.max_bytes),
+            place,
+            ask=lambda where, function, *args: asking(where, self.gcp_conn_id, function, *args),
+            log=self.log,
+            max_shards=conf.getint("core", "max_map_length", fallback=DEFAULT_MAX_SHARDS),
+        )
+        try:
+            return [preparer.sample(uris, wish)] if wish else preparer.prepare(uris)
+        except StorageAccessError as error:
+            if error.uri == place.prefix:
+                raise StagingError(place.prefix, self.gcp_conn_id, error.reason) from error
+            raise
+
+    def _found(self, fs: Any, uris: list[str]) -> list[Any]:
+        return check_inputs(fs, uris, conn_id=self.gcp_conn_id)
+
+    def _cancel_what_is_left(self, context: Context, parts: list[InputPart]) -> None:
+        """Cancel jobs of an earlier plan that no task of the new one will go on with."""
+        shards = sum(part.kind is PartKind.SHARD for part in parts)
+        hook = LiteLLMHook(self.litellm_conn_id)
+        project, location = find_place(hook, self.project, self.location, "Nothing was submitted")
+        with hook.client() as client:
+            # A task that is not mapped has the map index -1.
+            unused_from = {self.submit_task_id: -1 if shards else 0, self.shards_task_id: shards}
+            for task_id, first in unused_from.items():
+                key = replace(identity(context), task_id=task_id).group_key
+                for job in find_group_jobs(client, project, location, key):
+                    if job.state.is_terminal or map_index_of(job.labels) < first:
+                        continue
+                    self.log.info("Cancelling job %s: the input is now planned otherwise", job.job_id)
+                    cancel_and_confirm(client, project, location, job.job_id)
+
+
+def _sample_wish(context: Context) -> SampleWish | None:
+    params = context.get("params") or {}
+    rows = params.get("sample")
+    if not rows:
+        return None
+    if not 1 <= int(rows) <= MAX_SAMPLE_ROWS:
+        raise ConfigurationError(
+            f"`sample` is {rows}: write 1 to {MAX_SAMPLE_ROWS:,}. Nothing was submitted."
+        )
+    return SampleWish(int(rows), int(params.get("sample_seed") or 0))

@@ -1,0 +1,72 @@
+"""How an input that is too large for one job is split."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from vertex_batch.specs.uris import OutputUri, wildcard_folder
+
+
+class SplitFields(BaseModel):
+    """Whether, where and into which parts the input is split."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    split: Literal["auto", "off"] = Field(
+        default="auto",
+        description=(
+            "`auto`: files with more rows or bytes than one job may read are split over several jobs, with"
+            " one bill. `off`: the input always goes into one job, which fails if it is too large."
+        ),
+    )
+    max_rows_per_job: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(
+        default=None,
+        description="Rows from which the input is split. Default: what Vertex allows, 200,000 for Gemini.",
+        examples=[50_000],
+    )
+    max_bytes_per_job: Annotated[int, Field(ge=1_000, le=100_000_000_000)] | None = Field(
+        default=None,
+        description="Bytes from which the input is split. Default: what Vertex allows, 1,000,000,000.",
+        examples=[500_000_000],
+    )
+    staging: OutputUri | None = Field(
+        default=None,
+        description=(
+            "The folder into which the parts of files that are too large, and samples, are written (`gs://`,"
+            " templates allowed). Default: `_shards/` below `output`."
+        ),
+        examples=["gs://my-bucket/tmp/"],
+    )
+
+    @field_validator("max_rows_per_job", "max_bytes_per_job", "staging")
+    @classmethod
+    def _only_where_it_is_split(cls, value: object, info: ValidationInfo) -> object:
+        if value is not None and info.data.get("split") == "off":
+            raise ValueError("means nothing with `split: off`: take one of the two away")
+        if value is not None and any(uri.startswith("bq://") for uri in info.data.get("inputs", ())):
+            raise ValueError("means nothing for a table: take it away")
+        return value
+
+    @field_validator("staging")
+    @classmethod
+    def _apart_from_what_is_read(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        if not value.startswith("gs://"):
+            raise ValueError("must begin with `gs://`: only files are split")
+        for uri in info.data.get("inputs", ()):
+            folder = wildcard_folder(uri)
+            if folder is not None and f"{value.rstrip('/')}/".startswith(folder):
+                raise ValueError(
+                    f"lies inside {folder}, where `inputs` reads: a later run would pay for these rows again;"
+                    " write to a folder beside it"
+                )
+        return value
+
+    @property
+    def may_be_split(self) -> bool:
+        """Whether the input has to be looked at before it is known how many jobs there are."""
+        inputs: list[str] = getattr(self, "inputs", [])
+        return self.split == "auto" and not any(uri.startswith("bq://") for uri in inputs)

@@ -1,0 +1,387 @@
+"""The plan of a run's input, its jobs and their bill, with the emulated Vertex and a real object store."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from local.emulator.admin import Scenario, Step
+from vertex_batch.inputs import MAX_SAMPLE_ROWS
+from vertex_batch.operators import (
+    AggregateTokenUsageOperator,
+    PlanInputsOperator,
+    SubmitBatchPredictionJobOperator,
+)
+from vertex_batch.operators.plan import PART_XCOM
+from vertex_batch.operators.shards import ShardTasks
+
+_FOLDERS = itertools.count()
+HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])
+AT_ONCE = Scenario(timeline=[Step(state="SUCCEEDED", seconds=0)])
+
+
+def rows(count: int, first: int = 0) -> bytes:
+    lines = (
+        {
+            "request": {
+                "contents": [{"role": "user", "parts": [{"text": f"row {number} " * (1 + number % 3)}]}]
+            }
+        }
+        for number in range(first, first + count)
+    )
+    return "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+
+
+@pytest.fixture
+def vertex(connections):
+    return connections
+
+
+@pytest.fixture
+def folder() -> str:
+    """A folder of the test's own, since the object store outlives a test."""
+    return f"gs://demo-bucket/plan{next(_FOLDERS)}"
+
+
+@pytest.fixture
+def night(context, folder):
+    context["ti"].task_id = "plan_inputs"
+    return Night(context, folder)
+
+
+class Night:
+    """One run of a spec, task by task."""
+
+    def __init__(self, context: dict[str, Any], folder: str) -> None:
+        self.context, self.folder = context, folder
+        self.stores: dict[tuple[str, int], Any] = {}
+
+    def turn_to(self, task_id: str, index: int = -1) -> None:
+        """Make the context that of another task."""
+        ti, store = self.context["ti"], self.context["task_state_store"]
+        self.stores.setdefault(("plan_inputs", -1), store)
+        kept = self.stores.setdefault((task_id, index), type(store)())
+        self.context["ti"] = replace(ti, task_id=task_id, map_index=index, xcoms=ti.xcoms)
+        self.context["task_state_store"] = kept
+
+    def plan(self, **changes: Any) -> list[dict[str, Any]]:
+        self.turn_to("plan_inputs")
+        with DAG("nightly", schedule=None):
+            task = PlanInputsOperator(
+                **{
+                    "task_id": "plan_inputs",
+                    "model": "gemini-2.5-flash",
+                    "inputs": f"{self.folder}/in/*.jsonl",
+                    "output_uri": f"{self.folder}/out/",
+                    "submit_task_id": "submit",
+                    "shards_task_id": "shards.submit",
+                    **changes,
+                }
+            )
+        task.render_template_fields(self.context)
+        shards = task.execute(self.context)
+        self.context["ti"].xcom_push("return_value", shards)
+        return shards
+
+    def part(self) -> dict[str, Any]:
+        return self.context["ti"].xcoms["plan_inputs", PART_XCOM]
+
+    def submit(self, part: dict[str, Any] | None, task_id: str = "submit", index: int = -1) -> dict[str, Any]:
+        self.turn_to(task_id, index)
+        with DAG("nightly", schedule=None):
+            task = SubmitBatchPredictionJobOperator(
+                task_id=task_id,
+                model="gemini-2.5-flash",
+                inputs=f"{self.folder}/in/*.jsonl",
+                output_uri=f"{self.folder}/out/",
+                display_name="nightly",
+                part=part if part is not None else {},
+            )
+        task.render_template_fields(self.context)
+        told = task.execute(self.context)
+        self.context["ti"].xcom_push("return_value", told)
+        return told
+
+    def submit_shards(self, shards: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [self.submit(shard, "shards.submit", index) for index, shard in enumerate(shards)]
+
+    def record(self, tmp_path, monkeypatch) -> dict[str, Any]:
+        monkeypatch.setenv("AIRFLOW_CONN_BATCH_COSTS", f"sqlite:///{tmp_path}/costs.db")
+        self.turn_to("record_cost")
+        with DAG("nightly", schedule=None):
+            task = AggregateTokenUsageOperator(
+                task_id="record_cost",
+                submit_task_id="submit",
+                shards=ShardTasks("plan_inputs", "shards.submit", "shards.wait"),
+                prices={"gemini-2.5-flash": {"input": 100, "output": 1000, "cached_input": 10}},
+            )
+        return task.execute(self.context)
+
+
+def read(vertex, uri: str) -> bytes:
+    return vertex.gcs.get(uri)
+
+
+def lines_of(vertex, *parts: dict[str, Any]) -> list[bytes]:
+    return [line for part in parts for uri in part["uris"] for line in read(vertex, uri).splitlines()]
+
+
+def test_an_input_that_fits_is_named_as_the_spec_names_it(vertex, night):
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(3))
+
+    assert night.plan() == []
+    assert (night.part()["kind"], night.part()["uris"]) == ("whole", [f"{night.folder}/in/*.jsonl"])
+
+
+def test_the_request_of_an_input_that_fits_is_the_same_as_without_a_plan(vertex, night):
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(3))
+    vertex.admin.add_scenario(HELD)
+    night.plan(max_rows=3)
+    night.submit(night.part())
+
+    (job,) = vertex.admin.jobs()
+    assert job.request["inputConfig"]["gcsSource"]["uris"] == [f"{night.folder}/in/*.jsonl"]
+    assert job.request["displayName"] == "nightly"
+    assert not {"airflow_shard", "airflow_sample"} & set(job.labels)
+
+
+def test_a_folder_is_all_its_jsonl_files(vertex, night):
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(2))
+    vertex.gcs.put(f"{night.folder}/in/b.jsonl", rows(2, 2))
+    vertex.gcs.put(f"{night.folder}/in/readme.txt", b"no rows")
+
+    shards = night.plan(inputs=f"{night.folder}/in/", max_rows=2)
+
+    assert [shard["uris"] for shard in shards] == [
+        [f"{night.folder}/in/a.jsonl"],
+        [f"{night.folder}/in/b.jsonl"],
+    ]
+
+
+def test_what_is_too_large_is_split_and_the_task_for_one_job_is_skipped(vertex, night):
+    content = rows(7)
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", content)
+
+    shards = night.plan(max_rows=3)
+
+    assert [(shard["number"], shard["of"], shard["rows"]) for shard in shards] == [
+        (1, 3, 3),
+        (2, 3, 3),
+        (3, 3, 1),
+    ]
+    assert lines_of(vertex, *shards) == content.splitlines()
+    assert all(uri.startswith(f"{night.folder}/out/_shards/") for shard in shards for uri in shard["uris"])
+    with pytest.raises(AirflowSkipException, match="split into 3 shards"):
+        night.submit(night.part())
+
+
+def test_bytes_split_as_rows_do_and_packed_files_are_unpacked(vertex, night):
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl.gz", gzip.compress(rows(20)))
+
+    shards = night.plan(inputs=f"{night.folder}/in/*", max_bytes=1000, staging=f"{night.folder}/tmp/")
+
+    assert len(shards) == 2 or len(shards) == 3
+    assert lines_of(vertex, *shards) == rows(20).splitlines()
+    assert all(shard["uris"][0].startswith(f"{night.folder}/tmp/") for shard in shards)
+
+
+def test_a_retry_goes_on_with_the_plan_even_if_the_input_has_changed(vertex, night):
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(7))
+    first = night.plan(max_rows=3)
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(30))
+    night.context["ti"].try_number = 2
+
+    assert night.plan(max_rows=3) == first
+
+
+def test_a_cleared_plan_finds_what_is_written_and_a_changed_input_is_written_anew(vertex, night):
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(7))
+    first = night.plan(max_rows=3)
+    night.context["ti"].max_tries += 4
+    assert night.plan(max_rows=3) == first
+
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(7, 100))
+    night.context["ti"].max_tries += 4
+    again = night.plan(max_rows=3)
+    assert not {uri for part in again for uri in part["uris"]} & {
+        uri for part in first for uri in part["uris"]
+    }
+    assert lines_of(vertex, *again) == rows(7, 100).splitlines()
+
+
+def test_jobs_that_a_cleared_plan_has_no_use_for_are_cancelled_and_the_others_adopted(vertex, night):
+    vertex.admin.add_scenario(HELD)
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(2))
+    vertex.gcs.put(f"{night.folder}/in/b.jsonl", rows(2, 2))
+    jobs = night.submit_shards(night.plan(max_rows=2))
+    night.context["ti"].max_tries += 4
+    vertex.gcs.put(f"{night.folder}/in/b.jsonl", rows(0) + b"\n")
+
+    # One shard is left, and it fits into one job: both earlier jobs are of no use.
+    assert night.plan(max_rows=2) == []
+    states = {job.id: job.state for job in vertex.admin.jobs()}
+    assert [states[job["job_id"]] for job in jobs] == ["CANCELLED", "CANCELLED"]
+
+
+def test_a_job_that_reads_everything_is_cancelled_once_the_input_is_split(vertex, night):
+    vertex.admin.add_scenario(HELD)
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(2))
+    night.plan(max_rows=2)
+    night.submit(night.part())
+    night.context["ti"].max_tries += 4
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(3))
+
+    assert len(night.plan(max_rows=2)) == 2
+    assert [job.state for job in vertex.admin.jobs()] == ["CANCELLED"]
+
+
+def test_shards_that_are_the_same_after_a_clear_are_adopted(vertex, night):
+    vertex.admin.add_scenario(HELD)
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(4))
+    first = night.submit_shards(night.plan(max_rows=2))
+    night.context["ti"].max_tries += 4
+
+    second = night.submit_shards(night.plan(max_rows=2))
+
+    assert [job["job_id"] for job in second] == [job["job_id"] for job in first]
+    assert len(vertex.admin.jobs()) == 2
+
+
+def test_each_shard_says_which_it_is(vertex, night):
+    vertex.admin.add_scenario(HELD)
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(4))
+    night.submit_shards(night.plan(max_rows=2))
+
+    jobs = sorted(vertex.admin.jobs(), key=lambda job: job.labels["airflow_shard"])
+    assert [job.labels["airflow_shard"] for job in jobs] == ["1-of-2", "2-of-2"]
+    assert [job.request["displayName"] for job in jobs] == ["nightly, shard 1 of 2", "nightly, shard 2 of 2"]
+    assert len({job.labels["airflow_request"] for job in jobs}) == 2
+    assert {job.request["outputConfig"]["gcsDestination"]["outputUriPrefix"] for job in jobs} == {
+        f"{night.folder}/out/"
+    }
+
+
+def test_a_lost_plan_submits_nothing(vertex, night):
+    with pytest.raises(AirflowFailException, match="plan of the input is gone"):
+        night.submit(None)
+    assert vertex.admin.jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\n" * 1000, "holds no rows"),
+        (rows(2) + b"x" * 700 + b"\n", "line 3 has 701 bytes"),
+        (rows(1100), "takes 1,100 jobs"),
+    ],
+)
+def test_what_no_run_can_read_costs_nothing(vertex, night, content, said):
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", content)
+    with pytest.raises(AirflowFailException, match=said) as caught:
+        night.plan(max_rows=1, max_bytes=500)
+    assert "Nothing was submitted" in str(caught.value)
+
+
+def test_an_input_that_is_not_there_is_said_to_be_missing(vertex, night):
+    with pytest.raises(AirflowFailException, match="matches no object"):
+        night.plan()
+
+
+def test_a_table_is_passed_on_unseen(vertex, night):
+    assert night.plan(inputs="bq://project.dataset.table", output_uri="bq://project.dataset") == []
+    assert night.part()["uris"] == ["bq://project.dataset.table"]
+    night.context["params"]["sample"] = 3
+    night.context["ti"].max_tries += 4
+    with pytest.raises(AirflowFailException, match="cannot be sampled"):
+        night.plan(inputs="bq://project.dataset.table", output_uri="bq://project.dataset")
+
+
+def test_the_bill_of_all_shards_adds_up_row_by_row(vertex, night, tmp_path, monkeypatch):
+    vertex.admin.add_scenario(AT_ONCE)
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(7))
+    night.submit_shards(night.plan(max_rows=3))
+
+    told = night.record(tmp_path, monkeypatch)
+
+    assert (told["shards"], told["rows"], told["problems"]) == (3, 7, [])
+    assert [job["ok_rows"] + job["failed_rows"] for job in told["jobs"]] == [3, 3, 1]
+    assert Decimal(told["amount_usd"]) == sum(Decimal(job["amount_usd"]) for job in told["jobs"]) > 0
+
+
+def test_a_shard_that_was_never_submitted_is_missed_on_the_bill(vertex, night, tmp_path, monkeypatch):
+    vertex.admin.add_scenario(AT_ONCE)
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(7))
+    night.submit_shards(night.plan(max_rows=3)[:2])
+
+    told = night.record(tmp_path, monkeypatch)
+
+    assert told["problems"] == [
+        "shard 3 of 3 has no job: 1 rows were not run",
+        "the shards have 7 rows, their outputs 6",
+    ]
+
+
+class TestSample:
+    def test_it_is_drawn_with_its_seed_and_never_looks_like_the_whole(self, vertex, night):
+        vertex.admin.add_scenario(HELD)
+        vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(50))
+        night.context["params"].update(sample=5, sample_seed=7)
+        assert night.plan(max_rows=10) == []
+        part = night.part()
+        drawn = lines_of(vertex, part)
+        night.submit(part)
+
+        assert (part["kind"], part["rows"], part["of_rows"], part["seed"]) == ("sample", 5, 50, 7)
+        assert len(set(drawn)) == 5
+        assert set(drawn) <= set(rows(50).splitlines())
+        (job,) = vertex.admin.jobs()
+        assert job.request["displayName"] == "SAMPLE of 5 rows: nightly"
+        assert job.labels["airflow_sample"] == "5-of-50"
+        assert (
+            job.request["outputConfig"]["gcsDestination"]["outputUriPrefix"]
+            == f"{night.folder}/out/_samples/"
+        )
+
+    def test_the_same_seed_draws_the_same_rows_in_another_run(self, vertex, night):
+        vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(50))
+        night.context["params"].update(sample=5)
+        night.plan()
+        first = lines_of(vertex, night.part())
+        night.context["ti"].run_id = "another"
+        night.context["ti"].max_tries += 4
+        night.plan()
+
+        assert lines_of(vertex, night.part()) == first
+
+    def test_it_says_what_all_rows_would_cost_and_how_sure_that_is(
+        self, vertex, night, tmp_path, monkeypatch
+    ):
+        vertex.admin.add_scenario(AT_ONCE)
+        vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(50))
+        night.context["params"].update(sample=10, note="is it dear?")
+        night.plan()
+        night.submit(night.part())
+
+        told = night.record(tmp_path, monkeypatch)
+
+        projection = told["projection"]
+        assert told["sample"] == "a sample of 10 of 50 rows, seed 0"
+        assert Decimal(projection["amount_usd"]) == 5 * Decimal(told["amount_usd"]) > 0
+        assert Decimal(projection["standard_error_usd"]) > 0
+        assert sum(map(Decimal, projection["by_kind_usd"].values())) == Decimal(projection["amount_usd"])
+        assert "All 50 rows would cost" in projection["text"]
+
+    @pytest.mark.parametrize("rows_wanted", [-1, MAX_SAMPLE_ROWS + 1])
+    def test_a_size_that_makes_no_sense_is_refused(self, vertex, night, rows_wanted):
+        vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(5))
+        night.context["params"].update(sample=rows_wanted)
+        with pytest.raises(AirflowFailException, match="write 1 to 10,000"):
+            night.plan()
