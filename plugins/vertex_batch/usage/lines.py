@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 128 << 10  # a block and its lines stay in the processor's cache
 MAX_LINE_BYTES = 64 << 20
 _BOM = b"\xef\xbb\xbf"
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
+TOO_LONG = b""  # no other line is empty, since each has its newline
+
+
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Consecutive lines, without their newlines.
+    """Consecutive lines, with their newlines.
 
-    :param lines: None stands for a line longer than `MAX_LINE_BYTES`, which was skipped.
+    :param lines: `TOO_LONG` stands for a line longer than `MAX_LINE_BYTES`, which was skipped.
     :param cut: the last of them has no newline: the file ends there.
     :param damage: why the stream ends here although more was to come.
     """
 
-    lines: list[bytes | None]
+    lines: list[bytes | bytearray]
     cut: bool = False
     damage: str = ""
 
@@ -37,7 +41,8 @@ def read_lines(stream: BinaryIO, max_line_bytes: int = MAX_LINE_BYTES) -> Iterat
     A stream that ends in the middle of a line or of its compression is not an error here: what could be read
     is yielded, and the last `Lines` says what is wrong.
     """
-    rest, skipping, damage = b"", False, ""
+    begun, begun_bytes = bytearray(), 0  # a line that goes on in the next block
+    damage = ""
     blocks = _blocks(stream)
     while True:
         try:
@@ -46,22 +51,22 @@ def read_lines(stream: BinaryIO, max_line_bytes: int = MAX_LINE_BYTES) -> Iterat
             block, damage = b"", str(error)
         if not block:
             break
-        data = rest + block
-        if skipping:  # the rest of an overlong line
-            end = data.find(b"\n")
-            if end < 0:
-                rest = b""
-                continue
-            data, skipping = data[end + 1 :], False
-        lines: list[bytes | None] = list(data.split(b"\n"))
-        rest = lines.pop() or b""
-        if len(rest) > max_line_bytes:
-            lines.append(None)
-            rest, skipping = b"", True
-        if lines:
-            yield Lines(lines)
-    if rest or damage:
-        yield Lines([rest], cut=True, damage=damage)
+        # Several times as fast as split, which looks at one byte after the other.
+        lines: list[bytes | bytearray] = list(io.BytesIO(block).readlines())
+        begun_bytes += len(lines[0])
+        if begun_bytes <= max_line_bytes:
+            begun += lines[0]
+        else:
+            begun = bytearray()
+        if not lines[0].endswith(b"\n"):
+            continue
+        lines[0], begun, begun_bytes = begun, bytearray(), 0
+        if not block.endswith(b"\n"):
+            begun += lines.pop()
+            begun_bytes = len(begun)
+        yield Lines(lines)
+    if begun_bytes or damage:
+        yield Lines([begun], cut=True, damage=damage)
 
 
 def _blocks(stream: BinaryIO) -> Iterator[bytes]:

@@ -30,6 +30,7 @@ from vertex_batch.usage.types import NO_USAGE, Kind
 
 _INPUT = slot(Kind.INPUT)
 _REASON_CHARS = 160
+Line = bytes | bytearray
 _ROW_KEYS = frozenset({"request", "response", "status", "instance", "predictions"})
 _ANSWER_KEYS = frozenset({"usageMetadata", "usage_metadata", "usage", "candidates"})
 _HTTP_OK = range(200, 300)
@@ -50,7 +51,7 @@ class Unreadable:
     reason: str
 
 
-def read_row(line: bytes) -> Reading | Failed | Unreadable:
+def read_row(line: Line) -> Reading | Failed | Unreadable:
     """Classify one line and read its usage. Never raises for what a line holds."""
     try:
         row = decode_row_strictly(line)
@@ -66,7 +67,7 @@ def read_row(line: bytes) -> Reading | Failed | Unreadable:
         return Unreadable(str(error))
 
 
-def strict_json(line: bytes) -> bytes | None:
+def strict_json(line: Line) -> bytes | None:
     """Rewrite what other writers put into JSON and its standard refuses: NaN, halves of a surrogate pair.
 
     Answers have both, in scores and in texts, and are billed all the same. None: it is no JSON even so.
@@ -79,15 +80,17 @@ def strict_json(line: bytes) -> bytes | None:
     return plain if plain != line else None
 
 
-def _read_odd(line: bytes, error: str) -> Reading | Failed | Unreadable:
+def _read_odd(line: Line, error: str) -> Reading | Failed | Unreadable:
     """A row that is not as we know them. New usage fields are reported; a wrong type is a reason to stop."""
     try:
         row = decode_row(line)
         reading = _failed(row) or _read(row, line)
     except msgspec.ValidationError as wrong:
         return _failed_all_the_same(line) or Unreadable(str(wrong))
-    except (msgspec.DecodeError, BadCountError) as wrong:
+    except (msgspec.DecodeError, UnicodeDecodeError, BadCountError) as wrong:
         return Unreadable(str(wrong))
+    except RecursionError:
+        return Unreadable("nested too deeply")
     if isinstance(reading, Reading) and (unknown := _unknown_field(error)):
         reading.notes.append(unknown)
     return reading
@@ -99,7 +102,7 @@ def _unknown_field(error: str) -> str:
     return f"the usage has a field that is not known here: {found[1][:40]!r}" if found else ""
 
 
-def _read(row: Row[Any], line: bytes) -> Reading | Failed:
+def _read(row: Row[Any], line: Line) -> Reading | Failed:
     response = row.response
     if isinstance(response, str):
         response = decode_response(response) if response.strip() else None
@@ -181,7 +184,7 @@ def _text_embeddings(raw: Raw) -> Reading | None:
     return Reading(prompt_tokens=total, counts=[(_INPUT, total)], notes=notes)
 
 
-def _without_response(line: bytes) -> Reading | Failed:
+def _without_response(line: Line) -> Reading | Failed:
     """A row without a response is failed, unless the whole line is one: BigQuery's response column."""
     row = decode_anything(line)
     if not _ROW_KEYS & row.keys() and _ANSWER_KEYS & row.keys():
@@ -191,7 +194,7 @@ def _without_response(line: bytes) -> Reading | Failed:
     return Failed("no response in the row")
 
 
-def _without_usage(response: Response[UsageMetadata], line: bytes) -> Reading | Failed:
+def _without_usage(response: Response[UsageMetadata], line: Line) -> Reading | Failed:
     answer = decode_anything(line)["response"]
     if isinstance(answer, str):
         answer = decode_anything(answer)
@@ -204,7 +207,7 @@ def _without_usage(response: Response[UsageMetadata], line: bytes) -> Reading | 
     )
 
 
-def _failed_all_the_same(line: bytes) -> Failed | None:
+def _failed_all_the_same(line: Line) -> Failed | None:
     """A row with a status is failed even if something else in it has a type that we do not expect."""
     try:
         row = decode_anything(line)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from vertex_batch.usage.counting import SLOTS
-from vertex_batch.usage.lines import read_lines
-from vertex_batch.usage.models import canonical_model, is_tuned_model
+from vertex_batch.usage.lines import TOO_LONG, Lines, read_lines
+from vertex_batch.usage.meters import Meters
+from vertex_batch.usage.plain import add_plain_rows
 from vertex_batch.usage.reader import Failed, Unreadable, read_row
 from vertex_batch.usage.reading import Reading
 from vertex_batch.usage.types import (
@@ -17,14 +17,11 @@ from vertex_batch.usage.types import (
     SAMPLES_OF_A_REASON,
     RowProblem,
     ScanResult,
-    Tier,
-    UsageKey,
     bounded,
     some_of_each,
 )
 
 LONG_CONTEXT_THRESHOLD = 200_000
-_BLANK = (b"", b"\r")
 _MAX_DISTINCT = 1000
 _TOO_MANY = "other notes"
 
@@ -72,70 +69,60 @@ class Copies:
         self._here, self._repeated = set(), set()
 
 
-@dataclass(slots=True)
-class _Meter:
-    """The sums of one model: a list of slots for each tier."""
-
-    model: str
-    threshold: int
-    standard: list[int] = field(default_factory=lambda: [0] * len(SLOTS))
-    long_context: list[int] = field(default_factory=lambda: [0] * len(SLOTS))
-
-
 class Scanner:
     """Adds up the rows of one or more streams. Memory does not grow with them."""
 
     def __init__(self, options: ScanOptions) -> None:
         self._options = options
         self._result = ScanResult()
-        self._tuned = is_tuned_model(options.job_model)
-        self._meters: dict[Any, _Meter] = {}
+        self._meters = Meters(options.job_model, options.long_context_threshold, options.thresholds)
+        may_be_copied = options.already_billed is not None or options.copies is not None
+        self._copied = self._is_copy if may_be_copied else None
 
     def scan(self, stream: BinaryIO, name: str) -> int:
         """Read one stream to its end, and return how many lines it has.
 
         :param name: what problems are reported under.
         """
-        line_number = 0
+        lines_before = 0
         for block in read_lines(stream):
-            for line in block.lines:
-                line_number += 1
-                if line is None:
-                    self._unreadable(name, line_number, "the line is too long to be a row")
-                elif line not in _BLANK and not block.damage:
-                    self._row(line, name, line_number, cut=block.cut)
             if block.damage:
-                self._unreadable(name, line_number, f"{block.damage}; rows from here on are missing")
-        return line_number
+                lines_before += 1
+                self._unreadable(name, lines_before, f"{block.damage}; rows from here on are missing")
+            else:
+                self._block(block, name, lines_before)
+                lines_before += len(block.lines)
+        return lines_before
+
+    def _block(self, block: Lines, name: str, lines_before: int) -> None:
+        left = add_plain_rows(block.lines, self._meters.known, self._copied)
+        self._result.ok += len(block.lines) - len(left)
+        for place in left:
+            self._row(block.lines[place], name, lines_before + place + 1, cut=block.cut)
 
     def result(self) -> ScanResult:
         """Everything that was scanned so far."""
-        tokens: dict[UsageKey, int] = {}
-        for meter in self._meters.values():
-            for tier, sums in ((Tier.STANDARD, meter.standard), (Tier.LONG_CONTEXT, meter.long_context)):
-                for (kind, modality, ttl), total in zip(SLOTS, sums, strict=True):
-                    if total:
-                        key = UsageKey(meter.model, kind, modality, tier, ttl)
-                        tokens[key] = tokens.get(key, 0) + total
         scanned = self._result
         return ScanResult(
             ok=scanned.ok,
             failed=scanned.failed,
             unreadable=scanned.unreadable,
             copied=scanned.copied,
-            tokens=tokens,
+            tokens=self._meters.tokens(),
             problems=list(scanned.problems),
             failed_reasons=bounded(scanned.failed_reasons),
             failed_samples=some_of_each(scanned.failed_samples),
             notes=dict(scanned.notes),
         )
 
-    def _row(self, line: bytes, name: str, number: int, *, cut: bool) -> None:
+    def _row(self, line: bytes | bytearray, name: str, number: int, *, cut: bool) -> None:
         outcome = read_row(line)
         if type(outcome) is Reading:
             self._ok(outcome)
         elif type(outcome) is Failed:
             self._failed(RowProblem(name, number, outcome.reason))
+        elif line == TOO_LONG:
+            self._unreadable(name, number, "the line is too long to be a row")
         elif type(outcome) is Unreadable and line.strip():
             self._unreadable(
                 name, number, "the file ends in the middle of this row" if cut else outcome.reason
@@ -143,40 +130,23 @@ class Scanner:
 
     def _ok(self, reading: Reading) -> None:
         self._result.ok += 1
-        if reading.notes:
-            for note in set(reading.notes):
-                self._note(note)
-        options = self._options
-        if options.already_billed is not None and self._is_copy(reading.response_id):
-            return
-        if options.copies is not None and options.copies.is_copy(reading.response_id):
-            self._result.copied += 1
-            return
-        meter = self._meters.get(reading.model) if type(reading.model) is str else None
-        if meter is None:
-            meter = self._new_meter(reading.model)
-        sums = meter.standard if reading.prompt_tokens <= meter.threshold else meter.long_context
-        for slot, tokens in reading.counts:
-            sums[slot] += tokens
+        for note in set(reading.notes):
+            self._note(note)
+        if not (self._copied and self._copied(reading.response_id)):
+            self._meters.of(reading.model).add(reading.prompt_tokens, reading.counts)
 
     def _is_copy(self, response_id: Any) -> bool:
-        if not isinstance(response_id, str) or not response_id:
+        """Whether an earlier job's bill has the row; counts it then."""
+        options = self._options
+        if options.already_billed is None:
+            copied = options.copies is not None and options.copies.is_copy(response_id)
+        elif isinstance(response_id, str) and response_id:
+            copied = response_id in options.already_billed
+        else:
             self._note("no responseId: whether an earlier job billed the row cannot be known; it was billed")
             return False
-        copied = response_id in (self._options.already_billed or ())
         self._result.copied += copied
         return copied
-
-    def _new_meter(self, stated: Any) -> _Meter:
-        """The meter of a model; names beyond a thousand are no models, their rows go to the job's."""
-        options = self._options
-        known = isinstance(stated, str) and stated.strip() and len(self._meters) < _MAX_DISTINCT
-        model = canonical_model(stated) if known and not self._tuned else ""
-        model = model or canonical_model(options.job_model)
-        key = stated if known else None
-        if key not in self._meters:
-            self._meters[key] = _Meter(model, options.thresholds.get(model, options.long_context_threshold))
-        return self._meters[key]
 
     def _failed(self, row: RowProblem) -> None:
         self._result.failed += 1
@@ -209,13 +179,11 @@ def response_ids(stream: BinaryIO) -> Iterator[str]:
     """The ``responseId`` of each answered row: what a job that resumes this one must not bill again."""
     for block in read_lines(stream):
         for line in block.lines:
-            outcome = read_row(line) if line else None
+            outcome = read_row(line)
             if isinstance(outcome, Reading) and isinstance(outcome.response_id, str) and outcome.response_id:
                 yield outcome.response_id
 
 
 def count_rows(stream: BinaryIO) -> int:
     """The number of lines that are not blank: the rows of an input file."""
-    return sum(
-        1 for block in read_lines(stream) for line in block.lines if line is None or (line and line.strip())
-    )
+    return sum(1 for block in read_lines(stream) for line in block.lines if not line.isspace())

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from vertex_batch.usage import count_rows, scan_file
-from vertex_batch.usage.lines import BLOCK_BYTES, read_lines
+from vertex_batch.usage.lines import BLOCK_BYTES, TOO_LONG, read_lines
 
 MODEL = "gemini-2.5-flash"
 
@@ -94,7 +94,7 @@ def test_rows_longer_than_a_block_are_read(row):
 def test_a_line_without_end_does_not_fill_the_memory():
     stream = io.BytesIO(b"a\n" + b"x" * (4 * BLOCK_BYTES) + b"\nb\nc")
     lines = [line for block in read_lines(stream, max_line_bytes=BLOCK_BYTES) for line in block.lines]
-    assert lines == [b"a", None, b"b", b"c"]
+    assert lines == [b"a\n", TOO_LONG, b"b\n", b"c"]
 
 
 def test_an_empty_file_has_no_rows():
