@@ -42,24 +42,24 @@ class Meters:
         self._job_model = job_model
         self._tuned = is_tuned_model(job_model)
         self._threshold, self._thresholds = threshold, thresholds
-        self.known: dict[str | None, Meter] = {}
+        self._known: dict[str | None, Meter] = {}
 
     def of(self, stated: Any) -> Meter:
         """The meter of a row; names beyond a thousand are no models, their rows go to the job's."""
-        if type(stated) is str and (meter := self.known.get(stated)):
+        if type(stated) is str and (meter := self._known.get(stated)):
             return meter
-        known = isinstance(stated, str) and stated.strip() and len(self.known) < _MAX_MODELS
+        known = isinstance(stated, str) and stated.strip() and len(self._known) < _MAX_MODELS
         model = canonical_model(stated) if known and not self._tuned else ""
         model = model or canonical_model(self._job_model)
         key = stated if known else None
-        if key not in self.known:
-            self.known[key] = Meter(model, self._thresholds.get(model, self._threshold))
-        return self.known[key]
+        if key not in self._known:
+            self._known[key] = Meter(model, self._thresholds.get(model, self._threshold))
+        return self._known[key]
 
     def tokens(self) -> dict[UsageKey, int]:
         """The sums that are not zero."""
         tokens: dict[UsageKey, int] = {}
-        for meter in self.known.values():
+        for meter in self._known.values():
             for tier, sums in ((Tier.STANDARD, meter.standard), (Tier.LONG_CONTEXT, meter.long_context)):
                 for (kind, modality, ttl), total in zip(SLOTS, sums, strict=True):
                     if total:

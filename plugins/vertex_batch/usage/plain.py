@@ -8,14 +8,14 @@ whole of each line is still read as JSON. A test holds both ways against each ot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from vertex_batch.usage.counting import MAX_COUNT, slot
-from vertex_batch.usage.meters import Meter
+from vertex_batch.usage.meters import Meter, Meters
 from vertex_batch.usage.types import Kind
 
 _INPUT = slot(Kind.INPUT)
@@ -82,21 +82,19 @@ class PlainRow(Struct, gc=False):
     error: None = None
 
 
-_NONE = Meter("", threshold=-1)  # every row is too long for it
 _NO_MODEL: Any = object()
 _decode = msgspec.json.Decoder(PlainRow).decode
 
 
 def add_plain_rows(
-    lines: list[bytes | bytearray], meters: Mapping[str | None, Meter], is_copy: Callable[[Any], bool] | None
+    lines: list[bytes | bytearray], meters: Meters, is_copy: Callable[[Any], bool] | None
 ) -> list[int]:
     """Add the plain rows to their meters, and return the places of the other lines.
 
-    :param meters: by what rows state as their model; a row of a model that is not in it is left.
     :param is_copy: whether a row counts, but is billed elsewhere.
     """
     left: list[int] = []
-    place, meter, model = -1, _NONE, _NO_MODEL
+    place, meter, model = -1, Meter("", 0), _NO_MODEL
     inputs = cached = outputs = thoughts = 0  # of `meter`, not yet added to it: names are faster than slots
     rows = map(_decode, lines)
     while place + 1 < len(lines):
@@ -121,7 +119,7 @@ def add_plain_rows(
                     _add(meter, inputs, cached, outputs, thoughts)
                     inputs = cached = outputs = thoughts = 0
                     model = response.model
-                    meter = meters.get(model) or _NONE
+                    meter = meters.of(model)
                 if prompt > meter.threshold:
                     left.append(place)
                 elif not (is_copy and is_copy(response.response_id)):

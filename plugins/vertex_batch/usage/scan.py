@@ -95,7 +95,7 @@ class Scanner:
         return lines_before
 
     def _block(self, block: Lines, name: str, lines_before: int) -> None:
-        left = add_plain_rows(block.lines, self._meters.known, self._copied)
+        left = add_plain_rows(block.lines, self._meters, self._copied)
         self._result.ok += len(block.lines) - len(left)
         for place in left:
             self._row(block.lines[place], name, lines_before + place + 1, cut=block.cut)
