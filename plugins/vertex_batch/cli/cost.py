@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vertex_batch.cli.output import logs_aside
 from vertex_batch.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def open_table(options: Namespace) -> CostTable:
 
     from vertex_batch.costs import CostTable  # noqa: PLC0415
 
-    url = options.url or _airflow_url(options.connection)
+    url = table_url(options)
     table = CostTable(url)
     database = make_url(url).database or ""
     # Opening would create the file: a mistyped path must not look like a table without costs.
@@ -80,10 +81,16 @@ def open_table(options: Namespace) -> CostTable:
     return table
 
 
-def _airflow_url(connection: str) -> str:
-    from vertex_batch.hooks.cost_table import cost_table_url  # noqa: PLC0415 - it takes Airflow's seconds
+def table_url(options: Namespace) -> str:
+    """The URL of the cost table that the options name. It may hold a password: do not show it."""
+    return options.url or _airflow_url(options.cost_connection)
 
-    return cost_table_url(connection)
+
+def _airflow_url(connection: str) -> str:
+    with logs_aside():
+        from vertex_batch.hooks.cost_table import cost_table_url  # noqa: PLC0415 - it takes Airflow's seconds
+
+        return cost_table_url(connection)
 
 
 def _show_bill(bill: Bill, *, as_json: bool) -> None:

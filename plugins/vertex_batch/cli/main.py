@@ -11,7 +11,7 @@ from datetime import date
 import argcomplete
 
 from vertex_batch import __version__
-from vertex_batch.cli import bill, choice, cost, recount, reprice, validate
+from vertex_batch.cli import bill, choice, cost, jobs, new, plan, recount, reprice, run, validate
 from vertex_batch.errors import VertexBatchError
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -45,6 +45,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_validate(commands)
+    new.add_parser(commands)
+    plan.add_parsers(commands)
+    _add_table(run.add_parser(commands), apart=True)
+    jobs.add_parser(commands)
     _add_schema(commands)
     _add_cost(commands)
     _add_bill(commands)
@@ -64,7 +68,13 @@ def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     command.add_argument(
         "paths", nargs="*", metavar="PATH", help="spec files or folders with them (default: include/jobs)"
     )
-    command.add_argument("--format", choices=["text", "json"], default="text", help="default: text")
+    command.add_argument(
+        "--format",
+        choices=["text", "json", "github"],
+        default="text",
+        help="default: text; github marks the places of a pull request",
+    )
+    command.add_argument("--json", action="store_true", help="the same as --format json")
     command.set_defaults(run=validate.run)
 
 
@@ -96,11 +106,12 @@ def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     command.set_defaults(run=cost.run)
 
 
-def _add_table(command: argparse.ArgumentParser) -> None:
+def _add_table(command: argparse.ArgumentParser, *, apart: bool = False) -> None:
     source = command.add_mutually_exclusive_group()
     source.add_argument("--url", help="the cost table's database, such as sqlite:////path/batch_costs.db")
     source.add_argument(
-        "--connection",
+        "--cost-connection" if apart else "--connection",
+        dest="cost_connection",
         default="batch_costs",
         metavar="ID",
         help="its Airflow connection, as this environment defines it (default: batch_costs)",

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from vertex_batch.errors import scrub
 from vertex_batch.specs import Problem, SpecError, SpecSet, json_schema, load_files, spec_files
 
 DEFAULT_FOLDER = Path("include/jobs")
@@ -17,8 +18,11 @@ DEFAULT_FOLDER = Path("include/jobs")
 def run(options: Namespace) -> int:
     """Check the specs that were named; return 1 if there is any problem, or no spec at all."""
     found = check([Path(path) for path in options.paths] or [DEFAULT_FOLDER])
-    if options.format == "json":
+    if options.json or options.format == "json":
         sys.stdout.write(json.dumps(_as_data(found), indent=2) + "\n")
+    elif options.format == "github":
+        sys.stdout.write("".join(f"{line}\n" for line in _github(found)))
+        sys.stderr.write(f"{_summary(found)}\n")
     else:
         for error in found.errors:
             sys.stdout.write(f"{error}\n")
@@ -61,6 +65,22 @@ def _summary(found: SpecSet) -> str:
         return valid
     places = f"{len(found.errors)} file{'' if len(found.errors) == 1 else 's'}"
     return f"{problems} problem{'' if problems == 1 else 's'} in {places}; {valid}"
+
+
+def _github(found: SpecSet) -> Iterator[str]:
+    """Workflow commands, by which GitHub marks the places of a change."""
+    for error in found.errors:
+        for problem in error.problems:
+            file = _escaped(problem.file or error.file, ",:")
+            what = f"{problem.path}: {problem.message}" if problem.path else problem.message
+            place = f"file={file},line={problem.line},col={problem.column}"
+            yield f"::error {place},title=Job spec::{_escaped(scrub(what))}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    for character in f"%\r\n{more}":
+        text = text.replace(character, f"%{ord(character):02X}")
+    return text
 
 
 def _as_data(found: SpecSet) -> dict[str, object]:

@@ -70,6 +70,11 @@ class InputStorage:
     def __init__(self, fs: Any, conn_id: str = DEFAULT_CONN_ID) -> None:
         self._fs, self._conn_id = fs, conn_id
 
+    @property
+    def filesystem(self) -> Any:
+        """The fsspec file system."""
+        return self._fs
+
     def find(self, uris: Iterable[str]) -> list[FoundInput]:
         """See `check_inputs`."""
         return check_inputs(self._fs, uris, conn_id=self._conn_id)

@@ -22,6 +22,7 @@ from vertex_batch.operators.shards import ShardTasks
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.specs.form import OVERRIDES
 from vertex_batch.specs.model import JobSpec, Spec
+from vertex_batch.specs.rendering import display_name
 
 LONGEST_RETRY_DELAY = timedelta(hours=1)
 
@@ -178,14 +179,13 @@ def _of_every_task(job: JobSpec) -> dict[str, Any]:
 
 
 def _submit_arguments(spec: Spec, job: JobSpec) -> dict[str, Any]:
-    names = f"{spec.name} {job.name}" if spec.grouped else spec.name
     return {
         "model": job.model,
         "inputs": job.inputs,
         "output_uri": job.output,
         "project": job.project,
         "location": job.location,
-        "display_name": f"{names} {{{{ run_date }}}}",
+        "display_name": display_name(spec, job),
         "labels": job.job_labels,
         "model_parameters": job.generation or None,
         "overrides": OVERRIDES,

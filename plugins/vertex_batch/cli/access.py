@@ -1,0 +1,143 @@
+"""How a command reaches the proxy and the object store: options, the environment, or Airflow's connections.
+
+A key comes from the environment or from a connection, never from an option: the arguments of a process can
+be read by everybody on its machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vertex_batch.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from vertex_batch.client import BatchClient
+    from vertex_batch.hooks.connection import ProxySettings
+    from vertex_batch.hooks.storage import InputStorage
+
+# The names that LiteLLM's own command line reads.
+PROXY_VARIABLE, KEY_VARIABLE = "LITELLM_PROXY_URL", "LITELLM_PROXY_API_KEY"
+DEFAULT_CONNECTION = "litellm_default"
+
+
+class Place(NamedTuple):
+    """A project id as the proxy has it configured, and a location."""
+
+    project: str
+    location: str
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options by which a command finds the proxy."""
+    group = command.add_argument_group(
+        "proxy",
+        f"Without --proxy and ${PROXY_VARIABLE}, the Airflow connection of the spec is used, as this"
+        " environment defines it (AIRFLOW_CONN_LITELLM_DEFAULT, say).",
+    )
+    group.add_argument(
+        "--proxy",
+        metavar="URL",
+        default=os.environ.get(PROXY_VARIABLE),
+        help=f"the LiteLLM proxy (default: ${PROXY_VARIABLE}); its key is read from ${KEY_VARIABLE}",
+    )
+    group.add_argument("--route-prefix", metavar="PATH", help="what stands before /projects/... there")
+    group.add_argument("--project", metavar="ID", help="Google project of a spec that names none")
+    group.add_argument("--location", metavar="NAME", help="location of a spec that names none")
+
+
+class Access:
+    """Opens what a command needs, when it needs it."""
+
+    def __init__(self, options: Namespace) -> None:
+        self._options = options
+        self._settings: dict[str, ProxySettings] = {}
+
+    def settings(self, connection: str = DEFAULT_CONNECTION) -> ProxySettings:
+        """Read where the proxy is.
+
+        :raises ConfigurationError: nobody says so, or it is not usable.
+        """
+        if connection not in self._settings:
+            found = self._of_options() if self._options.proxy else _of_airflow(connection)
+            self._settings[connection] = found
+        return self._settings[connection]
+
+    def client(self, connection: str = DEFAULT_CONNECTION) -> BatchClient:
+        """Open a client; use it as a context manager."""
+        from vertex_batch.client import BatchClient  # noqa: PLC0415 - so that `validate` is quick
+
+        return BatchClient(self.settings(connection).config)
+
+    def place(self, project: str | None, location: str | None, connection: str = DEFAULT_CONNECTION) -> Place:
+        """Complete what a spec says, by the options, then by the connection.
+
+        :raises ConfigurationError: project or location is set nowhere.
+        """
+        project, location = project or self._options.project, location or self._options.location
+        if not (project and location):
+            settings = self.settings(connection)
+            project, location = project or settings.project, location or settings.location
+        if project and location:
+            return Place(project, location)
+        missing = " and ".join(
+            name for name, value in (("project", project), ("location", location)) if not value
+        )
+        raise ConfigurationError(
+            f"The {missing} is not known. Nothing was submitted",
+            "set it in the spec, with --project and --location, or as an extra of the connection",
+        )
+
+    def _of_options(self) -> ProxySettings:
+        from vertex_batch.client import DEFAULT_ROUTE_PREFIX, ProxyConfig  # noqa: PLC0415
+        from vertex_batch.hooks.connection import ProxySettings  # noqa: PLC0415
+
+        key = os.environ.get(KEY_VARIABLE, "").strip()
+        if not key:
+            raise ConfigurationError(
+                f"The proxy is {self._options.proxy}, but its key is missing", f"set {KEY_VARIABLE} to it"
+            )
+        config = ProxyConfig(
+            self._options.proxy, key, route_prefix=self._options.route_prefix or DEFAULT_ROUTE_PREFIX
+        )
+        return ProxySettings(config, self._options.project, self._options.location)
+
+
+def open_storage(connection: str) -> Any:
+    """Open the object store: by its Airflow connection if the environment has it, else as Google's tools do.
+
+    :returns: an fsspec file system.
+    """
+    # It would tell of each retry, with a traceback; what it raises in the end says enough.
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
+    if f"AIRFLOW_CONN_{connection.upper()}" in os.environ:
+        from vertex_batch.hooks.storage import open_filesystem  # noqa: PLC0415 - it takes Airflow's seconds
+
+        return open_filesystem(connection)
+    from vertex_batch.usage.places import open_object_store  # noqa: PLC0415
+
+    return open_object_store()
+
+
+def input_storage(connection: str) -> InputStorage:
+    """Open the object store with a job's inputs, for a pre-flight."""
+    from vertex_batch.hooks.storage import InputStorage  # noqa: PLC0415
+
+    return InputStorage(open_storage(connection), connection)
+
+
+def _of_airflow(connection: str) -> ProxySettings:
+    from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415
+
+    from vertex_batch.hooks.litellm import LiteLLMHook  # noqa: PLC0415 - it takes Airflow's seconds
+
+    try:
+        return LiteLLMHook(connection).settings()
+    except AirflowNotFoundException as error:
+        raise ConfigurationError(
+            f"Nobody says where the proxy is: the Airflow connection {connection!r} is not defined here",
+            f"set {PROXY_VARIABLE} and {KEY_VARIABLE}, or AIRFLOW_CONN_{connection.upper()}",
+        ) from error

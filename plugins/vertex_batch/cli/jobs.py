@@ -1,0 +1,205 @@
+"""``vertex-batch jobs``: list, show and cancel batch prediction jobs through the proxy."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from argparse import Namespace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.cli import access
+from vertex_batch.cli.output import logs_aside, print_json, say
+from vertex_batch.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from vertex_batch.resource import BatchPredictionJob
+
+STATES = (
+    "queued",
+    "pending",
+    "running",
+    "succeeded",
+    "failed",
+    "cancelling",
+    "cancelled",
+    "paused",
+    "expired",
+    "updating",
+    "partially_succeeded",
+)
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Describe the command and its parts."""
+    command = commands.add_parser("jobs", help="list, show or cancel batch prediction jobs")
+    parts = command.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    listing = parts.add_parser(
+        "list", help="list jobs, the newest first", description="List the jobs of a project and location."
+    )
+    listing.add_argument("--all", action="store_true", help="also those that other programs submitted")
+    listing.add_argument("--state", choices=STATES, help="only jobs in this state")
+    listing.add_argument("--spec", metavar="NAME", help="only jobs of this spec")
+    listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most N (default: 20)")
+    listing.set_defaults(run=run_list)
+    show = parts.add_parser("show", help="show one job", description="Show what Vertex says about a job.")
+    show.set_defaults(run=run_show)
+    cancel = parts.add_parser(
+        "cancel",
+        help="cancel jobs and see them end",
+        description="Cancel jobs and wait until each has ended. Rows that were finished are billed.",
+    )
+    cancel.add_argument("--yes", action="store_true", help="do not ask")
+    cancel.set_defaults(run=run_cancel)
+    for part in (show, cancel):
+        part.add_argument(
+            "job",
+            nargs="+" if part is cancel else None,
+            metavar="ID",
+            help="a job's id, PROJECT/LOCATION/ID, or its name at Google",
+        )
+    for part in (listing, show, cancel):
+        part.add_argument("--json", action="store_true", help="print JSON")
+        part.add_argument(
+            "--connection",
+            default=access.DEFAULT_CONNECTION,
+            metavar="CONN_ID",
+            help=f"Airflow connection of the proxy (default: {access.DEFAULT_CONNECTION})",
+        )
+        access.add_options(part)
+
+
+def run_list(options: Namespace) -> int:
+    """List jobs."""
+    from vertex_batch.lifecycle import MANAGED_BY, MANAGED_BY_LABEL  # noqa: PLC0415
+    from vertex_batch.resource import label_value  # noqa: PLC0415
+
+    reach = access.Access(options)
+    with logs_aside():
+        place = reach.place(None, None, options.connection)
+    terms = [] if options.all else [f'labels.{MANAGED_BY_LABEL}="{MANAGED_BY}"']
+    if options.state:
+        terms.append(f'state="JOB_STATE_{options.state.upper()}"')
+    if options.spec:
+        terms.append(f'labels.airflow_spec="{label_value(options.spec)}"')
+    with logs_aside(), reach.client(options.connection) as client:
+        found = list(islice(client.list(*place, filter=" AND ".join(terms)), max(0, options.limit) + 1))
+    shown, more = found[: options.limit], len(found) > options.limit
+    if options.json:
+        print_json(
+            {
+                "project": place.project,
+                "location": place.location,
+                "more_jobs": more,
+                "jobs": [_as_data(job) for job in shown],
+            }
+        )
+    else:
+        _print_table(shown)
+        if more:
+            say(f"There are more than {options.limit}: see them with --limit")
+    return 0
+
+
+def run_show(options: Namespace) -> int:
+    """Show one job."""
+    reach = access.Access(options)
+    with logs_aside():
+        place, job_id = _place(reach, options, options.job)
+    with logs_aside(), reach.client(options.connection) as client:
+        job = client.get(*place, job_id)
+    data = {"project": place.project, "location": place.location, **_as_data(job, whole=True)}
+    if options.json:
+        print_json(data)
+        return 0
+    for name, value in data.items():
+        if value not in (None, "", [], {}):
+            sys.stdout.write(f"{name.replace('_', ' '):<18}  {_words(value)}\n")
+    return 0
+
+
+def run_cancel(options: Namespace) -> int:
+    """Cancel jobs, and say how each of them ended."""
+    from vertex_batch.cancellation import cancel_and_confirm  # noqa: PLC0415
+
+    reach = access.Access(options)
+    with logs_aside():
+        wanted = [_place(reach, options, job) for job in options.job]
+    if not options.yes and not _confirmed(len(wanted)):
+        say("Nothing was cancelled.")
+        return 1
+    ended = []
+    for place, job_id in wanted:
+        with logs_aside(), reach.client(options.connection) as client:
+            job = cancel_and_confirm(client, *place, job_id)
+        ended.append(job)
+        say(f"Job {place.project}/{place.location}/{job_id} ended as {job.state.short}")
+    if options.json:
+        print_json({"jobs": [_as_data(job) for job in ended]})
+    return 0
+
+
+def _place(reach: access.Access, options: Namespace, job: str) -> tuple[access.Place, str]:
+    """Where a job is. The name at Google holds the project's number, which the proxy does not know."""
+    parts = job.strip("/").split("/")
+    if len(parts) == 3:  # noqa: PLR2004 - PROJECT/LOCATION/ID
+        return access.Place(parts[0], parts[1]), parts[2]
+    location = parts[3] if len(parts) == 6 and parts[4] == "batchPredictionJobs" else None  # noqa: PLR2004
+    if len(parts) == 1 or location:
+        return reach.place(None, location, options.connection), parts[-1]
+    raise ConfigurationError(f"`{job}` names no job: write its id, or PROJECT/LOCATION/ID")
+
+
+def _confirmed(count: int) -> bool:
+    if not sys.stdin.isatty():
+        raise ConfigurationError("Nobody can be asked here. Nothing was cancelled; say --yes to cancel")
+    sys.stderr.write(f"Cancel {count} job(s)? Rows that were finished are billed. [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower().startswith("y")
+
+
+def _as_data(job: BatchPredictionJob, *, whole: bool = False) -> dict[str, Any]:
+    stats = job.completion_stats
+    data: dict[str, Any] = {
+        "job_id": job.job_id,
+        "display_name": job.display_name,
+        "state": job.state.short,
+        "model": job.model,
+        "spec": job.labels.get("airflow_spec"),
+        "create_time": job.create_time,
+        "end_time": job.ended_at,
+        "ok_rows": stats.successful_count if stats else None,
+        "failed_rows": stats.failed_count if stats else None,
+        "error": job.error.message if job.error else None,
+    }
+    if whole:
+        data |= {
+            "start_time": job.start_time,
+            "inputs": (job.input_config.get("gcsSource") or job.input_config.get("bigquerySource") or {}),
+            "output": job.output_directory,
+            "labels": job.labels,
+            "error_code": job.error.code if job.error else None,
+        }
+    return data
+
+
+def _print_table(jobs: list[BatchPredictionJob]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from vertex_batch.cli.cost import print_parts  # noqa: PLC0415
+
+    table = Table("created", "state", "rows", "spec", "name", "job")
+    for job in jobs:
+        stats = job.completion_stats
+        rows = f"{stats.successful_count:,} ok, {stats.failed_count:,} failed" if stats else "-"
+        created = f"{job.create_time:%Y-%m-%d %H:%M}" if job.create_time else "-"
+        spec, name = job.labels.get("airflow_spec", "-"), job.display_name
+        table.add_row(created, job.state.short, rows, escape(spec), escape(name), job.job_id)
+    print_parts(table if jobs else "No jobs.")
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_words(inner)}" for name, inner in value.items())
+    return ", ".join(map(_words, value)) if isinstance(value, list | tuple) else str(value)

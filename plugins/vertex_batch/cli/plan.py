@@ -1,0 +1,207 @@
+"""``vertex-batch plan`` and ``vertex-batch check``: what would be submitted on a date. Neither submits."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.cli import access
+from vertex_batch.cli.output import logs_aside, print_json
+from vertex_batch.errors import ConfigurationError
+from vertex_batch.specs import Spec, load_spec, prices_folder
+
+if TYPE_CHECKING:
+    from vertex_batch.cli.planning import Plan
+
+
+def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Describe both commands."""
+    command = commands.add_parser(
+        "plan",
+        help="show what a spec would submit on a date",
+        description="Render a spec for a date, look at its inputs, and show the exact request, what was found"
+        " in the rows, and what it will probably cost. Nothing is submitted. Exit status 1 if a submission"
+        " would be refused or fail for sure.",
+    )
+    add_spec_options(command)
+    command.add_argument("--offline", action="store_true", help="only render: ask no proxy, read no object")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=run_plan)
+    command = commands.add_parser(
+        "check",
+        help="look at a spec's inputs, model and places before they cost money",
+        description="Run the pre-flight of a spec on a date: every row is read. Nothing is submitted. Exit"
+        " status 1 if Vertex would answer no row of a job.",
+    )
+    add_spec_options(command)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=run_check)
+
+
+def add_spec_options(command: argparse.ArgumentParser) -> None:
+    """Add what names a spec, a date and a proxy."""
+    command.add_argument("spec", metavar="SPEC", help="a spec file")
+    command.add_argument(
+        "--date",
+        type=moment,
+        metavar="DAY",
+        help="the run's day, such as 2026-11-01, or its moment, such as 2026-11-01T02:30 (default: now)",
+    )
+    command.add_argument(
+        "--job", action="append", metavar="NAME", help="only this job of the spec; may be given again"
+    )
+    access.add_options(command)
+
+
+def moment(text: str) -> date | datetime:
+    """Read an option's day or moment."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        pass
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"`{text}` is no day: write for example 2026-11-01 or 2026-11-01T02:30"
+        ) from None
+
+
+def run_plan(options: Namespace) -> int:
+    """Show the plan of every job."""
+    with logs_aside():
+        plans = list(_plans(options, estimate=True, offline=options.offline))
+    if options.json:
+        print_json({"spec": plans[0].spec.name, "jobs": [as_data(plan) for plan in plans]})
+    else:
+        sys.stdout.write("\n".join(line for plan in plans for line in _lines(plan)) + "\n")
+    return int(any(plan.is_hopeless for plan in plans))
+
+
+def run_check(options: Namespace) -> int:
+    """Show what the pre-flight of every job finds."""
+    with logs_aside():
+        plans = list(_plans(options, estimate=False))
+    if options.json:
+        print_json({"spec": plans[0].spec.name, "jobs": [_found(plan) for plan in plans]})
+    else:
+        sys.stdout.write("\n".join(line for plan in plans for line in _check_lines(plan)) + "\n")
+    return int(any(plan.is_hopeless for plan in plans))
+
+
+def chosen_moment(spec: Spec, given: date | datetime | None) -> datetime:
+    """The moment that a run stands for: that of the option, in the spec's time zone, or now."""
+    from zoneinfo import ZoneInfo  # noqa: PLC0415
+
+    from vertex_batch.specs.rendering import moment_on  # noqa: PLC0415 - so that `validate` is quick
+
+    if given is None:
+        return datetime.now(UTC)
+    if isinstance(given, datetime):
+        return given if given.tzinfo else given.replace(tzinfo=ZoneInfo(spec.timezone))
+    return moment_on(spec, given)
+
+
+def chosen_jobs(spec: Spec, names: Sequence[str] | None) -> list[Any]:
+    """The jobs of a spec that were asked for, in the order of the file.
+
+    :raises ConfigurationError: it has no job of that name.
+    """
+    known = {job.name: job for job in spec.jobs}
+    for name in names or ():
+        if name not in known:
+            raise ConfigurationError(f"{spec.file} has no job {name}; its jobs are {', '.join(known)}")
+    return [job for job in spec.jobs if not names or job.name in names]
+
+
+def _plans(options: Namespace, *, estimate: bool, offline: bool = False) -> Iterator[Plan]:
+    from vertex_batch.cli.planning import look, prepare  # noqa: PLC0415 - so that `validate` is quick
+
+    spec = load_spec(options.spec)
+    when = chosen_moment(spec, options.date)
+    reach = access.Access(options)
+    prices = prices_folder(Path(options.spec).resolve().parent)
+    for job in chosen_jobs(spec, options.job):
+        plan = prepare(reach, spec, job, when, offline=offline)
+        yield plan if offline else look(reach, plan, prices, estimate=estimate)
+
+
+def as_data(plan: Plan) -> dict[str, Any]:
+    """A plan as plain data."""
+    return {
+        **_found(plan),
+        "project": plan.place.project,
+        "location": plan.place.location,
+        "inputs": list(plan.rendered.uris),
+        "output": plan.rendered.output,
+        "request": plan.request.to_wire(),
+        "estimate": plan.estimate.to_dict() if plan.estimate else None,
+    }
+
+
+def _found(plan: Plan) -> dict[str, Any]:
+    report = plan.report
+    return {
+        "job": plan.job.name,
+        "refused": plan.is_hopeless,
+        "problem": plan.problem or None,
+        "objects": report.objects if report else None,
+        "rows": report.rows if report else None,
+        "bytes": report.size_bytes if report else None,
+        "findings": [
+            {"gravity": f.gravity, "place": f.place, "path": f.path, "message": f.message}
+            for f in (report.shown if report else ())
+        ],
+        "counts": dict(report.counts) if report else None,
+    }
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    title = plan.spec.name + (f", job {plan.job.name}" if plan.spec.grouped else "")
+    yield f"{title}: would be submitted to {plan.place.project}/{plan.place.location}; nothing was submitted"
+    yield from _field("inputs", plan.rendered.uris)
+    yield from _field("output", [plan.rendered.output])
+    yield from _field("found", _summary(plan))
+    yield from _field("cost", _cost(plan))
+    yield from _field("request", json.dumps(plan.request.to_wire(), indent=2).splitlines())
+    yield from _field("", ["and the labels by which the job is found again, once it is submitted"])
+
+
+def _check_lines(plan: Plan) -> Iterator[str]:
+    title = plan.spec.name + (f", job {plan.job.name}" if plan.spec.grouped else "")
+    first, *rest = _summary(plan)
+    yield f"{title}: {first}"
+    yield from (f"  {line}" for line in rest)
+
+
+def _summary(plan: Plan) -> list[str]:
+    lines = [plan.problem] if plan.problem else []
+    if plan.report is None:
+        return lines or ["nothing was looked at (--offline)"]
+    lines += [plan.report.summary(), *plan.report.lines()]
+    if plan.report.is_hopeless:
+        is_strict = plan.job.preflight == "strict"
+        following = "refused before it costs anything" if is_strict else "submitted all the same"
+        mode = plan.job.preflight
+        lines.append(f"Vertex would answer no row of it; with `preflight: {mode}` the job is {following}.")
+    return lines
+
+
+def _cost(plan: Plan) -> list[str]:
+    guess = plan.estimate
+    if guess is None:
+        return ["not known, since the input was not read"]
+    tokens = f"{guess.input_tokens:,} tokens in, {guess.output_tokens:,} out"
+    lines = [f"about {guess.expected} USD, between {guess.low:f} and {guess.high:f}; {tokens}", guess.method]
+    return [*lines, *guess.unknown]
+
+
+def _field(name: str, lines: Iterable[str]) -> Iterator[str]:
+    for number, line in enumerate(lines):
+        yield f"  {name if number == 0 else '':<8}  {line}"

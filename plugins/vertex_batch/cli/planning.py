@@ -1,0 +1,131 @@
+"""What a spec would ask for on a date, found out without submitting anything."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.cli.access import Access, Place, input_storage
+from vertex_batch.cli.output import byte_progress
+from vertex_batch.errors import ConfigurationError, VertexBatchError
+from vertex_batch.job_request import build_request
+from vertex_batch.preflight import Report, Subject, inspect
+from vertex_batch.resource import CreateJobRequest
+from vertex_batch.specs.model import JobSpec, Spec
+from vertex_batch.specs.rendering import RenderedJob, render_job
+
+if TYPE_CHECKING:
+    from vertex_batch.budgets import Estimate
+    from vertex_batch.client import BatchClient
+    from vertex_batch.pricing import PriceBook
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One job of a spec on a date.
+
+    :param report: what its pre-flight found; None where nothing was looked at.
+    :param problem: why it could not be looked at, or what is missing; empty where all is there.
+    :param estimate: what it will probably cost; None where its input was not read.
+    """
+
+    spec: Spec
+    job: JobSpec
+    rendered: RenderedJob
+    place: Place
+    request: CreateJobRequest
+    report: Report | None = None
+    problem: str = ""
+    estimate: Estimate | None = None
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether a submission would be refused, or fail for sure."""
+        return bool(self.problem) or (self.report is not None and self.report.is_hopeless)
+
+
+def prepare(access: Access, spec: Spec, job: JobSpec, moment: datetime, *, offline: bool = False) -> Plan:
+    """Render a job and build its request; nothing is looked at.
+
+    :param offline: a place that nobody names is no error then.
+    :raises ConfigurationError: it does not render, or nobody says where it runs.
+    """
+    rendered = render_job(spec, job, moment)
+    try:
+        place = access.place(rendered.project, rendered.location, job.connection)
+    except ConfigurationError:
+        if not offline:
+            raise
+        place = Place(rendered.project or "?", rendered.location or "?")
+    try:
+        request = build_request(
+            model=rendered.model,
+            uris=rendered.uris,
+            output=rendered.output,
+            display_name=rendered.display_name,
+            labels=rendered.labels,
+            spec=spec.name,
+            model_parameters=rendered.parameters,
+        )
+    except ValueError as error:
+        message = f"{spec.file or spec.name}: job {job.name}: {error} Nothing was submitted."
+        raise ConfigurationError(message) from error
+    return Plan(spec, job, rendered, place, request)
+
+
+def look(access: Access, plan: Plan, prices: Path | None = None, *, estimate: bool = True) -> Plan:
+    """Look at a job's model, places and rows, and estimate what it costs.
+
+    :param prices: folder of price files that hold for all specs.
+    """
+    job, rendered = plan.job, plan.rendered
+    subject = Subject(plan.request.model, plan.place.location, rendered.uris, rendered.output)
+    found, guess, problem = None, None, ""
+    with _client(access, job.connection) as client:
+        try:
+            storage = None if subject.reads_table else input_storage(job.storage_connection)
+            objects = storage.find(rendered.uris) if storage else []
+            with byte_progress(f"Reading {plan.spec.name}", sum(item.size for item in objects)) as progress:
+                found = inspect(subject, storage, client, progress)
+            if estimate and storage:
+                guess = _estimate(plan, objects, storage.filesystem, price_book(job, client, prices))
+        except VertexBatchError as error:
+            problem = str(error)
+        except Exception as error:  # noqa: BLE001 - credentials fail with what Google's libraries have
+            problem = f"The object store could not be asked: {type(error).__name__}: {error}"
+    return Plan(plan.spec, job, rendered, plan.place, plan.request, found, problem, guess)
+
+
+def price_book(job: JobSpec, client: BatchClient | None, prices: Path | None) -> PriceBook:
+    """The rates in force for a job, in the order in which a bill takes them."""
+    from vertex_batch.pricing import (  # noqa: PLC0415 - so that `validate` is quick
+        PriceBook,
+        SpecPrices,
+        from_proxy,
+        packaged_prices,
+        price_folder,
+    )
+
+    files = price_folder(prices) if prices and prices.is_dir() else ()
+    others = from_proxy(client) if client else [packaged_prices()]
+    return PriceBook([SpecPrices(job.prices or None, datetime.now(UTC).date()), *files, *others])
+
+
+def _estimate(plan: Plan, objects: Any, fs: Any, book: PriceBook) -> Estimate:
+    from vertex_batch.budgets import estimate, survey_input  # noqa: PLC0415
+    from vertex_batch.usage import canonical_model  # noqa: PLC0415
+
+    model = plan.request.model
+    long_context = book.thresholds().get(canonical_model(model))
+    return estimate(survey_input(fs, objects, long_context), model, plan.place.location, book)
+
+
+def _client(access: Access, connection: str) -> Any:
+    """A client, or none where nobody says where the proxy is: a plan is of use without it."""
+    try:
+        return access.client(connection)
+    except ConfigurationError:
+        return nullcontext(None)

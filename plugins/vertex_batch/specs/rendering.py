@@ -1,0 +1,102 @@
+"""The jobs of a spec on one date, rendered without Airflow: what the command line plans and runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from croniter import croniter  # type: ignore[import-untyped]
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from vertex_batch.errors import ConfigurationError
+from vertex_batch.run_dates import template_dates
+from vertex_batch.specs.model import JobSpec, Spec
+from vertex_batch.specs.templates import is_template
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedJob:
+    """What one job of a spec asks for on a date.
+
+    :param project: None: the connection's; so for ``location``.
+    """
+
+    name: str
+    model: str
+    project: str | None
+    location: str | None
+    uris: tuple[str, ...]
+    output: str
+    labels: dict[str, str]
+    parameters: dict[str, Any]
+    display_name: str
+
+
+def display_name(spec: Spec, job: JobSpec) -> str:
+    """The template of a job's name in Google's console."""
+    names = f"{spec.name} {job.name}" if spec.grouped else spec.name
+    return f"{names} {{{{ run_date }}}}"
+
+
+def moment_on(spec: Spec, day: date) -> datetime:
+    """The moment that the scheduled run of a day stands for; midnight where none is scheduled on it."""
+    midnight = datetime.combine(day, time(), ZoneInfo(spec.timezone))
+    if not isinstance(spec.schedule, str):
+        return midnight
+    try:
+        due: datetime = croniter(spec.schedule, midnight - timedelta(seconds=1)).get_next(datetime)
+    except (ValueError, KeyError):
+        return midnight
+    return due if due.date() == day else midnight
+
+
+def render_job(spec: Spec, job: JobSpec, moment: datetime, run_id: str = "manual") -> RenderedJob:
+    """Render a job's templates.
+
+    :param moment: that the run stands for; see `run_dates`.
+    :raises ConfigurationError: a template needs what is known in Airflow only, or does not render.
+    """
+    run = SimpleNamespace(partition_date=None, logical_date=moment, run_after=datetime.now(UTC))
+    names = {**template_dates(run, spec.timezone), "run_id": run_id, "params": {}}
+
+    def rendered(key: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: rendered(f"{key}.{name}", inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [rendered(key, inner) for inner in value]
+        return _render(spec, key, value, names) if isinstance(value, str) else value
+
+    return RenderedJob(
+        name=job.name,
+        model=job.model,
+        project=job.project,
+        location=job.location,
+        uris=tuple(rendered("inputs", job.inputs)),
+        output=rendered("output", job.output),
+        labels=rendered("labels", job.job_labels),
+        parameters=rendered("generation", job.generation),
+        display_name=rendered("name", display_name(spec, job)),
+    )
+
+
+def _render(spec: Spec, key: str, text: str, names: dict[str, Any]) -> str:
+    if not is_template(text):
+        return text
+    try:
+        return _environment().from_string(text).render(names)
+    except (TemplateError, ArithmeticError, TypeError, ValueError, LookupError) as error:
+        raise ConfigurationError(
+            f"{spec.file or spec.name}: {key}: `{text[:80]}` cannot be rendered here: {error}. Outside"
+            f" Airflow a template may use {', '.join(sorted(names))}. Nothing was submitted."
+        ) from error
+
+
+@cache
+def _environment() -> ImmutableSandboxedEnvironment:
+    # The texts become URIs and labels, never HTML.
+    return ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)

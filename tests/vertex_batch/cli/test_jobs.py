@@ -1,0 +1,76 @@
+"""List, show and cancel jobs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from local.emulator.admin import Scenario, Step
+from tests.vertex_batch.cli.conftest import DAY
+
+HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])
+
+
+@pytest.fixture
+def job(vertex):
+    """A job that another program submitted, and that waits."""
+    vertex.admin.clear_scenarios()
+    return vertex.submit(timeline=[Step(state="PENDING", seconds=None)])
+
+
+def test_only_our_own_jobs_are_listed_unless_all_are_asked_for(run, vertex, job):
+    status, out, _ = run("jobs", "list", "--json")
+    assert (status, json.loads(out)["jobs"]) == (0, [])
+    status, out, _ = run("jobs", "list", "--all", "--json")
+    assert [each["job_id"] for each in json.loads(out)["jobs"]] == [job.job_id]
+
+
+def test_a_list_may_be_narrowed_by_state_and_spec_and_says_if_there_are_more(run, vertex, spec, tmp_path):
+    url = f"sqlite:///{tmp_path}/costs.db"
+    run("run", spec, "--date", DAY, "--url", url, "--poll", "0.05")
+    run("run", spec, "--date", DAY, "--url", url, "--poll", "0.05", "--again")
+    found = {}
+    for arguments in (
+        ["--state", "succeeded"],
+        ["--state", "failed"],
+        ["--spec", "nightly"],
+        ["--spec", "other"],
+    ):
+        _, out, _ = run("jobs", "list", *arguments, "--json")
+        found[arguments[1]] = len(json.loads(out)["jobs"])
+    assert found == {"succeeded": 2, "failed": 0, "nightly": 2, "other": 0}
+    _, out, err = run("jobs", "list", "--limit", "1")
+    assert "SUCCEEDED" in out
+    assert "There are more than 1" in err
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["{id}", "demo-project/us-central1/{id}", "projects/100/locations/us-central1/batchPredictionJobs/{id}"],
+)
+def test_a_job_is_shown_by_any_of_its_names(run, vertex, job, form):
+    status, out, _ = run("jobs", "show", form.format(id=job.job_id), "--json")
+    shown = json.loads(out)
+    assert (status, shown["job_id"], shown["state"]) == (0, job.job_id, "PENDING")
+    assert shown["inputs"] == {"uris": ["gs://demo-bucket/in.jsonl"]}
+    assert run("jobs", "show", job.job_id)[0] == 0
+
+
+def test_what_names_no_job_is_told(run, vertex):
+    assert run("jobs", "show", "a/b")[0] == 1
+    status, _, err = run("jobs", "show", "123")
+    assert status == 1
+    assert "123" in err
+
+
+def test_a_cancel_asks_or_is_told_yes(run, vertex, job):
+    status, _, err = run("jobs", "cancel", job.job_id)
+    assert status == 1
+    assert "--yes" in err
+    assert [each.state for each in vertex.admin.jobs()] == ["PENDING"]
+
+    status, out, err = run("jobs", "cancel", job.job_id, "--yes", "--json")
+    assert status == 0
+    assert json.loads(out)["jobs"][0]["state"] == "CANCELLED"
+    assert "ended as CANCELLED" in err

@@ -1,0 +1,100 @@
+"""A new spec is a good one, whatever the answers, and never overwrites."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vertex_batch.cli.new import QUESTIONS, spec_text
+from vertex_batch.specs import SpecError, load_spec
+from vertex_batch.specs.document import read_document
+
+NEEDED = (
+    "--model", "gemini-2.5-flash", "--inputs", "gs://my-bucket/{{ run_date }}/*.jsonl", "--output", "gs://my-out/x/",
+)  # fmt: skip
+
+
+def test_it_is_valid_and_commented_and_leads_editors_to_the_schema(run, tmp_path):
+    folder = tmp_path / "include" / "jobs" / "search"
+    (tmp_path / "include").mkdir()
+    (tmp_path / "include" / "job-spec.schema.json").write_text("{}")
+    status, out, _ = run(
+        "new", "nightly", "--folder", folder, *NEEDED, "--schedule", "30 2 * * *", "--team", "on"
+    )
+    path = folder / "nightly.yaml"
+    assert (status, out) == (0, f"{path}\n")
+    assert path.read_text().startswith("# yaml-language-server: $schema=../../job-spec.schema.json\n")
+    spec = load_spec(path)
+    assert (spec.schedule, spec.job.team, spec.job.inputs) == (
+        "30 2 * * *",
+        "on",
+        ["gs://my-bucket/{{ run_date }}/*.jsonl"],
+    )
+
+
+def test_every_key_that_it_offers_is_a_key_with_a_good_value(run, tmp_path):
+    run("new", "nightly", "--folder", tmp_path, *NEEDED)
+    path = tmp_path / "nightly.yaml"
+    offered = path.read_text().split("Further keys")[1]
+    lines = [
+        line[2:] if ": " in line and line[2:].split(":")[0].isidentifier() else line
+        for line in offered.splitlines()[1:]
+    ]
+    path.write_text(path.read_text().split("# Further keys")[0] + "\n".join(lines))
+    assert load_spec(path).job.max_failed_ratio == 0.05
+
+
+def test_it_never_overwrites(run, tmp_path):
+    (tmp_path / "nightly.yaml").write_text("mine")
+    status, _, err = run("new", "nightly", "--folder", tmp_path, *NEEDED)
+    assert status == 1
+    assert "Nothing was written" in err
+    assert (tmp_path / "nightly.yaml").read_text() == "mine"
+
+
+def test_a_bad_answer_writes_nothing_and_says_what_is_wrong(run, tmp_path):
+    status, _, err = run("new", "nightly", "--folder", tmp_path, *NEEDED, "--schedule", "every night")
+    assert status == 1
+    assert "schedule: `every night` is no schedule" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_nobody_can_be_asked_it_names_what_is_missing(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    status, _, err = run("new", "nightly", "--folder", tmp_path, "--model", "gemini-2.5-flash")
+    assert status == 1
+    assert "--inputs, --output" in err
+
+
+def test_what_is_missing_is_asked_for(run, tmp_path, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    answers = ["", "gemini-2.5-pro", "gs://my-bucket/a.jsonl", "gs://my-out/x/", "@daily", *[""] * 9]
+    monkeypatch.setattr(sys, "stdin", Terminal("\n".join(answers) + "\n"))
+    status, _, err = run("new", "nightly", "--folder", tmp_path)
+    assert status == 0
+    assert err.count("Which model") == 2
+    assert load_spec(tmp_path / "nightly.yaml").schedule == "@daily"
+
+
+@given(st.fixed_dictionaries({question.key: st.text(min_size=1, max_size=40) for question in QUESTIONS}))
+def test_any_answer_arrives_as_the_text_that_it_was(answers):
+    document = read_document(spec_text(answers, "../x.json"))
+    if document.readable and not document.problems:
+        assert document.data == answers
+    else:  # characters that YAML cannot hold
+        assert not all(text.isprintable() for text in answers.values())
+
+
+def test_the_name_is_checked_like_any_other(run, tmp_path):
+    status, _, err = run("new", "Nightly Job", "--folder", tmp_path, *NEEDED)
+    assert status == 1
+    assert "lowercase" in err
+    with pytest.raises(SpecError):
+        load_spec(tmp_path / "Nightly Job.yaml")

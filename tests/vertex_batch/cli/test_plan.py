@@ -1,0 +1,101 @@
+"""What `plan` and `check` say of a spec on a date, and that neither submits."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.vertex_batch.cli.conftest import DAY, ROW
+
+
+def test_a_plan_shows_the_request_the_rows_and_the_cost_and_submits_nothing(run, vertex, spec):
+    status, out, _ = run("plan", spec, "--date", DAY, "--json")
+
+    (job,) = json.loads(out)["jobs"]
+    assert status == 0
+    assert (job["rows"], job["objects"], job["bytes"]) == (3, 1, 3 * len(ROW))
+    assert job["request"]["inputConfig"]["gcsSource"]["uris"] == [f"gs://demo-bucket/cli/{DAY}.jsonl"]
+    assert job["request"]["model"] == "publishers/google/models/gemini-2.5-flash"
+    assert job["request"]["labels"] == {"team": "search", "airflow_spec": "nightly"}
+    assert float(job["estimate"]["low_usd"]) < float(job["estimate"]["high_usd"])
+    assert vertex.admin.jobs() == []
+
+
+def test_a_plan_for_people_says_the_same(run, vertex, spec):
+    status, out, _ = run("plan", spec, "--date", DAY)
+    assert status == 0
+    assert "nothing was submitted" in out
+    assert "3 rows in 1 object(s)" in out
+    assert "USD, between" in out
+    assert f'"displayName": "nightly {DAY}"' in out
+
+
+def test_offline_needs_neither_proxy_nor_storage(run, spec, monkeypatch):
+    for name in ("AIRFLOW_CONN_LITELLM_DEFAULT", "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT"):
+        monkeypatch.delenv(name, raising=False)
+    status, out, _ = run("plan", spec, "--date", DAY, "--offline")
+    assert status == 0
+    assert f"gs://demo-bucket/cli-out/{DAY}/" in out
+
+
+@pytest.mark.parametrize(
+    ("day", "hour"), [("2026-11-20", "02"), ("2026-11-20T05:30", "05"), ("2026-11-20T05:30+01:00", "04")]
+)
+def test_a_day_is_that_of_the_schedule_and_a_moment_is_itself(run, spec, day, hour):
+    spec.write_text(
+        spec.read_text().replace("cli-out/{{ run_date }}", "cli-out/{{ run_date }}-{{ run_hour }}")
+    )
+    _, out, _ = run("plan", spec, "--date", day, "--offline")
+    assert f"cli-out/2026-11-20-{hour}/" in out
+
+
+def test_what_only_airflow_knows_is_told(run, spec):
+    spec.write_text(spec.read_text().replace("cli-out/{{ run_date }}", "cli-out/{{ var.value.place }}"))
+    status, _, err = run("plan", spec, "--offline")
+    assert status == 1
+    assert "output: `gs://demo-bucket/cli-out/{{ var.value.place }}/` cannot be rendered here" in err
+    assert "Nothing was submitted" in err
+
+
+@pytest.mark.parametrize("command", ["plan", "check"])
+def test_rows_that_would_fail_the_job_give_status_1(run, vertex, spec, command):
+    vertex.gcs.put("gs://demo-bucket/cli/2026-11-21.jsonl", ROW + b"no\n")
+    status, out, _ = run(command, spec, "--date", "2026-11-21")
+    assert status == 1
+    assert "gs://demo-bucket/cli/2026-11-21.jsonl:2: is not JSON" in out
+    assert "refused before it costs anything" in out
+
+
+def test_a_missing_input_gives_status_1(run, vertex, spec):
+    status, out, _ = run("check", spec, "--date", "2026-11-01")
+    assert status == 1
+    assert "Input is missing: gs://demo-bucket/cli/2026-11-01.jsonl does not exist" in out
+
+
+def test_a_check_of_good_rows_gives_status_0(run, vertex, spec):
+    status, out, _ = run("check", spec, "--date", DAY, "--json")
+    (job,) = json.loads(out)["jobs"]
+    assert (status, job["rows"], job["refused"]) == (0, 3, False)
+    assert job["counts"]["job"] == 0
+
+
+def test_a_proxy_by_options_takes_its_key_from_the_environment(run, vertex, spec, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_LITELLM_DEFAULT")
+    url = vertex.direct.base_url
+    spec.write_text(spec.read_text().replace("project: demo-project\n", ""))
+
+    status, _, err = run("plan", spec, "--date", DAY, "--proxy", url)
+    assert status == 1
+    assert "LITELLM_PROXY_API_KEY" in err
+
+    monkeypatch.setenv("LITELLM_PROXY_API_KEY", vertex.direct.api_key)
+    status, out, _ = run("plan", spec, "--date", DAY, "--proxy", url, "--project", "demo-project")
+    assert status == 0
+    assert "demo-project/us-central1" in out
+    assert vertex.direct.api_key not in out
+
+
+def test_a_job_that_the_spec_does_not_have_is_told(run, spec):
+    status, _, err = run("plan", spec, "--job", "other", "--offline")
+    assert (status, "has no job other; its jobs are nightly" in err) == (1, True)
