@@ -40,9 +40,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--proxy",
-        metavar="URL",
+        metavar="URL|ID",
         default=os.environ.get(PROXY_VARIABLE),
-        help=f"the LiteLLM proxy (default: ${PROXY_VARIABLE}); its key is read from ${KEY_VARIABLE}",
+        help=f"the LiteLLM proxy (default: ${PROXY_VARIABLE}), whose key is read from ${KEY_VARIABLE}; or an"
+        " Airflow connection",
     )
     group.add_argument("--route-prefix", metavar="PATH", help="what stands before /projects/... there")
     group.add_argument("--project", metavar="ID", help="Google project of a spec that names none")
@@ -62,7 +63,8 @@ class Access:
         :raises ConfigurationError: nobody says so, or it is not usable.
         """
         if connection not in self._settings:
-            found = self._of_options() if self._options.proxy else _of_airflow(connection)
+            proxy = self._options.proxy or connection
+            found = self._of_options() if "://" in proxy else _of_airflow(proxy)
             self._settings[connection] = found
         return self._settings[connection]
 

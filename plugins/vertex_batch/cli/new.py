@@ -85,13 +85,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: Namespace) -> int:
     """Ask, check, write."""
-    from vertex_batch.specs.parse import parse_spec  # noqa: PLC0415
+    from vertex_batch.specs import check_text  # noqa: PLC0415
 
     path = Path(options.folder) / f"{options.name}.yaml"
     if path.exists():
         raise ConfigurationError(f"{path} is there already. Nothing was written; choose another name.")
     text = spec_text(_answers(options), _schema_for(path.parent))
-    parse_spec(text, path)
+    check_text(text, path)
     _write(path, text)
     if options.json:
         print_json({"file": str(path), "name": options.name})

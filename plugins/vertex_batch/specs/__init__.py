@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from vertex_batch.run_dates import TEMPLATE_DATES, template_dates
 from vertex_batch.specs.load import (
     SpecSet,
+    check_text,
     load_files,
     load_spec,
     load_specs,
@@ -32,6 +33,7 @@ __all__ = [
     "SpecSet",
     "build_dag",
     "build_dags",
+    "check_text",
     "json_schema",
     "load_files",
     "load_spec",

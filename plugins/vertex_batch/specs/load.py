@@ -44,6 +44,15 @@ def load_spec(path: str | Path) -> Spec:
     return _load(path, Defaults(_root_of(path), _text))[0]
 
 
+def check_text(text: str, path: str | Path) -> Spec:
+    """Check the text of a spec as if it stood in a file.
+
+    :raises SpecError: with every problem of the text.
+    """
+    path = Path(path)
+    return parse_spec(text, path, Defaults(_root_of(path), _text))[0]
+
+
 def load_specs(folder: str | Path | None = None, *, only: str | None = None) -> SpecSet:
     """Read every spec file of a folder and of the folders within it.
 
