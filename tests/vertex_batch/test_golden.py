@@ -1,0 +1,151 @@
+"""Golden files, one or more for each rule of the bill; amounts are computed by hand from the list's rates.
+
+The rates are USD for a million tokens, from the packaged prices; `python -m local.golden` sets LiteLLM's
+figures beside ours.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from local import golden
+from vertex_batch.cli.bill import as_data, make
+
+PLAIN = [("input", 1000, "0.15"), ("output", 100, "1.25")]
+# path -> (kind, tokens, USD for a million), in the order of the bill. A rate of None: not known.
+EXPECTED = {
+    "kinds.jsonl": [
+        ("input", 200, "0.15"),
+        ("cached_input", 800, "0.03"),
+        ("output", 100, "1.25"),
+        ("thoughts", 900, "1.25"),
+    ],
+    "as_google_sends_it.jsonl": [
+        ("input", 1200, "0.15"),
+        ("input document", 800, "0.15"),
+        ("output", 200, "1.25"),
+    ],
+    # 1,000 tokens of prompt, of which 800 are explained: 200 more are text
+    "details.jsonl": [
+        ("input", 100 + 200 - 50, "0.15"),
+        ("input audio", 700 - 100, "0.5"),
+        ("cached_input", 50, "0.03"),
+        ("cached_input audio", 100, "0.1"),
+        ("output", 10, "1.25"),
+    ],
+    # half of 2.50 and of 15 for the row above 200,000; exactly 200,000 is not above
+    "long_context.jsonl": [
+        ("input long_context", 250_000, "1.25"),
+        ("input", 200_000, "0.625"),
+        ("output long_context", 1000, "7.5"),
+        ("output", 1000, "5"),
+    ],
+    "derived_rate.jsonl": [("input", 100, "0.15"), ("output image", 1290, "15")],  # half of 30
+    "cache_without_batch_rate.jsonl": [("input", 600, "0.15"), ("cached_input", 400, "0.03")],
+    "cache_with_batch_rate.jsonl": [("input", 600, "0.125"), ("cached_input", 400, "0.0125")],
+    "audio.jsonl": [("input audio", 1000, "0.5"), ("output", 10, "1.25")],
+    "audio_derived.jsonl": [("input audio", 1000, "0.5"), ("output", 10, "1.25")],  # half of 1.00
+    "region.jsonl": [("input", 1000, "0.825"), ("output", 100, "4.95")],  # 0.75 and 4.50, and 10 % more
+    "tuned.jsonl": [("input", 1000, None), ("output", 100, None)],
+    "search.jsonl": [*PLAIN, ("search_query", 3, None)],
+    "failed.jsonl": PLAIN,
+    "first_row_failed.jsonl": PLAIN,
+    "model_names.jsonl": [("input", 5000, "0.15"), ("output", 500, "1.25")],
+    "gemini_embedding.jsonl": [("input", 10, "0.12")],
+    "text_embedding.jsonl": [("input", 12, "0.05")],  # half of 0.10
+    # 1.50, 0.15, 1.88, half of 6, and 7.50, and 10 % more
+    "claude.jsonl": [
+        ("input", 1000, "1.65"),
+        ("cached_input", 2000, "0.165"),
+        ("cache_write", 100, "3.3"),
+        ("cache_write", 500, "2.068"),
+        ("output", 300, "8.25"),
+    ],
+    "openai.jsonl": [("input", 1000, "0.045"), ("output", 70, "0.18"), ("thoughts", 30, "0.18")],
+    "bigquery.jsonl": [("input", 2000, "0.15"), ("output", 200, "1.25")],
+    "broken_lines.jsonl": [("input", 2000, "0.15"), ("output", 200, "1.25")],
+    "resumed": [("input", 2000, "0.15"), ("output", 200, "1.25")],
+    "wrong_total.jsonl": PLAIN,
+    "unknown_model.jsonl": [("input", 1000, None), ("output", 100, None)],
+}
+ROWS = {
+    "as_google_sends_it.jsonl": (2, 0, 0),
+    "long_context.jsonl": (2, 0, 0),
+    "failed.jsonl": (1, 1, 0),
+    "first_row_failed.jsonl": (1, 2, 0),
+    "model_names.jsonl": (5, 0, 0),
+    "gemini_embedding.jsonl": (2, 0, 0),
+    "text_embedding.jsonl": (2, 0, 0),
+    "bigquery.jsonl": (2, 0, 0),
+    "broken_lines.jsonl": (2, 0, 2),
+    "resumed": (3, 0, 0),
+}
+FLAGS = {
+    "details.jsonl": "the prompt details do not add up to the count; the rest was taken as text (1 row)",
+    "search.jsonl": "tool-use tokens of search-grounded rows are not billed (1 row)",
+    "resumed": "copied from another output, billed once (1 row)",
+    "wrong_total.jsonl": "the token counts do not add up to the total (1 row)",
+}
+CASES = {case.path: case for case in golden.cases()}
+
+
+def test_every_rule_has_a_golden_file_and_every_file_its_amounts():
+    assert {case.rule for case in CASES.values()} == set(range(1, 14))
+    assert CASES.keys() == EXPECTED.keys()
+    files = {path.relative_to(golden.FOLDER).parts[0] for path in golden.FOLDER.rglob("*.jsonl")}
+    assert files == CASES.keys()
+
+
+@pytest.mark.parametrize("path", EXPECTED)
+def test_the_bill_is_what_a_hand_computes(path):
+    case = CASES[path]
+    bill = make([str(case.place)], case.model, case.location)
+    items = [(_name(item), item.tokens, item.unit_price_usd, item.amount_usd) for item in bill.line_items]
+    expected = []
+    for name, tokens, per_million in EXPECTED[path]:
+        rate = None if per_million is None else Decimal(per_million) / 1_000_000
+        expected.append((name, tokens, rate, None if rate is None else tokens * rate))
+    assert items[: len(expected)] == expected
+    assert [item.tokens for item in bill.line_items[len(expected) :]] in ([], [0])  # what is not known
+    known = sum((amount for *_, amount in expected if amount is not None), Decimal(0))
+    complete = all(amount is not None for *_, amount in expected) and not bill.rows.unreadable
+    assert (bill.total.amount, bill.total.complete) == (known, complete)
+    assert (bill.rows.ok, bill.rows.failed, bill.rows.unreadable) == ROWS.get(path, (1, 0, 0))
+    if path in FLAGS:
+        assert FLAGS[path] in as_data(bill)["flags"]
+
+
+def _name(item) -> str:
+    unusual = [word for word in (item.modality, item.tier) if word not in ("text", "standard")]
+    return " ".join([item.kind, *unusual])
+
+
+def test_the_document_shows_our_figure_of_each_case():
+    document = golden.DOCUMENT.read_text()
+    for case in CASES.values():
+        at_least = "" if case.ours().complete else "at least "
+        assert f"({golden.link(case)}) | {at_least}{case.ours().text} |" in document, case.path
+
+
+def test_the_document_shows_litellms_figures():
+    if not golden.PROXY_PYTHON.exists():
+        pytest.skip("the proxy's environment is not here")
+    chosen = golden.cases()
+    assert golden.table(chosen, golden.litellm_figures(chosen)) in golden.DOCUMENT.read_text()
+
+
+def test_a_figure_that_is_the_same_needs_no_reason_and_another_one_has_one():
+    for line in golden.DOCUMENT.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if "tests/data/golden" in line:
+            assert (cells[2] == cells[3]) != bool(cells[4]) or cells[0] == "12", line
+
+
+def test_the_golden_rows_are_json_but_for_those_that_are_broken_on_purpose():
+    for path in golden.FOLDER.rglob("*.jsonl"):
+        if path.name != "broken_lines.jsonl":
+            assert [json.loads(line) for line in Path(path).read_text().splitlines()]
