@@ -1,23 +1,33 @@
-"""Operations: find batch prediction jobs that run although their run is over, and cancel them if asked to."""
+"""Operations: find jobs that run although their run is over, and record jobs that nobody recorded."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from airflow.sdk import DAG, Param
 
 from vertex_batch.operators import ReapBatchPredictionJobsOperator
+from vertex_batch.operators.unbilled import BillSettings
+from vertex_batch.specs import bill_settings, specs_folder
 
 DOC = """
-The last net under all other ways in which a job is cancelled: it looks for active jobs of this Airflow
+The last net under all other ways in which a job is cancelled and billed: it looks for jobs of this Airflow
 whose run is over.
 
-* **Action** `report` names them in the log and in the XCom `return_value`; `cancel` cancels them and sees
-  them end.
-* A job whose run Airflow does not know is reported and never cancelled.
+* **Action**: jobs that still run are named in the log and in the XCom `return_value` by `report`; `cancel`
+  cancels them and sees them end. A job whose run Airflow does not know is reported and never cancelled.
+* **Record**: jobs that have ended and have no bill are recorded in the cost table, as their spec says.
+  Airflow skips a run's `record_cost` when the run takes longer than its `dagrun_timeout`.
 
-It runs every hour and reports. To have it cancel every hour, change the default below.
+It runs every hour, reports and records. To have it cancel every hour, change the default below.
 """
+
+
+def _settings_of(spec: str, task_id: str) -> BillSettings:
+    """Read the spec only when a job of it has to be billed."""
+    return bill_settings(specs_folder(Path(__file__).parent), spec, task_id)
+
 
 with DAG(
     dag_id="vertex_batch_reap",
@@ -30,6 +40,13 @@ with DAG(
     tags=["vertex-batch", "operations"],
     params={
         "action": Param("report", enum=["report", "cancel"], title="Action"),
+        "record_days": Param(
+            7,
+            type="number",
+            minimum=0,
+            title="Record",
+            description="Jobs that were created in so many days. 0: none.",
+        ),
         "project": Param(None, type=["null", "string"], title="Project", description="The connection's."),
         "location": Param(None, type=["null", "string"], title="Location", description="The connection's."),
         "connection": Param("litellm_default", type="string", title="Connection"),
@@ -38,6 +55,8 @@ with DAG(
     ReapBatchPredictionJobsOperator(
         task_id="reap",
         action="{{ params.action }}",
+        record_days="{{ params.record_days }}",
+        settings_of=_settings_of,
         project="{{ params.project or '' }}",
         location="{{ params.location or '' }}",
         litellm_conn_id="{{ params.connection }}",

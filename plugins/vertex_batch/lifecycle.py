@@ -31,6 +31,7 @@ MAP_INDEX_LABEL = "airflow_map_index"
 REQUEST_LABEL = "airflow_request"
 ATTEMPT_LABEL = "airflow_attempt"
 DEPLOYMENT_LABEL = "airflow_deployment"
+SPEC_LABEL = "airflow_spec"
 RESERVED_LABELS = frozenset(
     {
         MANAGED_BY_LABEL,
@@ -44,7 +45,7 @@ RESERVED_LABELS = frozenset(
         "airflow_dag",
         "airflow_run",
         "airflow_task",
-        "airflow_spec",
+        SPEC_LABEL,
     }
 )
 

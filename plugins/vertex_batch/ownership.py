@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from vertex_batch.lifecycle import TASK_KEY_LABEL, TaskIdentity
 from vertex_batch.resource import BatchPredictionJob
 
+# What a run that Airflow does not find has for its own recording.
+TIME_TO_RECORD = timedelta(hours=6)
 # States in which no try of a task will go on with its job.
 _ENDED_TASK_STATES = frozenset({"failed", "success", "skipped", "removed", "upstream_failed"})
 
@@ -35,11 +39,22 @@ def cancels_when_killed(why: Killed, task_state: str | None, *, next_try_goes_on
 
 
 class Ownership(StrEnum):
-    """Whether somebody waits for an active job."""
+    """Whether the run of a job still goes on: whether anybody waits for the job, and will record it."""
 
     WAITED_FOR = "waited_for"
     ORPHAN = "orphan"
     UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a job is.
+
+    :param task: the task that submitted it; None where no run that Airflow knows has.
+    """
+
+    ownership: Ownership
+    task: TaskIdentity | None = None
 
 
 def who_waits(
@@ -47,7 +62,7 @@ def who_waits(
     deployment: str,
     dag_id: str,
     runs: Mapping[str, Mapping[str, str | None]],
-) -> Ownership:
+) -> Owner:
     """Find the run that submitted a job, and say whether it is over.
 
     Labels hold names only in part, so the run is found by its key, computed for each task of each run.
@@ -56,14 +71,27 @@ def who_waits(
     """
     wanted = job.labels.get(TASK_KEY_LABEL)
     for run_id, tasks in runs.items():
-        if any(wanted == key for name in tasks for key in _task_keys(deployment, dag_id, run_id, name)):
+        candidates = (task for name in tasks for task in _identities(deployment, dag_id, run_id, name))
+        if task := next((each for each in candidates if each.task_key == wanted), None):
             over = all(state in _ENDED_TASK_STATES for state in tasks.values())
-            return Ownership.ORPHAN if over else Ownership.WAITED_FOR
-    return Ownership.UNKNOWN
+            return Owner(Ownership.ORPHAN if over else Ownership.WAITED_FOR, task)
+    return Owner(Ownership.UNKNOWN)
 
 
-def _task_keys(deployment: str, dag_id: str, run_id: str, name: str) -> Iterator[str]:
-    yield TaskIdentity(deployment, dag_id, run_id, name).task_key
+def lacks_a_bill(job: BatchPredictionJob, owner: Owner, now: datetime) -> bool:
+    """Whether a job without a bill has ended and nobody is left to record it.
+
+    A run that Airflow does not find may be one whose DAG does not fit into a label, and still record.
+    """
+    if not job.state.is_terminal:
+        return False
+    if owner.ownership is Ownership.UNKNOWN:
+        return job.ended_at is not None and now - job.ended_at >= TIME_TO_RECORD
+    return owner.ownership is Ownership.ORPHAN
+
+
+def _identities(deployment: str, dag_id: str, run_id: str, name: str) -> Iterator[TaskIdentity]:
+    yield TaskIdentity(deployment, dag_id, run_id, name)
     task_id, _, index = name.rpartition("_")
     if task_id and index.isdigit():
-        yield TaskIdentity(deployment, dag_id, run_id, task_id, int(index)).task_key
+        yield TaskIdentity(deployment, dag_id, run_id, task_id, int(index))

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
+
+from vertex_batch.operators.unbilled import BillSettings
 
 
 @pytest.fixture
@@ -25,3 +29,34 @@ def test_it_runs_by_itself_and_then_only_reports(dag):
 
 def test_a_person_may_have_it_cancel(dag):
     assert render(dag, action="cancel", project="other").action == "cancel"
+
+
+def test_a_job_is_billed_by_its_spec_and_else_as_all_are(specs, dag, good):
+    folder = specs(nightly=good + "prices: {gemini-2.5-flash: {input: 7}}\ncost_connection: other_costs\n")
+    settings_of = dag.get_task("reap").settings_of
+    settings = settings_of("nightly", "submit")
+    assert settings.prices == {"gemini-2.5-flash": {"input": Decimal(7)}}
+    assert settings.batch_costs_conn_id == "other_costs"
+    assert settings_of("gone", "submit") == BillSettings(price_folder=folder.parent / "pricing")
+    assert settings_of("", "") == BillSettings(price_folder=folder.parent / "pricing")
+
+
+def test_of_several_jobs_the_one_is_asked_that_submitted(specs, dag):
+    specs(
+        nightly="""
+        model: gemini-2.5-flash
+        output: gs://bucket/out/
+        jobs:
+          first: {inputs: gs://bucket/a.jsonl}
+          second: {inputs: gs://bucket/b.jsonl, cost_connection: other_costs}
+        """
+    )
+    settings_of = dag.get_task("reap").settings_of
+    assert settings_of("nightly", "first.submit").batch_costs_conn_id == "batch_costs"
+    assert settings_of("nightly", "second.submit").batch_costs_conn_id == "other_costs"
+    assert settings_of("nightly", "").batch_costs_conn_id == "batch_costs"
+
+
+@pytest.mark.parametrize(("params", "days"), [({}, 7), ({"record_days": 0}, 0)])
+def test_how_far_it_looks_back_may_be_said(dag, params, days):
+    assert float(render(dag, **params).record_days) == days

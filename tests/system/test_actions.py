@@ -67,8 +67,20 @@ def test_a_run_that_takes_too_long_cancels_its_job(stack, nights, waiting):
     waiting("system_run_timeout", "late")
     nights.wait_for_job("system_run_timeout", "late", "CANCELLED")
     assert stack.airflow.wait_for_run("system_run_timeout", "late")["state"] == "failed"
-    # Airflow skips the teardown, too, so nothing is billed until somebody clears it.
+    # Airflow skips the teardown, too.
     assert nights.tasks("system_run_timeout", "late")["record_cost"] == "skipped"
+    assert nights.bills("system_run_timeout", "late") == []
+    reap(stack, action="report")
+    (bill,) = nights.bills("system_run_timeout", "late")
+    job = the_only_job(nights, "system_run_timeout", "late")
+    assert (bill.job.job_id, bill.job.state, bill.job.run_type) == (job.id, "CANCELLED", "manual")
+    assert bill.total.amount == nights.sum_by_hand(job) > 0
+
+
+def reap(stack, **conf) -> None:
+    stack.airflow.unpause("vertex_batch_reap")
+    run = stack.airflow.trigger("vertex_batch_reap", conf=conf)
+    assert stack.airflow.wait_for_run("vertex_batch_reap", run["dag_run_id"])["state"] == "success"
 
 
 @pytest.mark.parametrize("state", ["failed", "success", "skipped"])
@@ -147,9 +159,7 @@ def test_the_reaper_cancels_the_job_of_a_run_that_is_over_and_no_other(stack, ni
     assert stack.airflow.wait_for_run(SPEC, "over")["state"] == "success"
     job = waiting(SPEC, "not_over")
     orphan = submit_for(stack, "over", job.request)
-    stack.airflow.unpause("vertex_batch_reap")
-    run = stack.airflow.trigger("vertex_batch_reap", conf={"action": "cancel"})
-    assert stack.airflow.wait_for_run("vertex_batch_reap", run["dag_run_id"])["state"] == "success"
+    reap(stack, action="cancel")
     assert stack.emulator.job(orphan).state == "CANCELLED"
     assert stack.emulator.job(job.id).cancel_calls == []
     stack.emulator.release_job(job.id)

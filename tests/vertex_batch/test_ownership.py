@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from vertex_batch.lifecycle import TaskIdentity
-from vertex_batch.ownership import Killed, Ownership, cancels_when_killed, who_waits
+from vertex_batch.ownership import Killed, Owner, Ownership, cancels_when_killed, lacks_a_bill, who_waits
 from vertex_batch.resource import BatchPredictionJob
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "lifecycle.md"
@@ -66,6 +67,7 @@ class TestAKill:
 
 class TestWhoWaits:
     HERE = "https://airflow.example"
+    NOBODY = Owner(Ownership.UNKNOWN)
 
     @pytest.mark.parametrize(
         ("case", "runs", "expected"),
@@ -81,13 +83,36 @@ class TestWhoWaits:
     )
     def test_is_read_from_the_run_that_has_the_job_s_key(self, case, runs, expected):
         job = a_job(TaskIdentity(self.HERE, "nightly", "a", "submit").labels(3, "f"))
-        assert who_waits(job, self.HERE, "nightly", runs) is expected, case
+        assert who_waits(job, self.HERE, "nightly", runs).ownership is expected, case
 
     def test_finds_a_mapped_task(self):
         job = a_job(TaskIdentity(self.HERE, "nightly", "a", "submit", 7).labels(3, "f"))
-        assert who_waits(job, self.HERE, "nightly", {"a": {"submit_7": "success"}}) is Ownership.ORPHAN
-        assert who_waits(job, self.HERE, "nightly", {"a": {"submit_8": "success"}}) is Ownership.UNKNOWN
+        owner = who_waits(job, self.HERE, "nightly", {"a": {"submit_7": "success"}})
+        assert owner == Owner(Ownership.ORPHAN, TaskIdentity(self.HERE, "nightly", "a", "submit", 7))
+        assert who_waits(job, self.HERE, "nightly", {"a": {"submit_8": "success"}}) == self.NOBODY
 
     def test_is_not_read_from_another_airflow(self):
         job = a_job(TaskIdentity("https://staging", "nightly", "a", "submit").labels(3, "f"))
-        assert who_waits(job, self.HERE, "nightly", {"a": {"submit": "success"}}) is Ownership.UNKNOWN
+        assert who_waits(job, self.HERE, "nightly", {"a": {"submit": "success"}}) == self.NOBODY
+
+
+class TestABill:
+    NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+    @pytest.mark.parametrize(
+        ("case", "state", "ownership", "ended_hours_ago", "is_lacking"),
+        [
+            ("dagrun_timeout skipped record_cost", "SUCCEEDED", Ownership.ORPHAN, 0, True),
+            ("cancelled with its run", "CANCELLED", Ownership.ORPHAN, 0, True),
+            ("its run records it by itself", "SUCCEEDED", Ownership.WAITED_FOR, 90, False),
+            ("still runs, and may yet be cancelled", "RUNNING", Ownership.ORPHAN, 0, False),
+            ("its run is not found, and may yet record it", "FAILED", Ownership.UNKNOWN, 5, False),
+            ("its run was deleted long ago", "FAILED", Ownership.UNKNOWN, 6, True),
+        ],
+    )
+    def test_is_made_for_what_has_ended_and_nobody_else_records(
+        self, case, state, ownership, ended_hours_ago, is_lacking
+    ):
+        ended = self.NOW - timedelta(hours=ended_hours_ago)
+        job = a_job({}).model_copy(update={"raw_state": f"JOB_STATE_{state}", "end_time": ended})
+        assert lacks_a_bill(job, Owner(ownership), self.NOW) is is_lacking, case

@@ -13,11 +13,12 @@ from vertex_batch.client import BatchClient
 from vertex_batch.errors import NotFoundError, PermanentError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.operators.place import find_place
+from vertex_batch.operators.retries import RETRY_POLICY
 from vertex_batch.operators.submitted import SubmittedJobs, references
 from vertex_batch.resource import BatchPredictionJob
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, RetryPolicy
 
 
 class CancelBatchPredictionJobOperator(BaseOperator):
@@ -40,6 +41,7 @@ class CancelBatchPredictionJobOperator(BaseOperator):
     :param confirm: wait until each job has ended. False: only ask.
     :param confirm_seconds: how long to wait for that, for each job.
     :param litellm_conn_id: the proxy.
+    :param retry_policy: default: fail at once what no retry mends, wait as long as the server asks.
     :returns: one entry a job: id, state, whether this task asked for its end.
     :raises AirflowSkipException: there was nothing to cancel.
     """
@@ -60,9 +62,10 @@ class CancelBatchPredictionJobOperator(BaseOperator):
         confirm: bool = True,
         confirm_seconds: float = DEFAULT_CONFIRM_SECONDS,
         litellm_conn_id: str = LiteLLMHook.default_conn_name,
+        retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(retry_policy=retry_policy, **kwargs)
         self.job = job
         self.submit_task_id = submit_task_id
         self.resubmit_task_ids = tuple(resubmit_task_ids)

@@ -1,8 +1,9 @@
-"""Find jobs that run although nobody waits for them any more."""
+"""Find jobs that run although nobody waits for them any more, and jobs that ended without a bill."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -13,13 +14,15 @@ from vertex_batch.client import BatchClient
 from vertex_batch.errors import NotFoundError, PermanentError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle import DEPLOYMENT_LABEL, deployment_label
-from vertex_batch.operators.place import find_place
+from vertex_batch.operators.place import Place, find_place
+from vertex_batch.operators.retries import RETRY_POLICY
 from vertex_batch.operators.task_context import deployment
-from vertex_batch.ownership import Ownership, who_waits
+from vertex_batch.operators.unbilled import BillSettings, SettingsOf, Unbilled, UnbilledJobs
+from vertex_batch.ownership import Owner, Ownership, lacks_a_bill, who_waits
 from vertex_batch.resource import TERMINAL_STATES, BatchPredictionJob
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, RetryPolicy
 
 REPORT, CANCEL = "report", "cancel"
 _ACTIONS = {REPORT, CANCEL}
@@ -28,33 +31,43 @@ _HAS_NOT_ENDED = " AND ".join(f'state!="{state}"' for state in sorted(TERMINAL_S
 
 
 class ReapBatchPredictionJobsOperator(BaseOperator):
-    """Find active jobs of this Airflow whose run is over; report them, or cancel them.
+    """Find what this Airflow's runs have left at Vertex when they were over: running jobs, and unpaid bills.
 
-    It is the last net, for what no task was left to cancel. A job whose run Airflow does not know, because it
-    was deleted or because the DAG's id does not fit into a label, is reported and never cancelled.
+    It is the last net. Active jobs are reported, or cancelled; a job whose run Airflow does not know, because
+    it was deleted or because the DAG's id does not fit into a label, is reported and never cancelled. Jobs
+    that have ended are recorded if the cost table has no bill of theirs, which submits and cancels nothing.
 
-    :param action: ``report``, or ``cancel``. Rows that were finished before the cancel are billed; to have
-        them in the cost table, clear the run's ``record_cost`` task.
+    :param action: what to do with active jobs: ``report``, or ``cancel``. Rows that were finished before the
+        cancel are billed, and recorded.
+    :param record_days: record jobs that were created in so many days; 0: record nothing.
+    :param settings_of: how a job is billed, told its spec and the id of the task that submitted it; default:
+        by the default connections, at the proxy's prices.
     :param project: default: the connection's.
     :param location: default: the connection's.
-    :returns: one entry for each job that nobody waits for, or whose run is not known.
+    :returns: one entry for each active job that nobody waits for, or whose run is not known, and for each job
+        that was recorded, then with its amount.
     """
 
-    template_fields: Sequence[str] = ("action", "project", "location", "litellm_conn_id")
+    template_fields: Sequence[str] = ("action", "record_days", "project", "location", "litellm_conn_id")
     ui_color = "#fce8e6"
 
     def __init__(
         self,
         *,
         action: str = REPORT,
+        record_days: float | str = 7,
+        settings_of: SettingsOf = lambda spec, task_id: BillSettings(),  # noqa: ARG005 - for all the same
         project: str | None = None,
         location: str | None = None,
         confirm_seconds: float = DEFAULT_CONFIRM_SECONDS,
         litellm_conn_id: str = LiteLLMHook.default_conn_name,
+        retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(retry_policy=retry_policy, **kwargs)
         self.action = action
+        self.record_days = record_days
+        self.settings_of = settings_of
         self.project = project
         self.location = location
         self.confirm_seconds = confirm_seconds
@@ -65,42 +78,55 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
             message = f"The action is {self.action!r}, not one of {sorted(_ACTIONS)}. Nothing was cancelled."
             raise AirflowFailException(message)
         hook = LiteLLMHook(self.litellm_conn_id)
+        owners = _Owners(context)
         try:
-            project, location = find_place(hook, self.project, self.location, "Nothing was looked for")
+            place = find_place(hook, self.project, self.location, "Nothing was looked for")
             with hook.client() as client:
-                return self._reap(context, client, project, location)
+                found = self._reap(client, place, owners)
+                return found + self._record(client, place, owners)
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
 
-    def _reap(
-        self, context: Context, client: BatchClient, project: str, location: str
-    ) -> list[dict[str, Any]]:
-        here = deployment()
-        query = f'labels.{DEPLOYMENT_LABEL}="{deployment_label(here)}" AND {_HAS_NOT_ENDED}'
-        active = list(client.list(project, location, filter=query))
-        self.log.info("%d active jobs of this Airflow in %s/%s", len(active), project, location)
-        runs_of: dict[str, Mapping[str, Mapping[str, Any]]] = {}
-        found = []
-        for job in active:
-            dag_id = job.labels.get("airflow_dag", "")
-            if dag_id not in runs_of:
-                runs_of[dag_id] = context["ti"].get_task_states(dag_id=dag_id)
-            owner = who_waits(job, here, dag_id, runs_of[dag_id])
-            if owner is not Ownership.WAITED_FOR:
-                found.append(self._act(client, project, location, job, owner))
-        return found
+    def _reap(self, client: BatchClient, place: Place, owners: _Owners) -> list[dict[str, Any]]:
+        active = list(_ours(client, place, _HAS_NOT_ENDED))
+        self.log.info("%d active jobs of this Airflow in %s/%s", len(active), *place)
+        owned = [(job, owners.of(job).ownership) for job in active]
+        return [
+            self._act(client, place, job, owner) for job, owner in owned if owner is not Ownership.WAITED_FOR
+        ]
+
+    def _record(self, client: BatchClient, place: Place, owners: _Owners) -> list[dict[str, Any]]:
+        """Record what nobody recorded.
+
+        :raises VertexBatchError: a job could not be; the others were.
+        """
+        days = float(self.record_days)
+        if days <= 0:
+            return []
+        now = datetime.now(UTC)
+        since = (now - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        ended = []
+        for job in _ours(client, place, f'create_time>="{since}"'):
+            owner = owners.of(job)
+            if lacks_a_bill(job, owner, now):
+                ended.append(Unbilled(job, owner.task))
+        unbilled = UnbilledJobs(client, place, self.settings_of, self.log)
+        bills = unbilled.record(ended)
+        for job_id, bill in bills.items():
+            self.log.warning("Job %s had no bill; it cost %s, which is recorded now", job_id, bill.total)
+        if unbilled.errors:
+            raise unbilled.errors[0]
+        return [_recorded(each, bills) for each in ended if each.job.job_id in bills]
 
     def _act(
-        self, client: BatchClient, project: str, location: str, job: BatchPredictionJob, owner: Ownership
+        self, client: BatchClient, place: Place, job: BatchPredictionJob, owner: Ownership
     ) -> dict[str, Any]:
         state = job.raw_state
-        run = f"{job.labels.get('airflow_dag')} {job.labels.get('airflow_run')}"
+        run = _run(job)
         if owner is Ownership.ORPHAN and self.action == CANCEL:
             self.log.warning("Cancelling job %s of %s: its run is over", job.job_id, run)
             try:
-                job = cancel_and_confirm(
-                    client, project, location, job.job_id, confirm_seconds=self.confirm_seconds
-                )
+                job = cancel_and_confirm(client, *place, job.job_id, confirm_seconds=self.confirm_seconds)
                 state = job.raw_state
             except NotFoundError:
                 state = "DELETED"
@@ -108,3 +134,33 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
             why = "its run is over" if owner is Ownership.ORPHAN else "Airflow does not know its run"
             self.log.warning("Job %s of %s is %s and costs money: %s", job.job_id, run, state, why)
         return {"job_id": job.job_id, "run": run, "owner": owner.value, "state": state}
+
+
+class _Owners:
+    """Finds the owners of jobs; asks Airflow once for each DAG."""
+
+    def __init__(self, context: Context) -> None:
+        self._ti: Any = context["ti"]
+        self._here = deployment()
+        self._runs_of: dict[str, Mapping[str, Mapping[str, Any]]] = {}
+
+    def of(self, job: BatchPredictionJob) -> Owner:
+        dag_id = job.labels.get("airflow_dag", "")
+        if dag_id not in self._runs_of:
+            self._runs_of[dag_id] = self._ti.get_task_states(dag_id=dag_id)
+        return who_waits(job, self._here, dag_id, self._runs_of[dag_id])
+
+
+def _ours(client: BatchClient, place: Place, condition: str) -> Iterator[BatchPredictionJob]:
+    ours = f'labels.{DEPLOYMENT_LABEL}="{deployment_label(deployment())}"'
+    return iter(client.list(*place, filter=f"{ours} AND {condition}"))
+
+
+def _run(job: BatchPredictionJob) -> str:
+    return f"{job.labels.get('airflow_dag')} {job.labels.get('airflow_run')}"
+
+
+def _recorded(each: Unbilled, bills: Mapping[str, Any]) -> dict[str, Any]:
+    owner = Ownership.ORPHAN if each.task else Ownership.UNKNOWN
+    entry = {"job_id": each.job.job_id, "run": _run(each.job), "owner": owner.value}
+    return {**entry, "state": each.job.raw_state, "amount_usd": bills[each.job.job_id].total.text}

@@ -18,13 +18,14 @@ from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_filesystem
 from vertex_batch.inputs import InputPart, PartKind
 from vertex_batch.links import ConsoleJobLink
+from vertex_batch.operators.retries import RETRY_POLICY
 from vertex_batch.operators.shards import ShardTasks, check_shards, last_bills, planned_parts
 from vertex_batch.operators.submitted import SubmittedJobs, references
 from vertex_batch.recording import PriceSettings, Recorded, Recorder
 from vertex_batch.resource import JobReference
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, RetryPolicy
 
 
 class AggregateTokenUsageOperator(BaseOperator):
@@ -53,6 +54,7 @@ class AggregateTokenUsageOperator(BaseOperator):
     :param max_unreadable_rows: fail the task, after the bill was recorded, if more rows cannot be read.
     :param spec: name of the spec that the task was made from, for the cost table.
     :param litellm_conn_id: the proxy.
+    :param retry_policy: default: fail at once what no retry mends, wait as long as the server asks.
     :param gcp_conn_id: reads the output.
     :param batch_costs_conn_id: the cost table; a SQLite file in ``AIRFLOW_HOME`` if it is not defined.
     :returns: the amount as a decimal string, whether it is complete, and the same for each job.
@@ -79,9 +81,10 @@ class AggregateTokenUsageOperator(BaseOperator):
         litellm_conn_id: str = LiteLLMHook.default_conn_name,
         gcp_conn_id: str = "google_cloud_default",
         batch_costs_conn_id: str = CostTableHook.default_conn_name,
+        retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(retry_policy=retry_policy, **kwargs)
         if (submit_task_id is None) == (job is None):
             message = f"{self.task_id}: set exactly one of submit_task_id and job"
             raise ValueError(message)

@@ -19,6 +19,7 @@ from vertex_batch.lifecycle import Intent
 from vertex_batch.links import ConsoleJobLink
 from vertex_batch.operators.kill import KillSwitch
 from vertex_batch.operators.place import find_place
+from vertex_batch.operators.retries import RETRY_POLICY
 from vertex_batch.operators.task_context import (
     TaskStateIntentStore,
     identity,
@@ -32,7 +33,7 @@ from vertex_batch.submission import Submitter, find_jobs_by_key
 
 if TYPE_CHECKING:
     import jinja2
-    from airflow.sdk import Context
+    from airflow.sdk import Context, RetryPolicy
 
 
 class SubmitBatchPredictionJobOperator(BaseOperator):
@@ -62,6 +63,7 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
         Vertex accepts a job whose input is missing or wrong, and fails it minutes or hours later.
     :param cancel_on_kill: cancel the job if this task is killed after it submitted.
     :param litellm_conn_id: the proxy.
+    :param retry_policy: default: fail at once what no retry mends, wait as long as the server asks.
     :param gcp_conn_id: looks for the inputs and the output bucket.
     :param spec: name of the spec that the task was made from, for the cost table.
     :returns: a `JobReference` as a dict.
@@ -99,9 +101,10 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
         litellm_conn_id: str = LiteLLMHook.default_conn_name,
         gcp_conn_id: str = "google_cloud_default",
         spec: str = "",
+        retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(retry_policy=retry_policy, **kwargs)
         self.model = model
         self.inputs = inputs
         self.output_uri = output_uri

@@ -54,6 +54,21 @@ def owner(context: Context) -> dict[str, Any]:
     return {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
 
 
+def run_facts(dag_id: str, run_id: str) -> dict[str, Any]:
+    """What the cost table keeps of another run; empty where Airflow does not say."""
+    try:
+        from airflow.sdk.execution_time.comms import DagRunResult, GetDagRun  # noqa: PLC0415
+        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS  # noqa: PLC0415 - only in a task
+
+        run = SUPERVISOR_COMMS.send(GetDagRun(dag_id=dag_id, run_id=run_id))
+    except Exception:  # noqa: BLE001 - whatever it is, a bill without a logical date is better than none
+        return {}
+    if not isinstance(run, DagRunResult):
+        return {}
+    note = str((run.conf or {}).get("note") or "")
+    return {"run_type": str(run.run_type.value), "logical_date": run.logical_date, "note": note}
+
+
 def look_policy() -> LookPolicy:
     """``[vertex_batch] look_seconds``: how long a lost create is looked for before it is sent again."""
     default = LookPolicy()

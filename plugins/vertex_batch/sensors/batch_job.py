@@ -14,6 +14,7 @@ from vertex_batch.errors import NotFoundError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.links import ConsoleJobLink
 from vertex_batch.operators.kill import KillSwitch
+from vertex_batch.operators.retries import RETRY_POLICY
 from vertex_batch.operators.task_context import owner
 from vertex_batch.resource import BatchPredictionJob, JobReference
 from vertex_batch.sensors.attempts import Attempts
@@ -22,7 +23,7 @@ from vertex_batch.triggers import BatchPredictionJobTrigger
 from vertex_batch.waiting import DEFAULT_DEADLINE, Patience, Sighting, Verdict, explain, judge
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, RetryPolicy
 
 # Airflow's own time-out only backs up the trigger's, which says more.
 _BACKSTOP = timedelta(minutes=15)
@@ -54,6 +55,7 @@ class BatchPredictionJobSensor(BaseSensorOperator):
     :param cancel_on_kill: cancel the job when a person fails, skips or marks the task, or ends its run.
     :param cancel_on_deadline: cancel the job when it misses its deadline.
     :param litellm_conn_id: the proxy.
+    :param retry_policy: default: fail at once what no retry mends, wait as long as the server asks.
     :returns: how the job ended: state, row counts, output directory.
     """
 
@@ -76,11 +78,12 @@ class BatchPredictionJobSensor(BaseSensorOperator):
         cancel_on_kill: bool = True,
         cancel_on_deadline: bool = True,
         litellm_conn_id: str = LiteLLMHook.default_conn_name,
+        retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("poke_interval", poll_interval_seconds)
         kwargs.setdefault("timeout", deadline_seconds * (1 + resubmits) + _BACKSTOP.total_seconds())
-        super().__init__(**kwargs)
+        super().__init__(retry_policy=retry_policy, **kwargs)
         self.job = job
         self.resubmits = resubmits
         self.queue_deadline_seconds = queue_deadline_seconds

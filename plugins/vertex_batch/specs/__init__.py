@@ -21,6 +21,7 @@ from vertex_batch.specs.problems import BrokenSpecsError, Problem, SpecError
 from vertex_batch.specs.schema import json_schema
 
 if TYPE_CHECKING:
+    from vertex_batch.specs.bills import bill_settings
     from vertex_batch.specs.dag import build_dag, build_dags
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Spec",
     "SpecError",
     "SpecSet",
+    "bill_settings",
     "build_dag",
     "build_dags",
     "check_text",
@@ -47,8 +49,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    # Airflow only where a DAG is made
     if name in ("build_dag", "build_dags"):
-        from vertex_batch.specs import dag  # noqa: PLC0415 - Airflow only where a DAG is made
+        from vertex_batch.specs import dag  # noqa: PLC0415
 
         return getattr(dag, name)
+    if name == "bill_settings":
+        from vertex_batch.specs.bills import bill_settings  # noqa: PLC0415
+
+        return bill_settings
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

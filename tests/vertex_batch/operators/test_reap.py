@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal
+
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from local.emulator.admin import Scenario, Step
+from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from vertex_batch.client import BatchClient
+from vertex_batch.costs import CostTable
 from vertex_batch.lifecycle import TaskIdentity
 from vertex_batch.operators import ReapBatchPredictionJobsOperator
 from vertex_batch.operators.task_context import deployment
+from vertex_batch.operators.unbilled import BillSettings
 from vertex_batch.resource import CreateJobRequest, GcsDestination, GcsSource, InputConfig, OutputConfig
 
 
 @pytest.fixture
-def vertex(connections):
+def vertex(connections, monkeypatch, tmp_path):
+    costs = {"conn_type": "sqlite", "host": str(tmp_path / "costs.db")}
+    monkeypatch.setenv("AIRFLOW_CONN_BATCH_COSTS", json.dumps(costs))
     connections.admin.set_settings(speed=1000)
-    connections.gcs.put("gs://demo-bucket/in.jsonl", b'{"request": {"contents": []}}\n')
+    row = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
+    connections.gcs.put("gs://demo-bucket/in.jsonl", row * 4)
     connections.admin.add_scenario(Scenario(timeline=[Step(state="RUNNING", seconds=None)]))
     return connections
+
+
+@pytest.fixture
+def table(tmp_path) -> CostTable:
+    return CostTable(f"sqlite:///{tmp_path / 'costs.db'}")
 
 
 def job_of(vertex, run_id: str, airflow: str | None = None) -> str:
@@ -69,3 +82,66 @@ def test_cancels_only_what_it_knows_to_be_over(vertex, context, jobs):
 def test_an_action_that_does_not_exist_is_refused(vertex, context, jobs):
     with pytest.raises(AirflowFailException, match="Nothing was cancelled"):
         reap(context, action="delete")
+
+
+def end_all(vertex, jobs: dict[str, str]) -> None:
+    for job_id in jobs.values():
+        vertex.admin.release_job(job_id)
+        vertex.admin.wait_for_jobs(job_id=job_id, state="SUCCEEDED")
+
+
+def test_records_what_nobody_recorded(vertex, context, jobs, table):
+    end_all(vertex, jobs)
+    found = ReapBatchPredictionJobsOperator(task_id="reap").execute(context)
+    assert [entry["job_id"] for entry in found] == [jobs["over"]]
+    (cost,) = table.jobs()
+    assert (cost.job.dag_id, cost.job.run_id, cost.job.task_id) == ("nightly", "over", "submit")
+    assert (cost.job.state, cost.rows.ok) == ("SUCCEEDED", 4)
+    assert Decimal(found[0]["amount_usd"]) == cost.total.amount > 0
+    assert cancelled(vertex) == []
+
+
+def test_a_job_that_it_cancels_is_recorded_as_well(vertex, context, jobs, table):
+    reap(context, action="cancel")
+    (cost,) = table.jobs()
+    assert (cost.job.job_id, cost.job.state) == (jobs["over"], "CANCELLED")
+
+
+def test_records_no_job_twice(vertex, context, jobs, table):
+    end_all(vertex, jobs)
+    assert reap(context) == {jobs["over"]: "orphan"}
+    before = table.bill("demo-project", "us-central1", jobs["over"])
+    assert reap(context) == {}
+    assert table.bill("demo-project", "us-central1", jobs["over"]) == before
+
+
+@pytest.mark.parametrize("days", ["0", 0])
+def test_records_nothing_where_it_is_told_not_to(vertex, context, jobs, table, days):
+    end_all(vertex, jobs)
+    assert reap(context, record_days=days) == {}
+    assert table.jobs() == []
+
+
+def test_a_job_is_billed_as_its_spec_says(vertex, context, jobs, table):
+    end_all(vertex, jobs)
+    asked = []
+
+    def settings_of(spec, task_id):
+        asked.append((spec, task_id))
+        return BillSettings({"gemini-2.5-flash": {"input": "7"}})
+
+    reap(context, settings_of=settings_of)
+    assert asked == [("", "submit")]
+    items = table.bill("demo-project", "us-central1", jobs["over"]).line_items
+    assert [item.unit_price_usd for item in items if item.kind == "input"] == [Decimal("7e-06")]
+
+
+def test_a_job_that_cannot_be_recorded_keeps_no_other_from_its_bill(vertex, context, jobs, table):
+    again = job_of(vertex, "over")
+    end_all(vertex, {**jobs, "again": again})
+    vertex.admin.add_fault(Fault(op=Operation.GET, kind=FaultKind.STATUS, status=403, times=1))
+    with pytest.raises(AirflowFailException, match="was denied"):
+        reap(context)
+    assert len(table.jobs()) == 1
+    reap(context)
+    assert {cost.job.job_id for cost in table.jobs()} == {jobs["over"], again}

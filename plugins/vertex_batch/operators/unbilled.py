@@ -1,0 +1,122 @@
+"""Record what nobody recorded: jobs of runs that are over, without a bill.
+
+Airflow skips a run's ``record_cost``, a teardown, too, when the run takes longer than its ``dagrun_timeout``,
+and a run may be deleted. What such a job cost is owed all the same.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vertex_batch.client import BatchClient
+from vertex_batch.costs import Bill, JobFacts
+from vertex_batch.errors import VertexBatchError
+from vertex_batch.hooks.cost_table import CostTableHook
+from vertex_batch.hooks.storage import open_filesystem
+from vertex_batch.lifecycle import JOB_KEY_LABEL, SPEC_LABEL, TaskIdentity, map_index_of
+from vertex_batch.operators.place import Place
+from vertex_batch.operators.task_context import run_facts
+from vertex_batch.recording import PriceSettings, Recorder
+from vertex_batch.resource import BatchPredictionJob
+from vertex_batch.submission import Log
+
+
+@dataclass(frozen=True, slots=True)
+class BillSettings:
+    """How a job is billed: what its ``record_cost`` task would have been given.
+
+    :param prices: see `AggregateTokenUsageOperator`, as for all of them.
+    """
+
+    prices: Mapping[str, Any] | None = None
+    price_folder: Path | None = None
+    gcp_conn_id: str = "google_cloud_default"
+    batch_costs_conn_id: str = CostTableHook.default_conn_name
+
+
+SettingsOf = Callable[[str, str], BillSettings]
+"""(the job's spec, the id of the task that submitted it; empty where not known) -> how it is billed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unbilled:
+    """A job that has ended, and whose task it was; None where Airflow does not know its run."""
+
+    job: BatchPredictionJob
+    task: TaskIdentity | None
+
+    @property
+    def spec(self) -> str:
+        return self.job.labels.get(SPEC_LABEL, "")
+
+    @property
+    def task_id(self) -> str:
+        return self.task.task_id if self.task else ""
+
+
+class UnbilledJobs:
+    """Records the jobs of one place that have ended without a bill.
+
+    :ivar errors: why some could not be recorded; the next call tries them again.
+    """
+
+    def __init__(self, client: BatchClient, place: Place, settings_of: SettingsOf, log: Log) -> None:
+        self._client, self._place, self._log = client, place, log
+        self._settings_of = settings_of
+        self.errors: list[VertexBatchError] = []
+
+    def record(self, ended: Iterable[Unbilled]) -> dict[str, Bill]:
+        """Record those that have no bill; return it by the job's id. Recording twice changes nothing."""
+        groups: dict[tuple[str, str], list[Unbilled]] = defaultdict(list)
+        for each in ended:
+            groups[each.spec, each.task_id].append(each)
+        bills: dict[str, Bill] = {}
+        for (spec, task_id), members in groups.items():
+            try:
+                bills |= self._record_group(self._settings_of(spec, task_id), members)
+            except VertexBatchError as error:
+                self._fail(f"those of spec {spec!r}", error)
+        return bills
+
+    def _record_group(self, settings: BillSettings, members: list[Unbilled]) -> dict[str, Bill]:
+        table = CostTableHook(settings.batch_costs_conn_id).table()
+        known = table.recorded(*self._place, [each.job.job_id for each in members])
+        recorder = Recorder(
+            self._client,
+            lambda: open_filesystem(settings.gcp_conn_id),
+            table,
+            PriceSettings(settings.prices, settings.price_folder),
+            log=self._log,
+        )
+        bills = {}
+        for each in members:
+            if each.job.job_id in known:
+                continue
+            try:
+                bills[each.job.job_id] = recorder.record(_facts(self._place, each)).bill
+            except VertexBatchError as error:
+                self._fail(f"job {each.job.job_id}", error)
+        return bills
+
+    def _fail(self, what: str, error: VertexBatchError) -> None:
+        self._log.warning("What nobody recorded is still without a bill, %s: %s", what, error)
+        self.errors.append(error)
+
+
+def _facts(place: Place, unbilled: Unbilled) -> JobFacts:
+    job, task = unbilled.job, unbilled.task
+    return JobFacts(
+        *place,
+        job.job_id,
+        job_key=job.labels.get(JOB_KEY_LABEL, ""),
+        spec=unbilled.spec,
+        dag_id=task.dag_id if task else job.labels.get("airflow_dag", ""),
+        run_id=task.run_id if task else job.labels.get("airflow_run", ""),
+        task_id=task.task_id if task else job.labels.get("airflow_task", ""),
+        map_index=map_index_of(job.labels),
+        **(run_facts(task.dag_id, task.run_id) if task else {}),
+    )
