@@ -27,8 +27,6 @@ def _text(title: str, description: str) -> Param:
 class CancelFromFormOperator(CancelBatchPredictionJobOperator):
     """Cancel what the form names, by the connection that it names."""
 
-    template_fields = (*CancelBatchPredictionJobOperator.template_fields, "litellm_conn_id")
-
     def execute(self, context: Context) -> Any:
         if not (self.job_ids or self.label_filter):
             message = "The form names no job: fill in Jobs or Label filter. Nothing was cancelled."

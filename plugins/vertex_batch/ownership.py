@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from vertex_batch.lifecycle import TASK_KEY_LABEL, TaskIdentity
+from vertex_batch.lifecycle import (
+    DEPLOYMENT_LABEL,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    TASK_KEY_LABEL,
+    TaskIdentity,
+    deployment_label,
+)
 from vertex_batch.resource import BatchPredictionJob
 
 # What a run that Airflow does not find has for its own recording.
@@ -88,6 +95,22 @@ def lacks_a_bill(job: BatchPredictionJob, owner: Owner, now: datetime) -> bool:
     if owner.ownership is Ownership.UNKNOWN:
         return job.ended_at is not None and now - job.ended_at >= TIME_TO_RECORD
     return owner.ownership is Ownership.ORPHAN
+
+
+def why_not_to_adopt(job: BatchPredictionJob, deployment: str) -> str | None:
+    """Say why a job is not to be brought under another run: a run has submitted it, and will record it.
+
+    :param deployment: this Airflow's.
+    """
+    if job.labels.get(MANAGED_BY_LABEL) != MANAGED_BY:
+        return None
+    run = f"{job.labels.get('airflow_dag', '')} {job.labels.get('airflow_run', '')}".strip()
+    if job.labels.get(DEPLOYMENT_LABEL) != deployment_label(deployment):
+        return f"another Airflow has submitted it ({run}), and records what it costs"
+    return (
+        f"this Airflow has submitted it ({run}), and records it there. If that run is over and its bill is"
+        " missing, clear its record_cost task, or let the DAG vertex_batch_reap record it"
+    )
 
 
 def _identities(deployment: str, dag_id: str, run_id: str, name: str) -> Iterator[TaskIdentity]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from vertex_batch.cancellation import cancel_and_confirm
 from vertex_batch.client import BatchClient
 from vertex_batch.costs import Bill, JobFacts, make_bill, total
-from vertex_batch.errors import NotFoundError, OutputMissingError
+from vertex_batch.errors import NotFoundError, OutputMissingError, StillRunningError
 from vertex_batch.outputs import OutputReader
 from vertex_batch.price_books import PriceBooks, spec_job
 from vertex_batch.pricing import PriceBook, price
@@ -78,14 +78,16 @@ class Recorder:
         self._outputs = OutputReader(open_storage, self._log)
         self._books: PriceBooks | None = None
 
-    def record(self, facts: JobFacts) -> Recorded:
+    def record(self, facts: JobFacts, *, may_cancel: bool = True) -> Recorded:
         """Bill one job. Doing it twice changes nothing.
 
         :param facts: who asked for the job, and its project, location and id; the rest is read from Vertex.
+        :param may_cancel: cancel the job if it still runs, since nobody waits for it.
         :raises CancelNotConfirmedError: nobody waits for the job, but it does not end; a retry goes on.
+        :raises StillRunningError: the job still runs, and is not to be cancelled.
         """
         try:
-            job = self._ended(facts)
+            job = self._ended(facts, may_cancel=may_cancel)
         except NotFoundError:
             return self._record_deleted(facts)
         facts = with_job(facts, job)
@@ -111,10 +113,12 @@ class Recorder:
         rows = self._outputs.usage_by_row(bill.job, book.thresholds()) if bill.rows.total else ()
         return [total(price(usage, book, bill.job.location)).amount for usage in rows]
 
-    def _ended(self, facts: JobFacts) -> BatchPredictionJob:
+    def _ended(self, facts: JobFacts, *, may_cancel: bool) -> BatchPredictionJob:
         job = self._client.get(facts.project, facts.location, facts.job_id)
         if job.state.is_terminal:
             return job
+        if not may_cancel:
+            raise StillRunningError(str(facts), job.state.short)
         self._log.warning(
             "Job %s is still %s, but nobody waits for it: cancelling it", facts, job.state.short
         )
@@ -156,7 +160,7 @@ def with_job(facts: JobFacts, job: BatchPredictionJob) -> JobFacts:
         error_code=job.error.code if job.error else None,
         error_message=job.error.message if job.error else "",
         labels=job.labels,
-        team=job.labels.get("team", ""),
+        team=facts.team or job.labels.get("team", ""),
         input_uris=tuple(source.get("uris", facts.input_uris)),
         output_directory=job.output_directory or "",
         create_time=job.create_time,

@@ -263,6 +263,7 @@ class JobReference:
 
     :param project: the project *id* as the proxy has it configured, not the number in the job's name.
     :param map_index: of the task that submitted it; -1 where that is not mapped.
+    :param may_cancel: whether it is cancelled when nobody waits for it; not so a job that was only adopted.
     """
 
     project: str
@@ -274,6 +275,7 @@ class JobReference:
     input_uris: tuple[str, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
     map_index: int = -1
+    may_cancel: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for XCom."""

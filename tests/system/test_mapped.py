@@ -24,6 +24,13 @@ def states(stack, run_id: str, task_id: str) -> list[str]:
     return [task["state"] for task in found if task["task_id"] == task_id]
 
 
+def is_watched(stack, run_id: str, map_index: int) -> bool:
+    """Whether a trigger has looked; Airflow tells none that was marked before it began."""
+    folder = stack.options.home / "airflow" / "logs" / f"dag_id={DAG}" / f"run_id={run_id}"
+    logs = folder.glob(f"task_id=wait/map_index={map_index}/*.trigger.*.log")
+    return any("is RUNNING" in log.read_text() for log in logs)
+
+
 def billed(nights, run_id: str) -> dict[int, str]:
     return {bill.job.map_index: bill.job.job_id for bill in nights.bills(DAG, run_id)}
 
@@ -51,6 +58,7 @@ def test_a_run_that_a_person_fails_cancels_and_bills_the_jobs_of_all_map_indices
 
 def test_a_map_index_that_a_person_marks_cancels_its_own_job_and_no_other(stack, nights):
     jobs = waiting(stack, nights, "one_marked")
+    wait_until(lambda: is_watched(stack, "one_marked", 1), "the trigger of map index 1", 60)
     stack.airflow.call(
         "PATCH", f"/dags/{DAG}/dagRuns/one_marked/taskInstances/wait/1", json={"new_state": "success"}
     )

@@ -260,6 +260,7 @@ class DagRun:
     partition_date: datetime | None = None
     run_type: str = "scheduled"
     note: str | None = None
+    conf: dict[str, Any] | None = None
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from vertex_batch.errors.api import (
     RouteNotAllowedError,
     RouteNotFoundError,
     ServiceUnavailableError,
+    StillRunningError,
     UnexpectedAnswerError,
     UpstreamUnreachableError,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "RouteNotFoundError",
     "ServiceUnavailableError",
     "StagingError",
+    "StillRunningError",
     "StorageAccessError",
     "StorageUnavailableError",
     "TransientError",

@@ -246,6 +246,21 @@ class AmbiguousSubmitError(ApiError, TransientError):
         return "A retry looks first, and goes on with the job if it is there."
 
 
+class StillRunningError(TransientError):
+    """A job that is not ours to cancel has not ended, so that its bill cannot be made yet.
+
+    :param job: project/location/job.
+    :param state: the state last read.
+    """
+
+    def __init__(self, job: str, state: str) -> None:
+        self.job, self.state = job, state
+        super().__init__(
+            f"Job {job} is {state}, and was adopted without cancel_with_run. Nothing was recorded; what it"
+            " does is billed. A retry looks again; clear this task once the job has ended."
+        )
+
+
 class CancelNotConfirmedError(TransientError):
     """A cancel was asked for, and the job has not ended yet.
 

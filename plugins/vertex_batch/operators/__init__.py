@@ -1,5 +1,6 @@
-"""Airflow operators: submit, cancel, record what a job cost; price and count recorded jobs again."""
+"""Airflow operators: submit, adopt, cancel, record what a job cost; price and count recorded jobs again."""
 
+from vertex_batch.operators.adopt import AdoptBatchPredictionJobOperator
 from vertex_batch.operators.cancel import CancelBatchPredictionJobOperator
 from vertex_batch.operators.plan import PlanInputsOperator
 from vertex_batch.operators.reap import ReapBatchPredictionJobsOperator
@@ -8,6 +9,7 @@ from vertex_batch.operators.recorded import RecountJobsOperator, RepriceJobsOper
 from vertex_batch.operators.submit import SubmitBatchPredictionJobOperator
 
 __all__ = [
+    "AdoptBatchPredictionJobOperator",
     "AggregateTokenUsageOperator",
     "CancelBatchPredictionJobOperator",
     "PlanInputsOperator",

@@ -15,7 +15,7 @@ from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.operators.place import find_place
 from vertex_batch.operators.retries import RETRY_POLICY
 from vertex_batch.operators.submitted import SubmittedJobs, references
-from vertex_batch.resource import BatchPredictionJob
+from vertex_batch.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy
@@ -46,7 +46,14 @@ class CancelBatchPredictionJobOperator(BaseOperator):
     :raises AirflowSkipException: there was nothing to cancel.
     """
 
-    template_fields: Sequence[str] = ("job", "job_ids", "label_filter", "project", "location")
+    template_fields: Sequence[str] = (
+        "job",
+        "job_ids",
+        "label_filter",
+        "project",
+        "location",
+        "litellm_conn_id",
+    )
     ui_color = "#fce8e6"
 
     def __init__(
@@ -85,9 +92,7 @@ class CancelBatchPredictionJobOperator(BaseOperator):
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
         if not cancelled:
-            message = (
-                "No active job was found: there is nothing to cancel, and nothing runs that costs money."
-            )
+            message = "No active job that is ours was found: there is nothing to cancel."
             raise AirflowSkipException(message)
         return cancelled
 
@@ -104,13 +109,13 @@ class CancelBatchPredictionJobOperator(BaseOperator):
         self, context: Context, client: BatchClient, hook: LiteLLMHook
     ) -> Iterator[tuple[str, str, BatchPredictionJob]]:
         for told in references(self.job, "Nothing was cancelled") if self.job else ():
-            yield from self._by_id(client, told.project, told.location, told.job_id)
+            yield from self._owned(client, told)
         if self.submit_task_id:
             submitted = SubmittedJobs(
                 context, client, [self.submit_task_id, *self.resubmit_task_ids], self.log
             )
             for found in submitted.find(hook, self.project, self.location, "Nothing was cancelled"):
-                yield from self._by_id(client, found.project, found.location, found.job_id)
+                yield from self._owned(client, found)
         if not (self.job_ids or self.label_filter):
             return
         project, location = find_place(hook, self.project, self.location, "Nothing was cancelled")
@@ -120,6 +125,14 @@ class CancelBatchPredictionJobOperator(BaseOperator):
         if self.label_filter:
             for job in client.list(project, location, filter=self.label_filter):
                 yield project, location, job
+
+    def _owned(
+        self, client: BatchClient, reference: JobReference
+    ) -> Iterator[tuple[str, str, BatchPredictionJob]]:
+        if reference.may_cancel:
+            yield from self._by_id(client, reference.project, reference.location, reference.job_id)
+        else:
+            self.log.info("Job %s is left as it is: it was adopted without cancel_with_run", reference)
 
     def _by_id(
         self, client: BatchClient, project: str, location: str, job_id: str

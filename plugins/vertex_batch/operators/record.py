@@ -53,6 +53,7 @@ class AggregateTokenUsageOperator(BaseOperator):
     :param price_folder: folder with price files, which come next.
     :param max_unreadable_rows: fail the task, after the bill was recorded, if more rows cannot be read.
     :param spec: name of the spec that the task was made from, for the cost table.
+    :param team: who pays, for the cost table; default: as the job's label ``team`` says.
     :param litellm_conn_id: the proxy.
     :param retry_policy: default: fail at once what no retry mends, wait as long as the server asks.
     :param gcp_conn_id: reads the output.
@@ -61,7 +62,7 @@ class AggregateTokenUsageOperator(BaseOperator):
     :raises AirflowSkipException: no job was submitted.
     """
 
-    template_fields: Sequence[str] = ("job", "project", "location")
+    template_fields: Sequence[str] = ("job", "project", "location", "spec", "team", "litellm_conn_id")
     operator_extra_links = (ConsoleJobLink(),)
     ui_color = "#e6f4ea"
 
@@ -78,6 +79,7 @@ class AggregateTokenUsageOperator(BaseOperator):
         price_folder: str | None = None,
         max_unreadable_rows: int = 0,
         spec: str = "",
+        team: str = "",
         litellm_conn_id: str = LiteLLMHook.default_conn_name,
         gcp_conn_id: str = "google_cloud_default",
         batch_costs_conn_id: str = CostTableHook.default_conn_name,
@@ -98,6 +100,7 @@ class AggregateTokenUsageOperator(BaseOperator):
         self.price_folder = price_folder
         self.max_unreadable_rows = max_unreadable_rows
         self.spec = spec
+        self.team = team
         self.litellm_conn_id = litellm_conn_id
         self.gcp_conn_id = gcp_conn_id
         self.batch_costs_conn_id = batch_costs_conn_id
@@ -126,8 +129,8 @@ class AggregateTokenUsageOperator(BaseOperator):
             )
             parts = planned_parts(context["ti"], self.shards) if self.shards else []
             sample = next((part for part in parts if part.kind is PartKind.SAMPLE), None)
-            facts = [self._facts(context, job, task_id, sample) for task_id, job in jobs]
-            recorded = self._record_each(recorder, facts)
+            work = [(self._facts(context, job, task_id, sample), job.may_cancel) for task_id, job in jobs]
+            recorded = self._record_each(recorder, work)
             bills = [each.bill for each in recorded]
             return recorded, self._sample_report(recorder, bills, sample) or self._shards_report(bills, parts)
 
@@ -156,12 +159,12 @@ class AggregateTokenUsageOperator(BaseOperator):
         self.log.info("This was %s. %s", sample, projection)
         return {"sample": str(sample), "projection": projection.to_dict()}
 
-    def _record_each(self, recorder: Recorder, jobs: Sequence[JobFacts]) -> list[Recorded]:
+    def _record_each(self, recorder: Recorder, work: Sequence[tuple[JobFacts, bool]]) -> list[Recorded]:
         """Record every job that can be; one that cannot be keeps no other from its bill."""
         recorded, errors = [], []
-        for facts in jobs:
+        for facts, may_cancel in work:
             try:
-                recorded.append(recorder.record(facts))
+                recorded.append(recorder.record(facts, may_cancel=may_cancel))
                 self._report(recorded[-1].bill)
             except VertexBatchError as error:
                 self.log.error("Job %s has no bill yet: %s", facts, error)  # noqa: TRY400 - it says it all
@@ -202,6 +205,7 @@ class AggregateTokenUsageOperator(BaseOperator):
             input_uris=job.input_uris,
             labels=job.labels,
             spec=self.spec,
+            team=self.team,
             dag_id=ti.dag_id,
             run_id=ti.run_id,
             task_id=task_id,

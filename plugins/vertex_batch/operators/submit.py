@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -124,9 +124,23 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
         self._store: TaskStateIntentStore | None = None
         self._kill: KillSwitch | None = None
 
-    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
-        """Render, with the run's dates under the names that mean the same in every kind of run."""
-        super().render_template_fields(with_run_dates(context, str(self.dag.timezone.name)), jinja_env)
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Iterable[str],
+        context: Context,
+        jinja_env: jinja2.Environment,
+        seen_oids: set[int],
+    ) -> None:
+        """Render, with the run's dates under the names that mean the same in every kind of run.
+
+        Airflow calls this for a mapped task as well, and `render_template_fields` for one that is not only.
+        """
+        if parent is not self:  # a value within a field
+            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+            return
+        dated = with_run_dates(context, str(self.dag.timezone.name))
+        super()._do_render_template_fields(parent, template_fields, dated, jinja_env, seen_oids)
         for field, value in overridden(context.get("params") or {}, self.overrides or {}).items():
             setattr(self, field, value if field != "labels" else {**(self.labels or {}), **value})
         if part := InputPart.from_dict(self.part):

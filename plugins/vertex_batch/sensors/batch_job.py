@@ -59,7 +59,7 @@ class BatchPredictionJobSensor(BaseSensorOperator):
     :returns: how the job ended: state, row counts, output directory.
     """
 
-    template_fields: Sequence[str] = ("job",)
+    template_fields: Sequence[str] = ("job", "litellm_conn_id")
     operator_extra_links = (ConsoleJobLink(),)
     ui_color = "#e8f0fe"
 
@@ -192,7 +192,7 @@ class BatchPredictionJobSensor(BaseSensorOperator):
                 deadline_at=deadline_at.isoformat(),
                 poll_interval_seconds=self.poll_interval_seconds,
                 tolerated_failures=self.tolerated_failures,
-                cancel_on_kill=self.cancel_on_kill,
+                cancel_on_kill=self.cancel_on_kill and self._waited_for.may_cancel,
                 queue_seconds=self.queue_deadline_seconds,
                 run_seconds=self.run_deadline_seconds,
                 created_at=self._created_at.isoformat() if self._created_at else None,
@@ -278,6 +278,9 @@ class BatchPredictionJobSensor(BaseSensorOperator):
 
     def _cancel(self, why: str) -> None:
         job = self._waited_for
+        if not job.may_cancel:
+            self.log.warning("Job %s goes on: it was adopted without cancel_with_run, and %s", job, why)
+            return
         key = self._attempts.key_in_doubt if self._attempts else None
         try:
             with LiteLLMHook(self.litellm_conn_id).client() as client:

@@ -94,6 +94,22 @@ def test_each_map_index_submits_one_job_however_often_it_is_tried(vertex, at, th
     assert len({job.labels[JOB_KEY_LABEL] for job in vertex.admin.jobs()}) == 3
 
 
+def test_a_mapped_task_knows_the_dates_of_its_run_and_what_the_form_has_set(vertex, at):
+    with DAG("nightly", schedule=None, params={"model": "{{ run_date }}"}) as dag:
+        mapped = SubmitBatchPredictionJobOperator.partial(
+            task_id="submit",
+            model="gemini-2.5-flash",
+            output_uri="gs://demo-bucket/out/{{ run_date }}",
+            overrides={"model": "model"},
+        ).expand(inputs=["gs://demo-bucket/a.jsonl", "gs://demo-bucket/{{ run_date }}.jsonl"])
+    context = {**at("submit", 1), "dag": dag}
+    mapped.render_template_fields(context)
+    task = context["task"]
+    assert task.inputs == "gs://demo-bucket/2026-11-22.jsonl"
+    assert task.output_uri == "gs://demo-bucket/out/2026-11-22"
+    assert task.model == "{{ run_date }}"
+
+
 def test_a_task_that_is_not_mapped_carries_no_map_index(vertex, at):
     assert submit(at("submit"), "a").map_index == -1
     assert "airflow_map_index" not in vertex.admin.jobs()[0].labels

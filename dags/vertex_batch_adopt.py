@@ -1,0 +1,87 @@
+"""Operations: bring a job that somebody else created under a run, and its cost into the table."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from airflow.sdk import DAG, Param
+
+from vertex_batch.operators import (
+    AdoptBatchPredictionJobOperator,
+    AggregateTokenUsageOperator,
+    CancelBatchPredictionJobOperator,
+)
+from vertex_batch.sensors import BatchPredictionJobSensor
+from vertex_batch.specs import prices_folder, specs_folder
+
+DOC = """
+Waits for a job that was created in the Google Cloud console, by a script or by another tool, and records what
+it cost. Nothing is submitted, and nothing is changed at Vertex. Running it again for the same job records the
+same bill again.
+
+* **Job**: its id, its name, or the address of its page in the console.
+* **Model**: only for a job that does not say its model.
+* **Team** and **Spec**: whom the cost table shows the cost for; by default the job's label `team`, and none.
+* **Cancel with the run**: cancel the job when its run is failed or its task is killed. By default the job
+  goes on, and `record_cost` fails until it has ended; clear it then.
+
+A job that a run of this or of another Airflow submitted is refused: that run records it.
+"""
+
+
+def _text(title: str, description: str) -> Param:
+    return Param(default=None, type=["null", "string"], title=title, description_md=description)
+
+
+with DAG(
+    dag_id="vertex_batch_adopt",
+    description="Bring a job that somebody else created under a run, and its cost into the table",
+    doc_md=DOC,
+    schedule=None,
+    tags=["vertex-batch", "operations"],
+    params={
+        "job": Param(
+            type="string",
+            minLength=1,
+            maxLength=2000,
+            title="Job",
+            description_md="Id, name `projects/P/locations/L/batchPredictionJobs/ID`, or console address.",
+        ),
+        "project": _text("Project", "Google Cloud project id. Default: the name's, else the connection's."),
+        "location": _text("Location", "Such as `us-central1`. Default: the name's, else the connection's."),
+        "model": _text("Model", "Such as `gemini-2.5-flash`, for a job that does not say it."),
+        "team": _text("Team", "Who pays."),
+        "spec": _text("Spec", "Under which name the cost table shows it."),
+        "note": _text("Note", "Shown with the bill."),
+        "cancel_with_run": Param(False, type="boolean", title="Cancel with the run"),
+        "connection": _text("Connection", "Of the LiteLLM proxy. Default: `litellm_default`."),
+    },
+    default_args={"retries": 3, "retry_delay": timedelta(minutes=1), "retry_exponential_backoff": 2.0},
+) as dag:
+    CONNECTION = "{{ params.connection or 'litellm_default' }}"
+    adopt = AdoptBatchPredictionJobOperator(
+        task_id="adopt",
+        job="{{ params.job }}",
+        project="{{ params.project or '' }}",
+        location="{{ params.location or '' }}",
+        model="{{ params.model or '' }}",
+        cancel_with_run="{{ params.cancel_with_run }}",
+        litellm_conn_id=CONNECTION,
+    )
+    wait = BatchPredictionJobSensor(task_id="wait", job=adopt.output, resubmits=0, litellm_conn_id=CONNECTION)
+    cancel = CancelBatchPredictionJobOperator(
+        task_id="cancel", submit_task_id="adopt", litellm_conn_id=CONNECTION
+    )
+    record = AggregateTokenUsageOperator(
+        task_id="record_cost",
+        submit_task_id="adopt",
+        spec="{{ params.spec or '' }}",
+        team="{{ params.team or '' }}",
+        price_folder=str(prices_folder(specs_folder(Path(__file__).parent))),
+        litellm_conn_id=CONNECTION,
+    )
+    cancel.as_teardown()
+    cancel.trigger_rule = "one_failed"
+    record.as_teardown(on_failure_fail_dagrun=True)
+    adopt >> wait >> cancel >> record

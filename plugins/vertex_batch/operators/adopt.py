@@ -1,0 +1,135 @@
+"""Bring a job that somebody else created under a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from vertex_batch.errors import ConfigurationError, PermanentError
+from vertex_batch.hooks.litellm import LiteLLMHook
+from vertex_batch.job_names import parse_job_name
+from vertex_batch.links import ConsoleJobLink
+from vertex_batch.operators.place import Place, find_place
+from vertex_batch.operators.retries import RETRY_POLICY
+from vertex_batch.operators.task_context import deployment, map_index
+from vertex_batch.ownership import why_not_to_adopt
+from vertex_batch.resource import BatchPredictionJob, JobReference
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context, RetryPolicy
+
+_CONSEQUENCE = "Nothing was adopted"
+
+
+class AdoptBatchPredictionJobOperator(BaseOperator):
+    """Take up a job that was created in the console, by a script or by another tool.
+
+    It submits nothing, so nothing is paid for twice, and changes nothing at Vertex: a job's labels cannot be
+    changed after it was created. The sensor and the other operators work on what it returns as on a submit
+    task's output (by ``job=`` or by ``submit_task_id=``), and the bill in the cost table is that of the job,
+    however often it is adopted. A job that fails is not submitted again: its request is not ours to send.
+
+    A job of a task of this package is refused: its own run waits for it and records it.
+
+    :param job: the job's id, its resource name, or the address of its page in the Google Cloud console.
+    :param project: id of the project as the proxy has it configured; default: as the name says, else the
+        connection's.
+    :param location: default: as the name says, else the connection's.
+    :param model: for a job that does not say its model, as the price lists name it.
+    :param cancel_with_run: cancel the job when nobody waits for it any more: when the waiting task is killed
+        or misses its deadline, when the run fails, or when it is recorded while it still runs. By default it
+        is left alone, and recording it has to wait until it ends.
+    :param litellm_conn_id: the proxy.
+    :param retry_policy: default: fail at once what no retry mends, wait as long as the server asks.
+    :returns: a `JobReference` as a dict, as `SubmitBatchPredictionJobOperator` does.
+    """
+
+    template_fields: Sequence[str] = (
+        "job",
+        "project",
+        "location",
+        "model",
+        "cancel_with_run",
+        "litellm_conn_id",
+    )
+    operator_extra_links = (ConsoleJobLink(),)
+    ui_color = "#d2e3fc"
+
+    def __init__(
+        self,
+        *,
+        job: str,
+        project: str | None = None,
+        location: str | None = None,
+        model: str | None = None,
+        cancel_with_run: bool | str = False,
+        litellm_conn_id: str = LiteLLMHook.default_conn_name,
+        retry_policy: RetryPolicy | None = RETRY_POLICY,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(retry_policy=retry_policy, **kwargs)
+        self.job = job
+        self.project = project
+        self.location = location
+        self.model = model
+        self.cancel_with_run = cancel_with_run
+        self.litellm_conn_id = litellm_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        try:
+            reference = self._adopt(map_index(context))
+        except PermanentError as error:
+            raise AirflowFailException(str(error)) from error
+        ConsoleJobLink.publish(context, reference)
+        return reference.to_dict()
+
+    def _adopt(self, index: int) -> JobReference:
+        hook = LiteLLMHook(self.litellm_conn_id)
+        place, job_id = self._named(hook)
+        with hook.client() as client:
+            job = client.get(*place, job_id)
+        if problem := why_not_to_adopt(job, deployment()):
+            raise ConfigurationError(f"Job {job_id} is not adopted: {problem}")
+        model = job.model or self.model or ""
+        if not model:
+            raise ConfigurationError(
+                f"Job {job_id} does not say which model it runs, so that its rows would have no price."
+                f" {_CONSEQUENCE}",
+                "name the model",
+            )
+        self.log.info("Adopting job %s (%s), which is %s", job_id, job.display_name, job.state.short)
+        return self._reference(place, job, model, index)
+
+    def _named(self, hook: LiteLLMHook) -> tuple[Place, str]:
+        name = parse_job_name(self.job)
+        for what, said, named in (
+            ("project", self.project, name.project),
+            ("location", self.location, name.location),
+        ):
+            if said and named and said != named:
+                message = f"The {what} is said to be {said!r}, but the job's name says {named!r}."
+                raise ConfigurationError(f"{message} {_CONSEQUENCE}", "leave one of them out")
+        place = find_place(hook, self.project or name.project, self.location or name.location, _CONSEQUENCE)
+        if place.project.isdecimal():
+            # A bill under the number would stand beside one under the id.
+            raise ConfigurationError(
+                f"{place.project} is a project's number. {_CONSEQUENCE}", "write the project's id"
+            )
+        return place, name.job_id
+
+    def _reference(self, place: Place, job: BatchPredictionJob, model: str, index: int) -> JobReference:
+        source = job.input_config.get("gcsSource") or {}
+        destination = job.output_config.get("gcsDestination") or {}
+        return JobReference(
+            *place,
+            job.job_id,
+            model=model,
+            output_prefix=str(destination.get("outputUriPrefix", "")),
+            input_uris=tuple(source.get("uris", ())),
+            labels=job.labels,
+            map_index=index,
+            may_cancel=str(self.cancel_with_run).lower() == "true",
+        )
