@@ -35,7 +35,6 @@ from vertex_batch.pricing import Basis, LineItem, line_order
 from vertex_batch.usage import CacheTtl, Kind, Modality, RowProblem, Tier, UsageKey
 
 _MONEY = ("unit_price", "amount", "standard_unit_price", "standard_amount")
-_IDS_AT_ONCE = 500
 
 
 class CostTable:
@@ -78,18 +77,6 @@ class CostTable:
         self._prepare()
         with self._database.read() as connection:
             return self._read(connection, {"project": project, "location": location, "job_id": job_id})
-
-    def recorded(self, project: str, location: str, job_ids: Sequence[str]) -> frozenset[str]:
-        """Which of these jobs have a bill."""
-        self._prepare()
-        found: set[str] = set()
-        column = schema.jobs.c.job_id
-        place = _is(schema.jobs, {"project": project, "location": location})
-        with self._database.read() as connection:
-            for first in range(0, len(job_ids), _IDS_AT_ONCE):
-                few = column.in_(job_ids[first : first + _IDS_AT_ONCE])
-                found |= set(connection.execute(select(column).where(*place, few)).scalars())
-        return frozenset(found)
 
     def replace_line_items(
         self, project: str, location: str, job_id: str, priced: Callable[[Bill], Sequence[LineItem]]

@@ -84,7 +84,7 @@ class UnbilledJobs:
 
     def _record_group(self, settings: BillSettings, members: list[Unbilled]) -> dict[str, Bill]:
         table = CostTableHook(settings.batch_costs_conn_id).table()
-        known = table.recorded(*self._place, [each.job.job_id for each in members])
+        known = table.recorded([(*self._place, each.job.job_id) for each in members])
         recorder = Recorder(
             self._client,
             lambda: open_filesystem(settings.gcp_conn_id),
@@ -94,7 +94,7 @@ class UnbilledJobs:
         )
         bills = {}
         for each in members:
-            if each.job.job_id in known:
+            if (*self._place, each.job.job_id) in known:
                 continue
             try:
                 bills[each.job.job_id] = recorder.record(_facts(self._place, each)).bill

@@ -159,6 +159,7 @@ class TestWithoutLeaveToCancel:
         with pytest.raises(StillRunningError, match=r"is RUNNING.*Nothing was recorded"):
             record(context)
         assert table.jobs() == []
+        vertex.admin.wait_for_jobs(job_id=reference["job_id"], state="RUNNING")
         vertex.admin.release_job(reference["job_id"])
         vertex.admin.wait_for_jobs(job_id=reference["job_id"], state="SUCCEEDED")
         record(context)

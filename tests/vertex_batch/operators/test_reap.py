@@ -86,6 +86,7 @@ def test_an_action_that_does_not_exist_is_refused(vertex, context, jobs):
 
 def end_all(vertex, jobs: dict[str, str]) -> None:
     for job_id in jobs.values():
+        vertex.admin.wait_for_jobs(job_id=job_id, state="RUNNING")
         vertex.admin.release_job(job_id)
         vertex.admin.wait_for_jobs(job_id=job_id, state="SUCCEEDED")
 
