@@ -156,10 +156,10 @@ class TestWithoutLeaveToCancel:
         assert vertex.admin.jobs()[0].cancel_calls == []
 
     def test_it_is_recorded_only_when_it_has_ended(self, vertex, context, reference, table):
+        vertex.admin.wait_for_jobs(job_id=reference["job_id"], state="RUNNING")
         with pytest.raises(StillRunningError, match=r"is RUNNING.*Nothing was recorded"):
             record(context)
         assert table.jobs() == []
-        vertex.admin.wait_for_jobs(job_id=reference["job_id"], state="RUNNING")
         vertex.admin.release_job(reference["job_id"])
         vertex.admin.wait_for_jobs(job_id=reference["job_id"], state="SUCCEEDED")
         record(context)
