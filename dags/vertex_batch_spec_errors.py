@@ -1,4 +1,4 @@
-"""Shows broken job specs as an import error in Airflow's UI. It holds no DAG of its own.
+"""Shows broken job specs and budgets as an import error in Airflow's UI. It holds no DAG of its own.
 
 Airflow reads this file because it names airflow and dag; the DAGs of good specs are those of
 ``vertex_batch_specs.py``, and stay as they are, whatever is raised here.
@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vertex_batch.specs import build_dags, load_specs, specs_folder
+from vertex_batch.budgets.files import budgets_file, load_team_budgets
+from vertex_batch.specs import SpecError, build_dags, load_specs, specs_folder
 
-_found = load_specs(specs_folder(Path(__file__).parent))
+_folder = specs_folder(Path(__file__).parent)
+_found = load_specs(_folder)
 # Only for what Airflow itself would refuse. The DAGs are not kept: this file offers none.
 build_dags(_found)
+if _budgets := budgets_file(_folder):
+    try:
+        load_team_budgets(_budgets)
+    except SpecError as _error:
+        _found.errors.append(_error)
 _found.raise_for_errors()

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from airflow.sdk import get_parsing_context
 
+from vertex_batch.budgets.files import budgets_file
 from vertex_batch.specs import build_dags, load_specs, prices_folder, specs_folder
 
 # A task needs its own DAG alone; the DAG processor, which needs all of them, has no DAG id here.
 _folder = specs_folder(Path(__file__).parent)
 _found = load_specs(_folder, only=get_parsing_context().dag_id)
 
-for _dag in build_dags(_found, prices_folder(_folder)):
+for _dag in build_dags(_found, prices_folder(_folder), budgets_file(_folder)):
     globals()[f"dag_{_dag.dag_id}"] = _dag

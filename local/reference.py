@@ -12,16 +12,18 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from local.stack.paths import REPOSITORY
 from vertex_batch.pricing import SPEC_PRICE_KEYS
 from vertex_batch.specs import TEMPLATE_DATES, json_schema
+from vertex_batch.specs.budget import BudgetFields, LimitFields
 from vertex_batch.specs.durations import DURATION_PATTERN
 from vertex_batch.specs.jobs import ENTRY_KEYS, JOB_KEYS, JOBS, SPEC_KEYS
 from vertex_batch.specs.matrix import MATRIX
 
-DOCUMENTS = (REPOSITORY / "docs" / "specs.md",)
+DOCUMENTS = (REPOSITORY / "docs" / "specs.md", REPOSITORY / "docs" / "budgets.md")
 _PART = re.compile(r"(<!-- made by local\.reference: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _NUMBERS = {"integer": "whole number", "number": "number"}
 _FIELDS = {**SPEC_KEYS, **ENTRY_KEYS}
@@ -54,11 +56,25 @@ def price_kinds() -> str:
     return f"{', '.join(both)}, each also with `{long}` at its end; {', '.join(single)}.\n"
 
 
+def budget_fields() -> str:
+    """The keys of a budget, as a table."""
+    schema = BudgetFields.model_json_schema()["properties"]
+    return _table(schema, BudgetFields.model_fields)
+
+
+def limit_fields() -> str:
+    """What may happen above an amount, as a table."""
+    schema = LimitFields.model_json_schema()["properties"]
+    return _table(schema, LimitFields.model_fields)
+
+
 MAKERS: Mapping[str, Callable[[], str]] = {
     "fields": fields,
     "job_fields": job_fields,
     "dates": dates,
     "price_kinds": price_kinds,
+    "budget_fields": budget_fields,
+    "limit_fields": limit_fields,
 }
 
 
@@ -74,21 +90,21 @@ def main() -> int:
     return 0
 
 
-def _table(keys: Mapping[str, Mapping[str, Any]]) -> str:
+def _table(keys: Mapping[str, Mapping[str, Any]], fields: Mapping[str, FieldInfo] = _FIELDS) -> str:
     rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
     for name, schema in keys.items():
-        cells = (f"`{name}`", _kind(schema), _default(name, schema), schema["description"])
+        cells = (f"`{name}`", _kind(schema), _default(name, schema, fields), schema["description"])
         rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(rows) + "\n"
 
 
-def _default(name: str, schema: Mapping[str, Any]) -> str:
+def _default(name: str, schema: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> str:
     if name in {JOBS, MATRIX}:
         return ""
-    default = _FIELDS[name].default
+    default = fields[name].default
     if name == "name":
         return "the file's name"
-    if _FIELDS[name].is_required():
+    if fields[name].is_required():
         return "**required**"
     if default is PydanticUndefined or default in (None, "", ()):
         return ""
@@ -118,7 +134,7 @@ def _kinds(schema: Mapping[str, Any]) -> Iterator[str]:
         yield f"{_NUMBERS[kind]}{_bounds(schema)}"
     elif kind == "array":
         yield f"list of {_kind(schema['items'])}s"
-    elif kind == "object":
+    elif kind == "object" or "$ref" in schema:
         yield "mapping"
     else:
         pattern = schema.get("pattern", "")
@@ -129,7 +145,7 @@ def _bounds(schema: Mapping[str, Any]) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
     if high is None:
         return "" if low is None else f", {low:g} or more"
-    return f", {low:g} to {high:g}"
+    return f", {low:,.10g} to {high:,.10g}"
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from vertex_batch.budgets.estimate import (
     estimate,
     unknown_estimate,
 )
-from vertex_batch.budgets.limits import Account, Budget, Limit, Payer, Period, Verdict
+from vertex_batch.budgets.limits import Account, Budget, Claimant, Limit, Payer, Period, Verdict
 from vertex_batch.budgets.survey import Survey, survey_input
 
 if TYPE_CHECKING:
-    from vertex_batch.budgets.ledger import Claimant, Ledger, StoredEstimate
+    from vertex_batch.budgets.ledger import Ledger, StoredEstimate
 
 __all__ = [
     "DEFAULT_OUTPUT_TOKENS",
@@ -47,7 +47,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Claimant", "Ledger", "StoredEstimate"):
+    if name in ("Ledger", "StoredEstimate"):
         from vertex_batch.budgets import ledger  # noqa: PLC0415 - see above
 
         return getattr(ledger, name)

@@ -27,7 +27,7 @@ from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.budgets.decision import Decision, Sums
 from vertex_batch.budgets.estimate import HISTORY_RUNS, Estimate, PastJob
-from vertex_batch.budgets.limits import Account, Payer, Period, Verdict
+from vertex_batch.budgets.limits import Account, Claimant, Payer, Period, Verdict
 from vertex_batch.costs.bill import Total
 from vertex_batch.costs.schema import estimates, jobs, line_items, usage
 from vertex_batch.costs.table import CostTable
@@ -39,25 +39,6 @@ LONGEST_JOB = timedelta(days=5)
 _LOCK = 7_302_117_564_091_847  # PostgreSQL advisory locks are numbers; this one is ours
 _JOB_KEY = ("project", "location", "job_id")
 _CANDIDATES = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Claimant:
-    """The job that is about to be submitted, and who pays for it.
-
-    :param job_key: see `lifecycle.TaskIdentity.job_key`: a retry claims under the same one.
-    """
-
-    job_key: str
-    project: str
-    location: str
-    model: str
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int = -1
-    spec: str = ""
-    team: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,3 +126,22 @@ class Budget:
             approvers=tuple(data.get("approvers", ())),
             approval_timeout=None if seconds is None else timedelta(seconds=seconds),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """The job that is about to be submitted, and who pays for it.
+
+    :param job_key: see `lifecycle.TaskIdentity.job_key`: a retry claims under the same one.
+    """
+
+    job_key: str
+    project: str
+    location: str
+    model: str
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+    spec: str = ""
+    team: str = ""

@@ -7,7 +7,7 @@ size, and the result says so. Nothing of a row is kept but counts.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from math import ceil
@@ -40,12 +40,6 @@ _NOT_TEXT = frozenset(
     }
 )
 _MEDIA = ("inlineData", "inline_data", "fileData", "file_data")
-
-
-class FileSystem(Protocol):
-    """The part of an fsspec file system that a survey uses."""
-
-    def open(self, path: str, mode: str) -> Any: ...
 
 
 class InputObject(Protocol):
@@ -88,23 +82,25 @@ class Survey:
         return Survey(size=size, exact=False, **counts)
 
 
+Opener = Callable[[str], Any]
 _COUNTS = tuple(f.name for f in fields(Survey) if f.name not in {"size", "exact"})
 
 
 def survey_input(
-    fs: FileSystem, objects: Sequence[InputObject], long_context_tokens: int | None = None
+    read: Opener, objects: Sequence[InputObject], long_context_tokens: int | None = None
 ) -> Survey:
     """Count what is in the input objects.
 
-    :param fs: an fsspec file system. :param long_context_tokens: where the model's long-context rates begin.
+    :param read: opens an object to read its bytes.
+    :param long_context_tokens: where the model's long-context rates begin.
     :raises OSError: an object cannot be read.
     """
     whole = sum(item.size for item in objects)
     if whole <= READ_WHOLE_BYTES:
-        return count(_rows(fs, objects, None), whole, long_context_tokens)
+        return count(_rows(read, objects, None), whole, long_context_tokens)
     step = max(1, len(objects) // SAMPLED_OBJECTS)
     chosen = objects[::step][:SAMPLED_OBJECTS]
-    lines = list(_rows(fs, chosen, SAMPLE_BYTES))
+    lines = list(_rows(read, chosen, SAMPLE_BYTES))
     sample = count(lines, sum(len(line) + 1 for line in lines), long_context_tokens)
     return sample.scaled(whole)
 
@@ -182,10 +178,10 @@ def _whole(value: Any, most: int) -> int | None:
     return value if is_count else None
 
 
-def _rows(fs: FileSystem, objects: Iterable[InputObject], most: int | None) -> Iterator[bytes]:
+def _rows(read: Opener, objects: Iterable[InputObject], most: int | None) -> Iterator[bytes]:
     """The rows of each object; of its beginning alone where ``most`` bytes are set."""
     for item in objects:
-        with fs.open(item.uri, "rb") as stream:
+        with read(item.uri) as stream:
             data = stream.read() if most is None else stream.read(most)
         lines = data.split(b"\n")
         if most is not None and len(data) == most and len(lines) > 1:

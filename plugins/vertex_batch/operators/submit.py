@@ -17,8 +17,10 @@ from vertex_batch.inputs import InputPart, PartKind, file_pattern
 from vertex_batch.job_request import build_request
 from vertex_batch.lifecycle import Intent
 from vertex_batch.links import ConsoleJobLink
+from vertex_batch.operators.approval import take
+from vertex_batch.operators.gate import BudgetGate, GateSettings, Material
 from vertex_batch.operators.kill import KillSwitch
-from vertex_batch.operators.place import find_place
+from vertex_batch.operators.place import Place, find_place
 from vertex_batch.operators.retries import RETRY_POLICY
 from vertex_batch.operators.task_context import (
     TaskStateIntentStore,
@@ -66,6 +68,8 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
     :param retry_policy: default: fail at once what no retry mends, wait as long as the server asks.
     :param gcp_conn_id: looks for the inputs and the output bucket.
     :param spec: name of the spec that the task was made from, for the cost table.
+    :param money: what the job may cost, and where that is looked up; see ``docs/budgets.md``. Default: it is
+        neither estimated nor limited.
     :returns: a `JobReference` as a dict.
     """
 
@@ -101,6 +105,7 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
         litellm_conn_id: str = LiteLLMHook.default_conn_name,
         gcp_conn_id: str = "google_cloud_default",
         spec: str = "",
+        money: Mapping[str, Any] | None = None,
         retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
@@ -121,6 +126,7 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
         self.litellm_conn_id = litellm_conn_id
         self.gcp_conn_id = gcp_conn_id
         self.spec = spec
+        self.money = money
         self._store: TaskStateIntentStore | None = None
         self._kill: KillSwitch | None = None
 
@@ -175,24 +181,36 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
 
+    def execute_after_answer(
+        self, context: Context, asked: dict[str, str], event: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Go on once a person has answered whether a job that its budget holds may be submitted."""
+        try:
+            self.log.info("Approved by %s", take(context, asked, event))
+        except PermanentError as error:
+            raise AirflowFailException(str(error)) from error
+        return self.execute(context)
+
     def _submit(self, context: Context) -> JobReference:
         hook = LiteLLMHook(self.litellm_conn_id)
-        project, location = find_place(hook, self.project, self.location, "Nothing was submitted")
+        place = project, location = find_place(hook, self.project, self.location, "Nothing was submitted")
         uris = [file_pattern(uri) for uri in ([self.inputs] if isinstance(self.inputs, str) else self.inputs)]
         who = identity(context)
         request = self._request(context, uris)
         self._store = TaskStateIntentStore(context)
         self._kill = KillSwitch(context, self._cancel_submitted, self.log, retry_goes_on=True)
         with hook.client() as client:
+            gate = self._gate(context, client, uris)
             submitter = Submitter(
                 client,
                 self._store,
                 look_policy(),
                 log=self.log,
-                before_intent=lambda: self._preflight(request, uris, location, client),
+                before_intent=lambda: self._before_intent(request, uris, place, client, gate),
                 before_create=self._kill.check,
             )
             submission = submitter.submit(who, context["ti"].max_tries, project, location, request)
+            gate.submitted(submission.job_id)
             if self._kill.cancelled:  # while the POST was on its way
                 ask(client, project, location, submission.job_id)
             self._kill.check()
@@ -210,14 +228,20 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
         ConsoleJobLink.publish(context, reference)
         return reference
 
-    def _preflight(
-        self, request: CreateJobRequest, uris: list[str], location: str, client: BatchClient
+    def _before_intent(
+        self, request: CreateJobRequest, uris: list[str], place: Place, client: BatchClient, gate: BudgetGate
     ) -> None:
-        subject = Subject(request.model, location, uris, self.output_uri)
-        preflight(subject, self.preflight, self._storage, client, self.log)
+        """Look at the job, and ask its budgets: what is wrong, or too much, is not submitted."""
+        subject = Subject(request.model, place.location, uris, self.output_uri)
+        report = preflight(subject, self.preflight, self._storage, client, self.log)
+        gate.check(place, request, rows=(report.rows or None) if report else None)
 
     def _storage(self) -> InputStorage:
         return InputStorage(open_filesystem(self.gcp_conn_id), self.gcp_conn_id)
+
+    def _gate(self, context: Context, client: BatchClient, uris: list[str]) -> BudgetGate:
+        settings = GateSettings(spec=self.spec, **(self.money or {}))
+        return BudgetGate(context, settings, client, Material(uris, self._storage), self.log)
 
     def _request(self, context: Context, uris: list[str]) -> CreateJobRequest:
         ti = context["ti"]

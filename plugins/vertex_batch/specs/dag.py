@@ -18,10 +18,11 @@ from vertex_batch.specs.tasks import add_jobs
 TAG = "vertex-batch"
 
 
-def build_dag(spec: Spec, prices_folder: Path | None = None) -> DAG:
+def build_dag(spec: Spec, prices_folder: Path | None = None, budgets_file: Path | None = None) -> DAG:
     """Build the DAG of one spec.
 
     :param prices_folder: where price files that hold for all specs lie.
+    :param budgets_file: where the limits of teams stand.
     """
     dag = DAG(
         dag_id=spec.name,
@@ -39,14 +40,16 @@ def build_dag(spec: Spec, prices_folder: Path | None = None) -> DAG:
     # Airflow takes the zone from the start date, which a spec need not have. Our date names are of this zone.
     dag.timezone = pendulum.timezone(spec.timezone)
     with dag:
-        add_jobs(spec, prices_folder)
+        add_jobs(spec, prices_folder, budgets_file)
     # Last, and key by key: each task would copy what it finds here, and Airflow check that the defaults are
     # valid, which takes longer than all the rest. All of them are empty, and the form takes an empty value.
     dag.params.update(form(spec))
     return dag
 
 
-def build_dags(found: SpecSet, prices_folder: Path | None = None) -> list[DAG]:
+def build_dags(
+    found: SpecSet, prices_folder: Path | None = None, budgets_file: Path | None = None
+) -> list[DAG]:
     """Build the DAG of every good spec; what Airflow refuses becomes one of the set's errors.
 
     A spec that loads should give a DAG. Where it does not, it still hides no other.
@@ -54,7 +57,7 @@ def build_dags(found: SpecSet, prices_folder: Path | None = None) -> list[DAG]:
     dags = []
     for spec in found.specs.values():
         try:
-            dags.append(build_dag(spec, prices_folder))
+            dags.append(build_dag(spec, prices_folder, budgets_file))
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach the other specs
             message = f"Airflow refuses the DAG of this spec: {type(error).__name__}: {error}"
             found.errors.append(SpecError(str(spec.file), [Problem(1, 1, "", message)]))

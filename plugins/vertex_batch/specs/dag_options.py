@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from vertex_batch.specs.budget import BudgetFields
 from vertex_batch.specs.values import Line
 
 Tag = Annotated[Line, StringConstraints(max_length=100)]
@@ -23,6 +24,11 @@ class DagFields(BaseModel):
     max_active_runs: Annotated[int, Field(ge=1, le=100)] = Field(
         default=4,
         description="Runs at the same time: a job may take four days, the next night does not wait for it.",
+    )
+    budget: BudgetFields | None = Field(
+        default=None,
+        description="What its jobs may cost together by run, day and month: warn, hold for approval, refuse.",
+        examples=[{"per_run": {"hold": 5, "refuse": 20}, "per_month": {"refuse": 300}}],
     )
 
     @field_validator("tags")

@@ -44,13 +44,13 @@ class OneJob:
     cancel: CancelBatchPredictionJobOperator
 
 
-def add_jobs(spec: Spec, prices_folder: Path | None) -> None:
+def add_jobs(spec: Spec, prices_folder: Path | None, budgets_file: Path | None = None) -> None:
     """Add the tasks of all jobs to the DAG that is being built, each job's in a group of its own."""
     made: dict[str, JobTasks] = {}
     for job in spec.jobs:
         group = TaskGroup(job.name) if spec.grouped else nullcontext()
         with group:
-            made[job.name] = add_job(spec, job, prices_folder)
+            made[job.name] = add_job(spec, job, prices_folder, budgets_file)
     for job in spec.jobs:
         tasks = made[job.name]
         for other in job.after:
@@ -61,7 +61,9 @@ def add_jobs(spec: Spec, prices_folder: Path | None) -> None:
             tasks.first.trigger_rule = TriggerRule.NONE_FAILED
 
 
-def add_job(spec: Spec, job: JobSpec, prices_folder: Path | None) -> JobTasks:
+def add_job(
+    spec: Spec, job: JobSpec, prices_folder: Path | None, budgets_file: Path | None = None
+) -> JobTasks:
     """Add the tasks of one job of a spec.
 
     The run fails if ``wait`` or ``record_cost`` failed. The clean-up tasks are teardowns: only those
@@ -74,8 +76,9 @@ def add_job(spec: Spec, job: JobSpec, prices_folder: Path | None) -> JobTasks:
     usual night looks and behaves as if nothing could be split.
     """
     plan = _plan(job) if job.may_be_split else None
-    one = _one_job(spec, job, XComArg(plan, key=PART_XCOM) if plan else None)
-    shard = _shards(spec, job, plan) if plan else None
+    money = _money(spec, job, prices_folder, budgets_file)
+    one = _one_job(spec, job, XComArg(plan, key=PART_XCOM) if plan else None, money)
+    shard = _shards(spec, job, plan, money) if plan else None
     record = AggregateTokenUsageOperator(
         task_id="record_cost",
         submit_task_id=one.submit.task_id,
@@ -99,14 +102,14 @@ def add_job(spec: Spec, job: JobSpec, prices_folder: Path | None) -> JobTasks:
     return JobTasks(plan, (one.wait, shard.wait))
 
 
-def _one_job(spec: Spec, job: JobSpec, part: Any) -> OneJob:
+def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any]) -> OneJob:
     """Add the tasks that see one Vertex job through.
 
-    :param part: what it reads, where `plan_inputs` says so.
+    :param part: what it reads, where `plan_inputs` says so. :param money: see `SubmitBatchPredictionJobOperator`.
     """
     always = _of_every_task(job)
     submit = SubmitBatchPredictionJobOperator(
-        task_id="submit", part=part, **_submit_arguments(spec, job), **always
+        task_id="submit", part=part, money=money, **_submit_arguments(spec, job), **always
     )
     wait = BatchPredictionJobSensor(
         task_id="wait",
@@ -136,13 +139,13 @@ def _one_job(spec: Spec, job: JobSpec, part: Any) -> OneJob:
     return OneJob(submit, wait, cancel)
 
 
-def _shards(spec: Spec, job: JobSpec, plan: PlanInputsOperator) -> OneJob:
+def _shards(spec: Spec, job: JobSpec, plan: PlanInputsOperator, money: dict[str, Any]) -> OneJob:
     """Add the same tasks once for each shard; each shard's depend on its own alone."""
     made: list[OneJob] = []
 
     @task_group(group_id=SHARDS_GROUP, tooltip="The jobs of an input that is too large for one")
     def shards(shard: Any) -> None:
-        made.append(_one_job(spec, job, shard))
+        made.append(_one_job(spec, job, shard, money))
 
     shards.expand(shard=plan.output)
     (one,) = made
@@ -194,6 +197,18 @@ def _submit_arguments(spec: Spec, job: JobSpec) -> dict[str, Any]:
         "litellm_conn_id": job.connection,
         "gcp_conn_id": job.storage_connection,
         "spec": spec.name,
+    }
+
+
+def _money(spec: Spec, job: JobSpec, prices_folder: Path | None, budgets_file: Path | None) -> dict[str, Any]:
+    """What the submit task is told about prices and limits."""
+    return {
+        "estimate": True,
+        "budget": spec.budget.to_budget().to_dict() if spec.budget else None,
+        "budgets_file": str(budgets_file) if budgets_file else None,
+        "prices": job.prices or None,
+        "price_folder": str(prices_folder) if prices_folder else None,
+        "batch_costs_conn_id": job.cost_connection,
     }
 
 

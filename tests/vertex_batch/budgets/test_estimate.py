@@ -23,6 +23,7 @@ INPUT, OUTPUT = UsageKey(MODEL, Kind.INPUT), UsageKey(MODEL, Kind.OUTPUT)
 BOOK = PriceBook(
     [SpecPrices({MODEL: {"input": 1, "output": 10, "input_long_context": 2}}, date(2026, 11, 1))]
 )
+READ = fsspec.filesystem("file").open
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def test_a_small_input_is_read_whole(tmp_path):
     files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     files[0].write_bytes(row("x" * 8) + b"\n\n" + row("x" * 8))
     files[1].write_bytes(row("x" * 8) + b"\n")
-    found = survey_input(fsspec.filesystem("file"), [Found(str(f), f.stat().st_size) for f in files])
+    found = survey_input(READ, [Found(str(f), f.stat().st_size) for f in files])
     assert found.exact
     assert (found.rows, found.text_tokens) == (3, 6)
     assert found.size == sum(f.stat().st_size for f in files)
@@ -95,7 +96,7 @@ def test_a_large_input_is_sampled_and_says_so(tmp_path):
     rows = READ_WHOLE_BYTES // len(line) + 2000
     file = tmp_path / "large.jsonl"
     file.write_bytes((line + b"\n") * rows)
-    found = survey_input(fsspec.filesystem("file"), [Found(str(file), file.stat().st_size)])
+    found = survey_input(READ, [Found(str(file), file.stat().st_size)])
     assert not found.exact
     assert found.size == file.stat().st_size
     assert found.rows == rows

@@ -1,0 +1,93 @@
+"""The one place where teams' limits stand: ``include/budgets.yaml``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vertex_batch.budgets.limits import Budget, Payer
+from vertex_batch.specs.budget import BudgetFields
+from vertex_batch.specs.document import read_document
+from vertex_batch.specs.messages import problems_of
+from vertex_batch.specs.origins import Origin, Values
+from vertex_batch.specs.problems import Problem, SpecError
+from vertex_batch.specs.values import TeamName
+
+FILE_NAME = "budgets.yaml"
+FILE_VARIABLE = "VERTEX_BATCH_BUDGETS_FILE"
+_MOST_BYTES = 256 * 1024
+
+
+class BudgetFile(BaseModel):
+    """Limits of all teams together, and of each."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    everyone: BudgetFields | None = Field(
+        default=None, description="Limits of all specs together, whichever team they belong to."
+    )
+    teams: Annotated[dict[TeamName, BudgetFields], Field(max_length=1000)] = Field(
+        default_factory=dict,
+        description="Limits by `team`; a spec without a team has only those of everyone.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TeamBudgets:
+    """What the file says."""
+
+    everyone: Budget | None = None
+    teams: dict[str, Budget] = field(default_factory=dict)
+
+    def of(self, team: str) -> list[tuple[Budget, Payer, str]]:
+        """The budgets that hold for a job of a team."""
+        found = [(self.teams[team], Payer.TEAM, team)] if team in self.teams else []
+        return [*found, (self.everyone, Payer.EVERYONE, "")] if self.everyone else found
+
+
+def budgets_file(specs: Path) -> Path | None:
+    """Return where the limits of teams stand: ``$VERTEX_BATCH_BUDGETS_FILE``, else beside the specs' folder.
+
+    None where there is no such file: then no team has a limit.
+    """
+    configured = os.environ.get(FILE_VARIABLE)
+    path = Path(configured) if configured else specs.parent / FILE_NAME
+    return path if configured or path.is_file() else None
+
+
+def load_team_budgets(path: Path) -> TeamBudgets:
+    """Read and check the file.
+
+    :raises SpecError: with every problem of the file at its place. Until it is mended no job is submitted,
+        since nobody can say what it may cost.
+    """
+    document = read_document(_text(path))
+    problems = list(document.problems)
+    data = {} if document.data is None else document.data
+    if document.readable and not isinstance(data, dict):
+        problems.append(Problem(1, 1, "", "must hold `everyone` or `teams`, and limits below"))
+    elif document.readable:
+        try:
+            read = BudgetFile.model_validate(data)
+        except ValidationError as error:
+            values = Values.of(data, Origin(path, document))
+            problems += problems_of(error, values, BudgetFile.model_fields)
+        if not problems:
+            everyone = read.everyone.to_budget() if read.everyone else None
+            return TeamBudgets(everyone, {team: fields.to_budget() for team, fields in read.teams.items()})
+    raise SpecError(path, sorted(problems) or [Problem(1, 1, "", "cannot be read")])
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise SpecError(path, [Problem(1, 1, "", f"is larger than {_MOST_BYTES // 1024} kB")])
+        return content.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(path, [Problem(1, 1, "", f"cannot be read as UTF-8: {error}")]) from None

@@ -1,0 +1,98 @@
+"""A person's approval of a job that its budget holds, through Airflow's human-in-the-loop.
+
+The task is parked in Airflow's state ``awaiting_input``: no worker, no trigger and no triggerer is held
+meanwhile, however long it takes. The answer is kept in the task's state store, so a retry never asks again; a
+person who clears the task makes it ask again.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk.exceptions import TaskAwaitingInput
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
+
+from vertex_batch.budgets import Decision, Estimate
+from vertex_batch.budgets.errors import ApprovalRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.sdk import Context
+
+APPROVE, REJECT = "Approve", "Reject"
+STORE_KEY = "budget_approval"
+
+
+class Approval:
+    """What people have said about one job.
+
+    :param job_key: of the job that is about to be submitted; another epoch has another.
+    """
+
+    def __init__(self, context: Context, job_key: str) -> None:
+        self._context, self._job_key = context, job_key
+        stored: Any = context["task_state_store"].get(STORE_KEY)
+        mine = isinstance(stored, dict) and stored.get("job_key") == job_key
+        self.usd: Decimal | None = Decimal(stored["usd"]) if mine else None
+        self.by: str = str(stored["by"]) if mine else ""
+
+    def ask(
+        self,
+        estimate: Estimate,
+        decision: Decision,
+        *,
+        approvers: Sequence[str] = (),
+        timeout: timedelta | None = None,
+        method_name: str,
+    ) -> NoReturn:
+        """Park the task until a person has answered.
+
+        :param approvers: user ids; empty: whoever may act on the DAG.
+        :param method_name: of the operator, which resumes with the answer; see `take`.
+        """
+        from airflow.sdk.execution_time.hitl import upsert_hitl_detail  # noqa: PLC0415 - needs a supervisor
+
+        ti: Any = self._context["ti"]
+        most = max(estimate.expected.amount, estimate.high)
+        upsert_hitl_detail(
+            ti_id=ti.id,
+            options=[APPROVE, REJECT],
+            subject=f"Submit a batch prediction job of about {estimate.expected}?",
+            body=_body(ti, estimate, decision, most),
+            assigned_users=[{"id": user, "name": user} for user in approvers] or None,
+        )
+        asked = {"job_key": self._job_key, "usd": str(most)}
+        raise TaskAwaitingInput(method_name=method_name, kwargs={"asked": asked}, timeout=timeout)
+
+
+def take(context: Context, asked: Mapping[str, str], event: Mapping[str, Any]) -> str:
+    """Keep a person's answer for `Approval`, and return who approved.
+
+    :param asked: what the task was parked with. :param event: the answer, as Airflow brings it.
+    :raises ApprovalRefusedError: a person has rejected the job, or nobody answered in time.
+    """
+    who = str(context["ti"].task_id)
+    if "error" in event:
+        timed_out = event.get("error_type") == "timeout"
+        raise ApprovalRefusedError(who, "nobody answered in time" if timed_out else str(event["error"]))
+    user = event.get("responded_by_user") or {}
+    known = (user.get("name") or user.get("id")) if isinstance(user, dict) else user
+    name = str(known or "somebody")
+    if list(event.get("chosen_options") or []) != [APPROVE]:
+        raise ApprovalRefusedError(who, f"{name} rejected it")
+    context["task_state_store"].set(STORE_KEY, {**asked, "by": name}, retention=NEVER_EXPIRE)
+    return name
+
+
+def _body(ti: Any, estimate: Estimate, decision: Decision, most: Decimal) -> str:
+    reasons = "\n".join(f"- {reason}" for reason in decision.reasons)
+    unknown = "".join(f"\n- {reason}" for reason in estimate.unknown)
+    return (
+        f"Task `{ti.task_id}` of run `{ti.run_id}` waits to submit its job.\n\n"
+        f"**Expected: {estimate}** for {estimate.rows:,} rows ({estimate.method}).{unknown}\n\n"
+        f"Why it is held:\n{reasons}\n\n"
+        f"Approving lets it go at up to {most.normalize():f} USD. Nothing has been spent so far."
+    )

@@ -1,0 +1,119 @@
+"""What may be spent: the key ``budget`` of a spec, and each entry of the file with the teams' limits."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
+
+from vertex_batch.budgets.limits import Budget, Period, Verdict
+from vertex_batch.specs.durations import show_duration
+from vertex_batch.specs.values import Duration, Line
+
+HIGHEST_LIMIT = 1_000_000
+MOST_DECIMALS = 6
+_SHORTEST_WAIT = timedelta(minutes=1)
+
+
+def _usd(value: Any) -> Any:
+    is_number = isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+    # repr() gives back the digits that were written, not the nearest binary fraction.
+    amount = Decimal(repr(value) if isinstance(value, float) else value) if is_number else None
+    if amount is None:
+        raise ValueError("must be a number: US dollars")
+    if not amount.is_finite() or not 0 <= amount <= HIGHEST_LIMIT:
+        raise ValueError(f"must be between 0 and {HIGHEST_LIMIT} US dollars, not {value}")
+    exponent = amount.normalize().as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -MOST_DECIMALS:
+        raise ValueError(f"{value} has more than {MOST_DECIMALS} decimals")
+    return amount
+
+
+Usd = Annotated[
+    Decimal,
+    BeforeValidator(_usd),
+    PlainSerializer(str, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": HIGHEST_LIMIT}),
+]
+
+
+class LimitFields(BaseModel):
+    """What happens to a job with which a sum gets above an amount."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    warn: Usd | None = Field(default=None, description="Above it, the job is submitted and the log warns.")
+    hold: Usd | None = Field(default=None, description="Above it, the job waits until a person approves it.")
+    refuse: Usd | None = Field(default=None, description="Above it, the task fails and nothing is submitted.")
+
+    @model_validator(mode="after")
+    def _ascending(self) -> LimitFields:
+        stated = [(name, amount) for name, amount in self if amount is not None]
+        if not stated:
+            raise ValueError("holds no limit: write for example `refuse: 20`")
+        for (lower, low), (higher, high) in pairwise(stated):
+            if low >= high:
+                raise ValueError(f"`{lower}` ({low}) must be less than `{higher}` ({high})")
+        return self
+
+
+class BudgetFields(BaseModel):
+    """Limits in US dollars. A sum is what was spent, is reserved by jobs without a bill, and is estimated."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    per_run: LimitFields | None = Field(
+        default=None, description="Of the jobs of one run.", examples=[{"warn": 2, "hold": 5, "refuse": 20}]
+    )
+    per_day: LimitFields | None = Field(
+        default=None, description="Of the jobs submitted on one day, UTC.", examples=[{"refuse": 50}]
+    )
+    per_month: LimitFields | None = Field(
+        default=None, description="Of the jobs submitted in one month, UTC.", examples=[{"hold": 300}]
+    )
+    unknown: Literal["warn", "hold", "refuse"] = Field(
+        default="warn",
+        description="What happens to a job of which a part has no price: no limit can be shown to be kept.",
+    )
+    approvers: Annotated[list[Line], Field(max_length=50)] = Field(
+        default_factory=list,
+        description="Airflow's user ids of those who may approve. Default: whoever may act on the DAG.",
+    )
+    approval_timeout: Duration | None = Field(
+        default=None,
+        description="How long a held job waits for its approval; then its task fails.",
+        examples=["12h"],
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> BudgetFields:
+        if not (self.per_run or self.per_day or self.per_month):
+            raise ValueError("holds no limit: write `per_run`, `per_day` or `per_month`")
+        if self.approval_timeout is not None and self.approval_timeout < _SHORTEST_WAIT:
+            raise ValueError(f"`approval_timeout` must be at least {show_duration(_SHORTEST_WAIT)}")
+        return self
+
+    def to_budget(self) -> Budget:
+        """The same, as the decision takes it."""
+        periods = {Period.RUN: self.per_run, Period.DAY: self.per_day, Period.MONTH: self.per_month}
+        return Budget(
+            limits={
+                period: {Verdict(name): amount for name, amount in stated if amount is not None}
+                for period, stated in periods.items()
+                if stated is not None
+            },
+            unknown=Verdict(self.unknown),
+            approvers=tuple(self.approvers),
+            approval_timeout=self.approval_timeout,
+        )

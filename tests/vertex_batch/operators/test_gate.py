@@ -1,0 +1,269 @@
+"""Budgets before the POST: the submit task against the emulated Vertex, with a cost table of its own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
+
+from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from vertex_batch.budgets import Account, Ledger, Payer, Period, Sums
+from vertex_batch.costs import CostTable, Total
+from vertex_batch.operators import SubmitBatchPredictionJobOperator
+from vertex_batch.operators.approval import STORE_KEY as APPROVAL
+from vertex_batch.operators.task_context import STORE_KEY as INTENT
+
+HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])
+# 4 bytes of text and 100 tokens of answer: 1 input token, 100 output tokens.
+ROW = (
+    b'{"request": {"contents": [{"role": "user", "parts": [{"text": "abcd"}]}],'
+    b' "generationConfig": {"maxOutputTokens": 100}}}\n'
+)
+PRICES = {"gemini-2.5-flash": {"input": 1000, "output": 10000}}
+EXPECTED = Decimal("2.002")  # of two rows: 2 x 0.001 + 200 x 0.01
+TODAY = Account(Payer.SPEC, "nightly", Period.DAY)
+
+
+@pytest.fixture
+def vertex(connections, tmp_path, monkeypatch):
+    connections.admin.add_scenario(HELD)
+    connections.gcs.put("gs://demo-bucket/in.jsonl", ROW * 2)
+    monkeypatch.setenv("AIRFLOW_CONN_BATCH_COSTS", f"sqlite:///{tmp_path}/costs.db")
+    return connections
+
+
+@pytest.fixture
+def ledger(tmp_path) -> Ledger:
+    return Ledger(CostTable(f"sqlite:////{tmp_path}/costs.db"))
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[dict[str, Any]]:
+    """What a person is asked; Airflow's supervisor, which keeps it, comes with the system tests."""
+    questions: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        "airflow.sdk.execution_time.hitl.upsert_hitl_detail", lambda **question: questions.append(question)
+    )
+    return questions
+
+
+@pytest.fixture
+def context(context):
+    context["ti"].id = "0190-of-this-try"
+    return context
+
+
+def a_task(limits: dict[str, dict[str, str]] | None = None, **money: Any) -> SubmitBatchPredictionJobOperator:
+    unknown = money.pop("unknown", "warn")
+    budget = {"limits": limits, "unknown": unknown, **money.pop("budget", {})} if limits else None
+    with DAG("nightly", schedule=None):
+        return SubmitBatchPredictionJobOperator(
+            task_id="submit",
+            model=money.pop("model", "gemini-2.5-flash"),
+            inputs=money.pop("inputs", "gs://demo-bucket/in.jsonl"),
+            output_uri="gs://demo-bucket/out",
+            labels={"team": "search"},
+            spec="nightly",
+            money={"prices": PRICES, "budget": budget, "estimate": True, **money},
+        )
+
+
+def run(task: SubmitBatchPredictionJobOperator, context: dict[str, Any]) -> dict[str, Any]:
+    task.render_template_fields(context)
+    return task.execute(context)
+
+
+def parked(task, context) -> dict[str, Any]:
+    with pytest.raises(TaskAwaitingInput) as caught:
+        run(task, context)
+    assert caught.value.method_name == "execute_after_answer"
+    return caught.value.kwargs
+
+
+def answer(option: str = "Approve") -> dict[str, Any]:
+    user = {"id": "7", "name": "ann"}
+    return {"chosen_options": [option], "responded_by_user": user, "responded_at": datetime.now(UTC)}
+
+
+def test_an_estimate_is_kept_with_the_job_and_told(vertex, context, ledger):
+    job = run(a_task(), context)
+    kept = ledger.of_job("demo-project", "us-central1", job["job_id"])
+    assert kept.estimate.expected == Total(EXPECTED, complete=True)
+    told = context["ti"].xcoms["submit", "estimate"]
+    assert (told["expected_usd"], told["rows"], told["verdict"]) == ("2.002", 2, "go")
+    assert ledger.sums(TODAY) == Sums(reserved=Total(EXPECTED, complete=True))
+
+
+def test_without_settings_nothing_is_estimated(vertex, context, tmp_path):
+    run(a_task(estimate=False), context)
+    assert ("submit", "estimate") not in context["ti"].xcoms
+    assert not (tmp_path / "costs.db").exists()
+
+
+@pytest.mark.parametrize(("limit", "goes"), [("2.002", True), ("2.001999", False)])
+def test_a_refusal_leaves_no_job_no_intent_and_no_reservation(vertex, context, ledger, limit, goes):
+    task = a_task({"run": {"refuse": limit}})
+    if goes:
+        run(task, context)
+        return
+    with pytest.raises(AirflowFailException, match=r"2\.002 USD estimated, over its limit of 2\.001999 USD"):
+        run(task, context)
+    assert vertex.admin.jobs() == []
+    assert INTENT not in context["task_state_store"].values
+    assert ledger.sums(TODAY) == Sums()
+
+
+def test_what_other_jobs_have_reserved_counts(vertex, context, ledger):
+    run(a_task({"day": {"refuse": "3"}}), context)
+    context["ti"].run_id = "another run"
+    context["task_state_store"].values.clear()
+    with pytest.raises(AirflowFailException, match=r"2\.002 USD reserved for unbilled jobs"):
+        run(a_task({"day": {"refuse": "3"}}), context)
+
+
+def test_a_retry_goes_on_with_its_job_although_the_budget_is_used_up(vertex, context):
+    first = run(a_task(), context)
+    context["ti"].try_number = 2
+    assert run(a_task({"run": {"refuse": "0"}}), context) == first
+
+
+def test_a_job_whose_answer_was_lost_is_adopted_although_the_budget_is_used_up(vertex, context, ledger):
+    vertex.admin.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.RESET_AFTER, times=1))
+    job = run(a_task({"run": {"refuse": "2.002"}}), context)
+    (made,) = vertex.admin.jobs()
+    assert job["job_id"] == made.id
+    assert ledger.of_job("demo-project", "us-central1", made.id)
+
+
+def test_a_cleared_task_whose_job_still_runs_adopts_it_although_the_budget_is_used_up(vertex, context):
+    first = run(a_task(), context)
+    context["ti"].max_tries += 1
+    assert run(a_task({"run": {"refuse": "0"}}), context)["job_id"] == first["job_id"]
+
+
+def test_a_warning_submits(vertex, context, caplog):
+    run(a_task({"run": {"warn": "1"}}), context)
+    assert len(vertex.admin.jobs()) == 1
+    assert context["ti"].xcoms["submit", "estimate"]["verdict"] == "warn"
+
+
+def test_a_held_job_waits_for_a_person_and_goes_once_approved(vertex, context, asked, ledger):
+    task = a_task({"run": {"hold": "1"}}, budget={"approvers": ["7"], "approval_timeout_seconds": 3600})
+    kwargs = parked(task, context)
+    (question,) = asked
+    assert question["ti_id"] == "0190-of-this-try"
+    assert "2.002 USD" in question["subject"]
+    assert "over its limit of 1 USD (hold)" in question["body"]
+    assert question["assigned_users"] == [{"id": "7", "name": "7"}]
+    assert vertex.admin.jobs() == []
+    assert ledger.sums(TODAY) == Sums()
+    job = a_task({"run": {"hold": "1"}}).execute_after_answer(context, event=answer(), **kwargs)
+    (made,) = vertex.admin.jobs()
+    assert job["job_id"] == made.id
+    assert ledger.of_job("demo-project", "us-central1", made.id).approved_by == "ann"
+
+
+def test_a_held_job_waits_as_long_as_the_budget_says(vertex, context, asked):
+    with pytest.raises(TaskAwaitingInput) as caught:
+        run(a_task({"run": {"hold": "1"}}, budget={"approval_timeout_seconds": 3600}), context)
+    assert caught.value.timeout == timedelta(hours=1)
+
+
+def test_a_retry_after_the_approval_does_not_ask_again_and_a_clear_does(vertex, context, asked):
+    kwargs = parked(a_task({"run": {"hold": "1"}}), context)
+    vertex.admin.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.STATUS, status=403, times=1))
+    with pytest.raises(AirflowFailException):
+        a_task({"run": {"hold": "1"}}).execute_after_answer(context, event=answer(), **kwargs)
+    context["ti"].try_number = 2
+    context["task_state_store"].values.pop(INTENT)  # it was refused for sure: nothing to look for
+    run(a_task({"run": {"hold": "1"}}), context)
+    assert (len(asked), len(vertex.admin.jobs())) == (1, 1)
+    vertex.admin.reset()
+    context["ti"].max_tries += 4
+    parked(a_task({"run": {"hold": "1"}}), context)
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("event", "why"),
+    [
+        (answer("Reject"), "ann rejected it"),
+        ({"error": "too late", "error_type": "timeout"}, "nobody answered in time"),
+        ({"chosen_options": [], "responded_by_user": None}, "somebody rejected it"),
+    ],
+)
+def test_what_is_not_approved_is_not_submitted(vertex, context, asked, event, why):
+    kwargs = parked(a_task({"run": {"hold": "1"}}), context)
+    with pytest.raises(AirflowFailException, match=f"{why}. Nothing was submitted"):
+        a_task({"run": {"hold": "1"}}).execute_after_answer(context, event=event, **kwargs)
+    assert vertex.admin.jobs() == []
+    assert APPROVAL not in context["task_state_store"].values
+
+
+def test_an_approval_does_not_cover_a_job_that_has_grown(vertex, context, asked):
+    kwargs = parked(a_task({"run": {"hold": "1"}}), context)
+    vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW * 3)
+    task = a_task({"run": {"hold": "1"}})
+    task.render_template_fields(context)
+    with pytest.raises(AirflowFailException, match=r"grown to 3\.003 USD .* approved up to 2\.002 USD"):
+        task.execute_after_answer(context, event=answer(), **kwargs)
+    assert vertex.admin.jobs() == []
+
+
+def test_an_approval_does_not_pass_a_refusal(vertex, context, asked):
+    kwargs = parked(a_task({"run": {"hold": "1"}}), context)
+    with pytest.raises(AirflowFailException, match="refuse"):
+        a_task({"run": {"refuse": "1"}}).execute_after_answer(context, event=answer(), **kwargs)
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-flash"])
+@pytest.mark.parametrize(("unknown", "goes"), [("warn", True), ("refuse", False)])
+def test_a_table_cannot_be_counted_so_the_budget_says_what_that_means(vertex, context, model, unknown, goes):
+    task = a_task({"run": {"refuse": "100"}}, inputs="bq://p.d.t", unknown=unknown)
+    task.output_uri = "bq://p.d"
+    if goes:
+        run(task, context)
+        assert context["ti"].xcoms["submit", "estimate"]["complete"] is False
+    else:
+        with pytest.raises(AirflowFailException, match="no price"):
+            run(task, context)
+    assert len(vertex.admin.jobs()) == int(goes)
+
+
+def test_without_a_limit_a_cost_table_that_is_out_of_order_keeps_no_job_back(
+    vertex, context, monkeypatch, tmp_path
+):
+    (tmp_path / "costs.db").write_text("no database" * 100)
+    run(a_task(), context)
+    assert len(vertex.admin.jobs()) == 1
+
+
+def test_with_a_limit_a_cost_table_that_is_out_of_order_keeps_the_job_back(vertex, context, tmp_path):
+    (tmp_path / "costs.db").write_text("no database" * 100)
+    with pytest.raises(AirflowFailException, match="Cost table"):
+        run(a_task({"run": {"refuse": "100"}}), context)
+    assert vertex.admin.jobs() == []
+
+
+def test_the_limits_of_teams_stand_in_one_file(vertex, context, tmp_path):
+    file = tmp_path / "budgets.yaml"
+    file.write_text("teams:\n  search:\n    per_month: {refuse: 2}\n")
+    with pytest.raises(AirflowFailException, match=r"the month of team search: 2\.002 USD estimated"):
+        run(a_task(budgets_file=str(file)), context)
+    file.write_text("teams:\n  ads:\n    per_month: {refuse: 2}\n")
+    run(a_task(budgets_file=str(file)), context)
+    assert len(vertex.admin.jobs()) == 1
+
+
+def test_a_file_of_limits_that_cannot_be_read_keeps_every_job_back(vertex, context, tmp_path):
+    file = tmp_path / "budgets.yaml"
+    file.write_text("teams:\n  search:\n    per_month: {refuse: lots}\n")
+    with pytest.raises(
+        AirflowFailException, match=r"budgets.yaml:3:25: teams.search.per_month.refuse: must be"
+    ):
+        run(a_task(budgets_file=str(file)), context)
+    assert vertex.admin.jobs() == []
