@@ -117,10 +117,14 @@ class Ledger:
             mine = estimates.c.job_key == job_key
             connection.execute(estimates.update().where(mine).values(job_id=job_id, released_at=None))
 
-    def release(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> None:
-        """Give back what a task has reserved for a job that was never created."""
+    def release(self, dag_id: str, run_id: str, task_id: str, map_index: int | None = None) -> None:
+        """Give back what a task has reserved for jobs that were never created.
+
+        :param map_index: of one mapped task; None: of all.
+        """
         c = estimates.c
-        mine = (c.dag_id == dag_id, c.run_id == run_id, c.task_id == task_id, c.map_index == map_index)
+        mine = [c.dag_id == dag_id, c.run_id == run_id, c.task_id == task_id]
+        mine += [] if map_index is None else [c.map_index == map_index]
         with self._table.writing() as connection:
             unborn = (*mine, c.job_id.is_(None), c.released_at.is_(None))
             connection.execute(estimates.update().where(*unborn).values(released_at=self._now()))

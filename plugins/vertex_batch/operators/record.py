@@ -18,6 +18,7 @@ from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_filesystem
 from vertex_batch.inputs import InputPart, PartKind
 from vertex_batch.links import ConsoleJobLink
+from vertex_batch.operators.expected import ExpectedCosts
 from vertex_batch.operators.retries import RETRY_POLICY
 from vertex_batch.operators.shards import ShardTasks, check_shards, last_bills, planned_parts
 from vertex_batch.operators.submitted import SubmittedJobs, references
@@ -58,7 +59,8 @@ class AggregateTokenUsageOperator(BaseOperator):
     :param retry_policy: default: fail at once what no retry mends, wait as long as the server asks.
     :param gcp_conn_id: reads the output.
     :param batch_costs_conn_id: the cost table; a SQLite file in ``AIRFLOW_HOME`` if it is not defined.
-    :returns: the amount as a decimal string, whether it is complete, and the same for each job.
+    :returns: the amount as a decimal string, whether it is complete, and the same for each job, with what was
+        expected of it.
     :raises AirflowSkipException: no job was submitted.
     """
 
@@ -111,13 +113,17 @@ class AggregateTokenUsageOperator(BaseOperator):
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
         self._fail_on_problems(recorded)
-        return {**_summary([each.bill for each in recorded]), **more}
+        bills = [each.bill for each in recorded]
+        expected = ExpectedCosts(self.batch_costs_conn_id, self.log).of(bills)
+        return {**_summary(bills, expected), **more}
 
     def _record(self, context: Context) -> tuple[list[Recorded], dict[str, Any]]:
         hook = LiteLLMHook(self.litellm_conn_id)
         with hook.client() as client:
             jobs = self._jobs(context, client, hook)
             if not jobs:
+                if self.submit_task_id:
+                    ExpectedCosts(self.batch_costs_conn_id, self.log).release(context, self.submit_task_id)
                 message = "No job was submitted in this run, so there is nothing to bill."
                 raise AirflowSkipException(message)
             recorder = Recorder(
@@ -250,7 +256,7 @@ def _note(context: Context, sample: InputPart | None) -> str:
     return f"Only {sample}. {said}".rstrip() if sample else said
 
 
-def _summary(bills: Sequence[Bill]) -> dict[str, Any]:
+def _summary(bills: Sequence[Bill], expected: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     whole = total([item for bill in bills for item in bill.line_items])
     return {
         "amount_usd": whole.text,
@@ -265,6 +271,7 @@ def _summary(bills: Sequence[Bill]) -> dict[str, Any]:
                 "failed_rows": bill.rows.failed,
                 "unreadable_rows": bill.rows.unreadable,
                 "flags": list(bill.flags),
+                **expected.get(bill.job.job_id, {}),
             }
             for bill in bills
         ],

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskAwaitingInput
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from vertex_batch.budgets import Account, Ledger, Payer, Period, Sums
 from vertex_batch.costs import CostTable, Total
-from vertex_batch.operators import SubmitBatchPredictionJobOperator
+from vertex_batch.operators import AggregateTokenUsageOperator, SubmitBatchPredictionJobOperator
 from vertex_batch.operators.approval import STORE_KEY as APPROVAL
 from vertex_batch.operators.task_context import STORE_KEY as INTENT
 
@@ -267,3 +267,32 @@ def test_a_file_of_limits_that_cannot_be_read_keeps_every_job_back(vertex, conte
     ):
         run(a_task(budgets_file=str(file)), context)
     assert vertex.admin.jobs() == []
+
+
+def record(context: dict[str, Any]) -> dict[str, Any]:
+    with DAG("nightly", schedule=None):
+        task = AggregateTokenUsageOperator(task_id="record_cost", submit_task_id="submit", prices=PRICES)
+    context["ti"].task_id = "record_cost"
+    return task.execute(context)
+
+
+def test_the_bill_stands_beside_what_was_expected(connections, context, ledger, vertex):
+    vertex.admin.reset()
+    job = run(a_task(), context)
+    context["ti"].xcoms["submit", "return_value"] = job
+    (told,) = record(context)["jobs"]
+    assert (told["expected_usd"], told["low_usd"], told["high_usd"]) == ("2.002", "0.002", "2.002")
+    assert told["over_expectation"] is (Decimal(told["amount_usd"]) > Decimal("2.002"))
+    spent = ledger.sums(TODAY)
+    assert spent == Sums(spent=Total(Decimal(told["amount_usd"]), complete=told["complete"]))
+
+
+def test_what_was_reserved_for_a_job_that_never_was_is_given_back(vertex, context, ledger, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__VERTEX_BATCH__LOOK_SECONDS", "0.2")
+    vertex.admin.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.STATUS, status=403, times=None))
+    with pytest.raises(AirflowFailException):
+        run(a_task(), context)
+    assert ledger.sums(TODAY).reserved.amount == EXPECTED
+    with pytest.raises(AirflowSkipException):
+        record(context)
+    assert ledger.sums(TODAY) == Sums()
