@@ -54,7 +54,10 @@ def test_without_one_there_is_no_limit(write):
             "{per_run: {hold: 5, refuse: 5}}",
             "4:19: budget.per_run: `hold` (5) must be less than `refuse` (5)",
         ),
-        ("{per_run: {refuse: 5}, unknown: go}", "4:41: budget.unknown: should be 'warn', 'hold' or 'refuse'"),
+        (
+            "{per_run: {refuse: 5}, unknown: go}",
+            "4:41: budget.unknown: must be `warn`, `hold` or `refuse`, not the text `go`",
+        ),
         (
             "{per_run: {refuse: 5}, approval_timeout: 10s}",
             "4:9: budget: `approval_timeout` must be at least 1m",
@@ -63,10 +66,7 @@ def test_without_one_there_is_no_limit(write):
 )
 def test_what_is_wrong_with_it_is_said_at_its_place(problems, budget, problem):
     (found,) = problems(f"{SPEC}budget: {budget}\n")
-    assert (
-        str(found).endswith(problem)
-        or f"{found.line}:{found.column}: {found.path}: {found.message}" == problem
-    )
+    assert str(found).endswith(problem)
 
 
 @pytest.mark.parametrize("number", [".nan", ".inf", "1e999", "99999999999999999999"])
