@@ -37,12 +37,13 @@ class ExpectedCosts:
                 told[bill.job.job_id] = self._compared(bill, stored)
         return told
 
-    def release(self, context: Context, task_id: str) -> None:
-        """Give back what a submit task has reserved, where no job came of it."""
+    def release(self, context: Context, task_ids: Sequence[str | None]) -> None:
+        """Give back what submit tasks have reserved, where no job came of it."""
         ti = context["ti"]
         index = -1 if ti.map_index is None else ti.map_index
         try:
-            self._ledger().release(ti.dag_id, ti.run_id, task_id, None if index < 0 else index)
+            for task_id in filter(None, task_ids):
+                self._ledger().release(ti.dag_id, ti.run_id, task_id, None if index < 0 else index)
         except VertexBatchError as error:
             self._log.warning("What was reserved for the job stays reserved for some days: %s", error)
 

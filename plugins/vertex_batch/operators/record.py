@@ -121,9 +121,9 @@ class AggregateTokenUsageOperator(BaseOperator):
         hook = LiteLLMHook(self.litellm_conn_id)
         with hook.client() as client:
             jobs = self._jobs(context, client, hook)
+            submitters = [self.submit_task_id, self.shards.submit_task_id if self.shards else None]
+            ExpectedCosts(self.batch_costs_conn_id, self.log).release(context, submitters)
             if not jobs:
-                if self.submit_task_id:
-                    ExpectedCosts(self.batch_costs_conn_id, self.log).release(context, self.submit_task_id)
                 message = "No job was submitted in this run, so there is nothing to bill."
                 raise AirflowSkipException(message)
             recorder = Recorder(

@@ -105,7 +105,7 @@ def add_job(
 def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any]) -> OneJob:
     """Add the tasks that see one Vertex job through.
 
-    :param part: what it reads, where `plan_inputs` says so. :param money: see `SubmitBatchPredictionJobOperator`.
+    :param part: what it reads, where `plan_inputs` says so. :param money: what the submit task is told of it.
     """
     always = _of_every_task(job)
     submit = SubmitBatchPredictionJobOperator(
