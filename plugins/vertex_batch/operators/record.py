@@ -121,7 +121,7 @@ class AggregateTokenUsageOperator(BaseOperator):
         hook = LiteLLMHook(self.litellm_conn_id)
         with hook.client() as client:
             jobs = self._jobs(context, client, hook)
-            submitters = [self.submit_task_id, self.shards.submit_task_id if self.shards else None]
+            submitters = [self.submit_task_id, self.shards.submit if self.shards else None]
             ExpectedCosts(self.batch_costs_conn_id, self.log).release(context, submitters)
             if not jobs:
                 message = "No job was submitted in this run, so there is nothing to bill."
