@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pendulum
-from airflow.sdk import DAG, CronTriggerTimetable
+from airflow.sdk import DAG, Asset, AssetAll, AssetAny, AssetOrTimeSchedule, CronTriggerTimetable
 
+from vertex_batch.specs.cron import ONCE
+from vertex_batch.specs.events import ASSET_PREFIX
 from vertex_batch.specs.form import form, page
 from vertex_batch.specs.load import SpecSet
 from vertex_batch.specs.model import Spec
+from vertex_batch.specs.notices import on_failure, on_late
 from vertex_batch.specs.problems import Problem, SpecError
-from vertex_batch.specs.schedule import ONCE
 from vertex_batch.specs.tasks import add_jobs
 
 TAG = "vertex-batch"
@@ -34,13 +38,16 @@ def build_dag(spec: Spec, prices_folder: Path | None = None, budgets_file: Path 
         catchup=spec.catchup,
         max_active_runs=spec.max_active_runs,
         tags=[TAG, *spec.tags],
+        owner_links={spec.owner: spec.owner_link} if spec.owner_link else {},
+        on_failure_callback=list(on_failure(spec)) or None,
+        deadline=on_late(spec) or None,
         auto_register=False,  # it is the DAG file that offers it
         default_args={"owner": spec.owner},
     )
     # Airflow takes the zone from the start date, which a spec need not have. Our date names are of this zone.
     dag.timezone = pendulum.timezone(spec.timezone)
     with dag:
-        add_jobs(spec, prices_folder, budgets_file)
+        add_jobs(dag, spec, prices_folder, budgets_file)
     # Last, and key by key: each task would copy what it finds here, and Airflow check that the defaults are
     # valid, which takes longer than all the rest. All of them are empty, and the form takes an empty value.
     dag.params.update(form(spec))
@@ -65,9 +72,37 @@ def build_dags(
 
 
 def _timetable(spec: Spec) -> Any:
-    if spec.schedule in {None, ONCE}:
-        return spec.schedule
-    return CronTriggerTimetable(spec.schedule, timezone=spec.timezone)
+    said = spec.schedule
+    if said is None or said == ONCE:
+        return said
+    if isinstance(said, str):
+        return CronTriggerTimetable(said, timezone=spec.timezone)
+    if said.timetable:
+        return _own_timetable(said.timetable, said.arguments)
+    assets = [_asset(name) for name in said.assets]
+    arrived = AssetAll(*assets) if said.when == "all" else AssetAny(*assets)
+    if said.cron and assets:
+        return AssetOrTimeSchedule(
+            assets=arrived, timetable=CronTriggerTimetable(said.cron, timezone=spec.timezone)
+        )
+    return arrived if assets else CronTriggerTimetable(str(said.cron), timezone=spec.timezone)
+
+
+def _asset(name: str) -> Any:
+    # A reference to whatever asset has this URI; of another spec's output we know all that there is to it.
+    return Asset.ref(uri=name) if "://" in name else Asset(f"{ASSET_PREFIX}{name}")
+
+
+def _own_timetable(path: str, arguments: Mapping[str, Any]) -> Any:
+    module, _, name = path.rpartition(".")
+    made = getattr(import_module(module), name)(**arguments)
+    if not path.startswith("airflow."):
+        from airflow.plugins_manager import get_timetables_plugins  # noqa: PLC0415 - hardly ever needed
+
+        if path not in get_timetables_plugins():
+            # Airflow would refuse to serialise it, and with it every DAG of the file that offers it.
+            raise ValueError(f"schedule.timetable: no Airflow plugin has registered `{path}` in `timetables`")
+    return made
 
 
 def _first_line(text: str) -> str | None:

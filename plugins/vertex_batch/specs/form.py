@@ -156,6 +156,8 @@ def _plain(value: Any) -> str:
         return show_duration(value)
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="minutes")
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json", exclude_defaults=True)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, tuple)):

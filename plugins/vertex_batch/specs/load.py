@@ -10,9 +10,10 @@ from pathlib import Path
 
 from vertex_batch.specs.defaults import Defaults, shown_once
 from vertex_batch.specs.document import Document
+from vertex_batch.specs.events import Events
 from vertex_batch.specs.model import Spec
 from vertex_batch.specs.parse import parse_spec
-from vertex_batch.specs.problems import BrokenSpecsError, Problem, SpecError
+from vertex_batch.specs.problems import BrokenSpecsError, Problem, SpecError, did_you_mean
 
 MAX_FILE_BYTES = 256 * 1024
 FOLDER_VARIABLE = "VERTEX_BATCH_SPECS_FOLDER"
@@ -93,9 +94,13 @@ def load_files(paths: Iterable[Path], *, only: str | None = None, root: Path | N
         if only == spec.name:
             return SpecSet({spec.name: spec})
         loaded[spec.name].append((spec, document))
+    broken = {Path(error.file).stem for error in result.errors}
+    outputs = {each for found in loaded.values() for each in found[0][0].outputs} if root else None
     for name, found in loaded.items():
         if len(found) > 1:
             result.errors.extend(_same_name(found))
+        elif only is None and (missing := _missing_outputs(*found[0], outputs, broken)):
+            result.errors.append(SpecError(str(found[0][0].file), missing))
         elif only is None:
             result.specs[name] = found[0][0]
     result.errors = list(shown_once(result.errors))
@@ -162,6 +167,21 @@ def _text(path: Path) -> str:
         line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
         message = f"is not UTF-8 (byte 0x{content[error.start]:02x}): save the file in that encoding"
         raise SpecError(path, [Problem(line, column, "", message)]) from None
+
+
+def _missing_outputs(
+    spec: Spec, document: Document, outputs: set[str] | None, broken: set[str]
+) -> list[Problem]:
+    """See that a spec waits for outputs that there are; of a part of the specs nobody can say."""
+    if outputs is None or not isinstance(spec.schedule, Events):
+        return []
+    problems = []
+    for number, name in enumerate(spec.schedule.assets):
+        if "://" not in name and name not in outputs and name.partition("/")[0] not in broken:
+            _, place = document.locate(("schedule", "assets", number))
+            message = f"no spec says `asset: true` for an output `{name}`{did_you_mean(name, outputs)}"
+            problems.append(Problem(place.line, place.column, f"schedule.assets[{number}]", message))
+    return problems
 
 
 def _same_name(found: list[tuple[Spec, Document]]) -> Iterator[SpecError]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from vertex_batch.specs.events import Events
 from vertex_batch.specs.origins import Values
-from vertex_batch.specs.problems import KeyPath, Problem, did_you_mean, show_path
+from vertex_batch.specs.problems import MAPPING, NOTHING, TEXT, KeyPath, Problem, did_you_mean, show_path
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -51,7 +52,7 @@ def problems_of(error: ValidationError, values: Values, known: Mapping[str, Fiel
     :param known: the keys that may be written here.
     """
     for details in error.errors(include_url=False):
-        path: KeyPath = details["loc"]
+        path: KeyPath = tuple(step for step in details["loc"] if step not in {TEXT, MAPPING, NOTHING})
         # pydantic marks an error in a mapping's key with a last step of its own.
         in_key = bool(path) and path[-1] == "[key]"
         path = path[:-1] if in_key else path
@@ -70,7 +71,8 @@ def _message(details: ErrorDetails, known: Mapping[str, FieldInfo]) -> str:
     if kind == "missing":
         return f"is missing{_example(known, key)}"
     if kind == "extra_forbidden":
-        return f"is no known key{known_keys(key, known)}"
+        below = details["loc"][-2] == MAPPING if len(details["loc"]) > 1 else False
+        return f"is no known key{known_keys(key, Events.model_fields if below else known)}"
     if kind in _KINDS:
         return _wrong_kind(kind, value)
     if kind == "literal_error":

@@ -69,6 +69,11 @@ class Spec(DagFields, ScheduleFields, IdentityFields):
         return self._jobs[0]
 
     @property
+    def outputs(self) -> list[str]:
+        """What the results are called that other specs may wait for."""
+        return [f"{self.name}/{job.name}" if self._grouped else self.name for job in self._jobs if job.asset]
+
+    @property
     def grouped(self) -> bool:
         """Whether the jobs stand below ``jobs``: then each has a group of tasks, even a single one."""
         return self._grouped

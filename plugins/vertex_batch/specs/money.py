@@ -41,6 +41,15 @@ def _usd(value: Any) -> Any:
     return price
 
 
+def _amount(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        raise ValueError("must be a number: US dollars")  # noqa: TRY004 - pydantic tells only ValueErrors
+    amount = value if isinstance(value, Decimal) else Decimal(repr(value))
+    if not 0 < amount < 10**9:
+        raise ValueError(f"must be more than 0 US dollars, not {value}")
+    return amount
+
+
 def _rate_name(text: str) -> str:
     from vertex_batch.pricing import SPEC_PRICE_KEYS  # noqa: PLC0415 - most specs state no prices
 
@@ -55,6 +64,12 @@ UsdPerMillion = Annotated[
     BeforeValidator(_usd),
     PlainSerializer(str, return_type=str, when_used="json"),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": HIGHEST_PRICE}),
+]
+Usd = Annotated[
+    Decimal,
+    BeforeValidator(_amount),
+    PlainSerializer(str, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
 ]
 RateName = Annotated[str, AfterValidator(_rate_name)]
 Rates = Annotated[dict[RateName, UsdPerMillion], Field(min_length=1, max_length=100)]
@@ -75,6 +90,11 @@ class MoneyFields(BaseModel):
             " those of the proxy."
         ),
         examples=[{"gemini-2.5-flash": {"input": 0.15, "output": 1.25}}],
+    )
+    expected_cost_usd: Usd | None = Field(
+        default=None,
+        description="A job whose bill is higher, in US dollars, is told to `notify`. It stops nothing.",
+        examples=[12.5],
     )
     max_unreadable_rows: Annotated[int, Field(ge=0)] = Field(
         default=0,

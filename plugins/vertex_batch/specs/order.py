@@ -15,6 +15,13 @@ class OrderFields(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     name: JobName = Field(description="The job's key below `jobs`.")
+    asset: bool = Field(
+        default=False,
+        description=(
+            "Announce the job's results as the Airflow asset `vertex_batch/SPEC`, or `vertex_batch/SPEC/JOB`"
+            " of a spec with several jobs, by which other DAGs and specs may be scheduled."
+        ),
+    )
     after: Annotated[list[JobName], Field(max_length=100)] = Field(
         default_factory=list,
         description="Jobs of this spec that must have results before this one is submitted.",

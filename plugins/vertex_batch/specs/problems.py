@@ -10,6 +10,8 @@ from pathlib import Path
 from vertex_batch.errors import PermanentError, scrub
 
 KeyPath = tuple[str | int, ...]
+TEXT, MAPPING, NOTHING = "<text>", "<mapping>", "<nothing>"
+"""Kinds of a value that has several: pydantic puts them into its paths, and people have not written them."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from vertex_batch.specs.durations import show_duration
-from vertex_batch.specs.values import ConnectionId, Duration
+from vertex_batch.specs.values import ConnectionId, Duration, Line
 
 _SHORTEST_POLL = timedelta(seconds=1)
 
@@ -73,6 +73,14 @@ class RunningFields(BaseModel):
             " row of it failed."
         ),
         examples=[0.05],
+    )
+    pool: Line | None = Field(
+        default=None,
+        description=(
+            "Airflow pool of the tasks that submit and wait. It must be there, and must count deferred tasks:"
+            " then it limits how many jobs there are at the same time."
+        ),
+        examples=["vertex_batch"],
     )
     connection: ConnectionId = Field(
         default="litellm_default", description="Airflow connection of the LiteLLM proxy."

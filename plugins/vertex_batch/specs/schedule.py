@@ -2,57 +2,29 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped]
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     StringConstraints,
+    Tag,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
 )
 
-from vertex_batch.specs.problems import did_you_mean
-
-ONCE = "@once"
-PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly", ONCE)
-_CRON_FIELDS = 5
-# croniter reads a lone R or H as a random or hashed time: another schedule at each parse.
-_RANDOM = re.compile(r"(?<![A-Za-z])[RH](?![A-Za-z])", re.IGNORECASE)
-_ALIASES = {"@midnight": "@daily", "@annually": "@yearly"}
-
-
-@lru_cache(maxsize=1024)
-def _cron(text: str) -> str:
-    if text in PRESETS:
-        return text
-    if text.startswith("@"):
-        better = f"; did you mean `{_ALIASES[text]}`?" if text in _ALIASES else did_you_mean(text, PRESETS)
-        raise ValueError(f"`{text}` is none of {', '.join(PRESETS)}{better}")
-    if len(text.split()) != _CRON_FIELDS:
-        raise ValueError(
-            f"`{text}` is no schedule: a cron expression has 5 fields (minute, hour, day, month, weekday),"
-            " such as"
-            ' "30 2 * * *"; use null for manual runs only'
-        )
-    if _RANDOM.search(text):
-        raise ValueError(f"`{text}` would be another schedule at each reading: write fixed times")
-    try:
-        croniter(text).get_next()
-    except CroniterBadDateError:
-        raise ValueError(f"`{text}` never comes: there is no such date") from None
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise ValueError(f"`{text}` is no cron expression: {error}") from None
-    return text
+from vertex_batch.specs.cron import Cron
+from vertex_batch.specs.events import Events
+from vertex_batch.specs.problems import MAPPING, NOTHING, TEXT, did_you_mean
 
 
 @lru_cache(maxsize=256)
@@ -81,12 +53,13 @@ def _moment(value: Any) -> Any:
     raise ValueError("must be a day such as 2026-11-01, or a moment such as 2026-11-01T02:30:00")
 
 
-Cron = Annotated[
-    str,
-    StringConstraints(max_length=200),
-    AfterValidator(_cron),
-    WithJsonSchema({"type": "string", "anyOf": [{"enum": [*PRESETS]}, {"pattern": r"^\S+( +\S+){4}$"}]}),
-]
+def _kind(value: Any) -> str | None:
+    """Say which kind of schedule is meant, so that only its problems are told."""
+    if value is None:
+        return NOTHING
+    return MAPPING if isinstance(value, (Mapping, Events)) else TEXT
+
+
 Timezone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_timezone)]
 Moment = Annotated[
     datetime,
@@ -100,12 +73,16 @@ class ScheduleFields(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    schedule: Cron | None = Field(
+    schedule: Annotated[
+        Annotated[Cron, Tag(TEXT)] | Annotated[Events, Tag(MAPPING)] | Annotated[None, Tag(NOTHING)],
+        Discriminator(_kind),
+    ] = Field(
         default=None,
         description=(
-            "A cron expression of 5 fields, or a preset such as @daily. Without it, runs begin by hand only."
+            "A cron expression of 5 fields, a preset such as @daily, or a mapping: the arrival of other"
+            " specs' outputs, or a timetable. Without it, runs begin by hand only."
         ),
-        examples=["30 2 * * *", "@daily", None],
+        examples=["30 2 * * *", "@daily", {"assets": ["nightly_summaries"]}, None],
     )
     timezone: Timezone = Field(
         default="UTC",
@@ -148,7 +125,9 @@ class ScheduleFields(BaseModel):
     @field_validator("catchup")
     @classmethod
     def _from_when(cls, value: bool, info: ValidationInfo) -> bool:
-        if value and "schedule" in info.data and info.data["schedule"] is None:
+        schedule = info.data.get("schedule")
+        timed = schedule.cron or schedule.timetable if isinstance(schedule, Events) else schedule
+        if value and "schedule" in info.data and not timed:
             raise ValueError("needs a schedule to catch up with: set `schedule`, or `catchup: false`")
         if value and "start_date" in info.data and info.data["start_date"] is None:
             raise ValueError("needs a first day: set `start_date`, or `catchup: false`")

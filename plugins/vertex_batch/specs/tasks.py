@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import BaseOperator, TaskGroup, TriggerRule, XComArg, task_group
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, Asset, BaseOperator, TaskGroup, TriggerRule, XComArg, task_group
 
 from vertex_batch.inputs import SHARDS_GROUP
 from vertex_batch.operators import (
@@ -20,8 +22,10 @@ from vertex_batch.operators import (
 from vertex_batch.operators.plan import PART_XCOM
 from vertex_batch.operators.shards import ShardTasks
 from vertex_batch.sensors import BatchPredictionJobSensor
+from vertex_batch.specs.events import ASSET_PREFIX
 from vertex_batch.specs.form import OVERRIDES
 from vertex_batch.specs.model import JobSpec, Spec
+from vertex_batch.specs.notices import on_cost
 from vertex_batch.specs.rendering import display_name
 
 LONGEST_RETRY_DELAY = timedelta(hours=1)
@@ -44,13 +48,15 @@ class OneJob:
     cancel: CancelBatchPredictionJobOperator
 
 
-def add_jobs(spec: Spec, prices_folder: Path | None, budgets_file: Path | None = None) -> None:
+def add_jobs(dag: DAG, spec: Spec, prices_folder: Path | None, budgets_file: Path | None = None) -> None:
     """Add the tasks of all jobs to the DAG that is being built, each job's in a group of its own."""
     made: dict[str, JobTasks] = {}
     for job in spec.jobs:
         group = TaskGroup(job.name) if spec.grouped else nullcontext()
+        known = set(dag.task_dict)
         with group:
             made[job.name] = add_job(spec, job, prices_folder, budgets_file)
+            _finish(spec, job, made[job.name], [dag.get_task(name) for name in dag.task_dict.keys() - known])
     for job in spec.jobs:
         tasks = made[job.name]
         for other in job.after:
@@ -59,6 +65,26 @@ def add_jobs(spec: Spec, prices_folder: Path | None, budgets_file: Path | None =
         if job.after:
             # A job that this run leaves out, or that had nothing to do, does not hold up the others.
             tasks.first.trigger_rule = TriggerRule.NONE_FAILED
+
+
+def _finish(spec: Spec, job: JobSpec, ends: JobTasks, tasks: Sequence[Any]) -> None:
+    """Add to a job's tasks what they need in this spec alone."""
+    for task in tasks:
+        if job.pool and isinstance(task, (SubmitBatchPredictionJobOperator, BatchPredictionJobSensor)):
+            # Waiting comes before submitting: no job that runs is left alone for want of a slot.
+            task.pool, task.weight_rule = job.pool, "absolute"
+            task.priority_weight = 2 if isinstance(task, BatchPredictionJobSensor) else 1
+        elif job.expected_cost_usd and isinstance(task, AggregateTokenUsageOperator):
+            task.on_success_callback = on_cost(spec, job)
+    if job.asset:
+        results = EmptyOperator(task_id="results", outlets=[Asset(output_asset(spec, job))])
+        results.trigger_rule = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
+        results << list(ends.results)
+
+
+def output_asset(spec: Spec, job: JobSpec) -> str:
+    """Name the asset of a job's results."""
+    return f"{ASSET_PREFIX}{spec.name}/{job.name}" if spec.grouped else f"{ASSET_PREFIX}{spec.name}"
 
 
 def add_job(

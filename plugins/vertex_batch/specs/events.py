@@ -1,0 +1,110 @@
+"""A schedule that is more than a cron expression: other specs' outputs, assets, or a timetable."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
+
+from vertex_batch.specs.cron import Cron
+
+ASSET_PREFIX = "vertex_batch/"
+_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
+_OUTPUT = re.compile(r"[a-z][a-z0-9_-]{0,62}(/[a-z][a-z0-9_-]{0,62})?", re.ASCII)
+_URI = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.ASCII)
+
+
+@lru_cache(maxsize=256)
+def _import_path(text: str) -> str:
+    """See that a class is there, without running its module."""
+    if not _PATH.fullmatch(text):
+        raise ValueError(f"`{text[:80]}` is no import path: write `package.module.Class`")
+    module, _, name = text.rpartition(".")
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError, AttributeError):
+        found = None
+    if found is None:
+        raise ValueError(f"there is no module `{module}` here: install its package, or correct the path")
+    source = Path(found.origin) if found.origin else None
+    if (
+        source
+        and source.suffix == ".py"
+        and not re.search(rf"\b{name}\b", source.read_text(errors="replace"))
+    ):
+        raise ValueError(f"the module `{module}` has no `{name}`")
+    return text
+
+
+def _asset(text: str) -> str:
+    if not _OUTPUT.fullmatch(text) and not _URI.fullmatch(text):
+        raise ValueError(f"`{text[:80]}` is neither a spec (`SPEC` or `SPEC/JOB`) nor the URI of an asset")
+    return text
+
+
+ImportPath = Annotated[str, StringConstraints(max_length=250), AfterValidator(_import_path)]
+AssetName = Annotated[str, StringConstraints(max_length=500), AfterValidator(_asset)]
+
+
+class Events(BaseModel):
+    """When runs begin, where a cron expression alone does not say it."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    cron: Cron | None = Field(
+        default=None,
+        description="Also run at these times.",
+        examples=["30 2 * * *"],
+    )
+    assets: Annotated[list[AssetName], Field(max_length=50)] = Field(
+        default_factory=list,
+        description=(
+            "Run when these have arrived since the last run: the outputs of specs that say `asset: true`, as"
+            " `SPEC` or `SPEC/JOB`, or any other asset, by its URI."
+        ),
+        examples=[["nightly_summaries"]],
+    )
+    when: Literal["all", "any"] = Field(
+        default="all", description="Whether all of `assets` must have arrived, or any one of them will do."
+    )
+    timetable: ImportPath | None = Field(
+        default=None,
+        validate_default=True,
+        description="Instead: a timetable class by its import path, which an Airflow plugin has registered.",
+        examples=["airflow.sdk.CronTriggerTimetable"],
+    )
+    arguments: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="What the timetable is made with.",
+        examples=[{"expression": "0 6 * * MON-FRI", "timezone": "UTC"}],
+    )
+
+    @field_validator("timetable")
+    @classmethod
+    def _one_or_the_other(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and (info.data.get("cron") or info.data.get("assets")):
+            raise ValueError("stands beside `cron` or `assets`: a timetable says it all, take them away")
+        said = [info.data.get(key, "wrong itself") for key in ("cron", "assets")]
+        if not value and not any(said):
+            raise ValueError("says no time: set `cron`, `assets` or `timetable`")
+        return value
+
+    @field_validator("arguments")
+    @classmethod
+    def _of_a_timetable(cls, value: dict[str, JsonValue], info: ValidationInfo) -> dict[str, JsonValue]:
+        if value and "timetable" in info.data and not info.data["timetable"]:
+            raise ValueError("are those of a timetable: set `timetable`, or take them away")
+        return value

@@ -1,0 +1,118 @@
+"""The callbacks that tell people of a run: Airflow calls them, in the worker or in the DAG processor."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import (  # type: ignore[attr-defined]  # its stub file lacks the deadlines
+    BaseNotifier,
+    DeadlineAlert,
+    DeadlineReference,
+    SyncCallback,
+)
+
+from vertex_batch.specs.model import JobSpec, Spec
+from vertex_batch.specs.notify import Notice, Occasion
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Tell somebody, by a notifier that is imported only then.
+
+    What goes wrong here is logged and goes no further: the run is what it is.
+
+    :param path: of the notifier's class; None: the log alone.
+    """
+
+    path: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    what: str = "has failed"
+
+    def __call__(self, context: Context) -> None:
+        dag_run: Any = context.get("dag_run")
+        run = f"Run {getattr(dag_run, 'run_id', '')} of {getattr(dag_run, 'dag_id', '')}"
+        log.warning("%s %s", run, self.what)
+        if self.path is None:
+            return
+        try:
+            _notifier(self.path)(**self.arguments)(context)
+        except Exception:
+            log.exception("%s: the notifier %s could not tell that it %s", run, self.path, self.what)
+
+
+@dataclass(frozen=True)
+class TellOfCost:
+    """Tell of a job whose bill is higher than expected, or could not be completed."""
+
+    expected_usd: Decimal
+    notices: Sequence[Notice]
+
+    def __call__(self, context: Context) -> None:
+        ti: Any = context["ti"]
+        bill = ti.xcom_pull(task_ids=ti.task_id)
+        try:
+            amount = Decimal(bill["amount_usd"])
+        except (TypeError, KeyError, InvalidOperation):
+            return
+        if amount <= self.expected_usd:
+            return
+        what = f"cost {amount} USD in {ti.task_id}, more than the {self.expected_usd} USD that were expected"
+        told: Any = {**context, "cost_usd": str(amount), "expected_cost_usd": str(self.expected_usd)}
+        for notice in self.notices:
+            Tell(notice.notifier, notice.arguments, what)(told)
+
+
+def on_failure(spec: Spec) -> list[Tell]:
+    """What is called when a run has failed."""
+    return [Tell(notice.notifier, notice.arguments) for notice in _of(spec, Occasion.FAILURE)]
+
+
+def on_late(spec: Spec) -> list[DeadlineAlert]:
+    """What is called when a run takes longer than expected."""
+    if spec.expected_duration is None:
+        return []
+    return [
+        DeadlineAlert(
+            reference=DeadlineReference.DAGRUN_QUEUED_AT,
+            interval=spec.expected_duration,
+            callback=SyncCallback(
+                tell_of_lateness, kwargs={"path": notice.notifier, "arguments": notice.arguments}
+            ),
+        )
+        for notice in _of(spec, Occasion.LATE) or [Notice()]
+    ]
+
+
+def on_cost(spec: Spec, job: JobSpec) -> list[TellOfCost]:
+    """What is called when a job's bill was recorded."""
+    if job.expected_cost_usd is None:
+        return []
+    return [TellOfCost(job.expected_cost_usd, _of(spec, Occasion.COST) or [Notice()])]
+
+
+def tell_of_lateness(context: Context, path: str | None, arguments: Mapping[str, Any]) -> None:
+    """Tell that a run takes longer than expected. Airflow calls it by its path."""
+    Tell(path, arguments, "takes longer than was expected")(context)
+
+
+def _of(spec: Spec, occasion: Occasion) -> list[Notice]:
+    return [notice for notice in spec.notify if occasion in notice.on]
+
+
+def _notifier(path: str) -> type[BaseNotifier]:
+    import importlib  # noqa: PLC0415 - only where somebody is told
+
+    module, _, name = path.rpartition(".")
+    found: Any = getattr(importlib.import_module(module), name)
+    if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
+        raise TypeError(f"{path} is no Airflow notifier")
+    return found

@@ -1,0 +1,90 @@
+"""Who is told of what: any Airflow notifier by its import path, else the log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema, field_validator
+
+from vertex_batch.errors import scrub
+from vertex_batch.specs.events import ImportPath
+from vertex_batch.specs.problems import did_you_mean
+from vertex_batch.specs.templates import is_template
+
+_SECRET_NAME = re.compile(r"(?i)(passw|secret|token|api_?key|auth|credential|private|webhook_url|dsn)")
+
+
+class Occasion(StrEnum):
+    """What somebody may be told of."""
+
+    FAILURE = "failure"  # the run has failed
+    LATE = "late"  # it takes longer than `expected_duration`
+    COST = "cost"  # a job cost more than `expected_cost_usd`
+
+
+def _occasion(value: Any) -> Any:
+    if isinstance(value, str) and value not in set(Occasion):
+        known = [occasion.value for occasion in Occasion]
+        raise ValueError(f"`{value[:80]}` is none of {', '.join(known)}{did_you_mean(value, known)}")
+    return Occasion(value) if isinstance(value, str) else value
+
+
+def _secrets(value: Any, path: str = "") -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _secrets(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _secrets(inner, path)
+    elif isinstance(value, str) and not is_template(value):
+        name = path.rpartition(".")[2]
+        if (_SECRET_NAME.search(name) and not name.endswith("conn_id")) or "***" in scrub(value):
+            yield path
+
+
+OneOccasion = Annotated[
+    Occasion,
+    BeforeValidator(_occasion),
+    WithJsonSchema({"type": "string", "enum": [occasion.value for occasion in Occasion]}),
+]
+
+
+class Notice(BaseModel):
+    """One notifier, and what it tells of."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    on: Annotated[list[OneOccasion], Field(min_length=1, max_length=3)] = Field(
+        default_factory=lambda: list(Occasion),
+        description=(
+            "`failure`: the run has failed; `late`: it takes longer than `expected_duration`; `cost`: a job"
+            " cost more than `expected_cost_usd`. Default: all of them."
+        ),
+        examples=[["failure", "cost"]],
+    )
+    notifier: ImportPath | None = Field(
+        default=None,
+        description="The class of an Airflow notifier, by its import path. Default: a line in the log.",
+        examples=["airflow.providers.smtp.notifications.smtp.SmtpNotifier"],
+    )
+    arguments: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description=(
+            "What the notifier is made with; its own template fields are rendered. Keys and passwords belong"
+            " into an Airflow connection, whose id stands here."
+        ),
+        examples=[{"smtp_conn_id": "mail", "to": "team@example.com", "subject": "{{ dag.dag_id }}"}],
+    )
+
+    @field_validator("arguments")
+    @classmethod
+    def _no_secrets(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if found := next(_secrets(value), None):
+            raise ValueError(
+                f"hold what looks like a secret in `{found[:80]}`: a spec is read by many; put it into an"
+                " Airflow connection and write the connection's id"
+            )
+        return value
