@@ -18,7 +18,7 @@ from vertex_batch.errors import VertexBatchError
 from vertex_batch.resource import BatchPredictionJob, label_value
 
 POLL_SECONDS = 1.0
-TASK_ORDER = ("submit", "wait", "cancel", "record_cost")
+TASK_ORDER = ("plan_inputs", "submit", "wait", "cancel", "record_cost")
 _STYLES = {"success": "green", "failed": "red", "running": "cyan", "deferred": "magenta", "skipped": "dim"}
 
 

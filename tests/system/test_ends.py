@@ -32,7 +32,7 @@ def test_a_missing_input_fails_the_run_before_any_job(stack, nights):
     nights.start(SPEC, "no_input", conf={"input": ["gs://demo-bucket/absent/*.jsonl"]})
     assert stack.airflow.wait_for_run(SPEC, "no_input")["state"] == "failed"
     assert nights.jobs(SPEC, "no_input") == []
-    log = stack.airflow.logs(SPEC, "no_input", "submit")
+    log = stack.airflow.logs(SPEC, "no_input", "plan_inputs")
     assert "gs://demo-bucket/absent/*.jsonl" in log
     assert "Nothing was submitted" in log
 
@@ -40,7 +40,7 @@ def test_a_missing_input_fails_the_run_before_any_job(stack, nights):
 def test_no_log_of_any_task_holds_the_key(stack, nights):
     nights.start(SPEC, "secrets")
     stack.airflow.wait_for_run(SPEC, "secrets")
-    for task in ("submit", "wait", "record_cost"):
+    for task in ("plan_inputs", "submit", "wait", "record_cost"):
         assert stack.master_key not in stack.airflow.logs(SPEC, "secrets", task)
     assert all(
         stack.master_key.encode() not in path.read_bytes()

@@ -22,7 +22,7 @@ class Projection:
     :param standard_error_usd: of that amount, if every row had the same chance to be drawn; None: one row
         says nothing of how rows differ.
     :param complete: False: a part of the sample has no price, and the amount is an "at least".
-    :param by_kind: the amount by what it is for.
+    :param by_kind: the amount by what it is for; the parts add up to it.
     """
 
     rows: int
@@ -82,13 +82,14 @@ def project(bill: Bill, row_costs: Sequence[Decimal], of_rows: int) -> Projectio
     for item in bill.line_items:
         if item.amount_usd:
             by_kind[item.kind] = by_kind.get(item.kind, Decimal(0)) + item.amount_usd * factor
+    by_kind = {kind: _rounded(amount) for kind, amount in by_kind.items()}
     return Projection(
         rows=rows,
         of_rows=of_rows,
-        amount_usd=_rounded(bill.total.amount * factor),
+        amount_usd=sum(by_kind.values(), Decimal(0)),
         standard_error_usd=_standard_error(row_costs, of_rows),
         complete=bill.total.complete,
-        by_kind={kind: _rounded(amount) for kind, amount in by_kind.items()},
+        by_kind=by_kind,
     )
 
 

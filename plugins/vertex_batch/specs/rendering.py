@@ -14,6 +14,7 @@ from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vertex_batch.errors import ConfigurationError
+from vertex_batch.inputs import file_pattern
 from vertex_batch.run_dates import template_dates
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.templates import is_template
@@ -76,7 +77,7 @@ def render_job(spec: Spec, job: JobSpec, moment: datetime, run_id: str = "manual
         model=job.model,
         project=job.project,
         location=job.location,
-        uris=tuple(rendered("inputs", job.inputs)),
+        uris=tuple(map(file_pattern, rendered("inputs", job.inputs))),
         output=rendered("output", job.output),
         labels=rendered("labels", job.job_labels),
         parameters=rendered("generation", job.generation),

@@ -217,7 +217,7 @@ def test_a_cleared_plan_finds_what_is_written_and_a_changed_input_is_written_ane
     assert lines_of(vertex, *again) == rows(7, 100).splitlines()
 
 
-def test_jobs_that_a_cleared_plan_has_no_use_for_are_cancelled_and_the_others_adopted(vertex, night):
+def test_jobs_of_shards_that_a_cleared_plan_has_no_use_for_are_cancelled(vertex, night):
     vertex.admin.add_scenario(HELD)
     vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(2))
     vertex.gcs.put(f"{night.folder}/in/b.jsonl", rows(2, 2))
