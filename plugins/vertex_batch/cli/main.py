@@ -11,7 +11,7 @@ from datetime import date
 import argcomplete
 
 from vertex_batch import __version__
-from vertex_batch.cli import bill, choice, cost, jobs, new, plan, recount, reprice, run, validate
+from vertex_batch.cli import bill, choice, cost, jobs, new, plan, reconcile, recount, reprice, run, validate
 from vertex_batch.errors import VertexBatchError
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -54,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_bill(commands)
     _add_reprice(commands)
     _add_recount(commands)
+    _add_reconcile(commands)
     return parser
 
 
@@ -153,6 +154,33 @@ def _add_recount(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument("--json", action="store_true", help="print JSON; amounts are exact, as texts")
     _add_table(command)
     command.set_defaults(run=recount.run)
+
+
+def _add_reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "reconcile",
+        help="compare the bills with the proxy's, Google's or another price list's figures",
+        description="Compare recorded bills with somebody else's figures, job by job and model by model, and"
+        " say what is known to make the difference. Nothing is written.",
+    )
+    choice.add_jobs(command, _day)
+    which = command.add_mutually_exclusive_group()
+    which.add_argument(
+        "--proxy",
+        default="litellm_default",
+        metavar="ID",
+        help="Airflow connection of a proxy with a database, whose spend logs are read (default:"
+        " litellm_default)",
+    )
+    which.add_argument(
+        "--billing", metavar="FILE", help="Google's billing export, a CSV file in the columns of FOCUS"
+    )
+    which.add_argument(
+        "--prices", metavar="FILE", help="a price map in LiteLLM's format, of another date for example"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON; amounts are exact, as texts")
+    _add_table(command)
+    command.set_defaults(run=reconcile.run)
 
 
 def _add_bill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

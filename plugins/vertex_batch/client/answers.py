@@ -199,6 +199,16 @@ def read_models(request: ApiRequest, answer: JsonObject) -> list[JsonObject]:
     return models
 
 
+def read_spend(request: ApiRequest, answer: JsonObject) -> tuple[list[JsonObject], int]:
+    """Read a page of ``GET /spend/logs/v2``: its rows, and how many pages there are."""
+    rows, pages = answer.get("data"), answer.get("total_pages")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        _unexpected(request, "no list of spend logs")
+    if not isinstance(pages, int):
+        _unexpected(request, "no number of pages")
+    return rows, pages
+
+
 def repeated_token(request: ApiRequest) -> UnexpectedAnswerError:
     """Make the error of a list that leads in a circle: it cannot be read to its end."""
     return UnexpectedAnswerError(

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from vertex_batch.client.config import ProxyConfig
 from vertex_batch.errors import ConfigurationError, Operation
 from vertex_batch.resource import CreateJobRequest
 
+_SPEND_TIME = "%Y-%m-%d %H:%M:%S"
 _PROJECT_ID = re.compile(r"([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", re.ASCII)
 _LOCATION = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 _RESOURCE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
@@ -98,6 +100,17 @@ class RequestBuilder:
     def price_map(self) -> ApiRequest:
         path = "/public/litellm_model_cost_map"
         return ApiRequest(Operation.PRICE_MAP, "GET", path, self._config.base_url)
+
+    def spend_logs(self, since: datetime, until: datetime, page: int) -> ApiRequest:
+        params = {
+            "start_date": f"{since.astimezone(UTC):{_SPEND_TIME}}",
+            "end_date": f"{until.astimezone(UTC):{_SPEND_TIME}}",
+            "span_type": "batch",
+            "sort_order": "asc",
+            "page": str(page),
+            "page_size": "1000",
+        }
+        return ApiRequest(Operation.SPEND_LOGS, "GET", "/spend/logs/v2", self._config.base_url, params=params)
 
     def _parent(self, project: str, location: str) -> tuple[str, str]:
         _check("project id", project, _PROJECT_ID)

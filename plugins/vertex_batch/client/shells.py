@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -29,6 +30,7 @@ from vertex_batch.client.answers import (
     read_nothing,
     read_object,
     read_page,
+    read_spend,
     repeated_token,
 )
 from vertex_batch.client.config import ProxyConfig
@@ -166,6 +168,14 @@ class BatchClient:
         """Read the proxy's public price map: some 2 MB, model name -> prices."""
         return self._call(self._build.price_map(), read_object)
 
+    def spend_logs(self, since: datetime, until: datetime) -> Iterator[JsonObject]:
+        """Read what the proxy has recorded for batches, page by page. It does so only with a database."""
+        page, pages = 1, 1
+        while page <= pages:
+            rows, pages = self._call(self._build.spend_logs(since, until, page), read_spend)
+            yield from rows
+            page += 1
+
     def _call(self, request: ApiRequest, read: Read[T]) -> T:
         if request.may_repeat:
             # A copy, since tenacity keeps the state of a call in the object.
@@ -255,6 +265,15 @@ class AsyncBatchClient:
     async def price_map(self) -> JsonObject:
         """Read the proxy's public price map."""
         return await self._call(self._build.price_map(), read_object)
+
+    async def spend_logs(self, since: datetime, until: datetime) -> AsyncIterator[JsonObject]:
+        """Read what the proxy has recorded for batches; see `BatchClient.spend_logs`."""
+        page, pages = 1, 1
+        while page <= pages:
+            rows, pages = await self._call(self._build.spend_logs(since, until, page), read_spend)
+            for row in rows:
+                yield row
+            page += 1
 
     async def _call(self, request: ApiRequest, read: Read[T]) -> T:
         if request.may_repeat:

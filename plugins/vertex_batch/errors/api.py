@@ -25,6 +25,7 @@ class Operation(StrEnum):
     GET_OPERATION = "get_operation"
     MODEL_INFO = "model_info"
     PRICE_MAP = "price_map"
+    SPEND_LOGS = "spend_logs"
 
 
 _DOING = {
@@ -36,6 +37,7 @@ _DOING = {
     Operation.GET_OPERATION: "read operation {}",
     Operation.MODEL_INFO: "read the proxy's models at {}",
     Operation.PRICE_MAP: "read the proxy's price map at {}",
+    Operation.SPEND_LOGS: "read the proxy's spend at {}; it has one only with a database",
 }
 _MONEY = {
     Operation.CREATE: "Nothing was submitted.",
