@@ -15,6 +15,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from local.decision_tables import looks, submit_rules
 from local.stack.paths import REPOSITORY
 from vertex_batch.pricing import SPEC_PRICE_KEYS
 from vertex_batch.specs import TEMPLATE_DATES, json_schema
@@ -23,7 +24,7 @@ from vertex_batch.specs.durations import DURATION_PATTERN
 from vertex_batch.specs.jobs import ENTRY_KEYS, JOB_KEYS, JOBS, SPEC_KEYS
 from vertex_batch.specs.matrix import MATRIX
 
-DOCUMENTS = (REPOSITORY / "docs" / "specs.md", REPOSITORY / "docs" / "budgets.md")
+DOCUMENTS = tuple(REPOSITORY / "docs" / name for name in ("specs.md", "budgets.md", "lifecycle.md"))
 _PART = re.compile(r"(<!-- made by local\.reference: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _NUMBERS = {"integer": "whole number", "number": "number"}
 _FIELDS = {**SPEC_KEYS, **ENTRY_KEYS}
@@ -73,6 +74,8 @@ MAKERS: Mapping[str, Callable[[], str]] = {
     "job_fields": job_fields,
     "dates": dates,
     "price_kinds": price_kinds,
+    "submit_rules": submit_rules,
+    "looks": looks,
     "budget_fields": budget_fields,
     "limit_fields": limit_fields,
 }

@@ -1,8 +1,8 @@
 """The way of a job, as pure decisions: submit, adopt, re-attach, submit again.
 
 Nothing here reads a clock, a network or Airflow. Operators, sensors and triggers bring what was read,
-and do what comes back; so this file is the specification, and its tables are its tests. What a look at a
-waiting job means is in `waiting`, what a kill means in `ownership`.
+and do what comes back; so this file is the specification: `SUBMIT_RULES` decides, and the documentation
+prints it. What a look at a waiting job means is in `waiting`, what a kill means in `ownership`.
 
 Why a job key: Vertex's create has no idempotency key. A create that timed out, was reset or answered 500
 may have made a job, and sending it again makes a second bill. The key goes into the job's labels, so that
@@ -182,13 +182,91 @@ class SubmitDecision:
     job_id: str | None = None
 
 
+class Stored(StrEnum):
+    """What the task's store says."""
+
+    NOTHING = "nothing"
+    INTENT = "an intent of this epoch, without a job"
+    JOB = "a job of this epoch"
+    EARLIER = "something of an earlier epoch"
+
+
+class Listed(StrEnum):
+    """What the list shows of the task's jobs, of whichever epoch: the first of these that it does."""
+
+    OWN = "a job with this job key, in any state"
+    SAME = "another job with the same request, active"
+    CHANGED = "another job with another request, active"
+    CANCELLING = "another job, being cancelled"
+    ENDED = "other jobs, all ended"
+    NOTHING = "no job"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of `SUBMIT_RULES`. What is None holds in either case.
+
+    :param listed: None: the list need not be asked.
+    :param looked_long_enough: whether `look_seconds` have passed since the intent was stored.
+    :param resubmission: whether it is the waiting task that submits again.
+    """
+
+    stored: Stored | None
+    listed: Listed | None
+    action: Action
+    reason: str
+    looked_long_enough: bool | None = None
+    resubmission: bool | None = None
+
+    def holds(self, stored: Stored, listed: Listed, *, looked_long_enough: bool, resubmission: bool) -> bool:
+        return (
+            self.stored in {None, stored}
+            and self.listed in {None, listed}
+            and self.looked_long_enough in {None, looked_long_enough}
+            and self.resubmission in {None, resubmission}
+        )
+
+
+# The specification: the first rule that holds decides. `docs/lifecycle.md` prints it.
+SUBMIT_RULES = (
+    Rule(Stored.JOB, None, Action.REATTACH, "an earlier try of this task submitted it"),
+    Rule(None, Listed.OWN, Action.ADOPT, "it carries this task's key: its answer was lost"),
+    Rule(None, Listed.SAME, Action.ADOPT, "the task was cleared while the same request still runs"),
+    Rule(
+        None,
+        Listed.CHANGED,
+        Action.CANCEL_THEN_SUBMIT,
+        "the task was cleared and its request has changed",
+        resubmission=False,
+    ),
+    Rule(
+        None,
+        Listed.CHANGED,
+        Action.GIVE_WAY,
+        "the task was cleared and another job runs in its place",
+        resubmission=True,
+    ),
+    Rule(
+        None, Listed.CANCELLING, Action.SEE_IT_END, "the earlier job is being cancelled and may yet succeed"
+    ),
+    Rule(
+        Stored.INTENT,
+        None,
+        Action.LOOK_AGAIN,
+        "an earlier try may have submitted a job that the list does not show yet",
+        looked_long_enough=False,
+    ),
+    Rule(None, Listed.ENDED, Action.SUBMIT, "the earlier job has ended and the task was cleared"),
+    Rule(None, Listed.NOTHING, Action.SUBMIT, "no job carries this task's key"),
+)
+
+
 def known_job(wanted: Intent, stored: Intent | None) -> SubmitDecision | None:
     """Decide what needs no look: this epoch's job is known by its id, so the task goes on with it."""
-    if stored and stored.job_key == wanted.job_key and stored.job_id:
-        return SubmitDecision(
-            Action.REATTACH, "an earlier try of this task submitted it", job_id=stored.job_id
-        )
-    return None
+    if stored is None or _what_is_stored(wanted, stored) is not Stored.JOB:
+        return None
+    rule = SUBMIT_RULES[0]
+    return SubmitDecision(rule.action, rule.reason, job_id=stored.job_id)
 
 
 def decide_submit(
@@ -198,51 +276,59 @@ def decide_submit(
     *,
     looked_long_enough: bool,
 ) -> SubmitDecision:
-    """Decide on what the list has shown. See the table in ``docs/lifecycle.md``.
+    """Decide on what the list has shown, by `SUBMIT_RULES`.
 
     :param found: every job that carries this task's key, of whichever epoch.
     :param looked_long_enough: whether a job that was created before the intent's process died would be
         in the list by now. Only asked where an intent without an id is stored.
     """
+    listed, job = _what_is_listed(wanted, found)
+    rule = find_rule(
+        _what_is_stored(wanted, stored),
+        listed,
+        looked_long_enough=looked_long_enough,
+        resubmission=wanted.attempt > 0,
+    )
+    known = stored.job_id if stored and rule.action is Action.REATTACH else None
+    return SubmitDecision(rule.action, rule.reason, job=job if rule.listed else None, job_id=known)
+
+
+def find_rule(stored: Stored, listed: Listed, *, looked_long_enough: bool, resubmission: bool) -> Rule:
+    """Find the rule that decides; there always is one."""
+    return next(
+        rule
+        for rule in SUBMIT_RULES
+        if rule.holds(stored, listed, looked_long_enough=looked_long_enough, resubmission=resubmission)
+    )
+
+
+def _what_is_stored(wanted: Intent, stored: Intent | None) -> Stored:
+    if stored is None:
+        return Stored.NOTHING
+    if stored.job_key != wanted.job_key:
+        return Stored.EARLIER
+    return Stored.JOB if stored.job_id else Stored.INTENT
+
+
+def _what_is_listed(
+    wanted: Intent, found: Iterable[BatchPredictionJob]
+) -> tuple[Listed, BatchPredictionJob | None]:
+    """Say what the list shows, and the job that this is about, where it is about one."""
     jobs = sorted(found, key=lambda job: job.create_time or _LONG_AGO, reverse=True)
-    mine = [job for job in jobs if job.labels.get(JOB_KEY_LABEL) == wanted.job_key]
-    if mine:
-        # Oldest first: if ever two carry one key, every try settles on the same one.
-        return SubmitDecision(Action.ADOPT, "it carries this task's key: its answer was lost", job=mine[-1])
-    earlier = _decide_on_active(wanted, [job for job in jobs if not job.state.is_terminal])
-    if earlier:
-        return earlier
-    in_doubt = stored is not None and stored.job_key == wanted.job_key and not stored.job_id
-    if in_doubt and not looked_long_enough:
-        return SubmitDecision(
-            Action.LOOK_AGAIN, "an earlier try may have submitted a job that the list does not show yet"
-        )
-    if jobs:
-        return SubmitDecision(Action.SUBMIT, "the earlier job has ended and the task was cleared")
-    return SubmitDecision(Action.SUBMIT, "no job carries this task's key")
-
-
-def _decide_on_active(wanted: Intent, active: list[BatchPredictionJob]) -> SubmitDecision | None:
-    """Decide where an earlier epoch's job has not ended; None where there is none."""
+    own = [job for job in jobs if job.labels.get(JOB_KEY_LABEL) == wanted.job_key]
+    active = [job for job in jobs if not job.state.is_terminal]
     running = [job for job in active if job.state is not JobState.CANCELLING]
     same = [job for job in running if job.labels.get(REQUEST_LABEL) == wanted.fingerprint]
-    if same:
-        return SubmitDecision(
-            Action.ADOPT, "the task was cleared while the same request still runs", job=same[0]
-        )
-    if running and wanted.attempt:
-        return SubmitDecision(
-            Action.GIVE_WAY, "the task was cleared and another job runs in its place", job=running[0]
-        )
-    if running:
-        return SubmitDecision(
-            Action.CANCEL_THEN_SUBMIT, "the task was cleared and its request has changed", job=running[0]
-        )
-    if active:
-        return SubmitDecision(
-            Action.SEE_IT_END, "the earlier job is being cancelled and may yet succeed", job=active[0]
-        )
-    return None
+    # The oldest of its own: if ever two carry one key, every try settles on the same one.
+    for listed, candidates in (
+        (Listed.OWN, own[::-1]),
+        (Listed.SAME, same),
+        (Listed.CHANGED, running),
+        (Listed.CANCELLING, active),
+    ):
+        if candidates:
+            return listed, candidates[0]
+    return (Listed.ENDED if jobs else Listed.NOTHING), None
 
 
 def after_seen_ending(job: BatchPredictionJob, wanted: Intent) -> bool:

@@ -124,6 +124,26 @@ def judge(
     return seen if missed is None else replace(seen, verdict=Verdict.DEADLINE, message=missed)
 
 
+class TaskEnd(StrEnum):
+    """How the waiting task ends."""
+
+    SUCCESS = "success"
+    FAILED = "failed, not retried"
+    RETRIED = "failed, retried: a retry waits for the same job"
+
+
+def task_end(seen: Sighting, max_failed_ratio: float) -> TaskEnd:
+    """Say how the task ends on the last look at its job.
+
+    :param max_failed_ratio: the largest share of failed rows that a success bears.
+    """
+    if seen.verdict is Verdict.BLIND:
+        return TaskEnd.RETRIED  # the job may still run
+    if seen.verdict.has_results and seen.failed_ratio <= max_failed_ratio:
+        return TaskEnd.SUCCESS
+    return TaskEnd.FAILED
+
+
 def may_resubmit(seen: Sighting, attempt: int, resubmits: int) -> bool:
     """Whether a job that has ended is submitted again without a person: what made it fail may pass."""
     passing = seen.verdict is Verdict.FAILED and seen.error_code in PASSING_JOB_ERRORS

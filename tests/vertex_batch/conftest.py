@@ -176,6 +176,11 @@ class EmulatedVertex:
         with BatchClient(self.direct) as client:
             return JobReference(*place, client.create(*place, request).job_id)
 
+    def cancel(self, job: JobReference) -> None:
+        """Ask for the end of a job, as somebody else does."""
+        with BatchClient(self.direct) as client:
+            client.cancel(job.project, job.location, job.job_id)
+
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory) -> Iterator[EmulatedVertex]:
@@ -247,6 +252,9 @@ class TaskInstance:
         names = sorted(name for name in self.xcoms if name[:2] == (task_ids, key))
         values = [self.xcoms[name] for name in names]
         return values if len(values) > 1 else next(iter(values), None)
+
+    def get_first_reschedule_date(self, context: Any) -> None:
+        """No earlier poll of this try is known."""
 
     def get_task_states(self, dag_id: str, **_: Any) -> dict[str, dict[str, str | None]]:
         assert dag_id == self.dag_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import pytest
 
@@ -16,12 +17,16 @@ from vertex_batch.errors import (
 from vertex_batch.lifecycle import (
     JOB_KEY_LABEL,
     REQUEST_LABEL,
+    SUBMIT_RULES,
     Action,
     Intent,
+    Listed,
+    Stored,
     TaskIdentity,
     after_failed_create,
     attempt_key,
     decide_submit,
+    find_rule,
     known_job,
     must_look_for_a_twin,
     settle_twins,
@@ -131,6 +136,21 @@ class TestSubmit:
     )
     def test_decides(self, case, stored, found, looked, expected):
         assert decide_submit(WANTED, stored, found, looked_long_enough=looked).action is expected, case
+
+    def test_there_is_a_rule_for_everything_and_no_rule_for_nothing(self):
+        flags = [True, False]
+        used = {
+            find_rule(stored, listed, looked_long_enough=looked, resubmission=again)
+            for stored, listed, looked, again in product(Stored, Listed, flags, flags)
+        }
+        assert used == set(SUBMIT_RULES)
+
+    def test_no_rule_submits_while_a_job_of_the_task_may_run(self):
+        for listed, looked, again in product(Listed, [True, False], [True, False]):
+            rule = find_rule(Stored.INTENT, listed, looked_long_enough=looked, resubmission=again)
+            if rule.action is Action.SUBMIT:
+                assert looked
+                assert listed in {Listed.ENDED, Listed.NOTHING}
 
     def test_an_attempt_gives_way_to_the_job_of_a_task_that_was_cleared(self):
         attempt = replace(WANTED, attempt=1, job_key=attempt_key(TASK.job_key(3), 1))

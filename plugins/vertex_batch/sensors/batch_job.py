@@ -18,9 +18,19 @@ from vertex_batch.operators.retries import RETRY_POLICY
 from vertex_batch.operators.task_context import owner
 from vertex_batch.resource import BatchPredictionJob, JobReference
 from vertex_batch.sensors.attempts import Attempts
+from vertex_batch.sensors.tally import FailureTally
 from vertex_batch.submission import find_jobs_by_key
 from vertex_batch.triggers import BatchPredictionJobTrigger
-from vertex_batch.waiting import DEFAULT_DEADLINE, Patience, Sighting, Verdict, explain, judge
+from vertex_batch.waiting import (
+    DEFAULT_DEADLINE,
+    Patience,
+    Sighting,
+    TaskEnd,
+    Verdict,
+    explain,
+    judge,
+    task_end,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy
@@ -98,6 +108,7 @@ class BatchPredictionJobSensor(BaseSensorOperator):
         self.litellm_conn_id = litellm_conn_id
         self._created_at: datetime | None = None
         self._failures = 0
+        self._tally = FailureTally()
         self._progress = ""
         self._kill: KillSwitch | None = None
         self._attempts: Attempts | None = None
@@ -128,6 +139,8 @@ class BatchPredictionJobSensor(BaseSensorOperator):
         seen = self._look()
         while self._resubmits(context, seen):
             seen = self._look()
+        if self.reschedule:
+            self._tally.keep(context, self._failures)
         if seen.verdict is Verdict.WAIT:
             return False
         return PokeReturnValue(is_done=True, xcom_value=self._conclude(seen))
@@ -138,6 +151,8 @@ class BatchPredictionJobSensor(BaseSensorOperator):
         self._attempts = Attempts(
             context, self.reference, self.resubmits, log=self.log, before_create=self._kill.check
         )
+        if self.reschedule:
+            self._failures = self._tally.restore(context)
         if self._attempts.in_doubt:
             self._submit_next()
         ConsoleJobLink.publish(context, self._waited_for)
@@ -261,11 +276,11 @@ class BatchPredictionJobSensor(BaseSensorOperator):
         """Turn the last sighting into the task's end."""
         if seen.verdict is Verdict.DEADLINE and self.cancel_on_deadline:
             self._cancel("it missed its deadline")
+        end = task_end(seen, self.max_failed_ratio)
         if not seen.verdict.has_results:
             message = explain(str(self._waited_for), seen)
-            # A job that cannot be read may still run, so a retry may well go on waiting for it.
-            raise (AirflowException if seen.verdict is Verdict.BLIND else AirflowFailException)(message)
-        if seen.failed_ratio > self.max_failed_ratio:
+            raise (AirflowException if end is TaskEnd.RETRIED else AirflowFailException)(message)
+        if end is TaskEnd.FAILED:
             message = (
                 f"Batch prediction job {self._waited_for} succeeded, but {seen.failed_rows} of its "
                 f"{seen.ok_rows + seen.failed_rows} rows failed, more than max_failed_ratio="

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from local.emulator.admin import Output, Scenario, Step, Trait
+from local.emulator.admin import Cancel, Output, Scenario, Step, Trait
 from vertex_batch.client import BatchClient
 from vertex_batch.costs import Bill, CostTable
 from vertex_batch.lifecycle import TaskIdentity
@@ -148,6 +148,17 @@ def test_a_job_that_nobody_waits_for_is_cancelled_and_then_billed(vertex, contex
     record(reference, context)
     assert bill_of(table, reference).job.state == "CANCELLED"
     assert bill_of(table, reference).total.amount == sum_by_hand(vertex, reference)
+
+
+def test_a_job_whose_cancel_came_too_late_is_recorded_as_the_success_that_it_is(vertex, context, table):
+    late = Cancel(seconds=0.1, end="SUCCEEDED")
+    reference = submit(vertex, timeline=[Step(state="RUNNING", seconds=None)], cancel=late, mix={})
+    vertex.admin.wait_for_jobs(job_id=reference.job_id, state="RUNNING")
+    record(reference, context)
+    assert len(vertex.admin.job(reference.job_id).cancel_calls) == 1
+    bill = bill_of(table, reference)
+    assert (bill.job.state, bill.rows.ok) == ("SUCCEEDED", ROWS)
+    assert bill.total.amount == sum_by_hand(vertex, reference) > 0
 
 
 def test_a_job_whose_submit_died_without_a_word_is_found_and_billed(vertex, context, table):
