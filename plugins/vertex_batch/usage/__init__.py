@@ -9,6 +9,7 @@ from vertex_batch.usage.files import (
 )
 from vertex_batch.usage.models import canonical_model, is_tuned_model
 from vertex_batch.usage.places import find_outputs, scan_outputs
+from vertex_batch.usage.ranges import OnProgress, Progress
 from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Scanner, ScanOptions, count_rows, scan_file
 from vertex_batch.usage.selfcheck import self_check
 from vertex_batch.usage.types import CacheTtl, Kind, Modality, RowProblem, ScanResult, Tier, UsageKey
@@ -18,6 +19,8 @@ __all__ = [
     "CacheTtl",
     "Kind",
     "Modality",
+    "OnProgress",
+    "Progress",
     "RowProblem",
     "ScanOptions",
     "ScanResult",

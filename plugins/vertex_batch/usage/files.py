@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vertex_batch.errors import OutputMissingError
-from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Copies, Scanner, ScanOptions, response_ids
+from vertex_batch.usage.ranges import OnProgress, scan_files, scan_in_turn
+from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Copies, ScanOptions, response_ids
 from vertex_batch.usage.types import ScanResult
 
 INCREMENTS = "incremental_predictions"
@@ -105,30 +106,26 @@ def scan_output(
     job_model: str,
     long_context_threshold: int = LONG_CONTEXT_THRESHOLD,
     job: str = "",
+    processes: int = 1,
+    on_progress: OnProgress | None = None,
     **options: Any,
 ) -> ScanResult:
     """Scan a job's output, streaming, in constant memory.
 
     :param fs: an fsspec filesystem, local or object store.
     :param directory: ``outputInfo.gcsOutputDirectory``. Never build it: its time stamp cannot be known.
+    :param processes: how many may read a large output.
     :param options: see `ScanOptions`.
     :raises OutputMissingError: the directory holds no rows. An empty file is no error: 0 rows, and a flag.
     """
     files = output_files(fs, directory, job)
+    how = ScanOptions(job_model, long_context_threshold=long_context_threshold, **options)
     if files.copied:
-        options["copies"] = Copies()
-    scanner = Scanner(ScanOptions(job_model, long_context_threshold=long_context_threshold, **options))
-    for path in files.read:
-        scan_path(scanner, fs, path)
-        if files.copied:
-            options["copies"].next_output()
-    return with_notes(scanner.result(), files.read, files.left_out)
-
-
-def scan_path(scanner: Scanner, fs: Any, path: str) -> None:
-    """Scan one file, reading ahead."""
-    with fs.open(path, "rb", block_size=READ_AHEAD_BYTES) as stream:
-        scanner.scan(stream, path.rpartition("/")[2])
+        how = replace(how, copies=Copies())
+        scanned = scan_in_turn([(fs, [path]) for path in files.read], how, on_progress)
+    else:
+        scanned = scan_files(fs, files.read, how, processes, on_progress)
+    return with_notes(scanned, files.read, files.left_out)
 
 
 def with_notes(result: ScanResult, read: list[str], left_out: Iterable[str]) -> ScanResult:

@@ -11,9 +11,7 @@ from typing import BinaryIO
 BLOCK_BYTES = 128 << 10  # a block and its lines stay in the processor's cache
 MAX_LINE_BYTES = 64 << 20
 _BOM = b"\xef\xbb\xbf"
-_GZIP_MAGIC = b"\x1f\x8b"
-
-
+GZIP_MAGIC = b"\x1f\x8b"
 TOO_LONG = b""  # no other line is empty, since each has its newline
 
 
@@ -36,14 +34,18 @@ class _DamagedError(Exception):
 
 
 def read_lines(stream: BinaryIO, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Lines]:
-    """Yield the lines of a stream; a byte order mark and gzip are taken off.
+    """Yield the lines of a stream, see `lines_of`."""
+    return lines_of(unpacked(iter(lambda: stream.read(BLOCK_BYTES), b"")), max_line_bytes)
+
+
+def lines_of(blocks: Iterator[bytes], max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Lines]:
+    """Yield the lines of blocks of bytes.
 
     A stream that ends in the middle of a line or of its compression is not an error here: what could be read
     is yielded, and the last `Lines` says what is wrong.
     """
     begun, begun_bytes = bytearray(), 0  # a line that goes on in the next block
     damage = ""
-    blocks = _blocks(stream)
     while True:
         try:
             block = next(blocks, b"")
@@ -69,20 +71,42 @@ def read_lines(stream: BinaryIO, max_line_bytes: int = MAX_LINE_BYTES) -> Iterat
         yield Lines([begun], cut=True, damage=damage)
 
 
-def _blocks(stream: BinaryIO) -> Iterator[bytes]:
-    first = stream.read(BLOCK_BYTES)
-    if first.startswith(_GZIP_MAGIC):
-        blocks = _gunzip(stream, first)
+def lines_between(blocks: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:
+    """Cut blocks down to the lines that begin in a range of a file, so that ranges hold each line once.
+
+    :param blocks: the bytes from the one before `start` on, and as far beyond `end` as they are asked for.
+    """
+    position, begun = max(start - 1, 0), start == 0
+    for block in blocks:
+        data = block
+        if not begun:  # the end of a line of the range before
+            begins = block.find(b"\n") + 1
+            position += begins or len(block)
+            if position >= end:
+                return
+            begun, data = begins > 0, block[begins:] if begins else b""
+        ends = data.find(b"\n", max(end - 1 - position, 0)) + 1
+        if ends:
+            yield data[:ends]
+            return
+        if data:
+            yield data
+            position += len(data)
+
+
+def unpacked(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Take a byte order mark or gzip off the beginning of a file."""
+    first = next(blocks, b"")
+    if first.startswith(GZIP_MAGIC):
+        blocks = _gunzip(blocks, first)
         first = next(blocks, b"")
-    else:
-        blocks = iter(lambda: stream.read(BLOCK_BYTES), b"")
     first = first.removeprefix(_BOM)
     if first:
         yield first
     yield from blocks
 
 
-def _gunzip(stream: BinaryIO, data: bytes) -> Iterator[bytes]:
+def _gunzip(blocks: Iterator[bytes], data: bytes) -> Iterator[bytes]:
     """Decompress block by block; `gzip.GzipFile` would lose what precedes a damaged place."""
     member = zlib.decompressobj(wbits=31)
     while data:
@@ -95,10 +119,10 @@ def _gunzip(stream: BinaryIO, data: bytes) -> Iterator[bytes]:
         data = member.unconsumed_tail
         if member.eof:
             data = member.unused_data.lstrip(b"\0")
-            data = data or stream.read(BLOCK_BYTES)
+            data = data or next(blocks, b"")
             member = zlib.decompressobj(wbits=31)
             if not data:
                 return
         elif not data:
-            data = stream.read(BLOCK_BYTES)
+            data = next(blocks, b"")
     raise _DamagedError("the gzip stream ends too early")

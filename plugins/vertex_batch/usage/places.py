@@ -15,11 +15,10 @@ from vertex_batch.usage.files import (
     is_increment,
     is_merged,
     is_shard,
-    scan_path,
     with_notes,
 )
-from vertex_batch.usage.ranges import scan_in_processes
-from vertex_batch.usage.scan import Copies, Scanner, ScanOptions
+from vertex_batch.usage.ranges import OnProgress, scan_files, scan_in_turn
+from vertex_batch.usage.scan import Copies, ScanOptions
 from vertex_batch.usage.types import ScanResult
 
 _GCS = ("gs://", "gcs://")
@@ -61,33 +60,28 @@ def find_outputs(paths: Sequence[str], open_gcs: Callable[[], Any] | None = None
     return _each_file_once(outputs)
 
 
-def scan_outputs(outputs: Sequence[Output], options: ScanOptions, processes: int = 1) -> ScanResult:
+def scan_outputs(
+    outputs: Sequence[Output],
+    options: ScanOptions,
+    processes: int = 1,
+    on_progress: OnProgress | None = None,
+) -> ScanResult:
     """Scan the outputs as one. A row that a resumed job copied from another output counts, but costs once.
 
-    :param processes: how many may read one large output on this machine. Several outputs are read by one,
-        since the copies have to be known.
+    :param processes: how many may read the files of one output. Several outputs are read by one, since the
+        copies have to be known.
     """
-    if len(outputs) == 1 and _is_local(outputs[0].fs):
-        scanned = scan_in_processes(outputs[0].read, options, processes)
+    if len(outputs) == 1:
+        scanned = scan_files(outputs[0].fs, outputs[0].read, options, processes, on_progress)
     else:
-        scanned = _scan_in_turn(outputs, options)
+        copies = replace(options, copies=Copies())
+        scanned = scan_in_turn([(output.fs, output.read) for output in outputs], copies, on_progress)
     read = [path for output in outputs for path in output.read]
     left_out = [path for output in outputs for path in output.left_out]
     result = with_notes(scanned, read, left_out)
     if result.copied:
         result.notes["copied from another output, billed once"] = result.copied
     return result
-
-
-def _scan_in_turn(outputs: Sequence[Output], options: ScanOptions) -> ScanResult:
-    copies = Copies() if len(outputs) > 1 else None
-    scanner = Scanner(replace(options, copies=copies))
-    for output in outputs:
-        for path in output.read:
-            scan_path(scanner, output.fs, path)
-        if copies:
-            copies.next_output()
-    return scanner.result()
 
 
 def open_object_store() -> Any:
@@ -98,10 +92,6 @@ def open_object_store() -> Any:
     import gcsfs
 
     return gcsfs.GCSFileSystem(token="anon" if emulated else None, use_listings_cache=False)
-
-
-def _is_local(fs: Any) -> bool:
-    return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
 
 
 def _local() -> Any:

@@ -1,120 +1,175 @@
-"""Scan large local files in several processes, each a range of whole lines. Sums are those of one scan."""
+"""Scan files, large ones in several processes, each a range of lines. Sums are those of one scan."""
 
 from __future__ import annotations
 
-import io
 import multiprocessing
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from pathlib import Path
-from typing import BinaryIO
+from itertools import islice, pairwise
+from typing import Any
 
+from vertex_batch.usage.lines import GZIP_MAGIC, lines_between, lines_of, unpacked
 from vertex_batch.usage.scan import Scanner, ScanOptions
-from vertex_batch.usage.types import ScanResult
+from vertex_batch.usage.sources import blocks_of, is_local
+from vertex_batch.usage.types import RowProblem, ScanResult
 
-RANGE_BYTES = 32 << 20
-_LOOK_BYTES = 1 << 20
-_GZIP_MAGIC = b"\x1f\x8b"
-_BOM = b"\xef\xbb\xbf"
+RANGE_BYTES = 16 << 20
+FETCHED_RANGE_BYTES = 64 << 20  # each begins with a wait for the object store
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a scan has come."""
+
+    bytes_read: int
+    bytes_total: int
+    rows: int
+
+
+OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True)
 class LineRange:
-    """The bytes of whole lines of a file."""
+    """The lines of a file that begin in a range of its bytes; or the whole file, which may be compressed."""
 
     path: str
     start: int
     end: int
+    size: int
 
 
-class _RangeReader(io.RawIOBase):
-    """A stream of one range, as if it were a file."""
-
-    def __init__(self, stream: BinaryIO, line_range: LineRange) -> None:
-        super().__init__()
-        self._stream, self._left = stream, line_range.end - line_range.start
-        stream.seek(line_range.start)
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(self._left if size < 0 else min(size, self._left))
-        self._left -= len(data)
-        return data
-
-
-def scan_in_processes(
-    paths: list[str], options: ScanOptions, processes: int, range_bytes: int = RANGE_BYTES
+def scan_files(
+    fs: Any,
+    paths: list[str],
+    options: ScanOptions,
+    processes: int = 1,
+    on_progress: OnProgress | None = None,
+    *,
+    range_bytes: int = 0,
 ) -> ScanResult:
-    """Scan local files as one output.
+    """Scan files as one output.
 
-    :param options: without `copies`, which one process has to see all rows for.
+    :param options: without `copies`, which one process has to see all rows for (`scan_in_turn`).
+    :param processes: at most so many; a daemonic process, which may have no children, does all by itself.
+    :param on_progress: called often, in this thread.
     :param range_bytes: about how much a process takes at a time; smaller files are read whole.
     """
     assert options.copies is None
-    ranges = [r for path in paths for r in line_ranges(path, range_bytes)]
-    if processes < 2 or len(ranges) < 2:  # noqa: PLR2004 - one process, or work for one
-        scans = [_scan_range(r, options) for r in ranges]
-    else:
-        with ProcessPoolExecutor(min(processes, len(ranges)), _context()) as pool:
-            scans = list(pool.map(_scan_range, ranges, [options] * len(ranges)))
-    return _merged(zip(ranges, scans, strict=True))
+    wholes = _wholes(fs, paths)
+    if processes > 1 and not multiprocessing.current_process().daemon:
+        range_bytes = range_bytes or (RANGE_BYTES if is_local(fs) else FETCHED_RANGE_BYTES)
+        ranges = [part for whole in wholes for part in line_ranges(fs, whole, range_bytes)]
+        if len(ranges) > 1:
+            meter = _ProgressMeter(on_progress, sum(whole.size for whole in wholes))
+            processes = min(processes, len(ranges))
+            with ProcessPoolExecutor(processes, _context(), _begin, (fs, options)) as pool:
+                scans = pool.map(_scan_range, ranges)
+                return _merged(meter.after_each(zip(ranges, scans, strict=True)))
+    return scan_in_turn([(fs, paths)], options, on_progress)
 
 
-def line_ranges(path: str, range_bytes: int = RANGE_BYTES) -> list[LineRange]:
-    """Cut a file into ranges of whole lines. What is compressed is one range."""
-    size = Path(path).stat().st_size
-    with Path(path).open("rb") as stream:
-        if size <= range_bytes or stream.read(2) == _GZIP_MAGIC:
-            return [LineRange(path, 0, size)]
-        cuts = [0]
-        while cuts[-1] + range_bytes < size:
-            cut = _after_newline(stream, cuts[-1] + range_bytes, size)
-            while _begins_like_a_file(stream, cut):
-                cut = _after_newline(stream, cut + 1, size)
-            cuts.append(cut)
-    if cuts[-1] < size:
-        cuts.append(size)
-    return [LineRange(path, start, end) for start, end in pairwise(cuts)]
+def scan_in_turn(
+    outputs: Sequence[tuple[Any, list[str]]], options: ScanOptions, on_progress: OnProgress | None = None
+) -> ScanResult:
+    """Scan the files of several outputs, each with its filesystem, in this process.
 
-
-def _begins_like_a_file(stream: BinaryIO, position: int) -> bool:
-    """Whether a line begins with what would be taken off, or unpacked, at the beginning of a file."""
-    stream.seek(position)
-    return stream.read(3).startswith((_BOM, _GZIP_MAGIC))
-
-
-def _after_newline(stream: BinaryIO, position: int, size: int) -> int:
-    """Where the first line begins that does so at `position` or later; the file's end if none does."""
-    position -= 1  # a newline just before means that a line begins here
-    while position < size:
-        stream.seek(position)
-        found = stream.read(_LOOK_BYTES).find(b"\n")
-        if found >= 0:
-            return position + found + 1
-        position += _LOOK_BYTES
-    return size
-
-
-def _scan_range(line_range: LineRange, options: ScanOptions) -> tuple[ScanResult, int]:
+    :param options: `copies` are those between the outputs.
+    """
+    files = [(fs, whole) for fs, paths in outputs for whole in _wholes(fs, paths)]
+    meter = _ProgressMeter(on_progress, sum(whole.size for _, whole in files))
     scanner = Scanner(options)
-    with Path(line_range.path).open("rb", buffering=0) as stream:
-        lines = scanner.scan(_RangeReader(stream, line_range), Path(line_range.path).name)  # type: ignore[arg-type]
+    of_output = iter(files)
+    for _, paths in outputs:
+        for fs, whole in islice(of_output, len(paths)):
+            blocks = meter.counting(blocks_of(fs, whole.path, 0, whole.size, whole.size), scanner)
+            scanner.scan_lines(lines_of(unpacked(blocks)), _name(whole.path))
+        if options.copies is not None:
+            options.copies.next_output()
+    return scanner.result()
+
+
+def _wholes(fs: Any, paths: list[str]) -> list[LineRange]:
+    return [LineRange(path, 0, size, size) for path in paths for size in (fs.size(path),)]
+
+
+def line_ranges(fs: Any, whole: LineRange, range_bytes: int) -> list[LineRange]:
+    """Cut a file into ranges of about one size. What is compressed is one range."""
+    count = -(-whole.size // range_bytes)
+    if count < 2 or fs.cat_file(whole.path, start=0, end=2) == GZIP_MAGIC:  # noqa: PLR2004
+        return [whole]
+    cuts = [whole.size * n // count for n in range(count + 1)]
+    return [replace(whole, start=start, end=end) for start, end in pairwise(cuts)]
+
+
+_process: dict[str, Any] = {}
+
+
+def _begin(fs: Any, options: ScanOptions) -> None:
+    _process.update(fs=fs, options=options)
+
+
+def _scan_range(part: LineRange) -> tuple[ScanResult, int]:
+    """The result of a range, and how many lines it has."""
+    fs, scanner = _process["fs"], Scanner(_process["options"])
+    blocks = blocks_of(fs, part.path, max(part.start - 1, 0), part.end, part.size)
+    if part.end - part.start < part.size:
+        blocks = lines_between(blocks, part.start, part.end)
+    if part.start == 0:
+        blocks = unpacked(blocks)
+    lines = scanner.scan_lines(lines_of(blocks), _name(part.path))
     return scanner.result(), lines
 
 
-def _merged(scans: Iterator[tuple[LineRange, tuple[ScanResult, int]]]) -> ScanResult:
+_Scans = Iterable[tuple[LineRange, tuple[ScanResult, int]]]
+
+
+def _merged(scans: _Scans) -> ScanResult:
     """One result; line numbers are those of the file, not of the range."""
     whole = ScanResult()
-    lines_before, path = 0, ""
-    for line_range, (scan, lines) in scans:
-        lines_before = lines_before if line_range.path == path else 0
-        path = line_range.path
-        scan.problems = [replace(p, line=p.line + lines_before) for p in scan.problems]
+    lines_before = 0
+    for part, (scan, lines) in scans:
+        lines_before = lines_before if part.start else 0
+        scan.problems = _moved(scan.problems, lines_before)
+        scan.failed_samples = _moved(scan.failed_samples, lines_before)
         whole = whole.merge(scan)
         lines_before += lines
     return whole
+
+
+def _moved(rows: list[RowProblem], lines: int) -> list[RowProblem]:
+    return [replace(row, line=row.line + lines) for row in rows]
+
+
+@dataclass(slots=True)
+class _ProgressMeter:
+    on_progress: OnProgress | None
+    total: int
+    read: int = 0
+    rows: int = 0
+
+    def counting(self, blocks: Iterator[bytes], scanner: Scanner) -> Iterator[bytes]:
+        for block in blocks:
+            yield block
+            self.read += len(block)
+            self._tell(scanner.rows)
+
+    def after_each(self, scans: _Scans) -> _Scans:
+        for part, scan in scans:
+            yield part, scan
+            self.read += part.end - part.start
+            self.rows += scan[0].rows
+            self._tell(self.rows)
+
+    def _tell(self, rows: int) -> None:
+        if self.on_progress:
+            self.on_progress(Progress(self.read, self.total, rows))
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _context() -> multiprocessing.context.BaseContext:

@@ -84,8 +84,12 @@ class Scanner:
 
         :param name: what problems are reported under.
         """
+        return self.scan_lines(read_lines(stream), name)
+
+    def scan_lines(self, blocks: Iterator[Lines], name: str) -> int:
+        """Read lines, see `scan`."""
         lines_before = 0
-        for block in read_lines(stream):
+        for block in blocks:
             if block.damage:
                 lines_before += 1
                 self._unreadable(name, lines_before, f"{block.damage}; rows from here on are missing")
@@ -93,6 +97,11 @@ class Scanner:
                 self._block(block, name, lines_before)
                 lines_before += len(block.lines)
         return lines_before
+
+    @property
+    def rows(self) -> int:
+        """How many rows were scanned so far."""
+        return self._result.rows
 
     def _block(self, block: Lines, name: str, lines_before: int) -> None:
         left = add_plain_rows(block.lines, self._meters, self._copied)

@@ -8,7 +8,9 @@ import fsspec
 import pytest
 
 from vertex_batch.errors import OutputMissingError
-from vertex_batch.usage import billed_response_ids, choose_files, scan_output
+from vertex_batch.usage import ScanOptions, billed_response_ids, choose_files, scan_output
+from vertex_batch.usage.ranges import scan_files
+from vertex_batch.usage.sources import FETCH_BYTES
 
 ROOT = "bucket/out/prediction-model-2026-02-12T06:52:08.835011Z"
 
@@ -96,6 +98,7 @@ def test_the_output_is_streamed_from_an_object_store(emulator, row):
 
     place = "gs://demo-bucket/usage/prediction-model-2026-02-12T06:52:08.835011Z"
     lines = "".join(json.dumps(row(echo="x" * 1000)) + "\n" for _ in range(3000)).encode()
+    assert len(lines) > FETCH_BYTES
     fs = gcsfs.GCSFileSystem(
         token="anon", endpoint_url=emulator.gcs.url, project="p", skip_instance_cache=True
     )
@@ -105,6 +108,8 @@ def test_the_output_is_streamed_from_an_object_store(emulator, row):
     emulator.gcs.put(f"{place}/incremental_predictions/0.jsonl", lines)
     result = scan_output(fs, place, job_model="m")
     assert (result.ok, result.flags) == (3000, [])
+    path = f"{place.removeprefix('gs://')}/predictions.jsonl"
+    assert scan_files(fs, [path], ScanOptions("m"), 2, range_bytes=1 << 20) == result
 
 
 def test_increments_are_read_where_they_are_all_there_is_each_row_once(directory, local, row):

@@ -193,11 +193,20 @@ def test_a_plain_row_goes_the_short_way(row):
         {"promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 9}]},
         {"promptTokensDetails": [{"modality": "TEXT", "tokenCount": 9}] * 2},
         {"candidatesTokensDetails": [{"modality": "TEXT", "tokenCount": 9}]},
+        {
+            "promptTokenCount": 0,
+            "totalTokenCount": 15,
+            "promptTokensDetails": [{"modality": "TEXT", "token_count": 5}],
+        },
         {"aNewField": 1},
     ],
 )
 def test_a_row_that_means_more_than_its_sums_is_left(row, changed):
     assert left_of(row(USAGE), row({**USAGE, **changed}), row(USAGE)) == ([1], 48)
+
+
+def test_a_row_that_counts_nothing_is_left(row):
+    assert left_of(row(USAGE), row({"trafficType": "ON_DEMAND"}), row({"totalTokenCount": 0})) == ([1, 2], 24)
 
 
 def test_lines_that_are_no_plain_rows_are_left_and_hide_no_other(row):

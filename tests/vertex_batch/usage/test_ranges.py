@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+import multiprocessing
 
+import fsspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from vertex_batch.usage.ranges import line_ranges, scan_in_processes
+from vertex_batch.usage.lines import lines_between
+from vertex_batch.usage.ranges import Progress, scan_files
 from vertex_batch.usage.scan import ScanOptions, scan_file
 
 MODEL = "gemini-2.5-flash"
+LOCAL = fsspec.filesystem("file")
 
 
 def whole(path):
@@ -20,34 +24,71 @@ def whole(path):
         return scan_file(stream, path.name, MODEL)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.binary(max_size=30), max_size=12), st.integers(1, 60), st.booleans())
-def test_ranges_hold_every_byte_once_and_begin_with_a_line(tmp_path, lines, range_bytes, ends):
-    content = b"\n".join(lines) + (b"\n" if ends else b"")
-    path = tmp_path / "rows.jsonl"
-    path.write_bytes(content)
-    ranges = line_ranges(str(path), range_bytes)
-    assert b"".join(content[r.start : r.end] for r in ranges) == content
-    assert all(r.start == 0 or content[r.start - 1 : r.start] == b"\n" for r in ranges)
-    assert scan_in_processes([str(path)], ScanOptions(MODEL), 1, range_bytes) == whole(path)
+@given(
+    st.lists(st.sampled_from([b"", b"a", b"\xef\xbb\xbfb", b"cc" * 9]) | st.binary(max_size=9), max_size=12),
+    st.integers(1, 60),
+    st.integers(1, 9),
+)
+def test_ranges_hold_every_line_once_whatever_the_blocks(lines, range_bytes, block_bytes):
+    content = b"\n".join(lines)
+
+    def between(start, end):
+        begins = max(start - 1, 0)
+        blocks = (content[n : n + block_bytes] for n in range(begins, len(content), block_bytes))
+        return b"".join(lines_between(blocks, start, end))
+
+    begins = [0, *(n + 1 for n, byte in enumerate(content) if byte == ord("\n"))]
+    for start in range(0, len(content), range_bytes):
+        end = min(start + range_bytes, len(content))
+        own = [content[n:].partition(b"\n") for n in begins if start <= n < end]
+        assert between(start, end) == b"".join(line + newline for line, newline, _ in own)
 
 
 @pytest.mark.parametrize("range_bytes", [100, 1000, 1 << 20])
 def test_processes_add_up_to_one_scan_line_numbers_included(tmp_path, row, range_bytes):
     rows = [json.dumps(row({"promptTokenCount": n, "hologram": n % 3})).encode() for n in range(200)]
+    rows[0] = b"\xef\xbb\xbf" + rows[0]
     rows[50] = b"{broken"
+    rows[60] = b'{"status":"no"}'
     rows[150] = rows[150][:-5]
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b"\n".join(rows))
-    result = scan_in_processes([str(path)], ScanOptions(MODEL), 3, range_bytes)
+    result = scan_files(LOCAL, [str(path)], ScanOptions(MODEL), 3, range_bytes=range_bytes)
     assert result == whole(path)
     assert [problem.line for problem in result.problems] == [51, 151]
+    assert [sample.line for sample in result.failed_samples] == [61]
 
 
 def test_shards_are_one_output_and_lines_are_counted_in_each(tmp_path, row):
     for name, content in (("0.jsonl", b"{}\n{"), ("1.jsonl.gz", gzip.compress(b"{}\n\n{"))):
         (tmp_path / name).write_bytes(content)
     paths = [str(tmp_path / "0.jsonl"), str(tmp_path / "1.jsonl.gz")]
-    result = scan_in_processes(paths, ScanOptions(MODEL), 2, 2)
+    result = scan_files(LOCAL, paths, ScanOptions(MODEL), 2, range_bytes=2)
     assert (result.failed, result.unreadable) == (2, 2)
     assert [(p.file, p.line) for p in result.problems] == [("0.jsonl", 2), ("1.jsonl.gz", 3)]
+
+
+def test_progress_is_told_up_to_the_end_by_one_process_or_several(tmp_path, row):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes((json.dumps(row()).encode() + b"\n") * 100)
+    size = path.stat().st_size
+    for processes in (1, 2):
+        told: list[Progress] = []
+        scan_files(LOCAL, [str(path)], ScanOptions(MODEL), processes, told.append, range_bytes=size // 3)
+        assert told[-1] == Progress(size, size, 100)
+        assert [each.bytes_read for each in told] == sorted(each.bytes_read for each in told)
+
+
+def _scan_as_a_daemon(path, sender):
+    sender.send(scan_files(LOCAL, [path], ScanOptions(MODEL), 2, range_bytes=100).rows)
+
+
+def test_a_daemonic_process_which_may_have_no_children_scans_by_itself(tmp_path, row):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes((json.dumps(row()).encode() + b"\n") * 10)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.Process(target=_scan_as_a_daemon, args=(str(path), sender), daemon=True)
+    process.start()
+    assert receiver.poll(60)
+    assert receiver.recv() == 10
+    process.join()
