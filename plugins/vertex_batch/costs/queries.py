@@ -45,7 +45,7 @@ Grouping = Literal[
 ]
 UNKNOWN_SAVED = Total(Decimal(0), complete=False)
 JobKey = tuple[str, str, str]
-JobOrder = Literal["day", "cost", "rows", "failed", "spec", "state"]
+JobOrder = Literal["day", "cost", "failed", "spec", "state"]
 _OF_LINE_ITEMS = ("model", "model_day", "kind", "kind_day")
 _KEPT = ("amount_picousd", "unpriced_line_items", "tokens", "saved_picousd", "saved_unknown_line_items")
 _AMOUNTS = ("amount_picousd", "standard_amount_picousd")
@@ -67,7 +67,6 @@ _GROUPS: dict[str, tuple[ColumnElement[Any], ...]] = {
 _ORDERS: dict[str, ColumnElement[Any]] = {
     "day": jobs.c.day,
     "cost": jobs.c.amount_picousd,
-    "rows": jobs.c.rows_ok + jobs.c.rows_failed + jobs.c.rows_unreadable,
     "failed": jobs.c.rows_failed + jobs.c.rows_unreadable,
     "spec": jobs.c.spec,
     "state": jobs.c.state,
@@ -82,6 +81,7 @@ class JobFilter:
     :param model: jobs created with this model, as the job names it.
     :param dag_ids: jobs of these DAGs only; None: of all, empty: of none.
     :param job_ids: jobs with these ids only; None: all, empty: none.
+    :param only: jobs of these specs, or of these teams. :param but: of all others.
     :param text: jobs with this in a name of theirs, in whatever case.
     """
 
@@ -96,6 +96,8 @@ class JobFilter:
     until: date | None = None
     dag_ids: frozenset[str] | None = None
     text: str = ""
+    only: tuple[Literal["spec", "team"], frozenset[str]] | None = None
+    but: tuple[Literal["spec", "team"], frozenset[str]] | None = None
     job_ids: frozenset[str] | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
@@ -105,6 +107,10 @@ class JobFilter:
             found.append(jobs.c.dag_id.in_(sorted(self.dag_ids)))
         if self.job_ids is not None:
             found.append(jobs.c.job_id.in_(sorted(self.job_ids)))
+        if self.only:
+            found.append(jobs.c[self.only[0]].in_(sorted(self.only[1])))
+        if self.but:
+            found.append(jobs.c[self.but[0]].not_in(sorted(self.but[1])))
         if self.text:
             found.append(or_(*(jobs.c[name].icontains(self.text, autoescape=True) for name in _SEARCHED)))
         if self.since:

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 USUAL_DAYS = 30
 MAX_DAYS = 366
+LONGEST_BY_DAY, WEEK = 92, 7
 
 
 class BadAddressError(ValueError):
@@ -21,8 +22,26 @@ class Period:
     until: date
 
     @property
-    def days(self) -> list[date]:
-        return [self.since + timedelta(n) for n in range((self.until - self.since).days + 1)]
+    def length(self) -> int:
+        return (self.until - self.since).days + 1
+
+    @property
+    def step(self) -> int:
+        """How many days make one bar and one row: longer periods are shown by week."""
+        return 1 if self.length <= LONGEST_BY_DAY else WEEK
+
+    @property
+    def starts(self) -> list[date]:
+        """The first day of each bar."""
+        return [self.since + timedelta(n) for n in range(0, self.length, self.step)]
+
+    def start_of(self, day: date) -> date:
+        """The first day of the bar that a day is in."""
+        return day - timedelta((day - self.since).days % self.step)
+
+    def end_of(self, start: date) -> date:
+        """The last day of a bar."""
+        return min(start + timedelta(self.step - 1), self.until)
 
 
 def read_day(text: str) -> date | None:

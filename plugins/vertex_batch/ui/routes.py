@@ -19,7 +19,7 @@ from vertex_batch.ui.failures import group_failures
 from vertex_batch.ui.periods import BadAddressError, Period, last_month, read_period
 from vertex_batch.ui.render import page, static_file
 from vertex_batch.ui.source import Costs
-from vertex_batch.ui.spend import add, arrange, compare_months, summarise
+from vertex_batch.ui.spend import Spend, add, add_groups, arrange, compare_months, largest, rank, summarise
 
 router = APIRouter()
 
@@ -31,6 +31,7 @@ _DAILY: dict[By, Literal["spec_day", "model_day", "team_day", "kind_day"]] = {
     "kind": "kind_day",
 }
 MAX_JOBS_OF_RUN = 500
+MAX_GROUPS = 100
 
 
 def _today() -> date:
@@ -83,8 +84,7 @@ Asked = Annotated[View, Depends(_view)]
 @router.get("/")
 def overview(request: Request, reader: CurrentReader, costs: Costs, view: Asked, today: Today) -> Response:
     where = reader.narrowed(costs, view.where)
-    daily = _daily(costs, where, view)
-    spend = arrange(view.period.days, daily)
+    spend = _spend(costs, where, view)
     months = costs.totals("day", last_month(today).since, today, where)
     summary = summarise(costs.totals("day", view.period.since, view.period.until, where))
     within = replace(where, since=view.period.since, until=view.period.until)
@@ -98,6 +98,7 @@ def overview(request: Request, reader: CurrentReader, costs: Costs, view: Asked,
         months=compare_months(months, today),
         unpriced=[] if summary.total.complete else costs.unpriced(within),
         today=today,
+        max_groups=MAX_GROUPS,
         misses_some=not where.dag_id and reader.misses_some(costs),
         dag_id=where.dag_id,
     )
@@ -175,6 +176,20 @@ def _download(name: str, period: Period) -> dict[str, str]:
 def _begun(rows: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
     """Read the first row now: a database that does not serve is then an error page, and not half a file."""
     return chain([next(rows)], rows)
+
+
+def _spend(costs: CostTable, where: JobFilter, view: View) -> Spend:
+    """Read what the overview shows of the spend; of many specs day by day only the largest."""
+    since, until = view.period.since, view.period.until
+    if view.by not in ("spec", "team"):
+        daily = _daily(costs, where, view)
+        return arrange(view.period, add_groups(daily), daily)
+    groups = costs.totals(view.by, since, until, where)
+    of_largest = view.by, frozenset(each.group[0] for each in rank(groups)[: largest(groups)])
+    daily = costs.totals(_DAILY[view.by], since, until, replace(where, only=of_largest))
+    has_rest = len(of_largest[1]) < len(groups)
+    rest = costs.totals("day", since, until, replace(where, but=of_largest)) if has_rest else []
+    return arrange(view.period, groups, daily, rest)
 
 
 def _daily(costs: CostTable, where: JobFilter, view: View) -> list[GroupTotal]:

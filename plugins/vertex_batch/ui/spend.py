@@ -38,21 +38,21 @@ class Group:
     :param share: of the largest group's amount, 0 to 100.
     """
 
-    name: str
+    sums: GroupTotal
     number: int
-    jobs: int
-    tokens: int
-    total: Total
-    saved: Total
-    rows: RowCounts | None
     share: float
+
+    @property
+    def name(self) -> str:
+        return str(self.sums.group[0])
 
 
 @dataclass(frozen=True, slots=True)
 class Spend:
     """What was spent over some days.
 
-    :param totals: by day, over all series. :param groups: the dearest first.
+    :param days: the first days of the bars. :param totals: by these, over all series.
+    :param groups: the dearest first.
     """
 
     days: Sequence[date]
@@ -75,43 +75,77 @@ def add(totals: Iterable[Total]) -> Total:
     return Total(sum((t.amount for t in found), Decimal(0)), all(t.complete for t in found))
 
 
-def arrange(days: Sequence[date], daily: Sequence[GroupTotal]) -> Spend:
-    """Arrange sums by ``(group, day)``: the largest groups by name, all others as one."""
-    groups: dict[str, dict[date, Total]] = defaultdict(dict)
+def arrange(
+    period: Period, groups: Sequence[GroupTotal], daily: Sequence[GroupTotal], rest: Sequence[GroupTotal] = ()
+) -> Spend:
+    """Arrange sums for a chart: the largest groups by name, all others as one.
+
+    :param groups: sums by ``(group,)``.
+    :param daily: sums by ``(group, day)``; of the largest groups, or of all.
+    :param rest: sums by ``(day,)`` of the groups that are not in `daily`.
+    """
+    ranked = rank(groups)
+    kept = [each.group[0] for each in ranked[: largest(groups)]]
+    by_name: dict[str, list[GroupTotal]] = defaultdict(list)
     for each in daily:
-        name, day = each.group
-        groups[name][day] = each.total
-    ranked = sorted(groups.items(), key=lambda item: (-add(item[1].values()).amount, item[0]))
-    kept, rest = ranked[:MAX_SERIES], ranked[MAX_SERIES:]
-    if len(rest) == 1:
-        kept, rest = ranked, []
-    series = [Series(name, n, found, add(found.values())) for n, (name, found) in enumerate(kept, 1)]
-    if rest:
-        others = {day: add(f[day] for _, f in rest if day in f) for day in days}
-        series.append(Series(f"{len(rest)} {OTHERS}", 0, others, add(others.values())))
-    totals = {day: add(found[day] for found in groups.values() if day in found) for day in days}
+        by_name[each.group[0]].append(each)
+    series = [
+        Series(name, n, found := _by_start(period, by_name[name]), add(found.values()))
+        for n, name in enumerate(kept, 1)
+    ]
+    if len(kept) < len(ranked):
+        others = [each for name, found in by_name.items() if name not in kept for each in found]
+        found = _by_start(period, [*others, *rest])
+        series.append(Series(f"{len(ranked) - len(kept)} {OTHERS}", 0, found, add(found.values())))
+    totals = {
+        start: add(each.by_day[start] for each in series if start in each.by_day) for start in period.starts
+    }
     numbers = {each.name: each.number for each in series if each.number}
-    return Spend(days, series, totals, _groups([name for name, _ in ranked], numbers, daily))
+    return Spend(period.starts, series, totals, _groups(ranked, numbers))
 
 
-def _groups(ranked: Sequence[str], numbers: dict[str, int], daily: Sequence[GroupTotal]) -> list[Group]:
-    found: dict[str, list[GroupTotal]] = {name: [] for name in ranked}
+def rank(groups: Sequence[GroupTotal]) -> list[GroupTotal]:
+    """Sort groups, the dearest first."""
+    return sorted(groups, key=lambda each: (-each.total.amount, each.group))
+
+
+def largest(groups: Sequence[GroupTotal]) -> int:
+    """How many groups have a colour of their own: a single other one has."""
+    return len(groups) if len(groups) <= MAX_SERIES + 1 else MAX_SERIES
+
+
+def add_groups(daily: Sequence[GroupTotal]) -> list[GroupTotal]:
+    """Add up sums by ``(group, day)`` to sums by ``(group,)``."""
+    found: dict[str, list[GroupTotal]] = defaultdict(list)
     for each in daily:
         found[each.group[0]].append(each)
-    sums = {name: add(each.total for each in days) for name, days in found.items()}
-    most = max((total.amount for total in sums.values()), default=Decimal(0))
     return [
-        Group(
-            name,
-            numbers.get(name, 0),
+        GroupTotal(
+            (name,),
+            add(each.total for each in days),
             sum(each.jobs for each in days),
             sum(each.tokens for each in days),
-            sums[name],
+            min(each.first_day for each in days),
+            max(each.last_day for each in days),
             add(each.saved for each in days),
             add_rows(days),
-            float(100 * sums[name].amount / most) if most else 0.0,
         )
         for name, days in found.items()
+    ]
+
+
+def _by_start(period: Period, daily: Sequence[GroupTotal]) -> dict[date, Total]:
+    found: dict[date, list[Total]] = defaultdict(list)
+    for each in daily:
+        found[period.start_of(each.group[-1])].append(each.total)
+    return {start: add(totals) for start, totals in found.items()}
+
+
+def _groups(ranked: Sequence[GroupTotal], numbers: dict[str, int]) -> list[Group]:
+    most = max((each.total.amount for each in ranked), default=Decimal(0))
+    return [
+        Group(each, numbers.get(each.group[0], 0), float(100 * each.total.amount / most) if most else 0.0)
+        for each in ranked
     ]
 
 

@@ -18,6 +18,7 @@ from vertex_batch.costs.migrations import MIGRATIONS
 from vertex_batch.usage import CacheTtl, Kind
 
 PLACE = ("demo-project", "us-central1")
+INDEXES = ("dag_day", "day_totals", "amount", "failed", "state")
 KEPT = ("amount_picousd", "unpriced_line_items", "tokens", "saved_picousd", "saved_unknown_line_items")
 
 
@@ -303,8 +304,7 @@ def test_bills_of_an_older_schema_get_their_sums_when_it_is_upgraded(table, bill
     with engine.begin() as connection:
         for statement in (
             "DELETE FROM cost_schema_version WHERE version = 7",
-            "DROP INDEX cost_jobs_dag_day",
-            "DROP INDEX cost_jobs_day_totals",
+            *(f"DROP INDEX cost_jobs_{name}" for name in INDEXES),
             "CREATE INDEX cost_jobs_day ON cost_jobs (day)",
             *(f"ALTER TABLE cost_jobs DROP COLUMN {name}" for name in (*KEPT, "failed_samples")),
         ):

@@ -44,3 +44,9 @@ CREATE INDEX cost_jobs_day_totals ON cost_jobs (
 );
 
 CREATE INDEX cost_jobs_dag_day ON cost_jobs (dag_id, day);
+
+CREATE INDEX cost_jobs_amount ON cost_jobs (amount_picousd, day);
+
+CREATE INDEX cost_jobs_failed ON cost_jobs ((rows_failed + rows_unreadable), day);
+
+CREATE INDEX cost_jobs_state ON cost_jobs (state, day);
