@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vertex_batch import metrics
 from vertex_batch.budgets import (
     Budget,
     Claimant,
@@ -231,6 +232,7 @@ class BudgetGate:
             self._log.warning("Not in the expected cost: %s", reason)
         told = {**expected.to_dict(), "verdict": str(decision.verdict), "reason": decision.message}
         self._context["ti"].xcom_push(ESTIMATE_XCOM, told)
+        metrics.weighed(decision.verdict, spec=claimant.spec, team=claimant.team, model=claimant.model)
         if decision.verdict is Verdict.REFUSE:
             raise BudgetExceededError(who, decision.message)
         if decision.verdict is Verdict.WARN:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from vertex_batch import metrics
 from vertex_batch.client import BatchClient
 from vertex_batch.costs import Bill, JobFacts, total
 from vertex_batch.costs.projection import project
@@ -172,6 +173,7 @@ class AggregateTokenUsageOperator(BaseOperator):
             try:
                 recorded.append(recorder.record(facts, may_cancel=may_cancel))
                 self._report(recorded[-1].bill)
+                metrics.recorded(recorded[-1].bill)
             except VertexBatchError as error:
                 self.log.error("Job %s has no bill yet: %s", facts, error)  # noqa: TRY400 - it says it all
                 errors.append(error)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from vertex_batch import metrics
 from vertex_batch.cancellation import ask
 from vertex_batch.client import BatchClient
 from vertex_batch.errors import ConfigurationError, PermanentError, VertexBatchError
@@ -211,6 +212,8 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
             )
             submission = submitter.submit(who, context["ti"].max_tries, project, location, request)
             gate.submitted(submission.job_id)
+            team = request.labels.get("team", "")
+            metrics.submitted(submission.action, spec=self.spec, team=team, model=request.model)
             if self._kill.cancelled:  # while the POST was on its way
                 ask(client, project, location, submission.job_id)
             self._kill.check()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSensorTimeout
 
+from vertex_batch import metrics
 from vertex_batch.cancellation import ask
 from vertex_batch.errors import NotFoundError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
@@ -247,6 +248,7 @@ class BatchPredictionJobSensor(BaseSensorOperator):
         seen = judge(reading, now=datetime.now(UTC), failures=self._failures, patience=patience)
         if isinstance(reading, VertexBatchError):
             self._failures += 1
+            metrics.poll_failed(reading)
             self.log.warning(
                 "Could not read job %s (%d in a row): %s", self._waited_for, self._failures, reading
             )

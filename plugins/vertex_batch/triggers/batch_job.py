@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from vertex_batch import metrics
 from vertex_batch.cancellation import ask_async
 from vertex_batch.errors import NotFoundError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
@@ -100,6 +101,7 @@ class BatchPredictionJobTrigger(BaseTrigger):
 
     def _report(self, last: Sighting, seen: Sighting, reading: Reading | None, failures: int) -> None:
         if isinstance(reading, VertexBatchError):
+            metrics.poll_failed(reading, in_trigger=True)
             self.log.warning("Could not read job %s (%d in a row): %s", self.job, failures, reading)
         elif seen.progress != last.progress:
             self.log.info("Job %s is %s", self.job, seen.progress)
