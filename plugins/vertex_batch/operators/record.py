@@ -18,6 +18,7 @@ from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_filesystem
 from vertex_batch.inputs import InputPart, PartKind
+from vertex_batch.lineage import TellsLineage, of_bills
 from vertex_batch.links import ConsoleJobLink
 from vertex_batch.operators.expected import ExpectedCosts
 from vertex_batch.operators.retries import RETRY_POLICY
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy
 
 
-class AggregateTokenUsageOperator(BaseOperator):
+class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
     """Record what a submit task's jobs cost, whatever became of them.
 
     Meant as a teardown (``.as_teardown()``): it runs after every end, and its success never turns a failed
@@ -113,8 +114,9 @@ class AggregateTokenUsageOperator(BaseOperator):
             recorded, more = self._record(context)
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
-        self._fail_on_problems(recorded)
         bills = [each.bill for each in recorded]
+        self.lineage = of_bills(bills)
+        self._fail_on_problems(recorded)
         expected = ExpectedCosts(self.batch_costs_conn_id, self.log).of(bills)
         return {**_summary(bills, expected), **more}
 

@@ -17,6 +17,7 @@ from vertex_batch.hooks.storage import InputStorage, open_filesystem
 from vertex_batch.inputs import InputPart, PartKind, file_pattern
 from vertex_batch.job_request import build_request
 from vertex_batch.lifecycle import Intent
+from vertex_batch.lineage import TellsLineage, of_reference
 from vertex_batch.links import ConsoleJobLink
 from vertex_batch.operators.approval import take
 from vertex_batch.operators.gate import BudgetGate, GateSettings, Material
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy
 
 
-class SubmitBatchPredictionJobOperator(BaseOperator):
+class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
     """Submit a Vertex AI batch prediction job through the LiteLLM proxy.
 
     However often this task is retried, and wherever its process dies, it comes to one job: a retry goes on
@@ -229,6 +230,7 @@ class SubmitBatchPredictionJobOperator(BaseOperator):
             map_index=who.map_index,
         )
         ConsoleJobLink.publish(context, reference)
+        self.lineage = of_reference(reference)
         return reference
 
     def _before_intent(

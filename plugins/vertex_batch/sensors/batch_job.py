@@ -13,6 +13,7 @@ from vertex_batch import metrics
 from vertex_batch.cancellation import ask
 from vertex_batch.errors import NotFoundError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
+from vertex_batch.lineage import TellsLineage, of_reference
 from vertex_batch.links import ConsoleJobLink
 from vertex_batch.operators.kill import KillSwitch
 from vertex_batch.operators.retries import RETRY_POLICY
@@ -41,7 +42,7 @@ _BACKSTOP = timedelta(minutes=15)
 _TRIGGER_FAILED = "__fail__"
 
 
-class BatchPredictionJobSensor(BaseSensorOperator):
+class BatchPredictionJobSensor(TellsLineage, BaseSensorOperator):
     """Wait until a job has ended, then succeed only if it has results.
 
     A retry goes on waiting for the same job and submits nothing. When the task is killed, or the deadline
@@ -276,6 +277,8 @@ class BatchPredictionJobSensor(BaseSensorOperator):
 
     def _conclude(self, seen: Sighting) -> dict[str, Any]:
         """Turn the last sighting into the task's end."""
+        written = seen.ok_rows if seen.output_directory else None
+        self.lineage = of_reference(self._waited_for, seen.output_directory, written)
         if seen.verdict is Verdict.DEADLINE and self.cancel_on_deadline:
             self._cancel("it missed its deadline")
         end = task_end(seen, self.max_failed_ratio)
