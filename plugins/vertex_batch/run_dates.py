@@ -7,7 +7,7 @@ logical date, else from the moment that it was due.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -35,13 +35,16 @@ def run_moment(dag_run: Any) -> datetime:
     )
 
 
-def template_dates(dag_run: Any, timezone: str) -> dict[str, str]:
+def template_dates(dag_run: Any, timezone: str, day: date | None = None) -> dict[str, str]:
     """Compute every name of `TEMPLATE_DATES` for one run.
 
     :param dag_run: Airflow's ``dag_run``, or anything with its three date attributes.
     :param timezone: the spec's time zone, such as ``Europe/Berlin``: a run at 00:30 there is of that day.
+    :param day: stands in place of the run's own, at the same time of day.
     """
     local = run_moment(dag_run).astimezone(ZoneInfo(timezone))
+    if day is not None:
+        local = datetime.combine(day, local.time(), local.tzinfo)
     day = local.date()
     return {
         "run_date": day.isoformat(),

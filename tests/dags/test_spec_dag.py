@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 from airflow.models.dagrun import DagRun
-from airflow.sdk.exceptions import ParamValidationError
+from airflow.sdk.exceptions import AirflowSkipException, ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.state import State, TaskInstanceState
 
@@ -172,7 +172,11 @@ class TestDates:
     @pytest.mark.parametrize(
         "dag_run",
         [run(logical_date=NIGHT), run(), run(partition_date=NIGHT, run_after=NIGHT + timedelta(days=3))],
-        ids=["scheduled or backfilled", "manual without a logical date", "partitioned"],
+        ids=[
+            "scheduled or backfilled",
+            "by hand, or woken by an asset",
+            "partitioned",
+        ],
     )
     @pytest.mark.parametrize("start_date", [None, "2026-11-01"])
     def test_they_pick_the_input_of_the_specs_day_in_every_kind_of_run(self, dag_run, start_date):
@@ -188,12 +192,22 @@ class TestDates:
         assert submit.display_name == "nightly 2026-11-22"
         assert submit.labels == {"day": "2026-11-22"}
 
+    def test_a_day_that_was_entered_stands_in_place_of_the_runs(self):
+        dag = build_dag(spec(timezone="Europe/Berlin", split="auto"))
+
+        for task_id in ("submit", "plan_inputs"):
+            task = dag.get_task(task_id)
+            task.render_template_fields({"dag_run": run(), "params": {"run_date": "2026-03-01"}})
+            assert task.inputs == ["gs://bucket/in/2026-03-01.jsonl"]
+
 
 class TestForm:
     def test_nothing_in_it_is_required_and_it_says_what_holds_otherwise(self):
         dag = build_dag(spec(schedule="@daily"))
 
-        assert dag.params.validate() == {"input": None, "model": None, "labels": None, "note": None}
+        left_empty = dag.params.validate()
+        assert left_empty.pop("dry_run") is False
+        assert set(left_empty.values()) == {None}
         for name, value in {"input": "gs://bucket/in/", "model": "gemini-2.5-flash", "labels": "{}"}.items():
             assert value in dag.params.get_param(name).schema["description_md"]
 
@@ -203,6 +217,9 @@ class TestForm:
             ("input", ["gs://bucket/a.jsonl"]),
             ("input", "gs://bucket/a.jsonl"),
             ("input", []),
+            ("run_date", "2026-11-22"),
+            ("dry_run", True),
+            ("dry_run", None),
             ("model", "publishers/google/models/gemini-2.5-pro"),
             ("labels", {"env": "test"}),
             ("note", "because\nof that"),
@@ -217,6 +234,9 @@ class TestForm:
         [
             ("input", ["/etc/passwd"]),
             ("input", "s3://bucket/a"),
+            ("run_date", "22.11.2026"),
+            ("run_date", "tomorrow"),
+            ("dry_run", "yes"),
             ("model", "two words"),
             ("labels", {"env": "Not A Label"}),
             ("labels", ["env"]),
@@ -322,6 +342,30 @@ class TestJobs:
 
         failed = any(task.state in State.failed_states for task in deciding)
         assert ("failed" if failed else "success") == run_state
+
+    def test_the_form_offers_them_and_takes_no_other(self):
+        param = build_dag(spec(jobs=self.JOBS)).params.get_param("jobs")
+
+        assert param.resolve(["topics"]) == ["topics"]
+        with pytest.raises(ParamValidationError):
+            param.resolve(["topic"])
+        assert "jobs" not in build_dag(spec()).params
+
+    @pytest.mark.parametrize("task", ["plan_inputs", "submit", "shards.submit"])
+    def test_one_that_was_not_chosen_is_skipped(self, task):
+        dag = build_dag(spec(jobs=self.JOBS, split="auto"))
+        task = dag.get_task(f"summaries.{task}")
+
+        with pytest.raises(AirflowSkipException, match=r"Job summaries was not chosen .*\(topics was\)"):
+            task.execute({"params": {"jobs": ["topics"]}})
+
+    def test_templates_know_the_name_of_the_job(self):
+        dag = build_dag(spec(jobs=self.JOBS, output="gs://bucket/out/{{ job_name }}/"))
+        submit = dag.get_task("topics.submit")
+
+        submit.render_template_fields({"dag_run": run(), "params": {}})
+
+        assert submit.output_uri == "gs://bucket/out/topics/"
 
     def test_the_page_and_the_form_show_them_all(self):
         dag = build_dag(spec(jobs=self.JOBS))

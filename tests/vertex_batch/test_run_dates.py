@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -22,6 +22,7 @@ def run(**dates):
         ("backfilled", run(logical_date=NIGHT, run_after=NIGHT)),
         ("manual with a logical date", run(logical_date=NIGHT)),
         ("manual without one", run(run_after=NIGHT)),
+        ("woken by an asset", run(run_after=NIGHT)),
         ("partitioned", run(partition_date=NIGHT)),
         ("partitioned, date without a zone", run(partition_date=NIGHT.replace(tzinfo=None))),
         ("without a partition at all", SimpleNamespace(logical_date=None, run_after=NIGHT)),
@@ -36,6 +37,12 @@ def test_the_dates_mean_the_same_in_every_kind_of_run(kind, dag_run):
         "next_run_date": "2026-11-23",
         "run_timestamp": "20261122T023000",
     }
+
+
+def test_a_day_that_was_entered_keeps_the_time_of_day():
+    dates = template_dates(run(logical_date=NIGHT), "Europe/Berlin", date(2026, 3, 29))
+
+    assert (dates["run_timestamp"], dates["previous_run_date"]) == ("20260329T033000", "2026-03-28")
 
 
 def test_every_documented_name_is_there_and_no_other():

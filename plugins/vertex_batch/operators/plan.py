@@ -24,6 +24,7 @@ from vertex_batch.inputs import (
     limits_for,
 )
 from vertex_batch.lifecycle import map_index_of
+from vertex_batch.operators.choices import skip_unless_chosen
 from vertex_batch.operators.place import find_place
 from vertex_batch.operators.task_context import identity, overridden, with_run_dates
 from vertex_batch.preparation import DEFAULT_MAX_SHARDS, InputPreparer, SampleWish
@@ -74,6 +75,7 @@ class PlanInputsOperator(BaseOperator):
         project: str | None = None,
         location: str | None = None,
         overrides: Mapping[str, str] | None = None,
+        job_name: str = "",
         litellm_conn_id: str = LiteLLMHook.default_conn_name,
         gcp_conn_id: str = "google_cloud_default",
         **kwargs: Any,
@@ -90,16 +92,20 @@ class PlanInputsOperator(BaseOperator):
         self.project = project
         self.location = location
         self.overrides = overrides
+        self.job_name = job_name
         self.litellm_conn_id = litellm_conn_id
         self.gcp_conn_id = gcp_conn_id
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
         """Render, with the run's dates under the names that mean the same in every kind of run."""
-        super().render_template_fields(with_run_dates(context, str(self.dag.timezone.name)), jinja_env)
+        super().render_template_fields(
+            with_run_dates(context, str(self.dag.timezone.name), self.job_name), jinja_env
+        )
         for field, value in overridden(context.get("params") or {}, self.overrides or {}).items():
             setattr(self, field, value)
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
+        skip_unless_chosen(context, self.job_name)
         try:
             parts = self._plan(context)
         except PermanentError as error:

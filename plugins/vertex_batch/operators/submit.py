@@ -20,6 +20,7 @@ from vertex_batch.lifecycle import Intent
 from vertex_batch.lineage import TellsLineage, of_reference
 from vertex_batch.links import ConsoleJobLink
 from vertex_batch.operators.approval import take
+from vertex_batch.operators.choices import end_dry_run, is_dry_run, skip_unless_chosen
 from vertex_batch.operators.gate import BudgetGate, GateSettings, Material
 from vertex_batch.operators.kill import KillSwitch
 from vertex_batch.operators.place import Place, find_place
@@ -31,7 +32,7 @@ from vertex_batch.operators.task_context import (
     overridden,
     with_run_dates,
 )
-from vertex_batch.preflight import Mode, Subject, preflight
+from vertex_batch.preflight import Mode, Report, Subject, preflight
 from vertex_batch.resource import CreateJobRequest, JobReference
 from vertex_batch.submission import Submitter, find_jobs_by_key
 
@@ -70,6 +71,8 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
     :param retry_policy: default: fail at once what no retry mends, wait as long as the server asks.
     :param gcp_conn_id: looks for the inputs and the output bucket.
     :param spec: name of the spec that the task was made from, for the cost table.
+    :param job_name: of the job in a spec of several: what templates call ``job_name``, and what the run's
+        param ``jobs`` must name, if it names any, or the task is skipped.
     :param money: what the job may cost, and where that is looked up; see ``docs/budgets.md``. Default: it is
         neither estimated nor limited.
     :returns: a `JobReference` as a dict.
@@ -107,6 +110,7 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
         litellm_conn_id: str = LiteLLMHook.default_conn_name,
         gcp_conn_id: str = "google_cloud_default",
         spec: str = "",
+        job_name: str = "",
         money: Mapping[str, Any] | None = None,
         retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
@@ -128,6 +132,7 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
         self.litellm_conn_id = litellm_conn_id
         self.gcp_conn_id = gcp_conn_id
         self.spec = spec
+        self.job_name = job_name
         self.money = money
         self._store: TaskStateIntentStore | None = None
         self._kill: KillSwitch | None = None
@@ -147,7 +152,7 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
         if parent is not self:  # a value within a field
             super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
             return
-        dated = with_run_dates(context, str(self.dag.timezone.name))
+        dated = with_run_dates(context, str(self.dag.timezone.name), self.job_name)
         super()._do_render_template_fields(parent, template_fields, dated, jinja_env, seen_oids)
         for field, value in overridden(context.get("params") or {}, self.overrides or {}).items():
             setattr(self, field, value if field != "labels" else {**(self.labels or {}), **value})
@@ -162,6 +167,7 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
         self.display_name = part.named(self.display_name or f"{ti.dag_id}.{ti.task_id}.{ti.run_id}")
 
     def execute(self, context: Context) -> dict[str, Any]:
+        skip_unless_chosen(context, self.job_name)
         part = InputPart.from_dict(self.part)
         if self._is_planned and part is None:
             message = (
@@ -199,6 +205,10 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
         uris = [file_pattern(uri) for uri in ([self.inputs] if isinstance(self.inputs, str) else self.inputs)]
         who = identity(context)
         request = self._request(context, uris)
+        if is_dry_run(context):
+            with hook.client() as client:
+                self._preflight(request, uris, place, client)
+            end_dry_run(request)
         self._store = TaskStateIntentStore(context)
         self._kill = KillSwitch(context, self._cancel_submitted, self.log, retry_goes_on=True)
         with hook.client() as client:
@@ -237,9 +247,14 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
         self, request: CreateJobRequest, uris: list[str], place: Place, client: BatchClient, gate: BudgetGate
     ) -> None:
         """Look at the job, and ask its budgets: what is wrong, or too much, is not submitted."""
-        subject = Subject(request.model, place.location, uris, self.output_uri)
-        report = preflight(subject, self.preflight, self._storage, client, self.log)
+        report = self._preflight(request, uris, place, client)
         gate.check(place, request, rows=(report.rows or None) if report else None)
+
+    def _preflight(
+        self, request: CreateJobRequest, uris: list[str], place: Place, client: BatchClient
+    ) -> Report | None:
+        subject = Subject(request.model, place.location, uris, self.output_uri)
+        return preflight(subject, self.preflight, self._storage, client, self.log)
 
     def _storage(self) -> InputStorage:
         return InputStorage(open_filesystem(self.gcp_conn_id), self.gcp_conn_id)

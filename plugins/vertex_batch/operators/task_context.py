@@ -10,6 +10,7 @@ from airflow.sdk import conf
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from vertex_batch.lifecycle import Intent, TaskIdentity
+from vertex_batch.operators.choices import chosen_day
 from vertex_batch.run_dates import template_dates
 from vertex_batch.submission import LookPolicy
 
@@ -101,13 +102,15 @@ class TaskStateIntentStore:
         self._ti.xcom_push(INTENT_XCOM, intent.to_dict())
 
 
-def with_run_dates(context: Context, timezone: str) -> Context:
-    """Add ``run_date`` and its kin to what templates may use.
+def with_run_dates(context: Context, timezone: str, job_name: str = "") -> Context:
+    """Add ``run_date`` and its kin, and ``job_name``, to what templates may use.
 
     :param timezone: of the DAG: a run at 00:30 in Berlin belongs to that day there.
+    :param job_name: of a job among several. Default: the DAG's id.
     """
-    dates = template_dates(context["dag_run"], timezone)
-    return cast("Context", {**context, **dates})
+    dates = template_dates(context["dag_run"], timezone, chosen_day(context))
+    name = job_name or getattr(context.get("ti"), "dag_id", "")
+    return cast("Context", {**context, **dates, "job_name": name})
 
 
 def overridden(params: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def build_dag(spec: Spec, prices_folder: Path | None = None, budgets_file: Path 
     with dag:
         add_jobs(dag, spec, prices_folder, budgets_file)
     # Last, and key by key: each task would copy what it finds here, and Airflow check that the defaults are
-    # valid, which takes longer than all the rest. All of them are empty, and the form takes an empty value.
+    # valid, which takes longer than all the rest. They are, and a test holds it.
     dag.params.update(form(spec))
     return dag
 

@@ -12,6 +12,7 @@ from airflow.sdk import Param
 from pydantic import BaseModel
 
 from vertex_batch.inputs import MAX_SAMPLE_ROWS
+from vertex_batch.operators.choices import DAY, DRY_RUN, JOBS
 from vertex_batch.specs.durations import show_duration
 from vertex_batch.specs.model import Spec
 
@@ -19,7 +20,7 @@ OVERRIDES = {"inputs": "input", "model": "model", "labels": "labels"}
 """Field of the submit task -> param of the form that replaces it for one run."""
 
 _MODELS = ["gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-pro", "gemini-embedding-001"]
-_SECTION = "For this run only"
+_RUN, _INPUT, _JOB = "This run", "What it reads", "What it asks"
 _URI = "^(gs|bq)://"
 _LABEL = r"^[a-z0-9_-]{0,63}$"
 
@@ -28,8 +29,50 @@ def form(spec: Spec) -> dict[str, Param]:
     """Build the trigger form. Nothing in it is required: what is left empty is as the spec says.
 
     (A DAG with a schedule may not have a required param, and the form is sent whole, empty fields included.)
+    What the spec says stands in the descriptions rather than in the fields: it may be a template, and what is
+    sent is never rendered.
     """
     return {
+        **(_jobs(spec) if spec.grouped else {}),
+        DRY_RUN: Param(
+            default=False,
+            type=["boolean", "null"],
+            title="Dry run",
+            description_md="Look at input, model and output place, show the request, submit nothing.",
+            section=_RUN,
+        ),
+        "note": _param(
+            "Note", "Why this run? It is kept beside its bill.", _RUN, format="multiline", maxLength=1000
+        ),
+        **_input(spec),
+        **_asked(spec),
+    }
+
+
+def _jobs(spec: Spec) -> dict[str, Param]:
+    names = [job.name for job in spec.jobs]
+    return {
+        JOBS: Param(
+            default=None,
+            type=["null", "array"],
+            items={"type": "string", "enum": names},
+            examples=names,
+            title="Jobs",
+            description_md=f"Run these alone. Default: all {len(names)} of them",
+            section=_RUN,
+        )
+    }
+
+
+def _input(spec: Spec) -> dict[str, Param]:
+    may_be_split = any(job.may_be_split for job in spec.jobs)
+    return {
+        DAY: _param(
+            "Run date",
+            f"Stand for this day (in {spec.timezone}) in templates. Default: the day of the run",
+            _INPUT,
+            format="date",
+        ),
         "input": Param(
             default=None,
             # The first kind that is not null decides the widget; the API takes a single text as well.
@@ -38,35 +81,9 @@ def form(spec: Spec) -> dict[str, Param]:
             pattern=_URI,
             title="Input",
             description_md=f"Read these instead, one per line. Default: {_said(spec, 'inputs')}",
-            section=_SECTION,
+            section=_INPUT,
         ),
-        "model": Param(
-            default=None,
-            type=["null", "string"],
-            pattern=r"^\S*$",
-            examples=sorted({*(job.model for job in spec.jobs), *_MODELS}),
-            title="Model",
-            description_md=f"Ask this model instead. Default: {_said(spec, 'model')}",
-            section=_SECTION,
-        ),
-        "labels": Param(
-            default=None,
-            type=["null", "object"],
-            additionalProperties={"type": "string", "pattern": _LABEL},
-            title="Labels",
-            description_md=f"Set these as well, or to other values. Default: {_said(spec, 'job_labels')}",
-            section=_SECTION,
-        ),
-        **(_sample() if any(job.may_be_split for job in spec.jobs) else {}),
-        "note": Param(
-            default=None,
-            type=["null", "string"],
-            format="multiline",
-            maxLength=1000,
-            title="Note",
-            description_md="Why this run? It is kept beside its bill.",
-            section=_SECTION,
-        ),
+        **(_sample() if may_be_split else {}),
     }
 
 
@@ -82,16 +99,48 @@ def _sample() -> dict[str, Param]:
                 "Run only so many rows, chosen at random, and say what all of them would cost. Default: all."
                 " Its answers are written to `_samples/` below the output."
             ),
-            section=_SECTION,
+            section=_INPUT,
         ),
         "sample_seed": Param(
             default=None,
             type=["null", "integer"],
             title="Seed of the sample",
             description_md="The same seed draws the same rows of the same input. Default: `0`",
-            section=_SECTION,
+            section=_INPUT,
         ),
     }
+
+
+def _asked(spec: Spec) -> dict[str, Param]:
+    return {
+        "model": _param(
+            "Model",
+            f"Ask this model instead. Default: {_said(spec, 'model')}",
+            _JOB,
+            pattern=r"^\S*$",
+            examples=sorted({*(job.model for job in spec.jobs), *_MODELS}),
+        ),
+        "labels": Param(
+            default=None,
+            type=["null", "object"],
+            additionalProperties={"type": "string", "pattern": _LABEL},
+            title="Labels",
+            description_md=f"Set these as well, or to other values. Default: {_said(spec, 'job_labels')}",
+            section=_JOB,
+        ),
+    }
+
+
+def _param(title: str, description: str, section: str, **schema: Any) -> Param:
+    """Make the field of a text that may be left empty."""
+    return Param(
+        default=None,
+        type=["null", "string"],
+        title=title,
+        description_md=description,
+        section=section,
+        **schema,
+    )
 
 
 def page(spec: Spec) -> str:

@@ -64,6 +64,7 @@ def render_job(spec: Spec, job: JobSpec, moment: datetime, run_id: str = "manual
     """
     run = SimpleNamespace(partition_date=None, logical_date=moment, run_after=datetime.now(UTC))
     names = {**template_dates(run, spec.timezone), "run_id": run_id, "params": {}}
+    names["job_name"] = job.name if spec.grouped else spec.name
 
     def rendered(key: str, value: Any) -> Any:
         if isinstance(value, dict):

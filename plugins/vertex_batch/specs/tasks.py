@@ -101,7 +101,7 @@ def add_job(
     that are always there; what does not by those of the group ``shards``, which is skipped otherwise. So a
     usual night looks and behaves as if nothing could be split.
     """
-    plan = _plan(job) if job.may_be_split else None
+    plan = _plan(spec, job) if job.may_be_split else None
     money = _money(spec, job, prices_folder, budgets_file)
     one = _one_job(spec, job, XComArg(plan, key=PART_XCOM) if plan else None, money)
     shard = _shards(spec, job, plan, money) if plan else None
@@ -180,7 +180,7 @@ def _shards(spec: Spec, job: JobSpec, plan: PlanInputsOperator, money: dict[str,
     return one
 
 
-def _plan(job: JobSpec) -> PlanInputsOperator:
+def _plan(spec: Spec, job: JobSpec) -> PlanInputsOperator:
     return PlanInputsOperator(
         task_id="plan_inputs",
         model=job.model,
@@ -192,6 +192,7 @@ def _plan(job: JobSpec) -> PlanInputsOperator:
         project=job.project,
         location=job.location,
         overrides={field: OVERRIDES[field] for field in ("inputs", "model")},
+        job_name=job.name if spec.grouped else "",
         litellm_conn_id=job.connection,
         gcp_conn_id=job.storage_connection,
         **_of_every_task(job),
@@ -223,6 +224,7 @@ def _submit_arguments(spec: Spec, job: JobSpec) -> dict[str, Any]:
         "litellm_conn_id": job.connection,
         "gcp_conn_id": job.storage_connection,
         "spec": spec.name,
+        "job_name": job.name if spec.grouped else "",
     }
 
 

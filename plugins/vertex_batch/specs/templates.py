@@ -34,7 +34,7 @@ _NOT_IN_EVERY_RUN: dict[str, str] = {
     "tomorrow_ds": "next_run_date",
 }
 _AIRFLOW_FILTERS = frozenset({"ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz"})
-TEMPLATE_NAMES = _IN_EVERY_RUN | TEMPLATE_DATES.keys()
+TEMPLATE_NAMES = _IN_EVERY_RUN | TEMPLATE_DATES.keys() | {"job_name"}
 _KNOWN_NAME = re.compile(rf"(?<!\{{)\{{\{{ ?({'|'.join(sorted(TEMPLATE_NAMES))}) ?\}}\}}(?!\}})")
 
 

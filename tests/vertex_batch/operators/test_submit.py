@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from vertex_batch.client import BatchClient
@@ -279,3 +279,33 @@ class TestPreflight:
         with pytest.raises(AirflowFailException, match="nothing was spent"):
             run(a_task(inputs="gs://demo-bucket/other.jsonl"), context)
         assert [job.state for job in vertex.admin.jobs()] == ["PENDING"]
+
+
+class TestChoices:
+    def test_a_dry_run_looks_at_everything_and_submits_nothing(self, vertex, context):
+        context["params"] = {"dry_run": True}
+
+        with pytest.raises(AirflowSkipException, match="not submitted, and costs nothing") as skipped:
+            run(a_task(), context)
+
+        assert '"gs://demo-bucket/in/2026-11-22.jsonl"' in str(skipped.value)
+        assert vertex.admin.jobs() == []
+
+    def test_a_dry_run_says_what_would_have_been_wrong(self, vertex, context):
+        context["params"] = {"dry_run": True}
+
+        with pytest.raises(AirflowFailException, match=r"nothing\.jsonl"):
+            run(a_task(inputs="gs://demo-bucket/in/nothing.jsonl"), context)
+
+    def test_a_job_that_was_not_chosen_is_skipped(self, vertex, context):
+        context["params"] = {"jobs": ["other"]}
+
+        with pytest.raises(AirflowSkipException, match="Job mine was not chosen"):
+            run(a_task(job_name="mine"), context)
+        assert vertex.admin.jobs() == []
+
+    @pytest.mark.parametrize("jobs", [None, [], ["mine"], ["other", "mine"]])
+    def test_a_job_that_was_chosen_runs(self, vertex, context, jobs):
+        context["params"] = {"jobs": jobs}
+
+        assert run(a_task(job_name="mine"), context)
