@@ -193,10 +193,8 @@ class TestDates:
         assert submit.labels == {"day": "2026-11-22"}
 
     def test_a_day_that_was_entered_stands_in_place_of_the_runs(self):
-        dag = build_dag(spec(timezone="Europe/Berlin", split="auto"))
-
-        for task_id in ("submit", "plan_inputs"):
-            task = dag.get_task(task_id)
+        for task_id, split in (("submit", "off"), ("plan_inputs", "auto")):
+            task = build_dag(spec(timezone="Europe/Berlin", split=split)).get_task(task_id)
             task.render_template_fields({"dag_run": run(), "params": {"run_date": "2026-03-01"}})
             assert task.inputs == ["gs://bucket/in/2026-03-01.jsonl"]
 
