@@ -9,7 +9,7 @@ from airflow.sdk import DAG, Param
 
 from vertex_batch.operators import ReapBatchPredictionJobsOperator
 from vertex_batch.operators.unbilled import BillSettings
-from vertex_batch.specs import bill_settings, specs_folder
+from vertex_batch.specs import bill_settings, job_places, specs_folder
 
 DOC = """
 The last net under all other ways in which a job is cancelled and billed: it looks for jobs of this Airflow
@@ -20,13 +20,20 @@ whose run is over.
 * **Record**: jobs that have ended and have no bill are recorded in the cost table, as their spec says.
   Airflow skips a run's `record_cost` when the run takes longer than its `dagrun_timeout`.
 
+It looks where the connection says and where the specs that use it have their jobs, unless the form names a
+place.
 It runs every hour, reports and records. To have it cancel every hour, change the default below.
 """
+_PLACES = "Default: the connection's, and those of all specs that use it."
 
 
 def _settings_of(spec: str, task_id: str) -> BillSettings:
     """Read the spec only when a job of it has to be billed."""
     return bill_settings(specs_folder(Path(__file__).parent), spec, task_id)
+
+
+def _more_places(connection: str) -> set[tuple[str | None, str | None]]:
+    return job_places(specs_folder(Path(__file__).parent), connection)
 
 
 with DAG(
@@ -47,8 +54,8 @@ with DAG(
             title="Record",
             description="Jobs that were created in so many days. 0: none.",
         ),
-        "project": Param(None, type=["null", "string"], title="Project", description="The connection's."),
-        "location": Param(None, type=["null", "string"], title="Location", description="The connection's."),
+        "project": Param(None, type=["null", "string"], title="Project", description=_PLACES),
+        "location": Param(None, type=["null", "string"], title="Location", description=_PLACES),
         "connection": Param("litellm_default", type="string", title="Connection"),
     },
 ) as dag:
@@ -57,6 +64,7 @@ with DAG(
         action="{{ params.action }}",
         record_days="{{ params.record_days }}",
         settings_of=_settings_of,
+        more_places=_more_places,
         project="{{ params.project or '' }}",
         location="{{ params.location or '' }}",
         litellm_conn_id="{{ params.connection }}",

@@ -60,3 +60,15 @@ def test_of_several_jobs_the_one_is_asked_that_submitted(specs, dag):
 @pytest.mark.parametrize(("params", "days"), [({}, 7), ({"record_days": 0}, 0)])
 def test_how_far_it_looks_back_may_be_said(dag, params, days):
     assert float(render(dag, **params).record_days) == days
+
+
+def test_it_looks_wherever_a_spec_has_its_jobs(specs, dag, good):
+    specs(
+        one=good,
+        two=good + "location: europe-west4\n",
+        three=good + "project: another-project\nlocation: global\nconnection: staging\n",
+        broken="model: [",
+    )
+    more_places = dag.get_task("reap").more_places
+    assert more_places("litellm_default") == {(None, None), (None, "europe-west4")}
+    assert more_places("staging") == {("another-project", "global")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from vertex_batch.cancellation import DEFAULT_CONFIRM_SECONDS, cancel_and_confirm
 from vertex_batch.client import BatchClient
-from vertex_batch.errors import NotFoundError, PermanentError
+from vertex_batch.errors import NotFoundError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle import DEPLOYMENT_LABEL, deployment_label
 from vertex_batch.operators.place import Place, find_place
@@ -24,6 +24,8 @@ from vertex_batch.resource import TERMINAL_STATES, BatchPredictionJob
 if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy
 
+PlacesOf = Callable[[str], Iterable[tuple[str | None, str | None]]]
+"""A connection -> projects and locations."""
 REPORT, CANCEL = "report", "cancel"
 _ACTIONS = {REPORT, CANCEL}
 # A year of nights holds thousands of jobs that have; nobody wants to read them to find the few that have not.
@@ -42,8 +44,10 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
     :param record_days: record jobs that were created in so many days; 0: record nothing.
     :param settings_of: how a job is billed, told its spec and the id of the task that submitted it; default:
         by the default connections, at the proxy's prices.
-    :param project: default: the connection's.
-    :param location: default: the connection's.
+    :param project: where to look; default: in the connection's project, and where `more_places` says.
+    :param location: so for the location.
+    :param more_places: told the connection, the projects and locations in which jobs of it may be as well;
+        None stands for the connection's own.
     :returns: one entry for each active job that nobody waits for, or whose run is not known, and for each job
         that was recorded, then with its amount.
     """
@@ -57,6 +61,7 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
         action: str = REPORT,
         record_days: float | str = 7,
         settings_of: SettingsOf = lambda spec, task_id: BillSettings(),  # noqa: ARG005 - for all the same
+        more_places: PlacesOf = lambda connection: (),  # noqa: ARG005 - no others
         project: str | None = None,
         location: str | None = None,
         confirm_seconds: float = DEFAULT_CONFIRM_SECONDS,
@@ -68,6 +73,7 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
         self.action = action
         self.record_days = record_days
         self.settings_of = settings_of
+        self.more_places = more_places
         self.project = project
         self.location = location
         self.confirm_seconds = confirm_seconds
@@ -80,12 +86,38 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
         hook = LiteLLMHook(self.litellm_conn_id)
         owners = _Owners(context)
         try:
-            place = find_place(hook, self.project, self.location, "Nothing was looked for")
+            places = self._places(hook)
             with hook.client() as client:
-                found = self._reap(client, place, owners)
-                return found + self._record(client, place, owners)
+                return self._look(client, places, owners)
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
+
+    def _places(self, hook: LiteLLMHook) -> list[Place]:
+        if self.project or self.location:
+            return [find_place(hook, self.project, self.location, "Nothing was looked for")]
+        named = [(None, None), *self.more_places(self.litellm_conn_id)]
+        completed = {(one or hook.default_project, other or hook.default_location) for one, other in named}
+        places = [Place(project, location) for project, location in completed if project and location]
+        return sorted(places) or [find_place(hook, None, None, "Nothing was looked for")]
+
+    def _look(self, client: BatchClient, places: Sequence[Place], owners: _Owners) -> list[dict[str, Any]]:
+        """Look everywhere; a place that cannot be looked at keeps no other from it.
+
+        :raises VertexBatchError: one could not, or a job there could not be recorded.
+        """
+        found: list[dict[str, Any]] = []
+        errors: list[VertexBatchError] = []
+        # What still runs comes first, wherever it is: a bill that cannot be made keeps for an hour.
+        for step in (self._reap, self._record):
+            for place in places:
+                try:
+                    found += step(client, place, owners)
+                except VertexBatchError as error:
+                    self.log.warning("Not all was found out in %s/%s: %s", *place, error)
+                    errors.append(error)
+        if errors:
+            raise min(errors, key=lambda error: isinstance(error, PermanentError))
+        return found
 
     def _reap(self, client: BatchClient, place: Place, owners: _Owners) -> list[dict[str, Any]]:
         active = list(_ours(client, place, _HAS_NOT_ENDED))

@@ -19,6 +19,7 @@ from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.parse import spec_of
 from vertex_batch.specs.problems import BrokenSpecsError, Problem, SpecError
 from vertex_batch.specs.schema import json_schema
+from vertex_batch.specs.whereabouts import job_places
 
 if TYPE_CHECKING:
     from vertex_batch.specs.bills import bill_settings
@@ -36,6 +37,7 @@ __all__ = [
     "build_dag",
     "build_dags",
     "check_text",
+    "job_places",
     "json_schema",
     "load_files",
     "load_spec",

@@ -34,7 +34,7 @@ def table(tmp_path) -> CostTable:
     return CostTable(f"sqlite:///{tmp_path / 'costs.db'}")
 
 
-def job_of(vertex, run_id: str, airflow: str | None = None) -> str:
+def job_of(vertex, run_id: str, airflow: str | None = None, location: str = "us-central1") -> str:
     request = CreateJobRequest(
         display_name="a job",
         model="publishers/google/models/gemini-2.5-flash",
@@ -43,7 +43,7 @@ def job_of(vertex, run_id: str, airflow: str | None = None) -> str:
         labels=TaskIdentity(airflow or deployment(), "nightly", run_id, "submit").labels(3, "f"),
     )
     with BatchClient(vertex.direct) as client:
-        return client.create("demo-project", "us-central1", request).job_id
+        return client.create("demo-project", location, request).job_id
 
 
 @pytest.fixture
@@ -146,3 +146,25 @@ def test_a_job_that_cannot_be_recorded_keeps_no_other_from_its_bill(vertex, cont
     assert len(table.jobs()) == 1
     reap(context)
     assert {cost.job.job_id for cost in table.jobs()} == {jobs["over"], again}
+
+
+def test_looks_in_every_place_that_it_is_told_of(vertex, context, jobs):
+    elsewhere = job_of(vertex, "over", location="europe-west4")
+    places = [(None, "europe-west4"), (None, None), ("demo-project", "us-central1")]
+    found = reap(context, action="cancel", more_places=lambda connection: places)
+    assert found.keys() >= {jobs["over"], elsewhere}
+    assert set(cancelled(vertex)) == {jobs["over"], elsewhere}
+
+
+def test_looks_only_where_the_form_says(vertex, context, jobs):
+    elsewhere = job_of(vertex, "over", location="europe-west4")
+    found = reap(context, location="europe-west4", more_places=lambda connection: [(None, None)])
+    assert set(found) == {elsewhere}
+
+
+def test_a_place_that_cannot_be_looked_at_keeps_no_other_from_it(vertex, context, jobs):
+    vertex.admin.add_fault(Fault(op=Operation.LIST, kind=FaultKind.STATUS, status=403, times=1))
+    places = [("demo-project", "africa-south1"), (None, None)]
+    with pytest.raises(AirflowFailException, match="was denied"):
+        reap(context, action="cancel", more_places=lambda connection: places)
+    assert cancelled(vertex) == [jobs["over"]]
