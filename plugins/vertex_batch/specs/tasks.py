@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, BaseOperator, TaskGroup, TriggerRule, XComArg, task_group
 
 from vertex_batch.inputs import SHARDS_GROUP
@@ -19,6 +18,7 @@ from vertex_batch.operators import (
     PlanInputsOperator,
     SubmitBatchPredictionJobOperator,
 )
+from vertex_batch.operators.announce import AnnounceResultsOperator
 from vertex_batch.operators.plan import PART_XCOM
 from vertex_batch.operators.shards import ShardTasks
 from vertex_batch.sensors import BatchPredictionJobSensor
@@ -77,7 +77,11 @@ def _finish(spec: Spec, job: JobSpec, ends: JobTasks, tasks: Sequence[Any]) -> N
         elif job.expected_cost_usd and isinstance(task, AggregateTokenUsageOperator):
             task.on_success_callback = on_cost(spec, job)
     if job.asset:
-        results = EmptyOperator(task_id="results", outlets=[Asset(output_asset(spec, job))])
+        results = AnnounceResultsOperator(
+            task_id="results",
+            plan_task_id=ends.first.task_id if job.may_be_split else None,
+            outlets=[Asset(output_asset(spec, job))],
+        )
         results.trigger_rule = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
         results << list(ends.results)
 

@@ -20,6 +20,7 @@ from vertex_batch.operators import (
     PlanInputsOperator,
     SubmitBatchPredictionJobOperator,
 )
+from vertex_batch.operators.announce import AnnounceResultsOperator
 from vertex_batch.operators.plan import PART_XCOM
 from vertex_batch.operators.shards import ShardTasks
 
@@ -385,3 +386,15 @@ class TestSample:
         night.context["params"].update(sample=rows_wanted)
         with pytest.raises(AirflowFailException, match="write 1 to 10,000"):
             night.plan()
+
+    def test_its_answers_are_announced_to_nobody_and_those_of_everything_are(self, vertex, night):
+        vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(5))
+        announce = AnnounceResultsOperator(task_id="results", plan_task_id="plan_inputs")
+        night.plan()
+        announce.execute(night.context)
+        night.context["params"].update(sample=2)
+        night.context["ti"].max_tries += 4
+        night.plan()
+
+        with pytest.raises(AirflowSkipException, match="a sample of 2 of 5 rows"):
+            announce.execute(night.context)
