@@ -88,9 +88,7 @@ class InputPreparer:
         if self._limits.surely_fits(size) and not packed:
             self._log.info("Input: %d object(s), %s bytes; one job reads them", len(objects), f"{size:,}")
             return [whole]
-        with ThreadPoolExecutor(_READERS) as readers:
-            measured = list(zip(objects, readers.map(self._measured, objects), strict=True))
-        shards = make_shards(measured, self._limits)
+        shards = shards_of(self._fs, objects, self._limits, self._ask)
         rows = sum(shard.rows for shard in shards)
         self._log.info("Input: %d object(s), %s bytes, %s rows", len(objects), f"{size:,}", f"{rows:,}")
         if not shards:
@@ -156,14 +154,6 @@ class InputPreparer:
         found = [each for each in without_doubles(self._look()) if each.size]
         return sorted(found, key=lambda each: each.uri)
 
-    def _measured(self, source: SourceObject) -> Measured:
-        measured: Measured = self._ask(source.uri, self._measure, source)
-        return measured
-
-    def _measure(self, source: SourceObject) -> Measured:
-        with self._fs.open(source.uri, "rb", block_size=_READ_AHEAD_BYTES) as stream:
-            return measure(stream, self._limits, source.uri)
-
     def _lines(self, objects: list[SourceObject]) -> Iterator[bytes]:
         for source in objects:
             with self._fs.open(source.uri, "rb", block_size=_READ_AHEAD_BYTES) as stream:
@@ -175,3 +165,23 @@ class InputPreparer:
         if now != before:
             changed = [uri for uri in {**before, **now} if before.get(uri) != now.get(uri)]
             raise InputChangedError(changed)
+
+
+def shards_of(
+    fs: Any, objects: Sequence[SourceObject], limits: JobLimits, ask: Callable[..., Any] | None = None
+) -> list[Shard]:
+    """Read objects, and lay them into as many jobs as it takes; nothing is written.
+
+    :param ask: see `InputPreparer`.
+    """
+
+    def measured(source: SourceObject) -> Measured:
+        with fs.open(source.uri, "rb", block_size=_READ_AHEAD_BYTES) as stream:
+            return measure(stream, limits, source.uri)
+
+    def asked(source: SourceObject) -> Measured:
+        found: Measured = ask(source.uri, measured, source) if ask else measured(source)
+        return found
+
+    with ThreadPoolExecutor(_READERS) as readers:
+        return make_shards(list(zip(objects, readers.map(asked, objects), strict=True)), limits)

@@ -19,6 +19,8 @@ from vertex_batch.specs import Spec, load_spec, prices_folder
 if TYPE_CHECKING:
     from vertex_batch.cli.planning import Plan
 
+_SHOWN_SHARDS = 10
+
 
 def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Describe both commands."""
@@ -142,6 +144,7 @@ def as_data(plan: Plan) -> dict[str, Any]:
         "output": plan.rendered.output,
         "request": plan.request.to_wire(),
         "estimate": plan.estimate.to_dict() if plan.estimate else None,
+        "shards": list(plan.shards),
     }
 
 
@@ -168,6 +171,10 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield from _field("inputs", plan.rendered.uris)
     yield from _field("output", [plan.rendered.output])
     yield from _field("found", _summary(plan))
+    if plan.shards:
+        sizes = ", ".join(f"{rows:,}" for rows in plan.shards[:_SHOWN_SHARDS])
+        rest = ", ..." if len(plan.shards) > _SHOWN_SHARDS else ""
+        yield from _field("shards", [f"{len(plan.shards):,} jobs, with {sizes}{rest} rows"])
     yield from _field("cost", _cost(plan))
     yield from _field("request", json.dumps(plan.request.to_wire(), indent=2).splitlines())
     yield from _field("", ["and the labels by which the job is found again, once it is submitted"])

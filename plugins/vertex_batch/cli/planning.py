@@ -30,6 +30,7 @@ class Plan:
     :param report: what its pre-flight found; None where nothing was looked at.
     :param problem: why it could not be looked at, or what is missing; empty where all is there.
     :param estimate: what it will probably cost; None where its input was not read.
+    :param shards: rows of each job that its input would be split over; empty where one job reads it.
     """
 
     spec: Spec
@@ -40,6 +41,7 @@ class Plan:
     report: Report | None = None
     problem: str = ""
     estimate: Estimate | None = None
+    shards: tuple[int, ...] = ()
 
     @property
     def is_hopeless(self) -> bool:
@@ -82,21 +84,38 @@ def look(access: Access, plan: Plan, prices: Path | None = None, *, estimate: bo
     :param prices: folder of price files that hold for all specs.
     """
     job, rendered = plan.job, plan.rendered
-    subject = Subject(plan.request.model, plan.place.location, rendered.uris, rendered.output)
+    subject = Subject(
+        plan.request.model, plan.place.location, rendered.uris, rendered.output, job.may_be_split
+    )
     found, guess, problem = None, None, ""
+    shards: tuple[int, ...] = ()
     with _client(access, job.connection) as client:
         try:
             storage = None if subject.reads_table else input_storage(job.storage_connection)
             objects = storage.find(rendered.uris) if storage else []
             with byte_progress(f"Reading {plan.spec.name}", sum(item.size for item in objects)) as progress:
                 found = inspect(subject, storage, client, progress)
+            if storage and job.may_be_split:
+                shards = _shards(plan, found, objects, storage.filesystem)
             if estimate and storage:
-                guess = _estimate(plan, objects, storage.filesystem, price_book(job, client, prices))
+                guess = _estimate(plan, objects, storage.open, price_book(job, client, prices))
         except VertexBatchError as error:
             problem = str(error)
         except Exception as error:  # noqa: BLE001 - credentials fail with what Google's libraries have
             problem = f"The object store could not be asked: {type(error).__name__}: {error}"
-    return Plan(plan.spec, job, rendered, plan.place, plan.request, found, problem, guess)
+    return Plan(plan.spec, job, rendered, plan.place, plan.request, found, problem, guess, shards)
+
+
+def _shards(plan: Plan, report: Report, objects: Any, fs: Any) -> tuple[int, ...]:
+    """How many rows each job would read, where one may not read them all."""
+    from vertex_batch.inputs import SourceObject, limits_for  # noqa: PLC0415 - so that `validate` is quick
+    from vertex_batch.preparation import shards_of  # noqa: PLC0415
+
+    limits = limits_for(plan.job.model, plan.job.max_rows_per_job, plan.job.max_bytes_per_job)
+    if limits.fits(report.rows, report.size_bytes):
+        return ()
+    sources = {item.uri: SourceObject(item.uri, item.size, item.version) for item in objects if item.size}
+    return tuple(shard.rows for shard in shards_of(fs, [sources[uri] for uri in sorted(sources)], limits))
 
 
 def price_book(job: JobSpec, client: BatchClient | None, prices: Path | None) -> PriceBook:
@@ -114,13 +133,13 @@ def price_book(job: JobSpec, client: BatchClient | None, prices: Path | None) ->
     return PriceBook([SpecPrices(job.prices or None, datetime.now(UTC).date()), *files, *others])
 
 
-def _estimate(plan: Plan, objects: Any, fs: Any, book: PriceBook) -> Estimate:
+def _estimate(plan: Plan, objects: Any, read: Any, book: PriceBook) -> Estimate:
     from vertex_batch.budgets import estimate, survey_input  # noqa: PLC0415
     from vertex_batch.usage import canonical_model  # noqa: PLC0415
 
     model = plan.request.model
     long_context = book.thresholds().get(canonical_model(model))
-    return estimate(survey_input(fs, objects, long_context), model, plan.place.location, book)
+    return estimate(survey_input(read, objects, long_context), model, plan.place.location, book)
 
 
 def _client(access: Access, connection: str) -> Any:

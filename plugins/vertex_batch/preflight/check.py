@@ -19,12 +19,14 @@ class Subject:
     """The job that is to be submitted.
 
     :param uris: as the spec writes them, rendered; wildcards included.
+    :param may_be_split: more rows than one job takes are shared out over several, and no reason to stop.
     """
 
     model: str
     location: str
     uris: Sequence[str]
     output: str
+    may_be_split: bool = False
 
     @property
     def reads_table(self) -> bool:
@@ -116,7 +118,7 @@ def _rows(subject: Subject, storage: Storage, report: Report, progress: Callable
             raise
         except Exception as error:  # noqa: BLE001 - object stores raise what their libraries have
             _unavailable(found.uri, error)
-    check.finish()
+    check.finish(may_be_split=subject.may_be_split)
 
 
 def _unavailable(uri: str, error: Exception) -> NoReturn:

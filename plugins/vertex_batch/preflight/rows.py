@@ -79,12 +79,12 @@ class RowCheck:
             self._find(Gravity.DOUBT, 1, "", "holds no rows")
         self._report.objects += 1
 
-    def finish(self) -> None:
+    def finish(self, *, may_be_split: bool = False) -> None:
         """Check what is only known once every file was read."""
         limit = self._shape.max_rows
         if self._report.rows == 0:
             self._report.add(Finding(Gravity.JOB, "inputs", "hold no rows"))
-        elif limit is not None and self._report.rows > limit:
+        elif limit is not None and self._report.rows > limit and not may_be_split:
             held = f"hold {self._report.rows:,} rows"
             message = f"{held}, and a job with {self._shape.name} takes {limit:,}: split them"
             self._report.add(Finding(Gravity.JOB, "inputs", message))

@@ -31,6 +31,13 @@ def test_a_plan_for_people_says_the_same(run, vertex, spec):
     assert f'"displayName": "nightly {DAY}"' in out
 
 
+def test_a_plan_shows_the_shards_of_an_input_that_is_too_large_for_one_job(run, vertex, spec):
+    spec.write_text(f"{spec.read_text()}\nmax_rows_per_job: 2\n")
+    status, out, _ = run("plan", spec, "--date", DAY, "--json")
+    assert (status, json.loads(out)["jobs"][0]["shards"]) == (0, [2, 1])
+    assert "2 jobs, with 2, 1 rows" in run("plan", spec, "--date", DAY)[1]
+
+
 def test_offline_needs_neither_proxy_nor_storage(run, spec, monkeypatch):
     for name in ("AIRFLOW_CONN_LITELLM_DEFAULT", "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT"):
         monkeypatch.delenv(name, raising=False)

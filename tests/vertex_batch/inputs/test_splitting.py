@@ -23,6 +23,7 @@ from vertex_batch.inputs import (
     stage,
     without_doubles,
 )
+from vertex_batch.preflight.shapes import shape_of
 
 PLACE = StagingPlace("memory://out/night/_shards/", "0123456789abcdef0123")
 LINE = st.one_of(
@@ -184,6 +185,11 @@ def test_an_input_without_rows_has_no_shards():
 )
 def test_the_limits_are_those_of_the_model(model, rows):
     assert limits_for(model).max_rows == rows
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-flash", "gemini-embedding-001", "text-embedding-005"])
+def test_the_preflight_knows_the_same_limits(model):
+    assert limits_for(model).max_rows == shape_of(model).max_rows
 
 
 def test_nothing_is_counted_where_the_bytes_alone_say_that_it_fits():
