@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +20,15 @@ from vertex_batch.usage import (
     scan_output,
 )
 from vertex_batch.usage.lines import read_lines
+from vertex_batch.usage.tables import scan_table
 
 if TYPE_CHECKING:
     from vertex_batch.costs import JobFacts
     from vertex_batch.resource import BatchPredictionJob
     from vertex_batch.submission import Log
+
+
+ReadTable = Callable[[str], Iterable[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,15 @@ class OutputReader:
     """Reads outputs of jobs that have ended.
 
     :param open_storage: opens the filesystem with the outputs; called only when there is one to read.
+    :param read_table: gives the rows of a ``bq://`` table; None: what such outputs cost is not known.
     """
 
-    def __init__(self, open_storage: Callable[[], Any], log: Log | None = None) -> None:
-        self._open_storage = open_storage
+    def __init__(
+        self, open_storage: Callable[[], Any], log: Log | None = None, read_table: ReadTable | None = None
+    ) -> None:
+        self._open_storage, self._read_table = open_storage, read_table
         self._log: Log = log or logging.getLogger(__name__)
+        self._opened: Any = None
 
     def read(
         self, facts: JobFacts, thresholds: Mapping[str, int], job: BatchPredictionJob | None = None
@@ -65,15 +73,11 @@ class OutputReader:
         """
         if not facts.output_directory:
             return ReadOutput(unknown=tuple(_why_unread(job) if job else ()))
+        if _is_table(facts) and self._read_table is None:
+            reason = f"the output is the BigQuery table {facts.output_directory}, which cannot be read here"
+            return ReadOutput(unknown=(reason,))
         try:
-            scan = scan_output(
-                self._open_storage(),
-                facts.output_directory,
-                job_model=facts.model,
-                thresholds=thresholds,
-                job=str(facts),
-                already_billed=self._answered_before(facts) or None,
-            )
+            scan = self._scan(facts, thresholds)
         except OutputMissingError as error:
             # A job that could not write has an output directory all the same, and nothing in it.
             expected = job and (not job.completion_stats or job.completion_stats.successful_count == 0)
@@ -82,6 +86,21 @@ class OutputReader:
             scan.notes["answered by an earlier job, which was billed for them"] = scan.copied
         return ReadOutput(scan, input_rows=self._input_rows(facts))
 
+    def _scan(self, facts: JobFacts, thresholds: Mapping[str, int]) -> ScanResult:
+        already_billed = self._answered_before(facts) or None
+        if _is_table(facts) and self._read_table:
+            options = ScanOptions(facts.model, thresholds=thresholds, already_billed=already_billed)
+            table = facts.output_directory
+            return scan_table(self._read_table(table), table, options)
+        return scan_output(
+            self._storage(),
+            facts.output_directory,
+            job_model=facts.model,
+            thresholds=thresholds,
+            job=str(facts),
+            already_billed=already_billed,
+        )
+
     def usage_by_row(
         self, facts: JobFacts, thresholds: Mapping[str, int]
     ) -> Iterator[Mapping[UsageKey, int]]:
@@ -89,7 +108,7 @@ class OutputReader:
 
         :param thresholds: where the long-context rates of models begin.
         """
-        storage, options = self._open_storage(), ScanOptions(facts.model, thresholds=thresholds)
+        storage, options = self._storage(), ScanOptions(facts.model, thresholds=thresholds)
         for path in output_files(storage, facts.output_directory).read:
             with storage.open(path, "rb") as stream:
                 for line in (line for block in read_lines(stream) for line in block.lines if line):
@@ -98,23 +117,26 @@ class OutputReader:
                     if scanner.result().rows:
                         yield scanner.result().tokens
 
+    def _storage(self) -> Any:
+        if self._opened is None:
+            self._opened = self._open_storage()
+        return self._opened
+
     def _answered_before(self, facts: JobFacts) -> set[str]:
         """The rows of the input that have an answer already. An input that is gone tells of none."""
-        storage = self._open_storage()
         try:
-            return {found for path in self._inputs(facts) for found in answered_ids(storage, path)}
+            return {found for path in self._inputs(facts) for found in answered_ids(self._storage(), path)}
         except (OSError, ValueError) as error:
             self._log.warning("Whether job %s resumed another one cannot be seen: %s", facts, error)
             return set()
 
     def _input_rows(self, facts: JobFacts) -> int | None:
         """Rows of the input, to check the output against; None where they cannot be counted any more."""
-        storage = self._open_storage()
         total, found = 0, False
         try:
             for path in self._inputs(facts):
                 found = True
-                with storage.open(path, "rb", compression="infer") as stream:
+                with self._storage().open(path, "rb", compression="infer") as stream:
                     total += count_rows(stream)
         except (OSError, ValueError) as error:
             self._log.warning("The input of job %s could not be counted: %s", facts, error)
@@ -124,13 +146,14 @@ class OutputReader:
     def _inputs(self, facts: JobFacts) -> Iterator[str]:
         for uri in facts.input_uris:
             if uri.startswith("gs://"):
-                yield from self._open_storage().glob(uri)
+                yield from self._storage().glob(uri)
+
+
+def _is_table(facts: JobFacts) -> bool:
+    return facts.output_directory.startswith("bq://")
 
 
 def _why_unread(job: BatchPredictionJob) -> list[str]:
-    """Why a job without an output directory has an unknown cost; empty where it never ran."""
-    if job.output_info and job.output_info.bigquery_output_table:
-        table = job.output_info.bigquery_output_table
-        return [f"the output is the BigQuery table {table}, which is not read yet"]
+    """Why a job that names no output has an unknown cost; empty where it never ran."""
     rows = job.completion_stats.successful_count if job.completion_stats else 0
     return [f"Vertex counts {rows:,} finished rows, but names no output"] if rows else []

@@ -18,7 +18,7 @@ from vertex_batch.cancellation import cancel_and_confirm
 from vertex_batch.client import BatchClient
 from vertex_batch.costs import Bill, JobFacts, make_bill, total
 from vertex_batch.errors import NotFoundError, OutputMissingError, StillRunningError
-from vertex_batch.outputs import OutputReader
+from vertex_batch.outputs import OutputReader, ReadTable
 from vertex_batch.price_books import PriceBooks, spec_job
 from vertex_batch.pricing import PriceBook, price
 from vertex_batch.resource import BatchPredictionJob
@@ -58,6 +58,7 @@ class Recorder:
     """Writes bills into one cost table.
 
     :param open_storage: opens the filesystem with the outputs; called only when there is one to read.
+    :param read_table: see `OutputReader`.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Recorder:
         table: CostTable,
         prices: PriceSettings | None = None,
         *,
+        read_table: ReadTable | None = None,
         log: Log | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -75,7 +77,7 @@ class Recorder:
         self._prices = prices or PriceSettings()
         self._log: Log = log or logging.getLogger(__name__)
         self._sleep = sleep
-        self._outputs = OutputReader(open_storage, self._log)
+        self._outputs = OutputReader(open_storage, self._log, read_table)
         self._books: PriceBooks | None = None
 
     def record(self, facts: JobFacts, *, may_cancel: bool = True) -> Recorded:
@@ -162,7 +164,7 @@ def with_job(facts: JobFacts, job: BatchPredictionJob) -> JobFacts:
         labels=job.labels,
         team=facts.team or job.labels.get("team", ""),
         input_uris=tuple(source.get("uris", facts.input_uris)),
-        output_directory=job.output_directory or "",
+        output_directory=job.output_directory or job.output_table or "",
         create_time=job.create_time,
         start_time=job.start_time,
         end_time=job.ended_at,

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from vertex_batch.client import BatchClient
 from vertex_batch.costs import Bill, make_bill
-from vertex_batch.errors import NotFoundError, OutputMissingError
-from vertex_batch.outputs import OutputReader
+from vertex_batch.errors import NotFoundError
+from vertex_batch.outputs import OutputReader, ReadOutput, ReadTable
 from vertex_batch.recording import with_job
 
 if TYPE_CHECKING:
@@ -58,11 +58,12 @@ class Recounter:
         table: CostTable,
         books: Books,
         *,
+        read_table: ReadTable | None = None,
         log: Log | None = None,
     ) -> None:
         self._client, self._table, self._books = client, table, books
         self._log: Log = log or logging.getLogger(__name__)
-        self._outputs = OutputReader(open_storage, self._log)
+        self._outputs = OutputReader(open_storage, self._log, read_table)
 
     def recount(self, where: JobFilter, *, dry_run: bool = False) -> Iterator[Recounted]:
         """Count jobs again, one after the other, each in one transaction. Doing it twice changes nothing.
@@ -87,7 +88,7 @@ class Recounter:
         book = self._books.of(facts)
         read = self._outputs.read(facts, book.thresholds(), job)
         if read.problem or not read.scan.rows:
-            return Recounted(before, before, _why_it_stays(before, read.problem))
+            return Recounted(before, before, _why_it_stays(before, read))
         after = make_bill(
             facts,
             read.scan,
@@ -110,9 +111,11 @@ class Recounter:
             return None
 
 
-def _why_it_stays(bill: Bill, problem: OutputMissingError | None) -> str:
-    if problem:
-        return f"the output of job {bill.job} is gone: {problem.reason}"
+def _why_it_stays(bill: Bill, read: ReadOutput) -> str:
+    if read.problem:
+        return f"the output of job {bill.job} is gone: {read.problem.reason}"
+    if read.unknown:
+        return f"job {bill.job}: {read.unknown[0]}"
     where = (
         f"{bill.job.output_directory} holds no rows" if bill.job.output_directory else "there is no output"
     )

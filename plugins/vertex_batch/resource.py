@@ -234,6 +234,20 @@ class BatchPredictionJob(_Answer):
         return self.output_info.gcs_output_directory if self.output_info else None
 
     @property
+    def output_table(self) -> str | None:
+        """The table of an output in BigQuery, as ``bq://PROJECT.DATASET.TABLE``.
+
+        Vertex names the dataset and the table apart, or the table in full.
+        """
+        info = self.output_info
+        if not info or not info.bigquery_output_table:
+            return None
+        table = info.bigquery_output_table
+        if table.startswith("bq://") or not info.bigquery_output_dataset:
+            return table
+        return f"{info.bigquery_output_dataset}.{table.rpartition('.')[2]}"
+
+    @property
     def ended_at(self) -> datetime | None:
         """End time; EXPIRED and PARTIALLY_SUCCEEDED jobs may carry none, then the last update."""
         if not self.state.is_terminal:

@@ -24,11 +24,21 @@ def run(options: Namespace) -> int:
     from vertex_batch.recounting import Recounter  # noqa: PLC0415 - see cli.main
 
     with chosen_prices(options) as (books, client):
-        recounter = Recounter(client, _storage(options.storage), table, books)
+        tables = _tables(options.storage)
+        recounter = Recounter(client, _storage(options.storage), table, books, read_table=tables)
         jobs = list(recounter.recount(where, dry_run=options.dry_run))
     text = json.dumps(_as_data(jobs, dry_run=options.dry_run), indent=2) if options.json else _as_text(jobs)
     sys.stdout.write(f"{text}\n")
     return 1 if any(job.problem for job in jobs) else 0
+
+
+def _tables(connection: str | None) -> Any:
+    """What reads BigQuery: an Airflow connection only."""
+    if not connection:
+        return None
+    from vertex_batch.hooks.bigquery import read_table  # noqa: PLC0415 - it takes Airflow's seconds
+
+    return lambda uri: read_table(uri, connection)
 
 
 def _storage(connection: str | None) -> Callable[[], Any]:

@@ -14,6 +14,7 @@ from vertex_batch.client import BatchClient
 from vertex_batch.costs import Bill, JobFacts, total
 from vertex_batch.costs.projection import project
 from vertex_batch.errors import PermanentError, VertexBatchError
+from vertex_batch.hooks.bigquery import read_table
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_filesystem
@@ -134,6 +135,7 @@ class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
                 lambda: open_filesystem(self.gcp_conn_id),
                 CostTableHook(self.batch_costs_conn_id).table(),
                 PriceSettings(self.prices, Path(self.price_folder) if self.price_folder else None),
+                read_table=lambda uri: read_table(uri, self.gcp_conn_id),
                 log=self.log,
             )
             parts = planned_parts(context["ti"], self.shards) if self.shards else []

@@ -12,6 +12,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from vertex_batch.errors import PermanentError
+from vertex_batch.hooks.bigquery import read_table
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import DEFAULT_CONN_ID, open_filesystem
@@ -172,7 +173,14 @@ class RecountJobsOperator(RecordedJobsOperator):
     ) -> dict[str, Any]:
         from vertex_batch.recounting import Recounter  # noqa: PLC0415 - it brings SQLAlchemy along
 
-        recounter = Recounter(client, lambda: open_filesystem(self.gcp_conn_id), table, books, log=self.log)
+        recounter = Recounter(
+            client,
+            lambda: open_filesystem(self.gcp_conn_id),
+            table,
+            books,
+            read_table=lambda uri: read_table(uri, self.gcp_conn_id),
+            log=self.log,
+        )
         jobs = list(recounter.recount(where, dry_run=self._only_compares))
         summary = self._summary([(job.before, job.after.total, job.changed) for job in jobs])
         problems = [job.problem for job in jobs if job.problem]

@@ -15,6 +15,7 @@ from typing import Any
 from vertex_batch.client import BatchClient
 from vertex_batch.costs import Bill, JobFacts
 from vertex_batch.errors import VertexBatchError
+from vertex_batch.hooks.bigquery import read_table
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.storage import open_filesystem
 from vertex_batch.lifecycle import JOB_KEY_LABEL, SPEC_LABEL, TaskIdentity, map_index_of
@@ -90,6 +91,7 @@ class UnbilledJobs:
             lambda: open_filesystem(settings.gcp_conn_id),
             table,
             PriceSettings(settings.prices, settings.price_folder),
+            read_table=lambda uri: read_table(uri, settings.gcp_conn_id),
             log=self._log,
         )
         bills = {}

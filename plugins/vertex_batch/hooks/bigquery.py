@@ -1,0 +1,48 @@
+"""Tables with a job's output, through Airflow's Google connection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vertex_batch.errors import (
+    ConfigurationError,
+    OutputMissingError,
+    StorageAccessError,
+    StorageUnavailableError,
+)
+from vertex_batch.hooks.storage import DEFAULT_CONN_ID
+from vertex_batch.usage.tables import COLUMNS
+
+_TABLE = re.compile(r"bq://(?P<project>[^.\s/]+)\.(?P<dataset>\w+)\.(?P<table>[^.\s/]+)")
+PAGE_ROWS = 1000
+
+
+def read_table(uri: str, gcp_conn_id: str = DEFAULT_CONN_ID) -> Iterator[Mapping[str, Any]]:
+    """Read the columns of a table that a bill needs, page by page, without a query and so without its cost.
+
+    :param uri: ``bq://PROJECT.DATASET.TABLE``.
+    :raises OutputMissingError: there is no such table.
+    :raises StorageAccessError: the connection may not read it.
+    :raises StorageUnavailableError: BigQuery failed; a retry may succeed.
+    """
+    found = _TABLE.fullmatch(uri)
+    if found is None:
+        raise ConfigurationError(f"{uri} names no table: a job's output is bq://PROJECT.DATASET.TABLE.")
+    from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook  # noqa: PLC0415 - takes seconds
+    from google.api_core import exceptions
+
+    try:
+        hook = BigQueryHook(gcp_conn_id=gcp_conn_id, use_legacy_sql=False)
+        client = hook.get_client(project_id=found["project"])
+        table = client.get_table(f"{found['project']}.{found['dataset']}.{found['table']}")
+        fields = [field for field in table.schema if field.name in COLUMNS]
+        for row in client.list_rows(table, selected_fields=fields, page_size=PAGE_ROWS):
+            yield dict(row.items())
+    except exceptions.NotFound as error:
+        raise OutputMissingError(uri, "there is no such table") from error
+    except (exceptions.Forbidden, exceptions.Unauthorized) as error:
+        raise StorageAccessError(uri, gcp_conn_id, str(error)) from error
+    except (exceptions.GoogleAPIError, OSError) as error:
+        raise StorageUnavailableError(uri, f"{type(error).__name__}: {error}") from error
