@@ -12,7 +12,7 @@ from vertex_batch.operators import CancelBatchPredictionJobOperator
 DOC = """
 Cancels jobs at Vertex AI, whoever submitted them, and waits until each has ended.
 
-* **Jobs**: their ids, or their names as Google shows them.
+* **Jobs**: their ids, their names as Google shows them, or the addresses of their pages in the console.
 * **Label filter**: every active job it matches, such as `labels.team="search"`.
 
 Rows that were finished before the cancel are billed. What was cancelled is in the log of the task and in its

@@ -12,6 +12,7 @@ from vertex_batch.cancellation import DEFAULT_CONFIRM_SECONDS, ask, cancel_and_c
 from vertex_batch.client import BatchClient
 from vertex_batch.errors import NotFoundError, PermanentError
 from vertex_batch.hooks.litellm import LiteLLMHook
+from vertex_batch.job_names import parse_job_name
 from vertex_batch.operators.place import find_place
 from vertex_batch.operators.retries import RETRY_POLICY
 from vertex_batch.operators.submitted import SubmittedJobs, references
@@ -34,7 +35,8 @@ class CancelBatchPredictionJobOperator(BaseOperator):
     :param submit_task_id: cancel whatever that task of this run has submitted, even where it died before it
         could say so.
     :param resubmit_task_ids: tasks that may have submitted again for it, such as the waiting task.
-    :param job_ids: ids of jobs (the last segment of their names).
+    :param job_ids: ids of jobs, their names, or the addresses of their pages in the Google Cloud console.
+        What these say of project and location counts.
     :param label_filter: a filter in Vertex's grammar, such as ``labels.team="search"``; only active jobs are
         cancelled.
     :param project: for ``job_ids`` and ``label_filter``; default: the connection's. So for ``location``.
@@ -120,8 +122,8 @@ class CancelBatchPredictionJobOperator(BaseOperator):
             return
         project, location = find_place(hook, self.project, self.location, "Nothing was cancelled")
         ids = self.job_ids.replace(",", " ").split() if isinstance(self.job_ids, str) else self.job_ids
-        for job_id in ids or ():
-            yield from self._by_id(client, project, location, job_id.rsplit("/", 1)[-1])
+        for name in [parse_job_name(text) for text in ids or ()]:
+            yield from self._by_id(client, name.project or project, name.location or location, name.job_id)
         if self.label_filter:
             for job in client.list(project, location, filter=self.label_filter):
                 yield project, location, job

@@ -104,6 +104,21 @@ def test_cancels_by_ids_and_leaves_others_alone(vertex, context):
     assert states == {wanted.job_id: "CANCELLED", other.job_id: "PENDING"}
 
 
+def test_cancels_by_the_address_of_a_page_in_the_console_wherever_that_is(vertex, context):
+    wanted, other = submit(vertex), submit(vertex)
+    address = wanted.console_url
+    task = CancelBatchPredictionJobOperator(task_id="cancel", job_ids=[address], location="europe-west4")
+    assert [result["job_id"] for result in task.execute(context)] == [wanted.job_id]
+    assert vertex.admin.job(other.job_id).cancel_calls == []
+
+
+def test_what_is_no_name_of_a_job_is_told_before_anything_is_cancelled(vertex, context):
+    wanted = submit(vertex)
+    with pytest.raises(AirflowFailException, match="'7/8' names no batch prediction job"):
+        CancelBatchPredictionJobOperator(task_id="cancel", job_ids=[wanted.job_id, "7/8"]).execute(context)
+    assert vertex.admin.job(wanted.job_id).cancel_calls == []
+
+
 def test_cancels_by_label(vertex, context):
     wanted, other = submit(vertex, {"team": "search"}), submit(vertex, {"team": "ads"})
     CancelBatchPredictionJobOperator(task_id="cancel", label_filter="labels.team=search").execute(context)
