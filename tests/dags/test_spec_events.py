@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
+from airflow.models.dagrun import DagRun
 from airflow.sdk import BaseNotifier, Context
 from airflow.serialization.serialized_objects import DagSerialization
+from airflow.utils.state import State
 
 from vertex_batch.specs import build_dag, build_dags, load_specs, spec_of
 from vertex_batch.specs.notices import on_cost, tell_of_lateness
@@ -23,6 +26,12 @@ def spec(**fields):
 
 def copied(dag):
     return DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+
+
+@dataclass(frozen=True)
+class TaskInstance:
+    task_id: str
+    state: str
 
 
 class Recorder(BaseNotifier):
@@ -105,8 +114,25 @@ class TestSchedule:
         results = build_dag(spec(asset=True)).get_task("results")
 
         assert results.trigger_rule == "none_failed_min_one_success"
-        assert results.upstream_task_ids == {"wait", "shards.wait"}
+        assert results.upstream_task_ids == {"wait", "shards.wait", "record_cost"}
         assert not build_dag(spec()).has_task("results")
+
+    @pytest.mark.parametrize(
+        ("wait", "record", "results", "run_state"),
+        [
+            ("success", "success", "success", "success"),
+            ("failed", "success", "upstream_failed", "failed"),
+            ("success", "failed", "upstream_failed", "failed"),
+        ],
+    )
+    def test_a_run_that_announces_is_as_its_job_and_its_bill_were(self, wait, record, results, run_state):
+        dag = copied(build_dag(spec(asset=True, split="off")))
+        ended = {"submit": "success", "wait": wait, "cancel": "skipped", "record_cost": record}
+        tasks = [TaskInstance(task_id, state) for task_id, state in {**ended, "results": results}.items()]
+        deciding = DagRun._tis_for_dagrun_state(SimpleNamespace(), dag=dag, tis=tasks)
+        assert [task.task_id for task in deciding] == ["results"]
+        failed = any(task.state in State.failed_states for task in deciding)
+        assert ("failed" if failed else "success") == run_state
 
     def test_each_of_several_jobs_announces_its_own(self):
         dag = build_dag(spec(jobs={"a": {"asset": True}, "b": {}}))

@@ -1,6 +1,7 @@
 """Airflow operators: submit, adopt, cancel, record what a job cost; price and count recorded jobs again."""
 
 from vertex_batch.operators.adopt import AdoptBatchPredictionJobOperator
+from vertex_batch.operators.announce import AnnounceResultsOperator
 from vertex_batch.operators.cancel import CancelBatchPredictionJobOperator
 from vertex_batch.operators.plan import PlanInputsOperator
 from vertex_batch.operators.reap import ReapBatchPredictionJobsOperator
@@ -11,6 +12,7 @@ from vertex_batch.operators.submit import SubmitBatchPredictionJobOperator
 __all__ = [
     "AdoptBatchPredictionJobOperator",
     "AggregateTokenUsageOperator",
+    "AnnounceResultsOperator",
     "CancelBatchPredictionJobOperator",
     "PlanInputsOperator",
     "ReapBatchPredictionJobsOperator",

@@ -1,10 +1,11 @@
-"""Say that a job has results: the task that carries the asset."""
+"""Say that a job has results: the task that carries the asset, with what they are and what they cost."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from vertex_batch.inputs import InputPart, PartKind
@@ -13,24 +14,62 @@ from vertex_batch.operators.plan import PART_XCOM
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+_WITH_RESULTS = frozenset({"SUCCEEDED", "PARTIALLY_SUCCEEDED"})
+_TOLD = (
+    "job_id",
+    "state",
+    "output_directory",
+    "ok_rows",
+    "failed_rows",
+    "tokens",
+    "amount_usd",
+    "complete",
+)
+
 
 class AnnounceResultsOperator(BaseOperator):
     """Announce this task's outlets, unless only a sample was run: nobody may take that for the results.
 
     :param plan_task_id: the task that decided what is read; None where no sample can be.
-    :raises AirflowSkipException: it was a sample. Then Airflow announces nothing.
+    :param record_task_id: the task that recorded the bill. Its return value becomes the ``extra`` of the
+        event: the jobs with results, each with its output, rows, tokens and cost; and the cost of the run.
+    :raises AirflowSkipException: it was a sample, or no job has results. Then Airflow announces nothing.
     """
 
     ui_color = "#e6f4ea"
 
-    def __init__(self, *, plan_task_id: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, plan_task_id: str | None = None, record_task_id: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.plan_task_id = plan_task_id
+        self.record_task_id = record_task_id
 
     def execute(self, context: Context) -> None:
-        if self.plan_task_id is None:
-            return
-        part = InputPart.from_dict(context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PART_XCOM))
-        if part and part.kind is PartKind.SAMPLE:
-            message = f"Only {part} was run, so no results are announced."
-            raise AirflowSkipException(message)
+        if self.plan_task_id is not None:
+            part = InputPart.from_dict(context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PART_XCOM))
+            if part and part.kind is PartKind.SAMPLE:
+                message = f"Only {part} was run, so no results are announced."
+                raise AirflowSkipException(message)
+        if self.record_task_id is not None:
+            extra = announcement(context["ti"].xcom_pull(task_ids=self.record_task_id))
+            for outlet in self.outlets:
+                if isinstance(outlet, Asset):
+                    context["outlet_events"][outlet].extra = extra
+
+
+def announcement(recorded: Any) -> dict[str, Any]:
+    """Make an event's extra of what `AggregateTokenUsageOperator` returned. Pure.
+
+    :raises AirflowSkipException: no job has results.
+    """
+    bill: Mapping[str, Any] = recorded if isinstance(recorded, Mapping) else {}
+    jobs = [
+        {name: job.get(name) for name in _TOLD}
+        for job in bill.get("jobs", ())
+        if str(job.get("state", "")).removeprefix("JOB_STATE_") in _WITH_RESULTS
+    ]
+    if not jobs:
+        message = "No job of this run has results, so there is nothing to announce."
+        raise AirflowSkipException(message)
+    return {"amount_usd": bill.get("amount_usd"), "complete": bill.get("complete"), "jobs": jobs}

@@ -62,6 +62,7 @@ class Approval:
             options=[APPROVE, REJECT],
             subject=f"Submit a batch prediction job of about {estimate.expected}?",
             body=_body(ti, estimate, decision, most),
+            params={},  # None is refused
             assigned_users=[{"id": user, "name": user} for user in approvers] or None,
         )
         asked = {"job_key": self._job_key, "usd": str(most)}

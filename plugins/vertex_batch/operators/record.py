@@ -276,6 +276,8 @@ def _summary(bills: Sequence[Bill], expected: Mapping[str, Mapping[str, Any]]) -
                 "ok_rows": bill.rows.ok,
                 "failed_rows": bill.rows.failed,
                 "unreadable_rows": bill.rows.unreadable,
+                "tokens": sum(item.tokens for item in bill.metered if item.unit == "token"),
+                "output_directory": bill.job.output_directory,
                 "flags": list(bill.flags),
                 **expected.get(bill.job.job_id, {}),
             }

@@ -14,11 +14,11 @@ from airflow.sdk import DAG, Asset, BaseOperator, TaskGroup, TriggerRule, XComAr
 from vertex_batch.inputs import SHARDS_GROUP
 from vertex_batch.operators import (
     AggregateTokenUsageOperator,
+    AnnounceResultsOperator,
     CancelBatchPredictionJobOperator,
     PlanInputsOperator,
     SubmitBatchPredictionJobOperator,
 )
-from vertex_batch.operators.announce import AnnounceResultsOperator
 from vertex_batch.operators.plan import PART_XCOM
 from vertex_batch.operators.shards import ShardTasks
 from vertex_batch.sensors import BatchPredictionJobSensor
@@ -33,10 +33,11 @@ LONGEST_RETRY_DELAY = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class JobTasks:
-    """The ends of a job's tasks: which begins, and which have results when they succeed."""
+    """The ends of a job's tasks: which begins, which have results when they succeed, which knows the bill."""
 
     first: BaseOperator
     results: tuple[BaseOperator, ...]
+    bill: BaseOperator
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +78,15 @@ def _finish(spec: Spec, job: JobSpec, ends: JobTasks, tasks: Sequence[Any]) -> N
         elif job.expected_cost_usd and isinstance(task, AggregateTokenUsageOperator):
             task.on_success_callback = on_cost(spec, job)
     if job.asset:
+        # After the bill, which is what an event tells; it succeeds with any job, so the waits decide, too.
         results = AnnounceResultsOperator(
             task_id="results",
             plan_task_id=ends.first.task_id if job.may_be_split else None,
+            record_task_id=ends.bill.task_id,
             outlets=[Asset(output_asset(spec, job))],
+            trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
         )
-        results.trigger_rule = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
-        results << list(ends.results)
+        results << [*ends.results, ends.bill]
 
 
 def output_asset(spec: Spec, job: JobSpec) -> str:
@@ -126,10 +129,10 @@ def add_job(
     record.as_teardown(on_failure_fail_dagrun=True)
     one.cancel >> record
     if not (plan and shard):
-        return JobTasks(one.submit, (one.wait,))
+        return JobTasks(one.submit, (one.wait,), record)
     shard.cancel >> record
     plan.submit_task_id, plan.shards_task_id = one.submit.task_id, shard.submit.task_id
-    return JobTasks(plan, (one.wait, shard.wait))
+    return JobTasks(plan, (one.wait, shard.wait), record)
 
 
 def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any]) -> OneJob:

@@ -155,7 +155,7 @@ def test_a_held_job_waits_for_a_person_and_goes_once_approved(vertex, context, a
     task = a_task({"run": {"hold": "1"}}, budget={"approvers": ["7"], "approval_timeout_seconds": 3600})
     kwargs = parked(task, context)
     (question,) = asked
-    assert question["ti_id"] == "0190-of-this-try"
+    assert (question["ti_id"], question["params"]) == ("0190-of-this-try", {})
     assert "2.002 USD" in question["subject"]
     assert "over its limit of 1 USD (hold)" in question["body"]
     assert question["assigned_users"] == [{"id": "7", "name": "7"}]

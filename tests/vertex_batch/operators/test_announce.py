@@ -1,0 +1,70 @@
+"""What an asset event says of a job's results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, Asset
+from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.execution_time.context import OutletEventAccessors
+
+from vertex_batch.operators import AnnounceResultsOperator
+
+OUTPUT = Asset("vertex_batch/nightly")
+
+
+def a_job(job_id: str, state: str = "SUCCEEDED") -> dict[str, Any]:
+    return {
+        "job_id": job_id,
+        "state": state,
+        "output_directory": f"gs://demo-bucket/out/{job_id}",
+        "ok_rows": 9,
+        "failed_rows": 1,
+        "unreadable_rows": 0,
+        "tokens": 1500,
+        "amount_usd": "0.000775",
+        "complete": True,
+        "flags": ["something is odd"],
+    }
+
+
+def announce(context: dict[str, Any], *jobs: dict[str, Any]) -> dict[str, Any]:
+    bill = {"amount_usd": "0.00155", "complete": False, "jobs": list(jobs)} if jobs else None
+    context["ti"].xcoms["record_cost", "return_value"] = bill
+    context["outlet_events"] = OutletEventAccessors()
+    with DAG("nightly", schedule=None):
+        task = AnnounceResultsOperator(task_id="results", record_task_id="record_cost", outlets=[OUTPUT])
+    task.execute(context)
+    return context["outlet_events"][OUTPUT].extra
+
+
+def test_the_event_says_which_job_where_and_what_it_cost(context):
+    assert announce(context, a_job("2")) == {
+        "amount_usd": "0.00155",
+        "complete": False,
+        "jobs": [
+            {
+                "job_id": "2",
+                "state": "SUCCEEDED",
+                "output_directory": "gs://demo-bucket/out/2",
+                "ok_rows": 9,
+                "failed_rows": 1,
+                "tokens": 1500,
+                "amount_usd": "0.000775",
+                "complete": True,
+            }
+        ],
+    }
+
+
+def test_a_job_that_failed_first_has_no_results_but_its_cost_counts(context):
+    told = announce(context, a_job("1", "JOB_STATE_FAILED"), a_job("2", "JOB_STATE_PARTIALLY_SUCCEEDED"))
+    assert [job["job_id"] for job in told["jobs"]] == ["2"]
+    assert told["amount_usd"] == "0.00155"
+
+
+@pytest.mark.parametrize("jobs", [(), (a_job("1", "CANCELLED"),)])
+def test_without_results_nothing_is_announced(context, jobs):
+    with pytest.raises(AirflowSkipException):
+        announce(context, *jobs)
