@@ -137,12 +137,13 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
             return []
         now = datetime.now(UTC)
         since = (now - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        unbilled = UnbilledJobs(client, place, self.settings_of, self.log)
+        recent = _ours(client, place, f'create_time>="{since}"')
         ended = []
-        for job in _ours(client, place, f'create_time>="{since}"'):
+        for job in unbilled.probable(job for job in recent if job.state.is_terminal):
             owner = owners.of(job)
             if lacks_a_bill(job, owner, now):
                 ended.append(Unbilled(job, owner.task))
-        unbilled = UnbilledJobs(client, place, self.settings_of, self.log)
         bills = unbilled.record(ended)
         for job_id, bill in bills.items():
             self.log.warning("Job %s had no bill; it cost %s, which is recorded now", job_id, bill.total)

@@ -7,7 +7,7 @@ and a run may be deleted. What such a job cost is owed all the same.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,27 @@ class UnbilledJobs:
         self._client, self._place, self._log = client, place, log
         self._settings_of = settings_of
         self.errors: list[VertexBatchError] = []
+
+    def probable(self, jobs: Iterable[BatchPredictionJob]) -> list[BatchPredictionJob]:
+        """Leave out jobs with a bill where their spec keeps its bills, before Airflow is asked for runs.
+
+        Whatever this cannot know is left in; `record` looks again, and says why it cannot.
+        """
+        by_spec: dict[str, list[BatchPredictionJob]] = defaultdict(list)
+        for job in jobs:
+            by_spec[job.labels.get(SPEC_LABEL, "")].append(job)
+        left = []
+        for spec, members in by_spec.items():
+            known = self._recorded(spec, members)
+            left += [job for job in members if (*self._place, job.job_id) not in known]
+        return left
+
+    def _recorded(self, spec: str, jobs: list[BatchPredictionJob]) -> Collection[tuple[str, str, str]]:
+        try:
+            table = CostTableHook(self._settings_of(spec, "").batch_costs_conn_id).table()
+            return table.recorded([(*self._place, job.job_id) for job in jobs])
+        except VertexBatchError:
+            return ()
 
     def record(self, ended: Iterable[Unbilled]) -> dict[str, Bill]:
         """Record those that have no bill; return it by the job's id. Recording twice changes nothing."""

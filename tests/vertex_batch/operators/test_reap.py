@@ -34,13 +34,16 @@ def table(tmp_path) -> CostTable:
     return CostTable(f"sqlite:///{tmp_path / 'costs.db'}")
 
 
-def job_of(vertex, run_id: str, airflow: str | None = None, location: str = "us-central1") -> str:
+def job_of(
+    vertex, run_id: str, airflow: str | None = None, location: str = "us-central1", spec: str | None = None
+) -> str:
+    labels = TaskIdentity(airflow or deployment(), "nightly", run_id, "submit").labels(3, "f")
     request = CreateJobRequest(
         display_name="a job",
         model="publishers/google/models/gemini-2.5-flash",
         input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
         output_config=OutputConfig(gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")),
-        labels=TaskIdentity(airflow or deployment(), "nightly", run_id, "submit").labels(3, "f"),
+        labels={**labels, "airflow_spec": spec} if spec else labels,
     )
     with BatchClient(vertex.direct) as client:
         return client.create("demo-project", location, request).job_id
@@ -132,7 +135,7 @@ def test_a_job_is_billed_as_its_spec_says(vertex, context, jobs, table):
         return BillSettings({"gemini-2.5-flash": {"input": "7"}})
 
     reap(context, settings_of=settings_of)
-    assert asked == [("", "submit")]
+    assert asked == [("", ""), ("", "submit")]
     items = table.bill("demo-project", "us-central1", jobs["over"]).line_items
     assert [item.unit_price_usd for item in items if item.kind == "input"] == [Decimal("7e-06")]
 
@@ -168,3 +171,40 @@ def test_a_place_that_cannot_be_looked_at_keeps_no_other_from_it(vertex, context
     with pytest.raises(AirflowFailException, match="was denied"):
         reap(context, action="cancel", more_places=lambda connection: places)
     assert cancelled(vertex) == [jobs["over"]]
+
+
+def test_airflow_is_asked_only_for_runs_of_jobs_without_a_bill(vertex, context, jobs, monkeypatch):
+    end_all(vertex, {name: job for name, job in jobs.items() if name == "over"})
+    vertex.admin.delete_job(jobs["waiting"])
+    vertex.admin.delete_job(jobs["deleted"])
+    assert reap(context) == {jobs["over"]: "orphan"}
+    asked = []
+    monkeypatch.setattr(context["ti"], "get_task_states", lambda dag_id: asked.append(dag_id) or {})
+    assert reap(context) == {}
+    assert asked == []
+
+
+def test_a_spec_with_bills_elsewhere_is_looked_up_there(vertex, context, jobs, monkeypatch, tmp_path):
+    elsewhere = {"conn_type": "sqlite", "host": str(tmp_path / "other.db")}
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER_COSTS", json.dumps(elsewhere))
+    end_all(vertex, jobs)
+
+    def settings_of(spec, task_id):
+        # Of several jobs of a spec, only the one that submitted keeps its bills elsewhere.
+        return BillSettings(batch_costs_conn_id="other_costs" if task_id else "batch_costs")
+
+    assert reap(context, settings_of=settings_of) == {jobs["over"]: "orphan"}
+    assert reap(context, settings_of=settings_of) == {}
+    assert len(CostTable(f"sqlite:///{tmp_path / 'other.db'}").jobs()) == 1
+
+
+def test_a_spec_whose_bills_cannot_be_read_keeps_no_other_from_its_bill(vertex, context, jobs, table):
+    again = job_of(vertex, "over", spec="broken")
+    end_all(vertex, {**jobs, "again": again})
+
+    def settings_of(spec, task_id):
+        return BillSettings(batch_costs_conn_id="not_defined" if spec == "broken" else "batch_costs")
+
+    with pytest.raises(AirflowFailException, match="'not_defined' for the cost table is not defined"):
+        reap(context, settings_of=settings_of)
+    assert [cost.job.job_id for cost in table.jobs()] == [jobs["over"]]
