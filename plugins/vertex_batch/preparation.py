@@ -26,6 +26,7 @@ from vertex_batch.inputs import (
     lines,
     make_shards,
     measure,
+    open_object,
     stage,
     unpacked,
     without_doubles,
@@ -35,7 +36,6 @@ from vertex_batch.submission import Log
 
 DEFAULT_MAX_SHARDS = 1024
 """Airflow's own default for ``[core] max_map_length``."""
-_READ_AHEAD_BYTES = 8 << 20
 _READERS = 4
 _PACKED = (".gz", ".gzip")
 
@@ -156,7 +156,7 @@ class InputPreparer:
 
     def _lines(self, objects: list[SourceObject]) -> Iterator[bytes]:
         for source in objects:
-            with self._fs.open(source.uri, "rb", block_size=_READ_AHEAD_BYTES) as stream:
+            with open_object(self._fs, source.uri) as stream:
                 yield from lines(unpacked(stream)[0], source.uri)
 
     def _see_unchanged(self, objects: list[SourceObject]) -> None:
@@ -176,7 +176,7 @@ def shards_of(
     """
 
     def measured(source: SourceObject) -> Measured:
-        with fs.open(source.uri, "rb", block_size=_READ_AHEAD_BYTES) as stream:
+        with open_object(fs, source.uri) as stream:
             return measure(stream, limits, source.uri)
 
     def asked(source: SourceObject) -> Measured:

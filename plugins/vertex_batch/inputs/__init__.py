@@ -1,7 +1,7 @@
 """What a job reads: whether it fits into one, how it is split where it does not, and a sample of it."""
 
 from vertex_batch.inputs.limits import JobLimits, limits_for
-from vertex_batch.inputs.measuring import Measured, lines, measure, unpacked
+from vertex_batch.inputs.measuring import Measured, lines, measure, open_object, unpacked
 from vertex_batch.inputs.parts import SHARDS_GROUP, InputPart, PartKind, file_pattern, group_of
 from vertex_batch.inputs.planning import (
     Shard,
@@ -35,6 +35,7 @@ __all__ = [
     "lines",
     "make_shards",
     "measure",
+    "open_object",
     "stage",
     "unpacked",
     "without_doubles",

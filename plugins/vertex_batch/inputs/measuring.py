@@ -6,12 +6,13 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from vertex_batch.errors import InputUnusableError
 from vertex_batch.inputs.limits import JobLimits
 
 BLOCK_BYTES = 4 << 20
+PREFETCH_BYTES = 32 << 20
 MAX_ROW_BYTES = 64 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -71,6 +72,14 @@ def measure(stream: BinaryIO, limits: JobLimits, uri: str) -> Measured:
         rows += is_row
     cuts.append(Cut(start, end, rows))
     return Measured(sum(cut.rows for cut in cuts), end, tuple(cuts), packed)
+
+
+def open_object(fs: Any, uri: str) -> Any:
+    """Open an object to be read from its beginning to its end.
+
+    gcsfs fetches ahead, of its own accord up to 256 MB for each object that is open.
+    """
+    return fs.open(uri, "rb", block_size=BLOCK_BYTES, cache_options={"max_prefetch_size": PREFETCH_BYTES})
 
 
 def unpacked(stream: BinaryIO) -> tuple[BinaryIO, bool]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from vertex_batch.errors import InputChangedError
-from vertex_batch.inputs.measuring import BLOCK_BYTES, unpacked
+from vertex_batch.inputs.measuring import BLOCK_BYTES, open_object, unpacked
 from vertex_batch.inputs.planning import Piece, Shard, SourceObject
 
 SHARD_SUFFIX = ".shard.jsonl"
@@ -76,7 +76,7 @@ def stage(fs: Any, shards: Iterable[Shard], place: StagingPlace) -> Staged:
         found += len(pieces) - len(missing)
         if not missing:
             continue
-        with fs.open(source.uri, "rb", block_size=BLOCK_BYTES) as stream:
+        with open_object(fs, source.uri) as stream:
             content, packed = unpacked(stream)
             position = 0
             for piece in missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import itertools
 import json
@@ -14,7 +15,8 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Scenario, Step
-from vertex_batch.inputs import MAX_SAMPLE_ROWS
+from vertex_batch.hooks.storage import open_filesystem
+from vertex_batch.inputs import MAX_SAMPLE_ROWS, write
 from vertex_batch.operators import (
     AggregateTokenUsageOperator,
     PlanInputsOperator,
@@ -192,6 +194,30 @@ def test_bytes_split_as_rows_do_and_packed_files_are_unpacked(vertex, night):
     assert len(shards) == 2 or len(shards) == 3
     assert lines_of(vertex, *shards) == rows(20).splitlines()
     assert all(shard["uris"][0].startswith(f"{night.folder}/tmp/") for shard in shards)
+
+
+def test_large_shards_go_up_in_chunks_and_arrive_whole(vertex, night):
+    content = b"".join(b'{"row": %d, "text": "%s"}\n' % (n, b"x" * (n % 2000)) for n in range(24_000))
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", content)
+
+    shards = night.plan(max_bytes=10_000_000)
+
+    assert len(shards) == 3
+    assert b"".join(read(vertex, uri) for shard in shards for uri in shard["uris"]) == content
+
+
+@pytest.mark.parametrize("blocks", [1, 12])
+def test_a_write_that_fails_leaves_no_object(vertex, folder, blocks):
+    def failing():
+        for _ in range(blocks):
+            yield b"x" * (1 << 20)
+        raise OSError("the source is gone")
+
+    fs = open_filesystem()
+    with pytest.raises(OSError, match="the source is gone"):
+        write(fs, f"{folder}/part", failing())
+    gc.collect()
+    assert not fs.exists(f"{folder}/part")
 
 
 def test_a_retry_goes_on_with_the_plan_even_if_the_input_has_changed(vertex, night):
