@@ -17,6 +17,8 @@ from vertex_batch.specs.problems import BrokenSpecsError, Problem, SpecError, di
 
 MAX_FILE_BYTES = 256 * 1024
 FOLDER_VARIABLE = "VERTEX_BATCH_SPECS_FOLDER"
+EXAMPLES_FOLDER = "examples"
+"""Left out, so that the examples of a checkout are no DAGs; it can be named as the folder itself."""
 _ENDINGS = (".yaml", ".yml")
 
 
@@ -112,6 +114,8 @@ def spec_files(folder: Path) -> Iterator[Path]:
     """Find the spec files of a folder and of the folders within it."""
     for path in folder.rglob("*"):
         inside = path.relative_to(folder).parts
+        if inside[0] == EXAMPLES_FOLDER:
+            continue
         if path.suffix in _ENDINGS and not any(part.startswith((".", "_")) for part in inside):
             yield path
 

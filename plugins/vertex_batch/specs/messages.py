@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from vertex_batch.specs.events import Events
 from vertex_batch.specs.origins import Values
 from vertex_batch.specs.problems import MAPPING, NOTHING, TEXT, KeyPath, Problem, did_you_mean, show_path
 
@@ -68,16 +67,33 @@ def problems_of(error: ValidationError, values: Values, known: Mapping[str, Fiel
 def _message(details: ErrorDetails, known: Mapping[str, FieldInfo]) -> str:
     kind, value = details["type"], details["input"]
     key = str(details["loc"][-1]) if details["loc"] else ""
+    if kind in {"missing", "extra_forbidden"}:
+        known = _keys_around(details["loc"][:-1], known)
     if kind == "missing":
         return f"is missing{_example(known, key)}"
     if kind == "extra_forbidden":
-        below = details["loc"][-2] == MAPPING if len(details["loc"]) > 1 else False
-        return f"is no known key{known_keys(key, Events.model_fields if below else known)}"
+        return f"is no known key{known_keys(key, known)}"
     if kind in _KINDS:
         return _wrong_kind(kind, value)
     if kind == "literal_error":
         return _none_of(details)
     return details["msg"].removeprefix("Value error, ").replace("Input should", "should", 1)
+
+
+def _keys_around(path: KeyPath, known: Mapping[str, FieldInfo]) -> Mapping[str, FieldInfo]:
+    """Return the keys that may be written at a path, where a value is a mapping of keys that are known."""
+    for step in path:
+        field = known.get(step) if isinstance(step, str) else None
+        if field and (below := next(_models(field.annotation), None)):
+            known = below.model_fields
+    return known
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
 
 
 def _none_of(details: ErrorDetails) -> str:

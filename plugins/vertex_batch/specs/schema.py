@@ -34,6 +34,10 @@ def json_schema() -> dict[str, Any]:
     spec, job = Spec.model_json_schema(), JobSpec.model_json_schema()
     keys = {**job["properties"], **spec["properties"]}
     keys["prices"]["additionalProperties"]["propertyNames"] = {"enum": [*SPEC_PRICE_KEYS]}
+    # An empty label takes away the one that is shared.
+    keys["labels"]["additionalProperties"] = {
+        "anyOf": [keys["labels"]["additionalProperties"], {"type": "null"}]
+    }
     for name, shown in keys.items():
         shown.pop("title", None)
         default = {**SPEC_KEYS, **ENTRY_KEYS}[name].default

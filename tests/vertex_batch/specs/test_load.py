@@ -188,7 +188,14 @@ class TestFolder:
     def test_every_yaml_file_in_it_and_below_is_a_spec(self, write, tmp_path):
         for name in ("a.yaml", "b.yml", "team/c.yaml"):
             write(GOOD, name)
-        for name in ("notes.txt", "_draft.yaml", ".hidden.yaml", "_parts/d.yaml", ".git/e.yaml"):
+        for name in (
+            "notes.txt",
+            "examples/f.yaml",
+            "_draft.yaml",
+            ".hidden.yaml",
+            "_parts/d.yaml",
+            ".git/e.yaml",
+        ):
             write("broken: [", name)
 
         found = load_specs(tmp_path)
