@@ -117,3 +117,16 @@ def test_recording_a_different_bill_keeps_the_one_before_as_history(table, bill,
     for tokens in (1000, 1000, 2000):
         table.record(bill(items=[line(tokens)]))
     assert history() == [150_000_000]
+
+
+def test_what_was_counted_again_keeps_the_specs_price_where_the_spec_is_not_known(bill, line, book):
+    """The tokens are those of today, the rate is the one that the spec had stated."""
+    stated = line(1000, "9e-06", basis=Basis.SPEC, source="spec")
+    fresh = line(2000, "2e-07"), line(5, None, kind=Kind.OUTPUT)
+    kept = repricing.keeping_spec_prices(fresh, bill(items=[stated]), book)
+    assert [(item.tokens, item.amount_usd, item.basis) for item in kept] == [
+        (2000, Decimal("0.018"), Basis.SPEC),
+        (5, None, None),
+    ]
+    known = PriceBook([SpecPrices(None, DAY), *book.sources])
+    assert repricing.keeping_spec_prices(fresh, bill(items=[stated]), known) == list(fresh)

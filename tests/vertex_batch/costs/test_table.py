@@ -336,3 +336,12 @@ def added_up(url):
 def _columns(url, name):
     rows = query(url, f"SELECT {', '.join(KEPT)} FROM {name} ORDER BY job_id")
     return [tuple(int(row[column]) for column in KEPT) for row in rows]
+
+
+def test_jobs_are_chosen_by_id_and_none_by_an_empty_choice(table, bill):
+    for number in range(3):
+        table.record(bill(str(number)))
+    chosen = JobFilter(job_ids=frozenset({"0", "2", "x' OR '1'='1"}))
+    assert {cost.job.job_id for cost in table.jobs(chosen)} == {"0", "2"}
+    assert {total.group[2] for total in table.totals("job", where=chosen)} == {"0", "2"}
+    assert table.jobs(JobFilter(job_ids=frozenset())) == []
