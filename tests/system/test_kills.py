@@ -88,6 +88,7 @@ def test_a_triggerer_that_crashes_goes_on_with_the_job_and_cancels_nothing(stack
     assert stack.airflow.wait_for_run(SPEC, "triggerer_crash")["state"] == "success"
     (only,) = nights.jobs(SPEC, "triggerer_crash")
     assert only.cancel_calls == []
+    assert [bill.job.job_id for bill in nights.bills(SPEC, "triggerer_crash")] == [job.id]
 
 
 def test_the_cancel_dag_cancels_by_id(stack, nights):
