@@ -31,6 +31,7 @@ chaos: setup ## kill processes at every instant, at least 200 runs, and count wh
 bench: setup ## how fast we are, beside others, in one run
 	@$(PYTHON) -m local.bootstrap bench
 	@$(BIN)/python tests/bench/scan_rate.py $(BENCH_ARGS)
+	@$(BIN)/python tests/bench/pages_rate.py
 	@.venv-bench/bin/python tests/bench/parse_rate.py
 
 lock: ## write the lock files anew; UPGRADE=1 takes newer versions

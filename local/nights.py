@@ -12,6 +12,7 @@ from vertex_batch.pricing import PriceBook, packaged_prices
 from vertex_batch.usage import Kind, Modality, RowProblem, ScanResult, UsageKey
 
 NIGHTS = 60
+FAILURE = "RESOURCE_EXHAUSTED: try again later"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,10 @@ def _bill(workload: Workload, day: date, dice: random.Random, book: PriceBook) -
             UsageKey(workload.model, kind, Modality.TEXT): round(n * ok * dice.uniform(0.9, 1.1))
             for kind, n in workload.tokens.items()
         },
-        failed_reasons={"RESOURCE_EXHAUSTED: try again later": failed} if failed else {},
+        failed_reasons={FAILURE: failed} if failed else {},
+        failed_samples=[
+            RowProblem("predictions.jsonl", 1 + n * rows // 4, FAILURE) for n in range(min(failed, 3))
+        ],
         problems=[RowProblem("predictions.jsonl", dice.randrange(rows), "the line ends early")] * unreadable,
     )
     start = datetime(day.year, day.month, day.day, 2, 30, tzinfo=UTC)

@@ -43,7 +43,7 @@ PAGES = (
     (USUAL, "jobs, the dearest first", "/jobs?sort=cost"),
     (USUAL, "jobs, one day", "/jobs?from=2026-11-20&to=2026-11-20"),
     (USUAL, "jobs, search that finds", "/jobs?q=spec_017"),
-    (USUAL, "jobs, search that finds nothing", "/jobs?q=nothing-like-this"),
+    (LARGE, "jobs, search that finds nothing", "/jobs?q=nothing-like-this"),
     (USUAL, "a bill", "/bill?project=p&location=us-central1&job={job}"),
     (USUAL, "a run", "/run?dag_id=spec_017&run_id=run-{run}"),
     (LARGE, "costs.csv, 30 days", "/costs.csv"),

@@ -134,6 +134,9 @@ def proxy_error(message: str, kind: str, code: int) -> dict:
             "no Vertex credential for demo-project/us-central1",
         ),
         (404, {"detail": "Not Found"}, "route_prefix"),
+        (400, proxy_error("Budget has been exceeded!", "budget_exceeded", 400), "raise or reset the budget"),
+        (429, proxy_error("Rate limit exceeded", "throttling_error", 429), "rate limit for this key"),
+        (503, {"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}, "not available for now"),
         (
             403,
             {"error": {"code": 403, "message": "denied", "status": "PERMISSION_DENIED"}},
@@ -159,6 +162,29 @@ def test_nobody_at_the_port_is_explained(connection):
     ok, message = press_test(connection, host=f"http://127.0.0.1:{port}")
     assert not ok
     assert message.startswith(f"Nothing answers at http://127.0.0.1:{port}")
+
+
+def test_a_name_that_nobody_knows_is_explained(connection):
+    ok, message = press_test(connection, host="http://no-such-proxy.invalid:4000")
+    assert not ok
+    assert message.startswith("Nothing answers at http://no-such-proxy.invalid:4000")
+
+
+def test_a_proxy_that_is_silent_is_explained_within_the_time_that_the_form_allows(connection, proxy, reply):
+    proxy.reply(reply(how="hang"))
+    extra = {"project": "demo-project", "location": "us-central1", "timeout_seconds": 0.3}
+    ok, message = press_test(connection, extra=extra)
+    assert not ok
+    assert "timed out" in message
+    assert "`timeout_seconds`" in message
+
+
+def test_an_authority_that_is_not_there_is_explained(connection):
+    extra = {"project": "demo-project", "location": "us-central1", "verify": "/no/such/authority.pem"}
+    ok, message = press_test(connection, extra=extra)
+    assert not ok
+    assert "/no/such/authority.pem" in message
+    assert "PEM file" in message
 
 
 def test_tls_towards_a_plain_port_is_explained(connection, proxy):
