@@ -233,6 +233,19 @@ class TestNotices:
         assert made.job.expected_cost_usd == Decimal("12.5")
         assert build_dag(made).get_task("record_cost").on_success_callback
 
+    @pytest.mark.parametrize("over", [True, False])
+    def test_without_an_expectation_of_the_spec_the_estimate_counts(self, caplog, over):
+        made = spec(notify=[{"on": ["cost"]}])
+        (callback,) = on_cost(made, made.job)
+        jobs = [{"high_usd": "4.5", "over_expectation": over}, {"high_usd": "9", "over_expectation": False}]
+        bill = {"amount_usd": "5", "jobs": jobs}
+        ti = SimpleNamespace(task_id="record_cost", xcom_pull=lambda task_ids: bill)
+
+        with caplog.at_level(logging.WARNING):
+            callback(context(ti=ti))
+
+        assert ("more than the 4.5 USD that were expected" in caplog.text) is over
+
     def test_nobody_is_told_unless_the_spec_says_so(self):
         dag = build_dag(spec())
 

@@ -5,7 +5,13 @@ from local.leftovers import marked
 from local.stack.airflow import API_SERVER, DAG_PROCESSOR, SCHEDULER, TRIGGERER
 from vertex_batch.client import BatchClient, ProxyConfig
 
-OPERATIONS = ["vertex_batch_cancel", "vertex_batch_reap", "vertex_batch_recount", "vertex_batch_reprice"]
+OPERATIONS = [
+    "vertex_batch_cancel",
+    "vertex_batch_digest",
+    "vertex_batch_reap",
+    "vertex_batch_recount",
+    "vertex_batch_reprice",
+]
 ROLES = ["object store", "emulator", "proxy", API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER]
 
 

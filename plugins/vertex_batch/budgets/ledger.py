@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
@@ -26,6 +26,7 @@ from sqlalchemy.dialects import postgresql, sqlite  # noqa: TID253
 from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.budgets.decision import Decision, Sums
+from vertex_batch.budgets.digest import Waiting
 from vertex_batch.budgets.estimate import HISTORY_RUNS, Estimate, PastJob
 from vertex_batch.budgets.limits import Account, Claimant, Payer, Period, Verdict
 from vertex_batch.costs.bill import Total
@@ -137,6 +138,33 @@ class Ledger:
             row = connection.execute(select(estimates).where(*key)).first()
         return _stored(row) if row else None
 
+    def unbilled(self) -> list[Waiting]:
+        """Jobs that were created, or are just being, and have no bill yet; the oldest first."""
+        c = estimates.c
+        open_ones = (c.released_at.is_(None), c.estimated_at >= self._now() - LONGEST_JOB, ~_billed())
+        return self._waiting(*open_ones)
+
+    def kept_back(self, day: date) -> list[Waiting]:
+        """What budgets have held or refused on a day (UTC) and nobody has let go since."""
+        begins = datetime.combine(day, time(), UTC)
+        c = estimates.c
+        stopped = (c.verdict.in_(("hold", "refuse")), c.released_at.is_not(None), c.job_id.is_(None))
+        return self._waiting(*stopped, c.estimated_at >= begins, c.estimated_at < begins + timedelta(days=1))
+
+    def _waiting(self, *where: ColumnElement[bool]) -> list[Waiting]:
+        asked = select(estimates).where(*where).order_by(estimates.c.estimated_at)
+        with self._table.reading() as connection:
+            return [
+                Waiting(
+                    row.dag_id,
+                    row.run_id,
+                    row.job_id or "",
+                    Total(row.expected_picousd, complete=not row.unpriced),
+                    row.verdict,
+                )
+                for row in connection.execute(asked)
+            ]
+
     def sums(self, account: Account, dag_id: str = "", run_id: str = "") -> Sums:
         """What an account has been charged with until now.
 
@@ -158,17 +186,20 @@ class Ledger:
             .where(*_whose(jobs.c, account, claimant), *created)
         ).one()
         c = estimates.c
-        billed = exists().where(*(jobs.c[name] == c[name] for name in _JOB_KEY))
         reserved = connection.execute(
             select(func.sum(c.expected_picousd, type_=NullType()), func.sum(c.unpriced)).where(
                 *_whose(c, account, claimant),
                 c.released_at.is_(None),
                 c.job_key != claimant.job_key,
                 c.estimated_at >= max(starts or now - LONGEST_JOB, now - LONGEST_JOB),
-                ~billed,
+                ~_billed(),
             )
         ).one()
         return Sums(_total(*spent), _total(*reserved))
+
+
+def _billed() -> ColumnElement[bool]:
+    return exists().where(*(jobs.c[name] == estimates.c[name] for name in _JOB_KEY))
 
 
 def _created_since(starts: datetime) -> list[ColumnElement[bool]]:

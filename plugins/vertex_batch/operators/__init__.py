@@ -3,6 +3,7 @@
 from vertex_batch.operators.adopt import AdoptBatchPredictionJobOperator
 from vertex_batch.operators.announce import AnnounceResultsOperator
 from vertex_batch.operators.cancel import CancelBatchPredictionJobOperator
+from vertex_batch.operators.digest import SpendDigestOperator
 from vertex_batch.operators.plan import PlanInputsOperator
 from vertex_batch.operators.reap import ReapBatchPredictionJobsOperator
 from vertex_batch.operators.record import AggregateTokenUsageOperator
@@ -18,5 +19,6 @@ __all__ = [
     "ReapBatchPredictionJobsOperator",
     "RecountJobsOperator",
     "RepriceJobsOperator",
+    "SpendDigestOperator",
     "SubmitBatchPredictionJobOperator",
 ]

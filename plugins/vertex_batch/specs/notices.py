@@ -51,9 +51,12 @@ class Tell:
 
 @dataclass(frozen=True)
 class TellOfCost:
-    """Tell of a job whose bill is higher than expected, or could not be completed."""
+    """Tell of a job whose bill is higher than expected: by its spec, or by its estimate.
 
-    expected_usd: Decimal
+    :param expected_usd: by the spec; None: the spec does not say.
+    """
+
+    expected_usd: Decimal | None
     notices: Sequence[Notice]
 
     def __call__(self, context: Context) -> None:
@@ -63,12 +66,20 @@ class TellOfCost:
             amount = Decimal(bill["amount_usd"])
         except (TypeError, KeyError, InvalidOperation):
             return
-        if amount <= self.expected_usd:
+        expected = self._exceeded(amount, bill)
+        if expected is None:
             return
-        what = f"cost {amount} USD in {ti.task_id}, more than the {self.expected_usd} USD that were expected"
-        told: Any = {**context, "cost_usd": str(amount), "expected_cost_usd": str(self.expected_usd)}
+        what = f"cost {amount} USD in {ti.task_id}, more than the {expected} USD that were expected"
+        told: Any = {**context, "cost_usd": str(amount), "expected_cost_usd": str(expected)}
         for notice in self.notices:
             Tell(notice.notifier, notice.arguments, what)(told)
+
+    def _exceeded(self, amount: Decimal, bill: Mapping[str, Any]) -> Decimal | None:
+        """The expectation that the bill is above; the spec's counts before the estimate's."""
+        if self.expected_usd is not None:
+            return self.expected_usd if amount > self.expected_usd else None
+        jobs = [job for job in bill.get("jobs", ()) if job.get("over_expectation")]
+        return sum((Decimal(job["high_usd"]) for job in jobs), Decimal(0)) if jobs else None
 
 
 def on_failure(spec: Spec) -> list[Tell]:
@@ -94,9 +105,10 @@ def on_late(spec: Spec) -> list[DeadlineAlert]:
 
 def on_cost(spec: Spec, job: JobSpec) -> list[TellOfCost]:
     """What is called when a job's bill was recorded."""
-    if job.expected_cost_usd is None:
+    notices = _of(spec, Occasion.COST)
+    if job.expected_cost_usd is None and not notices:
         return []
-    return [TellOfCost(job.expected_cost_usd, _of(spec, Occasion.COST) or [Notice()])]
+    return [TellOfCost(job.expected_cost_usd, notices or [Notice()])]
 
 
 def tell_of_lateness(context: Context, path: str | None, arguments: Mapping[str, Any]) -> None:

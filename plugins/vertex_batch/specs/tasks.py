@@ -75,8 +75,8 @@ def _finish(spec: Spec, job: JobSpec, ends: JobTasks, tasks: Sequence[Any]) -> N
             # Waiting comes before submitting: no job that runs is left alone for want of a slot.
             task.pool, task.weight_rule = job.pool, "absolute"
             task.priority_weight = 2 if isinstance(task, BatchPredictionJobSensor) else 1
-        elif job.expected_cost_usd and isinstance(task, AggregateTokenUsageOperator):
-            task.on_success_callback = on_cost(spec, job)
+        elif isinstance(task, AggregateTokenUsageOperator) and (told := on_cost(spec, job)):
+            task.on_success_callback = told
     if job.asset:
         # After the bill, which is what an event tells; it succeeds with any job, so the waits decide, too.
         results = AnnounceResultsOperator(

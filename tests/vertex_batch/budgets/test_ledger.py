@@ -197,3 +197,17 @@ def test_of_two_that_claim_the_rest_of_a_budget_at_once_one_gets_it(database_url
     for thread in threads:
         thread.join()
     assert sorted(verdicts) == ["go", *["refuse"] * 5]
+
+
+def test_what_has_no_bill_and_what_was_kept_back_can_be_listed(table, ledger, bill):
+    ledger.claim(ASKS, expects("3"), [], go)
+    ledger.submitted("key-1", "101")
+    ledger.claim(
+        replace(ASKS, job_key="key-2"), expects("4"), [], lambda _: Decision(Verdict.HOLD, ("much",))
+    )
+    ledger.claim(replace(ASKS, job_key="key-3"), expects("5"), [], go)
+    ledger.submitted("key-3", "103")
+    table.record(bill("103", create_time=NOW))
+    assert [(job.job_id, job.expected) for job in ledger.unbilled()] == [("101", total(3))]
+    assert [(job.expected, job.verdict) for job in ledger.kept_back(NOW.date())] == [(total(4), "hold")]
+    assert ledger.kept_back(NOW.date() - timedelta(days=1)) == []

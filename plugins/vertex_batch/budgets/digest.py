@@ -1,0 +1,133 @@
+"""One day's money as a text that a person reads over coffee. Pure: others bring the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from vertex_batch.budgets.decision import Sums
+from vertex_batch.budgets.limits import Account, Limit
+from vertex_batch.costs.bill import Total
+
+MOST_LINES = 20
+"""Of each part: a digest is read, not searched; the rest is in the pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """What one spec or team has spent on the day."""
+
+    name: str
+    total: Total
+    jobs: int
+    failed_rows: int = 0
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A job that has no bill yet, or that its budget has kept back.
+
+    :param job_id: empty where none was created. :param verdict: of its budgets.
+    """
+
+    dag_id: str
+    run_id: str
+    job_id: str
+    expected: Total
+    verdict: str = "go"
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What is told of one day.
+
+    :param failed: jobs that ended without results, as ``spec: state job``.
+    :param month: limits of the month, each with what was spent and is reserved.
+    :param running: jobs without a bill. :param kept_back: held or refused on the day.
+    """
+
+    day: date
+    specs: Sequence[Spend] = ()
+    teams: Sequence[Spend] = ()
+    failed: Sequence[str] = ()
+    month: Sequence[tuple[Limit, Sums]] = ()
+    running: Sequence[Waiting] = ()
+    kept_back: Sequence[Waiting] = ()
+
+    @property
+    def total(self) -> Total:
+        return _sum(spend.total for spend in self.specs)
+
+    def text(self) -> str:
+        """The digest as plain text."""
+        jobs = sum(spend.jobs for spend in self.specs)
+        head = f"Batch prediction jobs on {self.day}: {_usd(self.total)}, {_count(jobs, 'job')}"
+        unpriced = [spend.name or "(no spec)" for spend in self.specs if not spend.total.complete]
+        parts = [
+            head,
+            _part("By spec", [_spend(each) for each in _dearest(self.specs)]),
+            _part("By team", [_spend(each) for each in _dearest(self.teams)]),
+            _part("This month against budget", [_limit(limit, sums) for limit, sums in self.month]),
+            _part("Failed", list(self.failed)),
+            _part("Without a price", unpriced),
+            _part("Running, or not billed yet", [_waiting(each) for each in self.running]),
+            _part("Held or refused", [f"{_waiting(each)} ({each.verdict})" for each in self.kept_back]),
+        ]
+        return "\n\n".join(part for part in parts if part)
+
+
+def highest(limits: Iterable[Limit]) -> list[Limit]:
+    """Of each account the highest limit: what it may spend at most."""
+    found: dict[Account, Limit] = {}
+    for limit in limits:
+        if limit.account not in found or limit.usd > found[limit.account].usd:
+            found[limit.account] = limit
+    return list(found.values())
+
+
+def _part(title: str, lines: Sequence[str]) -> str:
+    if not lines:
+        return ""
+    more = [f"  and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
+    return "\n".join([f"{title}:", *(f"  {line}" for line in lines[:MOST_LINES]), *more])
+
+
+def _dearest(spends: Sequence[Spend]) -> list[Spend]:
+    return sorted(spends, key=lambda spend: (-spend.total.amount, spend.name))
+
+
+def _spend(spend: Spend) -> str:
+    failed = f", {spend.failed_rows:,} of {spend.rows:,} rows failed" if spend.failed_rows else ""
+    return f"{spend.name or '(none)'}: {_usd(spend.total)}, {_count(spend.jobs, 'job')}{failed}"
+
+
+def _limit(limit: Limit, sums: Sums) -> str:
+    used = _sum([sums.spent, sums.reserved])
+    share = f" ({used.amount / limit.usd:.0%})" if limit.usd else ""
+    over = "; OVER" if used.amount > limit.usd else ""
+    return f"{limit.account}: {_usd(used)} of {limit.usd.normalize():f} USD{share}{over}"
+
+
+def _waiting(job: Waiting) -> str:
+    expected = f", expected {_usd(job.expected)}" if job.expected.amount or not job.expected.complete else ""
+    return f"{job.dag_id} {job.run_id}{f' job {job.job_id}' if job.job_id else ''}{expected}"
+
+
+def _sum(totals: Iterable[Total]) -> Total:
+    found = list(totals)
+    return Total(
+        sum((each.amount for each in found), Decimal(0)), complete=all(each.complete for each in found)
+    )
+
+
+def _usd(total: Total) -> str:
+    """To the cent, for the eye; what is less than that in full."""
+    shown = f"{total.amount:,.2f}" if total.amount >= Decimal("0.01") or not total.amount else total.text
+    return f"{'' if total.complete else 'at least '}{shown} USD"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

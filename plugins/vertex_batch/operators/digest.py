@@ -1,0 +1,141 @@
+"""Tell once a day what was spent, what is left, and what needs a look."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseNotifier, BaseOperator, conf
+
+from vertex_batch.budgets import Limit, Payer, Period
+from vertex_batch.budgets.digest import Digest, Spend, highest
+from vertex_batch.costs import JobFilter
+from vertex_batch.errors import ConfigurationError
+from vertex_batch.hooks.cost_table import CostTableHook
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from vertex_batch.costs import CostTable, GroupTotal
+
+_SECTION = "vertex_batch"
+_RESULTS = frozenset({"SUCCEEDED", "PARTIALLY_SUCCEEDED"})
+
+
+class SpendDigestOperator(BaseOperator):
+    """Write a digest of one day into the log, and hand it to a notifier.
+
+    :param day: the UTC day, as ``2026-11-22``; empty: the day before the run.
+    :param notifier: import path of an Airflow notifier; default: ``[vertex_batch] digest_notifier``, else
+        none. Its template fields may use ``{{ digest }}``.
+    :param arguments: what it is made with; default: ``[vertex_batch] digest_arguments``, a JSON object.
+    :param specs_folder: whose budgets are compared. :param budgets_file: the limits of teams.
+    :returns: the text.
+    """
+
+    template_fields = ("day",)
+
+    def __init__(
+        self,
+        *,
+        day: str = "",
+        notifier: str | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        specs_folder: str | None = None,
+        budgets_file: str | None = None,
+        batch_costs_conn_id: str = CostTableHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.day = day
+        self.notifier = notifier
+        self.arguments = arguments
+        self.specs_folder = specs_folder
+        self.budgets_file = budgets_file
+        self.batch_costs_conn_id = batch_costs_conn_id
+
+    def execute(self, context: Context) -> str:
+        now = datetime.now(UTC)
+        day = date.fromisoformat(self.day) if self.day else now.date() - timedelta(days=1)
+        text = self._digest(day).text()
+        self.log.info("%s", text)
+        path = self.notifier or conf.get(_SECTION, "digest_notifier", fallback=None)
+        if path:
+            told: Any = {**context, "digest": text, "digest_day": str(day)}
+            _notifier(path)(**self._arguments())(told)
+        return text
+
+    def _digest(self, day: date) -> Digest:
+        from vertex_batch.budgets import Ledger  # noqa: PLC0415 - it brings SQLAlchemy with it
+
+        table = CostTableHook(self.batch_costs_conn_id).table()
+        ledger = Ledger(table)
+        return Digest(
+            day,
+            specs=[_spend(group) for group in table.totals("spec", day, day)],
+            teams=[_spend(group) for group in table.totals("team", day, day)],
+            failed=_failed(table, day),
+            month=[(limit, ledger.sums(limit.account)) for limit in self._limits()],
+            running=ledger.unbilled(),
+            kept_back=ledger.kept_back(day),
+        )
+
+    def _limits(self) -> list[Limit]:
+        """The highest limit of each month's account."""
+        from vertex_batch.budgets.files import load_team_budgets  # noqa: PLC0415 - brings the spec reader
+        from vertex_batch.specs import load_specs  # noqa: PLC0415
+
+        found: list[Limit] = []
+        if self.budgets_file:
+            teams = load_team_budgets(Path(self.budgets_file))
+            if teams.everyone:
+                found += teams.everyone.of(Payer.EVERYONE, "")
+            for team, budget in teams.teams.items():
+                found += budget.of(Payer.TEAM, team)
+        if self.specs_folder:
+            for name, spec in load_specs(self.specs_folder).specs.items():
+                found += spec.budget.to_budget().of(Payer.SPEC, name) if spec.budget else []
+        return highest(limit for limit in found if limit.account.period is Period.MONTH)
+
+    def _arguments(self) -> dict[str, Any]:
+        if self.arguments is not None:
+            return dict(self.arguments)
+        written = conf.get(_SECTION, "digest_arguments", fallback=None) or "{}"
+        try:
+            read = json.loads(written)
+        except ValueError:
+            read = None
+        if not isinstance(read, dict):
+            message = (
+                "[vertex_batch] digest_arguments must be a JSON object. The digest is in the task's log."
+            )
+            raise ConfigurationError(message)
+        return read
+
+
+def _spend(group: GroupTotal) -> Spend:
+    rows = group.rows
+    name = str(group.group[0] or "")
+    return Spend(name, group.total, group.jobs, rows.failed if rows else 0, rows.total if rows else 0)
+
+
+def _failed(table: CostTable, day: date) -> list[str]:
+    found = []
+    for cost in table.jobs(JobFilter(since=day, until=day)):
+        state = cost.job.state.removeprefix("JOB_STATE_")
+        if state not in _RESULTS:
+            found.append(f"{cost.job.spec or cost.job.dag_id}: {state} job {cost.job.job_id}")
+    return found
+
+
+def _notifier(path: str) -> type[BaseNotifier]:
+    module, _, name = path.rpartition(".")
+    found = getattr(importlib.import_module(module), name, None) if module else None
+    if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
+        message = f"{path} is no Airflow notifier. The digest is in the task's log."
+        raise ConfigurationError(message)
+    return found

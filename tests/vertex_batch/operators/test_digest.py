@@ -1,0 +1,107 @@
+"""The digest's task: its figures from a cost table, and whom it tells."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, BaseNotifier
+
+from tests.vertex_batch.costs.conftest import make_bill
+from vertex_batch.costs import CostTable
+from vertex_batch.errors import ConfigurationError
+from vertex_batch.operators import SpendDigestOperator
+
+TOLD: list[tuple[str, str]] = []
+NOTIFIER = "tests.vertex_batch.operators.test_digest.Recorder"
+SPEC = "model: m\ninputs: gs://bucket/a.jsonl\noutput: gs://bucket/out/\nbudget: {per_month: {refuse: 7}}\n"
+
+
+class Recorder(BaseNotifier):
+    """A notifier as people write them."""
+
+    template_fields = ("text",)
+
+    def __init__(self, to: str = "", text: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.to, self.text = to, text
+
+    def notify(self, context: Any) -> None:
+        import tests.vertex_batch.operators.test_digest as me
+
+        me.TOLD.append((self.to, self.text))
+
+
+@pytest.fixture
+def told():
+    import tests.vertex_batch.operators.test_digest as me
+
+    me.TOLD.clear()
+    return me.TOLD
+
+
+@pytest.fixture(autouse=True)
+def table(tmp_path, monkeypatch) -> CostTable:
+    monkeypatch.setenv("AIRFLOW_CONN_BATCH_COSTS", f"sqlite:///{tmp_path}/costs.db")
+    table = CostTable(f"sqlite:////{tmp_path}/costs.db")
+    night = datetime(2026, 11, 21, 2, tzinfo=UTC)
+    table.record(make_bill("1", logical_date=night))
+    table.record(make_bill("2", logical_date=night, state="JOB_STATE_FAILED"))
+    table.record(make_bill("3", logical_date=datetime(2026, 11, 20, tzinfo=UTC)))
+    return table
+
+
+def digest(context, **arguments: Any) -> str:
+    with DAG("digest", schedule=None):
+        task = SpendDigestOperator(task_id="digest", day="2026-11-21", **arguments)
+    return task.execute(context)
+
+
+def test_it_adds_up_the_day_and_names_what_failed(context):
+    text = digest(context)
+    assert text.startswith("Batch prediction jobs on 2026-11-21: 0.00155 USD, 2 jobs")
+    assert "nightly: 0.00155 USD, 2 jobs, 2 of 22 rows failed" in text
+    assert "nightly: FAILED job 2" in text
+
+
+def test_it_compares_the_month_with_the_budgets_of_specs_and_teams(context, tmp_path):
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "nightly.yaml").write_text(SPEC)
+    (tmp_path / "jobs" / "broken.yaml").write_text("model: [")
+    budgets = tmp_path / "budgets.yaml"
+    budgets.write_text("teams: {search: {per_month: {warn: 1, refuse: 9}, per_day: {refuse: 5}}}\n")
+    text = digest(context, specs_folder=str(tmp_path / "jobs"), budgets_file=str(budgets))
+    (part,) = [part for part in text.split("\n\n") if part.startswith("This month")]
+    assert "the month of team search: " in part
+    assert "of 9 USD" in part
+    assert "the month of spec nightly: " in part
+    assert "of 7 USD" in part
+    assert "the day of" not in part
+
+
+def test_a_notifier_is_given_the_text(context, told):
+    text = digest(context, notifier=NOTIFIER, arguments={"to": "team", "text": "Money: {{ digest }}"})
+    assert told == [("team", f"Money: {text}")]
+
+
+def test_the_notifier_may_stand_in_airflows_configuration(context, told, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__VERTEX_BATCH__DIGEST_NOTIFIER", NOTIFIER)
+    monkeypatch.setenv("AIRFLOW__VERTEX_BATCH__DIGEST_ARGUMENTS", '{"to": "all", "text": "{{ digest_day }}"}')
+    digest(context)
+    assert told == [("all", "2026-11-21")]
+
+
+@pytest.mark.parametrize(
+    ("notifier", "arguments", "said"),
+    [
+        ("os.path.join", "{}", "no Airflow notifier"),
+        ("nothing", "{}", "no Airflow notifier"),
+        (NOTIFIER, "[]", "must be a JSON object"),
+        (NOTIFIER, "{", "must be a JSON object"),
+    ],
+)
+def test_what_cannot_be_sent_says_why(context, monkeypatch, notifier, arguments, said):
+    monkeypatch.setenv("AIRFLOW__VERTEX_BATCH__DIGEST_ARGUMENTS", arguments)
+    with pytest.raises(ConfigurationError, match=said):
+        digest(context, notifier=notifier)
