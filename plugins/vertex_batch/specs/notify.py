@@ -61,7 +61,7 @@ class Notice(BaseModel):
         default_factory=lambda: list(Occasion),
         description=(
             "`failure`: the run has failed; `late`: it takes longer than `expected_duration`; `cost`: a job"
-            " cost more than `expected_cost_usd`, or without that more than its estimate. Default: all of them."
+            " cost more than `expected_cost_usd`, or without that than its estimate. Default: all of them."
         ),
         examples=[["failure", "cost"]],
     )
