@@ -36,6 +36,8 @@ from vertex_batch.submission import Log
 
 DEFAULT_MAX_SHARDS = 1024
 """Airflow's own default for ``[core] max_map_length``."""
+MAX_NAMED_OBJECTS = 20_000
+"""Each is named in Airflow's database, in the plan and in what tasks tell each other: about 2 MB of names."""
 _READERS = 4
 _PACKED = (".gz", ".gzip")
 
@@ -124,6 +126,13 @@ class InputPreparer:
                 f"The input of {rows:,} rows takes {len(shards):,} jobs, and a run may have"
                 f" {self._max_shards:,}. Nothing was submitted",
                 "raise [core] max_map_length, max_rows_per_job or max_bytes_per_job, or write several specs",
+            )
+        named = sum(len(shard.pieces) for shard in shards)
+        if named > MAX_NAMED_OBJECTS:
+            raise ConfigurationError(
+                f"The input is split over {len(shards):,} jobs, which would name {named:,} objects one by"
+                f" one, more than {MAX_NAMED_OBJECTS:,}. Nothing was submitted",
+                "join the rows into fewer, larger objects",
             )
         staged = self._ask(self._place.prefix, stage, self._fs, shards, self._place)
         self._see_unchanged(objects)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from vertex_batch import preparation
 from vertex_batch.errors import ConfigurationError, InputChangedError, StorageAccessError
 from vertex_batch.hooks.storage import asking
 from vertex_batch.inputs import JobLimits, PartKind, SourceObject, StagingPlace
@@ -77,6 +78,12 @@ def test_a_refused_write_names_the_place_that_is_written_to(fs):
 def test_more_shards_than_a_run_may_have_are_refused_before_anything_is_written(fs):
     with pytest.raises(ConfigurationError, match="takes 4 jobs, and a run may have 3"):
         preparer(fs, found("1"), JobLimits(1, 7), max_shards=3).prepare(URIS)
+
+
+def test_more_objects_than_a_plan_can_name_are_refused(fs, monkeypatch):
+    monkeypatch.setattr(preparation, "MAX_NAMED_OBJECTS", 3)
+    with pytest.raises(ConfigurationError, match="would name 4 objects one by one"):
+        preparer(fs, found("1"), JobLimits(1, 7)).prepare(URIS)
 
 
 def test_what_surely_fits_is_not_even_opened():
