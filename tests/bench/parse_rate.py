@@ -57,7 +57,6 @@ owner: support-team
 tags: [summaries, shop{number % 10}]
 poll_interval: 10s
 max_failed_ratio: 0.2
-split: off
 """
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pendulum
-from airflow.sdk import DAG, Asset, AssetAll, AssetAny, AssetOrTimeSchedule, CronTriggerTimetable
+from airflow.sdk import DAG, Asset, AssetAll, AssetAny, AssetOrTimeSchedule, CronTriggerTimetable, conf
 
 from vertex_batch.specs.cron import ONCE
 from vertex_batch.specs.events import ASSET_PREFIX
@@ -41,6 +42,7 @@ def build_dag(spec: Spec, prices_folder: Path | None = None, budgets_file: Path 
         owner_links={spec.owner: spec.owner_link} if spec.owner_link else {},
         on_failure_callback=list(on_failure(spec)) or None,
         deadline=on_late(spec) or None,
+        **_airflows_defaults(),
         auto_register=False,  # it is the DAG file that offers it
         default_args={"owner": spec.owner},
     )
@@ -69,6 +71,16 @@ def build_dags(
             message = f"Airflow refuses the DAG of this spec: {type(error).__name__}: {error}"
             found.errors.append(SpecError(str(spec.file), [Problem(1, 1, "", message)]))
     return dags
+
+
+@cache
+def _airflows_defaults() -> dict[str, Any]:
+    """What Airflow would look up in its configuration anew for each DAG."""
+    return {
+        "max_active_tasks": conf.getint("core", "max_active_tasks_per_dag"),
+        "max_consecutive_failed_dag_runs": conf.getint("core", "max_consecutive_failed_dag_runs_per_dag"),
+        "disable_bundle_versioning": conf.getboolean("dag_processor", "disable_bundle_versioning"),
+    }
 
 
 def _timetable(spec: Spec) -> Any:
