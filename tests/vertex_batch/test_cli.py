@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from vertex_batch.budgets import Claimant, Decision, Estimate, Ledger, Verdict
 from vertex_batch.cli import main, usd
-from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts
+from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts, Total
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey
 
@@ -251,6 +252,20 @@ class TestCost:
         assert "not known" in out
         assert "model_info of 2026-11-01" in out
         assert "at least 0.15" in out
+
+    def test_what_a_job_was_expected_to_cost_stands_on_its_bill(self, run, url):
+        job = bill("111").job
+        asks = Claimant("key", job.project, job.location, job.model, "nightly", job.run_id, "submit")
+        low, middle, high = (Decimal(amount) for amount in ("0.1", "0.2", "0.3"))
+        ledger = Ledger(CostTable(url))
+        ledger.claim(
+            asks, Estimate(Total(middle, complete=True), low, high), [], lambda _: Decision(Verdict.GO)
+        )
+        assert json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])["expected"] is None
+        ledger.submitted("key", "111")
+        assert "0.2 USD (0.1 to 0.3)" in run("cost", "--url", url, "--job", "111")[1]
+        told = json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])["expected"]
+        assert (told["low_usd"], told["expected_usd"], told["high_usd"]) == ("0.1", "0.2", "0.3")
 
     def test_the_bill_in_json_is_exact(self, run, url):
         data = json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])

@@ -18,6 +18,7 @@ from vertex_batch.errors import ConfigurationError
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from vertex_batch.budgets import StoredEstimate
     from vertex_batch.costs import Bill, CostTable, GroupTotal, JobCost, RowCounts, Total
 
 GROUPINGS = ("spec", "day", "model", "team")
@@ -35,7 +36,8 @@ def run(options: Namespace) -> int:
         raise ConfigurationError(f"--since {options.since} is after --until {options.until}: no day is both")
     table = open_table(options)
     if options.job:
-        _show_bill(find_bill(table, options.job), as_json=options.json)
+        bill = find_bill(table, options.job)
+        _show_bill(bill, _expected(table, bill), as_json=options.json)
     else:
         _show_totals(table, options)
     return 0
@@ -93,7 +95,13 @@ def _airflow_url(connection: str) -> str:
         return cost_table_url(connection)
 
 
-def _show_bill(bill: Bill, *, as_json: bool) -> None:
+def _expected(table: CostTable, bill: Bill) -> StoredEstimate | None:
+    from vertex_batch.budgets import Ledger  # noqa: PLC0415 - it brings SQLAlchemy along
+
+    return Ledger(table).of_job(bill.job.project, bill.job.location, bill.job.job_id)
+
+
+def _show_bill(bill: Bill, expected: StoredEstimate | None, *, as_json: bool) -> None:
     if as_json:
         data = _plain(replace(bill, usage={}))  # its keys are no texts; the line items say the same
         del data["usage"]
@@ -102,13 +110,14 @@ def _show_bill(bill: Bill, *, as_json: bool) -> None:
                 **data,
                 "day": bill.day,
                 "total": _total(bill.total),
+                "expected": expected.estimate.to_dict() if expected else None,
                 **_ratios(bill.saved, bill.rows, bill.per_thousand_rows),
             }
         )
         return
     from vertex_batch.cli.tables import render_bill  # noqa: PLC0415 - it brings rich along
 
-    print_parts(render_bill(bill))
+    print_parts(render_bill(bill, str(expected.estimate) if expected else ""))
 
 
 def _show_totals(table: CostTable, options: Namespace) -> None:

@@ -106,9 +106,12 @@ def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
     return table
 
 
-def render_bill(bill: Bill) -> RenderableType:
-    """Build the whole bill of one job: what it was, its line items, and what is odd about it."""
-    parts: list[RenderableType] = [_facts(bill), _items(bill)]
+def render_bill(bill: Bill, expected: str = "") -> RenderableType:
+    """Build the whole bill of one job: what it was, its line items, and what is odd about it.
+
+    :param expected: what it was expected to cost; empty where nobody estimated it.
+    """
+    parts: list[RenderableType] = [_facts(bill, expected), _items(bill)]
     parts += [Text(f"! {flag}", style="yellow") for flag in bill.flags]
     parts += [
         Text(f"! {count:,} {'row' if count == 1 else 'rows'} failed: {reason}")
@@ -118,7 +121,7 @@ def render_bill(bill: Bill) -> RenderableType:
     return Group(*parts)
 
 
-def _facts(bill: Bill) -> Table:
+def _facts(bill: Bill, expected: str) -> Table:
     job = bill.job
     facts = {
         "job": f"{job} {job.display_name}",
@@ -129,6 +132,7 @@ def _facts(bill: Bill) -> Table:
         "run": " ".join(filter(None, (job.dag_id, job.run_id))),
         "rows": _rows(bill.rows),
         "output": job.output_directory,
+        "expected": expected,
         "note": job.note,
         "recorded": f"{bill.recorded_at:%Y-%m-%d %H:%M} UTC",
     }
