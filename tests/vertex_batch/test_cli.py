@@ -114,6 +114,17 @@ class TestValidate:
         ]
         assert err == "3 problems in 2 files; 1 spec valid\n"
 
+    def test_the_budgets_beside_the_folder_are_checked_too(self, run, tmp_path):
+        specs = tmp_path / "jobs"
+        specs.mkdir()
+        (specs / "a.yaml").write_text(GOOD)
+        (tmp_path / "budgets.yaml").write_text("teams: {search: {per_month: {refuse: 7}}}")
+        assert run("validate", specs)[0] == 0
+        (tmp_path / "budgets.yaml").write_text("teams: {search: {per_month: {refuse: lots}}}")
+        status, out, err = run("validate", specs)
+        assert (status, err) == (1, "1 problem in 1 file; 1 spec valid\n")
+        assert "budgets.yaml:1:38: teams.search.per_month.refuse: must be a number: US dollars" in out
+
     def test_json_has_the_same_for_machines(self, run, tmp_path):
         (tmp_path / "a.yaml").write_text(GOOD + "nam: x\n")
         (tmp_path / "c.yaml").write_text(GOOD)

@@ -16,8 +16,12 @@ DEFAULT_FOLDER = Path("include/jobs")
 
 
 def run(options: Namespace) -> int:
-    """Check the specs that were named; return 1 if there is any problem, or no spec at all."""
-    found = check([Path(path) for path in options.paths] or [DEFAULT_FOLDER])
+    """Check the specs that were named, and the budgets beside a folder of them; return 1 if there is any
+    problem, or no spec at all.
+    """
+    paths = [Path(path) for path in options.paths] or [DEFAULT_FOLDER]
+    found = check(paths)
+    found = SpecSet(found.specs, [*found.errors, *_budget_errors(paths)])
     if options.json or options.format == "json":
         sys.stdout.write(json.dumps(_as_data(found), indent=2) + "\n")
     elif options.format == "github":
@@ -49,6 +53,17 @@ def check(paths: Sequence[Path]) -> SpecSet:
             )
     found = load_files(files)
     return SpecSet(found.specs, errors + found.errors)
+
+
+def _budget_errors(paths: Sequence[Path]) -> Iterator[SpecError]:
+    from vertex_batch.budgets.files import budgets_file, load_team_budgets  # noqa: PLC0415 - it imports specs
+
+    for file in dict.fromkeys(budgets_file(path.absolute()) for path in paths if path.is_dir()):
+        try:
+            if file:
+                load_team_budgets(file)
+        except SpecError as error:
+            yield error
 
 
 def _files(path: Path) -> Iterator[Path]:
