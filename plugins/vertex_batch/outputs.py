@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.errors import OutputMissingError
+from vertex_batch.errors import ConfigurationError, OutputMissingError
 from vertex_batch.usage import (
+    Progress,
     Scanner,
     ScanOptions,
     ScanResult,
     UsageKey,
     answered_ids,
+    at_most_every,
     count_rows,
     output_files,
     scan_output,
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
     from vertex_batch.costs import JobFacts
     from vertex_batch.resource import BatchPredictionJob
     from vertex_batch.submission import Log
+
+PROCESSES_VARIABLE = "VERTEX_BATCH_SCAN_PROCESSES"
+_TELL_SECONDS = 30
 
 
 ReadTable = Callable[[str], Iterable[Mapping[str, Any]]]
@@ -59,6 +66,7 @@ class OutputReader:
         self._open_storage, self._read_table = open_storage, read_table
         self._log: Log = log or logging.getLogger(__name__)
         self._opened: Any = None
+        self._processes = _scan_processes()
 
     def read(
         self, facts: JobFacts, thresholds: Mapping[str, int], job: BatchPredictionJob | None = None
@@ -78,6 +86,16 @@ class OutputReader:
             return ReadOutput(unknown=(reason,))
         try:
             scan = self._scan(facts, thresholds)
+            scan = scan_output(
+                self._open_storage(),
+                facts.output_directory,
+                job_model=facts.model,
+                thresholds=thresholds,
+                job=str(facts),
+                processes=self._processes,
+                on_progress=at_most_every(_TELL_SECONDS, partial(self._tell, facts)),
+                already_billed=self._answered_before(facts) or None,
+            )
         except OutputMissingError as error:
             # A job that could not write has an output directory all the same, and nothing in it.
             expected = job and (not job.completion_stats or job.completion_stats.successful_count == 0)
@@ -100,6 +118,9 @@ class OutputReader:
             job=str(facts),
             already_billed=already_billed,
         )
+
+    def _tell(self, facts: JobFacts, progress: Progress) -> None:
+        self._log.info("Reading the output of job %s: %s", facts, progress)
 
     def usage_by_row(
         self, facts: JobFacts, thresholds: Mapping[str, int]
@@ -151,6 +172,17 @@ class OutputReader:
 
 def _is_table(facts: JobFacts) -> bool:
     return facts.output_directory.startswith("bq://")
+
+
+def _scan_processes() -> int:
+    """How many processes may read one output: one, since a worker counts on a core for each task.
+
+    :raises ConfigurationError: the environment names no number.
+    """
+    text = os.environ.get(PROCESSES_VARIABLE) or "1"
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise ConfigurationError(f"{PROCESSES_VARIABLE} is {text!r}: write how many processes, 1 or more.")
+    return int(text)
 
 
 def _why_unread(job: BatchPredictionJob) -> list[str]:

@@ -16,12 +16,18 @@ from vertex_batch.errors import StorageUnavailableError, VertexBatchError
 if TYPE_CHECKING:
     from vertex_batch.costs import Bill
     from vertex_batch.pricing import LineItem, PriceBook
+    from vertex_batch.usage import OnProgress
 
 
 def run(options: Namespace) -> int:
     """Scan, price and print. Rows that cannot be read are on the bill, and no error."""
+    from vertex_batch.cli.progress import progress_bar  # noqa: PLC0415 - so that `validate` is quick
+
     jobs = options.jobs or os.cpu_count() or 1
-    bill = make(options.paths, options.model, options.location, options.prices, jobs)
+    with progress_bar() as on_progress:
+        bill = make(
+            options.paths, options.model, options.location, options.prices, jobs, on_progress=on_progress
+        )
     if options.json:
         sys.stdout.write(json.dumps(as_data(bill), indent=2) + "\n")
     else:
@@ -30,7 +36,13 @@ def run(options: Namespace) -> int:
 
 
 def make(
-    paths: Sequence[str], model: str, location: str, prices: str | None = None, processes: int = 1
+    paths: Sequence[str],
+    model: str,
+    location: str,
+    prices: str | None = None,
+    processes: int = 1,
+    *,
+    on_progress: OnProgress | None = None,
 ) -> Bill:
     """Make one bill of all paths.
 
@@ -42,7 +54,8 @@ def make(
     book = _price_book(prices)
     thresholds = book.thresholds()
     try:
-        scan = scan_outputs(find_outputs(paths), ScanOptions(model, thresholds=thresholds), processes)
+        outputs, how = find_outputs(paths), ScanOptions(model, thresholds=thresholds)
+        scan = scan_outputs(outputs, how, processes, on_progress)
     except VertexBatchError:
         raise
     except Exception as error:

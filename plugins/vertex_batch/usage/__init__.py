@@ -9,7 +9,7 @@ from vertex_batch.usage.files import (
 )
 from vertex_batch.usage.models import canonical_model, is_tuned_model
 from vertex_batch.usage.places import find_outputs, scan_outputs
-from vertex_batch.usage.ranges import OnProgress, Progress
+from vertex_batch.usage.progress import OnProgress, Progress, at_most_every
 from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Scanner, ScanOptions, count_rows, scan_file
 from vertex_batch.usage.selfcheck import self_check
 from vertex_batch.usage.types import CacheTtl, Kind, Modality, RowProblem, ScanResult, Tier, UsageKey
@@ -28,6 +28,7 @@ __all__ = [
     "Tier",
     "UsageKey",
     "answered_ids",
+    "at_most_every",
     "billed_response_ids",
     "canonical_model",
     "choose_files",

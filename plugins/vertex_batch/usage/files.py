@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vertex_batch.errors import OutputMissingError
-from vertex_batch.usage.ranges import OnProgress, scan_files, scan_in_turn
+from vertex_batch.usage.progress import OnProgress
+from vertex_batch.usage.ranges import scan_files, scan_in_turn
 from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Copies, ScanOptions, response_ids
 from vertex_batch.usage.types import ScanResult
 

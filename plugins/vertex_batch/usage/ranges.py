@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from typing import Any
 
 from vertex_batch.usage.lines import GZIP_MAGIC, lines_between, lines_of, unpacked
+from vertex_batch.usage.progress import OnProgress, Progress
 from vertex_batch.usage.scan import Scanner, ScanOptions
 from vertex_batch.usage.sources import blocks_of, is_local
 from vertex_batch.usage.types import RowProblem, ScanResult
 
 RANGE_BYTES = 16 << 20
 FETCHED_RANGE_BYTES = 64 << 20  # each begins with a wait for the object store
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a scan has come."""
-
-    bytes_read: int
-    bytes_total: int
-    rows: int
-
-
-OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True)

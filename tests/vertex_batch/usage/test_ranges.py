@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vertex_batch.usage.lines import lines_between
-from vertex_batch.usage.ranges import Progress, scan_files
+from vertex_batch.usage.progress import Progress, at_most_every
+from vertex_batch.usage.ranges import scan_files
 from vertex_batch.usage.scan import ScanOptions, scan_file
 
 MODEL = "gemini-2.5-flash"
@@ -92,3 +93,12 @@ def test_a_daemonic_process_which_may_have_no_children_scans_by_itself(tmp_path,
     assert receiver.poll(60)
     assert receiver.recv() == 10
     process.join()
+
+
+def test_progress_is_passed_on_at_most_every_so_many_seconds():
+    told, now = [], iter([0, 29, 30, 30, 31, 60, 60])
+    on_progress = at_most_every(30, told.append, clock=lambda: next(now))
+    for n in range(4):
+        on_progress(Progress(n, 4_000_000, n))
+    assert [progress.rows for progress in told] == [1, 3]
+    assert str(Progress(1_500_000, 4_000_000, 1234)) == "37 % of 4 MB, 1,234 rows"
