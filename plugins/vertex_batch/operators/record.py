@@ -12,18 +12,17 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from vertex_batch import metrics
 from vertex_batch.client import BatchClient
 from vertex_batch.costs import Bill, JobFacts, total
-from vertex_batch.costs.projection import project
 from vertex_batch.errors import PermanentError, VertexBatchError
 from vertex_batch.hooks.bigquery import read_table
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_filesystem
-from vertex_batch.inputs import InputPart, PartKind
+from vertex_batch.inputs import InputPart
 from vertex_batch.lineage import TellsLineage, of_bills
 from vertex_batch.links import ConsoleJobLink
 from vertex_batch.operators.expected import ExpectedCosts
 from vertex_batch.operators.retries import RETRY_POLICY
-from vertex_batch.operators.shards import ShardTasks, check_shards, last_bills, planned_parts
+from vertex_batch.operators.shards import PartsReport, ShardTasks
 from vertex_batch.operators.submitted import SubmittedJobs, references
 from vertex_batch.recording import PriceSettings, Recorded, Recorder
 from vertex_batch.resource import JobReference
@@ -138,37 +137,12 @@ class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
                 read_table=lambda uri: read_table(uri, self.gcp_conn_id),
                 log=self.log,
             )
-            parts = planned_parts(context["ti"], self.shards) if self.shards else []
-            sample = next((part for part in parts if part.kind is PartKind.SAMPLE), None)
-            work = [(self._facts(context, job, task_id, sample), job.may_cancel) for task_id, job in jobs]
+            parts = PartsReport(context["ti"], self.shards, self.log)
+            work = [
+                (self._facts(context, job, task_id, parts.sample), job.may_cancel) for task_id, job in jobs
+            ]
             recorded = self._record_each(recorder, work)
-            bills = [each.bill for each in recorded]
-            return recorded, self._sample_report(recorder, bills, sample) or self._shards_report(bills, parts)
-
-    def _shards_report(self, bills: Sequence[Bill], parts: Sequence[InputPart]) -> dict[str, Any]:
-        """Whether all shards were run, each with its rows; the sum is the run's bill."""
-        if not self.shards or not parts or parts[0].kind is not PartKind.SHARD:
-            return {}
-        problems = check_shards(parts, last_bills(bills, self.shards.submit))
-        whole = total([item for bill in bills for item in bill.line_items])
-        self.log.info("The %d shards of %s rows cost %s", len(parts), f"{parts[0].of_rows:,}", whole)
-        for problem in problems:
-            self.log.warning("%s", problem)
-        return {"shards": len(parts), "rows": parts[0].of_rows, "problems": problems}
-
-    def _sample_report(
-        self, recorder: Recorder, bills: Sequence[Bill], sample: InputPart | None
-    ) -> dict[str, Any]:
-        """What the whole input would cost, as its sample says."""
-        if not sample or not sample.of_rows:
-            return {}
-        bill = max(bills, key=lambda each: each.job.create_time or each.recorded_at)
-        projection = project(bill, recorder.row_costs(bill), sample.of_rows)
-        if projection is None:
-            self.log.warning("No row of %s was answered: what all rows cost is not known", sample)
-            return {"sample": str(sample), "projection": None}
-        self.log.info("This was %s. %s", sample, projection)
-        return {"sample": str(sample), "projection": projection.to_dict()}
+            return recorded, parts.of([each.bill for each in recorded], recorder.row_costs)
 
     def _record_each(self, recorder: Recorder, work: Sequence[tuple[JobFacts, bool]]) -> list[Recorded]:
         """Record every job that can be; one that cannot be keeps no other from its bill."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
-from vertex_batch.costs import Bill
+from vertex_batch.costs import Bill, total
+from vertex_batch.costs.projection import project
 from vertex_batch.inputs import InputPart, PartKind
 from vertex_batch.operators.plan import PART_XCOM
+from vertex_batch.submission import Log
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -25,6 +28,54 @@ class ShardTasks:
     plan: str
     submit: str
     wait: str
+
+
+class PartsReport:
+    """What is to be said of a run whose jobs do not each read everything.
+
+    :param tasks: None: the input is never split or sampled.
+    """
+
+    def __init__(self, ti: Any, tasks: ShardTasks | None, log: Log) -> None:
+        self._tasks, self._log = tasks, log
+        self._parts = planned_parts(ti, tasks) if tasks else []
+        self.sample = next((part for part in self._parts if part.kind is PartKind.SAMPLE), None)
+
+    def of(self, bills: Sequence[Bill], row_costs: Callable[[Bill], Sequence[Decimal]]) -> dict[str, Any]:
+        """Report on the bills, in the log and as plain data; empty for a run of one ordinary job.
+
+        :param row_costs: says what each row of a bill cost.
+        """
+        if self.sample and self.sample.of_rows:
+            return self._projection(self.sample, self.sample.of_rows, bills, row_costs)
+        if self._tasks and self._parts and self._parts[0].kind is PartKind.SHARD:
+            return self._sum(bills, self._tasks)
+        return {}
+
+    def _sum(self, bills: Sequence[Bill], tasks: ShardTasks) -> dict[str, Any]:
+        """Whether all shards were run, each with its rows; the sum is the run's bill."""
+        problems = check_shards(self._parts, last_bills(bills, tasks.submit))
+        whole, rows = total([item for bill in bills for item in bill.line_items]), self._parts[0].of_rows
+        self._log.info("The %d shards of %s rows cost %s", len(self._parts), f"{rows:,}", whole)
+        for problem in problems:
+            self._log.warning("%s", problem)
+        return {"shards": len(self._parts), "rows": rows, "problems": problems}
+
+    def _projection(
+        self,
+        sample: InputPart,
+        of_rows: int,
+        bills: Sequence[Bill],
+        row_costs: Callable[[Bill], Sequence[Decimal]],
+    ) -> dict[str, Any]:
+        """What the whole input would cost, as its sample says."""
+        bill = max(bills, key=lambda each: each.job.create_time or each.recorded_at)
+        projection = project(bill, row_costs(bill), of_rows)
+        if projection is None:
+            self._log.warning("No row of %s was answered: what all rows cost is not known", sample)
+            return {"sample": str(sample), "projection": None}
+        self._log.info("This was %s. %s", sample, projection)
+        return {"sample": str(sample), "projection": projection.to_dict()}
 
 
 def planned_parts(ti: Any, tasks: ShardTasks) -> list[InputPart]:
