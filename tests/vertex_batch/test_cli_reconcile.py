@@ -64,7 +64,7 @@ def unified(job_id: str) -> str:
 
 
 @contextmanager
-def proxy(rows, monkeypatch):
+def proxy(rows, monkeypatch, error=None):
     """A proxy with a database, one spend log a page; yields what it was asked."""
     asked = []
 
@@ -74,8 +74,10 @@ def proxy(rows, monkeypatch):
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             asked.append((parts.path, query))
             page = int(query["page"])
-            body = json.dumps({"data": rows[page - 1 : page], "total_pages": len(rows)}).encode()
-            self.send_response(200)
+            answer = {"data": rows[page - 1 : page], "total_pages": len(rows)}
+            status, answer = error or (200, answer)
+            body = json.dumps(answer).encode()
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -141,7 +143,17 @@ def test_other_tokens_and_a_second_record_are_named(url, monkeypatch, capsys):
     assert first["why"][:2] == ["tokens: 1,100,000 here, 2 there", "the proxy has recorded it 2 times"]
 
 
-def test_a_proxy_without_a_database_has_no_figures(url, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("status", "words"), [(401, "Prisma Client is not initialized"), (400, "No connected db.")]
+)
+def test_a_proxy_without_a_database_says_that_it_has_no_figures(url, monkeypatch, capsys, status, words):
+    error = {"error": {"message": words, "type": "internal_error", "param": "None", "code": str(status)}}
+    with proxy([], monkeypatch, error=(status, error)):
+        assert main(["reconcile", *DAYS, "--url", url]) == 1
+    assert "has no database, so it has no figures of its own" in capsys.readouterr().err
+
+
+def test_a_proxy_that_is_silent_is_no_proxy_without_a_database(url, monkeypatch, capsys):
     connection = json.dumps({"conn_type": "litellm", "host": "http://127.0.0.1:9", "password": "sk-test"})
     monkeypatch.setenv("AIRFLOW_CONN_LITELLM_DEFAULT", connection)
     assert main(["reconcile", *DAYS, "--url", url]) == 1

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vertex_batch.cli.choice import chosen_jobs, open_client
 from vertex_batch.cli.cost import open_table
 from vertex_batch.cli.reprice import total_data
-from vertex_batch.errors import ConfigurationError
+from vertex_batch.errors import ApiError, ConfigurationError
 
 if TYPE_CHECKING:
     from vertex_batch.costs import Bill, CostTable, JobFilter
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # The proxy costs a batch when it polls, and gives up on one after seven days.
 _LATE = timedelta(days=8)
+# What LiteLLM says in its place, whatever the status.
+_NO_DATABASE = ("Prisma Client", "No connected db", "Database not connected")
 
 
 def run(options: Namespace) -> int:
@@ -51,7 +53,15 @@ def _compare(options: Namespace, table: CostTable, where: JobFilter) -> Reconcil
 
         return reconciling.against_billing(bills, _rows(Path(options.billing)), JOB_KEY_LABEL)
     with open_client(options.proxy) as client:
-        return reconciling.against_proxy(bills, _spend_logs(client, bills))
+        try:
+            return reconciling.against_proxy(bills, _spend_logs(client, bills))
+        except ApiError as error:
+            if any(words in error.message for words in _NO_DATABASE):
+                raise ConfigurationError(
+                    f"The proxy of connection {options.proxy!r} has no database, so it has no figures of its"
+                    " own. Compare with --billing or --prices."
+                ) from error
+            raise
 
 
 def _spend_logs(client: Any, bills: list[Bill]) -> Iterator[dict[str, Any]]:
