@@ -18,7 +18,12 @@
       show(place, [...page.body.childNodes].map((node) => document.importNode(node, true)));
     } catch {
       const failed = place.parentElement.querySelector("template").content.cloneNode(true);
-      failed.querySelector("[data-again]").addEventListener("click", () => load(place));
+      failed.querySelector("[data-again]").addEventListener("click", () => {
+        place.setAttribute("aria-busy", "true");
+        place.tabIndex = -1;
+        place.focus(); // the button is about to go
+        load(place);
+      });
       show(place, [failed]);
     }
   };
