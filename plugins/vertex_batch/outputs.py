@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 PROCESSES_VARIABLE = "VERTEX_BATCH_SCAN_PROCESSES"
 _TELL_SECONDS = 30
 
-
 ReadTable = Callable[[str], Iterable[Mapping[str, Any]]]
 
 
@@ -86,16 +85,6 @@ class OutputReader:
             return ReadOutput(unknown=(reason,))
         try:
             scan = self._scan(facts, thresholds)
-            scan = scan_output(
-                self._open_storage(),
-                facts.output_directory,
-                job_model=facts.model,
-                thresholds=thresholds,
-                job=str(facts),
-                processes=self._processes,
-                on_progress=at_most_every(_TELL_SECONDS, partial(self._tell, facts)),
-                already_billed=self._answered_before(facts) or None,
-            )
         except OutputMissingError as error:
             # A job that could not write has an output directory all the same, and nothing in it.
             expected = job and (not job.completion_stats or job.completion_stats.successful_count == 0)
@@ -116,6 +105,8 @@ class OutputReader:
             job_model=facts.model,
             thresholds=thresholds,
             job=str(facts),
+            processes=self._processes,
+            on_progress=at_most_every(_TELL_SECONDS, partial(self._tell, facts)),
             already_billed=already_billed,
         )
 
