@@ -100,7 +100,16 @@ class TestSchedule:
         found = load_specs(specs(good=good, bad=good + schedule))
 
         assert [dag.dag_id for dag in build_dags(found)] == ["good"]
-        assert "no Airflow plugin has registered `own_times.Own`" in str(found.errors[0])
+        assert "bad.yaml:6:1: schedule: no Airflow plugin has registered `own_times.Own`" in str(
+            found.errors[0]
+        )
+
+    def test_arguments_that_a_timetable_does_not_take_are_shown_at_the_schedule(self, specs, good):
+        schedule = "\nschedule: {timetable: airflow.sdk.CronTriggerTimetable, arguments: {cron: '@daily'}}"
+        found = load_specs(specs(good=good, bad=good + schedule))
+
+        assert [dag.dag_id for dag in build_dags(found)] == ["good"]
+        assert "bad.yaml:6:1: schedule: `CronTriggerTimetable` cannot be made" in str(found.errors[0])
 
     def test_one_spec_wakes_another_by_the_same_asset(self):
         producer = build_dag(spec(asset=True))

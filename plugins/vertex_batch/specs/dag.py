@@ -11,6 +11,7 @@ from typing import Any
 import pendulum
 from airflow.sdk import DAG, Asset, AssetAll, AssetAny, AssetOrTimeSchedule, CronTriggerTimetable, conf
 
+from vertex_batch.errors import PermanentError
 from vertex_batch.specs.cron import ONCE
 from vertex_batch.specs.events import ASSET_PREFIX
 from vertex_batch.specs.form import form, page
@@ -21,6 +22,10 @@ from vertex_batch.specs.problems import Problem, SpecError
 from vertex_batch.specs.tasks import add_jobs
 
 TAG = "vertex-batch"
+
+
+class TimetableError(PermanentError):
+    """The timetable that a spec names cannot be had."""
 
 
 def build_dag(spec: Spec, prices_folder: Path | None = None, budgets_file: Path | None = None) -> DAG:
@@ -67,6 +72,8 @@ def build_dags(
     for spec in found.specs.values():
         try:
             dags.append(build_dag(spec, prices_folder, budgets_file))
+        except TimetableError as error:
+            found.errors.append(SpecError(str(spec.file), [spec.schedule_problem(str(error))]))
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach the other specs
             message = f"Airflow refuses the DAG of this spec: {type(error).__name__}: {error}"
             found.errors.append(SpecError(str(spec.file), [Problem(1, 1, "", message)]))
@@ -107,13 +114,16 @@ def _asset(name: str) -> Any:
 
 def _own_timetable(path: str, arguments: Mapping[str, Any]) -> Any:
     module, _, name = path.rpartition(".")
-    made = getattr(import_module(module), name)(**arguments)
+    try:
+        made = getattr(import_module(module), name)(**arguments)
+    except Exception as error:
+        raise TimetableError(f"`{name}` cannot be made with these arguments: {error}") from error
     if not path.startswith("airflow."):
         from airflow.plugins_manager import get_timetables_plugins  # noqa: PLC0415 - hardly ever needed
 
         if path not in get_timetables_plugins():
             # Airflow would refuse to serialise it, and with it every DAG of the file that offers it.
-            raise ValueError(f"schedule.timetable: no Airflow plugin has registered `{path}` in `timetables`")
+            raise TimetableError(f"no Airflow plugin has registered `{path}` in its `timetables`")
     return made
 
 

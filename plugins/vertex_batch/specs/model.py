@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
@@ -10,6 +11,7 @@ from vertex_batch.specs.dag_options import DagFields
 from vertex_batch.specs.job import JobFields
 from vertex_batch.specs.money import MoneyFields
 from vertex_batch.specs.order import OrderFields
+from vertex_batch.specs.problems import Problem
 from vertex_batch.specs.running import RunningFields
 from vertex_batch.specs.schedule import ScheduleFields
 from vertex_batch.specs.splitting import SplitFields
@@ -52,11 +54,17 @@ class Spec(DagFields, ScheduleFields, IdentityFields):
     _file: Path | None = PrivateAttr(default=None)
     _jobs: tuple[JobSpec, ...] = PrivateAttr(default=())
     _grouped: bool = PrivateAttr(default=False)
+    _schedule_at: Problem | None = PrivateAttr(default=None)
 
     @property
     def file(self) -> Path | None:
         """The file that the spec was read from."""
         return self._file
+
+    def schedule_problem(self, message: str) -> Problem:
+        """Place a problem that only Airflow finds in the schedule."""
+        at = self._schedule_at or Problem(1, 1, "schedule", "")
+        return replace(at, message=message)
 
     @property
     def jobs(self) -> tuple[JobSpec, ...]:

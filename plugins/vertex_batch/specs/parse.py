@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from vertex_batch.specs.defaults import Defaults
 from vertex_batch.specs.document import Document, read_document
+from vertex_batch.specs.events import Events
 from vertex_batch.specs.jobs import ENTRY_KEYS, JOB_KEYS, JOBS, SPEC_KEYS, job_entries
 from vertex_batch.specs.matrix import MATRIX
 from vertex_batch.specs.messages import problems_of
@@ -83,6 +84,8 @@ def check_spec(top: Values, name: str) -> tuple[Spec, list[Problem]]:
         jobs.append(checked)
     if not problems:
         spec._jobs, spec._grouped = tuple(jobs), grouped  # noqa: SLF001 - they are checked apart from it
+        if isinstance(spec.schedule, Events):
+            spec._schedule_at = top.origin(("schedule",)).problem("", key=True)  # noqa: SLF001
     return spec, problems
 
 
