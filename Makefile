@@ -5,7 +5,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format chaos bench lock setup clean
+.PHONY: help demo test lint format chaos bench fuzz lock setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ bench: setup ## how fast we are, beside others, in one run
 	@$(BIN)/python tests/bench/scan_rate.py $(BENCH_ARGS)
 	@$(BIN)/python tests/bench/pages_rate.py
 	@.venv-bench/bin/python tests/bench/parse_rate.py
+
+fuzz: setup ## load mutated specs, 100,000 of them; SPECS=1000
+	@FUZZ_SPECS=$(or $(SPECS),100000) $(BIN)/python -m pytest -p no:xdist -q --timeout 3600 tests/vertex_batch/specs/test_fuzz.py -k thousands
 
 lock: ## write the lock files anew; UPGRADE=1 takes newer versions
 	@$(PYTHON) -m local.bootstrap lock

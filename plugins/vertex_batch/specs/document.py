@@ -36,6 +36,7 @@ _HINTS = (
     ("mapping values are not allowed", "; a value that holds `: ` needs quotes"),
     ("expected node content", "; a `[` or `{` may not be closed"),
     ("did not find expected key", "; a value that begins with `{{` needs quotes around all of it"),
+    ("flow sequence", "; a `{{ ... }}` within `[...]` needs quotes around the whole value"),
     ("flow mapping", "; a value that begins with `{{` needs quotes around all of it"),
 )
 _NUMBER_START = re.compile(r"[-+.0-9]", re.ASCII)

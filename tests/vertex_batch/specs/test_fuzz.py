@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vertex_batch.specs import Spec, SpecError, load_spec
+from tests.vertex_batch.specs.mutations import Mutator
+from vertex_batch.specs import Spec, SpecError, build_dag, load_spec
 from vertex_batch.specs.jobs import JOB_KEYS, JOBS, SPEC_KEYS
 
+FIRST, COUNT = int(os.environ.get("FUZZ_FIRST", "0")), int(os.environ.get("FUZZ_SPECS", "2000"))
+EXAMPLES = sorted((Path(__file__).resolve().parents[3] / "include" / "jobs").rglob("*.yaml"))
 TEXT = (Path(__file__).resolve().parents[3] / "include/jobs/nightly_summaries.yaml").read_text()
 LINES = TEXT.splitlines()
 PIECES = st.sampled_from(
@@ -28,17 +32,20 @@ VALUES = st.recursive(
 )
 
 
+# One folder for all: to remove one costs more than to load a spec.
+FOLDER = TemporaryDirectory()
+
+
 def load(content: bytes) -> Spec | SpecError:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "nightly.yaml"
-        path.write_bytes(content)
-        try:
-            return load_spec(path)
-        except SpecError as error:
-            return error
+    path = Path(FOLDER.name) / "nightly.yaml"
+    path.write_bytes(content)
+    try:
+        return load_spec(path)
+    except SpecError as error:
+        return error
 
 
-def check(content: bytes) -> None:
+def check(content: bytes) -> Spec | SpecError:
     result = load(content)
     if isinstance(result, SpecError):
         assert result.problems
@@ -46,6 +53,7 @@ def check(content: bytes) -> None:
         lines = content.count(b"\n") + content.count(b"\r") + 2
         lines += content.count("\x85".encode()) + content.count("\u2028".encode())
         assert all(1 <= problem.line <= lines and problem.column >= 1 for problem in result.problems)
+    return result
 
 
 @st.composite
@@ -93,3 +101,23 @@ def test_any_text_of_a_checked_key_gives_a_spec_or_placed_problems(key, text):
             "utf-8", "surrogatepass"
         )
     )
+
+
+def test_thousands_of_mutated_specs_give_valid_dags_or_placed_problems():
+    mutator = Mutator([path.read_text() for path in EXAMPLES if not path.name.startswith("_")])
+    good = broken = 0
+    for number in range(FIRST, FIRST + COUNT):
+        content = mutator.make(number)
+        try:
+            result = check(content)
+            if isinstance(result, Spec):
+                good += 1
+                assert build_dag(result).task_ids
+            else:
+                broken += 1
+        except BaseException as error:
+            error.add_note(f"Mutation {number}: FUZZ_FIRST={number} FUZZ_SPECS=1\n{content[:3000]!r}")
+            raise
+    assert good + broken == COUNT
+    # Of as many, some are always good; a mutator that only makes nonsense would find little.
+    assert COUNT < 1000 or COUNT / 50 < good < COUNT / 2, (good, broken)
