@@ -100,7 +100,7 @@ class RowCheck:
             return
         self._line += data.count(b"\n") + (not data.endswith(b"\n"))
         few = self._columns.count <= _MAX_COLUMNS_AT_ONCE
-        if few and self._decoder is not None and not _EMPTY_OBJECT.search(data):
+        if few and self._decoder is not None and not _some_row_has_empty_object(data):
             try:
                 self._report.rows += len(self._decoder.decode_lines(data))
             except _NOT_JSON:
@@ -161,6 +161,18 @@ class RowCheck:
 
     def _find(self, gravity: Gravity, line: int, path: str, message: str) -> None:
         self._report.add(Finding(gravity, f"{self._name}:{line}", message, path))
+
+
+def _some_row_has_empty_object(data: bytes) -> bool:
+    """Whether one of many rows has an object without keys."""
+    start = 0
+    while match := _EMPTY_OBJECT.search(data, start):
+        begin, end = data.rfind(b"\n", 0, match.start()) + 1, data.find(b"\n", match.end())
+        end = end if end >= 0 else len(data)
+        if _has_empty_object(data[begin:end]):
+            return True
+        start = end
+    return False
 
 
 def _has_empty_object(line: bytes) -> bool:
