@@ -33,6 +33,7 @@ bench: setup ## how fast we are, beside others, in one run
 	@$(BIN)/python tests/bench/scan_rate.py $(BENCH_ARGS)
 	@$(BIN)/python tests/bench/pages_rate.py
 	@.venv-bench/bin/python tests/bench/parse_rate.py
+	@$(BIN)/python tests/bench/preflight_rate.py
 
 fuzz: setup ## load mutated specs, 100,000 of them; SPECS=1000
 	@FUZZ_SPECS=$(or $(SPECS),100000) $(BIN)/python -m pytest -p no:xdist -q --timeout 3600 tests/vertex_batch/specs/test_fuzz.py -k thousands

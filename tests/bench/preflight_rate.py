@@ -24,7 +24,16 @@ import msgspec
 from vertex_batch.preflight import Report, RowCheck, shape_of
 
 PASSES = 3
-WORDS = ["batch", "ünïcode", 'a "quote"', "back\\slash", "usageMetadata", "line\nbreak", "tokens", "{} Vertex"]
+WORDS = [
+    "batch",
+    "ünïcode",
+    'a "quote"',
+    "back\\slash",
+    "usageMetadata",
+    "line\nbreak",
+    "tokens",
+    "{} Vertex",
+]
 
 
 def row(chance: random.Random, row_bytes: int, *, odd: bool) -> bytes:
