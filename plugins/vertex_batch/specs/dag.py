@@ -114,8 +114,13 @@ def _asset(name: str) -> Any:
 
 def _own_timetable(path: str, arguments: Mapping[str, Any]) -> Any:
     module, _, name = path.rpartition(".")
+    found = getattr(import_module(module), name)
+    # A spec may choose a timetable. It may not call whatever else is installed.
+    bases = {base.__name__ for base in found.__mro__} if isinstance(found, type) else set[str]()
+    if not bases & {"BaseTimetable", "Timetable"}:
+        raise TimetableError(f"`{path}` is no Airflow timetable")
     try:
-        made = getattr(import_module(module), name)(**arguments)
+        made = found(**arguments)
     except Exception as error:
         raise TimetableError(f"`{name}` cannot be made with these arguments: {error}") from error
     if not path.startswith("airflow."):

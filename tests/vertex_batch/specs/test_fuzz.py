@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.vertex_batch.specs.mutations import Mutator
-from vertex_batch.specs import Spec, SpecError, build_dag, load_spec
+from vertex_batch.specs import Spec, SpecError, SpecSet, build_dags, load_spec
 from vertex_batch.specs.jobs import JOB_KEYS, JOBS, SPEC_KEYS
 
 FIRST, COUNT = int(os.environ.get("FUZZ_FIRST", "0")), int(os.environ.get("FUZZ_SPECS", "2000"))
@@ -103,6 +103,17 @@ def test_any_text_of_a_checked_key_gives_a_spec_or_placed_problems(key, text):
     )
 
 
+def built_or_told(spec: Spec, content: bytes) -> None:
+    """See that a good spec gives a DAG. Only what it imports by a path may refuse it, and says so."""
+    found = SpecSet({spec.name: spec})
+    dags = build_dags(found)
+    if found.errors:
+        assert b"arguments" in content
+        assert "schedule" in str(found.errors[0])
+    else:
+        assert dags[0].task_ids
+
+
 def test_thousands_of_mutated_specs_give_valid_dags_or_placed_problems():
     mutator = Mutator([path.read_text() for path in EXAMPLES if not path.name.startswith("_")])
     good = broken = 0
@@ -112,7 +123,7 @@ def test_thousands_of_mutated_specs_give_valid_dags_or_placed_problems():
             result = check(content)
             if isinstance(result, Spec):
                 good += 1
-                assert build_dag(result).task_ids
+                built_or_told(result, content)
             else:
                 broken += 1
         except BaseException as error:
