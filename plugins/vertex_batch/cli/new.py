@@ -97,6 +97,9 @@ def run(options: Namespace) -> int:
         print_json({"file": str(path), "name": options.name})
     else:
         sys.stdout.write(f"{path}\n")
+        schema = path.parent / _schema_for(path.parent)
+        if not schema.is_file():
+            say(f"For your editor's help: vertex-batch schema > {os.path.normpath(schema)}")
         say(f"Check it on a date with `vertex-batch plan {path}`; in Airflow it is the DAG {options.name}.")
     return 0
 

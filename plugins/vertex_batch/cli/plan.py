@@ -142,6 +142,7 @@ def as_data(plan: Plan) -> dict[str, Any]:
         "location": plan.place.location,
         "inputs": list(plan.rendered.uris),
         "output": plan.rendered.output,
+        "jobs": plan.jobs,
         "request": plan.request.to_wire(),
         "estimate": plan.estimate.to_dict() if plan.estimate else None,
         "shards": list(plan.shards),
@@ -192,6 +193,8 @@ def _summary(plan: Plan) -> list[str]:
     if plan.report is None:
         return lines or ["nothing was looked at (--offline)"]
     lines += [plan.report.summary(), *plan.report.lines()]
+    if plan.jobs > 1:
+        lines.append(f"Airflow splits it over about {plan.jobs} jobs; `vertex-batch run` does not")
     if plan.report.is_hopeless:
         is_strict = plan.job.preflight == "strict"
         following = "refused before it costs anything" if is_strict else "submitted all the same"

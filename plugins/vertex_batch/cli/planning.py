@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.cli.access import Access, Place, input_storage
 from vertex_batch.cli.output import byte_progress
 from vertex_batch.errors import ConfigurationError, VertexBatchError
+from vertex_batch.inputs import file_pattern, limits_for
 from vertex_batch.job_request import build_request
 from vertex_batch.preflight import Report, Subject, inspect
 from vertex_batch.resource import CreateJobRequest
@@ -44,6 +46,15 @@ class Plan:
     shards: tuple[int, ...] = ()
 
     @property
+    def jobs(self) -> int:
+        """How many jobs read the input, as far as its rows and bytes tell; files may make it some more."""
+        if self.report is None or not self.job.may_be_split:
+            return 1
+        limits = limits_for(self.request.model, self.job.max_rows_per_job, self.job.max_bytes_per_job)
+        by_size = ceil(self.report.size_bytes / limits.max_bytes)
+        return max(1, ceil(self.report.rows / limits.max_rows), by_size)
+
+    @property
     def is_hopeless(self) -> bool:
         """Whether a submission would be refused, or fail for sure."""
         return bool(self.problem) or (self.report is not None and self.report.is_hopeless)
@@ -56,12 +67,14 @@ def prepare(access: Access, spec: Spec, job: JobSpec, moment: datetime, *, offli
     :raises ConfigurationError: it does not render, or nobody says where it runs.
     """
     rendered = render_job(spec, job, moment)
+    rendered = replace(rendered, uris=tuple(file_pattern(uri) for uri in rendered.uris))
     try:
         place = access.place(rendered.project, rendered.location, job.connection)
     except ConfigurationError:
         if not offline:
             raise
-        place = Place(rendered.project or "?", rendered.location or "?")
+        unknown = "(the connection's)"
+        place = Place(rendered.project or unknown, rendered.location or unknown)
     try:
         request = build_request(
             model=rendered.model,

@@ -106,3 +106,17 @@ def test_a_proxy_by_options_takes_its_key_from_the_environment(run, vertex, spec
 def test_a_job_that_the_spec_does_not_have_is_told(run, spec):
     status, _, err = run("plan", spec, "--job", "other", "--offline")
     assert (status, "has no job other; its jobs are nightly" in err) == (1, True)
+
+
+def test_an_input_that_airflow_would_split_is_no_mistake_and_its_jobs_are_counted(run, vertex, spec):
+    spec.write_text(spec.read_text() + "max_rows_per_job: 2\n")
+    status, out, _ = run("plan", spec, "--date", DAY, "--json")
+    assert (status, json.loads(out)["jobs"][0]["jobs"]) == (0, 2)
+
+
+def test_a_folder_is_asked_for_as_airflow_asks_for_it(run, spec):
+    spec.write_text(spec.read_text().replace("cli/{{ run_date }}.jsonl", "cli/{{ run_date }}/"))
+    _, out, _ = run("plan", spec, "--date", DAY, "--offline", "--json")
+    (job,) = json.loads(out)["jobs"]
+    assert job["request"]["inputConfig"]["gcsSource"]["uris"] == job["inputs"]
+    assert not job["inputs"][0].endswith("/")

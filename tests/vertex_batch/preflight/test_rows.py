@@ -196,6 +196,14 @@ def test_too_many_rows_are_told_with_the_limit_of_the_model():
     assert finding.message == "hold 30,001 rows, and a job with text embeddings takes 30,000: split them"
 
 
+def test_many_rows_are_fine_where_several_jobs_may_read_them():
+    report = Report()
+    rows = RowCheck(shape_of("text-embedding-005"), report)
+    rows.file(io.BytesIO(b'{"content": "x"}\n' * 30_001), "in.jsonl")
+    rows.finish(may_be_split=True)
+    assert report.findings == []
+
+
 @pytest.mark.parametrize("data", [b"", b"\n \n"])
 def test_an_input_without_rows_is_hopeless(data):
     assert check(data).is_hopeless
