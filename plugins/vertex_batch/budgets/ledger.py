@@ -27,7 +27,7 @@ from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.budgets.decision import Decision, Sums
 from vertex_batch.budgets.digest import Waiting
-from vertex_batch.budgets.estimate import HISTORY_RUNS, Estimate, PastJob
+from vertex_batch.budgets.estimating import HISTORY_RUNS, Estimate, PastJob
 from vertex_batch.budgets.limits import Account, Claimant, Payer, Period, Verdict
 from vertex_batch.costs.bill import Total
 from vertex_batch.costs.schema import estimates, jobs, line_items, usage

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import timedelta
 from decimal import Decimal
 
@@ -73,3 +75,11 @@ def test_what_is_wrong_with_it_is_said_at_its_place(problems, budget, problem):
 def test_a_number_that_is_none_is_refused(problems, number):
     (found,) = problems(f"{SPEC}budget: {{per_run: {{refuse: {number}}}}}\n")
     assert found.line == 4
+
+
+def test_reading_specs_does_not_wait_for_prices():
+    code = (
+        "import sys; from vertex_batch.specs import load_specs; print('vertex_batch.pricing' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines()[-1] == "False"

@@ -12,7 +12,7 @@ import fsspec
 import pytest
 
 from vertex_batch.budgets import DEFAULT_OUTPUT_TOKENS, PastJob, Survey, estimate, survey_input
-from vertex_batch.budgets.estimate import HISTORY_RUNS, quantile
+from vertex_batch.budgets.estimating import HISTORY_RUNS, quantile
 from vertex_batch.budgets.survey import READ_WHOLE_BYTES, count
 from vertex_batch.pricing import PriceBook, SpecPrices
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey
