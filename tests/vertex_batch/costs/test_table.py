@@ -345,3 +345,30 @@ def test_jobs_are_chosen_by_id_and_none_by_an_empty_choice(table, bill):
     assert {cost.job.job_id for cost in table.jobs(chosen)} == {"0", "2"}
     assert {total.group[2] for total in table.totals("job", where=chosen)} == {"0", "2"}
     assert table.jobs(JobFilter(job_ids=frozenset())) == []
+
+
+def test_what_has_no_price_is_told_by_model_kind_and_reason(table, bill, line):
+    for number in range(2):
+        table.record(bill(str(number), items=[line(7), line(3, None, kind=Kind.OUTPUT)]))
+    table.record(bill("priced", items=[line(1)]))
+    (found,) = table.unpriced(JobFilter())
+    assert (found.model, found.kind, found.reason) == ("gemini-2.5-flash", "output", "no price")
+    assert (found.jobs, found.tokens) == (2, 6)
+    assert table.unpriced(JobFilter(spec="other")) == []
+
+
+def test_the_focus_rows_of_some_jobs_are_those_of_the_view(table, bill, line):
+    table.record(bill("1", items=[line(7)], dag_id="a"))
+    table.record(bill("2", items=[line(3)], dag_id="b"))
+    names, *rows = table.focus(JobFilter(dag_ids=frozenset({"b"})))
+    (row,) = (dict(zip(names, values, strict=True)) for values in rows)
+    assert (row["x_JobId"], int(row["x_BilledPicoUsd"])) == ("2", 450000)
+
+
+def test_some_specs_and_all_others_make_the_whole(table, bill, line):
+    for number, spec in enumerate(("a", "b", "c")):
+        table.record(bill(str(number), items=[line(number + 1)], spec=spec))
+    some = ("spec", frozenset({"a", "c"}))
+    kept = [total.group for total in table.totals("spec", where=JobFilter(only=some))]
+    assert kept == [("a",), ("c",)]
+    assert [total.group for total in table.totals("spec", where=JobFilter(but=some))] == [("b",)]
