@@ -173,7 +173,11 @@ def _comment(text: str) -> list[str]:
 def _scalar(text: str) -> str:
     """Write a text so that YAML reads it as one."""
     is_plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS_OF_YAML
-    return text if is_plain else json.dumps(text, ensure_ascii=False)
+    if is_plain:
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    # Some of what JSON leaves as it is, YAML takes for the end of a line, or for nothing at all.
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in quoted)
 
 
 def _schema_for(folder: Path) -> str:
