@@ -18,7 +18,6 @@ from vertex_batch import metrics
 from vertex_batch.errors import TransientError
 from vertex_batch.usage import Kind
 
-pytest.importorskip("statsd", reason="the client of Airflow's StatsD backend")
 LAST = "the last one"
 
 

@@ -155,6 +155,7 @@ def test_an_object_that_has_become_shorter_is_no_input():
         (b"1\n" + b"x" * 30, "line 2 has 30 bytes"),
         (gzip.compress(b"123\n" * 1000)[:-10], "compression is damaged"),
     ],
+    ids=["too long a line", "cut gzip"],  # never the bytes, which hold the time: all test workers count alike
 )
 def test_what_no_job_can_read_is_said_with_its_place(content, said):
     with pytest.raises(InputUnusableError, match=said) as caught:
