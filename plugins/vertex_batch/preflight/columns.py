@@ -124,7 +124,8 @@ class Columns:
             if not self.is_full:
                 self.is_full = True
                 self.version += 1
-                tell(column.path, f"more than {MAX_COLUMNS:,} different keys: a table has no more columns")
+                keys = f"more than {MAX_COLUMNS:,} different keys: a table has no more columns"
+                tell(column.path, keys, sure=False)
             return None
         self.count += 1
         self.version += 1

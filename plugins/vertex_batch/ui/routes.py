@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, cast, get_args
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from vertex_batch.costs import CostTable, GroupTotal, JobFilter
+from vertex_batch.budgets import Ledger, StoredEstimate
+from vertex_batch.costs import Bill, CostTable, GroupTotal, JobFilter
 from vertex_batch.ui.access import CurrentReader
 from vertex_batch.ui.chart import draw
 from vertex_batch.ui.export import stream_csv, to_csv
@@ -133,7 +134,9 @@ def bill(
     # The same answer for both: who may not see a job does not learn that it exists.
     if found is None or not reader.may_see(found.job.dag_id):
         raise HTTPException(404)
-    return page(request, "bill.html", bill=found, failures=group_failures(found))
+    return page(
+        request, "bill.html", bill=found, expected=_expected(costs, found), failures=group_failures(found)
+    )
 
 
 @router.get("/run")
@@ -152,10 +155,16 @@ def run(
         jobs=found,
         total=add(each.total for each in found),
         bill=whole,
+        expected=_expected(costs, whole) if whole else None,
         failures=group_failures(whole) if whole else [],
         dag_id=dag_id,
         run_id=run_id,
     )
+
+
+def _expected(costs: CostTable, found: Bill) -> StoredEstimate | None:
+    """What the job was expected to cost before it was created."""
+    return Ledger(costs).of_job(found.job.project, found.job.location, found.job.job_id)
 
 
 @router.get("/static/{name}")

@@ -11,7 +11,8 @@ from decimal import Decimal
 import pytest
 
 from tests.vertex_batch.ui.conftest import HOSTILE, TODAY, item
-from vertex_batch.costs import CostTable
+from vertex_batch.budgets import Claimant, Decision, Estimate, Ledger, Verdict
+from vertex_batch.costs import CostTable, Total
 
 PATHS = ("/", "/jobs", "/bill?job=1", "/run?dag_id=nightly&run_id=1", "/costs.csv", "/static/pages.css")
 
@@ -294,3 +295,21 @@ def test_jobs_are_sorted_by_a_column_whose_heading_says_so(pages):
 
 def test_a_job_that_is_not_under_way_says_so_also_before_anything_was_recorded(pages):
     assert "Nothing is under way" in pages.get("/running", part=1).text
+
+
+def test_a_bill_shows_what_was_expected_beside_what_the_job_cost(pages):
+    made = pages.record(item("1.5"))
+    job = made.job
+    address = {"project": job.project, "location": job.location, "job": job.job_id}
+    assert "Expected" not in pages.get("/bill", **address).text
+    ledger = Ledger(pages.table)
+    asks = Claimant("key", job.project, job.location, job.model, job.dag_id, job.run_id, job.task_id)
+    expected = Estimate(
+        Total(Decimal("1.25"), complete=True), Decimal(1), Decimal(2), method="no <b>history</b>"
+    )
+    held = Decision(Verdict.HOLD, ("too much",))
+    ledger.claim(asks, expected, [], lambda _: held, approved_by="ann", approved=lambda _: True)
+    ledger.submitted("key", job.job_id)
+    text = pages.get("/bill", **address).text
+    assert "1.25 USD (1 to 2), approved by ann" in words(text)
+    assert "no &lt;b&gt;history" in text
