@@ -56,6 +56,9 @@ class IntentStore(Protocol):
     def save(self, intent: Intent) -> None: ...
 
 
+_CREATES = (Action.SUBMIT, Action.CANCEL_THEN_SUBMIT)
+
+
 @dataclass(frozen=True, slots=True)
 class LookPolicy:
     """How hard to look before a second POST.
@@ -163,25 +166,35 @@ class Submitter:
         request = CreateJobRequest.again(failed).model_copy(update={"labels": labels})
         return self._bring(labels.get(TASK_KEY_LABEL, ""), wanted, request)
 
-    def _bring(self, task_key: str, wanted: Intent, request: CreateJobRequest) -> Submission:
+    def _bring(
+        self, task_key: str, wanted: Intent, request: CreateJobRequest, *, is_checked: bool = False
+    ) -> Submission:
         stored = self._store.load()
         known = known_job(wanted, stored)
         if known and known.job_id:
             self._log.info("Going on with job %s: %s.", known.job_id, known.reason)
             return Submission(known.job_id, known.action, known.reason)
-        return self._look_and_create(task_key, wanted, stored, request)
+        is_checked = is_checked or (stored is not None and stored.job_key == wanted.job_key)
+        return self._look_and_create(task_key, wanted, stored, request, is_checked=is_checked)
 
     def _look_and_create(
-        self, task_key: str, wanted: Intent, stored: Intent | None, request: CreateJobRequest
+        self,
+        task_key: str,
+        wanted: Intent,
+        stored: Intent | None,
+        request: CreateJobRequest,
+        *,
+        is_checked: bool,
     ) -> Submission:
         creates_left = self._policy.creates
         last_error: VertexBatchError | None = None
-        is_checked = stored is not None and stored.job_key == wanted.job_key
         while True:
+            looked_at = self._now()
             decision = self._look(task_key, wanted, stored)
-            if not is_checked and decision.action in {Action.SUBMIT, Action.CANCEL_THEN_SUBMIT}:
-                self._before_intent()
-                is_checked = True
+            if not is_checked and decision.action in _CREATES and not self._check_quickly(looked_at):
+                # Another try, which takes this one for dead, may have gone ahead meanwhile.
+                return self._bring(task_key, wanted, request, is_checked=True)
+            is_checked = is_checked or decision.action in _CREATES
             if decision.action is Action.GIVE_WAY and decision.job:
                 raise SupersededError(decision.job.job_id, decision.reason)
             if decision.action is Action.ADOPT and decision.job:
@@ -209,6 +222,11 @@ class Submitter:
                     stored = None  # a definite refusal leaves nothing to look for
                 continue
             return self._settle(wanted, job, decision.reason)
+
+    def _check_quickly(self, looked_at: datetime) -> bool:
+        """Call `before_intent`; return whether what was seen at a time is still worth something after it."""
+        self._before_intent()
+        return self._now() - looked_at <= timedelta(seconds=self._policy.interval_seconds)
 
     def _adopt(self, wanted: Intent, job: BatchPredictionJob, reason: str) -> Submission:
         self._store.save(wanted.with_job(job.job_id))

@@ -68,6 +68,9 @@ def a_request(**changes) -> CreateJobRequest:
 @pytest.fixture
 def vertex(emulator):
     emulator.admin.reset()
+    emulator.gcs.put(
+        "gs://demo-bucket/in.jsonl", b'{"request":{"contents":[{"role":"user","parts":[{"text":"a"}]}]}}\n'
+    )
     emulator.admin.set_settings(speed=1000)
     emulator.admin.add_scenario(Scenario(timeline=[Step(state="PENDING", seconds=None)]))
     return emulator.admin
@@ -85,11 +88,12 @@ class Run:
     def __init__(self, client: BatchClient) -> None:
         self.client, self.store, self.clock = client, Memory(), Clock()
 
-    def submit(self, epoch: int = 3, request: CreateJobRequest | None = None):
+    def submit(self, epoch: int = 3, request: CreateJobRequest | None = None, check=lambda: None):
         submitter = Submitter(
             self.client,
             self.store,
             LookPolicy(window_seconds=30, interval_seconds=5),
+            before_intent=check,
             sleep=self.clock.sleep,
             now=self.clock.now,
         )
@@ -128,6 +132,30 @@ def test_a_process_that_died_between_post_and_store_is_followed_by_an_adoption(v
     again = run.submit()
     assert (again.action, again.job_id) == (Action.ADOPT, first.job_id)
     assert len(vertex.jobs()) == 1
+
+
+@pytest.mark.parametrize("died", [False, True])
+def test_a_try_whose_check_took_long_looks_again_before_it_submits(vertex, run, died):
+    checks = []
+
+    def check() -> None:
+        checks.append(run.clock.now())
+        if len(checks) == 1:  # minutes pass; Airflow takes this try for dead, and another one submits
+            run.submit(check=check)
+            if died:
+                run.store.kept["job_id"] = None
+            run.clock.time += timedelta(minutes=3)
+
+    submission = run.submit(check=check)
+    (job,) = vertex.jobs()
+    assert submission.job_id == job.id
+    assert submission.action is (Action.ADOPT if died else Action.REATTACH)
+    assert len(checks) == 2
+
+
+def test_a_quick_check_costs_no_second_look(vertex, run):
+    run.submit(check=lambda: None)
+    assert len(vertex.requests(Operation.LIST)) == 1
 
 
 def test_a_lost_store_is_followed_by_an_adoption(vertex, run):
