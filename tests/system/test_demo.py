@@ -14,7 +14,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PRICE_MAP = "litellm/model_prices_and_context_window_backup.json"
 PICODOLLAR = Decimal("1e-12")
 BILLED = """
-    SELECT spec, sum(amount_picousd) FROM cost_jobs JOIN cost_line_items USING (project, location, job_id)
+    SELECT spec, sum(cost_line_items.amount_picousd)
+    FROM cost_jobs JOIN cost_line_items USING (project, location, job_id)
     GROUP BY spec
 """
 
