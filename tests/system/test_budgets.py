@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
-from local.stack.airflow_api import FINISHED, AirflowApiError, wait_until
+from local.stack.airflow_api import wait_until
 from vertex_batch.budgets import Ledger
 from vertex_batch.costs import CostTable
 
@@ -14,29 +12,25 @@ def _question(spec: str, run_id: str) -> str:
 
 
 def _wait_for_question(stack, spec: str, run_id: str):
-    """Wait until the task asks a person; where it does something else, its log says why."""
+    """Wait until the task asks a person; where it does something else, its log says why.
+
+    Airflow parks the task first, and notes a moment later that its process has ended. After an answer within
+    that moment it takes the resumed task for lost, and tries it again. No person is that fast; a test is.
+    """
     states = ["awaiting_input", "success", "failed"]
     task = stack.airflow.wait_for_task(spec, run_id, "submit", states, 90)
-    assert task["state"] == "awaiting_input", stack.airflow.logs(spec, run_id, "submit", task["try_number"])
+    tried = task["try_number"]
+    assert task["state"] == "awaiting_input", stack.airflow.logs(spec, run_id, "submit", tried)
+    noted = f"dag_id='{spec}', task_id='submit', run_id='{run_id}', try_number={tried}, "
+    wait_until(lambda: noted in stack.log("scheduler").read_text(), "the scheduler's note", 60)
     return task
 
 
 def _answer(stack, spec: str, run_id: str, option: str) -> str:
-    """Answer as often as the task asks until the run has ended; return how it ended.
-
-    An answer that comes within a second may cross the scheduler's note of the process that asked: then
-    Airflow takes the resumed task for lost, tries it again, and it asks again. No person is that fast.
-    """
+    """Answer the task's question; return how the run ended."""
     body = {"chosen_options": [option], "params_input": {}}
-
-    def ended() -> str | None:
-        if stack.airflow.task_instance(spec, run_id, "submit")["state"] == "awaiting_input":
-            with suppress(AirflowApiError):  # it was answered a moment ago
-                stack.airflow.call("PATCH", _question(spec, run_id), json=body)
-        state = stack.airflow.run(spec, run_id)["state"]
-        return state if state in FINISHED else None
-
-    return wait_until(ended, f"end of {spec} {run_id}", 150)
+    stack.airflow.call("PATCH", _question(spec, run_id), json=body)
+    return stack.airflow.wait_for_run(spec, run_id)["state"]
 
 
 def test_a_held_job_waits_for_approval_and_runs_once_it_is_there(stack, nights):
@@ -55,6 +49,19 @@ def test_a_held_job_waits_for_approval_and_runs_once_it_is_there(stack, nights):
     (told,) = stack.airflow.xcom(spec, "approved", "record_cost")["jobs"]
     assert told["expected_usd"] == kept.estimate.expected.text
     assert kept.estimate.rows == told["ok_rows"] + told["failed_rows"]
+
+
+def test_a_rejected_job_is_not_submitted_and_a_cleared_task_asks_again(stack, nights):
+    spec = "system_hold"
+    nights.start(spec, "rejected")
+    _wait_for_question(stack, spec, "rejected")
+    assert _answer(stack, spec, "rejected", "Reject") == "failed"
+    assert nights.tasks(spec, "rejected")["record_cost"] == "skipped"
+    assert nights.jobs(spec, "rejected") == []
+    stack.airflow.clear_run(spec, "rejected")
+    _wait_for_question(stack, spec, "rejected")
+    assert _answer(stack, spec, "rejected", "Approve") == "success"
+    assert len(nights.jobs(spec, "rejected")) == 1
 
 
 def test_a_refused_job_fails_at_once_and_costs_nothing(stack, nights):
