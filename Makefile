@@ -31,9 +31,9 @@ chaos: setup ## kill processes at every instant, at least 200 runs, and count wh
 bench: setup ## how fast we are, beside others, in one run
 	@$(PYTHON) -m local.bootstrap bench
 	@$(BIN)/python tests/bench/scan_rate.py $(BENCH_ARGS)
-	@$(BIN)/python tests/bench/pages_rate.py
 	@.venv-bench/bin/python tests/bench/parse_rate.py
 	@$(BIN)/python tests/bench/preflight_rate.py
+	@$(BIN)/python tests/bench/pages_rate.py
 
 fuzz: setup ## load mutated specs, 100,000 of them; SPECS=1000
 	@FUZZ_SPECS=$(or $(SPECS),100000) $(BIN)/python -m pytest -p no:xdist -q --timeout 3600 tests/vertex_batch/specs/test_fuzz.py -k thousands
