@@ -12,6 +12,7 @@ from vertex_batch.operators import (
     AggregateTokenUsageOperator,
     CancelBatchPredictionJobOperator,
 )
+from vertex_batch.operators.forms import CONNECTION, connection_field, text_field
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.specs import prices_folder, specs_folder
 
@@ -30,10 +31,6 @@ A job that a run of this or of another Airflow submitted is refused: that run re
 """
 
 
-def _text(title: str, description: str) -> Param:
-    return Param(default=None, type=["null", "string"], title=title, description_md=description)
-
-
 with DAG(
     dag_id="vertex_batch_adopt",
     description="Bring a job that somebody else created under a run, and its cost into the table",
@@ -48,18 +45,21 @@ with DAG(
             title="Job",
             description_md="Id, name `projects/P/locations/L/batchPredictionJobs/ID`, or console address.",
         ),
-        "project": _text("Project", "Google Cloud project id. Default: the name's, else the connection's."),
-        "location": _text("Location", "Such as `us-central1`. Default: the name's, else the connection's."),
-        "model": _text("Model", "Such as `gemini-2.5-flash`, for a job that does not say it."),
-        "team": _text("Team", "Who pays."),
-        "spec": _text("Spec", "Under which name the cost table shows it."),
-        "note": _text("Note", "Shown with the bill."),
+        "project": text_field(
+            "Project", "Google Cloud project id. Default: the name's, else the connection's."
+        ),
+        "location": text_field(
+            "Location", "Such as `us-central1`. Default: the name's, else the connection's."
+        ),
+        "model": text_field("Model", "Such as `gemini-2.5-flash`, for a job that does not say it."),
+        "team": text_field("Team", "Who pays."),
+        "spec": text_field("Spec", "Under which name the cost table shows it."),
+        "note": text_field("Note", "Shown with the bill."),
         "cancel_with_run": Param(False, type="boolean", title="Cancel with the run"),
-        "connection": _text("Connection", "Of the LiteLLM proxy. Default: `litellm_default`."),
+        "connection": connection_field(),
     },
     default_args={"retries": 3, "retry_delay": timedelta(minutes=1), "retry_exponential_backoff": 2.0},
 ) as dag:
-    CONNECTION = "{{ params.connection or 'litellm_default' }}"
     adopt = AdoptBatchPredictionJobOperator(
         task_id="adopt",
         job="{{ params.job }}",

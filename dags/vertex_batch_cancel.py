@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import DAG, Context, Param
+from airflow.sdk import DAG, Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from vertex_batch.operators import CancelBatchPredictionJobOperator
+from vertex_batch.operators.forms import CONNECTION, JOB_IDS, connection_field, job_ids_field, text_field
 
 DOC = """
 Cancels jobs at Vertex AI, whoever submitted them, and waits until each has ended.
@@ -18,10 +19,6 @@ Cancels jobs at Vertex AI, whoever submitted them, and waits until each has ende
 Rows that were finished before the cancel are billed. What was cancelled is in the log of the task and in its
 XCom `return_value`; with nothing to cancel, the task is skipped. Running it twice is harmless.
 """
-
-
-def _text(title: str, description: str) -> Param:
-    return Param(default=None, type=["null", "string"], title=title, description_md=description)
 
 
 class CancelFromFormOperator(CancelBatchPredictionJobOperator):
@@ -41,24 +38,18 @@ with DAG(
     schedule=None,
     tags=["vertex-batch", "operations"],
     params={
-        "job_ids": Param(
-            default=None,
-            type=["null", "array", "string"],
-            items={"type": "string"},
-            title="Jobs",
-            description_md="One id per line.",
-        ),
-        "label_filter": _text("Label filter", 'In Vertex\'s grammar: `labels.team="search"`.'),
-        "project": _text("Project", "Google Cloud project id. Default: the connection's."),
-        "location": _text("Location", "Such as `us-central1`. Default: the connection's."),
-        "connection": _text("Connection", "Of the LiteLLM proxy. Default: `litellm_default`."),
+        "job_ids": job_ids_field(),
+        "label_filter": text_field("Label filter", 'In Vertex\'s grammar: `labels.team="search"`.'),
+        "project": text_field("Project", "Google Cloud project id. Default: the connection's."),
+        "location": text_field("Location", "Such as `us-central1`. Default: the connection's."),
+        "connection": connection_field(),
     },
 ) as dag:
     CancelFromFormOperator(
         task_id="cancel",
-        job_ids="{{ params.job_ids if params.job_ids is string else (params.job_ids or []) | join(' ') }}",
+        job_ids=JOB_IDS,
         label_filter="{{ params.label_filter or '' }}",
         project="{{ params.project or '' }}",
         location="{{ params.location or '' }}",
-        litellm_conn_id="{{ params.connection or 'litellm_default' }}",
+        litellm_conn_id=CONNECTION,
     )

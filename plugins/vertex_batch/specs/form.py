@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from vertex_batch.inputs import MAX_SAMPLE_ROWS
 from vertex_batch.operators.choices import DAY, DRY_RUN, JOBS
+from vertex_batch.operators.forms import text_field
 from vertex_batch.specs.durations import show_duration
 from vertex_batch.specs.model import Spec
 
@@ -41,8 +42,12 @@ def form(spec: Spec) -> dict[str, Param]:
             description_md="Look at input, model and output place, show the request, submit nothing.",
             section=_RUN,
         ),
-        "note": _param(
-            "Note", "Why this run? It is kept beside its bill.", _RUN, format="multiline", maxLength=1000
+        "note": text_field(
+            "Note",
+            "Why this run? It is kept beside its bill.",
+            section=_RUN,
+            format="multiline",
+            maxLength=1000,
         ),
         **_input(spec),
         **_asked(spec),
@@ -67,10 +72,10 @@ def _jobs(spec: Spec) -> dict[str, Param]:
 def _input(spec: Spec) -> dict[str, Param]:
     may_be_split = any(job.may_be_split for job in spec.jobs)
     return {
-        DAY: _param(
+        DAY: text_field(
             "Run date",
             f"Stand for this day (in {spec.timezone}) in templates. Default: the day of the run",
-            _INPUT,
+            section=_INPUT,
             format="date",
         ),
         "input": Param(
@@ -113,10 +118,10 @@ def _sample() -> dict[str, Param]:
 
 def _asked(spec: Spec) -> dict[str, Param]:
     return {
-        "model": _param(
+        "model": text_field(
             "Model",
             f"Ask this model instead. Default: {_said(spec, 'model')}",
-            _JOB,
+            section=_JOB,
             pattern=r"^\S*$",
             examples=sorted({*(job.model for job in spec.jobs), *_MODELS}),
         ),
@@ -129,18 +134,6 @@ def _asked(spec: Spec) -> dict[str, Param]:
             section=_JOB,
         ),
     }
-
-
-def _param(title: str, description: str, section: str, **schema: Any) -> Param:
-    """Make the field of a text that may be left empty."""
-    return Param(
-        default=None,
-        type=["null", "string"],
-        title=title,
-        description_md=description,
-        section=section,
-        **schema,
-    )
 
 
 def page(spec: Spec) -> str:
