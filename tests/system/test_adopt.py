@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from local.emulator.admin import Scenario, Step
+from tests.vertex_batch.jobs import a_request
 from vertex_batch.client import BatchClient, ProxyConfig
 from vertex_batch.lifecycle import TaskIdentity
-from vertex_batch.resource import CreateJobRequest, GcsDestination, GcsSource, InputConfig, OutputConfig
 
 DAG = "vertex_batch_adopt"
 PLACE = ("demo-project", "us-central1")
@@ -17,13 +17,10 @@ def create(stack, labels: dict[str, str] | None = None) -> str:
     row = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
     stack.gcs.put("gs://demo-bucket/by_hand.jsonl", row * 12)
     stack.emulator.add_scenario(RUNS)
-    request = CreateJobRequest(
+    request = a_request(
+        "gs://demo-bucket/by_hand.jsonl",
+        "gs://demo-bucket/by_hand_out/",
         display_name="by hand",
-        model="publishers/google/models/gemini-2.5-flash",
-        input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/by_hand.jsonl"])),
-        output_config=OutputConfig(
-            gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/by_hand_out/")
-        ),
         labels=labels or {},
     )
     with BatchClient(ProxyConfig(stack.proxy_url, stack.master_key)) as client:

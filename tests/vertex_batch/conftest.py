@@ -21,15 +21,9 @@ from local.emulator.admin import EmulatorAdmin, Scenario
 from local.stack.gcs import ObjectStore, gcs_service
 from local.stack.ports import LOOPBACK, Ports
 from local.stack.processes import ManagedProcess, Service, answers
+from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
 from vertex_batch.client import BatchClient, ProxyConfig
-from vertex_batch.resource import (
-    CreateJobRequest,
-    GcsDestination,
-    GcsSource,
-    InputConfig,
-    JobReference,
-    OutputConfig,
-)
+from vertex_batch.resource import CreateJobRequest, JobReference
 
 
 @dataclass(frozen=True)
@@ -164,17 +158,12 @@ class EmulatedVertex:
     def submit(self, **scenario: Any) -> JobReference:
         """Create a job over ``in.jsonl`` that lives as the scenario says."""
         self.admin.add_scenario(Scenario(times=1, **scenario))
-        place = ("demo-project", "us-central1")
-        request = CreateJobRequest(
-            display_name="waited for",
-            model="publishers/google/models/gemini-2.5-flash",
-            input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
-            output_config=OutputConfig(
-                gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")
-            ),
-        )
+        return JobReference(PROJECT, LOCATION, self.create(a_request(display_name="waited for")))
+
+    def create(self, request: CreateJobRequest, location: str = LOCATION) -> str:
+        """Create a job; return its id."""
         with BatchClient(self.direct) as client:
-            return JobReference(*place, client.create(*place, request).job_id)
+            return client.create(PROJECT, location, request).job_id
 
     def cancel(self, job: JobReference) -> None:
         """Ask for the end of a job, as somebody else does."""

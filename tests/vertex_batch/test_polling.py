@@ -8,6 +8,7 @@ from contextlib import aclosing
 import pytest
 
 from local.emulator.admin import Fault, FaultKind, Match, Operation, Scenario, Step
+from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
 from vertex_batch import polling
 from vertex_batch.client import AsyncBatchClient, BatchClient
 from vertex_batch.errors import NotFoundError, VertexBatchError
@@ -15,14 +16,8 @@ from vertex_batch.lifecycle import MANAGED_BY, MANAGED_BY_LABEL
 from vertex_batch.polling import PollGroup, shared_poller
 from vertex_batch.resource import (
     BatchPredictionJob,
-    CreateJobRequest,
-    GcsDestination,
-    GcsSource,
-    InputConfig,
-    OutputConfig,
 )
 
-PROJECT, LOCATION = "demo-project", "us-central1"
 GROUP = PollGroup("litellm_default", PROJECT, LOCATION)
 
 
@@ -34,13 +29,8 @@ def vertex(emulator):
 
 
 def submit(vertex, count: int, labels: dict[str, str] | None = None) -> list[BatchPredictionJob]:
-    request = CreateJobRequest(
-        display_name="waiting",
-        model="publishers/google/models/gemini-2.5-flash",
-        input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
-        output_config=OutputConfig(gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")),
-        labels={MANAGED_BY_LABEL: MANAGED_BY} if labels is None else labels,
-    )
+    managed = {MANAGED_BY_LABEL: MANAGED_BY} if labels is None else labels
+    request = a_request(display_name="waiting", labels=managed)
     with BatchClient(vertex.direct) as client:
         return [client.create(PROJECT, LOCATION, request) for _ in range(count)]
 

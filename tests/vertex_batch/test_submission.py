@@ -9,19 +9,13 @@ from functools import partial
 import pytest
 
 from local.emulator.admin import Cancel, Fault, FaultKind, Match, Operation, Scenario, Step
+from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
 from vertex_batch.client import BatchClient
 from vertex_batch.errors import AmbiguousSubmitError, NotFoundError, ResourceExhaustedError
 from vertex_batch.lifecycle import Action, Intent, TaskIdentity
-from vertex_batch.resource import (
-    CreateJobRequest,
-    GcsDestination,
-    GcsSource,
-    InputConfig,
-    OutputConfig,
-)
+from vertex_batch.resource import CreateJobRequest
 from vertex_batch.submission import LookPolicy, Submitter, look_for_lost_job
 
-PROJECT, LOCATION = "demo-project", "us-central1"
 TASK = TaskIdentity("https://airflow.example", "nightly", "scheduled__2026-11-22", "submit")
 
 
@@ -51,18 +45,6 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
         self.on_sleep()
-
-
-def a_request(**changes) -> CreateJobRequest:
-    fields = {
-        "display_name": "nightly",
-        "model": "publishers/google/models/gemini-2.5-flash",
-        "input_config": InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
-        "output_config": OutputConfig(
-            gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")
-        ),
-    }
-    return CreateJobRequest(**{**fields, **changes})
 
 
 @pytest.fixture

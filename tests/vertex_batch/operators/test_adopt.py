@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
 from local.emulator.admin import Scenario, Step
-from vertex_batch.client import BatchClient
-from vertex_batch.costs import CostTable
+from tests.vertex_batch.jobs import a_request
 from vertex_batch.errors import StillRunningError
 from vertex_batch.lifecycle import TaskIdentity
 from vertex_batch.operators import (
@@ -19,7 +17,6 @@ from vertex_batch.operators import (
     CancelBatchPredictionJobOperator,
 )
 from vertex_batch.operators.task_context import deployment
-from vertex_batch.resource import CreateJobRequest, GcsDestination, GcsSource, InputConfig, OutputConfig
 from vertex_batch.sensors import BatchPredictionJobSensor
 
 PLACE = ("demo-project", "us-central1")
@@ -28,31 +25,16 @@ PRICES = {"gemini-2.5-flash": {"input": "0.15", "output": "1.25"}}
 
 
 @pytest.fixture
-def vertex(connections, monkeypatch, tmp_path):
-    costs = {"conn_type": "sqlite", "host": str(tmp_path / "costs.db")}
-    monkeypatch.setenv("AIRFLOW_CONN_BATCH_COSTS", json.dumps(costs))
+def vertex(connections, table):
     connections.admin.set_settings(speed=1000)
     row = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
     connections.gcs.put("gs://demo-bucket/in.jsonl", row * 4)
     return connections
 
 
-@pytest.fixture
-def table(tmp_path) -> CostTable:
-    return CostTable(f"sqlite:///{tmp_path / 'costs.db'}")
-
-
 def create(vertex, labels: dict[str, str] | None = None) -> str:
     """Create a job as somebody does who knows nothing of us."""
-    request = CreateJobRequest(
-        display_name="by hand",
-        model="publishers/google/models/gemini-2.5-flash",
-        input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
-        output_config=OutputConfig(gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")),
-        labels=labels or {},
-    )
-    with BatchClient(vertex.direct) as client:
-        return client.create(*PLACE, request).job_id
+    return vertex.create(a_request(display_name="by hand", labels=labels or {}))
 
 
 def adopt(context, job: str, **fields):

@@ -8,20 +8,11 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Cancel, Scenario, Step
-from vertex_batch.client import BatchClient
+from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
 from vertex_batch.lifecycle import Intent, TaskIdentity
 from vertex_batch.operators import CancelBatchPredictionJobOperator
 from vertex_batch.operators.task_context import INTENT_XCOM, deployment
-from vertex_batch.resource import (
-    CreateJobRequest,
-    GcsDestination,
-    GcsSource,
-    InputConfig,
-    JobReference,
-    OutputConfig,
-)
-
-PROJECT, LOCATION = "demo-project", "us-central1"
+from vertex_batch.resource import JobReference
 
 
 @pytest.fixture
@@ -32,15 +23,8 @@ def vertex(connections):
 
 
 def submit(vertex, labels: dict[str, str] | None = None) -> JobReference:
-    request = CreateJobRequest(
-        display_name="to be cancelled",
-        model="publishers/google/models/gemini-2.5-flash",
-        input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
-        output_config=OutputConfig(gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")),
-        labels=labels or {},
-    )
-    with BatchClient(vertex.direct) as client:
-        return JobReference(PROJECT, LOCATION, client.create(PROJECT, LOCATION, request).job_id)
+    job_id = vertex.create(a_request(display_name="to be cancelled", labels=labels or {}))
+    return JobReference(PROJECT, LOCATION, job_id)
 
 
 def test_cancels_the_job_of_a_reference_and_sees_it_end(vertex, context):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -27,12 +26,10 @@ PRICES = {"gemini-2.5-flash": {"input": "0.15", "output": "1.25"}}
 
 
 @pytest.fixture
-def vertex(connections, monkeypatch, tmp_path):
+def vertex(connections, table):
     connections.admin.set_settings(speed=1000)
     for part in ("a", "b", "c"):
         connections.gcs.put(f"gs://demo-bucket/{part}.jsonl", ROW * 3)
-    costs = {"conn_type": "sqlite", "host": str(tmp_path / "costs.db")}
-    monkeypatch.setenv("AIRFLOW_CONN_BATCH_COSTS", json.dumps(costs))
     return connections
 
 

@@ -9,19 +9,16 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from vertex_batch.client import BatchClient
+from tests.vertex_batch.jobs import a_request
 from vertex_batch.costs import CostTable
 from vertex_batch.lifecycle import TaskIdentity
 from vertex_batch.operators import ReapBatchPredictionJobsOperator
 from vertex_batch.operators.task_context import deployment
 from vertex_batch.operators.unbilled import BillSettings
-from vertex_batch.resource import CreateJobRequest, GcsDestination, GcsSource, InputConfig, OutputConfig
 
 
 @pytest.fixture
-def vertex(connections, monkeypatch, tmp_path):
-    costs = {"conn_type": "sqlite", "host": str(tmp_path / "costs.db")}
-    monkeypatch.setenv("AIRFLOW_CONN_BATCH_COSTS", json.dumps(costs))
+def vertex(connections, table):
     connections.admin.set_settings(speed=1000)
     row = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
     connections.gcs.put("gs://demo-bucket/in.jsonl", row * 4)
@@ -29,24 +26,12 @@ def vertex(connections, monkeypatch, tmp_path):
     return connections
 
 
-@pytest.fixture
-def table(tmp_path) -> CostTable:
-    return CostTable(f"sqlite:///{tmp_path / 'costs.db'}")
-
-
 def job_of(
     vertex, run_id: str, airflow: str | None = None, location: str = "us-central1", spec: str | None = None
 ) -> str:
     labels = TaskIdentity(airflow or deployment(), "nightly", run_id, "submit").labels(3, "f")
-    request = CreateJobRequest(
-        display_name="a job",
-        model="publishers/google/models/gemini-2.5-flash",
-        input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
-        output_config=OutputConfig(gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")),
-        labels={**labels, "airflow_spec": spec} if spec else labels,
-    )
-    with BatchClient(vertex.direct) as client:
-        return client.create("demo-project", location, request).job_id
+    labels = {**labels, "airflow_spec": spec} if spec else labels
+    return vertex.create(a_request(display_name="a job", labels=labels), location)
 
 
 @pytest.fixture

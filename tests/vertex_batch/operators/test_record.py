@@ -10,57 +10,34 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Cancel, Output, Scenario, Step, Trait
-from vertex_batch.client import BatchClient
+from tests.vertex_batch.jobs import INPUT, LOCATION, PROJECT, a_request
 from vertex_batch.costs import Bill, CostTable
 from vertex_batch.lifecycle import TaskIdentity
 from vertex_batch.operators import AggregateTokenUsageOperator
 from vertex_batch.operators.task_context import deployment
-from vertex_batch.resource import (
-    CreateJobRequest,
-    GcsDestination,
-    GcsSource,
-    InputConfig,
-    JobReference,
-    OutputConfig,
-)
+from vertex_batch.resource import JobReference
 
-PROJECT, LOCATION = "demo-project", "us-central1"
 ROWS = 20
 # USD for a million tokens
 PRICES = {"gemini-2.5-flash": {"input": "0.15", "output": "1.25", "cached_input": "0.03", "thoughts": "1.25"}}
 
 
 @pytest.fixture
-def vertex(connections, monkeypatch, tmp_path):
+def vertex(connections, table):
     connections.admin.set_settings(speed=1000)
     rows = [
         {"request": {"contents": [{"role": "user", "parts": [{"text": f"ticket {i}"}]}]}} for i in range(ROWS)
     ]
     connections.gcs.put("gs://demo-bucket/in.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows).encode())
-    costs = {"conn_type": "sqlite", "host": str(tmp_path / "costs.db")}
-    monkeypatch.setenv("AIRFLOW_CONN_BATCH_COSTS", json.dumps(costs))
     return connections
 
 
-@pytest.fixture
-def table(tmp_path) -> CostTable:
-    return CostTable(f"sqlite:///{tmp_path / 'costs.db'}")
-
-
 def submit(
-    vertex, labels: dict[str, str] | None = None, inputs: str = "gs://demo-bucket/in.jsonl", **scenario: Any
+    vertex, labels: dict[str, str] | None = None, inputs: str = INPUT, **scenario: Any
 ) -> JobReference:
     vertex.admin.add_scenario(Scenario(times=1, **scenario))
-    request = CreateJobRequest(
-        display_name="to be billed",
-        model="publishers/google/models/gemini-2.5-flash",
-        input_config=InputConfig(gcs_source=GcsSource(uris=[inputs])),
-        output_config=OutputConfig(gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")),
-        labels=labels or {"team": "search"},
-    )
-    with BatchClient(vertex.direct) as client:
-        job = client.create(PROJECT, LOCATION, request)
-    return JobReference(PROJECT, LOCATION, job.job_id, model=request.model)
+    request = a_request(inputs, display_name="to be billed", labels=labels or {"team": "search"})
+    return JobReference(PROJECT, LOCATION, vertex.create(request), model=request.model)
 
 
 def ended(vertex, state: str = "SUCCEEDED", **scenario: Any) -> JobReference:

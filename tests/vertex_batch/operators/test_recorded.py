@@ -10,37 +10,22 @@ from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import create_engine, text
 
 from local.emulator.admin import Scenario
+from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
 from vertex_batch.cli import main
 from vertex_batch.client import BatchClient
-from vertex_batch.costs import CostTable
 from vertex_batch.errors import TransientError
 from vertex_batch.operators import AggregateTokenUsageOperator, RecountJobsOperator, RepriceJobsOperator
-from vertex_batch.resource import (
-    CreateJobRequest,
-    GcsDestination,
-    GcsSource,
-    InputConfig,
-    JobReference,
-    OutputConfig,
-)
+from vertex_batch.resource import JobReference
 
-PROJECT, LOCATION = "demo-project", "us-central1"
 ROWS = 6
 
 
 @pytest.fixture
-def vertex(connections, monkeypatch, tmp_path):
+def vertex(connections, table):
     connections.admin.set_settings(speed=1000)
     rows = [{"request": {"contents": [{"role": "user", "parts": [{"text": f"n {i}"}]}]}} for i in range(ROWS)]
     connections.gcs.put("gs://demo-bucket/in.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows).encode())
-    costs = {"conn_type": "sqlite", "host": str(tmp_path / "costs.db")}
-    monkeypatch.setenv("AIRFLOW_CONN_BATCH_COSTS", json.dumps(costs))
     return connections
-
-
-@pytest.fixture
-def table(tmp_path) -> CostTable:
-    return CostTable(f"sqlite:///{tmp_path / 'costs.db'}")
 
 
 @pytest.fixture
@@ -56,19 +41,12 @@ def prices(monkeypatch):
 def job(vertex, context, prices) -> str:
     """The id of a job that has ended and is recorded."""
     vertex.admin.add_scenario(Scenario(times=1, mix={}))
-    request = CreateJobRequest(
-        display_name="recorded",
-        model="publishers/google/models/gemini-2.5-flash",
-        input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
-        output_config=OutputConfig(gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")),
-        labels={"team": "search"},
-    )
-    with BatchClient(vertex.direct) as client:
-        created = client.create(PROJECT, LOCATION, request)
-    vertex.admin.wait_for_jobs(job_id=created.job_id, state="SUCCEEDED")
-    reference = JobReference(PROJECT, LOCATION, created.job_id, model=request.model)
+    request = a_request(display_name="recorded", labels={"team": "search"})
+    job_id = vertex.create(request)
+    vertex.admin.wait_for_jobs(job_id=job_id, state="SUCCEEDED")
+    reference = JobReference(PROJECT, LOCATION, job_id, model=request.model)
     AggregateTokenUsageOperator(task_id="record", job=reference.to_dict(), spec="nightly").execute(context)
-    return created.job_id
+    return job_id
 
 
 def output_file(vertex, job) -> str:

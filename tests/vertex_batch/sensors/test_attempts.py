@@ -8,20 +8,12 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from vertex_batch.client import BatchClient
+from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
 from vertex_batch.lifecycle import JOB_KEY_LABEL, TaskIdentity, attempt_key
-from vertex_batch.resource import (
-    CreateJobRequest,
-    GcsDestination,
-    GcsSource,
-    InputConfig,
-    JobReference,
-    OutputConfig,
-)
+from vertex_batch.resource import JobReference
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.waiting import Sighting, Verdict
 
-PROJECT, LOCATION = "demo-project", "us-central1"
 TASK = TaskIdentity("https://airflow.example", "nightly", "scheduled__2026-11-22", "submit")
 KEY = TASK.job_key(3)
 FAILS = Scenario(times=1, timeline=[], end="FAILED", error_code=13, error_message="System error.")
@@ -41,16 +33,9 @@ def submitted(vertex, *scenarios: Scenario) -> JobReference:
     """The job of a submit task, which ends as the first scenario says; its attempts as the next ones."""
     for scenario in scenarios:
         vertex.admin.add_scenario(scenario)
-    request = CreateJobRequest(
-        display_name="waited for",
-        model="publishers/google/models/gemini-2.5-flash",
-        input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
-        output_config=OutputConfig(gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")),
-        model_parameters={"temperature": 0.5},
-    )
+    request = a_request(display_name="waited for", model_parameters={"temperature": 0.5})
     request = request.model_copy(update={"labels": TASK.labels(3, request.fingerprint())})
-    with BatchClient(vertex.direct) as client:
-        job_id = client.create(PROJECT, LOCATION, request).job_id
+    job_id = vertex.create(request)
     if scenarios[0] is FAILS:
         vertex.admin.wait_for_jobs(job_id=job_id, state="FAILED")
     return JobReference(PROJECT, LOCATION, job_id, KEY)

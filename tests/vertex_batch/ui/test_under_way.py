@@ -19,11 +19,11 @@ from airflow.models.xcom import XComModel
 from sqlalchemy import delete, insert, select
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from tests.vertex_batch.jobs import a_request
 from tests.vertex_batch.ui.conftest import Pages
 from vertex_batch.client import BatchClient
 from vertex_batch.lifecycle import DEPLOYMENT_LABEL, Intent, deployment_label
 from vertex_batch.operators.task_context import INTENT_XCOM, deployment
-from vertex_batch.resource import CreateJobRequest, GcsDestination, GcsSource, InputConfig, OutputConfig
 from vertex_batch.ui import under_way
 
 PLACE = {"project": "demo-project", "location": "us-central1"}
@@ -69,17 +69,7 @@ def running(pages, connections, monkeypatch) -> Running:
         steps = timeline or [Step(state="PENDING", seconds=None)]
         connections.admin.add_scenario(Scenario(times=1, timeline=steps))
         mark = {DEPLOYMENT_LABEL: deployment_label(deployment()), **labels}
-        request = CreateJobRequest(
-            display_name="under way",
-            model="publishers/google/models/gemini-2.5-flash",
-            input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/in.jsonl"])),
-            output_config=OutputConfig(
-                gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/out/")
-            ),
-            labels=mark,
-        )
-        with BatchClient(connections.direct) as client:
-            job_id = client.create(*PLACE.values(), request).job_id
+        job_id = connections.create(a_request(display_name="under way", labels=mark))
         _tell_airflow(dag_id, run_state, job_id)
         return job_id
 
