@@ -22,6 +22,7 @@ from local.stack.gcs import ObjectStore, gcs_service
 from local.stack.ports import LOOPBACK, Ports
 from local.stack.processes import ManagedProcess, Service, answers
 from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
+from vertex_batch.cli import main
 from vertex_batch.client import BatchClient, ProxyConfig
 from vertex_batch.resource import CreateJobRequest, JobReference
 
@@ -286,3 +287,18 @@ def connections(emulator, monkeypatch) -> EmulatedVertex:
     monkeypatch.setattr("vertex_batch.client.shells._BACKOFF", wait_none())
     emulator.admin.reset()
     return emulator
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command line here; return its exit status, output and error output."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as exit_:
+            status = exit_.code
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run

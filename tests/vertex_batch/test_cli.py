@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vertex_batch.budgets import Claimant, Decision, Estimate, Ledger, Verdict
-from vertex_batch.cli import main, usd
+from vertex_batch.cli import usd
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts, Total
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey
@@ -56,21 +56,6 @@ def bill(job_id: str, *items: LineItem, **facts) -> Bill:
     usage = {UsageKey(item.model, item.kind, item.modality, item.tier): item.tokens for item in items}
     rows = RowCounts(ok=9, failed=1)
     return Bill(JobFacts(**job | facts), rows, items, recorded_at=NIGHT, usage=usage)
-
-
-@pytest.fixture
-def run(capsys):
-    """Run the command line here; return its exit status, output and error output."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        try:
-            status = main([str(argument) for argument in arguments])
-        except SystemExit as exit_:
-            status = exit_.code
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -5,13 +5,9 @@ from __future__ import annotations
 import base64
 import csv
 import json
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -63,40 +59,21 @@ def unified(job_id: str) -> str:
     return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=") + "_batch_cost"
 
 
-@contextmanager
-def proxy(rows, monkeypatch, error=None):
-    """A proxy with a database, one spend log a page; yields what it was asked."""
-    asked = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            parts = urlsplit(self.path)
-            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-            asked.append((parts.path, query))
-            page = int(query["page"])
-            answer = {"data": rows[page - 1 : page], "total_pages": len(rows)}
-            status, answer = error or (200, answer)
-            body = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    host = f"http://127.0.0.1:{server.server_port}"
-    connection = json.dumps({"conn_type": "litellm", "host": host, "password": "sk-test"})
+@pytest.fixture
+def spend_logs(proxy, reply, monkeypatch):
+    """Let the proxy have a database with these spend logs, one a page, or answer with an error."""
+    connection = json.dumps({"conn_type": "litellm", "host": proxy.url, "password": "sk-test"})
     monkeypatch.setenv("AIRFLOW_CONN_LITELLM_DEFAULT", connection)
-    try:
-        yield asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+
+    def keep(rows, error=None):
+        def answer(call):
+            page = int(call.params["page"])
+            status, data = error or (200, {"data": rows[page - 1 : page], "total_pages": len(rows)})
+            return reply.of(data, status)
+
+        proxy.route(answer)
+
+    return keep
 
 
 def reconcile(capsys, *words) -> dict:
@@ -109,7 +86,7 @@ def test_the_job_of_a_cost_row_is_read_from_its_id(written):
     assert logged_job(written) == "42"
 
 
-def test_the_proxys_figures_stand_beside_ours_with_what_makes_the_difference(url, monkeypatch, capsys):
+def test_the_proxys_figures_stand_beside_ours_with_what_makes_the_difference(url, spend_logs, proxy, capsys):
     """The first is as the proxy reckons: cached tokens at the input rate; the second is equal; the third is
     missing there, and a fourth is none of ours."""
     rows = [
@@ -117,8 +94,8 @@ def test_the_proxys_figures_stand_beside_ours_with_what_makes_the_difference(url
         {"request_id": unified("1002"), "spend": 0.22700000000000004, "total_tokens": 1_100_000},
         {"request_id": unified("9999"), "spend": 1.5, "total_tokens": 3},
     ]
-    with proxy(rows, monkeypatch) as asked:
-        found = reconcile(capsys, "--url", url)
+    spend_logs(rows)
+    found = reconcile(capsys, "--url", url)
     first, second, third = found["jobs"]
     assert first["ours"] == {"amount_usd": OURS, "complete": True}
     assert (first["theirs"]["amount_usd"], first["difference_usd"]) == ("0.275", "0.048")
@@ -130,15 +107,15 @@ def test_the_proxys_figures_stand_beside_ours_with_what_makes_the_difference(url
     [model] = found["models"]
     assert (model["jobs"], model["ours_usd"]) == (2, "0.454")
     assert Decimal(model["difference_usd"]) == Decimal("0.04800000000000004")
-    assert [path for path, _ in asked] == ["/spend/logs/v2"] * 3
-    assert asked[0][1]["start_date"] == "2026-11-20 00:00:00"
-    assert asked[0][1]["span_type"] == "batch"
+    assert [call.path for call in proxy.calls] == ["/spend/logs/v2"] * 3
+    assert proxy.calls[0].params["start_date"] == "2026-11-20 00:00:00"
+    assert proxy.calls[0].params["span_type"] == "batch"
 
 
-def test_other_tokens_and_a_second_record_are_named(url, monkeypatch, capsys):
+def test_other_tokens_and_a_second_record_are_named(url, spend_logs, capsys):
     row = {"request_id": unified("1001"), "spend": 0.2, "total_tokens": 1}
-    with proxy([row, row], monkeypatch):
-        first = reconcile(capsys, "--url", url)["jobs"][0]
+    spend_logs([row, row])
+    first = reconcile(capsys, "--url", url)["jobs"][0]
     assert first["theirs"]["amount_usd"] == "0.4"
     assert first["why"][:2] == ["tokens: 1,100,000 here, 2 there", "the proxy has recorded it 2 times"]
 
@@ -146,10 +123,10 @@ def test_other_tokens_and_a_second_record_are_named(url, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("status", "words"), [(401, "Prisma Client is not initialized"), (400, "No connected db.")]
 )
-def test_a_proxy_without_a_database_says_that_it_has_no_figures(url, monkeypatch, capsys, status, words):
+def test_a_proxy_without_a_database_says_that_it_has_no_figures(url, spend_logs, capsys, status, words):
     error = {"error": {"message": words, "type": "internal_error", "param": "None", "code": str(status)}}
-    with proxy([], monkeypatch, error=(status, error)):
-        assert main(["reconcile", *DAYS, "--url", url]) == 1
+    spend_logs([], error=(status, error))
+    assert main(["reconcile", *DAYS, "--url", url]) == 1
     assert "has no database, so it has no figures of its own" in capsys.readouterr().err
 
 

@@ -3,44 +3,14 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 
 from vertex_batch.cli import main
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts
 from vertex_batch.usage import Kind, UsageKey
-
-
-@contextmanager
-def serve(answers):
-    """A proxy that knows these paths; its URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = json.dumps(answers.get(self.path.partition("?")[0], {})).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
 
 DAYS = ["--since", "2026-11-01", "--until", "2026-11-30"]
 
@@ -101,7 +71,7 @@ def test_jobs_can_be_named_instead_of_days(url, capsys, words, found):
 
 
 @pytest.fixture
-def environment(tmp_path, monkeypatch):
+def environment(tmp_path, monkeypatch, proxy, reply):
     """The folders and the connection that a recording would have, the proxy's price list served."""
     specs = tmp_path / "include" / "jobs"
     specs.mkdir(parents=True)
@@ -111,10 +81,11 @@ def environment(tmp_path, monkeypatch):
         "litellm_params": {"model": "vertex_ai/gemini-2.5-flash"},
         "model_info": {"input_cost_per_token_batches": 3e-07},
     }
-    with serve({"/model/info": {"data": [deployment]}, "/public/litellm_model_cost_map": {}}) as proxy:
-        connection = {"conn_type": "litellm", "host": proxy, "password": "sk-test"}
-        monkeypatch.setenv("AIRFLOW_CONN_LITELLM_DEFAULT", json.dumps(connection))
-        yield tmp_path / "include"
+    known = {"/model/info": {"data": [deployment]}, "/public/litellm_model_cost_map": {}}
+    proxy.route(lambda call: reply.of(known.get(call.path, {})))
+    connection = {"conn_type": "litellm", "host": proxy.url, "password": "sk-test"}
+    monkeypatch.setenv("AIRFLOW_CONN_LITELLM_DEFAULT", json.dumps(connection))
+    return tmp_path / "include"
 
 
 def amount(capsys, *words) -> str:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from local.emulator.admin import Scenario, Step
-from vertex_batch.cli import main
 
 ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}}\n'
 SPEC = """\
@@ -17,21 +16,6 @@ team: search
 poll_interval: 1s
 """
 DAY = "2026-11-20"
-
-
-@pytest.fixture
-def run(capsys):
-    """Run the command line here; return its exit status, output and error output."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        try:
-            status = main([str(argument) for argument in arguments])
-        except SystemExit as exit_:
-            status = exit_.code
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

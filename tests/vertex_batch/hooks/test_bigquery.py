@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -36,60 +33,41 @@ FAILED = ("{}", "{}", 'Bad Request: {"error": {"code": 400, "message": "no"}}', 
 ODD = ("{}", answer(promptTokenCount=-5), "", None)
 
 
+def _table():
+    fields = [{"name": name, "type": kind, "mode": "NULLABLE"} for name, kind in FIELDS]
+    reference = {"projectId": "demo-project", "datasetId": "batches", "tableId": "predictions_1"}
+    return {"tableReference": reference, "schema": {"fields": fields}, "type": "TABLE"}
+
+
+def _page(rows, query):
+    names = query.get("selectedFields", ",".join(name for name, _ in FIELDS)).split(",")
+    order = [index for index, (name, _) in enumerate(FIELDS) if name in names]
+    start = int(query.get("pageToken", "0"))
+    shown = [{"f": [{"v": row[index]} for index in order]} for row in rows[start : start + 2]]
+    more = {"pageToken": str(start + 2)} if start + 2 < len(rows) else {}
+    return {"rows": shown, "totalRows": str(len(rows)), **more}
+
+
 @pytest.fixture
-def bigquery(monkeypatch):
-    """A BigQuery with one table, two rows a page; yields its rows and what it was asked."""
+def bigquery(proxy, reply, monkeypatch):
+    """A BigQuery with one table, two rows a page; its rows and what it was asked."""
     state = {"rows": [], "asked": [], "status": 200}
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            parts = urlsplit(self.path)
-            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-            state["asked"].append((parts.path, query))
-            place = "/projects/demo-project/datasets/batches/tables/predictions_1"
-            known = parts.path.removesuffix("/data").endswith(place)
-            status = state["status"] if known else 404
-            if status != 200:
-                answer = {"error": {"code": status, "message": "no", "errors": [{"reason": "notFound"}]}}
-            elif parts.path.endswith("/data"):
-                answer = self.page(query)
-            else:
-                answer = self.table()
-            body = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(call):
+        state["asked"].append((call.path, call.params))
+        place = "/projects/demo-project/datasets/batches/tables/predictions_1"
+        known = call.path.removesuffix("/data").endswith(place)
+        status = state["status"] if known else 404
+        if status != 200:
+            error = {"code": status, "message": "no", "errors": [{"reason": "notFound"}]}
+            return reply.of({"error": error}, status)
+        return reply.of(_page(state["rows"], call.params) if call.path.endswith("/data") else _table())
 
-        @staticmethod
-        def table():
-            fields = [{"name": name, "type": kind, "mode": "NULLABLE"} for name, kind in FIELDS]
-            reference = {"projectId": "demo-project", "datasetId": "batches", "tableId": "predictions_1"}
-            return {"tableReference": reference, "schema": {"fields": fields}, "type": "TABLE"}
-
-        @staticmethod
-        def page(query):
-            names = query.get("selectedFields", ",".join(name for name, _ in FIELDS)).split(",")
-            order = [index for index, (name, _) in enumerate(FIELDS) if name in names]
-            start = int(query.get("pageToken", "0"))
-            rows = [{"f": [{"v": row[index]} for index in order]} for row in state["rows"][start : start + 2]]
-            more = {"pageToken": str(start + 2)} if start + 2 < len(state["rows"]) else {}
-            return {"rows": rows, "totalRows": str(len(state["rows"])), **more}
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
+    proxy.route(answer)
     connection = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True}}
     monkeypatch.setenv("AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT", json.dumps(connection))
-    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
-    yield state
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", proxy.url)
+    return state
 
 
 def facts(table=TABLE) -> JobFacts:
