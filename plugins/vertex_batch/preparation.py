@@ -6,7 +6,7 @@ somebody asked for one. Only then is anything written, and nothing is submitted 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -159,9 +159,7 @@ class InputPreparer:
         ]
 
     def _objects(self) -> list[SourceObject]:
-        """The objects that hold anything, in the order of their names: plans and samples depend on it."""
-        found = [each for each in without_doubles(self._look()) if each.size]
-        return sorted(found, key=lambda each: each.uri)
+        return in_order(self._look())
 
     def _lines(self, objects: list[SourceObject]) -> Iterator[bytes]:
         for source in objects:
@@ -174,6 +172,12 @@ class InputPreparer:
         if now != before:
             changed = [uri for uri in {**before, **now} if before.get(uri) != now.get(uri)]
             raise InputChangedError(changed)
+
+
+def in_order(objects: Iterable[SourceObject]) -> list[SourceObject]:
+    """The objects that hold anything, in the order of their names: plans and samples depend on it."""
+    found = [each for each in without_doubles(objects) if each.size]
+    return sorted(found, key=lambda each: each.uri)
 
 
 def shards_of(

@@ -43,7 +43,7 @@ _MEDIA = ("inlineData", "inline_data", "fileData", "file_data")
 
 
 class InputObject(Protocol):
-    """An object of the input, such as `hooks.storage.FoundInput`."""
+    """An object of the input, such as `inputs.SourceObject`."""
 
     @property
     def uri(self) -> str: ...

@@ -10,9 +10,10 @@ import argparse
 import logging
 import os
 from argparse import Namespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from vertex_batch.errors import ConfigurationError
+from vertex_batch.place import Place, missing_of
 
 if TYPE_CHECKING:
     from vertex_batch.client import BatchClient
@@ -22,13 +23,6 @@ if TYPE_CHECKING:
 # The names that LiteLLM's own command line reads.
 PROXY_VARIABLE, KEY_VARIABLE = "LITELLM_PROXY_URL", "LITELLM_PROXY_API_KEY"
 DEFAULT_CONNECTION = "litellm_default"
-
-
-class Place(NamedTuple):
-    """A project id as the proxy has it configured, and a location."""
-
-    project: str
-    location: str
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -85,11 +79,8 @@ class Access:
             project, location = project or settings.project, location or settings.location
         if project and location:
             return Place(project, location)
-        missing = " and ".join(
-            name for name, value in (("project", project), ("location", location)) if not value
-        )
         raise ConfigurationError(
-            f"The {missing} is not known. Nothing was submitted",
+            f"The {missing_of(project, location)} is not known. Nothing was submitted",
             "set it in the spec, with --project and --location, or as an extra of the connection",
         )
 

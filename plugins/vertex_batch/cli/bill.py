@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vertex_batch.cli.output import print_json
 from vertex_batch.errors import StorageUnavailableError, VertexBatchError
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def run(options: Namespace) -> int:
             options.paths, options.model, options.location, options.prices, jobs, on_progress=on_progress
         )
     if options.json:
-        sys.stdout.write(json.dumps(as_data(bill), indent=2) + "\n")
+        print_json(as_data(bill))
     else:
         _print(bill)
     return 0

@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 _NAMED = ("spec", "team", "model", "dag_id", "run_id", "job")
 
 
-def add_jobs(command: argparse.ArgumentParser, day: Callable[[str], date]) -> None:
-    """Add the options that choose jobs."""
+def add_days(command: argparse.ArgumentParser, day: Callable[[str], date]) -> None:
+    """Add the options that choose days."""
     command.add_argument("--since", type=day, metavar="DAY", help="first day, such as 2026-11-01")
     command.add_argument("--until", type=day, metavar="DAY", help="last day, inclusive")
+
+
+def add_jobs(command: argparse.ArgumentParser, day: Callable[[str], date]) -> None:
+    """Add the options that choose jobs."""
+    add_days(command, day)
     command.add_argument("--spec", help="jobs of this spec")
     command.add_argument("--team", help="jobs with this label `team`")
     command.add_argument("--model", help="jobs created with this model, as the job names it")
@@ -55,6 +60,15 @@ def add_prices(command: argparse.ArgumentParser) -> None:
     )
 
 
+def check_days(options: Namespace) -> None:
+    """See that there are days to choose.
+
+    :raises ConfigurationError: the last one is before the first.
+    """
+    if options.since and options.until and options.since > options.until:
+        raise ConfigurationError(f"--since {options.since} is after --until {options.until}: no day is both")
+
+
 def chosen_jobs(options: Namespace) -> JobFilter:
     """The jobs that the options choose.
 
@@ -62,9 +76,8 @@ def chosen_jobs(options: Namespace) -> JobFilter:
     """
     from vertex_batch.costs import JobFilter  # noqa: PLC0415 - it brings SQLAlchemy along
 
+    check_days(options)
     since, until = options.since, options.until
-    if since and until and since > until:
-        raise ConfigurationError(f"--since {since} is after --until {until}: no day is both")
     if not (since or until or any(getattr(options, name) for name in _NAMED)):
         raise ConfigurationError(
             "Which jobs? Name days with --since and --until, or a --spec, --team, --model, --dag, --run or"

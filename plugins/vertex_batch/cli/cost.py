@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass, replace
-from datetime import date, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.cli.output import logs_aside
+from vertex_batch.cli.choice import check_days
+from vertex_batch.cli.output import logs_aside, print_json
 from vertex_batch.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,8 +30,7 @@ class JobNotFoundError(ConfigurationError):
 
 def run(options: Namespace) -> int:
     """Show totals and jobs, or the bill of one job."""
-    if options.since and options.until and options.since > options.until:
-        raise ConfigurationError(f"--since {options.since} is after --until {options.until}: no day is both")
+    check_days(options)
     table = open_table(options)
     if options.job:
         bill = find_bill(table, options.job)
@@ -105,7 +102,7 @@ def _show_bill(bill: Bill, expected: StoredEstimate | None, *, as_json: bool) ->
     if as_json:
         data = _plain(replace(bill, usage={}))  # its keys are no texts; the line items say the same
         del data["usage"]
-        _print_json(
+        print_json(
             {
                 **data,
                 "day": bill.day,
@@ -128,7 +125,7 @@ def _show_totals(table: CostTable, options: Namespace) -> None:
     jobs = table.jobs(where, limit=options.limit + 1)
     shown, more = jobs[: options.limit], len(jobs) > options.limit
     if options.json:
-        _print_json(
+        print_json(
             {
                 "by": options.by,
                 "since": options.since,
@@ -206,18 +203,6 @@ def _plain(value: Any) -> dict[str, Any]:
     assert is_dataclass(value)
     assert not isinstance(value, type)
     return asdict(value)
-
-
-def _print_json(data: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(data, indent=2, default=_as_text) + "\n")
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    if isinstance(value, date | datetime):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no place in JSON")
 
 
 def print_parts(*parts: RenderableType) -> None:

@@ -6,28 +6,15 @@ import argparse
 import sys
 from argparse import Namespace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vertex_batch.cli import access
 from vertex_batch.cli.output import logs_aside, print_json, say
 from vertex_batch.errors import ConfigurationError
+from vertex_batch.place import Place
+from vertex_batch.resource import BatchPredictionJob, JobState
 
-if TYPE_CHECKING:
-    from vertex_batch.resource import BatchPredictionJob
-
-STATES = (
-    "queued",
-    "pending",
-    "running",
-    "succeeded",
-    "failed",
-    "cancelling",
-    "cancelled",
-    "paused",
-    "expired",
-    "updating",
-    "partially_succeeded",
-)
+STATES = tuple(state.short.lower() for state in JobState if state is not JobState.UNSPECIFIED)
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -139,11 +126,11 @@ def run_cancel(options: Namespace) -> int:
     return 0
 
 
-def _place(reach: access.Access, options: Namespace, job: str) -> tuple[access.Place, str]:
+def _place(reach: access.Access, options: Namespace, job: str) -> tuple[Place, str]:
     """Where a job is. The name at Google holds the project's number, which the proxy does not know."""
     parts = job.strip("/").split("/")
     if len(parts) == 3:  # noqa: PLR2004 - PROJECT/LOCATION/ID
-        return access.Place(parts[0], parts[1]), parts[2]
+        return Place(parts[0], parts[1]), parts[2]
     location = parts[3] if len(parts) == 6 and parts[4] == "batchPredictionJobs" else None  # noqa: PLR2004
     if len(parts) == 1 or location:
         return reach.place(None, location, options.connection), parts[-1]

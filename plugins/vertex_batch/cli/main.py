@@ -94,17 +94,20 @@ def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         " in which something has no known price is an 'at least'.",
     )
     command.add_argument("--by", choices=cost.GROUPINGS, default="spec", help="sum up by (default: spec)")
-    command.add_argument("--since", type=_day, metavar="DAY", help="first day, such as 2026-11-01")
-    command.add_argument("--until", type=_day, metavar="DAY", help="last day, inclusive")
+    choice.add_days(command, _day)
     command.add_argument(
         "--job", metavar="ID", help="show the bill of one job: its id, or PROJECT/LOCATION/ID"
     )
     command.add_argument(
         "--limit", type=_count, default=20, metavar="N", help="list the latest N jobs (default: 20)"
     )
-    command.add_argument("--json", action="store_true", help="print JSON; amounts are exact, as texts")
+    _add_json(command)
     _add_table(command)
     command.set_defaults(run=cost.run)
+
+
+def _add_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print JSON; amounts are exact, as texts")
 
 
 def _add_table(command: argparse.ArgumentParser, *, apart: bool = False) -> None:
@@ -131,7 +134,7 @@ def _add_reprice(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument(
         "--dry-run", action="store_true", help="only compare the bills with these prices; nothing is written"
     )
-    command.add_argument("--json", action="store_true", help="print JSON; amounts are exact, as texts")
+    _add_json(command)
     _add_table(command)
     command.set_defaults(run=reprice.run)
 
@@ -151,7 +154,7 @@ def _add_recount(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="Airflow connection that reads the outputs (default: the credentials of the environment)",
     )
     command.add_argument("--dry-run", action="store_true", help="only compare; nothing is written")
-    command.add_argument("--json", action="store_true", help="print JSON; amounts are exact, as texts")
+    _add_json(command)
     _add_table(command)
     command.set_defaults(run=recount.run)
 
@@ -178,7 +181,7 @@ def _add_reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     which.add_argument(
         "--prices", metavar="FILE", help="a price map in LiteLLM's format, of another date for example"
     )
-    command.add_argument("--json", action="store_true", help="print JSON; amounts are exact, as texts")
+    _add_json(command)
     _add_table(command)
     command.set_defaults(run=reconcile.run)
 
@@ -208,7 +211,7 @@ def _add_bill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         metavar="FILE",
         help="a price map in LiteLLM's format, JSON or YAML; it alone holds (default: the packaged prices)",
     )
-    command.add_argument("--json", action="store_true", help="print JSON; amounts are exact, as texts")
+    _add_json(command)
     command.add_argument(
         "--jobs",
         type=_count,

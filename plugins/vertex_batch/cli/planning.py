@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.cli.access import Access, Place, input_storage
+from vertex_batch.cli.access import Access, input_storage
 from vertex_batch.cli.output import byte_progress
 from vertex_batch.errors import ConfigurationError, VertexBatchError
-from vertex_batch.inputs import file_pattern, limits_for
+from vertex_batch.inputs import JobLimits, limits_for
 from vertex_batch.job_request import build_request
+from vertex_batch.place import Place
 from vertex_batch.preflight import Report, Subject, inspect
 from vertex_batch.resource import CreateJobRequest
 from vertex_batch.specs.model import JobSpec, Spec
@@ -46,13 +47,17 @@ class Plan:
     shards: tuple[int, ...] = ()
 
     @property
+    def limits(self) -> JobLimits:
+        """What one job of it may read."""
+        return limits_for(self.request.model, self.job.max_rows_per_job, self.job.max_bytes_per_job)
+
+    @property
     def jobs(self) -> int:
         """How many jobs read the input, as far as its rows and bytes tell; files may make it some more."""
         if self.report is None or not self.job.may_be_split:
             return 1
-        limits = limits_for(self.request.model, self.job.max_rows_per_job, self.job.max_bytes_per_job)
-        by_size = ceil(self.report.size_bytes / limits.max_bytes)
-        return max(1, ceil(self.report.rows / limits.max_rows), by_size)
+        by_size = ceil(self.report.size_bytes / self.limits.max_bytes)
+        return max(1, ceil(self.report.rows / self.limits.max_rows), by_size)
 
     @property
     def is_hopeless(self) -> bool:
@@ -67,7 +72,6 @@ def prepare(access: Access, spec: Spec, job: JobSpec, moment: datetime, *, offli
     :raises ConfigurationError: it does not render, or nobody says where it runs.
     """
     rendered = render_job(spec, job, moment)
-    rendered = replace(rendered, uris=tuple(file_pattern(uri) for uri in rendered.uris))
     try:
         place = access.place(rendered.project, rendered.location, job.connection)
     except ConfigurationError:
@@ -77,7 +81,7 @@ def prepare(access: Access, spec: Spec, job: JobSpec, moment: datetime, *, offli
         place = Place(rendered.project or unknown, rendered.location or unknown)
     try:
         request = build_request(
-            model=rendered.model,
+            model=job.model,
             uris=rendered.uris,
             output=rendered.output,
             display_name=rendered.display_name,
@@ -107,43 +111,34 @@ def look(access: Access, plan: Plan, prices: Path | None = None, *, estimate: bo
             storage = None if subject.reads_table else input_storage(job.storage_connection)
             objects = storage.find(rendered.uris) if storage else []
             with byte_progress(f"Reading {plan.spec.name}", sum(item.size for item in objects)) as progress:
-                found = inspect(subject, storage, client, progress)
+                found = inspect(subject, storage, client, progress, objects=objects)
             if storage and job.may_be_split:
                 shards = _shards(plan, found, objects, storage.filesystem)
             if estimate and storage:
-                guess = _estimate(plan, objects, storage.open, price_book(job, client, prices))
+                guess = _estimate(plan, objects, storage.open, _price_book(plan, client, prices))
         except VertexBatchError as error:
             problem = str(error)
         except Exception as error:  # noqa: BLE001 - credentials fail with what Google's libraries have
             problem = f"The object store could not be asked: {type(error).__name__}: {error}"
-    return Plan(plan.spec, job, rendered, plan.place, plan.request, found, problem, guess, shards)
+    return replace(plan, report=found, problem=problem, estimate=guess, shards=shards)
 
 
 def _shards(plan: Plan, report: Report, objects: Any, fs: Any) -> tuple[int, ...]:
     """How many rows each job would read, where one may not read them all."""
-    from vertex_batch.inputs import SourceObject, limits_for  # noqa: PLC0415 - so that `validate` is quick
-    from vertex_batch.preparation import shards_of  # noqa: PLC0415
+    from vertex_batch.preparation import in_order, shards_of  # noqa: PLC0415 - so that `validate` is quick
 
-    limits = limits_for(plan.job.model, plan.job.max_rows_per_job, plan.job.max_bytes_per_job)
-    if limits.fits(report.rows, report.size_bytes):
+    if plan.limits.fits(report.rows, report.size_bytes):
         return ()
-    sources = {item.uri: SourceObject(item.uri, item.size, item.version) for item in objects if item.size}
-    return tuple(shard.rows for shard in shards_of(fs, [sources[uri] for uri in sorted(sources)], limits))
+    return tuple(shard.rows for shard in shards_of(fs, in_order(objects), plan.limits))
 
 
-def price_book(job: JobSpec, client: BatchClient | None, prices: Path | None) -> PriceBook:
+def _price_book(plan: Plan, client: BatchClient | None, prices: Path | None) -> PriceBook:
     """The rates in force for a job, in the order in which a bill takes them."""
-    from vertex_batch.pricing import (  # noqa: PLC0415 - so that `validate` is quick
-        PriceBook,
-        SpecPrices,
-        from_proxy,
-        packaged_prices,
-        price_folder,
-    )
+    from vertex_batch.costs import JobFacts  # noqa: PLC0415 - so that `validate` is quick
+    from vertex_batch.price_books import PriceBooks, spec_job  # noqa: PLC0415
 
-    files = price_folder(prices) if prices and prices.is_dir() else ()
-    others = from_proxy(client) if client else [packaged_prices()]
-    return PriceBook([SpecPrices(job.prices or None, datetime.now(UTC).date()), *files, *others])
+    facts = JobFacts(*plan.place, "", spec=plan.spec.name, task_id=plan.job.name)
+    return PriceBooks(client, prices, {spec_job(facts): plan.job.prices or None}).of(facts)
 
 
 def _estimate(plan: Plan, objects: Any, read: Any, book: PriceBook) -> Estimate:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vertex_batch.cli.choice import chosen_jobs, open_client
 from vertex_batch.cli.cost import open_table
+from vertex_batch.cli.output import print_json
 from vertex_batch.cli.reprice import total_data
 from vertex_batch.errors import ApiError, ConfigurationError
 
@@ -31,8 +31,10 @@ def run(options: Namespace) -> int:
     where = chosen_jobs(options)
     table = open_table(options)
     found = _compare(options, table, where)
-    text = json.dumps(_as_data(found, options), indent=2) if options.json else _as_text(found)
-    sys.stdout.write(f"{text}\n")
+    if options.json:
+        print_json(_as_data(found, options))
+    else:
+        sys.stdout.write(f"{_as_text(found)}\n")
     return 0
 
 

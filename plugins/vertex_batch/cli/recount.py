@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vertex_batch.cli.choice import chosen_jobs, chosen_prices
 from vertex_batch.cli.cost import open_table
+from vertex_batch.cli.output import print_json
 from vertex_batch.cli.reprice import summary, total_data
 
 if TYPE_CHECKING:
@@ -27,8 +27,10 @@ def run(options: Namespace) -> int:
         tables = _tables(options.storage)
         recounter = Recounter(client, _storage(options.storage), table, books, read_table=tables)
         jobs = list(recounter.recount(where, dry_run=options.dry_run))
-    text = json.dumps(_as_data(jobs, dry_run=options.dry_run), indent=2) if options.json else _as_text(jobs)
-    sys.stdout.write(f"{text}\n")
+    if options.json:
+        print_json(_as_data(jobs, dry_run=options.dry_run))
+    else:
+        sys.stdout.write(f"{_as_text(jobs)}\n")
     return 1 if any(job.problem for job in jobs) else 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vertex_batch.cli.choice import chosen_jobs, chosen_prices
 from vertex_batch.cli.cost import open_table
+from vertex_batch.cli.output import print_json
 
 if TYPE_CHECKING:
     from vertex_batch.costs import Total
@@ -24,8 +24,10 @@ def run(options: Namespace) -> int:
 
     with chosen_prices(options) as (books, _):
         jobs = list(reprice(table, books.of, where, dry_run=options.dry_run))
-    text = json.dumps(_as_data(jobs, dry_run=options.dry_run), indent=2) if options.json else _as_text(jobs)
-    sys.stdout.write(f"{text}\n")
+    if options.json:
+        print_json(_as_data(jobs, dry_run=options.dry_run))
+    else:
+        sys.stdout.write(f"{_as_text(jobs)}\n")
     return 0
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from vertex_batch.cli.output import print_json
 from vertex_batch.errors import scrub
 from vertex_batch.specs import Problem, SpecError, SpecSet, json_schema, load_files, spec_files
 
@@ -23,7 +23,7 @@ def run(options: Namespace) -> int:
     found = check(paths)
     found = SpecSet(found.specs, [*found.errors, *_budget_errors(paths)])
     if options.json or options.format == "json":
-        sys.stdout.write(json.dumps(_as_data(found), indent=2) + "\n")
+        print_json(_as_data(found))
     elif options.format == "github":
         sys.stdout.write("".join(f"{line}\n" for line in _github(found)))
         sys.stderr.write(f"{_summary(found)}\n")
@@ -36,7 +36,7 @@ def run(options: Namespace) -> int:
 
 def print_schema(_: Namespace) -> int:
     """Print the JSON schema of a spec file."""
-    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
+    print_json(json_schema())
     return 0
 
 

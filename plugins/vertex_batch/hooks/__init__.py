@@ -5,7 +5,6 @@ from __future__ import annotations
 from vertex_batch.hooks.cost_table import CostTableHook, cost_table_url
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import (
-    FoundInput,
     InputStorage,
     check_inputs,
     check_output_bucket,
@@ -14,7 +13,6 @@ from vertex_batch.hooks.storage import (
 
 __all__ = [
     "CostTableHook",
-    "FoundInput",
     "InputStorage",
     "LiteLLMHook",
     "check_inputs",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from vertex_batch.errors import (
@@ -19,6 +18,7 @@ from vertex_batch.errors import (
     StorageUnavailableError,
     VertexBatchError,
 )
+from vertex_batch.inputs import SourceObject
 
 DEFAULT_CONN_ID = "google_cloud_default"
 BIGQUERY_SCHEME = "bq://"
@@ -26,19 +26,6 @@ BIGQUERY_SCHEME = "bq://"
 # Of gsutil's wildcards, which Vertex takes.
 _WILDCARDS = frozenset("*?[")
 _HNS_SWITCH = "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"
-
-
-@dataclass(frozen=True, slots=True)
-class FoundInput:
-    """An input object that is there.
-
-    :param size: in bytes.
-    :param version: another one whenever the content is: the object's generation.
-    """
-
-    uri: str
-    size: int
-    version: str = ""
 
 
 def open_filesystem(gcp_conn_id: str = DEFAULT_CONN_ID) -> Any:
@@ -75,7 +62,7 @@ class InputStorage:
         """The fsspec file system."""
         return self._fs
 
-    def find(self, uris: Iterable[str]) -> list[FoundInput]:
+    def find(self, uris: Iterable[str]) -> list[SourceObject]:
         """See `check_inputs`."""
         return check_inputs(self._fs, uris, conn_id=self._conn_id)
 
@@ -95,7 +82,7 @@ class InputStorage:
             raise StorageUnavailableError(uri, "it was there a moment ago") from error
 
 
-def check_inputs(fs: Any, uris: Iterable[str], *, conn_id: str = DEFAULT_CONN_ID) -> list[FoundInput]:
+def check_inputs(fs: Any, uris: Iterable[str], *, conn_id: str = DEFAULT_CONN_ID) -> list[SourceObject]:
     """Look for every input, and return the objects that are there; wildcards are expanded.
 
     ``bq://`` URIs are not looked at, and not returned.
@@ -107,7 +94,7 @@ def check_inputs(fs: Any, uris: Iterable[str], *, conn_id: str = DEFAULT_CONN_ID
     :raises StorageAccessError: the connection may not look.
     :raises StorageUnavailableError: the object store failed; a retry may succeed.
     """
-    found: list[FoundInput] = []
+    found: list[SourceObject] = []
     missing: dict[str, str] = {}
     buckets: list[str] = []
     for uri in uris:
@@ -159,7 +146,7 @@ def asking(uri: str, conn_id: str, function: Any, *args: Any) -> Any:
         raise StorageUnavailableError(uri, f"{type(error).__name__}: {text}") from error
 
 
-def _find(fs: Any, uri: str) -> list[FoundInput]:
+def _find(fs: Any, uri: str) -> list[SourceObject]:
     path = _path(fs, uri)
     scheme = uri.split("://", 1)[0] + "://" if "://" in uri else ""
     if _WILDCARDS & set(path):
@@ -178,9 +165,9 @@ def _find(fs: Any, uri: str) -> list[FoundInput]:
     return [_found(uri, entry)] if entry["type"] == "file" else []
 
 
-def _found(uri: str, entry: Mapping[str, Any]) -> FoundInput:
+def _found(uri: str, entry: Mapping[str, Any]) -> SourceObject:
     version = entry.get("generation") or entry.get("etag") or entry.get("mtime") or ""
-    return FoundInput(uri, int(entry["size"]), str(version))
+    return SourceObject(uri, int(entry["size"]), str(version))
 
 
 def _path(fs: Any, uri: str) -> str:

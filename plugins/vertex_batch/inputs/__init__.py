@@ -1,6 +1,12 @@
 """What a job reads: whether it fits into one, how it is split where it does not, and a sample of it."""
 
-from vertex_batch.inputs.limits import JobLimits, limits_for
+from vertex_batch.inputs.limits import (
+    EMBEDDING_ROWS,
+    GENERATION_ROWS,
+    TEXT_EMBEDDING_ROWS,
+    JobLimits,
+    limits_for,
+)
 from vertex_batch.inputs.measuring import Measured, lines, measure, open_object, unpacked
 from vertex_batch.inputs.parts import SHARDS_GROUP, InputPart, PartKind, file_pattern, group_of
 from vertex_batch.inputs.planning import (
@@ -14,9 +20,12 @@ from vertex_batch.inputs.sampling import MAX_SAMPLE_ROWS, Sample, draw
 from vertex_batch.inputs.staging import SHARD_SUFFIX, Staged, StagingPlace, is_there, stage, write
 
 __all__ = [
+    "EMBEDDING_ROWS",
+    "GENERATION_ROWS",
     "MAX_SAMPLE_ROWS",
     "SHARDS_GROUP",
     "SHARD_SUFFIX",
+    "TEXT_EMBEDDING_ROWS",
     "InputPart",
     "JobLimits",
     "Measured",

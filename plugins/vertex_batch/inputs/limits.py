@@ -10,12 +10,14 @@ MAX_BYTES = 1_000_000_000
 MAX_FILES = 1_000
 """Files named one by one in a request. Google states no limit; this keeps the request below 1 MB or so."""
 
-_GENERATION_ROWS = 200_000
+GENERATION_ROWS = 200_000
+EMBEDDING_ROWS = 1_000_000
+TEXT_EMBEDDING_ROWS = 30_000
 _ROWS_BY_PREFIX = {
-    "gemini-embedding": 1_000_000,
-    "text-embedding": 30_000,
-    "text-multilingual-embedding": 30_000,
-    "textembedding-gecko": 30_000,
+    "gemini-embedding": EMBEDDING_ROWS,
+    "text-embedding": TEXT_EMBEDDING_ROWS,
+    "text-multilingual-embedding": TEXT_EMBEDDING_ROWS,
+    "textembedding-gecko": TEXT_EMBEDDING_ROWS,
 }
 # The shortest row that is a JSON object, with its newline.
 _SHORTEST_ROW_BYTES = 3
@@ -50,5 +52,5 @@ def limits_for(model: str, max_rows: int | None = None, max_bytes: int | None = 
     50000
     """
     name = model.rsplit("/", 1)[-1]
-    of_model = next((n for prefix, n in _ROWS_BY_PREFIX.items() if name.startswith(prefix)), _GENERATION_ROWS)
+    of_model = next((n for prefix, n in _ROWS_BY_PREFIX.items() if name.startswith(prefix)), GENERATION_ROWS)
     return JobLimits(max_rows or of_model, max_bytes or MAX_BYTES)

@@ -19,6 +19,7 @@ _WILDCARDS = frozenset("*?[")
 class SourceObject:
     """An input object.
 
+    :param size: in bytes.
     :param version: changes whenever its content does: its generation, or a hash.
     """
 

@@ -12,10 +12,11 @@ from vertex_batch.errors import ConfigurationError, PermanentError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.job_names import parse_job_name
 from vertex_batch.links import ConsoleJobLink
-from vertex_batch.operators.place import Place, find_place
+from vertex_batch.operators.place import find_place
 from vertex_batch.operators.retries import RETRY_POLICY
 from vertex_batch.operators.task_context import deployment, map_index
 from vertex_batch.ownership import why_not_to_adopt
+from vertex_batch.place import Place
 from vertex_batch.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:

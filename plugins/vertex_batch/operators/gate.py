@@ -34,8 +34,8 @@ from vertex_batch.errors import VertexBatchError
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.storage import BIGQUERY_SCHEME, InputStorage
 from vertex_batch.operators.approval import Approval
-from vertex_batch.operators.place import Place
 from vertex_batch.operators.task_context import identity
+from vertex_batch.place import Place
 from vertex_batch.price_books import PriceBooks, spec_job
 from vertex_batch.pricing import PriceBook
 from vertex_batch.resource import CreateJobRequest

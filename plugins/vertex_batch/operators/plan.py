@@ -18,7 +18,6 @@ from vertex_batch.inputs import (
     MAX_SAMPLE_ROWS,
     InputPart,
     PartKind,
-    SourceObject,
     StagingPlace,
     file_pattern,
     limits_for,
@@ -146,7 +145,7 @@ class PlanInputsOperator(BaseOperator):
         place = StagingPlace.of(self.output_uri, self.staging, identity(context).task_key)
         preparer = InputPreparer(
             fs,
-            lambda: [SourceObject(found.uri, found.size, found.version) for found in self._found(fs, uris)],
+            lambda: check_inputs(fs, uris, conn_id=self.gcp_conn_id),
             limits_for(self.model, self.max_rows, self.max_bytes),
             place,
             ask=lambda where, function, *args: asking(where, self.gcp_conn_id, function, *args),
@@ -159,9 +158,6 @@ class PlanInputsOperator(BaseOperator):
             if error.uri == place.prefix:
                 raise StagingError(place.prefix, self.gcp_conn_id, error.reason) from error
             raise
-
-    def _found(self, fs: Any, uris: list[str]) -> list[Any]:
-        return check_inputs(fs, uris, conn_id=self.gcp_conn_id)
 
     def _cancel_what_is_left(self, context: Context, parts: list[InputPart]) -> None:
         """Cancel jobs of an earlier plan that no task of the new one will go on with."""

@@ -14,11 +14,12 @@ from vertex_batch.client import BatchClient
 from vertex_batch.errors import NotFoundError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle import DEPLOYMENT_LABEL, deployment_label
-from vertex_batch.operators.place import Place, find_place
+from vertex_batch.operators.place import find_place
 from vertex_batch.operators.retries import RETRY_POLICY
 from vertex_batch.operators.task_context import deployment
 from vertex_batch.operators.unbilled import BillSettings, SettingsOf, Unbilled, UnbilledJobs
 from vertex_batch.ownership import Owner, Ownership, lacks_a_bill, who_waits
+from vertex_batch.place import Place
 from vertex_batch.resource import TERMINAL_STATES, BatchPredictionJob
 
 if TYPE_CHECKING:

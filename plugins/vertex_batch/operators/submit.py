@@ -23,7 +23,7 @@ from vertex_batch.operators.approval import take
 from vertex_batch.operators.choices import end_dry_run, is_dry_run, skip_unless_chosen
 from vertex_batch.operators.gate import BudgetGate, GateSettings, Material
 from vertex_batch.operators.kill import KillSwitch
-from vertex_batch.operators.place import Place, find_place
+from vertex_batch.operators.place import find_place
 from vertex_batch.operators.retries import RETRY_POLICY
 from vertex_batch.operators.task_context import (
     TaskStateIntentStore,
@@ -32,6 +32,7 @@ from vertex_batch.operators.task_context import (
     overridden,
     with_run_dates,
 )
+from vertex_batch.place import Place
 from vertex_batch.preflight import Mode, Report, Subject, preflight
 from vertex_batch.resource import CreateJobRequest, JobReference
 from vertex_batch.submission import Submitter, find_jobs_by_key

@@ -10,8 +10,9 @@ from vertex_batch.client import BatchClient
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle import JOB_KEY_LABEL, Intent, map_index_of
-from vertex_batch.operators.place import Place, find_place
+from vertex_batch.operators.place import find_place
 from vertex_batch.operators.task_context import INTENT_XCOM, identity, look_policy
+from vertex_batch.place import Place
 from vertex_batch.resource import BatchPredictionJob, JobReference
 from vertex_batch.submission import Log, find_group_jobs, find_jobs, look_for_lost_job
 

@@ -19,8 +19,8 @@ from vertex_batch.hooks.bigquery import read_table
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.storage import open_filesystem
 from vertex_batch.lifecycle import JOB_KEY_LABEL, SPEC_LABEL, TaskIdentity, map_index_of
-from vertex_batch.operators.place import Place
 from vertex_batch.operators.task_context import run_facts
+from vertex_batch.place import Place
 from vertex_batch.recording import PriceSettings, Recorder
 from vertex_batch.resource import BatchPredictionJob
 from vertex_batch.submission import Log

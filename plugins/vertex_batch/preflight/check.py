@@ -59,12 +59,15 @@ def inspect(
     storage: Storage | None,
     client: ModelClient | None,
     progress: Callable[[int], None] = lambda _size: None,
+    *,
+    objects: Sequence[Found] | None = None,
 ) -> Report:
     """Look at everything, and report it.
 
     :param storage: None: neither inputs nor the output's bucket are looked at.
     :param client: None: the proxy is not asked.
     :param progress: told the bytes of each block of rows.
+    :param objects: the inputs, where they were found already.
     :raises VertexBatchError: an input or a bucket is missing, or cannot be read.
     """
     report = Report()
@@ -77,7 +80,8 @@ def inspect(
         report.add(Finding(Gravity.DOUBT, "inputs", "the rows of a BigQuery table are not looked at"))
     elif storage is not None:
         storage.check_output(subject.output)
-        _rows(subject, storage, report, progress)
+        found = storage.find(subject.uris) if objects is None else objects
+        _rows(subject, found, storage, report, progress)
     return report
 
 
@@ -108,9 +112,15 @@ def preflight(
     return report
 
 
-def _rows(subject: Subject, storage: Storage, report: Report, progress: Callable[[int], None]) -> None:
+def _rows(
+    subject: Subject,
+    objects: Sequence[Found],
+    storage: Storage,
+    report: Report,
+    progress: Callable[[int], None],
+) -> None:
     check = RowCheck(shape_of(subject.model), report, progress)
-    for found in storage.find(subject.uris):
+    for found in objects:
         try:
             with storage.open(found.uri) as stream:
                 check.file(stream, found.uri)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vertex_batch.inputs import EMBEDDING_ROWS, GENERATION_ROWS, TEXT_EMBEDDING_ROWS
 from vertex_batch.preflight.columns import Column
 
 # What a row of an earlier job's output brings along, which resumes that job. Vertex takes it as it is.
@@ -56,17 +57,21 @@ _GEMINI = Shape(
     '{"request": {"contents": [...]}}',
     container="request",
     needed=("request.contents",),
-    max_rows=200_000,
+    max_rows=GENERATION_ROWS,
 )
 _GEMINI_EMBEDDING = Shape(
     "Gemini embeddings",
     '{"request": {"content": {"parts": [...]}}}',
     container="request",
     needed=("request.content.parts",),
-    max_rows=1_000_000,
+    max_rows=EMBEDDING_ROWS,
 )
 _TEXT_EMBEDDING = Shape(
-    "text embeddings", '{"content": "..."}', container="content", needed=("content",), max_rows=30_000
+    "text embeddings",
+    '{"content": "..."}',
+    container="content",
+    needed=("content",),
+    max_rows=TEXT_EMBEDDING_ROWS,
 )
 _CLAUDE = Shape(
     "Claude",

@@ -19,23 +19,17 @@ from pydantic import (
 
 from vertex_batch.budgets.limits import Budget, Period, Verdict
 from vertex_batch.specs.durations import show_duration
-from vertex_batch.specs.values import Duration, Line
+from vertex_batch.specs.values import MOST_DECIMALS, Duration, Line, dollars, has_too_many_decimals
 
 HIGHEST_LIMIT = 1_000_000
-MOST_DECIMALS = 6
 _SHORTEST_WAIT = timedelta(minutes=1)
 
 
 def _usd(value: Any) -> Any:
-    is_number = isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
-    # repr() gives back the digits that were written, not the nearest binary fraction.
-    amount = Decimal(repr(value) if isinstance(value, float) else value) if is_number else None
-    if amount is None:
-        raise ValueError("must be a number: US dollars")
+    amount = dollars(value)
     if not amount.is_finite() or not 0 <= amount <= HIGHEST_LIMIT:
         raise ValueError(f"must be between 0 and {HIGHEST_LIMIT} US dollars, not {value}")
-    exponent = amount.normalize().as_tuple().exponent
-    if isinstance(exponent, int) and exponent < -MOST_DECIMALS:
+    if has_too_many_decimals(amount):
         raise ValueError(f"{value} has more than {MOST_DECIMALS} decimals")
     return amount
 

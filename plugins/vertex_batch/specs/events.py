@@ -20,10 +20,11 @@ from pydantic import (
 )
 
 from vertex_batch.specs.cron import Cron
+from vertex_batch.specs.values import NAME
 
 ASSET_PREFIX = "vertex_batch/"
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
-_OUTPUT = re.compile(r"[a-z][a-z0-9_-]{0,62}(/[a-z][a-z0-9_-]{0,62})?", re.ASCII)
+_OUTPUT = re.compile(f"{NAME}(/{NAME})?", re.ASCII)
 _URI = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.ASCII)
 
 

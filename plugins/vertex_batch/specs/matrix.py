@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from vertex_batch.specs.origins import Origin, Values
 from vertex_batch.specs.problems import Problem, did_you_mean
+from vertex_batch.specs.templates import TEMPLATE_PART
+from vertex_batch.specs.values import NAME
 
 MATRIX = "matrix"
-JOB_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
-_AXIS = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
-_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}")
+JOB_NAME = re.compile(NAME, re.ASCII)
 _NO_NAME = re.compile(r"[^a-z0-9]+")
 
 
@@ -127,6 +127,6 @@ def _name_of(axis: str, value: Any) -> str:
         return f"{_NO_NAME.sub('-', axis)}-{_NO_NAME.sub('-', str(value).lower())}"
     if not isinstance(value, str):
         return ""
-    path = _TEMPLATE.sub("", value).partition("://")[2].partition("/")[2] if "://" in value else value
+    path = TEMPLATE_PART.sub("", value).partition("://")[2].partition("/")[2] if "://" in value else value
     parts = [_NO_NAME.sub("-", re.sub(r"\.jsonl?$", "", part.lower())).strip("-") for part in path.split("/")]
     return next((part for part in reversed(parts) if part), "")

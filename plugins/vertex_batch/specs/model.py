@@ -79,7 +79,11 @@ class Spec(DagFields, ScheduleFields, IdentityFields):
     @property
     def outputs(self) -> list[str]:
         """What the results are called that other specs may wait for."""
-        return [f"{self.name}/{job.name}" if self._grouped else self.name for job in self._jobs if job.asset]
+        return [self.output_of(job) for job in self._jobs if job.asset]
+
+    def output_of(self, job: JobSpec) -> str:
+        """What the results of a job are called."""
+        return f"{self.name}/{job.name}" if self._grouped else self.name
 
     @property
     def grouped(self) -> bool:

@@ -16,35 +16,24 @@ from pydantic import (
 )
 
 from vertex_batch.specs.problems import did_you_mean
-from vertex_batch.specs.values import ConnectionId, Line
+from vertex_batch.specs.values import MOST_DECIMALS, ConnectionId, Line, dollars, has_too_many_decimals
 
 HIGHEST_PRICE = 100_000
-MOST_DECIMALS = 6
 
 
 def _usd(value: Any) -> Any:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if isinstance(value, Decimal):
-        price = value
-    elif is_number:
-        # repr() gives back the digits that were written, not the nearest binary fraction.
-        price = Decimal(repr(value))
-    else:
-        raise ValueError("must be a number: US dollars for a million tokens")
+    price = dollars(value, "US dollars for a million tokens")
     if not 0 <= price <= HIGHEST_PRICE:
         raise ValueError(
             f"must be between 0 and {HIGHEST_PRICE} US dollars for a million tokens, not {value}"
         )
-    exponent = price.normalize().as_tuple().exponent
-    if isinstance(exponent, int) and exponent < -MOST_DECIMALS:
+    if has_too_many_decimals(price):
         raise ValueError(f"{value} has more than {MOST_DECIMALS} decimals: the bill would have to round")
     return price
 
 
 def _amount(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-        raise ValueError("must be a number: US dollars")  # noqa: TRY004 - pydantic tells only ValueErrors
-    amount = value if isinstance(value, Decimal) else Decimal(repr(value))
+    amount = dollars(value)
     if not 0 < amount < 10**9:
         raise ValueError(f"must be more than 0 US dollars, not {value}")
     return amount

@@ -6,7 +6,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-JobName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+from vertex_batch.specs.values import NAME
+
+JobName = Annotated[str, Field(pattern=f"^{NAME}$")]
 
 
 class OrderFields(BaseModel):

@@ -27,8 +27,6 @@ class RenderedJob:
     :param project: None: the connection's; so for ``location``.
     """
 
-    name: str
-    model: str
     project: str | None
     location: str | None
     uris: tuple[str, ...]
@@ -56,14 +54,14 @@ def moment_on(spec: Spec, day: date) -> datetime:
     return due if due.date() == day else midnight
 
 
-def render_job(spec: Spec, job: JobSpec, moment: datetime, run_id: str = "manual") -> RenderedJob:
+def render_job(spec: Spec, job: JobSpec, moment: datetime) -> RenderedJob:
     """Render a job's templates.
 
     :param moment: that the run stands for; see `run_dates`.
     :raises ConfigurationError: a template needs what is known in Airflow only, or does not render.
     """
     run = SimpleNamespace(partition_date=None, logical_date=moment, run_after=datetime.now(UTC))
-    names = {**template_dates(run, spec.timezone), "run_id": run_id, "params": {}}
+    names = {**template_dates(run, spec.timezone), "run_id": "manual", "params": {}}
     names["job_name"] = job.name if spec.grouped else spec.name
 
     def rendered(key: str, value: Any) -> Any:
@@ -74,8 +72,6 @@ def render_job(spec: Spec, job: JobSpec, moment: datetime, run_id: str = "manual
         return _render(spec, key, value, names) if isinstance(value, str) else value
 
     return RenderedJob(
-        name=job.name,
-        model=job.model,
         project=job.project,
         location=job.location,
         uris=tuple(map(file_pattern, rendered("inputs", job.inputs))),

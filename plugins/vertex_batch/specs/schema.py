@@ -9,12 +9,13 @@ from vertex_batch.specs.durations import show_duration
 from vertex_batch.specs.jobs import ENTRY_KEYS, JOB_KEYS, JOBS, MAX_JOBS, SPEC_KEYS
 from vertex_batch.specs.matrix import MATRIX
 from vertex_batch.specs.model import JobSpec, Spec
+from vertex_batch.specs.values import NAME
 
 _JOBS = {
     "type": "object",
     "minProperties": 1,
     "maxProperties": MAX_JOBS,
-    "propertyNames": {"pattern": "^[a-z][a-z0-9_-]{0,62}$"},
+    "propertyNames": {"pattern": f"^{NAME}$"},
     "additionalProperties": {"$ref": "#/$defs/job"},
     "description": (
         "Several jobs of one spec, by name: each is a group of tasks. What they have in common stands at the"

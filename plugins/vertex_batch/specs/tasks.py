@@ -83,15 +83,10 @@ def _finish(spec: Spec, job: JobSpec, ends: JobTasks, tasks: Sequence[Any]) -> N
             task_id="results",
             plan_task_id=ends.first.task_id if job.may_be_split else None,
             record_task_id=ends.bill.task_id,
-            outlets=[Asset(output_asset(spec, job))],
+            outlets=[Asset(f"{ASSET_PREFIX}{spec.output_of(job)}")],
             trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
         )
         results << [*ends.results, ends.bill]
-
-
-def output_asset(spec: Spec, job: JobSpec) -> str:
-    """Name the asset of a job's results."""
-    return f"{ASSET_PREFIX}{spec.name}/{job.name}" if spec.grouped else f"{ASSET_PREFIX}{spec.name}"
 
 
 def add_job(

@@ -35,6 +35,7 @@ _NOT_IN_EVERY_RUN: dict[str, str] = {
 }
 _AIRFLOW_FILTERS = frozenset({"ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz"})
 TEMPLATE_NAMES = _IN_EVERY_RUN | TEMPLATE_DATES.keys() | {"job_name"}
+TEMPLATE_PART = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}")
 _KNOWN_NAME = re.compile(rf"(?<!\{{)\{{\{{ ?({'|'.join(sorted(TEMPLATE_NAMES))}) ?\}}\}}(?!\}})")
 
 

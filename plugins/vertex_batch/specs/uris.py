@@ -7,14 +7,13 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
-from vertex_batch.specs.templates import is_template, template_problem
+from vertex_batch.specs.templates import TEMPLATE_PART, is_template, template_problem
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", re.ASCII)
 _TABLE = re.compile(r"[\w:-]+(\.[\w:-]+){2}")
 _DATASET_OR_TABLE = re.compile(r"[\w:-]+(\.[\w:-]+){0,2}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _WILDCARD = re.compile(r"[*?\[]")
-_TEMPLATE_PART = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}")
 
 
 def wildcard_folder(uri: str) -> str | None:
@@ -22,7 +21,7 @@ def wildcard_folder(uri: str) -> str | None:
     if uri.startswith("gs://") and uri.endswith("/"):
         return uri
     # What stands in a template is no wildcard: `{{ params["x"] }}`.
-    plain = _TEMPLATE_PART.sub(lambda part: "_" * len(part[0]), uri)
+    plain = TEMPLATE_PART.sub(lambda part: "_" * len(part[0]), uri)
     first = _WILDCARD.search(plain)
     return uri[: plain.rfind("/", 0, first.start()) + 1] if first else None
 

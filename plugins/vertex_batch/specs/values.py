@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import (
@@ -18,6 +19,9 @@ from vertex_batch.resource import LABEL_MAX_CHARS
 from vertex_batch.specs.durations import DURATION_PATTERN, parse_duration, show_duration
 from vertex_batch.specs.problems import did_you_mean
 from vertex_batch.specs.templates import is_template, template_problem
+
+MOST_DECIMALS = 6
+"""Of amounts in US dollars."""
 
 # For suggestions only: what looks like a location passes, since Google adds regions without notice.
 _LOCATIONS = (
@@ -64,7 +68,9 @@ _LOCATIONS = (
     "us-west4",
 )
 _LOCATION = re.compile(r"global|us|eu|[a-z]+-[a-z]+[0-9]{1,2}", re.ASCII)
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
+NAME = "[a-z][a-z0-9_-]{0,62}"
+"""Of a spec or a job, as a pattern."""
+_NAME = re.compile(NAME, re.ASCII)
 _PROJECT = re.compile(r"([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", re.ASCII)
 _CONNECTION = re.compile(r"[A-Za-z0-9_.-]{1,200}", re.ASCII)
 _MODEL = re.compile(
@@ -76,6 +82,23 @@ _MODEL = re.compile(
 _LABEL_KEY = re.compile(r"[^\W\d_][\w-]{0,62}")
 _LABEL_VALUE = re.compile(r"[\w-]{0,63}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def dollars(value: Any, unit: str = "US dollars") -> Decimal:
+    """Read an amount with the digits that were written.
+
+    :param unit: what the number counts, for messages.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        raise ValueError(f"must be a number: {unit}")  # noqa: TRY004 - pydantic tells only ValueErrors
+    # repr() gives back the digits that were written, not the nearest binary fraction.
+    return Decimal(repr(value) if isinstance(value, float) else value)
+
+
+def has_too_many_decimals(amount: Decimal) -> bool:
+    """Whether an amount has more than `MOST_DECIMALS`."""
+    exponent = amount.normalize().as_tuple().exponent
+    return isinstance(exponent, int) and exponent < -MOST_DECIMALS
 
 
 def _name(text: str) -> str:
