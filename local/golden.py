@@ -16,7 +16,7 @@ from pathlib import Path
 
 from local.stack.paths import REPOSITORY
 from vertex_batch.cli.bill import make
-from vertex_batch.costs import Total
+from vertex_batch.costs import Total, in_full
 
 FOLDER = REPOSITORY / "tests" / "data" / "golden"
 DOCUMENT = REPOSITORY / "docs" / "bill.md"
@@ -118,10 +118,9 @@ def link(case: Case) -> str:
 def _rounded(figure: str) -> str:
     """A float to twelve decimals, the finest that the cost table keeps: what is beyond is its own noise."""
     try:
-        text = f"{round(Decimal(figure), 12):f}"
+        return in_full(round(Decimal(figure), 12))
     except ArithmeticError:
         return figure
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def main() -> int:

@@ -71,18 +71,15 @@ def _before_post(arena: Arena, run_ids: Sequence[str]) -> None:
     arena.stack.emulator.release_held(reset=True)
 
 
-def _stored_late(arena: Arena, run_ids: Sequence[str]) -> None:
-    """The proxy finishes the POST whose client has gone."""
-    _wait_for_held(arena, Operation.CREATE, len(run_ids))
-    arena.kill_tasks(len(run_ids))
-    arena.stack.emulator.release_held()
+def _while_held(op: Operation) -> Act:
+    """Kill while the answers to these calls are held, and let them go after that."""
 
+    def act(arena: Arena, run_ids: Sequence[str]) -> None:
+        _wait_for_held(arena, op, len(run_ids))
+        arena.kill_tasks(len(run_ids))
+        arena.stack.emulator.release_held()
 
-def _before_answer(arena: Arena, run_ids: Sequence[str]) -> None:
-    """The job is stored, its answer is on the way."""
-    _wait_for_held(arena, Operation.CREATE, len(run_ids))
-    arena.kill_tasks(len(run_ids))
-    arena.stack.emulator.release_held()
+    return act
 
 
 def _before_store(arena: Arena, run_ids: Sequence[str]) -> None:
@@ -97,13 +94,6 @@ def _before_store(arena: Arena, run_ids: Sequence[str]) -> None:
     emulator.wait_for_calls(Operation.CREATE, count=answered + len(run_ids), timeout_seconds=HELD_SECONDS)
     for process in victims:
         process.kill()
-
-
-def _after_store(arena: Arena, run_ids: Sequence[str]) -> None:
-    """The waiting task takes its first look."""
-    _wait_for_held(arena, Operation.GET, len(run_ids))
-    arena.kill_tasks(len(run_ids))
-    arena.stack.emulator.release_held()
 
 
 def _while_deferred(arena: Arena, run_ids: Sequence[str]) -> None:
@@ -143,12 +133,18 @@ LOOK = structs.replace(BEFORE, op=Operation.GET)
 
 KILL_POINTS = (
     KillPoint("before the POST takes effect", _before_post, hold=BEFORE),
-    KillPoint("POST stored after the death", _stored_late, hold=BEFORE),
-    KillPoint("between POST and answer", _before_answer, hold=AFTER),
+    KillPoint("POST stored after the death", _while_held(Operation.CREATE), hold=BEFORE),
+    KillPoint("between POST and answer", _while_held(Operation.CREATE), hold=AFTER),
     KillPoint("between answer and store", _before_store, hold=AFTER),
-    KillPoint("after the store, at the first look", _after_store, hold=LOOK),
+    KillPoint("after the store, at the first look", _while_held(Operation.GET), hold=LOOK),
     KillPoint("while deferred (triggerer)", _while_deferred, first_jobs=FOR_EVER),
-    KillPoint("at resume, in a resubmission", _before_answer, jobs_each=2, hold=AGAIN, first_jobs=FAILS),
+    KillPoint(
+        "at resume, in a resubmission",
+        _while_held(Operation.CREATE),
+        jobs_each=2,
+        hold=AGAIN,
+        first_jobs=FAILS,
+    ),
     KillPoint("while recording", _while_recording, at_once=2, first_jobs=FOR_EVER),
     KillPoint("scheduler, worker and task at once", _whole_worker, hold=AFTER),
 )

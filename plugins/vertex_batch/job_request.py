@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vertex_batch.errors import ConfigurationError
+from vertex_batch.lifecycle import SPEC_LABEL
 from vertex_batch.resource import CreateJobRequest, label_value
 
 MAX_DISPLAY_NAME_CHARS = 128
@@ -29,7 +30,7 @@ def build_request(
     """
     labelled = {name: str(value) for name, value in labels.items()}
     if spec:
-        labelled["airflow_spec"] = label_value(spec)
+        labelled[SPEC_LABEL] = label_value(spec)
     fields: dict[str, Any] = {
         "display_name": display_name[:MAX_DISPLAY_NAME_CHARS],
         "model": full_model_name(model),

@@ -333,8 +333,7 @@ def _what_is_listed(
 
 def after_seen_ending(job: BatchPredictionJob, wanted: Intent) -> bool:
     """Whether a job whose cancel was under way is the task's result after all: it came through in time."""
-    has_results = job.state in {JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED}
-    return has_results and job.labels.get(REQUEST_LABEL) == wanted.fingerprint
+    return job.state.has_results and job.labels.get(REQUEST_LABEL) == wanted.fingerprint
 
 
 def must_look_for_a_twin(wanted: Intent, answered_at: datetime, window: timedelta) -> bool:

@@ -126,8 +126,8 @@ class OutputReader:
                 for line in (line for block in read_lines(stream) for line in block.lines if line):
                     scanner = Scanner(options)
                     scanner.scan(io.BytesIO(line), path)
-                    if scanner.result().rows:
-                        yield scanner.result().tokens
+                    if (found := scanner.result()).rows:
+                        yield found.tokens
 
     def _storage(self) -> Any:
         if self._opened is None:

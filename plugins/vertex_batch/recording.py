@@ -116,7 +116,7 @@ class Recorder:
         return [total(price(usage, book, bill.job.location)).amount for usage in rows]
 
     def _ended(self, facts: JobFacts, *, may_cancel: bool) -> BatchPredictionJob:
-        job = self._client.get(facts.project, facts.location, facts.job_id)
+        job = self._client.get(*facts.key)
         if job.state.is_terminal:
             return job
         if not may_cancel:
@@ -129,7 +129,7 @@ class Recorder:
         )
 
     def _record_deleted(self, facts: JobFacts) -> Recorded:
-        earlier = self._table.bill(facts.project, facts.location, facts.job_id)
+        earlier = self._table.bill(*facts.key)
         if earlier:
             self._log.info("Job %s was deleted since; its bill stays as it is", facts)
             return Recorded(earlier)
@@ -140,7 +140,7 @@ class Recorder:
 
     def _read_before(self, facts: JobFacts) -> Bill | None:
         """The bill that was made while the output was still there."""
-        earlier = self._table.bill(facts.project, facts.location, facts.job_id)
+        earlier = self._table.bill(*facts.key)
         return earlier if earlier and earlier.rows.total else None
 
     def _book_of(self, facts: JobFacts) -> PriceBook:

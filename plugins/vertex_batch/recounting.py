@@ -105,7 +105,7 @@ class Recounter:
         if self._client is None:
             return None
         try:
-            return self._client.get(bill.job.project, bill.job.location, bill.job.job_id)
+            return self._client.get(*bill.job.key)
         except NotFoundError:
             self._log.info("Job %s was deleted at Vertex; its recorded output is read", bill.job)
             return None

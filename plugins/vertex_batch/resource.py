@@ -53,11 +53,18 @@ class JobState(StrEnum):
         return self in TERMINAL_STATES
 
     @property
+    def has_results(self) -> bool:
+        """Whether it ended with answers; how many, its rows tell."""
+        return self in STATES_WITH_RESULTS
+
+    @property
     def short(self) -> str:
         """The name without its prefix, as people say it: ``RUNNING``."""
         return self.value.removeprefix("JOB_STATE_")
 
 
+STATES_WITH_RESULTS = frozenset({JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED})
+SHORT_STATES_WITH_RESULTS = frozenset(state.short for state in STATES_WITH_RESULTS)
 TERMINAL_STATES = frozenset(
     {
         JobState.SUCCEEDED,

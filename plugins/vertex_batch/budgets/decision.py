@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from vertex_batch.budgets.limits import Account, Limit, Verdict
-from vertex_batch.costs.bill import Total
+from vertex_batch.costs.bill import Total, add_totals, in_full
 
 NOTHING = Total(Decimal(0), complete=True)
 
@@ -82,16 +82,9 @@ def within_approval(decision: Decision, estimate: Total, approved_usd: Decimal |
 
 
 def _sentence(limit: Limit, charged: Sums, estimate: Total) -> str:
-    parts = [f"{_usd(charged.spent)} spent"] if charged.spent != NOTHING else []
-    parts += [f"{_usd(charged.reserved)} reserved for unbilled jobs"] if charged.reserved != NOTHING else []
-    parts += [f"{_usd(estimate)} estimated"]
-    whole = Total(
-        charged.spent.amount + charged.reserved.amount + estimate.amount,
-        complete=charged.spent.complete and charged.reserved.complete and estimate.complete,
-    )
-    summed = f"{' + '.join(parts)} = {_usd(whole)}" if len(parts) > 1 else parts[0]
-    return f"{limit.account}: {summed}, over its limit of {limit.usd.normalize():f} USD ({limit.verdict})"
-
-
-def _usd(amount: Total) -> str:
-    return str(amount)
+    parts = [f"{charged.spent} spent"] if charged.spent != NOTHING else []
+    parts += [f"{charged.reserved} reserved for unbilled jobs"] if charged.reserved != NOTHING else []
+    parts += [f"{estimate} estimated"]
+    whole = add_totals([charged.spent, charged.reserved, estimate])
+    summed = f"{' + '.join(parts)} = {whole}" if len(parts) > 1 else parts[0]
+    return f"{limit.account}: {summed}, over its limit of {in_full(limit.usd)} USD ({limit.verdict})"

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from vertex_batch.budgets.decision import Sums
 from vertex_batch.budgets.limits import Account, Limit
-from vertex_batch.costs.bill import Total
+from vertex_batch.costs.bill import Total, add_totals, in_full
 
 MOST_LINES = 20
 """Of each part: a digest is read, not searched; the rest is in the pages."""
@@ -59,7 +59,7 @@ class Digest:
 
     @property
     def total(self) -> Total:
-        return _sum(spend.total for spend in self.specs)
+        return add_totals(spend.total for spend in self.specs)
 
     def text(self) -> str:
         """The digest as plain text."""
@@ -105,22 +105,15 @@ def _spend(spend: Spend) -> str:
 
 
 def _limit(limit: Limit, sums: Sums) -> str:
-    used = _sum([sums.spent, sums.reserved])
+    used = add_totals([sums.spent, sums.reserved])
     share = f" ({used.amount / limit.usd:.0%})" if limit.usd else ""
     over = "; OVER" if used.amount > limit.usd else ""
-    return f"{limit.account}: {_usd(used)} of {limit.usd.normalize():f} USD{share}{over}"
+    return f"{limit.account}: {_usd(used)} of {in_full(limit.usd)} USD{share}{over}"
 
 
 def _waiting(job: Waiting) -> str:
     expected = f", expected {_usd(job.expected)}" if job.expected.amount or not job.expected.complete else ""
     return f"{job.dag_id} {job.run_id}{f' job {job.job_id}' if job.job_id else ''}{expected}"
-
-
-def _sum(totals: Iterable[Total]) -> Total:
-    found = list(totals)
-    return Total(
-        sum((each.amount for each in found), Decimal(0)), complete=all(each.complete for each in found)
-    )
 
 
 def _usd(total: Total) -> str:

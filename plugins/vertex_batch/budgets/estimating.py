@@ -15,7 +15,7 @@ from math import ceil
 from typing import Any
 
 from vertex_batch.budgets.survey import BYTES_PER_TOKEN, TOKENS_PER_IMAGE, Survey
-from vertex_batch.costs.bill import Total, total
+from vertex_batch.costs.bill import Total, in_full, total
 from vertex_batch.pricing import PriceBook, price
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey, canonical_model
 
@@ -60,7 +60,7 @@ class Estimate:
     unknown: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        span = "" if self.low == self.high else f" ({_text(self.low)} to {_text(self.high)})"
+        span = "" if self.low == self.high else f" ({in_full(self.low)} to {in_full(self.high)})"
         return f"{self.expected}{span}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,8 +68,8 @@ class Estimate:
         return {
             "expected_usd": self.expected.text,
             "complete": self.expected.complete,
-            "low_usd": _text(self.low),
-            "high_usd": _text(self.high),
+            "low_usd": in_full(self.low),
+            "high_usd": in_full(self.high),
             "rows": self.rows,
             "input_bytes": self.size,
             "input_tokens": self.input_tokens,
@@ -182,7 +182,3 @@ def _with_low(found: Estimate, prompts: Mapping[UsageKey, int], location: str, b
     """Without history nobody knows how short the answers will be: the prompts alone are the least."""
     least = total(price(prompts, book, location)).amount
     return replace(found, low=least)
-
-
-def _text(amount: Decimal) -> str:
-    return f"{amount.normalize():f}"

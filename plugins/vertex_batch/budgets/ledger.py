@@ -22,7 +22,6 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     select,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite  # noqa: TID253
 from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.budgets.decision import Decision, Sums
@@ -30,15 +29,15 @@ from vertex_batch.budgets.digest import Waiting
 from vertex_batch.budgets.estimating import HISTORY_RUNS, Estimate, PastJob
 from vertex_batch.budgets.limits import Account, Claimant, Payer, Period, Verdict
 from vertex_batch.costs.bill import Total
-from vertex_batch.costs.schema import estimates, jobs, line_items, usage
-from vertex_batch.costs.table import CostTable
-from vertex_batch.costs.types import usd
-from vertex_batch.usage import CacheTtl, Kind, Modality, Tier, UsageKey, canonical_model
+from vertex_batch.costs.database import upsert
+from vertex_batch.costs.queries import total_of
+from vertex_batch.costs.schema import JOB_KEY, estimates, jobs, line_items, same_job, usage
+from vertex_batch.costs.table import CostTable, read_usage_key
+from vertex_batch.usage import canonical_model
 
 LONGEST_JOB = timedelta(days=5)
 """Vertex ends a job within 96 hours; what has no bill by now will get none, and is reserved no longer."""
 _LOCK = 7_302_117_564_091_847  # PostgreSQL advisory locks are numbers; this one is ours
-_JOB_KEY = ("project", "location", "job_id")
 _CANDIDATES = 50
 
 
@@ -63,9 +62,7 @@ class Ledger:
         """Earlier jobs of the same task and model, the latest first."""
         asked = (
             select(jobs, estimates.c.input_bytes)
-            .select_from(
-                jobs.join(estimates, and_(*(estimates.c[n] == jobs.c[n] for n in _JOB_KEY)), isouter=True)
-            )
+            .select_from(jobs.join(estimates, same_job(estimates, jobs), isouter=True))
             .where(jobs.c.dag_id == claimant.dag_id, jobs.c.task_id == claimant.task_id, jobs.c.rows_ok > 0)
             .order_by(func.coalesce(jobs.c.create_time, jobs.c.recorded_at).desc())
             .limit(_CANDIDATES)
@@ -109,7 +106,7 @@ class Ledger:
                 "estimated_at": now,
                 "released_at": None if goes else now,
             }
-            _upsert(connection, row)
+            upsert(connection, estimates, row)
         return decision
 
     def submitted(self, job_key: str, job_id: str) -> None:
@@ -178,11 +175,10 @@ class Ledger:
         starts = account.period.starts(now)
         pico = func.sum(line_items.c.amount_picousd, type_=NullType())
         unpriced = func.count(line_items.c.kind) - func.count(line_items.c.amount_picousd)
-        same = and_(*(line_items.c[name] == jobs.c[name] for name in _JOB_KEY))
         created = _created_since(starts) if starts else []
         spent = connection.execute(
             select(pico, unpriced)
-            .select_from(jobs.join(line_items, same))
+            .select_from(jobs.join(line_items, same_job(line_items, jobs)))
             .where(*_whose(jobs.c, account, claimant), *created)
         ).one()
         c = estimates.c
@@ -195,11 +191,11 @@ class Ledger:
                 ~_billed(),
             )
         ).one()
-        return Sums(_total(*spent), _total(*reserved))
+        return Sums(total_of(*spent), total_of(*reserved))
 
 
 def _billed() -> ColumnElement[bool]:
-    return exists().where(*(jobs.c[name] == estimates.c[name] for name in _JOB_KEY))
+    return exists().where(same_job(jobs, estimates))
 
 
 def _created_since(starts: datetime) -> list[ColumnElement[bool]]:
@@ -217,16 +213,6 @@ def _whose(columns: Any, account: Account, claimant: Claimant) -> list[ColumnEle
     if account.period is Period.RUN:
         found += [columns.dag_id == claimant.dag_id, columns.run_id == claimant.run_id]
     return found
-
-
-def _total(pico: Any, unpriced: Any) -> Total:
-    return Total(usd(pico or 0), complete=not unpriced)
-
-
-def _upsert(connection: Connection, row: dict[str, Any]) -> None:
-    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(estimates)
-    changed = {name: insert.excluded[name] for name in row if name != "job_key"}
-    connection.execute(insert.on_conflict_do_update(index_elements=["job_key"], set_=changed), row)
 
 
 def _estimate_row(estimate: Estimate) -> dict[str, Any]:
@@ -260,10 +246,8 @@ def _stored(row: Row[Any]) -> StoredEstimate:
 
 
 def _past_job(connection: Connection, row: Row[Any]) -> PastJob:
-    mine = [usage.c[name] == getattr(row, name) for name in _JOB_KEY]
-    tokens = {
-        UsageKey(u.model, Kind(u.kind), Modality(u.modality), Tier(u.tier), CacheTtl(u.cache_ttl)): u.tokens
-        for u in connection.execute(select(usage).where(*mine))
-    }
+    mine = [usage.c[name] == getattr(row, name) for name in JOB_KEY]
+    found = connection.execute(select(usage).where(*mine)).mappings()
+    tokens = {read_usage_key(each): each["tokens"] for each in found}
     rows = row.rows_input or row.rows_ok + row.rows_failed + row.rows_unreadable
     return PastJob(rows, tokens, row.input_bytes or None)

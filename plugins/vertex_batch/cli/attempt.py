@@ -19,7 +19,7 @@ from vertex_batch.lifecycle import TaskIdentity
 from vertex_batch.preflight import Mode, Subject, preflight
 from vertex_batch.recording import PriceSettings, Recorder
 from vertex_batch.submission import LookPolicy, Submission, Submitter, find_jobs, look_for_lost_job
-from vertex_batch.waiting import Patience, Sighting, Verdict, judge, next_poll_seconds
+from vertex_batch.waiting import Patience, Sighting, TaskEnd, Verdict, judge, next_poll_seconds, task_end
 
 if TYPE_CHECKING:
     from vertex_batch.cli.planning import Plan
@@ -84,9 +84,8 @@ class Attempt:
     @property
     def has_results(self) -> bool:
         """Whether it ended well, by the spec's own measure."""
-        if self.seen is None or not self.seen.verdict.has_results:
-            return False
-        return self.seen.failed_ratio <= self.plan.job.max_failed_ratio
+        ratio = self.plan.job.max_failed_ratio
+        return self.seen is not None and task_end(self.seen, ratio) is TaskEnd.SUCCESS
 
     def submit(self, *, again: bool) -> Submission:
         """Find this job, or create it. Hold `store` meanwhile.

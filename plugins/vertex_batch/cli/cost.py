@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +95,7 @@ def _airflow_url(connection: str) -> str:
 def _expected(table: CostTable, bill: Bill) -> StoredEstimate | None:
     from vertex_batch.budgets import Ledger  # noqa: PLC0415 - it brings SQLAlchemy along
 
-    return Ledger(table).of_job(bill.job.project, bill.job.location, bill.job.job_id)
+    return Ledger(table).of_job(*bill.job.key)
 
 
 def _show_bill(bill: Bill, expected: StoredEstimate | None, *, as_json: bool) -> None:
@@ -150,19 +150,18 @@ def _show_totals(table: CostTable, options: Namespace) -> None:
 
 def whole(totals: Sequence[GroupTotal]) -> Total:
     """Add up the groups. It is complete only if each of them is."""
-    return _added([group.total for group in totals])
+    return _added(group.total for group in totals)
 
 
 def whole_saved(totals: Sequence[GroupTotal]) -> Total:
     """Add up what the groups have saved."""
-    return _added([group.saved for group in totals])
+    return _added(group.saved for group in totals)
 
 
-def _added(totals: Sequence[Total]) -> Total:
-    from vertex_batch.costs import Total  # noqa: PLC0415 - it brings the price book along
-    from vertex_batch.pricing import add  # noqa: PLC0415
+def _added(totals: Iterable[Total]) -> Total:
+    from vertex_batch.costs import add_totals  # noqa: PLC0415 - it brings the price book along
 
-    return Total(add(total.amount for total in totals), complete=all(total.complete for total in totals))
+    return add_totals(totals)
 
 
 def _group(total: GroupTotal) -> dict[str, Any]:

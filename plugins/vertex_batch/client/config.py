@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from urllib.parse import urlsplit
 
@@ -66,6 +66,15 @@ class ProxyConfig:
         ]
         if problems:
             raise ConfigurationError("The settings of the LiteLLM proxy are not usable", *problems)
+
+    def impatient(self, seconds: float, connect_seconds: float) -> ProxyConfig:
+        """The same for somebody who waits in front of a page: one try, and no longer than that."""
+        return replace(
+            self,
+            max_tries=1,
+            timeout_seconds=min(self.timeout_seconds, seconds),
+            connect_timeout_seconds=min(self.connect_timeout_seconds, connect_seconds),
+        )
 
     def tls(self) -> ssl.SSLContext | bool:
         """What httpx is to verify with.

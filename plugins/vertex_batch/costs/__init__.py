@@ -6,7 +6,7 @@ file that imports an operator does not pay for them.
 
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.costs.bill import Bill, JobFacts, RowCounts, Total, in_full, make_bill, total
+from vertex_batch.costs.bill import Bill, JobFacts, RowCounts, Total, add_totals, in_full, make_bill, total
 from vertex_batch.costs.errors import CostTableError, CostTableSetupError, CostTableUnavailableError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ __all__ = [
     "JobOrder",
     "RowCounts",
     "Total",
+    "add_totals",
     "in_full",
     "make_bill",
     "total",

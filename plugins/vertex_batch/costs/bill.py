@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, localcontext
@@ -62,6 +62,11 @@ class JobFacts:
 
     def __str__(self) -> str:
         return f"{self.project}/{self.location}/{self.job_id}"
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from all other jobs: project, location and job id."""
+        return self.project, self.location, self.job_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +178,12 @@ def saved(items: Sequence[LineItem]) -> Total:
 def _sum(amounts: Sequence[Decimal | None]) -> Total:
     known = [amount for amount in amounts if amount is not None]
     return Total(add(known), complete=len(known) == len(amounts))
+
+
+def add_totals(totals: Iterable[Total]) -> Total:
+    """Add up sums, exactly. The sum is complete only if each of them is."""
+    found = list(totals)
+    return Total(add(each.amount for each in found), complete=all(each.complete for each in found))
 
 
 def make_bill(

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url  # noqa: TID253 - not at DAG parse
+from sqlalchemy import (  # noqa: TID253 - not at DAG parse
+    URL,
+    Connection,
+    Engine,
+    Table,
+    create_engine,
+    event,
+    exc,
+    make_url,
+)
+from sqlalchemy.dialects import postgresql, sqlite  # noqa: TID253
 from sqlalchemy.pool import NullPool  # noqa: TID253
 
 from vertex_batch.costs.errors import CostTableError, CostTableSetupError, CostTableUnavailableError
@@ -102,6 +112,14 @@ class Database:
             any(word in said for word in _BUSY) if self.is_sqlite else not any(w in said for w in _REFUSED)
         )
         return CostTableUnavailableError if transient else CostTableSetupError
+
+
+def upsert(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
+    """Write a row in place of the one with the same primary key."""
+    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+    keys = [column.name for column in table.primary_key]
+    changed = {name: insert.excluded[name] for name in row if name not in keys}
+    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changed), dict(row))
 
 
 def _parse(text: str) -> URL:

@@ -13,7 +13,6 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     ColumnElement,
     Row,
     Select,
-    and_,
     func,
     literal,
     or_,
@@ -24,7 +23,7 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
 from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.costs.bill import JobFacts, RowCounts, Total
-from vertex_batch.costs.schema import jobs, line_items
+from vertex_batch.costs.schema import JOB_KEY, jobs, line_items, same_job
 from vertex_batch.costs.types import usd
 
 Grouping = Literal[
@@ -50,11 +49,10 @@ _OF_LINE_ITEMS = ("model", "model_day", "kind", "kind_day")
 _KEPT = ("amount_picousd", "unpriced_line_items", "tokens", "saved_picousd", "saved_unknown_line_items")
 _AMOUNTS = ("amount_picousd", "standard_amount_picousd")
 _ROWS = ("rows_ok", "rows_failed", "rows_unreadable", "rows_copied")
-_JOB_KEY = ("project", "location", "job_id")
 _EXACT = ("spec", "team", "dag_id", "run_id", "model", "state", "project")
 _SEARCHED = ("spec", "team", "dag_id", "run_id", "model", "state", "job_id", "display_name", "note")
 _GROUPS: dict[str, tuple[ColumnElement[Any], ...]] = {
-    "job": tuple(jobs.c[name] for name in _JOB_KEY),
+    "job": tuple(jobs.c[name] for name in JOB_KEY),
     "spec_day": (jobs.c.spec, jobs.c.day),
     "model_day": (line_items.c.model, jobs.c.day),
     "team_day": (jobs.c.team, jobs.c.day),
@@ -174,7 +172,7 @@ def select_totals(by: Grouping, where: JobFilter) -> Select[Any]:
         key = func.count(func.distinct(jobs.c.project + "/" + jobs.c.location + "/" + jobs.c.job_id))
         no_rows = (literal(0) for _ in _ROWS)
         asked = select(*group, *_sums_of_line_items(), key, *days, *no_rows).join_from(
-            jobs, line_items, and_(*(line_items.c[name] == jobs.c[name] for name in _JOB_KEY))
+            jobs, line_items, same_job(line_items, jobs)
         )
     else:
         kept = (_sum(jobs.c[name]) for name in _KEPT)
@@ -194,7 +192,7 @@ def select_jobs(
             first.asc() if ascending else first.desc(),
             jobs.c.day.desc(),
             jobs.c.recorded_at.desc(),
-            *(jobs.c[name] for name in _JOB_KEY),
+            *(jobs.c[name] for name in JOB_KEY),
         )
         .limit(limit)
         .offset(offset)
@@ -203,8 +201,8 @@ def select_jobs(
 
 def select_recorded(keys: Collection[JobKey]) -> Select[Any]:
     """Those of the keys that have a bill."""
-    key = tuple_(*(jobs.c[name] for name in _JOB_KEY))
-    return select(*(jobs.c[name] for name in _JOB_KEY)).where(key.in_(list(keys)))
+    key = tuple_(*(jobs.c[name] for name in JOB_KEY))
+    return select(*(jobs.c[name] for name in JOB_KEY)).where(key.in_(list(keys)))
 
 
 def select_dag_ids() -> Select[Any]:
@@ -220,12 +218,12 @@ def read_total(row: Row[Any], by: Grouping) -> GroupTotal:
     amount, unpriced, tokens, saved, unknown, count, first, last, *rows = row[width:]
     return GroupTotal(
         tuple(row[:width]),
-        _total(amount, unpriced),
+        total_of(amount, unpriced),
         count,
         int(tokens or 0),
         first,
         last,
-        _total(saved, unknown),
+        total_of(saved, unknown),
         None if by in _OF_LINE_ITEMS else RowCounts(*(int(n) for n in rows)),
     )
 
@@ -264,5 +262,6 @@ def _sums_of_line_items() -> tuple[ColumnElement[Any], ...]:
     return _sum(amount), unpriced, tokens, _sum(saved), unknown
 
 
-def _total(pico: int | Decimal | None, unpriced: int | Decimal | None) -> Total:
+def total_of(pico: int | Decimal | None, unpriced: int | Decimal | None) -> Total:
+    """Read a sum of picodollars, and how many of its parts have no price."""
     return Total(usd(pico or 0), complete=not unpriced)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from vertex_batch.costs.bill import Bill, Total, in_full
+from vertex_batch.costs.bill import Bill, Total, in_full, total
 from vertex_batch.pricing import Basis, LineItem, add, canonical_model
 from vertex_batch.pricing.exact import exact, times
 from vertex_batch.usage import Kind, Tier
@@ -97,16 +97,13 @@ def against_prices(repriced: Iterable[tuple[Bill, Sequence[LineItem]]]) -> Recon
 
 
 def _at_other_prices(bill: Bill, items: Sequence[LineItem]) -> Compared:
-    amounts = [item.amount_usd for item in items]
-    known = [amount for amount in amounts if amount is not None]
-    theirs = Total(add(known), complete=len(known) == len(amounts))
     before = {_line(item): item for item in bill.line_items}
     why = (
         f"{_line(item)}: {_rate(old)} -> {_rate(item)}"
         for item in items
         if (old := before.get(_line(item))) is not None and old.unit_price_usd != item.unit_price_usd
     )
-    return Compared(bill, theirs, tuple(why))
+    return Compared(bill, total(items), tuple(why))
 
 
 def _line(item: LineItem) -> str:

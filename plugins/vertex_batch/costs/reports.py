@@ -7,9 +7,7 @@ from typing import Any
 
 from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     BigInteger,
-    ColumnElement,
     Select,
-    and_,
     column,
     func,
     literal_column,
@@ -19,9 +17,8 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
 )
 
 from vertex_batch.costs.queries import JobFilter
-from vertex_batch.costs.schema import jobs, line_items
+from vertex_batch.costs.schema import JOB_KEY, jobs, line_items, same_job
 
-_JOB_KEY = ("project", "location", "job_id")
 _FOCUS_KEY = ("BillingAccountId", "RegionId", "x_JobId")
 
 
@@ -42,10 +39,9 @@ class UnpricedUsage:
 def select_unpriced(where: JobFilter, limit: int) -> Select[Any]:
     """What has no price, what concerns most jobs first. Jobs that are wholly priced are not looked into."""
     group = line_items.c.model, line_items.c.kind, line_items.c.reason
-    same: ColumnElement[bool] = and_(*(line_items.c[name] == jobs.c[name] for name in _JOB_KEY))
     return (
         select(*group, func.count().label("jobs"), func.sum(line_items.c.tokens, type_=BigInteger))
-        .join_from(jobs, line_items, same)
+        .join_from(jobs, line_items, same_job(line_items, jobs))
         .where(jobs.c.unpriced_line_items > 0, line_items.c.amount_picousd.is_(None), *where.conditions())
         .group_by(*group)
         .order_by(func.count().desc(), *group)
@@ -56,7 +52,7 @@ def select_unpriced(where: JobFilter, limit: int) -> Select[Any]:
 def select_focus(where: JobFilter) -> Select[Any]:
     """The rows of the FOCUS view that are of these jobs, in its own columns."""
     view = table("focus_cost_and_usage", *(column(name) for name in _FOCUS_KEY))
-    keys = select(*(jobs.c[name] for name in _JOB_KEY)).where(*where.conditions())
+    keys = select(*(jobs.c[name] for name in JOB_KEY)).where(*where.conditions())
     return (
         select(literal_column("*"))
         .select_from(view)

@@ -55,8 +55,7 @@ def reprice(
     for bill in recorded(table, where):
         book = book_of(bill.job)
         if not dry_run:
-            key = bill.job.project, bill.job.location, bill.job.job_id
-            table.replace_line_items(*key, lambda latest: priced_anew(latest, book_of(latest.job)))
+            table.replace_line_items(*bill.job.key, lambda latest: priced_anew(latest, book_of(latest.job)))
         yield Repriced(bill, priced_anew(bill, book))
 
 

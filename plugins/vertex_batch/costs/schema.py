@@ -4,15 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Date, Integer, MetaData, Table, Text  # noqa: TID253 - not at DAG parse
+from sqlalchemy import (  # noqa: TID253 - not at DAG parse
+    BigInteger,
+    Column,
+    ColumnElement,
+    Date,
+    FromClause,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    and_,
+)
 
 from vertex_batch.costs.types import JsonText, PicoUsd, UtcTime
 
 metadata = MetaData()
 
 
+JOB_KEY = ("project", "location", "job_id")
+
+
+def same_job(left: FromClause, right: FromClause) -> ColumnElement[bool]:
+    """Join two tables by the job."""
+    return and_(*(left.c[name] == right.c[name] for name in JOB_KEY))
+
+
 def _job_key() -> list[Column[str]]:
-    return [Column(name, Text, primary_key=True) for name in ("project", "location", "job_id")]
+    return [Column(name, Text, primary_key=True) for name in JOB_KEY]
 
 
 def _usage_key() -> list[Column[str]]:

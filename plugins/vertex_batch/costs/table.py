@@ -9,11 +9,10 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Table, select  # noqa: TID253 - never imported by a DAG parse
-from sqlalchemy.dialects import postgresql, sqlite  # noqa: TID253
 
 from vertex_batch.costs import migrations, schema
 from vertex_batch.costs.bill import Bill, JobFacts, saved, total
-from vertex_batch.costs.database import Database
+from vertex_batch.costs.database import Database, upsert
 from vertex_batch.costs.queries import (
     Grouping,
     GroupTotal,
@@ -63,8 +62,9 @@ class CostTable:
         self._prepare()
         key = {"project": bill.job.project, "location": bill.job.location, "job_id": bill.job.job_id}
         with self._database.write() as connection:
-            self._upsert_job(connection, _job_row(bill))  # locks the job's row: other writers of it wait here
-            self._keep(connection, key, bill.line_items)
+            # This locks the job's row: other writers of it wait here.
+            upsert(connection, schema.jobs, _job_row(bill))
+            self._keep(connection, key, self._line_items(connection, key), bill.line_items)
             usage = [{**key, **asdict(usage_key), "tokens": n} for usage_key, n in bill.usage.items()]
             items = [{**key, **_item_row(item)} for item in bill.line_items]
             for table, rows in ((schema.usage, usage), (schema.line_items, items)):
@@ -94,18 +94,26 @@ class CostTable:
             fresh = list(priced(bill)) if bill else []
             if bill is None or fresh == list(bill.line_items):
                 return
-            self._keep(connection, key, fresh)
+            self._keep(connection, key, bill.line_items, fresh)
             connection.execute(schema.line_items.delete().where(*_is(schema.line_items, key)))
             if fresh:
                 connection.execute(schema.line_items.insert(), [{**key, **_item_row(item)} for item in fresh])
             totals = schema.jobs.update().where(*_is(schema.jobs, key)).values(**_totals(fresh))
             connection.execute(totals)
 
-    def _keep(self, connection: Connection, key: Mapping[str, str], fresh: Sequence[LineItem]) -> None:
-        """Copy the line items that are there into the history, unless the fresh ones are the same."""
+    def _line_items(self, connection: Connection, key: Mapping[str, str]) -> list[LineItem]:
         items = connection.execute(select(schema.line_items).where(*_is(schema.line_items, key))).all()
-        old = sorted((_line_item(row._mapping) for row in items), key=line_order)  # noqa: SLF001
-        if old and old != sorted(fresh, key=line_order):
+        return sorted((_line_item(row._mapping) for row in items), key=line_order)  # noqa: SLF001
+
+    def _keep(
+        self,
+        connection: Connection,
+        key: Mapping[str, str],
+        old: Sequence[LineItem],
+        fresh: Sequence[LineItem],
+    ) -> None:
+        """Copy the line items that are there into the history, unless the fresh ones are the same."""
+        if old and list(old) != sorted(fresh, key=line_order):
             now = datetime.now(UTC)
             rows = [{**key, "replaced_at": now, **_item_row(item)} for item in old]
             connection.execute(schema.price_history.insert(), rows)
@@ -114,15 +122,14 @@ class CostTable:
         job = connection.execute(select(schema.jobs).where(*_is(schema.jobs, key))).one_or_none()
         if job is None:
             return None
-        items = connection.execute(select(schema.line_items).where(*_is(schema.line_items, key))).all()
         usage = connection.execute(select(schema.usage).where(*_is(schema.usage, key))).all()
         return Bill(
             job=read_facts(job),
             rows=read_rows(job),
-            line_items=tuple(sorted((_line_item(row._mapping) for row in items), key=line_order)),  # noqa: SLF001
+            line_items=tuple(self._line_items(connection, key)),
             flags=tuple(job.flags),
             recorded_at=job.recorded_at,
-            usage={_usage_key(row._mapping): row.tokens for row in usage},  # noqa: SLF001
+            usage={read_usage_key(row._mapping): row.tokens for row in usage},  # noqa: SLF001
             failed_reasons=job.failed_reasons,
             problems=tuple(RowProblem(*problem) for problem in job.problems),
             failed_samples=tuple(RowProblem(*sample) for sample in job.failed_samples),
@@ -212,12 +219,6 @@ class CostTable:
             self.migrate()
         self._ready = True
 
-    def _upsert_job(self, connection: Connection, row: dict[str, Any]) -> None:
-        insert = (sqlite if self._database.is_sqlite else postgresql).insert(schema.jobs)
-        keys = [column.name for column in schema.jobs.primary_key]
-        changed = {name: insert.excluded[name] for name in row if name not in keys}
-        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changed), row)
-
 
 def _is(table: Table, key: Mapping[str, str]) -> list[Any]:
     return [table.c[name] == value for name, value in key.items()]
@@ -266,7 +267,7 @@ def _item_row(item: LineItem) -> dict[str, Any]:
 
 
 def _line_item(row: Mapping[Any, Any]) -> LineItem:
-    key = _usage_key(row)
+    key = read_usage_key(row)
     return LineItem(
         model=key.model,
         kind=key.kind,
@@ -283,7 +284,8 @@ def _line_item(row: Mapping[Any, Any]) -> LineItem:
     )
 
 
-def _usage_key(row: Mapping[Any, Any]) -> UsageKey:
+def read_usage_key(row: Mapping[Any, Any]) -> UsageKey:
+    """Read what the tokens of a row of the table were."""
     return UsageKey(
         row["model"],
         Kind(row["kind"]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import replace
 from itertools import islice
 
 import httpx
@@ -29,14 +28,7 @@ def diagnose(settings: ProxySettings) -> tuple[bool, str]:
 
     :returns: whether it is usable, and a sentence for the person at the form. Holds no key.
     """
-    # A person waits in front of the form.
-    config = settings.config
-    config = replace(
-        config,
-        max_tries=1,
-        timeout_seconds=min(config.timeout_seconds, 20.0),
-        connect_timeout_seconds=min(config.connect_timeout_seconds, 5.0),
-    )
+    config = settings.config.impatient(20.0, 5.0)
     try:
         with BatchClient(config) as client:
             if settings.project and settings.location:

@@ -10,11 +10,11 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from vertex_batch.inputs import InputPart, PartKind
 from vertex_batch.operators.plan import PART_XCOM
+from vertex_batch.resource import SHORT_STATES_WITH_RESULTS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-_WITH_RESULTS = frozenset({"SUCCEEDED", "PARTIALLY_SUCCEEDED"})
 _TOLD = (
     "job_id",
     "state",
@@ -67,7 +67,7 @@ def announcement(recorded: Any) -> dict[str, Any]:
     jobs = [
         {name: job.get(name) for name in _TOLD}
         for job in bill.get("jobs", ())
-        if str(job.get("state", "")).removeprefix("JOB_STATE_") in _WITH_RESULTS
+        if str(job.get("state", "")).removeprefix("JOB_STATE_") in SHORT_STATES_WITH_RESULTS
     ]
     if not jobs:
         message = "No job of this run has results, so there is nothing to announce."

@@ -16,6 +16,7 @@ from vertex_batch.budgets.digest import Digest, Spend, highest
 from vertex_batch.costs import JobFilter
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.cost_table import CostTableHook
+from vertex_batch.resource import SHORT_STATES_WITH_RESULTS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from vertex_batch.costs import CostTable, GroupTotal
 
 _SECTION = "vertex_batch"
-_RESULTS = frozenset({"SUCCEEDED", "PARTIALLY_SUCCEEDED"})
 
 
 class SpendDigestOperator(BaseOperator):
@@ -127,7 +127,7 @@ def _failed(table: CostTable, day: date) -> list[str]:
     found = []
     for cost in table.jobs(JobFilter(since=day, until=day)):
         state = cost.job.state.removeprefix("JOB_STATE_")
-        if state not in _RESULTS:
+        if state not in SHORT_STATES_WITH_RESULTS:
             found.append(f"{cost.job.spec or cost.job.dag_id}: {state} job {cost.job.job_id}")
     return found
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.costs import Bill
+from vertex_batch.costs import Bill, in_full
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.hooks.cost_table import CostTableHook
+from vertex_batch.operators.task_context import map_index
 from vertex_batch.submission import Log
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from vertex_batch.budgets import Ledger, StoredEstimate
+    from vertex_batch.costs import CostTable
 
 
 class ExpectedCosts:
@@ -26,47 +28,43 @@ class ExpectedCosts:
     def of(self, bills: Sequence[Bill]) -> dict[str, dict[str, Any]]:
         """By job id: expected, low and high in US dollars, and whether the job cost more than that."""
         try:
-            ledger = self._ledger()
-            found = {_key(bill): ledger.of_job(*_key(bill)) for bill in bills}
+            found = {bill.job.key: self._ledger.of_job(*bill.job.key) for bill in bills}
         except VertexBatchError as error:
             self._log.warning("What the jobs were expected to cost could not be read: %s", error)
             return {}
         told = {}
         for bill in bills:
-            if stored := found[_key(bill)]:
+            if stored := found[bill.job.key]:
                 told[bill.job.job_id] = self._compared(bill, stored)
         return told
 
     def release(self, context: Context, task_ids: Sequence[str | None]) -> None:
         """Give back what submit tasks have reserved, where no job came of it."""
-        ti = context["ti"]
-        index = -1 if ti.map_index is None else ti.map_index
+        ti, index = context["ti"], map_index(context)
         try:
             for task_id in filter(None, task_ids):
-                self._ledger().release(ti.dag_id, ti.run_id, task_id, None if index < 0 else index)
+                self._ledger.release(ti.dag_id, ti.run_id, task_id, None if index < 0 else index)
         except VertexBatchError as error:
             self._log.warning("What was reserved for the job stays reserved for some days: %s", error)
 
+    @cached_property
+    def table(self) -> CostTable:
+        """The cost table, opened when it is first asked for."""
+        return CostTableHook(self._conn_id).table()
+
+    @cached_property
     def _ledger(self) -> Ledger:
         from vertex_batch.budgets import Ledger  # noqa: PLC0415 - it brings SQLAlchemy with it
 
-        return Ledger(CostTableHook(self._conn_id).table())
+        return Ledger(self.table)
 
     def _compared(self, bill: Bill, stored: StoredEstimate) -> dict[str, Any]:
         estimate, cost = stored.estimate, bill.total.amount
         self._log.info("Job %s was expected to cost %s, and cost %s", bill.job, estimate, bill.total)
         return {
             "expected_usd": estimate.expected.text,
-            "low_usd": _text(estimate.low),
-            "high_usd": _text(estimate.high),
+            "low_usd": in_full(estimate.low),
+            "high_usd": in_full(estimate.high),
             "expected_is_complete": estimate.expected.complete,
             "over_expectation": estimate.expected.complete and cost > estimate.high,
         }
-
-
-def _key(bill: Bill) -> tuple[str, str, str]:
-    return bill.job.project, bill.job.location, bill.job.job_id
-
-
-def _text(amount: Decimal) -> str:
-    return f"{amount.normalize():f}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from vertex_batch.budgets import (
 )
 from vertex_batch.budgets.errors import ApprovalRefusedError, BudgetExceededError
 from vertex_batch.client import BatchClient
-from vertex_batch.costs import JobFacts
+from vertex_batch.costs import JobFacts, in_full
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.storage import BIGQUERY_SCHEME, InputStorage
@@ -105,10 +105,9 @@ class BudgetGate:
     ) -> None:
         self._context, self._settings, self._client = context, settings, client
         self._material, self._log = material, log
-        self._let_go = False
 
     def check(self, place: Place, request: CreateJobRequest, rows: int | None = None) -> None:
-        """Let a job go, warn, ask a person, or refuse. Called again for the same job, it does nothing.
+        """Let a job go, warn, ask a person, or refuse.
 
         :param rows: of the input, where they were counted.
 
@@ -117,7 +116,7 @@ class BudgetGate:
         :raises BudgetExceededError: a limit refuses it.
         :raises TaskAwaitingInput: a person is to be asked.
         """
-        if not self._settings.asks or self._let_go:
+        if not self._settings.asks:
             return
         claimant = self._claimant(place, request)
         rules = self._limits(claimant)
@@ -129,7 +128,6 @@ class BudgetGate:
             self._log.warning("What the job will cost could not be estimated: %s", error)
             return
         self._act(claimant, rules, expected, decision, approval)
-        self._let_go = True
 
     def submitted(self, job_id: str) -> None:
         """Name the job that came of the claim, of this try's or an earlier one's.
@@ -140,7 +138,7 @@ class BudgetGate:
             return
         key = identity(self._context).job_key(self._context["ti"].max_tries)
         try:
-            self._open_ledger().submitted(key, job_id)
+            self._ledger.submitted(key, job_id)
         except VertexBatchError as error:
             self._log.warning("Job %s has no estimate in the cost table: %s", job_id, error)
 
@@ -159,7 +157,8 @@ class BudgetGate:
             team=request.labels.get("team", ""),
         )
 
-    def _open_ledger(self) -> Ledger:
+    @cached_property
+    def _ledger(self) -> Ledger:
         from vertex_batch.budgets import Ledger  # noqa: PLC0415 - it brings SQLAlchemy with it
 
         return Ledger(CostTableHook(self._settings.batch_costs_conn_id).table())
@@ -190,10 +189,9 @@ class BudgetGate:
     def _claim(
         self, claimant: Claimant, rules: _Limits, rows: int | None
     ) -> tuple[Estimate, Decision, Approval]:
-        ledger = self._open_ledger()
-        expected = self._estimate(claimant, ledger, rows)
+        expected = self._estimate(claimant, rows)
         approval = Approval(self._context, claimant.job_key)
-        decision = ledger.claim(
+        decision = self._ledger.claim(
             claimant,
             expected,
             [limit.account for limit in rules.limits],
@@ -203,7 +201,7 @@ class BudgetGate:
         )
         return expected, decision, approval
 
-    def _estimate(self, claimant: Claimant, ledger: Ledger, rows: int | None) -> Estimate:
+    def _estimate(self, claimant: Claimant, rows: int | None) -> Estimate:
         if any(uri.startswith(BIGQUERY_SCHEME) for uri in self._material.uris):
             return unknown_estimate("the input is a BigQuery table, whose rows are not counted")
         book = self._price_book(claimant)
@@ -214,7 +212,7 @@ class BudgetGate:
         except (VertexBatchError, OSError) as error:
             return unknown_estimate(f"the input could not be read: {error}")
         survey = survey if rows is None else replace(survey, rows=rows)
-        return estimate(survey, claimant.model, claimant.location, book, ledger.history(claimant))
+        return estimate(survey, claimant.model, claimant.location, book, self._ledger.history(claimant))
 
     def _price_book(self, claimant: Claimant) -> PriceBook:
         """The prices that the bill will have, too."""
@@ -248,7 +246,7 @@ class BudgetGate:
             return
         if approval.usd is not None:
             grown = f"its expected cost has grown to {expected.expected} since {approval.by} approved"
-            raise ApprovalRefusedError(who, f"{grown} up to {_text(approval.usd)} USD")
+            raise ApprovalRefusedError(who, f"{grown} up to {in_full(approval.usd)} USD")
         self._log.warning("Held for approval: %s", decision.message)
         approval.ask(
             expected,
@@ -257,7 +255,3 @@ class BudgetGate:
             timeout=min(rules.timeouts, default=None),
             method_name=RESUMES_WITH,
         )
-
-
-def _text(amount: Decimal) -> str:
-    return f"{amount.normalize():f}"

@@ -110,29 +110,29 @@ class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
         self.batch_costs_conn_id = batch_costs_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
+        expected = ExpectedCosts(self.batch_costs_conn_id, self.log)
         try:
-            recorded, more = self._record(context)
+            recorded, more = self._record(context, expected)
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
         bills = [each.bill for each in recorded]
         self.lineage = of_bills(bills)
         self._fail_on_problems(recorded)
-        expected = ExpectedCosts(self.batch_costs_conn_id, self.log).of(bills)
-        return {**_summary(bills, expected), **more}
+        return {**_summary(bills, expected.of(bills)), **more}
 
-    def _record(self, context: Context) -> tuple[list[Recorded], dict[str, Any]]:
+    def _record(self, context: Context, expected: ExpectedCosts) -> tuple[list[Recorded], dict[str, Any]]:
         hook = LiteLLMHook(self.litellm_conn_id)
         with hook.client() as client:
             jobs = self._jobs(context, client, hook)
             submitters = [self.submit_task_id, self.shards.submit if self.shards else None]
-            ExpectedCosts(self.batch_costs_conn_id, self.log).release(context, submitters)
+            expected.release(context, submitters)
             if not jobs:
                 message = "No job was submitted in this run, so there is nothing to bill."
                 raise AirflowSkipException(message)
             recorder = Recorder(
                 client,
                 lambda: open_filesystem(self.gcp_conn_id),
-                CostTableHook(self.batch_costs_conn_id).table(),
+                expected.table,
                 PriceSettings(self.prices, Path(self.price_folder) if self.price_folder else None),
                 read_table=lambda uri: read_table(uri, self.gcp_conn_id),
                 log=self.log,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -206,20 +207,21 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
         uris = [file_pattern(uri) for uri in ([self.inputs] if isinstance(self.inputs, str) else self.inputs)]
         who = identity(context)
         request = self._request(context, uris)
+        material = Material(uris, cache(self._storage))
         if is_dry_run(context):
             with hook.client() as client:
-                self._preflight(request, uris, place, client)
+                self._preflight(request, material, place, client)
             end_dry_run(request)
         self._store = TaskStateIntentStore(context)
         self._kill = KillSwitch(context, self._cancel_submitted, self.log, retry_goes_on=True)
         with hook.client() as client:
-            gate = self._gate(context, client, uris)
+            gate = self._gate(context, client, material)
             submitter = Submitter(
                 client,
                 self._store,
                 look_policy(),
                 log=self.log,
-                before_intent=lambda: self._before_intent(request, uris, place, client, gate),
+                before_intent=lambda: self._before_intent(request, material, place, client, gate),
                 before_create=self._kill.check,
             )
             submission = submitter.submit(who, context["ti"].max_tries, project, location, request)
@@ -245,24 +247,29 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
         return reference
 
     def _before_intent(
-        self, request: CreateJobRequest, uris: list[str], place: Place, client: BatchClient, gate: BudgetGate
+        self,
+        request: CreateJobRequest,
+        material: Material,
+        place: Place,
+        client: BatchClient,
+        gate: BudgetGate,
     ) -> None:
         """Look at the job, and ask its budgets: what is wrong, or too much, is not submitted."""
-        report = self._preflight(request, uris, place, client)
+        report = self._preflight(request, material, place, client)
         gate.check(place, request, rows=(report.rows or None) if report else None)
 
     def _preflight(
-        self, request: CreateJobRequest, uris: list[str], place: Place, client: BatchClient
+        self, request: CreateJobRequest, material: Material, place: Place, client: BatchClient
     ) -> Report | None:
-        subject = Subject(request.model, place.location, uris, self.output_uri)
-        return preflight(subject, self.preflight, self._storage, client, self.log)
+        subject = Subject(request.model, place.location, material.uris, self.output_uri)
+        return preflight(subject, self.preflight, material.open_storage, client, self.log)
 
     def _storage(self) -> InputStorage:
         return InputStorage(open_filesystem(self.gcp_conn_id), self.gcp_conn_id)
 
-    def _gate(self, context: Context, client: BatchClient, uris: list[str]) -> BudgetGate:
+    def _gate(self, context: Context, client: BatchClient, material: Material) -> BudgetGate:
         settings = GateSettings(spec=self.spec, **(self.money or {}))
-        return BudgetGate(context, settings, client, Material(uris, self._storage), self.log)
+        return BudgetGate(context, settings, client, material, self.log)
 
     def _request(self, context: Context, uris: list[str]) -> CreateJobRequest:
         ti = context["ti"]

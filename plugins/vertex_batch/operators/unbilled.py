@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vertex_batch.client import BatchClient
 from vertex_batch.costs import Bill, JobFacts
@@ -24,6 +24,9 @@ from vertex_batch.place import Place
 from vertex_batch.recording import PriceSettings, Recorder
 from vertex_batch.resource import BatchPredictionJob
 from vertex_batch.submission import Log
+
+if TYPE_CHECKING:
+    from vertex_batch.costs import CostTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class UnbilledJobs:
     def __init__(self, client: BatchClient, place: Place, settings_of: SettingsOf, log: Log) -> None:
         self._client, self._place, self._log = client, place, log
         self._settings_of = settings_of
+        self._tables: dict[str, CostTable] = {}
         self.errors: list[VertexBatchError] = []
 
     def probable(self, jobs: Iterable[BatchPredictionJob]) -> list[BatchPredictionJob]:
@@ -86,7 +90,7 @@ class UnbilledJobs:
 
     def _recorded(self, spec: str, jobs: list[BatchPredictionJob]) -> Collection[tuple[str, str, str]]:
         try:
-            table = CostTableHook(self._settings_of(spec, "").batch_costs_conn_id).table()
+            table = self._table(self._settings_of(spec, "").batch_costs_conn_id)
             return table.recorded([(*self._place, job.job_id) for job in jobs])
         except VertexBatchError:
             return ()
@@ -105,7 +109,7 @@ class UnbilledJobs:
         return bills
 
     def _record_group(self, settings: BillSettings, members: list[Unbilled]) -> dict[str, Bill]:
-        table = CostTableHook(settings.batch_costs_conn_id).table()
+        table = self._table(settings.batch_costs_conn_id)
         known = table.recorded([(*self._place, each.job.job_id) for each in members])
         recorder = Recorder(
             self._client,
@@ -124,6 +128,12 @@ class UnbilledJobs:
             except VertexBatchError as error:
                 self._fail(f"job {each.job.job_id}", error)
         return bills
+
+    def _table(self, conn_id: str) -> CostTable:
+        """The cost table of a connection, opened once: most specs share one."""
+        if conn_id not in self._tables:
+            self._tables[conn_id] = CostTableHook(conn_id).table()
+        return self._tables[conn_id]
 
     def _fail(self, what: str, error: VertexBatchError) -> None:
         self._log.warning("What nobody recorded is still without a bill, %s: %s", what, error)

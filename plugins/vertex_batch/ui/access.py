@@ -11,7 +11,7 @@ from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_vi
 from airflow.models.dag import DagModel
 from fastapi import Depends, HTTPException
 
-from vertex_batch.costs import CostTable, JobFilter
+from vertex_batch.costs import JobFilter
 
 # On every route: 401 for nobody, 403 for somebody who may not see what plugins show.
 signed_in = Depends(requires_access_view(AccessView.PLUGINS))
@@ -48,22 +48,21 @@ class Reader:
             user=self.user,
         )
 
-    def narrowed(self, table: CostTable, where: JobFilter) -> JobFilter:
-        """Narrow what an address asks for; a DAG that the reader may not see is as one that is not there."""
+    def narrowed(self, recorded: frozenset[str], where: JobFilter) -> JobFilter:
+        """Narrow what an address asks for; a DAG that the reader may not see is as one that is not there.
+
+        :param recorded: the DAGs that jobs were recorded of.
+        """
         if where.dag_id and not self.may_see(where.dag_id):
             raise HTTPException(404)
-        return self.narrow(table, where)
+        return replace(where, dag_ids=recorded & self.dag_ids)
 
-    def narrow(self, table: CostTable, where: JobFilter) -> JobFilter:
-        """Leave out jobs of DAGs that the reader may not see."""
-        return replace(where, dag_ids=table.dag_ids() & self.dag_ids)
-
-    def misses_some(self, table: CostTable) -> bool:
+    def misses_some(self, recorded: frozenset[str]) -> bool:
         """Whether jobs of other DAGs were recorded. Asked of all jobs: a search must not tell their names.
 
         Jobs of a DAG that was deleted from Airflow are among them: nobody can tell any more who may see it.
         """
-        return not table.dag_ids() <= self.dag_ids
+        return not recorded <= self.dag_ids
 
 
 def _reader(user: GetUserDep) -> Reader:

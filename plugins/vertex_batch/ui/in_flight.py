@@ -92,14 +92,17 @@ def in_flight(
 
     :param recorded: keys of jobs whose bill is written.
     """
+    listed = {place: {job.job_id: job for job in reading.jobs} for place, reading in readings.items()}
     found = []
     for submission in submissions:
-        reading = readings.get(place_of(submission), Reading())
-        job = next((job for job in reading.jobs if job.job_id == submission.job_id), None)
+        place = place_of(submission)
+        job = listed.get(place, {}).get(submission.job_id)
         if job is not None:
             found.append(InFlight(submission, job, job.raw_state))
         elif submission.is_wanted and submission.key not in recorded:
-            found.append(InFlight(submission, None, ENDED if reading.is_whole else NO_STATE))
+            found.append(
+                InFlight(submission, None, ENDED if readings.get(place, Reading()).is_whole else NO_STATE)
+            )
     return sorted(found, key=_age, reverse=True)
 
 

@@ -23,7 +23,7 @@ from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.consent import is_from_here, is_signed, sign
 from vertex_batch.ui.periods import BadAddressError, read_day
 from vertex_batch.ui.render import address_of, page
-from vertex_batch.ui.source import Costs, CostsIfAny
+from vertex_batch.ui.source import Costs, CostsIfAny, Named
 from vertex_batch.ui.submissions import Submission
 from vertex_batch.ui.under_way import active_jobs, find_submission, list_under_way
 from vertex_batch.ui.vertex import open_client, what_happened
@@ -85,7 +85,8 @@ Searched = Annotated[Search, Depends(_search)]
 
 @router.get("/jobs")
 def jobs(request: Request, reader: CurrentReader, costs: Costs, search: Searched) -> Response:
-    where = reader.narrowed(costs, search.where)
+    recorded = costs.dag_ids()
+    where = reader.narrowed(recorded, search.where)
     first = (search.page - 1) * JOBS_PER_PAGE
     found = costs.jobs(
         where, limit=JOBS_PER_PAGE + 1, offset=first, sort=search.sort, ascending=search.ascending
@@ -98,7 +99,7 @@ def jobs(request: Request, reader: CurrentReader, costs: Costs, search: Searched
         first=first + 1,
         more=len(found) > JOBS_PER_PAGE,
         states=RECORDED_STATES,
-        misses_some=not where.dag_id and reader.misses_some(costs),
+        misses_some=not where.dag_id and reader.misses_some(recorded),
         dag_id=where.dag_id,
     )
 
@@ -127,13 +128,10 @@ def ask_whether_to_cancel(
     request: Request,
     reader: CurrentReader,
     costs: CostsIfAny,
-    *,
-    project: str = "",
-    location: str = "",
-    job: str = "",
+    key: Named,
 ) -> Response:
     """Show a job as it is now, and what cancelling it would mean. Asking changes nothing."""
-    submission = find_submission(reader, (project, location, job), costs)
+    submission = find_submission(reader, key, costs)
     if submission is None:
         raise HTTPException(404)
     read, problem = _read(submission)

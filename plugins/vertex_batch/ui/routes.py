@@ -12,15 +12,15 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from vertex_batch.budgets import Ledger, StoredEstimate
-from vertex_batch.costs import Bill, CostTable, GroupTotal, JobFilter
+from vertex_batch.costs import Bill, CostTable, JobFilter, add_totals
 from vertex_batch.ui.access import CurrentReader
 from vertex_batch.ui.chart import draw
 from vertex_batch.ui.export import stream_csv, to_csv
 from vertex_batch.ui.failures import group_failures
 from vertex_batch.ui.periods import BadAddressError, Period, last_month, read_period
 from vertex_batch.ui.render import page, static_file
-from vertex_batch.ui.source import Costs
-from vertex_batch.ui.spend import Spend, add, add_groups, arrange, compare_months, largest, rank, summarise
+from vertex_batch.ui.source import Costs, Named
+from vertex_batch.ui.spend import Spend, add_groups, arrange, compare_months, largest, rank, summarise
 
 router = APIRouter()
 
@@ -44,11 +44,19 @@ Today = Annotated[date, Depends(_today)]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the address of an overview asks for."""
+    """What the address of an overview asks for.
+
+    :param where: which jobs, those of the period.
+    """
 
     by: By
     period: Period
     where: JobFilter
+
+    @property
+    def by_job(self) -> Literal["spec", "team"] | None:
+        """The grouping, where each job is in one group only; it has usage of several models and kinds."""
+        return self.by if self.by in ("spec", "team") else None
 
     @property
     def address(self) -> dict[str, object]:
@@ -76,7 +84,8 @@ def _view(
     if by not in get_args(By):
         raise BadAddressError(f"Spend is shown by {', '.join(get_args(By))}; not by {by[:40]!r}.")
     period = read_period(since, until, today)
-    return View(cast("By", by), period, JobFilter(spec=spec, team=team, dag_id=dag_id))
+    where = JobFilter(spec=spec, team=team, dag_id=dag_id, since=period.since, until=period.until)
+    return View(cast("By", by), period, where)
 
 
 Asked = Annotated[View, Depends(_view)]
@@ -84,11 +93,12 @@ Asked = Annotated[View, Depends(_view)]
 
 @router.get("/")
 def overview(request: Request, reader: CurrentReader, costs: Costs, view: Asked, today: Today) -> Response:
-    where = reader.narrowed(costs, view.where)
+    recorded = costs.dag_ids()
+    where = reader.narrowed(recorded, view.where)
     spend = _spend(costs, where, view)
     months = costs.totals("day", last_month(today).since, today, where)
-    summary = summarise(costs.totals("day", view.period.since, view.period.until, where))
-    within = replace(where, since=view.period.since, until=view.period.until)
+    parts = [each.sums for each in spend.groups] if view.by_job else costs.totals("day", where=where)
+    summary = summarise(parts)
     return page(
         request,
         "overview.html",
@@ -97,25 +107,24 @@ def overview(request: Request, reader: CurrentReader, costs: Costs, view: Asked,
         chart=draw(spend),
         summary=summary,
         months=compare_months(months, today),
-        unpriced=[] if summary.total.complete else costs.unpriced(within),
+        unpriced=[] if summary.total.complete else costs.unpriced(where),
         today=today,
         max_groups=MAX_GROUPS,
-        misses_some=not where.dag_id and reader.misses_some(costs),
+        misses_some=not where.dag_id and reader.misses_some(recorded),
         dag_id=where.dag_id,
     )
 
 
 @router.get("/costs.csv")
 def csv_file(reader: CurrentReader, costs: Costs, view: Asked) -> Response:
-    text = to_csv(view.by, _daily(costs, reader.narrowed(costs, view.where), view))
+    text = to_csv(view.by, costs.totals(_DAILY[view.by], where=reader.narrowed(costs.dag_ids(), view.where)))
     return Response(text, media_type=_CSV, headers=_download(f"batch-costs-by-{view.by}", view.period))
 
 
 @router.get("/focus.csv")
 def focus_file(reader: CurrentReader, costs: Costs, view: Asked) -> Response:
     """Answer with the line items of the period in the columns of FOCUS."""
-    where = reader.narrowed(costs, view.where)
-    rows = costs.focus(replace(where, since=view.period.since, until=view.period.until))
+    rows = costs.focus(reader.narrowed(costs.dag_ids(), view.where))
     lines = stream_csv(_begun(rows))
     return StreamingResponse(lines, media_type=_CSV, headers=_download("batch-costs-focus", view.period))
 
@@ -125,12 +134,9 @@ def bill(
     request: Request,
     reader: CurrentReader,
     costs: Costs,
-    *,
-    project: str = "",
-    location: str = "",
-    job: str = "",
+    key: Named,
 ) -> Response:
-    found = costs.bill(project, location, job)
+    found = costs.bill(*key)
     # The same answer for both: who may not see a job does not learn that it exists.
     if found is None or not reader.may_see(found.job.dag_id):
         raise HTTPException(404)
@@ -145,15 +151,15 @@ def run(
 ) -> Response:
     if not dag_id or not run_id:
         raise BadAddressError("A run is named by dag_id and run_id.")
-    where = reader.narrowed(costs, JobFilter(dag_id=dag_id, run_id=run_id))
+    where = reader.narrowed(costs.dag_ids(), JobFilter(dag_id=dag_id, run_id=run_id))
     found = costs.jobs(where, limit=MAX_JOBS_OF_RUN)
     only = found[0].job if len(found) == 1 else None
-    whole = costs.bill(only.project, only.location, only.job_id) if only else None
+    whole = costs.bill(*only.key) if only else None
     return page(
         request,
         "run.html",
         jobs=found,
-        total=add(each.total for each in found),
+        total=add_totals(each.total for each in found),
         bill=whole,
         expected=_expected(costs, whole) if whole else None,
         failures=group_failures(whole) if whole else [],
@@ -164,7 +170,7 @@ def run(
 
 def _expected(costs: CostTable, found: Bill) -> StoredEstimate | None:
     """What the job was expected to cost before it was created."""
-    return Ledger(costs).of_job(found.job.project, found.job.location, found.job.job_id)
+    return Ledger(costs).of_job(*found.job.key)
 
 
 @router.get("/static/{name}")
@@ -189,17 +195,13 @@ def _begun(rows: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
 
 def _spend(costs: CostTable, where: JobFilter, view: View) -> Spend:
     """Read what the overview shows of the spend; of many specs day by day only the largest."""
-    since, until = view.period.since, view.period.until
-    if view.by not in ("spec", "team"):
-        daily = _daily(costs, where, view)
+    by, by_day = view.by_job, _DAILY[view.by]
+    if by is None:
+        daily = costs.totals(by_day, where=where)
         return arrange(view.period, add_groups(daily), daily)
-    groups = costs.totals(view.by, since, until, where)
-    of_largest = view.by, frozenset(each.group[0] for each in rank(groups)[: largest(groups)])
-    daily = costs.totals(_DAILY[view.by], since, until, replace(where, only=of_largest))
+    groups = costs.totals(by, where=where)
+    of_largest = by, frozenset(each.group[0] for each in rank(groups)[: largest(groups)])
+    daily = costs.totals(by_day, where=replace(where, only=of_largest))
     has_rest = len(of_largest[1]) < len(groups)
-    rest = costs.totals("day", since, until, replace(where, but=of_largest)) if has_rest else []
+    rest = costs.totals("day", where=replace(where, but=of_largest)) if has_rest else []
     return arrange(view.period, groups, daily, rest)
-
-
-def _daily(costs: CostTable, where: JobFilter, view: View) -> list[GroupTotal]:
-    return costs.totals(_DAILY[view.by], view.period.since, view.period.until, where)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from vertex_batch.costs import GroupTotal, RowCounts, Total
+from vertex_batch.costs import GroupTotal, RowCounts, Total, add_totals
 from vertex_batch.ui.periods import Period, last_month, so_far_last_month, this_month
 
 # More colours than these cannot be told apart; the rest is one group.
@@ -62,17 +62,11 @@ class Spend:
 
     @property
     def total(self) -> Total:
-        return add(self.totals.values())
+        return add_totals(self.totals.values())
 
     @property
     def highest(self) -> Decimal:
         return max((total.amount for total in self.totals.values()), default=Decimal(0))
-
-
-def add(totals: Iterable[Total]) -> Total:
-    """Add up; the sum is complete if all of it is."""
-    found = list(totals)
-    return Total(sum((t.amount for t in found), Decimal(0)), all(t.complete for t in found))
 
 
 def arrange(
@@ -90,15 +84,16 @@ def arrange(
     for each in daily:
         by_name[each.group[0]].append(each)
     series = [
-        Series(name, n, found := _by_start(period, by_name[name]), add(found.values()))
+        Series(name, n, found := _by_start(period, by_name[name]), add_totals(found.values()))
         for n, name in enumerate(kept, 1)
     ]
     if len(kept) < len(ranked):
         others = [each for name, found in by_name.items() if name not in kept for each in found]
         found = _by_start(period, [*others, *rest])
-        series.append(Series(f"{len(ranked) - len(kept)} {OTHERS}", 0, found, add(found.values())))
+        series.append(Series(f"{len(ranked) - len(kept)} {OTHERS}", 0, found, add_totals(found.values())))
     totals = {
-        start: add(each.by_day[start] for each in series if start in each.by_day) for start in period.starts
+        start: add_totals(each.by_day[start] for each in series if start in each.by_day)
+        for start in period.starts
     }
     numbers = {each.name: each.number for each in series if each.number}
     return Spend(period.starts, series, totals, _groups(ranked, numbers))
@@ -122,12 +117,12 @@ def add_groups(daily: Sequence[GroupTotal]) -> list[GroupTotal]:
     return [
         GroupTotal(
             (name,),
-            add(each.total for each in days),
+            add_totals(each.total for each in days),
             sum(each.jobs for each in days),
             sum(each.tokens for each in days),
             min(each.first_day for each in days),
             max(each.last_day for each in days),
-            add(each.saved for each in days),
+            add_totals(each.saved for each in days),
             add_rows(days),
         )
         for name, days in found.items()
@@ -138,7 +133,7 @@ def _by_start(period: Period, daily: Sequence[GroupTotal]) -> dict[date, Total]:
     found: dict[date, list[Total]] = defaultdict(list)
     for each in daily:
         found[period.start_of(each.group[-1])].append(each.total)
-    return {start: add(totals) for start, totals in found.items()}
+    return {start: add_totals(totals) for start, totals in found.items()}
 
 
 def _groups(ranked: Sequence[GroupTotal], numbers: dict[str, int]) -> list[Group]:
@@ -187,13 +182,13 @@ class Summary:
         return int(100 * self.saved.amount / whole)
 
 
-def summarise(daily: Sequence[GroupTotal]) -> Summary:
-    """Add up sums by day."""
-    rows = add_rows(daily) or RowCounts()
+def summarise(parts: Sequence[GroupTotal]) -> Summary:
+    """Add up the sums of groups that have no job in common."""
+    rows = add_rows(parts) or RowCounts()
     return Summary(
-        add(each.total for each in daily),
-        add(each.saved for each in daily),
-        sum(each.jobs for each in daily),
+        add_totals(each.total for each in parts),
+        add_totals(each.saved for each in parts),
+        sum(each.jobs for each in parts),
         rows,
     )
 
@@ -219,6 +214,6 @@ def compare_months(daily: Sequence[GroupTotal], today: date) -> Months:
     """Add up the months from sums by day."""
 
     def within(period: Period) -> Total:
-        return add(each.total for each in daily if period.since <= each.group[0] <= period.until)
+        return add_totals(each.total for each in daily if period.since <= each.group[0] <= period.until)
 
     return Months(within(this_month(today)), within(so_far_last_month(today)), within(last_month(today)))

@@ -54,16 +54,8 @@ class Reading:
 
 
 def open_client(litellm_conn_id: str) -> BatchClient:
-    """Open a client for somebody who waits in front of a page: one try, and not for long."""
-    config = LiteLLMHook(litellm_conn_id).config()
-    return BatchClient(
-        replace(
-            config,
-            max_tries=1,
-            timeout_seconds=min(config.timeout_seconds, ANSWER_SECONDS),
-            connect_timeout_seconds=min(config.connect_timeout_seconds, CONNECT_SECONDS),
-        )
-    )
+    """Open a client for somebody who waits in front of a page."""
+    return BatchClient(LiteLLMHook(litellm_conn_id).config().impatient(ANSWER_SECONDS, CONNECT_SECONDS))
 
 
 class ActiveJobs:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from vertex_batch.usage.files import with_notes
 from vertex_batch.usage.scan import Scanner, ScanOptions
 from vertex_batch.usage.types import ScanResult
 
@@ -42,7 +43,4 @@ def scan_table(rows: Iterable[Mapping[str, Any]], name: str, options: ScanOption
     """
     scanner = Scanner(options)
     scanner.scan(_Lines(rows), name)  # type: ignore[arg-type]
-    result = scanner.result()
-    if not result.rows:
-        result.notes["the output holds no rows"] = 0
-    return result
+    return with_notes(scanner.result(), [], [])
