@@ -93,13 +93,8 @@ class Installer:
 
         :raises subprocess.CalledProcessError: when pip fails too.
         """
-        if self._uv:
-            try:
-                self._install_with_uv(environment)
-            except subprocess.CalledProcessError as error:
-                self._say(f"uv ended with status {error.returncode}; going on with pip, which takes minutes")
-            else:
-                return
+        if self._uv and any(self._installs_with_uv(environment, indexes) for indexes in self._indexes()):
+            return
         self._install_with_pip(environment)
 
     def compile_locks(self, *, upgrade: bool) -> None:
@@ -110,9 +105,7 @@ class Installer:
         """
         if not self._uv:
             sys.exit("setup: the locks are compiled by uv, which could not be installed")
-        one_index = {
-            key: self._environ[key] for key in self._environ if key not in ("UV_INDEX", "UV_FIND_LINKS")
-        }
+        one_index = only_the_main_index(self._environ)
         command = [
             self._uv,
             "pip",
@@ -128,18 +121,36 @@ class Installer:
             self._say(f"compiling {output}")
             self._run([*command, *sources, f"--output-file={output}"], one_index)
 
-    def _install_with_uv(self, environment: Environment) -> None:
+    def _indexes(self) -> list[Mapping[str, str]]:
+        """The main index alone, then all of them.
+
+        Of one version uv takes the files of one index, and a second one may hold less of them than the main
+        index: a wheel without the library that another wheel brings along.
+        """
+        main = only_the_main_index(self._environ)
+        return [main] if main == self._environ else [main, self._environ]
+
+    def _installs_with_uv(self, environment: Environment, environ: Mapping[str, str]) -> bool:
+        try:
+            self._install_with_uv(environment, environ)
+        except subprocess.CalledProcessError as error:
+            self._say(f"uv ended with status {error.returncode}; going on with what else there is")
+            return False
+        return True
+
+    def _install_with_uv(self, environment: Environment, environ: Mapping[str, str]) -> None:
         if not self._is_usable(environment):
             venv = [self._uv, "venv", "--quiet", "--clear", "--python", self._base_python]
-            self._run([*venv, str(environment.path)])
+            self._run([*venv, str(environment.path)], environ)
         options = ["--quiet", "--system-certs", f"--python={environment.python}"]
         # All indexes may be asked, as pip does: the hashes leave no room for a stranger's package.
         lock = ["--require-hashes", "--index-strategy=unsafe-best-match", str(environment.lock)]
-        self._run([self._uv, "pip", "sync", *options, *lock])
+        self._run([self._uv, "pip", "sync", *options, *lock], environ)
         if environment.project:
-            self._run([self._uv, "pip", "install", *options, *self._editable(environment.project)])
+            self._run([self._uv, "pip", "install", *options, *self._editable(environment.project)], environ)
 
     def _install_with_pip(self, environment: Environment) -> None:
+        self._say("going on with pip, which takes minutes")
         if not self._is_usable(environment):
             venv = [self._base_python, "-m", "venv", "--without-pip", "--clear"]
             self._run([*venv, str(environment.path)])
@@ -171,7 +182,7 @@ class Installer:
         try:
             self._run([*install, f"--requirement={self._tools.lock}"], os.environ)
         except subprocess.CalledProcessError:
-            self._say("uv could not be installed; going on with pip, which takes minutes")
+            self._say("uv could not be installed")
             return False
         self._tools.mark_current()
         return True
@@ -184,6 +195,11 @@ class Installer:
     def _run(self, command: list[str], environ: Mapping[str, str] | None = None) -> None:
         environ = self._environ if environ is None else environ
         subprocess.run(command, cwd=str(self._root), env=environ, stdin=subprocess.DEVNULL, check=True)
+
+
+def only_the_main_index(environ: Mapping[str, str]) -> dict[str, str]:
+    """Leave out the further places to look for packages."""
+    return {key: environ[key] for key in environ if key not in ("UV_INDEX", "UV_FIND_LINKS")}
 
 
 def uv_settings(pip_config: str, environ: Mapping[str, str]) -> dict[str, str]:

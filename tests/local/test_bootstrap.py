@@ -1,4 +1,5 @@
 import re
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local import bootstrap
-from local.installer import LOCKS, Environment, uv_settings
+from local.installer import LOCKS, Environment, Installer, only_the_main_index, uv_settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -115,6 +116,40 @@ global.cert='/weak.pem'
 
 def test_what_the_caller_has_told_uv_wins():
     assert uv_settings("global.cert='/pip.pem'", {"SSL_CERT_FILE": "/mine.pem"}) == {}
+
+
+class ScriptedInstaller(Installer):
+    """Notes what it would run; what asks the indexes in `broken` fails."""
+
+    def __init__(self, environ, broken=()):
+        self.asked, self._broken, self._environ, self._uv = [], broken, environ, "uv"
+        self._say, self._base_python, self._pip = (lambda _: None), sys.executable, ["pip"]
+
+    def _run(self, command, environ=None):
+        indexes = (environ or self._environ).get("UV_INDEX", "main")
+        if "sync" in command or "--no-compile" in command:
+            self.asked.append((command[0], indexes))
+            if command[0] == "uv" and indexes in self._broken:
+                raise subprocess.CalledProcessError(2, command)
+
+
+@pytest.mark.parametrize(
+    ("broken", "asked"),
+    [
+        ((), [("uv", "main")]),
+        (("main",), [("uv", "main"), ("uv", "file:///a")]),
+        (("main", "file:///a"), [("uv", "main"), ("uv", "file:///a"), ("pip", "file:///a")]),
+    ],
+)
+def test_the_main_index_is_asked_alone_since_another_may_hold_a_part_of_a_release(environment, broken, asked):
+    installer = ScriptedInstaller({"HOME": "/h", "UV_INDEX": "file:///a", "UV_FIND_LINKS": "/w"}, broken)
+    installer.install(environment)
+    assert installer.asked == asked
+
+
+def test_the_main_index_is_what_is_left_of_the_settings():
+    settings = {"UV_INDEX": "a", "UV_FIND_LINKS": "b", "UV_DEFAULT_INDEX": "c", "HOME": "d"}
+    assert only_the_main_index(settings) == {"UV_DEFAULT_INDEX": "c", "HOME": "d"}
 
 
 @pytest.mark.parametrize("lock", LOCKS)
