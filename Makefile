@@ -47,3 +47,4 @@ setup: ## make .venv and .venv-proxy, or bring them up to date
 clean: ## remove the environments and everything the stack has written
 	rm -rf .venv .venv-proxy .venv-bench .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find plugins -name "*.so" -delete

@@ -71,6 +71,8 @@ class Environment:
         digest.update(self.lock.read_bytes())
         if self.project:
             digest.update((self.project / "pyproject.toml").read_bytes())
+            for compiled in sorted((self.project / "plugins").rglob("*.c")):
+                digest.update(compiled.read_bytes())
         return digest.hexdigest()
 
 

@@ -19,14 +19,25 @@ TOO_LONG = b""  # no other line is empty, since each has its newline
 class Lines:
     """Consecutive lines, with their newlines.
 
-    :param lines: `TOO_LONG` stands for a line longer than `MAX_LINE_BYTES`, which was skipped.
+    :param data: the lines in one piece. None at all stands for a line longer than `MAX_LINE_BYTES`, which was
+        skipped.
     :param cut: the last of them has no newline: the file ends there.
     :param damage: why the stream ends here although more was to come.
     """
 
-    lines: list[bytes | bytearray]
+    data: bytes
     cut: bool = False
     damage: str = ""
+
+    @property
+    def lines(self) -> list[bytes]:
+        """Each line; `TOO_LONG` for one that was skipped."""
+        return split_lines(self.data) or [TOO_LONG]
+
+
+def split_lines(data: bytes) -> list[bytes]:
+    """Cut after each newline, and nowhere else: several times as fast as split, which looks at every byte."""
+    return io.BytesIO(data).readlines()
 
 
 class _DamagedError(Exception):
@@ -44,7 +55,8 @@ def lines_of(blocks: Iterator[bytes], max_line_bytes: int = MAX_LINE_BYTES) -> I
     A stream that ends in the middle of a line or of its compression is not an error here: what could be read
     is yielded, and the last `Lines` says what is wrong.
     """
-    begun, begun_bytes = bytearray(), 0  # a line that goes on in the next block
+    begun: list[bytes] = []  # a line that goes on in the next block
+    begun_bytes = 0
     damage = ""
     while True:
         try:
@@ -53,22 +65,22 @@ def lines_of(blocks: Iterator[bytes], max_line_bytes: int = MAX_LINE_BYTES) -> I
             block, damage = b"", str(error)
         if not block:
             break
-        # Several times as fast as split, which looks at one byte after the other.
-        lines: list[bytes | bytearray] = list(io.BytesIO(block).readlines())
-        begun_bytes += len(lines[0])
-        if begun_bytes <= max_line_bytes:
-            begun += lines[0]
-        else:
-            begun = bytearray()
-        if not lines[0].endswith(b"\n"):
+        begins, ends = 0, block.rfind(b"\n") + 1
+        begun_bytes += block.find(b"\n") + 1 if ends else len(block)
+        if begun_bytes > max_line_bytes:
+            begun = []
+            if ends:
+                yield Lines(TOO_LONG)
+                begins = block.find(b"\n") + 1
+        elif not ends:
+            begun.append(block)
+        if not ends:
             continue
-        lines[0], begun, begun_bytes = begun, bytearray(), 0
-        if not block.endswith(b"\n"):
-            begun += lines.pop()
-            begun_bytes = len(begun)
-        yield Lines(lines)
+        if begins < ends:
+            yield Lines(b"".join((*begun, memoryview(block)[begins:ends])))
+        begun, begun_bytes = [block[ends:]], len(block) - ends
     if begun_bytes or damage:
-        yield Lines([begun], cut=True, damage=damage)
+        yield Lines(b"".join(begun), cut=True, damage=damage)
 
 
 def lines_between(blocks: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:

@@ -43,6 +43,8 @@ class Meters:
         self._tuned = is_tuned_model(job_model)
         self._threshold, self._thresholds = threshold, thresholds
         self._known: dict[str | None, Meter] = {}
+        self.lowest_threshold = min(threshold, *thresholds.values()) if thresholds else threshold
+        """A row with no more prompt tokens is no model's long context."""
 
     def of(self, stated: Any) -> Meter:
         """The meter of a row; names beyond a thousand are no models, their rows go to the job's."""

@@ -93,9 +93,11 @@ class Scanner:
             if block.damage:
                 lines_before += 1
                 self._unreadable(name, lines_before, f"{block.damage}; rows from here on are missing")
+            elif block.data == TOO_LONG:
+                lines_before += 1
+                self._unreadable(name, lines_before, "the line is too long to be a row")
             else:
-                self._block(block, name, lines_before)
-                lines_before += len(block.lines)
+                lines_before += self._block(block, name, lines_before)
         return lines_before
 
     @property
@@ -103,11 +105,12 @@ class Scanner:
         """How many rows were scanned so far."""
         return self._result.rows
 
-    def _block(self, block: Lines, name: str, lines_before: int) -> None:
-        left = add_plain_rows(block.lines, self._meters, self._copied)
-        self._result.ok += len(block.lines) - len(left)
-        for place in left:
-            self._row(block.lines[place], name, lines_before + place + 1, cut=block.cut)
+    def _block(self, block: Lines, name: str, lines_before: int) -> int:
+        count, left = add_plain_rows(block.data, self._meters, self._copied)
+        self._result.ok += count - len(left)
+        for place, line in left:
+            self._row(line, name, lines_before + place + 1, cut=block.cut)
+        return count
 
     def result(self) -> ScanResult:
         """Everything that was scanned so far."""
@@ -124,14 +127,12 @@ class Scanner:
             notes=dict(scanned.notes),
         )
 
-    def _row(self, line: bytes | bytearray, name: str, number: int, *, cut: bool) -> None:
+    def _row(self, line: bytes, name: str, number: int, *, cut: bool) -> None:
         outcome = read_row(line)
         if type(outcome) is Reading:
             self._ok(outcome)
         elif type(outcome) is Failed:
             self._failed(RowProblem(name, number, outcome.reason))
-        elif line == TOO_LONG:
-            self._unreadable(name, number, "the line is too long to be a row")
         elif type(outcome) is Unreadable and line.strip():
             self._unreadable(
                 name, number, "the file ends in the middle of this row" if cut else outcome.reason

@@ -1,18 +1,18 @@
-"""The short way reads from a row what the long way reads from it, or leaves it to that."""
+"""The short way, decoded or compiled, reads from a row what the long way reads, or leaves it to that."""
 
 from __future__ import annotations
 
-import io
 import json
+import os
 from collections import Counter
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vertex_batch.usage import scan_file
+from vertex_batch.usage import plain
+from vertex_batch.usage.lines import split_lines
 from vertex_batch.usage.meters import Meters
-from vertex_batch.usage.plain import add_plain_rows
 from vertex_batch.usage.reader import Failed, Unreadable, read_row
 
 MODEL = "gemini-2.5-flash"
@@ -136,9 +136,34 @@ def rows(draw):
     return bytes(line)
 
 
-def the_long_way(lines):
+def compiled(data, meters):
+    return plain._add_compiled(data, meters)
+
+
+def decoded(data, meters):
+    lines = split_lines(data)
+    left = plain._add_decoded(lines, meters, None)
+    return len(lines), [(place, lines[place]) for place in left]
+
+
+# Where continuous integration runs there is a compiler; elsewhere the package works without.
+BOTH = pytest.mark.parametrize(
+    "way",
+    [
+        decoded,
+        pytest.param(
+            compiled,
+            marks=pytest.mark.skipif(
+                not plain.IS_COMPILED and not os.environ.get("CI"), reason="no C compiler at installation"
+            ),
+        ),
+    ],
+)
+
+
+def the_long_way(lines, meters):
     """All rows read by `read_row`, as a scan would be without the short way."""
-    outcomes, notes, meters = Counter(), Counter(), Meters(MODEL, LIMIT, {})
+    outcomes, notes = Counter(), Counter()
     for line in lines:
         outcome = read_row(line)
         if isinstance(outcome, Failed | Unreadable):
@@ -148,28 +173,52 @@ def the_long_way(lines):
         outcomes["ok"] += 1
         notes.update(set(outcome.notes))
         meters.of(outcome.model).add(outcome.prompt_tokens, outcome.counts)
-    return (outcomes["ok"], outcomes["failed"], outcomes["unreadable"]), meters.tokens(), dict(notes)
+    return outcomes, notes
 
 
+@BOTH
 @settings(max_examples=300)
-@given(st.lists(rows(), min_size=1, max_size=6))
-@example([b'{"response":{"usageMetadata":{"totalTokenCount":5}}}'])
-def test_the_short_way_reads_what_the_long_way_reads(lines):
-    result = scan_file(io.BytesIO(b"\n".join(lines) + b"\n"), "f", MODEL)
-    counted, tokens, notes = the_long_way(lines)
-    assert (result.ok, result.failed, result.unreadable) == counted
-    assert (result.tokens, result.notes) == (tokens, notes)
+@given(lines=st.lists(rows(), min_size=1, max_size=6), has_newline=st.booleans())
+@example(lines=[b'{"response":{"usageMetadata":{"totalTokenCount":5}}}'], has_newline=True)
+def test_the_short_way_reads_what_the_long_way_reads(way, lines, has_newline):
+    short, long = Meters(MODEL, LIMIT, {}), Meters(MODEL, LIMIT, {})
+    count, left = way(b"\n".join(lines) + b"\n" * has_newline, short)
+    outcomes, notes = the_long_way([line for _, line in left], short)
+    outcomes["ok"] += count - len(left)
+    assert count == len(lines)
+    assert (+outcomes, notes) == tuple(+found for found in the_long_way(lines, long))
+    assert short.tokens() == long.tokens()
 
 
-def left_of(*lines):
+@BOTH
+def test_of_a_row_that_is_cut_or_changed_anywhere_both_ways_read_the_same(way, row):
+    whole = json.dumps(
+        row({**USAGE, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 9}], "trafficType": None})
+        | {"request": ["\\", '"', "ü", -1.5e-3, True, {"a": []}]}
+    ).encode()
+    cut = [whole[:size] for size in range(len(whole))]
+    without = [whole[:place] + whole[place + 1 :] for place in range(len(whole))]
+    changed = [whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :] for place in range(len(whole))]
+    for line in (line for line in (*cut, *without, *changed) if line):
+        short, long = Meters(MODEL, LIMIT, {}), Meters(MODEL, LIMIT, {})
+        count, left = way(line, short)
+        outcomes, _ = the_long_way([line for _, line in left], short)
+        outcomes["ok"] += count - len(left)
+        assert +outcomes == +the_long_way([line], long)[0], line
+        assert short.tokens() == long.tokens(), line
+
+
+def left_of(way, *lines):
     meters = Meters(MODEL, LIMIT, {})
-    left = add_plain_rows(
-        [json.dumps(line).encode() if isinstance(line, dict) else line for line in lines], meters, None
-    )
-    return left, sum(meters.tokens().values())
+    data = [json.dumps(line).encode() if isinstance(line, dict) else line for line in lines]
+    count, left = way(b"".join(line + b"\n" for line in data), meters)
+    assert count == len(lines)
+    assert [line for _, line in left] == [data[place] + b"\n" for place, _ in left]
+    return [place for place, _ in left], sum(meters.tokens().values())
 
 
-def test_a_plain_row_goes_the_short_way(row):
+@BOTH
+def test_a_plain_row_goes_the_short_way(way, row):
     cached = {
         "promptTokenCount": 9,
         "cachedContentTokenCount": 4,
@@ -177,7 +226,7 @@ def test_a_plain_row_goes_the_short_way(row):
         "totalTokenCount": 9,
         "trafficType": "ON_DEMAND",
     }
-    assert left_of(row(), row(USAGE), row(cached), row(USAGE, status=None)) == ([], 19 + 24 + 9 + 24)
+    assert left_of(way, row(), row(USAGE), row(cached), row(USAGE, status=None)) == ([], 19 + 24 + 9 + 24)
 
 
 @pytest.mark.parametrize(
@@ -201,16 +250,39 @@ def test_a_plain_row_goes_the_short_way(row):
         {"aNewField": 1},
     ],
 )
-def test_a_row_that_means_more_than_its_sums_is_left(row, changed):
-    assert left_of(row(USAGE), row({**USAGE, **changed}), row(USAGE)) == ([1], 48)
+@BOTH
+def test_a_row_that_means_more_than_its_sums_is_left(way, row, changed):
+    assert left_of(way, row(USAGE), row({**USAGE, **changed}), row(USAGE)) == ([1], 48)
 
 
-def test_a_row_that_counts_nothing_is_left(row):
-    assert left_of(row(USAGE), row({"trafficType": "ON_DEMAND"}), row({"totalTokenCount": 0})) == ([1, 2], 24)
+@BOTH
+@pytest.mark.parametrize(
+    ("plainly", "escaped"),
+    [
+        ('"processed_time":', '"\\u0073tatus": "Bad", "processed_time":'),
+        ('"modelVersion":', '"usage\\u005fmetadata": {}, "modelVersion":'),
+        ('"content":', '"grounding\\u004detadata": {"webSearchQueries": ["q"]}, "content":'),
+        ('"promptTokenCount":', '"toolUseP\\u0072omptTokenCount": 3, "promptTokenCount":'),
+    ],
+)
+def test_a_key_that_is_spelled_with_escapes_is_known_all_the_same(way, row, plainly, escaped):
+    line = json.dumps(row(USAGE))
+    assert plainly in line
+    assert left_of(way, line.encode()) == ([], 24)
+    assert left_of(way, line.replace(plainly, escaped).encode()) == ([0], 0)
 
 
-def test_lines_that_are_no_plain_rows_are_left_and_hide_no_other(row):
-    plain = json.dumps(row(USAGE)).encode()
-    odd = [b"", b"{", plain[:-1], plain + b"}", plain + plain, b"\xff", b"[" * 5000, b"null", b"\r\n"]
-    lines = [line for other in odd for line in (other, plain)]
-    assert left_of(*lines) == ([2 * n for n in range(len(odd))], 24 * len(odd))
+@BOTH
+def test_a_row_that_counts_nothing_is_left(way, row):
+    assert left_of(way, row(USAGE), row({"trafficType": "ON_DEMAND"}), row({"totalTokenCount": 0})) == (
+        [1, 2],
+        24,
+    )
+
+
+@BOTH
+def test_lines_that_are_no_plain_rows_are_left_and_hide_no_other(way, row):
+    good = json.dumps(row(USAGE)).encode()
+    odd = [b"", b"{", good[:-1], good + b"}", good + good, b"\xff", b"[" * 5000, b"null", b"\r"]
+    lines = [line for other in odd for line in (other, good)]
+    assert left_of(way, *lines) == ([2 * n for n in range(len(odd))], 24 * len(odd))
