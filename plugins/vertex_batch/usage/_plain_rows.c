@@ -130,20 +130,20 @@ APART const byte *take_code_point(const byte *at, const byte *end)
     return unit <= 0xdbff && second >= 0xdc00 && second <= 0xdfff ? at + 12 : NULL;
 }
 
+/* What may follow a backslash, but for `u`. A table, since which one follows cannot be predicted. */
+static const bool IS_ESCAPED[256] = {
+    ['"'] = true, ['\\'] = true, ['/'] = true, ['b'] = true, ['f'] = true, ['n'] = true, ['r'] = true, ['t'] = true,
+};
+
 INLINE const byte *take_escape(const byte *at, const byte *end)
 {
-    if (end - at < 2)
-        return NULL;
-    switch (at[1]) {
-    case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't':
+    if (end - at >= 2 && IS_ESCAPED[at[1]])
         return at + 2;
-    default:
-        return take_code_point(at, end);
-    }
+    return take_code_point(at, end);
 }
 
-/* The closing quote of a string, from the first escape on. */
-APART const byte *find_quote(const byte *at, const byte *end)
+/* The closing quote of a string, from an escape or the quote itself on. */
+APART const byte *find_quote_stepwise(const byte *at, const byte *end)
 {
     for (;;) {
         if (at == end || *at != '\\')
@@ -153,6 +153,70 @@ APART const byte *find_quote(const byte *at, const byte *end)
             return NULL;
         at = find_special(at, end);
     }
+}
+
+#ifdef HAS_SSE2
+/* Which of 64 bytes are what, a bit for each. */
+typedef struct {
+    uint64_t quotes, backslashes, controls;
+} Marks;
+
+INLINE Marks marks_of(const byte *at)
+{
+    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), last_control = _mm_set1_epi8(0x1f);
+    Marks marks = {0};
+    for (int part = 0; part < 4; part++) {
+        const __m128i here = _mm_loadu_si128((const __m128i *)(at + 16 * part));
+        const __m128i is_control = _mm_cmpeq_epi8(_mm_min_epu8(here, last_control), here);
+        marks.quotes |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(here, quote)) << (16 * part);
+        marks.backslashes |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(here, backslash)) << (16 * part);
+        marks.controls |= (uint64_t)(unsigned)_mm_movemask_epi8(is_control) << (16 * part);
+    }
+    return marks;
+}
+
+/* Which bytes a backslash escapes: those behind an odd number of them. As simdjson does it (json_escape_scanner.h): a
+   subtraction carries through each run of backslashes. `is_next` says so of the byte behind the 64. */
+INLINE uint64_t escaped_of(uint64_t backslashes, uint64_t *is_next)
+{
+    const uint64_t odd = 0xaaaaaaaaaaaaaaaaULL, is_first = *is_next;
+    const uint64_t potential = backslashes & ~is_first;
+    const uint64_t codes = (((potential << 1) | odd) - potential) ^ odd;
+    *is_next = (codes & backslashes) >> 63;
+    return codes ^ (backslashes | is_first);
+}
+#endif
+
+/* The same, 64 bytes at a time: texts are full of escapes, and to branch at each costs more than to look at them all. */
+APART const byte *find_quote(const byte *at, const byte *end)
+{
+#ifdef HAS_SSE2
+    uint64_t is_escaped = 0;
+    for (; end - at >= 64; at += 64) {
+        const Marks marks = marks_of(at);
+        const uint64_t escaped = escaped_of(marks.backslashes, &is_escaped);
+        const uint64_t quotes = marks.quotes & ~escaped;
+        const uint64_t inside = (quotes & (0 - quotes)) - 1; /* before the first of them */
+        if (marks.controls & inside)
+            return NULL;
+        for (uint64_t left = escaped & inside; left; left &= left - 1) {
+            const byte *letter = at + __builtin_ctzll(left);
+            if (!IS_ESCAPED[*letter]) {
+                const int unit = code_unit(letter - 1, end);
+                if (unit < 0)
+                    return NULL;
+                if (unit >= 0xd800 && unit <= 0xdfff) /* pairs are rare, and not looked at as one here */
+                    return find_quote_stepwise(letter - 1, end);
+            }
+        }
+        if (quotes)
+            return at + __builtin_ctzll(quotes);
+    }
+    at -= is_escaped; /* its backslash was the last of the 64 */
+    if (!is_escaped)
+        at = find_special(at, end);
+#endif
+    return find_quote_stepwise(at, end);
 }
 
 /* Take a string, and give what stands between its quotes, escapes and all. */

@@ -190,6 +190,33 @@ def test_the_short_way_reads_what_the_long_way_reads(way, lines, has_newline):
     assert short.tokens() == long.tokens()
 
 
+pieces = st.sampled_from(
+    ["\\\\", "\\", '\\"', '"', "\\n", "\\x", "\\u00fc", "\\u12", "\\ud83d\\ude00", "\\ude00", "\x1f", "ü"]
+)
+texts = st.lists(pieces | st.integers(1, 70).map(lambda n: "x" * n), max_size=12).map("".join)
+
+
+@BOTH
+@settings(max_examples=500)
+@given(text=texts)
+@example(text="x" * 62 + "\\" * 3 + '"' + "y" * 80)
+@example(text="\\n" + "x" * 61 + "\\" + '"' + "y" * 80)
+@example(text="\\n" + "x" * 61 + "\\" + '"')
+@example(text="\\n" + "x" * 61 + "\\" * 3 + '"' + "y" * 80)
+@example(text="\\n" + "x" * 61 + "\\" * 2 + '"' + "y" * 80)
+@example(text="\\n" + "x" * 60 + "\\ud83d\\ude00" + "y" * 80 + "\\x")
+def test_a_row_is_plain_whatever_its_text_if_that_is_a_text(way, text):
+    line = f'{{"response":{{"usageMetadata":{json.dumps(USAGE)}}},"request":"{text}"}}'
+    try:
+        is_text = bool(json.loads(line)["request"].encode()) or not text
+    except ValueError:  # no JSON, or a half of a pair
+        is_text = False
+    meters = Meters(MODEL, LIMIT, {})
+    _, left = way(line.encode(), meters)
+    assert (left == []) == is_text
+    assert sum(meters.tokens().values()) == 24 * is_text
+
+
 @BOTH
 def test_of_a_row_that_is_cut_or_changed_anywhere_both_ways_read_the_same(way, row):
     whole = json.dumps(
