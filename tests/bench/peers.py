@@ -28,6 +28,7 @@ Work = Callable[[Path], Result]
 def vertex_batch(processes: int) -> Work:
     """What the package does, all checks and prices included."""
     import fsspec  # noqa: F401 - `make` imports them, but the clock starts after imports
+
     import vertex_batch.costs  # noqa: F401
     from vertex_batch.cli.bill import make
     from vertex_batch.usage import Kind

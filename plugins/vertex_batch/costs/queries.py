@@ -9,21 +9,19 @@ from decimal import Decimal
 from typing import Any, Literal, get_args
 
 from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
-    BigInteger,
     ColumnElement,
     Row,
     Select,
+    Table,
     func,
     literal,
-    or_,
     select,
     tuple_,
-    type_coerce,
 )
 from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.costs.bill import JobFacts, RowCounts, Total
-from vertex_batch.costs.schema import JOB_KEY, jobs, line_items, same_job
+from vertex_batch.costs.schema import JOB_KEY, job_sums, jobs, same_job
 from vertex_batch.costs.types import usd
 
 Grouping = Literal[
@@ -45,20 +43,20 @@ Grouping = Literal[
 UNKNOWN_SAVED = Total(Decimal(0), complete=False)
 JobKey = tuple[str, str, str]
 JobOrder = Literal["day", "cost", "failed", "spec", "state"]
-_OF_LINE_ITEMS = ("model", "model_day", "kind", "kind_day")
+_PARTS = {"model": "model", "model_day": "model", "kind": "kind", "kind_day": "kind"}
 _KEPT = ("amount_picousd", "unpriced_line_items", "tokens", "saved_picousd", "saved_unknown_line_items")
-_AMOUNTS = ("amount_picousd", "standard_amount_picousd")
 _ROWS = ("rows_ok", "rows_failed", "rows_unreadable", "rows_copied")
 _EXACT = ("spec", "team", "dag_id", "run_id", "model", "state", "project")
-_SEARCHED = ("spec", "team", "dag_id", "run_id", "model", "state", "job_id", "display_name", "note")
+SEARCHED = ("spec", "team", "dag_id", "run_id", "model", "state", "job_id", "display_name", "note")
+"""What a search looks into; it is kept in one column, in lower case."""
 _GROUPS: dict[str, tuple[ColumnElement[Any], ...]] = {
     "job": tuple(jobs.c[name] for name in JOB_KEY),
     "spec_day": (jobs.c.spec, jobs.c.day),
-    "model_day": (line_items.c.model, jobs.c.day),
+    "model_day": (job_sums.c.name, job_sums.c.day),
     "team_day": (jobs.c.team, jobs.c.day),
-    "kind_day": (line_items.c.kind, jobs.c.day),
-    "model": (line_items.c.model,),
-    "kind": (line_items.c.kind,),
+    "kind_day": (job_sums.c.name, job_sums.c.day),
+    "model": (job_sums.c.name,),
+    "kind": (job_sums.c.name,),
     "dag": (jobs.c.dag_id,),
     **{name: (jobs.c[name],) for name in ("spec", "day", "team", "project", "location", "state")},
 }
@@ -98,24 +96,32 @@ class JobFilter:
     but: tuple[Literal["spec", "team"], frozenset[str]] | None = None
     job_ids: frozenset[str] | None = None
 
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """The filter as SQL; values are bound, never spelled out."""
-        found = [jobs.c[name] == getattr(self, name) for name in _EXACT if getattr(self, name)]
+    def conditions(self, of: Table = jobs) -> list[ColumnElement[bool]]:
+        """The filter as SQL; values are bound, never spelled out.
+
+        :param of: the table of jobs, or another one with the columns that are asked for.
+        """
+        found = [of.c[name] == getattr(self, name) for name in _EXACT if getattr(self, name)]
         if self.dag_ids is not None:
-            found.append(jobs.c.dag_id.in_(sorted(self.dag_ids)))
+            found.append(of.c.dag_id.in_(sorted(self.dag_ids)))
         if self.job_ids is not None:
-            found.append(jobs.c.job_id.in_(sorted(self.job_ids)))
+            found.append(of.c.job_id.in_(sorted(self.job_ids)))
         if self.only:
-            found.append(jobs.c[self.only[0]].in_(sorted(self.only[1])))
+            found.append(of.c[self.only[0]].in_(sorted(self.only[1])))
         if self.but:
-            found.append(jobs.c[self.but[0]].not_in(sorted(self.but[1])))
+            found.append(of.c[self.but[0]].not_in(sorted(self.but[1])))
         if self.text:
-            found.append(or_(*(jobs.c[name].icontains(self.text, autoescape=True) for name in _SEARCHED)))
+            found.append(of.c.searched.contains(self.text.lower(), autoescape=True))
         if self.since:
-            found.append(jobs.c.day >= self.since)
+            found.append(of.c.day >= self.since)
         if self.until:
-            found.append(jobs.c.day <= self.until)
+            found.append(of.c.day <= self.until)
         return found
+
+    @property
+    def asks_the_job(self) -> bool:
+        """Whether it asks for more than what is kept with the sums of a job's parts."""
+        return bool(self.text) or any(getattr(self, name) for name in _EXACT if name not in job_sums.c)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,22 +168,20 @@ class JobCost:
 def select_totals(by: Grouping, where: JobFilter) -> Select[Any]:
     """Amounts by group. A job without line items counts, with an amount of 0.
 
-    What does not look into jobs is added up from the sums that are kept with each.
+    They are added up from the sums that are kept with each job, and with each model and kind in it.
     """
     if by not in get_args(Grouping):
         raise ValueError(f"totals by {by!r} are not known; use one of {', '.join(get_args(Grouping))}")
-    group = _GROUPS[by]
-    days = func.min(jobs.c.day), func.max(jobs.c.day)
-    if by in _OF_LINE_ITEMS:
-        key = func.count(func.distinct(jobs.c.project + "/" + jobs.c.location + "/" + jobs.c.job_id))
-        no_rows = (literal(0) for _ in _ROWS)
-        asked = select(*group, *_sums_of_line_items(), key, *days, *no_rows).join_from(
-            jobs, line_items, same_job(line_items, jobs)
-        )
-    else:
-        kept = (_sum(jobs.c[name]) for name in _KEPT)
-        asked = select(*group, *kept, func.count(), *days, *(_sum(jobs.c[name]) for name in _ROWS))
-    return asked.where(*where.conditions()).group_by(*group).order_by(*group)
+    group, part = _GROUPS[by], _PARTS.get(by)
+    of = jobs if part is None else job_sums
+    rows = (literal(0) for _ in _ROWS) if part else (_sum(jobs.c[name]) for name in _ROWS)
+    kept = (_sum(of.c[name]) for name in _KEPT)
+    asked = select(*group, *kept, func.count(), func.min(of.c.day), func.max(of.c.day), *rows)
+    if part:
+        asked = asked.where(job_sums.c.part == part)
+        if where.asks_the_job:
+            asked, of = asked.join_from(job_sums, jobs, same_job(job_sums, jobs)), jobs
+    return asked.where(*where.conditions(of)).group_by(*group).order_by(*group)
 
 
 def select_jobs(
@@ -224,7 +228,7 @@ def read_total(row: Row[Any], by: Grouping) -> GroupTotal:
         first,
         last,
         total_of(saved, unknown),
-        None if by in _OF_LINE_ITEMS else RowCounts(*(int(n) for n in rows)),
+        None if by in _PARTS else RowCounts(*(int(n) for n in rows)),
     )
 
 
@@ -252,14 +256,6 @@ def _sum(column: ColumnElement[Any]) -> ColumnElement[Any]:
     # The sum is taken of the integers, which is exact; PostgreSQL widens it to NUMERIC. It is read as the
     # driver gives it: SQLAlchemy's own Numeric would take SQLite's integers through a float.
     return func.sum(column, type_=NullType())
-
-
-def _sums_of_line_items() -> tuple[ColumnElement[Any], ...]:
-    amount, unsaved = (type_coerce(line_items.c[name], BigInteger) for name in _AMOUNTS)
-    saved = unsaved - amount
-    tokens = _sum(line_items.c.tokens).filter(line_items.c.unit == "token")
-    unpriced, unknown = func.count() - func.count(amount), func.count() - func.count(saved)
-    return _sum(amount), unpriced, tokens, _sum(saved), unknown
 
 
 def total_of(pico: int | Decimal | None, unpriced: int | Decimal | None) -> Total:

@@ -42,7 +42,11 @@ def select_unpriced(where: JobFilter, limit: int) -> Select[Any]:
     return (
         select(*group, func.count().label("jobs"), func.sum(line_items.c.tokens, type_=BigInteger))
         .join_from(jobs, line_items, same_job(line_items, jobs))
-        .where(jobs.c.unpriced_line_items > 0, line_items.c.amount_picousd.is_(None), *where.conditions())
+        .where(
+            literal_column("cost_jobs.unpriced_line_items > 0"),
+            line_items.c.amount_picousd.is_(None),
+            *where.conditions(),
+        )
         .group_by(*group)
         .order_by(func.count().desc(), *group)
         .limit(limit)

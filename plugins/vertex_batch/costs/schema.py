@@ -40,6 +40,13 @@ def _usage_key() -> list[Column[str]]:
     ]
 
 
+def _sums() -> list[Column[Any]]:
+    return [
+        *(Column(name, PicoUsd) for name in ("amount_picousd", "saved_picousd")),
+        *(Column(name, BigInteger) for name in ("unpriced_line_items", "tokens", "saved_unknown_line_items")),
+    ]
+
+
 jobs = Table(
     "cost_jobs",
     metadata,
@@ -60,8 +67,18 @@ jobs = Table(
     *(Column(name, BigInteger) for name in ("rows_copied", "rows_input")),
     *(Column(name, JsonText) for name in ("labels", "input_uris", "failed_reasons", "problems", "flags")),
     Column("failed_samples", JsonText),
-    *(Column(name, PicoUsd) for name in ("amount_picousd", "saved_picousd")),
-    *(Column(name, BigInteger) for name in ("unpriced_line_items", "tokens", "saved_unknown_line_items")),
+    Column("searched", Text),
+    *_sums(),
+)
+
+job_sums = Table(
+    "cost_job_sums",
+    metadata,
+    *_job_key(),
+    *(Column(name, Text, primary_key=True) for name in ("part", "name")),
+    Column("day", Date),
+    *(Column(name, Text) for name in ("dag_id", "spec", "team")),
+    *_sums(),
 )
 
 usage = Table("cost_usage", metadata, *_job_key(), *_usage_key(), Column("tokens", BigInteger))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
@@ -14,6 +15,7 @@ from vertex_batch.costs import migrations, schema
 from vertex_batch.costs.bill import Bill, JobFacts, saved, total
 from vertex_batch.costs.database import Database, upsert
 from vertex_batch.costs.queries import (
+    SEARCHED,
     Grouping,
     GroupTotal,
     JobCost,
@@ -67,10 +69,9 @@ class CostTable:
             self._keep(connection, key, self._line_items(connection, key), bill.line_items)
             usage = [{**key, **asdict(usage_key), "tokens": n} for usage_key, n in bill.usage.items()]
             items = [{**key, **_item_row(item)} for item in bill.line_items]
-            for table, rows in ((schema.usage, usage), (schema.line_items, items)):
-                connection.execute(table.delete().where(*_is(table, key)))
-                if rows:
-                    connection.execute(table.insert(), rows)
+            sums = _part_rows(bill.job, bill.day, bill.line_items)
+            for table, rows in ((schema.usage, usage), (schema.line_items, items), (schema.job_sums, sums)):
+                _replace(connection, table, key, rows)
 
     def bill(self, project: str, location: str, job_id: str) -> Bill | None:
         """The bill of one job; None if none was recorded."""
@@ -95,9 +96,9 @@ class CostTable:
             if bill is None or fresh == list(bill.line_items):
                 return
             self._keep(connection, key, bill.line_items, fresh)
-            connection.execute(schema.line_items.delete().where(*_is(schema.line_items, key)))
-            if fresh:
-                connection.execute(schema.line_items.insert(), [{**key, **_item_row(item)} for item in fresh])
+            items = [{**key, **_item_row(item)} for item in fresh]
+            _replace(connection, schema.line_items, key, items)
+            _replace(connection, schema.job_sums, key, _part_rows(bill.job, bill.day, fresh))
             totals = schema.jobs.update().where(*_is(schema.jobs, key)).values(**_totals(fresh))
             connection.execute(totals)
 
@@ -224,6 +225,14 @@ def _is(table: Table, key: Mapping[str, str]) -> list[Any]:
     return [table.c[name] == value for name, value in key.items()]
 
 
+def _replace(
+    connection: Connection, table: Table, key: Mapping[str, str], rows: list[dict[str, Any]]
+) -> None:
+    connection.execute(table.delete().where(*_is(table, key)))
+    if rows:
+        connection.execute(table.insert(), rows)
+
+
 def _job_row(bill: Bill) -> dict[str, Any]:
     facts = {f.name: getattr(bill.job, f.name) for f in fields(JobFacts)}
     return {
@@ -241,8 +250,22 @@ def _job_row(bill: Bill) -> dict[str, Any]:
         "failed_samples": [_problem_row(sample) for sample in bill.failed_samples],
         "flags": list(bill.flags),
         "recorded_at": bill.recorded_at,
+        "searched": "|".join(str(facts[name]) for name in SEARCHED).lower(),
         **_totals(bill.line_items),
     }
+
+
+def _part_rows(job: JobFacts, day: date, items: Sequence[LineItem]) -> list[dict[str, Any]]:
+    """What is kept of a job by model and by kind."""
+    parts: dict[tuple[str, str], list[LineItem]] = defaultdict(list)
+    for item in items:
+        parts["model", item.model].append(item)
+        parts["kind", str(item.kind)].append(item)
+    of_job = {name: getattr(job, name) for name in (*schema.JOB_KEY, "dag_id", "spec", "team")}
+    return [
+        {**of_job, "day": day, "part": part, "name": name, **_totals(of_part)}
+        for (part, name), of_part in parts.items()
+    ]
 
 
 def _problem_row(problem: RowProblem) -> list[str | int]:

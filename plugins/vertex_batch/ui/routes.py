@@ -96,9 +96,10 @@ def overview(request: Request, reader: CurrentReader, costs: Costs, view: Asked,
     recorded = costs.dag_ids()
     where = reader.narrowed(recorded, view.where)
     spend = _spend(costs, where, view)
-    months = costs.totals("day", last_month(today).since, today, where)
-    parts = [each.sums for each in spend.groups] if view.by_job else costs.totals("day", where=where)
-    summary = summarise(parts)
+    period, months = view.period, Period(last_month(today).since, today)
+    first, last = min(period.since, months.since), max(period.until, months.until)
+    days = costs.totals("day", first, last, where)
+    summary = summarise([each for each in days if period.since <= each.group[0] <= period.until])
     return page(
         request,
         "overview.html",
@@ -106,7 +107,7 @@ def overview(request: Request, reader: CurrentReader, costs: Costs, view: Asked,
         spend=spend,
         chart=draw(spend),
         summary=summary,
-        months=compare_months(months, today),
+        months=compare_months(days, today),
         unpriced=[] if summary.total.complete else costs.unpriced(where),
         today=today,
         max_groups=MAX_GROUPS,

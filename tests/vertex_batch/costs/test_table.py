@@ -18,7 +18,7 @@ from vertex_batch.costs.migrations import MIGRATIONS
 from vertex_batch.usage import CacheTtl, Kind
 
 PLACE = ("demo-project", "us-central1")
-INDEXES = ("dag_day", "day_totals", "amount", "failed", "state")
+INDEXES = ("dag_day", "day_totals", "amount", "failed", "state", "unpriced")
 KEPT = ("amount_picousd", "unpriced_line_items", "tokens", "saved_picousd", "saved_unknown_line_items")
 
 
@@ -28,6 +28,14 @@ def query(url, sql, **values):
         rows = connection.execute(text(sql), values).mappings().all()
     engine.dispose()
     return [dict(row) for row in rows]
+
+
+def execute(url, *statements):
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
 
 
 def test_a_bill_comes_back_as_it_was_written(table, bill):
@@ -300,19 +308,96 @@ def test_the_sums_kept_with_a_job_are_those_of_its_line_items(table, bill, line,
 def test_bills_of_an_older_schema_get_their_sums_when_it_is_upgraded(table, bill, line, database_url):
     table.record(bill("1", items=[standard(line(7)), line(3, None, kind=Kind.OUTPUT)]))
     table.record(bill("2", items=[]))
-    engine = create_engine(database_url)
-    with engine.begin() as connection:
-        for statement in (
-            "DELETE FROM cost_schema_version WHERE version = 7",
-            *(f"DROP INDEX cost_jobs_{name}" for name in INDEXES),
-            "CREATE INDEX cost_jobs_day ON cost_jobs (day)",
-            *(f"ALTER TABLE cost_jobs DROP COLUMN {name}" for name in (*KEPT, "failed_samples")),
-        ):
-            connection.execute(text(statement))
-    engine.dispose()
+    execute(
+        database_url,
+        "DELETE FROM cost_schema_version WHERE version = 7",
+        *(f"DROP INDEX cost_jobs_{name}" for name in INDEXES),
+        "CREATE INDEX cost_jobs_day ON cost_jobs (day)",
+        *(f"ALTER TABLE cost_jobs DROP COLUMN {name}" for name in (*KEPT, "failed_samples")),
+    )
     assert not CostTable(database_url).is_ready()
     CostTable(database_url).migrate()
     assert kept(database_url) == added_up(database_url) == [(1050000, 1, 10, 1050000, 1), (0,) * 5]
+
+
+def test_the_sums_kept_of_models_and_kinds_are_those_of_the_line_items(table, bill, line, database_url):
+    """After a recording, after one in its place, after new prices, and without the job."""
+    items = [standard(line(7)), line(2, model="other"), line(3, None, kind=Kind.OUTPUT)]
+    table.record(bill("1", items=items))
+    table.record(bill("2", items=[line(5)]))
+    assert sums_kept(database_url, "kind") == sums_added_up(database_url, "kind")
+    assert sums_kept(database_url, "model") == sums_added_up(database_url, "model")
+    assert [row[:2] for row in sums_kept(database_url, "kind")] == [
+        ("1", "input"),
+        ("1", "output"),
+        ("2", "input"),
+    ]
+    table.record(bill("1", items=[line(9), line(4, model="third")]))
+    assert sums_kept(database_url, "kind") == sums_added_up(database_url, "kind")
+    table.replace_line_items(*PLACE, "1", lambda _: [line(9, None)])
+    assert sums_kept(database_url, "model") == sums_added_up(database_url, "model")
+    assert len(sums_kept(database_url, "model")) == 2
+
+
+def test_an_older_table_gets_the_sums_of_models_and_kinds(table, bill, line, database_url):
+    items = [standard(line(7)), line(2, model="other"), line(3, None, kind=Kind.OUTPUT)]
+    table.record(bill("1", items=items))
+    table.record(bill("2", items=[]))
+    before = table.totals("model"), table.totals("kind_day"), table.jobs(JobFilter(text="GEMINI"))
+    execute(
+        database_url,
+        "DELETE FROM cost_schema_version WHERE version = 8",
+        "DROP TABLE cost_job_sums",
+        "DROP INDEX cost_jobs_unpriced",
+        "ALTER TABLE cost_jobs DROP COLUMN searched",
+    )
+    again = CostTable(database_url)
+    assert not again.is_ready()
+    assert (again.totals("model"), again.totals("kind_day"), again.jobs(JobFilter(text="GEMINI"))) == before
+    assert sums_kept(database_url, "kind") == sums_added_up(database_url, "kind")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        JobFilter(state="JOB_STATE_FAILED"),
+        JobFilter(run_id="second"),
+        JobFilter(text="SECOND", team="b"),
+        JobFilter(job_ids=frozenset({"2"}), project="demo-project"),
+        JobFilter(only=("team", frozenset({"b"})), dag_ids=frozenset({"d"}), since=date(2026, 1, 1)),
+    ],
+)
+def test_models_and_kinds_are_summed_of_the_jobs_that_are_asked_for(table, bill, line, where):
+    facts = {"dag_id": "d", "spec": "s"}
+    table.record(bill("1", items=[line(7)], run_id="first", team="a", state="JOB_STATE_SUCCEEDED", **facts))
+    both = [line(2), line(3, kind=Kind.OUTPUT)]
+    table.record(bill("2", items=both, run_id="second", team="b", state="JOB_STATE_FAILED", **facts))
+    assert [(each.group, each.tokens, each.jobs) for each in table.totals("kind", where=where)] == [
+        (("input",), 2, 1),
+        (("output",), 3, 1),
+    ]
+    [of_model] = table.totals("model_day", where=where)
+    assert (of_model.group[0], of_model.tokens, of_model.jobs) == ("gemini-2.5-flash", 5, 1)
+
+
+def sums_kept(url, part):
+    columns = "amount_picousd, unpriced_line_items, tokens, saved_picousd, saved_unknown_line_items"
+    rows = query(url, f"SELECT job_id, name, {columns} FROM cost_job_sums WHERE part = '{part}'")
+    return sorted(tuple(row.values()) for row in rows)
+
+
+def sums_added_up(url, part):
+    saved = "standard_amount_picousd - amount_picousd"
+    found = query(
+        url,
+        f"SELECT job_id, {part}, COALESCE(SUM(amount_picousd), 0), COUNT(*) - COUNT(amount_picousd) AS a,"
+        f" SUM(tokens) AS b, COALESCE(SUM({saved}), 0) AS c, COUNT(*) - COUNT({saved}) AS d"
+        f" FROM cost_line_items GROUP BY job_id, {part}",
+    )
+    return sorted(
+        (job_id, name, *(int(number) for number in numbers))
+        for job_id, name, *numbers in map(dict.values, found)
+    )
 
 
 def standard(item):
