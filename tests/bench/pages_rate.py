@@ -258,7 +258,7 @@ def _client(url: str) -> Any:
             return True
 
     logging.disable(logging.INFO)
-    table = CostTable(url)
+    table = CostTable(url, keeps_connections=True)
     app = make_app()
     app.dependency_overrides[security.get_user] = lambda: SimpleAuthManagerUser(
         username="bench", role="viewer"

@@ -27,6 +27,7 @@ from vertex_batch.costs.errors import CostTableError, CostTableSetupError, CostT
 
 BUSY_SECONDS = 30
 CONNECT_SECONDS = 10
+KEPT_SECONDS = 300
 _WRITE = "vertex_batch_write"
 _DRIVERS = ("psycopg", "psycopg2")
 _BUSY = ("database is locked", "database table is locked", "disk i/o error")
@@ -43,20 +44,25 @@ class Database:
     """Opens a connection for each piece of work, so that it may live in a process that forks.
 
     :param url: a SQLAlchemy URL, or Airflow's form of one: ``sqlite:////var/costs.db``, ``postgresql://...``.
+    :param keeps_connections: keep some to a server open, for a process that asks often and does not fork.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, keeps_connections: bool = False) -> None:
         parsed = _parse(url)
         self.name = parsed.render_as_string(hide_password=True)
         self._password = parsed.password or ""
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._file = _file(parsed) if self.is_sqlite else None
         with self._told():
-            self._engine = _engine(parsed, is_sqlite=self.is_sqlite)
+            self._engine = _engine(parsed, is_sqlite=self.is_sqlite, keeps_connections=keeps_connections)
 
     def exists(self) -> bool:
         """Whether there is something to connect to; only the absence of a file is known without trying."""
         return self._file is None or self._file.exists()
+
+    def close(self) -> None:
+        """Close the connections that are kept; the next piece of work opens one again."""
+        self._engine.dispose()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -151,8 +157,10 @@ def _file(url: URL) -> Path | None:
     return None if database.startswith("file:") else Path(database)
 
 
-def _engine(url: URL, *, is_sqlite: bool) -> Engine:
+def _engine(url: URL, *, is_sqlite: bool, keeps_connections: bool) -> Engine:
     timeout = {"timeout": BUSY_SECONDS} if is_sqlite else {"connect_timeout": CONNECT_SECONDS}
+    if keeps_connections and not is_sqlite:  # a server may have closed them meanwhile, so each is asked first
+        return create_engine(url, pool_pre_ping=True, pool_recycle=KEPT_SECONDS, connect_args=timeout)
     engine = create_engine(url, poolclass=NullPool, connect_args=timeout)
     if is_sqlite:
         event.listen(engine, "connect", _prepare_sqlite)

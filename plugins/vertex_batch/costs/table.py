@@ -42,13 +42,18 @@ class CostTable:
     """Keeps the bills of all jobs. It creates and upgrades its schema by itself, when it is first used.
 
     :param url: a SQLAlchemy URL: ``sqlite:////var/lib/airflow/costs.db``, ``postgresql://user:pw@host/db``.
+    :param keeps_connections: for a process that asks often and does not fork, see `Database`.
     :raises CostTableUnavailableError: the database does not answer; a retry may succeed.
     :raises CostTableSetupError: URL, driver, rights or schema are wrong; a person has to act.
     """
 
-    def __init__(self, url: str) -> None:
-        self._database = Database(url)
+    def __init__(self, url: str, *, keeps_connections: bool = False) -> None:
+        self._database = Database(url, keeps_connections=keeps_connections)
         self._ready = False
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._database.close()
 
     def migrate(self) -> None:
         """Bring the schema up to date; harmless when it is, and when others do the same at once."""

@@ -33,7 +33,7 @@ def _open(table: Annotated[CostTable | None, Depends(_open_if_there)]) -> CostTa
 
 @lru_cache(maxsize=4)
 def _table(url: str) -> CostTable:
-    return CostTable(url)
+    return CostTable(url, keeps_connections=True)
 
 
 def _named(project: str = "", location: str = "", job: str = "") -> JobKey:

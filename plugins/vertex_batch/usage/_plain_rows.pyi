@@ -1,3 +1,3 @@
 def add_up(
-    block: bytes, most_prompt_tokens: int, /
+    block: bytes | memoryview, most_prompt_tokens: int, /
 ) -> tuple[int, list[tuple[str | None, int, int, int, int]], list[tuple[int, int, int]]]: ...

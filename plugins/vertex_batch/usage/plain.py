@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from vertex_batch.usage.counting import MAX_COUNT, slot
-from vertex_batch.usage.lines import split_lines
+from vertex_batch.usage.lines import Block, split_lines
 from vertex_batch.usage.meters import Meter, Meters
 from vertex_batch.usage.types import Kind
 
@@ -102,7 +102,7 @@ Left = list[tuple[int, bytes]]
 
 
 def add_plain_rows(
-    data: bytes, meters: Meters, is_copy: Callable[[Any], bool] | None = None
+    data: Block, meters: Meters, is_copy: Callable[[Any], bool] | None = None
 ) -> tuple[int, Left]:
     """Add the plain rows of whole lines to their meters.
 
@@ -115,11 +115,11 @@ def add_plain_rows(
     return len(lines), [(place, lines[place]) for place in _add_decoded(lines, meters, is_copy)]
 
 
-def _add_compiled(data: bytes, meters: Meters) -> tuple[int, Left]:
+def _add_compiled(data: Block, meters: Meters) -> tuple[int, Left]:
     count, runs, left = add_up(data, meters.lowest_threshold)
     for model, *sums in runs:
         _add(meters.of(model), *sums)
-    return count, [(place, data[start:end]) for place, start, end in left]
+    return count, [(place, bytes(data[start:end])) for place, start, end in left]
 
 
 def _add_decoded(lines: list[bytes], meters: Meters, is_copy: Callable[[Any], bool] | None) -> list[int]:

@@ -16,7 +16,7 @@ from vertex_batch.usage.scan import Scanner, ScanOptions
 from vertex_batch.usage.sources import blocks_of, is_local
 from vertex_batch.usage.types import RowProblem, ScanResult
 
-RANGE_BYTES = 16 << 20
+RANGE_BYTES = 32 << 20
 FETCHED_RANGE_BYTES = 64 << 20  # each begins with a wait for the object store
 
 
@@ -50,7 +50,7 @@ def scan_files(
     wholes = _wholes(fs, paths)
     if processes > 1 and not multiprocessing.current_process().daemon:
         range_bytes = range_bytes or (RANGE_BYTES if is_local(fs) else FETCHED_RANGE_BYTES)
-        ranges = [part for whole in wholes for part in line_ranges(fs, whole, range_bytes)]
+        ranges = [part for whole in wholes for part in line_ranges(fs, whole, range_bytes, processes)]
         if len(ranges) > 1:
             meter = _ProgressMeter(on_progress, sum(whole.size for whole in wholes))
             processes = min(processes, len(ranges))
@@ -84,9 +84,10 @@ def _wholes(fs: Any, paths: list[str]) -> list[LineRange]:
     return [LineRange(path, 0, size, size) for path in paths for size in (fs.size(path),)]
 
 
-def line_ranges(fs: Any, whole: LineRange, range_bytes: int) -> list[LineRange]:
-    """Cut a file into ranges of about one size. What is compressed is one range."""
+def line_ranges(fs: Any, whole: LineRange, range_bytes: int, processes: int = 1) -> list[LineRange]:
+    """Cut a file into ranges of about one size, as many for each process. What is compressed is one range."""
     count = -(-whole.size // range_bytes)
+    count = -(-count // processes) * processes if count > 1 else count
     if count < 2 or fs.cat_file(whole.path, start=0, end=2) == GZIP_MAGIC:  # noqa: PLR2004
         return [whole]
     cuts = [whole.size * n // count for n in range(count + 1)]

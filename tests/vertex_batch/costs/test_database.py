@@ -9,6 +9,7 @@ import sys
 import traceback
 
 import pytest
+from sqlalchemy import text
 
 from vertex_batch.costs import CostTable, CostTableError, CostTableSetupError, CostTableUnavailableError
 from vertex_batch.costs.database import _parse
@@ -41,6 +42,23 @@ def test_a_wrong_password_and_a_missing_database_are_not(postgres):
         assert isinstance(error, CostTableSetupError)
         assert isinstance(error, PermanentError)
         assert "Cost table postgresql" in str(error)
+
+
+def test_a_connection_that_is_kept_and_that_the_server_closed_is_replaced(postgres, bill):
+    table = CostTable(postgres.create_database("kept"), keeps_connections=True)
+    table.record(bill("1"))
+
+    def backend() -> int:
+        with table.reading() as connection:
+            return connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+
+    first = backend()
+    assert backend() == first
+    with CostTable(postgres.create_database("other")).reading() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": first})
+    assert backend() != first
+    assert len(table.jobs()) == 1
+    table.close()
 
 
 @pytest.mark.parametrize(
