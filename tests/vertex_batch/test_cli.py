@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from vertex_batch import __version__
 from vertex_batch.budgets import Claimant, Decision, Estimate, Ledger, Verdict
 from vertex_batch.cli import usd
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts, Total
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey
+from vertex_batch.usage.plain import IS_COMPILED
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GOOD = "model: gemini-2.5-flash\ninputs: gs://bucket/in.jsonl\noutput: gs://bucket/out/\n"
@@ -386,6 +388,11 @@ def shell(command: str) -> subprocess.CompletedProcess[str]:
         cwd=REPOSITORY,
         check=False,
     )
+
+
+def test_the_version_says_how_outputs_are_read(run):
+    reader = "compiled" if IS_COMPILED else "msgspec"
+    assert run("--version") == (0, f"vertex-batch {__version__} (reads plain rows with: {reader})\n", "")
 
 
 def test_a_reader_that_has_seen_enough_causes_no_traceback():

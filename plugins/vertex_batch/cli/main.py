@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import date
+from typing import Any, NoReturn
 
 import argcomplete
 
@@ -42,7 +43,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vertex-batch", description="Job specs and costs of Vertex AI batch prediction jobs."
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show the version, and how outputs are read"
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_validate(commands)
     new.add_parser(commands)
@@ -56,6 +59,17 @@ def build_parser() -> argparse.ArgumentParser:
     _add_recount(commands)
     _add_reconcile(commands)
     return parser
+
+
+class _Version(argparse.Action):
+    """Says also whether this installation has the compiled reader; asked only when it is wanted."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from vertex_batch.usage.plain import IS_COMPILED  # noqa: PLC0415
+
+        reader = "compiled" if IS_COMPILED else "msgspec"
+        sys.stdout.write(f"{parser.prog} {__version__} (reads plain rows with: {reader})\n")
+        parser.exit()
 
 
 def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
