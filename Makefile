@@ -10,8 +10,8 @@ BENCH_ARGS ?=
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: setup ## start everything on this machine, run the example jobs, print the bill; ONCE=1 ends by itself
-	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once)
+demo: setup ## start everything here, run the example jobs, print the bill; NIGHTS=14 backfills, ONCE=1 ends by itself
+	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(NIGHTS),--nights $(NIGHTS))
 
 test: lint ## all tests, those with the real processes included
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)

@@ -17,14 +17,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NoReturn
 
 import httpx
-from jinja2 import Environment, StrictUndefined, TemplateError
+from jinja2 import TemplateError
 from rich.console import Console
 
-from local.examples import ROWS, example_input
+from local.examples import ROWS, put_example_input
+from local.history import backfill_nights
 from local.progress import Run, Standing, Watch, follow
 from local.receipt import print_bills, recorded_bills
 from local.stack import Stack, StackError, StackOptions
@@ -34,7 +34,7 @@ from local.stack.emulator import LOCATION, PROJECT
 from local.stack.paths import STATE
 from vertex_batch.client import BatchClient, ProxyConfig
 from vertex_batch.costs import CostTable
-from vertex_batch.specs import Spec, load_specs, template_dates
+from vertex_batch.specs import Spec, load_specs
 
 USUAL_PORTS = {"api-server": 8080, "proxy": 4000, "object store": 4443, "emulator": 9100, "tunnel": 9101}
 # A job that takes three and a half minutes in the emulator's default life takes 14 seconds.
@@ -60,6 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=Path,
         help="where all of it is written (.local/demo); with one of its own, a demo takes free ports",
     )
+    parser.add_argument(
+        "--nights", type=int, default=1, help="so many nights: those before the last one as backfills (1)"
+    )
     given = parser.parse_args(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -72,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "Starting Airflow, the LiteLLM proxy, an object store and an emulated Vertex AI ..."
             )
             with Stack(options, lambda text: console.print(f"  {text}", highlight=False)) as stack:
-                succeeded = _show(stack, console)
+                succeeded = run_examples(stack, console, given.nights)
                 _print_where_to_look(stack, console, once=given.once)
                 if not given.once:
                     _wait_for_interrupt(console)
@@ -86,42 +89,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if succeeded else 1
 
 
-def _show(stack: Stack, console: Console) -> bool:
-    """Run the specs and print the bill; return whether all of it went well."""
+def run_examples(stack: Stack, console: Console, nights: int = 1) -> bool:
+    """Run the specs and print the bill; return whether all of it went well.
+
+    :param nights: of which those before the last one are backfilled.
+    """
     stack.emulator.set_settings(mix=ROW_MIX)
     found = load_specs(stack.options.specs)
     for error in found.errors:
         console.print(
             f"Left out, as Airflow does, because it is broken:\n{error}", markup=False, highlight=False
         )
-    runs = [run for spec in found.specs.values() if (run := _start(stack, spec, console))]
-    if not runs:
+    due = {name: (spec, last) for name, spec in found.specs.items() if (last := _due(stack, spec, console))}
+    if not due:
         raise DemoError(f"no spec in {stack.options.specs} could be run here")
+    runs = [_start(stack, spec, last, console) for spec, last in due.values()]
     with BatchClient(ProxyConfig(stack.proxy_url, stack.master_key)) as proxy:
         standings = follow(Watch(stack.airflow, proxy, runs), console, RUNS_TIMEOUT_SECONDS)
     bills = recorded_bills(CostTable(stack.cost_table_url), [(run.spec, run.run_id) for run in runs])
     print_bills(console, bills)
     _print_failures(stack, console, standings)
     billed = {(bill.job.dag_id, bill.job.run_id) for bill in bills}
-    return all(standing.state == "success" for standing in standings) and len(billed) == len(runs)
+    succeeded = all(standing.state == "success" for standing in standings) and len(billed) == len(runs)
+    return succeeded and (nights < 2 or backfill_nights(stack, due, nights - 1, console))  # noqa: PLR2004
 
 
-def _start(stack: Stack, spec: Spec, console: Console) -> Run | None:
-    """Put an input where the spec looks for it, and let the scheduler make the run that is due."""
-    reason = _why_not_here(spec)
-    if reason:
+def _due(stack: Stack, spec: Spec, console: Console) -> datetime | None:
+    """The last schedule point of a spec that can be run here."""
+    if reason := _why_not_here(spec):
         console.print(f"  {spec.name}: not run, {reason}", highlight=False)
         return None
     due = stack.airflow.wait_for_dag(spec.name)["next_dagrun_logical_date"]
     if due is None:
         console.print(f"  {spec.name}: not run, it has no schedule; start it in the UI", highlight=False)
         return None
-    logical_date = datetime.fromisoformat(due)
-    _put_input(stack, spec, logical_date)
+    return datetime.fromisoformat(due)
+
+
+def _start(stack: Stack, spec: Spec, logical_date: datetime, console: Console) -> Run:
+    """Put an input where the spec looks for it, and let the scheduler make the run that is due."""
+    try:
+        put_example_input(stack.gcs, spec, logical_date)
+    except TemplateError as error:
+        raise DemoError(f"{spec.name}: its places cannot be rendered here: {error}") from error
     # A DAG whose start date has passed gets its latest run as soon as it is no longer paused.
     stack.airflow.unpause(spec.name)
     run_id = wait_until(
-        lambda: _run_of(stack, spec.name, logical_date), f"the run of {spec.name} for {due}", 60
+        lambda: _run_of(stack, spec.name, logical_date), f"the run of {spec.name} for {logical_date}", 60
     )
     console.print(f"  {spec.name}: {ROWS} rows for {logical_date:%Y-%m-%d}, run {run_id}", highlight=False)
     return Run(spec.name, run_id, ROWS * sum(len(job.inputs) for job in spec.jobs))
@@ -141,20 +155,6 @@ def _why_not_here(spec: Spec) -> str:
     if not all(uri.startswith("gs://") and "*" not in uri for uri in places):
         return "its input is not a file that could be made up"
     return ""
-
-
-def _put_input(stack: Stack, spec: Spec, logical_date: datetime) -> None:
-    dates = template_dates(SimpleNamespace(logical_date=logical_date), spec.timezone)
-    templates = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - these are no web pages
-    for job in spec.jobs:
-        for number, uri in enumerate((*job.inputs, job.output)):
-            try:
-                rendered = templates.from_string(uri).render(dates)
-            except TemplateError as error:
-                raise DemoError(f"{spec.name}: {uri} cannot be rendered here: {error}") from error
-            stack.gcs.create_bucket(rendered.removeprefix("gs://").split("/")[0])
-            if number < len(job.inputs):
-                stack.gcs.put(rendered, example_input(job.model, f"{spec.name} {dates['run_date']} {number}"))
 
 
 def _print_failures(stack: Stack, console: Console, standings: Sequence[Standing]) -> None:

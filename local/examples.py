@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from local.stack.gcs import ObjectStore
+from vertex_batch.specs import Spec, template_dates
 
 ROWS = 120
 
@@ -37,6 +44,22 @@ def example_input(model: str, seed: str, rows: int = ROWS) -> bytes:
         make = _gemini_embedding
     lines = (json.dumps(make(number, _ticket(number, chance))) for number in range(rows))
     return "".join(f"{line}\n" for line in lines).encode()
+
+
+def put_example_input(store: ObjectStore, spec: Spec, logical_date: datetime, rows: int = ROWS) -> None:
+    """Put an input where each job of a spec looks for it on a night, and make the bucket of its output.
+
+    :raises jinja2.TemplateError: a place cannot be rendered outside of Airflow.
+    """
+    dates = template_dates(SimpleNamespace(logical_date=logical_date), spec.timezone)
+    templates = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - these are no web pages
+    for job in spec.jobs:
+        for number, uri in enumerate((*job.inputs, job.output)):
+            rendered = templates.from_string(uri).render(dates)
+            store.create_bucket(rendered.removeprefix("gs://").split("/")[0])
+            if number < len(job.inputs):
+                seed = f"{spec.name} {dates['run_date']} {number}"
+                store.put(rendered, example_input(job.model, seed, rows))
 
 
 def _ticket(number: int, chance: random.Random) -> str:

@@ -1,8 +1,8 @@
-"""``python -m local.screenshots``: pictures of the pages for the documents, from a running Airflow.
+"""``python -m local.screenshots``: pictures of the pages for the documents, from the demo's own nights.
 
-Starts an API server and a DAG processor on loopback with the example specs, fills the cost table with made-up
-nights, and looks at the pages with a headless Chromium. ``--all FOLDER`` takes every page in every
-appearance instead, for whoever works on them.
+Runs the demo with two weeks of nights, which takes some minutes, and looks at the pages with a headless
+Chromium. ``--all FOLDER`` takes every page in every appearance instead, for whoever works on them: of an API
+server whose cost table holds made-up nights, which takes half a minute.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
+from rich.console import Console
+
 from local.browser import Tab, open_browser
+from local.demo import EMULATOR_SPEED, run_examples
 from local.nights import WORKLOADS, bills
 from local.stack import Stack, StackOptions
 from local.stack.airflow import API_SERVER, DAG_PROCESSOR
 from local.stack.paths import REPOSITORY
 from vertex_batch.costs import Bill, CostTable
 
+NIGHTS = 14
 IMAGES = REPOSITORY / "docs" / "images"
 WIDE, TALL, NARROW = (1280, 860), (1280, 1040), (400, 860)
 
@@ -46,17 +50,28 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--all", type=Path, help="take every page in every appearance, into this folder")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="screenshots-") as home:
-        roles = frozenset({API_SERVER, DAG_PROCESSOR})
-        options = StackOptions(home=Path(home), roles=roles)
-        with Stack(options, print) as stack:
-            made = list(bills(datetime.now(UTC).date()))
-            table = CostTable(stack.cost_table_url)
-            for bill in made:
-                table.record(bill)
-            for workload in WORKLOADS:
-                stack.airflow.wait_for_dag(workload.spec)
-            shots = _all(made) if given.all else _for_documents(made)
-            return _take(stack, shots, given.all or IMAGES)
+        return _of_made_up_nights(Path(home), given.all) if given.all else _of_the_demo(Path(home))
+
+
+def _of_the_demo(home: Path) -> int:
+    with Stack(StackOptions(home=home, emulator_speed=EMULATOR_SPEED), print) as stack:
+        if not run_examples(stack, Console(), NIGHTS):
+            return 1
+        table = CostTable(stack.cost_table_url)
+        made = [bill for cost in table.jobs() if (bill := table.bill(*cost.job.key))]
+        return _take(stack, _for_documents(made), IMAGES)
+
+
+def _of_made_up_nights(home: Path, folder: Path) -> int:
+    options = StackOptions(home=home, roles=frozenset({API_SERVER, DAG_PROCESSOR}))
+    with Stack(options, print) as stack:
+        made = list(bills(datetime.now(UTC).date()))
+        table = CostTable(stack.cost_table_url)
+        for bill in made:
+            table.record(bill)
+        for workload in WORKLOADS:
+            stack.airflow.wait_for_dag(workload.spec)
+        return _take(stack, _all(made), folder)
 
 
 def _take(stack: Stack, shots: list[Shot], folder: Path) -> int:
