@@ -24,7 +24,7 @@ from jinja2 import TemplateError
 from rich.console import Console
 
 from local.examples import ROWS, put_example_input
-from local.history import backfill_nights
+from local.history import run_nights_before
 from local.progress import Run, Standing, Watch, follow
 from local.receipt import print_bills, recorded_bills
 from local.stack import Stack, StackError, StackOptions
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="where all of it is written (.local/demo); with one of its own, a demo takes free ports",
     )
     parser.add_argument(
-        "--nights", type=int, default=1, help="so many nights: those before the last one as backfills (1)"
+        "--nights", type=int, default=1, help="so many nights, the last one by its schedule (1)"
     )
     given = parser.parse_args(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_examples(stack: Stack, console: Console, nights: int = 1) -> bool:
     """Run the specs and print the bill; return whether all of it went well.
 
-    :param nights: of which those before the last one are backfilled.
+    :param nights: of which the last one is run by its schedule.
     """
     stack.emulator.set_settings(mix=ROW_MIX)
     found = load_specs(stack.options.specs)
@@ -111,7 +111,7 @@ def run_examples(stack: Stack, console: Console, nights: int = 1) -> bool:
     _print_failures(stack, console, standings)
     billed = {(bill.job.dag_id, bill.job.run_id) for bill in bills}
     succeeded = all(standing.state == "success" for standing in standings) and len(billed) == len(runs)
-    return succeeded and (nights < 2 or backfill_nights(stack, due, nights - 1, console))  # noqa: PLR2004
+    return succeeded and (nights < 2 or run_nights_before(stack, due, nights - 1, console))  # noqa: PLR2004
 
 
 def _due(stack: Stack, spec: Spec, console: Console) -> datetime | None:

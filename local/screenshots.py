@@ -27,7 +27,7 @@ from vertex_batch.costs import Bill, CostTable
 
 NIGHTS = 14
 IMAGES = REPOSITORY / "docs" / "images"
-WIDE, TALL, NARROW = (1280, 860), (1280, 1040), (400, 860)
+WIDE, NARROW = (1280, 860), (400, 860)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _for_documents(made: list[Bill]) -> list[Shot]:
     loaded = "document.querySelector('iframe')?.contentDocument?.querySelector('main')"
     return [
         Shot("overview", "/plugin/batch-costs", ready=f"!!{loaded}"),
-        Shot("bill", _bill_path(made), TALL, dark=True),
+        Shot("bill", _bill_path(made), dark=True),
     ]
 
 
@@ -124,7 +124,10 @@ def _all(made: list[Bill]) -> list[Shot]:
 
 def _bill_path(made: list[Bill]) -> str:
     """Choose a bill that has something of everything."""
-    job = max(made, key=lambda bill: (bill.rows.unreadable, bill.rows.failed, bill.day)).job
+    job = max(
+        made,
+        key=lambda bill: (bill.rows.unreadable, len(bill.line_items), bill.rows.failed, bill.day),
+    ).job
     place = urlencode({"project": job.project, "location": job.location, "job": job.job_id})
     return f"/vertex-batch/bill?{place}"
 
