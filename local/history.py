@@ -1,7 +1,7 @@
 """The nights before, run by hand for their dates, so that the pages have a past.
 
-They are no backfill: on SQLite Airflow refuses to create one while anything else writes, and what it takes back
-then can end its scheduler.
+They are no backfill: on SQLite Airflow refuses to create one while anything else writes, and what it takes
+back then can end its scheduler.
 """
 
 from __future__ import annotations

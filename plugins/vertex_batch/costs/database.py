@@ -158,10 +158,13 @@ def _file(url: URL) -> Path | None:
 
 
 def _engine(url: URL, *, is_sqlite: bool, keeps_connections: bool) -> Engine:
-    timeout = {"timeout": BUSY_SECONDS} if is_sqlite else {"connect_timeout": CONNECT_SECONDS}
+    options: dict[str, Any] = {"timeout": BUSY_SECONDS} if is_sqlite else {"connect_timeout": CONNECT_SECONDS}
+    if url.get_driver_name() == "psycopg":
+        # A statement that is prepared gets a plan for any values, and a page may ask for a day or for a year.
+        options["prepare_threshold"] = None
     if keeps_connections and not is_sqlite:  # a server may have closed them meanwhile, so each is asked first
-        return create_engine(url, pool_pre_ping=True, pool_recycle=KEPT_SECONDS, connect_args=timeout)
-    engine = create_engine(url, poolclass=NullPool, connect_args=timeout)
+        return create_engine(url, pool_pre_ping=True, pool_recycle=KEPT_SECONDS, connect_args=options)
+    engine = create_engine(url, poolclass=NullPool, connect_args=options)
     if is_sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

@@ -49,6 +49,8 @@ _ROWS = ("rows_ok", "rows_failed", "rows_unreadable", "rows_copied")
 _EXACT = ("spec", "team", "dag_id", "run_id", "model", "state", "project")
 SEARCHED = ("spec", "team", "dag_id", "run_id", "model", "state", "job_id", "display_name", "note")
 """What a search looks into; it is kept in one column, in lower case."""
+SEARCHED_CHARS = 500
+"""So much of it: a row of an index has to fit into a third of PostgreSQL's page, whatever is in a note."""
 _GROUPS: dict[str, tuple[ColumnElement[Any], ...]] = {
     "job": tuple(jobs.c[name] for name in JOB_KEY),
     "spec_day": (jobs.c.spec, jobs.c.day),

@@ -16,6 +16,7 @@ from vertex_batch.costs.bill import Bill, JobFacts, saved, total
 from vertex_batch.costs.database import Database, upsert
 from vertex_batch.costs.queries import (
     SEARCHED,
+    SEARCHED_CHARS,
     Grouping,
     GroupTotal,
     JobCost,
@@ -255,7 +256,7 @@ def _job_row(bill: Bill) -> dict[str, Any]:
         "failed_samples": [_problem_row(sample) for sample in bill.failed_samples],
         "flags": list(bill.flags),
         "recorded_at": bill.recorded_at,
-        "searched": "|".join(str(facts[name]) for name in SEARCHED).lower(),
+        "searched": "|".join(str(facts[name]) for name in SEARCHED).lower()[:SEARCHED_CHARS],
         **_totals(bill.line_items),
     }
 

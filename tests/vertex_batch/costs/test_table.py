@@ -339,6 +339,12 @@ def test_the_sums_kept_of_models_and_kinds_are_those_of_the_line_items(table, bi
     assert len(sums_kept(database_url, "model")) == 2
 
 
+def test_a_note_of_any_length_is_kept_and_its_beginning_found(table, bill):
+    table.record(bill("1", note="Grüße " + "".join(chr(0x1F600 + n % 80) for n in range(5000))))
+    (found,) = table.jobs(JobFilter(text="GRÜSSE"[:3]))
+    assert len(found.job.note) == 5006
+
+
 def test_an_older_table_gets_the_sums_of_models_and_kinds(table, bill, line, database_url):
     items = [standard(line(7)), line(2, model="other"), line(3, None, kind=Kind.OUTPUT)]
     table.record(bill("1", items=items))
@@ -349,6 +355,7 @@ def test_an_older_table_gets_the_sums_of_models_and_kinds(table, bill, line, dat
         "DELETE FROM cost_schema_version WHERE version = 8",
         "DROP TABLE cost_job_sums",
         "DROP INDEX cost_jobs_unpriced",
+        "DROP INDEX cost_jobs_searched",
         "ALTER TABLE cost_jobs DROP COLUMN searched",
     )
     again = CostTable(database_url)

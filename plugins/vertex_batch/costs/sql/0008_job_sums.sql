@@ -46,9 +46,11 @@ CREATE INDEX cost_job_sums_job ON cost_job_sums (project, location, job_id);
 
 ALTER TABLE cost_jobs ADD COLUMN searched TEXT NOT NULL DEFAULT '';
 
-UPDATE cost_jobs SET searched = lower(
+UPDATE cost_jobs SET searched = substr(lower(
     spec || '|' || team || '|' || dag_id || '|' || run_id || '|' || model || '|' || state || '|' || job_id || '|'
     || display_name || '|' || note
-);
+), 1, 500);
+
+CREATE INDEX cost_jobs_searched ON cost_jobs (day, dag_id, searched);
 
 CREATE INDEX cost_jobs_unpriced ON cost_jobs (day, dag_id) WHERE unpriced_line_items > 0;
