@@ -3,8 +3,9 @@
     python tests/bench/pages_rate.py --line-items 1000000 --requests 30
 
 250 specs run every night and make four line items each, so a million of them are 1,000 nights. Each page is
-asked for through the whole application, by a person who may see nine DAGs of ten; nothing is kept between two
-requests. The run fails if the p95 of a usual page is above the limit, or a page is larger than 300 kB.
+asked for through the whole application, by a person who may see nine DAGs of ten; nothing but connections is
+kept between two requests. The run fails if the p95 of a usual page is above the limit, or a page is larger
+than 300 kB.
 """
 
 # ruff: noqa: T201 - it prints to a terminal
