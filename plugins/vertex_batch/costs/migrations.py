@@ -15,6 +15,7 @@ _LOCK = 7_302_117_564_091_846  # PostgreSQL advisory locks are numbers; this one
 _VERSIONS = "cost_schema_version"
 _REPLACED_VIEW = re.compile(r"^CREATE OR REPLACE VIEW (\w+) AS", re.MULTILINE)
 _MOMENT = "COALESCE(j.create_time, j.recorded_at)"
+# As they are called in the step that uses it, whatever the schema is by then.
 _SUMS = ("amount_picousd", "unpriced_line_items", "tokens", "saved_picousd", "saved_unknown_line_items")
 _BY_DIALECT = {  # SQLite, PostgreSQL
     "month_start": (

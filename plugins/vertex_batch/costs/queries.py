@@ -21,7 +21,7 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
 from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.costs.bill import JobFacts, RowCounts, Total
-from vertex_batch.costs.schema import JOB_KEY, job_sums, jobs, same_job
+from vertex_batch.costs.schema import JOB_KEY, SUMS, job_sums, jobs, same_job
 from vertex_batch.costs.types import usd
 
 Grouping = Literal[
@@ -44,7 +44,6 @@ UNKNOWN_SAVED = Total(Decimal(0), complete=False)
 JobKey = tuple[str, str, str]
 JobOrder = Literal["day", "cost", "failed", "spec", "state"]
 _PARTS = {"model": "model", "model_day": "model", "kind": "kind", "kind_day": "kind"}
-_KEPT = ("amount_picousd", "unpriced_line_items", "tokens", "saved_picousd", "saved_unknown_line_items")
 _ROWS = ("rows_ok", "rows_failed", "rows_unreadable", "rows_copied")
 _EXACT = ("spec", "team", "dag_id", "run_id", "model", "state", "project")
 SEARCHED = ("spec", "team", "dag_id", "run_id", "model", "state", "job_id", "display_name", "note")
@@ -177,7 +176,7 @@ def select_totals(by: Grouping, where: JobFilter) -> Select[Any]:
     group, part = _GROUPS[by], _PARTS.get(by)
     of = jobs if part is None else job_sums
     rows = (literal(0) for _ in _ROWS) if part else (_sum(jobs.c[name]) for name in _ROWS)
-    kept = (_sum(of.c[name]) for name in _KEPT)
+    kept = (_sum(of.c[name]) for name in SUMS)
     asked = select(*group, *kept, func.count(), func.min(of.c.day), func.max(of.c.day), *rows)
     if part:
         asked = asked.where(job_sums.c.part == part)

@@ -40,11 +40,12 @@ def _usage_key() -> list[Column[str]]:
     ]
 
 
+SUMS = ("amount_picousd", "unpriced_line_items", "tokens", "saved_picousd", "saved_unknown_line_items")
+"""What is added up of line items and kept, of a job and of a part of it."""
+
+
 def _sums() -> list[Column[Any]]:
-    return [
-        *(Column(name, PicoUsd) for name in ("amount_picousd", "saved_picousd")),
-        *(Column(name, BigInteger) for name in ("unpriced_line_items", "tokens", "saved_unknown_line_items")),
-    ]
+    return [Column(name, PicoUsd if name.endswith("_picousd") else BigInteger) for name in SUMS]
 
 
 jobs = Table(

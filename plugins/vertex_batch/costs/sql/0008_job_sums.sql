@@ -21,26 +21,19 @@ CREATE TABLE cost_job_sums (
 ){clustered};
 
 INSERT INTO cost_job_sums
-SELECT i.project, i.location, i.job_id, 'model', i.model, j.day, j.dag_id, j.spec, j.team,
+SELECT i.project, i.location, i.job_id, i.part, i.name, j.day, j.dag_id, j.spec, j.team,
        COALESCE(SUM(i.amount_picousd), 0),
        COUNT(*) - COUNT(i.amount_picousd),
        SUM(CASE WHEN i.unit = 'token' THEN i.tokens ELSE 0 END),
        COALESCE(SUM(i.standard_amount_picousd - i.amount_picousd), 0),
        COUNT(*) - COUNT(i.standard_amount_picousd - i.amount_picousd)
-FROM cost_line_items i
+FROM (
+    SELECT 'model' AS part, model AS name, l.* FROM cost_line_items l
+    UNION ALL
+    SELECT 'kind' AS part, kind AS name, l.* FROM cost_line_items l
+) i
 JOIN cost_jobs j ON j.project = i.project AND j.location = i.location AND j.job_id = i.job_id
-GROUP BY i.project, i.location, i.job_id, i.model, j.day, j.dag_id, j.spec, j.team;
-
-INSERT INTO cost_job_sums
-SELECT i.project, i.location, i.job_id, 'kind', i.kind, j.day, j.dag_id, j.spec, j.team,
-       COALESCE(SUM(i.amount_picousd), 0),
-       COUNT(*) - COUNT(i.amount_picousd),
-       SUM(CASE WHEN i.unit = 'token' THEN i.tokens ELSE 0 END),
-       COALESCE(SUM(i.standard_amount_picousd - i.amount_picousd), 0),
-       COUNT(*) - COUNT(i.standard_amount_picousd - i.amount_picousd)
-FROM cost_line_items i
-JOIN cost_jobs j ON j.project = i.project AND j.location = i.location AND j.job_id = i.job_id
-GROUP BY i.project, i.location, i.job_id, i.kind, j.day, j.dag_id, j.spec, j.team;
+GROUP BY i.project, i.location, i.job_id, i.part, i.name, j.day, j.dag_id, j.spec, j.team;
 
 CREATE INDEX cost_job_sums_job ON cost_job_sums (project, location, job_id);
 
