@@ -12,7 +12,7 @@ import os
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.errors import ConfigurationError
+from vertex_batch.errors import ConfigurationError, SettingsSource
 from vertex_batch.place import Place, missing_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help=f"the LiteLLM proxy (default: ${PROXY_VARIABLE}), whose key is read from ${KEY_VARIABLE}; or an"
         " Airflow connection",
     )
-    group.add_argument("--route-prefix", metavar="PATH", help="what stands before /projects/... there")
+    group.add_argument("--route-prefix", metavar="PATH", help="what comes before /projects/... there")
     group.add_argument("--project", metavar="ID", help="Google project of a spec that names none")
     group.add_argument("--location", metavar="NAME", help="location of a spec that names none")
 
@@ -54,7 +54,7 @@ class Access:
     def settings(self, connection: str = DEFAULT_CONNECTION) -> ProxySettings:
         """Read where the proxy is.
 
-        :raises ConfigurationError: nobody says so, or it is not usable.
+        :raises ConfigurationError: it is not set anywhere, or it is not usable.
         """
         if connection not in self._settings:
             proxy = self._options.proxy or connection
@@ -93,8 +93,12 @@ class Access:
             raise ConfigurationError(
                 f"The proxy is {self._options.proxy}, but its key is missing", f"set {KEY_VARIABLE} to it"
             )
+        url_from = PROXY_VARIABLE if self._options.proxy == os.environ.get(PROXY_VARIABLE) else "--proxy"
         config = ProxyConfig(
-            self._options.proxy, key, route_prefix=self._options.route_prefix or DEFAULT_ROUTE_PREFIX
+            self._options.proxy,
+            key,
+            route_prefix=self._options.route_prefix or DEFAULT_ROUTE_PREFIX,
+            source=SettingsSource.of_command_line(url_from, KEY_VARIABLE),
         )
         return ProxySettings(config, self._options.project, self._options.location)
 
@@ -104,7 +108,7 @@ def open_storage(connection: str) -> Any:
 
     :returns: an fsspec file system.
     """
-    # It would tell of each retry, with a traceback; what it raises in the end says enough.
+    # It would log each retry with a traceback; what it raises in the end says enough.
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
     if f"AIRFLOW_CONN_{connection.upper()}" in os.environ:
         from vertex_batch.hooks.storage import open_filesystem  # noqa: PLC0415 - it takes Airflow's seconds
@@ -131,6 +135,6 @@ def _of_airflow(connection: str) -> ProxySettings:
         return LiteLLMHook(connection).settings()
     except AirflowNotFoundException as error:
         raise ConfigurationError(
-            f"Nobody says where the proxy is: the Airflow connection {connection!r} is not defined here",
+            f"Where the proxy is, is not set: the Airflow connection {connection!r} is not defined here",
             f"set {PROXY_VARIABLE} and {KEY_VARIABLE}, or AIRFLOW_CONN_{connection.upper()}",
         ) from error

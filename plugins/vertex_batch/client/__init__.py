@@ -6,6 +6,7 @@ from vertex_batch.client.answers import interpret
 from vertex_batch.client.config import DEFAULT_ROUTE_PREFIX, ProxyConfig
 from vertex_batch.client.requests import ApiRequest, RequestBuilder
 from vertex_batch.client.shells import AsyncBatchClient, BatchClient
+from vertex_batch.client.versions import find_version, malicious_notice, release
 
 __all__ = [
     "DEFAULT_ROUTE_PREFIX",
@@ -14,5 +15,8 @@ __all__ = [
     "BatchClient",
     "ProxyConfig",
     "RequestBuilder",
+    "find_version",
     "interpret",
+    "malicious_notice",
+    "release",
 ]

@@ -14,7 +14,7 @@ import httpx
 from pydantic import ValidationError
 
 from vertex_batch.client.failures import classify, leaves_create_unknown, read_failure
-from vertex_batch.client.requests import ApiRequest
+from vertex_batch.client.requests import SPEND_PAGE_ROWS, ApiRequest
 from vertex_batch.errors import (
     AmbiguousSubmitError,
     AnswerLostError,
@@ -39,7 +39,7 @@ def interpret(
 ) -> JsonObject:
     """Return the answer's JSON object, or raise what it means.
 
-    :param secret: the key in use, to be taken out of messages should an upstream repeat it.
+    :param secret: the key in use; it is removed from messages, since a server may repeat it.
     :raises AmbiguousSubmitError: the request was a create, and a job may have been made.
     :raises ApiError: the subclass says what happened.
     """
@@ -53,7 +53,7 @@ def _refuse(
     request: ApiRequest, status: int, headers: Mapping[str, str], body: bytes, secret: str
 ) -> NoReturn:
     failure = read_failure(body)
-    kind, message = classify(status, failure), failure.message
+    kind, message = classify(status, failure, request), failure.message
     if status < 300:  # noqa: PLR2004 - the class of success
         message = f"no JSON object: {message}"
     if "location" in headers:
@@ -89,6 +89,7 @@ def _fail(
 ) -> NoReturn:
     """Raise an error of this kind; of a create that it leaves unknown, an ambiguous one that it caused."""
     unknown = unknown and request.operation is Operation.CREATE
+    facts["source"] = request.source
     error = kind(request.operation, request.target, may_have_submitted=unknown, **facts)
     error.__cause__ = cause
     if not unknown:
@@ -199,20 +200,36 @@ def read_models(request: ApiRequest, answer: JsonObject) -> list[JsonObject]:
     return models
 
 
-def read_spend(request: ApiRequest, answer: JsonObject) -> tuple[list[JsonObject], int]:
-    """Read a page of ``GET /spend/logs/v2``: its rows, and how many pages there are."""
+@dataclass(frozen=True, slots=True)
+class SpendPage:
+    """One page of ``GET /spend/logs/v2``.
+
+    :param is_last: no row of the period is on a later page. The proxy counts to 10,000 and no further, so
+        that its number of pages alone does not say.
+    """
+
+    rows: tuple[JsonObject, ...]
+    is_last: bool
+
+
+def read_spend(request: ApiRequest, answer: JsonObject) -> SpendPage:
+    """Read a page of ``GET /spend/logs/v2``."""
     rows, pages = answer.get("data"), answer.get("total_pages")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         _unexpected(request, "no list of spend logs")
     if not isinstance(pages, int):
         _unexpected(request, "no number of pages")
-    return rows, pages
+    may_follow = len(rows) >= SPEND_PAGE_ROWS or pages > int(request.params["page"])
+    return SpendPage(tuple(rows), is_last=not (rows and may_follow))
 
 
 def repeated_token(request: ApiRequest) -> UnexpectedAnswerError:
     """Make the error of a list that leads in a circle: it cannot be read to its end."""
     return UnexpectedAnswerError(
-        request.operation, request.target, message="the same nextPageToken twice: the list has no end"
+        request.operation,
+        request.target,
+        message="the same nextPageToken twice: the list has no end",
+        source=request.source,
     )
 
 

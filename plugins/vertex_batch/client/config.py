@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from vertex_batch.errors import ConfigurationError
+from vertex_batch.errors import ConfigurationError, SettingsSource
 
 DEFAULT_ROUTE_PREFIX = "/vertex_ai/v1"
 
@@ -23,21 +23,22 @@ _KEY = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True, slots=True)
 class ProxyConfig:
-    """How to reach a LiteLLM proxy. Everything that is wrong with it is told in one `ConfigurationError`.
+    """How to reach a LiteLLM proxy. One `ConfigurationError` names everything that is wrong with it.
 
-    A trap of LiteLLM's, which no setting here can mend: on the built-in route, a path that holds the letters
+    A trap of LiteLLM's, which no setting here can fix: on the built-in route, a path that holds the letters
     ``stream``, such as that of a project called ``upstream-ml``, is taken for a streaming call, and a read of
     it is sent to Google with ``?alt=sse`` and a body.
 
     :param base_url: ``http://litellm:4000``; a path is allowed, for a proxy behind a gateway.
     :param api_key: the virtual key; sent as ``Authorization: Bearer``, shown nowhere.
-    :param route_prefix: what stands before ``/projects/...``. ``/vertex_ai/v1`` is LiteLLM's built-in route
+    :param route_prefix: what comes before ``/projects/...``. ``/vertex_ai/v1`` is LiteLLM's built-in route
         (``/vertex-ai/v1`` and ``/vertex_ai/v1beta1`` work too); ``/v1``, the form in LiteLLM's documentation,
         needs a pass-through route in the proxy's configuration.
     :param verify: check the TLS certificate; or the path of a file with the authority to trust.
     :param timeout_seconds: how long the proxy may be silent, at most, before the answer counts as lost.
     :param max_tries: how often a call that may be repeated is sent. A create is sent once, always.
     :param max_retry_wait_seconds: the longest pause between two tries, whatever ``Retry-After`` says.
+    :param source: where these settings can be changed; it has no part in whether two of them are equal.
     """
 
     base_url: str
@@ -48,14 +49,15 @@ class ProxyConfig:
     connect_timeout_seconds: float = 10.0
     max_tries: int = 4
     max_retry_wait_seconds: float = 60.0
+    source: SettingsSource = field(default_factory=SettingsSource, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", self.base_url.rstrip("/"))
         prefix = "/" + "/".join(part for part in self.route_prefix.split("/") if part)
         object.__setattr__(self, "route_prefix", prefix.rstrip("/"))
         problems = [
-            *_base_url_problems(self.base_url),
-            *_key_problems(self.api_key),
+            *_base_url_problems(self.base_url, self.source),
+            *_key_problems(self.api_key, self.source),
             *_prefix_problems(self.route_prefix),
         ]
         numbers = {name: getattr(self, name) for name in _POSITIVE}
@@ -99,7 +101,7 @@ def _usual_authorities() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _base_url_problems(url: str) -> list[str]:
+def _base_url_problems(url: str, source: SettingsSource) -> list[str]:
     # The URL itself is not repeated where it may hold a password.
     try:
         parts = urlsplit(url)
@@ -107,7 +109,7 @@ def _base_url_problems(url: str) -> list[str]:
     except ValueError:
         return ["the base URL cannot be read: write http://HOST:PORT"]
     if parts.username is not None or parts.password is not None:
-        return ["the base URL holds a user or a password: the key belongs into the password field"]
+        return [f"the base URL holds a user or a password: the key belongs in {source.key}"]
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid:
         return [f"the base URL is {url!r}: write http://HOST:PORT or https://HOST"]
     if parts.query or parts.fragment or re.search(r"\s", url):
@@ -115,13 +117,12 @@ def _base_url_problems(url: str) -> list[str]:
     return []
 
 
-def _key_problems(key: str) -> list[str]:
+def _key_problems(key: str, source: SettingsSource) -> list[str]:
     if not key:
-        return ["the LiteLLM key is missing: put a virtual key into the password field"]
+        return [f"the LiteLLM key is missing: put a virtual key into {source.key}"]
     if not _KEY.fullmatch(key):
-        return [
-            "the LiteLLM key holds a space, a line break or a letter that no header may hold: paste it anew"
-        ]
+        wrong = "the LiteLLM key has a space, a line break or a letter that no header can hold"
+        return [f"{wrong}: paste it again into {source.key}"]
     return []
 
 

@@ -11,9 +11,11 @@ from typing import Any
 from urllib.parse import quote
 
 from vertex_batch.client.config import ProxyConfig
-from vertex_batch.errors import ConfigurationError, Operation
+from vertex_batch.errors import ConfigurationError, Operation, SettingsSource
 from vertex_batch.resource import CreateJobRequest
 
+# The most that LiteLLM gives per page of spend logs.
+SPEND_PAGE_ROWS = 1000
 _SPEND_TIME = "%Y-%m-%d %H:%M:%S"
 _PROJECT_ID = re.compile(r"([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", re.ASCII)
 _LOCATION = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
@@ -26,6 +28,7 @@ class ApiRequest:
 
     :param path: below the base URL, quoted.
     :param target: what the call is about, for messages.
+    :param source: where the settings that it was built from can be changed, for messages.
     """
 
     operation: Operation
@@ -34,6 +37,7 @@ class ApiRequest:
     target: str
     params: Mapping[str, str] = field(default_factory=dict)
     json: Mapping[str, Any] | None = None
+    source: SettingsSource = field(default_factory=SettingsSource)
 
     @property
     def may_repeat(self) -> bool:
@@ -60,11 +64,11 @@ class RequestBuilder:
             raise ConfigurationError(
                 f"The job cannot be written as JSON: {error}. Nothing was sent."
             ) from error
-        return ApiRequest(Operation.CREATE, "POST", f"{path}/batchPredictionJobs", target, json=body)
+        return self._request(Operation.CREATE, "POST", f"{path}/batchPredictionJobs", target, json=body)
 
     def get(self, project: str, location: str, job_id: str) -> ApiRequest:
         path, target = self._job(project, location, job_id)
-        return ApiRequest(Operation.GET, "GET", path, target)
+        return self._request(Operation.GET, "GET", path, target)
 
     def list(self, project: str, location: str, query: str, page_size: int, page_token: str) -> ApiRequest:
         path, target = self._parent(project, location)
@@ -78,28 +82,35 @@ class RequestBuilder:
             ) from error
         params = {"filter": query, "pageSize": str(page_size), "pageToken": page_token}
         params = {name: value for name, value in params.items() if value}
-        return ApiRequest(Operation.LIST, "GET", f"{path}/batchPredictionJobs", target, params=params)
+        return self._request(Operation.LIST, "GET", f"{path}/batchPredictionJobs", target, params=params)
 
     def cancel(self, project: str, location: str, job_id: str) -> ApiRequest:
         path, target = self._job(project, location, job_id)
-        return ApiRequest(Operation.CANCEL, "POST", f"{path}:cancel", target, json={})
+        return self._request(Operation.CANCEL, "POST", f"{path}:cancel", target, json={})
 
     def delete(self, project: str, location: str, job_id: str) -> ApiRequest:
         path, target = self._job(project, location, job_id)
-        return ApiRequest(Operation.DELETE, "DELETE", path, target)
+        return self._request(Operation.DELETE, "DELETE", path, target)
 
     def get_operation(self, project: str, location: str, operation_id: str) -> ApiRequest:
         path, target = self._parent(project, location)
         _check("operation id", operation_id, _RESOURCE_ID)
         path, target = f"{path}/operations/{quote(operation_id, safe='')}", f"{target}/{operation_id}"
-        return ApiRequest(Operation.GET_OPERATION, "GET", path, target)
+        return self._request(Operation.GET_OPERATION, "GET", path, target)
 
     def model_info(self) -> ApiRequest:
-        return ApiRequest(Operation.MODEL_INFO, "GET", "/model/info", self._config.base_url)
+        return self._request(Operation.MODEL_INFO, "GET", "/model/info", self._config.base_url)
+
+    def user_info(self) -> ApiRequest:
+        return self._request(Operation.USER_INFO, "GET", "/v2/user/info", self._config.base_url)
+
+    def readiness(self, *, details: bool) -> ApiRequest:
+        path = "/health/readiness/details" if details else "/health/readiness"
+        return self._request(Operation.READINESS, "GET", path, self._config.base_url)
 
     def price_map(self) -> ApiRequest:
         path = "/public/litellm_model_cost_map"
-        return ApiRequest(Operation.PRICE_MAP, "GET", path, self._config.base_url)
+        return self._request(Operation.PRICE_MAP, "GET", path, self._config.base_url)
 
     def spend_logs(self, since: datetime, until: datetime, page: int) -> ApiRequest:
         params = {
@@ -108,9 +119,22 @@ class RequestBuilder:
             "span_type": "batch",
             "sort_order": "asc",
             "page": str(page),
-            "page_size": "1000",
+            "page_size": str(SPEND_PAGE_ROWS),
         }
-        return ApiRequest(Operation.SPEND_LOGS, "GET", "/spend/logs/v2", self._config.base_url, params=params)
+        target = self._config.base_url
+        return self._request(Operation.SPEND_LOGS, "GET", "/spend/logs/v2", target, params=params)
+
+    def _request(
+        self,
+        operation: Operation,
+        method: str,
+        path: str,
+        target: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: Mapping[str, Any] | None = None,
+    ) -> ApiRequest:
+        return ApiRequest(operation, method, path, target, params or {}, json, self._config.source)
 
     def _parent(self, project: str, location: str) -> tuple[str, str]:
         _check("project id", project, _PROJECT_ID)

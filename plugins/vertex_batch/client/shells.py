@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from types import TracebackType
@@ -13,7 +12,6 @@ from tenacity import (
     AsyncRetrying,
     RetryCallState,
     Retrying,
-    before_sleep_log,
     retry_if_exception_type,
     stop_after_attempt,
     wait_exponential_jitter,
@@ -35,10 +33,11 @@ from vertex_batch.client.answers import (
 )
 from vertex_batch.client.config import ProxyConfig
 from vertex_batch.client.requests import ApiRequest, RequestBuilder
+from vertex_batch.client.spend import SpendReading
+from vertex_batch.client.versions import note_version
+from vertex_batch.client.waits import log_wait
 from vertex_batch.errors import TransientError
 from vertex_batch.resource import BatchPredictionJob, CreateJobRequest
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Read = Callable[[ApiRequest, Any], T]
@@ -72,7 +71,7 @@ def _retry_options(config: ProxyConfig) -> dict[str, Any]:
         "retry": retry_if_exception_type(TransientError),
         "stop": stop_after_attempt(config.max_tries),
         "wait": wait,
-        "before_sleep": before_sleep_log(log, logging.DEBUG),
+        "before_sleep": log_wait,
         "reraise": True,
     }
 
@@ -87,6 +86,7 @@ class BatchClient:
 
     def __init__(self, config: ProxyConfig) -> None:
         self.config = config
+        self.proxy_version = ""  # as the last answer that named it said
         self._build = RequestBuilder(config)
         self._http = httpx.Client(**_http_options(config))
         self._retrying = Retrying(**_retry_options(config))
@@ -169,12 +169,26 @@ class BatchClient:
         return self._call(self._build.price_map(), read_object)
 
     def spend_logs(self, since: datetime, until: datetime) -> Iterator[JsonObject]:
-        """Read what the proxy has recorded for batches, page by page. It does so only with a database."""
-        page, pages = 1, 1
-        while page <= pages:
-            rows, pages = self._call(self._build.spend_logs(since, until, page), read_spend)
-            yield from rows
-            page += 1
+        """Read every row that the proxy has recorded for batches; one page at a time is in memory.
+
+        The proxy keeps such rows only with a database, and shows a key without an admin's role those of its
+        user alone.
+        """
+        reading = SpendReading(since, until)
+        for window in reading.windows():
+            page = self._call(self._build.spend_logs(window.since, window.until, window.page), read_spend)
+            yield from reading.take(window, page)
+
+    def user_info(self) -> JsonObject:
+        """Read the user that the key belongs to; `user_role` is in it."""
+        return self._call(self._build.user_info(), read_object)
+
+    def readiness(self, *, details: bool) -> JsonObject:
+        """Read whether the proxy is ready.
+
+        :param details: its version, too; it shows this to admins only.
+        """
+        return self._call(self._build.readiness(details=details), read_object)
 
     def _call(self, request: ApiRequest, read: Read[T]) -> T:
         if request.may_repeat:
@@ -191,6 +205,7 @@ class BatchClient:
             )
         except httpx.HTTPError as error:
             fail_in_transport(request, self.config.base_url, error, secret)
+        self.proxy_version = note_version(response.headers, self.config.base_url) or self.proxy_version
         answer = interpret(request, response.status_code, response.headers, response.content, secret=secret)
         return read(request, answer)
 
@@ -200,6 +215,7 @@ class AsyncBatchClient:
 
     def __init__(self, config: ProxyConfig) -> None:
         self.config = config
+        self.proxy_version = ""  # as the last answer that named it said
         self._build = RequestBuilder(config)
         self._http = httpx.AsyncClient(**_http_options(config))
         self._retrying = AsyncRetrying(**_retry_options(config))
@@ -268,12 +284,19 @@ class AsyncBatchClient:
 
     async def spend_logs(self, since: datetime, until: datetime) -> AsyncIterator[JsonObject]:
         """Read what the proxy has recorded for batches; see `BatchClient.spend_logs`."""
-        page, pages = 1, 1
-        while page <= pages:
-            rows, pages = await self._call(self._build.spend_logs(since, until, page), read_spend)
-            for row in rows:
+        reading = SpendReading(since, until)
+        for window in reading.windows():
+            request = self._build.spend_logs(window.since, window.until, window.page)
+            for row in reading.take(window, await self._call(request, read_spend)):
                 yield row
-            page += 1
+
+    async def user_info(self) -> JsonObject:
+        """Read the user that the key belongs to."""
+        return await self._call(self._build.user_info(), read_object)
+
+    async def readiness(self, *, details: bool) -> JsonObject:
+        """Read whether the proxy is ready; see `BatchClient.readiness`."""
+        return await self._call(self._build.readiness(details=details), read_object)
 
     async def _call(self, request: ApiRequest, read: Read[T]) -> T:
         if request.may_repeat:
@@ -289,5 +312,6 @@ class AsyncBatchClient:
             )
         except httpx.HTTPError as error:
             fail_in_transport(request, self.config.base_url, error, secret)
+        self.proxy_version = note_version(response.headers, self.config.base_url) or self.proxy_version
         answer = interpret(request, response.status_code, response.headers, response.content, secret=secret)
         return read(request, answer)

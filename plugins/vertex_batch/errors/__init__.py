@@ -35,9 +35,18 @@ from vertex_batch.errors.api import (
 from vertex_batch.errors.base import (
     ConfigurationError,
     PermanentError,
+    SettingsSource,
     TransientError,
     VertexBatchError,
+    quoted,
     scrub,
+)
+from vertex_batch.errors.refusals import (
+    AccessRefusedError,
+    AdminKeyRequiredError,
+    FieldAddedError,
+    OwnerBlockedError,
+    ProxyInternalError,
 )
 from vertex_batch.errors.storage import (
     BucketMissingError,
@@ -51,6 +60,8 @@ from vertex_batch.errors.storage import (
 )
 
 __all__ = [
+    "AccessRefusedError",
+    "AdminKeyRequiredError",
     "AmbiguousSubmitError",
     "AnswerLostError",
     "ApiError",
@@ -60,6 +71,7 @@ __all__ = [
     "CancelNotConfirmedError",
     "ConfigurationError",
     "FailedPreconditionError",
+    "FieldAddedError",
     "InputChangedError",
     "InputMissingError",
     "InputUnusableError",
@@ -70,14 +82,17 @@ __all__ = [
     "NotFoundError",
     "Operation",
     "OutputMissingError",
+    "OwnerBlockedError",
     "PermanentError",
     "PermissionDeniedError",
+    "ProxyInternalError",
     "ProxyRateLimitError",
     "ProxyUnreachableError",
     "ResourceExhaustedError",
     "RouteNotAllowedError",
     "RouteNotFoundError",
     "ServiceUnavailableError",
+    "SettingsSource",
     "StagingError",
     "StillRunningError",
     "StorageAccessError",
@@ -86,5 +101,6 @@ __all__ = [
     "UnexpectedAnswerError",
     "UpstreamUnreachableError",
     "VertexBatchError",
+    "quoted",
     "scrub",
 ]

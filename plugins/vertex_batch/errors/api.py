@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 from vertex_batch.errors.base import (
     MESSAGE_MAX_CHARS,
     PermanentError,
+    SettingsSource,
     TransientError,
     VertexBatchError,
+    quoted,
     scrub,
 )
 
@@ -26,8 +28,24 @@ class Operation(StrEnum):
     MODEL_INFO = "model_info"
     PRICE_MAP = "price_map"
     SPEND_LOGS = "spend_logs"
+    USER_INFO = "user_info"
+    READINESS = "readiness"
+
+    @property
+    def is_answered_by_google(self) -> bool:
+        """Whether the proxy relays the call. It answers the others from its own tables."""
+        return self not in _OF_THE_PROXY
 
 
+_OF_THE_PROXY = frozenset(
+    {
+        Operation.MODEL_INFO,
+        Operation.PRICE_MAP,
+        Operation.SPEND_LOGS,
+        Operation.USER_INFO,
+        Operation.READINESS,
+    }
+)
 _DOING = {
     Operation.CREATE: "submit a job in {}",
     Operation.GET: "read job {}",
@@ -37,7 +55,9 @@ _DOING = {
     Operation.GET_OPERATION: "read operation {}",
     Operation.MODEL_INFO: "read the proxy's models at {}",
     Operation.PRICE_MAP: "read the proxy's price map at {}",
-    Operation.SPEND_LOGS: "read the proxy's spend at {}; it has one only with a database",
+    Operation.SPEND_LOGS: "read the proxy's spend logs at {}; it keeps them only with a database",
+    Operation.USER_INFO: "read whose key is in use at {}",
+    Operation.READINESS: "read the proxy's version at {}",
 }
 _MONEY = {
     Operation.CREATE: "Nothing was submitted.",
@@ -59,6 +79,7 @@ class ApiError(VertexBatchError):
     :param retry_after_seconds: how long the server asks to wait.
     :param call_id: LiteLLM's id of the call, which finds it in the proxy's log.
     :param may_have_submitted: the call was a create, and the answer does not prove that it made no job.
+    :param source: where the settings in use can be changed.
     """
 
     what: ClassVar[str] = "the call failed"
@@ -75,6 +96,7 @@ class ApiError(VertexBatchError):
         retry_after_seconds: float | None = None,
         call_id: str = "",
         may_have_submitted: bool = False,
+        source: SettingsSource | None = None,
     ) -> None:
         self.operation = operation
         self.target = target
@@ -84,6 +106,7 @@ class ApiError(VertexBatchError):
         self.retry_after_seconds = retry_after_seconds
         self.call_id = call_id
         self.may_have_submitted = may_have_submitted
+        self.source = source or SettingsSource()
         super().__init__(self._explain())
 
     @property
@@ -92,6 +115,11 @@ class ApiError(VertexBatchError):
         if self.may_have_submitted:
             return _MAY_HAVE_SUBMITTED
         return _MONEY.get(Operation(self.operation), "") if self.operation in _DOING else ""
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it, and where."""
+        return self.advice.format(source=self.source)
 
     @property
     def outlook(self) -> str:
@@ -107,9 +135,9 @@ class ApiError(VertexBatchError):
         codes = " ".join(str(code) for code in (self.http_status, self.status) if code)
         heading = f"Could not {doing.format(self.target)}: {self.what}"
         heading += f" ({codes})" if codes else ""
-        heading += f': "{self.message}"' if self.message else ""
+        heading += f": {quoted(self.message)}" if self.message else ""
         call = f"LiteLLM call id: {self.call_id}." if self.call_id else ""
-        return " ".join(part for part in (f"{heading}.", self.money, self.advice, self.outlook, call) if part)
+        return " ".join(part for part in (f"{heading}.", self.money, self.remedy, self.outlook, call) if part)
 
 
 class InvalidArgumentError(ApiError, PermanentError):
@@ -162,13 +190,14 @@ class InternalServerError(ApiError, TransientError):
 class UnexpectedAnswerError(ApiError, TransientError):
     what = "the answer is not one that the API gives"
     advice = (
-        "Check that the connection's host is the LiteLLM proxy, and that nothing between rewrites answers."
+        "Check that what answers is the LiteLLM proxy (see {source.url}), and that nothing in between rewrites"
+        " answers."
     )
 
 
 class BadKeyError(ApiError, PermanentError):
     what = "the proxy does not accept the LiteLLM key"
-    advice = "Put a valid virtual key into the connection's password field; keys expire and can be blocked."
+    advice = "Put a valid virtual key into {source.key}; keys expire and can be blocked."
 
 
 class RouteNotAllowedError(ApiError, PermanentError):
@@ -196,6 +225,16 @@ class ProxyRateLimitError(ApiError, TransientError):
     what = "the proxy's rate limit for this key is reached"
     advice = "Wait, poll less often, or ask the proxy's admin for a higher limit."
 
+    @property
+    def outlook(self) -> str:
+        """What a retry will do; an `rpm_limit` of 1 stops every submission."""
+        if self.operation != Operation.CREATE:
+            return super().outlook
+        return (
+            f"{super().outlook} A submission needs two requests within one window of the limit: it looks for"
+            " the job, then creates it. With an `rpm_limit` of 1 it never succeeds."
+        )
+
 
 class NoCredentialError(ApiError, PermanentError):
     what = "the proxy has no Vertex credential for this project and location"
@@ -209,8 +248,8 @@ class NoCredentialError(ApiError, PermanentError):
 class RouteNotFoundError(ApiError, PermanentError):
     what = "there is no such route"
     advice = (
-        "Check the connection's host and its extra `route_prefix`: `/vertex_ai/v1` is built into the proxy;"
-        " `/v1` needs a pass-through route in the proxy's configuration."
+        "Check {source.url}, and {source.route_prefix}: `/vertex_ai/v1` is built into the proxy; `/v1` needs"
+        " a pass-through route in the proxy's configuration."
     )
 
 
@@ -223,14 +262,14 @@ class ProxyUnreachableError(ApiError, TransientError):
     """No request was sent: refused, no such name, TLS."""
 
     what = "the proxy cannot be reached"
-    advice = "Check that it runs, and the connection's host, port, http or https, and `verify`."
+    advice = "Check that it runs, and {source.url}."
 
 
 class AnswerLostError(ApiError, TransientError):
-    """The request was sent, the answer did not come or not whole."""
+    """The request was sent; no answer came, or only a part of it."""
 
     what = "the connection broke or timed out before the whole answer was there"
-    advice = "Check the proxy's log, and the connection's `timeout_seconds`."
+    advice = "Check the proxy's log, and {source.timeout}."
 
 
 class AmbiguousSubmitError(ApiError, TransientError):

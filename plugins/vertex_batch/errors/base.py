@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -32,6 +33,51 @@ def scrub(text: str, secret: str = "") -> str:
         for written in (secret, json.dumps(secret)[1:-1], html.escape(secret), quote(secret, safe="")):
             printable = printable.replace(written, "***")
     return _SECRETS.sub(lambda match: (match["scheme"] or "") + "***", printable)
+
+
+def quoted(text: str) -> str:
+    """Put the words of another program in double quotes; double quotes within become single ones."""
+    return '"' + text.replace('"', "'") + '"'
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsSource:
+    """Where a person changes the settings of the proxy: what advice names.
+
+    :param url: the address of the proxy and how it is reached.
+    :param key: the LiteLLM key.
+    :param route_prefix: the path in front of ``/projects/...``.
+    :param timeout: how long an answer may take.
+    """
+
+    url: str = "the connection's host, port, http or https, and `verify`"
+    key: str = "the connection's password field"
+    route_prefix: str = "the connection's extra `route_prefix`"
+    timeout: str = "the connection's `timeout_seconds`"
+
+    @classmethod
+    def of_connection(cls, conn_id: str, variable: str = "") -> SettingsSource:
+        """Name a connection.
+
+        :param variable: the environment variable that defines it; empty: it is defined elsewhere.
+        """
+        where = f"the environment variable {variable}" if variable else f"the connection {conn_id!r}"
+        return cls(
+            url=f"host, port, http or https, and `verify` in {where}",
+            key=f"the password{'' if variable else ' field'} of {where}",
+            route_prefix=f"the extra `route_prefix` of {where}",
+            timeout=f"`timeout_seconds` in {where}",
+        )
+
+    @classmethod
+    def of_command_line(cls, url: str, key_variable: str) -> SettingsSource:
+        """Name the option or environment variable with the URL, and the environment variable with the key."""
+        return cls(
+            url=f"the URL in {url}",
+            key=f"the environment variable {key_variable}",
+            route_prefix="the option --route-prefix",
+            timeout="the network between here and the proxy",
+        )
 
 
 def _restore(kind: type[VertexBatchError], args: tuple[Any, ...], state: dict[str, Any]) -> VertexBatchError:

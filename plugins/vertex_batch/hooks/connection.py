@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from vertex_batch.client import DEFAULT_ROUTE_PREFIX, ProxyConfig
-from vertex_batch.errors import ConfigurationError
+from vertex_batch.errors import ConfigurationError, SettingsSource
 
 HTTPS_PORT = 443
 KNOWN_EXTRAS = frozenset(
@@ -22,7 +23,7 @@ class ProxySettings:
     """A connection, read.
 
     :param project: the default for what names none; None where the connection has none.
-    :param unknown_extras: extras that nobody reads, such as misspelt ones.
+    :param unknown_extras: extras that are not read, such as misspelled ones.
     """
 
     config: ProxyConfig
@@ -40,13 +41,15 @@ def read_settings(connection: Any, extras: Mapping[str, Any]) -> ProxySettings:
     """
     given = {name: value for name, value in extras.items() if value not in (None, "")}
     problems: list[str] = []
+    source = _source(str(connection.conn_id))
     if connection.login and not connection.password:
-        problems.append("the login is set, and nobody reads it: the key belongs into the password field")
+        problems.append(f"the login is set, but it is not read: the key belongs in {source.key}")
     fields: dict[str, Any] = {
         "base_url": _base_url(connection, problems),
         "api_key": (connection.password or "").strip(),
         "route_prefix": str(given.get("route_prefix", DEFAULT_ROUTE_PREFIX)),
         "verify": _verify(given.get("verify", True)),
+        "source": source,
     }
     for name in ("timeout_seconds", "connect_timeout_seconds"):
         if name in given:
@@ -54,7 +57,7 @@ def read_settings(connection: Any, extras: Mapping[str, Any]) -> ProxySettings:
     try:
         config = ProxyConfig(**fields)
     except ConfigurationError as error:
-        # Where the host is at fault, what was made of it need not be told as well.
+        # Where the host is at fault, what was made of it need not be reported as well.
         about_host = any(problem.startswith("the host") for problem in problems)
         problems += [p for p in error.problems if not (about_host and p.startswith("the base URL"))]
     if problems:
@@ -65,6 +68,12 @@ def read_settings(connection: Any, extras: Mapping[str, Any]) -> ProxySettings:
         _text(given.get("location")),
         tuple(sorted(extras.keys() - KNOWN_EXTRAS)),
     )
+
+
+def _source(conn_id: str) -> SettingsSource:
+    # The environment comes before Airflow's database, and is where Airflow's secrets search begins by default.
+    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    return SettingsSource.of_connection(conn_id, variable if variable in os.environ else "")
 
 
 def _base_url(connection: Any, problems: list[str]) -> str:

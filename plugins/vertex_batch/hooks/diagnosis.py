@@ -7,16 +7,17 @@ from itertools import islice
 
 import httpx
 
-from vertex_batch.client import BatchClient, ProxyConfig
+from vertex_batch.client import BatchClient, ProxyConfig, find_version, malicious_notice
 from vertex_batch.errors import (
+    AccessRefusedError,
     ApiError,
     BadKeyError,
-    ConfigurationError,
     NoCredentialError,
     ProxyUnreachableError,
     RouteNotAllowedError,
     RouteNotFoundError,
     VertexBatchError,
+    quoted,
 )
 from vertex_batch.hooks.connection import ProxySettings
 
@@ -35,8 +36,11 @@ def diagnose(settings: ProxySettings) -> tuple[bool, str]:
                 answer = _try_vertex(client, settings.project, settings.location)
             else:
                 answer = _try_proxy(client)
+            notice = malicious_notice(config.base_url, find_version(client))
     except VertexBatchError as error:
         return False, explain(error, settings)
+    if notice:
+        return False, f"{notice}. Otherwise: {answer}"
     if settings.unknown_extras:
         answer += f" These extras are not known and were ignored: {', '.join(settings.unknown_extras)}."
     return True, answer
@@ -61,16 +65,22 @@ def _try_proxy(client: BatchClient) -> str:
 
 
 def explain(error: VertexBatchError, settings: ProxySettings) -> str:
-    """Say what failed in the words of the connection form."""
-    if isinstance(error, ConfigurationError) or not isinstance(error, ApiError):
+    """Describe what failed in the words of the connection form."""
+    if not isinstance(error, ApiError):
         return str(error)
     config, place = settings.config, f"{settings.project}/{settings.location}"
     if isinstance(error, ProxyUnreachableError):
         return _unreachable(error, config)
-    remedy = error.advice[:1].lower() + error.advice[1:]
+    remedy = error.remedy[:1].lower() + error.remedy[1:]
     if isinstance(error, BadKeyError):
         found = "The proxy answers, but does not accept the key"
         remedy = "put a valid LiteLLM virtual key into the password field"
+    elif isinstance(error, AccessRefusedError):
+        found = "The proxy answers, but refuses access, and does not say for sure that the key is at fault"
+        remedy = (
+            "read the proxy's words; the key in the password field may be invalid, or its user or team may not"
+            " be allowed this call"
+        )
     elif isinstance(error, RouteNotAllowedError):
         found = "The proxy knows the key, but does not let it call the route"
     elif isinstance(error, NoCredentialError):
@@ -80,7 +90,7 @@ def explain(error: VertexBatchError, settings: ProxySettings) -> str:
     else:
         return str(error)
     answer = " ".join(part for part in (str(error.http_status or ""), error.message) if part)
-    return f'{found} ("{answer}"). To do: {remedy.rstrip(".")}.'
+    return f"{found} ({quoted(answer)}). To do: {remedy.rstrip('.')}."
 
 
 def _unreachable(error: ProxyUnreachableError, config: ProxyConfig) -> str:
@@ -91,12 +101,12 @@ def _unreachable(error: ProxyUnreachableError, config: ProxyConfig) -> str:
             "check http or https; for a certificate of your own authority give the path of its file in the"
             " extra `verify`, on every machine that runs Airflow"
         )
-        return f'TLS with {config.base_url} failed ("{words}"). To do: {remedy}.'
+        return f"TLS with {config.base_url} failed ({quoted(words)}). To do: {remedy}."
     if isinstance(cause, httpx.ConnectTimeout):
         return f"{config.base_url} does not answer. To do: check host and port, and firewalls between."
     return (
-        f'Nothing answers at {config.base_url} ("{words}"). To do: check that the proxy runs, and host and'
-        " port as seen from the machine that Airflow runs on."
+        f"Nothing answers at {config.base_url} ({quoted(words)}). To do: check that the proxy runs, and host"
+        " and port as seen from the machine that Airflow runs on."
     )
 
 
