@@ -1,4 +1,4 @@
-"""``vertex-batch reconcile``: our bills beside the proxy's, Google's or another price list's figures."""
+"""``vertex-batch reconcile``: compares our bills with figures of the proxy, of Google or of a price list."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from vertex_batch.cli.choice import chosen_jobs, open_client
 from vertex_batch.cli.cost import open_table
-from vertex_batch.cli.output import print_json
+from vertex_batch.cli.output import print_json, say
 from vertex_batch.cli.reprice import total_data
-from vertex_batch.errors import ApiError, ConfigurationError
+from vertex_batch.errors import ApiError, ConfigurationError, PermanentError
 
 if TYPE_CHECKING:
+    from vertex_batch.client import BatchClient
     from vertex_batch.costs import Bill, CostTable, JobFilter
     from vertex_batch.costs.reconciling import Compared, Reconciliation
 
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 _LATE = timedelta(days=8)
 # What LiteLLM says in its place, whatever the status.
 _NO_DATABASE = ("Prisma Client", "No connected db", "Database not connected")
+# The roles whose keys see the rows of all users (proxy/spend_tracking/spend_management_endpoints.py).
+_SEES_ALL = frozenset({"proxy_admin", "proxy_admin_viewer"})
+_REMEDY = (
+    "compare with the master key or the key of a user with the role `proxy_admin_viewer`, in a connection of"
+    " its own that --proxy names"
+)
 
 
 def run(options: Namespace) -> int:
@@ -39,7 +46,8 @@ def run(options: Namespace) -> int:
 
 
 def _compare(options: Namespace, table: CostTable, where: JobFilter) -> Reconciliation:
-    from vertex_batch.costs import reconciling  # noqa: PLC0415 - see cli.main
+    from vertex_batch.client import release  # noqa: PLC0415 - see cli.main
+    from vertex_batch.costs import reconciling  # noqa: PLC0415
     from vertex_batch.costs.repricing import recorded, reprice  # noqa: PLC0415 - it brings SQLAlchemy along
 
     if options.prices:
@@ -56,18 +64,71 @@ def _compare(options: Namespace, table: CostTable, where: JobFilter) -> Reconcil
         return reconciling.against_billing(bills, _rows(Path(options.billing)), JOB_KEY_LABEL)
     with open_client(options.proxy) as client:
         try:
-            return reconciling.against_proxy(bills, _spend_logs(client, bills))
+            version = release(_check_view(client, options.proxy))
+            logs = _spend_logs(client, bills)
+            return reconciling.against_proxy(bills, logs, now=datetime.now(UTC), version=version)
         except ApiError as error:
             if any(words in error.message for words in _NO_DATABASE):
-                raise ConfigurationError(
-                    f"The proxy of connection {options.proxy!r} has no database, so it has no figures of its"
-                    " own. Compare with --billing or --prices."
-                ) from error
+                raise _no_database(options.proxy) from error
             raise
 
 
-def _spend_logs(client: Any, bills: list[Bill]) -> Iterator[dict[str, Any]]:
-    """The proxy's cost rows from the first job's beginning to when the last one's would be there."""
+def _no_database(connection: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The proxy of connection {connection!r} has no database, so it has no figures of its own. Compare"
+        " with --billing or --prices."
+    )
+
+
+def _check_view(client: BatchClient, connection: str) -> str:
+    """See that the proxy has figures, and shows this key those of all jobs; say so where that is not known.
+
+    A key of a user without an admin's role is answered with that user's rows and no hint that there are more.
+
+    :returns: the proxy's version; empty: it does not say.
+    :raises ConfigurationError: it has none, or the key sees only a part.
+    """
+    is_admin, readiness = _readiness(client)
+    if readiness.get("db") == "Not connected":
+        raise _no_database(connection)
+    role = _role(client)
+    if role and role not in _SEES_ALL:
+        raise ConfigurationError(
+            f"The key of connection {connection!r} belongs to a user with the role `{role}`. The proxy shows"
+            " it only the rows of that user, so that other jobs would appear without a figure. Nothing was"
+            " compared",
+            _REMEDY,
+        )
+    if not (role or is_admin):
+        say(
+            f"vertex-batch: the proxy does not say whether the key of connection {connection!r} sees the rows"
+            " of all users. If it does not, jobs that the proxy has priced appear without a figure. To be sure,"
+            f" {_REMEDY}."
+        )
+    return str(readiness.get("litellm_version") or "")
+
+
+def _readiness(client: BatchClient) -> tuple[bool, dict[str, Any]]:
+    """Read whether the proxy has a database, and whether the key is an admin's: others see no details."""
+    for details in (True, False):
+        try:
+            answer = client.readiness(details=details)
+        except PermanentError:
+            continue
+        return details, answer
+    return False, {}
+
+
+def _role(client: BatchClient) -> str:
+    """The role of the key's user; empty: the key has no user, as the master key, or may not ask."""
+    try:
+        return str(client.user_info().get("user_role") or "")
+    except PermanentError:
+        return ""
+
+
+def _spend_logs(client: BatchClient, bills: list[Bill]) -> Iterator[dict[str, Any]]:
+    """Read the proxy's cost rows from the first job's creation to when the last one's would be there."""
     if bills:
         begin = min(bill.job.create_time or bill.recorded_at for bill in bills)
         end = max(bill.recorded_at for bill in bills) + _LATE
@@ -81,7 +142,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
             reader = csv.DictReader(stream)
             if not {"ListCost", "BilledCost"} & set(reader.fieldnames or ()):
                 raise ConfigurationError(
-                    f"{path} is no export in the columns of FOCUS: it has neither ListCost nor BilledCost."
+                    f"{path} is not an export in FOCUS columns: it has neither ListCost nor BilledCost."
                 )
             yield from reader
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -100,7 +161,7 @@ def _as_data(found: Reconciliation, options: Namespace) -> dict[str, Any]:
                 "jobs": each.jobs,
                 "ours_usd": in_full(each.ours),
                 "theirs_usd": in_full(each.theirs),
-                "difference_usd": in_full(each.theirs - each.ours),
+                "difference_usd": in_full(each.difference),
             }
             for each in found.models()
         ],
@@ -128,16 +189,19 @@ def _as_text(found: Reconciliation) -> str:
     lines = []
     for job in found.jobs:
         if job.differs:
-            theirs = job.theirs or "no figure"
             by = "" if job.difference is None else f", a difference of {in_full(job.difference)} USD"
-            lines.append(f"{job.bill.job} ({job.model}): {job.bill.total} here, {theirs} there{by}")
+            lines.append(f"{job.bill.job} ({job.model}): {job.bill.total} here, {job.theirs} there{by}")
             lines += [f"    {reason}" for reason in job.why]
     for each in found.models():
-        difference = in_full(each.theirs - each.ours)
         lines.append(
             f"{each.model}: {each.jobs} jobs, {in_full(each.ours)} USD here, {in_full(each.theirs)} USD"
-            f" there, a difference of {difference} USD"
+            f" there, a difference of {in_full(each.difference)} USD"
         )
     lines += [f"no job of ours: {name}: {in_full(usd)} USD" for name, usd in found.unmatched.items()]
+    compared = len(found.compared)
+    without = len(found.jobs) - compared
+    if without:
+        reasons = "; ".join(f"{count}: {why}" for why, count in found.reasons_without_figure().items())
+        lines.append(f"no figure there for {without} of {len(found.jobs)} jobs ({reasons})")
     differ = sum(job.differs for job in found.jobs)
-    return "\n".join([*lines, f"{differ} of {len(found.jobs)} jobs differ"])
+    return "\n".join([*lines, f"{differ} of {compared} compared jobs differ"])

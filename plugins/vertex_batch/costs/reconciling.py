@@ -1,4 +1,4 @@
-"""Our bills beside somebody else's figures, job by job, with the reasons that are known. Pure."""
+"""Compares our bills with the figures of others, job by job, with the reasons that are known. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import base64
 import binascii
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from datetime import datetime, timedelta
+from decimal import Context, Decimal
 from typing import Any
 
 from vertex_batch.costs.bill import Bill, Total, in_full, total
@@ -18,10 +20,15 @@ from vertex_batch.usage import Kind, Tier
 
 # The proxy adds up floats: below this a difference is its rounding. USD.
 NOISE = Decimal("1e-9")
-NOT_COSTED = (
-    "the proxy has no cost of this job: it costs batches only with its managed files, and only outputs below"
-    " litellm-vertex-files/ in its own bucket"
-)
+# A double keeps so many digits of every decimal; those after them are noise.
+_FLOAT = Context(prec=15)
+# Where the proxy keeps the outputs that it prices (litellm_core_utils/cloud_storage_security.py).
+_PRICED_FOLDER = "/litellm-vertex-files/"
+# It looks once an hour (PROXY_BATCH_POLLING_INTERVAL), and needs some time for each job.
+_LOOKS_WITHIN = timedelta(hours=2)
+_ENDED_WITHOUT_SUCCESS = frozenset({"FAILED", "CANCELLED", "EXPIRED"})
+# The last LiteLLM release in which it priced cached tokens and long context in batches otherwise than we do.
+_LAST_WITHOUT_RATES = (1, 108)
 NOT_BILLED = "no row of the export names this job"
 _BATCH_ID = re.compile(r"llm_batch_id:([^;]+)")
 _COST_SUFFIX = "_batch_cost"
@@ -46,15 +53,15 @@ class Compared:
 
     @property
     def difference(self) -> Decimal | None:
-        """Theirs less ours; None where there are not two figures."""
-        return None if self.theirs is None else add((self.theirs.amount, -self.bill.total.amount))
+        """Theirs less ours, 0 where it is noise; None where there are not two figures."""
+        return None if self.theirs is None else _difference(self.theirs.amount, self.bill.total.amount)
 
     @property
     def differs(self) -> bool:
-        """Whether there is something to explain."""
-        if self.theirs is None or self.difference is None:
-            return True
-        return abs(self.difference) > NOISE or self.theirs.complete != self.bill.total.complete
+        """Whether two figures were compared and are not the same."""
+        return self.theirs is not None and (
+            bool(self.difference) or self.theirs.complete != self.bill.total.complete
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,16 @@ class ModelSum:
     ours: Decimal
     theirs: Decimal
 
+    @property
+    def difference(self) -> Decimal:
+        """Theirs less ours, 0 where it is noise."""
+        return _difference(self.theirs, self.ours, self.jobs)
+
+
+def _difference(theirs: Decimal, ours: Decimal, jobs: int = 1) -> Decimal:
+    found = add((theirs, -ours))
+    return Decimal(0) if abs(found) <= jobs * NOISE else found
+
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
@@ -74,12 +91,21 @@ class Reconciliation:
     jobs: Sequence[Compared]
     unmatched: Mapping[str, Decimal] = field(default_factory=dict)
 
+    @property
+    def compared(self) -> list[Compared]:
+        """The jobs with two figures."""
+        return [job for job in self.jobs if job.theirs is not None]
+
+    def reasons_without_figure(self) -> dict[str, int]:
+        """Count the jobs for which they have no figure, by the reason, most frequent first."""
+        counts = Counter(why for job in self.jobs if job.theirs is None for why in job.why)
+        return dict(counts.most_common())
+
     def models(self) -> list[ModelSum]:
         """The sums by model."""
         by_model: dict[str, list[Compared]] = {}
-        for job in self.jobs:
-            if job.theirs is not None:
-                by_model.setdefault(job.model, []).append(job)
+        for job in self.compared:
+            by_model.setdefault(job.model, []).append(job)
         return [
             ModelSum(
                 model,
@@ -117,16 +143,43 @@ def _rate(item: LineItem) -> str:
     return f"{in_full(times(_MILLION, item.unit_price_usd))} USD per million ({item.source})"
 
 
-def against_proxy(bills: Iterable[Bill], spend_logs: Iterable[Mapping[str, Any]]) -> Reconciliation:
+@dataclass(slots=True)
+class _Logged:
+    """What the proxy has recorded for one job, added up row by row."""
+
+    spend: Decimal = Decimal(0)
+    tokens: int = 0
+    rows: int = 0
+
+    def add(self, log: Mapping[str, Any]) -> None:
+        self.spend = add((self.spend, _spend(log)))
+        self.tokens += int(log.get("total_tokens") or 0)
+        self.rows += 1
+
+
+def against_proxy(
+    bills: Iterable[Bill],
+    spend_logs: Iterable[Mapping[str, Any]],
+    *,
+    now: datetime,
+    version: tuple[int, int] | None = None,
+) -> Reconciliation:
     """Compare bills with what the proxy has recorded for them.
 
-    :param spend_logs: rows of ``/spend/logs/v2``: request_id, spend, total_tokens, model.
+    :param spend_logs: rows of ``/spend/logs/v2``: request_id, spend, total_tokens, model. They are added up
+        one by one; only sums are kept.
+    :param now: when the rows were read.
+    :param version: the proxy's release, such as (1, 106); None: it does not say.
     """
-    logs: dict[str, list[Mapping[str, Any]]] = {}
+    known = list(bills)
+    ids = {bill.job.job_id for bill in known}
+    logged: dict[str, _Logged] = {}
     for log in spend_logs:
-        logs.setdefault(logged_job(str(log.get("request_id") or "")), []).append(log)
-    jobs = [_at_the_proxy(bill, logs.pop(bill.job.job_id, [])) for bill in bills]
-    return Reconciliation(jobs, {job: _spend(rows) for job, rows in sorted(logs.items()) if _spend(rows)})
+        job = logged_job(str(log.get("request_id") or ""))
+        if job in ids or _spend(log):
+            logged.setdefault(job, _Logged()).add(log)
+    jobs = [_at_the_proxy(bill, logged.pop(bill.job.job_id, None), now, version) for bill in known]
+    return Reconciliation(jobs, {job: found.spend for job, found in sorted(logged.items())})
 
 
 def logged_job(request_id: str) -> str:
@@ -140,32 +193,59 @@ def logged_job(request_id: str) -> str:
     return (found[1] if found else text).rpartition("/")[2]
 
 
-def _at_the_proxy(bill: Bill, logs: Sequence[Mapping[str, Any]]) -> Compared:
-    if not logs:
-        return Compared(bill, None, (NOT_COSTED,))
-    theirs = Total(_spend(logs), complete=True)
+def _at_the_proxy(
+    bill: Bill, logged: _Logged | None, now: datetime, version: tuple[int, int] | None
+) -> Compared:
+    if logged is None:
+        return Compared(bill, None, (why_not_priced(bill, now),))
+    theirs = Total(logged.spend, complete=True)
     if not Compared(bill, theirs).differs:
         return Compared(bill, theirs)
-    tokens = sum(int(log.get("total_tokens") or 0) for log in logs)
-    return Compared(bill, theirs, tuple(_why_litellm_differs(bill, tokens, len(logs))))
+    return Compared(bill, theirs, tuple(_why_litellm_differs(bill, logged, version)))
 
 
-def _spend(logs: Sequence[Mapping[str, Any]]) -> Decimal:
-    return add(exact(log.get("spend")) or Decimal(0) for log in logs)
+def why_not_priced(bill: Bill, now: datetime) -> str:
+    """Say why the proxy has no figure for a job, as far as its bill tells.
+
+    LiteLLM prices a batch when its hourly look finds it complete, and only with an output in its own folder
+    (litellm_enterprise/proxy/common_utils/check_batch_cost.py).
+    """
+    job = bill.job
+    if job.state in _ENDED_WITHOUT_SUCCESS:
+        return f"it ended as {job.state}, and as a rule the proxy prices only jobs that succeeded"
+    if _PRICED_FOLDER not in f"{job.output_directory.rstrip('/')}/":
+        return (
+            f"its output is not below {_PRICED_FOLDER.strip('/')}/ in the proxy's own bucket, and the proxy"
+            " prices no other; this is the usual case"
+        )
+    if now - (job.end_time or bill.recorded_at) < _LOOKS_WITHIN:
+        return "it has just ended, and the proxy looks once an hour; compare again later"
+    return (
+        "its output is where the proxy prices jobs: the managed files of the proxy may be off, or it stopped"
+        " looking after seven days"
+    )
 
 
-def _why_litellm_differs(bill: Bill, tokens: int, logs: int) -> Iterator[str]:
-    """What LiteLLM is known to do otherwise (docs/bill.md), where this bill has it."""
+def _spend(log: Mapping[str, Any]) -> Decimal:
+    spend = log.get("spend")
+    found = exact(spend) or Decimal(0)
+    return _FLOAT.plus(found) if isinstance(spend, float) else found
+
+
+def _why_litellm_differs(bill: Bill, logged: _Logged, version: tuple[int, int] | None) -> Iterator[str]:
+    """Name what LiteLLM is known to do otherwise (docs/bill.md), where this bill and that version have it."""
     ours = sum(item.tokens for item in bill.line_items if item.unit == "token")
-    if tokens != ours:
-        yield f"tokens: {ours:,} here, {tokens:,} there"
-    if logs > 1:
-        yield f"the proxy has recorded it {logs} times"
+    if logged.tokens != ours:
+        yield f"tokens: {ours:,} here, {logged.tokens:,} there"
+    if logged.rows > 1:
+        yield f"the proxy has recorded it {logged.rows} times"
     items = [item for item in bill.line_items if item.tokens]
-    if any(i.kind is Kind.CACHED_INPUT and i.basis is Basis.STANDARD_CACHE_RATE for i in items):
-        yield "it charges cached tokens as input where no batch cache rate is listed"
-    if any(item.tier is Tier.LONG_CONTEXT for item in items):
-        yield "it has no long-context rates in a batch"
+    if version is None or version <= _LAST_WITHOUT_RATES:
+        until = "" if version else ", if it is LiteLLM {}.{} or older".format(*_LAST_WITHOUT_RATES)
+        if any(i.kind is Kind.CACHED_INPUT and i.basis is Basis.STANDARD_CACHE_RATE for i in items):
+            yield f"it charges cached tokens as input where no batch cache rate is listed{until}"
+        if any(item.tier is Tier.LONG_CONTEXT for item in items):
+            yield f"it has no long-context rates in a batch{until}"
     if any(item.basis is Basis.SPEC for item in items):
         yield "it does not know the prices of the spec"
     if bill.rows.failed:

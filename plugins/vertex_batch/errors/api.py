@@ -57,7 +57,7 @@ _DOING = {
     Operation.PRICE_MAP: "read the proxy's price map at {}",
     Operation.SPEND_LOGS: "read the proxy's spend logs at {}; it keeps them only with a database",
     Operation.USER_INFO: "read whose key is in use at {}",
-    Operation.READINESS: "read the proxy's version at {}",
+    Operation.READINESS: "read whether the proxy at {} is ready",
 }
 _MONEY = {
     Operation.CREATE: "Nothing was submitted.",
@@ -190,8 +190,8 @@ class InternalServerError(ApiError, TransientError):
 class UnexpectedAnswerError(ApiError, TransientError):
     what = "the answer is not one that the API gives"
     advice = (
-        "Check that what answers is the LiteLLM proxy (see {source.url}), and that nothing in between rewrites"
-        " answers."
+        "Check that what answers is the LiteLLM proxy (see {source.url}), and that nothing in between"
+        " rewrites answers."
     )
 
 

@@ -71,7 +71,7 @@ def read_settings(connection: Any, extras: Mapping[str, Any]) -> ProxySettings:
 
 
 def _source(conn_id: str) -> SettingsSource:
-    # The environment comes before Airflow's database, and is where Airflow's secrets search begins by default.
+    # Airflow's default search looks in the environment before it looks in its database.
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"
     return SettingsSource.of_connection(conn_id, variable if variable in os.environ else "")
 

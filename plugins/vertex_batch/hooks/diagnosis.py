@@ -78,8 +78,8 @@ def explain(error: VertexBatchError, settings: ProxySettings) -> str:
     elif isinstance(error, AccessRefusedError):
         found = "The proxy answers, but refuses access, and does not say for sure that the key is at fault"
         remedy = (
-            "read the proxy's words; the key in the password field may be invalid, or its user or team may not"
-            " be allowed this call"
+            "read the proxy's words; the key in the password field may be invalid, or its user or team may"
+            " not be allowed this call"
         )
     elif isinstance(error, RouteNotAllowedError):
         found = "The proxy knows the key, but does not let it call the route"
