@@ -177,7 +177,7 @@ def _add_reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     command = commands.add_parser(
         "reconcile",
         help="compare the bills with the proxy's, Google's or another price list's figures",
-        description="Compare recorded bills with somebody else's figures, job by job and model by model, and"
+        description="Compare recorded bills with the figures of others, job by job and model by model, and"
         " say what is known to make the difference. Nothing is written.",
     )
     choice.add_jobs(command, _day)
@@ -186,8 +186,8 @@ def _add_reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "--proxy",
         default="litellm_default",
         metavar="ID",
-        help="Airflow connection of a proxy with a database, whose spend logs are read (default:"
-        " litellm_default)",
+        help="Airflow connection of a proxy with a database, whose spend logs are read; its key must be the"
+        " master key or that of a user with the role `proxy_admin_viewer` (default: litellm_default)",
     )
     which.add_argument(
         "--billing", metavar="FILE", help="Google's billing export, a CSV file in the columns of FOCUS"

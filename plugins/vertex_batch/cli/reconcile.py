@@ -47,7 +47,7 @@ def run(options: Namespace) -> int:
 
 def _compare(options: Namespace, table: CostTable, where: JobFilter) -> Reconciliation:
     from vertex_batch.client import release  # noqa: PLC0415 - see cli.main
-    from vertex_batch.costs import reconciling  # noqa: PLC0415
+    from vertex_batch.costs import reconciling, spend_logs  # noqa: PLC0415
     from vertex_batch.costs.repricing import recorded, reprice  # noqa: PLC0415 - it brings SQLAlchemy along
 
     if options.prices:
@@ -65,8 +65,8 @@ def _compare(options: Namespace, table: CostTable, where: JobFilter) -> Reconcil
     with open_client(options.proxy) as client:
         try:
             version = release(_check_view(client, options.proxy))
-            logs = _spend_logs(client, bills)
-            return reconciling.against_proxy(bills, logs, now=datetime.now(UTC), version=version)
+            rows = _cost_rows(client, bills)
+            return spend_logs.against_proxy(bills, rows, now=datetime.now(UTC), version=version)
         except ApiError as error:
             if any(words in error.message for words in _NO_DATABASE):
                 raise _no_database(options.proxy) from error
@@ -102,8 +102,8 @@ def _check_view(client: BatchClient, connection: str) -> str:
     if not (role or is_admin):
         say(
             f"vertex-batch: the proxy does not say whether the key of connection {connection!r} sees the rows"
-            " of all users. If it does not, jobs that the proxy has priced appear without a figure. To be sure,"
-            f" {_REMEDY}."
+            " of all users. If it does not, jobs that the proxy has priced appear without a figure. To be"
+            f" sure, {_REMEDY}."
         )
     return str(readiness.get("litellm_version") or "")
 
@@ -127,7 +127,7 @@ def _role(client: BatchClient) -> str:
         return ""
 
 
-def _spend_logs(client: BatchClient, bills: list[Bill]) -> Iterator[dict[str, Any]]:
+def _cost_rows(client: BatchClient, bills: list[Bill]) -> Iterator[dict[str, Any]]:
     """Read the proxy's cost rows from the first job's creation to when the last one's would be there."""
     if bills:
         begin = min(bill.job.create_time or bill.recorded_at for bill in bills)
