@@ -8,6 +8,7 @@ from vertex_batch import errors
 from vertex_batch.errors import (
     AmbiguousSubmitError,
     ApiError,
+    BadKeyError,
     BucketMissingError,
     CancelNotConfirmedError,
     ConfigurationError,
@@ -15,7 +16,9 @@ from vertex_batch.errors import (
     InputMissingError,
     OutputMissingError,
     PermanentError,
+    ProxyRateLimitError,
     ResourceExhaustedError,
+    SettingsSource,
     StorageAccessError,
     StorageUnavailableError,
     TransientError,
@@ -55,7 +58,7 @@ def test_every_api_error_says_what_where_money_what_to_do_and_what_a_retry_does(
     text = str(error)
     assert "submit a job in demo-project/us-central1" in text
     assert kind.what in text
-    assert kind.advice in text
+    assert kind.advice.format(source=error.source) in text
     assert "submitted" in text
     assert "retry" in text
     assert "c-1" in text
@@ -95,6 +98,33 @@ def test_a_failed_cancel_says_that_the_job_may_run_on_unless_it_had_ended():
 
 def test_a_read_speaks_of_no_money():
     assert "submitted" not in str(ResourceExhaustedError("get", "p/l/1"))
+
+
+def test_a_submission_that_meets_the_proxys_limit_says_how_many_requests_it_needs():
+    assert "needs two requests within one window" in str(ProxyRateLimitError("create", "p/l"))
+    assert "two requests" not in str(ProxyRateLimitError("get", "p/l/1"))
+
+
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        (SettingsSource(), "into the connection's password field"),
+        (SettingsSource.of_connection("mine"), "into the password field of the connection 'mine'"),
+        (
+            SettingsSource.of_connection("mine", "AIRFLOW_CONN_MINE"),
+            "into the password of the environment variable AIRFLOW_CONN_MINE",
+        ),
+        (SettingsSource.of_command_line("--proxy", "KEY_HERE"), "into the environment variable KEY_HERE"),
+    ],
+)
+def test_advice_names_the_place_that_the_key_came_from(source, place):
+    assert place in str(BadKeyError("get", "p/l/1", source=source))
+
+
+def test_words_of_others_have_no_double_quotes_within_double_quotes():
+    error = ResourceExhaustedError("get", "p/l/1", message='Quota "a" of "b"')
+    assert error.message == 'Quota "a" of "b"'
+    assert """: "Quota 'a' of 'b'".""" in str(error)
 
 
 def test_a_configuration_error_lists_everything_at_once():

@@ -168,7 +168,8 @@ def _found(plan: Plan) -> dict[str, Any]:
 
 def _lines(plan: Plan) -> Iterator[str]:
     title = plan.spec.name + (f", job {plan.job.name}" if plan.spec.grouped else "")
-    yield f"{title}: would be submitted to {plan.place.project}/{plan.place.location}; nothing was submitted"
+    verb = "cannot be submitted now" if plan.problem else "would be submitted"
+    yield f"{title}: {verb} to {plan.place.project}/{plan.place.location}; nothing was submitted"
     yield from _field("inputs", plan.rendered.uris)
     yield from _field("output", [plan.rendered.output])
     yield from _field("found", _summary(plan))

@@ -108,6 +108,12 @@ def look(access: Access, plan: Plan, prices: Path | None = None, *, estimate: bo
     shards: tuple[int, ...] = ()
     with _client(access, job.connection) as client:
         try:
+            if client is not None:
+                # Every later step needs this call; the inputs may take minutes to read.
+                next(client.list(*plan.place, page_size=1), None)
+        except VertexBatchError as error:
+            return replace(plan, problem=f"Neither the proxy nor the inputs were looked at. {error}")
+        try:
             storage = None if subject.reads_table else input_storage(job.storage_connection)
             objects = storage.find(rendered.uris) if storage else []
             with byte_progress(f"Reading {plan.spec.name}", sum(item.size for item in objects)) as progress:

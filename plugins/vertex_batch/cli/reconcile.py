@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vertex_batch.cli.choice import chosen_jobs, open_client
 from vertex_batch.cli.cost import open_table
@@ -64,13 +64,16 @@ def _compare(options: Namespace, table: CostTable, where: JobFilter) -> Reconcil
         return reconciling.against_billing(bills, _rows(Path(options.billing)), JOB_KEY_LABEL)
     with open_client(options.proxy) as client:
         try:
-            version = release(_check_view(client, options.proxy))
-            rows = _cost_rows(client, bills)
-            return spend_logs.against_proxy(bills, rows, now=datetime.now(UTC), version=version)
+            view = _look_at(client, options.proxy)
+            rows, version = _cost_rows(client, bills), release(view.version)
+            found = spend_logs.against_proxy(bills, rows, now=datetime.now(UTC), version=version)
         except ApiError as error:
             if any(words in error.message for words in _NO_DATABASE):
                 raise _no_database(options.proxy) from error
             raise
+    if view.warning:
+        say(f"vertex-batch: {view.warning}")
+    return found
 
 
 def _no_database(connection: str) -> ConfigurationError:
@@ -80,12 +83,22 @@ def _no_database(connection: str) -> ConfigurationError:
     )
 
 
-def _check_view(client: BatchClient, connection: str) -> str:
-    """See that the proxy has figures, and shows this key those of all jobs; say so where that is not known.
+class _View(NamedTuple):
+    """What is known of the proxy.
 
-    A key of a user without an admin's role is answered with that user's rows and no hint that there are more.
+    :param version: of LiteLLM; empty: it does not say.
+    :param warning: what a reader of the comparison must know; empty: nothing.
+    """
 
-    :returns: the proxy's version; empty: it does not say.
+    version: str
+    warning: str
+
+
+def _look_at(client: BatchClient, connection: str) -> _View:
+    """See that the proxy has figures, and shows this key those of all jobs.
+
+    The key of a user without an admin's role gets that user's rows, and no hint that there are more.
+
     :raises ConfigurationError: it has none, or the key sees only a part.
     """
     is_admin, readiness = _readiness(client)
@@ -99,13 +112,11 @@ def _check_view(client: BatchClient, connection: str) -> str:
             " compared",
             _REMEDY,
         )
-    if not (role or is_admin):
-        say(
-            f"vertex-batch: the proxy does not say whether the key of connection {connection!r} sees the rows"
-            " of all users. If it does not, jobs that the proxy has priced appear without a figure. To be"
-            f" sure, {_REMEDY}."
-        )
-    return str(readiness.get("litellm_version") or "")
+    doubt = (
+        f"The proxy does not say whether the key of connection {connection!r} sees the rows of all users. If"
+        f" it does not, jobs that the proxy has priced appear without a figure. To be sure, {_REMEDY}."
+    )
+    return _View(str(readiness.get("litellm_version") or ""), "" if role or is_admin else doubt)
 
 
 def _readiness(client: BatchClient) -> tuple[bool, dict[str, Any]]:

@@ -49,7 +49,7 @@ class ProxyConfig:
     connect_timeout_seconds: float = 10.0
     max_tries: int = 4
     max_retry_wait_seconds: float = 60.0
-    source: SettingsSource = field(default_factory=SettingsSource, compare=False)
+    source: SettingsSource = field(default_factory=SettingsSource, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", self.base_url.rstrip("/"))

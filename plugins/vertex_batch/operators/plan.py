@@ -131,6 +131,7 @@ class PlanInputsOperator(BaseOperator):
         return parts
 
     def _look(self, context: Context) -> list[InputPart]:
+        self._try_proxy()
         uris = [file_pattern(uri) for uri in ([self.inputs] if isinstance(self.inputs, str) else self.inputs)]
         wish = _sample_wish(context)
         if all(uri.startswith("bq://") for uri in uris):
@@ -158,6 +159,13 @@ class PlanInputsOperator(BaseOperator):
             if error.uri == place.prefix:
                 raise StagingError(place.prefix, self.gcp_conn_id, error.reason) from error
             raise
+
+    def _try_proxy(self) -> None:
+        """List jobs once, as every later task does: a wrong proxy fails the run before any other work."""
+        hook = LiteLLMHook(self.litellm_conn_id)
+        project, location = find_place(hook, self.project, self.location, "Nothing was submitted")
+        with hook.client() as client:
+            next(client.list(project, location, page_size=1), None)
 
     def _cancel_what_is_left(self, context: Context, parts: list[InputPart]) -> None:
         """Cancel jobs of an earlier plan that no task of the new one will go on with."""

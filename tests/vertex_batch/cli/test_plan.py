@@ -97,10 +97,36 @@ def test_a_proxy_by_options_takes_its_key_from_the_environment(run, vertex, spec
     assert "LITELLM_PROXY_API_KEY" in err
 
     monkeypatch.setenv("LITELLM_PROXY_API_KEY", vertex.direct.api_key)
-    status, out, _ = run("plan", spec, "--date", DAY, "--proxy", url, "--project", "demo-project")
+    words = ["--proxy", url, "--route-prefix", "/v1", "--project", "demo-project"]
+    status, out, _ = run("plan", spec, "--date", DAY, *words)
     assert status == 0
     assert "demo-project/us-central1" in out
     assert vertex.direct.api_key not in out
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("http://127.0.0.1:9", "the proxy cannot be reached"),
+        ("http://127.0.0.1:{port}/elsewhere", "is the LiteLLM proxy"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_stops_plan_and_check_before_the_inputs_are_read(
+    run, vertex, spec, monkeypatch, *, host, said
+):
+    """The input is missing, too; nothing says so, since it was not looked at."""
+    port = vertex.direct.base_url.rpartition(":")[2]
+    monkeypatch.delenv("AIRFLOW_CONN_LITELLM_DEFAULT")
+    monkeypatch.setenv("LITELLM_PROXY_URL", host.format(port=port))
+    monkeypatch.setenv("LITELLM_PROXY_API_KEY", vertex.direct.api_key)
+    for command in ("plan", "check"):
+        status, out, _ = run(command, spec, "--date", "2026-11-01")
+        assert status == 1
+        assert out.count("Neither the proxy nor the inputs were looked at") == 1
+        assert said in out
+        assert "the URL in LITELLM_PROXY_URL" in out
+        assert "would be submitted" not in out
+        assert "Input is missing" not in out
 
 
 def test_a_job_that_the_spec_does_not_have_is_told(run, spec):

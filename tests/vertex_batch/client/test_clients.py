@@ -13,11 +13,13 @@ import pytest
 
 from vertex_batch.client import AsyncBatchClient, BatchClient, ProxyConfig
 from vertex_batch.errors import (
+    AccessRefusedError,
     AmbiguousSubmitError,
     AnswerLostError,
     BadKeyError,
     FailedPreconditionError,
     NotFoundError,
+    ProxyRateLimitError,
     ProxyUnreachableError,
     ResourceExhaustedError,
     RouteNotFoundError,
@@ -297,7 +299,8 @@ def test_what_stays_broken_is_given_up_after_the_configured_tries(connect, proxy
         (404, {"code": 404, "message": "no", "status": "NOT_FOUND"}, NotFoundError),
         (404, {"message": "no", "type": "not_found_error", "code": "404"}, RouteNotFoundError),
         (400, {"code": 400, "message": "no", "status": "FAILED_PRECONDITION"}, FailedPreconditionError),
-        (401, {"message": "no", "type": "auth_error", "code": "401"}, BadKeyError),
+        (401, {"message": "no", "type": "expired_key", "code": "401"}, BadKeyError),
+        (401, {"message": "no", "type": "auth_error", "code": "401"}, AccessRefusedError),
     ],
 )
 def test_what_no_retry_can_mend_is_asked_once(connect, proxy, reply, *, status, error, kind):
@@ -319,6 +322,50 @@ def test_retry_after_is_bounded(connect, proxy, reply, google_error):
     start = time.monotonic()
     connect(max_retry_wait_seconds=0.1).get(*PLACE, "17")
     assert time.monotonic() - start < 2.0
+
+
+def test_each_wait_for_a_limit_is_one_visible_line(connect, proxy, reply, caplog):
+    words = "litellm.RateLimitError: Rate limit exceeded for api_key: 0a1b. Limit type: requests."
+    limit = reply.of({"error": {"message": words, "type": "throttling_error", "code": "429"}}, 429)
+    proxy.reply(limit, limit, reply.of(JOB))
+    with caplog.at_level("INFO"):
+        connect(max_retry_wait_seconds=0.2).get(*PLACE, "17")
+    lines = [r.getMessage() for r in caplog.records if r.name.startswith("vertex_batch")]
+    levels = [r.levelname for r in caplog.records if r.name.startswith("vertex_batch")]
+    assert levels == ["WARNING", "WARNING"]
+    assert lines[0].startswith(f"Waiting 0.2 s before get of {'/'.join(PLACE)}/17 is sent again (try 2):")
+    assert "the proxy's rate limit for this key is reached" in lines[0]
+    assert "Limit type: requests" in lines[0]
+    assert KEY not in "".join(lines)
+
+
+def test_the_pause_that_litellm_1_110_asks_for_is_kept(connect, proxy, reply):
+    error = {"message": "Rate limit exceeded", "type": "throttling_error", "code": "429"}
+    proxy.reply(reply.of({"error": error}, 429, retry_after="60"))
+    with pytest.raises(ProxyRateLimitError) as caught:
+        connect(max_tries=1).get(*PLACE, "17")
+    assert caught.value.retry_after_seconds == 60
+    assert "after 60 s" in str(caught.value)
+
+
+def test_a_malicious_release_is_warned_of_once(connect, proxy, reply, caplog):
+    proxy.reply(reply.of(JOB, x_litellm_version="1.107.0"))
+    client = connect()
+    for _ in range(3):
+        client.get(*PLACE, "17")
+    connect().get(*PLACE, "17")
+    warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "LiteLLM 1.107.0" in warnings[0]
+    assert "replace every key" in warnings[0]
+
+
+def test_the_version_of_an_ordinary_release_is_known_and_not_warned_of(connect, proxy, reply, caplog):
+    proxy.reply(reply.of(JOB, x_litellm_version="1.106.2"))
+    client = connect()
+    client.get(*PLACE, "17")
+    assert client.client.proxy_version == "1.106.2"
+    assert not caplog.records
 
 
 def test_a_redirect_is_not_followed_with_the_key(connect, proxy, reply):

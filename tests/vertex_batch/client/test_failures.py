@@ -9,17 +9,22 @@ import pytest
 from vertex_batch.client.answers import interpret
 from vertex_batch.client.requests import ApiRequest
 from vertex_batch.errors import (
+    AccessRefusedError,
+    AdminKeyRequiredError,
     AmbiguousSubmitError,
     BadKeyError,
     BudgetExceededError,
     FailedPreconditionError,
+    FieldAddedError,
     InternalServerError,
     InvalidArgumentError,
     ModelNotAllowedError,
     NoCredentialError,
     NotFoundError,
     Operation,
+    OwnerBlockedError,
     PermissionDeniedError,
+    ProxyInternalError,
     ProxyRateLimitError,
     ResourceExhaustedError,
     RouteNotAllowedError,
@@ -31,7 +36,15 @@ from vertex_batch.errors import (
 )
 
 GET = ApiRequest(Operation.GET, "GET", "/x", "demo-project/us-central1/17")
-CREATE = ApiRequest(Operation.CREATE, "POST", "/x", "demo-project/us-central1")
+BODY = {"displayName": "nightly", "modelParameters": {"maxOutputTokens": 8}, "labels": {"team": "search"}}
+CREATE = ApiRequest(Operation.CREATE, "POST", "/x", "demo-project/us-central1", json=BODY)
+OWN_TABLES = [
+    Operation.MODEL_INFO,
+    Operation.PRICE_MAP,
+    Operation.SPEND_LOGS,
+    Operation.USER_INFO,
+    Operation.READINESS,
+]
 
 
 def google(code: int, status: str, message: str = "said Google", **more) -> bytes:
@@ -62,6 +75,31 @@ LIMIT = (
     "litellm.RateLimitError: Rate limit exceeded for api_key: 0a1b. Limit resets at: 2026-11-22 17:41:09 UTC"
 )
 
+PREFIX = "Authentication Error, "
+ADMIN = (
+    "Only proxy admin can be used to generate, delete, update info for new keys/users/teams."
+    " Route=/spend/logs/v2. Your role=internal_user. Your user_id=***"
+)
+# LiteLLM's 401 of type auth_error, whose words alone say what is wrong.
+AUTH_ERRORS = [
+    ("No api key passed in.", BadKeyError),
+    ("Malformed API Key passed in. Ensure Key has `Bearer ` prefix.", BadKeyError),
+    ("Key is blocked. Update via `/key/unblock` if you're an admin.", BadKeyError),
+    ("Invalid proxy server token passed. valid_token=None.", BadKeyError),
+    (ADMIN, AdminKeyRequiredError),
+    ("Tried to access route=/global/spend/reset, which is only for MASTER KEY", AdminKeyRequiredError),
+    ("Team=search-1 is blocked. Update via `/team/unblock` if you're an admin.", OwnerBlockedError),
+    ("Project=p-1 is blocked. Update via `/project/update` if you're an admin.", OwnerBlockedError),
+    (
+        "User=ina has been deactivated via SCIM. Keys owned by this user cannot be used.",
+        OwnerBlockedError,
+    ),
+    ("'user' param not passed in. 'enforce_user_param'=True", AccessRefusedError),
+    ("Invalid JWT Submitted", AccessRefusedError),
+    ("something that a later version says", AccessRefusedError),
+]
+VIRTUAL_KEY = "LiteLLM Virtual Key expected. Received=abcd****wxyz, expected to start with 'sk-'."
+
 # status, body, what a read raises, whether a create would be ambiguous
 TABLE = [
     # Google's own, relayed
@@ -91,7 +129,8 @@ TABLE = [
     (500, b"Internal Server Error", UpstreamUnreachableError, True),
     (503, proxy(503, "no_db_connection", "Service Unavailable, the ..."), ServiceUnavailableError, True),
     # the proxy's own
-    (401, proxy(401, "auth_error", "Authentication Error, No api key passed in."), BadKeyError, False),
+    *((401, proxy(401, "auth_error", PREFIX + words), kind, False) for words, kind in AUTH_ERRORS),
+    (401, proxy(401, "auth_error", VIRTUAL_KEY), BadKeyError, False),
     (400, proxy(400, "no_db_connection", "No connected db."), BadKeyError, False),
     (401, proxy(401, "token_not_found_in_db", "Received API Key = sk-...7c28"), BadKeyError, False),
     (401, proxy(401, "expired_key"), BadKeyError, False),
@@ -126,7 +165,8 @@ TABLE = [
     (404, b"", UnexpectedAnswerError, False),
     (404, b'{"error": {"message": "x"}}', UnexpectedAnswerError, False),
     (400, b"<html>The plain HTTP request was sent to HTTPS port", UnexpectedAnswerError, False),
-    (401, b"", BadKeyError, False),
+    (401, b"", AccessRefusedError, False),
+    (401, HTML, AccessRefusedError, False),
     (405, b"", UnexpectedAnswerError, False),
     (404, b'{"error": {"code": 404, "mess', UnexpectedAnswerError, False),
     (403, HTML, UnexpectedAnswerError, False),
@@ -179,6 +219,61 @@ def test_a_create_is_ambiguous_unless_the_answer_proves_that_nothing_was_made(st
         assert "may have been created" in str(error)
     else:
         assert "Nothing was submitted." in str(error)
+
+
+@pytest.mark.parametrize("operation", OWN_TABLES)
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, proxy(500, "internal_server_error", "relation does not exist")),
+        (500, b"Internal Server Error"),
+        (503, proxy(503, "no_db_connection", "Service Unavailable, the authentication database ...")),
+        (503, b'{"status": "healthy", "db": "disconnected"}'),
+        (502, HTML),
+    ],
+)
+def test_a_fault_of_the_proxys_own_tables_is_not_blamed_on_google(operation, status, body):
+    error = raised(ApiRequest(operation, "GET", "/x", "http://litellm:4000"), status, body)
+    assert type(error) is ProxyInternalError
+    assert "no answer from Google" not in str(error)
+    assert "Google was not involved" in str(error)
+
+
+def test_every_operation_is_either_relayed_or_of_the_proxys_own_tables():
+    assert [each for each in Operation if not each.is_answered_by_google] == OWN_TABLES
+
+
+def unknown_field(*names: str) -> bytes:
+    words = "; ".join(
+        f"Unknown name \"{name}\" at 'batch_prediction_job': Cannot find field." for name in names
+    )
+    return google(400, "INVALID_ARGUMENT", f"Invalid JSON payload received. {words}")
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (["max_tokens"], FieldAddedError),
+        (["max_tokens", "metadata"], FieldAddedError),
+        (["displayName"], InvalidArgumentError),
+        (["team"], InvalidArgumentError),
+        (["max_tokens", "maxOutputTokens"], InvalidArgumentError),
+        ([], InvalidArgumentError),
+    ],
+)
+def test_a_field_that_was_not_sent_is_the_proxys(names, kind):
+    error = raised(CREATE, 400, unknown_field(*names))
+    assert type(error) is kind
+    assert ("below 4,096" in str(error)) is (kind is FieldAddedError)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_said"),
+    [(proxy(401, "auth_error", PREFIX + ADMIN), False), (proxy(401, "expired_key"), True), (b"", False)],
+)
+def test_only_a_sure_sign_is_called_a_key_that_is_not_accepted(body, is_said):
+    error = raised(GET, 401, body)
+    assert ("does not accept the LiteLLM key" in str(error)) is is_said
 
 
 def test_google_s_words_and_names_are_kept():

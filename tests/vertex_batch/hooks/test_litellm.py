@@ -90,7 +90,28 @@ def test_ok_says_how_many_jobs_are_visible_and_asks_one_page(connection, proxy, 
     assert press_test(connection) == (True, "OK: 100 or more jobs visible in demo-project/us-central1.")
     proxy.reply(reply.of({}))
     assert press_test(connection) == (True, "OK: 0 jobs visible in demo-project/us-central1.")
-    assert len(proxy.calls) == 3
+    assert [call.path for call in proxy.calls if call.path.endswith("/batchPredictionJobs")] == [
+        call.path for call in proxy.calls if "readiness" not in call.path
+    ]
+    assert sum("readiness" not in call.path for call in proxy.calls) == 3
+
+
+@pytest.mark.parametrize("version", ["1.82.7", "1.82.8", "1.107.0"])
+def test_a_malicious_release_fails_the_test_though_it_works(connection, proxy, reply, version):
+    proxy.reply(reply.of({"batchPredictionJobs": [JOB]}, x_litellm_version=version))
+    ok, message = press_test(connection)
+    assert not ok
+    assert f"reports LiteLLM {version}, a malicious release" in message
+    assert "1 job visible" in message
+    assert len(proxy.calls) == 1
+
+
+def test_a_version_that_only_readiness_names_is_found(connection, proxy, reply):
+    ready = {"status": "healthy", "litellm_version": "1.82.8"}
+    proxy.route(lambda call: reply.of(ready if call.path == "/health/readiness" else {"data": []}))
+    ok, message = press_test(connection, extra={})
+    assert not ok
+    assert "LiteLLM 1.82.8" in message
 
 
 def test_extras_that_nobody_reads_are_named(connection, proxy):
@@ -127,6 +148,12 @@ def proxy_error(message: str, kind: str, code: int) -> dict:
             "password field",
         ),
         (400, proxy_error("No connected db.", "no_db_connection", 400), "does not accept the key"),
+        (401, proxy_error("Authentication Error, who knows", "auth_error", 401), "does not say for sure"),
+        (
+            401,
+            proxy_error("Authentication Error, Team=a is blocked. Update ...", "auth_error", 401),
+            "the key itself may be valid",
+        ),
         (403, {"detail": "Virtual key is not allowed to call this route."}, "does not let it call the route"),
         (
             401,
