@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from vertex_batch.client import BatchClient, ProxyConfig
+from vertex_batch.client import BatchClient, ProxyConfig, release
 from vertex_batch.errors import (
     AmbiguousSubmitError,
     BadKeyError,
     NoCredentialError,
     NotFoundError,
+    ProxyInternalError,
     ResourceExhaustedError,
     RouteNotFoundError,
 )
@@ -103,6 +104,20 @@ def test_a_wrong_route_prefix_is_told(stack):
     config = ProxyConfig(stack.proxy_url, stack.master_key, route_prefix="/vertex")
     with BatchClient(config) as client, pytest.raises(RouteNotFoundError, match="route_prefix"):
         client.get(PROJECT, LOCATION, "123")
+
+
+def test_the_proxy_names_its_version_in_every_relayed_answer_and_in_its_readiness(stack, config):
+    with BatchClient(config) as client:
+        next(client.list(PROJECT, LOCATION, page_size=1), None)
+        assert release(client.proxy_version)
+        ready = client.readiness(details=True)
+        assert (ready["litellm_version"], ready["db"]) == (client.proxy_version, "Not connected")
+
+
+def test_a_proxy_without_a_database_fails_at_its_own_tables_and_google_is_not_blamed(stack):
+    config = ProxyConfig(stack.proxy_url, stack.master_key, max_tries=1)
+    with BatchClient(config) as client, pytest.raises(ProxyInternalError, match="Google was not involved"):
+        client.user_info()
 
 
 def test_the_proxy_tells_the_prices_of_its_models(stack):

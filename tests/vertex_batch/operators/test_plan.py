@@ -322,6 +322,15 @@ def test_an_input_that_is_not_there_is_said_to_be_missing(vertex, night):
         night.plan()
 
 
+def test_a_wrong_proxy_is_found_before_the_input_is_looked_at(vertex, night, monkeypatch):
+    """The input is missing, too."""
+    connection = {"conn_type": "litellm", "host": vertex.direct.base_url, "password": "sk-wrong"}
+    connection["extra"] = {"project": "demo-project", "location": "us-central1", "route_prefix": "/v1"}
+    monkeypatch.setenv("AIRFLOW_CONN_LITELLM_DEFAULT", json.dumps(connection))
+    with pytest.raises(AirflowFailException, match="Could not list the jobs in demo-project/us-central1"):
+        night.plan()
+
+
 def test_a_table_is_passed_on_unseen(vertex, night):
     assert night.plan(inputs="bq://project.dataset.table", output_uri="bq://project.dataset") == []
     assert night.part()["uris"] == ["bq://project.dataset.table"]
