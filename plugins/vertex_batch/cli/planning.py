@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vertex_batch.cli.access import Access, input_storage
 from vertex_batch.cli.output import byte_progress
+from vertex_batch.client import try_proxy
 from vertex_batch.errors import ConfigurationError, VertexBatchError
 from vertex_batch.inputs import JobLimits, limits_for
 from vertex_batch.job_request import build_request
@@ -110,7 +111,7 @@ def look(access: Access, plan: Plan, prices: Path | None = None, *, estimate: bo
         try:
             if client is not None:
                 # Every later step needs this call; the inputs may take minutes to read.
-                next(client.list(*plan.place, page_size=1), None)
+                try_proxy(client, *plan.place)
         except VertexBatchError as error:
             return replace(plan, problem=f"Neither the proxy nor the inputs were looked at. {error}")
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vertex_batch.client.answers import interpret
 from vertex_batch.client.config import DEFAULT_ROUTE_PREFIX, ProxyConfig
 from vertex_batch.client.requests import ApiRequest, RequestBuilder
-from vertex_batch.client.shells import AsyncBatchClient, BatchClient
+from vertex_batch.client.shells import AsyncBatchClient, BatchClient, try_proxy
 from vertex_batch.client.versions import find_version, malicious_notice, release
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "interpret",
     "malicious_notice",
     "release",
+    "try_proxy",
 ]

@@ -19,6 +19,7 @@ from vertex_batch.errors import (
     AmbiguousSubmitError,
     AnswerLostError,
     ApiError,
+    FieldAddedError,
     Operation,
     ProxyUnreachableError,
     UnexpectedAnswerError,
@@ -31,6 +32,8 @@ JsonObject = dict[str, Any]
 _SECONDS = re.compile(r"\d{1,7}(\.\d{1,6})?", re.ASCII)
 _RESETS_AT = re.compile(r"Limit resets at: (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC", re.ASCII)
 _CALL_ID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
+# LiteLLM names the limit of the key, not those of its team or user, in each relayed answer.
+_KEY_TPM_LIMIT = "x-litellm-key-tpm-limit"
 _EMPTY_PAGE_KEYS = {"nextPageToken"}
 
 
@@ -58,6 +61,8 @@ def _refuse(
         message = f"no JSON object: {message}"
     if "location" in headers:
         message = f"redirect to {headers['location']}"
+    if kind is FieldAddedError and headers.get(_KEY_TPM_LIMIT, "").isdecimal():
+        message = f"{message} (the key has tpm_limit {headers[_KEY_TPM_LIMIT]})"
     call_id = headers.get("x-litellm-call-id", "")
     _fail(
         request,

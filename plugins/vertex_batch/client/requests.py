@@ -41,8 +41,8 @@ class ApiRequest:
 
     @property
     def may_repeat(self) -> bool:
-        """Whether sending it twice is the same as sending it once. For a create it is a second bill."""
-        return self.operation is not Operation.CREATE
+        """Whether it is sent again after a failure: not a create, which costs twice, nor a mere probe."""
+        return self.operation not in {Operation.CREATE, Operation.READINESS}
 
 
 class RequestBuilder:

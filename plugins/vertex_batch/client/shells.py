@@ -34,7 +34,7 @@ from vertex_batch.client.answers import (
 from vertex_batch.client.config import ProxyConfig
 from vertex_batch.client.requests import ApiRequest, RequestBuilder
 from vertex_batch.client.spend import SpendReading
-from vertex_batch.client.versions import note_version
+from vertex_batch.client.versions import find_version, note_version, warn_of_malicious
 from vertex_batch.client.waits import log_wait
 from vertex_batch.errors import TransientError
 from vertex_batch.resource import BatchPredictionJob, CreateJobRequest
@@ -208,6 +208,15 @@ class BatchClient:
         self.proxy_version = note_version(response.headers, self.config.base_url) or self.proxy_version
         answer = interpret(request, response.status_code, response.headers, response.content, secret=secret)
         return read(request, answer)
+
+
+def try_proxy(client: BatchClient, project: str, location: str) -> None:
+    """List one job, as a submission does first, and warn if the proxy runs a malicious release.
+
+    :raises ApiError: the address, key, route, project or location is wrong, or something is away.
+    """
+    next(client.list(project, location, page_size=1), None)
+    warn_of_malicious(client.config.base_url, find_version(client))
 
 
 class AsyncBatchClient:

@@ -17,15 +17,15 @@ MALICIOUS_VERSIONS = frozenset({"1.82.7", "1.82.8", "1.107.0"})
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})[\w.+-]{0,40}", re.ASCII)
 
 
+_warned: set[tuple[str, str]] = set()
+
+
 class ReadinessClient(Protocol):
     """What is needed of `BatchClient`."""
 
     proxy_version: str
 
     def readiness(self, *, details: bool) -> Mapping[str, Any]: ...
-
-
-_warned: set[tuple[str, str]] = set()
 
 
 def version_in(value: object) -> str:
@@ -39,6 +39,24 @@ def release(version: str) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
+def find_version(client: ReadinessClient) -> str:
+    """Return the proxy's version: as an answer has named it, else as the proxy's readiness does.
+
+    LiteLLM 1.106 shows it to admins only, unless `allow_public_health_readiness_details` is set, and does not
+    name it in the answers of Vertex that it relays.
+
+    :returns: empty: the proxy does not say.
+    """
+    for details in (False, True):
+        if not client.proxy_version:
+            try:
+                answer = client.readiness(details=details)
+            except ApiError:
+                continue
+            client.proxy_version = version_in(answer.get("litellm_version"))
+    return client.proxy_version
+
+
 def malicious_notice(base_url: str, version: str) -> str:
     """Say what to do about a proxy that runs a malicious release; empty: it does not."""
     if version not in MALICIOUS_VERSIONS:
@@ -49,31 +67,19 @@ def malicious_notice(base_url: str, version: str) -> str:
     )
 
 
-def note_version(headers: Mapping[str, str], base_url: str) -> str:
-    """Read the version from an answer's headers. Warn of a malicious one, once per proxy and process.
-
-    :returns: the version; empty: the answer does not say. The relayed answers of Vertex do.
-    """
-    version = version_in(headers.get(VERSION_HEADER))
-    if (notice := malicious_notice(base_url, version)) and (base_url, version) not in _warned:
+def warn_of_malicious(base_url: str, version: str) -> None:
+    """Log a warning of a malicious release, once per proxy and process."""
+    notice = malicious_notice(base_url, version)
+    if notice and (base_url, version) not in _warned:
         _warned.add((base_url, version))
         log.warning("%s.", notice)
-    return version
 
 
-def find_version(client: ReadinessClient) -> str:
-    """Return the proxy's version: as an answer has named it, else as the proxy's readiness does.
+def note_version(headers: Mapping[str, str], base_url: str) -> str:
+    """Read the version from an answer's headers, and warn of a malicious one.
 
-    LiteLLM shows it to admins only, unless it is configured otherwise; its older versions show it to
-    everybody.
-
-    :returns: empty: the proxy does not say.
+    :returns: the version; empty: the answer does not say.
     """
-    for details in (True, False):
-        if not client.proxy_version:
-            try:
-                answer = client.readiness(details=details)
-            except ApiError:
-                continue
-            client.proxy_version = version_in(answer.get("litellm_version"))
-    return client.proxy_version
+    version = version_in(headers.get(VERSION_HEADER))
+    warn_of_malicious(base_url, version)
+    return version

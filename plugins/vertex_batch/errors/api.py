@@ -137,7 +137,8 @@ class ApiError(VertexBatchError):
         heading += f" ({codes})" if codes else ""
         heading += f": {quoted(self.message)}" if self.message else ""
         call = f"LiteLLM call id: {self.call_id}." if self.call_id else ""
-        return " ".join(part for part in (f"{heading}.", self.money, self.remedy, self.outlook, call) if part)
+        heading = heading if heading.endswith('."') else f"{heading}."
+        return " ".join(part for part in (heading, self.money, self.remedy, self.outlook, call) if part)
 
 
 class InvalidArgumentError(ApiError, PermanentError):

@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from vertex_batch.cancellation import cancel_and_confirm
+from vertex_batch.client import try_proxy
 from vertex_batch.errors import ConfigurationError, PermanentError, StagingError, StorageAccessError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import asking, check_inputs, check_output_bucket, open_filesystem
@@ -161,11 +162,11 @@ class PlanInputsOperator(BaseOperator):
             raise
 
     def _try_proxy(self) -> None:
-        """List jobs once, as every later task does: a wrong proxy fails the run before any other work."""
+        """A wrong proxy fails the run before any other work."""
         hook = LiteLLMHook(self.litellm_conn_id)
         project, location = find_place(hook, self.project, self.location, "Nothing was submitted")
         with hook.client() as client:
-            next(client.list(project, location, page_size=1), None)
+            try_proxy(client, project, location)
 
     def _cancel_what_is_left(self, context: Context, parts: list[InputPart]) -> None:
         """Cancel jobs of an earlier plan that no task of the new one will go on with."""

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from vertex_batch.client import AsyncBatchClient, BatchClient, ProxyConfig
+from vertex_batch.client import AsyncBatchClient, BatchClient, ProxyConfig, try_proxy
 from vertex_batch.errors import (
     AccessRefusedError,
     AmbiguousSubmitError,
@@ -358,6 +358,25 @@ def test_a_malicious_release_is_warned_of_once(connect, proxy, reply, caplog):
     assert len(warnings) == 1
     assert "LiteLLM 1.107.0" in warnings[0]
     assert "replace every key" in warnings[0]
+
+
+@pytest.mark.parametrize("path", ["/health/readiness", "/health/readiness/details"])
+def test_a_malicious_release_that_only_readiness_names_is_warned_of_once(proxy, reply, caplog, path):
+    ready = {"status": "healthy", "litellm_version": "1.82.7"}
+    proxy.route(lambda call: reply.of(ready if call.path == path else {}))
+    with BatchClient(ProxyConfig(proxy.url, KEY)) as client:
+        for _ in range(2):
+            try_proxy(client, *PLACE)
+    [line] = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert "LiteLLM 1.82.7" in line
+
+
+def test_a_proxy_that_does_not_say_its_version_is_probed_once_and_used(proxy, reply, caplog):
+    proxy.route(lambda call: reply.of({}, 500 if "health" in call.path else 200))
+    with BatchClient(ProxyConfig(proxy.url, KEY)) as client:
+        try_proxy(client, *PLACE)
+    assert len(proxy.calls) == 3
+    assert not caplog.records
 
 
 def test_the_version_of_an_ordinary_release_is_known_and_not_warned_of(connect, proxy, reply, caplog):

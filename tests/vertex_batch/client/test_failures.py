@@ -267,6 +267,13 @@ def test_a_field_that_was_not_sent_is_the_proxys(names, kind):
     assert ("below 4,096" in str(error)) is (kind is FieldAddedError)
 
 
+def test_the_limit_that_made_the_proxy_add_a_field_is_named():
+    error = raised(CREATE, 400, unknown_field("max_tokens"), x_litellm_key_tpm_limit="1000")
+    assert "the key has tpm_limit 1000" in str(error)
+    error = raised(CREATE, 400, unknown_field("max_tokens"), x_litellm_key_tpm_limit="None")
+    assert "the key has" not in str(error)
+
+
 @pytest.mark.parametrize(
     ("body", "is_said"),
     [(proxy(401, "auth_error", PREFIX + ADMIN), False), (proxy(401, "expired_key"), True), (b"", False)],

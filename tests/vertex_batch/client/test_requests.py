@@ -34,6 +34,9 @@ def builder(**settings) -> RequestBuilder:
         (builder().delete(*PLACE, "17"), ("DELETE", f"{BASE}/batchPredictionJobs/17")),
         (builder().get_operation(*PLACE, "9"), ("GET", f"{BASE}/operations/9")),
         (builder().model_info(), ("GET", "/model/info")),
+        (builder().user_info(), ("GET", "/v2/user/info")),
+        (builder().readiness(details=False), ("GET", "/health/readiness")),
+        (builder().readiness(details=True), ("GET", "/health/readiness/details")),
         (builder().price_map(), ("GET", "/public/litellm_model_cost_map")),
     ],
     ids=lambda value: str(getattr(value, "operation", "")),
@@ -47,9 +50,10 @@ def test_the_documented_route_is_the_one_with_the_short_prefix():
     assert path == "/v1/projects/demo-project/locations/us-central1/batchPredictionJobs/17"
 
 
-def test_only_a_create_may_not_be_repeated():
+def test_only_a_create_and_a_probe_are_not_repeated():
     build = builder()
     assert not build.create(*PLACE, JOB).may_repeat
+    assert not build.readiness(details=True).may_repeat
     assert build.cancel(*PLACE, "1").may_repeat
 
 
