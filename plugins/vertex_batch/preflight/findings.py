@@ -104,7 +104,8 @@ class Report:
 
     def summary(self) -> str:
         """How much was looked at."""
-        return f"{self.rows:,} rows in {self.objects:,} object(s), {self.size_bytes:,} bytes"
+        bad = f"; {self.bad_rows:,} of them are certain to fail" if self.bad_rows else ""
+        return f"{self.rows:,} rows in {self.objects:,} object(s), {self.size_bytes:,} bytes{bad}"
 
 
 class PreflightError(PermanentError):
