@@ -15,7 +15,8 @@ from math import ceil
 from typing import Any
 
 from vertex_batch.budgets.survey import BYTES_PER_TOKEN, TOKENS_PER_IMAGE, Survey
-from vertex_batch.costs.bill import Total, in_full, total
+from vertex_batch.costs.bill import Total, total
+from vertex_batch.costs.money import in_full
 from vertex_batch.pricing import PriceBook, price
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey, canonical_model
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from vertex_batch.costs.bill import Bill, Total, in_full, total
+from vertex_batch.costs.bill import Bill, Total, total
+from vertex_batch.costs.money import usd
 from vertex_batch.pricing import Basis, LineItem, add, canonical_model
 from vertex_batch.pricing.exact import exact, times
 from vertex_batch.usage import Kind, Tier
@@ -114,7 +115,7 @@ def _line(item: LineItem) -> str:
 def _rate(item: LineItem) -> str:
     if item.unit_price_usd is None:
         return "not known"
-    return f"{in_full(times(_MILLION, item.unit_price_usd))} USD per million ({item.source})"
+    return f"{usd(times(_MILLION, item.unit_price_usd))} per million ({item.source})"
 
 
 def against_proxy(bills: Iterable[Bill], spend_logs: Iterable[Mapping[str, Any]]) -> Reconciliation:
