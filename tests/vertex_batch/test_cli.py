@@ -260,7 +260,7 @@ class TestCost:
         )
         assert json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])["expected"] is None
         ledger.submitted("key", "111")
-        assert "0.2 USD (0.1 to 0.3)" in run("cost", "--url", url, "--job", "111")[1]
+        assert "0.20 USD (0.10 to 0.30)" in run("cost", "--url", url, "--job", "111")[1]
         told = json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])["expected"]
         assert (told["low_usd"], told["expected_usd"], told["high_usd"]) == ("0.1", "0.2", "0.3")
 

@@ -49,7 +49,7 @@ def test_the_message_names_job_rows_reasons_money_and_what_to_do():
     assert why_no_answers([bill]) == (
         "No row of this run was answered. Job p/us-central1/7 (SUCCEEDED): 3 failed, 1 unreadable,"
         " 2 missing from the output. Reasons: Please use a valid role (2); quota exceeded (1);"
-        " gs://b/out/predictions.jsonl:4: is not JSON. It cost 0 USD. Failed rows are not billed."
+        " gs://b/out/predictions.jsonl:4: is not JSON. It cost 0.00 USD. Failed rows are not billed."
         " A retry of this task reads the same outputs and ends the same way. Correct what the reasons name,"
         " then clear the submit task to run the batch again; only rows that are answered then are billed."
     )

@@ -128,7 +128,7 @@ def test_a_run_without_an_answer_fails_after_its_bill_and_says_why(vertex, conte
     assert (bill.rows.ok, bill.rows.failed) == (0, ROWS)
     reason, count = max(bill.failed_reasons.items(), key=lambda each: each[1])
     assert f"Job {reference} (SUCCEEDED): {ROWS} failed. Reasons: {reason} ({count})" in message
-    assert "It cost 0 USD. Failed rows are not billed. A retry of this task" in message
+    assert "It cost 0.00 USD. Failed rows are not billed. A retry of this task" in message
     assert "clear the submit task" in message
 
 
