@@ -13,7 +13,8 @@ from vertex_batch.operators.forms import CONNECTION, JOB_IDS, connection_field, 
 DOC = """
 Cancels jobs at Vertex AI, whoever submitted them, and waits until each has ended.
 
-* **Jobs**: their ids, their names as Google shows them, or the addresses of their pages in the console.
+* **Jobs**: their ids, `PROJECT/LOCATION/ID`, their names as Google shows them, or the addresses of their
+  pages in the console. A name that contradicts the form's project or location is an error.
 * **Label filter**: every active job it matches, such as `labels.team="search"`.
 
 Rows that were finished before the cancel are billed. What was cancelled is in the log of the task and in its

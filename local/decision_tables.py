@@ -61,6 +61,11 @@ def _cases() -> Iterator[tuple[str, Sighting]]:
         "`SUCCEEDED` with more failed rows than `max_failed_ratio`",
         judge(_job("SUCCEEDED", completionStats=many), now=now, failures=0, patience=patience),
     )
+    none = {"failedCount": 2}
+    yield (
+        "`SUCCEEDED` without an answered row",
+        judge(_job("SUCCEEDED", completionStats=none), now=now, failures=0, patience=patience),
+    )
     for code in range(17):
         failed = _job("FAILED", error={"code": code, "message": ""})
         yield f"{_WITH_CODE}{code}", judge(failed, now=now, failures=0, patience=patience)

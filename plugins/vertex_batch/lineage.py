@@ -65,7 +65,7 @@ def of_reference(job: JobReference, output: str | None = None, rows: int | None 
     return Lineage(
         tuple(Data(uri) for uri in job.input_uris),
         (Data(place, rows),) if place else (),
-        (job_name(job.project, job.location, job.job_id),),
+        (job.id.resource_name,),
     )
 
 
@@ -79,13 +79,8 @@ def of_bills(bills: Iterable[Bill]) -> Lineage:
         inputs |= {uri: Data(uri, alone) for uri in bill.job.input_uris}
         if bill.job.output_directory:
             outputs.append(Data(bill.job.output_directory, bill.rows.ok))
-        names.append(job_name(bill.job.project, bill.job.location, bill.job.job_id))
+        names.append(bill.job.key.resource_name)
     return Lineage(tuple(inputs.values()), tuple(outputs), tuple(names))
-
-
-def job_name(project: str, location: str, job_id: str) -> str:
-    """How Vertex calls a job."""
-    return f"projects/{project}/locations/{location}/batchPredictionJobs/{job_id}"
 
 
 def to_openlineage(lineage: Lineage) -> OperatorLineage[Any, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +21,7 @@ from vertex_batch.errors import NotFoundError, OutputMissingError, StillRunningE
 from vertex_batch.outputs import OutputReader, ReadTable
 from vertex_batch.price_books import PriceBooks, spec_job
 from vertex_batch.pricing import PriceBook, price
-from vertex_batch.resource import BatchPredictionJob
+from vertex_batch.resource import SHORT_STATES_WITH_RESULTS, BatchPredictionJob
 from vertex_batch.submission import Log
 from vertex_batch.usage import ScanResult
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from vertex_batch.costs import CostTable
 
 DELETED = "DELETED"
+REASONS_SHOWN = 5
+"""Of each job without an answer, in a message; the bill has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,40 @@ class Recorder:
             stated = {spec_job(facts): settings.of_spec}
             self._books = PriceBooks(self._client, settings.folder, stated)
         return self._books.of(facts)
+
+
+def why_no_answers(bills: Sequence[Bill]) -> str | None:
+    """Say that no row of a run was answered; None where one was. Pure.
+
+    Rows that a resumed job copied from an earlier output are answers, too. A run of which no job succeeded
+    has failed for a reason of its own, which its waiting task reports.
+
+    :param bills: of the jobs whose outputs are the run's results.
+    """
+    if any(bill.rows.ok for bill in bills):
+        return None
+    succeeded = [bill for bill in bills if bill.job.state in SHORT_STATES_WITH_RESULTS]
+    if not succeeded:
+        return None
+    found = " ".join(_unanswered(bill) for bill in succeeded)
+    return (
+        f"No row of this run was answered. {found} Failed rows are not billed."
+        " A retry of this task reads the same outputs and ends the same way. Correct what the reasons name,"
+        " then clear the submit task to run the batch again; only rows that are answered then are billed."
+    )
+
+
+def _unanswered(bill: Bill) -> str:
+    """What became of the rows of a job without an answer, and why, the most frequent reasons first."""
+    rows = bill.rows
+    missing = max((rows.input_rows or 0) - rows.total, 0)
+    counts = {"failed": rows.failed, "unreadable": rows.unreadable, "missing from the output": missing}
+    what = ", ".join(f"{n:,} {name}" for name, n in counts.items() if n) or "its output has no rows"
+    reasons = sorted(bill.failed_reasons.items(), key=lambda each: -each[1])
+    why = [f"{reason} ({n:,})" for reason, n in reasons[:REASONS_SHOWN]]
+    why += [str(problem) for problem in bill.problems[: REASONS_SHOWN - len(why)]]
+    because = f" Reasons: {'; '.join(why)}." if why else ""
+    return f"Job {bill.job} ({bill.job.state}): {what}.{because} It cost {bill.total}."
 
 
 def with_job(facts: JobFacts, job: BatchPredictionJob) -> JobFacts:

@@ -19,6 +19,8 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from vertex_batch.job_names import JobId
+
 LABEL_MAX_CHARS = 63
 _LABEL = re.compile(r"[^\w-]")
 
@@ -313,13 +315,15 @@ class JobReference:
     @property
     def console_url(self) -> str:
         """The job's page in the Google Cloud console."""
-        return (
-            "https://console.cloud.google.com/vertex-ai/locations/"
-            f"{self.location}/batch-predictions/{self.job_id}?project={self.project}"
-        )
+        return self.id.console_url
+
+    @property
+    def id(self) -> JobId:
+        """The job that it refers to."""
+        return JobId(self.project, self.location, self.job_id)
 
     def __str__(self) -> str:
-        return f"{self.project}/{self.location}/{self.job_id}"
+        return str(self.id)
 
 
 def label_value(text: str) -> str:

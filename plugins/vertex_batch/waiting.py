@@ -100,6 +100,15 @@ class Sighting:
         return self.failed_rows / ended if ended else 0.0
 
     @property
+    def has_no_answer(self) -> bool:
+        """Whether the job ended with results although, by Vertex's own count, no row was answered.
+
+        Where Vertex does not count, the answer is no: the output decides, when the bill is recorded.
+        """
+        unanswered = self.failed_rows > 0 or self.incomplete_rows > 0
+        return self.verdict.has_results and self.ok_rows == 0 and unanswered
+
+    @property
     def progress(self) -> str:
         """State and counts, for a log line that is written only when this changes."""
         state = self.state.removeprefix("JOB_STATE_")
@@ -132,13 +141,18 @@ class TaskEnd(StrEnum):
     RETRIED = "failed, retried: a retry waits for the same job"
 
 
-def task_end(seen: Sighting, max_failed_ratio: float) -> TaskEnd:
+def task_end(seen: Sighting, max_failed_ratio: float, *, fail_without_answers: bool = True) -> TaskEnd:
     """Say how the task ends on the last look at its job.
 
-    :param max_failed_ratio: the largest share of failed rows that a success bears.
+    :param max_failed_ratio: the largest share of failed rows that a success tolerates, as long as a row was
+        answered.
+    :param fail_without_answers: whether a job without a single answer fails the task. False for a shard: its
+        run may have answers of other shards.
     """
     if seen.verdict is Verdict.BLIND:
         return TaskEnd.RETRIED  # the job may still run
+    if seen.has_no_answer and fail_without_answers:
+        return TaskEnd.FAILED
     if seen.verdict.has_results and seen.failed_ratio <= max_failed_ratio:
         return TaskEnd.SUCCESS
     return TaskEnd.FAILED
@@ -207,6 +221,24 @@ _NEXT = {
     Verdict.CANCELLED: "Clear the submit task to run the batch again.",
     Verdict.EXPIRED: "Clear the submit task to run the batch again.",
 }
+
+
+def explain_failed_rows(job: str, seen: Sighting, max_failed_ratio: float) -> str:
+    """Say why a job that succeeded fails its task: too many of its rows failed, or all of them."""
+    rows = seen.ok_rows + seen.failed_rows + max(seen.incomplete_rows, 0)
+    if seen.has_no_answer:
+        return (
+            f"Batch prediction job {job} {_ENDINGS[seen.verdict]}, but no row was answered:"
+            f" {seen.failed_rows:,} of {rows:,} failed. Failed rows are not billed. The record_cost task"
+            " records the bill and reports the reasons. This task is not retried. Correct what the reasons"
+            " name, then clear the submit task to run the batch again."
+        )
+    return (
+        f"Batch prediction job {job} {_ENDINGS[seen.verdict]}, but {seen.failed_rows} of its {rows} rows"
+        f" failed, more than max_failed_ratio={max_failed_ratio:g} allows. Failed rows are not billed, the"
+        " others are."
+        " The output's `status` fields say why; clear the submit task to run the batch again."
+    )
 
 
 def explain(job: str, seen: Sighting) -> str:

@@ -87,7 +87,8 @@ def main() -> int:
     for row_bytes in options.row_bytes or [300, 700, 4400]:
         chance = random.Random(7)
         rows = [row(chance, row_bytes, odd=number % 100 == 0) for number in range(1000)]
-        data = b"".join(rows * (options.megabytes * 1_000_000 // sum(map(len, rows)) + 1))
+        times = options.megabytes * 1_000_000 // sum(map(len, rows)) + 1
+        data = b"".join(row.replace(b'"k0.', b'"k%d.' % turn) for turn in range(times) for row in rows)
         print(f"\n{len(data) / 1e6:,.0f} MB, rows of {len(rows[1]):,} bytes")
         counts = {name: measure(name, count, data) for name, count in CONTESTANTS.items()}
         differs |= len(set(counts.values())) > 1

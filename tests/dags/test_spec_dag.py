@@ -393,6 +393,9 @@ class TestSplit:
             "shards.cancel": ["shards.wait"],
             "record_cost": ["cancel", "shards.cancel"],
         }
+        # A shard without an answer fails no run that has answers of others: `record_cost` decides.
+        alone, shard = (dag.get_task(name) for name in ("wait", "shards.wait"))
+        assert (alone.fail_without_answers, shard.fail_without_answers) == (True, False)
         assert [task.task_id for task in dag.tasks if task.is_teardown] == [
             "cancel",
             "shards.cancel",

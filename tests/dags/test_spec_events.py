@@ -253,7 +253,7 @@ class TestNotices:
         with caplog.at_level(logging.WARNING):
             callback(context(ti=ti))
 
-        assert ("more than the 4.5 USD that were expected" in caplog.text) is over
+        assert ("more than the expected 4.50 USD" in caplog.text) is over
 
     def test_nobody_is_told_unless_the_spec_says_so(self):
         dag = build_dag(spec())

@@ -12,8 +12,7 @@ import pytest
 
 from vertex_batch import __version__
 from vertex_batch.budgets import Claimant, Decision, Estimate, Ledger, Verdict
-from vertex_batch.cli import usd
-from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts, Total
+from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts, Total, exact
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey
 from vertex_batch.usage.plain import IS_COMPILED
@@ -261,7 +260,7 @@ class TestCost:
         )
         assert json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])["expected"] is None
         ledger.submitted("key", "111")
-        assert "0.2 USD (0.1 to 0.3)" in run("cost", "--url", url, "--job", "111")[1]
+        assert "0.20 USD (0.10 to 0.30)" in run("cost", "--url", url, "--job", "111")[1]
         told = json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])["expected"]
         assert (told["low_usd"], told["expected_usd"], told["high_usd"]) == ("0.1", "0.2", "0.3")
 
@@ -374,7 +373,7 @@ def test_wrong_use_is_explained_and_gives_status_2(run, arguments, message):
     ],
 )
 def test_an_amount_is_written_exactly(amount, shown):
-    assert usd(Decimal(amount)) == shown
+    assert exact(Decimal(amount)) == shown
 
 
 def shell(command: str) -> subprocess.CompletedProcess[str]:

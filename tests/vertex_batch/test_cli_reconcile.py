@@ -313,7 +313,7 @@ def test_another_price_map_is_compared_rate_by_rate_and_nothing_is_written(url, 
     [job] = found["jobs"]
     assert (job["theirs"]["amount_usd"], job["difference_usd"]) == ("0.257", "0.03")
     assert job["why"] == [
-        "gemini-2.5-flash input: 0.15 USD per million (list) -> 0.2 USD per million (october.json)"
+        "gemini-2.5-flash input: 0.15 USD per million (list) -> 0.20 USD per million (october.json)"
     ]
     assert CostTable(url).bill("p", "global", "1001") == before
 

@@ -46,7 +46,7 @@ def test_a_dry_run_compares_and_a_run_changes_the_bill(url, prices, capsys):
 def test_the_packaged_prices_can_be_asked_for(url, capsys):
     assert main(["reprice", *DAYS, "--url", url, "--packaged"]) == 0
     printed = capsys.readouterr().out
-    assert "p/global/1: 0 USD -> 0.15 USD" in printed
+    assert "p/global/1: 0.00 USD -> 0.15 USD" in printed
     assert "1 of 1 jobs differ, by 0.15 USD" in printed
 
 

@@ -9,7 +9,17 @@ import pytest
 
 from vertex_batch.errors import BadKeyError, NotFoundError, ResourceExhaustedError, VertexBatchError
 from vertex_batch.resource import BatchPredictionJob, JobState
-from vertex_batch.waiting import Patience, Sighting, Verdict, explain, judge, may_resubmit, next_poll_seconds
+from vertex_batch.waiting import (
+    Patience,
+    Sighting,
+    TaskEnd,
+    Verdict,
+    explain,
+    judge,
+    may_resubmit,
+    next_poll_seconds,
+    task_end,
+)
 
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 PATIENCE = Patience(deadline_at=NOW + timedelta(hours=1), tolerated_failures=3)
@@ -95,6 +105,28 @@ def test_only_what_failed_for_a_passing_reason_is_submitted_again(code):
     assert not may_resubmit(failed, 1, 1)
     for verdict in set(Verdict) - {Verdict.FAILED}:
         assert not may_resubmit(Sighting(verdict, error_code=code), 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("stats", "ratio", "end", "end_of_shard"),
+    [
+        ({"failedCount": 3}, 1.0, TaskEnd.FAILED, TaskEnd.SUCCESS),
+        ({"failedCount": 3}, 0.5, TaskEnd.FAILED, TaskEnd.FAILED),
+        ({"incompleteCount": 3}, 1.0, TaskEnd.FAILED, TaskEnd.SUCCESS),
+        ({"incompleteCount": -1}, 1.0, TaskEnd.SUCCESS, TaskEnd.SUCCESS),  # -1: not known
+        ({"successfulCount": 1, "failedCount": 999}, 1.0, TaskEnd.SUCCESS, TaskEnd.SUCCESS),
+        ({"successfulCount": 1, "failedCount": 1}, 0.4, TaskEnd.FAILED, TaskEnd.FAILED),
+        (None, 1.0, TaskEnd.SUCCESS, TaskEnd.SUCCESS),  # the output decides
+    ],
+)
+@pytest.mark.parametrize("state", ["JOB_STATE_SUCCEEDED", "JOB_STATE_PARTIALLY_SUCCEEDED"])
+def test_a_job_without_an_answer_fails_its_task_whatever_share_may_fail(
+    state, stats, ratio, end, end_of_shard
+):
+    job = a_job(state, **({"completionStats": stats} if stats else {}))
+    seen = judge(job, now=NOW, failures=0, patience=PATIENCE)
+    assert task_end(seen, ratio) is end
+    assert task_end(seen, ratio, fail_without_answers=False) is end_of_shard
 
 
 def test_an_unreadable_job_misses_its_deadline_too():

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from vertex_batch.budgets.limits import Account, Limit, Verdict
-from vertex_batch.costs.bill import Total, add_totals, in_full
+from vertex_batch.costs.bill import Total, add_totals
+from vertex_batch.costs.money import usd
 
 NOTHING = Total(Decimal(0), complete=True)
 
@@ -87,4 +88,4 @@ def _sentence(limit: Limit, charged: Sums, estimate: Total) -> str:
     parts += [f"{estimate} estimated"]
     whole = add_totals([charged.spent, charged.reserved, estimate])
     summed = f"{' + '.join(parts)} = {whole}" if len(parts) > 1 else parts[0]
-    return f"{limit.account}: {summed}, over its limit of {in_full(limit.usd)} USD ({limit.verdict})"
+    return f"{limit.account}: {summed}, over its limit of {usd(limit.usd)} ({limit.verdict})"

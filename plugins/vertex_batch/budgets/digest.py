@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 
 from vertex_batch.budgets.decision import Sums
 from vertex_batch.budgets.limits import Account, Limit
-from vertex_batch.costs.bill import Total, add_totals, in_full
+from vertex_batch.costs.bill import Total, add_totals
+from vertex_batch.costs.money import rounded, usd
 
 MOST_LINES = 20
 """Of each part: a digest is read, not searched; the rest is in the pages."""
@@ -108,7 +108,7 @@ def _limit(limit: Limit, sums: Sums) -> str:
     used = add_totals([sums.spent, sums.reserved])
     share = f" ({used.amount / limit.usd:.0%})" if limit.usd else ""
     over = "; OVER" if used.amount > limit.usd else ""
-    return f"{limit.account}: {_usd(used)} of {in_full(limit.usd)} USD{share}{over}"
+    return f"{limit.account}: {_usd(used)} of {usd(limit.usd)}{share}{over}"
 
 
 def _waiting(job: Waiting) -> str:
@@ -117,9 +117,8 @@ def _waiting(job: Waiting) -> str:
 
 
 def _usd(total: Total) -> str:
-    """To the cent, for the eye; what is less than that in full."""
-    shown = f"{total.amount:,.2f}" if total.amount >= Decimal("0.01") or not total.amount else total.text
-    return f"{'' if total.complete else 'at least '}{shown} USD"
+    """In cents, for the eye; a small amount with the digits that say something."""
+    return f"{'' if total.complete else 'at least '}{rounded(total.amount)} USD"
 
 
 def _count(number: int, what: str) -> str:

@@ -15,7 +15,8 @@ from math import ceil
 from typing import Any
 
 from vertex_batch.budgets.survey import BYTES_PER_TOKEN, TOKENS_PER_IMAGE, Survey
-from vertex_batch.costs.bill import Total, in_full, total
+from vertex_batch.costs.bill import Total, total
+from vertex_batch.costs.money import exact, in_full
 from vertex_batch.pricing import PriceBook, price
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey, canonical_model
 
@@ -60,7 +61,7 @@ class Estimate:
     unknown: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        span = "" if self.low == self.high else f" ({in_full(self.low)} to {in_full(self.high)})"
+        span = "" if self.low == self.high else f" ({exact(self.low)} to {exact(self.high)})"
         return f"{self.expected}{span}"
 
     def to_dict(self) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from vertex_batch.cli.main import main
 
 if TYPE_CHECKING:
-    from vertex_batch.cli.tables import jobs_table, render_bill, totals_table, usd
+    from vertex_batch.cli.tables import jobs_table, render_bill, totals_table
 
-__all__ = ["jobs_table", "main", "render_bill", "totals_table", "usd"]
+__all__ = ["jobs_table", "main", "render_bill", "totals_table"]
 
 
 def __getattr__(name: str) -> Any:

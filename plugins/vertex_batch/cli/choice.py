@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.errors import ConfigurationError
+from vertex_batch.job_names import parse_job_name
 
 if TYPE_CHECKING:
     from vertex_batch.client import BatchClient
@@ -91,7 +92,7 @@ def chosen_jobs(options: Namespace) -> JobFilter:
         run_id=options.run_id or "",
         since=since,
         until=until,
-        job_ids=frozenset(job.rpartition("/")[2] for job in options.job) if options.job else None,
+        named=frozenset(map(parse_job_name, options.job)) if options.job else None,
     )
 
 

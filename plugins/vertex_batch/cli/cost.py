@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vertex_batch.cli.choice import check_days
 from vertex_batch.cli.output import logs_aside, print_json
 from vertex_batch.errors import ConfigurationError
+from vertex_batch.job_names import parse_job_name
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 GROUPINGS = ("spec", "day", "model", "team")
 # Where nobody looks (a pipe, a log), lines are not cut at the 80 columns of a terminal that is not there.
 _WIDE = 160
+_MANY = 10
 
 
 class JobNotFoundError(ConfigurationError):
@@ -43,16 +45,16 @@ def run(options: Namespace) -> int:
 def find_bill(table: CostTable, job: str) -> Bill:
     """Find the bill of a job.
 
-    :param job: its id, ``PROJECT/LOCATION/ID``, or its name at Google.
+    :param job: its id, or any other name that `parse_job_name` reads.
     :raises JobNotFoundError: no job or several jobs have that id.
     """
-    # The name that Google gives a job holds the project's number, which the table does not know.
-    wanted = tuple(job.split("/") if "/batchPredictionJobs/" not in job else job.split("/")[-1:])
-    keys = [total.group for total in table.totals("job") if total.group[-len(wanted) :] == wanted]
-    if len(keys) > 1:
-        names = " and ".join("/".join(key) for key in keys)
+    from vertex_batch.costs import JobFilter  # noqa: PLC0415 - it brings SQLAlchemy along
+
+    found = table.jobs(JobFilter(named=frozenset({parse_job_name(job)})), limit=_MANY)
+    if len(found) > 1:
+        names = " and ".join(sorted(str(each.job) for each in found))
         raise JobNotFoundError(f"Job {job} is not unique: {names}. Write which one you mean.")
-    bill = table.bill(*keys[0]) if keys else None
+    bill = table.bill(*found[0].job.key) if found else None
     if bill is None:
         raise JobNotFoundError(
             f"The cost table has no job {job}. Its cost is recorded when its run ends; without --job all"

@@ -11,7 +11,7 @@ from typing import Any
 from vertex_batch.cli import access
 from vertex_batch.cli.output import logs_aside, print_json, say
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.place import Place
+from vertex_batch.job_names import JobId, parse_job_name
 from vertex_batch.resource import BatchPredictionJob, JobState
 
 STATES = tuple(state.short.lower() for state in JobState if state is not JobState.UNSPECIFIED)
@@ -43,7 +43,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             "job",
             nargs="+" if part is cancel else None,
             metavar="ID",
-            help="a job's id, PROJECT/LOCATION/ID, or its name at Google",
+            help="a job's id, PROJECT/LOCATION/ID, its name at Google, or the address of its page",
         )
     for part in (listing, show, cancel):
         part.add_argument("--json", action="store_true", help="print JSON")
@@ -92,10 +92,10 @@ def run_show(options: Namespace) -> int:
     """Show one job."""
     reach = access.Access(options)
     with logs_aside():
-        place, job_id = _place(reach, options, options.job)
+        job_id = _job_id(reach, options, options.job)
     with logs_aside(), reach.client(options.connection) as client:
-        job = client.get(*place, job_id)
-    data = {"project": place.project, "location": place.location, **_as_data(job, whole=True)}
+        job = client.get(*job_id)
+    data = {"project": job_id.project, "location": job_id.location, **_as_data(job, whole=True)}
     if options.json:
         print_json(data)
         return 0
@@ -111,30 +111,29 @@ def run_cancel(options: Namespace) -> int:
 
     reach = access.Access(options)
     with logs_aside():
-        wanted = [_place(reach, options, job) for job in options.job]
+        wanted = [_job_id(reach, options, job) for job in options.job]
     if not options.yes and not _confirmed(len(wanted)):
         say("Nothing was cancelled.")
         return 1
     ended = []
-    for place, job_id in wanted:
+    for job_id in wanted:
         with logs_aside(), reach.client(options.connection) as client:
-            job = cancel_and_confirm(client, *place, job_id)
+            job = cancel_and_confirm(client, *job_id)
         ended.append(job)
-        say(f"Job {place.project}/{place.location}/{job_id} ended as {job.state.short}")
+        say(f"Job {job_id} ended as {job.state.short}")
     if options.json:
         print_json({"jobs": [_as_data(job) for job in ended]})
     return 0
 
 
-def _place(reach: access.Access, options: Namespace, job: str) -> tuple[Place, str]:
-    """Where a job is. The name at Google holds the project's number, which the proxy does not know."""
-    parts = job.strip("/").split("/")
-    if len(parts) == 3:  # noqa: PLR2004 - PROJECT/LOCATION/ID
-        return Place(parts[0], parts[1]), parts[2]
-    location = parts[3] if len(parts) == 6 and parts[4] == "batchPredictionJobs" else None  # noqa: PLR2004
-    if len(parts) == 1 or location:
-        return reach.place(None, location, options.connection), parts[-1]
-    raise ConfigurationError(f"`{job}` names no job: write its id, or PROJECT/LOCATION/ID")
+def _job_id(reach: access.Access, options: Namespace, job: str) -> JobId:
+    """Complete the name of a job by the options, then by the connection.
+
+    :raises ConfigurationError: it is not a name of a job, or contradicts the options.
+    """
+    name = parse_job_name(job)
+    name.check_agrees(options.project, options.location, "Nothing was sent")
+    return name.at(reach.place(name.project, name.location, options.connection))
 
 
 def _confirmed(count: int) -> bool:

@@ -176,7 +176,7 @@ def _as_data(found: Reconciliation, options: Namespace) -> dict[str, Any]:
             }
             for each in found.models()
         ],
-        "unmatched": {name: in_full(usd) for name, usd in found.unmatched.items()},
+        "unmatched": {name: in_full(amount) for name, amount in found.unmatched.items()},
     }
 
 
@@ -195,20 +195,20 @@ def _job(job: Compared) -> dict[str, Any]:
 
 
 def _as_text(found: Reconciliation) -> str:
-    from vertex_batch.costs import in_full  # noqa: PLC0415
+    from vertex_batch.costs import usd  # noqa: PLC0415
 
     lines = []
     for job in found.jobs:
         if job.differs:
-            by = "" if job.difference is None else f", a difference of {in_full(job.difference)} USD"
+            by = "" if job.difference is None else f", a difference of {usd(job.difference)}"
             lines.append(f"{job.bill.job} ({job.model}): {job.bill.total} here, {job.theirs} there{by}")
             lines += [f"    {reason}" for reason in job.why]
     for each in found.models():
         lines.append(
-            f"{each.model}: {each.jobs} jobs, {in_full(each.ours)} USD here, {in_full(each.theirs)} USD"
-            f" there, a difference of {in_full(each.difference)} USD"
+            f"{each.model}: {each.jobs} jobs, {usd(each.ours)} here, {usd(each.theirs)} there,"
+            f" a difference of {usd(each.difference)}"
         )
-    lines += [f"no job of ours: {name}: {in_full(usd)} USD" for name, usd in found.unmatched.items()]
+    lines += [f"no job of ours: {name}: {usd(amount)}" for name, amount in found.unmatched.items()]
     compared = len(found.compared)
     without = len(found.jobs) - compared
     if without:

@@ -58,9 +58,9 @@ def _as_text(jobs: Sequence[Repriced]) -> str:
 
 def summary(pairs: Sequence[tuple[Total, Total]]) -> str:
     """Say how many sums differ, and by how much in all."""
-    from vertex_batch.costs import in_full  # noqa: PLC0415
+    from vertex_batch.costs import usd  # noqa: PLC0415
     from vertex_batch.pricing import add  # noqa: PLC0415
 
     differ = sum(before != after for before, after in pairs)
-    difference = in_full(add(usd for before, after in pairs for usd in (after.amount, -before.amount)))
-    return f"{differ} of {len(pairs)} jobs differ, by {difference} USD"
+    difference = add(each for before, after in pairs for each in (after.amount, -before.amount))
+    return f"{differ} of {len(pairs)} jobs differ, by {usd(difference)}"

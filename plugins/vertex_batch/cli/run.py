@@ -213,7 +213,12 @@ def _ending(attempt: Attempt) -> str:
     assert seen
     cause = f": {seen.message}" if seen.message else ""
     if seen.verdict.has_results:
-        cause = f", but {seen.failed_rows} of {seen.ok_rows + seen.failed_rows} rows failed"
+        rows = seen.ok_rows + seen.failed_rows + max(seen.incomplete_rows, 0)
+        cause = (
+            f", but no row was answered: {seen.failed_rows:,} of {rows:,} failed"
+            if seen.has_no_answer
+            else f", but {seen.failed_rows} of {rows} rows failed"
+        )
     return (
         f"Job {attempt.title} ended as {seen.verdict.value.replace('_', ' ')}{cause}. Rows that were finished"
         f" are billed, failed ones are not. {_AGAIN}"

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 
 from rich.console import Group, RenderableType  # noqa: TID253 - never imported by a DAG parse
 from rich.markup import escape  # noqa: TID253
 from rich.table import Table  # noqa: TID253
 from rich.text import Text  # noqa: TID253
 
-from vertex_batch.costs import Bill, GroupTotal, JobCost, RowCounts, Total
+from vertex_batch.costs import Bill, GroupTotal, JobCost, RowCounts, Total, exact
 from vertex_batch.pricing import Basis, LineItem
 
 _MILLION = 1_000_000
-_CENTS = 2
 _NOTHING = "-"
-
-
-def usd(amount: Decimal) -> str:
-    """Write an amount exactly, with at least its cents: ``1.50``, ``0.0001234``.
-
-    >>> usd(Decimal("12.500000"))
-    '12.50'
-    """
-    whole, _, decimals = f"{abs(amount):f}".partition(".")
-    sign = "-" if amount < 0 else ""
-    return f"{sign}{int(whole):,}.{decimals.rstrip('0').ljust(_CENTS, '0')}"
 
 
 def total_text(total: Total) -> str:
     """Write a sum; one that is not complete is an ``at least``."""
-    return f"{'' if total.complete else 'at least '}{usd(total.amount)}"
+    return f"{'' if total.complete else 'at least '}{exact(total.amount)}"
 
 
 def saved_text(saved: Total) -> str:
@@ -146,8 +133,8 @@ def _facts(bill: Bill, expected: str) -> Table:
 def _items(bill: Bill) -> Table:
     table = _table("", "model", "what", ">tokens", ">USD per million", ">USD", "price from")
     for item in bill.line_items:
-        unit_price = _NOTHING if item.unit_price_usd is None else usd(item.unit_price_usd * _MILLION)
-        amount = "not known" if item.amount_usd is None else usd(item.amount_usd)
+        unit_price = _NOTHING if item.unit_price_usd is None else exact(item.unit_price_usd * _MILLION)
+        amount = "not known" if item.amount_usd is None else exact(item.amount_usd)
         table.add_row(escape(item.model), _what(item), f"{item.tokens:,}", unit_price, amount, _origin(item))
     table.add_section()
     table.add_row("[bold]total[/]", "", "", "", f"[bold]{total_text(bill.total)}[/]", "")

@@ -6,8 +6,9 @@ file that imports an operator does not pay for them.
 
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.costs.bill import Bill, JobFacts, RowCounts, Total, add_totals, in_full, make_bill, total
+from vertex_batch.costs.bill import Bill, JobFacts, RowCounts, Total, add_totals, make_bill, total
 from vertex_batch.costs.errors import CostTableError, CostTableSetupError, CostTableUnavailableError
+from vertex_batch.costs.money import exact, in_full, rounded, usd
 
 if TYPE_CHECKING:
     from vertex_batch.costs.queries import GroupTotal, JobCost, JobFilter, JobOrder
@@ -27,9 +28,12 @@ __all__ = [
     "RowCounts",
     "Total",
     "add_totals",
+    "exact",
     "in_full",
     "make_bill",
+    "rounded",
     "total",
+    "usd",
 ]
 
 

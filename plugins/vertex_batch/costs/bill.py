@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, localcontext
 
+from vertex_batch.costs.money import in_full, usd
+from vertex_batch.job_names import JobId
 from vertex_batch.pricing import LineItem, PriceBook, add, price
 from vertex_batch.pricing.exact import EXACT
 from vertex_batch.resource import CompletionStats
@@ -61,12 +63,12 @@ class JobFacts:
     note: str = ""
 
     def __str__(self) -> str:
-        return f"{self.project}/{self.location}/{self.job_id}"
+        return str(self.key)
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        """What tells it from all other jobs: project, location and job id."""
-        return self.project, self.location, self.job_id
+    def key(self) -> JobId:
+        """What tells it from all other jobs."""
+        return JobId(self.project, self.location, self.job_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +103,11 @@ class Total:
     complete: bool
 
     def __str__(self) -> str:
-        return f"{'' if self.complete else 'at least '}{self.text} USD"
+        return f"{'' if self.complete else 'at least '}{usd(self.amount)}"
 
     @property
     def text(self) -> str:
-        """The amount as a decimal string, without the zeros that only its storage adds."""
+        """The amount as a decimal string for a program, without the zeros that only its storage adds."""
         return in_full(self.amount)
 
     def per_thousand(self, rows_ok: int) -> Total | None:
@@ -157,12 +159,6 @@ class Bill:
         """The UTC day of the cost: the logical date, else the job's creation, else the recording."""
         moment = self.job.logical_date or self.job.create_time or self.recorded_at
         return moment.astimezone(UTC).date()
-
-
-def in_full(amount: Decimal) -> str:
-    """Write an amount with all its digits, and none that only its storage adds. Never rounded."""
-    text = f"{amount:f}"
-    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
 
 
 def total(items: Sequence[LineItem]) -> Total:

@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from vertex_batch.costs.bill import Bill
+from vertex_batch.costs.money import rounded
 
 _MIN_FOR_A_SPREAD = 2
 _FINEST = Decimal("0.000001")
@@ -42,16 +43,16 @@ class Projection:
 
     def __str__(self) -> str:
         at_least = "" if self.complete else "at least "
-        text = f"All {self.of_rows:,} rows would cost {at_least}{self.amount_usd:.2f} USD"
+        text = f"All {self.of_rows:,} rows would cost {at_least}{rounded(self.amount_usd)} USD"
         if self.standard_error_usd is None:
             return f"{text}, as far as a single row can say."
         if self.rows >= self.of_rows:
             return f"{text}: the sample is the whole input."
         low, high = self.range_usd or (self.amount_usd, self.amount_usd)
         return (
-            f"{text}, standard error {self.standard_error_usd:.2f} USD: 19 of 20 such samples of"
-            f" {self.rows:,} rows would say {low:.2f} to {high:.2f}. Rare rows that are much longer than the"
-            " others may not be among them."
+            f"{text}, standard error {rounded(self.standard_error_usd)} USD: 19 of 20 such samples of"
+            f" {self.rows:,} rows would say {rounded(low)} to {rounded(high)}. Rare rows that are much longer"
+            " than the others may not be among them."
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,8 +13,11 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     Row,
     Select,
     Table,
+    and_,
+    false,
     func,
     literal,
+    or_,
     select,
     tuple_,
 )
@@ -23,6 +26,7 @@ from sqlalchemy.types import NullType  # noqa: TID253
 from vertex_batch.costs.bill import JobFacts, RowCounts, Total
 from vertex_batch.costs.schema import JOB_KEY, SUMS, job_sums, jobs, same_job
 from vertex_batch.costs.types import usd
+from vertex_batch.job_names import JobName
 
 Grouping = Literal[
     "job",
@@ -78,6 +82,7 @@ class JobFilter:
     :param model: jobs created with this model, as the job names it.
     :param dag_ids: jobs of these DAGs only; None: of all, empty: of none.
     :param job_ids: jobs with these ids only; None: all, empty: none.
+    :param named: jobs with these names only, as people write them; None: all, empty: none.
     :param only: jobs of these specs, or of these teams. :param but: of all others.
     :param text: jobs with this in a name of theirs, in whatever case.
     """
@@ -96,6 +101,7 @@ class JobFilter:
     only: tuple[Literal["spec", "team"], frozenset[str]] | None = None
     but: tuple[Literal["spec", "team"], frozenset[str]] | None = None
     job_ids: frozenset[str] | None = None
+    named: frozenset[JobName] | None = None
 
     def conditions(self, of: Table = jobs) -> list[ColumnElement[bool]]:
         """The filter as SQL; values are bound, never spelled out.
@@ -107,6 +113,8 @@ class JobFilter:
             found.append(of.c.dag_id.in_(sorted(self.dag_ids)))
         if self.job_ids is not None:
             found.append(of.c.job_id.in_(sorted(self.job_ids)))
+        if self.named is not None:
+            found.append(or_(false(), *(_is_named(of, name) for name in sorted(self.named, key=str))))
         if self.only:
             found.append(of.c[self.only[0]].in_(sorted(self.only[1])))
         if self.but:
@@ -251,6 +259,11 @@ def read_facts(row: Row[Any]) -> JobFacts:
 
 def read_rows(row: Row[Any]) -> RowCounts:
     return RowCounts(row.rows_ok, row.rows_failed, row.rows_unreadable, row.rows_copied, row.rows_input)
+
+
+def _is_named(of: Table, name: JobName) -> ColumnElement[bool]:
+    parts = {"job_id": name.job_id, "project": name.project, "location": name.location}
+    return and_(*(of.c[column] == value for column, value in parts.items() if value is not None))
 
 
 def _sum(column: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from vertex_batch.costs.bill import Bill, Total, in_full, total
+from vertex_batch.costs.bill import Bill, Total, total
+from vertex_batch.costs.money import usd
 from vertex_batch.pricing import LineItem, add, canonical_model
 from vertex_batch.pricing.exact import exact, times
 
@@ -123,7 +124,7 @@ def _line(item: LineItem) -> str:
 def _rate(item: LineItem) -> str:
     if item.unit_price_usd is None:
         return "not known"
-    return f"{in_full(times(_MILLION, item.unit_price_usd))} USD per million ({item.source})"
+    return f"{usd(times(_MILLION, item.unit_price_usd))} per million ({item.source})"
 
 
 def against_billing(bills: Iterable[Bill], rows: Iterable[Mapping[str, str]], label: str) -> Reconciliation:

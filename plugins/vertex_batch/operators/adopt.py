@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from vertex_batch.errors import ConfigurationError, PermanentError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.job_names import parse_job_name
+from vertex_batch.job_names import JobId, parse_job_name
 from vertex_batch.links import ConsoleJobLink
 from vertex_batch.operators.place import find_place
 from vertex_batch.operators.retries import RETRY_POLICY
@@ -35,7 +35,8 @@ class AdoptBatchPredictionJobOperator(BaseOperator):
 
     A job of a task of this package is refused: its own run waits for it and records it.
 
-    :param job: the job's id, its resource name, or the address of its page in the Google Cloud console.
+    :param job: the job's id, ``PROJECT/LOCATION/ID``, its resource name, or the address of its page in the
+        Google Cloud console.
     :param project: id of the project as the proxy has it configured; default: as the name says, else the
         connection's.
     :param location: default: as the name says, else the connection's.
@@ -89,9 +90,9 @@ class AdoptBatchPredictionJobOperator(BaseOperator):
 
     def _adopt(self, index: int) -> JobReference:
         hook = LiteLLMHook(self.litellm_conn_id)
-        place, job_id = self._named(hook)
+        job_id = self._job_id(hook)
         with hook.client() as client:
-            job = client.get(*place, job_id)
+            job = client.get(*job_id)
         if problem := why_not_to_adopt(job, deployment()):
             raise ConfigurationError(f"Job {job_id} is not adopted: {problem}")
         model = job.model or self.model or ""
@@ -102,24 +103,18 @@ class AdoptBatchPredictionJobOperator(BaseOperator):
                 "name the model",
             )
         self.log.info("Adopting job %s (%s), which is %s", job_id, job.display_name, job.state.short)
-        return self._reference(place, job, model, index)
+        return self._reference(job_id.place, job, model, index)
 
-    def _named(self, hook: LiteLLMHook) -> tuple[Place, str]:
+    def _job_id(self, hook: LiteLLMHook) -> JobId:
         name = parse_job_name(self.job)
-        for what, said, named in (
-            ("project", self.project, name.project),
-            ("location", self.location, name.location),
-        ):
-            if said and named and said != named:
-                message = f"The {what} is said to be {said!r}, but the job's name says {named!r}."
-                raise ConfigurationError(f"{message} {_CONSEQUENCE}", "leave one of them out")
+        name.check_agrees(self.project, self.location, _CONSEQUENCE)
         place = find_place(hook, self.project or name.project, self.location or name.location, _CONSEQUENCE)
         if place.project.isdecimal():
             # A bill under the number would stand beside one under the id.
             raise ConfigurationError(
                 f"{place.project} is a project's number. {_CONSEQUENCE}", "write the project's id"
             )
-        return place, name.job_id
+        return name.at(place)
 
     def _reference(self, place: Place, job: BatchPredictionJob, model: str, index: int) -> JobReference:
         source = job.input_config.get("gcsSource") or {}

@@ -33,7 +33,7 @@ class AnnounceResultsOperator(BaseOperator):
     :param plan_task_id: the task that decided what is read; None where no sample can be.
     :param record_task_id: the task that recorded the bill. Its return value becomes the ``extra`` of the
         event: the jobs with results, each with its output, rows, tokens and cost; and the cost of the run.
-    :raises AirflowSkipException: it was a sample, or no job has results. Then Airflow announces nothing.
+    :raises AirflowSkipException: it was a sample, or no row was answered. Then Airflow announces nothing.
     """
 
     ui_color = "#e6f4ea"
@@ -61,7 +61,7 @@ class AnnounceResultsOperator(BaseOperator):
 def announcement(recorded: Any) -> dict[str, Any]:
     """Make an event's extra of what `AggregateTokenUsageOperator` returned. Pure.
 
-    :raises AirflowSkipException: no job has results.
+    :raises AirflowSkipException: no job has results, or no row of them was answered.
     """
     bill: Mapping[str, Any] = recorded if isinstance(recorded, Mapping) else {}
     jobs = [
@@ -69,7 +69,7 @@ def announcement(recorded: Any) -> dict[str, Any]:
         for job in bill.get("jobs", ())
         if str(job.get("state", "")).removeprefix("JOB_STATE_") in SHORT_STATES_WITH_RESULTS
     ]
-    if not jobs:
-        message = "No job of this run has results, so there is nothing to announce."
+    if not any(job["ok_rows"] for job in jobs):
+        message = "No row of this run was answered, so there is nothing to announce."
         raise AirflowSkipException(message)
     return {"amount_usd": bill.get("amount_usd"), "complete": bill.get("complete"), "jobs": jobs}

@@ -16,7 +16,7 @@ from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from vertex_batch.budgets import Decision, Estimate
 from vertex_batch.budgets.errors import ApprovalRefusedError
-from vertex_batch.costs import in_full
+from vertex_batch.costs import usd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,5 +96,5 @@ def _body(ti: Any, estimate: Estimate, decision: Decision, most: Decimal) -> str
         f"Task `{ti.task_id}` of run `{ti.run_id}` waits to submit its job.\n\n"
         f"**Expected: {estimate}** for {estimate.rows:,} rows ({estimate.method}).{unknown}\n\n"
         f"Why it is held:\n{reasons}\n\n"
-        f"Approving lets it go at up to {in_full(most)} USD. Nothing has been spent so far."
+        f"Approving lets it go at up to {usd(most)}. Nothing has been spent so far."
     )

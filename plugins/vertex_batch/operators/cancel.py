@@ -12,7 +12,7 @@ from vertex_batch.cancellation import DEFAULT_CONFIRM_SECONDS, ask, cancel_and_c
 from vertex_batch.client import BatchClient
 from vertex_batch.errors import NotFoundError, PermanentError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.job_names import parse_job_name
+from vertex_batch.job_names import JobId, parse_job_names
 from vertex_batch.operators.place import find_place
 from vertex_batch.operators.retries import RETRY_POLICY
 from vertex_batch.operators.submitted import SubmittedJobs, references
@@ -20,6 +20,9 @@ from vertex_batch.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy
+
+
+_CONSEQUENCE = "Nothing was cancelled"
 
 
 class CancelBatchPredictionJobOperator(BaseOperator):
@@ -35,8 +38,9 @@ class CancelBatchPredictionJobOperator(BaseOperator):
     :param submit_task_id: cancel whatever that task of this run has submitted, even where it died before it
         could say so.
     :param resubmit_task_ids: tasks that may have submitted again for it, such as the waiting task.
-    :param job_ids: ids of jobs, their names, or the addresses of their pages in the Google Cloud console.
-        What these say of project and location counts.
+    :param job_ids: ids of jobs, ``PROJECT/LOCATION/ID``, their names, or the addresses of their pages in the
+        Google Cloud console. What these say of project and location counts; what contradicts ``project`` or
+        ``location`` is an error.
     :param label_filter: a filter in Vertex's grammar, such as ``labels.team="search"``; only active jobs are
         cancelled.
     :param project: for ``job_ids`` and ``label_filter``; default: the connection's. So for ``location``.
@@ -110,23 +114,34 @@ class CancelBatchPredictionJobOperator(BaseOperator):
     def _named(
         self, context: Context, client: BatchClient, hook: LiteLLMHook
     ) -> Iterator[tuple[str, str, BatchPredictionJob]]:
-        for told in references(self.job, "Nothing was cancelled") if self.job else ():
+        for told in references(self.job, _CONSEQUENCE) if self.job else ():
             yield from self._owned(client, told)
         if self.submit_task_id:
             submitted = SubmittedJobs(
                 context, client, [self.submit_task_id, *self.resubmit_task_ids], self.log
             )
-            for found in submitted.find(hook, self.project, self.location, "Nothing was cancelled"):
+            for found in submitted.find(hook, self.project, self.location, _CONSEQUENCE):
                 yield from self._owned(client, found)
         if not (self.job_ids or self.label_filter):
             return
-        project, location = find_place(hook, self.project, self.location, "Nothing was cancelled")
-        ids = self.job_ids.replace(",", " ").split() if isinstance(self.job_ids, str) else self.job_ids
-        for name in [parse_job_name(text) for text in ids or ()]:
-            yield from self._by_id(client, name.project or project, name.location or location, name.job_id)
+        for job_id in self._job_ids(hook):
+            yield from self._by_id(client, *job_id)
         if self.label_filter:
-            for job in client.list(project, location, filter=self.label_filter):
-                yield project, location, job
+            place = find_place(hook, self.project, self.location, _CONSEQUENCE)
+            for job in client.list(*place, filter=self.label_filter):
+                yield *place, job
+
+    def _job_ids(self, hook: LiteLLMHook) -> list[JobId]:
+        """The jobs of `job_ids`. All are read before the first is cancelled, so that a typo cancels none."""
+        names = parse_job_names(self.job_ids)
+        for name in names:
+            name.check_agrees(self.project, self.location, _CONSEQUENCE)
+        return [
+            name.at(
+                find_place(hook, self.project or name.project, self.location or name.location, _CONSEQUENCE)
+            )
+            for name in names
+        ]
 
     def _owned(
         self, client: BatchClient, reference: JobReference

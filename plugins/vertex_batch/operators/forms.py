@@ -35,7 +35,7 @@ def job_ids_field() -> Param:
         type=["null", "array", "string"],
         items={"type": "string"},
         title="Jobs",
-        description_md="One id per line.",
+        description_md="One per line: an id, `PROJECT/LOCATION/ID`, or the address of the page at Google.",
     )
 
 

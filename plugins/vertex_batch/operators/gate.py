@@ -29,7 +29,7 @@ from vertex_batch.budgets import (
 )
 from vertex_batch.budgets.errors import ApprovalRefusedError, BudgetExceededError
 from vertex_batch.client import BatchClient
-from vertex_batch.costs import JobFacts, in_full
+from vertex_batch.costs import JobFacts, usd
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.storage import BIGQUERY_SCHEME, InputStorage
@@ -246,7 +246,7 @@ class BudgetGate:
             return
         if approval.usd is not None:
             grown = f"its expected cost has grown to {expected.expected} since {approval.by} approved"
-            raise ApprovalRefusedError(who, f"{grown} up to {in_full(approval.usd)} USD")
+            raise ApprovalRefusedError(who, f"{grown} up to {usd(approval.usd)}")
         self._log.warning("Held for approval: %s", decision.message)
         approval.ask(
             expected,

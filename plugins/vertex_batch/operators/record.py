@@ -24,7 +24,7 @@ from vertex_batch.operators.expected import ExpectedCosts
 from vertex_batch.operators.retries import RETRY_POLICY
 from vertex_batch.operators.shards import PartsReport, ShardTasks
 from vertex_batch.operators.submitted import SubmittedJobs, references
-from vertex_batch.recording import PriceSettings, Recorded, Recorder
+from vertex_batch.recording import PriceSettings, Recorded, Recorder, why_no_answers
 from vertex_batch.resource import JobReference
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
     run green. With ``on_failure_fail_dagrun=True`` its own failure fails the run, too; then keep the cancel
     task, a teardown as well, between the sensor and it, or it decides the run alone.
     A job that still runs although nobody waits for it is cancelled first. Recording twice changes nothing.
+    It fails if its jobs succeeded without one answered row, after their bills were recorded.
 
     Not mapped, it records the jobs of all map indices of the submit task, each with its map index, and
     returns their sum. Mapped, it records those of the submit task's own map index (or those of a submit task
@@ -112,15 +113,21 @@ class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         expected = ExpectedCosts(self.batch_costs_conn_id, self.log)
         try:
-            recorded, more = self._record(context, expected)
+            recorded, more, unanswered = self._record(context, expected)
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
         bills = [each.bill for each in recorded]
         self.lineage = of_bills(bills)
-        self._fail_on_problems(recorded)
+        self._fail_on_problems(recorded, unanswered)
         return {**_summary(bills, expected.of(bills)), **more}
 
-    def _record(self, context: Context, expected: ExpectedCosts) -> tuple[list[Recorded], dict[str, Any]]:
+    def _record(
+        self, context: Context, expected: ExpectedCosts
+    ) -> tuple[list[Recorded], dict[str, Any], str | None]:
+        """Record all jobs.
+
+        :returns: what was recorded, what is to be reported besides, and that no row was answered, if so.
+        """
         hook = LiteLLMHook(self.litellm_conn_id)
         with hook.client() as client:
             jobs = self._jobs(context, client, hook)
@@ -142,7 +149,12 @@ class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
                 (self._facts(context, job, task_id, parts.sample), job.may_cancel) for task_id, job in jobs
             ]
             recorded = self._record_each(recorder, work)
-            return recorded, parts.of([each.bill for each in recorded], recorder.row_costs)
+            bills = [each.bill for each in recorded]
+            # Named jobs all count; of those that a task submitted, only the last of each map index does.
+            results = parts.results(bills) if self.submit_task_id else bills
+            is_readable = not any(each.problem for each in recorded)
+            unanswered = why_no_answers(results) if is_readable else None
+            return recorded, parts.of(bills, recorder.row_costs), unanswered
 
     def _record_each(self, recorder: Recorder, work: Sequence[tuple[JobFacts, bool]]) -> list[Recorded]:
         """Record every job that can be; one that cannot be keeps no other from its bill."""
@@ -216,7 +228,7 @@ class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
         for flag in bill.flags:
             self.log.warning("Job %s: %s", bill.job, flag)
 
-    def _fail_on_problems(self, recorded: list[Recorded]) -> None:
+    def _fail_on_problems(self, recorded: list[Recorded], unanswered: str | None) -> None:
         problems = [str(each.problem) for each in recorded if each.problem]
         problems += [
             f"Job {each.bill.job} has {each.bill.rows.unreadable} unreadable rows, more than "
@@ -225,6 +237,7 @@ class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
             for each in recorded
             if each.bill.rows.unreadable > self.max_unreadable_rows
         ]
+        problems += [unanswered] if unanswered else []
         if problems:
             message = f"{' '.join(problems)} The bill was recorded with all rows that can be read."
             raise AirflowFailException(message)

@@ -16,6 +16,7 @@ from vertex_batch.hooks.bigquery import read_table
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import DEFAULT_CONN_ID, open_filesystem
+from vertex_batch.job_names import parse_job_names
 from vertex_batch.price_books import PriceBooks, SpecJobPrices, spec_prices
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class RecordedJobsOperator(BaseOperator):
     """What is done to jobs that were recorded, chosen by day, spec, team or id; all fields are templates.
 
     :param since: first day, such as ``2026-11-01``. :param until: last day, inclusive.
-    :param job_ids: ids, separated by blanks or commas.
+    :param job_ids: ids or names of jobs, or addresses of their pages, separated by blanks or commas.
     :param only_compare: ``true``: write nothing.
     :param specs_folder: the job specs, whose prices come first.
     :param price_folder: price files that hold for all specs, which come next; then the proxy's prices.
@@ -99,18 +100,18 @@ class RecordedJobsOperator(BaseOperator):
     def _where(self) -> JobFilter:
         from vertex_batch.costs import JobFilter  # noqa: PLC0415 - it brings SQLAlchemy along
 
-        ids = [text.rpartition("/")[2] for text in self.job_ids.replace(",", " ").split()]
+        names = parse_job_names(self.job_ids)
         since, until = _day("since", self.since), _day("until", self.until)
         if since and until and since > until:
             raise AirflowFailException(
                 f"The first day {since} is after the last, {until}. Nothing was changed."
             )
-        if not (since or until or self.spec or self.team or ids):
+        if not (since or until or self.spec or self.team or names):
             raise AirflowFailException(
                 "The form names no jobs: fill in days, a spec, a team or job ids. Nothing was changed."
             )
-        chosen = frozenset(ids) if ids else None
-        return JobFilter(spec=self.spec, team=self.team, since=since, until=until, job_ids=chosen)
+        chosen = frozenset(names) if names else None
+        return JobFilter(spec=self.spec, team=self.team, since=since, until=until, named=chosen)
 
     def _spec_prices(self) -> SpecJobPrices:
         folder = _path(self.specs_folder)
@@ -118,14 +119,14 @@ class RecordedJobsOperator(BaseOperator):
 
     def _summary(self, pairs: Sequence[tuple[Bill, Total, bool]]) -> dict[str, Any]:
         """What happened: each job's bill before, its sum after, and whether it changed."""
-        from vertex_batch.costs import in_full  # noqa: PLC0415
+        from vertex_batch.costs import in_full, usd  # noqa: PLC0415
         from vertex_batch.pricing import add  # noqa: PLC0415
 
         changed = [(bill, after) for bill, after, differs in pairs if differs]
         for bill, after in changed:
             self.log.info("Job %s: %s -> %s", bill.job, bill.total, after)
-        difference = add(usd for bill, after in changed for usd in (after.amount, -bill.total.amount))
-        self.log.info("%d of %d jobs differ, by %s USD", len(changed), len(pairs), in_full(difference))
+        difference = add(each for bill, after in changed for each in (after.amount, -bill.total.amount))
+        self.log.info("%d of %d jobs differ, by %s", len(changed), len(pairs), usd(difference))
         return {
             "dry_run": self._only_compares,
             "jobs": len(pairs),

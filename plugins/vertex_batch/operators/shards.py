@@ -52,6 +52,24 @@ class PartsReport:
             return self._sum(bills, self._tasks)
         return {}
 
+    def results(self, bills: Sequence[Bill]) -> list[Bill]:
+        """The bills of the jobs whose outputs are the run's results.
+
+        A job that was submitted again, or before the plan was made again, is billed but not among them.
+        """
+        tasks, parts = self._tasks, self._parts
+        last = [
+            bill
+            for task_id in dict.fromkeys(bill.job.task_id for bill in bills)
+            for bill in last_bills(bills, task_id).values()
+        ]
+        if not (tasks and parts):
+            return last
+        if parts[0].kind is not PartKind.SHARD:
+            return [bill for bill in last if bill.job.task_id != tasks.submit]
+        indices = {part.number - 1 for part in parts}
+        return [bill for bill in last if bill.job.task_id == tasks.submit and bill.job.map_index in indices]
+
     def _sum(self, bills: Sequence[Bill], tasks: ShardTasks) -> dict[str, Any]:
         """Whether all shards were run, each with its rows; the sum is the run's bill."""
         problems = check_shards(self._parts, last_bills(bills, tasks.submit))
@@ -97,6 +115,8 @@ def check_shards(parts: Iterable[InputPart], bills: Mapping[int, Bill]) -> list[
         bill = bills.get(part.number - 1)
         if bill is None:
             problems.append(f"{part} has no job: {part.rows:,} rows were not run")
+        elif not bill.rows.ok:
+            problems.append(f"no row of {part} was answered; clear its submit task to run it again")
         elif bill.rows.input_rows not in (None, part.rows):
             problems.append(
                 f"{part} was written with {part.rows:,} rows, its job read {bill.rows.input_rows:,}"

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from vertex_batch.preflight.fields import Field, Message
+
 MAX_DEPTH = 15
 MAX_COLUMNS = 10_000
 """BigQuery's own limit of columns in a table; and ours of what is kept in memory."""
@@ -39,12 +41,30 @@ class Column:
     :param required: a row without it fails by itself, so that `compiled` must not let it pass.
     :param opaque: whatever is in it is not looked at.
     :param is_item: it stands for what is in a list; a list within that is not looked into.
+    :ivar field: what Google takes in it; None where that is not known.
+    :ivar is_misspelled: no row with this key is answered.
     """
 
-    __slots__ = ("children", "is_item", "item", "kinds", "opaque", "path", "required")
+    __slots__ = (
+        "children",
+        "field",
+        "is_item",
+        "is_misspelled",
+        "item",
+        "kinds",
+        "opaque",
+        "path",
+        "required",
+    )
 
     def __init__(
-        self, path: str = "", *, required: bool = False, opaque: bool = False, is_item: bool = False
+        self,
+        path: str = "",
+        *,
+        required: bool = False,
+        opaque: bool = False,
+        is_item: bool = False,
+        field: Field | None = None,
     ) -> None:
         self.path = path
         self.kinds: set[str] = set()
@@ -53,13 +73,26 @@ class Column:
         self.required = required
         self.opaque = opaque
         self.is_item = is_item
+        self.field = field
+        self.is_misspelled = False
 
-    def child(self, key: str, **flags: bool) -> Column:
+    @property
+    def message(self) -> Message | None:
+        """The message that a value of it is, where that is known."""
+        return self.field.message if self.field else None
+
+    def child(self, key: str, *, opaque: bool = False) -> Column:
         """The column of a key, made where it is new."""
         found = self.children.get(key)
         if found is None:
             path = f"{self.path}.{key}" if self.path else key
-            found = self.children[key] = Column(path, **flags)
+            found = self.children[key] = Column(path, opaque=opaque)
+            if self.message:
+                name = self.message.name_of(key)
+                found.field = self.message.fields[name] if name else None
+                found.is_misspelled = name is None and self.message.meant_by(key) is not None
+            elif self.field and self.field.is_map and self.field.is_looked_into:
+                found.field = self.field.of_value
         return found
 
 
@@ -106,7 +139,7 @@ class Columns:
     def _items(self, column: Column, items: list[Any], depth: int, tell: Tell) -> None:
         for item in items:
             if column.item is None:
-                column.item = Column(f"{column.path}[]", is_item=True)
+                column.item = Column(f"{column.path}[]", is_item=True, field=column.field)
                 self.version += 1
             if type(item) is list and "a list" not in column.item.kinds:
                 tell(column.item.path, "is a list within a list, which BigQuery does not take", sure=False)

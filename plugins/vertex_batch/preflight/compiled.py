@@ -1,58 +1,146 @@
 """Columns -> a decoder that lets through just the rows that need no second look, at the speed of C.
 
-It is strict: a key that is new, a value of another type, a required key that is missing, or no JSON at all,
-makes it refuse. Then the rows are looked at one by one.
+It is strict: a key that is new or misspelled, a value of another type or outside of what Google takes, a
+required key that is missing, or no JSON at all, makes it refuse. Then the rows are looked at one by one.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from vertex_batch.preflight.columns import Column, Columns
+from vertex_batch.preflight.fields import Field, Group
 
+ROW_KEY = "row_key"
+"""The attribute of a decoded row that is its key; UNSET or None where it has none."""
 _PLAIN: dict[str, Any] = {"a text": str, "true or false": bool, "a number": float}
+_REFUSED = Literal["\x00 refused"]
+"""No value is of this type: the row is looked at, and what is wrong with it is reported."""
 
 
-def compile_decoder(columns: Columns) -> msgspec.json.Decoder[Any]:
+def compile_decoder(columns: Columns, key_name: str = "") -> msgspec.json.Decoder[Any]:
     """Make the decoder of the rows that `columns` has admitted.
 
     What it does not see: objects without keys.
+
+    :param key_name: the key of a row by which its answer is found; see `ROW_KEY`.
     """
-    return msgspec.json.Decoder(_record(columns.root, strict=not columns.is_full))
+    return msgspec.json.Decoder(_record(columns.root, strict=not columns.is_full, row_key=key_name))
 
 
-def _record(column: Column, *, strict: bool) -> Any:
+def _record(column: Column, *, strict: bool, row_key: str = "") -> Any:
     fields: list[Any] = []
     names: dict[str, str] = {}
+    known: dict[str, list[str]] = {}
+    one_of = _one_of(column)
     for number, (key, child) in enumerate(column.children.items()):
-        field = f"f{number}"
+        field = ROW_KEY if key == row_key else f"f{number}"
         names[field] = key
-        kind = Raw if child.opaque else _type(child, strict=strict)
-        fields.append((field, kind) if child.required else (field, kind | UnsetType, UNSET))
+        is_required = child.required or key in one_of
+        kind = Raw if child.opaque else _type(child, strict=strict, is_required=is_required)
+        fields.append((field, kind) if is_required else (field, kind | UnsetType, UNSET))
+        known[key] = [*known.get(key, ()), field]
+    groups = list(_groups(column))
+    if any(not keys for _, keys in groups):
+        fields.append(("refused", _REFUSED))  # no row has shown yet what each of them must have
+    several = [[known[key][0] for key in keys] for _, keys in groups if len(keys) > 1]
+    namespace: dict[str, Any] = {"__post_init__": _check_groups(several)} if several else {}
+    if ROW_KEY not in names:
+        namespace[ROW_KEY] = None
     return msgspec.defstruct(
-        "Record", fields, rename=names, kw_only=True, forbid_unknown_fields=strict, gc=False
+        "Record",
+        fields,
+        rename=names,
+        kw_only=True,
+        forbid_unknown_fields=strict,
+        gc=False,
+        namespace=namespace,
     )
 
 
-def _type(column: Column, *, strict: bool) -> Any:
-    kinds = [_kind(column, kind, strict=strict) for kind in sorted(column.kinds)]
-    if not column.required or not kinds:
-        kinds.append(None)
-    whole = kinds[0]
-    for kind in kinds[1:]:
+def _groups(column: Column) -> Iterator[tuple[Group, list[str]]]:
+    """The groups of a message, each with those of its keys that rows have had with a value."""
+    message = column.message
+    for group in message.groups if message else ():
+        there = (key for key, child in column.children.items() if child.kinds)
+        yield group, [key for key in there if message and message.name_of(key) in group.names]
+
+
+def _one_of(column: Column) -> set[str]:
+    """The keys that a record must have, since no other of their group has been seen."""
+    return {keys[0] for _, keys in _groups(column) if len(keys) == 1}
+
+
+def _check_groups(groups: Sequence[Sequence[str]]) -> Callable[[Any], None]:
+    getters = [attrgetter(*fields) for fields in groups]
+
+    def exactly_one_of_each(record: Any) -> None:
+        for values in getters:
+            if sum(value is not UNSET and value is not None for value in values(record)) != 1:
+                raise ValueError("not exactly one is set")
+
+    return exactly_one_of_each
+
+
+def _type(column: Column, *, strict: bool, is_required: bool) -> Any:
+    if column.is_misspelled:
+        return _REFUSED
+    kinds = [_kind(column, kind, strict=strict, is_required=is_required) for kind in sorted(column.kinds)]
+    taken = [kind for kind in kinds if kind is not _REFUSED]
+    if kinds and not taken:
+        return _REFUSED
+    if not is_required or not kinds:
+        taken.append(None)
+    whole = taken[0]
+    for kind in taken[1:]:
         whole = whole | kind
     return whole
 
 
-def _kind(column: Column, kind: str, *, strict: bool) -> Any:
+def _kind(column: Column, kind: str, *, strict: bool, is_required: bool) -> Any:
+    field = column.field if column.field and column.field.is_looked_into else None
+    if field and not _may_be(field, kind, is_item=column.is_item):
+        return _REFUSED
     if kind == "an object":
         return _record(column, strict=strict)
     if kind == "a list":
-        if column.is_item:
-            return list[Any]
-        item = _type(column.item, strict=strict) if column.item else None
-        return Annotated[list[item], Meta(min_length=1)] if column.required else list[item]  # type: ignore[valid-type]
+        return list[Any] if column.is_item else _list(column, strict=strict, is_required=is_required)
+    if field and kind == "a text":
+        return _text(field)
+    if field and kind == "a number" and field.is_number:
+        whole: Any = int if field.is_whole_number else float
+        return Annotated[whole, Meta(ge=field.limits[0], le=field.limits[1])] if field.limits else whole
     return _PLAIN[kind]
+
+
+def _may_be(field: Field, kind: str, *, is_item: bool) -> bool:
+    """Whether a value of a kind needs no second look."""
+    if field.is_map or field.message:
+        return kind == "an object" or (kind == "a list" and field.is_repeated and not is_item)
+    if kind == "a list":
+        return field.is_repeated and not is_item
+    return kind == "a number" if field.is_number else kind != "an object"
+
+
+def _list(column: Column, *, strict: bool, is_required: bool) -> Any:
+    item: Any = _type(column.item, strict=strict, is_required=False) if column.item else None
+    field = column.field
+    at_least = 1 if is_required or (field and field.is_filled) else None
+    at_most = field.max_items if field else None
+    if at_least is None and at_most is None:
+        return list[item]
+    return Annotated[list[item], Meta(min_length=at_least, max_length=at_most)]
+
+
+def _text(field: Field) -> Any:
+    if field.values:
+        spelled = {*field.values, *([""] if field.kind == "choice" else ())}
+        if field.kind == "enum":
+            spelled |= {value.lower() for value in field.values}
+        return Literal[tuple(sorted(spelled))]
+    return Annotated[str, Meta(pattern=field.pattern)] if field.pattern else str

@@ -32,10 +32,11 @@ class Gravity(StrEnum):
 
 
 _REFUSED = (
-    "The pre-flight found what Vertex would fail the job for. Nothing was submitted and nothing was spent."
+    "The pre-flight found that Vertex would answer no row of this job. Nothing was submitted and nothing was"
+    " spent."
 )
 _REMEDY = (
-    "Repair the input and clear the task; a retry finds the same. To submit all the same, set"
+    "Correct the input and clear the task; a retry finds the same. To submit the job anyway, set"
     " `preflight: warn` in the spec."
 )
 _OUTCOME = {
@@ -104,7 +105,8 @@ class Report:
 
     def summary(self) -> str:
         """How much was looked at."""
-        return f"{self.rows:,} rows in {self.objects:,} object(s), {self.size_bytes:,} bytes"
+        bad = f"; {self.bad_rows:,} of them are certain to fail" if self.bad_rows else ""
+        return f"{self.rows:,} rows in {self.objects:,} object(s), {self.size_bytes:,} bytes{bad}"
 
 
 class PreflightError(PermanentError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -18,7 +18,9 @@ import msgspec
 from vertex_batch.preflight.columns import Columns, Tell
 from vertex_batch.preflight.compiled import compile_decoder
 from vertex_batch.preflight.findings import Finding, Gravity, Report
-from vertex_batch.preflight.shapes import Shape
+from vertex_batch.preflight.keys import RowKeys
+from vertex_batch.preflight.requests import Problem
+from vertex_batch.preflight.shapes import Shape, looks_like
 
 BLOCK_BYTES = 256 << 10
 MAX_LINE_BYTES = 64 << 20
@@ -28,6 +30,7 @@ _BOM = b"\xef\xbb\xbf"
 _GZIP_MAGIC = b"\x1f\x8b"
 _EMPTY_OBJECT = re.compile(rb"\{\s*\}")
 _TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_MAX_DOUBTS = 1000
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -56,6 +59,8 @@ class RowCheck:
         self._progress = progress
         self._columns = Columns()
         shape.mark(self._columns.root)
+        self._keys = RowKeys(shape.key_names)
+        self._doubts: set[tuple[str, str]] = set()
         self._decoder: msgspec.json.Decoder[Any] | None = None
         self._compiled_version = -1
         self._misses = 0
@@ -102,10 +107,13 @@ class RowCheck:
         few = self._columns.count <= _MAX_COLUMNS_AT_ONCE
         if few and self._decoder is not None and not _some_row_has_empty_object(data):
             try:
-                self._report.rows += len(self._decoder.decode_lines(data))
+                rows = self._decoder.decode_lines(data)
             except _NOT_JSON:
                 pass
             else:
+                self._report.rows += len(rows)
+                if self._keys.name and not self._keys.add_new([row.row_key for row in rows]):
+                    self._repeated_keys(rows, data, first)
                 return
         for number, line in enumerate(data.split(b"\n"), start=first + 1):
             if line and not line.isspace():
@@ -115,17 +123,18 @@ class RowCheck:
     def _row(self, line: bytes, number: int) -> None:
         if self._decoder is not None and not _has_empty_object(line):
             try:
-                self._decoder.decode(line)
+                known = self._decoder.decode(line)
             except _NOT_JSON:
                 pass
             else:
+                self._key(known.row_key, number)
                 return
         self._look(line, number)
         self._misses += 1
         grown = self._columns.version != self._compiled_version
         # A large decoder takes a while to make, so it waits until more rows have asked for it.
         if grown and self._misses > self._columns.count // 8:
-            self._decoder = compile_decoder(self._columns)
+            self._decoder = compile_decoder(self._columns, self._keys.name)
             self._compiled_version, self._misses = self._columns.version, 0
 
     def _look(self, line: bytes, number: int) -> None:
@@ -143,8 +152,41 @@ class RowCheck:
             self._find(Gravity.JOB, number, "", message)
             return
         self._columns.admit(row, self._teller(number))
+        self._key(self._keys.of(row), number)
         if missing := self._shape.missing(row):
-            self._lacks(missing, number)
+            self._lacks(missing, row, number)
+        else:
+            self._check_request(row, number)
+
+    def _check_request(self, row: dict[str, Any], number: int) -> None:
+        """Look for what makes this row fail by itself."""
+        is_bad = False
+        for problem in self._shape.problems(row):
+            if problem.is_certain:
+                is_bad = True
+                self._find(Gravity.ROW, number, problem.path, problem.message)
+            elif self._is_new(problem):
+                self._find(Gravity.DOUBT, number, problem.path, problem.message)
+        self._report.bad_rows += is_bad
+
+    def _is_new(self, problem: Problem) -> bool:
+        """Whether no row had this doubt before: it is reported once, since thousands of rows may have it."""
+        doubt = (problem.path, problem.message)
+        if doubt in self._doubts or len(self._doubts) >= _MAX_DOUBTS:
+            return False
+        self._doubts.add(doubt)
+        return True
+
+    def _repeated_keys(self, rows: Sequence[Any], data: bytes, first: int) -> None:
+        """Look at the keys of a block one by one, since some of them are not new."""
+        lines = (n for n, line in enumerate(data.split(b"\n"), start=first + 1) if line.strip())
+        for row, number in zip(rows, lines, strict=True):
+            self._key(row.row_key, number)
+
+    def _key(self, key: object, number: int) -> None:
+        if not self._keys.is_new(key):
+            message = f"is {str(key)[:80]!r}, as in an earlier row: their answers cannot be told apart by it"
+            self._find(Gravity.DOUBT, number, self._keys.name, message)
 
     def _teller(self, number: int) -> Tell:
         def tell(path: str, message: str, /, *, sure: bool = True) -> None:
@@ -153,9 +195,11 @@ class RowCheck:
 
         return tell
 
-    def _lacks(self, path: str, number: int) -> None:
+    def _lacks(self, path: str, row: Mapping[str, Any], number: int) -> None:
         is_container = path == self._shape.container
         message = f"is missing: a row for {self._shape.name} is {self._shape.example}"
+        if (other := looks_like(row)) and other != self._shape.name:
+            message += f"; this one looks like a row for {other}"
         self._report.bad_rows += not is_container
         self._find(Gravity.JOB if is_container else Gravity.ROW, number, path, message)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vertex_batch.inputs import EMBEDDING_ROWS, GENERATION_ROWS, TEXT_EMBEDDING_ROWS
 from vertex_batch.preflight.columns import Column
+from vertex_batch.preflight.fields import EMBEDDING, GENERATION, Field, messages
+from vertex_batch.preflight.requests import Problem, problems
 
 # What a row of an earlier job's output brings along, which resumes that job. Vertex takes it as it is.
 _OUTPUT_KEYS = ("response", "status", "processed_time")
@@ -22,6 +25,9 @@ class Shape:
     :param needed: paths without which a row fails by itself.
     :param is_imported: whether the limits of the importer are known to hold.
     :param max_rows: of one job, as Google documents it; None where it does not.
+    :param message: Google's name of what is in the container; empty where its fields are not known.
+    :param key_names: keys by which people find the answer of a row again, the usual one first.
+    :param model: that answers the rows, without version.
     """
 
     name: str
@@ -30,6 +36,9 @@ class Shape:
     needed: tuple[str, ...] = ()
     is_imported: bool = True
     max_rows: int | None = None
+    message: str = ""
+    key_names: tuple[str, ...] = ("key", "custom_id")
+    model: str = ""
 
     def mark(self, root: Column) -> None:
         """Tell the columns what a row must have, and what is not looked at."""
@@ -39,7 +48,33 @@ class Shape:
             column = root
             for key in path.split("."):
                 column = column.child(key)
+                if column.path == self.container and self.message:
+                    column.field = Field(self.message)
                 column.required = True
+        if self.message:
+            for parent in (root, root.child(self.container)):
+                parent.child("model").field = Field("string", pattern=self._model_pattern)
+
+    def problems(self, row: Mapping[str, Any]) -> Iterator[Problem]:
+        """What is wrong with a row that has all it needs: what makes it fail, and what may."""
+        if not self.message:
+            return
+        message = messages()[self.message]
+        request = row.get(self.container)
+        yield from problems(request, message, self.container)
+        for key, value in row.items():
+            if key in message.fields and key != "model" and value is not None:
+                where = f"is beside `{self.container}`, where Google ignores it: move it into it"
+                yield Problem(key, where, is_certain=False)
+        inner = request if isinstance(request, Mapping) else {}
+        for path, named in (("model", row.get("model")), (f"{self.container}.model", inner.get("model"))):
+            if isinstance(named, str) and not re.search(self._model_pattern, named):
+                which = f"is {named[:80]!r}, and the job's model {self.model} answers the row"
+                yield Problem(path, which, is_certain=False)
+
+    @property
+    def _model_pattern(self) -> str:
+        return rf"(^|/){re.escape(self.model)}(@.*)?$"
 
     def missing(self, row: Mapping[str, Any]) -> str | None:
         """The first path that a row lacks, or has without content; None where all are there."""
@@ -57,6 +92,7 @@ _GEMINI = Shape(
     '{"request": {"contents": [...]}}',
     container="request",
     needed=("request.contents",),
+    message=GENERATION,
     max_rows=GENERATION_ROWS,
 )
 _GEMINI_EMBEDDING = Shape(
@@ -64,6 +100,7 @@ _GEMINI_EMBEDDING = Shape(
     '{"request": {"content": {"parts": [...]}}}',
     container="request",
     needed=("request.content.parts",),
+    message=EMBEDDING,
     max_rows=EMBEDDING_ROWS,
 )
 _TEXT_EMBEDDING = Shape(
@@ -89,6 +126,27 @@ def shape_of(model: str) -> Shape:
 
     :param model: in any form that a spec allows. A tuned model's rows are taken for Gemini's.
     """
+    return replace(_shape_of(model), model=model.rpartition("/")[2].partition("@")[0])
+
+
+def looks_like(row: Mapping[str, Any]) -> str:
+    """Say whose rows a row looks like; empty where it looks like none that are known here."""
+    request = row.get("request")
+    inner = request if isinstance(request, Mapping) else {}
+    if "contents" in inner:
+        return _GEMINI.name
+    if "content" in inner:
+        return _GEMINI_EMBEDDING.name
+    if "messages" in inner:
+        return _CLAUDE.name if "anthropic_version" in inner or "max_tokens" in inner else "OpenAI"
+    if "body" in row or "messages" in row:
+        return "OpenAI"
+    if "contents" in row:
+        return f"{_GEMINI.name} without its `request` around it"
+    return _TEXT_EMBEDDING.name if isinstance(row.get("content"), str) else ""
+
+
+def _shape_of(model: str) -> Shape:
     path, _, name = model.rpartition("/")
     name = name.partition("@")[0]
     publisher = path.partition("publishers/")[2].partition("/")[0]

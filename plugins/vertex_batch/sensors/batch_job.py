@@ -30,6 +30,7 @@ from vertex_batch.waiting import (
     TaskEnd,
     Verdict,
     explain,
+    explain_failed_rows,
     judge,
     task_end,
 )
@@ -62,6 +63,8 @@ class BatchPredictionJobSensor(TellsLineage, BaseSensorOperator):
     :param run_deadline_seconds: longest time from its start to its end.
     :param max_failed_ratio: fail the task if a larger share of the rows failed (0 to 1). Vertex calls a job
         succeeded even if every row of it failed.
+    :param fail_without_answers: fail the task if no row was answered, whatever `max_failed_ratio` allows.
+        Set it to False only for one of several jobs of a run, and let `AggregateTokenUsageOperator` decide.
     :param tolerated_failures: polls in a row that may fail before the task does; a retry goes on waiting.
     :param deferrable: wait in the triggerer. False: in the worker, by ``mode`` "poke" or "reschedule".
     :param cancel_on_kill: cancel the job when a person fails, skips or marks the task, or ends its run.
@@ -85,6 +88,7 @@ class BatchPredictionJobSensor(TellsLineage, BaseSensorOperator):
         queue_deadline_seconds: float | None = None,
         run_deadline_seconds: float | None = None,
         max_failed_ratio: float = 1.0,
+        fail_without_answers: bool = True,
         tolerated_failures: int = 20,
         deferrable: bool = True,
         cancel_on_kill: bool = True,
@@ -103,6 +107,7 @@ class BatchPredictionJobSensor(TellsLineage, BaseSensorOperator):
         self.poll_interval_seconds = poll_interval_seconds
         self.deadline_seconds = deadline_seconds
         self.max_failed_ratio = max_failed_ratio
+        self.fail_without_answers = fail_without_answers
         self.tolerated_failures = tolerated_failures
         self.deferrable = deferrable
         self.cancel_on_kill = cancel_on_kill
@@ -281,18 +286,20 @@ class BatchPredictionJobSensor(TellsLineage, BaseSensorOperator):
         self.lineage = of_reference(self._waited_for, seen.output_directory, written)
         if seen.verdict is Verdict.DEADLINE and self.cancel_on_deadline:
             self._cancel("it missed its deadline")
-        end = task_end(seen, self.max_failed_ratio)
+        end = task_end(seen, self.max_failed_ratio, fail_without_answers=self.fail_without_answers)
         if not seen.verdict.has_results:
             message = explain(str(self._waited_for), seen)
             raise (AirflowException if end is TaskEnd.RETRIED else AirflowFailException)(message)
         if end is TaskEnd.FAILED:
-            message = (
-                f"Batch prediction job {self._waited_for} succeeded, but {seen.failed_rows} of its "
-                f"{seen.ok_rows + seen.failed_rows} rows failed, more than max_failed_ratio="
-                f"{self.max_failed_ratio:g} allows. Failed rows are not billed, the others are. The output's "
-                "`status` fields say why; clear the submit task to run the batch again."
-            )
+            message = explain_failed_rows(str(self._waited_for), seen, self.max_failed_ratio)
             raise AirflowFailException(message)
+        if seen.has_no_answer:
+            self.log.warning(
+                "Job %s has no answer: all %d rows failed. This task does not fail, because the run may have"
+                " answers of other jobs; record_cost decides",
+                self._waited_for,
+                seen.failed_rows,
+            )
         self.log.info("Job %s is %s", self._waited_for, seen.progress)
         return {**seen.to_dict(), "job_id": self._waited_for.job_id}
 

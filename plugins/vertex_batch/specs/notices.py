@@ -15,6 +15,7 @@ from airflow.sdk import (  # type: ignore[attr-defined]  # its stub file lacks t
     SyncCallback,
 )
 
+from vertex_batch.costs import in_full, usd
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.notify import Notice, Occasion
 
@@ -69,8 +70,8 @@ class TellOfCost:
         expected = self._exceeded(amount, bill)
         if expected is None:
             return
-        what = f"cost {amount} USD in {ti.task_id}, more than the {expected} USD that were expected"
-        told: Any = {**context, "cost_usd": str(amount), "expected_cost_usd": str(expected)}
+        what = f"cost {usd(amount)} in {ti.task_id}, more than the expected {usd(expected)}"
+        told: Any = {**context, "cost_usd": in_full(amount), "expected_cost_usd": in_full(expected)}
         for notice in self.notices:
             Tell(notice.notifier, notice.arguments, what)(told)
 

@@ -70,7 +70,7 @@ class RunningFields(BaseModel):
         default=1.0,
         description=(
             "Fail the run if a larger share of the rows failed. Vertex calls a job succeeded even if every"
-            " row of it failed."
+            " row of it failed. A run without a single answered row always fails."
         ),
         examples=[0.05],
     )

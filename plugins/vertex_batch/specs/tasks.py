@@ -130,10 +130,11 @@ def add_job(
     return JobTasks(plan, (one.wait, shard.wait), record)
 
 
-def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any]) -> OneJob:
+def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, is_shard: bool = False) -> OneJob:
     """Add the tasks that see one Vertex job through.
 
     :param part: what it reads, where `plan_inputs` says so. :param money: what the submit task is told of it.
+    :param is_shard: whether other jobs of the run read the rest of the input.
     """
     always = _of_every_task(job)
     submit = SubmitBatchPredictionJobOperator(
@@ -148,6 +149,7 @@ def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any]) -> OneJ
         run_deadline_seconds=_seconds(job.run_deadline),
         resubmits=job.resubmits,
         max_failed_ratio=job.max_failed_ratio,
+        fail_without_answers=not is_shard,
         cancel_on_kill=job.cancel_on_kill,
         litellm_conn_id=job.connection,
         **always,
@@ -173,7 +175,7 @@ def _shards(spec: Spec, job: JobSpec, plan: PlanInputsOperator, money: dict[str,
 
     @task_group(group_id=SHARDS_GROUP, tooltip="The jobs of an input that is too large for one")
     def shards(shard: Any) -> None:
-        made.append(_one_job(spec, job, shard, money))
+        made.append(_one_job(spec, job, shard, money, is_shard=True))
 
     shards.expand(shard=plan.output)
     (one,) = made

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
-from vertex_batch.costs import GroupTotal
+from vertex_batch.costs import GroupTotal, in_full
 
 # A spreadsheet takes a cell that begins so for a formula, and runs it.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -35,12 +36,21 @@ def stream_csv(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
     lines = io.StringIO()
     writer = csv.writer(lines)
     for number, row in enumerate(rows, 1):
-        writer.writerow([harmless(cell) if isinstance(cell, str) else cell for cell in row])
+        writer.writerow([_cell(cell) for cell in row])
         if number % _LINES_AT_ONCE == 0:
             yield lines.getvalue()
             lines.seek(0)
             lines.truncate()
     yield lines.getvalue()
+
+
+def _cell(cell: Any) -> Any:
+    """A number without an exponent, which some readers take for a text; a text that is harmless."""
+    if isinstance(cell, float):
+        return in_full(Decimal(repr(cell)))
+    if isinstance(cell, Decimal):
+        return in_full(cell)
+    return harmless(cell) if isinstance(cell, str) else cell
 
 
 def harmless(cell: str) -> str:

@@ -17,7 +17,13 @@ from fastapi.responses import RedirectResponse
 
 from vertex_batch.cancellation import cancel_and_confirm
 from vertex_batch.costs import JobFilter, JobOrder
-from vertex_batch.errors import CancelNotConfirmedError, NotFoundError, VertexBatchError
+from vertex_batch.errors import (
+    CancelNotConfirmedError,
+    ConfigurationError,
+    NotFoundError,
+    VertexBatchError,
+)
+from vertex_batch.job_names import parse_job_name
 from vertex_batch.resource import TERMINAL_STATES, BatchPredictionJob
 from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.consent import is_from_here, is_signed, sign
@@ -70,7 +76,7 @@ def _search(
         state=state,
         since=read_day(since),
         until=read_day(until),
-        text=q.strip(),
+        text=_wanted(q),
     )
     # More digits than these are no page of anybody's.
     if not (page.isascii() and page.isdigit() and len(page) < 7 and int(page)):  # noqa: PLR2004
@@ -78,6 +84,16 @@ def _search(
     if sort not in SORTABLE or order not in ("asc", "desc"):
         raise BadAddressError(f"Jobs are sorted by {', '.join(SORTABLE)}, in the order asc or desc.")
     return Search(where, int(page), cast("JobOrder", sort), order == "asc")
+
+
+def _wanted(text: str) -> str:
+    """What to search for: of a job's name or address, its id, which is what the table has."""
+    if "/" not in text:
+        return text.strip()
+    try:
+        return parse_job_name(text).job_id
+    except ConfigurationError:
+        return text.strip()
 
 
 Searched = Annotated[Search, Depends(_search)]

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
-from vertex_batch.costs import Total
+from vertex_batch.costs import Total, exact, rounded  # noqa: F401 - `rounded` is for the templates
+from vertex_batch.job_names import JobId
 from vertex_batch.pricing import Basis, LineItem
-from vertex_batch.resource import JobReference
 
-_CENTS = 2
-_DIGITS = 4
 _MILLION = 1_000_000
 _HOUR, _DAY = 60, 24 * 60
 _STATES = {"": "not known", "ENDED": "ended, bill to come"}
@@ -22,20 +19,6 @@ _BASES = {
     Basis.STANDARD_CACHE_RATE: "standard cache rate",
     Basis.SPEC: "set in the spec",
 }
-
-
-def exact(amount: Decimal) -> str:
-    """Write an amount exactly, with at least its cents: ``1.50``, ``0.0001234``."""
-    whole, _, decimals = f"{amount:f}".partition(".")
-    return f"{int(whole):,}.{decimals.rstrip('0').ljust(_CENTS, '0')}"
-
-
-def rounded(amount: Decimal) -> str:
-    """Write an amount in cents, a small one with four digits that say something."""
-    if abs(amount) >= 1 or not amount:
-        return f"{amount.quantize(Decimal('0.01'), ROUND_HALF_UP):,f}"
-    step = Decimal(1).scaleb(amount.adjusted() - _DIGITS + 1)
-    return exact(amount.quantize(min(step, Decimal("0.01")), ROUND_HALF_UP))
 
 
 def at_least(total: Total) -> str:
@@ -130,7 +113,7 @@ def storage_url(directory: str) -> str:
 
 def console_url(job: InPlace) -> str:
     """Link to Google's page of the job."""
-    return JobReference(path(job.project), path(job.location), path(job.job_id)).console_url
+    return JobId(job.project, job.location, job.job_id).console_url
 
 
 def query(**values: object) -> str:

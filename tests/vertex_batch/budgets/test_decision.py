@@ -81,21 +81,21 @@ def test_the_gravest_of_all_accounts_counts_and_speaks_first():
     assert decision.verdict is Verdict.REFUSE
     assert decision.reasons == (
         (
-            "the month of team search: 9 USD spent + 1.5 USD estimated = 10.5 USD,"
-            " over its limit of 10 USD (refuse)"
+            "the month of team search: 9.00 USD spent + 1.50 USD estimated = 10.50 USD,"
+            " over its limit of 10.00 USD (refuse)"
         ),
         (
-            "the day of all teams: 1 USD spent + 1 USD reserved for unbilled jobs + 1.5 USD estimated"
-            " = 3.5 USD, over its limit of 3 USD (hold)"
+            "the day of all teams: 1.00 USD spent + 1.00 USD reserved for unbilled jobs + 1.50 USD estimated"
+            " = 3.50 USD, over its limit of 3.00 USD (hold)"
         ),
-        "the month of spec nightly: 1.5 USD estimated, over its limit of 1 USD (warn)",
+        "the month of spec nightly: 1.50 USD estimated, over its limit of 1.00 USD (warn)",
     )
 
 
 def test_one_account_speaks_once_for_its_highest_limit():
     decision = decide(STEPS, {}, usd("30"))
     assert decision.reasons == (
-        "this run of spec nightly: 30 USD estimated, over its limit of 20 USD (refuse)",
+        "this run of spec nightly: 30.00 USD estimated, over its limit of 20.00 USD (refuse)",
     )
 
 
@@ -113,12 +113,12 @@ def test_an_unknown_part_matters_only_where_there_is_a_limit():
 def test_what_is_known_to_be_too_much_is_too_much_although_a_part_is_unknown():
     decision = decide(STEPS, {}, usd("21", complete=False), Verdict.WARN)
     assert decision.verdict is Verdict.REFUSE
-    assert "at least 21 USD estimated" in decision.reasons[0]
+    assert "at least 21.00 USD estimated" in decision.reasons[0]
 
 
 def test_sums_with_unpriced_jobs_say_at_least():
     decision = decide([REFUSE_20], {RUN: Sums(usd("20", complete=False))}, usd("1"))
-    assert "at least 20 USD spent + 1 USD estimated = at least 21 USD" in decision.message
+    assert "at least 20.00 USD spent + 1.00 USD estimated = at least 21.00 USD" in decision.message
 
 
 @pytest.mark.parametrize(

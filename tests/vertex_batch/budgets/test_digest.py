@@ -46,8 +46,8 @@ By team:
   (none): 0.00 USD, 1 job
 
 This month against budget:
-  the month of team search: 2,100.00 USD of 2000 USD (105%); OVER
-  the month of team search: 0.00 USD of 0 USD
+  the month of team search: 2,100.00 USD of 2,000.00 USD (105%); OVER
+  the month of team search: 0.00 USD of 0.00 USD
 
 Failed:
   nightly: FAILED job 12

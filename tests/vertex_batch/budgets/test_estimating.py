@@ -167,7 +167,7 @@ def test_what_has_no_price_leaves_the_estimate_open():
     assert not found.expected.complete
     assert found.expected.amount == 0
     assert "no price for model gemini-9" in found.unknown[0]
-    assert str(found) == "at least 0 USD"
+    assert str(found) == "at least 0.00 USD"
 
 
 def test_video_without_history_leaves_it_open_and_with_history_does_not():

@@ -47,7 +47,12 @@ def test_a_list_may_be_narrowed_by_state_and_spec_and_says_if_there_are_more(run
 
 @pytest.mark.parametrize(
     "form",
-    ["{id}", "demo-project/us-central1/{id}", "projects/100/locations/us-central1/batchPredictionJobs/{id}"],
+    [
+        "{id}",
+        "demo-project/us-central1/{id}",
+        "projects/100/locations/us-central1/batchPredictionJobs/{id}",
+        "https://console.cloud.google.com/vertex-ai/locations/us-central1/batch-predictions/{id}?project=demo-project",
+    ],
 )
 def test_a_job_is_shown_by_any_of_its_names(run, vertex, job, form):
     status, out, _ = run("jobs", "show", form.format(id=job.job_id), "--json")
@@ -62,6 +67,25 @@ def test_what_names_no_job_is_told(run, vertex):
     status, _, err = run("jobs", "show", "123")
     assert status == 1
     assert "123" in err
+
+
+@pytest.mark.parametrize(
+    "form", ["{0}/us-central1/{1}", "projects/{0}/locations/us-central1/batchPredictionJobs/{1}"]
+)
+def test_the_project_in_a_name_counts_and_is_not_replaced_by_the_connections(run, vertex, job, form):
+    status, _, err = run("jobs", "cancel", form.format("another-project", job.job_id), "--yes")
+    assert status == 1
+    assert f"another-project/us-central1/{job.job_id}" in err
+    assert [each.cancel_calls for each in vertex.admin.jobs()] == [[]]
+
+
+def test_a_name_that_contradicts_an_option_is_refused_with_both(run, vertex, job):
+    name = f"demo-project/us-central1/{job.job_id}"
+    status, _, err = run("jobs", "cancel", name, "--yes", "--project", "another-project")
+    assert status == 1
+    assert "'another-project'" in err
+    assert "'demo-project'" in err
+    assert [each.cancel_calls for each in vertex.admin.jobs()] == [[]]
 
 
 def test_a_cancel_asks_or_is_told_yes(run, vertex, job):

@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, text
 
 from vertex_batch.costs import CostTable, CostTableSetupError, JobFilter
 from vertex_batch.costs.migrations import MIGRATIONS
+from vertex_batch.job_names import JobName, parse_job_name
 from vertex_batch.usage import CacheTtl, Kind
 
 PLACE = ("demo-project", "us-central1")
@@ -437,6 +438,31 @@ def test_jobs_are_chosen_by_id_and_none_by_an_empty_choice(table, bill):
     assert {cost.job.job_id for cost in table.jobs(chosen)} == {"0", "2"}
     assert {total.group[2] for total in table.totals("job", where=chosen)} == {"0", "2"}
     assert table.jobs(JobFilter(job_ids=frozenset())) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["7"], {"p/us-central1/7", "p/global/7", "q/global/7"}),
+        (["p/global/7"], {"p/global/7"}),
+        (["projects/42/locations/global/batchPredictionJobs/7"], {"p/global/7", "q/global/7"}),
+        (["q/global/7", "8"], {"q/global/7", "p/global/8"}),
+        (["r/global/7", "x' OR '1'='1"], set()),
+        ([], set()),
+    ],
+)
+def test_jobs_are_chosen_by_what_their_names_say(table, bill, names, expected):
+    for place in (
+        ("p", "us-central1", "7"),
+        ("p", "global", "7"),
+        ("q", "global", "7"),
+        ("p", "global", "8"),
+    ):
+        table.record(bill(place[2], project=place[0], location=place[1]))
+    named = frozenset(JobName(text) if "'" in text else parse_job_name(text) for text in names)
+    where = JobFilter(named=named)
+    assert {str(cost.job) for cost in table.jobs(where)} == expected
+    assert {"/".join(total.group) for total in table.totals("job", where=where)} == expected
 
 
 def test_what_has_no_price_is_told_by_model_kind_and_reason(table, bill, line):

@@ -95,7 +95,7 @@ def test_a_job_of_another_airflow_is_refused(vertex, context):
     ("job", "fields", "expected"),
     [
         ("123456", {}, "Vertex AI does not know it"),
-        ("not a job", {}, "names no batch prediction job"),
+        ("not a job", {}, "is not the name of a batch prediction job"),
         ("123", {"project": "42"}, "is a project's number"),
         ("projects/a-b/locations/us-central1/batchPredictionJobs/1", {"project": "c-d"}, "leave one of them"),
         ("projects/a-b/locations/us-central1/batchPredictionJobs/1", {"location": "global"}, "leave one"),

@@ -39,6 +39,16 @@ def announce(context: dict[str, Any], *jobs: dict[str, Any]) -> dict[str, Any]:
     return context["outlet_events"][OUTPUT].extra
 
 
+def test_nothing_is_announced_where_no_row_was_answered(context):
+    with pytest.raises(AirflowSkipException, match="No row of this run was answered"):
+        announce(context, {**a_job("2"), "ok_rows": 0})
+
+
+def test_a_shard_without_an_answer_is_listed_beside_one_with_answers(context):
+    jobs = announce(context, {**a_job("2"), "ok_rows": 0}, a_job("3"))["jobs"]
+    assert [job["ok_rows"] for job in jobs] == [0, 9]
+
+
 def test_the_event_says_which_job_where_and_what_it_cost(context):
     assert announce(context, a_job("2")) == {
         "amount_usd": "0.00155",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -88,17 +89,34 @@ def test_cancels_by_ids_and_leaves_others_alone(vertex, context):
     assert states == {wanted.job_id: "CANCELLED", other.job_id: "PENDING"}
 
 
-def test_cancels_by_the_address_of_a_page_in_the_console_wherever_that_is(vertex, context):
+@pytest.mark.parametrize("form", ["console_url", "resource_name", "__str__"])
+def test_cancels_by_any_name_of_a_job_wherever_that_is(vertex, context, monkeypatch, form):
+    connection = os.environ["AIRFLOW_CONN_LITELLM_DEFAULT"]
+    assert "us-central1" in connection
+    monkeypatch.setenv("AIRFLOW_CONN_LITELLM_DEFAULT", connection.replace("us-central1", "europe-west4"))
     wanted, other = submit(vertex), submit(vertex)
-    address = wanted.console_url
-    task = CancelBatchPredictionJobOperator(task_id="cancel", job_ids=[address], location="europe-west4")
+    name = str(wanted) if form == "__str__" else getattr(wanted.id, form)
+    task = CancelBatchPredictionJobOperator(task_id="cancel", job_ids=[name])
     assert [result["job_id"] for result in task.execute(context)] == [wanted.job_id]
     assert vertex.admin.job(other.job_id).cancel_calls == []
 
 
+@pytest.mark.parametrize("said", [{"location": "europe-west4"}, {"project": "another-project"}])
+def test_a_name_that_contradicts_the_form_is_told_before_anything_is_cancelled(vertex, context, said):
+    first, second = submit(vertex), submit(vertex)
+    ids = [first.job_id, str(second)]
+    with pytest.raises(AirflowFailException, match="Nothing was cancelled") as caught:
+        CancelBatchPredictionJobOperator(task_id="cancel", job_ids=ids, **said).execute(context)
+    (given,) = said.values()
+    named = {"location": second.location, "project": second.project}[next(iter(said))]
+    assert repr(given) in str(caught.value)
+    assert repr(named) in str(caught.value)
+    assert [vertex.admin.job(each.job_id).cancel_calls for each in (first, second)] == [[], []]
+
+
 def test_what_is_no_name_of_a_job_is_told_before_anything_is_cancelled(vertex, context):
     wanted = submit(vertex)
-    with pytest.raises(AirflowFailException, match="'7/8' names no batch prediction job"):
+    with pytest.raises(AirflowFailException, match="'7/8' is not the name of a batch prediction job"):
         CancelBatchPredictionJobOperator(task_id="cancel", job_ids=[wanted.job_id, "7/8"]).execute(context)
     assert vertex.admin.job(wanted.job_id).cancel_calls == []
 

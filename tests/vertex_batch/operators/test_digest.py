@@ -74,9 +74,9 @@ def test_it_compares_the_month_with_the_budgets_of_specs_and_teams(context, tmp_
     text = digest(context, specs_folder=str(tmp_path / "jobs"), budgets_file=str(budgets))
     (part,) = [part for part in text.split("\n\n") if part.startswith("This month")]
     assert "the month of team search: " in part
-    assert "of 9 USD" in part
+    assert "of 9.00 USD" in part
     assert "the month of spec nightly: " in part
-    assert "of 7 USD" in part
+    assert "of 7.00 USD" in part
     assert "the day of" not in part
 
 

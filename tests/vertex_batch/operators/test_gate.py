@@ -157,7 +157,7 @@ def test_a_held_job_waits_for_a_person_and_goes_once_approved(vertex, context, a
     (question,) = asked
     assert (question["ti_id"], question["params"]) == ("0190-of-this-try", {})
     assert "2.002 USD" in question["subject"]
-    assert "over its limit of 1 USD (hold)" in question["body"]
+    assert "over its limit of 1.00 USD (hold)" in question["body"]
     assert question["assigned_users"] == [{"id": "7", "name": "7"}]
     assert vertex.admin.jobs() == []
     assert ledger.sums(TODAY) == Sums()

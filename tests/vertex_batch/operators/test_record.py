@@ -119,6 +119,32 @@ def test_failed_rows_are_counted_and_not_billed(vertex, context, table):
     assert bill.total.amount == sum_by_hand(vertex, reference)
 
 
+def test_a_run_without_an_answer_fails_after_its_bill_and_says_why(vertex, context, table):
+    reference = ended(vertex, mix={Trait.FAILED: 1.0})
+    with pytest.raises(AirflowFailException) as caught:
+        record(reference, context)
+    message = str(caught.value)
+    bill = bill_of(table, reference)
+    assert (bill.rows.ok, bill.rows.failed) == (0, ROWS)
+    reason, count = max(bill.failed_reasons.items(), key=lambda each: each[1])
+    assert f"Job {reference} (SUCCEEDED): {ROWS} failed. Reasons: {reason} ({count})" in message
+    assert "It cost 0.00 USD. Failed rows are not billed. A retry of this task" in message
+    assert "clear the submit task" in message
+
+
+@pytest.mark.parametrize("state", ["CANCELLED", "EXPIRED", "FAILED"])
+def test_a_job_that_ended_early_without_an_answer_is_recorded_and_no_more(vertex, context, table, state):
+    reference = ended(vertex, state, timeline=[Step(state="RUNNING", seconds=1)], finished=0.0)
+    record(reference, context)  # its waiting task reports how it ended
+    assert (bill_of(table, reference).job.state, bill_of(table, reference).rows.ok) == (state, 0)
+
+
+def test_a_job_without_an_answer_beside_one_with_answers_is_no_run_without_answers(vertex, context):
+    jobs = [ended(vertex, mix={Trait.FAILED: 1.0}), ended(vertex, mix={})]
+    result = record(jobs[0], context, job=[job.to_dict() for job in jobs])
+    assert [job["ok_rows"] for job in result["jobs"]] == [0, ROWS]
+
+
 def test_a_job_that_nobody_waits_for_is_cancelled_and_then_billed(vertex, context, table):
     reference = submit(vertex, timeline=[Step(state="RUNNING", seconds=None)], mix={})
     vertex.admin.wait_for_jobs(job_id=reference.job_id, state="RUNNING")

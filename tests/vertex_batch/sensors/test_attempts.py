@@ -25,7 +25,8 @@ HELD = Scenario(times=1, timeline=[Step(state="RUNNING", seconds=None)])
 def vertex(connections, monkeypatch):
     monkeypatch.setenv("AIRFLOW__VERTEX_BATCH__LOOK_SECONDS", "0.2")
     connections.admin.set_settings(speed=1000)
-    connections.gcs.put("gs://demo-bucket/in.jsonl", b'{"request": {"contents": []}}\n')
+    row = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
+    connections.gcs.put("gs://demo-bucket/in.jsonl", row)
     return connections
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
-from local.emulator.admin import Fault, FaultKind, Operation, Step
+from local.emulator.admin import Fault, FaultKind, Operation, Step, Trait
 from vertex_batch.resource import (
     JobReference,
 )
@@ -132,6 +132,17 @@ def test_too_many_failed_rows_fail_the_task_where_the_spec_says_so(vertex, conte
     assert a_sensor(reference, max_failed_ratio=0.25).execute(context)["failed_rows"] == 1
     with pytest.raises(AirflowFailException, match="1 of its 4 rows failed"):
         a_sensor(reference, max_failed_ratio=0.2).execute(context)
+
+
+def test_a_job_without_an_answer_fails_the_task_and_names_the_money(vertex, context):
+    reference = ended(vertex, "SUCCEEDED", mix={Trait.FAILED: 1.0})
+    with pytest.raises(AirflowFailException, match=r"no row was answered: 4 of 4 failed\..*not billed"):
+        a_sensor(reference).execute(context)
+
+
+def test_a_shard_without_an_answer_leaves_the_decision_to_the_bill(vertex, context):
+    reference = ended(vertex, "SUCCEEDED", mix={Trait.FAILED: 1.0})
+    assert a_sensor(reference, fail_without_answers=False).execute(context)["failed_rows"] == 4
 
 
 def test_the_worker_can_wait_by_itself(vertex, context):

@@ -311,5 +311,5 @@ def test_a_bill_shows_what_was_expected_beside_what_the_job_cost(pages):
     ledger.claim(asks, expected, [], lambda _: held, approved_by="ann", approved=lambda _: True)
     ledger.submitted("key", job.job_id)
     text = pages.get("/bill", **address).text
-    assert "1.25 USD (1 to 2), approved by ann" in words(text)
+    assert "1.25 USD (1.00 to 2.00), approved by ann" in words(text)
     assert "no &lt;b&gt;history" in text

@@ -1,0 +1,50 @@
+"""How amounts are written: for people with their cents and thousands, for programs as plain decimal texts.
+
+Never with an exponent, and "USD" only by `usd`.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+
+_CENT = Decimal("0.01")
+_CENTS = 2
+_DIGITS = 4
+
+
+def exact(amount: Decimal) -> str:
+    """Write an amount exactly, with at least its cents.
+
+    >>> exact(Decimal("1234.500000")), exact(Decimal("-0.05")), exact(Decimal("1.5e-7"))
+    ('1,234.50', '-0.05', '0.00000015')
+    """
+    whole, _, decimals = f"{abs(amount):f}".partition(".")
+    sign = "-" if amount < 0 else ""
+    return f"{sign}{int(whole):,}.{decimals.rstrip('0').ljust(_CENTS, '0')}"
+
+
+def rounded(amount: Decimal) -> str:
+    """Write an amount in cents, a small one with four digits that say something.
+
+    >>> rounded(Decimal("1234.567")), rounded(Decimal("-0.012345"))
+    ('1,234.57', '-0.01235')
+    """
+    if abs(amount) >= 1 or not amount:
+        return exact(amount.quantize(_CENT, ROUND_HALF_UP))
+    step = Decimal(1).scaleb(amount.adjusted() - _DIGITS + 1)
+    return exact(amount.quantize(min(step, _CENT), ROUND_HALF_UP))
+
+
+def usd(amount: Decimal) -> str:
+    """Write an amount exactly, with its currency: ``1,234.50 USD``."""
+    return f"{exact(amount)} USD"
+
+
+def in_full(amount: Decimal) -> str:
+    """Write an amount for a program: all its digits, and none that only its storage adds.
+
+    >>> in_full(Decimal("1234.500000")), in_full(Decimal("1.5e-7"))
+    ('1234.5', '0.00000015')
+    """
+    text = f"{amount:f}"
+    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text

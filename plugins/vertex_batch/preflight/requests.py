@@ -1,0 +1,169 @@
+"""What Google refuses in the request of a row, one after another: each makes that row fail alone."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vertex_batch.preflight.fields import Field, Group, Message, is_misspelled
+
+_MAX_DEPTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a row.
+
+    :param is_certain: the row fails. Otherwise a later API may take it.
+    """
+
+    path: str
+    message: str
+    is_certain: bool = True
+
+
+def problems(request: object, message: Message, path: str) -> Iterator[Problem]:
+    """What is wrong with a request, in the order of its keys."""
+    yield from _message(request, message, path, 0)
+
+
+def _message(value: object, message: Message, path: str, depth: int) -> Iterator[Problem]:
+    if not isinstance(value, Mapping):
+        yield Problem(path, f"is {kind_of(value)}, where an object is expected")
+        return
+    if depth > _MAX_DEPTH:
+        return  # the importer refuses it anyway
+    named: dict[str, Any] = {}
+    for key, inner in value.items():
+        name = message.name_of(key)
+        if name is None:
+            yield _unknown(key, message, path)
+        elif inner is not None:
+            named[name] = inner
+            yield from _field(inner, message.fields[name], f"{path}.{key}", depth)
+    has_unknown = any(message.name_of(key) is None for key in value)
+    for group in message.groups:
+        yield from _group(named, group, path, has_unknown=has_unknown)
+
+
+def _unknown(key: str, message: Message, path: str) -> Problem:
+    place = f"{path}.{key[:80]}"
+    if right := message.meant_by(key):
+        return Problem(place, f"is not a field that Google knows, so it refuses the row: write `{right}`")
+    like = message.like(key)
+    hint = f"; did you mean `{like}`?" if like else ""
+    return Problem(place, f"is not a field of this request that is known here{hint}", is_certain=False)
+
+
+def _group(named: Mapping[str, Any], group: Group, path: str, *, has_unknown: bool) -> Iterator[Problem]:
+    there = [name for name in group.names if name in named]
+    if len(there) > 1:
+        yield Problem(path, f"has {' and '.join(f'`{name}`' for name in there)}: exactly one may be set")
+    elif not there and not any(name in named for name in group.unless):
+        wanted = f"`{group.names[0]}`" if len(group.names) == 1 else f"one of {', '.join(group.names)}"
+        yield Problem(path, f"has no value for {wanted}", is_certain=not has_unknown)
+
+
+def _field(value: object, field: Field, path: str, depth: int) -> Iterator[Problem]:
+    if not field.is_looked_into:
+        return
+    if field.is_map:
+        yield from _map(value, field, path, depth)
+    elif isinstance(value, list):
+        yield from _items(value, field, path, depth)
+    elif field.message:
+        # One object in place of a list: Google's own examples write it so.
+        yield from _message(value, field.message, path, depth + 1)
+    else:
+        yield from _scalar(value, field, path)
+
+
+def _map(value: object, field: Field, path: str, depth: int) -> Iterator[Problem]:
+    if not isinstance(value, Mapping):
+        yield Problem(path, f"is {kind_of(value)}, where an object is expected")
+        return
+    for key, inner in value.items():
+        if inner is not None:
+            yield from _field(inner, field.of_value, f"{path}.{key}", depth)
+
+
+def _items(value: list[Any], field: Field, path: str, depth: int) -> Iterator[Problem]:
+    if not field.is_repeated:
+        yield Problem(path, f"is a list, where {_expected(field)} is expected")
+        return
+    if not value and field.is_filled:
+        yield Problem(path, "is empty")
+    if field.max_items is not None and len(value) > field.max_items:
+        yield Problem(path, f"has {len(value)} items, and Google takes {field.max_items} at most")
+    for item in value:
+        if field.message:
+            yield from _message(item, field.message, f"{path}[]", depth + 1)
+        else:
+            yield from _scalar(item, field, f"{path}[]")
+
+
+def _scalar(value: object, field: Field, path: str) -> Iterator[Problem]:
+    if isinstance(value, (Mapping, list)):
+        yield Problem(path, f"is {kind_of(value)}, where {_expected(field)} is expected")
+    elif field.is_number:
+        yield from _number(value, field, path)
+    elif isinstance(value, str):
+        yield from _text(value, field, path)
+
+
+def _number(value: object, field: Field, path: str) -> Iterator[Problem]:
+    number = _as_number(value)
+    if number is None:
+        yield Problem(path, f"is {kind_of(value)}, where a number is expected")
+        return
+    if field.limits and not field.limits[0] <= number <= field.limits[1]:
+        low, high = field.limits
+        yield Problem(path, f"is {value}, and Google takes {low:,} to {high:,}")
+    elif field.is_whole_number and number != int(number):
+        yield Problem(path, f"is {value}, where a whole number is expected")
+
+
+def _text(value: str, field: Field, path: str) -> Iterator[Problem]:
+    if field.pattern and not re.search(field.pattern, value):
+        yield Problem(path, f"is {value[:80]!r}, where an address such as gs://BUCKET/OBJECT is expected")
+    if not field.values or field.knows(value):
+        return
+    if field.kind == "choice":
+        yield Problem(path, f"is {value[:80]!r}, and Google takes {', '.join(field.values[:2])} only")
+        return
+    right = next((known for known in field.values if is_misspelled(value.upper(), known.upper())), None)
+    if right:
+        yield Problem(path, f"is {value[:80]!r}: write {right!r}")
+    else:
+        yield Problem(path, f"is {value[:80]!r}, which is not a value that is known here", is_certain=False)
+
+
+def _as_number(value: object) -> float | None:
+    """A number as Google reads it: also one that is written as a text."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _expected(field: Field) -> str:
+    if field.message or field.is_map:
+        return "an object"
+    return "a number" if field.is_number else "true or false" if field.kind == "boolean" else "a text"
+
+
+def kind_of(value: object) -> str:
+    """Say in words what a value is."""
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, str):
+        return "a text"
+    if isinstance(value, (int, float)):
+        return "a number"
+    return "a list" if isinstance(value, list) else "an object" if isinstance(value, Mapping) else "null"

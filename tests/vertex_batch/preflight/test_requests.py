@@ -1,0 +1,277 @@
+"""What makes a row fail by itself, what may, and what Google takes."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+
+from vertex_batch.preflight import Gravity, Report, RowCheck, shape_of
+from vertex_batch.preflight.fields import is_misspelled, messages
+from vertex_batch.preflight.keys import MAX_KEYS, RowKeys
+
+TURN = {"role": "user", "parts": [{"text": "Hello"}]}
+PICTURE = {"inlineData": {"mimeType": "image/png", "data": "aGk="}}
+REMOTE = {"fileData": {"fileUri": "gs://b/a.png", "mimeType": "image/png"}}
+
+
+def row(key: str = "a", /, **request: Any) -> dict[str, Any]:
+    return {"key": key, "request": {"contents": [TURN], **request}}
+
+
+def parts(*each: Any, **more: Any) -> dict[str, Any]:
+    return {"contents": [{"role": "user", "parts": list(each)}], **more}
+
+
+def config(**fields: Any) -> dict[str, Any]:
+    return {"generationConfig": fields}
+
+
+def check(*rows: dict[str, Any], model: str = "gemini-2.5-flash") -> Report:
+    report = Report()
+    checks = RowCheck(shape_of(model), report)
+    checks.file(io.BytesIO(b"".join(json.dumps(row).encode() + b"\n" for row in rows)), "in.jsonl")
+    checks.finish()
+    return report
+
+
+def of(report: Report, gravity: Gravity) -> list[tuple[str, str, str]]:
+    return [(each.place, each.path, each.message) for each in report.findings if each.gravity is gravity]
+
+
+CERTAIN = [
+    ({"contents": [{**TURN, "role": "system"}]}, "contents[].role", "takes user, model only"),
+    ({"contents": [{**TURN, "role": "assistant"}]}, "contents[].role", "'assistant'"),
+    ({"contents": [{**TURN, "role": "User"}]}, "contents[].role", "'User'"),
+    ({"contents": [{"role": "user", "parts": []}]}, "contents[].parts", "is empty"),
+    ({"contents": [{"role": "user"}]}, "contents[]", "no value for `parts`"),
+    ({"contents": ["Hello"]}, "contents[]", "is a text, where an object is expected"),
+    (parts({"text": None}), "contents[].parts[]", "no value for one of text"),
+    (parts({"thought": True}), "contents[].parts[]", "no value for one of text"),
+    (parts({"text": "x", **PICTURE}), "contents[].parts[]", "has `text` and `inlineData`"),
+    (parts({"text": "", **REMOTE}), "contents[].parts[]", "has `text` and `fileData`"),
+    (parts({"inline_data": {"data": "aGk="}}), "contents[].parts[].inline_data", "no value for `mimeType`"),
+    (parts({"file_data": {"file_uri": "/tmp/a"}}), "contents[].parts[].file_data.file_uri", "gs://BUCKET"),
+    (parts({"fileData": {"fileUri": "s3://b/a"}}), "contents[].parts[].fileData.fileUri", "'s3://b/a'"),
+    ({"systemInstruction": "Be brief."}, "systemInstruction", "is a text, where an object is expected"),
+    ({"systemInstruction": [TURN]}, "systemInstruction", "is a list, where an object is expected"),
+    ({"generationConfg": {"topP": 1}}, "generationConfg", "write `generationConfig`"),
+    ({"Generation_Config": {"topP": 1}}, "Generation_Config", "write `generationConfig`"),
+    ({"safety-settings": [{"x": 1}]}, "safety-settings", "write `safetySettings`"),
+    (config(maxOutputTokns=5), "generationConfig.maxOutputTokns", "write `maxOutputTokens`"),
+    (
+        config(response_schema={"type_": "OBJECT"}),
+        "generationConfig.response_schema.type_",
+        "write `type`",
+    ),
+    (
+        config(responseSchema={"properties": {"a": {"items": {"type_": "x"}}}}),
+        "generationConfig.responseSchema.properties.a.items.type_",
+        "write `type`",
+    ),
+    (config(temperature=2.1), "generationConfig.temperature", "is 2.1, and Google takes 0 to 2"),
+    (config(temperature=-0.5), "generationConfig.temperature", "is -0.5"),
+    (config(temperature="hot"), "generationConfig.temperature", "where a number is expected"),
+    (config(topP=1.05), "generationConfig.topP", "is 1.05, and Google takes 0 to 1"),
+    (config(candidateCount=0), "generationConfig.candidateCount", "takes 1 to 8"),
+    (config(candidateCount=9), "generationConfig.candidateCount", "takes 1 to 8"),
+    (config(maxOutputTokens=0), "generationConfig.maxOutputTokens", "takes 1 to"),
+    (config(maxOutputTokens=1.5), "generationConfig.maxOutputTokens", "a whole number is expected"),
+    (config(max_output_tokens=-1), "generationConfig.max_output_tokens", "is -1"),
+    (
+        config(stopSequences=list("abcdef")),
+        "generationConfig.stopSequences",
+        "has 6 items, and Google takes 5",
+    ),
+    (config(stopSequences=[{"a": "b"}]), "generationConfig.stopSequences[]", "a text is expected"),
+    (config(responseMimeType="application/jsn"), "generationConfig.responseMimeType", "'application/json'"),
+    (
+        {"safetySettings": [{"category": "HARM_CATEGORY_HARASMENT", "threshold": "OFF"}]},
+        "safetySettings[].category",
+        "write 'HARM_CATEGORY_HARASSMENT'",
+    ),
+    ({"labels": "a"}, "labels", "where an object is expected"),
+]
+
+
+@pytest.mark.parametrize(
+    ("bad", "path", "words"), CERTAIN, ids=[f"{path}-{words[:20]}" for _, path, words in CERTAIN]
+)
+@pytest.mark.parametrize("good_rows", [0, 2000])
+def test_a_row_that_google_refuses_is_found_at_its_line(bad, path, words, good_rows):
+    good = [row(f"good {n}", **config(temperature=0.5)) for n in range(good_rows)]
+    report = check(*good, row("bad", **bad), row("bad too", **bad))
+    found = of(report, Gravity.ROW)
+    if report.counts[Gravity.JOB]:  # good rows have another type there, or the name is not one of a column
+        assert path in {place.removeprefix("request.") for _, place, _ in of(report, Gravity.JOB)}
+    assert [each[:2] for each in found] == [
+        (f"in.jsonl:{line}", f"request.{path}") for line in (good_rows + 1, good_rows + 2)
+    ]
+    assert words in found[0][2]
+    assert report.bad_rows == 2
+    assert report.is_hopeless is (good_rows == 0 or report.counts[Gravity.JOB] > 0)
+
+
+@pytest.mark.parametrize(
+    ("odd", "path", "words"),
+    [
+        ({"newField": {"a": 1}}, "request.newField", "not a field of this request that is known here"),
+        (config(maxTokens=5), "request.generationConfig.maxTokens", "did you mean `maxOutputTokens`?"),
+        (config(responseMimeType="audio/wav"), "request.generationConfig.responseMimeType", "'audio/wav'"),
+        (
+            {"safetySettings": [{"category": "HARM_CATEGORY_OF_TOMORROW"}]},
+            "request.safetySettings[].category",
+            "not a value that is known here",
+        ),
+        (parts({"hologram": {"a": 1}}), "request.contents[].parts[]", "no value for one of text"),
+        ({"model": "gemini-1.5-pro"}, "request.model", "the job's model gemini-2.5-flash answers the row"),
+    ],
+)
+def test_what_a_later_api_may_take_is_a_doubt_that_is_reported_once(odd, path, words):
+    report = check(*[row(f"{n}", **odd) for n in range(50)])
+    assert (report.bad_rows, report.is_hopeless) == (0, False)
+    found = [each for each in of(report, Gravity.DOUBT) if each[1] == path]
+    assert [place for place, _, _ in found] == ["in.jsonl:1"]
+    assert words in found[0][2]
+
+
+FINE = [
+    {"contents": [TURN, {"role": "model", "parts": [{"text": "x"}]}, {"parts": [{"text": "x"}]}]},
+    {"contents": [{"role": "function", "parts": [{"functionResponse": {"name": "f"}}]}]},
+    {"contents": TURN},
+    parts({"text": ""}),
+    parts({"text": "x", "fileData": None}, {"text": None, **REMOTE}),
+    parts(PICTURE, REMOTE, {"text": "x"}),
+    parts({"inline_data": {"mime_type": "image/png", "data": "aGk="}}),
+    parts({"fileData": {"fileUri": "https://www.youtube.com/watch?v=abc"}}),
+    parts({"thoughtSignature": "aGk="}),
+    parts({"text": "x", "thought": True, "thoughtSignature": "aGk="}),
+    parts({"functionCall": {"name": "f", "args": {"temperature": 99, "type_": "x"}}}),
+    {"systemInstruction": {"role": "system", "parts": [{"text": "x"}]}},
+    {"system_instruction": {"parts": {"text": "x"}}},
+    {"safetySettings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "block_none"}]},
+    {"labels": {"type_": "x", "contnets": "y"}},
+    {"model": "publishers/google/models/gemini-2.5-flash"},
+    config(temperature=0, topP=1, candidateCount=8, maxOutputTokens=65536, stopSequences=list("abcde")),
+    config(temperature=2.0, maxOutputTokens=256.0, topK=40, seed=7),
+    config(temperature="0.5", maxOutputTokens="256"),
+    config(responseMimeType="application/json", responseSchema={"type": "object"}),
+    config(responseSchema={"type": "OBJECT", "properties": {"type_": {"type": "STRING", "nullable": True}}}),
+    config(responseJsonSchema={"type_": "anything", "minLengths": 5}),
+    config(thinkingConfig={"thinkingBudget": -1, "includeThoughts": True}),
+    {"tools": [{"functionDeclarations": [{"name": "f", "parameters": {"type": "OBJECT"}}]}]},
+    {"tools": [{"google_search": {"excludeDomains": ["a.example"]}}]},
+]
+
+
+@pytest.mark.parametrize("fine", FINE, ids=range(len(FINE)))
+def test_what_google_takes_is_not_found(fine):
+    assert check(*[row(f"{n}", **fine) for n in range(50)]).lines() == []
+
+
+def test_all_that_google_takes_may_be_in_one_input():
+    rows = [row(f"{n}", **fine) for n, fine in enumerate(FINE * 20)]
+    assert [each for each in check(*rows).findings if each.gravity is Gravity.ROW] == []
+
+
+@pytest.mark.parametrize("bad", [bad for bad, _, _ in CERTAIN], ids=range(len(CERTAIN)))
+def test_a_decoder_that_knows_every_field_lets_no_bad_row_pass(bad):
+    good = [row(f"{n}", **fine) for n, fine in enumerate(FINE * 2)]
+    assert check(*good, *good, row("bad", **bad), *good).bad_rows == 1
+
+
+def test_a_row_that_is_wrong_in_several_ways_is_counted_once():
+    report = check(row("1", **config(temperature=9, topP=9)), row("2"))
+    assert (report.bad_rows, report.counts[Gravity.ROW]) == (1, 2)
+    assert not report.is_hopeless
+    assert report.summary().endswith("; 1 of them are certain to fail")
+
+
+GEMINI, OPENAI = row(), {"custom_id": "1", "method": "POST", "url": "/v1", "body": {"messages": []}}
+CLAUDE = {
+    "custom_id": "1",
+    "request": {"anthropic_version": "v", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]},
+}
+GEMINI_EMBEDDING = {"request": {"content": {"parts": [{"text": "x"}]}}}
+
+
+@pytest.mark.parametrize(
+    ("model", "other", "name"),
+    [
+        ("gemini-2.5-flash", CLAUDE, "Claude"),
+        ("gemini-2.5-flash", OPENAI, "OpenAI"),
+        ("gemini-2.5-flash", {"messages": [{"role": "user"}]}, "OpenAI"),
+        ("gemini-2.5-flash", {"contents": [TURN]}, "Gemini without its `request` around it"),
+        ("gemini-2.5-flash", GEMINI_EMBEDDING, "Gemini embeddings"),
+        ("gemini-2.5-flash", {"content": "x"}, "text embeddings"),
+        ("gemini-embedding-001", GEMINI, "Gemini"),
+        ("gemini-embedding-001", {"content": "x"}, "text embeddings"),
+        ("text-embedding-005", GEMINI_EMBEDDING, "Gemini embeddings"),
+        ("claude-sonnet-4-5", GEMINI, "Gemini"),
+        ("claude-sonnet-4-5", OPENAI, "OpenAI"),
+        ("publishers/meta/models/llama-4", CLAUDE, "Claude"),
+        ("publishers/meta/models/llama-4", GEMINI, "Gemini"),
+    ],
+)
+def test_rows_of_another_kind_of_model_are_named(model, other, name):
+    report = check(other, model=model)
+    assert report.is_hopeless
+    assert any(f"looks like a row for {name}" in finding.message for finding in report.findings)
+
+
+def test_a_field_beside_the_request_is_a_doubt():
+    report = check({**row(), "generationConfig": {"topP": 1}})
+    ((_, path, message),) = of(report, Gravity.DOUBT)
+    assert (path, "where Google ignores it" in message) == ("generationConfig", True)
+
+
+@pytest.mark.parametrize("name", ["key", "custom_id"])
+@pytest.mark.parametrize("between", [0, 3000])
+def test_a_key_of_two_rows_is_a_doubt_at_the_second(name, between):
+    rows = [{name: key, **GEMINI_ROW} for key in ("a", *map(str, range(between)), "a", "b")]
+    report = check(*rows)
+    assert of(report, Gravity.DOUBT) == [
+        (
+            f"in.jsonl:{between + 2}",
+            name,
+            "is 'a', as in an earlier row: their answers cannot be told apart by it",
+        )
+    ]
+
+
+GEMINI_ROW = {"request": {"contents": [TURN]}}
+
+
+def test_rows_without_a_key_are_not_compared():
+    assert check(*[GEMINI_ROW] * 3000, row("a"), *[GEMINI_ROW] * 3000).lines() == []
+
+
+def test_keys_are_remembered_up_to_a_bound():
+    keys = RowKeys(["key"])
+    assert keys.of({"key": "a"}) == "a"
+    assert keys.add_new(range(MAX_KEYS))
+    assert keys.is_new(1)  # not compared any more
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "expected"),
+    [
+        ("contnets", "contents", True),
+        ("content", "contents", True),
+        ("contentss", "contents", True),
+        ("contants", "contents", True),
+        ("contents", "contents", False),
+        ("topN", "topP", False),  # too short to say
+        ("conents2", "contents", False),
+    ],
+)
+def test_one_letter_makes_a_misspelling(text, right, expected):
+    assert is_misspelled(text, right) is expected
+
+
+def test_no_name_that_google_knows_is_a_misspelling_of_another():
+    for message in messages().values():
+        for name in message.fields:
+            assert message.name_of(name) == name
