@@ -82,7 +82,8 @@ class InputPart:
         """Plain data for XCom; what has its default is left out, since a plan may have many parts."""
         defaults = {each.name: each.default for each in fields(self)}
         told = {name: value for name, value in asdict(self).items() if value != defaults[name]}
-        return {**told, "kind": str(self.kind), "uris": list(self.uris)}
+        always = {"kind": str(self.kind), "uris": list(self.uris), "number": self.number, "of": self.of}
+        return {**told, **always}
 
     @classmethod
     def from_dict(cls, data: object) -> InputPart | None:

@@ -27,7 +27,7 @@ class Piece:
     :param cut: the range of its content.
     :param copied: the range is written again; else the object is read as it is.
     :param packed: the object is gzip.
-    :param ended: the range ends with a newline; else it takes one more byte where it is written.
+    :param ended: the range ends with a newline; else it takes one more byte where another follows it.
     """
 
     source: SourceObject

@@ -95,7 +95,7 @@ def stage(storage: ObjectStorage, shards: Iterable[Shard], place: StagingPlace) 
     for shard in shards:
         if not shard.copied:
             continue
-        uri, expected = place.of_copied(shard.copied), sum(piece.size for piece in shard.copied)
+        uri, expected = place.of_copied(shard.copied), _size(shard.copied)
         if before.get(uri) == expected:  # one of another size is the remains of a write
             found += 1
             continue
@@ -113,7 +113,8 @@ def is_there(storage: ObjectStorage, uri: str, size: int) -> bool:
 
 
 def _content(storage: ObjectStorage, pieces: Iterable[Piece], unpacking: _Unpacking) -> Iterator[bytes]:
-    """The pieces' lines, each with its newline. Objects that are read whole are fetched several at once."""
+    """The pieces' lines; only the last one of all may lack its newline. Whole objects are fetched ahead."""
+    newline = b""
     for (is_whole, packed), group in groupby(pieces, lambda each: (_is_whole(each), each.packed)):
         streams: Iterator[tuple[Piece, ByteStream]]
         if packed:
@@ -123,9 +124,14 @@ def _content(storage: ObjectStorage, pieces: Iterable[Piece], unpacking: _Unpack
         else:
             streams = _ranges(storage, group)
         for piece, stream in streams:
+            yield newline
             yield from _exactly(stream, piece)
-            if not piece.ended:
-                yield b"\n"
+            newline = b"" if piece.ended else b"\n"
+
+
+def _size(pieces: list[Piece]) -> int:
+    """Bytes of the object that the pieces are written into."""
+    return sum(piece.size for piece in pieces[:-1]) + pieces[-1].cut.size
 
 
 def _is_whole(piece: Piece) -> bool:
