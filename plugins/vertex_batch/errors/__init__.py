@@ -53,9 +53,11 @@ from vertex_batch.errors.storage import (
     InputChangedError,
     InputMissingError,
     InputUnusableError,
+    ObjectEncodedError,
     OutputMissingError,
     StagingError,
     StorageAccessError,
+    StorageRefusedError,
     StorageUnavailableError,
 )
 
@@ -80,6 +82,7 @@ __all__ = [
     "ModelNotAllowedError",
     "NoCredentialError",
     "NotFoundError",
+    "ObjectEncodedError",
     "Operation",
     "OutputMissingError",
     "OwnerBlockedError",
@@ -96,6 +99,7 @@ __all__ = [
     "StagingError",
     "StillRunningError",
     "StorageAccessError",
+    "StorageRefusedError",
     "StorageUnavailableError",
     "TransientError",
     "UnexpectedAnswerError",
