@@ -22,7 +22,7 @@ from pydantic import (
     field_validator,
 )
 
-from vertex_batch.specs.cron import Cron
+from vertex_batch.specs.cron import ONCE, Cron
 from vertex_batch.specs.durations import show_duration
 from vertex_batch.specs.events import Events
 from vertex_batch.specs.problems import MAPPING, NOTHING, TEXT, did_you_mean
@@ -117,6 +117,12 @@ class ScheduleFields(BaseModel):
         ),
         examples=["1h", "6h"],
     )
+
+    @property
+    def cron(self) -> str | None:
+        """The cron expression at whose times runs come due, alone or combined with assets."""
+        cron = self.schedule.cron if isinstance(self.schedule, Events) else self.schedule
+        return None if cron == ONCE else cron
 
     @field_validator("start_date", "end_date")
     @classmethod
