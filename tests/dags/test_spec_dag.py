@@ -167,7 +167,8 @@ def test_with_catchup_the_timetable_is_airflows_own():
 @pytest.mark.parametrize("schedule", ["30 2 * * *", {"cron": "30 2 * * *", "assets": ["other/job"]}])
 def test_reading_a_spec_again_does_not_make_another_version_of_its_dag(schedule):
     first, second = (
-        DagSerialization.serialize_dag(build_dag(spec(schedule=schedule, start_within="2h"))) for _ in range(2)
+        DagSerialization.serialize_dag(build_dag(spec(schedule=schedule, start_within="2h")))
+        for _ in range(2)
     )
     assert first == second
 
@@ -176,7 +177,10 @@ def test_reading_a_spec_again_does_not_make_another_version_of_its_dag(schedule)
     ("fields", "said"),
     [
         ({"schedule": "30 2 * * *"}, "later than 1h after it was due is skipped"),
-        ({"schedule": {"cron": "30 2 * * *"}, "start_within": "6h"}, "later than 6h after it was due is skipped"),
+        (
+            {"schedule": {"cron": "30 2 * * *"}, "start_within": "6h"},
+            "later than 6h after it was due is skipped",
+        ),
         ({"schedule": "@daily", "catchup": True, "start_date": "2026-11-01"}, ""),
         ({"schedule": {"assets": ["other/job"]}}, ""),
         ({"schedule": None}, ""),

@@ -14,11 +14,12 @@ from vertex_batch.errors import (
     BucketMissingError,
     ConfigurationError,
     InputMissingError,
+    InputUnusableError,
     StorageAccessError,
     StorageUnavailableError,
     VertexBatchError,
 )
-from vertex_batch.inputs import SourceObject
+from vertex_batch.inputs import SourceObject, literal_wildcard_problem
 
 DEFAULT_CONN_ID = "google_cloud_default"
 BIGQUERY_SCHEME = "bq://"
@@ -91,6 +92,7 @@ def check_inputs(fs: Any, uris: Iterable[str], *, conn_id: str = DEFAULT_CONN_ID
     :param conn_id: whose file system it is, for messages.
     :raises BucketMissingError: one or more buckets do not exist.
     :raises InputMissingError: one or more inputs do not exist, match nothing or are empty: all are listed.
+    :raises InputUnusableError: an object's name contains brackets, which Vertex would read as a wildcard.
     :raises StorageAccessError: the connection may not look.
     :raises StorageUnavailableError: the object store failed; a retry may succeed.
     """
@@ -149,20 +151,27 @@ def asking(uri: str, conn_id: str, function: Any, *args: Any) -> Any:
 def _find(fs: Any, uri: str) -> list[SourceObject]:
     path = _path(fs, uri)
     scheme = uri.split("://", 1)[0] + "://" if "://" in uri else ""
+    if (problem := literal_wildcard_problem(uri)) and _file(fs, path):
+        raise InputUnusableError(uri, problem)
     if _WILDCARDS & set(path):
         try:
             matches = fs.glob(path, detail=True)
         except FileNotFoundError:
             matches = {}
-        files = [entry for entry in matches.values() if entry["type"] == "file"]
-        if files:
-            return [_found(scheme + entry["name"], entry) for entry in files]
-    # An object may have a wildcard's character in its name.
+        return [
+            _found(scheme + entry["name"], entry) for entry in matches.values() if entry["type"] == "file"
+        ]
+    entry = _file(fs, path)
+    return [_found(uri, entry)] if entry else []
+
+
+def _file(fs: Any, path: str) -> Mapping[str, Any] | None:
+    """Return the object of exactly this name, if there is one."""
     try:
-        entry = fs.info(path)
+        entry: Mapping[str, Any] = fs.info(path)
     except FileNotFoundError:
-        return []
-    return [_found(uri, entry)] if entry["type"] == "file" else []
+        return None
+    return entry if entry["type"] == "file" else None
 
 
 def _found(uri: str, entry: Mapping[str, Any]) -> SourceObject:

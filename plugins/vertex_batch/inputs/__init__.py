@@ -13,6 +13,7 @@ from vertex_batch.inputs.planning import (
     Shard,
     SourceObject,
     fits_as_it_lies,
+    literal_wildcard_problem,
     make_shards,
     without_doubles,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "is_there",
     "limits_for",
     "lines",
+    "literal_wildcard_problem",
     "make_shards",
     "measure",
     "open_object",

@@ -84,6 +84,21 @@ def without_doubles(objects: Iterable[SourceObject]) -> list[SourceObject]:
     return list({each.uri: each for each in objects}.values())
 
 
+def literal_wildcard_problem(uri: str) -> str | None:
+    """Say why no job can read an object of exactly this name; None where one can.
+
+    Vertex reads brackets as a wildcard, also in the name of an object that exists, and the job fails after it
+    was created.
+    """
+    if "[" not in uri:
+        return None
+    pattern = uri.replace("[", "?").replace("]", "?")
+    return (
+        "its name contains `[` or `]`, which Vertex reads as a wildcard, so the job would not find it: rename"
+        f" the object, or write `{pattern}`, in which each `?` matches one character"
+    )
+
+
 def _pieces(objects: Iterable[tuple[SourceObject, Measured]]) -> Iterator[Piece]:
     for source, measured in objects:
         # Named one by one, an object with a wildcard's character in its name would stand for others, too.

@@ -155,8 +155,8 @@ def _late_runs(spec: Spec) -> str:
     return (
         f"\n\nA scheduled run that would start later than {show_duration(spec.start_within)} after it was due"
         " is skipped: Airflow was not running, or the DAG was paused. Nothing is submitted or paid for"
-        " it, and Airflow's log has a warning. To run a skipped day, trigger the DAG with that run date, or use"
-        f" `airflow backfill create --dag-id {spec.name} --from-date DAY --to-date NEXT_DAY`."
+        " it, and Airflow's log has a warning. To run a skipped day, trigger the DAG with that run date, or"
+        f" use `airflow backfill create --dag-id {spec.name} --from-date DAY --to-date NEXT_DAY`."
     )
 
 

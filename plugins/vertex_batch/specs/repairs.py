@@ -16,7 +16,7 @@ _FOREIGN = re.compile(
     r"(?P<dollar>\$\{[^{}]*\}|\$\([^()]*\)|\$[A-Za-z_]\w*)"
     r"|(?P<percent>%\(\w+\)[sdif])"
     # `%d0` and the like are the percent-encoding of a byte.
-    rf"|(?P<strftime>(?!%d[0-9a-fA-F]){_STRFTIME}(?:[-_/.:T ]?{_STRFTIME})*)"
+    rf"|(?P<strftime>(?!%d[0-9a-fA-F]){_STRFTIME}(?:[-_/.:T ]?{_STRFTIME})*(?![a-z]))"
     r"|(?P<brace>\{[^{}]*\}|[{}])"
 )
 _WORD = re.compile(r"[A-Za-z_][\w.-]*")
@@ -57,6 +57,8 @@ def placeholder_problem(text: str) -> str | None:
     found = _FOREIGN.search(TEMPLATE_PART.sub(lambda part: " " * len(part[0]), text))
     if found is None:
         return None
+    if found["brace"] and "," in found["brace"]:
+        return f"`{found['brace'][:80]}` is not a wildcard: write one URI for each of them"
     better = _FORMATS.get(found["strftime"]) if found["strftime"] else _template_for(found[0])
     return f"`{found[0][:80]}` is not filled in here: write `{better or '{{ run_date }}'}`"
 

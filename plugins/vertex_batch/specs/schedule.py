@@ -96,7 +96,6 @@ class ScheduleFields(BaseModel):
         default=None,
         description=(
             "No run is scheduled before it. Without it, the first run is the next one that comes due."
-            " `vertex-batch new` writes the day on which it was called."
         ),
         examples=["2026-11-01"],
     )

@@ -133,7 +133,9 @@ def model_parts(model: str) -> tuple[str | None, str | None, bool]:
 
 def _no_number(value: Any) -> Any:
     """A number without quotes is refused for what it is, not for its quotes."""
-    if (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, str) and value.isdigit()):
+    if (isinstance(value, int) and not isinstance(value, bool)) or (
+        isinstance(value, str) and value.isdigit()
+    ):
         raise ValueError(
             f"`{value}` is a project number: write the project's id, since the proxy knows only that"
         )
@@ -186,7 +188,7 @@ def _label_value(text: str) -> str:
 
 
 def _team(text: str) -> str:
-    if is_template(text):
+    if is_template(text) or placeholder_problem(text):
         raise ValueError("cannot be a template: it says who pays, in every run")
     return _label_value(text)
 

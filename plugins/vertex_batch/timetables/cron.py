@@ -1,4 +1,4 @@
-"""A cron timetable that starts only what is due now: no run is started, and paid for, because it was missed."""
+"""A cron timetable that starts only what is due now: a run that was missed is not started, nor paid for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _reported: set[tuple[str, datetime]] = set()
 
 
 class RunSkippedError(Exception):
-    """The scheduler was about to start a run that is too late. Nothing was started, and nothing is paid for."""
+    """The scheduler was about to start a run that is too late. Nothing was started, nothing is paid for."""
 
 
 class DueRunsTimetable(CronTriggerTimetable):
@@ -128,7 +128,7 @@ class DueRunsTimetable(CronTriggerTimetable):
             return info
         following = DagRunInfo.exact(self._get_next(now))
 
-        from sqlalchemy.orm import object_session  # noqa: PLC0415 - only the scheduler comes here
+        from sqlalchemy.orm import object_session
 
         if object_session(dag_model) is None:
             return following  # `airflow dags next-execution` asks, and starts nothing

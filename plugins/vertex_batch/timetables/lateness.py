@@ -11,8 +11,8 @@ DEFAULT_START_WITHIN = timedelta(hours=1)
 SHORTEST_START_WITHIN = timedelta(minutes=5)
 """Airflow's scheduler and DAG processor may both be this slow on a busy night."""
 FIRST_RUN_GRACE = timedelta(minutes=5)
-"""How late the first run of a DAG without a start date may be. Longer than the scheduler needs to start what is
-due; short, because such a DAG does not say that it wants a time which has passed."""
+"""How late the first run of a DAG without a start date may be: longer than the scheduler needs to start what is
+due, and short, since such a DAG does not say that it wants a time which has passed."""
 _BACKFILL = "backfill"
 
 

@@ -110,13 +110,21 @@ WEEKS_AGO, TODAY, AHEAD = (
         pytest.param(MORNING, FILLED, WEEKS_AGO, "11-28 02:30", id="backfill, start date in the past"),
         pytest.param("11-27 03:01", FILLED_EARLY, {}, "11-28 02:30", id="backfill soon after a time"),
         pytest.param("11-27 03:01", FILLED_EARLY, WEEKS_AGO, "11-28 02:30", id="the same with a start date"),
-        pytest.param("11-27 02:40", FILLED_THE_DAY_BEFORE, {}, "11-27 02:30", id="backfill of the day before"),
-        pytest.param(MORNING, None, {**WEEKS_AGO, "end_date": "2026-11-28"}, None, id="no time until the end"),
+        pytest.param(
+            "11-27 02:40", FILLED_THE_DAY_BEFORE, {}, "11-27 02:30", id="backfill of the day before"
+        ),
+        pytest.param(
+            MORNING, None, {**WEEKS_AGO, "end_date": "2026-11-28"}, None, id="no time until the end"
+        ),
         pytest.param(MORNING, OLD, {**WEEKS_AGO, "end_date": "2026-11-26"}, None, id="end date passed"),
         pytest.param(MORNING, NIGHTLY, {"schedule": "0 5 * * *"}, "11-28 05:00", id="schedule was changed"),
-        pytest.param("11-27 09:25", OLD, {"schedule": "*/15 * * * *"}, "11-27 09:15", id="only the latest one"),
+        pytest.param(
+            "11-27 09:25", OLD, {"schedule": "*/15 * * * *"}, "11-27 09:15", id="only the latest one"
+        ),
         pytest.param(MORNING, OLD, {**WEEKS_AGO, "catchup": True}, "11-25 02:30", id="catch-up"),
-        pytest.param(MORNING, None, {**WEEKS_AGO, "catchup": True}, "11-01 02:30", id="catch-up from the start"),
+        pytest.param(
+            MORNING, None, {**WEEKS_AGO, "catchup": True}, "11-01 02:30", id="catch-up from the start"
+        ),
     ],
 )
 def test_only_what_is_due_now_is_started_unasked(now, last, fields, expected):
@@ -177,8 +185,8 @@ class TestWhatWasSkipped:
         assert "not started within 60 minutes" in text
         assert "The next run is due at 2026-11-28 02:30 CET" in text
         assert (
-            "airflow backfill create --dag-id nightly --from-date 2026-11-25T01:30:00Z --to-date 2026-11-27T01:30:00Z"
-            in text
+            "airflow backfill create --dag-id nightly --from-date 2026-11-25T01:30:00Z"
+            " --to-date 2026-11-27T01:30:00Z" in text
         )
 
     @pytest.mark.parametrize(
@@ -194,7 +202,7 @@ class TestWhatWasSkipped:
 
 
 class TestWhenTheSchedulerComesBack:
-    """The time of the next run was stored before an outage; the scheduler may see it before it is read again."""
+    """The next run was stored before an outage; the scheduler may see it before the DAG is read again."""
 
     @pytest.fixture
     def stored(self) -> DagModel:
@@ -233,7 +241,9 @@ def test_a_dag_run_is_read_further_only_where_that_decides():
         def __get__(self, instance, owner=None):
             raise AssertionError("read from the database at every parse")
 
-    run = type("Run", (SimpleNamespace,), {"run_type": Column(), "created_at": Column(), "queued_at": Column()})(
+    run = type(
+        "Run", (SimpleNamespace,), {"run_type": Column(), "created_at": Column(), "queued_at": Column()}
+    )(
         run_after=at("11-26 02:30"),
         data_interval_start=at("11-26 02:30"),
         data_interval_end=at("11-26 02:30"),
