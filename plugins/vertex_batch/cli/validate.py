@@ -80,8 +80,8 @@ def _notes(found: SpecSet) -> Iterator[str]:
         if spec.cron and spec.start_date is None:
             yield (
                 f"{spec.file}: note: `schedule` without `start_date`: the first run is the next one that"
-                " comes due, and if Airflow is not running at that time it is skipped without a warning. To have it"
-                " reported, set `start_date` to the day from which the schedule applies."
+                " comes due, and if Airflow is not running at that time it is skipped without a warning. To"
+                " have it reported, set `start_date` to the day from which the schedule applies."
             )
 
 

@@ -11,7 +11,7 @@ import pendulum
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from vertex_batch.timetables.lateness import FIRST_RUN_GRACE, Moment, SkippedRuns, is_due, reference_end
+from vertex_batch.timetables.lateness import FIRST_RUN_GRACE, Moment, SkippedRuns, is_due
 
 if TYPE_CHECKING:
     from airflow.models.dag import DagModel
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 MAX_COUNTED = 1000
 """Skipped runs are counted up to here: a schedule of every minute after a pause of a year has too many."""
+BACKFILL = "backfill"
 _reported: set[tuple[str, datetime]] = set()
+"""DAG and time of the first skipped run, of what this process has logged."""
+_references: dict[tuple[str, datetime], datetime] = {}
+"""DAG and time of its latest run -> the moment after which the next one may be due."""
 
 
 class RunSkippedError(Exception):
@@ -86,11 +90,11 @@ class DueRunsTimetable(CronTriggerTimetable):
             )
         last = last_automated_data_interval.end if last_automated_data_interval else None
         due = self._next_due(last, restriction.earliest)
-        if last is not None:
-            self._report(self._get_next(last), due)
-        if restriction.latest is not None and restriction.latest < due:
-            return None
-        return DagRunInfo.exact(due)
+        is_over = restriction.latest is not None and restriction.latest < due
+        if last is not None and not is_over:
+            since = last if restriction.earliest is None else max(last, restriction.earliest)
+            self._report(self._get_next(since), due)
+        return None if is_over else DagRunInfo.exact(due)
 
     def run_info_from_dag_run(self, *, dag_run: DagRun) -> DagRunInfo:
         """Return what the latest run says about the next one.
@@ -100,13 +104,9 @@ class DueRunsTimetable(CronTriggerTimetable):
         info = super().run_info_from_dag_run(dag_run=dag_run)
         if info.data_interval is None:
             return info
-        now, end = self._now(), info.data_interval.end
-        latest = self._align_to_prev(now)
-        # The run's other columns are read from the database only where they decide.
-        if latest <= end or not is_due(latest, now, self._start_within):
+        reference = self._reference(dag_run, info.data_interval.end)
+        if reference == info.data_interval.end:
             return info
-        requested = [moment for moment in (dag_run.created_at, dag_run.queued_at) if moment]
-        reference = reference_end(str(dag_run.run_type), end, requested)
         return DagRunInfo(
             run_after=info.run_after,
             data_interval=DataInterval.exact(pendulum.instance(reference)),
@@ -136,6 +136,20 @@ class DueRunsTimetable(CronTriggerTimetable):
         dag_model.next_dagrun_data_interval = following.data_interval
         dag_model.next_dagrun_create_after = following.run_after
         raise RunSkippedError(str(self._skipped(info.run_after, following.run_after)))
+
+    def _reference(self, dag_run: DagRun, end: Moment) -> Moment:
+        now = self._now()
+        latest = self._align_to_prev(now)
+        if latest <= end:
+            return end
+        # Airflow has not loaded the columns asked for below, so they are asked for only where they matter:
+        # once for each latest run, and anew while a run may start.
+        key = (self._dag_id, end)
+        if key not in _references or is_due(latest, now, self._start_within):
+            is_backfill = str(dag_run.run_type) == BACKFILL
+            requested = (dag_run.created_at, dag_run.queued_at) if is_backfill else ()
+            _references[key] = max([end, *(moment for moment in requested if moment)])
+        return _references[key]
 
     def _next_due(self, last: Moment | None, earliest: Moment | None) -> Any:
         now = self._now()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,24 +10,13 @@ DEFAULT_START_WITHIN = timedelta(hours=1)
 SHORTEST_START_WITHIN = timedelta(minutes=5)
 """Airflow's scheduler and DAG processor may both be this slow on a busy night."""
 FIRST_RUN_GRACE = timedelta(minutes=5)
-"""How late the first run of a DAG without a start date may be: longer than the scheduler needs to start what is
-due, and short, since such a DAG does not say that it wants a time which has passed."""
-_BACKFILL = "backfill"
+"""How late the first run of a DAG without a start date may be: longer than the scheduler needs to start what
+is due, and short, since such a DAG does not say that it wants a time which has passed."""
 
 
 def is_due(moment: Moment, now: Moment, start_within: timedelta) -> bool:
     """Whether a run of this time may start by itself: it is not too late for it."""
     return now - moment <= start_within
-
-
-def reference_end(run_type: str, end: Moment, requested: Iterable[Moment]) -> Moment:
-    """Return the moment after which the next run may be due, given the DAG's latest run.
-
-    :param run_type: Airflow's word: a backfill stands for old times, so it is its request that counts.
-    :param end: of the run's data interval.
-    :param requested: when the run was created, and when it was last queued.
-    """
-    return max([end, *requested]) if run_type == _BACKFILL else end
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,10 +69,9 @@ def next_run(now: str, last: DagRun | None = None, **fields: Any) -> datetime | 
 
 
 @pytest.fixture(autouse=True)
-def _nothing_reported_yet() -> Iterator[None]:
+def _nothing_reported_yet() -> None:
     module._reported.clear()
-    yield
-    module._reported.clear()
+    module._references.clear()
 
 
 NIGHTLY = run_of(SCHEDULED, "11-26 02:30", "11-26 02:30:05")
@@ -190,11 +189,26 @@ class TestWhatWasSkipped:
         )
 
     @pytest.mark.parametrize(
-        ("now", "last"), [(MORNING, None), ("11-27 03:00", NIGHTLY), ("11-26 12:00", NIGHTLY)]
+        ("now", "last", "fields"),
+        [
+            (MORNING, None, {}),
+            ("11-27 03:00", NIGHTLY, {}),
+            ("11-26 12:00", NIGHTLY, {}),
+            (MORNING, FILLED, {}),
+            (MORNING, FILLED_EARLY, {}),
+            (MORNING, OLD, {**WEEKS_AGO, "end_date": "2026-11-26"}),
+            (MORNING, OLD, {**WEEKS_AGO, "catchup": True}),
+        ],
     )
-    def test_where_nothing_was_skipped_nothing_is_said(self, caplog, now, last):
-        next_run(now, last)
+    def test_where_nothing_was_skipped_nothing_is_said(self, caplog, now, last, fields):
+        next_run(now, last, **fields)
         assert [each for each in caplog.records if each.name == module.__name__] == []
+
+    def test_after_a_backfill_only_what_was_due_since_then_is_reported(self, caplog):
+        for _ in range(3):
+            next_run(MORNING, FILLED_THE_DAY_BEFORE)
+        (record,) = [each for each in caplog.records if each.name == module.__name__]
+        assert "The run that was due at 2026-11-27 02:30 UTC was not started" in record.getMessage()
 
     def test_what_is_left_out_of_a_busy_schedule_is_counted_up_to_a_bound(self, caplog):
         next_run(MORNING, OLD, schedule="* * * * *")
@@ -236,22 +250,35 @@ class TestWhenTheSchedulerComesBack:
             yield session
 
 
-def test_a_dag_run_is_read_further_only_where_that_decides():
-    class Column:
-        def __get__(self, instance, owner=None):
-            raise AssertionError("read from the database at every parse")
+@pytest.mark.parametrize(
+    ("now", "reads"),
+    [
+        pytest.param("11-26 12:00", 0, id="nothing was due since the latest run"),
+        pytest.param(MORNING, 1, id="something was: once in each process"),
+        pytest.param("11-27 03:00", 3, id="something may start: each time"),
+    ],
+)
+def test_the_database_is_asked_about_the_latest_run_only_where_that_matters(now, reads):
+    asked = []
 
-    run = type(
-        "Run", (SimpleNamespace,), {"run_type": Column(), "created_at": Column(), "queued_at": Column()}
-    )(
-        run_after=at("11-26 02:30"),
-        data_interval_start=at("11-26 02:30"),
-        data_interval_end=at("11-26 02:30"),
+    class Run(SimpleNamespace):
+        @property
+        def run_type(self):
+            asked.append("run_type")
+            return "scheduled"
+
+    night = at("11-26 02:30")
+    run = Run(
+        run_after=night,
+        data_interval_start=night,
+        data_interval_end=night,
         partition_key=None,
         partition_date=None,
-        logical_date=at("11-26 02:30"),
+        logical_date=night,
     )
-    assert next_run(MORNING, run) == at("11-28 02:30")
+    for _ in range(3):
+        next_run(now, run)
+    assert len(asked) == reads
 
 
 def test_it_is_the_same_after_a_way_through_the_database():
