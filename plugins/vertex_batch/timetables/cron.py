@@ -11,15 +11,13 @@ import pendulum
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from vertex_batch.timetables.lateness import FIRST_RUN_GRACE, Moment, SkippedRuns, is_due
+from vertex_batch.timetables.lateness import FIRST_RUN_GRACE, MAX_COUNTED, Moment, SkippedRuns, is_due
 
 if TYPE_CHECKING:
     from airflow.models.dag import DagModel
     from airflow.models.dagrun import DagRun
 
 log = logging.getLogger(__name__)
-MAX_COUNTED = 1000
-"""Skipped runs are counted up to here: a schedule of every minute after a pause of a year has too many."""
 BACKFILL = "backfill"
 _reported: set[tuple[str, datetime]] = set()
 """DAG and time of the first skipped run, of what this process has logged."""

@@ -13,6 +13,9 @@ FIRST_RUN_GRACE = timedelta(minutes=5)
 """How late the first run of a DAG without a start date may be: longer than the scheduler needs to start what
 is due, and short, since such a DAG does not say that it wants a time which has passed."""
 
+MAX_COUNTED = 1000
+"""Skipped runs are counted up to here: a schedule of every minute after a pause of a year has too many."""
+
 
 def is_due(moment: Moment, now: Moment, start_within: timedelta) -> bool:
     """Whether a run of this time may start by itself: it is not too late for it."""
@@ -24,7 +27,7 @@ class SkippedRuns:
     """Runs that were due and are not started any more.
 
     :param first: time of the first one, in the schedule's time zone; so are ``last`` and ``due``.
-    :param count: how many there are.
+    :param count: how many there are, at most `MAX_COUNTED`.
     :param due: when the next run starts.
     :param start_within: how late a run may start.
     """
@@ -41,7 +44,7 @@ class SkippedRuns:
         which = (
             f"The run that was due at {_shown(self.first)} was"
             if one
-            else f"{self.count} runs that were due from {_shown(self.first)} to {_shown(self.last)} were"
+            else f"{self.count}{' or more' if self.count >= MAX_COUNTED else ''} runs that were due from {_shown(self.first)} to {_shown(self.last)} were"
         )
         start, end = self.first.astimezone(UTC), self.last.astimezone(UTC)
         return (

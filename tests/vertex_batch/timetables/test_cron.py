@@ -212,7 +212,7 @@ class TestWhatWasSkipped:
 
     def test_what_is_left_out_of_a_busy_schedule_is_counted_up_to_a_bound(self, caplog):
         next_run(MORNING, OLD, schedule="* * * * *")
-        assert f"{module.MAX_COUNTED} runs" in caplog.text
+        assert f"{module.MAX_COUNTED} or more runs" in caplog.text
 
 
 class TestWhenTheSchedulerComesBack:
