@@ -41,10 +41,11 @@ class SkippedRuns:
 
     def __str__(self) -> str:
         one, minutes = self.count == 1, int(self.start_within.total_seconds() // 60)
+        count = f"{self.count}{' or more' if self.count >= MAX_COUNTED else ''}"
         which = (
             f"The run that was due at {_shown(self.first)} was"
             if one
-            else f"{self.count}{' or more' if self.count >= MAX_COUNTED else ''} runs that were due from {_shown(self.first)} to {_shown(self.last)} were"
+            else f"{count} runs that were due from {_shown(self.first)} to {_shown(self.last)} were"
         )
         start, end = self.first.astimezone(UTC), self.last.astimezone(UTC)
         return (
