@@ -37,12 +37,12 @@ from vertex_batch.costs import CostTable
 from vertex_batch.specs import Spec, load_specs
 
 USUAL_PORTS = {"api-server": 8080, "proxy": 4000, "object store": 4443, "emulator": 9100, "tunnel": 9101}
+LOOK_BACK = timedelta(days=366)
 # A job that takes three and a half minutes in the emulator's default life takes 14 seconds.
 EMULATOR_SPEED = 15.0
 # Some rows as they happen in production, so that the bill has something to show.
 ROW_MIX = {"failed": 0.03, "thoughts": 0.4, "cached": 0.2}
 RUNS_TIMEOUT_SECONDS = 600.0
-LOOK_BACK = timedelta(days=366)
 LOG_WIDTH = 110
 
 

@@ -143,13 +143,13 @@ def test_what_is_not_asked_for_is_not_run(make, name, start_date):
     first = spec.backfill(spec.days[:3])
     with pytest.raises(AirflowApiError, match="409"):
         spec.backfill(spec.days[1:])
-    spec.stack.airflow.wait_for_backfill(name, expected=3)
+    spec.stack.airflow.wait_for_backfill(name, expected=3, timeout_seconds=400)
     spec.settle()
     assert spec.counts() == ({"manual": 1, "backfill": 3}, 4), "a backfill started another run"
 
     spec.wait_for_backfill(first["id"])
     spec.backfill(spec.days, reprocess_behavior="none")
-    spec.stack.airflow.wait_for_backfill(name, expected=4)
+    spec.stack.airflow.wait_for_backfill(name, expected=4, timeout_seconds=400)
     spec.settle()
     assert spec.counts() == ({"manual": 1, "backfill": 4}, 5), "only the day that was missing is run"
 
