@@ -142,8 +142,10 @@ def test_the_tasks_are_given_what_the_spec_says():
 @pytest.mark.parametrize(
     ("schedule", "kind"),
     [
-        ("30 2 * * *", "CronTriggerTimetable"),
-        ("@daily", "CronTriggerTimetable"),
+        ("30 2 * * *", "DueRunsTimetable"),
+        ("@daily", "DueRunsTimetable"),
+        ({"cron": "@daily"}, "DueRunsTimetable"),
+        ({"cron": "@daily", "assets": ["other/job"]}, "SerializedDueRunsOrAssets"),
         ("@once", "OnceTimetable"),
         (None, "NullTimetable"),
     ],
@@ -154,6 +156,40 @@ def test_every_schedule_gives_a_dag_that_airflow_takes(schedule, kind):
 
     assert type(copy.timetable).__name__ == kind
     assert not copy.catchup
+
+
+def test_with_catchup_the_timetable_is_airflows_own():
+    dag = build_dag(spec(schedule="30 2 * * *", start_date="2026-11-01", catchup=True))
+    copy = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+    assert (type(copy.timetable).__name__, copy.catchup) == ("CronTriggerTimetable", True)
+
+
+@pytest.mark.parametrize("schedule", ["30 2 * * *", {"cron": "30 2 * * *", "assets": ["other/job"]}])
+def test_reading_a_spec_again_does_not_make_another_version_of_its_dag(schedule):
+    first, second = (
+        DagSerialization.serialize_dag(build_dag(spec(schedule=schedule, start_within="2h")))
+        for _ in range(2)
+    )
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"schedule": "30 2 * * *"}, "later than 1h after it was due is skipped"),
+        (
+            {"schedule": {"cron": "30 2 * * *"}, "start_within": "6h"},
+            "later than 6h after it was due is skipped",
+        ),
+        ({"schedule": "@daily", "catchup": True, "start_date": "2026-11-01"}, ""),
+        ({"schedule": {"assets": ["other/job"]}}, ""),
+        ({"schedule": None}, ""),
+    ],
+)
+def test_the_dags_page_says_what_happens_to_a_late_run(fields, said):
+    page = build_dag(spec(**fields)).doc_md
+    assert said in page
+    assert ("airflow backfill create --dag-id nightly" in page) == bool(said)
 
 
 def test_a_schedule_is_of_the_specs_time_zone():

@@ -73,10 +73,10 @@ class TestSchedule:
     @pytest.mark.parametrize(
         ("schedule", "kind"),
         [
-            ({"cron": "30 2 * * *"}, "CronTriggerTimetable"),
+            ({"cron": "30 2 * * *"}, "DueRunsTimetable"),
             ({"assets": ["other"]}, "AssetTriggeredTimetable"),
             ({"assets": ["other", "gs://bucket/x"], "when": "any"}, "AssetTriggeredTimetable"),
-            ({"assets": ["other"], "cron": "@daily"}, "AssetOrTimeSchedule"),
+            ({"assets": ["other"], "cron": "@daily"}, "SerializedDueRunsOrAssets"),
             (
                 {
                     "timetable": "airflow.sdk.CronTriggerTimetable",

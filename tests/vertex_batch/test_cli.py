@@ -111,6 +111,15 @@ class TestValidate:
         assert (status, err) == (1, "1 problem in 1 file; 1 spec valid\n")
         assert "budgets.yaml:1:38: teams.search.per_month.refuse: must be a number: US dollars" in out
 
+    def test_a_schedule_without_a_start_date_is_noted_and_valid(self, run, tmp_path):
+        (tmp_path / "bare.yaml").write_text(GOOD + "schedule: '@daily'\n")
+        (tmp_path / "since.yaml").write_text(GOOD + "schedule: '@daily'\nstart_date: 2026-11-01\n")
+        (tmp_path / "once.yaml").write_text(GOOD + "schedule: '@once'\n")
+        status, out, err = run("validate", tmp_path)
+        note, summary = err.splitlines()
+        assert (status, out, summary) == (0, "", "3 specs valid")
+        assert note.startswith(f"{tmp_path}/bare.yaml: note: `schedule` without `start_date`")
+
     def test_json_has_the_same_for_machines(self, run, tmp_path):
         (tmp_path / "a.yaml").write_text(GOOD + "nam: x\n")
         (tmp_path / "c.yaml").write_text(GOOD)
@@ -120,6 +129,7 @@ class TestValidate:
         assert (status, err) == (1, "")
         assert json.loads(out) == {
             "specs": [{"name": "c", "file": f"{tmp_path}/c.yaml"}],
+            "notes": [],
             "problems": [
                 {
                     "file": f"{tmp_path}/a.yaml",

@@ -9,15 +9,17 @@ import re
 import sys
 from argparse import Namespace
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from vertex_batch.cli.output import print_json, say
 from vertex_batch.cli.validate import DEFAULT_FOLDER
 from vertex_batch.errors import ConfigurationError
 
 SCHEMA_NAME = "job-spec.schema.json"
-_PLAIN = re.compile(r"[A-Za-z][\w./@-]*(:[\w./@-]+)*", re.ASCII)
+_PLAIN = re.compile(r"[A-Za-z][\w./@-]*(:[\w./@-]+)*|\d{4}-\d{2}-\d{2}", re.ASCII)
 _WORDS_OF_YAML = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
 
@@ -47,6 +49,7 @@ QUESTIONS = (
     ),
     Question("schedule", "When does it run, in cron's words (empty: by hand)", "30 2 * * *"),
     Question("timezone", "In which time zone (empty: UTC)", "Europe/Berlin"),
+    Question("start_date", "From which day on does the schedule apply (empty: today)", "2026-12-01"),
     Question("project", "In which Google project (empty: the connection's)", "my-project"),
     Question("location", "Where (empty: the connection's)", "us-central1"),
     Question("team", "Who pays (empty: nobody in particular)", "search"),
@@ -55,7 +58,7 @@ QUESTIONS = (
 # Keys that many specs come to need, with a value that could stand there.
 _MORE = {
     "labels": "{product: search}",
-    "start_date": "2026-11-01",
+    "start_within": "6h",
     "preflight": "strict",
     "deadline": "12h",
     "max_failed_ratio": "0.05",
@@ -77,7 +80,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     for question in QUESTIONS:
         command.add_argument(
-            f"--{question.key}", metavar="VALUE", help=f"{question.text}, such as {question.example}"
+            f"--{question.key.replace('_', '-')}",
+            metavar="VALUE",
+            help=f"{question.text}, such as {question.example}",
         )
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(run=run)
@@ -90,7 +95,10 @@ def run(options: Namespace) -> int:
     path = Path(options.folder) / f"{options.name}.yaml"
     if path.exists():
         raise ConfigurationError(f"{path} is there already. Nothing was written; choose another name.")
-    text = spec_text(_answers(options), _schema_for(path.parent))
+    answers = _answers(options)
+    if answers.get("schedule"):
+        answers.setdefault("start_date", _today(answers.get("timezone", "UTC")))
+    text = spec_text(answers, _schema_for(path.parent))
     check_text(text, path)
     _write(path, text)
     if options.json:
@@ -120,6 +128,7 @@ def spec_text(answers: dict[str, str], schema: str) -> str:
         "description",
         "schedule",
         "timezone",
+        "start_date",
         "project",
         "location",
         "model",
@@ -162,6 +171,14 @@ def _asked(questions: list[Question]) -> dict[str, str]:
             elif not question.needed:
                 break
     return answers
+
+
+def _today(timezone: str) -> str:
+    """Return the day in the spec's time zone: without a start date, a missed first run is not reported."""
+    try:
+        return f"{datetime.now(ZoneInfo(timezone)):%Y-%m-%d}"
+    except (ValueError, KeyError, OSError):
+        return f"{datetime.now(UTC):%Y-%m-%d}"  # the time zone is wrong, which is reported with the rest
 
 
 def _comment(text: str) -> list[str]:

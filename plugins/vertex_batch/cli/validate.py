@@ -30,6 +30,7 @@ def run(options: Namespace) -> int:
     else:
         for error in found.errors:
             sys.stdout.write(f"{error}\n")
+        sys.stderr.write("".join(f"{note}\n" for note in _notes(found)))
         sys.stderr.write(f"{_summary(found)}\n")
     return 1 if found.errors else 0
 
@@ -73,6 +74,17 @@ def _files(path: Path) -> Iterator[Path]:
         yield path  # one that is not there is an error of its own, when it is read
 
 
+def _notes(found: SpecSet) -> Iterator[str]:
+    """What is valid, and may yet surprise."""
+    for spec in found.specs.values():
+        if spec.cron and spec.start_date is None:
+            yield (
+                f"{spec.file}: note: `schedule` without `start_date`: the first run is the next one that"
+                " comes due, and if Airflow is not running at that time it is skipped without a warning. To"
+                " have it reported, set `start_date` to the day from which the schedule applies."
+            )
+
+
 def _summary(found: SpecSet) -> str:
     valid = f"{len(found.specs)} spec{'' if len(found.specs) == 1 else 's'} valid"
     problems = sum(len(error.problems) for error in found.errors)
@@ -101,6 +113,7 @@ def _escaped(text: str, more: str = "") -> str:
 def _as_data(found: SpecSet) -> dict[str, object]:
     return {
         "specs": [{"name": spec.name, "file": str(spec.file)} for spec in found.specs.values()],
+        "notes": list(_notes(found)),
         "problems": [
             {**asdict(problem), "file": problem.file or error.file}
             for error in found.errors

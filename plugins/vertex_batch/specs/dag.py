@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pendulum
-from airflow.sdk import DAG, Asset, AssetAll, AssetAny, AssetOrTimeSchedule, CronTriggerTimetable, conf
+from airflow.sdk import DAG, Asset, AssetAll, AssetAny, CronTriggerTimetable, conf
 
 from vertex_batch.errors import PermanentError
 from vertex_batch.specs.cron import ONCE
@@ -20,6 +20,7 @@ from vertex_batch.specs.model import Spec
 from vertex_batch.specs.notices import on_failure, on_late
 from vertex_batch.specs.problems import Problem, SpecError
 from vertex_batch.specs.tasks import add_jobs
+from vertex_batch.timetables.cron import DueRunsTimetable
 
 TAG = "vertex-batch"
 
@@ -95,16 +96,27 @@ def _timetable(spec: Spec) -> Any:
     if said is None or said == ONCE:
         return said
     if isinstance(said, str):
-        return CronTriggerTimetable(said, timezone=spec.timezone)
+        return _timed(spec, said)
     if said.timetable:
         return _own_timetable(said.timetable, said.arguments)
     assets = [_asset(name) for name in said.assets]
     arrived = AssetAll(*assets) if said.when == "all" else AssetAny(*assets)
     if said.cron and assets:
-        return AssetOrTimeSchedule(
-            assets=arrived, timetable=CronTriggerTimetable(said.cron, timezone=spec.timezone)
-        )
-    return arrived if assets else CronTriggerTimetable(str(said.cron), timezone=spec.timezone)
+        return _timed_or_assets(_timed(spec, said.cron), arrived)
+    return arrived if assets else _timed(spec, str(said.cron))
+
+
+def _timed(spec: Spec, cron: str) -> Any:
+    """A run at each of these times; with ``catchup: true`` also for all that have passed."""
+    if spec.catchup:
+        return CronTriggerTimetable(cron, timezone=spec.timezone)
+    return DueRunsTimetable(cron, timezone=spec.timezone, start_within=spec.start_within, dag_id=spec.name)
+
+
+def _timed_or_assets(timed: Any, arrived: Any) -> Any:
+    from vertex_batch.timetables.assets import DueRunsOrAssets  # noqa: PLC0415 - slow, and few specs need it
+
+    return DueRunsOrAssets(assets=arrived, timetable=timed)
 
 
 def _asset(name: str) -> Any:

@@ -140,11 +140,24 @@ def page(spec: Spec) -> str:
     """Write the DAG's page: what it is for, and a table of what its spec says."""
     title = spec.description.strip() or f"Batch prediction jobs of the spec `{spec.name}`."
     origin = f"\n\nFrom `{spec.file.name}`." if spec.file else ""
+    title += _late_runs(spec)
     rows = _rows(spec, {"name", "description"})
     if not spec.grouped:
         return f"{title}\n\n{_table('spec', rows + _rows(spec.job, {'name'}))}{origin}"
     tables = [_table("spec", rows), *(_table(f"job `{job.name}`", _rows(job, {"name"})) for job in spec.jobs)]
     return "\n\n".join([title, *tables]) + origin
+
+
+def _late_runs(spec: Spec) -> str:
+    """What happens to a scheduled run that cannot start in time."""
+    if not spec.cron or spec.catchup:
+        return ""
+    return (
+        f"\n\nA scheduled run that would start later than {show_duration(spec.start_within)} after it was due"
+        " is skipped: Airflow was not running, or the DAG was paused. Nothing is submitted or paid for"
+        " it, and Airflow's log has a warning. To run a skipped day, trigger the DAG with that run date, or"
+        f" use `airflow backfill create --dag-id {spec.name} --from-date DAY --to-date NEXT_DAY`."
+    )
 
 
 def _rows(said: BaseModel, without: set[str]) -> list[str]:

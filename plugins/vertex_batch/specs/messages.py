@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -42,15 +43,25 @@ _KINDS = {
     "model_type": "must be a mapping of keys to values",
     "string_type": "must be a text",
 }
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)\s*%", re.ASCII)
 _YAML_1_1_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
-def problems_of(error: ValidationError, values: Values, known: Mapping[str, FieldInfo]) -> Iterator[Problem]:
+def problems_of(
+    error: ValidationError,
+    values: Values,
+    known: Mapping[str, FieldInfo],
+    misspelled: Collection[str] = (),
+) -> Iterator[Problem]:
     """Give every error the place where its value was written.
 
     :param known: the keys that may be written here.
+    :param misspelled: keys that are there under a wrong name, which is a problem of its own: they are not
+        reported as missing as well.
     """
     for details in error.errors(include_url=False):
+        if details["type"] == "missing" and len(details["loc"]) == 1 and details["loc"][0] in misspelled:
+            continue
         path: KeyPath = tuple(step for step in details["loc"] if step not in {TEXT, MAPPING, NOTHING})
         # pydantic marks an error in a mapping's key with a last step of its own.
         in_key = bool(path) and path[-1] == "[key]"
@@ -73,6 +84,8 @@ def _message(details: ErrorDetails, known: Mapping[str, FieldInfo]) -> str:
         return f"is missing{_example(known, key)}"
     if kind == "extra_forbidden":
         return f"is no known key{known_keys(key, known)}"
+    if kind in {"dict_type", "model_type"}:
+        return f"{_wrong_kind(kind, value)}{_example(known, key)}"
     if kind in _KINDS:
         return _wrong_kind(kind, value)
     if kind == "literal_error":
@@ -110,6 +123,8 @@ def _wrong_kind(kind: str, value: Any) -> str:
         return f"{text}: put it in quotes"
     if kind == "bool_type" and isinstance(value, str) and value.lower() in _YAML_1_1_BOOLEANS:
         return f"{text}: write {_YAML_1_1_BOOLEANS[value.lower()]}"
+    if kind == "float_type" and isinstance(value, str) and (percent := _PERCENT.fullmatch(value)):
+        return f"{text}: write {Decimal(percent[1]).scaleb(-2).normalize():f}"
     if kind in {"int_type", "float_type"} and isinstance(value, str) and value.isdigit():
         return f"{text}: take the quotes away"
     return text
@@ -131,13 +146,29 @@ def _describe(value: Any) -> str:
 
 def _example(known: Mapping[str, FieldInfo], key: str) -> str:
     field = known.get(key)
-    return f": write for example `{key}: {field.examples[0]}`" if field and field.examples else ""
+    return f": write for example `{key}: {_flow(field.examples[0])}`" if field and field.examples else ""
+
+
+def _flow(value: Any) -> str:
+    """Write an example as YAML does on one line."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_flow(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    return str(value)
 
 
 def known_keys(key: str, known: Iterable[str]) -> str:
     """Say which key was meant, or else which there are."""
     words = list(known)
+    meant = meant_key(key, words)
+    return f"; did you mean `{meant}`?" if meant else f"; the keys are {', '.join(words)}"
+
+
+def meant_key(key: str, known: Collection[str]) -> str | None:
+    """Return the known key that a misspelled one stands for; None where none is near."""
     word = key.lower().replace("-", "_")
-    if _OTHER_WORDS.get(word) in words:
-        return f"; did you mean `{_OTHER_WORDS[word]}`?"
-    return did_you_mean(word, words) or f"; the keys are {', '.join(words)}"
+    if _OTHER_WORDS.get(word) in known:
+        return _OTHER_WORDS[word]
+    near = did_you_mean(word, known)
+    return near.split("`")[1] if near else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from vertex_batch.specs.document import Document, read_document
 from vertex_batch.specs.events import Events
 from vertex_batch.specs.jobs import ENTRY_KEYS, JOB_KEYS, JOBS, SPEC_KEYS, job_entries
 from vertex_batch.specs.matrix import MATRIX
-from vertex_batch.specs.messages import problems_of
+from vertex_batch.specs.messages import meant_key, problems_of
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.origins import Origin, Values
 from vertex_batch.specs.problems import Problem, SpecError
@@ -73,13 +73,15 @@ def check_spec(top: Values, name: str) -> tuple[Spec, list[Problem]]:
     said = {"name": name, **top.data}
     whole = top.only({*JOB_KEYS, JOBS, MATRIX}, without=True)
     spec, problems = _check(Spec, {"name": name, **whole.data}, whole, _TOP_KEYS)
+    at_top = _misspelled(top.data, _TOP_KEYS)
     grouped = JOBS in top.data or MATRIX in top.data
     entries = job_entries(top, "job" if not isinstance(said["name"], str) else said["name"])
     problems += entries.problems
     jobs = []
     for job, values in entries.jobs.items():
         known = _JOB_KEYS if grouped else _TOP_KEYS
-        checked, found = _check(JobSpec, {**values.data, "name": job}, values, known)
+        misspelled = at_top | _misspelled(values.data, known)
+        checked, found = _check(JobSpec, {**values.data, "name": job}, values, known, misspelled)
         problems += [each for each in found if each.path != "name" or grouped]
         jobs.append(checked)
     if not problems:
@@ -89,10 +91,21 @@ def check_spec(top: Values, name: str) -> tuple[Spec, list[Problem]]:
     return spec, problems
 
 
+def _misspelled(data: Mapping[str, Any], known: Mapping[str, FieldInfo]) -> frozenset[str]:
+    """Return the keys that were meant by the ones that are not known."""
+    return frozenset(meant for key in data if key not in known and (meant := meant_key(key, known)))
+
+
 def _check(
-    model: type[Model], data: Mapping[str, Any], values: Values, known: Mapping[str, FieldInfo]
+    model: type[Model],
+    data: Mapping[str, Any],
+    values: Values,
+    known: Mapping[str, FieldInfo],
+    misspelled: Collection[str] = (),
 ) -> tuple[Model, list[Problem]]:
     try:
         return model.model_validate(data), []
     except ValidationError as error:
-        return model.model_construct(), list(islice(problems_of(error, values, known), MAX_PROBLEMS))
+        return model.model_construct(), list(
+            islice(problems_of(error, values, known, misspelled), MAX_PROBLEMS)
+        )

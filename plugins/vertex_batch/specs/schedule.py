@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -22,9 +22,12 @@ from pydantic import (
     field_validator,
 )
 
-from vertex_batch.specs.cron import Cron
+from vertex_batch.specs.cron import ONCE, Cron
+from vertex_batch.specs.durations import show_duration
 from vertex_batch.specs.events import Events
 from vertex_batch.specs.problems import MAPPING, NOTHING, TEXT, did_you_mean
+from vertex_batch.specs.values import Duration
+from vertex_batch.timetables.lateness import DEFAULT_START_WITHIN, SHORTEST_START_WITHIN
 
 
 @lru_cache(maxsize=256)
@@ -105,6 +108,20 @@ class ScheduleFields(BaseModel):
             "Also run for all the dates from `start_date` until now. Each of them is a job that costs money."
         ),
     )
+    start_within: Duration = Field(
+        default=DEFAULT_START_WITHIN,
+        description=(
+            "How late a scheduled run may start: after an outage, or when the DAG is unpaused. A run that is"
+            " later is skipped, costs nothing, and can be backfilled. `catchup: true` skips none."
+        ),
+        examples=["1h", "6h"],
+    )
+
+    @property
+    def cron(self) -> str | None:
+        """The cron expression at whose times runs come due, alone or combined with assets."""
+        cron = self.schedule.cron if isinstance(self.schedule, Events) else self.schedule
+        return None if cron == ONCE else cron
 
     @field_validator("start_date", "end_date")
     @classmethod
@@ -131,4 +148,14 @@ class ScheduleFields(BaseModel):
             raise ValueError("needs a schedule to catch up with: set `schedule`, or `catchup: false`")
         if value and "start_date" in info.data and info.data["start_date"] is None:
             raise ValueError("needs a first day: set `start_date`, or `catchup: false`")
+        return value
+
+    @field_validator("start_within")
+    @classmethod
+    def _time_to_start(cls, value: timedelta) -> timedelta:
+        if value < SHORTEST_START_WITHIN:
+            raise ValueError(
+                f"must be at least {show_duration(SHORTEST_START_WITHIN)}: Airflow itself may take minutes to"
+                " start what is due"
+            )
         return value

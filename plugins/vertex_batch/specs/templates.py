@@ -16,7 +16,7 @@ from vertex_batch.specs.problems import did_you_mean
 _IN_EVERY_RUN = frozenset(
     {"dag", "dag_run", "macros", "params", "run_id", "task", "task_instance", "ti", "var"}
 )
-_NOT_IN_EVERY_RUN: dict[str, str] = {
+NAMES_INSTEAD: dict[str, str] = {
     "ds": "run_date",
     "ds_nodash": "run_date",
     "ts": "run_timestamp",
@@ -33,6 +33,7 @@ _NOT_IN_EVERY_RUN: dict[str, str] = {
     "next_ds": "next_run_date",
     "tomorrow_ds": "next_run_date",
 }
+"""A name that exists only in some kinds of run -> the one that exists in all of them."""
 _AIRFLOW_FILTERS = frozenset({"ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz"})
 TEMPLATE_NAMES = _IN_EVERY_RUN | TEMPLATE_DATES.keys() | {"job_name"}
 TEMPLATE_PART = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}")
@@ -71,7 +72,7 @@ def _filter_problem(name: str, environment: Environment) -> str | None:
 
 
 def _name_problem(name: str) -> str | None:
-    if better := _NOT_IN_EVERY_RUN.get(name):
+    if better := NAMES_INSTEAD.get(name):
         return f"`{name}` is undefined in a run without a logical date: use `{better}`"
     if name not in TEMPLATE_NAMES:
         listed = f"; the dates are {', '.join(sorted(TEMPLATE_DATES))}"

@@ -7,12 +7,17 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
+from vertex_batch.specs.repairs import (
+    blank_problem,
+    bucket_suggestion,
+    place_suggestion,
+    placeholder_problem,
+)
 from vertex_batch.specs.templates import TEMPLATE_PART, is_template, template_problem
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", re.ASCII)
 _TABLE = re.compile(r"[\w:-]+(\.[\w:-]+){2}")
 _DATASET_OR_TABLE = re.compile(r"[\w:-]+(\.[\w:-]+){0,2}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _WILDCARD = re.compile(r"[*?\[]")
 
 
@@ -27,19 +32,28 @@ def wildcard_folder(uri: str) -> str | None:
 
 
 def _uri(text: str) -> str:
-    if problem := template_problem(text):
+    if problem := blank_problem(text) or template_problem(text) or placeholder_problem(text):
         raise ValueError(problem)
-    if _CONTROL.search(text):
-        raise ValueError("holds a line break or another control character")
     scheme, separator, rest = text.partition("://")
-    if not separator or scheme not in {"gs", "bq"}:
+    if not separator or scheme not in {"gs", "bq"} or rest.startswith("/"):
+        meant = place_suggestion(text)
         raise ValueError(
-            f"`{text[:80]}` must begin with `gs://` or `bq://`: the job reads and writes nowhere else"
+            f"`{text[:80]}` must begin with `gs://` or `bq://`: "
+            + (f"write `{meant}`" if meant else "the job reads and writes nowhere else")
         )
-    bucket = rest.partition("/")[0]
+    bucket, _, path = rest.partition("/")
     if scheme == "gs" and not is_template(bucket) and not _BUCKET.fullmatch(bucket):
-        raise ValueError(f"`{bucket[:80]}` is no bucket name: write `gs://BUCKET/PATH`")
+        raise ValueError(_bucket_problem(bucket, path))
     return text
+
+
+def _bucket_problem(bucket: str, path: str) -> str:
+    if _WILDCARD.search(bucket):
+        return f"`{bucket[:80]}`: a bucket cannot be found by a wildcard; write one URI for each bucket"
+    meant = bucket_suggestion(bucket)
+    if meant and meant != bucket and _BUCKET.fullmatch(meant):
+        return f"`{bucket[:80]}` is not a bucket name; did you mean `gs://{meant}/{path[:120]}`?"
+    return f"`{bucket[:80]}` is no bucket name: write `gs://BUCKET/PATH`"
 
 
 def _input_uri(text: str) -> str:

@@ -18,6 +18,7 @@ from pydantic import (
 from vertex_batch.resource import LABEL_MAX_CHARS
 from vertex_batch.specs.durations import DURATION_PATTERN, parse_duration, show_duration
 from vertex_batch.specs.problems import did_you_mean
+from vertex_batch.specs.repairs import blank_problem, label_suggestion, placeholder_problem
 from vertex_batch.specs.templates import is_template, template_problem
 
 MOST_DECIMALS = 6
@@ -130,11 +131,18 @@ def model_parts(model: str) -> tuple[str | None, str | None, bool]:
     return (match["project"], match["location"], bool(match["tuned"])) if match else (None, None, False)
 
 
-def _project(text: str) -> str:
-    if text.isdigit():
+def _no_number(value: Any) -> Any:
+    """A number without quotes is refused for what it is, not for its quotes."""
+    if (isinstance(value, int) and not isinstance(value, bool)) or (
+        isinstance(value, str) and value.isdigit()
+    ):
         raise ValueError(
-            f"`{text}` is a project number: write the project's id, since the proxy knows only that"
+            f"`{value}` is a project number: write the project's id, since the proxy knows only that"
         )
+    return value
+
+
+def _project(text: str) -> str:
     if not _PROJECT.fullmatch(text):
         raise ValueError(
             f"`{text[:80]}` is no project id: 6 to 30 lowercase letters, digits and `-`, beginning with a"
@@ -161,25 +169,26 @@ def _label_key(text: str) -> str:
     if not _LABEL_KEY.fullmatch(text) or text != text.lower():
         raise ValueError(
             f"`{text[:80]}` is no label key: a lowercase letter, then lowercase letters, digits, `_` and `-`,"
-            f" at most {LABEL_MAX_CHARS} characters"
+            f" at most {LABEL_MAX_CHARS} characters{label_suggestion(text)}"
         )
     return text
 
 
 def _label_value(text: str) -> str:
+    if problem := blank_problem(text) or template_problem(text) or placeholder_problem(text):
+        raise ValueError(problem)
     if is_template(text):
-        if problem := template_problem(text):
-            raise ValueError(problem)
-    elif not _LABEL_VALUE.fullmatch(text) or text != text.lower():
+        return text
+    if not _LABEL_VALUE.fullmatch(text) or text != text.lower():
         raise ValueError(
             f"`{text[:80]}` is no label value: lowercase letters, digits, `_` and `-`,"
-            f" at most {LABEL_MAX_CHARS} characters"
+            f" at most {LABEL_MAX_CHARS} characters{label_suggestion(text)}"
         )
     return text
 
 
 def _team(text: str) -> str:
-    if is_template(text):
+    if is_template(text) or placeholder_problem(text):
         raise ValueError("cannot be a template: it says who pays, in every run")
     return _label_value(text)
 
@@ -207,7 +216,7 @@ Name = Annotated[str, AfterValidator(_name), _matching(_NAME)]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=250), AfterValidator(_line)]
 Prose = Annotated[str, StringConstraints(max_length=5000)]
 ModelName = Annotated[str, AfterValidator(_model)]
-ProjectId = Annotated[str, AfterValidator(_project), _matching(_PROJECT)]
+ProjectId = Annotated[str, BeforeValidator(_no_number), AfterValidator(_project), _matching(_PROJECT)]
 Location = Annotated[
     str,
     AfterValidator(_location),

@@ -22,7 +22,15 @@ from vertex_batch.storage.lines import (
     split_lines,
     unpacked,
 )
-from vertex_batch.storage.listing import has_wildcard, is_local, list_below, list_objects, look_up, path_of
+from vertex_batch.storage.listing import (
+    has_wildcard,
+    is_local,
+    list_below,
+    list_objects,
+    literal_wildcard_problem,
+    look_up,
+    path_of,
+)
 from vertex_batch.storage.objects import SourceObject, fingerprint_of, without_duplicates
 from vertex_batch.storage.store import (
     BIGQUERY_SCHEME,
@@ -64,6 +72,7 @@ __all__ = [
     "lines_of",
     "list_below",
     "list_objects",
+    "literal_wildcard_problem",
     "look_up",
     "named",
     "path_of",

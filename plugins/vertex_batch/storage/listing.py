@@ -40,6 +40,21 @@ def has_wildcard(text: str) -> bool:
     return bool(_WILDCARDS & set(text))
 
 
+def literal_wildcard_problem(uri: str) -> str | None:
+    """Say why no job can read an object of exactly this name; None where one can.
+
+    Vertex reads brackets as a wildcard, also in the name of an object that exists, and the job fails after it
+    was created.
+    """
+    if "[" not in uri:
+        return None
+    pattern = uri.replace("[", "?").replace("]", "?")
+    return (
+        "its name contains `[` or `]`, which Vertex reads as a wildcard, so the job would not find it: rename"
+        f" the object, or write `{pattern}`, in which each `?` matches one character"
+    )
+
+
 def is_local(fs: Any) -> bool:
     """Whether an fsspec file system is this machine's."""
     return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeVar
 
-from vertex_batch.errors import BucketMissingError, InputMissingError
+from vertex_batch.errors import BucketMissingError, InputMissingError, InputUnusableError
 from vertex_batch.storage.batches import REQUESTS_AT_ONCE, read_each
 from vertex_batch.storage.faults import named
 from vertex_batch.storage.lines import BOM, GZIP_MAGIC, DamagedError, unpacked
@@ -22,6 +22,7 @@ from vertex_batch.storage.listing import (
     is_folder,
     list_below,
     list_objects,
+    literal_wildcard_problem,
     look_up,
     path_of,
 )
@@ -185,6 +186,7 @@ def check_inputs(fs: Any, uris: Iterable[str], *, conn_id: str = DEFAULT_CONN_ID
     :param conn_id: the connection that it was opened with, for messages.
     :raises BucketMissingError: one or more buckets do not exist.
     :raises InputMissingError: one or more inputs do not exist, match nothing or are empty: all are listed.
+    :raises InputUnusableError: an object's name contains brackets, which Vertex would read as a wildcard.
     :raises StorageAccessError: the connection may not look.
     :raises StorageUnavailableError: the object store failed; a retry may succeed.
     """
@@ -192,6 +194,8 @@ def check_inputs(fs: Any, uris: Iterable[str], *, conn_id: str = DEFAULT_CONN_ID
 
     def look(uri: str) -> list[SourceObject]:
         with named(uri, conn_id):
+            if (problem := literal_wildcard_problem(uri)) and look_up(fs, uri):
+                raise InputUnusableError(uri, problem)
             return list_objects(fs, uri)
 
     found: list[SourceObject] = []

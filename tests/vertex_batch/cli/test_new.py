@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import sys
+from datetime import datetime, time
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
@@ -35,6 +37,33 @@ def test_it_is_valid_and_commented_and_leads_editors_to_the_schema(run, tmp_path
         "on",
         ["gs://my-bucket/{{ run_date }}/*.jsonl"],
     )
+
+
+def test_a_schedule_applies_from_today_on_in_its_own_time_zone(run, tmp_path):
+    zones = {"UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"}  # never the same day in all three
+    for number, zone in enumerate(sorted(zones)):
+        before = datetime.now(ZoneInfo(zone)).date()
+        run("new", f"n{number}", "--folder", tmp_path, *NEEDED, "--schedule", "@daily", "--timezone", zone)
+        written = load_spec(tmp_path / f"n{number}.yaml").start_date
+        assert written.utcoffset() == datetime.now(ZoneInfo(zone)).utcoffset()
+        assert before <= written.date() <= datetime.now(ZoneInfo(zone)).date()
+        assert written.time() == time()
+    assert "\nstart_date: 2" in (tmp_path / "n0.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "start_date"),
+    [
+        (("--schedule", "@daily", "--start-date", "2026-01-31"), "2026-01-31"),
+        ((), None),
+    ],
+)
+def test_a_start_date_is_taken_from_the_answer_and_not_needed_without_a_schedule(
+    run, tmp_path, options, start_date
+):
+    run("new", "nightly", "--folder", tmp_path, *NEEDED, *options)
+    written = load_spec(tmp_path / "nightly.yaml").start_date
+    assert (f"{written:%Y-%m-%d}" if written else None) == start_date
 
 
 def test_every_key_that_it_offers_is_a_key_with_a_good_value(run, tmp_path):

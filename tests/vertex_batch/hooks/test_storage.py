@@ -14,6 +14,7 @@ from vertex_batch.errors import (
     BucketMissingError,
     ConfigurationError,
     InputMissingError,
+    InputUnusableError,
     StorageAccessError,
     StorageRefusedError,
 )
@@ -68,8 +69,16 @@ def test_wildcards_are_expanded_within_a_folder_and_below_it(fs):
     assert len(found(fs, "gs://in/*/a.jsonl", "gs://in/night/?.jsonl")) == 3
 
 
-def test_an_object_named_like_a_wildcard_is_found(fs):
-    assert found(fs, "gs://in/odd[1] ü.jsonl") == [("gs://in/odd[1] ü.jsonl", 3)]
+def test_an_object_that_vertex_would_read_as_a_wildcard_is_refused_with_a_pattern_that_finds_it(fs):
+    with pytest.raises(InputUnusableError, match=r"rename the object, or write `gs://in/odd\?1\? ü.jsonl`"):
+        check_inputs(fs, ["gs://in/night/a.jsonl", "gs://in/odd[1] ü.jsonl"])
+    assert found(fs, "gs://in/odd?1? ü.jsonl") == [("gs://in/odd[1] ü.jsonl", 3)]
+
+
+def test_brackets_that_name_no_object_are_a_wildcard(fs):
+    assert found(fs, "gs://in/night/[ax].jsonl") == [("gs://in/night/a.jsonl", 3)]
+    with pytest.raises(InputMissingError, match="matches no object"):
+        check_inputs(fs, ["gs://in/night/[xy].jsonl"])
 
 
 def test_an_empty_object_among_others_is_no_fault(fs):

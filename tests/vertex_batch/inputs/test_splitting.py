@@ -24,7 +24,7 @@ from vertex_batch.inputs import (
 )
 from vertex_batch.inputs.planning import NAMED_PER_SHARD
 from vertex_batch.preflight.shapes import shape_of
-from vertex_batch.storage import ObjectStorage, lines, without_duplicates
+from vertex_batch.storage import ObjectStorage, lines, literal_wildcard_problem, without_duplicates
 
 PLACE = StagingPlace("memory://out/night/_shards/", "0123456789abcdef0123")
 LINE = st.one_of(
@@ -170,6 +170,21 @@ def test_what_no_job_can_read_is_said_with_its_place(content, said):
 def test_an_object_that_two_wildcards_find_is_read_once():
     first, second = SourceObject("gs://b/a", 1), SourceObject("gs://b/b", 1)
     assert without_duplicates([first, second, first]) == [first, second]
+
+
+@pytest.mark.parametrize(
+    ("uri", "pattern"),
+    [
+        ("gs://b/in [2026].jsonl", "`gs://b/in ?2026?.jsonl`"),
+        ("gs://b/in[.jsonl", "`gs://b/in?.jsonl`"),
+        ("gs://b/in].jsonl", None),
+        ("gs://b/what?*.jsonl", None),
+        ("gs://b/plain.jsonl", None),
+    ],
+)
+def test_an_object_with_brackets_in_its_name_is_matched_with_question_marks(uri, pattern):
+    problem = literal_wildcard_problem(uri)
+    assert pattern in problem if pattern else problem is None
 
 
 def test_an_input_without_rows_has_no_shards():

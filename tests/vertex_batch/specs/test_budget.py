@@ -68,7 +68,7 @@ def test_without_one_there_is_no_limit(write):
 )
 def test_what_is_wrong_with_it_is_said_at_its_place(problems, budget, problem):
     (found,) = problems(f"{SPEC}budget: {budget}\n")
-    assert str(found).endswith(problem)
+    assert problem in str(found)
 
 
 @pytest.mark.parametrize("number", [".nan", ".inf", "1e999", "99999999999999999999"])

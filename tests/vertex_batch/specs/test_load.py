@@ -74,6 +74,14 @@ def test_every_problem_is_shown_at_once_in_the_order_of_the_file(problems):
         ("labels: {a: true}", "must be a text, not true: put it in quotes"),
         ("labels: [a]", "5:9: labels: must be a mapping of keys to values, not a list"),
         ("labels:", "5:8: labels: must be a mapping of keys to values, not empty"),
+        (
+            "budget: 10",
+            "write for example `budget: {per_run: {hold: 5, refuse: 20}, per_month: {refuse: 300}}`",
+        ),
+        ("max_failed_ratio: 5%", "5:19: max_failed_ratio: must be a number, not the text `5%`: write 0.05"),
+        ("max_failed_ratio: 12.5 %", "write 0.125"),
+        ("project: 510528649030", "5:10: project: `510528649030` is a project number"),
+        ("team: Support Team", "5:7: team: "),
         ("catchup: yes", "5:10: catchup: must be true or false, not the text `yes`: write true"),
         ("retries: '3'", "5:10: retries: must be a whole number, not the text `3`: take the quotes away"),
         ("retries: 1.5", "must be a whole number, not the number 1.5"),
@@ -98,6 +106,27 @@ def test_what_is_missing_is_shown_with_an_example(problems):
         "1:1: inputs: is missing: write for example `inputs: gs://my-bucket/input/{{ run_date }}.jsonl`",
         "1:1: output: is missing: write for example `output: gs://my-bucket/output/{{ run_date }}/`",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "only"),
+    [
+        (GOOD.replace("model:", "modle:"), "modle: is no known key; did you mean `model`?"),
+        (GOOD.replace("output:", "destination:"), "destination: is no known key; did you mean `output`?"),
+        (
+            "inputs: gs://bucket/in.jsonl\noutput: gs://bucket/out/\njobs: {a: {modle: gemini-2.5-flash}}",
+            "jobs.a.modle: is no known key; did you mean `model`?",
+        ),
+    ],
+)
+def test_a_misspelled_key_is_not_reported_as_missing_as_well(problems, text, only):
+    (found,) = problems(text)
+    assert str(found).endswith(only)
+
+
+def test_a_key_that_is_missing_is_reported_beside_another_misspelled_one(problems):
+    text = "".join(line for line in GOOD.splitlines(keepends=True) if not line.startswith("output"))
+    assert [each.path for each in problems(text + "tagz: [a]\n")] == ["output", "tagz"]
 
 
 def test_an_error_reads_as_compilers_write_it(write):

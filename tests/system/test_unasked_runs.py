@@ -1,0 +1,194 @@
+"""No run is started, and no job paid for, that nobody asked for: runs and jobs are counted exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy
+
+from local.emulator.admin import Match
+from local.stack import Stack
+from local.stack.airflow_api import AirflowApiError, wait_until
+
+pytestmark = pytest.mark.timeout(900)
+DUE_AGO = timedelta(hours=3)
+"""Further back than a run may be late, so that the last due time is one that must not be started."""
+
+
+@dataclass(frozen=True)
+class Unasked:
+    """One spec of a test: what Airflow and Vertex have of it."""
+
+    stack: Stack
+    nights: Any
+    name: str
+    days: tuple[str, ...]
+
+    def counts(self) -> tuple[dict[str, int], int]:
+        """How many runs of each type there are in the metadata database, and how many jobs in Vertex."""
+        rows = self.sql("SELECT run_type, COUNT(*) FROM dag_run WHERE dag_id = :name GROUP BY run_type")
+        return {row[0]: row[1] for row in rows}, len(
+            self.stack.emulator.jobs(Match(labels={"airflow_dag": self.name}))
+        )
+
+    def sql(self, statement: str, **values: Any) -> list[Any]:
+        engine = sqlalchemy.create_engine(
+            self.stack.site.environment()["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"],
+            poolclass=sqlalchemy.NullPool,
+        )
+        with engine.begin() as connection:
+            result = connection.execute(sqlalchemy.text(statement), {"name": self.name, **values})
+            return list(result) if result.returns_rows else []
+
+    def unpause(self) -> None:
+        self.stack.airflow.wait_for_dag(self.name)
+        self.stack.airflow.unpause(self.name)
+
+    def backfill(self, days: tuple[str, ...], **fields: Any) -> dict[str, Any]:
+        return self.stack.airflow.backfill(
+            self.name, start=f"{days[0]}T00:00:00Z", end=f"{days[-1]}T23:59:59Z", max_active_runs=4, **fields
+        )
+
+    def wait_for_backfill(self, number: int) -> None:
+        """Wait until Airflow has closed the backfill: before that it refuses the next one."""
+        wait_until(
+            lambda: self.stack.airflow.call("GET", f"/backfills/{number}")["completed_at"],
+            f"end of backfill {number} of {self.name}",
+            180,
+        )
+
+    def settle(self) -> None:
+        """Wait until whatever Airflow would start by itself has been started.
+
+        The DAG is read twice more, so that a next run is computed from all that has happened; then a run by
+        hand passes through the scheduler, which looks for due runs first.
+        """
+        for _ in range(2):
+            seen = self.stack.airflow.dag(self.name)["last_parsed_time"]
+            wait_until(
+                lambda seen=seen: self.stack.airflow.dag(self.name)["last_parsed_time"] > seen,
+                f"the next reading of {self.name}",
+                120,
+            )
+        self.stack.airflow.unpause("unasked_sentinel")
+        run = self.stack.airflow.trigger("unasked_sentinel", conf={"dry_run": True})
+        self.stack.airflow.wait_for_run("unasked_sentinel", run["dag_run_id"])
+        assert self.next_run() > datetime.now(UTC)
+
+    def next_run(self) -> datetime:
+        return datetime.fromisoformat(self.stack.airflow.dag(self.name)["next_dagrun_run_after"])
+
+
+@pytest.fixture(scope="module")
+def due() -> datetime:
+    return datetime.now(UTC) - DUE_AGO
+
+
+@pytest.fixture(scope="module")
+def write(stack, due) -> Callable[..., str]:
+    def write(name: str, start_date: str = "") -> str:
+        (stack.options.specs / f"{name}.yaml").write_text(
+            f'schedule: "{due.minute} {due.hour} * * *"\n'
+            f"{f'start_date: {start_date}' if start_date else ''}\n"
+            "model: gemini-2.5-flash\n"
+            f"inputs: gs://demo-bucket/{name}/{{{{ run_date }}}}.jsonl\n"
+            f"output: gs://demo-bucket/{name}_out/{{{{ run_date }}}}/\n"
+            "poll_interval: 1s\nretry_delay: 1s\n"
+        )
+        return name
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def _sentinel(stack, write) -> None:
+    row = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
+    for day in (datetime.now(UTC), datetime.now(UTC) + timedelta(days=1)):
+        stack.gcs.put(f"gs://demo-bucket/unasked_sentinel/{day:%Y-%m-%d}.jsonl", row)
+    write("unasked_sentinel")
+
+
+@pytest.fixture
+def make(stack, nights, write, due, _sentinel) -> Callable[..., Unasked]:
+    def make(name: str, start_date: str = "") -> Unasked:
+        days = tuple(f"{due - timedelta(days=ago):%Y-%m-%d}" for ago in (5, 4, 3, 2))
+        for day in (*days, f"{due - timedelta(days=1):%Y-%m-%d}", f"{due:%Y-%m-%d}"):
+            nights.put_input(name, day)
+        return Unasked(stack, nights, write(name, start_date), days)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("name", "start_date"),
+    [("unasked_bare", ""), ("unasked_since", "2026-01-01")],
+    ids=["bare", "start date"],
+)
+def test_what_is_not_asked_for_is_not_run(make, name, start_date):
+    spec = make(name, start_date)
+    spec.unpause()
+    spec.settle()
+    assert spec.counts() == ({}, 0), "unpausing started a run"
+
+    run = spec.stack.airflow.trigger(name)
+    spec.nights.put_input(name, run["run_after"][:10])
+    assert spec.stack.airflow.wait_for_run(name, run["dag_run_id"])["state"] == "success"
+    spec.settle()
+    assert spec.counts() == ({"manual": 1}, 1), "a run by hand started another"
+
+    first = spec.backfill(spec.days[:3])
+    with pytest.raises(AirflowApiError, match="409"):
+        spec.backfill(spec.days[1:])
+    spec.stack.airflow.wait_for_backfill(name, expected=3, timeout_seconds=400)
+    spec.settle()
+    assert spec.counts() == ({"manual": 1, "backfill": 3}, 4), "a backfill started another run"
+
+    spec.wait_for_backfill(first["id"])
+    spec.backfill(spec.days, reprocess_behavior="none")
+    spec.stack.airflow.wait_for_backfill(name, expected=4, timeout_seconds=400)
+    spec.settle()
+    assert spec.counts() == ({"manual": 1, "backfill": 4}, 5), "only the day that was missing is run"
+
+
+def test_a_backfill_that_is_refused_starts_nothing(make):
+    spec = make("unasked_refused")
+    spec.unpause()
+    for days in ((spec.days[3], spec.days[0]), ("2099-01-01", "2099-01-02")):
+        with pytest.raises(AirflowApiError):
+            spec.backfill(days)
+    spec.settle()
+    assert spec.counts() == ({}, 0)
+
+
+class TestAfterAnOutage:
+    """The scheduler finds a due time in the database that was stored before it went away."""
+
+    @pytest.fixture
+    def spec(self, make) -> Iterator[Unasked]:
+        spec = make("unasked_outage", "2026-01-01")
+        spec.unpause()
+        spec.settle()
+        yield spec
+        spec.stack.airflow.pause(spec.name)
+
+    def test_a_run_that_is_hours_late_is_skipped_and_reported(self, spec, due):
+        stack, late = spec.stack, due.replace(second=0, microsecond=0)
+        with stack.without("dag-processor"):
+            with stack.without("scheduler"):
+                spec.sql(
+                    "UPDATE dag SET next_dagrun = :late, next_dagrun_create_after = :late,"
+                    " next_dagrun_data_interval_start = :late, next_dagrun_data_interval_end = :late"
+                    " WHERE dag_id = :name",
+                    late=late,
+                )
+                assert spec.next_run() == late
+            wait_until(lambda: spec.next_run() > datetime.now(UTC), "the scheduler to skip it", 120)
+            log = stack.log("scheduler").read_text()
+        assert f"The run that was due at {late:%Y-%m-%d %H:%M} UTC was not started" in log
+        assert "airflow backfill create --dag-id unasked_outage" in log
+        spec.settle()
+        assert spec.counts() == ({}, 0)
