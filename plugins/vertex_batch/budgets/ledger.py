@@ -51,6 +51,11 @@ class StoredEstimate:
     approved_by: str
     estimated_at: datetime
 
+    def beside(self, cost: Total) -> str:
+        """What was expected, and where the bill is outside of it."""
+        outside = self.estimate.compare(cost)
+        return f"{self.estimate}; the bill is {outside}" if outside else str(self.estimate)
+
 
 class Ledger:
     """Claims on budgets, kept in one cost table."""

@@ -115,7 +115,7 @@ def look(access: Access, plan: Plan, prices: Path | None = None, *, estimate: bo
             if storage and job.may_be_split:
                 shards = _shards(plan, found, objects, storage.filesystem)
             if estimate and storage:
-                guess = _estimate(plan, objects, storage.open, _price_book(plan, client, prices))
+                guess = _estimate(plan, objects, storage.open, _price_book(plan, client, prices), found.rows)
         except VertexBatchError as error:
             problem = str(error)
         except Exception as error:  # noqa: BLE001 - credentials fail with what Google's libraries have
@@ -141,13 +141,14 @@ def _price_book(plan: Plan, client: BatchClient | None, prices: Path | None) -> 
     return PriceBooks(client, prices, {spec_job(facts): plan.job.prices or None}).of(facts)
 
 
-def _estimate(plan: Plan, objects: Any, read: Any, book: PriceBook) -> Estimate:
+def _estimate(plan: Plan, objects: Any, read: Any, book: PriceBook, rows: int) -> Estimate:
     from vertex_batch.budgets import estimate, survey_input  # noqa: PLC0415
     from vertex_batch.usage import canonical_model  # noqa: PLC0415
 
     model = plan.request.model
     long_context = book.thresholds().get(canonical_model(model))
-    return estimate(survey_input(read, objects, long_context), model, plan.place.location, book)
+    survey = survey_input(read, objects, model, long_context, rows or None)
+    return estimate(survey, model, plan.place.location, book)
 
 
 def _client(access: Access, connection: str) -> Any:
