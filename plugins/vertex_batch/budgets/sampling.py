@@ -1,8 +1,10 @@
-"""Read whole rows from an input: all of a small one, of a large one those at places that are spread over
-all of it.
+"""Read whole rows from an input: all of a small one, of a large one those that begin in windows spread over
+it.
 
-Objects are opened by the caller, and only read and sought in. A row that is cut off by the end of what was
-read is completed or, beyond the bound, left out with its bytes.
+The windows are equally long and lie anywhere in the input, so that each row is as likely to begin in one as
+any other, however long it is and however the rows are sorted. A window that no row begins in counts, too:
+of long rows there are few. A row that reaches beyond its window is completed. Objects are opened by the
+caller, and only read and sought in.
 """
 
 from __future__ import annotations
@@ -10,20 +12,24 @@ from __future__ import annotations
 import gzip
 import random
 import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import Any, NamedTuple, Protocol
+from itertools import accumulate
+from typing import Any, Protocol
 
 from vertex_batch.budgets.rows import RowReader
 from vertex_batch.budgets.survey import Place, Survey, Totals, summarize
 
 READ_WHOLE_BYTES = 16 << 20
 READ_WHOLE_OBJECTS = 64
-PLACES = 32
-PLACE_BYTES = 64 << 10
-MOST_SAMPLE_BYTES = 32 << 20
-"""Rows of ordinary size take `PLACES` times `PLACE_BYTES`; only rows of megabytes take more."""
-_BLOCK = 16 << 10
+WINDOWS = 32
+WINDOW_BYTES = 64 << 10
+"""Of rows of ordinary size; where rows are longer, a window is as long as a row on average."""
+MOST_SAMPLE_BYTES = 48 << 20
+"""Windows and rows of ordinary size take about 2 MiB; only rows of megabytes take more."""
+_PROBES = 4
+_FIRST_BLOCK = 16 << 10
 _LARGEST_BLOCK = 1 << 20
 _SEED = 20261127
 _PACKED = (".gz", ".gzip")
@@ -65,7 +71,7 @@ def survey_input(
         return summarize(places, totals, reader, complete=complete)
     if totals.size <= READ_WHOLE_BYTES and len(objects) <= READ_WHOLE_OBJECTS:
         return summarize((_whole(read, item) for item in objects), totals, reader, complete=True)
-    return summarize(_spread(read, objects), totals, reader)
+    return summarize(_spread(read, objects, rows), totals, reader)
 
 
 def _whole(read: Opener, item: InputObject) -> Place:
@@ -74,115 +80,126 @@ def _whole(read: Opener, item: InputObject) -> Place:
     return Place(_filled(data.split(b"\n")), len(data))
 
 
-def _spread(read: Opener, objects: Sequence[InputObject]) -> Iterator[Place]:
-    """Rows at places all over the input, in an order in which any beginning is spread over it, too."""
+def _spread(read: Opener, objects: Sequence[InputObject], rows: int | None) -> Iterator[Place]:
+    """The rows of windows all over the input, in an order in which any beginning is spread over it, too."""
     chance = random.Random(_SEED)  # noqa: S311 - the same input gives the same sample
     whole = sum(item.size for item in objects)
-    if whole <= len(objects) * PLACE_BYTES:  # many small objects: each of them is as likely as any other
-        chosen = chance.sample(list(objects), min(len(objects), PLACES))
-        yield from (_whole(read, item) for item in chosen)
+    if whole <= len(objects) * WINDOW_BYTES:  # many small objects: each of them is as likely as any other
+        yield from (_whole(read, item) for item in chance.sample(list(objects), min(len(objects), WINDOWS)))
         return
-    width = whole / PLACES
-    points = [int((number + chance.random()) * width) for number in range(PLACES)]
-    chance.shuffle(points)
-    points.append(0)  # in case the others find no row that can be read whole
-    left = MOST_SAMPLE_BYTES
-    seen: set[tuple[int, int]] = set()
-    with ExitStack() as opened:
-        streams: dict[int, _Rows] = {}
-        for number, point in enumerate(points):
-            if seen and (number == PLACES or left <= 0):
-                return
-            index, offset = _locate(objects, point)
-            if index not in streams:
-                streams[index] = _Rows(opened.enter_context(read(objects[index].uri)), objects[index].size)
-            found = streams[index].at(offset, left if number < PLACES else MOST_SAMPLE_BYTES)
-            left -= found.read
-            if found.place and (index, found.start) not in seen:
-                seen.add((index, found.start))
-                yield found.place
+    with _Windows(read, objects) as windows:
+        row_bytes = (
+            whole // rows if rows else windows.probe([chance.randrange(whole) for _ in range(_PROBES)])
+        )
+        width = min(whole, max(WINDOW_BYTES, row_bytes))
+        count = max(2, min(WINDOWS, MOST_SAMPLE_BYTES // (2 * width), whole // width))
+        points = [int((number + chance.random()) * whole / count) for number in range(count)]
+        chance.shuffle(points)
+        places = [place for point in points if (place := windows.at(point, width))]
+        if any(place.rows for place in places):
+            yield from places
+        elif first := windows.first():
+            yield first
 
 
-def _locate(objects: Sequence[InputObject], point: int) -> tuple[int, int]:
-    """The object that has a byte of all the objects' bytes, and where in it."""
-    for index, item in enumerate(objects):
-        if point < item.size:
-            return index, point
-        point -= item.size
-    return len(objects) - 1, 0
-
-
-class _Found(NamedTuple):
-    """What reading at one point has found.
-
-    :param start: where its rows begin. :param read: how many bytes were read for it.
+class _Windows(ExitStack):
+    """Reads whole rows anywhere in the bytes of all objects, one after another, and round from the last to
+    the first.
     """
 
-    place: Place | None
-    start: int
-    read: int
+    def __init__(self, read: Opener, objects: Sequence[InputObject]) -> None:
+        super().__init__()
+        self._read, self._objects = read, objects
+        self._ends = list(accumulate(item.size for item in objects))
+        self._streams: dict[int, Any] = {}
+        self._left = MOST_SAMPLE_BYTES
 
+    def at(self, point: int, width: int) -> Place | None:
+        """The rows that begin in a window; None where it has one that cannot be read within the bound."""
+        rows: list[bytes] = []
+        left = width
+        index, start = self._locate(point)
+        while left > 0:
+            stop = min(self._objects[index].size, start + left)
+            found = self._begin_between(index, start, stop)
+            if found is None:
+                return None
+            rows += found
+            left -= stop - start
+            index, start = (index + 1) % len(self._objects), 0
+        return Place(rows, width)
 
-class _Rows:
-    """Reads whole rows of one object at any place."""
+    def first(self) -> Place | None:
+        """The first row of all, where windows have found none."""
+        self._left = MOST_SAMPLE_BYTES
+        rows = self._begin_between(0, 0, 1)
+        return Place(rows, len(rows[0]) + 1) if rows else None
 
-    def __init__(self, stream: Any, size: int) -> None:
-        self._stream, self._size = stream, size
+    def probe(self, points: Sequence[int]) -> int:
+        """How long rows are, more or less, by some of them."""
+        self._left = MOST_SAMPLE_BYTES // 4
+        lengths = [self._length(*self._locate(point)) for point in points]
+        self._left = MOST_SAMPLE_BYTES
+        return sum(lengths) // len(lengths)
 
-    def at(self, offset: int, most: int) -> _Found:
-        """The rows that begin within `PLACE_BYTES` from here; where none does, the next one, or else the
-        first.
+    def _locate(self, point: int) -> tuple[int, int]:
+        """The object that has a byte of all the objects' bytes, and where in it."""
+        index = bisect_right(self._ends, point)
+        return index, point - (self._ends[index - 1] if index else 0)
 
-        :param most: how many bytes may be read.
+    def _begin_between(self, index: int, start: int, stop: int) -> list[bytes] | None:
+        """The rows of an object that begin at ``start`` or later and before ``stop``, to the end of the
+        last.
         """
-        start, read = self._next_row(0 if offset < PLACE_BYTES else offset, most)
-        if start is None:
-            return _Found(None, 0, read)
+        before = max(0, start - 1)  # a row begins at `start` if a line ends before it
+        width = stop - before
         data = bytearray()
-        self._stream.seek(start)
-        for block in self._blocks(most - read):
-            read += len(block)
-            searched = max(PLACE_BYTES - 1, len(data))
+        for block in self._blocks(index, before, width):
+            searched = max(width - 1, len(data))
             data += block
+            if start and len(data) >= width - 1 and data.find(b"\n", 0, width - 1) < 0:
+                return []  # a row lies all over the window
             end = data.find(b"\n", searched)
             if end >= 0:
                 del data[end + 1 :]
                 break
         else:
-            if start + len(data) < self._size:  # the bound was reached within a row
-                del data[data.rfind(b"\n") + 1 :]
-        rows = _filled(bytes(data).split(b"\n"))
-        return _Found(Place(rows, len(data)) if rows else None, start, read)
+            if before + len(data) < self._objects[index].size:  # the bound was reached
+                return None
+        first = data.find(b"\n") + 1 if start else 0
+        return [] if start and not first else _filled(bytes(data[first:]).split(b"\n"))
 
-    def _next_row(self, offset: int, most: int) -> tuple[int | None, int]:
-        """Where the first row begins at or after an offset, and how many bytes were read to find it."""
-        if offset == 0:
-            return 0, 0
-        self._stream.seek(offset - 1)
-        passed = 0
-        for block in self._blocks(most):
-            found = block.find(b"\n")
-            if found >= 0 and offset + passed + found < self._size:
-                return offset + passed + found, passed + found + 1
-            passed += len(block)
-            if found >= 0:
+    def _length(self, index: int, start: int) -> int:
+        """Of the row that begins next, or of what is left where none does."""
+        length, started = 0, start == 0
+        for block in self._blocks(index, start, _FIRST_BLOCK):
+            rest = block
+            if not started:
+                found = block.find(b"\n")
+                started, rest = found >= 0, block[found + 1 :] if found >= 0 else b""
+            end = rest.find(b"\n") if started else -1
+            length += len(rest) if end < 0 else end
+            if end >= 0:
                 break
-        reached_end = offset - 1 + passed >= self._size
-        return (0 if reached_end else None), passed
+        return length or self._objects[index].size - start
 
-    def _blocks(self, most: int) -> Iterator[bytes]:
-        """Blocks from here on that grow with the row: a small row costs little, a large one few requests."""
-        length, following = PLACE_BYTES, _BLOCK
-        while most > 0 and (block := self._stream.read(min(length, most))):
+    def _blocks(self, index: int, start: int, length: int) -> Iterator[bytes]:
+        """Blocks from here on, which grow with the row: a small row costs little, a large one few requests."""
+        if index not in self._streams:
+            self._streams[index] = self.enter_context(self._read(self._objects[index].uri))
+        stream = self._streams[index]
+        stream.seek(start)
+        following = _FIRST_BLOCK
+        while self._left > 0 and (block := stream.read(min(length, self._left))):
+            self._left -= len(block)
             yield block
-            most -= len(block)
             length, following = following, min(2 * following, _LARGEST_BLOCK)
 
 
 def _beginnings(read: Opener, objects: Sequence[InputObject]) -> tuple[list[Place], bool]:
     """The first rows of packed objects: nothing else of them can be read without what is before it."""
     chance = random.Random(_SEED)  # noqa: S311 - as above
-    chosen = chance.sample(list(objects), min(len(objects), PLACES))
+    chosen = chance.sample(list(objects), min(len(objects), WINDOWS))
     places: list[Place] = []
     complete = len(chosen) == len(objects)
     for item in chosen:
@@ -214,7 +231,7 @@ def _beginning(stream: Any, most: int) -> tuple[list[Place], bool]:
     for line in lines:
         group.append(line)
         size += len(line) + 1
-        if size >= PLACE_BYTES:
+        if size >= WINDOW_BYTES:
             places.append(Place(_filled(group), int(size * share) or 1))
             group, size = [], 0
     if group:

@@ -46,8 +46,8 @@ class Place:
     """Rows that were read at one place of an input.
 
     :param rows: whole lines that hold something, without their line ends.
-    :param size: bytes of the input that these rows take, with their line ends; of a packed object the
-        packed ones.
+    :param size: bytes of the input that these rows stand for: of the window that they begin in, of the whole
+        object, or of a packed object the packed ones.
     """
 
     rows: Sequence[bytes]
@@ -237,12 +237,12 @@ class _Frame:
         if not total or not self._read:
             return 0.0
         if places == 1:
-            return _ONE_PLACE * self._left
+            return _ONE_PLACE
         ratio = total / self._read
         squares = sum(
             (count - ratio * self._base(draw)) ** 2 for count, draw in zip(counts, self._drawn, strict=True)
         )
-        error = sqrt(self._left * squares * places / (places - 1)) / total
+        error = sqrt(squares * places / (places - 1)) / total
         return min(_MOST_MARGIN, _student(places - 1) * error)
 
 
