@@ -77,12 +77,9 @@ def _problem(request: Any) -> str:
 
 def _usage(draft: Draft, request: Mapping[str, Any]) -> _Usage:
     traits = draft.traits
-    prompt = {"TEXT": 0}
-    text_bytes = draft.size
-    for modality, tokens, inline_bytes in _media(request):
+    prompt = {"TEXT": _text_bytes(request) // 4 + draft.number(0, 1, 16)}
+    for modality, tokens in _media(request):
         prompt[modality] = prompt.get(modality, 0) + tokens
-        text_bytes -= inline_bytes
-    prompt["TEXT"] = text_bytes // 4 + draft.number(0, 1, 16)
     if Trait.AUDIO_INPUT in traits:
         prompt["AUDIO"] = prompt.get("AUDIO", 0) + draft.number(1, 100, 2000)
     if Trait.IMAGE_INPUT in traits:
@@ -102,19 +99,27 @@ def _usage(draft: Draft, request: Mapping[str, Any]) -> _Usage:
     return usage
 
 
-def _media(request: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
-    """Yield the modality and tokens of each attached file, and the bytes of base64 that it takes in the row."""
+def _text_bytes(value: Any) -> int:
+    """How much text a request has; the bytes of attached files are none."""
+    if isinstance(value, Mapping):
+        texts = (
+            len(inner.encode()) for name, inner in value.items() if name == "text" and isinstance(inner, str)
+        )
+        return sum(texts) + sum(map(_text_bytes, value.values()))
+    return sum(map(_text_bytes, value)) if isinstance(value, list) else 0
+
+
+def _media(request: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     for content in request["contents"]:
         for part in content["parts"]:
             for key in ("fileData", "file_data", "inlineData", "inline_data"):
                 if isinstance(part, Mapping) and (data := part.get(key)):
                     mime = data.get("mimeType") or data.get("mime_type") or ""
-                    kind = _MEDIA_TOKENS.get(mime.partition("/")[0], ("DOCUMENT", _DOCUMENT_TOKENS))
-                    yield (*kind, len(data.get("data") or ""))
+                    yield _MEDIA_TOKENS.get(mime.partition("/")[0], ("DOCUMENT", _DOCUMENT_TOKENS))
 
 
 def _cut(request: Mapping[str, Any], usage: _Usage) -> bool:
-    """Keep thoughts and answer together within the row's ``maxOutputTokens``; return whether they were longer.
+    """Keep thoughts and answer together within the row's ``maxOutputTokens``; say whether they were longer.
 
     The model thinks first, so thoughts may leave nothing for the answer.
     """

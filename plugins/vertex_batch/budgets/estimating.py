@@ -77,13 +77,15 @@ class Estimate:
         """Whether it is no basis for a refusal: a first estimate of an input that was not counted exactly."""
         return self.is_first and not self.is_exact
 
-    def compare(self, cost: Total) -> str:
+    def compare(self, cost: Total, *, has_ended_well: bool = True) -> str:
         """Say where a bill is outside of the range; empty where it is inside, or where that cannot be
         known.
+
+        :param has_ended_well: else the job has not answered all rows, and it is no news that it cost less.
         """
         if self.expected.complete and cost.amount > self.high:
             return f"above the expected range of {in_full(self.low)} to {in_full(self.high)} USD"
-        if cost.complete and cost.amount < self.low:
+        if has_ended_well and cost.complete and cost.amount < self.low:
             return f"below the expected range of {in_full(self.low)} to {in_full(self.high)} USD"
         return ""
 

@@ -135,7 +135,7 @@ def _image(file: MediaFile, family: Family) -> MediaTokens:
         assumed = f"{unknown}, taken to have {_UNKNOWN_TILES.expected} tiles of {_TILE_TOKENS} tokens"
         return MediaTokens({Modality.IMAGE: tiles.times(_TILE_TOKENS)}, assumed)
     found = image_tiles(*size)
-    # Google calls its rule approximate, and another page of it says about 2,048 tokens for every larger picture.
+    # Google calls its rule approximate, and another page says about 2,048 tokens for every larger picture.
     tiles = exactly(1) if found == 1 else Range(1, found, max(9, found))
     return MediaTokens({Modality.IMAGE: tiles.times(_TILE_TOKENS)})
 

@@ -22,6 +22,8 @@ _NOT_TEXT = frozenset(
 _MEDIA = frozenset({"inlineData", "inline_data", "fileData", "file_data"})
 _CONFIG = frozenset({"generationConfig", "generation_config"})
 _EMBEDDED = "bytesBase64Encoded"  # a picture in a row for multimodal embeddings
+_FRAME = Range(0, 0, 16)
+"""What a model adds to a prompt: its roles and turns."""
 _MOST_FPS = 24
 _CACHED = "prompts with cached content, whose tokens are not counted"
 
@@ -64,7 +66,7 @@ class RowReader:
         else:
             walk.visit(data, 0)
         prompt = RowTokens(assumed=Counter({_CACHED: 1}) if walk.has_cached_content else Counter())
-        prompt.add(Part(Kind.INPUT), text_tokens(walk.text))
+        prompt.add(Part(Kind.INPUT), text_tokens(walk.text).plus(_FRAME if walk.text else NOTHING))
         for file in walk.files:
             counted = media_tokens(
                 file if file.resolution else _with_resolution(file, walk.resolution), self._family

@@ -9,14 +9,12 @@ caller, and only read and sought in.
 
 from __future__ import annotations
 
-import gzip
 import random
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from itertools import accumulate
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, cast
 
 from vertex_batch.budgets.rows import RowReader
 from vertex_batch.budgets.survey import Place, Survey, Totals, summarize
@@ -33,6 +31,8 @@ _FIRST_BLOCK = 16 << 10
 _LARGEST_BLOCK = 1 << 20
 _SEED = 20261127
 _PACKED = (".gz", ".gzip")
+_GZIP = b"\x1f\x8b"
+_GZIP_WINDOW = 31
 
 
 class InputObject(Protocol):
@@ -45,11 +45,34 @@ class InputObject(Protocol):
     def size(self) -> int: ...
 
 
-Opener = Callable[[str], Any]
+class ByteStream(Protocol):
+    """What is asked of a stream; it is a context manager, too."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> Any: ...
+
+
+OpenAt = Callable[[InputObject, int], ByteStream]
+"""Opens an object to read it from a byte on."""
+
+
+def open_at(read: Callable[[str], Any]) -> OpenAt:
+    """Make an opener at any byte of one that opens at the beginning, such as `InputStorage.open`."""
+
+    def opened(item: InputObject, start: int) -> ByteStream:
+        stream = read(item.uri)
+        if start:
+            stream.seek(start)
+        return cast("ByteStream", stream)
+
+    return opened
 
 
 def survey_input(
-    read: Opener,
+    read: OpenAt,
     objects: Sequence[InputObject],
     model: str = "",
     long_context_tokens: int | None = None,
@@ -57,7 +80,7 @@ def survey_input(
 ) -> Survey:
     """Count what is in the input objects.
 
-    :param read: opens an object to read and seek in its bytes.
+    :param read: opens an object to read it from a byte on.
     :param model: whose rules count the tokens, in any form of its name.
     :param long_context_tokens: where the model's long-context rates begin.
     :param rows: of all objects, where they were counted.
@@ -66,7 +89,7 @@ def survey_input(
     objects = [item for item in objects if item.size]
     totals = Totals(sum(item.size for item in objects), rows)
     reader = RowReader(model, long_context_tokens)
-    if any(item.uri.endswith(_PACKED) for item in objects):
+    if any(item.uri.endswith(_PACKED) for item in objects) or _is_packed(read, objects[:1]):
         places, complete = _beginnings(read, objects)
         return summarize(places, totals, reader, complete=complete)
     if totals.size <= READ_WHOLE_BYTES and len(objects) <= READ_WHOLE_OBJECTS:
@@ -74,44 +97,49 @@ def survey_input(
     return summarize(_spread(read, objects, rows), totals, reader)
 
 
-def _whole(read: Opener, item: InputObject) -> Place:
-    with read(item.uri) as stream:
+def _is_packed(read: OpenAt, objects: Sequence[InputObject]) -> bool:
+    """Whether one of the objects begins as gzip does, whatever its name."""
+    for item in objects:
+        with read(item, 0) as stream:
+            if stream.read(len(_GZIP)) == _GZIP:
+                return True
+    return False
+
+
+def _whole(read: OpenAt, item: InputObject) -> Place:
+    with read(item, 0) as stream:
         data = stream.read()
     return Place(_filled(data.split(b"\n")), len(data))
 
 
-def _spread(read: Opener, objects: Sequence[InputObject], rows: int | None) -> Iterator[Place]:
+def _spread(read: OpenAt, objects: Sequence[InputObject], rows: int | None) -> Iterator[Place]:
     """The rows of windows all over the input, in an order in which any beginning is spread over it, too."""
     chance = random.Random(_SEED)  # noqa: S311 - the same input gives the same sample
     whole = sum(item.size for item in objects)
     if whole <= len(objects) * WINDOW_BYTES:  # many small objects: each of them is as likely as any other
         yield from (_whole(read, item) for item in chance.sample(list(objects), min(len(objects), WINDOWS)))
         return
-    with _Windows(read, objects) as windows:
-        row_bytes = (
-            whole // rows if rows else windows.probe([chance.randrange(whole) for _ in range(_PROBES)])
-        )
-        width = min(whole, max(WINDOW_BYTES, row_bytes))
-        count = max(2, min(WINDOWS, MOST_SAMPLE_BYTES // (2 * width), whole // width))
-        points = [int((number + chance.random()) * whole / count) for number in range(count)]
-        chance.shuffle(points)
-        places = [place for point in points if (place := windows.at(point, width))]
-        if any(place.rows for place in places):
-            yield from places
-        elif first := windows.first():
-            yield first
+    windows = _Windows(read, objects)
+    row_bytes = whole // rows if rows else windows.probe([chance.randrange(whole) for _ in range(_PROBES)])
+    width = min(whole, max(WINDOW_BYTES, row_bytes))
+    count = max(2, min(WINDOWS, MOST_SAMPLE_BYTES // (2 * width), whole // width))
+    points = [int((number + chance.random()) * whole / count) for number in range(count)]
+    chance.shuffle(points)
+    places = [place for point in points if (place := windows.at(point, width))]
+    if any(place.rows for place in places):
+        yield from places
+    elif first := windows.first():
+        yield first
 
 
-class _Windows(ExitStack):
+class _Windows:
     """Reads whole rows anywhere in the bytes of all objects, one after another, and round from the last to
     the first.
     """
 
-    def __init__(self, read: Opener, objects: Sequence[InputObject]) -> None:
-        super().__init__()
+    def __init__(self, read: OpenAt, objects: Sequence[InputObject]) -> None:
         self._read, self._objects = read, objects
         self._ends = list(accumulate(item.size for item in objects))
-        self._streams: dict[int, Any] = {}
         self._left = MOST_SAMPLE_BYTES
 
     def at(self, point: int, width: int) -> Place | None:
@@ -184,59 +212,74 @@ class _Windows(ExitStack):
         return length or self._objects[index].size - start
 
     def _blocks(self, index: int, start: int, length: int) -> Iterator[bytes]:
-        """Blocks from here on, which grow with the row: a small row costs little, a large one few requests."""
-        if index not in self._streams:
-            self._streams[index] = self.enter_context(self._read(self._objects[index].uri))
-        stream = self._streams[index]
-        stream.seek(start)
+        """Blocks from here on, which grow: a small row costs little, a large one few requests."""
         following = _FIRST_BLOCK
-        while self._left > 0 and (block := stream.read(min(length, self._left))):
-            self._left -= len(block)
-            yield block
-            length, following = following, min(2 * following, _LARGEST_BLOCK)
+        with self._read(self._objects[index], start) as stream:
+            while self._left > 0 and (block := stream.read(min(length, self._left))):
+                self._left -= len(block)
+                yield block
+                length, following = following, min(2 * following, _LARGEST_BLOCK)
 
 
-def _beginnings(read: Opener, objects: Sequence[InputObject]) -> tuple[list[Place], bool]:
+def _beginnings(read: OpenAt, objects: Sequence[InputObject]) -> tuple[list[Place], bool]:
     """The first rows of packed objects: nothing else of them can be read without what is before it."""
     chance = random.Random(_SEED)  # noqa: S311 - as above
     chosen = chance.sample(list(objects), min(len(objects), WINDOWS))
     places: list[Place] = []
     complete = len(chosen) == len(objects)
     for item in chosen:
-        with read(item.uri) as stream:
+        with read(item, 0) as stream:
             found, ended = _beginning(stream, MOST_SAMPLE_BYTES // len(chosen))
         places += found
         complete &= ended
     return places, complete
 
 
-def _beginning(stream: Any, most: int) -> tuple[list[Place], bool]:
-    """The rows within the first bytes of an object, and whether these are all of it."""
-    magic = stream.read(2)
-    stream.seek(0)
-    packed = magic == b"\x1f\x8b"
-    content = gzip.GzipFile(fileobj=stream) if packed else stream
-    try:
-        data = content.read(most)
-        ended = len(data) < most or not content.read(1)
-    except (EOFError, zlib.error) as error:
-        raise OSError(f"its gzip compression is damaged ({error})") from error
-    share = min(1.0, stream.tell() / len(data)) if packed and data else 1.0
+def _beginning(stream: ByteStream, most: int) -> tuple[list[Place], bool]:
+    """The rows within the first bytes of an object, unpacked, and whether these are all of it."""
+    data, share, ended = _unpacked(stream, most)
     lines = data.split(b"\n")
     if not ended:
         lines.pop()
     places: list[Place] = []
     group: list[bytes] = []
     size = 0
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         group.append(line)
         size += len(line) + 1
-        if size >= WINDOW_BYTES:
+        if size >= WINDOW_BYTES or number == len(lines):
             places.append(Place(_filled(group), int(size * share) or 1))
             group, size = [], 0
-    if group:
-        places.append(Place(_filled(group), int(size * share) or 1))
     return places, ended
+
+
+def _unpacked(stream: ByteStream, most: int) -> tuple[bytes, float, bool]:
+    """The first bytes of an object's content, how many bytes of the object each of them takes, and whether
+    they are all.
+
+    :raises OSError: the compression is damaged.
+    """
+    data, read, unpacker = bytearray(), 0, None
+    while len(data) < most and (block := stream.read(_FIRST_BLOCK)):
+        if not read and block.startswith(_GZIP):
+            unpacker = zlib.decompressobj(_GZIP_WINDOW)
+        read += len(block)
+        if unpacker is None:
+            data += block
+            continue
+        try:
+            while block and len(data) < most:
+                data += unpacker.decompress(block, most - len(data))
+                block = unpacker.unconsumed_tail
+                if unpacker.eof:  # another member may follow
+                    block = unpacker.unused_data.lstrip(b"\x00")
+                    unpacker = zlib.decompressobj(_GZIP_WINDOW) if block else unpacker
+        except zlib.error as error:
+            raise OSError(f"its gzip compression is damaged ({error})") from error
+    ended = len(data) < most
+    if ended and unpacker and not unpacker.eof:
+        raise OSError("its gzip compression is damaged (it ends too early)")
+    return bytes(data[:most]), min(1.0, read / len(data)) if unpacker and data else 1.0, ended
 
 
 def _filled(lines: Sequence[bytes]) -> list[bytes]:

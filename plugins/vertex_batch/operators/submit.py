@@ -211,7 +211,7 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
         if is_dry_run(context):
             with hook.client() as client:
                 report = self._preflight(request, material, place, client)
-                self._gate(context, client, material).preview(place, request, self._counted_rows(report))
+                self._gate(context, client, material).preview(place, request, self._known_rows(report))
             end_dry_run(request)
         self._store = TaskStateIntentStore(context)
         self._kill = KillSwitch(context, self._cancel_submitted, self.log, retry_goes_on=True)
@@ -257,9 +257,9 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
     ) -> None:
         """Look at the job, and ask its budgets: what is wrong, or too much, is not submitted."""
         report = self._preflight(request, material, place, client)
-        gate.check(place, request, rows=self._counted_rows(report))
+        gate.check(place, request, rows=self._known_rows(report))
 
-    def _counted_rows(self, report: Report | None) -> int | None:
+    def _known_rows(self, report: Report | None) -> int | None:
         """The rows of the input by the pre-flight or by the plan; None where neither has counted them."""
         part = InputPart.from_dict(self.part)
         return (report.rows if report else 0) or (part.rows if part else 0) or None

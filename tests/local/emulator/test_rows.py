@@ -163,7 +163,9 @@ def test_a_request_that_the_model_refuses_fails_inline(request_, message):
 
 
 @pytest.mark.parametrize("limit", [1, 5, 60, 600, 4000])
-@pytest.mark.parametrize("traits", [(), (Trait.THOUGHTS,), (Trait.IMAGE_OUTPUT,), (Trait.SAFETY, Trait.THOUGHTS)])
+@pytest.mark.parametrize(
+    "traits", [(), (Trait.THOUGHTS,), (Trait.IMAGE_OUTPUT,), (Trait.SAFETY, Trait.THOUGHTS)]
+)
 def test_thoughts_and_answer_together_keep_the_limit_of_output_tokens(limit, traits):
     free, _ = make(prompt(), *traits)
     made, _ = make(prompt(generationConfig={"maxOutputTokens": limit}), *traits)

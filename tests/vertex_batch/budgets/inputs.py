@@ -1,4 +1,4 @@
-"""Rows, files and objects for tests of estimates, built by hand: only the bytes that a reader looks at are real."""
+"""Rows, files and objects for tests of estimates: only the bytes that a reader looks at are real."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Stored:
 
 
 class Store:
-    """Opens objects, and counts the bytes that were read; a stream can be read and sought in, and nothing else."""
+    """Opens objects, and counts the bytes that were read; a stream can be read and sought in, no more."""
 
     def __init__(self, objects: Iterable[Stored]) -> None:
         self.objects = {item.uri: item for item in objects}
@@ -49,7 +49,7 @@ class _Stream:
     def tell(self) -> int:
         return self._inner.tell()
 
-    def __enter__(self) -> _Stream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

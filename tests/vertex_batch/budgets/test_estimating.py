@@ -15,6 +15,7 @@ from vertex_batch.budgets import (
     Totals,
     counted_only,
     estimate,
+    open_at,
     summarize,
     survey_input,
     unknown_estimate,
@@ -48,7 +49,7 @@ def test_without_history_the_rules_make_the_range_and_the_middle_of_it_is_expect
     found = estimate(survey, f"publishers/google/models/{PLAIN}", "us-central1", BOOK)
     assert found.expected == Total(Decimal("0.001") + 100 * Decimal("0.00001"), complete=True)
     assert found.low == 667 * Decimal("0.000001") + 8 * Decimal("0.00001")
-    assert found.high == 1600 * Decimal("0.000001") + 200 * Decimal("0.00001")
+    assert found.high == (1600 + 2 * 16) * Decimal("0.000001") + 200 * Decimal("0.00001")
     assert (found.rows, found.input_tokens, found.output_tokens) == (2, 1000, 100)
     assert found.method == (
         "2 rows counted, no history: answers as long as half their maxOutputTokens and at most 1,024 tokens,"
@@ -74,7 +75,7 @@ def test_a_first_estimate_of_what_was_not_counted_exactly_is_a_guess(survey, is_
 def test_eighty_pictures_of_megabytes_cost_cents():
     part = inline(png(1024, 768, 1_150_000), "image/png")
     objects = stored([row(f"Picture {number}?", part, maxOutputTokens=256) for number in range(80)])
-    survey = survey_input(Store(objects).open, objects, MODEL, None, 80)
+    survey = survey_input(open_at(Store(objects).open), objects, MODEL, None, 80)
     book = PriceBook([SpecPrices({MODEL: {"input": "0.15", "output": "1.25"}}, date(2026, 11, 1))])
     found = estimate(survey, MODEL, "us-central1", book)
     assert found.rows == 80

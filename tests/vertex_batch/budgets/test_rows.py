@@ -122,7 +122,7 @@ def test_a_long_prompt_is_billed_at_long_context_rates_as_a_whole():
         b"[" * 100_000,
         b'{"request": {"generationConfig": {"maxOutputTokens": true}}}',
         b'{"request": {"generationConfig": {"maxOutputTokens": 1e400}}}',
-        b'{"request": {"generationConfig": {"maxOutputTokens": -5, "thinkingConfig": {"thinkingBudget": {}}}}}',
+        b'{"request": {"generationConfig": {"maxOutputTokens": -5, "thinkingConfig": [{}]}}}',
         b'{"request": {"generationConfig": [1]}}',
         b'{"request": "\\ud800"}',
         b'{"inlineData": {"mimeType": 5, "data": {"a": 1}}, "videoMetadata": 7}',

@@ -10,7 +10,7 @@ import random
 import pytest
 
 from tests.vertex_batch.budgets.inputs import Store, Stored, inline, png, row, stored
-from vertex_batch.budgets import Survey, Totals, sampling, summarize, survey_input
+from vertex_batch.budgets import Survey, Totals, open_at, sampling, summarize, survey_input
 from vertex_batch.budgets.ranges import Part
 from vertex_batch.budgets.rows import RowReader
 from vertex_batch.usage import Kind, Modality
@@ -22,7 +22,7 @@ MIB = 1 << 20
 
 def look(objects: list[Stored], rows: int | None = None) -> tuple[Survey, Store]:
     store = Store(objects)
-    return survey_input(store.open, objects, MODEL, None, rows), store
+    return survey_input(open_at(store.open), objects, MODEL, None, rows), store
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_ordinary_rows_take_few_bytes_from_all_over_the_input():
     assert found.tokens[TEXT].expected == pytest.approx(len(marks) * 506 / 4, rel=0.001)
     seen = [
         int(line.split(b'"text": "')[1][:6])
-        for place in sampling._spread(store.open, objects, 60_000)
+        for place in sampling._spread(open_at(store.open), objects, 60_000)
         for line in place.rows
     ]
     assert all(any(start <= number < start + 10_000 for number in seen) for start in range(0, 60_000, 10_000))
@@ -116,8 +116,7 @@ def test_a_window_has_the_whole_rows_that_begin_in_it_and_no_others(small, size,
     for start in [*range(0, point, 97), *starts, *(each + 1 for each in starts)]:
         if start >= point:
             continue
-        with sampling._Windows(Store(objects).open, objects) as windows:
-            found = windows.at(start, width)
+        found = sampling._Windows(open_at(Store(objects).open), objects).at(start, width)
         reach = {place % point for place in range(start, start + width)}
         expected = [line for at, line in starts.items() if at in reach and line]
         assert found is not None
@@ -132,16 +131,16 @@ def test_many_small_objects_are_sampled_as_a_whole(small):
 
 
 def test_packed_objects_are_read_from_their_beginning(monkeypatch):
-    rows = [row(f"{number:05} " + random.Random(number).randbytes(100).hex()) for number in range(4000)]
+    rows = [row(f"{number:05} " + random.Random(number).randbytes(100).hex()) for number in range(40_000)]
     data = gzip.compress(b"\n".join(rows) + b"\n")
     objects = [Stored("gs://b/a.jsonl.gz", data)]
     whole, _ = look(objects)
-    assert (whole.complete, whole.rows) == (True, 4000)
-    monkeypatch.setattr(sampling, "MOST_SAMPLE_BYTES", 300_000)
+    assert (whole.complete, whole.rows) == (True, 40_000)
+    monkeypatch.setattr(sampling, "MOST_SAMPLE_BYTES", 4_000_000)
     part, _ = look(objects)
     assert not part.complete
-    assert part.rows == pytest.approx(4000, rel=0.1)
-    assert look(objects, rows=4000)[0].tokens[TEXT].expected == pytest.approx(
+    assert part.rows == pytest.approx(40_000, rel=0.02)
+    assert look(objects, rows=40_000)[0].tokens[TEXT].expected == pytest.approx(
         whole.tokens[TEXT].expected, rel=0.02
     )
 
@@ -181,7 +180,7 @@ def test_the_interval_holds_nine_times_in_ten_at_least(small, with_pictures):
             chance = random.Random(f"{shape} {seed}")
             objects = make(shape, with_pictures, chance)
             store = Store(objects)
-            rows = [sampling._whole(store.open, item) for item in objects]
+            rows = [sampling._whole(open_at(store.open), item) for item in objects]
             size = sum(item.size for item in objects)
             full = summarize(rows, Totals(size), RowReader(MODEL), complete=True)
             found, _ = look(objects, full.rows if seed % 2 else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,12 +12,15 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskAwaitingInput
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from tests.vertex_batch.costs.conftest import make_bill, make_line
 from vertex_batch.budgets import Account, Ledger, Payer, Period, Sums
 from vertex_batch.costs import CostTable, Total
 from vertex_batch.operators import AggregateTokenUsageOperator, SubmitBatchPredictionJobOperator
 from vertex_batch.operators.approval import STORE_KEY as APPROVAL
+from vertex_batch.operators.expected import ExpectedCosts
 from vertex_batch.operators.task_context import STORE_KEY as INTENT
 
+AT_ONCE = Scenario(timeline=[Step(state="SUCCEEDED", seconds=0)], mix={})
 HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])
 # 4 bytes of text and at most 100 tokens of answer: 1 input token, 50 output tokens are expected.
 ROW = (
@@ -24,8 +28,7 @@ ROW = (
     b' "generationConfig": {"maxOutputTokens": 100}}}\n'
 )
 PRICES = {"gemini-2.5-flash": {"input": 1000, "output": 10000}}
-EXPECTED = Decimal("1.002")  # of two rows: 2 x 0.001 + 100 x 0.01; at most 2 x 0.002 + 200 x 0.01
-HIGHEST = Decimal("2.004")
+EXPECTED = Decimal("1.002")  # of two rows: 2 x 0.001 + 100 x 0.01; at most 2 x 0.018 + 200 x 0.01
 TODAY = Account(Payer.SPEC, "nightly", Period.DAY)
 
 
@@ -139,6 +142,7 @@ def test_what_is_sure_of_a_guess_is_refused(vertex, context):
 
 def test_a_spec_with_history_is_refused_by_what_it_has_cost(connections, context, vertex):
     vertex.admin.reset()
+    vertex.admin.add_scenario(AT_ONCE)
     vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW_WITHOUT_LIMIT * 2)
     context["ti"].xcoms["submit", "return_value"] = run(a_task(), context)
     record(context)
@@ -150,16 +154,16 @@ def test_a_spec_with_history_is_refused_by_what_it_has_cost(connections, context
 
 
 def test_a_dry_run_shows_what_the_job_would_cost_and_what_its_budgets_would_say(
-    vertex, context, ledger, caplog
+    vertex, context, ledger, capsys
 ):
     context["params"] = {"dry_run": True}
-    with caplog.at_level("INFO"), pytest.raises(AirflowSkipException, match="Dry run"):
+    with pytest.raises(AirflowSkipException, match="Dry run"):
         run(a_task({"run": {"hold": "1"}}), context)
     shown = context["ti"].xcoms["submit", "estimate"]
-    assert (shown["rows"], shown["expected_usd"], shown["high_usd"]) == (2, "1.002", "2.004")
+    assert (shown["rows"], shown["expected_usd"], shown["high_usd"]) == (2, "1.002", "2.036")
     assert shown["method"].startswith("2 rows counted, no history")
     assert (shown["verdict"], "over its limit of 1 USD (hold)" in shown["reason"]) == ("hold", True)
-    assert "Expected cost: 1.002 USD (0.082 to 2.004) for 2 rows (2 rows counted" in caplog.text
+    assert "Expected cost: 1.002 USD (0.082 to 2.036) for 2 rows (2 rows counted" in capsys.readouterr().out
     assert ledger.sums(TODAY) == Sums()
     assert vertex.admin.jobs() == []
 
@@ -256,7 +260,7 @@ def test_an_approval_does_not_cover_a_job_that_has_grown(vertex, context, asked)
     vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW * 5)
     task = a_task({"run": {"hold": "1"}})
     task.render_template_fields(context)
-    with pytest.raises(AirflowFailException, match=r"grown to 2\.505 USD .* approved up to 2\.004 USD"):
+    with pytest.raises(AirflowFailException, match=r"grown to 2\.505 USD .* approved up to 2\.036 USD"):
         task.execute_after_answer(context, event=answer(), **kwargs)
     assert vertex.admin.jobs() == []
 
@@ -318,29 +322,32 @@ def test_a_file_of_limits_that_cannot_be_read_keeps_every_job_back(vertex, conte
 
 def record(context: dict[str, Any]) -> dict[str, Any]:
     with DAG("nightly", schedule=None):
-        task = AggregateTokenUsageOperator(task_id="record_cost", submit_task_id="submit", prices=PRICES)
+        task = AggregateTokenUsageOperator(
+            task_id="record_cost", submit_task_id="submit", prices=PRICES, spec="nightly"
+        )
     context["ti"].task_id = "record_cost"
     return task.execute(context)
 
 
 def test_the_bill_stands_beside_what_was_expected(connections, context, ledger, vertex):
     vertex.admin.reset()
+    vertex.admin.add_scenario(AT_ONCE)
     job = run(a_task(), context)
     context["ti"].xcoms["submit", "return_value"] = job
     (told,) = record(context)["jobs"]
-    assert (told["expected_usd"], told["low_usd"], told["high_usd"]) == ("1.002", "0.082", "2.004")
+    assert (told["expected_usd"], told["low_usd"], told["high_usd"]) == ("1.002", "0.082", "2.036")
     assert (told["over_expectation"], told["outside_expectation"]) == (False, "")
     spent = ledger.sums(TODAY)
     assert spent == Sums(spent=Total(Decimal(told["amount_usd"]), complete=told["complete"]))
 
 
-def test_a_bill_outside_of_what_was_expected_says_so(vertex, context, ledger, caplog):
+def test_a_bill_outside_of_what_was_expected_says_so(vertex, context, caplog):
     job = run(a_task(), context)
-    (bill,) = [replace(a_bill(), job=replace(a_bill().job, job_id=job["job_id"]))]
+    bill = make_bill(job["job_id"], [make_line(9, "1")])
     with caplog.at_level("INFO"):
         found = ExpectedCosts("batch_costs", logging.getLogger("record")).of([bill])[job["job_id"]]
     assert found["over_expectation"] is True
-    assert found["outside_expectation"] == "above the expected range of 0.082 to 2.004 USD"
+    assert found["outside_expectation"] == "above the expected range of 0.082 to 2.036 USD"
     assert "cost 9 USD, above the expected range" in caplog.text
 
 
