@@ -13,6 +13,7 @@ from tests.vertex_batch.budgets.inputs import Store, Stored, inline, png, row, s
 from vertex_batch.budgets import Survey, Totals, open_at, sampling, summarize, survey_input
 from vertex_batch.budgets.ranges import Part
 from vertex_batch.budgets.rows import RowReader
+from vertex_batch.hooks.storage import InputStorage, open_filesystem
 from vertex_batch.usage import Kind, Modality
 
 MODEL = "gemini-2.5-flash"
@@ -206,3 +207,18 @@ def test_the_sampling_margin_alone_holds_nine_times_in_ten(small):
             count += 1
             held += found.row_range.low <= rows <= found.row_range.high
     assert held >= 0.9 * count
+
+
+def test_rows_of_megabytes_in_a_real_object_store(connections):
+    part = inline(png(1024, 768, 800_000), "image/png")
+    rows = [row(f"Picture {number}?", part, maxOutputTokens=256) for number in range(24)]
+    (item,) = stored(rows)
+    connections.gcs.put("gs://demo-bucket/large.jsonl", item.data)
+    storage = InputStorage(open_filesystem())
+    found = survey_input(
+        open_at(storage.open), storage.find(["gs://demo-bucket/large.jsonl"]), MODEL, None, 24
+    )
+    assert item.size > sampling.READ_WHOLE_BYTES
+    assert 5 <= found.read_rows <= 24
+    assert found.tokens[IMAGE].expected == 24 * 4 * 258
+    assert found.method == f"{found.read_rows} of 24 rows read"

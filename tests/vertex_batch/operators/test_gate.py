@@ -12,6 +12,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskAwaitingInput
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from local.emulator.script import Trait
 from tests.vertex_batch.costs.conftest import make_bill, make_line
 from vertex_batch.budgets import Account, Ledger, Payer, Period, Sums
 from vertex_batch.costs import CostTable, Total
@@ -339,6 +340,16 @@ def test_the_bill_stands_beside_what_was_expected(connections, context, ledger, 
     assert (told["over_expectation"], told["outside_expectation"]) == (False, "")
     spent = ledger.sums(TODAY)
     assert spent == Sums(spent=Total(Decimal(told["amount_usd"]), complete=told["complete"]))
+
+
+def test_the_first_bill_of_an_ordinary_job_is_within_what_was_expected_thoughts_included(vertex, context):
+    vertex.admin.reset()
+    thinking = {Trait.THOUGHTS: 1.0}
+    vertex.admin.add_scenario(Scenario(timeline=[Step(state="SUCCEEDED", seconds=0)], mix=thinking))
+    vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW_WITHOUT_LIMIT * 20)
+    context["ti"].xcoms["submit", "return_value"] = run(a_task(), context)
+    (told,) = record(context)["jobs"]
+    assert (told["ok_rows"], told["outside_expectation"]) == (20, "")
 
 
 def test_a_bill_outside_of_what_was_expected_says_so(vertex, context, caplog):
