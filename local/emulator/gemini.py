@@ -46,13 +46,13 @@ def generate(draft: Draft) -> Answer:
     if problem := _problem(request):
         return refused(draft, problem)
     usage = _usage(draft, request)
-    finish = _finish(draft, request, usage)
+    finish = _finish(draft, is_cut=_cut(request, usage))
     response: dict[str, Any] = {}
     if Trait.BLOCKED_PROMPT in draft.traits:
         usage.candidates, usage.thoughts = {}, 0
         response["promptFeedback"] = {"blockReason": "PROHIBITED_CONTENT"}
     else:
-        response["candidates"] = [_candidate(draft, finish)]
+        response["candidates"] = [_candidate(draft, finish, usage)]
     response["createTime"] = draft.stamp.response
     if Trait.NO_MODEL_VERSION not in draft.traits:
         version = "@default" if Trait.MODEL_AT_DEFAULT in draft.traits else ""
@@ -77,7 +77,7 @@ def _problem(request: Any) -> str:
 
 def _usage(draft: Draft, request: Mapping[str, Any]) -> _Usage:
     traits = draft.traits
-    prompt = {"TEXT": draft.size // 4 + draft.number(0, 1, 16)}
+    prompt = {"TEXT": _text_bytes(request) // 4 + draft.number(0, 1, 16)}
     for modality, tokens in _media(request):
         prompt[modality] = prompt.get(modality, 0) + tokens
     if Trait.AUDIO_INPUT in traits:
@@ -99,6 +99,16 @@ def _usage(draft: Draft, request: Mapping[str, Any]) -> _Usage:
     return usage
 
 
+def _text_bytes(value: Any) -> int:
+    """How much text a request has; the bytes of attached files are none."""
+    if isinstance(value, Mapping):
+        texts = (
+            len(inner.encode()) for name, inner in value.items() if name == "text" and isinstance(inner, str)
+        )
+        return sum(texts) + sum(map(_text_bytes, value.values()))
+    return sum(map(_text_bytes, value)) if isinstance(value, list) else 0
+
+
 def _media(request: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     for content in request["contents"]:
         for part in content["parts"]:
@@ -108,29 +118,43 @@ def _media(request: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
                     yield _MEDIA_TOKENS.get(mime.partition("/")[0], ("DOCUMENT", _DOCUMENT_TOKENS))
 
 
-def _finish(draft: Draft, request: Mapping[str, Any], usage: _Usage) -> str:
-    """The finish reason; cuts the answer at the row's own limit of output tokens."""
+def _cut(request: Mapping[str, Any], usage: _Usage) -> bool:
+    """Keep thoughts and answer together within the row's ``maxOutputTokens``; say whether they were longer.
+
+    The model thinks first, so thoughts may leave nothing for the answer.
+    """
     config = request.get("generationConfig") or request.get("generation_config") or {}
     limit = config.get("maxOutputTokens") or config.get("max_output_tokens")
+    if not isinstance(limit, int | float) or limit <= 0:
+        return False
+    left = int(limit)
+    wanted = usage.thoughts + sum(usage.candidates.values())
+    usage.thoughts = min(usage.thoughts, left)
+    left -= usage.thoughts
+    usage.candidates["TEXT"] = min(usage.candidates["TEXT"], left)
+    if usage.candidates.get("IMAGE", 0) > left - usage.candidates["TEXT"]:
+        del usage.candidates["IMAGE"]  # half a picture is none
+    return usage.thoughts + sum(usage.candidates.values()) < wanted
+
+
+def _finish(draft: Draft, *, is_cut: bool) -> str:
+    """The finish reason."""
     if Trait.SAFETY in draft.traits:
         return "SAFETY"
     if Trait.RECITATION in draft.traits:
         return "RECITATION"
-    if isinstance(limit, int | float) and 0 < limit < usage.candidates["TEXT"]:
-        usage.candidates["TEXT"] = int(limit)
-        return "MAX_TOKENS"
-    return "MAX_TOKENS" if Trait.MAX_TOKENS in draft.traits else "STOP"
+    return "MAX_TOKENS" if is_cut or Trait.MAX_TOKENS in draft.traits else "STOP"
 
 
-def _candidate(draft: Draft, finish: str) -> dict[str, Any]:
+def _candidate(draft: Draft, finish: str, usage: _Usage) -> dict[str, Any]:
     candidate: dict[str, Any] = {
         "avgLogprobs": -draft.number(7, 1, 10_000) / 10_000,
         "content": {"parts": [{"text": _text(draft)}], "role": "model"},
         "finishReason": finish,
     }
-    if finish in ("SAFETY", "RECITATION"):
+    if finish in ("SAFETY", "RECITATION") or not any(usage.candidates.values()):
         del candidate["content"]
-    if Trait.IMAGE_OUTPUT in draft.traits and "content" in candidate:
+    if Trait.IMAGE_OUTPUT in draft.traits and "IMAGE" in usage.candidates and "content" in candidate:
         image = {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}
         candidate["content"]["parts"].append(image)
     if Trait.GROUNDED in draft.traits:
@@ -160,7 +184,7 @@ def _usage_metadata(draft: Draft, usage: _Usage) -> dict[str, Any]:
     if Trait.NO_DETAILS not in draft.traits:
         details = {
             "promptTokensDetails": usage.prompt,
-            "candidatesTokensDetails": usage.candidates,
+            "candidatesTokensDetails": {name: n for name, n in usage.candidates.items() if n},
             "cacheTokensDetails": usage.cached,
             "toolUsePromptTokensDetails": {"TEXT": usage.tool_use} if usage.tool_use else {},
         }

@@ -71,7 +71,7 @@ def test_a_refused_job_fails_at_once_and_costs_nothing(stack, nights):
     assert nights.tasks(spec, "too_much")["record_cost"] == "skipped"
     assert nights.jobs(spec, "too_much") == []
     log = stack.airflow.logs(spec, "too_much", "submit")
-    assert "over its limit of 0.0001 USD (refuse). Nothing was submitted" in log
+    assert "over its limit of 0.00001 USD (refuse). Nothing was submitted" in log
 
 
 def test_a_warning_submits_and_the_next_run_learns_from_the_bill(stack, nights):

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 from vertex_batch.budgets.limits import Account, Budget, Claimant, Limit, Payer, Period, Verdict
 
 if TYPE_CHECKING:
-    from vertex_batch.budgets.decision import Decision, Sums, decide, within_approval
+    from vertex_batch.budgets.answers import DEFAULT_OUTPUT_TOKENS
+    from vertex_batch.budgets.decision import Decision, Guess, Sums, decide, within_approval
     from vertex_batch.budgets.estimating import (
-        DEFAULT_OUTPUT_TOKENS,
         HISTORY_RUNS,
         Estimate,
         PastJob,
         estimate,
         unknown_estimate,
+        usable,
     )
     from vertex_batch.budgets.ledger import Ledger, StoredEstimate
-    from vertex_batch.budgets.survey import Survey, survey_input
+    from vertex_batch.budgets.sampling import open_at, survey_input
+    from vertex_batch.budgets.survey import Survey, Totals, counted_only, summarize
 
 __all__ = [
     "DEFAULT_OUTPUT_TOKENS",
@@ -30,6 +32,7 @@ __all__ = [
     "Claimant",
     "Decision",
     "Estimate",
+    "Guess",
     "Ledger",
     "Limit",
     "PastJob",
@@ -38,20 +41,27 @@ __all__ = [
     "StoredEstimate",
     "Sums",
     "Survey",
+    "Totals",
     "Verdict",
+    "counted_only",
     "decide",
     "estimate",
+    "open_at",
+    "summarize",
     "survey_input",
     "unknown_estimate",
+    "usable",
     "within_approval",
 ]
 
 _ROOMS = {
-    **dict.fromkeys(("Decision", "Sums", "decide", "within_approval"), "decision"),
-    **dict.fromkeys(("DEFAULT_OUTPUT_TOKENS", "HISTORY_RUNS", "Estimate", "PastJob"), "estimating"),
-    **dict.fromkeys(("estimate", "unknown_estimate"), "estimating"),
+    "DEFAULT_OUTPUT_TOKENS": "answers",
+    **dict.fromkeys(("Decision", "Guess", "Sums", "decide", "within_approval"), "decision"),
+    **dict.fromkeys(("HISTORY_RUNS", "Estimate", "PastJob", "estimate"), "estimating"),
+    **dict.fromkeys(("unknown_estimate", "usable"), "estimating"),
     **dict.fromkeys(("Ledger", "StoredEstimate"), "ledger"),
-    **dict.fromkeys(("Survey", "survey_input"), "survey"),
+    **dict.fromkeys(("open_at", "survey_input"), "sampling"),
+    **dict.fromkeys(("Survey", "Totals", "counted_only", "summarize"), "survey"),
 }
 
 

@@ -29,7 +29,7 @@ class Sums:
 class Decision:
     """A verdict, and a sentence for each limit that led to it.
 
-    :param reasons: the gravest first; empty for go.
+    :param reasons: the most severe first; empty for go.
     """
 
     verdict: Verdict
@@ -40,38 +40,84 @@ class Decision:
         return "; ".join(self.reasons)
 
 
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """What is sure of an estimate that is no basis for a refusal: a first one, of an input that was not
+    counted exactly.
+
+    A refused job leaves no bill, so a spec that is refused by its own guess would be refused by it for ever.
+
+    :param least_usd: below this the cost is not expected to be; what is above a limit with this alone is
+        refused.
+    :param method: how the estimate was found, for the message.
+    :param verdict: instead of a refusal.
+    """
+
+    least_usd: Decimal
+    method: str = ""
+    verdict: Verdict = Verdict.HOLD
+
+    @property
+    def reason(self) -> str:
+        how = f" ({self.method})" if self.method else ""
+        return f"not refused but {_DONE[self.verdict]}, since its estimate is a first guess{how}"
+
+
+_DONE = {Verdict.HOLD: "held for approval", Verdict.WARN: "submitted with a warning", Verdict.GO: "submitted"}
+
+
 def decide(
     limits: Iterable[Limit],
     sums: Mapping[Account, Sums],
     estimate: Total,
     unknown: Verdict = Verdict.WARN,
+    *,
+    guess: Guess | None = None,
+    has_assumptions: bool = False,
 ) -> Decision:
-    """Weigh an estimate against every limit; the gravest verdict counts.
+    """Weigh an estimate against every limit; the most severe verdict counts.
 
     A sum that reaches a limit exactly keeps it. Of several limits of one account the highest one that is
     exceeded speaks for it.
 
     :param estimate: what the job is expected to cost; not complete: at least that much.
-    :param unknown: what an estimate that is not complete comes to, where any limit is set.
+    :param unknown: what an estimate comes to of which a part has no price or an assumed length, where any
+        limit is set.
+    :param guess: the estimate is no basis for a refusal. What is spent, reserved and sure still is one.
+    :param has_assumptions: the lengths of files were assumed.
     """
     limits = list(limits)
-    gravest: dict[Account, Limit] = {}
+    speaking: dict[Account, Limit] = {}
     for limit in limits:
         charged = sums.get(limit.account, Sums())
         if charged.spent.amount + charged.reserved.amount + estimate.amount > limit.usd:
-            known = gravest.get(limit.account)
+            known = speaking.get(limit.account)
             if known is None or limit.verdict.severity > known.verdict.severity:
-                gravest[limit.account] = limit
-    found = [
-        (limit.verdict, _sentence(limit, sums.get(account, Sums()), estimate))
-        for account, limit in gravest.items()
-    ]
+                speaking[limit.account] = limit
+    found = [_weigh(limit, sums.get(account, Sums()), estimate, guess) for account, limit in speaking.items()]
     if limits and not estimate.complete:
         found.append((unknown, "a part of its cost has no price, so no limit can be shown to be kept"))
+    elif limits and has_assumptions:
+        found.append(
+            _soften(unknown, "the lengths of files were assumed, so no limit can be shown to be kept", guess)
+        )
     found = [each for each in found if each[0] is not Verdict.GO]
     found.sort(key=lambda each: -each[0].severity)
     verdict = found[0][0] if found else Verdict.GO
     return Decision(verdict, tuple(reason for _, reason in found))
+
+
+def _weigh(limit: Limit, charged: Sums, estimate: Total, guess: Guess | None) -> tuple[Verdict, str]:
+    sentence = _sentence(limit, charged, estimate)
+    if guess and charged.spent.amount + charged.reserved.amount + guess.least_usd <= limit.usd:
+        return _soften(limit.verdict, sentence, guess)
+    return limit.verdict, sentence
+
+
+def _soften(verdict: Verdict, sentence: str, guess: Guess | None) -> tuple[Verdict, str]:
+    if guess is None or verdict is not Verdict.REFUSE:
+        return verdict, sentence
+    return guess.verdict, f"{sentence}; {guess.reason}"
 
 
 def within_approval(decision: Decision, estimate: Total, approved_usd: Decimal | None) -> bool:

@@ -1,28 +1,31 @@
 """What a job will probably cost, before it is submitted: from its input, and from what its spec's jobs used.
 
-With history, each past job is replayed on the new input: its tokens, scaled by rows and bytes, at the prices
-of today. The median of these amounts is expected, and nine in ten of them span the range. Without history,
-an answer is taken to be as long as its row allows, or as long as a documented default.
+With history, each past job is replayed on the new input: its tokens, scaled by rows and bytes, at the
+prices of today. The median of these amounts is expected, and nine in ten of them span the range. Without
+history, the rows are counted by the published rules, and the range says what they leave open: how long
+answers and thoughts are, and what was not read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil
 from typing import Any
 
-from vertex_batch.budgets.survey import BYTES_PER_TOKEN, TOKENS_PER_IMAGE, Survey
+from vertex_batch.budgets.answers import DEFAULT_OUTPUT_TOKENS
+from vertex_batch.budgets.survey import Survey
 from vertex_batch.costs.bill import Total, total
-from vertex_batch.costs.money import exact, in_full
-from vertex_batch.pricing import PriceBook, price
-from vertex_batch.usage import Kind, Modality, Tier, UsageKey, canonical_model
+from vertex_batch.costs.money import exact, in_full, usd
+from vertex_batch.pricing import LineItem, PriceBook, price
+from vertex_batch.usage import Kind, UsageKey, canonical_model
 
 HISTORY_RUNS = 10
-DEFAULT_OUTPUT_TOKENS = 1024
 _LOW, _MIDDLE, _HIGH = Fraction(1, 10), Fraction(1, 2), Fraction(9, 10)
+_FEW_JOBS = Fraction(1, 2)
+"""How far the range of a single past job reaches on either side; of n jobs it is the n-th part of that."""
 # They grow with the length of a prompt; all others grow with the number of answers.
 _OF_THE_PROMPT = frozenset({Kind.INPUT, Kind.CACHED_INPUT, Kind.CACHE_WRITE})
 _OF_THE_ANSWER = frozenset({Kind.OUTPUT, Kind.THOUGHTS})
@@ -44,10 +47,13 @@ class PastJob:
 class Estimate:
     """What a job is expected to cost. Not complete: a part of it has no price, and it is an "at least".
 
-    :param low: and ``high``: the range in which the cost of nine in ten such jobs lies, in US dollars.
-    :param input_tokens: and ``output_tokens``: what is expected, prompts and answers.
+    :param low: and ``high``: the range in which the cost of nine in ten such jobs is, in US dollars.
+    :param input_tokens: and ``output_tokens``: what is expected, prompts and answers; thoughts are output.
     :param method: how it was found, as a sentence.
-    :param unknown: why a part of it is not known.
+    :param unknown: why a part of it is not known, and what was assumed instead.
+    :param is_first: no earlier job tells how long answers are. :param is_exact: nothing of the input was
+        guessed.
+    :param has_assumptions: the lengths of files were assumed.
     """
 
     expected: Total
@@ -59,10 +65,30 @@ class Estimate:
     output_tokens: int = 0
     method: str = ""
     unknown: tuple[str, ...] = ()
+    is_first: bool = False
+    is_exact: bool = True
+    has_assumptions: bool = False
 
     def __str__(self) -> str:
         span = "" if self.low == self.high else f" ({exact(self.low)} to {exact(self.high)})"
         return f"{self.expected}{span}"
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether it is no basis for a refusal: a first estimate of an input that was not counted exactly."""
+        return self.is_first and not self.is_exact
+
+    def compare(self, cost: Total, *, has_ended_well: bool = True) -> str:
+        """Say where a bill is outside of the range; empty where it is inside, or where that cannot be
+        known.
+
+        :param has_ended_well: else the job has not answered all rows, and it is no news that it cost less.
+        """
+        if self.expected.complete and cost.amount > self.high:
+            return f"above the expected range of {exact(self.low)} to {usd(self.high)}"
+        if has_ended_well and cost.complete and cost.amount < self.low:
+            return f"below the expected range of {exact(self.low)} to {usd(self.high)}"
+        return ""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data for XCom; amounts are decimal strings."""
@@ -82,30 +108,49 @@ class Estimate:
 
 def unknown_estimate(reason: str) -> Estimate:
     """The estimate of a job whose input cannot be counted: at least 0, and why."""
+    nothing = Total(Decimal(0), complete=False)
     return Estimate(
-        Total(Decimal(0), complete=False), Decimal(0), Decimal(0), method="none", unknown=(reason,)
+        nothing, Decimal(0), Decimal(0), method="none", unknown=(reason,), is_first=True, is_exact=False
     )
 
 
 def estimate(
     survey: Survey, model: str, location: str, book: PriceBook, history: Sequence[PastJob] = ()
 ) -> Estimate:
-    """Say what a job over this input will cost. Exact arithmetic on uncertain numbers; pure.
+    """Estimate a job.
 
-    :param model: the model of the job. :param location: where it will run.
+    :param survey: of its input. :param book: the prices that its bill will have, too.
     :param history: earlier jobs of the same task and model, the latest first; `HISTORY_RUNS` of them count.
     """
-    useful = [past for past in history if past.rows > 0 and past.usage][:HISTORY_RUNS]
-    read = f"{survey.rows:,} rows {'counted' if survey.exact else 'extrapolated from a sample'}"
+    useful = usable(history)
     if useful:
-        mixes = [_replayed(past, survey) for past in useful]
-        jobs = "the last job" if len(useful) == 1 else f"the last {len(useful)} jobs"
-        return _priced(mixes, survey, location, book, method=f"{read}, tokens as in {jobs}")
-    full, prompts = _without_history(survey, canonical_model(model))
-    answers = f"answers as long as their maxOutputTokens, else {DEFAULT_OUTPUT_TOKENS:,} tokens"
-    method = f"{read}, no history: {BYTES_PER_TOKEN} bytes of text a token, {answers}"
-    found = _priced([full], survey, location, book, method=method, unknown=_unseen(survey))
-    return _with_low(found, prompts, location, book)
+        return _replay(survey, useful, location, book)
+    if not survey.complete and not survey.read_rows:
+        return unknown_estimate("no row of the input could be read whole")
+    keys = {part: UsageKey(canonical_model(model), *part) for part in survey.tokens}
+    low, expected, high = (
+        price(
+            {keys[part]: int(count[end]) for part, count in survey.tokens.items() if count[end]},
+            book,
+            location,
+        )
+        for end in range(3)
+    )
+    answers = f"answers as long as half their maxOutputTokens and at most {DEFAULT_OUTPUT_TOKENS:,} tokens"
+    return _made(
+        survey,
+        expected,
+        # What has no price at all may be in one end only.
+        (min(total(low).amount, total(expected).amount), max(total(high).amount, total(expected).amount)),
+        reasons=[item.reason for item in high if item.reason],
+        method=f"{survey.method}, no history: {answers}, and thoughts",
+        is_first=True,
+    )
+
+
+def usable(history: Sequence[PastJob]) -> list[PastJob]:
+    """Those of the past jobs that an estimate is made of."""
+    return [past for past in history if past.rows > 0 and past.usage][:HISTORY_RUNS]
 
 
 def quantile(amounts: Sequence[Decimal], share: Fraction) -> Decimal:
@@ -117,6 +162,41 @@ def _rank(count: int, share: Fraction) -> int:
     return min(count - 1, int(share * count))
 
 
+def _replay(survey: Survey, useful: Sequence[PastJob], location: str, book: PriceBook) -> Estimate:
+    """Price what each past job would have used; the one in the middle is expected."""
+    bills = sorted(
+        (
+            (total(items), items)
+            for items in (price(_replayed(past, survey), book, location) for past in useful)
+        ),
+        key=lambda bill: bill[0].amount,
+    )
+    amounts = [whole.amount for whole, _ in bills]
+    items = bills[_rank(len(bills), _MIDDLE)][1]
+    margin = _FEW_JOBS / len(useful)
+    rows = survey.row_range
+    less, more = (
+        (Fraction(rows.low / rows.expected), Fraction(rows.high / rows.expected)) if rows.expected else (1, 1)
+    )
+    jobs = "the last job" if len(useful) == 1 else f"the last {len(useful)} jobs"
+    return _made(
+        survey,
+        items,
+        (
+            _times(quantile(amounts, _LOW), (1 - margin) * less),
+            _times(quantile(amounts, _HIGH), (1 + margin) * more),
+        ),
+        reasons=[item.reason for item in items if item.reason],
+        method=f"{survey.method}, tokens as in {jobs}",
+        is_first=False,
+    )
+
+
+def _times(amount: Decimal, factor: Fraction) -> Decimal:
+    """To a picodollar, which is what the cost table keeps."""
+    return Decimal(round(Fraction(amount) * factor * 10**12)).scaleb(-12)
+
+
 def _replayed(past: PastJob, survey: Survey) -> dict[UsageKey, int]:
     by_rows = Fraction(survey.rows, past.rows)
     by_size = Fraction(survey.size, past.size) if past.size and survey.size else by_rows
@@ -126,60 +206,27 @@ def _replayed(past: PastJob, survey: Survey) -> dict[UsageKey, int]:
     }
 
 
-def _without_history(survey: Survey, model: str) -> tuple[dict[UsageKey, int], dict[UsageKey, int]]:
-    """The tokens with every answer at its limit, and the prompts' alone."""
-    usual = survey.text_tokens - survey.long_text_tokens
-    prompts = {
-        UsageKey(model, Kind.INPUT): usual,
-        UsageKey(model, Kind.INPUT, tier=Tier.LONG_CONTEXT): survey.long_text_tokens,
-        UsageKey(model, Kind.INPUT, Modality.IMAGE): survey.images * TOKENS_PER_IMAGE,
-    }
-    prompts = {key: tokens for key, tokens in prompts.items() if tokens}
-    if "embedding" in model:
-        return prompts, prompts
-    answers = survey.limited_output_tokens + survey.unlimited_rows * DEFAULT_OUTPUT_TOKENS
-    return ({**prompts, UsageKey(model, Kind.OUTPUT): answers} if answers else prompts), prompts
-
-
-def _unseen(survey: Survey) -> tuple[str, ...]:
-    if not survey.uncountable_rows:
-        return ()
-    return (
-        f"{survey.uncountable_rows:,} rows hold video, audio or documents, whose tokens are not known yet",
-    )
-
-
-def _priced(
-    mixes: Sequence[Mapping[UsageKey, int]],
+def _made(
     survey: Survey,
-    location: str,
-    book: PriceBook,
+    items: Sequence[LineItem],
+    span: tuple[Decimal, Decimal],
     *,
+    reasons: Iterable[str],
     method: str,
-    unknown: tuple[str, ...] = (),
+    is_first: bool,
 ) -> Estimate:
-    """Price each mix of tokens; the one in the middle is expected."""
-    bills = sorted(
-        ((total(items), items) for items in (price(mix, book, location) for mix in mixes)),
-        key=lambda bill: bill[0].amount,
-    )
-    amounts = [whole.amount for whole, _ in bills]
-    whole, items = bills[_rank(len(bills), _MIDDLE)]
-    reasons = dict.fromkeys([*unknown, *(item.reason for item in items if item.reason)])
+    assumed = survey.assumed if is_first else ()
     return Estimate(
-        expected=Total(whole.amount, complete=whole.complete and not unknown),
-        low=quantile(amounts, _LOW),
-        high=quantile(amounts, _HIGH),
+        expected=Total(total(items).amount, complete=not list(reasons)),
+        low=span[0],
+        high=span[1],
         rows=survey.rows,
         size=survey.size,
         input_tokens=sum(i.tokens for i in items if i.unit == "token" and i.kind not in _OF_THE_ANSWER),
         output_tokens=sum(i.tokens for i in items if i.kind in _OF_THE_ANSWER),
         method=method,
-        unknown=tuple(reasons),
+        unknown=tuple(dict.fromkeys([*reasons, *assumed])),
+        is_first=is_first,
+        is_exact=survey.is_exact,
+        has_assumptions=bool(assumed),
     )
-
-
-def _with_low(found: Estimate, prompts: Mapping[UsageKey, int], location: str, book: PriceBook) -> Estimate:
-    """Without history nobody knows how short the answers will be: the prompts alone are the least."""
-    least = total(price(prompts, book, location)).amount
-    return replace(found, low=least)

@@ -28,11 +28,12 @@ from vertex_batch.budgets.decision import Decision, Sums
 from vertex_batch.budgets.digest import Waiting
 from vertex_batch.budgets.estimating import HISTORY_RUNS, Estimate, PastJob
 from vertex_batch.budgets.limits import Account, Claimant, Payer, Period, Verdict
-from vertex_batch.costs.bill import Total
+from vertex_batch.costs.bill import Bill, Total
 from vertex_batch.costs.database import upsert
 from vertex_batch.costs.queries import total_of
 from vertex_batch.costs.schema import JOB_KEY, estimates, jobs, line_items, same_job, usage
 from vertex_batch.costs.table import CostTable, read_usage_key
+from vertex_batch.resource import JobState
 from vertex_batch.usage import canonical_model
 
 LONGEST_JOB = timedelta(days=5)
@@ -50,6 +51,15 @@ class StoredEstimate:
     reason: str
     approved_by: str
     estimated_at: datetime
+
+    def compare(self, bill: Bill) -> str:
+        """See `Estimate.compare`."""
+        return self.estimate.compare(bill.total, has_ended_well=bill.job.state == JobState.SUCCEEDED)
+
+    def beside(self, bill: Bill) -> str:
+        """What was expected, and where the bill is outside of it."""
+        outside = self.compare(bill)
+        return f"{self.estimate}; the bill is {outside}" if outside else str(self.estimate)
 
 
 class Ledger:

@@ -1,55 +1,57 @@
-"""What a job's input holds, before anybody has paid for reading it: rows, text, pictures, stated limits.
+"""What an input comes to in tokens, from all of its rows or from a sample, with the interval that the
+sample leaves open.
 
-A small input is read whole. Of a large one the beginnings of its objects are read and scaled up by their
-size, and the result says so. Nothing of a row is kept but counts.
+Pure: `summarize` takes whole rows, in the groups in which they were read, and what is known of the whole.
+`sampling` reads them. Nothing of a row is kept but counts.
+
+A sample stands for all rows by their number where that is known, else by their bytes. Rows that lie beside
+each other are often alike, so a place of the input that was read counts as one draw, however many rows it
+has (a cluster sample with a ratio estimator; W. G. Cochran, Sampling Techniques, chapters 6 and 9).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
-from fractions import Fraction
-from math import ceil
-from typing import Any, Protocol
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil, sqrt
 
-READ_WHOLE_BYTES = 16 << 20
-SAMPLED_OBJECTS = 16
-SAMPLE_BYTES = 1 << 20
-BYTES_PER_TOKEN = 4
-"""Of UTF-8 text; Google's own rule of thumb is four characters a token."""
-TOKENS_PER_IMAGE = 258
-"""Of a picture up to 384 pixels wide and high; a larger one is several of them."""
-_MOST_OUTPUT_TOKENS = 1 << 20
-_MOST_CANDIDATES = 8
-_DEEPEST = 60
-# Keys whose values are no part of a prompt.
-_NOT_TEXT = frozenset(
-    {
-        "role",
-        "mimeType",
-        "mime_type",
-        "fileUri",
-        "file_uri",
-        "data",
-        "id",
-        "custom_id",
-        "key",
-        "model",
-        "method",
-    }
-)
-_MEDIA = ("inlineData", "inline_data", "fileData", "file_data")
+from vertex_batch.budgets.ranges import NOTHING, Part, Range, exactly
+from vertex_batch.budgets.rows import RowReader, RowTokens
+from vertex_batch.usage import Kind
+
+_NORMAL = 1.645
+"""Nineteen in twenty on either side of an interval, so nine in ten are in it."""
+_UNSEEN = 3
+"""The rule of three: what no row of n shows is, nineteen times in twenty, true of at most 3/n of all."""
+_ONE_PLACE = 0.5
+"""The margin of a single place: it tells nothing of how places differ."""
+_MOST_MARGIN = 4.0
+_ENDS = ("low", "expected", "high")
 
 
-class InputObject(Protocol):
-    """An object of the input, such as `inputs.SourceObject`."""
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What is known of a whole input.
 
-    @property
-    def uri(self) -> str: ...
+    :param size: bytes of all objects, as they lie. :param rows: as they were counted; None: they were not.
+    """
 
-    @property
-    def size(self) -> int: ...
+    size: int
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Rows that were read at one place of an input.
+
+    :param rows: whole lines that hold something, without their line ends.
+    :param size: bytes of the input that these rows stand for: of the window that they begin in, of the whole
+        object, or of a packed object the packed ones.
+    """
+
+    rows: Sequence[bytes]
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,133 +59,201 @@ class Survey:
     """Counts over all rows of an input.
 
     :param rows: lines that hold something. :param size: bytes of all objects.
-    :param exact: every row was read; else the counts are scaled up from a sample.
-    :param text_tokens: what its text comes to, a token for each four bytes.
-    :param long_text_tokens: those of `text_tokens` in rows that are billed at long-context rates.
-    :param images: pictures in it.
-    :param limited_output_tokens: sum of the rows' ``maxOutputTokens``.
-    :param unlimited_rows: rows that state none. :param uncountable_rows: rows with video, audio or documents.
+    :param tokens: by what they are for, with their intervals.
+    :param read_rows: how many rows the counts are made of, and ``read_bytes`` their bytes.
+    :param counted: the number of rows is exact. :param complete: every row was read.
+    :param row_range: the number of rows with its interval.
+    :param assumed: what was assumed of files, as sentences.
+    :param states_limits: every row that was read states how long its answer may be.
     """
 
     rows: int = 0
     size: int = 0
-    exact: bool = True
-    text_tokens: int = 0
-    long_text_tokens: int = 0
-    images: int = 0
-    limited_output_tokens: int = 0
-    unlimited_rows: int = 0
-    uncountable_rows: int = 0
+    tokens: Mapping[Part, Range] = field(default_factory=dict)
+    read_rows: int = 0
+    read_bytes: int = 0
+    counted: bool = True
+    complete: bool = True
+    row_range: Range = NOTHING
+    assumed: tuple[str, ...] = ()
+    states_limits: bool = True
 
-    def scaled(self, size: int) -> Survey:
-        """What the whole holds if it is like this sample of it; counts are rounded up."""
-        factor = Fraction(size, self.size) if self.size else Fraction(0)
-        counts: dict[str, Any] = {name: ceil(getattr(self, name) * factor) for name in _COUNTS}
-        return Survey(size=size, exact=False, **counts)
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing of it is a guess: every row was read, states its limit, and has no file of
+        unknown length.
+        """
+        return self.complete and self.states_limits and not self.assumed
+
+    @property
+    def method(self) -> str:
+        """How the rows were found, such as "12 of 80 rows read"."""
+        if self.complete or (self.counted and not self.read_rows):
+            return f"{_rows(self.rows)} counted"
+        if self.counted:
+            return f"{self.read_rows:,} of {_rows(self.rows)} read"
+        return f"{_rows(self.rows)} extrapolated from {self.read_bytes:,} of {self.size:,} bytes"
 
 
-Opener = Callable[[str], Any]
-_COUNTS = tuple(f.name for f in fields(Survey) if f.name not in {"size", "exact"})
+def counted_only(totals: Totals) -> Survey:
+    """A survey without a look at the rows, for an input whose rows were counted: history tells the rest."""
+    rows = totals.rows or 0
+    return Survey(rows, totals.size, complete=False, row_range=exactly(rows))
 
 
-def survey_input(
-    read: Opener, objects: Sequence[InputObject], long_context_tokens: int | None = None
+def summarize(
+    places: Iterable[Place], totals: Totals, reader: RowReader, *, complete: bool = False
 ) -> Survey:
-    """Count what is in the input objects.
+    """Add up the rows that were read, and scale them to the whole.
 
-    :param read: opens an object to read its bytes.
-    :param long_context_tokens: where the model's long-context rates begin.
-    :raises OSError: an object cannot be read.
+    :param complete: the places hold every row; then nothing is scaled.
     """
-    whole = sum(item.size for item in objects)
-    if whole <= READ_WHOLE_BYTES:
-        return count(_rows(read, objects, None), whole, long_context_tokens)
-    step = max(1, len(objects) // SAMPLED_OBJECTS)
-    chosen = objects[::step][:SAMPLED_OBJECTS]
-    lines = list(_rows(read, chosen, SAMPLE_BYTES))
-    sample = count(lines, sum(len(line) + 1 for line in lines), long_context_tokens)
-    return sample.scaled(whole)
+    drawn = [_Draw.of(place, reader) for place in places]
+    rows, size = sum(draw.rows for draw in drawn), sum(draw.size for draw in drawn)
+    assumed = Counter[str]()
+    for draw in drawn:
+        assumed.update(draw.assumed)
+    if complete:
+        factor, whole, row_range = 1.0, rows, exactly(rows)
+        tokens = {part: _sum(drawn, part) for part in _parts(drawn)}
+    else:
+        by_rows, by_size = _Frame(drawn, totals, by_rows=True), _Frame(drawn, totals, by_rows=False)
+        frame = by_size if totals.rows is None else by_rows
+        factor, row_range = frame.factor, frame.rows()
+        whole = ceil(row_range.expected)
+        tokens = {part: frame.scale(part) for part in _parts(drawn)}
+        if totals.rows is not None:
+            tokens = {part: _reach(count, by_size.scale(part), part) for part, count in tokens.items()}
+    return Survey(
+        rows=whole,
+        size=totals.size,
+        tokens={part: count.whole() for part, count in tokens.items()},
+        read_rows=rows,
+        read_bytes=size,
+        counted=complete or totals.rows is not None,
+        complete=complete,
+        row_range=row_range,
+        assumed=tuple(f"{ceil(count * factor):,} {what}" for what, count in sorted(assumed.items())),
+        states_limits=all(draw.states_limits for draw in drawn),
+    )
 
 
-def count(rows: Iterable[bytes], size: int, long_context_tokens: int | None = None) -> Survey:
-    """Add up rows. A row that is no JSON counts by its length; the job will say what is wrong with it."""
-    total: dict[str, Any] = dict.fromkeys(_COUNTS, 0)
-    for line in rows:
-        row = _Row()
-        try:
-            data = json.loads(line)
-        except (ValueError, RecursionError):
-            row.text = len(line)
-        else:
-            row.walk(data, 0)
-        tokens = ceil(row.text / BYTES_PER_TOKEN)
-        long = long_context_tokens is not None and tokens > long_context_tokens
-        total["rows"] += 1
-        total["text_tokens"] += tokens
-        total["long_text_tokens"] += tokens if long else 0
-        total["images"] += row.images
-        total["limited_output_tokens"] += row.most_output or 0
-        total["unlimited_rows"] += row.most_output is None
-        total["uncountable_rows"] += row.uncountable
-    return Survey(size=size, **total)
+@dataclass(slots=True)
+class _Draw:
+    """The counts of one place.
+
+    :param largest: the highest expected count of one row, by part.
+    """
+
+    rows: int = 0
+    size: int = 0
+    tokens: dict[Part, Range] = field(default_factory=dict)
+    largest: dict[Part, float] = field(default_factory=dict)
+    assumed: Counter[str] = field(default_factory=Counter)
+    states_limits: bool = True
+
+    @classmethod
+    def of(cls, place: Place, reader: RowReader) -> _Draw:
+        draw = cls(size=place.size)
+        for line in place.rows:
+            draw.add(reader.read(line))
+        return draw
+
+    def add(self, row: RowTokens) -> None:
+        self.rows += 1
+        for part, count in row.tokens.items():
+            self.tokens[part] = self.tokens.get(part, NOTHING).plus(count)
+            self.largest[part] = max(self.largest.get(part, 0), count.expected)
+        self.assumed.update(row.assumed)
+        self.states_limits &= row.states_limit
 
 
-class _Row:
-    """One row's counts, gathered while it is walked."""
-
-    def __init__(self) -> None:
-        self.text = 0
-        self.images = 0
-        self.most_output: int | None = None
-        self.uncountable = False
-
-    def walk(self, value: Any, depth: int, key: str = "") -> None:
-        if depth > _DEEPEST:
-            return
-        if isinstance(value, str):
-            self.text += 0 if key in _NOT_TEXT else len(value.encode("utf-8", "surrogatepass"))
-        elif isinstance(value, list):
-            for inner in value:
-                self.walk(inner, depth + 1, key)
-        elif isinstance(value, dict):
-            for name, inner in value.items():
-                self._entry(name, inner, depth)
-
-    def _entry(self, name: str, value: Any, depth: int) -> None:
-        if name in _MEDIA and isinstance(value, dict):
-            mime = str(value.get("mimeType") or value.get("mime_type") or "")
-            if mime.startswith("image/"):
-                self.images += 1
-            else:
-                self.uncountable = True
-        elif name in ("generationConfig", "generation_config") and isinstance(value, dict):
-            self._limit(value)
-        elif name in ("max_tokens", "max_completion_tokens"):
-            self.most_output = _whole(value, _MOST_OUTPUT_TOKENS)
-        else:
-            self.walk(value, depth + 1, name)
-
-    def _limit(self, config: dict[str, Any]) -> None:
-        tokens = _whole(config.get("maxOutputTokens", config.get("max_output_tokens")), _MOST_OUTPUT_TOKENS)
-        if tokens is not None:
-            answers = _whole(config.get("candidateCount", config.get("candidate_count")), _MOST_CANDIDATES)
-            self.most_output = tokens * (answers or 1)
-        schema = config.get("responseSchema", config.get("response_schema"))
-        self.walk(schema, 0)
+def _parts(drawn: Iterable[_Draw]) -> list[Part]:
+    return list(dict.fromkeys(part for draw in drawn for part in draw.tokens))
 
 
-def _whole(value: Any, most: int) -> int | None:
-    """A count as a row states it; None where it states none that can be."""
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= most
-    return value if is_count else None
+def _sum(drawn: Iterable[_Draw], part: Part) -> Range:
+    total = NOTHING
+    for draw in drawn:
+        total = total.plus(draw.tokens.get(part, NOTHING))
+    return total
 
 
-def _rows(read: Opener, objects: Iterable[InputObject], most: int | None) -> Iterator[bytes]:
-    """The rows of each object; of its beginning alone where ``most`` bytes are set."""
-    for item in objects:
-        with read(item.uri) as stream:
-            data = stream.read() if most is None else stream.read(most)
-        lines = data.split(b"\n")
-        if most is not None and len(data) == most and len(lines) > 1:
-            lines.pop()  # it was cut off
-        yield from (line for line in lines if line.strip())
+def _reach(by_rows: Range, by_size: Range, part: Part) -> Range:
+    """Widen the count of a prompt to what the bytes say.
+
+    Both numbers of the whole are known. Where a sample scaled by one misses the other, its rows are not
+    like the rest: it saw too many of the large ones, or of the small ones.
+    """
+    if part.kind is not Kind.INPUT:
+        return by_rows
+    return Range(min(by_rows.low, by_size.low), by_rows.expected, max(by_rows.high, by_size.high))
+
+
+class _Frame:
+    """Scales a sample to the whole: by rows where their number is known, else by bytes."""
+
+    def __init__(self, drawn: Sequence[_Draw], totals: Totals, *, by_rows: bool) -> None:
+        self._drawn, self._totals, self._by_rows = drawn, totals, by_rows
+        known = float((totals.rows or 0) if by_rows else totals.size)
+        read = float(sum(self._base(draw) for draw in drawn))
+        self.factor = known / read if read else 0.0
+        self._read, self._rows_read = read, sum(draw.rows for draw in drawn)
+        # Of a sample that is most of the input, little is left open.
+        self._left = max(0.0, 1 - read / known) if known else 0.0
+
+    def _base(self, draw: _Draw) -> int:
+        return draw.rows if self._by_rows else draw.size
+
+    def rows(self) -> Range:
+        """The number of rows of the whole."""
+        if self._totals.rows is not None:
+            return exactly(self._totals.rows)
+        expected = self._rows_read * self.factor
+        margin = min(1 - 1e-9, self._spread([float(draw.rows) for draw in self._drawn]))
+        return Range(expected * (1 - margin), expected, expected * (1 + margin))
+
+    def scale(self, part: Part) -> Range:
+        """The tokens of the whole, with what a row leaves open and what the sample leaves open."""
+        count = _sum(self._drawn, part).times(self.factor)
+        margins = {
+            end: self._spread([getattr(draw.tokens.get(part, NOTHING), end) for draw in self._drawn])
+            for end in _ENDS
+        }
+        largest = max(draw.largest.get(part, 0) for draw in self._drawn)
+        unseen = self._left * min(1.0, _UNSEEN / self._rows_read) if self._rows_read else 0.0
+        more = unseen * largest * self._whole_rows
+        low = min(count.low * (1 - margins["low"]), count.expected * (1 - margins["expected"])) * (1 - unseen)
+        high = max(count.high * (1 + margins["high"]), count.expected * (1 + margins["expected"])) + more
+        return Range(max(0.0, low), count.expected, high)
+
+    @property
+    def _whole_rows(self) -> float:
+        return float(self._totals.rows if self._totals.rows is not None else self._rows_read * self.factor)
+
+    def _spread(self, counts: Sequence[float]) -> float:
+        """The margin of a ratio, as a share of it, from how the places differ."""
+        total, places = sum(counts), len(counts)
+        if not total or not self._read:
+            return 0.0
+        if places == 1:
+            return _ONE_PLACE
+        ratio = total / self._read
+        squares = sum(
+            (count - ratio * self._base(draw)) ** 2 for count, draw in zip(counts, self._drawn, strict=True)
+        )
+        error = sqrt(squares * places / (places - 1)) / total
+        return min(_MOST_MARGIN, _student(places - 1) * error)
+
+
+def _student(freedom: int) -> float:
+    """The quantile of Student's distribution that belongs to `_NORMAL`, by the first terms of its
+    expansion.
+    """
+    z = _NORMAL
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    return z + (z**3 + z) / 4 / freedom + second / freedom**2
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"

@@ -110,13 +110,14 @@ def _show_bill(bill: Bill, expected: StoredEstimate | None, *, as_json: bool) ->
                 "day": bill.day,
                 "total": _total(bill.total),
                 "expected": expected.estimate.to_dict() if expected else None,
+                "outside_expectation": expected.compare(bill) if expected else "",
                 **_ratios(bill.saved, bill.rows, bill.per_thousand_rows),
             }
         )
         return
     from vertex_batch.cli.tables import render_bill  # noqa: PLC0415 - it brings rich along
 
-    print_parts(render_bill(bill, str(expected.estimate) if expected else ""))
+    print_parts(render_bill(bill, expected.beside(bill) if expected else ""))
 
 
 def _show_totals(table: CostTable, options: Namespace) -> None:

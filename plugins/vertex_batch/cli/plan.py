@@ -208,9 +208,8 @@ def _cost(plan: Plan) -> list[str]:
     guess = plan.estimate
     if guess is None:
         return ["not known, since the input was not read"]
-    tokens = f"{guess.input_tokens:,} tokens in, {guess.output_tokens:,} out"
-    lines = [f"about {guess.expected} USD, between {guess.low:f} and {guess.high:f}; {tokens}", guess.method]
-    return [*lines, *guess.unknown]
+    tokens = f"{guess.rows:,} rows, {guess.input_tokens:,} tokens in, {guess.output_tokens:,} out"
+    return [f"about {guess}; {tokens}", guess.method, *(f"not known: {reason}" for reason in guess.unknown)]
 
 
 def _field(name: str, lines: Iterable[str]) -> Iterator[str]:

@@ -123,7 +123,7 @@ def look(access: Access, plan: Plan, prices: Path | None = None, *, estimate: bo
             if storage and job.may_be_split:
                 shards = _shards(plan, found, objects, storage)
             if estimate and storage:
-                guess = _estimate(plan, objects, storage.open, _price_book(plan, client, prices))
+                guess = _estimate(plan, objects, storage.open, _price_book(plan, client, prices), found.rows)
         except VertexBatchError as error:
             problem = str(error)
     return replace(plan, report=found, problem=problem, estimate=guess, shards=shards)
@@ -147,13 +147,14 @@ def _price_book(plan: Plan, client: BatchClient | None, prices: Path | None) -> 
     return PriceBooks(client, prices, {spec_job(facts): plan.job.prices or None}).of(facts)
 
 
-def _estimate(plan: Plan, objects: Any, read: Any, book: PriceBook) -> Estimate:
-    from vertex_batch.budgets import estimate, survey_input  # noqa: PLC0415
+def _estimate(plan: Plan, objects: Any, read: Any, book: PriceBook, rows: int) -> Estimate:
+    from vertex_batch.budgets import estimate, open_at, survey_input  # noqa: PLC0415
     from vertex_batch.usage import canonical_model  # noqa: PLC0415
 
     model = plan.request.model
     long_context = book.thresholds().get(canonical_model(model))
-    return estimate(survey_input(read, objects, long_context), model, plan.place.location, book)
+    survey = survey_input(open_at(read), objects, model, long_context, rows or None)
+    return estimate(survey, model, plan.place.location, book)
 
 
 def _client(access: Access, connection: str) -> Any:

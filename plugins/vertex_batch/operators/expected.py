@@ -26,7 +26,7 @@ class ExpectedCosts:
         self._conn_id, self._log = batch_costs_conn_id, log
 
     def of(self, bills: Sequence[Bill]) -> dict[str, dict[str, Any]]:
-        """By job id: expected, low and high in US dollars, and whether the job cost more than that."""
+        """By job id: expected, low and high in US dollars, and whether the bill is outside of that."""
         try:
             found = {bill.job.key: self._ledger.of_job(*bill.job.key) for bill in bills}
         except VertexBatchError as error:
@@ -60,11 +60,15 @@ class ExpectedCosts:
 
     def _compared(self, bill: Bill, stored: StoredEstimate) -> dict[str, Any]:
         estimate, cost = stored.estimate, bill.total.amount
-        self._log.info("Job %s was expected to cost %s, and cost %s", bill.job, estimate, bill.total)
+        outside = stored.compare(bill)
+        log = self._log.warning if outside else self._log.info
+        found = f"{bill.total}, {outside}" if outside else str(bill.total)
+        log("Job %s was expected to cost %s, and cost %s", bill.job, estimate, found)
         return {
             "expected_usd": estimate.expected.text,
             "low_usd": in_full(estimate.low),
             "high_usd": in_full(estimate.high),
             "expected_is_complete": estimate.expected.complete,
+            "outside_expectation": outside,
             "over_expectation": estimate.expected.complete and cost > estimate.high,
         }

@@ -7,24 +7,31 @@ never refused, since its money is being spent already.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch import metrics
 from vertex_batch.budgets import (
+    Account,
     Budget,
     Claimant,
     Decision,
     Estimate,
+    Guess,
     Limit,
     Payer,
+    Sums,
+    Totals,
     Verdict,
+    counted_only,
     decide,
     estimate,
+    open_at,
     survey_input,
     unknown_estimate,
+    usable,
     within_approval,
 )
 from vertex_batch.budgets.errors import ApprovalRefusedError, BudgetExceededError
@@ -129,6 +136,27 @@ class BudgetGate:
             return
         self._act(claimant, rules, expected, decision, approval)
 
+    def preview(self, place: Place, request: CreateJobRequest, rows: int | None = None) -> None:
+        """Log what a job would cost and what its budgets would say, for a dry run. Nothing is reserved, and
+        no person asked.
+
+        :param rows: of the input, where they were counted. What goes wrong here is only logged.
+        """
+        if not self._settings.asks:
+            return
+        claimant = self._claimant(place, request)
+        try:
+            rules = self._limits(claimant)
+            expected = self._estimate(claimant, rows)
+            sums = {
+                limit.account: self._ledger.sums(limit.account, claimant.dag_id, claimant.run_id)
+                for limit in rules.limits
+            }
+        except VertexBatchError as error:
+            self._log.warning("What the job would cost could not be estimated: %s", error)
+            return
+        self._report(expected, _decided(rules, expected)(sums))
+
     def submitted(self, job_id: str) -> None:
         """Name the job that came of the claim, of this try's or an earlier one's.
 
@@ -195,7 +223,7 @@ class BudgetGate:
             claimant,
             expected,
             [limit.account for limit in rules.limits],
-            lambda sums: decide(rules.limits, sums, expected.expected, rules.unknown),
+            _decided(rules, expected),
             approved_by=approval.by,
             approved=lambda decided: within_approval(decided, expected.expected, approval.usd),
         )
@@ -206,13 +234,17 @@ class BudgetGate:
             return unknown_estimate("the input is a BigQuery table, whose rows are not counted")
         book = self._price_book(claimant)
         threshold = book.thresholds().get(canonical_model(claimant.model))
+        history = usable(self._ledger.history(claimant))
         try:
             storage = self._material.open_storage()
-            survey = survey_input(storage.open, storage.find(self._material.uris), threshold)
+            objects = storage.find(self._material.uris)
+            if history and rows is not None:
+                survey = counted_only(Totals(sum(item.size for item in objects), rows))
+            else:
+                survey = survey_input(open_at(storage.open), objects, claimant.model, threshold, rows)
         except (VertexBatchError, OSError) as error:
             return unknown_estimate(f"the input could not be read: {error}")
-        survey = survey if rows is None else replace(survey, rows=rows)
-        return estimate(survey, claimant.model, claimant.location, book, self._ledger.history(claimant))
+        return estimate(survey, claimant.model, claimant.location, book, history)
 
     def _price_book(self, claimant: Claimant) -> PriceBook:
         """The prices that the bill will have, too."""
@@ -225,11 +257,7 @@ class BudgetGate:
         self, claimant: Claimant, rules: _Limits, expected: Estimate, decision: Decision, approval: Approval
     ) -> None:
         who = f"{claimant.dag_id}.{claimant.task_id}"
-        self._log.info("Expected cost: %s for %s rows (%s)", expected, f"{expected.rows:,}", expected.method)
-        for reason in expected.unknown:
-            self._log.warning("Not in the expected cost: %s", reason)
-        told = {**expected.to_dict(), "verdict": str(decision.verdict), "reason": decision.message}
-        self._context["ti"].xcom_push(ESTIMATE_XCOM, told)
+        self._report(expected, decision)
         metrics.weighed(decision.verdict, spec=claimant.spec, team=claimant.team, model=claimant.model)
         if decision.verdict is Verdict.REFUSE:
             raise BudgetExceededError(who, decision.message)
@@ -237,6 +265,15 @@ class BudgetGate:
             self._log.warning("Over a budget, and submitted all the same: %s", decision.message)
         if decision.verdict is Verdict.HOLD:
             self._hold(who, rules, expected, decision, approval)
+
+    def _report(self, expected: Estimate, decision: Decision) -> None:
+        self._log.info("Expected cost: %s for %s rows (%s)", expected, f"{expected.rows:,}", expected.method)
+        for reason in expected.unknown:
+            self._log.warning("Not known in the expected cost: %s", reason)
+        if decision.reasons:
+            self._log.info("Its budgets say %s: %s", decision.verdict, decision.message)
+        report = {**expected.to_dict(), "verdict": str(decision.verdict), "reason": decision.message}
+        self._context["ti"].xcom_push(ESTIMATE_XCOM, report)
 
     def _hold(
         self, who: str, rules: _Limits, expected: Estimate, decision: Decision, approval: Approval
@@ -255,3 +292,16 @@ class BudgetGate:
             timeout=min(rules.timeouts, default=None),
             method_name=RESUMES_WITH,
         )
+
+
+def _decided(rules: _Limits, expected: Estimate) -> Callable[[Mapping[Account, Sums]], Decision]:
+    """The decision over the sums. A task can always ask a person, so a guess is held and not refused."""
+    guess = Guess(expected.low, expected.method) if expected.is_guess else None
+    return lambda sums: decide(
+        rules.limits,
+        sums,
+        expected.expected,
+        rules.unknown,
+        guess=guess,
+        has_assumptions=expected.has_assumptions,
+    )

@@ -210,7 +210,8 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
         material = Material(uris, cache(lambda: open_storage(self.gcp_conn_id)))
         if is_dry_run(context):
             with hook.client() as client:
-                self._preflight(request, material, place, client)
+                report = self._preflight(request, material, place, client)
+                self._gate(context, client, material).preview(place, request, self._known_rows(report))
             end_dry_run(request)
         self._store = TaskStateIntentStore(context)
         self._kill = KillSwitch(context, self._cancel_submitted, self.log, retry_goes_on=True)
@@ -262,7 +263,12 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
     ) -> None:
         """Look at the job, and ask its budgets: what is wrong, or too much, is not submitted."""
         report = self._preflight(request, material, place, client)
-        gate.check(place, request, rows=(report.rows or None) if report else None)
+        gate.check(place, request, rows=self._known_rows(report))
+
+    def _known_rows(self, report: Report | None) -> int | None:
+        """The rows of the input by the pre-flight or by the plan; None where neither has counted them."""
+        part = InputPart.from_dict(self.part)
+        return (report.rows if report else 0) or (part.rows if part else 0) or None
 
     def _preflight(
         self, request: CreateJobRequest, material: Material, place: Place, client: BatchClient

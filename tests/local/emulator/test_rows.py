@@ -162,10 +162,40 @@ def test_a_request_that_the_model_refuses_fails_inline(request_, message):
     assert message in made["status"]
 
 
-def test_the_limit_of_output_tokens_is_kept():
+@pytest.mark.parametrize("limit", [1, 5, 60, 600, 4000])
+@pytest.mark.parametrize(
+    "traits", [(), (Trait.THOUGHTS,), (Trait.IMAGE_OUTPUT,), (Trait.SAFETY, Trait.THOUGHTS)]
+)
+def test_thoughts_and_answer_together_keep_the_limit_of_output_tokens(limit, traits):
+    free, _ = make(prompt(), *traits)
+    made, _ = make(prompt(generationConfig={"maxOutputTokens": limit}), *traits)
+    usage = made["response"]["usageMetadata"]
+    spent = usage.get("thoughtsTokenCount", 0) + usage.get("candidatesTokenCount", 0)
+    assert 0 < spent <= limit
+    assert sum(part["tokenCount"] for part in usage.get("candidatesTokensDetails", ())) == usage.get(
+        "candidatesTokenCount", 0
+    )
+    assert free["response"]["candidates"][0]["finishReason"] in {"STOP", "SAFETY"}
+
+
+def test_an_answer_that_is_cut_says_so():
     made, _ = make(prompt(generationConfig={"maxOutputTokens": 5}))
     assert made["response"]["usageMetadata"]["candidatesTokenCount"] == 5
     assert made["response"]["candidates"][0]["finishReason"] == "MAX_TOKENS"
+
+
+def test_thoughts_that_use_up_the_limit_leave_no_answer():
+    made, _ = make(prompt(generationConfig={"maxOutputTokens": 5}), Trait.THOUGHTS)
+    (candidate,) = made["response"]["candidates"]
+    assert made["response"]["usageMetadata"]["thoughtsTokenCount"] == 5
+    assert "candidatesTokenCount" not in made["response"]["usageMetadata"]
+    assert (candidate["finishReason"], "content" in candidate) == ("MAX_TOKENS", False)
+
+
+def test_the_bytes_of_a_picture_are_no_text():
+    picture = {"inlineData": {"mimeType": "image/png", "data": "A" * 400_000}}
+    made, _ = make({"request": {"contents": [{"role": "user", "parts": [picture]}]}})
+    assert made["response"]["usageMetadata"]["promptTokenCount"] < 258 + 100
 
 
 def test_attached_files_count_in_their_modality():

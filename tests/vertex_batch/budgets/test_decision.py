@@ -10,6 +10,7 @@ import pytest
 from vertex_batch.budgets import (
     Account,
     Budget,
+    Guess,
     Limit,
     Payer,
     Period,
@@ -114,6 +115,53 @@ def test_what_is_known_to_be_too_much_is_too_much_although_a_part_is_unknown():
     decision = decide(STEPS, {}, usd("21", complete=False), Verdict.WARN)
     assert decision.verdict is Verdict.REFUSE
     assert "at least 21.00 USD estimated" in decision.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("spent", "reserved", "estimated", "least", "instead", "expected"),
+    [
+        ("0", "0", "30", "0.5", Verdict.HOLD, Verdict.HOLD),
+        ("0", "0", "30", "0.5", Verdict.WARN, Verdict.WARN),
+        ("0", "0", "30", "20", Verdict.HOLD, Verdict.HOLD),
+        ("0", "0", "30", "20.000000000001", Verdict.HOLD, Verdict.REFUSE),
+        ("19", "0", "30", "1", Verdict.HOLD, Verdict.HOLD),
+        ("19", "0.5", "30", "1", Verdict.HOLD, Verdict.REFUSE),
+        ("21", "0", "0.1", "0", Verdict.HOLD, Verdict.REFUSE),
+        ("0", "0", "4", "0", Verdict.HOLD, Verdict.WARN),
+    ],
+)
+def test_a_guess_never_refuses_and_what_is_sure_does(spent, reserved, estimated, least, instead, expected):
+    sums = {RUN: Sums(usd(spent), usd(reserved))}
+    decision = decide(
+        [WARN_2, REFUSE_20], sums, usd(estimated), guess=Guess(Decimal(least), "3 of 9 rows read", instead)
+    )
+    assert decision.verdict is expected
+
+
+def test_the_message_says_why_a_guess_was_not_refused():
+    decision = decide([REFUSE_20], {}, usd("30"), guess=Guess(Decimal(1), "12 of 80 rows read, no history"))
+    assert decision.reasons == (
+        (
+            "this run of spec nightly: 30 USD estimated, over its limit of 20 USD (refuse); not refused but"
+            " held for approval, since its estimate is a first guess (12 of 80 rows read, no history)"
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("unknown", "guess", "expected"),
+    [
+        (Verdict.WARN, None, Verdict.WARN),
+        (Verdict.HOLD, None, Verdict.HOLD),
+        (Verdict.REFUSE, None, Verdict.REFUSE),
+        (Verdict.REFUSE, Guess(Decimal(0)), Verdict.HOLD),
+    ],
+)
+def test_an_assumed_length_is_no_proof_either(unknown, guess, expected):
+    decision = decide(STEPS, {}, usd("1"), unknown, guess=guess, has_assumptions=True)
+    assert decision.verdict is expected
+    assert "lengths of files were assumed" in decision.message
+    assert decide([], {}, usd("1"), unknown, guess=guess, has_assumptions=True).verdict is Verdict.GO
 
 
 def test_sums_with_unpriced_jobs_say_at_least():

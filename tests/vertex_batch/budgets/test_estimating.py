@@ -1,189 +1,202 @@
-"""Surveys of inputs and what is expected of them, with prices that a person can check by hand."""
+"""What is expected of a job, with prices that a person can check by hand."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
-import fsspec
 import pytest
 
-from vertex_batch.budgets import DEFAULT_OUTPUT_TOKENS, PastJob, Survey, estimate, survey_input
+from tests.vertex_batch.budgets.inputs import Store, inline, named, png, row, stored
+from vertex_batch.budgets import (
+    PastJob,
+    Survey,
+    Totals,
+    counted_only,
+    estimate,
+    open_at,
+    summarize,
+    survey_input,
+    unknown_estimate,
+)
 from vertex_batch.budgets.estimating import HISTORY_RUNS, quantile
-from vertex_batch.budgets.survey import READ_WHOLE_BYTES, count
+from vertex_batch.budgets.ranges import Part, Range, exactly
+from vertex_batch.budgets.rows import RowReader
+from vertex_batch.budgets.survey import Place
+from vertex_batch.costs import Total
 from vertex_batch.pricing import PriceBook, SpecPrices
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey
 
-MODEL = "gemini-2.5-flash"
+MODEL, PLAIN = "gemini-2.5-flash", "gemini-2.0-flash"
 INPUT, OUTPUT = UsageKey(MODEL, Kind.INPUT), UsageKey(MODEL, Kind.OUTPUT)
 # One US dollar for a million tokens of input, ten for output: a token is 0.000001 and 0.00001 USD.
-BOOK = PriceBook(
-    [SpecPrices({MODEL: {"input": 1, "output": 10, "input_long_context": 2}}, date(2026, 11, 1))]
-)
-READ = fsspec.filesystem("file").open
+RATES = {"input": 1, "output": 10, "input_long_context": 2}
+BOOK = PriceBook([SpecPrices({MODEL: RATES, PLAIN: RATES}, date(2026, 11, 1))])
 
 
-@dataclass(frozen=True)
-class Found:
-    uri: str
-    size: int
+def counted(rows: int, size: int = 0) -> Survey:
+    return counted_only(Totals(size, rows))
 
 
-def row(text: str, **config) -> bytes:
-    request = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
-    return json.dumps({"request": {**request, **({"generationConfig": config} if config else {})}}).encode()
+def all_of(*rows: bytes, model: str = MODEL) -> Survey:
+    place = Place(rows, sum(len(each) + 1 for each in rows))
+    return summarize([place], Totals(place.size), RowReader(model), complete=True)
 
 
-def test_rows_text_and_limits_are_counted():
-    rows = [row("x" * 8, maxOutputTokens=100), row("y" * 5), row("z", maxOutputTokens=10, candidateCount=3)]
-    found = count(rows, 999)
-    assert found == Survey(
-        rows=3, size=999, text_tokens=2 + 2 + 1, limited_output_tokens=130, unlimited_rows=1
-    )
-
-
-@pytest.mark.parametrize(
-    ("part", "images", "uncountable"),
-    [
-        ({"inlineData": {"mimeType": "image/png", "data": "A" * 4000}}, 1, 0),
-        ({"fileData": {"mimeType": "image/jpeg", "fileUri": "gs://b/i.jpg"}}, 1, 0),
-        ({"fileData": {"mimeType": "video/mp4", "fileUri": "gs://b/v.mp4"}}, 0, 1),
-        ({"file_data": {"mime_type": "application/pdf", "file_uri": "gs://b/d.pdf"}}, 0, 1),
-        ({"fileData": {}}, 0, 1),
-    ],
-)
-def test_media_are_counted_and_their_bytes_are_no_text(part, images, uncountable):
-    line = json.dumps({"request": {"contents": [{"role": "user", "parts": [part]}]}}).encode()
-    found = count([line], len(line))
-    assert (found.images, found.uncountable_rows, found.text_tokens) == (images, uncountable, 0)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"not json",
-        b"[" * 100_000,
-        b'{"request": {"generationConfig": {"maxOutputTokens": true}}}',
-        b'{"request": {"generationConfig": {"maxOutputTokens": 1e400}}}',
-        b'{"request": {"generationConfig": {"maxOutputTokens": -5}}}',
-        b'{"request": {"generationConfig": {"maxOutputTokens": 99999999999999999999999}}}',
-        b'{"request": {"generationConfig": [1]}}',
-        b'{"request": "\\ud800"}',
-        b"\xff\xfe",
-        b"null",
-    ],
-)
-def test_hostile_rows_count_as_rows_without_a_limit(line):
-    found = count([line], len(line))
-    assert (found.rows, found.unlimited_rows, found.limited_output_tokens) == (1, 1, 0)
-
-
-def test_a_small_input_is_read_whole(tmp_path):
-    files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
-    files[0].write_bytes(row("x" * 8) + b"\n\n" + row("x" * 8))
-    files[1].write_bytes(row("x" * 8) + b"\n")
-    found = survey_input(READ, [Found(str(f), f.stat().st_size) for f in files])
-    assert found.exact
-    assert (found.rows, found.text_tokens) == (3, 6)
-    assert found.size == sum(f.stat().st_size for f in files)
-
-
-def test_a_large_input_is_sampled_and_says_so(tmp_path):
-    line = row("x" * 400, maxOutputTokens=7)
-    rows = READ_WHOLE_BYTES // len(line) + 2000
-    file = tmp_path / "large.jsonl"
-    file.write_bytes((line + b"\n") * rows)
-    found = survey_input(READ, [Found(str(file), file.stat().st_size)])
-    assert not found.exact
-    assert found.size == file.stat().st_size
-    assert found.rows == rows
-    assert found.limited_output_tokens == 7 * rows
-
-
-def test_rows_above_the_long_context_limit_are_billed_at_its_rates():
-    found = count([row("x" * 40), row("x" * 4)], 100, long_context_tokens=5)
-    assert (found.text_tokens, found.long_text_tokens) == (11, 10)
-    book = PriceBook(
-        [SpecPrices({MODEL: {"input": 1, "output": 10, "input_long_context": 2}}, date(2026, 11, 1))]
-    )
-    tokens = {INPUT: 1, UsageKey(MODEL, Kind.INPUT, tier=Tier.LONG_CONTEXT): 10}
-    past = estimate(found, MODEL, "us-central1", book, [PastJob(2, tokens)])
-    assert past.input_tokens == 11
-
-
-def test_without_history_an_answer_is_as_long_as_it_may_be():
-    survey = Survey(rows=3, size=400, text_tokens=1000, limited_output_tokens=50, unlimited_rows=2)
-    found = estimate(survey, f"publishers/google/models/{MODEL}", "us-central1", BOOK)
-    output = 50 + 2 * DEFAULT_OUTPUT_TOKENS
-    assert found.expected.amount == Decimal("0.001") + output * Decimal("0.00001")
-    assert found.expected.complete
-    assert found.low == Decimal("0.001")
-    assert found.high == found.expected.amount
-    assert (found.input_tokens, found.output_tokens) == (1000, output)
+def test_without_history_the_rules_make_the_range_and_the_middle_of_it_is_expected():
+    survey = all_of(row("x" * 2000, maxOutputTokens=100), row("x" * 2000, maxOutputTokens=100), model=PLAIN)
+    found = estimate(survey, f"publishers/google/models/{PLAIN}", "us-central1", BOOK)
+    assert found.expected == Total(Decimal("0.001") + 100 * Decimal("0.00001"), complete=True)
+    assert found.low == 667 * Decimal("0.000001") + 8 * Decimal("0.00001")
+    assert found.high == (1600 + 2 * 16) * Decimal("0.000001") + 200 * Decimal("0.00001")
+    assert (found.rows, found.input_tokens, found.output_tokens) == (2, 1000, 100)
     assert found.method == (
-        "3 rows counted, no history: 4 bytes of text a token, answers as long as their maxOutputTokens,"
-        " else 1,024 tokens"
+        "2 rows counted, no history: answers as long as half their maxOutputTokens and at most 1,024 tokens,"
+        " and thoughts"
     )
+    assert (found.is_first, found.is_exact, found.is_guess) == (True, True, False)
+
+
+@pytest.mark.parametrize(
+    ("survey", "is_guess"),
+    [
+        (all_of(row("x", maxOutputTokens=100)), False),
+        (all_of(row("x")), True),
+        (all_of(row("x", named("video/mp4"), maxOutputTokens=100)), True),
+        (summarize([Place([row("x", maxOutputTokens=9)], 99)], Totals(9999, 100), RowReader(MODEL)), True),
+    ],
+)
+def test_a_first_estimate_of_what_was_not_counted_exactly_is_a_guess(survey, is_guess):
+    assert estimate(survey, MODEL, "l", BOOK).is_guess is is_guess
+    assert estimate(survey, MODEL, "l", BOOK, [PastJob(1, {OUTPUT: 5}, 10)]).is_guess is False
+
+
+def test_eighty_pictures_of_megabytes_cost_cents():
+    part = inline(png(1024, 768, 1_150_000), "image/png")
+    objects = stored([row(f"Picture {number}?", part, maxOutputTokens=256) for number in range(80)])
+    survey = survey_input(open_at(Store(objects).open), objects, MODEL, None, 80)
+    book = PriceBook([SpecPrices({MODEL: {"input": "0.15", "output": "1.25"}}, date(2026, 11, 1))])
+    found = estimate(survey, MODEL, "us-central1", book)
+    assert found.rows == 80
+    assert Decimal("0.002") < found.low < found.expected.amount < found.high < Decimal("0.10")
+    assert "of 80 rows read" in found.method
+    assert "extrapolated" not in found.method
+
+
+def test_the_thoughts_of_an_ordinary_job_are_within_its_range():
+    rows = [row("Summarize the ticket. " * 20) for _ in range(50)]
+    found = estimate(all_of(*rows), MODEL, "us-central1", BOOK)
+    usage = {INPUT: 50 * 110, OUTPUT: 50 * 250, UsageKey(MODEL, Kind.THOUGHTS): 50 * 1500}
+    bill = Decimal("0.000001") * usage[INPUT] + Decimal("0.00001") * (50 * 1750)
+    assert found.low < bill < found.high
+    assert found.compare(Total(bill, complete=True)) == ""
+
+
+def test_long_prompts_are_priced_at_long_context_rates():
+    part = Part(Kind.INPUT, tier=Tier.LONG_CONTEXT)
+    survey = Survey(rows=1, read_rows=1, tokens={part: exactly(1_000_000)}, row_range=exactly(1))
+    assert estimate(survey, MODEL, "us-central1", BOOK).expected.amount == 2
 
 
 def test_with_history_prompts_grow_with_bytes_and_answers_with_rows():
     past = PastJob(rows=10, size=1000, usage={INPUT: 500, OUTPUT: 100})
-    survey = Survey(rows=20, size=3000, text_tokens=1, unlimited_rows=20)
-    found = estimate(survey, MODEL, "us-central1", BOOK, [past])
+    found = estimate(counted(20, 3000), MODEL, "us-central1", BOOK, [past])
     assert (found.input_tokens, found.output_tokens) == (1500, 200)
     assert found.expected.amount == Decimal("0.0015") + Decimal("0.002")
-    assert found.low == found.high == found.expected.amount
     assert found.method == "20 rows counted, tokens as in the last job"
 
 
 def test_without_known_bytes_prompts_grow_with_rows():
-    found = estimate(
-        Survey(rows=3, size=9999), MODEL, "us-central1", BOOK, [PastJob(rows=2, usage={INPUT: 5})]
-    )
+    found = estimate(counted(3, 9999), MODEL, "us-central1", BOOK, [PastJob(rows=2, usage={INPUT: 5})])
     assert found.input_tokens == 8  # 7.5, rounded up
 
 
 def test_the_middle_of_the_last_runs_is_expected_and_the_range_is_stated():
     history = [PastJob(rows=1, usage={OUTPUT: tokens}) for tokens in (100, 900, 200, 800, 300)]
-    found = estimate(Survey(rows=1), MODEL, "us-central1", BOOK, history)
+    found = estimate(counted(1), MODEL, "us-central1", BOOK, history)
     assert found.output_tokens == 300
-    assert (found.low, found.high) == (Decimal("0.001"), Decimal("0.009"))
-    assert str(found) == "0.003 USD (0.001 to 0.009)"
+    assert (found.low, found.high) == (Decimal("0.0009"), Decimal("0.0099"))
+    assert str(found) == "0.003 USD (0.0009 to 0.0099)"
+
+
+@pytest.mark.parametrize(
+    ("jobs", "low", "high"), [(1, "0.0005", "0.0015"), (2, "0.00075", "0.00125"), (10, "0.00095", "0.00105")]
+)
+def test_few_past_jobs_leave_a_wide_range(jobs, low, high):
+    found = estimate(counted(1), MODEL, "us-central1", BOOK, [PastJob(1, {OUTPUT: 100})] * jobs)
+    assert found.expected.amount == Decimal("0.001")
+    assert (found.low, found.high) == (Decimal(low), Decimal(high))
+
+
+def test_a_number_of_rows_that_is_not_known_widens_the_range_of_history():
+    survey = Survey(
+        rows=100, size=10, counted=False, complete=False, read_rows=5, row_range=Range(50, 100, 200)
+    )
+    found = estimate(survey, MODEL, "us-central1", BOOK, [PastJob(100, {OUTPUT: 100}, 10)] * 10)
+    assert (found.low, found.high) == (Decimal("0.000475"), Decimal("0.0021"))
 
 
 def test_only_the_last_runs_count_and_empty_ones_teach_nothing():
     empty = PastJob(rows=0, usage={OUTPUT: 10**9})
     history = [empty, *([PastJob(rows=1, usage={OUTPUT: 100})] * HISTORY_RUNS), PastJob(1, {OUTPUT: 10**9})]
-    assert estimate(Survey(rows=1), MODEL, "us-central1", BOOK, history).high == Decimal("0.001")
+    assert estimate(counted(1), MODEL, "us-central1", BOOK, history).high == Decimal("0.00105")
 
 
 def test_what_has_no_price_leaves_the_estimate_open():
-    found = estimate(
-        Survey(rows=1, text_tokens=10, unlimited_rows=1), "gemini-9", "us-central1", PriceBook([])
-    )
+    found = estimate(all_of(row("x" * 40)), "gemini-9", "us-central1", PriceBook([]))
     assert not found.expected.complete
     assert found.expected.amount == 0
     assert "no price for model gemini-9" in found.unknown[0]
     assert str(found) == "at least 0.00 USD"
 
 
-def test_video_without_history_leaves_it_open_and_with_history_does_not():
-    survey = Survey(rows=4, uncountable_rows=4, limited_output_tokens=100)
+def test_files_of_unknown_length_are_named_and_cost_something_and_history_knows_better():
+    survey = all_of(row("x", named("video/mp4"), maxOutputTokens=100))
     first = estimate(survey, MODEL, "us-central1", BOOK)
-    assert not first.expected.complete
-    assert "4 rows hold video" in first.unknown[0]
-    usage = {OUTPUT: 100, UsageKey(MODEL, Kind.INPUT, Modality.TEXT): 50}
-    assert estimate(survey, MODEL, "us-central1", BOOK, [PastJob(4, usage)]).expected.complete
+    assert first.expected.complete
+    assert first.has_assumptions
+    assert first.unknown == ("1 video of unknown length, taken to last 60 seconds",)
+    assert first.expected.amount > Decimal("0.01")
+    assert first.high > 10 * first.expected.amount
+    usage = {OUTPUT: 100, UsageKey(MODEL, Kind.INPUT, Modality.VIDEO): 50}
+    second = estimate(survey, MODEL, "us-central1", BOOK, [PastJob(1, usage)])
+    assert (second.unknown, second.has_assumptions) == ((), False)
 
 
 def test_embeddings_have_no_output():
     found = estimate(
-        Survey(rows=9, text_tokens=90, unlimited_rows=9), "gemini-embedding-001", "l", PriceBook([])
+        all_of(row("x" * 360), model="gemini-embedding-001"), "gemini-embedding-001", "l", PriceBook([])
     )
-    assert found.output_tokens == 0
+    assert (found.input_tokens, found.output_tokens) == (90, 0)
+
+
+def test_rows_that_could_not_be_read_are_not_known():
+    found = estimate(summarize([], Totals(10**9), RowReader(MODEL)), MODEL, "l", BOOK)
+    assert found == unknown_estimate("no row of the input could be read whole")
+    assert not found.expected.complete
+    assert found.is_guess
+
+
+@pytest.mark.parametrize(
+    ("amount", "complete", "outside"),
+    [
+        ("0.0005", True, ""),
+        ("0.0015", True, ""),
+        ("0.001500000001", True, "above the expected range of 0.0005 to 0.0015 USD"),
+        ("0.0016", False, "above the expected range of 0.0005 to 0.0015 USD"),
+        ("0.000499999999", True, "below the expected range of 0.0005 to 0.0015 USD"),
+        ("0.0001", False, ""),
+    ],
+)
+def test_a_bill_outside_of_the_range_is_named(amount, complete, outside):
+    found = estimate(counted(1), MODEL, "us-central1", BOOK, [PastJob(1, {OUTPUT: 100})])
+    assert found.compare(Total(Decimal(amount), complete)) == outside
+
+
+def test_what_is_an_at_least_is_never_exceeded():
+    found = unknown_estimate("no idea")
+    assert found.compare(Total(Decimal(5), complete=True)) == ""
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,20 +12,24 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskAwaitingInput
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from local.emulator.script import Trait
+from tests.vertex_batch.costs.conftest import make_bill, make_line
 from vertex_batch.budgets import Account, Ledger, Payer, Period, Sums
 from vertex_batch.costs import CostTable, Total
 from vertex_batch.operators import AggregateTokenUsageOperator, SubmitBatchPredictionJobOperator
 from vertex_batch.operators.approval import STORE_KEY as APPROVAL
+from vertex_batch.operators.expected import ExpectedCosts
 from vertex_batch.operators.task_context import STORE_KEY as INTENT
 
+AT_ONCE = Scenario(timeline=[Step(state="SUCCEEDED", seconds=0)], mix={})
 HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])
-# 4 bytes of text and 100 tokens of answer: 1 input token, 100 output tokens.
+# 4 bytes of text and at most 100 tokens of answer: 1 input token, 50 output tokens are expected.
 ROW = (
     b'{"request": {"contents": [{"role": "user", "parts": [{"text": "abcd"}]}],'
     b' "generationConfig": {"maxOutputTokens": 100}}}\n'
 )
 PRICES = {"gemini-2.5-flash": {"input": 1000, "output": 10000}}
-EXPECTED = Decimal("2.002")  # of two rows: 2 x 0.001 + 200 x 0.01
+EXPECTED = Decimal("1.002")  # of two rows: 2 x 0.001 + 100 x 0.01; at most 2 x 0.018 + 200 x 0.01
 TODAY = Account(Payer.SPEC, "nightly", Period.DAY)
 
 
@@ -94,7 +99,7 @@ def test_an_estimate_is_kept_with_the_job_and_told(vertex, context, ledger):
     kept = ledger.of_job("demo-project", "us-central1", job["job_id"])
     assert kept.estimate.expected == Total(EXPECTED, complete=True)
     told = context["ti"].xcoms["submit", "estimate"]
-    assert (told["expected_usd"], told["rows"], told["verdict"]) == ("2.002", 2, "go")
+    assert (told["expected_usd"], told["rows"], told["verdict"]) == ("1.002", 2, "go")
     assert ledger.sums(TODAY) == Sums(reserved=Total(EXPECTED, complete=True))
 
 
@@ -104,25 +109,72 @@ def test_without_settings_nothing_is_estimated(vertex, context, tmp_path):
     assert not (tmp_path / "costs.db").exists()
 
 
-@pytest.mark.parametrize(("limit", "goes"), [("2.002", True), ("2.001999", False)])
+@pytest.mark.parametrize(("limit", "goes"), [("1.002", True), ("1.001999", False)])
 def test_a_refusal_leaves_no_job_no_intent_and_no_reservation(vertex, context, ledger, limit, goes):
     task = a_task({"run": {"refuse": limit}})
     if goes:
         run(task, context)
         return
-    with pytest.raises(AirflowFailException, match=r"2\.002 USD estimated, over its limit of 2\.001999 USD"):
+    with pytest.raises(AirflowFailException, match=r"1\.002 USD estimated, over its limit of 1\.001999 USD"):
         run(task, context)
     assert vertex.admin.jobs() == []
     assert INTENT not in context["task_state_store"].values
     assert ledger.sums(TODAY) == Sums()
 
 
+ROW_WITHOUT_LIMIT = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "abcd"}]}]}}\n'
+
+
+def test_a_first_guess_is_held_and_never_refused(vertex, context, asked):
+    vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW_WITHOUT_LIMIT * 2)
+    kwargs = parked(a_task({"run": {"refuse": "1"}}), context)
+    (question,) = asked
+    assert "over its limit of 1 USD (refuse); not refused but held for approval, since" in question["body"]
+    assert vertex.admin.jobs() == []
+    a_task({"run": {"refuse": "1"}}).execute_after_answer(context, event=answer(), **kwargs)
+    assert len(vertex.admin.jobs()) == 1
+
+
+def test_what_is_sure_of_a_guess_is_refused(vertex, context):
+    vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW_WITHOUT_LIMIT * 2)
+    with pytest.raises(AirflowFailException, match="refuse"):
+        run(a_task({"run": {"refuse": "0.01"}}), context)
+
+
+def test_a_spec_with_history_is_refused_by_what_it_has_cost(connections, context, vertex):
+    vertex.admin.reset()
+    vertex.admin.add_scenario(AT_ONCE)
+    vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW_WITHOUT_LIMIT * 2)
+    context["ti"].xcoms["submit", "return_value"] = run(a_task(), context)
+    record(context)
+    context["ti"].task_id, context["ti"].run_id = "submit", "another run"
+    context["task_state_store"].values.clear()
+    with pytest.raises(AirflowFailException, match="refuse"):
+        run(a_task({"run": {"refuse": "0.01"}}), context)
+    assert context["ti"].xcoms["submit", "estimate"]["method"] == "2 rows counted, tokens as in the last job"
+
+
+def test_a_dry_run_shows_what_the_job_would_cost_and_what_its_budgets_would_say(
+    vertex, context, ledger, capsys
+):
+    context["params"] = {"dry_run": True}
+    with pytest.raises(AirflowSkipException, match="Dry run"):
+        run(a_task({"run": {"hold": "1"}}), context)
+    shown = context["ti"].xcoms["submit", "estimate"]
+    assert (shown["rows"], shown["expected_usd"], shown["high_usd"]) == (2, "1.002", "2.036")
+    assert shown["method"].startswith("2 rows counted, no history")
+    assert (shown["verdict"], "over its limit of 1 USD (hold)" in shown["reason"]) == ("hold", True)
+    assert "Expected cost: 1.002 USD (0.082 to 2.036) for 2 rows (2 rows counted" in capsys.readouterr().out
+    assert ledger.sums(TODAY) == Sums()
+    assert vertex.admin.jobs() == []
+
+
 def test_what_other_jobs_have_reserved_counts(vertex, context, ledger):
-    run(a_task({"day": {"refuse": "3"}}), context)
+    run(a_task({"day": {"refuse": "2"}}), context)
     context["ti"].run_id = "another run"
     context["task_state_store"].values.clear()
-    with pytest.raises(AirflowFailException, match=r"2\.002 USD reserved for unbilled jobs"):
-        run(a_task({"day": {"refuse": "3"}}), context)
+    with pytest.raises(AirflowFailException, match=r"1\.002 USD reserved for unbilled jobs"):
+        run(a_task({"day": {"refuse": "2"}}), context)
 
 
 def test_a_retry_goes_on_with_its_job_although_the_budget_is_used_up(vertex, context):
@@ -133,7 +185,7 @@ def test_a_retry_goes_on_with_its_job_although_the_budget_is_used_up(vertex, con
 
 def test_a_job_whose_answer_was_lost_is_adopted_although_the_budget_is_used_up(vertex, context, ledger):
     vertex.admin.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.RESET_AFTER, times=1))
-    job = run(a_task({"run": {"refuse": "2.002"}}), context)
+    job = run(a_task({"run": {"refuse": "1.002"}}), context)
     (made,) = vertex.admin.jobs()
     assert job["job_id"] == made.id
     assert ledger.of_job("demo-project", "us-central1", made.id)
@@ -156,7 +208,7 @@ def test_a_held_job_waits_for_a_person_and_goes_once_approved(vertex, context, a
     kwargs = parked(task, context)
     (question,) = asked
     assert (question["ti_id"], question["params"]) == ("0190-of-this-try", {})
-    assert "2.002 USD" in question["subject"]
+    assert "1.002 USD" in question["subject"]
     assert "over its limit of 1.00 USD (hold)" in question["body"]
     assert question["assigned_users"] == [{"id": "7", "name": "7"}]
     assert vertex.admin.jobs() == []
@@ -206,10 +258,10 @@ def test_what_is_not_approved_is_not_submitted(vertex, context, asked, event, wh
 
 def test_an_approval_does_not_cover_a_job_that_has_grown(vertex, context, asked):
     kwargs = parked(a_task({"run": {"hold": "1"}}), context)
-    vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW * 3)
+    vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW * 5)
     task = a_task({"run": {"hold": "1"}})
     task.render_template_fields(context)
-    with pytest.raises(AirflowFailException, match=r"grown to 3\.003 USD .* approved up to 2\.002 USD"):
+    with pytest.raises(AirflowFailException, match=r"grown to 2\.505 USD .* approved up to 2\.036 USD"):
         task.execute_after_answer(context, event=answer(), **kwargs)
     assert vertex.admin.jobs() == []
 
@@ -251,10 +303,10 @@ def test_with_a_limit_a_cost_table_that_is_out_of_order_keeps_the_job_back(verte
 
 def test_the_limits_of_teams_stand_in_one_file(vertex, context, tmp_path):
     file = tmp_path / "budgets.yaml"
-    file.write_text("teams:\n  search:\n    per_month: {refuse: 2}\n")
-    with pytest.raises(AirflowFailException, match=r"the month of team search: 2\.002 USD estimated"):
+    file.write_text("teams:\n  search:\n    per_month: {refuse: 1}\n")
+    with pytest.raises(AirflowFailException, match=r"the month of team search: 1\.002 USD estimated"):
         run(a_task(budgets_file=str(file)), context)
-    file.write_text("teams:\n  ads:\n    per_month: {refuse: 2}\n")
+    file.write_text("teams:\n  ads:\n    per_month: {refuse: 1}\n")
     run(a_task(budgets_file=str(file)), context)
     assert len(vertex.admin.jobs()) == 1
 
@@ -271,20 +323,43 @@ def test_a_file_of_limits_that_cannot_be_read_keeps_every_job_back(vertex, conte
 
 def record(context: dict[str, Any]) -> dict[str, Any]:
     with DAG("nightly", schedule=None):
-        task = AggregateTokenUsageOperator(task_id="record_cost", submit_task_id="submit", prices=PRICES)
+        task = AggregateTokenUsageOperator(
+            task_id="record_cost", submit_task_id="submit", prices=PRICES, spec="nightly"
+        )
     context["ti"].task_id = "record_cost"
     return task.execute(context)
 
 
 def test_the_bill_stands_beside_what_was_expected(connections, context, ledger, vertex):
     vertex.admin.reset()
+    vertex.admin.add_scenario(AT_ONCE)
     job = run(a_task(), context)
     context["ti"].xcoms["submit", "return_value"] = job
     (told,) = record(context)["jobs"]
-    assert (told["expected_usd"], told["low_usd"], told["high_usd"]) == ("2.002", "0.002", "2.002")
-    assert told["over_expectation"] is (Decimal(told["amount_usd"]) > Decimal("2.002"))
+    assert (told["expected_usd"], told["low_usd"], told["high_usd"]) == ("1.002", "0.082", "2.036")
+    assert (told["over_expectation"], told["outside_expectation"]) == (False, "")
     spent = ledger.sums(TODAY)
     assert spent == Sums(spent=Total(Decimal(told["amount_usd"]), complete=told["complete"]))
+
+
+def test_the_first_bill_of_an_ordinary_job_is_within_what_was_expected_thoughts_included(vertex, context):
+    vertex.admin.reset()
+    thinking = {Trait.THOUGHTS: 1.0}
+    vertex.admin.add_scenario(Scenario(timeline=[Step(state="SUCCEEDED", seconds=0)], mix=thinking))
+    vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW_WITHOUT_LIMIT * 20)
+    context["ti"].xcoms["submit", "return_value"] = run(a_task(), context)
+    (told,) = record(context)["jobs"]
+    assert (told["ok_rows"], told["outside_expectation"]) == (20, "")
+
+
+def test_a_bill_outside_of_what_was_expected_says_so(vertex, context, caplog):
+    job = run(a_task(), context)
+    bill = make_bill(job["job_id"], [make_line(9, "1")])
+    with caplog.at_level("INFO"):
+        found = ExpectedCosts("batch_costs", logging.getLogger("record")).of([bill])[job["job_id"]]
+    assert found["over_expectation"] is True
+    assert found["outside_expectation"] == "above the expected range of 0.082 to 2.036 USD"
+    assert "cost 9 USD, above the expected range" in caplog.text
 
 
 def test_what_was_reserved_for_a_job_that_never_was_is_given_back(vertex, context, ledger, monkeypatch):

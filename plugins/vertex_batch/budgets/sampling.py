@@ -1,0 +1,286 @@
+"""Read whole rows from an input: all of a small one, of a large one those that begin in windows spread over
+it.
+
+The windows are equally long and lie anywhere in the input, so that each row is as likely to begin in one as
+any other, however long it is and however the rows are sorted. A window that no row begins in counts, too:
+of long rows there are few. A row that reaches beyond its window is completed. Objects are opened by the
+caller, and only read and sought in.
+"""
+
+from __future__ import annotations
+
+import random
+import zlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from typing import Any, Protocol, Self, cast
+
+from vertex_batch.budgets.rows import RowReader
+from vertex_batch.budgets.survey import Place, Survey, Totals, summarize
+
+READ_WHOLE_BYTES = 16 << 20
+READ_WHOLE_OBJECTS = 64
+WINDOWS = 32
+WINDOW_BYTES = 64 << 10
+"""Of rows of ordinary size; where rows are longer, a window is as long as a row on average."""
+MOST_SAMPLE_BYTES = 48 << 20
+"""Windows and rows of ordinary size take about 2 MiB; only rows of megabytes take more."""
+_PROBES = 4
+_FIRST_BLOCK = 16 << 10
+_LARGEST_BLOCK = 1 << 20
+_SEED = 20261127
+_PACKED = (".gz", ".gzip")
+_GZIP = b"\x1f\x8b"
+_GZIP_WINDOW = 31
+
+
+class InputObject(Protocol):
+    """An object of the input, such as `inputs.SourceObject`."""
+
+    @property
+    def uri(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+
+class ByteStream(Protocol):
+    """What is asked of a stream; it is a context manager, too."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> Any: ...
+
+
+OpenAt = Callable[[InputObject, int], ByteStream]
+"""Opens an object to read it from a byte on."""
+
+
+def open_at(read: Callable[[str], Any]) -> OpenAt:
+    """Make an opener at any byte of one that opens at the beginning, such as `InputStorage.open`."""
+
+    def opened(item: InputObject, start: int) -> ByteStream:
+        stream = read(item.uri)
+        if start:
+            stream.seek(start)
+        return cast("ByteStream", stream)
+
+    return opened
+
+
+def survey_input(
+    read: OpenAt,
+    objects: Sequence[InputObject],
+    model: str = "",
+    long_context_tokens: int | None = None,
+    rows: int | None = None,
+) -> Survey:
+    """Count what is in the input objects.
+
+    :param read: opens an object to read it from a byte on.
+    :param model: whose rules count the tokens, in any form of its name.
+    :param long_context_tokens: where the model's long-context rates begin.
+    :param rows: of all objects, where they were counted.
+    :raises OSError: an object cannot be read.
+    """
+    objects = [item for item in objects if item.size]
+    totals = Totals(sum(item.size for item in objects), rows)
+    reader = RowReader(model, long_context_tokens)
+    if any(item.uri.endswith(_PACKED) for item in objects) or _is_packed(read, objects[:1]):
+        places, complete = _beginnings(read, objects)
+        return summarize(places, totals, reader, complete=complete)
+    if totals.size <= READ_WHOLE_BYTES and len(objects) <= READ_WHOLE_OBJECTS:
+        return summarize((_whole(read, item) for item in objects), totals, reader, complete=True)
+    return summarize(_spread(read, objects, rows), totals, reader)
+
+
+def _is_packed(read: OpenAt, objects: Sequence[InputObject]) -> bool:
+    """Whether one of the objects begins as gzip does, whatever its name."""
+    for item in objects:
+        with read(item, 0) as stream:
+            if stream.read(len(_GZIP)) == _GZIP:
+                return True
+    return False
+
+
+def _whole(read: OpenAt, item: InputObject) -> Place:
+    with read(item, 0) as stream:
+        data = stream.read()
+    return Place(_filled(data.split(b"\n")), len(data))
+
+
+def _spread(read: OpenAt, objects: Sequence[InputObject], rows: int | None) -> Iterator[Place]:
+    """The rows of windows all over the input, in an order in which any beginning is spread over it, too."""
+    chance = random.Random(_SEED)  # noqa: S311 - the same input gives the same sample
+    whole = sum(item.size for item in objects)
+    if whole <= len(objects) * WINDOW_BYTES:  # many small objects: each of them is as likely as any other
+        yield from (_whole(read, item) for item in chance.sample(list(objects), min(len(objects), WINDOWS)))
+        return
+    windows = _Windows(read, objects)
+    row_bytes = whole // rows if rows else windows.probe([chance.randrange(whole) for _ in range(_PROBES)])
+    width = min(whole, max(WINDOW_BYTES, row_bytes))
+    count = max(2, min(WINDOWS, MOST_SAMPLE_BYTES // (2 * width), whole // width))
+    points = [int((number + chance.random()) * whole / count) for number in range(count)]
+    chance.shuffle(points)
+    places = [place for point in points if (place := windows.at(point, width))]
+    if any(place.rows for place in places):
+        yield from places
+    elif first := windows.first():
+        yield first
+
+
+class _Windows:
+    """Reads whole rows anywhere in the bytes of all objects, one after another, and round from the last to
+    the first.
+    """
+
+    def __init__(self, read: OpenAt, objects: Sequence[InputObject]) -> None:
+        self._read, self._objects = read, objects
+        self._ends = list(accumulate(item.size for item in objects))
+        self._left = MOST_SAMPLE_BYTES
+
+    def at(self, point: int, width: int) -> Place | None:
+        """The rows that begin in a window; None where it has one that cannot be read within the bound."""
+        rows: list[bytes] = []
+        left = width
+        index, start = self._locate(point)
+        while left > 0:
+            stop = min(self._objects[index].size, start + left)
+            found = self._begin_between(index, start, stop)
+            if found is None:
+                return None
+            rows += found
+            left -= stop - start
+            index, start = (index + 1) % len(self._objects), 0
+        return Place(rows, width)
+
+    def first(self) -> Place | None:
+        """The first row of all, where windows have found none."""
+        self._left = MOST_SAMPLE_BYTES
+        rows = self._begin_between(0, 0, 1)
+        return Place(rows, len(rows[0]) + 1) if rows else None
+
+    def probe(self, points: Sequence[int]) -> int:
+        """How long rows are, more or less, by some of them."""
+        self._left = MOST_SAMPLE_BYTES // 4
+        lengths = [self._length(*self._locate(point)) for point in points]
+        self._left = MOST_SAMPLE_BYTES
+        return sum(lengths) // len(lengths)
+
+    def _locate(self, point: int) -> tuple[int, int]:
+        """The object that has a byte of all the objects' bytes, and where in it."""
+        index = bisect_right(self._ends, point)
+        return index, point - (self._ends[index - 1] if index else 0)
+
+    def _begin_between(self, index: int, start: int, stop: int) -> list[bytes] | None:
+        """The rows of an object that begin at ``start`` or later and before ``stop``, to the end of the
+        last.
+        """
+        before = max(0, start - 1)  # a row begins at `start` if a line ends before it
+        width = stop - before
+        data = bytearray()
+        for block in self._blocks(index, before, width):
+            searched = max(width - 1, len(data))
+            data += block
+            if start and len(data) >= width - 1 and data.find(b"\n", 0, width - 1) < 0:
+                return []  # a row lies all over the window
+            end = data.find(b"\n", searched)
+            if end >= 0:
+                del data[end + 1 :]
+                break
+        else:
+            if before + len(data) < self._objects[index].size:  # the bound was reached
+                return None
+        first = data.find(b"\n") + 1 if start else 0
+        return [] if start and not first else _filled(bytes(data[first:]).split(b"\n"))
+
+    def _length(self, index: int, start: int) -> int:
+        """Of the row that begins next, or of what is left where none does."""
+        length, started = 0, start == 0
+        for block in self._blocks(index, start, _FIRST_BLOCK):
+            rest = block
+            if not started:
+                found = block.find(b"\n")
+                started, rest = found >= 0, block[found + 1 :] if found >= 0 else b""
+            end = rest.find(b"\n") if started else -1
+            length += len(rest) if end < 0 else end
+            if end >= 0:
+                break
+        return length or self._objects[index].size - start
+
+    def _blocks(self, index: int, start: int, length: int) -> Iterator[bytes]:
+        """Blocks from here on, which grow: a small row costs little, a large one few requests."""
+        following = _FIRST_BLOCK
+        with self._read(self._objects[index], start) as stream:
+            while self._left > 0 and (block := stream.read(min(length, self._left))):
+                self._left -= len(block)
+                yield block
+                length, following = following, min(2 * following, _LARGEST_BLOCK)
+
+
+def _beginnings(read: OpenAt, objects: Sequence[InputObject]) -> tuple[list[Place], bool]:
+    """The first rows of packed objects: nothing else of them can be read without what is before it."""
+    chance = random.Random(_SEED)  # noqa: S311 - as above
+    chosen = chance.sample(list(objects), min(len(objects), WINDOWS))
+    places: list[Place] = []
+    complete = len(chosen) == len(objects)
+    for item in chosen:
+        with read(item, 0) as stream:
+            found, ended = _beginning(stream, MOST_SAMPLE_BYTES // len(chosen))
+        places += found
+        complete &= ended
+    return places, complete
+
+
+def _beginning(stream: ByteStream, most: int) -> tuple[list[Place], bool]:
+    """The rows within the first bytes of an object, unpacked, and whether these are all of it."""
+    data, share, ended = _unpacked(stream, most)
+    lines = data.split(b"\n")
+    if not ended:
+        lines.pop()
+    places: list[Place] = []
+    group: list[bytes] = []
+    size = 0
+    for number, line in enumerate(lines, 1):
+        group.append(line)
+        size += len(line) + 1
+        if size >= WINDOW_BYTES or number == len(lines):
+            places.append(Place(_filled(group), int(size * share) or 1))
+            group, size = [], 0
+    return places, ended
+
+
+def _unpacked(stream: ByteStream, most: int) -> tuple[bytes, float, bool]:
+    """The first bytes of an object's content, how many bytes of the object each of them takes, and whether
+    they are all.
+
+    :raises OSError: the compression is damaged.
+    """
+    data, read, unpacker = bytearray(), 0, None
+    while len(data) < most and (block := stream.read(_FIRST_BLOCK)):
+        if not read and block.startswith(_GZIP):
+            unpacker = zlib.decompressobj(_GZIP_WINDOW)
+        read += len(block)
+        if unpacker is None:
+            data += block
+            continue
+        try:
+            while block and len(data) < most:
+                data += unpacker.decompress(block, most - len(data))
+                block = unpacker.unconsumed_tail
+                if unpacker.eof:  # another member may follow
+                    block = unpacker.unused_data.lstrip(b"\x00")
+                    unpacker = zlib.decompressobj(_GZIP_WINDOW) if block else unpacker
+        except zlib.error as error:
+            raise OSError(f"its gzip compression is damaged ({error})") from error
+    ended = len(data) < most
+    if ended and unpacker and not unpacker.eof:
+        raise OSError("its gzip compression is damaged (it ends too early)")
+    return bytes(data[:most]), min(1.0, read / len(data)) if unpacker and data else 1.0, ended
+
+
+def _filled(lines: Sequence[bytes]) -> list[bytes]:
+    return [line for line in lines if line.strip()]
