@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+
+from local.waiting import check_lost_connection, wait_until
+
+__all__ = ["FINISHED", "AirflowApi", "AirflowApiError", "Json", "wait_until"]
 
 FINISHED = frozenset({"success", "failed"})
 Json = dict[str, Any]
@@ -30,7 +33,8 @@ class AirflowApiError(Exception):
 class AirflowApi:
     """Trigger, watch, clear and mark runs.
 
-    Answers are Airflow's own JSON. What waits polls, and raises TimeoutError when its time is up.
+    Answers are Airflow's own JSON. What waits polls. It raises TimeoutError when its time is up, and
+    StackError as soon as a process of a running stack has ended unexpectedly.
 
     :param url: such as ``http://127.0.0.1:8080``.
     """
@@ -47,7 +51,11 @@ class AirflowApi:
         """Call a path below ``/api/v2`` and return the JSON of the answer."""
         if "authorization" not in self._client.headers:
             self._client.headers["authorization"] = f"Bearer {self.token()}"
-        answer = self._client.request(method, f"/api/v2{path}", **arguments)
+        try:
+            answer = self._client.request(method, f"/api/v2{path}", **arguments)
+        except httpx.TransportError:
+            check_lost_connection()
+            raise
         if answer.is_error:
             raise AirflowApiError(answer)
         return answer.json() if answer.content else None
@@ -135,8 +143,16 @@ class AirflowApi:
 
         :param fields: ``reprocess_behavior``, ``max_active_runs``, ``dag_run_conf``, ...
         """
-        body = {"dag_id": dag_id, "from_date": _iso(start), "to_date": _iso(end), **fields}
-        return self.call("POST", "/backfills", json=body)
+        return self.call("POST", "/backfills", json=_backfill_body(dag_id, start, end, fields))
+
+    def backfill_dates(
+        self, dag_id: str, *, start: datetime | str, end: datetime | str, **fields: Any
+    ) -> list[str]:
+        """List the logical dates of the runs that `backfill` would make now."""
+        body = _backfill_body(dag_id, start, end, fields)
+        return [
+            run["logical_date"] for run in self.call("POST", "/backfills/dry_run", json=body)["backfills"]
+        ]
 
     def wait_for_backfill(self, dag_id: str, expected: int, timeout_seconds: float = 180) -> list[Json]:
         """Wait until so many backfill runs exist and all have ended. Airflow closes the backfill later."""
@@ -200,21 +216,10 @@ class AirflowApi:
         return f"it is {self.task_instance(dag_id, run_id, task_id)['state']}"
 
 
-def wait_until(
-    attempt: Callable[[], Any],
-    what: str,
-    timeout_seconds: float,
-    explain: Callable[[], str] = lambda: "",
-    poll_seconds: float = 0.3,
-) -> Any:
-    """Return the first truthy result; raise TimeoutError, saying how things stand, when none comes."""
-    deadline = time.monotonic() + timeout_seconds
-    while True:
-        if result := attempt():
-            return result
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {timeout_seconds:.0f} s for {what}; {explain()}")
-        time.sleep(poll_seconds)
+def _backfill_body(
+    dag_id: str, start: datetime | str, end: datetime | str, fields: Mapping[str, Any]
+) -> Json:
+    return {"dag_id": dag_id, "from_date": _iso(start), "to_date": _iso(end), **fields}
 
 
 def _run_path(dag_id: str, run_id: str) -> str:
