@@ -65,7 +65,7 @@ def print_next(stack: Stack, console: Console) -> None:
         f"Proxy        {stack.proxy_url} with key {stack.master_key}",
         "",
         f"Next, after source {_shown(environment_file(stack))}:",
-        "  vertex-batch jobs",
+        "  vertex-batch jobs list",
         "  vertex-batch cost --by spec",
         "  cp include/jobs/nightly_summaries.yaml include/jobs/my_first.yaml   # a DAG within seconds",
         f"  curl -H 'Authorization: Bearer {stack.master_key}' {jobs}",

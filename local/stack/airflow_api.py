@@ -51,21 +51,24 @@ class AirflowApi:
         """Call a path below ``/api/v2`` and return the JSON of the answer."""
         if "authorization" not in self._client.headers:
             self._client.headers["authorization"] = f"Bearer {self.token()}"
-        try:
-            answer = self._client.request(method, f"/api/v2{path}", **arguments)
-        except httpx.TransportError:
-            check_lost_connection()
-            raise
+        answer = self._request(method, f"/api/v2{path}", **arguments)
         if answer.is_error:
             raise AirflowApiError(answer)
         return answer.json() if answer.content else None
 
     def token(self) -> str:
         """Sign in; the token is good for a header, and as the cookie of a browser."""
-        answer = self._client.post("/auth/token", json=self._login)
+        answer = self._request("POST", "/auth/token", json=self._login)
         if answer.is_error:
             raise AirflowApiError(answer)
         return str(answer.json()["access_token"])
+
+    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, path, **arguments)
+        except httpx.TransportError:
+            check_lost_connection()
+            raise
 
     # DAGs
 

@@ -60,10 +60,15 @@ def stack(tmp_path_factory) -> Iterator[Stack]:
 
 @pytest.fixture(autouse=True)
 def _nothing_scripted_is_left(request):
-    """Leave the next test an emulator that does as Vertex does. Jobs and calls stay in its ledger."""
+    """Leave the next test an emulator that does as Vertex does. Jobs and calls stay in its ledger.
+
+    A process that has ended fails each test that is left at its start, with the end of the process's log.
+    """
+    stack = request.getfixturevalue("stack") if "stack" in request.fixturenames else None
+    if stack:
+        stack.check()
     yield
-    if "stack" in request.fixturenames:
-        stack = request.getfixturevalue("stack")
+    if stack:
         stack.emulator.clear_faults()
         stack.emulator.clear_scenarios()
         stack.emulator.release_held()
