@@ -42,7 +42,7 @@ class AirflowApi:
     def __init__(self, url: str, login: str, password: str) -> None:
         self.url = url
         self._login = {"username": login, "password": password}
-        self._client = httpx.Client(base_url=url, timeout=60, trust_env=False)
+        self._client = httpx.Client(base_url=url, timeout=120, trust_env=False)
 
     def close(self) -> None:
         self._client.close()
@@ -81,7 +81,7 @@ class AirflowApi:
     def import_errors(self) -> list[Json]:
         return self.call("GET", "/importErrors", params={"limit": 1000})["import_errors"]
 
-    def wait_for_dag(self, dag_id: str, timeout_seconds: float = 60) -> Json:
+    def wait_for_dag(self, dag_id: str, timeout_seconds: float = 150) -> Json:
         """Wait until the DAG processor has read the DAG."""
 
         def found() -> Json | None:
@@ -120,7 +120,7 @@ class AirflowApi:
     def run(self, dag_id: str, run_id: str) -> Json:
         return self.call("GET", _run_path(dag_id, run_id))
 
-    def wait_for_run(self, dag_id: str, run_id: str, timeout_seconds: float = 120) -> Json:
+    def wait_for_run(self, dag_id: str, run_id: str, timeout_seconds: float = 240) -> Json:
         """Wait until the run has ended, well or badly."""
 
         def ended() -> Json | None:
@@ -157,7 +157,7 @@ class AirflowApi:
             run["logical_date"] for run in self.call("POST", "/backfills/dry_run", json=body)["backfills"]
         ]
 
-    def wait_for_backfill(self, dag_id: str, expected: int, timeout_seconds: float = 180) -> list[Json]:
+    def wait_for_backfill(self, dag_id: str, expected: int, timeout_seconds: float = 240) -> list[Json]:
         """Wait until so many backfill runs exist and all have ended. Airflow closes the backfill later."""
 
         def ended() -> list[Json] | None:
@@ -179,7 +179,7 @@ class AirflowApi:
         return self.call("GET", _task_path(dag_id, run_id, task_id))
 
     def wait_for_task(
-        self, dag_id: str, run_id: str, task_id: str, states: Sequence[str], timeout_seconds: float = 60
+        self, dag_id: str, run_id: str, task_id: str, states: Sequence[str], timeout_seconds: float = 180
     ) -> Json:
         """Wait until the task is in one of the states."""
 

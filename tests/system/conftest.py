@@ -26,6 +26,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.system)
+            # The limit is for what hangs: a process that has ended fails the waiting test at once.
+            item.add_marker(pytest.mark.timeout(600))
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +104,7 @@ class Nights:
 
     def wait_for_job(self, spec: str, run_id: str, state: str, **options) -> LedgerJob:
         match = Match(labels=_labels(spec, run_id))
-        return self.stack.emulator.wait_for_jobs(match, state=state, timeout_seconds=90, **options)[0]
+        return self.stack.emulator.wait_for_jobs(match, state=state, timeout_seconds=180, **options)[0]
 
     def bills(self, spec: str, run_id: str | None = None) -> list[Bill]:
         """The bills in the cost table."""
