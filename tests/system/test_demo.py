@@ -30,7 +30,7 @@ def demo(tmp_path_factory):
     command = [sys.executable, "-m", "local.demo", "--once", "--folder", str(folder)]
     environment = {**os.environ, "HTTPS_PROXY": "http://proxy.invalid:1"}  # not for what runs on loopback
     done = subprocess.run(
-        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=280, check=False
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=560, check=False
     )
     return done, folder
 
@@ -41,6 +41,20 @@ def test_the_demo_ends_well_and_prints_the_bill_in_plain_lines(demo):
     assert "The bill of nightly_summaries" in done.stdout
     assert "\x1b" not in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_addresses_are_printed_first_and_lead_to_a_file_for_a_shell(demo):
+    done, folder = demo
+    addresses = done.stdout[: done.stdout.index("is ready")]
+    assert "login admin, password admin" in addresses
+    assert "/plugin/batch-costs" in addresses
+    assert f"source {os.path.relpath(folder / 'env', REPOSITORY)}" in addresses
+    assert (folder / "env").stat().st_mode & 0o777 == 0o600
+
+
+def test_one_input_has_a_real_size(demo):
+    _, folder = demo
+    assert len(output_lines(folder, "nightly_summaries")) == 20_000
 
 
 def test_the_runs_are_those_that_were_triggered_and_no_other(demo):
