@@ -79,7 +79,9 @@ def test_a_kill_while_recording_leaves_one_bill_with_every_row(storage, counted,
         start("record", filled, str(table)),
         lambda _method, path: "alt=media" in path and next(left, None) is None,
     )
-    assert start("record", filled, str(table)).wait(timeout=120) == 0
+    again = start("record", filled, str(table))
+    again.communicate(timeout=120)
+    assert again.returncode == 0
     bill = CostTable(f"sqlite:///{table}").bill("p", "us-central1", "1")
     assert bill is not None
     assert (bill.rows.ok, bill.rows.input_rows, bill.rows.unreadable) == (ROWS, ROWS, 0)
