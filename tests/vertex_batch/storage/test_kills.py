@@ -27,6 +27,9 @@ def answer(number: int) -> bytes:
     return json.dumps({"response": {"responseId": f"r{number}", "usageMetadata": usage}}).encode() + b"\n"
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def filled(gcs):
     for file in range(FILES):
@@ -48,7 +51,7 @@ def kill_at(proxy, process: subprocess.Popen[bytes], seen) -> None:
     assert process.returncode == -9
 
 
-@pytest.mark.parametrize("uploads", [1, 3, 6])
+@pytest.mark.parametrize("uploads", [1, 4])
 def test_a_kill_while_staging_leaves_every_row_once(storage, counted, gcs, filled, uploads):
     for uri in gcs.list(f"{filled}/out/"):
         gcs.delete(uri)
@@ -59,7 +62,7 @@ def test_a_kill_while_staging_leaves_every_row_once(storage, counted, gcs, fille
         lambda method, path: method == "POST" and "/upload/" in path and next(left, None) is None,
     )
     done, _ = start("stage", filled).communicate(timeout=120)
-    parts = json.loads(done)
+    parts = json.loads(done.splitlines()[-1])  # behind the log
     uris = [uri for part in parts for uri in part["uris"]]
     written = Counter(line for uri in uris for line in gcs.get(uri).splitlines(keepends=True))
     assert sorted(gcs.list(f"{filled}/out/")) == sorted(uri for uri in uris if "/out/" in uri)
@@ -67,7 +70,7 @@ def test_a_kill_while_staging_leaves_every_row_once(storage, counted, gcs, fille
     assert written.keys() == set(map(row, range(ROWS)))
 
 
-@pytest.mark.parametrize("reads", [1, 4, 6])
+@pytest.mark.parametrize("reads", [2, 5])
 def test_a_kill_while_recording_leaves_one_bill_with_every_row(storage, counted, filled, tmp_path, reads):
     table = tmp_path / "costs.db"
     left = iter(range(reads - 1))
@@ -76,7 +79,9 @@ def test_a_kill_while_recording_leaves_one_bill_with_every_row(storage, counted,
         start("record", filled, str(table)),
         lambda _method, path: "alt=media" in path and next(left, None) is None,
     )
-    assert start("record", filled, str(table)).wait(timeout=120) == 0
+    again = start("record", filled, str(table))
+    again.communicate(timeout=120)
+    assert again.returncode == 0
     bill = CostTable(f"sqlite:///{table}").bill("p", "us-central1", "1")
     assert bill is not None
     assert (bill.rows.ok, bill.rows.input_rows, bill.rows.unreadable) == (ROWS, ROWS, 0)
