@@ -17,7 +17,14 @@ from typing import Any
 from vertex_batch.budgets.survey import BYTES_PER_TOKEN, TOKENS_PER_IMAGE, Survey
 from vertex_batch.costs.bill import Total, in_full, total
 from vertex_batch.pricing import PriceBook, price
-from vertex_batch.usage import Kind, Modality, Tier, UsageKey, canonical_model
+from vertex_batch.usage import (
+    Kind,
+    Modality,
+    Tier,
+    UsageKey,
+    canonical_model,
+    is_billed_by_character,
+)
 
 HISTORY_RUNS = 10
 DEFAULT_OUTPUT_TOKENS = 1024
@@ -134,6 +141,8 @@ def _without_history(survey: Survey, model: str) -> tuple[dict[UsageKey, int], d
         UsageKey(model, Kind.INPUT, Modality.IMAGE): survey.images * TOKENS_PER_IMAGE,
     }
     prompts = {key: tokens for key, tokens in prompts.items() if tokens}
+    if is_billed_by_character(model):
+        prompts = {UsageKey(model, Kind.INPUT_CHARACTER): survey.text_tokens * BYTES_PER_TOKEN}
     if "embedding" in model:
         return prompts, prompts
     answers = survey.limited_output_tokens + survey.unlimited_rows * DEFAULT_OUTPUT_TOKENS

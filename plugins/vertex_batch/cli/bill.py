@@ -13,7 +13,7 @@ from vertex_batch.cli.output import print_json
 from vertex_batch.errors import StorageUnavailableError, VertexBatchError
 
 if TYPE_CHECKING:
-    from vertex_batch.costs import Bill
+    from vertex_batch.costs import Bill, RowCounts
     from vertex_batch.pricing import LineItem, PriceBook
     from vertex_batch.usage import OnProgress
 
@@ -68,10 +68,20 @@ def as_data(bill: Bill) -> dict[str, Any]:
     """The bill as plain data; money and rates are decimal texts, since JSON's numbers are not exact."""
     total = bill.total
     return {
-        "rows": {"ok": bill.rows.ok, "failed": bill.rows.failed, "unreadable": bill.rows.unreadable},
+        "rows": rows_data(bill.rows),
         "line_items": [_item(item) for item in bill.metered],
         "total": {"amount": _text(total.amount), "complete": total.complete},
         "flags": [*bill.flags, *(f"unreadable: {problem}" for problem in bill.problems)],
+    }
+
+
+def rows_data(rows: RowCounts) -> dict[str, int]:
+    """What became of the rows, as plain data."""
+    return {
+        "ok": rows.ok,
+        "failed": rows.failed,
+        "unreadable": rows.unreadable,
+        "unrecognized": rows.unrecognized,
     }
 
 
@@ -82,6 +92,7 @@ def _item(item: LineItem) -> dict[str, Any]:
         "modality": item.modality,
         "tier": item.tier,
         "tokens": item.tokens,
+        "unit": item.unit,
         "unit_price": _text(item.unit_price_usd),
         "amount": _text(item.amount_usd),
         "basis": item.basis,

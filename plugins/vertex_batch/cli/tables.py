@@ -12,10 +12,15 @@ from rich.text import Text  # noqa: TID253
 
 from vertex_batch.costs import Bill, GroupTotal, JobCost, RowCounts, Total
 from vertex_batch.pricing import Basis, LineItem
+from vertex_batch.usage import Unit
 
 _MILLION = 1_000_000
 _CENTS = 2
 _NOTHING = "-"
+_DERIVED = {
+    Basis.DERIVED_HALF_OF_STANDARD: ", half of standard",
+    Basis.DERIVED_FOUR_FIFTHS_OF_STANDARD: ", four fifths of standard",
+}
 
 
 def usd(amount: Decimal) -> str:
@@ -83,6 +88,7 @@ def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
         ">rows ok",
         ">failed",
         ">unreadable",
+        ">unrecognized",
         ">tokens",
         ">saved",
         ">USD",
@@ -90,13 +96,13 @@ def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
     )
     table = _table("Jobs", *headings)
     for job in jobs:
-        facts, rows = job.job, job.rows
+        facts = job.job
         moment = facts.logical_date or facts.create_time
         table.add_row(
             f"{moment:%Y-%m-%d}" if moment else _NOTHING,
             *(escape(text) or _NOTHING for text in (facts.spec, facts.run_id, _short(facts.model))),
             facts.state.removeprefix("JOB_STATE_") or _NOTHING,
-            *(f"{count:,}" for count in (rows.ok, rows.failed, rows.unreadable, job.tokens)),
+            *(f"{count:,}" for count in _row_counts(job)),
             saved_text(job.saved),
             total_text(job.total),
             facts.job_id,
@@ -104,6 +110,11 @@ def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
     if more:
         table.caption = "There are more: --limit shows them, --since and --until choose."
     return table
+
+
+def _row_counts(job: JobCost) -> tuple[int, ...]:
+    rows = job.rows
+    return rows.ok, rows.failed, rows.unreadable, rows.unrecognized, job.tokens
 
 
 def render_bill(bill: Bill, expected: str = "") -> RenderableType:
@@ -144,7 +155,7 @@ def _facts(bill: Bill, expected: str) -> Table:
 
 
 def _items(bill: Bill) -> Table:
-    table = _table("", "model", "what", ">tokens", ">USD per million", ">USD", "price from")
+    table = _table("", "model", "what", ">count", ">USD per million", ">USD", "price from")
     for item in bill.line_items:
         unit_price = _NOTHING if item.unit_price_usd is None else usd(item.unit_price_usd * _MILLION)
         amount = "not known" if item.amount_usd is None else usd(item.amount_usd)
@@ -173,7 +184,7 @@ def _what(item: LineItem) -> str:
 
 def _words(item: LineItem) -> Iterator[str]:
     yield item.kind
-    if item.unit == "token":
+    if item.unit is Unit.TOKEN:
         yield item.modality
     if item.tier != "standard":
         yield f"({item.tier})"
@@ -184,14 +195,16 @@ def _words(item: LineItem) -> Iterator[str]:
 def _origin(item: LineItem) -> str:
     if item.unit_price_usd is None:
         return escape(item.reason)
-    half = ", half of standard" if item.basis is Basis.DERIVED_HALF_OF_STANDARD else ""
+    derived = _DERIVED.get(item.basis, "") if item.basis else ""
     of_day = f" of {item.price_date}" if item.price_date else ""
-    return escape(f"{item.source}{of_day}{half}")
+    return escape(f"{item.source}{of_day}{derived}")
 
 
 def _rows(rows: RowCounts) -> str:
     share = f" ({_share(rows)})" if rows.failed else ""
     text = f"{rows.ok:,} ok, {rows.failed:,} failed{share}, {rows.unreadable:,} unreadable"
+    if rows.unrecognized:
+        text += f", {rows.unrecognized:,} unrecognized"
     if rows.copied:
         text += f"; {rows.copied:,} of an earlier job, billed there"
     return text if rows.input_rows is None else f"{text}; {rows.input_rows:,} in the input"

@@ -71,8 +71,9 @@ class JobFacts:
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """What became of the rows. Each is in exactly one of ok, failed and unreadable.
+    """What became of the rows. Each is exactly one of ok, failed, unreadable and unrecognized.
 
+    :param unrecognized: rows in no known output format: nobody knows whether they were answered.
     :param copied: those of `ok` that an earlier job of a resume chain has been billed for.
     :param input_rows: rows of the input; None: not counted.
     """
@@ -80,12 +81,18 @@ class RowCounts:
     ok: int = 0
     failed: int = 0
     unreadable: int = 0
+    unrecognized: int = 0
     copied: int = 0
     input_rows: int | None = None
 
     @property
     def total(self) -> int:
-        return self.ok + self.failed + self.unreadable
+        return self.ok + self.failed + self.not_counted
+
+    @property
+    def not_counted(self) -> int:
+        """Rows whose usage is not known."""
+        return self.unreadable + self.unrecognized
 
     @property
     def failed_share(self) -> Decimal | None:
@@ -122,6 +129,7 @@ class Bill:
 
     :param usage: the tokens by the size of their rows, as counted: enough to price them anew.
     :param failed_samples: where some of the failed rows of each reason are.
+    :param unrecognized_samples: the first rows in no known output format.
     """
 
     job: JobFacts
@@ -133,6 +141,7 @@ class Bill:
     failed_reasons: Mapping[str, int] = field(default_factory=dict)
     problems: Sequence[RowProblem] = ()
     failed_samples: Sequence[RowProblem] = ()
+    unrecognized_samples: Sequence[RowProblem] = ()
 
     @property
     def total(self) -> Total:
@@ -204,17 +213,20 @@ def make_bill(
     """
     if scan.unreadable:
         unknown = (*unknown, f"{scan.unreadable:,} unreadable rows")
+    if scan.unrecognized:
+        unknown = (*unknown, f"{scan.unrecognized:,} unrecognized rows")
     if scan.without_usage:
         unknown = (*unknown, f"{scan.without_usage:,} rows without usage")
     return Bill(
         job=job,
-        rows=RowCounts(scan.ok, scan.failed, scan.unreadable, scan.copied, input_rows),
+        rows=RowCounts(scan.ok, scan.failed, scan.unreadable, scan.unrecognized, scan.copied, input_rows),
         line_items=(*price(scan.tokens, book, job.location), *_unknown(unknown)),
         flags=(*flags, *self_check(scan, stats, input_rows), *scan.flags, *book.flags),
         usage=dict(scan.tokens),
         failed_reasons=dict(scan.failed_reasons),
         problems=tuple(scan.problems),
         failed_samples=tuple(scan.failed_samples),
+        unrecognized_samples=tuple(scan.unrecognized_samples),
     )
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from vertex_batch.pricing.exact import exact
-from vertex_batch.usage import canonical_model
+from vertex_batch.usage import Kind, Unit, canonical_model
 
 UPLIFT_KEY = "regional_endpoint_uplift_multiplier"
 _PRICE_KEY = re.compile(
     r"^(?:input|output)_cost_per_(?:audio_|image_|video_|reasoning_)?token"
     r"|^cache_(?:read|creation)_input_(?:audio_|image_)?token_cost"
+    r"|^input_cost_per_character(?:_batches)?$"
+    rf"|^(?:{'|'.join(kind for kind in Kind if kind.unit in (Unit.QUERY, Unit.PROMPT))})_cost_batches$"
 )
 _OTHER_TARIFF = re.compile(r"_(?:flex|priority)$")
 _TIER = re.compile(r"_above_(\d+)k_tokens")
@@ -63,6 +65,12 @@ class PriceSource:
     def knows(self, model: str) -> bool:
         """Whether there is any price for a model."""
         return bool(self._by_model.get(model))
+
+    def rates(self) -> Iterator[tuple[str, str, Decimal]]:
+        """Each model, price key and number."""
+        for model, prices in self._by_model.items():
+            for key, price in prices.items():
+                yield model, key, price
 
     def threshold(self, model: str) -> int | None:
         """Above how many prompt tokens the long-context rates of a model hold; None: it has none here."""
