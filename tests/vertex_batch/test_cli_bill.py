@@ -570,3 +570,38 @@ def test_gcs_uris_are_read_from_the_object_store(emulator, monkeypatch, bill):
     ):
         found = bill(paths=[path])
         assert (found["rows"]["ok"], found["total"]["amount"]) == (1, "0.00000015")
+
+
+def test_rows_in_no_known_format_are_counted_apart_and_named(bill):
+    odd = [{"instance": {}, "prediction": "id"}, {"request": {}}]
+    found = bill(row(promptTokenCount=1), *odd)
+    assert found["rows"] == rows_of(ok=1, unrecognized=2)
+    assert found["total"] == {"amount": "0.00000015", "complete": False}
+    [flag] = found["flags"]
+    assert flag.startswith(
+        "2 unrecognized rows (some rows.jsonl:2, some rows.jsonl:3): what they cost is not in"
+    )
+
+
+def test_an_input_by_mistake_is_called_one(bill):
+    found = bill({"request": {"contents": []}}, {"request": {"contents": []}})
+    assert found["total"] == {"amount": "0", "complete": False}
+    assert found["flags"][-1] == (
+        "all rows are requests without answers: this is the input of a job, not its output"
+    )
+
+
+@pytest.mark.parametrize(
+    ("folder", "words", "usd"),
+    [
+        ("prediction-model-2026-11-30T23:10:02.123456Z", [], "0.000001"),
+        ("prediction-model-2026-12-01T00:10:02.123456Z", [], "0.000002"),
+        ("prediction-model-2026-12-01T00:10:02.123456Z", ["--day", "2026-11-30"], "0.000001"),
+    ],
+)
+def test_the_rates_are_those_of_the_day_of_the_output(tmp_path, capsys, folder, words, usd):
+    output = tmp_path / folder
+    output.mkdir()
+    (output / "predictions.jsonl").write_bytes(text_of(row("gemini-4-argon", promptTokenCount=1)))
+    assert main(["bill", str(output), "--model", "m", "--location", "global", "--json", *words]) == 0
+    assert json.loads(capsys.readouterr().out)["total"]["amount"] == usd

@@ -88,6 +88,17 @@ EXPECTED = {
     "bigquery.jsonl": [("input", 2000, "0.15"), ("output", 200, "1.25")],
     "broken_lines.jsonl": [("input", 2000, "0.15"), ("output", 200, "1.25")],
     "resumed": [("input", 2000, "0.15"), ("output", 200, "1.25")],
+    # 1, 0.05 and 5; from 2026-12-01 on 2, 0.10 and 10
+    "prediction-model-2026-11-30T20:00:00.000000Z": [
+        ("input", 600, "1"),
+        ("cached_input", 400, "0.05"),
+        ("output", 100, "5"),
+    ],
+    "prediction-model-2026-12-01T04:00:00.000000Z": [
+        ("input", 600, "2"),
+        ("cached_input", 400, "0.1"),
+        ("output", 100, "10"),
+    ],
     "wrong_total.jsonl": PLAIN,
     "unknown_model.jsonl": [("input", 1000, None), ("output", 100, None)],
 }
@@ -125,7 +136,7 @@ CASES = {case.path: case for case in golden.cases()}
 
 
 def test_every_rule_has_a_golden_file_and_every_file_its_amounts():
-    assert {case.rule for case in CASES.values()} == set(range(1, 14))
+    assert {case.rule for case in CASES.values()} == set(range(1, 15))
     assert CASES.keys() == EXPECTED.keys()
     files = {path.relative_to(golden.FOLDER).parts[0] for path in golden.FOLDER.rglob("*.jsonl")}
     assert files == CASES.keys()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from argparse import Namespace
 from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.cli.output import print_json
 from vertex_batch.errors import StorageUnavailableError, VertexBatchError
+
+_OUTPUT_DIRECTORY = re.compile(r"(?:^|/)prediction-[^/]*?-?(\d{4}-\d\d-\d\d)T\d\d:")
 
 if TYPE_CHECKING:
     from vertex_batch.costs import Bill, RowCounts
@@ -25,7 +29,13 @@ def run(options: Namespace) -> int:
     jobs = options.jobs or os.cpu_count() or 1
     with progress_bar() as on_progress:
         bill = make(
-            options.paths, options.model, options.location, options.prices, jobs, on_progress=on_progress
+            options.paths,
+            options.model,
+            options.location,
+            options.prices,
+            jobs,
+            day=options.day,
+            on_progress=on_progress,
         )
     if options.json:
         print_json(as_data(bill))
@@ -41,11 +51,14 @@ def make(
     prices: str | None = None,
     processes: int = 1,
     *,
+    day: date | None = None,
     on_progress: OnProgress | None = None,
 ) -> Bill:
     """Make one bill of all paths.
 
     :param prices: a price map in LiteLLM's format, which alone holds; None: the packaged prices.
+    :param day: the UTC day on which the job ran, whose rates hold; None: the one in the name of its output
+        directory, else today.
     """
     from vertex_batch.costs import JobFacts, make_bill  # noqa: PLC0415 - so that `validate` is quick
     from vertex_batch.usage import ScanOptions, find_outputs, scan_outputs  # noqa: PLC0415
@@ -60,8 +73,19 @@ def make(
     except Exception as error:
         # Object stores raise what their libraries have: 403 as OSError, a silent host as aiohttp's errors.
         raise StorageUnavailableError(", ".join(paths), f"{type(error).__name__}: {error}") from error
-    facts = JobFacts("", location, "", model=model, output_directory=", ".join(paths))
+    ran_on = day or _day_in(paths)
+    start = datetime.combine(ran_on, time(), UTC) if ran_on else None
+    facts = JobFacts("", location, "", model=model, output_directory=", ".join(paths), start_time=start)
     return make_bill(facts, scan, book)
+
+
+def _day_in(paths: Sequence[str]) -> date | None:
+    """The day in the names of output directories, which Vertex AI writes; None: none, or several."""
+    found = {match[1] for path in paths for match in _OUTPUT_DIRECTORY.finditer(path)}
+    try:
+        return date.fromisoformat(found.pop()) if len(found) == 1 else None
+    except ValueError:
+        return None
 
 
 def as_data(bill: Bill) -> dict[str, Any]:

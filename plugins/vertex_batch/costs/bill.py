@@ -64,6 +64,12 @@ class JobFacts:
         return f"{self.project}/{self.location}/{self.job_id}"
 
     @property
+    def ran_on(self) -> date | None:
+        """The UTC day on which the job ran, whose prices hold: that of its start; None: it is not known."""
+        moment = self.start_time or self.create_time or self.end_time
+        return moment.astimezone(UTC).date() if moment else None
+
+    @property
     def key(self) -> tuple[str, str, str]:
         """What tells it from all other jobs: project, location and job id."""
         return self.project, self.location, self.job_id
@@ -162,6 +168,11 @@ class Bill:
         return [item for item in self.line_items if item.tokens or item.model != UNKNOWN_MODEL]
 
     @property
+    def ran_on(self) -> date:
+        """The day whose prices hold: that on which the job ran, else that of the recording."""
+        return self.job.ran_on or self.recorded_at.astimezone(UTC).date()
+
+    @property
     def day(self) -> date:
         """The UTC day of the cost: the logical date, else the job's creation, else the recording."""
         moment = self.job.logical_date or self.job.create_time or self.recorded_at
@@ -207,6 +218,8 @@ def make_bill(
 ) -> Bill:
     """Price what a scan counted, check it against what Vertex counted, and put it on a bill. Pure.
 
+    The rates are those of the day on which the job ran, whenever this is done.
+
     :param flags: what the caller knows to be odd; it comes first on the bill.
     :param unknown: why a part of the cost cannot be known. It becomes a line item without an amount, so
         that every sum over the bill says "at least".
@@ -220,14 +233,32 @@ def make_bill(
     return Bill(
         job=job,
         rows=RowCounts(scan.ok, scan.failed, scan.unreadable, scan.unrecognized, scan.copied, input_rows),
-        line_items=(*price(scan.tokens, book, job.location), *_unknown(unknown)),
-        flags=(*flags, *self_check(scan, stats, input_rows), *scan.flags, *book.flags),
+        line_items=(*price(scan.tokens, book, job.location, job.ran_on), *_unknown(unknown)),
+        flags=(
+            *flags,
+            *self_check(scan, stats, input_rows),
+            *scan.flags,
+            *book.flags,
+            *_price_change(job, scan, book),
+        ),
         usage=dict(scan.tokens),
         failed_reasons=dict(scan.failed_reasons),
         problems=tuple(scan.problems),
         failed_samples=tuple(scan.failed_samples),
         unrecognized_samples=tuple(scan.unrecognized_samples),
     )
+
+
+def _price_change(job: JobFacts, scan: ScanResult, book: PriceBook) -> list[str]:
+    """Name a change of prices while the job ran: which rows were answered before it is not known."""
+    first, last = job.ran_on, job.end_time and job.end_time.astimezone(UTC).date()
+    if first is None or last is None or last <= first:
+        return []
+    before, after = (total(price(scan.tokens, book, job.location, day)).amount for day in (first, last))
+    if before == after:
+        return []
+    taken = f"prices changed while the job ran, from {first} to {last}; those of the first day were taken"
+    return [f"{taken}, with those of the last it would cost {in_full(after)} USD"]
 
 
 def _unknown(reasons: Sequence[str]) -> list[LineItem]:

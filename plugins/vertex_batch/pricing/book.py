@@ -12,6 +12,7 @@ from vertex_batch.pricing.exact import EXACT, add, times
 from vertex_batch.pricing.rates import MAX_DECIMALS, Basis, Rate, StandardRate, Unpriced, decimals
 from vertex_batch.pricing.rules import GROUNDING_KEYS, Question, questions
 from vertex_batch.pricing.sources import UPLIFT_KEY, PriceSource
+from vertex_batch.pricing.validity import today
 from vertex_batch.usage import (
     CacheTtl,
     Kind,
@@ -84,6 +85,14 @@ class PriceBook:
     def __init__(self, sources: Sequence[PriceSource], max_decimals: int | None = MAX_DECIMALS) -> None:
         self.sources = tuple(sources)
         self._max_decimals = max_decimals
+        self._on: dict[date, PriceBook] = {}
+
+    def on(self, day: date | None) -> PriceBook:
+        """The rates of a day: of that on which a job ran, whenever it is priced. None: of today."""
+        day = day or today()
+        if day not in self._on:
+            self._on[day] = PriceBook([source.on(day) for source in self.sources], self._max_decimals)
+        return self._on[day]
 
     @property
     def flags(self) -> list[str]:
@@ -140,7 +149,9 @@ class PriceBook:
             )
         standard = self._standard(found, location)
         basis = Basis.SPEC if source.is_spec else question.basis
-        return Rate(usd, basis, source.name, source.as_of, standard)
+        period = source.period(found.model, question.key)
+        first, last = (period.valid_from, period.valid_until) if period else (None, None)
+        return Rate(usd, basis, source.name, first or source.as_of, standard, first, last)
 
     def _standard(self, found: _Found, location: str) -> StandardRate | None:
         """The price without batch, of the source that gave the batch price if it has one."""
@@ -211,11 +222,16 @@ def _contradicted(source: PriceSource, model: str, question: Question, discount:
     return standard is not None and batch is not None and batch != standard * discount.factor
 
 
-def price(tokens: Mapping[UsageKey, int], book: PriceBook, location: str) -> list[LineItem]:
+def price(
+    tokens: Mapping[UsageKey, int], book: PriceBook, location: str, day: date | None = None
+) -> list[LineItem]:
     """Turn usage into line items, exactly: no rounding before somebody prints it.
 
     Long-context rows of kinds without long-context rates are standard rows.
+
+    :param day: the UTC day on which the job ran, whose rates hold; None: today.
     """
+    book = book.on(day)
     merged: dict[UsageKey, int] = {}
     for usage, n in tokens.items():
         key = replace(usage, tier=book.tier(usage)) if usage.tier is Tier.LONG_CONTEXT else usage

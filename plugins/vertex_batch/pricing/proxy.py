@@ -8,7 +8,13 @@ from typing import Any, Protocol
 
 from vertex_batch.pricing.published import published_prices
 from vertex_batch.pricing.snapshot import packaged_prices, snapshot_prices
-from vertex_batch.pricing.sources import LiteLLMPrices, PriceSource, by_canonical_model, prices_of
+from vertex_batch.pricing.sources import (
+    LiteLLMPrices,
+    PriceSource,
+    by_canonical_model,
+    prices_of,
+    standard_key,
+)
 
 MODEL_INFO = "model_info"
 PRICE_MAP = "proxy_price_map"
@@ -42,8 +48,12 @@ def from_proxy(client: PriceClient | None) -> list[PriceSource]:
 
 
 def _own_prices(deployments: PriceSource, price_map: PriceSource) -> set[tuple[str, str]]:
-    """The models and price keys of deployments whose price is not the one of LiteLLM's map."""
-    return {(model, key) for model, key, price in deployments.rates() if price_map.price(model, key) != price}
+    """The models and standard price keys of deployments whose price is not the one of LiteLLM's map."""
+    return {
+        (model, standard_key(key))
+        for model, key, price in deployments.rates()
+        if price_map.price(model, key) != price
+    }
 
 
 class ModelInfoPrices(PriceSource):

@@ -1,7 +1,8 @@
 """Prices as their vendors publish them, packaged, each with its source.
 
 They are for models of which LiteLLM's price map has no price, or another one than the vendor.
-`published.json` is written by hand: each entry names its models, its source, and prices in LiteLLM's keys.
+`published.json` is written by hand: each entry names its models, its source, prices in LiteLLM's keys, and
+the days on which they hold, where the vendor states them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from datetime import date
 from importlib import resources
 from typing import Any
 
-from vertex_batch.pricing.sources import PriceSource, by_canonical_model, prices_of
+from vertex_batch.pricing.sources import LiteLLMPrices, PriceSource, standard_key
+from vertex_batch.pricing.validity import VALID_FROM, VALID_UNTIL
 
 PUBLISHED = "published"
 _FILE = "published.json"
@@ -21,17 +23,17 @@ _FILE = "published.json"
 def published_prices(but: Collection[tuple[str, str]] = ()) -> PriceSource:
     """Read the published prices.
 
-    :param but: models with price keys that a deployment prices for itself: they are left out.
+    :param but: models with standard price keys that a deployment prices for itself: they are left out, as are
+        their batch prices.
     """
     document = read_published()
-    merged = by_canonical_model(
-        (model, prices_of(entry["prices"])) for entry in document["entries"] for model in entry["models"]
-    )
-    kept = {
-        model: {key: price for key, price in prices.items() if (model, key) not in but}
-        for model, prices in merged.items()
-    }
-    return PriceSource(PUBLISHED, date.fromisoformat(document["as_of"]), kept)
+    entries: dict[str, list[dict[str, Any]]] = {}
+    for entry in document["entries"]:
+        days = {name: entry[name] for name in (VALID_FROM, VALID_UNTIL) if name in entry}
+        for model in entry["models"]:
+            kept = {key: usd for key, usd in entry["prices"].items() if (model, standard_key(key)) not in but}
+            entries.setdefault(model, []).append({**days, **kept})
+    return LiteLLMPrices(entries, PUBLISHED, date.fromisoformat(document["as_of"]))
 
 
 def read_published() -> dict[str, Any]:

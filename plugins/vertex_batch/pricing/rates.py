@@ -34,6 +34,8 @@ class StandardRate:
 class Rate:
     """USD for one token (or another unit), and where that comes from.
 
+    :param as_of: the day from which it holds, if one is stated, else the date of its source.
+    :param valid_from: first day. :param valid_until: last day; None: not stated.
     :param standard: the same unit without batch, as a list says; None: no list says it.
     """
 
@@ -42,6 +44,8 @@ class Rate:
     source: str
     as_of: date
     standard: StandardRate | None = None
+    valid_from: date | None = None
+    valid_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,12 +40,12 @@ def packaged_prices() -> PriceSource:
 
     Its date is on every line item that it prices.
     """
-    snapshot_alone = snapshot_prices()
+    alone, published = snapshot_prices(), published_prices()
     merged: dict[str, dict[str, Decimal]] = {}
-    for source in (snapshot_alone, published_prices()):
-        for model, key, price in source.rates():
+    for source in (alone, published):
+        for model, key, price in source.undated():
             merged.setdefault(model, {})[key] = price
-    return PriceSource(PACKAGED, snapshot_alone.as_of, merged)
+    return PriceSource(PACKAGED, alone.as_of, merged, dated=published.dated)
 
 
 def snapshot_prices() -> LiteLLMPrices:

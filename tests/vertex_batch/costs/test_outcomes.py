@@ -35,7 +35,7 @@ def test_unrecognized_rows_are_kept_with_their_lines_and_summed_in_every_view(ta
     assert table.bill(*made.job.key) == made
     for view in ("cost_by_job", "cost_by_spec_day", "cost_by_team", "cost_of_rows"):
         [row] = query(f"SELECT * FROM {view}")
-        assert (row["rows_unrecognized"], row["failed_share"]) == (2, pytest.approx(0.1))
+        assert (row["rows_unrecognized"], float(row["failed_share"])) == (2, pytest.approx(0.1))
     [group] = table.totals("spec")
     assert group.rows == RowCounts(ok=6, failed=1, unreadable=1, unrecognized=2, copied=3)
     [cost] = table.jobs()
@@ -51,7 +51,7 @@ def test_bills_of_before_have_no_unrecognized_rows_and_stay_as_they_were(databas
     found = CostTable(database_url).bill(*PLACE, "7")
     assert (found.rows, found.unrecognized_samples) == (RowCounts(ok=3, failed=1, unreadable=1), ())
     [row] = query("SELECT rows_unrecognized, failed_share FROM cost_by_job")
-    assert (row["rows_unrecognized"], row["failed_share"]) == (0, pytest.approx(0.2))
+    assert (row["rows_unrecognized"], float(row["failed_share"])) == (0, pytest.approx(0.2))
 
 
 def test_each_unit_has_its_name_in_the_table_and_in_focus_and_only_tokens_are_tokens(table, query):
