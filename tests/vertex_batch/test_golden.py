@@ -89,12 +89,12 @@ EXPECTED = {
     "broken_lines.jsonl": [("input", 2000, "0.15"), ("output", 200, "1.25")],
     "resumed": [("input", 2000, "0.15"), ("output", 200, "1.25")],
     # 1, 0.05 and 5; from 2026-12-01 on 2, 0.10 and 10
-    "prediction-model-2026-11-30T20:00:00.000000Z": [
+    "prediction-model-2026-11-30T200000Z": [
         ("input", 600, "1"),
         ("cached_input", 400, "0.05"),
         ("output", 100, "5"),
     ],
-    "prediction-model-2026-12-01T04:00:00.000000Z": [
+    "prediction-model-2026-12-01T040000Z": [
         ("input", 600, "2"),
         ("cached_input", 400, "0.1"),
         ("output", 100, "10"),

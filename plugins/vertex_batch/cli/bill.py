@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vertex_batch.cli.output import print_json
 from vertex_batch.errors import StorageUnavailableError, VertexBatchError
 
-_OUTPUT_DIRECTORY = re.compile(r"(?:^|/)prediction-[^/]*?-?(\d{4}-\d\d-\d\d)T\d\d:")
+_OUTPUT_DIRECTORY = re.compile(r"(?:^|/)prediction-[^/]*?-?(\d{4}-\d\d-\d\d)T")
 
 if TYPE_CHECKING:
     from vertex_batch.costs import Bill, RowCounts
