@@ -178,8 +178,8 @@ class TestCost:
         weekly = ["weekly", "2026-11-21", "1", "10.00 %", "2,000,000", thousand, "not known", "at least 0.15"]
         assert weekly in rows
         assert ["total", "", "", "", "3,200,000", "", "at least 0.15", "at least 0.55"] in rows
-        jobs = [row for row in rows if len(row) == 13]
-        assert [(row[0], row[1], row[4], *row[10:]) for row in jobs] == [
+        jobs = [row for row in rows if len(row) == 12]
+        assert [(row[0], row[1], row[4], *row[9:]) for row in jobs] == [
             ("2026-11-22", "nightly", "SUCCEEDED", "0.15", "0.40", "111"),
             ("2026-11-21", "weekly", "SUCCEEDED", "not known", "at least 0.15", "222"),
         ]

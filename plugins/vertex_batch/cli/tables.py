@@ -78,7 +78,7 @@ def totals_table(
 
 
 def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
-    """Build the table of jobs, the latest first."""
+    """Build the table of jobs, the latest first. Unreadable and unrecognized rows share a column."""
     headings = (
         "day",
         "spec",
@@ -87,8 +87,7 @@ def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
         "state",
         ">rows ok",
         ">failed",
-        ">unreadable",
-        ">unrecognized",
+        ">not read",
         ">tokens",
         ">saved",
         ">USD",
@@ -96,13 +95,13 @@ def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
     )
     table = _table("Jobs", *headings)
     for job in jobs:
-        facts = job.job
+        facts, rows = job.job, job.rows
         moment = facts.logical_date or facts.create_time
         table.add_row(
             f"{moment:%Y-%m-%d}" if moment else _NOTHING,
             *(escape(text) or _NOTHING for text in (facts.spec, facts.run_id, _short(facts.model))),
             facts.state.removeprefix("JOB_STATE_") or _NOTHING,
-            *(f"{count:,}" for count in _row_counts(job)),
+            *(f"{count:,}" for count in (rows.ok, rows.failed, rows.not_counted, job.tokens)),
             saved_text(job.saved),
             total_text(job.total),
             facts.job_id,
@@ -110,11 +109,6 @@ def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
     if more:
         table.caption = "There are more: --limit shows them, --since and --until choose."
     return table
-
-
-def _row_counts(job: JobCost) -> tuple[int, ...]:
-    rows = job.rows
-    return rows.ok, rows.failed, rows.unreadable, rows.unrecognized, job.tokens
 
 
 def render_bill(bill: Bill, expected: str = "") -> RenderableType:
