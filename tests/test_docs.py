@@ -123,7 +123,9 @@ class TestCosts:
 
     def test_every_flag_is_one_that_the_code_raises(self):
         code = "".join(
-            path.read_text() for folder in ("usage", "pricing") for path in _package().glob(f"{folder}/*.py")
+            path.read_text()
+            for folder in ("usage", "pricing", "costs")
+            for path in _package().glob(f"{folder}/*.py")
         )
         code = re.sub(r'"\s*\n\s*(\+ )?f?"', "", code)
         for flag, _ in rows_of_table(COSTS, "## Flags"):

@@ -38,7 +38,7 @@ def recorded(bill: Bill) -> None:
     tags = _tags(job.spec, job.team, job.model)
     state = job.state.removeprefix("JOB_STATE_").lower() or "unknown"
     stats.incr(f"vertex_batch.job.ended.{_part(state)}", tags=tags)
-    for outcome in ("ok", "failed", "unreadable"):
+    for outcome in ("ok", "failed", "unreadable", "unrecognized"):
         if rows := getattr(bill.rows, outcome):
             stats.incr(f"vertex_batch.rows.{outcome}", rows, tags=tags)
     counted: Counter[str] = Counter()

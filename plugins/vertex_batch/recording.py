@@ -128,7 +128,7 @@ class Recorder:
         """What each row of a sample cost by itself; 0 for one that failed or has no price."""
         book = self._book_of(bill.job)
         rows = self._outputs.usage_by_row(bill.job, book.thresholds()) if bill.rows.total else ()
-        return [total(price(usage, book, bill.job.location)).amount for usage in rows]
+        return [total(price(usage, book, bill.job.location, bill.ran_on)).amount for usage in rows]
 
     def _ended(self, facts: JobFacts, *, may_cancel: bool) -> BatchPredictionJob:
         job = self._client.get(*facts.key)

@@ -52,11 +52,12 @@ PRICES = """{
   },
   "vertex_ai/openai/gpt-oss-120b-maas": {
     "litellm_provider": "vertex_ai-openai_models",
-    "input_cost_per_token": 1.5e-07, "output_cost_per_token": 6e-07, "cache_read_input_token_cost": 1e-08
+    "input_cost_per_token_batches": 7.5e-08, "output_cost_per_token_batches": 3e-07,
+    "cache_read_input_token_cost_batches": 1e-08
   },
   "text-embedding-005": {
     "litellm_provider": "vertex_ai-embedding-models",
-    "input_cost_per_token": 1e-07, "output_cost_per_token": 0
+    "input_cost_per_token": 1e-07, "input_cost_per_character": 2.5e-08, "output_cost_per_token": 0
   },
   "gemini-embedding-001": {
     "litellm_provider": "vertex_ai-embedding-models", "input_cost_per_token_batches": 1.2e-07
@@ -109,10 +110,14 @@ def short(bill: dict) -> dict[str, str | None]:
     return lines
 
 
+def rows_of(**counts: int) -> dict[str, int]:
+    return {"ok": 0, "failed": 0, "unreadable": 0, "unrecognized": 0, **counts}
+
+
 def test_the_bill_has_exactly_the_fields_of_its_contract(bill):
     found = bill(row(promptTokenCount=1000, candidatesTokenCount="100", totalTokenCount=1100))
     assert found == {
-        "rows": {"ok": 1, "failed": 0, "unreadable": 0},
+        "rows": rows_of(ok=1),
         "line_items": [
             {
                 "model": FLASH,
@@ -120,6 +125,7 @@ def test_the_bill_has_exactly_the_fields_of_its_contract(bill):
                 "modality": "text",
                 "tier": "standard",
                 "tokens": 1000,
+                "unit": "token",
                 "unit_price": "0.00000015",
                 "amount": "0.00015",
                 "basis": "batch_rate",
@@ -132,6 +138,7 @@ def test_the_bill_has_exactly_the_fields_of_its_contract(bill):
                 "modality": "text",
                 "tier": "standard",
                 "tokens": 100,
+                "unit": "token",
                 "unit_price": "0.00000125",
                 "amount": "0.000125",
                 "basis": "batch_rate",
@@ -283,7 +290,7 @@ CASES = {
             {"response": {"status_code": "503"}},
             {"response": {}},
             {"response": None},
-            {"request": {}},
+            {"request": {}, "status": ""},
             {**row(promptTokenCount=7), "status": {"code": 0}},
         ],
         {"input": "7 x 0.00000015 = 0.00000105"},
@@ -329,7 +336,7 @@ def test_search_queries_have_no_amount_and_grounded_tool_use_is_not_billed(bill)
     assert short(found) == {
         "input": "20 x 0.00000015 = 0.000003",
         "output": "4 x 0.00000125 = 0.000005",
-        "search_query": "3 x None = None",
+        "search_query": "2 x None = None",
     }
     assert found["total"] == {"amount": "0.000008", "complete": False}
     assert "allowance" in found["line_items"][-1]["reason"]
@@ -396,12 +403,12 @@ def test_openai_style_bodies_hold_their_details_inside_their_counts(bill):
 
 def test_embeddings_of_both_kinds(bill):
     legacy = {
-        "instance": {"content": "a"},
+        "instance": {"content": "ab c"},
         "predictions": [{"embeddings": {"statistics": {"token_count": 8}}}],
         "status": "",
     }
     found = bill(legacy, legacy, model="text-embedding-005")
-    assert short(found) == {"input": "16 x 0.00000005 = 0.0000008"}
+    assert short(found) == {"input_character": "6 x 0.00000002 = 0.00000012"}
     gemini = [
         {"key": "a", "response": {"tokenCount": "2", "embedding": {"values": []}}},
         {"key": "b", "response": {"usageMetadata": {"promptTokenCount": 3}, "embedding": {"values": []}}},
@@ -431,7 +438,7 @@ def test_an_unknown_price_is_null_with_a_reason_and_the_total_is_incomplete(bill
 def test_unreadable_rows_are_counted_named_by_line_and_make_the_total_incomplete(bill):
     good = json.dumps(row(promptTokenCount=1)).encode()
     found = bill(good + b"\r", b"", b"{broken\r", good, good[:-9])
-    assert found["rows"] == {"ok": 2, "failed": 0, "unreadable": 2}
+    assert found["rows"] == rows_of(ok=2, unreadable=2)
     assert short(found) == {"input": "2 x 0.00000015 = 0.0000003"}  # no line item for what nobody can read
     assert found["total"] == {"amount": "0.0000003", "complete": False}
     assert any("some rows.jsonl:3: not JSON" in flag for flag in found["flags"])
@@ -443,7 +450,7 @@ def test_unreadable_rows_are_counted_named_by_line_and_make_the_total_incomplete
 )
 def test_an_answer_without_usage_is_ok_and_makes_the_total_incomplete(bill, usage):
     found = bill(row(**usage), row(promptTokenCount=1))
-    assert found["rows"] == {"ok": 2, "failed": 0, "unreadable": 0}
+    assert found["rows"] == rows_of(ok=2)
     assert found["total"] == {"amount": "0.00000015", "complete": False}
     assert found["flags"] == ["no usage in the row; its cost is not in the amount (1 row)"]
 
@@ -563,3 +570,38 @@ def test_gcs_uris_are_read_from_the_object_store(emulator, monkeypatch, bill):
     ):
         found = bill(paths=[path])
         assert (found["rows"]["ok"], found["total"]["amount"]) == (1, "0.00000015")
+
+
+def test_rows_in_no_known_format_are_counted_apart_and_named(bill):
+    odd = [{"instance": {}, "prediction": "id"}, {"request": {}}]
+    found = bill(row(promptTokenCount=1), *odd)
+    assert found["rows"] == rows_of(ok=1, unrecognized=2)
+    assert found["total"] == {"amount": "0.00000015", "complete": False}
+    [flag] = found["flags"]
+    assert flag.startswith(
+        "2 unrecognized rows (some rows.jsonl:2, some rows.jsonl:3): what they cost is not in"
+    )
+
+
+def test_an_input_by_mistake_is_called_one(bill):
+    found = bill({"request": {"contents": []}}, {"request": {"contents": []}})
+    assert found["total"] == {"amount": "0", "complete": False}
+    assert found["flags"][-1] == (
+        "all rows are requests without answers: this is the input of a job, not its output"
+    )
+
+
+@pytest.mark.parametrize(
+    ("folder", "words", "usd"),
+    [
+        ("prediction-model-2026-11-30T23:10:02.123456Z", [], "0.000001"),
+        ("prediction-model-2026-12-01T00:10:02.123456Z", [], "0.000002"),
+        ("prediction-model-2026-12-01T00:10:02.123456Z", ["--day", "2026-11-30"], "0.000001"),
+    ],
+)
+def test_the_rates_are_those_of_the_day_of_the_output(tmp_path, capsys, folder, words, usd):
+    output = tmp_path / folder
+    output.mkdir()
+    (output / "predictions.jsonl").write_bytes(text_of(row("gemini-4-argon", promptTokenCount=1)))
+    assert main(["bill", str(output), "--model", "m", "--location", "global", "--json", *words]) == 0
+    assert json.loads(capsys.readouterr().out)["total"]["amount"] == usd

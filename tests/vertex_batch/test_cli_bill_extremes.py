@@ -20,9 +20,9 @@ PRICES = {
     "vast": {"input_cost_per_token_batches": "1e99999"},
     "vertex_ai/claude-sonnet-4-5": {"input_cost_per_token_batches": "1.5e-06"},
     "gpt-oss-120b-maas": {
-        "input_cost_per_token": "1.5e-07",
-        "output_cost_per_token": "6e-07",
-        "input_cost_per_audio_token": "1e-06",
+        "input_cost_per_token_batches": "7.5e-08",
+        "output_cost_per_token_batches": "3e-07",
+        "input_cost_per_audio_token_batches": "5e-07",
     },
     "gemini-2.5-flash": {"input_cost_per_token_batches": "1.5e-07"},
 }
@@ -92,7 +92,7 @@ def test_search_queries_of_an_odd_type_do_not_make_a_paid_row_unreadable(bill, q
     answer = usage(promptTokenCount=5)
     answer["candidates"] = [{"groundingMetadata": {"webSearchQueries": queries}}]
     found = bill(answer, model="gemini-2.5-flash")
-    assert found["rows"] == {"ok": 1, "failed": 0, "unreadable": 0}
+    assert found["rows"] == {"ok": 1, "failed": 0, "unreadable": 0, "unrecognized": 0}
     assert [(i["kind"], i["tokens"]) for i in found["line_items"]] == [("input", 5), ("search_query", 1)]
 
 

@@ -24,6 +24,7 @@ class Spend:
     jobs: int
     failed_rows: int = 0
     rows: int = 0
+    unrecognized_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,8 @@ def _dearest(spends: Sequence[Spend]) -> list[Spend]:
 
 def _spend(spend: Spend) -> str:
     failed = f", {spend.failed_rows:,} of {spend.rows:,} rows failed" if spend.failed_rows else ""
-    return f"{spend.name or '(none)'}: {_usd(spend.total)}, {_count(spend.jobs, 'job')}{failed}"
+    unknown = f", {spend.unrecognized_rows:,} rows unrecognized" if spend.unrecognized_rows else ""
+    return f"{spend.name or '(none)'}: {_usd(spend.total)}, {_count(spend.jobs, 'job')}{failed}{unknown}"
 
 
 def _limit(limit: Limit, sums: Sums) -> str:

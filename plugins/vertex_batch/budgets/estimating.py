@@ -27,7 +27,7 @@ _LOW, _MIDDLE, _HIGH = Fraction(1, 10), Fraction(1, 2), Fraction(9, 10)
 _FEW_JOBS = Fraction(1, 2)
 """How far the range of a single past job reaches on either side; of n jobs it is the n-th part of that."""
 # They grow with the length of a prompt; all others grow with the number of answers.
-_OF_THE_PROMPT = frozenset({Kind.INPUT, Kind.CACHED_INPUT, Kind.CACHE_WRITE})
+_OF_THE_PROMPT = frozenset({Kind.INPUT, Kind.INPUT_CHARACTER, Kind.CACHED_INPUT, Kind.CACHE_WRITE})
 _OF_THE_ANSWER = frozenset({Kind.OUTPUT, Kind.THOUGHTS})
 
 

@@ -259,5 +259,5 @@ def _past_job(connection: Connection, row: Row[Any]) -> PastJob:
     mine = [usage.c[name] == getattr(row, name) for name in JOB_KEY]
     found = connection.execute(select(usage).where(*mine)).mappings()
     tokens = {read_usage_key(each): each["tokens"] for each in found}
-    rows = row.rows_input or row.rows_ok + row.rows_failed + row.rows_unreadable
+    rows = row.rows_input or row.rows_ok + row.rows_failed + row.rows_unreadable + row.rows_unrecognized
     return PastJob(rows, tokens, row.input_bytes or None)

@@ -10,8 +10,9 @@ from typing import Any
 
 from vertex_batch.budgets.answers import Limits, answer
 from vertex_batch.budgets.media import MediaFile, family, media_tokens, text_tokens
-from vertex_batch.budgets.ranges import NOTHING, Part, Range
-from vertex_batch.usage import Kind, Modality, Tier, canonical_model
+from vertex_batch.budgets.ranges import NOTHING, Part, Range, exactly
+from vertex_batch.usage import Kind, Modality, Tier, canonical_model, is_billed_by_character
+from vertex_batch.usage.embeddings import characters_of
 
 _DEEPEST = 60
 # Keys whose values are no part of a prompt.
@@ -55,6 +56,7 @@ class RowReader:
     def __init__(self, model: str = "", long_context_tokens: int | None = None) -> None:
         self._model, self._threshold = canonical_model(model), long_context_tokens
         self._family = family(self._model)
+        self._by_character = is_billed_by_character(self._model)
 
     def read(self, line: bytes) -> RowTokens:
         """Count a row. One that is no JSON counts by its length; the job will say what is wrong with it."""
@@ -62,11 +64,14 @@ class RowReader:
         try:
             data = json.loads(line)
         except (ValueError, RecursionError):
-            walk.text = len(line)
+            walk.text = walk.characters = len(line)
         else:
             walk.visit(data, 0)
         prompt = RowTokens(assumed=Counter({_CACHED: 1}) if walk.has_cached_content else Counter())
-        prompt.add(Part(Kind.INPUT), text_tokens(walk.text).plus(_FRAME if walk.text else NOTHING))
+        if self._by_character:
+            prompt.add(Part(Kind.INPUT_CHARACTER), exactly(walk.characters))
+        else:
+            prompt.add(Part(Kind.INPUT), text_tokens(walk.text).plus(_FRAME if walk.text else NOTHING))
         for file in walk.files:
             counted = media_tokens(
                 file if file.resolution else _with_resolution(file, walk.resolution), self._family
@@ -94,7 +99,7 @@ class _Walk:
     """What is found in a row while it is walked."""
 
     def __init__(self) -> None:
-        self.text = 0
+        self.text = self.characters = 0
         self.files: list[MediaFile] = []
         self.limits = Limits()
         self.resolution = ""
@@ -123,6 +128,7 @@ class _Walk:
             self.files.append(MediaFile("image/", value))
         elif key not in _NOT_TEXT:
             self.text += len(value.encode("utf-8", "surrogatepass"))
+            self.characters += characters_of(value)
 
     def _entry(self, parent: Mapping[str, Any], name: str, value: Any, depth: int) -> None:
         if name in _MEDIA and isinstance(value, dict):

@@ -185,7 +185,7 @@ def _reach(by_rows: Range, by_size: Range, part: Part) -> Range:
     Both numbers of the whole are known. Where a sample scaled by one misses the other, its rows are not
     like the rest: it saw too many of the large ones, or of the small ones.
     """
-    if part.kind is not Kind.INPUT:
+    if part.kind not in {Kind.INPUT, Kind.INPUT_CHARACTER}:
         return by_rows
     return Range(min(by_rows.low, by_size.low), by_rows.expected, max(by_rows.high, by_size.high))
 

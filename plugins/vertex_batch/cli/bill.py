@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from argparse import Namespace
 from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +15,10 @@ from vertex_batch.cli.output import print_json
 from vertex_batch.errors import OutputMissingError
 from vertex_batch.storage import named
 
+_OUTPUT_DIRECTORY = re.compile(r"(?:^|/)prediction-[^/]*?-?(\d{4}-\d\d-\d\d)T")
+
 if TYPE_CHECKING:
-    from vertex_batch.costs import Bill
+    from vertex_batch.costs import Bill, RowCounts
     from vertex_batch.pricing import LineItem, PriceBook
     from vertex_batch.usage import OnProgress
 
@@ -29,7 +33,13 @@ def run(options: Namespace) -> int:
     jobs = options.jobs or os.cpu_count() or 1
     with progress_bar() as on_progress:
         bill = make(
-            options.paths, options.model, options.location, options.prices, jobs, on_progress=on_progress
+            options.paths,
+            options.model,
+            options.location,
+            options.prices,
+            jobs,
+            day=options.day,
+            on_progress=on_progress,
         )
     if options.json:
         print_json(as_data(bill))
@@ -45,11 +55,14 @@ def make(
     prices: str | None = None,
     processes: int = 1,
     *,
+    day: date | None = None,
     on_progress: OnProgress | None = None,
 ) -> Bill:
     """Make one bill of all paths.
 
     :param prices: a price map in LiteLLM's format, which alone holds; None: the packaged prices.
+    :param day: the UTC day on which the job ran, whose rates hold; None: the one in the name of its output
+        directory, else today.
     """
     from vertex_batch.costs import JobFacts, make_bill  # noqa: PLC0415 - so that `validate` is quick
     from vertex_batch.usage import ScanOptions, find_outputs, scan_outputs  # noqa: PLC0415
@@ -62,18 +75,39 @@ def make(
             scan = scan_outputs(outputs, how, processes, on_progress)
     except FileNotFoundError as error:
         raise OutputMissingError(", ".join(paths), f"it does not exist: {error}") from error
-    facts = JobFacts("", location, "", model=model, output_directory=", ".join(paths))
+    ran_on = day or _day_in(paths)
+    start = datetime.combine(ran_on, time(), UTC) if ran_on else None
+    facts = JobFacts("", location, "", model=model, output_directory=", ".join(paths), start_time=start)
     return make_bill(facts, scan, book)
+
+
+def _day_in(paths: Sequence[str]) -> date | None:
+    """The day in the names of output directories, which Vertex AI writes; None: none, or several."""
+    found = {match[1] for path in paths for match in _OUTPUT_DIRECTORY.finditer(path)}
+    try:
+        return date.fromisoformat(found.pop()) if len(found) == 1 else None
+    except ValueError:
+        return None
 
 
 def as_data(bill: Bill) -> dict[str, Any]:
     """The bill as plain data; money and rates are decimal texts, since JSON's numbers are not exact."""
     total = bill.total
     return {
-        "rows": {"ok": bill.rows.ok, "failed": bill.rows.failed, "unreadable": bill.rows.unreadable},
+        "rows": rows_data(bill.rows),
         "line_items": [_item(item) for item in bill.metered],
         "total": {"amount": _text(total.amount), "complete": total.complete},
         "flags": [*bill.flags, *(f"unreadable: {problem}" for problem in bill.problems)],
+    }
+
+
+def rows_data(rows: RowCounts) -> dict[str, int]:
+    """What became of the rows, as plain data."""
+    return {
+        "ok": rows.ok,
+        "failed": rows.failed,
+        "unreadable": rows.unreadable,
+        "unrecognized": rows.unrecognized,
     }
 
 
@@ -84,6 +118,7 @@ def _item(item: LineItem) -> dict[str, Any]:
         "modality": item.modality,
         "tier": item.tier,
         "tokens": item.tokens,
+        "unit": item.unit,
         "unit_price": _text(item.unit_price_usd),
         "amount": _text(item.amount_usd),
         "basis": item.basis,

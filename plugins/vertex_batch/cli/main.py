@@ -225,6 +225,13 @@ def _add_bill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         metavar="FILE",
         help="a price map in LiteLLM's format, JSON or YAML; it alone holds (default: the packaged prices)",
     )
+    command.add_argument(
+        "--day",
+        type=_day,
+        metavar="YYYY-MM-DD",
+        help="the UTC day on which the job ran, whose prices hold (default: the one in the name of the output"
+        " directory, else today)",
+    )
     _add_json(command)
     command.add_argument(
         "--jobs",

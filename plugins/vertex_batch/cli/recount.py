@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vertex_batch.cli.bill import rows_data
 from vertex_batch.cli.choice import chosen_jobs, chosen_prices
 from vertex_batch.cli.cost import open_table
 from vertex_batch.cli.output import print_json
@@ -73,7 +74,7 @@ def _bill(bill: Bill) -> dict[str, Any]:
     rows = bill.rows
     return {
         **total_data(bill.total),
-        "rows": {"ok": rows.ok, "failed": rows.failed, "unreadable": rows.unreadable, "copied": rows.copied},
+        "rows": {**rows_data(rows), "copied": rows.copied},
     }
 
 
@@ -87,4 +88,6 @@ def _as_text(jobs: Sequence[Recounted]) -> str:
 
 def _line(bill: Bill) -> str:
     rows = bill.rows
-    return f"{bill.total} ({rows.ok:,} ok, {rows.failed:,} failed, {rows.unreadable:,} unreadable)"
+    counts = f"{rows.ok:,} ok, {rows.failed:,} failed, {rows.unreadable:,} unreadable"
+    unrecognized = f", {rows.unrecognized:,} unrecognized" if rows.unrecognized else ""
+    return f"{bill.total} ({counts}{unrecognized})"

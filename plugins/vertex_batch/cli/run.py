@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vertex_batch.cli import plan as plans
 from vertex_batch.cli.access import Access
+from vertex_batch.cli.bill import rows_data
 from vertex_batch.cli.output import logs_aside, print_json, say
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.specs import load_spec, prices_folder
@@ -235,9 +236,7 @@ def _as_data(attempt: Attempt) -> dict[str, Any]:
         "verdict": seen.verdict if seen else None,
         "state": seen.state if seen else None,
         "succeeded": attempt.has_results,
-        "rows": {"ok": bill.rows.ok, "failed": bill.rows.failed, "unreadable": bill.rows.unreadable}
-        if bill
-        else None,
+        "rows": rows_data(bill.rows) if bill else None,
         "amount_usd": bill.total.text if bill else None,
         "complete": bill.total.complete if bill else None,
     }

@@ -11,9 +11,14 @@ from rich.text import Text  # noqa: TID253
 
 from vertex_batch.costs import Bill, GroupTotal, JobCost, RowCounts, Total, exact
 from vertex_batch.pricing import Basis, LineItem
+from vertex_batch.usage import Unit
 
 _MILLION = 1_000_000
 _NOTHING = "-"
+_DERIVED = {
+    Basis.DERIVED_HALF_OF_STANDARD: ", half of standard",
+    Basis.DERIVED_FOUR_FIFTHS_OF_STANDARD: ", four fifths of standard",
+}
 
 
 def total_text(total: Total) -> str:
@@ -60,7 +65,7 @@ def totals_table(
 
 
 def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
-    """Build the table of jobs, the latest first."""
+    """Build the table of jobs, the latest first. Unreadable and unrecognized rows share a column."""
     headings = (
         "day",
         "spec",
@@ -69,7 +74,7 @@ def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
         "state",
         ">rows ok",
         ">failed",
-        ">unreadable",
+        ">not read",
         ">tokens",
         ">saved",
         ">USD",
@@ -83,7 +88,7 @@ def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
             f"{moment:%Y-%m-%d}" if moment else _NOTHING,
             *(escape(text) or _NOTHING for text in (facts.spec, facts.run_id, _short(facts.model))),
             facts.state.removeprefix("JOB_STATE_") or _NOTHING,
-            *(f"{count:,}" for count in (rows.ok, rows.failed, rows.unreadable, job.tokens)),
+            *(f"{count:,}" for count in (rows.ok, rows.failed, rows.not_counted, job.tokens)),
             saved_text(job.saved),
             total_text(job.total),
             facts.job_id,
@@ -131,7 +136,7 @@ def _facts(bill: Bill, expected: str) -> Table:
 
 
 def _items(bill: Bill) -> Table:
-    table = _table("", "model", "what", ">tokens", ">USD per million", ">USD", "price from")
+    table = _table("", "model", "what", ">count", ">USD per million", ">USD", "price from")
     for item in bill.line_items:
         unit_price = _NOTHING if item.unit_price_usd is None else exact(item.unit_price_usd * _MILLION)
         amount = "not known" if item.amount_usd is None else exact(item.amount_usd)
@@ -160,7 +165,7 @@ def _what(item: LineItem) -> str:
 
 def _words(item: LineItem) -> Iterator[str]:
     yield item.kind
-    if item.unit == "token":
+    if item.unit is Unit.TOKEN:
         yield item.modality
     if item.tier != "standard":
         yield f"({item.tier})"
@@ -171,14 +176,16 @@ def _words(item: LineItem) -> Iterator[str]:
 def _origin(item: LineItem) -> str:
     if item.unit_price_usd is None:
         return escape(item.reason)
-    half = ", half of standard" if item.basis is Basis.DERIVED_HALF_OF_STANDARD else ""
+    derived = _DERIVED.get(item.basis, "") if item.basis else ""
     of_day = f" of {item.price_date}" if item.price_date else ""
-    return escape(f"{item.source}{of_day}{half}")
+    return escape(f"{item.source}{of_day}{derived}")
 
 
 def _rows(rows: RowCounts) -> str:
     share = f" ({_share(rows)})" if rows.failed else ""
     text = f"{rows.ok:,} ok, {rows.failed:,} failed{share}, {rows.unreadable:,} unreadable"
+    if rows.unrecognized:
+        text += f", {rows.unrecognized:,} unrecognized"
     if rows.copied:
         text += f"; {rows.copied:,} of an earlier job, billed there"
     return text if rows.input_rows is None else f"{text}; {rows.input_rows:,} in the input"

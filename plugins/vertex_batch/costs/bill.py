@@ -66,6 +66,12 @@ class JobFacts:
         return str(self.key)
 
     @property
+    def ran_on(self) -> date | None:
+        """The UTC day on which the job ran, whose prices hold: that of its start; None: it is not known."""
+        moment = self.start_time or self.create_time or self.end_time
+        return moment.astimezone(UTC).date() if moment else None
+
+    @property
     def key(self) -> JobId:
         """What tells it from all other jobs."""
         return JobId(self.project, self.location, self.job_id)
@@ -73,8 +79,9 @@ class JobFacts:
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """What became of the rows. Each is in exactly one of ok, failed and unreadable.
+    """What became of the rows. Each is exactly one of ok, failed, unreadable and unrecognized.
 
+    :param unrecognized: rows in no known output format: nobody knows whether they were answered.
     :param copied: those of `ok` that an earlier job of a resume chain has been billed for.
     :param input_rows: rows of the input; None: not counted.
     """
@@ -82,12 +89,18 @@ class RowCounts:
     ok: int = 0
     failed: int = 0
     unreadable: int = 0
+    unrecognized: int = 0
     copied: int = 0
     input_rows: int | None = None
 
     @property
     def total(self) -> int:
-        return self.ok + self.failed + self.unreadable
+        return self.ok + self.failed + self.not_counted
+
+    @property
+    def not_counted(self) -> int:
+        """Rows whose usage is not known."""
+        return self.unreadable + self.unrecognized
 
     @property
     def failed_share(self) -> Decimal | None:
@@ -124,6 +137,7 @@ class Bill:
 
     :param usage: the tokens by the size of their rows, as counted: enough to price them anew.
     :param failed_samples: where some of the failed rows of each reason are.
+    :param unrecognized_samples: the first rows in no known output format.
     """
 
     job: JobFacts
@@ -135,6 +149,7 @@ class Bill:
     failed_reasons: Mapping[str, int] = field(default_factory=dict)
     problems: Sequence[RowProblem] = ()
     failed_samples: Sequence[RowProblem] = ()
+    unrecognized_samples: Sequence[RowProblem] = ()
 
     @property
     def total(self) -> Total:
@@ -153,6 +168,11 @@ class Bill:
     def metered(self) -> list[LineItem]:
         """The line items that stand for counted tokens: all but the one that only says what is unknown."""
         return [item for item in self.line_items if item.tokens or item.model != UNKNOWN_MODEL]
+
+    @property
+    def ran_on(self) -> date:
+        """The day whose prices hold: that on which the job ran, else that of the recording."""
+        return self.job.ran_on or self.recorded_at.astimezone(UTC).date()
 
     @property
     def day(self) -> date:
@@ -194,24 +214,47 @@ def make_bill(
 ) -> Bill:
     """Price what a scan counted, check it against what Vertex counted, and put it on a bill. Pure.
 
+    The rates are those of the day on which the job ran, whenever this is done.
+
     :param flags: what the caller knows to be odd; it comes first on the bill.
     :param unknown: why a part of the cost cannot be known. It becomes a line item without an amount, so
         that every sum over the bill says "at least".
     """
     if scan.unreadable:
         unknown = (*unknown, f"{scan.unreadable:,} unreadable rows")
+    if scan.unrecognized:
+        unknown = (*unknown, f"{scan.unrecognized:,} unrecognized rows")
     if scan.without_usage:
         unknown = (*unknown, f"{scan.without_usage:,} rows without usage")
     return Bill(
         job=job,
-        rows=RowCounts(scan.ok, scan.failed, scan.unreadable, scan.copied, input_rows),
-        line_items=(*price(scan.tokens, book, job.location), *_unknown(unknown)),
-        flags=(*flags, *self_check(scan, stats, input_rows), *scan.flags, *book.flags),
+        rows=RowCounts(scan.ok, scan.failed, scan.unreadable, scan.unrecognized, scan.copied, input_rows),
+        line_items=(*price(scan.tokens, book, job.location, job.ran_on), *_unknown(unknown)),
+        flags=(
+            *flags,
+            *self_check(scan, stats, input_rows),
+            *scan.flags,
+            *book.flags,
+            *_price_change(job, scan, book),
+        ),
         usage=dict(scan.tokens),
         failed_reasons=dict(scan.failed_reasons),
         problems=tuple(scan.problems),
         failed_samples=tuple(scan.failed_samples),
+        unrecognized_samples=tuple(scan.unrecognized_samples),
     )
+
+
+def _price_change(job: JobFacts, scan: ScanResult, book: PriceBook) -> list[str]:
+    """Name a change of prices while the job ran: which rows were answered before it is not known."""
+    first, last = job.ran_on, job.end_time and job.end_time.astimezone(UTC).date()
+    if first is None or last is None or last <= first:
+        return []
+    before, after = (total(price(scan.tokens, book, job.location, day)).amount for day in (first, last))
+    if before == after:
+        return []
+    taken = f"prices changed while the job ran, from {first} to {last}; those of the first day were taken"
+    return [f"{taken}, with those of the last it would cost {in_full(after)} USD"]
 
 
 def _unknown(reasons: Sequence[str]) -> list[LineItem]:

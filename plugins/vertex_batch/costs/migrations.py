@@ -62,6 +62,7 @@ MIGRATIONS = (
     Migration(5, "0005_estimates.sql"),
     Migration(7, "0007_page_totals.sql"),
     Migration(8, "0008_job_sums.sql"),
+    Migration(9, "0009_outcomes_and_units.sql"),
 )
 LATEST = MIGRATIONS[-1].version
 

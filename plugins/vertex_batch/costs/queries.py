@@ -48,7 +48,7 @@ UNKNOWN_SAVED = Total(Decimal(0), complete=False)
 JobKey = tuple[str, str, str]
 JobOrder = Literal["day", "cost", "failed", "spec", "state"]
 _PARTS = {"model": "model", "model_day": "model", "kind": "kind", "kind_day": "kind"}
-_ROWS = ("rows_ok", "rows_failed", "rows_unreadable", "rows_copied")
+_ROWS = ("rows_ok", "rows_failed", "rows_unreadable", "rows_unrecognized", "rows_copied")
 _EXACT = ("spec", "team", "dag_id", "run_id", "model", "state", "project")
 SEARCHED = ("spec", "team", "dag_id", "run_id", "model", "state", "job_id", "display_name", "note")
 """What a search looks into; it is kept in one column, in lower case."""
@@ -68,7 +68,7 @@ _GROUPS: dict[str, tuple[ColumnElement[Any], ...]] = {
 _ORDERS: dict[str, ColumnElement[Any]] = {
     "day": jobs.c.day,
     "cost": jobs.c.amount_picousd,
-    "failed": jobs.c.rows_failed + jobs.c.rows_unreadable,
+    "failed": jobs.c.rows_failed + jobs.c.rows_unreadable + jobs.c.rows_unrecognized,
     "spec": jobs.c.spec,
     "state": jobs.c.state,
 }
@@ -258,7 +258,14 @@ def read_facts(row: Row[Any]) -> JobFacts:
 
 
 def read_rows(row: Row[Any]) -> RowCounts:
-    return RowCounts(row.rows_ok, row.rows_failed, row.rows_unreadable, row.rows_copied, row.rows_input)
+    return RowCounts(
+        row.rows_ok,
+        row.rows_failed,
+        row.rows_unreadable,
+        row.rows_unrecognized,
+        row.rows_copied,
+        row.rows_input,
+    )
 
 
 def _is_named(of: Table, name: JobName) -> ColumnElement[bool]:

@@ -68,7 +68,7 @@ def recorded(table: CostTable, where: JobFilter) -> Iterator[Bill]:
 
 
 def priced_anew(bill: Bill, book: PriceBook) -> list[LineItem]:
-    """The line items of a bill at the rates of a book. Pure.
+    """The line items of a bill at the rates of a book on the day on which the job ran. Pure.
 
     What a spec has priced keeps its price, unless the book has the spec's prices of today.
     """
@@ -78,7 +78,7 @@ def priced_anew(bill: Bill, book: PriceBook) -> list[LineItem]:
         for item in bill.line_items
         if (keep_spec and item.basis is Basis.SPEC) or (item.model == UNKNOWN_MODEL and not item.tokens)
     }
-    fresh = {line_order(item): item for item in price(bill.usage, book, bill.job.location)}
+    fresh = {line_order(item): item for item in price(bill.usage, book, bill.job.location, bill.ran_on)}
     return [item for _, item in sorted({**fresh, **keep}.items())]
 
 

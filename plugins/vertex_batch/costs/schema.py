@@ -64,10 +64,14 @@ jobs = Table(
     ),
     Column("day", Date),
     *(Column(name, Text) for name in ("output_directory", "note")),
-    *(Column(name, BigInteger) for name in ("rows_ok", "rows_failed", "rows_unreadable")),
+    *(
+        Column(name, BigInteger)
+        for name in ("rows_ok", "rows_failed", "rows_unreadable", "rows_unrecognized")
+    ),
     *(Column(name, BigInteger) for name in ("rows_copied", "rows_input")),
     *(Column(name, JsonText) for name in ("labels", "input_uris", "failed_reasons", "problems", "flags")),
     Column("failed_samples", JsonText),
+    Column("unrecognized_samples", JsonText),
     Column("searched", Text),
     *_sums(),
 )

@@ -34,7 +34,7 @@ from vertex_batch.costs.queries import (
 )
 from vertex_batch.costs.reports import UnpricedUsage, select_focus, select_unpriced
 from vertex_batch.pricing import Basis, LineItem, line_order
-from vertex_batch.usage import CacheTtl, Kind, Modality, RowProblem, Tier, UsageKey
+from vertex_batch.usage import CacheTtl, Kind, Modality, RowProblem, Tier, Unit, UsageKey
 
 _MONEY = ("unit_price", "amount", "standard_unit_price", "standard_amount")
 
@@ -140,6 +140,7 @@ class CostTable:
             failed_reasons=job.failed_reasons,
             problems=tuple(RowProblem(*problem) for problem in job.problems),
             failed_samples=tuple(RowProblem(*sample) for sample in job.failed_samples),
+            unrecognized_samples=tuple(RowProblem(*sample) for sample in job.unrecognized_samples),
         )
 
     def is_ready(self) -> bool:
@@ -249,11 +250,13 @@ def _job_row(bill: Bill) -> dict[str, Any]:
         "rows_ok": bill.rows.ok,
         "rows_failed": bill.rows.failed,
         "rows_unreadable": bill.rows.unreadable,
+        "rows_unrecognized": bill.rows.unrecognized,
         "rows_copied": bill.rows.copied,
         "rows_input": bill.rows.input_rows,
         "failed_reasons": dict(bill.failed_reasons),
         "problems": [_problem_row(problem) for problem in bill.problems],
         "failed_samples": [_problem_row(sample) for sample in bill.failed_samples],
+        "unrecognized_samples": [_problem_row(sample) for sample in bill.unrecognized_samples],
         "flags": list(bill.flags),
         "recorded_at": bill.recorded_at,
         "searched": "|".join(str(facts[name]) for name in SEARCHED).lower()[:SEARCHED_CHARS],
@@ -283,7 +286,7 @@ def _totals(items: Sequence[LineItem]) -> dict[str, Any]:
     return {
         "amount_picousd": total(items).amount,
         "unpriced_line_items": sum(item.amount_usd is None for item in items),
-        "tokens": sum(item.tokens for item in items if item.unit == "token"),
+        "tokens": sum(item.tokens for item in items if item.unit is Unit.TOKEN),
         "saved_picousd": saved(items).amount,
         "saved_unknown_line_items": sum(item.saved_usd is None for item in items),
     }

@@ -21,6 +21,8 @@ _TOLD = (
     "output_directory",
     "ok_rows",
     "failed_rows",
+    "unreadable_rows",
+    "unrecognized_rows",
     "tokens",
     "amount_usd",
     "complete",

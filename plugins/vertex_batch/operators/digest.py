@@ -13,7 +13,7 @@ from airflow.sdk import BaseNotifier, BaseOperator, conf
 
 from vertex_batch.budgets import Limit, Payer, Period
 from vertex_batch.budgets.digest import Digest, Spend, highest
-from vertex_batch.costs import JobFilter
+from vertex_batch.costs import JobFilter, RowCounts
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.resource import SHORT_STATES_WITH_RESULTS
@@ -118,9 +118,9 @@ class SpendDigestOperator(BaseOperator):
 
 
 def _spend(group: GroupTotal) -> Spend:
-    rows = group.rows
+    rows = group.rows or RowCounts()
     name = str(group.group[0] or "")
-    return Spend(name, group.total, group.jobs, rows.failed if rows else 0, rows.total if rows else 0)
+    return Spend(name, group.total, group.jobs, rows.failed, rows.total, rows.unrecognized)
 
 
 def _failed(table: CostTable, day: date) -> list[str]:

@@ -26,6 +26,7 @@ from vertex_batch.operators.shards import PartsReport, ShardTasks
 from vertex_batch.operators.submitted import SubmittedJobs, references
 from vertex_batch.recording import PriceSettings, Recorded, Recorder, why_no_answers
 from vertex_batch.resource import JobReference
+from vertex_batch.usage import Unit
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy
@@ -55,7 +56,8 @@ class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
     :param prices: prices that come before all others: model -> kind -> USD for a million tokens, see
         ``docs/costs.md``.
     :param price_folder: folder with price files, which come next.
-    :param max_unreadable_rows: fail the task, after the bill was recorded, if more rows cannot be read.
+    :param max_unreadable_rows: fail the task, after the bill was recorded, if more rows are unreadable or
+        unrecognized.
     :param spec: name of the spec that the task was made from, for the cost table.
     :param team: who pays, for the cost table; default: as the job's label ``team`` says.
     :param litellm_conn_id: the proxy.
@@ -222,13 +224,14 @@ class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
     def _report(self, bill: Bill) -> None:
         rows = bill.rows
         self.log.info(
-            "Job %s (%s) cost %s: %d rows ok, %d failed, %d unreadable",
+            "Job %s (%s) cost %s: %d rows ok, %d failed, %d unreadable, %d unrecognized",
             bill.job,
             bill.job.state,
             bill.total,
             rows.ok,
             rows.failed,
             rows.unreadable,
+            rows.unrecognized,
         )
         for flag in bill.flags:
             self.log.warning("Job %s: %s", bill.job, flag)
@@ -236,16 +239,22 @@ class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
     def _fail_on_problems(self, recorded: list[Recorded], unanswered: str | None) -> None:
         problems = [str(each.problem) for each in recorded if each.problem]
         problems += [
-            f"Job {each.bill.job} has {each.bill.rows.unreadable} unreadable rows, more than "
+            f"Job {each.bill.job} has {_unread(each.bill)}, more than "
             f"max_unreadable_rows={self.max_unreadable_rows}: "
-            f"{'; '.join(str(problem) for problem in each.bill.problems)}."
+            f"{'; '.join(str(row) for row in (*each.bill.problems, *each.bill.unrecognized_samples))}."
             for each in recorded
-            if each.bill.rows.unreadable > self.max_unreadable_rows
+            if each.bill.rows.not_counted > self.max_unreadable_rows
         ]
         problems += [unanswered] if unanswered else []
         if problems:
             message = f"{' '.join(problems)} The bill was recorded with all rows that can be read."
             raise AirflowFailException(message)
+
+
+def _unread(bill: Bill) -> str:
+    rows = bill.rows
+    counts = ((rows.unreadable, "unreadable"), (rows.unrecognized, "unrecognized"))
+    return " and ".join(f"{count} {word} rows" for count, word in counts if count)
 
 
 def _note(context: Context, sample: InputPart | None) -> str:
@@ -268,7 +277,8 @@ def _summary(bills: Sequence[Bill], expected: Mapping[str, Mapping[str, Any]]) -
                 "ok_rows": bill.rows.ok,
                 "failed_rows": bill.rows.failed,
                 "unreadable_rows": bill.rows.unreadable,
-                "tokens": sum(item.tokens for item in bill.metered if item.unit == "token"),
+                "unrecognized_rows": bill.rows.unrecognized,
+                "tokens": sum(item.tokens for item in bill.metered if item.unit is Unit.TOKEN),
                 "output_directory": bill.job.output_directory,
                 "flags": list(bill.flags),
                 **expected.get(bill.job.job_id, {}),

@@ -7,22 +7,42 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal, localcontext
 
+from vertex_batch.pricing.discounts import Discount, discount_of
 from vertex_batch.pricing.exact import EXACT, add, times
 from vertex_batch.pricing.rates import MAX_DECIMALS, Basis, Rate, StandardRate, Unpriced, decimals
-from vertex_batch.pricing.rules import QUERY_KEY, Question, questions
+from vertex_batch.pricing.rules import GROUNDING_KEYS, Question, questions
 from vertex_batch.pricing.sources import UPLIFT_KEY, PriceSource
-from vertex_batch.usage import CacheTtl, Kind, Modality, Tier, UsageKey, canonical_model, is_tuned_model
+from vertex_batch.pricing.validity import today
+from vertex_batch.usage import (
+    CacheTtl,
+    Kind,
+    Modality,
+    Tier,
+    Unit,
+    UsageKey,
+    canonical_model,
+    is_billed_by_character,
+    is_tuned_model,
+)
 
 GLOBAL = "global"
-SEARCH_QUERIES = "search queries have free allowances per account and month, so their price is not known here"
+_INPUT = "input_cost_per_token"
+_ALLOWANCES = "free allowances per account and day or month, so its price is not known here"
+_GROUNDING_REASONS = {
+    Kind.SEARCH_QUERY: f"Google Search has {_ALLOWANCES}",
+    Kind.MAPS_GROUNDING: f"grounding with Google Maps has {_ALLOWANCES}",
+    Kind.ENTERPRISE_SEARCH: "no price list here has the price of web search for enterprises",
+    Kind.DATA_GROUNDING: "no price list here has the price of grounding with data of your own",
+    Kind.OTHER_GROUNDING: "the answer names a source that is not known here",
+}
 _KINDS, _MODALITIES = tuple(Kind), tuple(Modality)
 
 
 @dataclass(frozen=True, slots=True)
 class LineItem:
-    """Tokens of one kind at one rate. An unknown rate leaves the amount None, with the reason.
+    """Units of one kind at one rate. An unknown rate leaves the amount None, with the reason.
 
-    :param tokens: tokens; for `Kind.SEARCH_QUERY` queries.
+    :param tokens: how many units, see `unit`.
     :param standard_unit_price_usd: what one of them costs without batch; None: no price list says it.
     :param standard_source: the list that says it.
     """
@@ -51,9 +71,9 @@ class LineItem:
         return add((self.standard_amount_usd, -self.amount_usd))
 
     @property
-    def unit(self) -> str:
-        """What is counted: ``token`` or ``query``."""
-        return "query" if self.kind is Kind.SEARCH_QUERY else "token"
+    def unit(self) -> Unit:
+        """What is counted: tokens, characters, queries or prompts."""
+        return Kind(self.kind).unit
 
 
 class PriceBook:
@@ -65,6 +85,14 @@ class PriceBook:
     def __init__(self, sources: Sequence[PriceSource], max_decimals: int | None = MAX_DECIMALS) -> None:
         self.sources = tuple(sources)
         self._max_decimals = max_decimals
+        self._on: dict[date, PriceBook] = {}
+
+    def on(self, day: date | None) -> PriceBook:
+        """The rates of a day: of that on which a job ran, whenever it is priced. None: of today."""
+        day = day or today()
+        if day not in self._on:
+            self._on[day] = PriceBook([source.on(day) for source in self.sources], self._max_decimals)
+        return self._on[day]
 
     @property
     def flags(self) -> list[str]:
@@ -78,66 +106,72 @@ class PriceBook:
             merged.update(source.thresholds())
         return merged
 
-    def has_long_context(self, model: str) -> bool:
-        """Whether a model has long-context rates. Without them its long rows are standard rows."""
-        return self._threshold(canonical_model(model)) is not None
+    def tier(self, usage: UsageKey) -> Tier:
+        """Which rates hold for usage: long-context ones only where its kind and modality have them.
+
+        A list may have a long-context rate of audio and none of text: then long rows of text are standard.
+        """
+        found = self._find(usage)
+        return Tier.LONG_CONTEXT if found and found.question.is_long else Tier.STANDARD
 
     def rate(self, usage: UsageKey, location: str) -> Rate | Unpriced:
         """The rate of a usage key at a location; never a guess.
 
         :param location: where the job ran; regional endpoints of some models cost more than ``global``.
         """
+        found = self._find(usage)
+        if found is None:
+            return Unpriced(self._why_unpriced(usage))
+        return self._rate(found, location)
+
+    def _find(self, usage: UsageKey) -> _Found | None:
         model = canonical_model(usage.model)
-        if usage.kind is Kind.SEARCH_QUERY:
-            return self._query_rate(model)
-        for group in questions(usage, self._threshold(model)):
-            for source in self.sources:
+        discount = discount_of(model)
+        # Tokens of a model that is billed by character have a price only where a spec states one.
+        by_character = usage.kind is Kind.INPUT and is_billed_by_character(model)
+        sources = [source for source in self.sources if source.is_spec or not by_character]
+        for group in questions(usage, self._threshold(model), discount):
+            for source in sources:
                 for question in group:
                     price = source.price(model, question.key)
-                    if price is not None:
-                        return self._rate(model, price, question, source, location)
-        return Unpriced(self._why_unpriced(usage, model))
+                    if price is not None and not _contradicted(source, model, question, discount):
+                        return _Found(model, price, question, source)
+        return None
 
-    def _rate(
-        self, model: str, price: Decimal, question: Question, source: PriceSource, location: str
-    ) -> Rate | Unpriced:
+    def _rate(self, found: _Found, location: str) -> Rate | Unpriced:
+        question, source = found.question, found.source
         with localcontext(EXACT):
-            usd = price * question.factor * self._uplift(model, source, location)
+            usd = found.price * question.factor * self._uplift(found.model, question, source, location)
         if not self._can_be_kept(usd):
             return Unpriced(
-                f"{question.key} of {source.name} gives {usd:f} USD a token, finer than the"
+                f"{question.key} of {source.name} gives {usd:f} USD a unit, finer than the"
                 f" {self._max_decimals} decimals that can be kept; state a rate with fewer"
             )
-        standard = self._standard(model, question, source, location)
+        standard = self._standard(found, location)
         basis = Basis.SPEC if source.is_spec else question.basis
-        return Rate(usd, basis, source.name, source.as_of, standard)
+        period = source.period(found.model, question.key)
+        first, last = (period.valid_from, period.valid_until) if period else (None, None)
+        return Rate(usd, basis, source.name, first or source.as_of, standard, first, last)
 
-    def _standard(
-        self, model: str, question: Question, source: PriceSource, location: str
-    ) -> StandardRate | None:
+    def _standard(self, found: _Found, location: str) -> StandardRate | None:
         """The price without batch, of the source that gave the batch price if it has one."""
-        for each in (source, *self.sources):
-            price = next((p for key in question.standard if (p := each.price(model, key)) is not None), None)
+        question = found.question
+        for each in (found.source, *self.sources):
+            price = next(
+                (p for key in question.standard if (p := each.price(found.model, key)) is not None), None
+            )
             if price is not None:
                 with localcontext(EXACT):
-                    usd = price * self._uplift(model, each, location)
+                    usd = price * self._uplift(found.model, question, each, location)
                 return StandardRate(usd, each.name) if self._can_be_kept(usd) else None
         return None
 
     def _can_be_kept(self, usd: Decimal) -> bool:
         return self._max_decimals is None or decimals(usd) <= self._max_decimals
 
-    def _query_rate(self, model: str) -> Rate | Unpriced:
-        for source in self.sources:
-            price = source.price(model, QUERY_KEY) if source.is_spec else None
-            if price is not None:
-                standard = StandardRate(price, source.name)  # a query costs the same in a batch
-                return Rate(price, Basis.SPEC, source.name, source.as_of, standard)
-        return Unpriced(SEARCH_QUERIES)
-
-    def _uplift(self, model: str, source: PriceSource, location: str) -> Decimal:
+    def _uplift(self, model: str, question: Question, source: PriceSource, location: str) -> Decimal:
         """What regional endpoints cost more. A spec's price is what it says, wherever the job ran."""
-        if location.lower() == GLOBAL or source.is_spec:
+        if location.lower() == GLOBAL or source.is_spec or question.key in GROUNDING_KEYS.values():
             return Decimal(1)
         stated = (s.price(model, UPLIFT_KEY) for s in self.sources)
         return next((multiplier for multiplier in stated if multiplier is not None), Decimal(1))
@@ -145,25 +179,62 @@ class PriceBook:
     def _threshold(self, model: str) -> int | None:
         return next((t for s in self.sources if (t := s.threshold(model)) is not None), None)
 
-    def _why_unpriced(self, usage: UsageKey, model: str) -> str:
+    def _why_unpriced(self, usage: UsageKey) -> str:
+        model = canonical_model(usage.model)
+        if usage.kind in GROUNDING_KEYS:
+            return _GROUNDING_REASONS[usage.kind]
         if is_tuned_model(model):
             return "a tuned model has a price of its own: state it under `prices` in the spec"
+        if usage.kind is Kind.INPUT and is_billed_by_character(model):
+            return f"{model} is billed by character, and the characters of these rows were not counted"
         names = ", ".join(source.name for source in self.sources) or "no price source"
         if not any(source.knows(model) for source in self.sources):
             return f"no price for model {model or '(unnamed)'} in: {names}"
         what = f"{usage.modality} {usage.kind}" + (f" ({usage.cache_ttl})" if usage.cache_ttl else "")
+        if self._has_standard_rate(usage, model):
+            return (
+                f"no batch rate for {what} of model {model} in: {names}; a batch discount on its standard"
+                " rate is not known"
+            )
         return f"no rate for {what} of model {model} in: {names}"
 
+    def _has_standard_rate(self, usage: UsageKey, model: str) -> bool:
+        asked = [q for group in questions(usage, self._threshold(model), None) for q in group]
+        keys = [key for question in asked for key in question.standard]
+        return any(source.price(model, key) is not None for source in self.sources for key in keys)
 
-def price(tokens: Mapping[UsageKey, int], book: PriceBook, location: str) -> list[LineItem]:
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A price, the question that it answers, and the list that has it."""
+
+    model: str
+    price: Decimal
+    question: Question
+    source: PriceSource
+
+
+def _contradicted(source: PriceSource, model: str, question: Question, discount: Discount | None) -> bool:
+    """Whether a list's own prices show another batch discount than the one that would be applied."""
+    if discount is None or question.basis is not discount.basis:
+        return False
+    standard, batch = source.price(model, _INPUT), source.price(model, f"{_INPUT}_batches")
+    return standard is not None and batch is not None and batch != standard * discount.factor
+
+
+def price(
+    tokens: Mapping[UsageKey, int], book: PriceBook, location: str, day: date | None = None
+) -> list[LineItem]:
     """Turn usage into line items, exactly: no rounding before somebody prints it.
 
-    Long-context rows of a model that has no long-context rates are standard rows.
+    Long-context rows of kinds without long-context rates are standard rows.
+
+    :param day: the UTC day on which the job ran, whose rates hold; None: today.
     """
+    book = book.on(day)
     merged: dict[UsageKey, int] = {}
     for usage, n in tokens.items():
-        long = usage.tier is Tier.LONG_CONTEXT and book.has_long_context(usage.model)
-        key = replace(usage, tier=Tier.LONG_CONTEXT if long else Tier.STANDARD)
+        key = replace(usage, tier=book.tier(usage)) if usage.tier is Tier.LONG_CONTEXT else usage
         merged[key] = merged.get(key, 0) + n
     return [_line_item(key, merged[key], book.rate(key, location)) for key in sorted(merged, key=line_order)]
 

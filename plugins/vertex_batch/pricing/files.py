@@ -15,7 +15,7 @@ _SUFFIXES = {".json", ".yaml", ".yml"}
 
 
 def price_file(path: Path, *, may_be_empty: bool = False) -> LiteLLMPrices:
-    """Read a price map: model -> LiteLLM's price keys, USD per token.
+    """Read a price map: model -> LiteLLM's price keys, USD per token, or a list of such entries with days.
 
     Its date is its ``as_of`` key, or the day on which the file was last changed.
 
@@ -39,7 +39,10 @@ def price_file(path: Path, *, may_be_empty: bool = False) -> LiteLLMPrices:
         raise ConfigurationError(
             subject, f"as_of must be a date such as 2026-11-22, not {stated!r}"
         ) from error
-    prices = LiteLLMPrices(document, path.name, as_of)
+    try:
+        prices = LiteLLMPrices(document, path.name, as_of)
+    except ValueError as error:
+        raise ConfigurationError(subject, str(error)) from error
     if not len(prices) and not may_be_empty:
         raise ConfigurationError(
             subject, "it prices no model; use LiteLLM's keys, such as input_cost_per_token_batches: 1.5e-07"

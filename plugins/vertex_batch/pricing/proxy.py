@@ -6,8 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
-from vertex_batch.pricing.snapshot import packaged_prices
-from vertex_batch.pricing.sources import LiteLLMPrices, PriceSource, by_canonical_model, prices_of
+from vertex_batch.pricing.published import published_prices
+from vertex_batch.pricing.snapshot import packaged_prices, snapshot_prices
+from vertex_batch.pricing.sources import (
+    LiteLLMPrices,
+    PriceSource,
+    by_canonical_model,
+    prices_of,
+    standard_key,
+)
 
 MODEL_INFO = "model_info"
 PRICE_MAP = "proxy_price_map"
@@ -23,9 +30,10 @@ class PriceClient(Protocol):
 
 
 def from_proxy(client: PriceClient | None) -> list[PriceSource]:
-    """The deployments' prices, the public map and the packaged snapshot, in this order.
+    """The published prices, the deployments' prices, the public map and the packaged snapshot, in this order.
 
-    Without a client it is the snapshot alone.
+    A price that a deployment states for itself comes before the published one: it differs from the map's, by
+    which the proxy fills in what is not configured. Without a client it is the packaged prices alone.
 
     Never raises: a source that cannot be read is empty and says why (`PriceSource.problem`), since a bill
     with older prices is worth more than none.
@@ -33,11 +41,19 @@ def from_proxy(client: PriceClient | None) -> list[PriceSource]:
     if client is None:
         return [packaged_prices()]
     today = datetime.now(tz=UTC).date()
-    return [
-        _read(MODEL_INFO, today, lambda: ModelInfoPrices(client.model_info(), today)),
-        _read(PRICE_MAP, today, lambda: LiteLLMPrices(client.price_map(), PRICE_MAP, today)),
-        packaged_prices(),
-    ]
+    deployments = _read(MODEL_INFO, today, lambda: ModelInfoPrices(client.model_info(), today))
+    price_map = _read(PRICE_MAP, today, lambda: LiteLLMPrices(client.price_map(), PRICE_MAP, today))
+    own = _own_prices(deployments, price_map if len(price_map) else snapshot_prices())
+    return [published_prices(but=own), deployments, price_map, packaged_prices()]
+
+
+def _own_prices(deployments: PriceSource, price_map: PriceSource) -> set[tuple[str, str]]:
+    """The models and standard price keys of deployments whose price is not the one of LiteLLM's map."""
+    return {
+        (model, standard_key(key))
+        for model, key, price in deployments.rates()
+        if price_map.price(model, key) != price
+    }
 
 
 class ModelInfoPrices(PriceSource):

@@ -17,6 +17,7 @@ class Basis(StrEnum):
 
     BATCH_RATE = "batch_rate"
     DERIVED_HALF_OF_STANDARD = "derived_half_of_standard"
+    DERIVED_FOUR_FIFTHS_OF_STANDARD = "derived_four_fifths_of_standard"
     STANDARD_CACHE_RATE = "standard_cache_rate"
     SPEC = "spec"
 
@@ -31,9 +32,11 @@ class StandardRate:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """USD for one token (or one search query), and where that comes from.
+    """USD for one token (or another unit), and where that comes from.
 
-    :param standard: the same token without batch, as a list says; None: no list says it.
+    :param as_of: the day from which it holds, if one is stated, else the date of its source.
+    :param valid_from: first day. :param valid_until: last day; None: not stated.
+    :param standard: the same unit without batch, as a list says; None: no list says it.
     """
 
     usd_per_unit: Decimal
@@ -41,6 +44,8 @@ class Rate:
     source: str
     as_of: date
     standard: StandardRate | None = None
+    valid_from: date | None = None
+    valid_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

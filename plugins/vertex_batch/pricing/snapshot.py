@@ -22,14 +22,34 @@ from pathlib import Path
 from typing import Any
 
 from vertex_batch.pricing.exact import exact
-from vertex_batch.pricing.sources import UPLIFT_KEY, LiteLLMPrices, is_price_key, is_vertex_entry
+from vertex_batch.pricing.published import published_prices
+from vertex_batch.pricing.sources import (
+    UPLIFT_KEY,
+    LiteLLMPrices,
+    PriceSource,
+    is_price_key,
+    is_vertex_entry,
+)
 
 PACKAGED = "packaged"
 _FILE = "snapshot.json"
 
 
-def packaged_prices() -> LiteLLMPrices:
-    """The snapshot as a price source; its date is on every line item that it prices."""
+def packaged_prices() -> PriceSource:
+    """The snapshot as a price source, with the published prices where they differ.
+
+    Its date is on every line item that it prices.
+    """
+    alone, published = snapshot_prices(), published_prices()
+    merged: dict[str, dict[str, Decimal]] = {}
+    for source in (alone, published):
+        for model, key, price in source.undated():
+            merged.setdefault(model, {})[key] = price
+    return PriceSource(PACKAGED, alone.as_of, merged, dated=published.dated)
+
+
+def snapshot_prices() -> LiteLLMPrices:
+    """LiteLLM's price map as it was packaged."""
     text = resources.files("vertex_batch.pricing").joinpath(_FILE).read_text(encoding="utf-8")
     document = json.loads(text)
     return LiteLLMPrices(document["entries"], PACKAGED, date.fromisoformat(document["as_of"]))

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from vertex_batch.pricing.exact import exact
-from vertex_batch.usage import canonical_model
+from vertex_batch.pricing.validity import Dated, Period, overlaps, read_days, today
+from vertex_batch.usage import Kind, Unit, canonical_model
 
 UPLIFT_KEY = "regional_endpoint_uplift_multiplier"
 _PRICE_KEY = re.compile(
     r"^(?:input|output)_cost_per_(?:audio_|image_|video_|reasoning_)?token"
     r"|^cache_(?:read|creation)_input_(?:audio_|image_)?token_cost"
+    r"|^input_cost_per_character(?:_batches)?$"
+    rf"|^(?:{'|'.join(kind for kind in Kind if kind.unit in (Unit.QUERY, Unit.PROMPT))})_cost_batches$"
 )
 _OTHER_TARIFF = re.compile(r"_(?:flex|priority)$")
 _TIER = re.compile(r"_above_(\d+)k_tokens")
@@ -27,6 +31,11 @@ Prices = Mapping[str, Decimal]
 def is_price_key(key: str) -> bool:
     """Whether a key of a LiteLLM entry can price a batch row."""
     return bool(_PRICE_KEY.match(key) or key == UPLIFT_KEY) and not _OTHER_TARIFF.search(key)
+
+
+def standard_key(key: str) -> str:
+    """The key of the same price without batch."""
+    return key.removesuffix("_batches")
 
 
 def is_vertex_entry(name: str, entry: Mapping[str, Any]) -> bool:
@@ -42,19 +51,56 @@ class PriceSource:
 
     :param name: what line items will say: ``spec``, ``model_info``, ``proxy_price_map``...
     :param by_model: price keys by canonical model.
+    :param dated: prices that hold for some days only; on those they come before the ones of `by_model`.
     :param problem: why the source is empty; it becomes a flag on the bill.
     """
 
     is_spec = False
 
     def __init__(
-        self, name: str, as_of: date, by_model: Mapping[str, Prices] | None = None, problem: str = ""
+        self,
+        name: str,
+        as_of: date,
+        by_model: Mapping[str, Prices] | None = None,
+        problem: str = "",
+        dated: Dated | None = None,
     ) -> None:
         self.name, self.as_of, self.problem = name, as_of, problem
-        self._by_model = dict(by_model or {})
+        self._undated, self.dated = dict(by_model or {}), dict(dated or {})
+        self._by_model: dict[str, Prices] = {}
+        self._periods: dict[tuple[str, str], Period] = {}
+        self.resolve(today())
+
+    def on(self, day: date) -> PriceSource:
+        """The prices of a day. The source itself has those of the day on which it was read."""
+        if not self.dated:
+            return self
+        of_day = copy(self)
+        of_day.resolve(day)
+        return of_day
+
+    def resolve(self, day: date) -> None:
+        """Take the prices of a day."""
+        holding = {
+            model: [period for period in periods if period.holds_on(day)]
+            for model, periods in self.dated.items()
+        }
+        self._periods = {
+            (model, key): period
+            for model, periods in holding.items()
+            for period in periods
+            for key in period.prices
+        }
+        self._by_model = {
+            model: {
+                **self._undated.get(model, {}),
+                **{key: price for period in holding.get(model, ()) for key, price in period.prices.items()},
+            }
+            for model in {**self._undated, **holding}
+        }
 
     def __len__(self) -> int:
-        return len(self._by_model)
+        return len({*self._undated, *self.dated})
 
     def price(self, model: str, key: str) -> Decimal | None:
         """The number under a key, or None: unknown."""
@@ -63,6 +109,18 @@ class PriceSource:
     def knows(self, model: str) -> bool:
         """Whether there is any price for a model."""
         return bool(self._by_model.get(model))
+
+    def period(self, model: str, key: str) -> Period | None:
+        """The days for which a price holds; None: none are stated."""
+        return self._periods.get((model, key))
+
+    def rates(self) -> Iterator[tuple[str, str, Decimal]]:
+        """Each model, price key and number."""
+        return _flat(self._by_model)
+
+    def undated(self) -> Iterator[tuple[str, str, Decimal]]:
+        """Those that state no days."""
+        return _flat(self._undated)
 
     def threshold(self, model: str) -> int | None:
         """Above how many prompt tokens the long-context rates of a model hold; None: it has none here."""
@@ -76,17 +134,46 @@ class PriceSource:
         return {model: limit for model in self._by_model if (limit := self.threshold(model))}
 
 
+def _flat(by_model: Mapping[str, Prices]) -> Iterator[tuple[str, str, Decimal]]:
+    for model, prices in by_model.items():
+        for key, price in prices.items():
+            yield model, key, price
+
+
 class LiteLLMPrices(PriceSource):
     """A price map in LiteLLM's format: model name -> keys.
 
     One model can have several entries (``vertex_ai/M``, ``M``, ``M@version``); the first of that order that
-    has a key says what it costs. Entries of other providers are left out.
+    has a key says what it costs. Entries of other providers are left out. An entry with ``valid_from`` or
+    ``valid_until``, which LiteLLM's own map does not have, holds for those days only; a model can have a list
+    of entries.
+
+    :raises ValueError: an entry states a day that is none, or a price twice for one day.
     """
 
     def __init__(self, entries: Mapping[str, Any], name: str, as_of: date) -> None:
-        named = [(str(model), entry) for model, entry in entries.items() if isinstance(entry, Mapping)]
-        ours = [(model, prices_of(entry)) for model, entry in named if is_vertex_entry(model, entry)]
-        super().__init__(name, as_of, by_canonical_model(ours))
+        undated: list[tuple[str, Prices]] = []
+        dated: dict[str, list[Period]] = {}
+        for model, entry in _entries(entries):
+            try:
+                period = Period(prices_of(entry), *read_days(entry))
+            except ValueError as error:
+                raise ValueError(f"{model}: {error}") from error
+            if period.is_dated:
+                dated.setdefault(canonical_model(model), []).append(period)
+            else:
+                undated.append((model, period.prices))
+        wrong = [text for model, periods in dated.items() for text in overlaps(model, periods)]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        super().__init__(name, as_of, by_canonical_model(undated), dated=dated)
+
+
+def _entries(entries: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for model, stated in entries.items():
+        for entry in stated if isinstance(stated, list) else [stated]:
+            if isinstance(entry, Mapping) and is_vertex_entry(str(model), entry):
+                yield str(model), entry
 
 
 def prices_of(entry: Mapping[str, Any], *, zero_is_unknown: bool = False) -> dict[str, Decimal]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from vertex_batch.pricing.exact import exact
 from vertex_batch.pricing.rates import MAX_DECIMALS, decimals
-from vertex_batch.pricing.rules import OWN_KEYS, batch_key
+from vertex_batch.pricing.rules import GROUNDING_KEYS, OWN_KEYS, batch_key
 from vertex_batch.pricing.sources import PriceSource
 from vertex_batch.usage import CacheTtl, Kind, Modality, Tier, canonical_model
 
@@ -26,7 +26,7 @@ def _names() -> Iterator[tuple[str, str]]:
     for name, ttl in (("cache_write", CacheTtl.FIVE_MINUTES), ("cache_write_1h", CacheTtl.ONE_HOUR)):
         yield name, batch_key(Kind.CACHE_WRITE, Modality.TEXT, Tier.STANDARD, ttl)
         yield f"{name}_long_context", batch_key(Kind.CACHE_WRITE, Modality.TEXT, Tier.LONG_CONTEXT, ttl)
-    for kind in (*OWN_KEYS, Kind.SEARCH_QUERY):
+    for kind in (*OWN_KEYS, *GROUNDING_KEYS, Kind.INPUT_CHARACTER):
         yield kind, batch_key(kind, Modality.TEXT, Tier.STANDARD, CacheTtl.NONE)
 
 
@@ -37,7 +37,8 @@ SPEC_PRICE_KEYS: Mapping[str, str] = dict(_names())
 class SpecPrices(PriceSource):
     """The prices of a spec; they come before every other, and hold at every location.
 
-    :param mapping: model -> kind (see `SPEC_PRICE_KEYS`) -> USD for a million tokens, or queries.
+    :param mapping: model -> kind (see `SPEC_PRICE_KEYS`) -> USD for a million tokens, characters, queries or
+        prompts.
         What it does not state is asked of the next source. What it states wrongly is a flag on the bill.
     """
 

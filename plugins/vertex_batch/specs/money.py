@@ -88,7 +88,7 @@ class MoneyFields(BaseModel):
     max_unreadable_rows: Annotated[int, Field(ge=0)] = Field(
         default=0,
         description=(
-            "Fail the recording if the output holds more rows than this that cannot be read. The bill is"
-            " written in any case."
+            "Fail the recording if more rows of the output than this are unreadable or in no known format."
+            " The bill is written in any case."
         ),
     )

@@ -154,6 +154,7 @@ def add_rows(totals: Iterable[GroupTotal]) -> RowCounts | None:
         sum(rows.ok for rows in counted),
         sum(rows.failed for rows in counted),
         sum(rows.unreadable for rows in counted),
+        sum(rows.unrecognized for rows in counted),
         sum(rows.copied for rows in counted),
     )
 

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 from vertex_batch.costs import Total, exact, rounded  # noqa: F401 - `rounded` is for the templates
 from vertex_batch.job_names import JobId
 from vertex_batch.pricing import Basis, LineItem
+from vertex_batch.usage import Unit
 
 _MILLION = 1_000_000
 _HOUR, _DAY = 60, 24 * 60
@@ -16,6 +17,7 @@ _STATES = {"": "not known", "ENDED": "ended, bill to come"}
 _BASES = {
     Basis.BATCH_RATE: "batch rate",
     Basis.DERIVED_HALF_OF_STANDARD: "half of the standard rate",
+    Basis.DERIVED_FOUR_FIFTHS_OF_STANDARD: "four fifths of the standard rate",
     Basis.STANDARD_CACHE_RATE: "standard cache rate",
     Basis.SPEC: "set in the spec",
 }
@@ -71,7 +73,7 @@ def ranges(today: date) -> list[tuple[str, date]]:
 def what(item: LineItem) -> str:
     """Say what a line item counts: ``output, text, long context``."""
     words = [item.kind.value]
-    if item.unit == "token":
+    if item.unit is Unit.TOKEN:
         words.append(item.modality.value)
     if item.tier != "standard":
         words.append(item.tier.value)
@@ -79,11 +81,11 @@ def what(item: LineItem) -> str:
 
 
 def rate(item: LineItem) -> str:
-    """Write a rate as price lists do: USD for a million tokens, or for one query."""
+    """Write a rate as price lists do: USD for a million tokens or characters, or for one query or prompt."""
     if item.unit_price_usd is None:
         return ""
-    if item.unit == "token":
-        return f"{exact(item.unit_price_usd * _MILLION)} / M tokens"
+    if item.unit in (Unit.TOKEN, Unit.CHARACTER):
+        return f"{exact(item.unit_price_usd * _MILLION)} / M {item.unit}s"
     return f"{exact(item.unit_price_usd)} / {item.unit}"
 
 

@@ -8,12 +8,21 @@ from vertex_batch.usage.files import (
     output_files,
     scan_output,
 )
-from vertex_batch.usage.models import canonical_model, is_tuned_model
+from vertex_batch.usage.models import canonical_model, is_billed_by_character, is_tuned_model
 from vertex_batch.usage.places import find_outputs, scan_outputs
 from vertex_batch.usage.progress import OnProgress, Progress, at_most_every
 from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Scanner, ScanOptions, count_rows, scan_file
 from vertex_batch.usage.selfcheck import self_check
-from vertex_batch.usage.types import CacheTtl, Kind, Modality, RowProblem, ScanResult, Tier, UsageKey
+from vertex_batch.usage.types import (
+    CacheTtl,
+    Kind,
+    Modality,
+    RowProblem,
+    ScanResult,
+    Tier,
+    Unit,
+    UsageKey,
+)
 
 __all__ = [
     "LONG_CONTEXT_THRESHOLD",
@@ -28,6 +37,7 @@ __all__ = [
     "ScanResult",
     "Scanner",
     "Tier",
+    "Unit",
     "UsageKey",
     "at_most_every",
     "billed_response_ids",
@@ -36,6 +46,7 @@ __all__ = [
     "count_rows",
     "find_outputs",
     "input_facts",
+    "is_billed_by_character",
     "is_tuned_model",
     "output_files",
     "scan_file",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vertex_batch.usage.rows import Count, Details
-from vertex_batch.usage.types import CacheTtl, Kind, Modality
+from vertex_batch.usage.types import CacheTtl, Kind, Modality, Unit
 
 MAX_COUNT = 2**31 - 1  # the API's counters are int32
 MODALITIES = tuple(Modality)
@@ -17,7 +17,7 @@ SLOTS: tuple[tuple[Kind, Modality, CacheTtl], ...] = (
     *(
         (kind, modality, CacheTtl.NONE)
         for kind in Kind
-        for modality in MODALITIES
+        for modality in (MODALITIES if kind.unit is Unit.TOKEN else (Modality.TEXT,))
         if kind != Kind.CACHE_WRITE
     ),
     (Kind.CACHE_WRITE, Modality.TEXT, CacheTtl.FIVE_MINUTES),

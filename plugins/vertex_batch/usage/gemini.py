@@ -6,7 +6,7 @@ Source: the Vertex AI v1 discovery document: total = prompt + candidates + tool 
 
 from __future__ import annotations
 
-from typing import Any
+from msgspec import UNSET, Raw, UnsetType
 
 from vertex_batch.usage.counting import (
     MODALITIES,
@@ -17,6 +17,7 @@ from vertex_batch.usage.counting import (
     slot,
     without_cached,
 )
+from vertex_batch.usage.grounding import Grounding, read_grounding
 from vertex_batch.usage.reading import Reading
 from vertex_batch.usage.rows import Count, Details, Response, UsageMetadata
 from vertex_batch.usage.types import Kind
@@ -26,13 +27,14 @@ _CACHED = slot(Kind.CACHED_INPUT)
 _OUTPUT = slot(Kind.OUTPUT)
 _THOUGHTS = slot(Kind.THOUGHTS)
 _TOOL_USE = slot(Kind.TOOL_USE_INPUT)
-_QUERIES = slot(Kind.SEARCH_QUERY)
 
 _Split = tuple[int, list[int] | None]
 _NOTHING: _Split = (0, None)
 
 
-def read(usage: UsageMetadata, response: Response[UsageMetadata]) -> Reading | None:
+def read(
+    usage: UsageMetadata, response: Response[UsageMetadata], request: Raw | UnsetType = UNSET
+) -> Reading | None:
     """Read one row's counters; None if there are none, so that another shape may be tried."""
     reading = Reading(
         model=response.model or response.model_snake,
@@ -73,13 +75,10 @@ def read(usage: UsageMetadata, response: Response[UsageMetadata]) -> Reading | N
     _add(counts, _OUTPUT, output)
     if thoughts:
         counts.append((_THOUGHTS, thoughts))
-    searched, queries = _searches(response)
-    if searched and not queries:
-        queries = 1
-        notes.append("the row was grounded by a search but lists no query; one was counted")
-    if queries:
-        counts.append((_QUERIES, queries))
-    if searched and tool_use[0]:
+    grounding = read_grounding(response.candidates, request) if response.candidates else None
+    if grounding:
+        _add_grounding(reading, grounding)
+    if grounding and grounding.pays_for_its_input and tool_use[0]:
         notes.append("tool-use tokens of search-grounded rows are not billed")
     elif tool_use[0]:
         _add(counts, _TOOL_USE, tool_use)
@@ -121,26 +120,7 @@ def _parts(split: _Split) -> list[int]:
     return parts
 
 
-def _searches(response: Response[UsageMetadata]) -> tuple[bool, int]:
-    """Whether the row is grounded in a web search, and how many queries it made."""
-    searched, queries = False, 0
-    for candidate in response.candidates or ():
-        grounding = candidate and (candidate.grounding or candidate.grounding_snake)
-        if not grounding:
-            continue
-        listed = grounding.queries or grounding.queries_snake
-        asked = len(listed) if isinstance(listed, list) else bool(listed)
-        queries += asked
-        searched = searched or bool(
-            asked
-            or grounding.entry_point
-            or grounding.entry_point_snake
-            or _has_found_sources(grounding.chunks or grounding.chunks_snake)
-        )
-    return searched, queries
-
-
-def _has_found_sources(chunks: Any) -> bool:
-    """Whether an answer names a source that a search of the web or of Google Maps has found."""
-    sources = chunks if isinstance(chunks, list) else []
-    return any(isinstance(source, dict) and (source.get("web") or source.get("maps")) for source in sources)
+def _add_grounding(reading: Reading, grounding: Grounding) -> None:
+    reading.queries = grounding.queries
+    reading.counts += [(slot(kind), 1) for kind in grounding.prompts]
+    reading.notes += grounding.notes

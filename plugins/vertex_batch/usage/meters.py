@@ -6,11 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vertex_batch.usage.counting import SLOTS
-from vertex_batch.usage.models import canonical_model, is_tuned_model
-from vertex_batch.usage.types import Tier, UsageKey
+from vertex_batch.usage.counting import SLOTS, slot
+from vertex_batch.usage.models import (
+    canonical_model,
+    is_billed_by_character,
+    is_billed_by_grounded_prompt,
+    is_tuned_model,
+)
+from vertex_batch.usage.reading import Reading
+from vertex_batch.usage.types import Kind, Tier, UsageKey
 
 _MAX_MODELS = 1000
+_QUERIES = slot(Kind.SEARCH_QUERY)
+_CHARACTERS = slot(Kind.INPUT_CHARACTER)
+_NO_RULE_FOR_SEARCHES = (
+    "whether searches of this model are billed per prompt or per query is not known; queries were counted"
+)
+_NO_TEXT = (
+    "the model is billed by character, and the row does not hold the text; its cost is not in the amount"
+)
 
 
 @dataclass(slots=True)
@@ -18,18 +32,29 @@ class Meter:
     """The sums of one model: a list of slots for each tier.
 
     :param threshold: a row with more prompt tokens is long context.
+    :param by_prompt: whether a row that searched the web is billed once; None: not known.
+    :param by_character: whether text is billed by its characters.
     """
 
     model: str
     threshold: int
     standard: list[int] = field(default_factory=lambda: [0] * len(SLOTS))
     long_context: list[int] = field(default_factory=lambda: [0] * len(SLOTS))
+    by_prompt: bool | None = None
+    by_character: bool = False
 
-    def add(self, prompt_tokens: int, counts: list[tuple[int, int]]) -> None:
-        """Add the counts of one row to its tier."""
-        sums = self.standard if prompt_tokens <= self.threshold else self.long_context
-        for slot, tokens in counts:
-            sums[slot] += tokens
+    def add(self, row: Reading) -> str:
+        """Add one row to the sums of its tier; return what is odd about it for this model, if anything."""
+        sums = self.standard if row.prompt_tokens <= self.threshold else self.long_context
+        if self.by_character and row.characters is not None:
+            sums[_CHARACTERS] += row.characters
+            return ""
+        for place, tokens in row.counts:
+            sums[place] += tokens
+        if row.queries:
+            sums[_QUERIES] += 1 if self.by_prompt else row.queries
+            return _NO_RULE_FOR_SEARCHES if self.by_prompt is None else ""
+        return _NO_TEXT if self.by_character and row.counts else ""
 
 
 class Meters:
@@ -55,7 +80,13 @@ class Meters:
         model = model or canonical_model(self._job_model)
         key = stated if known else None
         if key not in self._known:
-            self._known[key] = Meter(model, self._thresholds.get(model, self._threshold))
+            base = key or model  # the rows of a tuned model name the one that it was made from
+            self._known[key] = Meter(
+                model,
+                self._thresholds.get(model, self._threshold),
+                by_prompt=is_billed_by_grounded_prompt(base),
+                by_character=is_billed_by_character(model),
+            )
         return self._known[key]
 
     def tokens(self) -> dict[UsageKey, int]:

@@ -167,6 +167,7 @@ def _merged(scans: _Scans) -> ScanResult:
         lines_before = lines_before if part.start else 0
         scan.problems = _moved(scan.problems, lines_before)
         scan.failed_samples = _moved(scan.failed_samples, lines_before)
+        scan.unrecognized_samples = _moved(scan.unrecognized_samples, lines_before)
         whole = whole.merge(scan)
         lines_before += lines
     return whole

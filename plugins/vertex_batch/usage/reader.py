@@ -4,58 +4,52 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
-from vertex_batch.usage import gemini, messages
+from vertex_batch.usage import embeddings, gemini, messages
 from vertex_batch.usage.counting import BadCountError, count, slot
+from vertex_batch.usage.outcomes import Failed, Unreadable, Unrecognized, stated_failure, status_reason
 from vertex_batch.usage.reading import Reading
 from vertex_batch.usage.rows import (
     Response,
+    Result,
     Row,
     UsageMetadata,
     decode_anything,
     decode_body,
-    decode_predictions,
+    decode_raw_list,
     decode_response,
+    decode_result,
     decode_row,
     decode_row_strictly,
     decode_usage,
     decode_usage_strictly,
 )
-from vertex_batch.usage.types import NO_USAGE, Kind
+from vertex_batch.usage.types import INPUT_ROW, NO_USAGE, Kind
 
 _INPUT = slot(Kind.INPUT)
-_REASON_CHARS = 160
 Line = bytes | bytearray
+Outcome = Reading | Failed | Unreadable | Unrecognized
 _ROW_KEYS = frozenset({"request", "response", "status", "instance", "predictions"})
-_ANSWER_KEYS = frozenset({"usageMetadata", "usage_metadata", "usage", "candidates"})
+_ANSWER_KEYS = frozenset({"usageMetadata", "usage", "usage_metadata", "candidates"})
+_OUTPUT_KEYS = frozenset({"status", "processed_time", "response", "predictions", "prediction", "result"})
+_INPUT_KEYS = frozenset(
+    {"request", "body", "content", "contents", "messages", "prompt", "instance", "instances"}
+)
 _HTTP_OK = range(200, 300)
 _UNKNOWN_FIELD = re.compile(r"unknown field `(.*?)`")
+_NAMED_KEYS = 6
+_KEY_CHARS = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A row that Google could not answer. It is not billed, whatever it carries."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A line that is not a row, or whose counts cannot be."""
-
-    reason: str
-
-
-def read_row(line: Line) -> Reading | Failed | Unreadable:
+def read_row(line: Line) -> Outcome:
     """Classify one line and read its usage. Never raises for what a line holds."""
     try:
         row = decode_row_strictly(line)
-        return _failed(row) or _read(row, line)
+        return stated_failure(row.status, row.error) or _read(row, line)
     except msgspec.ValidationError as error:
         return _read_odd(line, str(error))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -80,11 +74,11 @@ def strict_json(line: Line) -> bytes | None:
     return plain if plain != line else None
 
 
-def _read_odd(line: Line, error: str) -> Reading | Failed | Unreadable:
+def _read_odd(line: Line, error: str) -> Outcome:
     """A row that is not as we know them. New usage fields are reported; a wrong type is a reason to stop."""
     try:
         row = decode_row(line)
-        reading = _failed(row) or _read(row, line)
+        reading = stated_failure(row.status, row.error) or _read(row, line)
     except msgspec.ValidationError as wrong:
         return _failed_all_the_same(line) or Unreadable(str(wrong))
     except (msgspec.DecodeError, UnicodeDecodeError, BadCountError) as wrong:
@@ -102,25 +96,79 @@ def _unknown_field(error: str) -> str:
     return f"the usage has a field that is not known here: {found[1][:40]!r}" if found else ""
 
 
-def _read(row: Row[Any], line: Line) -> Reading | Failed:
+def _read(row: Row[Any], line: Line) -> Reading | Failed | Unrecognized:
     response = row.response
     if isinstance(response, str):
         response = decode_response(response) if response.strip() else None
-    if response is None:
-        if row.predictions is not UNSET and (reading := _text_embeddings(row.predictions)):
-            return reading
-        return _without_response(line)
-    return _usage(response) or _without_usage(response, line)
+    if response is not None:
+        return _usage(response, row.request) or _without_usage(response, line)
+    if (predictions := _unwrapped(row.predictions)) is not None:
+        return _predictions(predictions, row)
+    if (prediction := _unwrapped(row.prediction)) is not None:
+        return _prediction(prediction) or Unrecognized("a prediction without usage")
+    if (result := _unwrapped(row.result)) is not None and result[:1] == b"{":
+        return _anthropic_result(decode_result(result))
+    return _without_response(line)
 
 
-def _usage(response: Response[UsageMetadata]) -> Reading | Failed | None:
+def _unwrapped(raw: Raw | UnsetType) -> bytes | None:
+    """A member as JSON; None if it is absent, null or empty. In tables it can be JSON inside a string."""
+    text = b"" if raw is UNSET else bytes(raw)
+    if text[:1] == b'"':
+        inner = decode_anything(text)
+        text = inner.strip().encode() if inner.lstrip()[:1] in ("{", "[") else text
+    return None if text in (b"", b"null", b'""') else text
+
+
+def _predictions(raw: bytes, row: Row[Any]) -> Reading | Failed | Unrecognized:
+    """What a model wrote for one instance: embeddings, or the answers of a custom container."""
+    each = decode_raw_list(raw) if raw[:1] == b"[" else []
+    if not each and raw == b"[]":
+        return Reading(notes=[NO_USAGE])
+    if each and (embedded := embeddings.read(each, row)):
+        return embedded
+    readings = [_prediction(bytes(prediction)) for prediction in each]
+    known = [reading for reading in readings if isinstance(reading, Reading)]
+    if not known:
+        failed = next((reading for reading in readings if reading), None)
+        return failed or Unrecognized("predictions without usage")
+    return Reading(
+        prompt_tokens=max(reading.prompt_tokens for reading in known),
+        counts=[counted for reading in known for counted in reading.counts],
+        notes=[note for reading in known for note in reading.notes] + [NO_USAGE] * (len(known) < len(each)),
+    )
+
+
+def _prediction(raw: bytes) -> Reading | Failed | None:
+    """The usage of one answer of a custom container, in any form that is known; None if it states none."""
+    if raw[:1] != b"{":
+        return None
+    try:
+        answer = decode_response(raw)
+        return _usage(answer, UNSET) if answer else None
+    except msgspec.ValidationError:
+        return None
+
+
+def _anthropic_result(result: Result) -> Reading | Failed | Unrecognized:
+    """One of Anthropic's batch results: succeeded, errored, canceled or expired."""
+    if result.type in ("errored", "canceled", "expired"):
+        return Failed(status_reason(result.error or result.type))
+    if result.type != "succeeded" or _unwrapped(result.message) is None:
+        return Unrecognized(f"a result of the type {str(result.type)[:_KEY_CHARS]!r} without a message")
+    message = decode_response(_unwrapped(result.message) or b"null")
+    found = _usage(message, UNSET) if message else None
+    return found or Reading(notes=[NO_USAGE])
+
+
+def _usage(response: Response[UsageMetadata], request: Raw | UnsetType) -> Reading | Failed | None:
     """The usage of an answer, in whichever shape it is; None if it holds none."""
     if response.error and not response.candidates:
         return Failed(status_reason(response.error))
     metadata = response.usage_metadata
     if metadata is None:
         metadata = response.usage_metadata_snake
-    if metadata is not None and (reading := gemini.read(metadata, response)):
+    if metadata is not None and (reading := gemini.read(metadata, response, request)):
         return reading
     if response.body is not UNSET or response.usage is not UNSET or response.status_code is not None:
         return _message_usage(response)
@@ -137,9 +185,11 @@ def _usage(response: Response[UsageMetadata]) -> Reading | Failed | None:
 
 def _message_usage(response: Response[UsageMetadata]) -> Reading | Failed | None:
     """The usage of Claude's and OpenAI-style answers, which may tell of an error in their own ways."""
+    inner = _unwrapped(response.body)
+    body = decode_body(inner) if inner and (inner[:1] == b"{" or _is_http_ok(response.status_code)) else None
     if not _is_http_ok(response.status_code):
-        return Failed(f"HTTP {response.status_code}")
-    body = decode_body(response.body) if response.body is not UNSET else None
+        why = f": {status_reason(body.error)}" if body and body.error else ""
+        return Failed(f"HTTP {response.status_code}{why}")
     if body and body.error:
         return Failed(status_reason(body.error))
     for raw in (body.usage if body else UNSET, response.usage):
@@ -167,31 +217,20 @@ def _is_http_ok(code: Any) -> bool:
     return not (text.isascii() and text.isdecimal()) or int(text) in _HTTP_OK
 
 
-def _text_embeddings(raw: Raw) -> Reading | None:
-    predictions = decode_predictions(raw)
-    if isinstance(predictions, str):
-        predictions = decode_predictions(predictions) if predictions.strip() else None
-    if predictions is None or isinstance(predictions, str):
-        return None
-    stated = [
-        count(p.embeddings.statistics.token_count, p.embeddings.statistics.token_count_camel)
-        for p in predictions
-        if p.embeddings and p.embeddings.statistics
-    ]
-    known = [n for n in stated if n is not None]
-    total = sum(known)
-    notes = [] if predictions and len(known) == len(predictions) else [NO_USAGE]
-    return Reading(prompt_tokens=total, counts=[(_INPUT, total)], notes=notes)
-
-
-def _without_response(line: Line) -> Reading | Failed:
-    """A row without a response is failed, unless the whole line is one: BigQuery's response column."""
+def _without_response(line: Line) -> Reading | Failed | Unrecognized:
+    """A row without a response: the whole line may be one, as BigQuery's response column is."""
     row = decode_anything(line)
-    if not _ROW_KEYS & row.keys() and _ANSWER_KEYS & row.keys():
+    keys = row.keys()
+    if not _ROW_KEYS & keys and _ANSWER_KEYS & keys:
         response = decode_response(line)
         assert response is not None
-        return _usage(response) or Reading(model=response.model, notes=[NO_USAGE])
-    return Failed("no response in the row")
+        return _usage(response, UNSET) or Reading(model=response.model, notes=[NO_USAGE])
+    if _OUTPUT_KEYS & keys:
+        return Failed("no response in the row")
+    if _INPUT_KEYS & keys:
+        return Unrecognized(INPUT_ROW)
+    named = ", ".join(sorted(key[:_KEY_CHARS] for key in keys)[:_NAMED_KEYS]) or "none"
+    return Unrecognized(f"not a known output format; its keys are: {named}")
 
 
 def _without_usage(response: Response[UsageMetadata], line: Line) -> Reading | Failed:
@@ -213,38 +252,4 @@ def _failed_all_the_same(line: Line) -> Failed | None:
         row = decode_anything(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return _failed(Row(status=row.get("status"), error=row.get("error"))) if isinstance(row, dict) else None
-
-
-def _failed(row: Row[Any]) -> Failed | None:
-    """The failure that a row tells of: a status that is not OK, or an error beside the response."""
-    if not row.status and not row.error:
-        return None
-    said = next((word for word in (row.status, row.error) if word and not _is_ok(word)), None)
-    return Failed(status_reason(said)) if said else None
-
-
-def _is_ok(status: Any) -> bool:
-    """Whether a status that is not empty means none: blanks, or google.rpc's OK in words or as 0."""
-    if isinstance(status, dict):
-        return status.get("code") in (0, "0", None) and not any(status.get(k) for k in ("message", "error"))
-    return isinstance(status, str) and status.strip().upper() in ("", "OK")
-
-
-def status_reason(status: Any) -> str:
-    """Google's words about a failed row, short: ``INVALID_ARGUMENT: Please use a valid role``.
-
-    A status is free text, or free text with the JSON of an error in it, or a google.rpc.Status.
-    """
-    error = status
-    if isinstance(status, str) and (start := status.find("{")) >= 0:
-        try:
-            error = decode_anything(status[start:])
-        except (msgspec.DecodeError, RecursionError):
-            error = status
-    if isinstance(error, dict):
-        error = error.get("error") or error
-    if isinstance(error, dict):
-        name, message = error.get("status") or error.get("code"), error.get("message")
-        error = ": ".join(str(part) for part in (name, message) if part) or "failed"
-    return " ".join(str(error).split())[:_REASON_CHARS]
+    return stated_failure(row.get("status"), row.get("error")) if isinstance(row, dict) else None

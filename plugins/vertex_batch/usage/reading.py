@@ -8,11 +8,13 @@ from typing import Any
 
 @dataclass(slots=True)
 class Reading:
-    """The usage of one row.
+    """The usage of one row. What depends on the model, which the row need not name, is left to the meter.
 
     :param model: the model that the row names; None: it names none.
     :param prompt_tokens: the size of the prompt, cached tokens included; it decides the tier.
-    :param counts: (slot, tokens), see `counting.SLOTS`.
+    :param counts: (slot, count), see `counting.SLOTS`.
+    :param queries: distinct Google Search queries of a Gemini row.
+    :param characters: of the text that was embedded; None: no text, or not a text embedding.
     :param notes: what was odd.
     """
 
@@ -20,4 +22,6 @@ class Reading:
     response_id: Any = None
     prompt_tokens: int = 0
     counts: list[tuple[int, int]] = field(default_factory=list)
+    queries: int = 0
+    characters: int | None = None
     notes: list[str] = field(default_factory=list)

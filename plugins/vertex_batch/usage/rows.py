@@ -64,20 +64,11 @@ class KnownUsage(UsageMetadata, gc=False, forbid_unknown_fields=True):
 _Usage = TypeVar("_Usage", bound=UsageMetadata)
 
 
-class Grounding(Struct, gc=False):
-    """What says that a row searched the web, and how often."""
-
-    queries: Any = field(name="webSearchQueries", default=None)
-    queries_snake: Any = field(name="web_search_queries", default=None)
-    entry_point: Any = field(name="searchEntryPoint", default=None)
-    entry_point_snake: Any = field(name="search_entry_point", default=None)
-    chunks: Any = field(name="groundingChunks", default=None)
-    chunks_snake: Any = field(name="grounding_chunks", default=None)
-
-
 class Candidate(Struct, gc=False):
-    grounding: Grounding | None = field(name="groundingMetadata", default=None)
-    grounding_snake: Grounding | None = field(name="grounding_metadata", default=None)
+    """What tells whether a candidate searched; see `grounding`."""
+
+    grounding: Any = field(name="groundingMetadata", default=None)
+    grounding_snake: Any = field(name="grounding_metadata", default=None)
 
 
 class Response(Struct, Generic[_Usage], gc=False):
@@ -104,6 +95,19 @@ class Row(Struct, Generic[_Usage], gc=False):
     status: Any = None
     response: Response[_Usage] | str | None = None
     predictions: Raw | UnsetType = UNSET
+    error: Any = None
+    prediction: Raw | UnsetType = UNSET
+    result: Raw | UnsetType = UNSET
+    request: Raw | UnsetType = UNSET
+    instance: Raw | UnsetType = UNSET
+    content: Raw | UnsetType = UNSET
+
+
+class Result(Struct, gc=False):
+    """What Anthropic's batch results hold beside the ``custom_id``."""
+
+    type: Any = None
+    message: Raw | UnsetType = UNSET
     error: Any = None
 
 
@@ -158,6 +162,7 @@ class Body(Struct, gc=False):
 
 
 class Statistics(Struct, gc=False):
+    truncated: Any = None
     token_count: Count = None
     token_count_camel: Count = field(name="tokenCount", default=None)
 
@@ -172,11 +177,21 @@ class Prediction(Struct, gc=False):
     embeddings: Embedding | None = None
 
 
+class Instance(Struct, gc=False):
+    """The input of a text-embedding model."""
+
+    content: Any = None
+    title: Any = None
+
+
 decode_row_strictly = msgspec.json.Decoder(Row[KnownUsage]).decode
 decode_row = msgspec.json.Decoder(Row[UsageMetadata]).decode
 decode_response = msgspec.json.Decoder(Response[UsageMetadata] | None).decode
 decode_usage_strictly = msgspec.json.Decoder(KnownMessageUsage | None).decode
 decode_usage = msgspec.json.Decoder(MessageUsage | None).decode
 decode_body = msgspec.json.Decoder(Body | None).decode
-decode_predictions = msgspec.json.Decoder(list[Prediction] | str | None).decode
+decode_prediction = msgspec.json.Decoder(Prediction).decode
+decode_raw_list = msgspec.json.Decoder(list[Raw]).decode
+decode_result = msgspec.json.Decoder(Result).decode
+decode_instance = msgspec.json.Decoder(Instance).decode
 decode_anything = msgspec.json.Decoder().decode

@@ -8,8 +8,9 @@ from typing import Any
 
 from vertex_batch.storage import TOO_LONG, ByteStream, Lines, read_lines
 from vertex_batch.usage.meters import Meters
+from vertex_batch.usage.outcomes import Failed, Unreadable, Unrecognized
 from vertex_batch.usage.plain import add_plain_rows
-from vertex_batch.usage.reader import Failed, Unreadable, read_row
+from vertex_batch.usage.reader import read_row
 from vertex_batch.usage.reading import Reading
 from vertex_batch.usage.types import (
     MAX_PROBLEMS,
@@ -119,9 +120,12 @@ class Scanner:
             ok=scanned.ok,
             failed=scanned.failed,
             unreadable=scanned.unreadable,
+            unrecognized=scanned.unrecognized,
             copied=scanned.copied,
             tokens=self._meters.tokens(),
             problems=list(scanned.problems),
+            unrecognized_reasons=bounded(scanned.unrecognized_reasons),
+            unrecognized_samples=list(scanned.unrecognized_samples),
             failed_reasons=bounded(scanned.failed_reasons),
             failed_samples=some_of_each(scanned.failed_samples),
             notes=dict(scanned.notes),
@@ -133,6 +137,8 @@ class Scanner:
             self._ok(outcome)
         elif type(outcome) is Failed:
             self._failed(RowProblem(name, number, outcome.reason))
+        elif type(outcome) is Unrecognized:
+            self._unrecognized(RowProblem(name, number, outcome.reason))
         elif type(outcome) is Unreadable and line.strip():
             self._unreadable(
                 name, number, "the file ends in the middle of this row" if cut else outcome.reason
@@ -143,7 +149,9 @@ class Scanner:
         for note in set(reading.notes):
             self._note(note)
         if not (self._copied and self._copied(reading.response_id)):
-            self._meters.of(reading.model).add(reading.prompt_tokens, reading.counts)
+            note = self._meters.of(reading.model).add(reading)
+            if note:
+                self._note(note)
 
     def _is_copy(self, response_id: Any) -> bool:
         """Whether an earlier job's bill has the row; counts it then."""
@@ -166,6 +174,15 @@ class Scanner:
             self._result.failed_samples.append(row)
         if len(reasons) > _MAX_DISTINCT:
             self._result.failed_reasons = bounded(reasons)
+
+    def _unrecognized(self, row: RowProblem) -> None:
+        self._result.unrecognized += 1
+        reasons = self._result.unrecognized_reasons
+        reasons[row.reason] = reasons.get(row.reason, 0) + 1
+        if len(reasons) > _MAX_DISTINCT:
+            self._result.unrecognized_reasons = bounded(reasons)
+        if len(self._result.unrecognized_samples) < MAX_PROBLEMS:
+            self._result.unrecognized_samples.append(row)
 
     def _unreadable(self, name: str, line: int, reason: str) -> None:
         self._result.unreadable += 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 from vertex_batch.resource import CompletionStats
 from vertex_batch.usage.types import ScanResult
 
+_NAMED = 5
+
 
 def self_check(scan: ScanResult, stats: CompletionStats | None, input_rows: int | None = None) -> list[str]:
     """Sentences about every count that does not agree; empty where all do.
@@ -15,6 +17,7 @@ def self_check(scan: ScanResult, stats: CompletionStats | None, input_rows: int 
     flags = []
     if scan.unreadable:
         flags.append(f"{scan.unreadable:,} unreadable rows: what they cost is not in the amount")
+    flags += unrecognized_flags(scan)
     if stats is not None:
         for word, counted, read in (
             ("successful", stats.successful_count, scan.ok),
@@ -27,4 +30,19 @@ def self_check(scan: ScanResult, stats: CompletionStats | None, input_rows: int 
         if scan.rows + incomplete != input_rows:
             left = f" and {incomplete:,} were left incomplete" if incomplete else ""
             flags.append(f"the input has {input_rows:,} rows, the output holds {scan.rows:,}{left}")
+    return flags
+
+
+def unrecognized_flags(scan: ScanResult) -> list[str]:
+    """Name the rows in no known output format, and an input that was taken for an output."""
+    if not scan.unrecognized:
+        return []
+    first = scan.unrecognized_samples[:_NAMED]
+    places = ", ".join(f"{row.file}:{row.line}" for row in first)
+    more = ", ..." if scan.unrecognized > len(first) else ""
+    rows = "1 unrecognized row" if scan.unrecognized == 1 else f"{scan.unrecognized:,} unrecognized rows"
+    reasons = "; ".join(list(scan.unrecognized_reasons)[:_NAMED])
+    flags = [f"{rows} ({places}{more}): what they cost is not in the amount. {reasons}"]
+    if scan.is_input:
+        flags.append("all rows are requests without answers: this is the input of a job, not its output")
     return flags

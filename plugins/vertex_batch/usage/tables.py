@@ -12,8 +12,9 @@ from vertex_batch.usage.files import with_notes
 from vertex_batch.usage.scan import Scanner, ScanOptions
 from vertex_batch.usage.types import ScanResult
 
-# What a bill needs of a row. The request, which is most of it, stays where it is.
-COLUMNS = ("status", "response", "predictions", "error")
+# What a bill needs of a row. The request, which is most of it, stays where it is; `content` is the text of
+# text embeddings, whose characters are billed.
+COLUMNS = ("status", "response", "predictions", "error", "prediction", "result", "instance", "content")
 
 
 class _Lines(io.RawIOBase):
@@ -27,7 +28,7 @@ class _Lines(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         lines, length = [], 0
         for row in self._rows:
-            line = self._encode({name: row[name] for name in COLUMNS if row.get(name) is not None})
+            line = self._encode({name: row[name] for name in COLUMNS if name in row})
             lines.append(line)
             length += len(line) + 1
             if 0 <= size <= length:

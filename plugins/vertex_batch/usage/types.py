@@ -12,19 +12,49 @@ MAX_REASONS = 50
 SAMPLES_OF_A_REASON = 3
 OTHER_REASONS = "other reasons"
 NO_USAGE = "no usage in the row; its cost is not in the amount"
+INPUT_ROW = "a request without an answer, as in a job's input"
 _K = TypeVar("_K")
 
 
 class Kind(StrEnum):
-    """What a token (or a query) was used for; each kind has a rate of its own."""
+    """What is counted; each kind has a rate and a unit of its own."""
 
     INPUT = "input"
+    INPUT_CHARACTER = "input_character"
     CACHED_INPUT = "cached_input"
     CACHE_WRITE = "cache_write"
     OUTPUT = "output"
     THOUGHTS = "thoughts"
     TOOL_USE_INPUT = "tool_use_input"
     SEARCH_QUERY = "search_query"
+    MAPS_GROUNDING = "maps_grounding"
+    ENTERPRISE_SEARCH = "enterprise_search"
+    DATA_GROUNDING = "data_grounding"
+    OTHER_GROUNDING = "other_grounding"
+
+    @property
+    def unit(self) -> Unit:
+        """What one of it is."""
+        return _UNITS.get(self, Unit.TOKEN)
+
+
+class Unit(StrEnum):
+    """What is counted. Only tokens have a modality."""
+
+    TOKEN = "token"  # noqa: S105 - a unit
+    CHARACTER = "character"
+    QUERY = "query"
+    PROMPT = "prompt"
+
+
+_UNITS = {
+    Kind.INPUT_CHARACTER: Unit.CHARACTER,
+    Kind.SEARCH_QUERY: Unit.QUERY,
+    Kind.MAPS_GROUNDING: Unit.PROMPT,
+    Kind.ENTERPRISE_SEARCH: Unit.PROMPT,
+    Kind.DATA_GROUNDING: Unit.PROMPT,
+    Kind.OTHER_GROUNDING: Unit.PROMPT,
+}
 
 
 class Modality(StrEnum):
@@ -65,7 +95,7 @@ class UsageKey:
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """A row that could not be read: which, and why. Never its content."""
+    """A row without a usable answer: which, and why. Never its content."""
 
     file: str
     line: int
@@ -77,12 +107,16 @@ class RowProblem:
 
 @dataclass(slots=True)
 class ScanResult:
-    """What the rows of an output say: every row is in exactly one of ok, failed and unreadable.
+    """What the rows of an output say. Every row is exactly one of ok, failed, unreadable and unrecognized.
 
     :param ok: rows with an answer; the only ones that are billed.
+    :param unreadable: lines that are not JSON, or hold counts that are not possible.
+    :param unrecognized: JSON objects in none of the known output formats. What they cost is not known.
     :param copied: those of `ok` that an earlier job of a resume chain has billed already; not in `tokens`.
-    :param tokens: exact sums. For `Kind.SEARCH_QUERY` it is the number of queries.
+    :param tokens: exact sums, in the unit of each kind.
     :param problems: the first 20 unreadable rows.
+    :param unrecognized_reasons: unrecognized rows by why, at most 50 reasons.
+    :param unrecognized_samples: the first 20 unrecognized rows.
     :param failed_reasons: failed rows by what Google said; the rarest beyond 50 are summed up as other.
     :param failed_samples: where some failed rows are, up to three for each reason.
     :param notes: what is odd about rows that were read, and how many rows it concerns.
@@ -91,9 +125,12 @@ class ScanResult:
     ok: int = 0
     failed: int = 0
     unreadable: int = 0
+    unrecognized: int = 0
     copied: int = 0
     tokens: dict[UsageKey, int] = field(default_factory=dict)
     problems: list[RowProblem] = field(default_factory=list)
+    unrecognized_reasons: dict[str, int] = field(default_factory=dict)
+    unrecognized_samples: list[RowProblem] = field(default_factory=list)
     failed_reasons: dict[str, int] = field(default_factory=dict)
     failed_samples: list[RowProblem] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
@@ -101,7 +138,12 @@ class ScanResult:
     @property
     def rows(self) -> int:
         """All rows, whatever became of them."""
-        return self.ok + self.failed + self.unreadable
+        return self.ok + self.failed + self.unreadable + self.unrecognized
+
+    @property
+    def is_input(self) -> bool:
+        """Whether all rows are requests: somebody named the input of a job in place of its output."""
+        return 0 < self.rows == self.unrecognized_reasons.get(INPUT_ROW, 0)
 
     @property
     def without_usage(self) -> int:
@@ -119,9 +161,12 @@ class ScanResult:
             ok=self.ok + other.ok,
             failed=self.failed + other.failed,
             unreadable=self.unreadable + other.unreadable,
+            unrecognized=self.unrecognized + other.unrecognized,
             copied=self.copied + other.copied,
             tokens=_added(self.tokens, other.tokens),
             problems=(self.problems + other.problems)[:MAX_PROBLEMS],
+            unrecognized_reasons=bounded(_added(self.unrecognized_reasons, other.unrecognized_reasons)),
+            unrecognized_samples=(self.unrecognized_samples + other.unrecognized_samples)[:MAX_PROBLEMS],
             failed_reasons=bounded(_added(self.failed_reasons, other.failed_reasons)),
             failed_samples=some_of_each(self.failed_samples + other.failed_samples),
             notes=_added(self.notes, other.notes),

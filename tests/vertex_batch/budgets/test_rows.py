@@ -137,3 +137,8 @@ def test_hostile_rows_count_as_rows_without_a_limit(line):
     found = RowReader(MODEL).read(line)
     assert not found.states_limit
     assert all(0 <= count.low <= count.expected <= count.high for count in found.tokens.values())
+
+
+def test_a_model_that_is_billed_by_character_counts_characters_without_white_space():
+    line = json.dumps({"content": "Grüße an\n alle"}).encode()
+    assert read(line, "text-embedding-005") == {Part(Kind.INPUT_CHARACTER): 11}

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import NullPool, create_engine, text
 
 from local.stack.postgres import Postgres, start_postgres
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts
@@ -92,3 +93,14 @@ def line():
 def bill():
     """Makes bills of a job."""
     return make_bill
+
+
+@pytest.fixture
+def query(database_url):
+    def run(sql):
+        url = database_url.replace("postgresql://", "postgresql+psycopg://")
+        with create_engine(url, poolclass=NullPool).begin() as connection:
+            found = connection.execute(text(sql))
+            return [dict(row) for row in found.mappings()] if found.returns_rows else None
+
+    return run

@@ -5,8 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import create_engine, text
-from sqlalchemy.pool import NullPool
 
 from vertex_batch.costs import CostTable, CostTableSetupError, RowCounts, Total, migrations
 from vertex_batch.costs.database import Database
@@ -14,17 +12,6 @@ from vertex_batch.pricing import Basis
 from vertex_batch.usage import Kind
 
 PLACE = ("demo-project", "us-central1")
-
-
-@pytest.fixture
-def query(database_url):
-    def run(sql):
-        url = database_url.replace("postgresql://", "postgresql+psycopg://")
-        with create_engine(url, poolclass=NullPool).begin() as connection:
-            found = connection.execute(text(sql))
-            return [dict(row) for row in found.mappings()] if found.returns_rows else None
-
-    return run
 
 
 def with_standard(line, price, **changes):

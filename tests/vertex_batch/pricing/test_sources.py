@@ -106,8 +106,8 @@ def test_a_silent_or_broken_proxy_costs_no_bill_but_a_flag(models, prices):
 def test_the_packaged_snapshot_knows_the_models_of_today_exactly():
     book = PriceBook([packaged_prices()])
     assert input_rate(book) == (Decimal("0.00000015"), "packaged")
-    embedding = book.rate(UsageKey("text-embedding-005", Kind.INPUT), "us-central1")
-    assert (embedding.usd_per_unit, embedding.basis) == (Decimal("5e-8"), "derived_half_of_standard")
+    embedding = book.rate(UsageKey("text-embedding-005", Kind.INPUT_CHARACTER), "us-central1")
+    assert (embedding.usd_per_unit, embedding.basis) == (Decimal("2e-8"), "batch_rate")
     assert book.rate(UsageKey("gemini-embedding-001", Kind.INPUT), "x").usd_per_unit == Decimal("1.2e-7")
     assert packaged_prices().as_of >= date(2026, 11, 22)
 

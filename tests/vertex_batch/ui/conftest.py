@@ -72,9 +72,9 @@ class Pages:
         }
         made = Bill(
             job=JobFacts(**{**names, **facts}),
-            rows=RowCounts(ok=10, failed=2, unreadable=1, input_rows=13),
             line_items=items or (item(),),
             **{
+                "rows": RowCounts(ok=10, failed=2, unreadable=1, input_rows=13),
                 "failed_reasons": {"INVALID_ARGUMENT": 2},
                 "problems": (RowProblem("predictions.jsonl", 17, "cut short"),),
                 "failed_samples": (RowProblem("predictions.jsonl", 4, "INVALID_ARGUMENT"),),

@@ -12,7 +12,8 @@ import pytest
 
 from tests.vertex_batch.ui.conftest import HOSTILE, TODAY, item
 from vertex_batch.budgets import Claimant, Decision, Estimate, Ledger, Verdict
-from vertex_batch.costs import CostTable, Total
+from vertex_batch.costs import CostTable, RowCounts, Total
+from vertex_batch.usage import Kind, RowProblem
 
 PATHS = ("/", "/jobs", "/bill?job=1", "/run?dag_id=nightly&run_id=1", "/costs.csv", "/static/pages.css")
 
@@ -121,6 +122,23 @@ def test_a_bill_says_where_each_amount_comes_from(pages):
     assert "console.cloud.google.com/storage/browser/demo-bucket/out" in pages.get("/bill", **key(bill)).text
     assert "predictions.jsonl 17 cut short" in text
     assert "10 ok, 2 failed, 1 unreadable" in text
+
+
+def test_rows_in_no_known_format_are_counted_and_named_on_the_pages(pages):
+    sample = RowProblem("predictions.jsonl", 23, "a prediction without usage")
+    rows = RowCounts(ok=4, unrecognized=1)
+    bill = pages.record(item("1"), bill={"rows": rows, "unrecognized_samples": (sample,)})
+    assert "4 ok, 1 unrecognized" in words(pages.get("/jobs").text)
+    text = words(pages.get("/bill", **key(bill)).text)
+    assert "4 ok, 1 unrecognized" in text
+    assert "predictions.jsonl 23 a prediction without usage" in text
+    assert "1 unrecognized" in words(pages.get("/").text)
+
+
+def test_characters_have_their_unit_in_the_rate(pages):
+    made = item("0.08", kind=Kind.INPUT_CHARACTER, tokens=4_000_000, unit_price_usd=Decimal("2e-08"))
+    text = words(pages.get("/bill", **key(pages.record(made))).text)
+    assert "input character 4,000,000 0.02 / M characters 0.08" in text
 
 
 def test_a_run_with_one_job_shows_its_bill_and_one_with_two_their_sum(pages):

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from vertex_batch.storage import split_lines
 from vertex_batch.usage import plain
 from vertex_batch.usage.meters import Meters
-from vertex_batch.usage.reader import Failed, Unreadable, read_row
+from vertex_batch.usage.outcomes import Failed, Unreadable, Unrecognized
+from vertex_batch.usage.reader import read_row
 
 MODEL = "gemini-2.5-flash"
 LIMIT = 200_000
@@ -86,6 +87,9 @@ beside = st.sampled_from(
         ("candidates", '[{"content":{"text":"\\"usageMetadata\\":{}"}}]'),
         ("candidates", '[{"groundingMetadata":{"webSearchQueries":["q"]}}]'),
         ("candidates", '[{"groundingMetadata":null},{"grounding_metadata":{}}]'),
+        ("candidates", '[{"groundingMetadata":{"imageSearchQueries":["q","q","r"]}}]'),
+        ("candidates", '[{"groundingMetadata":{"groundingChunks":[{"maps":{"uri":"u"}}]}}]'),
+        ("candidates", '[{"grounding_metadata":{"oracle":1}}]'),
         ("candidates", "[null]"),
         ("candidates", "null"),
         ("usage_metadata", '{"prompt_token_count":3}'),
@@ -113,6 +117,12 @@ around = st.sampled_from(
         ("error", "{}"),
         ("error", '{"code":3}'),
         ("predictions", "[7]"),
+        ("predictions", '[{"usage":{"prompt_tokens":3}}]'),
+        ("prediction", '{"usage":{"prompt_tokens":3}}'),
+        ("result", '{"type":"succeeded","message":{"usage":{"input_tokens":3}}}'),
+        ("result", '{"type":"errored"}'),
+        ("instance", '{"content":"a b"}'),
+        ("content", '"a b"'),
         ("response", "{}"),
         ("response", "null"),
         ("response", '"{}"'),
@@ -122,8 +132,24 @@ around = st.sampled_from(
 )
 
 
+# Rows in other wrappers, in the form of an embedding, or in none that is known.
+others = st.sampled_from(
+    [
+        '{"custom_id":"a","result":{"type":"succeeded","message":{"usage":{"input_tokens":3,"output_tokens":1}}}}',
+        '{"custom_id":"a","result":{"type":"expired"}}',
+        '{"instance":{},"prediction":{"usage":{"prompt_tokens":3}}}',
+        '{"instance":{},"prediction":"id"}',
+        '{"instance":{"content":"a b"},"predictions":[{"embeddings":{"statistics":{"token_count":2}}}]}',
+        '{"request":{}}',
+        "{}",
+    ]
+).map(str.encode)
+
+
 @st.composite
 def rows(draw):
+    if draw(st.integers(0, 9)) == 0:
+        return draw(others)
     named = [("usageMetadata", draw(usages())), ("modelVersion", draw(models))]
     response = written(draw(st.permutations(named + draw(st.lists(beside, max_size=2)))))
     pairs = draw(st.permutations([("response", response), *draw(st.lists(around, max_size=2))]))
@@ -166,13 +192,12 @@ def the_long_way(lines, meters):
     outcomes, notes = Counter(), Counter()
     for line in lines:
         outcome = read_row(line)
-        if isinstance(outcome, Failed | Unreadable):
+        if isinstance(outcome, Failed | Unreadable | Unrecognized):
             blank = not line.strip()
             outcomes[type(outcome).__name__.lower()] += not blank
             continue
         outcomes["ok"] += 1
-        notes.update(set(outcome.notes))
-        meters.of(outcome.model).add(outcome.prompt_tokens, outcome.counts)
+        notes.update({*outcome.notes, meters.of(outcome.model).add(outcome)} - {""})
     return outcomes, notes
 
 

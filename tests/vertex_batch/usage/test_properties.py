@@ -66,6 +66,8 @@ def gemini_rows(draw):
         "key": draw(bait),
         "response": draw(st.sampled_from([response, response, response, {}, None])),
     }
+    if draw(st.integers(0, 9)) == 0:  # in no known format: neither answered nor failed
+        row = {"instance": draw(bait), "prediction": "id", "key": draw(bait)}
     return dict(draw(st.permutations(list(row.items()))))
 
 
@@ -74,6 +76,9 @@ def plainly(lines):
     rows, sums = Counter(), Counter()
     for line in lines:
         row = json.loads(line)
+        if "prediction" in row:
+            rows["unrecognized"] += 1
+            continue
         if row["status"] or not row["response"]:
             rows["failed"] += 1
             continue
@@ -104,6 +109,7 @@ def test_the_scan_equals_a_plain_reader(rows, ascii_only):
     expected, sums = plainly(lines)
     result = scan("\n".join(lines).encode())
     assert (result.ok, result.failed, result.unreadable) == (expected["ok"], expected["failed"], 0)
+    assert result.unrecognized == expected["unrecognized"]
     assert sums_of(result) == sums
 
 
@@ -114,6 +120,10 @@ def test_order_and_sharding_never_change_a_sum(rows, cut, shuffled: random.Rando
     shuffled.shuffle(lines)
     parts = scan(b"\n".join(lines[:cut])).merge(scan(b"\n".join(lines[cut:])))
     assert (parts.tokens, parts.ok, parts.failed) == (whole.tokens, whole.ok, whole.failed)
+    assert (parts.unrecognized, parts.unrecognized_reasons) == (
+        whole.unrecognized,
+        whole.unrecognized_reasons,
+    )
     assert parts.failed_reasons == whole.failed_reasons
     assert parts.notes == whole.notes
 

@@ -51,6 +51,7 @@ def test_processes_add_up_to_one_scan_line_numbers_included(tmp_path, row, range
     rows[0] = b"\xef\xbb\xbf" + rows[0]
     rows[50] = b"{broken"
     rows[60] = b'{"status":"no"}'
+    rows[120] = b'{"instance":{},"prediction":"id"}'
     rows[150] = rows[150][:-5]
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b"\n".join(rows))
@@ -58,6 +59,7 @@ def test_processes_add_up_to_one_scan_line_numbers_included(tmp_path, row, range
     assert result == whole(path)
     assert [problem.line for problem in result.problems] == [51, 151]
     assert [sample.line for sample in result.failed_samples] == [61]
+    assert [sample.line for sample in result.unrecognized_samples] == [121]
 
 
 def test_shards_are_one_output_and_lines_are_counted_in_each(tmp_path, row):
@@ -65,7 +67,8 @@ def test_shards_are_one_output_and_lines_are_counted_in_each(tmp_path, row):
         (tmp_path / name).write_bytes(content)
     paths = [str(tmp_path / "0.jsonl"), str(tmp_path / "1.jsonl.gz")]
     result = scan_files(LOCAL, paths, ScanOptions(MODEL), 2, range_bytes=2)
-    assert (result.failed, result.unreadable) == (2, 2)
+    assert (result.unrecognized, result.unreadable) == (2, 2)
+    assert [(p.file, p.line) for p in result.unrecognized_samples] == [("0.jsonl", 1), ("1.jsonl.gz", 1)]
     assert [(p.file, p.line) for p in result.problems] == [("0.jsonl", 2), ("1.jsonl.gz", 3)]
 
 

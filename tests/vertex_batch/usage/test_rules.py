@@ -185,7 +185,7 @@ def test_search_grounded_rows_bill_queries_and_no_tool_use(scan, row, tokens_of)
     grounded = row(usage)
     grounded["response"]["candidates"][0]["groundingMetadata"] = {"webSearchQueries": ["a", "b"]}
     result = scan(grounded)
-    assert tokens_of(result) == {"input": 33, "output": 106, "thoughts": 106, "search_query": 2}
+    assert tokens_of(result) == {"input": 33, "output": 106, "thoughts": 106, "search_query": 1}
     assert result.flags == ["tool-use tokens of search-grounded rows are not billed (1 row)"]
 
 
@@ -216,7 +216,6 @@ def test_a_row_without_a_response_is_failed(scan, row):
     without = row()
     del without["response"]
     assert scan(without).failed_reasons == {"no response in the row": 1}
-    assert scan({"key": "a", "request": {}, "usageMetadata": {"promptTokenCount": 5}}).failed == 1
 
 
 def test_a_failed_row_says_why_in_googles_words(scan, row):
@@ -290,7 +289,7 @@ def test_text_embeddings(scan, tokens_of):
         {"content": "x", "predictions": json.dumps(of(5)), "status": None},
         {"instance": {"content": "?"}, "status": "INVALID_ARGUMENT: empty", "predictions": of(100)},
         {"instance": {"content": "?"}, "status": "", "predictions": None},
-        job_model="text-embedding-005",
+        job_model="text-embedding-large-exp-03-07",
     )
     assert tokens_of(result) == {"input": 20}
     assert (result.ok, result.failed) == (3, 2)
