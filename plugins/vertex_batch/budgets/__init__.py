@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         usable,
     )
     from vertex_batch.budgets.ledger import Ledger, StoredEstimate
-    from vertex_batch.budgets.sampling import open_at, survey_input
+    from vertex_batch.budgets.sampling import survey_input
     from vertex_batch.budgets.survey import Survey, Totals, counted_only, summarize
 
 __all__ = [
@@ -46,7 +46,6 @@ __all__ = [
     "counted_only",
     "decide",
     "estimate",
-    "open_at",
     "summarize",
     "survey_input",
     "unknown_estimate",
@@ -60,7 +59,7 @@ _ROOMS = {
     **dict.fromkeys(("HISTORY_RUNS", "Estimate", "PastJob", "estimate"), "estimating"),
     **dict.fromkeys(("unknown_estimate", "usable"), "estimating"),
     **dict.fromkeys(("Ledger", "StoredEstimate"), "ledger"),
-    **dict.fromkeys(("open_at", "survey_input"), "sampling"),
+    **dict.fromkeys(("survey_input",), "sampling"),
     **dict.fromkeys(("Survey", "Totals", "counted_only", "summarize"), "survey"),
 }
 

@@ -3,8 +3,7 @@ it.
 
 The windows are equally long and lie anywhere in the input, so that each row is as likely to begin in one as
 any other, however long it is and however the rows are sorted. A window that no row begins in counts, too:
-of long rows there are few. A row that reaches beyond its window is completed. Objects are opened by the
-caller, and only read and sought in.
+of long rows there are few. A row that reaches beyond its window is completed.
 """
 
 from __future__ import annotations
@@ -12,12 +11,13 @@ from __future__ import annotations
 import random
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from typing import Any, Protocol, Self, cast
+from typing import Protocol
 
 from vertex_batch.budgets.rows import RowReader
 from vertex_batch.budgets.survey import Place, Survey, Totals, summarize
+from vertex_batch.storage import ByteStream, ObjectReader, SourceObject
 
 READ_WHOLE_BYTES = 16 << 20
 READ_WHOLE_OBJECTS = 64
@@ -35,45 +35,18 @@ _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 31
 
 
-class InputObject(Protocol):
-    """An object of the input, such as `inputs.SourceObject`."""
+class Opener(Protocol):
+    """Opens an object to read it from a byte on, such as `ObjectStorage.open`.
 
-    @property
-    def uri(self) -> str: ...
+    :param end: no byte from here on is fetched before it is read.
+    """
 
-    @property
-    def size(self) -> int: ...
-
-
-class ByteStream(Protocol):
-    """What is asked of a stream; it is a context manager, too."""
-
-    def read(self, size: int = -1, /) -> bytes: ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *error: object) -> Any: ...
-
-
-OpenAt = Callable[[InputObject, int], ByteStream]
-"""Opens an object to read it from a byte on."""
-
-
-def open_at(read: Callable[[str], Any]) -> OpenAt:
-    """Make an opener at any byte of one that opens at the beginning, such as `InputStorage.open`."""
-
-    def opened(item: InputObject, start: int) -> ByteStream:
-        stream = read(item.uri)
-        if start:
-            stream.seek(start)
-        return cast("ByteStream", stream)
-
-    return opened
+    def __call__(self, item: SourceObject, start: int = 0, end: int | None = None, /) -> ObjectReader: ...
 
 
 def survey_input(
-    read: OpenAt,
-    objects: Sequence[InputObject],
+    read: Opener,
+    objects: Sequence[SourceObject],
     model: str = "",
     long_context_tokens: int | None = None,
     rows: int | None = None,
@@ -97,22 +70,22 @@ def survey_input(
     return summarize(_spread(read, objects, rows), totals, reader)
 
 
-def _is_packed(read: OpenAt, objects: Sequence[InputObject]) -> bool:
+def _is_packed(read: Opener, objects: Sequence[SourceObject]) -> bool:
     """Whether one of the objects begins as gzip does, whatever its name."""
     for item in objects:
-        with read(item, 0) as stream:
+        with read(item, 0, _FIRST_BLOCK) as stream:
             if stream.read(len(_GZIP)) == _GZIP:
                 return True
     return False
 
 
-def _whole(read: OpenAt, item: InputObject) -> Place:
+def _whole(read: Opener, item: SourceObject) -> Place:
     with read(item, 0) as stream:
         data = stream.read()
     return Place(_filled(data.split(b"\n")), len(data))
 
 
-def _spread(read: OpenAt, objects: Sequence[InputObject], rows: int | None) -> Iterator[Place]:
+def _spread(read: Opener, objects: Sequence[SourceObject], rows: int | None) -> Iterator[Place]:
     """The rows of windows all over the input, in an order in which any beginning is spread over it, too."""
     chance = random.Random(_SEED)  # noqa: S311 - the same input gives the same sample
     whole = sum(item.size for item in objects)
@@ -137,7 +110,7 @@ class _Windows:
     the first.
     """
 
-    def __init__(self, read: OpenAt, objects: Sequence[InputObject]) -> None:
+    def __init__(self, read: Opener, objects: Sequence[SourceObject]) -> None:
         self._read, self._objects = read, objects
         self._ends = list(accumulate(item.size for item in objects))
         self._left = MOST_SAMPLE_BYTES
@@ -214,21 +187,21 @@ class _Windows:
     def _blocks(self, index: int, start: int, length: int) -> Iterator[bytes]:
         """Blocks from here on, which grow: a small row costs little, a large one few requests."""
         following = _FIRST_BLOCK
-        with self._read(self._objects[index], start) as stream:
+        with self._read(self._objects[index], start, start + length) as stream:
             while self._left > 0 and (block := stream.read(min(length, self._left))):
                 self._left -= len(block)
                 yield block
                 length, following = following, min(2 * following, _LARGEST_BLOCK)
 
 
-def _beginnings(read: OpenAt, objects: Sequence[InputObject]) -> tuple[list[Place], bool]:
+def _beginnings(read: Opener, objects: Sequence[SourceObject]) -> tuple[list[Place], bool]:
     """The first rows of packed objects: nothing else of them can be read without what is before it."""
     chance = random.Random(_SEED)  # noqa: S311 - as above
     chosen = chance.sample(list(objects), min(len(objects), WINDOWS))
     places: list[Place] = []
     complete = len(chosen) == len(objects)
     for item in chosen:
-        with read(item, 0) as stream:
+        with read(item, 0, MOST_SAMPLE_BYTES // len(chosen)) as stream:
             found, ended = _beginning(stream, MOST_SAMPLE_BYTES // len(chosen))
         places += found
         complete &= ended

@@ -148,12 +148,12 @@ def _price_book(plan: Plan, client: BatchClient | None, prices: Path | None) -> 
 
 
 def _estimate(plan: Plan, objects: Any, read: Any, book: PriceBook, rows: int) -> Estimate:
-    from vertex_batch.budgets import estimate, open_at, survey_input  # noqa: PLC0415
+    from vertex_batch.budgets import estimate, survey_input  # noqa: PLC0415
     from vertex_batch.usage import canonical_model  # noqa: PLC0415
 
     model = plan.request.model
     long_context = book.thresholds().get(canonical_model(model))
-    survey = survey_input(open_at(read), objects, model, long_context, rows or None)
+    survey = survey_input(read, objects, model, long_context, rows or None)
     return estimate(survey, model, plan.place.location, book)
 
 

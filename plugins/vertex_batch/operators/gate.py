@@ -28,7 +28,6 @@ from vertex_batch.budgets import (
     counted_only,
     decide,
     estimate,
-    open_at,
     survey_input,
     unknown_estimate,
     usable,
@@ -241,7 +240,7 @@ class BudgetGate:
             if history and rows is not None:
                 survey = counted_only(Totals(sum(item.size for item in objects), rows))
             else:
-                survey = survey_input(open_at(storage.open), objects, claimant.model, threshold, rows)
+                survey = survey_input(storage.open, objects, claimant.model, threshold, rows)
         except (VertexBatchError, OSError) as error:
             return unknown_estimate(f"the input could not be read: {error}")
         return estimate(survey, claimant.model, claimant.location, book, history)

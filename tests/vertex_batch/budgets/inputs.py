@@ -24,14 +24,15 @@ class Stored:
 
 
 class Store:
-    """Opens objects, and counts the bytes that were read; a stream can be read and sought in, no more."""
+    """Opens objects at any byte, and counts the bytes that were read; a stream can be read, no more."""
 
     def __init__(self, objects: Iterable[Stored]) -> None:
         self.objects = {item.uri: item for item in objects}
         self.read_bytes = 0
 
-    def open(self, uri: str) -> Any:
-        return _Stream(self, self.objects[uri].data)
+    def open(self, item: Any, start: int = 0, end: int | None = None) -> Any:
+        del end
+        return _Stream(self, self.objects[item.uri].data[start:])
 
 
 class _Stream:
@@ -42,12 +43,6 @@ class _Stream:
         data = self._inner.read(size)
         self._store.read_bytes += len(data)
         return data
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._inner.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._inner.tell()
 
     def __enter__(self) -> Self:
         return self
