@@ -275,6 +275,21 @@ def test_a_cut_last_line_is_unreadable_and_fails_the_task_after_the_rest_was_rec
     assert record(reference, context, max_unreadable_rows=1)["complete"] is False
 
 
+def test_rows_in_no_known_format_fail_the_task_after_the_rest_was_recorded(vertex, context, table):
+    reference = ended(vertex, mix={})
+    path = f"{vertex.admin.job(reference.job_id).output_directory}/predictions.jsonl"
+    lines = vertex.gcs.get(path).splitlines()
+    lines[3] = b'{"instance": {}, "prediction": "id"}'
+    vertex.gcs.put(path, b"\n".join(lines) + b"\n")
+    with pytest.raises(AirflowFailException, match=r"1 unrecognized rows.*predictions.jsonl:4: a prediction"):
+        record(reference, context)
+    bill = bill_of(table, reference)
+    assert (bill.rows.ok, bill.rows.failed, bill.rows.unrecognized) == (ROWS - 1, 0, 1)
+    assert bill.total.complete is False
+    [job] = record(reference, context, max_unreadable_rows=1)["jobs"]
+    assert (job["unreadable_rows"], job["unrecognized_rows"]) == (0, 1)
+
+
 def test_missing_rows_are_a_flag(vertex, context, table):
     reference = ended(vertex, output=Output(missing_rows=2))
     record(reference, context)
