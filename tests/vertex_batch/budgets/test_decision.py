@@ -142,8 +142,8 @@ def test_the_message_says_why_a_guess_was_not_refused():
     decision = decide([REFUSE_20], {}, usd("30"), guess=Guess(Decimal(1), "12 of 80 rows read, no history"))
     assert decision.reasons == (
         (
-            "this run of spec nightly: 30.00 USD estimated, over its limit of 20.00 USD (refuse); not refused but"
-            " held for approval, since its estimate is a first guess (12 of 80 rows read, no history)"
+            "this run of spec nightly: 30.00 USD estimated, over its limit of 20.00 USD (refuse); not refused"
+            " but held for approval, since its estimate is a first guess (12 of 80 rows read, no history)"
         ),
     )
 
