@@ -43,7 +43,8 @@ class ObjectReader:
         self, fs: Any, source: SourceObject, start: int = 0, end: int | None = None, *, conn_id: str = ""
     ) -> None:
         source.check_readable()
-        self._blocks = _blocks(fs, source, start, source.size if end is None else end, conn_id)
+        ahead = source.size if end is None else min(end, source.size)
+        self._blocks = _blocks(fs, source, start, ahead, conn_id)
         self._rest = b""
 
     def read(self, size: int = -1, /) -> bytes:

@@ -129,7 +129,7 @@ def test_a_first_guess_is_held_and_never_refused(vertex, context, asked):
     vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW_WITHOUT_LIMIT * 2)
     kwargs = parked(a_task({"run": {"refuse": "1"}}), context)
     (question,) = asked
-    assert "over its limit of 1 USD (refuse); not refused but held for approval, since" in question["body"]
+    assert "over its limit of 1.00 USD (refuse); not refused but held for approval, since" in question["body"]
     assert vertex.admin.jobs() == []
     a_task({"run": {"refuse": "1"}}).execute_after_answer(context, event=answer(), **kwargs)
     assert len(vertex.admin.jobs()) == 1
@@ -163,7 +163,7 @@ def test_a_dry_run_shows_what_the_job_would_cost_and_what_its_budgets_would_say(
     shown = context["ti"].xcoms["submit", "estimate"]
     assert (shown["rows"], shown["expected_usd"], shown["high_usd"]) == (2, "1.002", "2.036")
     assert shown["method"].startswith("2 rows counted, no history")
-    assert (shown["verdict"], "over its limit of 1 USD (hold)" in shown["reason"]) == ("hold", True)
+    assert (shown["verdict"], "over its limit of 1.00 USD (hold)" in shown["reason"]) == ("hold", True)
     assert "Expected cost: 1.002 USD (0.082 to 2.036) for 2 rows (2 rows counted" in capsys.readouterr().out
     assert ledger.sums(TODAY) == Sums()
     assert vertex.admin.jobs() == []
@@ -359,7 +359,7 @@ def test_a_bill_outside_of_what_was_expected_says_so(vertex, context, caplog):
         found = ExpectedCosts("batch_costs", logging.getLogger("record")).of([bill])[job["job_id"]]
     assert found["over_expectation"] is True
     assert found["outside_expectation"] == "above the expected range of 0.082 to 2.036 USD"
-    assert "cost 9 USD, above the expected range" in caplog.text
+    assert "cost 9.00 USD, above the expected range" in caplog.text
 
 
 def test_what_was_reserved_for_a_job_that_never_was_is_given_back(vertex, context, ledger, monkeypatch):

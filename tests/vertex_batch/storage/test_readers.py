@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import vertex_batch
-from vertex_batch.budgets.survey import survey_input
+from vertex_batch.budgets import survey_input
 from vertex_batch.inputs import JobLimits, StagingPlace, measure, rows_in
 from vertex_batch.preflight import Report, RowCheck, shape_of
 from vertex_batch.preparation import InputPreparer
