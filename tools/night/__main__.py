@@ -1,0 +1,82 @@
+"""``make night``: run the scenarios, print the tables, and fail where a limit is missed."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from local.stack.paths import STATE
+from tools.night.limits import misses
+from tools.night.measures import NightResult
+from tools.night.report import markdown, table
+from tools.night.run import Night
+from tools.night.scenarios import SCENARIOS, NightScenario
+
+HOME = STATE / "night"
+SPARE_BYTES = 5_000_000_000  # logs, databases, and what others on this machine write meanwhile
+
+
+def main() -> int:
+    """Return 0 where every limit is kept, 1 where one is missed or a scenario was not run."""
+    parser = argparse.ArgumentParser(prog="python -m tools.night", description=__doc__)
+    parser.add_argument("--only", default="", help="the letters of the scenarios to run: ac")
+    parser.add_argument("--markdown", action="store_true", help="also print the tables in Markdown")
+    arguments = parser.parse_args()
+    keys = {scenario.key for scenario in SCENARIOS}
+    if unknown := set(arguments.only) - keys:
+        parser.error(f"there is no scenario {', '.join(sorted(unknown))}: {', '.join(sorted(keys))}")
+    chosen = [scenario for scenario in SCENARIOS if scenario.key in (arguments.only or keys)]
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    if problem := room(chosen, HOME):
+        console.print(problem)
+        return 1
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    results = run(chosen, HOME, console)
+    console.print(table(results))
+    if arguments.markdown:
+        print(markdown(results))
+    return 0 if len(results) == len(chosen) and not any(map(misses, results)) else 1
+
+
+def room(scenarios: Sequence[NightScenario], home: Path) -> str:
+    """Say what is wrong with the free space on the disk; empty where it suffices."""
+    needed = max(scenario.disk_bytes for scenario in scenarios) + SPARE_BYTES
+    home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(home).free
+    if free >= needed:
+        return ""
+    return (
+        f"{home}: {free / 1e9:.1f} GB are free, the night needs {needed / 1e9:.1f} GB. Nothing was started."
+    )
+
+
+def run(scenarios: Sequence[NightScenario], home: Path, console: Console) -> list[NightResult]:
+    """Run the scenarios one after the other; return the results that there are, also after Ctrl-C."""
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        console.print(f"{time.monotonic() - began:6.0f} s  {text}")
+
+    results: list[NightResult] = []
+    try:
+        with Night(home, scenarios, say) as night:
+            for scenario in scenarios:
+                result = night.run(scenario)
+                results.append(result)
+                say(f"({scenario.key}) {'; '.join(misses(result)) or 'all limits kept'}")
+    except KeyboardInterrupt:
+        console.print("Interrupted: everything has been stopped and removed.")
+    except TimeoutError as error:
+        console.print(f"Ended: {error}")
+    return results
+
+
+if __name__ == "__main__":
+    sys.exit(main())
