@@ -1,6 +1,6 @@
-"""The real Airflow: its four processes, a home folder of their own, and a database that is migrated once.
+"""The real Airflow: its four processes and a home folder of their own.
 
-Everything is told through the environment, so that no airflow.cfg of the machine's takes part.
+All settings come through the environment, so that no airflow.cfg of the machine takes part.
 """
 
 from __future__ import annotations
@@ -9,23 +9,21 @@ import base64
 import json
 import os
 import secrets
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import httpx
 
-from local.stack.paths import MAIN_BIN, REPOSITORY, STATE
+from local.stack.metadata import metadata_url
+from local.stack.paths import MAIN_BIN, REPOSITORY
 from local.stack.ports import LOOPBACK
-from local.stack.processes import INHERITED, Service, answers
+from local.stack.processes import Service, answers
 
 LOGIN, PASSWORD = "admin", "admin"  # printed for the person at this machine; loopback only
 API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER = "api-server", "scheduler", "dag-processor", "triggerer"
+AIRFLOW_ROLES = frozenset({API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER})
 
 
 def _fernet_key() -> str:
@@ -37,6 +35,7 @@ class AirflowSite:
     """One installation: where it lives, which DAGs it has, and what its connections lead to.
 
     :param home: AIRFLOW_HOME; made if it is missing.
+    :param database: the folder of the PostgreSQL server with its metadata.
     :param specs: folder of the job specs.
     :param connections: connection id -> what Airflow takes as a connection in JSON.
     :param settings: further AIRFLOW__ variables, or others that the processes see; these win.
@@ -44,6 +43,8 @@ class AirflowSite:
 
     home: Path
     port: int
+    database: Path
+    database_port: int
     dags: Path
     specs: Path
     storage_url: str
@@ -57,10 +58,14 @@ class AirflowSite:
         return f"http://{LOOPBACK}:{self.port}"
 
     def environment(self) -> dict[str, str]:
-        """What all four processes, and the ``airflow`` command line, must see alike."""
+        """What all four processes, and the ``airflow`` command line, must see alike.
+
+        Known once the database has been prepared, as it is when the stack has started.
+        """
         return {
             **_settings(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata_url(self.database, self.database_port),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__CORE__FERNET_KEY": self.fernet_key,
             "AIRFLOW__API__BASE_URL": self.url,
@@ -92,7 +97,6 @@ def _settings(home: Path) -> dict[str, str]:
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{LOGIN}:ADMIN",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=30",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         # A spec that somebody drops into the folder shows within seconds.
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
@@ -100,34 +104,12 @@ def _settings(home: Path) -> dict[str, str]:
     }
 
 
-def prepare_home(site: AirflowSite, say: Callable[[str], None]) -> None:
-    """Make the home folder: login, an empty configuration file, a migrated database."""
+def prepare_home(site: AirflowSite) -> None:
+    """Make the home folder: login and an empty configuration file."""
     site.home.mkdir(parents=True, exist_ok=True)
     (site.home / "passwords.json").write_text(json.dumps({LOGIN: PASSWORD}))
     # Four processes that find no file would all write one at once.
     (site.home / "airflow.cfg").write_text("# All settings come through the environment.\n")
-    shutil.copy(_migrated_database(say), site.home / "airflow.db")
-
-
-def _migrated_database(say: Callable[[str], None]) -> Path:
-    """Return an empty, migrated database. Making one takes a dozen seconds, so it is kept per version."""
-    kept = STATE / "cache" / f"airflow-{version('apache-airflow')}.db"
-    if kept.exists():
-        return kept
-    say("migrating an empty Airflow database, once")
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
-        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        subprocess.run(
-            [MAIN_BIN / "airflow", "db", "migrate"],
-            env={**inherited, **_settings(Path(folder))},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=True,
-        )
-        (Path(folder) / "airflow.db").replace(kept)
-    return kept
 
 
 def airflow_services(site: AirflowSite) -> list[Service]:
@@ -135,7 +117,7 @@ def airflow_services(site: AirflowSite) -> list[Service]:
     environment = site.environment()
 
     def service(role: str, arguments: list[str], is_ready: Callable[[datetime], bool]) -> Service:
-        command = [MAIN_BIN / "airflow", role, *arguments]
+        command: list[str | Path] = [MAIN_BIN / "airflow", role, *arguments]
         return Service(role, command, is_ready, environment, ready_within_seconds=180)
 
     address = ["--host", LOOPBACK, "--port", str(site.port)]

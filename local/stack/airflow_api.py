@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 import httpx
 
-DATABASE_TRIES = 5
 FINISHED = frozenset({"success", "failed"})
 Json = dict[str, Any]
 
@@ -48,10 +47,7 @@ class AirflowApi:
         """Call a path below ``/api/v2`` and return the JSON of the answer."""
         if "authorization" not in self._client.headers:
             self._client.headers["authorization"] = f"Bearer {self.token()}"
-        for _ in range(DATABASE_TRIES):
-            answer = self._client.request(method, f"/api/v2{path}", **arguments)
-            if answer.status_code != httpx.codes.INTERNAL_SERVER_ERROR or "Database error" not in answer.text:
-                break  # else SQLite was locked, and the transaction was rolled back
+        answer = self._client.request(method, f"/api/v2{path}", **arguments)
         if answer.is_error:
             raise AirflowApiError(answer)
         return answer.json() if answer.content else None

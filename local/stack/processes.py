@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypedDict
 
 import httpx
 
@@ -44,11 +46,47 @@ class StackError(Exception):
         return f"The {self.role} {self.problem}. The end of {self.log}:\n{tail}"
 
 
+class UserOptions(TypedDict, total=False):
+    """What `subprocess` takes to run a program as another user."""
+
+    user: str
+    group: str
+    extra_groups: list[str]
+
+
+@dataclass(frozen=True)
+class RunAs:
+    """As which user to run a server; as this one unless anything is given.
+
+    :param user: with `group`: a user of the system to change to.
+    :param prefix: words before the command, of a program that changes the user.
+    :param owner: who owns the server's files, where `prefix` changes to a user of the system.
+    """
+
+    user: str = ""
+    group: str = ""
+    prefix: tuple[str, ...] = ()
+    owner: str = ""
+
+    def options(self) -> UserOptions:
+        return {"user": self.user, "group": self.group, "extra_groups": []} if self.user else {}
+
+    def own(self, folder: Path) -> None:
+        """Give that user the folder and all that is in it."""
+        if user := self.user or self.owner:
+            for path in (folder, *folder.rglob("*")):
+                shutil.chown(path, user)
+
+
+NOT_ROOT = RunAs("nobody", "nogroup")
+
+
 @dataclass(frozen=True)
 class Service:
     """How to run one server.
 
-    :param is_ready: asked again and again after the start, and told when that was.
+    :param is_ready: called again and again after the start, with the time of the start.
+    :param stop_signal: what ends it in an orderly way.
     """
 
     role: str
@@ -56,6 +94,8 @@ class Service:
     is_ready: Callable[[datetime], bool]
     environment: Mapping[str, str] = field(default_factory=dict)
     ready_within_seconds: float = 120.0
+    run_as: RunAs = field(default_factory=RunAs)
+    stop_signal: signal.Signals = signal.SIGTERM
 
 
 class ManagedProcess:
@@ -85,13 +125,14 @@ class ManagedProcess:
         self._started_at = datetime.now(UTC)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(part) for part in self.service.command],
+                [str(part) for part in (*self.service.run_as.prefix, *self.service.command)],
                 cwd=REPOSITORY,
                 env={**inherited, **ours, **self.service.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                **self.service.run_as.options(),
             )
 
     def wait_until_ready(self, given_up: threading.Event | None = None) -> float:
@@ -115,11 +156,11 @@ class ManagedProcess:
             os.killpg(pid, number)
 
     def stop(self, grace_seconds: float = 20.0) -> None:
-        """End it with SIGTERM, or with SIGKILL when it takes longer than the grace."""
+        """End it in an orderly way, or with SIGKILL when that takes longer than the grace."""
         if self._process is None:
             return
         # To the server alone: one that manages children ends them in its own order.
-        self._process.terminate()
+        self._process.send_signal(self.service.stop_signal)
         try:
             self._process.wait(grace_seconds)
         except subprocess.TimeoutExpired:

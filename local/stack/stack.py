@@ -14,18 +14,28 @@ from typing import Self
 
 from local.emulator.admin import EmulatorAdmin
 from local.leftovers import Watchdog, sweep
-from local.stack.airflow import API_SERVER, LOGIN, PASSWORD, AirflowSite, airflow_services, prepare_home
+from local.stack.airflow import (
+    AIRFLOW_ROLES,
+    LOGIN,
+    PASSWORD,
+    AirflowSite,
+    airflow_services,
+    prepare_home,
+)
 from local.stack.airflow_api import AirflowApi
 from local.stack.certificates import make_certificates, make_service_account
 from local.stack.emulator import LOCATION, PROJECT, emulator_service
 from local.stack.gcs import ObjectStore, gcs_service
+from local.stack.metadata import metadata_service
 from local.stack.paths import REPOSITORY
 from local.stack.ports import LOOPBACK, Ports
+from local.stack.postgres import DATABASE
 from local.stack.processes import ManagedProcess, Service
 from local.stack.proxy import GoogleStandIn, proxy_service
 
 # When all of it goes, nobody waits for the ten seconds that a triggerer takes to let go of its triggers.
 GRACE_SECONDS = 3.0
+PORT_ROLES = ("api-server", "proxy", "object store", "emulator", "tunnel", DATABASE)
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,7 @@ class StackOptions:
     :param usual_ports: role -> the port to take if it is free; others are chosen.
     :param emulator_speed: what the durations of jobs are divided by; at 1 one takes three and a half minutes.
     :param airflow_settings: further environment variables of Airflow's processes.
-    :param roles: start these only; all when empty.
+    :param roles: start these only; all when empty. Airflow's processes bring their database with them.
     :param storage_front_url: a proxy in front of the object store, through which Airflow's processes reach
         it; the emulator and `Stack.gcs` do not.
     """
@@ -65,9 +75,7 @@ class Stack:
         self.master_key = f"sk-{secrets.token_hex(24)}"
         self._say = say
         ports = Ports(dict(options.usual_ports))
-        self.port = {
-            role: ports.choose(role) for role in ("api-server", "proxy", "object store", "emulator", "tunnel")
-        }
+        self.port = {role: ports.choose(role) for role in PORT_ROLES}
         self.proxy_url = self._url("proxy")
         self.emulator_url = self._url("emulator")
         self.storage_url = self._url("object store")
@@ -99,16 +107,21 @@ class Stack:
         self._watchdog = Watchdog(self.mark)
         wanted = self.options.roles
         for service in self._services():
-            if service.role in wanted or not wanted:
+            if service.role in wanted or not wanted or service.role == DATABASE:
                 log = self.options.home / "logs" / f"{service.role.replace(' ', '-')}.log"
                 self._processes[service.role] = ManagedProcess(service, log, self.mark)
                 self._processes[service.role].start()
+            if service.role == DATABASE:
+                self._processes[DATABASE].wait_until_ready()
         self._wait_for_all(began)
 
     def stop(self) -> None:
         """End everything. Harmless when there is nothing to end."""
         with ThreadPoolExecutor(len(self._processes) or 1) as pool:
-            list(pool.map(lambda process: process.stop(GRACE_SECONDS), self._processes.values()))
+            users = [process for role, process in self._processes.items() if role != DATABASE]
+            list(pool.map(lambda process: process.stop(GRACE_SECONDS), users))
+        if DATABASE in self._processes:
+            self._processes[DATABASE].stop()
         sweep(self.mark)
         if self._watchdog is not None:
             self._watchdog.close()
@@ -146,7 +159,10 @@ class Stack:
         return f"http://{LOOPBACK}:{self.port[role]}"
 
     def _services(self) -> Iterator[Service]:
-        """Describe the servers one by one: those before Airflow start while its database is prepared."""
+        """Describe the servers one by one: those before Airflow start while its database is prepared.
+
+        Airflow's own are described when the database runs.
+        """
         home = self.options.home
         certificates = make_certificates(home / "tls")
         account = make_service_account(
@@ -174,9 +190,10 @@ class Stack:
             speed=self.options.emulator_speed,
         )
         yield proxy_service(port=self.port["proxy"], master_key=self.master_key, google=google)
-        if not self.options.roles or API_SERVER in self.options.roles:
-            prepare_home(self.site, self._say)
-        yield from airflow_services(self.site)
+        if not self.options.roles or self.options.roles & AIRFLOW_ROLES:
+            yield metadata_service(self.site.database, self.site.database_port, self._say)
+            prepare_home(self.site)
+            yield from airflow_services(self.site)
 
     def _airflow_site(self) -> AirflowSite:
         connections: dict[str, dict[str, object]] = {
@@ -195,6 +212,8 @@ class Stack:
         return AirflowSite(
             home=self.options.home / "airflow",
             port=self.port["api-server"],
+            database=self.options.home / "postgres",
+            database_port=self.port[DATABASE],
             dags=self.options.dags,
             specs=self.options.specs,
             storage_url=self.options.storage_front_url or self.storage_url,

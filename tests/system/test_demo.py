@@ -8,7 +8,10 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 
+import psycopg
 import pytest
+
+from local.stack.postgres import start_postgres
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PRICE_MAP = "litellm/model_prices_and_context_window_backup.json"
@@ -42,7 +45,8 @@ def test_the_demo_ends_well_and_prints_the_bill_in_plain_lines(demo):
 
 def test_the_runs_were_made_by_the_schedule(demo):
     _, folder = demo
-    runs = rows(folder / "airflow" / "airflow.db", "SELECT dag_id, run_type, state FROM dag_run")
+    with start_postgres(folder / "postgres") as server, psycopg.connect(server.url("airflow")) as connection:
+        runs = connection.execute("SELECT dag_id, run_type, state FROM dag_run").fetchall()
     assert sorted(runs) == [
         (name, "scheduled", "success")
         for name in ("nightly_embeddings", "nightly_summaries", "nightly_text_embeddings")

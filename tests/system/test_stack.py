@@ -12,7 +12,7 @@ OPERATIONS = [
     "vertex_batch_recount",
     "vertex_batch_reprice",
 ]
-ROLES = ["object store", "emulator", "proxy", API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER]
+ROLES = ["database", "object store", "emulator", "proxy", API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER]
 
 
 def test_every_process_runs(stack):
