@@ -10,20 +10,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.errors import ConfigurationError, OutputMissingError
+from vertex_batch.errors import ConfigurationError, InputChangedError, OutputMissingError, PermanentError
+from vertex_batch.storage import ObjectStorage, read_lines, without_duplicates
 from vertex_batch.usage import (
+    InputFacts,
     Progress,
     Scanner,
     ScanOptions,
     ScanResult,
     UsageKey,
-    answered_ids,
     at_most_every,
-    count_rows,
+    input_facts,
     output_files,
     scan_output,
 )
-from vertex_batch.usage.lines import read_lines
 from vertex_batch.usage.tables import scan_table
 
 if TYPE_CHECKING:
@@ -60,15 +60,22 @@ class OutputReader:
     """
 
     def __init__(
-        self, open_storage: Callable[[], Any], log: Log | None = None, read_table: ReadTable | None = None
+        self,
+        open_storage: Callable[[], ObjectStorage | Any],
+        log: Log | None = None,
+        read_table: ReadTable | None = None,
     ) -> None:
         self._open_storage, self._read_table = open_storage, read_table
         self._log: Log = log or logging.getLogger(__name__)
-        self._opened: Any = None
+        self._opened: ObjectStorage | None = None
         self._processes = _scan_processes()
 
     def read(
-        self, facts: JobFacts, thresholds: Mapping[str, int], job: BatchPredictionJob | None = None
+        self,
+        facts: JobFacts,
+        thresholds: Mapping[str, int],
+        job: BatchPredictionJob | None = None,
+        input_rows: int | None = None,
     ) -> ReadOutput:
         """Read all rows, streaming.
 
@@ -77,24 +84,30 @@ class OutputReader:
 
         :param thresholds: where the long-context rates of models begin.
         :param job: as Vertex has it; None: Vertex has it no more.
+        :param input_rows: of the input, where they were counted before the job was submitted, and no row had
+            an answer: then the input is not read. None: it is.
         """
         if not facts.output_directory:
             return ReadOutput(unknown=tuple(_why_unread(job) if job else ()))
         if _is_table(facts) and self._read_table is None:
             reason = f"the output is the BigQuery table {facts.output_directory}, which cannot be read here"
             return ReadOutput(unknown=(reason,))
+        answered: frozenset[str] | None = None
+        if input_rows is None and (found := self._input(facts)):
+            input_rows, answered = found.rows, found.answered or None
         try:
-            scan = self._scan(facts, thresholds)
+            scan = self._scan(facts, thresholds, answered)
         except OutputMissingError as error:
             # A job that could not write has an output directory all the same, and nothing in it.
             expected = job and (not job.completion_stats or job.completion_stats.successful_count == 0)
             return ReadOutput() if expected else ReadOutput(unknown=(error.reason,), problem=error)
         if scan.copied:
             scan.notes["answered by an earlier job, which was billed for them"] = scan.copied
-        return ReadOutput(scan, input_rows=self._input_rows(facts))
+        return ReadOutput(scan, input_rows=input_rows)
 
-    def _scan(self, facts: JobFacts, thresholds: Mapping[str, int]) -> ScanResult:
-        already_billed = self._answered_before(facts) or None
+    def _scan(
+        self, facts: JobFacts, thresholds: Mapping[str, int], already_billed: frozenset[str] | None
+    ) -> ScanResult:
         if _is_table(facts) and self._read_table:
             options = ScanOptions(facts.model, thresholds=thresholds, already_billed=already_billed)
             table = facts.output_directory
@@ -121,44 +134,33 @@ class OutputReader:
         :param thresholds: where the long-context rates of models begin.
         """
         storage, options = self._storage(), ScanOptions(facts.model, thresholds=thresholds)
-        for path in output_files(storage, facts.output_directory).read:
-            with storage.open(path, "rb") as stream:
-                for line in (line for block in read_lines(stream) for line in block.lines if line):
-                    scanner = Scanner(options)
-                    scanner.scan(io.BytesIO(line), path)
-                    if (found := scanner.result()).rows:
-                        yield found.tokens
+        files = output_files(storage, facts.output_directory)
+        for source, stream in storage.read_each(files.objects):
+            for line in (line for block in read_lines(stream) for line in block.lines if line):
+                scanner = Scanner(options)
+                scanner.scan(io.BytesIO(line), source.uri)
+                if (found := scanner.result()).rows:
+                    yield found.tokens
 
-    def _storage(self) -> Any:
+    def _storage(self) -> ObjectStorage:
         if self._opened is None:
-            self._opened = self._open_storage()
+            opened = self._open_storage()
+            self._opened = opened if isinstance(opened, ObjectStorage) else ObjectStorage(opened)
         return self._opened
 
-    def _answered_before(self, facts: JobFacts) -> set[str]:
-        """The rows of the input that have an answer already. An input that is gone tells of none."""
-        try:
-            return {found for path in self._inputs(facts) for found in answered_ids(self._storage(), path)}
-        except (OSError, ValueError) as error:
-            self._log.warning("Whether job %s resumed another one cannot be seen: %s", facts, error)
-            return set()
+    def _input(self, facts: JobFacts) -> InputFacts | None:
+        """What the input holds; None where it cannot be read any more.
 
-    def _input_rows(self, facts: JobFacts) -> int | None:
-        """Rows of the input, to check the output against; None where they cannot be counted any more."""
-        total, found = 0, False
+        :raises StorageUnavailableError: the store failed; a retry may succeed.
+        """
+        uris = [uri for uri in facts.input_uris if uri.startswith("gs://")]
+        storage = self._storage()
         try:
-            for path in self._inputs(facts):
-                found = True
-                with self._storage().open(path, "rb", compression="infer") as stream:
-                    total += count_rows(stream)
-        except (OSError, ValueError) as error:
+            objects = without_duplicates(each for uri in uris for each in storage.list(uri))
+            return input_facts(storage, objects) if objects else None
+        except (PermanentError, InputChangedError) as error:
             self._log.warning("The input of job %s could not be counted: %s", facts, error)
             return None
-        return total if found else None
-
-    def _inputs(self, facts: JobFacts) -> Iterator[str]:
-        for uri in facts.input_uris:
-            if uri.startswith("gs://"):
-                yield from self._storage().glob(uri)
 
 
 def _is_table(facts: JobFacts) -> bool:

@@ -44,9 +44,11 @@ from vertex_batch.errors.storage import (
     InputChangedError,
     InputMissingError,
     InputUnusableError,
+    ObjectEncodedError,
     OutputMissingError,
     StagingError,
     StorageAccessError,
+    StorageRefusedError,
     StorageUnavailableError,
 )
 
@@ -68,6 +70,7 @@ __all__ = [
     "ModelNotAllowedError",
     "NoCredentialError",
     "NotFoundError",
+    "ObjectEncodedError",
     "Operation",
     "OutputMissingError",
     "PermanentError",
@@ -81,6 +84,7 @@ __all__ = [
     "StagingError",
     "StillRunningError",
     "StorageAccessError",
+    "StorageRefusedError",
     "StorageUnavailableError",
     "TransientError",
     "UnexpectedAnswerError",

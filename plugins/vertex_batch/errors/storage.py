@@ -98,6 +98,33 @@ class StorageAccessError(PermanentError):
         )
 
 
+class StorageRefusedError(PermanentError):
+    """The object store refuses a request until a person changes a bucket, a key or the connection.
+
+    :param remedy: what to change, as a sentence.
+    """
+
+    def __init__(self, uri: str, conn_id: str, reason: str, remedy: str) -> None:
+        self.uri, self.conn_id, self.reason = uri, conn_id, scrub(reason)[:MESSAGE_MAX_CHARS]
+        self.remedy = remedy
+        super().__init__(
+            f'The object store refuses {uri} (connection {conn_id}): "{self.reason}". {remedy}'
+            " A retry fails the same way until then."
+        )
+
+
+class ObjectEncodedError(PermanentError):
+    """An object is stored with a content encoding, so neither its size nor a part of it can be relied on."""
+
+    def __init__(self, uri: str, encoding: str) -> None:
+        self.uri, self.encoding = uri, encoding
+        super().__init__(
+            f"{uri} is stored with Content-Encoding: {encoding}, so it cannot be read in parts. Store it"
+            " without: as plain JSONL (`gcloud storage cp` without --gzip-local), or as a .jsonl.gz object"
+            " without a content encoding. A retry fails the same way until then."
+        )
+
+
 class StorageUnavailableError(TransientError):
     """The object store did not answer as it should."""
 

@@ -7,25 +7,36 @@ still be out of Google's reach; what is not found here would have become a faile
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from vertex_batch.errors import (
-    BucketMissingError,
-    ConfigurationError,
-    InputMissingError,
-    StorageAccessError,
-    StorageUnavailableError,
-    VertexBatchError,
+from vertex_batch.errors import ConfigurationError
+from vertex_batch.storage import (
+    BIGQUERY_SCHEME,
+    DEFAULT_CONN_ID,
+    ObjectStorage,
+    check_inputs,
+    check_output_bucket,
+    named,
+    quiet_libraries,
 )
-from vertex_batch.inputs import SourceObject
 
-DEFAULT_CONN_ID = "google_cloud_default"
-BIGQUERY_SCHEME = "bq://"
+__all__ = [
+    "BIGQUERY_SCHEME",
+    "DEFAULT_CONN_ID",
+    "InputStorage",
+    "asking",
+    "check_inputs",
+    "check_output_bucket",
+    "open_filesystem",
+    "open_storage",
+]
 
-# Of gsutil's wildcards, which Vertex takes.
-_WILDCARDS = frozenset("*?[")
+InputStorage = ObjectStorage
+"""The public name of `vertex_batch.storage.ObjectStorage` here."""
+
 _HNS_SWITCH = "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"
+_Result = TypeVar("_Result")
 
 
 def open_filesystem(gcp_conn_id: str = DEFAULT_CONN_ID) -> Any:
@@ -41,163 +52,22 @@ def open_filesystem(gcp_conn_id: str = DEFAULT_CONN_ID) -> Any:
                 f"STORAGE_EMULATOR_HOST is set, and {_HNS_SWITCH} too: no emulator has what it asks for."
                 f" Set {_HNS_SWITCH}=false."
             )
+    quiet_libraries()
     from airflow.providers.google.cloud.fs.gcs import get_fs  # noqa: PLC0415 - takes seconds
 
     options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
     return get_fs(gcp_conn_id, storage_options=options)
 
 
-class InputStorage:
-    """An object store with the inputs of a job, for a pre-flight.
+def open_storage(gcp_conn_id: str = DEFAULT_CONN_ID) -> ObjectStorage:
+    """Open the object store of an Airflow Google connection."""
+    return ObjectStorage(open_filesystem(gcp_conn_id), gcp_conn_id)
 
-    :param fs: an fsspec file system.
-    :param conn_id: whose file system it is, for messages.
+
+def asking(uri: str, conn_id: str, function: Callable[..., _Result], *args: Any) -> _Result:
+    """Call a function that uses the object store, and raise what the store refuses as an error of ours.
+
+    See `vertex_batch.storage.named`, which is the same as a context manager.
     """
-
-    def __init__(self, fs: Any, conn_id: str = DEFAULT_CONN_ID) -> None:
-        self._fs, self._conn_id = fs, conn_id
-
-    @property
-    def filesystem(self) -> Any:
-        """The fsspec file system."""
-        return self._fs
-
-    def find(self, uris: Iterable[str]) -> list[SourceObject]:
-        """See `check_inputs`."""
-        return check_inputs(self._fs, uris, conn_id=self._conn_id)
-
-    def check_output(self, uri: str) -> None:
-        """See `check_output_bucket`."""
-        check_output_bucket(self._fs, uri, conn_id=self._conn_id)
-
-    def open(self, uri: str) -> Any:
-        """Open an object to read its bytes, in order.
-
-        :raises StorageAccessError: the connection may not read it.
-        :raises StorageUnavailableError: the object store failed, or the object is gone.
-        """
-        try:
-            return asking(uri, self._conn_id, lambda: self._fs.open(_path(self._fs, uri), "rb"))
-        except FileNotFoundError as error:
-            raise StorageUnavailableError(uri, "it was there a moment ago") from error
-
-
-def check_inputs(fs: Any, uris: Iterable[str], *, conn_id: str = DEFAULT_CONN_ID) -> list[SourceObject]:
-    """Look for every input, and return the objects that are there; wildcards are expanded.
-
-    ``bq://`` URIs are not looked at, and not returned.
-
-    :param fs: an fsspec file system.
-    :param conn_id: whose file system it is, for messages.
-    :raises BucketMissingError: one or more buckets do not exist.
-    :raises InputMissingError: one or more inputs do not exist, match nothing or are empty: all are listed.
-    :raises StorageAccessError: the connection may not look.
-    :raises StorageUnavailableError: the object store failed; a retry may succeed.
-    """
-    found: list[SourceObject] = []
-    missing: dict[str, str] = {}
-    buckets: list[str] = []
-    for uri in uris:
-        if uri.startswith(BIGQUERY_SCHEME):
-            continue
-        objects = asking(uri, conn_id, _find, fs, uri)
-        if any(item.size for item in objects):
-            found += objects
-        elif objects:
-            missing[uri] = f"holds 0 bytes in {len(objects)} object(s)"
-        elif not asking(uri, conn_id, _bucket_exists, fs, uri):
-            buckets.append(_bucket(fs, uri))
-        else:
-            missing[uri] = asking(uri, conn_id, _why_nothing, fs, uri)
-    if buckets:
-        raise BucketMissingError(list(dict.fromkeys(buckets)))
-    if missing:
-        raise InputMissingError(missing)
-    return found
-
-
-def check_output_bucket(fs: Any, prefix: str, *, conn_id: str = DEFAULT_CONN_ID) -> None:
-    """See that the bucket of an output prefix exists. Vertex would accept the job and fail it later.
-
-    :raises BucketMissingError: it does not.
-    """
-    if prefix.startswith(BIGQUERY_SCHEME):
-        return
-    if not asking(prefix, conn_id, _bucket_exists, fs, prefix):
-        raise BucketMissingError([_bucket(fs, prefix)])
-
-
-def asking(uri: str, conn_id: str, function: Any, *args: Any) -> Any:
-    """Ask the object store, and say in our words what it refuses.
-
-    :raises StorageAccessError: the connection may not.
-    :raises StorageUnavailableError: the object store failed; a retry may succeed.
-    """
-    try:
+    with named(uri, conn_id):
         return function(*args)
-    except (FileNotFoundError, VertexBatchError):
-        raise
-    except Exception as error:
-        # gcsfs raises a bare OSError for 403, an error of its own for the rest, and aiohttp's as they come.
-        text = str(error) or type(error).__name__
-        code = getattr(error, "code", None)
-        if isinstance(error, PermissionError) or text.startswith("Forbidden") or code in {401, 403}:
-            raise StorageAccessError(uri, conn_id, text) from error
-        raise StorageUnavailableError(uri, f"{type(error).__name__}: {text}") from error
-
-
-def _find(fs: Any, uri: str) -> list[SourceObject]:
-    path = _path(fs, uri)
-    scheme = uri.split("://", 1)[0] + "://" if "://" in uri else ""
-    if _WILDCARDS & set(path):
-        try:
-            matches = fs.glob(path, detail=True)
-        except FileNotFoundError:
-            matches = {}
-        files = [entry for entry in matches.values() if entry["type"] == "file"]
-        if files:
-            return [_found(scheme + entry["name"], entry) for entry in files]
-    # An object may have a wildcard's character in its name.
-    try:
-        entry = fs.info(path)
-    except FileNotFoundError:
-        return []
-    return [_found(uri, entry)] if entry["type"] == "file" else []
-
-
-def _found(uri: str, entry: Mapping[str, Any]) -> SourceObject:
-    version = entry.get("generation") or entry.get("etag") or entry.get("mtime") or ""
-    return SourceObject(uri, int(entry["size"]), str(version))
-
-
-def _path(fs: Any, uri: str) -> str:
-    protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
-    if "://" in uri and uri.split("://", 1)[0] not in protocols:
-        raise ConfigurationError(
-            f"{uri} is no input that can be read: write gs://BUCKET/OBJECT or bq://TABLE."
-        )
-    return str(fs._strip_protocol(uri))  # noqa: SLF001 - fsspec has no public name for it
-
-
-def _bucket(fs: Any, uri: str) -> str:
-    return _path(fs, uri).lstrip("/").split("/", 1)[0]
-
-
-def _bucket_exists(fs: Any, uri: str) -> bool:
-    if not hasattr(fs, "call"):
-        return True  # only gcsfs has buckets
-    try:
-        # One object is asked for: reading the bucket itself takes a right that readers of objects lack.
-        fs.call("GET", "b/{}/o", _bucket(fs, uri), maxResults=1)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _why_nothing(fs: Any, uri: str) -> str:
-    path = _path(fs, uri)
-    if _WILDCARDS & set(path):
-        return "matches no object"
-    if uri.endswith("/") or fs.isdir(path):
-        return f"is a folder; write {uri.rstrip('/')}/*.jsonl"
-    return "does not exist"

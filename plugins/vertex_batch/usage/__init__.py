@@ -1,9 +1,10 @@
 """Output files -> rows -> usage: how many tokens of which kind a job used, and what could not be read."""
 
 from vertex_batch.usage.files import (
-    answered_ids,
+    InputFacts,
     billed_response_ids,
     choose_files,
+    input_facts,
     output_files,
     scan_output,
 )
@@ -17,6 +18,7 @@ from vertex_batch.usage.types import CacheTtl, Kind, Modality, RowProblem, ScanR
 __all__ = [
     "LONG_CONTEXT_THRESHOLD",
     "CacheTtl",
+    "InputFacts",
     "Kind",
     "Modality",
     "OnProgress",
@@ -27,13 +29,13 @@ __all__ = [
     "Scanner",
     "Tier",
     "UsageKey",
-    "answered_ids",
     "at_most_every",
     "billed_response_ids",
     "canonical_model",
     "choose_files",
     "count_rows",
     "find_outputs",
+    "input_facts",
     "is_tuned_model",
     "output_files",
     "scan_file",

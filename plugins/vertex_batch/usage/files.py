@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from vertex_batch.errors import OutputMissingError
+from vertex_batch.storage import ObjectStorage, SourceObject, as_storage, path_of, read_lines
 from vertex_batch.usage.progress import OnProgress
 from vertex_batch.usage.ranges import scan_files, scan_in_turn
-from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Copies, ScanOptions, response_ids
+from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Copies, ScanOptions, ids_of, response_ids
 from vertex_batch.usage.types import ScanResult
 
 INCREMENTS = "incremental_predictions"
@@ -20,7 +20,6 @@ _SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 _SHARD = re.compile(
     r"(?:predictions?(?:\.results)?(?:\.jsonl)?[-_.])?\d+(?:[-_]of[-_]\d+)?(?:\.(?:jsonl|ndjson|json))?(?:\.gz)?"
 )
-READ_AHEAD_BYTES = 8 << 20
 _MAX_FOUND = 20
 _OUTPUT_FOLDER = "/prediction-"
 _PEEK_BYTES = 1 << 20
@@ -31,11 +30,13 @@ class OutputFiles:
     """The files to read, and others with rows that are left out, because they may be the same rows again.
 
     :param copied: the files to read are what a job wrote while it ran: one may repeat rows of another.
+    :param objects: the files to read, as they were listed.
     """
 
     read: list[str]
     left_out: list[str]
     copied: bool = False
+    objects: tuple[SourceObject, ...] = ()
 
 
 def choose_files(paths: list[str], directory: str) -> OutputFiles:
@@ -76,18 +77,16 @@ def is_increment(path: str) -> bool:
     return INCREMENTS in path.split("/")[:-1]
 
 
-def output_files(fs: Any, directory: str, job: str = "") -> OutputFiles:
+def output_files(storage: ObjectStorage | Any, directory: str, job: str = "") -> OutputFiles:
     """List a directory and choose; raise `OutputMissingError` where there is nothing to read.
 
-    :param fs: an fsspec filesystem.
+    :param storage: an object store, or an fsspec filesystem.
     :param directory: ``outputInfo.gcsOutputDirectory``, with or without its scheme.
     """
-    root = str(fs._strip_protocol(directory)).rstrip("/")  # noqa: SLF001 - fsspec's own extension point
-    fs.invalidate_cache(root)  # an earlier look may have been before the output was there
-    try:
-        paths = [str(path) for path in fs.find(root)]
-    except FileNotFoundError:
-        paths = []
+    storage = as_storage(storage)
+    root = path_of(storage.filesystem, directory).rstrip("/")
+    objects = {path_of(storage.filesystem, each.uri): each for each in storage.list_below(directory)}
+    paths = list(objects)
     files = choose_files(paths, root)
     if not files.read:
         found = ", ".join(path[len(root) :].lstrip("/") for path in paths[:_MAX_FOUND])
@@ -97,11 +96,11 @@ def output_files(fs: Any, directory: str, job: str = "") -> OutputFiles:
             + "neither predictions.jsonl nor shards of it"
             + (f"; what is there: {found}" if found else ""),
         )
-    return files
+    return replace(files, objects=tuple(objects[path] for path in files.read))
 
 
 def scan_output(
-    fs: Any,
+    storage: ObjectStorage | Any,
     directory: str,
     *,
     job_model: str,
@@ -113,19 +112,20 @@ def scan_output(
 ) -> ScanResult:
     """Scan a job's output, streaming, in constant memory.
 
-    :param fs: an fsspec filesystem, local or object store.
+    :param storage: an object store, or an fsspec filesystem.
     :param directory: ``outputInfo.gcsOutputDirectory``. Never build it: its time stamp cannot be known.
     :param processes: how many may read a large output.
     :param options: see `ScanOptions`.
     :raises OutputMissingError: the directory holds no rows. An empty file is no error: 0 rows, and a flag.
     """
-    files = output_files(fs, directory, job)
+    storage = as_storage(storage)
+    files = output_files(storage, directory, job)
     how = ScanOptions(job_model, long_context_threshold=long_context_threshold, **options)
     if files.copied:
         how = replace(how, copies=Copies())
-        scanned = scan_in_turn([(fs, [path]) for path in files.read], how, on_progress)
+        scanned = scan_in_turn([(storage, [each]) for each in files.objects], how, on_progress)
     else:
-        scanned = scan_files(fs, files.read, how, processes, on_progress)
+        scanned = scan_files(storage, files.objects, how, processes, on_progress)
     return with_notes(scanned, files.read, files.left_out)
 
 
@@ -142,27 +142,42 @@ def with_notes(result: ScanResult, read: list[str], left_out: Iterable[str]) -> 
     return result
 
 
-def answered_ids(fs: Any, path: str) -> set[str]:
-    """The ``responseId``s in an input file: the rows that a job has answered before they were sent again.
+@dataclass(frozen=True, slots=True)
+class InputFacts:
+    """What a bill needs to know of a job's input.
 
-    Empty for an ordinary input, of which a little is read to see that. Memory grows with the rows.
+    :param answered: the ``responseId``s in it: the rows that a job has answered before they were sent again.
     """
-    with fs.open(path, "rb", block_size=READ_AHEAD_BYTES) as stream:
-        if _OUTPUT_FOLDER not in path:
-            head = io.BytesIO(stream.read(_PEEK_BYTES))
-            if next(response_ids(head), None) is None:
-                return set()
-            stream.seek(0)
-        return set(response_ids(stream))
+
+    rows: int = 0
+    answered: frozenset[str] = frozenset()
 
 
-def billed_response_ids(fs: Any, directory: str) -> set[str]:
+def input_facts(storage: ObjectStorage, objects: Sequence[SourceObject]) -> InputFacts:
+    """Count the rows of an input and collect the answers in it, in one pass.
+
+    Only where the beginning of an object has an answer are all its rows looked at for more. Memory grows with
+    the answers.
+    """
+    rows, answered = 0, set[str]()
+    for source, stream in storage.read_each(objects):
+        wanted, position = _OUTPUT_FOLDER in source.uri, 0
+        for block in read_lines(stream):
+            lines = block.lines
+            rows += sum(not line.isspace() for line in lines)
+            if wanted or position < _PEEK_BYTES:
+                found = list(ids_of(lines))
+                answered.update(found)
+                wanted = wanted or bool(found)
+            position += len(block.data)
+    return InputFacts(rows, frozenset(answered))
+
+
+def billed_response_ids(storage: ObjectStorage | Any, directory: str) -> set[str]:
     """The ``responseId``s of an earlier job of a resume chain, for `ScanOptions.already_billed`.
 
     Memory grows with the rows of that job: about 25 MB for 200,000.
     """
-    billed: set[str] = set()
-    for path in output_files(fs, directory).read:
-        with fs.open(path, "rb", block_size=READ_AHEAD_BYTES) as stream:
-            billed.update(response_ids(stream))
-    return billed
+    storage = as_storage(storage)
+    found = storage.read_each(output_files(storage, directory).objects)
+    return {each for _, stream in found for each in response_ids(stream)}

@@ -17,8 +17,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
+from vertex_batch.storage import Block, split_lines
 from vertex_batch.usage.counting import MAX_COUNT, slot
-from vertex_batch.usage.lines import Block, split_lines
 from vertex_batch.usage.meters import Meter, Meters
 from vertex_batch.usage.types import Kind
 

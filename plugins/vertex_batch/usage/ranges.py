@@ -7,13 +7,25 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any
 
-from vertex_batch.usage.lines import GZIP_MAGIC, lines_between, lines_of, unpacked
+from vertex_batch.errors import OutputMissingError
+from vertex_batch.storage import (
+    GZIP_MAGIC,
+    ByteStream,
+    ObjectReader,
+    ObjectStorage,
+    SourceObject,
+    as_storage,
+    blocks_in,
+    is_local,
+    lines_between,
+    lines_of,
+    unpacked,
+)
 from vertex_batch.usage.progress import OnProgress, Progress
 from vertex_batch.usage.scan import Scanner, ScanOptions
-from vertex_batch.usage.sources import blocks_of, is_local
 from vertex_batch.usage.types import RowProblem, ScanResult
 
 RANGE_BYTES = 32 << 20
@@ -24,15 +36,19 @@ FETCHED_RANGE_BYTES = 64 << 20  # each begins with a wait for the object store
 class LineRange:
     """The lines of a file that begin in a range of its bytes; or the whole file, which may be compressed."""
 
-    path: str
+    source: SourceObject
     start: int
     end: int
-    size: int
+
+    @property
+    def size(self) -> int:
+        """Of the whole file, in bytes."""
+        return self.source.size
 
 
 def scan_files(
-    fs: Any,
-    paths: list[str],
+    storage: ObjectStorage | Any,
+    files: Sequence[str | SourceObject],
     options: ScanOptions,
     processes: int = 1,
     on_progress: OnProgress | None = None,
@@ -41,76 +57,103 @@ def scan_files(
 ) -> ScanResult:
     """Scan files as one output.
 
+    :param storage: an object store, or an fsspec filesystem.
+    :param files: as they were listed; a path is looked up first.
+
     :param options: without `copies`, which one process has to see all rows for (`scan_in_turn`).
     :param processes: at most so many; a daemonic process, which may have no children, does all by itself.
     :param on_progress: called often, in this thread.
     :param range_bytes: about how much a process takes at a time; smaller files are read whole.
     """
     assert options.copies is None
-    wholes = _wholes(fs, paths)
+    storage = as_storage(storage)
+    sources = _listed(storage, files)
     if processes > 1 and not multiprocessing.current_process().daemon:
-        range_bytes = range_bytes or (RANGE_BYTES if is_local(fs) else FETCHED_RANGE_BYTES)
-        ranges = [part for whole in wholes for part in line_ranges(fs, whole, range_bytes, processes)]
+        range_bytes = range_bytes or (RANGE_BYTES if is_local(storage.filesystem) else FETCHED_RANGE_BYTES)
+        ranges = [part for each in sources for part in _line_ranges(storage, each, range_bytes, processes)]
         if len(ranges) > 1:
-            meter = _ProgressMeter(on_progress, sum(whole.size for whole in wholes))
+            meter = _ProgressMeter(on_progress, sum(each.size for each in sources))
             processes = min(processes, len(ranges))
-            with ProcessPoolExecutor(processes, _context(), _begin, (fs, options)) as pool:
+            with ProcessPoolExecutor(processes, _context(), _begin, (storage, options)) as pool:
                 scans = pool.map(_scan_range, ranges)
                 return _merged(meter.after_each(zip(ranges, scans, strict=True)))
-    return scan_in_turn([(fs, paths)], options, on_progress)
+    return scan_in_turn([(storage, sources)], options, on_progress)
 
 
 def scan_in_turn(
-    outputs: Sequence[tuple[Any, list[str]]], options: ScanOptions, on_progress: OnProgress | None = None
+    outputs: Sequence[tuple[Any, Sequence[str | SourceObject]]],
+    options: ScanOptions,
+    on_progress: OnProgress | None = None,
 ) -> ScanResult:
     """Scan the files of several outputs, each with its filesystem, in this process.
 
+    :param outputs: each an object store, or an fsspec filesystem, and its files as in `scan_files`.
     :param options: `copies` are those between the outputs.
     """
-    files = [(fs, whole) for fs, paths in outputs for whole in _wholes(fs, paths)]
-    meter = _ProgressMeter(on_progress, sum(whole.size for _, whole in files))
+    stores = [(as_storage(store), each) for store, each in outputs]
+    files = [(storage, _listed(storage, each)) for storage, each in stores]
+    meter = _ProgressMeter(on_progress, sum(each.size for _, sources in files for each in sources))
     scanner = Scanner(options)
-    of_output = iter(files)
-    for _, paths in outputs:
-        for fs, whole in islice(of_output, len(paths)):
-            blocks = meter.counting(blocks_of(fs, whole.path, 0, whole.size, whole.size), scanner)
-            scanner.scan_lines(lines_of(unpacked(blocks)), _name(whole.path))
+    for storage, sources in files:
+        for source, stream in storage.read_each(sources):
+            blocks = meter.counting(_blocks(stream), scanner)
+            scanner.scan_lines(lines_of(unpacked(blocks)), _name(source.uri))
         if options.copies is not None:
             options.copies.next_output()
     return scanner.result()
 
 
-def _wholes(fs: Any, paths: list[str]) -> list[LineRange]:
-    return [LineRange(path, 0, size, size) for path in paths for size in (fs.size(path),)]
+def _listed(storage: ObjectStorage, files: Sequence[str | SourceObject]) -> list[SourceObject]:
+    """Look up the files that were named by their path only, several at once."""
+    paths = [each for each in files if isinstance(each, str)]
+    found = dict(zip(paths, storage.look_up(paths), strict=True))
+    sources = [(each, found[each] if isinstance(each, str) else each) for each in files]
+    for name, source in sources:
+        if source is None:
+            raise OutputMissingError(str(name), "it does not exist any more")
+    return [source for _, source in sources if source]
 
 
-def line_ranges(fs: Any, whole: LineRange, range_bytes: int, processes: int = 1) -> list[LineRange]:
+def _line_ranges(
+    storage: ObjectStorage, source: SourceObject, range_bytes: int, processes: int = 1
+) -> list[LineRange]:
     """Cut a file into ranges of about one size, as many for each process. What is compressed is one range."""
-    count = -(-whole.size // range_bytes)
+    count = -(-source.size // range_bytes)
     count = -(-count // processes) * processes if count > 1 else count
-    if count < 2 or fs.cat_file(whole.path, start=0, end=2) == GZIP_MAGIC:  # noqa: PLR2004
-        return [whole]
-    cuts = [whole.size * n // count for n in range(count + 1)]
-    return [replace(whole, start=start, end=end) for start, end in pairwise(cuts)]
+    if count < 2 or _is_packed(storage, source):  # noqa: PLR2004
+        return [LineRange(source, 0, source.size)]
+    cuts = [source.size * n // count for n in range(count + 1)]
+    return [LineRange(source, start, end) for start, end in pairwise(cuts)]
+
+
+def _is_packed(storage: ObjectStorage, source: SourceObject) -> bool:
+    with storage.open(source, end=len(GZIP_MAGIC)) as stream:
+        return stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
 
 
 _process: dict[str, Any] = {}
 
 
-def _begin(fs: Any, options: ScanOptions) -> None:
-    _process.update(fs=fs, options=options)
+def _begin(storage: ObjectStorage, options: ScanOptions) -> None:
+    _process.update(storage=storage, options=options)
 
 
 def _scan_range(part: LineRange) -> tuple[ScanResult, int]:
     """The result of a range, and how many lines it has."""
-    fs, scanner = _process["fs"], Scanner(_process["options"])
-    blocks = blocks_of(fs, part.path, max(part.start - 1, 0), part.end, part.size)
-    if part.end - part.start < part.size:
-        blocks = lines_between(blocks, part.start, part.end)
-    if part.start == 0:
-        blocks = unpacked(blocks)
-    lines = scanner.scan_lines(lines_of(blocks), _name(part.path))
+    storage: ObjectStorage = _process["storage"]
+    scanner = Scanner(_process["options"])
+    with storage.open(part.source, max(part.start - 1, 0), part.end) as stream:
+        blocks = stream.blocks()
+        if part.end - part.start < part.size:
+            blocks = lines_between(blocks, part.start, part.end)
+        if part.start == 0:
+            blocks = unpacked(blocks)
+        lines = scanner.scan_lines(lines_of(blocks), _name(part.source.uri))
     return scanner.result(), lines
+
+
+def _blocks(stream: ByteStream) -> Iterator[bytes]:
+    return stream.blocks() if isinstance(stream, ObjectReader) else blocks_in(stream)
 
 
 _Scans = Iterable[tuple[LineRange, tuple[ScanResult, int]]]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any
 
-from vertex_batch.usage.lines import TOO_LONG, Lines, read_lines
+from vertex_batch.storage import TOO_LONG, ByteStream, Lines, read_lines
 from vertex_batch.usage.meters import Meters
 from vertex_batch.usage.plain import add_plain_rows
 from vertex_batch.usage.reader import Failed, Unreadable, read_row
@@ -79,7 +79,7 @@ class Scanner:
         may_be_copied = options.already_billed is not None or options.copies is not None
         self._copied = self._is_copy if may_be_copied else None
 
-    def scan(self, stream: BinaryIO, name: str) -> int:
+    def scan(self, stream: ByteStream, name: str) -> int:
         """Read one stream to its end, and return how many lines it has.
 
         :param name: what problems are reported under.
@@ -178,22 +178,29 @@ class Scanner:
         notes[text] = notes.get(text, 0) + 1
 
 
-def scan_file(stream: BinaryIO, name: str, job_model: str, **options: Any) -> ScanResult:
+def scan_file(stream: ByteStream, name: str, job_model: str, **options: Any) -> ScanResult:
     """Scan one stream of rows. For `options` see `ScanOptions`."""
     scanner = Scanner(ScanOptions(job_model, **options))
     scanner.scan(stream, name)
     return scanner.result()
 
 
-def response_ids(stream: BinaryIO) -> Iterator[str]:
+def response_ids(stream: ByteStream) -> Iterator[str]:
     """The ``responseId`` of each answered row: what a job that resumes this one must not bill again."""
     for block in read_lines(stream):
-        for line in block.lines:
-            outcome = read_row(line)
-            if isinstance(outcome, Reading) and isinstance(outcome.response_id, str) and outcome.response_id:
-                yield outcome.response_id
+        yield from ids_of(block.lines)
 
 
-def count_rows(stream: BinaryIO) -> int:
+def ids_of(lines: Iterable[bytes]) -> Iterator[str]:
+    """The ``responseId`` of each answered row among lines."""
+    for line in lines:
+        if b"response" not in line:
+            continue
+        outcome = read_row(line)
+        if isinstance(outcome, Reading) and isinstance(outcome.response_id, str) and outcome.response_id:
+            yield outcome.response_id
+
+
+def count_rows(stream: ByteStream) -> int:
     """The number of lines that are not blank: the rows of an input file."""
     return sum(1 for block in read_lines(stream) for line in block.lines if not line.isspace())

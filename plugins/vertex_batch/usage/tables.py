@@ -42,5 +42,5 @@ def scan_table(rows: Iterable[Mapping[str, Any]], name: str, options: ScanOption
     :param name: what problems are reported under; their line is the number of the row.
     """
     scanner = Scanner(options)
-    scanner.scan(_Lines(rows), name)  # type: ignore[arg-type]
+    scanner.scan(_Lines(rows), name)
     return with_notes(scanner.result(), [], [])

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from vertex_batch.storage import split_lines
 from vertex_batch.usage import plain
-from vertex_batch.usage.lines import split_lines
 from vertex_batch.usage.meters import Meters
 from vertex_batch.usage.reader import Failed, Unreadable, read_row
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vertex_batch.usage.lines import lines_between
+from vertex_batch.storage import lines_between
 from vertex_batch.usage.progress import Progress, at_most_every
 from vertex_batch.usage.ranges import scan_files
 from vertex_batch.usage.scan import ScanOptions, scan_file

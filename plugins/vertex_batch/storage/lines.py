@@ -6,11 +6,14 @@ import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vertex_batch.storage.streams import ByteStream
 
 BLOCK_BYTES = 128 << 10  # a block and its lines stay in the processor's cache
 MAX_LINE_BYTES = 64 << 20
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 GZIP_MAGIC = b"\x1f\x8b"
 Block = bytes | memoryview
 TOO_LONG = b""  # no other line is empty, since each has its newline
@@ -24,11 +27,13 @@ class Lines:
         was skipped.
     :param cut: the last of them has no newline: the file ends there.
     :param damage: why the stream ends here although more was to come.
+    :param skipped: bytes of the line that was skipped.
     """
 
     data: Block
     cut: bool = False
     damage: str = ""
+    skipped: int = 0
 
     @property
     def lines(self) -> list[bytes]:
@@ -41,13 +46,24 @@ def split_lines(data: Block) -> list[bytes]:
     return io.BytesIO(data).readlines()
 
 
-class _DamagedError(Exception):
+class DamagedError(Exception):
     """The compressed stream cannot be read further."""
 
 
-def read_lines(stream: BinaryIO, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Lines]:
-    """Yield the lines of a stream, see `lines_of`."""
-    return lines_of(unpacked(iter(lambda: stream.read(BLOCK_BYTES), b"")), max_line_bytes)
+def read_lines(
+    stream: ByteStream, max_line_bytes: int = MAX_LINE_BYTES, *, keep_bom: bool = False
+) -> Iterator[Lines]:
+    """Yield the lines of a stream, plain or gzip, see `lines_of`.
+
+    :param max_line_bytes: a longer line is skipped, and an empty `Lines` is in its place.
+    :param keep_bom: leave a byte order mark where it is.
+    """
+    return lines_of(unpacked(blocks_in(stream), keep_bom=keep_bom), max_line_bytes)
+
+
+def blocks_in(stream: ByteStream) -> Iterator[bytes]:
+    """Yield a stream's bytes as they are."""
+    return iter(lambda: stream.read(BLOCK_BYTES), b"")
 
 
 def lines_of(blocks: Iterator[bytes], max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Lines]:
@@ -62,7 +78,7 @@ def lines_of(blocks: Iterator[bytes], max_line_bytes: int = MAX_LINE_BYTES) -> I
     while True:
         try:
             block = next(blocks, b"")
-        except _DamagedError as error:
+        except DamagedError as error:
             block, damage = b"", str(error)
         if not block:
             break
@@ -74,12 +90,14 @@ def lines_of(blocks: Iterator[bytes], max_line_bytes: int = MAX_LINE_BYTES) -> I
             begun.append(block[:first] if first else block)
         if not first:
             continue
-        yield Lines(b"".join(begun))
+        line = b"".join(begun)
+        yield Lines(line, skipped=0 if line else begun_bytes)
         if first < ends:
             yield Lines(memoryview(block)[first:ends])
         begun, begun_bytes = [block[ends:]], len(block) - ends
     if begun_bytes or damage:
-        yield Lines(b"".join(begun), cut=True, damage=damage)
+        line = b"".join(begun)
+        yield Lines(line, cut=True, damage=damage, skipped=0 if line else begun_bytes)
 
 
 def lines_between(blocks: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:
@@ -105,13 +123,13 @@ def lines_between(blocks: Iterator[bytes], start: int, end: int) -> Iterator[byt
             position += len(data)
 
 
-def unpacked(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Take a byte order mark or gzip off the beginning of a file."""
+def unpacked(blocks: Iterator[bytes], *, keep_bom: bool = False) -> Iterator[bytes]:
+    """Unpack gzip, which is known by how a file begins, and take off a byte order mark."""
     first = next(blocks, b"")
     if first.startswith(GZIP_MAGIC):
         blocks = _gunzip(blocks, first)
         first = next(blocks, b"")
-    first = first.removeprefix(_BOM)
+    first = first if keep_bom else first.removeprefix(BOM)
     if first:
         yield first
     yield from blocks
@@ -124,7 +142,7 @@ def _gunzip(blocks: Iterator[bytes], data: bytes) -> Iterator[bytes]:
         try:
             block = member.decompress(data, BLOCK_BYTES)
         except zlib.error as error:
-            raise _DamagedError(f"the gzip stream is damaged ({error})") from error
+            raise DamagedError(f"the gzip stream is damaged ({error})") from error
         if block:
             yield block
         data = member.unconsumed_tail
@@ -136,4 +154,4 @@ def _gunzip(blocks: Iterator[bytes], data: bytes) -> Iterator[bytes]:
                 return
         elif not data:
             data = next(blocks, b"")
-    raise _DamagedError("the gzip stream ends too early")
+    raise DamagedError("the gzip stream ends too early")

@@ -1,0 +1,136 @@
+"""What an object store raises -> our errors: permanent or transient, and what to change. A bug stays a bug.
+
+What gcsfs raises was read in its source (2026.10): a bare ``OSError("Forbidden: ...")`` for 403,
+``FileNotFoundError`` for 404, ``ValueError("Bad Request: ...")`` where the message has the word "invalid",
+``ValueError("Bucket is requester pays...")``, `gcsfs.retry.HttpError` with a code for the rest, and the
+errors of aiohttp, requests and google-auth as they come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+from vertex_batch.errors import (
+    InputChangedError,
+    StorageAccessError,
+    StorageRefusedError,
+    StorageUnavailableError,
+    VertexBatchError,
+)
+
+_HTTP_ERROR = "gcsfs.retry.HttpError"
+# By name, so that none of these libraries is imported here.
+_OF_THE_STORE = frozenset(
+    {
+        _HTTP_ERROR,
+        "gcsfs.retry.ChecksumError",
+        "gcsfs.retry.NonRetryableError",
+        "aiohttp.client_exceptions.ClientError",
+        "requests.exceptions.RequestException",
+        "google.auth.exceptions.GoogleAuthError",
+        "google.api_core.exceptions.GoogleAPIError",
+        "fsspec.exceptions.FSTimeoutError",
+    }
+)
+_CREDENTIALS = frozenset(
+    {"google.auth.exceptions.DefaultCredentialsError", "google.auth.exceptions.RefreshError"}
+)
+_REFUSED_VALUES = ("Bad Request:", "Bucket is requester pays")
+_REQUESTER_PAYS = ("requester pays", "userprojectmissing", "no user project")
+_KMS = ("kms", "cryptokey")
+_MAY_PASS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+@contextmanager
+def named(uri: str, conn_id: str) -> Iterator[None]:
+    """Raise what the object store raises as an error of ours.
+
+    :param uri: the object or place that it is about.
+    :param conn_id: the connection, for messages.
+    :raises StorageAccessError: the connection has no access.
+    :raises StorageRefusedError: the store refuses the request until something is changed.
+    :raises StorageUnavailableError: the store failed; a retry may succeed.
+    :raises FileNotFoundError: as it comes; the caller knows whether the object has to exist.
+    """
+    try:
+        yield
+    except (FileNotFoundError, VertexBatchError):
+        raise
+    except Exception as error:
+        fault = fault_of(error, uri, conn_id)
+        if fault is None:
+            raise
+        raise fault from error
+
+
+@contextmanager
+def named_read(uri: str, conn_id: str) -> Iterator[None]:
+    """As `named`, for an object that was listed: one that is gone has changed since.
+
+    :raises InputChangedError: the object was deleted or overwritten after it was listed.
+    """
+    try:
+        with named(uri, conn_id):
+            yield
+    except FileNotFoundError as error:
+        raise InputChangedError([uri]) from error
+
+
+def fault_of(error: Exception, uri: str, conn_id: str) -> VertexBatchError | None:
+    """Classify what was raised while the store was used; None: it is a bug, not a fault of the store."""
+    text = str(error) or type(error).__name__
+    if not _is_of_the_store(error, text):
+        return None
+    lower, code = text.lower(), _code(error)
+    if any(words in lower for words in _REQUESTER_PAYS):
+        return StorageRefusedError(uri, conn_id, text, _requester_pays(uri, conn_id))
+    if any(word in lower for word in _KMS) and (code in range(400, 500) or isinstance(error, ValueError)):
+        return StorageRefusedError(uri, conn_id, text, _KEY_REMEDY)
+    if isinstance(error, PermissionError) or code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return StorageAccessError(uri, conn_id, text)
+    if remedy := _remedy(error, code, conn_id):
+        return StorageRefusedError(uri, conn_id, text, remedy)
+    return StorageUnavailableError(uri, f"{type(error).__name__}: {text}")
+
+
+def _is_of_the_store(error: Exception, text: str) -> bool:
+    if isinstance(error, ValueError):
+        return text.startswith(_REFUSED_VALUES) or bool(_kinds(error) & _OF_THE_STORE)
+    return isinstance(error, OSError) or bool(_kinds(error) & _OF_THE_STORE)
+
+
+def _kinds(error: Exception) -> set[str]:
+    return {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+
+
+def _code(error: Exception) -> int:
+    """The HTTP status; 0 where there is none."""
+    if type(error) is OSError and str(error).startswith("Forbidden"):
+        return HTTPStatus.FORBIDDEN
+    code = getattr(error, "code", None) or getattr(error, "status", None)
+    return int(code) if isinstance(code, int) or (isinstance(code, str) and code.isdecimal()) else 0
+
+
+_KEY_REMEDY = (
+    "Enable the Cloud KMS key that encrypts the object, or write the object again with another key; see"
+    " that Vertex AI's service agent may use the key, too."
+)
+
+
+def _requester_pays(uri: str, conn_id: str) -> str:
+    bucket = uri.partition("://")[2].partition("/")[0] or uri
+    return (
+        f"Set the extra `gcs.requester-pays` of connection {conn_id} to the project that pays, or turn"
+        f" requester pays off: gcloud storage buckets update gs://{bucket} --no-requester-pays. Vertex reads"
+        " and writes the bucket with its own service agent, so turning it off is the safe choice."
+    )
+
+
+def _remedy(error: Exception, code: int, conn_id: str) -> str:
+    """What to change about any other refusal; empty where a retry may succeed."""
+    if _kinds(error) & _CREDENTIALS and not getattr(error, "retryable", False):
+        return f"Set valid credentials in connection {conn_id}, or run gcloud auth application-default login."
+    refused = isinstance(error, ValueError) or (code in range(400, 500) and code not in _MAY_PASS)
+    return "Check the URI and the bucket's settings." if refused else ""

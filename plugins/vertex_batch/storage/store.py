@@ -1,0 +1,262 @@
+"""The one place that lists, opens, reads and writes objects of an fsspec file system."""
+
+from __future__ import annotations
+
+import builtins
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, TypeVar
+
+from vertex_batch.errors import BucketMissingError, InputMissingError
+from vertex_batch.storage.batches import REQUESTS_AT_ONCE, read_each
+from vertex_batch.storage.faults import named
+from vertex_batch.storage.lines import BOM, GZIP_MAGIC, DamagedError, unpacked
+from vertex_batch.storage.listing import (
+    bucket_exists,
+    bucket_of,
+    has_wildcard,
+    is_folder,
+    list_below,
+    list_objects,
+    look_up,
+    path_of,
+)
+from vertex_batch.storage.objects import SourceObject
+from vertex_batch.storage.streams import ByteStream, ObjectReader
+
+DEFAULT_CONN_ID = "google_cloud_default"
+BIGQUERY_SCHEME = "bq://"
+_WRITE_BYTES = 8 << 20
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Whole rows from the beginning of an object.
+
+    :param data: the rows, each with its newline; the last one of an object may have none. Unpacked, without
+        a byte order mark.
+    :param consumed: bytes of the object that these rows take; None where it is packed and was not read to
+        its end.
+    :param is_whole: there is nothing behind them.
+    """
+
+    data: bytes
+    consumed: int | None
+    is_whole: bool
+
+
+class ObjectStorage:
+    """The objects that one connection reaches. It lists an input once, and remembers what it found.
+
+    :param fs: an fsspec file system.
+    :param conn_id: the connection that it was opened with, for messages.
+    """
+
+    def __init__(self, fs: Any, conn_id: str = DEFAULT_CONN_ID) -> None:
+        quiet_libraries()
+        self._fs, self._conn_id = fs, conn_id
+        self._found: dict[tuple[str, ...], builtins.list[SourceObject]] = {}
+        self._listed: dict[str, SourceObject] = {}
+
+    @property
+    def filesystem(self) -> Any:
+        """The fsspec file system."""
+        return self._fs
+
+    @property
+    def conn_id(self) -> str:
+        """The connection that it was opened with."""
+        return self._conn_id
+
+    def find(self, uris: Iterable[str], *, again: bool = False) -> builtins.list[SourceObject]:
+        """See `check_inputs`. The same URIs are listed once.
+
+        :param again: list them anew.
+        """
+        key = tuple(uris)
+        if again or key not in self._found:
+            self._found[key] = check_inputs(self._fs, key, conn_id=self._conn_id)
+            self._listed |= {each.uri: each for each in self._found[key]}
+        return list(self._found[key])
+
+    def list(self, uri: str) -> builtins.list[SourceObject]:
+        """List what a URI stands for; empty where there is nothing."""
+        with named(uri, self._conn_id):
+            return list_objects(self._fs, uri)
+
+    def list_below(self, folder: str) -> builtins.list[SourceObject]:
+        """List all objects below a folder, at every depth."""
+        with named(folder, self._conn_id):
+            return list_below(self._fs, folder)
+
+    def check_output(self, uri: str) -> None:
+        """See `check_output_bucket`."""
+        check_output_bucket(self._fs, uri, conn_id=self._conn_id)
+
+    def look_up(self, uris: Sequence[str]) -> Sequence[SourceObject | None]:
+        """Look up objects by their literal names, several at once; None for each that does not exist."""
+
+        def one(uri: str) -> SourceObject | None:
+            with named(uri, self._conn_id):
+                return look_up(self._fs, uri)
+
+        return _all(one, uris)
+
+    def open(self, source: str | SourceObject, start: int = 0, end: int | None = None) -> ObjectReader:
+        """Open an object to read its bytes in order; use it as a context manager.
+
+        :param source: as it was listed; a URI that was not listed is looked up first.
+        :param start: the first byte to read.
+        :param end: see `ObjectReader`.
+        :raises InputMissingError: a URI that was not listed does not exist.
+        :raises ObjectEncodedError: it is stored with a content encoding.
+        """
+        if isinstance(source, str):
+            source = self._source(source)
+        return ObjectReader(self._fs, source, start, end, conn_id=self._conn_id)
+
+    def read_each(self, objects: Sequence[SourceObject]) -> Iterator[tuple[SourceObject, ByteStream]]:
+        """Yield each object with its bytes, in order; see `batches.read_each`."""
+        return read_each(self._fs, objects, self._conn_id)
+
+    def head(self, source: str | SourceObject, max_bytes: int) -> Head:
+        """Read whole rows from the beginning of an object.
+
+        :param max_bytes: read about so many bytes of content; a row that is longer is left out.
+        """
+        if isinstance(source, str):
+            source = self._source(source)
+        with ObjectReader(self._fs, source, end=min(max_bytes, source.size), conn_id=self._conn_id) as stream:
+            blocks = stream.blocks()
+            first = next(blocks, b"")
+            parts, have, is_whole = [], 0, True
+            with suppress(DamagedError):  # the pre-flight reports it, with its line
+                for block in unpacked(chain([first], blocks)):
+                    parts.append(block)
+                    have += len(block)
+                    if have > max_bytes:
+                        is_whole = False
+                        break
+        data = b"".join(parts)
+        if is_whole:
+            return Head(data, source.size, is_whole=True)
+        rows = data[: data.rfind(b"\n", 0, max_bytes) + 1]
+        if first.startswith(GZIP_MAGIC):
+            return Head(rows, None, is_whole=False)
+        return Head(rows, len(rows) + len(BOM) * first.startswith(BOM), is_whole=False)
+
+    def write(self, uri: str, content: Iterable[bytes]) -> None:
+        """Write an object as a whole or not at all.
+
+        :raises StorageAccessError: the connection may not write there.
+        """
+        with named(uri, self._conn_id):
+            if getattr(self._fs, "auto_mkdir", None) is False:  # a local folder; object stores have none
+                self._fs.makedirs(uri.rpartition("/")[0], exist_ok=True)
+            target = self._fs.open(uri, "wb", block_size=_WRITE_BYTES)
+            try:
+                for block in content:
+                    target.write(block)
+            except BaseException:
+                _abandon(target)
+                raise
+            target.close()
+
+    def _source(self, uri: str) -> SourceObject:
+        if uri not in self._listed:
+            (found,) = self.look_up([uri])
+            if found is None:
+                raise InputMissingError({uri: "does not exist"})
+            self._listed[uri] = found
+        return self._listed[uri]
+
+
+def check_inputs(fs: Any, uris: Iterable[str], *, conn_id: str = DEFAULT_CONN_ID) -> list[SourceObject]:
+    """List every input; wildcards are expanded.
+
+    ``bq://`` URIs are neither looked at nor returned.
+
+    :param fs: an fsspec file system.
+    :param conn_id: the connection that it was opened with, for messages.
+    :raises BucketMissingError: one or more buckets do not exist.
+    :raises InputMissingError: one or more inputs do not exist, match nothing or are empty: all are listed.
+    :raises StorageAccessError: the connection may not look.
+    :raises StorageUnavailableError: the object store failed; a retry may succeed.
+    """
+    wanted = [uri for uri in uris if not uri.startswith(BIGQUERY_SCHEME)]
+
+    def look(uri: str) -> list[SourceObject]:
+        with named(uri, conn_id):
+            return list_objects(fs, uri)
+
+    found: list[SourceObject] = []
+    missing: dict[str, str] = {}
+    buckets: list[str] = []
+    for uri, objects in zip(wanted, _all(look, wanted), strict=True):
+        if any(item.size for item in objects):
+            found += objects
+        elif objects:
+            missing[uri] = f"holds 0 bytes in {len(objects)} object(s)"
+        else:
+            with named(uri, conn_id):
+                if bucket_exists(fs, uri):
+                    missing[uri] = _why_nothing(fs, uri)
+                else:
+                    buckets.append(bucket_of(fs, uri))
+    if buckets:
+        raise BucketMissingError(list(dict.fromkeys(buckets)))
+    if missing:
+        raise InputMissingError(missing)
+    return found
+
+
+def check_output_bucket(fs: Any, prefix: str, *, conn_id: str = DEFAULT_CONN_ID) -> None:
+    """See that the bucket of an output prefix exists. Vertex would accept the job and fail it later.
+
+    :raises BucketMissingError: it does not.
+    """
+    if prefix.startswith(BIGQUERY_SCHEME):
+        return
+    with named(prefix, conn_id):
+        if not bucket_exists(fs, prefix):
+            raise BucketMissingError([bucket_of(fs, prefix)])
+
+
+def as_storage(store: ObjectStorage | Any) -> ObjectStorage:
+    """An object store as it is, or one over an fsspec file system."""
+    return store if isinstance(store, ObjectStorage) else ObjectStorage(store)
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries' own lines out of task logs and the terminal: what they raise says enough."""
+    logging.getLogger("fsspec").setLevel(logging.WARNING)  # a line for each object that is opened
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # each retry, with a traceback
+
+
+def _all(look: Callable[[str], _Result], uris: Sequence[str]) -> builtins.list[_Result]:
+    """Look up many URIs, several at once: each takes a request."""
+    if len(uris) < 2:  # noqa: PLR2004 - one needs no threads
+        return [look(uri) for uri in uris]
+    with ThreadPoolExecutor(min(REQUESTS_AT_ONCE, len(uris)), "list") as pool:
+        return list(pool.map(look, uris))
+
+
+def _why_nothing(fs: Any, uri: str) -> str:
+    if has_wildcard(path_of(fs, uri)):
+        return "matches no object"
+    if uri.endswith("/") or is_folder(fs, uri):
+        return f"is a folder; write {uri.rstrip('/')}/*.jsonl"
+    return "does not exist"
+
+
+def _abandon(target: Any) -> None:
+    """Leave a write unfinished. To close it, as its end of life does, would commit what is there."""
+    with suppress(Exception):
+        target.discard()
+    with suppress(AttributeError):
+        target.closed = True
