@@ -20,6 +20,7 @@ from tools.night.run import Night
 from tools.night.scenarios import SCENARIOS, NightScenario
 
 HOME = STATE / "night"
+WIDTH = 170  # of the tables, on any terminal
 SPARE_BYTES = 5_000_000_000  # logs, databases, and what others on this machine write meanwhile
 
 
@@ -27,13 +28,16 @@ def main() -> int:
     """Return 0 where every limit is kept, 1 where one is missed or a scenario was not run."""
     parser = argparse.ArgumentParser(prog="python -m tools.night", description=__doc__)
     parser.add_argument("--only", default="", help="the letters of the scenarios to run: ac")
+    parser.add_argument("--scale", type=float, default=1.0, help="with so many of the rows: 0.01")
     parser.add_argument("--markdown", action="store_true", help="also print the tables in Markdown")
     arguments = parser.parse_args()
     keys = {scenario.key for scenario in SCENARIOS}
     if unknown := set(arguments.only) - keys:
         parser.error(f"there is no scenario {', '.join(sorted(unknown))}: {', '.join(sorted(keys))}")
     chosen = [scenario for scenario in SCENARIOS if scenario.key in (arguments.only or keys)]
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    if arguments.scale != 1.0:
+        chosen = [scenario.scaled(arguments.scale) for scenario in chosen]
+    console = Console(highlight=False, width=WIDTH)
     if problem := room(chosen, HOME):
         console.print(problem)
         return 1

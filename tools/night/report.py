@@ -21,7 +21,8 @@ class _Sheet:
 
 def table(results: Sequence[NightResult]) -> Group:
     """The tables for a terminal."""
-    return Group(*(_rich(sheet) for sheet in _sheets(results)), *(_missed(result) for result in results))
+    missed = [f"({result.scenario.key}) MISSED: {text}" for result in results for text in misses(result)]
+    return Group(*(_rich(sheet) for sheet in _sheets(results)), *missed)
 
 
 def markdown(results: Sequence[NightResult]) -> str:
@@ -50,7 +51,7 @@ def _sheets(results: Sequence[NightResult]) -> list[_Sheet]:
         "What it took",
         (
             *("", "step", "processes", "CPU s", "most CPU s", "worker s", "peak MB"),
-            *("requests", "MB read", "MB written", "input read", "shards read"),
+            *("requests", "MB read", "MB written", "input", "shards"),
         ),
         [line for result in results for line in _steps(result)],
     )
@@ -67,7 +68,7 @@ def _row(result: NightResult) -> tuple[str, ...]:
         f"{account.failed:,}",
         f"{account.unreadable:,}",
         f"{account.missing:,}",
-        f"{result.billed.amount_usd:f}",
+        f"{result.billed.amount_usd.normalize():f}",
         f"{account.amount_usd.normalize():f}",
         "missed" if misses(result) else "kept",
     )
@@ -111,7 +112,7 @@ def _step(step: Step) -> tuple[str, ...]:
 def _rich(sheet: _Sheet) -> Table:
     shown = Table(title=sheet.title, title_justify="left")
     for number, name in enumerate(sheet.columns):
-        shown.add_column(name, justify="left" if number == 0 or name == "step" else "right")
+        shown.add_column(name, justify="left" if number == 0 or name == "step" else "right", no_wrap=True)
     for row in sheet.rows:
         shown.add_row(*row)
     return shown
@@ -120,7 +121,3 @@ def _rich(sheet: _Sheet) -> Table:
 def _markdown(sheet: _Sheet) -> str:
     lines = [sheet.columns, tuple("---" for _ in sheet.columns), *sheet.rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _missed(result: NightResult) -> str:
-    return "".join(f"({result.scenario.key}) MISSED: {text}\n" for text in misses(result)).rstrip("\n")

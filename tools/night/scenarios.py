@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from math import ceil
 
 from local.emulator.admin import Output, Trait
 from tools.night.object_files import ObjectFolder, WrittenObject
 from tools.night.rows import Rows, joined, packed
 
+MANY_FILES = 100
 BUCKET = "night-bucket"
+ROWS_PER_JOB = 200_000  # what Vertex allows
 MIX = {Trait.FAILED: 0.03, Trait.THOUGHTS: 0.3, Trait.CACHED: 0.1}
 
 
@@ -23,6 +26,7 @@ class NightScenario:
     :param runs: specs that run at once, each with an input of its own.
     :param output: oddities of the output.
     :param refuse_usd: the budget of a run; a first estimate that is far too high ends the run.
+    :param rows_per_job: more rows than these are split.
     :param spec: further lines of the spec.
     :param input_reads: how often an input object may be read, by bytes.
     :param latency_seconds: of each request of a task at the object store.
@@ -39,6 +43,7 @@ class NightScenario:
     runs: int = 1
     output: Output = field(default_factory=Output)
     refuse_usd: int = 1_000
+    rows_per_job: int = ROWS_PER_JOB
     spec: str = ""
     input_reads: int = 1
     latency_seconds: float = 0.0
@@ -61,9 +66,16 @@ class NightScenario:
         size = self.rows * self.runs * self.kind.mean_bytes
         return size * (2 if self.input_reads > 1 else 1) + 2 * (size + self.rows * self.runs * 900)
 
-    def resized(self, rows: int, files: int | None = None) -> NightScenario:
-        """The same with another number of rows."""
-        return replace(self, rows=rows, files=files or self.files)
+    def scaled(self, scale: float) -> NightScenario:
+        """The same with fewer rows, or runs where there are many; as many jobs read them."""
+        if self.runs > 1:
+            runs = max(2, round(self.runs * scale))
+            return replace(self, title=f"{self.title} (scaled to {scale:g})", runs=runs)
+        rows = max(2, round(self.rows * scale))
+        title = f"{self.title} (scaled to {scale:g})"
+        per_job = max(1, ceil(self.rows_per_job * scale))
+        files = self.files if self.files < MANY_FILES else min(rows, max(2, round(self.files * scale)))
+        return replace(self, title=title, rows=rows, files=files, rows_per_job=per_job)
 
     def spec_text(self, name: str) -> str:
         """The YAML of one of its specs."""
@@ -73,11 +85,12 @@ class NightScenario:
             "model: gemini-2.5-flash\n"
             f"inputs: gs://{BUCKET}/in/{name}/{wildcard}\n"
             f"output: gs://{BUCKET}/out/{name}/\n"
-            "team: night\npreflight: " + __import__("os").environ.get("NIGHT_PREFLIGHT", "strict") + "\n"
+            "team: night\n"
             "poll_interval: 2s\n"
             "retries: 1\n"
             "retry_delay: 5s\n"
             f"budget: {{per_run: {{refuse: {self.refuse_usd}}}}}\n"
+            f"max_rows_per_job: {self.rows_per_job}\n"
             f"{self.spec}"
         )
 
@@ -94,18 +107,16 @@ class NightScenario:
 SCENARIOS = (
     NightScenario(
         "a",
-        "200,000 rows, 700 MB, one file; 5 rows missing, 1 cut",
+        "one file, 700 MB",
         200_000,
         Rows(3_500),
         output=Output(missing_rows=5, truncated=True),
         spec="max_unreadable_rows: 1\n",
     ),
-    NightScenario(
-        "b", "1,000,000 rows, 2 GB, three files, split", 1_000_000, Rows(2_000), files=3, input_reads=2
-    ),
+    NightScenario("b", "three files, 2 GB, split", 1_000_000, Rows(2_000), files=3, input_reads=2),
     NightScenario(
         "c",
-        "5,000 files of 400 bytes, 40 ms per request",
+        "5,000 files, 40 ms a request",
         5_000,
         Rows(400),
         files=5_000,
@@ -113,9 +124,7 @@ SCENARIOS = (
         worker_seconds=60.0,
         requests_per_file=2.0,
     ),
-    NightScenario(
-        "d", "80 rows of 1.5 MB (pictures), budget of 1 USD", 80, Rows(1_500_000, pictures=True), refuse_usd=1
-    ),
+    NightScenario("d", "rows of 1.5 MB, budget 1 USD", 80, Rows(1_500_000, pictures=True), refuse_usd=1),
     NightScenario("e", "gzip, 300 MB unpacked", 120_000, Rows(2_500), gzip=True, input_reads=2),
-    NightScenario("f", "100 specs at once, 120 rows each", 120, Rows(600), runs=100),
+    NightScenario("f", "100 specs at once", 120, Rows(600), runs=100),
 )
