@@ -1,44 +1,39 @@
 """Look at a run's input, and decide which jobs read it. Knows nothing of Airflow.
 
 One job reads everything where it may. What is too large for one is split into shards; a sample is drawn where
-somebody asked for one. Only then is anything written, and nothing is submitted here.
+a person wants one. The input is listed once and read once: its rows are counted and checked in the same pass.
+Only then is anything written, and nothing is submitted here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from vertex_batch.errors import ConfigurationError, InputChangedError, InputMissingError
+from vertex_batch.errors import ConfigurationError, InputChangedError, InputMissingError, InputUnusableError
 from vertex_batch.inputs import (
     InputPart,
     JobLimits,
     Measured,
+    Measurer,
     PartKind,
     Shard,
-    SourceObject,
     StagingPlace,
     draw,
     fits_as_it_lies,
     is_there,
-    lines,
     make_shards,
-    measure,
-    open_object,
+    may_be_answered,
+    rows_in,
+    settle,
     stage,
-    unpacked,
-    without_doubles,
-    write,
 )
+from vertex_batch.preflight import Report, RowCheck, listing_of, report_data, shape_of
+from vertex_batch.storage import ObjectStorage, SourceObject, without_duplicates
 from vertex_batch.submission import Log
 
 DEFAULT_MAX_SHARDS = 1024
 """Airflow's own default for ``[core] max_map_length``."""
-MAX_NAMED_OBJECTS = 20_000
-"""Each is named in Airflow's database, in the plan and in what tasks tell each other: about 2 MB of names."""
-_READERS = 4
 _PACKED = (".gz", ".gzip")
 
 
@@ -50,91 +45,132 @@ class SampleWish:
     seed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ReadInput:
+    """An input after it was read once.
+
+    :param measured: each object with what it holds, in the order of names.
+    :param report: what the pre-flight found; None: the rows were not checked.
+    """
+
+    measured: list[tuple[SourceObject, Measured]] = field(default_factory=list)
+    report: Report | None = None
+
+    @property
+    def rows(self) -> int:
+        """Lines that are not blank."""
+        return sum(found.rows for _, found in self.measured)
+
+    @property
+    def answered(self) -> bool:
+        """Whether a row has an answer already."""
+        return any(found.answered for _, found in self.measured)
+
+
 class InputPreparer:
     """Prepares one run's input.
 
-    :param fs: an fsspec file system.
-    :param look: lists the objects that the URIs stand for, anew each time.
+    :param uris: what the spec names.
     :param place: where shards and samples are written.
-    :param ask: calls a function (its second argument) that talks to the store about a place (its first), and
-        says in our words what the store refuses.
+    :param check_for: the model whose rows are checked while they are counted; empty: they are not checked,
+        and not read where the size alone says that one job may read them.
     :param max_shards: how many jobs a run may have.
     """
 
     def __init__(
         self,
-        fs: Any,
-        look: Callable[[], Sequence[SourceObject]],
+        storage: ObjectStorage,
+        uris: Sequence[str],
         limits: JobLimits,
         place: StagingPlace,
         *,
-        ask: Callable[..., Any],
         log: Log,
+        check_for: str = "",
         max_shards: int = DEFAULT_MAX_SHARDS,
     ) -> None:
-        self._fs, self._look, self._limits, self._place = fs, look, limits, place
-        self._ask, self._log, self._max_shards = ask, log, max_shards
+        self._storage, self._uris, self._limits, self._place = storage, tuple(uris), limits, place
+        self._log, self._check_for, self._max_shards = log, check_for, max_shards
 
-    def prepare(self, uris: Sequence[str]) -> list[InputPart]:
+    def prepare(self) -> list[InputPart]:
         """Say what each job reads: one part with the URIs as they are, or the shards.
 
         :raises InputMissingError: there are no rows.
         :raises InputUnusableError: a row is too long for any job, or an object is damaged.
-        :raises InputChangedError: somebody writes the input; a retry looks again.
+        :raises InputChangedError: the input is being written; a retry looks again.
         :raises ConfigurationError: it takes more jobs than a run may have.
         """
-        whole = InputPart(PartKind.WHOLE, tuple(uris))
         objects = self._objects()
         size = sum(each.size for each in objects)
         packed = any(each.uri.endswith(_PACKED) for each in objects)
-        if self._limits.surely_fits(size) and not packed:
+        surely_fits = self._limits.surely_fits(size) and not packed and self._may_be_named
+        if surely_fits and not self._check_for:
             self._log.info("Input: %d object(s), %s bytes; one job reads them", len(objects), f"{size:,}")
-            return [whole]
-        shards = shards_of(self._fs, objects, self._limits, self._ask)
-        rows = sum(shard.rows for shard in shards)
-        self._log.info("Input: %d object(s), %s bytes, %s rows", len(objects), f"{size:,}", f"{rows:,}")
+            return [InputPart(PartKind.WHOLE, self._uris)]
+        read = read_input(self._storage, objects, self._limits, self._check_for)
+        self._log.info("Input: %d object(s), %s bytes, %s rows", len(objects), f"{size:,}", f"{read.rows:,}")
+        if surely_fits and not any(found.packed for _, found in read.measured):
+            return [self._whole(read)]
+        for source, found in read.measured:
+            if found.problem:
+                raise InputUnusableError(source.uri, found.problem)
+        shards = make_shards(read.measured, self._limits)
         if not shards:
-            raise InputMissingError(dict.fromkeys(uris, "holds no rows"))
-        if fits_as_it_lies(shards):
+            raise InputMissingError(dict.fromkeys(self._uris, "holds no rows"))
+        if fits_as_it_lies(shards) and self._may_be_named:
             self._see_unchanged(objects)
-            return [InputPart(PartKind.WHOLE, tuple(uris), rows=rows, of_rows=rows)]
-        return self._split(objects, shards, rows)
+            return [self._whole(read)]
+        settle(shards, self._limits)
+        return self._split(objects, shards, read)
 
-    def sample(self, uris: Sequence[str], wish: SampleWish) -> InputPart:
+    def sample(self, wish: SampleWish) -> InputPart:
         """Draw rows at random, and write them as an object of their own.
 
         :raises InputMissingError: there are no rows to draw from. For the others see `prepare`.
         """
         objects = self._objects()
-        named = ", ".join(uris)
-        sample = self._ask(named, draw, self._lines(objects), wish.rows, wish.seed, named)
+        sample = draw(self._lines(objects), wish.rows, wish.seed, ", ".join(self._uris))
         if not sample.rows:
-            raise InputMissingError(dict.fromkeys(uris, "holds no rows"))
+            raise InputMissingError(dict.fromkeys(self._uris, "holds no rows"))
         self._see_unchanged(objects)
         uri = self._place.uri("sample", wish.rows, wish.seed, [(each.uri, each.version) for each in objects])
-        if not is_there(self._fs, uri, sum(map(len, sample.rows))):
-            self._ask(self._place.prefix, write, self._fs, uri, sample.rows)
+        if not is_there(self._storage, uri, sum(map(len, sample.rows))):
+            self._storage.write(uri, sample.rows)
         part = InputPart(
-            PartKind.SAMPLE, (uri,), rows=len(sample.rows), of_rows=sample.of_rows, seed=wish.seed
+            PartKind.SAMPLE,
+            (uri,),
+            rows=len(sample.rows),
+            of_rows=sample.of_rows,
+            seed=wish.seed,
+            answered=any(map(may_be_answered, sample.rows)),
         )
         self._log.info("Drew %s: %s", part, uri)
         return part
 
-    def _split(self, objects: list[SourceObject], shards: list[Shard], rows: int) -> list[InputPart]:
+    @property
+    def _may_be_named(self) -> bool:
+        """Whether a request may hold all URIs of the spec; a wildcard is one, whatever it matches."""
+        return len(self._uris) <= self._limits.max_files
+
+    def _whole(self, read: ReadInput) -> InputPart:
+        objects = [source for source, _ in read.measured]
+        return InputPart(
+            PartKind.WHOLE,
+            self._uris,
+            rows=read.rows,
+            of_rows=read.rows,
+            listing=listing_of(objects, self._check_for) if read.report else "",
+            report=report_data(read.report) if read.report else None,
+            answered=read.answered,
+        )
+
+    def _split(self, objects: list[SourceObject], shards: list[Shard], read: ReadInput) -> list[InputPart]:
         if len(shards) > self._max_shards:
             raise ConfigurationError(
-                f"The input of {rows:,} rows takes {len(shards):,} jobs, and a run may have"
+                f"The input of {read.rows:,} rows takes {len(shards):,} jobs, and a run may have"
                 f" {self._max_shards:,}. Nothing was submitted",
                 "raise [core] max_map_length, max_rows_per_job or max_bytes_per_job, or write several specs",
             )
-        named = sum(len(shard.pieces) for shard in shards)
-        if named > MAX_NAMED_OBJECTS:
-            raise ConfigurationError(
-                f"The input is split over {len(shards):,} jobs, which would name {named:,} objects one by"
-                f" one, more than {MAX_NAMED_OBJECTS:,}. Nothing was submitted",
-                "join the rows into fewer, larger objects",
-            )
-        staged = self._ask(self._place.prefix, stage, self._fs, shards, self._place)
+        staged = stage(self._storage, shards, self._place)
         self._see_unchanged(objects)
         self._log.info(
             "One job may read %s rows and %s bytes, so there are %d shards; wrote %d object(s) of %s bytes, "
@@ -146,28 +182,41 @@ class InputPreparer:
             f"{staged.size:,}",
             staged.found,
         )
+        for line in read.report.lines() if read.report else ():
+            self._log.warning("Pre-flight: %s", line)
+        written = {each.uri: each for each in staged.objects}
         return [
-            InputPart(
-                PartKind.SHARD,
-                tuple(self._place.of_piece(piece) for piece in shard.pieces),
-                number=number,
-                of=len(shards),
-                rows=shard.rows,
-                of_rows=rows,
-            )
-            for number, shard in enumerate(shards, 1)
+            self._shard(number, shard, len(shards), read, written) for number, shard in enumerate(shards, 1)
         ]
 
-    def _objects(self) -> list[SourceObject]:
-        return in_order(self._look())
+    def _shard(
+        self, number: int, shard: Shard, of: int, read: ReadInput, written: Mapping[str, SourceObject]
+    ) -> InputPart:
+        """One shard. Where the whole input has nothing that fails a job, no shard of it has to be checked."""
+        part = InputPart(
+            PartKind.SHARD,
+            self._place.of_shard(shard),
+            number=number,
+            of=of,
+            rows=shard.rows,
+            of_rows=read.rows,
+            answered=read.answered,
+        )
+        if read.report is None or read.report.is_hopeless:
+            return part
+        found = [*shard.named, *(written[uri] for uri in part.uris if uri in written)]
+        report = Report(objects=len(found), rows=shard.rows, size_bytes=sum(each.size for each in found))
+        return replace(part, listing=listing_of(found, self._check_for), report=report_data(report))
+
+    def _objects(self, *, again: bool = False) -> list[SourceObject]:
+        return in_order(self._storage.find(self._uris, again=again))
 
     def _lines(self, objects: list[SourceObject]) -> Iterator[bytes]:
-        for source in objects:
-            with open_object(self._fs, source.uri) as stream:
-                yield from lines(unpacked(stream)[0], source.uri)
+        for source, stream in self._storage.read_each(objects):
+            yield from rows_in(stream, source.uri)
 
     def _see_unchanged(self, objects: list[SourceObject]) -> None:
-        now = {each.uri: each for each in self._objects()}
+        now = {each.uri: each for each in self._objects(again=True)}
         before = {each.uri: each for each in objects}
         if now != before:
             changed = [uri for uri in {**before, **now} if before.get(uri) != now.get(uri)]
@@ -176,25 +225,40 @@ class InputPreparer:
 
 def in_order(objects: Iterable[SourceObject]) -> list[SourceObject]:
     """The objects that hold anything, in the order of their names: plans and samples depend on it."""
-    found = [each for each in without_doubles(objects) if each.size]
+    found = [each for each in without_duplicates(objects) if each.size]
     return sorted(found, key=lambda each: each.uri)
 
 
-def shards_of(
-    fs: Any, objects: Sequence[SourceObject], limits: JobLimits, ask: Callable[..., Any] | None = None
-) -> list[Shard]:
-    """Read objects, and lay them into as many jobs as it takes; nothing is written.
+def read_input(
+    storage: ObjectStorage, objects: Sequence[SourceObject], limits: JobLimits, check_for: str = ""
+) -> ReadInput:
+    """Read each object once: count its rows, see where it may be cut, and check the rows.
 
-    :param ask: see `InputPreparer`.
+    :param objects: in order; see `in_order`.
+    :param check_for: the model whose rows they are to be; empty: they are not checked.
     """
+    report = Report() if check_for else None
+    check = RowCheck(shape_of(check_for), report) if report else None
+    measured = []
+    for source, stream in storage.read_each(objects):
+        measurer = Measurer(limits)
+        lines = measurer.lines(stream)
+        if check:
+            check.lines(lines, source.uri)
+        else:
+            for _ in lines:
+                pass
+        measured.append((source, measurer.result()))
+    return ReadInput(measured, report)
 
-    def measured(source: SourceObject) -> Measured:
-        with open_object(fs, source.uri) as stream:
-            return measure(stream, limits, source.uri)
 
-    def asked(source: SourceObject) -> Measured:
-        found: Measured = ask(source.uri, measured, source) if ask else measured(source)
-        return found
+def shards_of(storage: ObjectStorage, objects: Sequence[SourceObject], limits: JobLimits) -> list[Shard]:
+    """Read objects, and pack them into as many jobs as it takes; nothing is written.
 
-    with ThreadPoolExecutor(_READERS) as readers:
-        return make_shards(list(zip(objects, readers.map(asked, objects), strict=True)), limits)
+    :raises InputUnusableError: a row is too long for any job, or the compression is damaged.
+    """
+    read = read_input(storage, objects, limits)
+    for source, found in read.measured:
+        if found.problem:
+            raise InputUnusableError(source.uri, found.problem)
+    return make_shards(read.measured, limits)

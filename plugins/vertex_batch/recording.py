@@ -80,11 +80,21 @@ class Recorder:
         self._outputs = OutputReader(open_storage, self._log, read_table)
         self._books: PriceBooks | None = None
 
-    def record(self, facts: JobFacts, *, may_cancel: bool = True) -> Recorded:
+    def record(
+        self,
+        facts: JobFacts,
+        *,
+        may_cancel: bool = True,
+        input_rows: int | None = None,
+        first_try: int | None = None,
+    ) -> Recorded:
         """Bill one job. Doing it twice changes nothing.
 
         :param facts: who asked for the job, and its project, location and id; the rest is read from Vertex.
         :param may_cancel: cancel the job if it still runs, since nobody waits for it.
+        :param input_rows: see `OutputReader.read`.
+        :param first_try: number of the first try of the task that records: a complete bill that one of its
+            tries has made of the job as it is now stays, and nothing is read. None: the output is read.
         :raises CancelNotConfirmedError: nobody waits for the job, but it does not end; a retry goes on.
         :raises StillRunningError: the job still runs, and is not to be cancelled.
         """
@@ -93,8 +103,11 @@ class Recorder:
         except NotFoundError:
             return self._record_deleted(facts)
         facts = with_job(facts, job)
+        if first_try is not None and (made := self._made_before(facts, first_try)):
+            self._log.info("Job %s has its bill already, made by an earlier try", facts)
+            return Recorded(made)
         book = self._book_of(facts)
-        read = self._outputs.read(facts, book.thresholds(), job)
+        read = self._outputs.read(facts, book.thresholds(), job, input_rows)
         if read.problem and (earlier := self._read_before(facts)):
             self._log.warning("The output of job %s is gone; the bill that was made of it stays", facts)
             return Recorded(earlier, read.problem)
@@ -138,6 +151,11 @@ class Recorder:
         self._table.record(bill)
         return Recorded(bill)
 
+    def _made_before(self, facts: JobFacts, first_try: int) -> Bill | None:
+        """The bill that an earlier try of this task has made of the job in its present state, if complete."""
+        bill = self._table.bill(*facts.key)
+        return bill if bill and is_settled(bill, facts, first_try) else None
+
     def _read_before(self, facts: JobFacts) -> Bill | None:
         """The bill that was made while the output was still there."""
         earlier = self._table.bill(*facts.key)
@@ -149,6 +167,24 @@ class Recorder:
             stated = {spec_job(facts): settings.of_spec}
             self._books = PriceBooks(self._client, settings.folder, stated)
         return self._books.of(facts)
+
+
+def is_settled(bill: Bill, facts: JobFacts, first_try: int) -> bool:
+    """Whether nothing is to be gained from reading a job's output again.
+
+    :param bill: what is in the cost table. :param facts: the job as Vertex has it now, and who records it.
+    :param first_try: number of the first try since the task was cleared; a cleared task records again.
+    """
+    made = bill.job
+    by_this_task = (made.dag_id, made.run_id, made.task_id) == (facts.dag_id, facts.run_id, facts.task_id)
+    earlier = first_try <= (made.try_number or 0) < (facts.try_number or 0)
+    same = (made.state, made.end_time, made.output_directory) == (
+        facts.state,
+        facts.end_time,
+        facts.output_directory,
+    )
+    complete = bill.total.complete and bill.rows.total > 0 and not bill.rows.unreadable
+    return by_this_task and earlier and same and complete and not bill.flags
 
 
 def with_job(facts: JobFacts, job: BatchPredictionJob) -> JobFacts:

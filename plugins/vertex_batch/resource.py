@@ -284,6 +284,7 @@ class JobReference:
 
     :param project: the project *id* as the proxy has it configured, not the number in the job's name.
     :param map_index: of the task that submitted it; -1 where that is not mapped.
+    :param input_rows: of its input, where they were counted before it was submitted.
     :param may_cancel: whether it is cancelled when nobody waits for it; not so a job that was only adopted.
     """
 
@@ -297,6 +298,7 @@ class JobReference:
     labels: dict[str, str] = field(default_factory=dict)
     map_index: int = -1
     may_cancel: bool = True
+    input_rows: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for XCom."""

@@ -7,13 +7,13 @@ be read by everybody on its machine.
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.place import Place, missing_of
+from vertex_batch.storage import named, quiet_libraries
 
 if TYPE_CHECKING:
     from vertex_batch.client import BatchClient
@@ -104,15 +104,15 @@ def open_storage(connection: str) -> Any:
 
     :returns: an fsspec file system.
     """
-    # It would tell of each retry, with a traceback; what it raises in the end says enough.
-    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
+    quiet_libraries()
     if f"AIRFLOW_CONN_{connection.upper()}" in os.environ:
         from vertex_batch.hooks.storage import open_filesystem  # noqa: PLC0415 - it takes Airflow's seconds
 
         return open_filesystem(connection)
     from vertex_batch.usage.places import open_object_store  # noqa: PLC0415
 
-    return open_object_store()
+    with named("the credentials", connection):
+        return open_object_store()
 
 
 def input_storage(connection: str) -> InputStorage:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.cancellation import cancel_and_confirm
-from vertex_batch.cli.access import input_storage, open_storage
+from vertex_batch.cli.access import input_storage
 from vertex_batch.cli.intents import FileIntentStore, deployment, state_folder
 from vertex_batch.cli.interrupts import Interrupts
 from vertex_batch.cli.output import say
@@ -191,7 +191,7 @@ class Attempt:
         """
         plan = self.plan
         settings = PriceSettings(plan.job.prices or None, self._prices)
-        storage: Callable[[], Any] = lambda: open_storage(plan.job.storage_connection)  # noqa: E731
+        storage: Callable[[], Any] = lambda: input_storage(plan.job.storage_connection)  # noqa: E731
         recorder = Recorder(
             self._client, storage, self._table, settings, log=self._log, sleep=self._interrupts.sleep
         )

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.cli.output import print_json
-from vertex_batch.errors import StorageUnavailableError, VertexBatchError
+from vertex_batch.errors import OutputMissingError
+from vertex_batch.storage import named
 
 if TYPE_CHECKING:
     from vertex_batch.costs import Bill
     from vertex_batch.pricing import LineItem, PriceBook
     from vertex_batch.usage import OnProgress
+
+
+_CREDENTIALS = "of the environment (application default credentials)"
 
 
 def run(options: Namespace) -> int:
@@ -53,13 +57,11 @@ def make(
     book = _price_book(prices)
     thresholds = book.thresholds()
     try:
-        outputs, how = find_outputs(paths), ScanOptions(model, thresholds=thresholds)
-        scan = scan_outputs(outputs, how, processes, on_progress)
-    except VertexBatchError:
-        raise
-    except Exception as error:
-        # Object stores raise what their libraries have: 403 as OSError, a silent host as aiohttp's errors.
-        raise StorageUnavailableError(", ".join(paths), f"{type(error).__name__}: {error}") from error
+        with named(", ".join(paths), _CREDENTIALS):
+            outputs, how = find_outputs(paths), ScanOptions(model, thresholds=thresholds)
+            scan = scan_outputs(outputs, how, processes, on_progress)
+    except FileNotFoundError as error:
+        raise OutputMissingError(", ".join(paths), f"it does not exist: {error}") from error
     facts = JobFacts("", location, "", model=model, output_directory=", ".join(paths))
     return make_bill(facts, scan, book)
 

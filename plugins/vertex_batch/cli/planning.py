@@ -23,6 +23,7 @@ from vertex_batch.specs.rendering import RenderedJob, render_job
 if TYPE_CHECKING:
     from vertex_batch.budgets import Estimate
     from vertex_batch.client import BatchClient
+    from vertex_batch.hooks.storage import InputStorage
     from vertex_batch.pricing import PriceBook
 
 
@@ -113,23 +114,21 @@ def look(access: Access, plan: Plan, prices: Path | None = None, *, estimate: bo
             with byte_progress(f"Reading {plan.spec.name}", sum(item.size for item in objects)) as progress:
                 found = inspect(subject, storage, client, progress, objects=objects)
             if storage and job.may_be_split:
-                shards = _shards(plan, found, objects, storage.filesystem)
+                shards = _shards(plan, found, objects, storage)
             if estimate and storage:
                 guess = _estimate(plan, objects, storage.open, _price_book(plan, client, prices))
         except VertexBatchError as error:
             problem = str(error)
-        except Exception as error:  # noqa: BLE001 - credentials fail with what Google's libraries have
-            problem = f"The object store could not be asked: {type(error).__name__}: {error}"
     return replace(plan, report=found, problem=problem, estimate=guess, shards=shards)
 
 
-def _shards(plan: Plan, report: Report, objects: Any, fs: Any) -> tuple[int, ...]:
+def _shards(plan: Plan, report: Report, objects: Any, storage: InputStorage) -> tuple[int, ...]:
     """How many rows each job would read, where one may not read them all."""
     from vertex_batch.preparation import in_order, shards_of  # noqa: PLC0415 - so that `validate` is quick
 
     if plan.limits.fits(report.rows, report.size_bytes):
         return ()
-    return tuple(shard.rows for shard in shards_of(fs, in_order(objects), plan.limits))
+    return tuple(shard.rows for shard in shards_of(storage, in_order(objects), plan.limits))
 
 
 def _price_book(plan: Plan, client: BatchClient | None, prices: Path | None) -> PriceBook:

@@ -45,9 +45,9 @@ def _tables(connection: str | None) -> Any:
 
 def _storage(connection: str | None) -> Callable[[], Any]:
     if connection:
-        from vertex_batch.hooks.storage import open_filesystem  # noqa: PLC0415 - it takes Airflow's seconds
+        from vertex_batch.hooks.storage import open_storage  # noqa: PLC0415 - it takes Airflow's seconds
 
-        return lambda: open_filesystem(connection)
+        return lambda: open_storage(connection)
     from vertex_batch.usage.places import open_object_store  # noqa: PLC0415
 
     return open_object_store

@@ -56,7 +56,8 @@ def open_filesystem(gcp_conn_id: str = DEFAULT_CONN_ID) -> Any:
     from airflow.providers.google.cloud.fs.gcs import get_fs  # noqa: PLC0415 - takes seconds
 
     options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
-    return get_fs(gcp_conn_id, storage_options=options)
+    with named("the credentials", gcp_conn_id):
+        return get_fs(gcp_conn_id, storage_options=options)
 
 
 def open_storage(gcp_conn_id: str = DEFAULT_CONN_ID) -> ObjectStorage:

@@ -7,17 +7,17 @@ from vertex_batch.inputs.limits import (
     JobLimits,
     limits_for,
 )
-from vertex_batch.inputs.measuring import Measured, lines, measure, open_object, unpacked
+from vertex_batch.inputs.measuring import Measured, Measurer, may_be_answered, measure, rows_in
 from vertex_batch.inputs.parts import SHARDS_GROUP, InputPart, PartKind, file_pattern, group_of
 from vertex_batch.inputs.planning import (
     Shard,
-    SourceObject,
     fits_as_it_lies,
     make_shards,
-    without_doubles,
+    settle,
 )
 from vertex_batch.inputs.sampling import MAX_SAMPLE_ROWS, Sample, draw
-from vertex_batch.inputs.staging import SHARD_SUFFIX, Staged, StagingPlace, is_there, stage, write
+from vertex_batch.inputs.staging import SHARD_SUFFIX, Staged, StagingPlace, is_there, stage
+from vertex_batch.storage import SourceObject
 
 __all__ = [
     "EMBEDDING_ROWS",
@@ -29,6 +29,7 @@ __all__ = [
     "InputPart",
     "JobLimits",
     "Measured",
+    "Measurer",
     "PartKind",
     "Sample",
     "Shard",
@@ -41,12 +42,10 @@ __all__ = [
     "group_of",
     "is_there",
     "limits_for",
-    "lines",
     "make_shards",
+    "may_be_answered",
     "measure",
-    "open_object",
+    "rows_in",
+    "settle",
     "stage",
-    "unpacked",
-    "without_doubles",
-    "write",
 ]

@@ -27,7 +27,7 @@ _SHORTEST_ROW_BYTES = 3
 class JobLimits:
     """The most that one job reads. More than that is split over several jobs.
 
-    :param max_files: files that are named one by one; a wildcard that is passed on counts as it is.
+    :param max_files: inputs that are named one by one; a wildcard is one, whatever it matches.
     """
 
     max_rows: int

@@ -1,20 +1,28 @@
-"""A stream of rows -> how many there are, and where to cut it. Constant memory, one pass."""
+"""A stream of rows -> how many there are, and where it may be cut. Constant memory, one pass."""
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from itertools import chain
 
 from vertex_batch.errors import InputUnusableError
 from vertex_batch.inputs.limits import JobLimits
+from vertex_batch.storage import (
+    BOM,
+    GZIP_MAGIC,
+    MAX_LINE_BYTES,
+    TOO_LONG,
+    ByteStream,
+    Lines,
+    blocks_in,
+    lines_of,
+    unpacked,
+)
 
-BLOCK_BYTES = 4 << 20
-PREFETCH_BYTES = 32 << 20
-MAX_ROW_BYTES = 64 << 20
-_GZIP_MAGIC = b"\x1f\x8b"
+CUTS_PER_JOB = 8
+"""An object is cut into pieces of an eighth of a job, so that jobs can be filled up with them."""
+_ANSWER_KEYS = (b'"responseId"', b'"response_id"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,80 +48,116 @@ class Measured:
     """What an object holds.
 
     :param size: bytes of its content, unpacked.
-    :param cuts: the whole content, in order and without gaps: one where it fits into a job as it is.
+    :param cuts: the whole content, in order and without gaps, from behind a byte order mark.
     :param packed: it is gzip.
+    :param ended: its last line has a newline.
+    :param answered: a row has a ``responseId``: the object is, or may be, the output of a job.
+    :param problem: why no job can read it; empty where one can.
     """
 
     rows: int
     size: int
     cuts: tuple[Cut, ...]
     packed: bool = False
+    ended: bool = True
+    answered: bool = False
+    problem: str = ""
+
+    @property
+    def whole(self) -> Cut:
+        """Everything, as one range."""
+        return Cut(self.cuts[0].start, self.cuts[-1].end, self.rows)
 
 
-def measure(stream: BinaryIO, limits: JobLimits, uri: str) -> Measured:
-    """Count an object's rows, and cut it into ranges of whole lines that each fit into a job.
+class Measurer:
+    """Counts the rows of one object while another reads them, and finds where it may be cut."""
+
+    def __init__(self, limits: JobLimits) -> None:
+        self._max_bytes = limits.max_bytes
+        self._rows_a_cut = max(1, limits.max_rows // CUTS_PER_JOB)
+        self._bytes_a_cut = max(1, limits.max_bytes // CUTS_PER_JOB)
+        self._cuts: list[Cut] = []
+        self._start = self._end = self._rows = self._line = 0
+        self._packed = self._answered = False
+        self._ended, self._problem = True, ""
+
+    def lines(self, stream: ByteStream) -> Iterator[Lines]:
+        """Yield the lines of an object, each block once it was counted."""
+        blocks = blocks_in(stream)
+        first = next(blocks, b"")
+        self._packed = first.startswith(GZIP_MAGIC)
+        for block in lines_of(unpacked(chain([first], blocks), keep_bom=True)):
+            self._add(block)
+            yield block
+
+    def result(self) -> Measured:
+        """What was counted, once all lines were read."""
+        cuts = (*self._cuts, Cut(self._start, self._end, self._rows))
+        rows = sum(cut.rows for cut in cuts)
+        return Measured(rows, self._end, cuts, self._packed, self._ended, self._answered, self._problem)
+
+    def _add(self, block: Lines) -> None:
+        if block.damage:
+            self._problem = self._problem or f"its gzip compression is damaged ({block.damage})"
+        elif block.data == TOO_LONG:
+            self._line += 1
+            self._end += block.skipped
+            self._rows += 1
+            self._problem = self._problem or f"a line is longer than {MAX_LINE_BYTES:,} bytes"
+        else:
+            self._count(block)
+
+    def _count(self, block: Lines) -> None:
+        data = bytes(block.data)
+        self._answered = self._answered or may_be_answered(data)
+        if not self._end and data.startswith(BOM):
+            self._start = self._end = len(BOM)
+            data = data[len(BOM) :]
+        start, end, rows = self._start, self._end, self._rows
+        for line in Lines(data).lines if data else ():
+            length, is_row = len(line), not line.isspace()
+            full = end - start + length > self._bytes_a_cut or (is_row and rows == self._rows_a_cut)
+            if full and end > start:
+                self._cuts.append(Cut(start, end, rows))
+                start, rows = end, 0
+            self._line += 1
+            if length > self._max_bytes and not self._problem:
+                limit = f"a job may read {self._max_bytes:,}"
+                self._problem = f"line {self._line} has {length:,} bytes, {limit}"
+            end += length
+            rows += is_row
+        self._start, self._end, self._rows = start, end, rows
+        self._ended = not block.cut
+
+
+def may_be_answered(data: bytes) -> bool:
+    """Whether a row among these has an answer already, as far as its bytes tell."""
+    return any(key in data for key in _ANSWER_KEYS)
+
+
+def measure(stream: ByteStream, limits: JobLimits, uri: str) -> Measured:
+    """Count an object's rows, and find where it may be cut.
 
     :param uri: for messages.
     :raises InputUnusableError: a row is too long for any job, or the compression is damaged.
     """
-    content, packed = unpacked(stream)
-    max_rows, max_bytes = limits.max_rows, limits.max_bytes
-    cuts: list[Cut] = []
-    start = end = rows = 0
-    for number, line in enumerate(lines(content, uri), 1):
-        length = len(line)
-        is_row = not line.isspace()
-        if end > start and (end - start + length > max_bytes or (is_row and rows == max_rows)):
-            cuts.append(Cut(start, end, rows))
-            start, rows = end, 0
-        if length > max_bytes:
-            raise InputUnusableError(uri, f"line {number} has {length:,} bytes, a job may read {max_bytes:,}")
-        end += length
-        rows += is_row
-    cuts.append(Cut(start, end, rows))
-    return Measured(sum(cut.rows for cut in cuts), end, tuple(cuts), packed)
+    measurer = Measurer(limits)
+    for _ in measurer.lines(stream):
+        pass
+    found = measurer.result()
+    if found.problem:
+        raise InputUnusableError(uri, found.problem)
+    return found
 
 
-def open_object(fs: Any, uri: str) -> Any:
-    """Open an object to be read from its beginning to its end.
-
-    gcsfs fetches ahead, of its own accord up to 256 MB for each object that is open.
-    """
-    return fs.open(uri, "rb", block_size=BLOCK_BYTES, cache_options={"max_prefetch_size": PREFETCH_BYTES})
-
-
-def unpacked(stream: BinaryIO) -> tuple[BinaryIO, bool]:
-    """Return the stream's content, and whether it had to be unpacked: gzip is known by how it begins."""
-    magic = stream.read(len(_GZIP_MAGIC))
-    stream.seek(0)
-    if magic == _GZIP_MAGIC:
-        return cast("BinaryIO", gzip.GzipFile(fileobj=stream)), True
-    return stream, False
-
-
-def lines(stream: BinaryIO, uri: str) -> Iterator[bytes]:
-    """Yield each line with its line end; the last may have none.
+def rows_in(stream: ByteStream, uri: str) -> Iterator[bytes]:
+    """Yield each line of an object with its line end; the last may have none.
 
     :raises InputUnusableError: see `measure`.
     """
-    rest = b""
-    for block in blocks(stream, uri):
-        *whole, rest = (rest + block).split(b"\n")  # splitlines would take CR for a line end
-        for line in whole:
-            yield line + b"\n"
-        if len(rest) > MAX_ROW_BYTES:
-            raise InputUnusableError(uri, f"a line is longer than {MAX_ROW_BYTES:,} bytes")
-    if rest:
-        yield rest
-
-
-def blocks(stream: BinaryIO, uri: str) -> Iterator[bytes]:
-    """Yield the content as it comes.
-
-    :raises InputUnusableError: the compression is damaged.
-    """
-    try:
-        while block := stream.read(BLOCK_BYTES):
-            yield block
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise InputUnusableError(uri, f"its gzip compression is damaged ({error})") from error
+    for block in lines_of(unpacked(blocks_in(stream))):
+        if block.damage:
+            raise InputUnusableError(uri, f"its gzip compression is damaged ({block.damage})")
+        if block.data == TOO_LONG:
+            raise InputUnusableError(uri, f"a line is longer than {MAX_LINE_BYTES:,} bytes")
+        yield from block.lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -29,9 +29,13 @@ class InputPart:
 
     :param number: of the shard, from 1.
     :param of: how many shards there are.
-    :param rows: None: nobody had to count them.
+    :param rows: None: they were not counted.
     :param of_rows: rows of the whole input.
     :param seed: that the sample was drawn with.
+    :param listing: the fingerprint of the objects that it reads and of the model they were checked for; empty
+        where they were not read.
+    :param report: what the pre-flight found in its rows, as plain data; None: they were not checked.
+    :param answered: a row of the input has an answer already, so a bill has to read the input.
     """
 
     kind: PartKind
@@ -41,6 +45,9 @@ class InputPart:
     rows: int | None = None
     of_rows: int | None = None
     seed: int | None = None
+    listing: str = ""
+    report: dict[str, Any] | None = None
+    answered: bool = False
 
     @property
     def labels(self) -> dict[str, str]:
@@ -72,7 +79,11 @@ class InputPart:
         return "the whole input" if self.kind is PartKind.WHOLE else f"split into {self.of} shards"
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "uris": list(self.uris)}
+        """Plain data for XCom; what has its default is left out, since a plan may have many parts."""
+        defaults = {each.name: each.default for each in fields(self)}
+        told = {name: value for name, value in asdict(self).items() if value != defaults[name]}
+        always = {"kind": str(self.kind), "uris": list(self.uris), "number": self.number, "of": self.of}
+        return {**told, **always}
 
     @classmethod
     def from_dict(cls, data: object) -> InputPart | None:
@@ -80,7 +91,8 @@ class InputPart:
         if not isinstance(data, dict):
             return None
         try:
-            return cls(**{**data, "kind": PartKind(data["kind"]), "uris": tuple(data.get("uris", ()))})
+            known = {name: data[name] for name in data.keys() & {each.name for each in fields(cls)}}
+            return cls(**{**known, "kind": PartKind(data["kind"]), "uris": tuple(data.get("uris", ()))})
         except (KeyError, TypeError, ValueError):
             return None
 

@@ -1,44 +1,50 @@
 """Objects with their rows -> the shards of a run, each of which one job reads. Pure.
 
-Objects that fit as they lie are named, never copied; only one that is too large for a job, or packed, is
-written anew, in pieces of whole lines. The same objects and limits always give the same shards.
+An object that fits into a job is named, not copied, unless a job would read many small ones: these are
+joined. One that is too large, or packed, is written again in pieces of whole lines. The same objects and
+limits always give the same shards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vertex_batch.inputs.limits import JobLimits
 from vertex_batch.inputs.measuring import Cut, Measured
+from vertex_batch.storage import SourceObject, has_wildcard
 
-_WILDCARDS = frozenset("*?[")
-
-
-@dataclass(frozen=True, slots=True)
-class SourceObject:
-    """An input object.
-
-    :param size: in bytes.
-    :param version: changes whenever its content does: its generation, or a hash.
-    """
-
-    uri: str
-    size: int
-    version: str = ""
+NAMED_PER_SHARD = 8
+"""A shard of more objects than these is told which ones in too many words; small ones are joined."""
+_JOINED_SHARE = 16
+_JOINED_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
     """What a shard reads of one object.
 
-    :param cut: the range to be written anew; None: the object is read as it lies.
+    :param cut: the range of its content.
+    :param copied: the range is written again; else the object is read as it is.
+    :param packed: the object is gzip.
+    :param ended: the range ends with a newline; else it takes one more byte where another follows it.
     """
 
     source: SourceObject
-    rows: int
-    size: int
-    cut: Cut | None = None
+    cut: Cut
+    copied: bool = False
+    packed: bool = False
+    ended: bool = True
+
+    @property
+    def rows(self) -> int:
+        """Lines in it that are not blank."""
+        return self.cut.rows
+
+    @property
+    def size(self) -> int:
+        """Bytes that a job reads for it, at most."""
+        return self.cut.size + (not self.ended)
 
 
 @dataclass(slots=True)
@@ -55,41 +61,80 @@ class Shard:
         self.size += piece.size
 
     def takes(self, piece: Piece, limits: JobLimits) -> bool:
-        """Whether the piece fits beside what is there."""
-        return len(self.pieces) < limits.max_files and limits.fits(
-            self.rows + piece.rows, self.size + piece.size
-        )
+        """Whether the piece fits, together with what is there."""
+        return limits.fits(self.rows + piece.rows, self.size + piece.size)
+
+    @property
+    def named(self) -> list[SourceObject]:
+        """The objects that are read as they are."""
+        return [piece.source for piece in self.pieces if not piece.copied]
+
+    @property
+    def copied(self) -> list[Piece]:
+        """What is written into an object of the shard's own, in this order."""
+        return [piece for piece in self.pieces if piece.copied]
 
 
 def make_shards(objects: Iterable[tuple[SourceObject, Measured]], limits: JobLimits) -> list[Shard]:
-    """Lay the objects, in the order given, into as many jobs as it takes.
+    """Pack the objects, in the order given, into as few jobs as first-fit finds.
+
+    Pieces of a packed object go into the last job or a new one, so that it is unpacked once.
 
     :param objects: measured with the same limits. Those without rows are left out.
     """
     shards: list[Shard] = []
-    for piece in _pieces(objects):
-        if not shards or not shards[-1].takes(piece, limits):
-            shards.append(Shard())
-        shards[-1].add(piece)
+    first_open = 0
+    for piece in _pieces(objects, limits):
+        while first_open < len(shards) and shards[first_open].rows >= limits.max_rows:
+            first_open += 1
+        tried = shards[-1:] if piece.packed else shards[first_open:]
+        shard = next((each for each in tried if each.takes(piece, limits)), None)
+        if shard is None:
+            shard = Shard()
+            shards.append(shard)
+        shard.add(piece)
     return shards
+
+
+def settle(shards: Sequence[Shard], limits: JobLimits) -> None:
+    """Decide which objects are joined, and make one piece of neighboring ranges."""
+    for shard in shards:
+        many = len(shard.named) > NAMED_PER_SHARD
+        below = max(_JOINED_BYTES, limits.max_bytes // _JOINED_SHARE)
+        joined = [
+            replace(piece, copied=True) if many and piece.source.size < below else piece
+            for piece in shard.pieces
+        ]
+        shard.pieces = _merged(joined)
 
 
 def fits_as_it_lies(shards: Sequence[Shard]) -> bool:
     """Whether one job reads everything, and nothing has to be written: the spec's own URIs will do."""
-    return len(shards) == 1 and all(piece.cut is None for piece in shards[0].pieces)
+    return len(shards) == 1 and not shards[0].copied
 
 
-def without_doubles(objects: Iterable[SourceObject]) -> list[SourceObject]:
-    """Each object once, by its URI: two wildcards may both find it, and its rows would be paid for twice."""
-    return list({each.uri: each for each in objects}.values())
+def _merged(pieces: Iterable[Piece]) -> list[Piece]:
+    merged: list[Piece] = []
+    for piece in pieces:
+        last = merged[-1] if merged else None
+        if last and last.source == piece.source and last.cut.end == piece.cut.start:
+            cut = Cut(last.cut.start, piece.cut.end, last.rows + piece.rows)
+            merged[-1] = replace(piece, cut=cut)
+        else:
+            merged.append(piece)
+    return merged
 
 
-def _pieces(objects: Iterable[tuple[SourceObject, Measured]]) -> Iterator[Piece]:
-    for source, measured in objects:
-        # Named one by one, an object with a wildcard's character in its name would stand for others, too.
-        as_it_lies = len(measured.cuts) == 1 and not measured.packed and not _WILDCARDS & set(source.uri)
-        if as_it_lies:
-            if measured.rows:
-                yield Piece(source, measured.rows, measured.size)
+def _pieces(objects: Iterable[tuple[SourceObject, Measured]], limits: JobLimits) -> Iterator[Piece]:
+    for source, found in objects:
+        whole = found.whole
+        fits = limits.fits(found.rows, whole.size + (not found.ended))
+        if fits and not found.packed:
+            # Named one by one, an object with a wildcard's character in its name would stand for others, too.
+            piece = Piece(source, whole, copied=has_wildcard(source.uri), ended=found.ended)
+            yield from [piece] if found.rows else []
             continue
-        yield from (Piece(source, cut.rows, cut.size, cut) for cut in measured.cuts if cut.rows)
+        for cut in found.cuts:
+            if cut.rows:
+                ended = found.ended or cut is not found.cuts[-1]
+                yield Piece(source, cut, copied=True, packed=found.packed, ended=ended)

@@ -1,6 +1,6 @@
-"""Write the pieces of objects that are too large for one job, and samples, where Vertex can read them.
+"""Write what jobs cannot read as it is, and samples, where Vertex can read them.
 
-A name says what is in it: the run, the object's version, and the range. So a retry or a cleared run finds
+A name says what is in it: the run, the objects' versions, and the ranges. So a retry or a cleared run finds
 what was written before, and a changed input never meets an old piece. Nothing here is deleted: a shard whose
 job failed is cleared and read again days later. The bucket's lifecycle rule clears up (``docs/specs.md``).
 """
@@ -10,13 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from itertools import groupby
 
 from vertex_batch.errors import InputChangedError
-from vertex_batch.inputs.measuring import BLOCK_BYTES, open_object, unpacked
-from vertex_batch.inputs.planning import Piece, Shard, SourceObject
+from vertex_batch.inputs.planning import Piece, Shard
+from vertex_batch.storage import (
+    BLOCK_BYTES,
+    BOM,
+    ByteStream,
+    ObjectReader,
+    ObjectStorage,
+    SourceObject,
+    unpacked,
+)
 
 SHARD_SUFFIX = ".shard.jsonl"
 FOLDER = "_shards"
@@ -38,18 +45,29 @@ class StagingPlace:
         """Below the prefix that the spec names, else in a folder of its own below the output."""
         return cls(staging or f"{output.rstrip('/')}/{FOLDER}/", run_key)
 
+    @property
+    def folder(self) -> str:
+        """The folder of this run."""
+        return f"{self.prefix.rstrip('/')}/{self.run_key[:16]}/"
+
     def uri(self, *content: object) -> str:
         """Name an object by what it holds."""
         digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
-        return f"{self.prefix.rstrip('/')}/{self.run_key[:16]}/{digest}{SHARD_SUFFIX}"
+        return f"{self.folder}{digest}{SHARD_SUFFIX}"
 
-    def of_piece(self, piece: Piece) -> str:
-        """The URI that a job reads for a piece: the object itself, or the object that is to be written."""
-        if piece.cut is None:
-            return piece.source.uri
+    def of_copied(self, pieces: Iterable[Piece]) -> str:
+        """The URI of the object that the pieces are written into."""
         return self.uri(
-            piece.source.uri, piece.source.version, piece.source.size, piece.cut.start, piece.cut.end
+            *(
+                (each.source.uri, each.source.version, each.source.size, each.cut.start, each.cut.end)
+                for each in pieces
+            )
         )
+
+    def of_shard(self, shard: Shard) -> tuple[str, ...]:
+        """The URIs that a job reads for a shard: at most one object that was written for it is among them."""
+        named = tuple(each.uri for each in shard.named)
+        return (*named, self.of_copied(shard.copied)) if shard.copied else named
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,87 +75,128 @@ class Staged:
     """How much a staging wrote, and how much it found written.
 
     :param size: bytes written.
+    :param objects: what is in the run's folder now, by URI.
     """
 
     written: int = 0
     found: int = 0
     size: int = 0
+    objects: tuple[SourceObject, ...] = ()
 
 
-def stage(fs: Any, shards: Iterable[Shard], place: StagingPlace) -> Staged:
-    """Write every piece that has to be written and is not there yet. Streaming, in constant memory.
+def stage(storage: ObjectStorage, shards: Iterable[Shard], place: StagingPlace) -> Staged:
+    """Write each shard's object that is not there yet. Streaming, in constant memory.
 
-    :param fs: an fsspec file system.
-    :raises InputChangedError: an object is shorter than it was when it was measured.
+    :raises InputChangedError: an object is not the one any more that was measured.
     """
+    before = {each.uri: each.size for each in storage.list_below(place.folder)}
     written = found = size = 0
-    for source, pieces in _by_source(shards):
-        missing = [piece for piece in pieces if not is_there(fs, place.of_piece(piece), piece.size)]
-        found += len(pieces) - len(missing)
-        if not missing:
-            continue
-        with open_object(fs, source.uri) as stream:
-            content, packed = unpacked(stream)
-            position = 0
-            for piece in missing:
-                assert piece.cut
-                _skip(content, piece.cut.start - position, packed=packed)
-                write(fs, place.of_piece(piece), _range(content, piece))
-                position = piece.cut.end
-        written += len(missing)
-        size += sum(piece.size for piece in missing)
-    return Staged(written, found, size)
-
-
-def write(fs: Any, uri: str, content: Iterable[bytes]) -> None:
-    """Write an object as a whole or not at all."""
-    if getattr(fs, "auto_mkdir", None) is False:  # a local folder; object stores have none
-        fs.makedirs(uri.rpartition("/")[0], exist_ok=True)
-    target = fs.open(uri, "wb", block_size=2 * BLOCK_BYTES)
-    try:
-        for block in content:
-            target.write(block)
-    except BaseException:
-        _abandon(target)
-        raise
-    target.close()
-
-
-def _abandon(target: Any) -> None:
-    """Leave a write unfinished. To close it, as its end of life does, would commit what is there."""
-    with suppress(Exception):
-        target.discard()
-    with suppress(AttributeError):
-        target.closed = True
-
-
-def is_there(fs: Any, uri: str, size: int) -> bool:
-    """Whether an object of that name and size exists; one of another size is the remains of a write."""
-    try:
-        return int(fs.info(uri)["size"]) == size
-    except FileNotFoundError:
-        return False
-
-
-def _by_source(shards: Iterable[Shard]) -> list[tuple[SourceObject, list[Piece]]]:
-    """The pieces to be written, by object, in the order of its bytes."""
-    found: dict[SourceObject, list[Piece]] = {}
+    unpacking = _Unpacking(storage)
     for shard in shards:
-        for piece in shard.pieces:
-            if piece.cut:
-                found.setdefault(piece.source, []).append(piece)
-    return list(found.items())
+        if not shard.copied:
+            continue
+        uri, expected = place.of_copied(shard.copied), _size(shard.copied)
+        if before.get(uri) == expected:  # one of another size is the remains of a write
+            found += 1
+            continue
+        storage.write(uri, _content(storage, shard.copied, unpacking))
+        written += 1
+        size += expected
+    unpacking.close()
+    return Staged(written, found, size, tuple(storage.list_below(place.folder)))
 
 
-def _skip(stream: BinaryIO, length: int, *, packed: bool) -> None:
-    if length and not packed:
-        stream.seek(length, 1)
-    while packed and length > 0:
-        length -= len(stream.read(min(length, BLOCK_BYTES)))
+def is_there(storage: ObjectStorage, uri: str, size: int) -> bool:
+    """Whether an object of that name and size exists; one of another size is the remains of a write."""
+    (found,) = storage.look_up([uri])
+    return found is not None and found.size == size
 
 
-def _range(stream: BinaryIO, piece: Piece) -> Iterator[bytes]:
-    left = piece.size
+def _content(storage: ObjectStorage, pieces: Iterable[Piece], unpacking: _Unpacking) -> Iterator[bytes]:
+    """The pieces' lines; only the last one of all may lack its newline. Whole objects are fetched ahead."""
+    newline = b""
+    for (is_whole, packed), group in groupby(pieces, lambda each: (_is_whole(each), each.packed)):
+        streams: Iterator[tuple[Piece, ByteStream]]
+        if packed:
+            streams = ((piece, unpacking.at(piece)) for piece in group)
+        elif is_whole:
+            streams = _whole(storage, list(group))
+        else:
+            streams = _ranges(storage, group)
+        for piece, stream in streams:
+            yield newline
+            yield from _exactly(stream, piece)
+            newline = b"" if piece.ended else b"\n"
+
+
+def _size(pieces: list[Piece]) -> int:
+    """Bytes of the object that the pieces are written into."""
+    return sum(piece.size for piece in pieces[:-1]) + pieces[-1].cut.size
+
+
+def _is_whole(piece: Piece) -> bool:
+    return piece.cut.start <= len(BOM) and piece.cut.end == piece.source.size
+
+
+def _whole(storage: ObjectStorage, pieces: list[Piece]) -> Iterator[tuple[Piece, ByteStream]]:
+    found = storage.read_each([piece.source for piece in pieces])
+    for piece, (_, stream) in zip(pieces, found, strict=True):
+        _skip(stream, piece.cut.start)
+        yield piece, stream
+
+
+def _ranges(storage: ObjectStorage, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, ByteStream]]:
+    for piece in pieces:
+        with storage.open(piece.source, piece.cut.start, piece.cut.end) as stream:
+            yield piece, stream
+
+
+class _Unpacking:
+    """The content of packed objects, each unpacked once as long as its ranges are asked for in order."""
+
+    def __init__(self, storage: ObjectStorage) -> None:
+        self._storage = storage
+        self._source: SourceObject | None = None
+        self._reader: ObjectReader | None = None
+        self._stream: _Unpacked | None = None
+
+    def at(self, piece: Piece) -> ByteStream:
+        """The content from where a piece begins."""
+        stream = self._stream
+        if stream is None or self._source != piece.source or stream.position > piece.cut.start:
+            self.close()
+            self._source, self._reader = piece.source, self._storage.open(piece.source)
+            self._stream = stream = _Unpacked(unpacked(self._reader.blocks(), keep_bom=True))
+        _skip(stream, piece.cut.start - stream.position)
+        return stream
+
+    def close(self) -> None:
+        if self._reader:
+            self._reader.close()
+
+
+class _Unpacked:
+    """Blocks as a stream that knows how far it was read."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks, self._rest = blocks, b""
+        self.position = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        self._rest = self._rest or next(self._blocks, b"")
+        data = self._rest if size < 0 else self._rest[:size]
+        self._rest = self._rest[len(data) :]
+        self.position += len(data)
+        return data
+
+
+def _skip(stream: ByteStream, length: int) -> None:
+    while length > 0 and (data := stream.read(min(length, BLOCK_BYTES))):
+        length -= len(data)
+
+
+def _exactly(stream: ByteStream, piece: Piece) -> Iterator[bytes]:
+    left = piece.cut.size
     while left:
         block = stream.read(min(left, BLOCK_BYTES))
         if not block:

@@ -13,7 +13,7 @@ from airflow.sdk.execution_time.context import NEVER_EXPIRE
 from vertex_batch.cancellation import cancel_and_confirm
 from vertex_batch.errors import ConfigurationError, PermanentError, StagingError, StorageAccessError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.hooks.storage import asking, check_inputs, check_output_bucket, open_filesystem
+from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import (
     MAX_SAMPLE_ROWS,
     InputPart,
@@ -26,6 +26,7 @@ from vertex_batch.lifecycle import map_index_of
 from vertex_batch.operators.choices import skip_unless_chosen
 from vertex_batch.operators.place import find_place
 from vertex_batch.operators.task_context import identity, overridden, with_run_dates
+from vertex_batch.preflight import Mode
 from vertex_batch.preparation import DEFAULT_MAX_SHARDS, InputPreparer, SampleWish
 from vertex_batch.submission import find_group_jobs
 
@@ -50,6 +51,8 @@ class PlanInputsOperator(BaseOperator):
     :param output_uri: where the jobs write.
     :param staging: where shards and samples are written; default: ``_shards/`` below the output.
     :param max_rows: of a job; default: the model's limit. So for ``max_bytes``.
+    :param preflight: as of the task that submits. Unless it is ``off``, the rows are checked while they are
+        counted, and what was found travels with the plan, so that no task reads them again.
     :param submit_task_id: the task that submits where there are no shards.
     :param shards_task_id: the mapped one that submits them. Jobs of either that the plan has no use for once
         it was made anew are cancelled.
@@ -75,6 +78,7 @@ class PlanInputsOperator(BaseOperator):
         location: str | None = None,
         overrides: Mapping[str, str] | None = None,
         job_name: str = "",
+        preflight: str = Mode.STRICT,
         litellm_conn_id: str = LiteLLMHook.default_conn_name,
         gcp_conn_id: str = "google_cloud_default",
         **kwargs: Any,
@@ -92,6 +96,7 @@ class PlanInputsOperator(BaseOperator):
         self.location = location
         self.overrides = overrides
         self.job_name = job_name
+        self.preflight = Mode(preflight)
         self.litellm_conn_id = litellm_conn_id
         self.gcp_conn_id = gcp_conn_id
 
@@ -140,22 +145,22 @@ class PlanInputsOperator(BaseOperator):
                     "leave `sample` empty, or name a table with fewer rows as `input`",
                 )
             return [InputPart(PartKind.WHOLE, tuple(uris))]
-        fs = open_filesystem(self.gcp_conn_id)
-        check_output_bucket(fs, self.output_uri, conn_id=self.gcp_conn_id)
+        storage = open_storage(self.gcp_conn_id)
+        storage.check_output(self.output_uri)
         place = StagingPlace.of(self.output_uri, self.staging, identity(context).task_key)
         preparer = InputPreparer(
-            fs,
-            lambda: check_inputs(fs, uris, conn_id=self.gcp_conn_id),
+            storage,
+            uris,
             limits_for(self.model, self.max_rows, self.max_bytes),
             place,
-            ask=lambda where, function, *args: asking(where, self.gcp_conn_id, function, *args),
             log=self.log,
+            check_for="" if self.preflight is Mode.OFF else self.model,
             max_shards=conf.getint("core", "max_map_length", fallback=DEFAULT_MAX_SHARDS),
         )
         try:
-            return [preparer.sample(uris, wish)] if wish else preparer.prepare(uris)
+            return [preparer.sample(wish)] if wish else preparer.prepare()
         except StorageAccessError as error:
-            if error.uri == place.prefix:
+            if error.uri.startswith(place.folder):
                 raise StagingError(place.prefix, self.gcp_conn_id, error.reason) from error
             raise
 

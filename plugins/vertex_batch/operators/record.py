@@ -16,7 +16,7 @@ from vertex_batch.errors import PermanentError, VertexBatchError
 from vertex_batch.hooks.bigquery import read_table
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.hooks.storage import open_filesystem
+from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart
 from vertex_batch.lineage import TellsLineage, of_bills
 from vertex_batch.links import ConsoleJobLink
@@ -131,25 +131,30 @@ class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
                 raise AirflowSkipException(message)
             recorder = Recorder(
                 client,
-                lambda: open_filesystem(self.gcp_conn_id),
+                lambda: open_storage(self.gcp_conn_id),
                 expected.table,
                 PriceSettings(self.prices, Path(self.price_folder) if self.price_folder else None),
                 read_table=lambda uri: read_table(uri, self.gcp_conn_id),
                 log=self.log,
             )
             parts = PartsReport(context["ti"], self.shards, self.log)
-            work = [
-                (self._facts(context, job, task_id, parts.sample), job.may_cancel) for task_id, job in jobs
-            ]
-            recorded = self._record_each(recorder, work)
+            work = [(self._facts(context, job, task_id, parts.sample), job) for task_id, job in jobs]
+            # Airflow raises `max_tries` when a task is cleared: the tries before that do not count.
+            first_try = context["ti"].max_tries - (self.retries or 0) + 1
+            recorded = self._record_each(recorder, work, first_try)
             return recorded, parts.of([each.bill for each in recorded], recorder.row_costs)
 
-    def _record_each(self, recorder: Recorder, work: Sequence[tuple[JobFacts, bool]]) -> list[Recorded]:
+    def _record_each(
+        self, recorder: Recorder, work: Sequence[tuple[JobFacts, JobReference]], first_try: int
+    ) -> list[Recorded]:
         """Record every job that can be; one that cannot be keeps no other from its bill."""
         recorded, errors = [], []
-        for facts, may_cancel in work:
+        for facts, job in work:
             try:
-                recorded.append(recorder.record(facts, may_cancel=may_cancel))
+                found = recorder.record(
+                    facts, may_cancel=job.may_cancel, input_rows=job.input_rows, first_try=first_try
+                )
+                recorded.append(found)
                 self._report(recorded[-1].bill)
                 metrics.recorded(recorded[-1].bill)
             except VertexBatchError as error:

@@ -15,7 +15,7 @@ from vertex_batch.errors import PermanentError
 from vertex_batch.hooks.bigquery import read_table
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.hooks.storage import DEFAULT_CONN_ID, open_filesystem
+from vertex_batch.hooks.storage import DEFAULT_CONN_ID, open_storage
 from vertex_batch.price_books import PriceBooks, SpecJobPrices, spec_prices
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class RecountJobsOperator(RecordedJobsOperator):
 
         recounter = Recounter(
             client,
-            lambda: open_filesystem(self.gcp_conn_id),
+            lambda: open_storage(self.gcp_conn_id),
             table,
             books,
             read_table=lambda uri: read_table(uri, self.gcp_conn_id),

@@ -14,7 +14,7 @@ from vertex_batch.cancellation import ask
 from vertex_batch.client import BatchClient
 from vertex_batch.errors import ConfigurationError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.hooks.storage import InputStorage, open_filesystem
+from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, PartKind, file_pattern
 from vertex_batch.job_request import build_request
 from vertex_batch.lifecycle import Intent
@@ -34,7 +34,7 @@ from vertex_batch.operators.task_context import (
     with_run_dates,
 )
 from vertex_batch.place import Place
-from vertex_batch.preflight import Mode, Report, Subject, preflight
+from vertex_batch.preflight import CheckedRows, Mode, Report, Subject, preflight
 from vertex_batch.resource import CreateJobRequest, JobReference
 from vertex_batch.submission import Submitter, find_jobs_by_key
 
@@ -207,7 +207,7 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
         uris = [file_pattern(uri) for uri in ([self.inputs] if isinstance(self.inputs, str) else self.inputs)]
         who = identity(context)
         request = self._request(context, uris)
-        material = Material(uris, cache(self._storage))
+        material = Material(uris, cache(lambda: open_storage(self.gcp_conn_id)))
         if is_dry_run(context):
             with hook.client() as client:
                 self._preflight(request, material, place, client)
@@ -241,10 +241,16 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
             input_uris=tuple(uris),
             labels=request.labels,
             map_index=who.map_index,
+            input_rows=self._counted_rows(),
         )
         ConsoleJobLink.publish(context, reference)
         self.lineage = of_reference(reference)
         return reference
+
+    def _counted_rows(self) -> int | None:
+        """Rows of the input, where the plan has counted them and none has an answer already."""
+        part = InputPart.from_dict(self.part)
+        return part.rows if part and not part.answered else None
 
     def _before_intent(
         self,
@@ -262,10 +268,9 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
         self, request: CreateJobRequest, material: Material, place: Place, client: BatchClient
     ) -> Report | None:
         subject = Subject(request.model, place.location, material.uris, self.output_uri)
-        return preflight(subject, self.preflight, material.open_storage, client, self.log)
-
-    def _storage(self) -> InputStorage:
-        return InputStorage(open_filesystem(self.gcp_conn_id), self.gcp_conn_id)
+        part = InputPart.from_dict(self.part)
+        checked = CheckedRows(part.listing, part.report) if part and part.report else None
+        return preflight(subject, self.preflight, material.open_storage, client, self.log, checked=checked)
 
     def _gate(self, context: Context, client: BatchClient, material: Material) -> BudgetGate:
         settings = GateSettings(spec=self.spec, **(self.money or {}))

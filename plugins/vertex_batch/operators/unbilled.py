@@ -17,7 +17,7 @@ from vertex_batch.costs import Bill, JobFacts
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.hooks.bigquery import read_table
 from vertex_batch.hooks.cost_table import CostTableHook
-from vertex_batch.hooks.storage import open_filesystem
+from vertex_batch.hooks.storage import open_storage
 from vertex_batch.lifecycle import JOB_KEY_LABEL, SPEC_LABEL, TaskIdentity, map_index_of
 from vertex_batch.operators.task_context import run_facts
 from vertex_batch.place import Place
@@ -113,7 +113,7 @@ class UnbilledJobs:
         known = table.recorded([(*self._place, each.job.job_id) for each in members])
         recorder = Recorder(
             self._client,
-            lambda: open_filesystem(settings.gcp_conn_id),
+            lambda: open_storage(settings.gcp_conn_id),
             table,
             PriceSettings(settings.prices, settings.price_folder),
             read_table=lambda uri: read_table(uri, settings.gcp_conn_id),

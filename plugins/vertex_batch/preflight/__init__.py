@@ -1,11 +1,20 @@
 """Look at a job before it costs money: its rows, its model, and the places that it reads and writes."""
 
-from vertex_batch.preflight.check import Storage, Subject, inspect, preflight
+from vertex_batch.preflight.check import (
+    CheckedRows,
+    Storage,
+    Subject,
+    inspect,
+    listing_of,
+    preflight,
+    report_data,
+)
 from vertex_batch.preflight.findings import Finding, Gravity, Mode, PreflightError, Report
 from vertex_batch.preflight.rows import RowCheck
 from vertex_batch.preflight.shapes import Shape, shape_of
 
 __all__ = [
+    "CheckedRows",
     "Finding",
     "Gravity",
     "Mode",
@@ -16,6 +25,8 @@ __all__ = [
     "Storage",
     "Subject",
     "inspect",
+    "listing_of",
     "preflight",
+    "report_data",
     "shape_of",
 ]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-from vertex_batch.errors import StorageUnavailableError, VertexBatchError
+import msgspec
+
+from vertex_batch.errors import VertexBatchError
 from vertex_batch.preflight.findings import Finding, Gravity, Mode, PreflightError, Report
 from vertex_batch.preflight.places import ModelClient, check_location, check_proxy
 from vertex_batch.preflight.rows import RowCheck
 from vertex_batch.preflight.shapes import shape_of
+from vertex_batch.storage import ByteStream, SourceObject, fingerprint_of, without_duplicates
 from vertex_batch.submission import Log
 
 
@@ -34,24 +39,41 @@ class Subject:
         return all(uri.startswith("bq://") for uri in self.uris)
 
 
-class Found(Protocol):
-    """An input object that is there."""
-
-    @property
-    def uri(self) -> str: ...
-
-
 class Storage(Protocol):
-    """What a pre-flight asks of an object store. It is `vertex_batch.hooks.storage.InputStorage`."""
+    """What a pre-flight asks of an object store. It is `vertex_batch.storage.ObjectStorage`."""
 
-    def find(self, uris: Sequence[str]) -> Sequence[Found]:
+    def find(self, uris: Sequence[str]) -> Sequence[SourceObject]:
         """Find the objects, or raise that they are missing."""
 
     def check_output(self, uri: str) -> None:
         """Raise that the output's bucket is missing."""
 
-    def open(self, uri: str) -> Any:
-        """Open an object to read its bytes."""
+    def read_each(self, objects: Sequence[SourceObject]) -> Iterator[tuple[SourceObject, ByteStream]]:
+        """Yield each object with its bytes, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRows:
+    """What a pre-flight found in an input before, and in which one.
+
+    :param listing: see `listing_of`.
+    :param report: see `report_data`.
+    """
+
+    listing: str
+    report: Mapping[str, Any]
+
+
+def listing_of(objects: Sequence[SourceObject], model: str) -> str:
+    """The fingerprint of the objects that were checked, and of the model that they were checked for."""
+    held = [each for each in objects if each.size]
+    return f"{fingerprint_of(held)}:{shape_of(model).name}"
+
+
+def report_data(report: Report) -> dict[str, Any]:
+    """A report as plain data, with the findings that are shown."""
+    data: dict[str, Any] = msgspec.to_builtins(replace(report, findings=report.shown))
+    return data
 
 
 def inspect(
@@ -60,7 +82,8 @@ def inspect(
     client: ModelClient | None,
     progress: Callable[[int], None] = lambda _size: None,
     *,
-    objects: Sequence[Found] | None = None,
+    objects: Sequence[SourceObject] | None = None,
+    checked: CheckedRows | None = None,
 ) -> Report:
     """Look at everything, and report it.
 
@@ -68,6 +91,7 @@ def inspect(
     :param client: None: the proxy is not asked.
     :param progress: told the bytes of each block of rows.
     :param objects: the inputs, where they were found already.
+    :param checked: what was found in the rows before; they are read again only if the input has changed.
     :raises VertexBatchError: an input or a bucket is missing, or cannot be read.
     """
     report = Report()
@@ -81,14 +105,30 @@ def inspect(
     elif storage is not None:
         storage.check_output(subject.output)
         found = storage.find(subject.uris) if objects is None else objects
-        _rows(subject, found, storage, report, progress)
+        check = RowCheck(shape_of(subject.model), report, progress)
+        if checked and checked.listing == listing_of(without_duplicates(found), subject.model):
+            _add(report, msgspec.convert(checked.report, Report))
+            for empty in (each for each in found if not each.size):
+                check.file(io.BytesIO(), empty.uri)
+        else:
+            for source, stream in storage.read_each(found):
+                check.file(stream, source.uri)
+        check.finish(may_be_split=subject.may_be_split)
     return report
 
 
 def preflight(
-    subject: Subject, mode: Mode, open_storage: Callable[[], Storage], client: ModelClient | None, log: Log
+    subject: Subject,
+    mode: Mode,
+    open_storage: Callable[[], Storage],
+    client: ModelClient | None,
+    log: Log,
+    *,
+    checked: CheckedRows | None = None,
 ) -> Report | None:
     """Look at a job right before it is submitted. In strict mode it raises, otherwise it warns.
+
+    :param checked: see `inspect`.
 
     A doubt never raises, nor do rows that fail by themselves, as long as one is left.
 
@@ -98,7 +138,8 @@ def preflight(
     if mode is Mode.OFF:
         return None
     try:
-        report = inspect(subject, None if subject.reads_table else open_storage(), client)
+        storage = None if subject.reads_table else open_storage()
+        report = inspect(subject, storage, client, checked=checked)
     except VertexBatchError as error:
         if mode is Mode.STRICT:
             raise
@@ -112,24 +153,14 @@ def preflight(
     return report
 
 
-def _rows(
-    subject: Subject,
-    objects: Sequence[Found],
-    storage: Storage,
-    report: Report,
-    progress: Callable[[int], None],
-) -> None:
-    check = RowCheck(shape_of(subject.model), report, progress)
-    for found in objects:
-        try:
-            with storage.open(found.uri) as stream:
-                check.file(stream, found.uri)
-        except VertexBatchError:
-            raise
-        except Exception as error:  # noqa: BLE001 - object stores raise what their libraries have
-            _unavailable(found.uri, error)
-    check.finish(may_be_split=subject.may_be_split)
-
-
-def _unavailable(uri: str, error: Exception) -> NoReturn:
-    raise StorageUnavailableError(uri, f"{type(error).__name__}: {error}") from error
+def _add(report: Report, rows: Report) -> None:
+    """Add what was found in the rows before."""
+    for finding in rows.findings:
+        report.add(finding)
+    kept = Counter(finding.gravity for finding in rows.findings)
+    for gravity, count in rows.counts.items():
+        report.counts[gravity] += count - kept[gravity]
+    report.objects += rows.objects
+    report.rows += rows.rows
+    report.size_bytes += rows.size_bytes
+    report.bad_rows += rows.bad_rows

@@ -6,12 +6,9 @@ shape. So a row is looked at in Python once for each new shape, and where someth
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 
@@ -19,27 +16,13 @@ from vertex_batch.preflight.columns import Columns, Tell
 from vertex_batch.preflight.compiled import compile_decoder
 from vertex_batch.preflight.findings import Finding, Gravity, Report
 from vertex_batch.preflight.shapes import Shape
+from vertex_batch.storage import BOM, MAX_LINE_BYTES, TOO_LONG, ByteStream, Lines, read_lines
 
-BLOCK_BYTES = 256 << 10
-MAX_LINE_BYTES = 64 << 20
 # A decoded row has a place for each column, and a whole block of rows is held at once.
 _MAX_COLUMNS_AT_ONCE = 500
-_BOM = b"\xef\xbb\xbf"
-_GZIP_MAGIC = b"\x1f\x8b"
 _EMPTY_OBJECT = re.compile(rb"\{\s*\}")
 _TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """Whole lines of a file.
-
-    :param data: None for a line that is too long to be held.
-    """
-
-    data: bytes | None
-    size: int
 
 
 class RowCheck:
@@ -62,19 +45,24 @@ class RowCheck:
         self._parse = msgspec.json.Decoder()
         self._name, self._line = "", 0
 
-    def file(self, stream: BinaryIO, name: str) -> None:
+    def file(self, stream: ByteStream, name: str) -> None:
         """Check one file to its end.
 
         :param name: what findings are reported under, with the number of their line.
         """
+        self.lines(read_lines(stream, MAX_LINE_BYTES, keep_bom=True), name)
+
+    def lines(self, blocks: Iterable[Lines], name: str) -> None:
+        """Check the lines of one file, with a byte order mark where it has one; see `file`."""
         self._name, self._line = name, 0
         before = self._report.rows
-        try:
-            for block in _blocks(stream):
+        for block in blocks:
+            if block.damage:
+                message = f"the compressed file cannot be read: {block.damage}"
+                self._find(Gravity.JOB, self._line + 1, "", message)
+            else:
                 self._block(block)
                 self._progress(block.size)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            self._find(Gravity.JOB, self._line + 1, "", f"the compressed file cannot be read: {error}")
         if self._report.rows == before:
             self._find(Gravity.DOUBT, 1, "", "holds no rows")
         self._report.objects += 1
@@ -89,10 +77,10 @@ class RowCheck:
             message = f"{held}, and a job with {self._shape.name} takes {limit:,}: split them"
             self._report.add(Finding(Gravity.JOB, "inputs", message))
 
-    def _block(self, block: _Block) -> None:
-        first, data = self._line, block.data
+    def _block(self, block: Lines) -> None:
+        first, data = self._line, bytes(block.data)
         self._report.size_bytes += block.size
-        if data is None:
+        if data == TOO_LONG:
             self._line += 1
             self._report.rows += 1
             limit = f"{MAX_LINE_BYTES >> 20} MB"
@@ -181,50 +169,8 @@ def _has_empty_object(line: bytes) -> bool:
 
 
 def _why_no_json(line: bytes, error: Exception) -> str:
-    if line.startswith(_BOM):
+    if line.startswith(BOM):
         return "it begins with a byte order mark: save the file as UTF-8 without one"
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8"
     return str(error)
-
-
-def _blocks(stream: BinaryIO) -> Iterator[_Block]:
-    """A stream, in blocks of whole lines; gzip is told by its first bytes."""
-    first = stream.read(BLOCK_BYTES)
-    if first.startswith(_GZIP_MAGIC):
-        stream = cast("BinaryIO", gzip.GzipFile(fileobj=_Again(first, stream)))  # type: ignore[call-overload]
-        first = stream.read(BLOCK_BYTES)
-    block = first
-    while block:
-        rest = b"" if block.endswith(b"\n") else stream.readline(MAX_LINE_BYTES)
-        if len(rest) == MAX_LINE_BYTES and not rest.endswith(b"\n"):
-            whole, _, begun = block.rpartition(b"\n")
-            if whole:
-                yield _Block(whole, len(whole) + 1)
-            yield _Block(None, len(begun) + len(rest) + _skip_line(stream))
-        else:
-            yield _Block(block + rest, len(block) + len(rest))
-        block = stream.read(BLOCK_BYTES)
-
-
-def _skip_line(stream: BinaryIO) -> int:
-    """Read to the end of a line; return how many bytes that were."""
-    skipped = 0
-    while piece := stream.readline(BLOCK_BYTES):
-        skipped += len(piece)
-        if piece.endswith(b"\n"):
-            break
-    return skipped
-
-
-class _Again:
-    """A stream of which the first bytes have been read already."""
-
-    def __init__(self, first: bytes, stream: BinaryIO) -> None:
-        self._first, self._stream = first, stream
-
-    def read(self, size: int = -1) -> bytes:
-        if self._first:
-            taken, self._first = self._first[:size], self._first[size:] if size >= 0 else b""
-            return taken if size >= 0 else taken + self._stream.read()
-        return self._stream.read(size)

@@ -195,6 +195,7 @@ def _plan(spec: Spec, job: JobSpec) -> PlanInputsOperator:
         location=job.location,
         overrides={field: OVERRIDES[field] for field in ("inputs", "model")},
         job_name=job.name if spec.grouped else "",
+        preflight=job.preflight,
         litellm_conn_id=job.connection,
         gcp_conn_id=job.storage_connection,
         **_of_every_task(job),

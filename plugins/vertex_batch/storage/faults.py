@@ -32,6 +32,7 @@ _OF_THE_STORE = frozenset(
         "google.auth.exceptions.GoogleAuthError",
         "google.api_core.exceptions.GoogleAPIError",
         "fsspec.exceptions.FSTimeoutError",
+        "json.decoder.JSONDecodeError",
     }
 )
 _CREDENTIALS = frozenset(
@@ -132,5 +133,5 @@ def _remedy(error: Exception, code: int, conn_id: str) -> str:
     """What to change about any other refusal; empty where a retry may succeed."""
     if _kinds(error) & _CREDENTIALS and not getattr(error, "retryable", False):
         return f"Set valid credentials in connection {conn_id}, or run gcloud auth application-default login."
-    refused = isinstance(error, ValueError) or (code in range(400, 500) and code not in _MAY_PASS)
+    refused = str(error).startswith(_REFUSED_VALUES) or (code in range(400, 500) and code not in _MAY_PASS)
     return "Check the URI and the bucket's settings." if refused else ""

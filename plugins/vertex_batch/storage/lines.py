@@ -36,6 +36,11 @@ class Lines:
     skipped: int = 0
 
     @property
+    def size(self) -> int:
+        """Bytes of the stream that these lines take."""
+        return len(self.data) + self.skipped
+
+    @property
     def lines(self) -> list[bytes]:
         """Each line; `TOO_LONG` for one that was skipped."""
         return split_lines(self.data) or [TOO_LONG]

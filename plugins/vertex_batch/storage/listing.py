@@ -66,7 +66,7 @@ def list_below(fs: Any, folder: str) -> list[SourceObject]:
             entries = fs.find(root, detail=True)
         except FileNotFoundError:
             return []
-        return _sorted(_from_entry(scheme, entry) for entry in entries.values())
+        return _sorted(_from_entry(fs, scheme, entry) for entry in entries.values())
     bucket, _, prefix = root.partition("/")
     try:
         items = [item for page in _pages(fs, bucket, f"{prefix}/" if prefix else "") for item in _items(page)]
@@ -134,7 +134,7 @@ def _matches(fs: Any, path: str, scheme: str) -> list[SourceObject]:
         entries = fs.glob(path, detail=True)
     except FileNotFoundError:
         return []
-    return _sorted(_from_entry(scheme, each) for each in entries.values() if each["type"] == "file")
+    return _sorted(_from_entry(fs, scheme, each) for each in entries.values() if each["type"] == "file")
 
 
 def _expand(fs: Any, bucket: str, folder: str, segments: Sequence[str]) -> Iterator[Mapping[str, Any]]:
@@ -220,8 +220,10 @@ def _from_item(scheme: str, bucket: str, item: Mapping[str, Any]) -> SourceObjec
     )
 
 
-def _from_entry(scheme: str, entry: Mapping[str, Any]) -> SourceObject:
-    return SourceObject(scheme + str(entry["name"]), int(entry["size"]), _version(entry))
+def _from_entry(fs: Any, scheme: str, entry: Mapping[str, Any]) -> SourceObject:
+    name = str(entry["name"])
+    uri = scheme + (name if is_local(fs) or not scheme else name.lstrip("/"))
+    return SourceObject(uri, int(entry["size"]), _version(entry))
 
 
 def _version(entry: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vertex_batch.errors import OutputMissingError
+from vertex_batch.storage import quiet_libraries
 from vertex_batch.usage.files import (
     INCREMENTS,
     choose_files,
@@ -90,6 +91,7 @@ def open_object_store() -> Any:
     emulated = bool(os.environ.get("STORAGE_EMULATOR_HOST"))
     if emulated:  # an emulator has no gRPC service to say what kind of bucket it has
         os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    quiet_libraries()
     import gcsfs
 
     return gcsfs.GCSFileSystem(token="anon" if emulated else None, use_listings_cache=False)

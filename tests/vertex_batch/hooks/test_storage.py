@@ -15,7 +15,7 @@ from vertex_batch.errors import (
     ConfigurationError,
     InputMissingError,
     StorageAccessError,
-    StorageUnavailableError,
+    StorageRefusedError,
 )
 from vertex_batch.hooks.storage import check_inputs, check_output_bucket, open_filesystem
 
@@ -135,7 +135,7 @@ def test_local_files_serve_where_there_is_no_cloud(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(403, StorageAccessError), (401, StorageAccessError), (400, StorageUnavailableError)]
+    ("status", "kind"), [(403, StorageAccessError), (401, StorageAccessError), (400, StorageRefusedError)]
 )
 def test_what_the_store_refuses_is_said_in_our_words(fs, proxy, reply, monkeypatch, *, status, kind):
     proxy.reply(

@@ -15,8 +15,8 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Scenario, Step
-from vertex_batch.hooks.storage import open_filesystem
-from vertex_batch.inputs import MAX_SAMPLE_ROWS, write
+from vertex_batch.hooks.storage import open_filesystem, open_storage
+from vertex_batch.inputs import MAX_SAMPLE_ROWS
 from vertex_batch.operators import (
     AggregateTokenUsageOperator,
     PlanInputsOperator,
@@ -211,11 +211,11 @@ def test_a_write_that_fails_leaves_no_object(vertex, folder, blocks):
     def failing():
         for _ in range(blocks):
             yield b"x" * (1 << 20)
-        raise OSError("the source is gone")
+        raise ValueError("the source is gone")
 
     fs = open_filesystem()
-    with pytest.raises(OSError, match="the source is gone"):
-        write(fs, f"{folder}/part", failing())
+    with pytest.raises(ValueError, match="the source is gone"):
+        open_storage().write(f"{folder}/part", failing())
     gc.collect()
     assert not fs.exists(f"{folder}/part")
 
