@@ -44,6 +44,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     results = run(chosen, HOME, console)
     console.print(table(results))
+    for result in results:
+        for text in misses(result):
+            console.print(f"({result.scenario.key}) MISSED: {text}", soft_wrap=True)
     if arguments.markdown:
         print(markdown(results))
     return 0 if len(results) == len(chosen) and not any(map(misses, results)) else 1
@@ -66,7 +69,7 @@ def run(scenarios: Sequence[NightScenario], home: Path, console: Console) -> lis
     began = time.monotonic()
 
     def say(text: str) -> None:
-        console.print(f"{time.monotonic() - began:6.0f} s  {text}")
+        console.print(f"{time.monotonic() - began:6.0f} s  {text}", soft_wrap=True)
 
     results: list[NightResult] = []
     try:

@@ -21,8 +21,7 @@ class _Sheet:
 
 def table(results: Sequence[NightResult]) -> Group:
     """The tables for a terminal."""
-    missed = [f"({result.scenario.key}) MISSED: {text}" for result in results for text in misses(result)]
-    return Group(*(_rich(sheet) for sheet in _sheets(results)), *missed)
+    return Group(*(_rich(sheet) for sheet in _sheets(results)))
 
 
 def markdown(results: Sequence[NightResult]) -> str:

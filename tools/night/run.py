@@ -102,6 +102,7 @@ class Night:
         wall_seconds = time.monotonic() - began
         self.proxy.latency_seconds = 0.0
         self._say(f"({scenario.key}) runs ended as {', '.join(sorted(set(states)))}; counting the rows")
+        self._explain(scenario)
         try:
             return self._result(scenario, inputs, states, wall_seconds)
         finally:
@@ -141,6 +142,16 @@ class Night:
             for task in tasks
             if task["state"] not in {None, "success", "skipped", "removed"}
         )
+
+    def _explain(self, scenario: NightScenario) -> None:
+        """Show the last error that each failed task has logged."""
+        airflow = self.stack.airflow
+        for name in scenario.names:
+            for task in airflow.task_instances(name, RUN_ID):
+                if task["state"] == "failed":
+                    log = airflow.logs(name, RUN_ID, task["task_id"], task["try_number"]).splitlines()
+                    errors = [line for line in log if "error" in line.lower()]
+                    self._say(f"({scenario.key}) {name}.{task['task_id']} failed: {''.join(errors[-1:])}")
 
     def _result(
         self,
