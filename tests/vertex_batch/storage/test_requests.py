@@ -1,0 +1,101 @@
+"""How many requests a step takes, counted by a proxy before a real object store."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+
+import pytest
+
+from vertex_batch.costs import JobFacts
+from vertex_batch.hooks.storage import open_storage
+from vertex_batch.inputs import InputPart, JobLimits, StagingPlace
+from vertex_batch.outputs import OutputReader
+from vertex_batch.preflight import CheckedRows, Subject, inspect
+from vertex_batch.preparation import InputPreparer
+
+MODEL = "publishers/google/models/gemini-2.5-flash"
+ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}}\n'
+USAGE = b'"usageMetadata": {"promptTokenCount": 1, "totalTokenCount": 1}'
+ANSWER = b'{"request": {}, "response": {"responseId": "r", %s}}\n' % USAGE
+FILES = 60
+_FOLDERS = itertools.count()
+
+
+@pytest.fixture
+def folder(gcs) -> str:
+    """Small files, an archive below them that no step may list, and one output file for each."""
+    name = f"gs://rows/many{next(_FOLDERS)}"
+    for number in range(FILES):
+        gcs.put(f"{name}/in/{number:03}.jsonl", ROW * 3)
+        gcs.put(f"{name}/in/archive/{number:03}.jsonl", ROW)
+        gcs.put(f"{name}/out/prediction-1/{number:012}.jsonl", ANSWER * 3)
+    return name
+
+
+def plan(storage, folder: str, limits: JobLimits) -> list[InputPart]:
+    place = StagingPlace.of(f"{folder}/out/", None, "k" * 40)
+    preparer = InputPreparer(
+        storage, [f"{folder}/in/*.jsonl"], limits, place, log=logging.getLogger("test"), check_for=MODEL
+    )
+    return preparer.prepare()
+
+
+def look(storage, folder: str, part: InputPart):
+    assert part.report is not None
+    subject = Subject(MODEL, "us-central1", part.uris, f"{folder}/out/")
+    return inspect(subject, storage, None, checked=CheckedRows(part.listing, part.report))
+
+
+def test_a_plan_lists_one_level_and_reads_each_file_once(storage, counted, folder):
+    (part,) = plan(storage, folder, JobLimits(200_000))
+    assert part.rows == FILES * 3
+    assert counted.listings == 1
+    assert len(counted.calls) == 1 + FILES
+    assert not [path for _, path in counted.calls if "archive" in path]
+
+
+def test_a_submission_lists_once_and_reads_nothing_that_was_checked(storage, counted, folder):
+    (part,) = plan(storage, folder, JobLimits(200_000))
+    counted.calls.clear()
+    report = look(open_storage(), folder, part)
+    assert (report.rows, report.objects) == (FILES * 3, FILES)
+    assert len(counted.calls) == 2  # the output's bucket, and the input
+
+
+def test_an_input_that_has_changed_since_the_plan_is_read_again(storage, counted, gcs, folder):
+    (part,) = plan(storage, folder, JobLimits(200_000))
+    gcs.put(f"{folder}/in/000.jsonl", ROW * 2 + b"{broken\n")
+    counted.calls.clear()
+    report = look(open_storage(), folder, part)
+    assert report.is_hopeless
+    assert counted.reads_of("000.jsonl") == 1
+
+
+def test_a_shard_of_a_checked_input_is_not_read_again(storage, counted, folder):
+    parts = plan(storage, folder, JobLimits(60))
+    assert [part.rows for part in parts] == [60, 60, 60]
+    reads = [counted.reads_of(f"/in/{number:03}.jsonl") for number in range(FILES)]
+    assert reads == [2] * FILES  # measured and checked, then joined
+    counted.calls.clear()
+    assert look(open_storage(), folder, parts[0]).rows == 60
+    assert len(counted.calls) <= 2
+
+
+def test_a_recording_reads_each_output_file_once_and_the_input_not_at_all(storage, counted, folder):
+    facts = JobFacts(
+        "p",
+        "us-central1",
+        "1",
+        model=MODEL,
+        output_directory=f"{folder}/out/prediction-1",
+        input_uris=(f"{folder}/in/*.jsonl",),
+    )
+    read = OutputReader(lambda: storage).read(facts, {}, None, FILES * 3)
+    assert (read.scan.ok, read.input_rows) == (FILES * 3, FILES * 3)
+    assert len(counted.calls) == 1 + FILES
+    counted.calls.clear()
+    read = OutputReader(open_storage).read(facts, {})
+    assert read.input_rows == FILES * 3
+    assert len(counted.calls) == 2 + 2 * FILES
+    assert all(counted.reads_of(f"/in/{number:03}.jsonl") == 1 for number in range(FILES))
