@@ -77,8 +77,8 @@ class ObjectStore:
         Wildcards are those of gsutil: ``*`` and ``?`` stay inside a folder, ``**`` does not.
         """
         wildcard = _WILDCARD.search(uri.name)
-        if wildcard is None:
-            found = [name for name in self._names(uri.bucket, uri.name) if name == uri.name]
+        if wildcard is None:  # looked at by its name: a list of its prefix may be long
+            found = [uri.name] if self._is_there(uri) else []
         else:
             pattern = _glob(uri.name)
             found = [
@@ -118,6 +118,16 @@ class ObjectStore:
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise BucketMissingError(uri.bucket)
         answer.raise_for_status()
+
+    def _is_there(self, uri: Uri) -> bool:
+        answer = self._client.get(
+            f"/storage/v1/b/{quote(uri.bucket, safe='')}/o/{quote(uri.name, safe='')}",
+            params={"fields": "name"},
+        )
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return False
+        answer.raise_for_status()
+        return True
 
     def _names(self, bucket: str, prefix: str) -> Iterator[str]:
         params = {"prefix": prefix, "fields": "items(name),nextPageToken"}

@@ -53,12 +53,13 @@ def _cost(result: NightResult) -> Iterator[str]:
         each, files = scenario.requests_per_file, scenario.files
         if each is not None and step.requests > (limit := each * files + OTHER_REQUESTS):
             yield f"{step.task_id}: {step.requests:,} requests for {files:,} files, limit {limit:,.0f}"
-    for what, reads, allowed in (
-        ("an input", result.input_reads, scenario.input_reads),
-        ("a shard", result.shard_reads, 1),
+    for what, reads, times, rows in (
+        ("an input", result.input_reads, scenario.input_reads, scenario.rows / scenario.files),
+        ("a shard", result.shard_reads, 1, min(scenario.rows, scenario.rows_per_job)),
     ):
+        allowed = times + scenario.sampled(rows)
         if reads is not None and reads > allowed + READ_TOLERANCE:
-            yield f"{what} was read {reads:.2f} times, limit {allowed}"
+            yield f"{what} was read {reads:.2f} times, limit {allowed:.4g}"
     worked = sum(step.seconds for step in result.steps)
     if scenario.worker_seconds is not None and worked > scenario.worker_seconds:
         yield f"{worked:.0f} s of worker time, limit {scenario.worker_seconds:.0f}"

@@ -11,6 +11,7 @@ from tools.night.object_files import ObjectFolder, WrittenObject
 from tools.night.rows import Rows, joined, packed
 
 MANY_FILES = 100
+SAMPLE_BYTES = 50_000_000  # the most that an estimate reads of a large object, and of a small one all
 BUCKET = "night-bucket"
 ROWS_PER_JOB = 200_000  # what Vertex allows
 MIX = {Trait.FAILED: 0.03, Trait.THOUGHTS: 0.3, Trait.CACHED: 0.1}
@@ -25,7 +26,8 @@ class NightScenario:
     :param gzip: the objects are compressed.
     :param runs: specs that run at once, each with an input of its own.
     :param output: oddities of the output.
-    :param refuse_usd: the budget of a run; a first estimate that is far too high ends the run.
+    :param refuse_usd: the budget of a run; a first estimate that is far too high ends the run. For the
+        estimate, a sample of an input is read besides.
     :param rows_per_job: more rows than these are split.
     :param spec: further lines of the spec.
     :param input_reads: how often an input object may be read, by bytes.
@@ -42,7 +44,7 @@ class NightScenario:
     gzip: bool = False
     runs: int = 1
     output: Output = field(default_factory=Output)
-    refuse_usd: int = 1_000
+    refuse_usd: int | None = None
     rows_per_job: int = ROWS_PER_JOB
     spec: str = ""
     input_reads: int = 1
@@ -59,6 +61,10 @@ class NightScenario:
     def lost(self) -> tuple[int, int]:
         """How many rows of all runs are missing from the output, and how many are unreadable there."""
         return self.output.missing_rows * self.runs, self.output.truncated * self.runs
+
+    def sampled(self, rows: float) -> float:
+        """Which part of an object of so many rows may be read once more, for an estimate."""
+        return 0.0 if self.refuse_usd is None else min(1.0, SAMPLE_BYTES / (rows * self.kind.mean_bytes))
 
     @property
     def disk_bytes(self) -> int:
@@ -80,6 +86,8 @@ class NightScenario:
     def spec_text(self, name: str) -> str:
         """The YAML of one of its specs."""
         wildcard = f"{'part-00000' if self.files == 1 else '*'}.jsonl{'.gz' if self.gzip else ''}"
+        limit = self.refuse_usd
+        budget = "" if limit is None else f"budget: {{per_run: {{refuse: {limit}}}}}\n"
         return (
             f"description: {self.title}\n"
             "model: gemini-2.5-flash\n"
@@ -89,7 +97,7 @@ class NightScenario:
             "poll_interval: 2s\n"
             "retries: 1\n"
             "retry_delay: 5s\n"
-            f"budget: {{per_run: {{refuse: {self.refuse_usd}}}}}\n"
+            f"{budget}"
             f"max_rows_per_job: {self.rows_per_job}\n"
             f"{self.spec}"
         )
@@ -113,7 +121,9 @@ SCENARIOS = (
         output=Output(missing_rows=5, truncated=True),
         spec="max_unreadable_rows: 1\n",
     ),
-    NightScenario("b", "three files, 2 GB, split", 1_000_000, Rows(2_000), files=3, input_reads=2),
+    NightScenario(
+        "b", "three files, 2 GB, split", 1_000_000, Rows(2_000), files=3, input_reads=2, refuse_usd=2_000
+    ),
     NightScenario(
         "c",
         "5,000 files, 40 ms a request",

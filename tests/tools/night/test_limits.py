@@ -56,6 +56,16 @@ def test_what_is_beyond_a_limit_is_named(result, missed):
     assert "missed" in markdown([result])
 
 
+def test_an_estimate_may_read_a_small_input_once_more_and_a_sample_of_a_large_one():
+    small = replace(GOOD, scenario=replace(SCENARIO, refuse_usd=1), input_reads=3.0)
+    assert misses(small) == []
+    large = replace(SCENARIO, refuse_usd=1, kind=Rows(50_000_000))
+    assert misses(replace(GOOD, scenario=large, input_reads=2.1)) == []
+    assert misses(replace(GOOD, scenario=large, input_reads=2.2)) == [
+        "an input was read 2.20 times, limit 2.1"
+    ]
+
+
 def test_rows_that_are_lost_have_to_be_those_that_the_scenario_loses():
     lost = replace(
         GOOD, account=replace(ACCOUNT, answered=96, missing=1), billed=replace(BILLED, answered=96)
