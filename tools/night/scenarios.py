@@ -11,7 +11,7 @@ from tools.night.object_files import ObjectFolder, WrittenObject
 from tools.night.rows import Rows, joined, packed
 
 MANY_FILES = 100
-SAMPLE_BYTES = 50_000_000  # the most that an estimate reads of a large object, and of a small one all
+SAMPLE_BYTES = 50_000_000  # the most that an estimate reads of a large object; a small one it reads whole
 BUCKET = "night-bucket"
 ROWS_PER_JOB = 200_000  # what Vertex allows
 MIX = {Trait.FAILED: 0.03, Trait.THOUGHTS: 0.3, Trait.CACHED: 0.1}
@@ -26,8 +26,7 @@ class NightScenario:
     :param gzip: the objects are compressed.
     :param runs: specs that run at once, each with an input of its own.
     :param output: oddities of the output.
-    :param refuse_usd: the budget of a run; a first estimate that is far too high ends the run. For the
-        estimate, a sample of an input is read besides.
+    :param refuse_usd: the budget of a run; a first estimate that is far too high ends the run.
     :param rows_per_job: more rows than these are split.
     :param spec: further lines of the spec.
     :param input_reads: how often an input object may be read, by bytes.
@@ -63,8 +62,8 @@ class NightScenario:
         return self.output.missing_rows * self.runs, self.output.truncated * self.runs
 
     def sampled(self, rows: float) -> float:
-        """Which part of an object of so many rows may be read once more, for an estimate."""
-        return 0.0 if self.refuse_usd is None else min(1.0, SAMPLE_BYTES / (rows * self.kind.mean_bytes))
+        """Which part of an object of so many rows may be read once more, for the estimate of each job."""
+        return min(1.0, SAMPLE_BYTES / (rows * self.kind.mean_bytes))
 
     @property
     def disk_bytes(self) -> int:

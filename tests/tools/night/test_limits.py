@@ -15,7 +15,14 @@ from tools.night.rows import Rows
 from tools.night.scenarios import NightScenario
 
 SCENARIO = NightScenario(
-    "x", "an example", 100, Rows(400), files=10, input_reads=2, worker_seconds=60.0, requests_per_file=2.0
+    "x",
+    "an example",
+    100,
+    Rows(5_000_000_000),
+    files=10,
+    input_reads=2,
+    worker_seconds=60.0,
+    requests_per_file=2.0,
 )
 STEP = Step("submit", 1, 3.0, 1.0, 1.0, 200_000_000, 20, 0, 0)
 ACCOUNT = Account(100, 97, 3, 0, 0, 0, Decimal("1.5"))
@@ -46,7 +53,7 @@ def test_a_result_that_keeps_all_limits_misses_none():
         (with_step(peak_bytes=301_000_000), "submit: 301 MB of memory, limit 300"),
         (with_step(requests=100), "submit: 100 requests for 10 files, limit 60"),
         (with_step(seconds=58.0), "61 s of worker time, limit 60"),
-        (replace(GOOD, input_reads=2.2), "an input was read 2.20 times, limit 2"),
+        (replace(GOOD, input_reads=2.2), "an input was read 2.20 times, limit 2.001"),
         (replace(GOOD, shard_reads=2.0), "a shard was read 2.00 times, limit 1"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -57,9 +64,9 @@ def test_what_is_beyond_a_limit_is_named(result, missed):
 
 
 def test_an_estimate_may_read_a_small_input_once_more_and_a_sample_of_a_large_one():
-    small = replace(GOOD, scenario=replace(SCENARIO, refuse_usd=1), input_reads=3.0)
+    small = replace(GOOD, scenario=replace(SCENARIO, kind=Rows(400)), input_reads=3.0)
     assert misses(small) == []
-    large = replace(SCENARIO, refuse_usd=1, kind=Rows(50_000_000))
+    large = replace(SCENARIO, kind=Rows(50_000_000))
     assert misses(replace(GOOD, scenario=large, input_reads=2.1)) == []
     assert misses(replace(GOOD, scenario=large, input_reads=2.2)) == [
         "an input was read 2.20 times, limit 2.1"
