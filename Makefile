@@ -15,7 +15,7 @@ demo: setup ## start everything here, run the example jobs, print the bill; NIGH
 	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(NIGHTS),--nights $(NIGHTS))
 
 test: lint ## all tests, those with the real processes included
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10 $(PYTEST_ARGS)
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check

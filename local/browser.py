@@ -16,6 +16,8 @@ from typing import Any
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
+from local.waiting import check_processes
+
 _ARGUMENTS = (
     "--headless=new",
     "--no-sandbox",  # it sees our own pages only, and in a container there is no user to switch to
@@ -102,6 +104,7 @@ class Tab:
         """Wait until the expression is true."""
         deadline = time.monotonic() + seconds
         while not self.evaluate(expression):
+            check_processes()
             if time.monotonic() > deadline:
                 raise BrowserError(f"not within {seconds} s: {expression}")
             time.sleep(0.2)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import os
 import shutil
 import signal
 import sys
@@ -23,15 +22,16 @@ import httpx
 from jinja2 import TemplateError
 from rich.console import Console
 
-from local.examples import ROWS, put_example_input
+from local.examples import example_rows, put_example_input
 from local.history import run_nights_before
 from local.progress import Run, Standing, Watch, follow
 from local.receipt import print_bills, recorded_bills
+from local.signpost import print_addresses, print_cost_table, print_next, write_environment
 from local.stack import Stack, StackError, StackOptions
-from local.stack.airflow import LOGIN, PASSWORD
-from local.stack.airflow_api import AirflowApiError, wait_until
+from local.stack.airflow_api import AirflowApiError
 from local.stack.emulator import LOCATION, PROJECT
 from local.stack.paths import STATE
+from local.waiting import check_processes, wait_until
 from vertex_batch.client import BatchClient, ProxyConfig
 from vertex_batch.costs import CostTable
 from vertex_batch.specs import Spec, load_specs
@@ -42,7 +42,9 @@ EMULATOR_SPEED = 15.0
 # Some rows as they happen in production, so that the bill has something to show.
 ROW_MIX = {"failed": 0.03, "thoughts": 0.4, "cached": 0.2}
 RUNS_TIMEOUT_SECONDS = 600.0
+SCHEDULER_SECONDS = 120.0
 LOG_WIDTH = 110
+CHECK_SECONDS = 1.0
 
 
 class DemoError(Exception):
@@ -72,13 +74,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ports = {} if given.folder else USUAL_PORTS
             options = StackOptions(home=home, usual_ports=ports, emulator_speed=EMULATOR_SPEED)
             console.print(
-                "Starting Airflow, the LiteLLM proxy, an object store and an emulated Vertex AI ..."
+                "Starting Airflow, the LiteLLM proxy, an object store and an emulated Vertex AI."
+                " In about half a minute:"
             )
-            with Stack(options, lambda text: console.print(f"  {text}", highlight=False)) as stack:
+            stack = Stack(options, lambda text: console.print(f"  {text}", highlight=False))
+            print_addresses(stack, console)
+            with stack:
+                write_environment(stack)
                 succeeded = run_examples(stack, console, given.nights)
-                _print_where_to_look(stack, console, once=given.once)
+                print_cost_table(stack, console)
                 if not given.once:
-                    _wait_for_interrupt(console)
+                    print_addresses(stack, console)
+                    print_next(stack, console)
+                    wait_for_interrupt(console)
     except KeyboardInterrupt:
         console.print("Interrupted; everything has been stopped.")
         return 130
@@ -134,11 +142,11 @@ def _start(stack: Stack, spec: Spec, logical_date: datetime, console: Console) -
         raise DemoError(f"{spec.name}: its places cannot be rendered here: {error}") from error
     # A DAG whose start date has passed gets its latest run as soon as it is no longer paused.
     stack.airflow.unpause(spec.name)
-    run_id = wait_until(
-        lambda: _run_of(stack, spec.name, logical_date), f"the run of {spec.name} for {logical_date}", 60
-    )
-    console.print(f"  {spec.name}: {ROWS} rows for {logical_date:%Y-%m-%d}, run {run_id}", highlight=False)
-    return Run(spec.name, run_id, ROWS * sum(len(job.inputs) for job in spec.jobs))
+    what = f"the run of {spec.name} for {logical_date}"
+    run_id = wait_until(lambda: _run_of(stack, spec.name, logical_date), what, SCHEDULER_SECONDS)
+    rows = example_rows(spec) * sum(len(job.inputs) for job in spec.jobs)
+    console.print(f"  {spec.name}: {rows:,} rows for {logical_date:%Y-%m-%d}, run {run_id}", highlight=False)
+    return Run(spec.name, run_id, rows)
 
 
 def _run_of(stack: Stack, dag_id: str, logical_date: datetime) -> str | None:
@@ -166,29 +174,15 @@ def _print_failures(stack: Stack, console: Console, standings: Sequence[Standing
                 console.print("\n".join(f"    {line}" for line in lines), markup=False, highlight=False)
 
 
-def _print_where_to_look(stack: Stack, console: Console, *, once: bool) -> None:
-    file = Path(os.path.relpath(stack.cost_table_url.removeprefix("sqlite:///")))
-    table = f"{file} stays after the demo: .venv/bin/vertex-batch cost --url sqlite:///{file}"
-    lines = ["", f"Cost table   {table}"]
-    if not once:
-        jobs = f"{stack.proxy_url}/vertex_ai/v1/projects/{PROJECT}/locations/{LOCATION}/batchPredictionJobs"
-        lines += [
-            f"Airflow      {stack.site.url} with login {LOGIN}, password {PASSWORD}",
-            f"Cost pages   {stack.site.url}/plugin/batch-costs, or Browse, Batch costs",
-            f"Proxy        {stack.proxy_url} with key {stack.master_key}",
-            "",
-            "Next:",
-            f"  curl -H 'Authorization: Bearer {stack.master_key}' {jobs}",
-            "  cp include/jobs/nightly_summaries.yaml include/jobs/my_first.yaml   # a DAG within seconds",
-            f"  .venv/bin/vertex-batch cost --url sqlite:///{file}",
-        ]
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+def wait_for_interrupt(console: Console) -> None:
+    """Return when the user ends the demo.
 
-
-def _wait_for_interrupt(console: Console) -> None:
+    :raises StackError: a process of the stack has ended before that.
+    """
     console.print("All of it stays up until Ctrl-C.")
     try:
-        threading.Event().wait()
+        while not threading.Event().wait(CHECK_SECONDS):
+            check_processes()
     except KeyboardInterrupt:
         console.print("\nStopping ...")
 

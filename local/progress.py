@@ -13,6 +13,7 @@ from rich.table import Table
 
 from local.stack.airflow_api import FINISHED, AirflowApi
 from local.stack.emulator import LOCATION, PROJECT
+from local.waiting import check_processes
 from vertex_batch.client import BatchClient
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.resource import BatchPredictionJob, label_value
@@ -97,6 +98,7 @@ def follow(watch: Watch, console: Console, timeout_seconds: float) -> list[Stand
     """Show how the runs stand until all have ended; return how they ended.
 
     :raises TimeoutError: they have not, in time.
+    :raises StackError: a process of the stack has ended unexpectedly.
     """
     began = time.monotonic()
     with _display(console) as show:
@@ -106,6 +108,7 @@ def follow(watch: Watch, console: Console, timeout_seconds: float) -> list[Stand
             show.update(standings, elapsed)
             if all(standing.finished for standing in standings):
                 return standings
+            check_processes()
             if elapsed > timeout_seconds:
                 unfinished = [standing.run.spec for standing in standings if not standing.finished]
                 raise TimeoutError(f"not finished after {elapsed:.0f} s: {', '.join(unfinished)}")

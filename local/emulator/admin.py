@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from types import TracebackType
@@ -10,6 +11,8 @@ from typing import Any, Self, TypeVar
 import httpx
 import msgspec
 from msgspec import Struct
+
+from local.waiting import check_lost_connection, check_processes
 
 from .script import (
     Cancel,
@@ -46,6 +49,7 @@ __all__ = [
 ]
 
 _TIMEOUT_SECONDS = 30.0
+_SLICE_SECONDS = 1.0
 _ALL = Match()
 
 T = TypeVar("T")
@@ -137,7 +141,7 @@ class EmulatorAdmin:
     """
 
     def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=f"{url.rstrip('/')}/_admin", timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=f"{url.rstrip('/')}/_admin", timeout=60, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -262,12 +266,26 @@ class EmulatorAdmin:
         return self._wait({"until": "held", "op": op, "count": count}, list[Held], timeout_seconds)
 
     def _wait(self, wanted: Mapping[str, Any], kind: type[T], timeout_seconds: float) -> T:
-        body = {**wanted, "timeout_seconds": timeout_seconds}
-        return self._call("POST", "/wait", kind, body, timeout=timeout_seconds + 30)
+        """Wait in slices, between which it shows whether a process that is waited for has ended."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            left = max(deadline - time.monotonic(), 0.0)
+            body = {**wanted, "timeout_seconds": min(left, _SLICE_SECONDS)}
+            try:
+                return self._call("POST", "/wait", kind, body)
+            except TimeoutError as error:
+                check_processes()
+                if left <= _SLICE_SECONDS:
+                    msg = f"waited {timeout_seconds:g} s; at the end: {error}"
+                    raise TimeoutError(msg) from None
 
-    def _call(self, method: str, path: str, kind: type[T], body: Any = None, timeout: float = 30) -> T:
+    def _call(self, method: str, path: str, kind: type[T], body: Any = None) -> T:
         content = None if body is None else msgspec.json.encode(body)
-        answer = self._http.request(method, path, content=content, timeout=timeout)
+        try:
+            answer = self._http.request(method, path, content=content)
+        except httpx.TransportError:
+            check_lost_connection()
+            raise
         if answer.status_code == httpx.codes.REQUEST_TIMEOUT:
             raise TimeoutError(answer.json()["error"])
         if answer.is_error:

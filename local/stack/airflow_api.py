@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+
+from local.waiting import check_lost_connection, wait_until
+
+__all__ = ["FINISHED", "AirflowApi", "AirflowApiError", "Json", "wait_until"]
 
 FINISHED = frozenset({"success", "failed"})
 Json = dict[str, Any]
@@ -30,7 +33,8 @@ class AirflowApiError(Exception):
 class AirflowApi:
     """Trigger, watch, clear and mark runs.
 
-    Answers are Airflow's own JSON. What waits polls, and raises TimeoutError when its time is up.
+    Answers are Airflow's own JSON. What waits polls. It raises TimeoutError when its time is up, and
+    StackError as soon as a process of a running stack has ended unexpectedly.
 
     :param url: such as ``http://127.0.0.1:8080``.
     """
@@ -38,7 +42,7 @@ class AirflowApi:
     def __init__(self, url: str, login: str, password: str) -> None:
         self.url = url
         self._login = {"username": login, "password": password}
-        self._client = httpx.Client(base_url=url, timeout=60, trust_env=False)
+        self._client = httpx.Client(base_url=url, timeout=120, trust_env=False)
 
     def close(self) -> None:
         self._client.close()
@@ -47,17 +51,24 @@ class AirflowApi:
         """Call a path below ``/api/v2`` and return the JSON of the answer."""
         if "authorization" not in self._client.headers:
             self._client.headers["authorization"] = f"Bearer {self.token()}"
-        answer = self._client.request(method, f"/api/v2{path}", **arguments)
+        answer = self._request(method, f"/api/v2{path}", **arguments)
         if answer.is_error:
             raise AirflowApiError(answer)
         return answer.json() if answer.content else None
 
     def token(self) -> str:
         """Sign in; the token is good for a header, and as the cookie of a browser."""
-        answer = self._client.post("/auth/token", json=self._login)
+        answer = self._request("POST", "/auth/token", json=self._login)
         if answer.is_error:
             raise AirflowApiError(answer)
         return str(answer.json()["access_token"])
+
+    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, path, **arguments)
+        except httpx.TransportError:
+            check_lost_connection()
+            raise
 
     # DAGs
 
@@ -70,7 +81,7 @@ class AirflowApi:
     def import_errors(self) -> list[Json]:
         return self.call("GET", "/importErrors", params={"limit": 1000})["import_errors"]
 
-    def wait_for_dag(self, dag_id: str, timeout_seconds: float = 60) -> Json:
+    def wait_for_dag(self, dag_id: str, timeout_seconds: float = 150) -> Json:
         """Wait until the DAG processor has read the DAG."""
 
         def found() -> Json | None:
@@ -109,7 +120,7 @@ class AirflowApi:
     def run(self, dag_id: str, run_id: str) -> Json:
         return self.call("GET", _run_path(dag_id, run_id))
 
-    def wait_for_run(self, dag_id: str, run_id: str, timeout_seconds: float = 120) -> Json:
+    def wait_for_run(self, dag_id: str, run_id: str, timeout_seconds: float = 240) -> Json:
         """Wait until the run has ended, well or badly."""
 
         def ended() -> Json | None:
@@ -135,10 +146,18 @@ class AirflowApi:
 
         :param fields: ``reprocess_behavior``, ``max_active_runs``, ``dag_run_conf``, ...
         """
-        body = {"dag_id": dag_id, "from_date": _iso(start), "to_date": _iso(end), **fields}
-        return self.call("POST", "/backfills", json=body)
+        return self.call("POST", "/backfills", json=_backfill_body(dag_id, start, end, fields))
 
-    def wait_for_backfill(self, dag_id: str, expected: int, timeout_seconds: float = 180) -> list[Json]:
+    def backfill_dates(
+        self, dag_id: str, *, start: datetime | str, end: datetime | str, **fields: Any
+    ) -> list[str]:
+        """List the logical dates of the runs that `backfill` would make now."""
+        body = _backfill_body(dag_id, start, end, fields)
+        return [
+            run["logical_date"] for run in self.call("POST", "/backfills/dry_run", json=body)["backfills"]
+        ]
+
+    def wait_for_backfill(self, dag_id: str, expected: int, timeout_seconds: float = 240) -> list[Json]:
         """Wait until so many backfill runs exist and all have ended. Airflow closes the backfill later."""
 
         def ended() -> list[Json] | None:
@@ -160,7 +179,7 @@ class AirflowApi:
         return self.call("GET", _task_path(dag_id, run_id, task_id))
 
     def wait_for_task(
-        self, dag_id: str, run_id: str, task_id: str, states: Sequence[str], timeout_seconds: float = 60
+        self, dag_id: str, run_id: str, task_id: str, states: Sequence[str], timeout_seconds: float = 180
     ) -> Json:
         """Wait until the task is in one of the states."""
 
@@ -200,21 +219,10 @@ class AirflowApi:
         return f"it is {self.task_instance(dag_id, run_id, task_id)['state']}"
 
 
-def wait_until(
-    attempt: Callable[[], Any],
-    what: str,
-    timeout_seconds: float,
-    explain: Callable[[], str] = lambda: "",
-    poll_seconds: float = 0.3,
-) -> Any:
-    """Return the first truthy result; raise TimeoutError, saying how things stand, when none comes."""
-    deadline = time.monotonic() + timeout_seconds
-    while True:
-        if result := attempt():
-            return result
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {timeout_seconds:.0f} s for {what}; {explain()}")
-        time.sleep(poll_seconds)
+def _backfill_body(
+    dag_id: str, start: datetime | str, end: datetime | str, fields: Mapping[str, Any]
+) -> Json:
+    return {"dag_id": dag_id, "from_date": _iso(start), "to_date": _iso(end), **fields}
 
 
 def _run_path(dag_id: str, run_id: str) -> str:

@@ -32,4 +32,4 @@ def emulator_service(
         *("--static-token", token, "--speed", str(speed)),
     ]
     health = f"http://{LOOPBACK}:{port}/_admin/settings"
-    return Service("emulator", command, answers(health), ready_within_seconds=30)
+    return Service("emulator", command, answers(health), ready_within_seconds=120)

@@ -34,7 +34,7 @@ def gcs_service(*, port: int, folder: Path, front_url: str = "") -> Service:
     ]
     health = f"http://{address}/_internal/healthcheck"
     memory = {"GOMEMLIMIT": "300MiB"}  # it holds a large upload several times over
-    return Service("object store", command, answers(health), memory, ready_within_seconds=15)
+    return Service("object store", command, answers(health), memory, ready_within_seconds=60)
 
 
 class ObjectStore:

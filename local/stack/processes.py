@@ -22,7 +22,7 @@ from local.stack.paths import REPOSITORY
 # What a program needs of the caller's environment. Everything else stays outside: a proxy setting, a Google
 # credential or an AIRFLOW__ variable of the caller's would quietly change what the stack does.
 INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
-LOG_LINES_SHOWN = 15
+LOG_LINES_SHOWN = 25
 POLL_SECONDS = 0.05
 
 
@@ -106,6 +106,7 @@ class ManagedProcess:
         self.log = log
         self._mark = mark
         self._process: subprocess.Popen[bytes] | None = None
+        self._should_run = False
         self._started_at = datetime.now(UTC)
 
     @property
@@ -116,6 +117,12 @@ class ManagedProcess:
     def pid(self) -> int | None:
         """The server's process id while it runs."""
         return self._process.pid if self._process and self._process.poll() is None else None
+
+    def check(self) -> None:
+        """Raise StackError when the server has ended although nothing here has ended it."""
+        status = self._process.poll() if self._process and self._should_run else None
+        if status is not None:
+            raise StackError(self.role, f"ended unexpectedly, with status {status}", self.log)
 
     def start(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -134,6 +141,7 @@ class ManagedProcess:
                 start_new_session=True,
                 **self.service.run_as.options(),
             )
+        self._should_run = True
 
     def wait_until_ready(self, given_up: threading.Event | None = None) -> float:
         """Return after how many seconds it was ready; raise StackError when it ends or is too slow."""
@@ -157,6 +165,7 @@ class ManagedProcess:
 
     def stop(self, grace_seconds: float = 20.0) -> None:
         """End it in an orderly way, or with SIGKILL when that takes longer than the grace."""
+        self._should_run = False
         if self._process is None:
             return
         # To the server alone: one that manages children ends them in its own order.
@@ -168,6 +177,7 @@ class ManagedProcess:
 
     def kill(self) -> None:
         """End it at once, as a crash of the machine would."""
+        self._should_run = False
         self.signal(signal.SIGKILL)
         if self._process is not None:
             self._process.wait()

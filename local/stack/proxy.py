@@ -50,4 +50,4 @@ def proxy_service(*, port: int, master_key: str, google: GoogleStandIn) -> Servi
         *("--config", CONFIG, "--host", LOOPBACK, "--port", str(port), "--telemetry", "False"),
     ]
     health = f"http://{LOOPBACK}:{port}/health/liveliness"
-    return Service("proxy", command, answers(health), environment, ready_within_seconds=180)
+    return Service("proxy", command, answers(health), environment, ready_within_seconds=300)

@@ -32,6 +32,7 @@ from local.stack.ports import LOOPBACK, Ports
 from local.stack.postgres import DATABASE
 from local.stack.processes import ManagedProcess, Service
 from local.stack.proxy import GoogleStandIn, proxy_service
+from local.waiting import add_check, remove_check
 
 # When all of it goes, nobody waits for the ten seconds that a triggerer takes to let go of its triggers.
 GRACE_SECONDS = 3.0
@@ -114,9 +115,19 @@ class Stack:
             if service.role == DATABASE:
                 self._processes[DATABASE].wait_until_ready()
         self._wait_for_all(began)
+        add_check(self.check)
+
+    def check(self) -> None:
+        """Raise StackError when a process has ended unexpectedly; one that `kill` has ended has not.
+
+        Every wait calls this while the stack runs (`local.waiting`).
+        """
+        for process in self._processes.values():
+            process.check()
 
     def stop(self) -> None:
         """End everything. Harmless when there is nothing to end."""
+        remove_check(self.check)
         with ThreadPoolExecutor(len(self._processes) or 1) as pool:
             users = [process for role, process in self._processes.items() if role != DATABASE]
             list(pool.map(lambda process: process.stop(GRACE_SECONDS), users))

@@ -26,6 +26,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.system)
+            # The limit is for what hangs: a process that has ended fails the waiting test at once.
+            item.add_marker(pytest.mark.timeout(600))
 
 
 @pytest.fixture(scope="session")
@@ -60,10 +62,15 @@ def stack(tmp_path_factory) -> Iterator[Stack]:
 
 @pytest.fixture(autouse=True)
 def _nothing_scripted_is_left(request):
-    """Leave the next test an emulator that does as Vertex does. Jobs and calls stay in its ledger."""
+    """Leave the next test an emulator that does as Vertex does. Jobs and calls stay in its ledger.
+
+    A process that has ended fails each test that is left at its start, with the end of the process's log.
+    """
+    stack = request.getfixturevalue("stack") if "stack" in request.fixturenames else None
+    if stack:
+        stack.check()
     yield
-    if "stack" in request.fixturenames:
-        stack = request.getfixturevalue("stack")
+    if stack:
         stack.emulator.clear_faults()
         stack.emulator.clear_scenarios()
         stack.emulator.release_held()
@@ -97,7 +104,7 @@ class Nights:
 
     def wait_for_job(self, spec: str, run_id: str, state: str, **options) -> LedgerJob:
         match = Match(labels=_labels(spec, run_id))
-        return self.stack.emulator.wait_for_jobs(match, state=state, timeout_seconds=90, **options)[0]
+        return self.stack.emulator.wait_for_jobs(match, state=state, timeout_seconds=180, **options)[0]
 
     def bills(self, spec: str, run_id: str | None = None) -> list[Bill]:
         """The bills in the cost table."""

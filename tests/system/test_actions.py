@@ -24,7 +24,7 @@ def waiting(stack, nights):
         stack.emulator.add_scenario(FOR_EVER)
         nights.start(dag_id, run_id)
         job = nights.wait_for_job(dag_id, run_id, "RUNNING")
-        stack.airflow.wait_for_task(dag_id, run_id, "wait", [state], timeout_seconds=90)
+        stack.airflow.wait_for_task(dag_id, run_id, "wait", [state], timeout_seconds=180)
         return job
 
     return start
@@ -47,7 +47,7 @@ def test_a_run_that_a_person_clears_goes_on_with_its_job(stack, nights, waiting)
     wait_until(
         lambda: stack.airflow.task_instance(SPEC, "run_cleared", "wait")["try_number"] > 1, "try 2", 90
     )
-    stack.airflow.wait_for_task(SPEC, "run_cleared", "wait", ["deferred"], timeout_seconds=90)
+    stack.airflow.wait_for_task(SPEC, "run_cleared", "wait", ["deferred"], timeout_seconds=180)
     stack.emulator.release_job(job.id)
     assert stack.airflow.wait_for_run(SPEC, "run_cleared")["state"] == "success"
     assert the_only_job(nights, SPEC, "run_cleared").cancel_calls == []
@@ -99,7 +99,7 @@ def test_a_task_that_waits_in_the_worker_and_is_cleared_goes_on_with_its_job(sta
         "try 2",
         90,
     )
-    stack.airflow.wait_for_task("system_in_worker", "cleared", "wait", ["running"], timeout_seconds=90)
+    stack.airflow.wait_for_task("system_in_worker", "cleared", "wait", ["running"], timeout_seconds=180)
     stack.emulator.release_job(job.id)
     assert stack.airflow.wait_for_run("system_in_worker", "cleared")["state"] == "success"
     assert the_only_job(nights, "system_in_worker", "cleared").cancel_calls == []
@@ -131,7 +131,7 @@ def test_a_submit_that_is_marked_failed_between_post_and_answer_leaves_no_job_ru
     stack.emulator.add_scenario(FOR_EVER)
     stack.emulator.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.HOLD, after=True))
     nights.start(SPEC, "submit_failed")
-    stack.emulator.wait_for_held(Operation.CREATE, timeout_seconds=90)
+    stack.emulator.wait_for_held(Operation.CREATE, timeout_seconds=180)
     stack.airflow.set_task_state(SPEC, "submit_failed", "submit", "failed")
     nights.wait_for_job(SPEC, "submit_failed", "CANCELLED")
     stack.emulator.release_held()

@@ -42,7 +42,7 @@ def test_a_job_of_another_tool_is_waited_for_and_billed_once(stack, nights):
         f"{job_id}?project=demo-project"
     )
     adopt(stack, "by_hand", address, team="search", spec="by_hand", note="from the console")
-    stack.airflow.wait_for_task(DAG, "by_hand", "wait", ["deferred"], timeout_seconds=90)
+    stack.airflow.wait_for_task(DAG, "by_hand", "wait", ["deferred"], timeout_seconds=180)
     stack.emulator.release_job(job_id)
     assert stack.airflow.wait_for_run(DAG, "by_hand")["state"] == "success"
     (bill,) = nights.bills(DAG, "by_hand")
@@ -70,13 +70,13 @@ def test_a_job_of_a_run_of_ours_is_refused(stack, nights):
 def test_a_wait_that_a_person_fails_leaves_the_job_of_another_tool_running(stack, nights):
     job_id = create(stack)
     adopt(stack, "left", job_id)
-    stack.airflow.wait_for_task(DAG, "left", "wait", ["deferred"], timeout_seconds=90)
+    stack.airflow.wait_for_task(DAG, "left", "wait", ["deferred"], timeout_seconds=180)
     stack.airflow.set_task_state(DAG, "left", "wait", "failed")
-    stack.airflow.wait_for_task(DAG, "left", "record_cost", ["up_for_retry"], timeout_seconds=90)
+    stack.airflow.wait_for_task(DAG, "left", "record_cost", ["up_for_retry"], timeout_seconds=180)
     assert stack.emulator.job(job_id).cancel_calls == []
     stack.emulator.release_job(job_id)
     stack.emulator.wait_for_jobs(job_id=job_id, state="SUCCEEDED")
     stack.airflow.clear_tasks(DAG, "left", ["record_cost"])
-    stack.airflow.wait_for_task(DAG, "left", "record_cost", ["success"], timeout_seconds=90)
+    stack.airflow.wait_for_task(DAG, "left", "record_cost", ["success"], timeout_seconds=180)
     (bill,) = nights.bills(DAG, "left")
     assert (bill.job.job_id, bill.job.state) == (job_id, "SUCCEEDED")

@@ -114,7 +114,7 @@ def job(stack, recorded):
     stack.emulator.add_scenario(FOR_EVER)
     nights.start(SPEC, RUN)
     found = nights.wait_for_job(SPEC, RUN, "RUNNING")
-    stack.airflow.wait_for_task(SPEC, RUN, "wait", ["deferred"], timeout_seconds=90)
+    stack.airflow.wait_for_task(SPEC, RUN, "wait", ["deferred"], timeout_seconds=180)
     stack.emulator.clear_scenarios()
     return found
 

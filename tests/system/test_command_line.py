@@ -76,7 +76,7 @@ def test_ctrl_c_cancels_the_job_and_bills_it(stack, nights, start, tmp_path):
     nights.put_input("command_line", "2026-11-18")
     process = start("run", "--date", "2026-11-18", "--url", f"sqlite:///{tmp_path}/costs.db")
     match = Match(input_uri="gs://demo-bucket/command_line/2026-11-18.jsonl")
-    (job,) = stack.emulator.wait_for_jobs(match, state="PENDING", timeout_seconds=90)
+    (job,) = stack.emulator.wait_for_jobs(match, state="PENDING", timeout_seconds=180)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=90)
     assert process.returncode == 130, err

@@ -30,7 +30,7 @@ def demo(tmp_path_factory):
     command = [sys.executable, "-m", "local.demo", "--once", "--folder", str(folder)]
     environment = {**os.environ, "HTTPS_PROXY": "http://proxy.invalid:1"}  # not for what runs on loopback
     done = subprocess.run(
-        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=280, check=False
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=560, check=False
     )
     return done, folder
 

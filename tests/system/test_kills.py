@@ -13,7 +13,7 @@ FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=10), Step(state="RUN
 
 
 def wait_until_deferred(stack, run_id: str) -> None:
-    stack.airflow.wait_for_task(SPEC, run_id, "wait", ["deferred"], timeout_seconds=90)
+    stack.airflow.wait_for_task(SPEC, run_id, "wait", ["deferred"], timeout_seconds=180)
 
 
 @pytest.mark.parametrize("state", ["failed", "success", "skipped"])
@@ -40,7 +40,7 @@ def test_a_run_that_a_person_fails_cancels_its_job_and_still_records_it(stack, n
     wait_until_deferred(stack, "run_failed")
     stack.airflow.set_run_state(SPEC, "run_failed", "failed")
     nights.wait_for_job(SPEC, "run_failed", "CANCELLED")
-    stack.airflow.wait_for_task(SPEC, "run_failed", "record_cost", ["success"], timeout_seconds=90)
+    stack.airflow.wait_for_task(SPEC, "run_failed", "record_cost", ["success"], timeout_seconds=180)
     (bill,) = nights.bills(SPEC, "run_failed")
     assert bill.job.state == "CANCELLED"
 
@@ -66,7 +66,7 @@ def test_a_waiting_task_that_a_person_clears_goes_on_with_its_job(stack, nights)
 def test_a_task_that_is_killed_right_after_its_post_leads_to_one_job(stack, nights):
     stack.emulator.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.HOLD, after=True))
     nights.start(SPEC, "killed")
-    (held,) = stack.emulator.wait_for_held(Operation.CREATE, timeout_seconds=90)
+    (held,) = stack.emulator.wait_for_held(Operation.CREATE, timeout_seconds=180)
     assert held.stored
     for process in talking_to_proxy(stack):
         process.kill()

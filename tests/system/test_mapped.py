@@ -38,7 +38,7 @@ def billed(nights, run_id: str) -> dict[int, str]:
 def test_a_submit_that_is_killed_at_every_map_index_leads_to_one_job_and_one_bill_each(stack, nights):
     stack.emulator.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.HOLD, after=True, times=3))
     nights.start(DAG, "killed")
-    stack.emulator.wait_for_held(Operation.CREATE, count=3, timeout_seconds=90)
+    stack.emulator.wait_for_held(Operation.CREATE, count=3, timeout_seconds=180)
     for process in talking_to_proxy(stack):
         process.kill()
     stack.emulator.release_held()
@@ -52,7 +52,7 @@ def test_a_run_that_a_person_fails_cancels_and_bills_the_jobs_of_all_map_indices
     jobs = waiting(stack, nights, "run_failed")
     stack.airflow.set_run_state(DAG, "run_failed", "failed")
     nights.wait_for_job(DAG, "run_failed", "CANCELLED", count=3)
-    stack.airflow.wait_for_task(DAG, "run_failed", "record_cost", ["success"], timeout_seconds=90)
+    stack.airflow.wait_for_task(DAG, "run_failed", "record_cost", ["success"], timeout_seconds=180)
     assert billed(nights, "run_failed") == {int(index): job.id for index, job in jobs.items()}
 
 

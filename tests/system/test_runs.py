@@ -14,7 +14,7 @@ def test_a_scheduled_run_bills_the_day_that_it_stands_for(stack, nights):
     stack.airflow.wait_for_dag(spec)
     stack.airflow.unpause(spec)
     run_id = f"scheduled__{date}T02:30:00+00:00"
-    wait_until(lambda: stack.airflow.runs(spec), "the scheduled run", 60)
+    wait_until(lambda: stack.airflow.runs(spec), "the scheduled run", 150)
     assert stack.airflow.wait_for_run(spec, run_id)["state"] == "success"
     (bill,) = nights.bills(spec)
     (job,) = nights.jobs(spec, run_id)

@@ -1,7 +1,11 @@
+import os
+import signal
+
 import psutil
 import pytest
 
 from local.leftovers import marked
+from local.stack import StackError
 from local.stack.airflow import API_SERVER, DAG_PROCESSOR, SCHEDULER, TRIGGERER
 from vertex_batch.client import BatchClient, ProxyConfig
 
@@ -44,6 +48,15 @@ def test_a_killed_triggerer_is_ready_again_only_when_the_new_one_beats(stack):
     assert stack.pid(TRIGGERER) is None
     stack.restart(TRIGGERER)
     assert stack.pid(TRIGGERER) not in (None, old)
+
+
+def test_a_scheduler_that_crashes_ends_the_wait_for_a_run_with_its_log(stack, nights):
+    nights.start("system_hold", "crashed")
+    os.kill(stack.pid(SCHEDULER), signal.SIGKILL)
+    with pytest.raises(StackError, match=r"(?s)scheduler ended unexpectedly, with status -9.*scheduler\.log"):
+        stack.airflow.wait_for_run("system_hold", "crashed", timeout_seconds=250)
+    stack.restart(SCHEDULER)
+    stack.airflow.set_run_state("system_hold", "crashed", "failed")
 
 
 def test_airflow_reads_the_repositorys_dags_without_an_error(stack):

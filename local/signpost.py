@@ -1,0 +1,85 @@
+"""What the demo tells its user: where everything is, how to use it from a shell, and what to try next."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from rich.console import Console
+
+from local.stack import Stack
+from local.stack.airflow import LOGIN, PASSWORD
+from local.stack.emulator import LOCATION, PROJECT
+from local.stack.paths import MAIN_BIN
+
+ENVIRONMENT = "env"
+_LOOPBACK = "127.0.0.1,localhost"
+
+
+def write_environment(stack: Stack) -> Path:
+    """Write a file to source, so that ``airflow`` and ``vertex-batch`` in that shell work on the stack.
+
+    It holds the keys of the stack, and so its user alone may read it.
+    """
+    variables = {name: shlex.quote(value) for name, value in stack.site.environment().items()}
+    variables["PATH"] = f'{shlex.quote(str(MAIN_BIN))}:"$PATH"'
+    for name in ("NO_PROXY", "no_proxy"):
+        variables[name] = f'"{_LOOPBACK}${{{name}:+,${name}}}"'
+    file = environment_file(stack)
+    file.touch(0o600)
+    file.write_text("".join(f"export {name}={value}\n" for name, value in variables.items()))
+    return file
+
+
+def environment_file(stack: Stack) -> Path:
+    return stack.options.home / ENVIRONMENT
+
+
+def print_addresses(stack: Stack, console: Console) -> None:
+    """Print where to look and what to source. All of it is known before anything has started."""
+    lines = [
+        f"Airflow      {stack.site.url} with login {LOGIN}, password {PASSWORD}",
+        f"Cost pages   {stack.site.url}/plugin/batch-costs, or Browse, Batch costs",
+        f"Shell        source {_shown(environment_file(stack))}   # for airflow and vertex-batch in a shell",
+    ]
+    _print(console, lines)
+
+
+def print_cost_table(stack: Stack, console: Console) -> None:
+    """Print where the bills stay after the demo."""
+    file = _cost_table(stack)
+    _print(
+        console,
+        [
+            "",
+            f"Cost table   {file} stays after the demo: .venv/bin/vertex-batch cost --url sqlite:///{file}",
+        ],
+    )
+
+
+def print_next(stack: Stack, console: Console) -> None:
+    """Print what to try while the demo is up."""
+    jobs = f"{stack.proxy_url}/vertex_ai/v1/projects/{PROJECT}/locations/{LOCATION}/batchPredictionJobs"
+    lines = [
+        f"Proxy        {stack.proxy_url} with key {stack.master_key}",
+        "",
+        f"Next, after source {_shown(environment_file(stack))}:",
+        "  vertex-batch jobs list",
+        "  vertex-batch cost --by spec",
+        "  cp include/jobs/nightly_summaries.yaml include/jobs/my_first.yaml   # a DAG within seconds",
+        f"  curl -H 'Authorization: Bearer {stack.master_key}' {jobs}",
+    ]
+    _print(console, lines)
+
+
+def _cost_table(stack: Stack) -> str:
+    return _shown(Path(stack.cost_table_url.removeprefix("sqlite:///")))
+
+
+def _shown(file: Path) -> str:
+    return os.path.relpath(file)
+
+
+def _print(console: Console, lines: list[str]) -> None:
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
