@@ -22,7 +22,7 @@ from tools.night.store_proxy import StoreProxy
 from vertex_batch.costs import Bill, CostTable, JobFilter
 
 JOB_SPEED = 105.0  # a job waits and runs for two seconds, and for as long as its rows take
-RUN_SECONDS = 900
+RUN_SECONDS = 1200
 LINES_SECONDS = 60
 TASKS_FILE = "tasks.jsonl"
 RUN_ID = "night"
@@ -144,14 +144,16 @@ class Night:
         )
 
     def _explain(self, scenario: NightScenario) -> None:
-        """Show the last error that each failed task has logged."""
+        """Show the last error that each failed try has logged; of a mapped task, that of its first shard."""
         airflow = self.stack.airflow
         for name in scenario.names:
             for task in airflow.task_instances(name, RUN_ID):
-                if task["state"] == "failed":
-                    log = airflow.logs(name, RUN_ID, task["task_id"], task["try_number"]).splitlines()
+                failed_tries = task["try_number"] - (task["state"] != "failed")
+                for number in range(1, failed_tries + 1):
+                    log = airflow.logs(name, RUN_ID, task["task_id"], number).splitlines()
                     errors = [line for line in log if "error" in line.lower()]
-                    self._say(f"({scenario.key}) {name}.{task['task_id']} failed: {''.join(errors[-1:])}")
+                    what = f"{name}.{task['task_id']} failed in try {number}"
+                    self._say(f"({scenario.key}) {what}: {''.join(errors[-1:])}")
 
     def _result(
         self,
