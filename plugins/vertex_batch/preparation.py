@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from vertex_batch.errors import ConfigurationError, InputChangedError, InputMissingError, InputUnusableError
+from vertex_batch.errors import (
+    ConfigurationError,
+    InputChangedError,
+    InputMissingError,
+    InputUnusableError,
+    VertexBatchError,
+)
 from vertex_batch.inputs import (
     InputPart,
     JobLimits,
@@ -106,7 +112,14 @@ class InputPreparer:
         if surely_fits and not self._check_for:
             self._log.info("Input: %d object(s), %s bytes; one job reads them", len(objects), f"{size:,}")
             return [InputPart(PartKind.WHOLE, self._uris)]
-        read = read_input(self._storage, objects, self._limits, self._check_for)
+        try:
+            read = read_input(self._storage, objects, self._limits, self._check_for)
+        except VertexBatchError as error:
+            if not surely_fits:
+                raise
+            # Nothing here needs the rows; whether that stops the job is for the pre-flight to decide.
+            self._log.warning("The rows of the input were not checked here: %s", error)
+            return [InputPart(PartKind.WHOLE, self._uris)]
         self._log.info("Input: %d object(s), %s bytes, %s rows", len(objects), f"{size:,}", f"{read.rows:,}")
         if surely_fits and not any(found.packed for _, found in read.measured):
             return [self._whole(read)]

@@ -184,7 +184,7 @@ def is_settled(bill: Bill, facts: JobFacts, first_try: int) -> bool:
         facts.output_directory,
     )
     complete = bill.total.complete and bill.rows.total > 0 and not bill.rows.unreadable
-    return by_this_task and earlier and same and complete and not bill.flags
+    return by_this_task and earlier and same and complete
 
 
 def with_job(facts: JobFacts, job: BatchPredictionJob) -> JobFacts:

@@ -9,6 +9,7 @@ from vertex_batch.hooks.storage import (
     check_inputs,
     check_output_bucket,
     open_filesystem,
+    open_storage,
 )
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "check_output_bucket",
     "cost_table_url",
     "open_filesystem",
+    "open_storage",
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -11,11 +13,14 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Cancel, Output, Scenario, Step, Trait
 from tests.vertex_batch.jobs import INPUT, LOCATION, PROJECT, a_request
-from vertex_batch.costs import Bill, CostTable
+from vertex_batch.costs import Bill, CostTable, JobFacts, make_bill
 from vertex_batch.lifecycle import TaskIdentity
 from vertex_batch.operators import AggregateTokenUsageOperator
 from vertex_batch.operators.task_context import deployment
+from vertex_batch.pricing import PriceBook
+from vertex_batch.recording import is_settled
 from vertex_batch.resource import JobReference
+from vertex_batch.usage import ScanResult
 
 ROWS = 20
 # USD for a million tokens
@@ -185,6 +190,39 @@ def test_a_bill_stays_when_its_output_is_gone(vertex, context, table):
         record(reference, context)
     assert bill_of(table, reference).total.text == before["amount_usd"]
     assert bill_of(table, reference).total.complete
+
+
+def test_a_retry_keeps_a_complete_bill_and_a_cleared_task_reads_again(vertex, context, table):
+    """The output is gone meanwhile, so that reading it shows."""
+    reference = ended(vertex, mix={})
+    first = record(reference, context, retries=3)
+    for uri in vertex.gcs.list(first["jobs"][0]["output_directory"]):
+        vertex.gcs.delete(uri)
+    context["ti"].try_number = 2
+    assert record(reference, context, retries=3)["amount_usd"] == first["amount_usd"]
+    context["ti"].try_number, context["ti"].max_tries = 3, 5
+    with pytest.raises(AirflowFailException, match="No output"):
+        record(reference, context, retries=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "settled"),
+    [
+        ({}, True),
+        ({"try_number": 1}, False),  # this very try, which was restarted: it records
+        ({"state": "CANCELLED"}, False),
+        ({"end_time": datetime(2026, 11, 23, tzinfo=UTC)}, False),
+        ({"output_directory": "gs://b/other"}, False),
+        ({"run_id": "another"}, False),
+    ],
+)
+def test_a_bill_is_settled_only_for_the_same_job_in_the_same_state(change, settled):
+    made = JobFacts("p", "l", "1", run_id="r", try_number=1, state="SUCCEEDED", output_directory="gs://b/o")
+    bill = make_bill(made, ScanResult(ok=3), PriceBook(()))
+    now = replace(made, **{"try_number": 2, **change})
+    assert is_settled(bill, now, 1) is settled
+    assert not is_settled(bill, now, 2)
+    assert not is_settled(replace(bill, rows=replace(bill.rows, unreadable=1)), now, 1)
 
 
 def test_prices_of_the_folder_hold_for_all_specs_and_the_spec_wins(vertex, context, table, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -23,6 +23,7 @@ class CountingProxy:
 
     def __init__(self, port: int) -> None:
         self.calls: list[tuple[str, str]] = []
+        self.before: Callable[[str, str], object] = lambda _method, _path: None
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -30,6 +31,7 @@ class CountingProxy:
 
             def _pass_on(self) -> None:
                 proxy.calls.append((self.command, unquote(self.path)))
+                proxy.before(self.command, unquote(self.path))
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 headers = {k: v for k, v in self.headers.items() if k.lower() != "connection"}
                 upstream = HTTPConnection(LOOPBACK, port, timeout=60)
