@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 
@@ -9,6 +10,9 @@ LOOPBACK = "127.0.0.1"
 # Below the range from which systems take the ports of outgoing connections, so that none of those can
 # take a port between the moment it is chosen and the moment its server binds it.
 RANGE = range(20_000, 32_000)
+# Processes that choose at the same time, such as two workers of one test run, begin in parts of their own: a
+# port is free until its server binds it, seconds later.
+PART = 100
 
 
 def is_free(port: int) -> bool:
@@ -35,6 +39,8 @@ class Ports:
     def choose(self, role: str) -> int:
         """Return the role's usual port if it is free, else any free one."""
         candidates = [self._usual[role]] if role in self._usual else []
+        start = os.getpid() * PART % len(RANGE)
+        candidates += random.sample(RANGE[start : start + PART], PART)
         candidates += random.sample(RANGE, 200)
         for port in candidates:
             if port not in self._given and is_free(port):

@@ -114,7 +114,7 @@ def postgres_service(base_dir: Path, port: int) -> Service:
     return Service(
         DATABASE,
         command,
-        _accepts_connections(binaries, port),
+        _accepts_connections(data),
         LOCALE,
         ready_within_seconds=READY_WITHIN_SECONDS,
         run_as=run_as,
@@ -159,9 +159,22 @@ def _make_data(base: Path, binaries: Path, run_as: RunAs) -> None:
     )
 
 
-def _accepts_connections(binaries: Path, port: int) -> Callable[[datetime], bool]:
-    check: list[str | Path] = [binaries / "pg_isready", "-q", "-h", LOOPBACK, "-p", str(port)]
-    return lambda _: subprocess.run(check, check=False).returncode == 0
+def _accepts_connections(data: Path) -> Callable[[datetime], bool]:
+    """Make a check by the file in which the server writes how far it is.
+
+    A connection would prove less: another server may have taken the port.
+    """
+    file = data / "postmaster.pid"
+
+    def is_ready(started_at: datetime) -> bool:
+        try:
+            return file.stat().st_mtime > started_at.timestamp() and file.read_text().rstrip().endswith(
+                "ready"
+            )
+        except FileNotFoundError:
+            return False
+
+    return is_ready
 
 
 def _binaries() -> Path:

@@ -43,6 +43,20 @@ def test_the_demo_ends_well_and_prints_the_bill_in_plain_lines(demo):
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_the_addresses_are_printed_first_and_lead_to_a_file_for_a_shell(demo):
+    done, folder = demo
+    addresses = done.stdout[: done.stdout.index("is ready")]
+    assert "login admin, password admin" in addresses
+    assert "/plugin/batch-costs" in addresses
+    assert f"source {os.path.relpath(folder / 'env', REPOSITORY)}" in addresses
+    assert (folder / "env").stat().st_mode & 0o777 == 0o600
+
+
+def test_one_input_has_a_real_size(demo):
+    _, folder = demo
+    assert len(output_lines(folder, "nightly_summaries")) == 20_000
+
+
 def test_the_runs_were_made_by_the_schedule(demo):
     _, folder = demo
     with start_postgres(folder / "postgres") as server, psycopg.connect(server.url("airflow")) as connection:

@@ -28,6 +28,15 @@ def test_another_port_is_chosen_when_the_usual_one_is_taken(taken):
     assert is_free(chosen)
 
 
+def test_processes_with_neighboring_ids_choose_in_parts_of_their_own(monkeypatch):
+    chosen = []
+    for pid in (4711, 4712):
+        monkeypatch.setattr("os.getpid", lambda pid=pid: pid)
+        ports = Ports()
+        chosen.append({ports.choose("any") for _ in range(30)})
+    assert chosen[0].isdisjoint(chosen[1])
+
+
 def test_no_port_is_given_twice():
     ports = Ports()
     chosen = [ports.choose("any") for _ in range(50)]
