@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import shutil
 import signal
 import sys
@@ -20,6 +21,7 @@ from tools.night.run import Night
 from tools.night.scenarios import SCENARIOS, NightScenario
 
 HOME = STATE / "night"
+LOCK = STATE / "night.lock"  # a second night would remove the files of the first
 WIDTH = 170  # of the tables, on any terminal
 SPARE_BYTES = 5_000_000_000  # logs, databases, and what others on this machine write meanwhile
 
@@ -42,7 +44,13 @@ def main() -> int:
         console.print(problem)
         return 1
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    results = run(chosen, HOME, console)
+    with LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.print(f"Another night is running in {HOME}. Nothing was started.")
+            return 1
+        results = run(chosen, HOME, console)
     console.print(table(results))
     for result in results:
         for text in misses(result):
@@ -75,13 +83,15 @@ def run(scenarios: Sequence[NightScenario], home: Path, console: Console) -> lis
     try:
         with Night(home, scenarios, say) as night:
             for scenario in scenarios:
-                result = night.run(scenario)
+                try:
+                    result = night.run(scenario)
+                except TimeoutError as error:
+                    say(f"({scenario.key}) given up: {error}")
+                    continue
                 results.append(result)
                 say(f"({scenario.key}) {'; '.join(misses(result)) or 'all limits kept'}")
     except KeyboardInterrupt:
         console.print("Interrupted: everything has been stopped and removed.")
-    except TimeoutError as error:
-        console.print(f"Ended: {error}")
     return results
 
 
