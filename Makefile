@@ -3,9 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+NIGHT_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format chaos bench fuzz lock setup clean
+.PHONY: help demo test lint format chaos night bench fuzz lock setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +28,9 @@ format: setup ## put the code into the project's format
 
 chaos: setup ## kill processes at every instant, at least 200 runs, and count what that did; RUNS=50
 	@$(BIN)/python -m local.chaos $(if $(RUNS),--runs $(RUNS))
+
+night: setup ## runs of real size: every row, every bill, processor time, memory, requests; ONLY=c
+	@$(BIN)/python -m tools.night $(if $(ONLY),--only $(ONLY)) $(NIGHT_ARGS)
 
 bench: setup ## how fast we are, beside others, in one run
 	@$(PYTHON) -m local.bootstrap bench

@@ -6,12 +6,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
+from threading import Lock
 from urllib.parse import quote
 
 import httpx
 
 _CHUNK_BYTES = 1 << 20
+# The store holds an object several times over while it is written: large ones are written one after another.
+_LARGE_BYTES = 64 << 20
+_LARGE_SECONDS = 600
 _WILDCARD = re.compile(r"[*?\[]")
 
 
@@ -53,6 +58,7 @@ class ObjectStore:
 
     def __init__(self, url: str) -> None:
         self._client = httpx.Client(base_url=url, timeout=60, trust_env=False)
+        self._large = Lock()
 
     def close(self) -> None:
         """Close its connections."""
@@ -71,8 +77,8 @@ class ObjectStore:
         Wildcards are those of gsutil: ``*`` and ``?`` stay inside a folder, ``**`` does not.
         """
         wildcard = _WILDCARD.search(uri.name)
-        if wildcard is None:
-            found = [name for name in self._names(uri.bucket, uri.name) if name == uri.name]
+        if wildcard is None:  # looked at by its name: a list of its prefix may be long
+            found = [uri.name] if self._is_there(uri) else []
         else:
             pattern = _glob(uri.name)
             found = [
@@ -100,15 +106,28 @@ class ObjectStore:
 
     def upload(self, uri: Uri, pieces: Iterable[bytes], size: int) -> None:
         """Write an object of ``size`` bytes."""
-        answer = self._client.post(
-            f"/upload/storage/v1/b/{quote(uri.bucket, safe='')}/o",
-            params={"uploadType": "media", "name": uri.name},
-            headers={"content-type": "application/octet-stream", "content-length": str(size)},
-            content=iter(pieces),
-        )
+        is_large = size > _LARGE_BYTES
+        with self._large if is_large else nullcontext():
+            answer = self._client.post(
+                f"/upload/storage/v1/b/{quote(uri.bucket, safe='')}/o",
+                params={"uploadType": "media", "name": uri.name},
+                headers={"content-type": "application/octet-stream", "content-length": str(size)},
+                content=iter(pieces),
+                timeout=_LARGE_SECONDS if is_large else httpx.USE_CLIENT_DEFAULT,
+            )
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise BucketMissingError(uri.bucket)
         answer.raise_for_status()
+
+    def _is_there(self, uri: Uri) -> bool:
+        answer = self._client.get(
+            f"/storage/v1/b/{quote(uri.bucket, safe='')}/o/{quote(uri.name, safe='')}",
+            params={"fields": "name"},
+        )
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return False
+        answer.raise_for_status()
+        return True
 
     def _names(self, bucket: str, prefix: str) -> Iterator[str]:
         params = {"prefix": prefix, "fields": "items(name),nextPageToken"}

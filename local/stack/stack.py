@@ -48,6 +48,8 @@ class StackOptions:
     :param emulator_speed: what the durations of jobs are divided by; at 1 one takes three and a half minutes.
     :param airflow_settings: further environment variables of Airflow's processes.
     :param roles: start these only; all when empty. Airflow's processes bring their database with them.
+    :param storage_front_url: a proxy in front of the object store, through which Airflow's processes reach
+        it; the emulator and `Stack.gcs` do not.
     """
 
     home: Path
@@ -57,6 +59,7 @@ class StackOptions:
     emulator_speed: float = 1.0
     airflow_settings: Mapping[str, str] = field(default_factory=dict)
     roles: frozenset[str] = frozenset()
+    storage_front_url: str = ""
 
 
 class Stack:
@@ -186,7 +189,9 @@ class Stack:
             certificates=certificates,
             service_account=account,
         )
-        yield gcs_service(port=self.port["object store"], folder=home / "objects")
+        yield gcs_service(
+            port=self.port["object store"], folder=home / "objects", front_url=self.options.storage_front_url
+        )
         yield emulator_service(
             port=self.port["emulator"],
             tunnel_port=self.port["tunnel"],
@@ -222,7 +227,7 @@ class Stack:
             database_port=self.port[DATABASE],
             dags=self.options.dags,
             specs=self.options.specs,
-            storage_url=self.storage_url,
+            storage_url=self.options.storage_front_url or self.storage_url,
             connections=connections,
             settings=self.options.airflow_settings,
         )

@@ -1,0 +1,1 @@
+"""What developers run: documents and their pictures, benches, chaos."""

@@ -1,0 +1,119 @@
+"""An independent account of the outputs: what became of every row, and what the answers cost.
+
+It shares nothing with the package: plain ``json``, prices as a person read them, and the keys that the rows
+of the night have.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+PROCESSES = 2
+# Batch prices of gemini-2.5-flash in USD for a million tokens, read from Google's price list by a person.
+INPUT, CACHED, OUTPUT = Decimal("0.15"), Decimal("0.03"), Decimal("1.25")
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of the rows of an input.
+
+    :param missing: rows of the input that are not in the output.
+    :param repeated: rows that are in the output more than once.
+    """
+
+    rows: int
+    answered: int
+    failed: int
+    unreadable: int
+    missing: int
+    repeated: int
+    amount_usd: Decimal
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every row of the input has exactly one end."""
+        ends = self.answered + self.failed + self.unreadable + self.missing
+        return self.rows == ends and not self.repeated
+
+
+@dataclass
+class _File:
+    answered: int = 0
+    failed: int = 0
+    unreadable: int = 0
+    prompt: int = 0
+    cached: int = 0
+    written: int = 0
+    seen: bytes = b""
+    repeated: int = 0
+
+
+def account(files: Iterable[Path], rows: int) -> Account:
+    """Read output files.
+
+    :param rows: rows of the input, with the keys from 0 on.
+    """
+    files = list(files)
+    if len(files) == 1:
+        found = [_read(files[0], rows)]
+    else:
+        with ProcessPoolExecutor(PROCESSES) as pool:
+            found = list(pool.map(_read, files, [rows] * len(files)))
+    answered, failed, unreadable, prompt, cached, written, repeated = (
+        sum(getattr(file, name) for file in found)
+        for name in ("answered", "failed", "unreadable", "prompt", "cached", "written", "repeated")
+    )
+    known = answered + failed
+    distinct = _distinct([file.seen for file in found], rows)
+    micro_usd = (prompt - cached) * INPUT + cached * CACHED + written * OUTPUT
+    return Account(
+        rows=rows,
+        answered=answered,
+        failed=failed,
+        unreadable=unreadable,
+        missing=rows - distinct - unreadable,
+        repeated=repeated + max(0, known - repeated - distinct),
+        amount_usd=micro_usd / 1_000_000,
+    )
+
+
+def _distinct(seen: list[bytes], rows: int) -> int:
+    """How many different keys were seen; each file has a byte for every key."""
+    together = 0
+    for flags in seen:
+        together |= int.from_bytes(flags)
+    return together.to_bytes(rows or 1).count(1)
+
+
+def _read(path: Path, rows: int) -> _File:
+    file, seen = _File(), bytearray(rows)
+    with path.open("rb") as lines:
+        for line in lines:
+            try:
+                row = json.loads(line)
+                number = int(row["key"])
+            except (ValueError, KeyError, TypeError):
+                file.unreadable += 1
+                continue
+            file.repeated += seen[number]
+            seen[number] = 1
+            _count(file, row)
+    file.seen = bytes(seen)
+    return file
+
+
+def _count(file: _File, row: dict[str, Any]) -> None:
+    if row["status"]:
+        file.failed += 1
+        return
+    usage = row["response"]["usageMetadata"]
+    file.answered += 1
+    file.prompt += usage["promptTokenCount"]
+    file.cached += usage.get("cachedContentTokenCount", 0)
+    file.written += usage.get("candidatesTokenCount", 0) + usage.get("thoughtsTokenCount", 0)
