@@ -17,32 +17,33 @@ demo: setup ## start everything here, run the example jobs, print the bill; NIGH
 test: lint ## all tests, those with the real processes included
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10 $(PYTEST_ARGS)
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy, and the layers of the package
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo --cache-dir .local/import-linter
 
 format: setup ## put the code into the project's format
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
 chaos: setup ## kill processes at every instant, at least 200 runs, and count what that did; RUNS=50
-	@$(BIN)/python -m local.chaos $(if $(RUNS),--runs $(RUNS))
+	@$(BIN)/python -m tools.chaos $(if $(RUNS),--runs $(RUNS))
 
 night: setup ## runs of real size: every row, every bill, processor time, memory, requests; ONLY=c
 	@$(BIN)/python -m tools.night $(if $(ONLY),--only $(ONLY)) $(NIGHT_ARGS)
 
 bench: setup ## how fast we are, beside others, in one run
 	@$(PYTHON) -m local.bootstrap bench
-	@$(BIN)/python tests/bench/scan_rate.py $(BENCH_ARGS)
-	@.venv-bench/bin/python tests/bench/parse_rate.py
-	@$(BIN)/python tests/bench/preflight_rate.py
-	@$(BIN)/python tests/bench/pages_rate.py
+	@$(BIN)/python tools/bench/scan_rate.py $(BENCH_ARGS)
+	@.venv-bench/bin/python tools/bench/parse_rate.py
+	@$(BIN)/python tools/bench/preflight_rate.py
+	@$(BIN)/python tools/bench/pages_rate.py
 
 fuzz: setup ## load mutated specs, 100,000 of them; SPECS=1000
 	@FUZZ_SPECS=$(or $(SPECS),100000) $(BIN)/python -m pytest -p no:xdist -q --timeout 3600 tests/vertex_batch/specs/test_fuzz.py -k thousands
 
-lock: ## write the lock files anew; UPGRADE=1 takes newer versions
+lock: ## regenerate the lock files; UPGRADE=1 takes newer versions
 	@$(PYTHON) -m local.bootstrap lock
 
 setup: ## make .venv and .venv-proxy, or bring them up to date

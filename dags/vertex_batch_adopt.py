@@ -12,9 +12,9 @@ from vertex_batch.operators import (
     AggregateTokenUsageOperator,
     CancelBatchPredictionJobOperator,
 )
-from vertex_batch.operators.forms import CONNECTION, connection_field, text_field
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.specs import prices_folder, specs_folder
+from vertex_batch.tasks.forms import CONNECTION, connection_field, text_field
 
 DOC = """
 Waits for a job that was created in the Google Cloud console, by a script or by another tool, and records what

@@ -8,7 +8,7 @@ from airflow.sdk import DAG, Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from vertex_batch.operators import CancelBatchPredictionJobOperator
-from vertex_batch.operators.forms import CONNECTION, JOB_IDS, connection_field, job_ids_field, text_field
+from vertex_batch.tasks.forms import CONNECTION, JOB_IDS, connection_field, job_ids_field, text_field
 
 DOC = """
 Cancels jobs at Vertex AI, whoever submitted them, and waits until each has ended.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from airflow.sdk import DAG, Param
 
-from vertex_batch.budgets.files import budgets_file
 from vertex_batch.operators import SpendDigestOperator
 from vertex_batch.specs import specs_folder
+from vertex_batch.specs.team_budgets import budgets_file
 
 DOC = """
 What the jobs of yesterday (UTC) have cost by spec and by team; this month against the budgets; what failed,

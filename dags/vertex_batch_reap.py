@@ -7,9 +7,9 @@ from pathlib import Path
 
 from airflow.sdk import DAG, Param
 
+from vertex_batch.billing.spec_settings import BillSettings, bill_settings
 from vertex_batch.operators import ReapBatchPredictionJobsOperator
-from vertex_batch.operators.unbilled import BillSettings
-from vertex_batch.specs import bill_settings, job_places, specs_folder
+from vertex_batch.specs import job_places, specs_folder
 
 DOC = """
 The last net under all other ways in which a job is cancelled and billed: it looks for jobs of this Airflow

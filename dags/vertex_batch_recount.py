@@ -7,8 +7,8 @@ from pathlib import Path
 from airflow.sdk import DAG
 
 from vertex_batch.operators import RecountJobsOperator
-from vertex_batch.operators.forms import RECORDED_JOBS, recorded_jobs_form, text_field
 from vertex_batch.specs import prices_folder, specs_folder
+from vertex_batch.tasks.forms import RECORDED_JOBS, recorded_jobs_form, text_field
 
 DOC = """
 Reads the outputs of recorded jobs again, row by row, and prices them as a recording of today does.

@@ -7,8 +7,8 @@ from pathlib import Path
 from airflow.sdk import DAG
 
 from vertex_batch.operators import RepriceJobsOperator
-from vertex_batch.operators.forms import RECORDED_JOBS, recorded_jobs_form
 from vertex_batch.specs import prices_folder, specs_folder
+from vertex_batch.tasks.forms import RECORDED_JOBS, recorded_jobs_form
 
 DOC = """
 Prices recorded jobs anew, from the tokens in the cost table; their outputs are not read.

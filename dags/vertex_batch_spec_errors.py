@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vertex_batch.budgets.files import budgets_file, load_team_budgets
-from vertex_batch.specs import SpecError, build_dags, load_specs, specs_folder
+from vertex_batch.dag_factory import build_dags
+from vertex_batch.specs import SpecError, load_specs, specs_folder
+from vertex_batch.specs.team_budgets import budgets_file, load_team_budgets
 
 _folder = specs_folder(Path(__file__).parent)
 _found = load_specs(_folder)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from airflow.sdk import get_parsing_context
 
-from vertex_batch.budgets.files import budgets_file
-from vertex_batch.specs import build_dags, load_specs, prices_folder, specs_folder
+from vertex_batch.dag_factory import build_dags
+from vertex_batch.specs import load_specs, prices_folder, specs_folder
+from vertex_batch.specs.team_budgets import budgets_file
 
 # A task needs its own DAG alone; the DAG processor, which needs all of them, has no DAG id here.
 _folder = specs_folder(Path(__file__).parent)

@@ -32,9 +32,9 @@ from local.stack.airflow_api import AirflowApiError
 from local.stack.emulator import LOCATION, PROJECT
 from local.stack.paths import STATE
 from local.waiting import check_processes, wait_until
-from vertex_batch.client import BatchClient, ProxyConfig
 from vertex_batch.costs import CostTable
 from vertex_batch.specs import Spec, load_specs
+from vertex_batch.vertex.client import BatchClient, ProxyConfig
 
 USUAL_PORTS = {"api-server": 8080, "proxy": 4000, "object store": 4443, "emulator": 9100, "tunnel": 9101}
 LOOK_BACK = timedelta(days=366)

@@ -14,9 +14,9 @@ from rich.table import Table
 from local.stack.airflow_api import FINISHED, AirflowApi
 from local.stack.emulator import LOCATION, PROJECT
 from local.waiting import check_processes
-from vertex_batch.client import BatchClient
 from vertex_batch.errors import VertexBatchError
-from vertex_batch.resource import BatchPredictionJob, label_value
+from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.resource import BatchPredictionJob, label_value
 
 POLL_SECONDS = 1.0
 TASK_ORDER = ("plan_inputs", "submit", "wait", "cancel", "record_cost")

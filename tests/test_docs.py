@@ -18,11 +18,11 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.pool import NullPool
 
-from local import pictures, reference
 from local.demo import EMULATOR_SPEED, USUAL_PORTS
 from local.emulator.script import FaultKind
 from local.stack.airflow import SCHEDULER, TRIGGERER
 from local.stack.postgres import start_postgres
+from tools import pictures, reference
 from vertex_batch.cli import main
 from vertex_batch.costs import CostTable, JobFacts, make_bill
 from vertex_batch.pricing import Basis, PriceBook, SpecPrices, packaged_prices, price, price_file
@@ -54,11 +54,11 @@ class TestMadeParts:
     @pytest.mark.parametrize("document", reference.DOCUMENTS, ids=lambda path: path.name)
     def test_they_are_what_the_code_says(self, document):
         written = document.read_text()
-        assert written == reference.refreshed(written), "run `python -m local.reference`"
+        assert written == reference.refreshed(written), "run `python -m tools.reference`"
 
     def test_every_maker_is_used(self):
         used = "".join(document.read_text() for document in reference.DOCUMENTS)
-        assert all(f"local.reference: {name} -->" in used for name in reference.MAKERS)
+        assert all(f"tools.reference: {name} -->" in used for name in reference.MAKERS)
 
 
 class TestSpecs:

@@ -39,7 +39,7 @@ def get_provider_info() -> dict[str, Any]:
                 },
             }
         ],
-        "extra-links": ["vertex_batch.links.ConsoleJobLink"],
+        "extra-links": ["vertex_batch.observability.links.ConsoleJobLink"],
     }
 
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from vertex_batch.operators.unbilled import BillSettings
+from vertex_batch.billing.spec_settings import BillSettings
 
 
 @pytest.fixture

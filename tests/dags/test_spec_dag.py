@@ -12,8 +12,9 @@ from airflow.sdk.exceptions import AirflowSkipException, ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.state import State, TaskInstanceState
 
-from vertex_batch.operators.shards import ShardTasks
-from vertex_batch.specs import Spec, build_dag, spec_of
+from vertex_batch.dag_factory import build_dag
+from vertex_batch.specs import Spec, spec_of
+from vertex_batch.tasks.shards import ShardTasks
 
 NIGHT = datetime(2026, 11, 21, 23, 30, tzinfo=UTC)  # the 22nd in Berlin
 SUCCESS, FAILED, SKIPPED = TaskInstanceState.SUCCESS, TaskInstanceState.FAILED, TaskInstanceState.SKIPPED

@@ -13,8 +13,9 @@ from airflow.sdk import BaseNotifier, Context
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.state import State
 
-from vertex_batch.specs import build_dag, build_dags, load_specs, spec_of
-from vertex_batch.specs.notices import on_cost, tell_of_lateness
+from vertex_batch.dag_factory import build_dag, build_dags
+from vertex_batch.dag_factory.notices import on_cost, tell_of_lateness
+from vertex_batch.specs import load_specs, spec_of
 
 MINIMAL = {"model": "m", "inputs": "gs://bucket/a.jsonl", "output": "gs://bucket/out/"}
 TOLD: list[tuple[str, str]] = []
@@ -209,7 +210,7 @@ class TestNotices:
 
         (alert,) = dag.deadline
         assert alert.interval.total_seconds() == 21_600
-        assert alert.callback.path == "vertex_batch.specs.notices.tell_of_lateness"
+        assert alert.callback.path == "vertex_batch.dag_factory.notices.tell_of_lateness"
         assert copied(dag).deadline
 
     @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 
-from vertex_batch.specs import build_dags, load_specs
+from vertex_batch.dag_factory import build_dags
+from vertex_batch.specs import load_specs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "include" / "jobs" / "examples"

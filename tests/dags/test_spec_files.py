@@ -57,7 +57,7 @@ def test_two_files_with_one_name_are_no_dag_and_both_are_shown(specs, bag, good)
 
 
 def test_a_spec_whose_dag_airflow_refuses_is_shown_and_hides_no_other(specs, bag, good, monkeypatch):
-    from vertex_batch.specs import dag
+    from vertex_batch.dag_factory import dag
 
     build = dag.build_dag
     monkeypatch.setattr(
@@ -122,7 +122,8 @@ def test_a_parse_imports_nothing_heavy():
         from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, BaseHook
         from airflow.triggers.base import BaseTrigger
         before = set(sys.modules)
-        from vertex_batch.specs import build_dag, load_specs
+        from vertex_batch.dag_factory import build_dag
+        from vertex_batch.specs import load_specs
         dags = [build_dag(spec) for spec in load_specs("include/jobs").specs.values()]
         exec(open("dags/vertex_batch_cancel.py").read())
         new = {name.partition(".")[0] for name in set(sys.modules) - before}

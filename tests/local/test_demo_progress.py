@@ -6,7 +6,7 @@ from rich.console import Console
 
 from local.progress import Run, Watch, follow
 from vertex_batch.errors import ProxyUnreachableError
-from vertex_batch.resource import BatchPredictionJob
+from vertex_batch.vertex.resource import BatchPredictionJob
 
 RUN = Run("nightly", "run-1", rows=40)
 

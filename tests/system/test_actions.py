@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from local.chaos import talking_to_proxy
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from local.stack.airflow import TRIGGERER
 from local.stack.airflow_api import wait_until
-from vertex_batch.client import BatchClient, ProxyConfig
-from vertex_batch.lifecycle import TaskIdentity
-from vertex_batch.resource import CreateJobRequest
+from tools.chaos import talking_to_proxy
+from vertex_batch.lifecycle.identity import TaskIdentity
+from vertex_batch.vertex.client import BatchClient, ProxyConfig
+from vertex_batch.vertex.resource import CreateJobRequest
 
 SPEC = "system_manual"
 FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=10), Step(state="RUNNING", seconds=None)], mix={})

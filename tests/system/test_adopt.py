@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from local.emulator.admin import Scenario, Step
 from tests.vertex_batch.jobs import a_request
-from vertex_batch.client import BatchClient, ProxyConfig
-from vertex_batch.lifecycle import TaskIdentity
+from vertex_batch.lifecycle.identity import TaskIdentity
+from vertex_batch.vertex.client import BatchClient, ProxyConfig
 
 DAG = "vertex_batch_adopt"
 PLACE = ("demo-project", "us-central1")

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from local.chaos import KILL_POINTS, Arena
 from local.emulator.admin import Fault, FaultKind, Operation
+from tools.chaos import KILL_POINTS, Arena
 
 SPEC = "system_manual"
 ELSEWHERE = {

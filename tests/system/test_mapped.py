@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from local.chaos import talking_to_proxy
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from local.stack.airflow_api import wait_until
+from tools.chaos import talking_to_proxy
 
 DAG = "system_mapped"
 FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=10), Step(state="RUNNING", seconds=None)], mix={})

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from vertex_batch.client import BatchClient, ProxyConfig, release, try_proxy
 from vertex_batch.errors import (
     AmbiguousSubmitError,
     BadKeyError,
@@ -18,7 +17,8 @@ from vertex_batch.errors import (
     ResourceExhaustedError,
     RouteNotFoundError,
 )
-from vertex_batch.resource import (
+from vertex_batch.vertex.client import BatchClient, ProxyConfig, release, try_proxy
+from vertex_batch.vertex.resource import (
     CreateJobRequest,
     GcsDestination,
     GcsSource,

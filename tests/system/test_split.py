@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
-from local.chaos import talking_to_proxy
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from tools.chaos import talking_to_proxy
 
 SPEC = "system_split"
 FINE = Scenario(mix={})

@@ -7,7 +7,7 @@ import pytest
 from local.leftovers import marked
 from local.stack import StackError
 from local.stack.airflow import API_SERVER, DAG_PROCESSOR, SCHEDULER, TRIGGERER
-from vertex_batch.client import BatchClient, ProxyConfig
+from vertex_batch.vertex.client import BatchClient, ProxyConfig
 
 OPERATIONS = [
     "vertex_batch_cancel",

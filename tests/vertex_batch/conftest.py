@@ -23,8 +23,8 @@ from local.stack.ports import LOOPBACK, Ports
 from local.stack.processes import ManagedProcess, Service, answers
 from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
 from vertex_batch.cli import main
-from vertex_batch.client import BatchClient, ProxyConfig
-from vertex_batch.resource import CreateJobRequest, JobReference
+from vertex_batch.vertex.client import BatchClient, ProxyConfig
+from vertex_batch.vertex.resource import CreateJobRequest, JobReference
 
 
 @dataclass(frozen=True)
@@ -284,7 +284,7 @@ def connections(emulator, monkeypatch) -> EmulatedVertex:
     monkeypatch.setenv("AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT", json.dumps(google))
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.gcs.url)
     # The emulator has no price endpoints, and nobody wants to wait until that is sure.
-    monkeypatch.setattr("vertex_batch.client.shells._BACKOFF", wait_none())
+    monkeypatch.setattr("vertex_batch.vertex.client.shells._BACKOFF", wait_none())
     emulator.admin.reset()
     return emulator
 

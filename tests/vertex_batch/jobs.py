@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from vertex_batch.resource import CreateJobRequest, GcsDestination, GcsSource, InputConfig, OutputConfig
+from vertex_batch.vertex.resource import (
+    CreateJobRequest,
+    GcsDestination,
+    GcsSource,
+    InputConfig,
+    OutputConfig,
+)
 
 PROJECT, LOCATION = "demo-project", "us-central1"
 INPUT = "gs://demo-bucket/in.jsonl"

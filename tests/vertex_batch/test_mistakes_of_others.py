@@ -9,8 +9,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from local.emulator.admin import Fault, FaultKind, Operation, Step
+from vertex_batch.lifecycle.waiting import Sighting, Verdict
 from vertex_batch.sensors import BatchPredictionJobSensor
-from vertex_batch.waiting import Sighting, Verdict
 
 ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
 RUNS = {"timeline": [Step(state="RUNNING", seconds=None)]}

@@ -36,7 +36,7 @@ def test_the_form_has_a_field_for_every_extra_and_no_other(info):
 
 
 def test_the_defaults_of_the_form_are_those_of_the_code(info):
-    from vertex_batch.client import ProxyConfig
+    from vertex_batch.vertex.client import ProxyConfig
 
     config = ProxyConfig("http://litellm", "sk-test-key")
     defaults = {
@@ -63,7 +63,7 @@ def test_airflow_finds_the_connection_type_with_its_form():
     manager = ProvidersManager()
     assert manager.field_behaviours["litellm"]["relabeling"]["password"] == "LiteLLM virtual key"
     assert "extra__litellm__route_prefix" in manager.connection_form_widgets
-    assert "vertex_batch.links.ConsoleJobLink" in manager.extra_links_class_names
+    assert "vertex_batch.observability.links.ConsoleJobLink" in manager.extra_links_class_names
 
 
 def test_airflow_makes_the_hook_of_a_connection():

@@ -33,8 +33,8 @@ from vertex_batch.costs.database import upsert
 from vertex_batch.costs.queries import total_of
 from vertex_batch.costs.schema import JOB_KEY, estimates, jobs, line_items, same_job, usage
 from vertex_batch.costs.table import CostTable, read_usage_key
-from vertex_batch.resource import JobState
 from vertex_batch.usage import canonical_model
+from vertex_batch.vertex.resource import JobState
 
 LONGEST_JOB = timedelta(days=5)
 """Vertex ends a job within 96 hours; what has no bill by now will get none, and is reserved no longer."""

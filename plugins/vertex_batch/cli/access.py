@@ -12,13 +12,13 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.errors import ConfigurationError, SettingsSource
-from vertex_batch.place import Place, missing_of
 from vertex_batch.storage import named, quiet_libraries
+from vertex_batch.vertex.place import Place, missing_of
 
 if TYPE_CHECKING:
-    from vertex_batch.client import BatchClient
     from vertex_batch.hooks.connection import ProxySettings
     from vertex_batch.hooks.storage import InputStorage
+    from vertex_batch.vertex.client import BatchClient
 
 # The names that LiteLLM's own command line reads.
 PROXY_VARIABLE, KEY_VARIABLE = "LITELLM_PROXY_URL", "LITELLM_PROXY_API_KEY"
@@ -64,7 +64,7 @@ class Access:
 
     def client(self, connection: str = DEFAULT_CONNECTION) -> BatchClient:
         """Open a client; use it as a context manager."""
-        from vertex_batch.client import BatchClient  # noqa: PLC0415 - so that `validate` is quick
+        from vertex_batch.vertex.client import BatchClient  # noqa: PLC0415 - so that `validate` is quick
 
         return BatchClient(self.settings(connection).config)
 
@@ -85,8 +85,8 @@ class Access:
         )
 
     def _of_options(self) -> ProxySettings:
-        from vertex_batch.client import DEFAULT_ROUTE_PREFIX, ProxyConfig  # noqa: PLC0415
         from vertex_batch.hooks.connection import ProxySettings  # noqa: PLC0415
+        from vertex_batch.vertex.client import DEFAULT_ROUTE_PREFIX, ProxyConfig  # noqa: PLC0415
 
         key = os.environ.get(KEY_VARIABLE, "").strip()
         if not key:

@@ -7,19 +7,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.cancellation import cancel_and_confirm
+from vertex_batch.billing.recording import PriceSettings, Recorder
 from vertex_batch.cli.access import input_storage
 from vertex_batch.cli.intents import FileIntentStore, deployment, state_folder
 from vertex_batch.cli.interrupts import Interrupts
 from vertex_batch.cli.output import say
-from vertex_batch.client import BatchClient
 from vertex_batch.costs import JobFacts
 from vertex_batch.errors import NotFoundError, VertexBatchError
-from vertex_batch.lifecycle import TaskIdentity
+from vertex_batch.lifecycle.cancelling import cancel_and_confirm
+from vertex_batch.lifecycle.finding import LookPolicy, find_jobs, look_for_lost_job
+from vertex_batch.lifecycle.identity import TaskIdentity
+from vertex_batch.lifecycle.submitting import Submission, Submitter
+from vertex_batch.lifecycle.waiting import (
+    Patience,
+    Sighting,
+    TaskEnd,
+    Verdict,
+    judge,
+    next_poll_seconds,
+    task_end,
+)
 from vertex_batch.preflight import Mode, Subject, preflight
-from vertex_batch.recording import PriceSettings, Recorder
-from vertex_batch.submission import LookPolicy, Submission, Submitter, find_jobs, look_for_lost_job
-from vertex_batch.waiting import Patience, Sighting, TaskEnd, Verdict, judge, next_poll_seconds, task_end
+from vertex_batch.vertex.client import BatchClient
 
 if TYPE_CHECKING:
     from vertex_batch.cli.planning import Plan

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.job_names import parse_job_name
+from vertex_batch.vertex.names import parse_job_name
 
 if TYPE_CHECKING:
-    from vertex_batch.client import BatchClient
+    from vertex_batch.billing.price_books import Books
     from vertex_batch.costs import JobFilter
-    from vertex_batch.price_books import Books
+    from vertex_batch.vertex.client import BatchClient
 
 _NAMED = ("spec", "team", "model", "dag_id", "run_id", "job")
 
@@ -102,7 +102,8 @@ def chosen_prices(options: Namespace) -> Iterator[tuple[Books, BatchClient | Non
 
     :raises PricesUnreadableError: the proxy does not give them.
     """
-    from vertex_batch.price_books import OneBook, PriceBooks, spec_prices  # noqa: PLC0415 - see cli.main
+    from vertex_batch.billing.price_books import OneBook, PriceBooks  # noqa: PLC0415 - see cli.main
+    from vertex_batch.billing.spec_settings import spec_prices  # noqa: PLC0415 - see cli.main
     from vertex_batch.pricing import packaged_prices, price_file  # noqa: PLC0415
     from vertex_batch.specs import prices_folder, specs_folder  # noqa: PLC0415
 

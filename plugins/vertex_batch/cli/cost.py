@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vertex_batch.cli.choice import check_days
 from vertex_batch.cli.output import logs_aside, print_json
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.job_names import parse_job_name
+from vertex_batch.vertex.names import parse_job_name
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.lifecycle import Intent
+from vertex_batch.lifecycle.identity import Intent
 
 STATE_VARIABLE = "VERTEX_BATCH_STATE"
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC

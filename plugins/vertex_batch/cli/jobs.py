@@ -11,8 +11,8 @@ from typing import Any
 from vertex_batch.cli import access
 from vertex_batch.cli.output import logs_aside, print_json, say
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.job_names import JobId, parse_job_name
-from vertex_batch.resource import BatchPredictionJob, JobState
+from vertex_batch.vertex.names import JobId, parse_job_name
+from vertex_batch.vertex.resource import BatchPredictionJob, JobState
 
 STATES = tuple(state.short.lower() for state in JobState if state is not JobState.UNSPECIFIED)
 
@@ -58,8 +58,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run_list(options: Namespace) -> int:
     """List jobs."""
-    from vertex_batch.lifecycle import MANAGED_BY, MANAGED_BY_LABEL  # noqa: PLC0415
-    from vertex_batch.resource import label_value  # noqa: PLC0415
+    from vertex_batch.vertex.labels import MANAGED_BY, MANAGED_BY_LABEL  # noqa: PLC0415
+    from vertex_batch.vertex.resource import label_value  # noqa: PLC0415
 
     reach = access.Access(options)
     with logs_aside():
@@ -107,7 +107,7 @@ def run_show(options: Namespace) -> int:
 
 def run_cancel(options: Namespace) -> int:
     """Cancel jobs, and say how each of them ended."""
-    from vertex_batch.cancellation import cancel_and_confirm  # noqa: PLC0415
+    from vertex_batch.lifecycle.cancelling import cancel_and_confirm  # noqa: PLC0415
 
     reach = access.Access(options)
     with logs_aside():

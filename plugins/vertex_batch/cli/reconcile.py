@@ -17,9 +17,9 @@ from vertex_batch.cli.reprice import total_data
 from vertex_batch.errors import ApiError, ConfigurationError, PermanentError
 
 if TYPE_CHECKING:
-    from vertex_batch.client import BatchClient
+    from vertex_batch.billing.reconciling import Compared, Reconciliation
     from vertex_batch.costs import Bill, CostTable, JobFilter
-    from vertex_batch.costs.reconciling import Compared, Reconciliation
+    from vertex_batch.vertex.client import BatchClient
 
 # The proxy costs a batch when it polls, and gives up on one after seven days.
 _LATE = timedelta(days=8)
@@ -46,12 +46,12 @@ def run(options: Namespace) -> int:
 
 
 def _compare(options: Namespace, table: CostTable, where: JobFilter) -> Reconciliation:
-    from vertex_batch.client import release  # noqa: PLC0415 - see cli.main
-    from vertex_batch.costs import reconciling, spend_logs  # noqa: PLC0415
-    from vertex_batch.costs.repricing import recorded, reprice  # noqa: PLC0415 - it brings SQLAlchemy along
+    from vertex_batch.billing import reconciling, spend_logs  # noqa: PLC0415
+    from vertex_batch.billing.repricing import recorded, reprice  # noqa: PLC0415 - it brings SQLAlchemy along
+    from vertex_batch.vertex.client import release  # noqa: PLC0415 - see cli.main
 
     if options.prices:
-        from vertex_batch.price_books import OneBook  # noqa: PLC0415
+        from vertex_batch.billing.price_books import OneBook  # noqa: PLC0415
         from vertex_batch.pricing import price_file  # noqa: PLC0415
 
         book = OneBook(price_file(Path(options.prices)))
@@ -59,7 +59,7 @@ def _compare(options: Namespace, table: CostTable, where: JobFilter) -> Reconcil
         return reconciling.against_prices((job.bill, job.line_items) for job in repriced)
     bills = list(recorded(table, where))
     if options.billing:
-        from vertex_batch.lifecycle import JOB_KEY_LABEL  # noqa: PLC0415
+        from vertex_batch.vertex.labels import JOB_KEY_LABEL  # noqa: PLC0415
 
         return reconciling.against_billing(bills, _rows(Path(options.billing)), JOB_KEY_LABEL)
     with open_client(options.proxy) as client:

@@ -14,15 +14,15 @@ from vertex_batch.cli.output import print_json
 from vertex_batch.cli.reprice import summary, total_data
 
 if TYPE_CHECKING:
+    from vertex_batch.billing.recounting import Recounted
     from vertex_batch.costs import Bill
-    from vertex_batch.recounting import Recounted
 
 
 def run(options: Namespace) -> int:
     """Count the jobs again and print what changed; 1 if an output could not be read again."""
     where = chosen_jobs(options)
     table = open_table(options)
-    from vertex_batch.recounting import Recounter  # noqa: PLC0415 - see cli.main
+    from vertex_batch.billing.recounting import Recounter  # noqa: PLC0415 - see cli.main
 
     with chosen_prices(options) as (books, client):
         tables = _tables(options.storage)

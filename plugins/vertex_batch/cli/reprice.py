@@ -12,15 +12,15 @@ from vertex_batch.cli.cost import open_table
 from vertex_batch.cli.output import print_json
 
 if TYPE_CHECKING:
+    from vertex_batch.billing.repricing import Repriced
     from vertex_batch.costs import Total
-    from vertex_batch.costs.repricing import Repriced
 
 
 def run(options: Namespace) -> int:
     """Price the jobs anew and print what changed."""
     where = chosen_jobs(options)
     table = open_table(options)
-    from vertex_batch.costs.repricing import reprice  # noqa: PLC0415 - it brings SQLAlchemy along
+    from vertex_batch.billing.repricing import reprice  # noqa: PLC0415 - it brings SQLAlchemy along
 
     with chosen_prices(options) as (books, _):
         jobs = list(reprice(table, books.of, where, dry_run=options.dry_run))

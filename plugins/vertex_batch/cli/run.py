@@ -121,14 +121,14 @@ class _Runner:
         return 0
 
     def _submit(self, attempt: Attempt) -> None:
-        from vertex_batch.lifecycle import Action  # noqa: PLC0415
+        from vertex_batch.lifecycle.submit_rules import Action  # noqa: PLC0415
 
         done = attempt.submit(again=self._options.again)
         if done.action in {Action.REATTACH, Action.ADOPT}:
             say(f"Job {attempt.title} was submitted before; going on with it. {_AGAIN}")
 
     def _wait(self, attempts: Sequence[Attempt]) -> None:
-        from vertex_batch.waiting import Verdict  # noqa: PLC0415
+        from vertex_batch.lifecycle.waiting import Verdict  # noqa: PLC0415
 
         while waited_for := [each for each in attempts if each.is_waited_for]:
             pauses = [

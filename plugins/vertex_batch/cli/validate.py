@@ -57,7 +57,7 @@ def check(paths: Sequence[Path]) -> SpecSet:
 
 
 def _budget_errors(paths: Sequence[Path]) -> Iterator[SpecError]:
-    from vertex_batch.budgets.files import budgets_file, load_team_budgets  # noqa: PLC0415 - it imports specs
+    from vertex_batch.specs.team_budgets import budgets_file, load_team_budgets  # noqa: PLC0415 - it imports specs
 
     for file in dict.fromkeys(budgets_file(path.absolute()) for path in paths if path.is_dir()):
         try:

@@ -8,10 +8,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, localcontext
 
 from vertex_batch.costs.money import in_full, usd
-from vertex_batch.job_names import JobId
 from vertex_batch.pricing import LineItem, PriceBook, add, price
 from vertex_batch.pricing.exact import EXACT
-from vertex_batch.resource import CompletionStats
 from vertex_batch.usage import (
     Kind,
     Modality,
@@ -21,6 +19,8 @@ from vertex_batch.usage import (
     UsageKey,
     self_check,
 )
+from vertex_batch.vertex.names import JobId
+from vertex_batch.vertex.resource import CompletionStats
 
 UNKNOWN_MODEL = "unknown"
 _SIX_DECIMALS = Decimal("1e-6")

@@ -26,7 +26,7 @@ from sqlalchemy.types import NullType  # noqa: TID253
 from vertex_batch.costs.bill import JobFacts, RowCounts, Total
 from vertex_batch.costs.schema import JOB_KEY, SUMS, job_sums, jobs, same_job
 from vertex_batch.costs.types import usd
-from vertex_batch.job_names import JobName
+from vertex_batch.vertex.names import JobName
 
 Grouping = Literal[
     "job",

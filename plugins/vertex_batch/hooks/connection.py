@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from vertex_batch.client import DEFAULT_ROUTE_PREFIX, ProxyConfig
 from vertex_batch.errors import ConfigurationError, SettingsSource
+from vertex_batch.vertex.client import DEFAULT_ROUTE_PREFIX, ProxyConfig
 
 HTTPS_PORT = 443
 KNOWN_EXTRAS = frozenset(

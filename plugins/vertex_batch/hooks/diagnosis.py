@@ -7,7 +7,6 @@ from itertools import islice
 
 import httpx
 
-from vertex_batch.client import BatchClient, ProxyConfig, find_version, malicious_notice
 from vertex_batch.errors import (
     AccessRefusedError,
     ApiError,
@@ -20,6 +19,7 @@ from vertex_batch.errors import (
     quoted,
 )
 from vertex_batch.hooks.connection import ProxySettings
+from vertex_batch.vertex.client import BatchClient, ProxyConfig, find_version, malicious_notice
 
 _COUNTED = 100
 

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 from airflow.sdk import BaseHook
 from airflow.sdk.log import amask_secret, mask_secret
 
-from vertex_batch.client import AsyncBatchClient, BatchClient, ProxyConfig
 from vertex_batch.errors import VertexBatchError, scrub
 from vertex_batch.hooks.connection import ProxySettings, read_settings
 from vertex_batch.hooks.diagnosis import diagnose
+from vertex_batch.vertex.client import AsyncBatchClient, BatchClient, ProxyConfig
 
 
 class LiteLLMHook(BaseHook):

@@ -1,12 +1,5 @@
 """What a job reads: whether it fits into one, how it is split where it does not, and a sample of it."""
 
-from vertex_batch.inputs.limits import (
-    EMBEDDING_ROWS,
-    GENERATION_ROWS,
-    TEXT_EMBEDDING_ROWS,
-    JobLimits,
-    limits_for,
-)
 from vertex_batch.inputs.measuring import Measured, Measurer, may_be_answered, measure, rows_in
 from vertex_batch.inputs.parts import SHARDS_GROUP, InputPart, PartKind, file_pattern, group_of
 from vertex_batch.inputs.planning import (
@@ -18,6 +11,13 @@ from vertex_batch.inputs.planning import (
 from vertex_batch.inputs.sampling import MAX_SAMPLE_ROWS, Sample, draw
 from vertex_batch.inputs.staging import SHARD_SUFFIX, Staged, StagingPlace, is_there, stage
 from vertex_batch.storage import SourceObject
+from vertex_batch.vertex.limits import (
+    EMBEDDING_ROWS,
+    GENERATION_ROWS,
+    TEXT_EMBEDDING_ROWS,
+    JobLimits,
+    limits_for,
+)
 
 __all__ = [
     "EMBEDDING_ROWS",

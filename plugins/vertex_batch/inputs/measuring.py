@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import chain
 
 from vertex_batch.errors import InputUnusableError
-from vertex_batch.inputs.limits import JobLimits
 from vertex_batch.storage import (
     BOM,
     GZIP_MAGIC,
@@ -19,6 +18,7 @@ from vertex_batch.storage import (
     lines_of,
     unpacked,
 )
+from vertex_batch.vertex.limits import JobLimits
 
 CUTS_PER_JOB = 8
 """An object is cut into pieces of an eighth of a job, so that jobs can be filled up with them."""

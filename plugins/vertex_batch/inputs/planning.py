@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from vertex_batch.inputs.limits import JobLimits
 from vertex_batch.inputs.measuring import Cut, Measured
 from vertex_batch.storage import SourceObject, has_wildcard
+from vertex_batch.vertex.limits import JobLimits
 
 NAMED_PER_SHARD = 8
 """A shard of more objects than these is told which ones in too many words; small ones are joined."""

@@ -10,14 +10,14 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from vertex_batch.errors import ConfigurationError, PermanentError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.job_names import JobId, parse_job_name
-from vertex_batch.links import ConsoleJobLink
-from vertex_batch.operators.place import find_place
-from vertex_batch.operators.retries import RETRY_POLICY
-from vertex_batch.operators.task_context import deployment, map_index
-from vertex_batch.ownership import why_not_to_adopt
-from vertex_batch.place import Place
-from vertex_batch.resource import BatchPredictionJob, JobReference
+from vertex_batch.lifecycle.ownership import why_not_to_adopt
+from vertex_batch.observability.links import ConsoleJobLink
+from vertex_batch.tasks.context import deployment, map_index
+from vertex_batch.tasks.place import find_place
+from vertex_batch.tasks.retries import RETRY_POLICY
+from vertex_batch.vertex.names import JobId, parse_job_name
+from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy

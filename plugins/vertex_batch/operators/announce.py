@@ -9,8 +9,8 @@ from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from vertex_batch.inputs import InputPart, PartKind
-from vertex_batch.operators.plan import PART_XCOM
-from vertex_batch.resource import SHORT_STATES_WITH_RESULTS
+from vertex_batch.tasks.context import PART_XCOM
+from vertex_batch.vertex.resource import SHORT_STATES_WITH_RESULTS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

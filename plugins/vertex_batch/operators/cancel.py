@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from vertex_batch.cancellation import DEFAULT_CONFIRM_SECONDS, ask, cancel_and_confirm
-from vertex_batch.client import BatchClient
 from vertex_batch.errors import NotFoundError, PermanentError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.job_names import JobId, parse_job_names
-from vertex_batch.operators.place import find_place
-from vertex_batch.operators.retries import RETRY_POLICY
-from vertex_batch.operators.submitted import SubmittedJobs, references
-from vertex_batch.resource import BatchPredictionJob, JobReference
+from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, ask, cancel_and_confirm
+from vertex_batch.tasks.place import find_place
+from vertex_batch.tasks.retries import RETRY_POLICY
+from vertex_batch.tasks.submitted import SubmittedJobs, references
+from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.names import JobId, parse_job_names
+from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy

@@ -16,7 +16,7 @@ from vertex_batch.budgets.digest import Digest, Spend, highest
 from vertex_batch.costs import JobFilter, RowCounts
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.cost_table import CostTableHook
-from vertex_batch.resource import SHORT_STATES_WITH_RESULTS
+from vertex_batch.vertex.resource import SHORT_STATES_WITH_RESULTS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -86,8 +86,8 @@ class SpendDigestOperator(BaseOperator):
 
     def _limits(self) -> list[Limit]:
         """The highest limit of each month's account."""
-        from vertex_batch.budgets.files import load_team_budgets  # noqa: PLC0415 - brings the spec reader
         from vertex_batch.specs import load_specs  # noqa: PLC0415
+        from vertex_batch.specs.team_budgets import load_team_budgets  # noqa: PLC0415 - brings the spec reader
 
         found: list[Limit] = []
         if self.budgets_file:

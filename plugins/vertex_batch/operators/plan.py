@@ -10,8 +10,6 @@ from airflow.sdk import BaseOperator, conf
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
-from vertex_batch.cancellation import cancel_and_confirm
-from vertex_batch.client import try_proxy
 from vertex_batch.errors import ConfigurationError, PermanentError, StagingError, StorageAccessError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
@@ -23,20 +21,20 @@ from vertex_batch.inputs import (
     file_pattern,
     limits_for,
 )
-from vertex_batch.lifecycle import map_index_of
-from vertex_batch.operators.choices import skip_unless_chosen
-from vertex_batch.operators.place import find_place
-from vertex_batch.operators.task_context import identity, overridden, with_run_dates
+from vertex_batch.inputs.preparation import DEFAULT_MAX_SHARDS, InputPreparer, SampleWish
+from vertex_batch.lifecycle.cancelling import cancel_and_confirm
+from vertex_batch.lifecycle.finding import find_group_jobs
+from vertex_batch.lifecycle.identity import map_index_of
 from vertex_batch.preflight import Mode
-from vertex_batch.preparation import DEFAULT_MAX_SHARDS, InputPreparer, SampleWish
-from vertex_batch.submission import find_group_jobs
+from vertex_batch.tasks.choices import skip_unless_chosen
+from vertex_batch.tasks.context import PART_XCOM, identity, overridden, with_run_dates
+from vertex_batch.tasks.place import find_place
+from vertex_batch.vertex.client import try_proxy
 
 if TYPE_CHECKING:
     import jinja2
     from airflow.sdk import Context
 
-PART_XCOM = "input_part"
-"""What the task that is not mapped reads: everything, a sample, or nothing where there are shards."""
 PLAN_STORE_KEY = "input_plan"
 
 

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from vertex_batch.cancellation import DEFAULT_CONFIRM_SECONDS, cancel_and_confirm
-from vertex_batch.client import BatchClient
+from vertex_batch.billing.spec_settings import BillSettings, SettingsOf
 from vertex_batch.errors import NotFoundError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.lifecycle import DEPLOYMENT_LABEL, deployment_label
-from vertex_batch.operators.place import find_place
-from vertex_batch.operators.retries import RETRY_POLICY
-from vertex_batch.operators.task_context import deployment
-from vertex_batch.operators.unbilled import BillSettings, SettingsOf, Unbilled, UnbilledJobs
-from vertex_batch.ownership import Owner, Ownership, lacks_a_bill, who_waits
-from vertex_batch.place import Place
-from vertex_batch.resource import TERMINAL_STATES, BatchPredictionJob
+from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, cancel_and_confirm
+from vertex_batch.lifecycle.identity import deployment_label
+from vertex_batch.lifecycle.ownership import Owner, Ownership, lacks_a_bill, who_waits
+from vertex_batch.tasks.context import deployment
+from vertex_batch.tasks.place import find_place
+from vertex_batch.tasks.retries import RETRY_POLICY
+from vertex_batch.tasks.unbilled import Unbilled, UnbilledJobs
+from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.labels import DEPLOYMENT_LABEL
+from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.resource import TERMINAL_STATES, BatchPredictionJob
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from vertex_batch import metrics
-from vertex_batch.client import BatchClient
+from vertex_batch.billing.recording import PriceSettings, Recorded, Recorder, why_no_answers
 from vertex_batch.costs import Bill, JobFacts, total
 from vertex_batch.errors import PermanentError, VertexBatchError
 from vertex_batch.hooks.bigquery import read_table
@@ -18,15 +17,16 @@ from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart
-from vertex_batch.lineage import TellsLineage, of_bills
-from vertex_batch.links import ConsoleJobLink
-from vertex_batch.operators.expected import ExpectedCosts
-from vertex_batch.operators.retries import RETRY_POLICY
-from vertex_batch.operators.shards import PartsReport, ShardTasks
-from vertex_batch.operators.submitted import SubmittedJobs, references
-from vertex_batch.recording import PriceSettings, Recorded, Recorder, why_no_answers
-from vertex_batch.resource import JobReference
+from vertex_batch.observability import metrics
+from vertex_batch.observability.lineage import TellsLineage, of_bills
+from vertex_batch.observability.links import ConsoleJobLink
+from vertex_batch.tasks.expected import ExpectedCosts
+from vertex_batch.tasks.retries import RETRY_POLICY
+from vertex_batch.tasks.shards import PartsReport, ShardTasks
+from vertex_batch.tasks.submitted import SubmittedJobs, references
 from vertex_batch.usage import Unit
+from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.resource import JobReference
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy

@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from vertex_batch.billing.price_books import PriceBooks, SpecJobPrices
+from vertex_batch.billing.spec_settings import spec_prices
 from vertex_batch.errors import PermanentError
 from vertex_batch.hooks.bigquery import read_table
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import DEFAULT_CONN_ID, open_storage
-from vertex_batch.job_names import parse_job_names
-from vertex_batch.price_books import PriceBooks, SpecJobPrices, spec_prices
+from vertex_batch.vertex.names import parse_job_names
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from vertex_batch.client import BatchClient
     from vertex_batch.costs import Bill, CostTable, JobFilter, Total
+    from vertex_batch.vertex.client import BatchClient
 
 MAX_TOLD = 100
 
@@ -155,7 +156,7 @@ class RepriceJobsOperator(RecordedJobsOperator):
         self, client: BatchClient, table: CostTable, books: PriceBooks, where: JobFilter
     ) -> dict[str, Any]:
         del client
-        from vertex_batch.costs.repricing import reprice  # noqa: PLC0415 - it brings SQLAlchemy along
+        from vertex_batch.billing.repricing import reprice  # noqa: PLC0415 - it brings SQLAlchemy along
 
         jobs = list(reprice(table, books.of, where, dry_run=self._only_compares))
         return self._summary([(job.bill, job.after, job.changed) for job in jobs])
@@ -172,7 +173,7 @@ class RecountJobsOperator(RecordedJobsOperator):
     def _do(
         self, client: BatchClient, table: CostTable, books: PriceBooks, where: JobFilter
     ) -> dict[str, Any]:
-        from vertex_batch.recounting import Recounter  # noqa: PLC0415 - it brings SQLAlchemy along
+        from vertex_batch.billing.recounting import Recounter  # noqa: PLC0415 - it brings SQLAlchemy along
 
         recounter = Recounter(
             client,

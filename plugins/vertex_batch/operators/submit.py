@@ -9,34 +9,29 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from vertex_batch import metrics
-from vertex_batch.cancellation import ask
-from vertex_batch.client import BatchClient
 from vertex_batch.errors import ConfigurationError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, PartKind, file_pattern
-from vertex_batch.job_request import build_request
-from vertex_batch.lifecycle import Intent
-from vertex_batch.lineage import TellsLineage, of_reference
-from vertex_batch.links import ConsoleJobLink
-from vertex_batch.operators.approval import take
-from vertex_batch.operators.choices import end_dry_run, is_dry_run, skip_unless_chosen
-from vertex_batch.operators.gate import BudgetGate, GateSettings, Material
-from vertex_batch.operators.kill import KillSwitch
-from vertex_batch.operators.place import find_place
-from vertex_batch.operators.retries import RETRY_POLICY
-from vertex_batch.operators.task_context import (
-    TaskStateIntentStore,
-    identity,
-    look_policy,
-    overridden,
-    with_run_dates,
-)
-from vertex_batch.place import Place
+from vertex_batch.lifecycle.cancelling import ask
+from vertex_batch.lifecycle.finding import find_jobs_by_key
+from vertex_batch.lifecycle.identity import Intent
+from vertex_batch.lifecycle.submitting import Submitter
+from vertex_batch.observability import metrics
+from vertex_batch.observability.lineage import TellsLineage, of_reference
+from vertex_batch.observability.links import ConsoleJobLink
 from vertex_batch.preflight import CheckedRows, Mode, Report, Subject, preflight
-from vertex_batch.resource import CreateJobRequest, JobReference
-from vertex_batch.submission import Submitter, find_jobs_by_key
+from vertex_batch.tasks.approval import take
+from vertex_batch.tasks.choices import end_dry_run, is_dry_run, skip_unless_chosen
+from vertex_batch.tasks.context import TaskStateIntentStore, identity, look_policy, overridden, with_run_dates
+from vertex_batch.tasks.gate import BudgetGate, GateSettings, Material
+from vertex_batch.tasks.kill import KillSwitch
+from vertex_batch.tasks.place import find_place
+from vertex_batch.tasks.retries import RETRY_POLICY
+from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.request import build_request
+from vertex_batch.vertex.resource import CreateJobRequest, JobReference
 
 if TYPE_CHECKING:
     import jinja2

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 import msgspec
 
 from vertex_batch.errors import VertexBatchError
+from vertex_batch.log import Log
 from vertex_batch.preflight.findings import Finding, Gravity, Mode, PreflightError, Report
 from vertex_batch.preflight.places import ModelClient, check_location, check_proxy
 from vertex_batch.preflight.rows import RowCheck
 from vertex_batch.preflight.shapes import shape_of
 from vertex_batch.storage import ByteStream, SourceObject, fingerprint_of, without_duplicates
-from vertex_batch.submission import Log
 
 
 @dataclass(frozen=True, slots=True)

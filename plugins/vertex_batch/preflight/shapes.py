@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vertex_batch.inputs import EMBEDDING_ROWS, GENERATION_ROWS, TEXT_EMBEDDING_ROWS
 from vertex_batch.preflight.columns import Column
 from vertex_batch.preflight.fields import EMBEDDING, GENERATION, Field, messages
 from vertex_batch.preflight.requests import Problem, problems
+from vertex_batch.vertex.limits import EMBEDDING_ROWS, GENERATION_ROWS, TEXT_EMBEDDING_ROWS
 
 # What a row of an earlier job's output brings along, which resumes that job. Vertex takes it as it is.
 _OUTPUT_KEYS = ("response", "status", "processed_time")

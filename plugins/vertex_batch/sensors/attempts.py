@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vertex_batch.client import BatchClient
-from vertex_batch.lifecycle import attempt_key
-from vertex_batch.operators.task_context import TaskStateIntentStore, look_policy
-from vertex_batch.resource import JobReference
-from vertex_batch.submission import Log, Submitter
-from vertex_batch.waiting import Sighting, may_resubmit
+from vertex_batch.lifecycle.identity import attempt_key
+from vertex_batch.lifecycle.submitting import Submitter
+from vertex_batch.lifecycle.waiting import Sighting, may_resubmit
+from vertex_batch.log import Log
+from vertex_batch.tasks.context import TaskStateIntentStore, look_policy
+from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.resource import JobReference
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -9,21 +9,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSensorTimeout
 
-from vertex_batch import metrics
-from vertex_batch.cancellation import ask
 from vertex_batch.errors import NotFoundError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.lineage import TellsLineage, of_reference
-from vertex_batch.links import ConsoleJobLink
-from vertex_batch.operators.kill import KillSwitch
-from vertex_batch.operators.retries import RETRY_POLICY
-from vertex_batch.operators.task_context import owner
-from vertex_batch.resource import BatchPredictionJob, JobReference
-from vertex_batch.sensors.attempts import Attempts
-from vertex_batch.sensors.tally import FailureTally
-from vertex_batch.submission import find_jobs_by_key
-from vertex_batch.triggers import BatchPredictionJobTrigger
-from vertex_batch.waiting import (
+from vertex_batch.lifecycle.cancelling import ask
+from vertex_batch.lifecycle.finding import find_jobs_by_key
+from vertex_batch.lifecycle.waiting import (
     DEFAULT_DEADLINE,
     Patience,
     Sighting,
@@ -34,6 +24,16 @@ from vertex_batch.waiting import (
     judge,
     task_end,
 )
+from vertex_batch.observability import metrics
+from vertex_batch.observability.lineage import TellsLineage, of_reference
+from vertex_batch.observability.links import ConsoleJobLink
+from vertex_batch.sensors.attempts import Attempts
+from vertex_batch.sensors.tally import FailureTally
+from vertex_batch.tasks.context import owner
+from vertex_batch.tasks.kill import KillSwitch
+from vertex_batch.tasks.retries import RETRY_POLICY
+from vertex_batch.triggers import BatchPredictionJobTrigger
+from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy

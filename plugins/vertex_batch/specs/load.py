@@ -194,3 +194,17 @@ def _same_name(found: list[tuple[Spec, Document]]) -> Iterator[SpecError]:
         _, place = document.locate(("name",))
         message = f"`{spec.name}` is also the name of {others}: no DAG is made of either, give each its own"
         yield SpecError(str(spec.file), [Problem(place.line, place.column, "name", message)])
+
+
+def job_places(folder: Path, connection: str) -> set[tuple[str | None, str | None]]:
+    """Collect the projects and locations that specs name; None stands for the connection's own.
+
+    Broken specs are left out: they run no jobs.
+
+    :param folder: where the specs lie.
+    :param connection: only specs that go through this proxy are asked.
+    """
+    specs = load_specs(folder).specs.values()
+    return {
+        (job.project, job.location) for spec in specs for job in spec.jobs if job.connection == connection
+    }

@@ -15,8 +15,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.inputs import file_pattern
-from vertex_batch.run_dates import template_dates
 from vertex_batch.specs.model import JobSpec, Spec
+from vertex_batch.specs.run_dates import template_dates
 from vertex_batch.specs.templates import is_template
 
 

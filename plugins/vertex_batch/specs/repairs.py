@@ -6,8 +6,8 @@ import re
 import unicodedata
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from vertex_batch.run_dates import TEMPLATE_DATES
 from vertex_batch.specs.problems import did_you_mean
+from vertex_batch.specs.run_dates import TEMPLATE_DATES
 from vertex_batch.specs.templates import NAMES_INSTEAD, TEMPLATE_PART, is_template
 
 _RAW = re.compile(r"\{%[-+]?\s*raw\b")

@@ -10,8 +10,8 @@ from functools import cache, lru_cache
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
-from vertex_batch.run_dates import TEMPLATE_DATES
 from vertex_batch.specs.problems import did_you_mean
+from vertex_batch.specs.run_dates import TEMPLATE_DATES
 
 _IN_EVERY_RUN = frozenset(
     {"dag", "dag_run", "macros", "params", "run_id", "task", "task_instance", "ti", "var"}

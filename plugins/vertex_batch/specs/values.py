@@ -15,11 +15,11 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from vertex_batch.resource import LABEL_MAX_CHARS
 from vertex_batch.specs.durations import DURATION_PATTERN, parse_duration, show_duration
 from vertex_batch.specs.problems import did_you_mean
 from vertex_batch.specs.repairs import blank_problem, label_suggestion, placeholder_problem
 from vertex_batch.specs.templates import is_template, template_problem
+from vertex_batch.vertex.resource import LABEL_MAX_CHARS
 
 MOST_DECIMALS = 6
 """Of amounts in US dollars."""

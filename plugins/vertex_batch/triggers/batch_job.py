@@ -11,14 +11,14 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from vertex_batch import metrics
-from vertex_batch.cancellation import ask_async
 from vertex_batch.errors import NotFoundError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.ownership import Killed, cancels_when_killed
-from vertex_batch.polling import PollGroup, Reading, shared_poller
-from vertex_batch.resource import JobReference
-from vertex_batch.waiting import Patience, Sighting, Verdict, judge
+from vertex_batch.lifecycle.cancelling import ask_async
+from vertex_batch.lifecycle.ownership import Killed, cancels_when_killed
+from vertex_batch.lifecycle.polling import PollGroup, Reading, shared_poller
+from vertex_batch.lifecycle.waiting import Patience, Sighting, Verdict, judge
+from vertex_batch.observability import metrics
+from vertex_batch.vertex.resource import JobReference
 
 # A cancel must outlive the trigger: Airflow 3.3.2 cancels on_kill itself after about a second.
 _CANCELS: set[asyncio.Task[None]] = set()

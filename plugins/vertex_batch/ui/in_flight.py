@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from vertex_batch.costs import JobCost, Total
-from vertex_batch.resource import BatchPredictionJob, CompletionStats
 from vertex_batch.ui.submissions import Submission
 from vertex_batch.ui.vertex import Place, Reading
+from vertex_batch.vertex.resource import BatchPredictionJob, CompletionStats
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 NO_STATE = ""

@@ -15,7 +15,6 @@ from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from vertex_batch.cancellation import cancel_and_confirm
 from vertex_batch.costs import JobFilter, JobOrder
 from vertex_batch.errors import (
     CancelNotConfirmedError,
@@ -23,8 +22,7 @@ from vertex_batch.errors import (
     NotFoundError,
     VertexBatchError,
 )
-from vertex_batch.job_names import parse_job_name
-from vertex_batch.resource import TERMINAL_STATES, BatchPredictionJob
+from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.consent import is_from_here, is_signed, sign
 from vertex_batch.ui.periods import BadAddressError, read_day
@@ -34,6 +32,8 @@ from vertex_batch.ui.submissions import Submission
 from vertex_batch.ui.under_way import active_jobs, find_submission, list_under_way
 from vertex_batch.ui.vertex import open_client, what_happened
 from vertex_batch.ui.words import query
+from vertex_batch.vertex.names import parse_job_name
+from vertex_batch.vertex.resource import TERMINAL_STATES, BatchPredictionJob
 
 log = logging.getLogger(__name__)
 router = APIRouter()

@@ -18,8 +18,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.lifecycle import Intent
-from vertex_batch.operators.task_context import INTENT_XCOM
+from vertex_batch.lifecycle.identity import Intent
+from vertex_batch.tasks.context import INTENT_XCOM
 
 log = logging.getLogger(__name__)
 

@@ -12,12 +12,13 @@ from itertools import islice
 
 from airflow.sdk.exceptions import AirflowException
 
-from vertex_batch.client import BatchClient
 from vertex_batch.errors import ApiError, VertexBatchError, scrub
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.lifecycle import DEPLOYMENT_LABEL, deployment_label
-from vertex_batch.operators.task_context import deployment
-from vertex_batch.resource import TERMINAL_STATES, BatchPredictionJob
+from vertex_batch.lifecycle.identity import deployment_label
+from vertex_batch.tasks.context import deployment
+from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.labels import DEPLOYMENT_LABEL
+from vertex_batch.vertex.resource import TERMINAL_STATES, BatchPredictionJob
 
 log = logging.getLogger(__name__)
 

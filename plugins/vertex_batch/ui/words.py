@@ -7,9 +7,9 @@ from typing import Protocol
 from urllib.parse import quote, urlencode
 
 from vertex_batch.costs import Total, exact, rounded  # noqa: F401 - `rounded` is for the templates
-from vertex_batch.job_names import JobId
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import Unit
+from vertex_batch.vertex.names import JobId
 
 _MILLION = 1_000_000
 _HOUR, _DAY = 60, 24 * 60

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vertex_batch.resource import CompletionStats
 from vertex_batch.usage.types import ScanResult
+from vertex_batch.vertex.resource import CompletionStats
 
 _NAMED = 5
 

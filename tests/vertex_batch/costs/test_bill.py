@@ -11,8 +11,8 @@ import pytest
 
 from vertex_batch.costs import JobFacts, Total, make_bill
 from vertex_batch.pricing import LiteLLMPrices, PriceBook, PriceSource, packaged_prices, price
-from vertex_batch.resource import CompletionStats
 from vertex_batch.usage import Kind, scan_file
+from vertex_batch.vertex.resource import CompletionStats
 
 JOB = JobFacts("demo-project", "us-central1", "17", model="publishers/google/models/gemini-2.5-flash")
 TODAY = date(2026, 11, 22)

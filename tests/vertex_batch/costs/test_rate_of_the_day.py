@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
+from vertex_batch.billing.repricing import priced_anew, reprice
 from vertex_batch.costs import JobFacts, JobFilter, Total, make_bill
-from vertex_batch.costs.repricing import priced_anew, reprice
 from vertex_batch.pricing import PriceBook, packaged_prices
 from vertex_batch.usage import Kind, ScanResult, UsageKey
 

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from vertex_batch.costs import JobFilter, Total, repricing
+from vertex_batch.billing import repricing
+from vertex_batch.costs import JobFilter, Total
 from vertex_batch.pricing import Basis, LiteLLMPrices, PriceBook, SpecPrices
 from vertex_batch.usage import Kind, Tier
 

@@ -15,8 +15,8 @@ from sqlalchemy import create_engine, text
 
 from vertex_batch.costs import CostTable, CostTableSetupError, JobFilter
 from vertex_batch.costs.migrations import MIGRATIONS
-from vertex_batch.job_names import JobName, parse_job_name
 from vertex_batch.usage import CacheTtl, Kind
+from vertex_batch.vertex.names import JobName, parse_job_name
 
 PLACE = ("demo-project", "us-central1")
 INDEXES = ("dag_day", "day_totals", "amount", "failed", "state", "unpriced")

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from vertex_batch.billing.outputs import OutputReader
 from vertex_batch.costs import JobFacts, make_bill
 from vertex_batch.errors import (
     ConfigurationError,
@@ -15,9 +16,8 @@ from vertex_batch.errors import (
     StorageUnavailableError,
 )
 from vertex_batch.hooks.bigquery import read_table
-from vertex_batch.outputs import OutputReader
 from vertex_batch.pricing import PriceBook, packaged_prices
-from vertex_batch.resource import BatchPredictionJob
+from vertex_batch.vertex.resource import BatchPredictionJob
 
 TABLE = "bq://demo-project.batches.predictions_1"
 FLASH = "gemini-2.5-flash"

@@ -10,14 +10,14 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 from local.emulator.admin import Scenario, Step
 from tests.vertex_batch.jobs import a_request
 from vertex_batch.errors import StillRunningError
-from vertex_batch.lifecycle import TaskIdentity
+from vertex_batch.lifecycle.identity import TaskIdentity
 from vertex_batch.operators import (
     AdoptBatchPredictionJobOperator,
     AggregateTokenUsageOperator,
     CancelBatchPredictionJobOperator,
 )
-from vertex_batch.operators.task_context import deployment
 from vertex_batch.sensors import BatchPredictionJobSensor
+from vertex_batch.tasks.context import deployment
 
 PLACE = ("demo-project", "us-central1")
 RUNNING = Scenario(timeline=[Step(state="RUNNING", seconds=None)], mix={})

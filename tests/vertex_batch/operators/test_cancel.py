@@ -10,10 +10,10 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Cancel, Scenario, Step
 from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
-from vertex_batch.lifecycle import Intent, TaskIdentity
+from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.operators import CancelBatchPredictionJobOperator
-from vertex_batch.operators.task_context import INTENT_XCOM, deployment
-from vertex_batch.resource import JobReference
+from vertex_batch.tasks.context import INTENT_XCOM, deployment
+from vertex_batch.vertex.resource import JobReference
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from tests.vertex_batch.costs.conftest import make_bill, make_line
 from vertex_batch.budgets import Account, Ledger, Payer, Period, Sums
 from vertex_batch.costs import CostTable, Total
 from vertex_batch.operators import AggregateTokenUsageOperator, SubmitBatchPredictionJobOperator
-from vertex_batch.operators.approval import STORE_KEY as APPROVAL
-from vertex_batch.operators.expected import ExpectedCosts
-from vertex_batch.operators.task_context import STORE_KEY as INTENT
+from vertex_batch.tasks.approval import STORE_KEY as APPROVAL
+from vertex_batch.tasks.context import STORE_KEY as INTENT
+from vertex_batch.tasks.expected import ExpectedCosts
 
 AT_ONCE = Scenario(timeline=[Step(state="SUCCEEDED", seconds=0)], mix={})
 HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])

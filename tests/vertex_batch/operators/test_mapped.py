@@ -11,15 +11,16 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from vertex_batch.costs import CostTable
-from vertex_batch.lifecycle import ATTEMPT_LABEL, JOB_KEY_LABEL, attempt_key
+from vertex_batch.lifecycle.identity import attempt_key
 from vertex_batch.operators import (
     AggregateTokenUsageOperator,
     CancelBatchPredictionJobOperator,
     SubmitBatchPredictionJobOperator,
 )
-from vertex_batch.operators.task_context import INTENT_XCOM
-from vertex_batch.resource import JobReference
 from vertex_batch.sensors import BatchPredictionJobSensor
+from vertex_batch.tasks.context import INTENT_XCOM
+from vertex_batch.vertex.labels import ATTEMPT_LABEL, JOB_KEY_LABEL
+from vertex_batch.vertex.resource import JobReference
 
 ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
 PRICES = {"gemini-2.5-flash": {"input": "0.15", "output": "1.25"}}

@@ -23,8 +23,8 @@ from vertex_batch.operators import (
     SubmitBatchPredictionJobOperator,
 )
 from vertex_batch.operators.announce import AnnounceResultsOperator
-from vertex_batch.operators.plan import PART_XCOM
-from vertex_batch.operators.shards import ShardTasks
+from vertex_batch.tasks.context import PART_XCOM
+from vertex_batch.tasks.shards import ShardTasks
 
 _FOLDERS = itertools.count()
 HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])

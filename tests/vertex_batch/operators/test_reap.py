@@ -10,11 +10,11 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from tests.vertex_batch.jobs import a_request
+from vertex_batch.billing.spec_settings import BillSettings
 from vertex_batch.costs import CostTable
-from vertex_batch.lifecycle import TaskIdentity
+from vertex_batch.lifecycle.identity import TaskIdentity
 from vertex_batch.operators import ReapBatchPredictionJobsOperator
-from vertex_batch.operators.task_context import deployment
-from vertex_batch.operators.unbilled import BillSettings
+from vertex_batch.tasks.context import deployment
 
 
 @pytest.fixture

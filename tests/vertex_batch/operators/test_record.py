@@ -13,14 +13,14 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Cancel, Output, Scenario, Step, Trait
 from tests.vertex_batch.jobs import INPUT, LOCATION, PROJECT, a_request
+from vertex_batch.billing.recording import is_settled
 from vertex_batch.costs import Bill, CostTable, JobFacts, make_bill
-from vertex_batch.lifecycle import TaskIdentity
+from vertex_batch.lifecycle.identity import TaskIdentity
 from vertex_batch.operators import AggregateTokenUsageOperator
-from vertex_batch.operators.task_context import deployment
 from vertex_batch.pricing import PriceBook
-from vertex_batch.recording import is_settled
-from vertex_batch.resource import JobReference
+from vertex_batch.tasks.context import deployment
 from vertex_batch.usage import ScanResult
+from vertex_batch.vertex.resource import JobReference
 
 ROWS = 20
 # USD for a million tokens

@@ -12,10 +12,10 @@ from sqlalchemy import create_engine, text
 from local.emulator.admin import Scenario
 from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
 from vertex_batch.cli import main
-from vertex_batch.client import BatchClient
 from vertex_batch.errors import TransientError
 from vertex_batch.operators import AggregateTokenUsageOperator, RecountJobsOperator, RepriceJobsOperator
-from vertex_batch.resource import JobReference
+from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.resource import JobReference
 
 ROWS = 6
 

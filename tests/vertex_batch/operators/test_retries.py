@@ -17,8 +17,8 @@ from vertex_batch.operators import (
     ReapBatchPredictionJobsOperator,
     SubmitBatchPredictionJobOperator,
 )
-from vertex_batch.operators.retries import RETRY_POLICY, BatchRetryPolicy
 from vertex_batch.sensors import BatchPredictionJobSensor
+from vertex_batch.tasks.retries import RETRY_POLICY, BatchRetryPolicy
 
 TASKS = [
     lambda **more: SubmitBatchPredictionJobOperator(

@@ -10,8 +10,8 @@ import pytest
 
 from vertex_batch.costs import Bill, JobFacts, RowCounts
 from vertex_batch.inputs import InputPart, PartKind
-from vertex_batch.operators.plan import PART_XCOM
-from vertex_batch.operators.shards import PartsReport, ShardTasks, check_shards, last_bills
+from vertex_batch.tasks.context import PART_XCOM
+from vertex_batch.tasks.shards import PartsReport, ShardTasks, check_shards, last_bills
 
 TASKS = ShardTasks("plan_inputs", "shards.submit", "shards.wait")
 SHARDS = [InputPart(PartKind.SHARD, (), n, 2, rows=5, of_rows=10) for n in (1, 2)]

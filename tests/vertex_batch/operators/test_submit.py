@@ -11,11 +11,11 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from vertex_batch.client import BatchClient
-from vertex_batch.job_request import full_model_name
 from vertex_batch.operators import SubmitBatchPredictionJobOperator
-from vertex_batch.operators.kill import TaskKilledError
-from vertex_batch.resource import JobReference
+from vertex_batch.tasks.kill import TaskKilledError
+from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.request import full_model_name
+from vertex_batch.vertex.resource import JobReference
 
 ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}}\n'
 HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])
@@ -122,7 +122,7 @@ def test_what_cannot_work_fails_at_once_and_says_which(vertex, context, changes,
 
 
 def test_a_quota_that_is_used_up_may_be_retried(vertex, context, monkeypatch):
-    monkeypatch.setattr("vertex_batch.submission.DEFAULT_RESEND_DELAY_SECONDS", 0.0)
+    monkeypatch.setattr("vertex_batch.lifecycle.submitting.DEFAULT_RESEND_DELAY_SECONDS", 0.0)
     vertex.admin.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.STATUS, status=429, times=None))
     with pytest.raises(Exception, match="Nothing was submitted") as caught:
         run(a_task(), context)

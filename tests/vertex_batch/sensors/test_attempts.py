@@ -9,10 +9,11 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
-from vertex_batch.lifecycle import JOB_KEY_LABEL, TaskIdentity, attempt_key
-from vertex_batch.resource import JobReference
+from vertex_batch.lifecycle.identity import TaskIdentity, attempt_key
+from vertex_batch.lifecycle.waiting import Sighting, Verdict
 from vertex_batch.sensors import BatchPredictionJobSensor
-from vertex_batch.waiting import Sighting, Verdict
+from vertex_batch.vertex.labels import JOB_KEY_LABEL
+from vertex_batch.vertex.resource import JobReference
 
 TASK = TaskIdentity("https://airflow.example", "nightly", "scheduled__2026-11-22", "submit")
 KEY = TASK.job_key(3)

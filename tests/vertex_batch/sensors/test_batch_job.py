@@ -10,11 +10,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from local.emulator.admin import Fault, FaultKind, Operation, Step, Trait
-from vertex_batch.resource import (
-    JobReference,
-)
+from vertex_batch.lifecycle.waiting import Sighting, Verdict
 from vertex_batch.sensors import BatchPredictionJobSensor
-from vertex_batch.waiting import Sighting, Verdict
+from vertex_batch.vertex.resource import JobReference
 
 PROJECT, LOCATION = "demo-project", "us-central1"
 ROWS = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n' * 4

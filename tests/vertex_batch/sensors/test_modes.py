@@ -15,8 +15,8 @@ from airflow.sdk.exceptions import (
 )
 
 from local.emulator.admin import Cancel, Fault, FaultKind, Operation, Step
+from vertex_batch.lifecycle.waiting import TaskEnd
 from vertex_batch.sensors import BatchPredictionJobSensor
-from vertex_batch.waiting import TaskEnd
 
 ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
 FOR_EVER = {"timeline": [Step(state="RUNNING", seconds=None)]}

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from vertex_batch.lifecycle import RESERVED_LABELS
 from vertex_batch.specs import spec_of
+from vertex_batch.vertex.labels import RESERVED_LABELS
 
 MINIMAL = {"model": "gemini-2.5-flash", "inputs": "gs://bucket/in/a.jsonl", "output": "gs://bucket/out/"}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vertex_batch.specs import SpecSet, build_dags, load_spec
+from vertex_batch.dag_factory import build_dags
+from vertex_batch.specs import SpecSet, load_spec
 
 GOOD = "model: gemini-2.5-flash\ninputs: gs://bucket/in.jsonl\noutput: gs://bucket/out/\n"
 

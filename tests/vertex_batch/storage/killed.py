@@ -7,11 +7,11 @@ import logging
 import sys
 from pathlib import Path
 
+from vertex_batch.billing.outputs import OutputReader
 from vertex_batch.costs import CostTable, JobFacts, make_bill
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import JobLimits, StagingPlace
-from vertex_batch.outputs import OutputReader
-from vertex_batch.preparation import InputPreparer
+from vertex_batch.inputs.preparation import InputPreparer
 from vertex_batch.pricing import PriceBook
 
 MODEL = "publishers/google/models/gemini-2.5-flash"

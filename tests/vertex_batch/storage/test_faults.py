@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from vertex_batch.billing.outputs import OutputReader
 from vertex_batch.costs import JobFacts
 from vertex_batch.errors import (
     BucketMissingError,
@@ -25,7 +26,6 @@ from vertex_batch.errors import (
     TransientError,
 )
 from vertex_batch.hooks.storage import asking, open_storage
-from vertex_batch.outputs import OutputReader
 from vertex_batch.storage import fault_of
 from vertex_batch.usage import scan_output
 

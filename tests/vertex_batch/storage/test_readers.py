@@ -19,8 +19,8 @@ import pytest
 import vertex_batch
 from vertex_batch.budgets import survey_input
 from vertex_batch.inputs import JobLimits, StagingPlace, measure, rows_in
+from vertex_batch.inputs.preparation import InputPreparer
 from vertex_batch.preflight import Report, RowCheck, shape_of
-from vertex_batch.preparation import InputPreparer
 from vertex_batch.storage import BLOCK_BYTES, FETCH_BYTES, ByteStream, ObjectStorage, read_lines
 from vertex_batch.usage import Scanner, ScanOptions, count_rows, input_facts, scan_file, scan_output
 from vertex_batch.usage.scan import response_ids

@@ -7,12 +7,12 @@ import logging
 
 import pytest
 
+from vertex_batch.billing.outputs import OutputReader
 from vertex_batch.costs import JobFacts
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, JobLimits, StagingPlace
-from vertex_batch.outputs import OutputReader
+from vertex_batch.inputs.preparation import InputPreparer
 from vertex_batch.preflight import CheckedRows, Subject, inspect
-from vertex_batch.preparation import InputPreparer
 
 MODEL = "publishers/google/models/gemini-2.5-flash"
 ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}}\n'

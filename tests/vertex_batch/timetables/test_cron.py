@@ -15,8 +15,8 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import DataInterval
 from airflow.utils.types import DagRunType
 
+from vertex_batch.dag_factory.dag import build_dag
 from vertex_batch.specs import spec_of
-from vertex_batch.specs.dag import build_dag
 from vertex_batch.timetables import cron as module
 from vertex_batch.timetables.cron import DueRunsTimetable, RunSkippedError
 

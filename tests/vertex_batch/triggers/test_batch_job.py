@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 
 from local.emulator.admin import Fault, FaultKind, Operation, Step
-from vertex_batch.resource import (
-    JobReference,
-)
+from vertex_batch.lifecycle.waiting import Sighting, Verdict
 from vertex_batch.triggers import BatchPredictionJobTrigger
-from vertex_batch.waiting import Sighting, Verdict
+from vertex_batch.vertex.resource import JobReference
 
 PROJECT, LOCATION = "demo-project", "us-central1"
 OWNER = {"dag_id": "nightly", "run_id": "r", "task_id": "wait", "map_index": -1}

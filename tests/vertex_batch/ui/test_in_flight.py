@@ -7,11 +7,11 @@ from decimal import Decimal
 import pytest
 
 from vertex_batch.costs import JobCost, JobFacts, RowCounts, Total
-from vertex_batch.resource import BatchPredictionJob, CompletionStats
 from vertex_batch.ui.in_flight import ENDED, NO_STATE, InFlight, in_flight, matches, place_of, project_cost
 from vertex_batch.ui.submissions import Submission
 from vertex_batch.ui.vertex import Reading
 from vertex_batch.ui.words import lasting
+from vertex_batch.vertex.resource import BatchPredictionJob, CompletionStats
 
 MINE = Submission("demo-project", "us-central1", "7", "nightly", "run", "submit")
 ENDED_RUN = Submission("demo-project", "us-central1", "8", "nightly", "old", "submit", is_wanted=False)

@@ -21,10 +21,11 @@ from sqlalchemy import delete, insert, select
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from tests.vertex_batch.jobs import a_request
 from tests.vertex_batch.ui.conftest import Pages
-from vertex_batch.client import BatchClient
-from vertex_batch.lifecycle import DEPLOYMENT_LABEL, Intent, deployment_label
-from vertex_batch.operators.task_context import INTENT_XCOM, deployment
+from vertex_batch.lifecycle.identity import Intent, deployment_label
+from vertex_batch.tasks.context import INTENT_XCOM, deployment
 from vertex_batch.ui import under_way
+from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.labels import DEPLOYMENT_LABEL
 
 PLACE = {"project": "demo-project", "location": "us-central1"}
 FROM_HERE = {"sec-fetch-site": "same-origin"}

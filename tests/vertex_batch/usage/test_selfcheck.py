@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vertex_batch.resource import CompletionStats
 from vertex_batch.usage import ScanResult, self_check
+from vertex_batch.vertex.resource import CompletionStats
 
 
 def stats(ok=0, failed=0, incomplete=0):

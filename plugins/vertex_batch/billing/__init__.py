@@ -1,0 +1,1 @@
+"""From a job's output to its bill: recording, recounting, repricing, reconciling, projection."""

@@ -1,0 +1,184 @@
+"""What a job has left in the object store: the rows of its output, and how many rows its input had."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.errors import ConfigurationError, InputChangedError, OutputMissingError, PermanentError
+from vertex_batch.storage import ObjectStorage, read_lines, without_duplicates
+from vertex_batch.usage import (
+    InputFacts,
+    Progress,
+    Scanner,
+    ScanOptions,
+    ScanResult,
+    UsageKey,
+    at_most_every,
+    input_facts,
+    output_files,
+    scan_output,
+)
+from vertex_batch.usage.tables import scan_table
+
+if TYPE_CHECKING:
+    from vertex_batch.costs import JobFacts
+    from vertex_batch.log import Log
+    from vertex_batch.vertex.resource import BatchPredictionJob
+
+PROCESSES_VARIABLE = "VERTEX_BATCH_SCAN_PROCESSES"
+_TELL_SECONDS = 30
+
+ReadTable = Callable[[str], Iterable[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOutput:
+    """The rows of a job.
+
+    :param unknown: why a part of what the job cost cannot be known.
+    :param problem: the output should be there, and is not.
+    :param input_rows: None: they cannot be counted any more.
+    """
+
+    scan: ScanResult = field(default_factory=ScanResult)
+    unknown: tuple[str, ...] = ()
+    problem: OutputMissingError | None = None
+    input_rows: int | None = None
+
+
+class OutputReader:
+    """Reads outputs of jobs that have ended.
+
+    :param open_storage: opens the filesystem with the outputs; called only when there is one to read.
+    :param read_table: gives the rows of a ``bq://`` table; None: what such outputs cost is not known.
+    """
+
+    def __init__(
+        self,
+        open_storage: Callable[[], ObjectStorage | Any],
+        log: Log | None = None,
+        read_table: ReadTable | None = None,
+    ) -> None:
+        self._open_storage, self._read_table = open_storage, read_table
+        self._log: Log = log or logging.getLogger(__name__)
+        self._opened: ObjectStorage | None = None
+        self._processes = _scan_processes()
+
+    def read(
+        self,
+        facts: JobFacts,
+        thresholds: Mapping[str, int],
+        job: BatchPredictionJob | None = None,
+        input_rows: int | None = None,
+    ) -> ReadOutput:
+        """Read all rows, streaming.
+
+        Where the input is the output of an earlier job, this one resumed it: the rows that were answered
+        there come again in this output, and were billed there.
+
+        :param thresholds: where the long-context rates of models begin.
+        :param job: as Vertex has it; None: Vertex has it no more.
+        :param input_rows: of the input, where they were counted before the job was submitted, and no row had
+            an answer: then the input is not read. None: it is.
+        """
+        if not facts.output_directory:
+            return ReadOutput(unknown=tuple(_why_unread(job) if job else ()))
+        if _is_table(facts) and self._read_table is None:
+            reason = f"the output is the BigQuery table {facts.output_directory}, which cannot be read here"
+            return ReadOutput(unknown=(reason,))
+        answered: frozenset[str] | None = None
+        if input_rows is None and (found := self._input(facts)):
+            input_rows, answered = found.rows, found.answered or None
+        try:
+            scan = self._scan(facts, thresholds, answered)
+        except OutputMissingError as error:
+            # A job that could not write has an output directory all the same, and nothing in it.
+            expected = job and (not job.completion_stats or job.completion_stats.successful_count == 0)
+            return ReadOutput() if expected else ReadOutput(unknown=(error.reason,), problem=error)
+        if scan.copied:
+            scan.notes["answered by an earlier job, which was billed for them"] = scan.copied
+        return ReadOutput(scan, input_rows=input_rows)
+
+    def _scan(
+        self, facts: JobFacts, thresholds: Mapping[str, int], already_billed: frozenset[str] | None
+    ) -> ScanResult:
+        if _is_table(facts) and self._read_table:
+            options = ScanOptions(facts.model, thresholds=thresholds, already_billed=already_billed)
+            table = facts.output_directory
+            return scan_table(self._read_table(table), table, options)
+        return scan_output(
+            self._storage(),
+            facts.output_directory,
+            job_model=facts.model,
+            thresholds=thresholds,
+            job=str(facts),
+            processes=self._processes,
+            on_progress=at_most_every(_TELL_SECONDS, partial(self._tell, facts)),
+            already_billed=already_billed,
+        )
+
+    def _tell(self, facts: JobFacts, progress: Progress) -> None:
+        self._log.info("Reading the output of job %s: %s", facts, progress)
+
+    def usage_by_row(
+        self, facts: JobFacts, thresholds: Mapping[str, int]
+    ) -> Iterator[Mapping[UsageKey, int]]:
+        """What each row used by itself. Each is read on its own, so this is for samples, not for millions.
+
+        :param thresholds: where the long-context rates of models begin.
+        """
+        storage, options = self._storage(), ScanOptions(facts.model, thresholds=thresholds)
+        files = output_files(storage, facts.output_directory)
+        for source, stream in storage.read_each(files.objects):
+            for line in (line for block in read_lines(stream) for line in block.lines if line):
+                scanner = Scanner(options)
+                scanner.scan(io.BytesIO(line), source.uri)
+                if (found := scanner.result()).rows:
+                    yield found.tokens
+
+    def _storage(self) -> ObjectStorage:
+        if self._opened is None:
+            opened = self._open_storage()
+            self._opened = opened if isinstance(opened, ObjectStorage) else ObjectStorage(opened)
+        return self._opened
+
+    def _input(self, facts: JobFacts) -> InputFacts | None:
+        """What the input holds; None where it cannot be read any more.
+
+        :raises StorageUnavailableError: the store failed; a retry may succeed.
+        """
+        uris = [uri for uri in facts.input_uris if uri.startswith("gs://")]
+        storage = self._storage()
+        try:
+            objects = without_duplicates(each for uri in uris for each in storage.list(uri))
+            return input_facts(storage, objects) if objects else None
+        except (PermanentError, InputChangedError) as error:
+            self._log.warning("The input of job %s could not be counted: %s", facts, error)
+            return None
+
+
+def _is_table(facts: JobFacts) -> bool:
+    return facts.output_directory.startswith("bq://")
+
+
+def _scan_processes() -> int:
+    """How many processes may read one output: one, since a worker counts on a core for each task.
+
+    :raises ConfigurationError: the environment names no number.
+    """
+    text = os.environ.get(PROCESSES_VARIABLE) or "1"
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise ConfigurationError(f"{PROCESSES_VARIABLE} is {text!r}: write how many processes, 1 or more.")
+    return int(text)
+
+
+def _why_unread(job: BatchPredictionJob) -> list[str]:
+    """Why a job that names no output has an unknown cost; empty where it never ran."""
+    rows = job.completion_stats.successful_count if job.completion_stats else 0
+    return [f"Vertex counts {rows:,} finished rows, but names no output"] if rows else []

@@ -1,0 +1,102 @@
+"""Which prices a job has: its spec's, the price files', the proxy's, the packaged ones, in that order."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from vertex_batch.errors import TransientError
+from vertex_batch.inputs import group_of
+from vertex_batch.pricing import PriceBook, PriceSource, SpecPrices, from_proxy, price_folder
+
+SpecJob = tuple[str, str]
+SpecJobPrices = Mapping[SpecJob, Mapping[str, Any] | None]
+log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    from vertex_batch.costs import JobFacts
+    from vertex_batch.pricing.proxy import PriceClient
+
+
+class PricesUnreadableError(TransientError):
+    """A price list that was asked for does not answer; others would give other amounts."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        said = "; ".join(self.problems)
+        super().__init__(f"Nothing was priced anew: {said}. No bill was changed; a retry may succeed.")
+
+    def __reduce__(self) -> tuple[type[PricesUnreadableError], tuple[tuple[str, ...]]]:
+        return type(self), (self.problems,)
+
+
+class Books(Protocol):
+    """Gives each job its price book. One without prices of the job's spec keeps those of its bill."""
+
+    def of(self, job: JobFacts) -> PriceBook: ...
+
+
+class OneBook:
+    """The same prices for every job: a price map of another date, for example."""
+
+    def __init__(self, source: PriceSource) -> None:
+        self._book = PriceBook([source])
+
+    def of(self, job: JobFacts) -> PriceBook:
+        del job
+        return self._book
+
+
+class PriceBooks:
+    """The prices in force today, as a recording takes them.
+
+    :param client: the proxy; None: the packaged prices stand alone behind the files.
+    :param folder: price files that hold for all specs; one that is not there holds none.
+    :param of_specs: the prices that are known of specs, by `spec_job`.
+    """
+
+    def __init__(
+        self,
+        client: PriceClient | None = None,
+        folder: Path | None = None,
+        of_specs: SpecJobPrices | None = None,
+    ) -> None:
+        self._client, self._folder = client, folder
+        self._of_specs = of_specs or {}
+        self._lists: list[PriceSource] | None = None
+        self._books: dict[SpecJob, PriceBook] = {}
+
+    def of(self, job: JobFacts) -> PriceBook:
+        """The book of a job.
+
+        :raises ConfigurationError: a price file is wrong.
+        """
+        key = spec_job(job)
+        if key not in self._books:
+            today = datetime.now(UTC).date()
+            spec = [SpecPrices(self._of_specs[key], today)] if key in self._of_specs else []
+            self._books[key] = PriceBook([*spec, *self._all_jobs()])
+        return self._books[key]
+
+    def check(self) -> None:
+        """See that all lists can be read, before bills are changed by what is left.
+
+        :raises PricesUnreadableError: one cannot.
+        """
+        problems = [source.problem for source in self._all_jobs() if source.problem and not len(source)]
+        if problems:
+            raise PricesUnreadableError(problems)
+
+    def _all_jobs(self) -> list[PriceSource]:
+        if self._lists is None:
+            folder = self._folder if self._folder and self._folder.is_dir() else None
+            self._lists = [*(price_folder(folder) if folder else ()), *from_proxy(self._client)]
+        return self._lists
+
+
+def spec_job(job: JobFacts) -> SpecJob:
+    """Which job of which spec it was: the name of the spec, and that of the job's group of tasks, if any."""
+    return job.spec, group_of(job.task_id)

@@ -1,0 +1,243 @@
+"""Record what a job cost: see it ended, scan its output, price it, write its bill. Knows nothing of Airflow.
+
+A bill is written for every job that was created, whatever became of it: finished rows of a cancelled or
+failed job are billed. What cannot be known any more is on the bill as unknown, never as 0.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.billing.outputs import OutputReader, ReadTable
+from vertex_batch.billing.price_books import PriceBooks, spec_job
+from vertex_batch.costs import Bill, JobFacts, make_bill, total
+from vertex_batch.errors import NotFoundError, OutputMissingError, StillRunningError
+from vertex_batch.lifecycle.cancelling import cancel_and_confirm
+from vertex_batch.log import Log
+from vertex_batch.pricing import PriceBook, price
+from vertex_batch.usage import ScanResult
+from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.resource import SHORT_STATES_WITH_RESULTS, BatchPredictionJob
+
+if TYPE_CHECKING:
+    from vertex_batch.costs import CostTable
+
+DELETED = "DELETED"
+REASONS_SHOWN = 5
+"""Of each job without an answer, in a message; the bill has all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A bill that is in the cost table, and what is wrong with it, if anything.
+
+    :param problem: raised by the caller once every bill is safe.
+    """
+
+    bill: Bill
+    problem: OutputMissingError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSettings:
+    """What comes before the proxy's prices.
+
+    :param of_spec: see `pricing.SpecPrices`.
+    :param folder: price files that hold for all specs.
+    """
+
+    of_spec: Mapping[str, Any] | None = None
+    folder: Path | None = None
+
+
+class Recorder:
+    """Writes bills into one cost table.
+
+    :param open_storage: opens the filesystem with the outputs; called only when there is one to read.
+    :param read_table: see `OutputReader`.
+    """
+
+    def __init__(
+        self,
+        client: BatchClient,
+        open_storage: Callable[[], Any],
+        table: CostTable,
+        prices: PriceSettings | None = None,
+        *,
+        read_table: ReadTable | None = None,
+        log: Log | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._prices = prices or PriceSettings()
+        self._log: Log = log or logging.getLogger(__name__)
+        self._sleep = sleep
+        self._outputs = OutputReader(open_storage, self._log, read_table)
+        self._books: PriceBooks | None = None
+
+    def record(
+        self,
+        facts: JobFacts,
+        *,
+        may_cancel: bool = True,
+        input_rows: int | None = None,
+        first_try: int | None = None,
+    ) -> Recorded:
+        """Bill one job. Doing it twice changes nothing.
+
+        :param facts: who asked for the job, and its project, location and id; the rest is read from Vertex.
+        :param may_cancel: cancel the job if it still runs, since nobody waits for it.
+        :param input_rows: see `OutputReader.read`.
+        :param first_try: number of the first try of the task that records: a complete bill that one of its
+            tries has made of the job as it is now stays, and nothing is read. None: the output is read.
+        :raises CancelNotConfirmedError: nobody waits for the job, but it does not end; a retry goes on.
+        :raises StillRunningError: the job still runs, and is not to be cancelled.
+        """
+        try:
+            job = self._ended(facts, may_cancel=may_cancel)
+        except NotFoundError:
+            return self._record_deleted(facts)
+        facts = with_job(facts, job)
+        if first_try is not None and (made := self._made_before(facts, first_try)):
+            self._log.info("Job %s has its bill already, made by an earlier try", facts)
+            return Recorded(made)
+        book = self._book_of(facts)
+        read = self._outputs.read(facts, book.thresholds(), job, input_rows)
+        if read.problem and (earlier := self._read_before(facts)):
+            self._log.warning("The output of job %s is gone; the bill that was made of it stays", facts)
+            return Recorded(earlier, read.problem)
+        bill = make_bill(
+            facts,
+            read.scan,
+            book,
+            stats=job.completion_stats,
+            input_rows=read.input_rows,
+            unknown=read.unknown,
+        )
+        self._table.record(bill)
+        return Recorded(bill, read.problem)
+
+    def row_costs(self, bill: Bill) -> list[Decimal]:
+        """What each row of a sample cost by itself; 0 for one that failed or has no price."""
+        book = self._book_of(bill.job)
+        rows = self._outputs.usage_by_row(bill.job, book.thresholds()) if bill.rows.total else ()
+        return [total(price(usage, book, bill.job.location, bill.ran_on)).amount for usage in rows]
+
+    def _ended(self, facts: JobFacts, *, may_cancel: bool) -> BatchPredictionJob:
+        job = self._client.get(*facts.key)
+        if job.state.is_terminal:
+            return job
+        if not may_cancel:
+            raise StillRunningError(str(facts), job.state.short)
+        self._log.warning(
+            "Job %s is still %s, but nobody waits for it: cancelling it", facts, job.state.short
+        )
+        return cancel_and_confirm(
+            self._client, facts.project, facts.location, facts.job_id, sleep=self._sleep
+        )
+
+    def _record_deleted(self, facts: JobFacts) -> Recorded:
+        earlier = self._table.bill(*facts.key)
+        if earlier:
+            self._log.info("Job %s was deleted since; its bill stays as it is", facts)
+            return Recorded(earlier)
+        reason = "the job was deleted before its bill was recorded"
+        bill = make_bill(replace(facts, state=DELETED), ScanResult(), PriceBook(()), unknown=[reason])
+        self._table.record(bill)
+        return Recorded(bill)
+
+    def _made_before(self, facts: JobFacts, first_try: int) -> Bill | None:
+        """The bill that an earlier try of this task has made of the job in its present state, if complete."""
+        bill = self._table.bill(*facts.key)
+        return bill if bill and is_settled(bill, facts, first_try) else None
+
+    def _read_before(self, facts: JobFacts) -> Bill | None:
+        """The bill that was made while the output was still there."""
+        earlier = self._table.bill(*facts.key)
+        return earlier if earlier and earlier.rows.total else None
+
+    def _book_of(self, facts: JobFacts) -> PriceBook:
+        if self._books is None:
+            settings = self._prices
+            stated = {spec_job(facts): settings.of_spec}
+            self._books = PriceBooks(self._client, settings.folder, stated)
+        return self._books.of(facts)
+
+
+def why_no_answers(bills: Sequence[Bill]) -> str | None:
+    """Say that no row of a run was answered; None where one was. Pure.
+
+    Rows that a resumed job copied from an earlier output are answers, too. A run of which no job succeeded
+    has failed for a reason of its own, which its waiting task reports.
+
+    :param bills: of the jobs whose outputs are the run's results.
+    """
+    if any(bill.rows.ok for bill in bills):
+        return None
+    succeeded = [bill for bill in bills if bill.job.state in SHORT_STATES_WITH_RESULTS]
+    if not succeeded:
+        return None
+    found = " ".join(_unanswered(bill) for bill in succeeded)
+    return (
+        f"No row of this run was answered. {found} Failed rows are not billed."
+        " A retry of this task reads the same outputs and ends the same way. Correct what the reasons name,"
+        " then clear the submit task to run the batch again; only rows that are answered then are billed."
+    )
+
+
+def _unanswered(bill: Bill) -> str:
+    """What became of the rows of a job without an answer, and why, the most frequent reasons first."""
+    rows = bill.rows
+    missing = max((rows.input_rows or 0) - rows.total, 0)
+    counts = {"failed": rows.failed, "unreadable": rows.unreadable, "missing from the output": missing}
+    what = ", ".join(f"{n:,} {name}" for name, n in counts.items() if n) or "its output has no rows"
+    reasons = sorted(bill.failed_reasons.items(), key=lambda each: -each[1])
+    why = [f"{reason} ({n:,})" for reason, n in reasons[:REASONS_SHOWN]]
+    why += [str(problem) for problem in bill.problems[: REASONS_SHOWN - len(why)]]
+    because = f" Reasons: {'; '.join(why)}." if why else ""
+    return f"Job {bill.job} ({bill.job.state}): {what}.{because} It cost {bill.total}."
+
+
+def is_settled(bill: Bill, facts: JobFacts, first_try: int) -> bool:
+    """Whether nothing is to be gained from reading a job's output again.
+
+    :param bill: what is in the cost table. :param facts: the job as Vertex has it now, and who records it.
+    :param first_try: number of the first try since the task was cleared; a cleared task records again.
+    """
+    made = bill.job
+    by_this_task = (made.dag_id, made.run_id, made.task_id) == (facts.dag_id, facts.run_id, facts.task_id)
+    earlier = first_try <= (made.try_number or 0) < (facts.try_number or 0)
+    same = (made.state, made.end_time, made.output_directory) == (
+        facts.state,
+        facts.end_time,
+        facts.output_directory,
+    )
+    complete = bill.total.complete and bill.rows.total > 0 and not bill.rows.unreadable
+    return by_this_task and earlier and same and complete
+
+
+def with_job(facts: JobFacts, job: BatchPredictionJob) -> JobFacts:
+    """What is known of a job, brought up to what Vertex says."""
+    source = job.input_config.get("gcsSource") or {}
+    return replace(
+        facts,
+        display_name=job.display_name,
+        model=job.model or facts.model,
+        state=job.state.short,
+        error_code=job.error.code if job.error else None,
+        error_message=job.error.message if job.error else "",
+        labels=job.labels,
+        team=facts.team or job.labels.get("team", ""),
+        input_uris=tuple(source.get("uris", facts.input_uris)),
+        output_directory=job.output_directory or job.output_table or "",
+        create_time=job.create_time,
+        start_time=job.start_time,
+        end_time=job.ended_at,
+    )

@@ -1,0 +1,132 @@
+"""Count the rows of recorded jobs again, from their outputs. Knows nothing of Airflow.
+
+For when the way of counting was wrong, or an output was completed or mended after its job was recorded.
+Nothing is lost by it: a bill whose output is gone stays as it is, and line items that change are kept as
+history.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.billing.outputs import OutputReader, ReadOutput, ReadTable
+from vertex_batch.billing.recording import with_job
+from vertex_batch.costs import Bill, make_bill
+from vertex_batch.errors import NotFoundError
+from vertex_batch.vertex.client import BatchClient
+
+if TYPE_CHECKING:
+    from vertex_batch.billing.price_books import Books
+    from vertex_batch.costs import CostTable, JobFilter
+    from vertex_batch.log import Log
+    from vertex_batch.vertex.resource import BatchPredictionJob
+
+_VERTEX_SAID = "Vertex counts"
+
+
+@dataclass(frozen=True, slots=True)
+class Recounted:
+    """A job's bill before and after its rows were counted again.
+
+    :param problem: why it was not: the bill stays.
+    """
+
+    before: Bill
+    after: Bill
+    problem: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether rows, tokens or the sum differ."""
+        return _figures(self.before) != _figures(self.after)
+
+
+class Recounter:
+    """Reads outputs again into the cost table.
+
+    :param client: the proxy, to ask what Vertex counted; None: that is not compared again.
+    :param books: the prices; what a spec has priced keeps its price where they do not know the spec.
+    """
+
+    def __init__(
+        self,
+        client: BatchClient | None,
+        open_storage: Callable[[], Any],
+        table: CostTable,
+        books: Books,
+        *,
+        read_table: ReadTable | None = None,
+        log: Log | None = None,
+    ) -> None:
+        self._client, self._table, self._books = client, table, books
+        self._log: Log = log or logging.getLogger(__name__)
+        self._outputs = OutputReader(open_storage, self._log, read_table)
+
+    def recount(self, where: JobFilter, *, dry_run: bool = False) -> Iterator[Recounted]:
+        """Count jobs again, one after the other, each in one transaction. Doing it twice changes nothing.
+
+        :param dry_run: only compare.
+        """
+        from vertex_batch.billing.repricing import recorded  # noqa: PLC0415 - it brings SQLAlchemy along
+
+        for before in recorded(self._table, where):
+            found = self._count(before)
+            if not dry_run and not found.problem:
+                self._table.record(found.after)
+            yield found
+
+    def _count(self, before: Bill) -> Recounted:
+        from vertex_batch.billing.repricing import keeping_spec_prices  # noqa: PLC0415
+
+        job = self._job(before)
+        if job and not job.state.is_terminal:
+            return Recounted(before, before, f"job {before.job} is {job.state.short}, it has not ended")
+        facts = with_job(before.job, job) if job else before.job
+        book = self._books.of(facts)
+        read = self._outputs.read(facts, book.thresholds(), job)
+        if read.problem or not read.scan.rows:
+            return Recounted(before, before, _why_it_stays(before, read))
+        after = make_bill(
+            facts,
+            read.scan,
+            book,
+            stats=job.completion_stats if job else None,
+            input_rows=before.rows.input_rows if read.input_rows is None else read.input_rows,
+            flags=() if job else _still_true(before, read.scan.ok, read.scan.failed),
+            unknown=read.unknown,
+        )
+        items = keeping_spec_prices(after.line_items, before, book)
+        return Recounted(before, replace(after, line_items=tuple(items)))
+
+    def _job(self, bill: Bill) -> BatchPredictionJob | None:
+        if self._client is None:
+            return None
+        try:
+            return self._client.get(*bill.job.key)
+        except NotFoundError:
+            self._log.info("Job %s was deleted at Vertex; its recorded output is read", bill.job)
+            return None
+
+
+def _why_it_stays(bill: Bill, read: ReadOutput) -> str:
+    if read.problem:
+        return f"the output of job {bill.job} is gone: {read.problem.reason}"
+    if read.unknown:
+        return f"job {bill.job}: {read.unknown[0]}"
+    where = (
+        f"{bill.job.output_directory} holds no rows" if bill.job.output_directory else "there is no output"
+    )
+    return "" if not bill.rows.total else f"job {bill.job}: {where}"
+
+
+def _still_true(bill: Bill, ok: int, failed: int) -> list[str]:
+    """What Vertex was seen to count differently, if the rows are the same and it cannot be asked again."""
+    same = (bill.rows.ok, bill.rows.failed) == (ok, failed)
+    return [flag for flag in bill.flags if same and flag.startswith(_VERTEX_SAID)]
+
+
+def _figures(bill: Bill) -> tuple[Any, ...]:
+    return bill.rows, dict(bill.usage), bill.total

@@ -1,0 +1,249 @@
+"""The tasks of a spec's jobs: submit, wait, cancel if that went wrong, record what it cost in any case."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, Asset, BaseOperator, TaskGroup, TriggerRule, XComArg, task_group
+
+from vertex_batch.dag_factory.form import OVERRIDES
+from vertex_batch.dag_factory.notices import on_cost
+from vertex_batch.inputs import SHARDS_GROUP
+from vertex_batch.operators import (
+    AggregateTokenUsageOperator,
+    AnnounceResultsOperator,
+    CancelBatchPredictionJobOperator,
+    PlanInputsOperator,
+    SubmitBatchPredictionJobOperator,
+)
+from vertex_batch.sensors import BatchPredictionJobSensor
+from vertex_batch.specs.events import ASSET_PREFIX
+from vertex_batch.specs.model import JobSpec, Spec
+from vertex_batch.specs.rendering import display_name
+from vertex_batch.tasks.context import PART_XCOM
+from vertex_batch.tasks.shards import ShardTasks
+
+LONGEST_RETRY_DELAY = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class JobTasks:
+    """The ends of a job's tasks: which begins, which have results when they succeed, which knows the bill."""
+
+    first: BaseOperator
+    results: tuple[BaseOperator, ...]
+    bill: BaseOperator
+
+
+@dataclass(frozen=True, slots=True)
+class OneJob:
+    """The tasks that see one Vertex job through."""
+
+    submit: SubmitBatchPredictionJobOperator
+    wait: BatchPredictionJobSensor
+    cancel: CancelBatchPredictionJobOperator
+
+
+def add_jobs(dag: DAG, spec: Spec, prices_folder: Path | None, budgets_file: Path | None = None) -> None:
+    """Add the tasks of all jobs to the DAG that is being built, each job's in a group of its own."""
+    made: dict[str, JobTasks] = {}
+    for job in spec.jobs:
+        group = TaskGroup(job.name) if spec.grouped else nullcontext()
+        known = set(dag.task_dict)
+        with group:
+            made[job.name] = add_job(spec, job, prices_folder, budgets_file)
+            _finish(spec, job, made[job.name], [dag.get_task(name) for name in dag.task_dict.keys() - known])
+    for job in spec.jobs:
+        tasks = made[job.name]
+        for other in job.after:
+            for results in made[other].results:
+                results >> tasks.first
+        if job.after:
+            # A job that this run leaves out, or that had nothing to do, does not hold up the others.
+            tasks.first.trigger_rule = TriggerRule.NONE_FAILED
+
+
+def _finish(spec: Spec, job: JobSpec, ends: JobTasks, tasks: Sequence[Any]) -> None:
+    """Add to a job's tasks what they need in this spec alone."""
+    for task in tasks:
+        if job.pool and isinstance(task, (SubmitBatchPredictionJobOperator, BatchPredictionJobSensor)):
+            # Waiting comes before submitting: no job that runs is left alone for want of a slot.
+            task.pool, task.weight_rule = job.pool, "absolute"
+            task.priority_weight = 2 if isinstance(task, BatchPredictionJobSensor) else 1
+        elif isinstance(task, AggregateTokenUsageOperator) and (told := on_cost(spec, job)):
+            task.on_success_callback = told
+    if job.asset:
+        # After the bill, which is what an event tells; it succeeds with any job, so the waits decide, too.
+        results = AnnounceResultsOperator(
+            task_id="results",
+            plan_task_id=ends.first.task_id if job.may_be_split else None,
+            record_task_id=ends.bill.task_id,
+            outlets=[Asset(f"{ASSET_PREFIX}{spec.output_of(job)}")],
+            trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+        )
+        results << [*ends.results, ends.bill]
+
+
+def add_job(
+    spec: Spec, job: JobSpec, prices_folder: Path | None, budgets_file: Path | None = None
+) -> JobTasks:
+    """Add the tasks of one job of a spec.
+
+    The run fails if ``wait`` or ``record_cost`` failed. The clean-up tasks are teardowns: only those
+    still run after a person has marked the run as failed. And because Airflow does not count ``cancel``, a
+    teardown that it may ignore, ``wait`` and ``record_cost`` are the tasks that decide. An edge from ``wait``
+    straight to ``record_cost`` would leave only the latter: a recorded bill would turn a failed run green.
+
+    An input that may be too large for one Vertex job is looked at first. What fits is submitted by the tasks
+    that are always there; what does not by those of the group ``shards``, which is skipped otherwise. So a
+    usual night looks and behaves as if nothing could be split.
+    """
+    plan = _plan(spec, job) if job.may_be_split else None
+    money = _money(spec, job, prices_folder, budgets_file)
+    one = _one_job(spec, job, XComArg(plan, key=PART_XCOM) if plan else None, money)
+    shard = _shards(spec, job, plan, money) if plan else None
+    record = AggregateTokenUsageOperator(
+        task_id="record_cost",
+        submit_task_id=one.submit.task_id,
+        resubmit_task_ids=[one.wait.task_id],
+        shards=ShardTasks(plan.task_id, shard.submit.task_id, shard.wait.task_id) if plan and shard else None,
+        prices=job.prices or None,
+        price_folder=str(prices_folder) if prices_folder else None,
+        max_unreadable_rows=job.max_unreadable_rows,
+        litellm_conn_id=job.connection,
+        gcp_conn_id=job.storage_connection,
+        batch_costs_conn_id=job.cost_connection,
+        spec=spec.name,
+        **_of_every_task(job),
+    )
+    record.as_teardown(on_failure_fail_dagrun=True)
+    one.cancel >> record
+    if not (plan and shard):
+        return JobTasks(one.submit, (one.wait,), record)
+    shard.cancel >> record
+    plan.submit_task_id, plan.shards_task_id = one.submit.task_id, shard.submit.task_id
+    return JobTasks(plan, (one.wait, shard.wait), record)
+
+
+def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, is_shard: bool = False) -> OneJob:
+    """Add the tasks that see one Vertex job through.
+
+    :param part: what it reads, where `plan_inputs` says so. :param money: what the submit task is told of it.
+    :param is_shard: whether other jobs of the run read the rest of the input.
+    """
+    always = _of_every_task(job)
+    submit = SubmitBatchPredictionJobOperator(
+        task_id="submit", part=part, money=money, **_submit_arguments(spec, job), **always
+    )
+    wait = BatchPredictionJobSensor(
+        task_id="wait",
+        job=submit.output,
+        poll_interval_seconds=job.poll_interval.total_seconds(),
+        deadline_seconds=job.deadline.total_seconds(),
+        queue_deadline_seconds=_seconds(job.queue_deadline),
+        run_deadline_seconds=_seconds(job.run_deadline),
+        resubmits=job.resubmits,
+        max_failed_ratio=job.max_failed_ratio,
+        fail_without_answers=not is_shard,
+        cancel_on_kill=job.cancel_on_kill,
+        litellm_conn_id=job.connection,
+        **always,
+    )
+    cancel = CancelBatchPredictionJobOperator(
+        task_id="cancel",
+        submit_task_id=submit.task_id,
+        resubmit_task_ids=[wait.task_id],
+        project=job.project,
+        location=job.location,
+        litellm_conn_id=job.connection,
+        **always,
+    )
+    cancel.as_teardown()
+    cancel.trigger_rule = TriggerRule.ONE_FAILED
+    wait >> cancel  # `wait` follows `submit` because it is given its output
+    return OneJob(submit, wait, cancel)
+
+
+def _shards(spec: Spec, job: JobSpec, plan: PlanInputsOperator, money: dict[str, Any]) -> OneJob:
+    """Add the same tasks once for each shard; each shard's depend on its own alone."""
+    made: list[OneJob] = []
+
+    @task_group(group_id=SHARDS_GROUP, tooltip="The jobs of an input that is too large for one")
+    def shards(shard: Any) -> None:
+        made.append(_one_job(spec, job, shard, money, is_shard=True))
+
+    shards.expand(shard=plan.output)
+    (one,) = made
+    # The other tasks know their shard only as a number that counts from 0.
+    one.submit.map_index_template = "{{ task.part['number'] }} of {{ task.part['of'] }}"
+    return one
+
+
+def _plan(spec: Spec, job: JobSpec) -> PlanInputsOperator:
+    return PlanInputsOperator(
+        task_id="plan_inputs",
+        model=job.model,
+        inputs=job.inputs,
+        output_uri=job.output,
+        staging=job.staging,
+        max_rows=job.max_rows_per_job,
+        max_bytes=job.max_bytes_per_job,
+        project=job.project,
+        location=job.location,
+        overrides={field: OVERRIDES[field] for field in ("inputs", "model")},
+        job_name=job.name if spec.grouped else "",
+        preflight=job.preflight,
+        litellm_conn_id=job.connection,
+        gcp_conn_id=job.storage_connection,
+        **_of_every_task(job),
+    )
+
+
+def _of_every_task(job: JobSpec) -> dict[str, Any]:
+    return {
+        "retries": job.retries,
+        "retry_delay": job.retry_delay,
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": max(job.retry_delay, LONGEST_RETRY_DELAY),
+    }
+
+
+def _submit_arguments(spec: Spec, job: JobSpec) -> dict[str, Any]:
+    return {
+        "model": job.model,
+        "inputs": job.inputs,
+        "output_uri": job.output,
+        "project": job.project,
+        "location": job.location,
+        "display_name": display_name(spec, job),
+        "labels": job.job_labels,
+        "model_parameters": job.generation or None,
+        "overrides": OVERRIDES,
+        "preflight": job.preflight,
+        "cancel_on_kill": job.cancel_on_kill,
+        "litellm_conn_id": job.connection,
+        "gcp_conn_id": job.storage_connection,
+        "spec": spec.name,
+        "job_name": job.name if spec.grouped else "",
+    }
+
+
+def _money(spec: Spec, job: JobSpec, prices_folder: Path | None, budgets_file: Path | None) -> dict[str, Any]:
+    """What the submit task is told about prices and limits."""
+    return {
+        "estimate": True,
+        "budget": spec.budget.to_budget().to_dict() if spec.budget else None,
+        "budgets_file": str(budgets_file) if budgets_file else None,
+        "prices": job.prices or None,
+        "price_folder": str(prices_folder) if prices_folder else None,
+        "batch_costs_conn_id": job.cost_connection,
+    }
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return duration.total_seconds() if duration else None

@@ -1,0 +1,277 @@
+"""Look at a run's input, and decide which jobs read it. Knows nothing of Airflow.
+
+One job reads everything where it may. What is too large for one is split into shards; a sample is drawn where
+a person wants one. The input is listed once and read once: its rows are counted and checked in the same pass.
+Only then is anything written, and nothing is submitted here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from vertex_batch.errors import (
+    ConfigurationError,
+    InputChangedError,
+    InputMissingError,
+    InputUnusableError,
+    VertexBatchError,
+)
+from vertex_batch.inputs import (
+    InputPart,
+    JobLimits,
+    Measured,
+    Measurer,
+    PartKind,
+    Shard,
+    StagingPlace,
+    draw,
+    fits_as_it_lies,
+    is_there,
+    make_shards,
+    may_be_answered,
+    rows_in,
+    settle,
+    stage,
+)
+from vertex_batch.log import Log
+from vertex_batch.preflight import Report, RowCheck, listing_of, report_data, shape_of
+from vertex_batch.storage import ObjectStorage, SourceObject, without_duplicates
+
+DEFAULT_MAX_SHARDS = 1024
+"""Airflow's own default for ``[core] max_map_length``."""
+_PACKED = (".gz", ".gzip")
+
+
+@dataclass(frozen=True, slots=True)
+class SampleWish:
+    """How many rows to draw, and with which seed."""
+
+    rows: int
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadInput:
+    """An input after it was read once.
+
+    :param measured: each object with what it holds, in the order of names.
+    :param report: what the pre-flight found; None: the rows were not checked.
+    """
+
+    measured: list[tuple[SourceObject, Measured]] = field(default_factory=list)
+    report: Report | None = None
+
+    @property
+    def rows(self) -> int:
+        """Lines that are not blank."""
+        return sum(found.rows for _, found in self.measured)
+
+    @property
+    def answered(self) -> bool:
+        """Whether a row has an answer already."""
+        return any(found.answered for _, found in self.measured)
+
+
+class InputPreparer:
+    """Prepares one run's input.
+
+    :param uris: what the spec names.
+    :param place: where shards and samples are written.
+    :param check_for: the model whose rows are checked while they are counted; empty: they are not checked,
+        and not read where the size alone says that one job may read them.
+    :param max_shards: how many jobs a run may have.
+    """
+
+    def __init__(
+        self,
+        storage: ObjectStorage,
+        uris: Sequence[str],
+        limits: JobLimits,
+        place: StagingPlace,
+        *,
+        log: Log,
+        check_for: str = "",
+        max_shards: int = DEFAULT_MAX_SHARDS,
+    ) -> None:
+        self._storage, self._uris, self._limits, self._place = storage, tuple(uris), limits, place
+        self._log, self._check_for, self._max_shards = log, check_for, max_shards
+
+    def prepare(self) -> list[InputPart]:
+        """Say what each job reads: one part with the URIs as they are, or the shards.
+
+        :raises InputMissingError: there are no rows.
+        :raises InputUnusableError: a row is too long for any job, or an object is damaged.
+        :raises InputChangedError: the input is being written; a retry looks again.
+        :raises ConfigurationError: it takes more jobs than a run may have.
+        """
+        objects = self._objects()
+        size = sum(each.size for each in objects)
+        packed = any(each.uri.endswith(_PACKED) for each in objects)
+        surely_fits = self._limits.surely_fits(size) and not packed and self._may_be_named
+        if surely_fits and not self._check_for:
+            self._log.info("Input: %d object(s), %s bytes; one job reads them", len(objects), f"{size:,}")
+            return [InputPart(PartKind.WHOLE, self._uris)]
+        try:
+            read = read_input(self._storage, objects, self._limits, self._check_for)
+        except VertexBatchError as error:
+            if not surely_fits:
+                raise
+            # Nothing here needs the rows; whether that stops the job is for the pre-flight to decide.
+            self._log.warning("The rows of the input were not checked here: %s", error)
+            return [InputPart(PartKind.WHOLE, self._uris)]
+        self._log.info("Input: %d object(s), %s bytes, %s rows", len(objects), f"{size:,}", f"{read.rows:,}")
+        if surely_fits and not any(found.packed for _, found in read.measured):
+            return [self._whole(read)]
+        for source, found in read.measured:
+            if found.problem:
+                raise InputUnusableError(source.uri, found.problem)
+        shards = make_shards(read.measured, self._limits)
+        if not shards:
+            raise InputMissingError(dict.fromkeys(self._uris, "holds no rows"))
+        if fits_as_it_lies(shards) and self._may_be_named:
+            self._see_unchanged(objects)
+            return [self._whole(read)]
+        settle(shards, self._limits)
+        return self._split(objects, shards, read)
+
+    def sample(self, wish: SampleWish) -> InputPart:
+        """Draw rows at random, and write them as an object of their own.
+
+        :raises InputMissingError: there are no rows to draw from. For the others see `prepare`.
+        """
+        objects = self._objects()
+        sample = draw(self._lines(objects), wish.rows, wish.seed, ", ".join(self._uris))
+        if not sample.rows:
+            raise InputMissingError(dict.fromkeys(self._uris, "holds no rows"))
+        self._see_unchanged(objects)
+        uri = self._place.uri("sample", wish.rows, wish.seed, [(each.uri, each.version) for each in objects])
+        if not is_there(self._storage, uri, sum(map(len, sample.rows))):
+            self._storage.write(uri, sample.rows)
+        part = InputPart(
+            PartKind.SAMPLE,
+            (uri,),
+            rows=len(sample.rows),
+            of_rows=sample.of_rows,
+            seed=wish.seed,
+            answered=any(map(may_be_answered, sample.rows)),
+        )
+        self._log.info("Drew %s: %s", part, uri)
+        return part
+
+    @property
+    def _may_be_named(self) -> bool:
+        """Whether a request may hold all URIs of the spec; a wildcard is one, whatever it matches."""
+        return len(self._uris) <= self._limits.max_files
+
+    def _whole(self, read: ReadInput) -> InputPart:
+        objects = [source for source, _ in read.measured]
+        return InputPart(
+            PartKind.WHOLE,
+            self._uris,
+            rows=read.rows,
+            of_rows=read.rows,
+            listing=listing_of(objects, self._check_for) if read.report else "",
+            report=report_data(read.report) if read.report else None,
+            answered=read.answered,
+        )
+
+    def _split(self, objects: list[SourceObject], shards: list[Shard], read: ReadInput) -> list[InputPart]:
+        if len(shards) > self._max_shards:
+            raise ConfigurationError(
+                f"The input of {read.rows:,} rows takes {len(shards):,} jobs, and a run may have"
+                f" {self._max_shards:,}. Nothing was submitted",
+                "raise [core] max_map_length, max_rows_per_job or max_bytes_per_job, or write several specs",
+            )
+        staged = stage(self._storage, shards, self._place)
+        self._see_unchanged(objects)
+        self._log.info(
+            "One job may read %s rows and %s bytes, so there are %d shards; wrote %d object(s) of %s bytes, "
+            "%d were there already",
+            f"{self._limits.max_rows:,}",
+            f"{self._limits.max_bytes:,}",
+            len(shards),
+            staged.written,
+            f"{staged.size:,}",
+            staged.found,
+        )
+        for line in read.report.lines() if read.report else ():
+            self._log.warning("Pre-flight: %s", line)
+        written = {each.uri: each for each in staged.objects}
+        return [
+            self._shard(number, shard, len(shards), read, written) for number, shard in enumerate(shards, 1)
+        ]
+
+    def _shard(
+        self, number: int, shard: Shard, of: int, read: ReadInput, written: Mapping[str, SourceObject]
+    ) -> InputPart:
+        """One shard. Where the whole input has nothing that fails a job, no shard of it has to be checked."""
+        part = InputPart(
+            PartKind.SHARD,
+            self._place.of_shard(shard),
+            number=number,
+            of=of,
+            rows=shard.rows,
+            of_rows=read.rows,
+            answered=read.answered,
+        )
+        if read.report is None or read.report.is_hopeless:
+            return part
+        found = [*shard.named, *(written[uri] for uri in part.uris if uri in written)]
+        report = Report(objects=len(found), rows=shard.rows, size_bytes=sum(each.size for each in found))
+        return replace(part, listing=listing_of(found, self._check_for), report=report_data(report))
+
+    def _objects(self, *, again: bool = False) -> list[SourceObject]:
+        return in_order(self._storage.find(self._uris, again=again))
+
+    def _lines(self, objects: list[SourceObject]) -> Iterator[bytes]:
+        for source, stream in self._storage.read_each(objects):
+            yield from rows_in(stream, source.uri)
+
+    def _see_unchanged(self, objects: list[SourceObject]) -> None:
+        now = {each.uri: each for each in self._objects(again=True)}
+        before = {each.uri: each for each in objects}
+        if now != before:
+            changed = [uri for uri in {**before, **now} if before.get(uri) != now.get(uri)]
+            raise InputChangedError(changed)
+
+
+def in_order(objects: Iterable[SourceObject]) -> list[SourceObject]:
+    """The objects that hold anything, in the order of their names: plans and samples depend on it."""
+    found = [each for each in without_duplicates(objects) if each.size]
+    return sorted(found, key=lambda each: each.uri)
+
+
+def read_input(
+    storage: ObjectStorage, objects: Sequence[SourceObject], limits: JobLimits, check_for: str = ""
+) -> ReadInput:
+    """Read each object once: count its rows, see where it may be cut, and check the rows.
+
+    :param objects: in order; see `in_order`.
+    :param check_for: the model whose rows they are to be; empty: they are not checked.
+    """
+    report = Report() if check_for else None
+    check = RowCheck(shape_of(check_for), report) if report else None
+    measured = []
+    for source, stream in storage.read_each(objects):
+        measurer = Measurer(limits)
+        lines = measurer.lines(stream)
+        if check:
+            check.lines(lines, source.uri)
+        else:
+            for _ in lines:
+                pass
+        measured.append((source, measurer.result()))
+    return ReadInput(measured, report)
+
+
+def shards_of(storage: ObjectStorage, objects: Sequence[SourceObject], limits: JobLimits) -> list[Shard]:
+    """Read objects, and pack them into as many jobs as it takes; nothing is written.
+
+    :raises InputUnusableError: a row is too long for any job, or the compression is damaged.
+    """
+    read = read_input(storage, objects, limits)
+    for source, found in read.measured:
+        if found.problem:
+            raise InputUnusableError(source.uri, found.problem)
+    return make_shards(read.measured, limits)

@@ -1,0 +1,60 @@
+"""Cancel a job and see it end. Asking is not having cancelled: only a terminal state is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from vertex_batch.errors import CancelNotConfirmedError, FailedPreconditionError
+from vertex_batch.vertex.client import AsyncBatchClient, BatchClient
+from vertex_batch.vertex.resource import BatchPredictionJob
+
+DEFAULT_CONFIRM_SECONDS = 600.0
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 10.0
+
+
+def cancel_and_confirm(
+    client: BatchClient,
+    project: str,
+    location: str,
+    job_id: str,
+    *,
+    confirm_seconds: float = DEFAULT_CONFIRM_SECONDS,
+    sleep: Callable[[float], None] = time.sleep,
+) -> BatchPredictionJob:
+    """Ask Vertex to cancel, then read until the job has ended.
+
+    A job that succeeded meanwhile is returned as what it is. Finished rows of a cancelled job are billed.
+
+    :raises CancelNotConfirmedError: it had not ended after ``confirm_seconds``; it may still run.
+    :raises NotFoundError: there is no such job.
+    """
+    ask(client, project, location, job_id)
+    waited = 0.0
+    while True:
+        job = client.get(project, location, job_id)
+        if job.state.is_terminal:
+            return job
+        if waited >= confirm_seconds:
+            raise CancelNotConfirmedError(
+                job=f"{project}/{location}/{job_id}", state=job.raw_state, waited_seconds=waited
+            )
+        pause = min(max(waited, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+        sleep(pause)
+        waited += pause
+
+
+def ask(client: BatchClient, project: str, location: str, job_id: str) -> None:
+    """Ask once; that the job has already ended is no error."""
+    try:
+        client.cancel(project, location, job_id)
+    except FailedPreconditionError:
+        return
+
+
+async def ask_async(client: AsyncBatchClient, project: str, location: str, job_id: str) -> None:
+    """The same for a trigger, which has no time to see the end."""
+    try:
+        await client.cancel(project, location, job_id)
+    except FailedPreconditionError:
+        return

@@ -1,0 +1,66 @@
+"""Find the jobs of a task by their labels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from vertex_batch.lifecycle.identity import Intent
+from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.labels import GROUP_KEY_LABEL, JOB_KEY_LABEL, TASK_KEY_LABEL
+from vertex_batch.vertex.resource import BatchPredictionJob
+
+
+@dataclass(frozen=True, slots=True)
+class LookPolicy:
+    """How hard to look before a second POST.
+
+    :param window_seconds: how long after a lost answer a job may still appear in the list. It must cover the
+        proxy's own time-out, since the proxy finishes a POST whose client has gone.
+    :param creates: POSTs that one attempt may send.
+    """
+
+    window_seconds: float = 180.0
+    interval_seconds: float = 5.0
+    creates: int = 4
+
+
+def find_jobs(client: BatchClient, project: str, location: str, task_key: str) -> list[BatchPredictionJob]:
+    """List every job that a task has submitted in its run, newest first, whichever epoch."""
+    return list(client.list(project, location, filter=f'labels.{TASK_KEY_LABEL}="{task_key}"'))
+
+
+def find_group_jobs(
+    client: BatchClient, project: str, location: str, group_key: str
+) -> list[BatchPredictionJob]:
+    """List every job that all map indices of a task have submitted in their run, newest first."""
+    return list(client.list(project, location, filter=f'labels.{GROUP_KEY_LABEL}="{group_key}"'))
+
+
+def find_jobs_by_key(
+    client: BatchClient, project: str, location: str, job_key: str
+) -> list[BatchPredictionJob]:
+    """List the jobs with one key: none where the list does not show it (yet), never two unless all failed."""
+    return list(client.list(project, location, filter=f'labels.{JOB_KEY_LABEL}="{job_key}"'))
+
+
+def look_for_lost_job(
+    client: BatchClient,
+    intent: Intent,
+    policy: LookPolicy,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> BatchPredictionJob | None:
+    """Look for a job whose submitter died around its POST, until the list would show it."""
+    until = datetime.fromisoformat(intent.declared_at) + timedelta(seconds=policy.window_seconds)
+    while True:
+        looked_at = now()
+        found = find_jobs_by_key(client, intent.project, intent.location, intent.job_key)
+        if found:
+            return found[0]
+        if looked_at >= until:
+            return None
+        sleep(policy.interval_seconds)

@@ -1,0 +1,134 @@
+"""Which task asks, and the idempotency key that tells a retry from a new submission.
+
+Vertex's create call has no idempotency key. A create that timed out, was reset or answered 500 may have
+created a job, and sending it again would pay twice. So a key goes into the job's labels, and every attempt
+looks for it first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from vertex_batch.vertex.labels import (
+    DEPLOYMENT_LABEL,
+    GROUP_KEY_LABEL,
+    JOB_KEY_LABEL,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    MAP_INDEX_LABEL,
+    REQUEST_LABEL,
+    TASK_KEY_LABEL,
+)
+from vertex_batch.vertex.resource import label_value
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
+
+
+def deployment_label(deployment: str) -> str:
+    """Equal for all jobs of one Airflow, so that it can list its own."""
+    return _digest(deployment)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskIdentity:
+    """Which task asks. Two Airflow deployments may share a Google project, so the deployment is part of it.
+
+    :param deployment: what tells this Airflow from another, such as its base URL.
+    :param map_index: -1 for a task that is not mapped.
+    """
+
+    deployment: str
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+
+    @property
+    def group_key(self) -> str:
+        """Equal for all map indices of the task in this run."""
+        return _digest(self.deployment, self.dag_id, self.run_id, self.task_id)
+
+    @property
+    def task_key(self) -> str:
+        """Equal for everything that this task, at this map index, ever submits in this run."""
+        return _digest(self.deployment, self.dag_id, self.run_id, self.task_id, self.map_index)
+
+    def job_key(self, epoch: int) -> str:
+        """Equal over Airflow's automatic retries; another once a person clears the task.
+
+        :param epoch: ``ti.max_tries``, which Airflow raises on every clear and on no retry.
+        """
+        return _digest(self.task_key, epoch)
+
+    def labels(self, epoch: int, fingerprint: str) -> dict[str, str]:
+        """The labels by which a job is found again, and by which a person sees whose it is."""
+        mapped = {MAP_INDEX_LABEL: str(self.map_index)} if self.map_index >= 0 else {}
+        return {
+            MANAGED_BY_LABEL: MANAGED_BY,
+            JOB_KEY_LABEL: self.job_key(epoch),
+            TASK_KEY_LABEL: self.task_key,
+            GROUP_KEY_LABEL: self.group_key,
+            **mapped,
+            REQUEST_LABEL: fingerprint,
+            DEPLOYMENT_LABEL: deployment_label(self.deployment),
+            "airflow_dag": label_value(self.dag_id),
+            "airflow_run": label_value(self.run_id),
+            "airflow_task": label_value(self.task_id),
+        }
+
+
+def map_index_of(labels: Mapping[str, str]) -> int:
+    """The map index of the task that submitted the job with these labels; -1 where it was not mapped."""
+    index = labels.get(MAP_INDEX_LABEL, "")
+    return int(index) if index.isdecimal() else -1
+
+
+def attempt_key(job_key: str, attempt: int) -> str:
+    """The key of the job that is submitted in place of one that failed for a passing reason.
+
+    :param job_key: of the job that the submit task submitted, which is attempt 0.
+    """
+    return _digest(job_key, attempt) if attempt else job_key
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What is kept in the task's state store: written before the POST, completed right after it.
+
+    :param declared_at: when it was written, ISO 8601 in UTC.
+    :param attempt: 0 for the submit task's job, then one more for each that was submitted again.
+    :param job_id: None between the POST and its answer: then a job may exist that nobody knows.
+    :param map_index: of the submit task, also where the waiting task submits again for it.
+    """
+
+    epoch: int
+    job_key: str
+    fingerprint: str
+    project: str
+    location: str
+    declared_at: str
+    job_id: str | None = None
+    attempt: int = 0
+    map_index: int = -1
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def with_job(self, job_id: str) -> Intent:
+        return replace(self, job_id=job_id)
+
+    @classmethod
+    def from_dict(cls, data: object) -> Intent | None:
+        """Read a stored intent; None where there is none or it is not ours to read."""
+        if not isinstance(data, dict):
+            return None
+        try:
+            return cls(**data)
+        except TypeError:
+            return None

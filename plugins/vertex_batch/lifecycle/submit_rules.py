@@ -1,0 +1,224 @@
+"""What a submit does, decided on what was read: submit, adopt, re-attach, submit again.
+
+Nothing here reads a clock, a network or Airflow. `SUBMIT_RULES` is the specification; the documentation
+prints it. What a look at a waiting job means is in `waiting`, what a kill means in `ownership`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from vertex_batch.errors import AmbiguousSubmitError, TransientError, VertexBatchError
+from vertex_batch.lifecycle.identity import Intent
+from vertex_batch.vertex.labels import JOB_KEY_LABEL, REQUEST_LABEL
+from vertex_batch.vertex.resource import BatchPredictionJob, JobState
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class Action(StrEnum):
+    """What a submit does next."""
+
+    SUBMIT = "submit"
+    REATTACH = "reattach"
+    ADOPT = "adopt"
+    CANCEL_THEN_SUBMIT = "cancel_then_submit"
+    SEE_IT_END = "see_it_end"
+    GIVE_WAY = "give_way"
+    LOOK_AGAIN = "look_again"
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitDecision:
+    """An action, the job that it is about, and the sentence for the log."""
+
+    action: Action
+    reason: str
+    job: BatchPredictionJob | None = None
+    job_id: str | None = None
+
+
+class Stored(StrEnum):
+    """What the task's store says."""
+
+    NOTHING = "nothing"
+    INTENT = "an intent of this epoch, without a job"
+    JOB = "a job of this epoch"
+    EARLIER = "something of an earlier epoch"
+
+
+class Listed(StrEnum):
+    """What the list shows of the task's jobs, of whichever epoch: the first of these that it does."""
+
+    OWN = "a job with this job key, in any state"
+    SAME = "another job with the same request, active"
+    CHANGED = "another job with another request, active"
+    CANCELLING = "another job, being cancelled"
+    ENDED = "other jobs, all ended"
+    NOTHING = "no job"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of `SUBMIT_RULES`. What is None holds in either case.
+
+    :param listed: None: the list need not be asked.
+    :param looked_long_enough: whether `look_seconds` have passed since the intent was stored.
+    :param resubmission: whether it is the waiting task that submits again.
+    """
+
+    stored: Stored | None
+    listed: Listed | None
+    action: Action
+    reason: str
+    looked_long_enough: bool | None = None
+    resubmission: bool | None = None
+
+    def holds(self, stored: Stored, listed: Listed, *, looked_long_enough: bool, resubmission: bool) -> bool:
+        return (
+            self.stored in {None, stored}
+            and self.listed in {None, listed}
+            and self.looked_long_enough in {None, looked_long_enough}
+            and self.resubmission in {None, resubmission}
+        )
+
+
+# The specification: the first rule that holds decides. `docs/lifecycle.md` prints it.
+SUBMIT_RULES = (
+    Rule(Stored.JOB, None, Action.REATTACH, "an earlier try of this task submitted it"),
+    Rule(None, Listed.OWN, Action.ADOPT, "it carries this task's key: its answer was lost"),
+    Rule(None, Listed.SAME, Action.ADOPT, "the task was cleared while the same request still runs"),
+    Rule(
+        None,
+        Listed.CHANGED,
+        Action.CANCEL_THEN_SUBMIT,
+        "the task was cleared and its request has changed",
+        resubmission=False,
+    ),
+    Rule(
+        None,
+        Listed.CHANGED,
+        Action.GIVE_WAY,
+        "the task was cleared and another job runs in its place",
+        resubmission=True,
+    ),
+    Rule(
+        None, Listed.CANCELLING, Action.SEE_IT_END, "the earlier job is being cancelled and may yet succeed"
+    ),
+    Rule(
+        Stored.INTENT,
+        None,
+        Action.LOOK_AGAIN,
+        "an earlier try may have submitted a job that the list does not show yet",
+        looked_long_enough=False,
+    ),
+    Rule(None, Listed.ENDED, Action.SUBMIT, "the earlier job has ended and the task was cleared"),
+    Rule(None, Listed.NOTHING, Action.SUBMIT, "no job carries this task's key"),
+)
+
+
+def known_job(wanted: Intent, stored: Intent | None) -> SubmitDecision | None:
+    """Decide what needs no look: this epoch's job is known by its id, so the task goes on with it."""
+    if stored is None or _what_is_stored(wanted, stored) is not Stored.JOB:
+        return None
+    rule = SUBMIT_RULES[0]
+    return SubmitDecision(rule.action, rule.reason, job_id=stored.job_id)
+
+
+def decide_submit(
+    wanted: Intent,
+    stored: Intent | None,
+    found: Iterable[BatchPredictionJob],
+    *,
+    looked_long_enough: bool,
+) -> SubmitDecision:
+    """Decide on what the list has shown, by `SUBMIT_RULES`.
+
+    :param found: every job that carries this task's key, of whichever epoch.
+    :param looked_long_enough: whether a job that was created before the intent's process died would be
+        in the list by now. Only asked where an intent without an id is stored.
+    """
+    listed, job = _what_is_listed(wanted, found)
+    rule = find_rule(
+        _what_is_stored(wanted, stored),
+        listed,
+        looked_long_enough=looked_long_enough,
+        resubmission=wanted.attempt > 0,
+    )
+    known = stored.job_id if stored and rule.action is Action.REATTACH else None
+    return SubmitDecision(rule.action, rule.reason, job=job if rule.listed else None, job_id=known)
+
+
+def find_rule(stored: Stored, listed: Listed, *, looked_long_enough: bool, resubmission: bool) -> Rule:
+    """Find the rule that decides; there always is one."""
+    return next(
+        rule
+        for rule in SUBMIT_RULES
+        if rule.holds(stored, listed, looked_long_enough=looked_long_enough, resubmission=resubmission)
+    )
+
+
+def _what_is_stored(wanted: Intent, stored: Intent | None) -> Stored:
+    if stored is None:
+        return Stored.NOTHING
+    if stored.job_key != wanted.job_key:
+        return Stored.EARLIER
+    return Stored.JOB if stored.job_id else Stored.INTENT
+
+
+def _what_is_listed(
+    wanted: Intent, found: Iterable[BatchPredictionJob]
+) -> tuple[Listed, BatchPredictionJob | None]:
+    """Say what the list shows, and the job that this is about, where it is about one."""
+    jobs = sorted(found, key=lambda job: job.create_time or _LONG_AGO, reverse=True)
+    own = [job for job in jobs if job.labels.get(JOB_KEY_LABEL) == wanted.job_key]
+    active = [job for job in jobs if not job.state.is_terminal]
+    running = [job for job in active if job.state is not JobState.CANCELLING]
+    same = [job for job in running if job.labels.get(REQUEST_LABEL) == wanted.fingerprint]
+    # The oldest of its own: if ever two carry one key, every try settles on the same one.
+    for listed, candidates in (
+        (Listed.OWN, own[::-1]),
+        (Listed.SAME, same),
+        (Listed.CHANGED, running),
+        (Listed.CANCELLING, active),
+    ):
+        if candidates:
+            return listed, candidates[0]
+    return (Listed.ENDED if jobs else Listed.NOTHING), None
+
+
+def after_seen_ending(job: BatchPredictionJob, wanted: Intent) -> bool:
+    """Whether a job whose cancel was under way is the task's result after all: it came through in time."""
+    return job.state.has_results and job.labels.get(REQUEST_LABEL) == wanted.fingerprint
+
+
+def must_look_for_a_twin(wanted: Intent, answered_at: datetime, window: timedelta) -> bool:
+    """Whether a create took so long that another try may have given up on it and submitted, too.
+
+    That is so for a process that Airflow took for dead: it was stopped between intent and POST, and went on.
+    """
+    return answered_at - datetime.fromisoformat(wanted.declared_at) >= window
+
+
+def settle_twins(found: Iterable[BatchPredictionJob]) -> tuple[BatchPredictionJob, list[BatchPredictionJob]]:
+    """Of several jobs with one key, say which the task goes on with, and which are to be cancelled.
+
+    The oldest stays, whoever asks, so that two tries at once agree without talking.
+    """
+    oldest, *others = sorted(found, key=lambda job: (job.create_time or _LONG_AGO, job.job_id))
+    return oldest, [job for job in others if not job.state.is_terminal]
+
+
+def after_failed_create(error: VertexBatchError, *, tries_left: int) -> Action | None:
+    """Decide after a create that raised. None: give up and let the error speak.
+
+    An ambiguous answer is never re-sent before the list has been asked.
+    """
+    if isinstance(error, AmbiguousSubmitError):
+        return Action.LOOK_AGAIN
+    if isinstance(error, TransientError) and tries_left > 0:
+        return Action.SUBMIT
+    return None

@@ -1,0 +1,257 @@
+"""What one look at a waiting job means, as pure decisions: wait, end, submit again; and the words for it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from vertex_batch.errors import NotFoundError, TransientError, VertexBatchError
+from vertex_batch.vertex.resource import BatchPredictionJob, JobState
+
+# Vertex queues a job for up to 72 h and runs it for up to 24 h; the rest is for the answer to arrive.
+DEFAULT_DEADLINE = timedelta(hours=97)
+
+
+class Verdict(StrEnum):
+    """What one look at a waiting job means."""
+
+    WAIT = "wait"
+    SUCCEEDED = "succeeded"
+    PARTIALLY_SUCCEEDED = "partially_succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    LOST = "lost"
+    DEADLINE = "deadline"
+    BLIND = "blind"
+
+    @property
+    def has_results(self) -> bool:
+        """Whether the job ended with output to use."""
+        return self in {Verdict.SUCCEEDED, Verdict.PARTIALLY_SUCCEEDED}
+
+
+_VERDICT_OF_STATE = {
+    JobState.SUCCEEDED: Verdict.SUCCEEDED,
+    JobState.PARTIALLY_SUCCEEDED: Verdict.PARTIALLY_SUCCEEDED,
+    JobState.FAILED: Verdict.FAILED,
+    JobState.CANCELLED: Verdict.CANCELLED,
+    JobState.EXPIRED: Verdict.EXPIRED,
+}
+
+# google.rpc.Code of a failed job: these come from the service and may pass; the others need a mend first.
+PASSING_JOB_ERRORS = frozenset({4, 8, 13, 14})
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait and how much to bear.
+
+    :param deadline_at: wall clock, so it survives a restart of the triggerer.
+    :param tolerated_failures: polls in a row that may fail for a passing reason.
+    :param queue_seconds: longest time from the job's creation to its start.
+    :param run_seconds: longest time from its start to its end.
+    """
+
+    deadline_at: datetime
+    tolerated_failures: int = 20
+    queue_seconds: float | None = None
+    run_seconds: float | None = None
+
+    def missed_by(self, job: BatchPredictionJob, now: datetime) -> str | None:
+        """Which limit a job that has not ended has missed; None where it is in time."""
+        if now >= self.deadline_at:
+            return ""
+        queued = (now - job.create_time).total_seconds() if job.create_time else 0.0
+        if self.queue_seconds is not None and not job.start_time and queued >= self.queue_seconds:
+            return f"it has not started within {self.queue_seconds:g} s of its creation"
+        ran = (now - job.start_time).total_seconds() if job.start_time else 0.0
+        if self.run_seconds is not None and ran >= self.run_seconds:
+            return f"it has run for longer than {self.run_seconds:g} s"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One look at a job, as plain data: what a trigger sends and a log line says."""
+
+    verdict: Verdict
+    state: str = ""
+    ok_rows: int = 0
+    failed_rows: int = 0
+    incomplete_rows: int = 0
+    error_code: int = 0
+    message: str = ""
+    output_directory: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"verdict": self.verdict.value}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Sighting:
+        return cls(**{**data, "verdict": Verdict(data["verdict"])})
+
+    @property
+    def failed_ratio(self) -> float:
+        """Share of failed rows among those that ended; 0 where none did."""
+        ended = self.ok_rows + self.failed_rows
+        return self.failed_rows / ended if ended else 0.0
+
+    @property
+    def has_no_answer(self) -> bool:
+        """Whether the job ended with results although, by Vertex's own count, no row was answered.
+
+        Where Vertex does not count, the answer is no: the output decides, when the bill is recorded.
+        """
+        unanswered = self.failed_rows > 0 or self.incomplete_rows > 0
+        return self.verdict.has_results and self.ok_rows == 0 and unanswered
+
+    @property
+    def progress(self) -> str:
+        """State and counts, for a log line that is written only when this changes."""
+        state = self.state.removeprefix("JOB_STATE_")
+        if not (self.ok_rows or self.failed_rows):
+            return state
+        left = f", {self.incomplete_rows} to go" if self.incomplete_rows > 0 else ""
+        return f"{state} ({self.ok_rows} rows done, {self.failed_rows} failed{left})"
+
+
+def judge(
+    reading: BatchPredictionJob | VertexBatchError, *, now: datetime, failures: int, patience: Patience
+) -> Sighting:
+    """Say what one look at a job means.
+
+    :param reading: the job, or why it could not be read. "Could not read" is not "is not there".
+    :param failures: polls in a row that have failed before this one.
+    """
+    if isinstance(reading, VertexBatchError):
+        return _judge_failure(reading, now=now, failures=failures, patience=patience)
+    seen = _describe(reading)
+    missed = patience.missed_by(reading, now) if seen.verdict is Verdict.WAIT else None
+    return seen if missed is None else replace(seen, verdict=Verdict.DEADLINE, message=missed)
+
+
+class TaskEnd(StrEnum):
+    """How the waiting task ends."""
+
+    SUCCESS = "success"
+    FAILED = "failed, not retried"
+    RETRIED = "failed, retried: a retry waits for the same job"
+
+
+def task_end(seen: Sighting, max_failed_ratio: float, *, fail_without_answers: bool = True) -> TaskEnd:
+    """Say how the task ends on the last look at its job.
+
+    :param max_failed_ratio: the largest share of failed rows that a success tolerates, as long as a row was
+        answered.
+    :param fail_without_answers: whether a job without a single answer fails the task. False for a shard: its
+        run may have answers of other shards.
+    """
+    if seen.verdict is Verdict.BLIND:
+        return TaskEnd.RETRIED  # the job may still run
+    if seen.has_no_answer and fail_without_answers:
+        return TaskEnd.FAILED
+    if seen.verdict.has_results and seen.failed_ratio <= max_failed_ratio:
+        return TaskEnd.SUCCESS
+    return TaskEnd.FAILED
+
+
+def may_resubmit(seen: Sighting, attempt: int, resubmits: int) -> bool:
+    """Whether a job that has ended is submitted again without a person: what made it fail may pass."""
+    passing = seen.verdict is Verdict.FAILED and seen.error_code in PASSING_JOB_ERRORS
+    return passing and attempt < resubmits
+
+
+def _judge_failure(error: VertexBatchError, *, now: datetime, failures: int, patience: Patience) -> Sighting:
+    if isinstance(error, NotFoundError):
+        return Sighting(Verdict.LOST, message=str(error))
+    if not isinstance(error, TransientError) or failures >= patience.tolerated_failures:
+        return Sighting(Verdict.BLIND, message=str(error))
+    if now >= patience.deadline_at:
+        return Sighting(Verdict.DEADLINE, message=str(error))
+    return Sighting(Verdict.WAIT, message=str(error))
+
+
+def _describe(job: BatchPredictionJob) -> Sighting:
+    stats = job.completion_stats
+    return Sighting(
+        verdict=_VERDICT_OF_STATE.get(job.state, Verdict.WAIT),
+        state=job.raw_state,
+        ok_rows=stats.successful_count if stats else 0,
+        failed_rows=stats.failed_count if stats else 0,
+        incomplete_rows=stats.incomplete_count if stats else 0,
+        error_code=job.error.code if job.error else 0,
+        message=job.error.message if job.error else "",
+        output_directory=job.output_directory,
+    )
+
+
+def next_poll_seconds(
+    interval_seconds: float, failures: int, jitter: float, retry_after_seconds: float = 0.0
+) -> float:
+    """Back off while polls fail: doubled per failure up to ten times, then spread by ``jitter`` in 0..1.
+
+    :param retry_after_seconds: what the server asked for; never less, but at most an hour.
+    """
+    backed_off = interval_seconds * min(1 << min(failures, 4), 10)
+    return max(backed_off * (0.9 + 0.2 * jitter), min(retry_after_seconds, 3600.0))
+
+
+_ENDINGS = {
+    Verdict.FAILED: "failed",
+    Verdict.CANCELLED: "was cancelled",
+    Verdict.EXPIRED: "expired: it waited too long or ran over its time",
+    Verdict.LOST: "is gone: somebody deleted it",
+    Verdict.DEADLINE: "did not end before its deadline",
+    Verdict.BLIND: "could not be read any more",
+    Verdict.SUCCEEDED: "succeeded",
+    Verdict.PARTIALLY_SUCCEEDED: "succeeded in part",
+}
+_MONEY = {
+    Verdict.LOST: "What it cost cannot be read any more; the bill says so.",
+    Verdict.DEADLINE: "Rows that were finished are billed; the record_cost task counts them.",
+    Verdict.BLIND: "The job may still run and cost money.",
+}
+_NEXT = {
+    Verdict.LOST: "Clear the submit task to run the batch again.",
+    Verdict.DEADLINE: "Raise the deadline, or clear the submit task to run the batch again.",
+    Verdict.BLIND: "Mend what the message names, then clear this task: it goes on waiting for the same job.",
+    Verdict.CANCELLED: "Clear the submit task to run the batch again.",
+    Verdict.EXPIRED: "Clear the submit task to run the batch again.",
+}
+
+
+def explain_failed_rows(job: str, seen: Sighting, max_failed_ratio: float) -> str:
+    """Say why a job that succeeded fails its task: too many of its rows failed, or all of them."""
+    rows = seen.ok_rows + seen.failed_rows + max(seen.incomplete_rows, 0)
+    if seen.has_no_answer:
+        return (
+            f"Batch prediction job {job} {_ENDINGS[seen.verdict]}, but no row was answered:"
+            f" {seen.failed_rows:,} of {rows:,} failed. Failed rows are not billed. The record_cost task"
+            " records the bill and reports the reasons. This task is not retried. Correct what the reasons"
+            " name, then clear the submit task to run the batch again."
+        )
+    return (
+        f"Batch prediction job {job} {_ENDINGS[seen.verdict]}, but {seen.failed_rows} of its {rows} rows"
+        f" failed, more than max_failed_ratio={max_failed_ratio:g} allows. Failed rows are not billed, the"
+        " others are."
+        " The output's `status` fields say why; clear the submit task to run the batch again."
+    )
+
+
+def explain(job: str, seen: Sighting) -> str:
+    """Tell the person on call: what happened to which job, what it means for money, what to do."""
+    cause = f": {seen.message}" if seen.message else ""
+    code = f" (code {seen.error_code})" if seen.error_code else ""
+    money = _MONEY.get(seen.verdict, "Rows that were finished are billed; failed rows are not.")
+    if seen.verdict is Verdict.FAILED:
+        following = (
+            "The cause may pass: clear the submit task to run the batch again."
+            if seen.error_code in PASSING_JOB_ERRORS
+            else "Mend the cause, then clear the submit task."
+        )
+    else:
+        following = _NEXT.get(seen.verdict, "")
+    return f"Batch prediction job {job} {_ENDINGS[seen.verdict]}{code}{cause}. {money} {following}".strip()

@@ -1,0 +1,1 @@
+"""What other systems see of jobs: metrics, lineage, links."""

@@ -1,0 +1,1 @@
+"""What a running Airflow task needs, shared by the operators, the sensor and the pages."""

@@ -1,0 +1,125 @@
+"""What our operators read from Airflow's context."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow.sdk import conf
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
+
+from vertex_batch.lifecycle.finding import LookPolicy
+from vertex_batch.lifecycle.identity import Intent, TaskIdentity
+from vertex_batch.specs.run_dates import template_dates
+from vertex_batch.tasks.choices import chosen_day
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+STORE_KEY = "batch_prediction_job"
+INTENT_XCOM = "batch_prediction_intent"
+PART_XCOM = "input_part"
+"""What the task that is not mapped reads: everything, a sample, or nothing where there are shards."""
+_SECTION = "vertex_batch"
+
+
+def deployment() -> str:
+    """Name this Airflow, so that two of them that share a Google project never adopt each other's jobs.
+
+    ``[vertex_batch] deployment`` where it is set, else the address of the API server.
+    """
+    configured: str | None = conf.get(_SECTION, "deployment", fallback=None)
+    return configured or conf.get("api", "base_url", fallback=None) or os.environ.get("AIRFLOW_HOME", "")
+
+
+def map_index(context: Context) -> int:
+    """The task's map index; -1 where it is not mapped."""
+    index: int | None = context["ti"].map_index
+    return -1 if index is None else index
+
+
+def identity(context: Context) -> TaskIdentity:
+    """Say which task asks."""
+    ti = context["ti"]
+    return TaskIdentity(
+        deployment=deployment(),
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        task_id=ti.task_id,
+        map_index=map_index(context),
+    )
+
+
+def owner(context: Context) -> dict[str, Any]:
+    """The task's key as plain data, for a trigger."""
+    ti = context["ti"]
+    return {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
+
+
+def run_facts(dag_id: str, run_id: str) -> dict[str, Any]:
+    """What the cost table keeps of another run; empty where Airflow does not say."""
+    try:
+        from airflow.sdk.execution_time.comms import DagRunResult, GetDagRun  # noqa: PLC0415
+        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS  # noqa: PLC0415 - only in a task
+
+        run = SUPERVISOR_COMMS.send(GetDagRun(dag_id=dag_id, run_id=run_id))
+    except Exception:  # noqa: BLE001 - whatever it is, a bill without a logical date is better than none
+        return {}
+    if not isinstance(run, DagRunResult):
+        return {}
+    note = str((run.conf or {}).get("note") or "")
+    return {"run_type": str(run.run_type.value), "logical_date": run.logical_date, "note": note}
+
+
+def look_policy() -> LookPolicy:
+    """``[vertex_batch] look_seconds``: how long a lost create is looked for before it is sent again."""
+    default = LookPolicy()
+    window = conf.getfloat(_SECTION, "look_seconds", fallback=default.window_seconds)
+    return LookPolicy(window_seconds=window, interval_seconds=min(default.interval_seconds, window / 4 or 1))
+
+
+class TaskStateIntentStore:
+    """The intent in Airflow's task state store, which survives retries, crashes, clears and backfills."""
+
+    def __init__(self, context: Context) -> None:
+        self._store: Any = context["task_state_store"]
+        self._ti: Any = context["ti"]
+        # For on_kill, which runs in a signal handler and must not talk to the supervisor.
+        self.latest: Intent | None = None
+
+    def load(self) -> Intent | None:
+        self.latest = Intent.from_dict(self._store.get(STORE_KEY))
+        if self.latest:
+            self._tell(self.latest)  # Airflow deletes a task's XComs before each try
+        return self.latest
+
+    def save(self, intent: Intent) -> None:
+        self.latest = intent
+        self._store.set(STORE_KEY, intent.to_dict(), retention=NEVER_EXPIRE)
+        self._tell(intent)
+
+    def _tell(self, intent: Intent) -> None:
+        """Let the clean-up tasks know, since they cannot read another task's store."""
+        self._ti.xcom_push(INTENT_XCOM, intent.to_dict())
+
+
+def with_run_dates(context: Context, timezone: str, job_name: str = "") -> Context:
+    """Add ``run_date`` and its kin, and ``job_name``, to what templates may use.
+
+    :param timezone: of the DAG: a run at 00:30 in Berlin belongs to that day there.
+    :param job_name: of a job among several. Default: the DAG's id.
+    """
+    dates = template_dates(context["dag_run"], timezone, chosen_day(context))
+    name = job_name or getattr(context.get("ti"), "dag_id", "")
+    return cast("Context", {**context, **dates, "job_name": name})
+
+
+def overridden(params: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
+    """The fields that whoever triggered the run has set: field -> value.
+
+    The values are taken as they are and never rendered as templates: who may trigger a run may not
+    thereby read connections and variables.
+    """
+    chosen = {field: params.get(name) for field, name in overrides.items()}
+    return {field: value for field, value in chosen.items() if value not in (None, "", [], {})}

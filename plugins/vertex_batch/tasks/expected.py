@@ -1,0 +1,74 @@
+"""What was expected of a run's jobs, beside what they cost after all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.costs import Bill, in_full
+from vertex_batch.errors import VertexBatchError
+from vertex_batch.hooks.cost_table import CostTableHook
+from vertex_batch.log import Log
+from vertex_batch.tasks.context import map_index
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from vertex_batch.budgets import Ledger, StoredEstimate
+    from vertex_batch.costs import CostTable
+
+
+class ExpectedCosts:
+    """The estimates in one cost table. They are told where they are there, and never fail a bill."""
+
+    def __init__(self, batch_costs_conn_id: str, log: Log) -> None:
+        self._conn_id, self._log = batch_costs_conn_id, log
+
+    def of(self, bills: Sequence[Bill]) -> dict[str, dict[str, Any]]:
+        """By job id: expected, low and high in US dollars, and whether the bill is outside of that."""
+        try:
+            found = {bill.job.key: self._ledger.of_job(*bill.job.key) for bill in bills}
+        except VertexBatchError as error:
+            self._log.warning("What the jobs were expected to cost could not be read: %s", error)
+            return {}
+        told = {}
+        for bill in bills:
+            if stored := found[bill.job.key]:
+                told[bill.job.job_id] = self._compared(bill, stored)
+        return told
+
+    def release(self, context: Context, task_ids: Sequence[str | None]) -> None:
+        """Give back what submit tasks have reserved, where no job came of it."""
+        ti, index = context["ti"], map_index(context)
+        try:
+            for task_id in filter(None, task_ids):
+                self._ledger.release(ti.dag_id, ti.run_id, task_id, None if index < 0 else index)
+        except VertexBatchError as error:
+            self._log.warning("What was reserved for the job stays reserved for some days: %s", error)
+
+    @cached_property
+    def table(self) -> CostTable:
+        """The cost table, opened when it is first asked for."""
+        return CostTableHook(self._conn_id).table()
+
+    @cached_property
+    def _ledger(self) -> Ledger:
+        from vertex_batch.budgets import Ledger  # noqa: PLC0415 - it brings SQLAlchemy with it
+
+        return Ledger(self.table)
+
+    def _compared(self, bill: Bill, stored: StoredEstimate) -> dict[str, Any]:
+        estimate, cost = stored.estimate, bill.total.amount
+        outside = stored.compare(bill)
+        log = self._log.warning if outside else self._log.info
+        found = f"{bill.total}, {outside}" if outside else str(bill.total)
+        log("Job %s was expected to cost %s, and cost %s", bill.job, estimate, found)
+        return {
+            "expected_usd": estimate.expected.text,
+            "low_usd": in_full(estimate.low),
+            "high_usd": in_full(estimate.high),
+            "expected_is_complete": estimate.expected.complete,
+            "outside_expectation": outside,
+            "over_expectation": estimate.expected.complete and cost > estimate.high,
+        }

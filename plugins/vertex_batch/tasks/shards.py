@@ -1,0 +1,137 @@
+"""The bill of a run whose input was split, or of which only a sample was run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from vertex_batch.billing.projection import project
+from vertex_batch.costs import Bill, total
+from vertex_batch.inputs import InputPart, PartKind
+from vertex_batch.log import Log
+from vertex_batch.tasks.context import PART_XCOM
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTasks:
+    """The tasks of one spec's job that know of shards, by their ids.
+
+    :param plan: decides what is read.
+    :param submit: the mapped task that submits the shards. So for `wait`.
+    """
+
+    plan: str
+    submit: str
+    wait: str
+
+
+class PartsReport:
+    """What is to be said of a run whose jobs do not each read everything.
+
+    :param tasks: None: the input is never split or sampled.
+    """
+
+    def __init__(self, ti: Any, tasks: ShardTasks | None, log: Log) -> None:
+        self._tasks, self._log = tasks, log
+        self._parts = planned_parts(ti, tasks) if tasks else []
+        self.sample = next((part for part in self._parts if part.kind is PartKind.SAMPLE), None)
+
+    def of(self, bills: Sequence[Bill], row_costs: Callable[[Bill], Sequence[Decimal]]) -> dict[str, Any]:
+        """Report on the bills, in the log and as plain data; empty for a run of one ordinary job.
+
+        :param row_costs: says what each row of a bill cost.
+        """
+        if self.sample and self.sample.of_rows:
+            return self._projection(self.sample, self.sample.of_rows, bills, row_costs)
+        if self._tasks and self._parts and self._parts[0].kind is PartKind.SHARD:
+            return self._sum(bills, self._tasks)
+        return {}
+
+    def results(self, bills: Sequence[Bill]) -> list[Bill]:
+        """The bills of the jobs whose outputs are the run's results.
+
+        A job that was submitted again, or before the plan was made again, is billed but not among them.
+        """
+        tasks, parts = self._tasks, self._parts
+        last = [
+            bill
+            for task_id in dict.fromkeys(bill.job.task_id for bill in bills)
+            for bill in last_bills(bills, task_id).values()
+        ]
+        if not (tasks and parts):
+            return last
+        if parts[0].kind is not PartKind.SHARD:
+            return [bill for bill in last if bill.job.task_id != tasks.submit]
+        indices = {part.number - 1 for part in parts}
+        return [bill for bill in last if bill.job.task_id == tasks.submit and bill.job.map_index in indices]
+
+    def _sum(self, bills: Sequence[Bill], tasks: ShardTasks) -> dict[str, Any]:
+        """Whether all shards were run, each with its rows; the sum is the run's bill."""
+        problems = check_shards(self._parts, last_bills(bills, tasks.submit))
+        whole, rows = total([item for bill in bills for item in bill.line_items]), self._parts[0].of_rows
+        self._log.info("The %d shards of %s rows cost %s", len(self._parts), f"{rows:,}", whole)
+        for problem in problems:
+            self._log.warning("%s", problem)
+        return {"shards": len(self._parts), "rows": rows, "problems": problems}
+
+    def _projection(
+        self,
+        sample: InputPart,
+        of_rows: int,
+        bills: Sequence[Bill],
+        row_costs: Callable[[Bill], Sequence[Decimal]],
+    ) -> dict[str, Any]:
+        """What the whole input would cost, as its sample says."""
+        bill = max(bills, key=lambda each: each.job.create_time or each.recorded_at)
+        projection = project(bill, row_costs(bill), of_rows)
+        if projection is None:
+            self._log.warning("No row of %s was answered: what all rows cost is not known", sample)
+            return {"sample": str(sample), "projection": None}
+        self._log.info("This was %s. %s", sample, projection)
+        return {"sample": str(sample), "projection": projection.to_dict()}
+
+
+def planned_parts(ti: Any, tasks: ShardTasks) -> list[InputPart]:
+    """What the run was to read: its shards, else the one part; empty where the plan is gone."""
+    told = ti.xcom_pull(task_ids=tasks.plan)
+    if not told:
+        told = [ti.xcom_pull(task_ids=tasks.plan, key=PART_XCOM)]
+    return [part for data in told if (part := InputPart.from_dict(data))]
+
+
+def check_shards(parts: Iterable[InputPart], bills: Mapping[int, Bill]) -> list[str]:
+    """Compare the shards that were planned with the jobs that read them: what does not add up, in sentences.
+
+    :param bills: the last job's of each shard, by its map index.
+    """
+    shards = [part for part in parts if part.kind is PartKind.SHARD]
+    problems = []
+    for part in shards:
+        bill = bills.get(part.number - 1)
+        if bill is None:
+            problems.append(f"{part} has no job: {part.rows:,} rows were not run")
+        elif not bill.rows.ok:
+            problems.append(f"no row of {part} was answered; clear its submit task to run it again")
+        elif bill.rows.input_rows not in (None, part.rows):
+            problems.append(
+                f"{part} was written with {part.rows:,} rows, its job read {bill.rows.input_rows:,}"
+            )
+    planned = sum(part.rows or 0 for part in shards)
+    of_rows = shards[0].of_rows if shards else 0
+    if planned != of_rows:
+        problems.append(f"the input has {of_rows:,} rows, the shards {planned:,}")
+    answered = sum(bill.rows.total for bill in bills.values())
+    if shards and answered != planned:
+        problems.append(f"the shards have {planned:,} rows, their outputs {answered:,}")
+    return problems
+
+
+def last_bills(bills: Sequence[Bill], task_id: str) -> dict[int, Bill]:
+    """The bill of the last job of each map index of a task; earlier ones were cleared or submitted again."""
+    mine = [bill for bill in bills if bill.job.task_id == task_id]
+    return {bill.job.map_index: bill for bill in sorted(mine, key=lambda b: b.job.create_time or _LONG_AGO)}

@@ -1,0 +1,122 @@
+"""Which jobs a submit task has made, also where it died before it could say so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.errors import ConfigurationError
+from vertex_batch.hooks.litellm import LiteLLMHook
+from vertex_batch.lifecycle.finding import find_group_jobs, find_jobs, look_for_lost_job
+from vertex_batch.lifecycle.identity import Intent, map_index_of
+from vertex_batch.log import Log
+from vertex_batch.tasks.context import INTENT_XCOM, identity, look_policy
+from vertex_batch.tasks.place import find_place
+from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.labels import JOB_KEY_LABEL
+from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_NOT_MAPPED = -1
+
+
+class SubmittedJobs:
+    """The jobs of one submit task of this run, whichever epoch or attempt.
+
+    A task that is not mapped asks for all map indices of the submit task. One that is mapped asks for those
+    of its own map index; where the submit task is not mapped, for the only ones there are.
+
+    :param task_ids: the submit task, and the tasks that may submit again for it. Whichever map index these
+        have, a job belongs to the map index of the submit task.
+    """
+
+    def __init__(self, context: Context, client: BatchClient, task_ids: Sequence[str], log: Log) -> None:
+        self._ti = context["ti"]
+        self._client, self._task_ids, self._log = client, task_ids, log
+        self._submitter = replace(identity(context), task_id=task_ids[0])
+
+    def find(
+        self, hook: LiteLLMHook, project: str | None, location: str | None, consequence: str
+    ) -> list[JobReference]:
+        """List them; a job that somebody may have submitted unseen is looked for until that is sure."""
+        found = {str(told): told for told in self._told()}
+        intents = list(self._intents())
+        places = {Place(told.project, told.location) for told in found.values()}
+        places |= {Place(intent.project, intent.location) for intent in intents}
+        for intent in intents:
+            if reference := self._intended(intent):
+                found.setdefault(str(reference), reference)
+        for place in sorted(places) or [find_place(hook, project, location, consequence)]:
+            for job in self._listed(place):
+                reference = _reference(place, job)
+                found.setdefault(str(reference), reference)
+        return list(found.values())
+
+    def _told(self) -> Iterator[JobReference]:
+        for value in self._pull(self._task_ids[0], "return_value"):
+            if isinstance(value, dict) and self._is_asked_for(value.get("map_index", _NOT_MAPPED)):
+                yield JobReference.from_dict(value)
+
+    def _intents(self) -> Iterator[Intent]:
+        for task_id in self._task_ids:
+            for value in self._pull(task_id, INTENT_XCOM):
+                intent = Intent.from_dict(value)
+                if intent and self._is_asked_for(intent.map_index):
+                    yield intent
+
+    def _pull(self, task_id: str, key: str) -> list[Any]:
+        """What all map indices of a task have told; Airflow hands out a single value without its list."""
+        told = self._ti.xcom_pull(task_ids=task_id, key=key)
+        return told if isinstance(told, list) else [told]
+
+    def _is_asked_for(self, map_index: int) -> bool:
+        return self._submitter.map_index == _NOT_MAPPED or map_index in {
+            self._submitter.map_index,
+            _NOT_MAPPED,
+        }
+
+    def _intended(self, intent: Intent) -> JobReference | None:
+        place = Place(intent.project, intent.location)
+        if intent.job_id:
+            return JobReference(*place, intent.job_id, intent.job_key, map_index=intent.map_index)
+        self._log.info("A job may have been submitted by a task that did not live to say so: looking for it")
+        lost = look_for_lost_job(self._client, intent, look_policy())
+        return _reference(place, lost) if lost else None
+
+    def _listed(self, place: Place) -> list[BatchPredictionJob]:
+        who = self._submitter
+        if who.map_index == _NOT_MAPPED:
+            return find_group_jobs(self._client, *place, who.group_key)
+        keys = (who.task_key, replace(who, map_index=_NOT_MAPPED).task_key)
+        return [job for key in keys for job in find_jobs(self._client, *place, key)]
+
+
+def references(job: Any, consequence: str) -> list[JobReference]:
+    """Read what a task was given as its ``job``: a reference, or those of all map indices of a submit task.
+
+    :param consequence: what did not happen, such as "Nothing was cancelled".
+    :raises ConfigurationError: it is neither.
+    """
+    values = [job] if isinstance(job, Mapping) else job
+    try:
+        return [JobReference.from_dict(dict(value)) for value in values]
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"`job` is {job!r}, where a job reference or a list of them is expected. {consequence}",
+            "pass on what the submit task returned",
+        ) from error
+
+
+def _reference(place: Place, job: BatchPredictionJob) -> JobReference:
+    return JobReference(
+        *place,
+        job.job_id,
+        job.labels.get(JOB_KEY_LABEL, ""),
+        job.model,
+        labels=job.labels,
+        map_index=map_index_of(job.labels),
+    )

@@ -1,0 +1,139 @@
+"""Record what nobody recorded: jobs of runs that are over, without a bill.
+
+Airflow skips a run's ``record_cost``, a teardown, too, when the run takes longer than its ``dagrun_timeout``,
+and a run may be deleted. What such a job cost is owed all the same.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vertex_batch.billing.recording import PriceSettings, Recorder
+from vertex_batch.billing.spec_settings import BillSettings, SettingsOf
+from vertex_batch.costs import Bill, JobFacts
+from vertex_batch.errors import VertexBatchError
+from vertex_batch.hooks.bigquery import read_table
+from vertex_batch.hooks.cost_table import CostTableHook
+from vertex_batch.hooks.storage import open_storage
+from vertex_batch.lifecycle.identity import TaskIdentity, map_index_of
+from vertex_batch.log import Log
+from vertex_batch.tasks.context import run_facts
+from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.labels import JOB_KEY_LABEL, SPEC_LABEL
+from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.resource import BatchPredictionJob
+
+if TYPE_CHECKING:
+    from vertex_batch.costs import CostTable
+
+
+@dataclass(frozen=True, slots=True)
+class Unbilled:
+    """A job that has ended, and whose task it was; None where Airflow does not know its run."""
+
+    job: BatchPredictionJob
+    task: TaskIdentity | None
+
+    @property
+    def spec(self) -> str:
+        return self.job.labels.get(SPEC_LABEL, "")
+
+    @property
+    def task_id(self) -> str:
+        return self.task.task_id if self.task else ""
+
+
+class UnbilledJobs:
+    """Records the jobs of one place that have ended without a bill.
+
+    :ivar errors: why some could not be recorded; the next call tries them again.
+    """
+
+    def __init__(self, client: BatchClient, place: Place, settings_of: SettingsOf, log: Log) -> None:
+        self._client, self._place, self._log = client, place, log
+        self._settings_of = settings_of
+        self._tables: dict[str, CostTable] = {}
+        self.errors: list[VertexBatchError] = []
+
+    def probable(self, jobs: Iterable[BatchPredictionJob]) -> list[BatchPredictionJob]:
+        """Leave out jobs with a bill where their spec keeps its bills, before Airflow is asked for runs.
+
+        Whatever this cannot know is left in; `record` looks again, and says why it cannot.
+        """
+        by_spec: dict[str, list[BatchPredictionJob]] = defaultdict(list)
+        for job in jobs:
+            by_spec[job.labels.get(SPEC_LABEL, "")].append(job)
+        left = []
+        for spec, members in by_spec.items():
+            known = self._recorded(spec, members)
+            left += [job for job in members if (*self._place, job.job_id) not in known]
+        return left
+
+    def _recorded(self, spec: str, jobs: list[BatchPredictionJob]) -> Collection[tuple[str, str, str]]:
+        try:
+            table = self._table(self._settings_of(spec, "").batch_costs_conn_id)
+            return table.recorded([(*self._place, job.job_id) for job in jobs])
+        except VertexBatchError:
+            return ()
+
+    def record(self, ended: Iterable[Unbilled]) -> dict[str, Bill]:
+        """Record those that have no bill; return it by the job's id. Recording twice changes nothing."""
+        groups: dict[tuple[str, str], list[Unbilled]] = defaultdict(list)
+        for each in ended:
+            groups[each.spec, each.task_id].append(each)
+        bills: dict[str, Bill] = {}
+        for (spec, task_id), members in groups.items():
+            try:
+                bills |= self._record_group(self._settings_of(spec, task_id), members)
+            except VertexBatchError as error:
+                self._fail(f"those of spec {spec!r}", error)
+        return bills
+
+    def _record_group(self, settings: BillSettings, members: list[Unbilled]) -> dict[str, Bill]:
+        table = self._table(settings.batch_costs_conn_id)
+        known = table.recorded([(*self._place, each.job.job_id) for each in members])
+        recorder = Recorder(
+            self._client,
+            lambda: open_storage(settings.gcp_conn_id),
+            table,
+            PriceSettings(settings.prices, settings.price_folder),
+            read_table=lambda uri: read_table(uri, settings.gcp_conn_id),
+            log=self._log,
+        )
+        bills = {}
+        for each in members:
+            if (*self._place, each.job.job_id) in known:
+                continue
+            try:
+                bills[each.job.job_id] = recorder.record(_facts(self._place, each)).bill
+            except VertexBatchError as error:
+                self._fail(f"job {each.job.job_id}", error)
+        return bills
+
+    def _table(self, conn_id: str) -> CostTable:
+        """The cost table of a connection, opened once: most specs share one."""
+        if conn_id not in self._tables:
+            self._tables[conn_id] = CostTableHook(conn_id).table()
+        return self._tables[conn_id]
+
+    def _fail(self, what: str, error: VertexBatchError) -> None:
+        self._log.warning("What nobody recorded is still without a bill, %s: %s", what, error)
+        self.errors.append(error)
+
+
+def _facts(place: Place, unbilled: Unbilled) -> JobFacts:
+    job, task = unbilled.job, unbilled.task
+    return JobFacts(
+        *place,
+        job.job_id,
+        job_key=job.labels.get(JOB_KEY_LABEL, ""),
+        spec=unbilled.spec,
+        dag_id=task.dag_id if task else job.labels.get("airflow_dag", ""),
+        run_id=task.run_id if task else job.labels.get("airflow_run", ""),
+        task_id=task.task_id if task else job.labels.get("airflow_task", ""),
+        map_index=map_index_of(job.labels),
+        **(run_facts(task.dag_id, task.run_id) if task else {}),
+    )

@@ -1,0 +1,242 @@
+"""What an answer means: data, or a typed error. Pure, for both clients."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NoReturn
+
+import httpx
+from pydantic import ValidationError
+
+from vertex_batch.errors import (
+    AmbiguousSubmitError,
+    AnswerLostError,
+    ApiError,
+    FieldAddedError,
+    Operation,
+    ProxyUnreachableError,
+    UnexpectedAnswerError,
+    scrub,
+)
+from vertex_batch.vertex.client.failures import classify, leaves_create_unknown, read_failure
+from vertex_batch.vertex.client.requests import SPEND_PAGE_ROWS, ApiRequest
+from vertex_batch.vertex.resource import BatchPredictionJob
+
+JsonObject = dict[str, Any]
+
+_SECONDS = re.compile(r"\d{1,7}(\.\d{1,6})?", re.ASCII)
+_RESETS_AT = re.compile(r"Limit resets at: (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC", re.ASCII)
+_CALL_ID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
+# LiteLLM names the limit of the key, not those of its team or user, in each relayed answer.
+_KEY_TPM_LIMIT = "x-litellm-key-tpm-limit"
+_EMPTY_PAGE_KEYS = {"nextPageToken"}
+
+
+def interpret(
+    request: ApiRequest, status: int, headers: Mapping[str, str], body: bytes, *, secret: str = ""
+) -> JsonObject:
+    """Return the answer's JSON object, or raise what it means.
+
+    :param secret: the key in use; it is removed from messages, since a server may repeat it.
+    :raises AmbiguousSubmitError: the request was a create, and a job may have been made.
+    :raises ApiError: the subclass says what happened.
+    """
+    data = _json_object(body) if 200 <= status < 300 else None  # noqa: PLR2004 - the class of success
+    if data is None:
+        _refuse(request, status, {name.lower(): value for name, value in headers.items()}, body, secret)
+    return data
+
+
+def _refuse(
+    request: ApiRequest, status: int, headers: Mapping[str, str], body: bytes, secret: str
+) -> NoReturn:
+    failure = read_failure(body)
+    kind, message = classify(status, failure, request), failure.message
+    if status < 300:  # noqa: PLR2004 - the class of success
+        message = f"no JSON object: {message}"
+    if "location" in headers:
+        message = f"redirect to {headers['location']}"
+    if kind is FieldAddedError and headers.get(_KEY_TPM_LIMIT, "").isdecimal():
+        message = f"{message} (the key has tpm_limit {headers[_KEY_TPM_LIMIT]})"
+    call_id = headers.get("x-litellm-call-id", "")
+    _fail(
+        request,
+        kind,
+        unknown=leaves_create_unknown(status, failure),
+        http_status=status,
+        status=scrub(failure.status, secret),
+        message=scrub(message, secret),
+        retry_after_seconds=_retry_after_seconds(headers, failure.message),
+        call_id=call_id if _CALL_ID.fullmatch(call_id) else "",
+    )
+
+
+def _json_object(body: bytes) -> JsonObject | None:
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _fail(
+    request: ApiRequest,
+    kind: type[ApiError],
+    *,
+    unknown: bool = True,
+    cause: Exception | None = None,
+    **facts: Any,
+) -> NoReturn:
+    """Raise an error of this kind; of a create that it leaves unknown, an ambiguous one that it caused."""
+    unknown = unknown and request.operation is Operation.CREATE
+    facts["source"] = request.source
+    error = kind(request.operation, request.target, may_have_submitted=unknown, **facts)
+    error.__cause__ = cause
+    if not unknown:
+        raise error
+    facts["message"] = f"{kind.what}: {error.message}" if error.message else kind.what
+    raise AmbiguousSubmitError(request.operation, request.target, **facts) from error
+
+
+def fail_in_transport(
+    request: ApiRequest, base_url: str, error: httpx.HTTPError, secret: str = ""
+) -> NoReturn:
+    """Raise what a broken connection means: whether the request had been sent decides."""
+    reason = scrub(_first_words(error), secret)
+    not_sent = (
+        httpx.ConnectError,
+        httpx.ConnectTimeout,
+        httpx.PoolTimeout,
+        httpx.ProxyError,
+        httpx.UnsupportedProtocol,
+    )
+    if isinstance(error, not_sent):
+        message = f"{base_url}: {reason}"
+        _fail(request, ProxyUnreachableError, unknown=False, cause=error, message=message)
+    _fail(request, AnswerLostError, cause=error, message=f"{type(error).__name__}: {reason}")
+
+
+def _first_words(error: BaseException) -> str:
+    # httpx may say nothing itself about a failed TLS handshake; what it was raised from does.
+    seen: BaseException | None = error
+    while seen is not None:
+        if words := str(seen):
+            return words
+        seen = seen.__cause__ or seen.__context__
+    return type(error).__name__
+
+
+def _retry_after_seconds(headers: Mapping[str, str], message: str) -> float | None:
+    """How long to wait. LiteLLM loses the header of its own 429, but its message names the time."""
+    asked = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(asked):
+        return float(asked)
+    now = _http_date(headers.get("date", ""))
+    until = _http_date(asked)
+    if until is None and (match := _RESETS_AT.search(message)):
+        try:
+            until = datetime.fromisoformat(match[1]).replace(tzinfo=UTC)
+        except ValueError:
+            return None
+    return max(0.0, (until - now).total_seconds()) if until and now else None
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        parsed = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list."""
+
+    jobs: tuple[BatchPredictionJob, ...]
+    next_token: str
+
+
+def read_job(request: ApiRequest, answer: Any) -> BatchPredictionJob:
+    """Read a job; one that cannot be read is an `UnexpectedAnswerError`, for a create an ambiguous one."""
+    try:
+        job = BatchPredictionJob.model_validate(answer)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        _unexpected(request, f"no job: {place}: {first['msg']}", error)
+    if not job.job_id:
+        _unexpected(request, "no job: its name is empty")
+    return job
+
+
+def read_page(request: ApiRequest, answer: JsonObject) -> Page:
+    """Read a page of jobs.
+
+    Strict, since "not in the list" may lead to a second job: what is not Google's empty page is no page.
+    """
+    jobs, token = answer.get("batchPredictionJobs"), answer.get("nextPageToken", "")
+    if jobs is None and answer.keys() <= _EMPTY_PAGE_KEYS:
+        jobs = []
+    if not isinstance(jobs, list) or not isinstance(token, str):
+        _unexpected(request, f"no list of jobs, but an object with {', '.join(sorted(answer)[:5])}")
+    return Page(tuple(read_job(request, job) for job in jobs), token)
+
+
+def read_nothing(_request: ApiRequest, _answer: JsonObject) -> None:
+    """Read the answer of a cancel, an empty object."""
+
+
+def read_object(_request: ApiRequest, answer: JsonObject) -> JsonObject:
+    """Take the object as it is."""
+    return answer
+
+
+def read_models(request: ApiRequest, answer: JsonObject) -> list[JsonObject]:
+    """Read ``GET /model/info``."""
+    models = answer.get("data")
+    if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
+        _unexpected(request, "no list of models")
+    return models
+
+
+@dataclass(frozen=True, slots=True)
+class SpendPage:
+    """One page of ``GET /spend/logs/v2``.
+
+    :param is_last: no row of the period is on a later page. The proxy counts to 10,000 and no further, so
+        that its number of pages alone does not say.
+    """
+
+    rows: tuple[JsonObject, ...]
+    is_last: bool
+
+
+def read_spend(request: ApiRequest, answer: JsonObject) -> SpendPage:
+    """Read a page of ``GET /spend/logs/v2``."""
+    rows, pages = answer.get("data"), answer.get("total_pages")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        _unexpected(request, "no list of spend logs")
+    if not isinstance(pages, int):
+        _unexpected(request, "no number of pages")
+    may_follow = len(rows) >= SPEND_PAGE_ROWS or pages > int(request.params["page"])
+    return SpendPage(tuple(rows), is_last=not (rows and may_follow))
+
+
+def repeated_token(request: ApiRequest) -> UnexpectedAnswerError:
+    """Make the error of a list that leads in a circle: it cannot be read to its end."""
+    return UnexpectedAnswerError(
+        request.operation,
+        request.target,
+        message="the same nextPageToken twice: the list has no end",
+        source=request.source,
+    )
+
+
+def _unexpected(request: ApiRequest, message: str, cause: Exception | None = None) -> NoReturn:
+    _fail(request, UnexpectedAnswerError, cause=cause, http_status=200, message=message)

@@ -1,0 +1,255 @@
+"""Which error an answer is. Google's words are relayed by the proxy, which also has some of its own.
+
+How to tell them apart (LiteLLM 1.106): Google's envelope has an integer ``code`` and a ``status``; the
+proxy's has a ``type`` and its ``code`` is a string; its framework answers ``{"detail": ...}``. Anything else,
+HTML for one, comes from a server on the way, and only its HTTP status can be relied upon.
+
+LiteLLM's 401 of type ``auth_error`` is a catch-all: every exception of its authentication that is not an
+HTTP error becomes one, whatever its cause (proxy/auth/auth_exception_handler.py). So its words decide, and
+where they are not known, the error says that the cause is not certain.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any
+
+from vertex_batch.errors import (
+    AccessRefusedError,
+    AdminKeyRequiredError,
+    ApiError,
+    BadKeyError,
+    BudgetExceededError,
+    FailedPreconditionError,
+    FieldAddedError,
+    InternalServerError,
+    InvalidArgumentError,
+    ModelNotAllowedError,
+    NoCredentialError,
+    NotFoundError,
+    OwnerBlockedError,
+    PermissionDeniedError,
+    ProxyInternalError,
+    ProxyRateLimitError,
+    ResourceExhaustedError,
+    RouteNotAllowedError,
+    RouteNotFoundError,
+    ServiceUnavailableError,
+    UnexpectedAnswerError,
+    UpstreamUnreachableError,
+)
+from vertex_batch.vertex.client.requests import ApiRequest
+
+# Enough for every envelope that we know; an HTML page may be long.
+_TEXT_MAX_BYTES = 8192
+_TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_GOOGLE_STATUS = re.compile(r"[A-Z][A-Z_]{1,39}")
+_PROXY_TYPE = re.compile(r"[a-z][a-z_]{1,59}")
+
+_KEY_TYPES = {"token_not_found_in_db", "expired_key"}
+_UNKNOWN_FIELD = re.compile(r"Unknown name \"(\w{1,100})\"")
+_CLIENT_CLOSED = 499
+
+_BY_GOOGLE: dict[int, type[ApiError]] = {
+    400: InvalidArgumentError,
+    401: PermissionDeniedError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    429: ResourceExhaustedError,
+    500: InternalServerError,
+    501: InternalServerError,
+}
+_BY_PROXY: dict[int, type[ApiError]] = {
+    400: InvalidArgumentError,
+    401: AccessRefusedError,
+    403: RouteNotAllowedError,
+    404: RouteNotFoundError,
+    405: RouteNotFoundError,
+    429: ProxyRateLimitError,
+    500: UpstreamUnreachableError,
+}
+# The proxy's words, where its status and type do not say what is wrong.
+_BY_WORDS: tuple[tuple[re.Pattern[str], type[ApiError]], ...] = (
+    (re.compile(r"Budget has been exceeded"), BudgetExceededError),
+    (re.compile(r"^No Vertex AI credential"), NoCredentialError),
+    (re.compile(r"is not allowed in request body"), InvalidArgumentError),
+    (
+        re.compile(r"Only proxy admin can be used|only for MASTER KEY|is an admin only route"),
+        AdminKeyRequiredError,
+    ),
+    (
+        re.compile(r"\b(Team|Project|User|Organization)=\S+ (is blocked|has been deactivated)"),
+        OwnerBlockedError,
+    ),
+    (
+        re.compile(
+            r"Key is blocked|LiteLLM Virtual Key expected|No api key passed|Malformed API Key"
+            r"|Invalid proxy server token passed"
+        ),
+        BadKeyError,
+    ),
+)
+# What an ingress says while the proxy restarts is no reason to give up a job that runs; and a 404 that is not
+# Google's own says nothing about the job: to take it for "the job is gone" is to pay twice.
+_BY_SOMEBODY: dict[int, type[ApiError]] = {
+    400: UnexpectedAnswerError,
+    401: AccessRefusedError,
+    403: UnexpectedAnswerError,
+    404: UnexpectedAnswerError,
+    405: UnexpectedAnswerError,
+    429: ProxyRateLimitError,
+    500: InternalServerError,
+}
+
+
+class Origin(StrEnum):
+    """Who made an answer."""
+
+    GOOGLE = "Google"
+    PROXY = "the proxy"
+    UNKNOWN = "somebody on the way"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What the body of an error says.
+
+    :param status: Google's ``status`` or the proxy's ``type``.
+    :param code: the integer of Google's envelope.
+    """
+
+    origin: Origin
+    message: str
+    status: str = ""
+    code: int | None = None
+
+
+def read_failure(body: bytes) -> Failure:
+    """Read the body of an error; every sequence of bytes gives something."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return Failure(_origin_of_text(body), _plain_text(body))
+    if isinstance(data, list) and len(data) == 1:
+        data = data[0]
+    if isinstance(data, dict):
+        if isinstance(data.get("error"), dict):
+            return _read_envelope(data["error"])
+        if "detail" in data:
+            return Failure(Origin.PROXY, _words(data["detail"]))
+    return Failure(Origin.UNKNOWN, _plain_text(body))
+
+
+def _read_envelope(error: dict[str, Any]) -> Failure:
+    code, kind, status = error.get("code"), error.get("type"), error.get("status")
+    message = _words(error.get("message", ""))
+    if isinstance(code, int) and not isinstance(code, bool) and not isinstance(kind, str):
+        named = status if isinstance(status, str) and _GOOGLE_STATUS.fullmatch(status) else ""
+        return Failure(Origin.GOOGLE, message, named, code)
+    if isinstance(kind, str):
+        return Failure(Origin.PROXY, message, kind if _PROXY_TYPE.fullmatch(kind) else "")
+    return Failure(Origin.UNKNOWN, message)
+
+
+def _origin_of_text(body: bytes) -> Origin:
+    # What LiteLLM's web framework answers to an exception that nobody caught.
+    return Origin.PROXY if body.strip() == b"Internal Server Error" else Origin.UNKNOWN
+
+
+def _words(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _plain_text(body: bytes) -> str:
+    text = body[:_TEXT_MAX_BYTES].decode(errors="replace")
+    return " ".join(_TAGS.sub(" ", text).split()) or "(empty body)"
+
+
+def classify(http_status: int, failure: Failure, request: ApiRequest) -> type[ApiError]:
+    """Choose the error of an answer that brought nothing usable."""
+    if http_status in {HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.PERMANENT_REDIRECT}:
+        return RouteNotFoundError
+    if http_status < HTTPStatus.BAD_REQUEST:
+        return UnexpectedAnswerError
+    if http_status >= HTTPStatus.INTERNAL_SERVER_ERROR and not request.operation.is_answered_by_google:
+        return ProxyInternalError
+    if failure.origin is Origin.GOOGLE:
+        return _google_made(http_status, failure, request)
+    if failure.origin is Origin.PROXY:
+        return _proxy_made(http_status, failure)
+    return _BY_SOMEBODY.get(http_status) or _by_class(http_status)
+
+
+def _google_made(http_status: int, failure: Failure, request: ApiRequest) -> type[ApiError]:
+    if http_status == HTTPStatus.BAD_REQUEST and _has_added_field(failure.message, request):
+        return FieldAddedError
+    if http_status == HTTPStatus.BAD_REQUEST and failure.status == "FAILED_PRECONDITION":
+        return FailedPreconditionError
+    if http_status == HTTPStatus.CONFLICT and failure.status == "ABORTED":
+        return ServiceUnavailableError
+    return _BY_GOOGLE.get(http_status) or _by_class(http_status)
+
+
+def _has_added_field(message: str, request: ApiRequest) -> bool:
+    """Whether Google does not know a field that the request, as it was sent to the proxy, does not have."""
+    unknown = _UNKNOWN_FIELD.findall(message)
+    sent = _names(request.json or {})
+    return bool(unknown) and all(name not in sent for name in unknown)
+
+
+def _names(value: Any) -> set[str]:
+    """Collect every field's name in a body, at any depth."""
+    if isinstance(value, Mapping):
+        return set(value).union(*(_names(each) for each in value.values()))
+    if isinstance(value, list):
+        return set().union(*(_names(each) for each in value))
+    return set()
+
+
+def _proxy_made(http_status: int, failure: Failure) -> type[ApiError]:
+    kind = failure.status
+    if kind == "budget_exceeded":
+        return BudgetExceededError
+    if kind.endswith("_model_access_denied"):
+        return ModelNotAllowedError
+    if kind in _KEY_TYPES or (kind == "no_db_connection" and http_status == HTTPStatus.BAD_REQUEST):
+        # Without a database the proxy knows the master key only, and says "No connected db." to any other.
+        return BadKeyError
+    if http_status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        for words, error in _BY_WORDS:
+            if words.search(failure.message):
+                return error
+    return _BY_PROXY.get(http_status) or _by_class(http_status)
+
+
+def _by_class(http_status: int) -> type[ApiError]:
+    if http_status >= HTTPStatus.INTERNAL_SERVER_ERROR or http_status in {
+        HTTPStatus.REQUEST_TIMEOUT,
+        _CLIENT_CLOSED,
+    }:
+        return ServiceUnavailableError
+    return InvalidArgumentError
+
+
+def leaves_create_unknown(http_status: int, failure: Failure) -> bool:
+    """Whether a create with this answer may have made a job all the same.
+
+    The proxy answers 500 when Google's answer did not reach it, and 503 ``no_db_connection`` from a handler
+    that catches whatever broke, before Google was asked or after. So of all 5xx only a 503 of Google's own
+    means that nothing was made; and of the 4xx, two are time-outs by another name.
+    """
+    if HTTPStatus.BAD_REQUEST <= http_status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return http_status in {HTTPStatus.REQUEST_TIMEOUT, _CLIENT_CLOSED}
+    if http_status in {HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.PERMANENT_REDIRECT}:
+        return False
+    return not (
+        http_status == HTTPStatus.SERVICE_UNAVAILABLE
+        and failure.origin is Origin.GOOGLE
+        and failure.code == HTTPStatus.SERVICE_UNAVAILABLE
+        and failure.status == "UNAVAILABLE"
+    )

@@ -1,0 +1,326 @@
+"""The two clients: they send, wait and send again. What to send and what it means is decided elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
+
+from vertex_batch import __version__
+from vertex_batch.errors import TransientError
+from vertex_batch.vertex.client.answers import (
+    JsonObject,
+    Page,
+    fail_in_transport,
+    interpret,
+    read_job,
+    read_models,
+    read_nothing,
+    read_object,
+    read_page,
+    read_spend,
+    repeated_token,
+)
+from vertex_batch.vertex.client.config import ProxyConfig
+from vertex_batch.vertex.client.requests import ApiRequest, RequestBuilder
+from vertex_batch.vertex.client.spend import SpendReading
+from vertex_batch.vertex.client.versions import find_version, note_version, warn_of_malicious
+from vertex_batch.vertex.client.waits import log_wait
+from vertex_batch.vertex.resource import BatchPredictionJob, CreateJobRequest
+
+T = TypeVar("T")
+Read = Callable[[ApiRequest, Any], T]
+Models = list[JsonObject]
+
+_BACKOFF = wait_exponential_jitter(initial=0.5, max=15, jitter=0.5)
+
+
+def _http_options(config: ProxyConfig) -> dict[str, Any]:
+    return {
+        "base_url": config.base_url,
+        "headers": {
+            "Authorization": f"Bearer {config.api_key}",
+            "Accept": "application/json",
+            "User-Agent": f"airflow-vertex-batch/{__version__}",
+        },
+        "timeout": httpx.Timeout(config.timeout_seconds, connect=config.connect_timeout_seconds),
+        "verify": config.tls(),
+        # A redirect would carry the request, and perhaps the key, to a place that nobody configured.
+        "follow_redirects": False,
+    }
+
+
+def _retry_options(config: ProxyConfig) -> dict[str, Any]:
+    def wait(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = getattr(error, "retry_after_seconds", None) or 0.0
+        return min(max(_BACKOFF(state), asked), config.max_retry_wait_seconds)
+
+    return {
+        "retry": retry_if_exception_type(TransientError),
+        "stop": stop_after_attempt(config.max_tries),
+        "wait": wait,
+        "before_sleep": log_wait,
+        "reraise": True,
+    }
+
+
+class BatchClient:
+    """Vertex AI batch prediction jobs through a LiteLLM proxy.
+
+    Every method raises `vertex_batch.errors`, and nothing else. A create is sent exactly once; every other
+    call is repeated a few times while its error is transient, with growing pauses, as ``Retry-After`` asks.
+    Connections are kept, so use one client for many calls, and close it.
+    """
+
+    def __init__(self, config: ProxyConfig) -> None:
+        self.config = config
+        self.proxy_version = ""  # as the last answer that named it said
+        self._build = RequestBuilder(config)
+        self._http = httpx.Client(**_http_options(config))
+        self._retrying = Retrying(**_retry_options(config))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def create(self, project: str, location: str, request: CreateJobRequest) -> BatchPredictionJob:
+        """Submit a job, with exactly one POST: Vertex has no idempotency key, so a repeat may pay twice.
+
+        :param project: the project *id* that the proxy has a credential for.
+        :raises AmbiguousSubmitError: a job may have been created; look for it before sending another.
+        """
+        return self._call(self._build.create(project, location, request), read_job)
+
+    def get(self, project: str, location: str, job_id: str) -> BatchPredictionJob:
+        """Read a job."""
+        return self._call(self._build.get(project, location, job_id), read_job)
+
+    def list(
+        self,
+        project: str,
+        location: str,
+        *,
+        filter: str = "",  # noqa: A002 - the API's own name for it
+        page_size: int = 100,
+    ) -> Iterator[BatchPredictionJob]:
+        """Read jobs, page by page as they are asked for.
+
+        A list that breaks off raises: it is never cut short in silence. A job may be missing from the list
+        for some time after it was created.
+
+        :param filter: Vertex's grammar, such as ``state="JOB_STATE_RUNNING" AND labels.team="search"``.
+        """
+        token, seen = "", set[str]()
+        while True:
+            request = self._build.list(project, location, filter, page_size, token)
+            page: Page = self._call(request, read_page)
+            yield from page.jobs
+            token = page.next_token
+            if not token:
+                return
+            if token in seen:
+                raise repeated_token(request)
+            seen.add(token)
+
+    def cancel(self, project: str, location: str, job_id: str) -> None:
+        """Ask Vertex to cancel a job. That it has ended is only known once a terminal state was read.
+
+        :raises FailedPreconditionError: the job has already ended.
+        """
+        self._call(self._build.cancel(project, location, job_id), read_nothing)
+
+    def delete(self, project: str, location: str, job_id: str) -> JsonObject:
+        """Delete a job that has ended; return the long-running operation. The output stays.
+
+        :raises NotFoundError: there is none; or a first try deleted it, and its answer was lost.
+        """
+        return self._call(self._build.delete(project, location, job_id), read_object)
+
+    def get_operation(self, project: str, location: str, operation_id: str) -> JsonObject:
+        """Read a long-running operation, such as a delete's."""
+        return self._call(self._build.get_operation(project, location, operation_id), read_object)
+
+    def model_info(self) -> Models:
+        """Read the proxy's models and their prices, as far as the key may see them."""
+        return self._call(self._build.model_info(), read_models)
+
+    def price_map(self) -> JsonObject:
+        """Read the proxy's public price map: some 2 MB, model name -> prices."""
+        return self._call(self._build.price_map(), read_object)
+
+    def spend_logs(self, since: datetime, until: datetime) -> Iterator[JsonObject]:
+        """Read every row that the proxy has recorded for batches; one page at a time is in memory.
+
+        The proxy keeps such rows only with a database, and shows a key without an admin's role those of its
+        user alone.
+        """
+        reading = SpendReading(since, until)
+        for window in reading.windows():
+            page = self._call(self._build.spend_logs(window.since, window.until, window.page), read_spend)
+            yield from reading.take(window, page)
+
+    def user_info(self) -> JsonObject:
+        """Read the user that the key belongs to; `user_role` is in it."""
+        return self._call(self._build.user_info(), read_object)
+
+    def readiness(self, *, details: bool) -> JsonObject:
+        """Read whether the proxy is ready.
+
+        :param details: its version, too; it shows this to admins only.
+        """
+        return self._call(self._build.readiness(details=details), read_object)
+
+    def _call(self, request: ApiRequest, read: Read[T]) -> T:
+        if request.may_repeat:
+            # A copy, since tenacity keeps the state of a call in the object.
+            result: T = self._retrying.copy()(self._once, request, read)
+            return result
+        return self._once(request, read)
+
+    def _once(self, request: ApiRequest, read: Read[T]) -> T:
+        secret = self.config.api_key
+        try:
+            response = self._http.request(
+                request.method, request.path, params=request.params, json=request.json
+            )
+        except httpx.HTTPError as error:
+            fail_in_transport(request, self.config.base_url, error, secret)
+        self.proxy_version = note_version(response.headers, self.config.base_url) or self.proxy_version
+        answer = interpret(request, response.status_code, response.headers, response.content, secret=secret)
+        return read(request, answer)
+
+
+def try_proxy(client: BatchClient, project: str, location: str) -> None:
+    """List one job, as a submission does first, and warn if the proxy runs a malicious release.
+
+    :raises ApiError: the address, key, route, project or location is wrong, or something is away.
+    """
+    next(client.list(project, location, page_size=1), None)
+    warn_of_malicious(client.config.base_url, find_version(client))
+
+
+class AsyncBatchClient:
+    """`BatchClient` for the event loop: the same methods, the same errors, the same repeats."""
+
+    def __init__(self, config: ProxyConfig) -> None:
+        self.config = config
+        self.proxy_version = ""  # as the last answer that named it said
+        self._build = RequestBuilder(config)
+        self._http = httpx.AsyncClient(**_http_options(config))
+        self._retrying = AsyncRetrying(**_retry_options(config))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def create(self, project: str, location: str, request: CreateJobRequest) -> BatchPredictionJob:
+        """Submit a job, with exactly one POST; see `BatchClient.create`."""
+        return await self._call(self._build.create(project, location, request), read_job)
+
+    async def get(self, project: str, location: str, job_id: str) -> BatchPredictionJob:
+        """Read a job."""
+        return await self._call(self._build.get(project, location, job_id), read_job)
+
+    async def list(
+        self,
+        project: str,
+        location: str,
+        *,
+        filter: str = "",  # noqa: A002 - the API's own name for it
+        page_size: int = 100,
+    ) -> AsyncIterator[BatchPredictionJob]:
+        """Read jobs, page by page as they are asked for; see `BatchClient.list`."""
+        token, seen = "", set[str]()
+        while True:
+            request = self._build.list(project, location, filter, page_size, token)
+            page: Page = await self._call(request, read_page)
+            for job in page.jobs:
+                yield job
+            token = page.next_token
+            if not token:
+                return
+            if token in seen:
+                raise repeated_token(request)
+            seen.add(token)
+
+    async def cancel(self, project: str, location: str, job_id: str) -> None:
+        """Ask Vertex to cancel a job; see `BatchClient.cancel`."""
+        await self._call(self._build.cancel(project, location, job_id), read_nothing)
+
+    async def delete(self, project: str, location: str, job_id: str) -> JsonObject:
+        """Delete a job that has ended; see `BatchClient.delete`."""
+        return await self._call(self._build.delete(project, location, job_id), read_object)
+
+    async def get_operation(self, project: str, location: str, operation_id: str) -> JsonObject:
+        """Read a long-running operation, such as a delete's."""
+        return await self._call(self._build.get_operation(project, location, operation_id), read_object)
+
+    async def model_info(self) -> Models:
+        """Read the proxy's models and their prices, as far as the key may see them."""
+        return await self._call(self._build.model_info(), read_models)
+
+    async def price_map(self) -> JsonObject:
+        """Read the proxy's public price map."""
+        return await self._call(self._build.price_map(), read_object)
+
+    async def spend_logs(self, since: datetime, until: datetime) -> AsyncIterator[JsonObject]:
+        """Read what the proxy has recorded for batches; see `BatchClient.spend_logs`."""
+        reading = SpendReading(since, until)
+        for window in reading.windows():
+            request = self._build.spend_logs(window.since, window.until, window.page)
+            for row in reading.take(window, await self._call(request, read_spend)):
+                yield row
+
+    async def user_info(self) -> JsonObject:
+        """Read the user that the key belongs to."""
+        return await self._call(self._build.user_info(), read_object)
+
+    async def readiness(self, *, details: bool) -> JsonObject:
+        """Read whether the proxy is ready; see `BatchClient.readiness`."""
+        return await self._call(self._build.readiness(details=details), read_object)
+
+    async def _call(self, request: ApiRequest, read: Read[T]) -> T:
+        if request.may_repeat:
+            result: T = await self._retrying.copy()(self._once, request, read)
+            return result
+        return await self._once(request, read)
+
+    async def _once(self, request: ApiRequest, read: Read[T]) -> T:
+        secret = self.config.api_key
+        try:
+            response = await self._http.request(
+                request.method, request.path, params=request.params, json=request.json
+            )
+        except httpx.HTTPError as error:
+            fail_in_transport(request, self.config.base_url, error, secret)
+        self.proxy_version = note_version(response.headers, self.config.base_url) or self.proxy_version
+        answer = interpret(request, response.status_code, response.headers, response.content, secret=secret)
+        return read(request, answer)

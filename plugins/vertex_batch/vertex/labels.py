@@ -1,0 +1,30 @@
+"""The labels by which this project finds its jobs again. They are reserved: a spec may not set them."""
+
+from __future__ import annotations
+
+MANAGED_BY_LABEL = "managed_by"
+MANAGED_BY = "vertex-batch"
+JOB_KEY_LABEL = "airflow_job_key"
+TASK_KEY_LABEL = "airflow_task_key"
+GROUP_KEY_LABEL = "airflow_group_key"
+MAP_INDEX_LABEL = "airflow_map_index"
+REQUEST_LABEL = "airflow_request"
+ATTEMPT_LABEL = "airflow_attempt"
+DEPLOYMENT_LABEL = "airflow_deployment"
+SPEC_LABEL = "airflow_spec"
+RESERVED_LABELS = frozenset(
+    {
+        MANAGED_BY_LABEL,
+        JOB_KEY_LABEL,
+        TASK_KEY_LABEL,
+        GROUP_KEY_LABEL,
+        MAP_INDEX_LABEL,
+        REQUEST_LABEL,
+        ATTEMPT_LABEL,
+        DEPLOYMENT_LABEL,
+        "airflow_dag",
+        "airflow_run",
+        "airflow_task",
+        SPEC_LABEL,
+    }
+)

@@ -1,0 +1,79 @@
+"""What is asked of Vertex: a create request from the words of a spec or of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vertex_batch.errors import ConfigurationError
+from vertex_batch.vertex.labels import SPEC_LABEL
+from vertex_batch.vertex.resource import CreateJobRequest, label_value
+
+MAX_DISPLAY_NAME_CHARS = 128
+
+
+def build_request(
+    *,
+    model: str,
+    uris: Sequence[str],
+    output: str,
+    display_name: str,
+    labels: Mapping[str, Any],
+    spec: str = "",
+    model_parameters: dict[str, Any] | None = None,
+) -> CreateJobRequest:
+    """Build the request; the labels by which the job is found again are added when it is submitted.
+
+    :param spec: name of the spec, which becomes a label.
+    :raises ConfigurationError: files and a table are mixed.
+    :raises ValueError: Vertex would not take it.
+    """
+    labelled = {name: str(value) for name, value in labels.items()}
+    if spec:
+        labelled[SPEC_LABEL] = label_value(spec)
+    fields: dict[str, Any] = {
+        "display_name": display_name[:MAX_DISPLAY_NAME_CHARS],
+        "model": full_model_name(model),
+        "input_config": _input_config(list(uris)),
+        "output_config": _output_config(output),
+        "model_parameters": model_parameters or None,
+        "labels": labelled,
+    }
+    return CreateJobRequest.model_validate(fields)
+
+
+def full_model_name(model: str) -> str:
+    """Complete a model's name as Vertex wants it.
+
+    >>> full_model_name("gemini-2.5-flash")
+    'publishers/google/models/gemini-2.5-flash'
+    >>> full_model_name("claude-sonnet-4-5")
+    'publishers/anthropic/models/claude-sonnet-4-5'
+    """
+    name = model.removeprefix("vertex_ai/")
+    if "/" in name:
+        return name
+    publisher = "anthropic" if name.startswith("claude") else "google"
+    return f"publishers/{publisher}/models/{name}"
+
+
+def _input_config(uris: list[str]) -> dict[str, Any]:
+    tables = [uri for uri in uris if uri.startswith("bq://")]
+    if tables and len(uris) > 1:
+        message = (
+            f"A job reads one BigQuery table or objects of Cloud Storage, not {uris}. Nothing was submitted."
+        )
+        raise ConfigurationError(message)
+    if tables:
+        return {"instances_format": "bigquery", "bigquery_source": {"input_uri": tables[0]}}
+    return {"instances_format": "jsonl", "gcs_source": {"uris": uris}}
+
+
+def _output_config(output: str) -> dict[str, Any]:
+    if output.startswith("bq://"):
+        return {"predictions_format": "bigquery", "bigquery_destination": {"output_uri": output}}
+    # Vertex appends the slash itself; with it, the request compares equal to what it echoes.
+    return {
+        "predictions_format": "jsonl",
+        "gcs_destination": {"output_uri_prefix": output if output.endswith("/") else f"{output}/"},
+    }

@@ -1,0 +1,333 @@
+"""What the Vertex API says about a batch prediction job, typed.
+
+Requests are strict: a field that Google does not know is refused here, before it costs a round trip.
+Answers are tolerant: a field or a state that we do not know is kept, since Google adds both without notice.
+Field names and rules: the Vertex AI v1 discovery document, revision 20261106, schema
+``GoogleCloudAiplatformV1BatchPredictionJob``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from vertex_batch.vertex.names import JobId
+
+LABEL_MAX_CHARS = 63
+_LABEL = re.compile(r"[^\w-]")
+
+
+class JobState(StrEnum):
+    """The 12 states of a job. ``UNSPECIFIED`` also stands for a state that is newer than this code."""
+
+    UNSPECIFIED = "JOB_STATE_UNSPECIFIED"
+    QUEUED = "JOB_STATE_QUEUED"
+    PENDING = "JOB_STATE_PENDING"
+    RUNNING = "JOB_STATE_RUNNING"
+    SUCCEEDED = "JOB_STATE_SUCCEEDED"
+    FAILED = "JOB_STATE_FAILED"
+    CANCELLING = "JOB_STATE_CANCELLING"
+    CANCELLED = "JOB_STATE_CANCELLED"
+    PAUSED = "JOB_STATE_PAUSED"
+    EXPIRED = "JOB_STATE_EXPIRED"
+    UPDATING = "JOB_STATE_UPDATING"
+    PARTIALLY_SUCCEEDED = "JOB_STATE_PARTIALLY_SUCCEEDED"
+
+    @classmethod
+    def parse(cls, text: str) -> JobState:
+        """Read a state as the API wrote it; one that is not in this enum is ``UNSPECIFIED``."""
+        try:
+            return cls(text)
+        except ValueError:
+            return cls.UNSPECIFIED
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether Google will never change it again. PAUSED can be resumed, so it is not."""
+        return self in TERMINAL_STATES
+
+    @property
+    def has_results(self) -> bool:
+        """Whether it ended with answers; how many, its rows tell."""
+        return self in STATES_WITH_RESULTS
+
+    @property
+    def short(self) -> str:
+        """The name without its prefix, as people say it: ``RUNNING``."""
+        return self.value.removeprefix("JOB_STATE_")
+
+
+STATES_WITH_RESULTS = frozenset({JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED})
+SHORT_STATES_WITH_RESULTS = frozenset(state.short for state in STATES_WITH_RESULTS)
+TERMINAL_STATES = frozenset(
+    {
+        JobState.SUCCEEDED,
+        JobState.FAILED,
+        JobState.CANCELLED,
+        JobState.EXPIRED,
+        JobState.PARTIALLY_SUCCEEDED,
+    }
+)
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow", frozen=True)
+
+
+class GcsSource(_Request):
+    """Input objects; each URI may hold the wildcards that Vertex documents."""
+
+    uris: Annotated[list[str], Field(min_length=1)]
+
+
+class BigQuerySource(_Request):
+    input_uri: Annotated[str, Field(pattern=r"^bq://")]
+
+
+class InputConfig(_Request):
+    """Where the rows come from: exactly one source."""
+
+    instances_format: str = "jsonl"
+    gcs_source: GcsSource | None = None
+    bigquery_source: BigQuerySource | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.gcs_source is None) == (self.bigquery_source is None):
+            msg = "set exactly one of gcsSource and bigquerySource"
+            raise ValueError(msg)
+        return self
+
+
+class GcsDestination(_Request):
+    output_uri_prefix: Annotated[str, Field(pattern=r"^gs://")]
+
+
+class BigQueryDestination(_Request):
+    output_uri: Annotated[str, Field(pattern=r"^bq://")]
+
+
+class OutputConfig(_Request):
+    """Where Vertex writes: exactly one destination."""
+
+    predictions_format: str = "jsonl"
+    gcs_destination: GcsDestination | None = None
+    bigquery_destination: BigQueryDestination | None = None
+
+    @model_validator(mode="after")
+    def _one_destination(self) -> Self:
+        if (self.gcs_destination is None) == (self.bigquery_destination is None):
+            msg = "set exactly one of gcsDestination and bigqueryDestination"
+            raise ValueError(msg)
+        return self
+
+
+def _known(kind: type[_Request], data: dict[str, Any]) -> dict[str, Any]:
+    names = {to_camel(name) for name in kind.model_fields}
+    return {name: value for name, value in data.items() if name in names}
+
+
+class CreateJobRequest(_Request):
+    """The body of a create call.
+
+    :param model: ``publishers/google/models/M``, the project-scoped form of it, or a tuned
+        ``projects/P/locations/L/models/ID``. Vertex answers 404 to a bare model name.
+    :param labels: lowercase letters, digits, ``-`` and ``_``, at most 63 characters a key or value.
+    """
+
+    display_name: Annotated[str, Field(min_length=1, max_length=128)]
+    model: Annotated[str, Field(min_length=1)]
+    input_config: InputConfig
+    output_config: OutputConfig
+    model_parameters: dict[str, Any] | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+
+    @classmethod
+    def again(cls, job: BatchPredictionJob) -> CreateJobRequest:
+        """The request that asks for the same work as a job that Vertex describes, without labels."""
+        source, destination = job.input_config, job.output_config
+        return cls(
+            display_name=job.display_name,
+            model=job.model,
+            input_config=InputConfig.model_validate(_known(InputConfig, source)),
+            output_config=OutputConfig.model_validate(_known(OutputConfig, destination)),
+            model_parameters=job.model_parameters or None,
+        )
+
+    def to_wire(self) -> dict[str, Any]:
+        """The JSON body, in the API's own names, without what is unset."""
+        body: dict[str, Any] = self.model_dump(by_alias=True, exclude_none=True)
+        if not self.labels:
+            del body["labels"]
+        return body
+
+    def fingerprint(self) -> str:
+        """A digest of what the job would do: the same work gives the same digest.
+
+        Labels and the display name say who asked, not what for, and are left out.
+        """
+        work = self.model_dump(by_alias=True, exclude_none=True, exclude={"labels", "display_name"})
+        return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()[:40]
+
+
+class Status(_Answer):
+    """A ``google.rpc.Status``: ``code`` is a google.rpc.Code, not an HTTP status."""
+
+    code: int = 0
+    message: str = ""
+
+
+class CompletionStats(_Answer):
+    """Row counts; Google sends int64 as strings and leaves zeros out. ``-1`` means unknown."""
+
+    successful_count: int = 0
+    failed_count: int = 0
+    incomplete_count: int = 0
+
+
+class OutputInfo(_Answer):
+    gcs_output_directory: str | None = None
+    bigquery_output_dataset: str | None = None
+    bigquery_output_table: str | None = None
+
+
+def _none_is_empty(value: Any) -> Any:
+    return {} if value is None else value
+
+
+class BatchPredictionJob(_Answer):
+    """A job as Google describes it. Unknown fields are kept in ``model_extra``."""
+
+    name: str
+    display_name: str = ""
+    model: str = ""
+    model_version_id: str = ""
+    raw_state: Annotated[str, Field(alias="state")] = JobState.UNSPECIFIED.value
+    error: Status | None = None
+    partial_failures: list[Status] = Field(default_factory=list)
+    input_config: dict[str, Any] = Field(default_factory=dict)
+    output_config: dict[str, Any] = Field(default_factory=dict)
+    model_parameters: Any = None
+    output_info: OutputInfo | None = None
+    completion_stats: CompletionStats | None = None
+    create_time: datetime | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    update_time: datetime | None = None
+    labels: Annotated[dict[str, str], BeforeValidator(_none_is_empty)] = Field(default_factory=dict)
+
+    @property
+    def state(self) -> JobState:
+        return JobState.parse(self.raw_state)
+
+    @property
+    def job_id(self) -> str:
+        """The last segment of ``name``. The rest holds the project number, which the proxy does not know."""
+        return self.name.rsplit("/", 1)[-1]
+
+    @property
+    def output_directory(self) -> str | None:
+        """Where the output lies. Never built from the prefix: its time stamp is not the create time."""
+        return self.output_info.gcs_output_directory if self.output_info else None
+
+    @property
+    def output_table(self) -> str | None:
+        """The table of an output in BigQuery, as ``bq://PROJECT.DATASET.TABLE``.
+
+        Vertex names the dataset and the table apart, or the table in full.
+        """
+        info = self.output_info
+        if not info or not info.bigquery_output_table:
+            return None
+        table = info.bigquery_output_table
+        if table.startswith("bq://") or not info.bigquery_output_dataset:
+            return table
+        return f"{info.bigquery_output_dataset}.{table.rpartition('.')[2]}"
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """End time; EXPIRED and PARTIALLY_SUCCEEDED jobs may carry none, then the last update."""
+        if not self.state.is_terminal:
+            return None
+        return self.end_time or self.update_time
+
+    def fingerprint(self) -> str | None:
+        """The digest of the request that made this job; None where its fields are not ours to read."""
+        try:
+            request = CreateJobRequest.model_validate(
+                {
+                    "displayName": "-",
+                    "model": self.model,
+                    "inputConfig": self.input_config,
+                    "outputConfig": self.output_config,
+                    "modelParameters": self.model_parameters or None,
+                }
+            )
+        except ValueError:
+            return None
+        return request.fingerprint()
+
+
+@dataclass(frozen=True, slots=True)
+class JobReference:
+    """What travels between tasks: enough to find a job again, never rows, never keys.
+
+    :param project: the project *id* as the proxy has it configured, not the number in the job's name.
+    :param map_index: of the task that submitted it; -1 where that is not mapped.
+    :param input_rows: of its input, where they were counted before it was submitted.
+    :param may_cancel: whether it is cancelled when nobody waits for it; not so a job that was only adopted.
+    """
+
+    project: str
+    location: str
+    job_id: str
+    job_key: str = ""
+    model: str = ""
+    output_prefix: str = ""
+    input_uris: tuple[str, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+    map_index: int = -1
+    may_cancel: bool = True
+    input_rows: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for XCom."""
+        return {**asdict(self), "input_uris": list(self.input_uris)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> JobReference:
+        """Read what `to_dict` wrote; keys of a newer version are ignored."""
+        known = {f.name for f in fields(cls)} & data.keys()
+        values = {name: data[name] for name in known}
+        values["input_uris"] = tuple(values.get("input_uris", ()))
+        return cls(**values)
+
+    @property
+    def console_url(self) -> str:
+        """The job's page in the Google Cloud console."""
+        return self.id.console_url
+
+    @property
+    def id(self) -> JobId:
+        """The job that it refers to."""
+        return JobId(self.project, self.location, self.job_id)
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+def label_value(text: str) -> str:
+    """Make a text fit for a label: lowercase, ``-`` for what Vertex refuses, cut at 63 characters."""
+    return _LABEL.sub("-", text.lower())[:LABEL_MAX_CHARS]

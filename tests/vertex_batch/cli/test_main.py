@@ -1,0 +1,420 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from vertex_batch import __version__
+from vertex_batch.budgets import Claimant, Decision, Estimate, Ledger, Verdict
+from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts, Total, exact
+from vertex_batch.pricing import Basis, LineItem
+from vertex_batch.usage import Kind, Modality, Tier, UsageKey
+from vertex_batch.usage.plain import IS_COMPILED
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+GOOD = "model: gemini-2.5-flash\ninputs: gs://bucket/in.jsonl\noutput: gs://bucket/out/\n"
+NIGHT = datetime(2026, 11, 22, 2, 30, tzinfo=UTC)
+
+
+def line(
+    model: str = "gemini-2.5-flash", tokens: int = 1_000_000, price: str | None = "0.15", **changes
+) -> LineItem:
+    per_token = None if price is None else Decimal(price) / 1_000_000
+    given = {
+        "model": model,
+        "kind": Kind.INPUT,
+        "modality": Modality.TEXT,
+        "tier": Tier.STANDARD,
+        "tokens": tokens,
+        "unit_price_usd": per_token,
+        "amount_usd": None if per_token is None else per_token * tokens,
+        "basis": None if price is None else Basis.BATCH_RATE,
+        "source": "" if price is None else "model_info",
+        "price_date": None if price is None else date(2026, 11, 1),
+        "reason": "no source has a rate for it" if price is None else "",
+    }
+    return LineItem(**given | changes)
+
+
+def bill(job_id: str, *items: LineItem, **facts) -> Bill:
+    job = {
+        "project": "my-project",
+        "location": "us-central1",
+        "job_id": job_id,
+        "model": "publishers/google/models/gemini-2.5-flash",
+        "state": "JOB_STATE_SUCCEEDED",
+        "spec": "nightly",
+        "team": "search",
+        "run_id": "scheduled__2026-11-22",
+        "logical_date": NIGHT,
+    }
+    usage = {UsageKey(item.model, item.kind, item.modality, item.tier): item.tokens for item in items}
+    rows = RowCounts(ok=9, failed=1)
+    return Bill(JobFacts(**job | facts), rows, items, recorded_at=NIGHT, usage=usage)
+
+
+@pytest.fixture
+def url(tmp_path) -> str:
+    url = f"sqlite:///{tmp_path}/costs.db"
+    table = CostTable(url)
+    saving = {
+        "standard_unit_price_usd": Decimal("3e-07"),
+        "standard_amount_usd": Decimal("0.3"),
+        "standard_source": "model_info",
+    }
+    alike = {"standard_unit_price_usd": Decimal("1.25e-06"), "standard_amount_usd": Decimal("0.25")}
+    output = line(kind=Kind.OUTPUT, price="1.25", tokens=200_000, **alike)
+    table.record(bill("111", line(**saving), output))
+    earlier = NIGHT.replace(day=21)
+    table.record(
+        bill("222", line(price=None), line(model="other"), spec="weekly", team="", logical_date=earlier)
+    )
+    return url
+
+
+class TestValidate:
+    def test_good_specs_are_counted_and_give_status_0(self, run, tmp_path):
+        (tmp_path / "a.yaml").write_text(GOOD)
+        (tmp_path / "b.yml").write_text(GOOD)
+
+        assert run("validate", tmp_path) == (0, "", "2 specs valid\n")
+
+    def test_every_problem_of_every_file_is_printed_and_gives_status_1(self, run, tmp_path):
+        (tmp_path / "a.yaml").write_text(GOOD + "nam: x\nretries: many\n")
+        (tmp_path / "b.yaml").write_text("model: [")
+        (tmp_path / "c.yaml").write_text(GOOD)
+
+        status, out, err = run("validate", tmp_path)
+
+        assert status == 1
+        assert [text.removeprefix(f"{tmp_path}/").split(": ")[:2] for text in out.splitlines()] == [
+            ["a.yaml:4:1", "nam"],
+            ["a.yaml:5:10", "retries"],
+            ["b.yaml:2:1", "is not YAML"],
+        ]
+        assert err == "3 problems in 2 files; 1 spec valid\n"
+
+    def test_the_budgets_beside_the_folder_are_checked_too(self, run, tmp_path):
+        specs = tmp_path / "jobs"
+        specs.mkdir()
+        (specs / "a.yaml").write_text(GOOD)
+        (tmp_path / "budgets.yaml").write_text("teams: {search: {per_month: {refuse: 7}}}")
+        assert run("validate", specs)[0] == 0
+        (tmp_path / "budgets.yaml").write_text("teams: {search: {per_month: {refuse: lots}}}")
+        status, out, err = run("validate", specs)
+        assert (status, err) == (1, "1 problem in 1 file; 1 spec valid\n")
+        assert "budgets.yaml:1:38: teams.search.per_month.refuse: must be a number: US dollars" in out
+
+    def test_a_schedule_without_a_start_date_is_noted_and_valid(self, run, tmp_path):
+        (tmp_path / "bare.yaml").write_text(GOOD + "schedule: '@daily'\n")
+        (tmp_path / "since.yaml").write_text(GOOD + "schedule: '@daily'\nstart_date: 2026-11-01\n")
+        (tmp_path / "once.yaml").write_text(GOOD + "schedule: '@once'\n")
+        status, out, err = run("validate", tmp_path)
+        note, summary = err.splitlines()
+        assert (status, out, summary) == (0, "", "3 specs valid")
+        assert note.startswith(f"{tmp_path}/bare.yaml: note: `schedule` without `start_date`")
+
+    def test_json_has_the_same_for_machines(self, run, tmp_path):
+        (tmp_path / "a.yaml").write_text(GOOD + "nam: x\n")
+        (tmp_path / "c.yaml").write_text(GOOD)
+
+        status, out, err = run("validate", "--format", "json", tmp_path)
+
+        assert (status, err) == (1, "")
+        assert json.loads(out) == {
+            "specs": [{"name": "c", "file": f"{tmp_path}/c.yaml"}],
+            "notes": [],
+            "problems": [
+                {
+                    "file": f"{tmp_path}/a.yaml",
+                    "line": 4,
+                    "column": 1,
+                    "path": "nam",
+                    "message": "is no known key; did you mean `name`?",
+                }
+            ],
+        }
+
+    def test_the_examples_are_checked_where_nothing_is_named(self, run, monkeypatch):
+        monkeypatch.chdir(REPOSITORY)
+
+        status, out, err = run("validate")
+
+        assert (status, out) == (0, "")
+        assert err.endswith("specs valid\n")
+
+    def test_one_name_in_two_places_is_an_error_of_both(self, run, tmp_path):
+        for folder in ("x", "y"):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "same.yaml").write_text(GOOD)
+
+        status, out, _ = run("validate", tmp_path / "x", tmp_path / "y" / "same.yaml")
+
+        assert status == 1
+        assert len(out.splitlines()) == 2
+
+    def test_a_file_that_is_named_twice_is_read_once(self, run, tmp_path):
+        (tmp_path / "a.yaml").write_text(GOOD)
+
+        assert run("validate", tmp_path, tmp_path / "a.yaml")[0] == 0
+
+    @pytest.mark.parametrize(("name", "problem"), [("gone.yaml", "No such file"), ("", "holds no spec")])
+    def test_what_is_not_there_is_an_error(self, run, tmp_path, name, problem):
+        status, out, _ = run("validate", tmp_path / name)
+
+        assert status == 1
+        assert problem in out
+
+
+def test_the_schema_is_the_committed_one(run):
+    assert run("schema")[:2] == (0, (REPOSITORY / "include/job-spec.schema.json").read_text())
+
+
+class TestCost:
+    def test_totals_and_jobs_are_shown_with_what_is_not_known(self, run, url):
+        status, out, _ = run("cost", "--url", url)
+
+        assert status == 0
+        rows = [[cell.strip() for cell in text.split("│")[1:-1]] for text in out.splitlines() if "│" in text]
+        assert ["nightly", "2026-11-22", "1", "10.00 %", "1,200,000", "44.444444", "0.15", "0.40"] in rows
+        thousand = "at least 16.666667"
+        weekly = ["weekly", "2026-11-21", "1", "10.00 %", "2,000,000", thousand, "not known", "at least 0.15"]
+        assert weekly in rows
+        assert ["total", "", "", "", "3,200,000", "", "at least 0.15", "at least 0.55"] in rows
+        jobs = [row for row in rows if len(row) == 12]
+        assert [(row[0], row[1], row[4], *row[9:]) for row in jobs] == [
+            ("2026-11-22", "nightly", "SUCCEEDED", "0.15", "0.40", "111"),
+            ("2026-11-21", "weekly", "SUCCEEDED", "not known", "at least 0.15", "222"),
+        ]
+
+    def test_json_says_what_batch_saved_the_failed_share_and_what_a_thousand_rows_cost(self, run, url):
+        nightly, weekly = json.loads(run("cost", "--url", url, "--json")[1])["totals"]
+        assert nightly["saved"] == {"amount_usd": "0.150000000000", "complete": True}
+        assert (nightly["failed_share"], nightly["usd_per_thousand_rows"]) == ("0.100000", "44.444444")
+        assert weekly["saved"] == {"amount_usd": "0.000000000000", "complete": False}
+        one = json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])
+        assert (one["saved"]["amount_usd"], one["failed_share"]) == ("0.150000000000", "0.100000")
+
+    @pytest.mark.parametrize(
+        ("by", "groups"),
+        [
+            ("spec", {"nightly": "0.4", "weekly": "0.15"}),
+            ("day", {"2026-11-21": "0.15", "2026-11-22": "0.4"}),
+            ("model", {"gemini-2.5-flash": "0.4", "other": "0.15"}),
+            ("team", {"": "0.15", "search": "0.4"}),
+        ],
+    )
+    def test_sums_are_exact_by_every_grouping(self, run, url, by, groups):
+        status, out, _ = run("cost", "--url", url, "--by", by, "--json")
+
+        data = json.loads(out)
+        assert status == 0
+        assert {total["group"]: Decimal(total["amount_usd"]) for total in data["totals"]} == {
+            name: Decimal(amount) for name, amount in groups.items()
+        }
+        assert Decimal(data["total"]["amount_usd"]) == Decimal("0.55")
+        assert data["total"]["complete"] is False
+
+    def test_days_choose_from_first_to_last_inclusive(self, run, url):
+        def jobs(*days):
+            return [
+                job["job"]["job_id"]
+                for job in json.loads(run("cost", "--url", url, "--json", *days)[1])["jobs"]
+            ]
+
+        assert jobs("--since", "2026-11-22") == ["111"]
+        assert jobs("--until", "2026-11-21") == ["222"]
+        assert jobs("--since", "2026-11-21", "--until", "2026-11-22") == ["111", "222"]
+
+    def test_the_latest_jobs_are_listed_and_it_is_said_that_there_are_more(self, run, url):
+        data = json.loads(run("cost", "--url", url, "--limit", "1", "--json")[1])
+
+        assert [job["job"]["job_id"] for job in data["jobs"]] == ["111"]
+        assert data["more_jobs"] is True
+        assert "There are more" in run("cost", "--url", url, "--limit", "1")[1]
+
+    def test_without_any_job_it_says_so(self, run, url):
+        assert run("cost", "--url", url, "--since", "2030-01-01")[:2] == (
+            0,
+            "No job has been billed in that time.\n",
+        )
+
+    @pytest.mark.parametrize(
+        "job",
+        ["222", "my-project/us-central1/222", "projects/9/locations/us-central1/batchPredictionJobs/222"],
+    )
+    def test_the_bill_of_one_job_shows_each_line_item_and_why_one_has_no_price(self, run, url, job):
+        status, out, _ = run("cost", "--url", url, "--job", job)
+
+        assert status == 0
+        assert "my-project/us-central1/222" in out
+        assert "9 ok, 1 failed (10.00 %), 0 unreadable" in out
+        assert "no source has a rate for it" in out
+        assert "not known" in out
+        assert "model_info of 2026-11-01" in out
+        assert "at least 0.15" in out
+
+    def test_what_a_job_was_expected_to_cost_stands_on_its_bill(self, run, url):
+        job = bill("111").job
+        asks = Claimant("key", job.project, job.location, job.model, "nightly", job.run_id, "submit")
+        low, middle, high = (Decimal(amount) for amount in ("0.1", "0.2", "0.3"))
+        ledger = Ledger(CostTable(url))
+        ledger.claim(
+            asks, Estimate(Total(middle, complete=True), low, high), [], lambda _: Decision(Verdict.GO)
+        )
+        assert json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])["expected"] is None
+        ledger.submitted("key", "111")
+        assert "0.20 USD (0.10 to 0.30)" in run("cost", "--url", url, "--job", "111")[1]
+        told = json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])["expected"]
+        assert (told["low_usd"], told["expected_usd"], told["high_usd"]) == ("0.1", "0.2", "0.3")
+
+    def test_the_bill_in_json_is_exact(self, run, url):
+        data = json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])
+
+        assert data["total"] == {"amount_usd": "0.400000000000", "complete": True}
+        assert [Decimal(item["amount_usd"]) for item in data["line_items"]] == [
+            Decimal("0.15"),
+            Decimal("0.25"),
+        ]
+        assert data["job"]["logical_date"] == "2026-11-22T02:30:00+00:00"
+        assert data["day"] == "2026-11-22"
+
+    def test_text_of_a_bill_is_never_taken_for_markup(self, run, url):
+        CostTable(url).record(bill("333", line(), note="[bold]not bold[/] [/]", run_id="[red]x"))
+
+        assert "[bold]not bold[/] [/]" in run("cost", "--url", url, "--job", "333")[1]
+        assert "[red]x" in run("cost", "--url", url)[1]
+
+    def test_a_job_in_two_locations_has_to_be_named_in_full(self, run, url):
+        CostTable(url).record(bill("111", line(), location="us-east1"))
+
+        status, _, err = run("cost", "--url", url, "--job", "111")
+
+        assert status == 1
+        assert "my-project/us-central1/111 and my-project/us-east1/111" in err
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["--job", "999"], "The cost table has no job 999."),
+            (["--since", "2026-11-22", "--until", "2026-11-21"], "no day is both"),
+        ],
+    )
+    def test_what_cannot_be_shown_is_a_message_and_status_1(self, run, url, arguments, message):
+        status, out, err = run("cost", "--url", url, *arguments)
+
+        assert (status, out) == (1, "")
+        assert err.startswith("vertex-batch: ")
+        assert message in err
+
+    @pytest.mark.parametrize(
+        ("url", "message"),
+        [
+            ("sqlite:////nowhere/costs.db", "There is no cost table at /nowhere/costs.db"),
+            ("no url", "it is no database URL"),
+            ("mysql://user:secret@host/db", "only SQLite and PostgreSQL are supported"),
+            ("postgresql://user:secret@127.0.0.1:1/db", "Cost table postgresql"),
+        ],
+    )
+    def test_a_table_that_is_not_there_is_a_message_without_its_password(self, run, url, message):
+        status, out, err = run("cost", "--url", url)
+
+        assert (status, out) == (1, "")
+        assert message in err
+        assert "secret" not in err
+        assert not Path("/nowhere").exists()
+
+    def test_a_file_that_is_no_database_is_a_message(self, run, tmp_path):
+        (tmp_path / "costs.db").write_text("no database at all" * 100)
+
+        status, _, err = run("cost", "--url", f"sqlite:///{tmp_path}/costs.db")
+
+        assert status == 1
+        assert "file is not a database" in err
+
+    def test_the_table_is_found_by_its_airflow_connection(self, run, url, monkeypatch):
+        monkeypatch.setenv("AIRFLOW_CONN_MY_COSTS", json.dumps({"conn_type": "sqlite", "host": url[10:]}))
+
+        status, out, _ = run("cost", "--connection", "my_costs", "--json")
+
+        assert status == 0
+        assert len(json.loads(out)["jobs"]) == 2
+
+    def test_a_connection_that_is_not_defined_is_a_message(self, run):
+        status, _, err = run("cost", "--connection", "nobody_knows")
+
+        assert status == 1
+        assert "'nobody_knows' for the cost table is not defined" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["costs"], "invalid choice: 'costs'"),
+        (["cost", "--since", "yesterday"], "`yesterday` is no day: write for example 2026-11-01"),
+        (["cost", "--limit", "-1"], "is no number of jobs"),
+        (["cost", "--by", "color"], "invalid choice: 'color'"),
+        (["cost", "--url", "x", "--connection", "y"], "not allowed with"),
+    ],
+)
+def test_wrong_use_is_explained_and_gives_status_2(run, arguments, message):
+    status, _, err = run(*arguments)
+
+    assert status == 2
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        ("0", "0.00"),
+        ("1.5", "1.50"),
+        ("0.000000123400", "0.0000001234"),
+        ("1234567.891", "1,234,567.891"),
+        ("1E+3", "1,000.00"),
+        ("1E-12", "0.000000000001"),
+    ],
+)
+def test_an_amount_is_written_exactly(amount, shown):
+    assert exact(Decimal(amount)) == shown
+
+
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "plugins"), "PYTHON": sys.executable}
+    program = "\"$PYTHON\" -c 'import sys; from vertex_batch.cli import main; sys.exit(main())'"
+    return subprocess.run(
+        ["bash", "-c", command.replace("vertex-batch", program)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=REPOSITORY,
+        check=False,
+    )
+
+
+def test_the_version_says_how_outputs_are_read(run):
+    reader = "compiled" if IS_COMPILED else "msgspec"
+    assert run("--version") == (0, f"vertex-batch {__version__} (reads plain rows with: {reader})\n", "")
+
+
+def test_a_reader_that_has_seen_enough_causes_no_traceback():
+    done = shell("set -o pipefail; vertex-batch schema | true")
+
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_validating_needs_neither_airflow_nor_a_database_nor_rich():
+    done = shell(
+        '"$PYTHON" -c \'import sys; from vertex_batch.cli import main; main(["validate"]);'
+        ' print(sorted({"airflow", "sqlalchemy", "rich", "pandas", "google.auth"} & set(sys.modules)))\''
+    )
+
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr

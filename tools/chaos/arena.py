@@ -1,0 +1,149 @@
+"""Runs of one spec on a running stack, and what became of them: ledger, Airflow and cost table compared."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import psutil
+
+from local.emulator.admin import LedgerJob, Match
+from local.leftovers import marked
+from local.stack import Stack
+from vertex_batch.costs import CostTable, JobFilter
+from vertex_batch.vertex.labels import JOB_KEY_LABEL
+
+ROWS = 12
+RUN_SECONDS = 240
+ACTIVE = frozenset({"QUEUED", "PENDING", "RUNNING", "PAUSED", "UPDATING", "CANCELLING"})
+
+
+class KillMissedError(Exception):
+    """A round did not meet the processes that it was to kill."""
+
+    def __init__(self, found: int, expected: int) -> None:
+        super().__init__(f"only {found} of {expected} processes were there to be killed")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a round came to.
+
+    :ivar duplicates: jobs beyond one for each key, and beyond those that each run should have made.
+    :ivar orphans: jobs that were still active after their run had ended.
+    :ivar lost: jobs without a bill, bills without a job, and runs that did not end as they should.
+    """
+
+    runs: int = 0
+    duplicates: int = 0
+    orphans: int = 0
+    lost: int = 0
+    details: list[str] = field(default_factory=list)
+
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(
+            self.runs + other.runs,
+            self.duplicates + other.duplicates,
+            self.orphans + other.orphans,
+            self.lost + other.lost,
+            self.details + other.details,
+        )
+
+    @property
+    def clean(self) -> bool:
+        return not (self.duplicates or self.orphans or self.lost)
+
+
+@dataclass(frozen=True)
+class Arena:
+    """Where rounds take place.
+
+    :param spec: a spec with retries, short pauses and the input that `start` puts.
+    """
+
+    stack: Stack
+    spec: str
+
+    def start(self, run_ids: Sequence[str]) -> None:
+        airflow = self.stack.airflow
+        airflow.wait_for_dag(self.spec)
+        airflow.unpause(self.spec)
+        for run_id in run_ids:
+            run = airflow.trigger(self.spec, dag_run_id=run_id)
+            self._put_input(run["run_after"][:10])
+
+    def wait_until_deferred(self, run_ids: Sequence[str]) -> None:
+        for run_id in run_ids:
+            self.stack.airflow.wait_for_task(self.spec, run_id, "wait", ["deferred"], RUN_SECONDS)
+
+    def wait_until_over(self, run_ids: Sequence[str]) -> None:
+        for run_id in run_ids:
+            self.stack.airflow.wait_for_run(self.spec, run_id, RUN_SECONDS)
+
+    def talking(self, expected: int) -> list[psutil.Process]:
+        """The task processes that are talking to the proxy.
+
+        :raises KillMissedError: there are fewer than expected, so that the round would prove nothing.
+        """
+        victims = talking_to_proxy(self.stack)
+        if len(victims) < expected:
+            raise KillMissedError(len(victims), expected)
+        return victims
+
+    def kill_tasks(self, expected: int) -> None:
+        """Kill every task process that is talking to the proxy."""
+        for process in self.talking(expected):
+            process.kill()
+
+    def jobs(self, run_id: str) -> list[LedgerJob]:
+        label = re.sub(r"[^a-z0-9_-]", "-", run_id.lower())[:63]
+        return self.stack.emulator.jobs(Match(labels={"airflow_dag": self.spec, "airflow_run": label}))
+
+    def compare(self, run_ids: Sequence[str], jobs_each: int, state: str = "success") -> Outcome:
+        """Compare the ledger of all jobs ever made with Airflow's runs and the cost table."""
+        total = Outcome()
+        for run_id in run_ids:
+            total += self._compare(run_id, jobs_each, state)
+        return total
+
+    def _compare(self, run_id: str, jobs_each: int, state: str) -> Outcome:
+        jobs = self.jobs(run_id)
+        keys = Counter(job.labels[JOB_KEY_LABEL] for job in jobs)
+        twins = sum(count - 1 for count in keys.values())
+        duplicates = max(twins, len(jobs) - jobs_each, 0)
+        orphans = sum(job.state in ACTIVE for job in jobs)
+        table = CostTable(self.stack.cost_table_url)
+        billed = {cost.job.job_id for cost in table.jobs(JobFilter(dag_id=self.spec, run_id=run_id))}
+        unbilled = len({job.id for job in jobs} ^ billed)
+        ended = self.stack.airflow.run(self.spec, run_id)["state"]
+        lost = unbilled + (ended != state) + max(jobs_each - len(jobs), 0)
+        bad = duplicates or orphans or lost
+        story = (
+            f"{run_id}: run {ended}, jobs {[(job.id, job.state) for job in jobs]}, billed {sorted(billed)}"
+        )
+        return Outcome(1, duplicates, orphans, lost, [story] if bad else [])
+
+    def _put_input(self, date: str) -> None:
+        row = {"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}
+        content = (json.dumps(row) + "\n").encode() * ROWS
+        self.stack.gcs.put(f"gs://demo-bucket/{self.spec}/{date}.jsonl", content)
+
+
+def talking_to_proxy(stack: Stack) -> list[psutil.Process]:
+    """The task processes that have a connection to the LiteLLM proxy open; the triggerer is not one."""
+    spared = {pid for role in ("proxy", "triggerer") if (pid := stack.pid(role))}
+    children = {child.pid for pid in spared for child in psutil.Process(pid).children(recursive=True)}
+    port = stack.port["proxy"]
+    tasks = [process for process in marked(stack.mark) if process.pid not in spared | children]
+    return [process for process in tasks if _is_connected(process, port)]
+
+
+def _is_connected(process: psutil.Process, port: int) -> bool:
+    try:
+        connections = process.net_connections("inet")
+    except psutil.NoSuchProcess:  # it has ended since it was listed
+        return False
+    return any(connection.raddr and connection.raddr.port == port for connection in connections)

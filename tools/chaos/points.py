@@ -1,0 +1,150 @@
+"""The instants at which a process is killed. Each is exact, because the emulator holds a call meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from msgspec import structs
+
+from local.emulator.admin import Fault, FaultKind, Match, Operation, Scenario, Step
+from local.stack.airflow import SCHEDULER, TRIGGERER
+from tools.chaos.arena import Arena, KillMissedError, Outcome
+
+FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=10), Step(state="RUNNING", seconds=None)], mix={})
+HELD_SECONDS = 120
+
+Act = Callable[[Arena, Sequence[str]], None]
+
+
+@dataclass(frozen=True)
+class KillPoint:
+    """One instant.
+
+    :param act: takes runs that were just started to that instant, and kills.
+    :param at_once: runs of a round.
+    :param jobs_each: how many jobs each run should make.
+    :param hold: calls that are held from the start, one of each run.
+    :param first_jobs: what becomes of the runs' first jobs; None: they succeed.
+    """
+
+    name: str
+    act: Act
+    at_once: int = 4
+    jobs_each: int = 1
+    hold: Fault | None = None
+    first_jobs: Scenario | None = None
+
+    def round(self, arena: Arena, name: str, runs: int | None = None) -> Outcome:
+        """Start some runs, kill, let them end, and compare."""
+        run_ids = [f"{name}_{number}" for number in range(runs or self.at_once)]
+        emulator = arena.stack.emulator
+        for run_id in run_ids if self.first_jobs else ():
+            # One for each run: a run that is ahead would use up another's for its second job.
+            own = Match(labels={"airflow_run": run_id})
+            emulator.add_scenario(structs.replace(self.first_jobs, match=own, times=1))
+        if self.hold:
+            emulator.add_fault(structs.replace(self.hold, times=len(run_ids)))
+        try:
+            arena.start(run_ids)
+            self.act(arena, run_ids)
+            emulator.clear_faults()
+            arena.wait_until_over(run_ids)
+        except (TimeoutError, KillMissedError) as error:
+            stuck = Outcome(details=[f"{name}: {error}"])
+            return stuck + arena.compare(run_ids, self.jobs_each)
+        finally:
+            emulator.clear_faults()
+            emulator.clear_scenarios()
+            emulator.release_held()
+        return arena.compare(run_ids, self.jobs_each)
+
+
+def _wait_for_held(arena: Arena, op: Operation, count: int) -> None:
+    arena.stack.emulator.wait_for_held(op, count=count, timeout_seconds=HELD_SECONDS)
+
+
+def _before_post(arena: Arena, run_ids: Sequence[str]) -> None:
+    """The intent is stored; the POST never takes effect."""
+    _wait_for_held(arena, Operation.CREATE, len(run_ids))
+    arena.kill_tasks(len(run_ids))
+    arena.stack.emulator.release_held(reset=True)
+
+
+def _while_held(op: Operation) -> Act:
+    """Kill while the answers to these calls are held, and let them go after that."""
+
+    def act(arena: Arena, run_ids: Sequence[str]) -> None:
+        _wait_for_held(arena, op, len(run_ids))
+        arena.kill_tasks(len(run_ids))
+        arena.stack.emulator.release_held()
+
+    return act
+
+
+def _before_store(arena: Arena, run_ids: Sequence[str]) -> None:
+    """The answer has arrived at a process that is stopped, and that is killed before it reads it."""
+    emulator = arena.stack.emulator
+    answered = len([call for call in emulator.requests(Operation.CREATE) if call.status is not None])
+    _wait_for_held(arena, Operation.CREATE, len(run_ids))
+    victims = arena.talking(len(run_ids))
+    for process in victims:
+        process.suspend()
+    emulator.release_held()
+    emulator.wait_for_calls(Operation.CREATE, count=answered + len(run_ids), timeout_seconds=HELD_SECONDS)
+    for process in victims:
+        process.kill()
+
+
+def _while_deferred(arena: Arena, run_ids: Sequence[str]) -> None:
+    """The triggerer crashes, and the jobs end while there is none."""
+    arena.wait_until_deferred(run_ids)
+    with arena.stack.without(TRIGGERER):
+        for run_id in run_ids:
+            for job in arena.jobs(run_id):
+                arena.stack.emulator.release_job(job.id)
+
+
+def _while_recording(arena: Arena, run_ids: Sequence[str]) -> None:
+    """The bill is being made. Up to two jobs are polled one by one, so the list is the recorder's."""
+    arena.wait_until_deferred(run_ids)
+    hold = Fault(op=Operation.LIST, kind=FaultKind.HOLD, times=len(run_ids))
+    arena.stack.emulator.add_fault(hold)
+    for run_id in run_ids:
+        for job in arena.jobs(run_id):
+            arena.stack.emulator.release_job(job.id)
+    _wait_for_held(arena, Operation.LIST, len(run_ids))
+    arena.kill_tasks(len(run_ids))
+    arena.stack.emulator.release_held()
+
+
+def _whole_worker(arena: Arena, run_ids: Sequence[str]) -> None:
+    """The machine of scheduler, workers and tasks goes down between POST and answer."""
+    _wait_for_held(arena, Operation.CREATE, len(run_ids))
+    with arena.stack.without(SCHEDULER):
+        arena.stack.emulator.release_held()
+
+
+FAILS = Scenario(end="FAILED", error_code=13, error_message="System error.", finished=0.5, mix={})
+BEFORE = Fault(op=Operation.CREATE, kind=FaultKind.HOLD)
+AFTER = structs.replace(BEFORE, after=True)
+AGAIN = structs.replace(AFTER, match=Match(labels={"airflow_attempt": "1"}))
+LOOK = structs.replace(BEFORE, op=Operation.GET)
+
+KILL_POINTS = (
+    KillPoint("before the POST takes effect", _before_post, hold=BEFORE),
+    KillPoint("POST stored after the death", _while_held(Operation.CREATE), hold=BEFORE),
+    KillPoint("between POST and answer", _while_held(Operation.CREATE), hold=AFTER),
+    KillPoint("between answer and store", _before_store, hold=AFTER),
+    KillPoint("after the store, at the first look", _while_held(Operation.GET), hold=LOOK),
+    KillPoint("while deferred (triggerer)", _while_deferred, first_jobs=FOR_EVER),
+    KillPoint(
+        "at resume, in a resubmission",
+        _while_held(Operation.CREATE),
+        jobs_each=2,
+        hold=AGAIN,
+        first_jobs=FAILS,
+    ),
+    KillPoint("while recording", _while_recording, at_once=2, first_jobs=FOR_EVER),
+    KillPoint("scheduler, worker and task at once", _whole_worker, hold=AFTER),
+)

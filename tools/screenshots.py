@@ -1,0 +1,136 @@
+"""``python -m tools.screenshots``: pictures of the pages for the documents, from the demo's own nights.
+
+Runs the demo with two weeks of nights, which takes some minutes, and looks at the pages with a headless
+Chromium. ``--all FOLDER`` takes every page in every appearance instead, for whoever works on them: of an API
+server whose cost table holds made-up nights, which takes half a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlencode
+
+from rich.console import Console
+
+from local.browser import Tab, open_browser
+from local.demo import EMULATOR_SPEED, run_examples
+from local.nights import WORKLOADS, bills
+from local.stack import Stack, StackOptions
+from local.stack.airflow import API_SERVER, DAG_PROCESSOR
+from local.stack.paths import REPOSITORY
+from vertex_batch.costs import Bill, CostTable
+
+NIGHTS = 14
+IMAGES = REPOSITORY / "docs" / "images"
+WIDE, NARROW = (1280, 860), (400, 860)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture: of what, and how.
+
+    :param ready: an expression of the page that is true when there is something to see.
+    """
+
+    name: str
+    path: str
+    size: tuple[int, int] = WIDE
+    dark: bool = False
+    ready: str = "true"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Take the pictures."""
+    parser = argparse.ArgumentParser(prog="python -m tools.screenshots", description=__doc__)
+    parser.add_argument("--all", type=Path, help="take every page in every appearance, into this folder")
+    given = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="screenshots-") as home:
+        return _of_made_up_nights(Path(home), given.all) if given.all else _of_the_demo(Path(home))
+
+
+def _of_the_demo(home: Path) -> int:
+    with Stack(StackOptions(home=home, emulator_speed=EMULATOR_SPEED), print) as stack:
+        if not run_examples(stack, Console(), NIGHTS):
+            return 1
+        table = CostTable(stack.cost_table_url)
+        made = [bill for cost in table.jobs() if (bill := table.bill(*cost.job.key))]
+        return _take(stack, _for_documents(made), IMAGES)
+
+
+def _of_made_up_nights(home: Path, folder: Path) -> int:
+    options = StackOptions(home=home, roles=frozenset({API_SERVER, DAG_PROCESSOR}))
+    with Stack(options, print) as stack:
+        made = list(bills(datetime.now(UTC).date()))
+        table = CostTable(stack.cost_table_url)
+        for bill in made:
+            table.record(bill)
+        for workload in WORKLOADS:
+            stack.airflow.wait_for_dag(workload.spec)
+        return _take(stack, _all(made), folder)
+
+
+def _take(stack: Stack, shots: list[Shot], folder: Path) -> int:
+    token = stack.airflow.token()
+    with open_browser() as tab:
+        tab.sign_in(stack.site.url, token)
+        for shot in shots:
+            _take_one(tab, stack.site.url, shot, folder / f"{shot.name}.png")
+        # A browser calls it an error when a page is answered with 400, which the one about errors is.
+        said = [message for message in tab.messages if "status of 400" not in message]
+        for message in said:
+            print(f"The console says: {message}", file=sys.stderr)
+        return 1 if said else 0
+
+
+def _take_one(tab: Tab, url: str, shot: Shot, file: Path) -> None:
+    tab.size(*shot.size, dark=shot.dark)
+    tab.open(f"{url}{shot.path}")
+    tab.wait_for(shot.ready)
+    tab.picture(file)
+    print(f"{file} ({file.stat().st_size / 1000:.0f} kB)")
+
+
+def _for_documents(made: list[Bill]) -> list[Shot]:
+    loaded = "document.querySelector('iframe')?.contentDocument?.querySelector('main')"
+    return [
+        Shot("overview", "/plugin/batch-costs", ready=f"!!{loaded}"),
+        Shot("bill", _bill_path(made), dark=True),
+    ]
+
+
+def _all(made: list[Bill]) -> list[Shot]:
+    paths = {
+        "overview": "/vertex-batch/",
+        "by-model": "/vertex-batch/?by=model",
+        "a-year": "/vertex-batch/?by=kind&from=2026-01-01&to=2026-11-22",
+        "jobs": "/vertex-batch/jobs",
+        "nothing-found": "/vertex-batch/jobs?q=nothing-like-this",
+        "bill": _bill_path(made),
+        "error": "/vertex-batch/?from=x",
+    }
+    looks = {"light": (WIDE, False), "dark": (WIDE, True), "narrow": (NARROW, False)}
+    ready = "!document.querySelector('[aria-busy=true]')"
+    return [
+        Shot(f"{name}-{look}", path, size, dark, ready)
+        for name, path in paths.items()
+        for look, (size, dark) in looks.items()
+    ]
+
+
+def _bill_path(made: list[Bill]) -> str:
+    """Choose a bill that has something of everything."""
+    job = max(
+        made,
+        key=lambda bill: (bill.rows.unreadable, len(bill.line_items), bill.rows.failed, bill.day),
+    ).job
+    place = urlencode({"project": job.project, "location": job.location, "job": job.job_id})
+    return f"/vertex-batch/bill?{place}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
