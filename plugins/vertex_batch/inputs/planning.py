@@ -108,7 +108,7 @@ def settle(shards: Sequence[Shard], limits: JobLimits) -> None:
         shard.pieces = _merged(joined)
 
 
-def fits_as_it_lies(shards: Sequence[Shard]) -> bool:
+def needs_no_copy(shards: Sequence[Shard]) -> bool:
     """Whether one job reads everything, and nothing has to be written: the spec's own URIs will do."""
     return len(shards) == 1 and not shards[0].copied
 

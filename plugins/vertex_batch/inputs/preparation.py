@@ -26,10 +26,10 @@ from vertex_batch.inputs import (
     Shard,
     StagingPlace,
     draw,
-    fits_as_it_lies,
-    is_there,
+    exists_with_size,
     make_shards,
     may_be_answered,
+    needs_no_copy,
     rows_in,
     settle,
     stage,
@@ -129,7 +129,7 @@ class InputPreparer:
         shards = make_shards(read.measured, self._limits)
         if not shards:
             raise InputMissingError(dict.fromkeys(self._uris, "holds no rows"))
-        if fits_as_it_lies(shards) and self._may_be_named:
+        if needs_no_copy(shards) and self._may_be_named:
             self._see_unchanged(objects)
             return [self._whole(read)]
         settle(shards, self._limits)
@@ -146,7 +146,7 @@ class InputPreparer:
             raise InputMissingError(dict.fromkeys(self._uris, "holds no rows"))
         self._see_unchanged(objects)
         uri = self._place.uri("sample", wish.rows, wish.seed, [(each.uri, each.version) for each in objects])
-        if not is_there(self._storage, uri, sum(map(len, sample.rows))):
+        if not exists_with_size(self._storage, uri, sum(map(len, sample.rows))):
             self._storage.write(uri, sample.rows)
         part = InputPart(
             PartKind.SAMPLE,

@@ -106,7 +106,7 @@ def stage(storage: ObjectStorage, shards: Iterable[Shard], place: StagingPlace) 
     return Staged(written, found, size, tuple(storage.list_below(place.folder)))
 
 
-def is_there(storage: ObjectStorage, uri: str, size: int) -> bool:
+def exists_with_size(storage: ObjectStorage, uri: str, size: int) -> bool:
     """Whether an object of that name and size exists; one of another size is the remains of a write."""
     (found,) = storage.look_up([uri])
     return found is not None and found.size == size

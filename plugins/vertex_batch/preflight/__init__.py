@@ -9,18 +9,18 @@ from vertex_batch.preflight.check import (
     preflight,
     report_data,
 )
-from vertex_batch.preflight.findings import Finding, Gravity, Mode, PreflightError, Report
+from vertex_batch.preflight.findings import Finding, Mode, PreflightError, Report, Severity
 from vertex_batch.preflight.rows import RowCheck
 from vertex_batch.preflight.shapes import Shape, shape_of
 
 __all__ = [
     "CheckedRows",
     "Finding",
-    "Gravity",
     "Mode",
     "PreflightError",
     "Report",
     "RowCheck",
+    "Severity",
     "Shape",
     "Storage",
     "Subject",

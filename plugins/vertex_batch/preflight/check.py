@@ -12,7 +12,7 @@ import msgspec
 
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.log import Log
-from vertex_batch.preflight.findings import Finding, Gravity, Mode, PreflightError, Report
+from vertex_batch.preflight.findings import Finding, Mode, PreflightError, Report, Severity
 from vertex_batch.preflight.places import ModelClient, check_location, check_proxy
 from vertex_batch.preflight.rows import RowCheck
 from vertex_batch.preflight.shapes import shape_of
@@ -101,7 +101,7 @@ def inspect(
         for finding in check_proxy(client, subject.model):
             report.add(finding)
     if subject.reads_table:
-        report.add(Finding(Gravity.DOUBT, "inputs", "the rows of a BigQuery table are not looked at"))
+        report.add(Finding(Severity.DOUBT, "inputs", "the rows of a BigQuery table are not looked at"))
     elif storage is not None:
         storage.check_output(subject.output)
         found = storage.find(subject.uris) if objects is None else objects
@@ -157,9 +157,9 @@ def _add(report: Report, rows: Report) -> None:
     """Add what was found in the rows before."""
     for finding in rows.findings:
         report.add(finding)
-    kept = Counter(finding.gravity for finding in rows.findings)
-    for gravity, count in rows.counts.items():
-        report.counts[gravity] += count - kept[gravity]
+    kept = Counter(finding.severity for finding in rows.findings)
+    for severity, count in rows.counts.items():
+        report.counts[severity] += count - kept[severity]
     report.objects += rows.objects
     report.rows += rows.rows
     report.size_bytes += rows.size_bytes

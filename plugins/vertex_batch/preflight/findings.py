@@ -20,7 +20,7 @@ class Mode(StrEnum):
     OFF = "off"
 
 
-class Gravity(StrEnum):
+class Severity(StrEnum):
     """What a finding does to the job."""
 
     JOB = "job"
@@ -40,9 +40,9 @@ _REMEDY = (
     " `preflight: warn` in the spec."
 )
 _OUTCOME = {
-    Gravity.JOB: "fails the whole job",
-    Gravity.ROW: "this row fails",
-    Gravity.DOUBT: "may be wrong",
+    Severity.JOB: "fails the whole job",
+    Severity.ROW: "this row fails",
+    Severity.DOUBT: "may be wrong",
 }
 
 
@@ -54,22 +54,22 @@ class Finding:
     :param path: the key within the row, such as ``request.tools[].googleSearch``; empty for all of it.
     """
 
-    gravity: Gravity
+    severity: Severity
     place: str
     message: str
     path: str = ""
 
     def __str__(self) -> str:
         what = f"{self.path}: {self.message}" if self.path else self.message
-        return scrub(f"{self.place}: {what} ({_OUTCOME[self.gravity]})")
+        return scrub(f"{self.place}: {what} ({_OUTCOME[self.severity]})")
 
 
 @dataclass(slots=True)
 class Report:
     """What was looked at, and what was found.
 
-    :param findings: the first `MAX_FINDINGS` of each gravity.
-    :param counts: all of them, by gravity.
+    :param findings: the first `MAX_FINDINGS` of each severity.
+    :param counts: all of them, by severity.
     :param bad_rows: rows that fail by themselves.
     """
 
@@ -78,24 +78,24 @@ class Report:
     size_bytes: int = 0
     bad_rows: int = 0
     findings: list[Finding] = field(default_factory=list)
-    counts: dict[Gravity, int] = field(default_factory=lambda: dict.fromkeys(Gravity, 0))
+    counts: dict[Severity, int] = field(default_factory=lambda: dict.fromkeys(Severity, 0))
 
     def add(self, finding: Finding) -> None:
         """Keep a finding, or count it where enough of its kind are kept."""
-        if self.counts[finding.gravity] < MAX_FINDINGS:
+        if self.counts[finding.severity] < MAX_FINDINGS:
             self.findings.append(finding)
-        self.counts[finding.gravity] += 1
+        self.counts[finding.severity] += 1
 
     @property
     def is_hopeless(self) -> bool:
         """Whether Vertex would answer no row at all."""
-        return self.counts[Gravity.JOB] > 0 or (self.rows > 0 and self.bad_rows >= self.rows)
+        return self.counts[Severity.JOB] > 0 or (self.rows > 0 and self.bad_rows >= self.rows)
 
     @property
     def shown(self) -> list[Finding]:
-        """The findings to show, the gravest first, each gravity in the order of its places."""
-        order = list(Gravity)
-        return sorted(self.findings, key=lambda finding: order.index(finding.gravity))[:MAX_FINDINGS]
+        """The findings to show, the most severe first, each severity in the order of its places."""
+        order = list(Severity)
+        return sorted(self.findings, key=lambda finding: order.index(finding.severity))[:MAX_FINDINGS]
 
     def lines(self) -> list[str]:
         """One line for each finding that is shown, and one for the rest."""

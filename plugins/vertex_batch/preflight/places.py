@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from vertex_batch.errors import VertexBatchError
-from vertex_batch.preflight.findings import Finding, Gravity
+from vertex_batch.preflight.findings import Finding, Severity
 from vertex_batch.usage.models import canonical_model
 
 # As Google's page on batches of embeddings lists them.
@@ -31,12 +31,12 @@ def check_location(model: str, location: str) -> list[Finding]:
     served = _LOCATIONS.get(name)
     if served and location not in served:
         message = f"{name} is documented for batches in {', '.join(sorted(served))}, not in {location}"
-        return [Finding(Gravity.DOUBT, "location", message)]
+        return [Finding(Severity.DOUBT, "location", message)]
     publisher = model.partition("publishers/")[2].partition("/")[0]
     is_base_gemini = publisher in {"", "google"} and not name.startswith(("claude", "projects/"))
     if location == "global" and not is_base_gemini:
         message = f"batches of {name} are not served on global, only those of Google's base models are"
-        return [Finding(Gravity.JOB, "location", message)]
+        return [Finding(Severity.JOB, "location", message)]
     return []
 
 
@@ -49,7 +49,7 @@ def check_proxy(client: ModelClient, model: str) -> list[Finding]:
     try:
         deployments = client.model_info()
     except VertexBatchError as error:
-        return [Finding(Gravity.DOUBT, "model", f"the proxy's list of models could not be read: {error}")]
+        return [Finding(Severity.DOUBT, "model", f"the proxy's list of models could not be read: {error}")]
     known = {_served(deployment) for deployment in deployments} - {""}
     name = canonical_model(model)
     if name in known or any(_covers(pattern, name) for pattern in known):
@@ -60,7 +60,7 @@ def check_proxy(client: ModelClient, model: str) -> list[Finding]:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean `{near[0]}`?" if near else ""
         message = f"{name} is none of the {len(known)} models that the proxy lists for this key{hint}"
-    return [Finding(Gravity.DOUBT, "model", message)]
+    return [Finding(Severity.DOUBT, "model", message)]
 
 
 def _served(deployment: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from vertex_batch.preflight.columns import Columns, Tell
 from vertex_batch.preflight.compiled import compile_decoder
-from vertex_batch.preflight.findings import Finding, Gravity, Report
+from vertex_batch.preflight.findings import Finding, Report, Severity
 from vertex_batch.preflight.keys import RowKeys
 from vertex_batch.preflight.requests import Problem
 from vertex_batch.preflight.shapes import Shape, looks_like
@@ -64,23 +64,23 @@ class RowCheck:
         for block in blocks:
             if block.damage:
                 message = f"the compressed file cannot be read: {block.damage}"
-                self._find(Gravity.JOB, self._line + 1, "", message)
+                self._find(Severity.JOB, self._line + 1, "", message)
             else:
                 self._block(block)
                 self._progress(block.size)
         if self._report.rows == before:
-            self._find(Gravity.DOUBT, 1, "", "holds no rows")
+            self._find(Severity.DOUBT, 1, "", "holds no rows")
         self._report.objects += 1
 
     def finish(self, *, may_be_split: bool = False) -> None:
         """Check what is only known once every file was read."""
         limit = self._shape.max_rows
         if self._report.rows == 0:
-            self._report.add(Finding(Gravity.JOB, "inputs", "hold no rows"))
+            self._report.add(Finding(Severity.JOB, "inputs", "hold no rows"))
         elif limit is not None and self._report.rows > limit and not may_be_split:
             held = f"hold {self._report.rows:,} rows"
             message = f"{held}, and a job with {self._shape.name} takes {limit:,}: split them"
-            self._report.add(Finding(Gravity.JOB, "inputs", message))
+            self._report.add(Finding(Severity.JOB, "inputs", message))
 
     def _block(self, block: Lines) -> None:
         first, data = self._line, bytes(block.data)
@@ -89,7 +89,7 @@ class RowCheck:
             self._line += 1
             self._report.rows += 1
             limit = f"{MAX_LINE_BYTES >> 20} MB"
-            self._find(Gravity.JOB, self._line, "", f"the line is longer than {limit}: that is no row")
+            self._find(Severity.JOB, self._line, "", f"the line is longer than {limit}: that is no row")
             return
         self._line += data.count(b"\n") + (not data.endswith(b"\n"))
         few = self._columns.count <= _MAX_COLUMNS_AT_ONCE
@@ -130,14 +130,14 @@ class RowCheck:
         try:
             row = self._parse.decode(line)
         except RecursionError:
-            self._find(Gravity.JOB, number, "", "is nested too deeply to be read")
+            self._find(Severity.JOB, number, "", "is nested too deeply to be read")
             return
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._find(Gravity.JOB, number, "", f"is not JSON: {_why_no_json(line, error)}")
+            self._find(Severity.JOB, number, "", f"is not JSON: {_why_no_json(line, error)}")
             return
         if not isinstance(row, dict):
             message = f"is no object: write {self._shape.example}"
-            self._find(Gravity.JOB, number, "", message)
+            self._find(Severity.JOB, number, "", message)
             return
         self._columns.admit(row, self._teller(number))
         self._key(self._keys.of(row), number)
@@ -152,9 +152,9 @@ class RowCheck:
         for problem in self._shape.problems(row):
             if problem.is_certain:
                 is_bad = True
-                self._find(Gravity.ROW, number, problem.path, problem.message)
+                self._find(Severity.ROW, number, problem.path, problem.message)
             elif self._is_new(problem):
-                self._find(Gravity.DOUBT, number, problem.path, problem.message)
+                self._find(Severity.DOUBT, number, problem.path, problem.message)
         self._report.bad_rows += is_bad
 
     def _is_new(self, problem: Problem) -> bool:
@@ -174,12 +174,12 @@ class RowCheck:
     def _key(self, key: object, number: int) -> None:
         if not self._keys.is_new(key):
             message = f"is {str(key)[:80]!r}, as in an earlier row: their answers cannot be told apart by it"
-            self._find(Gravity.DOUBT, number, self._keys.name, message)
+            self._find(Severity.DOUBT, number, self._keys.name, message)
 
     def _teller(self, number: int) -> Tell:
         def tell(path: str, message: str, /, *, sure: bool = True) -> None:
             sure = sure and self._shape.is_imported
-            self._find(Gravity.JOB if sure else Gravity.DOUBT, number, path, message)
+            self._find(Severity.JOB if sure else Severity.DOUBT, number, path, message)
 
         return tell
 
@@ -189,10 +189,10 @@ class RowCheck:
         if (other := looks_like(row)) and other != self._shape.name:
             message += f"; this one looks like a row for {other}"
         self._report.bad_rows += not is_container
-        self._find(Gravity.JOB if is_container else Gravity.ROW, number, path, message)
+        self._find(Severity.JOB if is_container else Severity.ROW, number, path, message)
 
-    def _find(self, gravity: Gravity, line: int, path: str, message: str) -> None:
-        self._report.add(Finding(gravity, f"{self._name}:{line}", message, path))
+    def _find(self, severity: Severity, line: int, path: str, message: str) -> None:
+        self._report.add(Finding(severity, f"{self._name}:{line}", message, path))
 
 
 def _some_row_has_empty_object(data: bytes) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from local.emulator.admin import Fault, FaultKind, Operation, Step, Trait
-from vertex_batch.lifecycle.waiting import Sighting, Verdict
+from vertex_batch.lifecycle.waiting import JobReading, Verdict
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.vertex.resource import JobReference
 
@@ -103,7 +103,7 @@ def test_an_execution_timeout_bounds_the_wait_too(vertex, context):
 
 def test_a_missed_deadline_cancels_and_fails_for_good(vertex, context):
     reference = vertex.submit(**HELD)
-    event = Sighting(Verdict.DEADLINE, state="JOB_STATE_RUNNING").to_dict()
+    event = JobReading(Verdict.DEADLINE, state="JOB_STATE_RUNNING").to_dict()
     with pytest.raises(AirflowFailException, match="deadline"):
         a_sensor(reference).execute_complete(context, event)
     assert vertex.admin.job(reference.job_id).cancel_calls
@@ -111,7 +111,7 @@ def test_a_missed_deadline_cancels_and_fails_for_good(vertex, context):
 
 def test_a_missed_deadline_leaves_the_job_alone_where_the_spec_says_so(vertex, context):
     reference = vertex.submit(**HELD)
-    event = Sighting(Verdict.DEADLINE, state="JOB_STATE_RUNNING").to_dict()
+    event = JobReading(Verdict.DEADLINE, state="JOB_STATE_RUNNING").to_dict()
     with pytest.raises(AirflowFailException):
         a_sensor(reference, cancel_on_deadline=False).execute_complete(context, event)
     assert not vertex.admin.job(reference.job_id).cancel_calls
@@ -119,7 +119,7 @@ def test_a_missed_deadline_leaves_the_job_alone_where_the_spec_says_so(vertex, c
 
 def test_a_job_that_cannot_be_read_any_more_may_be_waited_for_again(vertex, context):
     reference = vertex.submit(**HELD)
-    event = Sighting(Verdict.BLIND, message="the proxy is gone").to_dict()
+    event = JobReading(Verdict.POLLING_FAILED, message="the proxy is gone").to_dict()
     with pytest.raises(AirflowException, match="may still run") as caught:
         a_sensor(reference).execute_complete(context, event)
     assert not isinstance(caught.value, AirflowFailException)

@@ -69,7 +69,7 @@ class ProxyConfig:
         if problems:
             raise ConfigurationError("The settings of the LiteLLM proxy are not usable", *problems)
 
-    def impatient(self, seconds: float, connect_seconds: float) -> ProxyConfig:
+    def with_short_timeouts(self, seconds: float, connect_seconds: float) -> ProxyConfig:
         """The same for somebody who waits in front of a page: one try, and no longer than that."""
         return replace(
             self,
