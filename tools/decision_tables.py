@@ -24,12 +24,12 @@ def submit_rules() -> str:
 
 
 def looks() -> str:
-    """What one look at a waiting job means, each case judged by the code."""
+    """What one poll of a job means, each case assessed by the code."""
     means: dict[str, list[str]] = {}
     for case, seen in _cases():
         means.setdefault(_meaning(seen), []).append(case)
     rows = [f"| {', '.join(_codes(cases))} | {meaning} |" for meaning, cases in means.items()]
-    return "\n".join(["| a look shows | the task |", "|---|---|", *rows]) + "\n"
+    return "\n".join(["| a poll shows | the task |", "|---|---|", *rows]) + "\n"
 
 
 def _stored(rule: Rule) -> str:
@@ -42,7 +42,7 @@ def _stored(rule: Rule) -> str:
 
 
 def _cases() -> Iterator[tuple[str, JobReading]]:
-    """Everything that a look can show, and what the code makes of it."""
+    """Everything that a poll can show, and what the code makes of it."""
     now = datetime(2026, 11, 22, tzinfo=UTC)
     limits = PollLimits(now + timedelta(hours=1))
     late = PollLimits(now)

@@ -84,7 +84,7 @@ def test_an_ambiguous_submit_says_that_a_job_may_exist_and_that_a_retry_looks_fi
     text = str(AmbiguousSubmitError("create", "p/l", message="Server disconnected"))
     assert "A job may have been created" in text
     assert "Nothing was submitted" not in text
-    assert "A retry looks first" in text
+    assert "A retry searches first" in text
 
 
 def test_a_definite_refusal_says_that_nothing_was_submitted():

@@ -1,4 +1,4 @@
-"""Cancel a job and wait for its end. A cancel is only a request: the job has ended once its state is terminal."""
+"""Cancel a job and wait for its end. A cancel is a request; a job has ended once its state is terminal."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def find_group_jobs(
 def find_jobs_by_key(
     client: BatchClient, project: str, location: str, job_key: str
 ) -> list[BatchPredictionJob]:
-    """List the jobs with one key. There is none if the list does not show it yet; two are a rare exception."""
+    """List the jobs with one key: none if the list does not show it yet, and hardly ever more than one."""
     return list(client.list(project, location, filter=f'labels.{JOB_KEY_LABEL}="{job_key}"'))
 
 

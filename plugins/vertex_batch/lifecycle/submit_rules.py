@@ -55,7 +55,7 @@ class Listed(StrEnum):
 
     OWN = "a job with this job key, in any state"
     SAME = "another job with the same request, active"
-    CHANGED = "another job with another request, active"
+    CHANGED = "another job with a different request, active"
     CANCELLING = "another job, being cancelled"
     ENDED = "other jobs, all ended"
     NOTHING = "no job"
@@ -191,7 +191,7 @@ def _what_is_listed(
 
 
 def after_seen_ending(job: BatchPredictionJob, wanted: Intent) -> bool:
-    """Whether a job that was being cancelled is the task's result after all: it finished before the cancel."""
+    """Whether a job that was being cancelled is the task's result after all, since it finished first."""
     return job.state.has_results and job.labels.get(REQUEST_LABEL) == wanted.fingerprint
 
 
@@ -207,9 +207,9 @@ def may_have_duplicate(wanted: Intent, answered_at: datetime, window: timedelta)
 def choose_among_duplicates(
     found: Iterable[BatchPredictionJob],
 ) -> tuple[BatchPredictionJob, list[BatchPredictionJob]]:
-    """Of several jobs with one key, say which the task goes on with, and which are to be cancelled.
+    """Of several jobs with one key, choose the one that the task keeps and those to cancel.
 
-    The oldest stays, whoever asks, so that two tries at once agree without talking.
+    The oldest is always kept, so two tries at the same time choose the same one without communicating.
     """
     oldest, *others = sorted(found, key=lambda job: (job.create_time or _LONG_AGO, job.job_id))
     return oldest, [job for job in others if not job.state.is_terminal]

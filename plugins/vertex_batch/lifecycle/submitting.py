@@ -204,7 +204,7 @@ class Submitter:
             return self._settle(wanted, job, decision.reason)
 
     def _check_quickly(self, looked_at: datetime) -> bool:
-        """Call `before_intent`; return whether it was quick enough for the earlier search to be still valid."""
+        """Call `before_intent`; return whether it was quick enough for the earlier search to be valid."""
         self._before_intent()
         return self._now() - looked_at <= timedelta(seconds=self._policy.interval_seconds)
 

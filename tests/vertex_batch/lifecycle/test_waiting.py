@@ -1,4 +1,4 @@
-"""What one look at a waiting job means, as tables."""
+"""What one poll of a job means, as tables."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_says_what_happened_what_it_costs_and_what_to_do():
     passing = JobReading(Verdict.FAILED, state="JOB_STATE_FAILED", error_code=13, message="System error.")
     assert "p/l/7 failed (code 9): no such bucket" in explain("p/l/7", failed)
     assert "billed" in explain("p/l/7", failed)
-    assert "Mend the cause" in explain("p/l/7", failed)
+    assert "Fix the cause" in explain("p/l/7", failed)
     assert "may pass" in explain("p/l/7", passing)
     for verdict in Verdict:
         if verdict is not Verdict.WAIT:

@@ -50,8 +50,8 @@ def test_succeeds_at_once_on_a_job_with_results(vertex, context, state):
 @pytest.mark.parametrize(
     ("state", "code", "expected"),
     [
-        ("FAILED", 9, "Mend the cause"),
-        ("FAILED", 13, "may pass"),
+        ("FAILED", 9, "Fix the cause"),
+        ("FAILED", 13, "usually transient"),
         ("EXPIRED", 0, "expired"),
         ("CANCELLED", 0, "was cancelled"),
     ],
@@ -120,7 +120,7 @@ def test_a_missed_deadline_leaves_the_job_alone_where_the_spec_says_so(vertex, c
 def test_a_job_that_cannot_be_read_any_more_may_be_waited_for_again(vertex, context):
     reference = vertex.submit(**HELD)
     event = JobReading(Verdict.POLLING_FAILED, message="the proxy is gone").to_dict()
-    with pytest.raises(AirflowException, match="may still run") as caught:
+    with pytest.raises(AirflowException, match="may still be running") as caught:
         a_sensor(reference).execute_complete(context, event)
     assert not isinstance(caught.value, AirflowFailException)
 
