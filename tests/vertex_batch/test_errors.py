@@ -92,8 +92,8 @@ def test_a_definite_refusal_says_that_nothing_was_submitted():
 
 
 def test_a_failed_cancel_says_that_the_job_may_run_on_unless_it_had_ended():
-    assert "may still run" in str(ResourceExhaustedError("cancel", "p/l/1"))
-    assert "may still run" not in str(FailedPreconditionError("cancel", "p/l/1"))
+    assert "may still be running" in str(ResourceExhaustedError("cancel", "p/l/1"))
+    assert "may still be running" not in str(FailedPreconditionError("cancel", "p/l/1"))
 
 
 def test_a_read_speaks_of_no_money():

@@ -1,4 +1,4 @@
-"""What a job reads: whether it fits into one, how it is split where it does not, and a sample of it."""
+"""Inputs of jobs: whether they fit into one job, how they are split otherwise, and samples of them."""
 
 from vertex_batch.inputs.measuring import Measured, Measurer, may_be_answered, measure, rows_in
 from vertex_batch.inputs.parts import SHARDS_GROUP, InputPart, PartKind, file_pattern, group_of

@@ -247,7 +247,7 @@ def explain_failed_rows(job: str, seen: JobReading, max_failed_ratio: float) -> 
 
 def explain(job: str, seen: JobReading) -> str:
     """Explain to the engineer on call what happened to which job, what it means for money, and what to do."""
-    cause = f": {seen.message}" if seen.message else ""
+    cause = f": {seen.message.removesuffix('.')}" if seen.message else ""
     code = f" (code {seen.error_code})" if seen.error_code else ""
     money = _MONEY.get(seen.verdict, "Finished rows are billed; failed rows are not.")
     if seen.verdict is Verdict.FAILED:

@@ -1,4 +1,4 @@
-"""Look at a job before it costs money: its rows, its model, and the places that it reads and writes."""
+"""Check a job before it costs money: its rows, its model, its inputs and its output."""
 
 from vertex_batch.preflight.check import (
     CheckedRows,

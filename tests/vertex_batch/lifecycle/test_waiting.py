@@ -166,7 +166,7 @@ def test_says_what_happened_what_it_costs_and_what_to_do():
     assert "p/l/7 failed (code 9): no such bucket" in explain("p/l/7", failed)
     assert "billed" in explain("p/l/7", failed)
     assert "Fix the cause" in explain("p/l/7", failed)
-    assert "may pass" in explain("p/l/7", passing)
+    assert "usually transient" in explain("p/l/7", passing)
     for verdict in Verdict:
         if verdict is not Verdict.WAIT:
             assert explain("p/l/7", JobReading(verdict))

@@ -1,4 +1,4 @@
-"""Whether model, location and proxy go together."""
+"""Whether model, location and proxy fit together."""
 
 from __future__ import annotations
 

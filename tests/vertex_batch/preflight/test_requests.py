@@ -47,7 +47,7 @@ CERTAIN = [
     ({"contents": [{**TURN, "role": "User"}]}, "contents[].role", "'User'"),
     ({"contents": [{"role": "user", "parts": []}]}, "contents[].parts", "is empty"),
     ({"contents": [{"role": "user"}]}, "contents[]", "no value for `parts`"),
-    ({"contents": ["Hello"]}, "contents[]", "is a text, where an object is expected"),
+    ({"contents": ["Hello"]}, "contents[]", "is a string, where an object is expected"),
     (parts({"text": None}), "contents[].parts[]", "no value for one of text"),
     (parts({"thought": True}), "contents[].parts[]", "no value for one of text"),
     (parts({"text": "x", **PICTURE}), "contents[].parts[]", "has `text` and `inlineData`"),
@@ -55,7 +55,7 @@ CERTAIN = [
     (parts({"inline_data": {"data": "aGk="}}), "contents[].parts[].inline_data", "no value for `mimeType`"),
     (parts({"file_data": {"file_uri": "/tmp/a"}}), "contents[].parts[].file_data.file_uri", "gs://BUCKET"),
     (parts({"fileData": {"fileUri": "s3://b/a"}}), "contents[].parts[].fileData.fileUri", "'s3://b/a'"),
-    ({"systemInstruction": "Be brief."}, "systemInstruction", "is a text, where an object is expected"),
+    ({"systemInstruction": "Be brief."}, "systemInstruction", "is a string, where an object is expected"),
     ({"systemInstruction": [TURN]}, "systemInstruction", "is a list, where an object is expected"),
     ({"generationConfg": {"topP": 1}}, "generationConfg", "write `generationConfig`"),
     ({"Generation_Config": {"topP": 1}}, "Generation_Config", "write `generationConfig`"),
@@ -71,10 +71,10 @@ CERTAIN = [
         "generationConfig.responseSchema.properties.a.items.type_",
         "write `type`",
     ),
-    (config(temperature=2.1), "generationConfig.temperature", "is 2.1, and Google takes 0 to 2"),
+    (config(temperature=2.1), "generationConfig.temperature", "is 2.1, but Google accepts 0 to 2"),
     (config(temperature=-0.5), "generationConfig.temperature", "is -0.5"),
     (config(temperature="hot"), "generationConfig.temperature", "where a number is expected"),
-    (config(topP=1.05), "generationConfig.topP", "is 1.05, and Google takes 0 to 1"),
+    (config(topP=1.05), "generationConfig.topP", "is 1.05, but Google accepts 0 to 1"),
     (config(candidateCount=0), "generationConfig.candidateCount", "takes 1 to 8"),
     (config(candidateCount=9), "generationConfig.candidateCount", "takes 1 to 8"),
     (config(maxOutputTokens=0), "generationConfig.maxOutputTokens", "takes 1 to"),
@@ -83,9 +83,9 @@ CERTAIN = [
     (
         config(stopSequences=list("abcdef")),
         "generationConfig.stopSequences",
-        "has 6 items, and Google takes 5",
+        "has 6 items, but Google accepts at most 5",
     ),
-    (config(stopSequences=[{"a": "b"}]), "generationConfig.stopSequences[]", "a text is expected"),
+    (config(stopSequences=[{"a": "b"}]), "generationConfig.stopSequences[]", "a string is expected"),
     (config(responseMimeType="application/jsn"), "generationConfig.responseMimeType", "'application/json'"),
     (
         {"safetySettings": [{"category": "HARM_CATEGORY_HARASMENT", "threshold": "OFF"}]},
@@ -117,13 +117,13 @@ def test_a_row_that_google_refuses_is_found_at_its_line(bad, path, words, good_r
 @pytest.mark.parametrize(
     ("odd", "path", "words"),
     [
-        ({"newField": {"a": 1}}, "request.newField", "not a field of this request that is known here"),
+        ({"newField": {"a": 1}}, "request.newField", "not a known field of this request"),
         (config(maxTokens=5), "request.generationConfig.maxTokens", "did you mean `maxOutputTokens`?"),
         (config(responseMimeType="audio/wav"), "request.generationConfig.responseMimeType", "'audio/wav'"),
         (
             {"safetySettings": [{"category": "HARM_CATEGORY_OF_TOMORROW"}]},
             "request.safetySettings[].category",
-            "not a value that is known here",
+            "not a known value",
         ),
         (parts({"hologram": {"a": 1}}), "request.contents[].parts[]", "no value for one of text"),
         ({"model": "gemini-1.5-pro"}, "request.model", "the job's model gemini-2.5-flash answers the row"),
@@ -236,7 +236,7 @@ def test_a_key_of_two_rows_is_a_doubt_at_the_second(name, between):
         (
             f"in.jsonl:{between + 2}",
             name,
-            "is 'a', as in an earlier row: their answers cannot be told apart by it",
+            "is 'a', as in an earlier row, so it does not identify the row's answer",
         )
     ]
 

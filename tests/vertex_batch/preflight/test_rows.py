@@ -61,7 +61,7 @@ def deep(levels: int) -> dict[str, Any]:
         (
             row(contents=[{"role": 5, "parts": [{"text": "x"}]}]),
             "request.contents[].role",
-            "is a number here and a text",
+            "is a number here and a string",
         ),
         (
             row(contents=[{"role": "user", "parts": {"text": "x"}}]),

@@ -67,7 +67,7 @@ def test_fails_for_good_on_every_other_end(vertex, context, state, code, expecte
 def test_a_job_that_somebody_deleted_is_lost(vertex, context):
     reference = vertex.submit(**HELD)
     vertex.admin.delete_job(reference.job_id)
-    with pytest.raises(AirflowFailException, match="is gone"):
+    with pytest.raises(AirflowFailException, match="no longer exists"):
         a_sensor(reference).execute(context)
 
 
