@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vertex_batch import __version__
-from vertex_batch.budgets import Claimant, Decision, Estimate, Ledger, Verdict
+from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Verdict
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts, Total, exact
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey
@@ -262,7 +262,7 @@ class TestCost:
 
     def test_what_a_job_was_expected_to_cost_stands_on_its_bill(self, run, url):
         job = bill("111").job
-        asks = Claimant("key", job.project, job.location, job.model, "nightly", job.run_id, "submit")
+        asks = BudgetRequest("key", job.project, job.location, job.model, "nightly", job.run_id, "submit")
         low, middle, high = (Decimal(amount) for amount in ("0.1", "0.2", "0.3"))
         ledger = Ledger(CostTable(url))
         ledger.claim(

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from tests.vertex_batch.ui.conftest import HOSTILE, TODAY, item
-from vertex_batch.budgets import Claimant, Decision, Estimate, Ledger, Verdict
+from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Verdict
 from vertex_batch.costs import CostTable, RowCounts, Total
 from vertex_batch.usage import Kind, RowProblem
 
@@ -321,7 +321,7 @@ def test_a_bill_shows_what_was_expected_beside_what_the_job_cost(pages):
     address = {"project": job.project, "location": job.location, "job": job.job_id}
     assert "Expected" not in pages.get("/bill", **address).text
     ledger = Ledger(pages.table)
-    asks = Claimant("key", job.project, job.location, job.model, job.dag_id, job.run_id, job.task_id)
+    asks = BudgetRequest("key", job.project, job.location, job.model, job.dag_id, job.run_id, job.task_id)
     expected = Estimate(
         Total(Decimal("1.25"), complete=True), Decimal(1), Decimal(2), method="no <b>history</b>"
     )
