@@ -35,7 +35,7 @@ class AnnounceResultsOperator(BaseOperator):
     :param plan_task_id: the task that planned the input. None if the run cannot be a sample.
     :param record_task_id: the task that recorded the bill. Its return value becomes the ``extra`` of the
         event: the jobs with results, each with its output, rows, tokens and cost, and the cost of the run.
-    :raises AirflowSkipException: the run was a sample, or no row was answered. Airflow then announces nothing.
+    :raises AirflowSkipException: the run was a sample, or no row was answered. Nothing is announced then.
     """
 
     ui_color = "#e6f4ea"

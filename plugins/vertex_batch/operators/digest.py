@@ -32,7 +32,7 @@ class SpendDigestOperator(BaseOperator):
     :param day: the UTC day, such as ``2026-11-22``. Defaults to the day before the run.
     :param notifier: import path of an Airflow notifier. Defaults to ``[vertex_batch] digest_notifier``; if
         that is not set either, the digest is only logged. Its template fields may use ``{{ digest }}``.
-    :param arguments: the notifier's arguments. Defaults to ``[vertex_batch] digest_arguments``, a JSON object.
+    :param arguments: the notifier's arguments. Default: ``[vertex_batch] digest_arguments``, a JSON object.
     :param specs_folder: the specs whose budgets the spend is compared with.
     :param budgets_file: the limits of teams.
     :param batch_costs_conn_id: the cost table.

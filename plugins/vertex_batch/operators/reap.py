@@ -36,7 +36,7 @@ _HAS_NOT_ENDED = " AND ".join(f'state!="{state}"' for state in sorted(TERMINAL_S
 
 
 class ReapBatchPredictionJobsOperator(BaseOperator):
-    """Find jobs that this Airflow's finished runs left at Vertex: jobs that still run, and jobs without a bill.
+    """Find jobs that this Airflow's finished runs left at Vertex: still running, or without a bill.
 
     It is the safety net of last resort. Active jobs are reported or cancelled. A job is reported and never
     cancelled if Airflow does not know its run, because the run was deleted or because the DAG's id does not

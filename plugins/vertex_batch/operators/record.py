@@ -176,7 +176,7 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
                 self.log.error("Job %s has no bill yet: %s", facts, error)  # noqa: TRY400 - it says it all
                 errors.append(error)
         if errors:
-            # A retry can record after a transient error, so a permanent one is raised only if all are permanent.
+            # A retry can pass a transient error, so a permanent one is raised only if all are permanent.
             raise min(errors, key=lambda error: isinstance(error, PermanentError))
         return recorded
 

@@ -191,7 +191,7 @@ class RecountJobsOperator(RecordedJobsOperator):
         problems = [job.problem for job in jobs if job.problem]
         if problems:
             raise AirflowFailException(
-                f"{len(problems)} of {len(jobs)} bills were not changed: {'; '.join(problems[:MAX_REPORTED])}."
+                f"{len(problems)} of {len(jobs)} bills were kept: {'; '.join(problems[:MAX_REPORTED])}."
                 " The others were recounted. A retry recounts all of them, which changes nothing more."
             )
         return summary

@@ -65,7 +65,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         as succeeded even if all its rows failed.
     :param fail_without_answers: fail the task if no row was answered, whatever `max_failed_ratio` allows.
         Set it to False only for one of several jobs of a run, and let `AggregateTokenUsageOperator` decide.
-    :param tolerated_failures: how many polls in a row may fail before the task fails. A retry resumes waiting.
+    :param tolerated_failures: how many polls in a row may fail before the task does. A retry resumes waiting.
     :param deferrable: wait in the triggerer. False: wait in the worker, by ``mode`` "poke" or "reschedule".
     :param cancel_on_kill: cancel the job when a person fails, skips or marks the task, or ends its run.
     :param cancel_on_deadline: cancel the job when it misses its deadline.
@@ -125,7 +125,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         if not isinstance(self.job, dict):
             message = (
                 f"Task {self.task_id} has no job to wait for: `job` is {self.job!r}, but must be the submit"
-                " task's return value. Clear the submit task. If the submit task is mapped, map this task too:"
+                " task's return value. Clear the submit task. If that task is mapped, map this one too:"
                 " `BatchPredictionJobSensor.partial(...).expand(job=submit.output)`."
             )
             raise AirflowFailException(message)
@@ -177,7 +177,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         return self._conclude(seen)
 
     def _resubmits(self, context: Context, seen: Sighting) -> bool:
-        """Resubmit a job that failed for a transient reason. Return whether there is a new job to wait for."""
+        """Resubmit a job that failed for a transient reason; return whether there is a new job to watch."""
         if not (self._attempts and self._attempts.goes_on_after(seen)):
             return False
         self.log.warning(
@@ -295,8 +295,8 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
             raise AirflowFailException(message)
         if seen.has_no_answer:
             self.log.warning(
-                "Job %s has no answers: all %d rows failed. This task does not fail, because other jobs of the"
-                " run may have answers; record_cost decides",
+                "Job %s has no answers: all %d rows failed. This task does not fail, because other jobs of"
+                " the run may have answers; record_cost decides",
                 self._waited_for,
                 seen.failed_rows,
             )

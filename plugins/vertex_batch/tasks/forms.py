@@ -35,7 +35,7 @@ def job_ids_field() -> Param:
         type=["null", "array", "string"],
         items={"type": "string"},
         title="Jobs",
-        description_md="One per line: an id, `PROJECT/LOCATION/ID`, or the address of the job's page at Google.",
+        description_md="One per line: an id, `PROJECT/LOCATION/ID`, or the address of its page at Google.",
     )
 
 
