@@ -1,5 +1,5 @@
 # PYTHON_ARGCOMPLETE_OK
-"""The command line ``vertex-batch``. Each command imports only what it needs, so that ``validate`` is fast."""
+"""The command line ``vertex-batch``. Commands import only what they need, so that ``validate`` is fast."""
 
 from __future__ import annotations
 

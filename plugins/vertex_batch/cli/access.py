@@ -104,7 +104,7 @@ class Access:
 
 
 def open_storage(connection: str) -> Any:
-    """Open the object store with its Airflow connection if the environment defines it, else like Google's tools.
+    """Open the object store: with its Airflow connection if the environment has it, else like Google's tools.
 
     :returns: an fsspec file system.
     """

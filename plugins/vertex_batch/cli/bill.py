@@ -61,8 +61,8 @@ def make(
     """Make one bill of all paths.
 
     :param prices: a price map in LiteLLM's format, used alone. None: the packaged prices.
-    :param day: the UTC day on which the job ran, whose rates are used. None: the day in the name of the output
-        directory, else today.
+    :param day: the UTC day on which the job ran, whose rates are used. None: the day in the name of the
+        output directory, else today.
     """
     from vertex_batch.costs import JobFacts, make_bill  # noqa: PLC0415 - so that `validate` is quick
     from vertex_batch.usage import ScanOptions, find_outputs, scan_outputs  # noqa: PLC0415

@@ -128,9 +128,9 @@ def open_client(connection: str) -> Iterator[Any]:
         client = LiteLLMHook(connection).client()
     except AirflowNotFoundException as error:
         raise ConfigurationError(
-            f"The proxy's Airflow connection {connection!r} is not defined in this environment. Define it, for"
-            f" example in AIRFLOW_CONN_{connection.upper()}, name another one with --proxy, or use --prices or"
-            " --packaged."
+            f"The proxy's Airflow connection {connection!r} is not defined in this environment. Define it,"
+            f" for example in AIRFLOW_CONN_{connection.upper()}, name another one with --proxy, or use"
+            " --prices or --packaged."
         ) from error
     with client:
         yield client

@@ -153,7 +153,7 @@ def _answers(options: Namespace) -> dict[str, str]:
     if missing and not sys.stdin.isatty():
         wanted = ", ".join(f"--{question.key}" for question in missing)
         raise ConfigurationError(
-            f"Missing {wanted}, and this is not a terminal, so they cannot be prompted for. Nothing was written."
+            f"Missing {wanted}, and there is no terminal to ask for it. Nothing was written."
         )
     if missing:
         answers |= _asked([question for question in QUESTIONS if question.key not in answers])

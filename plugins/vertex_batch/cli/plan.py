@@ -40,8 +40,8 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command = commands.add_parser(
         "check",
         help="check a spec's inputs, model and locations before they cost money",
-        description="Run a spec's pre-flight for a date. It reads every row and submits nothing. Exit status 1"
-        " if Vertex would not answer any row of a job.",
+        description="Run a spec's pre-flight for a date. It reads every row and submits nothing. Exit status"
+        " 1 if Vertex would not answer any row of a job.",
     )
     add_spec_options(command)
     command.add_argument("--json", action="store_true", help="print JSON")

@@ -28,8 +28,8 @@ _NO_DATABASE = ("Prisma Client", "No connected db", "Database not connected")
 # The roles whose keys see the rows of all users (proxy/spend_tracking/spend_management_endpoints.py).
 _SEES_ALL = frozenset({"proxy_admin", "proxy_admin_viewer"})
 _REMEDY = (
-    "use the master key or the key of a user with the role `proxy_admin_viewer`, in a separate connection, and"
-    " name that connection with --proxy"
+    "use the master key or the key of a user with the role `proxy_admin_viewer`, in a separate connection,"
+    " and name that connection with --proxy"
 )
 
 

@@ -1,4 +1,4 @@
-"""``vertex-batch run``: submits a spec's jobs, waits for them, and bills them, without Airflow's scheduler."""
+"""``vertex-batch run``: submits a spec's jobs, waits for them and bills them, without Airflow's scheduler."""
 
 from __future__ import annotations
 
