@@ -56,8 +56,8 @@ def build_dag(spec: Spec, prices_folder: Path | None = None, budgets_file: Path 
     dag.timezone = pendulum.timezone(spec.timezone)
     with dag:
         add_jobs(dag, spec, prices_folder, budgets_file)
-    # Last, and key by key: otherwise each task would copy the params, and Airflow would validate the defaults,
-    # which takes longer than all the rest. A test checks that they are valid.
+    # Last, and key by key: otherwise each task would copy the params, and Airflow would validate the
+    # defaults, which takes longer than all the rest. A test checks that they are valid.
     dag.params.update(form(spec))
     return dag
 

@@ -29,7 +29,7 @@ _KINDS: dict[type, str] = {
 }
 
 
-class Notify(Protocol):
+class Tell(Protocol):
     """Takes the path of a key, what is wrong with it, and whether that is known to fail the job."""
 
     def __call__(self, path: str, message: str, /, *, sure: bool = True) -> None: ...

@@ -84,7 +84,7 @@ class BudgetFields(BaseModel):
     )
     unknown: Literal["warn", "hold", "refuse"] = Field(
         default="warn",
-        description="What happens to a job whose cost is partly unknown, so that its limits cannot be checked.",
+        description="What happens to a job whose cost is partly unknown, so its limits cannot be checked.",
     )
     approvers: Annotated[list[Line], Field(max_length=50)] = Field(
         default_factory=list,

@@ -66,8 +66,8 @@ def _below_jobs(top: Values, shared: Values, entries: Entries) -> None:
         here = origin.below(job)
         if not JOB_NAME.fullmatch(job):
             message = (
-                f"`{job[:80]}` is not a valid job name: it must begin with a letter and contain only lowercase"
-                " letters, digits, `_` and `-`, at most 63 characters"
+                f"`{job[:80]}` is not a valid job name: it must begin with a letter and contain only"
+                " lowercase letters, digits, `_` and `-`, at most 63 characters"
             )
             entries.problems.append(here.problem(message, key=True))
         elif isinstance(said, Mapping):

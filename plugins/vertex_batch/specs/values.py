@@ -125,7 +125,7 @@ def _model(text: str) -> str:
 
 
 def model_parts(model: str) -> tuple[str | None, str | None, bool]:
-    """Return a model's project and location, if its name has them, and whether it is a tuned model."""
+    """Return a model's project and location, if its name has them, and whether it is tuned."""
     match = _MODEL.fullmatch(model)
     return (match["project"], match["location"], bool(match["tuned"])) if match else (None, None, False)
 
@@ -152,9 +152,8 @@ def _project(text: str) -> str:
 
 def _location(text: str) -> str:
     if not _LOCATION.fullmatch(text):
-        raise ValueError(
-            f"`{text[:80]}` is not a valid location{did_you_mean(text, _LOCATIONS) or ', such as us-central1'}"
-        )
+        better = did_you_mean(text, _LOCATIONS) or ", such as us-central1"
+        raise ValueError(f"`{text[:80]}` is not a valid location{better}")
     return text
 
 
