@@ -13,7 +13,7 @@ from vertex_batch.tasks.forms import RECORDED_JOBS, recorded_jobs_form
 DOC = """
 Reprices recorded jobs from the tokens in the cost table. Their outputs are not read.
 
-* The prices are those that recording would use today: the spec's, the files in `include/pricing/`, the proxy's.
+* It uses the prices that recording would use today: the spec's, the files in `include/pricing/`, the proxy's.
 * **Only compare** is on by default: check the log first, then run it again with it off.
 * The old line items are kept in `cost_price_history`. Running it twice changes nothing more.
 """

@@ -1,6 +1,6 @@
-"""The parts of the documents that are made from the code: ``python -m tools.reference`` writes them anew.
+"""The parts of the documents that are made from the code: ``python -m tools.reference`` regenerates them.
 
-Each stands between two comments, ``<!-- made by tools.reference: NAME -->`` and ``<!-- end -->``; a test
+Each is between two comments, ``<!-- made by tools.reference: NAME -->`` and ``<!-- end -->``; a test
 fails while one of them is not what the code says.
 """
 
@@ -25,7 +25,7 @@ from vertex_batch.specs.jobs import ENTRY_KEYS, JOB_KEYS, JOBS, SPEC_KEYS
 from vertex_batch.specs.matrix import MATRIX
 
 DOCUMENTS = tuple(REPOSITORY / "docs" / name for name in ("specs.md", "budgets.md", "lifecycle.md"))
-_PART = re.compile(r"(<!-- made by local\.reference: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_PART = re.compile(r"(<!-- made by tools\.reference: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _NUMBERS = {"integer": "whole number", "number": "number"}
 _FIELDS = {**SPEC_KEYS, **ENTRY_KEYS}
 _TEXTS = {"^(gs|bq)://": "URI", r"^\d{4}-": "day or moment"}

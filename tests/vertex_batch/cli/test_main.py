@@ -136,7 +136,7 @@ class TestValidate:
                     "line": 4,
                     "column": 1,
                     "path": "nam",
-                    "message": "is no known key; did you mean `name`?",
+                    "message": "is not a known key; did you mean `name`?",
                 }
             ],
         }
@@ -164,7 +164,7 @@ class TestValidate:
 
         assert run("validate", tmp_path, tmp_path / "a.yaml")[0] == 0
 
-    @pytest.mark.parametrize(("name", "problem"), [("gone.yaml", "No such file"), ("", "holds no spec")])
+    @pytest.mark.parametrize(("name", "problem"), [("gone.yaml", "No such file"), ("", "contains no spec")])
     def test_what_is_not_there_is_an_error(self, run, tmp_path, name, problem):
         status, out, _ = run("validate", tmp_path / name)
 
@@ -358,8 +358,8 @@ class TestCost:
     [
         ([], "the following arguments are required: COMMAND"),
         (["costs"], "invalid choice: 'costs'"),
-        (["cost", "--since", "yesterday"], "`yesterday` is no day: write for example 2026-11-01"),
-        (["cost", "--limit", "-1"], "is no number of jobs"),
+        (["cost", "--since", "yesterday"], "`yesterday` is not a valid day, such as 2026-11-01"),
+        (["cost", "--limit", "-1"], "not a non-negative integer"),
         (["cost", "--by", "color"], "invalid choice: 'color'"),
         (["cost", "--url", "x", "--connection", "y"], "not allowed with"),
     ],
