@@ -200,11 +200,11 @@ def _as_text(found: Reconciliation) -> str:
     for job in found.jobs:
         if job.differs:
             by = "" if job.difference is None else f", a difference of {usd(job.difference)}"
-            lines.append(f"{job.bill.job} ({job.model}): {job.bill.total} ours, {job.theirs} theirs{by}")
+            lines.append(f"{job.bill.job} ({job.model}): {job.bill.total} here, {job.theirs} there{by}")
             lines += [f"    {reason}" for reason in job.why]
     for each in found.models():
         lines.append(
-            f"{each.model}: {each.jobs} jobs, {usd(each.ours)} ours, {usd(each.theirs)} theirs,"
+            f"{each.model}: {each.jobs} jobs, {usd(each.ours)} here, {usd(each.theirs)} there,"
             f" a difference of {usd(each.difference)}"
         )
     lines += [f"only in their figures: {name}: {usd(amount)}" for name, amount in found.unmatched.items()]

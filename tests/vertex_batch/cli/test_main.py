@@ -184,13 +184,13 @@ class TestCost:
         rows = [[cell.strip() for cell in text.split("│")[1:-1]] for text in out.splitlines() if "│" in text]
         assert ["nightly", "2026-11-22", "1", "10.00 %", "1,200,000", "44.444444", "0.15", "0.40"] in rows
         thousand = "at least 16.666667"
-        weekly = ["weekly", "2026-11-21", "1", "10.00 %", "2,000,000", thousand, "not known", "at least 0.15"]
+        weekly = ["weekly", "2026-11-21", "1", "10.00 %", "2,000,000", thousand, "unknown", "at least 0.15"]
         assert weekly in rows
         assert ["total", "", "", "", "3,200,000", "", "at least 0.15", "at least 0.55"] in rows
         jobs = [row for row in rows if len(row) == 12]
         assert [(row[0], row[1], row[4], *row[9:]) for row in jobs] == [
             ("2026-11-22", "nightly", "SUCCEEDED", "0.15", "0.40", "111"),
-            ("2026-11-21", "weekly", "SUCCEEDED", "not known", "at least 0.15", "222"),
+            ("2026-11-21", "weekly", "SUCCEEDED", "unknown", "at least 0.15", "222"),
         ]
 
     def test_json_says_what_batch_saved_the_failed_share_and_what_a_thousand_rows_cost(self, run, url):
@@ -256,7 +256,7 @@ class TestCost:
         assert "my-project/us-central1/222" in out
         assert "9 ok, 1 failed (10.00 %), 0 unreadable" in out
         assert "no source has a rate for it" in out
-        assert "not known" in out
+        assert "unknown" in out
         assert "model_info of 2026-11-01" in out
         assert "at least 0.15" in out
 
@@ -303,7 +303,7 @@ class TestCost:
         ("arguments", "message"),
         [
             (["--job", "999"], "The cost table has no job 999."),
-            (["--since", "2026-11-22", "--until", "2026-11-21"], "no day is both"),
+            (["--since", "2026-11-22", "--until", "2026-11-21"], "is after --until"),
         ],
     )
     def test_what_cannot_be_shown_is_a_message_and_status_1(self, run, url, arguments, message):

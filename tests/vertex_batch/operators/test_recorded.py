@@ -153,5 +153,5 @@ def test_the_command_line_counts_again_without_a_proxy(vertex, job, table, tmp_p
     assert table.bill(PROJECT, LOCATION, job).rows.ok == 1
     vertex.gcs.delete(path)
     assert main(words[:-1]) == 1
-    assert "the bill stays: the output of job" in capsys.readouterr().out
+    assert "the bill was kept: the output of job" in capsys.readouterr().out
     assert table.bill(PROJECT, LOCATION, job).rows.ok == 1
