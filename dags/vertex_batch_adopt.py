@@ -1,4 +1,4 @@
-"""Operations: bring a job that somebody else created under a run, and its cost into the table."""
+"""Operations: adopt a job that was created outside Airflow, and record its cost."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from vertex_batch.specs import prices_folder, specs_folder
 from vertex_batch.tasks.forms import CONNECTION, connection_field, text_field
 
 DOC = """
-Waits for a job that was created in the Google Cloud console, by a script or by another tool, and records what
-it cost. Nothing is submitted, and nothing is changed at Vertex. Running it again for the same job records the
+Waits for a job that was created in the Google Cloud console, by a script or by another tool, and records its
+cost. Nothing is submitted, and nothing is changed at Vertex. Running it again for the same job records the
 same bill again.
 
-* **Job**: its id, its name, or the address of its page in the console.
-* **Model**: only for a job that does not say its model.
-* **Team** and **Spec**: whom the cost table shows the cost for; by default the job's label `team`, and none.
-* **Cancel with the run**: cancel the job when its run is failed or its task is killed. By default the job
-  goes on, and `record_cost` fails until it has ended; clear it then.
+* **Job**: its id, its resource name, or the address of its page in the console.
+* **Model**: only for a job that does not name its model.
+* **Team** and **Spec**: shown in the cost table. By default, the job's label `team`, and no spec.
+* **Cancel with the run**: cancel the job when its run fails or its task is killed. By default the job keeps
+  running, and `record_cost` fails until it has ended. Then clear `record_cost`.
 
 A job that a run of this or of another Airflow submitted is refused: that run records it.
 """
@@ -33,7 +33,7 @@ A job that a run of this or of another Airflow submitted is refused: that run re
 
 with DAG(
     dag_id="vertex_batch_adopt",
-    description="Bring a job that somebody else created under a run, and its cost into the table",
+    description="Adopt a job created outside Airflow, and record its cost",
     doc_md=DOC,
     schedule=None,
     tags=["vertex-batch", "operations"],
@@ -51,9 +51,9 @@ with DAG(
         "location": text_field(
             "Location", "Such as `us-central1`. Default: the name's, else the connection's."
         ),
-        "model": text_field("Model", "Such as `gemini-2.5-flash`, for a job that does not say it."),
-        "team": text_field("Team", "Who pays."),
-        "spec": text_field("Spec", "Under which name the cost table shows it."),
+        "model": text_field("Model", "Such as `gemini-2.5-flash`, for a job that does not name its model."),
+        "team": text_field("Team", "The team that pays."),
+        "spec": text_field("Spec", "The spec's name in the cost table."),
         "note": text_field("Note", "Shown with the bill."),
         "cancel_with_run": Param(False, type="boolean", title="Cancel with the run"),
         "connection": connection_field(),

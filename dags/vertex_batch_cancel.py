@@ -11,23 +11,23 @@ from vertex_batch.operators import CancelBatchPredictionJobOperator
 from vertex_batch.tasks.forms import CONNECTION, JOB_IDS, connection_field, job_ids_field, text_field
 
 DOC = """
-Cancels jobs at Vertex AI, whoever submitted them, and waits until each has ended.
+Cancels jobs at Vertex AI, including jobs that other tools submitted, and waits until each has ended.
 
-* **Jobs**: their ids, `PROJECT/LOCATION/ID`, their names as Google shows them, or the addresses of their
-  pages in the console. A name that contradicts the form's project or location is an error.
-* **Label filter**: every active job it matches, such as `labels.team="search"`.
+* **Jobs**: their ids, `PROJECT/LOCATION/ID`, their resource names, or the addresses of their pages in the
+  console. A name that contradicts the form's project or location is an error.
+* **Label filter**: every active job that it matches, such as `labels.team="search"`.
 
-Rows that were finished before the cancel are billed. What was cancelled is in the log of the task and in its
-XCom `return_value`; with nothing to cancel, the task is skipped. Running it twice is harmless.
+Rows that were finished before the cancel are billed. The cancelled jobs are in the log of the task and in its
+XCom `return_value`. If there is nothing to cancel, the task is skipped. Running it twice is harmless.
 """
 
 
 class CancelFromFormOperator(CancelBatchPredictionJobOperator):
-    """Cancel what the form names, by the connection that it names."""
+    """Cancel the jobs in the form, through the connection in the form."""
 
     def execute(self, context: Context) -> Any:
         if not (self.job_ids or self.label_filter):
-            message = "The form names no job: fill in Jobs or Label filter. Nothing was cancelled."
+            message = "No jobs were selected. Fill in Jobs or Label filter. Nothing was cancelled."
             raise AirflowFailException(message)
         return super().execute(context)
 

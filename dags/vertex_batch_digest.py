@@ -1,4 +1,4 @@
-"""Operations: tell every morning what the jobs of the day before have cost."""
+"""Operations: report every morning what the jobs of the day before cost."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from vertex_batch.specs import specs_folder
 from vertex_batch.specs.team_budgets import budgets_file
 
 DOC = """
-What the jobs of yesterday (UTC) have cost by spec and by team; this month against the budgets; what failed,
-has no price, runs, was held or refused. The text is in the log and the XCom `return_value`.
+Reports the cost of yesterday's jobs (UTC) by spec and by team, this month's spend compared with the budgets,
+and the jobs that failed, have no price, are running, or were held or refused. The text is in the log and in
+the XCom `return_value`.
 
-To send it, name an Airflow notifier in `[vertex_batch] digest_notifier`, and what it is made with as JSON in
-`digest_arguments`, where `{{ digest }}` is the text.
+To send it, set `[vertex_batch] digest_notifier` to an Airflow notifier and `digest_arguments` to its
+arguments as JSON, in which `{{ digest }}` is the text.
 """
 
 _specs = specs_folder(Path(__file__).parent)
@@ -24,7 +25,7 @@ _budgets = budgets_file(_specs)
 
 with DAG(
     dag_id="vertex_batch_digest",
-    description="What yesterday's batch prediction jobs have cost",
+    description="Report what yesterday's batch prediction jobs cost",
     doc_md=DOC,
     schedule="0 7 * * *",
     start_date=datetime(2026, 1, 1, tzinfo=UTC),

@@ -1,4 +1,4 @@
-"""Operations: find jobs that run although their run is over, and record jobs that nobody recorded."""
+"""Operations: find jobs that still run although their run is over, and record jobs without a bill."""
 
 from __future__ import annotations
 
@@ -12,23 +12,21 @@ from vertex_batch.operators import ReapBatchPredictionJobsOperator
 from vertex_batch.specs import job_places, specs_folder
 
 DOC = """
-The last net under all other ways in which a job is cancelled and billed: it looks for jobs of this Airflow
-whose run is over.
+The safety net of last resort for cancelling and billing: it looks for jobs of this Airflow whose run is over.
 
-* **Action**: jobs that still run are named in the log and in the XCom `return_value` by `report`; `cancel`
-  cancels them and sees them end. A job whose run Airflow does not know is reported and never cancelled.
-* **Record**: jobs that have ended and have no bill are recorded in the cost table, as their spec says.
+* **Action**: `report` lists jobs that still run in the log and in the XCom `return_value`; `cancel` cancels
+  them and waits until they have ended. A job whose run Airflow does not know is reported and never cancelled.
+* **Record**: jobs that have ended and have no bill are recorded in the cost table, with their spec's prices.
   Airflow skips a run's `record_cost` when the run takes longer than its `dagrun_timeout`.
 
-It looks where the connection says and where the specs that use it have their jobs, unless the form names a
-place.
-It runs every hour, reports and records. To have it cancel every hour, change the default below.
+It checks the connection's project and location and those of all specs that use the connection, unless the
+form has others. It runs every hour, reports and records. To cancel every hour, change the default below.
 """
 _PLACES = "Default: the connection's, and those of all specs that use it."
 
 
 def _settings_of(spec: str, task_id: str) -> BillSettings:
-    """Read the spec only when a job of it has to be billed."""
+    """Read the spec only when one of its jobs has to be billed."""
     return bill_settings(specs_folder(Path(__file__).parent), spec, task_id)
 
 
@@ -38,7 +36,7 @@ def _more_places(connection: str) -> set[tuple[str | None, str | None]]:
 
 with DAG(
     dag_id="vertex_batch_reap",
-    description="Find batch prediction jobs that nobody waits for",
+    description="Find batch prediction jobs that no task waits for",
     doc_md=DOC,
     schedule="17 * * * *",
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
@@ -52,7 +50,7 @@ with DAG(
             type="number",
             minimum=0,
             title="Record",
-            description="Jobs that were created in so many days. 0: none.",
+            description="Record jobs that were created in the last so many days. 0: none.",
         ),
         "project": Param(None, type=["null", "string"], title="Project", description=_PLACES),
         "location": Param(None, type=["null", "string"], title="Location", description=_PLACES),

@@ -1,4 +1,4 @@
-"""Operations: price recorded jobs anew after a price was corrected, or compare them with today's prices."""
+"""Operations: reprice recorded jobs after a price was corrected, or compare them with today's prices."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from vertex_batch.specs import prices_folder, specs_folder
 from vertex_batch.tasks.forms import RECORDED_JOBS, recorded_jobs_form
 
 DOC = """
-Prices recorded jobs anew, from the tokens in the cost table; their outputs are not read.
+Reprices recorded jobs from the tokens in the cost table. Their outputs are not read.
 
-* The prices are those of a recording of today: the spec's, the files of `include/pricing/`, the proxy's.
-* **Only compare** is on by default: look at the log first, then run it again without.
-* What line items were before stays in `cost_price_history`. Doing it twice changes nothing more.
+* It uses the prices that recording would use today: the spec's, the files in `include/pricing/`, the proxy's.
+* **Only compare** is on by default: check the log first, then run it again with it off.
+* The old line items are kept in `cost_price_history`. Running it twice changes nothing more.
 """
 SPECS = specs_folder(Path(__file__).parent)
 
 with DAG(
     dag_id="vertex_batch_reprice",
-    description="Price recorded batch prediction jobs anew",
+    description="Reprice recorded batch prediction jobs",
     doc_md=DOC,
     schedule=None,
     max_active_runs=1,

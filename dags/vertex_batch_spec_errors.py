@@ -1,7 +1,7 @@
-"""Shows broken job specs and budgets as an import error in Airflow's UI. It holds no DAG of its own.
+"""Shows broken job specs and budgets as an import error in Airflow's UI. It defines no DAG.
 
-Airflow reads this file because it names airflow and dag; the DAGs of good specs are those of
-``vertex_batch_specs.py``, and stay as they are, whatever is raised here.
+Airflow reads this file because it contains the words airflow and dag. The DAGs of valid specs are in
+``vertex_batch_specs.py`` and are not affected by an error here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from vertex_batch.specs.team_budgets import budgets_file, load_team_budgets
 
 _folder = specs_folder(Path(__file__).parent)
 _found = load_specs(_folder)
-# Only for what Airflow itself would refuse. The DAGs are not kept: this file offers none.
+# Only to find what Airflow itself would refuse. The DAGs are discarded, because this file defines none.
 build_dags(_found)
 if _budgets := budgets_file(_folder):
     try:

@@ -14,7 +14,7 @@ from vertex_batch.dag_factory import build_dags
 from vertex_batch.specs import load_specs, prices_folder, specs_folder
 from vertex_batch.specs.team_budgets import budgets_file
 
-# A task needs its own DAG alone; the DAG processor, which needs all of them, has no DAG id here.
+# A task needs only its own DAG. The DAG processor needs all of them and has no DAG id here.
 _folder = specs_folder(Path(__file__).parent)
 _found = load_specs(_folder, only=get_parsing_context().dag_id)
 

@@ -21,7 +21,7 @@ from vertex_batch.costs import Total, in_full
 FOLDER = REPOSITORY / "tests" / "data" / "golden"
 DOCUMENT = REPOSITORY / "docs" / "bill.md"
 PROXY_PYTHON = REPOSITORY / ".venv-proxy" / "bin" / "python"
-_PART = re.compile(r"(<!-- made by local\.golden -->\n).*?(<!-- end -->)", re.DOTALL)
+_PART = re.compile(r"(<!-- made by tools\.golden -->\n).*?(<!-- end -->)", re.DOTALL)
 # Runs in the proxy's environment: one process for all cases, since its imports take seconds.
 _ORACLE = """
 import json, os, sys

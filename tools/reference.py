@@ -1,6 +1,6 @@
 """The parts of the documents that are made from the code: ``python -m tools.reference`` regenerates them.
 
-Each stands between two comments, ``<!-- made by tools.reference: NAME -->`` and ``<!-- end -->``; a test
+Each is between two comments, ``<!-- made by tools.reference: NAME -->`` and ``<!-- end -->``; a test
 fails while one of them is not what the code says.
 """
 

@@ -391,7 +391,7 @@ class TestJobs:
         dag = build_dag(spec(jobs=self.JOBS, split="auto"))
         task = dag.get_task(f"summaries.{task}")
 
-        with pytest.raises(AirflowSkipException, match=r"Job summaries was not chosen .*\(topics was\)"):
+        with pytest.raises(AirflowSkipException, match=r"Skipped job summaries: .* limited to topics"):
             task.execute({"params": {"jobs": ["topics"]}})
 
     def test_templates_know_the_name_of_the_job(self):

@@ -40,7 +40,7 @@ def test_a_broken_spec_shows_its_problems_and_hides_no_other_dag(specs, bag, goo
     ((file, error),) = found.import_errors.items()
     assert Path(file).name == "vertex_batch_spec_errors.py"
     assert "2 job specs have problems; the DAGs of all others are not affected." in error
-    assert f"{folder}/broken.yaml:2:1: schedul: is no known key; did you mean `schedule`?" in error
+    assert f"{folder}/broken.yaml:2:1: schedul: is not a known key; did you mean `schedule`?" in error
     assert f"{folder}/worse.yaml:2:1: is not YAML" in error
 
 
@@ -84,7 +84,7 @@ def test_a_folder_that_is_not_there_is_shown(bag, monkeypatch, tmp_path):
 
     (error,) = bag().import_errors.values()
 
-    assert "there is no such folder: create it, or set VERTEX_BATCH_SPECS_FOLDER" in error
+    assert "the folder does not exist: create it, or set VERTEX_BATCH_SPECS_FOLDER" in error
 
 
 def test_without_problems_the_error_file_shows_nothing(specs, bag, good):

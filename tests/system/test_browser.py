@@ -161,7 +161,7 @@ def test_filters_of_the_overview_work_by_keyboard_alone(visit, recorded):
         visitor.open("/")
         page = visitor.page
         page.keyboard.press("Tab")
-        expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+        expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
         page.keyboard.press("Enter")
         page.locator("select[name=by]").focus()
         page.keyboard.type("team")
@@ -248,7 +248,7 @@ def test_when_vertex_or_airflow_does_not_answer_the_page_says_so_and_asks_again(
 
         def is_told() -> bool:
             visitor.open("/running")
-            return "cannot be asked" in page.locator("main").inner_text()
+            return "is not reachable" in page.locator("main").inner_text()
 
         wait_until(is_told, "the answer that the server kept to be asked for anew", 60)
 

@@ -7,7 +7,7 @@ and SQLAlchemy along, when it is first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.budgets.limits import Account, Budget, Claimant, Limit, Payer, Period, Verdict
+from vertex_batch.budgets.limits import Account, Budget, BudgetRequest, Limit, Payer, Period, Verdict
 
 if TYPE_CHECKING:
     from vertex_batch.budgets.answers import DEFAULT_OUTPUT_TOKENS
@@ -29,7 +29,7 @@ __all__ = [
     "HISTORY_RUNS",
     "Account",
     "Budget",
-    "Claimant",
+    "BudgetRequest",
     "Decision",
     "Estimate",
     "Guess",

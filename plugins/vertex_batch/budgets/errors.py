@@ -1,4 +1,4 @@
-"""What keeps a job from being submitted although nothing is wrong with it."""
+"""Why a valid job is not submitted: its budget, or a person who rejected it."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ from vertex_batch.errors import PermanentError
 
 
 class BudgetExceededError(PermanentError):
-    """A job was refused.
+    """A budget refused a job.
 
-    :param who: the task that asked. :param sums: the limits that it would exceed, with what they add up.
+    :param who: the task that wanted to submit it.
+    :param sums: the limits that it would exceed, with their sums.
     """
 
     def __init__(self, who: str, sums: str) -> None:
         self.who, self.sums = who, sums
         super().__init__(
-            f"The budget refuses the job of {who}: {sums}. Nothing was submitted, and nothing was spent. A"
-            " retry will not either: raise the limit, or clear the task when there is room again."
+            f"The budget refuses the job of {who}: {sums}. Nothing was submitted, and nothing was spent."
+            " A retry will fail the same way. Raise the limit, or clear the task when the budget has room."
         )
 
 
 class ApprovalRefusedError(PermanentError):
     """A job was held for a person's approval and did not get it.
 
-    :param who: the task that asked. :param why: such as "ann rejected it".
+    :param who: the task that asked for approval.
+    :param why: such as "ann rejected it".
     """
 
     def __init__(self, who: str, why: str) -> None:
         self.who, self.why = who, why
         super().__init__(
-            f"The job of {who} was held for approval: {why}. Nothing was submitted, and nothing was spent. A"
-            " retry will not either: clear the task to be asked again."
+            f"The job of {who} was held for approval: {why}. Nothing was submitted, and nothing was spent."
+            " A retry will fail the same way. Clear the task to ask again."
         )

@@ -27,7 +27,7 @@ from sqlalchemy.types import NullType  # noqa: TID253
 from vertex_batch.budgets.decision import Decision, Sums
 from vertex_batch.budgets.digest import Waiting
 from vertex_batch.budgets.estimating import HISTORY_RUNS, Estimate, PastJob
-from vertex_batch.budgets.limits import Account, Claimant, Payer, Period, Verdict
+from vertex_batch.budgets.limits import Account, BudgetRequest, Payer, Period, Verdict
 from vertex_batch.costs.bill import Bill, Total
 from vertex_batch.costs.database import upsert
 from vertex_batch.costs.queries import total_of
@@ -68,23 +68,27 @@ class Ledger:
     def __init__(self, table: CostTable, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._table, self._now = table, now
 
-    def history(self, claimant: Claimant) -> list[PastJob]:
+    def history(self, budget_request: BudgetRequest) -> list[PastJob]:
         """Earlier jobs of the same task and model, the latest first."""
         asked = (
             select(jobs, estimates.c.input_bytes)
             .select_from(jobs.join(estimates, same_job(estimates, jobs), isouter=True))
-            .where(jobs.c.dag_id == claimant.dag_id, jobs.c.task_id == claimant.task_id, jobs.c.rows_ok > 0)
+            .where(
+                jobs.c.dag_id == budget_request.dag_id,
+                jobs.c.task_id == budget_request.task_id,
+                jobs.c.rows_ok > 0,
+            )
             .order_by(func.coalesce(jobs.c.create_time, jobs.c.recorded_at).desc())
             .limit(_CANDIDATES)
         )
-        model = canonical_model(claimant.model)
+        model = canonical_model(budget_request.model)
         with self._table.reading() as connection:
             rows = [row for row in connection.execute(asked) if canonical_model(row.model) == model]
             return [_past_job(connection, row) for row in rows[:HISTORY_RUNS]]
 
     def claim(
         self,
-        claimant: Claimant,
+        budget_request: BudgetRequest,
         estimate: Estimate,
         accounts: Iterable[Account],
         weigh: Callable[[Mapping[Account, Sums]], Decision],
@@ -103,11 +107,11 @@ class Ledger:
         with self._table.writing() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            sums = {account: self._sums(connection, account, claimant, now) for account in accounts}
+            sums = {account: self._sums(connection, account, budget_request, now) for account in accounts}
             decision = weigh(sums)
             goes = decision.verdict in {Verdict.GO, Verdict.WARN} or approved(decision)
             row = {
-                **asdict(claimant),
+                **asdict(budget_request),
                 **_estimate_row(estimate),
                 "job_id": None,
                 "verdict": str(decision.verdict),
@@ -177,11 +181,13 @@ class Ledger:
 
         :param dag_id: and ``run_id``: which run, for `Period.RUN`.
         """
-        asks = Claimant("", "", "", "", dag_id, run_id, "")
+        asks = BudgetRequest("", "", "", "", dag_id, run_id, "")
         with self._table.reading() as connection:
             return self._sums(connection, account, asks, self._now())
 
-    def _sums(self, connection: Connection, account: Account, claimant: Claimant, now: datetime) -> Sums:
+    def _sums(
+        self, connection: Connection, account: Account, budget_request: BudgetRequest, now: datetime
+    ) -> Sums:
         starts = account.period.starts(now)
         pico = func.sum(line_items.c.amount_picousd, type_=NullType())
         unpriced = func.count(line_items.c.kind) - func.count(line_items.c.amount_picousd)
@@ -189,14 +195,14 @@ class Ledger:
         spent = connection.execute(
             select(pico, unpriced)
             .select_from(jobs.join(line_items, same_job(line_items, jobs)))
-            .where(*_whose(jobs.c, account, claimant), *created)
+            .where(*_whose(jobs.c, account, budget_request), *created)
         ).one()
         c = estimates.c
         reserved = connection.execute(
             select(func.sum(c.expected_picousd, type_=NullType()), func.sum(c.unpriced)).where(
-                *_whose(c, account, claimant),
+                *_whose(c, account, budget_request),
                 c.released_at.is_(None),
-                c.job_key != claimant.job_key,
+                c.job_key != budget_request.job_key,
                 c.estimated_at >= max(starts or now - LONGEST_JOB, now - LONGEST_JOB),
                 ~_billed(),
             )
@@ -214,14 +220,14 @@ def _created_since(starts: datetime) -> list[ColumnElement[bool]]:
     return [or_(jobs.c.create_time >= starts, unknown)]
 
 
-def _whose(columns: Any, account: Account, claimant: Claimant) -> list[ColumnElement[bool]]:
+def _whose(columns: Any, account: Account, budget_request: BudgetRequest) -> list[ColumnElement[bool]]:
     found = []
     if account.payer is Payer.SPEC:
         found.append(columns.spec == account.name)
     elif account.payer is Payer.TEAM:
         found.append(columns.team == account.name)
     if account.period is Period.RUN:
-        found += [columns.dag_id == claimant.dag_id, columns.run_id == claimant.run_id]
+        found += [columns.dag_id == budget_request.dag_id, columns.run_id == budget_request.run_id]
     return found
 
 

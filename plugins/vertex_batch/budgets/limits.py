@@ -129,7 +129,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimant:
+class BudgetRequest:
     """The job that is about to be submitted, and who pays for it.
 
     :param job_key: see `lifecycle.TaskIdentity.job_key`: a retry claims under the same one.

@@ -1,5 +1,5 @@
 # PYTHON_ARGCOMPLETE_OK
-"""The command line: ``vertex-batch``. Each command imports what it needs, so that ``validate`` is quick."""
+"""The command line ``vertex-batch``. Commands import only what they need, so that ``validate`` is fast."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How a command reaches the proxy and the object store: options, the environment, or Airflow's connections.
 
-A key comes from the environment or from a connection, never from an option: the arguments of a process can
-be read by everybody on its machine.
+A key comes from the environment or from a connection, never from an option: every user of a machine can read
+the arguments of its processes.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ DEFAULT_CONNECTION = "litellm_default"
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    """Add the options by which a command finds the proxy."""
+    """Add the options with which a command finds the proxy."""
     group = command.add_argument_group(
         "proxy",
-        f"Without --proxy and ${PROXY_VARIABLE}, the Airflow connection of the spec is used, as this"
-        " environment defines it (AIRFLOW_CONN_LITELLM_DEFAULT, say).",
+        f"Without --proxy and ${PROXY_VARIABLE}, the spec's Airflow connection is used, as this environment"
+        " defines it (for example in AIRFLOW_CONN_LITELLM_DEFAULT).",
     )
     group.add_argument(
         "--proxy",
         metavar="URL|ID",
         default=os.environ.get(PROXY_VARIABLE),
-        help=f"the LiteLLM proxy (default: ${PROXY_VARIABLE}), whose key is read from ${KEY_VARIABLE}; or an"
-        " Airflow connection",
+        help=f"the URL of the LiteLLM proxy (default: ${PROXY_VARIABLE}), with the key in ${KEY_VARIABLE}; or"
+        " the id of an Airflow connection",
     )
-    group.add_argument("--route-prefix", metavar="PATH", help="what comes before /projects/... there")
-    group.add_argument("--project", metavar="ID", help="Google project of a spec that names none")
-    group.add_argument("--location", metavar="NAME", help="location of a spec that names none")
+    group.add_argument("--route-prefix", metavar="PATH", help="the proxy's path before /projects/...")
+    group.add_argument("--project", metavar="ID", help="Google project, if the spec does not name one")
+    group.add_argument("--location", metavar="NAME", help="location, if the spec does not name one")
 
 
 class Access:
-    """Opens what a command needs, when it needs it."""
+    """Opens the proxy and the object store when a command needs them."""
 
     def __init__(self, options: Namespace) -> None:
         self._options = options
         self._settings: dict[str, ProxySettings] = {}
 
     def settings(self, connection: str = DEFAULT_CONNECTION) -> ProxySettings:
-        """Read where the proxy is.
+        """Read the proxy's settings.
 
-        :raises ConfigurationError: it is not set anywhere, or it is not usable.
+        :raises ConfigurationError: no proxy is configured, or its settings are not usable.
         """
         if connection not in self._settings:
             proxy = self._options.proxy or connection
@@ -69,9 +69,9 @@ class Access:
         return BatchClient(self.settings(connection).config)
 
     def place(self, project: str | None, location: str | None, connection: str = DEFAULT_CONNECTION) -> Place:
-        """Complete what a spec says, by the options, then by the connection.
+        """Complete a spec's project and location with the options, then with the connection.
 
-        :raises ConfigurationError: project or location is set nowhere.
+        :raises ConfigurationError: project or location is not set anywhere.
         """
         project, location = project or self._options.project, location or self._options.location
         if not (project and location):
@@ -80,7 +80,7 @@ class Access:
         if project and location:
             return Place(project, location)
         raise ConfigurationError(
-            f"The {missing_of(project, location)} is not known. Nothing was submitted",
+            f"The {missing_of(project, location)} is not set. Nothing was submitted",
             "set it in the spec, with --project and --location, or as an extra of the connection",
         )
 
@@ -91,7 +91,7 @@ class Access:
         key = os.environ.get(KEY_VARIABLE, "").strip()
         if not key:
             raise ConfigurationError(
-                f"The proxy is {self._options.proxy}, but its key is missing", f"set {KEY_VARIABLE} to it"
+                f"The key of the proxy {self._options.proxy} is missing", f"set {KEY_VARIABLE} to the key"
             )
         url_from = PROXY_VARIABLE if self._options.proxy == os.environ.get(PROXY_VARIABLE) else "--proxy"
         config = ProxyConfig(
@@ -104,7 +104,7 @@ class Access:
 
 
 def open_storage(connection: str) -> Any:
-    """Open the object store: by its Airflow connection if the environment has it, else as Google's tools do.
+    """Open the object store: with its Airflow connection if the environment has it, else like Google's tools.
 
     :returns: an fsspec file system.
     """
@@ -135,6 +135,6 @@ def _of_airflow(connection: str) -> ProxySettings:
         return LiteLLMHook(connection).settings()
     except AirflowNotFoundException as error:
         raise ConfigurationError(
-            f"Where the proxy is, is not set: the Airflow connection {connection!r} is not defined here",
+            f"No proxy configured: the Airflow connection {connection!r} is not defined in this environment",
             f"set {PROXY_VARIABLE} and {KEY_VARIABLE}, or AIRFLOW_CONN_{connection.upper()}",
         ) from error

@@ -1,4 +1,4 @@
-"""One job that a command submits, waits for and bills, with the cores that the operators use."""
+"""One job that a command submits, waits for and bills, with the same decisions as the operators."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 RUN_TYPE = "command line"
 
 
-class TellingLog:
-    """Tells the person who waits what a task's log would hold."""
+class ConsoleLog:
+    """Prints to the terminal what a task would log."""
 
     def info(self, msg: str, /, *args: Any) -> None:
         say(msg % args if args else msg)
@@ -50,11 +50,11 @@ class TellingLog:
 class Attempt:
     """A job on its way from a plan to its bill.
 
-    The same request by the same person is one job, however often the command is run: `again` alone makes it
-    another one, and only once the earlier one has ended.
+    The same request by the same person is one job, however often the command is run. Only `again` submits a
+    second job, and only once the first has ended.
 
-    :param table: where its bill is written.
-    :param prices: folder of price files that hold for all specs.
+    :param table: where the bill is written.
+    :param prices: folder with price files for all specs.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Attempt:
     ) -> None:
         self.plan = plan
         self._client, self._interrupts, self._table, self._prices = client, interrupts, table, prices
-        self._log = TellingLog()
+        self._log = ConsoleLog()
         run_id = f"run__{plan.request.fingerprint()[:20]}"
         self._identity = TaskIdentity(deployment(), plan.spec.name, run_id, plan.job.name)
         self.store = FileIntentStore(state_folder(), self._identity.task_key)
@@ -80,26 +80,26 @@ class Attempt:
 
     @property
     def title(self) -> str:
-        """What the job is called in messages."""
+        """The job's name in messages."""
         return (
             f"{'/'.join(self.plan.place)}/{self.job_id}" if self.job_id else self.plan.rendered.display_name
         )
 
     @property
     def is_waited_for(self) -> bool:
-        """Whether it was submitted and is not known to have ended."""
+        """Whether it was submitted and has not ended, as far as is known."""
         return bool(self.job_id) and (self.seen is None or self.seen.verdict is Verdict.WAIT)
 
     @property
     def has_results(self) -> bool:
-        """Whether it ended well, by the spec's own measure."""
+        """Whether it succeeded by the spec's criteria."""
         ratio = self.plan.job.max_failed_ratio
         return self.seen is not None and task_end(self.seen, ratio) is TaskEnd.SUCCESS
 
     def submit(self, *, again: bool) -> Submission:
-        """Find this job, or create it. Hold `store` meanwhile.
+        """Find this job or create it. The caller must hold `store`.
 
-        :raises VertexBatchError: nothing was submitted, or nobody knows: then the same command finds it.
+        :raises VertexBatchError: nothing was submitted, or this is uncertain; the same command then finds it.
         """
         stored = self.store.load()
         self._epoch = stored.epoch if stored else 0
@@ -127,7 +127,7 @@ class Attempt:
         preflight(subject, mode, lambda: input_storage(job.storage_connection), self._client, self._log)
 
     def look(self, poll_seconds: float) -> float:
-        """Look at the job where it is time to; return in how many seconds it is to be looked at next."""
+        """Poll the job if it is due. Return the seconds until the next poll."""
         now = datetime.now(UTC)
         if now >= self._next_look:
             reading = self._read()
@@ -162,9 +162,9 @@ class Attempt:
             say(f"Job {self.title}: {progress}")
 
     def cancel(self) -> None:
-        """Cancel the job and see it end; one whose answer was lost is looked for first.
+        """Cancel the job and wait until it has ended. If its create was not answered, find it first.
 
-        :raises CancelNotConfirmedError: it has not ended; it may still run.
+        :raises CancelNotConfirmedError: it has not ended and may still run.
         """
         if not self.job_id:
             self._find_lost()
@@ -187,14 +187,14 @@ class Attempt:
         if stored.job_id:
             self.job_id = stored.job_id
             return
-        say("A job may have been created although its answer was lost: looking for it.")
+        say("The response to the create was lost and a job may exist; searching for it by label.")
         lost = look_for_lost_job(self._client, stored, LookPolicy(), sleep=self._interrupts.sleep)
         self.job_id = lost.job_id if lost else ""
 
     def record(self, logical_date: datetime | None) -> None:
-        """Write its bill.
+        """Write the bill.
 
-        :raises VertexBatchError: it could not be written; the same command does it then.
+        :raises VertexBatchError: the bill could not be written; the same command tries again.
         """
         plan = self.plan
         settings = PriceSettings(plan.job.prices or None, self._prices)

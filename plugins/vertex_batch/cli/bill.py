@@ -1,4 +1,4 @@
-"""``vertex-batch bill``: the bill of any output, without Airflow, a proxy or a cost table."""
+"""``vertex-batch bill``: bills any output, without Airflow, a proxy or a cost table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CREDENTIALS = "of the environment (application default credentials)"
 
 
 def run(options: Namespace) -> int:
-    """Scan, price and print. Rows that cannot be read are on the bill, and no error."""
+    """Scan, price and print. Unreadable rows are listed on the bill and are not an error."""
     from vertex_batch.cli.progress import progress_bar  # noqa: PLC0415 - so that `validate` is quick
 
     jobs = options.jobs or os.cpu_count() or 1
@@ -60,9 +60,9 @@ def make(
 ) -> Bill:
     """Make one bill of all paths.
 
-    :param prices: a price map in LiteLLM's format, which alone holds; None: the packaged prices.
-    :param day: the UTC day on which the job ran, whose rates hold; None: the one in the name of its output
-        directory, else today.
+    :param prices: a price map in LiteLLM's format, used alone. None: the packaged prices.
+    :param day: the UTC day on which the job ran, whose rates are used. None: the day in the name of the
+        output directory, else today.
     """
     from vertex_batch.costs import JobFacts, make_bill  # noqa: PLC0415 - so that `validate` is quick
     from vertex_batch.usage import ScanOptions, find_outputs, scan_outputs  # noqa: PLC0415
@@ -82,7 +82,7 @@ def make(
 
 
 def _day_in(paths: Sequence[str]) -> date | None:
-    """The day in the names of output directories, which Vertex AI writes; None: none, or several."""
+    """The day in the names that Vertex AI gives output directories; None if there is none, or several."""
     found = {match[1] for path in paths for match in _OUTPUT_DIRECTORY.finditer(path)}
     try:
         return date.fromisoformat(found.pop()) if len(found) == 1 else None
@@ -91,7 +91,7 @@ def _day_in(paths: Sequence[str]) -> date | None:
 
 
 def as_data(bill: Bill) -> dict[str, Any]:
-    """The bill as plain data; money and rates are decimal texts, since JSON's numbers are not exact."""
+    """The bill as plain data. Money and rates are decimal strings, because JSON's numbers are not exact."""
     total = bill.total
     return {
         "rows": rows_data(bill.rows),
@@ -102,7 +102,7 @@ def as_data(bill: Bill) -> dict[str, Any]:
 
 
 def rows_data(rows: RowCounts) -> dict[str, int]:
-    """What became of the rows, as plain data."""
+    """The row counts as plain data."""
     return {
         "ok": rows.ok,
         "failed": rows.failed,

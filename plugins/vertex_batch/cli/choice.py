@@ -62,18 +62,18 @@ def add_prices(command: argparse.ArgumentParser) -> None:
 
 
 def check_days(options: Namespace) -> None:
-    """See that there are days to choose.
+    """Check the range of days.
 
-    :raises ConfigurationError: the last one is before the first.
+    :raises ConfigurationError: the last day is before the first.
     """
     if options.since and options.until and options.since > options.until:
-        raise ConfigurationError(f"--since {options.since} is after --until {options.until}: no day is both")
+        raise ConfigurationError(f"--since {options.since} is after --until {options.until}")
 
 
 def chosen_jobs(options: Namespace) -> JobFilter:
-    """The jobs that the options choose.
+    """The jobs that the options select.
 
-    :raises ConfigurationError: they choose none, or every job by accident.
+    :raises ConfigurationError: they select nothing, which would mean every job.
     """
     from vertex_batch.costs import JobFilter  # noqa: PLC0415 - it brings SQLAlchemy along
 
@@ -81,7 +81,7 @@ def chosen_jobs(options: Namespace) -> JobFilter:
     since, until = options.since, options.until
     if not (since or until or any(getattr(options, name) for name in _NAMED)):
         raise ConfigurationError(
-            "Which jobs? Name days with --since and --until, or a --spec, --team, --model, --dag, --run or"
+            "No jobs were selected. Use --since and --until, or --spec, --team, --model, --dag, --run or"
             " --job."
         )
     return JobFilter(
@@ -98,9 +98,9 @@ def chosen_jobs(options: Namespace) -> JobFilter:
 
 @contextmanager
 def chosen_prices(options: Namespace) -> Iterator[tuple[Books, BatchClient | None]]:
-    """The prices that the options choose, and the proxy, if it gives them.
+    """The prices that the options select, and the proxy if they come from it.
 
-    :raises PricesUnreadableError: the proxy does not give them.
+    :raises PricesUnreadableError: the proxy's prices cannot be read.
     """
     from vertex_batch.billing.price_books import OneBook, PriceBooks  # noqa: PLC0415 - see cli.main
     from vertex_batch.billing.spec_settings import spec_prices  # noqa: PLC0415 - see cli.main
@@ -128,8 +128,8 @@ def open_client(connection: str) -> Iterator[Any]:
         client = LiteLLMHook(connection).client()
     except AirflowNotFoundException as error:
         raise ConfigurationError(
-            f"The Airflow connection {connection!r} of the proxy is not defined here. Define it, for example"
-            f" in AIRFLOW_CONN_{connection.upper()}, name another one with --proxy, or give prices with"
+            f"The proxy's Airflow connection {connection!r} is not defined in this environment. Define it,"
+            f" for example in AIRFLOW_CONN_{connection.upper()}, name another one with --proxy, or use"
             " --prices or --packaged."
         ) from error
     with client:

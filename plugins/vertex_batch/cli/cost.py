@@ -1,4 +1,4 @@
-"""``vertex-batch cost``: what jobs cost, from the cost table."""
+"""``vertex-batch cost``: shows what jobs cost, from the cost table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vertex_batch.costs import Bill, CostTable, GroupTotal, JobCost, RowCounts, Total
 
 GROUPINGS = ("spec", "day", "model", "team")
-# Where nobody looks (a pipe, a log), lines are not cut at the 80 columns of a terminal that is not there.
+# In a pipe or a log, lines are not wrapped at the default 80 columns.
 _WIDE = 160
 _MANY = 10
 
@@ -46,25 +46,25 @@ def find_bill(table: CostTable, job: str) -> Bill:
     """Find the bill of a job.
 
     :param job: its id, or any other name that `parse_job_name` reads.
-    :raises JobNotFoundError: no job or several jobs have that id.
+    :raises JobNotFoundError: no job has that id, or several have.
     """
     from vertex_batch.costs import JobFilter  # noqa: PLC0415 - it brings SQLAlchemy along
 
     found = table.jobs(JobFilter(named=frozenset({parse_job_name(job)})), limit=_MANY)
     if len(found) > 1:
         names = " and ".join(sorted(str(each.job) for each in found))
-        raise JobNotFoundError(f"Job {job} is not unique: {names}. Write which one you mean.")
+        raise JobNotFoundError(f"Job {job} is ambiguous: {names}. Use one of these names.")
     bill = table.bill(*found[0].job.key) if found else None
     if bill is None:
         raise JobNotFoundError(
-            f"The cost table has no job {job}. Its cost is recorded when its run ends; without --job all"
-            " are listed."
+            f"The cost table has no job {job}. A job's cost is recorded when its run ends. Omit --job to list"
+            " all jobs."
         )
     return bill
 
 
 def open_table(options: Namespace) -> CostTable:
-    """Open the cost table that the options name; it must be there."""
+    """Open the cost table that the options name. It must exist."""
     from sqlalchemy import make_url
 
     from vertex_batch.costs import CostTable  # noqa: PLC0415
@@ -72,18 +72,18 @@ def open_table(options: Namespace) -> CostTable:
     url = table_url(options)
     table = CostTable(url)
     database = make_url(url).database or ""
-    # Opening would create the file: a mistyped path must not look like a table without costs.
+    # Opening would create the file, and a mistyped path must not look like a table without costs.
     is_file = url.startswith("sqlite") and not database.startswith("file:")
     if is_file and not Path(database).exists():
         raise ConfigurationError(
-            f"There is no cost table at {database}. The first run that ends creates it; if there was one,"
-            " name another place with --url or --connection."
+            f"There is no cost table at {database}. The first run that ends creates it. If it is elsewhere,"
+            " use --url or --connection."
         )
     return table
 
 
 def table_url(options: Namespace) -> str:
-    """The URL of the cost table that the options name. It may hold a password: do not show it."""
+    """The URL of the cost table that the options name. It may contain a password: do not show it."""
     return options.url or _airflow_url(options.cost_connection)
 
 
@@ -102,7 +102,9 @@ def _expected(table: CostTable, bill: Bill) -> StoredEstimate | None:
 
 def _show_bill(bill: Bill, expected: StoredEstimate | None, *, as_json: bool) -> None:
     if as_json:
-        data = _plain(replace(bill, usage={}))  # its keys are no texts; the line items say the same
+        data = _plain(
+            replace(bill, usage={})
+        )  # its keys are not strings; the line items have the same content
         del data["usage"]
         print_json(
             {
@@ -144,7 +146,7 @@ def _show_totals(table: CostTable, options: Namespace) -> None:
     from vertex_batch.cli.tables import jobs_table, totals_table  # noqa: PLC0415 - it brings rich along
 
     if not totals and not jobs:
-        print_parts("No job has been billed in that time.")
+        print_parts("No jobs were billed in this period.")
         return
     print_parts(
         totals_table(totals, options.by, whole(totals), whole_saved(totals)), jobs_table(shown, more=more)
@@ -157,7 +159,7 @@ def whole(totals: Sequence[GroupTotal]) -> Total:
 
 
 def whole_saved(totals: Sequence[GroupTotal]) -> Total:
-    """Add up what the groups have saved."""
+    """Add up the groups' savings."""
     return _added(group.saved for group in totals)
 
 

@@ -1,4 +1,4 @@
-"""What a command has submitted, kept in files, so that the same command finds its job again."""
+"""Stores what a command submitted in files, so that the same command finds its job again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEPLOYMENT_VARIABLE = "VERTEX_BATCH_DEPLOYMENT"
 
 
 def state_folder() -> Path:
-    """``$VERTEX_BATCH_STATE``, else the usual folder for what programs remember."""
+    """``$VERTEX_BATCH_STATE``, else the XDG state folder."""
     if configured := os.environ.get(STATE_VARIABLE):
         return Path(configured)
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
@@ -28,15 +28,15 @@ def state_folder() -> Path:
 
 
 def deployment() -> str:
-    """Who submits, so that two people who share a project never take each other's jobs for their own."""
+    """Name the user and the machine, so that two people in one project never adopt each other's jobs."""
     configured = os.environ.get(DEPLOYMENT_VARIABLE)
     return configured or f"command line of {getpass.getuser()} on {socket.gethostname()}"
 
 
 class FileIntentStore:
-    """The intent of one job in a file, written so that a crash leaves the old or the new one, never a part.
+    """The intent of one job in a file. A crash leaves the old or the new intent, never a partial one.
 
-    :param key: names the job; letters and digits.
+    :param key: identifies the job; letters and digits.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
@@ -44,9 +44,9 @@ class FileIntentStore:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes from submitting the same job meanwhile.
+        """Prevent other processes from submitting the same job at the same time.
 
-        :raises ConfigurationError: one is doing so, or the folder cannot be written.
+        :raises ConfigurationError: another process is doing so, or the folder is not writable.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -58,15 +58,15 @@ class FileIntentStore:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise ConfigurationError(
-                    "Another process is running this very job at this moment. Nothing was submitted; wait for"
-                    " it, or stop it first."
+                    "Another process is running this job. Nothing was submitted; wait for it to end, or stop"
+                    " it first."
                 ) from error
             yield
 
     def load(self) -> Intent | None:
-        """Read what an earlier process has left.
+        """Read the intent of an earlier process.
 
-        :raises ConfigurationError: the file is damaged: a job may exist that nobody would find again.
+        :raises ConfigurationError: the file is damaged, so a job of that process might not be found again.
         """
         try:
             data = json.loads(self.path.read_text(encoding="utf-8"))
@@ -76,11 +76,11 @@ class FileIntentStore:
             raise self._unusable(error) from error
         intent = Intent.from_dict(data)
         if intent is None:
-            raise self._unusable(ValueError("it holds something else"))
+            raise self._unusable(ValueError("it does not contain an intent"))
         return intent
 
     def save(self, intent: Intent) -> None:
-        """Write it, and see it on the disk: what comes next may cost money."""
+        """Write the intent and flush it to disk, because the next step may cost money."""
         new = self.path.with_suffix(".new")
         try:
             with os.fdopen(os.open(new, _NEW_FILE, 0o600), "w", encoding="utf-8") as stream:
@@ -98,7 +98,7 @@ class FileIntentStore:
 
     def _unusable(self, error: Exception) -> ConfigurationError:
         return ConfigurationError(
-            f"What is submitted cannot be kept in {self.path}: {error}. Nothing was submitted. Mend or"
-            f" remove the file, or name another folder with {STATE_VARIABLE}; a job that was submitted before"
-            " is still found by its labels."
+            f"Cannot save submission state to {self.path}: {error}. Nothing was submitted. Repair or delete"
+            f" the file, or set {STATE_VARIABLE} to another folder. A job that was submitted before is still"
+            " found by its labels."
         )

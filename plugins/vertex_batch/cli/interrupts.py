@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, held back while a job is being created: its answer must not be lost."""
+"""Ctrl-C and SIGTERM, delayed while a job is being created so that the response is not lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Interrupts:
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """Take the signals over; outside the main thread there are none to take."""
+        """Handle the signals. Outside the main thread, do nothing."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -40,7 +40,7 @@ class Interrupts:
 
     @contextmanager
     def held_back(self) -> Iterator[None]:
-        """Only note the first signal; the second one comes through. `check` and `sleep` are safe moments."""
+        """Delay the first signal to the next `check` or `sleep`. A second signal raises at once."""
         self._held = True
         try:
             yield
@@ -48,13 +48,13 @@ class Interrupts:
             self._held = False
 
     def check(self) -> None:
-        """Let a signal through that was held back."""
+        """Raise if a signal was delayed."""
         if self._noted:
             self._noted = False
             raise KeyboardInterrupt
 
     def sleep(self, seconds: float) -> None:
-        """Sleep until a signal comes."""
+        """Sleep, or raise when a signal arrives."""
         until = time.monotonic() + seconds
         while True:
             self.check()

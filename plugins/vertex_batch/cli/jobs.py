@@ -1,4 +1,4 @@
-"""``vertex-batch jobs``: list, show and cancel batch prediction jobs through the proxy."""
+"""``vertex-batch jobs``: lists, shows and cancels batch prediction jobs through the proxy."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     command = commands.add_parser("jobs", help="list, show or cancel batch prediction jobs")
     parts = command.add_subparsers(title="commands", metavar="COMMAND", required=True)
     listing = parts.add_parser(
-        "list", help="list jobs, the newest first", description="List the jobs of a project and location."
+        "list", help="list jobs, newest first", description="List the jobs of a project and location."
     )
-    listing.add_argument("--all", action="store_true", help="also those that other programs submitted")
+    listing.add_argument("--all", action="store_true", help="include jobs that other programs submitted")
     listing.add_argument("--state", choices=STATES, help="only jobs in this state")
     listing.add_argument("--spec", metavar="NAME", help="only jobs of this spec")
     listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most N (default: 20)")
     listing.set_defaults(run=run_list)
-    show = parts.add_parser("show", help="show one job", description="Show what Vertex says about a job.")
+    show = parts.add_parser("show", help="show one job", description="Show a job as Vertex reports it.")
     show.set_defaults(run=run_show)
     cancel = parts.add_parser(
         "cancel",
-        help="cancel jobs and see them end",
-        description="Cancel jobs and wait until each has ended. Rows that were finished are billed.",
+        help="cancel jobs and wait until they have ended",
+        description="Cancel jobs and wait until each has ended. Finished rows are billed.",
     )
-    cancel.add_argument("--yes", action="store_true", help="do not ask")
+    cancel.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     cancel.set_defaults(run=run_cancel)
     for part in (show, cancel):
         part.add_argument(
             "job",
             nargs="+" if part is cancel else None,
             metavar="ID",
-            help="a job's id, PROJECT/LOCATION/ID, its name at Google, or the address of its page",
+            help="a job's id, PROJECT/LOCATION/ID, its resource name, or the address of its page at Google",
         )
     for part in (listing, show, cancel):
         part.add_argument("--json", action="store_true", help="print JSON")
@@ -84,7 +84,7 @@ def run_list(options: Namespace) -> int:
     else:
         _print_table(shown)
         if more:
-            say(f"There are more than {options.limit}: see them with --limit")
+            say(f"There are more than {options.limit} jobs; raise --limit to see them")
     return 0
 
 
@@ -106,7 +106,7 @@ def run_show(options: Namespace) -> int:
 
 
 def run_cancel(options: Namespace) -> int:
-    """Cancel jobs, and say how each of them ended."""
+    """Cancel jobs, and report how each of them ended."""
     from vertex_batch.lifecycle.cancelling import cancel_and_confirm  # noqa: PLC0415
 
     reach = access.Access(options)
@@ -127,9 +127,9 @@ def run_cancel(options: Namespace) -> int:
 
 
 def _job_id(reach: access.Access, options: Namespace, job: str) -> JobId:
-    """Complete the name of a job by the options, then by the connection.
+    """Complete a job's name with the options, then with the connection.
 
-    :raises ConfigurationError: it is not a name of a job, or contradicts the options.
+    :raises ConfigurationError: it is not a job's name, or it contradicts the options.
     """
     name = parse_job_name(job)
     name.check_agrees(options.project, options.location, "Nothing was sent")
@@ -138,8 +138,11 @@ def _job_id(reach: access.Access, options: Namespace, job: str) -> JobId:
 
 def _confirmed(count: int) -> bool:
     if not sys.stdin.isatty():
-        raise ConfigurationError("Nobody can be asked here. Nothing was cancelled; say --yes to cancel")
-    sys.stderr.write(f"Cancel {count} job(s)? Rows that were finished are billed. [y/N] ")
+        raise ConfigurationError(
+            "Not a terminal, so the confirmation cannot be shown. Nothing was cancelled",
+            "pass --yes to proceed",
+        )
+    sys.stderr.write(f"Cancel {count} {'job' if count == 1 else 'jobs'}? Finished rows are billed. [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower().startswith("y")
 

@@ -1,4 +1,4 @@
-"""The commands and their options; what goes wrong becomes a message and an exit status."""
+"""The commands and their options. Errors become a message and an exit status."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit status: 0 done, 1 failed, 2 used wrongly, 130 interrupted."""
+    """Run one command. Return its exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     parser = build_parser()
     argcomplete.autocomplete(parser)
     options = parser.parse_args(arguments)
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Who reads has seen enough (`| head`). The interpreter must not fail again when it flushes.
+        # The reader closed the pipe (`| head`). The interpreter must not fail again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return status
@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="vertex-batch", description="Job specs and costs of Vertex AI batch prediction jobs."
     )
     parser.add_argument(
-        "--version", action=_Version, nargs=0, help="show the version, and how outputs are read"
+        "--version", action=_Version, nargs=0, help="show the version and which reader is installed"
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_validate(commands)
@@ -62,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 class _Version(argparse.Action):
-    """Says also whether this installation has the compiled reader; asked only when it is wanted."""
+    """Also shows whether the compiled reader is installed, which is imported only for this option."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
         from vertex_batch.usage.plain import IS_COMPILED  # noqa: PLC0415
@@ -77,7 +77,7 @@ def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "validate",
         help="check job specs",
         description=(
-            "Check job specs. Every problem is printed as file:line:col: path: message; exit status 1."
+            "Check job specs. Every problem is printed as file:line:col: path: message, with exit status 1."
         ),
     )
     command.add_argument(
@@ -87,9 +87,9 @@ def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--format",
         choices=["text", "json", "github"],
         default="text",
-        help="default: text; github marks the places of a pull request",
+        help="default: text; github annotates the lines of a pull request",
     )
-    command.add_argument("--json", action="store_true", help="the same as --format json")
+    command.add_argument("--json", action="store_true", help="same as --format json")
     command.set_defaults(run=validate.run)
 
 
@@ -104,10 +104,10 @@ def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     command = commands.add_parser(
         "cost",
         help="show what jobs cost",
-        description="Show what jobs cost, from the cost table: totals and jobs, or the bill of one job. A sum"
-        " in which something has no known price is an 'at least'.",
+        description="Show what jobs cost, from the cost table: totals and jobs, or the bill of one job. If a"
+        " price is unknown, the sum is a lower bound, printed as 'at least'.",
     )
-    command.add_argument("--by", choices=cost.GROUPINGS, default="spec", help="sum up by (default: spec)")
+    command.add_argument("--by", choices=cost.GROUPINGS, default="spec", help="group by (default: spec)")
     choice.add_days(command, _day)
     command.add_argument(
         "--job", metavar="ID", help="show the bill of one job: its id, or PROJECT/LOCATION/ID"
@@ -121,7 +121,7 @@ def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _add_json(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--json", action="store_true", help="print JSON; amounts are exact, as texts")
+    command.add_argument("--json", action="store_true", help="print JSON; amounts are exact decimal strings")
 
 
 def _add_table(command: argparse.ArgumentParser, *, apart: bool = False) -> None:
@@ -132,21 +132,21 @@ def _add_table(command: argparse.ArgumentParser, *, apart: bool = False) -> None
         dest="cost_connection",
         default="batch_costs",
         metavar="ID",
-        help="its Airflow connection, as this environment defines it (default: batch_costs)",
+        help="the cost table's Airflow connection, as this environment defines it (default: batch_costs)",
     )
 
 
 def _add_reprice(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser(
         "reprice",
-        help="price recorded jobs anew",
-        description="Price recorded jobs anew from the tokens in the cost table; outputs are not read. The"
-        " old line items are kept in cost_price_history.",
+        help="reprice recorded jobs",
+        description="Reprice recorded jobs from the tokens in the cost table. Outputs are not read. The old"
+        " line items are kept in cost_price_history.",
     )
     choice.add_jobs(command, _day)
     choice.add_prices(command)
     command.add_argument(
-        "--dry-run", action="store_true", help="only compare the bills with these prices; nothing is written"
+        "--dry-run", action="store_true", help="only compare the bills with these prices; write nothing"
     )
     _add_json(command)
     _add_table(command)
@@ -156,9 +156,10 @@ def _add_reprice(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _add_recount(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser(
         "recount",
-        help="read the outputs of recorded jobs again",
-        description="Count the rows of recorded jobs again, from their outputs, and price them. A bill whose"
-        " output is gone stays, with exit status 1. The old line items are kept in cost_price_history.",
+        help="recount recorded jobs from their outputs",
+        description="Recount the rows of recorded jobs from their outputs, and price them. If an output is"
+        " gone, its bill is kept and the exit status is 1. The old line items are kept in"
+        " cost_price_history.",
     )
     choice.add_jobs(command, _day)
     choice.add_prices(command)
@@ -167,7 +168,7 @@ def _add_recount(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="ID",
         help="Airflow connection that reads the outputs (default: the credentials of the environment)",
     )
-    command.add_argument("--dry-run", action="store_true", help="only compare; nothing is written")
+    command.add_argument("--dry-run", action="store_true", help="only compare; write nothing")
     _add_json(command)
     _add_table(command)
     command.set_defaults(run=recount.run)
@@ -176,9 +177,9 @@ def _add_recount(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _add_reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser(
         "reconcile",
-        help="compare the bills with the proxy's, Google's or another price list's figures",
-        description="Compare recorded bills with the figures of others, job by job and model by model, and"
-        " say what is known to make the difference. Nothing is written.",
+        help="compare the bills with figures of the proxy, of Google, or of another price list",
+        description="Compare recorded bills with other figures, job by job and model by model, and explain"
+        " the differences where the cause is known. Nothing is written.",
     )
     choice.add_jobs(command, _day)
     which = command.add_mutually_exclusive_group()
@@ -186,14 +187,14 @@ def _add_reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "--proxy",
         default="litellm_default",
         metavar="ID",
-        help="Airflow connection of a proxy with a database, whose spend logs are read; its key must be the"
-        " master key or that of a user with the role `proxy_admin_viewer` (default: litellm_default)",
+        help="Airflow connection of a proxy with a database, whose spend logs are read. Its key must be the"
+        " master key, or the key of a user with the role `proxy_admin_viewer` (default: litellm_default)",
     )
     which.add_argument(
-        "--billing", metavar="FILE", help="Google's billing export, a CSV file in the columns of FOCUS"
+        "--billing", metavar="FILE", help="Google's billing export, a CSV file with FOCUS columns"
     )
     which.add_argument(
-        "--prices", metavar="FILE", help="a price map in LiteLLM's format, of another date for example"
+        "--prices", metavar="FILE", help="a price map in LiteLLM's format, for example of another date"
     )
     _add_json(command)
     _add_table(command)
@@ -203,10 +204,10 @@ def _add_reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 def _add_bill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser(
         "bill",
-        help="make the bill of an output, on disk or in a bucket",
+        help="bill an output on disk or in a bucket",
         description="Read the output of batch prediction jobs and price it, without Airflow, a proxy or a"
-        " cost table. All PATHs together are one bill; a total in which something has no known price is an"
-        " 'at least'.",
+        " cost table. All PATHs together make one bill. If a price is unknown, the total is a lower bound,"
+        " printed as 'at least'.",
     )
     command.add_argument(
         "paths",
@@ -215,29 +216,31 @@ def _add_bill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="file, directory, gs:// URI or quoted glob; rows in JSON, plain or gzip",
     )
     command.add_argument(
-        "--model", required=True, help="the model of the job, for rows that name none, in any of its forms"
+        "--model", required=True, help="the job's model, in any form, for rows that do not name one"
     )
     command.add_argument(
-        "--location", required=True, help="where the job ran; regions of some models cost more than `global`"
+        "--location",
+        required=True,
+        help="where the job ran; some models cost more in a region than in `global`",
     )
     command.add_argument(
         "--prices",
         metavar="FILE",
-        help="a price map in LiteLLM's format, JSON or YAML; it alone holds (default: the packaged prices)",
+        help="a price map in LiteLLM's format, JSON or YAML, used alone (default: the packaged prices)",
     )
     command.add_argument(
         "--day",
         type=_day,
         metavar="YYYY-MM-DD",
-        help="the UTC day on which the job ran, whose prices hold (default: the one in the name of the output"
-        " directory, else today)",
+        help="the UTC day on which the job ran, whose prices are used (default: the day in the name of the"
+        " output directory, else today)",
     )
     _add_json(command)
     command.add_argument(
         "--jobs",
         type=_count,
         metavar="N",
-        help="processes that read a large local output (default: all cores)",
+        help="number of processes that read a large local output (default: all cores)",
     )
     command.set_defaults(run=bill.run)
 
@@ -246,10 +249,10 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"`{text}` is no day: write for example 2026-11-01") from None
+        raise argparse.ArgumentTypeError(f"`{text}` is not a valid day, such as 2026-11-01") from None
 
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"`{text}` is no number of jobs")
+        raise argparse.ArgumentTypeError(f"not a non-negative integer: `{text}`")
     return int(text)

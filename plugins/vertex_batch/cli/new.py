@@ -1,4 +1,4 @@
-"""``vertex-batch new``: a commented spec from a few answers or options. It never overwrites a file."""
+"""``vertex-batch new``: writes a commented spec from a few answers or options. It never overwrites a file."""
 
 from __future__ import annotations
 
@@ -25,37 +25,38 @@ _WORDS_OF_YAML = frozenset({"true", "false", "null", "yes", "no", "on", "off", "
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One answer of a spec.
+    """A question about one key of a spec.
 
-    :param text: asks for it. :param needed: a spec is none without it.
+    :param key: the key.
+    :param text: the question.
+    :param example: a valid answer.
+    :param required: whether a spec is invalid without it.
     """
 
     key: str
     text: str
     example: str
-    needed: bool = False
+    required: bool = False
 
 
 QUESTIONS = (
-    Question("model", "Which model answers the rows", "gemini-2.5-flash", needed=True),
+    Question("model", "Model", "gemini-2.5-flash", required=True),
     Question(
         "inputs",
-        "Which files hold the rows",
+        "Input files",
         "gs://my-bucket/in/{{ previous_run_date }}/*.jsonl",
-        needed=True,
+        required=True,
     ),
-    Question(
-        "output", "Which folder do answers go to", "gs://my-bucket/out/{{ previous_run_date }}/", needed=True
-    ),
-    Question("schedule", "When does it run, in cron's words (empty: by hand)", "30 2 * * *"),
-    Question("timezone", "In which time zone (empty: UTC)", "Europe/Berlin"),
-    Question("start_date", "From which day on does the schedule apply (empty: today)", "2026-12-01"),
-    Question("project", "In which Google project (empty: the connection's)", "my-project"),
-    Question("location", "Where (empty: the connection's)", "us-central1"),
-    Question("team", "Who pays (empty: nobody in particular)", "search"),
-    Question("description", "What is it for", "Summaries of yesterday's tickets"),
+    Question("output", "Output folder", "gs://my-bucket/out/{{ previous_run_date }}/", required=True),
+    Question("schedule", "Schedule as a cron expression (leave empty for manual runs)", "30 2 * * *"),
+    Question("timezone", "Time zone (default: UTC)", "Europe/Berlin"),
+    Question("start_date", "First day of the schedule (default: today)", "2026-12-01"),
+    Question("project", "Google project (default: the connection's)", "my-project"),
+    Question("location", "Location (default: the connection's)", "us-central1"),
+    Question("team", "Team that pays (may be empty)", "search"),
+    Question("description", "Description (may be empty)", "Summaries of yesterday's tickets"),
 )
-# Keys that many specs come to need, with a value that could stand there.
+# Keys that many specs need later, each with an example value.
 _MORE = {
     "labels": "{product: search}",
     "start_within": "6h",
@@ -71,12 +72,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     command = commands.add_parser(
         "new",
         help="write a new spec, with comments",
-        description="Write a commented spec from options; what is missing is asked for, where somebody can be"
-        " asked. The spec is checked before it is written, and no file is ever overwritten.",
+        description="Write a commented spec from options. On a terminal, missing options are prompted for."
+        " The spec is checked before it is written, and no file is ever overwritten.",
     )
-    command.add_argument("name", metavar="NAME", help="of the spec, and so of its DAG")
+    command.add_argument("name", metavar="NAME", help="name of the spec and of its DAG")
     command.add_argument(
-        "--folder", default=str(DEFAULT_FOLDER), help=f"where it is written (default: {DEFAULT_FOLDER})"
+        "--folder", default=str(DEFAULT_FOLDER), help=f"folder to write it to (default: {DEFAULT_FOLDER})"
     )
     for question in QUESTIONS:
         command.add_argument(
@@ -94,7 +95,7 @@ def run(options: Namespace) -> int:
 
     path = Path(options.folder) / f"{options.name}.yaml"
     if path.exists():
-        raise ConfigurationError(f"{path} is there already. Nothing was written; choose another name.")
+        raise ConfigurationError(f"{path} already exists. Nothing was written; choose another name.")
     answers = _answers(options)
     if answers.get("schedule"):
         answers.setdefault("start_date", _today(answers.get("timezone", "UTC")))
@@ -107,15 +108,15 @@ def run(options: Namespace) -> int:
         sys.stdout.write(f"{path}\n")
         schema = path.parent / _schema_for(path.parent)
         if not schema.is_file():
-            say(f"For your editor's help: vertex-batch schema > {os.path.normpath(schema)}")
-        say(f"Check it on a date with `vertex-batch plan {path}`; in Airflow it is the DAG {options.name}.")
+            say(f"For completion in your editor, run: vertex-batch schema > {os.path.normpath(schema)}")
+        say(f"Next: `vertex-batch plan {path}` shows what it would submit. Its DAG is {options.name}.")
     return 0
 
 
 def spec_text(answers: dict[str, str], schema: str) -> str:
-    """Write the spec of these answers, each under what it means.
+    """Build the text of a spec from the answers. Each key is preceded by its description.
 
-    :param schema: the place of the JSON schema, as seen from the spec's folder.
+    :param schema: the path of the JSON schema, relative to the spec's folder.
     """
     from vertex_batch.specs.model import JobSpec, Spec  # noqa: PLC0415
 
@@ -148,10 +149,12 @@ def spec_text(answers: dict[str, str], schema: str) -> str:
 def _answers(options: Namespace) -> dict[str, str]:
     given = {question.key: getattr(options, question.key) for question in QUESTIONS}
     answers = {key: value.strip() for key, value in given.items() if value and value.strip()}
-    missing = [question for question in QUESTIONS if question.needed and question.key not in answers]
+    missing = [question for question in QUESTIONS if question.required and question.key not in answers]
     if missing and not sys.stdin.isatty():
         wanted = ", ".join(f"--{question.key}" for question in missing)
-        raise ConfigurationError(f"A spec needs {wanted}; nobody can be asked here. Nothing was written.")
+        raise ConfigurationError(
+            f"Missing {wanted}, and there is no terminal to ask for it. Nothing was written."
+        )
     if missing:
         answers |= _asked([question for question in QUESTIONS if question.key not in answers])
     return answers
@@ -165,20 +168,22 @@ def _asked(questions: list[Question]) -> dict[str, str]:
             sys.stderr.flush()
             line = sys.stdin.readline()
             if not line:
-                raise ConfigurationError("The answers ended too early. Nothing was written.")
+                raise ConfigurationError(
+                    "The input ended before all questions were answered. Nothing was written."
+                )
             if line.strip():
                 answers[question.key] = line.strip()
-            elif not question.needed:
+            elif not question.required:
                 break
     return answers
 
 
 def _today(timezone: str) -> str:
-    """Return the day in the spec's time zone: without a start date, a missed first run is not reported."""
+    """Today in the spec's time zone. Without a start date, a missed first run is not reported."""
     try:
         return f"{datetime.now(ZoneInfo(timezone)):%Y-%m-%d}"
     except (ValueError, KeyError, OSError):
-        return f"{datetime.now(UTC):%Y-%m-%d}"  # the time zone is wrong, which is reported with the rest
+        return f"{datetime.now(UTC):%Y-%m-%d}"  # an invalid time zone is reported with the other problems
 
 
 def _comment(text: str) -> list[str]:
@@ -188,17 +193,17 @@ def _comment(text: str) -> list[str]:
 
 
 def _scalar(text: str) -> str:
-    """Write a text so that YAML reads it as one."""
+    """Write a string so that YAML reads it as a string."""
     is_plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS_OF_YAML
     if is_plain:
         return text
     quoted = json.dumps(text, ensure_ascii=False)
-    # Some of what JSON leaves as it is, YAML takes for the end of a line, or for nothing at all.
+    # YAML reads some characters that JSON leaves unescaped as line breaks, or rejects them.
     return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in quoted)
 
 
 def _schema_for(folder: Path) -> str:
-    """The schema's place, as seen from a spec's folder: beside the folder, or beside one around it."""
+    """The schema's path relative to a spec's folder: it is next to the folder or to one of its parents."""
     here = folder.resolve()
     for parent in here.parents:
         if (parent / SCHEMA_NAME).is_file():
@@ -212,6 +217,6 @@ def _write(path: Path, text: str) -> None:
         with path.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError as error:
-        raise ConfigurationError(f"{path} is there already. Nothing was written.") from error
+        raise ConfigurationError(f"{path} already exists. Nothing was written.") from error
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}.") from error

@@ -1,4 +1,4 @@
-"""What commands print: results to standard output; progress to standard error, where somebody looks."""
+"""How commands print: results to standard output, messages and progress to standard error."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from typing import Any
 
 
 def print_json(data: Any) -> None:
-    """Print JSON; amounts are exact, as texts."""
+    """Print JSON. Amounts are exact decimal strings."""
     sys.stdout.write(json.dumps(data, indent=2, default=_as_text) + "\n")
 
 
 def say(text: str) -> None:
-    """Tell the person who waits."""
+    """Print a message for the user."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
 def logs_aside() -> AbstractContextManager[Any]:
-    """Let Airflow log to standard error instead of standard output, where programs read the result."""
+    """Send Airflow's logs to standard error, because programs read the result from standard output."""
     return redirect_stdout(sys.stderr)
 
 
 @contextmanager
 def byte_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how many bytes are done. Nothing is shown in a pipe or a log.
+    """Show how many bytes are done. Nothing is shown without a terminal.
 
-    :returns: a function that takes the bytes of each further piece.
+    :returns: a function to call with the size of each piece.
     """
     if not sys.stderr.isatty():
         yield lambda _size: None
@@ -59,4 +59,4 @@ def _as_text(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, tuple | set | frozenset):
         return list(value)
-    raise TypeError(f"{type(value).__name__} has no place in JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

@@ -1,4 +1,4 @@
-"""``vertex-batch plan`` and ``vertex-batch check``: what would be submitted on a date. Neither submits."""
+"""``vertex-batch plan`` and ``vertex-batch check`` show what would be submitted. Neither submits."""
 
 from __future__ import annotations
 
@@ -27,19 +27,21 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command = commands.add_parser(
         "plan",
         help="show what a spec would submit on a date",
-        description="Render a spec for a date, look at its inputs, and show the exact request, what was found"
-        " in the rows, and what it will probably cost. Nothing is submitted. Exit status 1 if a submission"
-        " would be refused or fail for sure.",
+        description="Render a spec for a date, check its inputs, and show the exact request, problems in the"
+        " rows, and the expected cost. Nothing is submitted. Exit status 1 if a submission would certainly be"
+        " refused or fail.",
     )
     add_spec_options(command)
-    command.add_argument("--offline", action="store_true", help="only render: ask no proxy, read no object")
+    command.add_argument(
+        "--offline", action="store_true", help="only render; do not contact the proxy or the object store"
+    )
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(run=run_plan)
     command = commands.add_parser(
         "check",
-        help="look at a spec's inputs, model and places before they cost money",
-        description="Run the pre-flight of a spec on a date: every row is read. Nothing is submitted. Exit"
-        " status 1 if Vertex would answer no row of a job.",
+        help="check a spec's inputs, model and locations before they cost money",
+        description="Run a spec's pre-flight for a date. It reads every row and submits nothing. Exit status"
+        " 1 if Vertex would not answer any row of a job.",
     )
     add_spec_options(command)
     command.add_argument("--json", action="store_true", help="print JSON")
@@ -47,22 +49,22 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def add_spec_options(command: argparse.ArgumentParser) -> None:
-    """Add what names a spec, a date and a proxy."""
+    """Add the options for a spec, a date and a proxy."""
     command.add_argument("spec", metavar="SPEC", help="a spec file")
     command.add_argument(
         "--date",
         type=moment,
         metavar="DAY",
-        help="the run's day, such as 2026-11-01, or its moment, such as 2026-11-01T02:30 (default: now)",
+        help="the run's day, such as 2026-11-01, or its time, such as 2026-11-01T02:30 (default: now)",
     )
     command.add_argument(
-        "--job", action="append", metavar="NAME", help="only this job of the spec; may be given again"
+        "--job", action="append", metavar="NAME", help="only this job of the spec; may be repeated"
     )
     access.add_options(command)
 
 
 def moment(text: str) -> date | datetime:
-    """Read an option's day or moment."""
+    """Read an option's day or time."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -71,7 +73,7 @@ def moment(text: str) -> date | datetime:
         return datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"`{text}` is no day: write for example 2026-11-01 or 2026-11-01T02:30"
+            f"`{text}` is not a valid day or time, such as 2026-11-01 or 2026-11-01T02:30"
         ) from None
 
 
@@ -87,7 +89,7 @@ def run_plan(options: Namespace) -> int:
 
 
 def run_check(options: Namespace) -> int:
-    """Show what the pre-flight of every job finds."""
+    """Show the pre-flight results of every job."""
     with logs_aside():
         plans = list(_plans(options, estimate=False))
     if options.json:
@@ -98,7 +100,7 @@ def run_check(options: Namespace) -> int:
 
 
 def chosen_moment(spec: Spec, given: date | datetime | None) -> datetime:
-    """The moment that a run stands for: that of the option, in the spec's time zone, or now."""
+    """The run's logical time: the option's, in the spec's time zone, or now."""
     from zoneinfo import ZoneInfo  # noqa: PLC0415
 
     from vertex_batch.specs.rendering import moment_on  # noqa: PLC0415 - so that `validate` is quick
@@ -111,9 +113,9 @@ def chosen_moment(spec: Spec, given: date | datetime | None) -> datetime:
 
 
 def chosen_jobs(spec: Spec, names: Sequence[str] | None) -> list[Any]:
-    """The jobs of a spec that were asked for, in the order of the file.
+    """The requested jobs of a spec, in the order of the file.
 
-    :raises ConfigurationError: it has no job of that name.
+    :raises ConfigurationError: the spec has no job of that name.
     """
     known = {job.name: job for job in spec.jobs}
     for name in names or ():
@@ -179,7 +181,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield from _field("shards", [f"{len(plan.shards):,} jobs, with {sizes}{rest} rows"])
     yield from _field("cost", _cost(plan))
     yield from _field("request", json.dumps(plan.request.to_wire(), indent=2).splitlines())
-    yield from _field("", ["and the labels by which the job is found again, once it is submitted"])
+    yield from _field("", ["on submission, labels are added by which the job can be found again"])
 
 
 def _check_lines(plan: Plan) -> Iterator[str]:
@@ -192,24 +194,24 @@ def _check_lines(plan: Plan) -> Iterator[str]:
 def _summary(plan: Plan) -> list[str]:
     lines = [plan.problem] if plan.problem else []
     if plan.report is None:
-        return lines or ["nothing was looked at (--offline)"]
+        return lines or ["nothing was checked (--offline)"]
     lines += [plan.report.summary(), *plan.report.lines()]
     if plan.jobs > 1:
-        lines.append(f"Airflow splits it over about {plan.jobs} jobs; `vertex-batch run` does not")
+        lines.append(f"Airflow splits it into about {plan.jobs} jobs; `vertex-batch run` does not split it")
     if plan.report.is_hopeless:
         is_strict = plan.job.preflight == "strict"
-        following = "refused before it costs anything" if is_strict else "submitted all the same"
+        consequence = "refused before it costs anything" if is_strict else "submitted anyway"
         mode = plan.job.preflight
-        lines.append(f"Vertex would answer no row of it; with `preflight: {mode}` the job is {following}.")
+        lines.append(f"Vertex would not answer any row; with `preflight: {mode}` the job is {consequence}.")
     return lines
 
 
 def _cost(plan: Plan) -> list[str]:
     guess = plan.estimate
     if guess is None:
-        return ["not known, since the input was not read"]
+        return ["unknown, because the input was not read"]
     tokens = f"{guess.rows:,} rows, {guess.input_tokens:,} tokens in, {guess.output_tokens:,} out"
-    return [f"about {guess}; {tokens}", guess.method, *(f"not known: {reason}" for reason in guess.unknown)]
+    return [f"about {guess}; {tokens}", guess.method, *(f"unknown: {reason}" for reason in guess.unknown)]
 
 
 def _field(name: str, lines: Iterable[str]) -> Iterator[str]:

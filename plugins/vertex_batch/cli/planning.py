@@ -1,4 +1,4 @@
-"""What a spec would ask for on a date, found out without submitting anything."""
+"""What a spec would submit on a date, determined without submitting anything."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 class Plan:
     """One job of a spec on a date.
 
-    :param report: what its pre-flight found; None where nothing was looked at.
-    :param problem: why it could not be looked at, or what is missing; empty where all is there.
-    :param estimate: what it will probably cost; None where its input was not read.
-    :param shards: rows of each job that its input would be split over; empty where one job reads it.
+    :param report: the result of its pre-flight; None if nothing was checked.
+    :param problem: why it could not be checked, or what is missing; empty if there is no problem.
+    :param estimate: its expected cost; None if its input was not read.
+    :param shards: the rows of each job that the input would be split into; empty if one job reads it.
     """
 
     spec: Spec
@@ -50,12 +50,12 @@ class Plan:
 
     @property
     def limits(self) -> JobLimits:
-        """What one job of it may read."""
+        """The most that one job may read."""
         return limits_for(self.request.model, self.job.max_rows_per_job, self.job.max_bytes_per_job)
 
     @property
     def jobs(self) -> int:
-        """How many jobs read the input, as far as its rows and bytes tell; files may make it some more."""
+        """The number of jobs by rows and bytes. File boundaries may add a few."""
         if self.report is None or not self.job.may_be_split:
             return 1
         by_size = ceil(self.report.size_bytes / self.limits.max_bytes)
@@ -63,15 +63,15 @@ class Plan:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether a submission would be refused, or fail for sure."""
+        """Whether a submission would certainly be refused or fail."""
         return bool(self.problem) or (self.report is not None and self.report.is_hopeless)
 
 
 def prepare(access: Access, spec: Spec, job: JobSpec, moment: datetime, *, offline: bool = False) -> Plan:
-    """Render a job and build its request; nothing is looked at.
+    """Render a job and build its request, without checking anything outside.
 
-    :param offline: a place that nobody names is no error then.
-    :raises ConfigurationError: it does not render, or nobody says where it runs.
+    :param offline: an unknown project or location is not an error.
+    :raises ConfigurationError: it does not render, or its project or location is not set.
     """
     rendered = render_job(spec, job, moment)
     try:
@@ -98,9 +98,9 @@ def prepare(access: Access, spec: Spec, job: JobSpec, moment: datetime, *, offli
 
 
 def look(access: Access, plan: Plan, prices: Path | None = None, *, estimate: bool = True) -> Plan:
-    """Look at a job's model, places and rows, and estimate what it costs.
+    """Check a job's model, locations and rows, and estimate its cost.
 
-    :param prices: folder of price files that hold for all specs.
+    :param prices: folder with price files for all specs.
     """
     job, rendered = plan.job, plan.rendered
     subject = Subject(
@@ -111,10 +111,10 @@ def look(access: Access, plan: Plan, prices: Path | None = None, *, estimate: bo
     with _client(access, job.connection) as client:
         try:
             if client is not None:
-                # Every later step needs this call; the inputs may take minutes to read.
+                # Every later step needs the proxy, and reading the inputs may take minutes.
                 try_proxy(client, *plan.place)
         except VertexBatchError as error:
-            return replace(plan, problem=f"Neither the proxy nor the inputs were looked at. {error}")
+            return replace(plan, problem=f"The inputs were not checked. {error}")
         try:
             storage = None if subject.reads_table else input_storage(job.storage_connection)
             objects = storage.find(rendered.uris) if storage else []
@@ -130,7 +130,7 @@ def look(access: Access, plan: Plan, prices: Path | None = None, *, estimate: bo
 
 
 def _shards(plan: Plan, report: Report, objects: Any, storage: InputStorage) -> tuple[int, ...]:
-    """How many rows each job would read, where one may not read them all."""
+    """How many rows each job would read, if one job may not read them all."""
     from vertex_batch.inputs.preparation import in_order, shards_of  # noqa: PLC0415 - so that `validate` is quick
 
     if plan.limits.fits(report.rows, report.size_bytes):
@@ -139,7 +139,7 @@ def _shards(plan: Plan, report: Report, objects: Any, storage: InputStorage) -> 
 
 
 def _price_book(plan: Plan, client: BatchClient | None, prices: Path | None) -> PriceBook:
-    """The rates in force for a job, in the order in which a bill takes them."""
+    """The rates in force for a job, in the order in which a bill uses them."""
     from vertex_batch.billing.price_books import PriceBooks, spec_job  # noqa: PLC0415
     from vertex_batch.costs import JobFacts  # noqa: PLC0415 - so that `validate` is quick
 
@@ -158,7 +158,7 @@ def _estimate(plan: Plan, objects: Any, read: Any, book: PriceBook, rows: int) -
 
 
 def _client(access: Access, connection: str) -> Any:
-    """A client, or none where nobody says where the proxy is: a plan is of use without it."""
+    """A client, or None if no proxy is configured: a plan is useful without it."""
     try:
         return access.client(connection)
     except ConfigurationError:

@@ -19,10 +19,10 @@ _SECONDS = 0.2
 
 @contextmanager
 def progress_bar() -> Iterator[OnProgress | None]:
-    """Show bytes, rows and the time that is left while the block runs; nothing where nobody looks.
+    """Show bytes, rows and the remaining time while the block runs. Without a terminal, show nothing.
 
-    The bar is drawn by whom tells it of progress, not by a thread of its own: with one, the processes that
-    read a large output could not be forked.
+    The bar is drawn by the caller that reports progress, not by a separate thread: with such a thread, the
+    processes that read a large output could not be forked.
     """
     if not sys.stderr.isatty():
         yield None

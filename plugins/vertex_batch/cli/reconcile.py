@@ -1,4 +1,4 @@
-"""``vertex-batch reconcile``: compares our bills with figures of the proxy, of Google or of a price list."""
+"""``vertex-batch reconcile``: compares bills with figures of the proxy, of Google or of a price list."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 # The proxy costs a batch when it polls, and gives up on one after seven days.
 _LATE = timedelta(days=8)
-# What LiteLLM says in its place, whatever the status.
+# How LiteLLM reports a missing database, with any status.
 _NO_DATABASE = ("Prisma Client", "No connected db", "Database not connected")
 # The roles whose keys see the rows of all users (proxy/spend_tracking/spend_management_endpoints.py).
 _SEES_ALL = frozenset({"proxy_admin", "proxy_admin_viewer"})
 _REMEDY = (
-    "compare with the master key or the key of a user with the role `proxy_admin_viewer`, in a connection of"
-    " its own that --proxy names"
+    "use the master key or the key of a user with the role `proxy_admin_viewer`, in a separate connection,"
+    " and name that connection with --proxy"
 )
 
 
 def run(options: Namespace) -> int:
-    """Compare and print; the exit status is 0 whether there are differences or not."""
+    """Compare and print. The exit status is 0 with and without differences."""
     where = chosen_jobs(options)
     table = open_table(options)
     found = _compare(options, table, where)
@@ -78,16 +78,16 @@ def _compare(options: Namespace, table: CostTable, where: JobFilter) -> Reconcil
 
 def _no_database(connection: str) -> ConfigurationError:
     return ConfigurationError(
-        f"The proxy of connection {connection!r} has no database, so it has no figures of its own. Compare"
-        " with --billing or --prices."
+        f"The proxy of connection {connection!r} has no database, so it has no figures. Use --billing or"
+        " --prices instead."
     )
 
 
 class _View(NamedTuple):
-    """What is known of the proxy.
+    """What is known about the proxy.
 
-    :param version: of LiteLLM; empty: it does not say.
-    :param warning: what a reader of the comparison must know; empty: nothing.
+    :param version: of LiteLLM; empty if the proxy does not report it.
+    :param warning: a warning about the comparison; empty if there is none.
     """
 
     version: str
@@ -95,11 +95,11 @@ class _View(NamedTuple):
 
 
 def _look_at(client: BatchClient, connection: str) -> _View:
-    """See that the proxy has figures, and shows this key those of all jobs.
+    """Check that the proxy has figures, and that this key can see those of all jobs.
 
-    The key of a user without an admin's role gets that user's rows, and no hint that there are more.
+    The key of a user without an admin role gets only that user's rows, without a hint that there are more.
 
-    :raises ConfigurationError: it has none, or the key sees only a part.
+    :raises ConfigurationError: the proxy has no figures, or the key sees only some of them.
     """
     is_admin, readiness = _readiness(client)
     if readiness.get("db") == "Not connected":
@@ -108,19 +108,18 @@ def _look_at(client: BatchClient, connection: str) -> _View:
     if role and role not in _SEES_ALL:
         raise ConfigurationError(
             f"The key of connection {connection!r} belongs to a user with the role `{role}`. The proxy shows"
-            " it only the rows of that user, so that other jobs would appear without a figure. Nothing was"
-            " compared",
+            " it only that user's rows, so other jobs would appear without a figure. Nothing was compared",
             _REMEDY,
         )
     doubt = (
-        f"The proxy does not say whether the key of connection {connection!r} sees the rows of all users. If"
-        f" it does not, jobs that the proxy has priced appear without a figure. To be sure, {_REMEDY}."
+        f"The proxy does not report whether the key of connection {connection!r} sees the rows of all users."
+        f" If it does not, jobs that the proxy has priced appear without a figure. To be sure, {_REMEDY}."
     )
     return _View(str(readiness.get("litellm_version") or ""), "" if role or is_admin else doubt)
 
 
 def _readiness(client: BatchClient) -> tuple[bool, dict[str, Any]]:
-    """Read whether the proxy has a database, and whether the key is an admin's: others see no details."""
+    """Read whether the proxy has a database, and whether the key is an admin's (only those see details)."""
     for details in (True, False):
         try:
             answer = client.readiness(details=details)
@@ -131,7 +130,7 @@ def _readiness(client: BatchClient) -> tuple[bool, dict[str, Any]]:
 
 
 def _role(client: BatchClient) -> str:
-    """The role of the key's user; empty: the key has no user, as the master key, or may not ask."""
+    """The role of the key's user. Empty if the key has no user, like the master key, or may not read it."""
     try:
         return str(client.user_info().get("user_role") or "")
     except PermanentError:
@@ -139,7 +138,7 @@ def _role(client: BatchClient) -> str:
 
 
 def _cost_rows(client: BatchClient, bills: list[Bill]) -> Iterator[dict[str, Any]]:
-    """Read the proxy's cost rows from the first job's creation to when the last one's would be there."""
+    """Read the proxy's cost rows from the first job's creation until the last job's row must exist."""
     if bills:
         begin = min(bill.job.create_time or bill.recorded_at for bill in bills)
         end = max(bill.recorded_at for bill in bills) + _LATE
@@ -208,11 +207,11 @@ def _as_text(found: Reconciliation) -> str:
             f"{each.model}: {each.jobs} jobs, {usd(each.ours)} here, {usd(each.theirs)} there,"
             f" a difference of {usd(each.difference)}"
         )
-    lines += [f"no job of ours: {name}: {usd(amount)}" for name, amount in found.unmatched.items()]
+    lines += [f"only in their figures: {name}: {usd(amount)}" for name, amount in found.unmatched.items()]
     compared = len(found.compared)
     without = len(found.jobs) - compared
     if without:
         reasons = "; ".join(f"{count}: {why}" for why, count in found.reasons_without_figure().items())
-        lines.append(f"no figure there for {without} of {len(found.jobs)} jobs ({reasons})")
+        lines.append(f"{without} of {len(found.jobs)} jobs have no figure to compare with ({reasons})")
     differ = sum(job.differs for job in found.jobs)
     return "\n".join([*lines, f"{differ} of {compared} compared jobs differ"])

@@ -1,4 +1,4 @@
-"""``vertex-batch recount``: read the outputs of recorded jobs again into the cost table."""
+"""``vertex-batch recount``: recounts recorded jobs from their outputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run(options: Namespace) -> int:
-    """Count the jobs again and print what changed; 1 if an output could not be read again."""
+    """Recount the jobs and print what changed. Return 1 if an output could not be read."""
     where = chosen_jobs(options)
     table = open_table(options)
     from vertex_batch.billing.recounting import Recounter  # noqa: PLC0415 - see cli.main
@@ -36,7 +36,7 @@ def run(options: Namespace) -> int:
 
 
 def _tables(connection: str | None) -> Any:
-    """What reads BigQuery: an Airflow connection only."""
+    """The reader of BigQuery tables, which needs an Airflow connection."""
     if not connection:
         return None
     from vertex_batch.hooks.bigquery import read_table  # noqa: PLC0415 - it takes Airflow's seconds
@@ -79,7 +79,7 @@ def _bill(bill: Bill) -> dict[str, Any]:
 
 
 def _as_text(jobs: Sequence[Recounted]) -> str:
-    lines = [f"{each.before.job}: the bill stays: {each.problem}" for each in jobs if each.problem]
+    lines = [f"{each.before.job}: the bill was kept: {each.problem}" for each in jobs if each.problem]
     lines += [
         f"{each.before.job}: {_line(each.before)} -> {_line(each.after)}" for each in jobs if each.changed
     ]

@@ -1,4 +1,4 @@
-"""``vertex-batch reprice``: price recorded jobs anew, or only compare their bills with other prices."""
+"""``vertex-batch reprice``: reprices recorded jobs, or only compares their bills with other prices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def run(options: Namespace) -> int:
-    """Price the jobs anew and print what changed."""
+    """Reprice the jobs and print what changed."""
     where = chosen_jobs(options)
     table = open_table(options)
     from vertex_batch.billing.repricing import reprice  # noqa: PLC0415 - it brings SQLAlchemy along
@@ -57,7 +57,7 @@ def _as_text(jobs: Sequence[Repriced]) -> str:
 
 
 def summary(pairs: Sequence[tuple[Total, Total]]) -> str:
-    """Say how many sums differ, and by how much in all."""
+    """Summarize how many sums differ, and by how much in total."""
     from vertex_batch.costs import usd  # noqa: PLC0415
     from vertex_batch.pricing import add  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""``vertex-batch run``: submit a spec's jobs, wait for them, and bill them, without Airflow's scheduler."""
+"""``vertex-batch run``: submits a spec's jobs, waits for them and bills them, without Airflow's scheduler."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vertex_batch.costs import CostTable
 
 INTERRUPTED = 130
-_AGAIN = "To pay for it once more, run it with --again."
+_AGAIN = "To submit and pay for another job, rerun with --again."
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -34,31 +34,32 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "run",
         help="submit a spec's jobs, wait for them and bill them, without Airflow's scheduler",
         description="Submit the jobs of a spec for a date, wait for them, and write their bills. The same"
-        " request is one job, however often the command is run: a second run goes on with the first one's"
-        " job. Exit status 1 if a job did not end well, 130 if it was interrupted.",
+        " request is one job, however often the command is run: a second run resumes the first one's job."
+        " Exit status 1 if a job did not succeed, 130 if the command was interrupted.",
     )
     plans.add_spec_options(command)
     command.add_argument(
         "--again",
         action="store_true",
-        help="submit a new job although the same request was run before; one that still runs is gone on with",
+        help="submit a new job even if this request ran before (a job that is still running is resumed"
+        " instead)",
     )
     command.add_argument(
         "--on-interrupt",
         choices=["ask", "cancel", "leave"],
         default="ask",
-        help="what becomes of running jobs on Ctrl-C or SIGTERM (default: ask; where nobody can: cancel)",
+        help="what to do with running jobs on Ctrl-C or SIGTERM (default: ask, or cancel without a terminal)",
     )
     command.add_argument(
-        "--poll", type=_seconds, metavar="SECONDS", help="pause between two looks (default: as the spec says)"
+        "--poll", type=_seconds, metavar="SECONDS", help="pause between polls (default: the spec's)"
     )
-    command.add_argument("--json", action="store_true", help="print JSON; amounts are exact, as texts")
+    command.add_argument("--json", action="store_true", help="print JSON; amounts are exact decimal strings")
     command.set_defaults(run=run)
     return command
 
 
 def run(options: Namespace) -> int:
-    """Run every job of the spec, those that wait for others after them."""
+    """Run every job of the spec, each after the jobs that it waits for."""
     from vertex_batch.cli.attempt import Attempt  # noqa: PLC0415
     from vertex_batch.cli.interrupts import Interrupts  # noqa: PLC0415 - so that `validate` is quick
     from vertex_batch.cli.planning import prepare  # noqa: PLC0415
@@ -66,7 +67,7 @@ def run(options: Namespace) -> int:
     spec = load_spec(options.spec)
     when = plans.chosen_moment(spec, options.date)
     access = Access(options)
-    # All of them are rendered before the first one costs money.
+    # Render all jobs before the first one costs money.
     with logs_aside():
         wanted = [prepare(access, spec, job, when) for job in plans.chosen_jobs(spec, options.job)]
     interrupts = Interrupts()
@@ -86,7 +87,7 @@ def run(options: Namespace) -> int:
 
 
 class _Runner:
-    """Takes jobs to their ends, wave by wave."""
+    """Runs jobs to their ends, wave by wave."""
 
     def __init__(self, options: Namespace, interrupts: Interrupts, logical_date: datetime | None) -> None:
         self._options, self._interrupts, self._logical_date = options, interrupts, logical_date
@@ -97,7 +98,9 @@ class _Runner:
             ready = [each for each in wave if not failed & set(each.plan.job.after)]
             for each in wave:
                 if each not in ready:
-                    say(f"Job {each.plan.job.name} was not submitted: one that it waits for did not end well")
+                    say(
+                        f"Job {each.plan.job.name} was not submitted: a job that it waits for did not succeed"
+                    )
             status = self._wave(ready)
             failed |= {each.plan.job.name for each in wave if not each.has_results}
             if status:
@@ -105,7 +108,7 @@ class _Runner:
         return int(bool(failed))
 
     def _wave(self, attempts: Sequence[Attempt]) -> int:
-        """Submit, wait, and bill; the exit status where that is the end of all."""
+        """Submit, wait, and bill. Return an exit status if the command must end here, else 0."""
         try:
             for attempt in attempts:
                 self._submit(attempt)
@@ -115,7 +118,7 @@ class _Runner:
         except VertexBatchError:
             running = [each.title for each in attempts if each.is_waited_for]
             if running:
-                say(f"Still running: {', '.join(running)}. The same command goes on with them.")
+                say(f"Still running: {', '.join(running)}. Rerun this command to resume them.")
             raise
         self._bill(attempts)
         return 0
@@ -125,7 +128,7 @@ class _Runner:
 
         done = attempt.submit(again=self._options.again)
         if done.action in {Action.REATTACH, Action.ADOPT}:
-            say(f"Job {attempt.title} was submitted before; going on with it. {_AGAIN}")
+            say(f"Resuming job {attempt.title}, which was submitted before. {_AGAIN}")
 
     def _wait(self, attempts: Sequence[Attempt]) -> None:
         from vertex_batch.lifecycle.waiting import Verdict  # noqa: PLC0415
@@ -152,7 +155,7 @@ class _Runner:
         if not self._shall_cancel():
             for attempt in attempts:
                 if attempt.is_waited_for:
-                    say(f"Job {attempt.title} goes on and costs money; the same command goes on with it")
+                    say(f"Job {attempt.title} keeps running and is billed; rerun this command to resume it")
             return INTERRUPTED
         for attempt in attempts:
             if attempt.is_waited_for or not attempt.job_id:
@@ -164,7 +167,7 @@ class _Runner:
         choice = self._options.on_interrupt
         if choice != "ask" or not sys.stdin.isatty():
             return bool(choice != "leave")
-        sys.stderr.write("Cancel what runs? Rows that were finished are billed. [Y/n] ")
+        sys.stderr.write("Cancel the running jobs? Finished rows are billed. [Y/n] ")
         sys.stderr.flush()
         try:
             return not sys.stdin.readline().strip().lower().startswith("n")
@@ -173,7 +176,7 @@ class _Runner:
 
 
 def _open_table(options: Namespace) -> CostTable:
-    """Open the cost table now: what is wrong with it is better known before a job costs money."""
+    """Open the cost table now, to find a problem with it before a job costs money."""
     from vertex_batch.cli.cost import table_url  # noqa: PLC0415
     from vertex_batch.costs import CostTable, JobFilter  # noqa: PLC0415
 
@@ -183,7 +186,7 @@ def _open_table(options: Namespace) -> CostTable:
 
 
 def _waves(attempts: Sequence[Attempt]) -> Iterator[list[Attempt]]:
-    """The jobs in the order in which they may run; one that was left out holds up nobody."""
+    """The jobs in the order in which they may run. Jobs that were left out block no others."""
     by_name = {each.plan.job.name: each for each in attempts}
     order = TopologicalSorter(
         {name: by_name.keys() & set(each.plan.job.after) for name, each in by_name.items()}
@@ -221,8 +224,8 @@ def _ending(attempt: Attempt) -> str:
             else f", but {seen.failed_rows} of {rows} rows failed"
         )
     return (
-        f"Job {attempt.title} ended as {seen.verdict.value.replace('_', ' ')}{cause}. Rows that were finished"
-        f" are billed, failed ones are not. {_AGAIN}"
+        f"Job {attempt.title} ended as {seen.verdict.value.replace('_', ' ')}{cause}. Finished rows are"
+        f" billed, failed rows are not. {_AGAIN}"
     )
 
 
@@ -248,5 +251,5 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= 86_400:  # noqa: PLR2004 - a day
-        raise argparse.ArgumentTypeError(f"`{text}` is no number of seconds above 0")
+        raise argparse.ArgumentTypeError(f"not a number of seconds from 0 to 86400: `{text}`")
     return seconds

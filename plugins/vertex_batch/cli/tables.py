@@ -22,13 +22,13 @@ _DERIVED = {
 
 
 def total_text(total: Total) -> str:
-    """Write a sum; one that is not complete is an ``at least``."""
+    """Write a sum; a lower bound is preceded by ``at least``."""
     return f"{'' if total.complete else 'at least '}{exact(total.amount)}"
 
 
 def saved_text(saved: Total) -> str:
-    """Write what batch has saved, which no price list may say."""
-    return total_text(saved) if saved.complete or saved.amount else "not known"
+    """Write what batch pricing saved, if the price lists say it."""
+    return total_text(saved) if saved.complete or saved.amount else "unknown"
 
 
 def totals_table(
@@ -41,7 +41,7 @@ def totals_table(
         ">jobs",
         ">failed rows",
         ">tokens",
-        ">USD a 1,000 rows",
+        ">USD per 1,000 rows",
         ">saved by batch",
         ">USD",
     )
@@ -94,14 +94,14 @@ def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
             facts.job_id,
         )
     if more:
-        table.caption = "There are more: --limit shows them, --since and --until choose."
+        table.caption = "There are more jobs: raise --limit, or narrow with --since and --until."
     return table
 
 
 def render_bill(bill: Bill, expected: str = "") -> RenderableType:
-    """Build the whole bill of one job: what it was, its line items, and what is odd about it.
+    """Build the whole bill of one job: its facts, its line items, and its problems.
 
-    :param expected: what it was expected to cost; empty where nobody estimated it.
+    :param expected: its expected cost; empty if there is no estimate.
     """
     parts: list[RenderableType] = [_facts(bill, expected), _items(bill)]
     parts += [Text(f"! {flag}", style="yellow") for flag in bill.flags]
@@ -139,7 +139,7 @@ def _items(bill: Bill) -> Table:
     table = _table("", "model", "what", ">count", ">USD per million", ">USD", "price from")
     for item in bill.line_items:
         unit_price = _NOTHING if item.unit_price_usd is None else exact(item.unit_price_usd * _MILLION)
-        amount = "not known" if item.amount_usd is None else exact(item.amount_usd)
+        amount = "unknown" if item.amount_usd is None else exact(item.amount_usd)
         table.add_row(escape(item.model), _what(item), f"{item.tokens:,}", unit_price, amount, _origin(item))
     table.add_section()
     table.add_row("[bold]total[/]", "", "", "", f"[bold]{total_text(bill.total)}[/]", "")
@@ -150,7 +150,7 @@ def _items(bill: Bill) -> Table:
 
 
 def _without_batch(bill: Bill) -> str:
-    """Which lists say what the tokens cost without batch."""
+    """The price lists with the cost of the tokens without batch."""
     sources = sorted({item.standard_source for item in bill.line_items if item.standard_source})
     return escape(f"standard rates of {', '.join(sources)}") if sources else ""
 
@@ -187,7 +187,7 @@ def _rows(rows: RowCounts) -> str:
     if rows.unrecognized:
         text += f", {rows.unrecognized:,} unrecognized"
     if rows.copied:
-        text += f"; {rows.copied:,} of an earlier job, billed there"
+        text += f"; {rows.copied:,} from an earlier job, billed there"
     return text if rows.input_rows is None else f"{text}; {rows.input_rows:,} in the input"
 
 

@@ -16,8 +16,9 @@ DEFAULT_FOLDER = Path("include/jobs")
 
 
 def run(options: Namespace) -> int:
-    """Check the specs that were named, and the budgets beside a folder of them; return 1 if there is any
-    problem, or no spec at all.
+    """Check the named specs, and the budgets next to a folder of specs.
+
+    :returns: 1 if there is any problem or no spec at all, else 0.
     """
     paths = [Path(path) for path in options.paths] or [DEFAULT_FOLDER]
     found = check(paths)
@@ -42,16 +43,14 @@ def print_schema(_: Namespace) -> int:
 
 
 def check(paths: Sequence[Path]) -> SpecSet:
-    """Read all specs at these places, as one set: a name may appear once."""
+    """Read all specs at these paths as one set, in which names must be unique."""
     files: dict[Path, None] = {}
     errors: list[SpecError] = []
     for path in paths:
         here = list(_files(path))
         files.update(dict.fromkeys(here))
         if not here:
-            errors.append(
-                SpecError(path, [Problem(1, 1, "", "holds no spec, that is no *.yaml or *.yml file")])
-            )
+            errors.append(SpecError(path, [Problem(1, 1, "", "contains no spec (no *.yaml or *.yml file)")]))
     found = load_files(files)
     return SpecSet(found.specs, errors + found.errors)
 
@@ -71,17 +70,17 @@ def _files(path: Path) -> Iterator[Path]:
     if path.is_dir():
         yield from sorted(spec_files(path))
     else:
-        yield path  # one that is not there is an error of its own, when it is read
+        yield path  # a missing file is reported when it is read
 
 
 def _notes(found: SpecSet) -> Iterator[str]:
-    """What is valid, and may yet surprise."""
+    """Notes on what is valid but may surprise."""
     for spec in found.specs.values():
         if spec.cron and spec.start_date is None:
             yield (
-                f"{spec.file}: note: `schedule` without `start_date`: the first run is the next one that"
-                " comes due, and if Airflow is not running at that time it is skipped without a warning. To"
-                " have it reported, set `start_date` to the day from which the schedule applies."
+                f"{spec.file}: note: `schedule` without `start_date`: the first run is the next one that is"
+                " due. If Airflow is down at that time, the run is skipped without a warning. To have it"
+                " reported, set `start_date` to the first day of the schedule."
             )
 
 
@@ -95,7 +94,7 @@ def _summary(found: SpecSet) -> str:
 
 
 def _github(found: SpecSet) -> Iterator[str]:
-    """Workflow commands, by which GitHub marks the places of a change."""
+    """Workflow commands with which GitHub annotates the lines of a change."""
     for error in found.errors:
         for problem in error.problems:
             file = _escaped(problem.file or error.file, ",:")

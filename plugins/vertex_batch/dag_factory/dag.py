@@ -1,4 +1,4 @@
-"""A spec -> an Airflow DAG."""
+"""Builds an Airflow DAG from a spec."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ TAG = "vertex-batch"
 
 
 class TimetableError(PermanentError):
-    """The timetable that a spec names cannot be had."""
+    """The timetable that a spec names cannot be used."""
 
 
 def build_dag(spec: Spec, prices_folder: Path | None = None, budgets_file: Path | None = None) -> DAG:
     """Build the DAG of one spec.
 
-    :param prices_folder: where price files that hold for all specs lie.
-    :param budgets_file: where the limits of teams stand.
+    :param prices_folder: folder with the price files for all specs.
+    :param budgets_file: the file with the limits of teams.
     """
     dag = DAG(
         dag_id=spec.name,
@@ -49,15 +49,15 @@ def build_dag(spec: Spec, prices_folder: Path | None = None, budgets_file: Path 
         on_failure_callback=list(on_failure(spec)) or None,
         deadline=on_late(spec) or None,
         **_airflows_defaults(),
-        auto_register=False,  # it is the DAG file that offers it
+        auto_register=False,  # the DAG file registers it
         default_args={"owner": spec.owner},
     )
-    # Airflow takes the zone from the start date, which a spec need not have. Our date names are of this zone.
+    # Airflow takes the zone from the start date, which a spec may lack. The template dates use this zone.
     dag.timezone = pendulum.timezone(spec.timezone)
     with dag:
         add_jobs(dag, spec, prices_folder, budgets_file)
-    # Last, and key by key: each task would copy what it finds here, and Airflow check that the defaults are
-    # valid, which takes longer than all the rest. They are, and a test holds it.
+    # Last, and key by key: otherwise each task would copy the params, and Airflow would validate the
+    # defaults, which takes longer than all the rest. A test checks that they are valid.
     dag.params.update(form(spec))
     return dag
 
@@ -65,9 +65,9 @@ def build_dag(spec: Spec, prices_folder: Path | None = None, budgets_file: Path 
 def build_dags(
     found: SpecSet, prices_folder: Path | None = None, budgets_file: Path | None = None
 ) -> list[DAG]:
-    """Build the DAG of every good spec; what Airflow refuses becomes one of the set's errors.
+    """Build the DAG of every valid spec. A DAG that Airflow refuses becomes one of the set's errors.
 
-    A spec that loads should give a DAG. Where it does not, it still hides no other.
+    Every spec that loads should give a DAG. If one does not, the others are not affected.
     """
     dags = []
     for spec in found.specs.values():
@@ -76,14 +76,14 @@ def build_dags(
         except TimetableError as error:
             found.errors.append(SpecError(str(spec.file), [spec.schedule_problem(str(error))]))
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach the other specs
-            message = f"Airflow refuses the DAG of this spec: {type(error).__name__}: {error}"
+            message = f"Airflow rejects the DAG of this spec: {type(error).__name__}: {error}"
             found.errors.append(SpecError(str(spec.file), [Problem(1, 1, "", message)]))
     return dags
 
 
 @cache
 def _airflows_defaults() -> dict[str, Any]:
-    """What Airflow would look up in its configuration anew for each DAG."""
+    """Settings that Airflow would otherwise read from its configuration again for each DAG."""
     return {
         "max_active_tasks": conf.getint("core", "max_active_tasks_per_dag"),
         "max_consecutive_failed_dag_runs": conf.getint("core", "max_consecutive_failed_dag_runs_per_dag"),
@@ -107,7 +107,7 @@ def _timetable(spec: Spec) -> Any:
 
 
 def _timed(spec: Spec, cron: str) -> Any:
-    """A run at each of these times; with ``catchup: true`` also for all that have passed."""
+    """A run at each of these times; with ``catchup: true`` also for all past times."""
     if spec.catchup:
         return CronTriggerTimetable(cron, timezone=spec.timezone)
     return DueRunsTimetable(cron, timezone=spec.timezone, start_within=spec.start_within, dag_id=spec.name)
@@ -120,27 +120,27 @@ def _timed_or_assets(timed: Any, arrived: Any) -> Any:
 
 
 def _asset(name: str) -> Any:
-    # A reference to whatever asset has this URI; of another spec's output we know all that there is to it.
+    # A reference to any asset with this URI. The output of another spec is completely known.
     return Asset.ref(uri=name) if "://" in name else Asset(f"{ASSET_PREFIX}{name}")
 
 
 def _own_timetable(path: str, arguments: Mapping[str, Any]) -> Any:
     module, _, name = path.rpartition(".")
     found = getattr(import_module(module), name)
-    # A spec may choose a timetable. It may not call whatever else is installed.
+    # A spec may choose a timetable. It may not call other installed code.
     bases = {base.__name__ for base in found.__mro__} if isinstance(found, type) else set[str]()
     if not bases & {"BaseTimetable", "Timetable"}:
-        raise TimetableError(f"`{path}` is no Airflow timetable")
+        raise TimetableError(f"`{path}` is not an Airflow timetable")
     try:
         made = found(**arguments)
     except Exception as error:
-        raise TimetableError(f"`{name}` cannot be made with these arguments: {error}") from error
+        raise TimetableError(f"`{name}` cannot be created with these arguments: {error}") from error
     if not path.startswith("airflow."):
         from airflow.plugins_manager import get_timetables_plugins  # noqa: PLC0415 - hardly ever needed
 
         if path not in get_timetables_plugins():
-            # Airflow would refuse to serialise it, and with it every DAG of the file that offers it.
-            raise TimetableError(f"no Airflow plugin has registered `{path}` in its `timetables`")
+            # Airflow would refuse to serialize it, and with it every DAG of the same file.
+            raise TimetableError(f"no Airflow plugin registers `{path}` in its `timetables`")
     return made
 
 

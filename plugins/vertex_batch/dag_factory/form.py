@@ -1,4 +1,4 @@
-"""What a person sees of a spec in Airflow: the trigger form, and the DAG's page."""
+"""How Airflow shows a spec: the trigger form and the DAG's documentation."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ OVERRIDES = {"inputs": "input", "model": "model", "labels": "labels"}
 """Field of the submit task -> param of the form that replaces it for one run."""
 
 _MODELS = ["gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-pro", "gemini-embedding-001"]
-_RUN, _INPUT, _JOB = "This run", "What it reads", "What it asks"
+_RUN, _INPUT, _JOB = "This run", "Input", "Model and labels"
 _URI = "^(gs|bq)://"
 _LABEL = r"^[a-z0-9_-]{0,63}$"
 
 
 def form(spec: Spec) -> dict[str, Param]:
-    """Build the trigger form. Nothing in it is required: what is left empty is as the spec says.
+    """Build the trigger form. No field is required; an empty field keeps the spec's value.
 
-    (A DAG with a schedule may not have a required param, and the form is sent whole, empty fields included.)
-    What the spec says stands in the descriptions rather than in the fields: it may be a template, and what is
-    sent is never rendered.
+    (A DAG with a schedule may not have a required param, and the form is sent whole, with empty fields.) The
+    spec's values are in the descriptions, not in the fields: they may be templates, and submitted values are
+    never rendered.
     """
     return {
         **(_jobs(spec) if spec.grouped else {}),
@@ -39,18 +39,18 @@ def form(spec: Spec) -> dict[str, Param]:
             default=False,
             type=["boolean", "null"],
             title="Dry run",
-            description_md="Look at input, model and output place, show the request, submit nothing.",
+            description_md="Check the input, the model and the output, show the request, and submit nothing.",
             section=_RUN,
         ),
         "note": text_field(
             "Note",
-            "Why this run? It is kept beside its bill.",
+            "The reason for this run. It is shown with the bill.",
             section=_RUN,
             format="multiline",
             maxLength=1000,
         ),
         **_input(spec),
-        **_asked(spec),
+        **_model_and_labels(spec),
     }
 
 
@@ -63,7 +63,7 @@ def _jobs(spec: Spec) -> dict[str, Param]:
             items={"type": "string", "enum": names},
             examples=names,
             title="Jobs",
-            description_md=f"Run these alone. Default: all {len(names)} of them",
+            description_md=f"Run only these. Default: all {len(names)} jobs",
             section=_RUN,
         )
     }
@@ -74,18 +74,18 @@ def _input(spec: Spec) -> dict[str, Param]:
     return {
         DAY: text_field(
             "Run date",
-            f"Stand for this day (in {spec.timezone}) in templates. Default: the day of the run",
+            f"Use this day (in {spec.timezone}) in templates. Default: the day of the run",
             section=_INPUT,
             format="date",
         ),
         "input": Param(
             default=None,
-            # The first kind that is not null decides the widget; the API takes a single text as well.
+            # The first type that is not null decides the widget; the API also accepts a single string.
             type=["null", "array", "string"],
             items={"type": "string", "pattern": _URI},
             pattern=_URI,
             title="Input",
-            description_md=f"Read these instead, one per line. Default: {_said(spec, 'inputs')}",
+            description_md=f"Read these instead, one per line. Default: {_default(spec, 'inputs')}",
             section=_INPUT,
         ),
         **(_sample() if may_be_split else {}),
@@ -101,26 +101,26 @@ def _sample() -> dict[str, Param]:
             maximum=MAX_SAMPLE_ROWS,
             title="Sample",
             description_md=(
-                "Run only so many rows, chosen at random, and say what all of them would cost. Default: all."
-                " Its answers are written to `_samples/` below the output."
+                "Run only this many random rows, and estimate the cost of all rows. Default: all rows."
+                " The answers are written to `_samples/` below the output."
             ),
             section=_INPUT,
         ),
         "sample_seed": Param(
             default=None,
             type=["null", "integer"],
-            title="Seed of the sample",
-            description_md="The same seed draws the same rows of the same input. Default: `0`",
+            title="Sample seed",
+            description_md="The same seed selects the same rows of the same input. Default: `0`",
             section=_INPUT,
         ),
     }
 
 
-def _asked(spec: Spec) -> dict[str, Param]:
+def _model_and_labels(spec: Spec) -> dict[str, Param]:
     return {
         "model": text_field(
             "Model",
-            f"Ask this model instead. Default: {_said(spec, 'model')}",
+            f"Use this model instead. Default: {_default(spec, 'model')}",
             section=_JOB,
             pattern=r"^\S*$",
             examples=sorted({*(job.model for job in spec.jobs), *_MODELS}),
@@ -130,14 +130,14 @@ def _asked(spec: Spec) -> dict[str, Param]:
             type=["null", "object"],
             additionalProperties={"type": "string", "pattern": _LABEL},
             title="Labels",
-            description_md=f"Set these as well, or to other values. Default: {_said(spec, 'job_labels')}",
+            description_md=f"Add or change these labels. Default: {_default(spec, 'job_labels')}",
             section=_JOB,
         ),
     }
 
 
 def page(spec: Spec) -> str:
-    """Write the DAG's page: what it is for, and a table of what its spec says."""
+    """Write the DAG's documentation: its description, and a table of its spec."""
     title = spec.description.strip() or f"Batch prediction jobs of the spec `{spec.name}`."
     origin = f"\n\nFrom `{spec.file.name}`." if spec.file else ""
     title += _late_runs(spec)
@@ -149,13 +149,13 @@ def page(spec: Spec) -> str:
 
 
 def _late_runs(spec: Spec) -> str:
-    """What happens to a scheduled run that cannot start in time."""
+    """Explain what happens to a scheduled run that cannot start in time."""
     if not spec.cron or spec.catchup:
         return ""
     return (
-        f"\n\nA scheduled run that would start later than {show_duration(spec.start_within)} after it was due"
-        " is skipped: Airflow was not running, or the DAG was paused. Nothing is submitted or paid for"
-        " it, and Airflow's log has a warning. To run a skipped day, trigger the DAG with that run date, or"
+        f"\n\nA scheduled run that would start more than {show_duration(spec.start_within)} after it was due,"
+        " because Airflow was down or the DAG was paused, is skipped. Nothing is submitted or paid for it,"
+        " and Airflow logs a warning. To run a skipped day, trigger the DAG with that run date, or"
         f" use `airflow backfill create --dag-id {spec.name} --from-date DAY --to-date NEXT_DAY`."
     )
 
@@ -187,8 +187,8 @@ def _table(title: str, rows: list[str]) -> str:
     return "\n".join([f"| {title} | |", "|---|---|", *rows])
 
 
-def _said(spec: Spec, name: str) -> str:
-    """What holds if the form does not say otherwise; that of each job, where there are several."""
+def _default(spec: Spec, name: str) -> str:
+    """The value that is used if the field is empty; per job if the jobs differ."""
     values = {job.name: _code(getattr(job, name)) for job in spec.jobs}
     if len(set(values.values())) == 1:
         return next(iter(values.values()))

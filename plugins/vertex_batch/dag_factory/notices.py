@@ -1,4 +1,4 @@
-"""The callbacks that tell people of a run: Airflow calls them, in the worker or in the DAG processor."""
+"""The callbacks that notify people about a run. Airflow calls them in the worker or in the DAG processor."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Tell:
-    """Tell somebody, by a notifier that is imported only then.
+class Notify:
+    """Send a notification. The notifier is imported only then.
 
-    What goes wrong here is logged and goes no further: the run is what it is.
+    Failures are logged and not raised, so they do not change the run's state.
 
-    :param path: of the notifier's class; None: the log alone.
+    :param path: of the notifier's class; None: only log.
+    :param arguments: of the notifier.
+    :param what: what happened to the run, for the log.
     """
 
     path: str | None = None
@@ -47,14 +49,14 @@ class Tell:
         try:
             _notifier(self.path)(**self.arguments)(context)
         except Exception:
-            log.exception("%s: the notifier %s could not tell that it %s", run, self.path, self.what)
+            log.exception("%s %s, but the notifier %s failed", run, self.what, self.path)
 
 
 @dataclass(frozen=True)
-class TellOfCost:
-    """Tell of a job whose bill is higher than expected: by its spec, or by its estimate.
+class NotifyOfCost:
+    """Notify of a job whose bill is higher than its spec or its estimate expects.
 
-    :param expected_usd: by the spec; None: the spec does not say.
+    :param expected_usd: the spec's; None if the spec does not set it.
     """
 
     expected_usd: Decimal | None
@@ -71,25 +73,25 @@ class TellOfCost:
         if expected is None:
             return
         what = f"cost {usd(amount)} in {ti.task_id}, more than the expected {usd(expected)}"
-        told: Any = {**context, "cost_usd": in_full(amount), "expected_cost_usd": in_full(expected)}
+        extended: Any = {**context, "cost_usd": in_full(amount), "expected_cost_usd": in_full(expected)}
         for notice in self.notices:
-            Tell(notice.notifier, notice.arguments, what)(told)
+            Notify(notice.notifier, notice.arguments, what)(extended)
 
     def _exceeded(self, amount: Decimal, bill: Mapping[str, Any]) -> Decimal | None:
-        """The expectation that the bill is above; the spec's counts before the estimate's."""
+        """The exceeded expectation, or None. The spec's takes precedence over the estimate's."""
         if self.expected_usd is not None:
             return self.expected_usd if amount > self.expected_usd else None
         jobs = [job for job in bill.get("jobs", ()) if job.get("over_expectation")]
         return sum((Decimal(job["high_usd"]) for job in jobs), Decimal(0)) if jobs else None
 
 
-def on_failure(spec: Spec) -> list[Tell]:
-    """What is called when a run has failed."""
-    return [Tell(notice.notifier, notice.arguments) for notice in _of(spec, Occasion.FAILURE)]
+def on_failure(spec: Spec) -> list[Notify]:
+    """The callbacks for a failed run."""
+    return [Notify(notice.notifier, notice.arguments) for notice in _of(spec, Occasion.FAILURE)]
 
 
 def on_late(spec: Spec) -> list[DeadlineAlert]:
-    """What is called when a run takes longer than expected."""
+    """The callbacks for a run that takes longer than expected."""
     if spec.expected_duration is None:
         return []
     return [
@@ -104,17 +106,17 @@ def on_late(spec: Spec) -> list[DeadlineAlert]:
     ]
 
 
-def on_cost(spec: Spec, job: JobSpec) -> list[TellOfCost]:
-    """What is called when a job's bill was recorded."""
+def on_cost(spec: Spec, job: JobSpec) -> list[NotifyOfCost]:
+    """The callbacks after a job's bill was recorded."""
     notices = _of(spec, Occasion.COST)
     if job.expected_cost_usd is None and not notices:
         return []
-    return [TellOfCost(job.expected_cost_usd, notices or [Notice()])]
+    return [NotifyOfCost(job.expected_cost_usd, notices or [Notice()])]
 
 
 def tell_of_lateness(context: Context, path: str | None, arguments: Mapping[str, Any]) -> None:
-    """Tell that a run takes longer than expected. Airflow calls it by its path."""
-    Tell(path, arguments, "takes longer than was expected")(context)
+    """Notify of a run that takes longer than expected. Airflow calls this by its import path."""
+    Notify(path, arguments, "takes longer than expected")(context)
 
 
 def _of(spec: Spec, occasion: Occasion) -> list[Notice]:
@@ -122,10 +124,10 @@ def _of(spec: Spec, occasion: Occasion) -> list[Notice]:
 
 
 def _notifier(path: str) -> type[BaseNotifier]:
-    import importlib  # noqa: PLC0415 - only where somebody is told
+    import importlib  # noqa: PLC0415 - only if a notifier is set
 
     module, _, name = path.rpartition(".")
     found: Any = getattr(importlib.import_module(module), name)
     if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
-        raise TypeError(f"{path} is no Airflow notifier")
+        raise TypeError(f"{path} is not an Airflow notifier")
     return found

@@ -1,4 +1,4 @@
-"""The tasks of a spec's jobs: submit, wait, cancel if that went wrong, record what it cost in any case."""
+"""The tasks of a spec's jobs: submit, wait, cancel after a failure, and always record the cost."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LONGEST_RETRY_DELAY = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class JobTasks:
-    """The ends of a job's tasks: which begins, which have results when they succeed, which knows the bill."""
+    """A job's first task, the tasks that have results when they succeed, and the task with the bill."""
 
     first: BaseOperator
     results: tuple[BaseOperator, ...]
@@ -42,7 +42,7 @@ class JobTasks:
 
 @dataclass(frozen=True, slots=True)
 class OneJob:
-    """The tasks that see one Vertex job through."""
+    """The tasks of one Vertex job."""
 
     submit: SubmitBatchPredictionJobOperator
     wait: BatchPredictionJobSensor
@@ -50,7 +50,7 @@ class OneJob:
 
 
 def add_jobs(dag: DAG, spec: Spec, prices_folder: Path | None, budgets_file: Path | None = None) -> None:
-    """Add the tasks of all jobs to the DAG that is being built, each job's in a group of its own."""
+    """Add the tasks of all jobs to the DAG that is being built, each job in its own group."""
     made: dict[str, JobTasks] = {}
     for job in spec.jobs:
         group = TaskGroup(job.name) if spec.grouped else nullcontext()
@@ -64,21 +64,21 @@ def add_jobs(dag: DAG, spec: Spec, prices_folder: Path | None, budgets_file: Pat
             for results in made[other].results:
                 results >> tasks.first
         if job.after:
-            # A job that this run leaves out, or that had nothing to do, does not hold up the others.
+            # A job that this run skips does not block the others.
             tasks.first.trigger_rule = TriggerRule.NONE_FAILED
 
 
 def _finish(spec: Spec, job: JobSpec, ends: JobTasks, tasks: Sequence[Any]) -> None:
-    """Add to a job's tasks what they need in this spec alone."""
+    """Add the settings of this spec to a job's tasks."""
     for task in tasks:
         if job.pool and isinstance(task, (SubmitBatchPredictionJobOperator, BatchPredictionJobSensor)):
-            # Waiting comes before submitting: no job that runs is left alone for want of a slot.
+            # Waiting has priority, so a running job is never left unwatched for lack of a pool slot.
             task.pool, task.weight_rule = job.pool, "absolute"
             task.priority_weight = 2 if isinstance(task, BatchPredictionJobSensor) else 1
-        elif isinstance(task, AggregateTokenUsageOperator) and (told := on_cost(spec, job)):
-            task.on_success_callback = told
+        elif isinstance(task, AggregateTokenUsageOperator) and (notices := on_cost(spec, job)):
+            task.on_success_callback = notices
     if job.asset:
-        # After the bill, which is what an event tells; it succeeds with any job, so the waits decide, too.
+        # After the bill, which the event contains. The bill succeeds with any job, so the waits decide too.
         results = AnnounceResultsOperator(
             task_id="results",
             plan_task_id=ends.first.task_id if job.may_be_split else None,
@@ -94,14 +94,14 @@ def add_job(
 ) -> JobTasks:
     """Add the tasks of one job of a spec.
 
-    The run fails if ``wait`` or ``record_cost`` failed. The clean-up tasks are teardowns: only those
-    still run after a person has marked the run as failed. And because Airflow does not count ``cancel``, a
-    teardown that it may ignore, ``wait`` and ``record_cost`` are the tasks that decide. An edge from ``wait``
-    straight to ``record_cost`` would leave only the latter: a recorded bill would turn a failed run green.
+    The run fails if ``wait`` or ``record_cost`` fails. The clean-up tasks are teardowns, because only
+    teardowns still run after a person has marked the run as failed. Airflow ignores the teardown ``cancel``
+    for the run's state, so ``wait`` and ``record_cost`` decide. An edge from ``wait`` straight to
+    ``record_cost`` would leave only the latter, and a recorded bill would turn a failed run green.
 
-    An input that may be too large for one Vertex job is looked at first. What fits is submitted by the tasks
-    that are always there; what does not by those of the group ``shards``, which is skipped otherwise. So a
-    usual night looks and behaves as if nothing could be split.
+    An input that may be too large for one Vertex job is measured first. If it fits, the regular tasks submit
+    it. If not, the tasks of the group ``shards`` do, which is otherwise skipped. So a usual night looks and
+    behaves as if nothing could be split.
     """
     plan = _plan(spec, job) if job.may_be_split else None
     money = _money(spec, job, prices_folder, budgets_file)
@@ -131,9 +131,10 @@ def add_job(
 
 
 def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, is_shard: bool = False) -> OneJob:
-    """Add the tasks that see one Vertex job through.
+    """Add the tasks of one Vertex job.
 
-    :param part: what it reads, where `plan_inputs` says so. :param money: what the submit task is told of it.
+    :param part: the part of the input from `plan_inputs`, if there is such a task.
+    :param money: the submit task's prices and budgets.
     :param is_shard: whether other jobs of the run read the rest of the input.
     """
     always = _of_every_task(job)
@@ -165,12 +166,12 @@ def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, is_s
     )
     cancel.as_teardown()
     cancel.trigger_rule = TriggerRule.ONE_FAILED
-    wait >> cancel  # `wait` follows `submit` because it is given its output
+    wait >> cancel  # `wait` follows `submit` because it uses its output
     return OneJob(submit, wait, cancel)
 
 
 def _shards(spec: Spec, job: JobSpec, plan: PlanInputsOperator, money: dict[str, Any]) -> OneJob:
-    """Add the same tasks once for each shard; each shard's depend on its own alone."""
+    """Add the same tasks for each shard. The tasks of one shard depend only on each other."""
     made: list[OneJob] = []
 
     @task_group(group_id=SHARDS_GROUP, tooltip="The jobs of an input that is too large for one")
@@ -179,7 +180,7 @@ def _shards(spec: Spec, job: JobSpec, plan: PlanInputsOperator, money: dict[str,
 
     shards.expand(shard=plan.output)
     (one,) = made
-    # The other tasks know their shard only as a number that counts from 0.
+    # The other tasks know their shard only as an index that starts at 0.
     one.submit.map_index_template = "{{ task.part['number'] }} of {{ task.part['of'] }}"
     return one
 
@@ -234,7 +235,7 @@ def _submit_arguments(spec: Spec, job: JobSpec) -> dict[str, Any]:
 
 
 def _money(spec: Spec, job: JobSpec, prices_folder: Path | None, budgets_file: Path | None) -> dict[str, Any]:
-    """What the submit task is told about prices and limits."""
+    """The submit task's settings for prices and limits."""
     return {
         "estimate": True,
         "budget": spec.budget.to_budget().to_dict() if spec.budget else None,

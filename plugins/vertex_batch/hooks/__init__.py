@@ -1,4 +1,4 @@
-"""Airflow connections, as the objects that operators work with."""
+"""Airflow connections, as the objects that the operators use."""
 
 from __future__ import annotations
 

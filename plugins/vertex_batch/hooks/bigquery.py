@@ -1,4 +1,4 @@
-"""Tables with a job's output, through Airflow's Google connection."""
+"""Reads a job's output table through Airflow's Google connection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGE_ROWS = 1000
 
 
 def read_table(uri: str, gcp_conn_id: str = DEFAULT_CONN_ID) -> Iterator[Mapping[str, Any]]:
-    """Read the columns of a table that a bill needs, page by page, without a query and so without its cost.
+    """Read the columns that a bill needs, page by page. It runs no query, so BigQuery charges nothing.
 
     :param uri: ``bq://PROJECT.DATASET.TABLE``.
     :raises OutputMissingError: there is no such table.
@@ -29,7 +29,7 @@ def read_table(uri: str, gcp_conn_id: str = DEFAULT_CONN_ID) -> Iterator[Mapping
     """
     found = _TABLE.fullmatch(uri)
     if found is None:
-        raise ConfigurationError(f"{uri} names no table: a job's output is bq://PROJECT.DATASET.TABLE.")
+        raise ConfigurationError(f"{uri} is not a valid output table; expected bq://PROJECT.DATASET.TABLE.")
     from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook  # noqa: PLC0415 - takes seconds
     from google.api_core import exceptions
 
@@ -41,7 +41,7 @@ def read_table(uri: str, gcp_conn_id: str = DEFAULT_CONN_ID) -> Iterator[Mapping
         for row in client.list_rows(table, selected_fields=fields, page_size=PAGE_ROWS):
             yield dict(row.items())
     except exceptions.NotFound as error:
-        raise OutputMissingError(uri, "there is no such table") from error
+        raise OutputMissingError(uri, "the table does not exist") from error
     except (exceptions.Forbidden, exceptions.Unauthorized) as error:
         raise StorageAccessError(uri, gcp_conn_id, str(error)) from error
     except (exceptions.GoogleAPIError, OSError) as error:

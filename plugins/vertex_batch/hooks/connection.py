@@ -1,4 +1,4 @@
-"""What an Airflow connection of type ``litellm`` says, as plain data. Nothing here asks Airflow."""
+"""The settings in an Airflow connection of type ``litellm``, as plain data. Nothing here calls Airflow."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ KNOWN_EXTRAS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """A connection, read.
+    """The settings in a connection.
 
-    :param project: the default for what names none; None where the connection has none.
-    :param unknown_extras: extras that are not read, such as misspelled ones.
+    :param project: the default project; None if the connection has none.
+    :param location: the default location; likewise.
+    :param unknown_extras: extras that are ignored, such as misspelled ones.
     """
 
     config: ProxyConfig
@@ -35,15 +36,15 @@ class ProxySettings:
 def read_settings(connection: Any, extras: Mapping[str, Any]) -> ProxySettings:
     """Read a connection.
 
-    :param connection: an Airflow connection: its host, schema, port, login and password are read.
-    :param extras: its extra, parsed.
-    :raises ConfigurationError: all that is missing or wrong, at once.
+    :param connection: an Airflow connection. Its host, schema, port, login and password are read.
+    :param extras: its extras, parsed.
+    :raises ConfigurationError: names everything that is missing or wrong.
     """
     given = {name: value for name, value in extras.items() if value not in (None, "")}
     problems: list[str] = []
     source = _source(str(connection.conn_id))
     if connection.login and not connection.password:
-        problems.append(f"the login is set, but it is not read: the key belongs in {source.key}")
+        problems.append(f"the login is set but ignored: put the key in {source.key}")
     fields: dict[str, Any] = {
         "base_url": _base_url(connection, problems),
         "api_key": (connection.password or "").strip(),
@@ -57,7 +58,7 @@ def read_settings(connection: Any, extras: Mapping[str, Any]) -> ProxySettings:
     try:
         config = ProxyConfig(**fields)
     except ConfigurationError as error:
-        # Where the host is at fault, what was made of it need not be reported as well.
+        # If the host is wrong, do not also report the URL that was built from it.
         about_host = any(problem.startswith("the host") for problem in problems)
         problems += [p for p in error.problems if not (about_host and p.startswith("the base URL"))]
     if problems:
@@ -77,7 +78,7 @@ def _source(conn_id: str) -> SettingsSource:
 
 
 def _base_url(connection: Any, problems: list[str]) -> str:
-    """Put host, schema and port together: the host may be a whole URL, or a name alone."""
+    """Combine host, schema and port. The host may be a complete URL or only a name."""
     host = (connection.host or "").strip().rstrip("/")
     if not host:
         problems.append("the host is missing: write http://litellm:4000")
@@ -94,7 +95,7 @@ def _base_url(connection: Any, problems: list[str]) -> str:
         return host
     if port is not None:
         problems.append(
-            f"the host names port {port}, the port field {connection.port}: leave one of them out"
+            f"the host has port {port}, but the port field has {connection.port}: remove one of them"
         )
         return host
     return parts._replace(netloc=f"{parts.netloc}:{connection.port}").geturl()
@@ -116,7 +117,7 @@ def _seconds(name: str, value: Any, problems: list[str]) -> float:
     try:
         seconds = float(value)
     except (TypeError, ValueError):
-        problems.append(f"{name} is {value!r}: write a number of seconds")
+        problems.append(f"{name} is {value!r}, but must be a number of seconds")
         return 1.0
     return seconds
 

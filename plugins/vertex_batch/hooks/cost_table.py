@@ -31,13 +31,13 @@ _POSTGRES_EXTRAS = (
 
 
 def cost_table_url(batch_costs_conn_id: str = DEFAULT_CONN_ID) -> str:
-    """Return the SQLAlchemy URL of the cost table. It may hold a password: do not log it.
+    """Return the SQLAlchemy URL of the cost table. It may contain a password: do not log it.
 
-    A connection of type ``postgres`` is a PostgreSQL database, one of type ``sqlite`` a file (its host; a
-    relative path lies in ``$AIRFLOW_HOME``). Where ``batch_costs`` is not defined, it is the file
-    ``$AIRFLOW_HOME/batch_costs.db``: right for one machine, wrong for workers on several.
+    A connection of type ``postgres`` is a PostgreSQL database. One of type ``sqlite`` is a file: its host is
+    the path, and a relative path is below ``$AIRFLOW_HOME``. If ``batch_costs`` is not defined, the file is
+    ``$AIRFLOW_HOME/batch_costs.db``, which only works if all tasks run on one machine.
 
-    :raises ConfigurationError: another connection is not defined, or it is of another type.
+    :raises ConfigurationError: a connection other than ``batch_costs`` is not defined, or the type is wrong.
     """
     try:
         connection = BaseHook.get_connection(batch_costs_conn_id)
@@ -46,8 +46,8 @@ def cost_table_url(batch_costs_conn_id: str = DEFAULT_CONN_ID) -> str:
             return _sqlite_url(DEFAULT_FILE)
         raise ConfigurationError(
             f"Connection {batch_costs_conn_id!r} for the cost table is not defined. Define it, or leave it"
-            " out: then the costs go to a SQLite file in AIRFLOW_HOME. The job's output stays: once mended,"
-            " clear the task, and its costs are recorded."
+            " out to store the costs in a SQLite file in AIRFLOW_HOME. The job's output is kept. Then clear"
+            " the task to record its cost."
         ) from error
     if connection.conn_type == "sqlite":
         return _sqlite_url(_sqlite_path(connection))
@@ -73,7 +73,7 @@ class CostTableHook(BaseHook):
         self.batch_costs_conn_id = batch_costs_conn_id
 
     def table(self) -> CostTable:
-        """Open the table; its schema is created or upgraded when it is first used."""
+        """Open the table. Its schema is created or upgraded at first use."""
         from vertex_batch.costs import CostTable  # noqa: PLC0415 - it brings SQLAlchemy with it
 
         return CostTable(cost_table_url(self.batch_costs_conn_id))
@@ -88,8 +88,8 @@ def _sqlite_path(connection: Any) -> str:
     path = connection.host or connection.schema or ""
     if not path or ":memory:" in path:
         raise ConfigurationError(
-            f"Connection {connection.conn_id!r} of type sqlite names no file: write the path of one as its"
-            " host. In memory the bill would be gone with the task."
+            f"Connection {connection.conn_id!r} of type sqlite has no file: set its host to the path of one."
+            " In memory, the bill would be lost when the task ends."
         )
     return str(path)
 
@@ -117,7 +117,7 @@ def _postgres_url(connection: Any) -> str:
 
 
 def _url(driver: str, **parts: Any) -> str:
-    # Imported here, since a DAG parse reads this module.
+    # Imported here, because every DAG parse loads this module.
     from sqlalchemy.engine import URL
 
     return URL.create(driver, **parts).render_as_string(hide_password=False)

@@ -1,4 +1,4 @@
-"""What the Test button of the connection form finds out, and how it says it."""
+"""The check behind the Test button of the connection form, and its messages."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _COUNTED = 100
 
 
 def diagnose(settings: ProxySettings) -> tuple[bool, str]:
-    """Try the connection; nothing is created and nothing costs money.
+    """Test the connection. Nothing is created and nothing costs money.
 
-    :returns: whether it is usable, and a sentence for the person at the form. Holds no key.
+    :returns: whether it is usable, and a message for the form, without the key.
     """
     config = settings.config.with_short_timeouts(20.0, 5.0)
     try:
@@ -42,7 +42,7 @@ def diagnose(settings: ProxySettings) -> tuple[bool, str]:
     if notice:
         return False, f"{notice}. Otherwise: {answer}"
     if settings.unknown_extras:
-        answer += f" These extras are not known and were ignored: {', '.join(settings.unknown_extras)}."
+        answer += f" Unknown extras were ignored: {', '.join(settings.unknown_extras)}."
     return True, answer
 
 
@@ -54,18 +54,18 @@ def _try_vertex(client: BatchClient, project: str, location: str) -> str:
 
 def _try_proxy(client: BatchClient) -> str:
     untested = (
-        "Not tested: the way to Vertex AI, since the connection has no default project and location"
+        "The route to Vertex AI was not tested, because the connection has no default project and location"
         " (extras `project` and `location`)."
     )
     try:
         models = client.model_info()
     except RouteNotAllowedError:
         return f"OK: the proxy answers and knows the key, but does not let it read /model/info. {untested}"
-    return f"OK: the proxy answers and accepts the key, which may see {len(models)} models. {untested}"
+    return f"OK: the proxy answers and accepts the key, which can see {len(models)} models. {untested}"
 
 
 def explain(error: VertexBatchError, settings: ProxySettings) -> str:
-    """Describe what failed in the words of the connection form."""
+    """Describe the failure in terms of the connection form's fields."""
     if not isinstance(error, ApiError):
         return str(error)
     config, place = settings.config, f"{settings.project}/{settings.location}"
@@ -74,12 +74,12 @@ def explain(error: VertexBatchError, settings: ProxySettings) -> str:
     remedy = error.remedy[:1].lower() + error.remedy[1:]
     if isinstance(error, BadKeyError):
         found = "The proxy answers, but does not accept the key"
-        remedy = "put a valid LiteLLM virtual key into the password field"
+        remedy = "put a valid LiteLLM virtual key in the password field"
     elif isinstance(error, AccessRefusedError):
-        found = "The proxy answers, but refuses access, and does not say for sure that the key is at fault"
+        found = "The proxy answers, but refuses access, and the key is not certain to be the cause"
         remedy = (
-            "read the proxy's words; the key in the password field may be invalid, or its user or team may"
-            " not be allowed this call"
+            "read the proxy's message; the key in the password field may be invalid, or its user or team may"
+            " not be allowed to make this call"
         )
     elif isinstance(error, RouteNotAllowedError):
         found = "The proxy knows the key, but does not let it call the route"
@@ -98,15 +98,15 @@ def _unreachable(error: ProxyUnreachableError, config: ProxyConfig) -> str:
     words = error.message.removeprefix(f"{config.base_url}: ")
     if _is_tls(cause):
         remedy = (
-            "check http or https; for a certificate of your own authority give the path of its file in the"
-            " extra `verify`, on every machine that runs Airflow"
+            "check whether the URL needs http or https; for a private certificate authority, set the extra"
+            " `verify` to the path of its certificate file, on every machine that runs Airflow"
         )
         return f"TLS with {config.base_url} failed ({quoted(words)}). To do: {remedy}."
     if isinstance(cause, httpx.ConnectTimeout):
-        return f"{config.base_url} does not answer. To do: check host and port, and firewalls between."
+        return f"{config.base_url} does not answer. To do: check the host, the port, and any firewalls."
     return (
-        f"Nothing answers at {config.base_url} ({quoted(words)}). To do: check that the proxy runs, and host"
-        " and port as seen from the machine that Airflow runs on."
+        f"Nothing answers at {config.base_url} ({quoted(words)}). To do: check that the proxy runs, and that"
+        " host and port are correct as seen from the machine that runs Airflow."
     )
 
 

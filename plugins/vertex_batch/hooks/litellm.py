@@ -16,11 +16,11 @@ from vertex_batch.vertex.client import AsyncBatchClient, BatchClient, ProxyConfi
 class LiteLLMHook(BaseHook):
     """Opens clients for Vertex AI batch prediction jobs through a LiteLLM proxy.
 
-    The connection: ``host`` is a URL (``http://litellm:4000``) or a name beside ``schema`` and ``port``;
-    ``password`` is the virtual key; the extras are ``route_prefix``, ``project``, ``location``, ``verify``,
-    ``timeout_seconds`` and ``connect_timeout_seconds``. It is read once for each hook.
+    In the connection, ``host`` is a URL (``http://litellm:4000``), or a name combined with ``schema`` and
+    ``port``; ``password`` is the virtual key; the extras are ``route_prefix``, ``project``, ``location``,
+    ``verify``, ``timeout_seconds`` and ``connect_timeout_seconds``. Each hook reads it once.
 
-    Use the methods that begin with ``a`` within a trigger, ``on_kill`` included: there, Airflow serves
+    In a trigger, ``on_kill`` included, use the methods that begin with ``a``: there, Airflow serves
     connections to the event loop only.
 
     :param litellm_conn_id: the connection, of type ``litellm``.
@@ -39,7 +39,7 @@ class LiteLLMHook(BaseHook):
     def settings(self) -> ProxySettings:
         """Read the connection.
 
-        :raises ConfigurationError: all that is missing or wrong, at once.
+        :raises ConfigurationError: names everything that is missing or wrong.
         """
         if self._settings is None:
             connection = self.get_connection(self.litellm_conn_id)
@@ -67,12 +67,12 @@ class LiteLLMHook(BaseHook):
 
     @property
     def default_project(self) -> str | None:
-        """The project id for what names none."""
+        """The default project id, if the connection has one."""
         return self.settings().project
 
     @property
     def default_location(self) -> str | None:
-        """The location for what names none."""
+        """The default location, if the connection has one."""
         return self.settings().location
 
     def client(self) -> BatchClient:
@@ -88,10 +88,10 @@ class LiteLLMHook(BaseHook):
         return self.client()
 
     def test_connection(self) -> tuple[bool, str]:
-        """Try the connection for the Test button; never raises, never shows the key."""
+        """Test the connection for the Test button. Never raises and never shows the key."""
         try:
             return diagnose(self.settings())
         except VertexBatchError as error:
             return False, str(error)
-        except Exception as error:  # noqa: BLE001 - the form shows what is returned, not what is raised
+        except Exception as error:  # noqa: BLE001 - the form shows the return value only
             return False, scrub(f"{type(error).__name__}: {error}")

@@ -1,7 +1,7 @@
 """The object store that holds a job's input and output, through Airflow's Google connection.
 
-Vertex does not read the input with this connection but as its own service agent, so what is found here may
-still be out of Google's reach; what is not found here would have become a failed job.
+Vertex reads the input as its own service agent, not with this connection. So an input that is found here may
+still be inaccessible to Vertex, but an input that is missing here would certainly fail the job.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ _Result = TypeVar("_Result")
 def open_filesystem(gcp_conn_id: str = DEFAULT_CONN_ID) -> Any:
     """Open the object store of an Airflow Google connection, as an fsspec file system.
 
-    It caches no listings: what another process wrote a moment ago is seen.
+    It caches no listings, so it sees objects that another process has just written.
     """
     if os.environ.get("STORAGE_EMULATOR_HOST"):
-        # gcsfs asks Google's gRPC services what kind of bucket it has; an emulator has none.
+        # gcsfs queries Google's gRPC services for the kind of bucket; an emulator does not have them.
         os.environ.setdefault(_HNS_SWITCH, "false")
         if os.environ[_HNS_SWITCH].lower() in {"true", "1"}:
             raise ConfigurationError(
-                f"STORAGE_EMULATOR_HOST is set, and {_HNS_SWITCH} too: no emulator has what it asks for."
+                f"STORAGE_EMULATOR_HOST and {_HNS_SWITCH} are both set, but no emulator supports the latter."
                 f" Set {_HNS_SWITCH}=false."
             )
     quiet_libraries()
@@ -66,9 +66,9 @@ def open_storage(gcp_conn_id: str = DEFAULT_CONN_ID) -> ObjectStorage:
 
 
 def asking(uri: str, conn_id: str, function: Callable[..., _Result], *args: Any) -> _Result:
-    """Call a function that uses the object store, and raise what the store refuses as an error of ours.
+    """Call a function that uses the object store, and translate the store's errors into this package's.
 
-    See `vertex_batch.storage.named`, which is the same as a context manager.
+    `vertex_batch.storage.named` does the same as a context manager.
     """
     with named(uri, conn_id):
         return function(*args)

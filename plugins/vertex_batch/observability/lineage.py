@@ -123,7 +123,7 @@ def _once(found: Sequence[Data]) -> list[Data]:
     return list({data.dataset: data for data in found}.values())
 
 
-class TellsLineage:
+class ReportsLineage:
     """What OpenLineage's provider asks of an operator. It tells what is known by then."""
 
     lineage: Lineage | None = None

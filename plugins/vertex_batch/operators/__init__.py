@@ -1,4 +1,4 @@
-"""Airflow operators: submit, adopt, cancel, record what a job cost; price and count recorded jobs again."""
+"""Airflow operators: submit, adopt, cancel, and record a job's cost; reprice and recount recorded jobs."""
 
 from vertex_batch.operators.adopt import AdoptBatchPredictionJobOperator
 from vertex_batch.operators.announce import AnnounceResultsOperator

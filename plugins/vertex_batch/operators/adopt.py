@@ -1,4 +1,4 @@
-"""Bring a job that somebody else created under a run."""
+"""Adopt a job that was created outside Airflow."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ _CONSEQUENCE = "Nothing was adopted"
 
 
 class AdoptBatchPredictionJobOperator(BaseOperator):
-    """Take up a job that was created in the console, by a script or by another tool.
+    """Adopt a job that was created in the console, by a script or by another tool.
 
-    It submits nothing, so nothing is paid for twice, and changes nothing at Vertex: a job's labels cannot be
-    changed after it was created. The sensor and the other operators work on what it returns as on a submit
-    task's output (by ``job=`` or by ``submit_task_id=``), and the bill in the cost table is that of the job,
-    however often it is adopted. A job that fails is not submitted again: its request is not ours to send.
+    It submits nothing, so nothing is paid for twice. It changes nothing at Vertex, because a job's labels
+    cannot be changed after creation. The sensor and the other operators accept its return value like a
+    submit task's (through ``job=`` or ``submit_task_id=``). However often a job is adopted, the cost table
+    has one bill for it. A job that fails is not submitted again, because Airflow did not send its request.
 
-    A job of a task of this package is refused: its own run waits for it and records it.
+    A job that a task of this package submitted is refused: its own run waits for it and records it.
 
     :param job: the job's id, ``PROJECT/LOCATION/ID``, its resource name, or the address of its page in the
         Google Cloud console.
-    :param project: id of the project as the proxy has it configured; default: as the name says, else the
-        connection's.
-    :param location: default: as the name says, else the connection's.
-    :param model: for a job that does not say its model, as the price lists name it.
-    :param cancel_with_run: cancel the job when nobody waits for it any more: when the waiting task is killed
-        or misses its deadline, when the run fails, or when it is recorded while it still runs. By default it
-        is left alone, and recording it has to wait until it ends.
+    :param project: the project id that the proxy is configured with. Defaults to the one in the job's name,
+        then to the connection's.
+    :param location: defaults to the one in the job's name, then to the connection's.
+    :param model: the model, as the price lists name it, for a job that does not name its own.
+    :param cancel_with_run: cancel the job when no task waits for it any more: when the waiting task is killed
+        or misses its deadline, when the run fails, or when it is recorded while it still runs. By default the
+        job is left alone, and recording it has to wait until it ends.
     :param litellm_conn_id: the proxy.
-    :param retry_policy: default: fail at once what no retry mends, wait as long as the server asks.
-    :returns: a `JobReference` as a dict, as `SubmitBatchPredictionJobOperator` does.
+    :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
+    :returns: a `JobReference` as a dict, like `SubmitBatchPredictionJobOperator`.
     """
 
     template_fields: Sequence[str] = (
@@ -98,9 +98,8 @@ class AdoptBatchPredictionJobOperator(BaseOperator):
         model = job.model or self.model or ""
         if not model:
             raise ConfigurationError(
-                f"Job {job_id} does not say which model it runs, so that its rows would have no price."
-                f" {_CONSEQUENCE}",
-                "name the model",
+                f"Job {job_id} does not name its model, so its rows could not be priced. {_CONSEQUENCE}",
+                "set `model`",
             )
         self.log.info("Adopting job %s (%s), which is %s", job_id, job.display_name, job.state.short)
         return self._reference(job_id.place, job, model, index)
@@ -110,9 +109,9 @@ class AdoptBatchPredictionJobOperator(BaseOperator):
         name.check_agrees(self.project, self.location, _CONSEQUENCE)
         place = find_place(hook, self.project or name.project, self.location or name.location, _CONSEQUENCE)
         if place.project.isdecimal():
-            # A bill under the number would stand beside one under the id.
+            # A bill under the number would be a second one next to that under the id.
             raise ConfigurationError(
-                f"{place.project} is a project's number. {_CONSEQUENCE}", "write the project's id"
+                f"{place.project} is a project number. {_CONSEQUENCE}", "use the project id instead"
             )
         return name.at(place)
 

@@ -1,4 +1,4 @@
-"""Say that a job has results: the task that carries the asset, with what they are and what they cost."""
+"""Announce a job's results: the task that updates the asset, with the output and its cost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vertex_batch.vertex.resource import SHORT_STATES_WITH_RESULTS
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-_TOLD = (
+_ANNOUNCED_FIELDS = (
     "job_id",
     "state",
     "output_directory",
@@ -30,12 +30,12 @@ _TOLD = (
 
 
 class AnnounceResultsOperator(BaseOperator):
-    """Announce this task's outlets, unless only a sample was run: nobody may take that for the results.
+    """Announce this task's outlets, unless only a sample was run: a sample must not pass for the results.
 
-    :param plan_task_id: the task that decided what is read; None where no sample can be.
+    :param plan_task_id: the task that planned the input. None if the run cannot be a sample.
     :param record_task_id: the task that recorded the bill. Its return value becomes the ``extra`` of the
-        event: the jobs with results, each with its output, rows, tokens and cost; and the cost of the run.
-    :raises AirflowSkipException: it was a sample, or no row was answered. Then Airflow announces nothing.
+        event: the jobs with results, each with its output, rows, tokens and cost, and the cost of the run.
+    :raises AirflowSkipException: the run was a sample, or no row was answered. Nothing is announced then.
     """
 
     ui_color = "#e6f4ea"
@@ -61,13 +61,13 @@ class AnnounceResultsOperator(BaseOperator):
 
 
 def announcement(recorded: Any) -> dict[str, Any]:
-    """Make an event's extra of what `AggregateTokenUsageOperator` returned. Pure.
+    """Build an event's extra from the return value of `AggregateTokenUsageOperator`. Pure.
 
-    :raises AirflowSkipException: no job has results, or no row of them was answered.
+    :raises AirflowSkipException: no job has results, or none of their rows was answered.
     """
     bill: Mapping[str, Any] = recorded if isinstance(recorded, Mapping) else {}
     jobs = [
-        {name: job.get(name) for name in _TOLD}
+        {name: job.get(name) for name in _ANNOUNCED_FIELDS}
         for job in bill.get("jobs", ())
         if str(job.get("state", "")).removeprefix("JOB_STATE_") in SHORT_STATES_WITH_RESULTS
     ]

@@ -1,4 +1,4 @@
-"""Cancel batch prediction jobs and see them end."""
+"""Cancel batch prediction jobs and wait until they have ended."""
 
 from __future__ import annotations
 
@@ -26,29 +26,30 @@ _CONSEQUENCE = "Nothing was cancelled"
 
 
 class CancelBatchPredictionJobOperator(BaseOperator):
-    """Cancel jobs: the ones of a submit task, by id, or by label. What has ended is left as it is.
+    """Cancel jobs: those of a submit task, by id, or by label. Jobs that have ended are left alone.
 
     Running it twice is harmless. Rows that were finished before the cancel are billed.
 
-    Not mapped, it cancels what all map indices of the submit task have submitted. Mapped, it cancels what the
-    submit task's own map index has (or what a submit task that is not mapped has).
+    A task that is not mapped cancels the jobs of all map indices of the submit task. A mapped task cancels
+    those of the same map index (or those of a submit task that is not mapped).
 
     :param job: a reference that `SubmitBatchPredictionJobOperator` returned, or a list of them, such as the
-        output of a mapped submit task. Knows only the tasks that lived to return one.
-    :param submit_task_id: cancel whatever that task of this run has submitted, even where it died before it
-        could say so.
+        output of a mapped submit task. Only covers tasks that returned a reference before they died.
+    :param submit_task_id: cancel every job that this task submitted in this run, even if the task crashed
+        before it returned the job id.
     :param resubmit_task_ids: tasks that may have submitted again for it, such as the waiting task.
-    :param job_ids: ids of jobs, ``PROJECT/LOCATION/ID``, their names, or the addresses of their pages in the
-        Google Cloud console. What these say of project and location counts; what contradicts ``project`` or
-        ``location`` is an error.
-    :param label_filter: a filter in Vertex's grammar, such as ``labels.team="search"``; only active jobs are
+    :param job_ids: job ids, ``PROJECT/LOCATION/ID``, resource names, or the addresses of the jobs' pages in
+        the Google Cloud console. A project or location in the name is used; one that contradicts ``project``
+        or ``location`` is an error.
+    :param label_filter: a filter in Vertex's grammar, such as ``labels.team="search"``. Only active jobs are
         cancelled.
-    :param project: for ``job_ids`` and ``label_filter``; default: the connection's. So for ``location``.
-    :param confirm: wait until each job has ended. False: only ask.
-    :param confirm_seconds: how long to wait for that, for each job.
+    :param project: for ``job_ids`` and ``label_filter``. Defaults to the connection's project; likewise for
+        ``location``.
+    :param confirm: wait until each job has ended. False: only send the cancel requests.
+    :param confirm_seconds: how long to wait for each job to end.
     :param litellm_conn_id: the proxy.
-    :param retry_policy: default: fail at once what no retry mends, wait as long as the server asks.
-    :returns: one entry a job: id, state, whether this task asked for its end.
+    :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
+    :returns: one entry per job: its id, display name and state.
     :raises AirflowSkipException: there was nothing to cancel.
     """
 
@@ -98,7 +99,7 @@ class CancelBatchPredictionJobOperator(BaseOperator):
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
         if not cancelled:
-            message = "No active job that is ours was found: there is nothing to cancel."
+            message = "Found no active job of this run to cancel."
             raise AirflowSkipException(message)
         return cancelled
 
@@ -114,8 +115,8 @@ class CancelBatchPredictionJobOperator(BaseOperator):
     def _named(
         self, context: Context, client: BatchClient, hook: LiteLLMHook
     ) -> Iterator[tuple[str, str, BatchPredictionJob]]:
-        for told in references(self.job, _CONSEQUENCE) if self.job else ():
-            yield from self._owned(client, told)
+        for reference in references(self.job, _CONSEQUENCE) if self.job else ():
+            yield from self._owned(client, reference)
         if self.submit_task_id:
             submitted = SubmittedJobs(
                 context, client, [self.submit_task_id, *self.resubmit_task_ids], self.log
@@ -149,7 +150,7 @@ class CancelBatchPredictionJobOperator(BaseOperator):
         if reference.may_cancel:
             yield from self._by_id(client, reference.project, reference.location, reference.job_id)
         else:
-            self.log.info("Job %s is left as it is: it was adopted without cancel_with_run", reference)
+            self.log.info("Leaving job %s alone: it was adopted without cancel_with_run", reference)
 
     def _by_id(
         self, client: BatchClient, project: str, location: str, job_id: str
@@ -157,7 +158,7 @@ class CancelBatchPredictionJobOperator(BaseOperator):
         try:
             yield project, location, client.get(project, location, job_id)
         except NotFoundError:
-            self.log.warning("There is no job %s in %s/%s: nothing to cancel", job_id, project, location)
+            self.log.warning("Job %s does not exist in %s/%s; nothing to cancel", job_id, project, location)
 
     def _cancel(
         self, client: BatchClient, project: str, location: str, job: BatchPredictionJob
@@ -168,5 +169,5 @@ class CancelBatchPredictionJobOperator(BaseOperator):
             )
         else:
             request_cancel(client, project, location, job.job_id)
-        self.log.info("Asked Vertex to cancel job %s, which is now %s", job.job_id, job.state.short)
+        self.log.info("Requested cancellation of job %s, which is now %s", job.job_id, job.state.short)
         return {"job_id": job.job_id, "display_name": job.display_name, "state": job.raw_state}

@@ -1,4 +1,4 @@
-"""Tell once a day what was spent, what is left, and what needs a look."""
+"""Report once a day what was spent, what is left of the budgets, and what needs attention."""
 
 from __future__ import annotations
 
@@ -27,14 +27,16 @@ _SECTION = "vertex_batch"
 
 
 class SpendDigestOperator(BaseOperator):
-    """Write a digest of one day into the log, and hand it to a notifier.
+    """Write a digest of one day to the log and pass it to a notifier.
 
-    :param day: the UTC day, as ``2026-11-22``; empty: the day before the run.
-    :param notifier: import path of an Airflow notifier; default: ``[vertex_batch] digest_notifier``, else
-        none. Its template fields may use ``{{ digest }}``.
-    :param arguments: what it is made with; default: ``[vertex_batch] digest_arguments``, a JSON object.
-    :param specs_folder: whose budgets are compared. :param budgets_file: the limits of teams.
-    :returns: the text.
+    :param day: the UTC day, such as ``2026-11-22``. Defaults to the day before the run.
+    :param notifier: import path of an Airflow notifier. Defaults to ``[vertex_batch] digest_notifier``; if
+        that is not set either, the digest is only logged. Its template fields may use ``{{ digest }}``.
+    :param arguments: the notifier's arguments. Default: ``[vertex_batch] digest_arguments``, a JSON object.
+    :param specs_folder: the specs whose budgets the spend is compared with.
+    :param budgets_file: the limits of teams.
+    :param batch_costs_conn_id: the cost table.
+    :returns: the text of the digest.
     """
 
     template_fields = ("day",)
@@ -65,8 +67,8 @@ class SpendDigestOperator(BaseOperator):
         self.log.info("%s", text)
         path = self.notifier or conf.get(_SECTION, "digest_notifier", fallback=None)
         if path:
-            told: Any = {**context, "digest": text, "digest_day": str(day)}
-            _notifier(path)(**self._arguments())(told)
+            extended: Any = {**context, "digest": text, "digest_day": str(day)}
+            _notifier(path)(**self._arguments())(extended)
         return text
 
     def _digest(self, day: date) -> Digest:
@@ -85,7 +87,7 @@ class SpendDigestOperator(BaseOperator):
         )
 
     def _limits(self) -> list[Limit]:
-        """The highest limit of each month's account."""
+        """The highest limit of each monthly account."""
         from vertex_batch.specs import load_specs  # noqa: PLC0415
         from vertex_batch.specs.team_budgets import load_team_budgets  # noqa: PLC0415 - brings the spec reader
 
@@ -136,6 +138,6 @@ def _notifier(path: str) -> type[BaseNotifier]:
     module, _, name = path.rpartition(".")
     found = getattr(importlib.import_module(module), name, None) if module else None
     if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
-        message = f"{path} is no Airflow notifier. The digest is in the task's log."
+        message = f"{path} is not an Airflow notifier. The digest is in the task's log."
         raise ConfigurationError(message)
     return found

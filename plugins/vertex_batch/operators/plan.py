@@ -1,4 +1,4 @@
-"""Look at a run's input before anything is submitted, and say which job reads what."""
+"""Measure a run's input before anything is submitted, and plan which job reads which part."""
 
 from __future__ import annotations
 
@@ -39,24 +39,25 @@ PLAN_STORE_KEY = "input_plan"
 
 
 class PlanInputsOperator(BaseOperator):
-    """Decide which jobs read a run's input, and write what has to be written for it.
+    """Decide which jobs read a run's input, and write the shards or the sample that they read.
 
-    Where one job may read everything, as is usual, nothing is copied. An input with more rows or bytes than
-    that is split into shards of whole lines. The plan outlives retries, so that the shards of a run stay the
-    same ones until a person clears this task. Nothing is submitted, and a run without input ends here.
+    Usually one job may read everything, and nothing is copied. An input that exceeds the limit of rows or
+    bytes is split into shards of whole lines. The plan survives retries: a run keeps its shards until a
+    person clears this task. Nothing is submitted here, and a run without input fails here.
 
-    :param model: it says how many rows a job may read.
-    :param inputs: ``gs://`` URIs, with wildcards or the folder's name with a slash at its end, or one table.
+    :param model: determines how many rows a job may read.
+    :param inputs: ``gs://`` URIs, which may have wildcards or name a folder with a slash at its end, or one
+        table.
     :param output_uri: where the jobs write.
-    :param staging: where shards and samples are written; default: ``_shards/`` below the output.
-    :param max_rows: of a job; default: the model's limit. So for ``max_bytes``.
-    :param preflight: as of the task that submits. Unless it is ``off``, the rows are checked while they are
-        counted, and what was found travels with the plan, so that no task reads them again.
-    :param submit_task_id: the task that submits where there are no shards.
-    :param shards_task_id: the mapped one that submits them. Jobs of either that the plan has no use for once
-        it was made anew are cancelled.
-    :param overrides: field -> DAG param whose value, where set, replaces the field's. Never rendered.
-    :returns: the shards, each as a dict; none where one job reads everything.
+    :param staging: where shards and samples are written. Defaults to ``_shards/`` below the output.
+    :param max_rows: the most rows of a job. Defaults to the model's limit; likewise for ``max_bytes``.
+    :param preflight: the same setting as of the submit task. Unless it is ``off``, the rows are checked while
+        they are counted, and the result is part of the plan, so that no task reads them again.
+    :param submit_task_id: the task that submits if there are no shards.
+    :param shards_task_id: the mapped task that submits the shards. Active jobs of either task that a new plan
+        does not use are cancelled.
+    :param overrides: field -> DAG param. If the param is set, its value replaces the field's. Never rendered.
+    :returns: the shards, each as a dict; empty if one job reads everything.
     """
 
     template_fields: Sequence[str] = ("model", "inputs", "output_uri", "staging", "project", "location")
@@ -100,7 +101,7 @@ class PlanInputsOperator(BaseOperator):
         self.gcp_conn_id = gcp_conn_id
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
-        """Render, with the run's dates under the names that mean the same in every kind of run."""
+        """Render with the run's dates, whose names mean the same in every kind of run."""
         super().render_template_fields(
             with_run_dates(context, str(self.dag.timezone.name), self.job_name), jinja_env
         )
@@ -119,17 +120,17 @@ class PlanInputsOperator(BaseOperator):
         return shards
 
     def _plan(self, context: Context) -> list[InputPart]:
-        """The plan of this epoch: the one that an earlier try has made, or a new one."""
+        """Return the plan of this epoch: that of an earlier try, or a new one."""
         store: Any = context["task_state_store"]
         epoch = context["ti"].max_tries
         stored = store.get(PLAN_STORE_KEY)
         known = isinstance(stored, dict)
         if known and stored["epoch"] == epoch:
-            self.log.info("Going on with the plan that an earlier try of this task has made")
+            self.log.info("Using the plan that an earlier try of this task made")
             return [part for data in stored["parts"] if (part := InputPart.from_dict(data))]
         parts = self._look(context)
         if known:
-            self._cancel_what_is_left(context, parts)
+            self._cancel_unused(context, parts)
         plan = {"epoch": epoch, "parts": [part.to_dict() for part in parts]}
         store.set(PLAN_STORE_KEY, plan, retention=NEVER_EXPIRE)
         return parts
@@ -141,7 +142,7 @@ class PlanInputsOperator(BaseOperator):
         if all(uri.startswith("bq://") for uri in uris):
             if wish:
                 raise ConfigurationError(
-                    "A table cannot be sampled here. Nothing was submitted",
+                    "A BigQuery table cannot be sampled. Nothing was submitted",
                     "leave `sample` empty, or name a table with fewer rows as `input`",
                 )
             return [InputPart(PartKind.WHOLE, tuple(uris))]
@@ -171,8 +172,8 @@ class PlanInputsOperator(BaseOperator):
         with hook.client() as client:
             try_proxy(client, project, location)
 
-    def _cancel_what_is_left(self, context: Context, parts: list[InputPart]) -> None:
-        """Cancel jobs of an earlier plan that no task of the new one will go on with."""
+    def _cancel_unused(self, context: Context, parts: list[InputPart]) -> None:
+        """Cancel jobs of an earlier plan that no task of the new plan will resume."""
         shards = sum(part.kind is PartKind.SHARD for part in parts)
         hook = LiteLLMHook(self.litellm_conn_id)
         project, location = find_place(hook, self.project, self.location, "Nothing was submitted")
@@ -184,7 +185,7 @@ class PlanInputsOperator(BaseOperator):
                 for job in find_group_jobs(client, project, location, key):
                     if job.state.is_terminal or map_index_of(job.labels) < first:
                         continue
-                    self.log.info("Cancelling job %s: the input is now planned otherwise", job.job_id)
+                    self.log.info("Cancelling job %s: the new input plan does not use it", job.job_id)
                     cancel_and_confirm(client, project, location, job.job_id)
 
 
@@ -195,6 +196,6 @@ def _sample_wish(context: Context) -> SampleRequest | None:
         return None
     if not 1 <= int(rows) <= MAX_SAMPLE_ROWS:
         raise ConfigurationError(
-            f"`sample` is {rows}: write 1 to {MAX_SAMPLE_ROWS:,}. Nothing was submitted."
+            f"`sample` is {rows}, but must be from 1 to {MAX_SAMPLE_ROWS:,}. Nothing was submitted."
         )
     return SampleRequest(int(rows), int(params.get("sample_seed") or 0))

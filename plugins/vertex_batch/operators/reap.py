@@ -1,4 +1,4 @@
-"""Find jobs that run although nobody waits for them any more, and jobs that ended without a bill."""
+"""Find jobs that still run although no task waits for them, and jobs that ended without a bill."""
 
 from __future__ import annotations
 
@@ -31,28 +31,32 @@ PlacesOf = Callable[[str], Iterable[tuple[str | None, str | None]]]
 """A connection -> projects and locations."""
 REPORT, CANCEL = "report", "cancel"
 _ACTIONS = {REPORT, CANCEL}
-# A year of nights holds thousands of jobs that have; nobody wants to read them to find the few that have not.
+# After a year there are thousands of ended jobs; do not list them all to find the few active ones.
 _HAS_NOT_ENDED = " AND ".join(f'state!="{state}"' for state in sorted(TERMINAL_STATES))
 
 
 class ReapBatchPredictionJobsOperator(BaseOperator):
-    """Find what this Airflow's runs have left at Vertex when they were over: running jobs, and unpaid bills.
+    """Find jobs that this Airflow's finished runs left at Vertex: still running, or without a bill.
 
-    It is the last net. Active jobs are reported, or cancelled; a job whose run Airflow does not know, because
-    it was deleted or because the DAG's id does not fit into a label, is reported and never cancelled. Jobs
-    that have ended are recorded if the cost table has no bill of theirs, which submits and cancels nothing.
+    It is the safety net of last resort. Active jobs are reported or cancelled. A job is reported and never
+    cancelled if Airflow does not know its run, because the run was deleted or because the DAG's id does not
+    fit into a label. Jobs that have ended are recorded if the cost table has no bill for them; that submits
+    and cancels nothing.
 
-    :param action: what to do with active jobs: ``report``, or ``cancel``. Rows that were finished before the
-        cancel are billed, and recorded.
-    :param record_days: record jobs that were created in so many days; 0: record nothing.
-    :param settings_of: how a job is billed, told its spec and the id of the task that submitted it; default:
-        by the default connections, at the proxy's prices.
-    :param project: where to look; default: in the connection's project, and where `more_places` says.
-    :param location: so for the location.
-    :param more_places: told the connection, the projects and locations in which jobs of it may be as well;
-        None stands for the connection's own.
-    :returns: one entry for each active job that nobody waits for, or whose run is not known, and for each job
-        that was recorded, then with its amount.
+    :param action: what to do with active jobs: ``report`` or ``cancel``. Rows that were finished before the
+        cancel are billed and recorded.
+    :param record_days: record jobs that were created in the last so many days. 0: record nothing.
+    :param settings_of: maps a spec's name and the submit task's id to the settings of the bill. By default,
+        the default connections and the proxy's prices are used.
+    :param project: where to look. Defaults to the connection's project and to `more_places`.
+    :param location: likewise for the location.
+    :param more_places: maps a connection to further projects and locations that may have its jobs. None
+        means the connection's own.
+    :param confirm_seconds: how long to wait for a cancelled job to end.
+    :param litellm_conn_id: the proxy.
+    :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
+    :returns: one entry for each active job that no task waits for or whose run is not known, and one for each
+        job that was recorded, with its amount.
     """
 
     template_fields: Sequence[str] = ("action", "record_days", "project", "location", "litellm_conn_id")
@@ -63,7 +67,7 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
         *,
         action: str = REPORT,
         record_days: float | str = 7,
-        settings_of: SettingsOf = lambda spec, task_id: BillSettings(),  # noqa: ARG005 - for all the same
+        settings_of: SettingsOf = lambda spec, task_id: BillSettings(),  # noqa: ARG005 - the same for all
         more_places: PlacesOf = lambda connection: (),  # noqa: ARG005 - no others
         project: str | None = None,
         location: str | None = None,
@@ -84,7 +88,7 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         if self.action not in _ACTIONS:
-            message = f"The action is {self.action!r}, not one of {sorted(_ACTIONS)}. Nothing was cancelled."
+            message = f"Action {self.action!r} is not one of {sorted(_ACTIONS)}. Nothing was cancelled."
             raise AirflowFailException(message)
         hook = LiteLLMHook(self.litellm_conn_id)
         owners = _Owners(context)
@@ -97,26 +101,26 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
 
     def _places(self, hook: LiteLLMHook) -> list[Place]:
         if self.project or self.location:
-            return [find_place(hook, self.project, self.location, "Nothing was looked for")]
+            return [find_place(hook, self.project, self.location, "Nothing was searched")]
         named = [(None, None), *self.more_places(self.litellm_conn_id)]
         completed = {(one or hook.default_project, other or hook.default_location) for one, other in named}
         places = [Place(project, location) for project, location in completed if project and location]
-        return sorted(places) or [find_place(hook, None, None, "Nothing was looked for")]
+        return sorted(places) or [find_place(hook, None, None, "Nothing was searched")]
 
     def _look(self, client: BatchClient, places: Sequence[Place], owners: _Owners) -> list[dict[str, Any]]:
-        """Look everywhere; a place that cannot be looked at keeps no other from it.
+        """Check all locations. A failure in one location does not stop the others.
 
-        :raises VertexBatchError: one could not, or a job there could not be recorded.
+        :raises VertexBatchError: a location could not be checked, or a job there could not be recorded.
         """
         found: list[dict[str, Any]] = []
         errors: list[VertexBatchError] = []
-        # What still runs comes first, wherever it is: a bill that cannot be made keeps for an hour.
+        # Running jobs come first, in all locations: they cost money, and a bill can wait an hour.
         for step in (self._reap, self._record):
             for place in places:
                 try:
                     found += step(client, place, owners)
                 except VertexBatchError as error:
-                    self.log.warning("Not all was found out in %s/%s: %s", *place, error)
+                    self.log.warning("Could not finish checking %s/%s: %s", *place, error)
                     errors.append(error)
         if errors:
             raise min(errors, key=lambda error: isinstance(error, PermanentError))
@@ -131,9 +135,9 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
         ]
 
     def _record(self, client: BatchClient, place: Place, owners: _Owners) -> list[dict[str, Any]]:
-        """Record what nobody recorded.
+        """Record jobs that ended without a bill.
 
-        :raises VertexBatchError: a job could not be; the others were.
+        :raises VertexBatchError: a job could not be recorded; the others were.
         """
         days = float(self.record_days)
         if days <= 0:
@@ -149,7 +153,7 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
                 ended.append(Unbilled(job, owner.task))
         bills = unbilled.record(ended)
         for job_id, bill in bills.items():
-            self.log.warning("Job %s had no bill; it cost %s, which is recorded now", job_id, bill.total)
+            self.log.warning("Job %s had no bill. It cost %s, which is now recorded", job_id, bill.total)
         if unbilled.errors:
             raise unbilled.errors[0]
         return [_recorded(each, bills) for each in ended if each.job.job_id in bills]
@@ -173,7 +177,7 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
 
 
 class _Owners:
-    """Finds the owners of jobs; asks Airflow once for each DAG."""
+    """Finds the owners of jobs; queries Airflow once per DAG."""
 
     def __init__(self, context: Context) -> None:
         self._ti: Any = context["ti"]

@@ -1,4 +1,4 @@
-"""Add up the token usage of a job's output into the cost table."""
+"""Record the token usage and the cost of a job in the cost table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart
 from vertex_batch.observability import metrics
-from vertex_batch.observability.lineage import TellsLineage, of_bills
+from vertex_batch.observability.lineage import ReportsLineage, of_bills
 from vertex_batch.observability.links import ConsoleJobLink
 from vertex_batch.tasks.expected import ExpectedCosts
 from vertex_batch.tasks.retries import RETRY_POLICY
@@ -32,40 +32,41 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy
 
 
-class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
-    """Record what a submit task's jobs cost, whatever became of them.
+class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
+    """Record what a submit task's jobs cost, however they ended.
 
-    Meant as a teardown (``.as_teardown()``): it runs after every end, and its success never turns a failed
-    run green. With ``on_failure_fail_dagrun=True`` its own failure fails the run, too; then keep the cancel
-    task, a teardown as well, between the sensor and it, or it decides the run alone.
-    A job that still runs although nobody waits for it is cancelled first. Recording twice changes nothing.
-    It fails if its jobs succeeded without one answered row, after their bills were recorded.
+    Use it as a teardown (``.as_teardown()``): it then runs after every end, and its success never turns a
+    failed run green. With ``on_failure_fail_dagrun=True`` its own failure also fails the run. In that case
+    keep the cancel task, another teardown, between the sensor and this task; otherwise this task alone
+    decides the run's state.
+    A job that still runs although no task waits for it is cancelled first. Recording twice changes nothing.
+    If the jobs succeeded but no row was answered, the task fails after the bills are recorded.
 
-    Not mapped, it records the jobs of all map indices of the submit task, each with its map index, and
-    returns their sum. Mapped, it records those of the submit task's own map index (or those of a submit task
-    that is not mapped).
+    A task that is not mapped records the jobs of all map indices of the submit task, each with its map index,
+    and returns their sum. A mapped task records those of the same map index (or those of a submit task that
+    is not mapped).
 
-    :param submit_task_id: every job that this task submitted in this run is recorded, also one whose id it
-        did not live to return.
+    :param submit_task_id: record every job that this task submitted in this run, even if the task crashed
+        before it returned the job id.
     :param resubmit_task_ids: tasks that may have submitted again for it, such as the waiting task.
-    :param shards: the tasks of an input that was split: their jobs are recorded, too, as parts of one bill.
-    :param job: instead: the reference of one job, or a list of them, such as the output of a mapped submit
-        task. Knows only the tasks that lived to return one.
-    :param project: where to look for the jobs if the submit task returned none; default: the connection's. So
-        for ``location``.
-    :param prices: prices that come before all others: model -> kind -> USD for a million tokens, see
+    :param shards: the tasks of a split input. Their jobs are recorded as parts of one bill.
+    :param job: instead of ``submit_task_id``, the reference of one job or a list of them, such as the output
+        of a mapped submit task. Only covers tasks that returned a reference before they died.
+    :param project: where to look for the jobs if the submit task returned none. Defaults to the connection's
+        project; likewise for ``location``.
+    :param prices: prices that override all others: model -> kind -> USD per million tokens, see
         ``docs/costs.md``.
     :param price_folder: folder with price files, which come next.
-    :param max_unreadable_rows: fail the task, after the bill was recorded, if more rows are unreadable or
-        unrecognized.
-    :param spec: name of the spec that the task was made from, for the cost table.
-    :param team: who pays, for the cost table; default: as the job's label ``team`` says.
+    :param max_unreadable_rows: fail the task, after the bill is recorded, if more rows than this are
+        unreadable or unrecognized.
+    :param spec: name of the task's spec, for the cost table.
+    :param team: the team that pays, for the cost table. Defaults to the job's label ``team``.
     :param litellm_conn_id: the proxy.
-    :param retry_policy: default: fail at once what no retry mends, wait as long as the server asks.
-    :param gcp_conn_id: reads the output.
+    :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
+    :param gcp_conn_id: the connection that reads the output.
     :param batch_costs_conn_id: the cost table; a SQLite file in ``AIRFLOW_HOME`` if it is not defined.
-    :returns: the amount as a decimal string, whether it is complete, and the same for each job, with what was
-        expected of it.
+    :returns: the amount as a decimal string, whether it is complete, and the same for each job, with its
+        expected cost.
     :raises AirflowSkipException: no job was submitted.
     """
 
@@ -128,7 +129,7 @@ class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
     ) -> tuple[list[Recorded], dict[str, Any], str | None]:
         """Record all jobs.
 
-        :returns: what was recorded, what is to be reported besides, and that no row was answered, if so.
+        :returns: what was recorded, further facts to report, and the message if no row was answered.
         """
         hook = LiteLLMHook(self.litellm_conn_id)
         with hook.client() as client:
@@ -136,7 +137,7 @@ class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
             submitters = [self.submit_task_id, self.shards.submit if self.shards else None]
             expected.release(context, submitters)
             if not jobs:
-                message = "No job was submitted in this run, so there is nothing to bill."
+                message = "This run submitted no job, so there is nothing to bill."
                 raise AirflowSkipException(message)
             recorder = Recorder(
                 client,
@@ -148,11 +149,11 @@ class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
             )
             parts = PartsReport(context["ti"], self.shards, self.log)
             work = [(self._facts(context, job, task_id, parts.sample), job) for task_id, job in jobs]
-            # Airflow raises `max_tries` when a task is cleared: the tries before that do not count.
+            # Airflow raises `max_tries` when a task is cleared; the tries before that do not count.
             first_try = context["ti"].max_tries - (self.retries or 0) + 1
             recorded = self._record_each(recorder, work, first_try)
             bills = [each.bill for each in recorded]
-            # Named jobs all count; of those that a task submitted, only the last of each map index does.
+            # All named jobs count. Of those that a task submitted, only the last of each map index counts.
             results = parts.results(bills) if self.submit_task_id else bills
             is_readable = not any(each.problem for each in recorded)
             unanswered = why_no_answers(results) if is_readable else None
@@ -161,7 +162,7 @@ class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
     def _record_each(
         self, recorder: Recorder, work: Sequence[tuple[JobFacts, JobReference]], first_try: int
     ) -> list[Recorded]:
-        """Record every job that can be; one that cannot be keeps no other from its bill."""
+        """Record each job. A job that cannot be billed does not block the others."""
         recorded, errors = [], []
         for facts, job in work:
             try:
@@ -175,7 +176,7 @@ class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
                 self.log.error("Job %s has no bill yet: %s", facts, error)  # noqa: TRY400 - it says it all
                 errors.append(error)
         if errors:
-            # A retry records what may pass, so what is permanent is raised only when nothing else is left.
+            # A retry can pass a transient error, so a permanent one is raised only if all are permanent.
             raise min(errors, key=lambda error: isinstance(error, PermanentError))
         return recorded
 
@@ -247,7 +248,7 @@ class AggregateTokenUsageOperator(TellsLineage, BaseOperator):
         ]
         problems += [unanswered] if unanswered else []
         if problems:
-            message = f"{' '.join(problems)} The bill was recorded with all rows that can be read."
+            message = f"{' '.join(problems)} The bill was recorded with all readable rows."
             raise AirflowFailException(message)
 
 
@@ -258,9 +259,9 @@ def _unread(bill: Bill) -> str:
 
 
 def _note(context: Context, sample: InputPart | None) -> str:
-    """What a person wrote, after the fact that this is no full run."""
-    said = str((context.get("params") or {}).get("note") or "")
-    return f"Only {sample}. {said}".rstrip() if sample else said
+    """The note of the person who triggered the run, preceded by the sample if it is not a full run."""
+    note = str((context.get("params") or {}).get("note") or "")
+    return f"Only {sample}. {note}".rstrip() if sample else note
 
 
 def _summary(bills: Sequence[Bill], expected: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

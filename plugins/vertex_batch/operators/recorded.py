@@ -1,4 +1,4 @@
-"""Price or count jobs again that are in the cost table already."""
+"""Reprice or recount jobs that are in the cost table."""
 
 from __future__ import annotations
 
@@ -26,18 +26,21 @@ if TYPE_CHECKING:
     from vertex_batch.costs import Bill, CostTable, JobFilter, Total
     from vertex_batch.vertex.client import BatchClient
 
-MAX_TOLD = 100
+MAX_REPORTED = 100
 
 
 class RecordedJobsOperator(BaseOperator):
-    """What is done to jobs that were recorded, chosen by day, spec, team or id; all fields are templates.
+    """The base of operators on recorded jobs, chosen by day, spec, team or id. All fields are templates.
 
-    :param since: first day, such as ``2026-11-01``. :param until: last day, inclusive.
+    :param since: first day, such as ``2026-11-01``.
+    :param until: last day, inclusive.
+    :param spec: jobs of this spec.
+    :param team: jobs of this team.
     :param job_ids: ids or names of jobs, or addresses of their pages, separated by blanks or commas.
     :param only_compare: ``true``: write nothing.
     :param specs_folder: the job specs, whose prices come first.
-    :param price_folder: price files that hold for all specs, which come next; then the proxy's prices.
-    :returns: how many jobs were looked at, how many differ and by how much, and the first 100 that differ.
+    :param price_folder: price files for all specs, which come next; then the proxy's prices.
+    :returns: how many jobs were checked, how many differ and by how much, and the first 100 that differ.
     """
 
     template_fields: Sequence[str] = (
@@ -105,11 +108,11 @@ class RecordedJobsOperator(BaseOperator):
         since, until = _day("since", self.since), _day("until", self.until)
         if since and until and since > until:
             raise AirflowFailException(
-                f"The first day {since} is after the last, {until}. Nothing was changed."
+                f"The first day, {since}, is after the last day, {until}. Nothing was changed."
             )
         if not (since or until or self.spec or self.team or names):
             raise AirflowFailException(
-                "The form names no jobs: fill in days, a spec, a team or job ids. Nothing was changed."
+                "No jobs were selected. Fill in days, a spec, a team or job ids. Nothing was changed."
             )
         chosen = frozenset(names) if names else None
         return JobFilter(spec=self.spec, team=self.team, since=since, until=until, named=chosen)
@@ -119,7 +122,7 @@ class RecordedJobsOperator(BaseOperator):
         return spec_prices(folder) if folder else {}
 
     def _summary(self, pairs: Sequence[tuple[Bill, Total, bool]]) -> dict[str, Any]:
-        """What happened: each job's bill before, its sum after, and whether it changed."""
+        """Summarize each job's bill before, its sum after, and whether it changed."""
         from vertex_batch.costs import in_full, usd  # noqa: PLC0415
         from vertex_batch.pricing import add  # noqa: PLC0415
 
@@ -140,16 +143,16 @@ class RecordedJobsOperator(BaseOperator):
                     "after_usd": after.text,
                     "complete": after.complete,
                 }
-                for bill, after in changed[:MAX_TOLD]
+                for bill, after in changed[:MAX_REPORTED]
             ],
         }
 
 
 class RepriceJobsOperator(RecordedJobsOperator):
-    """Price recorded jobs anew, from the tokens in the cost table; outputs are not read.
+    """Reprice recorded jobs from the tokens in the cost table. Outputs are not read.
 
-    Prices are those of a recording of today. Line items that are replaced stay in ``cost_price_history``, and
-    doing it twice changes nothing more. If the proxy's prices cannot be read, nothing is changed.
+    The prices are those that recording would use today. Replaced line items stay in ``cost_price_history``.
+    Repricing twice changes nothing more. If the proxy's prices cannot be read, nothing is changed.
     """
 
     def _do(
@@ -163,11 +166,11 @@ class RepriceJobsOperator(RecordedJobsOperator):
 
 
 class RecountJobsOperator(RecordedJobsOperator):
-    """Count the rows of recorded jobs again, from their outputs, and price them as a recording of today.
+    """Recount the rows of recorded jobs from their outputs, and price them as recording would today.
 
-    A bill whose output is gone stays, and fails the task once all others are counted.
+    A bill whose output is gone is kept, and fails the task after all others are counted.
 
-    :param gcp_conn_id: reads the outputs.
+    :param gcp_conn_id: the connection that reads the outputs.
     """
 
     def _do(
@@ -188,8 +191,8 @@ class RecountJobsOperator(RecordedJobsOperator):
         problems = [job.problem for job in jobs if job.problem]
         if problems:
             raise AirflowFailException(
-                f"{len(problems)} of {len(jobs)} bills stay as they were: {'; '.join(problems[:MAX_TOLD])}."
-                " The others are counted. A retry counts all of them again, which changes nothing more."
+                f"{len(problems)} of {len(jobs)} bills were kept: {'; '.join(problems[:MAX_REPORTED])}."
+                " The others were recounted. A retry recounts all of them, which changes nothing more."
             )
         return summary
 
@@ -199,7 +202,7 @@ def _day(name: str, text: str) -> date | None:
         return date.fromisoformat(text[:10]) if text else None
     except ValueError:
         raise AirflowFailException(
-            f"{name} is {text!r}, no day: write for example 2026-11-01. Nothing was changed."
+            f"`{name}` is {text!r}, not a valid day. Use a form such as 2026-11-01. Nothing was changed."
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Submit a batch prediction job, exactly once."""
+"""Submit a batch prediction job exactly once."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from vertex_batch.lifecycle.finding import find_jobs_by_key
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.lifecycle.submitting import Submitter
 from vertex_batch.observability import metrics
-from vertex_batch.observability.lineage import TellsLineage, of_reference
+from vertex_batch.observability.lineage import ReportsLineage, of_reference
 from vertex_batch.observability.links import ConsoleJobLink
 from vertex_batch.preflight import CheckedRows, Mode, Report, Subject, preflight
-from vertex_batch.tasks.approval import take
+from vertex_batch.tasks.approval import store_answer
 from vertex_batch.tasks.choices import end_dry_run, is_dry_run, skip_unless_chosen
 from vertex_batch.tasks.context import TaskStateIntentStore, identity, look_policy, overridden, with_run_dates
-from vertex_batch.tasks.gate import BudgetGate, GateSettings, Material
+from vertex_batch.tasks.gate import BudgetGate, GateSettings, InputFiles
 from vertex_batch.tasks.kill import KillSwitch
 from vertex_batch.tasks.place import find_place
 from vertex_batch.tasks.retries import RETRY_POLICY
@@ -38,40 +38,41 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy
 
 
-class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
+class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
     """Submit a Vertex AI batch prediction job through the LiteLLM proxy.
 
-    However often this task is retried, and wherever its process dies, it comes to one job: a retry goes on
-    with the job that an earlier try submitted. A task that a person clears submits a new job, except while
+    However often this task is retried, and wherever its process crashes, it submits one job: a retry resumes
+    the job that an earlier try submitted. A task that a person clears submits a new job, unless a job with
     the same request still runs: then that job is adopted. See ``docs/lifecycle.md``.
 
-    Mapped (``.partial(...).expand(...)`` or within a mapped task group), all of this holds for each map
-    index by itself: one job, one intent and one key for each. Retrying or clearing one touches no other's.
+    If the task is mapped (``.partial(...).expand(...)``, or in a mapped task group), this is true of each map
+    index: each has its own job, intent and key. Retrying or clearing one does not affect the others.
 
     :param model: ``gemini-2.5-flash``, ``publishers/google/models/gemini-2.5-flash``, or a tuned model's
-        ``projects/P/locations/L/models/ID``. A bare name is completed, since Vertex refuses it.
+        ``projects/P/locations/L/models/ID``. A bare name is completed, because Vertex refuses it.
     :param inputs: one or more ``gs://`` URIs, wildcards allowed, or one ``bq://`` table.
-    :param output_uri: ``gs://`` prefix, below which each job writes a folder of its own, or ``bq://`` table.
-    :param project: Google project id as the proxy has it configured; default: the connection's.
-    :param location: such as ``us-central1``; default: the connection's.
-    :param display_name: the job's name in Google's console, at most 128 characters; default: DAG, task, run.
+    :param output_uri: ``gs://`` prefix, below which each job writes its own folder, or ``bq://`` table.
+    :param project: the Google project id that the proxy is configured with. Defaults to the connection's.
+    :param location: such as ``us-central1``. Defaults to the connection's.
+    :param display_name: the job's name in Google's console, at most 128 characters. Defaults to DAG, task and
+        run.
     :param labels: the job's labels; Vertex allows lowercase letters, digits, ``-`` and ``_``.
     :param model_parameters: sent as the job's ``modelParameters``. Gemini takes its settings from each row's
         ``generationConfig`` instead.
-    :param part: what `PlanInputsOperator` has decided for this task: it replaces ``inputs``. Where the input
-        is split over other tasks, this one is skipped.
-    :param overrides: field -> DAG param whose value, where set, replaces the field's. Never rendered.
-    :param preflight: ``strict``, ``warn`` or ``off``: look at model, places and rows before a job is created.
+    :param part: the part of the input that `PlanInputsOperator` assigned to this task. It replaces
+        ``inputs``. If the input is split over other tasks, this task is skipped.
+    :param overrides: field -> DAG param. If the param is set, its value replaces the field's. Never rendered.
+    :param preflight: ``strict``, ``warn`` or ``off``: check model, location and rows before a job is created.
         Vertex accepts a job whose input is missing or wrong, and fails it minutes or hours later.
-    :param cancel_on_kill: cancel the job if this task is killed after it submitted.
+    :param cancel_on_kill: cancel the job if this task is killed after it submitted the job.
     :param litellm_conn_id: the proxy.
-    :param retry_policy: default: fail at once what no retry mends, wait as long as the server asks.
-    :param gcp_conn_id: looks for the inputs and the output bucket.
-    :param spec: name of the spec that the task was made from, for the cost table.
-    :param job_name: of the job in a spec of several: what templates call ``job_name``, and what the run's
-        param ``jobs`` must name, if it names any, or the task is skipped.
-    :param money: what the job may cost, and where that is looked up; see ``docs/budgets.md``. Default: it is
-        neither estimated nor limited.
+    :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
+    :param gcp_conn_id: the connection that checks the inputs and the output bucket.
+    :param spec: name of the task's spec, for the cost table.
+    :param job_name: the job's name in a spec with several jobs; templates use it as ``job_name``. If the
+        run's param ``jobs`` names other jobs only, the task is skipped.
+    :param money: the budgets and prices of the job; see ``docs/budgets.md``. By default, the cost is neither
+        estimated nor limited.
     :returns: a `JobReference` as a dict.
     """
 
@@ -142,11 +143,11 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
         jinja_env: jinja2.Environment,
         seen_oids: set[int],
     ) -> None:
-        """Render, with the run's dates under the names that mean the same in every kind of run.
+        """Render with the run's dates, whose names mean the same in every kind of run.
 
-        Airflow calls this for a mapped task as well, and `render_template_fields` for one that is not only.
+        Airflow calls this for every task, but `render_template_fields` only for tasks that are not mapped.
         """
-        if parent is not self:  # a value within a field
+        if parent is not self:  # a value inside a field
             super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
             return
         dated = with_run_dates(context, str(self.dag.timezone.name), self.job_name)
@@ -154,10 +155,10 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
         for field, value in overridden(context.get("params") or {}, self.overrides or {}).items():
             setattr(self, field, value if field != "labels" else {**(self.labels or {}), **value})
         if part := InputPart.from_dict(self.part):
-            self._take(part, context["ti"])
+            self._apply_part(part, context["ti"])
 
-    def _take(self, part: InputPart, ti: Any) -> None:
-        """Read what the plan says, and tell by name, labels and output place what that is."""
+    def _apply_part(self, part: InputPart, ti: Any) -> None:
+        """Read the planned part, and mark the job's name, labels and output with it."""
         self.inputs = list(part.uris)
         self.labels = {**(self.labels or {}), **part.labels}
         self.output_uri = part.output(self.output_uri)
@@ -168,18 +169,18 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
         part = InputPart.from_dict(self.part)
         if self._is_planned and part is None:
             message = (
-                f"Task {self.task_id} does not know what to read: the plan of the input is gone. Nothing was"
-                " submitted. Clear the task that plans the inputs, and those after it."
+                f"Task {self.task_id} has no input: the input plan is gone. Nothing was submitted."
+                " Clear the task that plans the inputs, with its downstream tasks."
             )
             raise AirflowFailException(message)
         if self.spec and not self._is_planned and (context.get("params") or {}).get("sample"):
             message = (
                 f"Task {self.task_id} cannot run a sample: its spec says `split: off` or reads a table."
-                " Nothing was submitted. Trigger the run without `sample`, or name a smaller input."
+                " Nothing was submitted. Trigger the run without `sample`, or with a smaller input."
             )
             raise AirflowFailException(message)
         if part and part.kind is PartKind.SPLIT:
-            message = f"The input is {part}; a task of its own submits each of them."
+            message = f"The input is {part}; a mapped task submits each of them."
             raise AirflowSkipException(message)
         try:
             return self._submit(context).to_dict()
@@ -189,9 +190,9 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
     def execute_after_answer(
         self, context: Context, asked: dict[str, str], event: dict[str, Any]
     ) -> dict[str, Any]:
-        """Go on once a person has answered whether a job that its budget holds may be submitted."""
+        """Continue after a person has answered whether a job that is over budget may be submitted."""
         try:
-            self.log.info("Approved by %s", take(context, asked, event))
+            self.log.info("Approved by %s", store_answer(context, asked, event))
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
         return self.execute(context)
@@ -202,22 +203,22 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
         uris = [file_pattern(uri) for uri in ([self.inputs] if isinstance(self.inputs, str) else self.inputs)]
         who = identity(context)
         request = self._request(context, uris)
-        material = Material(uris, cache(lambda: open_storage(self.gcp_conn_id)))
+        files = InputFiles(uris, cache(lambda: open_storage(self.gcp_conn_id)))
         if is_dry_run(context):
             with hook.client() as client:
-                report = self._preflight(request, material, place, client)
-                self._gate(context, client, material).preview(place, request, self._known_rows(report))
+                report = self._preflight(request, files, place, client)
+                self._gate(context, client, files).preview(place, request, self._known_rows(report))
             end_dry_run(request)
         self._store = TaskStateIntentStore(context)
         self._kill = KillSwitch(context, self._cancel_submitted, self.log, retry_goes_on=True)
         with hook.client() as client:
-            gate = self._gate(context, client, material)
+            gate = self._gate(context, client, files)
             submitter = Submitter(
                 client,
                 self._store,
                 look_policy(),
                 log=self.log,
-                before_intent=lambda: self._before_intent(request, material, place, client, gate),
+                before_intent=lambda: self._before_intent(request, files, place, client, gate),
                 before_create=self._kill.check,
             )
             submission = submitter.submit(who, context["ti"].max_tries, project, location, request)
@@ -244,38 +245,38 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
         return reference
 
     def _counted_rows(self) -> int | None:
-        """Rows of the input, where the plan has counted them and none has an answer already."""
+        """Rows of the input, if the plan counted them and none is answered yet."""
         part = InputPart.from_dict(self.part)
         return part.rows if part and not part.answered else None
 
     def _before_intent(
         self,
         request: CreateJobRequest,
-        material: Material,
+        files: InputFiles,
         place: Place,
         client: BatchClient,
         gate: BudgetGate,
     ) -> None:
-        """Look at the job, and ask its budgets: what is wrong, or too much, is not submitted."""
-        report = self._preflight(request, material, place, client)
+        """Check the job and its budgets. A job that is wrong or too expensive is not submitted."""
+        report = self._preflight(request, files, place, client)
         gate.check(place, request, rows=self._known_rows(report))
 
     def _known_rows(self, report: Report | None) -> int | None:
-        """The rows of the input by the pre-flight or by the plan; None where neither has counted them."""
+        """The rows of the input from the pre-flight or the plan; None if neither has counted them."""
         part = InputPart.from_dict(self.part)
         return (report.rows if report else 0) or (part.rows if part else 0) or None
 
     def _preflight(
-        self, request: CreateJobRequest, material: Material, place: Place, client: BatchClient
+        self, request: CreateJobRequest, files: InputFiles, place: Place, client: BatchClient
     ) -> Report | None:
-        subject = Subject(request.model, place.location, material.uris, self.output_uri)
+        subject = Subject(request.model, place.location, files.uris, self.output_uri)
         part = InputPart.from_dict(self.part)
         checked = CheckedRows(part.listing, part.report) if part and part.report else None
-        return preflight(subject, self.preflight, material.open_storage, client, self.log, checked=checked)
+        return preflight(subject, self.preflight, files.open_storage, client, self.log, checked=checked)
 
-    def _gate(self, context: Context, client: BatchClient, material: Material) -> BudgetGate:
+    def _gate(self, context: Context, client: BatchClient, files: InputFiles) -> BudgetGate:
         settings = GateSettings(spec=self.spec, **(self.money or {}))
-        return BudgetGate(context, settings, client, material, self.log)
+        return BudgetGate(context, settings, client, files, self.log)
 
     def _request(self, context: Context, uris: list[str]) -> CreateJobRequest:
         ti = context["ti"]
@@ -294,12 +295,12 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
             raise ConfigurationError(message) from error
 
     def on_kill(self) -> None:
-        """Cancel what this try has submitted, unless another try will go on with it."""
+        """Cancel what this try submitted, unless another try will resume it."""
         if self.cancel_on_kill and self._kill:
             self._kill.kill()
 
     def _cancel_submitted(self, why: str) -> None:
-        """Cancel the job; one whose id is not known yet is looked for."""
+        """Cancel the job. If its id is not known yet, find it by its key."""
         stored = self._store.latest if self._store else None
         if stored is None:
             return
@@ -307,7 +308,7 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
             self._cancel(stored, why)
         except VertexBatchError as error:
             self.log.error(  # noqa: TRY400 - the message says it all
-                "A job with key %s may run and cost money: %s", stored.job_key, error
+                "A job with key %s may still run and cost money: %s", stored.job_key, error
             )
 
     def _cancel(self, stored: Intent, why: str) -> None:
@@ -320,4 +321,4 @@ class SubmitBatchPredictionJobOperator(TellsLineage, BaseOperator):
                 self.log.warning("Killed while submitting; no job with key %s is listed yet", stored.job_key)
             for job_id in job_ids:
                 request_cancel(client, stored.project, stored.location, job_id)
-                self.log.info("Asked Vertex to cancel job %s: %s", job_id, why)
+                self.log.info("Requested cancellation of job %s: %s", job_id, why)

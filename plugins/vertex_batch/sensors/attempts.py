@@ -1,8 +1,8 @@
-"""The job that a waiting task waits for now: the one submitted, or one that was submitted again after it.
+"""The job that a waiting task currently waits for: the submitted one, or one that was resubmitted after it.
 
-A job that failed for a passing reason is sent once more, by the worker that resumes the task and never by the
-trigger, with the care of a first submission: an intent in the task's own store before the POST, a key that
-only this attempt has, and a look before any second POST.
+A job that failed for a transient reason is submitted again, by the worker that resumes the task and never by
+the trigger. It gets the same care as a first submission: an intent in the task's store before the POST, a key
+that only this attempt has, and a search before any second POST.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class Attempts:
-    """Which attempt a task is at, kept in its state store.
+    """The current attempt of a task, kept in its state store.
 
     :param first: the job that the submit task returned.
-    :param resubmits: how many attempts may follow it.
+    :param resubmits: how many attempts may follow.
     :param before_create: see `Submitter`.
     """
 
@@ -49,7 +49,7 @@ class Attempts:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether an earlier process of this task may have submitted a job that it did not live to name."""
+        """Whether an earlier process of this task may have crashed before it stored the id of a new job."""
         return self._in_doubt > 0
 
     @property
@@ -59,13 +59,13 @@ class Attempts:
         return latest.job_key if latest and not latest.job_id else None
 
     def goes_on_after(self, seen: JobReading) -> bool:
-        """Whether the job that has ended is to be submitted again."""
+        """Whether the job that has ended should be submitted again."""
         return bool(self._first.job_key) and may_resubmit(seen, self.number, self._resubmits)
 
     def submit_next(self, client: BatchClient) -> JobReference:
-        """Submit the next attempt, or find the one that was submitted already.
+        """Submit the next attempt, or find the one that was already submitted.
 
-        :raises SupersededError: the task that submitted has been cleared, and its new job is another.
+        :raises SupersededError: the submit task was cleared and has a new job.
         """
         number = self._in_doubt or self.number + 1
         first = self._first

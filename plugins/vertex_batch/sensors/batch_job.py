@@ -25,7 +25,7 @@ from vertex_batch.lifecycle.waiting import (
     task_end,
 )
 from vertex_batch.observability import metrics
-from vertex_batch.observability.lineage import TellsLineage, of_reference
+from vertex_batch.observability.lineage import ReportsLineage, of_reference
 from vertex_batch.observability.links import ConsoleJobLink
 from vertex_batch.sensors.attempts import Attempts
 from vertex_batch.sensors.tally import FailureTally
@@ -38,39 +38,39 @@ from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy
 
-# Airflow's own time-out only backs up the trigger's, which says more.
+# Airflow's own timeout is only a backstop for the trigger's, whose message says more.
 _BACKSTOP = timedelta(minutes=15)
 _TRIGGER_FAILED = "__fail__"
 
 
-class BatchPredictionJobSensor(TellsLineage, BaseSensorOperator):
-    """Wait until a job has ended, then succeed only if it has results.
+class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
+    """Wait until a job has ended, and succeed only if it has results.
 
-    A retry goes on waiting for the same job and submits nothing. When the task is killed, or the deadline
-    passes, the job is cancelled; finished rows are billed all the same.
+    A retry resumes waiting for the same job and submits nothing. When the task is killed, or the deadline
+    passes, the job is cancelled. Its finished rows are billed.
 
-    Mapped (``.partial(...).expand(job=submit.output)``), each map index waits for its own job and submits
-    only that again; what one index does, or what is done to it, touches no other's job.
+    If the sensor is mapped (``.partial(...).expand(job=submit.output)``), each map index waits for its own
+    job and resubmits only that one. No index affects another index's job.
 
     :param job: the reference that `SubmitBatchPredictionJobOperator` returned.
-    :param resubmits: how often a job that failed for a passing reason (codes 4, 8, 13, 14) is submitted
-        again, with a key and a bill of its own. Rows that the failed job had finished are paid for again.
-    :param poll_interval_seconds: pause between polls. Triggers that watch one proxy, project and location
-        share their polls.
+    :param resubmits: how often a job that failed for a transient reason (codes 4, 8, 13, 14) is submitted
+        again, with its own key and bill. Rows that the failed job had finished are paid for again.
+    :param poll_interval_seconds: pause between polls. Triggers that watch the same proxy, project and
+        location share their polls.
     :param deadline_seconds: longest time from the job's creation to its end. Vertex queues for up to 72 h
         and runs for up to 24 h.
     :param queue_deadline_seconds: longest time from the job's creation to its start.
     :param run_deadline_seconds: longest time from its start to its end.
-    :param max_failed_ratio: fail the task if a larger share of the rows failed (0 to 1). Vertex calls a job
-        succeeded even if every row of it failed.
+    :param max_failed_ratio: fail the task if a larger share of the rows failed (0 to 1). Vertex reports a job
+        as succeeded even if all its rows failed.
     :param fail_without_answers: fail the task if no row was answered, whatever `max_failed_ratio` allows.
         Set it to False only for one of several jobs of a run, and let `AggregateTokenUsageOperator` decide.
-    :param tolerated_failures: polls in a row that may fail before the task does; a retry goes on waiting.
-    :param deferrable: wait in the triggerer. False: in the worker, by ``mode`` "poke" or "reschedule".
+    :param tolerated_failures: how many polls in a row may fail before the task does. A retry resumes waiting.
+    :param deferrable: wait in the triggerer. False: wait in the worker, by ``mode`` "poke" or "reschedule".
     :param cancel_on_kill: cancel the job when a person fails, skips or marks the task, or ends its run.
     :param cancel_on_deadline: cancel the job when it misses its deadline.
     :param litellm_conn_id: the proxy.
-    :param retry_policy: default: fail at once what no retry mends, wait as long as the server asks.
+    :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
     :returns: how the job ended: state, row counts, output directory.
     """
 
@@ -124,9 +124,9 @@ class BatchPredictionJobSensor(TellsLineage, BaseSensorOperator):
     def reference(self) -> JobReference:
         if not isinstance(self.job, dict):
             message = (
-                f"Task {self.task_id} has no job to wait for: `job` is {self.job!r}, where the submit task's "
-                "return value is expected. Nothing is being waited for. Clear the submit task; where that "
-                "is mapped, map this too: `BatchPredictionJobSensor.partial(...).expand(job=submit.output)`."
+                f"Task {self.task_id} has no job to wait for: `job` is {self.job!r}, but must be the submit"
+                " task's return value. Clear the submit task. If that task is mapped, map this one too:"
+                " `BatchPredictionJobSensor.partial(...).expand(job=submit.output)`."
             )
             raise AirflowFailException(message)
         return JobReference.from_dict(self.job)
@@ -153,7 +153,7 @@ class BatchPredictionJobSensor(TellsLineage, BaseSensorOperator):
         return PokeReturnValue(is_done=True, xcom_value=self._conclude(seen))
 
     def _begin(self, context: Context) -> None:
-        """Take up what the task's earlier processes have left."""
+        """Restore the state that the task's earlier processes stored."""
         self._kill = KillSwitch(context, self._cancel, self.log)
         self._attempts = Attempts(
             context, self.reference, self.resubmits, log=self.log, before_create=self._kill.check
@@ -169,7 +169,7 @@ class BatchPredictionJobSensor(TellsLineage, BaseSensorOperator):
         return self._attempts.job if self._attempts else self.reference
 
     def _proceed(self, context: Context, seen: JobReading) -> dict[str, Any]:
-        """Wait on, submit again, or end."""
+        """Continue waiting, submit again, or end."""
         while seen.verdict is Verdict.WAIT or self._resubmits(context, seen):
             if seen.verdict is Verdict.WAIT:
                 self._defer(context)
@@ -177,11 +177,11 @@ class BatchPredictionJobSensor(TellsLineage, BaseSensorOperator):
         return self._conclude(seen)
 
     def _resubmits(self, context: Context, seen: JobReading) -> bool:
-        """Submit a job again that failed for a passing reason; whether there is a new one to wait for."""
+        """Resubmit a job that failed for a transient reason; return whether there is a new job to watch."""
         if not (self._attempts and self._attempts.goes_on_after(seen)):
             return False
         self.log.warning(
-            "%s It is submitted again, %d of %d times.",
+            "%s Submitting it again (%d of %d).",
             explain(str(self._waited_for), seen),
             self._attempts.number + 1,
             self.resubmits,
@@ -229,7 +229,7 @@ class BatchPredictionJobSensor(TellsLineage, BaseSensorOperator):
         return self._proceed(context, JobReading.from_dict(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume; where the trigger itself broke or timed out and no try is left, cancel first."""
+        """Resume. If the trigger itself failed or timed out and no try is left, cancel the job first."""
         if next_method == _TRIGGER_FAILED:
             ti = context["ti"]
             if ti.try_number > ti.max_tries:
@@ -238,13 +238,13 @@ class BatchPredictionJobSensor(TellsLineage, BaseSensorOperator):
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
-        """Cancel the job, unless another try will go on with it. In the triggerer, the trigger does this."""
+        """Cancel the job, unless another try will resume it. In the triggerer, the trigger does this."""
         if self.cancel_on_kill and self._kill:
             self._kill.kill()
 
     def _look(self) -> JobReading:
         reading = self._read()
-        # The deadline counts from the job's creation, so it is known only after the first reading.
+        # The deadline counts from the job's creation, which is known only after the first reading.
         limits = PollLimits(
             self._deadline_at(),
             self.tolerated_failures,
@@ -281,7 +281,7 @@ class BatchPredictionJobSensor(TellsLineage, BaseSensorOperator):
         return min(by_job, now + self.execution_timeout) if self.execution_timeout else by_job
 
     def _conclude(self, seen: JobReading) -> dict[str, Any]:
-        """Turn the last sighting into the task's end."""
+        """Turn the last reading into the task's end."""
         written = seen.ok_rows if seen.output_directory else None
         self.lineage = of_reference(self._waited_for, seen.output_directory, written)
         if seen.verdict is Verdict.DEADLINE and self.cancel_on_deadline:
@@ -295,8 +295,8 @@ class BatchPredictionJobSensor(TellsLineage, BaseSensorOperator):
             raise AirflowFailException(message)
         if seen.has_no_answer:
             self.log.warning(
-                "Job %s has no answer: all %d rows failed. This task does not fail, because the run may have"
-                " answers of other jobs; record_cost decides",
+                "Job %s has no answers: all %d rows failed. This task does not fail, because other jobs of"
+                " the run may have answers; record_cost decides",
                 self._waited_for,
                 seen.failed_rows,
             )
@@ -306,7 +306,7 @@ class BatchPredictionJobSensor(TellsLineage, BaseSensorOperator):
     def _cancel(self, why: str) -> None:
         job = self._waited_for
         if not job.may_cancel:
-            self.log.warning("Job %s goes on: it was adopted without cancel_with_run, and %s", job, why)
+            self.log.warning("Job %s keeps running: it was adopted without cancel_with_run (%s)", job, why)
             return
         key = self._attempts.key_in_doubt if self._attempts else None
         try:
@@ -314,9 +314,9 @@ class BatchPredictionJobSensor(TellsLineage, BaseSensorOperator):
                 unnamed = find_jobs_by_key(client, job.project, job.location, key) if key else []
                 for job_id in [found.job_id for found in unnamed] or [job.job_id]:
                     request_cancel(client, job.project, job.location, job_id)
-                    self.log.info("Asked Vertex to cancel job %s: %s", job_id, why)
+                    self.log.info("Requested cancellation of job %s: %s", job_id, why)
         except NotFoundError:
-            self.log.info("Job %s is gone, there is nothing to cancel", job)
+            self.log.info("Job %s no longer exists; nothing to cancel", job)
         except VertexBatchError as error:
-            permanent = "" if isinstance(error, PermanentError) else " The cancel task tries again."
-            self.log.error("Job %s may still run and cost money: %s%s", job, error, permanent)  # noqa: TRY400
+            next_step = "" if isinstance(error, PermanentError) else " The cancel task will try again."
+            self.log.error("Job %s may still run and cost money: %s%s", job, error, next_step)  # noqa: TRY400

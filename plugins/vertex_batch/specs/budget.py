@@ -43,19 +43,25 @@ Usd = Annotated[
 
 
 class LimitFields(BaseModel):
-    """What happens to a job with which a sum gets above an amount."""
+    """What happens to a job that would raise a sum above an amount."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    warn: Usd | None = Field(default=None, description="Above it, the job is submitted and the log warns.")
-    hold: Usd | None = Field(default=None, description="Above it, the job waits until a person approves it.")
-    refuse: Usd | None = Field(default=None, description="Above it, the task fails and nothing is submitted.")
+    warn: Usd | None = Field(
+        default=None, description="Above this, the job is submitted with a warning in the log."
+    )
+    hold: Usd | None = Field(
+        default=None, description="Above this, the job waits until a person approves it."
+    )
+    refuse: Usd | None = Field(
+        default=None, description="Above this, the task fails and nothing is submitted."
+    )
 
     @model_validator(mode="after")
     def _ascending(self) -> LimitFields:
         stated = [(name, amount) for name, amount in self if amount is not None]
         if not stated:
-            raise ValueError("holds no limit: write for example `refuse: 20`")
+            raise ValueError("has no limit: set for example `refuse: 20`")
         for (lower, low), (higher, high) in pairwise(stated):
             if low >= high:
                 raise ValueError(f"`{lower}` ({low}) must be less than `{higher}` ({high})")
@@ -63,43 +69,43 @@ class LimitFields(BaseModel):
 
 
 class BudgetFields(BaseModel):
-    """Limits in US dollars. A sum is what was spent, is reserved by jobs without a bill, and is estimated."""
+    """Limits in US dollars. A sum is the amount spent, reserved by jobs without a bill, and estimated."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     per_run: LimitFields | None = Field(
-        default=None, description="Of the jobs of one run.", examples=[{"warn": 2, "hold": 5, "refuse": 20}]
+        default=None, description="For the jobs of one run.", examples=[{"warn": 2, "hold": 5, "refuse": 20}]
     )
     per_day: LimitFields | None = Field(
-        default=None, description="Of the jobs submitted on one day, UTC.", examples=[{"refuse": 50}]
+        default=None, description="For the jobs submitted on one day (UTC).", examples=[{"refuse": 50}]
     )
     per_month: LimitFields | None = Field(
-        default=None, description="Of the jobs submitted in one month, UTC.", examples=[{"hold": 300}]
+        default=None, description="For the jobs submitted in one month (UTC).", examples=[{"hold": 300}]
     )
     unknown: Literal["warn", "hold", "refuse"] = Field(
         default="warn",
-        description="What happens to a job of which a part has no price: no limit can be shown to be kept.",
+        description="What happens to a job whose cost is partly unknown, so its limits cannot be checked.",
     )
     approvers: Annotated[list[Line], Field(max_length=50)] = Field(
         default_factory=list,
-        description="Airflow's user ids of those who may approve. Default: whoever may act on the DAG.",
+        description="Airflow user ids of the approvers. Default: every user who may act on the DAG.",
     )
     approval_timeout: Duration | None = Field(
         default=None,
-        description="How long a held job waits for its approval; then its task fails.",
+        description="How long a held job waits for approval before its task fails.",
         examples=["12h"],
     )
 
     @model_validator(mode="after")
     def _says_something(self) -> BudgetFields:
         if not (self.per_run or self.per_day or self.per_month):
-            raise ValueError("holds no limit: write `per_run`, `per_day` or `per_month`")
+            raise ValueError("has no limit: set `per_run`, `per_day` or `per_month`")
         if self.approval_timeout is not None and self.approval_timeout < _SHORTEST_WAIT:
             raise ValueError(f"`approval_timeout` must be at least {show_duration(_SHORTEST_WAIT)}")
         return self
 
     def to_budget(self) -> Budget:
-        """The same, as the decision takes it."""
+        """Convert to the form that the decision uses."""
         periods = {Period.RUN: self.per_run, Period.DAY: self.per_day, Period.MONTH: self.per_month}
         return Budget(
             limits={

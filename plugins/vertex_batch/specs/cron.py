@@ -14,7 +14,7 @@ from vertex_batch.specs.problems import did_you_mean
 ONCE = "@once"
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly", ONCE)
 _CRON_FIELDS = 5
-# croniter reads a lone R or H as a random or hashed time: another schedule at each parse.
+# croniter reads a lone R or H as a random or hashed time, so the schedule would change on every parse.
 _RANDOM = re.compile(r"(?<![A-Za-z])[RH](?![A-Za-z])", re.IGNORECASE)
 _ALIASES = {"@midnight": "@daily", "@annually": "@yearly"}
 
@@ -25,21 +25,20 @@ def _cron(text: str) -> str:
         return text
     if text.startswith("@"):
         better = f"; did you mean `{_ALIASES[text]}`?" if text in _ALIASES else did_you_mean(text, PRESETS)
-        raise ValueError(f"`{text}` is none of {', '.join(PRESETS)}{better}")
+        raise ValueError(f"`{text}` is not one of {', '.join(PRESETS)}{better}")
     if len(text.split()) != _CRON_FIELDS:
         raise ValueError(
-            f"`{text}` is no schedule: a cron expression has 5 fields (minute, hour, day, month, weekday),"
-            " such as"
-            ' "30 2 * * *"; use null for manual runs only'
+            f"`{text}` is not a valid schedule: a cron expression has 5 fields (minute, hour, day, month,"
+            ' weekday), such as "30 2 * * *"; use null for manual runs only'
         )
     if _RANDOM.search(text):
-        raise ValueError(f"`{text}` would be another schedule at each reading: write fixed times")
+        raise ValueError(f"`{text}`: `R` and `H` would change on every parse; use fixed values")
     try:
         croniter(text).get_next()
     except CroniterBadDateError:
-        raise ValueError(f"`{text}` never comes: there is no such date") from None
+        raise ValueError(f"`{text}` never occurs: there is no such date") from None
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise ValueError(f"`{text}` is no cron expression: {error}") from None
+        raise ValueError(f"`{text}` is not a valid cron expression: {error}") from None
     return text
 
 

@@ -16,42 +16,47 @@ Tag = Annotated[Line, StringConstraints(max_length=100)]
 
 def _link(text: str) -> str:
     if not re.fullmatch(r"https?://[^/\s]+\S*|mailto:\S+", text):
-        raise ValueError("is no link: write `https://...` or `mailto:...`")
+        raise ValueError("is not a valid link: use `https://...` or `mailto:...`")
     return text
 
 
 class DagFields(BaseModel):
-    """What holds for all jobs of a spec together."""
+    """The settings of all jobs of a spec together."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    owner: Line = Field(default="airflow", description="Who answers for the DAG.", examples=["search-team"])
+    owner: Line = Field(default="airflow", description="The owner of the DAG.", examples=["search-team"])
     owner_link: Annotated[Line, AfterValidator(_link)] | None = Field(
         default=None,
-        description="Where the owner is found: a link behind the name in the list of DAGs.",
+        description="A link to the owner, shown with the name in the list of DAGs.",
         examples=["https://chat.example.com/support", "mailto:support@example.com"],
     )
     tags: Annotated[list[Tag], Field(max_length=20)] = Field(
-        default_factory=list, description="Tags of the DAG, to filter by.", examples=[["search", "nightly"]]
+        default_factory=list,
+        description="Tags for filtering the list of DAGs.",
+        examples=[["search", "nightly"]],
     )
     max_active_runs: Annotated[int, Field(ge=1, le=100)] = Field(
         default=4,
-        description="Runs at the same time: a job may take four days, the next night does not wait for it.",
+        description="Most concurrent runs. A job may take four days; the next night does not wait for it.",
     )
     budget: BudgetFields | None = Field(
         default=None,
-        description="What its jobs may cost together by run, day and month: warn, hold for approval, refuse.",
+        description=(
+            "Limits for the cost of all its jobs per run, day and month. Above a limit: warn, hold for"
+            " approval, or refuse."
+        ),
         examples=[{"per_run": {"hold": 5, "refuse": 20}, "per_month": {"refuse": 300}}],
     )
 
     notify: Annotated[list[Notice], Field(max_length=20)] = Field(
         default_factory=list,
-        description="Who is told of a failed run, a late one, or a bill that is higher than expected.",
+        description="Notifiers for a failed run, a late run, or a bill that is higher than expected.",
         examples=[[{"on": ["failure"]}]],
     )
     expected_duration: Duration | None = Field(
         default=None,
-        description="A run that takes longer, queue and all, is told to `notify`, and goes on.",
+        description="Notify when a run takes longer than this, including queueing. The run continues.",
         examples=["6h"],
     )
 
@@ -59,5 +64,5 @@ class DagFields(BaseModel):
     @classmethod
     def _once_each(cls, value: list[str]) -> list[str]:
         if twice := next((tag for tag in value if value.count(tag) > 1), None):
-            raise ValueError(f"holds `{twice}` twice")
+            raise ValueError(f"contains `{twice}` twice")
         return value

@@ -1,7 +1,7 @@
-"""What a folder's specs have in common: ``_defaults.yaml``, for the files beside it and in the folders below.
+"""Defaults for the specs of a folder: ``_defaults.yaml``, for that folder and the folders below it.
 
-The nearer file wins, and the spec wins over all of them. A problem of a value that stands in such a file is
-shown there, once, however many specs take it over.
+The nearest file wins, and the spec overrides all of them. A problem of a value in such a file is reported
+there, once, however many specs use it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _OWN_KEYS = ("name", "description", JOBS, MATRIX)
 
 
 class Defaults:
-    """The defaults of a folder and of the folders within it, each file read once.
+    """The defaults of a folder and of the folders in it. Each file is read once.
 
-    :param root: the folder above which nothing is looked for.
-    :param read: gives the text of a file.
+    :param root: the topmost folder to search.
+    :param read: returns the text of a file.
     """
 
     def __init__(self, root: Path, read: Callable[[Path], str]) -> None:
@@ -33,7 +33,7 @@ class Defaults:
         self._known: dict[Path, tuple[Values | None, list[Problem]]] = {}
 
     def of(self, spec: Path) -> tuple[Values | None, list[Problem]]:
-        """Return what holds for a spec unless it says otherwise, and what is wrong with those files."""
+        """Return the defaults of a spec, and the problems in their files."""
         folder = spec.parent
         if folder not in self._known:
             self._known[folder] = self._of_folder(folder)
@@ -59,7 +59,7 @@ class Defaults:
         problems += [replace(each, file=str(path)) for each in document.problems]
         if not isinstance(document.data, dict):
             if document.readable:
-                message = "must hold keys and values that hold for all specs of this folder"
+                message = "must contain keys and values for all specs of this folder"
                 problems.append(Problem(1, 1, "", message, str(path)))
             return None
         values = Values.of(document.data, Origin(path, document))
@@ -71,7 +71,7 @@ class Defaults:
 
 
 def shown_once(errors: Iterable[SpecError]) -> Iterator[SpecError]:
-    """Move the problems of defaults from the specs that take them over to an error of their file."""
+    """Move the problems of defaults from the specs that use them to an error of their own file."""
     specs: dict[Problem, list[str]] = defaultdict(list)
     for error in errors:
         for problem in error.problems:
@@ -81,7 +81,7 @@ def shown_once(errors: Iterable[SpecError]) -> Iterator[SpecError]:
             yield SpecError(error.file, own)
     by_file: dict[str, list[Problem]] = defaultdict(list)
     for problem, taken_by in specs.items():
-        text = f"{problem.message}; no DAG is made of {_names(taken_by)}"
+        text = f"{problem.message}; no DAG is created for {_names(taken_by)}"
         by_file[problem.file].append(replace(problem, message=text))
     for file, problems in by_file.items():
         yield SpecError(file, problems)
@@ -90,4 +90,4 @@ def shown_once(errors: Iterable[SpecError]) -> Iterator[SpecError]:
 def _names(files: list[str], shown: int = 3) -> str:
     names = ", ".join(files[:shown])
     more = len(files) - shown
-    return f"{names} and {more} more, which take this over" if more > 0 else f"{names}, which takes this over"
+    return f"{names} and {more} more, which use it" if more > 0 else f"{names}, which uses it"

@@ -1,8 +1,8 @@
-"""YAML text -> plain data that remembers where each value stood.
+"""Parses YAML into plain data that remembers the location of each value.
 
-Built from the parser's events, not with a loader: nothing is ever constructed but text, numbers, booleans,
-nulls, lists and mappings; nesting and alias expansion are bounded before they cost memory or stack; and every
-problem is kept with its place. Scalars have their YAML 1.2 meaning: ``on``, ``yes`` and ``12:30`` are texts.
+It uses the parser's events, not a loader. It only constructs strings, numbers, booleans, nulls, lists and
+mappings. Nesting and alias expansion are bounded before they cost memory or stack. Every problem has a
+location. Scalars have their YAML 1.2 meaning: ``on``, ``yes`` and ``12:30`` are strings.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _FLOAT = re.compile(
 _HINTS = (
     ("scanning an alias", "; a value that begins with `*`, such as a cron expression, needs quotes"),
     ("cannot start any token", "; a value that begins with `@`, `%`, a backquote or a tab needs quotes"),
-    ("mapping values are not allowed", "; a value that holds `: ` needs quotes"),
+    ("mapping values are not allowed", "; a value that contains `: ` needs quotes"),
     ("expected node content", "; a `[` or `{` may not be closed"),
     ("did not find expected key", "; a value that begins with `{{` needs quotes around all of it"),
-    ("flow sequence", "; a `{{ ... }}` within `[...]` needs quotes around the whole value"),
+    ("flow sequence", "; a `{{ ... }}` inside `[...]` needs quotes around the whole value"),
     ("flow mapping", "; a value that begins with `{{` needs quotes around all of it"),
 )
 _NUMBER_START = re.compile(r"[-+.0-9]", re.ASCII)
@@ -46,7 +46,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in the text, both numbers counted from 1."""
+    """A location in the text; both numbers start at 1."""
 
     line: int
     column: int
@@ -54,7 +54,7 @@ class Place:
 
 @dataclass(slots=True)
 class Document:
-    """The data of one file, where its values and keys stood, and what was wrong with its YAML."""
+    """The data of one file, the locations of its values and keys, and the problems of its YAML."""
 
     data: Any = None
     readable: bool = True
@@ -63,9 +63,9 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
 
     def locate(self, path: KeyPath, *, key: bool = False) -> tuple[KeyPath, Place]:
-        """Find a path's place, or that of the nearest value around it.
+        """Find a path's location, or that of the nearest value around it.
 
-        :param key: the place of the key rather than that of its value.
+        :param key: the location of the key rather than that of its value.
         """
         if key and path in self.keys:
             return path, self.keys[path]
@@ -162,7 +162,7 @@ class _Builder:
                 self._problem(place, "merge keys (`<<`) are not part of YAML 1.2: repeat the keys", path)
             elif key in result:
                 self._problem(
-                    place, f"is set twice, first in line {first.line}: keep one of the two", key_path
+                    place, f"is set twice, first in line {first.line}: remove one of the two", key_path
                 )
             built = self._value(next(self._events), key_path, depth + 1)
             if key != "<<":
@@ -185,7 +185,7 @@ class _Builder:
             self._stop(place, f"there is no anchor `&{anchor}` above this line", path)
         built = self._anchors[anchor]
         if built is None:
-            self._stop(place, f"`*{anchor}` stands within its own anchor", path)
+            self._stop(place, f"`*{anchor}` is inside its own anchor", path)
         self._spend(built.size, place, path)
         if depth + built.height > MAX_DEPTH:
             self._stop(place, f"is nested deeper than {MAX_DEPTH} levels", path)
@@ -204,13 +204,15 @@ class _Builder:
         if not (is_integer := _INTEGER.fullmatch(text)) and not _FLOAT.fullmatch(text):
             return text
         if len(text) > _MAX_NUMBER_CHARS:
-            self._problem(place, f"is a number of {len(text)} digits: put it in quotes if it is a text", path)
+            self._problem(
+                place, f"is a number of {len(text)} digits: if it is a string, put it in quotes", path
+            )
             return 0
         if is_integer:
             return int(text, 0) if text[:2] in {"0o", "0x"} else int(text)
         number = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
         if not math.isfinite(number):
-            self._problem(place, f"`{text}` is no number that JSON can carry", path)
+            self._problem(place, f"`{text}` is not a number that JSON can represent", path)
             return 0
         return number
 
@@ -218,13 +220,13 @@ class _Builder:
         if event.tag and event.tag not in _PLAIN_TEXT_TAGS:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")[:60]
             self._problem(
-                place, f"the tag `{tag}` is refused: a spec is plain data, write the value alone", path
+                place, f"the tag `{tag}` is not allowed: a spec is plain data, so write only the value", path
             )
 
     def _spend(self, size: int, place: Place, path: KeyPath) -> None:
         self._count += size
         if self._count > MAX_VALUES:
-            self._stop(place, f"the file holds more than {MAX_VALUES} values, aliases counted in full", path)
+            self._stop(place, f"the file has more than {MAX_VALUES} values, with aliases expanded", path)
 
     def _problem(self, place: Place, message: str, path: KeyPath = ()) -> None:
         self._document.problems.append(Problem(place.line, place.column, show_path(path), message))
@@ -249,7 +251,7 @@ def _mark_place(mark: Any) -> Place:
 
 
 def _explain(error: yaml.MarkedYAMLError) -> tuple[Any, str]:
-    """Say where and why the text is not YAML, with the repair where the cause is a common one."""
+    """Report where and why the text is not YAML, with the fix for common causes."""
     what = ": ".join(part for part in (error.context, error.problem) if part)
     # An unclosed quote or bracket is found at the end of the file; where it was opened is what helps.
     unclosed = "end of stream" in what or "did not find expected ',' or" in what

@@ -15,7 +15,7 @@ _PART = re.compile(r"(\d+)([wdhms])", re.ASCII)
 def parse_duration(value: str | int) -> timedelta:
     """Read a duration.
 
-    :raises ValueError: the text is no duration, or one longer than a year.
+    :raises ValueError: the text is not a valid duration, or longer than a year.
     """
     if isinstance(value, int):
         if not 0 <= value <= LONGEST.total_seconds():
@@ -23,7 +23,7 @@ def parse_duration(value: str | int) -> timedelta:
         return timedelta(seconds=value)
     text = value.replace(" ", "")
     if not _DURATION.match(text) or not _PART.search(text):
-        raise ValueError("is not a duration: write for example `30s`, `10m`, `1h30m` or `4d`")
+        raise ValueError("is not a valid duration, such as `30s`, `10m`, `1h30m` or `4d`")
     duration = timedelta(**{_UNITS[unit]: int(number) for number, unit in _PART.findall(text)})
     if duration > LONGEST:
         raise ValueError(f"{text} is longer than 365 days")

@@ -1,4 +1,4 @@
-"""A schedule that is more than a cron expression: other specs' outputs, assets, or a timetable."""
+"""Schedules other than a cron expression: other specs' outputs, assets, or a timetable."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ _URI = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.ASCII)
 
 @lru_cache(maxsize=256)
 def _import_path(text: str) -> str:
-    """See that a class is there, without running its module."""
+    """Check that a class exists, without running its module."""
     if not _PATH.fullmatch(text):
-        raise ValueError(f"`{text[:80]}` is no import path: write `package.module.Class`")
+        raise ValueError(f"`{text[:80]}` is not a valid import path, such as `package.module.Class`")
     module, _, name = text.rpartition(".")
     try:
         found = importlib.util.find_spec(module)
     except (ImportError, ValueError, AttributeError):
         found = None
     if found is None:
-        raise ValueError(f"there is no module `{module}` here: install its package, or correct the path")
+        raise ValueError(f"module `{module}` is not installed: install its package, or correct the path")
     source = Path(found.origin) if found.origin else None
     if (
         source
         and source.suffix == ".py"
         and not re.search(rf"\b{name}\b", source.read_text(errors="replace"))
     ):
-        raise ValueError(f"the module `{module}` has no `{name}`")
+        raise ValueError(f"module `{module}` has no `{name}`")
     return text
 
 
@@ -61,7 +61,7 @@ AssetName = Annotated[str, StringConstraints(max_length=500), AfterValidator(_as
 
 
 class Events(BaseModel):
-    """When runs begin, where a cron expression alone does not say it."""
+    """A schedule by assets or a timetable, optionally with a cron expression."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -73,23 +73,26 @@ class Events(BaseModel):
     assets: Annotated[list[AssetName], Field(max_length=50)] = Field(
         default_factory=list,
         description=(
-            "Run when these have arrived since the last run: the outputs of specs that say `asset: true`, as"
+            "Run when these have been updated since the last run: the outputs of specs with `asset: true`, as"
             " `SPEC` or `SPEC/JOB`, or any other asset, by its URI."
         ),
         examples=[["nightly_summaries"]],
     )
     when: Literal["all", "any"] = Field(
-        default="all", description="Whether all of `assets` must have arrived, or any one of them will do."
+        default="all", description="Whether all of `assets` must have been updated, or only one of them."
     )
     timetable: ImportPath | None = Field(
         default=None,
         validate_default=True,
-        description="Instead: a timetable class by its import path, which an Airflow plugin has registered.",
+        description=(
+            "The import path of a timetable class that an Airflow plugin registers. It replaces `cron` and"
+            " `assets`."
+        ),
         examples=["airflow.sdk.CronTriggerTimetable"],
     )
     arguments: dict[str, JsonValue] = Field(
         default_factory=dict,
-        description="What the timetable is made with.",
+        description="The arguments of the timetable.",
         examples=[{"expression": "0 6 * * MON-FRI", "timezone": "UTC"}],
     )
 
@@ -97,15 +100,15 @@ class Events(BaseModel):
     @classmethod
     def _one_or_the_other(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value and (info.data.get("cron") or info.data.get("assets")):
-            raise ValueError("stands beside `cron` or `assets`: a timetable says it all, take them away")
-        said = [info.data.get(key, "wrong itself") for key in ("cron", "assets")]
-        if not value and not any(said):
-            raise ValueError("says no time: set `cron`, `assets` or `timetable`")
+            raise ValueError("cannot be combined with `cron` or `assets`; remove them")
+        given = [info.data.get(key, "invalid itself") for key in ("cron", "assets")]
+        if not value and not any(given):
+            raise ValueError("is not set: set at least one of `cron`, `assets` or `timetable`")
         return value
 
     @field_validator("arguments")
     @classmethod
     def _of_a_timetable(cls, value: dict[str, JsonValue], info: ValidationInfo) -> dict[str, JsonValue]:
         if value and "timetable" in info.data and not info.data["timetable"]:
-            raise ValueError("are those of a timetable: set `timetable`, or take them away")
+            raise ValueError("need a timetable: set `timetable`, or remove them")
         return value

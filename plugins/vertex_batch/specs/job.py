@@ -1,4 +1,4 @@
-"""What a spec asks Vertex to do: the fields of the batch prediction job."""
+"""The fields of a spec that define the batch prediction job."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from vertex_batch.specs.values import (
 )
 
 MAX_LABELS = 48
-"""Vertex takes 64 labels; the rest is for the ones that find a job again."""
+"""Vertex allows 64 labels; the others are used to find a job again."""
 _RESERVED_LABELS = ("managed_by", "airflow_", "managed-by", "airflow-", "goog-")
 
 
 class JobFields(BaseModel):
-    """The job: which model reads what, and writes where."""
+    """The job: its model, inputs and output."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     # The order matters: a field's cross-check sees the fields above it.
     project: ProjectId | None = Field(
         default=None,
-        description="Google Cloud project id as the proxy has it configured. Default: the connection's.",
+        description="Google Cloud project id that the proxy is configured with. Default: the connection's.",
         examples=["my-project"],
     )
     location: Location | None = Field(
@@ -40,7 +40,7 @@ class JobFields(BaseModel):
         examples=["us-central1", "europe-west4", "global"],
     )
     model: ModelName = Field(
-        description="A model's name, its publisher's path, or the full path of a tuned model.",
+        description="The model's name, its publisher path, or the full path of a tuned model.",
         examples=["gemini-2.5-flash", "publishers/google/models/gemini-2.5-flash", "text-embedding-005"],
     )
     inputs: Inputs = Field(
@@ -55,19 +55,19 @@ class JobFields(BaseModel):
     )
     output: OutputUri = Field(
         description=(
-            "The folder to write into (`gs://`, templates allowed), or a BigQuery place. Vertex makes a new"
-            " folder within it for each job."
+            "The folder to write to (`gs://`, templates allowed), or a BigQuery dataset or table. Vertex"
+            " creates a new folder in it for each job."
         ),
         examples=["gs://my-bucket/output/{{ run_date }}/"],
     )
     team: TeamName | None = Field(
         default=None,
-        description="Who pays: a label of each job, and a column of the cost table.",
+        description="The team that pays: a label of each job and a column of the cost table.",
         examples=["search"],
     )
     labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=MAX_LABELS)] = Field(
         default_factory=dict,
-        description="Labels of the job, seen in Google's billing export and in the cost table.",
+        description="Labels of the job, shown in Google's billing export and in the cost table.",
         examples=[{"product": "search", "env": "prod"}],
     )
     generation: dict[str, JsonValue] = Field(
@@ -85,12 +85,12 @@ class JobFields(BaseModel):
         project, location, tuned = model_parts(value)
         wanted = info.data.get("location")
         if tuned and wanted == "global":
-            raise ValueError(f"a tuned model is not on global: set `location: {location}`")
+            raise ValueError(f"is a tuned model, which does not run in `global`; set `location: {location}`")
         if location and wanted and location != wanted:
             raise ValueError(f"is in {location}, but `location` is {wanted}: they must be the same")
         if project and not project.isdigit() and info.data.get("project") not in {None, project}:
             raise ValueError(
-                f"is of {project}, but `project` is {info.data['project']}: they must be the same"
+                f"is in project {project}, but `project` is {info.data['project']}: they must be the same"
             )
         return value
 
@@ -99,11 +99,11 @@ class JobFields(BaseModel):
     def _one_kind_of_source(cls, value: list[str]) -> list[str]:
         tables = [uri for uri in value if uri.startswith("bq://")]
         if tables and len(tables) < len(value):
-            raise ValueError("mixes gs:// and bq://: a job reads files or a table, write two specs")
+            raise ValueError("mixes gs:// and bq://; a job reads either files or a table, so write two specs")
         if len(tables) > 1:
-            raise ValueError("names several tables: a job reads one, write a spec for each")
+            raise ValueError("names several tables; a job reads only one, so write a spec for each")
         if twice := next((uri for uri in value if value.count(uri) > 1), None):
-            raise ValueError(f"names `{twice}` twice: its rows would be paid for twice")
+            raise ValueError(f"contains `{twice}` twice; its rows would be paid for twice")
         return value
 
     @field_validator("output")
@@ -113,17 +113,16 @@ class JobFields(BaseModel):
             if uri[:5] != value[:5]:
                 kind = "a table" if uri.startswith("bq") else "files"
                 raise ValueError(
-                    f"must begin with `{uri[:5]}` as `inputs` does: a job that reads {kind} writes {kind}"
+                    f"must begin with `{uri[:5]}` like `inputs`: a job that reads {kind} also writes {kind}"
                 )
             folder = wildcard_folder(uri)
             if folder is not None and f"{value.rstrip('/')}/".startswith(folder):
                 raise ValueError(
-                    f"lies inside {folder}, where `inputs` reads: a later run would pay for reading these"
-                    " answers;"
-                    " write to a folder beside it"
+                    f"is inside {folder}, which `inputs` reads: a later run would pay for reading these"
+                    " answers as input; write to a folder outside it"
                 )
             if value.rstrip("/") == uri:
-                raise ValueError("is the same place as `inputs`: write to another folder")
+                raise ValueError("is the same as `inputs`; write to another folder")
         return value
 
     @field_validator("labels")
@@ -132,8 +131,7 @@ class JobFields(BaseModel):
         for key in value:
             if key.startswith(_RESERVED_LABELS):
                 raise ValueError(
-                    f"`{key}` is reserved: by labels of that kind each job is found again; choose another"
-                    " name"
+                    f"`{key}` is reserved: such labels are used to find a job again; choose another name"
                 )
         team = info.data.get("team")
         if team and value.get("team") not in {None, team}:

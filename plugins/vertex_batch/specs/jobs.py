@@ -13,7 +13,7 @@ from vertex_batch.specs.origins import Values
 from vertex_batch.specs.problems import Problem, did_you_mean
 
 MAX_JOBS = 100
-"""More belong into several files: Airflow shows, and a person starts, one DAG at a time."""
+"""More jobs belong in several files: Airflow shows, and a person starts, one DAG at a time."""
 JOBS = "jobs"
 SPEC_KEYS = dict(Spec.model_fields)
 JOB_KEYS = {key: model for key, model in JobSpec.model_fields.items() if key not in {"name", "after"}}
@@ -22,9 +22,9 @@ ENTRY_KEYS = {"after": JobSpec.model_fields["after"], **JOB_KEYS}
 
 @dataclass(slots=True)
 class Entries:
-    """The jobs of a spec as they were written, and what is wrong with how they hang together.
+    """The jobs of a spec as they were written, and the problems of how they depend on each other.
 
-    :param made: the names of the jobs that each entry was made into; several, if it has a matrix.
+    :param made: entry -> the names of its jobs; several if the entry has a matrix.
     """
 
     jobs: dict[str, Values] = field(default_factory=dict)
@@ -33,15 +33,15 @@ class Entries:
 
 
 def job_entries(top: Values, name: str) -> Entries:
-    """Take the jobs out of a spec: those below ``jobs``, else the one that stands at the top.
+    """Return the jobs of a spec: those below ``jobs``, else the one at the top of the file.
 
-    :param top: all that the file says.
-    :param name: of a job that stands at the top.
+    :param top: the whole file.
+    :param name: the name of a job at the top of the file.
     """
     entries, shared = Entries(), top.only(JOB_KEYS)
     if JOBS in top.data:
         if MATRIX in top.data:
-            message = "stands beside `jobs`: write it below the job that is to be multiplied"
+            message = "cannot be combined with `jobs`: move it below one of the jobs"
             entries.problems.append(top.origin((MATRIX,)).problem(message, key=True))
         _below_jobs(top, shared, entries)
         _check_order(entries)
@@ -59,15 +59,15 @@ def _below_jobs(top: Values, shared: Values, entries: Entries) -> None:
         entries.problems.append(origin.problem(message))
         return
     if len(written) > MAX_JOBS:
-        message = f"holds {len(written)} jobs, more than {MAX_JOBS}: use several files"
+        message = f"has {len(written)} jobs, more than {MAX_JOBS}: use several files"
         entries.problems.append(origin.problem(message))
         return
     for job, said in written.items():
         here = origin.below(job)
         if not JOB_NAME.fullmatch(job):
             message = (
-                f"`{job[:80]}` is no name for a job: it must begin with a letter and hold only lowercase"
-                " letters, digits, `_` and `-`, at most 63 characters"
+                f"`{job[:80]}` is not a valid job name: it must begin with a letter and contain only"
+                " lowercase letters, digits, `_` and `-`, at most 63 characters"
             )
             entries.problems.append(here.problem(message, key=True))
         elif isinstance(said, Mapping):
@@ -79,7 +79,9 @@ def _below_jobs(top: Values, shared: Values, entries: Entries) -> None:
 def _entry(own: Values, shared: Values, job: str, entries: Entries) -> None:
     for key in own.data:
         if key in SPEC_KEYS:
-            message = f"holds for the whole spec, not for one job of it: write `{key}` at the top of the file"
+            message = (
+                f"applies to the whole spec, not to one of its jobs: move `{key}` to the top of the file"
+            )
             if key == "name":
                 message = f"is not needed: the job's name is its key, `{job[:80]}`"
             entries.problems.append(own.origin((key,)).problem(message, key=True))
@@ -101,16 +103,16 @@ def _add(entry: str, made: Mapping[str, Values], entries: Entries) -> None:
     entries.made[entry] = list(made)
     for name, values in made.items():
         if name == SHARDS_GROUP:
-            message = f"`{name}` is what the tasks of an input that is split are called: choose another name"
+            message = f"`{name}` is the name of the task group for a split input: choose another name"
             entries.problems.append(values.origin(()).problem(message, key=True))
         if name in entries.jobs:
-            message = f"makes a second job called `{name}`: rename one of the two"
+            message = f"creates a second job with the name `{name}`: rename one of the two"
             entries.problems.append(values.origin(()).problem(message, key=True))
         entries.jobs[name] = values
 
 
 def _check_order(entries: Entries) -> None:
-    """See that ``after`` names jobs there are, and none that waits for itself in the end."""
+    """Check that ``after`` names existing jobs, and that no job waits for itself in the end."""
     order: dict[str, Iterable[str]] = {}
     known = {**{job: [job] for job in entries.jobs}, **entries.made}
     for job, values in entries.jobs.items():
@@ -119,15 +121,15 @@ def _check_order(entries: Entries) -> None:
         for number, other in enumerate(named):
             if other not in known:
                 better = did_you_mean(other, known) or f"; the jobs are {', '.join(known)}"
-                message = f"`{other[:80]}` is no job of this spec{better}"
+                message = f"unknown job `{other[:80]}`{better}"
                 entries.problems.append(values.origin(("after", number)).problem(message))
         order[job] = list(dict.fromkeys(made for each in named for made in known.get(each, [])))
         if named and len(named) == len(after):
-            # The jobs that a matrix has made are waited for under the name of their entry.
+            # Other jobs wait for the jobs of a matrix under the name of its entry.
             entries.jobs[job] = Values({**values.data, "after": order[job]}, values.origins)
     try:
         TopologicalSorter(order).prepare()
     except CycleError as error:
         circle: list[str] = error.args[1]
-        message = f"waits for itself: {' after '.join(circle)}; take one of these away"
+        message = f"waits for itself: {' after '.join(circle)}; remove one of these"
         entries.problems.append(entries.jobs[circle[0]].origin(("after",)).problem(message))

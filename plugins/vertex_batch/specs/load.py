@@ -18,13 +18,13 @@ from vertex_batch.specs.problems import BrokenSpecsError, Problem, SpecError, di
 MAX_FILE_BYTES = 256 * 1024
 FOLDER_VARIABLE = "VERTEX_BATCH_SPECS_FOLDER"
 EXAMPLES_FOLDER = "examples"
-"""Left out, so that the examples of a checkout are no DAGs; it can be named as the folder itself."""
+"""Skipped, so that a checkout's examples do not become DAGs. It can be named as the folder itself."""
 _ENDINGS = (".yaml", ".yml")
 
 
 @dataclass(slots=True)
 class SpecSet:
-    """What a folder holds: the good specs by name, and an error for each broken file."""
+    """The contents of a folder: the valid specs by name, and an error for each broken file."""
 
     specs: dict[str, Spec] = field(default_factory=dict)
     errors: list[SpecError] = field(default_factory=list)
@@ -41,14 +41,14 @@ class SpecSet:
 def load_spec(path: str | Path) -> Spec:
     """Read and check one spec file.
 
-    :raises SpecError: with every problem of the file, whatever the file holds.
+    :raises SpecError: with every problem of the file.
     """
     path = Path(path)
     return _load(path, Defaults(_root_of(path), _text))[0]
 
 
 def check_text(text: str, path: str | Path) -> Spec:
-    """Check the text of a spec as if it stood in a file.
+    """Check the text of a spec as if it were in a file.
 
     :raises SpecError: with every problem of the text.
     """
@@ -59,17 +59,17 @@ def check_text(text: str, path: str | Path) -> Spec:
 def load_specs(folder: str | Path | None = None, *, only: str | None = None) -> SpecSet:
     """Read every spec file of a folder and of the folders within it.
 
-    Names that begin with ``.`` or ``_`` are left out. Two files with one name are both errors, since nobody
-    can say which of them was meant.
+    Names that begin with ``.`` or ``_`` are skipped. If two files have the same name, both are errors,
+    because it is unclear which was meant.
 
-    :param folder: default: `specs_folder`.
-    :param only: return the spec of this name alone, and look first into the file of that name. For a process
-        that needs one DAG.
+    :param folder: defaults to `specs_folder`.
+    :param only: return only the spec of this name, and try the file of that name first. For a process that
+        needs one DAG.
     """
     folder = Path(folder) if folder is not None else specs_folder()
     if not folder.is_dir():
         message = (
-            f"there is no such folder: create it, or set {FOLDER_VARIABLE} to the folder with the job specs"
+            f"the folder does not exist: create it, or set {FOLDER_VARIABLE} to the folder with the job specs"
         )
         return SpecSet(errors=[SpecError(folder, [Problem(1, 1, "", message)])])
     paths = sorted(spec_files(folder), key=lambda path: (path.stem != only, path))
@@ -77,10 +77,10 @@ def load_specs(folder: str | Path | None = None, *, only: str | None = None) -> 
 
 
 def load_files(paths: Iterable[Path], *, only: str | None = None, root: Path | None = None) -> SpecSet:
-    """Read the given spec files, as `load_specs` does those of a folder.
+    """Read the given spec files like `load_specs` reads those of a folder.
 
-    :param root: the folder above which no defaults are looked for. Default: the specs' folder for what lies
-        in it, else the file's own.
+    :param root: the topmost folder to search for defaults. By default, the specs folder for files in it, else
+        the file's own folder.
     """
     result = SpecSet()
     loaded: dict[str, list[tuple[Spec, Document]]] = defaultdict(list)
@@ -111,7 +111,7 @@ def load_files(paths: Iterable[Path], *, only: str | None = None, root: Path | N
 
 
 def spec_files(folder: Path) -> Iterator[Path]:
-    """Find the spec files of a folder and of the folders within it."""
+    """Find the spec files of a folder and of the folders in it."""
     for path in folder.rglob("*"):
         inside = path.relative_to(folder).parts
         if inside[0] == EXAMPLES_FOLDER:
@@ -121,10 +121,10 @@ def spec_files(folder: Path) -> Iterator[Path]:
 
 
 def specs_folder(dags_folder: str | Path | None = None) -> Path:
-    """Return where the specs lie: ``$VERTEX_BATCH_SPECS_FOLDER``, else ``include/jobs`` beside the DAGs.
+    """Return the specs folder: ``$VERTEX_BATCH_SPECS_FOLDER``, else ``include/jobs`` next to the DAGs folder.
 
-    :param dags_folder: where the asking DAG file lies, which may be a checkout of a DAG bundle. Default:
-        Airflow's DAGs folder as the environment names it.
+    :param dags_folder: the folder of the calling DAG file, which may be in a DAG bundle. Defaults to
+        Airflow's DAGs folder in the environment.
     """
     if configured := os.environ.get(FOLDER_VARIABLE):
         return Path(configured)
@@ -134,7 +134,7 @@ def specs_folder(dags_folder: str | Path | None = None) -> Path:
 
 
 def prices_folder(specs: Path) -> Path:
-    """Return where the price files that hold for all specs lie: ``pricing`` beside the specs' folder."""
+    """Return the folder of the price files for all specs: ``pricing`` next to the specs folder."""
     return specs.parent / "pricing"
 
 
@@ -143,7 +143,7 @@ def _load(path: Path, defaults: Defaults) -> tuple[Spec, Document]:
 
 
 def _root_of(path: Path) -> Path:
-    """Return the folder in which defaults may lie: the specs' folder, or that of a file beside it."""
+    """Return the topmost folder for defaults: the specs folder, or a file's own folder if it is elsewhere."""
     folder = specs_folder()
     if folder in path.parents:
         return folder
@@ -160,8 +160,8 @@ def _text(path: Path) -> str:
         raise SpecError(path, [Problem(1, 1, "", message)]) from None
     if len(content) > MAX_FILE_BYTES:
         message = (
-            f"is larger than {MAX_FILE_BYTES // 1024} kB: a spec describes a job, its rows belong into the"
-            " input"
+            f"is larger than {MAX_FILE_BYTES // 1024} kB: a spec describes a job; put the rows in the input"
+            " file"
         )
         raise SpecError(path, [Problem(1, 1, "", message)])
     try:
@@ -176,14 +176,14 @@ def _text(path: Path) -> str:
 def _missing_outputs(
     spec: Spec, document: Document, outputs: set[str] | None, broken: set[str]
 ) -> list[Problem]:
-    """See that a spec waits for outputs that there are; of a part of the specs nobody can say."""
+    """Check that the outputs that a spec waits for exist. With only part of the specs, this is unknown."""
     if outputs is None or not isinstance(spec.schedule, Events):
         return []
     problems = []
     for number, name in enumerate(spec.schedule.assets):
         if "://" not in name and name not in outputs and name.partition("/")[0] not in broken:
             _, place = document.locate(("schedule", "assets", number))
-            message = f"no spec says `asset: true` for an output `{name}`{did_you_mean(name, outputs)}"
+            message = f"no spec has `asset: true` for the output `{name}`{did_you_mean(name, outputs)}"
             problems.append(Problem(place.line, place.column, f"schedule.assets[{number}]", message))
     return problems
 
@@ -192,17 +192,17 @@ def _same_name(found: list[tuple[Spec, Document]]) -> Iterator[SpecError]:
     for spec, document in found:
         others = ", ".join(str(other.file) for other, _ in found if other is not spec)
         _, place = document.locate(("name",))
-        message = f"`{spec.name}` is also the name of {others}: no DAG is made of either, give each its own"
+        message = f"`{spec.name}` is also the name of {others}: neither becomes a DAG; rename one of them"
         yield SpecError(str(spec.file), [Problem(place.line, place.column, "name", message)])
 
 
 def job_places(folder: Path, connection: str) -> set[tuple[str | None, str | None]]:
-    """Collect the projects and locations that specs name; None stands for the connection's own.
+    """Collect the projects and locations that specs name. None means the connection's own.
 
-    Broken specs are left out: they run no jobs.
+    Broken specs are skipped, because they run no jobs.
 
-    :param folder: where the specs lie.
-    :param connection: only specs that go through this proxy are asked.
+    :param folder: the folder with the specs.
+    :param connection: only include specs that use this proxy.
     """
     specs = load_specs(folder).specs.values()
     return {

@@ -1,4 +1,4 @@
-"""``matrix:`` of a job -> one job for each combination of its values, with a name that says which."""
+"""Expands the ``matrix:`` of a job into one job per combination of its values, named after them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _NO_NAME = re.compile(r"[^a-z0-9]+")
 
 
 class Choice(NamedTuple):
-    """One value of an axis: the part of the name that it gives, and what it sets."""
+    """One value of an axis: its part of the job's name, and the keys that it sets."""
 
     name: str
     sets: Values
 
 
 class Matrix:
-    """The combinations of a job's matrix, and what is wrong with it.
+    """The combinations of a job's matrix, and its problems.
 
     :param values: of the job, with its ``matrix``.
     :param keys: that a job may set.
@@ -36,10 +36,10 @@ class Matrix:
         self.problems: list[Problem] = []
 
     def jobs(self, base: str, most: int) -> dict[str, Values]:
-        """Make the jobs, by name; empty where there are problems.
+        """Make the jobs, by name; empty if there are problems.
 
-        :param base: with which each name begins; may be empty.
-        :param most: how many there may be.
+        :param base: the prefix of each name; may be empty.
+        :param most: the most jobs.
         """
         written, origin = self._values.data[MATRIX], self._values.origin((MATRIX,))
         if not isinstance(written, Mapping) or not written:
@@ -50,7 +50,7 @@ class Matrix:
         for axis in axes:
             count *= len(axis)
         if count > most:
-            self._problem(origin, f"makes {count} jobs; a spec may have {most}")
+            self._problem(origin, f"creates {count} jobs, but a spec may have at most {most}")
         if self.problems:
             return {}
         rest = self._values.only({MATRIX}, without=True)
@@ -61,7 +61,7 @@ class Matrix:
             for choice in combination:
                 values = choice.sets.over(values)
             if not JOB_NAME.fullmatch(name):
-                self._problem(origin, f"makes a job called `{name[:80]}`, but {_NAME_RULE}")
+                self._problem(origin, f"creates a job with the name `{name[:80]}`, but {_NAME_RULE}")
                 continue
             made[name] = Values(values.data, {**values.origins, (): self._values.origins[()]})
         return made
@@ -75,7 +75,7 @@ class Matrix:
             self._problem(origin, "must be a list of values, or a mapping of names to values")
         elif isinstance(said, list):
             better = did_you_mean(axis, self._keys) or "; give each value a name: `NAME: {inputs: ...}`"
-            self._problem(origin, f"is no key of a job{better}", key=True)
+            self._problem(origin, f"is not a key of a job{better}", key=True)
         else:
             self._problem(
                 origin, "must be a mapping of names to what they set, such as `NAME: {inputs: ...}`"
@@ -86,10 +86,11 @@ class Matrix:
         for number, value in enumerate(said):
             here, name = origin.below(number), _name_of(axis, value)
             if not name:
-                self._problem(here, f"gives no name to a job: write `{axis}: {{NAME: ...}}`")
+                self._problem(here, f"cannot be used as a job's name: use `{axis}: {{NAME: ...}}`")
             elif name in seen:
                 self._problem(
-                    here, f"would name its job `{name}`, as the value before: write `{axis}: {{NAME: ...}}`"
+                    here,
+                    f"gives its job the same name `{name}` as an earlier value: use `{axis}: {{NAME: ...}}`",
                 )
             seen[name] = number
             yield Choice(name, Values({axis: value}, {(): origin, (axis,): here}))
@@ -98,7 +99,7 @@ class Matrix:
         for name, value in said.items():
             here = origin.below(name)
             if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
-                self._problem(here, f"`{name[:80]}` is no name: {_NAME_RULE}", key=True)
+                self._problem(here, f"`{name[:80]}` is not a valid name: {_NAME_RULE}", key=True)
             if axis in self._keys:
                 yield Choice(name, Values({axis: value}, {(): origin, (axis,): here}))
             elif isinstance(value, Mapping):
@@ -110,11 +111,11 @@ class Matrix:
         self.problems.append(origin.problem(message, key=key))
 
 
-_NAME_RULE = "names begin with a letter and hold at most 63 lowercase letters, digits, `_` and `-`"
+_NAME_RULE = "names begin with a letter and have at most 63 lowercase letters, digits, `_` and `-`"
 
 
 def _name_of(axis: str, value: Any) -> str:
-    """Shorten a value to a part of a name.
+    """Shorten a value to a part of a job's name.
 
     >>> _name_of("model", "publishers/google/models/gemini-2.5-pro")
     'gemini-2-5-pro'

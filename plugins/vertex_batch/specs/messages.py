@@ -1,4 +1,4 @@
-"""pydantic's errors -> problems with a place, in words that say what to write."""
+"""Turns pydantic's errors into problems with a location and the correction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vertex_batch.specs.problems import MAPPING, NOTHING, TEXT, KeyPath, Problem
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-# Words from neighbouring tools, for keys that are too far from ours to be recognised by their letters.
+# Keys of related tools that are too different from ours to be recognized by their letters.
 _OTHER_WORDS = {
     "cron": "schedule",
     "conn_id": "connection",
@@ -41,7 +41,7 @@ _KINDS = {
     "int_type": "must be a whole number",
     "list_type": "must be a list",
     "model_type": "must be a mapping of keys to values",
-    "string_type": "must be a text",
+    "string_type": "must be a string",
 }
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)\s*%", re.ASCII)
 _YAML_1_1_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
@@ -53,17 +53,17 @@ def problems_of(
     known: Mapping[str, FieldInfo],
     misspelled: Collection[str] = (),
 ) -> Iterator[Problem]:
-    """Give every error the place where its value was written.
+    """Locate each error where its value was written.
 
-    :param known: the keys that may be written here.
-    :param misspelled: keys that are there under a wrong name, which is a problem of its own: they are not
-        reported as missing as well.
+    :param known: the valid keys.
+    :param misspelled: keys that are present under a wrong name. That is already a problem, so they are not
+        also reported as missing.
     """
     for details in error.errors(include_url=False):
         if details["type"] == "missing" and len(details["loc"]) == 1 and details["loc"][0] in misspelled:
             continue
         path: KeyPath = tuple(step for step in details["loc"] if step not in {TEXT, MAPPING, NOTHING})
-        # pydantic marks an error in a mapping's key with a last step of its own.
+        # pydantic marks an error in a mapping's key with an extra last step.
         in_key = bool(path) and path[-1] == "[key]"
         path = path[:-1] if in_key else path
         of_key = in_key or details["type"] == "extra_forbidden"
@@ -83,7 +83,7 @@ def _message(details: ErrorDetails, known: Mapping[str, FieldInfo]) -> str:
     if kind == "missing":
         return f"is missing{_example(known, key)}"
     if kind == "extra_forbidden":
-        return f"is no known key{known_keys(key, known)}"
+        return f"is not a known key{known_keys(key, known)}"
     if kind in {"dict_type", "model_type"}:
         return f"{_wrong_kind(kind, value)}{_example(known, key)}"
     if kind in _KINDS:
@@ -94,7 +94,7 @@ def _message(details: ErrorDetails, known: Mapping[str, FieldInfo]) -> str:
 
 
 def _keys_around(path: KeyPath, known: Mapping[str, FieldInfo]) -> Mapping[str, FieldInfo]:
-    """Return the keys that may be written at a path, where a value is a mapping of keys that are known."""
+    """Return the valid keys at a path whose value is a mapping with known keys."""
     for step in path:
         field = known.get(step) if isinstance(step, str) else None
         if field and (below := next(_models(field.annotation), None)):
@@ -126,7 +126,7 @@ def _wrong_kind(kind: str, value: Any) -> str:
     if kind == "float_type" and isinstance(value, str) and (percent := _PERCENT.fullmatch(value)):
         return f"{text}: write {Decimal(percent[1]).scaleb(-2).normalize():f}"
     if kind in {"int_type", "float_type"} and isinstance(value, str) and value.isdigit():
-        return f"{text}: take the quotes away"
+        return f"{text}: remove the quotes"
     return text
 
 
@@ -140,17 +140,17 @@ def _describe(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return f"the text `{value[:40]}`"
+        return f"the string `{value[:40]}`"
     return f"the number {value}"
 
 
 def _example(known: Mapping[str, FieldInfo], key: str) -> str:
     field = known.get(key)
-    return f": write for example `{key}: {_flow(field.examples[0])}`" if field and field.examples else ""
+    return f"; for example `{key}: {_flow(field.examples[0])}`" if field and field.examples else ""
 
 
 def _flow(value: Any) -> str:
-    """Write an example as YAML does on one line."""
+    """Write an example as one line of YAML."""
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{key}: {_flow(inner)}' for key, inner in value.items())}}}"
     if isinstance(value, list):
@@ -159,14 +159,14 @@ def _flow(value: Any) -> str:
 
 
 def known_keys(key: str, known: Iterable[str]) -> str:
-    """Say which key was meant, or else which there are."""
+    """Suggest the key that was meant, or else list the valid keys."""
     words = list(known)
     meant = meant_key(key, words)
     return f"; did you mean `{meant}`?" if meant else f"; the keys are {', '.join(words)}"
 
 
 def meant_key(key: str, known: Collection[str]) -> str | None:
-    """Return the known key that a misspelled one stands for; None where none is near."""
+    """Return the known key that a misspelled one means; None if none is similar."""
     word = key.lower().replace("-", "_")
     if _OTHER_WORDS.get(word) in known:
         return _OTHER_WORDS[word]

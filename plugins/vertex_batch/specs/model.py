@@ -1,4 +1,4 @@
-"""A job spec: one YAML file in ``include/jobs/``, one DAG, of one or several jobs."""
+"""A job spec: one YAML file in ``include/jobs/`` is one DAG with one or several jobs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vertex_batch.specs.values import Name, Prose
 
 
 class IdentityFields(BaseModel):
-    """What the spec is called."""
+    """The spec's name and description."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -29,8 +29,8 @@ class IdentityFields(BaseModel):
     )
     description: Prose = Field(
         default="",
-        description="What it is for, shown in the list of DAGs.",
-        examples=["Summarise the day's tickets"],
+        description="The DAG's description, shown in the list of DAGs.",
+        examples=["Summarize the day's tickets"],
     )
 
 
@@ -38,18 +38,18 @@ class IdentityFields(BaseModel):
 class JobSpec(MoneyFields, RunningFields, SplitFields, JobFields, OrderFields):
     """What one batch prediction job does, and who pays.
 
-    Nothing is coerced: a text is not a number, and an unknown key is an error. Its keys stand at the top of
-    the file, or below ``jobs`` where there are several; there, what stands at the top holds for all of them.
+    Nothing is coerced: a string is not a number, and an unknown key is an error. The keys are at the top of
+    the file, or below ``jobs`` if there are several jobs. In that case, keys at the top apply to all of them.
     """
 
     @property
     def job_labels(self) -> dict[str, str]:
-        """The labels of each job: the spec's own, and who pays."""
+        """The labels of each job: the spec's own, and the team."""
         return {"team": self.team, **self.labels} if self.team else dict(self.labels)
 
 
 class Spec(DagFields, ScheduleFields, IdentityFields):
-    """One spec file: when its jobs run, and which they are."""
+    """One spec file: its jobs, and when they run."""
 
     _file: Path | None = PrivateAttr(default=None)
     _jobs: tuple[JobSpec, ...] = PrivateAttr(default=())
@@ -62,7 +62,7 @@ class Spec(DagFields, ScheduleFields, IdentityFields):
         return self._file
 
     def schedule_problem(self, message: str) -> Problem:
-        """Place a problem that only Airflow finds in the schedule."""
+        """Locate a problem of the schedule that only Airflow finds."""
         at = self._schedule_at or Problem(1, 1, "schedule", "")
         return replace(at, message=message)
 
@@ -78,14 +78,14 @@ class Spec(DagFields, ScheduleFields, IdentityFields):
 
     @property
     def outputs(self) -> list[str]:
-        """What the results are called that other specs may wait for."""
+        """The names of the results that other specs may wait for."""
         return [self.output_of(job) for job in self._jobs if job.asset]
 
     def output_of(self, job: JobSpec) -> str:
-        """What the results of a job are called."""
+        """The name of a job's results."""
         return f"{self.name}/{job.name}" if self._grouped else self.name
 
     @property
     def grouped(self) -> bool:
-        """Whether the jobs stand below ``jobs``: then each has a group of tasks, even a single one."""
+        """Whether the jobs are below ``jobs``. If so, each has a task group, even a single one."""
         return self._grouped

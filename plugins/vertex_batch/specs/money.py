@@ -22,13 +22,11 @@ HIGHEST_PRICE = 100_000
 
 
 def _usd(value: Any) -> Any:
-    price = dollars(value, "US dollars for a million tokens")
+    price = dollars(value, "US dollars per million tokens")
     if not 0 <= price <= HIGHEST_PRICE:
-        raise ValueError(
-            f"must be between 0 and {HIGHEST_PRICE} US dollars for a million tokens, not {value}"
-        )
+        raise ValueError(f"must be between 0 and {HIGHEST_PRICE} US dollars per million tokens, not {value}")
     if has_too_many_decimals(price):
-        raise ValueError(f"{value} has more than {MOST_DECIMALS} decimals: the bill would have to round")
+        raise ValueError(f"{value} has more than {MOST_DECIMALS} decimals; the bill would have to round it")
     return price
 
 
@@ -43,8 +41,8 @@ def _rate_name(text: str) -> str:
     from vertex_batch.pricing import SPEC_PRICE_KEYS  # noqa: PLC0415 - most specs state no prices
 
     if text not in SPEC_PRICE_KEYS:
-        better = did_you_mean(text, SPEC_PRICE_KEYS) or f"; they are {', '.join(SPEC_PRICE_KEYS)}"
-        raise ValueError(f"`{text[:80]}` is no kind that has a price{better}")
+        better = did_you_mean(text, SPEC_PRICE_KEYS) or f"; the kinds are {', '.join(SPEC_PRICE_KEYS)}"
+        raise ValueError(f"`{text[:80]}` is not a kind that has a price{better}")
     return text
 
 
@@ -65,7 +63,7 @@ Rates = Annotated[dict[RateName, UsdPerMillion], Field(min_length=1, max_length=
 
 
 class MoneyFields(BaseModel):
-    """What the bill needs to know."""
+    """The settings of the bill."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -75,20 +73,20 @@ class MoneyFields(BaseModel):
     prices: Annotated[dict[Line, Rates], Field(max_length=50)] = Field(
         default_factory=dict,
         description=(
-            "Prices agreed with Google, in US dollars for a million tokens, by model and kind. They win over"
-            " those of the proxy."
+            "Prices agreed with Google, in US dollars per million tokens, by model and kind. They override"
+            " the proxy's prices."
         ),
         examples=[{"gemini-2.5-flash": {"input": 0.15, "output": 1.25}}],
     )
     expected_cost_usd: Usd | None = Field(
         default=None,
-        description="A job whose bill is higher, in US dollars, is told to `notify`. It stops nothing.",
+        description="Notify when a job's bill exceeds this many US dollars. It does not stop the job.",
         examples=[12.5],
     )
     max_unreadable_rows: Annotated[int, Field(ge=0)] = Field(
         default=0,
         description=(
-            "Fail the recording if more rows of the output than this are unreadable or in no known format."
-            " The bill is written in any case."
+            "Fail the record_cost task if more rows of the output than this are unreadable or in an unknown"
+            " format. The bill is written in any case."
         ),
     )

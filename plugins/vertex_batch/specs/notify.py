@@ -1,4 +1,4 @@
-"""Who is told of what: any Airflow notifier by its import path, else the log."""
+"""Notifications: any Airflow notifier by its import path, else the log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECRET_NAME = re.compile(r"(?i)(passw|secret|token|api_?key|auth|credential|pri
 
 
 class Occasion(StrEnum):
-    """What somebody may be told of."""
+    """An event that a notifier can report."""
 
     FAILURE = "failure"  # the run has failed
     LATE = "late"  # it takes longer than `expected_duration`
@@ -28,7 +28,7 @@ class Occasion(StrEnum):
 def _occasion(value: Any) -> Any:
     if isinstance(value, str) and value not in set(Occasion):
         known = [occasion.value for occasion in Occasion]
-        raise ValueError(f"`{value[:80]}` is none of {', '.join(known)}{did_you_mean(value, known)}")
+        raise ValueError(f"`{value[:80]}` is not one of {', '.join(known)}{did_you_mean(value, known)}")
     return Occasion(value) if isinstance(value, str) else value
 
 
@@ -53,28 +53,28 @@ OneOccasion = Annotated[
 
 
 class Notice(BaseModel):
-    """One notifier, and what it tells of."""
+    """One notifier, and the events that it reports."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     on: Annotated[list[OneOccasion], Field(min_length=1, max_length=3)] = Field(
         default_factory=lambda: list(Occasion),
         description=(
-            "`failure`: the run has failed; `late`: it takes longer than `expected_duration`; `cost`: a job"
-            " cost more than `expected_cost_usd`, or without that than its estimate. Default: all of them."
+            "`failure`: the run failed. `late`: it takes longer than `expected_duration`. `cost`: a job cost"
+            " more than `expected_cost_usd` or, if that is not set, than its estimate. Default: all of them."
         ),
         examples=[["failure", "cost"]],
     )
     notifier: ImportPath | None = Field(
         default=None,
-        description="The class of an Airflow notifier, by its import path. Default: a line in the log.",
+        description="The import path of an Airflow notifier class. Default: a line in the log.",
         examples=["airflow.providers.smtp.notifications.smtp.SmtpNotifier"],
     )
     arguments: dict[str, JsonValue] = Field(
         default_factory=dict,
         description=(
-            "What the notifier is made with; its own template fields are rendered. Keys and passwords belong"
-            " into an Airflow connection, whose id stands here."
+            "The notifier's arguments; its template fields are rendered. Put keys and passwords in an Airflow"
+            " connection, and pass the connection's id here."
         ),
         examples=[{"smtp_conn_id": "mail", "to": "team@example.com", "subject": "{{ dag.dag_id }}"}],
     )
@@ -84,7 +84,7 @@ class Notice(BaseModel):
     def _no_secrets(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
         if found := next(_secrets(value), None):
             raise ValueError(
-                f"hold what looks like a secret in `{found[:80]}`: a spec is read by many; put it into an"
-                " Airflow connection and write the connection's id"
+                f"seem to contain a secret in `{found[:80]}`: many people can read a spec, so put the secret"
+                " in an Airflow connection and use the connection's id"
             )
         return value

@@ -1,4 +1,4 @@
-"""What a job is called among the jobs of its spec, and which of them it waits for."""
+"""A job's name in its spec, and the jobs that it waits for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ JobName = Annotated[str, Field(pattern=f"^{NAME}$")]
 
 
 class OrderFields(BaseModel):
-    """A job among others. In a spec of one job, ``name`` is the spec's, and there is nothing to wait for."""
+    """A job among others. In a spec with one job, ``name`` is the spec's, and there are none to wait for."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -21,7 +21,7 @@ class OrderFields(BaseModel):
         default=False,
         description=(
             "Announce the job's results as the Airflow asset `vertex_batch/SPEC`, or `vertex_batch/SPEC/JOB`"
-            " of a spec with several jobs, by which other DAGs and specs may be scheduled."
+            " in a spec with several jobs. Other DAGs and specs can be scheduled on it."
         ),
     )
     after: Annotated[list[JobName], Field(max_length=100)] = Field(

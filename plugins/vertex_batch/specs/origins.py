@@ -1,4 +1,4 @@
-"""Where the values of a spec were written, also where several texts were put together."""
+"""Tracks where the values of a spec were written, across all files that were merged into it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from vertex_batch.specs.problems import KeyPath, Problem, show_path
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A place in a file: the document, and the path of a value within it."""
+    """A place in a file: the document, and the path of a value in it."""
 
     file: Path
     document: Document
     path: KeyPath = ()
 
     def below(self, *steps: str | int) -> Origin:
-        """Return the place of a value within this one."""
+        """Return the place of a value inside this one."""
         return Origin(self.file, self.document, (*self.path, *steps))
 
     def problem(self, message: str, *, key: bool = False) -> Problem:
-        """Make a problem of what stands here.
+        """Make a problem at this place.
 
         :param key: place it at the key rather than at its value.
         """
@@ -36,8 +36,8 @@ class Origin:
 class Values:
     """Keys and values as they were written, each with its origin.
 
-    :param origins: by path; a path that is not in it is that of the nearest one around it. The empty path
-        is where the whole stands, and where anything that is missing would have to be written.
+    :param origins: by path. A path that is not in it has the origin of the nearest path around it. The empty
+        path is the origin of the whole, and of anything that is missing.
     """
 
     data: Mapping[str, Any]
@@ -45,11 +45,11 @@ class Values:
 
     @classmethod
     def of(cls, data: Mapping[str, Any], origin: Origin) -> Values:
-        """Take what stands at one place."""
+        """Make values that all have one origin."""
         return cls(data, {(): origin})
 
     def origin(self, path: KeyPath) -> Origin:
-        """Say where the value of a path was written."""
+        """Return where the value of a path was written."""
         for length in range(len(path), -1, -1):
             if found := self.origins.get(path[:length]):
                 return found.below(*path[length:])
@@ -61,10 +61,10 @@ class Values:
         return Values(kept, self.origins)
 
     def over(self, lower: Values) -> Values:
-        """Lay these values over others.
+        """Merge these values over others.
 
-        Mappings are put together key by key, anything else is replaced. An empty value (``null``) takes away
-        what the lower ones say.
+        Mappings are merged key by key; anything else is replaced. An empty value (``null``) removes the lower
+        value.
         """
         origins = dict(lower.origins)
         for key in lower.data:
@@ -89,11 +89,11 @@ class Values:
                 del merged[key]
             else:
                 merged[key] = value
-                self._take(origins, (*path, key))
+                self._set_origin(origins, (*path, key))
         return merged
 
-    def _take(self, origins: dict[KeyPath, Origin], path: KeyPath) -> None:
-        """Note that a path's value stands here, and forget what was noted of the one that it replaces."""
+    def _set_origin(self, origins: dict[KeyPath, Origin], path: KeyPath) -> None:
+        """Set a path's origin, and delete the origins of the value that it replaces."""
         for known in [known for known in origins if known[: len(path)] == path]:
             del origins[known]
         origins[path] = self.origin(path)

@@ -1,4 +1,4 @@
-"""The text of a spec file -> a spec, or everything that is wrong with it."""
+"""Turns the text of a spec file into a spec, or into a list of its problems."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vertex_batch.specs.origins import Origin, Values
 from vertex_batch.specs.problems import Problem, SpecError
 
 MAX_PROBLEMS = 100
-"""More than a person reads: a file of nonsense shall not fill the log."""
+"""More than a person reads: a garbage file must not fill the log."""
 Model = TypeVar("Model", bound=BaseModel)
 _TOP_KEYS: dict[str, FieldInfo] = {**SPEC_KEYS, **JOB_KEYS, JOBS: FieldInfo(), MATRIX: FieldInfo()}
 _JOB_KEYS: dict[str, FieldInfo] = {**ENTRY_KEYS, MATRIX: FieldInfo()}
@@ -30,9 +30,9 @@ _JOB_KEYS: dict[str, FieldInfo] = {**ENTRY_KEYS, MATRIX: FieldInfo()}
 def parse_spec(text: str, path: Path, defaults: Defaults) -> tuple[Spec, Document]:
     """Read one spec.
 
-    :param path: where the text stands, for its name and for the places of problems.
+    :param path: the file of the text, for the spec's name and the locations of problems.
     :param defaults: of its folder.
-    :raises SpecError: with every problem of the text, whatever it holds.
+    :raises SpecError: with every problem of the text.
     """
     document = read_document(text)
     problems = list(document.problems)
@@ -44,9 +44,11 @@ def parse_spec(text: str, path: Path, defaults: Defaults) -> tuple[Spec, Documen
             spec, found = check_spec(top.over(shared) if shared else top, path.stem)
             problems += found
         else:
-            problems.append(Problem(1, 1, "", "must hold keys and values, such as `model: gemini-2.5-flash`"))
+            problems.append(
+                Problem(1, 1, "", "must contain keys and values, such as `model: gemini-2.5-flash`")
+            )
     if problems:
-        # What several jobs were given by one line is one problem.
+        # One line that applies to several jobs is one problem.
         raise SpecError(
             path, sorted(set(problems), key=lambda each: (each.file != str(path), each))[:MAX_PROBLEMS]
         )
@@ -55,7 +57,7 @@ def parse_spec(text: str, path: Path, defaults: Defaults) -> tuple[Spec, Documen
 
 
 def spec_of(data: Mapping[str, Any], name: str = "spec") -> Spec:
-    """Make a spec of plain data, for code that has no file.
+    """Make a spec from plain data, for code that has no file.
 
     :raises SpecError: with every problem of the data.
     """
@@ -66,16 +68,16 @@ def spec_of(data: Mapping[str, Any], name: str = "spec") -> Spec:
 
 
 def check_spec(top: Values, name: str) -> tuple[Spec, list[Problem]]:
-    """Check what a spec says; the spec is of use only if there are no problems.
+    """Check a spec's contents. The returned spec is usable only if there are no problems.
 
-    :param name: what it is called if it does not say so itself.
+    :param name: its default name.
     """
-    said = {"name": name, **top.data}
+    named = {"name": name, **top.data}
     whole = top.only({*JOB_KEYS, JOBS, MATRIX}, without=True)
     spec, problems = _check(Spec, {"name": name, **whole.data}, whole, _TOP_KEYS)
     at_top = _misspelled(top.data, _TOP_KEYS)
     grouped = JOBS in top.data or MATRIX in top.data
-    entries = job_entries(top, "job" if not isinstance(said["name"], str) else said["name"])
+    entries = job_entries(top, "job" if not isinstance(named["name"], str) else named["name"])
     problems += entries.problems
     jobs = []
     for job, values in entries.jobs.items():
@@ -92,7 +94,7 @@ def check_spec(top: Values, name: str) -> tuple[Spec, list[Problem]]:
 
 
 def _misspelled(data: Mapping[str, Any], known: Mapping[str, FieldInfo]) -> frozenset[str]:
-    """Return the keys that were meant by the ones that are not known."""
+    """Return the valid keys that unknown keys probably mean."""
     return frozenset(meant for key in data if key not in known and (meant := meant_key(key, known)))
 
 

@@ -11,16 +11,16 @@ from vertex_batch.errors import PermanentError, scrub
 
 KeyPath = tuple[str | int, ...]
 TEXT, MAPPING, NOTHING = "<text>", "<mapping>", "<nothing>"
-"""Kinds of a value that has several: pydantic puts them into its paths, and people have not written them."""
+"""Kinds of a value that has several. pydantic adds them to its paths, but they are not in the file."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing to repair.
+    """One problem in a spec.
 
     :param line: counted from 1, as editors do; so is ``column``.
     :param path: the key within the file, such as ``labels.team`` or ``inputs[0]``; empty for the whole file.
-    :param file: where it stands, if that is another file than the spec's: its defaults, say.
+    :param file: the file with the problem if it is not the spec's own, such as its defaults.
     """
 
     line: int
@@ -37,7 +37,7 @@ class Problem:
 class SpecError(PermanentError):
     """Every problem of one spec file, one per line as ``file:line:col: path: message``.
 
-    Nothing was submitted, and a retry changes nothing: the file has to be repaired.
+    Nothing was submitted. A retry changes nothing until the file is fixed.
     """
 
     def __init__(self, file: str | Path, problems: Iterable[Problem]) -> None:
@@ -61,7 +61,7 @@ class BrokenSpecsError(PermanentError):
         count = len(self.errors)
         files = "1 job spec has" if count == 1 else f"{count} job specs have"
         return "\n".join(
-            [f"{files} problems; the DAGs of all others are not affected.", *map(str, self.errors)]
+            [f"{files} problems; the DAGs of all other specs are not affected.", *map(str, self.errors)]
         )
 
 

@@ -1,4 +1,4 @@
-"""The jobs of a spec on one date, rendered without Airflow: what the command line plans and runs."""
+"""Renders the jobs of a spec for one date without Airflow, for the command line."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from vertex_batch.specs.templates import is_template
 
 @dataclass(frozen=True, slots=True)
 class RenderedJob:
-    """What one job of a spec asks for on a date.
+    """One job of a spec, rendered for a date.
 
-    :param project: None: the connection's; so for ``location``.
+    :param project: None: the connection's; likewise for ``location``.
     """
 
     project: str | None
@@ -43,7 +43,7 @@ def display_name(spec: Spec, job: JobSpec) -> str:
 
 
 def moment_on(spec: Spec, day: date) -> datetime:
-    """The moment that the scheduled run of a day stands for; midnight where none is scheduled on it."""
+    """The logical time of a day's scheduled run, or midnight if none is scheduled on that day."""
     midnight = datetime.combine(day, time(), ZoneInfo(spec.timezone))
     if not isinstance(spec.schedule, str):
         return midnight
@@ -57,8 +57,8 @@ def moment_on(spec: Spec, day: date) -> datetime:
 def render_job(spec: Spec, job: JobSpec, moment: datetime) -> RenderedJob:
     """Render a job's templates.
 
-    :param moment: that the run stands for; see `run_dates`.
-    :raises ConfigurationError: a template needs what is known in Airflow only, or does not render.
+    :param moment: the run's logical time; see `run_dates`.
+    :raises ConfigurationError: a template needs a value that only Airflow knows, or does not render.
     """
     run = SimpleNamespace(partition_date=None, logical_date=moment, run_after=datetime.now(UTC))
     names = {**template_dates(run, spec.timezone), "run_id": "manual", "params": {}}
@@ -89,8 +89,8 @@ def _render(spec: Spec, key: str, text: str, names: dict[str, Any]) -> str:
         return _environment().from_string(text).render(names)
     except (TemplateError, ArithmeticError, TypeError, ValueError, LookupError) as error:
         raise ConfigurationError(
-            f"{spec.file or spec.name}: {key}: `{text[:80]}` cannot be rendered here: {error}. Outside"
-            f" Airflow a template may use {', '.join(sorted(names))}. Nothing was submitted."
+            f"{spec.file or spec.name}: {key}: `{text[:80]}` cannot be rendered outside Airflow: {error}."
+            f" There, a template may use {', '.join(sorted(names))}. Nothing was submitted."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What people write by mistake in a URI or a label, and what they meant. Pure, and only ever a suggestion."""
+"""Common mistakes in URIs and labels, with the suggested correction. Pure."""
 
 from __future__ import annotations
 
@@ -49,22 +49,22 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp"})
 
 
 def placeholder_problem(text: str) -> str | None:
-    """Say which placeholder of another system a text holds, and what to write here; None if there is none."""
+    """Report a placeholder of another system, and what to write instead; None if there is none."""
     if "{" not in text and "$" not in text and "%" not in text:
         return None
     if _RAW.search(text):
-        return "holds `{% raw %}`, after which nothing is filled in: take it out, and write `{{ run_date }}`"
+        return "contains `{% raw %}`, which disables templates: remove it, and use `{{ run_date }}`"
     found = _FOREIGN.search(TEMPLATE_PART.sub(lambda part: " " * len(part[0]), text))
     if found is None:
         return None
     if found["brace"] and "," in found["brace"]:
-        return f"`{found['brace'][:80]}` is not a wildcard: write one URI for each of them"
+        return f"`{found['brace'][:80]}` is not a wildcard: use one URI for each of them"
     better = _FORMATS.get(found["strftime"]) if found["strftime"] else _template_for(found[0])
-    return f"`{found[0][:80]}` is not filled in here: write `{better or '{{ run_date }}'}`"
+    return f"`{found[0][:80]}` is not a template here: use `{better or '{{ run_date }}'}`"
 
 
 def _template_for(placeholder: str) -> str:
-    """Return the template that stands for what a placeholder names."""
+    """Return the template that corresponds to a placeholder."""
     formatted = re.search(rf"{_STRFTIME}(?:[-_/.:T]?{_STRFTIME})*", placeholder)
     if formatted and (known := _FORMATS.get(formatted[0])):
         return known
@@ -82,19 +82,21 @@ def _template_for(placeholder: str) -> str:
 
 
 def blank_problem(text: str) -> str | None:
-    """Say that a text has blanks at its ends, or a character that cannot be seen; None if it has neither."""
+    """Report blanks at the ends of a string, or an invisible character; None if it has neither."""
     hidden = next((char for char in text if unicodedata.category(char) in _INVISIBLE), None)
     if hidden is not None:
         clean = "".join(char for char in text if unicodedata.category(char) not in _INVISIBLE).strip()
         name = unicodedata.name(hidden, "a line break or another control character").lower()
-        return f"holds an invisible or control character (U+{ord(hidden):04X}, {name}): write `{clean[:200]}`"
+        return (
+            f"contains an invisible or control character (U+{ord(hidden):04X}, {name}): use `{clean[:200]}`"
+        )
     if text != text.strip():
-        return f"begins or ends with a blank: write `{text.strip()[:200]}`"
+        return f"begins or ends with a blank: use `{text.strip()[:200]}`"
     return None
 
 
 def place_suggestion(text: str) -> str | None:
-    """Return the URI that was meant by something that is nearly one; None where that cannot be known."""
+    """Return the URI that was probably meant; None if that is unclear."""
     if match := re.fullmatch(r"(?P<scheme>gs|bq):/*(?P<rest>[^/\s:].*)", text, re.IGNORECASE):
         return f"{match['scheme'].lower()}://{match['rest']}"
     try:
@@ -124,11 +126,11 @@ def _of_console(path: str, query: str) -> str | None:
 
 
 def bucket_suggestion(bucket: str) -> str | None:
-    """Return the bucket's name that was meant; None where nothing near is a name."""
+    """Return the bucket name that was probably meant; None if there is none."""
     return re.sub(r"[\s]+", "-", bucket.strip()).lower() if bucket.strip() else None
 
 
 def label_suggestion(text: str) -> str:
-    """Suggest the nearest text that is a label: ``; did you mean `support-team`?``, or nothing."""
+    """Suggest the nearest valid label: ``; did you mean `support-team`?``, or nothing."""
     near = re.sub(r"[^\w-]+", "-", text.strip().lower()).strip("-")[:63]
     return f"; did you mean `{near}`?" if near and not is_template(text) else ""

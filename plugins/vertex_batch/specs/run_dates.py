@@ -1,8 +1,8 @@
-"""The date names that a spec's templates may use, the same in every kind of run.
+"""The dates that a spec's templates may use, with the same names in every kind of run.
 
-Airflow's own ``ds`` and ``logical_date`` do not exist in a run that was triggered without a logical date, nor
-in a partitioned one. These names always do: they are taken from the run's partition date, else from its
-logical date, else from the moment that it was due.
+Airflow's own ``ds`` and ``logical_date`` do not exist in a run that was triggered without a logical date, or
+in a partitioned run. These names always exist: they come from the run's partition date, else from its logical
+date, else from the time at which it was due.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TEMPLATE_DATES: dict[str, str] = {
 
 
 def run_moment(dag_run: Any) -> datetime:
-    """Return the moment that a run stands for: its partition date, its logical date, or when it was due.
+    """Return a run's date: its partition date, its logical date, or the time at which it was due.
 
     :raises ValueError: the run has none of them.
     """
@@ -30,17 +30,15 @@ def run_moment(dag_run: Any) -> datetime:
         moment: datetime | None = getattr(dag_run, name, None)
         if moment is not None:
             return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    raise ValueError(
-        "the DAG run has no partition_date, no logical_date and no run_after: it stands for no date"
-    )
+    raise ValueError("the DAG run has no partition_date, logical_date or run_after, so it has no date")
 
 
 def template_dates(dag_run: Any, timezone: str, day: date | None = None) -> dict[str, str]:
     """Compute every name of `TEMPLATE_DATES` for one run.
 
     :param dag_run: Airflow's ``dag_run``, or anything with its three date attributes.
-    :param timezone: the spec's time zone, such as ``Europe/Berlin``: a run at 00:30 there is of that day.
-    :param day: stands in place of the run's own, at the same time of day.
+    :param timezone: the spec's time zone, such as ``Europe/Berlin``; a run belongs to its day there.
+    :param day: replaces the run's own day, at the same time of day.
     """
     local = run_moment(dag_run).astimezone(ZoneInfo(timezone))
     if day is not None:

@@ -1,4 +1,4 @@
-"""How a job's tasks behave: retries, waiting, and the connections they use."""
+"""How a job's tasks behave: retries, waiting, and the connections that they use."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _SHORTEST_POLL = timedelta(seconds=1)
 
 
 class RunningFields(BaseModel):
-    """What Airflow does around the job."""
+    """How Airflow runs the job's tasks."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     retries: Annotated[int, Field(ge=0, le=20)] = Field(
         default=3,
-        description="How often a task tries again. A retry goes on with the job that was submitted.",
+        description="How often a failed task is retried. A retry resumes the job that was submitted.",
     )
     retry_delay: Duration = Field(
         default=timedelta(minutes=1),
@@ -28,39 +28,39 @@ class RunningFields(BaseModel):
     )
     poll_interval: Duration = Field(
         default=timedelta(minutes=1),
-        description="Pause between two looks at the job. No worker is held meanwhile.",
+        description="Pause between polls of the job. Waiting does not occupy a worker.",
         examples=["30s", "5m"],
     )
     deadline: Duration = Field(
         default=timedelta(hours=97),
         description=(
-            "Longest time from the job's creation to its end; then it is cancelled. Vertex queues a job for"
-            " up to 72 hours and runs it for up to 24."
+            "Longest time from the job's creation to its end, after which it is cancelled. Vertex queues a"
+            " job for up to 72 hours and runs it for up to 24."
         ),
         examples=["12h", "4d"],
     )
     queue_deadline: Duration | None = Field(
         default=None,
-        description="Longest time from the job's creation to its start; then it is cancelled.",
+        description="Longest time from the job's creation to its start, after which it is cancelled.",
         examples=["6h", "2d"],
     )
     run_deadline: Duration | None = Field(
         default=None,
-        description="Longest time from the job's start to its end; then it is cancelled.",
+        description="Longest time from the job's start to its end, after which it is cancelled.",
         examples=["3h"],
     )
     resubmits: Annotated[int, Field(ge=0, le=5)] = Field(
         default=1,
         description=(
-            "How often a job that failed for a reason that may pass (codes 4, 8, 13, 14) is submitted again."
-            " Each has its own bill; rows that the failed one had finished are paid for again."
+            "How often a job that failed for a transient reason (codes 4, 8, 13, 14) is submitted again. Each"
+            " job has its own bill, and rows that the failed job had finished are paid for again."
         ),
     )
     preflight: Literal["strict", "warn", "off"] = Field(
         default="strict",
         description=(
-            "Look at model, places and every row before a job is submitted: `strict` refuses a job of which"
-            " Vertex would answer no row, `warn` only says so, `off` reads nothing."
+            "Check the model, the locations and every row before a job is submitted. `strict` refuses a job"
+            " if Vertex would not answer any row, `warn` only logs a warning, `off` reads nothing."
         ),
     )
     cancel_on_kill: bool = Field(
@@ -69,16 +69,16 @@ class RunningFields(BaseModel):
     max_failed_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
         default=1.0,
         description=(
-            "Fail the run if a larger share of the rows failed. Vertex calls a job succeeded even if every"
-            " row of it failed. A run without a single answered row always fails."
+            "Fail the run if a larger share of the rows failed. Vertex reports a job as succeeded even if all"
+            " its rows failed. A run without any answered row always fails."
         ),
         examples=[0.05],
     )
     pool: Line | None = Field(
         default=None,
         description=(
-            "Airflow pool of the tasks that submit and wait. It must be there, and must count deferred tasks:"
-            " then it limits how many jobs there are at the same time."
+            "Airflow pool of the submit and wait tasks. The pool must exist and include deferred tasks; it"
+            " then caps the number of concurrent jobs."
         ),
         examples=["vertex_batch"],
     )
@@ -94,7 +94,7 @@ class RunningFields(BaseModel):
     def _not_a_flood(cls, value: timedelta) -> timedelta:
         if value < _SHORTEST_POLL:
             raise ValueError(
-                f"must be at least {show_duration(_SHORTEST_POLL)}: the proxy counts each request"
+                f"must be at least {show_duration(_SHORTEST_POLL)}, because the proxy counts each request"
             )
         return value
 
@@ -105,6 +105,6 @@ class RunningFields(BaseModel):
         if poll and value <= poll:
             raise ValueError(
                 f"({show_duration(value)}) must be longer than poll_interval ({show_duration(poll)}),"
-                " or the job is cancelled before the first look at it"
+                " or the job is cancelled before its first poll"
             )
         return value

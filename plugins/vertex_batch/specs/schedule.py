@@ -36,14 +36,14 @@ def _timezone(text: str) -> str:
         ZoneInfo(text)
     except (ValueError, KeyError, OSError):
         raise ValueError(
-            f"`{text}` is no time"
-            f" zone{did_you_mean(text, available_timezones()) or ', such as Europe/Berlin'}"
+            f"`{text}` is not a valid time zone"
+            f"{did_you_mean(text, available_timezones()) or ', such as Europe/Berlin'}"
         ) from None
     return text
 
 
 def _moment(value: Any) -> Any:
-    """Read a day or a moment; one without a zone is completed once the spec's zone is known."""
+    """Read a day or a time. One without a zone is completed once the spec's zone is known."""
     if isinstance(value, datetime):
         return value
     if isinstance(value, date):
@@ -53,11 +53,11 @@ def _moment(value: Any) -> Any:
             return datetime.fromisoformat(value)
         except ValueError:
             pass
-    raise ValueError("must be a day such as 2026-11-01, or a moment such as 2026-11-01T02:30:00")
+    raise ValueError("must be a day such as 2026-11-01, or a time such as 2026-11-01T02:30:00")
 
 
 def _kind(value: Any) -> str | None:
-    """Say which kind of schedule is meant, so that only its problems are told."""
+    """Return the kind of the schedule, so that only problems of this kind are reported."""
     if value is None:
         return NOTHING
     return MAPPING if isinstance(value, (Mapping, Events)) else TEXT
@@ -72,7 +72,7 @@ Moment = Annotated[
 
 
 class ScheduleFields(BaseModel):
-    """When runs begin. A run's date names are those of the spec's time zone."""
+    """When runs begin. A run's dates are in the spec's time zone."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -82,44 +82,44 @@ class ScheduleFields(BaseModel):
     ] = Field(
         default=None,
         description=(
-            "A cron expression of 5 fields, a preset such as @daily, or a mapping: the arrival of other"
-            " specs' outputs, or a timetable. Without it, runs begin by hand only."
+            "A cron expression with 5 fields, a preset such as @daily, or a mapping for the outputs of other"
+            " specs or a timetable. Without it, runs are manual only."
         ),
         examples=["30 2 * * *", "@daily", {"assets": ["nightly_summaries"]}, None],
     )
     timezone: Timezone = Field(
         default="UTC",
-        description="The time zone of `schedule`, of `start_date`, and of the date names in templates.",
+        description="The time zone of `schedule`, of `start_date`, and of the dates in templates.",
         examples=["UTC", "Europe/Berlin"],
     )
     start_date: Moment | None = Field(
         default=None,
         description=(
-            "No run is scheduled before it. Without it, the first run is the next one that comes due."
+            "No run is scheduled before this day. Without it, the first run is the next one that is due."
         ),
         examples=["2026-11-01"],
     )
     end_date: Moment | None = Field(
-        default=None, description="No run is scheduled after it.", examples=["2027-03-31"]
+        default=None, description="No run is scheduled after this day.", examples=["2027-03-31"]
     )
     catchup: bool = Field(
         default=False,
         description=(
-            "Also run for all the dates from `start_date` until now. Each of them is a job that costs money."
+            "Also run for all dates from `start_date` until now. Each run submits jobs that cost money."
         ),
     )
     start_within: Duration = Field(
         default=DEFAULT_START_WITHIN,
         description=(
-            "How late a scheduled run may start: after an outage, or when the DAG is unpaused. A run that is"
-            " later is skipped, costs nothing, and can be backfilled. `catchup: true` skips none."
+            "How late a scheduled run may start, after an outage or when the DAG is unpaused. A later run is"
+            " skipped, costs nothing, and can be backfilled. With `catchup: true`, no run is skipped."
         ),
         examples=["1h", "6h"],
     )
 
     @property
     def cron(self) -> str | None:
-        """The cron expression at whose times runs come due, alone or combined with assets."""
+        """The cron expression of the schedule, alone or combined with assets."""
         cron = self.schedule.cron if isinstance(self.schedule, Events) else self.schedule
         return None if cron == ONCE else cron
 
@@ -145,7 +145,7 @@ class ScheduleFields(BaseModel):
         schedule = info.data.get("schedule")
         timed = schedule.cron or schedule.timetable if isinstance(schedule, Events) else schedule
         if value and "schedule" in info.data and not timed:
-            raise ValueError("needs a schedule to catch up with: set `schedule`, or `catchup: false`")
+            raise ValueError("needs a schedule: set `schedule`, or `catchup: false`")
         if value and "start_date" in info.data and info.data["start_date"] is None:
             raise ValueError("needs a first day: set `start_date`, or `catchup: false`")
         return value
@@ -156,6 +156,6 @@ class ScheduleFields(BaseModel):
         if value < SHORTEST_START_WITHIN:
             raise ValueError(
                 f"must be at least {show_duration(SHORTEST_START_WITHIN)}: Airflow itself may take minutes to"
-                " start what is due"
+                " start a run that is due"
             )
         return value

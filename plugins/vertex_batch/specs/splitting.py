@@ -17,25 +17,25 @@ class SplitFields(BaseModel):
     split: Literal["auto", "off"] = Field(
         default="auto",
         description=(
-            "`auto`: files with more rows or bytes than one job may read are split over several jobs, with"
-            " one bill. `off`: the input always goes into one job, which fails if it is too large."
+            "`auto`: an input with more rows or bytes than one job may read is split into several jobs with"
+            " one bill. `off`: the input always goes to one job, which fails if it is too large."
         ),
     )
     max_rows_per_job: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(
         default=None,
-        description="Rows from which the input is split. Default: what Vertex allows, 200,000 for Gemini.",
+        description="Most rows of one job. Default: Vertex's limit, 200,000 for Gemini.",
         examples=[50_000],
     )
     max_bytes_per_job: Annotated[int, Field(ge=1_000, le=100_000_000_000)] | None = Field(
         default=None,
-        description="Bytes from which the input is split. Default: what Vertex allows, 1,000,000,000.",
+        description="Most input bytes of one job. Default: Vertex's limit, 1,000,000,000.",
         examples=[500_000_000],
     )
     staging: OutputUri | None = Field(
         default=None,
         description=(
-            "The folder into which the parts of files that are too large, and samples, are written (`gs://`,"
-            " templates allowed). Default: `_shards/` below `output`."
+            "The folder for the parts of a split input and for samples (`gs://`, templates allowed). Default:"
+            " `_shards/` below `output`."
         ),
         examples=["gs://my-bucket/tmp/"],
     )
@@ -44,9 +44,9 @@ class SplitFields(BaseModel):
     @classmethod
     def _only_where_it_is_split(cls, value: object, info: ValidationInfo) -> object:
         if value is not None and info.data.get("split") == "off":
-            raise ValueError("means nothing with `split: off`: take one of the two away")
+            raise ValueError("cannot be combined with `split: off`; remove one of the two")
         if value is not None and any(uri.startswith("bq://") for uri in info.data.get("inputs", ())):
-            raise ValueError("means nothing for a table: take it away")
+            raise ValueError("is not allowed for BigQuery inputs; remove it")
         return value
 
     @field_validator("staging")
@@ -60,13 +60,13 @@ class SplitFields(BaseModel):
             folder = wildcard_folder(uri)
             if folder is not None and f"{value.rstrip('/')}/".startswith(folder):
                 raise ValueError(
-                    f"lies inside {folder}, where `inputs` reads: a later run would pay for these rows again;"
-                    " write to a folder beside it"
+                    f"is inside {folder}, which `inputs` reads: a later run would pay for these rows again;"
+                    " write to a folder outside it"
                 )
         return value
 
     @property
     def may_be_split(self) -> bool:
-        """Whether the input has to be looked at before it is known how many jobs there are."""
+        """Whether the input must be measured to know the number of jobs."""
         inputs: list[str] = getattr(self, "inputs", [])
         return self.split == "auto" and not any(uri.startswith("bq://") for uri in inputs)

@@ -1,4 +1,4 @@
-"""The one place where teams' limits stand: ``include/budgets.yaml``."""
+"""The limits of teams: ``include/budgets.yaml``."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ class BudgetFile(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     everyone: BudgetFields | None = Field(
-        default=None, description="Limits of all specs together, whichever team they belong to."
+        default=None, description="Limits of all specs together, of any team."
     )
     teams: Annotated[dict[TeamName, BudgetFields], Field(max_length=1000)] = Field(
         default_factory=dict,
-        description="Limits by `team`; a spec without a team has only those of everyone.",
+        description="Limits by `team`. A spec without a team has only those of `everyone`.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class TeamBudgets:
-    """What the file says."""
+    """The contents of the file."""
 
     everyone: Budget | None = None
     teams: dict[str, Budget] = field(default_factory=dict)
 
     def of(self, team: str) -> list[tuple[Budget, Payer, str]]:
-        """The budgets that hold for a job of a team."""
+        """The budgets that apply to a job of a team."""
         found = [(self.teams[team], Payer.TEAM, team)] if team in self.teams else []
         return [*found, (self.everyone, Payer.EVERYONE, "")] if self.everyone else found
 
 
 def budgets_file(specs: Path) -> Path | None:
-    """Return where the limits of teams stand: ``$VERTEX_BATCH_BUDGETS_FILE``, else beside the specs' folder.
+    """Return the file with the teams' limits: ``$VERTEX_BATCH_BUDGETS_FILE``, else next to the specs folder.
 
-    None where there is no such file: then no team has a limit.
+    None if there is no such file; then no team has a limit.
     """
     configured = os.environ.get(FILE_VARIABLE)
     path = Path(configured) if configured else specs.parent / FILE_NAME
@@ -62,14 +62,14 @@ def budgets_file(specs: Path) -> Path | None:
 def load_team_budgets(path: Path) -> TeamBudgets:
     """Read and check the file.
 
-    :raises SpecError: with every problem of the file at its place. Until it is mended no job is submitted,
-        since nobody can say what it may cost.
+    :raises SpecError: with every problem of the file. Until it is fixed, no job is submitted, because its
+        limit is unknown.
     """
     document = read_document(_text(path))
     problems = list(document.problems)
     data = {} if document.data is None else document.data
     if document.readable and not isinstance(data, dict):
-        problems.append(Problem(1, 1, "", "must hold `everyone` or `teams`, and limits below"))
+        problems.append(Problem(1, 1, "", "must contain `everyone` or `teams`, with limits below them"))
     elif document.readable:
         try:
             read = BudgetFile.model_validate(data)

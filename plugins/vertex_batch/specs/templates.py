@@ -1,6 +1,6 @@
-"""What a template in a spec may say, checked before any run.
+"""Checks the templates in a spec before any run.
 
-A name that exists only in some kinds of run is refused with the name that exists in all of them.
+A name that exists only in some kinds of run is refused, with the name to use in all of them.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _KNOWN_NAME = re.compile(rf"(?<!\{{)\{{\{{ ?({'|'.join(sorted(TEMPLATE_NAMES))})
 
 
 def is_template(text: str) -> bool:
-    """Whether the text has parts that are only known in a run."""
+    """Whether parts of the text are only known in a run."""
     return "{{" in text or "{%" in text or "{#" in text
 
 
 @lru_cache(maxsize=4096)
 def template_problem(text: str) -> str | None:
-    """Say what is wrong with a template; None where it will render in every kind of run."""
-    # Nearly all templates are no more than a known name, which needs no parser.
+    """Describe the problem of a template; None if it renders in every kind of run."""
+    # Nearly all templates are only a known name, for which the parser is not needed.
     if not is_template(_KNOWN_NAME.sub(" ", text)):
         return None
     environment = _environment()
@@ -68,7 +68,7 @@ def template_problem(text: str) -> str | None:
 
 def _filter_problem(name: str, environment: Environment) -> str | None:
     known = _AIRFLOW_FILTERS | environment.filters.keys()
-    return None if name in known else f"`{name}` is no template filter{did_you_mean(name, known)}"
+    return None if name in known else f"`{name}` is not a valid template filter{did_you_mean(name, known)}"
 
 
 def _name_problem(name: str) -> str | None:
@@ -76,7 +76,7 @@ def _name_problem(name: str) -> str | None:
         return f"`{name}` is undefined in a run without a logical date: use `{better}`"
     if name not in TEMPLATE_NAMES:
         listed = f"; the dates are {', '.join(sorted(TEMPLATE_DATES))}"
-        return f"`{name}` is no template name{did_you_mean(name, TEMPLATE_NAMES) or listed}"
+        return f"`{name}` is not a valid template name{did_you_mean(name, TEMPLATE_NAMES) or listed}"
     return None
 
 

@@ -22,10 +22,10 @@ _WILDCARD = re.compile(r"[*?\[]")
 
 
 def wildcard_folder(uri: str) -> str | None:
-    """Return the folder in which a wildcard may find anything; None for a URI that names one file."""
+    """Return the folder that a wildcard searches; None for a URI that names one file."""
     if uri.startswith("gs://") and uri.endswith("/"):
         return uri
-    # What stands in a template is no wildcard: `{{ params["x"] }}`.
+    # Brackets in a template are not wildcards: `{{ params["x"] }}`.
     plain = TEMPLATE_PART.sub(lambda part: "_" * len(part[0]), uri)
     first = _WILDCARD.search(plain)
     return uri[: plain.rfind("/", 0, first.start()) + 1] if first else None
@@ -39,7 +39,7 @@ def _uri(text: str) -> str:
         meant = place_suggestion(text)
         raise ValueError(
             f"`{text[:80]}` must begin with `gs://` or `bq://`: "
-            + (f"write `{meant}`" if meant else "the job reads and writes nowhere else")
+            + (f"use `{meant}`" if meant else "a job cannot read or write anywhere else")
         )
     bucket, _, path = rest.partition("/")
     if scheme == "gs" and not is_template(bucket) and not _BUCKET.fullmatch(bucket):
@@ -49,31 +49,33 @@ def _uri(text: str) -> str:
 
 def _bucket_problem(bucket: str, path: str) -> str:
     if _WILDCARD.search(bucket):
-        return f"`{bucket[:80]}`: a bucket cannot be found by a wildcard; write one URI for each bucket"
+        return f"`{bucket[:80]}`: a bucket name cannot contain a wildcard; use one URI per bucket"
     meant = bucket_suggestion(bucket)
     if meant and meant != bucket and _BUCKET.fullmatch(meant):
         return f"`{bucket[:80]}` is not a bucket name; did you mean `gs://{meant}/{path[:120]}`?"
-    return f"`{bucket[:80]}` is no bucket name: write `gs://BUCKET/PATH`"
+    return f"`{bucket[:80]}` is not a valid bucket name; expected `gs://BUCKET/PATH`"
 
 
 def _input_uri(text: str) -> str:
     scheme, _, rest = _uri(text).partition("://")
     if scheme == "gs" and not rest.partition("/")[2]:
         bucket = rest.rstrip("/")
-        raise ValueError(f"names no file: write `gs://{bucket}/*.jsonl` for all files of that bucket")
+        raise ValueError(f"does not name a file: use `gs://{bucket}/*.jsonl` for all files of that bucket")
     if scheme == "bq" and not is_template(rest) and not _TABLE.fullmatch(rest):
-        raise ValueError("names no table: write `bq://PROJECT.DATASET.TABLE`")
+        raise ValueError("is not a valid table; expected `bq://PROJECT.DATASET.TABLE`")
     return text
 
 
 def _output_uri(text: str) -> str:
     scheme, _, rest = _uri(text).partition("://")
     if scheme == "gs" and not is_template(rest) and any(char in rest for char in "*?[]"):
-        raise ValueError("cannot hold a wildcard: it names the folder that Vertex writes into")
+        raise ValueError("cannot contain a wildcard: it names the folder that Vertex writes to")
     if scheme == "gs" and rest.endswith((".jsonl", ".json", ".csv")):
-        raise ValueError("names a file: write the folder, Vertex makes one more within it for each job")
+        raise ValueError("names a file: use a folder; Vertex creates a new folder in it for each job")
     if scheme == "bq" and not is_template(rest) and not _DATASET_OR_TABLE.fullmatch(rest):
-        raise ValueError("is no BigQuery place: write `bq://PROJECT.DATASET` or `bq://PROJECT.DATASET.TABLE`")
+        raise ValueError(
+            "is not a valid BigQuery output; expected `bq://PROJECT.DATASET` or `bq://PROJECT.DATASET.TABLE`"
+        )
     return text
 
 

@@ -24,7 +24,7 @@ from vertex_batch.vertex.resource import LABEL_MAX_CHARS
 MOST_DECIMALS = 6
 """Of amounts in US dollars."""
 
-# For suggestions only: what looks like a location passes, since Google adds regions without notice.
+# For suggestions only: anything that looks like a location passes, because Google adds regions at any time.
 _LOCATIONS = (
     "global",
     "us",
@@ -86,12 +86,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def dollars(value: Any, unit: str = "US dollars") -> Decimal:
-    """Read an amount with the digits that were written.
+    """Read an amount exactly as it was written.
 
-    :param unit: what the number counts, for messages.
+    :param unit: the unit, for messages.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-        raise ValueError(f"must be a number: {unit}")  # noqa: TRY004 - pydantic tells only ValueErrors
+        raise ValueError(f"must be a number: {unit}")  # noqa: TRY004 - pydantic reports only ValueErrors
     # repr() gives back the digits that were written, not the nearest binary fraction.
     return Decimal(repr(value) if isinstance(value, float) else value)
 
@@ -105,9 +105,8 @@ def has_too_many_decimals(amount: Decimal) -> bool:
 def _name(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise ValueError(
-            f"`{text[:80]}` must begin with a letter and hold only lowercase letters, digits, `_` and `-`,"
-            " at most"
-            " 63 characters: it becomes the DAG's id and a label of each job"
+            f"`{text[:80]}` must begin with a letter and contain only lowercase letters, digits, `_` and"
+            " `-`, at most 63 characters, because it becomes the DAG's id and a label of each job"
         )
     return text
 
@@ -117,8 +116,8 @@ def _model(text: str) -> str:
         bare = text.rsplit("/", 1)[-1]
         better = f"; did you mean `{bare}`?" if text.startswith(("vertex_ai/", "models/", "gemini/")) else ""
         raise ValueError(
-            f"`{text[:80]}` is no model: write `gemini-2.5-flash`, `publishers/PUBLISHER/models/MODEL` or"
-            f" `projects/PROJECT/locations/LOCATION/models/ID`{better}"
+            f"`{text[:80]}` is not a valid model: use `gemini-2.5-flash`, `publishers/PUBLISHER/models/MODEL`"
+            f" or `projects/PROJECT/locations/LOCATION/models/ID`{better}"
         )
     if match["tuned"] and not match["project"]:
         raise ValueError("a tuned model needs its project: `projects/PROJECT/locations/LOCATION/models/ID`")
@@ -126,18 +125,18 @@ def _model(text: str) -> str:
 
 
 def model_parts(model: str) -> tuple[str | None, str | None, bool]:
-    """Take from a model's name its project, its location, and whether it is a tuned one."""
+    """Return a model's project and location, if its name has them, and whether it is tuned."""
     match = _MODEL.fullmatch(model)
     return (match["project"], match["location"], bool(match["tuned"])) if match else (None, None, False)
 
 
 def _no_number(value: Any) -> Any:
-    """A number without quotes is refused for what it is, not for its quotes."""
+    """Refuse a project number as such, with or without quotes."""
     if (isinstance(value, int) and not isinstance(value, bool)) or (
         isinstance(value, str) and value.isdigit()
     ):
         raise ValueError(
-            f"`{value}` is a project number: write the project's id, since the proxy knows only that"
+            f"`{value}` is a project number: use the project id, because the proxy knows only that"
         )
     return value
 
@@ -145,31 +144,30 @@ def _no_number(value: Any) -> Any:
 def _project(text: str) -> str:
     if not _PROJECT.fullmatch(text):
         raise ValueError(
-            f"`{text[:80]}` is no project id: 6 to 30 lowercase letters, digits and `-`, beginning with a"
-            " letter"
+            f"`{text[:80]}` is not a valid project id: expected 6 to 30 lowercase letters, digits and `-`,"
+            " beginning with a letter"
         )
     return text
 
 
 def _location(text: str) -> str:
     if not _LOCATION.fullmatch(text):
-        raise ValueError(
-            f"`{text[:80]}` is no location{did_you_mean(text, _LOCATIONS) or ', such as us-central1'}"
-        )
+        better = did_you_mean(text, _LOCATIONS) or ", such as us-central1"
+        raise ValueError(f"`{text[:80]}` is not a valid location{better}")
     return text
 
 
 def _connection(text: str) -> str:
     if not _CONNECTION.fullmatch(text):
-        raise ValueError("is no Airflow connection id: letters, digits, `_`, `-` and `.`")
+        raise ValueError("is not a valid Airflow connection id: use letters, digits, `_`, `-` and `.`")
     return text
 
 
 def _label_key(text: str) -> str:
     if not _LABEL_KEY.fullmatch(text) or text != text.lower():
         raise ValueError(
-            f"`{text[:80]}` is no label key: a lowercase letter, then lowercase letters, digits, `_` and `-`,"
-            f" at most {LABEL_MAX_CHARS} characters{label_suggestion(text)}"
+            f"`{text[:80]}` is not a valid label key: expected a lowercase letter, then lowercase letters,"
+            f" digits, `_` and `-`, at most {LABEL_MAX_CHARS} characters{label_suggestion(text)}"
         )
     return text
 
@@ -181,7 +179,7 @@ def _label_value(text: str) -> str:
         return text
     if not _LABEL_VALUE.fullmatch(text) or text != text.lower():
         raise ValueError(
-            f"`{text[:80]}` is no label value: lowercase letters, digits, `_` and `-`,"
+            f"`{text[:80]}` is not a valid label value: expected lowercase letters, digits, `_` and `-`,"
             f" at most {LABEL_MAX_CHARS} characters{label_suggestion(text)}"
         )
     return text
@@ -189,13 +187,13 @@ def _label_value(text: str) -> str:
 
 def _team(text: str) -> str:
     if is_template(text) or placeholder_problem(text):
-        raise ValueError("cannot be a template: it says who pays, in every run")
+        raise ValueError("cannot be a template: the same team pays for every run")
     return _label_value(text)
 
 
 def _line(text: str) -> str:
     if _CONTROL.search(text):
-        raise ValueError("must be one line")
+        raise ValueError("must be a single line")
     return text
 
 

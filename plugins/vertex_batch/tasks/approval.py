@@ -1,8 +1,8 @@
-"""A person's approval of a job that its budget holds, through Airflow's human-in-the-loop.
+"""A person's approval of a job that is over budget, through Airflow's human-in-the-loop.
 
-The task is parked in Airflow's state ``awaiting_input``: no worker, no trigger and no triggerer is held
-meanwhile, however long it takes. The answer is kept in the task's state store, so a retry never asks again; a
-person who clears the task makes it ask again.
+The task waits in Airflow's state ``awaiting_input`` and occupies neither a worker nor a triggerer, however
+long that takes. The answer is kept in the task's state store, so a retry does not ask again. Clearing the
+task makes it ask again.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ STORE_KEY = "budget_approval"
 
 
 class Approval:
-    """What people have said about one job.
+    """The approval of one job, if a person has given it.
 
-    :param job_key: of the job that is about to be submitted; another epoch has another.
+    :param job_key: key of the job that is about to be submitted; it is different in each epoch.
     """
 
     def __init__(self, context: Context, job_key: str) -> None:
@@ -51,8 +51,8 @@ class Approval:
     ) -> NoReturn:
         """Park the task until a person has answered.
 
-        :param approvers: user ids; empty: whoever may act on the DAG.
-        :param method_name: of the operator, which resumes with the answer; see `take`.
+        :param approvers: user ids. Empty: every user who may act on the DAG.
+        :param method_name: the operator's method that resumes with the answer; see `store_answer`.
         """
         from airflow.sdk.execution_time.hitl import upsert_hitl_detail  # noqa: PLC0415 - needs a supervisor
 
@@ -70,19 +70,20 @@ class Approval:
         raise TaskAwaitingInput(method_name=method_name, kwargs={"asked": asked}, timeout=timeout)
 
 
-def take(context: Context, asked: Mapping[str, str], event: Mapping[str, Any]) -> str:
-    """Keep a person's answer for `Approval`, and return who approved.
+def store_answer(context: Context, asked: Mapping[str, str], event: Mapping[str, Any]) -> str:
+    """Store a person's answer for `Approval`, and return who approved.
 
-    :param asked: what the task was parked with. :param event: the answer, as Airflow brings it.
-    :raises ApprovalRefusedError: a person has rejected the job, or nobody answered in time.
+    :param asked: what the task was parked with.
+    :param event: the answer, as Airflow passes it.
+    :raises ApprovalRefusedError: a person rejected the job, or no one answered in time.
     """
     who = str(context["ti"].task_id)
     if "error" in event:
         timed_out = event.get("error_type") == "timeout"
-        raise ApprovalRefusedError(who, "nobody answered in time" if timed_out else str(event["error"]))
+        raise ApprovalRefusedError(who, "no one answered in time" if timed_out else str(event["error"]))
     user = event.get("responded_by_user") or {}
     known = (user.get("name") or user.get("id")) if isinstance(user, dict) else user
-    name = str(known or "somebody")
+    name = str(known or "an unknown user")
     if list(event.get("chosen_options") or []) != [APPROVE]:
         raise ApprovalRefusedError(who, f"{name} rejected it")
     context["task_state_store"].set(STORE_KEY, {**asked, "by": name}, retention=NEVER_EXPIRE)
@@ -93,8 +94,8 @@ def _body(ti: Any, estimate: Estimate, decision: Decision, most: Decimal) -> str
     reasons = "\n".join(f"- {reason}" for reason in decision.reasons)
     unknown = "".join(f"\n- {reason}" for reason in estimate.unknown)
     return (
-        f"Task `{ti.task_id}` of run `{ti.run_id}` waits to submit its job.\n\n"
+        f"Task `{ti.task_id}` of run `{ti.run_id}` is waiting to submit its job.\n\n"
         f"**Expected: {estimate}** for {estimate.rows:,} rows ({estimate.method}).{unknown}\n\n"
         f"Why it is held:\n{reasons}\n\n"
-        f"Approving lets it go at up to {usd(most)}. Nothing has been spent so far."
+        f"If you approve, the job is submitted at up to {usd(most)}. Nothing has been spent so far."
     )

@@ -20,22 +20,22 @@ JOBS, DAY, DRY_RUN = "jobs", "run_date", "dry_run"
 
 
 def skip_unless_chosen(context: Context, job_name: str) -> None:
-    """Leave out a job that the run was not triggered for.
+    """Skip a job that the run was not triggered for.
 
-    :param job_name: empty for a task that is no part of a choice.
-    :raises AirflowSkipException: other jobs were chosen, and not this one.
+    :param job_name: empty for a task that cannot be chosen.
+    :raises AirflowSkipException: the run was limited to other jobs.
     """
     chosen = _params(context).get(JOBS)
     if job_name and isinstance(chosen, list) and chosen and job_name not in chosen:
         names = ", ".join(map(str, chosen))
-        message = f"Job {job_name} was not chosen for this run ({names} was): nothing is submitted for it."
+        message = f"Skipped job {job_name}: this run was limited to {names}. Nothing was submitted for it."
         raise AirflowSkipException(message)
 
 
 def chosen_day(context: Context) -> date | None:
-    """The day that the run was told to stand for.
+    """The day that was entered for the run, or None.
 
-    :raises ConfigurationError: what was entered is no day.
+    :raises ConfigurationError: the entry is not a valid day.
     """
     day = _params(context).get(DAY)
     if not day:
@@ -44,7 +44,7 @@ def chosen_day(context: Context) -> date | None:
         return date.fromisoformat(str(day))
     except ValueError as error:
         raise ConfigurationError(
-            f"The param {DAY} is {str(day)[:40]!r}, which is no day. Nothing was submitted.",
+            f"The param `{DAY}` is {str(day)[:40]!r}, which is not a valid day. Nothing was submitted.",
             "trigger the run again with a day such as 2026-11-22",
         ) from error
 
@@ -55,12 +55,12 @@ def is_dry_run(context: Context) -> bool:
 
 
 def end_dry_run(request: CreateJobRequest) -> None:
-    """Say what would have been submitted.
+    """Report what would have been submitted.
 
     :raises AirflowSkipException: always.
     """
     body = json.dumps(request.to_wire(), indent=2, ensure_ascii=False)
-    message = f"Dry run: the job was looked at and not submitted, and costs nothing. Its request is\n{body}"
+    message = f"Dry run: the job was checked but not submitted, and costs nothing. Its request is\n{body}"
     raise AirflowSkipException(message)
 
 

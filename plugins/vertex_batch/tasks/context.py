@@ -1,4 +1,4 @@
-"""What our operators read from Airflow's context."""
+"""What the operators read from Airflow's context."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 STORE_KEY = "batch_prediction_job"
 INTENT_XCOM = "batch_prediction_intent"
 PART_XCOM = "input_part"
-"""What the task that is not mapped reads: everything, a sample, or nothing where there are shards."""
+"""What the unmapped submit task reads: everything, a sample, or nothing if there are shards."""
 _SECTION = "vertex_batch"
 
 
 def deployment() -> str:
-    """Name this Airflow, so that two of them that share a Google project never adopt each other's jobs.
+    """Name this Airflow, so that two Airflows in one Google project never adopt each other's jobs.
 
-    ``[vertex_batch] deployment`` where it is set, else the address of the API server.
+    This is ``[vertex_batch] deployment`` if set, else the address of the API server.
     """
     configured: str | None = conf.get(_SECTION, "deployment", fallback=None)
     return configured or conf.get("api", "base_url", fallback=None) or os.environ.get("AIRFLOW_HOME", "")
 
 
 def map_index(context: Context) -> int:
-    """The task's map index; -1 where it is not mapped."""
+    """The task's map index; -1 if it is not mapped."""
     index: int | None = context["ti"].map_index
     return -1 if index is None else index
 
 
 def identity(context: Context) -> TaskIdentity:
-    """Say which task asks."""
+    """Return the identity of the running task."""
     ti = context["ti"]
     return TaskIdentity(
         deployment=deployment(),
@@ -58,7 +58,7 @@ def owner(context: Context) -> dict[str, Any]:
 
 
 def run_facts(dag_id: str, run_id: str) -> dict[str, Any]:
-    """What the cost table keeps of another run; empty where Airflow does not say."""
+    """What the cost table stores about another run; empty if Airflow does not know the run."""
     try:
         from airflow.sdk.execution_time.comms import DagRunResult, GetDagRun  # noqa: PLC0415
         from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS  # noqa: PLC0415 - only in a task
@@ -73,7 +73,7 @@ def run_facts(dag_id: str, run_id: str) -> dict[str, Any]:
 
 
 def look_policy() -> LookPolicy:
-    """``[vertex_batch] look_seconds``: how long a lost create is looked for before it is sent again."""
+    """``[vertex_batch] look_seconds``: how long to search for a lost create before sending it again."""
     default = LookPolicy()
     window = conf.getfloat(_SECTION, "look_seconds", fallback=default.window_seconds)
     return LookPolicy(window_seconds=window, interval_seconds=min(default.interval_seconds, window / 4 or 1))
@@ -91,24 +91,24 @@ class TaskStateIntentStore:
     def load(self) -> Intent | None:
         self.latest = Intent.from_dict(self._store.get(STORE_KEY))
         if self.latest:
-            self._tell(self.latest)  # Airflow deletes a task's XComs before each try
+            self._publish(self.latest)  # Airflow deletes a task's XComs before each try
         return self.latest
 
     def save(self, intent: Intent) -> None:
         self.latest = intent
         self._store.set(STORE_KEY, intent.to_dict(), retention=NEVER_EXPIRE)
-        self._tell(intent)
+        self._publish(intent)
 
-    def _tell(self, intent: Intent) -> None:
-        """Let the clean-up tasks know, since they cannot read another task's store."""
+    def _publish(self, intent: Intent) -> None:
+        """Pass the intent to the clean-up tasks, which cannot read another task's store."""
         self._ti.xcom_push(INTENT_XCOM, intent.to_dict())
 
 
 def with_run_dates(context: Context, timezone: str, job_name: str = "") -> Context:
-    """Add ``run_date`` and its kin, and ``job_name``, to what templates may use.
+    """Add ``run_date``, the related dates, and ``job_name`` to the template variables.
 
-    :param timezone: of the DAG: a run at 00:30 in Berlin belongs to that day there.
-    :param job_name: of a job among several. Default: the DAG's id.
+    :param timezone: of the DAG; a run at 00:30 in Berlin belongs to that day there.
+    :param job_name: of a job in a spec with several. Defaults to the DAG's id.
     """
     dates = template_dates(context["dag_run"], timezone, chosen_day(context))
     name = job_name or getattr(context.get("ti"), "dag_id", "")
@@ -116,10 +116,10 @@ def with_run_dates(context: Context, timezone: str, job_name: str = "") -> Conte
 
 
 def overridden(params: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
-    """The fields that whoever triggered the run has set: field -> value.
+    """The fields that were set when the run was triggered: field -> value.
 
-    The values are taken as they are and never rendered as templates: who may trigger a run may not
-    thereby read connections and variables.
+    The values are used verbatim and never rendered as templates: the right to trigger a run must not give
+    access to connections and variables.
     """
     chosen = {field: params.get(name) for field, name in overrides.items()}
     return {field: value for field, value in chosen.items() if value not in (None, "", [], {})}

@@ -1,4 +1,4 @@
-"""What was expected of a run's jobs, beside what they cost after all."""
+"""Compares the expected cost of a run's jobs with their actual cost."""
 
 from __future__ import annotations
 
@@ -20,36 +20,38 @@ if TYPE_CHECKING:
 
 
 class ExpectedCosts:
-    """The estimates in one cost table. They are told where they are there, and never fail a bill."""
+    """The estimates in one cost table. A missing or unreadable estimate never fails the billing."""
 
     def __init__(self, batch_costs_conn_id: str, log: Log) -> None:
         self._conn_id, self._log = batch_costs_conn_id, log
 
     def of(self, bills: Sequence[Bill]) -> dict[str, dict[str, Any]]:
-        """By job id: expected, low and high in US dollars, and whether the bill is outside of that."""
+        """By job id: expected, low and high in US dollars, and whether the bill is outside that range."""
         try:
             found = {bill.job.key: self._ledger.of_job(*bill.job.key) for bill in bills}
         except VertexBatchError as error:
-            self._log.warning("What the jobs were expected to cost could not be read: %s", error)
+            self._log.warning("Could not read the jobs' expected costs: %s", error)
             return {}
-        told = {}
+        compared = {}
         for bill in bills:
             if stored := found[bill.job.key]:
-                told[bill.job.job_id] = self._compared(bill, stored)
-        return told
+                compared[bill.job.job_id] = self._compared(bill, stored)
+        return compared
 
     def release(self, context: Context, task_ids: Sequence[str | None]) -> None:
-        """Give back what submit tasks have reserved, where no job came of it."""
+        """Release what submit tasks reserved for jobs that were never created."""
         ti, index = context["ti"], map_index(context)
         try:
             for task_id in filter(None, task_ids):
                 self._ledger.release(ti.dag_id, ti.run_id, task_id, None if index < 0 else index)
         except VertexBatchError as error:
-            self._log.warning("What was reserved for the job stays reserved for some days: %s", error)
+            self._log.warning(
+                "Could not release the job's budget; it stays reserved for some days: %s", error
+            )
 
     @cached_property
     def table(self) -> CostTable:
-        """The cost table, opened when it is first asked for."""
+        """The cost table, opened at first use."""
         return CostTableHook(self._conn_id).table()
 
     @cached_property

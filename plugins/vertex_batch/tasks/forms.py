@@ -1,4 +1,4 @@
-"""What the trigger forms of several DAGs ask, and how their tasks read it."""
+"""Fields of the trigger forms of several DAGs, and the templates that read them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 from airflow.sdk import Param
 
 JOB_IDS = "{{ params.job_ids if params.job_ids is string else (params.job_ids or []) | join(' ') }}"
-"""The field of `job_ids_field` as one text: the form sends a list, the API may send a text."""
+"""The value of `job_ids_field` as one string: the form sends a list, the API may send a string."""
 CONNECTION = "{{ params.connection or 'litellm_default' }}"
-"""The field of `connection_field`."""
+"""The value of `connection_field`."""
 RECORDED_JOBS = {
     "since": "{{ params.since or '' }}",
     "until": "{{ params.until or '' }}",
@@ -20,38 +20,38 @@ RECORDED_JOBS = {
     "litellm_conn_id": CONNECTION,
     "batch_costs_conn_id": "{{ params.costs or 'batch_costs' }}",
 }
-"""The fields of `recorded_jobs_form`, as `RecordedJobsOperator` takes them."""
+"""The values of `recorded_jobs_form`, as arguments of `RecordedJobsOperator`."""
 
 
 def text_field(title: str, description: str = "", **schema: Any) -> Param:
-    """Make the field of a text that may be left empty."""
+    """Make an optional text field."""
     return Param(default=None, type=["null", "string"], title=title, description_md=description, **schema)
 
 
 def job_ids_field() -> Param:
-    """Make the field of several jobs."""
+    """Make the field for job ids."""
     return Param(
         default=None,
         type=["null", "array", "string"],
         items={"type": "string"},
         title="Jobs",
-        description_md="One per line: an id, `PROJECT/LOCATION/ID`, or the address of the page at Google.",
+        description_md="One per line: an id, `PROJECT/LOCATION/ID`, or the address of its page at Google.",
     )
 
 
 def connection_field() -> Param:
-    """Make the field of the proxy's connection."""
-    return text_field("Connection", "Of the LiteLLM proxy. Default: `litellm_default`.")
+    """Make the field for the proxy's connection."""
+    return text_field("Connection", "The LiteLLM proxy's connection. Default: `litellm_default`.")
 
 
 def recorded_jobs_form(**more: Param) -> dict[str, Param]:
-    """Make the form that chooses recorded jobs, and says whether anything is written.
+    """Make the form that selects recorded jobs and whether anything is written.
 
     :param more: further fields, shown before the connections.
     """
     return {
         "since": text_field(
-            "First day", "Such as `2026-11-01`: the UTC day that the job is billed to.", format="date"
+            "First day", "Such as `2026-11-01`: the UTC day to which the job is billed.", format="date"
         ),
         "until": text_field("Last day", "Inclusive.", format="date"),
         "spec": text_field("Spec", "Jobs of this spec."),
@@ -61,9 +61,9 @@ def recorded_jobs_form(**more: Param) -> dict[str, Param]:
             default=True,
             type="boolean",
             title="Only compare",
-            description_md="The log and the XCom say what would change; nothing is written.",
+            description_md="Only report, in the log and the XCom, what would change. Nothing is written.",
         ),
         **more,
         "connection": connection_field(),
-        "costs": text_field("Cost table", "Its connection. Default: `batch_costs`."),
+        "costs": text_field("Cost table", "The cost table's connection. Default: `batch_costs`."),
     }

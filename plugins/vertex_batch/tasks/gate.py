@@ -1,7 +1,7 @@
-"""The last question before money is spent: what will this job cost, and may it?
+"""The budget check before money is spent: estimates a job's cost and decides whether it may be submitted.
 
-It is asked right before a job is created, and only then: a retry that goes on with a job, or adopts one, is
-never refused, since its money is being spent already.
+It runs right before a job is created, and only then. A retry that resumes or adopts a job is never refused,
+because that job already costs money.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vertex_batch.billing.price_books import PriceBooks, spec_job
 from vertex_batch.budgets import (
     Account,
     Budget,
-    Claimant,
+    BudgetRequest,
     Decision,
     Estimate,
     Guess,
@@ -59,10 +59,15 @@ RESUMES_WITH = "execute_after_answer"
 
 @dataclass(frozen=True, slots=True)
 class GateSettings:
-    """What a submit task is told about money.
+    """A submit task's settings about money.
 
-    :param budget: of the spec, as `Budget.to_dict` writes it. :param budgets_file: the limits of teams.
-    :param estimate: also estimate where there is no budget. :param spec: name of the spec.
+    :param budget: of the spec, as `Budget.to_dict` writes it.
+    :param budgets_file: the limits of teams.
+    :param prices: of the spec: model -> kind -> USD per million tokens.
+    :param price_folder: folder with price files for all specs.
+    :param batch_costs_conn_id: the cost table.
+    :param estimate: also estimate if there is no budget.
+    :param spec: name of the spec.
     """
 
     budget: Mapping[str, Any] | None = None
@@ -74,16 +79,17 @@ class GateSettings:
     spec: str = ""
 
     @property
-    def asks(self) -> bool:
-        """Whether there is anything to ask."""
+    def is_enabled(self) -> bool:
+        """Whether there is anything to check or to estimate."""
         return bool(self.estimate or self.budget or self.budgets_file)
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
-    """What an estimate is made of.
+class InputFiles:
+    """The input files of an estimate.
 
-    :param uris: the inputs, as asked for. :param open_storage: opens the object store that they lie in.
+    :param uris: the inputs, as requested; they may have wildcards.
+    :param open_storage: opens the object store of the inputs.
     """
 
     uris: Sequence[str]
@@ -92,7 +98,7 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """The limits that hold for one job, and what the budgets say besides."""
+    """The limits that apply to one job, and the other settings of their budgets."""
 
     limits: list[Limit] = field(default_factory=list)
     unknown: Verdict = Verdict.WARN
@@ -101,77 +107,77 @@ class _Limits:
 
 
 class BudgetGate:
-    """Estimates one job, weighs it and reserves its money.
+    """Estimates one job's cost, compares it with the budgets, and reserves the amount.
 
-    :param client: asks the proxy for its prices.
+    :param client: reads the proxy's prices.
     """
 
     def __init__(
-        self, context: Context, settings: GateSettings, client: BatchClient, material: Material, log: Log
+        self, context: Context, settings: GateSettings, client: BatchClient, files: InputFiles, log: Log
     ) -> None:
         self._context, self._settings, self._client = context, settings, client
-        self._material, self._log = material, log
+        self._files, self._log = files, log
 
     def check(self, place: Place, request: CreateJobRequest, rows: int | None = None) -> None:
-        """Let a job go, warn, ask a person, or refuse.
+        """Let the job pass, warn, ask a person, or refuse.
 
-        :param rows: of the input, where they were counted.
+        Without a limit, no failure here prevents the submission.
 
-        Where there is no limit, nothing that goes wrong here keeps a job from being submitted.
-
-        :raises BudgetExceededError: a limit refuses it.
-        :raises TaskAwaitingInput: a person is to be asked.
+        :param rows: of the input, if they were counted.
+        :raises BudgetExceededError: a limit refuses the job.
+        :raises TaskAwaitingInput: a person has to approve.
         """
-        if not self._settings.asks:
+        if not self._settings.is_enabled:
             return
-        claimant = self._claimant(place, request)
-        rules = self._limits(claimant)
+        budget_request = self._budget_request(place, request)
+        rules = self._limits(budget_request)
         try:
-            expected, decision, approval = self._claim(claimant, rules, rows)
+            expected, decision, approval = self._claim(budget_request, rules, rows)
         except VertexBatchError as error:
             if rules.limits:
                 raise
-            self._log.warning("What the job will cost could not be estimated: %s", error)
+            self._log.warning("Could not estimate the job's cost: %s", error)
             return
-        self._act(claimant, rules, expected, decision, approval)
+        self._act(budget_request, rules, expected, decision, approval)
 
     def preview(self, place: Place, request: CreateJobRequest, rows: int | None = None) -> None:
-        """Log what a job would cost and what its budgets would say, for a dry run. Nothing is reserved, and
-        no person asked.
+        """Log what the job would cost and what its budgets would decide, for a dry run.
 
-        :param rows: of the input, where they were counted. What goes wrong here is only logged.
+        Nothing is reserved and no person is asked. Failures are only logged.
+
+        :param rows: of the input, if they were counted.
         """
-        if not self._settings.asks:
+        if not self._settings.is_enabled:
             return
-        claimant = self._claimant(place, request)
+        budget_request = self._budget_request(place, request)
         try:
-            rules = self._limits(claimant)
-            expected = self._estimate(claimant, rows)
+            rules = self._limits(budget_request)
+            expected = self._estimate(budget_request, rows)
             sums = {
-                limit.account: self._ledger.sums(limit.account, claimant.dag_id, claimant.run_id)
+                limit.account: self._ledger.sums(limit.account, budget_request.dag_id, budget_request.run_id)
                 for limit in rules.limits
             }
         except VertexBatchError as error:
-            self._log.warning("What the job would cost could not be estimated: %s", error)
+            self._log.warning("Could not estimate what the job would cost: %s", error)
             return
         self._report(expected, _decided(rules, expected)(sums))
 
     def submitted(self, job_id: str) -> None:
-        """Name the job that came of the claim, of this try's or an earlier one's.
+        """Store the id of the job that the claim led to, in this try or an earlier one.
 
-        The job runs already, so what goes wrong here is only logged.
+        The job already runs, so failures are only logged.
         """
-        if not self._settings.asks:
+        if not self._settings.is_enabled:
             return
         key = identity(self._context).job_key(self._context["ti"].max_tries)
         try:
             self._ledger.submitted(key, job_id)
         except VertexBatchError as error:
-            self._log.warning("Job %s has no estimate in the cost table: %s", job_id, error)
+            self._log.warning("Could not store the estimate of job %s in the cost table: %s", job_id, error)
 
-    def _claimant(self, place: Place, request: CreateJobRequest) -> Claimant:
+    def _budget_request(self, place: Place, request: CreateJobRequest) -> BudgetRequest:
         who = identity(self._context)
-        return Claimant(
+        return BudgetRequest(
             job_key=who.job_key(self._context["ti"].max_tries),
             project=place.project,
             location=place.location,
@@ -190,21 +196,23 @@ class BudgetGate:
 
         return Ledger(CostTableHook(self._settings.batch_costs_conn_id).table())
 
-    def _limits(self, claimant: Claimant) -> _Limits:
-        """All limits that hold, and the strictest of what the budgets say about the unknown.
+    def _limits(self, budget_request: BudgetRequest) -> _Limits:
+        """All limits that apply, and the strictest setting for unknown costs.
 
-        :raises ConfigurationError: the file with the teams' limits cannot be read. Better no job than one
-            that nobody limits.
+        :raises ConfigurationError: the file with the teams' limits cannot be read. No job is better than one
+            without limits.
         """
         found: list[tuple[Budget, list[Limit]]] = []
         if self._settings.budget:
             own = Budget.from_dict(self._settings.budget)
-            found.append((own, own.of(Payer.SPEC, claimant.spec or claimant.dag_id)))
+            found.append((own, own.of(Payer.SPEC, budget_request.spec or budget_request.dag_id)))
         if self._settings.budgets_file:
             from vertex_batch.specs.team_budgets import load_team_budgets  # noqa: PLC0415 - brings the spec reader
 
             teams = load_team_budgets(Path(self._settings.budgets_file))
-            found += [(budget, budget.of(payer, name)) for budget, payer, name in teams.of(claimant.team)]
+            found += [
+                (budget, budget.of(payer, name)) for budget, payer, name in teams.of(budget_request.team)
+            ]
         found = [(budget, limits) for budget, limits in found if limits]
         return _Limits(
             [limit for _, limits in found for limit in limits],
@@ -214,12 +222,12 @@ class BudgetGate:
         )
 
     def _claim(
-        self, claimant: Claimant, rules: _Limits, rows: int | None
+        self, budget_request: BudgetRequest, rules: _Limits, rows: int | None
     ) -> tuple[Estimate, Decision, Approval]:
-        expected = self._estimate(claimant, rows)
-        approval = Approval(self._context, claimant.job_key)
+        expected = self._estimate(budget_request, rows)
+        approval = Approval(self._context, budget_request.job_key)
         decision = self._ledger.claim(
-            claimant,
+            budget_request,
             expected,
             [limit.account for limit in rules.limits],
             _decided(rules, expected),
@@ -228,49 +236,62 @@ class BudgetGate:
         )
         return expected, decision, approval
 
-    def _estimate(self, claimant: Claimant, rows: int | None) -> Estimate:
-        if any(uri.startswith(BIGQUERY_SCHEME) for uri in self._material.uris):
-            return unknown_estimate("the input is a BigQuery table, whose rows are not counted")
-        book = self._price_book(claimant)
-        threshold = book.thresholds().get(canonical_model(claimant.model))
-        history = usable(self._ledger.history(claimant))
+    def _estimate(self, budget_request: BudgetRequest, rows: int | None) -> Estimate:
+        if any(uri.startswith(BIGQUERY_SCHEME) for uri in self._files.uris):
+            return unknown_estimate("the rows of a BigQuery table are not counted")
+        book = self._price_book(budget_request)
+        threshold = book.thresholds().get(canonical_model(budget_request.model))
+        history = usable(self._ledger.history(budget_request))
         try:
-            storage = self._material.open_storage()
-            objects = storage.find(self._material.uris)
+            storage = self._files.open_storage()
+            objects = storage.find(self._files.uris)
             if history and rows is not None:
                 survey = counted_only(Totals(sum(item.size for item in objects), rows))
             else:
-                survey = survey_input(storage.open, objects, claimant.model, threshold, rows)
+                survey = survey_input(storage.open, objects, budget_request.model, threshold, rows)
         except (VertexBatchError, OSError) as error:
             return unknown_estimate(f"the input could not be read: {error}")
-        return estimate(survey, claimant.model, claimant.location, book, history)
+        return estimate(survey, budget_request.model, budget_request.location, book, history)
 
-    def _price_book(self, claimant: Claimant) -> PriceBook:
-        """The prices that the bill will have, too."""
+    def _price_book(self, budget_request: BudgetRequest) -> PriceBook:
+        """The same prices that the bill will use."""
         folder = self._settings.price_folder
-        job = JobFacts(claimant.project, claimant.location, "", spec=claimant.spec, task_id=claimant.task_id)
+        job = JobFacts(
+            budget_request.project,
+            budget_request.location,
+            "",
+            spec=budget_request.spec,
+            task_id=budget_request.task_id,
+        )
         stated = {spec_job(job): self._settings.prices}
         return PriceBooks(self._client, Path(folder) if folder else None, stated).of(job)
 
     def _act(
-        self, claimant: Claimant, rules: _Limits, expected: Estimate, decision: Decision, approval: Approval
+        self,
+        budget_request: BudgetRequest,
+        rules: _Limits,
+        expected: Estimate,
+        decision: Decision,
+        approval: Approval,
     ) -> None:
-        who = f"{claimant.dag_id}.{claimant.task_id}"
+        who = f"{budget_request.dag_id}.{budget_request.task_id}"
         self._report(expected, decision)
-        metrics.weighed(decision.verdict, spec=claimant.spec, team=claimant.team, model=claimant.model)
+        metrics.weighed(
+            decision.verdict, spec=budget_request.spec, team=budget_request.team, model=budget_request.model
+        )
         if decision.verdict is Verdict.REFUSE:
             raise BudgetExceededError(who, decision.message)
         if decision.verdict is Verdict.WARN:
-            self._log.warning("Over a budget, and submitted all the same: %s", decision.message)
+            self._log.warning("Budget exceeded (warn only), submitting anyway: %s", decision.message)
         if decision.verdict is Verdict.HOLD:
             self._hold(who, rules, expected, decision, approval)
 
     def _report(self, expected: Estimate, decision: Decision) -> None:
         self._log.info("Expected cost: %s for %s rows (%s)", expected, f"{expected.rows:,}", expected.method)
         for reason in expected.unknown:
-            self._log.warning("Not known in the expected cost: %s", reason)
+            self._log.warning("Unknown part of the expected cost: %s", reason)
         if decision.reasons:
-            self._log.info("Its budgets say %s: %s", decision.verdict, decision.message)
+            self._log.info("Budget decision: %s: %s", decision.verdict, decision.message)
         report = {**expected.to_dict(), "verdict": str(decision.verdict), "reason": decision.message}
         self._context["ti"].xcom_push(ESTIMATE_XCOM, report)
 
@@ -278,11 +299,14 @@ class BudgetGate:
         self, who: str, rules: _Limits, expected: Estimate, decision: Decision, approval: Approval
     ) -> None:
         if within_approval(decision, expected.expected, approval.usd):
-            self._log.warning("Over a budget, and approved by %s: %s", approval.by, decision.message)
+            self._log.warning("Budget exceeded, approved by %s: %s", approval.by, decision.message)
             return
         if approval.usd is not None:
-            grown = f"its expected cost has grown to {expected.expected} since {approval.by} approved"
-            raise ApprovalRefusedError(who, f"{grown} up to {usd(approval.usd)}")
+            raise ApprovalRefusedError(
+                who,
+                f"{approval.by} approved up to {usd(approval.usd)},"
+                f" but its expected cost has grown to {expected.expected}",
+            )
         self._log.warning("Held for approval: %s", decision.message)
         approval.ask(
             expected,
@@ -294,7 +318,7 @@ class BudgetGate:
 
 
 def _decided(rules: _Limits, expected: Estimate) -> Callable[[Mapping[Account, Sums]], Decision]:
-    """The decision over the sums. A task can always ask a person, so a guess is held and not refused."""
+    """The decision over the sums. A task can always ask a person, so a guess is held, not refused."""
     guess = Guess(expected.low, expected.method) if expected.is_guess else None
     return lambda sums: decide(
         rules.limits,

@@ -1,10 +1,10 @@
 """What a killed task does about its job, in a worker.
 
-Airflow 3.3 calls ``on_kill`` in the signal handler of SIGTERM, which it sends because a person ended the
-task, because the worker shuts down, or because heartbeats failed. Only Airflow itself can tell these apart,
-so it is asked. The handler interrupts the main thread anywhere, also while that talks to the supervisor with
-a lock held; so another thread does the work. After the handler the task goes on, until SIGKILL five seconds
-later, or to its end if it was the worker that shuts down.
+Airflow 3.3 calls ``on_kill`` in the signal handler of SIGTERM. It sends that signal because a person ended
+the task, because the worker shuts down, or because heartbeats failed. Only Airflow can tell these apart, so
+the code queries the task's state. The handler may interrupt the main thread while it holds the supervisor's
+lock, so another thread does the work. After the handler the task continues until SIGKILL five seconds later,
+or to its end if the worker shuts down.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from vertex_batch.log import Log
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# In the handler: long enough for two calls that go well, short enough to leave time for what it interrupted.
+# In the handler: long enough for two successful calls, short enough to leave time for the interrupted code.
 _HANDLER_SECONDS = 1.5
 _TIMEOUT_SECONDS = 60.0
 
@@ -33,10 +33,10 @@ class TaskKilledError(VertexBatchError):
 
 
 class KillSwitch:
-    """Carries out `lifecycle.cancels_when_killed` for one running task.
+    """Carries out `ownership.cancels_when_killed` for one running task.
 
-    :param cancel: cancels the task's job; told why.
-    :param retry_goes_on: a try that is left after ``execution_timeout`` goes on with the job.
+    :param cancel: cancels the task's job; its argument is the reason.
+    :param retry_goes_on: after ``execution_timeout``, a remaining try resumes the job.
     """
 
     def __init__(
@@ -58,20 +58,20 @@ class KillSwitch:
         self._work.join(_TIMEOUT_SECONDS if timed_out else _HANDLER_SECONDS)
 
     def check(self) -> None:
-        """Stop a task that was killed; one that goes on although it was asked to end is let go on.
+        """Raise if the task was killed; do nothing if Airflow asked it to stop but left it running.
 
-        :raises TaskKilledError: it was killed, and nobody will want what it would do.
+        :raises TaskKilledError: the task was killed and must not submit anything more.
         """
         if self._work:
             self._work.join(_TIMEOUT_SECONDS)
         if self.cancelled:
-            message = "The task was killed. Nothing more is submitted."
+            message = "The task was killed. It submits nothing more."
             raise TaskKilledError(message)
 
     def _decide(self, why: Killed) -> None:
         state = self._task_state() if why is Killed.SIGNAL else None
         if not cancels_when_killed(why, state, next_try_goes_on=self._next_try_goes_on):
-            self._log.info("Asked to end, but the task is %s: its job is left to the next try", state)
+            self._log.info("Received SIGTERM while the task is %s; leaving the job for the next try", state)
             return
         self.cancelled = True
         self._cancel("its task timed out" if why is Killed.TIMEOUT else f"its task was set to {state}")
@@ -86,7 +86,7 @@ class KillSwitch:
                 map_index=-1 if ti.map_index is None else ti.map_index,
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, Airflow did not say
-            self._log.warning("Airflow did not say what has become of the task: %s", error)
+            self._log.warning("Could not read the task's state from Airflow: %s", error)
             return None
         # A mapped task's key carries its map index, so the only entry is taken whatever its name.
         return str(next(iter((states.get(ti.run_id) or {}).values()), "removed"))

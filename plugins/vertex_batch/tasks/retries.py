@@ -12,15 +12,15 @@ from vertex_batch.errors import PermanentError, TransientError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# A server that asks for more has something else in mind than a night's job.
+# A longer Retry-After would delay a nightly job past its night.
 LONGEST_WAIT_SECONDS = 3600.0
 
 
 class BatchRetryPolicy(RetryPolicy):
-    """Fail at once what stays until a person acts, and wait as long as the server asks with what may pass.
+    """Fail at once on permanent errors; on transient ones, wait as long as the server requests.
 
-    The default of all operators and of the sensor. Airflow still counts the tries: no error buys more than
-    the task's ``retries``. Whatever is no error of this package is retried as Airflow does by itself.
+    This is the default of all operators and of the sensor. Airflow still counts the tries: no error gets more
+    than the task's ``retries``. Errors of other packages are retried by Airflow's own rules.
     """
 
     def evaluate(
@@ -30,20 +30,20 @@ class BatchRetryPolicy(RetryPolicy):
         max_tries: int,  # noqa: ARG002
         context: Context | None = None,
     ) -> RetryDecision:
-        """Decide by the error's type and by how long the server asks to wait."""
+        """Decide by the error's type and by the wait that the server requests."""
         name = type(exception).__name__
         if isinstance(exception, PermanentError):
-            return RetryDecision.fail(f"{name}: a retry fails the same way until a person acts")
+            return RetryDecision.fail(f"{name}: retries fail the same way until a person fixes the cause")
         if not isinstance(exception, TransientError):
             return RetryDecision.default()
         asked = getattr(exception, "retry_after_seconds", None)
         if asked is None:
             return RetryDecision.default()  # the task's own delay, which grows
         delay = max(timedelta(seconds=min(asked, LONGEST_WAIT_SECONDS)), _own_delay(context))
-        return RetryDecision.retry(delay, f"{name}: the server asks to wait {asked:g} s")
+        return RetryDecision.retry(delay, f"{name}: the server requested a wait of {asked:g} s")
 
     def serialize(self) -> dict[str, Any]:
-        """Nothing to keep: all that it knows is in the errors."""
+        """Return nothing: the policy has no settings."""
         return {}
 
     @classmethod

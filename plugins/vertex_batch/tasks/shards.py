@@ -1,4 +1,4 @@
-"""The bill of a run whose input was split, or of which only a sample was run."""
+"""The bill of a run whose input was split, or that ran only a sample."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class ShardTasks:
-    """The tasks of one spec's job that know of shards, by their ids.
+    """The ids of the tasks that handle the shards of one job.
 
-    :param plan: decides what is read.
-    :param submit: the mapped task that submits the shards. So for `wait`.
+    :param plan: plans the input.
+    :param submit: the mapped task that submits the shards.
+    :param wait: the mapped task that waits for them.
     """
 
     plan: str
@@ -31,9 +32,9 @@ class ShardTasks:
 
 
 class PartsReport:
-    """What is to be said of a run whose jobs do not each read everything.
+    """Reports on a run whose input was split or sampled.
 
-    :param tasks: None: the input is never split or sampled.
+    :param tasks: None if the input is never split or sampled.
     """
 
     def __init__(self, ti: Any, tasks: ShardTasks | None, log: Log) -> None:
@@ -44,7 +45,7 @@ class PartsReport:
     def of(self, bills: Sequence[Bill], row_costs: Callable[[Bill], Sequence[Decimal]]) -> dict[str, Any]:
         """Report on the bills, in the log and as plain data; empty for a run of one ordinary job.
 
-        :param row_costs: says what each row of a bill cost.
+        :param row_costs: returns the cost of each row of a bill.
         """
         if self.sample and self.sample.of_rows:
             return self._projection(self.sample, self.sample.of_rows, bills, row_costs)
@@ -55,7 +56,7 @@ class PartsReport:
     def results(self, bills: Sequence[Bill]) -> list[Bill]:
         """The bills of the jobs whose outputs are the run's results.
 
-        A job that was submitted again, or before the plan was made again, is billed but not among them.
+        Jobs that were replaced by a later submission or a later plan are billed but not among them.
         """
         tasks, parts = self._tasks, self._parts
         last = [
@@ -71,7 +72,7 @@ class PartsReport:
         return [bill for bill in last if bill.job.task_id == tasks.submit and bill.job.map_index in indices]
 
     def _sum(self, bills: Sequence[Bill], tasks: ShardTasks) -> dict[str, Any]:
-        """Whether all shards were run, each with its rows; the sum is the run's bill."""
+        """Check that all shards ran with all their rows; their sum is the run's bill."""
         problems = check_shards(self._parts, last_bills(bills, tasks.submit))
         whole, rows = total([item for bill in bills for item in bill.line_items]), self._parts[0].of_rows
         self._log.info("The %d shards of %s rows cost %s", len(self._parts), f"{rows:,}", whole)
@@ -86,52 +87,52 @@ class PartsReport:
         bills: Sequence[Bill],
         row_costs: Callable[[Bill], Sequence[Decimal]],
     ) -> dict[str, Any]:
-        """What the whole input would cost, as its sample says."""
+        """Estimate the cost of the whole input from its sample."""
         bill = max(bills, key=lambda each: each.job.create_time or each.recorded_at)
         projection = project(bill, row_costs(bill), of_rows)
         if projection is None:
-            self._log.warning("No row of %s was answered: what all rows cost is not known", sample)
+            self._log.warning("No row of %s was answered, so the cost of all rows is unknown", sample)
             return {"sample": str(sample), "projection": None}
         self._log.info("This was %s. %s", sample, projection)
         return {"sample": str(sample), "projection": projection.to_dict()}
 
 
 def planned_parts(ti: Any, tasks: ShardTasks) -> list[InputPart]:
-    """What the run was to read: its shards, else the one part; empty where the plan is gone."""
-    told = ti.xcom_pull(task_ids=tasks.plan)
-    if not told:
-        told = [ti.xcom_pull(task_ids=tasks.plan, key=PART_XCOM)]
-    return [part for data in told if (part := InputPart.from_dict(data))]
+    """The run's planned input: its shards, else the one part; empty if the plan is gone."""
+    planned = ti.xcom_pull(task_ids=tasks.plan)
+    if not planned:
+        planned = [ti.xcom_pull(task_ids=tasks.plan, key=PART_XCOM)]
+    return [part for data in planned if (part := InputPart.from_dict(data))]
 
 
 def check_shards(parts: Iterable[InputPart], bills: Mapping[int, Bill]) -> list[str]:
-    """Compare the shards that were planned with the jobs that read them: what does not add up, in sentences.
+    """Compare the planned shards with the jobs that read them. Return each mismatch as a sentence.
 
-    :param bills: the last job's of each shard, by its map index.
+    :param bills: the last bill of each shard, by its map index.
     """
     shards = [part for part in parts if part.kind is PartKind.SHARD]
     problems = []
     for part in shards:
         bill = bills.get(part.number - 1)
         if bill is None:
-            problems.append(f"{part} has no job: {part.rows:,} rows were not run")
+            problems.append(f"{part} has no job, so {part.rows:,} rows did not run")
         elif not bill.rows.ok:
             problems.append(f"no row of {part} was answered; clear its submit task to run it again")
         elif bill.rows.input_rows not in (None, part.rows):
             problems.append(
-                f"{part} was written with {part.rows:,} rows, its job read {bill.rows.input_rows:,}"
+                f"{part} was written with {part.rows:,} rows, but its job read {bill.rows.input_rows:,}"
             )
     planned = sum(part.rows or 0 for part in shards)
     of_rows = shards[0].of_rows if shards else 0
     if planned != of_rows:
-        problems.append(f"the input has {of_rows:,} rows, the shards {planned:,}")
+        problems.append(f"the input has {of_rows:,} rows, but the shards have {planned:,}")
     answered = sum(bill.rows.total for bill in bills.values())
     if shards and answered != planned:
-        problems.append(f"the shards have {planned:,} rows, their outputs {answered:,}")
+        problems.append(f"the shards have {planned:,} rows, but their outputs have {answered:,}")
     return problems
 
 
 def last_bills(bills: Sequence[Bill], task_id: str) -> dict[int, Bill]:
-    """The bill of the last job of each map index of a task; earlier ones were cleared or submitted again."""
+    """The bill of the last job of each map index of a task. Earlier jobs were cleared or resubmitted."""
     mine = [bill for bill in bills if bill.job.task_id == task_id]
     return {bill.job.map_index: bill for bill in sorted(mine, key=lambda b: b.job.create_time or _LONG_AGO)}

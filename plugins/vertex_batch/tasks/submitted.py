@@ -1,4 +1,4 @@
-"""Which jobs a submit task has made, also where it died before it could say so."""
+"""Finds the jobs of a submit task, even if the task crashed before it stored the job id."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _NOT_MAPPED = -1
 
 
 class SubmittedJobs:
-    """The jobs of one submit task of this run, whichever epoch or attempt.
+    """The jobs of one submit task of this run, of all epochs and attempts.
 
-    A task that is not mapped asks for all map indices of the submit task. One that is mapped asks for those
-    of its own map index; where the submit task is not mapped, for the only ones there are.
+    A task that is not mapped gets those of all map indices of the submit task. A mapped task gets those of
+    its own map index, or all of them if the submit task is not mapped.
 
-    :param task_ids: the submit task, and the tasks that may submit again for it. Whichever map index these
-        have, a job belongs to the map index of the submit task.
+    :param task_ids: the submit task, and the tasks that may submit again for it. A job always belongs to the
+        map index of the submit task.
     """
 
     def __init__(self, context: Context, client: BatchClient, task_ids: Sequence[str], log: Log) -> None:
@@ -42,10 +42,10 @@ class SubmittedJobs:
     def find(
         self, hook: LiteLLMHook, project: str | None, location: str | None, consequence: str
     ) -> list[JobReference]:
-        """List them; a job that somebody may have submitted unseen is looked for until that is sure."""
-        found = {str(told): told for told in self._told()}
+        """List them. If a crashed task may have submitted a job, search until it is found or ruled out."""
+        found = {str(reference): reference for reference in self._returned()}
         intents = list(self._intents())
-        places = {Place(told.project, told.location) for told in found.values()}
+        places = {Place(reference.project, reference.location) for reference in found.values()}
         places |= {Place(intent.project, intent.location) for intent in intents}
         for intent in intents:
             if reference := self._intended(intent):
@@ -56,24 +56,24 @@ class SubmittedJobs:
                 found.setdefault(str(reference), reference)
         return list(found.values())
 
-    def _told(self) -> Iterator[JobReference]:
+    def _returned(self) -> Iterator[JobReference]:
         for value in self._pull(self._task_ids[0], "return_value"):
-            if isinstance(value, dict) and self._is_asked_for(value.get("map_index", _NOT_MAPPED)):
+            if isinstance(value, dict) and self._is_wanted(value.get("map_index", _NOT_MAPPED)):
                 yield JobReference.from_dict(value)
 
     def _intents(self) -> Iterator[Intent]:
         for task_id in self._task_ids:
             for value in self._pull(task_id, INTENT_XCOM):
                 intent = Intent.from_dict(value)
-                if intent and self._is_asked_for(intent.map_index):
+                if intent and self._is_wanted(intent.map_index):
                     yield intent
 
     def _pull(self, task_id: str, key: str) -> list[Any]:
-        """What all map indices of a task have told; Airflow hands out a single value without its list."""
-        told = self._ti.xcom_pull(task_ids=task_id, key=key)
-        return told if isinstance(told, list) else [told]
+        """The XComs of all map indices of a task. Airflow returns a single value without a list."""
+        pulled = self._ti.xcom_pull(task_ids=task_id, key=key)
+        return pulled if isinstance(pulled, list) else [pulled]
 
-    def _is_asked_for(self, map_index: int) -> bool:
+    def _is_wanted(self, map_index: int) -> bool:
         return self._submitter.map_index == _NOT_MAPPED or map_index in {
             self._submitter.map_index,
             _NOT_MAPPED,
@@ -83,7 +83,9 @@ class SubmittedJobs:
         place = Place(intent.project, intent.location)
         if intent.job_id:
             return JobReference(*place, intent.job_id, intent.job_key, map_index=intent.map_index)
-        self._log.info("A job may have been submitted by a task that did not live to say so: looking for it")
+        self._log.info(
+            "A task crashed around its submission and may have created a job; searching for it by label"
+        )
         lost = look_for_lost_job(self._client, intent, look_policy())
         return _reference(place, lost) if lost else None
 
@@ -96,7 +98,7 @@ class SubmittedJobs:
 
 
 def references(job: Any, consequence: str) -> list[JobReference]:
-    """Read what a task was given as its ``job``: a reference, or those of all map indices of a submit task.
+    """Read a task's ``job``: one reference, or those of all map indices of a submit task.
 
     :param consequence: what did not happen, such as "Nothing was cancelled".
     :raises ConfigurationError: it is neither.
@@ -106,8 +108,8 @@ def references(job: Any, consequence: str) -> list[JobReference]:
         return [JobReference.from_dict(dict(value)) for value in values]
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
-            f"`job` is {job!r}, where a job reference or a list of them is expected. {consequence}",
-            "pass on what the submit task returned",
+            f"`job` is {job!r}, but must be a job reference or a list of them. {consequence}",
+            "pass the return value of the submit task",
         ) from error
 
 

@@ -1,7 +1,7 @@
-"""Record what nobody recorded: jobs of runs that are over, without a bill.
+"""Record jobs of finished runs that have no bill.
 
-Airflow skips a run's ``record_cost``, a teardown, too, when the run takes longer than its ``dagrun_timeout``,
-and a run may be deleted. What such a job cost is owed all the same.
+When a run exceeds its ``dagrun_timeout``, Airflow also skips its teardown ``record_cost``, and a run may be
+deleted. Google charges for the job in both cases.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Unbilled:
-    """A job that has ended, and whose task it was; None where Airflow does not know its run."""
+    """A job that has ended, and its task; None if Airflow does not know its run."""
 
     job: BatchPredictionJob
     task: TaskIdentity | None
@@ -47,9 +47,9 @@ class Unbilled:
 
 
 class UnbilledJobs:
-    """Records the jobs of one place that have ended without a bill.
+    """Records the jobs of one project and location that ended without a bill.
 
-    :ivar errors: why some could not be recorded; the next call tries them again.
+    :ivar errors: why some could not be recorded. The next call tries them again.
     """
 
     def __init__(self, client: BatchClient, place: Place, settings_of: SettingsOf, log: Log) -> None:
@@ -59,9 +59,9 @@ class UnbilledJobs:
         self.errors: list[VertexBatchError] = []
 
     def probable(self, jobs: Iterable[BatchPredictionJob]) -> list[BatchPredictionJob]:
-        """Leave out jobs with a bill where their spec keeps its bills, before Airflow is asked for runs.
+        """Drop jobs that have a bill in their spec's cost table, before Airflow is queried for runs.
 
-        Whatever this cannot know is left in; `record` looks again, and says why it cannot.
+        If this cannot tell, it keeps the job. `record` checks again and reports why it cannot record one.
         """
         by_spec: dict[str, list[BatchPredictionJob]] = defaultdict(list)
         for job in jobs:
@@ -80,7 +80,7 @@ class UnbilledJobs:
             return ()
 
     def record(self, ended: Iterable[Unbilled]) -> dict[str, Bill]:
-        """Record those that have no bill; return it by the job's id. Recording twice changes nothing."""
+        """Record jobs without a bill, and return the bills by job id. Recording twice changes nothing."""
         groups: dict[tuple[str, str], list[Unbilled]] = defaultdict(list)
         for each in ended:
             groups[each.spec, each.task_id].append(each)
@@ -89,7 +89,7 @@ class UnbilledJobs:
             try:
                 bills |= self._record_group(self._settings_of(spec, task_id), members)
             except VertexBatchError as error:
-                self._fail(f"those of spec {spec!r}", error)
+                self._fail(f"jobs of spec {spec!r}", error)
         return bills
 
     def _record_group(self, settings: BillSettings, members: list[Unbilled]) -> dict[str, Bill]:
@@ -114,13 +114,13 @@ class UnbilledJobs:
         return bills
 
     def _table(self, conn_id: str) -> CostTable:
-        """The cost table of a connection, opened once: most specs share one."""
+        """The cost table of a connection, opened once because most specs share one."""
         if conn_id not in self._tables:
             self._tables[conn_id] = CostTableHook(conn_id).table()
         return self._tables[conn_id]
 
     def _fail(self, what: str, error: VertexBatchError) -> None:
-        self._log.warning("What nobody recorded is still without a bill, %s: %s", what, error)
+        self._log.warning("Still unbilled (%s): %s", what, error)
         self.errors.append(error)
 
 

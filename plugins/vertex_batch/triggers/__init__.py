@@ -1,4 +1,4 @@
-"""What waits in the triggerer."""
+"""The trigger that waits for a job in the triggerer."""
 
 from vertex_batch.triggers.batch_job import BatchPredictionJobTrigger
 

@@ -1,4 +1,4 @@
-"""Wait for a job in the triggerer, and cancel it there when a person kills the task."""
+"""Wait for a job in the triggerer, and cancel it if a person kills the task."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _CANCELS: set[asyncio.Task[None]] = set()
 
 @dataclass(frozen=True, slots=True)
 class WatchOrder:
-    """What a trigger needs to know, and may be read in Airflow's database by anybody: no keys.
+    """A trigger's settings. They are stored readably in Airflow's database, so they contain no keys.
 
     :param job: a `JobReference` as plain data.
-    :param owner: dag, run, task and map index of the task that waits.
-    :param deadline_at: ISO 8601; wall clock, so a restarted triggerer keeps it.
-    :param created_at: ISO 8601, when the job was created; narrows the list that is read.
+    :param owner: dag, run, task and map index of the waiting task.
+    :param deadline_at: ISO 8601, in wall-clock time, so that it survives a restart of the triggerer.
+    :param created_at: ISO 8601, when the job was created. It narrows the list call.
     """
 
     job: dict[str, Any]
@@ -85,9 +85,9 @@ class BatchPredictionJobTrigger(BaseTrigger):
         yield TriggerEvent(seen.to_dict())  # type: ignore[no-untyped-call]
 
     async def _next(self, readings: AsyncIterator[Reading]) -> Reading | None:
-        """The next reading, or None at the deadline, whatever the poller does meanwhile."""
+        """Return the next reading, or None at the deadline even if the poller hangs."""
         left = (self.order.limits.deadline_at - datetime.now(UTC)).total_seconds()
-        # One poll beyond it, so that a job that ended at the last moment is seen as ended.
+        # Wait for one more poll, so that a job that ended at the last moment is seen as ended.
         grace = 2 * self.order.poll_interval_seconds
         try:
             return await asyncio.wait_for(anext(readings), timeout=max(left, 0) + grace)
@@ -96,7 +96,7 @@ class BatchPredictionJobTrigger(BaseTrigger):
 
     def _assess(self, reading: Reading | None, failures: int, last: JobReading) -> JobReading:
         if reading is None:
-            return JobReading(Verdict.DEADLINE, state=last.state, message="no poll has answered since")
+            return JobReading(Verdict.DEADLINE, state=last.state, message="no poll succeeded after that")
         return assess(reading, now=datetime.now(UTC), failures=failures, limits=self.order.limits)
 
     def _report(self, last: JobReading, seen: JobReading, reading: Reading | None, failures: int) -> None:
@@ -107,7 +107,7 @@ class BatchPredictionJobTrigger(BaseTrigger):
             self.log.info("Job %s is %s", self.job, seen.progress)
 
     async def on_kill(self) -> None:
-        """Cancel the job, unless the task was cleared and its next try goes on with it."""
+        """Cancel the job, unless the task was cleared and its next try will resume it."""
         if not self.order.cancel_on_kill:
             return
         task = asyncio.create_task(self._cancel(), name=f"cancel {self.job}")
@@ -123,9 +123,9 @@ class BatchPredictionJobTrigger(BaseTrigger):
         try:
             async with await LiteLLMHook(self.order.litellm_conn_id).aclient() as client:
                 await request_cancel_async(client, self.job.project, self.job.location, self.job.job_id)
-            self.log.info("Asked Vertex to cancel job %s: its task was set to %s", self.job, state)
+            self.log.info("Requested cancellation of job %s: its task was set to %s", self.job, state)
         except NotFoundError:
-            self.log.info("Job %s is gone, there is nothing to cancel", self.job)
+            self.log.info("Job %s no longer exists; nothing to cancel", self.job)
         except Exception:
             self.log.exception(
                 "Job %s may still run and cost money: it could not be cancelled. Cancel it in the "
@@ -134,7 +134,7 @@ class BatchPredictionJobTrigger(BaseTrigger):
             )
 
     async def _task_state(self) -> str | None:
-        """What became of the task; None where Airflow does not say."""
+        """The task's current state; None if Airflow does not answer."""
         from airflow.sdk.execution_time.comms import (  # noqa: PLC0415 - needs a supervisor
             GetTaskStates,
             TaskStatesResult,
@@ -151,7 +151,9 @@ class BatchPredictionJobTrigger(BaseTrigger):
         try:
             answer = await SUPERVISOR_COMMS.asend(question)
         except Exception:
-            self.log.exception("Airflow did not say what became of the task that waits for %s", self.job)
+            self.log.exception(
+                "Could not read from Airflow the state of the task that waits for %s", self.job
+            )
             return None
         if not isinstance(answer, TaskStatesResult):
             return None

@@ -1,7 +1,7 @@
 """The pages in Airflow's UI: what was spent, on what, and each job's bill.
 
-Airflow imports plugins in every one of its processes. Only the API server shows pages, so only there, with
-the first request, the web framework is imported.
+Airflow imports plugins in each of its processes, but only the API server shows pages. So the web framework is
+imported with the first request.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Pages:
-    """The pages as an ASGI application that is made when it is first asked."""
+    """The pages as an ASGI application that is created with the first request."""
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
         await _app()(scope, receive, send)

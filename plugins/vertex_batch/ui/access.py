@@ -1,4 +1,4 @@
-"""Who is asking, and which DAGs' costs that person may see, and which jobs cancel."""
+"""The signed-in user, the DAGs whose costs they may see, and the jobs they may cancel."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from fastapi import Depends, HTTPException
 
 from vertex_batch.costs import JobFilter
 
-# On every route: 401 for nobody, 403 for somebody who may not see what plugins show.
+# On every route: 401 without a login, 403 for users who may not see the pages of plugins.
 signed_in = Depends(requires_access_view(AccessView.PLUGINS))
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A signed-in person.
+    """A signed-in user.
 
-    :param dag_ids: the DAGs that this person may read.
-    :param user: as Airflow knows the person.
+    :param dag_ids: the DAGs that this user may read.
+    :param user: Airflow's user object.
     """
 
     dag_ids: frozenset[str]
@@ -40,7 +40,7 @@ class Reader:
         return dag_id in self.dag_ids
 
     def may_cancel(self, dag_id: str) -> bool:
-        """Whether Airflow lets the person end runs of the DAG: that is what cancelling its job comes to."""
+        """Whether Airflow lets the user end runs of the DAG, which cancelling its job amounts to."""
         return self.may_see(dag_id) and get_auth_manager().is_authorized_dag(
             method="PUT",
             access_entity=DagAccessEntity.RUN,
@@ -49,9 +49,9 @@ class Reader:
         )
 
     def narrowed(self, recorded: frozenset[str], where: JobFilter) -> JobFilter:
-        """Narrow what an address asks for; a DAG that the reader may not see is as one that is not there.
+        """Restrict a filter to what the user may see. A DAG that they may not see is treated as missing.
 
-        :param recorded: the DAGs that jobs were recorded of.
+        :param recorded: the DAGs with recorded jobs.
         """
         if where.dag_id and not self.may_see(where.dag_id):
             raise HTTPException(404)

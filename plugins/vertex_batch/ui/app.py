@@ -21,29 +21,29 @@ from vertex_batch.ui.source import NoCostTableError
 
 log = logging.getLogger(__name__)
 
-_SAID = {
-    HTTPStatus.UNAUTHORIZED: ("Please sign in", "These pages are for people who are signed in to Airflow."),
-    HTTPStatus.FORBIDDEN: ("Not for you", "Your role in Airflow does not include what plugins show."),
+_MESSAGES = {
+    HTTPStatus.UNAUTHORIZED: ("Please sign in", "Sign in to Airflow to see these pages."),
+    HTTPStatus.FORBIDDEN: ("Access denied", "Your role in Airflow may not see the pages of plugins."),
     HTTPStatus.NOT_FOUND: (
         "Not found",
-        "There is no such page or job, or it belongs to a DAG that you may not see.",
+        "This page or job does not exist, or it belongs to a DAG that you may not see.",
     ),
 }
 
 _NOT_CANCELLED = {
     NO_RIGHT: (
-        "Not for you",
-        "Your role in Airflow may not end runs of this DAG, so it may cancel no job of it.",
+        "Access denied",
+        "Your role in Airflow may not end runs of this DAG, so you cannot cancel its jobs.",
     ),
     NO_CONSENT: (
         "Nothing was cancelled",
-        "The form is more than an hour old, or was not sent from our page. Open the job anew.",
+        "The form is more than an hour old, or was not sent from this page. Open the job again.",
     ),
 }
 
 
 def make_app() -> FastAPI:
-    """Make the application. All its routes need a login; it describes itself to nobody."""
+    """Make the application. All its routes need a login. It has no API documentation pages."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     for each in (router, job_router):
         app.include_router(each, dependencies=[signed_in])
@@ -63,13 +63,13 @@ async def _with_security_headers(
 
 def _refused(request: Request, error: Exception) -> Response:
     status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
-    usual = _SAID.get(HTTPStatus(status), (HTTPStatus(status).phrase, ""))
+    usual = _MESSAGES.get(HTTPStatus(status), (HTTPStatus(status).phrase, ""))
     title, text = _NOT_CANCELLED.get(detail, usual)
     return page(request, "error.html", status=status, title=title, text=text)
 
 
 def _bad_address(request: Request, error: Exception) -> Response:
-    return page(request, "error.html", status=400, title="That address does not work", text=str(error))
+    return page(request, "error.html", status=400, title="Invalid address", text=str(error))
 
 
 def _no_table(request: Request, _: Exception) -> Response:
@@ -77,14 +77,14 @@ def _no_table(request: Request, _: Exception) -> Response:
 
 
 def _unusable(request: Request, error: Exception) -> Response:
-    """The database does not serve. What it said may name hosts and users: that is for the log."""
+    """The database cannot be used. Its message may name hosts and users, so it is only logged."""
     log.error("The cost pages cannot read the cost table: %s", error)
     if isinstance(error, CostTableUnavailableError):
-        text = "Its database is busy or does not answer. Nothing is lost; reload the page in a moment."
+        text = "Its database is busy or does not answer. No data is lost. Reload the page in a moment."
         return page(request, "error.html", status=503, title="The cost table does not answer", text=text)
     text = (
-        "Whoever runs Airflow has to look at the connection batch_costs;"
-        " the API server's log says what is wrong. Nothing is lost."
+        "Ask an Airflow administrator to check the connection batch_costs."
+        " The API server's log has the cause. No data is lost."
     )
     return page(request, "error.html", status=500, title="The cost table cannot be read", text=text)
 

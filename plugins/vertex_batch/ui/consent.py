@@ -19,21 +19,21 @@ _SECONDS = 3600
 
 
 def sign(user_id: str, action: str, now: datetime) -> str:
-    """Make a token; it is good for this hour and the next."""
+    """Make a token that is valid for this hour and the next."""
     return _sign(user_id, action, int(now.timestamp()) // _SECONDS)
 
 
 def is_signed(token: str, user_id: str, action: str, now: datetime) -> bool:
-    """Whether our page has made the token for that person and action."""
+    """Whether this server made the token for that user and action."""
     hour = int(now.timestamp()) // _SECONDS
     made = [_sign(user_id, action, each) for each in (hour, hour - 1)]
     return any([hmac.compare_digest(token.encode(), each.encode()) for each in made])  # noqa: C419 - in even time
 
 
 def is_from_here(headers: Mapping[str, str], addresses: Iterable[str]) -> bool:
-    """Whether a browser says that a page of this very site has sent a form.
+    """Whether the browser reports that a page of this site sent the form.
 
-    :param addresses: under which this site is reached, as URLs.
+    :param addresses: the URLs of this site.
     """
     site = headers.get("sec-fetch-site")
     if site is not None:

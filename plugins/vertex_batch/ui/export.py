@@ -10,13 +10,13 @@ from typing import Any
 
 from vertex_batch.costs import GroupTotal, in_full
 
-# A spreadsheet takes a cell that begins so for a formula, and runs it.
+# A spreadsheet runs a cell that begins with one of these as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _LINES_AT_ONCE = 500
 
 
 def to_csv(by: str, daily: Sequence[GroupTotal]) -> str:
-    """Write one line for each day and group. Amounts are exact; ``complete`` says if all is priced."""
+    """Write one line per day and group. Amounts are exact; ``complete`` is whether everything has a price."""
     lines = io.StringIO()
     writer = csv.writer(lines)
     writer.writerow(["day", by, "jobs", "tokens", "amount_usd", "complete", "saved_usd", "saved_complete"])
@@ -32,7 +32,7 @@ def to_csv(by: str, daily: Sequence[GroupTotal]) -> str:
 
 
 def stream_csv(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """Write rows as they come, so that a year of them needs no memory."""
+    """Write rows as they arrive, so that a year of them needs little memory."""
     lines = io.StringIO()
     writer = csv.writer(lines)
     for number, row in enumerate(rows, 1):
@@ -45,7 +45,7 @@ def stream_csv(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
 
 
 def _cell(cell: Any) -> Any:
-    """A number without an exponent, which some readers take for a text; a text that is harmless."""
+    """Write numbers without an exponent, which some readers take for text, and make text harmless."""
     if isinstance(cell, float):
         return in_full(Decimal(repr(cell)))
     if isinstance(cell, Decimal):
@@ -54,5 +54,5 @@ def _cell(cell: Any) -> Any:
 
 
 def harmless(cell: str) -> str:
-    """Keep a spreadsheet from running a name."""
+    """Prevent a spreadsheet from running a name as a formula."""
     return f"'{cell}" if cell.startswith(_FORMULA) else cell

@@ -1,4 +1,4 @@
-"""Failed rows by reason, each with where some of them are. Pure."""
+"""Failed rows by reason, with the locations of some of them. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vertex_batch.usage import RowProblem
 class Failures:
     """Rows that failed for one reason.
 
-    :param samples: where some of them are; never what is in them.
+    :param samples: the locations of some of them, never their contents.
     """
 
     reason: str

@@ -1,4 +1,4 @@
-"""The jobs that are under way: what Airflow knows of them put together with what Vertex says. Pure."""
+"""The running jobs: combines what Airflow knows with what Vertex reports. Pure."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ENDED = "ENDED"
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """What a job is likely to cost, from earlier bills. It is a guess, and is shown as one.
+    """A job's estimated cost, from earlier bills. It is shown as an estimate.
 
-    :param so_far: what its finished rows are likely to cost; None: nobody knows.
-    :param whole: what it is likely to cost when all rows are done; None: nobody knows.
-    :param basis: what the guess is from, or why there is none.
+    :param so_far: the estimated cost of its finished rows; None: unknown.
+    :param whole: its estimated cost when all rows are done; None: unknown.
+    :param basis: the basis of the estimate, or why there is none.
     """
 
     so_far: Total | None
@@ -58,7 +58,7 @@ class InFlight:
 
     @property
     def rows(self) -> tuple[int, int, int] | None:
-        """Rows done, failed and to go; None: Vertex does not say."""
+        """Rows done, failed and remaining; None if Vertex does not report them."""
         stats = self.stats
         if stats is None or min(stats.successful_count, stats.failed_count, stats.incomplete_count) < 0:
             return None
@@ -66,7 +66,7 @@ class InFlight:
 
     @property
     def percent(self) -> int | None:
-        """How much of it is done, rounded down, so that 100 means all."""
+        """The percentage that is done, rounded down, so that 100 means all."""
         if self.rows is None or not sum(self.rows):
             return None
         return 100 * (self.rows[0] + self.rows[1]) // sum(self.rows)
@@ -85,12 +85,12 @@ def in_flight(
     readings: Mapping[Place, Reading],
     recorded: frozenset[tuple[str, str, str]],
 ) -> list[InFlight]:
-    """Say which jobs are under way, the latest first.
+    """Return the running jobs, the latest first.
 
-    A job that Vertex lists is, whatever its run. Of the others those whose run goes on, until their bill
-    is written.
+    A job that Vertex lists is running, even if its run has ended. Other jobs are included while their run
+    continues, until their bill is recorded.
 
-    :param recorded: keys of jobs whose bill is written.
+    :param recorded: keys of jobs whose bill is recorded.
     """
     listed = {place: {job.job_id: job for job in reading.jobs} for place, reading in readings.items()}
     found = []
@@ -111,7 +111,7 @@ def _age(each: InFlight) -> datetime:
 
 
 def matches(each: InFlight, *, text: str = "", spec: str = "", team: str = "", dag_id: str = "") -> bool:
-    """Whether a search of the jobs page finds it; what is empty does not restrict."""
+    """Whether a search of the jobs page finds it. Empty values do not restrict."""
     owner = each.submission
     names = [owner.dag_id, owner.run_id, owner.job_id, each.spec, each.team, each.state]
     names += [each.job.model, each.job.display_name] if each.job else []
@@ -124,20 +124,20 @@ def matches(each: InFlight, *, text: str = "", spec: str = "", team: str = "", d
 
 
 def project_cost(each: InFlight, history: Sequence[JobCost]) -> Projection:
-    """Guess what a job will cost from what a row of the same DAG and model cost before.
+    """Estimate a job's cost from the past cost per row of the same DAG and model.
 
-    Rows that are still to go are taken to succeed. If something in the history has no price, the guess is
-    an "at least".
+    Remaining rows are assumed to succeed. If something in the history has no price, the estimate is a lower
+    bound.
     """
     known = [cost for cost in history if cost.rows.ok > cost.rows.copied]
     if not known:
-        return Projection(None, None, "no earlier bill of this DAG and model to guess from")
+        return Projection(None, None, "no earlier bill of this DAG and model")
     complete = all(cost.total.complete for cost in known)
     amount = sum((cost.total.amount for cost in known), Decimal(0))
     basis = f"from {len(known)} earlier {'bill' if len(known) == 1 else 'bills'}"
     if each.rows is None:
         usual = Total(amount / len(known), complete)
-        return Projection(None, usual, f"{basis}: what it usually costs")
+        return Projection(None, usual, f"{basis}: the usual cost")
     ok, _, to_go = each.rows
     per_row = amount / sum(cost.rows.ok - cost.rows.copied for cost in known)
     return Projection(Total(per_row * ok, complete), Total(per_row * (ok + to_go), complete), basis)

@@ -1,4 +1,4 @@
-"""The addresses about jobs: the list of those that ended, those under way, and how to cancel one."""
+"""The routes about jobs: the finished ones, the running ones, and how to cancel one."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ RECORDED_STATES = (*sorted(state.short for state in TERMINAL_STATES), "DELETED")
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What the address of a list of jobs asks for."""
+    """The parameters of a list of jobs."""
 
     where: JobFilter
     page: int
@@ -78,16 +78,16 @@ def _search(
         until=read_day(until),
         text=_wanted(q),
     )
-    # More digits than these are no page of anybody's.
+    # No list has this many pages.
     if not (page.isascii() and page.isdigit() and len(page) < 7 and int(page)):  # noqa: PLR2004
-        raise BadAddressError(f"{page[:40]!r} is not the number of a page.")
+        raise BadAddressError(f"{page[:40]!r} is not a valid page number.")
     if sort not in SORTABLE or order not in ("asc", "desc"):
-        raise BadAddressError(f"Jobs are sorted by {', '.join(SORTABLE)}, in the order asc or desc.")
+        raise BadAddressError(f"Jobs can be sorted by {', '.join(SORTABLE)}, in the order asc or desc.")
     return Search(where, int(page), cast("JobOrder", sort), order == "asc")
 
 
 def _wanted(text: str) -> str:
-    """What to search for: of a job's name or address, its id, which is what the table has."""
+    """The text to search for. A job's name or address is reduced to its id, which the table has."""
     if "/" not in text:
         return text.strip()
     try:
@@ -124,7 +124,7 @@ def jobs(request: Request, reader: CurrentReader, costs: Costs, search: Searched
 def running(
     request: Request, reader: CurrentReader, costs: CostsIfAny, search: Searched, part: str = ""
 ) -> Response:
-    """Answer with the jobs under way: a page, or what the script puts into one."""
+    """Show the running jobs: a page, or the part that the script inserts into one."""
     where = search.where
     if where.dag_id and not reader.may_see(where.dag_id):
         raise HTTPException(404)
@@ -140,13 +140,13 @@ def running(
 
 
 @router.get("/cancel")
-def ask_whether_to_cancel(
+def confirm_cancel(
     request: Request,
     reader: CurrentReader,
     costs: CostsIfAny,
     key: Named,
 ) -> Response:
-    """Show a job as it is now, and what cancelling it would mean. Asking changes nothing."""
+    """Show a job's current state and what cancelling it would mean. This changes nothing."""
     submission = find_submission(reader, key, costs)
     if submission is None:
         raise HTTPException(404)
@@ -183,7 +183,7 @@ def cancel(
     costs: CostsIfAny,
     form: Annotated[dict[str, str], Depends(_form)],
 ) -> Response:
-    """Cancel a job, and lead to the page that says what it is now."""
+    """Cancel a job, and redirect to the page with its new state."""
     key = form.get("project", ""), form.get("location", ""), form.get("job", "")
     submission = find_submission(reader, key, costs)
     if submission is None:
@@ -195,8 +195,8 @@ def cancel(
     except VertexBatchError as error:
         log.warning("Job %s could not be cancelled: %s", submission.key, error)
         text = (
-            f"Vertex AI could not be asked: {what_happened(error)}. The job may still run, and what it does"
-            " is billed. Try again, or cancel it in Google's console."
+            f"Vertex AI is not reachable: {what_happened(error)}. The job may still run and cost money. Try"
+            " again, or cancel it in Google's console."
         )
         return page(request, "error.html", status=502, title="The job was not cancelled", text=text)
     finally:
@@ -221,7 +221,7 @@ def _action(submission: Submission) -> str:
 
 
 def _note(reader: Reader, submission: Submission) -> None:
-    """Write who asks into Airflow's audit log, before anything is done, and into the server's own."""
+    """Write the user to Airflow's audit log and the server's log, before anything is done."""
     job = "/".join(submission.key)
     with create_session() as session:
         session.add(
@@ -235,9 +235,7 @@ def _note(reader: Reader, submission: Submission) -> None:
                 extra=json.dumps({"job": job}),
             )
         )
-    log.info(
-        "%s asks to cancel job %s of DAG %s, run %s", reader.name, job, submission.dag_id, submission.run_id
-    )
+    log.info("%s cancels job %s of DAG %s, run %s", reader.name, job, submission.dag_id, submission.run_id)
 
 
 def _cancel(submission: Submission) -> None:
@@ -247,13 +245,13 @@ def _cancel(submission: Submission) -> None:
         except CancelNotConfirmedError as error:
             log.info("%s", error)
         except NotFoundError:
-            log.info("Job %s is gone: there was nothing to cancel", submission.key)
+            log.info("Job %s no longer exists; nothing to cancel", submission.key)
         else:
-            log.info("Job %s is %s after it was asked to cancel", submission.key, job.state.short)
+            log.info("Job %s is %s after the cancel request", submission.key, job.state.short)
 
 
 def _read(submission: Submission) -> tuple[BatchPredictionJob | None, str]:
-    """The job as it is now; or None, and why."""
+    """The job's current state; or None, and why it cannot be read."""
     try:
         with open_client(submission.litellm_conn_id) as client:
             return client.get(*submission.key), ""

@@ -1,4 +1,4 @@
-"""Spans of days: what the address of a page says, and the months that are always shown. Days are UTC."""
+"""Spans of days: the period in a page's address, and the months that are always shown. Days are UTC."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LONGEST_BY_DAY, WEEK = 92, 7
 
 
 class BadAddressError(ValueError):
-    """The address asks for something that does not exist; the message is for the person who wrote it."""
+    """The address is invalid; the message is shown to the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Period:
 
     @property
     def step(self) -> int:
-        """How many days make one bar and one row: longer periods are shown by week."""
+        """How many days are one bar and one row. Long periods are shown by week."""
         return 1 if self.length <= LONGEST_BY_DAY else WEEK
 
     @property
@@ -45,27 +45,27 @@ class Period:
 
 
 def read_day(text: str) -> date | None:
-    """Read a day; empty is none.
+    """Read a day; None if empty.
 
-    :raises BadAddressError: it is no day.
+    :raises BadAddressError: it is not a valid day.
     """
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        raise BadAddressError(f"{text[:40]!r} is not a day; write one as 2026-11-22.") from None
+        raise BadAddressError(f"{text[:40]!r} is not a valid day, such as 2026-11-22.") from None
 
 
 def read_period(since_text: str, until_text: str, today: date) -> Period:
-    """Read a period; the last 30 days unless the address says otherwise.
+    """Read a period. The default is the last 30 days.
 
-    :raises BadAddressError: one is no day, they are in the wrong order, or too far apart for a chart.
+    :raises BadAddressError: a day is invalid, they are in the wrong order, or too far apart for a chart.
     """
     until = read_day(until_text) or max(today, read_day(since_text) or today)
     since = read_day(since_text) or until - timedelta(min(USUAL_DAYS - 1, (until - date.min).days))
     if since > until:
-        raise BadAddressError(f"The period ends on {until}, before it begins on {since}.")
+        raise BadAddressError(f"The period ends ({until}) before it begins ({since}).")
     if (until - since).days >= MAX_DAYS:
-        raise BadAddressError(f"A page shows at most {MAX_DAYS} days; {since} to {until} are more.")
+        raise BadAddressError(f"A page shows at most {MAX_DAYS} days; {since} to {until} is longer.")
     return Period(since, until)
 
 
@@ -79,6 +79,6 @@ def last_month(today: date) -> Period:
 
 
 def so_far_last_month(today: date) -> Period:
-    """As much of last month as has passed of this one, so that like is compared with like."""
+    """Last month up to the same day, for a fair comparison with this month."""
     whole = last_month(today)
     return Period(whole.since, min(whole.until, whole.since + timedelta(today.day - 1)))

@@ -1,4 +1,4 @@
-"""The addresses about money: the overview, its exports, a job's bill, a run."""
+"""The routes about costs: the overview, its exports, a job's bill, a run."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ Today = Annotated[date, Depends(_today)]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the address of an overview asks for.
+    """The parameters of an overview.
 
-    :param where: which jobs, those of the period.
+    :param where: which jobs of the period.
     """
 
     by: By
@@ -55,12 +55,12 @@ class View:
 
     @property
     def by_job(self) -> Literal["spec", "team"] | None:
-        """The grouping, where each job is in one group only; it has usage of several models and kinds."""
+        """The grouping if each job is in only one group. A job may have several models and kinds."""
         return self.by if self.by in ("spec", "team") else None
 
     @property
     def address(self) -> dict[str, object]:
-        """The same, as the values of an address."""
+        """The same as the query of an address."""
         return {
             "by": self.by,
             "from": self.period.since,
@@ -82,7 +82,7 @@ def _view(
     dag_id: str = "",
 ) -> View:
     if by not in get_args(By):
-        raise BadAddressError(f"Spend is shown by {', '.join(get_args(By))}; not by {by[:40]!r}.")
+        raise BadAddressError(f"Spend can be shown by {', '.join(get_args(By))}, not by {by[:40]!r}.")
     period = read_period(since, until, today)
     where = JobFilter(spec=spec, team=team, dag_id=dag_id, since=period.since, until=period.until)
     return View(cast("By", by), period, where)
@@ -138,7 +138,7 @@ def bill(
     key: Named,
 ) -> Response:
     found = costs.bill(*key)
-    # The same answer for both: who may not see a job does not learn that it exists.
+    # The same answer in both cases, so that a user who may not see a job does not learn that it exists.
     if found is None or not reader.may_see(found.job.dag_id):
         raise HTTPException(404)
     return page(
@@ -151,7 +151,7 @@ def run(
     request: Request, reader: CurrentReader, costs: Costs, dag_id: str = "", run_id: str = ""
 ) -> Response:
     if not dag_id or not run_id:
-        raise BadAddressError("A run is named by dag_id and run_id.")
+        raise BadAddressError("The address of a run needs dag_id and run_id.")
     where = reader.narrowed(costs.dag_ids(), JobFilter(dag_id=dag_id, run_id=run_id))
     found = costs.jobs(where, limit=MAX_JOBS_OF_RUN)
     only = found[0].job if len(found) == 1 else None
@@ -170,7 +170,7 @@ def run(
 
 
 def _expected(costs: CostTable, found: Bill) -> StoredEstimate | None:
-    """What the job was expected to cost before it was created."""
+    """The job's expected cost before it was created."""
     return Ledger(costs).of_job(*found.job.key)
 
 
@@ -190,12 +190,12 @@ def _download(name: str, period: Period) -> dict[str, str]:
 
 
 def _begun(rows: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-    """Read the first row now: a database that does not serve is then an error page, and not half a file."""
+    """Read the first row now, so that a failing database gives an error page and not half a file."""
     return chain([next(rows)], rows)
 
 
 def _spend(costs: CostTable, where: JobFilter, view: View) -> Spend:
-    """Read what the overview shows of the spend; of many specs day by day only the largest."""
+    """Read the spend for the overview. If there are many specs, only the largest are read by day."""
     by, by_day = view.by_job, _DAILY[view.by]
     if by is None:
         daily = costs.totals(by_day, where=where)

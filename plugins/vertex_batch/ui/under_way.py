@@ -1,4 +1,4 @@
-"""The list of jobs that are under way, put together for one reader."""
+"""The list of running jobs for one user."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ active_jobs = ActiveJobs()
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A job under way, what it is likely to cost, and whether the reader may cancel it."""
+    """A running job, its estimated cost, and whether the user may cancel it."""
 
     each: InFlight
     projection: Projection
@@ -28,9 +28,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """What runs.
+    """The running jobs.
 
-    :param problems: places that could not be asked, and why. :param more: jobs beyond those in `lines`.
+    :param lines: the jobs that are shown.
+    :param problems: projects and locations that could not be read, and why.
+    :param more: the number of jobs beyond those in `lines`.
     """
 
     lines: Sequence[Line]
@@ -39,7 +41,7 @@ class UnderWay:
 
 
 def find_submission(reader: Reader, key: tuple[str, str, str], costs: CostTable | None) -> Submission | None:
-    """Find whose a job is; None if there is none like that, or the reader may not see its DAG."""
+    """Find a job's task; None if there is no such job, or the user may not see its DAG."""
     found = next((each for each in recent_submissions() if each.key == key), None)
     if found is None and costs is not None and (bill := costs.bill(*key)):
         found = Submission(*key, bill.job.dag_id, bill.job.run_id, bill.job.task_id, is_wanted=False)
@@ -47,10 +49,10 @@ def find_submission(reader: Reader, key: tuple[str, str, str], costs: CostTable 
 
 
 def list_under_way(reader: Reader, costs: CostTable | None, wanted: dict[str, str]) -> UnderWay:
-    """List what the reader may see.
+    """List the running jobs that the user may see.
 
-    :param costs: None: nothing was recorded yet, so that nothing can be guessed.
-    :param wanted: a search, as `in_flight.matches` takes it.
+    :param costs: None if nothing is recorded yet, so costs cannot be estimated.
+    :param wanted: a search, as keyword arguments of `in_flight.matches`.
     """
     submissions = [each for each in recent_submissions() if reader.may_see(each.dag_id)]
     readings = {place: active_jobs.read(place) for place in {place_of(each) for each in submissions}}
@@ -68,13 +70,13 @@ def list_under_way(reader: Reader, costs: CostTable | None, wanted: dict[str, st
 
 
 def _problems(found: Sequence[InFlight], readings: dict[Place, Reading]) -> dict[str, Reading]:
-    """Places that could not be asked and that something is known to run in."""
+    """Projects and locations with known jobs that could not be read."""
     concerned = {place_of(each.submission) for each in found}
     return {str(place): readings[place] for place in sorted(concerned, key=str) if readings[place].problem}
 
 
 class _Guesses:
-    """Guesses for jobs of the same DAG and model read the history once."""
+    """Estimates that read the history once per DAG and model."""
 
     def __init__(self, costs: CostTable | None) -> None:
         self._costs = costs

@@ -1,4 +1,4 @@
-"""What runs at Vertex right now, asked through the proxy: within seconds, and not for each reader anew."""
+"""The jobs that run at Vertex now, read through the proxy with short timeouts and shared by all users."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NOT_ENDED = " AND ".join(f'state!="{state}"' for state in sorted(TERMINAL_STATE
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where jobs run, and through which proxy they are asked for."""
+    """Where jobs run, and the connection of the proxy."""
 
     litellm_conn_id: str
     project: str
@@ -42,10 +42,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The active jobs of a place.
+    """The active jobs of a project and location.
 
-    :param problem: why the last look failed, for a person; then the jobs are those of an earlier look.
-    :param is_whole: all of them were read, so that a job that is missing here has ended.
+    :param problem: why the last read failed, for the user; the jobs are then those of an earlier read.
+    :param is_whole: whether all jobs were read, so that a missing job has ended.
     """
 
     jobs: tuple[BatchPredictionJob, ...] = ()
@@ -55,14 +55,14 @@ class Reading:
 
 
 def open_client(litellm_conn_id: str) -> BatchClient:
-    """Open a client for somebody who waits in front of a page."""
+    """Open a client with short timeouts, because a user is waiting for the page."""
     return BatchClient(
         LiteLLMHook(litellm_conn_id).config().with_short_timeouts(ANSWER_SECONDS, CONNECT_SECONDS)
     )
 
 
 class ActiveJobs:
-    """Keeps each place's answer for some seconds; of several readers at once one asks, and the others wait.
+    """Caches the jobs of each place for some seconds. Of several concurrent users, one reads and others wait.
 
     :param connect: opens a client for a connection.
     :param clock: monotonic seconds.
@@ -80,7 +80,7 @@ class ActiveJobs:
         self._guard = threading.Lock()
 
     def read(self, place: Place) -> Reading:
-        """List what has not ended in a place. It never raises: a page says what is known, and what is not."""
+        """List the active jobs of a place. It never raises; the page shows what is known and what is not."""
         with self._guard:
             lock = self._locks.setdefault(place, threading.Lock())
         with lock:
@@ -91,7 +91,7 @@ class ActiveJobs:
             return reading
 
     def forget(self) -> None:
-        """Ask anew next time: somebody has just changed something."""
+        """Read again next time, because a user has just changed something."""
         self._kept.clear()
 
     def _ask(self, place: Place, earlier: Reading) -> Reading:
@@ -100,13 +100,13 @@ class ActiveJobs:
             with self._connect(place.litellm_conn_id) as client:
                 found = tuple(islice(client.list(place.project, place.location, filter=query), MAX_JOBS))
         except (VertexBatchError, AirflowException) as error:
-            log.warning("The cost pages cannot ask for the jobs in %s: %s", place, scrub(str(error)))
+            log.warning("The cost pages cannot read the jobs in %s: %s", place, scrub(str(error)))
             return replace(earlier, problem=what_happened(error), is_whole=False)
         return Reading(found, datetime.now(UTC), is_whole=len(found) < MAX_JOBS)
 
 
 def what_happened(error: Exception) -> str:
-    """Say why Vertex could not be asked, without what a message may name: hosts, users, projects."""
+    """Say why Vertex could not be read, without the hosts, users and projects in the message."""
     if isinstance(error, ApiError):
         return error.what
     return "the connection to the proxy is not usable"

@@ -13,7 +13,7 @@ from vertex_batch.vertex.names import JobId
 
 _MILLION = 1_000_000
 _HOUR, _DAY = 60, 24 * 60
-_STATES = {"": "not known", "ENDED": "ended, bill to come"}
+_STATES = {"": "unknown", "ENDED": "finished, bill pending"}
 _BASES = {
     Basis.BATCH_RATE: "batch rate",
     Basis.DERIVED_HALF_OF_STANDARD: "half of the standard rate",
@@ -32,7 +32,7 @@ def state(name: str) -> str:
 
 
 def tone(name: str) -> str:
-    """Say how a state is coloured: ``good``, ``bad``, ``active`` or ``plain``."""
+    """Return the color class of a state: ``good``, ``bad``, ``active`` or ``plain``."""
     short = name.removeprefix("JOB_STATE_")
     if short == "SUCCEEDED":
         return "good"
@@ -53,7 +53,7 @@ def moment(when: datetime | None, *, seconds: bool = False) -> str:
 
 
 def lasting(since: datetime | None, now: datetime) -> str:
-    """Write how long something has gone on: ``3 min``, ``2 h 5 min``, ``1 d 4 h``."""
+    """Write a duration: ``3 min``, ``2 h 5 min``, ``1 d 4 h``."""
     if since is None:
         return ""
     minutes = max(int((now - since).total_seconds()), 0) // 60
@@ -65,13 +65,13 @@ def lasting(since: datetime | None, now: datetime) -> str:
 
 
 def ranges(today: date) -> list[tuple[str, date]]:
-    """Periods that people ask for, as what they are called and their first day; each ends today."""
+    """Common periods: name and first day. Each ends today."""
     days = [(f"{n} days", today - timedelta(n - 1)) for n in (7, 30, 90)]
     return [*days, ("this month", today.replace(day=1)), ("this year", today.replace(month=1, day=1))]
 
 
 def what(item: LineItem) -> str:
-    """Say what a line item counts: ``output, text, long context``."""
+    """Describe what a line item counts: ``output, text, long context``."""
     words = [item.kind.value]
     if item.unit is Unit.TOKEN:
         words.append(item.modality.value)
@@ -81,7 +81,7 @@ def what(item: LineItem) -> str:
 
 
 def rate(item: LineItem) -> str:
-    """Write a rate as price lists do: USD for a million tokens or characters, or for one query or prompt."""
+    """Write a rate like price lists do: USD per million tokens or characters, or per query or prompt."""
     if item.unit_price_usd is None:
         return ""
     if item.unit in (Unit.TOKEN, Unit.CHARACTER):
@@ -94,7 +94,7 @@ def basis(item: LineItem) -> str:
 
 
 class InPlace(Protocol):
-    """What names a job at Google."""
+    """The three parts that identify a job at Google."""
 
     @property
     def project(self) -> str: ...
@@ -119,7 +119,7 @@ def console_url(job: InPlace) -> str:
 
 
 def query(**values: object) -> str:
-    """Write the query of an address, without what is empty."""
+    """Write the query of an address, without empty values."""
     return urlencode({name: value for name, value in values.items() if value not in ("", None)})
 
 

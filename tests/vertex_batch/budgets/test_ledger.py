@@ -11,7 +11,7 @@ import pytest
 
 from vertex_batch.budgets import (
     Account,
-    Claimant,
+    BudgetRequest,
     Decision,
     Estimate,
     Ledger,
@@ -32,7 +32,7 @@ SPEC_MONTH = Account(Payer.SPEC, "nightly", Period.MONTH)
 SPEC_RUN = Account(Payer.SPEC, "nightly", Period.RUN)
 TEAM_MONTH = Account(Payer.TEAM, "search", Period.MONTH)
 ALL_DAY = Account(Payer.EVERYONE, "", Period.DAY)
-ASKS = Claimant(
+ASKS = BudgetRequest(
     job_key="key-1",
     project="demo-project",
     location="us-central1",

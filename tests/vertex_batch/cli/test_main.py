@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vertex_batch import __version__
-from vertex_batch.budgets import Claimant, Decision, Estimate, Ledger, Verdict
+from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Verdict
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts, Total, exact
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey
@@ -136,7 +136,7 @@ class TestValidate:
                     "line": 4,
                     "column": 1,
                     "path": "nam",
-                    "message": "is no known key; did you mean `name`?",
+                    "message": "is not a known key; did you mean `name`?",
                 }
             ],
         }
@@ -164,7 +164,7 @@ class TestValidate:
 
         assert run("validate", tmp_path, tmp_path / "a.yaml")[0] == 0
 
-    @pytest.mark.parametrize(("name", "problem"), [("gone.yaml", "No such file"), ("", "holds no spec")])
+    @pytest.mark.parametrize(("name", "problem"), [("gone.yaml", "No such file"), ("", "contains no spec")])
     def test_what_is_not_there_is_an_error(self, run, tmp_path, name, problem):
         status, out, _ = run("validate", tmp_path / name)
 
@@ -184,13 +184,13 @@ class TestCost:
         rows = [[cell.strip() for cell in text.split("│")[1:-1]] for text in out.splitlines() if "│" in text]
         assert ["nightly", "2026-11-22", "1", "10.00 %", "1,200,000", "44.444444", "0.15", "0.40"] in rows
         thousand = "at least 16.666667"
-        weekly = ["weekly", "2026-11-21", "1", "10.00 %", "2,000,000", thousand, "not known", "at least 0.15"]
+        weekly = ["weekly", "2026-11-21", "1", "10.00 %", "2,000,000", thousand, "unknown", "at least 0.15"]
         assert weekly in rows
         assert ["total", "", "", "", "3,200,000", "", "at least 0.15", "at least 0.55"] in rows
         jobs = [row for row in rows if len(row) == 12]
         assert [(row[0], row[1], row[4], *row[9:]) for row in jobs] == [
             ("2026-11-22", "nightly", "SUCCEEDED", "0.15", "0.40", "111"),
-            ("2026-11-21", "weekly", "SUCCEEDED", "not known", "at least 0.15", "222"),
+            ("2026-11-21", "weekly", "SUCCEEDED", "unknown", "at least 0.15", "222"),
         ]
 
     def test_json_says_what_batch_saved_the_failed_share_and_what_a_thousand_rows_cost(self, run, url):
@@ -256,13 +256,13 @@ class TestCost:
         assert "my-project/us-central1/222" in out
         assert "9 ok, 1 failed (10.00 %), 0 unreadable" in out
         assert "no source has a rate for it" in out
-        assert "not known" in out
+        assert "unknown" in out
         assert "model_info of 2026-11-01" in out
         assert "at least 0.15" in out
 
     def test_what_a_job_was_expected_to_cost_stands_on_its_bill(self, run, url):
         job = bill("111").job
-        asks = Claimant("key", job.project, job.location, job.model, "nightly", job.run_id, "submit")
+        asks = BudgetRequest("key", job.project, job.location, job.model, "nightly", job.run_id, "submit")
         low, middle, high = (Decimal(amount) for amount in ("0.1", "0.2", "0.3"))
         ledger = Ledger(CostTable(url))
         ledger.claim(
@@ -303,7 +303,7 @@ class TestCost:
         ("arguments", "message"),
         [
             (["--job", "999"], "The cost table has no job 999."),
-            (["--since", "2026-11-22", "--until", "2026-11-21"], "no day is both"),
+            (["--since", "2026-11-22", "--until", "2026-11-21"], "is after --until"),
         ],
     )
     def test_what_cannot_be_shown_is_a_message_and_status_1(self, run, url, arguments, message):
@@ -358,8 +358,8 @@ class TestCost:
     [
         ([], "the following arguments are required: COMMAND"),
         (["costs"], "invalid choice: 'costs'"),
-        (["cost", "--since", "yesterday"], "`yesterday` is no day: write for example 2026-11-01"),
-        (["cost", "--limit", "-1"], "is no number of jobs"),
+        (["cost", "--since", "yesterday"], "`yesterday` is not a valid day, such as 2026-11-01"),
+        (["cost", "--limit", "-1"], "not a non-negative integer"),
         (["cost", "--by", "color"], "invalid choice: 'color'"),
         (["cost", "--url", "x", "--connection", "y"], "not allowed with"),
     ],

@@ -89,7 +89,7 @@ def test_it_never_overwrites(run, tmp_path):
 def test_a_bad_answer_writes_nothing_and_says_what_is_wrong(run, tmp_path):
     status, _, err = run("new", "nightly", "--folder", tmp_path, *NEEDED, "--schedule", "every night")
     assert status == 1
-    assert "schedule: `every night` is no schedule" in err
+    assert "schedule: `every night` is not a valid schedule" in err
     assert list(tmp_path.iterdir()) == []
 
 

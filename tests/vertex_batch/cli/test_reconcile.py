@@ -187,7 +187,7 @@ def test_only_compared_jobs_are_counted_and_one_line_has_those_without_a_figure(
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "1 of 1 compared jobs differ"
     [without] = [line for line in lines if "no figure" in line]
-    assert without.startswith("no figure there for 2 of 3 jobs (2: its output is not below")
+    assert without.startswith("2 of 3 jobs have no figure to compare with (2: its output is not below")
     assert "a difference of 0.048 USD" in lines[0]
 
 
@@ -344,7 +344,7 @@ def test_a_billing_export_is_matched_by_resource_and_by_label(url, tmp_path, cap
     out = capsys.readouterr().out
     assert "0.227 USD here, 0.25 USD there, a difference of 0.023 USD" in out
     assert "1 of 2 compared jobs differ" in out
-    assert "no figure there for 1 of 3 jobs (1: no row of the export names this job)" in out
+    assert "1 of 3 jobs have no figure to compare with (1: no row of the export names this job)" in out
 
 
 def test_our_own_focus_view_reconciles_with_our_bills(url, tmp_path, capsys):

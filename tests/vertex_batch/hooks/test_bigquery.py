@@ -96,7 +96,7 @@ def test_only_the_columns_that_a_bill_needs_are_fetched(bigquery):
 def test_a_table_that_is_not_there_is_a_missing_output(bigquery):
     read = OutputReader(lambda: None, read_table=read_table).read(facts(f"{TABLE}x"), {})
     assert isinstance(read.problem, OutputMissingError)
-    assert read.unknown == ("there is no such table",)
+    assert read.unknown == ("the table does not exist",)
 
 
 @pytest.mark.parametrize(("status", "error"), [(403, StorageAccessError), (400, StorageUnavailableError)])
@@ -107,7 +107,7 @@ def test_a_refusal_is_told_apart_from_a_failure(bigquery, status, error):
 
 
 def test_what_is_no_table_is_refused(bigquery):
-    with pytest.raises(ConfigurationError, match="names no table"):
+    with pytest.raises(ConfigurationError, match="is not a valid output table"):
         list(read_table("bq://demo-project"))
     assert bigquery["asked"] == []
 

@@ -62,7 +62,7 @@ def test_a_relative_file_lies_in_airflow_s_home_wherever_the_worker_runs(define,
 @pytest.mark.parametrize("host", ["", ":memory:"])
 def test_sqlite_without_a_file_is_refused(define, host):
     define({"conn_type": "sqlite", "host": host})
-    with pytest.raises(ConfigurationError, match="names no file"):
+    with pytest.raises(ConfigurationError, match="has no file"):
         cost_table_url()
 
 

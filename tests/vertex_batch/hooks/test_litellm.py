@@ -124,7 +124,7 @@ def test_without_a_default_project_the_key_is_tested_and_the_rest_is_said_not_to
     ok, message = press_test(connection, extra={"location": "us-central1"})
     assert ok
     assert "accepts the key" in message
-    assert "Not tested: the way to Vertex AI" in message
+    assert "The route to Vertex AI was not tested" in message
     assert proxy.calls[0].path == "/model/info"
 
 
@@ -132,7 +132,7 @@ def test_without_a_default_project_a_key_that_may_not_read_models_is_a_known_key
     proxy.reply(reply.of({"detail": "Virtual key is not allowed to call this route."}, 403))
     ok, message = press_test(connection, extra={})
     assert ok
-    assert "Not tested" in message
+    assert "was not tested" in message
 
 
 def proxy_error(message: str, kind: str, code: int) -> dict:

@@ -14,7 +14,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 
 from tests.vertex_batch.costs.conftest import make_bill
-from vertex_batch.observability.lineage import Data, Lineage, TellsLineage, of_bills, of_reference
+from vertex_batch.observability.lineage import Data, Lineage, ReportsLineage, of_bills, of_reference
 from vertex_batch.operators import AggregateTokenUsageOperator, SubmitBatchPredictionJobOperator
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.vertex.resource import JobReference
@@ -158,7 +158,7 @@ def test_a_job_that_failed_is_told_with_its_id(connections, context, told):
 def test_a_task_that_knows_nothing_yet_tells_nothing(told):
     with DAG("nightly", schedule=None):
         task = SubmitBatchPredictionJobOperator(task_id="submit", model="m", inputs="i", output_uri="o")
-    assert isinstance(task, TellsLineage)
+    assert isinstance(task, ReportsLineage)
     event = told(task)
     assert (event["inputs"], event["outputs"]) == ([], [])
     assert "externalQuery" not in event["run"]["facets"]

@@ -96,7 +96,7 @@ def test_a_job_of_another_airflow_is_refused(vertex, context):
     [
         ("123456", {}, "it does not exist in Vertex AI"),
         ("not a job", {}, "is not the name of a batch prediction job"),
-        ("123", {"project": "42"}, "is a project's number"),
+        ("123", {"project": "42"}, "is a project number"),
         ("projects/a-b/locations/us-central1/batchPredictionJobs/1", {"project": "c-d"}, "leave one of them"),
         ("projects/a-b/locations/us-central1/batchPredictionJobs/1", {"location": "global"}, "leave one"),
         ("123", {"location": "mars-north1"}, "mars-north1"),

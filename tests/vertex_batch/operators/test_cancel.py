@@ -61,7 +61,7 @@ def test_cancels_a_job_that_the_list_does_not_show_yet_when_its_submitter_died(v
 
 def test_a_submitter_that_died_long_ago_is_not_waited_for(vertex, context):
     context["ti"].xcoms["submit", INTENT_XCOM] = intent("k", seconds_ago=181)
-    with pytest.raises(AirflowSkipException, match="nothing to cancel"):
+    with pytest.raises(AirflowSkipException, match="no active job"):
         CancelBatchPredictionJobOperator(task_id="cancel", submit_task_id="submit").execute(context)
 
 
@@ -145,7 +145,7 @@ def test_a_cancel_that_came_too_late_says_that_the_job_succeeded(connections, co
 def test_a_job_that_has_ended_is_nothing_to_cancel(vertex, context):
     task = CancelBatchPredictionJobOperator(task_id="cancel", job=submit(vertex).to_dict())
     task.execute(context)
-    with pytest.raises(AirflowSkipException, match="nothing to cancel"):
+    with pytest.raises(AirflowSkipException, match="no active job"):
         task.execute(context)
     (job,) = vertex.admin.jobs()
     assert len(job.cancel_calls) == 1
@@ -156,5 +156,5 @@ def test_a_missing_place_is_told(vertex, context, monkeypatch):
         "AIRFLOW_CONN_LITELLM_DEFAULT",
         f'{{"conn_type": "litellm", "host": "{vertex.direct.base_url}", "password": "sk-direct"}}',
     )
-    with pytest.raises(AirflowFailException, match="does not know its project and location"):
+    with pytest.raises(AirflowFailException, match="has no project and location"):
         CancelBatchPredictionJobOperator(task_id="cancel", job_ids=["7"]).execute(context)

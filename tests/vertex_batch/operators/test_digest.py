@@ -95,8 +95,8 @@ def test_the_notifier_may_stand_in_airflows_configuration(context, told, monkeyp
 @pytest.mark.parametrize(
     ("notifier", "arguments", "said"),
     [
-        ("os.path.join", "{}", "no Airflow notifier"),
-        ("nothing", "{}", "no Airflow notifier"),
+        ("os.path.join", "{}", "not an Airflow notifier"),
+        ("nothing", "{}", "not an Airflow notifier"),
         (NOTIFIER, "[]", "must be a JSON object"),
         (NOTIFIER, "{", "must be a JSON object"),
     ],

@@ -244,8 +244,8 @@ def test_a_retry_after_the_approval_does_not_ask_again_and_a_clear_does(vertex, 
     ("event", "why"),
     [
         (answer("Reject"), "ann rejected it"),
-        ({"error": "too late", "error_type": "timeout"}, "nobody answered in time"),
-        ({"chosen_options": [], "responded_by_user": None}, "somebody rejected it"),
+        ({"error": "too late", "error_type": "timeout"}, "no one answered in time"),
+        ({"chosen_options": [], "responded_by_user": None}, "an unknown user rejected it"),
     ],
 )
 def test_what_is_not_approved_is_not_submitted(vertex, context, asked, event, why):
@@ -261,7 +261,7 @@ def test_an_approval_does_not_cover_a_job_that_has_grown(vertex, context, asked)
     vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW * 5)
     task = a_task({"run": {"hold": "1"}})
     task.render_template_fields(context)
-    with pytest.raises(AirflowFailException, match=r"grown to 2\.505 USD .* approved up to 2\.036 USD"):
+    with pytest.raises(AirflowFailException, match=r"approved up to 2\.036 USD, .* grown to 2\.505 USD"):
         task.execute_after_answer(context, event=answer(), **kwargs)
     assert vertex.admin.jobs() == []
 

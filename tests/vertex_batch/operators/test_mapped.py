@@ -154,9 +154,9 @@ def test_cancels_what_the_output_of_a_mapped_task_names(at, three):
 
 @pytest.mark.parametrize("job", ["None", [None], [{"job_id": "7"}], 7])
 def test_what_is_no_job_reference_is_told(vertex, at, job):
-    with pytest.raises(AirflowFailException, match="job reference or a list of them is expected"):
+    with pytest.raises(AirflowFailException, match="must be a job reference or a list of them"):
         cancel(at("cancel"), submit_task_id=None, job=job)
-    with pytest.raises(AirflowFailException, match="job reference or a list of them is expected"):
+    with pytest.raises(AirflowFailException, match="must be a job reference or a list of them"):
         record(at("record_cost"), submit_task_id=None, job=job)
 
 
@@ -223,5 +223,5 @@ def test_a_job_that_a_mapped_wait_submits_again_belongs_to_the_map_index_of_its_
 
 def test_a_wait_that_is_not_mapped_says_what_to_do_with_the_jobs_of_a_mapped_submit(at, three):
     task = BatchPredictionJobSensor(task_id="wait", job=[job.to_dict() for job in three])
-    with pytest.raises(AirflowFailException, match=r"map this too: `BatchPredictionJobSensor.partial"):
+    with pytest.raises(AirflowFailException, match=r"map this one too: `BatchPredictionJobSensor.partial"):
         task.execute(at("wait"))

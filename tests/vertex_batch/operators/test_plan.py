@@ -297,7 +297,7 @@ def test_each_shard_says_which_it_is(vertex, night):
 
 
 def test_a_lost_plan_submits_nothing(vertex, night):
-    with pytest.raises(AirflowFailException, match="plan of the input is gone"):
+    with pytest.raises(AirflowFailException, match="input plan is gone"):
         night.submit(None)
     assert vertex.admin.jobs() == []
 
@@ -360,8 +360,8 @@ def test_a_shard_that_was_never_submitted_is_missed_on_the_bill(vertex, night, t
     told = night.record(tmp_path, monkeypatch)
 
     assert told["problems"] == [
-        "shard 3 of 3 has no job: 1 rows were not run",
-        "the shards have 7 rows, their outputs 6",
+        "shard 3 of 3 has no job, so 1 rows did not run",
+        "the shards have 7 rows, but their outputs have 6",
     ]
 
 
@@ -419,7 +419,7 @@ class TestSample:
     def test_a_size_that_makes_no_sense_is_refused(self, vertex, night, rows_wanted):
         vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(5))
         night.context["params"].update(sample=rows_wanted)
-        with pytest.raises(AirflowFailException, match="write 1 to 10,000"):
+        with pytest.raises(AirflowFailException, match="must be from 1 to 10,000"):
             night.plan()
 
     def test_its_answers_are_announced_to_nobody_and_those_of_everything_are(self, vertex, night):

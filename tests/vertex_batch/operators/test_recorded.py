@@ -115,7 +115,7 @@ def test_counting_again_only_to_compare_writes_nothing(vertex, job, table, tmp_p
 def test_a_bill_whose_output_is_gone_stays_and_fails_the_task(vertex, job, table):
     before = table.bill(PROJECT, LOCATION, job)
     vertex.gcs.delete(output_file(vertex, job))
-    with pytest.raises(AirflowFailException, match="1 of 1 bills stay as they were: the output of job"):
+    with pytest.raises(AirflowFailException, match="1 of 1 bills were kept: the output of job"):
         RecountJobsOperator(task_id="recount", job_ids=job).execute({})
     assert table.bill(PROJECT, LOCATION, job) == before
 
@@ -131,8 +131,8 @@ def test_a_job_that_was_deleted_at_vertex_is_counted_from_its_recorded_output(ve
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "names no jobs"),
-        ({"since": "yesterday"}, "no day"),
+        ({}, "No jobs were selected"),
+        ({"since": "yesterday"}, "not a valid day"),
         ({"since": "2026-11-02", "until": "2026-11-01"}, "is after the last"),
     ],
 )
@@ -153,5 +153,5 @@ def test_the_command_line_counts_again_without_a_proxy(vertex, job, table, tmp_p
     assert table.bill(PROJECT, LOCATION, job).rows.ok == 1
     vertex.gcs.delete(path)
     assert main(words[:-1]) == 1
-    assert "the bill stays: the output of job" in capsys.readouterr().out
+    assert "the bill was kept: the output of job" in capsys.readouterr().out
     assert table.bill(PROJECT, LOCATION, job).rows.ok == 1

@@ -76,7 +76,7 @@ def test_a_retry_comes_no_sooner_than_the_server_asks(asked, own, waits):
 
 def test_the_reason_names_the_error_and_holds_none_of_its_words():
     error = of_the_api("BadKeyError", message="the key sk-1234567890 is not known")
-    assert decide(error).reason == "BadKeyError: a retry fails the same way until a person acts"
+    assert decide(error).reason == "BadKeyError: retries fail the same way until a person fixes the cause"
 
 
 @pytest.mark.parametrize("make", TASKS)

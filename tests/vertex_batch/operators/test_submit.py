@@ -300,7 +300,7 @@ class TestChoices:
     def test_a_job_that_was_not_chosen_is_skipped(self, vertex, context):
         context["params"] = {"jobs": ["other"]}
 
-        with pytest.raises(AirflowSkipException, match="Job mine was not chosen"):
+        with pytest.raises(AirflowSkipException, match="Skipped job mine"):
             run(a_task(job_name="mine"), context)
         assert vertex.admin.jobs() == []
 

@@ -42,9 +42,9 @@ def test_without_one_there_is_no_limit(write):
 @pytest.mark.parametrize(
     ("budget", "problem"),
     [
-        ("{}", "4:9: budget: holds no limit: write `per_run`, `per_day` or `per_month`"),
+        ("{}", "4:9: budget: has no limit: set `per_run`, `per_day` or `per_month`"),
         ("5", "4:9: budget: must be a mapping of keys to values, not the number 5"),
-        ("{per_day: {}}", "4:19: budget.per_day: holds no limit: write for example `refuse: 20`"),
+        ("{per_day: {}}", "4:19: budget.per_day: has no limit: set for example `refuse: 20`"),
         ("{per_run: {refuse: '5'}}", "4:28: budget.per_run.refuse: must be a number: US dollars"),
         ("{per_run: {refuse: true}}", "4:28: budget.per_run.refuse: must be a number: US dollars"),
         (
@@ -58,7 +58,7 @@ def test_without_one_there_is_no_limit(write):
         ),
         (
             "{per_run: {refuse: 5}, unknown: go}",
-            "4:41: budget.unknown: must be `warn`, `hold` or `refuse`, not the text `go`",
+            "4:41: budget.unknown: must be `warn`, `hold` or `refuse`, not the string `go`",
         ),
         (
             "{per_run: {refuse: 5}, approval_timeout: 10s}",

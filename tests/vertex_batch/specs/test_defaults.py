@@ -105,11 +105,11 @@ def test_a_problem_of_a_default_is_shown_once_and_where_it_stands(write, tmp_pat
     assert [str(each)[:30] for each in own.problems] == ["5:15: run_deadline: is not a d"]
     assert defaults.file == str(shared)
     model, typo, name, deadline = map(str, defaults.problems)
-    assert model.startswith("1:8: model: `two words` is no model")
+    assert model.startswith("1:8: model: `two words` is not a valid model")
     assert model.endswith(
         "s0.yaml, " + f"{tmp_path}/s1.yaml, {tmp_path}/s2.yaml and 2 more, which take this over"
     )
-    assert typo.startswith("2:1: taem: is no known key; did you mean `team`?")
+    assert typo.startswith("2:1: taem: is not a known key; did you mean `team`?")
     assert name.startswith("3:1: name: cannot be a default")
     assert deadline.startswith("4:11: deadline: (1m) must be longer than poll_interval")
 
@@ -122,7 +122,7 @@ def test_a_default_that_a_specs_own_value_contradicts_names_the_spec(write, tmp_
 
     assert str(error) == (
         f"{shared}:2:11: deadline: (5m) must be longer than poll_interval (10m), or the job is cancelled"
-        f" before the first look at it; no DAG is made of {spec}, which takes this over"
+        f" before its first poll; no DAG is created for {spec}, which uses it"
     )
 
 

@@ -100,9 +100,9 @@ def test_an_alias_stands_for_its_anchor_and_is_placed_where_it_is_used():
             "3:3: x: merge keys (`<<`) are not part of YAML 1.2: repeat the keys",
         ),
         ("a: *nowhere", "1:4: a: there is no anchor `&nowhere` above this line"),
-        ("a: &a [*a]", "1:8: a[0]: `*a` stands within its own anchor"),
-        ("a: .inf", "1:4: a: `.inf` is no number that JSON can carry"),
-        ("a: 1e999", "1:4: a: `1e999` is no number that JSON can carry"),
+        ("a: &a [*a]", "1:8: a[0]: `*a` is inside its own anchor"),
+        ("a: .inf", "1:4: a: `.inf` is not a number that JSON can represent"),
+        ("a: 1e999", "1:4: a: `1e999` is not a number that JSON can represent"),
         ("a: " + "9" * 5000, "1:4: a: is a number of 5000 digits"),
     ],
 )

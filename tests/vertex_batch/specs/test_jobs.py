@@ -74,14 +74,14 @@ def test_a_problem_is_shown_where_the_value_was_written(problems):
     assert [str(problem)[:60] for problem in found] == [
         shown[:60]
         for shown in (
-            "1:8: model: `vertex_ai/gemini-2.5-flash` is no model: write `gem",
-            "2:9: output: lies inside gs://bucket/out/, where `inputs` reads: a later",
-            "3:1: shedule: is no known key; did you mean `schedule`?",
+            "1:8: model: `vertex_ai/gemini-2.5-flash` is not a valid model: use `gem",
+            "2:9: output: is inside gs://bucket/out/, which `inputs` reads: a later",
+            "3:1: shedule: is not a known key; did you mean `schedule`?",
             "6:13: jobs.one.inputs: `s3://bucket/a` must begin with `gs://` or `bq",
-            "7:14: jobs.one.labels.Env: `Env` is no label key: a lowercase letter,",
-            "8:5: jobs.one.pol_interval: is no known key; did you mean `poll_interval`?",
-            "12:5: jobs.three.inputs: is missing: write for example `inputs: gs://my-",
-            "12:5: jobs.three.schedule: holds for the whole spec, not for one job of it",
+            "7:14: jobs.one.labels.Env: `Env` is not a valid label key: expected a lowercase letter,",
+            "8:5: jobs.one.pol_interval: is not a known key; did you mean `poll_interval`?",
+            "12:5: jobs.three.inputs: is missing; for example `inputs: gs://my-",
+            "12:5: jobs.three.schedule: applies to the whole spec, not to one job",
             "13:5: jobs.three.name: is not needed: the job's name is its key, `three`",
         )
     ]
@@ -101,15 +101,18 @@ def test_what_every_job_was_given_by_one_line_is_one_problem(problems):
         ("[]", "3:7: jobs: must be a mapping of names to jobs"),
         ("{}", "3:7: jobs: must be a mapping of names to jobs"),
         ("{a: null}", "3:11: jobs.a: must be a mapping of keys to values"),
-        ("{A: {inputs: gs://b0b/a}}", "3:8: jobs.A: `A` is no name for a job"),
+        ("{A: {inputs: gs://b0b/a}}", "3:8: jobs.A: `A` is not a valid job name"),
         ("{shards: {inputs: gs://b0b/a}}", "`shards` is what the tasks of an input that is split are called"),
         (
             "{a: {inputs: gs://b0b/a, after: [b]}, bb: {inputs: gs://b0b/b}}",
-            "3:40: jobs.a.after[0]: `b` is no job of this spec; did you mean `bb`?",
+            "3:40: jobs.a.after[0]: unknown job `b`; did you mean `bb`?",
         ),
-        ("{a: {inputs: gs://b0b/a, after: [x]}}", "`x` is no job of this spec; the jobs are a"),
-        ("{a: {inputs: gs://b0b/a, after: b}}", "3:39: jobs.a.after: must be a list, not the text `b`"),
-        ("{a: {inputs: gs://b0b/a, after: [1]}}", "3:40: jobs.a.after[0]: must be a text, not the number 1"),
+        ("{a: {inputs: gs://b0b/a, after: [x]}}", "unknown job `x`; the jobs are a"),
+        ("{a: {inputs: gs://b0b/a, after: b}}", "3:39: jobs.a.after: must be a list, not the string `b`"),
+        (
+            "{a: {inputs: gs://b0b/a, after: [1]}}",
+            "3:40: jobs.a.after[0]: must be a string, not the number 1",
+        ),
         ("{a: {inputs: gs://b0b/a, after: [a]}}", "jobs.a.after: waits for itself: a after a"),
         (
             "{a: {inputs: gs://b0b/a, after: [b]}, b: {inputs: gs://b0b/b, after: [a]}}",
@@ -133,4 +136,4 @@ def test_after_is_of_a_job_among_others(problems):
         "model: gemini-2.5-flash\ninputs: gs://bucket/a\noutput: gs://bucket/out/\nafter: [other]"
     )
 
-    assert str(found).startswith("4:1: after: is no known key")
+    assert str(found).startswith("4:1: after: is not a known key")

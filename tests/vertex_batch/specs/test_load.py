@@ -66,27 +66,27 @@ def test_every_problem_is_shown_at_once_in_the_order_of_the_file(problems):
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("nam: x", "5:1: nam: is no known key; did you mean `name`?"),
-        ("region: x", "5:1: region: is no known key; did you mean `location`?"),
-        ("Cron: x", "5:1: Cron: is no known key; did you mean `schedule`?"),
-        ("zzz: x", "5:1: zzz: is no known key; the keys are name, description, schedule"),
-        ("labels: {a: 1}", "5:13: labels.a: must be a text, not the number 1: put it in quotes"),
-        ("labels: {a: true}", "must be a text, not true: put it in quotes"),
+        ("nam: x", "5:1: nam: is not a known key; did you mean `name`?"),
+        ("region: x", "5:1: region: is not a known key; did you mean `location`?"),
+        ("Cron: x", "5:1: Cron: is not a known key; did you mean `schedule`?"),
+        ("zzz: x", "5:1: zzz: is not a known key; the keys are name, description, schedule"),
+        ("labels: {a: 1}", "5:13: labels.a: must be a string, not the number 1: put it in quotes"),
+        ("labels: {a: true}", "must be a string, not true: put it in quotes"),
         ("labels: [a]", "5:9: labels: must be a mapping of keys to values, not a list"),
         ("labels:", "5:8: labels: must be a mapping of keys to values, not empty"),
         (
             "budget: 10",
-            "write for example `budget: {per_run: {hold: 5, refuse: 20}, per_month: {refuse: 300}}`",
+            "for example `budget: {per_run: {hold: 5, refuse: 20}, per_month: {refuse: 300}}`",
         ),
-        ("max_failed_ratio: 5%", "5:19: max_failed_ratio: must be a number, not the text `5%`: write 0.05"),
+        ("max_failed_ratio: 5%", "5:19: max_failed_ratio: must be a number, not the string `5%`: write 0.05"),
         ("max_failed_ratio: 12.5 %", "write 0.125"),
         ("project: 510528649030", "5:10: project: `510528649030` is a project number"),
         ("team: Support Team", "5:7: team: "),
-        ("catchup: yes", "5:10: catchup: must be true or false, not the text `yes`: write true"),
-        ("retries: '3'", "5:10: retries: must be a whole number, not the text `3`: take the quotes away"),
+        ("catchup: yes", "5:10: catchup: must be true or false, not the string `yes`: write true"),
+        ("retries: '3'", "5:10: retries: must be a whole number, not the string `3`: remove the quotes"),
         ("retries: 1.5", "must be a whole number, not the number 1.5"),
         ("retries: 99", "5:10: retries: should be less than or equal to 20"),
-        ("tags: a", "5:7: tags: must be a list, not the text `a`"),
+        ("tags: a", "5:7: tags: must be a list, not the string `a`"),
         (
             "prices: {m: {input: x}}",
             "5:21: prices.m.input: must be a number: US dollars for a million tokens",
@@ -103,19 +103,19 @@ def test_a_problem_says_where_it_is_and_what_to_write(problems, line, problem):
 
 def test_what_is_missing_is_shown_with_an_example(problems):
     assert [str(problem) for problem in problems("model: gemini-2.5-flash")] == [
-        "1:1: inputs: is missing: write for example `inputs: gs://my-bucket/input/{{ run_date }}.jsonl`",
-        "1:1: output: is missing: write for example `output: gs://my-bucket/output/{{ run_date }}/`",
+        "1:1: inputs: is missing; for example `inputs: gs://my-bucket/input/{{ run_date }}.jsonl`",
+        "1:1: output: is missing; for example `output: gs://my-bucket/output/{{ run_date }}/`",
     ]
 
 
 @pytest.mark.parametrize(
     ("text", "only"),
     [
-        (GOOD.replace("model:", "modle:"), "modle: is no known key; did you mean `model`?"),
-        (GOOD.replace("output:", "destination:"), "destination: is no known key; did you mean `output`?"),
+        (GOOD.replace("model:", "modle:"), "modle: is not a known key; did you mean `model`?"),
+        (GOOD.replace("output:", "destination:"), "destination: is not a known key; did you mean `output`?"),
         (
             "inputs: gs://bucket/in.jsonl\noutput: gs://bucket/out/\njobs: {a: {modle: gemini-2.5-flash}}",
-            "jobs.a.modle: is no known key; did you mean `model`?",
+            "jobs.a.modle: is not a known key; did you mean `model`?",
         ),
     ],
 )
@@ -136,8 +136,8 @@ def test_an_error_reads_as_compilers_write_it(write):
         load_spec(path)
 
     assert str(error.value).splitlines() == [
-        f"{path}:5:10: retries: must be a whole number, not the text `x`",
-        f"{path}:6:8: owner: must be a text, not the number 1: put it in quotes",
+        f"{path}:5:10: retries: must be a whole number, not the string `x`",
+        f"{path}:6:8: owner: must be a string, not the number 1: put it in quotes",
     ]
 
 
@@ -170,8 +170,8 @@ def test_a_name_that_comes_from_the_file_is_checked_too(write):
     ("content", "problem"),
     [
         (b"", "1:1: the file is empty"),
-        (b"[]", "1:1: must hold keys and values"),
-        (b"just text", "1:1: must hold keys and values"),
+        (b"[]", "1:1: must contain keys and values"),
+        (b"just text", "1:1: must contain keys and values"),
         (b"a: 1\nb: \xff", "2:4: is not UTF-8 (byte 0xff)"),
         (b"a: 1\nb: \xe4", "2:4: is not UTF-8"),
         (b"#" * (MAX_FILE_BYTES + 1), "1:1: is larger than 256 kB"),
@@ -250,7 +250,7 @@ class TestFolder:
         found = load_specs(tmp_path)
 
         assert list(found.specs) == ["other"]
-        advice = "no DAG is made of either, give each its own"
+        advice = "neither becomes a DAG; rename one of them"
         assert [str(error) for error in found.errors] == [
             f"{first}:5:7: name: `same` is also the name of {second}: {advice}",
             f"{second}:2:1: name: `same` is also the name of {first}: {advice}",
@@ -296,7 +296,7 @@ class TestFolder:
     def test_a_folder_that_is_not_there_is_an_error_with_its_repair(self, tmp_path):
         (error,) = load_specs(tmp_path / "gone").errors
 
-        assert "there is no such folder: create it, or set VERTEX_BATCH_SPECS_FOLDER" in str(error)
+        assert "the folder does not exist: create it, or set VERTEX_BATCH_SPECS_FOLDER" in str(error)
 
     def test_a_link_to_nowhere_is_an_error(self, tmp_path):
         (tmp_path / "a.yaml").symlink_to(tmp_path / "gone")

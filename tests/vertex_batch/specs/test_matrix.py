@@ -94,9 +94,9 @@ def test_a_problem_stands_at_the_value_of_the_axis_and_once(problems):
     assert [str(problem)[:58] for problem in found] == [
         shown[:58]
         for shown in (
-            "3:29: matrix.model[1]: `two words` is no model: write `gem",
-            "4:40: matrix.output.two: lies inside gs://bucket/in/, where",
-            "5:16: matrix.source.a.taem: is no known key; did you mean `team`?",
+            "3:29: matrix.model[1]: `two words` is not a valid model: use `gem",
+            "4:40: matrix.output.two: is inside gs://bucket/in/, which",
+            "5:16: matrix.source.a.taem: is not a known key; did you mean `team`?",
         )
     ]
 
@@ -110,16 +110,16 @@ def test_a_problem_stands_at_the_value_of_the_axis_and_once(problems):
         ("{model: []}", "4:17: matrix.model: must be a list of values"),
         (
             "{modle: [a, b]}",
-            "4:10: matrix.modle: is no key of a job; did you mean `model`?",
+            "4:10: matrix.modle: is not a key of a job; did you mean `model`?",
         ),
         ("{model: [a, A]}", "4:21: matrix.model[1]: would name its job `a`, as the value before"),
         ("{labels: [{a: b}]}", "4:19: matrix.labels[0]: gives no name to a job: write `labels: {NAME: ...}`"),
         ("{source: {a: b}}", "4:22: matrix.source.a: must be a mapping of keys to values"),
-        ("{model: {A: m}}", "4:18: matrix.model.A: `A` is no name"),
-        ("{resubmits: {1: 0, 2: 1}}", "makes a job called `1`"),
+        ("{model: {A: m}}", "4:18: matrix.model.A: `A` is not a valid name"),
+        ("{resubmits: {1: 0, 2: 1}}", "creates a job with the name `1`"),
         (
             f"{{resubmits: [{', '.join(map(str, range(11)))}], team: [{', '.join('abcdefghij')}]}}",
-            "4:9: matrix: makes 110 jobs; a spec may have 100",
+            "4:9: matrix: creates 110 jobs, but a spec may have at most 100",
         ),
         ("{schedule: {a: '@daily'}}", "matrix.schedule.a: must be a mapping of keys to values"),
     ],
@@ -141,7 +141,7 @@ def test_a_matrix_beside_jobs_is_refused(problems):
         """
     )
 
-    assert str(found).startswith("3:1: matrix: stands beside `jobs`")
+    assert str(found).startswith("3:1: matrix: cannot be combined with `jobs`")
 
 
 def test_a_name_that_two_entries_make_is_refused(problems):

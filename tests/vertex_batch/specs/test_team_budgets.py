@@ -37,15 +37,15 @@ def test_everyone_and_each_team_have_limits(written):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("team: {}\n", "budgets.yaml:1:1: team: is no known key; did you mean `teams`?"),
+        ("team: {}\n", "budgets.yaml:1:1: team: is not a known key; did you mean `teams`?"),
         ("teams:\n  Search: {per_day: {hold: 2}}\n", "budgets.yaml:2:3: teams.Search: "),
-        ("teams:\n  search: {}\n", "budgets.yaml:2:11: teams.search: holds no limit"),
+        ("teams:\n  search: {}\n", "budgets.yaml:2:11: teams.search: has no limit"),
         (
             "everyone: {per_month: {hold: much}}\n",
             "budgets.yaml:1:30: everyone.per_month.hold: must be a number",
         ),
         ("# nothing yet\n", "budgets.yaml:1:1: the file is empty"),
-        ("- 1\n", "budgets.yaml:1:1: must hold `everyone` or `teams`"),
+        ("- 1\n", "budgets.yaml:1:1: must contain `everyone` or `teams`"),
         ("a: [\n", "budgets.yaml:"),
         (b"\xff\xfe", "cannot be read as UTF-8"),
         (b"#" * (1 << 19), "is larger than 256 kB"),

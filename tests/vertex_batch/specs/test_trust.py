@@ -25,7 +25,7 @@ def test_only_a_timetable_is_made_from_an_import_path(write, tmp_path, path, arg
     found = SpecSet({spec.name: spec})
     assert build_dags(found) == []
     assert not trace.exists()
-    assert f"`{path}` is no Airflow timetable" in str(found.errors[0])
+    assert f"`{path}` is not an Airflow timetable" in str(found.errors[0])
 
 
 @pytest.mark.parametrize(

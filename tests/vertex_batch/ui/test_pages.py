@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from tests.vertex_batch.ui.conftest import HOSTILE, TODAY, item
-from vertex_batch.budgets import Claimant, Decision, Estimate, Ledger, Verdict
+from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Verdict
 from vertex_batch.costs import CostTable, RowCounts, Total
 from vertex_batch.usage import Kind, RowProblem
 
@@ -24,7 +24,7 @@ def test_the_overview_shows_this_month_and_last_month(pages):
     pages.record(item("100"), day=date(2026, 10, 30))
     text = words(pages.get("/").text)
     assert "This month 1.50 USD" in text
-    assert "-93 % against 20.25 last month to the same day" in text
+    assert "-93 % vs. 20.25 by this day last month" in text
     assert "Last month 120.25 USD" in text
 
 
@@ -45,7 +45,7 @@ def test_a_sum_with_something_unpriced_is_an_at_least(pages):
     assert "This month at least 1.50 USD" in text
     assert "Spend by day at least 1.50 USD" in text
     assert "thoughts 1,000,000 1 no price is known" in text
-    assert "not all of it has a price" in text
+    assert "part of it has no price" in text
 
 
 def test_only_the_days_of_the_address_count(pages):
@@ -58,7 +58,7 @@ def test_only_the_days_of_the_address_count(pages):
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ({"from": "yesterday"}, "is not a day"),
+        ({"from": "yesterday"}, "is not a valid day"),
         ({"from": "2026-11-02", "to": "2026-11-01"}, "before it begins"),
         ({"from": "1999-01-01"}, "at most 366 days"),
         ({"by": "moon"}, "Spend is shown by spec, model, team, kind"),
@@ -111,7 +111,7 @@ def test_a_bill_says_where_each_amount_comes_from(pages):
     bill = pages.record(item("1.5"), item(None, kind="thoughts"), bill={"flags": ("counts differ",)})
     text = words(pages.get("/bill", **key(bill)).text)
     assert "output, text 1,000,000 1.50 / M tokens 1.50 - batch rate packaged, 2026-11-01" in text
-    assert "not known - no price is known" in text
+    assert "unknown - no price is known" in text
     assert "Total at least 1.50 at least 0.00" in text
     assert "counts differ" in text
     assert "INVALID_ARGUMENT 2 predictions.jsonl:4" in text
@@ -153,7 +153,7 @@ def test_a_run_with_one_job_shows_its_bill_and_one_with_two_their_sum(pages):
 
 def test_a_run_without_jobs_says_when_there_will_be_some(pages):
     pages.record()
-    assert "once the run has ended" in pages.get("/run", dag_id="nightly", run_id="none").text
+    assert "when the run ends" in pages.get("/run", dag_id="nightly", run_id="none").text
 
 
 def test_without_a_cost_table_the_page_says_what_to_do_and_creates_none(pages, costs_file):
@@ -235,7 +235,7 @@ def test_costs_of_other_peoples_dags_are_not_shown(pages):
         text = pages.get(path).text
         assert "secret" not in text
         assert "42" not in words(text)
-    assert "are left out" in pages.get("/").text
+    assert "are not included here" in pages.get("/").text
     for path, query in (
         ("/bill", key(secret)),
         ("/run", {"dag_id": "secret", "run_id": "secret-run"}),
@@ -312,7 +312,7 @@ def test_jobs_are_sorted_by_a_column_whose_heading_says_so(pages):
 
 
 def test_a_job_that_is_not_under_way_says_so_also_before_anything_was_recorded(pages):
-    assert "Nothing is under way" in pages.get("/running", part=1).text
+    assert "No jobs are running" in pages.get("/running", part=1).text
 
 
 def test_a_bill_shows_what_was_expected_beside_what_the_job_cost(pages):
@@ -321,7 +321,7 @@ def test_a_bill_shows_what_was_expected_beside_what_the_job_cost(pages):
     address = {"project": job.project, "location": job.location, "job": job.job_id}
     assert "Expected" not in pages.get("/bill", **address).text
     ledger = Ledger(pages.table)
-    asks = Claimant("key", job.project, job.location, job.model, job.dag_id, job.run_id, job.task_id)
+    asks = BudgetRequest("key", job.project, job.location, job.model, job.dag_id, job.run_id, job.task_id)
     expected = Estimate(
         Total(Decimal("1.25"), complete=True), Decimal(1), Decimal(2), method="no <b>history</b>"
     )

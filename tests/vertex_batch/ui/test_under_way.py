@@ -105,7 +105,7 @@ def test_a_job_whose_run_has_ended_is_listed_while_vertex_runs_it(running):
 def test_a_search_narrows_what_is_under_way(running):
     running.start(airflow_spec="summaries")
     assert "summaries" in running.pages.get("/running", q="SUMM").text
-    assert "Nothing like that is under way" in running.pages.get("/running", q="other").text
+    assert "No running jobs match" in running.pages.get("/running", q="other").text
 
 
 def test_vertex_is_asked_once_for_several_readers(running):
@@ -122,7 +122,7 @@ def test_without_the_proxy_the_page_says_so_and_shows_what_airflow_knows(running
     monkeypatch.setenv("AIRFLOW_CONN_LITELLM_DEFAULT", json.dumps(dead))
     text = running.pages.get("/running").text
     assert "the proxy cannot be reached" in text
-    assert "not known" in text
+    assert "unknown" in text
     assert "127.0.0.1" not in text
     monkeypatch.delenv("AIRFLOW_CONN_LITELLM_DEFAULT")
     under_way.active_jobs.forget()
@@ -135,8 +135,8 @@ def test_what_was_read_before_stays_with_its_time_when_the_proxy_goes_away(runni
     monkeypatch.setattr("vertex_batch.ui.vertex.FRESH_SECONDS", 0.0)
     running.admin.add_fault(Fault(op=Operation.LIST, kind=FaultKind.STATUS, status=503, times=1))
     text = running.pages.get("/running").text
-    assert "cannot be asked" in text
-    assert "What is shown was so at" in text
+    assert "is not reachable" in text
+    assert "Last updated" in text
     assert "pending" in text
 
 
@@ -160,7 +160,7 @@ def test_a_cancel_is_in_airflows_audit_log_and_in_the_servers(running, caplog):
         (row,) = connection.execute(select(Log.__table__).where(Log.event == "vertex_batch.cancel")).all()
     assert (row.owner, row.dag_id, row.run_id) == ("somebody", "nightly", f"run-{job_id}")
     assert job_id in row.extra
-    assert any("somebody asks to cancel" in each.getMessage() for each in caplog.records)
+    assert any("somebody cancels job" in each.getMessage() for each in caplog.records)
 
 
 def test_who_may_not_end_runs_of_the_dag_sees_the_job_and_cannot_cancel_it(running):
@@ -221,7 +221,7 @@ def test_a_job_that_cannot_be_read_has_no_form(running):
     job_id = running.start()
     running.admin.add_fault(Fault(op=Operation.GET, kind=FaultKind.STATUS, status=503, times=1))
     text = running.pages.get("/cancel", **running.key(job_id)).text
-    assert "Vertex AI cannot be asked" in html.unescape(text)
+    assert "Vertex AI is not reachable" in html.unescape(text)
     assert "<form" not in text
 
 

@@ -1,4 +1,4 @@
-// Fills in, and keeps up to date, what runs at this moment. Without it the page has a link to the same.
+// Loads the running jobs and keeps them up to date. Without JavaScript, the page has a link to them.
 (() => {
   "use strict";
   const EVERY_MS = 15000;
@@ -13,7 +13,7 @@
       const answer = await fetch(place.dataset.live, { credentials: "same-origin" });
       if (!answer.ok) throw new Error(String(answer.status));
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      // Nobody loses the place where the keyboard is, or a list that was scrolled.
+      // Do not replace the list while it has the keyboard focus.
       if (place.contains(document.activeElement) && place.getAttribute("aria-busy") === "false") return;
       show(place, [...page.body.childNodes].map((node) => document.importNode(node, true)));
     } catch {
@@ -21,7 +21,7 @@
       failed.querySelector("[data-again]").addEventListener("click", () => {
         place.setAttribute("aria-busy", "true");
         place.tabIndex = -1;
-        place.focus(); // the button is about to go
+        place.focus(); // the button is about to be removed
         load(place);
       });
       show(place, [failed]);
