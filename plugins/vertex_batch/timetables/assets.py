@@ -11,7 +11,7 @@ from airflow.timetables.assets import AssetOrTimeSchedule as SerializedAssetOrTi
 if TYPE_CHECKING:
     from airflow.models.dag import DagModel
     from airflow.models.dagrun import DagRun
-    from airflow.timetables.base import DagRunInfo, Timetable, TimeRestriction
+    from airflow.timetables.base import DagRunInfo, TimeRestriction, Timetable
 
 
 class SerializedDueRunsOrAssets(SerializedAssetOrTimeSchedule):

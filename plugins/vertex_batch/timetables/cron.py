@@ -66,10 +66,10 @@ class DueRunsTimetable(CronTriggerTimetable):
     WARNING. It is for DAGs with ``catchup=False``; a range that is asked for, as by a backfill, is complete.
 
     A run that waits because ``max_active_runs`` runs are active is not late: see `clock_start`. If several
-    times pass meanwhile, the latest one starts, as with Airflow's own timetable. All runs count except those of
-    backfills, as in Airflow's own count. A DAG that has had no run by schedule or backfill yet is the exception:
-    Airflow gives its timetable no access to the database, so its first run is late even if manual runs occupied
-    all places.
+    times pass meanwhile, the latest one starts, as with Airflow's own timetable. All runs count except those
+    of backfills, as in Airflow's own count. A DAG without a run by schedule or backfill is an exception:
+    Airflow gives its timetable no access to the database, so its first run may be skipped after runs by hand
+    have occupied all places.
 
     :param cron: five fields, or a preset.
     :param timezone: of the cron expression, such as ``Europe/Berlin``.
@@ -135,8 +135,8 @@ class DueRunsTimetable(CronTriggerTimetable):
     def run_info_from_dag_run(self, *, dag_run: DagRun) -> DagRunInfo:
         """Return what the latest run says about the next one.
 
-        After a backfill that is the moment at which it was requested: no run that was due before starts, except
-        one that waited for a place at that moment.
+        After a backfill that is the moment at which it was requested: no run that was due before starts,
+        except one that waited for a place at that moment.
         """
         info = super().run_info_from_dag_run(dag_run=dag_run)
         if info.data_interval is None:
@@ -156,9 +156,9 @@ class DueRunsTimetable(CronTriggerTimetable):
     def next_run_info_from_dag_model(self, *, dag_model: DagModel) -> DagRunInfo | None:
         """Return the run that the scheduler is about to start.
 
-        Its time was stored when the DAG was last parsed, which may be before an outage. There is no quieter way
-        to stop the scheduler than an error: it creates whatever run is returned, and a run of the next time,
-        queued until then, would occupy a place and start even if the DAG is paused and unpaused meanwhile.
+        Its time was stored when the DAG was last parsed, which may be before an outage. Only an error stops
+        the scheduler: it creates whatever run is returned. A run of the next time would be queued at once,
+        occupy a place until then, and start late after a pause or an outage, when no check is made any more.
 
         :raises RunSkippedError: it is too late. The DAG's next run is moved to the next time that comes, and
             the scheduler logs the error.

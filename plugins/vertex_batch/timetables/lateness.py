@@ -105,7 +105,8 @@ class SkippedRuns:
             f"DAG {self.dag_id}: {which} not started within {minutes} minutes, and will not"
             " start by itself. Either Airflow was not running, the DAG was paused or its schedule changed, or"
             " another time came while `max_active_runs` runs were active: then only the latest one starts."
-            f" Nothing was submitted, and nothing is paid for {'it' if one else 'them'}. The next run is due at {_shown(self.due)}. To run what was skipped:"
+            f" Nothing was submitted, and nothing is paid for {'it' if one else 'them'}."
+            f" The next run is due at {_shown(self.due)}. To run what was skipped:"
             f" airflow backfill create --dag-id {self.dag_id}"
             f" --from-date {start:%Y-%m-%dT%H:%M:%S}Z --to-date {end:%Y-%m-%dT%H:%M:%S}Z"
         )

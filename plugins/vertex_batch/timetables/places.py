@@ -1,4 +1,4 @@
-"""Which runs occupy the places of a DAG, read from Airflow's database: only the scheduler and DAG processor do."""
+"""Which runs occupy the places of a DAG, read from Airflow's database by the scheduler and DAG processor."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def stored_places(stored: DagModel | DagRun, since: Moment) -> Sequence[Place]:
     A run that is cleared while it is active keeps its start date, and one that is cleared after its end has a
     new time of queuing: the earlier of the two is when it took its place.
 
-    :param stored: an object of the DAG. Without a database session there is nothing to ask: no run is returned.
+    :param stored: an object of the DAG. Without a database session no run is returned.
     """
-    from airflow.models.dagrun import DagRun
+    # A DAG file that makes this timetable must not load Airflow's models.
+    from airflow.models.dagrun import DagRun  # noqa: PLC0415
     from sqlalchemy import or_, select
     from sqlalchemy.orm import object_session
 

@@ -23,7 +23,8 @@ RUNNING, QUEUED, DONE = DagRunState.RUNNING, DagRunState.QUEUED, DagRunState.SUC
 @pytest.fixture
 def session() -> Iterator[Session]:
     engine = sqlalchemy.create_engine("sqlite://")
-    DagRun.metadata.create_all(engine, tables=[DagRun.metadata.tables["dag_run"]])
+    tables = [DagRun.metadata.tables[name] for name in ("dag_run", "log_template")]
+    DagRun.metadata.create_all(engine, tables=tables)
     with Session(engine) as session:
         yield session
 
