@@ -187,7 +187,7 @@ def test_a_night_that_waits_for_the_run_before_starts_when_that_ends(make, due):
     before = night - timedelta(days=1)
     run = stack.airflow.trigger(spec.name, logical_date=before)
     (job,) = stack.emulator.wait_for_jobs(
-        Match(labels={"airflow_dag": spec.name}), state="JOB_STATE_RUNNING", timeout_seconds=180
+        Match(labels={"airflow_dag": spec.name}), state="RUNNING", timeout_seconds=180
     )
     spec.sql(
         "UPDATE dag_run SET run_type = 'scheduled', created_at = :before, queued_at = :before,"
