@@ -1,5 +1,6 @@
 """The repository as a whole: complete, consistent, and speaking of nothing but itself."""
 
+import importlib.metadata
 import re
 import subprocess
 import tomllib
@@ -137,9 +138,9 @@ def test_every_entry_of_a_lock_is_pinned_and_has_hashes(name):
         assert re.match(r"    --hash=sha256:[0-9a-f]{64}( \\)?$", entries[head + 1]), entries[head]
 
 
-def test_all_places_name_one_version():
+def test_the_changelog_and_the_installed_package_have_the_version_of_the_code():
     version = vertex_batch.__version__
-    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == version
+    assert importlib.metadata.version("airflow-vertex-batch") == version
     released = re.findall(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert released[0] == version
 
