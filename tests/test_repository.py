@@ -161,6 +161,14 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
 
 
+def test_the_paths_that_the_contributors_guide_names_exist():
+    text = re.sub(r"```.*?```", "", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.DOTALL)
+    named = re.findall(r"`([\w.-]+/[\w./-]*|[\w-]+\.(?:py|md|toml|yaml))`", text)
+    places = (ROOT, ROOT / "plugins" / "vertex_batch", ROOT / "tests" / "vertex_batch" / "usage")
+    assert len(named) > 30
+    assert [name for name in named if not any((place / name).exists() for place in places)] == []
+
+
 @pytest.mark.parametrize(
     "document", [path for path in files() if path.suffix == ".md"], ids=lambda path: path.name
 )
