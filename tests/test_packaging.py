@@ -56,7 +56,13 @@ class Installed:
         }
         command = [str(self.folder / "bin" / program), *arguments]
         return subprocess.run(
-            command, env=settings | environ, cwd=home, capture_output=True, text=True, timeout=300, check=False
+            command,
+            env=settings | environ,
+            cwd=home,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
 
     def output(self, program: str, *arguments: str) -> str:

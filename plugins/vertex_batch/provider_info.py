@@ -63,9 +63,7 @@ def get_provider_info() -> dict[str, Any]:
 
 
 def _modules(*names: str) -> list[dict[str, Any]]:
-    return [
-        {"integration-name": _INTEGRATION, "python-modules": [f"vertex_batch.{name}" for name in names]}
-    ]
+    return [{"integration-name": _INTEGRATION, "python-modules": [f"vertex_batch.{name}" for name in names]}]
 
 
 def _settings() -> dict[str, Any]:
