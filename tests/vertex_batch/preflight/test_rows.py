@@ -51,7 +51,11 @@ def deep(levels: int) -> dict[str, Any]:
     ("bad", "path", "word"),
     [
         (row(tools=[{"googleSearch": {}}]), "request.tools[].googleSearch", "empty object"),
-        (row(tools=[{"googleSearch": {"\n": {}}}]), "request.tools[].googleSearch.\n", "not a valid column name"),
+        (
+            row(tools=[{"googleSearch": {"\n": {}}}]),
+            "request.tools[].googleSearch.\n",
+            "not a valid column name",
+        ),
         (
             row(generationConfig={"responseSchema": {"$defs": {"a": 1}}}),
             "request.generationConfig.responseSchema.$defs",
@@ -193,7 +197,10 @@ def test_too_many_rows_are_told_with_the_limit_of_the_model():
     report = check(b'{"content": "x"}\n' * 30_001, model="text-embedding-005")
     (finding,) = report.findings
     assert finding.severity is Severity.JOB
-    assert finding.message == "hold 30,001 rows, but a job for text embeddings accepts at most 30,000: split them"
+    assert (
+        finding.message
+        == "hold 30,001 rows, but a job for text embeddings accepts at most 30,000: split them"
+    )
 
 
 def test_many_rows_are_fine_where_several_jobs_may_read_them():
