@@ -56,7 +56,7 @@ def test_what_a_person_types_is_never_rendered(dag):
 
 
 def test_an_empty_form_cancels_nothing_and_says_so(dag):
-    with pytest.raises(AirflowFailException, match="No jobs were selected. Fill in Jobs or Label filter"):
+    with pytest.raises(AirflowFailException, match=r"No jobs were selected\. Fill in Jobs or Label filter"):
         render(dag).execute({})
 
 
