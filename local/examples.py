@@ -62,7 +62,7 @@ def put_example_input(
     :raises jinja2.TemplateError: a place cannot be rendered outside of Airflow.
     """
     dates = template_dates(SimpleNamespace(logical_date=logical_date), spec.timezone)
-    templates = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - these are no web pages
+    templates = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - these are not web pages
     for job in spec.jobs:
         for number, uri in enumerate((*job.inputs, job.output)):
             rendered = templates.from_string(uri).render(dates)

@@ -27,7 +27,7 @@ def marked(mark: str) -> list[psutil.Process]:
         try:
             if process.pid != os.getpid() and process.environ().get(MARK_VARIABLE) == mark:
                 found.append(process)
-        except (psutil.Error, OSError):  # gone meanwhile, a zombie, or somebody else's
+        except (psutil.Error, OSError):  # gone meanwhile, a zombie, or another user's
             continue
     return found
 

@@ -116,7 +116,7 @@ def follow(watch: Watch, console: Console, timeout_seconds: float) -> list[Stand
 
 
 class _Screen:
-    """A table that is drawn anew in its place."""
+    """A table that is redrawn in place."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
@@ -132,7 +132,7 @@ class _Screen:
 
 
 class _Log:
-    """A line for each change, for output that nobody looks at while it grows."""
+    """A line for each change, for output that is not watched while it grows."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

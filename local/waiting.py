@@ -17,7 +17,7 @@ _checks: list[Check] = []
 
 
 def add_check(check: Check) -> None:
-    """Let all waits call this; it raises when it is no use to wait any longer."""
+    """Let all waits call this; it raises when waiting any longer is pointless."""
     _checks.append(check)
 
 

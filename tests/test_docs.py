@@ -60,6 +60,10 @@ class TestMadeParts:
         used = "".join(document.read_text() for document in reference.DOCUMENTS)
         assert all(f"tools.reference: {name} -->" in used for name in reference.MAKERS)
 
+    def test_a_part_that_is_out_of_date_is_refreshed(self):
+        part = "<!-- made by tools.reference: dates -->\n{}<!-- end -->"
+        assert reference.refreshed(part.format("old\n")) == part.format(reference.dates())
+
 
 class TestSpecs:
     @pytest.mark.parametrize("document", [SPECS, ROOT / "README.md"], ids=lambda path: path.name)

@@ -8,7 +8,7 @@ from typing import Any
 
 from vertex_batch.errors import BadKeyError, NotFoundError, ServiceUnavailableError
 from vertex_batch.lifecycle.submit_rules import SUBMIT_RULES, Action, Rule
-from vertex_batch.lifecycle.waiting import Patience, Sighting, Verdict, judge, may_resubmit, task_end
+from vertex_batch.lifecycle.waiting import JobReading, PollLimits, Verdict, assess, may_resubmit, task_end
 from vertex_batch.vertex.resource import BatchPredictionJob, JobState
 
 _WITH_CODE = "`FAILED` with code "
@@ -24,12 +24,12 @@ def submit_rules() -> str:
 
 
 def looks() -> str:
-    """What one look at a waiting job means, each case judged by the code."""
+    """What one poll of a job means, each case assessed by the code."""
     means: dict[str, list[str]] = {}
     for case, seen in _cases():
         means.setdefault(_meaning(seen), []).append(case)
     rows = [f"| {', '.join(_codes(cases))} | {meaning} |" for meaning, cases in means.items()]
-    return "\n".join(["| a look shows | the task |", "|---|---|", *rows]) + "\n"
+    return "\n".join(["| a poll shows | the task |", "|---|---|", *rows]) + "\n"
 
 
 def _stored(rule: Rule) -> str:
@@ -41,42 +41,42 @@ def _stored(rule: Rule) -> str:
     return ", ".join(told)
 
 
-def _cases() -> Iterator[tuple[str, Sighting]]:
-    """Everything that a look can show, and what the code makes of it."""
+def _cases() -> Iterator[tuple[str, JobReading]]:
+    """Everything that a poll can show, and what the code makes of it."""
     now = datetime(2026, 11, 22, tzinfo=UTC)
-    patience = Patience(now + timedelta(hours=1))
-    late = Patience(now)
+    limits = PollLimits(now + timedelta(hours=1))
+    late = PollLimits(now)
     for state in (*JobState, "JOB_STATE_OF_A_LATER_API"):
         name = f"`{state.removeprefix('JOB_STATE_')}`"
         job = BatchPredictionJob.model_validate({"name": "7", "state": state})
-        seen = judge(job, now=now, failures=0, patience=patience)
+        seen = assess(job, now=now, failures=0, limits=limits)
         if seen.verdict is not Verdict.FAILED:
             yield name, seen
     yield (
         "one that goes on waiting, after a deadline",
-        judge(_job("RUNNING"), now=now, failures=0, patience=late),
+        assess(_job("RUNNING"), now=now, failures=0, limits=late),
     )
     many = {"successfulCount": 1, "failedCount": 1}
     yield (
         "`SUCCEEDED` with more failed rows than `max_failed_ratio`",
-        judge(_job("SUCCEEDED", completionStats=many), now=now, failures=0, patience=patience),
+        assess(_job("SUCCEEDED", completionStats=many), now=now, failures=0, limits=limits),
     )
     none = {"failedCount": 2}
     yield (
         "`SUCCEEDED` without an answered row",
-        judge(_job("SUCCEEDED", completionStats=none), now=now, failures=0, patience=patience),
+        assess(_job("SUCCEEDED", completionStats=none), now=now, failures=0, limits=limits),
     )
     for code in range(17):
         failed = _job("FAILED", error={"code": code, "message": ""})
-        yield f"{_WITH_CODE}{code}", judge(failed, now=now, failures=0, patience=patience)
+        yield f"{_WITH_CODE}{code}", assess(failed, now=now, failures=0, limits=limits)
     gone, away, denied = (kind("get", "7") for kind in (NotFoundError, ServiceUnavailableError, BadKeyError))
-    yield "that there is no such job", judge(gone, now=now, failures=0, patience=patience)
-    yield "an error that may pass", judge(away, now=now, failures=0, patience=patience)
+    yield "that there is no such job", assess(gone, now=now, failures=0, limits=limits)
+    yield "an error that may pass", assess(away, now=now, failures=0, limits=limits)
     yield (
         "an error that may pass, `tolerated_failures` times before",
-        judge(away, now=now, failures=patience.tolerated_failures, patience=patience),
+        assess(away, now=now, failures=limits.tolerated_failures, limits=limits),
     )
-    yield "an error that stays", judge(denied, now=now, failures=0, patience=patience)
+    yield "an error that stays", assess(denied, now=now, failures=0, limits=limits)
 
 
 def _codes(cases: list[str]) -> list[str]:
@@ -90,7 +90,7 @@ def _job(state: str, **fields: Any) -> BatchPredictionJob:
     return BatchPredictionJob.model_validate({"name": "7", "state": f"JOB_STATE_{state}", **fields})
 
 
-def _meaning(seen: Sighting) -> str:
+def _meaning(seen: JobReading) -> str:
     if seen.verdict is Verdict.WAIT:
         return "goes on waiting"
     ends = task_end(seen, 0.4)

@@ -1,7 +1,7 @@
 """``python -m tools.screenshots``: pictures of the pages for the documents, from the demo's own nights.
 
 Runs the demo with two weeks of nights, which takes some minutes, and looks at the pages with a headless
-Chromium. ``--all FOLDER`` takes every page in every appearance instead, for whoever works on them: of an API
+Chromium. ``--all FOLDER`` takes every page in every appearance instead, for work on them: of an API
 server whose cost table holds made-up nights, which takes half a minute.
 """
 

@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     make_certificates(options.folder)
     make_service_account(options.folder / _ACCOUNT, **wanted)
-    print(f"{options.folder}: made anew; a proxy or emulator that is running has to be restarted")
+    print(f"{options.folder}: regenerated; restart a running proxy or emulator")
 
 
 if __name__ == "__main__":

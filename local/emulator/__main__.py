@@ -55,7 +55,7 @@ def main() -> None:
     except OSError as error:
         sys.exit(str(error))
     sys.stdout.flush()
-    # A worker thread may be in the middle of a job's rows; nobody wants them any more.
+    # A worker thread may be in the middle of a job's rows; they are not needed any longer.
     os._exit(0)
 
 

@@ -213,7 +213,7 @@ class EmulatorAdmin:
         return answer["released"]
 
     def delete_job(self, job_id: str) -> None:
-        """Make a job vanish from the API in any state, as if somebody else had deleted it."""
+        """Make a job vanish from the API in any state, as if another client had deleted it."""
         self._call("DELETE", f"/jobs/{job_id}", Any)
 
     def revoke_tokens(self) -> None:

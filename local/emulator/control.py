@@ -105,7 +105,7 @@ class Control:
         return [job.ledger_entry() for job in self._world.jobs.values()]
 
     async def _vanish(self, request: Request) -> Any:
-        """Delete a job whatever its state, as if somebody else had."""
+        """Delete a job whatever its state, as if another client had."""
         job = self._world.jobs.get(request.path_params["id"])
         if job is None:
             raise _RefusedError(404, f"there is no job {request.path_params['id']}")

@@ -54,7 +54,7 @@ class FaultBook:
         self.reseed(seed)
 
     def reseed(self, seed: int) -> None:
-        """Start the sequence of chances anew."""
+        """Restart the random sequence."""
         self._chance = random.Random(f"faults:{seed}")  # noqa: S311 - has to be repeatable
 
     def add(self, fault: Fault) -> Armed:

@@ -1,7 +1,7 @@
 """The life of a job: one task that walks it through its states, whether anybody looks or not.
 
 The import happens before RUNNING: where it fails, the job goes from PENDING to FAILED and no row has run.
-The output is written before the terminal state is shown, so whoever reads SUCCEEDED finds the files.
+The output is written before the terminal state is shown, so a reader of SUCCEEDED finds the files.
 """
 
 from __future__ import annotations
@@ -191,6 +191,6 @@ class Life:
 
 
 def _settle(abandoned: Event, work: asyncio.Future[Spool]) -> None:
-    """Take the result of work that nobody waits for any more."""
+    """Take the result of abandoned work."""
     if abandoned.is_set() and not work.cancelled() and work.exception() is None:
         work.result().close()

@@ -48,7 +48,7 @@ class JobFailure(Exception):  # noqa: N818 - it is how a job ends, not how the e
         self.note = note or message
 
 
-class Abandoned(Exception):  # noqa: N818 - nobody waits for the work any more
+class Abandoned(Exception):  # noqa: N818 - no caller waits for the work any longer
     """The job was cancelled before its import was through."""
 
 

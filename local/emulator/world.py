@@ -85,7 +85,7 @@ class World:
         self.notice = Notice()
         self.tokens = Tokens(static_token)
         self.executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="work")
-        # Ids go on over a reset: whoever remembers an old job must not meet it again as a new one.
+        # Ids continue over a reset, so that a new job never has the id of an old one.
         self._ids = random.Random(settings.seed)  # noqa: S311 - has to be repeatable
         self._initial = settings
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -108,7 +108,7 @@ class World:
         return self._around.settings
 
     def set_settings(self, settings: Settings) -> None:
-        """Change the settings. Steps that have begun keep their speed; a new seed starts the chances anew."""
+        """Change the settings. Steps that have begun keep their speed; a new seed restarts the random choices."""
         if settings.seed != self.settings.seed:
             self.faults.reseed(settings.seed)
         self._around.settings = settings

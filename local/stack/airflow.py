@@ -150,7 +150,7 @@ def airflow_services(site: AirflowSite) -> list[Service]:
 def _beats(site: AirflowSite, part: str) -> Callable[[datetime], bool]:
     """Make a check for a process without a port: the API server has seen a heartbeat of it since its start.
 
-    Its status alone is no answer, because a killed process stays "healthy" for half a minute.
+    Its status alone is not enough, because a killed process stays "healthy" for half a minute.
     """
 
     def is_ready(started_at: datetime) -> bool:

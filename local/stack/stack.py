@@ -34,7 +34,7 @@ from local.stack.processes import ManagedProcess, Service
 from local.stack.proxy import GoogleStandIn, proxy_service
 from local.waiting import add_check, remove_check
 
-# When all of it goes, nobody waits for the ten seconds that a triggerer takes to let go of its triggers.
+# When all of it goes, do not wait the ten seconds that a triggerer takes to release its triggers.
 GRACE_SECONDS = 3.0
 PORT_ROLES = ("api-server", "proxy", "object store", "emulator", "tunnel", DATABASE)
 

@@ -62,7 +62,7 @@ def test_a_job_of_a_run_of_ours_is_refused(stack, nights):
     job_id = create(stack, TaskIdentity(stack.airflow.url, "system_manual", "r", "submit").labels(0, "f"))
     adopt(stack, "refused", job_id)
     assert stack.airflow.wait_for_run(DAG, "refused")["state"] == "failed"
-    assert "this Airflow has submitted it" in stack.airflow.logs(DAG, "refused", "adopt")
+    assert "this Airflow submitted it" in stack.airflow.logs(DAG, "refused", "adopt")
     assert nights.bills(DAG, "refused") == []
     stack.emulator.release_job(job_id)
 

@@ -25,7 +25,7 @@ def test_a_failed_job_fails_the_run_and_its_finished_rows_are_billed(stack, nigh
     assert (bill.rows.ok, bill.job.state) == (6, "FAILED")
     assert bill.total.amount == nights.sum_by_hand(job) > 0
     log = stack.airflow.logs(SPEC, "job_fails", "wait")
-    assert re.search(rf"{job.id} failed \(code 9\): no such thing.*Mend the cause", log)
+    assert re.search(rf"{job.id} failed \(code 9\): no such thing.*Fix the cause", log)
 
 
 def test_a_missing_input_fails_the_run_before_any_job(stack, nights):

@@ -84,7 +84,7 @@ def test_an_ambiguous_submit_says_that_a_job_may_exist_and_that_a_retry_looks_fi
     text = str(AmbiguousSubmitError("create", "p/l", message="Server disconnected"))
     assert "A job may have been created" in text
     assert "Nothing was submitted" not in text
-    assert "A retry looks first" in text
+    assert "A retry searches first" in text
 
 
 def test_a_definite_refusal_says_that_nothing_was_submitted():
@@ -92,8 +92,8 @@ def test_a_definite_refusal_says_that_nothing_was_submitted():
 
 
 def test_a_failed_cancel_says_that_the_job_may_run_on_unless_it_had_ended():
-    assert "may still run" in str(ResourceExhaustedError("cancel", "p/l/1"))
-    assert "may still run" not in str(FailedPreconditionError("cancel", "p/l/1"))
+    assert "may still be running" in str(ResourceExhaustedError("cancel", "p/l/1"))
+    assert "may still be running" not in str(FailedPreconditionError("cancel", "p/l/1"))
 
 
 def test_a_read_speaks_of_no_money():

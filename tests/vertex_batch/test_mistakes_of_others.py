@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from local.emulator.admin import Fault, FaultKind, Operation, Step
-from vertex_batch.lifecycle.waiting import Sighting, Verdict
+from vertex_batch.lifecycle.waiting import JobReading, Verdict
 from vertex_batch.sensors import BatchPredictionJobSensor
 
 ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
@@ -52,7 +52,7 @@ def test_a_job_that_succeeded_in_part_is_not_polled_for_ever(vertex, context):
     async def event():
         return await asyncio.wait_for(anext(the_trigger(reference, context).run()), 20)
 
-    assert Sighting.from_dict(asyncio.run(event()).payload).verdict is Verdict.PARTIALLY_SUCCEEDED
+    assert JobReading.from_dict(asyncio.run(event()).payload).verdict is Verdict.PARTIALLY_SUCCEEDED
 
 
 @pytest.mark.parametrize("deferrable", [True, False])

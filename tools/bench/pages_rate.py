@@ -39,7 +39,7 @@ PAGES = (
     (USUAL, "overview of one DAG", "/?dag_id=spec_017"),
     (USUAL, "jobs", "/jobs"),
     (USUAL, "jobs of one DAG", "/jobs?dag_id=spec_017"),
-    (USUAL, "jobs, the dearest first", "/jobs?sort=cost"),
+    (USUAL, "jobs, most expensive first", "/jobs?sort=cost"),
     (USUAL, "jobs, one day", "/jobs?from=2026-11-20&to=2026-11-20"),
     (USUAL, "jobs, search that finds", "/jobs?q=spec_017"),
     (USUAL, "jobs, search that finds nothing", "/jobs?q=nothing-like-this"),
@@ -238,7 +238,7 @@ def measure(url: str, jobs: int, requests: int) -> bool:
 
 
 def _client(url: str) -> Any:
-    """The application with somebody signed in."""
+    """The application with a user signed in."""
     import logging
 
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser

@@ -74,7 +74,7 @@ CONTESTANTS: dict[str, Callable[[bytes], int]] = {
 
 
 def main() -> int:
-    """Measure and print; 1 if somebody counts other rows."""
+    """Measure and print; 1 if a contestant counts other rows."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

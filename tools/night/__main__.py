@@ -51,11 +51,12 @@ def main() -> int:
             console.print(f"Another night is running in {HOME}. Nothing was started.")
             return 1
         results = run(chosen, HOME, console)
-    console.print(table(results))
+    if results:
+        console.print(table(results))
     for result in results:
         for text in misses(result):
             console.print(f"({result.scenario.key}) MISSED: {text}", soft_wrap=True)
-    if arguments.markdown:
+    if arguments.markdown and results:
         print(markdown(results))
     return 0 if len(results) == len(chosen) and not any(map(misses, results)) else 1
 

@@ -1,4 +1,4 @@
-"""What a job has left in the object store: the rows of its output, and how many rows its input had."""
+"""Read a job's output rows from the object store, and count the rows of its input."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from vertex_batch.vertex.resource import BatchPredictionJob
 
 PROCESSES_VARIABLE = "VERTEX_BATCH_SCAN_PROCESSES"
-_TELL_SECONDS = 30
+_REPORT_SECONDS = 30
 
 ReadTable = Callable[[str], Iterable[Mapping[str, Any]]]
 
@@ -41,9 +41,9 @@ ReadTable = Callable[[str], Iterable[Mapping[str, Any]]]
 class ReadOutput:
     """The rows of a job.
 
-    :param unknown: why a part of what the job cost cannot be known.
-    :param problem: the output should be there, and is not.
-    :param input_rows: None: they cannot be counted any more.
+    :param unknown: why a part of the job's cost cannot be known.
+    :param problem: the output should exist, but does not.
+    :param input_rows: None if they can no longer be counted.
     """
 
     scan: ScanResult = field(default_factory=ScanResult)
@@ -56,7 +56,7 @@ class OutputReader:
     """Reads outputs of jobs that have ended.
 
     :param open_storage: opens the filesystem with the outputs; called only when there is one to read.
-    :param read_table: gives the rows of a ``bq://`` table; None: what such outputs cost is not known.
+    :param read_table: returns the rows of a ``bq://`` table; None: the cost of such outputs is unknown.
     """
 
     def __init__(
@@ -79,13 +79,13 @@ class OutputReader:
     ) -> ReadOutput:
         """Read all rows, streaming.
 
-        Where the input is the output of an earlier job, this one resumed it: the rows that were answered
-        there come again in this output, and were billed there.
+        If the input is the output of an earlier job, this job resumed it: its output repeats the rows that
+        were answered there and billed there.
 
         :param thresholds: where the long-context rates of models begin.
-        :param job: as Vertex has it; None: Vertex has it no more.
-        :param input_rows: of the input, where they were counted before the job was submitted, and no row had
-            an answer: then the input is not read. None: it is.
+        :param job: the job in Vertex; None if Vertex no longer has it.
+        :param input_rows: rows of the input, if they were counted before the job was submitted and none had
+            an answer: then the input is not read. None: it is read.
         """
         if not facts.output_directory:
             return ReadOutput(unknown=tuple(_why_unread(job) if job else ()))
@@ -98,11 +98,11 @@ class OutputReader:
         try:
             scan = self._scan(facts, thresholds, answered)
         except OutputMissingError as error:
-            # A job that could not write has an output directory all the same, and nothing in it.
+            # A job that could not write still has an output directory, which is empty.
             expected = job and (not job.completion_stats or job.completion_stats.successful_count == 0)
             return ReadOutput() if expected else ReadOutput(unknown=(error.reason,), problem=error)
         if scan.copied:
-            scan.notes["answered by an earlier job, which was billed for them"] = scan.copied
+            scan.notes["answered and billed by an earlier job"] = scan.copied
         return ReadOutput(scan, input_rows=input_rows)
 
     def _scan(
@@ -119,17 +119,17 @@ class OutputReader:
             thresholds=thresholds,
             job=str(facts),
             processes=self._processes,
-            on_progress=at_most_every(_TELL_SECONDS, partial(self._tell, facts)),
+            on_progress=at_most_every(_REPORT_SECONDS, partial(self._report, facts)),
             already_billed=already_billed,
         )
 
-    def _tell(self, facts: JobFacts, progress: Progress) -> None:
+    def _report(self, facts: JobFacts, progress: Progress) -> None:
         self._log.info("Reading the output of job %s: %s", facts, progress)
 
     def usage_by_row(
         self, facts: JobFacts, thresholds: Mapping[str, int]
     ) -> Iterator[Mapping[UsageKey, int]]:
-        """What each row used by itself. Each is read on its own, so this is for samples, not for millions.
+        """The usage of each row. Each is scanned separately, so use this only for samples.
 
         :param thresholds: where the long-context rates of models begin.
         """
@@ -149,7 +149,7 @@ class OutputReader:
         return self._opened
 
     def _input(self, facts: JobFacts) -> InputFacts | None:
-        """What the input holds; None where it cannot be read any more.
+        """The facts of the input; None if it can no longer be read.
 
         :raises StorageUnavailableError: the store failed; a retry may succeed.
         """
@@ -168,17 +168,17 @@ def _is_table(facts: JobFacts) -> bool:
 
 
 def _scan_processes() -> int:
-    """How many processes may read one output: one, since a worker counts on a core for each task.
+    """How many processes may read one output. By default one, since a worker plans one core for each task.
 
-    :raises ConfigurationError: the environment names no number.
+    :raises ConfigurationError: the environment variable is not a positive integer.
     """
     text = os.environ.get(PROCESSES_VARIABLE) or "1"
     if not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise ConfigurationError(f"{PROCESSES_VARIABLE} is {text!r}: write how many processes, 1 or more.")
+        raise ConfigurationError(f"{PROCESSES_VARIABLE} is {text!r}: set the number of processes, 1 or more.")
     return int(text)
 
 
 def _why_unread(job: BatchPredictionJob) -> list[str]:
-    """Why a job that names no output has an unknown cost; empty where it never ran."""
+    """Why the cost of a job without an output is unknown; empty if the job never ran."""
     rows = job.completion_stats.successful_count if job.completion_stats else 0
-    return [f"Vertex counts {rows:,} finished rows, but names no output"] if rows else []
+    return [f"Vertex counts {rows:,} finished rows, but reports no output"] if rows else []

@@ -1,4 +1,4 @@
-"""Which prices a job has: its spec's, the price files', the proxy's, the packaged ones, in that order."""
+"""The prices of a job: from its spec, the price files, the proxy and the package, in that order."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
 
 class PricesUnreadableError(TransientError):
-    """A price list that was asked for does not answer; others would give other amounts."""
+    """A requested price list cannot be read; other lists would give other amounts."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
-        said = "; ".join(self.problems)
-        super().__init__(f"Nothing was priced anew: {said}. No bill was changed; a retry may succeed.")
+        reasons = "; ".join(self.problems)
+        super().__init__(f"Nothing was repriced: {reasons}. No bill was changed. A retry may succeed.")
 
     def __reduce__(self) -> tuple[type[PricesUnreadableError], tuple[tuple[str, ...]]]:
         return type(self), (self.problems,)
 
 
 class Books(Protocol):
-    """Gives each job its price book. One without prices of the job's spec keeps those of its bill."""
+    """Returns the price book of each job. If it lacks the prices of the job's spec, the bill's are kept."""
 
     def of(self, job: JobFacts) -> PriceBook: ...
 
 
 class OneBook:
-    """The same prices for every job: a price map of another date, for example."""
+    """The same prices for every job, such as a price map of another date."""
 
     def __init__(self, source: PriceSource) -> None:
         self._book = PriceBook([source])
@@ -51,11 +51,11 @@ class OneBook:
 
 
 class PriceBooks:
-    """The prices in force today, as a recording takes them.
+    """The prices in force today, as a recording uses them.
 
-    :param client: the proxy; None: the packaged prices stand alone behind the files.
-    :param folder: price files that hold for all specs; one that is not there holds none.
-    :param of_specs: the prices that are known of specs, by `spec_job`.
+    :param client: the proxy; None: after the files come only the packaged prices.
+    :param folder: price files for all specs; the folder may be missing.
+    :param of_specs: the known prices of specs, by `spec_job`.
     """
 
     def __init__(
@@ -82,9 +82,9 @@ class PriceBooks:
         return self._books[key]
 
     def check(self) -> None:
-        """See that all lists can be read, before bills are changed by what is left.
+        """Check that all lists can be read, so that no bill is changed with only some of them.
 
-        :raises PricesUnreadableError: one cannot.
+        :raises PricesUnreadableError: a list cannot be read.
         """
         problems = [source.problem for source in self._all_jobs() if source.problem and not len(source)]
         if problems:
@@ -98,5 +98,5 @@ class PriceBooks:
 
 
 def spec_job(job: JobFacts) -> SpecJob:
-    """Which job of which spec it was: the name of the spec, and that of the job's group of tasks, if any."""
+    """The spec of a job and the job's name in it (its task group; empty if it has none)."""
     return job.spec, group_of(job.task_id)

@@ -1,4 +1,4 @@
-"""What a sample of the rows cost -> what all of them would cost, and how sure that is. Pure."""
+"""Project the cost of a sample of the rows to all rows, with its uncertainty. Pure."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ _TWO_SIDED_95 = Decimal("1.96")
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """The cost of all rows, as a sample of them says.
+    """The estimated cost of all rows, from a sample of them.
 
-    :param amount_usd: the sample's cost for one row, times all rows. It is rounded: it is an estimate.
-    :param standard_error_usd: of that amount, if every row had the same chance to be drawn; None: one row
-        says nothing of how rows differ.
-    :param complete: False: a part of the sample has no price, and the amount is an "at least".
-    :param by_kind: the amount by what it is for; the parts add up to it.
+    :param rows: rows of the sample.
+    :param of_rows: all rows of the input.
+    :param amount_usd: the sample's cost per row, times all rows. It is rounded, since it is an estimate.
+    :param standard_error_usd: of that amount, if every row had the same chance to be drawn; None for a sample
+        of one row.
+    :param complete: False if a part of the sample has no price; then the amount is a lower bound.
+    :param by_kind: the amount by kind of usage; the parts add up to it.
     """
 
     rows: int
@@ -35,7 +37,7 @@ class Projection:
 
     @property
     def range_usd(self) -> tuple[Decimal, Decimal] | None:
-        """Where the amount lies in 19 of 20 samples, roughly."""
+        """The range of the amount in 19 of 20 samples, approximately."""
         if self.standard_error_usd is None:
             return None
         margin = _rounded(_TWO_SIDED_95 * self.standard_error_usd)
@@ -45,18 +47,18 @@ class Projection:
         at_least = "" if self.complete else "at least "
         text = f"All {self.of_rows:,} rows would cost {at_least}{rounded(self.amount_usd)} USD"
         if self.standard_error_usd is None:
-            return f"{text}, as far as a single row can say."
+            return f"{text}, estimated from a single row."
         if self.rows >= self.of_rows:
             return f"{text}: the sample is the whole input."
         low, high = self.range_usd or (self.amount_usd, self.amount_usd)
         return (
             f"{text}, standard error {rounded(self.standard_error_usd)} USD: 19 of 20 such samples of"
-            f" {self.rows:,} rows would say {rounded(low)} to {rounded(high)}. Rare rows that are much longer"
-            " than the others may not be among them."
+            f" {self.rows:,} rows would give {rounded(low)} to {rounded(high)}. The sample may miss rare rows"
+            " that are much longer than the others."
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data, amounts as texts."""
+        """Convert to plain data, with amounts as strings."""
         low_high = self.range_usd
         return {
             "rows": self.rows,
@@ -71,9 +73,10 @@ class Projection:
 
 
 def project(bill: Bill, row_costs: Sequence[Decimal], of_rows: int) -> Projection | None:
-    """Project the bill of a sample to all rows. None: nothing was answered, so nothing is known.
+    """Project the bill of a sample to all rows. None if no row was answered.
 
-    :param row_costs: what each row of the sample cost, 0 for a failed one.
+    :param row_costs: the cost of each row of the sample, 0 for a failed one.
+    :param of_rows: all rows of the input.
     """
     rows = len(row_costs)
     if not rows:
@@ -95,7 +98,7 @@ def project(bill: Bill, row_costs: Sequence[Decimal], of_rows: int) -> Projectio
 
 
 def _standard_error(costs: Sequence[Decimal], of_rows: int) -> Decimal | None:
-    """Of the sum over all rows, drawn without putting back."""
+    """The standard error of the sum over all rows, for a sample drawn without replacement."""
     n = len(costs)
     if n < _MIN_FOR_A_SPREAD:
         return None

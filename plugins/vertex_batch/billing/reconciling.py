@@ -1,4 +1,4 @@
-"""Compares our bills with the figures of others, job by job, with the reasons that are known. Pure."""
+"""Compare our bills with the amounts of other systems, job by job, and explain differences. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vertex_batch.costs.money import usd
 from vertex_batch.pricing import LineItem, add, canonical_model
 from vertex_batch.pricing.exact import exact, times
 
-# The proxy adds up floats: below this a difference is its rounding. USD.
+# The proxy adds up floats: a smaller difference is its rounding. USD.
 NOISE = Decimal("1e-9")
 NOT_BILLED = "no row of the export names this job"
 _MILLION = 1_000_000
@@ -21,10 +21,10 @@ _MILLION = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One job.
+    """Our bill of one job and the amount of another system.
 
-    :param theirs: USD; None: they have no figure.
-    :param why: what is known to make the difference.
+    :param theirs: their amount in USD; None if they have none.
+    :param why: known reasons for the difference.
     """
 
     bill: Bill
@@ -37,12 +37,12 @@ class Compared:
 
     @property
     def difference(self) -> Decimal | None:
-        """Theirs less ours, 0 where it is noise; None where there are not two figures."""
+        """Their amount minus ours, 0 if it is noise; None if they have no amount."""
         return None if self.theirs is None else _difference(self.theirs.amount, self.bill.total.amount)
 
     @property
     def differs(self) -> bool:
-        """Whether two figures were compared and are not the same."""
+        """Whether two amounts were compared and differ."""
         return self.theirs is not None and (
             bool(self.difference) or self.theirs.complete != self.bill.total.complete
         )
@@ -50,7 +50,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class ModelSum:
-    """The jobs of one model for which there are two figures."""
+    """The jobs of one model for which both systems have an amount."""
 
     model: str
     jobs: int
@@ -59,7 +59,7 @@ class ModelSum:
 
     @property
     def difference(self) -> Decimal:
-        """Theirs less ours, 0 where it is noise."""
+        """Their amount minus ours, 0 if it is noise."""
         return _difference(self.theirs, self.ours, self.jobs)
 
 
@@ -70,18 +70,18 @@ def _difference(theirs: Decimal, ours: Decimal, jobs: int = 1) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """All jobs, and what they have that is no job of ours: its name -> USD."""
+    """All jobs, and what the other system has that belongs to none of our jobs: its name -> USD."""
 
     jobs: Sequence[Compared]
     unmatched: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
     def compared(self) -> list[Compared]:
-        """The jobs with two figures."""
+        """The jobs with two amounts."""
         return [job for job in self.jobs if job.theirs is not None]
 
     def reasons_without_figure(self) -> dict[str, int]:
-        """Count the jobs for which they have no figure, by the reason, most frequent first."""
+        """Count the jobs for which the other system has no amount, by reason, most frequent first."""
         counts = Counter(why for job in self.jobs if job.theirs is None for why in job.why)
         return dict(counts.most_common())
 
@@ -102,7 +102,7 @@ class Reconciliation:
 
 
 def against_prices(repriced: Iterable[tuple[Bill, Sequence[LineItem]]]) -> Reconciliation:
-    """Compare bills with what the same tokens cost at other prices."""
+    """Compare bills with the cost of the same tokens at other prices."""
     return Reconciliation([_at_other_prices(bill, items) for bill, items in repriced])
 
 
@@ -123,15 +123,15 @@ def _line(item: LineItem) -> str:
 
 def _rate(item: LineItem) -> str:
     if item.unit_price_usd is None:
-        return "not known"
+        return "unknown"
     return f"{usd(times(_MILLION, item.unit_price_usd))} per million ({item.source})"
 
 
 def against_billing(bills: Iterable[Bill], rows: Iterable[Mapping[str, str]], label: str) -> Reconciliation:
     """Compare bills with a billing export in the columns of FOCUS.
 
-    A row belongs to the job that its ``ResourceId`` names, or whose label its ``Tags`` carry. Its list cost
-    is taken, since a bill has no discounts; without one, its billed cost.
+    A row belongs to the job that its ``ResourceId`` names, or whose label is in its ``Tags``. Its list cost
+    is used, since a bill has no discounts; if it has none, its billed cost is used.
 
     :param label: the label that holds a job's key.
     """
@@ -155,7 +155,7 @@ def against_billing(bills: Iterable[Bill], rows: Iterable[Mapping[str, str]], la
 
 
 def exact_cost(row: Mapping[str, str]) -> Decimal | None:
-    """The list cost of a FOCUS row, which may be negative; None: it has none."""
+    """The list cost of a FOCUS row, which may be negative; None if it has none."""
     text = (row.get("ListCost") or row.get("BilledCost") or "").strip()
     cost = exact(text.removeprefix("-"))
     return -cost if cost is not None and text.startswith("-") else cost
@@ -164,12 +164,12 @@ def exact_cost(row: Mapping[str, str]) -> Decimal | None:
 def _on_the_invoice(bill: Bill, costs: Sequence[Decimal] | None) -> Compared:
     if costs is None:
         return Compared(bill, None, (NOT_BILLED,))
-    why = () if bill.total.complete else ("our sum is an at least",)
+    why = () if bill.total.complete else ("our sum is a lower bound",)
     return Compared(bill, Total(add(costs), complete=True), why)
 
 
 def _tags(text: str) -> dict[str, str]:
-    """Tags as FOCUS has them, an object, or as BigQuery exports labels, a list of keys and values."""
+    """Read tags: an object, as in FOCUS, or a list of keys and values, as BigQuery exports labels."""
     try:
         tags = json.loads(text)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Record what a job cost: see it ended, scan its output, price it, write its bill. Knows nothing of Airflow.
+"""Record the cost of a job: see that it has ended, scan its output, price it, write its bill. No Airflow.
 
-A bill is written for every job that was created, whatever became of it: finished rows of a cancelled or
-failed job are billed. What cannot be known any more is on the bill as unknown, never as 0.
+A bill is written for every job that was created, however it ended: finished rows of a cancelled or failed job
+are billed. A cost that can no longer be known is on the bill as unknown, never as 0.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 DELETED = "DELETED"
 REASONS_SHOWN = 5
-"""Of each job without an answer, in a message; the bill has all."""
+"""The most reasons that a message shows for a job without an answer; the bill has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A bill that is in the cost table, and what is wrong with it, if anything.
+    """A bill in the cost table, and its problem, if any.
 
-    :param problem: raised by the caller once every bill is safe.
+    :param problem: the caller raises it after all bills were written.
     """
 
     bill: Bill
@@ -46,10 +46,10 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class PriceSettings:
-    """What comes before the proxy's prices.
+    """The prices that take precedence over the proxy's.
 
     :param of_spec: see `pricing.SpecPrices`.
-    :param folder: price files that hold for all specs.
+    :param folder: price files for all specs.
     """
 
     of_spec: Mapping[str, Any] | None = None
@@ -92,13 +92,15 @@ class Recorder:
     ) -> Recorded:
         """Bill one job. Doing it twice changes nothing.
 
-        :param facts: who asked for the job, and its project, location and id; the rest is read from Vertex.
-        :param may_cancel: cancel the job if it still runs, since nobody waits for it.
+        :param facts: the task that submitted the job, and its project, location and id; the rest is read
+            from Vertex.
+        :param may_cancel: cancel the job if it is still running, since no task waits for it.
         :param input_rows: see `OutputReader.read`.
-        :param first_try: number of the first try of the task that records: a complete bill that one of its
-            tries has made of the job as it is now stays, and nothing is read. None: the output is read.
-        :raises CancelNotConfirmedError: nobody waits for the job, but it does not end; a retry goes on.
-        :raises StillRunningError: the job still runs, and is not to be cancelled.
+        :param facts: the submitting task, and the project, location and id of the job; the rest is read
+            complete bill of the job in its present state, that bill stays and nothing is read. None: the
+            output is always read.
+        :raises CancelNotConfirmedError: the job was cancelled but has not ended; a retry continues.
+        :raises StillRunningError: the job is still running and must not be cancelled.
         """
         try:
             job = self._ended(facts, may_cancel=may_cancel)
@@ -106,12 +108,12 @@ class Recorder:
             return self._record_deleted(facts)
         facts = with_job(facts, job)
         if first_try is not None and (made := self._made_before(facts, first_try)):
-            self._log.info("Job %s has its bill already, made by an earlier try", facts)
+            self._log.info("Job %s already has a bill from an earlier try", facts)
             return Recorded(made)
         book = self._book_of(facts)
         read = self._outputs.read(facts, book.thresholds(), job, input_rows)
         if read.problem and (earlier := self._read_before(facts)):
-            self._log.warning("The output of job %s is gone; the bill that was made of it stays", facts)
+            self._log.warning("The output of job %s no longer exists; its earlier bill is kept", facts)
             return Recorded(earlier, read.problem)
         bill = make_bill(
             facts,
@@ -125,7 +127,7 @@ class Recorder:
         return Recorded(bill, read.problem)
 
     def row_costs(self, bill: Bill) -> list[Decimal]:
-        """What each row of a sample cost by itself; 0 for one that failed or has no price."""
+        """The cost of each row of a sample; 0 for one that failed or has no price."""
         book = self._book_of(bill.job)
         rows = self._outputs.usage_by_row(bill.job, book.thresholds()) if bill.rows.total else ()
         return [total(price(usage, book, bill.job.location, bill.ran_on)).amount for usage in rows]
@@ -137,7 +139,7 @@ class Recorder:
         if not may_cancel:
             raise StillRunningError(str(facts), job.state.short)
         self._log.warning(
-            "Job %s is still %s, but nobody waits for it: cancelling it", facts, job.state.short
+            "Job %s is still %s, but no task waits for it: cancelling it", facts, job.state.short
         )
         return cancel_and_confirm(
             self._client, facts.project, facts.location, facts.job_id, sleep=self._sleep
@@ -146,7 +148,7 @@ class Recorder:
     def _record_deleted(self, facts: JobFacts) -> Recorded:
         earlier = self._table.bill(*facts.key)
         if earlier:
-            self._log.info("Job %s was deleted since; its bill stays as it is", facts)
+            self._log.info("Job %s was deleted; its earlier bill is kept", facts)
             return Recorded(earlier)
         reason = "the job was deleted before its bill was recorded"
         bill = make_bill(replace(facts, state=DELETED), ScanResult(), PriceBook(()), unknown=[reason])
@@ -154,12 +156,12 @@ class Recorder:
         return Recorded(bill)
 
     def _made_before(self, facts: JobFacts, first_try: int) -> Bill | None:
-        """The bill that an earlier try of this task has made of the job in its present state, if complete."""
+        """The complete bill that an earlier try of this task made of the job's present state, if any."""
         bill = self._table.bill(*facts.key)
         return bill if bill and is_settled(bill, facts, first_try) else None
 
     def _read_before(self, facts: JobFacts) -> Bill | None:
-        """The bill that was made while the output was still there."""
+        """The bill that was made while the output still existed."""
         earlier = self._table.bill(*facts.key)
         return earlier if earlier and earlier.rows.total else None
 
@@ -172,10 +174,10 @@ class Recorder:
 
 
 def why_no_answers(bills: Sequence[Bill]) -> str | None:
-    """Say that no row of a run was answered; None where one was. Pure.
+    """Explain that no row of a run was answered; None if one was. Pure.
 
-    Rows that a resumed job copied from an earlier output are answers, too. A run of which no job succeeded
-    has failed for a reason of its own, which its waiting task reports.
+    Rows that a resumed job copied from an earlier output count as answers. If no job of a run succeeded, its
+    waiting task reports the reason.
 
     :param bills: of the jobs whose outputs are the run's results.
     """
@@ -187,13 +189,13 @@ def why_no_answers(bills: Sequence[Bill]) -> str | None:
     found = " ".join(_unanswered(bill) for bill in succeeded)
     return (
         f"No row of this run was answered. {found} Failed rows are not billed."
-        " A retry of this task reads the same outputs and ends the same way. Correct what the reasons name,"
-        " then clear the submit task to run the batch again; only rows that are answered then are billed."
+        " A retry of this task reads the same outputs and fails the same way. Fix the causes named above,"
+        " then clear the submit task to run the batch again. Only rows that are answered then are billed."
     )
 
 
 def _unanswered(bill: Bill) -> str:
-    """What became of the rows of a job without an answer, and why, the most frequent reasons first."""
+    """What happened to the rows of a job without an answer, and why, the most frequent reasons first."""
     rows = bill.rows
     missing = max((rows.input_rows or 0) - rows.total, 0)
     counts = {"failed": rows.failed, "unreadable": rows.unreadable, "missing from the output": missing}
@@ -206,9 +208,10 @@ def _unanswered(bill: Bill) -> str:
 
 
 def is_settled(bill: Bill, facts: JobFacts, first_try: int) -> bool:
-    """Whether nothing is to be gained from reading a job's output again.
+    """Whether reading a job's output again would change nothing.
 
-    :param bill: what is in the cost table. :param facts: the job as Vertex has it now, and who records it.
+    :param bill: the bill in the cost table.
+    :param facts: the job as Vertex has it now, and the task that records it.
     :param first_try: number of the first try since the task was cleared; a cleared task records again.
     """
     made = bill.job
@@ -224,7 +227,7 @@ def is_settled(bill: Bill, facts: JobFacts, first_try: int) -> bool:
 
 
 def with_job(facts: JobFacts, job: BatchPredictionJob) -> JobFacts:
-    """What is known of a job, brought up to what Vertex says."""
+    """Update the facts of a job with those from Vertex."""
     source = job.input_config.get("gcsSource") or {}
     return replace(
         facts,

@@ -1,8 +1,7 @@
-"""Count the rows of recorded jobs again, from their outputs. Knows nothing of Airflow.
+"""Count the rows of recorded jobs again, from their outputs. Does not depend on Airflow.
 
-For when the way of counting was wrong, or an output was completed or mended after its job was recorded.
-Nothing is lost by it: a bill whose output is gone stays as it is, and line items that change are kept as
-history.
+Use it after a counting bug was fixed, or after an output was completed or repaired. Nothing is lost: a bill
+whose output no longer exists is kept, and line items that change are kept as history.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _VERTEX_SAID = "Vertex counts"
 class Recounted:
     """A job's bill before and after its rows were counted again.
 
-    :param problem: why it was not: the bill stays.
+    :param problem: why the rows could not be counted; then the bill is kept.
     """
 
     before: Bill
@@ -47,8 +46,8 @@ class Recounted:
 class Recounter:
     """Reads outputs again into the cost table.
 
-    :param client: the proxy, to ask what Vertex counted; None: that is not compared again.
-    :param books: the prices; what a spec has priced keeps its price where they do not know the spec.
+    :param client: the proxy, to read Vertex's counts; None: they are not compared again.
+    :param books: the prices. Line items priced by a spec keep their price if the books lack that spec.
     """
 
     def __init__(
@@ -66,9 +65,9 @@ class Recounter:
         self._outputs = OutputReader(open_storage, self._log, read_table)
 
     def recount(self, where: JobFilter, *, dry_run: bool = False) -> Iterator[Recounted]:
-        """Count jobs again, one after the other, each in one transaction. Doing it twice changes nothing.
+        """Count jobs again, one by one, each in one transaction. Doing it twice changes nothing.
 
-        :param dry_run: only compare.
+        :param dry_run: only compare; write nothing.
         """
         from vertex_batch.billing.repricing import recorded  # noqa: PLC0415 - it brings SQLAlchemy along
 
@@ -83,7 +82,7 @@ class Recounter:
 
         job = self._job(before)
         if job and not job.state.is_terminal:
-            return Recounted(before, before, f"job {before.job} is {job.state.short}, it has not ended")
+            return Recounted(before, before, f"job {before.job} is {job.state.short} and has not ended")
         facts = with_job(before.job, job) if job else before.job
         book = self._books.of(facts)
         read = self._outputs.read(facts, book.thresholds(), job)
@@ -107,13 +106,13 @@ class Recounter:
         try:
             return self._client.get(*bill.job.key)
         except NotFoundError:
-            self._log.info("Job %s was deleted at Vertex; its recorded output is read", bill.job)
+            self._log.info("Job %s was deleted in Vertex; reading its recorded output", bill.job)
             return None
 
 
 def _why_it_stays(bill: Bill, read: ReadOutput) -> str:
     if read.problem:
-        return f"the output of job {bill.job} is gone: {read.problem.reason}"
+        return f"the output of job {bill.job} no longer exists: {read.problem.reason}"
     if read.unknown:
         return f"job {bill.job}: {read.unknown[0]}"
     where = (
@@ -123,7 +122,7 @@ def _why_it_stays(bill: Bill, read: ReadOutput) -> str:
 
 
 def _still_true(bill: Bill, ok: int, failed: int) -> list[str]:
-    """What Vertex was seen to count differently, if the rows are the same and it cannot be asked again."""
+    """The flags about Vertex's counts, if the rows are the same and the counts cannot be read again."""
     same = (bill.rows.ok, bill.rows.failed) == (ok, failed)
     return [flag for flag in bill.flags if same and flag.startswith(_VERTEX_SAID)]
 

@@ -1,4 +1,4 @@
-"""Price recorded jobs anew, from the tokens that were kept: nothing is read again from the outputs."""
+"""Reprice recorded jobs from their stored token counts, without reading the outputs again."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from vertex_batch.pricing.exact import times
 
 @dataclass(frozen=True, slots=True)
 class Repriced:
-    """What a job costs by its bill, and by the price book that was asked.
+    """The cost of a job on its bill, and at the prices of another price book.
 
     :param bill: as it was recorded.
-    :param line_items: by the book.
+    :param line_items: at the prices of the book.
     """
 
     bill: Bill
@@ -44,33 +44,35 @@ class Repriced:
 def reprice(
     table: CostTable, book_of: Callable[[JobFacts], PriceBook], where: JobFilter, *, dry_run: bool = False
 ) -> Iterator[Repriced]:
-    """Price jobs anew, one transaction each. Doing it twice changes nothing more.
+    """Reprice jobs, one transaction each. Doing it twice changes nothing more.
 
-    What was unknown for want of rows stays so. The line items that are replaced stay in
+    A cost that is unknown because rows are missing stays unknown. Replaced line items are kept in
     ``cost_price_history``.
 
-    :param book_of: the prices of a job; see `priced_anew` for what a spec has priced.
-    :param dry_run: only compare: the bills against these prices.
+    :param book_of: returns the prices of a job; for line items priced by a spec see `repriced_items`.
+    :param dry_run: only compare; write nothing.
     """
     for bill in recorded(table, where):
         book = book_of(bill.job)
         if not dry_run:
-            table.replace_line_items(*bill.job.key, lambda latest: priced_anew(latest, book_of(latest.job)))
-        yield Repriced(bill, priced_anew(bill, book))
+            table.replace_line_items(
+                *bill.job.key, lambda latest: repriced_items(latest, book_of(latest.job))
+            )
+        yield Repriced(bill, repriced_items(bill, book))
 
 
 def recorded(table: CostTable, where: JobFilter) -> Iterator[Bill]:
-    """The bills of jobs, one after the other."""
+    """Yield the bills of jobs, one by one."""
     for group in table.totals("job", where=where):
         bill = table.bill(*group.group)
         if bill is not None:
             yield bill
 
 
-def priced_anew(bill: Bill, book: PriceBook) -> list[LineItem]:
+def repriced_items(bill: Bill, book: PriceBook) -> list[LineItem]:
     """The line items of a bill at the rates of a book on the day on which the job ran. Pure.
 
-    What a spec has priced keeps its price, unless the book has the spec's prices of today.
+    Line items priced by a spec keep their price, unless the book has the spec's current prices.
     """
     keep_spec = not _has_spec(book)
     keep = {
@@ -83,7 +85,7 @@ def priced_anew(bill: Bill, book: PriceBook) -> list[LineItem]:
 
 
 def keeping_spec_prices(items: Sequence[LineItem], earlier: Bill, book: PriceBook) -> list[LineItem]:
-    """Line items that were counted anew, at the spec's prices of a bill where the book has none. Pure."""
+    """Newly counted line items, with the spec's prices of the earlier bill if the book has none. Pure."""
     if _has_spec(book):
         return list(items)
     stated = {line_order(item): item for item in earlier.line_items if item.basis is Basis.SPEC}

@@ -1,4 +1,4 @@
-"""How the jobs of a spec are billed, where it is not their own ``record_cost`` that records them."""
+"""Billing settings of a spec's jobs, for jobs that are not recorded by their own ``record_cost`` task."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BillSettings:
-    """How a job is billed: what its ``record_cost`` task would have been given.
+    """The billing settings of a job, as its ``record_cost`` task would have them.
 
-    :param prices: see `AggregateTokenUsageOperator`, as for all of them.
+    For the meaning of all parameters see `AggregateTokenUsageOperator`.
     """
 
     prices: Mapping[str, Any] | None = None
@@ -28,17 +28,17 @@ class BillSettings:
 
 
 SettingsOf = Callable[[str, str], BillSettings]
-"""(the job's spec, the id of the task that submitted it; empty where not known) -> how it is billed."""
+"""(the job's spec, the id of the task that submitted it; each empty if unknown) -> its billing settings."""
 
 
 def bill_settings(folder: Path, spec_name: str, task_id: str) -> BillSettings:
-    """Say with which prices and connections a job is billed.
+    """Find the prices and connections with which a job is billed.
 
-    A job of a spec that is gone, or of none, is billed by what holds for all specs.
+    A job whose spec no longer exists, or that has none, is billed with the settings for all specs.
 
-    :param folder: where the specs lie.
-    :param spec_name: as the job's label says it; empty where it has none.
-    :param task_id: of the task that submitted it; of several jobs of a spec, it begins with the job's name.
+    :param folder: the folder of the specs.
+    :param spec_name: from the job's label; empty if it has none.
+    :param task_id: of the task that submitted it; in a spec with several jobs it begins with the job's name.
     """
     spec = load_specs(folder, only=spec_name).specs.get(spec_name) if spec_name else None
     name = task_id.partition(".")[0]
@@ -52,10 +52,10 @@ def bill_settings(folder: Path, spec_name: str, task_id: str) -> BillSettings:
 
 
 def spec_prices(folder: Path) -> SpecJobPrices:
-    """The prices that the specs of a folder state. A broken spec is left out: what it priced stays."""
+    """The prices of all specs of a folder. An invalid spec is left out; its earlier prices are kept."""
     found = load_specs(folder)
     for error in found.errors:
-        log.warning("What this spec has priced stays as it is: %s", error)
+        log.warning("Line items priced by this spec are kept unchanged: %s", error)
     return {
         (name, job.name if spec.grouped else ""): job.prices or None
         for name, spec in found.specs.items()

@@ -1,4 +1,4 @@
-"""Compares our bills with what the LiteLLM proxy has recorded in its spend logs. Pure."""
+"""Compare our bills with the spend logs of the LiteLLM proxy. Pure."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from vertex_batch.pricing import Basis, add
 from vertex_batch.pricing.exact import exact
 from vertex_batch.usage import Kind, Tier
 
-# A double keeps so many digits of every decimal; those after them are noise.
+# The significant decimal digits of a double; further digits are noise.
 _FLOAT = Context(prec=15)
 # Where the proxy keeps the outputs that it prices (litellm_core_utils/cloud_storage_security.py).
 _PRICED_FOLDER = "/litellm-vertex-files/"
-# It looks once an hour (PROXY_BATCH_POLLING_INTERVAL), and needs some time for each job.
+# It checks once an hour (PROXY_BATCH_POLLING_INTERVAL), and needs some time for each job.
 _LOOKS_WITHIN = timedelta(hours=2)
 _ENDED_WITHOUT_SUCCESS = frozenset({"FAILED", "CANCELLED", "EXPIRED"})
-# The last LiteLLM release in which it priced cached tokens and long context in batches otherwise than we do.
+# The last LiteLLM release that prices cached tokens and long context in batches differently from us.
 _LAST_WITHOUT_RATES = (1, 108)
 _BATCH_ID = re.compile(r"llm_batch_id:([^;]+)")
 _COST_SUFFIX = "_batch_cost"
@@ -32,7 +32,7 @@ _COST_SUFFIX = "_batch_cost"
 
 @dataclass(slots=True)
 class _Logged:
-    """What the proxy has recorded for one job, added up row by row."""
+    """The proxy's record of one job, added up row by row."""
 
     spend: Decimal = Decimal(0)
     tokens: int = 0
@@ -51,12 +51,12 @@ def against_proxy(
     now: datetime,
     version: tuple[int, int] | None = None,
 ) -> Reconciliation:
-    """Compare bills with what the proxy has recorded for them.
+    """Compare bills with the proxy's spend logs.
 
     :param spend_logs: rows of ``/spend/logs/v2``: request_id, spend, total_tokens, model. They are added up
         one by one; only sums are kept.
     :param now: when the rows were read.
-    :param version: the proxy's release, such as (1, 106); None: it does not say.
+    :param version: the proxy's release, such as (1, 106); None if it is unknown.
     """
     known = list(bills)
     ids = {bill.job.job_id for bill in known}
@@ -92,24 +92,24 @@ def _at_the_proxy(
 
 
 def why_not_priced(bill: Bill, now: datetime) -> str:
-    """Say why the proxy has no figure for a job, as far as its bill tells.
+    """Explain why the proxy has no amount for a job, as far as the bill shows.
 
-    LiteLLM prices a batch when its hourly look finds it complete, and only with an output in its own folder
-    (litellm_enterprise/proxy/common_utils/check_batch_cost.py).
+    LiteLLM prices a batch when its hourly check finds it complete, and only if the output is in its own
+    folder (litellm_enterprise/proxy/common_utils/check_batch_cost.py).
     """
     job = bill.job
     if job.state in _ENDED_WITHOUT_SUCCESS:
-        return f"it ended as {job.state}, and as a rule the proxy prices only jobs that succeeded"
+        return f"it ended as {job.state}, and usually the proxy prices only jobs that succeeded"
     if _PRICED_FOLDER not in f"{job.output_directory.rstrip('/')}/":
         return (
             f"its output is not below {_PRICED_FOLDER.strip('/')}/ in the proxy's own bucket, and the proxy"
-            " prices no other; this is the usual case"
+            " prices no other output; this is the usual case"
         )
     if now - (job.end_time or bill.recorded_at) < _LOOKS_WITHIN:
-        return "it has just ended, and the proxy looks once an hour; compare again later"
+        return "it has just ended, and the proxy checks once an hour; compare again later"
     return (
-        "its output is where the proxy prices jobs: the managed files of the proxy may be off, or it stopped"
-        " looking after seven days"
+        "its output is in the folder that the proxy prices, but managed files may be off in the proxy, or"
+        " it stopped checking after seven days"
     )
 
 
@@ -120,7 +120,7 @@ def _spend(log: Mapping[str, Any]) -> Decimal:
 
 
 def _why_litellm_differs(bill: Bill, logged: _Logged, version: tuple[int, int] | None) -> Iterator[str]:
-    """Name what LiteLLM is known to do otherwise (docs/bill.md), where this bill and that version have it."""
+    """Yield the known differences of LiteLLM (docs/bill.md) that apply to this bill and version."""
     ours = sum(item.tokens for item in bill.line_items if item.unit == "token")
     if logged.tokens != ours:
         yield f"tokens: {ours:,} here, {logged.tokens:,} there"
@@ -140,4 +140,4 @@ def _why_litellm_differs(bill: Bill, logged: _Logged, version: tuple[int, int] |
     if bill.rows.copied:
         yield "it bills the rows that a resumed job copied once more"
     if not bill.total.complete:
-        yield "our sum is an at least"
+        yield "our sum is a lower bound"

@@ -19,11 +19,11 @@ from vertex_batch.lifecycle.finding import LookPolicy, find_jobs, look_for_lost_
 from vertex_batch.lifecycle.identity import TaskIdentity
 from vertex_batch.lifecycle.submitting import Submission, Submitter
 from vertex_batch.lifecycle.waiting import (
-    Patience,
-    Sighting,
+    JobReading,
+    PollLimits,
     TaskEnd,
     Verdict,
-    judge,
+    assess,
     next_poll_seconds,
     task_end,
 )
@@ -73,7 +73,7 @@ class Attempt:
         self.store = FileIntentStore(state_folder(), self._identity.task_key)
         self._epoch = 0
         self.job_id = ""
-        self.seen: Sighting | None = None
+        self.seen: JobReading | None = None
         self.bill: Bill | None = None
         self._failures, self._progress = 0, ""
         self._next_look = datetime.min.replace(tzinfo=UTC)
@@ -131,9 +131,7 @@ class Attempt:
         now = datetime.now(UTC)
         if now >= self._next_look:
             reading = self._read()
-            self.seen = judge(
-                reading, now=now, failures=self._failures, patience=self._patience(reading, now)
-            )
+            self.seen = assess(reading, now=now, failures=self._failures, limits=self._limits(reading, now))
             failed = isinstance(reading, VertexBatchError)
             self._failures = self._failures + 1 if failed else 0
             self._tell(self.seen)
@@ -147,17 +145,17 @@ class Attempt:
         except VertexBatchError as error:
             return error
 
-    def _patience(self, reading: Any, now: datetime) -> Patience:
+    def _limits(self, reading: Any, now: datetime) -> PollLimits:
         job = self.plan.job
         created = getattr(reading, "create_time", None) or now
         queue, run = job.queue_deadline, job.run_deadline
-        return Patience(
+        return PollLimits(
             created + job.deadline,
             queue_seconds=queue.total_seconds() if queue else None,
             run_seconds=run.total_seconds() if run else None,
         )
 
-    def _tell(self, seen: Sighting) -> None:
+    def _tell(self, seen: JobReading) -> None:
         progress = seen.progress or seen.message
         if progress != self._progress:
             self._progress = progress
@@ -179,7 +177,7 @@ class Attempt:
         except NotFoundError:
             return
         now = datetime.now(UTC)
-        self.seen = judge(job, now=now, failures=0, patience=self._patience(job, now))
+        self.seen = assess(job, now=now, failures=0, limits=self._limits(job, now))
         self._tell(self.seen)
 
     def _find_lost(self) -> None:

@@ -147,7 +147,7 @@ class _Runner:
 
     def _bill(self, attempts: Sequence[Attempt]) -> None:
         for attempt in attempts:
-            if attempt.seen and attempt.seen.verdict.value != "blind":
+            if attempt.seen and attempt.seen.verdict.value != "polling_failed":
                 attempt.record(self._logical_date)
 
     def _end_interrupted(self, attempts: Sequence[Attempt]) -> int:

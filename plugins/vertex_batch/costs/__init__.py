@@ -1,7 +1,7 @@
-"""The cost table: bills, the database that keeps them, and what people ask of it.
+"""The cost table: bills, the database that stores them, and its queries.
 
-`CostTable` and its queries bring SQLAlchemy along; they are imported when they are first used, so that a DAG
-file that imports an operator does not pay for them.
+`CostTable` and its queries import SQLAlchemy. They are imported on first use, so that a DAG file that imports
+an operator does not load it.
 """
 
 from typing import TYPE_CHECKING, Any

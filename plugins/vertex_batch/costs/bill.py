@@ -1,4 +1,4 @@
-"""A bill: what one job did and cost, and everything that is known about why. Pure data."""
+"""A bill: what one job did and cost, and why. Pure data."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _SIX_DECIMALS = Decimal("1e-6")
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """The job that is billed: where it is, who asked for it, and how it ended.
+    """The billed job: where it is, which task submitted it, and how it ended.
 
-    :param project: the project id as the proxy has it configured; with `location` and `job_id` the key.
+    :param project: the project id as the proxy has it configured; with `location` and `job_id` it is the key.
     :param model: the model that the job was created with.
-    :param output_directory: where its rows are.
+    :param output_directory: the directory or table of its rows.
     """
 
     project: str
@@ -67,23 +67,23 @@ class JobFacts:
 
     @property
     def ran_on(self) -> date | None:
-        """The UTC day on which the job ran, whose prices hold: that of its start; None: it is not known."""
+        """The UTC day on which the job started, whose prices apply; None if it is unknown."""
         moment = self.start_time or self.create_time or self.end_time
         return moment.astimezone(UTC).date() if moment else None
 
     @property
     def key(self) -> JobId:
-        """What tells it from all other jobs."""
+        """The id that no other job has."""
         return JobId(self.project, self.location, self.job_id)
 
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """What became of the rows. Each is exactly one of ok, failed, unreadable and unrecognized.
+    """The rows by outcome. Each is exactly one of ok, failed, unreadable and unrecognized.
 
-    :param unrecognized: rows in no known output format: nobody knows whether they were answered.
-    :param copied: those of `ok` that an earlier job of a resume chain has been billed for.
-    :param input_rows: rows of the input; None: not counted.
+    :param unrecognized: rows in no known output format; it is unknown whether they were answered.
+    :param copied: those of `ok` that were billed with an earlier job of a resume chain.
+    :param input_rows: rows of the input; None if they were not counted.
     """
 
     ok: int = 0
@@ -99,18 +99,18 @@ class RowCounts:
 
     @property
     def not_counted(self) -> int:
-        """Rows whose usage is not known."""
+        """Rows whose usage is unknown."""
         return self.unreadable + self.unrecognized
 
     @property
     def failed_share(self) -> Decimal | None:
-        """How many of the rows failed, 0 to 1, to six decimals; None where there are no rows."""
+        """The share of failed rows, 0 to 1, to six decimals; None if there are no rows."""
         return (Decimal(self.failed) / self.total).quantize(_SIX_DECIMALS) if self.total else None
 
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """A sum of amounts. If it is not complete, something in it has no price, and it is an "at least"."""
+    """A sum of amounts. If it is not complete, a part of it has no price, and it is a lower bound."""
 
     amount: Decimal
     complete: bool
@@ -120,11 +120,11 @@ class Total:
 
     @property
     def text(self) -> str:
-        """The amount as a decimal string for a program, without the zeros that only its storage adds."""
+        """The amount as a decimal string for a program, without trailing zeros."""
         return in_full(self.amount)
 
     def per_thousand(self, rows_ok: int) -> Total | None:
-        """What a thousand answered rows cost, to a millionth of a dollar; None without such rows."""
+        """The cost of a thousand answered rows, to a millionth of a dollar; None without such rows."""
         if not rows_ok:
             return None
         with localcontext(prec=EXACT.prec):
@@ -133,10 +133,10 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What one job cost.
+    """The cost of one job.
 
-    :param usage: the tokens by the size of their rows, as counted: enough to price them anew.
-    :param failed_samples: where some of the failed rows of each reason are.
+    :param usage: the tokens as they were counted, by the tier of their rows: enough to reprice them.
+    :param failed_samples: the places of some failed rows for each reason.
     :param unrecognized_samples: the first rows in no known output format.
     """
 
@@ -157,7 +157,7 @@ class Bill:
 
     @property
     def saved(self) -> Total:
-        """What it would have cost more without batch, at list prices."""
+        """The amount saved by batch, at list prices."""
         return saved(self.line_items)
 
     @property
@@ -166,12 +166,12 @@ class Bill:
 
     @property
     def metered(self) -> list[LineItem]:
-        """The line items that stand for counted tokens: all but the one that only says what is unknown."""
+        """The line items for counted tokens: all but the one that only explains what is unknown."""
         return [item for item in self.line_items if item.tokens or item.model != UNKNOWN_MODEL]
 
     @property
     def ran_on(self) -> date:
-        """The day whose prices hold: that on which the job ran, else that of the recording."""
+        """The day whose prices apply: the day on which the job ran, else the day of the recording."""
         return self.job.ran_on or self.recorded_at.astimezone(UTC).date()
 
     @property
@@ -182,12 +182,12 @@ class Bill:
 
 
 def total(items: Sequence[LineItem]) -> Total:
-    """Add up what has an amount, exactly, and say whether all of it has."""
+    """Add up the known amounts exactly. The total is complete only if all amounts are known."""
     return _sum([item.amount_usd for item in items])
 
 
 def saved(items: Sequence[LineItem]) -> Total:
-    """Add up what batch has saved. It is complete only if both prices of every item are known."""
+    """Add up the savings of batch. The total is complete only if both prices of every item are known."""
     return _sum([item.saved_usd for item in items])
 
 
@@ -212,13 +212,13 @@ def make_bill(
     flags: Sequence[str] = (),
     unknown: Sequence[str] = (),
 ) -> Bill:
-    """Price what a scan counted, check it against what Vertex counted, and put it on a bill. Pure.
+    """Price the counts of a scan, compare them with Vertex's counts, and make a bill. Pure.
 
-    The rates are those of the day on which the job ran, whenever this is done.
+    The rates are always those of the day on which the job ran.
 
-    :param flags: what the caller knows to be odd; it comes first on the bill.
+    :param flags: irregularities that the caller knows of; they come first on the bill.
     :param unknown: why a part of the cost cannot be known. It becomes a line item without an amount, so
-        that every sum over the bill says "at least".
+        that every sum over the bill is marked "at least".
     """
     if scan.unreadable:
         unknown = (*unknown, f"{scan.unreadable:,} unreadable rows")
@@ -246,19 +246,19 @@ def make_bill(
 
 
 def _price_change(job: JobFacts, scan: ScanResult, book: PriceBook) -> list[str]:
-    """Name a change of prices while the job ran: which rows were answered before it is not known."""
+    """Report a price change while the job ran; it is unknown which rows were answered before it."""
     first, last = job.ran_on, job.end_time and job.end_time.astimezone(UTC).date()
     if first is None or last is None or last <= first:
         return []
     before, after = (total(price(scan.tokens, book, job.location, day)).amount for day in (first, last))
     if before == after:
         return []
-    taken = f"prices changed while the job ran, from {first} to {last}; those of the first day were taken"
-    return [f"{taken}, with those of the last it would cost {in_full(after)} USD"]
+    taken = f"prices changed while the job ran, from {first} to {last}; those of the first day were used"
+    return [f"{taken}, at those of the last day it would cost {in_full(after)} USD"]
 
 
 def _unknown(reasons: Sequence[str]) -> list[LineItem]:
-    """At most one item, of a model of its own: nobody knows what these rows used."""
+    """At most one item, with a model of its own, since the usage of these rows is unknown."""
     if not reasons:
         return []
     kind, modality, tier = Kind.INPUT, Modality.TEXT, Tier.STANDARD

@@ -1,4 +1,4 @@
-"""A connection to the cost table's database, SQLite or PostgreSQL, with errors that a person can act on."""
+"""Connect to the cost table's database, SQLite or PostgreSQL, with errors that a person can act on."""
 
 from __future__ import annotations
 
@@ -41,10 +41,11 @@ _REFUSED = (
 
 
 class Database:
-    """Opens a connection for each piece of work, so that it may live in a process that forks.
+    """Opens a connection for each transaction, so that it can be used in a process that forks.
 
     :param url: a SQLAlchemy URL, or Airflow's form of one: ``sqlite:////var/costs.db``, ``postgresql://...``.
-    :param keeps_connections: keep some to a server open, for a process that asks often and does not fork.
+    :param keeps_connections: keep connections to a server open, for a process with many queries that does not
+        fork.
     """
 
     def __init__(self, url: str, *, keeps_connections: bool = False) -> None:
@@ -53,35 +54,35 @@ class Database:
         self._password = parsed.password or ""
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._file = _file(parsed) if self.is_sqlite else None
-        with self._told():
+        with self._translated():
             self._engine = _engine(parsed, is_sqlite=self.is_sqlite, keeps_connections=keeps_connections)
 
     def exists(self) -> bool:
-        """Whether there is something to connect to; only the absence of a file is known without trying."""
+        """Whether the database exists. Always True for a server, which is not contacted here."""
         return self._file is None or self._file.exists()
 
     def close(self) -> None:
-        """Close the connections that are kept; the next piece of work opens one again."""
+        """Close the kept connections; the next transaction opens one again."""
         self._engine.dispose()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction for reading."""
         self._create_file()
-        with self._told(), self._engine.connect() as connection, connection.begin():
+        with self._translated(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction for writing; in SQLite it waits for the other writers before it begins."""
         self._create_file()
-        with self._told(), self._engine.connect() as connection:
+        with self._translated(), self._engine.connect() as connection:
             connection.execution_options(**{_WRITE: True})
             with connection.begin():
                 yield connection
 
     def _create_file(self) -> None:
-        """Create a SQLite file for its owner only; what it costs is nobody else's business."""
+        """Create a SQLite file that only its owner can read, since costs are private."""
         if self._file is None or self._file.exists():
             return
         try:
@@ -91,8 +92,8 @@ class Database:
             raise CostTableSetupError(self.name, f"the file cannot be created: {error.strerror}") from error
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Say what went wrong in the words of the cost table, without the password."""
+    def _translated(self) -> Iterator[None]:
+        """Translate database exceptions into the cost table's errors, without the password."""
         try:
             yield
         except CostTableError:
@@ -121,7 +122,7 @@ class Database:
 
 
 def upsert(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
-    """Write a row in place of the one with the same primary key."""
+    """Write a row, replacing the one with the same primary key."""
     insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
     keys = [column.name for column in table.primary_key]
     changed = {name: insert.excluded[name] for name in row if name not in keys}
@@ -129,13 +130,13 @@ def upsert(connection: Connection, table: Table, row: Mapping[str, Any]) -> None
 
 
 def _parse(text: str) -> URL:
-    """Read a URL. What is wrong with it is not repeated: it may hold a password."""
+    """Parse a URL. An invalid one is left out of the message, since it may contain a password."""
     try:
         url = make_url(text)
     except (exc.ArgumentError, ValueError):
         raise CostTableSetupError(
             "(unreadable URL)",
-            "it is no database URL; write sqlite:////path/costs.db or postgresql://user:pw@host/db",
+            "it is not a valid database URL; write sqlite:////path/costs.db or postgresql://user:pw@host/db",
         ) from None
     if url.drivername in ("postgres", "postgresql"):
         driver = next((name for name in _DRIVERS if find_spec(name)), "")
@@ -148,11 +149,11 @@ def _parse(text: str) -> URL:
 
 
 def _file(url: URL) -> Path | None:
-    """The file behind a SQLite URL; None where SQLite's own URI form says how to open it."""
+    """The file of a SQLite URL; None for SQLite's own URI form."""
     database = url.database or ""
     if database in ("", ":memory:"):
         raise CostTableSetupError(
-            str(url), "a database in memory keeps nothing; write sqlite:////path/costs.db"
+            str(url), "an in-memory database would lose the bills; write sqlite:////path/costs.db"
         )
     return None if database.startswith("file:") else Path(database)
 
@@ -160,9 +161,9 @@ def _file(url: URL) -> Path | None:
 def _engine(url: URL, *, is_sqlite: bool, keeps_connections: bool) -> Engine:
     options: dict[str, Any] = {"timeout": BUSY_SECONDS} if is_sqlite else {"connect_timeout": CONNECT_SECONDS}
     if url.get_driver_name() == "psycopg":
-        # A statement that is prepared gets a plan for any values, and a page may ask for a day or for a year.
+        # A prepared statement gets one plan for all values, but a page may query a day or a year.
         options["prepare_threshold"] = None
-    if keeps_connections and not is_sqlite:  # a server may have closed them meanwhile, so each is asked first
+    if keeps_connections and not is_sqlite:  # a server may have closed one, so each is tested before use
         return create_engine(url, pool_pre_ping=True, pool_recycle=KEPT_SECONDS, connect_args=options)
     engine = create_engine(url, poolclass=NullPool, connect_args=options)
     if is_sqlite:
@@ -172,17 +173,17 @@ def _engine(url: URL, *, is_sqlite: bool, keeps_connections: bool) -> Engine:
 
 
 def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:
-    dbapi_connection.isolation_level = None  # transactions are ours to begin, see _begin_sqlite
+    dbapi_connection.isolation_level = None  # _begin_sqlite begins the transactions
     cursor = dbapi_connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
     cursor.execute("PRAGMA foreign_keys = ON")
-    # Kept in the file once it is set; a file that cannot be written, or is busy, is served as it is.
+    # The file keeps this setting. A file that is read-only or busy is used without it.
     with suppress(sqlite3.Error):
         cursor.execute("PRAGMA journal_mode = WAL")
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """A writer takes its lock at once: two readers that become writers would deadlock."""
+    """Take a writer's lock at the beginning: two readers that become writers would deadlock."""
     writes = connection.get_execution_options().get(_WRITE)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,4 +1,4 @@
-"""What can go wrong with the cost table, without a password in the message."""
+"""Errors of the cost table. Their messages never contain a password."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class CostTableError(VertexBatchError):
 class CostTableUnavailableError(CostTableError, TransientError):
     """The database does not answer, or is busy."""
 
-    advice = "Nothing was written; a retry may succeed, and recording a bill twice changes nothing."
+    advice = "Nothing was written. A retry may succeed; recording a bill twice changes nothing."
 
 
 class CostTableSetupError(CostTableError, PermanentError):
-    """The database answers, but cannot serve: wrong URL, driver, rights or schema."""
+    """The database cannot be used: wrong URL, driver, permissions or schema."""
 
-    advice = "Nothing was written; a retry fails the same way until a person changes it."
+    advice = "Nothing was written. A retry fails the same way until a person fixes this."

@@ -1,4 +1,4 @@
-"""Ordered migrations, applied in one transaction that only one process at a time can be in."""
+"""Ordered migrations, applied in one transaction by one process at a time."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sqlalchemy import Connection, inspect, text  # noqa: TID253 - never importe
 from vertex_batch.costs.database import Database
 from vertex_batch.costs.errors import CostTableSetupError
 
-_LOCK = 7_302_117_564_091_846  # PostgreSQL advisory locks are numbers; this one is ours
+_LOCK = 7_302_117_564_091_846  # an arbitrary number for our PostgreSQL advisory lock
 _VERSIONS = "cost_schema_version"
 _REPLACED_VIEW = re.compile(r"^CREATE OR REPLACE VIEW (\w+) AS", re.MULTILINE)
 _MOMENT = "COALESCE(j.create_time, j.recorded_at)"
-# As they are called in the step that uses it, whatever the schema is by then.
+# The names in the migration that uses them, which must not change with the schema.
 _SUMS = ("amount_picousd", "unpriced_line_items", "tokens", "saved_picousd", "saved_unknown_line_items")
 _BY_DIALECT = {  # SQLite, PostgreSQL
     "month_start": (
@@ -26,7 +26,7 @@ _BY_DIALECT = {  # SQLite, PostgreSQL
         f"strftime('%Y-%m-01T00:00:00Z', {_MOMENT}, 'start of month', '+1 month')",
         f"(date_trunc('month', {_MOMENT} AT TIME ZONE 'UTC') + INTERVAL '1 month') AT TIME ZONE 'UTC'",
     ),
-    # A primary key that is also the index which holds all that is read.
+    # Make the primary key an index that covers all columns that are read.
     "clustered": (" WITHOUT ROWID", ""),
     "covering": (
         "",
@@ -43,13 +43,13 @@ class Migration:
     file: str
 
     def statements(self, *, is_sqlite: bool) -> list[str]:
-        """The SQL of the step; the same text serves both databases, but for a few words."""
+        """The SQL statements of the step. Both databases use the same text, apart from a few words."""
         sql = resources.files("vertex_batch.costs").joinpath("sql", self.file).read_text(encoding="utf-8")
         for name, (sqlite, postgresql) in _BY_DIALECT.items():
             sql = sql.replace(f"{{{name}}}", sqlite if is_sqlite else postgresql)
-        if is_sqlite:  # which cannot replace a view; PostgreSQL keeps who may read it
+        if is_sqlite:  # it cannot replace a view; in PostgreSQL a replaced view keeps its permissions
             sql = _REPLACED_VIEW.sub(r"DROP VIEW \1;\nCREATE VIEW \1 AS", sql)
-        # Comments go first: one may end in a semicolon, and psycopg2 refuses a statement that is only that.
+        # Remove comments first: one may end in a semicolon, and psycopg2 refuses an empty statement.
         code = "".join(line for line in sql.splitlines(keepends=True) if not line.startswith("--"))
         return [statement.strip() for statement in code.split(";\n") if statement.strip()]
 
@@ -68,13 +68,13 @@ LATEST = MIGRATIONS[-1].version
 
 
 def is_current(database: Database) -> bool:
-    """Whether the schema is the one of this code; raise if it is newer."""
+    """Whether the schema matches this code; raise if it is newer."""
     with database.read() as connection:
         return _applied(database, connection) == {migration.version for migration in MIGRATIONS}
 
 
 def migrate(database: Database) -> None:
-    """Bring the schema up to date. Harmless when it is, and when many processes do it at once."""
+    """Upgrade the schema. Harmless if it is up to date, and if many processes do it at the same time."""
     with database.write() as connection:
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -101,6 +101,6 @@ def _applied(database: Database, connection: Connection) -> set[int]:
     if newest > LATEST:
         raise CostTableSetupError(
             database.name,
-            f"its schema is of version {newest}, newer than this code's {LATEST}; upgrade the package",
+            f"its schema has version {newest}, newer than version {LATEST} of this code; upgrade the package",
         )
     return versions

@@ -1,6 +1,6 @@
-"""How amounts are written: for people with their cents and thousands, for programs as plain decimal texts.
+"""Format amounts: for people with cents and thousands separators, for programs as plain decimal strings.
 
-Never with an exponent, and "USD" only by `usd`.
+Never with an exponent. Only `usd` adds "USD".
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _DIGITS = 4
 
 
 def exact(amount: Decimal) -> str:
-    """Write an amount exactly, with at least its cents.
+    """Format an amount exactly, with at least its cents.
 
     >>> exact(Decimal("1234.500000")), exact(Decimal("-0.05")), exact(Decimal("1.5e-7"))
     ('1,234.50', '-0.05', '0.00000015')
@@ -24,7 +24,7 @@ def exact(amount: Decimal) -> str:
 
 
 def rounded(amount: Decimal) -> str:
-    """Write an amount in cents, a small one with four digits that say something.
+    """Round an amount to cents, or a small one to four significant digits.
 
     >>> rounded(Decimal("1234.567")), rounded(Decimal("-0.012345"))
     ('1,234.57', '-0.01235')
@@ -36,12 +36,12 @@ def rounded(amount: Decimal) -> str:
 
 
 def usd(amount: Decimal) -> str:
-    """Write an amount exactly, with its currency: ``1,234.50 USD``."""
+    """Format an amount exactly, with its currency: ``1,234.50 USD``."""
     return f"{exact(amount)} USD"
 
 
 def in_full(amount: Decimal) -> str:
-    """Write an amount for a program: all its digits, and none that only its storage adds.
+    """Format an amount for a program: all its digits, without trailing zeros.
 
     >>> in_full(Decimal("1234.500000")), in_full(Decimal("1.5e-7"))
     ('1234.5', '0.00000015')

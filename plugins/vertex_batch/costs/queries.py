@@ -1,4 +1,4 @@
-"""What people ask of the cost table, as SQLAlchemy Core selects and the plain data that they give."""
+"""The queries of the cost table, as SQLAlchemy Core selects, and their results as plain data."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ _PARTS = {"model": "model", "model_day": "model", "kind": "kind", "kind_day": "k
 _ROWS = ("rows_ok", "rows_failed", "rows_unreadable", "rows_unrecognized", "rows_copied")
 _EXACT = ("spec", "team", "dag_id", "run_id", "model", "state", "project")
 SEARCHED = ("spec", "team", "dag_id", "run_id", "model", "state", "job_id", "display_name", "note")
-"""What a search looks into; it is kept in one column, in lower case."""
+"""The fields that a search covers; they are stored together in one column, in lower case."""
 SEARCHED_CHARS = 500
-"""So much of it: a row of an index has to fit into a third of PostgreSQL's page, whatever is in a note."""
+"""The length of that column: a row of an index must fit into a third of PostgreSQL's page."""
 _GROUPS: dict[str, tuple[ColumnElement[Any], ...]] = {
     "job": tuple(jobs.c[name] for name in JOB_KEY),
     "spec_day": (jobs.c.spec, jobs.c.day),
@@ -76,15 +76,17 @@ _ORDERS: dict[str, ColumnElement[Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs; what is empty does not restrict.
+    """Selects jobs; an empty field does not restrict.
 
-    :param since: first day, inclusive. :param until: last day, inclusive.
     :param model: jobs created with this model, as the job names it.
-    :param dag_ids: jobs of these DAGs only; None: of all, empty: of none.
-    :param job_ids: jobs with these ids only; None: all, empty: none.
-    :param named: jobs with these names only, as people write them; None: all, empty: none.
-    :param only: jobs of these specs, or of these teams. :param but: of all others.
-    :param text: jobs with this in a name of theirs, in whatever case.
+    :param since: first day, inclusive.
+    :param until: last day, inclusive.
+    :param dag_ids: only jobs of these DAGs; None: of all, empty: of none.
+    :param text: case-insensitive substring of any name field.
+    :param only: only jobs of these specs, or of these teams.
+    :param but: only jobs of other specs, or of other teams.
+    :param job_ids: only jobs with these ids; None: all, empty: none.
+    :param named: only jobs with these names, as people write them; None: all, empty: none.
     """
 
     spec: str = ""
@@ -104,9 +106,9 @@ class JobFilter:
     named: frozenset[JobName] | None = None
 
     def conditions(self, of: Table = jobs) -> list[ColumnElement[bool]]:
-        """The filter as SQL; values are bound, never spelled out.
+        """The filter as SQL conditions with bound values.
 
-        :param of: the table of jobs, or another one with the columns that are asked for.
+        :param of: the table of jobs, or another one with the needed columns.
         """
         found = [of.c[name] == getattr(self, name) for name in _EXACT if getattr(self, name)]
         if self.dag_ids is not None:
@@ -129,7 +131,7 @@ class JobFilter:
 
     @property
     def asks_the_job(self) -> bool:
-        """Whether it asks for more than what is kept with the sums of a job's parts."""
+        """Whether it needs columns that are not stored with the sums of a job's parts."""
         return bool(self.text) or any(getattr(self, name) for name in _EXACT if name not in job_sums.c)
 
 
@@ -138,8 +140,8 @@ class GroupTotal:
     """The cost of a group of jobs.
 
     :param group: the values that the group has in common, such as ``("nightly", date(2026, 11, 22))``.
-    :param saved: what it would have cost more without batch, see `Bill.saved`.
-    :param rows: of all its jobs; None by model and by kind, since a row is of several.
+    :param saved: the amount saved by batch; see `Bill.saved`.
+    :param rows: of all its jobs; None by model and by kind, since a row may belong to several.
     """
 
     group: tuple[Any, ...]
@@ -175,12 +177,12 @@ class JobCost:
 
 
 def select_totals(by: Grouping, where: JobFilter) -> Select[Any]:
-    """Amounts by group. A job without line items counts, with an amount of 0.
+    """Select amounts by group. A job without line items counts, with an amount of 0.
 
-    They are added up from the sums that are kept with each job, and with each model and kind in it.
+    They are added up from the sums that are stored for each job, and for each model and kind in it.
     """
     if by not in get_args(Grouping):
-        raise ValueError(f"totals by {by!r} are not known; use one of {', '.join(get_args(Grouping))}")
+        raise ValueError(f"unknown grouping {by!r}; use one of {', '.join(get_args(Grouping))}")
     group, part = _GROUPS[by], _PARTS.get(by)
     of = jobs if part is None else job_sums
     rows = (literal(0) for _ in _ROWS) if part else (_sum(jobs.c[name]) for name in _ROWS)
@@ -196,7 +198,7 @@ def select_totals(by: Grouping, where: JobFilter) -> Select[Any]:
 def select_jobs(
     where: JobFilter, limit: int, offset: int = 0, sort: JobOrder = "day", *, ascending: bool = False
 ) -> Select[Any]:
-    """Jobs with their amounts; what is equal by the order is sorted the latest first."""
+    """Select jobs with their amounts; jobs that are equal in the order are sorted with the latest first."""
     first = _ORDERS[sort]
     return (
         select(jobs)
@@ -213,13 +215,13 @@ def select_jobs(
 
 
 def select_recorded(keys: Collection[JobKey]) -> Select[Any]:
-    """Those of the keys that have a bill."""
+    """Select those of the keys that have a bill."""
     key = tuple_(*(jobs.c[name] for name in JOB_KEY))
     return select(*(jobs.c[name] for name in JOB_KEY)).where(key.in_(list(keys)))
 
 
 def select_dag_ids() -> Select[Any]:
-    """All DAGs that have submitted jobs: one look into the index for each DAG, and not one for each job."""
+    """Select all DAGs that have submitted jobs, with one index lookup per DAG instead of one per job."""
     first = select(func.min(jobs.c.dag_id).label("dag_id")).cte("found", recursive=True)
     later = select(func.min(jobs.c.dag_id)).where(jobs.c.dag_id > first.c.dag_id).scalar_subquery()
     found = first.union_all(select(later).where(first.c.dag_id.is_not(None)))
@@ -274,11 +276,11 @@ def _is_named(of: Table, name: JobName) -> ColumnElement[bool]:
 
 
 def _sum(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    # The sum is taken of the integers, which is exact; PostgreSQL widens it to NUMERIC. It is read as the
-    # driver gives it: SQLAlchemy's own Numeric would take SQLite's integers through a float.
+    # The sum of integers is exact; PostgreSQL widens it to NUMERIC. It is used as the driver returns it:
+    # SQLAlchemy's Numeric would convert SQLite's integers through a float.
     return func.sum(column, type_=NullType())
 
 
 def total_of(pico: int | Decimal | None, unpriced: int | Decimal | None) -> Total:
-    """Read a sum of picodollars, and how many of its parts have no price."""
+    """Make a total from a sum of picodollars and the number of its parts without a price."""
     return Total(usd(pico or 0), complete=not unpriced)

@@ -1,4 +1,4 @@
-"""What has no price and why, and the FOCUS rows of some jobs. Plain data and the selects behind it."""
+"""Unpriced usage with its reasons, and the FOCUS rows of jobs: plain data and the selects for it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _FOCUS_KEY = ("BillingAccountId", "RegionId", "x_JobId")
 
 @dataclass(frozen=True, slots=True)
 class UnpricedUsage:
-    """Usage whose cost is not known, of one model and kind, for one reason.
+    """Usage of one model and kind whose cost is unknown, for one reason.
 
-    :param tokens: tokens, or queries; 0 where even that is not known.
+    :param tokens: tokens, or queries; 0 if even that is unknown.
     """
 
     model: str
@@ -37,7 +37,7 @@ class UnpricedUsage:
 
 
 def select_unpriced(where: JobFilter, limit: int) -> Select[Any]:
-    """What has no price, what concerns most jobs first. Jobs that are wholly priced are not looked into."""
+    """Select usage without a price, that of most jobs first. Jobs that are completely priced are skipped."""
     group = line_items.c.model, line_items.c.kind, line_items.c.reason
     return (
         select(*group, func.count().label("jobs"), func.sum(line_items.c.tokens, type_=BigInteger))
@@ -54,7 +54,7 @@ def select_unpriced(where: JobFilter, limit: int) -> Select[Any]:
 
 
 def select_focus(where: JobFilter) -> Select[Any]:
-    """The rows of the FOCUS view that are of these jobs, in its own columns."""
+    """Select the rows of the FOCUS view for these jobs, with its own columns."""
     view = table("focus_cost_and_usage", *(column(name) for name in _FOCUS_KEY))
     keys = select(*(jobs.c[name] for name in JOB_KEY)).where(*where.conditions())
     return (

@@ -1,4 +1,4 @@
-"""The cost table for SQLAlchemy Core, as the migrations leave it."""
+"""The cost table for SQLAlchemy Core, as it is after all migrations."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _usage_key() -> list[Column[str]]:
 
 
 SUMS = ("amount_picousd", "unpriced_line_items", "tokens", "saved_picousd", "saved_unknown_line_items")
-"""What is added up of line items and kept, of a job and of a part of it."""
+"""The stored sums of line items, for a job and for a part of it."""
 
 
 def _sums() -> list[Column[Any]]:

@@ -40,12 +40,12 @@ _MONEY = ("unit_price", "amount", "standard_unit_price", "standard_amount")
 
 
 class CostTable:
-    """Keeps the bills of all jobs. It creates and upgrades its schema by itself, when it is first used.
+    """Stores the bills of all jobs. It creates and upgrades its schema automatically on first use.
 
     :param url: a SQLAlchemy URL: ``sqlite:////var/lib/airflow/costs.db``, ``postgresql://user:pw@host/db``.
-    :param keeps_connections: for a process that asks often and does not fork, see `Database`.
+    :param keeps_connections: for a process with many queries that does not fork; see `Database`.
     :raises CostTableUnavailableError: the database does not answer; a retry may succeed.
-    :raises CostTableSetupError: URL, driver, rights or schema are wrong; a person has to act.
+    :raises CostTableSetupError: URL, driver, permissions or schema are wrong; a person has to act.
     """
 
     def __init__(self, url: str, *, keeps_connections: bool = False) -> None:
@@ -53,19 +53,19 @@ class CostTable:
         self._ready = False
 
     def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the kept connections."""
         self._database.close()
 
     def migrate(self) -> None:
-        """Bring the schema up to date; harmless when it is, and when others do the same at once."""
+        """Upgrade the schema. Harmless if it is up to date, and if others do it at the same time."""
         migrations.migrate(self._database)
         self._ready = True
 
     def record(self, bill: Bill) -> None:
-        """Write a bill in one transaction, in place of an earlier one of the same job.
+        """Write a bill in one transaction, replacing an earlier one of the same job.
 
-        Recording twice is recording once. The line items of an earlier bill that were different are kept as
-        history. Of two writers at the same time the later one's bill stays, whole.
+        Recording the same bill twice changes nothing. If the line items of an earlier bill differ, they are
+        kept as history. If two writers record a job at the same time, the later one's complete bill stays.
         """
         self._prepare()
         key = {"project": bill.job.project, "location": bill.job.location, "job_id": bill.job.job_id}
@@ -80,7 +80,7 @@ class CostTable:
                 _replace(connection, table, key, rows)
 
     def bill(self, project: str, location: str, job_id: str) -> Bill | None:
-        """The bill of one job; None if none was recorded."""
+        """Return the bill of one job; None if none was recorded."""
         self._prepare()
         with self._database.read() as connection:
             return self._read(connection, {"project": project, "location": location, "job_id": job_id})
@@ -88,9 +88,9 @@ class CostTable:
     def replace_line_items(
         self, project: str, location: str, job_id: str, priced: Callable[[Bill], Sequence[LineItem]]
     ) -> None:
-        """Replace the line items of a bill in one transaction; what they were is kept as history.
+        """Replace the line items of a bill in one transaction; the old ones are kept as history.
 
-        :param priced: the new line items of a bill; if they are the old ones, nothing is written.
+        :param priced: returns the new line items of a bill; if they equal the old ones, nothing is written.
         """
         self._prepare()
         key = {"project": project, "location": location, "job_id": job_id}
@@ -119,7 +119,7 @@ class CostTable:
         old: Sequence[LineItem],
         fresh: Sequence[LineItem],
     ) -> None:
-        """Copy the line items that are there into the history, unless the fresh ones are the same."""
+        """Copy the old line items into the history, unless the new ones are equal."""
         if old and list(old) != sorted(fresh, key=line_order):
             now = datetime.now(UTC)
             rows = [{**key, "replaced_at": now, **_item_row(item)} for item in old]
@@ -144,7 +144,7 @@ class CostTable:
         )
 
     def is_ready(self) -> bool:
-        """Whether there is a table of this code's version to read. Creates and upgrades nothing."""
+        """Whether the table exists with this code's schema version. Creates and upgrades nothing."""
         return self._database.exists() and migrations.is_current(self._database)
 
     def jobs(
@@ -156,14 +156,14 @@ class CostTable:
         sort: JobOrder = "day",
         ascending: bool = False,
     ) -> list[JobCost]:
-        """Jobs and what they cost, the latest first unless told otherwise."""
+        """Return jobs and their costs, by default with the latest first."""
         self._prepare()
         asked = select_jobs(where or JobFilter(), limit, offset, sort, ascending=ascending)
         with self._database.read() as connection:
             return [read_job_cost(row) for row in connection.execute(asked)]
 
     def recorded(self, keys: Collection[JobKey]) -> frozenset[JobKey]:
-        """Which of these jobs have a bill. A key is project, location and job id."""
+        """Return those of the jobs that have a bill. A key is project, location and job id."""
         self._prepare()
         if not keys:
             return frozenset()
@@ -171,7 +171,7 @@ class CostTable:
             return frozenset(tuple(row) for row in connection.execute(select_recorded(keys)))
 
     def dag_ids(self) -> frozenset[str]:
-        """Which DAGs the jobs were submitted by."""
+        """Return the DAGs that submitted the jobs."""
         self._prepare()
         with self._database.read() as connection:
             return frozenset(connection.execute(select_dag_ids()).scalars())
@@ -183,9 +183,10 @@ class CostTable:
         until: date | None = None,
         where: JobFilter | None = None,
     ) -> list[GroupTotal]:
-        """Exact sums by group, in the order of the groups.
+        """Return exact sums by group, in the order of the groups.
 
-        :param since: first day, inclusive. :param until: last day, inclusive.
+        :param since: first day, inclusive.
+        :param until: last day, inclusive.
         """
         self._prepare()
         asked = where or JobFilter()
@@ -195,27 +196,27 @@ class CostTable:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction for reading, for what is kept beside the bills."""
+        """A transaction for reading the tables other than those of the bills."""
         self._prepare()
         with self._database.read() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction for writing, for what is kept beside the bills."""
+        """A transaction for writing the tables other than those of the bills."""
         self._prepare()
         with self._database.write() as connection:
             yield connection
 
     def unpriced(self, where: JobFilter, *, limit: int = 20) -> list[UnpricedUsage]:
-        """What has no price, and why."""
+        """Return usage without a price, with the reasons."""
         self._prepare()
         with self._database.read() as connection:
             found = connection.execute(select_unpriced(where, limit)).all()
         return [UnpricedUsage(*row) for row in found]
 
     def focus(self, where: JobFilter) -> Iterator[Sequence[Any]]:
-        """The FOCUS view of some jobs: its columns' names first, then row by row."""
+        """Yield the FOCUS view of some jobs: first the names of its columns, then each row."""
         self._prepare()
         with self._database.read() as connection:
             found = connection.execution_options(yield_per=1000).execute(select_focus(where))
@@ -265,7 +266,7 @@ def _job_row(bill: Bill) -> dict[str, Any]:
 
 
 def _part_rows(job: JobFacts, day: date, items: Sequence[LineItem]) -> list[dict[str, Any]]:
-    """What is kept of a job by model and by kind."""
+    """The stored sums of a job, by model and by kind."""
     parts: dict[tuple[str, str], list[LineItem]] = defaultdict(list)
     for item in items:
         parts["model", item.model].append(item)
@@ -282,7 +283,7 @@ def _problem_row(problem: RowProblem) -> list[str | int]:
 
 
 def _totals(items: Sequence[LineItem]) -> dict[str, Any]:
-    """What is kept with a job, so that nobody has to add it up again."""
+    """The sums that are stored with a job, so that queries need not add up its line items."""
     return {
         "amount_picousd": total(items).amount,
         "unpriced_line_items": sum(item.amount_usd is None for item in items),
@@ -317,7 +318,7 @@ def _line_item(row: Mapping[Any, Any]) -> LineItem:
 
 
 def read_usage_key(row: Mapping[Any, Any]) -> UsageKey:
-    """Read what the tokens of a row of the table were."""
+    """Read the usage key of a row of the table."""
     return UsageKey(
         row["model"],
         Kind(row["kind"]),

@@ -17,7 +17,7 @@ _BIGGEST = 2**63 - 1
 
 
 class PicoUsd(TypeDecorator[Decimal]):
-    """Decimal USD, stored as whole picodollars; refuses what would be lost instead of rounding it."""
+    """Decimal USD, stored as whole picodollars. An amount that would have to be rounded is refused."""
 
     impl = BigInteger
     cache_ok = True
@@ -28,7 +28,7 @@ class PicoUsd(TypeDecorator[Decimal]):
         whole = int(value.scaleb(_PICO_DECIMALS))
         if usd(whole) != value or abs(whole) > _BIGGEST:  # compared, since scaling may have rounded
             raise ValueError(
-                f"{value} USD cannot be kept exactly: finer than 1e-12 or more than 9 million USD"
+                f"{value} USD cannot be stored exactly: it is finer than 1e-12 or more than 9 million USD"
             )
         return whole
 
@@ -59,7 +59,7 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 class JsonText(TypeDecorator[Any]):
-    """Plain data as JSON text, keys sorted, so that writing it twice writes the same."""
+    """Plain data as JSON text with sorted keys, so that the same data always gives the same text."""
 
     impl = Text
     cache_ok = True
@@ -72,5 +72,5 @@ class JsonText(TypeDecorator[Any]):
 
 
 def usd(pico: int | Decimal) -> Decimal:
-    """Picodollars, or a sum of them, as Decimal USD."""
+    """Convert picodollars, or a sum of them, to Decimal USD."""
     return Decimal(int(pico)).scaleb(-_PICO_DECIMALS)

@@ -1,8 +1,8 @@
-"""One family of errors. The type says what happened, and whether a retry can help.
+"""One family of errors. The type says what happened and whether a retry can help.
 
-`PermanentError` stays until a person changes something; `TransientError` may be gone at the next try. A
+A `PermanentError` remains until a person changes something; a `TransientError` may be gone at the next try. A
 message says what happened, to which object, what it means for money, what to do, and what a retry will do.
-Every error keeps its arguments as attributes and pickles with them. No message ever holds a key.
+Every error keeps its arguments as attributes and pickles with them. No message ever contains a key.
 """
 
 from __future__ import annotations

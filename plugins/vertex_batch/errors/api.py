@@ -1,4 +1,4 @@
-"""A call through the proxy failed: one class for each thing that a person would do about it."""
+"""A call through the proxy failed: one class for each remedy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vertex_batch.errors.base import (
 
 
 class Operation(StrEnum):
-    """What was asked of the proxy."""
+    """A call to the proxy."""
 
     CREATE = "create"
     GET = "get"
@@ -33,7 +33,7 @@ class Operation(StrEnum):
 
     @property
     def is_answered_by_google(self) -> bool:
-        """Whether the proxy relays the call. It answers the others from its own tables."""
+        """Whether the proxy relays the call to Google. It answers the others from its own tables."""
         return self not in _OF_THE_PROXY
 
 
@@ -56,15 +56,15 @@ _DOING = {
     Operation.MODEL_INFO: "read the proxy's models at {}",
     Operation.PRICE_MAP: "read the proxy's price map at {}",
     Operation.SPEND_LOGS: "read the proxy's spend logs at {}; it keeps them only with a database",
-    Operation.USER_INFO: "read whose key is in use at {}",
+    Operation.USER_INFO: "read the user of the LiteLLM key at {}",
     Operation.READINESS: "read whether the proxy at {} is ready",
 }
 _MONEY = {
     Operation.CREATE: "Nothing was submitted.",
-    Operation.CANCEL: "The job may still run, and what it does is billed.",
+    Operation.CANCEL: "The job may still be running, and its finished rows are billed.",
 }
 _MAY_HAVE_SUBMITTED = (
-    "A job may have been created; it will be looked for by its labels before another is submitted."
+    "A job may have been created. Before another is submitted, a retry searches for it by its labels."
 )
 
 
@@ -73,12 +73,12 @@ class ApiError(VertexBatchError):
 
     :param operation: which call, an `Operation`.
     :param target: project/location, or project/location/job.
-    :param http_status: None where no answer came.
-    :param status: Google's name of the error, such as ``INVALID_ARGUMENT``, or LiteLLM's ``type``.
-    :param message: the words of whoever answered, scrubbed and cut.
-    :param retry_after_seconds: how long the server asks to wait.
-    :param call_id: LiteLLM's id of the call, which finds it in the proxy's log.
-    :param may_have_submitted: the call was a create, and the answer does not prove that it made no job.
+    :param http_status: None if there was no answer.
+    :param status: Google's name for the error, such as ``INVALID_ARGUMENT``, or LiteLLM's ``type``.
+    :param message: the server's message, scrubbed and cut.
+    :param retry_after_seconds: how long the server wants the client to wait.
+    :param call_id: LiteLLM's id of the call, for a search in the proxy's log.
+    :param may_have_submitted: the call was a create, and the answer does not prove that no job was created.
     :param source: where the settings in use can be changed.
     """
 
@@ -111,7 +111,7 @@ class ApiError(VertexBatchError):
 
     @property
     def money(self) -> str:
-        """What the failure means for the bill; empty where it means nothing."""
+        """What the failure means for the bill; empty if it has no effect on it."""
         if self.may_have_submitted:
             return _MAY_HAVE_SUBMITTED
         return _MONEY.get(Operation(self.operation), "") if self.operation in _DOING else ""
@@ -155,7 +155,7 @@ class PermissionDeniedError(ApiError, PermanentError):
 
 
 class NotFoundError(ApiError, PermanentError):
-    what = "Vertex AI does not know it"
+    what = "it does not exist in Vertex AI"
     advice = "Check the job id, the project, the location and, when submitting, the model's name."
 
 
@@ -163,35 +163,33 @@ class FailedPreconditionError(ApiError, PermanentError):
     """For a cancel: the job has already ended."""
 
     what = "the state of the job or of the project does not allow it"
-    advice = (
-        "Read the job's state; a job that has ended cannot be cancelled, one that runs cannot be deleted."
-    )
+    advice = "Check the job's state. An ended job cannot be cancelled; a running job cannot be deleted."
 
     @property
     def money(self) -> str:
-        """A cancel that comes after the end changes no bill."""
+        """A cancel after the job's end does not change its bill."""
         return "" if self.operation == Operation.CANCEL else super().money
 
 
 class ResourceExhaustedError(ApiError, TransientError):
-    what = "a quota of Vertex AI is used up"
-    advice = "Wait, submit fewer jobs at a time, or ask Google for more quota in this location."
+    what = "a Vertex AI quota is exhausted"
+    advice = "Wait, submit fewer jobs at a time, or request more quota from Google for this location."
 
 
 class ServiceUnavailableError(ApiError, TransientError):
-    what = "the service is not available for now"
-    advice = "Wait; if it lasts, look at the status pages of the proxy and of Google Cloud."
+    what = "the service is temporarily unavailable"
+    advice = "Wait. If it persists, check the status pages of the proxy and of Google Cloud."
 
 
 class InternalServerError(ApiError, TransientError):
-    what = "an internal error was answered"
-    advice = "Wait; if it lasts, look at the proxy's log and at Google Cloud's status page."
+    what = "the server reported an internal error"
+    advice = "Wait. If it persists, check the proxy's log and Google Cloud's status page."
 
 
 class UnexpectedAnswerError(ApiError, TransientError):
-    what = "the answer is not one that the API gives"
+    what = "the answer is not a valid answer of the API"
     advice = (
-        "Check that what answers is the LiteLLM proxy (see {source.url}), and that nothing in between"
+        "Check that the LiteLLM proxy is what answers (see {source.url}), and that nothing in between"
         " rewrites answers."
     )
 
@@ -202,28 +200,28 @@ class BadKeyError(ApiError, PermanentError):
 
 
 class RouteNotAllowedError(ApiError, PermanentError):
-    what = "the proxy does not let this key call the route"
+    what = "this LiteLLM key is not allowed to call the route"
     advice = (
-        "Ask the proxy's admin to add the route to the key's allowed routes, or for a pass-through route of"
-        " the proxy's own to `allowed_passthrough_routes` of the key or team."
+        "Ask the proxy's admin to add the route to the key's allowed routes. If it is a pass-through route of"
+        " the proxy's own, it belongs in `allowed_passthrough_routes` of the key or team."
     )
 
 
 class ModelNotAllowedError(ApiError, PermanentError):
-    what = "the proxy does not let this key use the model"
+    what = "this LiteLLM key is not allowed to use the model"
     advice = (
-        "Ask the proxy's admin to allow the key the model exactly as the job names it,"
-        " such as `publishers/google/models/*`."
+        "Ask the proxy's admin to allow the model for the key exactly as the job names it, such as"
+        " `publishers/google/models/*`."
     )
 
 
 class BudgetExceededError(ApiError, PermanentError):
-    what = "the budget of the LiteLLM key, its user or its team is used up"
+    what = "the budget of the LiteLLM key, its user or its team is exhausted"
     advice = "Ask the proxy's admin to raise or reset the budget."
 
 
 class ProxyRateLimitError(ApiError, TransientError):
-    what = "the proxy's rate limit for this key is reached"
+    what = "the proxy's rate limit for this key was reached"
     advice = "Wait, poll less often, or ask the proxy's admin for a higher limit."
 
     @property
@@ -232,52 +230,52 @@ class ProxyRateLimitError(ApiError, TransientError):
         if self.operation != Operation.CREATE:
             return super().outlook
         return (
-            f"{super().outlook} A submission needs two requests within one window of the limit: it looks for"
-            " the job, then creates it. With an `rpm_limit` of 1 it never succeeds."
+            f"{super().outlook} A submission needs two requests within one window of the limit: it searches"
+            " for the job, then creates it. With an `rpm_limit` of 1 it never succeeds."
         )
 
 
 class NoCredentialError(ApiError, PermanentError):
     what = "the proxy has no Vertex credential for this project and location"
     advice = (
-        "Check the project (the id, not the number) and the location; or ask the proxy's admin to add a"
-        " model with this vertex_project and vertex_location and `use_in_pass_through: true`."
-        " The key is not at fault."
+        "Check the project (the id, not the number) and the location, or ask the proxy's admin to add a"
+        " model with this vertex_project and vertex_location and `use_in_pass_through: true`. The LiteLLM"
+        " key is valid."
     )
 
 
 class RouteNotFoundError(ApiError, PermanentError):
-    what = "there is no such route"
+    what = "the route does not exist"
     advice = (
-        "Check {source.url}, and {source.route_prefix}: `/vertex_ai/v1` is built into the proxy; `/v1` needs"
+        "Check {source.url}, and {source.route_prefix}. `/vertex_ai/v1` is built into the proxy; `/v1` needs"
         " a pass-through route in the proxy's configuration."
     )
 
 
 class UpstreamUnreachableError(ApiError, TransientError):
     what = "the proxy got no answer from Google"
-    advice = "Wait; if it lasts, check the proxy's network, its Vertex credential and its log."
+    advice = "Wait. If it persists, check the proxy's network, its Vertex credential and its log."
 
 
 class ProxyUnreachableError(ApiError, TransientError):
-    """No request was sent: refused, no such name, TLS."""
+    """No request was sent: connection refused, unknown host, TLS failure."""
 
     what = "the proxy cannot be reached"
-    advice = "Check that it runs, and {source.url}."
+    advice = "Check that it is running, and {source.url}."
 
 
 class AnswerLostError(ApiError, TransientError):
-    """The request was sent; no answer came, or only a part of it."""
+    """The request was sent, but no answer arrived, or only a part of it."""
 
-    what = "the connection broke or timed out before the whole answer was there"
+    what = "the connection broke or timed out before the whole answer arrived"
     advice = "Check the proxy's log, and {source.timeout}."
 
 
 class AmbiguousSubmitError(ApiError, TransientError):
-    """Whether the job was created is unknown. Never send it again before the list was asked."""
+    """It is unknown whether the job was created. Never send it again before reading the list."""
 
     what = "its outcome is unknown"
-    advice = "Do not submit it by hand before looking."
+    advice = "Do not submit the job by hand before you have searched for it."
 
     def __init__(self, operation: str = Operation.CREATE, target: str = "", **facts: Any) -> None:
         super().__init__(operation, target, **{**facts, "may_have_submitted": True})
@@ -285,11 +283,11 @@ class AmbiguousSubmitError(ApiError, TransientError):
     @property
     def outlook(self) -> str:
         """What a retry will do."""
-        return "A retry looks first, and goes on with the job if it is there."
+        return "A retry searches first and resumes the job if it exists."
 
 
 class StillRunningError(TransientError):
-    """A job that is not ours to cancel has not ended, so that its bill cannot be made yet.
+    """A job that this run may not cancel has not ended, so it cannot be billed yet.
 
     :param job: project/location/job.
     :param state: the state last read.
@@ -298,13 +296,14 @@ class StillRunningError(TransientError):
     def __init__(self, job: str, state: str) -> None:
         self.job, self.state = job, state
         super().__init__(
-            f"Job {job} is {state}, and was adopted without cancel_with_run. Nothing was recorded; what it"
-            " does is billed. A retry looks again; clear this task once the job has ended."
+            f"Job {job} is {state} and was adopted without cancel_with_run, so it was not cancelled. Nothing"
+            " was recorded. Its finished rows are billed. A retry checks again; clear this task once the job"
+            " has ended."
         )
 
 
 class CancelNotConfirmedError(TransientError):
-    """A cancel was asked for, and the job has not ended yet.
+    """A cancel was requested, but the job has not ended yet.
 
     :param job: project/location/job.
     :param state: the state last read.
@@ -313,6 +312,7 @@ class CancelNotConfirmedError(TransientError):
     def __init__(self, job: str, state: str, waited_seconds: float) -> None:
         self.job, self.state, self.waited_seconds = job, state, waited_seconds
         super().__init__(
-            f"Job {job} was asked to cancel, but is {state} after {waited_seconds:g} s. It may still run, and"
-            " what it does is billed. Look at it in the Google Cloud console. A retry asks again."
+            f"A cancel of job {job} was requested, but it is {state} after {waited_seconds:g} s. It may still"
+            " be running, and its finished rows are billed. Check it in the Google Cloud console. A retry"
+            " requests the cancel again."
         )

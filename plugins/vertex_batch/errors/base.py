@@ -1,4 +1,4 @@
-"""The root of the family, and what keeps keys out of it."""
+"""The base classes of all errors, and the functions that keep keys out of messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 MESSAGE_MAX_CHARS = 500
 
-# LiteLLM keys, Google access tokens and API keys, JSON web tokens, and whatever follows "Bearer".
+# LiteLLM keys, Google access tokens and API keys, JSON web tokens, and any word that follows "Bearer".
 _SECRETS = re.compile(
     r"(?P<scheme>\bbearer\s+)[\w.~+/=-]{4,}"
     r"|\bsk-[\w-]{4,}"
@@ -24,9 +24,9 @@ _SECRET_MIN_CHARS = 4
 
 
 def scrub(text: str, secret: str = "") -> str:
-    """Take everything that looks like a key out of a text, and the given key in particular.
+    """Replace everything in a text that looks like a key, and the given key, by ``***``.
 
-    What cannot be printed becomes a space, so that no upstream can write lines of its own into a log.
+    Unprintable characters become spaces, so that no upstream server can write lines of its own into a log.
     """
     printable = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     if len(secret) >= _SECRET_MIN_CHARS:
@@ -36,15 +36,15 @@ def scrub(text: str, secret: str = "") -> str:
 
 
 def quoted(text: str) -> str:
-    """Put the words of another program in double quotes; double quotes within become single ones."""
+    """Put another program's message in double quotes; double quotes within it become single quotes."""
     return '"' + text.replace('"', "'") + '"'
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsSource:
-    """Where a person changes the settings of the proxy: what advice names.
+    """Where a person can change the settings of the proxy; messages name these places.
 
-    :param url: the address of the proxy and how it is reached.
+    :param url: the address of the proxy, with scheme and TLS settings.
     :param key: the LiteLLM key.
     :param route_prefix: the path in front of ``/projects/...``.
     :param timeout: how long an answer may take.
@@ -57,9 +57,9 @@ class SettingsSource:
 
     @classmethod
     def of_connection(cls, conn_id: str, variable: str = "") -> SettingsSource:
-        """Name a connection.
+        """Point to an Airflow connection.
 
-        :param variable: the environment variable that defines it; empty: it is defined elsewhere.
+        :param variable: the environment variable that defines it; empty if it is defined elsewhere.
         """
         where = f"the environment variable {variable}" if variable else f"the connection {conn_id!r}"
         return cls(
@@ -71,7 +71,7 @@ class SettingsSource:
 
     @classmethod
     def of_command_line(cls, url: str, key_variable: str) -> SettingsSource:
-        """Name the option or environment variable with the URL, and the environment variable with the key."""
+        """Point to the option or environment variable with the URL, and to the variable with the key."""
         return cls(
             url=f"the URL in {url}",
             key=f"the environment variable {key_variable}",
@@ -88,7 +88,7 @@ def _restore(kind: type[VertexBatchError], args: tuple[Any, ...], state: dict[st
 
 
 class VertexBatchError(Exception):
-    """The root of everything that this package raises on purpose."""
+    """The base class of everything that this package raises on purpose."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self.args, self.__dict__)
@@ -103,7 +103,7 @@ class TransientError(VertexBatchError):
 
 
 class ConfigurationError(PermanentError):
-    """A connection or a setting is wrong; all that is wrong with it is told at once.
+    """A connection or a setting is wrong. The message lists all of its problems at once.
 
     :param subject: what is wrong, such as "Connection litellm_default is not usable".
     :param problems: each with its remedy.

@@ -1,4 +1,4 @@
-"""What the proxy itself refuses or fails at: permissions, blocked teams, its own tables, added fields."""
+"""Refusals and failures of the proxy itself: permissions, blocked teams, its own tables, added fields."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ TPM_LIMIT_WITHOUT_ADDED_FIELD = 4096
 
 
 class AccessRefusedError(ApiError, PermanentError):
-    """HTTP 401 without a sure sign of its reason. LiteLLM answers its catch-all `auth_error` for many."""
+    """HTTP 401 for an uncertain reason. LiteLLM answers with its catch-all `auth_error` for many reasons."""
 
-    what = "the proxy refused access, and does not say for sure that the key is at fault"
+    what = "the proxy refused access, but did not say clearly that the key is invalid"
     advice = (
-        "Read the proxy's words: the key in {source.key} may be invalid, or it may be valid and its user,"
-        " team or the proxy's configuration may not allow this call."
+        "Read the proxy's message. Either the key in {source.key} is invalid, or its user, its team or the"
+        " proxy's configuration does not allow this call."
     )
 
 
@@ -26,9 +26,9 @@ class OwnerBlockedError(ApiError, PermanentError):
 
 
 class AdminKeyRequiredError(RouteNotAllowedError):
-    """The key is valid, and its user's role does not allow the route."""
+    """The key is valid, but its user's role does not allow the route."""
 
-    what = "the proxy keeps this call to admins"
+    what = "the proxy allows this call only to admins"
     advice = (
         "Use a key of a user with the role `proxy_admin_viewer`, which can only read, or the master key. The"
         " key in use is valid."
@@ -36,13 +36,13 @@ class AdminKeyRequiredError(RouteNotAllowedError):
 
 
 class FieldAddedError(InvalidArgumentError):
-    """Google does not know a field that the request did not have when it was sent to the proxy."""
+    """Google refused an unknown field that was not in the request as it was sent to the proxy."""
 
     what = "Google refused a field that the proxy added to the request"
     advice = (
         "LiteLLM adds `max_tokens` to every request of a key whose `tpm_limit`, or that of its team, user or"
-        f" project, is below {TPM_LIMIT_WITHOUT_ADDED_FIELD:,}: ask the proxy's admin to raise or remove the"
-        " limit. For any other field, look for what adds it in the proxy's configuration."
+        f" project, is below {TPM_LIMIT_WITHOUT_ADDED_FIELD:,}. Ask the proxy's admin to raise or remove the"
+        " limit. For any other field, find out in the proxy's configuration what adds it."
     )
 
 
@@ -50,4 +50,4 @@ class ProxyInternalError(ApiError, TransientError):
     """The proxy failed to answer from its own tables. Google is not involved in such a call."""
 
     what = "the proxy failed to answer from its own tables"
-    advice = "Wait; if it lasts, look at the proxy's log and at its database. Google was not involved."
+    advice = "Wait. If it persists, check the proxy's log and its database. Google was not involved."

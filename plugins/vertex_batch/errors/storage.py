@@ -1,4 +1,4 @@
-"""Input and output that are not where they should be."""
+"""Input and output that are missing, unusable or not accessible."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ class BucketMissingError(PermanentError):
         names = ", ".join(f"gs://{bucket}" for bucket in self.buckets)
         super().__init__(
             f"No such bucket: {names}. Nothing was submitted. Check the spelling and the storage connection's"
-            " project; a retry fails the same way until the bucket is there."
+            " project. A retry fails the same way until the bucket exists."
         )
 
 
 class InputMissingError(PermanentError):
-    """An input is not there, or empty.
+    """An input does not exist or is empty.
 
-    :param missing: URI as it was asked for -> what was found instead.
+    :param missing: URI as the spec writes it -> what was found instead.
     """
 
     def __init__(self, missing: Mapping[str, str]) -> None:
         self.missing = dict(missing)
         listed = "; ".join(f"{uri} {reason}" for uri, reason in self.missing.items())
         super().__init__(
-            f"Input is missing: {listed}. Nothing was submitted. Check that what writes the input has run;"
-            " a retry succeeds once it is there."
+            f"Input is missing: {listed}. Nothing was submitted. Check that the task that writes the input"
+            " has run. A retry succeeds once the input exists."
         )
 
 
 class InputUnusableError(PermanentError):
-    """An input is there, and no job could read it.
+    """An input exists, but no job could read it.
 
-    :param reason: with the line, never its content.
+    :param reason: with the line number, never the line's content.
     """
 
     def __init__(self, uri: str, reason: str) -> None:
         self.uri, self.reason = uri, reason
         super().__init__(
             f"Input {uri} cannot be used: {reason}. Nothing was submitted. A retry fails the same way until"
-            " the object is written anew."
+            " the object is written again."
         )
 
 
@@ -55,7 +55,7 @@ class InputChangedError(TransientError):
         self.uris = tuple(uris)
         super().__init__(
             f"Input changed while it was being read: {', '.join(self.uris)}. Nothing was submitted. A retry"
-            " reads it anew; begin the run only once what writes the input has ended."
+            " reads it again. Start the run only after the input has been written completely."
         )
 
 
@@ -66,35 +66,35 @@ class StagingError(PermanentError):
         self.place, self.conn_id, self.reason = place, conn_id, scrub(reason)[:MESSAGE_MAX_CHARS]
         super().__init__(
             f'Connection {conn_id} may not write to {place}: "{self.reason}". The input is too large for one'
-            " job, so its parts are written there. Nothing was submitted. Grant its account the roles Storage"
-            " Object Viewer and Storage Object Creator on the bucket, or set `staging` to a place where it"
-            " has them. A retry fails the same way until then."
+            " job, so its parts are written there. Nothing was submitted. Grant the connection's account the"
+            " roles Storage Object Viewer and Storage Object Creator on the bucket, or set `staging` to a"
+            " place where it has them. A retry fails the same way until then."
         )
 
 
 class OutputMissingError(PermanentError):
-    """A job's output is not where the job says.
+    """A job's output is not in the place that the job names.
 
     :param place: the output directory or table.
     """
 
-    def __init__(self, place: str, reason: str = "it holds no output files") -> None:
+    def __init__(self, place: str, reason: str = "it contains no output files") -> None:
         self.place, self.reason = place, reason
         super().__init__(
-            f"No output at {place}: {reason}. The job's rows may have been billed all the same. Check whether"
-            " somebody moved or deleted it, and run the recording again once it is back."
+            f"No output at {place}: {reason}. The job's rows may have been billed anyway. Check whether the"
+            " output was moved or deleted. Once it is back, record the job again."
         )
 
 
 class StorageAccessError(PermanentError):
-    """The storage connection may not read what it was asked to read."""
+    """The storage connection has no permission to read an object."""
 
     def __init__(self, uri: str, conn_id: str, reason: str) -> None:
         self.uri, self.conn_id, self.reason = uri, conn_id, scrub(reason)[:MESSAGE_MAX_CHARS]
         super().__init__(
-            f'Connection {conn_id} may not read {uri}: "{self.reason}". Grant its account the role'
-            " Storage Object Viewer (roles/storage.objectViewer) on the bucket."
-            " A retry fails the same way until then."
+            f'Connection {conn_id} may not read {uri}: "{self.reason}". Grant its account the role Storage'
+            " Object Viewer (roles/storage.objectViewer) on the bucket. A retry fails the same way until"
+            " then."
         )
 
 
@@ -120,13 +120,13 @@ class ObjectEncodedError(PermanentError):
         self.uri, self.encoding = uri, encoding
         super().__init__(
             f"{uri} is stored with Content-Encoding: {encoding}, so it cannot be read in parts. Store it"
-            " without: as plain JSONL (`gcloud storage cp` without --gzip-local), or as a .jsonl.gz object"
-            " without a content encoding. A retry fails the same way until then."
+            " without a content encoding, as plain JSONL (`gcloud storage cp` without --gzip-local) or as a"
+            " .jsonl.gz object. A retry fails the same way until then."
         )
 
 
 class StorageUnavailableError(TransientError):
-    """The object store did not answer as it should."""
+    """The object store failed to answer."""
 
     def __init__(self, uri: str, reason: str) -> None:
         self.uri, self.reason = uri, scrub(reason)[:MESSAGE_MAX_CHARS]

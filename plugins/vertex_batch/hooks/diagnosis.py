@@ -29,7 +29,7 @@ def diagnose(settings: ProxySettings) -> tuple[bool, str]:
 
     :returns: whether it is usable, and a message for the form, without the key.
     """
-    config = settings.config.impatient(20.0, 5.0)
+    config = settings.config.with_short_timeouts(20.0, 5.0)
     try:
         with BatchClient(config) as client:
             if settings.project and settings.location:

@@ -1,15 +1,15 @@
-"""What a job reads: whether it fits into one, how it is split where it does not, and a sample of it."""
+"""Inputs of jobs: whether they fit into one job, how they are split otherwise, and samples of them."""
 
 from vertex_batch.inputs.measuring import Measured, Measurer, may_be_answered, measure, rows_in
 from vertex_batch.inputs.parts import SHARDS_GROUP, InputPart, PartKind, file_pattern, group_of
 from vertex_batch.inputs.planning import (
     Shard,
-    fits_as_it_lies,
     make_shards,
+    needs_no_copy,
     settle,
 )
 from vertex_batch.inputs.sampling import MAX_SAMPLE_ROWS, Sample, draw
-from vertex_batch.inputs.staging import SHARD_SUFFIX, Staged, StagingPlace, is_there, stage
+from vertex_batch.inputs.staging import SHARD_SUFFIX, Staged, StagingPlace, exists_with_size, stage
 from vertex_batch.storage import SourceObject
 from vertex_batch.vertex.limits import (
     EMBEDDING_ROWS,
@@ -37,14 +37,14 @@ __all__ = [
     "Staged",
     "StagingPlace",
     "draw",
+    "exists_with_size",
     "file_pattern",
-    "fits_as_it_lies",
     "group_of",
-    "is_there",
     "limits_for",
     "make_shards",
     "may_be_answered",
     "measure",
+    "needs_no_copy",
     "rows_in",
     "settle",
     "stage",

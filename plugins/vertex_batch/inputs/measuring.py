@@ -1,4 +1,4 @@
-"""A stream of rows -> how many there are, and where it may be cut. Constant memory, one pass."""
+"""Count the rows of a stream and find where it may be cut. Constant memory, one pass."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from vertex_batch.storage import (
 from vertex_batch.vertex.limits import JobLimits
 
 CUTS_PER_JOB = 8
-"""An object is cut into pieces of an eighth of a job, so that jobs can be filled up with them."""
+"""An object is cut into pieces of an eighth of a job, so that they fill the jobs well."""
 _ANSWER_KEYS = (b'"responseId"', b'"response_id"')
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A range of whole lines of an object's (unpacked) content that fits into one job.
+    """A range of whole lines of an object's (decompressed) content that fits into one job.
 
-    :param end: the byte behind its last line.
+    :param end: the byte after its last line.
     :param rows: lines in it that are not blank.
     """
 
@@ -45,14 +45,14 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What an object holds.
+    """The content of an object.
 
-    :param size: bytes of its content, unpacked.
-    :param cuts: the whole content, in order and without gaps, from behind a byte order mark.
+    :param size: bytes of its content, decompressed.
+    :param cuts: the whole content, in order and without gaps, after a byte order mark.
     :param packed: it is gzip.
     :param ended: its last line has a newline.
     :param answered: a row has a ``responseId``: the object is, or may be, the output of a job.
-    :param problem: why no job can read it; empty where one can.
+    :param problem: why no job can read it; empty if a job can.
     """
 
     rows: int
@@ -65,12 +65,12 @@ class Measured:
 
     @property
     def whole(self) -> Cut:
-        """Everything, as one range."""
+        """The whole content as one range."""
         return Cut(self.cuts[0].start, self.cuts[-1].end, self.rows)
 
 
 class Measurer:
-    """Counts the rows of one object while another reads them, and finds where it may be cut."""
+    """Counts the rows of one object while a caller reads them, and finds where it may be cut."""
 
     def __init__(self, limits: JobLimits) -> None:
         self._max_bytes = limits.max_bytes
@@ -82,7 +82,7 @@ class Measurer:
         self._ended, self._problem = True, ""
 
     def lines(self, stream: ByteStream) -> Iterator[Lines]:
-        """Yield the lines of an object, each block once it was counted."""
+        """Yield the lines of an object, each block after counting it."""
         blocks = blocks_in(stream)
         first = next(blocks, b"")
         self._packed = first.startswith(GZIP_MAGIC)
@@ -91,7 +91,7 @@ class Measurer:
             yield block
 
     def result(self) -> Measured:
-        """What was counted, once all lines were read."""
+        """The counts, once all lines were read."""
         cuts = (*self._cuts, Cut(self._start, self._end, self._rows))
         rows = sum(cut.rows for cut in cuts)
         return Measured(rows, self._end, cuts, self._packed, self._ended, self._answered, self._problem)
@@ -122,7 +122,7 @@ class Measurer:
                 start, rows = end, 0
             self._line += 1
             if length > self._max_bytes and not self._problem:
-                limit = f"a job may read {self._max_bytes:,}"
+                limit = f"a job may read at most {self._max_bytes:,}"
                 self._problem = f"line {self._line} has {length:,} bytes, {limit}"
             end += length
             rows += is_row
@@ -131,7 +131,7 @@ class Measurer:
 
 
 def may_be_answered(data: bytes) -> bool:
-    """Whether a row among these has an answer already, as far as its bytes tell."""
+    """Whether one of these rows seems to have an answer already, judging by its bytes."""
     return any(key in data for key in _ANSWER_KEYS)
 
 
@@ -151,7 +151,7 @@ def measure(stream: ByteStream, limits: JobLimits, uri: str) -> Measured:
 
 
 def rows_in(stream: ByteStream, uri: str) -> Iterator[bytes]:
-    """Yield each line of an object with its line end; the last may have none.
+    """Yield each line of an object with its newline; the last may have none.
 
     :raises InputUnusableError: see `measure`.
     """

@@ -1,4 +1,4 @@
-"""What one job of a run reads, as plain data that travels from task to task."""
+"""The part of an input that one job of a run reads, as plain data that tasks pass to each other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 SHARD_LABEL = "airflow_shard"
 SAMPLE_LABEL = "airflow_sample"
 SHARDS_GROUP = "shards"
-"""The group of tasks that see the shards of an input through. No job of a spec may have this name."""
+"""The task group that runs the shards of an input. No job of a spec may have this name."""
 _SAMPLES = "_samples"
 
 
@@ -25,17 +25,17 @@ class PartKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InputPart:
-    """What one job reads.
+    """The part of an input that one job reads.
 
     :param number: of the shard, from 1.
-    :param of: how many shards there are.
-    :param rows: None: they were not counted.
+    :param of: the number of shards.
+    :param rows: None if they were not counted.
     :param of_rows: rows of the whole input.
-    :param seed: that the sample was drawn with.
+    :param seed: the random seed of the sample.
     :param listing: the fingerprint of the objects that it reads and of the model they were checked for; empty
-        where they were not read.
-    :param report: what the pre-flight found in its rows, as plain data; None: they were not checked.
-    :param answered: a row of the input has an answer already, so a bill has to read the input.
+        if they were not read.
+    :param report: the findings of the pre-flight in its rows, as plain data; None if they were not checked.
+    :param answered: a row of the input has an answer already, so billing has to read the input.
     """
 
     kind: PartKind
@@ -51,7 +51,7 @@ class InputPart:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Labels of the job, by which a person tells it from one that reads everything."""
+        """Labels that show a person that the job reads only a part of the input."""
         if self.kind is PartKind.SHARD:
             return {SHARD_LABEL: f"{self.number}-of-{self.of}"}
         if self.kind is PartKind.SAMPLE:
@@ -59,7 +59,7 @@ class InputPart:
         return {}
 
     def named(self, name: str) -> str:
-        """Say in a display name what the job reads; at most 128 characters."""
+        """Add the part to a display name, which has at most 128 characters."""
         if self.kind is PartKind.SHARD:
             shard = f", shard {self.number} of {self.of}"
             return name[: 128 - len(shard)] + shard
@@ -68,7 +68,7 @@ class InputPart:
         return name[:128]
 
     def output(self, prefix: str) -> str:
-        """Where the job writes: a sample's answers never lie among the real ones."""
+        """Where the job writes. A sample's answers are never in the same folder as the real ones."""
         return f"{prefix.rstrip('/')}/{_SAMPLES}/" if self.kind is PartKind.SAMPLE else prefix
 
     def __str__(self) -> str:
@@ -79,15 +79,15 @@ class InputPart:
         return "the whole input" if self.kind is PartKind.WHOLE else f"split into {self.of} shards"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for XCom; what has its default is left out, since a plan may have many parts."""
+        """Convert to plain data for XCom, without default values, since a plan may have many parts."""
         defaults = {each.name: each.default for each in fields(self)}
-        told = {name: value for name, value in asdict(self).items() if value != defaults[name]}
+        changed = {name: value for name, value in asdict(self).items() if value != defaults[name]}
         always = {"kind": str(self.kind), "uris": list(self.uris), "number": self.number, "of": self.of}
-        return {**told, **always}
+        return {**changed, **always}
 
     @classmethod
     def from_dict(cls, data: object) -> InputPart | None:
-        """Read what another task has told; None where it is not ours to read."""
+        """Read the XCom of another task; None if it is not an input part."""
         if not isinstance(data, dict):
             return None
         try:
@@ -98,7 +98,7 @@ class InputPart:
 
 
 def file_pattern(uri: str) -> str:
-    """Write a folder as the wildcard that Vertex takes: all JSONL files that lie in it.
+    """Write a folder as a wildcard that Vertex accepts: all JSONL files in it.
 
     >>> file_pattern("gs://bucket/folder/")
     'gs://bucket/folder/*.jsonl'
@@ -107,7 +107,7 @@ def file_pattern(uri: str) -> str:
 
 
 def group_of(task_id: str) -> str:
-    """Name the job of a spec that a task belongs to, as its group of tasks is named; empty if there is none.
+    """Return the job of a spec that a task belongs to, which is its task group; empty if there is none.
 
     >>> group_of("summaries.submit"), group_of("summaries.shards.submit"), group_of("shards.submit")
     ('summaries', 'summaries', '')

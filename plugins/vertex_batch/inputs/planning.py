@@ -1,8 +1,8 @@
-"""Objects with their rows -> the shards of a run, each of which one job reads. Pure.
+"""Pack objects into the shards of a run, each of which one job reads. Pure.
 
-An object that fits into a job is named, not copied, unless a job would read many small ones: these are
-joined. One that is too large, or packed, is written again in pieces of whole lines. The same objects and
-limits always give the same shards.
+An object that fits into a job is read in place, not copied, unless a job would read many small ones: these
+are joined. One that is too large, or compressed, is written again in pieces of whole lines. The same objects
+and limits always give the same shards.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from vertex_batch.storage import SourceObject, has_wildcard
 from vertex_batch.vertex.limits import JobLimits
 
 NAMED_PER_SHARD = 8
-"""A shard of more objects than these is told which ones in too many words; small ones are joined."""
+"""If a shard has more objects, its list of URIs would be too long, so small ones are joined."""
 _JOINED_SHARE = 16
 _JOINED_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What a shard reads of one object.
+    """The part of one object that a shard reads.
 
     :param cut: the range of its content.
-    :param copied: the range is written again; else the object is read as it is.
+    :param copied: the range is written again; otherwise the object is read in place.
     :param packed: the object is gzip.
-    :param ended: the range ends with a newline; else it takes one more byte where another follows it.
+    :param ended: the range ends with a newline; otherwise it takes one more byte if another piece follows.
     """
 
     source: SourceObject
@@ -49,7 +49,7 @@ class Piece:
 
 @dataclass(slots=True)
 class Shard:
-    """What one job reads."""
+    """The pieces that one job reads."""
 
     pieces: list[Piece] = field(default_factory=list)
     rows: int = 0
@@ -61,24 +61,24 @@ class Shard:
         self.size += piece.size
 
     def takes(self, piece: Piece, limits: JobLimits) -> bool:
-        """Whether the piece fits, together with what is there."""
+        """Whether the piece fits in addition to those already in the shard."""
         return limits.fits(self.rows + piece.rows, self.size + piece.size)
 
     @property
     def named(self) -> list[SourceObject]:
-        """The objects that are read as they are."""
+        """The objects that are read in place."""
         return [piece.source for piece in self.pieces if not piece.copied]
 
     @property
     def copied(self) -> list[Piece]:
-        """What is written into an object of the shard's own, in this order."""
+        """The pieces that are written into the shard's own object, in this order."""
         return [piece for piece in self.pieces if piece.copied]
 
 
 def make_shards(objects: Iterable[tuple[SourceObject, Measured]], limits: JobLimits) -> list[Shard]:
     """Pack the objects, in the order given, into as few jobs as first-fit finds.
 
-    Pieces of a packed object go into the last job or a new one, so that it is unpacked once.
+    Pieces of a compressed object go into the last job or a new one, so that it is decompressed once.
 
     :param objects: measured with the same limits. Those without rows are left out.
     """
@@ -108,8 +108,8 @@ def settle(shards: Sequence[Shard], limits: JobLimits) -> None:
         shard.pieces = _merged(joined)
 
 
-def fits_as_it_lies(shards: Sequence[Shard]) -> bool:
-    """Whether one job reads everything, and nothing has to be written: the spec's own URIs will do."""
+def needs_no_copy(shards: Sequence[Shard]) -> bool:
+    """Whether one job can read everything with the spec's own URIs, so that nothing has to be written."""
     return len(shards) == 1 and not shards[0].copied
 
 
@@ -130,7 +130,7 @@ def _pieces(objects: Iterable[tuple[SourceObject, Measured]], limits: JobLimits)
         whole = found.whole
         fits = limits.fits(found.rows, whole.size + (not found.ended))
         if fits and not found.packed:
-            # Named one by one, an object with a wildcard's character in its name would stand for others, too.
+            # A URI with a wildcard character in an object's name would match other objects, too.
             piece = Piece(source, whole, copied=has_wildcard(source.uri), ended=found.ended)
             yield from [piece] if found.rows else []
             continue

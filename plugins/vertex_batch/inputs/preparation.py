@@ -1,8 +1,8 @@
-"""Look at a run's input, and decide which jobs read it. Knows nothing of Airflow.
+"""Read a run's input and decide which jobs read it. Does not depend on Airflow.
 
-One job reads everything where it may. What is too large for one is split into shards; a sample is drawn where
-a person wants one. The input is listed once and read once: its rows are counted and checked in the same pass.
-Only then is anything written, and nothing is submitted here.
+If possible, one job reads everything. An input that is too large is split into shards; a sample is drawn on
+request. The input is listed once and read once: its rows are counted and checked in the same pass. Only then
+is anything written, and nothing is submitted here.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from vertex_batch.inputs import (
     Shard,
     StagingPlace,
     draw,
-    fits_as_it_lies,
-    is_there,
+    exists_with_size,
     make_shards,
     may_be_answered,
+    needs_no_copy,
     rows_in,
     settle,
     stage,
@@ -44,8 +44,8 @@ _PACKED = (".gz", ".gzip")
 
 
 @dataclass(frozen=True, slots=True)
-class SampleWish:
-    """How many rows to draw, and with which seed."""
+class SampleRequest:
+    """The number of rows to draw, and the random seed."""
 
     rows: int
     seed: int = 0
@@ -55,8 +55,8 @@ class SampleWish:
 class ReadInput:
     """An input after it was read once.
 
-    :param measured: each object with what it holds, in the order of names.
-    :param report: what the pre-flight found; None: the rows were not checked.
+    :param measured: each object with its content, in the order of names.
+    :param report: the findings of the pre-flight; None if the rows were not checked.
     """
 
     measured: list[tuple[SourceObject, Measured]] = field(default_factory=list)
@@ -76,11 +76,11 @@ class ReadInput:
 class InputPreparer:
     """Prepares one run's input.
 
-    :param uris: what the spec names.
+    :param uris: the URIs of the spec.
     :param place: where shards and samples are written.
-    :param check_for: the model whose rows are checked while they are counted; empty: they are not checked,
-        and not read where the size alone says that one job may read them.
-    :param max_shards: how many jobs a run may have.
+    :param check_for: the model that the rows are checked for while they are counted. Empty: they are not
+        checked, and not read if their size alone shows that one job may read them.
+    :param max_shards: the most jobs that a run may have.
     """
 
     def __init__(
@@ -98,12 +98,12 @@ class InputPreparer:
         self._log, self._check_for, self._max_shards = log, check_for, max_shards
 
     def prepare(self) -> list[InputPart]:
-        """Say what each job reads: one part with the URIs as they are, or the shards.
+        """Return what each job reads: one part with the spec's URIs, or the shards.
 
         :raises InputMissingError: there are no rows.
         :raises InputUnusableError: a row is too long for any job, or an object is damaged.
-        :raises InputChangedError: the input is being written; a retry looks again.
-        :raises ConfigurationError: it takes more jobs than a run may have.
+        :raises InputChangedError: the input is being written; a retry reads it again.
+        :raises ConfigurationError: the input needs more jobs than a run may have.
         """
         objects = self._objects()
         size = sum(each.size for each in objects)
@@ -117,7 +117,7 @@ class InputPreparer:
         except VertexBatchError as error:
             if not surely_fits:
                 raise
-            # Nothing here needs the rows; whether that stops the job is for the pre-flight to decide.
+            # The rows are not needed here; the pre-flight decides whether that stops the job.
             self._log.warning("The rows of the input were not checked here: %s", error)
             return [InputPart(PartKind.WHOLE, self._uris)]
         self._log.info("Input: %d object(s), %s bytes, %s rows", len(objects), f"{size:,}", f"{read.rows:,}")
@@ -129,16 +129,16 @@ class InputPreparer:
         shards = make_shards(read.measured, self._limits)
         if not shards:
             raise InputMissingError(dict.fromkeys(self._uris, "holds no rows"))
-        if fits_as_it_lies(shards) and self._may_be_named:
+        if needs_no_copy(shards) and self._may_be_named:
             self._see_unchanged(objects)
             return [self._whole(read)]
         settle(shards, self._limits)
         return self._split(objects, shards, read)
 
-    def sample(self, wish: SampleWish) -> InputPart:
-        """Draw rows at random, and write them as an object of their own.
+    def sample(self, wish: SampleRequest) -> InputPart:
+        """Draw rows at random and write them into an object of their own.
 
-        :raises InputMissingError: there are no rows to draw from. For the others see `prepare`.
+        :raises InputMissingError: there are no rows to draw from. For other errors see `prepare`.
         """
         objects = self._objects()
         sample = draw(self._lines(objects), wish.rows, wish.seed, ", ".join(self._uris))
@@ -146,7 +146,7 @@ class InputPreparer:
             raise InputMissingError(dict.fromkeys(self._uris, "holds no rows"))
         self._see_unchanged(objects)
         uri = self._place.uri("sample", wish.rows, wish.seed, [(each.uri, each.version) for each in objects])
-        if not is_there(self._storage, uri, sum(map(len, sample.rows))):
+        if not exists_with_size(self._storage, uri, sum(map(len, sample.rows))):
             self._storage.write(uri, sample.rows)
         part = InputPart(
             PartKind.SAMPLE,
@@ -161,7 +161,7 @@ class InputPreparer:
 
     @property
     def _may_be_named(self) -> bool:
-        """Whether a request may hold all URIs of the spec; a wildcard is one, whatever it matches."""
+        """Whether a request may contain all URIs of the spec; a wildcard counts as one."""
         return len(self._uris) <= self._limits.max_files
 
     def _whole(self, read: ReadInput) -> InputPart:
@@ -179,15 +179,15 @@ class InputPreparer:
     def _split(self, objects: list[SourceObject], shards: list[Shard], read: ReadInput) -> list[InputPart]:
         if len(shards) > self._max_shards:
             raise ConfigurationError(
-                f"The input of {read.rows:,} rows takes {len(shards):,} jobs, and a run may have"
+                f"The input of {read.rows:,} rows needs {len(shards):,} jobs, but a run may have at most"
                 f" {self._max_shards:,}. Nothing was submitted",
                 "raise [core] max_map_length, max_rows_per_job or max_bytes_per_job, or write several specs",
             )
         staged = stage(self._storage, shards, self._place)
         self._see_unchanged(objects)
         self._log.info(
-            "One job may read %s rows and %s bytes, so there are %d shards; wrote %d object(s) of %s bytes, "
-            "%d were there already",
+            "One job may read %s rows and %s bytes, so there are %d shards; wrote %d object(s) of %s bytes,"
+            " %d already existed",
             f"{self._limits.max_rows:,}",
             f"{self._limits.max_bytes:,}",
             len(shards),
@@ -205,7 +205,7 @@ class InputPreparer:
     def _shard(
         self, number: int, shard: Shard, of: int, read: ReadInput, written: Mapping[str, SourceObject]
     ) -> InputPart:
-        """One shard. Where the whole input has nothing that fails a job, no shard of it has to be checked."""
+        """One shard. If nothing in the whole input fails a job, no shard has to be checked again."""
         part = InputPart(
             PartKind.SHARD,
             self._place.of_shard(shard),
@@ -237,7 +237,7 @@ class InputPreparer:
 
 
 def in_order(objects: Iterable[SourceObject]) -> list[SourceObject]:
-    """The objects that hold anything, in the order of their names: plans and samples depend on it."""
+    """The objects that are not empty, in the order of their names; plans and samples depend on it."""
     found = [each for each in without_duplicates(objects) if each.size]
     return sorted(found, key=lambda each: each.uri)
 
@@ -245,10 +245,10 @@ def in_order(objects: Iterable[SourceObject]) -> list[SourceObject]:
 def read_input(
     storage: ObjectStorage, objects: Sequence[SourceObject], limits: JobLimits, check_for: str = ""
 ) -> ReadInput:
-    """Read each object once: count its rows, see where it may be cut, and check the rows.
+    """Read each object once: count its rows, find where it may be cut, and check the rows.
 
     :param objects: in order; see `in_order`.
-    :param check_for: the model whose rows they are to be; empty: they are not checked.
+    :param check_for: the model that the rows are checked for; empty: they are not checked.
     """
     report = Report() if check_for else None
     check = RowCheck(shape_of(check_for), report) if report else None
@@ -266,7 +266,7 @@ def read_input(
 
 
 def shards_of(storage: ObjectStorage, objects: Sequence[SourceObject], limits: JobLimits) -> list[Shard]:
-    """Read objects, and pack them into as many jobs as it takes; nothing is written.
+    """Read objects and pack them into as many jobs as needed; nothing is written.
 
     :raises InputUnusableError: a row is too long for any job, or the compression is damaged.
     """

@@ -1,4 +1,4 @@
-"""N rows of an input, chosen at random, the same ones for the same seed. One pass."""
+"""Choose N rows of an input at random, the same ones for the same seed. One pass."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Sample:
     """The chosen rows, in the order of the input.
 
     :param rows: each with its newline.
-    :param of_rows: how many there were to choose from.
+    :param of_rows: the number of rows they were chosen from.
     """
 
     rows: tuple[bytes, ...]
@@ -25,14 +25,14 @@ class Sample:
 
 
 def draw(lines: Iterable[bytes], count: int, seed: int, place: str = "the input") -> Sample:
-    """Choose rows so that each has the same chance (reservoir sampling). Blank lines are no rows.
+    """Choose rows so that each has the same chance (reservoir sampling). Blank lines do not count as rows.
 
-    Only `random.Random.random` is used: it alone is promised to stay the same over versions of Python.
+    Only `random.Random.random` is used: Python promises for it alone the same numbers in all versions.
 
     :param lines: with or without their newlines, always in the same order.
-    :raises InputUnusableError: the chosen rows are too large to be held.
+    :raises InputUnusableError: the chosen rows are too large for memory.
     """
-    chance = random.Random(seed).random  # noqa: S311 - no secret
+    chance = random.Random(seed).random  # noqa: S311 - not for a secret
     kept: list[tuple[int, bytes]] = []
     seen = size = 0
     for line in lines:
@@ -48,7 +48,9 @@ def draw(lines: Iterable[bytes], count: int, seed: int, place: str = "the input"
         else:
             continue
         if size > MAX_SAMPLE_BYTES:
-            raise InputUnusableError(place, f"{count:,} of its rows are more than {MAX_SAMPLE_BYTES:,} bytes")
+            raise InputUnusableError(
+                place, f"a sample of {count:,} rows has more than {MAX_SAMPLE_BYTES:,} bytes"
+            )
     return Sample(tuple(_ended(line) for _, line in sorted(kept)), seen)
 
 

@@ -1,8 +1,9 @@
-"""Write what jobs cannot read as it is, and samples, where Vertex can read them.
+"""Write shards that cannot be read in place, and samples, to objects that Vertex can read.
 
-A name says what is in it: the run, the objects' versions, and the ranges. So a retry or a cleared run finds
-what was written before, and a changed input never meets an old piece. Nothing here is deleted: a shard whose
-job failed is cleared and read again days later. The bucket's lifecycle rule clears up (``docs/specs.md``).
+An object's name is a digest of its content: the run, the objects' versions, and the ranges. So a retry or a
+cleared run finds what was written before, and a changed input never uses an old piece. Nothing is deleted
+here: the task of a failed shard may be cleared days later, and its job reads the shard again. The bucket's
+lifecycle rule deletes old shards (``docs/specs.md``).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class StagingPlace:
     """Where a run's shards are written.
 
     :param prefix: a folder, with its scheme.
-    :param run_key: tells the runs and tasks that write there apart.
+    :param run_key: distinguishes the runs and tasks that write there.
     """
 
     prefix: str
@@ -42,7 +43,7 @@ class StagingPlace:
 
     @classmethod
     def of(cls, output: str, staging: str | None, run_key: str) -> StagingPlace:
-        """Below the prefix that the spec names, else in a folder of its own below the output."""
+        """The prefix of the spec's `staging`, else a folder of its own below the output."""
         return cls(staging or f"{output.rstrip('/')}/{FOLDER}/", run_key)
 
     @property
@@ -51,7 +52,7 @@ class StagingPlace:
         return f"{self.prefix.rstrip('/')}/{self.run_key[:16]}/"
 
     def uri(self, *content: object) -> str:
-        """Name an object by what it holds."""
+        """Name an object by its content."""
         digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
         return f"{self.folder}{digest}{SHARD_SUFFIX}"
 
@@ -65,17 +66,19 @@ class StagingPlace:
         )
 
     def of_shard(self, shard: Shard) -> tuple[str, ...]:
-        """The URIs that a job reads for a shard: at most one object that was written for it is among them."""
+        """The URIs that a job reads for a shard; at most one of them was written for it."""
         named = tuple(each.uri for each in shard.named)
         return (*named, self.of_copied(shard.copied)) if shard.copied else named
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """How much a staging wrote, and how much it found written.
+    """What a staging wrote, and what already existed.
 
+    :param written: objects written.
+    :param found: objects that already existed.
     :param size: bytes written.
-    :param objects: what is in the run's folder now, by URI.
+    :param objects: all objects in the run's folder now, by URI.
     """
 
     written: int = 0
@@ -85,9 +88,9 @@ class Staged:
 
 
 def stage(storage: ObjectStorage, shards: Iterable[Shard], place: StagingPlace) -> Staged:
-    """Write each shard's object that is not there yet. Streaming, in constant memory.
+    """Write each shard's object that does not exist yet. Streaming, in constant memory.
 
-    :raises InputChangedError: an object is not the one any more that was measured.
+    :raises InputChangedError: an object has changed since it was measured.
     """
     before = {each.uri: each.size for each in storage.list_below(place.folder)}
     written = found = size = 0
@@ -96,7 +99,7 @@ def stage(storage: ObjectStorage, shards: Iterable[Shard], place: StagingPlace) 
         if not shard.copied:
             continue
         uri, expected = place.of_copied(shard.copied), _size(shard.copied)
-        if before.get(uri) == expected:  # one of another size is the remains of a write
+        if before.get(uri) == expected:  # an object of another size is left over from a broken write
             found += 1
             continue
         storage.write(uri, _content(storage, shard.copied, unpacking))
@@ -106,8 +109,8 @@ def stage(storage: ObjectStorage, shards: Iterable[Shard], place: StagingPlace) 
     return Staged(written, found, size, tuple(storage.list_below(place.folder)))
 
 
-def is_there(storage: ObjectStorage, uri: str, size: int) -> bool:
-    """Whether an object of that name and size exists; one of another size is the remains of a write."""
+def exists_with_size(storage: ObjectStorage, uri: str, size: int) -> bool:
+    """Whether an object of this name and size exists; another size is left over from a broken write."""
     (found,) = storage.look_up([uri])
     return found is not None and found.size == size
 
@@ -130,7 +133,7 @@ def _content(storage: ObjectStorage, pieces: Iterable[Piece], unpacking: _Unpack
 
 
 def _size(pieces: list[Piece]) -> int:
-    """Bytes of the object that the pieces are written into."""
+    """The size of the object that the pieces are written into, in bytes."""
     return sum(piece.size for piece in pieces[:-1]) + pieces[-1].cut.size
 
 
@@ -152,7 +155,7 @@ def _ranges(storage: ObjectStorage, pieces: Iterable[Piece]) -> Iterator[tuple[P
 
 
 class _Unpacking:
-    """The content of packed objects, each unpacked once as long as its ranges are asked for in order."""
+    """The content of compressed objects. Each is decompressed once if its ranges are read in order."""
 
     def __init__(self, storage: ObjectStorage) -> None:
         self._storage = storage
@@ -176,7 +179,7 @@ class _Unpacking:
 
 
 class _Unpacked:
-    """Blocks as a stream that knows how far it was read."""
+    """Blocks as a stream that knows its position."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks, self._rest = blocks, b""

@@ -1,4 +1,4 @@
-"""Cancel a job and see it end. Asking is not having cancelled: only a terminal state is."""
+"""Cancel a job and wait for its end. A cancel is a request; a job has ended once its state is terminal."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ def cancel_and_confirm(
     confirm_seconds: float = DEFAULT_CONFIRM_SECONDS,
     sleep: Callable[[float], None] = time.sleep,
 ) -> BatchPredictionJob:
-    """Ask Vertex to cancel, then read until the job has ended.
+    """Request a cancel, then poll until the job has ended.
 
-    A job that succeeded meanwhile is returned as what it is. Finished rows of a cancelled job are billed.
+    The job may succeed before the cancel takes effect; it is returned all the same. Finished rows of a
+    cancelled job are billed.
 
     :raises CancelNotConfirmedError: it had not ended after ``confirm_seconds``; it may still run.
     :raises NotFoundError: there is no such job.
     """
-    ask(client, project, location, job_id)
+    request_cancel(client, project, location, job_id)
     waited = 0.0
     while True:
         job = client.get(project, location, job_id)
@@ -44,16 +45,16 @@ def cancel_and_confirm(
         waited += pause
 
 
-def ask(client: BatchClient, project: str, location: str, job_id: str) -> None:
-    """Ask once; that the job has already ended is no error."""
+def request_cancel(client: BatchClient, project: str, location: str, job_id: str) -> None:
+    """Request a cancel once, without waiting. A job that has already ended is not an error."""
     try:
         client.cancel(project, location, job_id)
     except FailedPreconditionError:
         return
 
 
-async def ask_async(client: AsyncBatchClient, project: str, location: str, job_id: str) -> None:
-    """The same for a trigger, which has no time to see the end."""
+async def request_cancel_async(client: AsyncBatchClient, project: str, location: str, job_id: str) -> None:
+    """`request_cancel` for a trigger, which has no time to wait for the end."""
     try:
         await client.cancel(project, location, job_id)
     except FailedPreconditionError:

@@ -15,11 +15,12 @@ from vertex_batch.vertex.resource import BatchPredictionJob
 
 @dataclass(frozen=True, slots=True)
 class LookPolicy:
-    """How hard to look before a second POST.
+    """How long to search for a job before a second POST.
 
     :param window_seconds: how long after a lost answer a job may still appear in the list. It must cover the
-        proxy's own time-out, since the proxy finishes a POST whose client has gone.
-    :param creates: POSTs that one attempt may send.
+        proxy's own time-out, since the proxy completes a POST whose client has disconnected.
+    :param interval_seconds: pause between two searches.
+    :param creates: the most POSTs that one attempt may send.
     """
 
     window_seconds: float = 180.0
@@ -28,21 +29,21 @@ class LookPolicy:
 
 
 def find_jobs(client: BatchClient, project: str, location: str, task_key: str) -> list[BatchPredictionJob]:
-    """List every job that a task has submitted in its run, newest first, whichever epoch."""
+    """List every job that a task has submitted in its run, of all epochs, newest first."""
     return list(client.list(project, location, filter=f'labels.{TASK_KEY_LABEL}="{task_key}"'))
 
 
 def find_group_jobs(
     client: BatchClient, project: str, location: str, group_key: str
 ) -> list[BatchPredictionJob]:
-    """List every job that all map indices of a task have submitted in their run, newest first."""
+    """List every job that the map indices of a task have submitted in their run, newest first."""
     return list(client.list(project, location, filter=f'labels.{GROUP_KEY_LABEL}="{group_key}"'))
 
 
 def find_jobs_by_key(
     client: BatchClient, project: str, location: str, job_key: str
 ) -> list[BatchPredictionJob]:
-    """List the jobs with one key: none where the list does not show it (yet), never two unless all failed."""
+    """List the jobs with one key: none if the list does not show it yet, and hardly ever more than one."""
     return list(client.list(project, location, filter=f'labels.{JOB_KEY_LABEL}="{job_key}"'))
 
 
@@ -54,7 +55,7 @@ def look_for_lost_job(
     sleep: Callable[[float], None] = time.sleep,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> BatchPredictionJob | None:
-    """Look for a job whose submitter died around its POST, until the list would show it."""
+    """Search for a job whose submitter crashed around its POST, until the list would have shown it."""
     until = datetime.fromisoformat(intent.declared_at) + timedelta(seconds=policy.window_seconds)
     while True:
         looked_at = now()

@@ -1,4 +1,4 @@
-"""Which task asks, and the idempotency key that tells a retry from a new submission.
+"""The identity of a submitting task, and the idempotency key that tells a retry from a new submission.
 
 Vertex's create call has no idempotency key. A create that timed out, was reset or answered 500 may have
 created a job, and sending it again would pay twice. So a key goes into the job's labels, and every attempt
@@ -31,15 +31,15 @@ def _digest(*parts: object) -> str:
 
 
 def deployment_label(deployment: str) -> str:
-    """Equal for all jobs of one Airflow, so that it can list its own."""
+    """The same for all jobs of one Airflow deployment, so that it can list its own."""
     return _digest(deployment)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskIdentity:
-    """Which task asks. Two Airflow deployments may share a Google project, so the deployment is part of it.
+    """The submitting task. The deployment is part of it, since two of them may share a Google project.
 
-    :param deployment: what tells this Airflow from another, such as its base URL.
+    :param deployment: a name for this Airflow deployment that no other has, such as its base URL.
     :param map_index: -1 for a task that is not mapped.
     """
 
@@ -51,23 +51,23 @@ class TaskIdentity:
 
     @property
     def group_key(self) -> str:
-        """Equal for all map indices of the task in this run."""
+        """The same for all map indices of the task in this run."""
         return _digest(self.deployment, self.dag_id, self.run_id, self.task_id)
 
     @property
     def task_key(self) -> str:
-        """Equal for everything that this task, at this map index, ever submits in this run."""
+        """The same for every job that this task, at this map index, ever submits in this run."""
         return _digest(self.deployment, self.dag_id, self.run_id, self.task_id, self.map_index)
 
     def job_key(self, epoch: int) -> str:
-        """Equal over Airflow's automatic retries; another once a person clears the task.
+        """The same for all of Airflow's automatic retries; a new one once a person clears the task.
 
         :param epoch: ``ti.max_tries``, which Airflow raises on every clear and on no retry.
         """
         return _digest(self.task_key, epoch)
 
     def labels(self, epoch: int, fingerprint: str) -> dict[str, str]:
-        """The labels by which a job is found again, and by which a person sees whose it is."""
+        """The labels that find a job again and show a person which task submitted it."""
         mapped = {MAP_INDEX_LABEL: str(self.map_index)} if self.map_index >= 0 else {}
         return {
             MANAGED_BY_LABEL: MANAGED_BY,
@@ -84,13 +84,13 @@ class TaskIdentity:
 
 
 def map_index_of(labels: Mapping[str, str]) -> int:
-    """The map index of the task that submitted the job with these labels; -1 where it was not mapped."""
+    """The map index of the task that submitted the job with these labels; -1 if it was not mapped."""
     index = labels.get(MAP_INDEX_LABEL, "")
     return int(index) if index.isdecimal() else -1
 
 
 def attempt_key(job_key: str, attempt: int) -> str:
-    """The key of the job that is submitted in place of one that failed for a passing reason.
+    """The key of the job that replaces one that failed for a transient reason.
 
     :param job_key: of the job that the submit task submitted, which is attempt 0.
     """
@@ -99,12 +99,12 @@ def attempt_key(job_key: str, attempt: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What is kept in the task's state store: written before the POST, completed right after it.
+    """The record in the task's state store: written before the POST, completed right after it.
 
     :param declared_at: when it was written, ISO 8601 in UTC.
-    :param attempt: 0 for the submit task's job, then one more for each that was submitted again.
-    :param job_id: None between the POST and its answer: then a job may exist that nobody knows.
-    :param map_index: of the submit task, also where the waiting task submits again for it.
+    :param attempt: 0 for the submit task's job, then one more for each resubmission.
+    :param job_id: None between the POST and its answer: a job may exist whose id is not stored.
+    :param map_index: of the submit task, even if the waiting task resubmits for it.
     """
 
     epoch: int
@@ -125,7 +125,7 @@ class Intent:
 
     @classmethod
     def from_dict(cls, data: object) -> Intent | None:
-        """Read a stored intent; None where there is none or it is not ours to read."""
+        """Read a stored intent; None if nothing is stored or it is not an intent."""
         if not isinstance(data, dict):
             return None
         try:

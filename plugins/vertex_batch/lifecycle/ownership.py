@@ -1,4 +1,4 @@
-"""Whose job is it: what a kill means for it, and whether anybody still waits for it. Pure decisions, too."""
+"""Decide what a kill means for a job, and whether a run is still waiting for it. Pure."""
 
 from __future__ import annotations
 
@@ -11,36 +11,37 @@ from vertex_batch.lifecycle.identity import TaskIdentity, deployment_label
 from vertex_batch.vertex.labels import DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, TASK_KEY_LABEL
 from vertex_batch.vertex.resource import BatchPredictionJob
 
-# What a run that Airflow does not find has for its own recording.
+# How long a run that Airflow does not find has to record its own job.
 TIME_TO_RECORD = timedelta(hours=6)
-# States in which no try of a task will go on with its job.
+# States in which no later try of a task will resume its job.
 _ENDED_TASK_STATES = frozenset({"failed", "success", "skipped", "removed", "upstream_failed"})
 
 
 class Killed(StrEnum):
     """Why Airflow calls ``on_kill``, as far as the process can see it."""
 
-    SIGNAL = "signal"  # SIGTERM: a person's doing, a worker that shuts down, or heartbeats that failed
+    SIGNAL = "signal"  # SIGTERM: from a person, a worker that shuts down, or failed heartbeats
     TIMEOUT = "timeout"  # the task's execution_timeout
     TRIGGER = "trigger"  # the trigger's row is gone, or the trigger moved to another triggerer
 
 
 def cancels_when_killed(why: Killed, task_state: str | None, *, next_try_goes_on: bool = False) -> bool:
-    """Decide whether a killed task takes its job along.
+    """Decide whether the job of a killed task is cancelled.
 
-    :param task_state: what Airflow says has become of the task; None where it does not say.
-    :param next_try_goes_on: after a time-out: whether a try is left that will go on with the job.
+    :param task_state: the task's state in Airflow; None if it could not be read.
+    :param next_try_goes_on: after a time-out: whether another try will resume the job.
     """
     if why is Killed.TIMEOUT:
         return not next_try_goes_on
     if task_state is None:
-        # A worker that cannot reach Airflow is no person's wish. A trigger is hardly ever told for nothing.
+        # A worker that cannot reach Airflow was not killed by a person. A trigger rarely gets on_kill without
+        # a reason.
         return why is Killed.TRIGGER
     return task_state in _ENDED_TASK_STATES
 
 
 class Ownership(StrEnum):
-    """Whether the run of a job still goes on: whether anybody waits for the job, and will record it."""
+    """Whether the run of a job is still active, that is, waits for the job and will record it."""
 
     WAITED_FOR = "waited_for"
     ORPHAN = "orphan"
@@ -49,9 +50,9 @@ class Ownership(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose a job is.
+    """The owner of a job.
 
-    :param task: the task that submitted it; None where no run that Airflow knows has.
+    :param task: the task that submitted it; None if no run that Airflow knows submitted it.
     """
 
     ownership: Ownership
@@ -64,11 +65,11 @@ def who_waits(
     dag_id: str,
     runs: Mapping[str, Mapping[str, str | None]],
 ) -> Owner:
-    """Find the run that submitted a job, and say whether it is over.
+    """Find the run that submitted a job, and decide whether it is over.
 
-    Labels hold names only in part, so the run is found by its key, computed for each task of each run.
+    Labels hold shortened names, so the run is found by its key, which is computed for each task of each run.
 
-    :param runs: run id -> task id, with ``_N`` behind it for a mapped one -> state.
+    :param runs: run id -> task id (followed by ``_N`` if it is mapped) -> state.
     """
     wanted = job.labels.get(TASK_KEY_LABEL)
     for run_id, tasks in runs.items():
@@ -80,9 +81,9 @@ def who_waits(
 
 
 def lacks_a_bill(job: BatchPredictionJob, owner: Owner, now: datetime) -> bool:
-    """Whether a job without a bill has ended and nobody is left to record it.
+    """Whether a job without a bill has ended and no run is left to record it.
 
-    A run that Airflow does not find may be one whose DAG does not fit into a label, and still record.
+    A run that Airflow does not find may still record its job: its DAG's name may be too long for a label.
     """
     if not job.state.is_terminal:
         return False
@@ -92,18 +93,18 @@ def lacks_a_bill(job: BatchPredictionJob, owner: Owner, now: datetime) -> bool:
 
 
 def why_not_to_adopt(job: BatchPredictionJob, deployment: str) -> str | None:
-    """Say why a job is not to be brought under another run: a run has submitted it, and will record it.
+    """Explain why a job cannot be adopted: a run submitted it and will record it. None: it can be.
 
-    :param deployment: this Airflow's.
+    :param deployment: that of this Airflow.
     """
     if job.labels.get(MANAGED_BY_LABEL) != MANAGED_BY:
         return None
     run = f"{job.labels.get('airflow_dag', '')} {job.labels.get('airflow_run', '')}".strip()
     if job.labels.get(DEPLOYMENT_LABEL) != deployment_label(deployment):
-        return f"another Airflow has submitted it ({run}), and records what it costs"
+        return f"another Airflow deployment submitted it ({run}) and records its cost"
     return (
-        f"this Airflow has submitted it ({run}), and records it there. If that run is over and its bill is"
-        " missing, clear its record_cost task, or let the DAG vertex_batch_reap record it"
+        f"this Airflow submitted it ({run}), and that run records its cost. If that run is over and its bill"
+        " is missing, clear its record_cost task, or let the DAG vertex_batch_reap record it"
     )
 
 

@@ -1,7 +1,7 @@
-"""One poller for all that wait on the same proxy, project and location.
+"""One poller for all triggers that wait on the same proxy, project and location.
 
-A triggerer may hold a thousand triggers. Each with its own request every minute would be 17 requests a
-second, and the proxy manages about ten; one list call reads a hundred jobs.
+A triggerer may hold a thousand triggers. One request a minute from each would be 17 requests a second, and
+the proxy can handle about ten. One list call reads a hundred jobs.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 Reading = BatchPredictionJob | VertexBatchError
 Connect = Callable[[], Awaitable[AsyncBatchClient]]
 
-# Up to here single reads are cheaper than a list, which shows jobs that nobody here waits for.
+# Up to this many jobs, single reads are cheaper than a list, which also returns jobs that are not watched.
 READ_ONE_BY_ONE_UP_TO = 2
 _CLOCK_SKEW = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class PollGroup:
-    """What must be equal for triggers to share a poller."""
+    """Triggers that agree in all of these fields share a poller."""
 
     conn_id: str
     project: str
@@ -48,7 +48,7 @@ class _Watcher:
 
 
 class SharedPoller:
-    """Reads the jobs of a group, as long as somebody watches one."""
+    """Reads the jobs of a group as long as at least one is watched."""
 
     def __init__(self, group: PollGroup, connect: Connect, on_idle: Callable[[], None]) -> None:
         self._group = group
@@ -62,7 +62,7 @@ class SharedPoller:
     async def watch(
         self, job_id: str, *, created_at: datetime | None, interval_seconds: float
     ) -> AsyncGenerator[Reading, None]:
-        """Yield each reading of one job until the caller stops asking."""
+        """Yield each reading of one job until the caller closes the generator."""
         watcher = _Watcher(job_id, created_at, interval_seconds)
         self._watchers.append(watcher)
         if self._task is None:
@@ -74,7 +74,7 @@ class SharedPoller:
             self._watchers.remove(watcher)
             if not self._watchers:
                 self._on_idle()
-                # At once: whoever comes before the cancelled task has ended must not count on it.
+                # At once: a watcher that arrives before the cancelled task has ended must start a new one.
                 idle, self._task = self._task, None
                 if idle:
                     idle.cancel()
@@ -92,8 +92,8 @@ class SharedPoller:
                 except VertexBatchError as error:
                     readings = dict.fromkeys((w.job_id for w in watchers), error)
                 except Exception as error:
-                    # A poller that dies in silence would leave every task waiting for ever.
-                    log.exception("Polling %s failed in a way that was not foreseen", self._group)
+                    # If the poller died without a report, every task would wait forever.
+                    log.exception("Polling %s failed with an unexpected error", self._group)
                     readings = dict.fromkeys((w.job_id for w in watchers), VertexBatchError(str(error)))
                 failed = all(isinstance(reading, VertexBatchError) for reading in readings.values())
                 self._failures = self._failures + 1 if failed else 0
@@ -137,12 +137,12 @@ class SharedPoller:
         return found
 
 
-# Triggers live in one event loop per triggerer process; tests make a loop each.
+# Triggers run in one event loop per triggerer process; each test creates its own loop.
 _pollers: dict[tuple[int, PollGroup], SharedPoller] = {}
 
 
 def shared_poller(group: PollGroup, connect: Connect) -> SharedPoller:
-    """Return the running loop's poller for a group; the first caller's connection is used by all."""
+    """Return the running loop's poller for a group. All callers share the first caller's connection."""
     key = (id(asyncio.get_running_loop()), group)
 
     def forget() -> None:

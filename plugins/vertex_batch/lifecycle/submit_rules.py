@@ -1,7 +1,7 @@
-"""What a submit does, decided on what was read: submit, adopt, re-attach, submit again.
+"""Decide what a submit does, from what was read: submit, adopt, re-attach, submit again.
 
 Nothing here reads a clock, a network or Airflow. `SUBMIT_RULES` is the specification; the documentation
-prints it. What a look at a waiting job means is in `waiting`, what a kill means in `ownership`.
+prints it. `waiting` decides on a job that is waited for, `ownership` on a killed task.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SubmitDecision:
-    """An action, the job that it is about, and the sentence for the log."""
+    """An action, the job that it concerns, and the reason for the log."""
 
     action: Action
     reason: str
@@ -42,7 +42,7 @@ class SubmitDecision:
 
 
 class Stored(StrEnum):
-    """What the task's store says."""
+    """What the task's store holds."""
 
     NOTHING = "nothing"
     INTENT = "an intent of this epoch, without a job"
@@ -51,11 +51,11 @@ class Stored(StrEnum):
 
 
 class Listed(StrEnum):
-    """What the list shows of the task's jobs, of whichever epoch: the first of these that it does."""
+    """What the list shows of the task's jobs, of all epochs: the first of these that applies."""
 
     OWN = "a job with this job key, in any state"
     SAME = "another job with the same request, active"
-    CHANGED = "another job with another request, active"
+    CHANGED = "another job with a different request, active"
     CANCELLING = "another job, being cancelled"
     ENDED = "other jobs, all ended"
     NOTHING = "no job"
@@ -63,11 +63,11 @@ class Listed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line of `SUBMIT_RULES`. What is None holds in either case.
+    """One line of `SUBMIT_RULES`. A field that is None matches every case.
 
-    :param listed: None: the list need not be asked.
+    :param listed: None: the list is not needed.
     :param looked_long_enough: whether `look_seconds` have passed since the intent was stored.
-    :param resubmission: whether it is the waiting task that submits again.
+    :param resubmission: whether the waiting task is the one that submits.
     """
 
     stored: Stored | None
@@ -86,7 +86,7 @@ class Rule:
         )
 
 
-# The specification: the first rule that holds decides. `docs/lifecycle.md` prints it.
+# The specification: the first rule that matches decides. `docs/lifecycle.md` prints it.
 SUBMIT_RULES = (
     Rule(Stored.JOB, None, Action.REATTACH, "an earlier try of this task submitted it"),
     Rule(None, Listed.OWN, Action.ADOPT, "it carries this task's key: its answer was lost"),
@@ -121,7 +121,7 @@ SUBMIT_RULES = (
 
 
 def known_job(wanted: Intent, stored: Intent | None) -> SubmitDecision | None:
-    """Decide what needs no look: this epoch's job is known by its id, so the task goes on with it."""
+    """Decide what needs no search: if the id of this epoch's job is stored, the task resumes that job."""
     if stored is None or _what_is_stored(wanted, stored) is not Stored.JOB:
         return None
     rule = SUBMIT_RULES[0]
@@ -135,11 +135,11 @@ def decide_submit(
     *,
     looked_long_enough: bool,
 ) -> SubmitDecision:
-    """Decide on what the list has shown, by `SUBMIT_RULES`.
+    """Decide by `SUBMIT_RULES` on what the list has shown.
 
-    :param found: every job that carries this task's key, of whichever epoch.
-    :param looked_long_enough: whether a job that was created before the intent's process died would be
-        in the list by now. Only asked where an intent without an id is stored.
+    :param found: every job that carries this task's key, of all epochs.
+    :param looked_long_enough: whether a job that was created before the intent's process crashed would be
+        in the list by now. It matters only if an intent without an id is stored.
     """
     listed, job = _what_is_listed(wanted, found)
     rule = find_rule(
@@ -153,7 +153,7 @@ def decide_submit(
 
 
 def find_rule(stored: Stored, listed: Listed, *, looked_long_enough: bool, resubmission: bool) -> Rule:
-    """Find the rule that decides; there always is one."""
+    """Find the rule that decides. There is always one."""
     return next(
         rule
         for rule in SUBMIT_RULES
@@ -172,13 +172,13 @@ def _what_is_stored(wanted: Intent, stored: Intent | None) -> Stored:
 def _what_is_listed(
     wanted: Intent, found: Iterable[BatchPredictionJob]
 ) -> tuple[Listed, BatchPredictionJob | None]:
-    """Say what the list shows, and the job that this is about, where it is about one."""
+    """Return what the list shows, and the job that this concerns, if any."""
     jobs = sorted(found, key=lambda job: job.create_time or _LONG_AGO, reverse=True)
     own = [job for job in jobs if job.labels.get(JOB_KEY_LABEL) == wanted.job_key]
     active = [job for job in jobs if not job.state.is_terminal]
     running = [job for job in active if job.state is not JobState.CANCELLING]
     same = [job for job in running if job.labels.get(REQUEST_LABEL) == wanted.fingerprint]
-    # The oldest of its own: if ever two carry one key, every try settles on the same one.
+    # The oldest of its own: if two jobs ever carry one key, every try chooses the same one.
     for listed, candidates in (
         (Listed.OWN, own[::-1]),
         (Listed.SAME, same),
@@ -191,31 +191,34 @@ def _what_is_listed(
 
 
 def after_seen_ending(job: BatchPredictionJob, wanted: Intent) -> bool:
-    """Whether a job whose cancel was under way is the task's result after all: it came through in time."""
+    """Whether a job that was being cancelled is the task's result after all, since it finished first."""
     return job.state.has_results and job.labels.get(REQUEST_LABEL) == wanted.fingerprint
 
 
-def must_look_for_a_twin(wanted: Intent, answered_at: datetime, window: timedelta) -> bool:
-    """Whether a create took so long that another try may have given up on it and submitted, too.
+def may_have_duplicate(wanted: Intent, answered_at: datetime, window: timedelta) -> bool:
+    """Whether a create took so long that another try may have given up on it and submitted as well.
 
-    That is so for a process that Airflow took for dead: it was stopped between intent and POST, and went on.
+    This happens to a process that was paused between intent and POST: Airflow declared it dead, and then it
+    continued.
     """
     return answered_at - datetime.fromisoformat(wanted.declared_at) >= window
 
 
-def settle_twins(found: Iterable[BatchPredictionJob]) -> tuple[BatchPredictionJob, list[BatchPredictionJob]]:
-    """Of several jobs with one key, say which the task goes on with, and which are to be cancelled.
+def choose_among_duplicates(
+    found: Iterable[BatchPredictionJob],
+) -> tuple[BatchPredictionJob, list[BatchPredictionJob]]:
+    """Of several jobs with one key, choose the one that the task keeps and those to cancel.
 
-    The oldest stays, whoever asks, so that two tries at once agree without talking.
+    The oldest is always kept, so two tries at the same time choose the same one without communicating.
     """
     oldest, *others = sorted(found, key=lambda job: (job.create_time or _LONG_AGO, job.job_id))
     return oldest, [job for job in others if not job.state.is_terminal]
 
 
 def after_failed_create(error: VertexBatchError, *, tries_left: int) -> Action | None:
-    """Decide after a create that raised. None: give up and let the error speak.
+    """Decide what follows a create that raised. None: give up and raise the error.
 
-    An ambiguous answer is never re-sent before the list has been asked.
+    After an ambiguous answer the create is never sent again before the list has been read.
     """
     if isinstance(error, AmbiguousSubmitError):
         return Action.LOOK_AGAIN

@@ -1,4 +1,4 @@
-"""What one look at a waiting job means, as pure decisions: wait, end, submit again; and the words for it."""
+"""Decide what one poll of a job means: wait, end, or submit again; and explain it. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from vertex_batch.errors import NotFoundError, TransientError, VertexBatchError
 from vertex_batch.vertex.resource import BatchPredictionJob, JobState
 
-# Vertex queues a job for up to 72 h and runs it for up to 24 h; the rest is for the answer to arrive.
+# Vertex queues a job for up to 72 h and runs it for up to 24 h; one hour is spare.
 DEFAULT_DEADLINE = timedelta(hours=97)
 
 
 class Verdict(StrEnum):
-    """What one look at a waiting job means."""
+    """What one poll of a job means for the task that waits for it."""
 
     WAIT = "wait"
     SUCCEEDED = "succeeded"
@@ -25,7 +25,7 @@ class Verdict(StrEnum):
     EXPIRED = "expired"
     LOST = "lost"
     DEADLINE = "deadline"
-    BLIND = "blind"
+    POLLING_FAILED = "polling_failed"
 
     @property
     def has_results(self) -> bool:
@@ -41,16 +41,16 @@ _VERDICT_OF_STATE = {
     JobState.EXPIRED: Verdict.EXPIRED,
 }
 
-# google.rpc.Code of a failed job: these come from the service and may pass; the others need a mend first.
+# google.rpc.Code of a failed job: these are transient faults of the service; the others need a fix first.
 PASSING_JOB_ERRORS = frozenset({4, 8, 13, 14})
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait and how much to bear.
+class PollLimits:
+    """How long to wait for a job, and how many failed polls to tolerate.
 
     :param deadline_at: wall clock, so it survives a restart of the triggerer.
-    :param tolerated_failures: polls in a row that may fail for a passing reason.
+    :param tolerated_failures: polls in a row that may fail for a transient reason.
     :param queue_seconds: longest time from the job's creation to its start.
     :param run_seconds: longest time from its start to its end.
     """
@@ -61,7 +61,7 @@ class Patience:
     run_seconds: float | None = None
 
     def missed_by(self, job: BatchPredictionJob, now: datetime) -> str | None:
-        """Which limit a job that has not ended has missed; None where it is in time."""
+        """Which limit a job that has not ended has exceeded; None if it is in time, "" for the deadline."""
         if now >= self.deadline_at:
             return ""
         queued = (now - job.create_time).total_seconds() if job.create_time else 0.0
@@ -74,8 +74,8 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
-    """One look at a job, as plain data: what a trigger sends and a log line says."""
+class JobReading:
+    """The result of one poll of a job, as plain data that a trigger can send."""
 
     verdict: Verdict
     state: str = ""
@@ -90,27 +90,27 @@ class Sighting:
         return asdict(self) | {"verdict": self.verdict.value}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Sighting:
+    def from_dict(cls, data: dict[str, Any]) -> JobReading:
         return cls(**{**data, "verdict": Verdict(data["verdict"])})
 
     @property
     def failed_ratio(self) -> float:
-        """Share of failed rows among those that ended; 0 where none did."""
+        """Share of failed rows among those that ended; 0 if none did."""
         ended = self.ok_rows + self.failed_rows
         return self.failed_rows / ended if ended else 0.0
 
     @property
     def has_no_answer(self) -> bool:
-        """Whether the job ended with results although, by Vertex's own count, no row was answered.
+        """Whether the job ended with results although, by Vertex's own counts, no row was answered.
 
-        Where Vertex does not count, the answer is no: the output decides, when the bill is recorded.
+        Without counts this is False: the output decides when the bill is recorded.
         """
         unanswered = self.failed_rows > 0 or self.incomplete_rows > 0
         return self.verdict.has_results and self.ok_rows == 0 and unanswered
 
     @property
     def progress(self) -> str:
-        """State and counts, for a log line that is written only when this changes."""
+        """State and counts. A log line is written only when this changes."""
         state = self.state.removeprefix("JOB_STATE_")
         if not (self.ok_rows or self.failed_rows):
             return state
@@ -118,18 +118,18 @@ class Sighting:
         return f"{state} ({self.ok_rows} rows done, {self.failed_rows} failed{left})"
 
 
-def judge(
-    reading: BatchPredictionJob | VertexBatchError, *, now: datetime, failures: int, patience: Patience
-) -> Sighting:
-    """Say what one look at a job means.
+def assess(
+    reading: BatchPredictionJob | VertexBatchError, *, now: datetime, failures: int, limits: PollLimits
+) -> JobReading:
+    """Decide what one poll of a job means.
 
-    :param reading: the job, or why it could not be read. "Could not read" is not "is not there".
+    :param reading: the job, or the error that reading it raised. An error does not mean that the job is gone.
     :param failures: polls in a row that have failed before this one.
     """
     if isinstance(reading, VertexBatchError):
-        return _judge_failure(reading, now=now, failures=failures, patience=patience)
+        return _assess_failure(reading, now=now, failures=failures, limits=limits)
     seen = _describe(reading)
-    missed = patience.missed_by(reading, now) if seen.verdict is Verdict.WAIT else None
+    missed = limits.missed_by(reading, now) if seen.verdict is Verdict.WAIT else None
     return seen if missed is None else replace(seen, verdict=Verdict.DEADLINE, message=missed)
 
 
@@ -141,15 +141,15 @@ class TaskEnd(StrEnum):
     RETRIED = "failed, retried: a retry waits for the same job"
 
 
-def task_end(seen: Sighting, max_failed_ratio: float, *, fail_without_answers: bool = True) -> TaskEnd:
-    """Say how the task ends on the last look at its job.
+def task_end(seen: JobReading, max_failed_ratio: float, *, fail_without_answers: bool = True) -> TaskEnd:
+    """Decide how the task ends after the last poll of its job.
 
-    :param max_failed_ratio: the largest share of failed rows that a success tolerates, as long as a row was
-        answered.
+    :param max_failed_ratio: the largest share of failed rows with which the task still succeeds, as long as a
+        row was answered.
     :param fail_without_answers: whether a job without a single answer fails the task. False for a shard: its
         run may have answers of other shards.
     """
-    if seen.verdict is Verdict.BLIND:
+    if seen.verdict is Verdict.POLLING_FAILED:
         return TaskEnd.RETRIED  # the job may still run
     if seen.has_no_answer and fail_without_answers:
         return TaskEnd.FAILED
@@ -158,25 +158,27 @@ def task_end(seen: Sighting, max_failed_ratio: float, *, fail_without_answers: b
     return TaskEnd.FAILED
 
 
-def may_resubmit(seen: Sighting, attempt: int, resubmits: int) -> bool:
-    """Whether a job that has ended is submitted again without a person: what made it fail may pass."""
+def may_resubmit(seen: JobReading, attempt: int, resubmits: int) -> bool:
+    """Whether a job that has ended is submitted again automatically: it failed for a transient reason."""
     passing = seen.verdict is Verdict.FAILED and seen.error_code in PASSING_JOB_ERRORS
     return passing and attempt < resubmits
 
 
-def _judge_failure(error: VertexBatchError, *, now: datetime, failures: int, patience: Patience) -> Sighting:
+def _assess_failure(
+    error: VertexBatchError, *, now: datetime, failures: int, limits: PollLimits
+) -> JobReading:
     if isinstance(error, NotFoundError):
-        return Sighting(Verdict.LOST, message=str(error))
-    if not isinstance(error, TransientError) or failures >= patience.tolerated_failures:
-        return Sighting(Verdict.BLIND, message=str(error))
-    if now >= patience.deadline_at:
-        return Sighting(Verdict.DEADLINE, message=str(error))
-    return Sighting(Verdict.WAIT, message=str(error))
+        return JobReading(Verdict.LOST, message=str(error))
+    if not isinstance(error, TransientError) or failures >= limits.tolerated_failures:
+        return JobReading(Verdict.POLLING_FAILED, message=str(error))
+    if now >= limits.deadline_at:
+        return JobReading(Verdict.DEADLINE, message=str(error))
+    return JobReading(Verdict.WAIT, message=str(error))
 
 
-def _describe(job: BatchPredictionJob) -> Sighting:
+def _describe(job: BatchPredictionJob) -> JobReading:
     stats = job.completion_stats
-    return Sighting(
+    return JobReading(
         verdict=_VERDICT_OF_STATE.get(job.state, Verdict.WAIT),
         state=job.raw_state,
         ok_rows=stats.successful_count if stats else 0,
@@ -193,7 +195,7 @@ def next_poll_seconds(
 ) -> float:
     """Back off while polls fail: doubled per failure up to ten times, then spread by ``jitter`` in 0..1.
 
-    :param retry_after_seconds: what the server asked for; never less, but at most an hour.
+    :param retry_after_seconds: what the server requested. The pause is never shorter, up to one hour.
     """
     backed_off = interval_seconds * min(1 << min(failures, 4), 10)
     return max(backed_off * (0.9 + 0.2 * jitter), min(retry_after_seconds, 3600.0))
@@ -202,55 +204,57 @@ def next_poll_seconds(
 _ENDINGS = {
     Verdict.FAILED: "failed",
     Verdict.CANCELLED: "was cancelled",
-    Verdict.EXPIRED: "expired: it waited too long or ran over its time",
-    Verdict.LOST: "is gone: somebody deleted it",
+    Verdict.EXPIRED: "expired: it was queued too long or ran too long",
+    Verdict.LOST: "no longer exists: it was deleted",
     Verdict.DEADLINE: "did not end before its deadline",
-    Verdict.BLIND: "could not be read any more",
+    Verdict.POLLING_FAILED: "could not be read",
     Verdict.SUCCEEDED: "succeeded",
-    Verdict.PARTIALLY_SUCCEEDED: "succeeded in part",
+    Verdict.PARTIALLY_SUCCEEDED: "partially succeeded",
 }
 _MONEY = {
-    Verdict.LOST: "What it cost cannot be read any more; the bill says so.",
-    Verdict.DEADLINE: "Rows that were finished are billed; the record_cost task counts them.",
-    Verdict.BLIND: "The job may still run and cost money.",
+    Verdict.LOST: "Its cost can no longer be read; the bill marks it as unknown.",
+    Verdict.DEADLINE: "Finished rows are billed; the record_cost task counts them.",
+    Verdict.POLLING_FAILED: "The job may still be running and costing money.",
 }
 _NEXT = {
     Verdict.LOST: "Clear the submit task to run the batch again.",
     Verdict.DEADLINE: "Raise the deadline, or clear the submit task to run the batch again.",
-    Verdict.BLIND: "Mend what the message names, then clear this task: it goes on waiting for the same job.",
+    Verdict.POLLING_FAILED: (
+        "Fix the cause named above, then clear this task. It will resume waiting for the same job."
+    ),
     Verdict.CANCELLED: "Clear the submit task to run the batch again.",
     Verdict.EXPIRED: "Clear the submit task to run the batch again.",
 }
 
 
-def explain_failed_rows(job: str, seen: Sighting, max_failed_ratio: float) -> str:
-    """Say why a job that succeeded fails its task: too many of its rows failed, or all of them."""
+def explain_failed_rows(job: str, seen: JobReading, max_failed_ratio: float) -> str:
+    """Explain why a job that succeeded fails its task: too many of its rows failed, or all of them."""
     rows = seen.ok_rows + seen.failed_rows + max(seen.incomplete_rows, 0)
     if seen.has_no_answer:
         return (
             f"Batch prediction job {job} {_ENDINGS[seen.verdict]}, but no row was answered:"
             f" {seen.failed_rows:,} of {rows:,} failed. Failed rows are not billed. The record_cost task"
-            " records the bill and reports the reasons. This task is not retried. Correct what the reasons"
-            " name, then clear the submit task to run the batch again."
+            " records the bill and reports the reasons. This task is not retried. Fix the cause of the"
+            " failures, then clear the submit task to run the batch again."
         )
     return (
         f"Batch prediction job {job} {_ENDINGS[seen.verdict]}, but {seen.failed_rows} of its {rows} rows"
-        f" failed, more than max_failed_ratio={max_failed_ratio:g} allows. Failed rows are not billed, the"
-        " others are."
-        " The output's `status` fields say why; clear the submit task to run the batch again."
+        f" failed, more than max_failed_ratio={max_failed_ratio:g} allows. Failed rows are not billed; the"
+        " others are. See the `status` fields of the output for the reasons. Clear the submit task to run the"
+        " batch again."
     )
 
 
-def explain(job: str, seen: Sighting) -> str:
-    """Tell the person on call: what happened to which job, what it means for money, what to do."""
-    cause = f": {seen.message}" if seen.message else ""
+def explain(job: str, seen: JobReading) -> str:
+    """Explain to the engineer on call what happened to which job, what it means for money, and what to do."""
+    cause = f": {seen.message.removesuffix('.')}" if seen.message else ""
     code = f" (code {seen.error_code})" if seen.error_code else ""
-    money = _MONEY.get(seen.verdict, "Rows that were finished are billed; failed rows are not.")
+    money = _MONEY.get(seen.verdict, "Finished rows are billed; failed rows are not.")
     if seen.verdict is Verdict.FAILED:
         following = (
-            "The cause may pass: clear the submit task to run the batch again."
+            "This is usually transient. Clear the submit task to run the batch again."
             if seen.error_code in PASSING_JOB_ERRORS
-            else "Mend the cause, then clear the submit task."
+            else "Fix the cause, then clear the submit task."
         )
     else:
         following = _NEXT.get(seen.verdict, "")

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.errors import NotFoundError, PermanentError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, ask, cancel_and_confirm
+from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, cancel_and_confirm, request_cancel
 from vertex_batch.tasks.place import find_place
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.submitted import SubmittedJobs, references
@@ -168,6 +168,6 @@ class CancelBatchPredictionJobOperator(BaseOperator):
                 client, project, location, job.job_id, confirm_seconds=self.confirm_seconds
             )
         else:
-            ask(client, project, location, job.job_id)
+            request_cancel(client, project, location, job.job_id)
         self.log.info("Requested cancellation of job %s, which is now %s", job.job_id, job.state.short)
         return {"job_id": job.job_id, "display_name": job.display_name, "state": job.raw_state}

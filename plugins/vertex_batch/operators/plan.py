@@ -21,7 +21,7 @@ from vertex_batch.inputs import (
     file_pattern,
     limits_for,
 )
-from vertex_batch.inputs.preparation import DEFAULT_MAX_SHARDS, InputPreparer, SampleWish
+from vertex_batch.inputs.preparation import DEFAULT_MAX_SHARDS, InputPreparer, SampleRequest
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.lifecycle.finding import find_group_jobs
 from vertex_batch.lifecycle.identity import map_index_of
@@ -189,7 +189,7 @@ class PlanInputsOperator(BaseOperator):
                     cancel_and_confirm(client, project, location, job.job_id)
 
 
-def _sample_wish(context: Context) -> SampleWish | None:
+def _sample_wish(context: Context) -> SampleRequest | None:
     params = context.get("params") or {}
     rows = params.get("sample")
     if not rows:
@@ -198,4 +198,4 @@ def _sample_wish(context: Context) -> SampleWish | None:
         raise ConfigurationError(
             f"`sample` is {rows}, but must be from 1 to {MAX_SAMPLE_ROWS:,}. Nothing was submitted."
         )
-    return SampleWish(int(rows), int(params.get("sample_seed") or 0))
+    return SampleRequest(int(rows), int(params.get("sample_seed") or 0))

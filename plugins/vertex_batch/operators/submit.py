@@ -13,7 +13,7 @@ from vertex_batch.errors import ConfigurationError, PermanentError, VertexBatchE
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, PartKind, file_pattern
-from vertex_batch.lifecycle.cancelling import ask
+from vertex_batch.lifecycle.cancelling import request_cancel
 from vertex_batch.lifecycle.finding import find_jobs_by_key
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.lifecycle.submitting import Submitter
@@ -226,7 +226,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
             team = request.labels.get("team", "")
             metrics.submitted(submission.action, spec=self.spec, team=team, model=request.model)
             if self._kill.cancelled:  # while the POST was on its way
-                ask(client, project, location, submission.job_id)
+                request_cancel(client, project, location, submission.job_id)
             self._kill.check()
         reference = JobReference(
             project=project,
@@ -320,5 +320,5 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
             if not job_ids:
                 self.log.warning("Killed while submitting; no job with key %s is listed yet", stored.job_key)
             for job_id in job_ids:
-                ask(client, stored.project, stored.location, job_id)
+                request_cancel(client, stored.project, stored.location, job_id)
                 self.log.info("Requested cancellation of job %s: %s", job_id, why)

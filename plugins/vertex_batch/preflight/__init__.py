@@ -1,4 +1,4 @@
-"""Look at a job before it costs money: its rows, its model, and the places that it reads and writes."""
+"""Check a job before it costs money: its rows, its model, its inputs and its output."""
 
 from vertex_batch.preflight.check import (
     CheckedRows,
@@ -9,18 +9,18 @@ from vertex_batch.preflight.check import (
     preflight,
     report_data,
 )
-from vertex_batch.preflight.findings import Finding, Gravity, Mode, PreflightError, Report
+from vertex_batch.preflight.findings import Finding, Mode, PreflightError, Report, Severity
 from vertex_batch.preflight.rows import RowCheck
 from vertex_batch.preflight.shapes import Shape, shape_of
 
 __all__ = [
     "CheckedRows",
     "Finding",
-    "Gravity",
     "Mode",
     "PreflightError",
     "Report",
     "RowCheck",
+    "Severity",
     "Shape",
     "Storage",
     "Subject",

@@ -1,4 +1,4 @@
-"""The whole pre-flight of one job: its places first, then its rows."""
+"""The complete pre-flight of one job: its model, location and buckets first, then its rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.log import Log
-from vertex_batch.preflight.findings import Finding, Gravity, Mode, PreflightError, Report
+from vertex_batch.preflight.findings import Finding, Mode, PreflightError, Report, Severity
 from vertex_batch.preflight.places import ModelClient, check_location, check_proxy
 from vertex_batch.preflight.rows import RowCheck
 from vertex_batch.preflight.shapes import shape_of
@@ -21,10 +21,10 @@ from vertex_batch.storage import ByteStream, SourceObject, fingerprint_of, witho
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The job that is to be submitted.
+    """The job that will be submitted.
 
-    :param uris: as the spec writes them, rendered; wildcards included.
-    :param may_be_split: more rows than one job takes are shared out over several, and no reason to stop.
+    :param uris: the rendered URIs of the spec, with their wildcards.
+    :param may_be_split: an input with too many rows for one job is split into several, and is not an error.
     """
 
     model: str
@@ -35,18 +35,18 @@ class Subject:
 
     @property
     def reads_table(self) -> bool:
-        """Whether it reads a BigQuery table, which is not looked into."""
+        """Whether it reads a BigQuery table, whose rows are not checked."""
         return all(uri.startswith("bq://") for uri in self.uris)
 
 
 class Storage(Protocol):
-    """What a pre-flight asks of an object store. It is `vertex_batch.storage.ObjectStorage`."""
+    """The part of `vertex_batch.storage.ObjectStorage` that a pre-flight needs."""
 
     def find(self, uris: Sequence[str]) -> Sequence[SourceObject]:
-        """Find the objects, or raise that they are missing."""
+        """Find the objects; raise if one is missing."""
 
     def check_output(self, uri: str) -> None:
-        """Raise that the output's bucket is missing."""
+        """Raise if the output's bucket is missing."""
 
     def read_each(self, objects: Sequence[SourceObject]) -> Iterator[tuple[SourceObject, ByteStream]]:
         """Yield each object with its bytes, in order."""
@@ -54,7 +54,7 @@ class Storage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CheckedRows:
-    """What a pre-flight found in an input before, and in which one.
+    """The findings of an earlier pre-flight, and the input that it checked.
 
     :param listing: see `listing_of`.
     :param report: see `report_data`.
@@ -71,7 +71,7 @@ def listing_of(objects: Sequence[SourceObject], model: str) -> str:
 
 
 def report_data(report: Report) -> dict[str, Any]:
-    """A report as plain data, with the findings that are shown."""
+    """Convert a report to plain data, with the findings that are shown."""
     data: dict[str, Any] = msgspec.to_builtins(replace(report, findings=report.shown))
     return data
 
@@ -85,13 +85,13 @@ def inspect(
     objects: Sequence[SourceObject] | None = None,
     checked: CheckedRows | None = None,
 ) -> Report:
-    """Look at everything, and report it.
+    """Check everything and report it.
 
-    :param storage: None: neither inputs nor the output's bucket are looked at.
-    :param client: None: the proxy is not asked.
-    :param progress: told the bytes of each block of rows.
-    :param objects: the inputs, where they were found already.
-    :param checked: what was found in the rows before; they are read again only if the input has changed.
+    :param storage: None: neither the inputs nor the output's bucket are checked.
+    :param client: None: the proxy is not called.
+    :param progress: called with the size of each block of rows, in bytes.
+    :param objects: the inputs, if they were found already.
+    :param checked: the earlier findings in the rows; they are read again only if the input has changed.
     :raises VertexBatchError: an input or a bucket is missing, or cannot be read.
     """
     report = Report()
@@ -101,7 +101,7 @@ def inspect(
         for finding in check_proxy(client, subject.model):
             report.add(finding)
     if subject.reads_table:
-        report.add(Finding(Gravity.DOUBT, "inputs", "the rows of a BigQuery table are not looked at"))
+        report.add(Finding(Severity.DOUBT, "inputs", "the rows of a BigQuery table are not checked"))
     elif storage is not None:
         storage.check_output(subject.output)
         found = storage.find(subject.uris) if objects is None else objects
@@ -126,13 +126,12 @@ def preflight(
     *,
     checked: CheckedRows | None = None,
 ) -> Report | None:
-    """Look at a job right before it is submitted. In strict mode it raises, otherwise it warns.
+    """Check a job right before it is submitted. In strict mode it raises, otherwise it warns.
+
+    A doubt never raises. Rows that fail alone do not raise either, as long as one good row is left.
 
     :param checked: see `inspect`.
-
-    A doubt never raises, nor do rows that fail by themselves, as long as one is left.
-
-    :raises PreflightError: Vertex would answer no row of it.
+    :raises PreflightError: Vertex would not answer any row of it.
     :raises VertexBatchError: as `inspect` does; in strict mode only.
     """
     if mode is Mode.OFF:
@@ -143,7 +142,7 @@ def preflight(
     except VertexBatchError as error:
         if mode is Mode.STRICT:
             raise
-        log.warning("Pre-flight: %s Going on, since the spec says `preflight: warn`.", error)
+        log.warning("Pre-flight: %s Continuing, since the spec sets `preflight: warn`.", error)
         return None
     log.info("Pre-flight: %s", report.summary())
     if report.is_hopeless and mode is Mode.STRICT:
@@ -154,12 +153,12 @@ def preflight(
 
 
 def _add(report: Report, rows: Report) -> None:
-    """Add what was found in the rows before."""
+    """Add the earlier findings in the rows."""
     for finding in rows.findings:
         report.add(finding)
-    kept = Counter(finding.gravity for finding in rows.findings)
-    for gravity, count in rows.counts.items():
-        report.counts[gravity] += count - kept[gravity]
+    kept = Counter(finding.severity for finding in rows.findings)
+    for severity, count in rows.counts.items():
+        report.counts[severity] += count - kept[severity]
     report.objects += rows.objects
     report.rows += rows.rows
     report.size_bytes += rows.size_bytes

@@ -1,8 +1,8 @@
-"""The rows of a job as the importer sees them: columns, each with one type.
+"""The rows of a job as Vertex's importer reads them: columns, each with one type.
 
 Vertex imports the rows of a batch into BigQuery, and one row that does not fit fails the job before any
-row is answered. The limits: 15 levels of records, names of columns, one type for each, no record without
-fields. Here a row is walked through once for each new shape; `compiled` does the others.
+row is answered. The limits: 15 levels of records, valid column names, one type per column, no record without
+fields. This module walks through a row once for each new shape; `compiled` checks the others.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from vertex_batch.preflight.fields import Field, Message
 
 MAX_DEPTH = 15
 MAX_COLUMNS = 10_000
-"""BigQuery's own limit of columns in a table; and ours of what is kept in memory."""
+"""BigQuery's limit of columns in a table, and the most that are kept in memory."""
 MAX_NAME_CHARS = 300
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}", re.ASCII)
 _UNSPEAKABLE = re.compile(r'[\x00-\x1f"\\]')
 _KINDS: dict[type, str] = {
-    str: "a text",
-    bool: "true or false",
+    str: "a string",
+    bool: "a boolean",
     int: "a number",
     float: "a number",
     dict: "an object",
@@ -30,7 +30,7 @@ _KINDS: dict[type, str] = {
 
 
 class Tell(Protocol):
-    """Takes the path of a key, what is wrong with it, and whether that is known to fail the job."""
+    """Reports a problem: the path of a key, a message, and whether it is known to fail the job."""
 
     def __call__(self, path: str, message: str, /, *, sure: bool = True) -> None: ...
 
@@ -38,11 +38,11 @@ class Tell(Protocol):
 class Column:
     """A key of the rows: the kinds of values that it had so far, and its keys or items.
 
-    :param required: a row without it fails by itself, so that `compiled` must not let it pass.
-    :param opaque: whatever is in it is not looked at.
-    :param is_item: it stands for what is in a list; a list within that is not looked into.
-    :ivar field: what Google takes in it; None where that is not known.
-    :ivar is_misspelled: no row with this key is answered.
+    :param required: a row without it fails alone, so `compiled` must not let it pass.
+    :param opaque: its value is not checked.
+    :param is_item: it describes the items of a list; a list within that list is not checked.
+    :ivar field: what Google accepts in it; None if that is not known.
+    :ivar is_misspelled: a row with this key is not answered.
     """
 
     __slots__ = (
@@ -78,11 +78,11 @@ class Column:
 
     @property
     def message(self) -> Message | None:
-        """The message that a value of it is, where that is known."""
+        """The message type of its values, if it is known."""
         return self.field.message if self.field else None
 
     def child(self, key: str, *, opaque: bool = False) -> Column:
-        """The column of a key, made where it is new."""
+        """The column of a key; it is created if it is new."""
         found = self.children.get(key)
         if found is None:
             path = f"{self.path}.{key}" if self.path else key
@@ -97,7 +97,7 @@ class Column:
 
 
 class Columns:
-    """All columns that the rows of a job have shown so far. It grows only, and not without bound."""
+    """All columns of the rows of a job so far. It only grows, up to a limit."""
 
     def __init__(self) -> None:
         self.root = Column()
@@ -106,12 +106,12 @@ class Columns:
         self.version = 0
 
     def admit(self, row: Mapping[str, Any], tell: Tell) -> None:
-        """Walk through a row, take in what is new of it, and tell what the importer would refuse."""
+        """Walk through a row, add its new columns, and report what the importer would refuse."""
         self._record(self.root, row, 0, tell)
 
     def _record(self, column: Column, record: Mapping[str, Any], depth: int, tell: Tell) -> None:
         if not record:
-            tell(column.path, "is an empty object: leave the key out, or put something into it")
+            tell(column.path, "is an empty object: remove the key, or put something in it")
             return
         if depth > MAX_DEPTH:
             tell(_short(column.path), f"is nested deeper than {MAX_DEPTH} levels")
@@ -128,7 +128,7 @@ class Columns:
         if kind not in column.kinds:
             if column.kinds:
                 earlier = " and ".join(sorted(column.kinds))
-                tell(column.path, f"is {kind} here and {earlier} in other places: one key has one type")
+                tell(column.path, f"is {kind} here and {earlier} elsewhere: a key must have one type")
             column.kinds.add(kind)
             self.version += 1
         if type(value) is dict:
@@ -142,22 +142,22 @@ class Columns:
                 column.item = Column(f"{column.path}[]", is_item=True, field=column.field)
                 self.version += 1
             if type(item) is list and "a list" not in column.item.kinds:
-                tell(column.item.path, "is a list within a list, which BigQuery does not take", sure=False)
+                tell(column.item.path, "is a list within a list, which BigQuery refuses", sure=False)
             self._value(column.item, item, depth, tell)
 
     def _new(self, column: Column, key: str, tell: Tell) -> Column | None:
         if not _NAME.fullmatch(key):
             tell(
                 f"{column.path}.{key[:80]}".lstrip("."),
-                "is no name of a column: letters, digits and `_`, not beginning with a digit",
+                "is not a valid column name: use letters, digits and `_`, and no digit at the beginning",
             )
         if len(key) > MAX_NAME_CHARS or _UNSPEAKABLE.search(key):
-            return None  # no decoder can be made for it: each row that has it is looked at
+            return None  # no decoder can be made for it: each row with this key is checked here
         if self.count >= MAX_COLUMNS:
             if not self.is_full:
                 self.is_full = True
                 self.version += 1
-                keys = f"more than {MAX_COLUMNS:,} different keys: a table has no more columns"
+                keys = f"more than {MAX_COLUMNS:,} different keys: a table cannot have more columns"
                 tell(column.path, keys, sure=False)
             return None
         self.count += 1
@@ -170,7 +170,7 @@ def _short(path: str) -> str:
 
 
 def walk(column: Column) -> Iterator[Column]:
-    """A column and all below it."""
+    """Yield a column and all columns below it."""
     yield column
     for child in column.children.values():
         yield from walk(child)

@@ -1,7 +1,7 @@
-"""Columns -> a decoder that lets through just the rows that need no second look, at the speed of C.
+"""Compile columns into a decoder that accepts only rows that need no further check, at the speed of C.
 
-It is strict: a key that is new or misspelled, a value of another type or outside of what Google takes, a
-required key that is missing, or no JSON at all, makes it refuse. Then the rows are looked at one by one.
+It is strict. It refuses a new or misspelled key, a value of another type or outside of what Google accepts, a
+missing required key, and invalid JSON. Rows that it refuses are checked one by one.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from vertex_batch.preflight.columns import Column, Columns
 from vertex_batch.preflight.fields import Field, Group
 
 ROW_KEY = "row_key"
-"""The attribute of a decoded row that is its key; UNSET or None where it has none."""
-_PLAIN: dict[str, Any] = {"a text": str, "true or false": bool, "a number": float}
+"""The attribute of a decoded row that is its key; UNSET or None if it has none."""
+_PLAIN: dict[str, Any] = {"a string": str, "a boolean": bool, "a number": float}
 _REFUSED = Literal["\x00 refused"]
-"""No value is of this type: the row is looked at, and what is wrong with it is reported."""
+"""No value has this type, so the row is checked one by one and its problem is reported."""
 
 
 def compile_decoder(columns: Columns, key_name: str = "") -> msgspec.json.Decoder[Any]:
-    """Make the decoder of the rows that `columns` has admitted.
+    """Make the decoder for the rows that `columns` has admitted.
 
-    What it does not see: objects without keys.
+    It does not detect objects without keys.
 
-    :param key_name: the key of a row by which its answer is found; see `ROW_KEY`.
+    :param key_name: the key of a row that identifies its answer; see `ROW_KEY`.
     """
     return msgspec.json.Decoder(_record(columns.root, strict=not columns.is_full, row_key=key_name))
 
@@ -47,7 +47,7 @@ def _record(column: Column, *, strict: bool, row_key: str = "") -> Any:
         known[key] = [*known.get(key, ()), field]
     groups = list(_groups(column))
     if any(not keys for _, keys in groups):
-        fields.append(("refused", _REFUSED))  # no row has shown yet what each of them must have
+        fields.append(("refused", _REFUSED))  # no row so far had a value for a required group
     several = [[known[key][0] for key in keys] for _, keys in groups if len(keys) > 1]
     namespace: dict[str, Any] = {"__post_init__": _check_groups(several)} if several else {}
     if ROW_KEY not in names:
@@ -64,7 +64,7 @@ def _record(column: Column, *, strict: bool, row_key: str = "") -> Any:
 
 
 def _groups(column: Column) -> Iterator[tuple[Group, list[str]]]:
-    """The groups of a message, each with those of its keys that rows have had with a value."""
+    """The groups of a message, each with its keys that had a value in a row so far."""
     message = column.message
     for group in message.groups if message else ():
         there = (key for key, child in column.children.items() if child.kinds)
@@ -72,7 +72,7 @@ def _groups(column: Column) -> Iterator[tuple[Group, list[str]]]:
 
 
 def _one_of(column: Column) -> set[str]:
-    """The keys that a record must have, since no other of their group has been seen."""
+    """The keys that a record must have, since they are the only ones of their group so far."""
     return {keys[0] for _, keys in _groups(column) if len(keys) == 1}
 
 
@@ -110,7 +110,7 @@ def _kind(column: Column, kind: str, *, strict: bool, is_required: bool) -> Any:
         return _record(column, strict=strict)
     if kind == "a list":
         return list[Any] if column.is_item else _list(column, strict=strict, is_required=is_required)
-    if field and kind == "a text":
+    if field and kind == "a string":
         return _text(field)
     if field and kind == "a number" and field.is_number:
         whole: Any = int if field.is_whole_number else float
@@ -119,7 +119,7 @@ def _kind(column: Column, kind: str, *, strict: bool, is_required: bool) -> Any:
 
 
 def _may_be(field: Field, kind: str, *, is_item: bool) -> bool:
-    """Whether a value of a kind needs no second look."""
+    """Whether a value of this kind needs no further check."""
     if field.is_map or field.message:
         return kind == "an object" or (kind == "a list" and field.is_repeated and not is_item)
     if kind == "a list":

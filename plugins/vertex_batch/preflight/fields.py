@@ -1,8 +1,8 @@
-"""What Google takes in each field of a request: its name, its kind, its values.
+"""The fields of a request that Google accepts: their names, kinds and values.
 
-`request_types.json` holds the names and kinds, as Vertex's discovery document has them; what that document
-does not say, such as ranges, is in the tables below. A name or value that is not known here may be one of a
-later API, so by itself it is a doubt; a misspelled one is not.
+`request_types.json` has the names and kinds, from Vertex's discovery document; what that document does not
+say, such as ranges, is in the tables below. A name or value that is not known here may belong to a later API,
+so it is only a doubt; a misspelled one is certain to fail.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ GENERATION, EMBEDDING = "GenerateContentRequest", "EmbedContentRequest"
 _NUMBERS = frozenset({"int32", "int64", "integer", "float", "double"})
 _MIME_TYPES = ("text/plain", "application/json", "text/x.enum")
 
-# A turn of `contents` is a Content whose role is checked; the role of a system instruction is ignored.
+# A turn of `contents` is a Content whose role Google checks; it ignores the role of a system instruction.
 _TURN = "Turn"
 _ROLES = ("user", "model", "function")
 _RANGES: Mapping[tuple[str, str], tuple[float, float]] = {
@@ -47,14 +47,14 @@ _DATA = (
 class Group:
     """Fields of a message of which exactly one must have a value.
 
-    :param unless: fields with which a message may be without any of them.
+    :param unless: if a message has one of these fields, it needs none of the group.
     """
 
     names: tuple[str, ...]
     unless: tuple[str, ...] = ()
 
 
-# Of each message: what it must have. A part with a thought signature may have no data.
+# The groups that each message must have. A part with a thought signature may have no data.
 _GROUPS: Mapping[str, tuple[Group, ...]] = {
     "Part": (Group(_DATA, unless=("thoughtSignature", "audioTranscription")),),
     "Blob": (Group(("mimeType",)),),
@@ -65,13 +65,13 @@ _FILLED = {(_TURN, "parts")}
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What a field takes.
+    """What a field accepts.
 
-    :param kind: ``string``, ``boolean``, a kind of number, ``enum``, ``choice`` (as an enum, but no other
-        value is ever taken), ``any`` (not looked into), or the name of a message.
-    :param values: those of an enum or a choice; of a text, the ones that are known.
+    :param kind: ``string``, ``boolean``, a kind of number, ``enum``, ``choice`` (like an enum, but no other
+        value is ever accepted), ``any`` (not checked), or the name of a message.
+    :param values: the values of an enum or a choice; the known values of a string.
     :param limits: of a number, both included.
-    :param pattern: of a text.
+    :param pattern: of a string.
     """
 
     kind: str
@@ -93,12 +93,12 @@ class Field:
 
     @property
     def message(self) -> Message | None:
-        """The message that a value of it is; None for anything else, and for the map itself."""
+        """The message type of its values; None for any other field and for a map itself."""
         return None if self.is_map else messages().get(self.kind)
 
     @property
     def of_value(self) -> Field:
-        """What each value of a map takes."""
+        """What each value of a map accepts."""
         return Field(self.kind)
 
     @property
@@ -106,7 +106,7 @@ class Field:
         return self.kind != "any"
 
     def knows(self, value: str) -> bool:
-        """Whether a text is one of the values; an enum's may be in any case, since Google reads them so."""
+        """Whether a text is one of the values. Google ignores the case of an enum's value."""
         if self.kind == "choice":
             return not value or value in self.values
         return value in self.values or (self.kind == "enum" and value.upper() in self.values)
@@ -125,20 +125,20 @@ class Message:
         return {_letters(name): name for name in self.fields}
 
     def name_of(self, key: str) -> str | None:
-        """The field that a key names, in camel case or as the protocol has it; None where there is none."""
+        """The field that a key names, in camel case or snake case; None if there is none."""
         if key in self.fields:
             return key
         name = camel(key)
         return name if name in self.fields and snake(name) == key else None
 
     def meant_by(self, key: str) -> str | None:
-        """The field that a key misspells: a letter more, less, other or swapped, or other separators."""
+        """The field that a key misspells: one letter or the separators differ."""
         if (name := self._by_letters.get(_letters(key))) is not None:
             return name
         return next((name for name in self.fields if is_misspelled(key, name)), None)
 
     def like(self, key: str) -> str | None:
-        """The field that is most like a key, for a hint."""
+        """The field most similar to a key, for a hint."""
         return next(iter(difflib.get_close_matches(camel(key), self.fields, n=1)), None)
 
 

@@ -1,4 +1,4 @@
-"""What a pre-flight found: each finding has a place, says what becomes of the job, and what to do."""
+"""The findings of a pre-flight: each says where it is, what happens to the job, and what to do."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from enum import StrEnum
 from vertex_batch.errors import PermanentError, scrub
 
 MAX_FINDINGS = 20
-"""More than a person repairs at once; the rest is counted."""
+"""More than a person fixes at once; the rest is only counted."""
 
 
 class Mode(StrEnum):
-    """What a spec wants from its pre-flight."""
+    """The pre-flight mode of a spec."""
 
     STRICT = "strict"
     WARN = "warn"
     OFF = "off"
 
 
-class Gravity(StrEnum):
+class Severity(StrEnum):
     """What a finding does to the job."""
 
     JOB = "job"
@@ -28,49 +28,49 @@ class Gravity(StrEnum):
     ROW = "row"
     """That row fails; the others are answered."""
     DOUBT = "doubt"
-    """It may be wrong, or could not be looked at. It never stops a submission."""
+    """It may be wrong, or could not be checked. It never stops a submission."""
 
 
 _REFUSED = (
-    "The pre-flight found that Vertex would answer no row of this job. Nothing was submitted and nothing was"
-    " spent."
+    "The pre-flight found that Vertex would not answer any row of this job. Nothing was submitted and nothing"
+    " was spent."
 )
 _REMEDY = (
-    "Correct the input and clear the task; a retry finds the same. To submit the job anyway, set"
+    "Fix the input and clear the task; a retry fails the same way until then. To submit the job anyway, set"
     " `preflight: warn` in the spec."
 )
 _OUTCOME = {
-    Gravity.JOB: "fails the whole job",
-    Gravity.ROW: "this row fails",
-    Gravity.DOUBT: "may be wrong",
+    Severity.JOB: "fails the whole job",
+    Severity.ROW: "this row fails",
+    Severity.DOUBT: "may be wrong",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to repair.
+    """One problem to fix.
 
-    :param place: ``URI:LINE``, or what else it is about, such as ``model``.
-    :param path: the key within the row, such as ``request.tools[].googleSearch``; empty for all of it.
+    :param place: ``URI:LINE``, or another subject, such as ``model``.
+    :param path: the key within the row, such as ``request.tools[].googleSearch``; empty for the whole row.
     """
 
-    gravity: Gravity
+    severity: Severity
     place: str
     message: str
     path: str = ""
 
     def __str__(self) -> str:
         what = f"{self.path}: {self.message}" if self.path else self.message
-        return scrub(f"{self.place}: {what} ({_OUTCOME[self.gravity]})")
+        return scrub(f"{self.place}: {what} ({_OUTCOME[self.severity]})")
 
 
 @dataclass(slots=True)
 class Report:
-    """What was looked at, and what was found.
+    """What was checked, and what was found.
 
-    :param findings: the first `MAX_FINDINGS` of each gravity.
-    :param counts: all of them, by gravity.
-    :param bad_rows: rows that fail by themselves.
+    :param findings: the first `MAX_FINDINGS` of each severity.
+    :param counts: the number of all findings, by severity.
+    :param bad_rows: rows that fail alone.
     """
 
     objects: int = 0
@@ -78,39 +78,39 @@ class Report:
     size_bytes: int = 0
     bad_rows: int = 0
     findings: list[Finding] = field(default_factory=list)
-    counts: dict[Gravity, int] = field(default_factory=lambda: dict.fromkeys(Gravity, 0))
+    counts: dict[Severity, int] = field(default_factory=lambda: dict.fromkeys(Severity, 0))
 
     def add(self, finding: Finding) -> None:
-        """Keep a finding, or count it where enough of its kind are kept."""
-        if self.counts[finding.gravity] < MAX_FINDINGS:
+        """Keep a finding, or only count it if enough of its severity are kept."""
+        if self.counts[finding.severity] < MAX_FINDINGS:
             self.findings.append(finding)
-        self.counts[finding.gravity] += 1
+        self.counts[finding.severity] += 1
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether Vertex would answer no row at all."""
-        return self.counts[Gravity.JOB] > 0 or (self.rows > 0 and self.bad_rows >= self.rows)
+        """Whether Vertex would not answer any row."""
+        return self.counts[Severity.JOB] > 0 or (self.rows > 0 and self.bad_rows >= self.rows)
 
     @property
     def shown(self) -> list[Finding]:
-        """The findings to show, the gravest first, each gravity in the order of its places."""
-        order = list(Gravity)
-        return sorted(self.findings, key=lambda finding: order.index(finding.gravity))[:MAX_FINDINGS]
+        """The findings to show, the most severe first; within a severity in the order of the rows."""
+        order = list(Severity)
+        return sorted(self.findings, key=lambda finding: order.index(finding.severity))[:MAX_FINDINGS]
 
     def lines(self) -> list[str]:
-        """One line for each finding that is shown, and one for the rest."""
+        """One line for each finding that is shown, and one with the number of the others."""
         shown = self.shown
         rest = sum(self.counts.values()) - len(shown)
         return [*map(str, shown), *([f"and {rest:,} more"] if rest else [])]
 
     def summary(self) -> str:
-        """How much was looked at."""
+        """How much was checked."""
         bad = f"; {self.bad_rows:,} of them are certain to fail" if self.bad_rows else ""
         return f"{self.rows:,} rows in {self.objects:,} object(s), {self.size_bytes:,} bytes{bad}"
 
 
 class PreflightError(PermanentError):
-    """The job was not submitted, since Vertex would not have answered a single row of it."""
+    """The job was not submitted, since Vertex would not have answered any row of it."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         self.lines = list(lines)

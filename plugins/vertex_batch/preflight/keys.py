@@ -1,4 +1,4 @@
-"""The keys by which people find the answer of a row again: each should be of one row only."""
+"""The keys that people use to match answers to rows: each should belong to one row only."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from msgspec import UNSET
 
 MAX_KEYS = 300_000
-"""More than the rows of most jobs; keys beyond that are not compared, so that memory stays bounded."""
+"""More than the rows of most jobs. Keys beyond this number are not compared, so that memory is bounded."""
 
 
 class RowKeys:
     """Remembers the keys of rows by their digests.
 
-    :param names: what the key of a row may be called; the first that a row has is used for all of them.
+    :param names: possible names of a row's key; the first one that a row has is used for all rows.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -23,16 +23,16 @@ class RowKeys:
         self.name = ""
 
     def of(self, row: Mapping[str, Any]) -> object:
-        """The key of a row; None where it has none."""
+        """The key of a row; None if it has none."""
         if not self.name:
             self.name = next((name for name in self._names if _is_key(row.get(name))), "")
         key = row.get(self.name)
         return key if _is_key(key) else None
 
     def add_new(self, keys: Sequence[Any]) -> bool:
-        """Remember keys if all of them are there and new; otherwise none of them.
+        """Remember the keys of several rows if all of them exist and are new; otherwise none of them.
 
-        :returns: whether nothing is left to look at.
+        :returns: whether the rows need no further check.
         """
         if not self.name or self._is_full:
             return True
@@ -43,7 +43,7 @@ class RowKeys:
         return True
 
     def is_new(self, key: object) -> bool:
-        """Whether no earlier row had this key, which is remembered. A row without a key is always new."""
+        """Whether no earlier row had this key; remembers it. A row without a key is always new."""
         if not _is_key(key) or self._is_full:
             return True
         digest = hash(key)

@@ -1,4 +1,4 @@
-"""Whether the model, the location and the proxy go together. What nobody can know for sure is a doubt."""
+"""Check that the model, the location and the proxy fit together. What is uncertain is only a doubt."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from vertex_batch.errors import VertexBatchError
-from vertex_batch.preflight.findings import Finding, Gravity
+from vertex_batch.preflight.findings import Finding, Severity
 from vertex_batch.usage.models import canonical_model
 
-# As Google's page on batches of embeddings lists them.
+# According to Google's page on batches of embeddings.
 _LOCATIONS: dict[str, frozenset[str]] = {
     "gemini-embedding-001": frozenset(
         {"us-central1", "us-east4", "us-west1", "us-west4", "europe-west1", "europe-west4"}
@@ -20,47 +20,47 @@ _LOCATIONS: dict[str, frozenset[str]] = {
 
 
 class ModelClient(Protocol):
-    """What is needed of `client.BatchClient`."""
+    """The part of `client.BatchClient` that is needed here."""
 
     def model_info(self) -> Sequence[Mapping[str, Any]]: ...
 
 
 def check_location(model: str, location: str) -> list[Finding]:
-    """Say where a model's batches are not served."""
+    """Report a location in which batches of the model are not served."""
     name = canonical_model(model)
     served = _LOCATIONS.get(name)
     if served and location not in served:
-        message = f"{name} is documented for batches in {', '.join(sorted(served))}, not in {location}"
-        return [Finding(Gravity.DOUBT, "location", message)]
+        message = f"{name} is documented for batches in {', '.join(sorted(served))}, but not in {location}"
+        return [Finding(Severity.DOUBT, "location", message)]
     publisher = model.partition("publishers/")[2].partition("/")[0]
     is_base_gemini = publisher in {"", "google"} and not name.startswith(("claude", "projects/"))
     if location == "global" and not is_base_gemini:
-        message = f"batches of {name} are not served on global, only those of Google's base models are"
-        return [Finding(Gravity.JOB, "location", message)]
+        message = f"batches of {name} are not available in `global`; only those of Google's base models are"
+        return [Finding(Severity.JOB, "location", message)]
     return []
 
 
 def check_proxy(client: ModelClient, model: str) -> list[Finding]:
-    """Ask the proxy whether it knows the model.
+    """Check that the proxy lists the model.
 
-    Its built-in route passes every model on, so that one which is not listed may work all the same; but a
-    key that is limited to some models is refused.
+    Its built-in route accepts every model, so a model that is not listed may still work. But a key that is
+    limited to some models is refused.
     """
     try:
         deployments = client.model_info()
     except VertexBatchError as error:
-        return [Finding(Gravity.DOUBT, "model", f"the proxy's list of models could not be read: {error}")]
+        return [Finding(Severity.DOUBT, "model", f"the proxy's list of models could not be read: {error}")]
     known = {_served(deployment) for deployment in deployments} - {""}
     name = canonical_model(model)
     if name in known or any(_covers(pattern, name) for pattern in known):
         return []
     if not known:
-        message = "the proxy lists no model that the key may use: the create may be refused"
+        message = "the proxy lists no model for this key, so it may refuse the job"
     else:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean `{near[0]}`?" if near else ""
-        message = f"{name} is none of the {len(known)} models that the proxy lists for this key{hint}"
-    return [Finding(Gravity.DOUBT, "model", message)]
+        message = f"{name} is not among the {len(known)} models that the proxy lists for this key{hint}"
+    return [Finding(Severity.DOUBT, "model", message)]
 
 
 def _served(deployment: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What Google refuses in the request of a row, one after another: each makes that row fail alone."""
+"""Find what Google would refuse in the request of a row. Each problem fails that row alone."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _MAX_DEPTH = 64
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a row.
+    """One problem of a row.
 
-    :param is_certain: the row fails. Otherwise a later API may take it.
+    :param is_certain: the row fails. Otherwise a later API may accept it.
     """
 
     path: str
@@ -26,7 +26,7 @@ class Problem:
 
 
 def problems(request: object, message: Message, path: str) -> Iterator[Problem]:
-    """What is wrong with a request, in the order of its keys."""
+    """Yield the problems of a request, in the order of its keys."""
     yield from _message(request, message, path, 0)
 
 
@@ -52,10 +52,10 @@ def _message(value: object, message: Message, path: str, depth: int) -> Iterator
 def _unknown(key: str, message: Message, path: str) -> Problem:
     place = f"{path}.{key[:80]}"
     if right := message.meant_by(key):
-        return Problem(place, f"is not a field that Google knows, so it refuses the row: write `{right}`")
+        return Problem(place, f"is not a field of Google's API, so Google refuses the row: write `{right}`")
     like = message.like(key)
     hint = f"; did you mean `{like}`?" if like else ""
-    return Problem(place, f"is not a field of this request that is known here{hint}", is_certain=False)
+    return Problem(place, f"is not a known field of this request{hint}", is_certain=False)
 
 
 def _group(named: Mapping[str, Any], group: Group, path: str, *, has_unknown: bool) -> Iterator[Problem]:
@@ -75,7 +75,7 @@ def _field(value: object, field: Field, path: str, depth: int) -> Iterator[Probl
     elif isinstance(value, list):
         yield from _items(value, field, path, depth)
     elif field.message:
-        # One object in place of a list: Google's own examples write it so.
+        # One object in place of a list is allowed: Google's own examples have it.
         yield from _message(value, field.message, path, depth + 1)
     else:
         yield from _scalar(value, field, path)
@@ -97,7 +97,7 @@ def _items(value: list[Any], field: Field, path: str, depth: int) -> Iterator[Pr
     if not value and field.is_filled:
         yield Problem(path, "is empty")
     if field.max_items is not None and len(value) > field.max_items:
-        yield Problem(path, f"has {len(value)} items, and Google takes {field.max_items} at most")
+        yield Problem(path, f"has {len(value)} items, but Google accepts at most {field.max_items}")
     for item in value:
         if field.message:
             yield from _message(item, field.message, f"{path}[]", depth + 1)
@@ -121,7 +121,7 @@ def _number(value: object, field: Field, path: str) -> Iterator[Problem]:
         return
     if field.limits and not field.limits[0] <= number <= field.limits[1]:
         low, high = field.limits
-        yield Problem(path, f"is {value}, and Google takes {low:,} to {high:,}")
+        yield Problem(path, f"is {value}, but Google accepts {low:,} to {high:,}")
     elif field.is_whole_number and number != int(number):
         yield Problem(path, f"is {value}, where a whole number is expected")
 
@@ -132,17 +132,17 @@ def _text(value: str, field: Field, path: str) -> Iterator[Problem]:
     if not field.values or field.knows(value):
         return
     if field.kind == "choice":
-        yield Problem(path, f"is {value[:80]!r}, and Google takes {', '.join(field.values[:2])} only")
+        yield Problem(path, f"is {value[:80]!r}, but Google accepts only {', '.join(field.values[:2])}")
         return
     right = next((known for known in field.values if is_misspelled(value.upper(), known.upper())), None)
     if right:
         yield Problem(path, f"is {value[:80]!r}: write {right!r}")
     else:
-        yield Problem(path, f"is {value[:80]!r}, which is not a value that is known here", is_certain=False)
+        yield Problem(path, f"is {value[:80]!r}, which is not a known value", is_certain=False)
 
 
 def _as_number(value: object) -> float | None:
-    """A number as Google reads it: also one that is written as a text."""
+    """A number as Google reads it, even if it is written as a string."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -155,15 +155,15 @@ def _as_number(value: object) -> float | None:
 def _expected(field: Field) -> str:
     if field.message or field.is_map:
         return "an object"
-    return "a number" if field.is_number else "true or false" if field.kind == "boolean" else "a text"
+    return "a number" if field.is_number else "a boolean" if field.kind == "boolean" else "a string"
 
 
 def kind_of(value: object) -> str:
-    """Say in words what a value is."""
+    """Describe the type of a value in words."""
     if isinstance(value, bool):
-        return "true or false"
+        return "a boolean"
     if isinstance(value, str):
-        return "a text"
+        return "a string"
     if isinstance(value, (int, float)):
         return "a number"
     return "a list" if isinstance(value, list) else "an object" if isinstance(value, Mapping) else "null"

@@ -1,7 +1,7 @@
 """Check the rows of a job's input: one pass, in constant memory.
 
-Rows of a shape that was seen before are only decoded, whole blocks at once, by a decoder made for that
-shape. So a row is looked at in Python once for each new shape, and where something is wrong with it.
+Rows of a known shape are only decoded, whole blocks at once, by a decoder made for that shape. So a row is
+checked in Python only if its shape is new or if it has a problem.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import msgspec
 
 from vertex_batch.preflight.columns import Columns, Tell
 from vertex_batch.preflight.compiled import compile_decoder
-from vertex_batch.preflight.findings import Finding, Gravity, Report
+from vertex_batch.preflight.findings import Finding, Report, Severity
 from vertex_batch.preflight.keys import RowKeys
 from vertex_batch.preflight.requests import Problem
 from vertex_batch.preflight.shapes import Shape, looks_like
 from vertex_batch.storage import BOM, MAX_LINE_BYTES, TOO_LONG, ByteStream, Lines, read_lines
 
-# A decoded row has a place for each column, and a whole block of rows is held at once.
+# A decoded row has a slot for each column, and a whole block of rows is in memory at once.
 _MAX_COLUMNS_AT_ONCE = 500
 _EMPTY_OBJECT = re.compile(rb"\{\s*\}")
 _TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
@@ -29,9 +29,9 @@ _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class RowCheck:
-    """Checks the input of one job, file after file: one key has one type in all of them.
+    """Checks the input of one job, file after file. A key must have the same type in all of them.
 
-    :param progress: told the bytes of each block once it was checked.
+    :param progress: called with the size of each block, in bytes, after its check.
     """
 
     def __init__(
@@ -53,34 +53,34 @@ class RowCheck:
     def file(self, stream: ByteStream, name: str) -> None:
         """Check one file to its end.
 
-        :param name: what findings are reported under, with the number of their line.
+        :param name: the file's name in findings, followed by the line number.
         """
         self.lines(read_lines(stream, MAX_LINE_BYTES, keep_bom=True), name)
 
     def lines(self, blocks: Iterable[Lines], name: str) -> None:
-        """Check the lines of one file, with a byte order mark where it has one; see `file`."""
+        """Check the lines of one file, including a byte order mark if it has one; see `file`."""
         self._name, self._line = name, 0
         before = self._report.rows
         for block in blocks:
             if block.damage:
                 message = f"the compressed file cannot be read: {block.damage}"
-                self._find(Gravity.JOB, self._line + 1, "", message)
+                self._find(Severity.JOB, self._line + 1, "", message)
             else:
                 self._block(block)
                 self._progress(block.size)
         if self._report.rows == before:
-            self._find(Gravity.DOUBT, 1, "", "holds no rows")
+            self._find(Severity.DOUBT, 1, "", "holds no rows")
         self._report.objects += 1
 
     def finish(self, *, may_be_split: bool = False) -> None:
-        """Check what is only known once every file was read."""
+        """Check what is known only after every file was read."""
         limit = self._shape.max_rows
         if self._report.rows == 0:
-            self._report.add(Finding(Gravity.JOB, "inputs", "hold no rows"))
+            self._report.add(Finding(Severity.JOB, "inputs", "hold no rows"))
         elif limit is not None and self._report.rows > limit and not may_be_split:
             held = f"hold {self._report.rows:,} rows"
-            message = f"{held}, and a job with {self._shape.name} takes {limit:,}: split them"
-            self._report.add(Finding(Gravity.JOB, "inputs", message))
+            message = f"{held}, but a job for {self._shape.name} accepts at most {limit:,}: split them"
+            self._report.add(Finding(Severity.JOB, "inputs", message))
 
     def _block(self, block: Lines) -> None:
         first, data = self._line, bytes(block.data)
@@ -89,7 +89,7 @@ class RowCheck:
             self._line += 1
             self._report.rows += 1
             limit = f"{MAX_LINE_BYTES >> 20} MB"
-            self._find(Gravity.JOB, self._line, "", f"the line is longer than {limit}: that is no row")
+            self._find(Severity.JOB, self._line, "", f"the line is longer than {limit}, too long for a row")
             return
         self._line += data.count(b"\n") + (not data.endswith(b"\n"))
         few = self._columns.count <= _MAX_COLUMNS_AT_ONCE
@@ -120,24 +120,24 @@ class RowCheck:
         self._look(line, number)
         self._misses += 1
         grown = self._columns.version != self._compiled_version
-        # A large decoder takes a while to make, so it waits until more rows have asked for it.
+        # A large decoder is slow to make, so it is made only after more rows have needed it.
         if grown and self._misses > self._columns.count // 8:
             self._decoder = compile_decoder(self._columns, self._keys.name)
             self._compiled_version, self._misses = self._columns.version, 0
 
     def _look(self, line: bytes, number: int) -> None:
-        """Look at a row for the first time, or because something is wrong with it."""
+        """Check a row in Python, because its shape is new or it has a problem."""
         try:
             row = self._parse.decode(line)
         except RecursionError:
-            self._find(Gravity.JOB, number, "", "is nested too deeply to be read")
+            self._find(Severity.JOB, number, "", "is nested too deeply to be read")
             return
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._find(Gravity.JOB, number, "", f"is not JSON: {_why_no_json(line, error)}")
+            self._find(Severity.JOB, number, "", f"is not valid JSON: {_why_not_json(line, error)}")
             return
         if not isinstance(row, dict):
-            message = f"is no object: write {self._shape.example}"
-            self._find(Gravity.JOB, number, "", message)
+            message = f"is not a JSON object: write {self._shape.example}"
+            self._find(Severity.JOB, number, "", message)
             return
         self._columns.admit(row, self._teller(number))
         self._key(self._keys.of(row), number)
@@ -147,18 +147,18 @@ class RowCheck:
             self._check_request(row, number)
 
     def _check_request(self, row: dict[str, Any], number: int) -> None:
-        """Look for what makes this row fail by itself."""
+        """Find problems that make this row fail alone."""
         is_bad = False
         for problem in self._shape.problems(row):
             if problem.is_certain:
                 is_bad = True
-                self._find(Gravity.ROW, number, problem.path, problem.message)
+                self._find(Severity.ROW, number, problem.path, problem.message)
             elif self._is_new(problem):
-                self._find(Gravity.DOUBT, number, problem.path, problem.message)
+                self._find(Severity.DOUBT, number, problem.path, problem.message)
         self._report.bad_rows += is_bad
 
     def _is_new(self, problem: Problem) -> bool:
-        """Whether no row had this doubt before: it is reported once, since thousands of rows may have it."""
+        """Whether no earlier row had this doubt. It is reported once, since thousands of rows may have it."""
         doubt = (problem.path, problem.message)
         if doubt in self._doubts or len(self._doubts) >= _MAX_DOUBTS:
             return False
@@ -166,20 +166,20 @@ class RowCheck:
         return True
 
     def _repeated_keys(self, rows: Sequence[Any], data: bytes, first: int) -> None:
-        """Look at the keys of a block one by one, since some of them are not new."""
+        """Check the keys of a block one by one, since some of them are not new."""
         lines = (n for n, line in enumerate(data.split(b"\n"), start=first + 1) if line.strip())
         for row, number in zip(rows, lines, strict=True):
             self._key(row.row_key, number)
 
     def _key(self, key: object, number: int) -> None:
         if not self._keys.is_new(key):
-            message = f"is {str(key)[:80]!r}, as in an earlier row: their answers cannot be told apart by it"
-            self._find(Gravity.DOUBT, number, self._keys.name, message)
+            message = f"is {str(key)[:80]!r}, as in an earlier row, so it does not identify the row's answer"
+            self._find(Severity.DOUBT, number, self._keys.name, message)
 
     def _teller(self, number: int) -> Tell:
         def tell(path: str, message: str, /, *, sure: bool = True) -> None:
             sure = sure and self._shape.is_imported
-            self._find(Gravity.JOB if sure else Gravity.DOUBT, number, path, message)
+            self._find(Severity.JOB if sure else Severity.DOUBT, number, path, message)
 
         return tell
 
@@ -189,10 +189,10 @@ class RowCheck:
         if (other := looks_like(row)) and other != self._shape.name:
             message += f"; this one looks like a row for {other}"
         self._report.bad_rows += not is_container
-        self._find(Gravity.JOB if is_container else Gravity.ROW, number, path, message)
+        self._find(Severity.JOB if is_container else Severity.ROW, number, path, message)
 
-    def _find(self, gravity: Gravity, line: int, path: str, message: str) -> None:
-        self._report.add(Finding(gravity, f"{self._name}:{line}", message, path))
+    def _find(self, severity: Severity, line: int, path: str, message: str) -> None:
+        self._report.add(Finding(severity, f"{self._name}:{line}", message, path))
 
 
 def _some_row_has_empty_object(data: bytes) -> bool:
@@ -208,11 +208,11 @@ def _some_row_has_empty_object(data: bytes) -> bool:
 
 
 def _has_empty_object(line: bytes) -> bool:
-    """Whether a row has an object without keys; one that is written within a text does not count."""
+    """Whether a row has an object without keys; one inside a string does not count."""
     return bool(_EMPTY_OBJECT.search(line)) and bool(_EMPTY_OBJECT.search(_TEXT.sub(b'""', line)))
 
 
-def _why_no_json(line: bytes, error: Exception) -> str:
+def _why_not_json(line: bytes, error: Exception) -> str:
     if line.startswith(BOM):
         return "it begins with a byte order mark: save the file as UTF-8 without one"
     if isinstance(error, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""What a row has to look like, by the model that answers it."""
+"""The required shape of a row, by the model that answers it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vertex_batch.preflight.fields import EMBEDDING, GENERATION, Field, messages
 from vertex_batch.preflight.requests import Problem, problems
 from vertex_batch.vertex.limits import EMBEDDING_ROWS, GENERATION_ROWS, TEXT_EMBEDDING_ROWS
 
-# What a row of an earlier job's output brings along, which resumes that job. Vertex takes it as it is.
+# Keys of a row from an earlier job's output, which a job may read to resume that one. Vertex accepts them.
 _OUTPUT_KEYS = ("response", "status", "processed_time")
 
 
@@ -20,14 +20,15 @@ _OUTPUT_KEYS = ("response", "status", "processed_time")
 class Shape:
     """The rows of one kind of model.
 
+    :param name: the kind of model, for messages.
     :param example: a row, for messages.
-    :param container: the key without which the importer refuses the file; empty where that is not known.
-    :param needed: paths without which a row fails by itself.
-    :param is_imported: whether the limits of the importer are known to hold.
-    :param max_rows: of one job, as Google documents it; None where it does not.
-    :param message: Google's name of what is in the container; empty where its fields are not known.
-    :param key_names: keys by which people find the answer of a row again, the usual one first.
-    :param model: that answers the rows, without version.
+    :param container: the key without which the importer refuses the file; empty if that is not known.
+    :param needed: paths without which a row fails alone.
+    :param is_imported: whether the limits of the importer are known to apply.
+    :param max_rows: of one job, as documented by Google; None if it is not documented.
+    :param message: Google's message type of the container; empty if its fields are not known.
+    :param key_names: keys that people use to match answers to rows, the usual one first.
+    :param model: the model that answers the rows, without version.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Shape:
     model: str = ""
 
     def mark(self, root: Column) -> None:
-        """Tell the columns what a row must have, and what is not looked at."""
+        """Mark the columns that a row must have, and those that are not checked."""
         for key in _OUTPUT_KEYS:
             root.child(key, opaque=True)
         for path in filter(None, (self.container, *self.needed)):
@@ -56,7 +57,7 @@ class Shape:
                 parent.child("model").field = Field("string", pattern=self._model_pattern)
 
     def problems(self, row: Mapping[str, Any]) -> Iterator[Problem]:
-        """What is wrong with a row that has all it needs: what makes it fail, and what may."""
+        """Yield the problems of a row that has all needed keys: those that fail it and those that may."""
         if not self.message:
             return
         message = messages()[self.message]
@@ -64,12 +65,12 @@ class Shape:
         yield from problems(request, message, self.container)
         for key, value in row.items():
             if key in message.fields and key != "model" and value is not None:
-                where = f"is beside `{self.container}`, where Google ignores it: move it into it"
+                where = f"is outside of `{self.container}`, where Google ignores it: move it inside"
                 yield Problem(key, where, is_certain=False)
         inner = request if isinstance(request, Mapping) else {}
         for path, named in (("model", row.get("model")), (f"{self.container}.model", inner.get("model"))):
             if isinstance(named, str) and not re.search(self._model_pattern, named):
-                which = f"is {named[:80]!r}, and the job's model {self.model} answers the row"
+                which = f"is {named[:80]!r}, but the job's model {self.model} answers the row"
                 yield Problem(path, which, is_certain=False)
 
     @property
@@ -77,7 +78,7 @@ class Shape:
         return rf"(^|/){re.escape(self.model)}(@.*)?$"
 
     def missing(self, row: Mapping[str, Any]) -> str | None:
-        """The first path that a row lacks, or has without content; None where all are there."""
+        """The first path that is missing or empty in a row; None if the row has all of them."""
         for path in filter(None, (self.container, *self.needed)):
             value: Any = row
             for key in path.split("."):
@@ -122,15 +123,15 @@ _UNKNOWN = Shape("this model", "{...}", is_imported=False)
 
 
 def shape_of(model: str) -> Shape:
-    """The shape of the rows that a model takes.
+    """The shape of the rows that a model accepts.
 
-    :param model: in any form that a spec allows. A tuned model's rows are taken for Gemini's.
+    :param model: in any form that a spec allows. A tuned model is assumed to be a Gemini model.
     """
     return replace(_shape_of(model), model=model.rpartition("/")[2].partition("@")[0])
 
 
 def looks_like(row: Mapping[str, Any]) -> str:
-    """Say whose rows a row looks like; empty where it looks like none that are known here."""
+    """Name the kind of model that a row seems to be written for; empty if it is not known."""
     request = row.get("request")
     inner = request if isinstance(request, Mapping) else {}
     if "contents" in inner:

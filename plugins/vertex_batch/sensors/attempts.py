@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from vertex_batch.lifecycle.identity import attempt_key
 from vertex_batch.lifecycle.submitting import Submitter
-from vertex_batch.lifecycle.waiting import Sighting, may_resubmit
+from vertex_batch.lifecycle.waiting import JobReading, may_resubmit
 from vertex_batch.log import Log
 from vertex_batch.tasks.context import TaskStateIntentStore, look_policy
 from vertex_batch.vertex.client import BatchClient
@@ -58,7 +58,7 @@ class Attempts:
         latest = self._store.latest
         return latest.job_key if latest and not latest.job_id else None
 
-    def goes_on_after(self, seen: Sighting) -> bool:
+    def goes_on_after(self, seen: JobReading) -> bool:
         """Whether the job that has ended should be submitted again."""
         return bool(self._first.job_key) and may_resubmit(seen, self.number, self._resubmits)
 

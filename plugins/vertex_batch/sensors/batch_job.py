@@ -11,17 +11,17 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from vertex_batch.errors import NotFoundError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.lifecycle.cancelling import ask
+from vertex_batch.lifecycle.cancelling import request_cancel
 from vertex_batch.lifecycle.finding import find_jobs_by_key
 from vertex_batch.lifecycle.waiting import (
     DEFAULT_DEADLINE,
-    Patience,
-    Sighting,
+    JobReading,
+    PollLimits,
     TaskEnd,
     Verdict,
+    assess,
     explain,
     explain_failed_rows,
-    judge,
     task_end,
 )
 from vertex_batch.observability import metrics
@@ -168,7 +168,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
     def _waited_for(self) -> JobReference:
         return self._attempts.job if self._attempts else self.reference
 
-    def _proceed(self, context: Context, seen: Sighting) -> dict[str, Any]:
+    def _proceed(self, context: Context, seen: JobReading) -> dict[str, Any]:
         """Continue waiting, submit again, or end."""
         while seen.verdict is Verdict.WAIT or self._resubmits(context, seen):
             if seen.verdict is Verdict.WAIT:
@@ -176,7 +176,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
             seen = self._look()
         return self._conclude(seen)
 
-    def _resubmits(self, context: Context, seen: Sighting) -> bool:
+    def _resubmits(self, context: Context, seen: JobReading) -> bool:
         """Resubmit a job that failed for a transient reason; return whether there is a new job to watch."""
         if not (self._attempts and self._attempts.goes_on_after(seen)):
             return False
@@ -226,7 +226,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Resume with what the trigger saw last."""
         self._begin(context)
-        return self._proceed(context, Sighting.from_dict(event))
+        return self._proceed(context, JobReading.from_dict(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume. If the trigger itself failed or timed out and no try is left, cancel the job first."""
@@ -242,16 +242,16 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         if self.cancel_on_kill and self._kill:
             self._kill.kill()
 
-    def _look(self) -> Sighting:
+    def _look(self) -> JobReading:
         reading = self._read()
         # The deadline counts from the job's creation, which is known only after the first reading.
-        patience = Patience(
+        limits = PollLimits(
             self._deadline_at(),
             self.tolerated_failures,
             self.queue_deadline_seconds,
             self.run_deadline_seconds,
         )
-        seen = judge(reading, now=datetime.now(UTC), failures=self._failures, patience=patience)
+        seen = assess(reading, now=datetime.now(UTC), failures=self._failures, limits=limits)
         if isinstance(reading, VertexBatchError):
             self._failures += 1
             metrics.poll_failed(reading)
@@ -280,7 +280,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         by_job = (self._created_at or now) + timedelta(seconds=self.deadline_seconds)
         return min(by_job, now + self.execution_timeout) if self.execution_timeout else by_job
 
-    def _conclude(self, seen: Sighting) -> dict[str, Any]:
+    def _conclude(self, seen: JobReading) -> dict[str, Any]:
         """Turn the last reading into the task's end."""
         written = seen.ok_rows if seen.output_directory else None
         self.lineage = of_reference(self._waited_for, seen.output_directory, written)
@@ -313,7 +313,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
             with LiteLLMHook(self.litellm_conn_id).client() as client:
                 unnamed = find_jobs_by_key(client, job.project, job.location, key) if key else []
                 for job_id in [found.job_id for found in unnamed] or [job.job_id]:
-                    ask(client, job.project, job.location, job_id)
+                    request_cancel(client, job.project, job.location, job_id)
                     self.log.info("Requested cancellation of job %s: %s", job_id, why)
         except NotFoundError:
             self.log.info("Job %s no longer exists; nothing to cancel", job)

@@ -1,4 +1,4 @@
-"""Many objects, in order: small ones whole, with one request each and many at once; large ones as streams."""
+"""Read many objects in order: small ones whole, many requests at once; large ones as streams."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def read_each(
 ) -> Iterator[tuple[SourceObject, ByteStream]]:
     """Yield each object with its bytes, in the order given.
 
-    A stream is to be read before the next one is asked for. An object without content takes no request. At
-    most `REQUESTS_AT_ONCE` requests are under way, and `BYTES_AHEAD` bytes wait to be read.
+    Read each stream before taking the next one. An empty object takes no request. At most `REQUESTS_AT_ONCE`
+    requests are active, and at most `BYTES_AHEAD` bytes wait to be read.
 
     :raises ObjectEncodedError: see `SourceObject.check_readable`.
     :raises InputChangedError: an object was deleted or overwritten since it was listed.

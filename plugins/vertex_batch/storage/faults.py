@@ -1,9 +1,9 @@
-"""What an object store raises -> our errors: permanent or transient, and what to change. A bug stays a bug.
+"""Map the exceptions of an object store to our errors: permanent or transient, and what to change.
 
-What gcsfs raises was read in its source (2026.10): a bare ``OSError("Forbidden: ...")`` for 403,
-``FileNotFoundError`` for 404, ``ValueError("Bad Request: ...")`` where the message has the word "invalid",
+A bug is not mapped. gcsfs raises, according to its source (2026.10): a bare ``OSError("Forbidden: ...")`` for
+403, ``FileNotFoundError`` for 404, ``ValueError("Bad Request: ...")`` if the message has the word "invalid",
 ``ValueError("Bucket is requester pays...")``, `gcsfs.retry.HttpError` with a code for the rest, and the
-errors of aiohttp, requests and google-auth as they come.
+errors of aiohttp, requests and google-auth unchanged.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _MAY_PASS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 @contextmanager
 def named(uri: str, conn_id: str) -> Iterator[None]:
-    """Raise what the object store raises as an error of ours.
+    """Translate the object store's exceptions into our errors.
 
-    :param uri: the object or place that it is about.
+    :param uri: the object or folder in use, for messages.
     :param conn_id: the connection, for messages.
     :raises StorageAccessError: the connection has no access.
     :raises StorageRefusedError: the store refuses the request until something is changed.
     :raises StorageUnavailableError: the store failed; a retry may succeed.
-    :raises FileNotFoundError: as it comes; the caller knows whether the object has to exist.
+    :raises FileNotFoundError: unchanged; the caller knows whether the object has to exist.
     """
     try:
         yield
@@ -68,7 +68,7 @@ def named(uri: str, conn_id: str) -> Iterator[None]:
 
 @contextmanager
 def named_read(uri: str, conn_id: str) -> Iterator[None]:
-    """As `named`, for an object that was listed: one that is gone has changed since.
+    """As `named`, for an object that was listed before: if it is gone, the input has changed.
 
     :raises InputChangedError: the object was deleted or overwritten after it was listed.
     """
@@ -80,7 +80,7 @@ def named_read(uri: str, conn_id: str) -> Iterator[None]:
 
 
 def fault_of(error: Exception, uri: str, conn_id: str) -> VertexBatchError | None:
-    """Classify what was raised while the store was used; None: it is a bug, not a fault of the store."""
+    """Classify an exception that was raised while the store was used; None if it is a bug."""
     text = str(error) or type(error).__name__
     if not _is_of_the_store(error, text):
         return None
@@ -107,7 +107,7 @@ def _kinds(error: Exception) -> set[str]:
 
 
 def _code(error: Exception) -> int:
-    """The HTTP status; 0 where there is none."""
+    """The HTTP status; 0 if there is none."""
     if type(error) is OSError and str(error).startswith("Forbidden"):
         return HTTPStatus.FORBIDDEN
     code = getattr(error, "code", None) or getattr(error, "status", None)
@@ -115,22 +115,22 @@ def _code(error: Exception) -> int:
 
 
 _KEY_REMEDY = (
-    "Enable the Cloud KMS key that encrypts the object, or write the object again with another key; see"
-    " that Vertex AI's service agent may use the key, too."
+    "Enable the Cloud KMS key that encrypts the object, or write the object again with another key. Check"
+    " that Vertex AI's service agent may use the key as well."
 )
 
 
 def _requester_pays(uri: str, conn_id: str) -> str:
     bucket = uri.partition("://")[2].partition("/")[0] or uri
     return (
-        f"Set the extra `gcs.requester-pays` of connection {conn_id} to the project that pays, or turn"
-        f" requester pays off: gcloud storage buckets update gs://{bucket} --no-requester-pays. Vertex reads"
+        f"Set the extra `gcs.requester-pays` of connection {conn_id} to the project that pays, or turn off"
+        f" requester pays: gcloud storage buckets update gs://{bucket} --no-requester-pays. Vertex reads"
         " and writes the bucket with its own service agent, so turning it off is the safe choice."
     )
 
 
 def _remedy(error: Exception, code: int, conn_id: str) -> str:
-    """What to change about any other refusal; empty where a retry may succeed."""
+    """What to change after any other refusal; empty if a retry may succeed."""
     if _kinds(error) & _CREDENTIALS and not getattr(error, "retryable", False):
         return f"Set valid credentials in connection {conn_id}, or run gcloud auth application-default login."
     refused = str(error).startswith(_REFUSED_VALUES) or (code in range(400, 500) and code not in _MAY_PASS)

@@ -1,4 +1,4 @@
-"""A byte stream -> its lines, a block at a time, in constant memory. Plain or gzip, by its content."""
+"""Split a byte stream into lines, block by block, in constant memory. Gzip is detected by content."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vertex_batch.storage.streams import ByteStream
 
-BLOCK_BYTES = 128 << 10  # a block and its lines stay in the processor's cache
+BLOCK_BYTES = 128 << 10  # small enough for a block and its lines to fit in the processor's cache
 MAX_LINE_BYTES = 64 << 20
 BOM = b"\xef\xbb\xbf"
 GZIP_MAGIC = b"\x1f\x8b"
 Block = bytes | memoryview
-TOO_LONG = b""  # no other line is empty, since each has its newline
+TOO_LONG = b""  # unambiguous: every other line has its newline
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
     """Consecutive lines, with their newlines.
 
-    :param data: the lines in one piece. An empty one stands for a line longer than `MAX_LINE_BYTES`, which
-        was skipped.
-    :param cut: the last of them has no newline: the file ends there.
-    :param damage: why the stream ends here although more was to come.
+    :param data: the lines in one piece. Empty for a line longer than `MAX_LINE_BYTES`, which was skipped.
+    :param cut: the last line has no newline: the file ends there.
+    :param damage: why the stream ends here before its end.
     :param skipped: bytes of the line that was skipped.
     """
 
@@ -37,17 +36,17 @@ class Lines:
 
     @property
     def size(self) -> int:
-        """Bytes of the stream that these lines take."""
+        """The size of these lines in the stream, in bytes."""
         return len(self.data) + self.skipped
 
     @property
     def lines(self) -> list[bytes]:
-        """Each line; `TOO_LONG` for one that was skipped."""
+        """The lines; `TOO_LONG` for one that was skipped."""
         return split_lines(self.data) or [TOO_LONG]
 
 
 def split_lines(data: Block) -> list[bytes]:
-    """Cut after each newline, and nowhere else: several times as fast as split, which looks at every byte."""
+    """Split after each newline, and nowhere else. Several times as fast as `split`."""
     return io.BytesIO(data).readlines()
 
 
@@ -58,26 +57,26 @@ class DamagedError(Exception):
 def read_lines(
     stream: ByteStream, max_line_bytes: int = MAX_LINE_BYTES, *, keep_bom: bool = False
 ) -> Iterator[Lines]:
-    """Yield the lines of a stream, plain or gzip, see `lines_of`.
+    """Yield the lines of a stream, plain or gzip; see `lines_of`.
 
-    :param max_line_bytes: a longer line is skipped, and an empty `Lines` is in its place.
-    :param keep_bom: leave a byte order mark where it is.
+    :param max_line_bytes: a longer line is skipped; an empty `Lines` takes its place.
+    :param keep_bom: do not remove a byte order mark.
     """
     return lines_of(unpacked(blocks_in(stream), keep_bom=keep_bom), max_line_bytes)
 
 
 def blocks_in(stream: ByteStream) -> Iterator[bytes]:
-    """Yield a stream's bytes as they are."""
+    """Yield a stream's bytes unchanged."""
     return iter(lambda: stream.read(BLOCK_BYTES), b"")
 
 
 def lines_of(blocks: Iterator[bytes], max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Lines]:
     """Yield the lines of blocks of bytes.
 
-    A stream that ends in the middle of a line or of its compression is not an error here: what could be read
-    is yielded, and the last `Lines` says what is wrong.
+    A stream that ends in the middle of a line or of its compressed data does not raise: everything that could
+    be read is yielded, and the last `Lines` has the reason.
     """
-    begun: list[bytes] = []  # a line that goes on in the next block
+    begun: list[bytes] = []  # a line that continues in the next block
     begun_bytes = 0
     damage = ""
     while True:
@@ -106,9 +105,9 @@ def lines_of(blocks: Iterator[bytes], max_line_bytes: int = MAX_LINE_BYTES) -> I
 
 
 def lines_between(blocks: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:
-    """Cut blocks down to the lines that begin in a range of a file, so that ranges hold each line once.
+    """Reduce blocks to the lines that begin in a range of a file, so that each line is in one range only.
 
-    :param blocks: the bytes from the one before `start` on, and as far beyond `end` as they are asked for.
+    :param blocks: the bytes of the file from the one before `start`, to its end.
     """
     position, begun = max(start - 1, 0), start == 0
     for block in blocks:
@@ -129,7 +128,7 @@ def lines_between(blocks: Iterator[bytes], start: int, end: int) -> Iterator[byt
 
 
 def unpacked(blocks: Iterator[bytes], *, keep_bom: bool = False) -> Iterator[bytes]:
-    """Unpack gzip, which is known by how a file begins, and take off a byte order mark."""
+    """Decompress gzip, which is recognized by its first bytes, and remove a byte order mark."""
     first = next(blocks, b"")
     if first.startswith(GZIP_MAGIC):
         blocks = _gunzip(blocks, first)
@@ -141,7 +140,7 @@ def unpacked(blocks: Iterator[bytes], *, keep_bom: bool = False) -> Iterator[byt
 
 
 def _gunzip(blocks: Iterator[bytes], data: bytes) -> Iterator[bytes]:
-    """Decompress block by block; `gzip.GzipFile` would lose what precedes a damaged place."""
+    """Decompress block by block; `gzip.GzipFile` would lose the data before a damaged place."""
     member = zlib.decompressobj(wbits=31)
     while data:
         try:

@@ -1,6 +1,6 @@
-"""A URI -> the objects that it stands for. A wildcard lists one level of a folder; only ``**`` walks a tree.
+"""List the objects of a URI. A wildcard lists one level of a folder; only ``**`` walks a tree.
 
-In Cloud Storage each page of a listing is one request and holds size, generation and content encoding, so
+In Cloud Storage each page of a listing is one request that returns size, generation and content encoding, so
 no object has to be looked up again.
 """
 
@@ -14,7 +14,7 @@ from vertex_batch.errors import ConfigurationError
 from vertex_batch.storage.objects import SourceObject
 
 _WILDCARDS = frozenset("*?[")
-_PAGE = 5000  # the most that Cloud Storage hands out at once
+_PAGE = 5000  # the most that Cloud Storage returns at once
 _FIELDS = "nextPageToken,prefixes,items(name,size,generation,contentEncoding)"
 _OBJECT_FIELDS = "name,size,generation,contentEncoding"
 
@@ -26,7 +26,7 @@ def path_of(fs: Any, uri: str) -> str:
     """
     protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
     if "://" in uri and uri.split("://", 1)[0] not in protocols:
-        raise ConfigurationError(f"{uri} cannot be read as input: write gs://BUCKET/OBJECT or bq://TABLE.")
+        raise ConfigurationError(f"{uri} is not a valid input: write gs://BUCKET/OBJECT or bq://TABLE.")
     return str(fs._strip_protocol(uri))  # noqa: SLF001 - fsspec has no public name for it
 
 
@@ -36,15 +36,15 @@ def bucket_of(fs: Any, uri: str) -> str:
 
 
 def has_wildcard(text: str) -> bool:
-    """Whether gsutil, and so Vertex, takes it for a pattern."""
+    """Whether gsutil, and therefore Vertex, reads it as a pattern."""
     return bool(_WILDCARDS & set(text))
 
 
 def literal_wildcard_problem(uri: str) -> str | None:
-    """Say why no job can read an object of exactly this name; None where one can.
+    """Explain why no job can read an object of exactly this name; None if a job can.
 
-    Vertex reads brackets as a wildcard, also in the name of an object that exists, and the job fails after it
-    was created.
+    Vertex reads brackets as a wildcard, even in the name of an object that exists. Then the job fails after
+    it was created.
     """
     if "[" not in uri:
         return None
@@ -56,14 +56,14 @@ def literal_wildcard_problem(uri: str) -> str | None:
 
 
 def is_local(fs: Any) -> bool:
-    """Whether an fsspec file system is this machine's."""
+    """Whether an fsspec file system is the local one."""
     return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
 
 
 def list_objects(fs: Any, uri: str) -> list[SourceObject]:
-    """List what a URI stands for, in the order of names: one object, or all that match a wildcard.
+    """List the objects of a URI, in the order of names: one object, or all that match a wildcard.
 
-    An object whose name is literally the URI is found, too, where the wildcard matches nothing.
+    If the wildcard matches nothing, an object whose name is literally the URI is found.
     """
     path = path_of(fs, uri)
     if has_wildcard(path) and (found := _matches(fs, path, _scheme(uri))):
@@ -76,7 +76,7 @@ def list_below(fs: Any, folder: str) -> list[SourceObject]:
     """List every object below a folder, at all depths, in the order of names."""
     root, scheme = path_of(fs, folder).rstrip("/"), _scheme(folder)
     if not _is_gcs(fs):
-        fs.invalidate_cache(root)  # an earlier look may have been before the objects were there
+        fs.invalidate_cache(root)  # it may be older than the objects
         try:
             entries = fs.find(root, detail=True)
         except FileNotFoundError:
@@ -91,12 +91,12 @@ def list_below(fs: Any, folder: str) -> list[SourceObject]:
 
 
 def bucket_exists(fs: Any, uri: str) -> bool:
-    """Whether the bucket of a URI exists; False only where Cloud Storage says so of the bucket itself."""
+    """Whether the bucket of a URI exists; False only if Cloud Storage answers 404 for the bucket itself."""
     if not _is_gcs(fs):
         return True
     bucket, _, prefix = path_of(fs, uri).lstrip("/").partition("/")
     try:
-        # One object is asked for: reading the bucket itself takes a right that readers of objects lack.
+        # One object is listed: reading the bucket itself needs a permission that readers of objects lack.
         fs.call("GET", "b/{}/o", bucket, prefix=prefix or None, maxResults=1, fields="items(name)")
     except FileNotFoundError:
         try:
@@ -125,7 +125,7 @@ def _scheme(uri: str) -> str:
 
 
 def look_up(fs: Any, uri: str) -> SourceObject | None:
-    """Look up one object by its literal name; None where there is none."""
+    """Look up one object by its literal name; None if it does not exist."""
     path = path_of(fs, uri)
     bucket, _, name = path.partition("/")
     try:
@@ -153,7 +153,7 @@ def _matches(fs: Any, path: str, scheme: str) -> list[SourceObject]:
 
 
 def _expand(fs: Any, bucket: str, folder: str, segments: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-    """Follow a pattern down, one listing for each level that has a wildcard."""
+    """Expand a pattern, with one listing for each level that has a wildcard."""
     while len(segments) > 1 and not has_wildcard(segments[0]):
         folder, segments = f"{folder}{segments[0]}/", segments[1:]
     here, below = segments[0], segments[1:]
@@ -194,14 +194,14 @@ def _pages(fs: Any, bucket: str, prefix: str, delimiter: str | None = None) -> I
 
 
 def _items(page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The objects of a page, without the empty ones that stand for folders."""
+    """The objects of a page, without the empty ones that mark folders."""
     for item in page.get("items", ()):
         if not item["name"].endswith("/"):
             yield item
 
 
 def _literal(segment: str) -> str:
-    """What a segment begins with before its first wildcard."""
+    """The part of a segment before its first wildcard."""
     return re.split(r"[*?\[]", segment, maxsplit=1)[0]
 
 

@@ -1,4 +1,4 @@
-"""The one place that lists, opens, reads and writes objects of an fsspec file system."""
+"""`ObjectStorage`, which lists, opens, reads and writes objects of an fsspec file system."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _Result = TypeVar("_Result")
 class Head:
     """Whole rows from the beginning of an object.
 
-    :param data: the rows, each with its newline; the last one of an object may have none. Unpacked, without
-        a byte order mark.
-    :param consumed: bytes of the object that these rows take; None where it is packed and was not read to
-        its end.
-    :param is_whole: there is nothing behind them.
+    :param data: the rows, each with its newline; the last one of an object may have none. Decompressed,
+        without a byte order mark.
+    :param consumed: the size of these rows in the object, in bytes; None if the object is compressed and was
+        not read to its end.
+    :param is_whole: these are all of the object's rows.
     """
 
     data: bytes
@@ -52,7 +52,7 @@ class Head:
 
 
 class ObjectStorage:
-    """The objects that one connection reaches. It lists an input once, and remembers what it found.
+    """The objects that one connection can access. It lists an input once and remembers the result.
 
     :param fs: an fsspec file system.
     :param conn_id: the connection that it was opened with, for messages.
@@ -75,9 +75,9 @@ class ObjectStorage:
         return self._conn_id
 
     def find(self, uris: Iterable[str], *, again: bool = False) -> builtins.list[SourceObject]:
-        """See `check_inputs`. The same URIs are listed once.
+        """List and check inputs; see `check_inputs`. The same URIs are listed once.
 
-        :param again: list them anew.
+        :param again: list them again.
         """
         key = tuple(uris)
         if again or key not in self._found:
@@ -86,7 +86,7 @@ class ObjectStorage:
         return list(self._found[key])
 
     def list(self, uri: str) -> builtins.list[SourceObject]:
-        """List what a URI stands for; empty where there is nothing."""
+        """List the objects of a URI; empty if there are none."""
         with named(uri, self._conn_id):
             return list_objects(self._fs, uri)
 
@@ -96,7 +96,7 @@ class ObjectStorage:
             return list_below(self._fs, folder)
 
     def check_output(self, uri: str) -> None:
-        """See `check_output_bucket`."""
+        """Check the bucket of an output; see `check_output_bucket`."""
         check_output_bucket(self._fs, uri, conn_id=self._conn_id)
 
     def look_up(self, uris: Sequence[str]) -> Sequence[SourceObject | None]:
@@ -128,7 +128,7 @@ class ObjectStorage:
     def head(self, source: str | SourceObject, max_bytes: int) -> Head:
         """Read whole rows from the beginning of an object.
 
-        :param max_bytes: read about so many bytes of content; a row that is longer is left out.
+        :param max_bytes: read about this many bytes of content; a row that does not fit is left out.
         """
         if isinstance(source, str):
             source = self._source(source)
@@ -152,9 +152,9 @@ class ObjectStorage:
         return Head(rows, len(rows) + len(BOM) * first.startswith(BOM), is_whole=False)
 
     def write(self, uri: str, content: Iterable[bytes]) -> None:
-        """Write an object as a whole or not at all.
+        """Write an object completely or not at all.
 
-        :raises StorageAccessError: the connection may not write there.
+        :raises StorageAccessError: the connection may not write to this URI.
         """
         with named(uri, self._conn_id):
             if getattr(self._fs, "auto_mkdir", None) is False:  # a local folder; object stores have none
@@ -180,14 +180,14 @@ class ObjectStorage:
 def check_inputs(fs: Any, uris: Iterable[str], *, conn_id: str = DEFAULT_CONN_ID) -> list[SourceObject]:
     """List every input; wildcards are expanded.
 
-    ``bq://`` URIs are neither looked at nor returned.
+    ``bq://`` URIs are ignored.
 
     :param fs: an fsspec file system.
     :param conn_id: the connection that it was opened with, for messages.
     :raises BucketMissingError: one or more buckets do not exist.
-    :raises InputMissingError: one or more inputs do not exist, match nothing or are empty: all are listed.
+    :raises InputMissingError: one or more inputs do not exist, match nothing or are empty; it names them all.
     :raises InputUnusableError: an object's name contains brackets, which Vertex would read as a wildcard.
-    :raises StorageAccessError: the connection may not look.
+    :raises StorageAccessError: the connection may not list or read them.
     :raises StorageUnavailableError: the object store failed; a retry may succeed.
     """
     wanted = [uri for uri in uris if not uri.startswith(BIGQUERY_SCHEME)]
@@ -220,9 +220,9 @@ def check_inputs(fs: Any, uris: Iterable[str], *, conn_id: str = DEFAULT_CONN_ID
 
 
 def check_output_bucket(fs: Any, prefix: str, *, conn_id: str = DEFAULT_CONN_ID) -> None:
-    """See that the bucket of an output prefix exists. Vertex would accept the job and fail it later.
+    """Check that the bucket of an output prefix exists. Vertex would accept the job and fail it later.
 
-    :raises BucketMissingError: it does not.
+    :raises BucketMissingError: the bucket does not exist.
     """
     if prefix.startswith(BIGQUERY_SCHEME):
         return
@@ -232,12 +232,12 @@ def check_output_bucket(fs: Any, prefix: str, *, conn_id: str = DEFAULT_CONN_ID)
 
 
 def as_storage(store: ObjectStorage | Any) -> ObjectStorage:
-    """An object store as it is, or one over an fsspec file system."""
+    """Return an `ObjectStorage` unchanged, or wrap an fsspec file system."""
     return store if isinstance(store, ObjectStorage) else ObjectStorage(store)
 
 
 def quiet_libraries() -> None:
-    """Keep the libraries' own lines out of task logs and the terminal: what they raise says enough."""
+    """Keep the libraries' own lines out of task logs and the terminal; their exceptions are enough."""
     logging.getLogger("fsspec").setLevel(logging.WARNING)  # a line for each object that is opened
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # each retry, with a traceback
 
@@ -259,7 +259,7 @@ def _why_nothing(fs: Any, uri: str) -> str:
 
 
 def _abandon(target: Any) -> None:
-    """Leave a write unfinished. To close it, as its end of life does, would commit what is there."""
+    """Leave a write unfinished. Closing the file, as its destructor does, would commit a part of it."""
     with suppress(Exception):
         target.discard()
     with suppress(AttributeError):

@@ -1,4 +1,4 @@
-"""The bytes of one object, in order: ranges that are fetched a little ahead, with bounded memory."""
+"""Read the bytes of one object in order, with ranges fetched a little ahead, in bounded memory."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ from vertex_batch.storage.lines import BLOCK_BYTES
 from vertex_batch.storage.listing import is_local, path_of
 from vertex_batch.storage.objects import SourceObject
 
-FETCH_BYTES = 2 << 20  # with those ahead about 10 MB, beside the 90 MB of Google's libraries
+FETCH_BYTES = 2 << 20  # with those ahead about 10 MB, in addition to the 90 MB of Google's libraries
 FETCHES_AHEAD = 3
 
 
 class ByteStream(Protocol):
-    """What is asked of a stream: nothing but `read`, which every kind of file has in the same form.
+    """The interface of a stream: only `read`, which is the same for every kind of file.
 
     `io.BytesIO`, an open file, fsspec's files and `ObjectReader` all satisfy it. ``readline`` is left out on
-    purpose: fsspec's takes no size.
+    purpose: fsspec's does not take a size.
     """
 
     def read(self, size: int = -1, /) -> bytes: ...
 
 
 class ObjectReader:
-    """An object, read from its beginning, or from a byte of it, to its end. Use it as a context manager.
+    """Reads an object from its first byte, or from `start`, to its end. Use it as a context manager.
 
-    :param source: as it was listed: its size is not asked for again, and an object of another generation is
-        not read.
+    :param source: as it was listed. Its size is not looked up again; another generation of it is not read.
     :param start: the first byte to read.
-    :param end: the byte behind the last one that is fetched ahead; later ones are fetched as they are read.
+    :param end: the byte after the last one that is fetched ahead; later bytes are fetched as they are read.
     :param conn_id: the connection, for messages.
     """
 
@@ -48,10 +47,11 @@ class ObjectReader:
         self._rest = b""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read so many bytes; fewer only at the end. A negative number: all that is left.
+        """Read bytes.
 
+        :param size: how many; fewer are returned only at the end. Negative: all that are left.
         :raises InputChangedError: the object was deleted or overwritten since it was listed.
-        :raises StorageUnavailableError: the store failed; for the others see `faults.named`.
+        :raises StorageUnavailableError: the store failed; for other errors see `faults.named`.
         """
         parts, have = [self._rest], len(self._rest)
         while size < 0 or have < size:
@@ -66,7 +66,7 @@ class ObjectReader:
         return data[:size]
 
     def blocks(self) -> Iterator[bytes]:
-        """Yield what is left in blocks of the size in which it is cheapest to look at."""
+        """Yield the rest in blocks of an efficient size."""
         if self._rest:
             rest, self._rest = self._rest, b""
             yield rest
@@ -88,7 +88,7 @@ class ObjectReader:
 def fetch_whole(fs: Any, source: SourceObject, conn_id: str = "") -> bytes:
     """Read an object with one request.
 
-    :raises InputChangedError: it is not the object any more that was listed.
+    :raises InputChangedError: the object was deleted or overwritten since it was listed.
     """
     source.check_readable()
     path = path_of(fs, source.uri)
@@ -147,5 +147,5 @@ def _range(fs: Any, path: str, source: SourceObject, start: int, end: int) -> by
 
 
 def _pinned(fs: Any, source: SourceObject) -> dict[str, str]:
-    """Ask Cloud Storage for the very generation that was listed."""
+    """Read exactly the generation that was listed."""
     return {"generation": source.version} if hasattr(fs, "call") and source.version else {}

@@ -13,10 +13,10 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from vertex_batch.errors import NotFoundError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.lifecycle.cancelling import ask_async
+from vertex_batch.lifecycle.cancelling import request_cancel_async
 from vertex_batch.lifecycle.ownership import Killed, cancels_when_killed
 from vertex_batch.lifecycle.polling import PollGroup, Reading, shared_poller
-from vertex_batch.lifecycle.waiting import Patience, Sighting, Verdict, judge
+from vertex_batch.lifecycle.waiting import JobReading, PollLimits, Verdict, assess
 from vertex_batch.observability import metrics
 from vertex_batch.vertex.resource import JobReference
 
@@ -46,9 +46,9 @@ class WatchOrder:
     run_seconds: float | None = None
 
     @property
-    def patience(self) -> Patience:
+    def limits(self) -> PollLimits:
         deadline_at = datetime.fromisoformat(self.deadline_at)
-        return Patience(deadline_at, self.tolerated_failures, self.queue_seconds, self.run_seconds)
+        return PollLimits(deadline_at, self.tolerated_failures, self.queue_seconds, self.run_seconds)
 
 
 class BatchPredictionJobTrigger(BaseTrigger):
@@ -66,7 +66,7 @@ class BatchPredictionJobTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", asdict(self.order)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        seen = Sighting(Verdict.WAIT)
+        seen = JobReading(Verdict.WAIT)
         failures = 0
         group = PollGroup(self.order.litellm_conn_id, self.job.project, self.job.location)
         hook = LiteLLMHook(self.order.litellm_conn_id)
@@ -79,14 +79,14 @@ class BatchPredictionJobTrigger(BaseTrigger):
         async with aclosing(watching) as readings:
             while seen.verdict is Verdict.WAIT:
                 reading = await self._next(readings)
-                last, seen = seen, self._judge(reading, failures, seen)
+                last, seen = seen, self._assess(reading, failures, seen)
                 failures = failures + 1 if isinstance(reading, VertexBatchError) else 0
                 self._report(last, seen, reading, failures)
         yield TriggerEvent(seen.to_dict())  # type: ignore[no-untyped-call]
 
     async def _next(self, readings: AsyncIterator[Reading]) -> Reading | None:
         """Return the next reading, or None at the deadline even if the poller hangs."""
-        left = (self.order.patience.deadline_at - datetime.now(UTC)).total_seconds()
+        left = (self.order.limits.deadline_at - datetime.now(UTC)).total_seconds()
         # Wait for one more poll, so that a job that ended at the last moment is seen as ended.
         grace = 2 * self.order.poll_interval_seconds
         try:
@@ -94,12 +94,12 @@ class BatchPredictionJobTrigger(BaseTrigger):
         except TimeoutError:
             return None
 
-    def _judge(self, reading: Reading | None, failures: int, last: Sighting) -> Sighting:
+    def _assess(self, reading: Reading | None, failures: int, last: JobReading) -> JobReading:
         if reading is None:
-            return Sighting(Verdict.DEADLINE, state=last.state, message="no poll succeeded after that")
-        return judge(reading, now=datetime.now(UTC), failures=failures, patience=self.order.patience)
+            return JobReading(Verdict.DEADLINE, state=last.state, message="no poll succeeded after that")
+        return assess(reading, now=datetime.now(UTC), failures=failures, limits=self.order.limits)
 
-    def _report(self, last: Sighting, seen: Sighting, reading: Reading | None, failures: int) -> None:
+    def _report(self, last: JobReading, seen: JobReading, reading: Reading | None, failures: int) -> None:
         if isinstance(reading, VertexBatchError):
             metrics.poll_failed(reading, in_trigger=True)
             self.log.warning("Could not read job %s (%d in a row): %s", self.job, failures, reading)
@@ -122,7 +122,7 @@ class BatchPredictionJobTrigger(BaseTrigger):
             return
         try:
             async with await LiteLLMHook(self.order.litellm_conn_id).aclient() as client:
-                await ask_async(client, self.job.project, self.job.location, self.job.job_id)
+                await request_cancel_async(client, self.job.project, self.job.location, self.job.job_id)
             self.log.info("Requested cancellation of job %s: its task was set to %s", self.job, state)
         except NotFoundError:
             self.log.info("Job %s no longer exists; nothing to cancel", self.job)

@@ -56,7 +56,9 @@ class Reading:
 
 def open_client(litellm_conn_id: str) -> BatchClient:
     """Open a client with short timeouts, because a user is waiting for the page."""
-    return BatchClient(LiteLLMHook(litellm_conn_id).config().impatient(ANSWER_SECONDS, CONNECT_SECONDS))
+    return BatchClient(
+        LiteLLMHook(litellm_conn_id).config().with_short_timeouts(ANSWER_SECONDS, CONNECT_SECONDS)
+    )
 
 
 class ActiveJobs:

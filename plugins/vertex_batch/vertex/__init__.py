@@ -1,1 +1,1 @@
-"""What Vertex's job service says and is asked. `vertex_batch.vertex.client` carries it over HTTP."""
+"""The requests and answers of Vertex's job service. `vertex_batch.vertex.client` sends them over HTTP."""

@@ -1,4 +1,4 @@
-"""The labels by which this project finds its jobs again. They are reserved: a spec may not set them."""
+"""The labels that this project uses to find its jobs again. They are reserved: a spec may not set them."""
 
 from __future__ import annotations
 

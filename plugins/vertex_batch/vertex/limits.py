@@ -1,11 +1,11 @@
-"""What one job may read: rows and bytes, by the kind of model."""
+"""How much one job may read: rows and bytes, by the kind of model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 MAX_BYTES = 1_000_000_000
-"""Google says "1 GB"; the smaller reading of it is safe."""
+"""Google says "1 GB"; the decimal one is the safe choice."""
 
 MAX_FILES = 1_000
 """Files named one by one in a request. Google states no limit; this keeps the request below 1 MB or so."""
@@ -25,9 +25,9 @@ _SHORTEST_ROW_BYTES = 3
 
 @dataclass(frozen=True, slots=True)
 class JobLimits:
-    """The most that one job reads. More than that is split over several jobs.
+    """The most that one job reads. A larger input is split into several jobs.
 
-    :param max_files: inputs that are named one by one; a wildcard is one, whatever it matches.
+    :param max_files: inputs that are named one by one; a wildcard counts as one.
     """
 
     max_rows: int
@@ -39,12 +39,12 @@ class JobLimits:
         return rows <= self.max_rows and size <= self.max_bytes
 
     def surely_fits(self, size: int) -> bool:
-        """Whether so many bytes fit whatever rows they hold, so that nobody has to count."""
+        """Whether an input of this size fits for any number of rows, so that they need not be counted."""
         return size <= self.max_bytes and size // _SHORTEST_ROW_BYTES < self.max_rows
 
 
 def limits_for(model: str, max_rows: int | None = None, max_bytes: int | None = None) -> JobLimits:
-    """Give the limits of a model's jobs; what a spec states comes first.
+    """Return the limits of a model's jobs; the limits of a spec take precedence.
 
     >>> limits_for("publishers/google/models/gemini-embedding-001").max_rows
     1000000

@@ -1,4 +1,4 @@
-"""Jobs by name: the one way to write a job, and the one parser of all the ways in which people write it."""
+"""Names of jobs: how this package writes them, and a parser of all the ways in which people write them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class JobId(NamedTuple):
 
     @property
     def resource_name(self) -> str:
-        """How Vertex names it, but for the project, of which Vertex writes the number."""
+        """The job's resource name, with the project's id where Vertex writes its number."""
         return f"projects/{self.project}/locations/{self.location}/batchPredictionJobs/{self.id}"
 
     @property
@@ -55,8 +55,8 @@ class JobId(NamedTuple):
 class JobName:
     """A job as a person wrote it.
 
-    :param project: None where the name has none, or only the project's number, which the proxy does not know.
-    :param location: None where the name has none.
+    :param project: None if the name has none, or only the project's number, which the proxy does not know.
+    :param location: None if the name has none.
     """
 
     job_id: str
@@ -64,7 +64,7 @@ class JobName:
     location: str | None = None
 
     def matches(self, job: JobId) -> bool:
-        """Whether it may be the name of a job."""
+        """Whether this may be the name of the given job."""
         return (
             self.job_id == job.id
             and self.project in {None, job.project}
@@ -72,11 +72,12 @@ class JobName:
         )
 
     def check_agrees(self, project: str | None, location: str | None, consequence: str) -> None:
-        """See that the name does not contradict what was said besides.
+        """Check that the name agrees with a project and location that were given separately.
 
-        :param project: that was named explicitly, by an option or a form; a default does not count.
+        :param project: given explicitly, by an option or a form; None for a default.
+        :param location: likewise.
         :param consequence: what did not happen, such as "Nothing was cancelled".
-        :raises ConfigurationError: it does; the message has both.
+        :raises ConfigurationError: they differ; the message names both.
         """
         for what, said, named in (
             ("project", project, self.project),
@@ -84,18 +85,18 @@ class JobName:
         ):
             if said and named and said != named:
                 raise ConfigurationError(
-                    f"The {what} is given as {said!r}, but the name of job {self.job_id} says {named!r}."
+                    f"The {what} is given as {said!r}, but the name of job {self.job_id} has {named!r}."
                     f" {consequence}",
                     "leave one of them out",
                 )
 
     def at(self, place: Place) -> JobId:
-        """The job, with what the name leaves open taken from a place."""
+        """The job's full id; parts that the name leaves out are taken from the place."""
         return JobId(self.project or place.project, self.location or place.location, self.job_id)
 
 
 def parse_job_name(text: str) -> JobName:
-    """Read an id, ``PROJECT/LOCATION/ID``, a resource name, or an address in Google's console or API.
+    """Parse an id, ``PROJECT/LOCATION/ID``, a resource name, or a URL of Google's console or API.
 
     >>> parse_job_name("projects/7/locations/us-central1/batchPredictionJobs/123")
     JobName(job_id='123', project=None, location='us-central1')

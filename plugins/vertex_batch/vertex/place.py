@@ -13,5 +13,5 @@ class Place(NamedTuple):
 
 
 def missing_of(project: str | None, location: str | None) -> str:
-    """Name what is not known of a place, for a message."""
+    """Name the missing parts of a place, for a message."""
     return " and ".join(name for name, value in (("project", project), ("location", location)) if not value)

@@ -1,4 +1,4 @@
-"""What is asked of Vertex: a create request from the words of a spec or of a task."""
+"""Build a create request from the fields of a spec or the arguments of a task."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def build_request(
 
     :param spec: name of the spec, which becomes a label.
     :raises ConfigurationError: files and a table are mixed.
-    :raises ValueError: Vertex would not take it.
+    :raises ValueError: Vertex would refuse it.
     """
     labelled = {name: str(value) for name, value in labels.items()}
     if spec:
@@ -43,7 +43,7 @@ def build_request(
 
 
 def full_model_name(model: str) -> str:
-    """Complete a model's name as Vertex wants it.
+    """Complete a model's name to the form that Vertex requires.
 
     >>> full_model_name("gemini-2.5-flash")
     'publishers/google/models/gemini-2.5-flash'
@@ -60,10 +60,8 @@ def full_model_name(model: str) -> str:
 def _input_config(uris: list[str]) -> dict[str, Any]:
     tables = [uri for uri in uris if uri.startswith("bq://")]
     if tables and len(uris) > 1:
-        message = (
-            f"A job reads one BigQuery table or objects of Cloud Storage, not {uris}. Nothing was submitted."
-        )
-        raise ConfigurationError(message)
+        message = f"A job reads one BigQuery table or Cloud Storage objects, not {uris}"
+        raise ConfigurationError(f"{message}. Nothing was submitted.")
     if tables:
         return {"instances_format": "bigquery", "bigquery_source": {"input_uri": tables[0]}}
     return {"instances_format": "jsonl", "gcs_source": {"uris": uris}}

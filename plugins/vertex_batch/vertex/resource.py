@@ -1,7 +1,7 @@
-"""What the Vertex API says about a batch prediction job, typed.
+"""Vertex's batch prediction job, typed.
 
-Requests are strict: a field that Google does not know is refused here, before it costs a round trip.
-Answers are tolerant: a field or a state that we do not know is kept, since Google adds both without notice.
+Requests are strict: an unknown field is refused here, before it costs a round trip.
+Answers are tolerant: an unknown field or state is kept, since Google adds both without notice.
 Field names and rules: the Vertex AI v1 discovery document, revision 20261106, schema
 ``GoogleCloudAiplatformV1BatchPredictionJob``.
 """
@@ -26,7 +26,7 @@ _LABEL = re.compile(r"[^\w-]")
 
 
 class JobState(StrEnum):
-    """The 12 states of a job. ``UNSPECIFIED`` also stands for a state that is newer than this code."""
+    """The 12 states of a job. ``UNSPECIFIED`` is also used for a state that is newer than this code."""
 
     UNSPECIFIED = "JOB_STATE_UNSPECIFIED"
     QUEUED = "JOB_STATE_QUEUED"
@@ -43,7 +43,7 @@ class JobState(StrEnum):
 
     @classmethod
     def parse(cls, text: str) -> JobState:
-        """Read a state as the API wrote it; one that is not in this enum is ``UNSPECIFIED``."""
+        """Parse a state of the API; one that is not in this enum becomes ``UNSPECIFIED``."""
         try:
             return cls(text)
         except ValueError:
@@ -51,17 +51,17 @@ class JobState(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether Google will never change it again. PAUSED can be resumed, so it is not."""
+        """Whether the state is final. PAUSED is not: it can be resumed."""
         return self in TERMINAL_STATES
 
     @property
     def has_results(self) -> bool:
-        """Whether it ended with answers; how many, its rows tell."""
+        """Whether the job ended with output. The output shows how many rows were answered."""
         return self in STATES_WITH_RESULTS
 
     @property
     def short(self) -> str:
-        """The name without its prefix, as people say it: ``RUNNING``."""
+        """The name without its prefix, such as ``RUNNING``."""
         return self.value.removeprefix("JOB_STATE_")
 
 
@@ -87,7 +87,7 @@ class _Answer(BaseModel):
 
 
 class GcsSource(_Request):
-    """Input objects; each URI may hold the wildcards that Vertex documents."""
+    """Input objects; each URI may contain the wildcards that Vertex documents."""
 
     uris: Annotated[list[str], Field(min_length=1)]
 
@@ -156,7 +156,7 @@ class CreateJobRequest(_Request):
 
     @classmethod
     def again(cls, job: BatchPredictionJob) -> CreateJobRequest:
-        """The request that asks for the same work as a job that Vertex describes, without labels."""
+        """The request for the same work as an existing job, without labels."""
         source, destination = job.input_config, job.output_config
         return cls(
             display_name=job.display_name,
@@ -167,16 +167,16 @@ class CreateJobRequest(_Request):
         )
 
     def to_wire(self) -> dict[str, Any]:
-        """The JSON body, in the API's own names, without what is unset."""
+        """The JSON body with the API's own names, without unset fields."""
         body: dict[str, Any] = self.model_dump(by_alias=True, exclude_none=True)
         if not self.labels:
             del body["labels"]
         return body
 
     def fingerprint(self) -> str:
-        """A digest of what the job would do: the same work gives the same digest.
+        """A digest of the job's work: the same work gives the same digest.
 
-        Labels and the display name say who asked, not what for, and are left out.
+        Labels and the display name are left out, since they do not affect the work.
         """
         work = self.model_dump(by_alias=True, exclude_none=True, exclude={"labels", "display_name"})
         return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()[:40]
@@ -190,7 +190,7 @@ class Status(_Answer):
 
 
 class CompletionStats(_Answer):
-    """Row counts; Google sends int64 as strings and leaves zeros out. ``-1`` means unknown."""
+    """Row counts. Google sends int64 as strings and omits zeros. ``-1`` means unknown."""
 
     successful_count: int = 0
     failed_count: int = 0
@@ -234,19 +234,19 @@ class BatchPredictionJob(_Answer):
 
     @property
     def job_id(self) -> str:
-        """The last segment of ``name``. The rest holds the project number, which the proxy does not know."""
+        """The last segment of ``name``. The rest has the project number, which the proxy does not know."""
         return self.name.rsplit("/", 1)[-1]
 
     @property
     def output_directory(self) -> str | None:
-        """Where the output lies. Never built from the prefix: its time stamp is not the create time."""
+        """The output's directory. Never build it from the prefix: its time stamp is not the create time."""
         return self.output_info.gcs_output_directory if self.output_info else None
 
     @property
     def output_table(self) -> str | None:
         """The table of an output in BigQuery, as ``bq://PROJECT.DATASET.TABLE``.
 
-        Vertex names the dataset and the table apart, or the table in full.
+        Vertex gives the dataset and the table separately, or the full name of the table.
         """
         info = self.output_info
         if not info or not info.bigquery_output_table:
@@ -258,13 +258,13 @@ class BatchPredictionJob(_Answer):
 
     @property
     def ended_at(self) -> datetime | None:
-        """End time; EXPIRED and PARTIALLY_SUCCEEDED jobs may carry none, then the last update."""
+        """The end time. EXPIRED and PARTIALLY_SUCCEEDED jobs may have none; then it is the last update."""
         if not self.state.is_terminal:
             return None
         return self.end_time or self.update_time
 
     def fingerprint(self) -> str | None:
-        """The digest of the request that made this job; None where its fields are not ours to read."""
+        """The digest of the request that created this job; None if its fields are not those of a request."""
         try:
             request = CreateJobRequest.model_validate(
                 {
@@ -282,12 +282,12 @@ class BatchPredictionJob(_Answer):
 
 @dataclass(frozen=True, slots=True)
 class JobReference:
-    """What travels between tasks: enough to find a job again, never rows, never keys.
+    """A reference to a job that tasks pass to each other: enough to find it again, never rows or keys.
 
     :param project: the project *id* as the proxy has it configured, not the number in the job's name.
-    :param map_index: of the task that submitted it; -1 where that is not mapped.
-    :param input_rows: of its input, where they were counted before it was submitted.
-    :param may_cancel: whether it is cancelled when nobody waits for it; not so a job that was only adopted.
+    :param map_index: of the task that submitted it; -1 if that task is not mapped.
+    :param may_cancel: whether the job is cancelled when no task waits for it. False for an adopted job.
+    :param input_rows: rows of its input; None if they were not counted before it was submitted.
     """
 
     project: str
@@ -303,12 +303,12 @@ class JobReference:
     input_rows: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for XCom."""
+        """Convert to plain data for XCom."""
         return {**asdict(self), "input_uris": list(self.input_uris)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> JobReference:
-        """Read what `to_dict` wrote; keys of a newer version are ignored."""
+        """Read the data of `to_dict`; keys of a newer version are ignored."""
         known = {f.name for f in fields(cls)} & data.keys()
         values = {name: data[name] for name in known}
         values["input_uris"] = tuple(values.get("input_uris", ()))
@@ -321,7 +321,7 @@ class JobReference:
 
     @property
     def id(self) -> JobId:
-        """The job that it refers to."""
+        """The id of the job."""
         return JobId(self.project, self.location, self.job_id)
 
     def __str__(self) -> str:
@@ -329,5 +329,5 @@ class JobReference:
 
 
 def label_value(text: str) -> str:
-    """Make a text fit for a label: lowercase, ``-`` for what Vertex refuses, cut at 63 characters."""
+    """Convert a text to a valid label value: lowercase, ``-`` for invalid characters, cut at 63."""
     return _LABEL.sub("-", text.lower())[:LABEL_MAX_CHARS]

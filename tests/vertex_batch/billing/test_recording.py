@@ -50,6 +50,6 @@ def test_the_message_names_job_rows_reasons_money_and_what_to_do():
         "No row of this run was answered. Job p/us-central1/7 (SUCCEEDED): 3 failed, 1 unreadable,"
         " 2 missing from the output. Reasons: Please use a valid role (2); quota exceeded (1);"
         " gs://b/out/predictions.jsonl:4: is not JSON. It cost 0.00 USD. Failed rows are not billed."
-        " A retry of this task reads the same outputs and ends the same way. Correct what the reasons name,"
-        " then clear the submit task to run the batch again; only rows that are answered then are billed."
+        " A retry of this task reads the same outputs and fails the same way. Fix the causes named above,"
+        " then clear the submit task to run the batch again. Only rows that are answered then are billed."
     )

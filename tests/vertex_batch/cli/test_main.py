@@ -317,7 +317,7 @@ class TestCost:
         ("url", "message"),
         [
             ("sqlite:////nowhere/costs.db", "There is no cost table at /nowhere/costs.db"),
-            ("no url", "it is no database URL"),
+            ("no url", "it is not a valid database URL"),
             ("mysql://user:secret@host/db", "only SQLite and PostgreSQL are supported"),
             ("postgresql://user:secret@127.0.0.1:1/db", "Cost table postgresql"),
         ],

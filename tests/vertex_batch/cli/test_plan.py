@@ -111,7 +111,7 @@ def test_a_proxy_by_options_takes_its_key_from_the_environment(run, vertex, spec
     ("host", "said"),
     [
         ("http://127.0.0.1:9", "the proxy cannot be reached"),
-        ("http://127.0.0.1:{port}/elsewhere", "is the LiteLLM proxy"),
+        ("http://127.0.0.1:{port}/elsewhere", "the LiteLLM proxy is what answers"),
     ],
 )
 def test_a_proxy_that_cannot_be_used_stops_plan_and_check_before_the_inputs_are_read(

@@ -274,7 +274,7 @@ def test_a_key_without_the_permission_is_not_called_a_bad_key(url, litellm, caps
     litellm.is_admin, litellm.error = False, (ONLY_ADMIN, 401)
     assert main(["reconcile", *DAYS, "--url", url]) == 1
     said = capsys.readouterr().err
-    assert "the proxy keeps this call to admins" in said
+    assert "the proxy allows this call only to admins" in said
     assert "`proxy_admin_viewer`" in said
     assert "does not accept" not in said
 

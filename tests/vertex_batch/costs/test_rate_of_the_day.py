@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from vertex_batch.billing.repricing import priced_anew, reprice
+from vertex_batch.billing.repricing import reprice, repriced_items
 from vertex_batch.costs import JobFacts, JobFilter, Total, make_bill
 from vertex_batch.pricing import PriceBook, packaged_prices
 from vertex_batch.usage import Kind, ScanResult, UsageKey
@@ -48,7 +48,7 @@ def test_pricing_a_past_month_again_gives_that_months_bill(table):
     for number, facts in enumerate((job(moment(30)), job(moment(1), job_id="2"))):
         made = make_bill(facts, SCAN, BOOK)
         table.record(made)
-        assert priced_anew(made, BOOK) == list(made.line_items), number
+        assert repriced_items(made, BOOK) == list(made.line_items), number
     done = list(reprice(table, lambda _: BOOK, JobFilter()))
     assert [each.changed for each in done] == [False, False]
     assert sorted(each.after.amount for each in done) == [1, 2]
@@ -60,7 +60,7 @@ def test_a_change_of_prices_while_the_job_ran_is_a_flag():
     assert across.flags == (
         (
             "prices changed while the job ran, from 2026-11-30 to 2026-12-01; those of the first day were"
-            " taken, with those of the last it would cost 2 USD"
+            " used, at those of the last day it would cost 2 USD"
         ),
     )
     assert make_bill(job(moment(28), moment(29)), SCAN, BOOK).flags == ()

@@ -163,14 +163,18 @@ def proxy_error(message: str, kind: str, code: int) -> dict:
         (404, {"detail": "Not Found"}, "route_prefix"),
         (400, proxy_error("Budget has been exceeded!", "budget_exceeded", 400), "raise or reset the budget"),
         (429, proxy_error("Rate limit exceeded", "throttling_error", 429), "rate limit for this key"),
-        (503, {"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}, "not available for now"),
+        (
+            503,
+            {"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}},
+            "temporarily unavailable",
+        ),
         (
             403,
             {"error": {"code": 403, "message": "denied", "status": "PERMISSION_DENIED"}},
             "roles/aiplatform.user",
         ),
         (500, proxy_error("Cannot connect to host", "internal_server_error", 500), "no answer from Google"),
-        (200, {"status": "ok"}, "is the LiteLLM proxy"),
+        (200, {"status": "ok"}, "the LiteLLM proxy is what answers"),
         (302, {}, "redirect to https://login.example"),
     ],
 )

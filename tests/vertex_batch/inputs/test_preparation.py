@@ -11,7 +11,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from vertex_batch.errors import ConfigurationError, InputChangedError, StorageAccessError
 from vertex_batch.inputs import JobLimits, PartKind, StagingPlace
-from vertex_batch.inputs.preparation import InputPreparer, SampleWish
+from vertex_batch.inputs.preparation import InputPreparer, SampleRequest
 from vertex_batch.storage import ObjectStorage
 
 PLACE = StagingPlace.of("memory://out/", None, "k" * 40)
@@ -63,12 +63,12 @@ def test_an_input_that_is_written_meanwhile_is_not_used_split_or_whole(growing, 
 
 def test_a_sample_of_an_input_that_is_written_meanwhile_is_not_written(growing):
     with pytest.raises(InputChangedError):
-        preparer(growing, JobLimits(9)).sample(SampleWish(2))
+        preparer(growing, JobLimits(9)).sample(SampleRequest(2))
     assert not growing.exists("memory://out/")
 
 
 def test_a_refused_write_names_the_place_that_is_written_to(fs):
-    for act in (lambda it: it.prepare(), lambda it: it.sample(SampleWish(2))):
+    for act in (lambda it: it.prepare(), lambda it: it.sample(SampleRequest(2))):
         with pytest.raises(StorageAccessError, match=r"storage\.objects\.create") as caught:
             act(preparer(fs, JobLimits(2, 7)))
         assert caught.value.uri.startswith(PLACE.folder)

@@ -15,10 +15,10 @@ from vertex_batch.inputs import (
     JobLimits,
     SourceObject,
     StagingPlace,
-    fits_as_it_lies,
     limits_for,
     make_shards,
     measure,
+    needs_no_copy,
     settle,
     stage,
 )
@@ -54,7 +54,7 @@ def split(objects: dict[str, bytes], limits: JobLimits, fs=None):
         with fs.open(uri, "rb") as stream:
             measured.append((SourceObject(uri, len(content), "1"), measure(stream, limits, uri)))
     shards = make_shards(measured, limits)
-    if not fits_as_it_lies(shards):
+    if not needs_no_copy(shards):
         settle(shards, limits)
     stage(ObjectStorage(fs), shards, PLACE)
     return shards, [[fs.cat(uri) for uri in PLACE.of_shard(shard)] for shard in shards]
@@ -98,7 +98,7 @@ def test_a_cut_line_is_byte_for_byte_the_line_it_was():
 def test_what_fits_as_it_lies_is_neither_copied_nor_named_anew():
     fs = fsspec.filesystem("memory")
     shards, _ = split({"memory://in/a.jsonl": b"1\n2\n", "memory://in/b.jsonl": b"3\n"}, JobLimits(3, 100))
-    assert fits_as_it_lies(shards)
+    assert needs_no_copy(shards)
     assert [piece.copied for piece in shards[0].pieces] == [False, False]
     assert not fs.exists("memory://out/night/_shards/")
 
@@ -111,13 +111,13 @@ def test_whole_objects_are_grouped_and_only_the_one_that_is_too_large_is_cut():
     assert [shard.rows for shard in shards] == [3, 3, 2]
     assert (named[0][0], named[2][0]) == ("memory://in/a", "memory://in/c")
     assert len(fs.find("memory://out/")) == 3
-    assert not fits_as_it_lies(shards)
+    assert not needs_no_copy(shards)
 
 
 def test_packed_objects_are_unpacked_even_if_they_are_small():
     shards, read = split({"memory://in/a.jsonl.gz": gzip.compress(b"1\n2\n")}, JobLimits(3, 100))
     assert read == [[b"1\n2\n"]]
-    assert not fits_as_it_lies(shards)
+    assert not needs_no_copy(shards)
 
 
 def test_a_second_staging_writes_nothing_and_a_changed_object_is_written_under_another_name():

@@ -1,4 +1,4 @@
-"""Who takes a job along, and who still waits for it, as tables."""
+"""Whose job a kill cancels, and which run still waits for it, as tables."""
 
 from __future__ import annotations
 

@@ -21,11 +21,11 @@ from vertex_batch.lifecycle.submit_rules import (
     Listed,
     Stored,
     after_failed_create,
+    choose_among_duplicates,
     decide_submit,
     find_rule,
     known_job,
-    must_look_for_a_twin,
-    settle_twins,
+    may_have_duplicate,
 )
 from vertex_batch.vertex.labels import JOB_KEY_LABEL, REQUEST_LABEL
 from vertex_batch.vertex.resource import BatchPredictionJob
@@ -195,15 +195,15 @@ class TestSubmit:
 class TestTwins:
     def test_are_looked_for_only_after_a_create_that_took_longer_than_a_look(self):
         window = timedelta(seconds=180)
-        assert not must_look_for_a_twin(WANTED, NOW + timedelta(seconds=179), window)
-        assert must_look_for_a_twin(WANTED, NOW + timedelta(seconds=180), window)
+        assert not may_have_duplicate(WANTED, NOW + timedelta(seconds=179), window)
+        assert may_have_duplicate(WANTED, NOW + timedelta(seconds=180), window)
 
     def test_the_oldest_stays_and_what_still_runs_of_the_others_is_cancelled(self):
         old = a_job("JOB_STATE_SUCCEEDED", id=1, createTime="2026-11-22T02:00:01Z")
         ended = a_job("JOB_STATE_FAILED", id=2, createTime="2026-11-22T02:00:02Z")
         runs = a_job(id=3, createTime="2026-11-22T02:00:03Z")
         for order in ([old, ended, runs], [runs, ended, old]):
-            assert settle_twins(order) == (old, [runs])
+            assert choose_among_duplicates(order) == (old, [runs])
 
 
 class TestAFailedCreate:

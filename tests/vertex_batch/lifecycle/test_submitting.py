@@ -185,7 +185,7 @@ def test_an_ambiguous_answer_is_raised_when_creates_run_out_and_a_later_try_stil
     vertex, run
 ):
     vertex.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.RESET_BEFORE, times=4))
-    with pytest.raises(AmbiguousSubmitError, match="looked for"):
+    with pytest.raises(AmbiguousSubmitError, match="searches for it"):
         run.submit()
     assert run.submit().action is Action.SUBMIT
     assert len(vertex.jobs()) == 1

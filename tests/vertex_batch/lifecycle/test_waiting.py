@@ -1,4 +1,4 @@
-"""What one look at a waiting job means, as tables."""
+"""What one poll of a job means, as tables."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 
 from vertex_batch.errors import BadKeyError, NotFoundError, ResourceExhaustedError, VertexBatchError
 from vertex_batch.lifecycle.waiting import (
-    Patience,
-    Sighting,
+    JobReading,
+    PollLimits,
     TaskEnd,
     Verdict,
+    assess,
     explain,
-    judge,
     may_resubmit,
     next_poll_seconds,
     task_end,
@@ -22,7 +22,7 @@ from vertex_batch.lifecycle.waiting import (
 from vertex_batch.vertex.resource import BatchPredictionJob, JobState
 
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
-PATIENCE = Patience(deadline_at=NOW + timedelta(hours=1), tolerated_failures=3)
+LIMITS = PollLimits(deadline_at=NOW + timedelta(hours=1), tolerated_failures=3)
 
 
 def a_job(state: str = "JOB_STATE_RUNNING", **fields) -> BatchPredictionJob:
@@ -45,21 +45,21 @@ def an_error(kind: type[VertexBatchError], **fields) -> VertexBatchError:
     ],
 )
 def test_a_wait_ends_on_every_terminal_state(state, expected):
-    assert judge(a_job(state), now=NOW, failures=0, patience=PATIENCE).verdict is expected
+    assert assess(a_job(state), now=NOW, failures=0, limits=LIMITS).verdict is expected
 
 
 def test_ends_on_no_other_state():
     for state in [*(s for s in JobState if not s.is_terminal), "JOB_STATE_FROM_THE_FUTURE"]:
-        assert judge(a_job(state), now=NOW, failures=0, patience=PATIENCE).verdict is Verdict.WAIT
+        assert assess(a_job(state), now=NOW, failures=0, limits=LIMITS).verdict is Verdict.WAIT
 
 
 def test_a_result_counts_even_after_the_deadline():
-    late = PATIENCE.deadline_at + timedelta(hours=5)
-    assert judge(a_job("JOB_STATE_SUCCEEDED"), now=late, failures=0, patience=PATIENCE).verdict.has_results
+    late = LIMITS.deadline_at + timedelta(hours=5)
+    assert assess(a_job("JOB_STATE_SUCCEEDED"), now=late, failures=0, limits=LIMITS).verdict.has_results
 
 
 def test_a_job_that_runs_past_its_deadline_has_missed_it():
-    seen = judge(a_job(), now=PATIENCE.deadline_at, failures=0, patience=PATIENCE)
+    seen = assess(a_job(), now=LIMITS.deadline_at, failures=0, limits=LIMITS)
     assert (seen.verdict, seen.state) == (Verdict.DEADLINE, "JOB_STATE_RUNNING")
 
 
@@ -68,13 +68,13 @@ def test_a_job_that_runs_past_its_deadline_has_missed_it():
     [
         (ResourceExhaustedError, 0, Verdict.WAIT),
         (ResourceExhaustedError, 2, Verdict.WAIT),
-        (ResourceExhaustedError, 3, Verdict.BLIND),
-        (BadKeyError, 0, Verdict.BLIND),
+        (ResourceExhaustedError, 3, Verdict.POLLING_FAILED),
+        (BadKeyError, 0, Verdict.POLLING_FAILED),
         (NotFoundError, 0, Verdict.LOST),
     ],
 )
 def test_bears_what_passes_and_not_for_ever(error, failures, expected):
-    assert judge(an_error(error), now=NOW, failures=failures, patience=PATIENCE).verdict is expected
+    assert assess(an_error(error), now=NOW, failures=failures, limits=LIMITS).verdict is expected
 
 
 @pytest.mark.parametrize(
@@ -87,9 +87,9 @@ def test_bears_what_passes_and_not_for_ever(error, failures, expected):
     ],
 )
 def test_queue_and_run_have_limits_of_their_own(case, state, started, verdict):
-    patience = replace(PATIENCE, queue_seconds=3600.0, run_seconds=3600.0)
+    limits = replace(LIMITS, queue_seconds=3600.0, run_seconds=3600.0)
     job = a_job(state, createTime="2026-11-22T00:30:00Z", startTime=started)
-    assert judge(job, now=NOW, failures=0, patience=patience).verdict is verdict, case
+    assert assess(job, now=NOW, failures=0, limits=limits).verdict is verdict, case
 
 
 def test_a_poll_comes_no_sooner_than_the_server_asked_for():
@@ -100,11 +100,11 @@ def test_a_poll_comes_no_sooner_than_the_server_asked_for():
 
 @pytest.mark.parametrize("code", range(17))
 def test_only_what_failed_for_a_passing_reason_is_submitted_again(code):
-    failed = Sighting(Verdict.FAILED, error_code=code)
+    failed = JobReading(Verdict.FAILED, error_code=code)
     assert may_resubmit(failed, 0, 1) is (code in {4, 8, 13, 14})
     assert not may_resubmit(failed, 1, 1)
     for verdict in set(Verdict) - {Verdict.FAILED}:
-        assert not may_resubmit(Sighting(verdict, error_code=code), 0, 1)
+        assert not may_resubmit(JobReading(verdict, error_code=code), 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -124,14 +124,14 @@ def test_a_job_without_an_answer_fails_its_task_whatever_share_may_fail(
     state, stats, ratio, end, end_of_shard
 ):
     job = a_job(state, **({"completionStats": stats} if stats else {}))
-    seen = judge(job, now=NOW, failures=0, patience=PATIENCE)
+    seen = assess(job, now=NOW, failures=0, limits=LIMITS)
     assert task_end(seen, ratio) is end
     assert task_end(seen, ratio, fail_without_answers=False) is end_of_shard
 
 
 def test_an_unreadable_job_misses_its_deadline_too():
-    late = PATIENCE.deadline_at + timedelta(seconds=1)
-    seen = judge(an_error(ResourceExhaustedError), now=late, failures=0, patience=PATIENCE)
+    late = LIMITS.deadline_at + timedelta(seconds=1)
+    seen = assess(an_error(ResourceExhaustedError), now=late, failures=0, limits=LIMITS)
     assert seen.verdict is Verdict.DEADLINE
 
 
@@ -141,15 +141,15 @@ def test_a_sighting_travels_as_plain_data():
         error={"code": 9, "message": "no bucket"},
         completionStats={"successfulCount": "10"},
     )
-    seen = judge(job, now=NOW, failures=0, patience=PATIENCE)
-    assert Sighting.from_dict(seen.to_dict()) == seen
+    seen = assess(job, now=NOW, failures=0, limits=LIMITS)
+    assert JobReading.from_dict(seen.to_dict()) == seen
     assert (seen.ok_rows, seen.error_code) == (10, 9)
 
 
 def test_progress_changes_only_with_state_or_counts():
-    one = judge(a_job(), now=NOW, failures=0, patience=PATIENCE)
-    two = judge(a_job(updateTime="2026-11-22T03:00:00Z"), now=NOW, failures=0, patience=PATIENCE)
-    three = judge(a_job(completionStats={"successfulCount": "1"}), now=NOW, failures=0, patience=PATIENCE)
+    one = assess(a_job(), now=NOW, failures=0, limits=LIMITS)
+    two = assess(a_job(updateTime="2026-11-22T03:00:00Z"), now=NOW, failures=0, limits=LIMITS)
+    three = assess(a_job(completionStats={"successfulCount": "1"}), now=NOW, failures=0, limits=LIMITS)
     assert one.progress == two.progress != three.progress
 
 
@@ -161,12 +161,12 @@ def test_polls_back_off_while_they_fail_and_never_stop():
 
 
 def test_says_what_happened_what_it_costs_and_what_to_do():
-    failed = Sighting(Verdict.FAILED, state="JOB_STATE_FAILED", error_code=9, message="no such bucket")
-    passing = Sighting(Verdict.FAILED, state="JOB_STATE_FAILED", error_code=13, message="System error.")
+    failed = JobReading(Verdict.FAILED, state="JOB_STATE_FAILED", error_code=9, message="no such bucket")
+    passing = JobReading(Verdict.FAILED, state="JOB_STATE_FAILED", error_code=13, message="System error.")
     assert "p/l/7 failed (code 9): no such bucket" in explain("p/l/7", failed)
     assert "billed" in explain("p/l/7", failed)
-    assert "Mend the cause" in explain("p/l/7", failed)
-    assert "may pass" in explain("p/l/7", passing)
+    assert "Fix the cause" in explain("p/l/7", failed)
+    assert "usually transient" in explain("p/l/7", passing)
     for verdict in Verdict:
         if verdict is not Verdict.WAIT:
-            assert explain("p/l/7", Sighting(verdict))
+            assert explain("p/l/7", JobReading(verdict))

@@ -81,20 +81,20 @@ def test_adopting_and_recording_it_twice_leaves_one_bill(vertex, context, table)
 
 def test_a_job_that_a_run_of_ours_submitted_is_refused(vertex, context):
     ours = TaskIdentity(deployment(), "nightly", "monday", "submit").labels(0, "f")
-    with pytest.raises(AirflowFailException, match=r"this Airflow has submitted it \(nightly monday\)"):
+    with pytest.raises(AirflowFailException, match=r"this Airflow submitted it \(nightly monday\)"):
         adopt(context, create(vertex, ours))
 
 
 def test_a_job_of_another_airflow_is_refused(vertex, context):
     theirs = TaskIdentity("https://another.example", "nightly", "monday", "submit").labels(0, "f")
-    with pytest.raises(AirflowFailException, match="another Airflow has submitted it"):
+    with pytest.raises(AirflowFailException, match="another Airflow deployment submitted it"):
         adopt(context, create(vertex, theirs))
 
 
 @pytest.mark.parametrize(
     ("job", "fields", "expected"),
     [
-        ("123456", {}, "Vertex AI does not know it"),
+        ("123456", {}, "it does not exist in Vertex AI"),
         ("not a job", {}, "is not the name of a batch prediction job"),
         ("123", {"project": "42"}, "is a project number"),
         ("projects/a-b/locations/us-central1/batchPredictionJobs/1", {"project": "c-d"}, "leave one of them"),

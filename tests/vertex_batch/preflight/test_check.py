@@ -80,4 +80,4 @@ def test_a_table_is_not_looked_into_and_no_storage_is_opened(caplog):
 
     subject = Subject("gemini-2.5-flash", "us-central1", ["bq://p.d.t"], "bq://p.d")
     assert preflight(subject, Mode.STRICT, never, None, LOG)
-    assert "BigQuery table are not looked at" in caplog.text
+    assert "BigQuery table are not checked" in caplog.text

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vertex_batch.preflight import Gravity, Report, RowCheck, shape_of
+from vertex_batch.preflight import Report, RowCheck, Severity, shape_of
 from vertex_batch.preflight.fields import is_misspelled, messages
 from vertex_batch.preflight.keys import MAX_KEYS, RowKeys
 
@@ -37,8 +37,8 @@ def check(*rows: dict[str, Any], model: str = "gemini-2.5-flash") -> Report:
     return report
 
 
-def of(report: Report, gravity: Gravity) -> list[tuple[str, str, str]]:
-    return [(each.place, each.path, each.message) for each in report.findings if each.gravity is gravity]
+def of(report: Report, severity: Severity) -> list[tuple[str, str, str]]:
+    return [(each.place, each.path, each.message) for each in report.findings if each.severity is severity]
 
 
 CERTAIN = [
@@ -47,7 +47,7 @@ CERTAIN = [
     ({"contents": [{**TURN, "role": "User"}]}, "contents[].role", "'User'"),
     ({"contents": [{"role": "user", "parts": []}]}, "contents[].parts", "is empty"),
     ({"contents": [{"role": "user"}]}, "contents[]", "no value for `parts`"),
-    ({"contents": ["Hello"]}, "contents[]", "is a text, where an object is expected"),
+    ({"contents": ["Hello"]}, "contents[]", "is a string, where an object is expected"),
     (parts({"text": None}), "contents[].parts[]", "no value for one of text"),
     (parts({"thought": True}), "contents[].parts[]", "no value for one of text"),
     (parts({"text": "x", **PICTURE}), "contents[].parts[]", "has `text` and `inlineData`"),
@@ -55,7 +55,7 @@ CERTAIN = [
     (parts({"inline_data": {"data": "aGk="}}), "contents[].parts[].inline_data", "no value for `mimeType`"),
     (parts({"file_data": {"file_uri": "/tmp/a"}}), "contents[].parts[].file_data.file_uri", "gs://BUCKET"),
     (parts({"fileData": {"fileUri": "s3://b/a"}}), "contents[].parts[].fileData.fileUri", "'s3://b/a'"),
-    ({"systemInstruction": "Be brief."}, "systemInstruction", "is a text, where an object is expected"),
+    ({"systemInstruction": "Be brief."}, "systemInstruction", "is a string, where an object is expected"),
     ({"systemInstruction": [TURN]}, "systemInstruction", "is a list, where an object is expected"),
     ({"generationConfg": {"topP": 1}}, "generationConfg", "write `generationConfig`"),
     ({"Generation_Config": {"topP": 1}}, "Generation_Config", "write `generationConfig`"),
@@ -71,10 +71,10 @@ CERTAIN = [
         "generationConfig.responseSchema.properties.a.items.type_",
         "write `type`",
     ),
-    (config(temperature=2.1), "generationConfig.temperature", "is 2.1, and Google takes 0 to 2"),
+    (config(temperature=2.1), "generationConfig.temperature", "is 2.1, but Google accepts 0 to 2"),
     (config(temperature=-0.5), "generationConfig.temperature", "is -0.5"),
     (config(temperature="hot"), "generationConfig.temperature", "where a number is expected"),
-    (config(topP=1.05), "generationConfig.topP", "is 1.05, and Google takes 0 to 1"),
+    (config(topP=1.05), "generationConfig.topP", "is 1.05, but Google accepts 0 to 1"),
     (config(candidateCount=0), "generationConfig.candidateCount", "takes 1 to 8"),
     (config(candidateCount=9), "generationConfig.candidateCount", "takes 1 to 8"),
     (config(maxOutputTokens=0), "generationConfig.maxOutputTokens", "takes 1 to"),
@@ -83,9 +83,9 @@ CERTAIN = [
     (
         config(stopSequences=list("abcdef")),
         "generationConfig.stopSequences",
-        "has 6 items, and Google takes 5",
+        "has 6 items, but Google accepts at most 5",
     ),
-    (config(stopSequences=[{"a": "b"}]), "generationConfig.stopSequences[]", "a text is expected"),
+    (config(stopSequences=[{"a": "b"}]), "generationConfig.stopSequences[]", "a string is expected"),
     (config(responseMimeType="application/jsn"), "generationConfig.responseMimeType", "'application/json'"),
     (
         {"safetySettings": [{"category": "HARM_CATEGORY_HARASMENT", "threshold": "OFF"}]},
@@ -103,27 +103,27 @@ CERTAIN = [
 def test_a_row_that_google_refuses_is_found_at_its_line(bad, path, words, good_rows):
     good = [row(f"good {n}", **config(temperature=0.5)) for n in range(good_rows)]
     report = check(*good, row("bad", **bad), row("bad too", **bad))
-    found = of(report, Gravity.ROW)
-    if report.counts[Gravity.JOB]:  # good rows have another type there, or the name is not one of a column
-        assert path in {place.removeprefix("request.") for _, place, _ in of(report, Gravity.JOB)}
+    found = of(report, Severity.ROW)
+    if report.counts[Severity.JOB]:  # good rows have another type there, or the name is not one of a column
+        assert path in {place.removeprefix("request.") for _, place, _ in of(report, Severity.JOB)}
     assert [each[:2] for each in found] == [
         (f"in.jsonl:{line}", f"request.{path}") for line in (good_rows + 1, good_rows + 2)
     ]
     assert words in found[0][2]
     assert report.bad_rows == 2
-    assert report.is_hopeless is (good_rows == 0 or report.counts[Gravity.JOB] > 0)
+    assert report.is_hopeless is (good_rows == 0 or report.counts[Severity.JOB] > 0)
 
 
 @pytest.mark.parametrize(
     ("odd", "path", "words"),
     [
-        ({"newField": {"a": 1}}, "request.newField", "not a field of this request that is known here"),
+        ({"newField": {"a": 1}}, "request.newField", "not a known field of this request"),
         (config(maxTokens=5), "request.generationConfig.maxTokens", "did you mean `maxOutputTokens`?"),
         (config(responseMimeType="audio/wav"), "request.generationConfig.responseMimeType", "'audio/wav'"),
         (
             {"safetySettings": [{"category": "HARM_CATEGORY_OF_TOMORROW"}]},
             "request.safetySettings[].category",
-            "not a value that is known here",
+            "not a known value",
         ),
         (parts({"hologram": {"a": 1}}), "request.contents[].parts[]", "no value for one of text"),
         ({"model": "gemini-1.5-pro"}, "request.model", "the job's model gemini-2.5-flash answers the row"),
@@ -132,7 +132,7 @@ def test_a_row_that_google_refuses_is_found_at_its_line(bad, path, words, good_r
 def test_what_a_later_api_may_take_is_a_doubt_that_is_reported_once(odd, path, words):
     report = check(*[row(f"{n}", **odd) for n in range(50)])
     assert (report.bad_rows, report.is_hopeless) == (0, False)
-    found = [each for each in of(report, Gravity.DOUBT) if each[1] == path]
+    found = [each for each in of(report, Severity.DOUBT) if each[1] == path]
     assert [place for place, _, _ in found] == ["in.jsonl:1"]
     assert words in found[0][2]
 
@@ -173,7 +173,7 @@ def test_what_google_takes_is_not_found(fine):
 
 def test_all_that_google_takes_may_be_in_one_input():
     rows = [row(f"{n}", **fine) for n, fine in enumerate(FINE * 20)]
-    assert [each for each in check(*rows).findings if each.gravity is Gravity.ROW] == []
+    assert [each for each in check(*rows).findings if each.severity is Severity.ROW] == []
 
 
 @pytest.mark.parametrize("bad", [bad for bad, _, _ in CERTAIN], ids=range(len(CERTAIN)))
@@ -184,7 +184,7 @@ def test_a_decoder_that_knows_every_field_lets_no_bad_row_pass(bad):
 
 def test_a_row_that_is_wrong_in_several_ways_is_counted_once():
     report = check(row("1", **config(temperature=9, topP=9)), row("2"))
-    assert (report.bad_rows, report.counts[Gravity.ROW]) == (1, 2)
+    assert (report.bad_rows, report.counts[Severity.ROW]) == (1, 2)
     assert not report.is_hopeless
     assert report.summary().endswith("; 1 of them are certain to fail")
 
@@ -223,7 +223,7 @@ def test_rows_of_another_kind_of_model_are_named(model, other, name):
 
 def test_a_field_beside_the_request_is_a_doubt():
     report = check({**row(), "generationConfig": {"topP": 1}})
-    ((_, path, message),) = of(report, Gravity.DOUBT)
+    ((_, path, message),) = of(report, Severity.DOUBT)
     assert (path, "where Google ignores it" in message) == ("generationConfig", True)
 
 
@@ -232,11 +232,11 @@ def test_a_field_beside_the_request_is_a_doubt():
 def test_a_key_of_two_rows_is_a_doubt_at_the_second(name, between):
     rows = [{name: key, **GEMINI_ROW} for key in ("a", *map(str, range(between)), "a", "b")]
     report = check(*rows)
-    assert of(report, Gravity.DOUBT) == [
+    assert of(report, Severity.DOUBT) == [
         (
             f"in.jsonl:{between + 2}",
             name,
-            "is 'a', as in an earlier row: their answers cannot be told apart by it",
+            "is 'a', as in an earlier row, so it does not identify the row's answer",
         )
     ]
 

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from local.emulator.importer import Importer, ImportRefusedError
-from vertex_batch.preflight import Gravity, Report, RowCheck, shape_of
+from vertex_batch.preflight import Report, RowCheck, Severity, shape_of
 from vertex_batch.preflight.findings import MAX_FINDINGS
 
 GOOD = {"request": {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}}
@@ -37,7 +37,7 @@ def check(*files: bytes, model: str = "gemini-2.5-flash") -> Report:
 
 
 def found(report: Report) -> list[tuple[str, str, str]]:
-    return [(finding.place, finding.path, str(finding.gravity)) for finding in report.findings]
+    return [(finding.place, finding.path, str(finding.severity)) for finding in report.findings]
 
 
 def deep(levels: int) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def deep(levels: int) -> dict[str, Any]:
         (
             row(contents=[{"role": 5, "parts": [{"text": "x"}]}]),
             "request.contents[].role",
-            "is a number here and a text",
+            "is a number here and a string",
         ),
         (
             row(contents=[{"role": "user", "parts": {"text": "x"}}]),
@@ -85,7 +85,7 @@ def test_what_fails_the_whole_job_is_found_at_its_line(bad, path, word, good_row
     report = check(lines(*[GOOD] * good_rows, bad, GOOD))
 
     first = report.findings[0]
-    assert (first.place, first.gravity) == (f"0.jsonl:{good_rows + 1}", Gravity.JOB)
+    assert (first.place, first.severity) == (f"0.jsonl:{good_rows + 1}", Severity.JOB)
     assert first.path == path
     assert word in first.message
     assert report.rows == good_rows + 2
@@ -110,7 +110,7 @@ def test_what_fails_the_whole_job_is_found_at_its_line(bad, path, word, good_row
 )
 def test_what_the_importer_takes_fails_no_job(fine):
     report = check(lines(GOOD, row(generationConfig={"temperature": 0.2}), fine, GOOD, fine))
-    assert report.counts[Gravity.JOB] == 0
+    assert report.counts[Severity.JOB] == 0
     assert not report.is_hopeless
 
 
@@ -143,7 +143,7 @@ def test_twenty_are_shown_and_the_rest_is_counted():
     report = check(lines(GOOD, *[b"no\n"] * 1000))
     assert len(report.lines()) == MAX_FINDINGS + 1
     assert report.lines()[-1] == "and 980 more"
-    assert report.counts[Gravity.JOB] == 1000
+    assert report.counts[Severity.JOB] == 1000
 
 
 @pytest.mark.parametrize(
@@ -185,14 +185,14 @@ def test_limits_that_are_not_known_to_hold_for_a_model_are_doubts():
     }
     blocks = {**claude, "request": {**claude["request"], "messages": [{"content": [{"text": "x"}]}]}}
     report = check(lines(claude, blocks), model="claude-sonnet-4-5")
-    assert {finding.gravity for finding in report.findings} == {Gravity.DOUBT}
+    assert {finding.severity for finding in report.findings} == {Severity.DOUBT}
     assert not report.is_hopeless
 
 
 def test_too_many_rows_are_told_with_the_limit_of_the_model():
     report = check(b'{"content": "x"}\n' * 30_001, model="text-embedding-005")
     (finding,) = report.findings
-    assert finding.gravity is Gravity.JOB
+    assert finding.severity is Severity.JOB
     assert finding.message == "hold 30,001 rows, and a job with text embeddings takes 30,000: split them"
 
 
@@ -305,7 +305,7 @@ def test_the_job_is_refused_exactly_where_the_emulated_importer_refuses_it(rows)
             break
     # Thrice, so that rows of a known shape come by the fast way.
     report = check(lines(*rows, *rows, *rows))
-    grave = [finding for finding in report.findings if finding.gravity is Gravity.JOB]
+    grave = [finding for finding in report.findings if finding.severity is Severity.JOB]
     assert bool(grave) == bool(expected), (expected, report.lines())
     if expected:
         assert grave[0].place == f"0.jsonl:{expected[0]}"

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
 from vertex_batch.lifecycle.identity import TaskIdentity, attempt_key
-from vertex_batch.lifecycle.waiting import Sighting, Verdict
+from vertex_batch.lifecycle.waiting import JobReading, Verdict
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.vertex.labels import JOB_KEY_LABEL
 from vertex_batch.vertex.resource import JobReference
@@ -74,12 +74,12 @@ def test_it_is_submitted_again_so_many_times_and_no_more(vertex, context, resubm
 
 def test_the_task_defers_for_the_new_job_and_resumes_with_it(vertex, context):
     reference = submitted(vertex, FAILS, HELD)
-    failed = Sighting(Verdict.FAILED, state="JOB_STATE_FAILED", error_code=13).to_dict()
+    failed = JobReading(Verdict.FAILED, state="JOB_STATE_FAILED", error_code=13).to_dict()
     with pytest.raises(TaskDeferred) as deferred:
         a_sensor(reference, deferrable=True).execute_complete(context, failed)
     first, second = vertex.admin.jobs()
     assert deferred.value.trigger.job.job_id == second.id
-    succeeded = Sighting(Verdict.SUCCEEDED, state="JOB_STATE_SUCCEEDED").to_dict()
+    succeeded = JobReading(Verdict.SUCCEEDED, state="JOB_STATE_SUCCEEDED").to_dict()
     result = a_sensor(reference, deferrable=True).execute_complete(context, succeeded)
     assert result["job_id"] == second.id != first.id
 

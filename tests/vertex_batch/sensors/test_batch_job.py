@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from local.emulator.admin import Fault, FaultKind, Operation, Step, Trait
-from vertex_batch.lifecycle.waiting import Sighting, Verdict
+from vertex_batch.lifecycle.waiting import JobReading, Verdict
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.vertex.resource import JobReference
 
@@ -50,8 +50,8 @@ def test_succeeds_at_once_on_a_job_with_results(vertex, context, state):
 @pytest.mark.parametrize(
     ("state", "code", "expected"),
     [
-        ("FAILED", 9, "Mend the cause"),
-        ("FAILED", 13, "may pass"),
+        ("FAILED", 9, "Fix the cause"),
+        ("FAILED", 13, "usually transient"),
         ("EXPIRED", 0, "expired"),
         ("CANCELLED", 0, "was cancelled"),
     ],
@@ -67,7 +67,7 @@ def test_fails_for_good_on_every_other_end(vertex, context, state, code, expecte
 def test_a_job_that_somebody_deleted_is_lost(vertex, context):
     reference = vertex.submit(**HELD)
     vertex.admin.delete_job(reference.job_id)
-    with pytest.raises(AirflowFailException, match="is gone"):
+    with pytest.raises(AirflowFailException, match="no longer exists"):
         a_sensor(reference).execute(context)
 
 
@@ -103,7 +103,7 @@ def test_an_execution_timeout_bounds_the_wait_too(vertex, context):
 
 def test_a_missed_deadline_cancels_and_fails_for_good(vertex, context):
     reference = vertex.submit(**HELD)
-    event = Sighting(Verdict.DEADLINE, state="JOB_STATE_RUNNING").to_dict()
+    event = JobReading(Verdict.DEADLINE, state="JOB_STATE_RUNNING").to_dict()
     with pytest.raises(AirflowFailException, match="deadline"):
         a_sensor(reference).execute_complete(context, event)
     assert vertex.admin.job(reference.job_id).cancel_calls
@@ -111,7 +111,7 @@ def test_a_missed_deadline_cancels_and_fails_for_good(vertex, context):
 
 def test_a_missed_deadline_leaves_the_job_alone_where_the_spec_says_so(vertex, context):
     reference = vertex.submit(**HELD)
-    event = Sighting(Verdict.DEADLINE, state="JOB_STATE_RUNNING").to_dict()
+    event = JobReading(Verdict.DEADLINE, state="JOB_STATE_RUNNING").to_dict()
     with pytest.raises(AirflowFailException):
         a_sensor(reference, cancel_on_deadline=False).execute_complete(context, event)
     assert not vertex.admin.job(reference.job_id).cancel_calls
@@ -119,8 +119,8 @@ def test_a_missed_deadline_leaves_the_job_alone_where_the_spec_says_so(vertex, c
 
 def test_a_job_that_cannot_be_read_any_more_may_be_waited_for_again(vertex, context):
     reference = vertex.submit(**HELD)
-    event = Sighting(Verdict.BLIND, message="the proxy is gone").to_dict()
-    with pytest.raises(AirflowException, match="may still run") as caught:
+    event = JobReading(Verdict.POLLING_FAILED, message="the proxy is gone").to_dict()
+    with pytest.raises(AirflowException, match="may still be running") as caught:
         a_sensor(reference).execute_complete(context, event)
     assert not isinstance(caught.value, AirflowFailException)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.emulator.admin import Fault, FaultKind, Operation, Step
-from vertex_batch.lifecycle.waiting import Sighting, Verdict
+from vertex_batch.lifecycle.waiting import JobReading, Verdict
 from vertex_batch.triggers import BatchPredictionJobTrigger
 from vertex_batch.vertex.resource import JobReference
 
@@ -38,10 +38,10 @@ def a_trigger(reference: JobReference, **changes: Any) -> BatchPredictionJobTrig
     return BatchPredictionJobTrigger(**{**order, **changes})
 
 
-def event_of(trigger: BatchPredictionJobTrigger) -> Sighting:
-    async def first() -> Sighting:
+def event_of(trigger: BatchPredictionJobTrigger) -> JobReading:
+    async def first() -> JobReading:
         async for event in trigger.run():
-            return Sighting.from_dict(event.payload)
+            return JobReading.from_dict(event.payload)
         raise AssertionError("the trigger ended without an event")
 
     return asyncio.run(first())
@@ -76,7 +76,7 @@ def test_says_so_when_it_could_not_read_for_too_long(vertex):
     reference = vertex.submit(timeline=[Step(state="RUNNING", seconds=None)])
     vertex.admin.add_fault(Fault(op=Operation.GET, kind=FaultKind.STATUS, status=503, times=None))
     seen = event_of(a_trigger(reference, tolerated_failures=1))
-    assert seen.verdict is Verdict.BLIND
+    assert seen.verdict is Verdict.POLLING_FAILED
 
 
 def test_keeps_its_deadline_by_the_wall_clock(vertex):

@@ -97,9 +97,9 @@ def test_what_a_name_leaves_open_is_taken_from_the_place():
             "p/us-central1/123",
             "q",
             None,
-            r"is given as 'q', but the name of job 123 says 'p'\. Nothing",
+            r"is given as 'q', but the name of job 123 has 'p'\. Nothing",
         ),
-        ("p/us-central1/123", None, "global", "location is given as 'global', but .* says 'us-central1'"),
+        ("p/us-central1/123", None, "global", "location is given as 'global', but .* has 'us-central1'"),
         ("p/us-central1/123", "p", "us-central1", ""),
         ("42/us-central1/123", "q", None, ""),  # a number cannot be compared
         ("123", "q", "global", ""),

@@ -1,4 +1,4 @@
-"""What an answer means: data, or a typed error. Pure, for both clients."""
+"""Turn an answer into data or a typed error. Pure, for both clients."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ JsonObject = dict[str, Any]
 _SECONDS = re.compile(r"\d{1,7}(\.\d{1,6})?", re.ASCII)
 _RESETS_AT = re.compile(r"Limit resets at: (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC", re.ASCII)
 _CALL_ID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
-# LiteLLM names the limit of the key, not those of its team or user, in each relayed answer.
+# In each relayed answer LiteLLM gives the limit of the key, but not those of its team or user.
 _KEY_TPM_LIMIT = "x-litellm-key-tpm-limit"
 _EMPTY_PAGE_KEYS = {"nextPageToken"}
 
@@ -40,10 +40,10 @@ _EMPTY_PAGE_KEYS = {"nextPageToken"}
 def interpret(
     request: ApiRequest, status: int, headers: Mapping[str, str], body: bytes, *, secret: str = ""
 ) -> JsonObject:
-    """Return the answer's JSON object, or raise what it means.
+    """Return the answer's JSON object, or raise the matching error.
 
     :param secret: the key in use; it is removed from messages, since a server may repeat it.
-    :raises AmbiguousSubmitError: the request was a create, and a job may have been made.
+    :raises AmbiguousSubmitError: the request was a create, and a job may have been created.
     :raises ApiError: the subclass says what happened.
     """
     data = _json_object(body) if 200 <= status < 300 else None  # noqa: PLR2004 - the class of success
@@ -58,7 +58,7 @@ def _refuse(
     failure = read_failure(body)
     kind, message = classify(status, failure, request), failure.message
     if status < 300:  # noqa: PLR2004 - the class of success
-        message = f"no JSON object: {message}"
+        message = f"not a JSON object: {message}"
     if "location" in headers:
         message = f"redirect to {headers['location']}"
     if kind is FieldAddedError and headers.get(_KEY_TPM_LIMIT, "").isdecimal():
@@ -92,7 +92,7 @@ def _fail(
     cause: Exception | None = None,
     **facts: Any,
 ) -> NoReturn:
-    """Raise an error of this kind; of a create that it leaves unknown, an ambiguous one that it caused."""
+    """Raise an error of this kind, or an `AmbiguousSubmitError` if the outcome of a create is unknown."""
     unknown = unknown and request.operation is Operation.CREATE
     facts["source"] = request.source
     error = kind(request.operation, request.target, may_have_submitted=unknown, **facts)
@@ -106,7 +106,7 @@ def _fail(
 def fail_in_transport(
     request: ApiRequest, base_url: str, error: httpx.HTTPError, secret: str = ""
 ) -> NoReturn:
-    """Raise what a broken connection means: whether the request had been sent decides."""
+    """Raise the error for a broken connection. It depends on whether the request had been sent."""
     reason = scrub(_first_words(error), secret)
     not_sent = (
         httpx.ConnectError,
@@ -122,7 +122,7 @@ def fail_in_transport(
 
 
 def _first_words(error: BaseException) -> str:
-    # httpx may say nothing itself about a failed TLS handshake; what it was raised from does.
+    # httpx's error for a failed TLS handshake may be empty; its cause has the message.
     seen: BaseException | None = error
     while seen is not None:
         if words := str(seen):
@@ -132,7 +132,7 @@ def _first_words(error: BaseException) -> str:
 
 
 def _retry_after_seconds(headers: Mapping[str, str], message: str) -> float | None:
-    """How long to wait. LiteLLM loses the header of its own 429, but its message names the time."""
+    """How long to wait. LiteLLM's own 429 lacks the header, but its message contains the time."""
     asked = headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(asked):
         return float(asked)
@@ -163,28 +163,32 @@ class Page:
 
 
 def read_job(request: ApiRequest, answer: Any) -> BatchPredictionJob:
-    """Read a job; one that cannot be read is an `UnexpectedAnswerError`, for a create an ambiguous one."""
+    """Read a job.
+
+    :raises UnexpectedAnswerError: the answer is not a job.
+    :raises AmbiguousSubmitError: the same for a create.
+    """
     try:
         job = BatchPredictionJob.model_validate(answer)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        _unexpected(request, f"no job: {place}: {first['msg']}", error)
+        _unexpected(request, f"not a job: {place}: {first['msg']}", error)
     if not job.job_id:
-        _unexpected(request, "no job: its name is empty")
+        _unexpected(request, "not a job: its name is empty")
     return job
 
 
 def read_page(request: ApiRequest, answer: JsonObject) -> Page:
     """Read a page of jobs.
 
-    Strict, since "not in the list" may lead to a second job: what is not Google's empty page is no page.
+    Strict, since "not in the list" may lead to a second job: an empty page must look exactly like Google's.
     """
     jobs, token = answer.get("batchPredictionJobs"), answer.get("nextPageToken", "")
     if jobs is None and answer.keys() <= _EMPTY_PAGE_KEYS:
         jobs = []
     if not isinstance(jobs, list) or not isinstance(token, str):
-        _unexpected(request, f"no list of jobs, but an object with {', '.join(sorted(answer)[:5])}")
+        _unexpected(request, f"not a list of jobs, but an object with {', '.join(sorted(answer)[:5])}")
     return Page(tuple(read_job(request, job) for job in jobs), token)
 
 
@@ -193,7 +197,7 @@ def read_nothing(_request: ApiRequest, _answer: JsonObject) -> None:
 
 
 def read_object(_request: ApiRequest, answer: JsonObject) -> JsonObject:
-    """Take the object as it is."""
+    """Return the object unchanged."""
     return answer
 
 
@@ -201,7 +205,7 @@ def read_models(request: ApiRequest, answer: JsonObject) -> list[JsonObject]:
     """Read ``GET /model/info``."""
     models = answer.get("data")
     if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
-        _unexpected(request, "no list of models")
+        _unexpected(request, "not a list of models")
     return models
 
 
@@ -209,8 +213,8 @@ def read_models(request: ApiRequest, answer: JsonObject) -> list[JsonObject]:
 class SpendPage:
     """One page of ``GET /spend/logs/v2``.
 
-    :param is_last: no row of the period is on a later page. The proxy counts to 10,000 and no further, so
-        that its number of pages alone does not say.
+    :param is_last: no row of the period is on a later page. The proxy stops counting at 10,000, so its number
+        of pages is not enough to know.
     """
 
     rows: tuple[JsonObject, ...]
@@ -221,19 +225,19 @@ def read_spend(request: ApiRequest, answer: JsonObject) -> SpendPage:
     """Read a page of ``GET /spend/logs/v2``."""
     rows, pages = answer.get("data"), answer.get("total_pages")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        _unexpected(request, "no list of spend logs")
+        _unexpected(request, "not a list of spend logs")
     if not isinstance(pages, int):
-        _unexpected(request, "no number of pages")
+        _unexpected(request, "the number of pages is missing")
     may_follow = len(rows) >= SPEND_PAGE_ROWS or pages > int(request.params["page"])
     return SpendPage(tuple(rows), is_last=not (rows and may_follow))
 
 
 def repeated_token(request: ApiRequest) -> UnexpectedAnswerError:
-    """Make the error of a list that leads in a circle: it cannot be read to its end."""
+    """Make the error for a list whose pages repeat, so that it cannot be read to its end."""
     return UnexpectedAnswerError(
         request.operation,
         request.target,
-        message="the same nextPageToken twice: the list has no end",
+        message="the same nextPageToken came twice, so the list never ends",
         source=request.source,
     )
 

@@ -23,22 +23,22 @@ _KEY = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True, slots=True)
 class ProxyConfig:
-    """How to reach a LiteLLM proxy. One `ConfigurationError` names everything that is wrong with it.
+    """How to reach a LiteLLM proxy. One `ConfigurationError` lists all problems of the settings.
 
-    A trap of LiteLLM's, which no setting here can fix: on the built-in route, a path that holds the letters
-    ``stream``, such as that of a project called ``upstream-ml``, is taken for a streaming call, and a read of
-    it is sent to Google with ``?alt=sse`` and a body.
+    LiteLLM has a bug that no setting here can fix: on the built-in route it treats a path that contains
+    ``stream``, such as that of a project called ``upstream-ml``, as a streaming call. It sends a read of such
+    a path to Google with ``?alt=sse`` and a body.
 
     :param base_url: ``http://litellm:4000``; a path is allowed, for a proxy behind a gateway.
-    :param api_key: the virtual key; sent as ``Authorization: Bearer``, shown nowhere.
+    :param api_key: the virtual key; sent as ``Authorization: Bearer``, never shown.
     :param route_prefix: what comes before ``/projects/...``. ``/vertex_ai/v1`` is LiteLLM's built-in route
         (``/vertex-ai/v1`` and ``/vertex_ai/v1beta1`` work too); ``/v1``, the form in LiteLLM's documentation,
         needs a pass-through route in the proxy's configuration.
-    :param verify: check the TLS certificate; or the path of a file with the authority to trust.
-    :param timeout_seconds: how long the proxy may be silent, at most, before the answer counts as lost.
-    :param max_tries: how often a call that may be repeated is sent. A create is sent once, always.
-    :param max_retry_wait_seconds: the longest pause between two tries, whatever ``Retry-After`` says.
-    :param source: where these settings can be changed; it has no part in whether two of them are equal.
+    :param verify: whether to check the TLS certificate, or the path of a file with the authority to trust.
+    :param timeout_seconds: how long the proxy may be silent before the answer counts as lost.
+    :param max_tries: how often a repeatable call is sent at most. A create is always sent once.
+    :param max_retry_wait_seconds: the longest pause between two tries, even if ``Retry-After`` is longer.
+    :param source: where these settings can be changed; it is ignored when two configurations are compared.
     """
 
     base_url: str
@@ -62,15 +62,15 @@ class ProxyConfig:
         ]
         numbers = {name: getattr(self, name) for name in _POSITIVE}
         problems += [
-            f"{name} is {value}: write a number above 0"
+            f"{name} is {value}: use a number above 0, at most {_DAY_SECONDS}"
             for name, value in numbers.items()
             if not 0 < value <= _DAY_SECONDS
         ]
         if problems:
             raise ConfigurationError("The settings of the LiteLLM proxy are not usable", *problems)
 
-    def impatient(self, seconds: float, connect_seconds: float) -> ProxyConfig:
-        """The same for somebody who waits in front of a page: one try, and no longer than that."""
+    def with_short_timeouts(self, seconds: float, connect_seconds: float) -> ProxyConfig:
+        """Return a copy for interactive use, such as a page: one try, with these time-outs at most."""
         return replace(
             self,
             max_tries=1,
@@ -79,9 +79,9 @@ class ProxyConfig:
         )
 
     def tls(self) -> ssl.SSLContext | bool:
-        """What httpx is to verify with.
+        """Return the TLS setting for httpx.
 
-        :raises ConfigurationError: the file of the authority cannot be read.
+        :raises ConfigurationError: the file in `verify` cannot be read.
         """
         if isinstance(self.verify, bool):
             return self.verify and _usual_authorities()
@@ -90,26 +90,26 @@ class ProxyConfig:
         except (OSError, ssl.SSLError) as error:
             raise ConfigurationError(
                 "The settings of the LiteLLM proxy are not usable",
-                f"verify names {self.verify!r}, which holds no certificates ({error.strerror or error}):"
-                " give the path of a PEM file, or true",
+                f"verify is {self.verify!r}, which contains no certificates ({error.strerror or error}):"
+                " set the path of a PEM file, or true",
             ) from error
 
 
 @cache
 def _usual_authorities() -> ssl.SSLContext:
-    # Reading them takes 60 ms, which would be too long to stop an event loop for each client.
+    # Reading them takes 60 ms: too long to block an event loop for each client.
     return httpx.create_ssl_context()
 
 
 def _base_url_problems(url: str, source: SettingsSource) -> list[str]:
-    # The URL itself is not repeated where it may hold a password.
+    # The URL itself is left out of messages if it may contain a password.
     try:
         parts = urlsplit(url)
         port_is_valid = parts.port is None or parts.port > 0
     except ValueError:
         return ["the base URL cannot be read: write http://HOST:PORT"]
     if parts.username is not None or parts.password is not None:
-        return [f"the base URL holds a user or a password: the key belongs in {source.key}"]
+        return [f"the base URL contains a user or a password: put the key in {source.key}"]
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid:
         return [f"the base URL is {url!r}: write http://HOST:PORT or https://HOST"]
     if parts.query or parts.fragment or re.search(r"\s", url):
@@ -119,9 +119,9 @@ def _base_url_problems(url: str, source: SettingsSource) -> list[str]:
 
 def _key_problems(key: str, source: SettingsSource) -> list[str]:
     if not key:
-        return [f"the LiteLLM key is missing: put a virtual key into {source.key}"]
+        return [f"the LiteLLM key is missing: put a virtual key in {source.key}"]
     if not _KEY.fullmatch(key):
-        wrong = "the LiteLLM key has a space, a line break or a letter that no header can hold"
+        wrong = "the LiteLLM key has a space, a line break or a character that is not allowed in a header"
         return [f"{wrong}: paste it again into {source.key}"]
     return []
 
@@ -130,8 +130,8 @@ def _prefix_problems(prefix: str) -> list[str]:
     if not _SEGMENTS.fullmatch(prefix):
         return [f"route_prefix is {prefix!r}: write a plain path such as {DEFAULT_ROUTE_PREFIX}"]
     if _UNVERSIONED_BUILT_IN.fullmatch(prefix):
-        return [f"route_prefix is {prefix!r}, where the proxy finds no credential: write {prefix}/v1"]
+        return [f"route_prefix is {prefix!r}, for which the proxy has no credential: write {prefix}/v1"]
     if prefix.endswith("/projects"):
         fix = prefix.removesuffix("/projects") or DEFAULT_ROUTE_PREFIX
-        return [f"route_prefix is {prefix!r}, and /projects is added to it: write {fix}"]
+        return [f"route_prefix is {prefix!r}, but /projects is added automatically: write {fix}"]
     return []

@@ -1,12 +1,12 @@
-"""Which error an answer is. Google's words are relayed by the proxy, which also has some of its own.
+"""Map an error answer to an error class. Google's answers are relayed by the proxy, which also has its own.
 
 How to tell them apart (LiteLLM 1.106): Google's envelope has an integer ``code`` and a ``status``; the
 proxy's has a ``type`` and its ``code`` is a string; its framework answers ``{"detail": ...}``. Anything else,
-HTML for one, comes from a server on the way, and only its HTTP status can be relied upon.
+such as HTML, comes from a server in between, and only its HTTP status is reliable.
 
 LiteLLM's 401 of type ``auth_error`` is a catch-all: every exception of its authentication that is not an
-HTTP error becomes one, whatever its cause (proxy/auth/auth_exception_handler.py). So its words decide, and
-where they are not known, the error says that the cause is not certain.
+HTTP error becomes one, whatever its cause (proxy/auth/auth_exception_handler.py). So its message decides, and
+if the message is not known, the error says that the cause is not certain.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _BY_PROXY: dict[int, type[ApiError]] = {
     429: ProxyRateLimitError,
     500: UpstreamUnreachableError,
 }
-# The proxy's words, where its status and type do not say what is wrong.
+# The proxy's messages, for answers whose status and type do not say what is wrong.
 _BY_WORDS: tuple[tuple[re.Pattern[str], type[ApiError]], ...] = (
     (re.compile(r"Budget has been exceeded"), BudgetExceededError),
     (re.compile(r"^No Vertex AI credential"), NoCredentialError),
@@ -94,9 +94,10 @@ _BY_WORDS: tuple[tuple[re.Pattern[str], type[ApiError]], ...] = (
         BadKeyError,
     ),
 )
-# What an ingress says while the proxy restarts is no reason to give up a job that runs; and a 404 that is not
-# Google's own says nothing about the job: to take it for "the job is gone" is to pay twice.
-_BY_SOMEBODY: dict[int, type[ApiError]] = {
+# Answers of a server in between. An ingress's answer while the proxy restarts is not a reason to give up a
+# running job. A 404 that is not Google's says nothing about the job: to read it as "the job is gone" would
+# mean paying twice.
+_BY_INTERMEDIARY: dict[int, type[ApiError]] = {
     400: UnexpectedAnswerError,
     401: AccessRefusedError,
     403: UnexpectedAnswerError,
@@ -108,16 +109,16 @@ _BY_SOMEBODY: dict[int, type[ApiError]] = {
 
 
 class Origin(StrEnum):
-    """Who made an answer."""
+    """The program that created an answer."""
 
     GOOGLE = "Google"
     PROXY = "the proxy"
-    UNKNOWN = "somebody on the way"
+    UNKNOWN = "a server in between"
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What the body of an error says.
+    """The content of an error body.
 
     :param status: Google's ``status`` or the proxy's ``type``.
     :param code: the integer of Google's envelope.
@@ -130,7 +131,7 @@ class Failure:
 
 
 def read_failure(body: bytes) -> Failure:
-    """Read the body of an error; every sequence of bytes gives something."""
+    """Read the body of an error. Any bytes give a result."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
@@ -157,7 +158,7 @@ def _read_envelope(error: dict[str, Any]) -> Failure:
 
 
 def _origin_of_text(body: bytes) -> Origin:
-    # What LiteLLM's web framework answers to an exception that nobody caught.
+    # What LiteLLM's web framework answers to an uncaught exception.
     return Origin.PROXY if body.strip() == b"Internal Server Error" else Origin.UNKNOWN
 
 
@@ -171,7 +172,7 @@ def _plain_text(body: bytes) -> str:
 
 
 def classify(http_status: int, failure: Failure, request: ApiRequest) -> type[ApiError]:
-    """Choose the error of an answer that brought nothing usable."""
+    """Choose the error class for an answer without a usable result."""
     if http_status in {HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.PERMANENT_REDIRECT}:
         return RouteNotFoundError
     if http_status < HTTPStatus.BAD_REQUEST:
@@ -182,7 +183,7 @@ def classify(http_status: int, failure: Failure, request: ApiRequest) -> type[Ap
         return _google_made(http_status, failure, request)
     if failure.origin is Origin.PROXY:
         return _proxy_made(http_status, failure)
-    return _BY_SOMEBODY.get(http_status) or _by_class(http_status)
+    return _BY_INTERMEDIARY.get(http_status) or _by_class(http_status)
 
 
 def _google_made(http_status: int, failure: Failure, request: ApiRequest) -> type[ApiError]:
@@ -196,14 +197,14 @@ def _google_made(http_status: int, failure: Failure, request: ApiRequest) -> typ
 
 
 def _has_added_field(message: str, request: ApiRequest) -> bool:
-    """Whether Google does not know a field that the request, as it was sent to the proxy, does not have."""
+    """Whether Google refused only fields that are not in the request as it was sent to the proxy."""
     unknown = _UNKNOWN_FIELD.findall(message)
     sent = _names(request.json or {})
     return bool(unknown) and all(name not in sent for name in unknown)
 
 
 def _names(value: Any) -> set[str]:
-    """Collect every field's name in a body, at any depth."""
+    """Collect the names of all fields of a body, at any depth."""
     if isinstance(value, Mapping):
         return set(value).union(*(_names(each) for each in value.values()))
     if isinstance(value, list):
@@ -218,7 +219,7 @@ def _proxy_made(http_status: int, failure: Failure) -> type[ApiError]:
     if kind.endswith("_model_access_denied"):
         return ModelNotAllowedError
     if kind in _KEY_TYPES or (kind == "no_db_connection" and http_status == HTTPStatus.BAD_REQUEST):
-        # Without a database the proxy knows the master key only, and says "No connected db." to any other.
+        # Without a database the proxy knows only the master key, and answers "No connected db." to any other.
         return BadKeyError
     if http_status < HTTPStatus.INTERNAL_SERVER_ERROR:
         for words, error in _BY_WORDS:
@@ -237,11 +238,11 @@ def _by_class(http_status: int) -> type[ApiError]:
 
 
 def leaves_create_unknown(http_status: int, failure: Failure) -> bool:
-    """Whether a create with this answer may have made a job all the same.
+    """Whether a create with this error answer may have created a job anyway.
 
-    The proxy answers 500 when Google's answer did not reach it, and 503 ``no_db_connection`` from a handler
-    that catches whatever broke, before Google was asked or after. So of all 5xx only a 503 of Google's own
-    means that nothing was made; and of the 4xx, two are time-outs by another name.
+    The proxy answers 500 when Google's answer did not reach it. Its 503 ``no_db_connection`` comes from a
+    handler that catches any error, before or after the call to Google. So of all 5xx only Google's own 503
+    means that no job was created. Two of the 4xx are also time-outs.
     """
     if HTTPStatus.BAD_REQUEST <= http_status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return http_status in {HTTPStatus.REQUEST_TIMEOUT, _CLIENT_CLOSED}

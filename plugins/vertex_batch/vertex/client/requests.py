@@ -1,4 +1,4 @@
-"""What is sent: one builder for both clients. Nothing here talks to a network."""
+"""Build the requests of both clients. Nothing here uses the network."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _RESOURCE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """One call. It holds no key: the client adds it.
+    """One call. It does not contain the key, which the client adds.
 
     :param path: below the base URL, quoted.
-    :param target: what the call is about, for messages.
-    :param source: where the settings that it was built from can be changed, for messages.
+    :param target: the object of the call, for messages.
+    :param source: where the settings it was built from can be changed, for messages.
     """
 
     operation: Operation
@@ -41,15 +41,15 @@ class ApiRequest:
 
     @property
     def may_repeat(self) -> bool:
-        """Whether it is sent again after a failure: not a create, which costs twice, nor a mere probe."""
+        """Whether it may be sent again after a failure. Not a create, which could cost twice, nor a probe."""
         return self.operation not in {Operation.CREATE, Operation.READINESS}
 
 
 class RequestBuilder:
-    """Builds every call from checked parts, so that no input can lead out of its place in the URL.
+    """Builds every call from validated parts, so that no input can change the path of the URL.
 
-    Every method raises `ConfigurationError` for a project, location or id that is none. A project *number*,
-    as Google writes it into a job's ``name``, is refused: the proxy finds its credential by the project id.
+    Every method raises `ConfigurationError` for an invalid project, location or id. A project *number*, which
+    Google writes into a job's ``name``, is refused: the proxy finds its credential by the project id.
     """
 
     def __init__(self, config: ProxyConfig) -> None:
@@ -73,12 +73,12 @@ class RequestBuilder:
     def list(self, project: str, location: str, query: str, page_size: int, page_token: str) -> ApiRequest:
         path, target = self._parent(project, location)
         if page_size < 1:
-            raise ConfigurationError(f"A page of {page_size} jobs cannot be listed: ask for 1 or more.")
+            raise ConfigurationError(f"page_size is {page_size}; use 1 or more. Nothing was sent.")
         try:
             query.encode()
         except UnicodeEncodeError as error:
             raise ConfigurationError(
-                f"The filter {query!r} is no text: {error}. Nothing was sent."
+                f"The filter {query!r} cannot be encoded as UTF-8: {error}. Nothing was sent."
             ) from error
         params = {"filter": query, "pageSize": str(page_size), "pageToken": page_token}
         params = {name: value for name, value in params.items() if value}
@@ -151,10 +151,10 @@ class RequestBuilder:
 def _check(what: str, text: str, pattern: re.Pattern[str]) -> None:
     if isinstance(text, str) and pattern.fullmatch(text):
         return
-    shown = repr(text) if len(repr(text)) <= 100 else repr(text)[:100] + "..."  # noqa: PLR2004 - enough to know it
+    shown = repr(text) if len(repr(text)) <= 100 else repr(text)[:100] + "..."  # noqa: PLR2004 - enough for a message
     hint = ""
     if isinstance(text, str) and pattern is _PROJECT_ID and text.isdecimal():
         hint = " It looks like a project number; the proxy knows its projects by id."
     elif isinstance(text, str) and pattern is _RESOURCE_ID and "/" in text:
-        hint = " Give the last part of the resource's name only."
-    raise ConfigurationError(f"{shown} is no {what}.{hint} Nothing was sent.")
+        hint = " Use only the last part of the resource name."
+    raise ConfigurationError(f"{shown} is not a valid {what}.{hint} Nothing was sent.")

@@ -1,4 +1,4 @@
-"""The two clients: they send, wait and send again. What to send and what it means is decided elsewhere."""
+"""The two clients: they send, wait and resend. Requests are built, and answers read, elsewhere."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _http_options(config: ProxyConfig) -> dict[str, Any]:
         },
         "timeout": httpx.Timeout(config.timeout_seconds, connect=config.connect_timeout_seconds),
         "verify": config.tls(),
-        # A redirect would carry the request, and perhaps the key, to a place that nobody configured.
+        # A redirect would send the request, and perhaps the key, to a server that was not configured.
         "follow_redirects": False,
     }
 
@@ -79,14 +79,14 @@ def _retry_options(config: ProxyConfig) -> dict[str, Any]:
 class BatchClient:
     """Vertex AI batch prediction jobs through a LiteLLM proxy.
 
-    Every method raises `vertex_batch.errors`, and nothing else. A create is sent exactly once; every other
-    call is repeated a few times while its error is transient, with growing pauses, as ``Retry-After`` asks.
-    Connections are kept, so use one client for many calls, and close it.
+    Every method raises only `vertex_batch.errors`. A create is sent exactly once. Every other call is
+    repeated a few times while its error is transient, with growing pauses that respect ``Retry-After``.
+    Connections are kept open, so use one client for many calls, and close it.
     """
 
     def __init__(self, config: ProxyConfig) -> None:
         self.config = config
-        self.proxy_version = ""  # as the last answer that named it said
+        self.proxy_version = ""  # from the last answer that contained it
         self._build = RequestBuilder(config)
         self._http = httpx.Client(**_http_options(config))
         self._retrying = Retrying(**_retry_options(config))
@@ -123,9 +123,9 @@ class BatchClient:
         filter: str = "",  # noqa: A002 - the API's own name for it
         page_size: int = 100,
     ) -> Iterator[BatchPredictionJob]:
-        """Read jobs, page by page as they are asked for.
+        """Read jobs, page by page as they are needed.
 
-        A list that breaks off raises: it is never cut short in silence. A job may be missing from the list
+        If the list breaks off, it raises; it is never silently cut short. A job may be missing from the list
         for some time after it was created.
 
         :param filter: Vertex's grammar, such as ``state="JOB_STATE_RUNNING" AND labels.team="search"``.
@@ -143,7 +143,7 @@ class BatchClient:
             seen.add(token)
 
     def cancel(self, project: str, location: str, job_id: str) -> None:
-        """Ask Vertex to cancel a job. That it has ended is only known once a terminal state was read.
+        """Request a cancel from Vertex. The job has ended only once its state is terminal.
 
         :raises FailedPreconditionError: the job has already ended.
         """
@@ -152,7 +152,7 @@ class BatchClient:
     def delete(self, project: str, location: str, job_id: str) -> JsonObject:
         """Delete a job that has ended; return the long-running operation. The output stays.
 
-        :raises NotFoundError: there is none; or a first try deleted it, and its answer was lost.
+        :raises NotFoundError: the job does not exist, or a first try deleted it and its answer was lost.
         """
         return self._call(self._build.delete(project, location, job_id), read_object)
 
@@ -169,10 +169,10 @@ class BatchClient:
         return self._call(self._build.price_map(), read_object)
 
     def spend_logs(self, since: datetime, until: datetime) -> Iterator[JsonObject]:
-        """Read every row that the proxy has recorded for batches; one page at a time is in memory.
+        """Read every row that the proxy has recorded for batches, with one page in memory at a time.
 
-        The proxy keeps such rows only with a database, and shows a key without an admin's role those of its
-        user alone.
+        The proxy keeps such rows only with a database. To a key without an admin's role it shows only those
+        of the key's user.
         """
         reading = SpendReading(since, until)
         for window in reading.windows():
@@ -180,13 +180,13 @@ class BatchClient:
             yield from reading.take(window, page)
 
     def user_info(self) -> JsonObject:
-        """Read the user that the key belongs to; `user_role` is in it."""
+        """Read the user of the key, with `user_role`."""
         return self._call(self._build.user_info(), read_object)
 
     def readiness(self, *, details: bool) -> JsonObject:
         """Read whether the proxy is ready.
 
-        :param details: its version, too; it shows this to admins only.
+        :param details: include its version, which it shows only to admins.
         """
         return self._call(self._build.readiness(details=details), read_object)
 
@@ -213,18 +213,18 @@ class BatchClient:
 def try_proxy(client: BatchClient, project: str, location: str) -> None:
     """List one job, as a submission does first, and warn if the proxy runs a malicious release.
 
-    :raises ApiError: the address, key, route, project or location is wrong, or something is away.
+    :raises ApiError: the address, key, route, project or location is wrong, or a server is unavailable.
     """
     next(client.list(project, location, page_size=1), None)
     warn_of_malicious(client.config.base_url, find_version(client))
 
 
 class AsyncBatchClient:
-    """`BatchClient` for the event loop: the same methods, the same errors, the same repeats."""
+    """`BatchClient` for an event loop: the same methods, errors and retries."""
 
     def __init__(self, config: ProxyConfig) -> None:
         self.config = config
-        self.proxy_version = ""  # as the last answer that named it said
+        self.proxy_version = ""  # from the last answer that contained it
         self._build = RequestBuilder(config)
         self._http = httpx.AsyncClient(**_http_options(config))
         self._retrying = AsyncRetrying(**_retry_options(config))
@@ -257,7 +257,7 @@ class AsyncBatchClient:
         filter: str = "",  # noqa: A002 - the API's own name for it
         page_size: int = 100,
     ) -> AsyncIterator[BatchPredictionJob]:
-        """Read jobs, page by page as they are asked for; see `BatchClient.list`."""
+        """Read jobs, page by page as they are needed; see `BatchClient.list`."""
         token, seen = "", set[str]()
         while True:
             request = self._build.list(project, location, filter, page_size, token)
@@ -272,7 +272,7 @@ class AsyncBatchClient:
             seen.add(token)
 
     async def cancel(self, project: str, location: str, job_id: str) -> None:
-        """Ask Vertex to cancel a job; see `BatchClient.cancel`."""
+        """Request a cancel from Vertex; see `BatchClient.cancel`."""
         await self._call(self._build.cancel(project, location, job_id), read_nothing)
 
     async def delete(self, project: str, location: str, job_id: str) -> JsonObject:

@@ -1,8 +1,8 @@
 """Reads all rows of a period from ``/spend/logs/v2``, however many there are. Pure, for both clients.
 
-LiteLLM sorts by time alone and pages by offset, so that rows of the same instant can change places between
-two pages, and it counts no further than 10,000 rows. So a period that does not fit on one page is halved
-until it does; pages are turned only within a single second.
+LiteLLM sorts only by time and pages by offset, so rows of the same instant can swap between two pages. It
+also stops counting at 10,000 rows. So a period that does not fit on one page is halved until it does; only
+within a single second are several pages read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class SpendWindow:
-    """A period, both ends included, in whole seconds; and which of its pages.
+    """A period in whole seconds, both ends included, and the number of a page in it.
 
     :param since: UTC.
     :param until: UTC.
@@ -29,7 +29,7 @@ class SpendWindow:
     page: int = 1
 
     def halves(self) -> tuple[SpendWindow, SpendWindow] | None:
-        """Split it at a whole second, which is in both halves; None: it is too short."""
+        """Split it at a whole second, which both halves include; None if it is too short."""
         seconds = (self.until - self.since) // _SECOND
         if seconds <= 1:
             return None
@@ -38,9 +38,9 @@ class SpendWindow:
 
 
 class SpendReading:
-    """Says which window to read next, and which rows of its answer are new.
+    """Decides which window to read next, and which rows of its answer are new.
 
-    It keeps the ids of two windows, no more.
+    It keeps the ids of at most two windows.
     """
 
     def __init__(self, since: datetime, until: datetime) -> None:
@@ -52,12 +52,12 @@ class SpendReading:
         self._now: set[str] = set()
 
     def windows(self) -> Iterator[SpendWindow]:
-        """Go through the windows in the order of time; `take` decides what follows."""
+        """Yield the windows in the order of time; `take` adds those that follow."""
         while self._left:
             yield self._left.pop()
 
     def take(self, window: SpendWindow, page: SpendPage) -> list[JsonObject]:
-        """Return the rows of an answer that no earlier answer has brought."""
+        """Return the rows of an answer that were in no earlier answer."""
         halves = None if page.is_last or window.page > 1 else window.halves()
         if halves:
             self._left += reversed(halves)

@@ -1,4 +1,4 @@
-"""Says in the log that a call waits before it is sent again."""
+"""Logs that a call waits before it is sent again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONG_WAIT_SECONDS = 5.0
 def log_wait(state: RetryCallState) -> None:
     """Log one line per wait: how long, for which call, and why.
 
-    A limit is a warning, since a person can raise it; a long wait is worth a line in any case.
+    A limit is logged as a warning, since a person can raise it; a long wait for another reason as INFO.
     """
     error = state.outcome.exception() if state.outcome else None
     if not isinstance(error, ApiError):

@@ -110,7 +110,7 @@ def test_what_is_no_page_is_never_taken_for_an_empty_one(answer):
     "answer", [{}, {"name": ""}, {"name": NAME, "createTime": "yesterday"}, {"error": {}}]
 )
 def test_a_create_whose_answer_is_no_job_is_ambiguous(answer):
-    with pytest.raises(AmbiguousSubmitError, match="no job"):
+    with pytest.raises(AmbiguousSubmitError, match="not a job"):
         read_job(CREATE, answer)
 
 

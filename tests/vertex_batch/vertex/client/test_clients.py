@@ -334,7 +334,7 @@ def test_each_wait_for_a_limit_is_one_visible_line(connect, proxy, reply, caplog
     levels = [r.levelname for r in caplog.records if r.name.startswith("vertex_batch")]
     assert levels == ["WARNING", "WARNING"]
     assert lines[0].startswith(f"Waiting 0.2 s before get of {'/'.join(PLACE)}/17 is sent again (try 2):")
-    assert "the proxy's rate limit for this key is reached" in lines[0]
+    assert "the proxy's rate limit for this key was reached" in lines[0]
     assert "Limit type: requests" in lines[0]
     assert KEY not in "".join(lines)
 

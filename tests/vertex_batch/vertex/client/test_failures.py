@@ -159,7 +159,7 @@ TABLE = [
     (400, proxy(400, "invalid_request_error"), InvalidArgumentError, False),
     (401, proxy(401, "auth_error", REJECTED), InvalidArgumentError, False),
     (422, b'{"detail":[{"loc":["body"],"msg":"bad"}]}', InvalidArgumentError, False),
-    # somebody on the way
+    # a server in between
     (404, HTML, UnexpectedAnswerError, False),
     (404, b"{}", UnexpectedAnswerError, False),
     (404, b"", UnexpectedAnswerError, False),
