@@ -42,15 +42,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """What is sure of an estimate that is no basis for a refusal: a first one, of an input that was not
-    counted exactly.
+    """The certain part of a first estimate, whose input was not counted exactly.
 
-    A refused job leaves no bill, so a spec that is refused by its own guess would be refused by it for ever.
+    The rest of it must not lead to a refusal: a refused job leaves no bill, so the same guess would refuse
+    the spec forever.
 
-    :param least_usd: below this the cost is not expected to be; what is above a limit with this alone is
-        refused.
-    :param method: how the estimate was found, for the message.
-    :param verdict: instead of a refusal.
+    :param least_usd: the least expected cost. If this alone exceeds a limit, the job is refused.
+    :param method: how the estimate was made, for the message.
+    :param verdict: replaces a refusal.
     """
 
     least_usd: Decimal
