@@ -15,7 +15,7 @@ NOTHING = Total(Decimal(0), complete=True)
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What an account has been charged with.
+    """The amounts charged to an account.
 
     :param spent: by the bills of its jobs.
     :param reserved: by the estimates of those that have no bill yet.
@@ -42,15 +42,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """What is sure of an estimate that is no basis for a refusal: a first one, of an input that was not
-    counted exactly.
+    """The certain part of a first estimate, whose input was not counted exactly.
 
-    A refused job leaves no bill, so a spec that is refused by its own guess would be refused by it for ever.
+    The rest of it must not lead to a refusal: a refused job leaves no bill, so the same guess would refuse
+    the spec forever.
 
-    :param least_usd: below this the cost is not expected to be; what is above a limit with this alone is
-        refused.
-    :param method: how the estimate was found, for the message.
-    :param verdict: instead of a refusal.
+    :param least_usd: the least expected cost. If this alone exceeds a limit, the job is refused.
+    :param method: how the estimate was made, for the message.
+    :param verdict: replaces a refusal.
     """
 
     least_usd: Decimal
@@ -60,7 +59,7 @@ class Guess:
     @property
     def reason(self) -> str:
         how = f" ({self.method})" if self.method else ""
-        return f"not refused but {_DONE[self.verdict]}, since its estimate is a first guess{how}"
+        return f"not refused but {_DONE[self.verdict]}, because its estimate is a first guess{how}"
 
 
 _DONE = {Verdict.HOLD: "held for approval", Verdict.WARN: "submitted with a warning", Verdict.GO: "submitted"}
@@ -75,16 +74,17 @@ def decide(
     guess: Guess | None = None,
     has_assumptions: bool = False,
 ) -> Decision:
-    """Weigh an estimate against every limit; the most severe verdict counts.
+    """Compare an estimate with every limit. The most severe verdict counts.
 
-    A sum that reaches a limit exactly keeps it. Of several limits of one account the highest one that is
-    exceeded speaks for it.
+    A sum equal to a limit does not exceed it. If several limits of one account are exceeded, the most severe
+    one counts.
 
-    :param estimate: what the job is expected to cost; not complete: at least that much.
-    :param unknown: what an estimate comes to of which a part has no price or an assumed length, where any
-        limit is set.
-    :param guess: the estimate is no basis for a refusal. What is spent, reserved and sure still is one.
-    :param has_assumptions: the lengths of files were assumed.
+    :param estimate: the job's expected cost; a lower bound if it is not complete.
+    :param unknown: the verdict if part of the estimate has no price or an assumed length and any limit is
+        set.
+    :param guess: set if the estimate alone must not lead to a refusal. Amounts that are spent, reserved or
+        certain still can.
+    :param has_assumptions: whether the lengths of files were assumed.
     """
     limits = list(limits)
     speaking: dict[Account, Limit] = {}
@@ -96,10 +96,10 @@ def decide(
                 speaking[limit.account] = limit
     found = [_weigh(limit, sums.get(account, Sums()), estimate, guess) for account, limit in speaking.items()]
     if limits and not estimate.complete:
-        found.append((unknown, "a part of its cost has no price, so no limit can be shown to be kept"))
+        found.append((unknown, "part of its cost has no price, so its limits cannot be checked"))
     elif limits and has_assumptions:
         found.append(
-            _soften(unknown, "the lengths of files were assumed, so no limit can be shown to be kept", guess)
+            _soften(unknown, "the lengths of files were assumed, so its limits cannot be checked", guess)
         )
     found = [each for each in found if each[0] is not Verdict.GO]
     found.sort(key=lambda each: -each[0].severity)
@@ -123,7 +123,7 @@ def _soften(verdict: Verdict, sentence: str, guess: Guess | None) -> tuple[Verdi
 def within_approval(decision: Decision, estimate: Total, approved_usd: Decimal | None) -> bool:
     """Whether a person's approval covers a job that would be held: it may not cost more than was approved.
 
-    A refusal is above approval: who set that limit meant nobody at night to pass it.
+    Approval never overrides `refuse`: that limit is absolute.
     """
     return decision.verdict is Verdict.HOLD and approved_usd is not None and estimate.amount <= approved_usd
 

@@ -1,4 +1,4 @@
-"""One day's money as a text that a person reads over coffee. Pure: others bring the figures."""
+"""One day's costs as a short text. Pure: the caller provides the figures."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from vertex_batch.costs.bill import Total, add_totals
 from vertex_batch.costs.money import rounded, usd
 
 MOST_LINES = 20
-"""Of each part: a digest is read, not searched; the rest is in the pages."""
+"""Maximum lines per section; the pages have the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """What one spec or team has spent on the day."""
+    """The spend of one spec or team on the day."""
 
     name: str
     total: Total
@@ -29,9 +29,10 @@ class Spend:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A job that has no bill yet, or that its budget has kept back.
+    """A job that has no bill yet, or that its budget held or refused.
 
-    :param job_id: empty where none was created. :param verdict: of its budgets.
+    :param job_id: empty if no job was created.
+    :param verdict: of its budgets.
     """
 
     dag_id: str
@@ -43,11 +44,12 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What is told of one day.
+    """The contents of one day's digest.
 
     :param failed: jobs that ended without results, as ``spec: state job``.
-    :param month: limits of the month, each with what was spent and is reserved.
-    :param running: jobs without a bill. :param kept_back: held or refused on the day.
+    :param month: monthly limits, each with the amounts spent and reserved.
+    :param running: jobs without a bill.
+    :param kept_back: jobs that were held or refused on the day.
     """
 
     day: date
@@ -69,9 +71,9 @@ class Digest:
         unpriced = [spend.name or "(no spec)" for spend in self.specs if not spend.total.complete]
         parts = [
             head,
-            _part("By spec", [_spend(each) for each in _dearest(self.specs)]),
-            _part("By team", [_spend(each) for each in _dearest(self.teams)]),
-            _part("This month against budget", [_limit(limit, sums) for limit, sums in self.month]),
+            _part("By spec", [_spend(each) for each in _most_expensive(self.specs)]),
+            _part("By team", [_spend(each) for each in _most_expensive(self.teams)]),
+            _part("This month vs. budget", [_limit(limit, sums) for limit, sums in self.month]),
             _part("Failed", list(self.failed)),
             _part("Without a price", unpriced),
             _part("Running, or not billed yet", [_waiting(each) for each in self.running]),
@@ -81,7 +83,7 @@ class Digest:
 
 
 def highest(limits: Iterable[Limit]) -> list[Limit]:
-    """Of each account the highest limit: what it may spend at most."""
+    """The highest limit of each account, which is the most that it may spend."""
     found: dict[Account, Limit] = {}
     for limit in limits:
         if limit.account not in found or limit.usd > found[limit.account].usd:
@@ -96,7 +98,7 @@ def _part(title: str, lines: Sequence[str]) -> str:
     return "\n".join([f"{title}:", *(f"  {line}" for line in lines[:MOST_LINES]), *more])
 
 
-def _dearest(spends: Sequence[Spend]) -> list[Spend]:
+def _most_expensive(spends: Sequence[Spend]) -> list[Spend]:
     return sorted(spends, key=lambda spend: (-spend.total.amount, spend.name))
 
 
@@ -119,7 +121,7 @@ def _waiting(job: Waiting) -> str:
 
 
 def _usd(total: Total) -> str:
-    """In cents, for the eye; a small amount with the digits that say something."""
+    """Round to cents; keep the significant digits of small amounts."""
     return f"{'' if total.complete else 'at least '}{rounded(total.amount)} USD"
 
 

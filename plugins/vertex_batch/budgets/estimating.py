@@ -35,7 +35,8 @@ _OF_THE_ANSWER = frozenset({Kind.OUTPUT, Kind.THOUGHTS})
 class PastJob:
     """What an earlier job of the same task and model used.
 
-    :param rows: of its input. :param size: of its input, in bytes; None: not known.
+    :param rows: of its input.
+    :param size: of its input, in bytes; None if unknown.
     """
 
     rows: int
@@ -50,7 +51,7 @@ class Estimate:
     :param low: and ``high``: the range in which the cost of nine in ten such jobs is, in US dollars.
     :param input_tokens: and ``output_tokens``: what is expected, prompts and answers; thoughts are output.
     :param method: how it was found, as a sentence.
-    :param unknown: why a part of it is not known, and what was assumed instead.
+    :param unknown: why part of it is unknown, and what was assumed instead.
     :param is_first: no earlier job tells how long answers are. :param is_exact: nothing of the input was
         guessed.
     :param has_assumptions: the lengths of files were assumed.
@@ -119,7 +120,8 @@ def estimate(
 ) -> Estimate:
     """Estimate a job.
 
-    :param survey: of its input. :param book: the prices that its bill will have, too.
+    :param survey: of its input.
+    :param book: the same prices that its bill will use.
     :param history: earlier jobs of the same task and model, the latest first; `HISTORY_RUNS` of them count.
     """
     useful = usable(history)

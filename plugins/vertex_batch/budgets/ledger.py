@@ -37,7 +37,7 @@ from vertex_batch.usage import canonical_model
 from vertex_batch.vertex.resource import JobState
 
 LONGEST_JOB = timedelta(days=5)
-"""Vertex ends a job within 96 hours; what has no bill by now will get none, and is reserved no longer."""
+"""Vertex ends a job within 96 hours. A job without a bill by then gets none, and its reservation expires."""
 _LOCK = 7_302_117_564_091_847  # PostgreSQL advisory locks are numbers; this one is ours
 _CANDIDATES = 50
 
@@ -57,7 +57,7 @@ class StoredEstimate:
         return self.estimate.compare(bill.total, has_ended_well=bill.job.state == JobState.SUCCEEDED)
 
     def beside(self, bill: Bill) -> str:
-        """What was expected, and where the bill is outside of it."""
+        """The estimate, and how the bill is outside its range, if it is."""
         outside = self.compare(bill)
         return f"{self.estimate}; the bill is {outside}" if outside else str(self.estimate)
 
@@ -101,7 +101,8 @@ class Ledger:
         Claiming again under the same key replaces the claim. One that is held or refused is kept with its
         reason and reserves nothing.
 
-        :param weigh: the decision over the sums. :param approved: whether a person has let a held job go.
+        :param weigh: the decision over the sums.
+        :param approved: whether a person approved a held job.
         """
         now = self._now()
         with self._table.writing() as connection:
@@ -124,15 +125,15 @@ class Ledger:
         return decision
 
     def submitted(self, job_key: str, job_id: str) -> None:
-        """Name the job that came of a claim. One that was never claimed is none of ours: nothing happens."""
+        """Store the id of the job that a claim led to. No-op if the job was never claimed."""
         with self._table.writing() as connection:
             mine = estimates.c.job_key == job_key
             connection.execute(estimates.update().where(mine).values(job_id=job_id, released_at=None))
 
     def release(self, dag_id: str, run_id: str, task_id: str, map_index: int | None = None) -> None:
-        """Give back what a task has reserved for jobs that were never created.
+        """Release what a task reserved for jobs that were never created.
 
-        :param map_index: of one mapped task; None: of all.
+        :param map_index: of one mapped task instance; None: of all.
         """
         c = estimates.c
         mine = [c.dag_id == dag_id, c.run_id == run_id, c.task_id == task_id]
@@ -142,7 +143,7 @@ class Ledger:
             connection.execute(estimates.update().where(*unborn).values(released_at=self._now()))
 
     def of_job(self, project: str, location: str, job_id: str) -> StoredEstimate | None:
-        """What was expected of a job; None where nobody estimated it."""
+        """A job's estimate; None if there is none."""
         c = estimates.c
         key = (c.project == project, c.location == location, c.job_id == job_id)
         with self._table.reading() as connection:
@@ -150,13 +151,13 @@ class Ledger:
         return _stored(row) if row else None
 
     def unbilled(self) -> list[Waiting]:
-        """Jobs that were created, or are just being, and have no bill yet; the oldest first."""
+        """Jobs that were created, or are being created, and have no bill yet; the oldest first."""
         c = estimates.c
         open_ones = (c.released_at.is_(None), c.estimated_at >= self._now() - LONGEST_JOB, ~_billed())
         return self._waiting(*open_ones)
 
     def kept_back(self, day: date) -> list[Waiting]:
-        """What budgets have held or refused on a day (UTC) and nobody has let go since."""
+        """Jobs that budgets held or refused on a day (UTC) and that were not submitted since."""
         begins = datetime.combine(day, time(), UTC)
         c = estimates.c
         stopped = (c.verdict.in_(("hold", "refuse")), c.released_at.is_not(None), c.job_id.is_(None))
@@ -177,7 +178,7 @@ class Ledger:
             ]
 
     def sums(self, account: Account, dag_id: str = "", run_id: str = "") -> Sums:
-        """What an account has been charged with until now.
+        """The amounts charged to an account until now.
 
         :param dag_id: and ``run_id``: which run, for `Period.RUN`.
         """

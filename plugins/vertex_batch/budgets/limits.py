@@ -1,4 +1,4 @@
-"""The words of budgets: whose money, over which time, and what happens above which amount."""
+"""The terms of budgets: the payer, the period, the amount, and what happens above it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Verdict(StrEnum):
-    """What a budget says to a job that is about to be submitted, the mildest first."""
+    """A budget's decision on a job that is about to be submitted, the mildest first."""
 
     GO = "go"
     WARN = "warn"
@@ -24,7 +24,7 @@ class Verdict(StrEnum):
 
 
 class Period(StrEnum):
-    """What is added up: the jobs of one run of a DAG, or those submitted on one day or in one month, UTC."""
+    """Which jobs are added up: those of one DAG run, or those submitted on one day or in one month (UTC)."""
 
     RUN = "run"
     DAY = "day"
@@ -66,7 +66,7 @@ class Account:
 class Limit:
     """Above this sum of an account, that happens.
 
-    :param usd: the sum may be as high as this; one picodollar more is over it.
+    :param usd: the highest allowed sum; one picodollar more exceeds it.
     """
 
     account: Account
@@ -79,9 +79,9 @@ class Budget:
     """The limits of one payer, as a spec or the team file states them.
 
     :param limits: by period and verdict, in US dollars.
-    :param unknown: what happens where an estimate has no price, so that no limit can be shown to be kept.
-    :param approvers: user ids that may approve; empty: who may act on the DAG.
-    :param approval_timeout: how long a job waits for its approval; then it is refused.
+    :param unknown: the verdict if part of an estimate has no price, so that its limits cannot be checked.
+    :param approvers: user ids that may approve. Empty: every user who may act on the DAG.
+    :param approval_timeout: how long a job waits for approval before it is refused.
     """
 
     limits: Mapping[Period, Mapping[Verdict, Decimal]] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Budget:
     approval_timeout: timedelta | None = None
 
     def of(self, payer: Payer, name: str) -> list[Limit]:
-        """Spell the limits out for one payer."""
+        """Return the limits of one payer."""
         return [
             Limit(Account(payer, name, period), verdict, usd)
             for period, amounts in self.limits.items()

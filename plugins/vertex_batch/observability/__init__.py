@@ -1,1 +1,1 @@
-"""What other systems see of jobs: metrics, lineage, links."""
+"""What other systems can see of jobs: metrics, lineage, links."""

@@ -1,6 +1,6 @@
-"""Which data a job read and wrote, in OpenLineage's words. Pure, but for what makes its own objects.
+"""Which data a job read and wrote, in OpenLineage's terms. Pure, except for `to_openlineage`.
 
-OpenLineage is imported only there, when its provider asks: nobody needs it installed.
+Only that function imports OpenLineage, when its provider calls it, so it need not be installed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BIGQUERY = "bq://"
 class Data:
     """A place with data.
 
-    :param rows: how many were read or written; None: not known.
+    :param rows: how many were read or written; None if unknown.
     """
 
     uri: str
@@ -39,16 +39,16 @@ class Data:
         scheme, _, rest = self.uri.partition("://")
         bucket, _, path = rest.partition("/")
         first = min((path.find(c) for c in _WILDCARDS if c in path), default=-1)
-        # Of a pattern, the folder: the dataset is what lies there, whichever files a run has found.
+        # The dataset of a pattern is its folder, regardless of the files that a run finds there.
         name = path[: path.rfind("/", 0, first) + 1] if first >= 0 else path
         return f"{scheme}://{bucket}", name.strip("/") or "/"
 
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """What a task has to do with.
+    """The data and the jobs of a task.
 
-    :param job_names: of the jobs in Vertex, such as ``projects/P/locations/L/batchPredictionJobs/123``.
+    :param job_names: the jobs' resource names, such as ``projects/P/locations/L/batchPredictionJobs/123``.
     """
 
     inputs: tuple[Data, ...] = ()
@@ -57,9 +57,10 @@ class Lineage:
 
 
 def of_reference(job: JobReference, output: str | None = None, rows: int | None = None) -> Lineage:
-    """A job that was submitted or waited for.
+    """The lineage of a job that was submitted or waited for.
 
-    :param output: the folder that it wrote, else where it was asked to. :param rows: in it.
+    :param output: the folder that it wrote; None: its requested output.
+    :param rows: the rows in that folder.
     """
     place = output or job.output_prefix
     return Lineage(
@@ -70,7 +71,7 @@ def of_reference(job: JobReference, output: str | None = None, rows: int | None 
 
 
 def of_bills(bills: Iterable[Bill]) -> Lineage:
-    """Jobs that were recorded, with the rows that they read and answered."""
+    """The lineage of recorded jobs, with the rows that they read and answered."""
     inputs: dict[str, Data] = {}
     outputs: list[Data] = []
     names: list[str] = []
@@ -84,7 +85,7 @@ def of_bills(bills: Iterable[Bill]) -> Lineage:
 
 
 def to_openlineage(lineage: Lineage) -> OperatorLineage[Any, Any]:
-    """Make OpenLineage's objects. Only its provider calls this, so it is there."""
+    """Make OpenLineage's objects. Only its provider calls this, so it is installed."""
     from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: PLC0415 - see above
     from openlineage.client.event_v2 import InputDataset, OutputDataset  # noqa: PLC0415
     from openlineage.client.facet_v2 import (  # noqa: PLC0415
@@ -119,12 +120,12 @@ def _rows(name: str, facet: Any, data: Data) -> dict[str, Any]:
 
 
 def _once(found: Sequence[Data]) -> list[Data]:
-    """One of each dataset; patterns of one folder are the same one."""
+    """Remove duplicate datasets; patterns in one folder are the same dataset."""
     return list({data.dataset: data for data in found}.values())
 
 
 class ReportsLineage:
-    """What OpenLineage's provider asks of an operator. It tells what is known by then."""
+    """The methods that OpenLineage's provider calls on an operator. They report what is known by then."""
 
     lineage: Lineage | None = None
 

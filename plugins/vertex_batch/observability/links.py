@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ConsoleJobLink(BaseOperatorLink):
-    """The job's page in the Google Cloud console; there while the task waits and after it failed."""
+    """The job's page in the Google Cloud console. Available while the task waits and after it failed."""
 
     name = "Vertex AI job"
 
@@ -24,5 +24,5 @@ class ConsoleJobLink(BaseOperatorLink):
 
     @classmethod
     def publish(cls, context: Context, job: JobReference) -> None:
-        """Store the link at once: Airflow itself does so only when the task has ended."""
+        """Store the link now, because Airflow stores it only when the task has ended."""
         context["ti"].xcom_push(key=cls().xcom_key, value=job.console_url)

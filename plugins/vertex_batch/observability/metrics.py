@@ -1,7 +1,7 @@
-"""What happens to jobs, as metrics through Airflow's own statistics: StatsD, Datadog or OpenTelemetry.
+"""Metrics about jobs, through Airflow's own statistics: StatsD, Datadog or OpenTelemetry.
 
-Names, units and tags stand in ``docs/metrics.md``. State, verdict and kind are in the name, since plain
-StatsD has no tags; spec, team and model are tags. A metric that cannot be sent is lost, and nothing else.
+Names, units and tags are in ``docs/metrics.md``. State, verdict and kind are in the name, because plain
+StatsD has no tags; spec, team and model are tags. If a metric cannot be sent, only the metric is lost.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OTHER = re.compile(r"[^a-zA-Z0-9_.-]+")
 
 
 def submitted(action: str, *, spec: str, team: str, model: str) -> None:
-    """Count a job that a task came to.
+    """Count a job that a task submitted, adopted or resumed.
 
     :param action: ``submit``, ``adopt``, ``reattach``.
     """
@@ -28,12 +28,12 @@ def submitted(action: str, *, spec: str, team: str, model: str) -> None:
 
 
 def weighed(verdict: str, *, spec: str, team: str, model: str) -> None:
-    """Count what the budgets have said."""
+    """Count a budget decision."""
     _task_stats().incr(f"vertex_batch.budget.{_part(verdict)}", tags=_tags(spec, team, model))
 
 
 def recorded(bill: Bill) -> None:
-    """Tell of a job that has ended, by its bill: state, rows, tokens, cost, and how long it took."""
+    """Report a job that has ended, from its bill: state, rows, tokens, cost, and how long it took."""
     stats, job = _task_stats(), bill.job
     tags = _tags(job.spec, job.team, job.model)
     state = job.state.removeprefix("JOB_STATE_").lower() or "unknown"
@@ -56,9 +56,9 @@ def recorded(bill: Bill) -> None:
 
 
 def poll_failed(error: Exception, *, in_trigger: bool = False) -> None:
-    """Count a look at a job that failed.
+    """Count a failed poll of a job.
 
-    :param in_trigger: whether the triggerer looked, which has statistics of its own.
+    :param in_trigger: whether the triggerer polled, which has its own statistics.
     """
     stats = _trigger_stats() if in_trigger else _task_stats()
     stats.incr("vertex_batch.poll.errors", tags={"error": type(error).__name__})
@@ -76,7 +76,7 @@ def _task_stats() -> Any:
 
 
 def _trigger_stats() -> Any:
-    # The triggerer sets up Airflow's statistics, not those of the task SDK, which would be silent there.
+    # The triggerer sets up Airflow's statistics, but not those of the task SDK, which would send nothing.
     from airflow.observability import stats  # noqa: PLC0415 - no task needs it
 
     return stats
@@ -88,5 +88,5 @@ def _tags(spec: str, team: str, model: str) -> dict[str, str]:
 
 
 def _part(text: str) -> str:
-    """Fit for a name and a tag: without what StatsD's own form is made of."""
+    """Replace the characters that StatsD reserves, and shorten."""
     return _OTHER.sub("_", text)[:100]

@@ -18,8 +18,7 @@ _JOBS = {
     "propertyNames": {"pattern": f"^{NAME}$"},
     "additionalProperties": {"$ref": "#/$defs/job"},
     "description": (
-        "Several jobs of one spec, by name: each is a group of tasks. What they have in common stands at the"
-        " top of the file."
+        "Several jobs of one spec, by name. Each is a task group. Put shared keys at the top of the file."
     ),
     "examples": [{"summaries": {"model": "gemini-2.5-flash"}, "topics": {"after": ["summaries"]}}],
 }
@@ -82,5 +81,5 @@ def _matrix() -> dict[str, Any]:
 
 
 def _of_a_job(key: str, schema: dict[str, Any]) -> dict[str, Any]:
-    # The key is described once, where it stands at the top of a file.
+    # The key is described once, at the top of the file.
     return schema if key not in JOB_KEYS else {"$ref": f"#/properties/{key}"}

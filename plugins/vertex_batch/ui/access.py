@@ -58,9 +58,9 @@ class Reader:
         return replace(where, dag_ids=recorded & self.dag_ids)
 
     def misses_some(self, recorded: frozenset[str]) -> bool:
-        """Whether jobs of other DAGs were recorded. Asked of all jobs: a search must not tell their names.
+        """Whether jobs of other DAGs were recorded. It ignores searches, which must not reveal their names.
 
-        Jobs of a DAG that was deleted from Airflow are among them: nobody can tell any more who may see it.
+        Jobs of a DAG that was deleted from Airflow are included, because its rights are no longer known.
         """
         return not recorded <= self.dag_ids
 

@@ -17,9 +17,9 @@ class NoCostTableError(Exception):
 
 
 def _open_if_there() -> CostTable | None:
-    """Open it anew for each request, so that a connection that was mended helps at once.
+    """Open it again for each request, so that a repaired connection works at once.
 
-    A page never creates or upgrades it: who looks must not change what is there.
+    A page never creates or upgrades the table.
     """
     table = _table(cost_table_url())
     return table if table.is_ready() else None

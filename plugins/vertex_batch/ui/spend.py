@@ -52,7 +52,7 @@ class Spend:
     """What was spent over some days.
 
     :param days: the first days of the bars. :param totals: by these, over all series.
-    :param groups: the dearest first.
+    :param groups: the most expensive first.
     """
 
     days: Sequence[date]
@@ -100,7 +100,7 @@ def arrange(
 
 
 def rank(groups: Sequence[GroupTotal]) -> list[GroupTotal]:
-    """Sort groups, the dearest first."""
+    """Sort groups, the most expensive first."""
     return sorted(groups, key=lambda each: (-each.total.amount, each.group))
 
 

@@ -143,7 +143,7 @@ def test_the_message_says_why_a_guess_was_not_refused():
     assert decision.reasons == (
         (
             "this run of spec nightly: 30.00 USD estimated, over its limit of 20.00 USD (refuse); not refused"
-            " but held for approval, since its estimate is a first guess (12 of 80 rows read, no history)"
+            " but held for approval, because its estimate is a first guess (12 of 80 rows read, no history)"
         ),
     )
 

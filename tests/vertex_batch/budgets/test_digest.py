@@ -45,7 +45,7 @@ By team:
   search: at least 1,234.57 USD, 3 jobs
   (none): 0.00 USD, 1 job
 
-This month against budget:
+This month vs. budget:
   the month of team search: 2,100.00 USD of 2,000.00 USD (105%); OVER
   the month of team search: 0.00 USD of 0.00 USD
 

@@ -102,7 +102,7 @@ def test_a_problem_of_a_default_is_shown_once_and_where_it_stands(write, tmp_pat
 
     own, defaults = sorted(load_specs(tmp_path).errors, key=lambda error: error.file == str(shared))
 
-    assert [str(each)[:30] for each in own.problems] == ["5:15: run_deadline: is not a d"]
+    assert [str(each)[:30] for each in own.problems] == ["5:15: run_deadline: is not a v"]
     assert defaults.file == str(shared)
     model, typo, name, deadline = map(str, defaults.problems)
     assert model.startswith("1:8: model: `two words` is not a valid model")

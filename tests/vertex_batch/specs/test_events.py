@@ -26,7 +26,7 @@ def test_a_schedule_may_be_a_mapping(write, schedule):
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("schedule: {}", "4:11: schedule: says no time: set `cron`, `assets` or `timetable`"),
+        ("schedule: {}", "4:11: schedule: is not set: set at least one of `cron`, `assets` or `timetable`"),
         ("schedule: {corn: x}", "4:12: schedule.corn: is not a known key; did you mean `cron`?"),
         ("schedule: {cron: 30 2 * *}", "4:18: schedule.cron: `30 2 * *` is not a valid schedule"),
         ("schedule: [a]", "4:11: schedule: must be a string, not a list"),
@@ -45,19 +45,19 @@ def test_a_schedule_may_be_a_mapping(write, schedule):
             "schedule: {timetable: airflow.sdk.CronTriggerTimetable, cron: '@daily'}",
             "4:23: schedule.timetable: cannot be combined with `cron` or `assets`",
         ),
-        ("schedule: {cron: '@daily', arguments: {a: 1}}", "schedule.arguments: are those of a timetable"),
+        ("schedule: {cron: '@daily', arguments: {a: 1}}", "schedule.arguments: need a timetable"),
         ("catchup: true\nstart_date: 2026-01-01\nschedule: {assets: [a]}", "catchup: needs a schedule"),
         ("notify: [{on: [failed]}]", "`failed` is not one of failure, late, cost; did you mean `failure`?"),
         ("notify: [{notifier: airflow.sdk.nope.Nope}]", "module `airflow.sdk.nope` is not installed"),
         (
             "notify: [{notifier: airflow.sdk.bases.notifier.Nope}]",
-            "4:21: notify[0].notifier: the module `airflow.sdk.bases.notifier` has no `Nope`",
+            "4:21: notify[0].notifier: module `airflow.sdk.bases.notifier` has no `Nope`",
         ),
         (
             "notify: [{arguments: {token: abc}}]",
             "4:22: notify[0].arguments: seem to contain a secret in `token`",
         ),
-        ("notify: [{arguments: {a: [{b: sk-1234567890abcdef}]}}]", "looks like a secret in `a.b`"),
+        ("notify: [{arguments: {a: [{b: sk-1234567890abcdef}]}}]", "contain a secret in `a.b`"),
         (
             "notify: [{telegram: x}]",
             "telegram: is not a known key; the keys are on, notifier, arg",
@@ -100,7 +100,7 @@ def test_a_spec_can_wait_only_for_an_output_that_is_announced(write, tmp_path):
     assert "good" in found.specs
     assert "bad" not in found.specs
     (error,) = (error for error in found.errors if error.file == str(bad))
-    nothing = "no spec says `asset: true` for an output"
+    nothing = "no spec has `asset: true` for the output"
     assert [str(problem) for problem in error.problems] == [
         f"5:12: schedule.assets[0]: {nothing} `nightli`; did you mean `nightly`?",
         f"5:21: schedule.assets[1]: {nothing} `group/b`; did you mean `group/a`?",

@@ -112,8 +112,11 @@ def test_a_problem_stands_at_the_value_of_the_axis_and_once(problems):
             "{modle: [a, b]}",
             "4:10: matrix.modle: is not a key of a job; did you mean `model`?",
         ),
-        ("{model: [a, A]}", "4:21: matrix.model[1]: would name its job `a`, as the value before"),
-        ("{labels: [{a: b}]}", "4:19: matrix.labels[0]: gives no name to a job: write `labels: {NAME: ...}`"),
+        ("{model: [a, A]}", "4:21: matrix.model[1]: gives its job the same name `a` as an earlier value"),
+        (
+            "{labels: [{a: b}]}",
+            "4:19: matrix.labels[0]: cannot be used as a job's name: use `labels: {NAME: ...}`",
+        ),
         ("{source: {a: b}}", "4:22: matrix.source.a: must be a mapping of keys to values"),
         ("{model: {A: m}}", "4:18: matrix.model.A: `A` is not a valid name"),
         ("{resubmits: {1: 0, 2: 1}}", "creates a job with the name `1`"),
@@ -155,4 +158,4 @@ def test_a_name_that_two_entries_make_is_refused(problems):
         """
     )
 
-    assert str(found) == "5:3: jobs.a_m1: makes a second job called `a_m1`: rename one of the two"
+    assert str(found) == "5:3: jobs.a_m1: creates a second job with the name `a_m1`: rename one of the two"

@@ -42,7 +42,7 @@ from vertex_batch.specs.templates import template_problem
 )
 def test_a_placeholder_of_another_system_is_answered_with_a_template(placeholder, instead):
     problem = placeholder_problem(f"gs://bucket/{placeholder}/x.jsonl")
-    assert f"`{placeholder}` is not filled in here: write `{instead}`" in problem
+    assert f"`{placeholder}` is not a template here: use `{instead}`" in problem
     assert template_problem(instead) is None
     assert placeholder_problem(instead) is None
 
@@ -115,10 +115,10 @@ def test_of_anything_else_nothing_is_guessed(text):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("gs://bucket/a ", "begins or ends with a blank: write `gs://bucket/a`"),
-        ("\u00a0gs://bucket/a", "begins or ends with a blank: write `gs://bucket/a`"),
-        ("gs://bucket/\u200ba", "U+200B, zero width space): write `gs://bucket/a`"),
-        ("gs://bucket/a\t", "U+0009, a line break or another control character): write `gs://bucket/a`"),
+        ("gs://bucket/a ", "begins or ends with a blank: use `gs://bucket/a`"),
+        ("\u00a0gs://bucket/a", "begins or ends with a blank: use `gs://bucket/a`"),
+        ("gs://bucket/\u200ba", "U+200B, zero width space): use `gs://bucket/a`"),
+        ("gs://bucket/a\t", "U+0009, a line break or another control character): use `gs://bucket/a`"),
         ("gs://bucket/a b", None),
     ],
 )
