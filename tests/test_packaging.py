@@ -1,7 +1,7 @@
 """The package as users get it: built from the source distribution, installed, and found by Airflow.
 
-Dependencies are linked from this environment, so nothing is downloaded. `make packages` (`PACKAGES_FROM_INDEX=1`)
-installs them from the package index instead, which takes minutes.
+Dependencies are linked from this environment, so nothing is downloaded. `make packages`, which sets
+`PACKAGES_FROM_INDEX=1`, installs them from the package index instead; that takes minutes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,13 @@ class Installed:
         }
         command = [str(self.folder / "bin" / program), *arguments]
         return subprocess.run(
-            command, env=settings | environ, cwd=home, capture_output=True, text=True, timeout=300, check=False
+            command,
+            env=settings | environ,
+            cwd=home,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
 
     def output(self, program: str, *arguments: str) -> str:
