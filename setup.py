@@ -1,4 +1,4 @@
-"""The one part of the build that pyproject.toml cannot say: a wheel's tag says whether it holds compiled code."""
+"""What pyproject.toml cannot say about the build: a wheel's tag says whether it holds compiled code."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """The package as users get it: built from the source distribution, installed, and found by Airflow.
 
-Dependencies are linked from this environment, so nothing is downloaded. `make packages` (`PACKAGES_FROM_INDEX=1`)
-installs them from the package index instead, which takes minutes.
+Dependencies are linked from this environment, so nothing is downloaded. `make packages`, which sets
+`PACKAGES_FROM_INDEX=1`, installs them from the package index instead; that takes minutes.
 """
 
 from __future__ import annotations
@@ -325,14 +325,14 @@ class TestInAirflow:
 import json
 from airflow.api_fastapi.core_api.routes.public.plugins import import_errors
 from airflow.plugins_manager import get_timetables_plugins
-from airflow.providers_manager import ProvidersManager
+from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 from airflow.sdk import conf
 from fastapi.testclient import TestClient
 from vertex_batch.ui import Pages
 found = {
     "errors": [each.error for each in import_errors().import_errors],
     "timetables": sum(name.startswith("vertex_batch.") for name in get_timetables_plugins()),
-    "hook": ProvidersManager().hooks["litellm"].hook_class_name,
+    "hook": ProvidersManagerTaskRuntime().hooks["litellm"].hook_class_name,
     "look_seconds": conf.getfloat("vertex_batch", "look_seconds"),
     "style sheet": TestClient(Pages()).get("/static/pages.css").status_code,
 }

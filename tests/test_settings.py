@@ -47,13 +47,11 @@ def reads(source: str) -> Iterator[str]:
             owner = ast.unparse(node.func.value)
             if owner == "conf" and node.func.attr.startswith("get"):
                 yield f"[{text(node.args[0])}] {text(node.args[1])}"
-            elif (owner == "os.environ" and node.func.attr == "get") or (
-                owner == "os" and node.func.attr == "getenv"
-            ):
+            elif (owner, node.func.attr) in {("os.environ", "get"), ("os", "getenv")}:
                 yield text(node.args[0])
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-            if ast.unparse(node.value) == "os.environ":
-                yield text(node.slice)
+            environ = ast.unparse(node.value) == "os.environ"
+            yield from [text(node.slice)] if environ else []
 
 
 def in_code() -> set[str]:

@@ -67,12 +67,12 @@ def _modules(*names: str) -> list[dict[str, Any]]:
 
 
 def _settings() -> dict[str, Any]:
-    """Describe the options of Airflow's section ``[vertex_batch]``. docs/settings.md lists them for people."""
+    """Describe the options of ``[vertex_batch]``. docs/settings.md lists them for people."""
     return {
         "deployment": _setting(
-            "Name of this Airflow, which is part of the labels by which its jobs are found again. Set it where"
-            " two installations share a Google project, and do not change it while jobs run. Default: the"
-            " base URL of the API server.",
+            "Name of this Airflow, which is part of the labels by which its jobs are found again. Set it"
+            " where two installations share a Google project, and do not change it while jobs run. Default:"
+            " the base URL of the API server.",
             example="batch-production",
         ),
         "look_seconds": _setting(
