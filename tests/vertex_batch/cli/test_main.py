@@ -242,7 +242,7 @@ class TestCost:
     def test_without_any_job_it_says_so(self, run, url):
         assert run("cost", "--url", url, "--since", "2030-01-01")[:2] == (
             0,
-            "No job has been billed in that time.\n",
+            "No jobs were billed in this period.\n",
         )
 
     @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_what_every_job_was_given_by_one_line_is_one_problem(problems):
         ),
         (
             "{" + ", ".join(f"j{n}: {{inputs: gs://b0b/a}}" for n in range(MAX_JOBS + 1)) + "}",
-            f"3:7: jobs: holds {MAX_JOBS + 1} jobs, more than {MAX_JOBS}",
+            f"3:7: jobs: has {MAX_JOBS + 1} jobs, more than {MAX_JOBS}",
         ),
     ],
 )

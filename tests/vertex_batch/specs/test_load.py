@@ -89,7 +89,7 @@ def test_every_problem_is_shown_at_once_in_the_order_of_the_file(problems):
         ("tags: a", "5:7: tags: must be a list, not the string `a`"),
         (
             "prices: {m: {input: x}}",
-            "5:21: prices.m.input: must be a number: US dollars for a million tokens",
+            "5:21: prices.m.input: must be a number: US dollars per million tokens",
         ),
         ("prices: {m: {}}", "5:13: prices.m: "),
         ("start_date: 2026-02-30", "5:13: start_date: must be a day"),
@@ -264,7 +264,7 @@ class TestFolder:
             load_specs(tmp_path).raise_for_errors()
 
         lines = str(error.value).splitlines()
-        assert lines[0] == "2 job specs have problems; the DAGs of all others are not affected."
+        assert lines[0] == "2 job specs have problems; the DAGs of all other specs are not affected."
         assert {Path(line.split(":")[0]).name for line in lines[1:]} == {"a.yaml", "b.yaml"}
 
     def test_good_specs_raise_nothing(self, write, tmp_path):

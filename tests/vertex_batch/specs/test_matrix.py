@@ -95,7 +95,7 @@ def test_a_problem_stands_at_the_value_of_the_axis_and_once(problems):
         shown[:58]
         for shown in (
             "3:29: matrix.model[1]: `two words` is not a valid model: use `gem",
-            "4:40: matrix.output.two: is inside gs://bucket/in/, which",
+            "4:40: matrix.output.two: is inside gs://bucket/in/, which `inputs` reads",
             "5:16: matrix.source.a.taem: is not a known key; did you mean `team`?",
         )
     ]

@@ -67,8 +67,8 @@ def test_a_good_value_is_kept_as_it_was_written(make, field, value):
         ("schedule", "* * * * * *", "5 fields"),
         ("schedule", "61 2 * * *", "is not a valid cron expression"),
         ("schedule", "0 0 30 2 *", "never occurs"),
-        ("schedule", "R R * * *", "another schedule at each reading"),
-        ("schedule", "H 2 * * *", "another schedule at each reading"),
+        ("schedule", "R R * * *", "would change on every parse"),
+        ("schedule", "H 2 * * *", "would change on every parse"),
         ("schedule", "@dayly", "did you mean `@daily`?"),
         ("schedule", "@midnight", "did you mean `@daily`?"),
         ("schedule", "@continuous", "is not one of @hourly"),
@@ -78,8 +78,8 @@ def test_a_good_value_is_kept_as_it_was_written(make, field, value):
         ("start_date", "01.11.2026", "must be a day such as 2026-11-01"),
         ("start_date", 20261101, "must be a day"),
         ("catchup", True, "needs a schedule: set `schedule`"),
-        ("project", "510528649030", "is a project number: write the project's id"),
-        ("project", 510528649030, "is a project number: write the project's id"),
+        ("project", "510528649030", "is a project number: use the project id"),
+        ("project", 510528649030, "is a project number: use the project id"),
         ("project", "My_Project", "is not a valid project id"),
         ("location", "us-centrall", "did you mean `us-central1`?"),
         ("location", "moon", "is not a valid location"),
@@ -96,11 +96,11 @@ def test_a_good_value_is_kept_as_it_was_written(make, field, value):
         ("inputs", "gs://B/a", "is not a valid bucket name"),
         ("inputs", "gs://My-Bucket/a", "did you mean `gs://my-bucket/a`?"),
         ("inputs", "gs://my bucket/a", "did you mean `gs://my-bucket/a`?"),
-        ("inputs", "gs://in-*/a", "a bucket cannot be found by a wildcard"),
+        ("inputs", "gs://in-*/a", "a bucket name cannot contain a wildcard"),
         ("start_within", "1m", "must be at least 5m"),
         ("inputs", "bq://project.dataset", "is not a valid table"),
         ("inputs", ["gs://bucket/a", "bq://p.d.t"], "mixes gs:// and bq://"),
-        ("inputs", ["bq://p.d.t", "bq://p.d.u"], "a job reads one"),
+        ("inputs", ["bq://p.d.t", "bq://p.d.u"], "a job reads only one"),
         ("inputs", ["gs://bucket/a", "gs://bucket/a"], "its rows would be paid for twice"),
         ("inputs", "gs://bucket/{{ ds }}.jsonl", "use `run_date`"),
         ("inputs", "gs://bucket/a\nb", "control character"),
@@ -171,7 +171,7 @@ def test_the_labels_by_which_a_job_is_found_cannot_be_set(make, label):
     ],
 )
 def test_the_output_cannot_lie_where_a_later_run_would_read_it(make, inputs, output):
-    with pytest.raises(ValidationError, match="write to a folder beside it"):
+    with pytest.raises(ValidationError, match="write to a folder outside it"):
         make(inputs=inputs, output=output)
 
 

@@ -56,7 +56,7 @@ def test_a_template_that_is_never_rendered_is_one_too():
 
 
 def test_braces_are_no_wildcard():
-    assert "write one URI for each" in placeholder_problem("gs://bucket/{a,b}.jsonl")
+    assert "use one URI for each" in placeholder_problem("gs://bucket/{a,b}.jsonl")
 
 
 @pytest.mark.parametrize(

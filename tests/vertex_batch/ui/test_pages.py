@@ -61,7 +61,7 @@ def test_only_the_days_of_the_address_count(pages):
         ({"from": "yesterday"}, "is not a valid day"),
         ({"from": "2026-11-02", "to": "2026-11-01"}, "before it begins"),
         ({"from": "1999-01-01"}, "at most 366 days"),
-        ({"by": "moon"}, "Spend is shown by spec, model, team, kind"),
+        ({"by": "moon"}, "Spend can be shown by spec, model, team, kind"),
     ],
 )
 def test_an_address_that_does_not_work_says_why(pages, query, said):
