@@ -320,7 +320,7 @@ class TestInAirflow:
         assert names[PROJECT] == 1
 
     def test_airflow_finds_everything_without_an_error(self, full):
-        # What /plugins/importErrors answers, the timetables, the connection type, a setting, a page's file.
+        # What /plugins/importErrors answers, the timetables, the connection type, a setting, the pages.
         program = """
 import json
 from airflow.api_fastapi.core_api.routes.public.plugins import import_errors
@@ -334,7 +334,7 @@ found = {
     "timetables": sum(name.startswith("vertex_batch.") for name in get_timetables_plugins()),
     "hook": ProvidersManagerTaskRuntime().hooks["litellm"].hook_class_name,
     "look_seconds": conf.getfloat("vertex_batch", "look_seconds"),
-    "style sheet": TestClient(Pages()).get("/static/pages.css").status_code,
+    "pages without a login": TestClient(Pages()).get("/").status_code,
 }
 print("\\n" + json.dumps(found))
 """
@@ -343,5 +343,5 @@ print("\\n" + json.dumps(found))
             "timetables": 3,
             "hook": "vertex_batch.hooks.litellm.LiteLLMHook",
             "look_seconds": 180.0,
-            "style sheet": 200,
+            "pages without a login": 401,
         }
