@@ -17,7 +17,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY plugins plugins
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
@@ -47,13 +47,11 @@ RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
       "apache-airflow-providers-google==${GOOGLE_PROVIDER_VERSION}" \
       "apache-airflow-providers-postgres==${POSTGRES_PROVIDER_VERSION}" \
       "apache-airflow-providers-standard==${STANDARD_PROVIDER_VERSION}" \
-      /wheels/*.whl \
+      "$(echo /wheels/*.whl)[airflow]" \
     && pip check \
     && vertex-batch --help > /dev/null
 COPY --chown=airflow:root dags /opt/airflow/dags
 COPY --chown=airflow:root include /opt/airflow/include
-# The package itself is installed; the plugins folder holds only what Airflow must find there.
-COPY --chown=airflow:root plugins/.airflowignore plugins/vertex_batch_plugin.py /opt/airflow/plugins/
 
 
 FROM airflow AS emulator

@@ -6,7 +6,7 @@ BENCH_ARGS ?=
 NIGHT_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format chaos night bench fuzz lock setup clean
+.PHONY: help demo test lint format chaos night bench fuzz packages lock setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: setup ## how fast we are, beside others, in one run
 
 fuzz: setup ## load mutated specs, 100,000 of them; SPECS=1000
 	@FUZZ_SPECS=$(or $(SPECS),100000) $(BIN)/python -m pytest -p no:xdist -q --timeout 3600 tests/vertex_batch/specs/test_fuzz.py -k thousands
+
+packages: setup ## build the package and install it from the index, alone and with Airflow, which takes minutes
+	@PACKAGES_FROM_INDEX=1 $(BIN)/python -m pytest -p no:xdist -q --timeout 3600 tests/test_packaging.py
 
 lock: ## regenerate the lock files; UPGRADE=1 takes newer versions
 	@$(PYTHON) -m local.bootstrap lock

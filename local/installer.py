@@ -27,9 +27,11 @@ UV_VARIABLES = {
     "timeout": "UV_HTTP_TIMEOUT",
 }
 STAMP = ".made-from"
+# What an installed project is described by; the package's own file has its version.
+DESCRIBED_IN = ("pyproject.toml", "setup.py", "plugins/vertex_batch/__init__.py")
 LOCKED_FROM_PYTHON = "3.11"
 LOCKS = {
-    "requirements.txt": ["pyproject.toml"],
+    "requirements.txt": ["pyproject.toml", "--extra=airflow"],
     "requirements-dev.txt": ["pyproject.toml", "--extra=dev", "--constraint=requirements.txt"],
     "requirements-bench.txt": ["pyproject.toml", "--extra=bench", "--constraint=requirements-dev.txt"],
     "requirements-proxy.txt": ["local/proxy/requirements.in"],
@@ -70,9 +72,9 @@ class Environment:
         digest = hashlib.sha256(repr(sys.version_info[:2]).encode())
         digest.update(self.lock.read_bytes())
         if self.project:
-            digest.update((self.project / "pyproject.toml").read_bytes())
-            for compiled in sorted((self.project / "plugins").rglob("*.c")):
-                digest.update(compiled.read_bytes())
+            described = [self.project / name for name in DESCRIBED_IN if (self.project / name).exists()]
+            for path in [*described, *sorted((self.project / "plugins").rglob("*.c"))]:
+                digest.update(path.read_bytes())
         return digest.hexdigest()
 
 

@@ -28,6 +28,7 @@ from local.stack.gcs import ObjectStore
 from local.stack.ports import LOOPBACK, Ports
 from local.stack.postgres import start_postgres
 from local.stack.processes import ManagedProcess, Service, answers
+from vertex_batch import __version__
 from vertex_batch.costs import CostTable
 from vertex_batch.costs.errors import CostTableError
 
@@ -85,10 +86,8 @@ def test_images_are_pinned_to_what_the_locks_and_the_package_say(stack):
 
     images = {one["image"] for one in stack["services"].values()}
     assert all(re.search(r":\d", image) for image in images), images
-    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert version
-    assert f"airflow-vertex-batch:{version[1]}" in images
-    assert f"airflow-vertex-batch-emulator:{version[1]}" in images
+    assert f"airflow-vertex-batch:{__version__}" in images
+    assert f"airflow-vertex-batch-emulator:{__version__}" in images
     assert f"airflow-vertex-batch-litellm:{locked('requirements-proxy.txt', 'litellm')}" in images
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert f"apache/airflow:{locked('requirements.txt', 'apache-airflow')}-python3.11" in dockerfile

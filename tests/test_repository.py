@@ -1,5 +1,6 @@
 """The repository as a whole: complete, consistent, and speaking of nothing but itself."""
 
+import importlib.metadata
 import re
 import subprocess
 import tomllib
@@ -137,9 +138,9 @@ def test_every_entry_of_a_lock_is_pinned_and_has_hashes(name):
         assert re.match(r"    --hash=sha256:[0-9a-f]{64}( \\)?$", entries[head + 1]), entries[head]
 
 
-def test_all_places_name_one_version():
+def test_the_changelog_and_the_installed_package_have_the_version_of_the_code():
     version = vertex_batch.__version__
-    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == version
+    assert importlib.metadata.version("airflow-vertex-batch") == version
     released = re.findall(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert released[0] == version
 
@@ -158,6 +159,14 @@ def anchors(document: Path) -> set[str]:
     )
     plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower() for heading in headings)
     return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
+
+
+def test_the_paths_that_the_contributors_guide_names_exist():
+    text = re.sub(r"```.*?```", "", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.DOTALL)
+    named = re.findall(r"`([\w.-]+/[\w./-]*|[\w-]+\.(?:py|md|toml|yaml))`", text)
+    places = (ROOT, ROOT / "plugins" / "vertex_batch", ROOT / "tests" / "vertex_batch" / "usage")
+    assert len(named) > 30
+    assert [name for name in named if not any((place / name).exists() for place in places)] == []
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ class World:
         return self._around.settings
 
     def set_settings(self, settings: Settings) -> None:
-        """Change the settings. Steps that have begun keep their speed; a new seed restarts the random choices."""
+        """Change the settings. Steps that have begun keep their speed; a new seed restarts the chances."""
         if settings.seed != self.settings.seed:
             self.faults.reseed(settings.seed)
         self._around.settings = settings

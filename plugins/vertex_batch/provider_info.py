@@ -1,4 +1,4 @@
-"""What Airflow is told about this package: its connection type and its links."""
+"""Describes this package to Airflow: its connection type, its classes, its links and its settings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from vertex_batch import __version__
 
+_INTEGRATION = "Vertex AI batch prediction"
 _OPTIONAL_TEXT = {"type": ["string", "null"]}
 _OPTIONAL_SECONDS = {"type": ["number", "null"], "exclusiveMinimum": 0}
 
@@ -17,6 +18,21 @@ def get_provider_info() -> dict[str, Any]:
         "name": "Vertex AI batch through LiteLLM",
         "description": "Vertex AI batch prediction jobs through the LiteLLM proxy, billed to the cent.",
         "versions": [__version__],
+        "integrations": [{"integration-name": _INTEGRATION, "tags": ["ai", "gcp", "llm"]}],
+        "hooks": _modules("hooks.litellm", "hooks.cost_table", "hooks.storage", "hooks.bigquery"),
+        "operators": _modules(
+            "operators.adopt",
+            "operators.announce",
+            "operators.cancel",
+            "operators.digest",
+            "operators.plan",
+            "operators.reap",
+            "operators.record",
+            "operators.recorded",
+            "operators.submit",
+        ),
+        "sensors": _modules("sensors.batch_job"),
+        "triggers": _modules("triggers.batch_job"),
         "connection-types": [
             {
                 "connection-type": "litellm",
@@ -40,6 +56,53 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "extra-links": ["vertex_batch.observability.links.ConsoleJobLink"],
+        "config": {
+            "vertex_batch": {"description": "Vertex AI batch prediction jobs.", "options": _settings()}
+        },
+    }
+
+
+def _modules(*names: str) -> list[dict[str, Any]]:
+    return [{"integration-name": _INTEGRATION, "python-modules": [f"vertex_batch.{name}" for name in names]}]
+
+
+def _settings() -> dict[str, Any]:
+    """Describe the options of ``[vertex_batch]``. docs/settings.md lists them for people."""
+    return {
+        "deployment": _setting(
+            "Name of this Airflow, which is part of the labels by which its jobs are found again. Set it"
+            " where two installations share a Google project, and do not change it while jobs run. Default:"
+            " the base URL of the API server.",
+            example="batch-production",
+        ),
+        "look_seconds": _setting(
+            "How many seconds a job is looked for, after the answer to its creation was lost, before the"
+            " request is sent again. It must cover the proxy's own timeout.",
+            kind="float",
+            example="600",
+            default="180.0",
+        ),
+        "digest_notifier": _setting(
+            "Import path of the Airflow notifier that sends the daily digest. Default: the digest is only"
+            " in the task's log.",
+            example="airflow.providers.smtp.notifications.smtp.SmtpNotifier",
+        ),
+        "digest_arguments": _setting(
+            "Arguments of that notifier, as a JSON object. {{ digest }} stands for the text.",
+            example='{"to": "team@example.com", "html_content": "<pre>{{ digest }}</pre>"}',
+        ),
+    }
+
+
+def _setting(
+    description: str, *, example: str, kind: str = "string", default: str | None = None
+) -> dict[str, Any]:
+    return {
+        "description": description,
+        "version_added": "0.1.0",
+        "type": kind,
+        "example": example,
+        "default": default,
     }
 
 

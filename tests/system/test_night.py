@@ -31,7 +31,6 @@ def test_a_small_night_accounts_for_every_row_and_keeps_its_limits(night, scenar
     assert result.account.amount_usd > 0
     taken = {step.task_id: step for step in result.steps}
     assert {"plan_inputs", "submit", "wait", "record_cost"} <= taken.keys()
-    assert taken["wait"].processes == 2  # it starts again when its trigger fires
     assert all(step.cpu_seconds > 0 and step.peak_bytes > 50_000_000 for step in result.steps)
     assert taken["plan_inputs"].requests > 0 < taken["record_cost"].read_bytes
     assert result.input_reads > 0.9

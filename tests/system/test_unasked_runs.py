@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy
 
 from local.emulator.admin import Match
+from local.emulator.script import Scenario, Step
 from local.stack import Stack
 from local.stack.airflow_api import AirflowApiError, wait_until
 
@@ -67,6 +68,14 @@ class Unasked:
         The DAG is read twice more, so that a next run is computed from all that has happened; then a run by
         hand passes through the scheduler, which looks for due runs first.
         """
+        self.wait_for_parses()
+        self.stack.airflow.unpause("unasked_sentinel")
+        run = self.stack.airflow.trigger("unasked_sentinel", conf={"dry_run": True})
+        self.stack.airflow.wait_for_run("unasked_sentinel", run["dag_run_id"])
+        assert self.next_run() > datetime.now(UTC)
+
+    def wait_for_parses(self) -> None:
+        """Wait until the DAG has been read twice: the second time has seen all that happened before."""
         for _ in range(2):
             seen = self.stack.airflow.dag(self.name)["last_parsed_time"]
             wait_until(
@@ -74,10 +83,6 @@ class Unasked:
                 f"the next reading of {self.name}",
                 120,
             )
-        self.stack.airflow.unpause("unasked_sentinel")
-        run = self.stack.airflow.trigger("unasked_sentinel", conf={"dry_run": True})
-        self.stack.airflow.wait_for_run("unasked_sentinel", run["dag_run_id"])
-        assert self.next_run() > datetime.now(UTC)
 
     def next_run(self) -> datetime:
         return datetime.fromisoformat(self.stack.airflow.dag(self.name)["next_dagrun_run_after"])
@@ -90,14 +95,14 @@ def due() -> datetime:
 
 @pytest.fixture(scope="module")
 def write(stack, due) -> Callable[..., str]:
-    def write(name: str, start_date: str = "") -> str:
+    def write(name: str, start_date: str = "", more: str = "") -> str:
         (stack.options.specs / f"{name}.yaml").write_text(
             f'schedule: "{due.minute} {due.hour} * * *"\n'
             f"{f'start_date: {start_date}' if start_date else ''}\n"
             "model: gemini-2.5-flash\n"
             f"inputs: gs://demo-bucket/{name}/{{{{ run_date }}}}.jsonl\n"
             f"output: gs://demo-bucket/{name}_out/{{{{ run_date }}}}/\n"
-            "poll_interval: 1s\nretry_delay: 1s\n"
+            f"poll_interval: 1s\nretry_delay: 1s\n{more}"
         )
         return name
 
@@ -114,11 +119,11 @@ def _sentinel(stack, write) -> None:
 
 @pytest.fixture
 def make(stack, nights, write, due, _sentinel) -> Callable[..., Unasked]:
-    def make(name: str, start_date: str = "") -> Unasked:
+    def make(name: str, start_date: str = "", more: str = "") -> Unasked:
         days = tuple(f"{due - timedelta(days=ago):%Y-%m-%d}" for ago in (5, 4, 3, 2))
         for day in (*days, f"{due - timedelta(days=1):%Y-%m-%d}", f"{due:%Y-%m-%d}"):
             nights.put_input(name, day)
-        return Unasked(stack, nights, write(name, start_date), days)
+        return Unasked(stack, nights, write(name, start_date, more), days)
 
     return make
 
@@ -155,13 +160,53 @@ def test_what_is_not_asked_for_is_not_run(make, name, start_date):
 
 
 def test_a_backfill_that_is_refused_starts_nothing(make):
-    spec = make("unasked_refused")
+    # With a start date, Airflow's own timetable would start the last due time on each of these occasions.
+    spec = make("unasked_refused", "2026-01-01")
     spec.unpause()
     for days in ((spec.days[3], spec.days[0]), ("2099-01-01", "2099-01-02")):
         with pytest.raises(AirflowApiError):
             spec.backfill(days)
     spec.settle()
     assert spec.counts() == ({}, 0)
+
+
+def test_a_night_that_waits_for_the_run_before_starts_when_that_ends(make, due):
+    """The run before ends hours after the time of the next one: later than `start_within`, and not late."""
+    spec = make("unasked_waits", "2026-01-01", "max_active_runs: 1\n")
+    stack, night = spec.stack, due.replace(second=0, microsecond=0)
+    spec.unpause()
+    spec.settle()
+    stack.emulator.add_scenario(
+        Scenario(
+            match=Match(labels={"airflow_dag": spec.name}),
+            timeline=[Step(state="RUNNING", seconds=None)],
+            mix={},
+            times=1,
+        )
+    )
+    before = night - timedelta(days=1)
+    run = stack.airflow.trigger(spec.name, logical_date=before)
+    (job,) = stack.emulator.wait_for_jobs(
+        Match(labels={"airflow_dag": spec.name}), state="RUNNING", timeout_seconds=180
+    )
+    spec.sql(
+        "UPDATE dag_run SET run_type = 'scheduled', created_at = :before, queued_at = :before,"
+        " start_date = :before, run_after = :before, data_interval_start = :before,"
+        " data_interval_end = :before WHERE dag_id = :name",
+        before=before,
+    )
+    spec.wait_for_parses()
+    assert spec.next_run() == night, "it is late although it waits"
+    assert spec.counts() == ({"scheduled": 1}, 1)
+
+    stack.emulator.release_job(job.id)
+    assert stack.airflow.wait_for_run(spec.name, run["dag_run_id"])["state"] == "success"
+    wait_until(lambda: spec.counts()[0] == {"scheduled": 2}, f"the run of {night}", 120)
+    (waited,) = (each for each in stack.airflow.runs(spec.name) if each["dag_run_id"] != run["dag_run_id"])
+    assert datetime.fromisoformat(waited["logical_date"]) == night
+    assert stack.airflow.wait_for_run(spec.name, waited["dag_run_id"])["state"] == "success"
+    spec.settle()
+    assert spec.counts() == ({"scheduled": 2}, 2)
 
 
 class TestAfterAnOutage:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from importlib.resources import files
 
 import jsonschema
@@ -57,6 +58,16 @@ def test_what_it_names_exists(info):
 
     for name in (info["connection-types"][0]["hook-class-name"], *info["extra-links"]):
         assert locate(name) is not None
+
+
+@pytest.mark.parametrize("shelf", ["hooks", "operators", "sensors", "triggers"])
+def test_every_public_class_is_in_a_module_that_it_lists(info, shelf):
+    package = import_module(f"vertex_batch.{shelf}")
+    public = {getattr(package, name) for name in package.__all__}
+    modules = {each.__module__ for each in public if isinstance(each, type) and shelf in each.__module__}
+    (listed,) = info[shelf]
+    assert modules <= set(listed["python-modules"])
+    assert [import_module(name).__name__ for name in listed["python-modules"]] == listed["python-modules"]
 
 
 def test_airflow_finds_the_connection_type_with_its_form():

@@ -12,7 +12,7 @@ from typing import Self
 
 from local.emulator.admin import LedgerJob, Match, Scenario
 from local.stack import Stack, StackOptions
-from local.stack.airflow_api import FINISHED, wait_until
+from local.stack.airflow_api import FINISHED, AirflowApiError, wait_until
 from tools.night.airflow_files import settings, temporary_files_in
 from tools.night.audit import Account, account
 from tools.night.measures import Billed, NightResult, most_reads, read_tasks, steps
@@ -150,7 +150,10 @@ class Night:
             for task in airflow.task_instances(name, RUN_ID):
                 failed_tries = task["try_number"] - (task["state"] != "failed")
                 for number in range(1, failed_tries + 1):
-                    log = airflow.logs(name, RUN_ID, task["task_id"], number).splitlines()
+                    try:
+                        log = airflow.logs(name, RUN_ID, task["task_id"], number).splitlines()
+                    except AirflowApiError as error:  # such a try may have had no process
+                        log = [str(error)]
                     errors = [line for line in log if "error" in line.lower()]
                     what = f"{name}.{task['task_id']} failed in try {number}"
                     self._say(f"({scenario.key}) {what}: {''.join(errors[-1:])}")

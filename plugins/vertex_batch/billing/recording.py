@@ -96,7 +96,7 @@ class Recorder:
             from Vertex.
         :param may_cancel: cancel the job if it is still running, since no task waits for it.
         :param input_rows: see `OutputReader.read`.
-        :param facts: the submitting task, and the project, location and id of the job; the rest is read
+        :param first_try: number of the first try of the recording task. If one of its tries has made a
             complete bill of the job in its present state, that bill stays and nothing is read. None: the
             output is always read.
         :raises CancelNotConfirmedError: the job was cancelled but has not ended; a retry continues.

@@ -29,6 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except VertexBatchError as error:
         sys.stderr.write(f"vertex-batch: {error}\n")
         return FAILED
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "vertex_batch":
+            raise  # a bug
+        sys.stderr.write(f"vertex-batch: {_missing_module(error.name, submits=options.run is run.run)}\n")
+        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -36,6 +41,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return status
+
+
+def _missing_module(name: str, *, submits: bool) -> str:
+    """Name the extra that installs a module.
+
+    :param submits: whether the command may have submitted jobs before it needed the module.
+    """
+    extra = "gcs" if name == "gcsfs" else "airflow"
+    again = " A job that it has already submitted keeps running, is found, and is not paid for twice."
+    return (
+        f"This command needs the Python module `{name}`, which is not installed. Install it with"
+        f" `pip install 'airflow-vertex-batch[{extra}]'` and run the command again.{again if submits else ''}"
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType  # noqa: TID253 - never imported by a DAG parse
 from rich.markup import escape  # noqa: TID253
 from rich.table import Table  # noqa: TID253
 from rich.text import Text  # noqa: TID253
 
-from vertex_batch.costs import Bill, GroupTotal, JobCost, RowCounts, Total, exact
+from vertex_batch.costs import Bill, RowCounts, Total, exact
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import Unit
+
+if TYPE_CHECKING:  # they bring SQLAlchemy along, which a bill of local files does not need
+    from vertex_batch.costs import GroupTotal, JobCost
 
 _MILLION = 1_000_000
 _NOTHING = "-"

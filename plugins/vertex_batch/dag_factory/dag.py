@@ -110,7 +110,13 @@ def _timed(spec: Spec, cron: str) -> Any:
     """A run at each of these times; with ``catchup: true`` also for all past times."""
     if spec.catchup:
         return CronTriggerTimetable(cron, timezone=spec.timezone)
-    return DueRunsTimetable(cron, timezone=spec.timezone, start_within=spec.start_within, dag_id=spec.name)
+    return DueRunsTimetable(
+        cron,
+        timezone=spec.timezone,
+        start_within=spec.start_within,
+        max_active_runs=spec.max_active_runs,
+        dag_id=spec.name,
+    )
 
 
 def _timed_or_assets(timed: Any, arrived: Any) -> Any:

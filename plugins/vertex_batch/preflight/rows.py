@@ -133,7 +133,7 @@ class RowCheck:
             self._find(Severity.JOB, number, "", "is nested too deeply to be read")
             return
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._find(Severity.JOB, number, "", f"is not valid JSON: {_why_not_json(line, error)}")
+            self._find(Severity.JOB, number, "", f"is not JSON: {_why_not_json(line, error)}")
             return
         if not isinstance(row, dict):
             message = f"is not a JSON object: write {self._shape.example}"

@@ -1,4 +1,4 @@
-"""Price book: sources, rules, tiers. Every rate says how it was found, where, and of which date it is."""
+"""Price book: sources, rules, tiers. Every rate has its basis, its source and its date."""
 
 from vertex_batch.pricing.book import LineItem, PriceBook, line_order, price
 from vertex_batch.pricing.exact import add

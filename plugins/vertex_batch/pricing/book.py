@@ -33,18 +33,18 @@ _GROUNDING_REASONS = {
     Kind.MAPS_GROUNDING: f"grounding with Google Maps has {_ALLOWANCES}",
     Kind.ENTERPRISE_SEARCH: "no price list here has the price of web search for enterprises",
     Kind.DATA_GROUNDING: "no price list here has the price of grounding with data of your own",
-    Kind.OTHER_GROUNDING: "the answer names a source that is not known here",
+    Kind.OTHER_GROUNDING: "the answer names an unknown source",
 }
 _KINDS, _MODALITIES = tuple(Kind), tuple(Modality)
 
 
 @dataclass(frozen=True, slots=True)
 class LineItem:
-    """Units of one kind at one rate. An unknown rate leaves the amount None, with the reason.
+    """Units of one kind at one rate. If the rate is unknown, the amount is None and there is a reason.
 
-    :param tokens: how many units, see `unit`.
-    :param standard_unit_price_usd: what one of them costs without batch; None: no price list says it.
-    :param standard_source: the list that says it.
+    :param tokens: the number of units; see `unit`.
+    :param standard_unit_price_usd: the price of one unit without batch; None if no price list has it.
+    :param standard_source: the list that has it.
     """
 
     model: str
@@ -77,9 +77,9 @@ class LineItem:
 
 
 class PriceBook:
-    """Sources in order. The first one that has a rate for what is asked wins, rate by rate.
+    """Price sources in order of precedence. For each rate the first source that has it is used.
 
-    :param max_decimals: the finest rate that can be kept; None: nothing is kept, any rate will do.
+    :param max_decimals: the finest rate that can be stored; None: nothing is stored, so any rate is allowed.
     """
 
     def __init__(self, sources: Sequence[PriceSource], max_decimals: int | None = MAX_DECIMALS) -> None:
@@ -184,7 +184,7 @@ class PriceBook:
         if usage.kind in GROUNDING_KEYS:
             return _GROUNDING_REASONS[usage.kind]
         if is_tuned_model(model):
-            return "a tuned model has a price of its own: state it under `prices` in the spec"
+            return "a tuned model has its own price: set it under `prices` in the spec"
         if usage.kind is Kind.INPUT and is_billed_by_character(model):
             return f"{model} is billed by character, and the characters of these rows were not counted"
         names = ", ".join(source.name for source in self.sources) or "no price source"
@@ -225,7 +225,7 @@ def _contradicted(source: PriceSource, model: str, question: Question, discount:
 def price(
     tokens: Mapping[UsageKey, int], book: PriceBook, location: str, day: date | None = None
 ) -> list[LineItem]:
-    """Turn usage into line items, exactly: no rounding before somebody prints it.
+    """Turn usage into exact line items, without rounding.
 
     Long-context rows of kinds without long-context rates are standard rows.
 

@@ -1,4 +1,4 @@
-"""What a batch costs of the standard price, by family of models. Never assumed: each rule has its source."""
+"""The batch discount by family of models. Nothing is assumed: each rule has its source."""
 
 from __future__ import annotations
 

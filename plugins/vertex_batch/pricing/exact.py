@@ -28,9 +28,9 @@ def times(tokens: int, usd: Decimal) -> Decimal:
 
 
 def exact(value: Any) -> Decimal | None:
-    """Read a price: the decimal that was written, never a binary approximation of it; None if it is no price.
+    """Read a price as the exact decimal that was written; None if it is not a price.
 
-    A float that somebody else's parser made is read by its shortest form: the text that it came from.
+    A float from another parser is read by its shortest form, which is the text that it came from.
     """
     if isinstance(value, bool) or not isinstance(value, Decimal | int | float | str):
         return None

@@ -1,4 +1,4 @@
-"""Prices from the LiteLLM proxy: its deployments first, then its public map. A silent proxy costs no bill."""
+"""Prices from the LiteLLM proxy: its deployments, then its public map. A bill does not need the proxy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PROBLEM_CHARS = 200
 
 
 class PriceClient(Protocol):
-    """What is needed of `client.BatchClient`."""
+    """The part of `client.BatchClient` that is needed here."""
 
     def model_info(self) -> Sequence[Mapping[str, Any]]: ...
     def price_map(self) -> Mapping[str, Any]: ...
@@ -96,6 +96,6 @@ def _vertex_model(deployment: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]
 def _read(name: str, today: date, read: Callable[[], PriceSource]) -> PriceSource:
     try:
         return read()
-    except Exception as error:  # noqa: BLE001 - whatever a proxy answers, the bill must be written
+    except Exception as error:  # noqa: BLE001 - the bill must be written for any answer of the proxy
         reason = " ".join(str(error).split())[:_PROBLEM_CHARS] or type(error).__name__
         return PriceSource(name, today, problem=f"the proxy's {name} could not be read: {reason}")

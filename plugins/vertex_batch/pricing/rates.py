@@ -1,4 +1,4 @@
-"""What a rate is, and what stands in its place where there is none."""
+"""Rates, and the value that is used if there is none."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ class Rate:
     """USD for one token (or another unit), and where that comes from.
 
     :param as_of: the day from which it holds, if one is stated, else the date of its source.
-    :param valid_from: first day. :param valid_until: last day; None: not stated.
-    :param standard: the same unit without batch, as a list says; None: no list says it.
+    :param standard: the same unit without batch; None if no list has it.
+    :param valid_from: first day; None if none is stated.
+    :param valid_until: last day; None if none is stated.
     """
 
     usd_per_unit: Decimal

@@ -20,7 +20,7 @@ from vertex_batch.pricing.sources import USUAL_THRESHOLD
 from vertex_batch.usage import CacheTtl, Kind, Modality, Tier, Unit, UsageKey
 
 _WHOLE = Decimal(1)
-# Nobody lists a batch rate for these kinds: they are billed as output and input, unless a spec says more.
+# No list has a batch rate for these kinds: they are billed as output and input, unless a spec has a price.
 OWN_KEYS = {
     Kind.THOUGHTS: "output_cost_per_reasoning_token_batches",
     Kind.TOOL_USE_INPUT: "tool_use_input_cost_per_token_batches",

@@ -1,4 +1,4 @@
-r"""The packaged price snapshot: what Vertex AI batch rows cost when everybody else is silent.
+r"""The packaged price snapshot: prices of Vertex AI batch rows for when no other source has one.
 
 Facts and a date, taken from the price map that ships with LiteLLM. To refresh it::
 

@@ -148,7 +148,7 @@ class LiteLLMPrices(PriceSource):
     ``valid_until``, which LiteLLM's own map does not have, holds for those days only; a model can have a list
     of entries.
 
-    :raises ValueError: an entry states a day that is none, or a price twice for one day.
+    :raises ValueError: an entry states an invalid day, or a price twice for one day.
     """
 
     def __init__(self, entries: Mapping[str, Any], name: str, as_of: date) -> None:

@@ -1,4 +1,4 @@
-"""Prices that a job's spec states: by kind, in USD for a million, as price lists print them."""
+"""Prices in a job's spec: by kind, in USD per million, as in price lists."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class SpecPrices(PriceSource):
     """The prices of a spec; they come before every other, and hold at every location.
 
     :param mapping: model -> kind (see `SPEC_PRICE_KEYS`) -> USD for a million tokens, characters, queries or
-        prompts.
-        What it does not state is asked of the next source. What it states wrongly is a flag on the bill.
+        prompts. A price that is missing is taken from the next source. An invalid one becomes a flag on the
+        bill.
     """
 
     is_spec = True

@@ -11,11 +11,11 @@ from airflow.timetables.assets import AssetOrTimeSchedule as SerializedAssetOrTi
 if TYPE_CHECKING:
     from airflow.models.dag import DagModel
     from airflow.models.dagrun import DagRun
-    from airflow.timetables.base import DagRunInfo, Timetable
+    from airflow.timetables.base import DagRunInfo, TimeRestriction, Timetable
 
 
 class SerializedDueRunsOrAssets(SerializedAssetOrTimeSchedule):
-    """What the scheduler works with. Airflow's own class does not pass these two questions on."""
+    """What the scheduler works with. Airflow's own class does not pass these questions on."""
 
     def next_run_info_from_dag_model(self, *, dag_model: DagModel) -> DagRunInfo | None:
         """See `DueRunsTimetable`."""
@@ -24,6 +24,12 @@ class SerializedDueRunsOrAssets(SerializedAssetOrTimeSchedule):
     def run_info_from_dag_run(self, *, dag_run: DagRun) -> DagRunInfo:
         """See `DueRunsTimetable`."""
         return self.timetable.run_info_from_dag_run(dag_run=dag_run)
+
+    def next_dagrun_info_v2(
+        self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """See `DueRunsTimetable`."""
+        return self.timetable.next_dagrun_info_v2(last_dagrun_info=last_dagrun_info, restriction=restriction)
 
 
 @attrs.define(kw_only=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,18 +12,45 @@ import pendulum
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from vertex_batch.timetables.lateness import FIRST_RUN_GRACE, MAX_COUNTED, Moment, SkippedRuns, is_due
+from vertex_batch.timetables.lateness import (
+    FIRST_RUN_GRACE,
+    MAX_COUNTED,
+    Moment,
+    Place,
+    SkippedRuns,
+    clock_start,
+    is_due,
+)
+from vertex_batch.timetables.places import BACKFILL, stored_places
 
 if TYPE_CHECKING:
     from airflow.models.dag import DagModel
     from airflow.models.dagrun import DagRun
 
 log = logging.getLogger(__name__)
-BACKFILL = "backfill"
 _reported: set[tuple[str, datetime]] = set()
-"""DAG and time of the first skipped run, of what this process has logged."""
+"""DAG and time of the first skipped run, or of the waiting one, of what this process has logged."""
 _references: dict[tuple[str, datetime], datetime] = {}
 """DAG and time of its latest run -> the moment after which the next one may be due."""
+_too_late: dict[str, tuple[datetime, timedelta, int]] = {}
+"""DAG -> the latest time that was found to be too late, with ``start_within`` and ``max_active_runs``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A run that waits for a place, or did until a moment ago.
+
+    :param clock: as `clock_start` returns it.
+    """
+
+    tick: Moment
+    clock: Moment | None
+
+
+class LatestRunInfo(DagRunInfo):
+    """What the latest run says about the next one. Airflow passes it on to `next_dagrun_info_v2`."""
+
+    waiting: Waiting | None = None
 
 
 class RunSkippedError(Exception):
@@ -37,11 +65,19 @@ class DueRunsTimetable(CronTriggerTimetable):
     was due before a backfill was requested that is the DAG's latest run. What it skips it reports once, as a
     WARNING. It is for DAGs with ``catchup=False``; a range that is asked for, as by a backfill, is complete.
 
+    A run that waits because ``max_active_runs`` runs are active is not late: see `clock_start`. If several
+    times pass meanwhile, the latest one starts, as with Airflow's own timetable. All runs count except those
+    of backfills, as in Airflow's own count. A DAG without a run by schedule or backfill is an exception:
+    Airflow gives its timetable no access to the database, so its first run may be skipped after runs by hand
+    have occupied all places.
+
     :param cron: five fields, or a preset.
     :param timezone: of the cron expression, such as ``Europe/Berlin``.
     :param start_within: how late a run may start.
-    :param dag_id: for messages.
+    :param max_active_runs: of the DAG.
+    :param dag_id: for messages, and for the look-up of active runs.
     :param clock: returns the present moment.
+    :param places: returns the runs of the DAG of a stored object that were active at a moment or later.
     """
 
     def __init__(
@@ -50,11 +86,14 @@ class DueRunsTimetable(CronTriggerTimetable):
         *,
         timezone: Any,
         start_within: timedelta,
+        max_active_runs: int,
         dag_id: str = "",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        places: Callable[[DagModel | DagRun, Moment], Sequence[Place]] | None = None,
     ) -> None:
         super().__init__(cron, timezone=timezone)
         self._start_within, self._dag_id, self._clock = start_within, dag_id, clock
+        self._max_active_runs, self._places = max_active_runs, places or stored_places
 
     def serialize(self) -> dict[str, Any]:
         """Return what `deserialize` needs."""
@@ -63,6 +102,7 @@ class DueRunsTimetable(CronTriggerTimetable):
             "expression": fields["expression"],
             "timezone": fields["timezone"],
             "start_within": self._start_within.total_seconds(),
+            "max_active_runs": self._max_active_runs,
             "dag_id": self._dag_id,
         }
 
@@ -75,6 +115,7 @@ class DueRunsTimetable(CronTriggerTimetable):
             data["expression"],
             timezone=parse_timezone(data["timezone"]),
             start_within=timedelta(seconds=data["start_within"]),
+            max_active_runs=data["max_active_runs"],
             dag_id=data["dag_id"],
         )
 
@@ -82,40 +123,42 @@ class DueRunsTimetable(CronTriggerTimetable):
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
         """Return the run that starts next; with ``restriction.catchup``, the next one of the range."""
-        if restriction.catchup:
-            return super().next_dagrun_info(
-                last_automated_data_interval=last_automated_data_interval, restriction=restriction
-            )
-        last = last_automated_data_interval.end if last_automated_data_interval else None
-        due = self._next_due(last, restriction.earliest)
-        is_over = restriction.latest is not None and restriction.latest < due
-        if last is not None and not is_over:
-            since = last if restriction.earliest is None else max(last, restriction.earliest)
-            self._report(self._get_next(since), due)
-        return None if is_over else DagRunInfo.exact(due)
+        return self._next_run(last_automated_data_interval, None, restriction)
+
+    def next_dagrun_info_v2(
+        self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """Return the same, with what `run_info_from_dag_run` knows about a run that waits for a place."""
+        waiting = last_dagrun_info.waiting if isinstance(last_dagrun_info, LatestRunInfo) else None
+        return self._next_run(last_dagrun_info and last_dagrun_info.data_interval, waiting, restriction)
 
     def run_info_from_dag_run(self, *, dag_run: DagRun) -> DagRunInfo:
         """Return what the latest run says about the next one.
 
-        After a backfill that is the moment at which it was requested: no run that was due before starts.
+        After a backfill that is the moment at which it was requested: no run that was due before starts,
+        except one that waited for a place at that moment.
         """
         info = super().run_info_from_dag_run(dag_run=dag_run)
         if info.data_interval is None:
             return info
-        reference = self._reference(dag_run, info.data_interval.end)
-        if reference == info.data_interval.end:
+        end, latest = info.data_interval.end, self._align_to_prev(self._now())
+        if latest <= end:
             return info
-        return DagRunInfo(
-            run_after=info.run_after,
-            data_interval=DataInterval.exact(pendulum.instance(reference)),
-            partition_date=info.partition_date,
-            partition_key=info.partition_key,
-        )
+        reference, waiting = self._reference(dag_run, end), None
+        is_late = not is_due(latest, self._now(), self._start_within)
+        if latest <= reference or is_late or self._get_next(end) < latest:
+            waiting = self._waiting(dag_run, latest, reference)
+        interval = DataInterval.exact(pendulum.instance(end if waiting else reference))
+        latest_run = LatestRunInfo(info.run_after, interval, info.partition_date, info.partition_key)
+        latest_run.waiting = waiting
+        return latest_run
 
     def next_run_info_from_dag_model(self, *, dag_model: DagModel) -> DagRunInfo | None:
         """Return the run that the scheduler is about to start.
 
-        Its time was stored when the DAG was last parsed, which may be before an outage.
+        Its time was stored when the DAG was last parsed, which may be before an outage. Only an error stops
+        the scheduler: it creates whatever run is returned. A run of the next time would be queued at once,
+        occupy a place until then, and start late after a pause or an outage, when no check is made any more.
 
         :raises RunSkippedError: it is too late. The DAG's next run is moved to the next time that comes, and
             the scheduler logs the error.
@@ -123,6 +166,8 @@ class DueRunsTimetable(CronTriggerTimetable):
         info = super().next_run_info_from_dag_model(dag_model=dag_model)
         now = self._now()
         if info is None or is_due(info.run_after, now, self._start_within):
+            return info
+        if is_due(self._clock_start(dag_model, info.run_after), now, self._start_within):
             return info
         following = DagRunInfo.exact(self._get_next(now))
 
@@ -135,25 +180,54 @@ class DueRunsTimetable(CronTriggerTimetable):
         dag_model.next_dagrun_create_after = following.run_after
         raise RunSkippedError(str(self._skipped(info.run_after, following.run_after)))
 
+    def _next_run(
+        self, interval: DataInterval | None, waiting: Waiting | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        if restriction.catchup:
+            return super().next_dagrun_info(last_automated_data_interval=interval, restriction=restriction)
+        last = interval.end if interval else None
+        due = self._next_due(last, restriction.earliest, waiting)
+        is_over = restriction.latest is not None and restriction.latest < due
+        if last is not None and not is_over:
+            since = last if restriction.earliest is None else max(last, restriction.earliest)
+            self._report(self._get_next(since), due, is_waiting=waiting is not None and waiting.tick == due)
+        return None if is_over else DagRunInfo.exact(due)
+
     def _reference(self, dag_run: DagRun, end: Moment) -> Moment:
-        now = self._now()
-        latest = self._align_to_prev(now)
-        if latest <= end:
-            return end
         # Airflow has not loaded the columns asked for below, so they are asked for only where they matter:
-        # once for each latest run, and anew while a run may start.
-        key = (self._dag_id, end)
-        if key not in _references or is_due(latest, now, self._start_within):
+        # once for each latest run, and again while a run may start.
+        key, now = (self._dag_id, end), self._now()
+        if key not in _references or is_due(self._align_to_prev(now), now, self._start_within):
             is_backfill = str(dag_run.run_type) == BACKFILL
             requested = (dag_run.created_at, dag_run.queued_at) if is_backfill else ()
             _references[key] = max([end, *(moment for moment in requested if moment)])
         return _references[key]
 
-    def _next_due(self, last: Moment | None, earliest: Moment | None) -> Any:
+    def _waiting(self, dag_run: DagRun, tick: Moment, reference: Moment) -> Waiting | None:
+        """Return the wait of a run; None if it did not have to wait, or is too late all the same.
+
+        Once it is too late, it stays so: then the database is asked once in each process, not at each parse.
+        """
+        key = (tick, self._start_within, self._max_active_runs)
+        if _too_late.get(self._dag_id) == key:
+            return None
+        clock = self._clock_start(dag_run, tick)
+        if not is_due(clock, self._now(), self._start_within):
+            _too_late[self._dag_id] = key
+            return None
+        return Waiting(tick, clock) if clock is None or clock > max(tick, reference) else None
+
+    def _clock_start(self, stored: DagModel | DagRun, tick: Moment) -> Moment | None:
+        return clock_start(tick, self._places(stored, tick), self._max_active_runs)
+
+    def _next_due(self, last: Moment | None, earliest: Moment | None, waiting: Waiting | None) -> Any:
         now = self._now()
         due = self._align_to_prev(now)
         is_first = last is None and earliest is None
-        if not is_due(due, now, min(FIRST_RUN_GRACE, self._start_within) if is_first else self._start_within):
+        start = waiting.clock if waiting and waiting.tick == due else due
+        if not is_due(
+            start, now, min(FIRST_RUN_GRACE, self._start_within) if is_first else self._start_within
+        ):
             due = self._get_next(now)
         candidates = [due]
         if last is not None:
@@ -162,9 +236,9 @@ class DueRunsTimetable(CronTriggerTimetable):
             candidates.append(self._align_to_next(pendulum.instance(earliest)))
         return max(candidates)
 
-    def _report(self, first: Any, due: Any) -> None:
-        """Log, once in each process, which runs are passed over."""
-        key = (self._dag_id, first)
+    def _report(self, first: Any, due: Any, *, is_waiting: bool) -> None:
+        """Log which runs are passed over: once in each process, and once for each waiting run."""
+        key = (self._dag_id, due if is_waiting else first)
         if first < due and first < self._now() and key not in _reported:
             _reported.add(key)
             log.warning("%s", self._skipped(first, due))

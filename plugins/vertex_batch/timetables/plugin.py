@@ -1,4 +1,4 @@
-"""Makes the timetables known to Airflow. The package's entry point names it, so every process has it."""
+"""Registers the timetables with Airflow. The package's entry point names it, so every process has it."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _ENUM = (TEXT, *(_MODALITY_INDEX[name] for name in ("TEXT", "IMAGE", "VIDEO", "A
 
 
 class BadCountError(ValueError):
-    """Counts that no answer can have; such a row is unreadable, not billed by guess."""
+    """Impossible counts. Such a row is unreadable; it is not billed by a guess."""
 
 
 def slot(kind: Kind, ttl: CacheTtl = CacheTtl.NONE) -> int:

@@ -20,7 +20,7 @@ _TRUNCATED = "the model cut the text to its limit; all of its characters were co
 
 
 def read(predictions: list[Raw], row: Row[Any]) -> Reading | None:
-    """Read the usage of embedded text; None if these are no embeddings.
+    """Read the usage of embedded text; None if these are not embeddings.
 
     :param row: what was predicted; it holds the text.
     """

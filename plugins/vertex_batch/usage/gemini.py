@@ -1,6 +1,6 @@
 """Gemini's ``usageMetadata`` -> counts.
 
-Cached tokens lie inside the prompt; thoughts outside the candidates; tool-use tokens outside the prompt.
+The prompt count includes cached tokens, but not tool-use tokens; the candidates count excludes thoughts.
 Source: the Vertex AI v1 discovery document: total = prompt + candidates + tool use + thoughts.
 """
 

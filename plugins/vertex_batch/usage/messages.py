@@ -18,7 +18,7 @@ _AUDIO = MODALITIES.index(Modality.AUDIO)  # so far are audio's slots from text'
 
 
 def read(usage: MessageUsage) -> Reading | None:
-    """Read one row's usage in whichever of the two ways it is written; None if it holds no counts."""
+    """Read one row's usage in either of the two formats; None if it has no counts."""
     if usage.input_tokens is not None or usage.output_tokens is not None:
         return _claude(usage)
     if usage.prompt_tokens is not None or usage.completion_tokens is not None:
@@ -62,7 +62,7 @@ def _cache_writes(usage: MessageUsage, notes: list[str]) -> tuple[int, int]:
 
 
 def _openai(usage: MessageUsage) -> Reading:
-    """OpenAI's details lie inside its counts: cached in the prompt, reasoning in the completion."""
+    """OpenAI's counts include their details: the prompt includes cached, the completion reasoning tokens."""
     prompt = count(usage.prompt_tokens) or 0
     completion = count(usage.completion_tokens) or 0
     details = usage.prompt_tokens_details

@@ -20,7 +20,7 @@ _MAX_MODELS = 1000
 _QUERIES = slot(Kind.SEARCH_QUERY)
 _CHARACTERS = slot(Kind.INPUT_CHARACTER)
 _NO_RULE_FOR_SEARCHES = (
-    "whether searches of this model are billed per prompt or per query is not known; queries were counted"
+    "it is unknown whether searches of this model are billed per prompt or per query; queries were counted"
 )
 _NO_TEXT = (
     "the model is billed by character, and the row does not hold the text; its cost is not in the amount"
@@ -72,7 +72,7 @@ class Meters:
         """A row with no more prompt tokens is no model's long context."""
 
     def of(self, stated: Any) -> Meter:
-        """The meter of a row; names beyond a thousand are no models, their rows go to the job's."""
+        """The meter of a row. Beyond a thousand names, rows are counted with the job's model."""
         if type(stated) is str and (meter := self._known.get(stated)):
             return meter
         known = isinstance(stated, str) and stated.strip() and len(self._known) < _MAX_MODELS

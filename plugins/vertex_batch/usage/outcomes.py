@@ -1,4 +1,4 @@
-"""What became of a row that has no usage to bill, and the words in which it says why."""
+"""The outcomes of rows that have no usage to bill, with their reasons."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REASON_CHARS = 160
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A row that could not be answered. It is not billed, whatever it carries."""
+    """A row that could not be answered. It is not billed, even if it has usage."""
 
     reason: str
 
@@ -28,7 +28,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Unrecognized:
-    """A JSON object in none of the known output formats: whether it was answered is not known."""
+    """A JSON object in none of the known output formats; it is unknown whether it was answered."""
 
     reason: str
 

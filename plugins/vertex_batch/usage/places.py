@@ -1,4 +1,4 @@
-"""Paths as a person writes them -> the outputs to read: files, directories, ``gs://`` URIs and globs."""
+"""Find the outputs to read from paths that a person wrote: files, directories, ``gs://`` URIs and globs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def find_outputs(paths: Sequence[str], open_gcs: Callable[[], Any] | None = None
     ``predictions.jsonl``, nor a running job's increments beside its output.
 
     :param open_gcs: opens the object store; called only for ``gs://`` URIs.
-    :raises OutputMissingError: a path is not there, or holds no rows.
+    :raises OutputMissingError: a path does not exist, or contains no rows.
     """
     outputs: list[Output] = []
     named: dict[str, tuple[Any, str]] = {}
@@ -112,7 +112,7 @@ def _expand(fs: Any, path: str) -> tuple[list[str], list[str]]:
     files = [match for match in found if fs.isfile(match)]
     directories = [] if files else [match for match in found if fs.isdir(match)]
     if not files and not directories:
-        raise OutputMissingError(path, "nothing is there")
+        raise OutputMissingError(path, "it does not exist")
     return files, directories
 
 

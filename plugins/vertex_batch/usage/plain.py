@@ -1,12 +1,12 @@
-"""The short way for rows as nearly all are: Gemini's answer, text only, counts that add up.
+"""The fast path for almost all rows: Gemini's answers, text only, with counts that add up.
 
 `PlainRow` accepts a part of what `rows.Row` does, and reads the same from it. Whatever could mean more than
 the sums below (another shape, status, modality or tier, a field that is not known, a count that does not
-fit) is refused here, by a type or by a comparison, and such a row goes the long way (`reader.read_row`). The
+fit) is refused here, by a type or by a comparison. Such a row takes the slow path (`reader.read_row`). The
 whole of each line is still read as JSON.
 
-The same is compiled in ``_plain_rows.c``, which is several times as fast. Where there was no C compiler when
-the package was installed, what stands here does it. Tests hold all three ways against each other.
+``_plain_rows.c`` is a compiled version, several times as fast. If the package was installed without a C
+compiler, this module is used. Tests compare all three readers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How far a scan has come, told so often as a person or a log can take it."""
+"""The progress of a scan, reported at a limited rate."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OnProgress = Callable[[Progress], None]
 def at_most_every(
     seconds: float, tell: OnProgress, clock: Callable[[], float] = time.monotonic
 ) -> OnProgress:
-    """Pass on the progress that comes `seconds` or more after the beginning, or after what was told last."""
+    """Limit progress reports to one every `seconds`, the first one after that time."""
     last = clock()
 
     def on_progress(progress: Progress) -> None:

@@ -59,9 +59,8 @@ def scan_files(
 
     :param storage: an object store, or an fsspec filesystem.
     :param files: as they were listed; a path is looked up first.
-
-    :param options: without `copies`, which one process has to see all rows for (`scan_in_turn`).
-    :param processes: at most so many; a daemonic process, which may have no children, does all by itself.
+    :param options: without `copies`, for which one process must read all rows (`scan_in_turn`).
+    :param processes: the most processes; a daemonic process, which may not have children, does all the work.
     :param on_progress: called often, in this thread.
     :param range_bytes: about how much a process takes at a time; smaller files are read whole.
     """
@@ -110,7 +109,7 @@ def _listed(storage: ObjectStorage, files: Sequence[str | SourceObject]) -> list
     sources = [(each, found[each] if isinstance(each, str) else each) for each in files]
     for name, source in sources:
         if source is None:
-            raise OutputMissingError(str(name), "it does not exist any more")
+            raise OutputMissingError(str(name), "it no longer exists")
     return [source for _, source in sources if source]
 
 
@@ -207,6 +206,6 @@ def _name(path: str) -> str:
 
 
 def _context() -> multiprocessing.context.BaseContext:
-    """Fork where it is safe: it needs no imports anew."""
+    """Fork where it is safe, since a forked process does not import everything again."""
     can_fork = "fork" in multiprocessing.get_all_start_methods() and threading.active_count() == 1
     return multiprocessing.get_context("fork" if can_fork else "spawn")

@@ -1,4 +1,4 @@
-"""One line of output -> what became of the row, and its usage. The shape is chosen row by row."""
+"""Read one line of output: the row's outcome and its usage. The shape is detected for each row."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def read_row(line: Line) -> Outcome:
 def strict_json(line: Line) -> bytes | None:
     """Rewrite what other writers put into JSON and its standard refuses: NaN, halves of a surrogate pair.
 
-    Answers have both, in scores and in texts, and are billed all the same. None: it is no JSON even so.
+    Answers have both, in scores and in texts, and are billed. None if it is still not JSON.
     """
     try:
         row = json.loads(line, parse_constant=lambda _: None)
@@ -162,7 +162,7 @@ def _anthropic_result(result: Result) -> Reading | Failed | Unrecognized:
 
 
 def _usage(response: Response[UsageMetadata], request: Raw | UnsetType) -> Reading | Failed | None:
-    """The usage of an answer, in whichever shape it is; None if it holds none."""
+    """The usage of an answer of any shape; None if it has none."""
     if response.error and not response.candidates:
         return Failed(status_reason(response.error))
     metadata = response.usage_metadata
@@ -212,7 +212,7 @@ def _read_message_usage(raw: Raw) -> Reading | None:
 
 
 def _is_http_ok(code: Any) -> bool:
-    """Whether an OpenAI-style status code means an answer; what is no number says nothing."""
+    """Whether an OpenAI-style status code means an answer; one that is not a number is ignored."""
     text = str(code)
     return not (text.isascii() and text.isdecimal()) or int(text) in _HTTP_OK
 

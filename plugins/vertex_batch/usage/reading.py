@@ -1,4 +1,4 @@
-"""What a row that was answered says about its usage."""
+"""The usage of an answered row."""
 
 from __future__ import annotations
 

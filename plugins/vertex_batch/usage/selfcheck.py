@@ -1,4 +1,4 @@
-"""Compare what was read with what Vertex counted and what was sent. A difference is a flag, never silence."""
+"""Compare the rows read with Vertex's counts and with the input. Every difference becomes a flag."""
 
 from __future__ import annotations
 

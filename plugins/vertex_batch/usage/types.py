@@ -1,4 +1,4 @@
-"""The words of usage: kinds, modalities, tiers, and what a scan of a job's output says."""
+"""The types of usage: kinds, modalities, tiers, and the result of a scan of a job's output."""
 
 from __future__ import annotations
 
@@ -137,17 +137,17 @@ class ScanResult:
 
     @property
     def rows(self) -> int:
-        """All rows, whatever became of them."""
+        """All rows, of every outcome."""
         return self.ok + self.failed + self.unreadable + self.unrecognized
 
     @property
     def is_input(self) -> bool:
-        """Whether all rows are requests: somebody named the input of a job in place of its output."""
+        """Whether all rows are requests: the path names the input of a job instead of its output."""
         return 0 < self.rows == self.unrecognized_reasons.get(INPUT_ROW, 0)
 
     @property
     def without_usage(self) -> int:
-        """Those of `ok` that say nothing of (all of) their usage, so that what they cost is not known."""
+        """Those of `ok` that lack (some of) their usage, so that their cost is unknown."""
         return self.notes.get(NO_USAGE, 0)
 
     @property

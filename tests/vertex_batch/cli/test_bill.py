@@ -423,7 +423,7 @@ def test_embeddings_of_both_kinds(bill):
     [
         ("gemini-unheard-of", "no price for model gemini-unheard-of"),
         ("sample_spec", "no price for model"),
-        ("projects/p/locations/us-central1/models/123", "a tuned model has a price of its own"),
+        ("projects/p/locations/us-central1/models/123", "a tuned model has its own price"),
     ],
 )
 def test_an_unknown_price_is_null_with_a_reason_and_the_total_is_incomplete(bill, model, reason):

@@ -75,7 +75,7 @@ def test_a_refused_write_names_the_place_that_is_written_to(fs):
 
 
 def test_more_shards_than_a_run_may_have_are_refused_before_anything_is_written(fs):
-    with pytest.raises(ConfigurationError, match="takes 4 jobs, and a run may have 3"):
+    with pytest.raises(ConfigurationError, match="needs 4 jobs, but a run may have at most 3"):
         preparer(fs, JobLimits(1, 7), max_shards=3).prepare()
     assert not fs.exists("memory://out/")
 

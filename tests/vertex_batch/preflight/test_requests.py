@@ -42,7 +42,7 @@ def of(report: Report, severity: Severity) -> list[tuple[str, str, str]]:
 
 
 CERTAIN = [
-    ({"contents": [{**TURN, "role": "system"}]}, "contents[].role", "takes user, model only"),
+    ({"contents": [{**TURN, "role": "system"}]}, "contents[].role", "accepts only user, model"),
     ({"contents": [{**TURN, "role": "assistant"}]}, "contents[].role", "'assistant'"),
     ({"contents": [{**TURN, "role": "User"}]}, "contents[].role", "'User'"),
     ({"contents": [{"role": "user", "parts": []}]}, "contents[].parts", "is empty"),
@@ -75,9 +75,9 @@ CERTAIN = [
     (config(temperature=-0.5), "generationConfig.temperature", "is -0.5"),
     (config(temperature="hot"), "generationConfig.temperature", "where a number is expected"),
     (config(topP=1.05), "generationConfig.topP", "is 1.05, but Google accepts 0 to 1"),
-    (config(candidateCount=0), "generationConfig.candidateCount", "takes 1 to 8"),
-    (config(candidateCount=9), "generationConfig.candidateCount", "takes 1 to 8"),
-    (config(maxOutputTokens=0), "generationConfig.maxOutputTokens", "takes 1 to"),
+    (config(candidateCount=0), "generationConfig.candidateCount", "accepts 1 to 8"),
+    (config(candidateCount=9), "generationConfig.candidateCount", "accepts 1 to 8"),
+    (config(maxOutputTokens=0), "generationConfig.maxOutputTokens", "accepts 1 to"),
     (config(maxOutputTokens=1.5), "generationConfig.maxOutputTokens", "a whole number is expected"),
     (config(max_output_tokens=-1), "generationConfig.max_output_tokens", "is -1"),
     (

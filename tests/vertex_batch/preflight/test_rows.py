@@ -51,13 +51,17 @@ def deep(levels: int) -> dict[str, Any]:
     ("bad", "path", "word"),
     [
         (row(tools=[{"googleSearch": {}}]), "request.tools[].googleSearch", "empty object"),
-        (row(tools=[{"googleSearch": {"\n": {}}}]), "request.tools[].googleSearch.\n", "no name"),
+        (
+            row(tools=[{"googleSearch": {"\n": {}}}]),
+            "request.tools[].googleSearch.\n",
+            "not a valid column name",
+        ),
         (
             row(generationConfig={"responseSchema": {"$defs": {"a": 1}}}),
             "request.generationConfig.responseSchema.$defs",
-            "no name",
+            "not a valid column name",
         ),
-        (row(labels={"my key": "x"}), "request.labels.my key", "no name"),
+        (row(labels={"my key": "x"}), "request.labels.my key", "not a valid column name"),
         (
             row(contents=[{"role": 5, "parts": [{"text": "x"}]}]),
             "request.contents[].role",
@@ -72,8 +76,8 @@ def deep(levels: int) -> dict[str, Any]:
         (b'{"request": {"contents": [\n', "", "not JSON"),
         (b"\xff\n", "", "not JSON"),
         (b'{"request": NaN}\n', "", "not JSON"),
-        (b"[1]\n", "", "no object"),
-        (b'"request"\n', "", "no object"),
+        (b"[1]\n", "", "not a JSON object"),
+        (b'"request"\n', "", "not a JSON object"),
         ({"contents": []}, "request", "is missing"),
         ({"request": None}, "request", "is missing"),
         (b'{"a":' * 100_000 + b"\n", "", "too deeply"),
@@ -193,7 +197,10 @@ def test_too_many_rows_are_told_with_the_limit_of_the_model():
     report = check(b'{"content": "x"}\n' * 30_001, model="text-embedding-005")
     (finding,) = report.findings
     assert finding.severity is Severity.JOB
-    assert finding.message == "hold 30,001 rows, and a job with text embeddings takes 30,000: split them"
+    assert (
+        finding.message
+        == "hold 30,001 rows, but a job for text embeddings accepts at most 30,000: split them"
+    )
 
 
 def test_many_rows_are_fine_where_several_jobs_may_read_them():

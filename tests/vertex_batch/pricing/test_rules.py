@@ -127,7 +127,7 @@ def test_other_providers_tariffs_and_texts_price_nothing(book):
             "no rate for text output of model gemini-old in: proxy_price_map",
         ),
         (UsageKey("gemini-old", Kind.CACHED_INPUT), "no rate for text cached_input of model gemini-old"),
-        (UsageKey(TUNED, Kind.INPUT), "a tuned model has a price of its own"),
+        (UsageKey(TUNED, Kind.INPUT), "a tuned model has its own price"),
         (UsageKey(FLASH, Kind.SEARCH_QUERY), "free allowances"),
         (UsageKey("", Kind.INPUT), "no price for model (unnamed)"),
     ],

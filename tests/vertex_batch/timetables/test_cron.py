@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +19,7 @@ from vertex_batch.dag_factory.dag import build_dag
 from vertex_batch.specs import spec_of
 from vertex_batch.timetables import cron as module
 from vertex_batch.timetables.cron import DueRunsTimetable, RunSkippedError
+from vertex_batch.timetables.lateness import Place
 
 SPEC = {
     "model": "gemini-2.5-flash",
@@ -51,19 +52,31 @@ def run_of(kind: DagRunType, night: str, created: str) -> DagRun:
     return run
 
 
-def dag_at(now: str, **fields: Any) -> Any:
-    """The DAG as the scheduler has it, at a moment of its clock."""
+def place(since: str, until: str = "") -> Place:
+    return Place(at(since), at(until) if until else None)
+
+
+def dag_at(now: str, places: Sequence[Place] = (), **fields: Any) -> Any:
+    """The DAG as the scheduler has it, at a moment of its clock.
+
+    :param places: the runs that are or were active.
+    """
     dag = build_dag(spec_of({**SPEC, **fields}, "nightly"))
     copy = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
     timetable = getattr(copy.timetable, "timetable", copy.timetable)
     timetable._clock = lambda: at(now)
+    timetable._places = lambda _, since: [
+        place for place in places if place.until is None or place.until >= since
+    ]
     return copy
 
 
-def next_run(now: str, last: DagRun | None = None, **fields: Any) -> datetime | None:
+def next_run(
+    now: str, last: DagRun | None = None, places: Sequence[Place] = (), **fields: Any
+) -> datetime | None:
     """What Airflow stores as the DAG's next run when it reads the DAG."""
     model = DagModel(dag_id="nightly")
-    model.calculate_dagrun_date_fields(dag_at(now, **fields), reference_run=last)
+    model.calculate_dagrun_date_fields(dag_at(now, places, **fields), reference_run=last)
     assert model.next_dagrun == model.next_dagrun_create_after
     return model.next_dagrun
 
@@ -72,6 +85,7 @@ def next_run(now: str, last: DagRun | None = None, **fields: Any) -> datetime | 
 def _nothing_reported_yet() -> None:
     module._reported.clear()
     module._references.clear()
+    module._too_late.clear()
 
 
 NIGHTLY = run_of(SCHEDULED, "11-26 02:30", "11-26 02:30:05")
@@ -128,6 +142,129 @@ WEEKS_AGO, TODAY, AHEAD = (
 )
 def test_only_what_is_due_now_is_started_unasked(now, last, fields, expected):
     assert next_run(now, last, **fields) == (at(expected) if expected else None)
+
+
+LAST_NIGHT = "11-26 02:30:05"
+ACTIVE = [place(LAST_NIGHT)]
+ONE = {"max_active_runs": 1}
+FILLED_MEANWHILE = run_of(BACKFILL, "11-26 02:30", "11-27 05:00")
+
+
+@pytest.mark.parametrize(
+    ("now", "last", "places", "fields", "expected"),
+    [
+        pytest.param(MORNING, NIGHTLY, ACTIVE, ONE, "11-27 02:30", id="it waits for the run before"),
+        pytest.param("11-29 01:00", NIGHTLY, ACTIVE, ONE, "11-28 02:30", id="only the latest waits"),
+        pytest.param(
+            "11-29 03:00",
+            NIGHTLY,
+            ACTIVE,
+            ONE,
+            "11-29 02:30",
+            id="only the latest waits, soon after its time",
+        ),
+        pytest.param(
+            MORNING, NIGHTLY, [place(LAST_NIGHT, "11-27 08:00")], ONE, "11-27 02:30", id="free for an hour"
+        ),
+        pytest.param(
+            MORNING, NIGHTLY, [place(LAST_NIGHT, "11-27 07:59")], ONE, "11-28 02:30", id="free for longer"
+        ),
+        pytest.param(
+            MORNING,
+            NIGHTLY,
+            [place(LAST_NIGHT, "11-27 05:00")],
+            {**ONE, "start_within": "4h"},
+            "11-27 02:30",
+            id="free for as long as the spec says",
+        ),
+        pytest.param(
+            MORNING, NIGHTLY, [place(LAST_NIGHT, "11-26 09:00")], ONE, "11-28 02:30", id="paused, was idle"
+        ),
+        pytest.param(
+            MORNING, NIGHTLY, [place(LAST_NIGHT, "11-27 02:29")], ONE, "11-28 02:30", id="ended just before"
+        ),
+        pytest.param(
+            MORNING, NIGHTLY, [place("11-27 08:30")], ONE, "11-28 02:30", id="a run by hand in the morning"
+        ),
+        pytest.param(
+            MORNING, NIGHTLY, [place("11-27 08:30", "11-27 08:50")], ONE, "11-28 02:30", id="the same, ended"
+        ),
+        pytest.param(
+            MORNING, NIGHTLY, [place("11-26 20:00")], ONE, "11-27 02:30", id="a run by hand in the evening"
+        ),
+        pytest.param(
+            MORNING,
+            NIGHTLY,
+            [place(LAST_NIGHT, "11-27 02:31"), place("11-27 02:31:05")],
+            ONE,
+            "11-27 02:30",
+            id="another run took the place",
+        ),
+        pytest.param(
+            MORNING,
+            NIGHTLY,
+            [place(LAST_NIGHT, "11-27 02:31"), place("11-27 04:00")],
+            ONE,
+            "11-28 02:30",
+            id="another run took the place when it was too late",
+        ),
+        pytest.param(MORNING, NIGHTLY, ACTIVE, {}, "11-28 02:30", id="one of four places"),
+        pytest.param(MORNING, NIGHTLY, ACTIVE * 4, {}, "11-27 02:30", id="four of four places"),
+        pytest.param(
+            MORNING,
+            NIGHTLY,
+            [*ACTIVE * 3, place(LAST_NIGHT, "11-27 08:30")],
+            {},
+            "11-27 02:30",
+            id="one of four became free",
+        ),
+        pytest.param(
+            MORNING,
+            NIGHTLY,
+            [*ACTIVE * 3, place(LAST_NIGHT, "11-27 04:00")],
+            {},
+            "11-28 02:30",
+            id="one of four became free long ago",
+        ),
+        pytest.param(MORNING, FILLED_MEANWHILE, ACTIVE, ONE, "11-27 02:30", id="backfill while it waits"),
+        pytest.param(
+            MORNING,
+            FILLED_MEANWHILE,
+            [place(LAST_NIGHT, "11-27 04:30")],
+            {**ONE, "start_within": "12h"},
+            "11-28 02:30",
+            id="backfill after it could have started",
+        ),
+        pytest.param(
+            MORNING, NIGHTLY, ACTIVE, {**ONE, **AHEAD}, "12-01 02:30", id="start date in the future"
+        ),
+        pytest.param(
+            MORNING,
+            NIGHTLY,
+            ACTIVE,
+            {**ONE, **WEEKS_AGO, "end_date": "2026-11-26"},
+            None,
+            id="end date passed",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "schedule", ["30 2 * * *", {"cron": "30 2 * * *", "assets": ["gs://bucket/exports"]}]
+)
+def test_a_run_that_waits_for_a_place_is_not_late(now, last, places, fields, expected, schedule):
+    due = at(expected) if expected else None
+    assert next_run(now, last, places, schedule=schedule, **fields) == due
+
+
+def test_nights_that_pass_while_one_run_is_active_start_as_airflow_starts_them():
+    """The latest one starts when the place becomes free; while it is active, the same holds again."""
+    first = place(LAST_NIGHT, "11-29 12:00")
+    assert next_run("11-29 12:00:01", NIGHTLY, [first], **ONE) == at("11-29 02:30")
+    second = run_of(SCHEDULED, "11-29 02:30", "11-29 12:00:05")
+    places = [first, place("11-29 12:00:05")]
+    assert next_run("11-29 12:00:06", second, places, **ONE) == at("11-30 02:30")
+    assert next_run("11-30 20:00", second, places, **ONE) == at("11-30 02:30")
+    assert next_run("12-02 20:00", second, places, **ONE) == at("12-02 02:30")
 
 
 @pytest.mark.parametrize("last", [None, NIGHTLY, FILLED, FILLED_EARLY])
@@ -210,6 +347,21 @@ class TestWhatWasSkipped:
         (record,) = [each for each in caplog.records if each.name == module.__name__]
         assert "The run that was due at 2026-11-27 02:30 UTC was not started" in record.getMessage()
 
+    def test_each_night_that_a_later_one_replaces_is_reported_once(self, caplog):
+        skipped = []
+        for now in ("11-27 09:00", "11-28 02:31", "11-28 09:00", "11-29 02:31", "11-29 09:00"):
+            caplog.clear()
+            next_run(now, NIGHTLY, ACTIVE, **ONE)
+            skipped.append(
+                "; ".join(each.getMessage() for each in caplog.records if each.name == module.__name__)
+            )
+        nothing, one, again, two, again_two = skipped
+        assert (nothing, again, again_two) == ("", "", "")
+        assert "The run that was due at 2026-11-27 02:30 UTC was not started" in one
+        assert "The next run is due at 2026-11-28 02:30 UTC" in one
+        assert "2 runs that were due from 2026-11-27 02:30 UTC to 2026-11-28 02:30 UTC" in two
+        assert "while `max_active_runs` runs were active: then only the latest one starts" in two
+
     def test_what_is_left_out_of_a_busy_schedule_is_counted_up_to_a_bound(self, caplog):
         next_run(MORNING, OLD, schedule="* * * * *")
         assert f"{module.MAX_COUNTED} or more runs" in caplog.text
@@ -228,6 +380,18 @@ class TestWhenTheSchedulerComesBack:
     def test_a_run_that_is_not_too_late_starts(self, stored):
         info = dag_at("11-27 03:00").timetable.next_run_info_from_dag_model(dag_model=stored)
         assert info.logical_date == at("11-27 02:30")
+
+    @pytest.mark.parametrize("end", ["", "11-27 08:59:59", "11-27 08:00"])
+    def test_one_that_waited_for_a_place_starts(self, stored, end):
+        timetable = dag_at(MORNING, [place(LAST_NIGHT, end)], **ONE).timetable
+        info = timetable.next_run_info_from_dag_model(dag_model=stored)
+        assert info.logical_date == at("11-27 02:30")
+
+    def test_one_that_could_have_started_long_ago_does_not(self, stored, session):
+        session.add(stored)
+        timetable = dag_at(MORNING, [place(LAST_NIGHT, "11-27 07:59")], **ONE).timetable
+        with pytest.raises(RunSkippedError):
+            timetable.next_run_info_from_dag_model(dag_model=stored)
 
     @pytest.mark.parametrize("schedule", [SPEC["schedule"], {"cron": "30 2 * * *", "assets": ["gs://b/x"]}])
     def test_one_that_is_too_late_does_not_and_gives_way_to_the_next(self, stored, schedule, session):
@@ -281,9 +445,30 @@ def test_the_database_is_asked_about_the_latest_run_only_where_that_matters(now,
     assert len(asked) == reads
 
 
+def test_whether_a_place_was_free_is_asked_until_it_is_too_late():
+    asked = []
+    dag = dag_at(MORNING, **ONE)
+
+    def places(stored: Any, since: datetime) -> list[Place]:
+        asked.append(since)
+        return [place(LAST_NIGHT, "11-27 08:30")]
+
+    dag.timetable._places = places
+    for now, reads in [("11-26 12:00", 0), ("11-27 03:00", 0), (MORNING, 2), ("11-27 10:00", 3)]:
+        dag.timetable._clock = lambda now=now: at(now)
+        for _ in range(2):
+            dag.timetable.run_info_from_dag_run(dag_run=NIGHTLY)
+        assert len(asked) == reads
+    assert set(asked) == {at("11-27 02:30")}
+
+
 def test_it_is_the_same_after_a_way_through_the_database():
     timetable = DueRunsTimetable(
-        "@daily", timezone="Europe/Berlin", start_within=timedelta(hours=2), dag_id="nightly"
+        "@daily",
+        timezone="Europe/Berlin",
+        start_within=timedelta(hours=2),
+        max_active_runs=2,
+        dag_id="nightly",
     )
     copy = DueRunsTimetable.deserialize(timetable.serialize())
     assert copy.serialize() == timetable.serialize()

@@ -72,7 +72,7 @@ def test_the_rows_of_a_tuned_model_are_billed_as_their_base_model_searches(scan,
 def test_of_an_unknown_model_queries_are_counted_and_the_row_is_flagged(scan, row, tokens_of):
     result = scan(grounded(row, {"webSearchQueries": ["a", "b"]}, model="gemini-nano-banana-2.1"))
     assert tokens_of(result)["search_query"] == 2
-    assert "billed per prompt or per query is not known" in result.flags[0]
+    assert "unknown whether searches of this model are billed per prompt or per query" in result.flags[0]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""What this project adds to Airflow's UI: the cost pages, and where they are shown."""
+"""Registers the cost pages and their places in Airflow's UI. The package's entry point names it.
+
+Every process of Airflow imports this module, so it imports no web framework and no database.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ _ROOT = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/"
 
 
 class VertexBatchPlugin(AirflowPlugin):
-    """The cost pages in the navigation, and narrowed to a DAG and to a run as tabs of those."""
+    """The cost pages: all costs in the navigation, and tabs for one DAG and one run.
+
+    The timetables are a plugin of their own: a fault in the pages must not stop the scheduler.
+    """
 
     name = "vertex_batch"
     fastapi_apps = [  # noqa: RUF012 - it is Airflow that says what this is
