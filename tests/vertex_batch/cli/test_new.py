@@ -109,7 +109,7 @@ def test_what_is_missing_is_asked_for(run, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdin", Terminal("\n".join(answers) + "\n"))
     status, _, err = run("new", "nightly", "--folder", tmp_path)
     assert status == 0
-    assert err.count("Which model") == 2
+    assert err.count("Model, such as") == 2
     assert load_spec(tmp_path / "nightly.yaml").schedule == "@daily"
 
 

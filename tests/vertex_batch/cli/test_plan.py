@@ -64,7 +64,9 @@ def test_what_only_airflow_knows_is_told(run, spec):
     spec.write_text(spec.read_text().replace("cli-out/{{ run_date }}", "cli-out/{{ var.value.place }}"))
     status, _, err = run("plan", spec, "--offline")
     assert status == 1
-    assert "output: `gs://demo-bucket/cli-out/{{ var.value.place }}/` cannot be rendered here" in err
+    assert (
+        "output: `gs://demo-bucket/cli-out/{{ var.value.place }}/` cannot be rendered outside Airflow" in err
+    )
     assert "Nothing was submitted" in err
 
 
@@ -73,7 +75,7 @@ def test_rows_that_would_fail_the_job_give_status_1(run, vertex, spec, command):
     vertex.gcs.put("gs://demo-bucket/cli/2026-11-21.jsonl", ROW + b"no\n")
     status, out, _ = run(command, spec, "--date", "2026-11-21")
     assert status == 1
-    assert "gs://demo-bucket/cli/2026-11-21.jsonl:2: is not JSON" in out
+    assert "gs://demo-bucket/cli/2026-11-21.jsonl:2: is not valid JSON" in out
     assert "refused before it costs anything" in out
 
 

@@ -124,7 +124,7 @@ def test_an_interrupt_cancels_or_leaves_the_job(go, vertex, url, choice, state):
     assert status == 130
     assert [job.state for job in vertex.admin.jobs()] == [state]
     assert len(bills(url)) == (state == "CANCELLED")
-    assert ("costs money" in err) == (choice == "leave")
+    assert ("keeps running and is billed" in err) == (choice == "leave")
 
 
 def test_two_processes_never_run_the_same_job_at_once(go, vertex, tmp_path):
