@@ -75,7 +75,7 @@ def test_rows_that_would_fail_the_job_give_status_1(run, vertex, spec, command):
     vertex.gcs.put("gs://demo-bucket/cli/2026-11-21.jsonl", ROW + b"no\n")
     status, out, _ = run(command, spec, "--date", "2026-11-21")
     assert status == 1
-    assert "gs://demo-bucket/cli/2026-11-21.jsonl:2: is not valid JSON" in out
+    assert "gs://demo-bucket/cli/2026-11-21.jsonl:2: is not JSON" in out
     assert "refused before it costs anything" in out
 
 
@@ -107,6 +107,16 @@ def test_a_proxy_by_options_takes_its_key_from_the_environment(run, vertex, spec
     assert status == 0
     assert "demo-project/us-central1" in out
     assert vertex.direct.api_key not in out
+
+
+@pytest.mark.parametrize("command", ["plan", "check"])
+@pytest.mark.parametrize(
+    ("proxy", "said"), [("http://127.0.0.1:9", "LITELLM_PROXY_API_KEY"), ("nosuchconn", "nosuchconn")]
+)
+def test_a_named_proxy_that_is_not_configured_is_never_passed_over(run, spec, *, command, proxy, said):
+    status, out, err = run(command, spec, "--date", DAY, "--proxy", proxy)
+    assert status == 1
+    assert said in out + err
 
 
 @pytest.mark.parametrize(
