@@ -75,7 +75,7 @@ def test_rows_that_would_fail_the_job_give_status_1(run, vertex, spec, command):
     vertex.gcs.put("gs://demo-bucket/cli/2026-11-21.jsonl", ROW + b"no\n")
     status, out, _ = run(command, spec, "--date", "2026-11-21")
     assert status == 1
-    assert "gs://demo-bucket/cli/2026-11-21.jsonl:2: is not valid JSON" in out
+    assert "gs://demo-bucket/cli/2026-11-21.jsonl:2: is not JSON" in out
     assert "refused before it costs anything" in out
 
 
