@@ -177,10 +177,10 @@ def test_reading_a_spec_again_does_not_make_another_version_of_its_dag(schedule)
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"schedule": "30 2 * * *"}, "later than 1h after it was due is skipped"),
+        ({"schedule": "30 2 * * *"}, "more than 1h after it was due"),
         (
             {"schedule": {"cron": "30 2 * * *"}, "start_within": "6h"},
-            "later than 6h after it was due is skipped",
+            "more than 6h after it was due",
         ),
         ({"schedule": "@daily", "catchup": True, "start_date": "2026-11-01"}, ""),
         ({"schedule": {"assets": ["other/job"]}}, ""),

@@ -69,7 +69,7 @@ def test_a_spec_whose_dag_airflow_refuses_is_shown_and_hides_no_other(specs, bag
 
     assert "good" in found.dags
     (error,) = found.import_errors.values()
-    assert f"{folder}/refused.yaml:1:1: Airflow refuses the DAG of this spec: ZeroDivisionError" in error
+    assert f"{folder}/refused.yaml:1:1: Airflow rejects the DAG of this spec: ZeroDivisionError" in error
 
 
 @pytest.mark.parametrize("name", ["build_dags", "load_specs", "annotations", "vertex_batch_cancel2"])

@@ -112,7 +112,7 @@ def test_a_key_in_the_wrong_field_is_told_and_not_repeated():
 @pytest.mark.parametrize(
     ("fields", "match"),
     [
-        ({"host": "http://litellm:4000", "port": 4001}, "leave one of them out"),
+        ({"host": "http://litellm:4000", "port": 4001}, "remove one of them"),
         ({"host": "ftp://litellm"}, "write http://HOST:PORT"),
         ({"host": "litellm", "schema": "litellm"}, "write http://HOST:PORT"),
         ({"host": "http://litellm:99999", "port": 4}, "write http://HOST:PORT"),

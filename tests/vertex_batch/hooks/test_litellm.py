@@ -148,7 +148,11 @@ def proxy_error(message: str, kind: str, code: int) -> dict:
             "password field",
         ),
         (400, proxy_error("No connected db.", "no_db_connection", 400), "does not accept the key"),
-        (401, proxy_error("Authentication Error, who knows", "auth_error", 401), "does not say for sure"),
+        (
+            401,
+            proxy_error("Authentication Error, who knows", "auth_error", 401),
+            "the key is not certain to be the cause",
+        ),
         (
             401,
             proxy_error("Authentication Error, Team=a is blocked. Update ...", "auth_error", 401),
@@ -221,7 +225,7 @@ def test_an_authority_that_is_not_there_is_explained(connection):
 def test_tls_towards_a_plain_port_is_explained(connection, proxy):
     ok, message = press_test(connection, host=proxy.url.replace("http:", "https:"))
     assert not ok
-    assert "check http or https" in message
+    assert "check whether the URL needs http or https" in message
 
 
 def test_a_hostile_default_project_is_explained(connection):
