@@ -24,11 +24,11 @@ def cancel_and_confirm(
 ) -> BatchPredictionJob:
     """Request a cancel, then poll until the job has ended.
 
-    The job may succeed before the cancel takes effect; it is returned all the same. Finished rows of a
+    The job may succeed before the cancel takes effect; then it is returned as it is. Finished rows of a
     cancelled job are billed.
 
     :raises CancelNotConfirmedError: it had not ended after ``confirm_seconds``; it may still run.
-    :raises NotFoundError: there is no such job.
+    :raises NotFoundError: the job does not exist.
     """
     request_cancel(client, project, location, job_id)
     waited = 0.0

@@ -20,7 +20,7 @@ def price_file(path: Path, *, may_be_empty: bool = False) -> LiteLLMPrices:
     Its date is its ``as_of`` key, or the day on which the file was last changed.
 
     :param may_be_empty: whether it may price no model of Vertex AI; then nothing has a price.
-    :raises ConfigurationError: it is no such file.
+    :raises ConfigurationError: the file is not a valid price map.
     """
     subject = f"Price file {path} is not usable"
     try:

@@ -124,7 +124,7 @@ def scan_output(
     :param directory: ``outputInfo.gcsOutputDirectory``. Never build it: its time stamp cannot be known.
     :param processes: how many may read a large output.
     :param options: see `ScanOptions`.
-    :raises OutputMissingError: the directory holds no rows. An empty file is no error: 0 rows, and a flag.
+    :raises OutputMissingError: the directory holds no rows. An empty file gives 0 rows and a flag instead.
     """
     storage = as_storage(storage)
     files = output_files(storage, directory, job)

@@ -69,7 +69,7 @@ class Meters:
         self._threshold, self._thresholds = threshold, thresholds
         self._known: dict[str | None, Meter] = {}
         self.lowest_threshold = min(threshold, *thresholds.values()) if thresholds else threshold
-        """A row with no more prompt tokens is no model's long context."""
+        """A row with at most this many prompt tokens is not long context for any model."""
 
     def of(self, stated: Any) -> Meter:
         """The meter of a row. Beyond a thousand names, rows are counted with the job's model."""
