@@ -62,6 +62,11 @@ class Access:
             self._settings[connection] = found
         return self._settings[connection]
 
+    @property
+    def names_proxy(self) -> bool:
+        """Whether the user named a proxy, which therefore must be usable."""
+        return bool(self._options.proxy)
+
     def client(self, connection: str = DEFAULT_CONNECTION) -> BatchClient:
         """Open a client; use it as a context manager."""
         from vertex_batch.vertex.client import BatchClient  # noqa: PLC0415 - so that `validate` is quick

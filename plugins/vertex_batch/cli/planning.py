@@ -158,8 +158,13 @@ def _estimate(plan: Plan, objects: Any, read: Any, book: PriceBook, rows: int) -
 
 
 def _client(access: Access, connection: str) -> Any:
-    """A client, or None if no proxy is configured: a plan is useful without it."""
+    """A client, or None if no proxy is configured: a plan is useful without it.
+
+    :raises ConfigurationError: the user named a proxy that cannot be used.
+    """
     try:
         return access.client(connection)
     except ConfigurationError:
+        if access.names_proxy:
+            raise
         return nullcontext(None)

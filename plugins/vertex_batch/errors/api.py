@@ -155,7 +155,7 @@ class PermissionDeniedError(ApiError, PermanentError):
 
 
 class NotFoundError(ApiError, PermanentError):
-    what = "it does not exist in Vertex AI"
+    what = "not found in Vertex AI"
     advice = "Check the job id, the project, the location and, when submitting, the model's name."
 
 

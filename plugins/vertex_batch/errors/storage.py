@@ -30,7 +30,7 @@ class InputMissingError(PermanentError):
         listed = "; ".join(f"{uri} {reason}" for uri, reason in self.missing.items())
         super().__init__(
             f"Input is missing: {listed}. Nothing was submitted. Check that the task that writes the input"
-            " has run. A retry succeeds once the input exists."
+            " has run, then clear this task: Airflow does not retry it by itself."
         )
 
 

@@ -25,9 +25,9 @@ from vertex_batch.storage import (
     SourceObject,
     unpacked,
 )
+from vertex_batch.usage.files import STAGED_FOLDER
 
 SHARD_SUFFIX = ".shard.jsonl"
-FOLDER = "_shards"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class StagingPlace:
     @classmethod
     def of(cls, output: str, staging: str | None, run_key: str) -> StagingPlace:
         """The prefix of the spec's `staging`, else a folder of its own below the output."""
-        return cls(staging or f"{output.rstrip('/')}/{FOLDER}/", run_key)
+        return cls(staging or f"{output.rstrip('/')}/{STAGED_FOLDER}/", run_key)
 
     @property
     def folder(self) -> str:

@@ -121,5 +121,12 @@ def overridden(params: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[
     The values are used verbatim and never rendered as templates: the right to trigger a run must not give
     access to connections and variables.
     """
-    chosen = {field: params.get(name) for field, name in overrides.items()}
+    chosen = {field: _trimmed(params.get(name)) for field, name in overrides.items()}
     return {field: value for field, value in chosen.items() if value not in (None, "", [], {})}
+
+
+def _trimmed(value: Any) -> Any:
+    """Remove the blanks around a form's value: people cannot see them, and no name has them."""
+    if isinstance(value, list):
+        return [_trimmed(each) for each in value]
+    return value.strip() if isinstance(value, str) else value

@@ -15,6 +15,8 @@ from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Copies, ScanOptions,
 from vertex_batch.usage.types import ScanResult
 
 INCREMENTS = "incremental_predictions"
+STAGED_FOLDER = "_shards"
+"""Below an output, the folder with the parts of a split input."""
 _MERGED = ("predictions.jsonl", "predictions.jsonl.gz")
 _SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 _SHARD = re.compile(
@@ -44,10 +46,11 @@ def choose_files(paths: list[str], directory: str) -> OutputFiles:
 
     ``predictions.jsonl`` is the whole output. Without it the other files of rows are its shards, except what
     is in ``incremental_predictions/``: those are copies that a running job writes, and are read only where
-    they are all that there is.
+    they are all that there is. The parts of an input that was split may be below the same folder; they are
+    not output.
     """
     names = {path[len(directory) :].lstrip("/"): path for path in sorted(paths)}
-    rows = [name for name in names if holds_rows(name)]
+    rows = [name for name in names if holds_rows(name) and not is_staged(name)]
     increments = [name for name in rows if is_increment(name)]
     rows = [name for name in rows if name not in increments]
     merged = [name for name in _MERGED if name in rows][:1]
@@ -65,6 +68,11 @@ def holds_rows(path: str) -> bool:
 def is_shard(path: str) -> bool:
     """Whether a file is one of several of one output: ``000000000001.jsonl``, ``predictions_1.jsonl``."""
     return _SHARD.fullmatch(path.rpartition("/")[2]) is not None
+
+
+def is_staged(path: str) -> bool:
+    """Whether a file is a part of an input, which our plan has written beside the outputs."""
+    return STAGED_FOLDER in path.split("/")[:-1]
 
 
 def is_merged(path: str) -> bool:

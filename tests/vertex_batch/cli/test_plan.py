@@ -109,6 +109,16 @@ def test_a_proxy_by_options_takes_its_key_from_the_environment(run, vertex, spec
     assert vertex.direct.api_key not in out
 
 
+@pytest.mark.parametrize("command", ["plan", "check"])
+@pytest.mark.parametrize(
+    ("proxy", "said"), [("http://127.0.0.1:9", "LITELLM_PROXY_API_KEY"), ("nosuchconn", "nosuchconn")]
+)
+def test_a_named_proxy_that_is_not_configured_is_never_passed_over(run, spec, *, command, proxy, said):
+    status, out, err = run(command, spec, "--date", DAY, "--proxy", proxy)
+    assert status == 1
+    assert said in out + err
+
+
 @pytest.mark.parametrize(
     ("host", "said"),
     [

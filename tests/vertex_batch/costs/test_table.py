@@ -143,7 +143,7 @@ def test_postgresql_views_are_exact_decimals(postgres, bill, line):
 
 def test_an_amount_that_would_be_rounded_is_refused_and_the_old_bill_stays(table, bill, line):
     table.record(bill())
-    with pytest.raises(CostTableSetupError, match="cannot be kept exactly"):
+    with pytest.raises(CostTableSetupError, match="cannot be stored exactly"):
         table.record(bill(items=[line(1, "1.5e-13")]))
     assert table.bill(*PLACE, "101") == bill()
 
@@ -154,7 +154,7 @@ def test_hostile_texts_are_only_texts(table, bill, database_url):
     assert table.bill(*PLACE, hostile).job.note == "\U0001f4b8 \\ \" '"
     assert len(table.jobs(JobFilter(spec=hostile))) == 1
     assert table.jobs(JobFilter(spec="x' OR '1'='1")) == []
-    with pytest.raises(ValueError, match="not known"):
+    with pytest.raises(ValueError, match="unknown grouping"):
         table.totals("1; DROP TABLE cost_jobs")
 
 

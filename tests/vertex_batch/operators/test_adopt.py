@@ -94,7 +94,7 @@ def test_a_job_of_another_airflow_is_refused(vertex, context):
 @pytest.mark.parametrize(
     ("job", "fields", "expected"),
     [
-        ("123456", {}, "it does not exist in Vertex AI"),
+        ("123456", {}, "not found in Vertex AI"),
         ("not a job", {}, "is not the name of a batch prediction job"),
         ("123", {"project": "42"}, "is a project number"),
         ("projects/a-b/locations/us-central1/batchPredictionJobs/1", {"project": "c-d"}, "leave one of them"),

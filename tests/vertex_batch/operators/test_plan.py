@@ -307,7 +307,7 @@ def test_a_lost_plan_submits_nothing(vertex, night):
     [
         (b"\n" * 1000, "holds no rows"),
         (rows(2) + b"x" * 700 + b"\n", "line 3 has 701 bytes"),
-        (rows(1100), "takes 1,100 jobs"),
+        (rows(1100), "needs 1,100 jobs"),
     ],
 )
 def test_what_no_run_can_read_costs_nothing(vertex, night, content, said):

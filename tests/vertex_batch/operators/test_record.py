@@ -329,7 +329,7 @@ def test_rows_that_a_resumed_job_copied_are_billed_once(vertex, context, table):
     assert sum(bill.total.amount for bill in bills) == once > bills[0].total.amount > 0
     assert bills[2].total.amount == 0
     assert bills[2].total.complete
-    assert any("answered by an earlier job" in flag for flag in bills[1].flags)
+    assert any("billed by an earlier job" in flag for flag in bills[1].flags)
 
 
 def test_an_ordinary_input_is_no_resumed_one(vertex, context, table):

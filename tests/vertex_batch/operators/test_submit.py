@@ -111,7 +111,7 @@ def test_a_param_replaces_a_field_and_is_never_rendered(vertex, context):
         ({"inputs": ["gs://demo-bucket/in/2026-11-22.jsonl", "bq://p.d.t"]}, "one BigQuery table"),
         ({"output_uri": "s3://demo-bucket/out"}, "cannot build its request"),
         ({"output_uri": "gs://no-such-bucket/out"}, "no-such-bucket"),
-        ({"model": "gemini-does-not-exist"}, "does not know it"),
+        ({"model": "gemini-does-not-exist"}, "not found in Vertex AI"),
         ({"location": "mars-north1"}, "mars-north1"),
     ],
 )

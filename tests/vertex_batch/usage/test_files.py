@@ -26,6 +26,11 @@ def test_the_merged_file_is_the_whole_output():
     ]
 
 
+def test_parts_of_a_split_input_below_the_output_are_not_read():
+    names = ("000000000000.jsonl", "_shards/0123/000-abc.shard.jsonl")
+    assert chosen(*names) == ["000000000000.jsonl"]
+
+
 def test_a_compressed_merged_file_is_found():
     assert chosen("predictions.jsonl.gz", "a.jsonl") == ["predictions.jsonl.gz"]
 
