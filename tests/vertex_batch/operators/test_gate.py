@@ -129,9 +129,8 @@ def test_a_first_guess_is_held_and_never_refused(vertex, context, asked):
     vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW_WITHOUT_LIMIT * 2)
     kwargs = parked(a_task({"run": {"refuse": "1"}}), context)
     (question,) = asked
-    assert (
-        "over its limit of 1.00 USD (refuse); not refused but held for approval, because" in question["body"]
-    )
+    body = question["body"]
+    assert "over its limit of 1.00 USD (refuse); not refused but held for approval, because" in body
     assert vertex.admin.jobs() == []
     a_task({"run": {"refuse": "1"}}).execute_after_answer(context, event=answer(), **kwargs)
     assert len(vertex.admin.jobs()) == 1

@@ -106,9 +106,7 @@ def test_a_problem_of_a_default_is_shown_once_and_where_it_stands(write, tmp_pat
     assert defaults.file == str(shared)
     model, typo, name, deadline = map(str, defaults.problems)
     assert model.startswith("1:8: model: `two words` is not a valid model")
-    assert model.endswith(
-        "s0.yaml, " + f"{tmp_path}/s1.yaml, {tmp_path}/s2.yaml and 2 more, which take this over"
-    )
+    assert model.endswith("s0.yaml, " + f"{tmp_path}/s1.yaml, {tmp_path}/s2.yaml and 2 more, which use it")
     assert typo.startswith("2:1: taem: is not a known key; did you mean `team`?")
     assert name.startswith("3:1: name: cannot be a default")
     assert deadline.startswith("4:11: deadline: (1m) must be longer than poll_interval")

@@ -69,5 +69,5 @@ def test_the_day_before_the_change_of_the_clocks_is_a_day_before():
 
 
 def test_a_run_without_any_date_is_an_error():
-    with pytest.raises(ValueError, match="stands for no date"):
+    with pytest.raises(ValueError, match="so it has no date"):
         template_dates(run(run_after=None), "UTC")
