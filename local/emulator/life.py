@@ -19,6 +19,7 @@ from threading import Event
 from .jobs import CancelCall, Job, Progress, format_time
 from .notice import Notice
 from .script import Settings, Step
+from .states import TERMINAL
 from .work import JobFailure, Spool, Work
 
 SYSTEM_ERROR = (13, "System error. Please try this operation again.")
@@ -108,7 +109,8 @@ class Life:
                 return
             if step.state == "RUNNING":
                 share = self._start_rows(step, share, timed)
-            if index or step.state != self.job.state:
+            # A terminal state is entered at the end alone, once the output is written.
+            if (index or step.state != self.job.state) and step.state not in TERMINAL:
                 self._enter(step.state)
             await self._pause(step.seconds)
             self.job.progress = self.job.progress.stopped()

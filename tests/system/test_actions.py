@@ -115,7 +115,7 @@ def test_a_worker_that_is_asked_to_end_cancels_nothing(stack, nights, waiting):
     stack.emulator.release_job(job.id)
     assert stack.airflow.wait_for_run("system_in_worker", "sigterm")["state"] == "success"
     assert the_only_job(nights, "system_in_worker", "sigterm").cancel_calls == []
-    assert "left to the next try" in stack.airflow.logs("system_in_worker", "sigterm", "wait")
+    assert "leaving the job for the next try" in stack.airflow.logs("system_in_worker", "sigterm", "wait")
 
 
 def test_a_task_that_waits_in_the_worker_for_too_long_cancels_its_job(stack, nights):

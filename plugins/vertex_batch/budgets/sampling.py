@@ -62,11 +62,15 @@ def survey_input(
     objects = [item for item in objects if item.size]
     totals = Totals(sum(item.size for item in objects), rows)
     reader = RowReader(model, long_context_tokens)
-    if any(item.uri.endswith(_PACKED) for item in objects) or _is_packed(read, objects[:1]):
+    is_packed = any(item.uri.endswith(_PACKED) for item in objects)
+    if not is_packed and totals.size <= READ_WHOLE_BYTES and len(objects) <= READ_WHOLE_OBJECTS:
+        contents = [_content(read, item) for item in objects]
+        is_packed = any(data.startswith(_GZIP) for data in contents)
+        if not is_packed:
+            return summarize((_place(data) for data in contents), totals, reader, complete=True)
+    if is_packed or _is_packed(read, objects[:1]):
         places, complete = _beginnings(read, objects)
         return summarize(places, totals, reader, complete=complete)
-    if totals.size <= READ_WHOLE_BYTES and len(objects) <= READ_WHOLE_OBJECTS:
-        return summarize((_whole(read, item) for item in objects), totals, reader, complete=True)
     return summarize(_spread(read, objects, rows), totals, reader)
 
 
@@ -80,8 +84,15 @@ def _is_packed(read: Opener, objects: Sequence[SourceObject]) -> bool:
 
 
 def _whole(read: Opener, item: SourceObject) -> Place:
+    return _place(_content(read, item))
+
+
+def _content(read: Opener, item: SourceObject) -> bytes:
     with read(item, 0) as stream:
-        data = stream.read()
+        return stream.read()
+
+
+def _place(data: bytes) -> Place:
     return Place(_filled(data.split(b"\n")), len(data))
 
 
