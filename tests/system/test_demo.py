@@ -103,7 +103,8 @@ def cost(row, price):
     """What one row costs, by the shape it has."""
     if "predictions" in row:
         # Google's price list: by character, without white space, and 20 % off in a batch.
-        characters = len(re.sub(r"\s", "", row["instance"]["content"]))
+        instance = row["instance"]
+        characters = len(re.sub(r"\s", "", instance["content"] + instance.get("title", "")))
         return characters * Decimal(str(price["input_cost_per_character"])) * Decimal("0.8")
     response = row.get("response") or {}
     if "tokenCount" in response:
