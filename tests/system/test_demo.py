@@ -102,6 +102,8 @@ def output_lines(folder, spec):
 def cost(row, price):
     """What one row costs, by the shape it has."""
     if "predictions" in row:
+        if not row["predictions"]:
+            return Decimal(0)  # the row failed
         # Google's price list: by character, without white space, and 20 % off in a batch.
         instance = row["instance"]
         characters = len(re.sub(r"\s", "", instance["content"] + instance.get("title", "")))
