@@ -22,7 +22,7 @@ from vertex_batch.ui.app import make_app
 from vertex_batch.usage import Kind, Modality, RowProblem, Tier
 
 TODAY = date(2026, 11, 22)
-HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
+HOSTILE = "<script>alert(1)</script>\"'&{{1234*4321}}"
 _numbers = itertools.count(1)
 
 

@@ -224,7 +224,7 @@ def test_hostile_names_stay_text(pages):
         assert "alert(1)" in answer.text
         assert "<script>alert" not in answer.text
         assert "<u>" not in answer.text
-        assert "49" not in re.sub(r"\d{3,}", "", answer.text)
+        assert str(1234 * 4321) not in answer.text
     assert "<script>" not in pages.get("/", by=HOSTILE).text
 
 
