@@ -76,7 +76,7 @@ class Estimate:
 
     @property
     def is_guess(self) -> bool:
-        """Whether it is no basis for a refusal: a first estimate of an input that was not counted exactly."""
+        """Whether it cannot justify a refusal: a first estimate of an input that was not counted exactly."""
         return self.is_first and not self.is_exact
 
     def compare(self, cost: Total, *, has_ended_well: bool = True) -> str:

@@ -88,7 +88,7 @@ class MediaFile:
         return len(self.data) * 3 // 4
 
     def content(self, most: int) -> bytes:
-        """Its first bytes; none where they are no base64."""
+        """Its first bytes; none where they are not base64."""
         text = self.data[: most * 4 // 3 // 4 * 4 + 4]
         text = _NOT_BASE64.sub("", text).translate({ord("-"): "+", ord("_"): "/"})
         try:

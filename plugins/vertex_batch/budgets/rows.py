@@ -15,7 +15,7 @@ from vertex_batch.usage import Kind, Modality, Tier, canonical_model, is_billed_
 from vertex_batch.usage.embeddings import characters_of
 
 _DEEPEST = 60
-# Keys whose values are no part of a prompt.
+# Keys whose values are not part of a prompt.
 _NOT_TEXT = frozenset(
     {"role", "mimeType", "mime_type", "media_type", "fileUri", "file_uri", "id", "custom_id", "key", "model"}
     | {"method", "cachedContent", "cached_content", "thoughtSignature", "thought_signature"}
@@ -59,7 +59,7 @@ class RowReader:
         self._by_character = is_billed_by_character(self._model)
 
     def read(self, line: bytes) -> RowTokens:
-        """Count a row. One that is no JSON counts by its length; the job will say what is wrong with it."""
+        """Count a row. One that is not JSON counts by its length; the job will say what is wrong with it."""
         walk = _Walk()
         try:
             data = json.loads(line)

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from vertex_batch.budgets.rows import RowReader
 from vertex_batch.budgets.survey import Place, Survey, Totals, summarize
-from vertex_batch.storage import ByteStream, ObjectReader, SourceObject
+from vertex_batch.storage import GZIP_MAGIC, GZIP_SUFFIXES, ByteStream, ObjectReader, SourceObject
 
 READ_WHOLE_BYTES = 16 << 20
 READ_WHOLE_OBJECTS = 64
@@ -30,8 +30,6 @@ _PROBES = 4
 _FIRST_BLOCK = 16 << 10
 _LARGEST_BLOCK = 1 << 20
 _SEED = 20261127
-_PACKED = (".gz", ".gzip")
-_GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 31
 
 
@@ -62,10 +60,10 @@ def survey_input(
     objects = [item for item in objects if item.size]
     totals = Totals(sum(item.size for item in objects), rows)
     reader = RowReader(model, long_context_tokens)
-    is_packed = any(item.uri.endswith(_PACKED) for item in objects)
+    is_packed = any(item.uri.endswith(GZIP_SUFFIXES) for item in objects)
     if not is_packed and totals.size <= READ_WHOLE_BYTES and len(objects) <= READ_WHOLE_OBJECTS:
         contents = [_content(read, item) for item in objects]
-        is_packed = any(data.startswith(_GZIP) for data in contents)
+        is_packed = any(data.startswith(GZIP_MAGIC) for data in contents)
         if not is_packed:
             return summarize((_place(data) for data in contents), totals, reader, complete=True)
     if is_packed or _is_packed(read, objects[:1]):
@@ -78,7 +76,7 @@ def _is_packed(read: Opener, objects: Sequence[SourceObject]) -> bool:
     """Whether one of the objects begins as gzip does, whatever its name."""
     for item in objects:
         with read(item, 0, _FIRST_BLOCK) as stream:
-            if stream.read(len(_GZIP)) == _GZIP:
+            if stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC:
                 return True
     return False
 
@@ -245,7 +243,7 @@ def _unpacked(stream: ByteStream, most: int) -> tuple[bytes, float, bool]:
     """
     data, read, unpacker = bytearray(), 0, None
     while len(data) < most and (block := stream.read(_FIRST_BLOCK)):
-        if not read and block.startswith(_GZIP):
+        if not read and block.startswith(GZIP_MAGIC):
             unpacker = zlib.decompressobj(_GZIP_WINDOW)
         read += len(block)
         if unpacker is None:

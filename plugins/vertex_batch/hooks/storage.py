@@ -7,8 +7,7 @@ still be inaccessible to Vertex, but an input that is missing here would certain
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.storage import (
@@ -25,7 +24,6 @@ __all__ = [
     "BIGQUERY_SCHEME",
     "DEFAULT_CONN_ID",
     "InputStorage",
-    "asking",
     "check_inputs",
     "check_output_bucket",
     "open_filesystem",
@@ -36,7 +34,6 @@ InputStorage = ObjectStorage
 """The public name of `vertex_batch.storage.ObjectStorage` here."""
 
 _HNS_SWITCH = "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"
-_Result = TypeVar("_Result")
 
 
 def open_filesystem(gcp_conn_id: str = DEFAULT_CONN_ID) -> Any:
@@ -63,12 +60,3 @@ def open_filesystem(gcp_conn_id: str = DEFAULT_CONN_ID) -> Any:
 def open_storage(gcp_conn_id: str = DEFAULT_CONN_ID) -> ObjectStorage:
     """Open the object store of an Airflow Google connection."""
     return ObjectStorage(open_filesystem(gcp_conn_id), gcp_conn_id)
-
-
-def asking(uri: str, conn_id: str, function: Callable[..., _Result], *args: Any) -> _Result:
-    """Call a function that uses the object store, and translate the store's errors into this package's.
-
-    `vertex_batch.storage.named` does the same as a context manager.
-    """
-    with named(uri, conn_id):
-        return function(*args)

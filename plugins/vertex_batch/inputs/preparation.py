@@ -36,11 +36,10 @@ from vertex_batch.inputs import (
 )
 from vertex_batch.log import Log
 from vertex_batch.preflight import Report, RowCheck, listing_of, report_data, shape_of
-from vertex_batch.storage import ObjectStorage, SourceObject, without_duplicates
+from vertex_batch.storage import GZIP_SUFFIXES, ObjectStorage, SourceObject, without_duplicates
 
 DEFAULT_MAX_SHARDS = 1024
 """Airflow's own default for ``[core] max_map_length``."""
-_PACKED = (".gz", ".gzip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,7 @@ class InputPreparer:
         """
         objects = self._objects()
         size = sum(each.size for each in objects)
-        packed = any(each.uri.endswith(_PACKED) for each in objects)
+        packed = any(each.uri.endswith(GZIP_SUFFIXES) for each in objects)
         surely_fits = self._limits.surely_fits(size) and not packed and self._may_be_named
         if surely_fits and not self._check_for:
             self._log.info("Input: %d object(s), %s bytes; one job reads them", len(objects), f"{size:,}")

@@ -15,6 +15,7 @@ BLOCK_BYTES = 128 << 10  # small enough for a block and its lines to fit in the 
 MAX_LINE_BYTES = 64 << 20
 BOM = b"\xef\xbb\xbf"
 GZIP_MAGIC = b"\x1f\x8b"
+GZIP_SUFFIXES = (".gz", ".gzip")
 Block = bytes | memoryview
 TOO_LONG = b""  # unambiguous: every other line has its newline
 

@@ -25,8 +25,8 @@ from vertex_batch.errors import (
     StorageUnavailableError,
     TransientError,
 )
-from vertex_batch.hooks.storage import asking, open_storage
-from vertex_batch.storage import fault_of
+from vertex_batch.hooks.storage import open_storage
+from vertex_batch.storage import fault_of, named
 from vertex_batch.usage import scan_output
 
 URI = "gs://rows/in.jsonl"
@@ -105,8 +105,8 @@ def test_a_bug_is_never_a_fault_of_the_store(kind):
         raise kind("readline() takes 1 positional argument but 2 were given")
 
     assert fault_of(kind("x"), URI, "c") is None
-    with pytest.raises(kind, match="readline"):
-        asking(URI, "c", buggy)
+    with pytest.raises(kind, match="readline"), named(URI, "c"):
+        buggy()
 
 
 def test_a_reset_connection_is_transient(storage, proxy, reply, monkeypatch):
