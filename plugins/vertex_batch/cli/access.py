@@ -58,7 +58,7 @@ class Access:
         """
         if connection not in self._settings:
             proxy = self._options.proxy or connection
-            found = self._of_options() if "://" in proxy else _of_airflow(proxy)
+            found = self._of_options() if "://" in proxy else airflow_settings(proxy)
             self._settings[connection] = found
         return self._settings[connection]
 
@@ -131,7 +131,11 @@ def input_storage(connection: str) -> InputStorage:
     return InputStorage(open_storage(connection), connection)
 
 
-def _of_airflow(connection: str) -> ProxySettings:
+def airflow_settings(connection: str) -> ProxySettings:
+    """Read the proxy's settings from an Airflow connection.
+
+    :raises ConfigurationError: it is not defined, or not usable.
+    """
     from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415
 
     from vertex_batch.hooks.litellm import LiteLLMHook  # noqa: PLC0415 - it takes Airflow's seconds
