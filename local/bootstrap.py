@@ -5,7 +5,7 @@ pins conflict with Airflow's; ``.venv-bench``, made when it is named, adds the c
 Each has lock files with hashes, and a stamp of what it was made from: while it matches, nothing is done.
 ``python3 -m local.bootstrap lock`` regenerates the lock files.
 
-Only the standard library is imported here, and an old Python can run it: uv finds or fetches a newer one.
+Only the standard library is imported here, and an old Python can run it: uv finds a newer one.
 uv itself is pinned in ``local/uv.txt`` and gets an environment of its own below ``.local``.
 """
 
@@ -118,7 +118,8 @@ def prepare_uv() -> dict[str, str]:
         run([*pip, "install", *options, f"--requirement={pinned.locks[0]}"])
         (pinned.path / STAMP).write_text(pinned.fingerprint())
     listing = subprocess.run([*pip, "config", "list"], stdout=subprocess.PIPE, check=True, text=True).stdout
-    return {"UV_SYSTEM_CERTS": "1", **os.environ, **uv_settings(listing, os.environ)}
+    usual = {"PATH": os.defpath, "UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "never"}
+    return {**usual, **os.environ, **uv_settings(listing, os.environ)}
 
 
 def make(environment: Environment, environ: Mapping[str, str]) -> None:
@@ -130,9 +131,10 @@ def make(environment: Environment, environ: Mapping[str, str]) -> None:
     names = ", ".join(lock.name for lock in environment.locks)
     say(f"{environment.path.name}: installing {names}")
     started = time.monotonic()
-    stamp = environment.path / STAMP
-    if stamp.exists():
-        stamp.unlink()
+    # This takes the stamp away, too: an environment that is only half made is stale.
+    run(
+        [str(UV), "venv", "--quiet", "--clear", f"--python={wanted_python()}", str(environment.path)], environ
+    )
     main_index = only_the_main_index(environ)
     attempts = [main_index] if main_index == environ else [main_index, dict(environ)]
     for number, attempt in enumerate(attempts, 1):
@@ -143,23 +145,12 @@ def make(environment: Environment, environ: Mapping[str, str]) -> None:
             if number == len(attempts):
                 raise
             say(f"{environment.path.name}: trying again with all indexes that pip is configured with")
-    stamp.write_text(environment.fingerprint())
+    (environment.path / STAMP).write_text(environment.fingerprint())
     say(f"{environment.path.name}: ready after {time.monotonic() - started:.0f} s")
 
 
 def install(environment: Environment, environ: Mapping[str, str]) -> None:
-    """Call uv: a Python if there is none of this version, the packages, the project."""
-    run(
-        [
-            str(UV),
-            "venv",
-            "--quiet",
-            "--allow-existing",
-            f"--python={wanted_python()}",
-            str(environment.path),
-        ],
-        environ,
-    )
+    """Let uv install the packages, and then the project."""
     into = f"--python={environment.path / 'bin' / 'python'}"
     # All indexes may be asked, as pip does: the hashes leave no room for another's package.
     options = [into, "--require-hashes", "--index-strategy=unsafe-best-match"]
@@ -171,7 +162,7 @@ def install(environment: Environment, environ: Mapping[str, str]) -> None:
 
 
 def wanted_python() -> str:
-    """This interpreter, also where it runs in an environment, or whichever uv finds that is supported."""
+    """This interpreter, also where it runs in an environment, or a supported one for uv to find."""
     if OLDEST <= sys.version_info[:2] <= NEWEST:
         return str(getattr(sys, "_base_executable", None) or sys.executable)
     return f">={OLDEST[0]}.{OLDEST[1]},<{NEWEST[0]}.{NEWEST[1] + 1}"
