@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier, BaseOperator, conf
 
-from vertex_batch.budgets import Limit, Payer, Period
-from vertex_batch.budgets.digest import Digest, Spend, highest
+from vertex_batch.budgets import Limit, Payer, Window
+from vertex_batch.budgets.digest import DaySpend, Digest, highest
 from vertex_batch.costs import JobFilter, RowCounts
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.cost_table import CostTableHook
@@ -101,7 +101,7 @@ class SpendDigestOperator(BaseOperator):
         if self.specs_folder:
             for name, spec in load_specs(self.specs_folder).specs.items():
                 found += spec.budget.to_budget().of(Payer.SPEC, name) if spec.budget else []
-        return highest(limit for limit in found if limit.account.period is Period.MONTH)
+        return highest(limit for limit in found if limit.account.period is Window.MONTH)
 
     def _arguments(self) -> dict[str, Any]:
         if self.arguments is not None:
@@ -119,10 +119,10 @@ class SpendDigestOperator(BaseOperator):
         return read
 
 
-def _spend(group: GroupTotal) -> Spend:
+def _spend(group: GroupTotal) -> DaySpend:
     rows = group.rows or RowCounts()
     name = str(group.group[0] or "")
-    return Spend(name, group.total, group.jobs, rows.failed, rows.total, rows.unrecognized)
+    return DaySpend(name, group.total, group.jobs, rows.failed, rows.total, rows.unrecognized)
 
 
 def _failed(table: CostTable, day: date) -> list[str]:

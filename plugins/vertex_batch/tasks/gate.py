@@ -22,9 +22,9 @@ from vertex_batch.budgets import (
     Guess,
     Limit,
     Payer,
+    Ruling,
     Sums,
     Totals,
-    Verdict,
     counted_only,
     decide,
     estimate,
@@ -101,7 +101,7 @@ class _Limits:
     """The limits that apply to one job, and the other settings of their budgets."""
 
     limits: list[Limit] = field(default_factory=list)
-    unknown: Verdict = Verdict.WARN
+    unknown: Ruling = Ruling.WARN
     approvers: tuple[str, ...] = ()
     timeouts: tuple[Any, ...] = ()
 
@@ -216,7 +216,7 @@ class BudgetGate:
         found = [(budget, limits) for budget, limits in found if limits]
         return _Limits(
             [limit for _, limits in found for limit in limits],
-            max((budget.unknown for budget, _ in found), key=lambda v: v.severity, default=Verdict.WARN),
+            max((budget.unknown for budget, _ in found), key=lambda v: v.severity, default=Ruling.WARN),
             next((budget.approvers for budget, _ in found if budget.approvers), ()),
             tuple(budget.approval_timeout for budget, _ in found if budget.approval_timeout),
         )
@@ -279,11 +279,11 @@ class BudgetGate:
         metrics.weighed(
             decision.verdict, spec=budget_request.spec, team=budget_request.team, model=budget_request.model
         )
-        if decision.verdict is Verdict.REFUSE:
+        if decision.verdict is Ruling.REFUSE:
             raise BudgetExceededError(who, decision.message)
-        if decision.verdict is Verdict.WARN:
+        if decision.verdict is Ruling.WARN:
             self._log.warning("Budget exceeded (warn only), submitting anyway: %s", decision.message)
-        if decision.verdict is Verdict.HOLD:
+        if decision.verdict is Ruling.HOLD:
             self._hold(who, rules, expected, decision, approval)
 
     def _report(self, expected: Estimate, decision: Decision) -> None:

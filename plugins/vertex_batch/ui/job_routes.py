@@ -28,7 +28,7 @@ from vertex_batch.ui.consent import is_from_here, is_signed, sign
 from vertex_batch.ui.periods import BadAddressError, read_day
 from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.source import Costs, CostsIfAny, Named
-from vertex_batch.ui.submissions import Submission
+from vertex_batch.ui.submissions import SubmittedJob
 from vertex_batch.ui.under_way import active_jobs, find_submission, list_under_way
 from vertex_batch.ui.vertex import open_client, what_happened
 from vertex_batch.ui.words import query
@@ -207,7 +207,7 @@ def cancel(
     )
 
 
-def _demand_consent(request: Request, reader: Reader, submission: Submission, token: str) -> None:
+def _demand_consent(request: Request, reader: Reader, submission: SubmittedJob, token: str) -> None:
     if not reader.may_cancel(submission.dag_id):
         raise HTTPException(403, NO_RIGHT)
     here = (str(request.base_url), conf.get("api", "base_url", fallback="") or "")
@@ -216,11 +216,11 @@ def _demand_consent(request: Request, reader: Reader, submission: Submission, to
         raise HTTPException(403, NO_CONSENT)
 
 
-def _action(submission: Submission) -> str:
+def _action(submission: SubmittedJob) -> str:
     return "/".join(("cancel", *submission.key))
 
 
-def _note(reader: Reader, submission: Submission) -> None:
+def _note(reader: Reader, submission: SubmittedJob) -> None:
     """Write the user to Airflow's audit log and the server's log, before anything is done."""
     job = "/".join(submission.key)
     with create_session() as session:
@@ -238,7 +238,7 @@ def _note(reader: Reader, submission: Submission) -> None:
     log.info("%s cancels job %s of DAG %s, run %s", reader.name, job, submission.dag_id, submission.run_id)
 
 
-def _cancel(submission: Submission) -> None:
+def _cancel(submission: SubmittedJob) -> None:
     with open_client(submission.litellm_conn_id) as client:
         try:
             job = cancel_and_confirm(client, *submission.key, confirm_seconds=CONFIRM_SECONDS)
@@ -250,7 +250,7 @@ def _cancel(submission: Submission) -> None:
             log.info("Job %s is %s after the cancel request", submission.key, job.state.short)
 
 
-def _read(submission: Submission) -> tuple[BatchPredictionJob | None, str]:
+def _read(submission: SubmittedJob) -> tuple[BatchPredictionJob | None, str]:
     """The job's current state; or None, and why it cannot be read."""
     try:
         with open_client(submission.litellm_conn_id) as client:

@@ -17,10 +17,10 @@ from vertex_batch.ui.access import CurrentReader
 from vertex_batch.ui.chart import draw
 from vertex_batch.ui.export import stream_csv, to_csv
 from vertex_batch.ui.failures import group_failures
-from vertex_batch.ui.periods import BadAddressError, Period, last_month, read_period
+from vertex_batch.ui.periods import BadAddressError, Days, last_month, read_period
 from vertex_batch.ui.render import page, static_file
 from vertex_batch.ui.source import Costs, Named
-from vertex_batch.ui.spend import Spend, add_groups, arrange, compare_months, largest, rank, summarise
+from vertex_batch.ui.spend import SpendChart, add_groups, arrange, compare_months, largest, rank, summarise
 
 router = APIRouter()
 
@@ -50,7 +50,7 @@ class View:
     """
 
     by: By
-    period: Period
+    period: Days
     where: JobFilter
 
     @property
@@ -96,7 +96,7 @@ def overview(request: Request, reader: CurrentReader, costs: Costs, view: Asked,
     recorded = costs.dag_ids()
     where = reader.narrowed(recorded, view.where)
     spend = _spend(costs, where, view)
-    period, months = view.period, Period(last_month(today).since, today)
+    period, months = view.period, Days(last_month(today).since, today)
     first, last = min(period.since, months.since), max(period.until, months.until)
     days = costs.totals("day", first, last, where)
     summary = summarise([each for each in days if period.since <= each.group[0] <= period.until])
@@ -185,7 +185,7 @@ def static(name: str) -> Response:
 _CSV = "text/csv; charset=utf-8"
 
 
-def _download(name: str, period: Period) -> dict[str, str]:
+def _download(name: str, period: Days) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}-{period.since}-{period.until}.csv"'}
 
 
@@ -194,7 +194,7 @@ def _begun(rows: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
     return chain([next(rows)], rows)
 
 
-def _spend(costs: CostTable, where: JobFilter, view: View) -> Spend:
+def _spend(costs: CostTable, where: JobFilter, view: View) -> SpendChart:
     """Read the spend for the overview. If there are many specs, only the largest are read by day."""
     by, by_day = view.by_job, _DAILY[view.by]
     if by is None:

@@ -29,7 +29,7 @@ _TRIGGER = "%.BatchPredictionJobTrigger"
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
+class SubmittedJob:
     """A job that a task of this Airflow submitted, and whose it is.
 
     :param is_wanted: its run has not ended.
@@ -50,14 +50,14 @@ class Submission:
         return self.project, self.location, self.job_id
 
 
-def recent_submissions() -> list[Submission]:
+def recent_submissions() -> list[SubmittedJob]:
     """List the jobs of all runs that go on, and of those that ended in the last days. No rights are asked."""
     with create_session() as session:
         connections = dict(_connections(session))
         return list({found.key: found for found in _submissions(session, connections)}.values())
 
 
-def _submissions(session: Session, connections: dict[str, str]) -> Iterator[Submission]:
+def _submissions(session: Session, connections: dict[str, str]) -> Iterator[SubmittedJob]:
     """Read what submit and waiting tasks have told: the later of two tasks that name a job wins."""
     going_on = DagRun.state.in_((DagRunState.RUNNING, DagRunState.QUEUED))
     recent = select(DagRun.id).where(or_(going_on, DagRun.run_after > datetime.now(UTC) - _LONGEST_LIFE))
@@ -71,7 +71,7 @@ def _submissions(session: Session, connections: dict[str, str]) -> Iterator[Subm
     for row in session.execute(asked):
         intent = _intent(row)
         if intent and intent.job_id:
-            yield Submission(
+            yield SubmittedJob(
                 intent.project,
                 intent.location,
                 intent.job_id,

@@ -29,7 +29,7 @@ _NOT_ENDED = " AND ".join(f'state!="{state}"' for state in sorted(TERMINAL_STATE
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProxyPlace:
     """Where jobs run, and the connection of the proxy."""
 
     litellm_conn_id: str
@@ -41,7 +41,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Snapshot:
     """The active jobs of a project and location.
 
     :param problem: why the last read failed, for the user; the jobs are then those of an earlier read.
@@ -75,16 +75,16 @@ class ActiveJobs:
     ) -> None:
         self._connect = connect
         self._clock = clock
-        self._kept: dict[Place, tuple[float, Reading]] = {}
-        self._locks: dict[Place, threading.Lock] = {}
+        self._kept: dict[ProxyPlace, tuple[float, Snapshot]] = {}
+        self._locks: dict[ProxyPlace, threading.Lock] = {}
         self._guard = threading.Lock()
 
-    def read(self, place: Place) -> Reading:
+    def read(self, place: ProxyPlace) -> Snapshot:
         """List the active jobs of a place. It never raises; the page shows what is known and what is not."""
         with self._guard:
             lock = self._locks.setdefault(place, threading.Lock())
         with lock:
-            asked_at, reading = self._kept.get(place, (None, Reading()))
+            asked_at, reading = self._kept.get(place, (None, Snapshot()))
             if asked_at is None or self._clock() - asked_at >= FRESH_SECONDS:
                 reading = self._ask(place, reading)
                 self._kept[place] = (self._clock(), reading)
@@ -94,7 +94,7 @@ class ActiveJobs:
         """Read again next time, because a user has just changed something."""
         self._kept.clear()
 
-    def _ask(self, place: Place, earlier: Reading) -> Reading:
+    def _ask(self, place: ProxyPlace, earlier: Snapshot) -> Snapshot:
         query = f'labels.{DEPLOYMENT_LABEL}="{deployment_label(deployment())}" AND {_NOT_ENDED}'
         try:
             with self._connect(place.litellm_conn_id) as client:
@@ -102,7 +102,7 @@ class ActiveJobs:
         except (VertexBatchError, AirflowException) as error:
             log.warning("The cost pages cannot read the jobs in %s: %s", place, scrub(str(error)))
             return replace(earlier, problem=what_happened(error), is_whole=False)
-        return Reading(found, datetime.now(UTC), is_whole=len(found) < MAX_JOBS)
+        return Snapshot(found, datetime.now(UTC), is_whole=len(found) < MAX_JOBS)
 
 
 def what_happened(error: Exception) -> str:

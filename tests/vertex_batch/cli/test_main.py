@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vertex_batch import __version__
-from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Verdict
+from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts, Total, exact
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey
@@ -266,7 +266,7 @@ class TestCost:
         low, middle, high = (Decimal(amount) for amount in ("0.1", "0.2", "0.3"))
         ledger = Ledger(CostTable(url))
         ledger.claim(
-            asks, Estimate(Total(middle, complete=True), low, high), [], lambda _: Decision(Verdict.GO)
+            asks, Estimate(Total(middle, complete=True), low, high), [], lambda _: Decision(Ruling.GO)
         )
         assert json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])["expected"] is None
         ledger.submitted("key", "111")

@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from local.emulator.script import Trait
 from tests.vertex_batch.costs.conftest import make_bill, make_line
-from vertex_batch.budgets import Account, Ledger, Payer, Period, Sums
+from vertex_batch.budgets import Account, Ledger, Payer, Sums, Window
 from vertex_batch.costs import CostTable, Total
 from vertex_batch.operators import AggregateTokenUsageOperator, SubmitBatchPredictionJobOperator
 from vertex_batch.tasks.approval import STORE_KEY as APPROVAL
@@ -30,7 +30,7 @@ ROW = (
 )
 PRICES = {"gemini-2.5-flash": {"input": 1000, "output": 10000}}
 EXPECTED = Decimal("1.002")  # of two rows: 2 x 0.001 + 100 x 0.01; at most 2 x 0.018 + 200 x 0.01
-TODAY = Account(Payer.SPEC, "nightly", Period.DAY)
+TODAY = Account(Payer.SPEC, "nightly", Window.DAY)
 
 
 @pytest.fixture

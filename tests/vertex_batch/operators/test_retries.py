@@ -46,7 +46,7 @@ def of_the_api(name: str, **facts) -> errors.VertexBatchError:
         (of_the_api("PermissionDeniedError"), RetryAction.FAIL),
         (of_the_api("NotFoundError"), RetryAction.FAIL),
         (of_the_api("BadKeyError"), RetryAction.FAIL),
-        (of_the_api("BudgetExceededError"), RetryAction.FAIL),
+        (of_the_api("KeyBudgetExceededError"), RetryAction.FAIL),
         (errors.ConfigurationError("it is wrong"), RetryAction.FAIL),
         (errors.StorageAccessError.__new__(errors.StorageAccessError), RetryAction.FAIL),
         (CostTableSetupError.__new__(CostTableSetupError), RetryAction.FAIL),
