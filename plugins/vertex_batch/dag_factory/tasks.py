@@ -17,6 +17,7 @@ from vertex_batch.inputs import SHARDS_GROUP
 from vertex_batch.operators import (
     AggregateTokenUsageOperator,
     AnnounceResultsOperator,
+    BudgetSettings,
     CancelBatchPredictionJobOperator,
     PlanInputsOperator,
     SubmitBatchPredictionJobOperator,
@@ -130,7 +131,7 @@ def add_job(
     return JobTasks(plan, (one.wait, shard.wait), record)
 
 
-def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, is_shard: bool = False) -> OneJob:
+def _one_job(spec: Spec, job: JobSpec, part: Any, money: BudgetSettings, *, is_shard: bool = False) -> OneJob:
     """Add the tasks of one Vertex job.
 
     :param part: the part of the input from `plan_inputs`, if there is such a task.
@@ -170,7 +171,7 @@ def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, is_s
     return OneJob(submit, wait, cancel)
 
 
-def _shards(spec: Spec, job: JobSpec, plan: PlanInputsOperator, money: dict[str, Any]) -> OneJob:
+def _shards(spec: Spec, job: JobSpec, plan: PlanInputsOperator, money: BudgetSettings) -> OneJob:
     """Add the same tasks for each shard. The tasks of one shard depend only on each other."""
     made: list[OneJob] = []
 
@@ -234,16 +235,16 @@ def _submit_arguments(spec: Spec, job: JobSpec) -> dict[str, Any]:
     }
 
 
-def _money(spec: Spec, job: JobSpec, prices_folder: Path | None, budgets_file: Path | None) -> dict[str, Any]:
+def _money(spec: Spec, job: JobSpec, prices_folder: Path | None, budgets_file: Path | None) -> BudgetSettings:
     """The submit task's settings for prices and limits."""
-    return {
-        "estimate": True,
-        "budget": spec.budget.to_budget().to_dict() if spec.budget else None,
-        "budgets_file": str(budgets_file) if budgets_file else None,
-        "prices": job.prices or None,
-        "price_folder": str(prices_folder) if prices_folder else None,
-        "batch_costs_conn_id": job.cost_connection,
-    }
+    return BudgetSettings(
+        estimate=True,
+        budget=spec.budget.to_budget().to_dict() if spec.budget else None,
+        budgets_file=str(budgets_file) if budgets_file else None,
+        prices=job.prices or None,
+        price_folder=str(prices_folder) if prices_folder else None,
+        batch_costs_conn_id=job.cost_connection,
+    )
 
 
 def _seconds(duration: timedelta | None) -> float | None:

@@ -9,11 +9,13 @@ from vertex_batch.operators.reap import ReapBatchPredictionJobsOperator
 from vertex_batch.operators.record import AggregateTokenUsageOperator
 from vertex_batch.operators.recorded import RecountJobsOperator, RepriceJobsOperator
 from vertex_batch.operators.submit import SubmitBatchPredictionJobOperator
+from vertex_batch.tasks.gate import BudgetSettings
 
 __all__ = [
     "AdoptBatchPredictionJobOperator",
     "AggregateTokenUsageOperator",
     "AnnounceResultsOperator",
+    "BudgetSettings",
     "CancelBatchPredictionJobOperator",
     "PlanInputsOperator",
     "ReapBatchPredictionJobsOperator",

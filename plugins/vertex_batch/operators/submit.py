@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from vertex_batch.preflight import CheckedRows, Mode, Report, Subject, preflight
 from vertex_batch.tasks.approval import store_answer
 from vertex_batch.tasks.choices import end_dry_run, is_dry_run, skip_unless_chosen
 from vertex_batch.tasks.context import TaskStateIntentStore, identity, look_policy, overridden, with_run_dates
-from vertex_batch.tasks.gate import BudgetGate, GateSettings, InputFiles
+from vertex_batch.tasks.gate import BudgetGate, BudgetSettings, InputFiles
 from vertex_batch.tasks.kill import KillSwitch
 from vertex_batch.tasks.place import find_place
 from vertex_batch.tasks.retries import RETRY_POLICY
@@ -109,7 +110,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         gcp_conn_id: str = "google_cloud_default",
         spec: str = "",
         job_name: str = "",
-        money: Mapping[str, Any] | None = None,
+        money: BudgetSettings | None = None,
         retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
@@ -131,7 +132,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         self.gcp_conn_id = gcp_conn_id
         self.spec = spec
         self.job_name = job_name
-        self.money = money
+        self.money = money or BudgetSettings()
         self._store: TaskStateIntentStore | None = None
         self._kill: KillSwitch | None = None
 
@@ -275,7 +276,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         return preflight(subject, self.preflight, files.open_storage, client, self.log, checked=checked)
 
     def _gate(self, context: Context, client: BatchClient, files: InputFiles) -> BudgetGate:
-        settings = GateSettings(spec=self.spec, **(self.money or {}))
+        settings = replace(self.money, spec=self.spec)
         return BudgetGate(context, settings, client, files, self.log)
 
     def _request(self, context: Context, uris: list[str]) -> CreateJobRequest:

@@ -58,7 +58,7 @@ RESUMES_WITH = "execute_after_answer"
 
 
 @dataclass(frozen=True, slots=True)
-class GateSettings:
+class BudgetSettings:
     """A submit task's settings about money.
 
     :param budget: of the spec, as `Budget.to_dict` writes it.
@@ -67,7 +67,7 @@ class GateSettings:
     :param price_folder: folder with price files for all specs.
     :param batch_costs_conn_id: the cost table.
     :param estimate: also estimate if there is no budget.
-    :param spec: name of the spec.
+    :param spec: name of the spec; a submit task fills it in.
     """
 
     budget: Mapping[str, Any] | None = None
@@ -113,7 +113,7 @@ class BudgetGate:
     """
 
     def __init__(
-        self, context: Context, settings: GateSettings, client: BatchClient, files: InputFiles, log: Log
+        self, context: Context, settings: BudgetSettings, client: BatchClient, files: InputFiles, log: Log
     ) -> None:
         self._context, self._settings, self._client = context, settings, client
         self._files, self._log = files, log

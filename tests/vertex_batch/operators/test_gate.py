@@ -16,7 +16,11 @@ from local.emulator.script import Trait
 from tests.vertex_batch.costs.conftest import make_bill, make_line
 from vertex_batch.budgets import Account, Ledger, Payer, Sums, Window
 from vertex_batch.costs import CostTable, Total
-from vertex_batch.operators import AggregateTokenUsageOperator, SubmitBatchPredictionJobOperator
+from vertex_batch.operators import (
+    AggregateTokenUsageOperator,
+    BudgetSettings,
+    SubmitBatchPredictionJobOperator,
+)
 from vertex_batch.tasks.approval import STORE_KEY as APPROVAL
 from vertex_batch.tasks.context import STORE_KEY as INTENT
 from vertex_batch.tasks.expected import ExpectedCosts
@@ -73,7 +77,7 @@ def a_task(limits: dict[str, dict[str, str]] | None = None, **money: Any) -> Sub
             output_uri="gs://demo-bucket/out",
             labels={"team": "search"},
             spec="nightly",
-            money={"prices": PRICES, "budget": budget, "estimate": True, **money},
+            money=BudgetSettings(**{"prices": PRICES, "budget": budget, "estimate": True, **money}),
         )
 
 
