@@ -141,12 +141,10 @@ class Recorder:
         self._log.warning(
             "Job %s is still %s, but no task waits for it: cancelling it", facts, job.state.short
         )
-        return cancel_and_confirm(
-            self._client, facts.project, facts.location, facts.job_id, sleep=self._sleep
-        )
+        return cancel_and_confirm(self._client, facts.key, sleep=self._sleep)
 
     def _record_deleted(self, facts: JobFacts) -> Recorded:
-        earlier = self._table.bill(*facts.key)
+        earlier = self._table.bill(facts.key)
         if earlier:
             self._log.info("Job %s was deleted; its earlier bill is kept", facts)
             return Recorded(earlier)
@@ -157,12 +155,12 @@ class Recorder:
 
     def _made_before(self, facts: JobFacts, first_try: int) -> Bill | None:
         """The complete bill that an earlier try of this task made of the job's present state, if any."""
-        bill = self._table.bill(*facts.key)
+        bill = self._table.bill(facts.key)
         return bill if bill and is_settled(bill, facts, first_try) else None
 
     def _read_before(self, facts: JobFacts) -> Bill | None:
         """The bill that was made while the output still existed."""
-        earlier = self._table.bill(*facts.key)
+        earlier = self._table.bill(facts.key)
         return earlier if earlier and earlier.rows.total else None
 
     def _book_of(self, facts: JobFacts) -> PriceBook:

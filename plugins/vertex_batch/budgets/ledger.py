@@ -34,6 +34,7 @@ from vertex_batch.costs.queries import total_of
 from vertex_batch.costs.schema import JOB_KEY, estimates, jobs, line_items, same_job, usage
 from vertex_batch.costs.table import CostTable, read_usage_key
 from vertex_batch.usage import canonical_model
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobState
 
 LONGEST_JOB = timedelta(days=5)
@@ -142,10 +143,10 @@ class Ledger:
             unborn = (*mine, c.job_id.is_(None), c.released_at.is_(None))
             connection.execute(estimates.update().where(*unborn).values(released_at=self._now()))
 
-    def of_job(self, project: str, location: str, job_id: str) -> StoredEstimate | None:
+    def of_job(self, job_id: JobId) -> StoredEstimate | None:
         """A job's estimate; None if there is none."""
         c = estimates.c
-        key = (c.project == project, c.location == location, c.job_id == job_id)
+        key = (c.project == job_id.project, c.location == job_id.location, c.job_id == job_id.id)
         with self._table.reading() as connection:
             row = connection.execute(select(estimates).where(*key)).first()
         return _stored(row) if row else None

@@ -54,7 +54,7 @@ def find_bill(table: CostTable, job: str) -> Bill:
     if len(found) > 1:
         names = " and ".join(sorted(str(each.job) for each in found))
         raise JobNotFoundError(f"Job {job} is ambiguous: {names}. Use one of these names.")
-    bill = table.bill(*found[0].job.key) if found else None
+    bill = table.bill(found[0].job.key) if found else None
     if bill is None:
         raise JobNotFoundError(
             f"The cost table has no job {job}. A job's cost is recorded when its run ends. Omit --job to list"
@@ -97,7 +97,7 @@ def _airflow_url(connection: str) -> str:
 def _expected(table: CostTable, bill: Bill) -> StoredEstimate | None:
     from vertex_batch.budgets import Ledger  # noqa: PLC0415 - it brings SQLAlchemy along
 
-    return Ledger(table).of_job(*bill.job.key)
+    return Ledger(table).of_job(bill.job.key)
 
 
 def _show_bill(bill: Bill, expected: StoredEstimate | None, *, as_json: bool) -> None:

@@ -118,7 +118,7 @@ def run_cancel(options: Namespace) -> int:
     ended = []
     for job_id in wanted:
         with logs_aside(), reach.client(options.connection) as client:
-            job = cancel_and_confirm(client, *job_id)
+            job = cancel_and_confirm(client, job_id)
         ended.append(job)
         say(f"Job {job_id} ended as {job.state.short}")
     if options.json:

@@ -23,6 +23,7 @@ from vertex_batch.vertex.labels import (
     REQUEST_LABEL,
     TASK_KEY_LABEL,
 )
+from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import label_value
 
 
@@ -116,6 +117,10 @@ class Intent:
     job_id: str | None = None
     attempt: int = 0
     map_index: int = -1
+
+    @property
+    def place(self) -> Place:
+        return Place(self.project, self.location)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -35,6 +35,8 @@ from vertex_batch.vertex.labels import (
     REQUEST_LABEL,
     TASK_KEY_LABEL,
 )
+from vertex_batch.vertex.names import JobId
+from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import BatchPredictionJob, CreateJobRequest
 
 DEFAULT_RESEND_DELAY_SECONDS = 5.0
@@ -106,7 +108,7 @@ class Submitter:
         self._now = now
 
     def submit(
-        self, identity: TaskIdentity, epoch: int, project: str, location: str, request: CreateJobRequest
+        self, identity: TaskIdentity, epoch: int, place: Place, request: CreateJobRequest
     ) -> Submission:
         """Find this task's job, or create it.
 
@@ -121,16 +123,13 @@ class Submitter:
             epoch,
             identity.job_key(epoch),
             fingerprint,
-            project,
-            location,
+            *place,
             declared_at=self._now().isoformat(),
             map_index=identity.map_index,
         )
         return self._submit_or_adopt(identity.task_key, wanted, request)
 
-    def resubmit(
-        self, failed: BatchPredictionJob, job_key: str, attempt: int, project: str, location: str
-    ) -> Submission:
+    def resubmit(self, failed: BatchPredictionJob, job_key: str, attempt: int, place: Place) -> Submission:
         """Find the job of a later attempt, or create it with the request of the job that failed.
 
         :param failed: the job of an earlier attempt.
@@ -142,7 +141,7 @@ class Submitter:
         fingerprint = labels.get(REQUEST_LABEL, "")
         declared_at = self._now().isoformat()
         index = map_index_of(labels)
-        wanted = Intent(0, key, fingerprint, project, location, declared_at, attempt=attempt, map_index=index)
+        wanted = Intent(0, key, fingerprint, *place, declared_at, attempt=attempt, map_index=index)
         request = CreateJobRequest.again(failed).model_copy(update={"labels": labels})
         return self._submit_or_adopt(labels.get(TASK_KEY_LABEL, ""), wanted, request)
 
@@ -182,7 +181,7 @@ class Submitter:
             if decision.action in {Action.CANCEL_THEN_SUBMIT, Action.SEE_IT_END} and decision.job:
                 self._log.info("Waiting for job %s to end first: %s.", decision.job.job_id, decision.reason)
                 ended = cancel_and_confirm(
-                    self._client, wanted.project, wanted.location, decision.job.job_id, sleep=self._sleep
+                    self._client, JobId(*wanted.place, decision.job.job_id), sleep=self._sleep
                 )
                 if after_seen_ending(ended, wanted):
                     return self._adopt(wanted, ended, "it succeeded before its cancel took effect")
@@ -194,7 +193,7 @@ class Submitter:
             self._store.save(wanted)
             self._before_create()
             try:
-                job = self._client.create(wanted.project, wanted.location, request)
+                job = self._client.create(*wanted.place, request)
             except VertexBatchError as error:
                 last_error = error
                 self._recover(error, creates_left)
@@ -220,7 +219,7 @@ class Submitter:
             kept, duplicates = choose_among_duplicates([job, *self._others(wanted, job)])
             for duplicate in duplicates:
                 self._log.warning("Cancelling job %s: job %s carries its key.", duplicate.job_id, kept.job_id)
-                request_cancel(self._client, wanted.project, wanted.location, duplicate.job_id)
+                request_cancel(self._client, JobId(*wanted.place, duplicate.job_id))
             if kept.job_id != job.job_id:
                 return self._adopt(wanted, kept, "another try of this task submitted it in the meantime")
         self._store.save(wanted.with_job(job.job_id))
@@ -228,7 +227,7 @@ class Submitter:
         return Submission(job.job_id, Action.SUBMIT, reason, job)
 
     def _others(self, wanted: Intent, job: BatchPredictionJob) -> list[BatchPredictionJob]:
-        found = find_jobs_by_key(self._client, wanted.project, wanted.location, wanted.job_key)
+        found = find_jobs_by_key(self._client, wanted.place, wanted.job_key)
         return [other for other in found if other.job_id != job.job_id]
 
     def _recover(self, error: VertexBatchError, creates_left: int) -> None:
@@ -242,7 +241,7 @@ class Submitter:
     def _look(self, task_key: str, wanted: Intent, stored: Intent | None) -> SubmitDecision:
         """Read the list until the decision is certain."""
         while True:
-            found = find_jobs(self._client, wanted.project, wanted.location, task_key)
+            found = find_jobs(self._client, wanted.place, task_key)
             decision = decide_submit(
                 wanted, stored, found, looked_long_enough=self._looked_long_enough(stored)
             )

@@ -21,6 +21,7 @@ from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.unbilled import Unbilled, UnbilledJobs
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import DEPLOYMENT_LABEL
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import TERMINAL_STATES, BatchPredictionJob
 
@@ -166,7 +167,9 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
         if owner is Ownership.ORPHAN and self.action == CANCEL:
             self.log.warning("Cancelling job %s of %s: its run is over", job.job_id, run)
             try:
-                job = cancel_and_confirm(client, *place, job.job_id, confirm_seconds=self.confirm_seconds)
+                job = cancel_and_confirm(
+                    client, JobId(*place, job.job_id), confirm_seconds=self.confirm_seconds
+                )
                 state = job.raw_state
             except NotFoundError:
                 state = "DELETED"

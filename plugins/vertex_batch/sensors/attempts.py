@@ -73,7 +73,7 @@ class Attempts:
             client, self._store, look_policy(), log=self._log, before_create=self._before_create
         )
         failed = client.get(first.project, first.location, self.job.job_id)
-        submission = submitter.resubmit(failed, first.job_key, number, first.project, first.location)
+        submission = submitter.resubmit(failed, first.job_key, number, first.id.place)
         self._in_doubt = 0
         self._set(number, submission.job_id)
         return self.job

@@ -80,7 +80,7 @@ class SubmittedJobs:
         }
 
     def _intended(self, intent: Intent) -> JobReference | None:
-        place = Place(intent.project, intent.location)
+        place = intent.place
         if intent.job_id:
             return JobReference(*place, intent.job_id, intent.job_key, map_index=intent.map_index)
         self._log.info(
@@ -92,9 +92,9 @@ class SubmittedJobs:
     def _listed(self, place: Place) -> list[BatchPredictionJob]:
         who = self._submitter
         if who.map_index == _NOT_MAPPED:
-            return find_group_jobs(self._client, *place, who.group_key)
+            return find_group_jobs(self._client, place, who.group_key)
         keys = (who.task_key, replace(who, map_index=_NOT_MAPPED).task_key)
-        return [job for key in keys for job in find_jobs(self._client, *place, key)]
+        return [job for key in keys for job in find_jobs(self._client, place, key)]
 
 
 def references(job: Any, consequence: str) -> list[JobReference]:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from vertex_batch.costs import JobCost, Total
 from vertex_batch.ui.submissions import SubmittedJob
 from vertex_batch.ui.vertex import ProxyPlace, Snapshot
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import BatchPredictionJob, CompletionStats
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -83,7 +84,7 @@ def place_of(submission: SubmittedJob) -> ProxyPlace:
 def in_flight(
     submissions: Iterable[SubmittedJob],
     readings: Mapping[ProxyPlace, Snapshot],
-    recorded: frozenset[tuple[str, str, str]],
+    recorded: frozenset[JobId],
 ) -> list[InFlight]:
     """Return the running jobs, the latest first.
 

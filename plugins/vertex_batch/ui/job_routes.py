@@ -32,7 +32,7 @@ from vertex_batch.ui.submissions import SubmittedJob
 from vertex_batch.ui.under_way import active_jobs, find_submission, list_under_way
 from vertex_batch.ui.vertex import open_client, what_happened
 from vertex_batch.ui.words import query
-from vertex_batch.vertex.names import parse_job_name
+from vertex_batch.vertex.names import JobId, parse_job_name
 from vertex_batch.vertex.resource import TERMINAL_STATES, BatchPredictionJob
 
 log = logging.getLogger(__name__)
@@ -184,7 +184,7 @@ def cancel(
     form: Annotated[dict[str, str], Depends(_form)],
 ) -> Response:
     """Cancel a job, and redirect to the page with its new state."""
-    key = form.get("project", ""), form.get("location", ""), form.get("job", "")
+    key = JobId(form.get("project", ""), form.get("location", ""), form.get("job", ""))
     submission = find_submission(reader, key, costs)
     if submission is None:
         raise HTTPException(404)
@@ -241,7 +241,7 @@ def _note(reader: Reader, submission: SubmittedJob) -> None:
 def _cancel(submission: SubmittedJob) -> None:
     with open_client(submission.litellm_conn_id) as client:
         try:
-            job = cancel_and_confirm(client, *submission.key, confirm_seconds=CONFIRM_SECONDS)
+            job = cancel_and_confirm(client, submission.key, confirm_seconds=CONFIRM_SECONDS)
         except CancelNotConfirmedError as error:
             log.info("%s", error)
         except NotFoundError:

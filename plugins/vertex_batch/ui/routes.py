@@ -137,7 +137,7 @@ def bill(
     costs: Costs,
     key: Named,
 ) -> Response:
-    found = costs.bill(*key)
+    found = costs.bill(key)
     # The same answer in both cases, so that a user who may not see a job does not learn that it exists.
     if found is None or not reader.may_see(found.job.dag_id):
         raise HTTPException(404)
@@ -155,7 +155,7 @@ def run(
     where = reader.narrowed(costs.dag_ids(), JobFilter(dag_id=dag_id, run_id=run_id))
     found = costs.jobs(where, limit=MAX_JOBS_OF_RUN)
     only = found[0].job if len(found) == 1 else None
-    whole = costs.bill(*only.key) if only else None
+    whole = costs.bill(only.key) if only else None
     return page(
         request,
         "run.html",
@@ -171,7 +171,7 @@ def run(
 
 def _expected(costs: CostTable, found: Bill) -> StoredEstimate | None:
     """The job's expected cost before it was created."""
-    return Ledger(costs).of_job(*found.job.key)
+    return Ledger(costs).of_job(found.job.key)
 
 
 @router.get("/static/{name}")

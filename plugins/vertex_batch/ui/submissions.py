@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.tasks.context import INTENT_XCOM
+from vertex_batch.vertex.names import JobId
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +47,8 @@ class SubmittedJob:
     litellm_conn_id: str = LiteLLMHook.default_conn_name
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        return self.project, self.location, self.job_id
+    def key(self) -> JobId:
+        return JobId(self.project, self.location, self.job_id)
 
 
 def recent_submissions() -> list[SubmittedJob]:

@@ -10,6 +10,7 @@ from vertex_batch.ui.access import Reader
 from vertex_batch.ui.in_flight import InFlight, RunningEstimate, in_flight, matches, place_of, project_cost
 from vertex_batch.ui.submissions import SubmittedJob, recent_submissions
 from vertex_batch.ui.vertex import ActiveJobs, ProxyPlace, Snapshot
+from vertex_batch.vertex.names import JobId
 
 HISTORY_JOBS = 10
 MAX_SHOWN = 100
@@ -40,12 +41,10 @@ class UnderWay:
     more: int = 0
 
 
-def find_submission(
-    reader: Reader, key: tuple[str, str, str], costs: CostTable | None
-) -> SubmittedJob | None:
+def find_submission(reader: Reader, key: JobId, costs: CostTable | None) -> SubmittedJob | None:
     """Find a job's task; None if there is no such job, or the user may not see its DAG."""
     found = next((each for each in recent_submissions() if each.key == key), None)
-    if found is None and costs is not None and (bill := costs.bill(*key)):
+    if found is None and costs is not None and (bill := costs.bill(key)):
         found = SubmittedJob(*key, bill.job.dag_id, bill.job.run_id, bill.job.task_id, is_wanted=False)
     return found if found and reader.may_see(found.dag_id) else None
 

@@ -25,6 +25,7 @@ from vertex_batch.budgets import (
 from vertex_batch.budgets.ledger import LONGEST_JOB
 from vertex_batch.costs import CostTable, Total
 from vertex_batch.usage import Kind, UsageKey
+from vertex_batch.vertex.names import JobId
 
 NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
 SPEC_DAY = Account(Payer.SPEC, "nightly", Window.DAY)
@@ -131,7 +132,7 @@ def test_what_was_approved_reserves(ledger):
     ledger.claim(ASKS, expects("3"), [], lambda _: held, approved_by="ann", approved=lambda _: True)
     assert ledger.sums(SPEC_DAY).reserved == total(3)
     ledger.submitted("key-1", "101")
-    kept = ledger.of_job("demo-project", "us-central1", "101")
+    kept = ledger.of_job(JobId("demo-project", "us-central1", "101"))
     assert (kept.verdict, kept.reason, kept.approved_by) == (Ruling.HOLD, "too much", "ann")
 
 
@@ -153,9 +154,9 @@ def test_nothing_is_reserved_for_longer_than_a_job_may_live(table, ledger):
 def test_an_estimate_is_kept_to_be_shown_beside_the_bill(ledger):
     estimate = replace(expects("3"), input_tokens=7, output_tokens=8, unknown=("no price",))
     ledger.claim(ASKS, estimate, [], go)
-    assert ledger.of_job("demo-project", "us-central1", "101") is None
+    assert ledger.of_job(JobId("demo-project", "us-central1", "101")) is None
     ledger.submitted("key-1", "101")
-    assert ledger.of_job("demo-project", "us-central1", "101").estimate == estimate
+    assert ledger.of_job(JobId("demo-project", "us-central1", "101")).estimate == estimate
 
 
 def test_history_is_what_the_same_task_and_model_used_the_latest_first(table, ledger, bill):

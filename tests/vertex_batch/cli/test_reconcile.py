@@ -18,6 +18,7 @@ from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts
 from vertex_batch.pricing import LiteLLMPrices, PriceBook, price
 from vertex_batch.usage import Kind, UsageKey
 from vertex_batch.vertex.labels import JOB_KEY_LABEL
+from vertex_batch.vertex.names import JobId
 
 NIGHT = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)
 DAYS = ["--since", "2026-11-01", "--until", "2026-11-30"]
@@ -308,14 +309,14 @@ def test_a_proxy_that_does_not_answer_is_not_taken_for_one_without_a_database(ur
 def test_another_price_map_is_compared_rate_by_rate_and_nothing_is_written(url, tmp_path, capsys):
     other = tmp_path / "october.json"
     other.write_text(json.dumps({"gemini-2.5-flash": FLASH | {"input_cost_per_token_batches": "2e-07"}}))
-    before = CostTable(url).bill("p", "global", "1001")
+    before = CostTable(url).bill(JobId("p", "global", "1001"))
     found = reconcile(capsys, "--url", url, "--prices", str(other), "--job", "1001")
     [job] = found["jobs"]
     assert (job["theirs"]["amount_usd"], job["difference_usd"]) == ("0.257", "0.03")
     assert job["why"] == [
         "gemini-2.5-flash input: 0.15 USD per million (list) -> 0.20 USD per million (october.json)"
     ]
-    assert CostTable(url).bill("p", "global", "1001") == before
+    assert CostTable(url).bill(JobId("p", "global", "1001")) == before
 
 
 def test_a_billing_export_is_matched_by_resource_and_by_label(url, tmp_path, capsys):
@@ -372,7 +373,7 @@ def test_a_file_that_is_not_an_export_is_refused(url, tmp_path, capsys):
 
 def test_a_bill_that_is_an_at_least_says_so(url, tmp_path, capsys):
     table = CostTable(url)
-    bill = table.bill("p", "global", "1001")
+    bill = table.bill(JobId("p", "global", "1001"))
     usage = {**bill.usage, UsageKey("gemini-2.5-flash", Kind.SEARCH_QUERY): 3}
     table.record(replace(bill, usage=usage, line_items=tuple(price(usage, BOOK, "global"))))
     other = tmp_path / "same.json"

@@ -24,6 +24,7 @@ from vertex_batch.operators import (
 from vertex_batch.tasks.approval import STORE_KEY as APPROVAL
 from vertex_batch.tasks.context import STORE_KEY as INTENT
 from vertex_batch.tasks.expected import ExpectedCosts
+from vertex_batch.vertex.names import JobId
 
 AT_ONCE = Scenario(timeline=[Step(state="SUCCEEDED", seconds=0)], mix={})
 HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])
@@ -100,7 +101,7 @@ def answer(option: str = "Approve") -> dict[str, Any]:
 
 def test_an_estimate_is_kept_with_the_job_and_told(vertex, context, ledger):
     job = run(a_task(), context)
-    kept = ledger.of_job("demo-project", "us-central1", job["job_id"])
+    kept = ledger.of_job(JobId("demo-project", "us-central1", job["job_id"]))
     assert kept.estimate.expected == Total(EXPECTED, complete=True)
     told = context["ti"].xcoms["submit", "estimate"]
     assert (told["expected_usd"], told["rows"], told["verdict"]) == ("1.002", 2, "go")
@@ -193,7 +194,7 @@ def test_a_job_whose_answer_was_lost_is_adopted_although_the_budget_is_used_up(v
     job = run(a_task({"run": {"refuse": "1.002"}}), context)
     (made,) = vertex.admin.jobs()
     assert job["job_id"] == made.id
-    assert ledger.of_job("demo-project", "us-central1", made.id)
+    assert ledger.of_job(JobId("demo-project", "us-central1", made.id))
 
 
 def test_a_cleared_task_whose_job_still_runs_adopts_it_although_the_budget_is_used_up(vertex, context):
@@ -221,7 +222,7 @@ def test_a_held_job_waits_for_a_person_and_goes_once_approved(vertex, context, a
     job = a_task({"run": {"hold": "1"}}).execute_after_answer(context, event=answer(), **kwargs)
     (made,) = vertex.admin.jobs()
     assert job["job_id"] == made.id
-    assert ledger.of_job("demo-project", "us-central1", made.id).approved_by == "ann"
+    assert ledger.of_job(JobId("demo-project", "us-central1", made.id)).approved_by == "ann"
 
 
 def test_a_held_job_waits_as_long_as_the_budget_says(vertex, context, asked):

@@ -15,6 +15,7 @@ from vertex_batch.costs import CostTable
 from vertex_batch.lifecycle.identity import TaskIdentity
 from vertex_batch.operators import ReapBatchPredictionJobsOperator
 from vertex_batch.tasks.context import deployment
+from vertex_batch.vertex.names import JobId
 
 
 @pytest.fixture
@@ -99,9 +100,9 @@ def test_a_job_that_it_cancels_is_recorded_as_well(vertex, context, jobs, table)
 def test_records_no_job_twice(vertex, context, jobs, table):
     end_all(vertex, jobs)
     assert reap(context) == {jobs["over"]: "orphan"}
-    before = table.bill("demo-project", "us-central1", jobs["over"])
+    before = table.bill(JobId("demo-project", "us-central1", jobs["over"]))
     assert reap(context) == {}
-    assert table.bill("demo-project", "us-central1", jobs["over"]) == before
+    assert table.bill(JobId("demo-project", "us-central1", jobs["over"])) == before
 
 
 @pytest.mark.parametrize("days", ["0", 0])
@@ -121,7 +122,7 @@ def test_a_job_is_billed_as_its_spec_says(vertex, context, jobs, table):
 
     reap(context, settings_of=settings_of)
     assert asked == [("", ""), ("", "submit")]
-    items = table.bill("demo-project", "us-central1", jobs["over"]).line_items
+    items = table.bill(JobId("demo-project", "us-central1", jobs["over"])).line_items
     assert [item.unit_price_usd for item in items if item.kind == "input"] == [Decimal("7e-06")]
 
 

@@ -20,6 +20,7 @@ from vertex_batch.operators import AggregateTokenUsageOperator
 from vertex_batch.pricing import PriceBook
 from vertex_batch.tasks.context import deployment
 from vertex_batch.usage import ScanResult
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobReference
 
 ROWS = 20
@@ -57,7 +58,7 @@ def record(reference: JobReference, context: dict[str, Any], **arguments: Any) -
 
 
 def bill_of(table: CostTable, reference: JobReference) -> Bill:
-    bill = table.bill(PROJECT, LOCATION, reference.job_id)
+    bill = table.bill(JobId(PROJECT, LOCATION, reference.job_id))
     assert bill is not None
     return bill
 
