@@ -23,7 +23,7 @@ from vertex_batch.log import Log
 from vertex_batch.pricing import PriceBook, price
 from vertex_batch.usage import ScanResult
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.resource import SHORT_STATES_WITH_RESULTS, BatchPredictionJob
+from vertex_batch.vertex.resource import STATES_WITH_RESULTS, BatchPredictionJob
 
 if TYPE_CHECKING:
     from vertex_batch.costs import CostTable
@@ -137,10 +137,8 @@ class Recorder:
         if job.state.is_terminal:
             return job
         if not may_cancel:
-            raise StillRunningError(str(facts), job.state.short)
-        self._log.warning(
-            "Job %s is still %s, but no task waits for it: cancelling it", facts, job.state.short
-        )
+            raise StillRunningError(str(facts), job.state)
+        self._log.warning("Job %s is still %s, but no task waits for it: cancelling it", facts, job.state)
         return cancel_and_confirm(self._client, facts.key, sleep=self._sleep)
 
     def _record_deleted(self, facts: JobFacts) -> Recorded:
@@ -181,7 +179,7 @@ def why_no_answers(bills: Sequence[Bill]) -> str | None:
     """
     if any(bill.rows.ok for bill in bills):
         return None
-    succeeded = [bill for bill in bills if bill.job.state in SHORT_STATES_WITH_RESULTS]
+    succeeded = [bill for bill in bills if bill.job.state in STATES_WITH_RESULTS]
     if not succeeded:
         return None
     found = " ".join(_unanswered(bill) for bill in succeeded)
@@ -231,7 +229,7 @@ def with_job(facts: JobFacts, job: BatchPredictionJob) -> JobFacts:
         facts,
         display_name=job.display_name,
         model=job.model or facts.model,
-        state=job.state.short,
+        state=job.state.value,
         error_code=job.error.code if job.error else None,
         error_message=job.error.message if job.error else "",
         labels=job.labels,

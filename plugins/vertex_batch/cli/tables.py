@@ -91,7 +91,7 @@ def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
         table.add_row(
             f"{moment:%Y-%m-%d}" if moment else _NOTHING,
             *(escape(text) or _NOTHING for text in (facts.spec, facts.run_id, _short(facts.model))),
-            facts.state.removeprefix("JOB_STATE_") or _NOTHING,
+            facts.state or _NOTHING,
             *(f"{count:,}" for count in (rows.ok, rows.failed, rows.not_counted, job.tokens)),
             saved_text(job.saved),
             total_text(job.total),
@@ -121,7 +121,7 @@ def _facts(bill: Bill, expected: str) -> Table:
     job = bill.job
     facts = {
         "job": f"{job} {job.display_name}",
-        "state": f"{job.state.removeprefix('JOB_STATE_')} {job.error_message}",
+        "state": f"{job.state} {job.error_message}",
         "model": job.model,
         "spec": job.spec,
         "team": job.team,

@@ -108,7 +108,7 @@ class CancelBatchPredictionJobOperator(BaseOperator):
     ) -> Iterator[tuple[JobId, BatchPredictionJob]]:
         for job_id, job in self._named(context, client, hook):
             if job.state.is_terminal:
-                self.log.info("Job %s has already ended: %s", job.job_id, job.state.short)
+                self.log.info("Job %s has already ended: %s", job.job_id, job.state)
             else:
                 yield job_id, job
 
@@ -163,5 +163,5 @@ class CancelBatchPredictionJobOperator(BaseOperator):
             job = cancel_and_confirm(client, job_id, confirm_seconds=self.confirm_seconds)
         else:
             request_cancel(client, job_id)
-        self.log.info("Requested cancellation of job %s, which is now %s", job.job_id, job.state.short)
+        self.log.info("Requested cancellation of job %s, which is now %s", job.job_id, job.state)
         return {"job_id": job.job_id, "display_name": job.display_name, "state": job.raw_state}

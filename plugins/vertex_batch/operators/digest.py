@@ -16,7 +16,7 @@ from vertex_batch.budgets.digest import DaySpend, Digest, highest
 from vertex_batch.costs import JobFilter, RowCounts
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.cost_table import CostTableHook
-from vertex_batch.vertex.resource import SHORT_STATES_WITH_RESULTS
+from vertex_batch.vertex.resource import STATES_WITH_RESULTS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -126,12 +126,11 @@ def _spend(group: GroupTotal) -> DaySpend:
 
 
 def _failed(table: CostTable, day: date) -> list[str]:
-    found = []
-    for cost in table.jobs(JobFilter(since=day, until=day)):
-        state = cost.job.state.removeprefix("JOB_STATE_")
-        if state not in SHORT_STATES_WITH_RESULTS:
-            found.append(f"{cost.job.spec or cost.job.dag_id}: {state} job {cost.job.job_id}")
-    return found
+    return [
+        f"{cost.job.spec or cost.job.dag_id}: {cost.job.state} job {cost.job.job_id}"
+        for cost in table.jobs(JobFilter(since=day, until=day))
+        if cost.job.state not in STATES_WITH_RESULTS
+    ]
 
 
 def _notifier(path: str) -> type[BaseNotifier]:

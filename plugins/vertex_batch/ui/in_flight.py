@@ -11,7 +11,7 @@ from vertex_batch.costs import JobCost, Total
 from vertex_batch.ui.submissions import SubmittedJob
 from vertex_batch.ui.vertex import ProxyPlace, Snapshot
 from vertex_batch.vertex.names import JobId
-from vertex_batch.vertex.resource import BatchPredictionJob, CompletionStats
+from vertex_batch.vertex.resource import BatchPredictionJob, CompletionStats, JobState
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 NO_STATE = ""
@@ -74,7 +74,7 @@ class InFlight:
 
     @property
     def may_be_cancelled(self) -> bool:
-        return self.state not in (ENDED, "JOB_STATE_CANCELLING")
+        return self.state not in (ENDED, JobState.CANCELLING)
 
 
 def place_of(submission: SubmittedJob) -> ProxyPlace:

@@ -43,7 +43,7 @@ CONFIRM_SECONDS = 4.0
 MAX_FORM_BYTES = 10_000
 NO_RIGHT, NO_CONSENT = "may not cancel", "no consent"
 SORTABLE = get_args(JobOrder)
-RECORDED_STATES = (*sorted(state.short for state in TERMINAL_STATES), "DELETED")
+RECORDED_STATES = (*sorted(state for state in TERMINAL_STATES), "DELETED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,7 @@ def _cancel(submission: SubmittedJob) -> None:
         except NotFoundError:
             log.info("Job %s no longer exists; nothing to cancel", submission.key)
         else:
-            log.info("Job %s is %s after the cancel request", submission.key, job.state.short)
+            log.info("Job %s is %s after the cancel request", submission.key, job.state)
 
 
 def _read(submission: SubmittedJob) -> tuple[BatchPredictionJob | None, str]:

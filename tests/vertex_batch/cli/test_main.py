@@ -48,7 +48,7 @@ def bill(job_id: str, *items: LineItem, **facts) -> Bill:
         "location": "us-central1",
         "job_id": job_id,
         "model": "publishers/google/models/gemini-2.5-flash",
-        "state": "JOB_STATE_SUCCEEDED",
+        "state": "SUCCEEDED",
         "spec": "nightly",
         "team": "search",
         "run_id": "scheduled__2026-11-22",

@@ -61,10 +61,10 @@ def test_recording_twice_is_recording_once(table, bill, database_url):
 
 def test_recording_again_with_fewer_line_items_removes_the_stale_ones(table, bill, line):
     table.record(bill())
-    table.record(bill(items=[line(1)], state="JOB_STATE_FAILED"))
+    table.record(bill(items=[line(1)], state="FAILED"))
     again = table.bill(JobId(*PLACE, "101"))
     assert again.line_items == (line(1),)
-    assert again.job.state == "JOB_STATE_FAILED"
+    assert again.job.state == "FAILED"
 
 
 def test_one_hour_and_five_minute_cache_writes_are_lines_of_their_own(table, bill, line):
@@ -368,7 +368,7 @@ def test_an_older_table_gets_the_sums_of_models_and_kinds(table, bill, line, dat
 @pytest.mark.parametrize(
     "where",
     [
-        JobFilter(state="JOB_STATE_FAILED"),
+        JobFilter(state="FAILED"),
         JobFilter(run_id="second"),
         JobFilter(text="SECOND", team="b"),
         JobFilter(job_ids=frozenset({"2"}), project="demo-project"),
@@ -377,9 +377,9 @@ def test_an_older_table_gets_the_sums_of_models_and_kinds(table, bill, line, dat
 )
 def test_models_and_kinds_are_summed_of_the_jobs_that_are_asked_for(table, bill, line, where):
     facts = {"dag_id": "d", "spec": "s"}
-    table.record(bill("1", items=[line(7)], run_id="first", team="a", state="JOB_STATE_SUCCEEDED", **facts))
+    table.record(bill("1", items=[line(7)], run_id="first", team="a", state="SUCCEEDED", **facts))
     both = [line(2), line(3, kind=Kind.OUTPUT)]
-    table.record(bill("2", items=both, run_id="second", team="b", state="JOB_STATE_FAILED", **facts))
+    table.record(bill("2", items=both, run_id="second", team="b", state="FAILED", **facts))
     assert [(each.group, each.tokens, each.jobs) for each in table.totals("kind", where=where)] == [
         (("input",), 2, 1),
         (("output",), 3, 1),

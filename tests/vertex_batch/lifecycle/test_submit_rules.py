@@ -35,9 +35,7 @@ TASK = TaskIdentity("https://airflow.example", "nightly", "scheduled__2026-11-22
 WANTED = Intent(3, TASK.job_key(3), "same", "p", "us-central1", NOW.isoformat())
 
 
-def a_job(
-    state: str = "JOB_STATE_RUNNING", *, epoch: int = 3, request: str = "same", **fields
-) -> BatchPredictionJob:
+def a_job(state: str = "RUNNING", *, epoch: int = 3, request: str = "same", **fields) -> BatchPredictionJob:
     return BatchPredictionJob.model_validate(
         {
             "name": f"projects/1/locations/us-central1/batchPredictionJobs/{fields.pop('id', 7)}",
@@ -95,7 +93,7 @@ class TestSubmit:
             (
                 "the store was lost, the job has ended",
                 None,
-                [a_job("JOB_STATE_SUCCEEDED")],
+                [a_job("SUCCEEDED")],
                 True,
                 Action.ADOPT,
             ),
@@ -103,9 +101,9 @@ class TestSubmit:
             ("died around the POST, list may lag", NO_ID, [], False, Action.LOOK_AGAIN),
             ("died around the POST, list is sure", NO_ID, [], True, Action.SUBMIT),
             ("cleared, same request runs", OLDER, [a_job(epoch=2)], True, Action.ADOPT),
-            ("cleared, same request pends", OLDER, [a_job("JOB_STATE_PENDING", epoch=2)], True, Action.ADOPT),
-            ("cleared, same request paused", OLDER, [a_job("JOB_STATE_PAUSED", epoch=2)], True, Action.ADOPT),
-            ("cleared, state from the future", OLDER, [a_job("JOB_STATE_NEW", epoch=2)], True, Action.ADOPT),
+            ("cleared, same request pends", OLDER, [a_job("PENDING", epoch=2)], True, Action.ADOPT),
+            ("cleared, same request paused", OLDER, [a_job("PAUSED", epoch=2)], True, Action.ADOPT),
+            ("cleared, state from the future", OLDER, [a_job("NEW", epoch=2)], True, Action.ADOPT),
             (
                 "cleared, other request runs",
                 OLDER,
@@ -113,19 +111,19 @@ class TestSubmit:
                 True,
                 Action.CANCEL_THEN_SUBMIT,
             ),
-            ("cleared after success", OLDER, [a_job("JOB_STATE_SUCCEEDED", epoch=2)], True, Action.SUBMIT),
-            ("cleared after failure", OLDER, [a_job("JOB_STATE_FAILED", epoch=2)], True, Action.SUBMIT),
+            ("cleared after success", OLDER, [a_job("SUCCEEDED", epoch=2)], True, Action.SUBMIT),
+            ("cleared after failure", OLDER, [a_job("FAILED", epoch=2)], True, Action.SUBMIT),
             (
                 "cleared while it is being cancelled",
                 OLDER,
-                [a_job("JOB_STATE_CANCELLING", epoch=2)],
+                [a_job("CANCELLING", epoch=2)],
                 True,
                 Action.SEE_IT_END,
             ),
             (
                 "retry after a clear, own job and older one",
                 NO_ID,
-                [a_job("JOB_STATE_SUCCEEDED", epoch=2), a_job(id=8)],
+                [a_job("SUCCEEDED", epoch=2), a_job(id=8)],
                 False,
                 Action.ADOPT,
             ),
@@ -151,7 +149,7 @@ class TestSubmit:
 
     def test_an_attempt_gives_way_to_the_job_of_a_task_that_was_cleared(self):
         attempt = replace(WANTED, attempt=1, job_key=attempt_key(TASK.job_key(3), 1))
-        failed = a_job("JOB_STATE_FAILED")
+        failed = a_job("FAILED")
         for case, found, expected in [
             ("only the failed job is there", [failed], Action.SUBMIT),
             ("the attempt is there", [failed, a_job(labels={JOB_KEY_LABEL: attempt.job_key})], Action.ADOPT),
@@ -199,8 +197,8 @@ class TestTwins:
         assert may_have_duplicate(WANTED, NOW + timedelta(seconds=180), window)
 
     def test_the_oldest_stays_and_what_still_runs_of_the_others_is_cancelled(self):
-        old = a_job("JOB_STATE_SUCCEEDED", id=1, createTime="2026-11-22T02:00:01Z")
-        ended = a_job("JOB_STATE_FAILED", id=2, createTime="2026-11-22T02:00:02Z")
+        old = a_job("SUCCEEDED", id=1, createTime="2026-11-22T02:00:01Z")
+        ended = a_job("FAILED", id=2, createTime="2026-11-22T02:00:02Z")
         runs = a_job(id=3, createTime="2026-11-22T02:00:03Z")
         for order in ([old, ended, runs], [runs, ended, old]):
             assert choose_among_duplicates(order) == (old, [runs])

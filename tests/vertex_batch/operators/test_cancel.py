@@ -31,7 +31,7 @@ def submit(vertex, labels: dict[str, str] | None = None) -> JobReference:
 def test_cancels_the_job_of_a_reference_and_sees_it_end(vertex, context):
     reference = submit(vertex)
     (result,) = CancelBatchPredictionJobOperator(task_id="cancel", job=reference.to_dict()).execute(context)
-    assert (result["job_id"], result["state"]) == (reference.job_id, "JOB_STATE_CANCELLED")
+    assert (result["job_id"], result["state"]) == (reference.job_id, "CANCELLED")
 
 
 def test_cancels_what_a_submit_task_left_behind_without_a_word(vertex, context):
@@ -139,7 +139,7 @@ def test_a_cancel_that_came_too_late_says_that_the_job_succeeded(connections, co
     )
     reference = submit(connections)
     (result,) = CancelBatchPredictionJobOperator(task_id="cancel", job=reference.to_dict()).execute(context)
-    assert result["state"] == "JOB_STATE_SUCCEEDED"
+    assert result["state"] == "SUCCEEDED"
 
 
 def test_a_job_that_has_ended_is_nothing_to_cancel(vertex, context):

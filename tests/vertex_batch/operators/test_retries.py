@@ -53,7 +53,7 @@ def of_the_api(name: str, **facts) -> errors.VertexBatchError:
         (of_the_api("ProxyRateLimitError"), RetryAction.DEFAULT),
         (of_the_api("ServiceUnavailableError"), RetryAction.DEFAULT),
         (of_the_api("AmbiguousSubmitError"), RetryAction.DEFAULT),
-        (errors.CancelNotConfirmedError("p/l/7", "JOB_STATE_CANCELLING", 600), RetryAction.DEFAULT),
+        (errors.CancelNotConfirmedError("p/l/7", "CANCELLING", 600), RetryAction.DEFAULT),
         (CostTableUnavailableError.__new__(CostTableUnavailableError), RetryAction.DEFAULT),
         (AirflowException("a job that could not be read any more"), RetryAction.DEFAULT),
         (KeyError("no error of ours"), RetryAction.DEFAULT),

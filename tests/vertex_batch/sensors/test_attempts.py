@@ -55,7 +55,7 @@ def keys(vertex) -> list[str]:
 def test_a_job_that_failed_for_a_passing_reason_is_submitted_again_as_it_was(vertex, context):
     result = a_sensor(submitted(vertex, FAILS, SUCCEEDS)).execute(context)
     first, second = vertex.admin.jobs()
-    assert result["state"] == "JOB_STATE_SUCCEEDED"
+    assert result["state"] == "SUCCEEDED"
     assert result["job_id"] == second.id
     assert keys(vertex) == [KEY, attempt_key(KEY, 1)]
     assert {**second.request, "labels": {}} == {**first.request, "labels": {}}
@@ -74,12 +74,12 @@ def test_it_is_submitted_again_so_many_times_and_no_more(vertex, context, resubm
 
 def test_the_task_defers_for_the_new_job_and_resumes_with_it(vertex, context):
     reference = submitted(vertex, FAILS, HELD)
-    failed = JobReading(Verdict.FAILED, state="JOB_STATE_FAILED", error_code=13).to_dict()
+    failed = JobReading(Verdict.FAILED, state="FAILED", error_code=13).to_dict()
     with pytest.raises(TaskDeferred) as deferred:
         a_sensor(reference, deferrable=True).execute_complete(context, failed)
     first, second = vertex.admin.jobs()
     assert deferred.value.trigger.job.job_id == second.id
-    succeeded = JobReading(Verdict.SUCCEEDED, state="JOB_STATE_SUCCEEDED").to_dict()
+    succeeded = JobReading(Verdict.SUCCEEDED, state="SUCCEEDED").to_dict()
     result = a_sensor(reference, deferrable=True).execute_complete(context, succeeded)
     assert result["job_id"] == second.id != first.id
 

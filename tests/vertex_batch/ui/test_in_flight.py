@@ -23,7 +23,7 @@ def job(job_id: str = "7", stats: tuple[int, int, int] | None = None, **fields) 
     ok, failed, to_go = stats or (0, 0, 0)
     counted = CompletionStats(successful_count=ok, failed_count=failed, incomplete_count=to_go)
     return BatchPredictionJob(
-        name=name, state="JOB_STATE_RUNNING", completion_stats=counted if stats else None, **fields
+        name=name, state="RUNNING", completion_stats=counted if stats else None, **fields
     )
 
 
@@ -35,11 +35,11 @@ def cost(amount: str, ok: int = 100, *, copied: int = 0, complete: bool = True) 
 @pytest.mark.parametrize(
     ("reading", "recorded", "states"),
     [
-        (Snapshot((job(),), is_whole=True), (), ["JOB_STATE_RUNNING"]),
+        (Snapshot((job(),), is_whole=True), (), ["RUNNING"]),
         (Snapshot((), is_whole=True), (), [ENDED]),
         (Snapshot((), is_whole=False, problem="the proxy cannot be reached"), (), [NO_STATE]),
         (Snapshot((), is_whole=True), (MINE.key,), []),
-        (Snapshot((job(),), problem="it went away"), (), ["JOB_STATE_RUNNING"]),
+        (Snapshot((job(),), problem="it went away"), (), ["RUNNING"]),
     ],
 )
 def test_a_job_is_under_way_until_its_bill_is_written(reading, recorded, states):
