@@ -59,9 +59,9 @@ def _compare(options: Namespace, table: CostTable, where: JobFilter) -> Reconcil
         return reconciling.against_prices((job.bill, job.line_items) for job in repriced)
     bills = list(recorded(table, where))
     if options.billing:
-        from vertex_batch.vertex.labels import JOB_KEY_LABEL  # noqa: PLC0415
+        from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL  # noqa: PLC0415
 
-        return reconciling.against_billing(bills, _rows(Path(options.billing)), JOB_KEY_LABEL)
+        return reconciling.against_billing(bills, _rows(Path(options.billing)), IDEMPOTENCY_KEY_LABEL)
     with open_client(options.proxy) as client:
         try:
             view = _look_at(client, options.proxy)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.labels import GROUP_KEY_LABEL, JOB_KEY_LABEL, TASK_KEY_LABEL
+from vertex_batch.vertex.labels import GROUP_KEY_LABEL, TASK_KEY_LABEL
 from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import BatchPredictionJob
 
@@ -39,9 +39,9 @@ def find_group_jobs(client: BatchClient, place: Place, group_key: str) -> list[B
     return list(client.list(*place, filter=f'labels.{GROUP_KEY_LABEL}="{group_key}"'))
 
 
-def find_jobs_by_key(client: BatchClient, place: Place, job_key: str) -> list[BatchPredictionJob]:
+def find_jobs_by_key(client: BatchClient, place: Place, key: str) -> list[BatchPredictionJob]:
     """List the jobs with one key: none if the list does not show it yet, and hardly ever more than one."""
-    return list(client.list(*place, filter=f'labels.{JOB_KEY_LABEL}="{job_key}"'))
+    return list(client.list(*place, filter=f'labels.{IDEMPOTENCY_KEY_LABEL}="{key}"'))
 
 
 def look_for_lost_job(

@@ -31,7 +31,7 @@ from vertex_batch.log import Log
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import (
     ATTEMPT_LABEL,
-    JOB_KEY_LABEL,
+    IDEMPOTENCY_KEY_LABEL,
     REQUEST_LABEL,
     TASK_KEY_LABEL,
 )
@@ -121,7 +121,7 @@ class Submitter:
         request = request.model_copy(update={"labels": labels})
         wanted = Intent(
             epoch,
-            identity.job_key(epoch),
+            identity.idempotency_key(epoch),
             fingerprint,
             *place,
             declared_at=self._now().isoformat(),
@@ -129,15 +129,15 @@ class Submitter:
         )
         return self._submit_or_adopt(identity.task_key, wanted, request)
 
-    def resubmit(self, failed: BatchPredictionJob, job_key: str, attempt: int, place: Place) -> Submission:
+    def resubmit(self, failed: BatchPredictionJob, first_key: str, attempt: int, place: Place) -> Submission:
         """Find the job of a later attempt, or create it with the request of the job that failed.
 
         :param failed: the job of an earlier attempt.
-        :param job_key: the key of the first attempt.
+        :param first_key: the idempotency key of the first attempt.
         :raises SupersededError: the task was cleared in the meantime and has another job now.
         """
-        key = attempt_key(job_key, attempt)
-        labels = {**failed.labels, JOB_KEY_LABEL: key, ATTEMPT_LABEL: str(attempt)}
+        key = attempt_key(first_key, attempt)
+        labels = {**failed.labels, IDEMPOTENCY_KEY_LABEL: key, ATTEMPT_LABEL: str(attempt)}
         fingerprint = labels.get(REQUEST_LABEL, "")
         declared_at = self._now().isoformat()
         index = map_index_of(labels)

@@ -233,7 +233,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         reference = JobReference(
             *place,
             submission.job_id,
-            job_key=who.job_key(context["ti"].max_tries),
+            job_key=who.idempotency_key(context["ti"].max_tries),
             model=request.model,
             output_prefix=self.output_uri,
             input_uris=tuple(uris),

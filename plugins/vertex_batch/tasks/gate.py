@@ -169,7 +169,7 @@ class BudgetGate:
         """
         if not self._settings.is_enabled:
             return
-        key = identity(self._context).job_key(self._context["ti"].max_tries)
+        key = identity(self._context).idempotency_key(self._context["ti"].max_tries)
         try:
             self._ledger.submitted(key, job_id)
         except VertexBatchError as error:
@@ -178,7 +178,7 @@ class BudgetGate:
     def _budget_request(self, place: Place, request: CreateJobRequest) -> BudgetRequest:
         who = identity(self._context)
         return BudgetRequest(
-            job_key=who.job_key(self._context["ti"].max_tries),
+            job_key=who.idempotency_key(self._context["ti"].max_tries),
             project=place.project,
             location=place.location,
             model=request.model,

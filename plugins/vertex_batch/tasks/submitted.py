@@ -14,7 +14,7 @@ from vertex_batch.log import Log
 from vertex_batch.tasks.context import INTENT_XCOM, identity, look_policy
 from vertex_batch.tasks.place import find_place
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.labels import JOB_KEY_LABEL
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
 from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
@@ -117,7 +117,7 @@ def _reference(place: Place, job: BatchPredictionJob) -> JobReference:
     return JobReference(
         *place,
         job.job_id,
-        job.labels.get(JOB_KEY_LABEL, ""),
+        job.labels.get(IDEMPOTENCY_KEY_LABEL, ""),
         job.model,
         labels=job.labels,
         map_index=map_index_of(job.labels),

@@ -22,7 +22,7 @@ from vertex_batch.lifecycle.identity import TaskIdentity, map_index_of
 from vertex_batch.log import Log
 from vertex_batch.tasks.context import run_facts
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.labels import JOB_KEY_LABEL, SPEC_LABEL
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL, SPEC_LABEL
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import BatchPredictionJob
@@ -130,7 +130,7 @@ def _facts(place: Place, unbilled: Unbilled) -> JobFacts:
     return JobFacts(
         *place,
         job.job_id,
-        job_key=job.labels.get(JOB_KEY_LABEL, ""),
+        job_key=job.labels.get(IDEMPOTENCY_KEY_LABEL, ""),
         spec=unbilled.spec,
         dag_id=task.dag_id if task else job.labels.get("airflow_dag", ""),
         run_id=task.run_id if task else job.labels.get("airflow_run", ""),

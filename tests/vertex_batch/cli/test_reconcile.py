@@ -17,7 +17,7 @@ from vertex_batch.cli import main
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts
 from vertex_batch.pricing import LiteLLMPrices, PriceBook, price
 from vertex_batch.usage import Kind, UsageKey
-from vertex_batch.vertex.labels import JOB_KEY_LABEL
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
 from vertex_batch.vertex.names import JobId
 
 NIGHT = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)
@@ -46,7 +46,7 @@ def url(tmp_path):
             "global",
             job_id,
             model="publishers/google/models/gemini-2.5-flash",
-            labels={JOB_KEY_LABEL: f"key-{job_id}"},
+            labels={IDEMPOTENCY_KEY_LABEL: f"key-{job_id}"},
             logical_date=NIGHT,
             create_time=NIGHT,
             end_time=NIGHT + timedelta(hours=1),
@@ -323,9 +323,9 @@ def test_a_billing_export_is_matched_by_resource_and_by_label(url, tmp_path, cap
     """Rows of one job add up; credits are negative; what is Vertex AI's and no job's is listed, too."""
     rows = [
         {"ResourceId": "projects/9/locations/global/batchPredictionJobs/1001", "ListCost": "0.102"},
-        {"Tags": json.dumps({JOB_KEY_LABEL: "key-1001"}), "ListCost": "0.125", "BilledCost": "0.1"},
-        {"Tags": json.dumps([{"key": JOB_KEY_LABEL, "value": "key-1002"}]), "BilledCost": "0.3"},
-        {"Tags": json.dumps({JOB_KEY_LABEL: "key-1002"}), "BilledCost": "-0.05"},
+        {"Tags": json.dumps({IDEMPOTENCY_KEY_LABEL: "key-1001"}), "ListCost": "0.125", "BilledCost": "0.1"},
+        {"Tags": json.dumps([{"key": IDEMPOTENCY_KEY_LABEL, "value": "key-1002"}]), "BilledCost": "0.3"},
+        {"Tags": json.dumps({IDEMPOTENCY_KEY_LABEL: "key-1002"}), "BilledCost": "-0.05"},
         {"ServiceName": "Vertex AI", "ChargeDescription": "Online prediction", "ListCost": "7"},
         {"ServiceName": "BigQuery", "ChargeDescription": "Storage", "ListCost": "5"},
     ]

@@ -27,12 +27,12 @@ from vertex_batch.lifecycle.submit_rules import (
     known_job,
     may_have_duplicate,
 )
-from vertex_batch.vertex.labels import JOB_KEY_LABEL, REQUEST_LABEL
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL, REQUEST_LABEL
 from vertex_batch.vertex.resource import BatchPredictionJob
 
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 TASK = TaskIdentity("https://airflow.example", "nightly", "scheduled__2026-11-22", "submit")
-WANTED = Intent(3, TASK.job_key(3), "same", "p", "us-central1", NOW.isoformat())
+WANTED = Intent(3, TASK.idempotency_key(3), "same", "p", "us-central1", NOW.isoformat())
 
 
 def a_job(state: str = "RUNNING", *, epoch: int = 3, request: str = "same", **fields) -> BatchPredictionJob:
@@ -40,7 +40,7 @@ def a_job(state: str = "RUNNING", *, epoch: int = 3, request: str = "same", **fi
         {
             "name": f"projects/1/locations/us-central1/batchPredictionJobs/{fields.pop('id', 7)}",
             "state": state,
-            "labels": {JOB_KEY_LABEL: TASK.job_key(epoch), REQUEST_LABEL: request},
+            "labels": {IDEMPOTENCY_KEY_LABEL: TASK.idempotency_key(epoch), REQUEST_LABEL: request},
             **fields,
         }
     )
@@ -52,7 +52,7 @@ def an_error(kind: type[VertexBatchError], **fields) -> VertexBatchError:
 
 class TestTheJobKey:
     def test_is_equal_over_retries_and_another_after_a_clear(self):
-        assert TASK.job_key(3) == TASK.job_key(3) != TASK.job_key(7)
+        assert TASK.idempotency_key(3) == TASK.idempotency_key(3) != TASK.idempotency_key(7)
 
     @pytest.mark.parametrize(
         "other",
@@ -65,7 +65,7 @@ class TestTheJobKey:
         ],
     )
     def test_differs_for_every_part_of_the_identity(self, other):
-        assert other.job_key(3) != TASK.job_key(3)
+        assert other.idempotency_key(3) != TASK.idempotency_key(3)
 
     def test_cannot_be_forged_by_moving_a_separator(self):
         assert TaskIdentity("", "a", "b.c", "t").task_key != TaskIdentity("", "a.b", "c", "t").task_key
@@ -81,7 +81,7 @@ class TestTheJobKey:
 
 NO_ID = WANTED
 WITH_ID = WANTED.with_job("7")
-OLDER = Intent(2, TASK.job_key(2), "same", "p", "us-central1", NOW.isoformat(), job_id="5")
+OLDER = Intent(2, TASK.idempotency_key(2), "same", "p", "us-central1", NOW.isoformat(), job_id="5")
 
 
 class TestSubmit:
@@ -148,19 +148,23 @@ class TestSubmit:
                 assert listed in {Listed.ENDED, Listed.NOTHING}
 
     def test_an_attempt_gives_way_to_the_job_of_a_task_that_was_cleared(self):
-        attempt = replace(WANTED, attempt=1, job_key=attempt_key(TASK.job_key(3), 1))
+        attempt = replace(WANTED, attempt=1, job_key=attempt_key(TASK.idempotency_key(3), 1))
         failed = a_job("FAILED")
         for case, found, expected in [
             ("only the failed job is there", [failed], Action.SUBMIT),
-            ("the attempt is there", [failed, a_job(labels={JOB_KEY_LABEL: attempt.job_key})], Action.ADOPT),
+            (
+                "the attempt is there",
+                [failed, a_job(labels={IDEMPOTENCY_KEY_LABEL: attempt.job_key})],
+                Action.ADOPT,
+            ),
             ("cleared, the same request runs", [failed, a_job(epoch=7)], Action.ADOPT),
             ("cleared, another request runs", [failed, a_job(epoch=7, request="other")], Action.GIVE_WAY),
         ]:
             assert decide_submit(attempt, None, found, looked_long_enough=True).action is expected, case
 
     def test_each_attempt_has_a_key_of_its_own_and_the_first_is_the_task_s(self):
-        keys = [attempt_key(TASK.job_key(3), attempt) for attempt in range(6)]
-        assert keys[0] == TASK.job_key(3)
+        keys = [attempt_key(TASK.idempotency_key(3), attempt) for attempt in range(6)]
+        assert keys[0] == TASK.idempotency_key(3)
         assert len(set(keys)) == 6
 
     def test_settles_every_try_on_the_oldest_of_two_jobs_with_one_key(self):

@@ -106,7 +106,7 @@ def test_a_retry_goes_on_with_the_job_and_asks_nothing(vertex, run):
 
 
 def test_a_process_that_died_before_the_post_leaves_room_for_one_job(vertex, run):
-    run.store.save(Intent(3, TASK.job_key(3), "f", PROJECT, LOCATION, run.clock.now().isoformat()))
+    run.store.save(Intent(3, TASK.idempotency_key(3), "f", PROJECT, LOCATION, run.clock.now().isoformat()))
     run.submit()
     assert len(vertex.jobs()) == 1
 

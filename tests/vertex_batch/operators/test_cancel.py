@@ -53,7 +53,7 @@ def test_cancels_a_job_that_the_list_does_not_show_yet_when_its_submitter_died(v
     identity = TaskIdentity(deployment(), ti.dag_id, ti.run_id, "submit")
     vertex.admin.set_settings(list_lag_seconds=1)
     reference = submit(vertex, identity.labels(3, "f"))
-    ti.xcoms["submit", INTENT_XCOM] = intent(identity.job_key(3))
+    ti.xcoms["submit", INTENT_XCOM] = intent(identity.idempotency_key(3))
     task = CancelBatchPredictionJobOperator(task_id="cancel", submit_task_id="submit")
     (result,) = task.execute(context)
     assert result["job_id"] == reference.job_id

@@ -12,11 +12,11 @@ from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
 from vertex_batch.lifecycle.identity import TaskIdentity, attempt_key
 from vertex_batch.lifecycle.waiting import JobReading, Verdict
 from vertex_batch.sensors import BatchPredictionJobSensor
-from vertex_batch.vertex.labels import JOB_KEY_LABEL
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
 from vertex_batch.vertex.resource import JobReference
 
 TASK = TaskIdentity("https://airflow.example", "nightly", "scheduled__2026-11-22", "submit")
-KEY = TASK.job_key(3)
+KEY = TASK.idempotency_key(3)
 FAILS = Scenario(times=1, timeline=[], end="FAILED", error_code=13, error_message="System error.")
 SUCCEEDS = Scenario(times=1, timeline=[])
 HELD = Scenario(times=1, timeline=[Step(state="RUNNING", seconds=None)])
@@ -49,7 +49,7 @@ def a_sensor(reference: JobReference, **changes: Any) -> BatchPredictionJobSenso
 
 
 def keys(vertex) -> list[str]:
-    return [job.labels[JOB_KEY_LABEL] for job in vertex.admin.jobs()]
+    return [job.labels[IDEMPOTENCY_KEY_LABEL] for job in vertex.admin.jobs()]
 
 
 def test_a_job_that_failed_for_a_passing_reason_is_submitted_again_as_it_was(vertex, context):
@@ -60,7 +60,7 @@ def test_a_job_that_failed_for_a_passing_reason_is_submitted_again_as_it_was(ver
     assert keys(vertex) == [KEY, attempt_key(KEY, 1)]
     assert {**second.request, "labels": {}} == {**first.request, "labels": {}}
     changed = {name for name in second.labels if second.labels[name] != first.labels.get(name)}
-    assert changed == {JOB_KEY_LABEL, "airflow_attempt"}
+    assert changed == {IDEMPOTENCY_KEY_LABEL, "airflow_attempt"}
 
 
 @pytest.mark.parametrize("resubmits", [0, 1, 3])
