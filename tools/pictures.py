@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
 from local.stack.paths import REPOSITORY, STATE
-from vertex_batch.cli import render_bill
+from vertex_batch.cli.tables import render_bill
 from vertex_batch.costs import Bill, CostTable, JobFilter
 
 PICTURE = REPOSITORY / "docs" / "images" / "bill.svg"

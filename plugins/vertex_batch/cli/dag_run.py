@@ -30,8 +30,8 @@ from sqlalchemy import select, update  # noqa: TID253 - never imported by a DAG 
 
 from vertex_batch.cli.access import airflow_settings
 from vertex_batch.cli.bill import rows_data
-from vertex_batch.cli.cost import find_bill, print_parts
-from vertex_batch.cli.output import print_json, say
+from vertex_batch.cli.cost import find_bill
+from vertex_batch.cli.output import print_json, print_parts, say
 from vertex_batch.cli.run import INTERRUPT, Order
 from vertex_batch.cli.tables import render_bill
 from vertex_batch.costs import JobFilter

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from vertex_batch.cli import access
-from vertex_batch.cli.output import logs_aside, print_json, say
+from vertex_batch.cli.output import logs_aside, print_json, print_parts, say
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.vertex.names import JobId, parse_job_name
 from vertex_batch.vertex.resource import STATE_PREFIX, BatchPredictionJob, JobState
@@ -175,8 +175,6 @@ def _as_data(job: BatchPredictionJob, *, whole: bool = False) -> dict[str, Any]:
 def _print_table(jobs: list[BatchPredictionJob]) -> None:
     from rich.markup import escape
     from rich.table import Table
-
-    from vertex_batch.cli.cost import print_parts  # noqa: PLC0415
 
     table = Table("created", "state", "rows", "spec", "name", "job")
     for job in jobs:

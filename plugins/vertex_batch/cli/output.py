@@ -8,12 +8,31 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+# In a pipe or a log, lines are not wrapped at the default 80 columns.
+_WIDE = 160
 
 
 def print_json(data: Any) -> None:
     """Print JSON. Amounts are exact decimal strings."""
     sys.stdout.write(json.dumps(data, indent=2, default=_as_text) + "\n")
+
+
+def print_parts(*parts: RenderableType) -> None:
+    """Print tables and texts."""
+    console = _console()
+    for part in parts:
+        console.print(part)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 
 
 def say(text: str) -> None:
