@@ -302,7 +302,7 @@ def test_the_sums_kept_with_a_job_are_those_of_its_line_items(table, bill, line,
     assert kept(database_url) == added_up(database_url) == [(1050000, 1, 10, 1050000, 1)]
     table.record(bill("1", items=[line(9)]))
     assert kept(database_url) == added_up(database_url) == [(1350000, 0, 9, 0, 1)]
-    table.replace_line_items(*PLACE, "1", lambda _: [line(9, None)])
+    table.replace_line_items(JobId(*PLACE, "1"), lambda _: [line(9, None)])
     assert kept(database_url) == added_up(database_url) == [(0, 1, 9, 0, 1)]
 
 
@@ -335,7 +335,7 @@ def test_the_sums_kept_of_models_and_kinds_are_those_of_the_line_items(table, bi
     ]
     table.record(bill("1", items=[line(9), line(4, model="third")]))
     assert sums_kept(database_url, "kind") == sums_added_up(database_url, "kind")
-    table.replace_line_items(*PLACE, "1", lambda _: [line(9, None)])
+    table.replace_line_items(JobId(*PLACE, "1"), lambda _: [line(9, None)])
     assert sums_kept(database_url, "model") == sums_added_up(database_url, "model")
     assert len(sums_kept(database_url, "model")) == 2
 

@@ -235,7 +235,7 @@ def test_a_cleared_task_with_another_request_cancels_first(vertex, run):
 def test_another_deployment_with_the_same_names_is_another_task(vertex, run, client):
     run.submit()
     staging = TaskIdentity("https://staging.example", TASK.dag_id, TASK.run_id, TASK.task_id)
-    Submitter(client, Memory()).submit(staging, 3, PROJECT, LOCATION, a_request())
+    Submitter(client, Memory()).submit(staging, 3, Place(PROJECT, LOCATION), a_request())
     assert len(vertex.jobs()) == 2
 
 
