@@ -23,7 +23,7 @@ from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import DEPLOYMENT_LABEL
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.place import Place
-from vertex_batch.vertex.resource import TERMINAL_STATES, BatchPredictionJob
+from vertex_batch.vertex.resource import HAS_NOT_ENDED, BatchPredictionJob
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy
@@ -33,7 +33,6 @@ PlacesOf = Callable[[str], Iterable[tuple[str | None, str | None]]]
 REPORT, CANCEL = "report", "cancel"
 _ACTIONS = {REPORT, CANCEL}
 # After a year there are thousands of ended jobs; do not list them all to find the few active ones.
-_HAS_NOT_ENDED = " AND ".join(f'state!="{state}"' for state in sorted(TERMINAL_STATES))
 
 
 class ReapBatchPredictionJobsOperator(BaseOperator):
@@ -128,7 +127,7 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
         return found
 
     def _reap(self, client: BatchClient, place: Place, owners: _Owners) -> list[dict[str, Any]]:
-        active = list(_ours(client, place, _HAS_NOT_ENDED))
+        active = list(_ours(client, place, HAS_NOT_ENDED))
         self.log.info("%d active jobs of this Airflow in %s/%s", len(active), *place)
         owned = [(job, owners.of(job).ownership) for job in active]
         return [

@@ -18,14 +18,13 @@ from vertex_batch.lifecycle.identity import deployment_label
 from vertex_batch.tasks.context import deployment
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import DEPLOYMENT_LABEL
-from vertex_batch.vertex.resource import TERMINAL_STATES, BatchPredictionJob
+from vertex_batch.vertex.resource import HAS_NOT_ENDED, BatchPredictionJob
 
 log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 8.0
 ANSWER_SECONDS, CONNECT_SECONDS = 8.0, 2.0
 MAX_JOBS = 500
-_NOT_ENDED = " AND ".join(f'state!="{state}"' for state in sorted(TERMINAL_STATES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ class ActiveJobs:
         self._kept.clear()
 
     def _ask(self, place: ProxyPlace, earlier: Snapshot) -> Snapshot:
-        query = f'labels.{DEPLOYMENT_LABEL}="{deployment_label(deployment())}" AND {_NOT_ENDED}'
+        query = f'labels.{DEPLOYMENT_LABEL}="{deployment_label(deployment())}" AND {HAS_NOT_ENDED}'
         try:
             with self._connect(place.litellm_conn_id) as client:
                 found = tuple(islice(client.list(place.project, place.location, filter=query), MAX_JOBS))

@@ -74,6 +74,8 @@ TERMINAL_STATES = frozenset(
         JobState.PARTIALLY_SUCCEEDED,
     }
 )
+HAS_NOT_ENDED = " AND ".join(f'state!="{STATE_PREFIX}{state}"' for state in sorted(TERMINAL_STATES))
+"""A filter of the list call, in Vertex's grammar."""
 
 
 class _Request(BaseModel):
