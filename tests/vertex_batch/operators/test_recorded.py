@@ -55,7 +55,7 @@ def output_file(vertex, job) -> str:
 
 def history(tmp_path) -> int:
     with create_engine(f"sqlite:///{tmp_path / 'costs.db'}").connect() as connection:
-        return connection.execute(text("SELECT COUNT(*) FROM cost_price_history")).scalar()
+        return connection.execute(text("SELECT COUNT(*) FROM cost_price_history")).scalar_one()
 
 
 def test_a_corrected_price_is_on_the_bill_and_the_old_one_in_its_history(job, table, prices, tmp_path):
