@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
 
 from vertex_batch.errors import InputUnusableError, OutputMissingError
 from vertex_batch.results.answers import Answer, read_answer
 from vertex_batch.results.costing import JobPrices, RowCost, RowMeter
+from vertex_batch.results.decoding import Row, RowDecoder
 from vertex_batch.results.keys import (
     Digest,
     canonical_request,
     digest,
     has_request,
-    key_text,
     loose_key,
     path_names,
     request_of,
@@ -30,7 +29,7 @@ from vertex_batch.results.types import AnswerForm, AttemptOutput, Reason, Result
 from vertex_batch.storage import TOO_LONG, ObjectStorage, SourceObject, read_lines, without_duplicates
 from vertex_batch.usage import output_files
 from vertex_batch.usage.outcomes import Failed, Unreadable, Unrecognized
-from vertex_batch.usage.reader import read_row, strict_json
+from vertex_batch.usage.reader import read_row
 from vertex_batch.usage.reading import Reading
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ _NOTHING: tuple[None, None] = (None, None)
 _NO_KEY = b"\0"
 _SUFFIXES = (".jsonl", ".ndjson", ".json", ".gz")
 _MAX_SHARED = 100_000
-_decode = msgspec.json.Decoder().decode
 
 
 class _All(Container[Digest]):
@@ -81,70 +79,6 @@ def input_lines(store: ObjectStorage, objects: Sequence[SourceObject]) -> Iterat
                     yield InputLine(source, number, line)
 
 
-class RowDecoder:
-    """Decodes rows as far as a join needs them. A request is decoded only where it is asked for."""
-
-    def __init__(self, settings: ResultSettings) -> None:
-        self._key = path_names(settings.key)
-        self._inside = bool(self._key) and self._key[0] in ("request", "body", "instance")
-        names = {"request", "response", "predictions", "prediction", "result"}
-        names |= set(self._key[:1])
-        fields = [
-            (
-                f"f{n}",
-                (Raw if name == "request" else Any) | UnsetType,
-                msgspec.field(name=name, default=UNSET),
-            )
-            for n, name in enumerate(sorted(names))
-        ]
-        self._names = sorted(names)
-        self._answers = [
-            name for name in self._names if name in {"response", "predictions", "prediction", "result"}
-        ]
-        self._decode = msgspec.json.Decoder(msgspec.defstruct("Partly", fields, gc=False)).decode
-
-    def whole(self, line: bytes) -> dict[str, Any]:
-        """All of a row; empty if it is not a JSON object."""
-        row = self._any(line)
-        return row if isinstance(row, dict) else {}
-
-    def partly(self, line: bytes) -> dict[str, Any]:
-        """A row with its answer and its key, and usually without its request."""
-        if self._inside:
-            return self.whole(line)
-        try:
-            found = self._decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return self.whole(line)
-        row = {
-            name: value
-            for n, name in enumerate(self._names)
-            if (value := getattr(found, f"f{n}")) is not UNSET and name != "request"
-        }
-        return row if any(name in row for name in self._answers) else self.whole(line)
-
-    def key(self, row: dict[str, Any]) -> str | None:
-        """The key of a row; None if it has none. Text-embedding models echo it inside of the instance."""
-        if not self._key:
-            return None
-        value = value_at(row, self._key)
-        if value is None and "instance" in row:
-            value = value_at(row, ("instance", *self._key))
-        return key_text(value)
-
-    @staticmethod
-    def _any(line: bytes) -> Any:
-        try:
-            return _decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            pass
-        try:
-            plain = strict_json(line)
-            return _decode(plain) if plain else None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-
-
 def key_digest(text: str) -> Digest:
     """The digest of a key; it is never that of a request."""
     return digest(_NO_KEY + text.encode("utf-8", "surrogatepass"))
@@ -157,7 +91,7 @@ class InputLoader:
         self, connection: DuckDBPyConnection, store: ObjectStorage, settings: ResultSettings
     ) -> None:
         self._connection, self._store, self._settings = connection, store, settings
-        self._decoder = RowDecoder(settings)
+        self._decoder = RowDecoder(settings.key)
         self._keep = [path_names(path) for path in settings.keep]
 
     def load(self, objects: Sequence[SourceObject]) -> int:
@@ -167,24 +101,22 @@ class InputLoader:
         seq = 0
         for each in input_lines(self._store, objects):
             seq += 1
-            row = self._row(each.data)
-            text = self._decoder.key(row)
-            if text is None:
-                identity = digest(canonical_request(request_of(row))) if row else _NOTHING
-                text = None if self._settings.key or not row else _hex(identity)
-            else:
-                identity = key_digest(loose_key(text))
-            kept = self._kept(row)
+            text, kept, identity = self._row(each.data)
             size = len(text or "") + len(kept or "")
             rows.add((seq, numbers[each.source.uri], each.line, text, kept, *identity), size)
         rows.flush()
         return seq
 
-    def _row(self, line: bytes) -> dict[str, Any]:
-        if self._settings.key and not self._keep:
-            row = self._decoder.partly(line)
-            return row if self._decoder.key(row) is not None else self._decoder.whole(line)
-        return self._decoder.whole(line)
+    def _row(self, line: bytes) -> tuple[str | None, str | None, tuple[int | None, int | None]]:
+        """The key of a row, its kept fields, and its identity."""
+        if self._settings.key and not self._keep and (text := self._decoder.key_in(line)) is not None:
+            return text, None, key_digest(loose_key(text))
+        row = self._decoder.whole(line)
+        text, kept = self._decoder.key_of(row), self._kept(row)
+        if text is not None:
+            return text, kept, key_digest(loose_key(text))
+        identity = digest(canonical_request(request_of(row))) if row else _NOTHING
+        return None if self._settings.key or not row else _hex(identity), kept, identity
 
     def _kept(self, row: dict[str, Any]) -> str | None:
         if not self._keep:
@@ -233,8 +165,8 @@ class InputLoader:
         for seq, each in enumerate(input_lines(self._store, objects), 1):
             if seq == following_seq:
                 row = self._decoder.whole(each.data)
-                text = self._decoder.key(row) or ""
-                digests.add((seq, *shared_digests(text, row)))
+                text = self._decoder.key_of(row) or ""
+                digests.add((seq, *shared_digests(text, row)), 0)
                 following_seq = next(following, None)
         digests.flush()
 
@@ -264,7 +196,7 @@ class OutputLoader:
         first_file: int,
     ) -> None:
         self._store, self._settings, self._shared = store, settings, shared
-        self._decoder = RowDecoder(settings)
+        self._decoder = RowDecoder(settings.key)
         self._schema = SchemaCheck(settings.schema) if settings.schema is not None else None
         self._rows = Appender(connection, "output_rows")
         self._answers = Appender(connection, "answers")
@@ -308,8 +240,8 @@ class OutputLoader:
 
     def _row(self, attempt: int, number: int, line: bytes, meter: RowMeter) -> None:
         outcome = read_row(line)
-        row = self._decoder.partly(line)
-        identity = self._identity(row, line)
+        row, key, is_whole = self._decoder.output(line)
+        identity = self._identity(row if is_whole else None, key, line)
         answer, cost = Answer(), None
         if isinstance(outcome, Reading):
             cost = meter.cost_of(outcome)
@@ -335,19 +267,16 @@ class OutputLoader:
             answer.text, finish=answer.finish, reason=Reason.SCHEMA, schema_path=found[0], words=found[1]
         )
 
-    def _identity(self, row: dict[str, Any], line: bytes) -> tuple[Any, ...]:
+    def _identity(self, whole: Row | None, text: str | None, line: bytes) -> tuple[Any, ...]:
         """The key as text and the six digests."""
-        text = self._decoder.key(row)
         if text is None:
-            whole = self._decoder.whole(line)
-            text = self._decoder.key(whole)
-            if text is None:
-                if not has_request(whole):
-                    return (None,) * 7
-                return None, *digest(canonical_request(request_of(whole))), *_NOTHING, *_NOTHING
+            whole = self._decoder.whole(line) if whole is None else whole
+            if not has_request(whole):
+                return (None,) * 7
+            return None, *digest(canonical_request(request_of(whole))), *_NOTHING, *_NOTHING
         identity = key_digest(loose_key(text))
         if identity in self._shared:
-            return text, *shared_digests(text, self._decoder.whole(line))
+            return text, *shared_digests(text, self._decoder.whole(line) if whole is None else whole)
         return text, *identity, *_NOTHING, *_NOTHING
 
     def _unreadable(self, attempt: int, number: int, words: str) -> None:
