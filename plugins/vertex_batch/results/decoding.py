@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -33,10 +34,12 @@ class RowDecoder:
         ]
         named = [("key", Any, msgspec.field(name=self._sibling, default=UNSET))] if self._sibling else []
         skipped = [("request", Raw | UnsetType, msgspec.field(default=UNSET))]
-        self._decode_output = msgspec.json.Decoder(
+        self._decode_output: Callable[[bytes], Any] = msgspec.json.Decoder(
             msgspec.defstruct("OutputRow", [*fields, *named, *skipped], gc=False)
         ).decode
-        self._decode_key = msgspec.json.Decoder(msgspec.defstruct("KeyOnly", named, gc=False)).decode
+        self._decode_key: Callable[[bytes], Any] = msgspec.json.Decoder(
+            msgspec.defstruct("KeyOnly", named, gc=False)
+        ).decode
 
     def whole(self, line: bytes) -> Row:
         """All of a row; empty if it is not a JSON object."""

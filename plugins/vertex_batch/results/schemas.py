@@ -30,7 +30,7 @@ class SchemaCheck:
             ) from None
 
     def violation(self, answer: str) -> tuple[str, str] | None:
-        """The first violation of an answer in JSON: its path in the answer, and words; None if it is valid."""
+        """The first violation in an answer that is JSON: its path, and words; None if it is valid."""
         error = next(iter(self._validator.iter_errors(msgspec.json.decode(answer))), None)
         if error is None:
             return None
