@@ -115,6 +115,7 @@ def test_the_tasks_are_given_what_the_spec_says():
             cancel_on_kill=False,
             prices={"gemini-2.5-flash": {"input": 0.15}},
             max_unreadable_rows=7,
+            max_unrecognized_rows=8,
         )
     )
     submit, wait, cancel, record = (
@@ -135,7 +136,8 @@ def test_the_tasks_are_given_what_the_spec_says():
     assert {task.litellm_conn_id for task in (submit, wait, cancel, record)} == {"proxy"}
     assert {submit.gcp_conn_id, record.gcp_conn_id} == {"store"}
     assert record.batch_costs_conn_id == "costs"
-    assert (record.prices, record.max_unreadable_rows) == (spec(prices=record.prices).job.prices, 7)
+    assert record.prices == spec(prices=record.prices).job.prices
+    assert (record.max_unreadable_rows, record.max_unrecognized_rows) == (7, 8)
     assert (cancel.submit_task_id, record.submit_task_id) == ("submit", "submit")
     assert {submit.spec, record.spec} == {"nightly"}
 

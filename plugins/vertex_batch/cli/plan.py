@@ -196,6 +196,8 @@ def _summary(plan: Plan) -> list[str]:
     if plan.report is None:
         return lines or ["nothing was checked (--offline)"]
     lines += [plan.report.summary(), *plan.report.lines()]
+    if plan.report.packed and plan.job.may_be_split:
+        lines.append(f"{plan.report.packed:,} object(s) are gzip; Airflow submits them unpacked")
     if plan.jobs > 1:
         lines.append(f"Airflow splits it into about {plan.jobs} jobs; `vertex-batch run` does not split it")
     if plan.report.is_hopeless:

@@ -115,6 +115,7 @@ def add_job(
         prices=job.prices or None,
         price_folder=str(prices_folder) if prices_folder else None,
         max_unreadable_rows=job.max_unreadable_rows,
+        max_unrecognized_rows=job.max_unrecognized_rows,
         litellm_conn_id=job.connection,
         gcp_conn_id=job.storage_connection,
         batch_costs_conn_id=job.cost_connection,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -39,6 +40,16 @@ def test_a_plan_shows_the_shards_of_an_input_that_is_too_large_for_one_job(run, 
     status, out, _ = run("plan", spec, "--date", DAY, "--json")
     assert (status, json.loads(out)["jobs"][0]["shards"]) == (0, [2, 1])
     assert "2 jobs, with 2, 1 rows" in run("plan", spec, "--date", DAY)[1]
+
+
+def test_gzip_is_unpacked_by_airflow_and_an_error_where_nothing_is_split(run, vertex, spec):
+    vertex.gcs.put(f"gs://demo-bucket/cli/{DAY}.jsonl", gzip.compress(ROW * 3))
+    status, out, _ = run("plan", spec, "--date", DAY)
+    assert (status, "1 object(s) are gzip; Airflow submits them unpacked" in out) == (0, True)
+    spec.write_text(f"{spec.read_text()}split: off\n")
+    for command in ("plan", "check"):
+        status, out, _ = run(command, spec, "--date", DAY)
+        assert (status, "is gzip, and Vertex reads plain JSONL only: remove `split: off`" in out) == (1, True)
 
 
 def test_offline_needs_neither_proxy_nor_storage(run, spec, monkeypatch):
