@@ -26,6 +26,7 @@ from vertex_batch.specs.events import ASSET_PREFIX
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.rendering import display_name
 from vertex_batch.tasks.context import PART_XCOM
+from vertex_batch.tasks.forms import refuse_unknown_params
 from vertex_batch.tasks.shards import ShardTasks
 
 LONGEST_RETRY_DELAY = timedelta(hours=1)
@@ -140,7 +141,12 @@ def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, is_s
     """
     always = _of_every_task(job)
     submit = SubmitBatchPredictionJobOperator(
-        task_id="submit", part=part, money=money, **_submit_arguments(spec, job), **always
+        task_id="submit",
+        part=part,
+        money=money,
+        pre_execute=refuse_unknown_params,
+        **_submit_arguments(spec, job),
+        **always,
     )
     wait = BatchPredictionJobSensor(
         task_id="wait",
@@ -189,6 +195,7 @@ def _shards(spec: Spec, job: JobSpec, plan: PlanInputsOperator, money: dict[str,
 def _plan(spec: Spec, job: JobSpec) -> PlanInputsOperator:
     return PlanInputsOperator(
         task_id="plan_inputs",
+        pre_execute=refuse_unknown_params,
         model=job.model,
         inputs=job.inputs,
         output_uri=job.output,
