@@ -12,7 +12,12 @@ from vertex_batch.dag_factory import build_dag
 from vertex_batch.specs import spec_of
 from vertex_batch.tasks.forms import refuse_unknown_params
 
-SPEC = {"name": "nightly", "model": "gemini-2.5-flash", "inputs": "gs://bkt/in.jsonl", "output": "gs://bkt/o/"}
+SPEC = {
+    "name": "nightly",
+    "model": "gemini-2.5-flash",
+    "inputs": "gs://bkt/in.jsonl",
+    "output": "gs://bkt/o/",
+}
 
 
 def run_of(conf: Any, **fields: Any) -> Any:
@@ -41,7 +46,8 @@ def test_a_misspelled_key_stops_the_run_before_anything_is_submitted(split, conf
 
 
 @pytest.mark.parametrize(
-    "conf", [None, {}, {"dry_run": True, "note": "x", "input": ["gs://bkt/o.jsonl"], "run_date": "2026-11-01"}]
+    "conf",
+    [None, {}, {"dry_run": True, "note": "x", "input": ["gs://bkt/o.jsonl"], "run_date": "2026-11-01"}],
 )
 def test_the_keys_of_the_form_pass(conf):
     refuse_unknown_params(run_of(conf))
