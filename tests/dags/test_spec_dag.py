@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
 from airflow.sdk.exceptions import AirflowSkipException, ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.state import State, TaskInstanceState
@@ -93,6 +94,18 @@ def test_a_failed_run_stays_cheap_to_find_and_a_retry_backs_off():
         assert (task.owner, task.retries, task.retry_delay) == ("search-team", 5, timedelta(seconds=30))
         assert task.retry_exponential_backoff == 2.0
         assert task.max_retry_delay == timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("budget", "resumed"), [(None, {"wait"}), ({"per_run": {"hold": 1}}, {"submit", "wait"})]
+)
+def test_a_task_that_resumes_is_tried_again_where_airflow_took_it_for_dead(budget, resumed):
+    """Airflow's own choice between a retry and a failure, for the executor's late report of the first process."""
+    built = build_dag(spec(retries=0, **({"budget": budget} if budget else {})))
+    dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(built))
+    for task in dag.tasks:
+        ti = SimpleNamespace(state="queued", task=task, try_number=1, max_tries=task.retries)
+        assert TaskInstance.is_eligible_to_retry(ti) is (task.task_id in resumed), task.task_id
 
 
 def test_the_tasks_are_given_what_the_spec_says():

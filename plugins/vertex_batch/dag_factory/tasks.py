@@ -30,6 +30,14 @@ from vertex_batch.tasks.forms import refuse_unknown_params
 from vertex_batch.tasks.shards import ShardTasks
 
 LONGEST_RETRY_DELAY = timedelta(hours=1)
+FEWEST_RESUMED_RETRIES = 2
+"""Of tasks that give up their worker and resume. An executor counts a task by its key, which stays the same.
+
+If a busy scheduler sees the exit of the first process only after the resumed one was queued, it takes the
+resumed one for dead, and Airflow 3.3 counts that as a failed try ("Executor ... reported that the task
+instance ... finished with state success, but the task instance's state attribute is queued"). Without a retry
+the run would be lost, and its job cancelled. A retry resumes the same job and costs nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +148,15 @@ def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, is_s
     :param is_shard: whether other jobs of the run read the rest of the input.
     """
     always = _of_every_task(job)
+    resumed = {**always, "retries": max(job.retries, FEWEST_RESUMED_RETRIES)}
+    may_be_held = bool(money["budget"] or money["budgets_file"])
     submit = SubmitBatchPredictionJobOperator(
         task_id="submit",
         part=part,
         money=money,
         pre_execute=refuse_unknown_params,
         **_submit_arguments(spec, job),
-        **always,
+        **(resumed if may_be_held else always),
     )
     wait = BatchPredictionJobSensor(
         task_id="wait",
@@ -160,7 +170,7 @@ def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, is_s
         fail_without_answers=not is_shard,
         cancel_on_kill=job.cancel_on_kill,
         litellm_conn_id=job.connection,
-        **always,
+        **resumed,
     )
     cancel = CancelBatchPredictionJobOperator(
         task_id="cancel",
