@@ -100,7 +100,7 @@ def test_a_failed_run_stays_cheap_to_find_and_a_retry_backs_off():
     ("budget", "resumed"), [(None, {"wait"}), ({"per_run": {"hold": 1}}, {"submit", "wait"})]
 )
 def test_a_task_that_resumes_is_tried_again_where_airflow_took_it_for_dead(budget, resumed):
-    """Airflow's own choice between a retry and a failure, for the executor's late report of the first process."""
+    """Airflow's own choice between a retry and a failure, after the executor's late report."""
     built = build_dag(spec(retries=0, **({"budget": budget} if budget else {})))
     dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(built))
     for task in dag.tasks:
