@@ -43,7 +43,7 @@ class ReadOutput:
 
     :param unknown: why a part of the job's cost cannot be known.
     :param problem: the output should exist, but does not.
-    :param input_rows: None if they can no longer be counted.
+    :param input_rows: None if they were not counted, or can no longer be.
     """
 
     scan: ScanResult = field(default_factory=ScanResult)
@@ -88,7 +88,8 @@ class OutputReader:
             an answer: then the input is not read. None: it is read.
         """
         if not facts.output_directory:
-            return ReadOutput(unknown=tuple(_why_unread(job) if job else ()))
+            unknown = why_unknown(job) if job else None
+            return ReadOutput(unknown=(unknown,) if unknown else (), input_rows=input_rows)
         if _is_table(facts) and self._read_table is None:
             reason = f"the output is the BigQuery table {facts.output_directory}, which cannot be read here"
             return ReadOutput(unknown=(reason,))
@@ -99,8 +100,9 @@ class OutputReader:
             scan = self._scan(facts, thresholds, answered)
         except OutputMissingError as error:
             # A job that could not write still has an output directory, which is empty.
-            expected = job and (not job.completion_stats or job.completion_stats.successful_count == 0)
-            return ReadOutput() if expected else ReadOutput(unknown=(error.reason,), problem=error)
+            if job and why_unknown(job) is None:
+                return ReadOutput(input_rows=input_rows)
+            return ReadOutput(unknown=(error.reason,), problem=error, input_rows=input_rows)
         if scan.copied:
             scan.notes["answered and billed by an earlier job"] = scan.copied
         return ReadOutput(scan, input_rows=input_rows)
@@ -178,7 +180,16 @@ def _scan_processes() -> int:
     return int(text)
 
 
-def _why_unread(job: BatchPredictionJob) -> list[str]:
-    """Why the cost of a job without an output is unknown; empty if the job never ran."""
-    rows = job.completion_stats.successful_count if job.completion_stats else 0
-    return [f"Vertex counts {rows:,} finished rows, but reports no output"] if rows else []
+def why_unknown(job: BatchPredictionJob) -> str | None:
+    """Why the cost of an ended job without output rows is unknown; None if no row was finished. Pure.
+
+    Without counts, only a job that did not succeed is taken to have finished none.
+    """
+    if job.completion_stats is None:
+        if not job.state.has_results:
+            return None
+        return f"the job is {job.state.short}, but Vertex reports neither an output nor row counts"
+    finished = job.completion_stats.successful_count
+    if finished < 0:
+        return "Vertex reports no output, and does not know how many rows were finished"
+    return f"Vertex counts {finished:,} finished rows, but reports no output" if finished else None

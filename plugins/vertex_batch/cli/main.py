@@ -12,7 +12,20 @@ from typing import Any, NoReturn
 import argcomplete
 
 from vertex_batch import __version__
-from vertex_batch.cli import bill, choice, cost, jobs, new, plan, reconcile, recount, reprice, run, validate
+from vertex_batch.cli import (
+    access,
+    bill,
+    choice,
+    cost,
+    jobs,
+    new,
+    plan,
+    reconcile,
+    recount,
+    reprice,
+    run,
+    validate,
+)
 from vertex_batch.errors import VertexBatchError
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -203,10 +216,12 @@ def _add_reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     which = command.add_mutually_exclusive_group()
     which.add_argument(
         "--proxy",
-        default="litellm_default",
-        metavar="ID",
-        help="Airflow connection of a proxy with a database, whose spend logs are read. Its key must be the"
-        " master key, or the key of a user with the role `proxy_admin_viewer` (default: litellm_default)",
+        default=access.default_proxy(),
+        metavar="URL|ID",
+        help="a proxy with a database, whose spend logs are read: its URL, with the key in"
+        f" ${access.KEY_VARIABLE}, or the id of an Airflow connection. The key must be the master key, or the"
+        f" key of a user with the role `proxy_admin_viewer` (default: ${access.PROXY_VARIABLE}, else"
+        f" {access.DEFAULT_CONNECTION})",
     )
     which.add_argument(
         "--billing", metavar="FILE", help="Google's billing export, a CSV file with FOCUS columns"

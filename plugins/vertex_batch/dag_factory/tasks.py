@@ -26,9 +26,18 @@ from vertex_batch.specs.events import ASSET_PREFIX
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.rendering import display_name
 from vertex_batch.tasks.context import PART_XCOM
+from vertex_batch.tasks.forms import refuse_unknown_params
 from vertex_batch.tasks.shards import ShardTasks
 
 LONGEST_RETRY_DELAY = timedelta(hours=1)
+FEWEST_RESUMED_RETRIES = 2
+"""Of tasks that give up their worker and resume. An executor counts a task by its key, which stays the same.
+
+If a busy scheduler sees the exit of the first process only after the resumed one was queued, it takes the
+resumed one for dead, and Airflow 3.3 counts that as a failed try ("Executor ... reported that the task
+instance ... finished with state success, but the task instance's state attribute is queued"). Without a retry
+the run would be lost, and its job cancelled. A retry resumes the same job and costs nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +124,7 @@ def add_job(
         prices=job.prices or None,
         price_folder=str(prices_folder) if prices_folder else None,
         max_unreadable_rows=job.max_unreadable_rows,
+        max_unrecognized_rows=job.max_unrecognized_rows,
         litellm_conn_id=job.connection,
         gcp_conn_id=job.storage_connection,
         batch_costs_conn_id=job.cost_connection,
@@ -138,8 +148,15 @@ def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, is_s
     :param is_shard: whether other jobs of the run read the rest of the input.
     """
     always = _of_every_task(job)
+    resumed = {**always, "retries": max(job.retries, FEWEST_RESUMED_RETRIES)}
+    may_be_held = bool(money["budget"] or money["budgets_file"])
     submit = SubmitBatchPredictionJobOperator(
-        task_id="submit", part=part, money=money, **_submit_arguments(spec, job), **always
+        task_id="submit",
+        part=part,
+        money=money,
+        pre_execute=refuse_unknown_params,
+        **_submit_arguments(spec, job),
+        **(resumed if may_be_held else always),
     )
     wait = BatchPredictionJobSensor(
         task_id="wait",
@@ -153,7 +170,7 @@ def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, is_s
         fail_without_answers=not is_shard,
         cancel_on_kill=job.cancel_on_kill,
         litellm_conn_id=job.connection,
-        **always,
+        **resumed,
     )
     cancel = CancelBatchPredictionJobOperator(
         task_id="cancel",
@@ -188,6 +205,7 @@ def _shards(spec: Spec, job: JobSpec, plan: PlanInputsOperator, money: dict[str,
 def _plan(spec: Spec, job: JobSpec) -> PlanInputsOperator:
     return PlanInputsOperator(
         task_id="plan_inputs",
+        pre_execute=refuse_unknown_params,
         model=job.model,
         inputs=job.inputs,
         output_uri=job.output,
