@@ -210,7 +210,7 @@ def _summary(plan: Plan) -> list[str]:
     if plan.report.packed and plan.job.may_be_split:
         lines.append(f"{plan.report.packed:,} object(s) are gzip; Airflow submits them unpacked")
     if plan.jobs > 1:
-        lines.append(f"Airflow splits it into about {plan.jobs} jobs; `vertex-batch run` does not split it")
+        lines.append(f"it is split into about {plan.jobs} jobs")
     if plan.report.is_hopeless:
         is_strict = plan.job.preflight == "strict"
         consequence = "refused before it costs anything" if is_strict else "submitted anyway"
