@@ -235,6 +235,7 @@ def make_bill(
             *self_check(scan, stats, input_rows),
             *scan.flags,
             *book.flags,
+            *book.on(job.ran_on).contradictions(scan.tokens),
             *_price_change(job, scan, book),
         ),
         usage=dict(scan.tokens),

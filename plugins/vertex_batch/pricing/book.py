@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal, localcontext
@@ -11,7 +11,7 @@ from vertex_batch.pricing.discounts import Discount, discount_of
 from vertex_batch.pricing.exact import EXACT, add, times
 from vertex_batch.pricing.rates import MAX_DECIMALS, Basis, Rate, StandardRate, Unpriced, decimals
 from vertex_batch.pricing.rules import GROUNDING_KEYS, Question, questions
-from vertex_batch.pricing.sources import UPLIFT_KEY, PriceSource
+from vertex_batch.pricing.sources import UPLIFT_KEY, PriceSource, price_stem
 from vertex_batch.pricing.validity import today
 from vertex_batch.usage import (
     CacheTtl,
@@ -26,6 +26,8 @@ from vertex_batch.usage import (
 )
 
 GLOBAL = "global"
+CONTRADICTION = "contradicting prices"
+"""How the flag about a list without days begins that differs from a dated one."""
 _INPUT = "input_cost_per_token"
 _ALLOWANCES = "free allowances per account and day or month, so its price is not known here"
 _GROUNDING_REASONS = {
@@ -45,6 +47,7 @@ class LineItem:
     :param tokens: the number of units; see `unit`.
     :param standard_unit_price_usd: the price of one unit without batch; None if no price list has it.
     :param standard_source: the list that has it.
+    :param list_digest: of the list that the rate is from; see `PriceSource.digest`.
     """
 
     model: str
@@ -62,6 +65,7 @@ class LineItem:
     standard_unit_price_usd: Decimal | None = None
     standard_amount_usd: Decimal | None = None
     standard_source: str = ""
+    list_digest: str = ""
 
     @property
     def saved_usd(self) -> Decimal | None:
@@ -124,19 +128,40 @@ class PriceBook:
             return Unpriced(self._why_unpriced(usage))
         return self._rate(found, location)
 
-    def _find(self, usage: UsageKey) -> _Found | None:
+    def _find(self, usage: UsageKey, sources: Sequence[PriceSource] | None = None) -> _Found | None:
+        """The first answer of the sources, which are all of the book's by default."""
         model = canonical_model(usage.model)
         discount = discount_of(model)
         # Tokens of a model that is billed by character have a price only where a spec states one.
         by_character = usage.kind is Kind.INPUT and is_billed_by_character(model)
-        sources = [source for source in self.sources if source.is_spec or not by_character]
+        asked = [
+            each for each in (self.sources if sources is None else sources) if each.is_spec or not by_character
+        ]
         for group in questions(usage, self._threshold(model), discount):
-            for source in sources:
+            for source in asked:
                 for question in group:
                     price = source.price(model, question.key)
                     if price is not None and not _contradicted(source, model, question, discount):
                         return _Found(model, price, question, source)
+                if _is_flat(source, model, group):
+                    break  # later lists may still have the long-context rates of an earlier day
         return None
+
+    def contradictions(self, usage: Iterable[UsageKey]) -> list[str]:
+        """Sentences about lists without days that differ from a dated list; call it on a day's book.
+
+        The prices of a spec are what was agreed, and never contradict.
+        """
+        found: dict[str, None] = {}
+        for key in usage:
+            taken = self._find(key)
+            if taken is None or taken.source.is_spec:
+                continue
+            for source in self.sources:
+                other = None if source is taken.source or source.is_spec else self._find(key, [source])
+                if other and other.usd != taken.usd and other.is_dated != taken.is_dated:
+                    found[_contradiction(key, taken, other)] = None
+        return list(found)
 
     def _rate(self, found: _Found, location: str) -> Rate | Unpriced:
         question, source = found.question, found.source
@@ -151,7 +176,7 @@ class PriceBook:
         basis = Basis.SPEC if source.is_spec else question.basis
         period = source.period(found.model, question.key)
         first, last = (period.valid_from, period.valid_until) if period else (None, None)
-        return Rate(usd, basis, source.name, first or source.as_of, standard, first, last)
+        return Rate(usd, basis, source.name, first or source.as_of, standard, first, last, source.digest)
 
     def _standard(self, found: _Found, location: str) -> StandardRate | None:
         """The price without batch, of the source that gave the batch price if it has one."""
@@ -213,6 +238,34 @@ class _Found:
     question: Question
     source: PriceSource
 
+    @property
+    def usd(self) -> Decimal:
+        """The price in a batch, without what a region costs more."""
+        with localcontext(EXACT):
+            return self.price * self.question.factor
+
+    @property
+    def is_dated(self) -> bool:
+        return self.source.is_dated(self.model, self.question.key)
+
+
+def _is_flat(source: PriceSource, model: str, group: Sequence[Question]) -> bool:
+    """Whether a list that is kept by day prices the kind, and has no long-context rate of it."""
+    question = group[-1]
+    return (
+        source.states_days and question.is_long and source.price(model, price_stem(question.key)) is not None
+    )
+
+
+def _contradiction(usage: UsageKey, taken: _Found, other: _Found) -> str:
+    what = f"{usage.modality} {usage.kind}" if usage.kind.unit is Unit.TOKEN else str(usage.kind)
+    dated, undated = (taken, other) if taken.is_dated else (other, taken)
+    return (
+        f"{CONTRADICTION} of {what} of {taken.model}: {undated.source.name}, which states no days, has"
+        f" {undated.usd:f} USD per {usage.kind.unit}, {dated.source.name} has {dated.usd:f} for the day of the"
+        f" job. That of {taken.source.name} was used"
+    )
+
 
 def _contradicted(source: PriceSource, model: str, question: Question, discount: Discount | None) -> bool:
     """Whether a list's own prices show another batch discount than the one that would be applied."""
@@ -259,4 +312,5 @@ def _line_item(key: UsageKey, tokens: int, rate: Rate | Unpriced) -> LineItem:
         standard_unit_price_usd=standard.usd_per_unit if standard else None,
         standard_amount_usd=times(tokens, standard.usd_per_unit) if standard else None,
         standard_source=standard.source if standard else "",
+        list_digest=rate.list_digest,
     )

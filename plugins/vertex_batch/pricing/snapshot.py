@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from vertex_batch.pricing.exact import exact
+from vertex_batch.pricing.genai import genai_prices
 from vertex_batch.pricing.published import published_prices
 from vertex_batch.pricing.sources import (
     UPLIFT_KEY,
@@ -29,6 +30,7 @@ from vertex_batch.pricing.sources import (
     PriceSource,
     is_price_key,
     is_vertex_entry,
+    price_stem,
 )
 
 PACKAGED = "packaged"
@@ -36,16 +38,22 @@ _FILE = "snapshot.json"
 
 
 def packaged_prices() -> PriceSource:
-    """The snapshot as a price source, with the published prices where they differ.
+    """All packaged prices as one source: the published ones, those of genai-prices, then the snapshot.
 
-    Its date is on every line item that it prices.
+    Its date, that of the snapshot, is on every line item that it prices and that states no day.
     """
-    alone, published = snapshot_prices(), published_prices()
+    alone, genai, published = snapshot_prices(), genai_prices(), published_prices()
+    stated = {(model, price_stem(key)) for source in (genai, published) for model, key, _ in source.all_rates()}
     merged: dict[str, dict[str, Decimal]] = {}
-    for source in (alone, published):
+    for source in (alone, genai, published):
         for model, key, price in source.undated():
-            merged.setdefault(model, {})[key] = price
-    return PriceSource(PACKAGED, alone.as_of, merged, dated=published.dated)
+            if source is not alone or (model, price_stem(key)) not in stated:
+                merged.setdefault(model, {})[key] = price
+    dated = {
+        model: [*genai.dated.get(model, ()), *published.dated.get(model, ())]
+        for model in {**genai.dated, **published.dated}
+    }
+    return PriceSource(PACKAGED, alone.as_of, merged, dated=dated)
 
 
 def snapshot_prices() -> LiteLLMPrices:
