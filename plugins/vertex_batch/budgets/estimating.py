@@ -9,7 +9,7 @@ answers and thoughts are, and what was not read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil
@@ -202,9 +202,13 @@ def _times(amount: Decimal, factor: Fraction) -> Decimal:
 def _replayed(past: PastJob, survey: Survey) -> dict[UsageKey, int]:
     by_rows = Fraction(survey.rows, past.rows)
     by_size = Fraction(survey.size, past.size) if past.size and survey.size else by_rows
+    usage: dict[UsageKey, int] = {}
+    for key, tokens in past.usage.items():
+        of_any_day = replace(key, priced_on=None)
+        usage[of_any_day] = usage.get(of_any_day, 0) + tokens
     return {
         key: ceil(tokens * (by_size if key.kind in _OF_THE_PROMPT else by_rows))
-        for key, tokens in past.usage.items()
+        for key, tokens in usage.items()
     }
 
 

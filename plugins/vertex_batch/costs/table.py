@@ -314,6 +314,8 @@ def _line_item(row: Mapping[Any, Any]) -> LineItem:
         reason=row["reason"],
         cache_ttl=key.cache_ttl,
         standard_source=row["standard_source"],
+        list_digest=row["list_digest"],
+        priced_on=key.priced_on,
     )
 
 
@@ -325,4 +327,5 @@ def read_usage_key(row: Mapping[Any, Any]) -> UsageKey:
         Modality(row["modality"]),
         Tier(row["tier"]),
         CacheTtl(row["cache_ttl"]),
+        row["priced_on"],
     )

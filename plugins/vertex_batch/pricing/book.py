@@ -1,22 +1,20 @@
-"""The price book: the rates in force, each with its source; and line items, which are tokens x one rate."""
+"""The price book: the rates in force, each with its source."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
 
 from vertex_batch.pricing.discounts import Discount, discount_of
-from vertex_batch.pricing.exact import EXACT, add, times
+from vertex_batch.pricing.exact import EXACT
 from vertex_batch.pricing.rates import MAX_DECIMALS, Basis, Rate, StandardRate, Unpriced, decimals
 from vertex_batch.pricing.rules import GROUNDING_KEYS, Question, questions
 from vertex_batch.pricing.sources import UPLIFT_KEY, PriceSource, price_stem
 from vertex_batch.pricing.validity import today
 from vertex_batch.usage import (
-    CacheTtl,
     Kind,
-    Modality,
     Tier,
     Unit,
     UsageKey,
@@ -37,47 +35,6 @@ _GROUNDING_REASONS = {
     Kind.DATA_GROUNDING: "no price list here has the price of grounding with data of your own",
     Kind.OTHER_GROUNDING: "the answer names an unknown source",
 }
-_KINDS, _MODALITIES = tuple(Kind), tuple(Modality)
-
-
-@dataclass(frozen=True, slots=True)
-class LineItem:
-    """Units of one kind at one rate. If the rate is unknown, the amount is None and there is a reason.
-
-    :param tokens: the number of units; see `unit`.
-    :param standard_unit_price_usd: the price of one unit without batch; None if no price list has it.
-    :param standard_source: the list that has it.
-    :param list_digest: of the list that the rate is from; see `PriceSource.digest`.
-    """
-
-    model: str
-    kind: Kind
-    modality: Modality
-    tier: Tier
-    tokens: int
-    unit_price_usd: Decimal | None
-    amount_usd: Decimal | None
-    basis: Basis | None = None
-    source: str = ""
-    price_date: date | None = None
-    reason: str = ""
-    cache_ttl: CacheTtl = CacheTtl.NONE
-    standard_unit_price_usd: Decimal | None = None
-    standard_amount_usd: Decimal | None = None
-    standard_source: str = ""
-    list_digest: str = ""
-
-    @property
-    def saved_usd(self) -> Decimal | None:
-        """What it would have cost more without batch; None where either price is not known."""
-        if self.amount_usd is None or self.standard_amount_usd is None:
-            return None
-        return add((self.standard_amount_usd, -self.amount_usd))
-
-    @property
-    def unit(self) -> Unit:
-        """What is counted: tokens, characters, queries or prompts."""
-        return Kind(self.kind).unit
 
 
 class PriceBook:
@@ -97,6 +54,12 @@ class PriceBook:
         if day not in self._on:
             self._on[day] = PriceBook([source.on(day) for source in self.sources], self._max_decimals)
         return self._on[day]
+
+    def change_days(self, model: str, first: date, last: date) -> tuple[date, ...]:
+        """The days after `first` and up to `last` on which prices of a model change."""
+        name = canonical_model(model)
+        days = {day for source in self.sources for day in source.change_days(name)}
+        return tuple(sorted(day for day in days if first < day <= last))
 
     @property
     def flags(self) -> list[str]:
@@ -135,7 +98,9 @@ class PriceBook:
         # Tokens of a model that is billed by character have a price only where a spec states one.
         by_character = usage.kind is Kind.INPUT and is_billed_by_character(model)
         asked = [
-            each for each in (self.sources if sources is None else sources) if each.is_spec or not by_character
+            each
+            for each in (self.sources if sources is None else sources)
+            if each.is_spec or not by_character
         ]
         for group in questions(usage, self._threshold(model), discount):
             for source in asked:
@@ -262,8 +227,8 @@ def _contradiction(usage: UsageKey, taken: _Found, other: _Found) -> str:
     dated, undated = (taken, other) if taken.is_dated else (other, taken)
     return (
         f"{CONTRADICTION} of {what} of {taken.model}: {undated.source.name}, which states no days, has"
-        f" {undated.usd:f} USD per {usage.kind.unit}, {dated.source.name} has {dated.usd:f} for the day of the"
-        f" job. That of {taken.source.name} was used"
+        f" {undated.usd:f} USD per {usage.kind.unit}; {dated.source.name} has {dated.usd:f} for the day of"
+        f" the job. That of {taken.source.name} was used"
     )
 
 
@@ -273,44 +238,3 @@ def _contradicted(source: PriceSource, model: str, question: Question, discount:
         return False
     standard, batch = source.price(model, _INPUT), source.price(model, f"{_INPUT}_batches")
     return standard is not None and batch is not None and batch != standard * discount.factor
-
-
-def price(
-    tokens: Mapping[UsageKey, int], book: PriceBook, location: str, day: date | None = None
-) -> list[LineItem]:
-    """Turn usage into exact line items, without rounding.
-
-    Long-context rows of kinds without long-context rates are standard rows.
-
-    :param day: the UTC day on which the job ran, whose rates hold; None: today.
-    """
-    book = book.on(day)
-    merged: dict[UsageKey, int] = {}
-    for usage, n in tokens.items():
-        key = replace(usage, tier=book.tier(usage)) if usage.tier is Tier.LONG_CONTEXT else usage
-        merged[key] = merged.get(key, 0) + n
-    return [_line_item(key, merged[key], book.rate(key, location)) for key in sorted(merged, key=line_order)]
-
-
-def line_order(key: UsageKey | LineItem) -> tuple[str, int, int, str, str]:
-    """The order of lines on a bill: by model, then kind and modality as their enums list them."""
-    return key.model, _KINDS.index(key.kind), _MODALITIES.index(key.modality), key.tier, key.cache_ttl
-
-
-def _line_item(key: UsageKey, tokens: int, rate: Rate | Unpriced) -> LineItem:
-    item = LineItem(key.model, key.kind, key.modality, key.tier, tokens, None, None, cache_ttl=key.cache_ttl)
-    if isinstance(rate, Unpriced):
-        return replace(item, reason=rate.reason)
-    standard = rate.standard
-    return replace(
-        item,
-        unit_price_usd=rate.usd_per_unit,
-        amount_usd=times(tokens, rate.usd_per_unit),
-        basis=rate.basis,
-        source=rate.source,
-        price_date=rate.as_of,
-        standard_unit_price_usd=standard.usd_per_unit if standard else None,
-        standard_amount_usd=times(tokens, standard.usd_per_unit) if standard else None,
-        standard_source=standard.source if standard else "",
-        list_digest=rate.list_digest,
-    )

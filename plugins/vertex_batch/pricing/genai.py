@@ -61,7 +61,8 @@ def genai_prices(but: Collection[tuple[str, str]] = ()) -> PriceSource:
     document = read_genai()
     entries = {
         model: [
-            {key: usd for key, usd in entry.items() if (model, standard_key(key)) not in but} for entry in stated
+            {key: usd for key, usd in entry.items() if (model, standard_key(key)) not in but}
+            for entry in stated
         ]
         for model, stated in document["models"].items()
     }
@@ -90,14 +91,14 @@ def genai_list(as_of: date) -> dict[str, Any]:
     Models with batch prices or with dated prices are in it: of the others it says no more than LiteLLM's map.
     """
     provider = google()
-    models = {}
+    models: dict[str, list[dict[str, str]]] = {}
     for model in provider.models:
         if not (model.price_variants or isinstance(model.prices, list)):
             continue
         if spans := _spans(model):
-            models.update(dict.fromkeys(_names(provider, model), list(_entries(spans))))
+            models |= {name: list(_entries(spans)) for name in _names(provider, model)}
     return {
-        "about": "USD per token of Google's models, standard and batch, by day, from genai-prices (MIT licence)",
+        "about": "USD per token of Google's models, standard and batch, by day, from genai-prices (MIT)",
         "source": "https://github.com/pydantic/genai-prices",
         "genai_prices_version": metadata.version("genai-prices"),
         "as_of": as_of.isoformat(),

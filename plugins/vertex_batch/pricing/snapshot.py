@@ -34,6 +34,8 @@ from vertex_batch.pricing.sources import (
 )
 
 PACKAGED = "packaged"
+LIFE_KEYS = ("deprecation_date", "successor_model")
+"""What the map says of the end of a model."""
 _FILE = "snapshot.json"
 
 
@@ -43,7 +45,8 @@ def packaged_prices() -> PriceSource:
     Its date, that of the snapshot, is on every line item that it prices and that states no day.
     """
     alone, genai, published = snapshot_prices(), genai_prices(), published_prices()
-    stated = {(model, price_stem(key)) for source in (genai, published) for model, key, _ in source.all_rates()}
+    dated_lists = (genai, published)
+    stated = {(model, price_stem(key)) for source in dated_lists for model, key, _ in source.all_rates()}
     merged: dict[str, dict[str, Decimal]] = {}
     for source in (alone, genai, published):
         for model, key, price in source.undated():
@@ -58,9 +61,20 @@ def packaged_prices() -> PriceSource:
 
 def snapshot_prices() -> LiteLLMPrices:
     """LiteLLM's price map as it was packaged."""
-    text = resources.files("vertex_batch.pricing").joinpath(_FILE).read_text(encoding="utf-8")
-    document = json.loads(text)
+    document = _read()
     return LiteLLMPrices(document["entries"], PACKAGED, date.fromisoformat(document["as_of"]))
+
+
+def snapshot_entries() -> dict[str, dict[str, str]]:
+    """The entries of the snapshot by the names that LiteLLM gives them."""
+    entries: dict[str, dict[str, str]] = _read()["entries"]
+    return entries
+
+
+def _read() -> dict[str, Any]:
+    text = resources.files("vertex_batch.pricing").joinpath(_FILE).read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
 
 
 def snapshot(price_map: Mapping[str, Any], litellm_version: str, as_of: date) -> dict[str, Any]:
@@ -81,7 +95,8 @@ def snapshot(price_map: Mapping[str, Any], litellm_version: str, as_of: date) ->
             k: _text(entry[k]) for k in sorted(entry) if is_price_key(k) and exact(entry[k]) is not None
         }
         if prices.keys() - {UPLIFT_KEY}:
-            entries[name] = {"litellm_provider": str(entry["litellm_provider"]), **prices}
+            life = {key: str(entry[key]) for key in LIFE_KEYS if entry.get(key)}
+            entries[name] = {"litellm_provider": str(entry["litellm_provider"]), **life, **prices}
     return {
         "about": "USD per token of Vertex AI models, from the price map of LiteLLM",
         "litellm_version": litellm_version,
