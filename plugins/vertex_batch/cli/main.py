@@ -12,7 +12,20 @@ from typing import Any, NoReturn
 import argcomplete
 
 from vertex_batch import __version__
-from vertex_batch.cli import bill, choice, cost, jobs, new, plan, reconcile, recount, reprice, run, validate
+from vertex_batch.cli import (
+    bill,
+    choice,
+    cost,
+    jobs,
+    new,
+    plan,
+    prices,
+    reconcile,
+    recount,
+    reprice,
+    run,
+    validate,
+)
 from vertex_batch.errors import VertexBatchError
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -73,6 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_schema(commands)
     _add_cost(commands)
     _add_bill(commands)
+    prices.add_parser(commands, _day)
     _add_reprice(commands)
     _add_recount(commands)
     _add_reconcile(commands)
@@ -108,6 +122,12 @@ def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="default: text; github annotates the lines of a pull request",
     )
     command.add_argument("--json", action="store_true", help="same as --format json")
+    command.add_argument(
+        "--on",
+        type=_day,
+        metavar="DAY",
+        help="report the models that are retired on this UTC day (default: today)",
+    )
     command.set_defaults(run=validate.run)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, date, datetime
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from vertex_batch.cli.output import byte_progress
 from vertex_batch.errors import ConfigurationError, VertexBatchError
 from vertex_batch.inputs import JobLimits, limits_for
 from vertex_batch.preflight import Report, Subject, inspect
+from vertex_batch.pricing import retirement_of
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.rendering import RenderedJob, render_job
 from vertex_batch.vertex.client import try_proxy
@@ -36,6 +37,8 @@ class Plan:
     :param problem: why it could not be checked, or what is missing; empty if there is no problem.
     :param estimate: its expected cost; None if its input was not read.
     :param shards: the rows of each job that the input would be split into; empty if one job reads it.
+    :param day: the UTC day on which it would run, whose prices hold: that of its date, or today if that has
+        passed; None: today.
     """
 
     spec: Spec
@@ -47,6 +50,13 @@ class Plan:
     problem: str = ""
     estimate: Estimate | None = None
     shards: tuple[int, ...] = ()
+    day: date | None = None
+
+    @property
+    def retirement(self) -> str:
+        """When the model stops, if that is known and near."""
+        found = retirement_of(self.request.model)
+        return found.describe(self.day or datetime.now(UTC).date()) if found else ""
 
     @property
     def limits(self) -> JobLimits:
@@ -94,7 +104,8 @@ def prepare(access: Access, spec: Spec, job: JobSpec, moment: datetime, *, offli
     except ValueError as error:
         message = f"{spec.file or spec.name}: job {job.name}: {error} Nothing was submitted."
         raise ConfigurationError(message) from error
-    return Plan(spec, job, rendered, place, request)
+    day = max(moment.astimezone(UTC).date(), datetime.now(UTC).date())
+    return Plan(spec, job, rendered, place, request, day=day)
 
 
 def look(access: Access, plan: Plan, prices: Path | None = None, *, estimate: bool = True) -> Plan:
@@ -104,7 +115,8 @@ def look(access: Access, plan: Plan, prices: Path | None = None, *, estimate: bo
     """
     job, rendered = plan.job, plan.rendered
     subject = Subject(
-        plan.request.model, plan.place.location, rendered.uris, rendered.output, job.may_be_split
+        *(plan.request.model, plan.place.location, rendered.uris, rendered.output, job.may_be_split),
+        day=plan.day,
     )
     found, guess, problem = None, None, ""
     shards: tuple[int, ...] = ()
@@ -154,7 +166,7 @@ def _estimate(plan: Plan, objects: Any, read: Any, book: PriceBook, rows: int) -
     model = plan.request.model
     long_context = book.thresholds().get(canonical_model(model))
     survey = survey_input(read, objects, model, long_context, rows or None)
-    return estimate(survey, model, plan.place.location, book)
+    return estimate(survey, model, plan.place.location, book, day=plan.day)
 
 
 def _client(access: Access, connection: str) -> Any:

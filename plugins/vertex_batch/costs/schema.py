@@ -34,10 +34,12 @@ def _job_key() -> list[Column[str]]:
     return [Column(name, Text, primary_key=True) for name in JOB_KEY]
 
 
+USAGE_KEY = ("model", "kind", "modality", "tier", "cache_ttl", "priced_on")
+
+
 def _usage_key() -> list[Column[Any]]:
-    names = ("model", "kind", "modality", "tier", "cache_ttl")
     return [
-        *(Column(name, Text, primary_key=True) for name in names),
+        *(Column(name, Text, primary_key=True) for name in USAGE_KEY[:-1]),
         Column("priced_on", DayText, primary_key=True),
     ]
 

@@ -31,6 +31,7 @@ from vertex_batch.costs.queries import (
     select_jobs,
     select_recorded,
     select_totals,
+    select_usage,
 )
 from vertex_batch.costs.reports import UnpricedUsage, select_focus, select_unpriced
 from vertex_batch.pricing import Basis, LineItem, line_order
@@ -193,6 +194,13 @@ class CostTable:
         asked = replace(asked, since=since or asked.since, until=until or asked.until)
         with self._database.read() as connection:
             return [read_total(row, by) for row in connection.execute(select_totals(by, asked))]
+
+    def usage(self, where: JobFilter, models: Collection[str]) -> Iterator[tuple[str, UsageKey, int]]:
+        """Yield the tokens of some models by location and usage key."""
+        self._prepare()
+        with self._database.read() as connection:
+            for row in connection.execute(select_usage(where, models)).mappings():
+                yield row["location"], read_usage_key(row), int(row["tokens"])
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
+from itertools import product
 
 from vertex_batch.pricing.discounts import Discount, discount_of
 from vertex_batch.pricing.exact import EXACT
 from vertex_batch.pricing.rates import MAX_DECIMALS, Basis, Rate, StandardRate, Unpriced, decimals
-from vertex_batch.pricing.rules import GROUNDING_KEYS, Question, questions
+from vertex_batch.pricing.rules import GROUNDING_KEYS, OWN_KEYS, Question, questions
 from vertex_batch.pricing.sources import UPLIFT_KEY, PriceSource, price_stem
 from vertex_batch.pricing.validity import today
 from vertex_batch.usage import (
+    CacheTtl,
     Kind,
+    Modality,
     Tier,
     Unit,
     UsageKey,
@@ -90,6 +93,16 @@ class PriceBook:
         if found is None:
             return Unpriced(self._why_unpriced(usage))
         return self._rate(found, location)
+
+    def listed(self, model: str, location: str) -> Iterator[tuple[UsageKey, Rate | Unpriced]]:
+        """Each rate that a model has of its own: not what is only billed as text, output or input."""
+        seen: set[str] = set()
+        for key in _every_usage(model):
+            found = self._find(key)
+            if found is None or found.question.key in seen or not _is_own_rate(key, found):
+                continue
+            seen.add(found.question.key)
+            yield key, self._rate(found, location)
 
     def _find(self, usage: UsageKey, sources: Sequence[PriceSource] | None = None) -> _Found | None:
         """The first answer of the sources, which are all of the book's by default."""
@@ -192,6 +205,22 @@ class PriceBook:
         asked = [q for group in questions(usage, self._threshold(model), None) for q in group]
         keys = [key for question in asked for key in question.standard]
         return any(source.price(model, key) is not None for source in self.sources for key in keys)
+
+
+def _every_usage(model: str) -> Iterator[UsageKey]:
+    for kind in Kind:
+        modalities = (
+            Modality if kind.unit is Unit.TOKEN and kind is not Kind.CACHE_WRITE else (Modality.TEXT,)
+        )
+        ttls = (CacheTtl.FIVE_MINUTES, CacheTtl.ONE_HOUR) if kind is Kind.CACHE_WRITE else (CacheTtl.NONE,)
+        for modality, tier, ttl in product(modalities, Tier, ttls):
+            yield UsageKey(model, kind, modality, tier, ttl)
+
+
+def _is_own_rate(usage: UsageKey, found: _Found) -> bool:
+    """Whether a rate is stated for a kind and tier, and is not only that of output, input or short rows."""
+    is_of_kind = found.question.key == OWN_KEYS.get(usage.kind, found.question.key)
+    return is_of_kind and (usage.tier is Tier.STANDARD or found.question.is_long)
 
 
 @dataclass(frozen=True, slots=True)

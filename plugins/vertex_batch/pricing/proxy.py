@@ -35,13 +35,13 @@ def from_proxy(client: PriceClient | None) -> list[PriceSource]:
 
     The dated lists are the published prices and those of genai-prices. A price that a deployment states for
     itself comes before them: it differs from the map's, by which the proxy fills in what is not configured.
-    What is filled in comes after them. Without a client it is the packaged prices alone.
+    What is filled in comes after them. Without a client there are the packaged lists alone.
 
     Never raises: a source that cannot be read is empty and says why (`PriceSource.problem`), since a bill
     with older prices is worth more than none.
     """
     if client is None:
-        return [packaged_prices()]
+        return [published_prices(), genai_prices(), packaged_prices()]
     today = datetime.now(tz=UTC).date()
     deployments = _read(MODEL_INFO, today, lambda: ModelInfoPrices(client.model_info(), today))
     price_map = _read(PRICE_MAP, today, lambda: LiteLLMPrices(client.price_map(), PRICE_MAP, today))

@@ -85,8 +85,8 @@ class Retirement:
 def retirement_of(model: str, entries: Iterable[Mapping[str, Any]] = ()) -> Retirement | None:
     """The end of a model, in any form of its name; None: none is known, which may be for want of a list.
 
-    :param entries: what a proxy says of the model, with ``deprecation_date`` and ``successor_model``; it comes
-        before the packaged map of LiteLLM.
+    :param entries: what a proxy says of the model, with ``deprecation_date`` and ``successor_model``; it
+        comes before the packaged map of LiteLLM.
     """
     name = canonical_model(model)
     if not name or is_tuned_model(name):
