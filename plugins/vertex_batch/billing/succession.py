@@ -55,10 +55,8 @@ def ending_models(
     :param book: the prices; None: the packaged ones.
     """
     of_days = replace(where, since=day - timedelta(days=USAGE_DAYS - 1), until=day)
-    ends = {
-        group.group[0]: (end_of(group.group[0]), group.total)
-        for group in table.totals("model", where=of_days)
-    }
+    paid_by_model = {group.group[0]: group.total for group in table.totals("model", where=of_days)}
+    ends = {model: (end_of(model), paid) for model, paid in paid_by_model.items()}
     ending = {
         model: (end, paid)
         for model, (end, paid) in ends.items()

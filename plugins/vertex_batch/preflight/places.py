@@ -14,8 +14,8 @@ from vertex_batch.pricing import Stage, retirement_of
 from vertex_batch.usage.models import canonical_model
 
 _MULTI_REGIONS = frozenset({"global", "us", "eu"})
-# Where batches of models are served, by Google's pages on batches of embeddings and on Gemini 4. The first pattern
-# that matches the whole name.
+# Where batches of models are served, by Google's pages on batches of embeddings and on Gemini 4. The first
+# pattern that matches the whole name.
 _LOCATIONS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = (
     (
         re.compile(r"gemini-embedding-001"),
