@@ -20,6 +20,7 @@ from vertex_batch.cli import (
     jobs,
     new,
     plan,
+    prices,
     reconcile,
     recount,
     reprice,
@@ -86,6 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_schema(commands)
     _add_cost(commands)
     _add_bill(commands)
+    prices.add_parser(commands, _day)
     _add_reprice(commands)
     _add_recount(commands)
     _add_reconcile(commands)
@@ -121,6 +123,12 @@ def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="default: text; github annotates the lines of a pull request",
     )
     command.add_argument("--json", action="store_true", help="same as --format json")
+    command.add_argument(
+        "--on",
+        type=_day,
+        metavar="DAY",
+        help="report the models that are retired on this UTC day (default: today)",
+    )
     command.set_defaults(run=validate.run)
 
 
