@@ -17,6 +17,7 @@ from vertex_batch.cli import (
     bill,
     choice,
     cost,
+    export,
     jobs,
     new,
     plan,
@@ -86,6 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     jobs.add_parser(commands)
     _add_schema(commands)
     _add_cost(commands)
+    _add_export(commands)
     _add_bill(commands)
     prices.add_parser(commands, _day)
     _add_reprice(commands)
@@ -157,6 +159,23 @@ def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     _add_json(command)
     _add_table(command)
     command.set_defaults(run=cost.run)
+
+
+def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "export",
+        help="write what jobs cost in the columns of FOCUS, as CSV",
+        description="Write the line items of recorded jobs in the columns of the FinOps Open Cost and Usage"
+        " Specification (FOCUS), as CSV. Without a selection, all jobs are written. Usage without a price is"
+        " left out and reported.",
+    )
+    choice.add_jobs(command, _day)
+    command.add_argument(
+        "--focus", choices=["1.2", "1.4"], default="1.2", help="version of the specification (default: 1.2)"
+    )
+    command.add_argument("--output", metavar="FILE", help="the file to write (default: standard output)")
+    _add_table(command)
+    command.set_defaults(run=export.run)
 
 
 def _add_json(command: argparse.ArgumentParser) -> None:
