@@ -66,7 +66,8 @@ class InputPart:
         if self.kind is PartKind.SAMPLE:
             return {SAMPLE_LABEL: f"{self.rows}-of-{self.of_rows}"}
         if self.kind is PartKind.RETRY:
-            return {RETRY_LABEL: f"{self.round}"}
+            sample = {SAMPLE_LABEL: f"{self.rows}-of-{self.of_rows}"} if self.of_sample else {}
+            return {RETRY_LABEL: f"{self.round}", **sample}
         return {}
 
     def named(self, name: str) -> str:
@@ -138,8 +139,10 @@ def group_of(task_id: str) -> str:
 
     >>> group_of("summaries.submit"), group_of("summaries.shards.submit"), group_of("shards.submit")
     ('summaries', 'summaries', '')
-    >>> group_of("summaries.retry_1.submit"), group_of("retry_1.submit")
+    >>> group_of("summaries.retry_1.shards.submit"), group_of("retry_1.prepare")
     ('summaries', '')
     """
     groups = task_id.split(".")[:-1]
-    return ".".join(groups[:-1] if groups and is_group_name(groups[-1]) else groups)
+    while groups and is_group_name(groups[-1]):
+        groups.pop()
+    return ".".join(groups)

@@ -59,6 +59,8 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
     :param price_folder: folder with price files, which come next.
     :param max_unreadable_rows: fail the task, after the bill is recorded, if more rows than this are
         unreadable or unrecognized.
+    :param fail_without_answers: fail if the jobs succeeded but no row was answered. False if later tasks of
+        the run send rows again or decide by themselves.
     :param spec: name of the task's spec, for the cost table.
     :param team: the team that pays, for the cost table. Defaults to the job's label ``team``.
     :param litellm_conn_id: the proxy.
@@ -86,6 +88,7 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         prices: Mapping[str, Any] | None = None,
         price_folder: str | None = None,
         max_unreadable_rows: int = 0,
+        fail_without_answers: bool = True,
         spec: str = "",
         team: str = "",
         litellm_conn_id: str = LiteLLMHook.default_conn_name,
@@ -107,6 +110,7 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         self.prices = prices
         self.price_folder = price_folder
         self.max_unreadable_rows = max_unreadable_rows
+        self.fail_without_answers = fail_without_answers
         self.spec = spec
         self.team = team
         self.litellm_conn_id = litellm_conn_id
@@ -156,7 +160,8 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
             # All named jobs count. Of those that a task submitted, only the last of each map index counts.
             results = parts.results(bills) if self.submit_task_id else bills
             is_readable = not any(each.problem for each in recorded)
-            unanswered = why_no_answers(results) if is_readable else None
+            judged = is_readable and self.fail_without_answers
+            unanswered = why_no_answers(results) if judged else None
             return recorded, parts.of(bills, recorder.row_costs), unanswered
 
     def _record_each(

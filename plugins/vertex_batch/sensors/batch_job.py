@@ -293,7 +293,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
             self._cancel("it missed its deadline")
         if self.rest_is_sent_again and leaves_rest(seen):
             self.log.warning(
-                "%s Its rows without an answer are sent again by the next tasks of this run.",
+                "%s The next tasks of this run send its rows without an answer again, or list them.",
                 explain(str(self._waited_for), seen),
             )
             return {**seen.to_dict(), "job_id": self._waited_for.job_id}
