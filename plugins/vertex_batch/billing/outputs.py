@@ -109,6 +109,8 @@ class OutputReader:
             return ReadOutput(unknown=(error.reason,), problem=error, input_rows=input_rows)
         if scan.copied:
             scan.notes["answered and billed by an earlier job"] = scan.copied
+            if input_rows is not None and scan.rows > input_rows:
+                input_rows = None  # rows that the earlier job left incomplete are not in its output
         return ReadOutput(scan, input_rows=input_rows)
 
     def _scan(self, facts: JobFacts, how: Mapping[str, Any]) -> ScanResult:

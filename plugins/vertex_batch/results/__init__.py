@@ -1,5 +1,6 @@
 """From an output to a delivery: join answers to their inputs, in order, and name every row without one."""
 
+from vertex_batch.results.again import JobChain, RetryCollector, stage_files
 from vertex_batch.results.costing import JobPrices
 from vertex_batch.results.delivering import (
     attempts_of,
@@ -19,11 +20,13 @@ __all__ = [
     "AttemptOutput",
     "Counts",
     "ExtraKind",
+    "JobChain",
     "JobPrices",
     "Joined",
     "Place",
     "Reason",
     "ResultSettings",
+    "RetryCollector",
     "Written",
     "attempts_of",
     "bill_facts",
@@ -32,6 +35,7 @@ __all__ = [
     "join",
     "numbers",
     "output_of",
+    "stage_files",
     "total_of",
     "why_bad",
 ]
