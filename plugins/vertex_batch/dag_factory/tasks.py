@@ -140,12 +140,14 @@ def add_job(
     return JobTasks(plan, (one.wait, shard.wait), record)
 
 
-def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, is_shard: bool = False) -> OneJob:
+def _one_job(
+    spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, plan_task_id: str | None = None
+) -> OneJob:
     """Add the tasks of one Vertex job.
 
     :param part: the part of the input from `plan_inputs`, if there is such a task.
     :param money: the submit task's prices and budgets.
-    :param is_shard: whether other jobs of the run read the rest of the input.
+    :param plan_task_id: of a shard, the task that planned it; other jobs of the run read the rest.
     """
     always = _of_every_task(job)
     resumed = {**always, "retries": max(job.retries, FEWEST_RESUMED_RETRIES)}
@@ -153,6 +155,7 @@ def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, is_s
     submit = SubmitBatchPredictionJobOperator(
         task_id="submit",
         part=part,
+        plan_task_id=plan_task_id,
         money=money,
         pre_execute=refuse_unknown_params,
         **_submit_arguments(spec, job),
@@ -167,7 +170,7 @@ def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, is_s
         run_deadline_seconds=_seconds(job.run_deadline),
         resubmits=job.resubmits,
         max_failed_ratio=job.max_failed_ratio,
-        fail_without_answers=not is_shard,
+        fail_without_answers=plan_task_id is None,
         cancel_on_kill=job.cancel_on_kill,
         litellm_conn_id=job.connection,
         **resumed,
@@ -193,7 +196,7 @@ def _shards(spec: Spec, job: JobSpec, plan: PlanInputsOperator, money: dict[str,
 
     @task_group(group_id=SHARDS_GROUP, tooltip="The jobs of an input that is too large for one")
     def shards(shard: Any) -> None:
-        made.append(_one_job(spec, job, shard, money, is_shard=True))
+        made.append(_one_job(spec, job, shard, money, plan_task_id=plan.task_id))
 
     shards.expand(shard=plan.output)
     (one,) = made

@@ -36,6 +36,7 @@ class InputPart:
         if they were not read.
     :param report: the findings of the pre-flight in its rows, as plain data; None if they were not checked.
     :param answered: a row of the input has an answer already, so billing has to read the input.
+    :param shard_rows: of a split input whose shards are in an object: the rows of each.
     """
 
     kind: PartKind
@@ -48,6 +49,7 @@ class InputPart:
     listing: str = ""
     report: dict[str, Any] | None = None
     answered: bool = False
+    shard_rows: tuple[int, ...] = ()
 
     @property
     def labels(self) -> dict[str, str]:
@@ -78,12 +80,22 @@ class InputPart:
             return f"a sample of {self.rows:,} of {self.of_rows:,} rows, seed {self.seed}"
         return "the whole input" if self.kind is PartKind.WHOLE else f"split into {self.of} shards"
 
+    @property
+    def is_reference(self) -> bool:
+        """Whether it names a shard without saying what it reads; see `plans`."""
+        return self.kind is PartKind.SHARD and not self.uris
+
+    @property
+    def reference(self) -> dict[str, Any]:
+        """As little as names a shard of a plan."""
+        return {"kind": str(self.kind), "number": self.number, "of": self.of}
+
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain data for XCom, without default values, since a plan may have many parts."""
         defaults = {each.name: each.default for each in fields(self)}
         changed = {name: value for name, value in asdict(self).items() if value != defaults[name]}
-        always = {"kind": str(self.kind), "uris": list(self.uris), "number": self.number, "of": self.of}
-        return {**changed, **always}
+        always = {**self.reference, "uris": list(self.uris)}
+        return {**changed, **always, **({"shard_rows": list(self.shard_rows)} if self.shard_rows else {})}
 
     @classmethod
     def from_dict(cls, data: object) -> InputPart | None:
@@ -92,7 +104,8 @@ class InputPart:
             return None
         try:
             known = {name: data[name] for name in data.keys() & {each.name for each in fields(cls)}}
-            return cls(**{**known, "kind": PartKind(data["kind"]), "uris": tuple(data.get("uris", ()))})
+            tuples = {name: tuple(data.get(name, ())) for name in ("uris", "shard_rows")}
+            return cls(**{**known, **tuples, "kind": PartKind(data["kind"])})
         except (KeyError, TypeError, ValueError):
             return None
 
