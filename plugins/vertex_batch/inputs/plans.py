@@ -1,4 +1,4 @@
-"""The plan of a run's input as its tasks pass it to each other. It stays small, however many shards there are.
+"""The plan of a run's input as its tasks pass it to each other. It stays small, with any number of shards.
 
 Airflow asks for values below 64 kB in XCom and in the task state store, and each mapped task reads the whole
 list of shards. So the shards of a large plan are written beside the staged input, and the tasks pass
@@ -81,23 +81,16 @@ def whole_shard(part: InputPart, one: InputPart | None, storage: ObjectStorage) 
             content = b"".join(stream.blocks())
     except InputMissingError as error:
         raise _gone(f"{uri}, the plan of its shards, is gone") from error
-    found = (
-        InputPart.from_dict(json.loads(content.splitlines()[part.number - 1]))
-        if _is_intact(uri, content)
-        else None
-    )
-    if found is None:
+    if not uri.endswith(f"/{_name(content)}"):
         raise InputUnusableError(uri, "it is not the plan that was written there")
+    found = InputPart.from_dict(json.loads(content.splitlines()[part.number - 1]))
+    assert found
     return found
 
 
 def _name(content: bytes) -> str:
     # The suffix of the shards, so that the same lifecycle rule of the bucket deletes it.
     return f"plan-{hashlib.sha256(content).hexdigest()[:24]}{SHARD_SUFFIX}"
-
-
-def _is_intact(uri: str, content: bytes) -> bool:
-    return uri.endswith(f"/{_name(content)}")
 
 
 def _gone(what: str) -> ConfigurationError:
