@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,7 @@ class OutputReader:
         thresholds: Mapping[str, int],
         job: BatchPredictionJob | None = None,
         input_rows: int | None = None,
+        price_days: tuple[date, ...] = (),
     ) -> ReadOutput:
         """Read all rows, streaming.
 
@@ -86,6 +88,7 @@ class OutputReader:
         :param job: the job in Vertex; None if Vertex no longer has it.
         :param input_rows: rows of the input, if they were counted before the job was submitted and none had
             an answer: then the input is not read. None: it is read.
+        :param price_days: the days on which prices changed while the job ran, see `ScanOptions`.
         """
         if not facts.output_directory:
             unknown = why_unknown(job) if job else None
@@ -97,7 +100,8 @@ class OutputReader:
         if input_rows is None and (found := self._input(facts)):
             input_rows, answered = found.rows, found.answered or None
         try:
-            scan = self._scan(facts, thresholds, answered)
+            how = {"thresholds": thresholds, "already_billed": answered, "price_days": price_days}
+            scan = self._scan(facts, how)
         except OutputMissingError as error:
             # A job that could not write still has an output directory, which is empty.
             if job and why_unknown(job) is None:
@@ -105,24 +109,26 @@ class OutputReader:
             return ReadOutput(unknown=(error.reason,), problem=error, input_rows=input_rows)
         if scan.copied:
             scan.notes["answered and billed by an earlier job"] = scan.copied
+            if input_rows is not None and scan.rows > input_rows:
+                input_rows = None  # rows that the earlier job left incomplete are not in its output
         return ReadOutput(scan, input_rows=input_rows)
 
-    def _scan(
-        self, facts: JobFacts, thresholds: Mapping[str, int], already_billed: frozenset[str] | None
-    ) -> ScanResult:
+    def _scan(self, facts: JobFacts, how: Mapping[str, Any]) -> ScanResult:
+        """Scan an output.
+
+        :param how: see `ScanOptions`.
+        """
         if _is_table(facts) and self._read_table:
-            options = ScanOptions(facts.model, thresholds=thresholds, already_billed=already_billed)
             table = facts.output_directory
-            return scan_table(self._read_table(table), table, options)
+            return scan_table(self._read_table(table), table, ScanOptions(facts.model, **how))
         return scan_output(
             self._storage(),
             facts.output_directory,
             job_model=facts.model,
-            thresholds=thresholds,
             job=str(facts),
             processes=self._processes,
             on_progress=at_most_every(_REPORT_SECONDS, partial(self._report, facts)),
-            already_billed=already_billed,
+            **how,
         )
 
     def _report(self, facts: JobFacts, progress: Progress) -> None:

@@ -111,7 +111,8 @@ class Recorder:
             self._log.info("Job %s already has a bill from an earlier try", facts)
             return Recorded(made)
         book = self._book_of(facts)
-        read = self._outputs.read(facts, book.thresholds(), job, input_rows)
+        days = facts.price_days(book)
+        read = self._outputs.read(facts, book.thresholds(), job, input_rows, days)
         if read.problem and (earlier := self._read_before(facts)):
             self._log.warning("The output of job %s no longer exists; its earlier bill is kept", facts)
             return Recorded(earlier, read.problem)

@@ -105,7 +105,7 @@ def settings_of(proxy: str, route_prefix: str | None = None) -> ProxySettings:
     :param route_prefix: of a URL: the proxy's path before ``/projects/...``.
     :raises ConfigurationError: they are missing, or not usable.
     """
-    return _of_url(proxy, route_prefix) if "://" in proxy else _of_airflow(proxy)
+    return _of_url(proxy, route_prefix) if "://" in proxy else airflow_settings(proxy)
 
 
 def _of_url(url: str, route_prefix: str | None) -> ProxySettings:
@@ -149,7 +149,11 @@ def input_storage(connection: str) -> InputStorage:
     return InputStorage(open_storage(connection), connection)
 
 
-def _of_airflow(connection: str) -> ProxySettings:
+def airflow_settings(connection: str) -> ProxySettings:
+    """Read the proxy's settings from an Airflow connection.
+
+    :raises ConfigurationError: it is not defined, or not usable.
+    """
     from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415
 
     from vertex_batch.hooks.litellm import LiteLLMHook  # noqa: PLC0415 - it takes Airflow's seconds

@@ -78,16 +78,17 @@ def check_days(options: Namespace) -> None:
         raise ConfigurationError(f"--since {options.since} is after --until {options.until}")
 
 
-def chosen_jobs(options: Namespace) -> JobFilter:
+def chosen_jobs(options: Namespace, *, all_if_none: bool = False) -> JobFilter:
     """The jobs that the options select.
 
-    :raises ConfigurationError: they select nothing, which would mean every job.
+    :param all_if_none: whether no selection means every job.
+    :raises ConfigurationError: they select nothing, and that does not mean every job.
     """
     from vertex_batch.costs import JobFilter  # noqa: PLC0415 - it brings SQLAlchemy along
 
     check_days(options)
     since, until = options.since, options.until
-    if not (since or until or any(getattr(options, name) for name in _NAMED)):
+    if not (all_if_none or since or until or any(getattr(options, name) for name in _NAMED)):
         raise ConfigurationError(
             "No jobs were selected. Use --since and --until, or --spec, --team, --model, --dag, --run or"
             " --job."

@@ -17,9 +17,11 @@ from vertex_batch.cli import (
     bill,
     choice,
     cost,
+    export,
     jobs,
     new,
     plan,
+    prices,
     reconcile,
     recount,
     reprice,
@@ -85,7 +87,9 @@ def build_parser() -> argparse.ArgumentParser:
     jobs.add_parser(commands)
     _add_schema(commands)
     _add_cost(commands)
+    _add_export(commands)
     _add_bill(commands)
+    prices.add_parser(commands, _day)
     _add_reprice(commands)
     _add_recount(commands)
     _add_reconcile(commands)
@@ -121,6 +125,12 @@ def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="default: text; github annotates the lines of a pull request",
     )
     command.add_argument("--json", action="store_true", help="same as --format json")
+    command.add_argument(
+        "--on",
+        type=_day,
+        metavar="DAY",
+        help="report the models that are retired on this UTC day (default: today)",
+    )
     command.set_defaults(run=validate.run)
 
 
@@ -149,6 +159,23 @@ def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     _add_json(command)
     _add_table(command)
     command.set_defaults(run=cost.run)
+
+
+def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "export",
+        help="write what jobs cost in the columns of FOCUS, as CSV",
+        description="Write the line items of recorded jobs in the columns of the FinOps Open Cost and Usage"
+        " Specification (FOCUS), as CSV. Without a selection, all jobs are written. Usage without a price is"
+        " left out and reported.",
+    )
+    choice.add_jobs(command, _day)
+    command.add_argument(
+        "--focus", choices=["1.2", "1.4"], default="1.2", help="version of the specification (default: 1.2)"
+    )
+    command.add_argument("--output", metavar="FILE", help="the file to write (default: standard output)")
+    _add_table(command)
+    command.set_defaults(run=export.run)
 
 
 def _add_json(command: argparse.ArgumentParser) -> None:

@@ -156,6 +156,8 @@ def as_data(plan: Plan) -> dict[str, Any]:
         "request": plan.request.to_wire(),
         "estimate": plan.estimate.to_dict() if plan.estimate else None,
         "history": plan.history.to_dict(),
+        "priced_on": plan.day,
+        "retirement": plan.retirement or None,
         "shards": list(plan.shards),
     }
 
@@ -191,6 +193,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield from _field("shards", [f"{len(plan.shards):,} jobs, with {sizes}{rest} rows"])
     yield from _field("cost", _cost(plan))
     yield from _field("earlier", plan.history.lines())
+    yield from _field("model", [plan.retirement] if plan.retirement else [])
     yield from _field("request", json.dumps(plan.request.to_wire(), indent=2).splitlines())
     yield from _field("", ["on submission, labels are added by which the job can be found again"])
 
@@ -210,7 +213,7 @@ def _summary(plan: Plan) -> list[str]:
     if plan.report.packed and plan.job.may_be_split:
         lines.append(f"{plan.report.packed:,} object(s) are gzip; Airflow submits them unpacked")
     if plan.jobs > 1:
-        lines.append(f"Airflow splits it into about {plan.jobs} jobs; `vertex-batch run` does not split it")
+        lines.append(f"it is split into about {plan.jobs} jobs")
     if plan.report.is_hopeless:
         is_strict = plan.job.preflight == "strict"
         consequence = "refused before it costs anything" if is_strict else "submitted anyway"
@@ -224,7 +227,8 @@ def _cost(plan: Plan) -> list[str]:
     if guess is None:
         return ["unknown, because the input was not read"]
     tokens = f"{guess.rows:,} rows, {guess.input_tokens:,} tokens in, {guess.output_tokens:,} out"
-    return [f"about {guess}; {tokens}", guess.method, *(f"unknown: {reason}" for reason in guess.unknown)]
+    on = f" at the prices of {plan.day}" if plan.day else ""
+    return [f"about {guess}{on}; {tokens}", guess.method, *(f"unknown: {reason}" for reason in guess.unknown)]
 
 
 def _field(name: str, lines: Iterable[str]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, date, datetime
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from vertex_batch.cli.output import byte_progress
 from vertex_batch.errors import ConfigurationError, VertexBatchError
 from vertex_batch.inputs import JobLimits, limits_for
 from vertex_batch.preflight import Report, Subject, inspect
+from vertex_batch.pricing import retirement_of
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.rendering import RenderedJob, render_job
 from vertex_batch.vertex.client import try_proxy
@@ -39,6 +40,8 @@ class Plan:
     :param not_asked: what was not checked, because no proxy is configured; empty if one is.
     :param history: what earlier jobs of the same task and model used; empty if it was not read.
     :param shards: the rows of each job that the input would be split into; empty if one job reads it.
+    :param day: the UTC day on which it would run, whose prices hold: that of its date, or today if that has
+        passed; None: today.
     """
 
     spec: Spec
@@ -52,6 +55,13 @@ class Plan:
     shards: tuple[int, ...] = ()
     not_asked: str = ""
     history: History = field(default_factory=History)
+    day: date | None = None
+
+    @property
+    def retirement(self) -> str:
+        """When the model stops, if that is known and near."""
+        found = retirement_of(self.request.model)
+        return found.describe(self.day or datetime.now(UTC).date()) if found else ""
 
     @property
     def limits(self) -> JobLimits:
@@ -99,7 +109,8 @@ def prepare(access: Access, spec: Spec, job: JobSpec, moment: datetime, *, offli
     except ValueError as error:
         message = f"{spec.file or spec.name}: job {job.name}: {error} Nothing was submitted."
         raise ConfigurationError(message) from error
-    return Plan(spec, job, rendered, place, request)
+    day = max(moment.astimezone(UTC).date(), datetime.now(UTC).date())
+    return Plan(spec, job, rendered, place, request, day=day)
 
 
 def look(
@@ -117,7 +128,8 @@ def look(
     """
     job, rendered = plan.job, plan.rendered
     subject = Subject(
-        plan.request.model, plan.place.location, rendered.uris, rendered.output, job.may_be_split
+        *(plan.request.model, plan.place.location, rendered.uris, rendered.output, job.may_be_split),
+        day=plan.day,
     )
     found, guess, problem = None, None, ""
     shards: tuple[int, ...] = ()
@@ -174,7 +186,7 @@ def _estimate(plan: Plan, objects: Any, read: Any, book: PriceBook) -> Estimate:
     else:
         long_context = book.thresholds().get(canonical_model(model))
         survey = survey_input(read, objects, model, long_context, rows or None)
-    return estimate(survey, model, plan.place.location, book, plan.history.jobs)
+    return estimate(survey, model, plan.place.location, book, plan.history.jobs, day=plan.day)
 
 
 def _client(

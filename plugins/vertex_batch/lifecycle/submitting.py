@@ -36,6 +36,7 @@ from vertex_batch.vertex.labels import (
     REQUEST_LABEL,
     TASK_KEY_LABEL,
 )
+from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import BatchPredictionJob, CreateJobRequest
 
 DEFAULT_RESEND_DELAY_SECONDS = 5.0
@@ -130,12 +131,20 @@ class Submitter:
         return self._submit_or_adopt(identity.task_key, wanted, request)
 
     def resubmit(
-        self, failed: BatchPredictionJob, job_key: str, attempt: int, project: str, location: str
+        self,
+        failed: BatchPredictionJob,
+        job_key: str,
+        attempt: int,
+        place: Place,
+        *,
+        resume: bool = False,
     ) -> Submission:
         """Find the job of a later attempt, or create it with the request of the job that failed.
 
-        :param failed: the job of an earlier attempt.
+        :param failed: the job of the attempt before.
         :param job_key: the key of the first attempt.
+        :param resume: the new job reads the output folder of the failed one, so that only the rows without an
+            answer run. Its labels are those of the same work, by which a cleared task finds it.
         :raises SupersededError: the task was cleared in the meantime and has another job now.
         """
         key = attempt_key(job_key, attempt)
@@ -143,8 +152,9 @@ class Submitter:
         fingerprint = labels.get(REQUEST_LABEL, "")
         declared_at = self._now().isoformat()
         index = map_index_of(labels)
-        wanted = Intent(0, key, fingerprint, project, location, declared_at, attempt=attempt, map_index=index)
-        request = CreateJobRequest.again(failed).model_copy(update={"labels": labels})
+        wanted = Intent(0, key, fingerprint, *place, declared_at, attempt=attempt, map_index=index)
+        again = CreateJobRequest.resuming(failed) if resume else CreateJobRequest.again(failed)
+        request = again.model_copy(update={"labels": labels})
         return self._submit_or_adopt(labels.get(TASK_KEY_LABEL, ""), wanted, request)
 
     def _submit_or_adopt(

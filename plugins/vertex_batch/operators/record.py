@@ -61,6 +61,8 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         than this: lines that are cut or damaged, such as those of an output that was not written completely.
     :param max_unrecognized_rows: the same for unrecognized rows: intact rows in no known output format,
         such as those of a model that this version does not know.
+    :param fail_without_answers: fail if the jobs succeeded but no row was answered. False if later tasks of
+        the run send rows again or decide by themselves.
     :param spec: name of the task's spec, for the cost table.
     :param team: the team that pays, for the cost table. Defaults to the job's label ``team``.
     :param litellm_conn_id: the proxy.
@@ -89,6 +91,7 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         price_folder: str | None = None,
         max_unreadable_rows: int = 0,
         max_unrecognized_rows: int = 0,
+        fail_without_answers: bool = True,
         spec: str = "",
         team: str = "",
         litellm_conn_id: str = LiteLLMHook.default_conn_name,
@@ -111,6 +114,7 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         self.price_folder = price_folder
         self.max_unreadable_rows = max_unreadable_rows
         self.max_unrecognized_rows = max_unrecognized_rows
+        self.fail_without_answers = fail_without_answers
         self.spec = spec
         self.team = team
         self.litellm_conn_id = litellm_conn_id
@@ -160,7 +164,8 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
             # All named jobs count. Of those that a task submitted, only the last of each map index counts.
             results = parts.results(bills) if self.submit_task_id else bills
             is_readable = not any(each.problem for each in recorded)
-            unanswered = why_no_answers(results) if is_readable else None
+            judged = is_readable and self.fail_without_answers
+            unanswered = why_no_answers(results) if judged else None
             return recorded, parts.of(bills, recorder.row_costs), unanswered
 
     def _record_each(

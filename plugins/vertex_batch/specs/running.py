@@ -55,8 +55,8 @@ class RunningFields(BaseModel):
     resubmits: Annotated[int, Field(ge=0, le=5)] = Field(
         default=1,
         description=(
-            "How often a job that failed for a transient reason (codes 4, 8, 13, 14) is submitted again. Each"
-            " job has its own bill, and rows that the failed job had finished are paid for again."
+            "How often a job that failed for a transient reason (codes 4, 8, 13, 14) is submitted again, with"
+            " its own bill. If rows had finished, the new job resumes the failed one: it runs only the rest."
         ),
     )
     preflight: Literal["strict", "warn", "off"] = Field(
