@@ -1,4 +1,4 @@
-"""``vertex-batch prices`` shows the rates of a model on a day: from which list, how long, and what is next."""
+"""``vertex-batch prices`` shows the rates of a model on a day: their lists, their days, and what is next."""
 
 from __future__ import annotations
 
