@@ -175,7 +175,7 @@ def test_filters_of_the_overview_work_by_keyboard_alone(visit, recorded):
         assert visitor.said == []
 
 
-@pytest.mark.parametrize(("name", "column"), [("CSV", "amount_usd"), ("FOCUS", "BilledCost")])
+@pytest.mark.parametrize(("name", "column"), [("CSV", "amount_usd"), ("FOCUS 1.4", "BilledCost")])
 def test_what_is_shown_is_exported(visit, recorded, name, column):
     with visit("viewer") as visitor:
         visitor.open("/")

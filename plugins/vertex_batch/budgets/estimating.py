@@ -38,11 +38,15 @@ class PastJob:
 
     :param rows: of its input.
     :param size: of its input, in bytes; None if unknown.
+    :param answered: rows with an answer.
+    :param cost: of its bill; None if unknown.
     """
 
     rows: int
     usage: Mapping[UsageKey, int]
     size: int | None = None
+    answered: int = 0
+    cost: Total | None = None
 
 
 @dataclass(frozen=True, slots=True)

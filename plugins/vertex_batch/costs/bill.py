@@ -113,6 +113,11 @@ class RowCounts:
         return self.unreadable + self.unrecognized
 
     @property
+    def missing(self) -> int:
+        """Rows of the input without a row of output; 0 if the input was not counted."""
+        return max((self.input_rows or 0) - self.total, 0)
+
+    @property
     def failed_share(self) -> Decimal | None:
         """The share of failed rows, 0 to 1, to six decimals; None if there are no rows."""
         return (Decimal(self.failed) / self.total).quantize(_SIX_DECIMALS) if self.total else None

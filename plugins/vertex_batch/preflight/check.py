@@ -25,7 +25,8 @@ class Subject:
     """The job that will be submitted.
 
     :param uris: the rendered URIs of the spec, with their wildcards.
-    :param may_be_split: an input with too many rows for one job is split into several, and is not an error.
+    :param may_be_split: an input that is gzip, or has too many rows for one job, is written again as plain
+        shards, and is not an error.
     :param day: the UTC day on which it will be submitted; None: today.
     """
 
@@ -167,3 +168,4 @@ def _add(report: Report, rows: Report) -> None:
     report.rows += rows.rows
     report.size_bytes += rows.size_bytes
     report.bad_rows += rows.bad_rows
+    report.packed += rows.packed

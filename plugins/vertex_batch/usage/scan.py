@@ -246,12 +246,6 @@ def scan_file(stream: ByteStream, name: str, job_model: str, **options: Any) -> 
     return scanner.result()
 
 
-def response_ids(stream: ByteStream) -> Iterator[str]:
-    """The ``responseId`` of each answered row: what a job that resumes this one must not bill again."""
-    for block in read_lines(stream):
-        yield from ids_of(block.lines)
-
-
 def ids_of(lines: Iterable[bytes]) -> Iterator[str]:
     """The ``responseId`` of each answered row among lines."""
     for line in lines:
