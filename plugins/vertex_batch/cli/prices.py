@@ -85,7 +85,7 @@ def run(options: Namespace) -> int:
     with access.Access(options).client() if options.proxy else nullcontext(None) as client:
         book = PriceBook([*files, *from_proxy(client)], max_decimals=None)
     found = rates_on(book, options.model, options.location, day)
-    retirement = retirement_of(options.model)
+    retirement = retirement_of(options.model, book.life_of(options.model))
     notes = [
         *book.flags,
         *book.on(day).contradictions(each.usage for each in found),

@@ -8,7 +8,7 @@ from importlib import resources
 
 import pytest
 
-from vertex_batch.pricing import Stage, retirement_of
+from vertex_batch.pricing import LiteLLMPrices, PriceBook, Stage, retirement_of
 
 TODAY = date(2026, 11, 27)
 
@@ -52,6 +52,17 @@ def test_what_a_proxy_says_comes_before_the_packaged_map_and_after_googles_pages
     assert (found.last_day, found.successors, found.is_final) == (date(2027, 5, 5), ("gemini-9",), False)
     assert retirement_of("gemini-2.5-pro", [entry]).last_day == date(2027, 3, 31)
     assert retirement_of("gemini-x", [{"deprecation_date": "soon"}]) is None
+
+
+def test_a_price_map_of_the_proxy_says_when_a_model_stops():
+    entry = {"litellm_provider": "vertex_ai", "input_cost_per_token": 1e-06}
+    life = {"deprecation_date": "2026-12-24", "successor_model": "gemini-9"}
+    book = PriceBook([LiteLLMPrices({"vertex_ai/gemini-8": {**entry, **life}}, "proxy_price_map", TODAY)])
+    found = retirement_of("gemini-8", book.life_of("publishers/google/models/gemini-8"))
+    assert found.stage(TODAY) is Stage.ENDING
+    assert "its earliest last day is 2026-12-24 (LiteLLM's price map). Its successor is gemini-9" in (
+        found.describe(TODAY)
+    )
 
 
 def test_every_entry_has_a_source_and_every_successor_outlives_its_predecessor():
