@@ -1,4 +1,4 @@
-"""The FOCUS views and their export, in SQLite and PostgreSQL: amounts, rates, units, periods, and what has no price."""
+"""The FOCUS views and their export, in both databases: amounts, rates, units, periods, unknown prices."""
 
 from __future__ import annotations
 
