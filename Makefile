@@ -6,10 +6,10 @@ BENCH_ARGS ?=
 NIGHT_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format chaos night bench fuzz packages lock setup clean
+.PHONY: help demo test lint format chaos night paid-rows bench fuzz packages lock setup clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup ## start everything here, run the example jobs, print the bill; NIGHTS=14 for more nights, ONCE=1 to end
 	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(NIGHTS),--nights $(NIGHTS))
@@ -32,6 +32,9 @@ chaos: setup ## kill processes at every instant, at least 200 runs, and count wh
 
 night: setup ## runs of real size: every row, every bill, processor time, memory, requests; ONLY=c
 	@$(BIN)/python -m tools.night $(if $(ONLY),--only $(ONLY)) $(NIGHT_ARGS)
+
+paid-rows: setup ## rows paid for and rows answered, when jobs die and rows fail; ROWS=1000
+	@$(BIN)/python -m tools.paid_rows $(if $(ROWS),--rows $(ROWS))
 
 bench: setup ## how fast we are, beside others, in one run
 	@$(PYTHON) -m local.bootstrap bench

@@ -14,7 +14,7 @@ from vertex_batch.operators import (
 )
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.specs import prices_folder, specs_folder
-from vertex_batch.tasks.forms import CONNECTION, connection_field, text_field
+from vertex_batch.tasks.forms import CONNECTION, connection_field, refuse_unknown_params, text_field
 
 DOC = """
 Waits for a job that was created in the Google Cloud console, by a script or by another tool, and records its
@@ -62,6 +62,7 @@ with DAG(
 ) as dag:
     adopt = AdoptBatchPredictionJobOperator(
         task_id="adopt",
+        pre_execute=refuse_unknown_params,
         job="{{ params.job }}",
         project="{{ params.project or '' }}",
         location="{{ params.location or '' }}",

@@ -13,6 +13,7 @@ import argcomplete
 
 from vertex_batch import __version__
 from vertex_batch.cli import (
+    access,
     bill,
     choice,
     cost,
@@ -20,6 +21,7 @@ from vertex_batch.cli import (
     jobs,
     new,
     plan,
+    prices,
     reconcile,
     recount,
     reprice,
@@ -87,6 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_cost(commands)
     _add_export(commands)
     _add_bill(commands)
+    prices.add_parser(commands, _day)
     _add_reprice(commands)
     _add_recount(commands)
     _add_reconcile(commands)
@@ -122,6 +125,12 @@ def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="default: text; github annotates the lines of a pull request",
     )
     command.add_argument("--json", action="store_true", help="same as --format json")
+    command.add_argument(
+        "--on",
+        type=_day,
+        metavar="DAY",
+        help="report the models that are retired on this UTC day (default: today)",
+    )
     command.set_defaults(run=validate.run)
 
 
@@ -234,10 +243,12 @@ def _add_reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     which = command.add_mutually_exclusive_group()
     which.add_argument(
         "--proxy",
-        default="litellm_default",
-        metavar="ID",
-        help="Airflow connection of a proxy with a database, whose spend logs are read. Its key must be the"
-        " master key, or the key of a user with the role `proxy_admin_viewer` (default: litellm_default)",
+        default=access.default_proxy(),
+        metavar="URL|ID",
+        help="a proxy with a database, whose spend logs are read: its URL, with the key in"
+        f" ${access.KEY_VARIABLE}, or the id of an Airflow connection. The key must be the master key, or the"
+        f" key of a user with the role `proxy_admin_viewer` (default: ${access.PROXY_VARIABLE}, else"
+        f" {access.DEFAULT_CONNECTION})",
     )
     which.add_argument(
         "--billing", metavar="FILE", help="Google's billing export, a CSV file with FOCUS columns"

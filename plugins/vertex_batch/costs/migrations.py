@@ -67,14 +67,18 @@ _BY_DIALECT = {  # SQLite, PostgreSQL
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step of the schema. Never change one that has been released: add the next."""
+    """One step of the schema. Never change one that has been released: add the next.
+
+    :param file: its SQL; with ``{dialect}`` in its name, one file for each database.
+    """
 
     version: int
     file: str
 
     def statements(self, *, is_sqlite: bool) -> list[str]:
         """The SQL statements of the step. Both databases use the same text, apart from a few words."""
-        sql = resources.files("vertex_batch.costs").joinpath("sql", self.file).read_text(encoding="utf-8")
+        file = self.file.format(dialect="sqlite" if is_sqlite else "postgresql")
+        sql = resources.files("vertex_batch.costs").joinpath("sql", file).read_text(encoding="utf-8")
         for name, (sqlite, postgresql) in _BY_DIALECT.items():
             sql = sql.replace(f"{{{name}}}", sqlite if is_sqlite else postgresql)
         sql = _CALL.sub(lambda call: _called(call[1], call[2], is_sqlite=is_sqlite), sql)
@@ -94,6 +98,7 @@ MIGRATIONS = (
     Migration(7, "0007_page_totals.sql"),
     Migration(8, "0008_job_sums.sql"),
     Migration(9, "0009_outcomes_and_units.sql"),
+    Migration(11, "0011_price_days.{dialect}.sql"),
     Migration(12, "0012_focus_versions.sql"),
 )
 LATEST = MIGRATIONS[-1].version

@@ -32,6 +32,7 @@ from vertex_batch.costs.queries import (
     select_jobs,
     select_recorded,
     select_totals,
+    select_usage,
 )
 from vertex_batch.costs.reports import UnpricedUsage, select_unpriced
 from vertex_batch.pricing import Basis, LineItem, line_order
@@ -195,6 +196,13 @@ class CostTable:
         with self._database.read() as connection:
             return [read_total(row, by) for row in connection.execute(select_totals(by, asked))]
 
+    def usage(self, where: JobFilter, models: Collection[str]) -> Iterator[tuple[str, UsageKey, int]]:
+        """Yield the tokens of some models by location and usage key."""
+        self._prepare()
+        with self._database.read() as connection:
+            for row in connection.execute(select_usage(where, models)).mappings():
+                yield row["location"], read_usage_key(row), int(row["tokens"])
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction for reading the tables other than those of the bills."""
@@ -318,6 +326,8 @@ def _line_item(row: Mapping[Any, Any]) -> LineItem:
         reason=row["reason"],
         cache_ttl=key.cache_ttl,
         standard_source=row["standard_source"],
+        list_digest=row["list_digest"],
+        priced_on=key.priced_on,
     )
 
 
@@ -329,4 +339,5 @@ def read_usage_key(row: Mapping[Any, Any]) -> UsageKey:
         Modality(row["modality"]),
         Tier(row["tier"]),
         CacheTtl(row["cache_ttl"]),
+        row["priced_on"],
     )

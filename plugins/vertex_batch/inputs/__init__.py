@@ -1,7 +1,16 @@
 """Inputs of jobs: whether they fit into one job, how they are split otherwise, and samples of them."""
 
 from vertex_batch.inputs.measuring import Measured, Measurer, may_be_answered, measure, rows_in
-from vertex_batch.inputs.parts import SHARDS_GROUP, InputPart, PartKind, file_pattern, group_of
+from vertex_batch.inputs.parts import (
+    RETRY_LABEL,
+    SHARDS_GROUP,
+    InputPart,
+    PartKind,
+    file_pattern,
+    group_of,
+    is_group_name,
+    retry_group,
+)
 from vertex_batch.inputs.planning import (
     Shard,
     make_shards,
@@ -23,6 +32,7 @@ __all__ = [
     "EMBEDDING_ROWS",
     "GENERATION_ROWS",
     "MAX_SAMPLE_ROWS",
+    "RETRY_LABEL",
     "SHARDS_GROUP",
     "SHARD_SUFFIX",
     "TEXT_EMBEDDING_ROWS",
@@ -40,11 +50,13 @@ __all__ = [
     "exists_with_size",
     "file_pattern",
     "group_of",
+    "is_group_name",
     "limits_for",
     "make_shards",
     "may_be_answered",
     "measure",
     "needs_no_copy",
+    "retry_group",
     "rows_in",
     "settle",
     "stage",

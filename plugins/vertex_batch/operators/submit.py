@@ -302,7 +302,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
     def _cancel_submitted(self, why: str) -> None:
         """Cancel the job. If its id is not known yet, find it by its key."""
         stored = self._store.latest if self._store else None
-        if stored is None:
+        if stored is None or stored.refused:
             return
         try:
             self._cancel(stored, why)

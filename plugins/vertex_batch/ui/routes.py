@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from vertex_batch.billing.succession import ending_models
 from vertex_batch.budgets import Ledger, StoredEstimate
 from vertex_batch.costs import Bill, CostTable, FocusVersion, JobFilter, add_totals, stream_csv
 from vertex_batch.ui.access import CurrentReader
@@ -111,6 +112,7 @@ def overview(request: Request, reader: CurrentReader, costs: Costs, view: Asked,
         unpriced=[] if summary.total.complete else costs.unpriced(where),
         today=today,
         max_groups=MAX_GROUPS,
+        ending=[each.describe(today) for each in ending_models(costs, where, today)],
         misses_some=not where.dag_id and reader.misses_some(recorded),
         dag_id=where.dag_id,
     )

@@ -179,6 +179,23 @@ def test_the_proxys_figures_are_compared_with_ours_and_the_difference_is_explain
     assert logs.params["start_date"] == "2026-11-20 00:00:00"
 
 
+@pytest.mark.parametrize("by_option", [True, False])
+def test_a_proxy_is_named_by_its_url_with_the_key_from_the_environment(
+    url, litellm, proxy, monkeypatch, capsys, *, by_option
+):
+    monkeypatch.delenv("AIRFLOW_CONN_LITELLM_DEFAULT")
+    litellm.rows = [logged("1001", 0.275)]
+    words = ["--proxy", proxy.url] if by_option else []
+    if not by_option:
+        monkeypatch.setenv("LITELLM_PROXY_URL", proxy.url)
+    assert main(["reconcile", *DAYS, "--url", url, *words]) == 1
+    assert "set LITELLM_PROXY_API_KEY to the key" in capsys.readouterr().err
+    monkeypatch.setenv("LITELLM_PROXY_API_KEY", "sk-of-the-environment")
+    found = reconcile(capsys, "--url", url, *words)
+    assert found["jobs"][0]["difference_usd"] == "0.048"
+    assert {call.headers["authorization"] for call in proxy.calls} == {"Bearer sk-of-the-environment"}
+
+
 def test_only_compared_jobs_are_counted_and_one_line_has_those_without_a_figure(url, litellm, capsys):
     litellm.rows = [logged("1001", 0.275)]
     assert main(["reconcile", *DAYS, "--url", url]) == 0
@@ -264,7 +281,10 @@ def test_where_the_proxy_does_not_say_what_the_key_sees_a_warning_says_so(url, l
     """As a key that may call this route alone."""
     litellm.is_admin, litellm.rows = False, [logged("1001", 0.227)]
     assert main(["reconcile", *DAYS, "--url", url]) == 0
-    assert "does not report whether the key of connection 'litellm_default' sees" in capsys.readouterr().err
+    assert (
+        "proxy of connection 'litellm_default' does not report whether its key sees"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_key_without_the_permission_is_not_called_a_bad_key(url, litellm, capsys):
