@@ -8,7 +8,15 @@ from typing import Any
 
 from vertex_batch.errors import BadKeyError, NotFoundError, ServiceUnavailableError
 from vertex_batch.lifecycle.submit_rules import SUBMIT_RULES, Action, Rule
-from vertex_batch.lifecycle.waiting import JobReading, PollLimits, Verdict, assess, may_resubmit, task_end
+from vertex_batch.lifecycle.waiting import (
+    JobReading,
+    PollLimits,
+    Resubmission,
+    Verdict,
+    assess,
+    resubmission,
+    task_end,
+)
 from vertex_batch.vertex.resource import BatchPredictionJob, JobState
 
 _WITH_CODE = "`FAILED` with code "
@@ -94,7 +102,7 @@ def _meaning(seen: JobReading) -> str:
     if seen.verdict is Verdict.WAIT:
         return "goes on waiting"
     ends = task_end(seen, 0.4)
-    if may_resubmit(seen, 0, 1):
+    if resubmission(seen, 0, 1) is not Resubmission.NONE:
         return f"submits again while `resubmits` are left, then {ends}"
     first = "cancels the job (`cancel_on_deadline`), then " if seen.verdict is Verdict.DEADLINE else ""
     return f"{first}{ends}"

@@ -40,7 +40,7 @@ class Prompt:
 
 
 QUESTIONS = (
-    Prompt("model", "Model", "gemini-2.5-flash", required=True),
+    Prompt("model", "Model", "gemini-3.8-flash", required=True),
     Prompt(
         "inputs",
         "Input files",

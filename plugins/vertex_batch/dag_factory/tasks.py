@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ from airflow.sdk import DAG, Asset, BaseOperator, TaskGroup, TriggerRule, XComAr
 
 from vertex_batch.dag_factory.form import OVERRIDES
 from vertex_batch.dag_factory.notices import on_cost
-from vertex_batch.inputs import SHARDS_GROUP
+from vertex_batch.inputs import SHARDS_GROUP, retry_group
 from vertex_batch.operators import (
     AggregateTokenUsageOperator,
     AnnounceResultsOperator,
     BudgetSettings,
     CancelBatchPredictionJobOperator,
     PlanInputsOperator,
+    PrepareRetryOperator,
     SubmitBatchPredictionJobOperator,
 )
 from vertex_batch.sensors import BatchPredictionJobSensor
@@ -27,18 +28,34 @@ from vertex_batch.specs.events import ASSET_PREFIX
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.rendering import display_name
 from vertex_batch.tasks.context import PART_XCOM
+from vertex_batch.tasks.forms import refuse_unknown_params
+from vertex_batch.tasks.rounds import RoundTasks
 from vertex_batch.tasks.shards import ShardTasks
 
 LONGEST_RETRY_DELAY = timedelta(hours=1)
+FEWEST_RESUMED_RETRIES = 2
+"""Of tasks that give up their worker and resume. An executor counts a task by its key, which stays the same.
+
+If a busy scheduler sees the exit of the first process only after the resumed one was queued, it takes the
+resumed one for dead, and Airflow 3.3 counts that as a failed try ("Executor ... reported that the task
+instance ... finished with state success, but the task instance's state attribute is queued"). Without a retry
+the run would be lost, and its job cancelled. A retry resumes the same job and costs nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class JobTasks:
-    """A job's first task, the tasks that have results when they succeed, and the task with the bill."""
+    """A job's tasks, as far as others follow them.
+
+    :param results: those that have results when they succeed.
+    :param bill: the bill of the first submission.
+    :param rounds: the last tasks of each round of retries, its bill last.
+    """
 
     first: BaseOperator
     results: tuple[BaseOperator, ...]
     bill: BaseOperator
+    rounds: tuple[tuple[BaseOperator, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +64,7 @@ class OneJob:
 
     submit: SubmitBatchPredictionJobOperator
     wait: BatchPredictionJobSensor
-    cancel: CancelBatchPredictionJobOperator
+    cancel: CancelBatchPredictionJobOperator | None = None
 
 
 def add_jobs(dag: DAG, spec: Spec, prices_folder: Path | None, budgets_file: Path | None = None) -> None:
@@ -108,39 +125,136 @@ def add_job(
     money = _money(spec, job, prices_folder, budgets_file)
     one = _one_job(spec, job, XComArg(plan, key=PART_XCOM) if plan else None, money)
     shard = _shards(spec, job, plan, money) if plan else None
-    record = AggregateTokenUsageOperator(
-        task_id="record_cost",
+    record = _record(
+        spec,
+        job,
+        prices_folder,
         submit_task_id=one.submit.task_id,
         resubmit_task_ids=[one.wait.task_id],
         shards=ShardTasks(plan.task_id, shard.submit.task_id, shard.wait.task_id) if plan and shard else None,
+    )
+    if one.cancel:
+        one.cancel >> record
+    if not (plan and shard):
+        made = JobTasks(one.submit, (one.wait,), record)
+    else:
+        if shard.cancel:
+            shard.cancel >> record
+        plan.submit_task_id, plan.shards_task_id = one.submit.task_id, shard.submit.task_id
+        made = JobTasks(plan, (one.wait, shard.wait), record)
+    submits = (one.submit.task_id, shard.submit.task_id) if shard else (one.submit.task_id,)
+    return replace(made, rounds=_rounds(spec, job, made, submits, prices_folder=prices_folder, money=money))
+
+
+def _record(spec: Spec, job: JobSpec, prices_folder: Path | None, **of: Any) -> AggregateTokenUsageOperator:
+    """Add the task that records jobs.
+
+    :param of: which jobs.
+    """
+    record = AggregateTokenUsageOperator(
+        task_id="record_cost",
         prices=job.prices or None,
         price_folder=str(prices_folder) if prices_folder else None,
         max_unreadable_rows=job.max_unreadable_rows,
+        max_unrecognized_rows=job.max_unrecognized_rows,
+        fail_without_answers=job.retry_rows is None,
         litellm_conn_id=job.connection,
         gcp_conn_id=job.storage_connection,
         batch_costs_conn_id=job.cost_connection,
         spec=spec.name,
+        **of,
         **_of_every_task(job),
     )
     record.as_teardown(on_failure_fail_dagrun=True)
-    one.cancel >> record
-    if not (plan and shard):
-        return JobTasks(one.submit, (one.wait,), record)
-    shard.cancel >> record
-    plan.submit_task_id, plan.shards_task_id = one.submit.task_id, shard.submit.task_id
-    return JobTasks(plan, (one.wait, shard.wait), record)
+    return record
 
 
-def _one_job(spec: Spec, job: JobSpec, part: Any, money: BudgetSettings, *, is_shard: bool = False) -> OneJob:
+def _rounds(
+    spec: Spec,
+    job: JobSpec,
+    first: JobTasks,
+    submits: tuple[str, ...],
+    *,
+    prices_folder: Path | None,
+    money: BudgetSettings,
+) -> tuple[tuple[BaseOperator, ...], ...]:
+    """Add a task group for each round of retries: prepare, submit, wait, record_cost.
+
+    A round without rows to send again submits nothing, and the rounds after it are skipped. A round follows
+    the bill of the one before, so that budgets are checked with what is spent. Its bill cancels what still
+    runs after a failure, so it has no task for that.
+
+    :param submits: the submit tasks of the first submission.
+    :returns: the waiting task and the bill of each round.
+    """
+    if not job.retry_rows:
+        return ()
+    prefix = f"{job.name}." if spec.grouped else ""
+    numbers = range(1, job.retry_rows.rounds + 1)
+    tasks = RoundTasks(submits, tuple(f"{prefix}{retry_group(n)}.{SHARDS_GROUP}.submit" for n in numbers))
+    before: tuple[BaseOperator, ...] = (*first.results, first.bill)
+    made = []
+    for number in numbers:
+        with TaskGroup(retry_group(number), tooltip="Rows without a good answer that are sent again"):
+            prepare = PrepareRetryOperator(
+                task_id="prepare",
+                round=number,
+                rounds=tasks,
+                reasons=job.retry_rows.reasons,
+                model=job.model,
+                output_uri=job.output,
+                staging=job.staging,
+                max_rows=job.max_rows_per_job,
+                max_bytes=job.max_bytes_per_job,
+                overrides={"model": OVERRIDES["model"]},
+                job_name=job.name if spec.grouped else "",
+                litellm_conn_id=job.connection,
+                gcp_conn_id=job.storage_connection,
+                trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+                **_of_every_task(job),
+            )
+            prepare << list(before)
+            one = _shards(spec, job, prepare, money, with_cancel=False)
+            record = _record(
+                spec,
+                job,
+                prices_folder,
+                submit_task_id=one.submit.task_id,
+                resubmit_task_ids=[one.wait.task_id],
+            )
+            one.wait >> record
+        before = (one.wait, record)
+        made.append(before)
+    return tuple(made)
+
+
+def _one_job(
+    spec: Spec,
+    job: JobSpec,
+    part: Any,
+    money: BudgetSettings,
+    *,
+    plan_task_id: str | None = None,
+    with_cancel: bool = True,
+) -> OneJob:
     """Add the tasks of one Vertex job.
 
     :param part: the part of the input from `plan_inputs`, if there is such a task.
     :param money: the submit task's prices and budgets.
-    :param is_shard: whether other jobs of the run read the rest of the input.
+    :param plan_task_id: of a shard, the task that planned it; other jobs of the run read the rest.
+    :param with_cancel: add a task that cancels the job after a failure.
     """
     always = _of_every_task(job)
+    resumed = {**always, "retries": max(job.retries, FEWEST_RESUMED_RETRIES)}
+    may_be_held = bool(money.budget or money.budgets_file)
     submit = SubmitBatchPredictionJobOperator(
-        task_id="submit", part=part, money=money, **_submit_arguments(spec, job), **always
+        task_id="submit",
+        part=part,
+        plan_task_id=plan_task_id,
+        money=money,
+        pre_execute=refuse_unknown_params,
+        **_submit_arguments(spec, job),
+        **(resumed if may_be_held else always),
     )
     wait = BatchPredictionJobSensor(
         task_id="wait",
@@ -151,11 +265,14 @@ def _one_job(spec: Spec, job: JobSpec, part: Any, money: BudgetSettings, *, is_s
         run_deadline_seconds=_seconds(job.run_deadline),
         resubmits=job.resubmits,
         max_failed_ratio=job.max_failed_ratio,
-        fail_without_answers=not is_shard,
+        fail_without_answers=plan_task_id is None and not job.retry_rows,
+        rest_is_sent_again=job.retry_rows is not None,
         cancel_on_kill=job.cancel_on_kill,
         litellm_conn_id=job.connection,
-        **always,
+        **resumed,
     )
+    if not with_cancel:
+        return OneJob(submit, wait)
     cancel = CancelBatchPredictionJobOperator(
         task_id="cancel",
         submit_task_id=submit.task_id,
@@ -171,13 +288,20 @@ def _one_job(spec: Spec, job: JobSpec, part: Any, money: BudgetSettings, *, is_s
     return OneJob(submit, wait, cancel)
 
 
-def _shards(spec: Spec, job: JobSpec, plan: PlanInputsOperator, money: BudgetSettings) -> OneJob:
+def _shards(
+    spec: Spec,
+    job: JobSpec,
+    plan: PlanInputsOperator | PrepareRetryOperator,
+    money: BudgetSettings,
+    *,
+    with_cancel: bool = True,
+) -> OneJob:
     """Add the same tasks for each shard. The tasks of one shard depend only on each other."""
     made: list[OneJob] = []
 
     @task_group(group_id=SHARDS_GROUP, tooltip="The jobs of an input that is too large for one")
     def shards(shard: Any) -> None:
-        made.append(_one_job(spec, job, shard, money, is_shard=True))
+        made.append(_one_job(spec, job, shard, money, plan_task_id=plan.task_id, with_cancel=with_cancel))
 
     shards.expand(shard=plan.output)
     (one,) = made
@@ -189,6 +313,7 @@ def _shards(spec: Spec, job: JobSpec, plan: PlanInputsOperator, money: BudgetSet
 def _plan(spec: Spec, job: JobSpec) -> PlanInputsOperator:
     return PlanInputsOperator(
         task_id="plan_inputs",
+        pre_execute=refuse_unknown_params,
         model=job.model,
         inputs=job.inputs,
         output_uri=job.output,

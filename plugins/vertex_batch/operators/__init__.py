@@ -1,4 +1,4 @@
-"""Airflow operators: submit, adopt, cancel, and record a job's cost; reprice and recount recorded jobs."""
+"""Airflow operators: submit, adopt and cancel jobs, record their cost, send rows again, reprice, recount."""
 
 from vertex_batch.operators.adopt import AdoptBatchPredictionJobOperator
 from vertex_batch.operators.announce import AnnounceResultsOperator
@@ -8,6 +8,7 @@ from vertex_batch.operators.plan import PlanInputsOperator
 from vertex_batch.operators.reap import ReapBatchPredictionJobsOperator
 from vertex_batch.operators.record import AggregateTokenUsageOperator
 from vertex_batch.operators.recorded import RecountJobsOperator, RepriceJobsOperator
+from vertex_batch.operators.retry import PrepareRetryOperator
 from vertex_batch.operators.submit import SubmitBatchPredictionJobOperator
 from vertex_batch.tasks.gate import BudgetSettings
 
@@ -18,6 +19,7 @@ __all__ = [
     "BudgetSettings",
     "CancelBatchPredictionJobOperator",
     "PlanInputsOperator",
+    "PrepareRetryOperator",
     "ReapBatchPredictionJobsOperator",
     "RecountJobsOperator",
     "RepriceJobsOperator",

@@ -45,16 +45,24 @@ class Meter:
 
     def add(self, row: Reading) -> str:
         """Add one row to the sums of its tier; return what is odd about it for this model, if anything."""
-        sums = self.standard if row.prompt_tokens <= self.threshold else self.long_context
+        sums = self.long_context if self.is_long(row) else self.standard
+        counts, note = self.billed(row)
+        for place, units in counts:
+            sums[place] += units
+        return note
+
+    def is_long(self, row: Reading) -> bool:
+        """Whether a row is long context."""
+        return row.prompt_tokens > self.threshold
+
+    def billed(self, row: Reading) -> tuple[list[tuple[int, int]], str]:
+        """What of a row is billed for this model, as (slot, units), and what is odd about it, if anything."""
         if self.by_character and row.characters is not None:
-            sums[_CHARACTERS] += row.characters
-            return ""
-        for place, tokens in row.counts:
-            sums[place] += tokens
+            return [(_CHARACTERS, row.characters)], ""
         if row.queries:
-            sums[_QUERIES] += 1 if self.by_prompt else row.queries
-            return _NO_RULE_FOR_SEARCHES if self.by_prompt is None else ""
-        return _NO_TEXT if self.by_character and row.counts else ""
+            searches = (_QUERIES, 1 if self.by_prompt else row.queries)
+            return [*row.counts, searches], _NO_RULE_FOR_SEARCHES if self.by_prompt is None else ""
+        return row.counts, _NO_TEXT if self.by_character and row.counts else ""
 
 
 class Meters:

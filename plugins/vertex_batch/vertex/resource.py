@@ -166,6 +166,20 @@ class CreateJobRequest(_Request):
             model_parameters=job.model_parameters or None,
         )
 
+    @classmethod
+    def resuming(cls, job: BatchPredictionJob) -> CreateJobRequest:
+        """The request for what an existing job left unanswered: its output folder is the input. No labels.
+
+        Vertex copies the answered rows and runs the others (batch-inference/resume-job).
+
+        :raises ValueError: the job has no output folder.
+        """
+        if not job.output_directory:
+            msg = f"job {job.job_id} has no output folder that a job could resume"
+            raise ValueError(msg)
+        source = GcsSource(uris=[f"{job.output_directory.rstrip('/')}/*.jsonl"])
+        return cls.again(job).model_copy(update={"input_config": InputConfig(gcs_source=source)})
+
     def to_wire(self) -> dict[str, Any]:
         """The JSON body with the API's own names, without unset fields."""
         body: dict[str, Any] = self.model_dump(by_alias=True, exclude_none=True)

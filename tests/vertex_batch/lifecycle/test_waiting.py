@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from vertex_batch.errors import BadKeyError, NotFoundError, ResourceExhaustedError, VertexBatchError
+from vertex_batch.lifecycle.explaining import explain
 from vertex_batch.lifecycle.waiting import (
     JobReading,
     PollLimits,
+    Resubmission,
     TaskEnd,
     Verdict,
     assess,
-    explain,
-    may_resubmit,
+    is_resumable,
+    leaves_rest,
     next_poll_seconds,
+    resubmission,
     task_end,
 )
 from vertex_batch.vertex.resource import BatchPredictionJob, JobState
@@ -30,7 +34,7 @@ def a_job(state: str = "RUNNING", **fields) -> BatchPredictionJob:
     return BatchPredictionJob.model_validate({"name": name, "state": state, **fields})
 
 
-def an_error(kind: type[VertexBatchError], **fields) -> VertexBatchError:
+def an_error(kind: Callable[..., VertexBatchError], **fields) -> VertexBatchError:
     return kind(operation="get", target="p/us-central1/7", **fields)
 
 
@@ -101,10 +105,69 @@ def test_a_poll_comes_no_sooner_than_the_server_asked_for():
 @pytest.mark.parametrize("code", range(17))
 def test_only_what_failed_for_a_passing_reason_is_submitted_again(code):
     failed = JobReading(Verdict.FAILED, error_code=code)
-    assert may_resubmit(failed, 0, 1) is (code in {4, 8, 13, 14})
-    assert not may_resubmit(failed, 1, 1)
+    passing = code in {4, 8, 13, 14}
+    assert resubmission(failed, 0, 1) is (Resubmission.WHOLE if passing else Resubmission.NONE)
+    assert resubmission(failed, 1, 1) is Resubmission.NONE
+    assert leaves_rest(failed) is passing
     for verdict in set(Verdict) - {Verdict.FAILED}:
-        assert not may_resubmit(JobReading(verdict, error_code=code), 0, 1)
+        assert resubmission(JobReading(verdict, error_code=code), 0, 1) is Resubmission.NONE
+
+
+@pytest.mark.parametrize(
+    ("ok", "failed", "incomplete", "folder", "resumable", "how"),
+    [
+        (0, 0, 10, "gs://b/o", True, Resubmission.WHOLE),
+        (0, 4, 6, "gs://b/o", True, Resubmission.WHOLE),  # failed rows are not billed
+        (0, 0, 0, None, False, Resubmission.WHOLE),  # it never started
+        (5, 0, 5, "gs://b/o", True, Resubmission.RESUME),
+        (5, 0, 5, "gs://b/o", False, Resubmission.NONE),
+        (0, 0, 0, "gs://b/o", True, Resubmission.RESUME),  # without counts
+        (0, 0, -1, "gs://b/o", False, Resubmission.NONE),
+    ],
+)
+def test_answered_rows_are_not_paid_for_twice(ok, failed, incomplete, folder, resumable, how):
+    seen = JobReading(
+        Verdict.FAILED,
+        ok_rows=ok,
+        failed_rows=failed,
+        incomplete_rows=incomplete,
+        error_code=13,
+        output_directory=folder,
+        resumable=resumable,
+    )
+    assert resubmission(seen, 0, 1) is how
+
+
+@pytest.mark.parametrize(
+    ("model", "folder", "resumable"),
+    [
+        ("publishers/google/models/gemini-2.5-flash", "gs://b/o", True),
+        ("publishers/google/models/gemini-2.5-flash", None, False),
+        ("publishers/google/models/gemini-2.5-flash", "bq://p.d.t", False),
+        ("publishers/google/models/gemini-embedding-001", "gs://b/o", False),
+        ("publishers/google/models/text-embedding-005", "gs://b/o", False),
+        ("publishers/anthropic/models/claude-sonnet-4-5", "gs://b/o", False),
+        ("projects/p/locations/l/models/123", "gs://b/o", False),
+    ],
+)
+def test_only_outputs_of_gemini_can_be_resumed(model, folder, resumable):
+    assert is_resumable(model, folder) is resumable
+
+
+@pytest.mark.parametrize(
+    ("verdict", "ran_hours", "again"),
+    [
+        (Verdict.EXPIRED, 0, True),
+        (Verdict.DEADLINE, 1, True),
+        (Verdict.CANCELLED, 1, False),  # a person did that
+        (Verdict.CANCELLED, 24, True),  # Vertex did that
+        (Verdict.LOST, 0, False),
+        (Verdict.POLLING_FAILED, 0, False),
+        (Verdict.WAIT, 0, False),
+    ],
+)
+def test_what_a_person_stopped_is_not_started_again(verdict, ran_hours, again):
+    assert leaves_rest(JobReading(verdict, ran_seconds=ran_hours * 3600)) is again
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,41 @@
+"""From an output to a delivery: join answers to their inputs, in order, and name every row without one."""
+
+from vertex_batch.results.again import JobChain, RetryCollector, stage_files
+from vertex_batch.results.costing import JobPrices
+from vertex_batch.results.delivering import (
+    attempts_of,
+    bill_facts,
+    cost_difference,
+    output_of,
+    total_of,
+    why_bad,
+)
+from vertex_batch.results.joining import Joined, join
+from vertex_batch.results.types import AnswerForm, AttemptOutput, Counts, ExtraKind, Reason, ResultSettings
+from vertex_batch.results.writing import SUFFIXES, DeliveryPlace, Written, deliver, numbers
+
+__all__ = [
+    "SUFFIXES",
+    "AnswerForm",
+    "AttemptOutput",
+    "Counts",
+    "DeliveryPlace",
+    "ExtraKind",
+    "JobChain",
+    "JobPrices",
+    "Joined",
+    "Reason",
+    "ResultSettings",
+    "RetryCollector",
+    "Written",
+    "attempts_of",
+    "bill_facts",
+    "cost_difference",
+    "deliver",
+    "join",
+    "numbers",
+    "output_of",
+    "stage_files",
+    "total_of",
+    "why_bad",
+]

@@ -1,0 +1,57 @@
+"""DuckDB, which joins and sorts rows in bounded memory and spills to disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vertex_batch.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+EXTRA = "results"
+MEMORY_MB = 200
+"""What DuckDB may keep in memory; the rest of a delivery's limit is for Python and its libraries."""
+
+
+@contextmanager
+def needs(package: str) -> Iterator[None]:
+    """Explain how to install what a delivery needs, if it is missing.
+
+    :raises ConfigurationError: the import inside failed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigurationError(
+            f"A delivery needs the package {package}, which is not installed here ({error}). Install"
+            f" airflow-vertex-batch[{EXTRA}] in the environment of the workers. No job is affected: the"
+            " answers are in the output, and a retry delivers them"
+        ) from None
+
+
+def open_database(work: Path) -> DuckDBPyConnection:
+    """Open a database file in a work folder, which must be on a local disk with room for the rows.
+
+    :raises ConfigurationError: DuckDB is not installed.
+    """
+    with needs("duckdb"):
+        import duckdb
+    work.mkdir(parents=True, exist_ok=True)
+    connection = duckdb.connect(
+        str(work / "results.duckdb"),
+        config={
+            "memory_limit": f"{MEMORY_MB}MB",
+            "temp_directory": str(work / "spill"),
+            "threads": 1,
+            "preserve_insertion_order": True,
+            "enable_external_access": True,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        },
+    )
+    connection.execute("SET checkpoint_threshold = '1TB'")
+    return connection

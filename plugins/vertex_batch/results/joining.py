@@ -1,0 +1,154 @@
+"""Join the outputs of a run to its inputs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from vertex_batch.results.costing import JobPrices
+from vertex_batch.results.engine import open_database
+from vertex_batch.results.input_rows import InputLoader, find_inputs, input_lines, values_of
+from vertex_batch.results.matching import match
+from vertex_batch.results.output_rows import OutputLoader
+from vertex_batch.results.tables import TABLES
+from vertex_batch.results.types import AttemptOutput, Counts, ExtraKind, Reason, ResultSettings
+from vertex_batch.storage import ObjectStorage, SourceObject, as_storage
+from vertex_batch.vertex.names import JobId
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+FINAL = f"""
+CREATE VIEW outcomes AS
+SELECT seq, id, CASE WHEN id IS NULL THEN '{Reason.MISSING}' ELSE o.reason END AS reason
+FROM input_rows LEFT JOIN chosen USING (seq) LEFT JOIN (SELECT id, reason FROM output_rows) o USING (id)
+"""  # noqa: S608 - our own names
+
+
+class Joined:
+    """The rows of a run, joined. Use it as a context manager: it owns a database file in a work folder.
+
+    :param counts: the numbers; input rows = delivered + exceptions.
+    """
+
+    def __init__(
+        self,
+        connection: DuckDBPyConnection,
+        work: Path,
+        store: ObjectStorage,
+        objects: Sequence[SourceObject],
+        settings: ResultSettings,
+    ) -> None:
+        self.connection, self.settings, self.work = connection, settings, work
+        self._store, self._objects = store, objects
+        self.counts = _count(connection)
+        (self.has_embeddings,) = connection.execute(
+            "SELECT (SELECT count(*) FROM embeddings) > 0 AND NOT EXISTS (FROM answers)"
+        ).fetchall()[0]
+
+    def rows_to_send_again(self, reasons: Collection[Reason]) -> Iterator[bytes]:
+        """Yield the input rows with these reasons: whole lines as in the input, in its order.
+
+        The inputs are read again.
+
+        :raises InputChangedError: an input was overwritten since it was joined.
+        """
+        found = self.connection.cursor().execute(
+            "SELECT seq FROM outcomes WHERE reason IN (SELECT unnest($reasons)) ORDER BY seq",
+            {"reasons": [str(reason) for reason in reasons]},
+        )
+        wanted = values_of(found)
+        following = next(wanted, None)
+        if following is None:
+            return
+        for seq, each in enumerate(input_lines(self._store, self._objects), 1):
+            if seq == following:
+                yield each.data if each.data.endswith(b"\n") else each.data + b"\n"
+                if (following := next(wanted, None)) is None:
+                    return
+
+    def close(self) -> None:
+        """Remove the database."""
+        self.connection.close()
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def join(
+    inputs: Sequence[str],
+    attempts: Sequence[AttemptOutput],
+    settings: ResultSettings,
+    *,
+    store: ObjectStorage | Any,
+    work: Path,
+    prices: Mapping[JobId | None, JobPrices] | None = None,
+) -> Joined:
+    """Join the outputs of all attempts to the inputs. Memory does not grow with the rows; disk does.
+
+    :param inputs: the URIs that the first attempt was submitted for, wildcards allowed, in order. Not those
+        of retries, whose rows are among them.
+    :param attempts: the outputs of all jobs, in any order.
+    :param store: an object store, or an fsspec file system, with inputs and outputs.
+    :param work: a folder on a local disk for this join alone; it is removed when the result is closed.
+    :param prices: what the rows of each job cost; without them costs are unknown.
+    :raises InputMissingError: an input no longer exists.
+    :raises OutputMissingError: an output does not exist, or holds no rows.
+    :raises ConfigurationError: DuckDB is not installed, or the schema of the answers is not valid.
+    """
+    storage = as_storage(store)
+    objects = find_inputs(storage, inputs)
+    connection = open_database(work)
+    try:
+        connection.execute(TABLES)
+        connection.execute("BEGIN")
+        loader = InputLoader(connection, storage, settings)
+        loader.load(objects)
+        shared = loader.add_digests(objects)
+        outputs = OutputLoader(connection, storage, settings, shared, first_file=len(objects))
+        for each in sorted(attempts, key=lambda each: each.attempt):
+            outputs.load(each, (prices or {}).get(each.job, JobPrices()))
+        outputs.flush()
+        files = [*enumerate(each.uri for each in objects), *outputs.named]
+        if files:
+            connection.executemany("INSERT INTO files VALUES (?, ?)", [list(each) for each in files])
+        match(connection, keys_are_shared=shared != frozenset())
+        connection.execute(FINAL)
+        connection.execute("COMMIT")
+        return Joined(connection, work, storage, objects, settings)
+    except BaseException:
+        connection.close()
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def _count(connection: DuckDBPyConnection) -> Counts:
+    reasons = dict(
+        connection.execute(
+            "SELECT reason, count(*) FROM outcomes GROUP BY reason ORDER BY 2 DESC, 1"
+        ).fetchall()
+    )
+    extra = connection.execute("SELECT kind, count(*) FROM extra GROUP BY kind ORDER BY 2 DESC, 1").fetchall()
+    copied, usd, complete = connection.execute(
+        "SELECT (SELECT count(*) FROM copied), coalesce(sum(cost), 0),"
+        " coalesce(bool_and(coalesce(cost_complete, false)), true) FROM output_rows"
+    ).fetchall()[0]
+    delivered = reasons.pop(None, 0)
+    return Counts(
+        input_rows=delivered + sum(reasons.values()),
+        delivered=delivered,
+        exceptions={Reason(reason): n for reason, n in reasons.items()},
+        extra_rows={ExtraKind(kind): n for kind, n in extra},
+        copied_rows=copied,
+        cost_usd=usd,
+        cost_complete=complete,
+    )

@@ -1,0 +1,159 @@
+"""What identifies a row: its key, or its request in a canonical form. Pure.
+
+Google echoes the request with its members sorted, may add null members, and may write a number in another
+way. A key that looks like a number can come back as one (``"000000"`` as ``0``), so keys are also compared
+by their numeric value, but only where no exact match exists.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from hashlib import blake2b
+from struct import unpack
+from typing import Any
+
+import msgspec
+
+Digest = tuple[int, int]
+"""128 bits as two signed integers."""
+
+_NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,3})?")
+_SNAKE = re.compile(r"_([a-z0-9])")
+_CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
+_encode = msgspec.json.Encoder(order="sorted").encode
+_MAX_EXACT = 2**53
+_KEY_MARK = b"\0"
+_NOTHING: tuple[None, None] = (None, None)
+_REQUEST_KEYS = ("request", "body", "instance")
+
+
+def digest(data: bytes) -> Digest:
+    """The digest of some bytes; hostile rows cannot make two of them equal."""
+    high, low = unpack("<qq", blake2b(data, digest_size=16).digest())
+    return high, low
+
+
+def canonical_request(request: Any) -> bytes:
+    """A request's bytes, equal for every way in which Google may echo it.
+
+    >>> one = canonical_request({"a_b": 1, "c": {"d": None}})
+    >>> one == canonical_request({"c": {}, "aB": 1.0})
+    True
+    """
+    return _encode(_canonical(request))
+
+
+def request_of(row: dict[str, Any]) -> Any:
+    """The request in an input or output row; the row itself if it has none, as rows of text embeddings."""
+    for name in _REQUEST_KEYS:
+        if (found := row.get(name)) is not None:
+            return _decoded(found)
+    return row
+
+
+def has_request(row: dict[str, Any]) -> bool:
+    """Whether a row holds a request beside other members."""
+    return any(row.get(name) is not None for name in _REQUEST_KEYS)
+
+
+def value_at(row: Any, path: Sequence[str]) -> Any:
+    """The value at a path; None if there is none. Names inside a request may be in snake or camel case."""
+    value = row
+    for name in path:
+        value = _decoded(value)
+        if not isinstance(value, dict):
+            return None
+        value = next((value[n] for n in _spellings(name) if n in value), None)
+    return value
+
+
+def key_text(value: Any) -> str | None:
+    """A key as text; None if the row has no key. Numbers are written in the shortest way."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < _MAX_EXACT:
+        value = int(value)
+    return msgspec.json.encode(value, order="sorted").decode()
+
+
+def loose_key(text: str) -> str:
+    """A key as an importer may rewrite it: what looks like a number becomes one.
+
+    >>> loose_key("007"), loose_key("7.0"), loose_key("a7")
+    ('7', '7', 'a7')
+    """
+    if not text or text[0] not in "+-0123456789" or not _NUMBER.fullmatch(text):
+        return text
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text
+    return f"{number.normalize():f}" if number else "0"
+
+
+def path_names(path: str) -> tuple[str, ...]:
+    """The names in a path such as ``request.labels.ticket``."""
+    return tuple(path.split(".")) if path else ()
+
+
+def key_digest(text: str) -> Digest:
+    """The digest of a key; it is never that of a request."""
+    return digest(_KEY_MARK + text.encode("utf-8", "surrogatepass"))
+
+
+def shared_digests(text: str, row: dict[str, Any]) -> tuple[int | None, ...]:
+    """The digests of a row whose key others have, too."""
+    with_request: tuple[int | None, int | None] = _NOTHING
+    if has_request(row):
+        request = canonical_request(request_of(row))
+        with_request = digest(loose_key(text).encode("utf-8", "surrogatepass") + b"\0" + request)
+    return (
+        *with_request,
+        *digest(b"\1" + text.encode("utf-8", "surrogatepass")),
+        *key_digest(loose_key(text)),
+    )
+
+
+def _canonical(value: Any) -> Any:
+    kind = type(value)
+    if kind is str:
+        return value
+    if kind is dict:
+        return {_camel(name): _canonical(each) for name, each in value.items() if not _is_nothing(each)}
+    if kind is list:
+        return [_canonical(each) for each in value]
+    if kind is float and value.is_integer() and abs(value) < _MAX_EXACT:
+        return str(int(value))
+    if kind is int or kind is float:
+        return str(value)
+    return value
+
+
+def _is_nothing(value: Any) -> bool:
+    """Whether a member may as well be absent: null, or an object of nothing else."""
+    return value is None or (type(value) is dict and all(_is_nothing(each) for each in value.values()))
+
+
+@lru_cache(4096)
+def _camel(name: str) -> str:
+    return _SNAKE.sub(lambda match: match[1].upper(), name)
+
+
+@lru_cache(1024)
+def _spellings(name: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((name, _camel(name), _CAMEL.sub(lambda m: f"_{m[1].lower()}", name))))
+
+
+def _decoded(value: Any) -> Any:
+    """A request, which tables hold as JSON inside a string."""
+    if isinstance(value, str) and value.lstrip()[:1] == "{":
+        try:
+            return msgspec.json.decode(value)
+        except (msgspec.DecodeError, RecursionError):
+            return value
+    return value
