@@ -199,7 +199,10 @@ def _rounds(
                 job_name=job.name if spec.grouped else "",
                 litellm_conn_id=job.connection,
                 gcp_conn_id=job.storage_connection,
-                trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+                # A run that only sends rows of an earlier run again skips the tasks before the first round.
+                trigger_rule=(
+                    TriggerRule.NONE_FAILED if number == 1 else TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
+                ),
                 **_of_every_task(job),
             )
             prepare << list(before)

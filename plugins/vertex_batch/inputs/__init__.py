@@ -3,6 +3,7 @@
 from vertex_batch.inputs.measuring import Measured, Measurer, may_be_answered, measure, rows_in
 from vertex_batch.inputs.parts import (
     RETRY_LABEL,
+    RETRY_OF_LABEL,
     SHARDS_GROUP,
     InputPart,
     PartKind,
@@ -33,6 +34,7 @@ __all__ = [
     "GENERATION_ROWS",
     "MAX_SAMPLE_ROWS",
     "RETRY_LABEL",
+    "RETRY_OF_LABEL",
     "SHARDS_GROUP",
     "SHARD_SUFFIX",
     "TEXT_EMBEDDING_ROWS",

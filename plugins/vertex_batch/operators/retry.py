@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from vertex_batch.errors import PermanentError, StagingError, StorageAccessError
+from vertex_batch.errors import ConfigurationError, PermanentError, StagingError, StorageAccessError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, PartKind, StagingPlace, limits_for
 from vertex_batch.results import JobChain, ResultSettings, RetryCollector, stage_files
-from vertex_batch.tasks.choices import skip_unless_chosen
+from vertex_batch.tasks.choices import is_dry_run, retried_run, skip_unless_chosen
 from vertex_batch.tasks.context import identity, overridden, with_run_dates
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.rounds import RoundJobs, RoundTasks
@@ -31,7 +31,8 @@ class PrepareRetryOperator(BaseOperator):
     Nothing is submitted here. The mapped submit task that follows submits the parts that this task returns,
     each with its own key, budget check and bill. On a usual night there are none.
     Rows that were answered are never among them. If this task is cleared, it also reads what the jobs of its
-    own round have answered since.
+    own round have answered since. In a run with the param ``retry_of``, round 1 sends rows of that earlier
+    run again.
 
     :param round: from 1. Its rows are those of the jobs of the round before.
     :param rounds: the submit tasks of all rounds.
@@ -80,6 +81,7 @@ class PrepareRetryOperator(BaseOperator):
         self.job_name = job_name
         self.litellm_conn_id = litellm_conn_id
         self.gcp_conn_id = gcp_conn_id
+        self._retry_of = ""
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
         """Render with the run's dates, whose names mean the same in every kind of run."""
@@ -91,14 +93,25 @@ class PrepareRetryOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         skip_unless_chosen(context, self.job_name)
+        if is_dry_run(context):
+            message = "Dry run: nothing was submitted, so there are no rows to send again."
+            raise AirflowSkipException(message)
         try:
             return [part.to_dict() for part in self._prepare(context)]
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
 
     def _prepare(self, context: Context) -> list[InputPart]:
+        retried = retried_run(context)
+        run_id = retried if self.round == 1 else None
         with LiteLLMHook(self.litellm_conn_id).client() as client:
-            chains = RoundJobs(context, client, self.rounds).chains(self.round - 1)
+            chains = RoundJobs(context, client, self.rounds, run_id).chains(self.round - 1)
+            self._retry_of = RoundJobs(context, client, self.rounds, retried).retry_of
+        if not chains and run_id:
+            raise ConfigurationError(
+                f"Run {run_id} of this DAG has no job whose rows could be sent again. Nothing was submitted",
+                "enter the id of the run as Airflow shows it, such as scheduled__2026-11-22T02:30:00+00:00",
+            )
         if not chains:
             self.log.info("The round before submitted no job, so there are no rows to send again")
             return []
@@ -135,6 +148,7 @@ class PrepareRetryOperator(BaseOperator):
                 rows=file.rows,
                 of_rows=rows,
                 round=self.round,
+                retry_of=self._retry_of,
                 of_sample=any("airflow_sample" in job.labels for chain in chains for job in chain.jobs),
             )
             for number, (uri, file) in enumerate(zip(uris, found.files, strict=True), 1)
