@@ -12,7 +12,20 @@ from typing import Any, NoReturn
 import argcomplete
 
 from vertex_batch import __version__
-from vertex_batch.cli import bill, choice, cost, jobs, new, plan, reconcile, recount, reprice, run, validate
+from vertex_batch.cli import (
+    bill,
+    choice,
+    cost,
+    jobs,
+    new,
+    plan,
+    reconcile,
+    recount,
+    reprice,
+    retry_rows,
+    run,
+    validate,
+)
 from vertex_batch.errors import VertexBatchError
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -69,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     new.add_parser(commands)
     plan.add_parsers(commands)
     _add_table(run.add_parser(commands), apart=True)
+    retry_rows.add_parser(commands)
     jobs.add_parser(commands)
     _add_schema(commands)
     _add_cost(commands)
