@@ -12,6 +12,7 @@ from vertex_batch.specs.job import JobFields
 from vertex_batch.specs.money import MoneyFields
 from vertex_batch.specs.order import OrderFields
 from vertex_batch.specs.problems import Problem
+from vertex_batch.specs.results import DeliveryFields
 from vertex_batch.specs.running import RunningFields
 from vertex_batch.specs.schedule import ScheduleFields
 from vertex_batch.specs.splitting import SplitFields
@@ -35,7 +36,7 @@ class IdentityFields(BaseModel):
 
 
 # pydantic puts the fields of the last base first: a spec is read in the order of its concerns.
-class JobSpec(MoneyFields, RunningFields, SplitFields, JobFields, OrderFields):
+class JobSpec(MoneyFields, RunningFields, DeliveryFields, SplitFields, JobFields, OrderFields):
     """What one batch prediction job does, and who pays.
 
     Nothing is coerced: a string is not a number, and an unknown key is an error. The keys are at the top of
