@@ -18,6 +18,7 @@ from vertex_batch.operators import (
     AggregateTokenUsageOperator,
     AnnounceResultsOperator,
     CancelBatchPredictionJobOperator,
+    DeliverResultsOperator,
     PlanInputsOperator,
     SubmitBatchPredictionJobOperator,
 )
@@ -25,6 +26,7 @@ from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.specs.events import ASSET_PREFIX
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.rendering import display_name
+from vertex_batch.specs.results import answer_schema_file
 from vertex_batch.tasks.context import PART_XCOM
 from vertex_batch.tasks.shards import ShardTasks
 
@@ -33,11 +35,15 @@ LONGEST_RETRY_DELAY = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class JobTasks:
-    """A job's first task, the tasks that have results when they succeed, and the task with the bill."""
+    """A job's first task, the tasks that have results when they succeed, and the task with the bill.
+
+    :param delivery: the task that delivers the answers; it is one of `results`.
+    """
 
     first: BaseOperator
     results: tuple[BaseOperator, ...]
     bill: BaseOperator
+    delivery: BaseOperator | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,7 @@ def _finish(spec: Spec, job: JobSpec, ends: JobTasks, tasks: Sequence[Any]) -> N
             task_id="results",
             plan_task_id=ends.first.task_id if job.may_be_split else None,
             record_task_id=ends.bill.task_id,
+            deliver_task_id=ends.delivery.task_id if ends.delivery else None,
             outlets=[Asset(f"{ASSET_PREFIX}{spec.output_of(job)}")],
             trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
         )
@@ -123,11 +130,48 @@ def add_job(
     )
     record.as_teardown(on_failure_fail_dagrun=True)
     one.cancel >> record
+    delivery = _delivery(spec, job, record, prices_folder) if job.results else None
+    delivered = (delivery,) if delivery else ()
     if not (plan and shard):
-        return JobTasks(one.submit, (one.wait,), record)
+        return JobTasks(one.submit, (one.wait, *delivered), record, delivery)
     shard.cancel >> record
     plan.submit_task_id, plan.shards_task_id = one.submit.task_id, shard.submit.task_id
-    return JobTasks(plan, (one.wait, shard.wait), record)
+    return JobTasks(plan, (one.wait, shard.wait, *delivered), record, delivery)
+
+
+def _delivery(
+    spec: Spec, job: JobSpec, record: AggregateTokenUsageOperator, prices_folder: Path | None
+) -> DeliverResultsOperator:
+    """Add the task that delivers the answers.
+
+    It follows the bill alone, so the rows that a failed job has answered are delivered, too. The run fails
+    with the job all the same, because its waiting task is a leaf, too.
+    """
+    assert job.results is not None
+    results = job.results
+    schema = answer_schema_file(spec.file.parent if spec.file else None, results)
+    deliver = DeliverResultsOperator(
+        task_id="deliver",
+        to=results.to,
+        inputs=job.inputs,
+        overrides={"inputs": OVERRIDES["inputs"]},
+        record_task_id=record.task_id,
+        shards=record.shards,
+        key=results.key,
+        answer=results.answer,
+        schema=str(schema) if schema else None,
+        keep=results.keep,
+        max_exceptions_ratio=results.max_exceptions_ratio,
+        job_name=job.name if spec.grouped else "",
+        prices=job.prices or None,
+        price_folder=str(prices_folder) if prices_folder else None,
+        litellm_conn_id=job.connection,
+        gcp_conn_id=job.storage_connection,
+        batch_costs_conn_id=job.cost_connection,
+        **_of_every_task(job),
+    )
+    record >> deliver
+    return deliver
 
 
 def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, is_shard: bool = False) -> OneJob:

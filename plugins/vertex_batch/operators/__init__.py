@@ -1,8 +1,9 @@
-"""Airflow operators: submit, adopt, cancel, and record a job's cost; reprice and recount recorded jobs."""
+"""Airflow operators: submit, adopt and cancel jobs, record their cost, deliver their answers; and more."""
 
 from vertex_batch.operators.adopt import AdoptBatchPredictionJobOperator
 from vertex_batch.operators.announce import AnnounceResultsOperator
 from vertex_batch.operators.cancel import CancelBatchPredictionJobOperator
+from vertex_batch.operators.deliver import DeliverResultsOperator
 from vertex_batch.operators.digest import SpendDigestOperator
 from vertex_batch.operators.plan import PlanInputsOperator
 from vertex_batch.operators.reap import ReapBatchPredictionJobsOperator
@@ -15,6 +16,7 @@ __all__ = [
     "AggregateTokenUsageOperator",
     "AnnounceResultsOperator",
     "CancelBatchPredictionJobOperator",
+    "DeliverResultsOperator",
     "PlanInputsOperator",
     "ReapBatchPredictionJobsOperator",
     "RecountJobsOperator",

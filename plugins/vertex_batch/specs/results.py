@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -45,6 +47,7 @@ OWN_COLUMNS = frozenset(
     }
 )
 """The columns of a delivery; a field that is carried over cannot have one of these names."""
+MAX_SCHEMA_BYTES = 1 << 20
 _PATH = re.compile(r"[^.\s]+(?:\.[^.\s]+)*")
 
 
@@ -150,6 +153,31 @@ class Results(BaseModel):
         return value
 
 
+def answer_schema_file(folder: Path | None, results: Results | None) -> Path | None:
+    """The file with the JSON Schema of the answers; None if there is none.
+
+    :param folder: of the spec.
+    """
+    if results is None or results.answer_schema is None:
+        return None
+    return (folder or Path()) / results.answer_schema
+
+
+def schema_problem(path: Path) -> str | None:
+    """Explain why a file cannot be used as a JSON Schema; None if it looks like one."""
+    try:
+        if not path.is_file():
+            return f"the file `{path}` does not exist"
+        if path.stat().st_size > MAX_SCHEMA_BYTES:
+            return f"`{path}` is larger than {MAX_SCHEMA_BYTES // 1024} kB"
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        return f"`{path}` cannot be read: {error.strerror or error}"
+    except (ValueError, RecursionError) as error:
+        return f"`{path}` is not JSON: {error}"
+    return None if isinstance(found, dict) else f"`{path}` is not a JSON Schema; expected an object"
+
+
 class DeliveryFields(BaseModel):
     """What becomes of the answers."""
 
@@ -171,7 +199,9 @@ class DeliveryFields(BaseModel):
             return None
         for uri in info.data.get("inputs", ()):
             if uri.startswith("bq://"):
-                raise ValueError("is not allowed for BigQuery inputs, whose answers are in a table; remove it")
+                raise ValueError(
+                    "is not allowed for BigQuery inputs, whose answers are in a table; remove it"
+                )
             folder = wildcard_folder(uri)
             if folder is not None and value.to.startswith(folder):
                 raise ValueError(

@@ -14,7 +14,7 @@ from vertex_batch.costs import add_totals
 from vertex_batch.results import Reason
 
 # Few keys and texts, so that many rows share them; some look like the same number.
-KEYS = ["7", "007", "7.0", "a", "b", "é", "𝔘\u0000", ""]
+KEYS = ["7", "007", "7.0", "a", "b", "é", "😀\u0000", ""]
 FATES = ["answer", "answer", "fail", "invalid", "drop", "twice", "truncate", "cut", "strange", "coerced"]
 
 
@@ -42,22 +42,18 @@ def nights(draw):
 
 
 def _outputs(row, fate, answer, number):
-    if fate == "fail":
-        return [failed(row, BUSY)]
-    if fate == "invalid":
-        return [failed(row, INVALID)]
-    if fate == "drop":
-        return []
-    if fate == "twice":
-        return [answered(row, answer, number), answered(row, answer, number + 500_000)]
-    if fate == "truncate":
-        return [answered(row, answer, number, finish="MAX_TOKENS")]
-    if fate == "strange":
-        return [{**row, "prediction": {"score": 1}}]
     found = answered(row, answer, number)
     if fate == "coerced" and row.get("ticket", "").replace(".", "").isdecimal():
         found["ticket"] = int(float(row["ticket"]))
-    return [found]
+    unusual = {
+        "fail": [failed(row, BUSY)],
+        "invalid": [failed(row, INVALID)],
+        "drop": [],
+        "twice": [found, answered(row, answer, number + 500_000)],
+        "truncate": [answered(row, answer, number, finish="MAX_TOKENS")],
+        "strange": [{**row, "prediction": {"score": 1}}],
+    }
+    return unusual.get(fate, [found])
 
 
 def _build(night, sizes, rows, fates, shards, random):
