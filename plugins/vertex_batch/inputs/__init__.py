@@ -4,6 +4,7 @@ from vertex_batch.inputs.measuring import Measured, Measurer, may_be_answered, m
 from vertex_batch.inputs.parts import (
     RETRY_LABEL,
     RETRY_OF_LABEL,
+    SAMPLE_LABEL,
     SHARDS_GROUP,
     InputPart,
     PartKind,
@@ -35,6 +36,7 @@ __all__ = [
     "MAX_SAMPLE_ROWS",
     "RETRY_LABEL",
     "RETRY_OF_LABEL",
+    "SAMPLE_LABEL",
     "SHARDS_GROUP",
     "SHARD_SUFFIX",
     "TEXT_EMBEDDING_ROWS",

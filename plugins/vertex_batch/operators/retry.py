@@ -14,7 +14,14 @@ from vertex_batch.errors import ConfigurationError, PermanentError, StagingError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, PartKind, StagingPlace, limits_for
-from vertex_batch.results import JobChain, ResultSettings, RetryCollector, stage_files
+from vertex_batch.results import (
+    AnswerForm,
+    JobChain,
+    ResultSettings,
+    RetryCollector,
+    read_schema,
+    stage_files,
+)
 from vertex_batch.tasks.choices import is_dry_run, retried_run, skip_unless_chosen
 from vertex_batch.tasks.context import identity, overridden, with_run_dates
 from vertex_batch.tasks.retries import RETRY_POLICY
@@ -37,7 +44,8 @@ class PrepareRetryOperator(BaseOperator):
     :param round: from 1. Its rows are those of the jobs of the round before.
     :param rounds: the submit tasks of all rounds.
     :param reasons: ``transient``, ``truncated``, ``invalid``; see the spec's ``retry_rows``.
-    :param settings: how rows are joined, and which answers are good.
+    :param key: where the id of a row is; see `results.ResultSettings`. Likewise for `answer`.
+    :param schema: a JSON Schema for the answers, or the path of a file with it.
     :param model: determines how many rows a job may read.
     :param output_uri: where the jobs write.
     :param staging: where the rows are written. Defaults to ``_shards/`` below the output.
@@ -56,7 +64,9 @@ class PrepareRetryOperator(BaseOperator):
         reasons: Sequence[str],
         model: str,
         output_uri: str,
-        settings: ResultSettings | None = None,
+        key: str | None = None,
+        answer: str = AnswerForm.TEXT,
+        schema: Mapping[str, object] | str | None = None,
         staging: str | None = None,
         max_rows: int | None = None,
         max_bytes: int | None = None,
@@ -71,7 +81,9 @@ class PrepareRetryOperator(BaseOperator):
         self.round = round
         self.rounds = rounds
         self.reasons = tuple(reasons)
-        self.settings = settings or ResultSettings()
+        self.key = key
+        self.answer = AnswerForm(answer)
+        self.schema = schema
         self.model = model
         self.output_uri = output_uri
         self.staging = staging
@@ -121,7 +133,8 @@ class PrepareRetryOperator(BaseOperator):
     def _collect(self, context: Context, chains: Sequence[JobChain], work: Path) -> list[InputPart]:
         storage = open_storage(self.gcp_conn_id)
         limits = limits_for(self.model, self.max_rows, self.max_bytes)
-        collector = RetryCollector(storage, self.settings, self.reasons, limits, work=work, log=self.log)
+        settings = ResultSettings(self.key or "", self.answer, read_schema(self.schema))
+        collector = RetryCollector(storage, settings, self.reasons, limits, work=work, log=self.log)
         found = collector.collect(chains)
         if self.round > 1 and not found.answered:
             self.log.warning(

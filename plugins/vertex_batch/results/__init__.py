@@ -2,10 +2,22 @@
 
 from vertex_batch.results.again import JobChain, RetryCollector, stage_files
 from vertex_batch.results.costing import JobPrices
+from vertex_batch.results.delivering import (
+    add_rounds,
+    attempts_of,
+    bill_facts,
+    cost_difference,
+    output_of,
+    total_of,
+    why_bad,
+)
 from vertex_batch.results.joining import Joined, join
+from vertex_batch.results.schemas import read_schema
 from vertex_batch.results.types import AnswerForm, AttemptOutput, Counts, ExtraKind, Reason, ResultSettings
+from vertex_batch.results.writing import SUFFIXES, Place, Written, deliver, numbers
 
 __all__ = [
+    "SUFFIXES",
     "AnswerForm",
     "AttemptOutput",
     "Counts",
@@ -13,9 +25,21 @@ __all__ = [
     "JobChain",
     "JobPrices",
     "Joined",
+    "Place",
     "Reason",
     "ResultSettings",
     "RetryCollector",
+    "Written",
+    "add_rounds",
+    "attempts_of",
+    "bill_facts",
+    "cost_difference",
+    "deliver",
     "join",
+    "numbers",
+    "output_of",
+    "read_schema",
     "stage_files",
+    "total_of",
+    "why_bad",
 ]

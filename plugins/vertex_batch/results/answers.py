@@ -1,12 +1,13 @@
 """The answer in an output row: its text, why the model stopped, and whether it is good. Pure.
 
-The outcome of a row (answered, failed, ...) is decided by `usage.reader` alone, as for the bill. Here only the
-answered rows are looked at.
+The outcome of a row (answered, failed, ...) is decided by `usage.reader` alone, as for the bill. Only
+answered rows are looked at here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ _BLOCKED = frozenset(
 )
 _STOPPED = frozenset({"", "STOP", "FINISH_REASON_UNSPECIFIED", "END_TURN", "STOP_SEQUENCE"})
 _WORDS_CHARS = 300
+_FENCE = re.compile(r"\s*```(?:json|JSON)?[ \t]*\r?\n(.*?)\r?\n?[ \t]*```\s*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +90,14 @@ def response_of(row: dict[str, Any]) -> Any:
 
 
 def _as_json(answer: Answer) -> Answer:
+    fenced = _FENCE.fullmatch(answer.text or "")
+    if fenced:  # models wrap JSON into Markdown where no response schema forbids it
+        answer = replace(answer, text=fenced[1])
     try:
-        value = msgspec.json.decode(answer.text or "")
+        msgspec.json.decode(answer.text or "")
     except (msgspec.DecodeError, RecursionError) as error:
         words = f"the answer is not JSON: {error}"
-        return Answer(answer.text, finish=answer.finish, reason=Reason.NOT_JSON, words=words)
-    if isinstance(value, float) and value != value:  # noqa: PLR0124 - NaN
-        return Answer(answer.text, finish=answer.finish, reason=Reason.NOT_JSON, words="the answer is NaN")
+        return replace(answer, reason=Reason.NOT_JSON, words=words)
     return answer
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
+from typing import Self
 
+from vertex_batch.costs import Bill
 from vertex_batch.pricing import PriceBook, Unpriced
 from vertex_batch.pricing.exact import EXACT
 from vertex_batch.usage import Kind, Tier, UsageKey
@@ -24,39 +26,74 @@ class JobPrices:
     """What the rows of one job cost.
 
     :param model: the model of the job, for rows that name none.
-    :param ran_on: the UTC day whose rates apply; None: today.
+    :param rate: the price of one unit in USD; None if it is not known.
+    :param thresholds: where the long-context rates of models begin.
     """
 
     model: str = ""
-    location: str = ""
-    book: PriceBook = PriceBook(())
-    ran_on: date | None = None
+    rate: Callable[[UsageKey], Decimal | None] = lambda _: None
+    thresholds: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of_bill(cls, bill: Bill, thresholds: Mapping[str, int]) -> Self:
+        """The rates of a bill, so that its rows add up to it.
+
+        :param thresholds: those that the bill was made with (`PriceBook.thresholds`).
+        """
+        rates = {
+            UsageKey(each.model, each.kind, each.modality, each.tier, each.cache_ttl): each.unit_price_usd
+            for each in bill.line_items
+        }
+
+        def rate(usage: UsageKey) -> Decimal | None:
+            # Kinds without long-context rates are billed at the standard ones.
+            return rates[usage] if usage in rates else rates.get(replace(usage, tier=Tier.STANDARD))
+
+        return cls(bill.job.model, rate, thresholds)
+
+    @classmethod
+    def of_book(cls, book: PriceBook, model: str, location: str, ran_on: date | None = None) -> Self:
+        """The rates of a price book.
+
+        :param ran_on: the UTC day whose rates apply; None: today.
+        """
+        of_day = book.on(ran_on)
+
+        def rate(usage: UsageKey) -> Decimal | None:
+            found = of_day.rate(replace(usage, tier=of_day.tier(usage)), location)
+            return None if isinstance(found, Unpriced) else found.usd_per_unit
+
+        return cls(model, rate, of_day.thresholds())
 
 
 @dataclass(frozen=True, slots=True)
 class RowCost:
     """The usage of a row and what it cost.
 
-    :param usd: the known cost; exact.
+    :param model: None if the row was not answered.
+    :param tokens: all input, the cached part of it, output, and thoughts.
+    :param usd: the known cost, exact; None if nothing is known.
     :param complete: False if a part of the cost is not known.
     """
 
-    model: str
-    input_tokens: int
-    cached_tokens: int
-    output_tokens: int
-    thoughts_tokens: int
-    usd: Decimal
+    model: str | None
+    tokens: tuple[int | None, int | None, int | None, int | None]
+    usd: Decimal | None
     complete: bool
+
+
+_NO_TOKENS = (None, None, None, None)
+NO_COST = RowCost(None, _NO_TOKENS, Decimal(0), complete=True)
+"""Of a failed row, which is not billed."""
+UNKNOWN_COST = RowCost(None, _NO_TOKENS, None, complete=False)
 
 
 class RowMeter:
     """Prices the rows of one job. A row costs what it adds to the job's bill."""
 
     def __init__(self, prices: JobPrices) -> None:
-        self._location = prices.location
-        self._book = prices.book.on(prices.ran_on)
-        self._meters = Meters(prices.model, LONG_CONTEXT_THRESHOLD, self._book.thresholds())
+        self._prices = prices
+        self._meters = Meters(prices.model, LONG_CONTEXT_THRESHOLD, prices.thresholds)
         self._rates: dict[tuple[str, bool, int], Decimal | None] = {}
 
     def cost_of(self, row: Reading) -> RowCost:
@@ -66,7 +103,7 @@ class RowMeter:
         is_long = meter.is_long(row)
         usd, complete = self._priced(meter, counts, is_long=is_long)
         incomplete = bool(note) or NO_USAGE in row.notes
-        return RowCost(meter.model, *_tokens(row.counts), usd, complete and not incomplete)
+        return RowCost(meter.model, _tokens(row.counts), usd, complete and not incomplete)
 
     def _priced(
         self, meter: Meter, counts: Sequence[tuple[int, int]], *, is_long: bool
@@ -85,11 +122,7 @@ class RowMeter:
         if at not in self._rates:
             kind, modality, ttl = SLOTS[place]
             tier = Tier.LONG_CONTEXT if is_long else Tier.STANDARD
-            usage = UsageKey(model, kind, modality, tier, ttl)
-            if is_long and self._book.tier(usage) is Tier.STANDARD:
-                usage = UsageKey(model, kind, modality, Tier.STANDARD, ttl)
-            rate = self._book.rate(usage, self._location)
-            self._rates[at] = None if isinstance(rate, Unpriced) else rate.usd_per_unit
+            self._rates[at] = self._prices.rate(UsageKey(model, kind, modality, tier, ttl))
         return self._rates[at]
 
 

@@ -28,8 +28,8 @@ def needs(package: str) -> Iterator[None]:
     except ImportError as error:
         raise ConfigurationError(
             f"A delivery needs the package {package}, which is not installed here ({error}). Install"
-            f" airflow-vertex-batch[{EXTRA}] in the environment of the workers. No job is affected: the answers"
-            " are in the output, and a retry delivers them"
+            f" airflow-vertex-batch[{EXTRA}] in the environment of the workers. No job is affected: the"
+            " answers are in the output, and a retry delivers them"
         ) from None
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from vertex_batch.results.costing import JobPrices
 from vertex_batch.results.engine import open_database
-from vertex_batch.results.loading import InputLoader, OutputLoader, find_inputs, input_lines, values_of
+from vertex_batch.results.input_rows import InputLoader, find_inputs, input_lines, values_of
 from vertex_batch.results.matching import match
+from vertex_batch.results.output_rows import OutputLoader
 from vertex_batch.results.tables import TABLES
 from vertex_batch.results.types import AttemptOutput, Counts, ExtraKind, Reason, ResultSettings
 from vertex_batch.storage import ObjectStorage, SourceObject, as_storage
@@ -41,9 +42,12 @@ class Joined:
         objects: Sequence[SourceObject],
         settings: ResultSettings,
     ) -> None:
-        self.connection, self.settings = connection, settings
-        self._work, self._store, self._objects = work, store, objects
+        self.connection, self.settings, self.work = connection, settings, work
+        self._store, self._objects = store, objects
         self.counts = _count(connection)
+        (self.has_embeddings,) = connection.execute(
+            "SELECT (SELECT count(*) FROM embeddings) > 0 AND NOT EXISTS (FROM answers)"
+        ).fetchall()[0]
 
     def rows_to_send_again(self, reasons: Collection[Reason]) -> Iterator[bytes]:
         """Yield the input rows with these reasons: whole lines as in the input, in its order.
@@ -69,7 +73,7 @@ class Joined:
     def close(self) -> None:
         """Remove the database."""
         self.connection.close()
-        shutil.rmtree(self._work, ignore_errors=True)
+        shutil.rmtree(self.work, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self
@@ -91,8 +95,8 @@ def join(
 ) -> Joined:
     """Join the outputs of all attempts to the inputs. Memory does not grow with the rows; disk does.
 
-    :param inputs: the URIs that the first attempt was submitted for, wildcards allowed, in order. Not those of
-        retries, whose rows are among them.
+    :param inputs: the URIs that the first attempt was submitted for, wildcards allowed, in order. Not those
+        of retries, whose rows are among them.
     :param attempts: the outputs of all jobs, in any order.
     :param store: an object store, or an fsspec file system, with inputs and outputs.
     :param work: a folder on a local disk for this join alone; it is removed when the result is closed.

@@ -25,6 +25,8 @@ _SNAKE = re.compile(r"_([a-z0-9])")
 _CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _encode = msgspec.json.Encoder(order="sorted").encode
 _MAX_EXACT = 2**53
+_KEY_MARK = b"\0"
+_NOTHING: tuple[None, None] = (None, None)
 _REQUEST_KEYS = ("request", "body", "instance")
 
 
@@ -97,6 +99,24 @@ def loose_key(text: str) -> str:
 def path_names(path: str) -> tuple[str, ...]:
     """The names in a path such as ``request.labels.ticket``."""
     return tuple(path.split(".")) if path else ()
+
+
+def key_digest(text: str) -> Digest:
+    """The digest of a key; it is never that of a request."""
+    return digest(_KEY_MARK + text.encode("utf-8", "surrogatepass"))
+
+
+def shared_digests(text: str, row: dict[str, Any]) -> tuple[int | None, ...]:
+    """The digests of a row whose key others have, too."""
+    with_request: tuple[int | None, int | None] = _NOTHING
+    if has_request(row):
+        request = canonical_request(request_of(row))
+        with_request = digest(loose_key(text).encode("utf-8", "surrogatepass") + b"\0" + request)
+    return (
+        *with_request,
+        *digest(b"\1" + text.encode("utf-8", "surrogatepass")),
+        *key_digest(loose_key(text)),
+    )
 
 
 def _canonical(value: Any) -> Any:

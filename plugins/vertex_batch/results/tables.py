@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.results.engine import needs
@@ -11,8 +10,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 COST_TYPE = "DECIMAL(38, 18)"
-_BATCH_ROWS = 8192
 _BATCH_BYTES = 8 << 20
+_ROW_BYTES = 400
 
 # A row is matched by its first digest, then by the second, then by the third; see `matching`.
 DIGESTS = ("a1", "b1", "a2", "b2", "a3", "b3")
@@ -43,7 +42,7 @@ class Appender:
     def __init__(self, connection: DuckDBPyConnection, table: str) -> None:
         with needs("pyarrow"):
             import pyarrow as pa
-        self._connection, self._table = connection, table
+        self._connection = connection
         names, types = [], []
         for name, kind in connection.execute(
             "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index",
@@ -52,37 +51,36 @@ class Appender:
             names.append(name)
             types.append(_arrow_type(pa, kind))
         self._schema = pa.schema(list(zip(names, types, strict=True)))
-        self._columns: list[list[Any]] = [[] for _ in names]
-        self._append = [column.append for column in self._columns]
+        self._insert = f"INSERT INTO {table} SELECT * FROM batch"  # noqa: S608 - our own names
+        self._rows: list[tuple[Any, ...]] = []
         self._size = 0
 
-    def add(self, row: Sequence[Any], size: int = 0) -> None:
+    def add(self, row: tuple[Any, ...], size: int) -> None:
         """Add one row.
 
         :param row: its values, in the order of the columns.
-        :param size: about how many bytes it holds.
+        :param size: about how many bytes of text it holds.
         """
-        for append, value in zip(self._append, row, strict=True):
-            append(value)
-        self._size += size
-        if len(self._columns[0]) >= _BATCH_ROWS or self._size >= _BATCH_BYTES:
+        self._rows.append(row)
+        self._size += size + _ROW_BYTES
+        if self._size >= _BATCH_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Write the rows that were added."""
-        import pyarrow as pa
-
-        if not self._columns[0]:
+        if not self._rows:
             return
+        with needs("pyarrow"):
+            import pyarrow as pa
         arrays = [
-            pa.array(column, field.type) for column, field in zip(self._columns, self._schema, strict=True)
+            pa.array(column, field.type)
+            for column, field in zip(zip(*self._rows, strict=True), self._schema, strict=True)
         ]
-        self._connection.register("batch", pa.Table.from_arrays(arrays, schema=self._schema))
-        self._connection.execute(f"INSERT INTO {self._table} SELECT * FROM batch")  # noqa: S608 - our own names
-        self._connection.unregister("batch")
-        for column in self._columns:
-            column.clear()
+        self._rows.clear()
         self._size = 0
+        self._connection.register("batch", pa.Table.from_arrays(arrays, schema=self._schema))
+        self._connection.execute(self._insert)
+        self._connection.unregister("batch")
 
 
 def _arrow_type(pa: Any, kind: str) -> Any:

@@ -168,6 +168,30 @@ class ObjectStorage:
                 raise
             target.close()
 
+    def read_small(self, uri: str) -> bytes | None:
+        """Read a whole object that fits in memory; None if it does not exist."""
+        (found,) = self.look_up([uri])
+        if found is None:
+            return None
+        with self.open(found) as stream:
+            return stream.read()
+
+    def move(self, uri: str, to: str) -> None:
+        """Give an object another name. One that has this name is replaced at once, never partly.
+
+        :raises StorageAccessError: the connection may not write to one of them.
+        """
+        with named(to, self._conn_id):
+            self._fs.mv(path_of(self._fs, uri), path_of(self._fs, to))
+
+    def remove(self, uri: str) -> None:
+        """Remove an object, if it exists.
+
+        :raises StorageAccessError: the connection may not remove it.
+        """
+        with named(uri, self._conn_id), suppress(FileNotFoundError):
+            self._fs.rm_file(path_of(self._fs, uri))
+
     def _source(self, uri: str) -> SourceObject:
         if uri not in self._listed:
             (found,) = self.look_up([uri])

@@ -10,6 +10,7 @@ import pytest
 from vertex_batch.cli import main
 
 SPEC = "model: gemini-2.5-flash\ninputs: gs://bucket/in/a.jsonl\noutput: gs://bucket/out/\n"
+SPEC += "results: {to: gs://bucket/answers/a.parquet}\n"
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from airflow.sdk.exceptions import AirflowFailException
 from local.emulator.admin import Match, RowRule, Scenario, Step, Trait
 from vertex_batch.errors import StillRunningError
 from vertex_batch.operators import PrepareRetryOperator, SubmitBatchPredictionJobOperator
-from vertex_batch.results import ResultSettings
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.tasks.rounds import RoundTasks
 
@@ -46,7 +45,6 @@ class Run:
     def __init__(self, vertex, context: dict[str, Any], folder: str) -> None:
         self.vertex, self.context, self.folder = vertex, context, folder
         self.stores: dict[tuple[str, int], Any] = {}
-        self.settings = ResultSettings(key="id")
         self.first_run = context["ti"].run_id
 
     def turn_to(self, task_id: str, index: int = -1) -> None:
@@ -107,7 +105,7 @@ class Run:
                     "round": number,
                     "rounds": TASKS,
                     "reasons": ["transient"],
-                    "settings": self.settings,
+                    "key": "id",
                     "model": "gemini-2.5-flash",
                     "output_uri": f"{self.folder}/out/",
                     **changes,

@@ -1,0 +1,116 @@
+"""What a run's delivery is made of, and whether the run is good. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from vertex_batch.costs import Bill, Total, add_totals
+from vertex_batch.lifecycle.identity import attempt_key
+from vertex_batch.results.types import AttemptOutput, Counts
+
+MAX_RESUBMITS = 100
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_REASONS_SHOWN = 5
+
+
+def attempts_of(bills: Sequence[Bill], results: Sequence[Bill]) -> dict[int, list[Bill]]:
+    """The jobs whose outputs make a delivery, by attempt.
+
+    They are the jobs with the run's results, and those that they replaced automatically, since these may have
+    answered rows before they failed. Jobs of an earlier submission, before a person cleared the task, read
+    what may have been another input; they are not among them.
+
+    :param bills: of all jobs of the run.
+    :param results: of those with its results, one for each part of the input.
+    """
+    attempts: dict[int, list[Bill]] = {}
+    for last in results:
+        mine = [bill for bill in bills if bill.job.map_index == last.job.map_index]
+        for attempt, bill in enumerate(_chain(mine, last)):
+            attempts.setdefault(attempt, []).append(bill)
+    return attempts
+
+
+def add_rounds(attempts: dict[int, list[Bill]], rounds: Sequence[Sequence[Bill]]) -> None:
+    """Add the jobs of the rounds of retries, each round as one more attempt.
+
+    Jobs of a round that are older than the first submission ran rows of what may have been another input.
+
+    :param attempts: of the first submission; see `attempts_of`.
+    """
+    since = max((_created(bill) for bills in attempts.values() for bill in bills), default=_LONG_AGO)
+    for bills in rounds:
+        if newer := [bill for bill in bills if _created(bill) > since]:
+            attempts[max(attempts, default=-1) + 1] = sorted(newer, key=_created)
+
+
+def _created(bill: Bill) -> datetime:
+    return bill.job.create_time or _LONG_AGO
+
+
+def _chain(bills: Sequence[Bill], last: Bill) -> list[Bill]:
+    """A job and those that it replaced, the first one first."""
+    by_key: dict[str, list[Bill]] = {}
+    for bill in sorted(bills, key=lambda each: each.job.create_time or _LONG_AGO):
+        if bill.job.job_key and bill.job.task_id == last.job.task_id:
+            by_key.setdefault(bill.job.job_key, []).append(bill)
+    for first in by_key:
+        keys = [attempt_key(first, attempt) for attempt in range(MAX_RESUBMITS)]
+        if last.job.job_key in keys[1:]:
+            replaced = keys[: keys.index(last.job.job_key)]
+            return [bill for key in replaced for bill in by_key.get(key, ())] + [last]
+    return [last]
+
+
+def output_of(bill: Bill, attempt: int) -> AttemptOutput:
+    """The output of a job; none for one that ended without rows."""
+    folder = bill.job.output_directory
+    return AttemptOutput(attempt, bill.job.key, (folder,) if folder and bill.rows.total else ())
+
+
+def bill_facts(delivered: Sequence[Bill], all_bills: Collection[Bill]) -> dict[str, Any]:
+    """The jobs and their bill, for the manifest.
+
+    :param delivered: of the jobs whose rows are in the delivery.
+    :param all_bills: of all jobs of the run; there are more if a person ran the batch again.
+    """
+    whole = total_of(delivered)
+    return {
+        "jobs": [str(bill.job) for bill in delivered],
+        "bill": {"usd": whole.text, "complete": whole.complete},
+        "run_bill": {"usd": total_of(all_bills).text, "complete": total_of(all_bills).complete},
+    }
+
+
+def total_of(bills: Collection[Bill]) -> Total:
+    """The sum of bills."""
+    return add_totals(bill.total for bill in bills)
+
+
+def why_bad(counts: Counts, max_exceptions_ratio: float = 1.0) -> str | None:
+    """Explain why a run fails although its delivery was written; None if it is good.
+
+    :param max_exceptions_ratio: the largest share of input rows that may lack a good answer, 0 to 1.
+    """
+    exceptions = counts.exception_rows
+    reasons = ", ".join(f"{n:,} {reason}" for reason, n in list(counts.exceptions.items())[:_REASONS_SHOWN])
+    again = "This task costs nothing. A retry delivers the same rows and fails the same way."
+    if counts.input_rows and not counts.delivered:
+        return f"None of the {counts.input_rows:,} input rows has a good answer: {reasons}. {again}"
+    if exceptions > max_exceptions_ratio * counts.input_rows:
+        share = exceptions / counts.input_rows
+        return (
+            f"{exceptions:,} of {counts.input_rows:,} input rows ({share:.2%}) have no good answer, more than"
+            f" max_exceptions_ratio={max_exceptions_ratio:g} allows: {reasons}. {again}"
+        )
+    return None
+
+
+def cost_difference(counts: Counts, bill: Total) -> str | None:
+    """Report a delivery whose rows do not add up to the bill of its jobs; None if they do."""
+    if counts.cost_usd == bill.amount:
+        return None
+    rows = Total(counts.cost_usd, counts.cost_complete)
+    return f"the rows of the delivery cost {rows}, but the bill of its jobs is {bill}"
