@@ -77,9 +77,16 @@ def test_the_delivery_follows_all_bills_whether_or_not_a_round_has_one():
 def test_a_run_is_as_its_last_round_its_first_bill_and_its_delivery_are():
     """Airflow's own choice of the tasks that decide a run, on the serialized DAG."""
     dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(a_dag()))
-    tasks = [SimpleNamespace(task_id=name, state="success") for name in dag.task_ids]
+    tasks = [_TaskInstance(name) for name in dag.task_ids]
     deciding = DagRun._tis_for_dagrun_state(SimpleNamespace(), dag=dag, tis=tasks)
     assert {task.task_id for task in deciding} == {"retry_2.shards.wait", "deliver"}
+
+
+class _TaskInstance:
+    state = "success"
+
+    def __init__(self, task_id: str) -> None:
+        self.task_id = task_id
 
 
 def test_the_first_wait_leaves_what_failed_to_the_rounds():
