@@ -128,7 +128,7 @@ class Job:
             "modelVersionId": "1",
             "state": wire_value(self.state, as_number=numeric_enums),
         }
-        if self.output_directory:
+        if self.output_directory and self.scenario.output.info:
             shown["outputInfo"] = {"gcsOutputDirectory": self.output_directory}
         if self.error:
             shown["error"] = dict(self.error)

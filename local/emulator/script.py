@@ -157,6 +157,7 @@ class Output(Plain, frozen=True):
     """Oddities of the output files.
 
     :param write: False leaves the directory empty, as when the service agent may not write there.
+    :param info: False leaves outputInfo out of the job.
     :param first_row: traits of the first row of the file, wherever it comes from.
     :param missing_rows: how many finished rows are not in the file.
     :param duplicate_rows: how many rows are in it twice.
@@ -172,6 +173,7 @@ class Output(Plain, frozen=True):
     """
 
     write: bool = True
+    info: bool = True
     first_row: list[Trait] = field(default_factory=list)
     missing_rows: int = 0
     duplicate_rows: int = 0

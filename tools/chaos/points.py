@@ -44,10 +44,11 @@ class KillPoint:
         """Start some runs, kill, let them end, and compare."""
         run_ids = [f"{name}_{number}" for number in range(runs or self.at_once)]
         emulator = arena.stack.emulator
-        for run_id in run_ids if self.first_jobs else ():
-            # One for each run: a run that is ahead would use up another's for its second job.
-            own = Match(labels={"airflow_run": run_id})
-            emulator.add_scenario(structs.replace(self.first_jobs, match=own, times=1))
+        if self.first_jobs:
+            for run_id in run_ids:
+                # One for each run: a run that is ahead would use up another's for its second job.
+                own = Match(labels={"airflow_run": run_id})
+                emulator.add_scenario(structs.replace(self.first_jobs, match=own, times=1))
         if self.hold:
             emulator.add_fault(structs.replace(self.hold, times=len(run_ids)))
         try:

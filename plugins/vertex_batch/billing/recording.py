@@ -111,7 +111,8 @@ class Recorder:
             self._log.info("Job %s already has a bill from an earlier try", facts)
             return Recorded(made)
         book = self._book_of(facts)
-        read = self._outputs.read(facts, book.thresholds(), job, input_rows)
+        days = facts.price_days(book)
+        read = self._outputs.read(facts, book.thresholds(), job, input_rows, days)
         if read.problem and (earlier := self._read_before(facts)):
             self._log.warning("The output of job %s no longer exists; its earlier bill is kept", facts)
             return Recorded(earlier, read.problem)
@@ -197,9 +198,10 @@ def why_no_answers(bills: Sequence[Bill]) -> str | None:
 def _unanswered(bill: Bill) -> str:
     """What happened to the rows of a job without an answer, and why, the most frequent reasons first."""
     rows = bill.rows
-    missing = max((rows.input_rows or 0) - rows.total, 0)
-    counts = {"failed": rows.failed, "unreadable": rows.unreadable, "missing from the output": missing}
-    what = ", ".join(f"{n:,} {name}" for name, n in counts.items() if n) or "its output has no rows"
+    counts = {"failed": rows.failed, "unreadable": rows.unreadable, "missing from the output": rows.missing}
+    what = ", ".join(f"{n:,} {name}" for name, n in counts.items() if n) or (
+        "its output has no rows" if bill.job.output_directory else "Vertex reports no output"
+    )
     reasons = sorted(bill.failed_reasons.items(), key=lambda each: -each[1])
     why = [f"{reason} ({n:,})" for reason, n in reasons[:REASONS_SHOWN]]
     why += [str(problem) for problem in bill.problems[: REASONS_SHOWN - len(why)]]

@@ -50,6 +50,8 @@ class Digest:
     :param month: monthly limits, each with the amounts spent and reserved.
     :param running: jobs without a bill.
     :param kept_back: jobs that were held or refused on the day.
+    :param price_flags: lists whose prices contradict each other, as they were flagged on bills.
+    :param ending: models of recent jobs that stop, and what their successors would cost.
     """
 
     day: date
@@ -59,6 +61,8 @@ class Digest:
     month: Sequence[tuple[Limit, Sums]] = ()
     running: Sequence[Waiting] = ()
     kept_back: Sequence[Waiting] = ()
+    price_flags: Sequence[str] = ()
+    ending: Sequence[str] = ()
 
     @property
     def total(self) -> Total:
@@ -76,6 +80,8 @@ class Digest:
             _part("This month vs. budget", [_limit(limit, sums) for limit, sums in self.month]),
             _part("Failed", list(self.failed)),
             _part("Without a price", unpriced),
+            _part("Contradicting prices", list(self.price_flags)),
+            _part("Models that stop", list(self.ending)),
             _part("Running, or not billed yet", [_waiting(each) for each in self.running]),
             _part("Held or refused", [f"{_waiting(each)} ({each.verdict})" for each in self.kept_back]),
         ]

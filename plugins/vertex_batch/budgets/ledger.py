@@ -267,4 +267,5 @@ def _past_job(connection: Connection, row: Row[Any]) -> PastJob:
     found = connection.execute(select(usage).where(*mine)).mappings()
     tokens = {read_usage_key(each): each["tokens"] for each in found}
     rows = row.rows_input or row.rows_ok + row.rows_failed + row.rows_unreadable + row.rows_unrecognized
-    return PastJob(rows, tokens, row.input_bytes or None)
+    cost = Total(row.amount_picousd, complete=not row.unpriced_line_items)
+    return PastJob(rows, tokens, row.input_bytes or None, row.rows_ok, cost)

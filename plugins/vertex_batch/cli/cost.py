@@ -26,6 +26,10 @@ _WIDE = 160
 _MANY = 10
 
 
+class NoCostTableError(ConfigurationError):
+    """No run has created the cost table yet, or its path is wrong."""
+
+
 class JobNotFoundError(ConfigurationError):
     """The cost table has no such job, or more than one."""
 
@@ -64,7 +68,10 @@ def find_bill(table: CostTable, job: str) -> Bill:
 
 
 def open_table(options: Namespace) -> CostTable:
-    """Open the cost table that the options name. It must exist."""
+    """Open the cost table that the options name.
+
+    :raises NoCostTableError: its file does not exist.
+    """
     from sqlalchemy import make_url
 
     from vertex_batch.costs import CostTable  # noqa: PLC0415
@@ -75,7 +82,7 @@ def open_table(options: Namespace) -> CostTable:
     # Opening would create the file, and a mistyped path must not look like a table without costs.
     is_file = url.startswith("sqlite") and not database.startswith("file:")
     if is_file and not Path(database).exists():
-        raise ConfigurationError(
+        raise NoCostTableError(
             f"There is no cost table at {database}. The first run that ends creates it. If it is elsewhere,"
             " use --url or --connection."
         )

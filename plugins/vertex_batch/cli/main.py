@@ -13,12 +13,15 @@ import argcomplete
 
 from vertex_batch import __version__
 from vertex_batch.cli import (
+    access,
     bill,
     choice,
     cost,
+    export,
     jobs,
     new,
     plan,
+    prices,
     reconcile,
     recount,
     reprice,
@@ -86,7 +89,9 @@ def build_parser() -> argparse.ArgumentParser:
     jobs.add_parser(commands)
     _add_schema(commands)
     _add_cost(commands)
+    _add_export(commands)
     _add_bill(commands)
+    prices.add_parser(commands, _day)
     _add_reprice(commands)
     _add_recount(commands)
     _add_reconcile(commands)
@@ -122,6 +127,12 @@ def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="default: text; github annotates the lines of a pull request",
     )
     command.add_argument("--json", action="store_true", help="same as --format json")
+    command.add_argument(
+        "--on",
+        type=_day,
+        metavar="DAY",
+        help="report the models that are retired on this UTC day (default: today)",
+    )
     command.set_defaults(run=validate.run)
 
 
@@ -150,6 +161,23 @@ def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     _add_json(command)
     _add_table(command)
     command.set_defaults(run=cost.run)
+
+
+def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "export",
+        help="write what jobs cost in the columns of FOCUS, as CSV",
+        description="Write the line items of recorded jobs in the columns of the FinOps Open Cost and Usage"
+        " Specification (FOCUS), as CSV. Without a selection, all jobs are written. Usage without a price is"
+        " left out and reported.",
+    )
+    choice.add_jobs(command, _day)
+    command.add_argument(
+        "--focus", choices=["1.2", "1.4"], default="1.2", help="version of the specification (default: 1.2)"
+    )
+    command.add_argument("--output", metavar="FILE", help="the file to write (default: standard output)")
+    _add_table(command)
+    command.set_defaults(run=export.run)
 
 
 def _add_json(command: argparse.ArgumentParser) -> None:
@@ -217,10 +245,12 @@ def _add_reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     which = command.add_mutually_exclusive_group()
     which.add_argument(
         "--proxy",
-        default="litellm_default",
-        metavar="ID",
-        help="Airflow connection of a proxy with a database, whose spend logs are read. Its key must be the"
-        " master key, or the key of a user with the role `proxy_admin_viewer` (default: litellm_default)",
+        default=access.default_proxy(),
+        metavar="URL|ID",
+        help="a proxy with a database, whose spend logs are read: its URL, with the key in"
+        f" ${access.KEY_VARIABLE}, or the id of an Airflow connection. The key must be the master key, or the"
+        f" key of a user with the role `proxy_admin_viewer` (default: ${access.PROXY_VARIABLE}, else"
+        f" {access.DEFAULT_CONNECTION})",
     )
     which.add_argument(
         "--billing", metavar="FILE", help="Google's billing export, a CSV file with FOCUS columns"

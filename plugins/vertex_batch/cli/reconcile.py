@@ -10,6 +10,7 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vertex_batch.cli.access import KEY_VARIABLE
 from vertex_batch.cli.choice import chosen_jobs, open_client
 from vertex_batch.cli.cost import open_table
 from vertex_batch.cli.output import print_json, say
@@ -28,8 +29,8 @@ _NO_DATABASE = ("Prisma Client", "No connected db", "Database not connected")
 # The roles whose keys see the rows of all users (proxy/spend_tracking/spend_management_endpoints.py).
 _SEES_ALL = frozenset({"proxy_admin", "proxy_admin_viewer"})
 _REMEDY = (
-    "use the master key or the key of a user with the role `proxy_admin_viewer`, in a separate connection,"
-    " and name that connection with --proxy"
+    "use the master key or the key of a user with the role `proxy_admin_viewer`, in a separate connection"
+    f" that --proxy names, or in ${KEY_VARIABLE} with the proxy's URL in --proxy"
 )
 
 
@@ -76,10 +77,14 @@ def _compare(options: Namespace, table: CostTable, where: JobFilter) -> Reconcil
     return found
 
 
-def _no_database(connection: str) -> ConfigurationError:
+def _name(proxy: str) -> str:
+    """Name the proxy of a URL that was accepted, or of a connection."""
+    return proxy if "://" in proxy else f"of connection {proxy!r}"
+
+
+def _no_database(proxy: str) -> ConfigurationError:
     return ConfigurationError(
-        f"The proxy of connection {connection!r} has no database, so it has no figures. Use --billing or"
-        " --prices instead."
+        f"The proxy {_name(proxy)} has no database, so it has no figures. Use --billing or --prices instead."
     )
 
 
@@ -94,7 +99,7 @@ class _View(NamedTuple):
     warning: str
 
 
-def _look_at(client: BatchClient, connection: str) -> _View:
+def _look_at(client: BatchClient, proxy: str) -> _View:
     """Check that the proxy has figures, and that this key can see those of all jobs.
 
     The key of a user without an admin role gets only that user's rows, without a hint that there are more.
@@ -103,16 +108,16 @@ def _look_at(client: BatchClient, connection: str) -> _View:
     """
     is_admin, readiness = _readiness(client)
     if readiness.get("db") == "Not connected":
-        raise _no_database(connection)
+        raise _no_database(proxy)
     role = _role(client)
     if role and role not in _SEES_ALL:
         raise ConfigurationError(
-            f"The key of connection {connection!r} belongs to a user with the role `{role}`. The proxy shows"
+            f"The key of the proxy {_name(proxy)} belongs to a user with the role `{role}`. The proxy shows"
             " it only that user's rows, so other jobs would appear without a figure. Nothing was compared",
             _REMEDY,
         )
     doubt = (
-        f"The proxy does not report whether the key of connection {connection!r} sees the rows of all users."
+        f"The proxy {_name(proxy)} does not report whether its key sees the rows of all users."
         f" If it does not, jobs that the proxy has priced appear without a figure. To be sure, {_REMEDY}."
     )
     return _View(str(readiness.get("litellm_version") or ""), "" if role or is_admin else doubt)

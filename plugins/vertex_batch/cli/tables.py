@@ -192,7 +192,9 @@ def _rows(rows: RowCounts) -> str:
         text += f", {rows.unrecognized:,} unrecognized"
     if rows.copied:
         text += f"; {rows.copied:,} from an earlier job, billed there"
-    return text if rows.input_rows is None else f"{text}; {rows.input_rows:,} in the input"
+    if rows.input_rows is not None:
+        text += f"; {rows.input_rows:,} in the input"
+    return f"{text}, {rows.missing:,} missing from the output" if rows.missing else text
 
 
 def _days(group: GroupTotal) -> str:

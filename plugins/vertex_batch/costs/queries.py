@@ -24,7 +24,7 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
 from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.costs.bill import JobFacts, RowCounts, Total
-from vertex_batch.costs.schema import JOB_KEY, SUMS, job_sums, jobs, same_job
+from vertex_batch.costs.schema import JOB_KEY, SUMS, USAGE_KEY, job_sums, jobs, same_job, usage
 from vertex_batch.costs.types import usd
 from vertex_batch.vertex.names import JobName
 
@@ -226,6 +226,18 @@ def select_dag_ids() -> Select[Any]:
     later = select(func.min(jobs.c.dag_id)).where(jobs.c.dag_id > first.c.dag_id).scalar_subquery()
     found = first.union_all(select(later).where(first.c.dag_id.is_not(None)))
     return select(found.c.dag_id).where(found.c.dag_id.is_not(None))
+
+
+def select_usage(where: JobFilter, models: Collection[str]) -> Select[Any]:
+    """Select the tokens of some models by location and usage key."""
+    key = [usage.c.location, *(usage.c[name] for name in USAGE_KEY)]
+    return (
+        select(*key, _sum(usage.c.tokens).label("tokens"))
+        .join_from(usage, jobs, same_job(usage, jobs))
+        .where(usage.c.model.in_(sorted(models)), *where.conditions())
+        .group_by(*key)
+        .order_by(*key)
+    )
 
 
 def read_total(row: Row[Any], by: Grouping) -> GroupTotal:

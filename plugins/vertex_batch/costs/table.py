@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table, select  # noqa: TID253 - never importe
 from vertex_batch.costs import migrations, schema
 from vertex_batch.costs.bill import Bill, JobFacts, saved, total
 from vertex_batch.costs.database import Database, upsert
+from vertex_batch.costs.focus import FocusVersion, read_focus
 from vertex_batch.costs.queries import (
     SEARCHED,
     SEARCHED_CHARS,
@@ -31,8 +32,9 @@ from vertex_batch.costs.queries import (
     select_jobs,
     select_recorded,
     select_totals,
+    select_usage,
 )
-from vertex_batch.costs.reports import UnpricedUsage, select_focus, select_unpriced
+from vertex_batch.costs.reports import UnpricedUsage, select_unpriced
 from vertex_batch.pricing import Basis, LineItem, line_order
 from vertex_batch.usage import CacheTtl, Kind, Modality, RowProblem, Tier, Unit, UsageKey
 
@@ -194,6 +196,13 @@ class CostTable:
         with self._database.read() as connection:
             return [read_total(row, by) for row in connection.execute(select_totals(by, asked))]
 
+    def usage(self, where: JobFilter, models: Collection[str]) -> Iterator[tuple[str, UsageKey, int]]:
+        """Yield the tokens of some models by location and usage key."""
+        self._prepare()
+        with self._database.read() as connection:
+            for row in connection.execute(select_usage(where, models)).mappings():
+                yield row["location"], read_usage_key(row), int(row["tokens"])
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction for reading the tables other than those of the bills."""
@@ -215,13 +224,16 @@ class CostTable:
             found = connection.execute(select_unpriced(where, limit)).all()
         return [UnpricedUsage(*row) for row in found]
 
-    def focus(self, where: JobFilter) -> Iterator[Sequence[Any]]:
-        """Yield the FOCUS view of some jobs: first the names of its columns, then each row."""
+    def focus(
+        self, where: JobFilter, version: FocusVersion = FocusVersion.V1_2
+    ) -> Iterator[Sequence[str | int | None]]:
+        """Yield the charges of some jobs in the columns of FOCUS: first the names, then each row.
+
+        Usage without a price is left out, since FOCUS has no unknown cost; see `unpriced`.
+        """
         self._prepare()
         with self._database.read() as connection:
-            found = connection.execution_options(yield_per=1000).execute(select_focus(where))
-            yield tuple(found.keys())
-            yield from found
+            yield from read_focus(connection, where, version)
 
     def _prepare(self) -> None:
         if not self._ready and not migrations.is_current(self._database):
@@ -314,6 +326,8 @@ def _line_item(row: Mapping[Any, Any]) -> LineItem:
         reason=row["reason"],
         cache_ttl=key.cache_ttl,
         standard_source=row["standard_source"],
+        list_digest=row["list_digest"],
+        priced_on=key.priced_on,
     )
 
 
@@ -325,4 +339,5 @@ def read_usage_key(row: Mapping[Any, Any]) -> UsageKey:
         Modality(row["modality"]),
         Tier(row["tier"]),
         CacheTtl(row["cache_ttl"]),
+        row["priced_on"],
     )

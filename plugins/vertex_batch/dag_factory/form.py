@@ -12,6 +12,7 @@ from airflow.sdk import Param
 from pydantic import BaseModel
 
 from vertex_batch.inputs import MAX_SAMPLE_ROWS
+from vertex_batch.pricing import retirement_of
 from vertex_batch.specs.durations import show_duration
 from vertex_batch.specs.model import Spec
 from vertex_batch.tasks.choices import DAY, DRY_RUN, JOBS, RETRY_OF
@@ -20,7 +21,7 @@ from vertex_batch.tasks.forms import text_field
 OVERRIDES = {"inputs": "input", "model": "model", "labels": "labels"}
 """Field of the submit task -> param of the form that replaces it for one run."""
 
-_MODELS = ["gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-pro", "gemini-embedding-001"]
+_MODELS = ["gemini-3.8-flash", "gemini-3.5-flash-lite", "gemini-4-argon", "gemini-embedding-001"]
 _RUN, _INPUT, _JOB = "This run", "Input", "Model and labels"
 _URI = "^(gs|bq)://"
 _LABEL = r"^[a-z0-9_-]{0,63}$"
@@ -133,7 +134,7 @@ def _model_and_labels(spec: Spec) -> dict[str, Param]:
     return {
         "model": text_field(
             "Model",
-            f"Use this model instead. Default: {_default(spec, 'model')}",
+            f"Use this model instead. Default: {_default(spec, 'model')}{_ends(spec)}",
             section=_JOB,
             pattern=r"^\S*$",
             examples=sorted({*(job.model for job in spec.jobs), *_MODELS}),
@@ -147,6 +148,13 @@ def _model_and_labels(spec: Spec) -> dict[str, Param]:
             section=_JOB,
         ),
     }
+
+
+def _ends(spec: Spec) -> str:
+    """Announced last days of the spec's models. Independent of today, so that the DAG stays the same."""
+    found = {job.model: retirement_of(job.model) for job in spec.jobs}
+    days = [f"`{end.model}`: {end.last_day}" for end in found.values() if end and end.is_final]
+    return f". Last day of {', of '.join(days)}" if days else ""
 
 
 def page(spec: Spec) -> str:

@@ -29,10 +29,19 @@ from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.rendering import display_name
 from vertex_batch.specs.results import answer_schema_file
 from vertex_batch.tasks.context import PART_XCOM
+from vertex_batch.tasks.forms import refuse_unknown_params
 from vertex_batch.tasks.rounds import RoundTasks
 from vertex_batch.tasks.shards import ShardTasks
 
 LONGEST_RETRY_DELAY = timedelta(hours=1)
+FEWEST_RESUMED_RETRIES = 2
+"""Of tasks that give up their worker and resume. An executor counts a task by its key, which stays the same.
+
+If a busy scheduler sees the exit of the first process only after the resumed one was queued, it takes the
+resumed one for dead, and Airflow 3.3 counts that as a failed try ("Executor ... reported that the task
+instance ... finished with state success, but the task instance's state attribute is queued"). Without a retry
+the run would be lost, and its job cancelled. A retry resumes the same job and costs nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +165,7 @@ def _record(
         prices=job.prices or None,
         price_folder=str(prices_folder) if prices_folder else None,
         max_unreadable_rows=job.max_unreadable_rows,
+        max_unrecognized_rows=job.max_unrecognized_rows,
         fail_without_answers=job.retry_rows is None,
         litellm_conn_id=job.connection,
         gcp_conn_id=job.storage_connection,
@@ -287,19 +297,27 @@ def _one_job(
     part: Any,
     money: dict[str, Any],
     *,
-    is_shard: bool = False,
+    plan_task_id: str | None = None,
     with_cancel: bool = True,
 ) -> OneJob:
     """Add the tasks of one Vertex job.
 
     :param part: the part of the input from `plan_inputs`, if there is such a task.
     :param money: the submit task's prices and budgets.
-    :param is_shard: whether other jobs of the run read the rest of the input.
+    :param plan_task_id: of a shard, the task that planned it; other jobs of the run read the rest.
     :param with_cancel: add a task that cancels the job after a failure.
     """
     always = _of_every_task(job)
+    resumed = {**always, "retries": max(job.retries, FEWEST_RESUMED_RETRIES)}
+    may_be_held = bool(money["budget"] or money["budgets_file"])
     submit = SubmitBatchPredictionJobOperator(
-        task_id="submit", part=part, money=money, **_submit_arguments(spec, job), **always
+        task_id="submit",
+        part=part,
+        plan_task_id=plan_task_id,
+        money=money,
+        pre_execute=refuse_unknown_params,
+        **_submit_arguments(spec, job),
+        **(resumed if may_be_held else always),
     )
     wait = BatchPredictionJobSensor(
         task_id="wait",
@@ -310,11 +328,11 @@ def _one_job(
         run_deadline_seconds=_seconds(job.run_deadline),
         resubmits=job.resubmits,
         max_failed_ratio=job.max_failed_ratio,
-        fail_without_answers=not (is_shard or job.retry_rows),
+        fail_without_answers=plan_task_id is None and not job.retry_rows,
         rest_is_sent_again=job.retry_rows is not None,
         cancel_on_kill=job.cancel_on_kill,
         litellm_conn_id=job.connection,
-        **always,
+        **resumed,
     )
     if not with_cancel:
         return OneJob(submit, wait)
@@ -346,7 +364,7 @@ def _shards(
 
     @task_group(group_id=SHARDS_GROUP, tooltip="The jobs of an input that is too large for one")
     def shards(shard: Any) -> None:
-        made.append(_one_job(spec, job, shard, money, is_shard=True, with_cancel=with_cancel))
+        made.append(_one_job(spec, job, shard, money, plan_task_id=plan.task_id, with_cancel=with_cancel))
 
     shards.expand(shard=plan.output)
     (one,) = made
@@ -358,6 +376,7 @@ def _shards(
 def _plan(spec: Spec, job: JobSpec) -> PlanInputsOperator:
     return PlanInputsOperator(
         task_id="plan_inputs",
+        pre_execute=refuse_unknown_params,
         model=job.model,
         inputs=job.inputs,
         output_uri=job.output,

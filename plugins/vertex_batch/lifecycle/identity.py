@@ -105,6 +105,7 @@ class Intent:
     :param attempt: 0 for the submit task's job, then one more for each resubmission.
     :param job_id: None between the POST and its answer: a job may exist whose id is not stored.
     :param map_index: of the submit task, even if the waiting task resubmits for it.
+    :param refused: every POST of it was surely refused, so no job of it exists or will appear.
     """
 
     epoch: int
@@ -116,6 +117,12 @@ class Intent:
     job_id: str | None = None
     attempt: int = 0
     map_index: int = -1
+    refused: bool = False
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether a job may exist whose id is not stored."""
+        return not (self.job_id or self.refused)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from http import HTTPStatus
 
-from vertex_batch.errors import AmbiguousSubmitError, TransientError, VertexBatchError
+from vertex_batch.errors import AmbiguousSubmitError, ApiError, TransientError, VertexBatchError
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.vertex.labels import JOB_KEY_LABEL, REQUEST_LABEL
 from vertex_batch.vertex.resource import BatchPredictionJob, JobState
@@ -44,7 +45,7 @@ class SubmitDecision:
 class Stored(StrEnum):
     """What the task's store holds."""
 
-    NOTHING = "nothing"
+    NOTHING = "nothing, or a refused intent"
     INTENT = "an intent of this epoch, without a job"
     JOB = "a job of this epoch"
     EARLIER = "something of an earlier epoch"
@@ -166,7 +167,9 @@ def _what_is_stored(wanted: Intent, stored: Intent | None) -> Stored:
         return Stored.NOTHING
     if stored.job_key != wanted.job_key:
         return Stored.EARLIER
-    return Stored.JOB if stored.job_id else Stored.INTENT
+    if stored.job_id:
+        return Stored.JOB
+    return Stored.INTENT if stored.is_in_doubt else Stored.NOTHING
 
 
 def _what_is_listed(
@@ -225,3 +228,14 @@ def after_failed_create(error: VertexBatchError, *, tries_left: int) -> Action |
     if isinstance(error, TransientError) and tries_left > 0:
         return Action.SUBMIT
     return None
+
+
+def is_sure_refusal(error: VertexBatchError) -> bool:
+    """Whether a create that raised has surely created no job: it was answered 4xx, and not as a time-out."""
+    return (
+        isinstance(error, ApiError)
+        and not isinstance(error, AmbiguousSubmitError)
+        and not error.may_have_submitted
+        and error.http_status is not None
+        and HTTPStatus.BAD_REQUEST <= error.http_status < HTTPStatus.INTERNAL_SERVER_ERROR
+    )

@@ -24,6 +24,7 @@ from vertex_batch.lifecycle.submit_rules import (
     after_seen_ending,
     choose_among_duplicates,
     decide_submit,
+    is_sure_refusal,
     known_job,
     may_have_duplicate,
 )
@@ -178,6 +179,8 @@ class Submitter:
     ) -> Submission:
         creates_left = self._policy.creates
         last_error: VertexBatchError | None = None
+        # Whether each POST so far was surely refused, also those of earlier tries.
+        all_refused = stored is None or stored.job_key != wanted.job_key or stored.refused
         while True:
             looked_at = self._now()
             decision = self._look(task_key, wanted, stored)
@@ -207,6 +210,7 @@ class Submitter:
                 job = self._client.create(wanted.project, wanted.location, request)
             except VertexBatchError as error:
                 last_error = error
+                all_refused = self._all_refused(wanted, error, so_far=all_refused)
                 self._recover(error, creates_left)
                 if after_failed_create(error, tries_left=creates_left) is Action.SUBMIT:
                     stored = None  # after a definite refusal there is nothing to search for
@@ -236,6 +240,14 @@ class Submitter:
         self._store.save(wanted.with_job(job.job_id))
         self._log.info("Submitted job %s: %s.", job.job_id, reason)
         return Submission(job.job_id, Action.SUBMIT, reason, job)
+
+    def _all_refused(self, wanted: Intent, error: VertexBatchError, *, so_far: bool) -> bool:
+        """Whether every POST was surely refused. If so, store that no task has to search for a job."""
+        if not (so_far and is_sure_refusal(error)):
+            return False
+        if self._store.load() == wanted:  # else another try has stored its own in the meantime
+            self._store.save(replace(wanted, refused=True))
+        return True
 
     def _others(self, wanted: Intent, job: BatchPredictionJob) -> list[BatchPredictionJob]:
         found = find_jobs_by_key(self._client, wanted.project, wanted.location, wanted.job_key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from vertex_batch.budgets.digest import Digest, Spend, highest
 from vertex_batch.costs import JobFilter, RowCounts
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.cost_table import CostTableHook
+from vertex_batch.pricing import CONTRADICTION
 from vertex_batch.vertex.resource import SHORT_STATES_WITH_RESULTS
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class SpendDigestOperator(BaseOperator):
         return text
 
     def _digest(self, day: date) -> Digest:
+        from vertex_batch.billing.succession import ending_models  # noqa: PLC0415
         from vertex_batch.budgets import Ledger  # noqa: PLC0415 - it brings SQLAlchemy with it
 
         table = CostTableHook(self.batch_costs_conn_id).table()
@@ -84,6 +87,8 @@ class SpendDigestOperator(BaseOperator):
             month=[(limit, ledger.sums(limit.account)) for limit in self._limits()],
             running=ledger.unbilled(),
             kept_back=ledger.kept_back(day),
+            price_flags=_price_flags(table, day),
+            ending=[each.describe(day) for each in ending_models(table, JobFilter(), day)],
         )
 
     def _limits(self) -> list[Limit]:
@@ -132,6 +137,17 @@ def _failed(table: CostTable, day: date) -> list[str]:
         if state not in SHORT_STATES_WITH_RESULTS:
             found.append(f"{cost.job.spec or cost.job.dag_id}: {state} job {cost.job.job_id}")
     return found
+
+
+def _price_flags(table: CostTable, day: date) -> list[str]:
+    """The flags about contradicting prices on the day's bills, and on how many bills each is."""
+    found = Counter(
+        flag
+        for cost in table.jobs(JobFilter(since=day, until=day))
+        for flag in cost.flags
+        if flag.startswith(CONTRADICTION)
+    )
+    return [f"{flag} ({count:,} {'bill' if count == 1 else 'bills'})" for flag, count in found.most_common()]
 
 
 def _notifier(path: str) -> type[BaseNotifier]:

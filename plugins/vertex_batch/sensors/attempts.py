@@ -58,7 +58,7 @@ class Attempts:
     def key_in_doubt(self) -> str | None:
         """The key of a job that is being submitted right now."""
         latest = self._store.latest
-        return latest.job_key if latest and not latest.job_id else None
+        return latest.job_key if latest and latest.is_in_doubt else None
 
     def goes_on_after(self, seen: JobReading) -> bool:
         """Whether the job that has ended should be submitted again."""
@@ -119,7 +119,7 @@ class Attempts:
             return  # of a job before the submit task was cleared
         if stored.job_id:
             self._set(stored.attempt, stored.job_id)
-        else:
+        elif stored.is_in_doubt:
             self._in_doubt = stored.attempt
 
     def _set(self, number: int, job_id: str) -> None:

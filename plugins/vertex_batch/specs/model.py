@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,6 +78,12 @@ class Spec(DagFields, ScheduleFields, IdentityFields):
     def job(self) -> JobSpec:
         """The first job, which is the only one of most specs."""
         return self._jobs[0]
+
+    def with_jobs(self, jobs: Iterable[JobSpec]) -> Spec:
+        """A copy whose jobs are replaced."""
+        copy = self.model_copy()
+        copy._jobs = tuple(jobs)  # noqa: SLF001 - its own class
+        return copy
 
     @property
     def outputs(self) -> list[str]:

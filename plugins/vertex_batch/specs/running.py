@@ -20,7 +20,10 @@ class RunningFields(BaseModel):
 
     retries: Annotated[int, Field(ge=0, le=20)] = Field(
         default=3,
-        description="How often a failed task is retried. A retry resumes the job that was submitted.",
+        description=(
+            "How often a failed task is retried. A retry resumes the job that was submitted. The waiting task"
+            " has at least 2 retries; so has the submitting task if a budget may hold it."
+        ),
     )
     retry_delay: Duration = Field(
         default=timedelta(minutes=1),

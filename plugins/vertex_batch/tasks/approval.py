@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 APPROVE, REJECT = "Approve", "Reject"
 STORE_KEY = "budget_approval"
+_DAG_TEST = "dag_test"
+"""Who triggered a run, if Airflow's ``dag.test()`` did."""
 
 
 class Approval:
@@ -53,7 +55,13 @@ class Approval:
 
         :param approvers: user ids. Empty: every user who may act on the DAG.
         :param method_name: the operator's method that resumes with the answer; see `store_answer`.
+        :raises ApprovalRefusedError: the run is one of `vertex-batch run`, where no one can answer.
         """
+        if getattr(self._context["dag_run"], "triggering_user_name", None) == _DAG_TEST:
+            raise ApprovalRefusedError(
+                str(self._context["ti"].task_id),
+                f"no one can approve it outside Airflow. Why it was held: {'; '.join(decision.reasons)}",
+            )
         from airflow.sdk.execution_time.hitl import upsert_hitl_detail  # noqa: PLC0415 - needs a supervisor
 
         ti: Any = self._context["ti"]

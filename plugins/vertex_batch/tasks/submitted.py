@@ -83,6 +83,9 @@ class SubmittedJobs:
         place = Place(intent.project, intent.location)
         if intent.job_id:
             return JobReference(*place, intent.job_id, intent.job_key, map_index=intent.map_index)
+        if intent.refused:
+            self._log.info("The submission was refused, so it created no job")
+            return None
         self._log.info(
             "A task crashed around its submission and may have created a job; searching for it by label"
         )

@@ -54,7 +54,17 @@ class LatestRunInfo(DagRunInfo):
 
 
 class RunSkippedError(Exception):
-    """The scheduler was about to start a run that is too late. Nothing was started, nothing is paid for."""
+    """The scheduler was about to start a run that is too late. Nothing was started, nothing is paid for.
+
+    Airflow logs it as "Failed creating DagRun" with a traceback, which no timetable can prevent. So what was
+    skipped is in a WARNING of its own.
+    """
+
+    def __init__(self, dag_id: str) -> None:
+        super().__init__(
+            f"DAG {dag_id}: this is not a failure. A run that would have started too late was skipped; the"
+            " WARNING before this says which, and how to run it."
+        )
 
 
 class DueRunsTimetable(CronTriggerTimetable):
@@ -161,7 +171,7 @@ class DueRunsTimetable(CronTriggerTimetable):
         occupy a place until then, and start late after a pause or an outage, when no check is made any more.
 
         :raises RunSkippedError: it is too late. The DAG's next run is moved to the next time that comes, and
-            the scheduler logs the error.
+            what was skipped is logged.
         """
         info = super().next_run_info_from_dag_model(dag_model=dag_model)
         now = self._now()
@@ -178,7 +188,8 @@ class DueRunsTimetable(CronTriggerTimetable):
         dag_model.next_dagrun = following.logical_date
         dag_model.next_dagrun_data_interval = following.data_interval
         dag_model.next_dagrun_create_after = following.run_after
-        raise RunSkippedError(str(self._skipped(info.run_after, following.run_after)))
+        log.warning("%s", self._skipped(info.run_after, following.run_after))
+        raise RunSkippedError(self._dag_id)
 
     def _next_run(
         self, interval: DataInterval | None, waiting: Waiting | None, restriction: TimeRestriction
@@ -188,10 +199,19 @@ class DueRunsTimetable(CronTriggerTimetable):
         last = interval.end if interval else None
         due = self._next_due(last, restriction.earliest, waiting)
         is_over = restriction.latest is not None and restriction.latest < due
-        if last is not None and not is_over:
-            since = last if restriction.earliest is None else max(last, restriction.earliest)
-            self._report(self._get_next(since), due, is_waiting=waiting is not None and waiting.tick == due)
+        first = self._first_after(last, restriction.earliest)
+        if first is not None and not is_over:
+            self._report(first, due, is_waiting=waiting is not None and waiting.tick == due)
         return None if is_over else DagRunInfo.exact(due)
+
+    def _first_after(self, last: Moment | None, earliest: Moment | None) -> Any:
+        """The first time that has not run; None for a DAG without a start date that has never run.
+
+        Such a DAG does not say since when its times are wanted.
+        """
+        if last is not None and (earliest is None or last >= earliest):
+            return self._get_next(pendulum.instance(last))
+        return None if earliest is None else self._align_to_next(pendulum.instance(earliest))
 
     def _reference(self, dag_run: DagRun, end: Moment) -> Moment:
         # Airflow has not loaded the columns asked for below, so they are asked for only where they matter:

@@ -103,7 +103,7 @@ class SkippedRuns:
         start, end = self.first.astimezone(UTC), self.last.astimezone(UTC)
         return (
             f"DAG {self.dag_id}: {which} not started within {minutes} minutes, and will not"
-            " start by itself. Either Airflow was not running, the DAG was paused or its schedule changed, or"
+            " start by itself. Airflow was not running, the DAG was new or paused, its schedule changed, or"
             " another time came while `max_active_runs` runs were active: then only the latest one starts."
             f" Nothing was submitted, and nothing is paid for {'it' if one else 'them'}."
             f" The next run is due at {_shown(self.due)}. To run what was skipped:"

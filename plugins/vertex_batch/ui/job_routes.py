@@ -159,7 +159,7 @@ def confirm_cancel(
         problem=problem,
         is_recorded=bool(costs and costs.recorded([submission.key])),
         may_cancel=reader.may_cancel(submission.dag_id),
-        token=sign(reader.user_id, _action(submission), datetime.now(UTC)),
+        token=sign(reader.user_id, _action(submission)),
     )
 
 
@@ -211,7 +211,7 @@ def _demand_consent(request: Request, reader: Reader, submission: Submission, to
     if not reader.may_cancel(submission.dag_id):
         raise HTTPException(403, NO_RIGHT)
     here = (str(request.base_url), conf.get("api", "base_url", fallback="") or "")
-    signed = is_signed(token, reader.user_id, _action(submission), datetime.now(UTC))
+    signed = is_signed(token, reader.user_id, _action(submission))
     if not signed or not is_from_here(request.headers, here):
         raise HTTPException(403, NO_CONSENT)
 

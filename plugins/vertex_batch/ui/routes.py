@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal, cast, get_args
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from vertex_batch.billing.succession import ending_models
 from vertex_batch.budgets import Ledger, StoredEstimate
-from vertex_batch.costs import Bill, CostTable, JobFilter, add_totals
+from vertex_batch.costs import Bill, CostTable, FocusVersion, JobFilter, add_totals, stream_csv
 from vertex_batch.ui.access import CurrentReader
 from vertex_batch.ui.chart import draw
-from vertex_batch.ui.export import stream_csv, to_csv
+from vertex_batch.ui.export import to_csv
 from vertex_batch.ui.failures import group_failures
 from vertex_batch.ui.periods import BadAddressError, Period, last_month, read_period
 from vertex_batch.ui.render import page, static_file
@@ -111,6 +112,7 @@ def overview(request: Request, reader: CurrentReader, costs: Costs, view: Asked,
         unpriced=[] if summary.total.complete else costs.unpriced(where),
         today=today,
         max_groups=MAX_GROUPS,
+        ending=[each.describe(today) for each in ending_models(costs, where, today)],
         misses_some=not where.dag_id and reader.misses_some(recorded),
         dag_id=where.dag_id,
     )
@@ -123,11 +125,15 @@ def csv_file(reader: CurrentReader, costs: Costs, view: Asked) -> Response:
 
 
 @router.get("/focus.csv")
-def focus_file(reader: CurrentReader, costs: Costs, view: Asked) -> Response:
-    """Answer with the line items of the period in the columns of FOCUS."""
-    rows = costs.focus(reader.narrowed(costs.dag_ids(), view.where))
-    lines = stream_csv(_begun(rows))
-    return StreamingResponse(lines, media_type=_CSV, headers=_download("batch-costs-focus", view.period))
+def focus_file(reader: CurrentReader, costs: Costs, view: Asked, version: str = "1.2") -> Response:
+    """Answer with the line items of the period in the columns of a version of FOCUS."""
+    if version not in set(FocusVersion):
+        raise BadAddressError(
+            f"FOCUS is written in version {' or '.join(FocusVersion)}, not {version[:40]!r}."
+        )
+    rows = costs.focus(reader.narrowed(costs.dag_ids(), view.where), FocusVersion(version))
+    name = f"batch-costs-focus-{version}"
+    return StreamingResponse(stream_csv(_begun(rows)), media_type=_CSV, headers=_download(name, view.period))
 
 
 @router.get("/bill")

@@ -277,22 +277,6 @@ class BatchPredictionJob(_Answer):
             return None
         return self.end_time or self.update_time
 
-    def fingerprint(self) -> str | None:
-        """The digest of the request that created this job; None if its fields are not those of a request."""
-        try:
-            request = CreateJobRequest.model_validate(
-                {
-                    "displayName": "-",
-                    "model": self.model,
-                    "inputConfig": self.input_config,
-                    "outputConfig": self.output_config,
-                    "modelParameters": self.model_parameters or None,
-                }
-            )
-        except ValueError:
-            return None
-        return request.fingerprint()
-
 
 @dataclass(frozen=True, slots=True)
 class JobReference:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -11,7 +12,11 @@ import pytest
 from vertex_batch.errors import (
     AmbiguousSubmitError,
     BadKeyError,
+    ConfigurationError,
+    InvalidArgumentError,
+    ProxyUnreachableError,
     ResourceExhaustedError,
+    ServiceUnavailableError,
     VertexBatchError,
 )
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity, attempt_key
@@ -24,6 +29,7 @@ from vertex_batch.lifecycle.submit_rules import (
     choose_among_duplicates,
     decide_submit,
     find_rule,
+    is_sure_refusal,
     known_job,
     may_have_duplicate,
 )
@@ -48,7 +54,7 @@ def a_job(
     )
 
 
-def an_error(kind: type[VertexBatchError], **fields) -> VertexBatchError:
+def an_error(kind: Callable[..., VertexBatchError], **fields) -> VertexBatchError:
     return kind(operation="get", target="p/us-central1/7", **fields)
 
 
@@ -217,3 +223,30 @@ class TestAFailedCreate:
 
     def test_that_was_refused_for_good_is_not_sent_again(self):
         assert after_failed_create(an_error(BadKeyError), tries_left=5) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "is_sure"),
+    [
+        (an_error(InvalidArgumentError, http_status=400), True),
+        (an_error(BadKeyError, http_status=401), True),
+        (an_error(ResourceExhaustedError, http_status=429), True),
+        (an_error(ServiceUnavailableError, http_status=408, may_have_submitted=True), False),
+        (an_error(ServiceUnavailableError, http_status=503), False),
+        (an_error(AmbiguousSubmitError, http_status=500), False),
+        (an_error(AmbiguousSubmitError), False),
+        (an_error(ProxyUnreachableError), False),
+        (ConfigurationError("something else"), False),
+    ],
+)
+def test_only_an_answer_of_4xx_is_a_sure_refusal(error, is_sure):
+    assert is_sure_refusal(error) is is_sure
+
+
+def test_a_refused_intent_is_like_none_and_one_in_doubt_is_searched_for():
+    refused = replace(WANTED, refused=True)
+    assert Intent.from_dict(refused.to_dict()) == refused
+    assert decide_submit(WANTED, refused, [], looked_long_enough=False).action is Action.SUBMIT
+    assert decide_submit(WANTED, WANTED, [], looked_long_enough=False).action is Action.LOOK_AGAIN
+    without = {name: value for name, value in WANTED.to_dict().items() if name != "refused"}
+    assert Intent.from_dict(without).is_in_doubt  # stored by an earlier version

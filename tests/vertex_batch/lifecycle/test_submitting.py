@@ -10,7 +10,13 @@ import pytest
 
 from local.emulator.admin import Cancel, Fault, FaultKind, Match, Operation, Scenario, Step
 from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
-from vertex_batch.errors import AmbiguousSubmitError, NotFoundError, ResourceExhaustedError
+from vertex_batch.errors import (
+    AmbiguousSubmitError,
+    InvalidArgumentError,
+    NotFoundError,
+    ResourceExhaustedError,
+    VertexBatchError,
+)
 from vertex_batch.lifecycle.finding import LookPolicy, look_for_lost_job
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.lifecycle.submit_rules import Action
@@ -202,6 +208,57 @@ def test_an_unknown_model_fails_at_once(vertex, run):
     with pytest.raises(NotFoundError):
         run.submit(request=a_request(model="publishers/google/models/gemini-does-not-exist"))
     assert len(vertex.requests(Operation.CREATE)) == 1
+
+
+REFUSED = Fault(op=Operation.CREATE, kind=FaultKind.STATUS, status=400)
+LOST = Fault(op=Operation.CREATE, kind=FaultKind.RESET_BEFORE)
+
+
+def test_a_sure_refusal_is_stored_and_a_retry_submits_without_a_wait(vertex, run):
+    vertex.add_fault(REFUSED)
+    with pytest.raises(InvalidArgumentError):
+        run.submit()
+    assert run.store.load().refused
+    before = run.clock.time
+    assert run.submit().action is Action.SUBMIT
+    assert (run.clock.time, len(vertex.jobs())) == (before, 1)
+    assert run.store.load().refused is False
+
+
+@pytest.mark.parametrize("faults", [(LOST, REFUSED), (LOST, LOST, LOST, LOST)])
+def test_an_answer_that_was_lost_leaves_the_intent_in_doubt_whatever_follows(vertex, run, faults):
+    for fault in faults:
+        vertex.add_fault(fault)
+    with pytest.raises(VertexBatchError):
+        run.submit()
+    assert run.store.load().is_in_doubt
+
+
+def test_an_intent_of_a_process_that_died_stays_in_doubt_after_a_refusal(vertex, run):
+    run.store.save(Intent(3, TASK.job_key(3), "f", PROJECT, LOCATION, run.clock.now().isoformat()))
+    vertex.add_fault(REFUSED)
+    with pytest.raises(InvalidArgumentError):
+        run.submit()
+    assert run.store.load().is_in_doubt
+
+
+def test_a_refusal_never_overwrites_what_another_try_has_stored(vertex, run, client, monkeypatch):
+    successor = Run(client)
+    successor.store = run.store
+    create = BatchClient.create
+
+    def refused_late(self, *arguments):
+        monkeypatch.setattr(BatchClient, "create", create)
+        successor.clock.time += timedelta(minutes=5)
+        successor.submit()
+        vertex.add_fault(REFUSED)
+        return create(self, *arguments)
+
+    monkeypatch.setattr(BatchClient, "create", refused_late)
+    with pytest.raises(InvalidArgumentError):
+        run.submit()
+    (job,) = vertex.jobs()
+    assert run.store.load().job_id == job.id
 
 
 def test_a_cleared_task_adopts_the_same_request_while_it_runs(vertex, run):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from local.emulator.admin import Cancel, Scenario, Step
+from local.emulator.admin import Cancel, Operation, Scenario, Step
 from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.operators import CancelBatchPredictionJobOperator
@@ -63,6 +63,13 @@ def test_a_submitter_that_died_long_ago_is_not_waited_for(vertex, context):
     context["ti"].xcoms["submit", INTENT_XCOM] = intent("k", seconds_ago=181)
     with pytest.raises(AirflowSkipException, match="no active job"):
         CancelBatchPredictionJobOperator(task_id="cancel", submit_task_id="submit").execute(context)
+
+
+def test_a_submission_that_was_refused_is_not_searched_for(vertex, context):
+    context["ti"].xcoms["submit", INTENT_XCOM] = {**intent("k"), "refused": True}
+    with pytest.raises(AirflowSkipException, match="no active job"):
+        CancelBatchPredictionJobOperator(task_id="cancel", submit_task_id="submit").execute(context)
+    assert len(vertex.admin.requests(Operation.LIST)) == 1
 
 
 def test_cancels_the_job_that_was_submitted_again_too(vertex, context):

@@ -267,12 +267,36 @@ def test_prices_of_the_folder_hold_for_all_specs_and_the_spec_wins(vertex, conte
 def test_a_cut_last_line_is_unreadable_and_fails_the_task_after_the_rest_was_recorded(vertex, context, table):
     reference = ended(vertex, output=Output(truncated=True), mix={})
     with pytest.raises(AirflowFailException, match=r"1 unreadable rows.*predictions.jsonl:20"):
-        record(reference, context)
+        record(reference, context, max_unrecognized_rows=1)  # another kind of row
     bill = bill_of(table, reference)
     assert (bill.rows.ok, bill.rows.unreadable) == (ROWS - 1, 1)
     assert bill.total.amount > 0
     assert bill.total.complete is False
     assert record(reference, context, max_unreadable_rows=1)["complete"] is False
+
+
+@pytest.mark.parametrize("stats", [{}, {"successfulCount": -1}, {"successfulCount": 20}])
+@pytest.mark.parametrize("output", [Output(info=False), Output(write=False)])
+def test_a_job_that_succeeded_without_an_output_has_an_unknown_cost(vertex, context, table, stats, output):
+    reference = ended(vertex, output=output, stats=stats)
+    with pytest.raises(AirflowFailException, match=r"No row of this run|No output at") as caught:
+        record(replace(reference, input_rows=ROWS), context)
+    bill = bill_of(table, reference)
+    assert (bill.job.state, bill.total.complete, bill.rows.total) == ("SUCCEEDED", False, 0)
+    assert (bill.rows.input_rows, bill.rows.missing) == (ROWS, ROWS)
+    if not output.info:
+        assert "Vertex" in bill.line_items[0].reason
+        assert "It cost at least 0.00 USD" in str(caught.value)
+
+
+@pytest.mark.parametrize("state", ["CANCELLED", "EXPIRED", "FAILED"])
+def test_rows_of_a_job_that_ended_without_an_output_are_missing(vertex, context, table, state):
+    reference = ended(vertex, state, output=Output(info=False), stats={}, finished=0.0)
+    [job] = record(replace(reference, input_rows=ROWS), context)["jobs"]
+    bill = bill_of(table, reference)
+    assert (bill.rows.input_rows, bill.rows.missing, job["missing_rows"]) == (ROWS, ROWS, ROWS)
+    assert f"the input has {ROWS} rows, the output holds 0; {ROWS} are missing" in bill.flags
+    assert (bill.total.amount, bill.total.complete) == (0, True)
 
 
 def test_rows_in_no_known_format_fail_the_task_after_the_rest_was_recorded(vertex, context, table):
@@ -286,7 +310,9 @@ def test_rows_in_no_known_format_fail_the_task_after_the_rest_was_recorded(verte
     bill = bill_of(table, reference)
     assert (bill.rows.ok, bill.rows.failed, bill.rows.unrecognized) == (ROWS - 1, 0, 1)
     assert bill.total.complete is False
-    [job] = record(reference, context, max_unreadable_rows=1)["jobs"]
+    with pytest.raises(AirflowFailException, match="more than max_unrecognized_rows=0"):
+        record(reference, context, max_unreadable_rows=1)  # another kind of row
+    [job] = record(reference, context, max_unrecognized_rows=1)["jobs"]
     assert (job["unreadable_rows"], job["unrecognized_rows"]) == (0, 1)
 
 

@@ -62,13 +62,6 @@ def test_the_fingerprint_is_that_of_the_work_and_not_of_who_asked():
     assert plain.fingerprint() == named.fingerprint() != other.fingerprint()
 
 
-def test_a_job_s_fingerprint_is_that_of_the_request_that_made_it():
-    request = CreateJobRequest.model_validate({**REQUEST, "modelParameters": {"temperature": 0.5}})
-    assert job(**request.to_wire()).fingerprint() == request.fingerprint()
-    assert job(**REQUEST, modelParameters={}).fingerprint() == CreateJobRequest(**REQUEST).fingerprint()
-    assert job(model="m", inputConfig={"new": 1}).fingerprint() is None
-
-
 def test_an_answer_keeps_what_is_not_known():
     read = job(state="JOB_STATE_RUNNING", newField={"x": 1})
     assert read.state is JobState.RUNNING
