@@ -67,6 +67,11 @@ def test_a_death_at_half_and_a_kill_in_each_phase_cost_no_row_twice(stack, night
     rounds = [f"retry_{n}.{task}" for n in (1, 2) for task in ("shards.submit", "shards.wait", "record_cost")]
     phases = {"submit", "wait", "record_cost", "retry_1.prepare", "retry_2.prepare", *rounds}
     assert phases <= set(killed)
+    told = stack.airflow.xcom(SPEC, "retry_killed", "deliver")
+    assert (told["input_rows"], told["delivered"], told["exceptions"]) == (ROWS, ROWS, 0)
+    answers = [json.loads(line) for line in stack.gcs.get(told["to"]).splitlines()]
+    assert [each["row"] for each in answers] == sorted(each["row"] for each in answers)
+    assert len({each["row"] for each in answers}) == ROWS
 
     jobs = nights.jobs(SPEC, "retry_killed")
     assert [job.state for job in jobs] == ["FAILED", "SUCCEEDED", "SUCCEEDED"]
@@ -95,6 +100,8 @@ def test_a_job_that_dies_is_resumed_and_the_rows_that_failed_go_again(stack, nig
     assert texts_of(answered) == sorted(f"{RESUMED} {date} row {n}" for n in range(ROWS))
     bills = nights.bills(RESUMED, "resumed")
     assert sum(bill.rows.copied for bill in bills) > 0
+    told = stack.airflow.xcom(RESUMED, "resumed", "deliver")
+    assert (told["delivered"], told["exceptions"]) == (ROWS, 0)
     assert sum(bill.rows.ok - bill.rows.copied for bill in bills) == ROWS
     assert not [flag for bill in bills for flag in bill.flags if "the input has" in flag]
 

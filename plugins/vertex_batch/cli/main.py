@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import argcomplete
 
 from vertex_batch import __version__
-from vertex_batch.cli import access, choice, jobs, new, plan, prices, run, validate
+from vertex_batch.cli import access, choice, jobs, new, plan, prices, retry_rows, run, validate
 from vertex_batch.errors import VertexBatchError
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -78,6 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     new.add_parser(commands)
     plan.add_parsers(commands)
     _add_table(run.add_parser(commands), apart=True)
+    retry_rows.add_parser(commands)
     jobs.add_parser(commands)
     _add_schema(commands)
     _add_cost(commands)

@@ -28,7 +28,7 @@ from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.lifecycle.finding import find_group_jobs
 from vertex_batch.lifecycle.identity import map_index_of
 from vertex_batch.preflight import Mode
-from vertex_batch.tasks.choices import skip_unless_chosen
+from vertex_batch.tasks.choices import skip_if_retry, skip_unless_chosen
 from vertex_batch.tasks.context import PART_XCOM, identity, overridden, with_run_dates
 from vertex_batch.tasks.place import find_place
 from vertex_batch.vertex.client import try_proxy
@@ -114,6 +114,7 @@ class PlanInputsOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         skip_unless_chosen(context, self.job_name)
+        skip_if_retry(context)
         try:
             plan = self._plan(context)
         except PermanentError as error:

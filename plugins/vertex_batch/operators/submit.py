@@ -23,7 +23,7 @@ from vertex_batch.observability.lineage import ReportsLineage, of_reference
 from vertex_batch.observability.links import ConsoleJobLink
 from vertex_batch.preflight import CheckedRows, Mode, Report, Subject, preflight
 from vertex_batch.tasks.approval import store_answer
-from vertex_batch.tasks.choices import end_dry_run, is_dry_run, skip_unless_chosen
+from vertex_batch.tasks.choices import end_dry_run, is_dry_run, skip_if_retry, skip_unless_chosen
 from vertex_batch.tasks.context import (
     PART_XCOM,
     TaskStateIntentStore,
@@ -188,6 +188,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         skip_unless_chosen(context, self.job_name)
         part = InputPart.from_dict(self.part)
+        if self.spec and not (part and part.kind is PartKind.RETRY):
+            skip_if_retry(context)
         if self._is_planned and part is None:
             message = (
                 f"Task {self.task_id} has no input: the input plan is gone. Nothing was submitted."

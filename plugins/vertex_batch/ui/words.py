@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
-from vertex_batch.costs import Total, exact, rounded  # noqa: F401 - `rounded` is for the templates
+from vertex_batch.costs import RowCounts, Total, exact, rounded  # noqa: F401 - `rounded` is for the templates
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import Unit
 from vertex_batch.vertex.names import JobId
@@ -120,6 +120,11 @@ def console_url(job: InPlace) -> str:
 def query(**values: object) -> str:
     """Write the query of an address, without empty values."""
     return urlencode({name: value for name, value in values.items() if value not in ("", None)})
+
+
+def missing_rows(rows: RowCounts) -> int:
+    """Rows of the input that the output does not have, if the input was counted."""
+    return max((rows.input_rows or 0) - rows.total, 0)
 
 
 def path(text: str) -> str:
