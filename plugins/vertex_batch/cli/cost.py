@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 GROUPINGS = ("spec", "day", "model", "team")
 # In a pipe or a log, lines are not wrapped at the default 80 columns.
 _WIDE = 160
+_WIDEST = 10_000
 _MANY = 10
 
 
@@ -156,7 +157,8 @@ def _show_totals(table: CostTable, options: Namespace) -> None:
         print_parts("No jobs were billed in this period.")
         return
     print_parts(
-        totals_table(totals, options.by, whole(totals), whole_saved(totals)), jobs_table(shown, more=more)
+        totals_table(totals, options.by, whole(totals), whole_saved(totals)),
+        *([jobs_table(shown, more=more)] if options.limit else []),
     )
 
 
@@ -217,12 +219,17 @@ def _plain(value: Any) -> dict[str, Any]:
 
 
 def print_parts(*parts: RenderableType) -> None:
-    console = _console()
+    """Print tables and texts. No word is broken: half an id cannot be copied."""
+    from rich.measure import Measurement
+
     for part in parts:
-        console.print(part)
+        console = _console()
+        options = console.options.update(width=_WIDEST)
+        least = Measurement.get(console, options, part).minimum
+        (_console(least) if least > console.width else console).print(part)
 
 
-def _console() -> Console:
+def _console(width: int | None = None) -> Console:
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+    return Console(highlight=False, width=width or (None if sys.stdout.isatty() else _WIDE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from datetime import date, datetime
@@ -50,6 +51,13 @@ def byte_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=total or None)
         yield lambda size: progress.advance(task, size)
+
+
+def at_least_one(text: str) -> int:
+    """Read an option's number of things to show."""
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise ArgumentTypeError(f"`{text}` is not a whole number of 1 or more")
+    return int(text)
 
 
 def _as_text(value: Any) -> Any:
