@@ -219,13 +219,18 @@ def _plain(value: Any) -> dict[str, Any]:
 
 
 def print_parts(*parts: RenderableType) -> None:
-    """Print tables and texts. No word is broken: half an id cannot be copied."""
+    """Print tables and texts. No id is broken, since half of one cannot be copied.
+
+    A table of jobs or totals has a line for each of its rows, however long; everything else is wrapped between
+    words.
+    """
     from rich.measure import Measurement
+    from rich.table import Table
 
     for part in parts:
         console = _console()
-        options = console.options.update(width=_WIDEST)
-        least = Measurement.get(console, options, part).minimum
+        measured = Measurement.get(console, console.options.update(width=_WIDEST), part)
+        least = measured.maximum if isinstance(part, Table) else measured.minimum
         (_console(least) if least > console.width else console).print(part)
 
 

@@ -41,7 +41,7 @@ def totals_table(
     """Build the table of totals by group."""
     headings = (
         f"={by}",
-        "days",
+        "=days",
         ">jobs",
         ">failed rows",
         ">tokens",

@@ -100,10 +100,8 @@ def test_a_cancel_asks_or_is_told_yes(run, vertex, job):
     assert "ended as CANCELLED" in err
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", "many"])
+@pytest.mark.parametrize("limit", ["0", "1.5", "many"])
 def test_a_list_has_at_least_one_job(run, limit):
     status, _, err = run("jobs", "list", "--limit", limit)
-    assert (status, "is not a whole number of 1 or more" in err or "expected one argument" in err) == (
-        2,
-        True,
-    )
+    assert status == 2
+    assert "is not a whole number of 1 or more" in err
