@@ -221,8 +221,8 @@ def _plain(value: Any) -> dict[str, Any]:
 def print_parts(*parts: RenderableType) -> None:
     """Print tables and texts. No id is broken, since half of one cannot be copied.
 
-    A table of jobs or totals has a line for each of its rows, however long; everything else is wrapped between
-    words.
+    A table of jobs or totals has a line for each of its rows, however long; everything else is wrapped
+    between words.
     """
     from rich.measure import Measurement
     from rich.table import Table
