@@ -55,7 +55,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
     If the task is mapped (``.partial(...).expand(...)``, or in a mapped task group), this is true of each map
     index: each has its own job, intent and key. Retrying or clearing one does not affect the others.
 
-    :param model: ``gemini-2.5-flash``, ``publishers/google/models/gemini-2.5-flash``, or a tuned model's
+    :param model: ``gemini-3.8-flash``, ``publishers/google/models/gemini-3.8-flash``, or a tuned model's
         ``projects/P/locations/L/models/ID``. A bare name is completed, because Vertex refuses it.
     :param inputs: one or more ``gs://`` URIs, wildcards allowed, or one ``bq://`` table.
     :param output_uri: ``gs://`` prefix, below which each job writes its own folder, or ``bq://`` table.
