@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vertex_batch.budgets import Ledger, StoredEstimate
 from vertex_batch.cli.choice import check_days
@@ -15,9 +15,6 @@ from vertex_batch.cli.tables import jobs_table, render_bill, totals_table
 from vertex_batch.costs import Bill, CostTable, GroupTotal, JobCost, JobFilter, RowCounts, Total, add_totals
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.vertex.names import parse_job_name
-
-if TYPE_CHECKING:
-    pass
 
 _MANY = 10
 
@@ -140,7 +137,8 @@ def _show_totals(table: CostTable, options: Namespace) -> None:
         print_parts("No jobs were billed in this period.")
         return
     print_parts(
-        totals_table(totals, options.by, whole(totals), whole_saved(totals)), jobs_table(shown, more=more)
+        totals_table(totals, options.by, whole(totals), whole_saved(totals)),
+        *([jobs_table(shown, more=more)] if options.limit else []),
     )
 
 

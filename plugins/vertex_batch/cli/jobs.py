@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from vertex_batch.cli import access
-from vertex_batch.cli.output import logs_aside, print_json, print_parts, say
+from vertex_batch.cli.output import at_least_one, logs_aside, print_json, print_parts, say
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.vertex.names import JobId, parse_job_name
 from vertex_batch.vertex.resource import STATE_PREFIX, BatchPredictionJob, JobState
@@ -27,7 +27,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     listing.add_argument("--all", action="store_true", help="include jobs that other programs submitted")
     listing.add_argument("--state", choices=STATES, help="only jobs in this state")
     listing.add_argument("--spec", metavar="NAME", help="only jobs of this spec")
-    listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most N (default: 20)")
+    listing.add_argument(
+        "--limit", type=at_least_one, default=20, metavar="N", help="at most N (default: 20)"
+    )
     listing.set_defaults(run=run_list)
     show = parts.add_parser("show", help="show one job", description="Show a job as Vertex reports it.")
     show.set_defaults(run=run_show)
@@ -70,7 +72,7 @@ def run_list(options: Namespace) -> int:
     if options.spec:
         terms.append(f'labels.airflow_spec="{label_value(options.spec)}"')
     with logs_aside(), reach.client(options.connection) as client:
-        found = list(islice(client.list(*place, filter=" AND ".join(terms)), max(0, options.limit) + 1))
+        found = list(islice(client.list(*place, filter=" AND ".join(terms)), options.limit + 1))
     shown, more = found[: options.limit], len(found) > options.limit
     if options.json:
         print_json(

@@ -151,7 +151,11 @@ def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--job", metavar="ID", help="show the bill of one job: its id, or PROJECT/LOCATION/ID"
     )
     command.add_argument(
-        "--limit", type=_count, default=20, metavar="N", help="list the latest N jobs (default: 20)"
+        "--limit",
+        type=_count,
+        default=20,
+        metavar="N",
+        help="list the latest N jobs (default: 20; 0: only the totals)",
     )
     _add_json(command)
     _add_table(command)
