@@ -21,6 +21,7 @@ from vertex_batch.results.keys import (
     shared_digests,
     value_at,
 )
+from vertex_batch.results.spool import NOTHING, Span, Spool
 from vertex_batch.results.tables import Appender
 from vertex_batch.results.types import ResultSettings
 from vertex_batch.storage import TOO_LONG, ObjectStorage, SourceObject, read_lines, without_duplicates
@@ -75,9 +76,13 @@ class InputLoader:
     """Reads all input rows: their place, key and kept fields, and what identifies them."""
 
     def __init__(
-        self, connection: DuckDBPyConnection, store: ObjectStorage, settings: ResultSettings
+        self,
+        connection: DuckDBPyConnection,
+        store: ObjectStorage,
+        settings: ResultSettings,
+        spool: Spool,
     ) -> None:
-        self._connection, self._store, self._settings = connection, store, settings
+        self._connection, self._store, self._settings, self._spool = connection, store, settings, spool
         self._decoder = RowDecoder(settings.key)
         self._keep = [path_names(path) for path in settings.keep]
 
@@ -89,15 +94,14 @@ class InputLoader:
         for each in input_lines(self._store, objects):
             seq += 1
             text, kept, identity = self._row(each.data)
-            size = len(text or "") + len(kept or "")
-            rows.add((seq, numbers[each.source.uri], each.line, text, kept, *identity), size)
+            rows.add((seq, numbers[each.source.uri], each.line, text, *kept, *identity), len(text or ""))
         rows.flush()
         return seq
 
-    def _row(self, line: bytes) -> tuple[str | None, str | None, tuple[int | None, int | None]]:
-        """The key of a row, its kept fields, and its identity."""
+    def _row(self, line: bytes) -> tuple[str | None, Span, tuple[int | None, int | None]]:
+        """The key of a row, the place of its kept fields, and its identity."""
         if self._settings.key and not self._keep and (text := self._decoder.key_in(line)) is not None:
-            return text, None, key_digest(loose_key(text))
+            return text, NOTHING, key_digest(loose_key(text))
         row = self._decoder.whole(line)
         text, kept = self._decoder.key_of(row), self._kept(row)
         if text is not None:
@@ -105,10 +109,10 @@ class InputLoader:
         identity = digest(canonical_request(request_of(row))) if row else _NOTHING
         return None if self._settings.key or not row else _hex(identity), kept, identity
 
-    def _kept(self, row: dict[str, Any]) -> str | None:
+    def _kept(self, row: dict[str, Any]) -> Span:
         if not self._keep:
-            return None
-        return msgspec.json.encode([value_at(row, path) for path in self._keep]).decode()
+            return NOTHING
+        return self._spool.add(msgspec.json.encode([value_at(row, path) for path in self._keep]))
 
     def add_digests(self, objects: Sequence[SourceObject]) -> Container[Digest]:
         """Work out by what each row is matched, after all rows were read.

@@ -21,6 +21,7 @@ from vertex_batch.results.keys import (
 )
 from vertex_batch.results.reasons import may_pass
 from vertex_batch.results.schemas import SchemaCheck
+from vertex_batch.results.spool import NOTHING, Span, Spool
 from vertex_batch.results.tables import Appender
 from vertex_batch.results.types import AnswerForm, AttemptOutput, Reason, ResultSettings
 from vertex_batch.storage import TOO_LONG, ByteStream, ObjectStorage, SourceObject, read_lines
@@ -48,6 +49,8 @@ class OutputLoader:
         connection: DuckDBPyConnection,
         store: ObjectStorage,
         settings: ResultSettings,
+        spool: Spool,
+        *,
         shared: Container[Digest],
         first_file: int,
     ) -> None:
@@ -55,8 +58,7 @@ class OutputLoader:
         self._decoder = RowDecoder(settings.key)
         self._schema = SchemaCheck(settings.schema) if settings.schema is not None else None
         self._rows = Appender(connection, "output_rows")
-        self._answers = Appender(connection, "answers")
-        self._embeddings = Appender(connection, "embeddings")
+        self._spool = spool
         self._file = first_file
         self.named: list[tuple[int, str]] = []
         self._id = self._job = self._part = self._attempt = self._line = 0
@@ -93,8 +95,8 @@ class OutputLoader:
 
     def flush(self) -> None:
         """Write the rows that were read."""
-        for table in (self._rows, self._answers, self._embeddings):
-            table.flush()
+        self._rows.flush()
+        self._spool.flush()
 
     def _row(self, line: bytes) -> None:
         outcome = read_row(line)
@@ -115,7 +117,7 @@ class OutputLoader:
         """An answer, or the violation of the schema in it."""
         if self._schema is None or answer.reason or answer.text is None:
             return answer
-        if self._settings.answer is not AnswerForm.JSON:
+        if self._settings.answer != AnswerForm.JSON:
             return answer
         if (found := self._schema.violation(answer.text)) is None:
             return answer
@@ -154,13 +156,17 @@ class OutputLoader:
                 *cost.tokens,
                 cost.usd,
                 cost.complete,
+                *self._place(answer),
+                answer.embedding is not None,
             ),
             len(answer.words),
         )
+
+    def _place(self, answer: Answer) -> Span:
+        """Put an answer into the spool; return where it is."""
         if answer.embedding is not None:
-            self._embeddings.add((self._id, answer.embedding), 8 * len(answer.embedding))
-        elif answer.text is not None:
-            self._answers.add((self._id, answer.text), len(answer.text))
+            return self._spool.add_numbers(answer.embedding)
+        return NOTHING if answer.text is None else self._spool.add(answer.text.encode())
 
 
 def _objects(store: ObjectStorage, outputs: Iterable[str]) -> Iterator[tuple[Sequence[SourceObject], bool]]:
