@@ -13,7 +13,7 @@ from pathlib import Path
 _BUFFER_BYTES = 1 << 20
 Span = tuple[int, int] | tuple[None, None]
 """The first byte and the number of bytes; None twice for nothing."""
-NOTHING: Span = (None, None)
+NO_SPAN: Span = (None, None)
 
 
 class Spool:

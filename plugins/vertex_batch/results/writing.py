@@ -36,7 +36,8 @@ _QUERIES = {
     "answers": (
         """
         SELECT i.seq AS row, i.key, i.kept_start, i.kept_size, o.answer_start, o.answer_size, o.model,
-            o.finish_reason, o.input_tokens, o.cached_tokens, o.output_tokens, o.thoughts_tokens, c.cost AS cost_usd, c.cost_complete, o.attempt
+            o.finish_reason, o.input_tokens, o.cached_tokens, o.output_tokens, o.thoughts_tokens,
+            c.cost AS cost_usd, c.cost_complete, o.attempt
         FROM chosen c JOIN output_rows o USING (id) JOIN input_rows i USING (seq)
         WHERE o.reason IS NULL ORDER BY i.seq
         """,
@@ -46,7 +47,8 @@ _QUERIES = {
         """
         SELECT i.seq AS row, i.key, i.kept_start, i.kept_size, r.reason,
             coalesce(o.words, 'no output has a row for it') AS message, o.schema_path, o.answer_start,
-            o.answer_size, o.model, o.finish_reason, o.input_tokens, o.cached_tokens, o.output_tokens, o.thoughts_tokens,
+            o.answer_size, o.model, o.finish_reason, o.input_tokens, o.cached_tokens, o.output_tokens,
+            o.thoughts_tokens,
             CASE WHEN c.seq IS NULL THEN 0 ELSE c.cost END AS cost_usd,
             coalesce(c.cost_complete, true) AS cost_complete, o.attempt,
             fi.uri AS input_file, i.line AS input_line, fo.uri AS output_file, o.line AS output_line
@@ -65,7 +67,8 @@ _QUERIES = {
     "extra": (
         """
         SELECT x.kind, o.key, o.reason, o.words AS message, o.answer_start, o.answer_size, o.model,
-            o.finish_reason, o.input_tokens, o.cached_tokens, o.output_tokens, o.thoughts_tokens, o.cost AS cost_usd, o.cost_complete, o.attempt,
+            o.finish_reason, o.input_tokens, o.cached_tokens, o.output_tokens, o.thoughts_tokens,
+            o.cost AS cost_usd, o.cost_complete, o.attempt,
             f.uri AS output_file, o.line AS output_line
         FROM extra x JOIN output_rows o USING (id) JOIN files f ON f.file = o.file ORDER BY o.id
         """,
