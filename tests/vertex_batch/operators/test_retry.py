@@ -69,7 +69,7 @@ class Run:
         with DAG("nightly", schedule=None):
             task = SubmitBatchPredictionJobOperator(
                 task_id=task_id,
-                model="gemini-2.5-flash",
+                model="gemini-3.8-flash",
                 inputs=f"{self.folder}/in.jsonl",
                 output_uri=f"{self.folder}/out/",
                 **arguments,
@@ -98,7 +98,7 @@ class Run:
                     "rounds": TASKS,
                     "reasons": ["transient"],
                     "settings": self.settings,
-                    "model": "gemini-2.5-flash",
+                    "model": "gemini-3.8-flash",
                     "output_uri": f"{self.folder}/out/",
                     **changes,
                 }
@@ -232,7 +232,7 @@ def test_a_second_try_writes_the_same_object_and_its_job_is_the_same(run):
         with DAG("nightly", schedule=None):
             task = SubmitBatchPredictionJobOperator(
                 task_id="retry_1.shards.submit",
-                model="gemini-2.5-flash",
+                model="gemini-3.8-flash",
                 inputs="gs://demo-bucket/not-read.jsonl",
                 output_uri=f"{run.folder}/out/",
                 part=again[0],
