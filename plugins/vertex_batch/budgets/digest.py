@@ -50,6 +50,7 @@ class Digest:
     :param month: monthly limits, each with the amounts spent and reserved.
     :param running: jobs without a bill.
     :param kept_back: jobs that were held or refused on the day.
+    :param month_end: what the month comes to so far, and probably at its end.
     :param price_flags: lists whose prices contradict each other, as they were flagged on bills.
     :param ending: models of recent jobs that stop, and what their successors would cost.
     """
@@ -61,6 +62,7 @@ class Digest:
     month: Sequence[tuple[Limit, Sums]] = ()
     running: Sequence[UnbilledJob] = ()
     kept_back: Sequence[UnbilledJob] = ()
+    month_end: str = ""
     price_flags: Sequence[str] = ()
     ending: Sequence[str] = ()
 
@@ -77,6 +79,7 @@ class Digest:
             head,
             _part("By spec", [_spend(each) for each in _most_expensive(self.specs)]),
             _part("By team", [_spend(each) for each in _most_expensive(self.teams)]),
+            _part("This month", [self.month_end] if self.month_end else []),
             _part("This month vs. budget", [_limit(limit, sums) for limit, sums in self.month]),
             _part("Failed", list(self.failed)),
             _part("Without a price", unpriced),

@@ -6,7 +6,7 @@ import os
 import re
 from argparse import Namespace
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from vertex_batch.pricing import LineItem, PriceBook, packaged_prices, price_fil
 from vertex_batch.storage import named
 from vertex_batch.usage import OnProgress, ScanOptions, find_outputs, scan_outputs
 
+_MOST_DAYS = timedelta(days=4)
+"""After this, rows of a job are not answered: it may wait for 72 hours, and run for 24."""
 _OUTPUT_DIRECTORY = re.compile(r"(?:^|/)prediction-[^/]*?-?(\d{4}-\d\d-\d\d)T")
 
 
@@ -63,14 +65,15 @@ def make(
         output directory, else today.
     """
     book = _price_book(prices)
-    thresholds = book.thresholds()
+    ran_on = day or _day_in(paths)
+    price_days = book.change_days(model, ran_on, ran_on + _MOST_DAYS) if ran_on else ()
+    how = ScanOptions(model, thresholds=book.thresholds(), price_days=price_days)
     try:
         with named(", ".join(paths), _CREDENTIALS):
-            outputs, how = find_outputs(paths), ScanOptions(model, thresholds=thresholds)
+            outputs = find_outputs(paths)
             scan = scan_outputs(outputs, how, processes, on_progress)
     except FileNotFoundError as error:
         raise OutputMissingError(", ".join(paths), f"it does not exist: {error}") from error
-    ran_on = day or _day_in(paths)
     start = datetime.combine(ran_on, time(), UTC) if ran_on else None
     facts = JobFacts("", location, "", model=model, output_directory=", ".join(paths), start_time=start)
     return make_bill(facts, scan, book)

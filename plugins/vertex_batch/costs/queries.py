@@ -227,16 +227,13 @@ def select_dag_ids() -> Select[Any]:
     return select(found.c.dag_id).where(found.c.dag_id.is_not(None))
 
 
-def select_usage(where: JobFilter, models: Collection[str]) -> Select[Any]:
-    """Select the tokens of some models by location and usage key."""
+def select_usage(where: JobFilter, models: Collection[str] | None = None) -> Select[Any]:
+    """Select tokens by location and usage key, of some models or of all."""
     key = [usage.c.location, *(usage.c[name] for name in USAGE_KEY)]
-    return (
-        select(*key, _sum(usage.c.tokens).label("tokens"))
-        .join_from(usage, jobs, same_job(usage, jobs))
-        .where(usage.c.model.in_(sorted(models)), *where.conditions())
-        .group_by(*key)
-        .order_by(*key)
-    )
+    asked = select(*key, _sum(usage.c.tokens).label("tokens")).join_from(usage, jobs, same_job(usage, jobs))
+    if models is not None:
+        asked = asked.where(usage.c.model.in_(sorted(models)))
+    return asked.where(*where.conditions()).group_by(*key).order_by(*key)
 
 
 def read_total(row: Row[Any], by: Grouping) -> GroupTotal:

@@ -194,8 +194,13 @@ class CostTable:
         with self._database.read() as connection:
             return [read_total(row, by) for row in connection.execute(select_totals(by, asked))]
 
-    def usage(self, where: JobFilter, models: Collection[str]) -> Iterator[tuple[str, UsageKey, int]]:
-        """Yield the tokens of some models by location and usage key."""
+    def usage(
+        self, where: JobFilter, models: Collection[str] | None = None
+    ) -> Iterator[tuple[str, UsageKey, int]]:
+        """Yield tokens by location and usage key.
+
+        :param models: only those of these models.
+        """
         self._prepare()
         with self._database.read() as connection:
             for row in connection.execute(select_usage(where, models)).mappings():

@@ -74,6 +74,7 @@ class SpendDigestOperator(BaseOperator):
         return text
 
     def _digest(self, day: date) -> Digest:
+        from vertex_batch.billing.month_end import month_end  # noqa: PLC0415 - it brings SQLAlchemy with it
         from vertex_batch.billing.succession import ending_models  # noqa: PLC0415
         from vertex_batch.budgets import Ledger  # noqa: PLC0415 - it brings SQLAlchemy with it
 
@@ -87,6 +88,7 @@ class SpendDigestOperator(BaseOperator):
             month=[(limit, ledger.sums(limit.account)) for limit in self._limits()],
             running=ledger.unbilled(),
             kept_back=ledger.kept_back(day),
+            month_end=str(month_end(table, JobFilter(), day)),
             price_flags=_price_flags(table, day),
             ending=[each.describe(day) for each in ending_models(table, JobFilter(), day)],
         )

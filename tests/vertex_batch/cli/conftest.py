@@ -6,7 +6,7 @@ from local.emulator.admin import Scenario, Step
 
 ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}}\n'
 SPEC = """\
-model: gemini-2.5-flash
+model: gemini-3.8-flash
 inputs: gs://demo-bucket/cli/{{ run_date }}.jsonl
 output: gs://demo-bucket/cli-out/{{ run_date }}/
 schedule: "30 2 * * *"

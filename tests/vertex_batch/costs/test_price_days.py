@@ -145,7 +145,7 @@ def test_a_bill_of_30_november_is_the_same_recorded_then_later_recounted_and_rep
     table.record(on_that_day)
     late = make_bill(facts, found, december)
     assert amounts(late.line_items) == amounts(on_that_day.line_items)
-    assert any("proxy_price_map, which states no days" in flag for flag in late.flags)
+    assert any("(proxy_price_map), for the day" in flag for flag in late.flags)
     recounted = make_bill(facts, scan([row(), row()], facts.price_days(december)), december)
     assert amounts(recounted.line_items) == amounts(on_that_day.line_items)
     [again] = list(reprice(table, lambda _: december, JobFilter()))

@@ -141,9 +141,9 @@ def test_answered_rows_are_not_paid_for_twice(ok, failed, incomplete, folder, re
 @pytest.mark.parametrize(
     ("model", "folder", "resumable"),
     [
-        ("publishers/google/models/gemini-2.5-flash", "gs://b/o", True),
-        ("publishers/google/models/gemini-2.5-flash", None, False),
-        ("publishers/google/models/gemini-2.5-flash", "bq://p.d.t", False),
+        ("publishers/google/models/gemini-3.8-flash", "gs://b/o", True),
+        ("publishers/google/models/gemini-3.8-flash", None, False),
+        ("publishers/google/models/gemini-3.8-flash", "bq://p.d.t", False),
         ("publishers/google/models/gemini-embedding-001", "gs://b/o", False),
         ("publishers/google/models/text-embedding-005", "gs://b/o", False),
         ("publishers/anthropic/models/claude-sonnet-4-5", "gs://b/o", False),

@@ -94,7 +94,7 @@ def test_it_compares_the_month_with_the_budgets_of_specs_and_teams(context, tmp_
     budgets = tmp_path / "budgets.yaml"
     budgets.write_text("teams: {search: {per_month: {warn: 1, refuse: 9}, per_day: {refuse: 5}}}\n")
     text = digest(context, specs_folder=str(tmp_path / "jobs"), budgets_file=str(budgets))
-    (part,) = [part for part in text.split("\n\n") if part.startswith("This month")]
+    (part,) = [part for part in text.split("\n\n") if part.startswith("This month vs.")]
     assert "the month of team search: " in part
     assert "of 9.00 USD" in part
     assert "the month of spec nightly: " in part

@@ -33,7 +33,7 @@ ROW = (
     b'{"request": {"contents": [{"role": "user", "parts": [{"text": "abcd"}]}],'
     b' "generationConfig": {"maxOutputTokens": 100}}}\n'
 )
-PRICES = {"gemini-2.5-flash": {"input": 1000, "output": 10000}}
+PRICES = {"gemini-3.8-flash": {"input": 1000, "output": 10000}}
 EXPECTED = Decimal("1.002")  # of two rows: 2 x 0.001 + 100 x 0.01; at most 2 x 0.018 + 200 x 0.01
 TODAY = Account(Payer.SPEC, "nightly", Window.DAY)
 
@@ -73,7 +73,7 @@ def a_task(limits: dict[str, dict[str, str]] | None = None, **money: Any) -> Sub
     with DAG("nightly", schedule=None):
         return SubmitBatchPredictionJobOperator(
             task_id="submit",
-            model=money.pop("model", "gemini-2.5-flash"),
+            model=money.pop("model", "gemini-3.8-flash"),
             inputs=money.pop("inputs", "gs://demo-bucket/in.jsonl"),
             output_uri="gs://demo-bucket/out",
             labels={"team": "search"},
@@ -278,7 +278,7 @@ def test_an_approval_does_not_pass_a_refusal(vertex, context, asked):
         a_task({"run": {"refuse": "1"}}).execute_after_answer(context, event=answer(), **kwargs)
 
 
-@pytest.mark.parametrize("model", ["gemini-2.5-flash"])
+@pytest.mark.parametrize("model", ["gemini-3.8-flash"])
 @pytest.mark.parametrize(("unknown", "goes"), [("warn", True), ("refuse", False)])
 def test_a_table_cannot_be_counted_so_the_budget_says_what_that_means(vertex, context, model, unknown, goes):
     task = a_task({"run": {"refuse": "100"}}, inputs="bq://p.d.t", unknown=unknown)

@@ -23,7 +23,7 @@ from vertex_batch.vertex.labels import ATTEMPT_LABEL, IDEMPOTENCY_KEY_LABEL
 from vertex_batch.vertex.resource import JobReference
 
 ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
-PRICES = {"gemini-2.5-flash": {"input": "0.15", "output": "1.25"}}
+PRICES = {"gemini-3.8-flash": {"input": "0.15", "output": "1.25"}}
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def submit(context: dict[str, Any], part: str) -> JobReference:
     with DAG("nightly", schedule=None):
         task = SubmitBatchPredictionJobOperator(
             task_id="submit",
-            model="gemini-2.5-flash",
+            model="gemini-3.8-flash",
             inputs=f"gs://demo-bucket/{part}.jsonl",
             output_uri="gs://demo-bucket/out",
         )
@@ -96,7 +96,7 @@ def test_a_mapped_task_knows_the_dates_of_its_run_and_what_the_form_has_set(vert
     with DAG("nightly", schedule=None, params={"model": "{{ run_date }}"}) as dag:
         mapped = SubmitBatchPredictionJobOperator.partial(
             task_id="submit",
-            model="gemini-2.5-flash",
+            model="gemini-3.8-flash",
             output_uri="gs://demo-bucket/out/{{ run_date }}",
             overrides={"model": "model"},
         ).expand(inputs=["gs://demo-bucket/a.jsonl", "gs://demo-bucket/{{ run_date }}.jsonl"])

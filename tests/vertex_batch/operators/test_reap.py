@@ -118,7 +118,7 @@ def test_a_job_is_billed_as_its_spec_says(vertex, context, jobs, table):
 
     def settings_of(spec, task_id):
         asked.append((spec, task_id))
-        return BillSettings({"gemini-2.5-flash": {"input": "7"}})
+        return BillSettings({"gemini-3.8-flash": {"input": "7"}})
 
     reap(context, settings_of=settings_of)
     assert asked == [("", ""), ("", "submit")]
