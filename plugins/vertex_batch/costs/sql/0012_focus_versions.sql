@@ -8,7 +8,7 @@
 -- BillingAccountId is the project: the account that pays for it is not known here. Prices are for as many units as
 -- Google's price list has them.
 
-DROP VIEW focus_cost_and_usage;
+DROP VIEW IF EXISTS focus_cost_and_usage;
 
 CREATE VIEW focus_charges AS
 SELECT {usd: i.amount_picousd} AS "BilledCost",
@@ -81,7 +81,7 @@ SELECT {usd: i.amount_picousd} AS "BilledCost",
        i.cache_ttl AS "x_CacheTtl",
        i.basis AS "x_PriceBasis",
        i.source AS "x_PriceSource",
-       i.price_date AS "x_PriceDate", "x_PricedOn", "x_PriceListDigest",
+       i.price_date AS "x_PriceDate",
        NULLIF(i.priced_on, '') AS "x_PricedOn",
        NULLIF(i.list_digest, '') AS "x_PriceListDigest",
        i.job_id AS "x_JobId",
