@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import gcsfs
+from msgspec import structs
 
 from local.emulator.admin import RowRule, Scenario, Step
 from local.stack import Stack, StackOptions
@@ -55,8 +56,8 @@ class Case:
         lives = Scenario(timeline=_TIMELINE, mix={}, rows=rules)
         if self.finished >= 1:
             return [lives]
-        dies = {"end": "FAILED", "error_code": 13, "finished": self.finished}
-        return [Scenario(timeline=_TIMELINE, mix={}, rows=rules, times=1, **dies), lives]
+        dies = structs.replace(lives, times=1, end="FAILED", error_code=13, finished=self.finished)
+        return [dies, lives]
 
 
 CASES = (

@@ -7,6 +7,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -77,9 +78,12 @@ def test_the_bill_equals_an_independent_sum_over_the_output_files(demo):
     price_map = next((REPOSITORY / ".venv-proxy" / "lib").glob(f"*/site-packages/{PRICE_MAP}"))
     prices = json.loads(price_map.read_text())
     expected = {
-        spec: sum(cost(line, prices[model]) for line in output_lines(folder, spec))
+        spec: sum(
+            cost(line, prices.get(f"vertex_ai/{model}", prices[model])) for line in output_lines(folder, spec)
+        )
+        * factor(prices.get(f"vertex_ai/{model}", prices[model]), model)
         for spec, model in {
-            "nightly_summaries": "gemini-2.5-flash",
+            "nightly_summaries": "gemini-3.8-flash",
             "nightly_embeddings": "gemini-embedding-001",
             "nightly_text_embeddings": "text-embedding-005",
         }.items()
@@ -139,9 +143,22 @@ def cost(row, price):
     written = usage.get("candidatesTokenCount", 0) + usage.get("thoughtsTokenCount", 0)
     return (
         (usage["promptTokenCount"] - cached) * batch_rate(price, "input_cost_per_token")
-        # The discounts for cached tokens and for batches do not add up: the former alone counts.
-        + cached * Decimal(str(price["cache_read_input_token_cost"]))
+        + cached * cache_rate(price)
         + written * batch_rate(price, "output_cost_per_token")
+    )
+
+
+def factor(price, model):
+    """What a region costs more, and what Gemini 3.8 Flash costs more since its introductory price ended."""
+    region = Decimal(str(price.get("regional_endpoint_uplift_multiplier", 1)))
+    introductory = model != "gemini-3.8-flash" or datetime.now(UTC).date() < date(2027, 1, 1)
+    return region if introductory else 2 * region
+
+
+def cache_rate(price):
+    """The batch price of cached tokens, or the standard one: the two discounts do not add up."""
+    return Decimal(
+        str(price.get("cache_read_input_token_cost_batches", price["cache_read_input_token_cost"]))
     )
 
 

@@ -16,6 +16,8 @@ from local.stack import Stack
 from local.stack.airflow_api import AirflowApiError, wait_until
 
 pytestmark = pytest.mark.timeout(900)
+OF_SAME_FILE = "nightly_summaries"
+"""All specs become DAGs in one file."""
 DUE_AGO = timedelta(hours=3)
 """Further back than a run may be late, so that the last due time is one that must not be started."""
 
@@ -46,6 +48,7 @@ class Unasked:
             return list(result) if result.returns_rows else []
 
     def unpause(self) -> None:
+        self.stack.airflow.reparse(OF_SAME_FILE)
         self.stack.airflow.wait_for_dag(self.name)
         self.stack.airflow.unpause(self.name)
 
@@ -78,6 +81,7 @@ class Unasked:
         """Wait until the DAG has been read twice: the second time has seen all that happened before."""
         for _ in range(2):
             seen = self.stack.airflow.dag(self.name)["last_parsed_time"]
+            self.stack.airflow.reparse(self.name)
             wait_until(
                 lambda seen=seen: self.stack.airflow.dag(self.name)["last_parsed_time"] > seen,
                 f"the next reading of {self.name}",
@@ -99,7 +103,7 @@ def write(stack, due) -> Callable[..., str]:
         (stack.options.specs / f"{name}.yaml").write_text(
             f'schedule: "{due.minute} {due.hour} * * *"\n'
             f"{f'start_date: {start_date}' if start_date else ''}\n"
-            "model: gemini-2.5-flash\n"
+            "model: gemini-3.8-flash\n"
             f"inputs: gs://demo-bucket/{name}/{{{{ run_date }}}}.jsonl\n"
             f"output: gs://demo-bucket/{name}_out/{{{{ run_date }}}}/\n"
             f"poll_interval: 1s\nretry_delay: 1s\n{more}"

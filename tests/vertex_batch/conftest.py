@@ -297,7 +297,7 @@ def run(capsys):
         try:
             status = main([str(argument) for argument in arguments])
         except SystemExit as exit_:
-            status = exit_.code
+            status = int(exit_.code or 0)
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 

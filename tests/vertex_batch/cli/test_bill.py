@@ -100,7 +100,7 @@ def bill(tmp_path, capsys):
 
 def short(bill: dict) -> dict[str, str | None]:
     """Line items as ``kind modality tier`` -> ``tokens x rate = amount``, what is usual left out."""
-    lines = {}
+    lines: dict[str, str | None] = {}
     for item in bill["line_items"]:
         name = " ".join(
             [item["kind"], *(item[k] for k in ("modality", "tier") if item[k] not in ("text", "standard"))]

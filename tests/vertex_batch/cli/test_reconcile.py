@@ -383,6 +383,7 @@ def test_a_file_that_is_not_an_export_is_refused(url, tmp_path, capsys):
 def test_a_bill_that_is_an_at_least_says_so(url, tmp_path, capsys):
     table = CostTable(url)
     bill = table.bill("p", "global", "1001")
+    assert bill
     usage = {**bill.usage, UsageKey("gemini-2.5-flash", Kind.SEARCH_QUERY): 3}
     table.record(replace(bill, usage=usage, line_items=tuple(price(usage, BOOK, "global"))))
     other = tmp_path / "same.json"

@@ -130,6 +130,7 @@ def test_each_job_of_a_spec_has_the_prices_that_it_states(url, environment, caps
     table = CostTable(url)
     for name in ("cheap", "dear"):
         bill = table.bill("p", "global", "1")
+        assert bill
         job = replace(bill.job, job_id=name, task_id=f"{name}.submit")
         table.record(replace(bill, job=job))
     for name, expected in (("cheap", "0.1"), ("dear", "0.9"), ("1", "0.3")):

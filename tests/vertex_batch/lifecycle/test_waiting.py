@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -33,7 +34,7 @@ def a_job(state: str = "JOB_STATE_RUNNING", **fields) -> BatchPredictionJob:
     return BatchPredictionJob.model_validate({"name": name, "state": state, **fields})
 
 
-def an_error(kind: type[VertexBatchError], **fields) -> VertexBatchError:
+def an_error(kind: Callable[..., VertexBatchError], **fields) -> VertexBatchError:
     return kind(operation="get", target="p/us-central1/7", **fields)
 
 

@@ -86,7 +86,7 @@ def parked(task, context) -> dict[str, Any]:
     with pytest.raises(TaskAwaitingInput) as caught:
         run(task, context)
     assert caught.value.method_name == "execute_after_answer"
-    return caught.value.kwargs
+    return caught.value.kwargs or {}
 
 
 def answer(option: str = "Approve") -> dict[str, Any]:

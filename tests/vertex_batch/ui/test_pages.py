@@ -28,6 +28,13 @@ def test_the_overview_shows_this_month_and_last_month(pages):
     assert "Last month 120.25 USD" in text
 
 
+def test_the_overview_says_which_models_stop_and_what_their_successors_would_cost(pages):
+    pages.record(item("1.5"))
+    text = words(pages.get("/").text)
+    assert "Models that stop gemini-2.5-flash stops: its last day is 2027-03-31" in text
+    assert "Its jobs of the last 30 days cost 1.50 USD; today the same tokens would cost with" in text
+
+
 @pytest.mark.parametrize(
     ("by", "name"),
     [("spec", "nightly"), ("model", "gemini-2.5-flash"), ("team", "search"), ("kind", "output")],
