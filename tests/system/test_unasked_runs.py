@@ -13,6 +13,7 @@ from local.emulator.admin import Match
 from local.emulator.script import Scenario, Step
 from local.stack import Stack
 from local.stack.airflow_api import AirflowApiError, wait_until
+from tests.builders import ROW
 
 pytestmark = pytest.mark.timeout(900)
 OF_SAME_FILE = "nightly_summaries"
@@ -108,9 +109,8 @@ def write(stack, due) -> Callable[..., str]:
 
 @pytest.fixture(scope="module")
 def _sentinel(stack, write) -> None:
-    row = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
     for day in (datetime.now(UTC), datetime.now(UTC) + timedelta(days=1)):
-        stack.gcs.put(f"gs://demo-bucket/unasked_sentinel/{day:%Y-%m-%d}.jsonl", row)
+        stack.gcs.put(f"gs://demo-bucket/unasked_sentinel/{day:%Y-%m-%d}.jsonl", ROW)
     write("unasked_sentinel")
 
 

@@ -21,7 +21,7 @@ from local.emulator.admin import EmulatorAdmin, Scenario
 from local.stack.gcs import ObjectStore, gcs_service
 from local.stack.ports import LOOPBACK, Ports
 from local.stack.processes import ManagedProcess, Service, answers
-from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
+from tests.builders import LOCATION, PROJECT, a_request
 from vertex_batch.cli import main
 from vertex_batch.vertex.client import BatchClient, ProxyConfig
 from vertex_batch.vertex.resource import CreateJobRequest, JobReference

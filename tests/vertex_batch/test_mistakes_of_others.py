@@ -9,10 +9,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from local.emulator.admin import Fault, FaultKind, Operation, Step
+from tests.builders import ROW
 from vertex_batch.lifecycle.waiting import JobReading, Verdict
 from vertex_batch.sensors import BatchPredictionJobSensor
 
-ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
 RUNS = {"timeline": [Step(state="RUNNING", seconds=None)]}
 
 

@@ -10,6 +10,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from tests.builders import ROW
 from vertex_batch.costs import CostTable
 from vertex_batch.lifecycle.identity import attempt_key
 from vertex_batch.operators import (
@@ -22,7 +23,6 @@ from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.vertex.labels import ATTEMPT_LABEL, JOB_KEY_LABEL
 from vertex_batch.vertex.resource import JobReference
 
-ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
 PRICES = {"gemini-2.5-flash": {"input": "0.15", "output": "1.25"}}
 
 

@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from tests.vertex_batch.jobs import a_request
+from tests.builders import ROW, a_request
 from vertex_batch.billing.spec_settings import BillSettings
 from vertex_batch.costs import CostTable
 from vertex_batch.lifecycle.identity import TaskIdentity
@@ -20,8 +20,7 @@ from vertex_batch.tasks.context import deployment
 @pytest.fixture
 def vertex(connections, table):
     connections.admin.set_settings(speed=1000)
-    row = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
-    connections.gcs.put("gs://demo-bucket/in.jsonl", row * 4)
+    connections.gcs.put("gs://demo-bucket/in.jsonl", ROW * 4)
     connections.admin.add_scenario(Scenario(timeline=[Step(state="RUNNING", seconds=None)]))
     return connections
 

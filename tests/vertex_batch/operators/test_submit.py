@@ -11,13 +11,14 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from tests.builders import input_rows
 from vertex_batch.operators import SubmitBatchPredictionJobOperator
 from vertex_batch.tasks.kill import TaskKilledError
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.request import full_model_name
 from vertex_batch.vertex.resource import JobReference
 
-ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}}\n'
+ROW = input_rows("Hello")
 HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])
 
 

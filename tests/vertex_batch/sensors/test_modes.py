@@ -15,10 +15,10 @@ from airflow.sdk.exceptions import (
 )
 
 from local.emulator.admin import Cancel, Fault, FaultKind, Operation, Step
+from tests.builders import ROW
 from vertex_batch.lifecycle.waiting import TaskEnd
 from vertex_batch.sensors import BatchPredictionJobSensor
 
-ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
 FOR_EVER = {"timeline": [Step(state="RUNNING", seconds=None)]}
 MODES = ["deferred", "poke", "reschedule"]
 

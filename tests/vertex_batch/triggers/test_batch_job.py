@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from local.emulator.admin import Fault, FaultKind, Operation, Step
+from tests.builders import ROW
 from vertex_batch.lifecycle.waiting import JobReading, Verdict
 from vertex_batch.triggers import BatchPredictionJobTrigger
 from vertex_batch.vertex.resource import JobReference
@@ -22,7 +23,7 @@ def vertex(connections):
     connections.admin.set_settings(speed=1000)
     connections.gcs.put(
         "gs://demo-bucket/in.jsonl",
-        b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n',
+        ROW,
     )
     return connections
 
