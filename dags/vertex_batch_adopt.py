@@ -51,7 +51,7 @@ with DAG(
         "location": text_field(
             "Location", "Such as `us-central1`. Default: the name's, else the connection's."
         ),
-        "model": text_field("Model", "Such as `gemini-2.5-flash`, for a job that does not name its model."),
+        "model": text_field("Model", "Such as `gemini-3.8-flash`, for a job that does not name its model."),
         "team": text_field("Team", "The team that pays."),
         "spec": text_field("Spec", "The spec's name in the cost table."),
         "note": text_field("Note", "Shown with the bill."),

@@ -13,7 +13,7 @@ import pytest
 from local.emulator.admin import Match, Scenario, Step
 
 SPEC = """\
-model: gemini-2.5-flash
+model: gemini-3.8-flash
 inputs: gs://demo-bucket/command_line/{{ run_date }}.jsonl
 output: gs://demo-bucket/command_line-out/{{ run_date }}/
 project: demo-project

@@ -49,14 +49,14 @@ def test_the_trigger_form_replaces_model_input_and_labels(stack, nights):
     )
     conf = {
         "input": ["gs://demo-bucket/elsewhere.jsonl"],
-        "model": "gemini-2.5-pro",
+        "model": "gemini-3.5-flash",
         "labels": {"why": "trial"},
     }
     nights.start(spec, "form", conf=conf)
     assert stack.airflow.wait_for_run(spec, "form")["state"] == "success"
     (job,) = nights.jobs(spec, "form")
     assert job.request["inputConfig"]["gcsSource"]["uris"] == ["gs://demo-bucket/elsewhere.jsonl"]
-    assert job.model.endswith("gemini-2.5-pro")
+    assert job.model.endswith("gemini-3.5-flash")
     assert job.labels["why"] == "trial"
 
 

@@ -97,7 +97,7 @@ def write(stack, due) -> Callable[..., str]:
         (stack.options.specs / f"{name}.yaml").write_text(
             f'schedule: "{due.minute} {due.hour} * * *"\n'
             f"{f'start_date: {start_date}' if start_date else ''}\n"
-            "model: gemini-2.5-flash\n"
+            "model: gemini-3.8-flash\n"
             f"inputs: gs://demo-bucket/{name}/{{{{ run_date }}}}.jsonl\n"
             f"output: gs://demo-bucket/{name}_out/{{{{ run_date }}}}/\n"
             f"poll_interval: 1s\nretry_delay: 1s\n{more}"

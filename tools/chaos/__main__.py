@@ -17,7 +17,7 @@ from tools.chaos.points import KILL_POINTS, KillPoint
 SPEC = "chaos"
 SPEC_TEXT = """\
 description: Runs whose processes are killed
-model: gemini-2.5-flash
+model: gemini-3.8-flash
 inputs: gs://demo-bucket/chaos/{{ run_date }}.jsonl
 output: gs://demo-bucket/chaos_out/{{ run_date }}/
 team: tests

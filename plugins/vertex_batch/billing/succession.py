@@ -52,6 +52,7 @@ def ending_models(
 
     :param where: which jobs; its days are replaced.
     :param day: today, whose prices the successors have.
+    :param end_of: finds the end of a model.
     :param book: the prices; None: the packaged ones.
     """
     of_days = replace(where, since=day - timedelta(days=USAGE_DAYS - 1), until=day)

@@ -40,7 +40,7 @@ class Question:
 
 
 QUESTIONS = (
-    Question("model", "Model", "gemini-2.5-flash", required=True),
+    Question("model", "Model", "gemini-3.8-flash", required=True),
     Question(
         "inputs",
         "Input files",

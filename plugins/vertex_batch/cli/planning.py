@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -42,6 +43,7 @@ class Plan:
     :param shards: the rows of each job that the input would be split into; empty if one job reads it.
     :param day: the UTC day on which it would run, whose prices hold: that of its date, or today if that has
         passed; None: today.
+    :param life: what the price lists say of the end of the model.
     """
 
     spec: Spec
@@ -56,11 +58,12 @@ class Plan:
     not_asked: str = ""
     history: History = field(default_factory=History)
     day: date | None = None
+    life: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def retirement(self) -> str:
         """When the model stops, if that is known and near."""
-        found = retirement_of(self.request.model)
+        found = retirement_of(self.request.model, self.life)
         return found.describe(self.day or datetime.now(UTC).date()) if found else ""
 
     @property
@@ -151,7 +154,9 @@ def look(
             if estimate and storage:
                 plan = replace(plan, report=found)
                 plan = replace(plan, history=read_history(plan, cost_table))
-                guess = _estimate(plan, objects, storage.open, _price_book(plan, client, prices))
+                book = _price_book(plan, client, prices)
+                plan = replace(plan, life=tuple(book.life_of(plan.request.model)))
+                guess = _estimate(plan, objects, storage.open, book)
         except VertexBatchError as error:
             problem = str(error)
     return replace(plan, report=found, problem=problem, estimate=guess, shards=shards, not_asked=not_asked)

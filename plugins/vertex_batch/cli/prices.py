@@ -1,4 +1,4 @@
-"""``vertex-batch prices`` shows the rates of a model on a day: from which list, how long, and what is next."""
+"""``vertex-batch prices`` shows the rates of a model on a day: their lists, their days, and what is next."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def run(options: Namespace) -> int:
     with access.Access(options).client() if options.proxy else nullcontext(None) as client:
         book = PriceBook([*files, *from_proxy(client)], max_decimals=None)
     found = rates_on(book, options.model, options.location, day)
-    retirement = retirement_of(options.model)
+    retirement = retirement_of(options.model, book.life_of(options.model))
     notes = [
         *book.flags,
         *book.on(day).contradictions(each.usage for each in found),

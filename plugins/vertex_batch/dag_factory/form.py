@@ -138,7 +138,7 @@ def _model_and_labels(spec: Spec) -> dict[str, Param]:
 
 
 def _ends(spec: Spec) -> str:
-    """Announced last days of the spec's models. It does not depend on today, so that the DAG stays the same."""
+    """Announced last days of the spec's models. Independent of today, so that the DAG stays the same."""
     found = {job.model: retirement_of(job.model) for job in spec.jobs}
     days = [f"`{end.model}`: {end.last_day}" for end in found.values() if end and end.is_final]
     return f". Last day of {', of '.join(days)}" if days else ""

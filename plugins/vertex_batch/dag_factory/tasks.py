@@ -233,14 +233,14 @@ def _one_job(
     part: Any,
     money: dict[str, Any],
     *,
-    is_shard: bool = False,
+    plan_task_id: str | None = None,
     with_cancel: bool = True,
 ) -> OneJob:
     """Add the tasks of one Vertex job.
 
     :param part: the part of the input from `plan_inputs`, if there is such a task.
     :param money: the submit task's prices and budgets.
-    :param is_shard: whether other jobs of the run read the rest of the input.
+    :param plan_task_id: of a shard, the task that planned it; other jobs of the run read the rest.
     :param with_cancel: add a task that cancels the job after a failure.
     """
     always = _of_every_task(job)
@@ -249,6 +249,7 @@ def _one_job(
     submit = SubmitBatchPredictionJobOperator(
         task_id="submit",
         part=part,
+        plan_task_id=plan_task_id,
         money=money,
         pre_execute=refuse_unknown_params,
         **_submit_arguments(spec, job),
@@ -263,7 +264,7 @@ def _one_job(
         run_deadline_seconds=_seconds(job.run_deadline),
         resubmits=job.resubmits,
         max_failed_ratio=job.max_failed_ratio,
-        fail_without_answers=not (is_shard or job.retry_rows),
+        fail_without_answers=plan_task_id is None and not job.retry_rows,
         rest_is_sent_again=job.retry_rows is not None,
         cancel_on_kill=job.cancel_on_kill,
         litellm_conn_id=job.connection,
@@ -299,7 +300,7 @@ def _shards(
 
     @task_group(group_id=SHARDS_GROUP, tooltip="The jobs of an input that is too large for one")
     def shards(shard: Any) -> None:
-        made.append(_one_job(spec, job, shard, money, is_shard=True, with_cancel=with_cancel))
+        made.append(_one_job(spec, job, shard, money, plan_task_id=plan.task_id, with_cancel=with_cancel))
 
     shards.expand(shard=plan.output)
     (one,) = made

@@ -41,6 +41,7 @@ class InputPart:
         if they were not read.
     :param report: the findings of the pre-flight in its rows, as plain data; None if they were not checked.
     :param answered: a row of the input has an answer already, so billing has to read the input.
+    :param shard_rows: of a split input whose shards are in an object: the rows of each.
     :param round: of a retry, from 1.
     :param of_sample: the rows are those of a sample.
     """
@@ -55,6 +56,7 @@ class InputPart:
     listing: str = ""
     report: dict[str, Any] | None = None
     answered: bool = False
+    shard_rows: tuple[int, ...] = ()
     round: int = 0
     of_sample: bool = False
 
@@ -96,12 +98,22 @@ class InputPart:
             return f"round {self.round} of the retries, {self.rows:,} rows"
         return "the whole input" if self.kind is PartKind.WHOLE else f"split into {self.of} shards"
 
+    @property
+    def is_reference(self) -> bool:
+        """Whether it names a shard without saying what it reads; see `plans`."""
+        return self.kind is PartKind.SHARD and not self.uris
+
+    @property
+    def reference(self) -> dict[str, Any]:
+        """As little as names a shard of a plan."""
+        return {"kind": str(self.kind), "number": self.number, "of": self.of}
+
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain data for XCom, without default values, since a plan may have many parts."""
         defaults = {each.name: each.default for each in fields(self)}
         changed = {name: value for name, value in asdict(self).items() if value != defaults[name]}
-        always = {"kind": str(self.kind), "uris": list(self.uris), "number": self.number, "of": self.of}
-        return {**changed, **always}
+        always = {**self.reference, "uris": list(self.uris)}
+        return {**changed, **always, **({"shard_rows": list(self.shard_rows)} if self.shard_rows else {})}
 
     @classmethod
     def from_dict(cls, data: object) -> InputPart | None:
@@ -110,7 +122,8 @@ class InputPart:
             return None
         try:
             known = {name: data[name] for name in data.keys() & {each.name for each in fields(cls)}}
-            return cls(**{**known, "kind": PartKind(data["kind"]), "uris": tuple(data.get("uris", ()))})
+            tuples = {name: tuple(data.get(name, ())) for name in ("uris", "shard_rows")}
+            return cls(**{**known, **tuples, "kind": PartKind(data["kind"])})
         except (KeyError, TypeError, ValueError):
             return None
 

@@ -16,10 +16,12 @@ from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import (
     MAX_SAMPLE_ROWS,
     InputPart,
+    InputPlan,
     PartKind,
     StagingPlace,
     file_pattern,
     limits_for,
+    plan_of,
 )
 from vertex_batch.inputs.preparation import DEFAULT_MAX_SHARDS, InputPreparer, SampleRequest
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm
@@ -57,7 +59,8 @@ class PlanInputsOperator(BaseOperator):
     :param shards_task_id: the mapped task that submits the shards. Active jobs of either task that a new plan
         does not use are cancelled.
     :param overrides: field -> DAG param. If the param is set, its value replaces the field's. Never rendered.
-    :returns: the shards, each as a dict; empty if one job reads everything.
+    :returns: the shards, each as a dict; empty if one job reads everything. Of a plan that is too large for
+        XCom, references; see `inputs.plans`.
     """
 
     template_fields: Sequence[str] = ("model", "inputs", "output_uri", "staging", "project", "location")
@@ -111,31 +114,28 @@ class PlanInputsOperator(BaseOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         skip_unless_chosen(context, self.job_name)
         try:
-            parts = self._plan(context)
+            plan = self._plan(context)
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
-        shards = [part.to_dict() for part in parts if part.kind is PartKind.SHARD]
-        one = InputPart(PartKind.SPLIT, of=len(shards), of_rows=parts[0].of_rows) if shards else parts[0]
-        context["ti"].xcom_push(PART_XCOM, one.to_dict())
-        return shards
+        context["ti"].xcom_push(PART_XCOM, plan.one.to_dict())
+        return plan.shards
 
-    def _plan(self, context: Context) -> list[InputPart]:
+    def _plan(self, context: Context) -> InputPlan:
         """Return the plan of this epoch: that of an earlier try, or a new one."""
         store: Any = context["task_state_store"]
         epoch = context["ti"].max_tries
         stored = store.get(PLAN_STORE_KEY)
-        known = isinstance(stored, dict)
-        if known and stored["epoch"] == epoch:
+        earlier = InputPlan.from_dict(stored)
+        if earlier and stored["epoch"] == epoch:
             self.log.info("Using the plan that an earlier try of this task made")
-            return [part for data in stored["parts"] if (part := InputPart.from_dict(data))]
-        parts = self._look(context)
-        if known:
-            self._cancel_unused(context, parts)
-        plan = {"epoch": epoch, "parts": [part.to_dict() for part in parts]}
-        store.set(PLAN_STORE_KEY, plan, retention=NEVER_EXPIRE)
-        return parts
+            return earlier
+        plan = self._look(context)
+        if earlier:
+            self._cancel_unused(context, len(plan.shards))
+        store.set(PLAN_STORE_KEY, {"epoch": epoch, **plan.to_dict()}, retention=NEVER_EXPIRE)
+        return plan
 
-    def _look(self, context: Context) -> list[InputPart]:
+    def _look(self, context: Context) -> InputPlan:
         self._try_proxy()
         uris = [file_pattern(uri) for uri in ([self.inputs] if isinstance(self.inputs, str) else self.inputs)]
         wish = _sample_wish(context)
@@ -145,7 +145,7 @@ class PlanInputsOperator(BaseOperator):
                     "A BigQuery table cannot be sampled. Nothing was submitted",
                     "leave `sample` empty, or name a table with fewer rows as `input`",
                 )
-            return [InputPart(PartKind.WHOLE, tuple(uris))]
+            return InputPlan(InputPart(PartKind.WHOLE, tuple(uris)), [])
         storage = open_storage(self.gcp_conn_id)
         storage.check_output(self.output_uri)
         place = StagingPlace.of(self.output_uri, self.staging, identity(context).task_key)
@@ -159,7 +159,8 @@ class PlanInputsOperator(BaseOperator):
             max_shards=conf.getint("core", "max_map_length", fallback=DEFAULT_MAX_SHARDS),
         )
         try:
-            return [preparer.sample(wish)] if wish else preparer.prepare()
+            parts = [preparer.sample(wish)] if wish else preparer.prepare()
+            return plan_of(parts, storage, place)
         except StorageAccessError as error:
             if error.uri.startswith(place.folder):
                 raise StagingError(place.prefix, self.gcp_conn_id, error.reason) from error
@@ -172,9 +173,8 @@ class PlanInputsOperator(BaseOperator):
         with hook.client() as client:
             try_proxy(client, project, location)
 
-    def _cancel_unused(self, context: Context, parts: list[InputPart]) -> None:
+    def _cancel_unused(self, context: Context, shards: int) -> None:
         """Cancel jobs of an earlier plan that no task of the new plan will resume."""
-        shards = sum(part.kind is PartKind.SHARD for part in parts)
         hook = LiteLLMHook(self.litellm_conn_id)
         project, location = find_place(hook, self.project, self.location, "Nothing was submitted")
         with hook.client() as client:

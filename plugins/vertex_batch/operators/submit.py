@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from vertex_batch.errors import ConfigurationError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
-from vertex_batch.inputs import InputPart, PartKind, file_pattern
+from vertex_batch.inputs import InputPart, PartKind, file_pattern, whole_shard
 from vertex_batch.lifecycle.cancelling import request_cancel
 from vertex_batch.lifecycle.finding import find_jobs_by_key
 from vertex_batch.lifecycle.identity import Intent
@@ -23,7 +23,14 @@ from vertex_batch.observability.links import ConsoleJobLink
 from vertex_batch.preflight import CheckedRows, Mode, Report, Subject, preflight
 from vertex_batch.tasks.approval import store_answer
 from vertex_batch.tasks.choices import end_dry_run, is_dry_run, skip_unless_chosen
-from vertex_batch.tasks.context import TaskStateIntentStore, identity, look_policy, overridden, with_run_dates
+from vertex_batch.tasks.context import (
+    PART_XCOM,
+    TaskStateIntentStore,
+    identity,
+    look_policy,
+    overridden,
+    with_run_dates,
+)
 from vertex_batch.tasks.gate import BudgetGate, GateSettings, InputFiles
 from vertex_batch.tasks.kill import KillSwitch
 from vertex_batch.tasks.place import find_place
@@ -48,7 +55,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
     If the task is mapped (``.partial(...).expand(...)``, or in a mapped task group), this is true of each map
     index: each has its own job, intent and key. Retrying or clearing one does not affect the others.
 
-    :param model: ``gemini-2.5-flash``, ``publishers/google/models/gemini-2.5-flash``, or a tuned model's
+    :param model: ``gemini-3.8-flash``, ``publishers/google/models/gemini-3.8-flash``, or a tuned model's
         ``projects/P/locations/L/models/ID``. A bare name is completed, because Vertex refuses it.
     :param inputs: one or more ``gs://`` URIs, wildcards allowed, or one ``bq://`` table.
     :param output_uri: ``gs://`` prefix, below which each job writes its own folder, or ``bq://`` table.
@@ -61,6 +68,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         ``generationConfig`` instead.
     :param part: the part of the input that `PlanInputsOperator` assigned to this task. It replaces
         ``inputs``. If the input is split over other tasks, this task is skipped.
+    :param plan_task_id: the task that planned the input, for a part that is only a reference.
     :param overrides: field -> DAG param. If the param is set, its value replaces the field's. Never rendered.
     :param preflight: ``strict``, ``warn`` or ``off``: check model, location and rows before a job is created.
         Vertex accepts a job whose input is missing or wrong, and fails it minutes or hours later.
@@ -102,6 +110,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         labels: dict[str, str] | None = None,
         model_parameters: dict[str, Any] | None = None,
         part: Any = None,
+        plan_task_id: str | None = None,
         overrides: Mapping[str, str] | None = None,
         preflight: str = Mode.STRICT,
         cancel_on_kill: bool = True,
@@ -124,6 +133,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         self.model_parameters = model_parameters
         self.part = part
         self._is_planned = part is not None
+        self.plan_task_id = plan_task_id
         self.overrides = overrides
         self.preflight = Mode(preflight)
         self.cancel_on_kill = cancel_on_kill
@@ -154,8 +164,17 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         super()._do_render_template_fields(parent, template_fields, dated, jinja_env, seen_oids)
         for field, value in overridden(context.get("params") or {}, self.overrides or {}).items():
             setattr(self, field, value if field != "labels" else {**(self.labels or {}), **value})
-        if part := InputPart.from_dict(self.part):
+        if part := self._planned_part(context):
             self._apply_part(part, context["ti"])
+
+    def _planned_part(self, context: Context) -> InputPart | None:
+        """The part of this task; a reference is replaced by what it refers to."""
+        part = InputPart.from_dict(self.part)
+        if part and part.is_reference:
+            told = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PART_XCOM)
+            part = whole_shard(part, InputPart.from_dict(told), open_storage(self.gcp_conn_id))
+            self.part = part.to_dict()
+        return part
 
     def _apply_part(self, part: InputPart, ti: Any) -> None:
         """Read the planned part, and mark the job's name, labels and output with it."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
 from itertools import product
+from typing import Any
 
 from vertex_batch.pricing.discounts import Discount, discount_of
 from vertex_batch.pricing.exact import EXACT
@@ -57,6 +58,11 @@ class PriceBook:
         if day not in self._on:
             self._on[day] = PriceBook([source.on(day) for source in self.sources], self._max_decimals)
         return self._on[day]
+
+    def life_of(self, model: str) -> list[Mapping[str, Any]]:
+        """What the lists say of the end of a model, for `retirement_of`."""
+        name = canonical_model(model)
+        return [source.life[name] for source in self.sources if name in source.life]
 
     def change_days(self, model: str, first: date, last: date) -> tuple[date, ...]:
         """The days after `first` and up to `last` on which prices of a model change."""

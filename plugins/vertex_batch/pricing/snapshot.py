@@ -25,6 +25,7 @@ from vertex_batch.pricing.exact import exact
 from vertex_batch.pricing.genai import genai_prices
 from vertex_batch.pricing.published import published_prices
 from vertex_batch.pricing.sources import (
+    LIFE_KEYS,
     UPLIFT_KEY,
     LiteLLMPrices,
     PriceSource,
@@ -34,8 +35,6 @@ from vertex_batch.pricing.sources import (
 )
 
 PACKAGED = "packaged"
-LIFE_KEYS = ("deprecation_date", "successor_model")
-"""What the map says of the end of a model."""
 _FILE = "snapshot.json"
 
 

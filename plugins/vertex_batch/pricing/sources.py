@@ -26,6 +26,8 @@ _OTHER_TARIFF = re.compile(r"_(?:flex|priority)$")
 _TIER = re.compile(r"_above_(\d+)k_tokens")
 USUAL_THRESHOLD = 200_000
 DIGEST_CHARS = 32
+LIFE_KEYS = ("deprecation_date", "successor_model")
+"""What LiteLLM's map says of the end of a model."""
 _DEVELOPER_API = "gemini/"  # AI Studio's prices, not Vertex AI's
 
 Prices = Mapping[str, Decimal]
@@ -78,6 +80,7 @@ class PriceSource:
     ) -> None:
         self.name, self.as_of, self.problem, self.states_days = name, as_of, problem, states_days
         self._undated, self.dated = dict(by_model or {}), dict(dated or {})
+        self.life: dict[str, Mapping[str, Any]] = {}
         self._by_model: dict[str, Prices] = {}
         self._periods: dict[tuple[str, str], Period] = {}
         self.resolve(today())
@@ -213,6 +216,9 @@ class LiteLLMPrices(PriceSource):
         if wrong:
             raise ValueError("; ".join(wrong))
         super().__init__(name, as_of, by_canonical_model(undated), dated=dated, states_days=states_days)
+        for model, entry in _entries(entries):
+            if stated := {key: entry[key] for key in LIFE_KEYS if entry.get(key)}:
+                self.life.setdefault(canonical_model(model), stated)
 
 
 def _entries(entries: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -76,7 +76,7 @@ class MoneyFields(BaseModel):
             "Prices agreed with Google, in US dollars per million tokens, by model and kind. They override"
             " the proxy's prices."
         ),
-        examples=[{"gemini-2.5-flash": {"input": 0.15, "output": 1.25}}],
+        examples=[{"gemini-3.8-flash": {"input": 0.15, "output": 1.25}}],
     )
     expected_cost_usd: Usd | None = Field(
         default=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -24,7 +25,7 @@ from vertex_batch.budgets.ranges import Part, Range, exactly
 from vertex_batch.budgets.rows import RowReader
 from vertex_batch.budgets.survey import Place
 from vertex_batch.costs import Total
-from vertex_batch.pricing import PriceBook, SpecPrices
+from vertex_batch.pricing import PriceBook, SpecPrices, packaged_prices
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey
 
 MODEL, PLAIN = "gemini-2.5-flash", "gemini-2.0-flash"
@@ -204,3 +205,25 @@ def test_what_is_an_at_least_is_never_exceeded():
 )
 def test_a_quantile_is_one_of_the_amounts(count_, share, rank):
     assert quantile([Decimal(n) for n in range(count_)], share) == rank
+
+
+@pytest.mark.parametrize("history", [(), (PastJob(1, {UsageKey("gemini-4-argon", Kind.INPUT): 1000}, 10),)])
+def test_the_price_is_that_of_the_day_on_which_the_job_will_run(history):
+    """Gemini 4 Argon costs twice as much from 2026-12-01 on; the past job ran before that."""
+    book = PriceBook([packaged_prices()])
+    survey = all_of(row("x" * 2000, maxOutputTokens=100), model="gemini-4-argon")
+    before, after = (
+        estimate(survey, "gemini-4-argon", "global", book, history, day=day)
+        for day in (date(2026, 11, 30), date(2026, 12, 1))
+    )
+    assert after.expected == Total(2 * before.expected.amount, complete=True)
+    assert (after.low, after.high) == (2 * before.low, 2 * before.high)
+
+
+def test_usage_that_was_priced_on_a_later_day_counts_as_usage_of_its_kind():
+    key = UsageKey("gemini-4-argon", Kind.OUTPUT)
+    past = PastJob(2, {key: 60, replace(key, priced_on=date(2026, 12, 1)): 40})
+    found = estimate(
+        counted(2), "gemini-4-argon", "global", PriceBook([packaged_prices()]), [past], day=date(2026, 11, 30)
+    )
+    assert (found.output_tokens, found.expected.amount) == (100, 100 * Decimal("0.000005"))

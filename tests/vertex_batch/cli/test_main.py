@@ -18,7 +18,7 @@ from vertex_batch.usage import Kind, Modality, Tier, UsageKey
 from vertex_batch.usage.plain import IS_COMPILED
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-GOOD = "model: gemini-2.5-flash\ninputs: gs://bucket/in.jsonl\noutput: gs://bucket/out/\n"
+GOOD = "model: gemini-4-hydrogen\ninputs: gs://bucket/in.jsonl\noutput: gs://bucket/out/\n"
 NIGHT = datetime(2026, 11, 22, 2, 30, tzinfo=UTC)
 
 
@@ -119,6 +119,16 @@ class TestValidate:
         note, summary = err.splitlines()
         assert (status, out, summary) == (0, "", "3 specs valid")
         assert note.startswith(f"{tmp_path}/bare.yaml: note: `schedule` without `start_date`")
+
+    def test_a_model_that_stops_is_noted_and_a_retired_one_is_a_problem(self, run, tmp_path):
+        path = tmp_path / "a.yaml"
+        path.write_text(GOOD.replace("gemini-4-hydrogen", "gemini-2.5-flash"))
+        status, out, err = run("validate", tmp_path, "--on", "2027-03-31")
+        assert (status, out) == (0, "")
+        assert err.startswith(f"{path}: note: job a: gemini-2.5-flash stops: its last day is 2027-03-31")
+        status, out, _ = run("validate", tmp_path, "--on", "2027-04-01")
+        assert status == 1
+        assert out.startswith(f"{path}:1:1: model: gemini-2.5-flash was retired: its last day was 2027-03-31")
 
     def test_json_has_the_same_for_machines(self, run, tmp_path):
         (tmp_path / "a.yaml").write_text(GOOD + "nam: x\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from datetime import UTC, date, datetime
 
 import pytest
@@ -120,6 +121,16 @@ def test_offline_needs_neither_proxy_nor_storage(run, spec, monkeypatch):
     status, out, _ = run("plan", spec, "--date", DAY, "--offline")
     assert status == 0
     assert f"gs://demo-bucket/cli-out/{DAY}/" in out
+
+
+def test_a_plan_says_when_the_model_stops_and_whose_prices_it_takes(run, spec):
+    spec.write_text(re.sub("model: .*", "model: gemini-2.5-pro", spec.read_text()))
+    _, out, _ = run("plan", spec, "--date", "2030-01-01", "--offline", "--json")
+    [job] = json.loads(out)["jobs"]
+    assert job["priced_on"] == "2030-01-01"
+    assert job["retirement"].startswith("gemini-2.5-pro was retired: its last day was 2027-03-31")
+    _, out, _ = run("plan", spec, "--date", "2030-01-01", "--offline")
+    assert "model     gemini-2.5-pro was retired" in out
 
 
 @pytest.mark.parametrize(

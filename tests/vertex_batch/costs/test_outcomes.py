@@ -69,11 +69,11 @@ def test_each_unit_has_its_name_in_the_table_and_in_focus_and_only_tokens_are_to
     assert units == {"input": "token", "input_character": "character", "maps_grounding": "prompt"}
     focus = query(
         'SELECT "ConsumedQuantity" AS n, "ConsumedUnit" AS unit, "PricingUnit" AS priced'
-        ' FROM focus_cost_and_usage ORDER BY "ConsumedQuantity"'
+        ' FROM focus_1_4 ORDER BY "ConsumedUnit" DESC'
     )
-    assert [(row["n"], row["unit"], row["priced"]) for row in focus] == [
-        (10, "Tokens", "Tokens"),
-        (4_000_000, "Characters", "Characters"),
+    assert [(Decimal(row["n"]), row["unit"], row["priced"]) for row in focus] == [
+        (10, "Tokens", "1000000 Tokens"),
+        (4_000_000, "Characters", "1000 Characters"),
     ]
     [job] = query("SELECT tokens FROM cost_by_job")
     assert (job["tokens"], table.jobs()[0].tokens) == (10, 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,8 @@ from tests.vertex_batch.costs.conftest import make_bill
 from vertex_batch.costs import CostTable
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.operators import SpendDigestOperator
+from vertex_batch.pricing import CONTRADICTION
+from vertex_batch.usage import Kind, UsageKey
 
 TOLD: list[tuple[str, str]] = []
 NOTIFIER = "tests.vertex_batch.operators.test_digest.Recorder"
@@ -63,6 +66,25 @@ def test_it_adds_up_the_day_and_names_what_failed(context):
     assert text.startswith("Batch prediction jobs on 2026-11-21: 0.00155 USD, 2 jobs")
     assert "nightly: 0.00155 USD, 2 jobs, 2 of 22 rows failed" in text
     assert "nightly: FAILED job 2" in text
+
+
+def test_it_names_lists_that_contradict_and_models_that_stop_with_their_successors_cost(context, table):
+    night = datetime(2026, 11, 21, 3, tzinfo=UTC)
+    flag = f"{CONTRADICTION} of text input of gemini-4-argon: one list says 1, another 2"
+    for number in ("4", "5"):
+        bill = make_bill(number, logical_date=night)
+        table.record(
+            replace(
+                bill, flags=(flag, "another flag"), usage={UsageKey("gemini-2.5-flash", Kind.INPUT): 1000}
+            )
+        )
+    text = digest(context)
+    assert f"Contradicting prices:\n  {flag} (2 bills)" in text
+    assert "another flag" not in text
+    assert "Models that stop:\n  gemini-2.5-flash stops: its last day is 2027-03-31" in text
+    # All jobs of the last 30 days, and their 5,000 tokens at 0.15 and at 0.375, and 10 % more in a region.
+    assert "Its jobs of the last 30 days cost 0.003875 USD" in text
+    assert "with gemini-3.5-flash-lite 0.000825 USD, with gemini-3.8-flash 0.0020625 USD" in text
 
 
 def test_it_compares_the_month_with_the_budgets_of_specs_and_teams(context, tmp_path):

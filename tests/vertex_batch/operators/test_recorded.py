@@ -18,6 +18,7 @@ from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.resource import JobReference
 
 ROWS = 6
+MODEL = "gemini-3.5-flash"  # no dated list has it, so that the proxy's list is what counts
 
 
 @pytest.fixture
@@ -30,17 +31,18 @@ def vertex(connections, table):
 @pytest.fixture
 def prices(monkeypatch):
     """What the proxy's price list says; the emulator has none."""
-    said = {"gemini-2.5-flash": {"litellm_provider": "vertex_ai", "input_cost_per_token_batches": 1e-06}}
+    said = {MODEL: {"litellm_provider": "vertex_ai", "input_cost_per_token_batches": 1e-06}}
     monkeypatch.setattr(BatchClient, "model_info", lambda _: [])
     monkeypatch.setattr(BatchClient, "price_map", lambda _: said)
-    return said["gemini-2.5-flash"]
+    return said[MODEL]
 
 
 @pytest.fixture
 def job(vertex, context, prices) -> str:
     """The id of a job that has ended and is recorded."""
     vertex.admin.add_scenario(Scenario(times=1, mix={}))
-    request = a_request(display_name="recorded", labels={"team": "search"})
+    model = f"publishers/google/models/{MODEL}"
+    request = a_request(display_name="recorded", labels={"team": "search"}, model=model)
     job_id = vertex.create(request)
     vertex.admin.wait_for_jobs(job_id=job_id, state="SUCCEEDED")
     reference = JobReference(PROJECT, LOCATION, job_id, model=request.model)

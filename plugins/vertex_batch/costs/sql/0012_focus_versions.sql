@@ -24,6 +24,7 @@ SELECT {usd: i.amount_picousd} AS "BilledCost",
        'Usage-Based' AS "ChargeFrequency",
        {next_second: i.ended} AS "ChargePeriodEnd",
        {second: i.started} AS "ChargePeriodStart",
+       CAST(NULL AS TEXT) AS "CommitmentDiscountStatus",
        {quantity: i.tokens, 1} AS "ConsumedQuantity",
        CASE i.unit WHEN 'query' THEN 'Queries' WHEN 'character' THEN 'Characters'
            WHEN 'prompt' THEN 'Prompts' ELSE 'Tokens' END AS "ConsumedUnit",
@@ -62,8 +63,9 @@ SELECT {usd: i.amount_picousd} AS "BilledCost",
        'Generative AI' AS "ServiceSubcategory",
        i.model || '/' || i.kind || '/' || i.modality AS "SkuId",
        i.kind AS "SkuMeter",
-       {json_object: 'x_Model', i.model, 'x_Kind', i.kind, 'x_Modality', i.modality, 'x_Tier', i.tier,
-           'x_CacheTtl', NULLIF(i.cache_ttl, ''), 'x_Location', i.location, 'x_Rate', i.list_basis}
+       '{"x_Kind": "' || i.kind || '", "x_Location": ' || {json: i.location} || ', "x_Modality": "' || i.modality
+           || '", "x_Model": ' || {json: i.model} || ', "x_Rate": "' || i.list_basis || '", "x_Tier": "' || i.tier
+           || CASE WHEN i.cache_ttl = '' THEN '' ELSE '", "x_CacheTtl": "' || i.cache_ttl END || '"}'
            AS "SkuPriceDetails",
        i.model || '/' || i.kind || '/' || i.modality || '/' || i.tier || '/' || i.cache_ttl || '/' || i.location
            || CASE i.list_basis WHEN 'batch' THEN '/batch' ELSE '' END AS "SkuPriceId",
@@ -110,8 +112,9 @@ FROM (
 CREATE VIEW focus_1_2 AS
 SELECT "BilledCost", "BillingAccountId", "BillingAccountName", "BillingCurrency", "BillingPeriodEnd",
        "BillingPeriodStart", "ChargeCategory", "ChargeClass", "ChargeDescription", "ChargeFrequency",
-       "ChargePeriodEnd", "ChargePeriodStart", "ConsumedQuantity", "ConsumedUnit", "ContractedCost",
-       "ContractedUnitPrice", "EffectiveCost", "InvoiceId", "InvoiceIssuerName", "ListCost", "ListUnitPrice",
+       "ChargePeriodEnd", "ChargePeriodStart", "CommitmentDiscountStatus", "ConsumedQuantity", "ConsumedUnit",
+       "ContractedCost", "ContractedUnitPrice", "EffectiveCost", "InvoiceId", "InvoiceIssuerName", "ListCost",
+       "ListUnitPrice",
        "PricingCategory", "PricingCurrency", "PricingCurrencyContractedUnitPrice", "PricingCurrencyEffectiveCost",
        "PricingCurrencyListUnitPrice", "PricingQuantity", "PricingUnit", "ProviderName", "PublisherName", "RegionId",
        "RegionName", "ResourceId", "ResourceName", "ResourceType", "ServiceCategory", "ServiceName",
@@ -124,8 +127,9 @@ FROM focus_charges;
 CREATE VIEW focus_1_4 AS
 SELECT "BilledCost", "BillingAccountId", "BillingAccountName", "BillingCurrency", "BillingPeriodEnd",
        "BillingPeriodStart", "ChargeCategory", "ChargeClass", "ChargeDescription", "ChargeFrequency",
-       "ChargePeriodEnd", "ChargePeriodStart", "ConsumedQuantity", "ConsumedUnit", "ContractedCost",
-       "ContractedUnitPrice", "EffectiveCost", "HostProviderName", "InvoiceId", "InvoiceIssuerName", "ListCost",
+       "ChargePeriodEnd", "ChargePeriodStart", "CommitmentDiscountStatus", "ConsumedQuantity", "ConsumedUnit",
+       "ContractedCost", "ContractedUnitPrice", "EffectiveCost", "HostProviderName", "InvoiceId", "InvoiceIssuerName",
+       "ListCost",
        "ListUnitPrice", "PricingCategory", "PricingCurrency", "PricingCurrencyContractedUnitPrice",
        "PricingCurrencyEffectiveCost", "PricingCurrencyListUnitPrice", "PricingQuantity", "PricingUnit", "RegionId",
        "RegionName", "ResourceId", "ResourceName", "ResourceType", "ServiceCategory", "ServiceName",
