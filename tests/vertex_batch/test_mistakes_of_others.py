@@ -9,18 +9,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from local.emulator.admin import Fault, FaultKind, Operation, Step
-from tests.builders import ROW
 from vertex_batch.lifecycle.waiting import JobReading, Verdict
 from vertex_batch.sensors import BatchPredictionJobSensor
 
 RUNS = {"timeline": [Step(state="RUNNING", seconds=None)]}
-
-
-@pytest.fixture
-def vertex(connections):
-    connections.admin.set_settings(speed=1000)
-    connections.gcs.put("gs://demo-bucket/in.jsonl", ROW * 4)
-    return connections
 
 
 def a_wait(reference, **arguments) -> BatchPredictionJobSensor:

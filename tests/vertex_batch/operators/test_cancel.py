@@ -15,12 +15,7 @@ from vertex_batch.operators import CancelBatchPredictionJobOperator
 from vertex_batch.tasks.context import INTENT_XCOM, deployment
 from vertex_batch.vertex.resource import JobReference
 
-
-@pytest.fixture
-def vertex(connections):
-    connections.admin.set_settings(speed=1000)
-    connections.admin.add_scenario(Scenario(timeline=[Step(state="PENDING", seconds=None)]))
-    return connections
+pytestmark = pytest.mark.vertex(inputs=(), scenario=Scenario(timeline=[Step(state="PENDING", seconds=None)]))
 
 
 def submit(vertex, labels: dict[str, str] | None = None) -> JobReference:

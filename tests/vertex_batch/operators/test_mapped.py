@@ -26,12 +26,10 @@ from vertex_batch.vertex.resource import JobReference
 PRICES = {"gemini-2.5-flash": {"input": "0.15", "output": "1.25"}}
 
 
-@pytest.fixture
-def vertex(connections, table):
-    connections.admin.set_settings(speed=1000)
-    for part in ("a", "b", "c"):
-        connections.gcs.put(f"gs://demo-bucket/{part}.jsonl", ROW * 3)
-    return connections
+pytestmark = [
+    pytest.mark.vertex(rows=ROW * 3, inputs=("a.jsonl", "b.jsonl", "c.jsonl")),
+    pytest.mark.usefixtures("table"),
+]
 
 
 @pytest.fixture

@@ -9,20 +9,17 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from tests.builders import ROW, a_request
+from tests.builders import a_request
 from vertex_batch.billing.spec_settings import BillSettings
 from vertex_batch.costs import CostTable
 from vertex_batch.lifecycle.identity import TaskIdentity
 from vertex_batch.operators import ReapBatchPredictionJobsOperator
 from vertex_batch.tasks.context import deployment
 
-
-@pytest.fixture
-def vertex(connections, table):
-    connections.admin.set_settings(speed=1000)
-    connections.gcs.put("gs://demo-bucket/in.jsonl", ROW * 4)
-    connections.admin.add_scenario(Scenario(timeline=[Step(state="RUNNING", seconds=None)]))
-    return connections
+pytestmark = [
+    pytest.mark.vertex(scenario=Scenario(timeline=[Step(state="RUNNING", seconds=None)])),
+    pytest.mark.usefixtures("table"),
+]
 
 
 def job_of(

@@ -27,11 +27,10 @@ ROWS = 20
 PRICES = {"gemini-2.5-flash": {"input": "0.15", "output": "1.25", "cached_input": "0.03", "thoughts": "1.25"}}
 
 
-@pytest.fixture
-def vertex(connections, table):
-    connections.admin.set_settings(speed=1000)
-    connections.gcs.put("gs://demo-bucket/in.jsonl", input_rows(*(f"ticket {i}" for i in range(ROWS))))
-    return connections
+pytestmark = [
+    pytest.mark.vertex(rows=input_rows(*(f"ticket {i}" for i in range(ROWS)))),
+    pytest.mark.usefixtures("table"),
+]
 
 
 def submit(

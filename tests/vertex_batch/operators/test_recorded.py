@@ -21,11 +21,10 @@ ROWS = 6
 MODEL = "gemini-3.5-flash"  # no dated list has it, so that the proxy's list is what counts
 
 
-@pytest.fixture
-def vertex(connections, table):
-    connections.admin.set_settings(speed=1000)
-    connections.gcs.put("gs://demo-bucket/in.jsonl", input_rows(*(f"n {i}" for i in range(ROWS))))
-    return connections
+pytestmark = [
+    pytest.mark.vertex(rows=input_rows(*(f"n {i}" for i in range(ROWS)))),
+    pytest.mark.usefixtures("table"),
+]
 
 
 @pytest.fixture

@@ -22,11 +22,7 @@ ROW = input_rows("Hello")
 HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])
 
 
-@pytest.fixture
-def vertex(connections):
-    connections.admin.add_scenario(HELD)
-    connections.gcs.put("gs://demo-bucket/in/2026-11-22.jsonl", ROW)
-    return connections
+pytestmark = pytest.mark.vertex(rows=ROW, inputs=("in/2026-11-22.jsonl",), scenario=HELD, speed=1)
 
 
 @contextmanager

@@ -19,13 +19,6 @@ PROJECT, LOCATION = "demo-project", "us-central1"
 ROWS = ROW * 4
 
 
-@pytest.fixture
-def vertex(connections):
-    connections.admin.set_settings(speed=1000)
-    connections.gcs.put("gs://demo-bucket/in.jsonl", ROWS)
-    return connections
-
-
 def ended(vertex, state: str, **scenario: Any) -> JobReference:
     reference = vertex.submit(end=state, **scenario)
     vertex.admin.wait_for_jobs(job_id=reference.job_id, state=state)

@@ -15,19 +15,11 @@ from airflow.sdk.exceptions import (
 )
 
 from local.emulator.admin import Cancel, Fault, FaultKind, Operation, Step
-from tests.builders import ROW
 from vertex_batch.lifecycle.waiting import TaskEnd
 from vertex_batch.sensors import BatchPredictionJobSensor
 
 FOR_EVER = {"timeline": [Step(state="RUNNING", seconds=None)]}
 MODES = ["deferred", "poke", "reschedule"]
-
-
-@pytest.fixture
-def vertex(connections):
-    connections.admin.set_settings(speed=1000)
-    connections.gcs.put("gs://demo-bucket/in.jsonl", ROW * 4)
-    return connections
 
 
 def end_of(mode: str, reference, context: dict[str, Any], **arguments: Any) -> TaskEnd:

@@ -18,14 +18,7 @@ PROJECT, LOCATION = "demo-project", "us-central1"
 OWNER = {"dag_id": "nightly", "run_id": "r", "task_id": "wait", "map_index": -1}
 
 
-@pytest.fixture
-def vertex(connections):
-    connections.admin.set_settings(speed=1000)
-    connections.gcs.put(
-        "gs://demo-bucket/in.jsonl",
-        ROW,
-    )
-    return connections
+pytestmark = pytest.mark.vertex(rows=ROW)
 
 
 def a_trigger(reference: JobReference, **changes: Any) -> BatchPredictionJobTrigger:
