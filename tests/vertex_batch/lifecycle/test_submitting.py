@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from local.emulator.admin import Cancel, Fault, FaultKind, Match, Operation, Scenario, Step
-from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
+from tests.builders import LOCATION, PROJECT, ROW, a_request
 from vertex_batch.errors import (
     AmbiguousSubmitError,
     InvalidArgumentError,
@@ -59,9 +59,7 @@ class Clock:
 @pytest.fixture
 def vertex(emulator):
     emulator.admin.reset()
-    emulator.gcs.put(
-        "gs://demo-bucket/in.jsonl", b'{"request":{"contents":[{"role":"user","parts":[{"text":"a"}]}]}}\n'
-    )
+    emulator.gcs.put("gs://demo-bucket/in.jsonl", ROW)
     emulator.admin.set_settings(speed=1000)
     emulator.admin.add_scenario(Scenario(timeline=[Step(state="PENDING", seconds=None)]))
     return emulator.admin

@@ -9,18 +9,13 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Cancel, Operation, Scenario, Step
-from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
+from tests.builders import LOCATION, PROJECT, ROW, a_request
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.operators import CancelBatchPredictionJobOperator
 from vertex_batch.tasks.context import INTENT_XCOM, deployment
 from vertex_batch.vertex.resource import JobReference
 
-
-@pytest.fixture
-def vertex(connections):
-    connections.admin.set_settings(speed=1000)
-    connections.admin.add_scenario(Scenario(timeline=[Step(state="PENDING", seconds=None)]))
-    return connections
+pytestmark = pytest.mark.vertex(inputs=(), scenario=Scenario(timeline=[Step(state="PENDING", seconds=None)]))
 
 
 def submit(vertex, labels: dict[str, str] | None = None) -> JobReference:
@@ -139,7 +134,7 @@ def test_a_cancel_that_came_too_late_says_that_the_job_succeeded(connections, co
     connections.admin.set_settings(speed=1000)
     connections.gcs.put(
         "gs://demo-bucket/in.jsonl",
-        b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n',
+        ROW,
     )
     connections.admin.add_scenario(
         Scenario(timeline=[Step(state="RUNNING", seconds=None)], cancel=Cancel(seconds=0.1, end="SUCCEEDED"))

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from local.emulator.script import Trait
+from tests.builders import input_rows
 from tests.vertex_batch.costs.conftest import make_bill, make_line
 from vertex_batch.budgets import Account, Ledger, Payer, Sums, Window
 from vertex_batch.costs import CostTable, Total
@@ -127,7 +128,7 @@ def test_a_refusal_leaves_no_job_no_intent_and_no_reservation(vertex, context, l
     assert ledger.sums(TODAY) == Sums()
 
 
-ROW_WITHOUT_LIMIT = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "abcd"}]}]}}\n'
+ROW_WITHOUT_LIMIT = input_rows("abcd")
 
 
 def test_a_first_guess_is_held_and_never_refused(vertex, context, asked):

@@ -10,6 +10,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from tests.builders import ROW
 from vertex_batch.costs import CostTable
 from vertex_batch.lifecycle.identity import attempt_key
 from vertex_batch.operators import (
@@ -22,16 +23,13 @@ from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.vertex.labels import ATTEMPT_LABEL, IDEMPOTENCY_KEY_LABEL
 from vertex_batch.vertex.resource import JobReference
 
-ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
 PRICES = {"gemini-3.8-flash": {"input": "0.15", "output": "1.25"}}
 
 
-@pytest.fixture
-def vertex(connections, table):
-    connections.admin.set_settings(speed=1000)
-    for part in ("a", "b", "c"):
-        connections.gcs.put(f"gs://demo-bucket/{part}.jsonl", ROW * 3)
-    return connections
+pytestmark = [
+    pytest.mark.vertex(rows=ROW * 3, inputs=("a.jsonl", "b.jsonl", "c.jsonl")),
+    pytest.mark.usefixtures("table"),
+]
 
 
 @pytest.fixture

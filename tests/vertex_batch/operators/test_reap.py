@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from tests.vertex_batch.jobs import a_request
+from tests.builders import a_request
 from vertex_batch.billing.spec_settings import BillSettings
 from vertex_batch.costs import CostTable
 from vertex_batch.lifecycle.identity import TaskIdentity
@@ -17,14 +17,10 @@ from vertex_batch.operators import ReapBatchPredictionJobsOperator
 from vertex_batch.tasks.context import deployment
 from vertex_batch.vertex.names import JobId
 
-
-@pytest.fixture
-def vertex(connections, table):
-    connections.admin.set_settings(speed=1000)
-    row = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
-    connections.gcs.put("gs://demo-bucket/in.jsonl", row * 4)
-    connections.admin.add_scenario(Scenario(timeline=[Step(state="RUNNING", seconds=None)]))
-    return connections
+pytestmark = [
+    pytest.mark.vertex(scenario=Scenario(timeline=[Step(state="RUNNING", seconds=None)])),
+    pytest.mark.usefixtures("table"),
+]
 
 
 def job_of(

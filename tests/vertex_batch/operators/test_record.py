@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Cancel, Output, Scenario, Step, Trait
-from tests.vertex_batch.jobs import INPUT, LOCATION, PROJECT, a_request
+from tests.builders import INPUT, LOCATION, PROJECT, a_request, input_rows
 from vertex_batch.billing.recording import is_settled
 from vertex_batch.costs import Bill, CostTable, JobFacts, make_bill
 from vertex_batch.lifecycle.identity import TaskIdentity
@@ -28,14 +28,10 @@ ROWS = 20
 PRICES = {"gemini-3.8-flash": {"input": "0.15", "output": "1.25", "cached_input": "0.03", "thoughts": "1.25"}}
 
 
-@pytest.fixture
-def vertex(connections, table):
-    connections.admin.set_settings(speed=1000)
-    rows = [
-        {"request": {"contents": [{"role": "user", "parts": [{"text": f"ticket {i}"}]}]}} for i in range(ROWS)
-    ]
-    connections.gcs.put("gs://demo-bucket/in.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows).encode())
-    return connections
+pytestmark = [
+    pytest.mark.vertex(rows=input_rows(*(f"ticket {i}" for i in range(ROWS)))),
+    pytest.mark.usefixtures("table"),
+]
 
 
 def submit(

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import create_engine, text
 
 from local.emulator.admin import Scenario
-from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
+from tests.builders import LOCATION, PROJECT, a_request, input_rows
 from vertex_batch.cli import main
 from vertex_batch.errors import TransientError
 from vertex_batch.operators import AggregateTokenUsageOperator, RecountJobsOperator, RepriceJobsOperator
@@ -22,12 +22,10 @@ ROWS = 6
 MODEL = "gemini-3.5-flash"  # no dated list has it, so that the proxy's list is what counts
 
 
-@pytest.fixture
-def vertex(connections, table):
-    connections.admin.set_settings(speed=1000)
-    rows = [{"request": {"contents": [{"role": "user", "parts": [{"text": f"n {i}"}]}]}} for i in range(ROWS)]
-    connections.gcs.put("gs://demo-bucket/in.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows).encode())
-    return connections
+pytestmark = [
+    pytest.mark.vertex(rows=input_rows(*(f"n {i}" for i in range(ROWS)))),
+    pytest.mark.usefixtures("table"),
+]
 
 
 @pytest.fixture

@@ -35,10 +35,7 @@ def row(number: int) -> dict[str, Any]:
     return {"id": f"r{number}", "request": {"contents": [{"role": "user", "parts": [{"text": text}]}]}}
 
 
-@pytest.fixture
-def vertex(connections):
-    connections.admin.set_settings(speed=1000)
-    return connections
+pytestmark = pytest.mark.vertex(inputs=())
 
 
 @pytest.fixture

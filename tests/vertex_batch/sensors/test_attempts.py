@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from msgspec import structs
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
+from tests.builders import LOCATION, PROJECT, ROW, a_request
 from vertex_batch.lifecycle.identity import TaskIdentity, attempt_key
 from vertex_batch.lifecycle.waiting import JobReading, Verdict
 from vertex_batch.sensors import BatchPredictionJobSensor
@@ -29,8 +29,7 @@ HELD = Scenario(times=1, timeline=[Step(state="RUNNING", seconds=None)])
 def vertex(connections, monkeypatch):
     monkeypatch.setenv("AIRFLOW__VERTEX_BATCH__LOOK_SECONDS", "0.2")
     connections.admin.set_settings(speed=1000)
-    row = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
-    connections.gcs.put("gs://demo-bucket/in.jsonl", row)
+    connections.gcs.put("gs://demo-bucket/in.jsonl", ROW)
     return connections
 
 

@@ -10,19 +10,13 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from local.emulator.admin import Fault, FaultKind, Operation, Step, Trait
+from tests.builders import ROW
 from vertex_batch.lifecycle.waiting import JobReading, Verdict
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.vertex.resource import JobReference
 
 PROJECT, LOCATION = "demo-project", "us-central1"
-ROWS = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n' * 4
-
-
-@pytest.fixture
-def vertex(connections):
-    connections.admin.set_settings(speed=1000)
-    connections.gcs.put("gs://demo-bucket/in.jsonl", ROWS)
-    return connections
+ROWS = ROW * 4
 
 
 def ended(vertex, state: str, **scenario: Any) -> JobReference:

@@ -28,9 +28,6 @@ def answer(number: int) -> bytes:
     return json.dumps({"response": {"responseId": f"r{number}", "usageMetadata": usage}}).encode() + b"\n"
 
 
-pytestmark = pytest.mark.slow
-
-
 @pytest.fixture(scope="module")
 def filled(gcs):
     for file in range(FILES):
