@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
@@ -21,7 +20,7 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
 )
 
 from vertex_batch.costs.csv_text import harmless
-from vertex_batch.costs.queries import JobFilter
+from vertex_batch.costs.questions import FocusVersion, JobFilter
 from vertex_batch.costs.schema import JOB_KEY, jobs
 
 _KEY = ("BillingAccountId", "RegionId", "x_JobId")
@@ -79,18 +78,6 @@ _ROWS_AT_ONCE = 2000
 _UTC_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
 
 
-class FocusVersion(StrEnum):
-    """A version of the FinOps Open Cost and Usage Specification that the cost table can be exported in."""
-
-    V1_2 = "1.2"
-    V1_4 = "1.4"
-
-    @property
-    def view(self) -> str:
-        """The view of the cost table with the columns of this version."""
-        return f"focus_{self.replace('.', '_')}"
-
-
 def read_focus(
     connection: Connection, where: JobFilter, version: FocusVersion
 ) -> Iterator[Sequence[str | int | None]]:
@@ -119,7 +106,7 @@ def _select(
     view = table(version.view, *(column(name) for name in names))
     columns = view.c if is_sqlite else [_as_text(view.c[name]) for name in names]
     asked = select(*columns).select_from(view)
-    conditions = where.conditions()
+    conditions = conditions(where)
     if not conditions:
         return asked
     keys = select(*(jobs.c[name] for name in JOB_KEY)).where(*conditions)
