@@ -20,6 +20,7 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
 )
 
 from vertex_batch.costs.csv_text import harmless
+from vertex_batch.costs.queries import conditions
 from vertex_batch.costs.questions import FocusVersion, JobFilter
 from vertex_batch.costs.schema import JOB_KEY, jobs
 
@@ -106,10 +107,10 @@ def _select(
     view = table(version.view, *(column(name) for name in names))
     columns = view.c if is_sqlite else [_as_text(view.c[name]) for name in names]
     asked = select(*columns).select_from(view)
-    conditions = conditions(where)
-    if not conditions:
+    chosen = conditions(where)
+    if not chosen:
         return asked
-    keys = select(*(jobs.c[name] for name in JOB_KEY)).where(*conditions)
+    keys = select(*(jobs.c[name] for name in JOB_KEY)).where(*chosen)
     return asked.where(tuple_(*(view.c[name] for name in _KEY)).in_(keys))
 
 
