@@ -24,6 +24,8 @@ ON_THE_FIRST_STACK = [
         "no_answers",
         "recorded",
         "pages",
+        "proxy",
+        "ends",
     )
 ]
 WITH_A_STACK_OF_THEIR_OWN = ["tests/system/test_demo.py", "tests/system/test_night.py"]

@@ -19,6 +19,7 @@ from local.stack import Stack, StackOptions
 from vertex_batch.costs import Bill, CostTable, JobFilter
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+OWN_STACK = ("test_demo", "test_night")
 JOB_SECONDS = 2
 # What Airflow does at intervals, it does soon; files are read again when a test asks for it (`reparse`).
 WITHOUT_WAITING = {
@@ -68,6 +69,17 @@ def stack(tmp_path_factory) -> Iterator[Stack]:
     with Stack(options, print) as running:
         running.gcs.create_bucket("demo-bucket")
         yield running
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Stop the stack after the last test that uses it: until the end of the session it would take time."""
+    stack = item.funcargs.get("stack")
+    may_follow = (
+        nextitem and nextitem.path.parent == Path(__file__).parent and nextitem.path.stem not in OWN_STACK
+    )
+    if stack and not may_follow:
+        stack.stop()
 
 
 @pytest.fixture(autouse=True)
