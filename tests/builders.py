@@ -40,7 +40,7 @@ def a_request(inputs: str = INPUT, output: str = "gs://demo-bucket/out/", **fiel
     """
     usual = {
         "display_name": "nightly",
-        "model": "publishers/google/models/gemini-2.5-flash",
+        "model": "publishers/google/models/gemini-3.8-flash",
         "input_config": InputConfig(gcs_source=GcsSource(uris=[inputs])),
         "output_config": OutputConfig(gcs_destination=GcsDestination(output_uri_prefix=output)),
     }

@@ -17,6 +17,7 @@ import sqlalchemy
 from local.emulator.admin import LedgerJob, Match
 from local.stack import Stack, StackOptions
 from vertex_batch.costs import Bill, CostTable, JobFilter
+from vertex_batch.vertex.names import JobId
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 OWN_STACK = ("test_demo", "test_night")
@@ -132,7 +133,7 @@ class Nights:
         """The bills in the cost table."""
         table = CostTable(self.stack.cost_table_url)
         jobs = [cost.job for cost in table.jobs(JobFilter(dag_id=spec, run_id=run_id))]
-        found = [table.bill(job.project, job.location, job.job_id) for job in jobs]
+        found = [table.bill(JobId(job.project, job.location, job.job_id)) for job in jobs]
         return [bill for bill in found if bill]
 
     def sql(self, statement: str, **values: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from tests.builders import input_rows
 
 ROW = input_rows("Hello")
 SPEC = """\
-model: gemini-2.5-flash
+model: gemini-3.8-flash
 inputs: gs://demo-bucket/cli/{{ run_date }}.jsonl
 output: gs://demo-bucket/cli-out/{{ run_date }}/
 schedule: "30 2 * * *"

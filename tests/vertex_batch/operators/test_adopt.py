@@ -21,7 +21,7 @@ from vertex_batch.tasks.context import deployment
 
 PLACE = ("demo-project", "us-central1")
 RUNNING = Scenario(timeline=[Step(state="RUNNING", seconds=None)], mix={})
-PRICES = {"gemini-2.5-flash": {"input": "0.15", "output": "1.25"}}
+PRICES = {"gemini-3.8-flash": {"input": "0.15", "output": "1.25"}}
 
 
 pytestmark = pytest.mark.usefixtures("table")

@@ -20,10 +20,10 @@ from vertex_batch.operators import (
 )
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.tasks.context import INTENT_XCOM
-from vertex_batch.vertex.labels import ATTEMPT_LABEL, JOB_KEY_LABEL
+from vertex_batch.vertex.labels import ATTEMPT_LABEL, IDEMPOTENCY_KEY_LABEL
 from vertex_batch.vertex.resource import JobReference
 
-PRICES = {"gemini-2.5-flash": {"input": "0.15", "output": "1.25"}}
+PRICES = {"gemini-3.8-flash": {"input": "0.15", "output": "1.25"}}
 
 
 pytestmark = [
@@ -49,7 +49,7 @@ def submit(context: dict[str, Any], part: str) -> JobReference:
     with DAG("nightly", schedule=None):
         task = SubmitBatchPredictionJobOperator(
             task_id="submit",
-            model="gemini-2.5-flash",
+            model="gemini-3.8-flash",
             inputs=f"gs://demo-bucket/{part}.jsonl",
             output_uri="gs://demo-bucket/out",
         )
@@ -87,14 +87,14 @@ def test_each_map_index_submits_one_job_however_often_it_is_tried(vertex, at, th
     again = [submit(at("submit", index), part) for index, part in enumerate("abc")]
     assert again == three
     assert sorted(job.labels["airflow_map_index"] for job in vertex.admin.jobs()) == ["0", "1", "2"]
-    assert len({job.labels[JOB_KEY_LABEL] for job in vertex.admin.jobs()}) == 3
+    assert len({job.labels[IDEMPOTENCY_KEY_LABEL] for job in vertex.admin.jobs()}) == 3
 
 
 def test_a_mapped_task_knows_the_dates_of_its_run_and_what_the_form_has_set(vertex, at):
     with DAG("nightly", schedule=None, params={"model": "{{ run_date }}"}) as dag:
         mapped = SubmitBatchPredictionJobOperator.partial(
             task_id="submit",
-            model="gemini-2.5-flash",
+            model="gemini-3.8-flash",
             output_uri="gs://demo-bucket/out/{{ run_date }}",
             overrides={"model": "model"},
         ).expand(inputs=["gs://demo-bucket/a.jsonl", "gs://demo-bucket/{{ run_date }}.jsonl"])
@@ -212,7 +212,7 @@ def test_a_job_that_a_mapped_wait_submits_again_belongs_to_the_map_index_of_its_
     ended = wait.execute(at("wait", 0))
     again = vertex.admin.job(ended["job_id"] if isinstance(ended, dict) else ended.xcom_value["job_id"])
     assert (again.labels[ATTEMPT_LABEL], again.labels["airflow_map_index"]) == ("1", "1")
-    assert again.labels[JOB_KEY_LABEL] == attempt_key(first.job_key, 1)
+    assert again.labels[IDEMPOTENCY_KEY_LABEL] == attempt_key(first.job_key, 1)
     with pytest.raises(AirflowSkipException):
         record(at("record_cost", 0))
     record(at("record_cost", 1))

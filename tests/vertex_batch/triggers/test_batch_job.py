@@ -51,7 +51,7 @@ def test_is_made_again_from_what_it_serialises(vertex):
 def test_ends_on_every_terminal_state(vertex, state):
     timeline = [Step(state="PENDING", seconds=100), Step(state="RUNNING", seconds=100)]
     seen = event_of(a_trigger(vertex.submit(timeline=timeline, end=state)))
-    assert seen.state == f"JOB_STATE_{state}"
+    assert seen.state == f"{state}"
 
 
 @pytest.mark.parametrize("state", ["QUEUED", "PAUSED", "UPDATING", "FROM_THE_FUTURE"])

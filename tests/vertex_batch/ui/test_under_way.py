@@ -45,7 +45,7 @@ class Running:
 
     def state(self, job_id: str) -> str:
         with BatchClient(self.direct) as client:
-            return client.get(PLACE["project"], PLACE["location"], job_id).state.short
+            return client.get(PLACE["project"], PLACE["location"], job_id).state
 
     def token(self, job_id: str) -> str:
         form = self.pages.get("/cancel", **self.key(job_id)).text
