@@ -163,7 +163,7 @@ def install(environment: Environment, environ: Mapping[str, str]) -> None:
 
 
 def has_wanted_python(environment: Environment) -> bool:
-    """Whether the environment's Python runs and has this one's version, or is supported where this one is not."""
+    """Whether the environment's Python has this one's version, or is supported where this one is not."""
     probe = "import sys; print(*sys.version_info[:2])"
     try:
         answer = subprocess.run(
