@@ -131,10 +131,11 @@ def make(environment: Environment, environ: Mapping[str, str]) -> None:
     names = ", ".join(lock.name for lock in environment.locks)
     say(f"{environment.path.name}: installing {names}")
     started = time.monotonic()
-    # This takes the stamp away, too: an environment that is only half made is stale.
-    run(
-        [str(UV), "venv", "--quiet", "--clear", f"--python={wanted_python()}", str(environment.path)], environ
-    )
+    stamp = environment.path / STAMP
+    stamp.unlink(missing_ok=True)
+    if not has_wanted_python(environment):
+        venv = ["venv", "--quiet", "--clear", f"--python={wanted_python()}"]
+        run([str(UV), *venv, str(environment.path)], environ)
     main_index = only_the_main_index(environ)
     attempts = [main_index] if main_index == environ else [main_index, dict(environ)]
     for number, attempt in enumerate(attempts, 1):
@@ -145,7 +146,7 @@ def make(environment: Environment, environ: Mapping[str, str]) -> None:
             if number == len(attempts):
                 raise
             say(f"{environment.path.name}: trying again with all indexes that pip is configured with")
-    (environment.path / STAMP).write_text(environment.fingerprint())
+    stamp.write_text(environment.fingerprint())
     say(f"{environment.path.name}: ready after {time.monotonic() - started:.0f} s")
 
 
@@ -159,6 +160,19 @@ def install(environment: Environment, environ: Mapping[str, str]) -> None:
         # The build tool is in the lock, so that nothing without a hash is fetched.
         project = ["--no-deps", "--no-build-isolation", f"--editable={ROOT}"]
         run([str(UV), "pip", "install", "--quiet", into, *project], environ)
+
+
+def has_wanted_python(environment: Environment) -> bool:
+    """Whether the environment's Python has this one's version, or is supported where this one is not."""
+    probe = "import sys; print(*sys.version_info[:2])"
+    try:
+        answer = subprocess.run(
+            [str(environment.path / "bin" / "python"), "-c", probe], stdout=subprocess.PIPE, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    version, this = tuple(int(part) for part in answer.stdout.split()), sys.version_info[:2]
+    return OLDEST <= version <= NEWEST and (version == this or not OLDEST <= this <= NEWEST)
 
 
 def wanted_python() -> str:
