@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_ARGS ?=
+# Two of them wait for their stacks most of the time: for two cores.
+WORKERS ?= 3
 BENCH_ARGS ?=
 NIGHT_ARGS ?=
 
@@ -15,7 +17,7 @@ demo: setup ## start everything here, run the example jobs, print the bill; NIGH
 	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(NIGHTS),--nights $(NIGHTS))
 
 test: lint ## all tests, those with the real processes included
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder --durations=10 $(PYTEST_ARGS)
 
 lint: setup ## ruff, mypy, and the layers of the package
 	@$(BIN)/ruff check
@@ -42,6 +44,7 @@ bench: setup ## how fast we are, beside others, in one run
 	@.venv-bench/bin/python tools/bench/parse_rate.py
 	@$(BIN)/python tools/bench/preflight_rate.py
 	@$(BIN)/python tools/bench/pages_rate.py
+	@$(BIN)/python tools/bench/focus_rate.py
 
 fuzz: setup ## load mutated specs, 100,000 of them; SPECS=1000
 	@FUZZ_SPECS=$(or $(SPECS),100000) $(BIN)/python -m pytest -p no:xdist -q --timeout 3600 tests/vertex_batch/specs/test_fuzz.py -k thousands

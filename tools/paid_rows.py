@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import gcsfs
+from msgspec import structs
 
 from local.emulator.admin import RowRule, Scenario, Step
 from local.stack import Stack, StackOptions
@@ -55,8 +56,8 @@ class Case:
         lives = Scenario(timeline=_TIMELINE, mix={}, rows=rules)
         if self.finished >= 1:
             return [lives]
-        dies = {"end": "FAILED", "error_code": 13, "finished": self.finished}
-        return [Scenario(timeline=_TIMELINE, mix={}, rows=rules, times=1, **dies), lives]
+        dies = structs.replace(lives, times=1, end="FAILED", error_code=13, finished=self.finished)
+        return [dies, lives]
 
 
 CASES = (
@@ -88,6 +89,10 @@ class Lab:
 
     def __init__(self, stack: Stack, client: BatchClient, rows: int) -> None:
         self._stack, self._client, self._rows = stack, client, rows
+        os.environ["STORAGE_EMULATOR_HOST"] = stack.storage_url
+        os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
+        import gcsfs  # noqa: PLC0415 - it reads the environment when it is imported
+
         filesystem = gcsfs.GCSFileSystem(
             project=PROJECT,
             token="anon",  # noqa: S106 - not a secret

@@ -460,6 +460,7 @@ class TestSplit:
 
         assert (plan.submit_task_id, plan.shards_task_id) == ("sums.submit", "sums.shards.submit")
         assert record.shards == ShardTasks("sums.plan_inputs", "sums.shards.submit", "sums.shards.wait")
+        assert dag.get_task("sums.shards.submit").plan_task_id == "sums.plan_inputs"
         assert dag.get_task("sums.shards.cancel").submit_task_id == "sums.shards.submit"
 
     @pytest.mark.parametrize(

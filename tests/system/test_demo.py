@@ -1,5 +1,6 @@
 """The demo as a newcomer starts it, and its bill against a sum that shares no code with the package."""
 
+import csv
 import json
 import os
 import re
@@ -14,6 +15,9 @@ import psycopg
 import pytest
 
 from local.stack.postgres import start_postgres
+from tools.focus_validator import validate
+from vertex_batch.cli import main
+from vertex_batch.costs import CostTable
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PRICE_MAP = "litellm/model_prices_and_context_window_backup.json"
@@ -87,6 +91,23 @@ def test_the_bill_equals_an_independent_sum_over_the_output_files(demo):
     billed = rows(folder / "costs.db", BILLED)
     assert {spec: amount * PICODOLLAR for spec, amount in billed} == expected
     assert all(expected.values())
+
+
+def test_its_bills_pass_the_validator_of_focus_from_both_databases(demo, tmp_path):
+    _, folder = demo
+    recorded = CostTable(f"sqlite:///{folder / 'costs.db'}")
+    bills = [recorded.bill(each.job.key) for each in recorded.jobs()]
+    amount = sum(bill.total.amount for bill in bills)
+    with start_postgres(tmp_path / "postgres") as server:
+        copied = server.create_database("copied")
+        for bill in bills:
+            CostTable(copied).record(bill)
+        for url in (f"sqlite:///{folder / 'costs.db'}", copied):
+            path = tmp_path / "focus.csv"
+            assert main(["export", "--url", url, "--output", str(path)]) == 0
+            with path.open(newline="") as stream:
+                assert sum(Decimal(row["BilledCost"]) for row in csv.DictReader(stream)) == amount
+            assert validate(path).failures == {}
 
 
 def rows(database, query):

@@ -13,13 +13,14 @@ _LINES_AT_ONCE = 1000
 
 
 def stream_csv(rows: Iterable[Sequence[str | int | None]]) -> Iterator[str]:
-    """Write rows as they arrive, so that a year of them needs little memory."""
+    """Write rows as they arrive, so that a year of them needs little memory.
+
+    :param rows: their names must be harmless already.
+    """
     left = iter(rows)
     while some := list(islice(left, _LINES_AT_ONCE)):
         lines = io.StringIO()
-        csv.writer(lines).writerows(
-            [harmless(cell) if isinstance(cell, str) else cell for cell in row] for row in some
-        )
+        csv.writer(lines).writerows(some)
         yield lines.getvalue()
 
 

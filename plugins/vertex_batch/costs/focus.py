@@ -20,6 +20,7 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     tuple_,
 )
 
+from vertex_batch.costs.csv_text import harmless
 from vertex_batch.costs.queries import JobFilter
 from vertex_batch.costs.schema import JOB_KEY, jobs
 
@@ -44,6 +45,35 @@ _DECIMALS = frozenset(
     }
 )
 _FLAGS = frozenset({"x_IsComplete"})
+_CONSTANT = frozenset(
+    {
+        "BillingAccountName",
+        "BillingCurrency",
+        "ChargeCategory",
+        "ChargeClass",
+        "ChargeFrequency",
+        "CommitmentDiscountStatus",
+        "ConsumedUnit",
+        "HostProviderName",
+        "InvoiceId",
+        "InvoiceIssuerName",
+        "PricingCategory",
+        "PricingCurrency",
+        "PricingUnit",
+        "ProviderName",
+        "PublisherName",
+        "ResourceType",
+        "ServiceCategory",
+        "ServiceName",
+        "ServiceProviderName",
+        "ServiceSubcategory",
+        "SkuMeter",
+        "x_BilledPicoUsd",
+        "x_ListPriceBasis",
+        "x_MapIndex",
+    }
+)
+"""Columns whose values come from the view or from closed sets, and integers."""
 _ROWS_AT_ONCE = 2000
 # PostgreSQL formats moments and decimals faster than Python, and its text is the same as SQLite's.
 _UTC_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
@@ -67,7 +97,8 @@ def read_focus(
     """Read charges as they are written to a file: first the names of the columns, then each row.
 
     Both databases give the same rows. Rows are fetched a few thousand at a time. Decimals are exact and
-    without an exponent. Each has at least one decimal, so that no reader takes its column for integers.
+    without an exponent. Each has at least one decimal, so that no reader takes its column for integers. Names
+    are harmless for a spreadsheet.
     """
     names = tuple(connection.execute(text(f"SELECT * FROM {version.view} LIMIT 0")).keys())  # noqa: S608
     forms = [(place, form) for place, name in enumerate(names) if (form := _form(name))]
@@ -106,12 +137,19 @@ def _form(name: str) -> Callable[[Any], str | int | None] | None:
     """How the values of a column are written; None: as they are."""
     if name in _DECIMALS:
         return _decimal
-    return _flag if name in _FLAGS else None
+    if name in _FLAGS:
+        return _flag
+    return None if name in _MOMENTS | _CONSTANT else _name
 
 
 def _decimal(value: str) -> str:
     digits = value.rstrip("0")
     return f"{digits}0" if digits.endswith(".") else digits
+
+
+def _name(value: Any) -> str | None:
+    """Text that may come from outside, and PostgreSQL's dates."""
+    return None if value is None else harmless(str(value))
 
 
 def _flag(value: bool | int) -> str:

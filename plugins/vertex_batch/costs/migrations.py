@@ -44,11 +44,7 @@ _CALLS = {  # SQLite, PostgreSQL
         "strftime('%Y-%m-%dT00:00:00Z', substr({0}, 1, 7) || '-01', '+1 month')",
         "(date_trunc('month', {0} AT TIME ZONE 'UTC') + INTERVAL '1 month') AT TIME ZONE 'UTC'",
     ),
-    # An object as JSON text, without the keys whose value is NULL.
-    "json_object": (
-        "json_patch('{{}}', json_object({all}))",
-        "CAST(jsonb_strip_nulls(jsonb_build_object({all})) AS TEXT)",
-    ),
+    "json": ("json_quote({0})", "CAST(to_json({0}) AS TEXT)"),
 }
 _CALL = re.compile(r"\{(\w+): ([^{}]*)\}")
 _BY_DIALECT = {  # SQLite, PostgreSQL
@@ -111,7 +107,7 @@ LATEST = MIGRATIONS[-1].version
 def _called(name: str, arguments: str, *, is_sqlite: bool) -> str:
     """The SQL of a call, such as ``{usd: amount_picousd}``, in one dialect."""
     form = _CALLS[name][0 if is_sqlite else 1]
-    return form.format(*arguments.split(", "), all=arguments)
+    return form.format(*arguments.split(", "))
 
 
 def is_current(database: Database) -> bool:

@@ -3,6 +3,8 @@
 from vertex_batch.inputs.measuring import Measured, Measurer, may_be_answered, measure, rows_in
 from vertex_batch.inputs.parts import (
     RETRY_LABEL,
+    RETRY_OF_LABEL,
+    SAMPLE_LABEL,
     SHARDS_GROUP,
     InputPart,
     PartKind,
@@ -17,6 +19,7 @@ from vertex_batch.inputs.planning import (
     needs_no_copy,
     settle,
 )
+from vertex_batch.inputs.plans import MAX_PLAN_BYTES, InputPlan, plan_of, whole_shard
 from vertex_batch.inputs.sampling import MAX_SAMPLE_ROWS, Sample, draw
 from vertex_batch.inputs.staging import SHARD_SUFFIX, Staged, StagingPlace, exists_with_size, stage
 from vertex_batch.storage import SourceObject
@@ -31,12 +34,16 @@ from vertex_batch.vertex.limits import (
 __all__ = [
     "EMBEDDING_ROWS",
     "GENERATION_ROWS",
+    "MAX_PLAN_BYTES",
     "MAX_SAMPLE_ROWS",
     "RETRY_LABEL",
+    "RETRY_OF_LABEL",
+    "SAMPLE_LABEL",
     "SHARDS_GROUP",
     "SHARD_SUFFIX",
     "TEXT_EMBEDDING_ROWS",
     "InputPart",
+    "InputPlan",
     "JobLimits",
     "Measured",
     "Measurer",
@@ -56,8 +63,10 @@ __all__ = [
     "may_be_answered",
     "measure",
     "needs_no_copy",
+    "plan_of",
     "retry_group",
     "rows_in",
     "settle",
     "stage",
+    "whole_shard",
 ]

@@ -12,6 +12,8 @@ SAMPLE_LABEL = "airflow_sample"
 SHARDS_GROUP = "shards"
 """The task group that runs the shards of an input. No job of a spec may have this name."""
 RETRY_LABEL = "airflow_retry_round"
+RETRY_OF_LABEL = "airflow_retry_of"
+"""The key of the submit task, in another run, whose rows a job runs again."""
 _RETRY_GROUP = re.compile(r"retry_[0-9]+")
 _SAMPLES = "_samples"
 
@@ -41,8 +43,10 @@ class InputPart:
         if they were not read.
     :param report: the findings of the pre-flight in its rows, as plain data; None if they were not checked.
     :param answered: a row of the input has an answer already, so billing has to read the input.
+    :param shard_rows: of a split input whose shards are in an object: the rows of each.
     :param round: of a retry, from 1.
     :param of_sample: the rows are those of a sample.
+    :param retry_of: the value of `RETRY_OF_LABEL`; empty if the rows are those of the same run.
     """
 
     kind: PartKind
@@ -55,8 +59,10 @@ class InputPart:
     listing: str = ""
     report: dict[str, Any] | None = None
     answered: bool = False
+    shard_rows: tuple[int, ...] = ()
     round: int = 0
     of_sample: bool = False
+    retry_of: str = ""
 
     @property
     def labels(self) -> dict[str, str]:
@@ -67,7 +73,8 @@ class InputPart:
             return {SAMPLE_LABEL: f"{self.rows}-of-{self.of_rows}"}
         if self.kind is PartKind.RETRY:
             sample = {SAMPLE_LABEL: f"{self.rows}-of-{self.of_rows}"} if self.of_sample else {}
-            return {RETRY_LABEL: f"{self.round}", **sample}
+            other = {RETRY_OF_LABEL: self.retry_of} if self.retry_of else {}
+            return {RETRY_LABEL: f"{self.round}", **sample, **other}
         return {}
 
     def named(self, name: str) -> str:
@@ -96,12 +103,22 @@ class InputPart:
             return f"round {self.round} of the retries, {self.rows:,} rows"
         return "the whole input" if self.kind is PartKind.WHOLE else f"split into {self.of} shards"
 
+    @property
+    def is_reference(self) -> bool:
+        """Whether it names a shard without saying what it reads; see `plans`."""
+        return self.kind is PartKind.SHARD and not self.uris
+
+    @property
+    def reference(self) -> dict[str, Any]:
+        """As little as names a shard of a plan."""
+        return {"kind": str(self.kind), "number": self.number, "of": self.of}
+
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain data for XCom, without default values, since a plan may have many parts."""
         defaults = {each.name: each.default for each in fields(self)}
         changed = {name: value for name, value in asdict(self).items() if value != defaults[name]}
-        always = {"kind": str(self.kind), "uris": list(self.uris), "number": self.number, "of": self.of}
-        return {**changed, **always}
+        always = {**self.reference, "uris": list(self.uris)}
+        return {**changed, **always, **({"shard_rows": list(self.shard_rows)} if self.shard_rows else {})}
 
     @classmethod
     def from_dict(cls, data: object) -> InputPart | None:
@@ -110,7 +127,8 @@ class InputPart:
             return None
         try:
             known = {name: data[name] for name in data.keys() & {each.name for each in fields(cls)}}
-            return cls(**{**known, "kind": PartKind(data["kind"]), "uris": tuple(data.get("uris", ()))})
+            tuples = {name: tuple(data.get(name, ())) for name in ("uris", "shard_rows")}
+            return cls(**{**known, **tuples, "kind": PartKind(data["kind"])})
         except (KeyError, TypeError, ValueError):
             return None
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from local.emulator.admin import Scenario, Step
+from tests.builders import input_rows
 
-ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}}\n'
+ROW = input_rows("Hello")
 SPEC = """\
 model: gemini-3.8-flash
 inputs: gs://demo-bucket/cli/{{ run_date }}.jsonl

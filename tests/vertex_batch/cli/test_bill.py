@@ -102,7 +102,7 @@ def bill(tmp_path, capsys):
 
 def short(bill: dict) -> dict[str, str | None]:
     """Line items as ``kind modality tier`` -> ``tokens x rate = amount``, what is usual left out."""
-    lines = {}
+    lines: dict[str, str | None] = {}
     for item in bill["line_items"]:
         name = " ".join(
             [item["kind"], *(item[k] for k in ("modality", "tier") if item[k] not in ("text", "standard"))]
@@ -607,6 +607,15 @@ def test_the_rates_are_those_of_the_day_of_the_output(tmp_path, capsys, folder, 
     (output / "predictions.jsonl").write_bytes(text_of(row("gemini-4-argon", promptTokenCount=1)))
     assert main(["bill", str(output), "--model", "m", "--location", "global", "--json", *words]) == 0
     assert json.loads(capsys.readouterr().out)["total"]["amount"] == usd
+
+
+def test_the_bill_of_files_names_no_job_and_says_where_its_rates_hold(tmp_path, capsys):
+    file = tmp_path / "predictions.jsonl"
+    file.write_text('{"response": {"usageMetadata": {"promptTokenCount": 5}}, "status": ""}\n')
+    assert main(["bill", str(file), "--model", "gemini-3.8-flash", "--location", "us-central1"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert "job" not in names
+    assert "location" in names
 
 
 def test_rows_that_were_answered_after_a_change_of_prices_have_the_price_of_their_day(tmp_path):

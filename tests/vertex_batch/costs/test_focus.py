@@ -1,4 +1,4 @@
-"""The FOCUS views and their export, in SQLite and PostgreSQL: amounts, rates, units, periods, and what has no price."""
+"""The FOCUS views and their export, in both databases: amounts, rates, units, periods, unknown prices."""
 
 from __future__ import annotations
 
@@ -173,6 +173,17 @@ def test_hostile_names_stay_one_value(focus, bill, line):
     name = """x","y'--;{}%\n"""
     [row] = focus(replace(bill(items=[line(model=name)]), usage={}))
     assert json.loads(row["SkuPriceDetails"])["x_Model"] == row["x_Model"] == name
+
+
+def test_no_column_that_holds_a_name_is_a_formula(focus, bill, line):
+    names = dict.fromkeys(("project", "location", "spec", "team", "state", "display_name"), "=1+1")
+    names |= dict.fromkeys(("dag_id", "run_id", "task_id"), "@x")
+    made = bill("-job", items=[line(model="+model", source="-source")], **names)
+    [row] = focus(replace(made, usage={}))
+    assert not [
+        name for name, value in row.items() if str(value)[:1] in ("=", "+", "@") or str(value)[:2] == "-s"
+    ]
+    assert (row["x_JobId"], row["SkuId"]) == ("'-job", "'+model/input/text")
 
 
 def test_rows_have_a_price_by_the_thousand_and_a_failed_share(table, bill, line, query):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from tests.builders import input_rows
 from vertex_batch.errors import ConfigurationError, InputChangedError, ObjectEncodedError, StorageAccessError
 from vertex_batch.inputs import JobLimits, PartKind, StagingPlace
 from vertex_batch.inputs.preparation import InputPreparer, SampleRequest
@@ -149,7 +150,7 @@ def test_an_object_with_a_content_encoding_is_refused_whether_or_not_it_is_read(
 
 
 def test_gzip_that_was_read_is_submitted_unpacked_whatever_its_name(fs):
-    rows = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "x"}]}]}}\n' * 3
+    rows = input_rows("x") * 3
     fs.store.clear()
     fs.pipe("memory://in/a.jsonl", gzip.compress(rows))
     plain = MemoryFileSystem(skip_instance_cache=True)

@@ -50,7 +50,7 @@ def table(tmp_path, monkeypatch) -> CostTable:
     table = CostTable(f"sqlite:////{tmp_path}/costs.db")
     night = datetime(2026, 11, 21, 2, tzinfo=UTC)
     table.record(make_bill("1", logical_date=night))
-    table.record(make_bill("2", logical_date=night, state="JOB_STATE_FAILED"))
+    table.record(make_bill("2", logical_date=night, state="FAILED"))
     table.record(make_bill("3", logical_date=datetime(2026, 11, 20, tzinfo=UTC)))
     return table
 

@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Cancel, Output, Scenario, Step, Trait
-from tests.vertex_batch.jobs import INPUT, LOCATION, PROJECT, a_request
+from tests.builders import INPUT, LOCATION, PROJECT, a_request, input_rows
 from vertex_batch.billing.recording import is_settled
 from vertex_batch.costs import Bill, CostTable, JobFacts, make_bill
 from vertex_batch.lifecycle.identity import TaskIdentity
@@ -20,6 +20,7 @@ from vertex_batch.operators import AggregateTokenUsageOperator
 from vertex_batch.pricing import PriceBook
 from vertex_batch.tasks.context import deployment
 from vertex_batch.usage import ScanResult
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobReference
 
 ROWS = 20
@@ -27,14 +28,10 @@ ROWS = 20
 PRICES = {"gemini-3.8-flash": {"input": "0.15", "output": "1.25", "cached_input": "0.03", "thoughts": "1.25"}}
 
 
-@pytest.fixture
-def vertex(connections, table):
-    connections.admin.set_settings(speed=1000)
-    rows = [
-        {"request": {"contents": [{"role": "user", "parts": [{"text": f"ticket {i}"}]}]}} for i in range(ROWS)
-    ]
-    connections.gcs.put("gs://demo-bucket/in.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows).encode())
-    return connections
+pytestmark = [
+    pytest.mark.vertex(rows=input_rows(*(f"ticket {i}" for i in range(ROWS)))),
+    pytest.mark.usefixtures("table"),
+]
 
 
 def submit(
@@ -57,7 +54,7 @@ def record(reference: JobReference, context: dict[str, Any], **arguments: Any) -
 
 
 def bill_of(table: CostTable, reference: JobReference) -> Bill:
-    bill = table.bill(PROJECT, LOCATION, reference.job_id)
+    bill = table.bill(JobId(PROJECT, LOCATION, reference.job_id))
     assert bill is not None
     return bill
 

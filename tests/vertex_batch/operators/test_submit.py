@@ -11,21 +11,18 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from tests.builders import input_rows
 from vertex_batch.operators import SubmitBatchPredictionJobOperator
 from vertex_batch.tasks.kill import TaskKilledError
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.request import full_model_name
 from vertex_batch.vertex.resource import JobReference
 
-ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}}\n'
+ROW = input_rows("Hello")
 HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])
 
 
-@pytest.fixture
-def vertex(connections):
-    connections.admin.add_scenario(HELD)
-    connections.gcs.put("gs://demo-bucket/in/2026-11-22.jsonl", ROW)
-    return connections
+pytestmark = pytest.mark.vertex(rows=ROW, inputs=("in/2026-11-22.jsonl",), scenario=HELD, speed=1)
 
 
 @contextmanager

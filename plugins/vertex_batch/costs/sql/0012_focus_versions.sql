@@ -8,7 +8,7 @@
 -- BillingAccountId is the project: the account that pays for it is not known here. Prices are for as many units as
 -- Google's price list has them.
 
-DROP VIEW focus_cost_and_usage;
+DROP VIEW IF EXISTS focus_cost_and_usage;
 
 CREATE VIEW focus_charges AS
 SELECT {usd: i.amount_picousd} AS "BilledCost",
@@ -24,6 +24,7 @@ SELECT {usd: i.amount_picousd} AS "BilledCost",
        'Usage-Based' AS "ChargeFrequency",
        {next_second: i.ended} AS "ChargePeriodEnd",
        {second: i.started} AS "ChargePeriodStart",
+       CAST(NULL AS TEXT) AS "CommitmentDiscountStatus",
        {quantity: i.tokens, 1} AS "ConsumedQuantity",
        CASE i.unit WHEN 'query' THEN 'Queries' WHEN 'character' THEN 'Characters'
            WHEN 'prompt' THEN 'Prompts' ELSE 'Tokens' END AS "ConsumedUnit",
@@ -62,8 +63,9 @@ SELECT {usd: i.amount_picousd} AS "BilledCost",
        'Generative AI' AS "ServiceSubcategory",
        i.model || '/' || i.kind || '/' || i.modality AS "SkuId",
        i.kind AS "SkuMeter",
-       {json_object: 'x_Model', i.model, 'x_Kind', i.kind, 'x_Modality', i.modality, 'x_Tier', i.tier,
-           'x_CacheTtl', NULLIF(i.cache_ttl, ''), 'x_Location', i.location, 'x_Rate', i.list_basis}
+       '{"x_Kind": "' || i.kind || '", "x_Location": ' || {json: i.location} || ', "x_Modality": "' || i.modality
+           || '", "x_Model": ' || {json: i.model} || ', "x_Rate": "' || i.list_basis || '", "x_Tier": "' || i.tier
+           || CASE WHEN i.cache_ttl = '' THEN '' ELSE '", "x_CacheTtl": "' || i.cache_ttl END || '"}'
            AS "SkuPriceDetails",
        i.model || '/' || i.kind || '/' || i.modality || '/' || i.tier || '/' || i.cache_ttl || '/' || i.location
            || CASE i.list_basis WHEN 'batch' THEN '/batch' ELSE '' END AS "SkuPriceId",
@@ -80,6 +82,8 @@ SELECT {usd: i.amount_picousd} AS "BilledCost",
        i.basis AS "x_PriceBasis",
        i.source AS "x_PriceSource",
        i.price_date AS "x_PriceDate",
+       NULLIF(i.priced_on, '') AS "x_PricedOn",
+       NULLIF(i.list_digest, '') AS "x_PriceListDigest",
        i.job_id AS "x_JobId",
        i.state AS "x_JobState",
        i.spec AS "x_Spec",
@@ -94,6 +98,7 @@ SELECT {usd: i.amount_picousd} AS "BilledCost",
 FROM (
     SELECT l.project, l.location, l.job_id, l.model, l.kind, l.modality, l.tier, l.cache_ttl, l.tokens, l.unit,
            l.amount_picousd, l.unit_price_picousd AS price_picousd, l.basis, l.source, l.price_date,
+           l.priced_on, l.list_digest,
            CASE l.unit WHEN 'token' THEN 1000000 ELSE 1000 END AS priced_units,
            COALESCE(l.standard_unit_price_picousd, l.unit_price_picousd) AS list_price_picousd,
            COALESCE(l.standard_amount_picousd, l.amount_picousd) AS list_amount_picousd,
@@ -110,30 +115,31 @@ FROM (
 CREATE VIEW focus_1_2 AS
 SELECT "BilledCost", "BillingAccountId", "BillingAccountName", "BillingCurrency", "BillingPeriodEnd",
        "BillingPeriodStart", "ChargeCategory", "ChargeClass", "ChargeDescription", "ChargeFrequency",
-       "ChargePeriodEnd", "ChargePeriodStart", "ConsumedQuantity", "ConsumedUnit", "ContractedCost",
-       "ContractedUnitPrice", "EffectiveCost", "InvoiceId", "InvoiceIssuerName", "ListCost", "ListUnitPrice",
-       "PricingCategory", "PricingCurrency", "PricingCurrencyContractedUnitPrice", "PricingCurrencyEffectiveCost",
-       "PricingCurrencyListUnitPrice", "PricingQuantity", "PricingUnit", "ProviderName", "PublisherName", "RegionId",
-       "RegionName", "ResourceId", "ResourceName", "ResourceType", "ServiceCategory", "ServiceName",
-       "ServiceSubcategory", "SkuId", "SkuMeter", "SkuPriceDetails", "SkuPriceId", "SubAccountId", "SubAccountName",
-       "Tags", "x_BilledPicoUsd", "x_EffectiveUnitPrice", "x_ListPriceBasis", "x_Model", "x_Modality", "x_Tier",
-       "x_CacheTtl", "x_PriceBasis", "x_PriceSource", "x_PriceDate", "x_JobId", "x_JobState", "x_Spec", "x_Team",
-       "x_DagId", "x_RunId", "x_TaskId", "x_MapIndex", "x_LogicalDate", "x_Day", "x_IsComplete"
+       "ChargePeriodEnd", "ChargePeriodStart", "CommitmentDiscountStatus", "ConsumedQuantity", "ConsumedUnit",
+       "ContractedCost", "ContractedUnitPrice", "EffectiveCost", "InvoiceId", "InvoiceIssuerName", "ListCost",
+       "ListUnitPrice", "PricingCategory", "PricingCurrency", "PricingCurrencyContractedUnitPrice",
+       "PricingCurrencyEffectiveCost", "PricingCurrencyListUnitPrice", "PricingQuantity", "PricingUnit",
+       "ProviderName", "PublisherName", "RegionId", "RegionName", "ResourceId", "ResourceName", "ResourceType",
+       "ServiceCategory", "ServiceName", "ServiceSubcategory", "SkuId", "SkuMeter", "SkuPriceDetails", "SkuPriceId",
+       "SubAccountId", "SubAccountName", "Tags", "x_BilledPicoUsd", "x_EffectiveUnitPrice", "x_ListPriceBasis",
+       "x_Model", "x_Modality", "x_Tier", "x_CacheTtl", "x_PriceBasis", "x_PriceSource", "x_PriceDate", "x_PricedOn",
+       "x_PriceListDigest", "x_JobId", "x_JobState", "x_Spec", "x_Team", "x_DagId", "x_RunId", "x_TaskId",
+       "x_MapIndex", "x_LogicalDate", "x_Day", "x_IsComplete"
 FROM focus_charges;
 
 CREATE VIEW focus_1_4 AS
 SELECT "BilledCost", "BillingAccountId", "BillingAccountName", "BillingCurrency", "BillingPeriodEnd",
        "BillingPeriodStart", "ChargeCategory", "ChargeClass", "ChargeDescription", "ChargeFrequency",
-       "ChargePeriodEnd", "ChargePeriodStart", "ConsumedQuantity", "ConsumedUnit", "ContractedCost",
-       "ContractedUnitPrice", "EffectiveCost", "HostProviderName", "InvoiceId", "InvoiceIssuerName", "ListCost",
-       "ListUnitPrice", "PricingCategory", "PricingCurrency", "PricingCurrencyContractedUnitPrice",
+       "ChargePeriodEnd", "ChargePeriodStart", "CommitmentDiscountStatus", "ConsumedQuantity", "ConsumedUnit",
+       "ContractedCost", "ContractedUnitPrice", "EffectiveCost", "HostProviderName", "InvoiceId", "InvoiceIssuerName",
+       "ListCost", "ListUnitPrice", "PricingCategory", "PricingCurrency", "PricingCurrencyContractedUnitPrice",
        "PricingCurrencyEffectiveCost", "PricingCurrencyListUnitPrice", "PricingQuantity", "PricingUnit", "RegionId",
        "RegionName", "ResourceId", "ResourceName", "ResourceType", "ServiceCategory", "ServiceName",
        "ServiceProviderName", "ServiceSubcategory", "SkuId", "SkuMeter", "SkuPriceDetails", "SkuPriceId",
        "SubAccountId", "SubAccountName", "Tags", "x_BilledPicoUsd", "x_EffectiveUnitPrice", "x_ListPriceBasis",
-       "x_Model", "x_Modality", "x_Tier", "x_CacheTtl", "x_PriceBasis", "x_PriceSource", "x_PriceDate", "x_JobId",
-       "x_JobState", "x_Spec", "x_Team", "x_DagId", "x_RunId", "x_TaskId", "x_MapIndex", "x_LogicalDate", "x_Day",
-       "x_IsComplete"
+       "x_Model", "x_Modality", "x_Tier", "x_CacheTtl", "x_PriceBasis", "x_PriceSource", "x_PriceDate", "x_PricedOn",
+       "x_PriceListDigest", "x_JobId", "x_JobState", "x_Spec", "x_Team", "x_DagId", "x_RunId", "x_TaskId",
+       "x_MapIndex", "x_LogicalDate", "x_Day", "x_IsComplete"
 FROM focus_charges;
 
 CREATE VIEW focus_unpriced_usage AS
