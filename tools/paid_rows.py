@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import gcsfs
 from msgspec import structs
 
 from local.emulator.admin import RowRule, Scenario, Step
@@ -89,6 +89,10 @@ class Lab:
 
     def __init__(self, stack: Stack, client: BatchClient, rows: int) -> None:
         self._stack, self._client, self._rows = stack, client, rows
+        os.environ["STORAGE_EMULATOR_HOST"] = stack.storage_url
+        os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
+        import gcsfs  # noqa: PLC0415 - it reads the environment when it is imported
+
         filesystem = gcsfs.GCSFileSystem(
             project=PROJECT,
             token="anon",  # noqa: S106 - not a secret

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.models.dagrun import DagRun
 from airflow.serialization.serialized_objects import DagSerialization
 
 from vertex_batch.dag_factory import build_dag
@@ -20,6 +22,7 @@ def a_dag(**fields: Any) -> Any:
         "output": "gs://bucket/out/{{ run_date }}/",
         "split": "off",
         "retry_rows": {"rounds": 2},
+        "results": {"to": "gs://bucket/answers/{{ run_date }}.parquet", "key": "id"},
     }
     return build_dag(spec_of({**given, **fields}))
 
@@ -45,17 +48,45 @@ def test_each_round_has_four_tasks_and_follows_the_bill_of_the_one_before():
 
 def test_a_round_does_not_start_after_a_failure_or_in_a_run_without_jobs():
     # A person who marks a waiting task as failed does not get a new job for it.
-    rules = {number: a_dag().get_task(f"retry_{number}.prepare").trigger_rule for number in (1, 2)}
-    assert set(rules.values()) == {"none_failed_min_one_success"}
+    rules = [a_dag().get_task(f"retry_{number}.prepare").trigger_rule for number in (1, 2)]
+    assert rules == ["none_failed", "none_failed_min_one_success"]
+
+
+def test_the_form_asks_for_an_earlier_run_only_where_rows_are_sent_again():
+    assert "retry_of" in a_dag().params
+    assert "retry_of" not in a_dag(retry_rows=None).params
 
 
 def test_the_bill_of_a_round_is_its_own_and_is_made_in_any_case():
     task = a_dag().get_task("retry_1.record_cost")
     assert task.is_teardown
-    assert task.on_failure_fail_dagrun
+    assert not task.on_failure_fail_dagrun  # the delivery does not run without it
     assert task.submit_task_id == "retry_1.shards.submit"
     assert task.resubmit_task_ids == ("retry_1.shards.wait",)
     assert not task.fail_without_answers
+
+
+def test_the_delivery_follows_all_bills_whether_or_not_a_round_has_one():
+    task = a_dag().get_task("deliver")
+    bills = ["record_cost", "retry_1.record_cost", "retry_2.record_cost"]
+    assert sorted(task.upstream_task_ids) == bills
+    assert [task.record_task_id, *task.retry_record_task_ids] == bills
+    assert task.trigger_rule == "none_failed_min_one_success"
+
+
+def test_a_run_is_as_its_last_round_its_first_bill_and_its_delivery_are():
+    """Airflow's own choice of the tasks that decide a run, on the serialized DAG."""
+    dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(a_dag()))
+    tasks = [_TaskInstance(name) for name in dag.task_ids]
+    deciding = DagRun._tis_for_dagrun_state(SimpleNamespace(), dag=dag, tis=tasks)
+    assert {task.task_id for task in deciding} == {"retry_2.shards.wait", "deliver"}
+
+
+class _TaskInstance:
+    state = "success"
+
+    def __init__(self, task_id: str) -> None:
+        self.task_id = task_id
 
 
 def test_the_first_wait_leaves_what_failed_to_the_rounds():
@@ -91,6 +122,7 @@ def _of_jobs(jobs: dict[str, Any]) -> Any:
             "output": "gs://bucket/out/",
             "split": "off",
             "retry_rows": {"rounds": 1},
+            "results": {"to": "gs://bucket/answers/{{ job_name }}.parquet"},
             "jobs": jobs,
         }
     )

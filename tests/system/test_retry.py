@@ -8,7 +8,7 @@ from collections import Counter
 
 from local.emulator.admin import Fault, FaultKind, Operation, RowRule, Scenario
 from tools.chaos import talking_to_proxy
-from vertex_batch.vertex.labels import JOB_KEY_LABEL
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
 
 SPEC, RESUMED = "system_retry", "system_resume"
 ROWS = 60
@@ -67,10 +67,15 @@ def test_a_death_at_half_and_a_kill_in_each_phase_cost_no_row_twice(stack, night
     rounds = [f"retry_{n}.{task}" for n in (1, 2) for task in ("shards.submit", "shards.wait", "record_cost")]
     phases = {"submit", "wait", "record_cost", "retry_1.prepare", "retry_2.prepare", *rounds}
     assert phases <= set(killed)
+    told = stack.airflow.xcom(SPEC, "retry_killed", "deliver")
+    assert (told["input_rows"], told["delivered"], told["exceptions"]) == (ROWS, ROWS, 0)
+    answers = [json.loads(line) for line in stack.gcs.get(told["to"]).splitlines()]
+    assert [each["row"] for each in answers] == sorted(each["row"] for each in answers)
+    assert len({each["row"] for each in answers}) == ROWS
 
     jobs = nights.jobs(SPEC, "retry_killed")
     assert [job.state for job in jobs] == ["FAILED", "SUCCEEDED", "SUCCEEDED"]
-    assert max(Counter(job.labels[JOB_KEY_LABEL] for job in jobs).values()) == 1
+    assert max(Counter(job.labels[IDEMPOTENCY_KEY_LABEL] for job in jobs).values()) == 1
     assert texts_of(outputs_of(stack, jobs)) == sorted(f"{SPEC} {date} row {n}" for n in range(ROWS))
     bills = nights.bills(SPEC, "retry_killed")
     assert {bill.job.job_id for bill in bills} == {job.id for job in jobs}
@@ -95,6 +100,8 @@ def test_a_job_that_dies_is_resumed_and_the_rows_that_failed_go_again(stack, nig
     assert texts_of(answered) == sorted(f"{RESUMED} {date} row {n}" for n in range(ROWS))
     bills = nights.bills(RESUMED, "resumed")
     assert sum(bill.rows.copied for bill in bills) > 0
+    told = stack.airflow.xcom(RESUMED, "resumed", "deliver")
+    assert (told["delivered"], told["exceptions"]) == (ROWS, 0)
     assert sum(bill.rows.ok - bill.rows.copied for bill in bills) == ROWS
     assert not [flag for bill in bills for flag in bill.flags if "the input has" in flag]
 

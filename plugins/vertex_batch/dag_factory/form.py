@@ -15,7 +15,7 @@ from vertex_batch.inputs import MAX_SAMPLE_ROWS
 from vertex_batch.pricing import retirement_of
 from vertex_batch.specs.durations import show_duration
 from vertex_batch.specs.model import Spec
-from vertex_batch.tasks.choices import DAY, DRY_RUN, JOBS
+from vertex_batch.tasks.choices import DAY, DRY_RUN, JOBS, RETRY_OF
 from vertex_batch.tasks.forms import text_field
 
 OVERRIDES = {"inputs": "input", "model": "model", "labels": "labels"}
@@ -50,8 +50,21 @@ def form(spec: Spec) -> dict[str, Param]:
             format="multiline",
             maxLength=1000,
         ),
+        **(_retry_of() if any(job.retry_rows for job in spec.jobs) else {}),
         **_input(spec),
         **_model_and_labels(spec),
+    }
+
+
+def _retry_of() -> dict[str, Param]:
+    return {
+        RETRY_OF: text_field(
+            "Send rows of an earlier run again",
+            "The id of a run of this DAG that is over. Only its rows without a good answer are submitted, and"
+            " nothing else; answered rows are not paid for again. Also enter that run's date below.",
+            section=_RUN,
+            maxLength=250,
+        )
     }
 
 

@@ -17,7 +17,9 @@ from vertex_batch.inputs import SHARDS_GROUP, retry_group
 from vertex_batch.operators import (
     AggregateTokenUsageOperator,
     AnnounceResultsOperator,
+    BudgetSettings,
     CancelBatchPredictionJobOperator,
+    DeliverResultsOperator,
     PlanInputsOperator,
     PrepareRetryOperator,
     SubmitBatchPredictionJobOperator,
@@ -26,6 +28,7 @@ from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.specs.events import ASSET_PREFIX
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.rendering import display_name
+from vertex_batch.specs.results import answer_schema_file
 from vertex_batch.tasks.context import PART_XCOM
 from vertex_batch.tasks.forms import refuse_unknown_params
 from vertex_batch.tasks.rounds import RoundTasks
@@ -48,13 +51,13 @@ class JobTasks:
 
     :param results: those that have results when they succeed.
     :param bill: the bill of the first submission.
-    :param rounds: the last tasks of each round of retries, its bill last.
+    :param delivery: the task that delivers the answers; it is one of `results`.
     """
 
     first: BaseOperator
     results: tuple[BaseOperator, ...]
     bill: BaseOperator
-    rounds: tuple[tuple[BaseOperator, ...], ...] = ()
+    delivery: BaseOperator | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ def _finish(spec: Spec, job: JobSpec, ends: JobTasks, tasks: Sequence[Any]) -> N
             task_id="results",
             plan_task_id=ends.first.task_id if job.may_be_split else None,
             record_task_id=ends.bill.task_id,
+            deliver_task_id=ends.delivery.task_id if ends.delivery else None,
             outlets=[Asset(f"{ASSET_PREFIX}{spec.output_of(job)}")],
             trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
         )
@@ -141,13 +145,20 @@ def add_job(
             shard.cancel >> record
         plan.submit_task_id, plan.shards_task_id = one.submit.task_id, shard.submit.task_id
         made = JobTasks(plan, (one.wait, shard.wait), record)
+    if not job.results:
+        return made
     submits = (one.submit.task_id, shard.submit.task_id) if shard else (one.submit.task_id,)
-    return replace(made, rounds=_rounds(spec, job, made, submits, prices_folder=prices_folder, money=money))
+    rounds = _rounds(spec, job, made, submits, prices_folder=prices_folder, money=money)
+    delivery = _delivery(spec, job, [record, *rounds], prices_folder)
+    return replace(made, results=(*made.results, delivery), delivery=delivery)
 
 
-def _record(spec: Spec, job: JobSpec, prices_folder: Path | None, **of: Any) -> AggregateTokenUsageOperator:
+def _record(
+    spec: Spec, job: JobSpec, prices_folder: Path | None, *, is_retry: bool = False, **of: Any
+) -> AggregateTokenUsageOperator:
     """Add the task that records jobs.
 
+    :param is_retry: whether they are those of a round of retries; see `_rounds`.
     :param of: which jobs.
     """
     record = AggregateTokenUsageOperator(
@@ -164,8 +175,53 @@ def _record(spec: Spec, job: JobSpec, prices_folder: Path | None, **of: Any) -> 
         **of,
         **_of_every_task(job),
     )
-    record.as_teardown(on_failure_fail_dagrun=True)
+    record.as_teardown(on_failure_fail_dagrun=not is_retry)
     return record
+
+
+def _delivery(
+    spec: Spec,
+    job: JobSpec,
+    records: Sequence[AggregateTokenUsageOperator],
+    prices_folder: Path | None,
+) -> DeliverResultsOperator:
+    """Add the task that delivers the answers.
+
+    It follows the bills alone, so the rows that a failed job has answered are delivered, too. The run fails
+    with the job all the same, because its waiting task is a leaf, too; with rounds of retries, that of the
+    last round, which does not run after a failure.
+
+    :param records: the tasks with the bills: of the first submission, then of each round of retries.
+    """
+    record, *retries = records
+    assert job.results is not None
+    results = job.results
+    schema = answer_schema_file(spec.file.parent if spec.file else None, results)
+    deliver = DeliverResultsOperator(
+        task_id="deliver",
+        to=results.to,
+        inputs=job.inputs,
+        overrides={"inputs": OVERRIDES["inputs"]},
+        record_task_id=record.task_id,
+        retry_record_task_ids=[each.task_id for each in retries],
+        shards=record.shards,
+        key=results.key,
+        answer=results.answer,
+        schema=str(schema) if schema else None,
+        keep=results.keep,
+        max_exceptions_ratio=results.max_exceptions_ratio,
+        job_name=job.name if spec.grouped else "",
+        prices=job.prices or None,
+        price_folder=str(prices_folder) if prices_folder else None,
+        litellm_conn_id=job.connection,
+        gcp_conn_id=job.storage_connection,
+        batch_costs_conn_id=job.cost_connection,
+        # A round that sends nothing has no bill.
+        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if retries else TriggerRule.ALL_SUCCESS,
+        **_of_every_task(job),
+    )
+    deliver << list(records)
+    return deliver
 
 
 def _rounds(
@@ -175,19 +231,21 @@ def _rounds(
     submits: tuple[str, ...],
     *,
     prices_folder: Path | None,
-    money: dict[str, Any],
-) -> tuple[tuple[BaseOperator, ...], ...]:
+    money: BudgetSettings,
+) -> tuple[AggregateTokenUsageOperator, ...]:
     """Add a task group for each round of retries: prepare, submit, wait, record_cost.
 
     A round without rows to send again submits nothing, and the rounds after it are skipped. A round follows
     the bill of the one before, so that budgets are checked with what is spent. Its bill cancels what still
-    runs after a failure, so it has no task for that.
+    runs after a failure, so it has no task for that. A bill that fails does not fail the run by itself, so
+    that the waiting task of the last round decides, too; the delivery does not run without the bill.
 
     :param submits: the submit tasks of the first submission.
-    :returns: the waiting task and the bill of each round.
+    :returns: the task with the bill of each round.
     """
-    if not job.retry_rows:
+    if not job.retry_rows or not job.results:
         return ()
+    schema = answer_schema_file(spec.file.parent if spec.file else None, job.results)
     prefix = f"{job.name}." if spec.grouped else ""
     numbers = range(1, job.retry_rows.rounds + 1)
     tasks = RoundTasks(submits, tuple(f"{prefix}{retry_group(n)}.{SHARDS_GROUP}.submit" for n in numbers))
@@ -200,6 +258,9 @@ def _rounds(
                 round=number,
                 rounds=tasks,
                 reasons=job.retry_rows.reasons,
+                key=job.results.key,
+                answer=job.results.answer,
+                schema=str(schema) if schema else None,
                 model=job.model,
                 output_uri=job.output,
                 staging=job.staging,
@@ -209,7 +270,10 @@ def _rounds(
                 job_name=job.name if spec.grouped else "",
                 litellm_conn_id=job.connection,
                 gcp_conn_id=job.storage_connection,
-                trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+                # A run that only sends rows of an earlier run again skips the tasks before the first round.
+                trigger_rule=(
+                    TriggerRule.NONE_FAILED if number == 1 else TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
+                ),
                 **_of_every_task(job),
             )
             prepare << list(before)
@@ -218,12 +282,13 @@ def _rounds(
                 spec,
                 job,
                 prices_folder,
+                is_retry=True,
                 submit_task_id=one.submit.task_id,
                 resubmit_task_ids=[one.wait.task_id],
             )
             one.wait >> record
         before = (one.wait, record)
-        made.append(before)
+        made.append(record)
     return tuple(made)
 
 
@@ -231,7 +296,7 @@ def _one_job(
     spec: Spec,
     job: JobSpec,
     part: Any,
-    money: dict[str, Any],
+    money: BudgetSettings,
     *,
     plan_task_id: str | None = None,
     with_cancel: bool = True,
@@ -245,7 +310,7 @@ def _one_job(
     """
     always = _of_every_task(job)
     resumed = {**always, "retries": max(job.retries, FEWEST_RESUMED_RETRIES)}
-    may_be_held = bool(money["budget"] or money["budgets_file"])
+    may_be_held = bool(money.budget or money.budgets_file)
     submit = SubmitBatchPredictionJobOperator(
         task_id="submit",
         part=part,
@@ -291,7 +356,7 @@ def _shards(
     spec: Spec,
     job: JobSpec,
     plan: PlanInputsOperator | PrepareRetryOperator,
-    money: dict[str, Any],
+    money: BudgetSettings,
     *,
     with_cancel: bool = True,
 ) -> OneJob:
@@ -359,16 +424,16 @@ def _submit_arguments(spec: Spec, job: JobSpec) -> dict[str, Any]:
     }
 
 
-def _money(spec: Spec, job: JobSpec, prices_folder: Path | None, budgets_file: Path | None) -> dict[str, Any]:
+def _money(spec: Spec, job: JobSpec, prices_folder: Path | None, budgets_file: Path | None) -> BudgetSettings:
     """The submit task's settings for prices and limits."""
-    return {
-        "estimate": True,
-        "budget": spec.budget.to_budget().to_dict() if spec.budget else None,
-        "budgets_file": str(budgets_file) if budgets_file else None,
-        "prices": job.prices or None,
-        "price_folder": str(prices_folder) if prices_folder else None,
-        "batch_costs_conn_id": job.cost_connection,
-    }
+    return BudgetSettings(
+        estimate=True,
+        budget=spec.budget.to_budget().to_dict() if spec.budget else None,
+        budgets_file=str(budgets_file) if budgets_file else None,
+        prices=job.prices or None,
+        price_folder=str(prices_folder) if prices_folder else None,
+        batch_costs_conn_id=job.cost_connection,
+    )
 
 
 def _seconds(duration: timedelta | None) -> float | None:

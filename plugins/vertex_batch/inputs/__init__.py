@@ -3,6 +3,8 @@
 from vertex_batch.inputs.measuring import Measured, Measurer, may_be_answered, measure, rows_in
 from vertex_batch.inputs.parts import (
     RETRY_LABEL,
+    RETRY_OF_LABEL,
+    SAMPLE_LABEL,
     SHARDS_GROUP,
     InputPart,
     PartKind,
@@ -35,6 +37,8 @@ __all__ = [
     "MAX_PLAN_BYTES",
     "MAX_SAMPLE_ROWS",
     "RETRY_LABEL",
+    "RETRY_OF_LABEL",
+    "SAMPLE_LABEL",
     "SHARDS_GROUP",
     "SHARD_SUFFIX",
     "TEXT_EMBEDDING_ROWS",

@@ -12,6 +12,8 @@ SAMPLE_LABEL = "airflow_sample"
 SHARDS_GROUP = "shards"
 """The task group that runs the shards of an input. No job of a spec may have this name."""
 RETRY_LABEL = "airflow_retry_round"
+RETRY_OF_LABEL = "airflow_retry_of"
+"""The key of the submit task, in another run, whose rows a job runs again."""
 _RETRY_GROUP = re.compile(r"retry_[0-9]+")
 _SAMPLES = "_samples"
 
@@ -44,6 +46,7 @@ class InputPart:
     :param shard_rows: of a split input whose shards are in an object: the rows of each.
     :param round: of a retry, from 1.
     :param of_sample: the rows are those of a sample.
+    :param retry_of: the value of `RETRY_OF_LABEL`; empty if the rows are those of the same run.
     """
 
     kind: PartKind
@@ -59,6 +62,7 @@ class InputPart:
     shard_rows: tuple[int, ...] = ()
     round: int = 0
     of_sample: bool = False
+    retry_of: str = ""
 
     @property
     def labels(self) -> dict[str, str]:
@@ -69,7 +73,8 @@ class InputPart:
             return {SAMPLE_LABEL: f"{self.rows}-of-{self.of_rows}"}
         if self.kind is PartKind.RETRY:
             sample = {SAMPLE_LABEL: f"{self.rows}-of-{self.of_rows}"} if self.of_sample else {}
-            return {RETRY_LABEL: f"{self.round}", **sample}
+            other = {RETRY_OF_LABEL: self.retry_of} if self.retry_of else {}
+            return {RETRY_LABEL: f"{self.round}", **sample, **other}
         return {}
 
     def named(self, name: str) -> str:

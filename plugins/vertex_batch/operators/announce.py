@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from vertex_batch.inputs import InputPart, PartKind
 from vertex_batch.tasks.context import PART_XCOM
-from vertex_batch.vertex.resource import SHORT_STATES_WITH_RESULTS
+from vertex_batch.vertex.resource import STATES_WITH_RESULTS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -35,17 +35,25 @@ class AnnounceResultsOperator(BaseOperator):
     :param plan_task_id: the task that planned the input. None if the run cannot be a sample.
     :param record_task_id: the task that recorded the bill. Its return value becomes the ``extra`` of the
         event: the jobs with results, each with its output, rows, tokens and cost, and the cost of the run.
+    :param deliver_task_id: the task that delivered the answers, if there is one. Its return value becomes the
+        field `delivery` of the ``extra``: the files and the numbers.
     :raises AirflowSkipException: the run was a sample, or no row was answered. Nothing is announced then.
     """
 
     ui_color = "#e6f4ea"
 
     def __init__(
-        self, *, plan_task_id: str | None = None, record_task_id: str | None = None, **kwargs: Any
+        self,
+        *,
+        plan_task_id: str | None = None,
+        record_task_id: str | None = None,
+        deliver_task_id: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.plan_task_id = plan_task_id
         self.record_task_id = record_task_id
+        self.deliver_task_id = deliver_task_id
 
     def execute(self, context: Context) -> None:
         if self.plan_task_id is not None:
@@ -55,6 +63,8 @@ class AnnounceResultsOperator(BaseOperator):
                 raise AirflowSkipException(message)
         if self.record_task_id is not None:
             extra = announcement(context["ti"].xcom_pull(task_ids=self.record_task_id))
+            if self.deliver_task_id is not None:
+                extra["delivery"] = context["ti"].xcom_pull(task_ids=self.deliver_task_id)
             for outlet in self.outlets:
                 if isinstance(outlet, Asset):
                     context["outlet_events"][outlet].extra = extra
@@ -69,7 +79,7 @@ def announcement(recorded: Any) -> dict[str, Any]:
     jobs = [
         {name: job.get(name) for name in _ANNOUNCED_FIELDS}
         for job in bill.get("jobs", ())
-        if str(job.get("state", "")).removeprefix("JOB_STATE_") in SHORT_STATES_WITH_RESULTS
+        if str(job.get("state", "")) in STATES_WITH_RESULTS
     ]
     if not any(job["ok_rows"] for job in jobs):
         message = "No row of this run was answered, so there is nothing to announce."

@@ -283,6 +283,8 @@ def _summary(bills: Sequence[Bill], expected: Mapping[str, Mapping[str, Any]]) -
         "complete": whole.complete,
         "jobs": [
             {
+                "project": bill.job.project,
+                "location": bill.job.location,
                 "job_id": bill.job.job_id,
                 "state": bill.job.state,
                 "amount_usd": bill.total.text,

@@ -8,14 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from vertex_batch.errors import PermanentError, StagingError, StorageAccessError
+from vertex_batch.errors import ConfigurationError, PermanentError, StagingError, StorageAccessError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, PartKind, StagingPlace, limits_for
-from vertex_batch.results import JobChain, ResultSettings, RetryCollector, stage_files
-from vertex_batch.tasks.choices import skip_unless_chosen
+from vertex_batch.results import (
+    AnswerForm,
+    JobChain,
+    ResultSettings,
+    RetryCollector,
+    read_schema,
+    stage_files,
+)
+from vertex_batch.tasks.choices import is_dry_run, retried_run, skip_unless_chosen
 from vertex_batch.tasks.context import identity, overridden, with_run_dates
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.rounds import RoundJobs, RoundTasks
@@ -31,12 +38,14 @@ class PrepareRetryOperator(BaseOperator):
     Nothing is submitted here. The mapped submit task that follows submits the parts that this task returns,
     each with its own key, budget check and bill. On a usual night there are none.
     Rows that were answered are never among them. If this task is cleared, it also reads what the jobs of its
-    own round have answered since.
+    own round have answered since. In a run with the param ``retry_of``, round 1 sends rows of that earlier
+    run again.
 
     :param round: from 1. Its rows are those of the jobs of the round before.
     :param rounds: the submit tasks of all rounds.
     :param reasons: ``transient``, ``truncated``, ``invalid``; see the spec's ``retry_rows``.
-    :param settings: how rows are joined, and which answers are good.
+    :param key: where the id of a row is; see `results.ResultSettings`. Likewise for `answer`.
+    :param schema: a JSON Schema for the answers, or the path of a file with it.
     :param model: determines how many rows a job may read.
     :param output_uri: where the jobs write.
     :param staging: where the rows are written. Defaults to ``_shards/`` below the output.
@@ -55,7 +64,9 @@ class PrepareRetryOperator(BaseOperator):
         reasons: Sequence[str],
         model: str,
         output_uri: str,
-        settings: ResultSettings | None = None,
+        key: str | None = None,
+        answer: str = AnswerForm.TEXT,
+        schema: Mapping[str, object] | str | None = None,
         staging: str | None = None,
         max_rows: int | None = None,
         max_bytes: int | None = None,
@@ -70,7 +81,9 @@ class PrepareRetryOperator(BaseOperator):
         self.round = round
         self.rounds = rounds
         self.reasons = tuple(reasons)
-        self.settings = settings or ResultSettings()
+        self.key = key
+        self.answer = AnswerForm(answer)
+        self.schema = schema
         self.model = model
         self.output_uri = output_uri
         self.staging = staging
@@ -80,6 +93,7 @@ class PrepareRetryOperator(BaseOperator):
         self.job_name = job_name
         self.litellm_conn_id = litellm_conn_id
         self.gcp_conn_id = gcp_conn_id
+        self._retry_of = ""
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
         """Render with the run's dates, whose names mean the same in every kind of run."""
@@ -91,14 +105,25 @@ class PrepareRetryOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         skip_unless_chosen(context, self.job_name)
+        if is_dry_run(context):
+            message = "Dry run: nothing was submitted, so there are no rows to send again."
+            raise AirflowSkipException(message)
         try:
             return [part.to_dict() for part in self._prepare(context)]
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
 
     def _prepare(self, context: Context) -> list[InputPart]:
+        retried = retried_run(context)
+        run_id = retried if self.round == 1 else None
         with LiteLLMHook(self.litellm_conn_id).client() as client:
-            chains = RoundJobs(context, client, self.rounds).chains(self.round - 1)
+            chains = RoundJobs(context, client, self.rounds, run_id).chains(self.round - 1)
+            self._retry_of = RoundJobs(context, client, self.rounds, retried).retry_of
+        if not chains and run_id:
+            raise ConfigurationError(
+                f"Run {run_id} of this DAG has no job whose rows could be sent again. Nothing was submitted",
+                "enter the id of the run as Airflow shows it, such as scheduled__2026-11-22T02:30:00+00:00",
+            )
         if not chains:
             self.log.info("The round before submitted no job, so there are no rows to send again")
             return []
@@ -108,7 +133,8 @@ class PrepareRetryOperator(BaseOperator):
     def _collect(self, context: Context, chains: Sequence[JobChain], work: Path) -> list[InputPart]:
         storage = open_storage(self.gcp_conn_id)
         limits = limits_for(self.model, self.max_rows, self.max_bytes)
-        collector = RetryCollector(storage, self.settings, self.reasons, limits, work=work, log=self.log)
+        settings = ResultSettings(self.key or "", self.answer, read_schema(self.schema))
+        collector = RetryCollector(storage, settings, self.reasons, limits, work=work, log=self.log)
         found = collector.collect(chains)
         if self.round > 1 and not found.answered:
             self.log.warning(
@@ -135,6 +161,7 @@ class PrepareRetryOperator(BaseOperator):
                 rows=file.rows,
                 of_rows=rows,
                 round=self.round,
+                retry_of=self._retry_of,
                 of_sample=any("airflow_sample" in job.labels for chain in chains for job in chain.jobs),
             )
             for number, (uri, file) in enumerate(zip(uris, found.files, strict=True), 1)

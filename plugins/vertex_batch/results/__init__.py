@@ -3,6 +3,7 @@
 from vertex_batch.results.again import JobChain, RetryCollector, stage_files
 from vertex_batch.results.costing import JobPrices
 from vertex_batch.results.delivering import (
+    add_rounds,
     attempts_of,
     bill_facts,
     cost_difference,
@@ -11,23 +12,25 @@ from vertex_batch.results.delivering import (
     why_bad,
 )
 from vertex_batch.results.joining import Joined, join
+from vertex_batch.results.schemas import read_schema
 from vertex_batch.results.types import AnswerForm, AttemptOutput, Counts, ExtraKind, Reason, ResultSettings
-from vertex_batch.results.writing import SUFFIXES, Place, Written, deliver, numbers
+from vertex_batch.results.writing import SUFFIXES, DeliveryPlace, Written, deliver, numbers
 
 __all__ = [
     "SUFFIXES",
     "AnswerForm",
     "AttemptOutput",
     "Counts",
+    "DeliveryPlace",
     "ExtraKind",
     "JobChain",
     "JobPrices",
     "Joined",
-    "Place",
     "Reason",
     "ResultSettings",
     "RetryCollector",
     "Written",
+    "add_rounds",
     "attempts_of",
     "bill_facts",
     "cost_difference",
@@ -35,6 +38,7 @@ __all__ = [
     "join",
     "numbers",
     "output_of",
+    "read_schema",
     "stage_files",
     "total_of",
     "why_bad",

@@ -59,13 +59,15 @@ FROM matches m JOIN output_rows o USING (id) GROUP BY seq
 
 _EXTRA = f"""
 CREATE TABLE extra AS
-WITH known AS (SELECT DISTINCT coalesce(a3, a1) AS a, coalesce(b3, b1) AS b FROM input_digests)
+WITH known AS (
+    SELECT a1 AS a, b1 AS b FROM input_digests UNION SELECT a3, b3 FROM input_digests WHERE a3 IS NOT NULL
+)
 SELECT o.id, CASE
     WHEN known.a IS NOT NULL THEN '{ExtraKind.DUPLICATE}'
     WHEN o.reason = '{Reason.UNREADABLE}' THEN '{ExtraKind.UNREADABLE}'
     ELSE '{ExtraKind.UNKNOWN}' END AS kind
 FROM output_rows o ANTI JOIN matches USING (id) ANTI JOIN copied USING (id)
-LEFT JOIN known ON known.a = coalesce(o.a3, o.a1) AND known.b = coalesce(o.b3, o.b1)
+LEFT JOIN known ON known.a = coalesce(o.a1, o.a3) AND known.b = coalesce(o.b1, o.b3)
 """  # noqa: S608 - our own names
 
 

@@ -13,6 +13,7 @@ from vertex_batch.specs.job import JobFields
 from vertex_batch.specs.money import MoneyFields
 from vertex_batch.specs.order import OrderFields
 from vertex_batch.specs.problems import Problem
+from vertex_batch.specs.results import DeliveryFields
 from vertex_batch.specs.retrying import RetryFields
 from vertex_batch.specs.running import RunningFields
 from vertex_batch.specs.schedule import ScheduleFields
@@ -37,7 +38,7 @@ class IdentityFields(BaseModel):
 
 
 # pydantic puts the fields of the last base first: a spec is read in the order of its concerns.
-class JobSpec(MoneyFields, RetryFields, RunningFields, SplitFields, JobFields, OrderFields):
+class JobSpec(MoneyFields, RetryFields, RunningFields, DeliveryFields, SplitFields, JobFields, OrderFields):
     """What one batch prediction job does, and who pays.
 
     Nothing is coerced: a string is not a number, and an unknown key is an error. The keys are at the top of

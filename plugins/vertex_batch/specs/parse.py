@@ -19,6 +19,7 @@ from vertex_batch.specs.messages import meant_key, problems_of
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.origins import Origin, Values
 from vertex_batch.specs.problems import Problem, SpecError
+from vertex_batch.specs.results import answer_schema_file, schema_problem
 
 MAX_PROBLEMS = 100
 """More than a person reads: a garbage file must not fill the log."""
@@ -85,12 +86,21 @@ def check_spec(top: Values, name: str) -> tuple[Spec, list[Problem]]:
         misspelled = at_top | _misspelled(values.data, known)
         checked, found = _check(JobSpec, {**values.data, "name": job}, values, known, misspelled)
         problems += [each for each in found if each.path != "name" or grouped]
+        if not found and (wrong := _schema_problem(checked, top, values)):
+            problems.append(wrong)
         jobs.append(checked)
     if not problems:
         spec._jobs, spec._grouped = tuple(jobs), grouped  # noqa: SLF001 - they are checked apart from it
         if isinstance(spec.schedule, Events):
             spec._schedule_at = top.origin(("schedule",)).problem("", key=True)  # noqa: SLF001
     return spec, problems
+
+
+def _schema_problem(job: JobSpec, top: Values, values: Values) -> Problem | None:
+    """The problem of the JSON Schema that a job names, if there is one."""
+    path = answer_schema_file(top.origin(()).file.parent, job.results)
+    wrong = schema_problem(path) if path else None
+    return values.origin(("results", "schema")).problem(wrong) if wrong else None
 
 
 def _misspelled(data: Mapping[str, Any], known: Mapping[str, FieldInfo]) -> frozenset[str]:

@@ -65,6 +65,11 @@ class RetryFields(BaseModel):
                 "is not allowed for BigQuery inputs: only rows of files can be sent again; remove it, or"
                 " export the table to files"
             )
+        if "results" in info.data and info.data["results"] is None:
+            raise ValueError(
+                "needs `results`: the answers of the rounds are in several outputs, and the delivery joins"
+                " them; add for example `results: {to: gs://my-bucket/answers/{{ run_date }}.parquet}`"
+            )
         ratio = info.data.get("max_failed_ratio", 1.0)
         if ratio < 1:
             raise ValueError(

@@ -31,7 +31,8 @@ def wildcard_folder(uri: str) -> str | None:
     return uri[: plain.rfind("/", 0, first.start()) + 1] if first else None
 
 
-def _uri(text: str) -> str:
+def checked_uri(text: str) -> str:
+    """Check what every URI of a spec has in common."""
     if problem := blank_problem(text) or template_problem(text) or placeholder_problem(text):
         raise ValueError(problem)
     scheme, separator, rest = text.partition("://")
@@ -57,7 +58,7 @@ def _bucket_problem(bucket: str, path: str) -> str:
 
 
 def _input_uri(text: str) -> str:
-    scheme, _, rest = _uri(text).partition("://")
+    scheme, _, rest = checked_uri(text).partition("://")
     if scheme == "gs" and not rest.partition("/")[2]:
         bucket = rest.rstrip("/")
         raise ValueError(f"does not name a file: use `gs://{bucket}/*.jsonl` for all files of that bucket")
@@ -67,7 +68,7 @@ def _input_uri(text: str) -> str:
 
 
 def _output_uri(text: str) -> str:
-    scheme, _, rest = _uri(text).partition("://")
+    scheme, _, rest = checked_uri(text).partition("://")
     if scheme == "gs" and not is_template(rest) and any(char in rest for char in "*?[]"):
         raise ValueError("cannot contain a wildcard: it names the folder that Vertex writes to")
     if scheme == "gs" and rest.endswith((".jsonl", ".json", ".csv")):

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.errors import StillRunningError
+from vertex_batch.inputs import RETRY_OF_LABEL
 from vertex_batch.lifecycle.finding import find_group_jobs
 from vertex_batch.lifecycle.identity import attempt_key, map_index_of
 from vertex_batch.results import JobChain
 from vertex_batch.tasks.context import identity
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.labels import ATTEMPT_LABEL, JOB_KEY_LABEL
+from vertex_batch.vertex.labels import ATTEMPT_LABEL, IDEMPOTENCY_KEY_LABEL
 from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
@@ -43,7 +44,7 @@ class RoundTasks:
 class RoundJobs:
     """Finds the jobs of a run's rounds by their labels.
 
-    :param run_id: of another run of the DAG; None: of the present one.
+    :param run_id: of an earlier run of the DAG, whose rows a person sends again; None: of the present one.
     """
 
     def __init__(
@@ -52,7 +53,13 @@ class RoundJobs:
         self._ti: Any = context["ti"]
         self._client, self._tasks = client, tasks
         self._who = identity(context)
+        self._is_other = run_id is not None
         self._run_id = run_id or self._who.run_id
+
+    @property
+    def retry_of(self) -> str:
+        """The label of jobs that run rows of an earlier run again; empty for the present run."""
+        return self._key(self._tasks.first[0]) if self._is_other else ""
 
     def chains(self, number: int) -> list[JobChain]:
         """The chains of a round, in the order of their shards, with the jobs that later ran rows of them.
@@ -63,17 +70,22 @@ class RoundJobs:
         :raises StillRunningError: a job has not ended.
         """
         chains = [chain for task_id in self._tasks.of(number) for chain in self._chains(task_id)]
-        if not chains:
-            return []
-        places = {chain.place for chain in chains}
         later = [
-            job
-            for task_id in self._tasks.retries[number:]
-            for place in sorted(places)
-            for job in self._listed(place, task_id)
-            if job.state.is_terminal
+            job for place in sorted({chain.place for chain in chains}) for job in self._later(place, number)
         ]
         return [replace(chain, later=tuple(_newer_than(chain, later))) for chain in chains]
+
+    def _later(self, place: Place, number: int) -> list[BatchPredictionJob]:
+        """The jobs that ran rows of a round again, and have ended."""
+        tasks = self._tasks.retries[number:]
+        found = [job for task_id in tasks for job in self._listed(place, task_id)]
+        if number == 0:
+            key = self._key(self._tasks.first[0])
+            found += self._client.list(*place, filter=f'labels.{RETRY_OF_LABEL}="{key}"')
+        active = next((job for job in found if not job.state.is_terminal), None)
+        if active and self._is_other:  # in its own run, the submit task will find it
+            raise StillRunningError(active.job_id, active.state)
+        return [job for job in found if job.state.is_terminal]
 
     def all_jobs(self) -> list[tuple[int, Place, BatchPredictionJob]]:
         """Every job of the run's rounds whose output counts, with its round."""
@@ -86,7 +98,13 @@ class RoundJobs:
         ]
 
     def _chains(self, task_id: str) -> Iterator[JobChain]:
+        """The chains of one submit task.
+
+        In its own run, only those whose waiting task has come to its end by itself: what a person stopped,
+        skipped or marked is not started again.
+        """
         references = sorted(self._returned(task_id), key=lambda each: each.map_index)
+        waited_for = {value.get("job_id") for value in self._pull(f"{task_id.removesuffix('submit')}wait")}
         listed: dict[Place, list[BatchPredictionJob]] = {}
         for reference in references:
             place = reference.id.place
@@ -95,19 +113,25 @@ class RoundJobs:
             jobs = _chain_of(reference, listed[place]) or [self._client.get(*reference.id)]
             for job in jobs:
                 if not job.state.is_terminal:
-                    raise StillRunningError(str(reference), job.state.short)
-            yield JobChain(place, tuple(jobs))
+                    raise StillRunningError(str(reference), job.state)
+            if self._is_other or waited_for & {job.job_id for job in jobs}:
+                yield JobChain(place, tuple(jobs))
 
     def _returned(self, task_id: str) -> list[JobReference]:
         """What the submit task has returned, for each map index; empty if it was skipped."""
-        other = {"run_id": self._run_id} if self._run_id != self._who.run_id else {}
+        return [JobReference.from_dict(dict(value)) for value in self._pull(task_id)]
+
+    def _pull(self, task_id: str) -> list[Mapping[str, Any]]:
+        other = {"run_id": self._run_id} if self._is_other else {}
         pulled = self._ti.xcom_pull(task_ids=task_id, key="return_value", **other)
         values = [pulled] if isinstance(pulled, Mapping) else pulled or []
-        return [JobReference.from_dict(dict(value)) for value in values if isinstance(value, Mapping)]
+        return [value for value in values if isinstance(value, Mapping)]
+
+    def _key(self, task_id: str) -> str:
+        return replace(self._who, task_id=task_id, run_id=self._run_id).group_key
 
     def _listed(self, place: Place, task_id: str) -> list[BatchPredictionJob]:
-        who = replace(self._who, task_id=task_id, run_id=self._run_id)
-        return find_group_jobs(self._client, *place, who.group_key)
+        return find_group_jobs(self._client, place, self._key(task_id))
 
 
 def _chain_of(reference: JobReference, listed: Sequence[BatchPredictionJob]) -> list[BatchPredictionJob]:
@@ -115,13 +139,13 @@ def _chain_of(reference: JobReference, listed: Sequence[BatchPredictionJob]) -> 
     first = next((job for job in listed if job.job_id == reference.job_id), None)
     if first is None:
         return []
-    key = first.labels.get(JOB_KEY_LABEL, "")
+    key = first.labels.get(IDEMPOTENCY_KEY_LABEL, "")
     keys = {attempt_key(key, number) for number in range(1, _MOST_ATTEMPTS)}
     again = [
         job
         for job in listed
         if ATTEMPT_LABEL in job.labels
-        and job.labels.get(JOB_KEY_LABEL) in keys
+        and job.labels.get(IDEMPOTENCY_KEY_LABEL) in keys
         and map_index_of(job.labels) == reference.map_index
     ]
     return [first, *sorted(again, key=_created)]

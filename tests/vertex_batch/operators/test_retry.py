@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,8 +13,14 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 
 from local.emulator.admin import Match, RowRule, Scenario, Step, Trait
-from vertex_batch.operators import PrepareRetryOperator, SubmitBatchPredictionJobOperator
-from vertex_batch.results import ResultSettings
+from vertex_batch.costs import JobFilter
+from vertex_batch.errors import StillRunningError
+from vertex_batch.operators import (
+    AggregateTokenUsageOperator,
+    DeliverResultsOperator,
+    PrepareRetryOperator,
+    SubmitBatchPredictionJobOperator,
+)
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.tasks.rounds import RoundTasks
 
@@ -28,10 +35,7 @@ def row(number: int) -> dict[str, Any]:
     return {"id": f"r{number}", "request": {"contents": [{"role": "user", "parts": [{"text": text}]}]}}
 
 
-@pytest.fixture
-def vertex(connections):
-    connections.admin.set_settings(speed=1000)
-    return connections
+pytestmark = pytest.mark.vertex(inputs=())
 
 
 @pytest.fixture
@@ -45,7 +49,7 @@ class Run:
     def __init__(self, vertex, context: dict[str, Any], folder: str) -> None:
         self.vertex, self.context, self.folder = vertex, context, folder
         self.stores: dict[tuple[str, int], Any] = {}
-        self.settings = ResultSettings(key="id")
+        self.first_run = context["ti"].run_id
 
     def turn_to(self, task_id: str, index: int = -1) -> None:
         """Make the context that of another task."""
@@ -53,6 +57,15 @@ class Run:
         kept = self.stores.setdefault((task_id, index), type(store)())
         self.context["ti"] = replace(ti, task_id=task_id, map_index=index, xcoms=ti.xcoms)
         self.context["task_state_store"] = kept
+
+    def begin_retry_of_this_run(self) -> None:
+        """A person triggers another run, which sends rows of this one again."""
+        ti = self.context["ti"]
+        self.context["params"] = {"retry_of": self.first_run}
+        if ti.run_id == self.first_run:
+            ti.other_runs[self.first_run] = dict(ti.xcoms)
+        self.context["ti"] = replace(ti, run_id=f"manual__{next(_FOLDERS)}", xcoms={})
+        self.stores.clear()
 
     def put(self, count: int) -> None:
         lines = "".join(f"{json.dumps(row(number))}\n" for number in range(count))
@@ -69,7 +82,7 @@ class Run:
         with DAG("nightly", schedule=None):
             task = SubmitBatchPredictionJobOperator(
                 task_id=task_id,
-                model="gemini-2.5-flash",
+                model="gemini-3.8-flash",
                 inputs=f"{self.folder}/in.jsonl",
                 output_uri=f"{self.folder}/out/",
                 **arguments,
@@ -78,7 +91,7 @@ class Run:
         job = task.execute(self.context)
         self.context["ti"].xcom_push("return_value", job)
         self.turn_to(task_id.replace("submit", "wait"), index)
-        BatchPredictionJobSensor(
+        waited = BatchPredictionJobSensor(
             task_id="wait",
             job=job,
             deferrable=False,
@@ -87,6 +100,7 @@ class Run:
             fail_without_answers=False,
             rest_is_sent_again=True,
         ).execute(self.context)
+        self.context["ti"].xcom_push("return_value", waited)
 
     def prepare(self, number: int = 1, **changes: Any) -> list[dict[str, Any]]:
         self.turn_to(f"retry_{number}.prepare")
@@ -97,8 +111,8 @@ class Run:
                     "round": number,
                     "rounds": TASKS,
                     "reasons": ["transient"],
-                    "settings": self.settings,
-                    "model": "gemini-2.5-flash",
+                    "key": "id",
+                    "model": "gemini-3.8-flash",
                     "output_uri": f"{self.folder}/out/",
                     **changes,
                 }
@@ -109,6 +123,40 @@ class Run:
     def send(self, number: int, parts: list[dict[str, Any]]) -> None:
         for index, part in enumerate(parts):
             self.submit(f"retry_{number}.shards.submit", index, part)
+
+    def record(self, group: str = "", submits: str = "submit") -> None:
+        self.turn_to(f"{group}record_cost")
+        with DAG("nightly", schedule=None):
+            task = AggregateTokenUsageOperator(
+                task_id=f"{group}record_cost",
+                submit_task_id=f"{group}{submits}",
+                prices={"gemini-2.5-flash": {"input": 100, "output": 1000, "cached_input": 10}},
+                fail_without_answers=False,
+            )
+        self.context["ti"].xcom_push("return_value", task.execute(self.context))
+
+    def round(self, number: int) -> None:
+        """A whole round."""
+        parts = self.prepare(number)
+        self.send(number, parts)
+        self.turn_to(f"retry_{number}.record_cost")
+        self.context["ti"].xcoms.pop((f"retry_{number}.record_cost", "return_value"), None)
+        if parts:
+            self.record(f"retry_{number}.", "shards.submit")
+
+    def deliver(self) -> dict[str, Any]:
+        self.turn_to("deliver")
+        with DAG("nightly", schedule=None):
+            task = DeliverResultsOperator(
+                task_id="deliver",
+                to=f"{self.folder}/answers.jsonl",
+                key="id",
+                record_task_id="record_cost",
+                retry_record_task_ids=["retry_1.record_cost", "retry_2.record_cost"],
+                prices={"gemini-2.5-flash": {"input": 100, "output": 1000, "cached_input": 10}},
+            )
+        task.render_template_fields(self.context)
+        return task.execute(self.context)
 
     def ids(self, parts: list[dict[str, Any]]) -> list[str]:
         """The ids of the rows that are sent again, in order."""
@@ -213,7 +261,9 @@ def test_a_job_that_failed_for_good_is_not_sent_again(run, capsys):
     run.script(end="FAILED", error_code=3, finished=0.5)
     with pytest.raises(AirflowFailException):
         run.submit()
-    assert run.prepare(1) == []  # by a person, who starts it although the waiting task has failed
+    assert run.prepare(1) == []
+    run.begin_retry_of_this_run()
+    assert run.prepare(1) == []
     assert "it failed for a reason that stays until a person fixes it (code 3)" in capsys.readouterr().out
 
 
@@ -232,7 +282,7 @@ def test_a_second_try_writes_the_same_object_and_its_job_is_the_same(run):
         with DAG("nightly", schedule=None):
             task = SubmitBatchPredictionJobOperator(
                 task_id="retry_1.shards.submit",
-                model="gemini-2.5-flash",
+                model="gemini-3.8-flash",
                 inputs="gs://demo-bucket/not-read.jsonl",
                 output_uri=f"{run.folder}/out/",
                 part=again[0],
@@ -293,3 +343,90 @@ def test_the_retry_of_a_sample_stays_among_the_samples(run):
     job = run.vertex.admin.jobs()[-1]
     assert job.output_directory.startswith(f"{run.folder}/out/_samples/")
     assert "airflow_sample" in job.labels
+
+
+def test_what_a_person_stopped_is_not_started_again(run):
+    run.put(4)
+    run.script(finished=0.5, **DEATH)
+    run.submit()
+    del run.context["ti"].xcoms["wait", "return_value"]  # the waiting task was marked
+    assert run.prepare(1) == []
+
+
+def test_a_person_sends_the_rest_of_an_earlier_run_again_once(run):
+    run.put(8)
+    run.script(
+        rows=[RowRule(contains="row 2.", fails=2, code=503), RowRule(contains="row 5.", fails=4, code=503)]
+    )
+    run.submit()
+    run.send(1, run.prepare(1))
+    run.begin_retry_of_this_run()
+    parts = run.prepare(1)
+    assert run.ids(parts) == ["r2", "r5"]
+    run.send(1, parts)
+    assert "airflow_retry_of" in run.vertex.admin.jobs()[-1].labels
+    run.begin_retry_of_this_run()
+    assert run.ids(run.prepare(1)) == ["r5"]  # r2 has its answer from the run before
+
+
+def test_rows_that_still_run_in_an_earlier_run_are_not_sent_again(run):
+    run.put(4)
+    run.script(rows=[RowRule(contains="row 2.", fails=1, code=503)])
+    run.submit()
+    parts = run.prepare(1)
+    run.script(timeline=[Step(state="PENDING", seconds=None)])
+    run.turn_to("retry_1.shards.submit", 0)
+    with DAG("nightly", schedule=None):
+        task = SubmitBatchPredictionJobOperator(
+            task_id="retry_1.shards.submit",
+            model="gemini-2.5-flash",
+            inputs="-",
+            output_uri=f"{run.folder}/out/",
+            part=parts[0],
+        )
+    task.render_template_fields(run.context)
+    task.execute(run.context)
+    run.begin_retry_of_this_run()
+    with pytest.raises(StillRunningError):
+        run.prepare(1)
+
+
+def test_a_run_that_does_not_exist_is_named(run):
+    run.begin_retry_of_this_run()
+    run.context["params"]["retry_of"] = "scheduled__never"
+    with pytest.raises(AirflowFailException, match="Run scheduled__never of this DAG has no job"):
+        run.prepare(1)
+
+
+def test_the_delivery_has_what_each_round_has_answered_and_their_bills(run, table):
+    run.put(12)
+    twice = [RowRule(contains="row 3.", fails=2, code=429), RowRule(contains="row 4.", fails=9, code=400)]
+    run.script(rows=[*twice, RowRule(contains="", share=0.5, fails=1, code=503)])
+    run.submit()
+    run.record()
+    run.round(1)
+    run.round(2)
+    told = run.deliver()
+    numbers = (told["input_rows"], told["delivered"], told["exceptions_by_reason"])
+    assert numbers == (12, 11, {"failed": 1})
+    lines = [json.loads(line) for line in run.vertex.gcs.get(told["to"]).splitlines()]
+    assert [line["key"] for line in lines] == [f"r{n}" for n in range(12) if n != 4]
+    assert {line["attempt"] for line in lines} == {0, 1, 2}
+    bills = [table.bill(*cost.job.key) for cost in table.jobs(JobFilter(dag_id="nightly"))]
+    assert len(bills) == 3
+    assert sum(bill.total.amount for bill in bills) == Decimal(told["rows_cost_usd"]) > 0
+
+
+def test_a_retry_of_an_earlier_run_delivers_all_answers_of_both(run, table):
+    run.put(6)
+    run.script(rows=[RowRule(contains="row 2.", fails=3, code=503)])
+    run.submit()
+    run.record()
+    run.round(1)
+    assert run.deliver()["delivered"] == 5
+    for _ in range(2):  # the first one does not answer it
+        run.begin_retry_of_this_run()
+        run.round(1)
+        told = run.deliver()
+    assert (told["input_rows"], told["delivered"]) == (6, 6)
+    assert len(table.jobs(JobFilter(dag_id="nightly"))) == 4

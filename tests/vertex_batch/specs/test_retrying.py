@@ -6,7 +6,8 @@ import pytest
 
 from vertex_batch.specs import load_spec
 
-SPEC = "model: gemini-2.5-flash\ninputs: gs://bucket/in/a.jsonl\noutput: gs://bucket/out/\n"
+BARE = "model: gemini-2.5-flash\ninputs: gs://bucket/in/a.jsonl\noutput: gs://bucket/out/\n"
+SPEC = f"{BARE}results: {{to: gs://bucket/answers/a.parquet}}\n"
 TABLE = "model: gemini-2.5-flash\ninputs: bq://p.d.t\noutput: bq://p.d\n"
 
 
@@ -38,6 +39,7 @@ def test_only_transient_failures_are_sent_again_unless_others_are_named(write, t
         (f"{SPEC}retry_rows: {{reasons: [invalid, invalid]}}\n", "contains `invalid` twice"),
         (f"{SPEC}retry_rows: 2\n", "retry_rows: must be a mapping"),
         (f"{TABLE}retry_rows: {{}}\n", "only rows of files can be sent again"),
+        (f"{BARE}retry_rows: {{}}\n", "needs `results`"),
         (f"{SPEC}max_failed_ratio: 0.2\nretry_rows: {{}}\n", "with `max_failed_ratio: 0.2`"),
         ("jobs:\n  retry_1:\n    model: m\n", "the name of a task group inside a job"),
     ],

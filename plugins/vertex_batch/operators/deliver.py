@@ -1,0 +1,280 @@
+"""Deliver the answers of a run: joined to their inputs, in order, with the exceptions beside them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from vertex_batch.billing.price_books import PriceBooks, spec_job
+from vertex_batch.costs import JobFilter
+from vertex_batch.errors import PermanentError
+from vertex_batch.hooks.cost_table import CostTableHook
+from vertex_batch.hooks.litellm import LiteLLMHook
+from vertex_batch.hooks.storage import DEFAULT_CONN_ID, open_storage
+from vertex_batch.inputs import RETRY_OF_LABEL, SAMPLE_LABEL, InputPart, PartKind, file_pattern
+from vertex_batch.results import (
+    AnswerForm,
+    AttemptOutput,
+    Counts,
+    JobPrices,
+    ResultSettings,
+    Written,
+    add_rounds,
+    attempts_of,
+    bill_facts,
+    cost_difference,
+    deliver,
+    join,
+    output_of,
+    read_schema,
+    total_of,
+    why_bad,
+)
+from vertex_batch.tasks.choices import retried_run
+from vertex_batch.tasks.context import identity, overridden, with_run_dates
+from vertex_batch.tasks.retries import RETRY_POLICY
+from vertex_batch.tasks.shards import PartsReport, ShardTasks
+from vertex_batch.vertex.names import JobId
+
+if TYPE_CHECKING:
+    import jinja2
+    from airflow.sdk import Context, RetryPolicy
+
+    from vertex_batch.costs import Bill, Total
+
+SAMPLES = "_samples"
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The jobs of a run.
+
+    :param bills: of all its jobs.
+    :param attempts: the jobs whose outputs are delivered, by attempt.
+    :param sample: the run's part of the input if it is a sample.
+    :param is_retry: the run has only sent rows of an earlier run again.
+    """
+
+    bills: Sequence[Bill]
+    attempts: Mapping[int, Sequence[Bill]]
+    sample: InputPart | None
+    is_retry: bool = False
+
+    @property
+    def delivered(self) -> list[Bill]:
+        return [bill for bills in self.attempts.values() for bill in bills]
+
+    @property
+    def outputs(self) -> list[AttemptOutput]:
+        return [output_of(bill, attempt) for attempt, bills in self.attempts.items() for bill in bills]
+
+
+class DeliverResultsOperator(BaseOperator):
+    """Write a run's answers to a file, each joined to its input row, in the order of the input.
+
+    A second file beside it has the input rows without a good answer, each with the reason; always: input rows
+    = delivered + exceptions. A manifest is written last. Delivering twice changes nothing, and costs nothing.
+    What the rows cost adds up to the bill of their jobs, which have to be recorded before.
+
+    :param to: the URI of the file. Its ending is the format: ``.parquet``, ``.jsonl``, ``.jsonl.gz`` or
+        ``.csv``.
+    :param inputs: the URIs that the run's jobs were submitted for. Default: those of the jobs.
+    :param record_task_id: the task of this run that recorded the bills of the jobs.
+    :param retry_record_task_ids: those that recorded the bills of the rounds of retries, in order.
+    :param shards: the tasks of a split input; see `AggregateTokenUsageOperator`.
+    :param key: where the id of a row is; see `results.ResultSettings`. Likewise for `answer` and `keep`.
+    :param schema: a JSON Schema for the answers, or the path of a file with it.
+    :param max_exceptions_ratio: fail the task, after the delivery is written, if a larger share of the input
+        rows has no good answer. If no row has one, the task always fails.
+    :param prices: see `AggregateTokenUsageOperator`; likewise for `price_folder`.
+    :param work_folder: a folder on a local disk with room for the rows. Default: the system's folder for
+        temporary files.
+    :param gcp_conn_id: the connection that reads the outputs and writes the delivery.
+    :returns: the files, and the numbers: `input_rows`, `delivered`, `exceptions`, and more.
+    :raises AirflowSkipException: no job was recorded.
+    """
+
+    template_fields: Sequence[str] = ("to", "inputs", "litellm_conn_id", "gcp_conn_id", "batch_costs_conn_id")
+    ui_color = "#e8f0fe"
+
+    def __init__(
+        self,
+        *,
+        to: str,
+        record_task_id: str,
+        inputs: str | list[str] | None = None,
+        retry_record_task_ids: Sequence[str] = (),
+        shards: ShardTasks | None = None,
+        key: str | None = None,
+        answer: str = AnswerForm.TEXT,
+        schema: Mapping[str, object] | str | None = None,
+        keep: Sequence[str] = (),
+        max_exceptions_ratio: float = 1.0,
+        overrides: Mapping[str, str] | None = None,
+        job_name: str = "",
+        prices: Mapping[str, Any] | None = None,
+        price_folder: str | None = None,
+        work_folder: str | None = None,
+        litellm_conn_id: str = LiteLLMHook.default_conn_name,
+        gcp_conn_id: str = DEFAULT_CONN_ID,
+        batch_costs_conn_id: str = CostTableHook.default_conn_name,
+        retry_policy: RetryPolicy | None = RETRY_POLICY,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(retry_policy=retry_policy, **kwargs)
+        self.to = to
+        self.inputs = inputs
+        self.record_task_id = record_task_id
+        self.retry_record_task_ids = tuple(retry_record_task_ids)
+        self.shards = shards
+        self.key = key
+        self.answer = AnswerForm(answer)
+        self.schema = schema
+        self.keep = tuple(keep)
+        self.max_exceptions_ratio = max_exceptions_ratio
+        self.overrides = overrides
+        self.job_name = job_name
+        self.prices = prices
+        self.price_folder = price_folder
+        self.work_folder = work_folder
+        self.litellm_conn_id = litellm_conn_id
+        self.gcp_conn_id = gcp_conn_id
+        self.batch_costs_conn_id = batch_costs_conn_id
+
+    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
+        """Render with the run's dates, whose names mean the same in every kind of run."""
+        super().render_template_fields(
+            with_run_dates(context, str(self.dag.timezone.name), self.job_name), jinja_env
+        )
+        for field, value in overridden(context.get("params") or {}, self.overrides or {}).items():
+            setattr(self, field, value)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        try:
+            run = self._run(context)
+            written, bad = self._deliver(context, run)
+        except PermanentError as error:
+            raise AirflowFailException(str(error)) from error
+        if bad:
+            message = f"{bad} What there is was delivered to {written.place.answers}."
+            raise AirflowFailException(message)
+        return {
+            "to": written.place.answers,
+            "exceptions_file": written.place.exceptions,
+            "manifest": written.place.manifest,
+            **{name: value for name, value in written.manifest.items() if name not in ("version", "files")},
+        }
+
+    def _run(self, context: Context) -> _Run:
+        retried, own = retried_run(context), context["ti"].run_id
+        first = self._bills(context, self.record_task_id, retried or own)
+        if not first and not any(self._bills(context, each, own) for each in self.retry_record_task_ids):
+            message = "No job of this run has a bill, so there is nothing to deliver."
+            raise AirflowSkipException(message)
+        parts = PartsReport(context["ti"], self.shards, self.log)
+        attempts = attempts_of(first, parts.results(first))
+        rounds = [
+            self._bills(context, task_id, run_id)
+            for run_id in dict.fromkeys([retried or own, own])
+            for task_id in self.retry_record_task_ids
+        ]
+        if retried:
+            rounds.insert(-len(self.retry_record_task_ids), self._earlier_retries(context, retried, rounds))
+        add_rounds(attempts, rounds)
+        bills = [*first, *(bill for bills in rounds for bill in bills)]
+        return _Run(bills, attempts, parts.sample or _sample_of(first), is_retry=retried is not None)
+
+    def _bills(self, context: Context, record_task_id: str, run_id: str) -> list[Bill]:
+        """The bills that a task has recorded in a run."""
+        other: dict[str, Any] = {"run_id": run_id} if run_id != context["ti"].run_id else {}
+        recorded = context["ti"].xcom_pull(task_ids=record_task_id, key="return_value", **other)
+        table = CostTableHook(self.batch_costs_conn_id).table()
+        keys = [
+            JobId(job["project"], job["location"], job["job_id"])
+            for job in (recorded or {}).get("jobs", ())
+            if {"project", "location", "job_id"} <= job.keys()
+        ]
+        return [bill for key in keys if (bill := table.bill(key))]
+
+    def _earlier_retries(self, context: Context, run_id: str, rounds: Sequence[Sequence[Bill]]) -> list[Bill]:
+        """The bills of other runs that have sent rows of the same run again."""
+        known = {bill.job.key for bills in rounds for bill in bills}
+        table = CostTableHook(self.batch_costs_conn_id).table()
+        submit = f"{self.record_task_id.removesuffix('record_cost')}submit"
+        label = replace(identity(context), run_id=run_id, task_id=submit).group_key
+        found = table.jobs(JobFilter(dag_id=context["ti"].dag_id))
+        jobs = [each.job.key for each in found if each.job.labels.get(RETRY_OF_LABEL) == label]
+        return [bill for key in jobs if key not in known and (bill := table.bill(key))]
+
+    def _deliver(self, context: Context, run: _Run) -> tuple[Written, str | None]:
+        storage = open_storage(self.gcp_conn_id)
+        settings = ResultSettings(self.key or "", self.answer, read_schema(self.schema), self.keep)
+        with (
+            tempfile.TemporaryDirectory(prefix="results-", dir=self.work_folder) as folder,
+            join(
+                self._inputs(run),
+                run.outputs,
+                settings,
+                store=storage,
+                work=Path(folder) / "join",
+                prices=self._prices(run.delivered),
+            ) as joined,
+        ):
+            facts = {**_facts(context), **bill_facts(run.delivered, run.bills)}
+            written = deliver(joined, self._place(run), storage, facts)
+            self._report(written, joined.counts, total_of(run.delivered))
+            return written, why_bad(joined.counts, self.max_exceptions_ratio)
+
+    def _prices(self, bills: Sequence[Bill]) -> dict[JobId | None, JobPrices]:
+        """The rates of each bill, and the limits of long context by which it was made."""
+        folder = Path(self.price_folder) if self.price_folder else None
+        of_specs = {spec_job(bill.job): self.prices for bill in bills} if self.prices else None
+        with LiteLLMHook(self.litellm_conn_id).client() as client:
+            books = PriceBooks(client, folder, of_specs)
+            return {bill.job.key: JobPrices.of_bill(bill, books.of(bill.job).thresholds()) for bill in bills}
+
+    def _inputs(self, run: _Run) -> list[str]:
+        """What was sent: the spec's inputs, in their order, or the sample that the job read."""
+        if self.inputs and not run.sample and not run.is_retry:
+            uris = [self.inputs] if isinstance(self.inputs, str) else self.inputs
+            return [file_pattern(uri) for uri in uris]
+        return list(dict.fromkeys(uri for bill in run.attempts[0] for uri in bill.job.input_uris))
+
+    def _place(self, run: _Run) -> str:
+        """The answers of a sample never replace the real ones."""
+        if run.sample is None:
+            return self.to
+        folder, _, name = self.to.rpartition("/")
+        return f"{folder}/{SAMPLES}/{name}"
+
+    def _report(self, written: Written, counts: Counts, bill: Total) -> None:
+        self.log.info("%s", counts)
+        if written.changed:
+            self.log.info("Delivered to %s; exceptions: %s", written.place.answers, written.place.exceptions)
+        else:
+            self.log.info("The same delivery was already at %s", written.place.answers)
+        if counts.duplicate_answers:
+            self.log.warning(
+                "%d output rows answer a row that already has its answer; they are billed, and listed in %s",
+                counts.duplicate_answers,
+                written.place.extra,
+            )
+        if problem := cost_difference(counts, bill):
+            self.log.warning("The sums differ: %s", problem)
+
+
+def _sample_of(bills: Sequence[Bill]) -> InputPart | None:
+    """The sample that jobs of an earlier run have read, if they have."""
+    is_sample = any(SAMPLE_LABEL in bill.job.labels for bill in bills)
+    return InputPart(PartKind.SAMPLE) if is_sample else None
+
+
+def _facts(context: Context) -> dict[str, Any]:
+    ti = context["ti"]
+    return {"dag_id": ti.dag_id, "run_id": ti.run_id}

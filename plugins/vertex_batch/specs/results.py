@@ -1,0 +1,219 @@
+"""Where the answers of a job are delivered, and what is taken from each row."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
+
+from vertex_batch.specs.templates import TEMPLATE_PART, is_template
+from vertex_batch.specs.uris import checked_uri, wildcard_folder
+from vertex_batch.specs.values import Line
+
+FORMATS = (".parquet", ".jsonl", ".jsonl.gz", ".csv")
+OWN_COLUMNS = frozenset(
+    {
+        "row",
+        "key",
+        "reason",
+        "message",
+        "schema_path",
+        "answer",
+        "model",
+        "finish_reason",
+        "input_tokens",
+        "cached_tokens",
+        "output_tokens",
+        "thoughts_tokens",
+        "cost_usd",
+        "cost_complete",
+        "attempt",
+        "input_file",
+        "input_line",
+        "output_file",
+        "output_line",
+    }
+)
+"""The columns of a delivery; a field that is carried over cannot have one of these names."""
+MAX_SCHEMA_BYTES = 1 << 20
+_PATH = re.compile(r"[^.\s]+(?:\.[^.\s]+)*")
+
+
+def _delivery_uri(text: str) -> str:
+    checked_uri(text)
+    if text.startswith("bq://"):
+        raise ValueError("cannot be a BigQuery table: deliver to a file, and load it from there")
+    if not text.endswith(FORMATS):
+        raise ValueError(f"must name a file that ends with {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+    path = TEMPLATE_PART.sub("", text).partition("://")[2]
+    if any(char in path for char in "*?[]"):
+        raise ValueError("cannot contain a wildcard: it names one file")
+    if not is_template(text) and path.rpartition("/")[2] in FORMATS:
+        raise ValueError("has no name before its ending; expected a name such as `answers.parquet`")
+    return text
+
+
+def _path(text: str) -> str:
+    if not _PATH.fullmatch(text):
+        raise ValueError(
+            f"`{text[:80]}` is not a path in a row; expected a name such as `ticket_id`, or names joined by"
+            " dots such as `request.labels.ticket_id`"
+        )
+    return text
+
+
+DeliveryUri = Annotated[
+    str,
+    StringConstraints(max_length=2000),
+    AfterValidator(_delivery_uri),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^gs://.*\.(parquet|jsonl|jsonl\.gz|csv)$", "maxLength": 2000}
+    ),
+]
+RowPath = Annotated[str, StringConstraints(max_length=200), AfterValidator(_path)]
+
+
+class Results(BaseModel):
+    """The delivery of a job's answers: joined to their input rows, in the order of the input."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    to: DeliveryUri = Field(
+        description=(
+            "The file to write (`gs://`, templates allowed). Its ending is the format: `.parquet`, `.jsonl`,"
+            " `.jsonl.gz` or `.csv`. The rows without a good answer are in a second file beside it."
+        ),
+        examples=["gs://my-bucket/summaries/{{ run_date }}/answers.parquet"],
+    )
+    key: RowPath | None = Field(
+        default=None,
+        description=(
+            "Where a row's id is: the name of a key beside `request`, or a path inside it. Default: answers"
+            " are joined to their rows by the request itself."
+        ),
+        examples=["ticket_id", "request.labels.ticket_id"],
+    )
+    answer: Literal["text", "json", "raw"] = Field(
+        default="text",
+        description=(
+            "What is delivered: the text of the answer, the text as JSON (an answer that is not JSON is an"
+            " exception), or the whole response. Embeddings are a list of numbers."
+        ),
+    )
+    answer_schema: Line | None = Field(
+        default=None,
+        alias="schema",
+        description=(
+            "File with a JSON Schema, relative to the spec's folder. An answer that does not match it is an"
+            " exception. Needs `answer: json`."
+        ),
+        examples=["schemas/summary.json"],
+    )
+    keep: Annotated[list[RowPath], Field(max_length=100)] = Field(
+        default_factory=list,
+        description="Fields of the input row that become columns of the delivery, each a path like `key`.",
+        examples=[["customer", "opened_at"]],
+    )
+    max_exceptions_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=1.0,
+        description=(
+            "Fail the run, after the delivery is written, if a larger share of the input rows has no good"
+            " answer. A run without any good answer always fails."
+        ),
+        examples=[0.01],
+    )
+
+    @field_validator("answer_schema")
+    @classmethod
+    def _only_of_json(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("answer") not in {None, "json"}:
+            raise ValueError("needs `answer: json`")
+        return value
+
+    @field_validator("keep")
+    @classmethod
+    def _columns_of_their_own(cls, value: list[str]) -> list[str]:
+        for path in value:
+            if path in OWN_COLUMNS:
+                raise ValueError(f"`{path}` is already a column of each delivery; rename the field")
+            if value.count(path) > 1:
+                raise ValueError(f"contains `{path}` twice; remove one of them")
+        return value
+
+
+def answer_schema_file(folder: Path | None, results: Results | None) -> Path | None:
+    """The file with the JSON Schema of the answers; None if there is none.
+
+    :param folder: of the spec.
+    """
+    if results is None or results.answer_schema is None:
+        return None
+    return (folder or Path()) / results.answer_schema
+
+
+def schema_problem(path: Path) -> str | None:
+    """Explain why a file cannot be used as a JSON Schema; None if it looks like one."""
+    try:
+        if not path.is_file():
+            return f"the file `{path}` does not exist"
+        if path.stat().st_size > MAX_SCHEMA_BYTES:
+            return f"`{path}` is larger than {MAX_SCHEMA_BYTES // 1024} kB"
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        return f"`{path}` cannot be read: {error.strerror or error}"
+    except (ValueError, RecursionError) as error:
+        return f"`{path}` is not JSON: {error}"
+    return None if isinstance(found, dict) else f"`{path}` is not a JSON Schema; expected an object"
+
+
+class DeliveryFields(BaseModel):
+    """What becomes of the answers."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    results: Results | None = Field(
+        default=None,
+        description=(
+            "Deliver the answers to a file: each joined to its input row, in the order of the input, with its"
+            " tokens and cost. Default: the answers stay in the output of the job."
+        ),
+        examples=[{"to": "gs://my-bucket/answers/{{ run_date }}.parquet", "key": "ticket_id"}],
+    )
+
+    @field_validator("results")
+    @classmethod
+    def _files_beside_the_input(cls, value: Results | None, info: ValidationInfo) -> Results | None:
+        if value is None:
+            return None
+        for uri in info.data.get("inputs", ()):
+            if uri.startswith("bq://"):
+                raise ValueError(
+                    "is not allowed for BigQuery inputs, whose answers are in a table; remove it"
+                )
+            folder = wildcard_folder(uri)
+            if folder is not None and value.to.startswith(folder):
+                raise ValueError(
+                    f"delivers into {folder}, which `inputs` reads: a later run would pay for reading these"
+                    " answers as input; write to a folder outside it"
+                )
+            if value.to == uri:
+                raise ValueError("would replace the input; write to another file")
+        output = info.data.get("output")
+        if output and value.to.startswith(f"{output.rstrip('/')}/"):
+            raise ValueError(
+                "delivers into the folder `output`, whose files are read as the answers of jobs; write to"
+                " another folder"
+            )
+        return value
