@@ -268,7 +268,8 @@ def vertex(connections, request) -> EmulatedVertex:
     """The emulated Vertex with an input, reached by Airflow's connections.
 
     ``pytest.mark.vertex(...)`` of a module or a test says what it needs: ``rows``, the bytes of an
-    input; ``inputs``, the objects that have them; ``scenario``, how jobs live; ``speed``, 1 for jobs that take minutes.
+    input; ``inputs``, the objects that have them; ``scenario``, how jobs live; ``speed``, 1 for jobs that
+    take minutes.
     """
     marker = request.node.get_closest_marker("vertex")
     wanted = {"rows": ROW * 4, "inputs": ("in.jsonl",), "speed": 1000, **(marker.kwargs if marker else {})}

@@ -34,8 +34,8 @@ class MonthEnd:
 
     def __str__(self) -> str:
         return (
-            f"{_usd(self.so_far)} so far; probably {_usd(self.at_end)} at its end, with the tokens of the last"
-            f" {PACE_DAYS} days at the prices of the days to come"
+            f"{_usd(self.so_far)} so far; probably {_usd(self.at_end)} at its end, with the tokens of the"
+            f" last {PACE_DAYS} days at the prices of the days to come"
         )
 
 
