@@ -66,7 +66,7 @@ _NAMES = frozenset(
         "x_TaskId",
     }
 )
-"""Columns that begin with text from outside; the others begin with words of the view, or have closed values."""
+"""Columns that begin with text from outside; the others begin with words of the view or are closed sets."""
 _ROWS_AT_ONCE = 2000
 # PostgreSQL formats moments and decimals faster than Python, and its text is the same as SQLite's.
 _UTC_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
