@@ -12,7 +12,20 @@ from typing import Any, NoReturn
 import argcomplete
 
 from vertex_batch import __version__
-from vertex_batch.cli import bill, choice, cost, jobs, new, plan, reconcile, recount, reprice, run, validate
+from vertex_batch.cli import (
+    bill,
+    choice,
+    cost,
+    jobs,
+    new,
+    plan,
+    reconcile,
+    recount,
+    reprice,
+    results,
+    run,
+    validate,
+)
 from vertex_batch.errors import VertexBatchError
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -73,6 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_schema(commands)
     _add_cost(commands)
     _add_bill(commands)
+    results.add_parser(commands, _day)
     _add_reprice(commands)
     _add_recount(commands)
     _add_reconcile(commands)
