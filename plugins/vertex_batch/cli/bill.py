@@ -67,7 +67,7 @@ def make(
     from vertex_batch.costs import JobFacts, make_bill  # noqa: PLC0415 - so that `validate` is quick
     from vertex_batch.usage import ScanOptions, find_outputs, scan_outputs  # noqa: PLC0415
 
-    book = _price_book(prices)
+    book = price_book(prices)
     thresholds = book.thresholds()
     try:
         with named(", ".join(paths), _CREDENTIALS):
@@ -75,13 +75,13 @@ def make(
             scan = scan_outputs(outputs, how, processes, on_progress)
     except FileNotFoundError as error:
         raise OutputMissingError(", ".join(paths), f"it does not exist: {error}") from error
-    ran_on = day or _day_in(paths)
+    ran_on = day or day_in(paths)
     start = datetime.combine(ran_on, time(), UTC) if ran_on else None
     facts = JobFacts("", location, "", model=model, output_directory=", ".join(paths), start_time=start)
     return make_bill(facts, scan, book)
 
 
-def _day_in(paths: Sequence[str]) -> date | None:
+def day_in(paths: Sequence[str]) -> date | None:
     """The day in the names that Vertex AI gives output directories; None if there is none, or several."""
     found = {match[1] for path in paths for match in _OUTPUT_DIRECTORY.finditer(path)}
     try:
@@ -133,7 +133,8 @@ def _text(number: Decimal | None) -> str | None:
     return None if number is None else in_full(number)
 
 
-def _price_book(prices: str | None) -> PriceBook:
+def price_book(prices: str | None) -> PriceBook:
+    """The prices of a file, used alone, or the packaged ones."""
     from vertex_batch.pricing import PriceBook, packaged_prices, price_file  # noqa: PLC0415
 
     source = price_file(Path(prices), may_be_empty=True) if prices else packaged_prices()

@@ -25,6 +25,7 @@ from vertex_batch.cli import (
     reconcile,
     recount,
     reprice,
+    results,
     retry_rows,
     run,
     validate,
@@ -92,6 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_bill(commands)
     prices.add_parser(commands, _day)
+    results.add_parser(commands, _day)
     _add_reprice(commands)
     _add_recount(commands)
     _add_reconcile(commands)

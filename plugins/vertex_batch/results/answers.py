@@ -63,14 +63,14 @@ def read_answer(row: dict[str, Any], form: AnswerForm) -> Answer:
     """
     response = response_of(row)
     text, finish, words = _text(response)
-    embedding = None if form is AnswerForm.RAW else _embedding(response)
+    embedding = None if form == AnswerForm.RAW else _embedding(response)
     if embedding is not None:
         return Answer(embedding=embedding, finish=finish)
-    if form is AnswerForm.RAW:
+    if form == AnswerForm.RAW:
         text = msgspec.json.encode(response).decode() if response else text
     reason, why = _verdict(finish, words, text)
     answer = Answer(text, finish=finish, reason=reason, words=why)
-    if form is AnswerForm.JSON and reason is None:
+    if form == AnswerForm.JSON and reason is None:
         return _as_json(answer)
     return answer
 

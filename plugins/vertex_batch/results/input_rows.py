@@ -11,6 +11,7 @@ import msgspec
 from vertex_batch.errors import InputUnusableError
 from vertex_batch.results.decoding import RowDecoder
 from vertex_batch.results.keys import (
+    NOTHING,
     Digest,
     canonical_request,
     digest,
@@ -21,6 +22,7 @@ from vertex_batch.results.keys import (
     shared_digests,
     value_at,
 )
+from vertex_batch.results.spool import NO_SPAN, Span, Spool
 from vertex_batch.results.tables import Appender
 from vertex_batch.results.types import ResultSettings
 from vertex_batch.storage import TOO_LONG, ObjectStorage, SourceObject, read_lines, without_duplicates
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _MAX_SHARED = 100_000
-_NOTHING: tuple[None, None] = (None, None)
 _FIRST_ONLY = "INSERT INTO input_digests SELECT seq, loose_a, loose_b, NULL, NULL, NULL, NULL"
 
 
@@ -75,9 +76,13 @@ class InputLoader:
     """Reads all input rows: their place, key and kept fields, and what identifies them."""
 
     def __init__(
-        self, connection: DuckDBPyConnection, store: ObjectStorage, settings: ResultSettings
+        self,
+        connection: DuckDBPyConnection,
+        store: ObjectStorage,
+        settings: ResultSettings,
+        spool: Spool,
     ) -> None:
-        self._connection, self._store, self._settings = connection, store, settings
+        self._connection, self._store, self._settings, self._spool = connection, store, settings, spool
         self._decoder = RowDecoder(settings.key)
         self._keep = [path_names(path) for path in settings.keep]
 
@@ -89,33 +94,32 @@ class InputLoader:
         for each in input_lines(self._store, objects):
             seq += 1
             text, kept, identity = self._row(each.data)
-            size = len(text or "") + len(kept or "")
-            rows.add((seq, numbers[each.source.uri], each.line, text, kept, *identity), size)
+            rows.add((seq, numbers[each.source.uri], each.line, text, *kept, *identity), len(text or ""))
         rows.flush()
         return seq
 
-    def _row(self, line: bytes) -> tuple[str | None, str | None, tuple[int | None, int | None]]:
-        """The key of a row, its kept fields, and its identity."""
+    def _row(self, line: bytes) -> tuple[str | None, Span, tuple[int | None, int | None]]:
+        """The key of a row, the place of its kept fields, and its identity."""
         if self._settings.key and not self._keep and (text := self._decoder.key_in(line)) is not None:
-            return text, None, key_digest(loose_key(text))
+            return text, NO_SPAN, key_digest(loose_key(text))
         row = self._decoder.whole(line)
         text, kept = self._decoder.key_of(row), self._kept(row)
         if text is not None:
             return text, kept, key_digest(loose_key(text))
-        identity = digest(canonical_request(request_of(row))) if row else _NOTHING
+        identity = digest(canonical_request(request_of(row))) if row else NOTHING
         return None if self._settings.key or not row else _hex(identity), kept, identity
 
-    def _kept(self, row: dict[str, Any]) -> str | None:
+    def _kept(self, row: dict[str, Any]) -> Span:
         if not self._keep:
-            return None
-        return msgspec.json.encode([value_at(row, path) for path in self._keep]).decode()
+            return NO_SPAN
+        return self._spool.add(msgspec.json.encode([value_at(row, path) for path in self._keep]))
 
     def add_digests(self, objects: Sequence[SourceObject]) -> Container[Digest]:
         """Work out by what each row is matched, after all rows were read.
 
         A key that no other row has is enough. Where rows share a key, or keys differ only in the way in which
-        a number is written, the request tells them apart, as far as it is echoed; then the key as it is
-        written; then the order.
+        a number is written, the request tells them apart. Where an output does not echo it, the key as it is
+        written does, and then the order.
 
         :returns: the digests of keys that rows share; empty if there are none.
         """
@@ -148,7 +152,8 @@ class InputLoader:
             if seq == following_seq:
                 row = self._decoder.whole(each.data)
                 text = self._decoder.key_of(row) or ""
-                digests.add((seq, *shared_digests(text, row)), 0)
+                first, second, third = shared_digests(text, row)
+                digests.add((seq, *first, *second, *third), 0)
                 following_seq = next(following, None)
         digests.flush()
 

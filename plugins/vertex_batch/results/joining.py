@@ -13,6 +13,7 @@ from vertex_batch.results.engine import open_database
 from vertex_batch.results.input_rows import InputLoader, find_inputs, input_lines, values_of
 from vertex_batch.results.matching import match
 from vertex_batch.results.output_rows import OutputLoader
+from vertex_batch.results.spool import Spool
 from vertex_batch.results.tables import TABLES
 from vertex_batch.results.types import AttemptOutput, Counts, ExtraKind, Reason, ResultSettings
 from vertex_batch.storage import ObjectStorage, SourceObject, as_storage
@@ -37,16 +38,18 @@ class Joined:
     def __init__(
         self,
         connection: DuckDBPyConnection,
+        spool: Spool,
+        settings: ResultSettings,
+        *,
         work: Path,
         store: ObjectStorage,
         objects: Sequence[SourceObject],
-        settings: ResultSettings,
     ) -> None:
-        self.connection, self.settings, self.work = connection, settings, work
+        self.connection, self.spool, self.settings, self.work = connection, spool, settings, work
         self._store, self._objects = store, objects
         self.counts = _count(connection)
         (self.has_embeddings,) = connection.execute(
-            "SELECT (SELECT count(*) FROM embeddings) > 0 AND NOT EXISTS (FROM answers)"
+            "SELECT coalesce(bool_and(is_embedding), false) FROM output_rows WHERE answer_start IS NOT NULL"
         ).fetchall()[0]
 
     def rows_to_send_again(self, reasons: Collection[Reason]) -> Iterator[bytes]:
@@ -73,6 +76,7 @@ class Joined:
     def close(self) -> None:
         """Remove the database."""
         self.connection.close()
+        self.spool.close()
         shutil.rmtree(self.work, ignore_errors=True)
 
     def __enter__(self) -> Self:
@@ -108,13 +112,14 @@ def join(
     storage = as_storage(store)
     objects = find_inputs(storage, inputs)
     connection = open_database(work)
+    spool = Spool(work / "texts")
     try:
         connection.execute(TABLES)
         connection.execute("BEGIN")
-        loader = InputLoader(connection, storage, settings)
+        loader = InputLoader(connection, storage, settings, spool)
         loader.load(objects)
         shared = loader.add_digests(objects)
-        outputs = OutputLoader(connection, storage, settings, shared, first_file=len(objects))
+        outputs = OutputLoader(connection, storage, settings, spool, shared=shared, first_file=len(objects))
         for each in sorted(attempts, key=lambda each: each.attempt):
             outputs.load(each, (prices or {}).get(each.job, JobPrices()))
         outputs.flush()
@@ -124,9 +129,10 @@ def join(
         match(connection, keys_are_shared=shared != frozenset())
         connection.execute(FINAL)
         connection.execute("COMMIT")
-        return Joined(connection, work, storage, objects, settings)
+        return Joined(connection, spool, settings, work=work, store=storage, objects=objects)
     except BaseException:
         connection.close()
+        spool.close()
         shutil.rmtree(work, ignore_errors=True)
         raise
 

@@ -25,8 +25,9 @@ _SNAKE = re.compile(r"_([a-z0-9])")
 _CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _encode = msgspec.json.Encoder(order="sorted").encode
 _MAX_EXACT = 2**53
-_KEY_MARK = b"\0"
-_NOTHING: tuple[None, None] = (None, None)
+_KEY_MARK, _TEXT_MARK = b"\0", b"\1"
+Nothing = tuple[None, None]
+NOTHING: Nothing = (None, None)
 _REQUEST_KEYS = ("request", "body", "instance")
 
 
@@ -106,16 +107,19 @@ def key_digest(text: str) -> Digest:
     return digest(_KEY_MARK + text.encode("utf-8", "surrogatepass"))
 
 
-def shared_digests(text: str, row: dict[str, Any]) -> tuple[int | None, ...]:
-    """The digests of a row whose key others have, too."""
-    with_request: tuple[int | None, int | None] = _NOTHING
+def shared_digests(text: str, row: dict[str, Any]) -> tuple[Digest | Nothing, Digest, Digest]:
+    """What may identify a row whose key others have, too: key and request, the key as written, its number.
+
+    The first is nothing if the row holds no request.
+    """
+    with_request: Digest | Nothing = NOTHING
+    loose = loose_key(text).encode("utf-8", "surrogatepass")
     if has_request(row):
-        request = canonical_request(request_of(row))
-        with_request = digest(loose_key(text).encode("utf-8", "surrogatepass") + b"\0" + request)
+        with_request = digest(loose + b"\0" + canonical_request(request_of(row)))
     return (
-        *with_request,
-        *digest(b"\1" + text.encode("utf-8", "surrogatepass")),
-        *key_digest(loose_key(text)),
+        with_request,
+        digest(_TEXT_MARK + text.encode("utf-8", "surrogatepass")),
+        key_digest(loose_key(text)),
     )
 
 

@@ -20,16 +20,19 @@ LEVELS = (1, 2, 3)
 # writing repeats rows in another part of its own output; there an id that one part has twice identifies none.
 _COPIED = """
 CREATE TABLE copied AS
-WITH ids AS (
-    SELECT response_a, response_b, attempt, job, part, count(*) AS n
-    FROM output_rows WHERE response_a IS NOT NULL GROUP BY ALL
+WITH rows AS (
+    SELECT id, attempt, job, part, response_a, response_b,
+        coalesce(a1, a3, 0) AS a, coalesce(b1, b3, 0) AS b
+    FROM output_rows WHERE response_a IS NOT NULL
+), ids AS (
+    SELECT response_a, response_b, a, b, attempt, job, part, count(*) AS n FROM rows GROUP BY ALL
 ), again AS (
     SELECT response_a, response_b FROM ids GROUP BY ALL HAVING count(*) > 1
 ), earlier AS (
     SELECT ids.* FROM ids SEMI JOIN again USING (response_a, response_b)
 )
-SELECT DISTINCT o.id FROM output_rows o JOIN earlier e USING (response_a, response_b)
-WHERE e.attempt < o.attempt OR (e.job = o.job AND e.part < o.part AND e.n = 1)
+SELECT DISTINCT r.id FROM rows r JOIN earlier e USING (response_a, response_b, a, b)
+WHERE e.attempt < r.attempt OR (e.job = r.job AND e.part < r.part AND e.n = 1)
 """
 
 _MATCH = """
@@ -59,13 +62,15 @@ FROM matches m JOIN output_rows o USING (id) GROUP BY seq
 
 _EXTRA = f"""
 CREATE TABLE extra AS
-WITH known AS (SELECT DISTINCT coalesce(a3, a1) AS a, coalesce(b3, b1) AS b FROM input_digests)
+WITH known AS (
+    SELECT a1 AS a, b1 AS b FROM input_digests UNION SELECT a3, b3 FROM input_digests WHERE a3 IS NOT NULL
+)
 SELECT o.id, CASE
     WHEN known.a IS NOT NULL THEN '{ExtraKind.DUPLICATE}'
     WHEN o.reason = '{Reason.UNREADABLE}' THEN '{ExtraKind.UNREADABLE}'
     ELSE '{ExtraKind.UNKNOWN}' END AS kind
 FROM output_rows o ANTI JOIN matches USING (id) ANTI JOIN copied USING (id)
-LEFT JOIN known ON known.a = coalesce(o.a3, o.a1) AND known.b = coalesce(o.b3, o.b1)
+LEFT JOIN known ON known.a = coalesce(o.a1, o.a3) AND known.b = coalesce(o.b1, o.b3)
 """  # noqa: S608 - our own names
 
 

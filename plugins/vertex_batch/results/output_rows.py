@@ -10,6 +10,7 @@ from vertex_batch.results.answers import Answer, read_answer
 from vertex_batch.results.costing import NO_COST, UNKNOWN_COST, JobPrices, RowCost, RowMeter
 from vertex_batch.results.decoding import Row, RowDecoder
 from vertex_batch.results.keys import (
+    NOTHING,
     Digest,
     canonical_request,
     digest,
@@ -21,6 +22,7 @@ from vertex_batch.results.keys import (
 )
 from vertex_batch.results.reasons import may_pass
 from vertex_batch.results.schemas import SchemaCheck
+from vertex_batch.results.spool import NO_SPAN, Span, Spool
 from vertex_batch.results.tables import Appender
 from vertex_batch.results.types import AnswerForm, AttemptOutput, Reason, ResultSettings
 from vertex_batch.storage import TOO_LONG, ByteStream, ObjectStorage, SourceObject, read_lines
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _SUFFIXES = (".jsonl", ".ndjson", ".json", ".gz")
-_NOTHING: tuple[None, None] = (None, None)
 
 Identity = tuple[Any, ...]
 """The key as text, and six numbers; see `keys.shared_digests`."""
@@ -48,6 +49,8 @@ class OutputLoader:
         connection: DuckDBPyConnection,
         store: ObjectStorage,
         settings: ResultSettings,
+        spool: Spool,
+        *,
         shared: Container[Digest],
         first_file: int,
     ) -> None:
@@ -55,8 +58,7 @@ class OutputLoader:
         self._decoder = RowDecoder(settings.key)
         self._schema = SchemaCheck(settings.schema) if settings.schema is not None else None
         self._rows = Appender(connection, "output_rows")
-        self._answers = Appender(connection, "answers")
-        self._embeddings = Appender(connection, "embeddings")
+        self._spool = spool
         self._file = first_file
         self.named: list[tuple[int, str]] = []
         self._id = self._job = self._part = self._attempt = self._line = 0
@@ -93,8 +95,8 @@ class OutputLoader:
 
     def flush(self) -> None:
         """Write the rows that were read."""
-        for table in (self._rows, self._answers, self._embeddings):
-            table.flush()
+        self._rows.flush()
+        self._spool.flush()
 
     def _row(self, line: bytes) -> None:
         outcome = read_row(line)
@@ -115,7 +117,7 @@ class OutputLoader:
         """An answer, or the violation of the schema in it."""
         if self._schema is None or answer.reason or answer.text is None:
             return answer
-        if self._settings.answer is not AnswerForm.JSON:
+        if self._settings.answer != AnswerForm.JSON:
             return answer
         if (found := self._schema.violation(answer.text)) is None:
             return answer
@@ -129,18 +131,21 @@ class OutputLoader:
             whole = self._decoder.whole(line) if whole is None else whole
             if not has_request(whole):
                 return _NO_IDENTITY
-            return None, *digest(canonical_request(request_of(whole))), *_NOTHING, *_NOTHING
+            return None, *digest(canonical_request(request_of(whole))), *NOTHING, *NOTHING
         identity = key_digest(loose_key(text))
         if identity in self._shared:
-            return text, *shared_digests(text, self._decoder.whole(line) if whole is None else whole)
-        return text, *identity, *_NOTHING, *_NOTHING
+            found = shared_digests(text, self._decoder.whole(line) if whole is None else whole)
+            if found[0] != NOTHING:  # the answer to another request must not be taken for one to this
+                return text, *found[0], *NOTHING, *NOTHING
+            return text, *NOTHING, *found[1], *found[2]
+        return text, *identity, *NOTHING, *NOTHING
 
     def _unreadable(self, words: str) -> None:
         self._add(_NO_IDENTITY, Answer(reason=Reason.UNREADABLE, words=words), UNKNOWN_COST)
 
     def _add(self, identity: Identity, answer: Answer, cost: RowCost, response_id: Any = None) -> None:
         self._id += 1
-        responded = digest(response_id.encode()) if type(response_id) is str and response_id else _NOTHING
+        responded = digest(response_id.encode()) if type(response_id) is str and response_id else NOTHING
         self._rows.add(
             (
                 *(self._id, self._attempt, self._job, self._part, self._file, self._line),
@@ -154,13 +159,17 @@ class OutputLoader:
                 *cost.tokens,
                 cost.usd,
                 cost.complete,
+                *self._place(answer),
+                answer.embedding is not None,
             ),
             len(answer.words),
         )
+
+    def _place(self, answer: Answer) -> Span:
+        """Put an answer into the spool; return where it is."""
         if answer.embedding is not None:
-            self._embeddings.add((self._id, answer.embedding), 8 * len(answer.embedding))
-        elif answer.text is not None:
-            self._answers.add((self._id, answer.text), len(answer.text))
+            return self._spool.add_numbers(answer.embedding)
+        return NO_SPAN if answer.text is None else self._spool.add(answer.text.encode())
 
 
 def _objects(store: ObjectStorage, outputs: Iterable[str]) -> Iterator[tuple[Sequence[SourceObject], bool]]:

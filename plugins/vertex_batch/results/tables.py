@@ -20,7 +20,8 @@ _DIGEST_COLUMNS = ", ".join(f"{name} BIGINT" for name in DIGESTS)
 TABLES = f"""
 CREATE TABLE files (file INTEGER, uri VARCHAR);
 CREATE TABLE input_rows (
-    seq BIGINT, file INTEGER, line BIGINT, key VARCHAR, kept VARCHAR, loose_a BIGINT, loose_b BIGINT
+    seq BIGINT, file INTEGER, line BIGINT, key VARCHAR, kept_start BIGINT, kept_size BIGINT,
+    loose_a BIGINT, loose_b BIGINT
 );
 CREATE TABLE input_digests (seq BIGINT, {_DIGEST_COLUMNS});
 CREATE TABLE output_rows (
@@ -28,10 +29,8 @@ CREATE TABLE output_rows (
     {_DIGEST_COLUMNS}, response_a BIGINT, response_b BIGINT,
     reason VARCHAR, words VARCHAR, schema_path VARCHAR, model VARCHAR, finish_reason VARCHAR,
     input_tokens BIGINT, cached_tokens BIGINT, output_tokens BIGINT, thoughts_tokens BIGINT,
-    cost {COST_TYPE}, cost_complete BOOLEAN
+    cost {COST_TYPE}, cost_complete BOOLEAN, answer_start BIGINT, answer_size BIGINT, is_embedding BOOLEAN
 );
-CREATE TABLE answers (id BIGINT, answer VARCHAR);
-CREATE TABLE embeddings (id BIGINT, embedding DOUBLE[]);
 CREATE TABLE matches (seq BIGINT, id BIGINT, attempt INTEGER);
 """
 
@@ -91,5 +90,4 @@ def _arrow_type(pa: Any, kind: str) -> Any:
         "INTEGER": pa.int32(),
         "VARCHAR": pa.string(),
         "BOOLEAN": pa.bool_(),
-        "DOUBLE[]": pa.list_(pa.float64()),
     }[kind]

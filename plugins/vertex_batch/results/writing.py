@@ -8,7 +8,8 @@ their sizes and digests. Doing it twice with the same rows writes nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import msgspec
 
 from vertex_batch.costs.money import in_full
 from vertex_batch.errors import ConfigurationError
+from vertex_batch.results.files import Block, Kind, open_writer
 from vertex_batch.results.joining import Joined
 from vertex_batch.results.types import AnswerForm, Counts
 from vertex_batch.storage import ObjectStorage
@@ -25,14 +27,60 @@ SUFFIXES = (".parquet", ".jsonl.gz", ".jsonl", ".csv")
 """The formats, by how the name of the file ends."""
 MANIFEST_VERSION = 1
 _READ_BYTES = 8 << 20
-_COPY = {
-    ".parquet": "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20000",
-    ".jsonl": "FORMAT json",
-    ".jsonl.gz": "FORMAT json, COMPRESSION gzip",
-    ".csv": "FORMAT csv, HEADER",
+_decode_kept = msgspec.json.Decoder(list[Any]).decode
+_BLOCK_ROWS = 20_000
+_BLOCK_BYTES = 16 << 20
+_COST_COLUMNS = ("cost_usd", "cost_complete")
+_TOKEN_COLUMNS = ("input_tokens", "cached_tokens", "output_tokens", "thoughts_tokens")
+_QUERIES = {
+    "answers": (
+        """
+        SELECT i.seq AS row, i.key, i.kept_start, i.kept_size, o.answer_start, o.answer_size, o.model,
+            o.finish_reason, o.input_tokens, o.cached_tokens, o.output_tokens, o.thoughts_tokens,
+            c.cost AS cost_usd, c.cost_complete, o.attempt
+        FROM chosen c JOIN output_rows o USING (id) JOIN input_rows i USING (seq)
+        WHERE o.reason IS NULL ORDER BY i.seq
+        """,
+        ("row", "key", "*", "answer", "model", "finish_reason", *_TOKEN_COLUMNS, *_COST_COLUMNS, "attempt"),
+    ),
+    "exceptions": (
+        """
+        SELECT i.seq AS row, i.key, i.kept_start, i.kept_size, r.reason,
+            coalesce(o.words, 'no output has a row for it') AS message, o.schema_path, o.answer_start,
+            o.answer_size, o.model, o.finish_reason, o.input_tokens, o.cached_tokens, o.output_tokens,
+            o.thoughts_tokens,
+            CASE WHEN c.seq IS NULL THEN 0 ELSE c.cost END AS cost_usd,
+            coalesce(c.cost_complete, true) AS cost_complete, o.attempt,
+            fi.uri AS input_file, i.line AS input_line, fo.uri AS output_file, o.line AS output_line
+        FROM outcomes r JOIN input_rows i USING (seq) JOIN files fi ON fi.file = i.file
+        LEFT JOIN chosen c ON c.seq = i.seq LEFT JOIN output_rows o ON o.id = c.id
+        LEFT JOIN files fo ON fo.file = o.file
+        WHERE r.reason IS NOT NULL ORDER BY i.seq
+        """,
+        (
+            *("row", "key", "*", "reason", "message", "schema_path", "answer", "model", "finish_reason"),
+            *_TOKEN_COLUMNS,
+            *_COST_COLUMNS,
+            *("attempt", "input_file", "input_line", "output_file", "output_line"),
+        ),
+    ),
+    "extra": (
+        """
+        SELECT x.kind, o.key, o.reason, o.words AS message, o.answer_start, o.answer_size, o.model,
+            o.finish_reason, o.input_tokens, o.cached_tokens, o.output_tokens, o.thoughts_tokens,
+            o.cost AS cost_usd, o.cost_complete, o.attempt,
+            f.uri AS output_file, o.line AS output_line
+        FROM extra x JOIN output_rows o USING (id) JOIN files f ON f.file = o.file ORDER BY o.id
+        """,
+        (
+            *("kind", "key", "reason", "message", "answer", "model", "finish_reason"),
+            *_TOKEN_COLUMNS,
+            *_COST_COLUMNS,
+            *("attempt", "output_file", "output_line"),
+        ),
+    ),
 }
-_TOKENS = "o.input_tokens, o.cached_tokens, o.output_tokens, o.thoughts_tokens"
-_NO_ROW = "no output has a row for it"
+"""The rows of each file, and its columns; ``*`` stands for the fields that are carried over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,71 +194,57 @@ def numbers(counts: Counts) -> dict[str, Any]:
 
 def _write(joined: Joined, name: str, path: Path, suffix: str) -> int:
     """Write one file of a delivery; return how many rows it has."""
-    query = {"answers": _answers, "exceptions": _exceptions, "extra": _extra}[name](joined, suffix)
-    copy = f"COPY ({query}) TO '{str(path).replace(chr(39), chr(39) * 2)}' ({_COPY[suffix]})"
-    (rows,) = joined.connection.execute(copy).fetchall()[0]
-    return int(rows)
+    query, order = _QUERIES[name]
+    kept = joined.settings.keep if name != "extra" else ()
+    columns = [column for each in order for column in (kept if each == "*" else (each,))]
+    found = joined.connection.sql(query).to_arrow_reader(_BLOCK_ROWS)
+    rows = 0
+    with ExitStack() as stack:
+        write = open_writer(stack, path, suffix, _block(joined, _empty(found.schema), name, columns), columns)
+        for batch in found:
+            rows += batch.num_rows
+            for part in _parts(batch):
+                write(_block(joined, part, name, columns))
+    return rows
 
 
-def _answers(joined: Joined, suffix: str) -> str:
-    return f"""
-        SELECT i.seq AS row, i.key, {_kept(joined, suffix)} {_answer(joined, suffix)} AS answer, o.model,
-            o.finish_reason, {_TOKENS}, {_cost("c.cost", suffix)} AS cost_usd, c.cost_complete, o.attempt
-        FROM chosen c JOIN output_rows o USING (id) JOIN input_rows i USING (seq)
-        LEFT JOIN answers a USING (id) LEFT JOIN embeddings e USING (id)
-        WHERE o.reason IS NULL ORDER BY i.seq
-    """  # noqa: S608 - our own names
+def _block(joined: Joined, narrow: Any, name: str, order: Sequence[str]) -> Block:
+    """Add the texts to the rows of a query."""
+    spool, answers_only = joined.spool, name == "answers"
+    spans = zip(
+        narrow.column("answer_start").to_pylist(), narrow.column("answer_size").to_pylist(), strict=True
+    )
+    numbers = joined.has_embeddings and name != "exceptions"
+    added: dict[str, tuple[Kind, Sequence[Any]]] = {}
+    if numbers:
+        added["answer"] = (
+            "numbers",
+            [None if at is None else spool.read_numbers(at, size) for at, size in spans],
+        )
+    else:
+        found = [None if at is None else spool.read(at, size) for at, size in spans]
+        if answers_only and joined.settings.answer != AnswerForm.TEXT:
+            added["answer"] = "json", found
+        else:
+            added["answer"] = "text", [None if each is None else each.decode() for each in found]
+    if joined.settings.keep and name != "extra":
+        starts, sizes = narrow.column("kept_start").to_pylist(), narrow.column("kept_size").to_pylist()
+        kept = [_decode_kept(spool.read(at, size)) for at, size in zip(starts, sizes, strict=True)]
+        for n, path in enumerate(joined.settings.keep):
+            added[path] = "value", [each[n] for each in kept]
+    return Block(narrow, added, order)
 
 
-def _exceptions(joined: Joined, suffix: str) -> str:
-    return f"""
-        SELECT i.seq AS row, i.key, {_kept(joined, suffix)} r.reason,
-            coalesce(o.words, '{_NO_ROW}') AS message, o.schema_path, a.answer, o.model, o.finish_reason,
-            {_TOKENS}, {_cost("coalesce(c.cost, 0)", suffix)} AS cost_usd,
-            coalesce(c.cost_complete, true) AS cost_complete, o.attempt,
-            fi.uri AS input_file, i.line AS input_line, fo.uri AS output_file, o.line AS output_line
-        FROM outcomes r JOIN input_rows i USING (seq) JOIN files fi ON fi.file = i.file
-        LEFT JOIN chosen c USING (seq) LEFT JOIN output_rows o ON o.id = c.id
-        LEFT JOIN files fo ON fo.file = o.file LEFT JOIN answers a ON a.id = c.id
-        WHERE r.reason IS NOT NULL ORDER BY i.seq
-    """  # noqa: S608 - our own names
-
-
-def _extra(joined: Joined, suffix: str) -> str:
-    return f"""
-        SELECT x.kind, o.key, o.reason, o.words AS message, {_answer(joined, suffix)} AS answer, o.model,
-            o.finish_reason, {_TOKENS}, {_cost("o.cost", suffix)} AS cost_usd, o.cost_complete, o.attempt,
-            f.uri AS output_file, o.line AS output_line
-        FROM extra x JOIN output_rows o USING (id) JOIN files f ON f.file = o.file
-        LEFT JOIN answers a USING (id) LEFT JOIN embeddings e USING (id)
-        ORDER BY o.id
-    """  # noqa: S608 - our own names
-
-
-def _kept(joined: Joined, suffix: str) -> str:
-    """The carried-over fields as columns, named like their paths."""
-    columns = []
-    for n, path in enumerate(joined.settings.keep):
-        arrow = "->" if suffix.startswith(".jsonl") else "->>"
-        name = path.replace('"', '""')
-        columns.append(f"i.kept {arrow} '$[{n}]' AS \"{name}\", ")
-    return "".join(columns)
-
-
-def _answer(joined: Joined, suffix: str) -> str:
-    """The answer: an embedding as a list, JSON inside of JSONL as such, otherwise text."""
-    if joined.has_embeddings:
-        return "CAST(to_json(e.embedding) AS VARCHAR)" if suffix == ".csv" else "e.embedding"
-    if suffix.startswith(".jsonl") and joined.settings.answer is not AnswerForm.TEXT:
-        return "CAST(a.answer AS JSON)"
-    return "a.answer"
-
-
-def _cost(column: str, suffix: str) -> str:
-    """An exact amount: a decimal in Parquet, its digits without trailing zeros elsewhere."""
-    if suffix == ".parquet":
-        return column
-    return f"rtrim(rtrim(CAST({column} AS VARCHAR), '0'), '.')"
+def _parts(batch: Any) -> Iterator[Any]:
+    """Parts of a batch whose texts fit in memory."""
+    start = size = 0
+    for n, more in enumerate(batch.column("answer_size").to_pylist()):
+        size += more or 0
+        if size >= _BLOCK_BYTES:
+            yield batch.slice(start, n + 1 - start)
+            start, size = n + 1, 0
+    if start < batch.num_rows:
+        yield batch.slice(start)
 
 
 def _is_there(target: ObjectStorage, place: Place, manifest: bytes, local: Mapping[str, Path]) -> bool:
@@ -220,6 +254,12 @@ def _is_there(target: ObjectStorage, place: Place, manifest: bytes, local: Mappi
     found = target.look_up(list(local))
     sizes = [path.stat().st_size for path in local.values()]
     return all(each and each.size == size for each, size in zip(found, sizes, strict=True))
+
+
+def _empty(schema: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.RecordBatch.from_arrays([pa.array([], each.type) for each in schema], schema=schema)
 
 
 def _digest(path: Path) -> str:
