@@ -58,7 +58,7 @@ def _of_the_demo(home: Path) -> int:
         if not run_examples(stack, Console(), NIGHTS):
             return 1
         table = CostTable(stack.cost_table_url)
-        made = [bill for cost in table.jobs() if (bill := table.bill(*cost.job.key))]
+        made = [bill for cost in table.jobs() if (bill := table.bill(cost.job.key))]
         return _take(stack, _for_documents(made), IMAGES)
 
 

@@ -96,7 +96,7 @@ def test_the_bill_equals_an_independent_sum_over_the_output_files(demo):
 def test_its_bills_pass_the_validator_of_focus_from_both_databases(demo, tmp_path):
     _, folder = demo
     recorded = CostTable(f"sqlite:///{folder / 'costs.db'}")
-    bills = [recorded.bill(*each.job.key) for each in recorded.jobs()]
+    bills = [recorded.bill(each.job.key) for each in recorded.jobs()]
     amount = sum(bill.total.amount for bill in bills)
     with start_postgres(tmp_path / "postgres") as server:
         copied = server.create_database("copied")

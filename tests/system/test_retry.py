@@ -7,7 +7,7 @@ from collections import Counter
 
 from local.emulator.admin import RowRule, Scenario
 from tools.chaos import kill_each_task_once
-from vertex_batch.vertex.labels import JOB_KEY_LABEL
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
 
 SPEC, RESUMED = "system_retry", "system_resume"
 ROWS = 60
@@ -49,7 +49,7 @@ def test_a_death_at_half_and_a_kill_in_each_phase_cost_no_row_twice(stack, night
 
     jobs = nights.jobs(SPEC, "retry_killed")
     assert [job.state for job in jobs] == ["FAILED", "SUCCEEDED", "SUCCEEDED"]
-    assert max(Counter(job.labels[JOB_KEY_LABEL] for job in jobs).values()) == 1
+    assert max(Counter(job.labels[IDEMPOTENCY_KEY_LABEL] for job in jobs).values()) == 1
     assert texts_of(outputs_of(stack, jobs)) == sorted(f"{SPEC} {date} row {n}" for n in range(ROWS))
     bills = nights.bills(SPEC, "retry_killed")
     assert {bill.job.job_id for bill in bills} == {job.id for job in jobs}

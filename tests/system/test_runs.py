@@ -6,6 +6,7 @@ import pytest
 
 from local.emulator.admin import Scenario, Trait
 from local.stack.airflow_api import wait_until
+from tests.builders import ROW
 
 
 def test_a_scheduled_run_bills_the_day_that_it_stands_for(stack, nights):
@@ -44,7 +45,7 @@ def test_the_trigger_form_replaces_model_input_and_labels(stack, nights):
     spec = "system_manual"
     stack.gcs.put(
         "gs://demo-bucket/elsewhere.jsonl",
-        b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n',
+        ROW,
     )
     conf = {
         "input": ["gs://demo-bucket/elsewhere.jsonl"],

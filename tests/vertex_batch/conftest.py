@@ -21,7 +21,7 @@ from local.emulator.admin import EmulatorAdmin, Scenario
 from local.stack.gcs import ObjectStore, gcs_service
 from local.stack.ports import LOOPBACK, Ports
 from local.stack.processes import ManagedProcess, Service, answers
-from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
+from tests.builders import LOCATION, PROJECT, ROW, a_request
 from vertex_batch.cli import main
 from vertex_batch.vertex.client import BatchClient, ProxyConfig
 from vertex_batch.vertex.resource import CreateJobRequest, JobReference
@@ -261,6 +261,24 @@ class DagRun:
     run_type: str = "scheduled"
     note: str | None = None
     conf: dict[str, Any] | None = None
+
+
+@pytest.fixture
+def vertex(connections, request) -> EmulatedVertex:
+    """The emulated Vertex with an input, reached by Airflow's connections.
+
+    ``pytest.mark.vertex(...)`` of a module or a test says what it needs: ``rows``, the bytes of an
+    input; ``inputs``, the objects that have them; ``scenario``, how jobs live; ``speed``, 1 for jobs that
+    take minutes.
+    """
+    marker = request.node.get_closest_marker("vertex")
+    wanted = {"rows": ROW * 4, "inputs": ("in.jsonl",), "speed": 1000, **(marker.kwargs if marker else {})}
+    connections.admin.set_settings(speed=wanted["speed"])
+    if "scenario" in wanted:
+        connections.admin.add_scenario(wanted["scenario"])
+    for name in wanted["inputs"]:
+        connections.gcs.put(f"gs://demo-bucket/{name}", wanted["rows"])
+    return connections
 
 
 @pytest.fixture

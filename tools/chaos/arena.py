@@ -15,7 +15,7 @@ from local.emulator.admin import Fault, FaultKind, LedgerJob, Match, Operation
 from local.leftovers import marked
 from local.stack import Stack
 from vertex_batch.costs import CostTable, JobFilter
-from vertex_batch.vertex.labels import JOB_KEY_LABEL
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
 
 ROWS = 12
 RUN_SECONDS = 240
@@ -113,7 +113,7 @@ class Arena:
 
     def _compare(self, run_id: str, jobs_each: int, state: str) -> Outcome:
         jobs = self.jobs(run_id)
-        keys = Counter(job.labels[JOB_KEY_LABEL] for job in jobs)
+        keys = Counter(job.labels[IDEMPOTENCY_KEY_LABEL] for job in jobs)
         twins = sum(count - 1 for count in keys.values())
         duplicates = max(twins, len(jobs) - jobs_each, 0)
         orphans = sum(job.state in ACTIVE for job in jobs)

@@ -194,7 +194,7 @@ def why_unknown(job: BatchPredictionJob) -> str | None:
     if job.completion_stats is None:
         if not job.state.has_results:
             return None
-        return f"the job is {job.state.short}, but Vertex reports neither an output nor row counts"
+        return f"the job is {job.state}, but Vertex reports neither an output nor row counts"
     finished = job.completion_stats.successful_count
     if finished < 0:
         return "Vertex reports no output, and does not know how many rows were finished"

@@ -30,8 +30,8 @@ from sqlalchemy import select, update  # noqa: TID253 - never imported by a DAG 
 
 from vertex_batch.cli.access import airflow_settings
 from vertex_batch.cli.bill import rows_data
-from vertex_batch.cli.cost import find_bill, print_parts
-from vertex_batch.cli.output import print_json, say
+from vertex_batch.cli.cost import find_bill
+from vertex_batch.cli.output import print_json, print_parts, say
 from vertex_batch.cli.run import INTERRUPT, Order
 from vertex_batch.cli.tables import render_bill
 from vertex_batch.costs import JobFilter
@@ -105,7 +105,10 @@ def main(order: Order, out: TextIO) -> int:
     initdb()
     spec, folder = load_spec(order.spec), Path(order.spec).resolve().parent
     spec = spec.with_jobs(order.job(job) for job in spec.jobs)
-    dag = build_dag(spec, prices_folder(folder), budgets_file(folder), before_each_task=interruption.check)
+    dag = build_dag(spec, prices_folder(folder), budgets_file(folder))
+    for task in dag.tasks:
+        # Airflow calls it before each start of the task, and each time that it is resumed.
+        task.pre_execute = interruption.check  # type: ignore[method-assign, union-attr]
     _check_connections(spec)
     signal.signal(INTERRUPT, interruption.request)
     moment = _moment(spec.name, datetime.fromisoformat(order.moment), again=order.again)
@@ -157,8 +160,8 @@ def _results(run: DagRun, spec: Spec, job: JobSpec) -> Iterator[tuple[dict[str, 
         "job": job.name,
         "succeeded": TaskInstanceState.SUCCESS in states and TaskInstanceState.FAILED not in states,
     }
-    record = next(ti for ti in tasks if ti.task_id == f"{group}record_cost")
-    recorded = (record.xcom_pull(record.task_id) or {}).get("jobs", ())
+    records = [ti for ti in tasks if ti.task_id.endswith("record_cost")]
+    recorded = [each for ti in records for each in (ti.xcom_pull(ti.task_id) or {}).get("jobs", ())]
     table = CostTableHook(job.cost_connection).table()
     for each in recorded:
         bill = find_bill(table, each["job_id"])

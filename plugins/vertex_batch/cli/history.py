@@ -69,11 +69,11 @@ def read_history(plan: Plan, url: str | None) -> History:
 
 def _jobs(plan: Plan, url: str | None) -> list[PastJob]:
     from vertex_batch.budgets import BudgetRequest, Ledger, usable  # noqa: PLC0415 - it brings SQLAlchemy along
-    from vertex_batch.cli.cost import NoCostTableError, open_table  # noqa: PLC0415
+    from vertex_batch.cli.cost import MissingCostTableError, open_table  # noqa: PLC0415
 
     try:
         table = open_table(Namespace(url=url, cost_connection=plan.job.cost_connection))
-    except NoCostTableError:
+    except MissingCostTableError:
         if url:
             raise
         return []

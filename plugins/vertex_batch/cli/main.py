@@ -5,31 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
+from importlib import import_module
 from typing import Any, NoReturn
 
 import argcomplete
 
 from vertex_batch import __version__
-from vertex_batch.cli import (
-    access,
-    bill,
-    choice,
-    cost,
-    export,
-    jobs,
-    new,
-    plan,
-    prices,
-    reconcile,
-    recount,
-    reprice,
-    results,
-    retry_rows,
-    run,
-    validate,
-)
+from vertex_batch.cli import access, choice, jobs, new, plan, prices, results, retry_rows, run, validate
 from vertex_batch.errors import VertexBatchError
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -41,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argcomplete.autocomplete(parser)
     options = parser.parse_args(arguments)
     try:
-        status: int = options.run(options)
+        status: int = _command(options.run)(options)
         sys.stdout.flush()
     except VertexBatchError as error:
         sys.stderr.write(f"vertex-batch: {error}\n")
@@ -58,6 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return status
+
+
+def _command(run: str | Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """The function of a command, or that of the module with this name, which is imported only now."""
+    if isinstance(run, str):
+        found: Callable[[argparse.Namespace], int] = import_module(f"vertex_batch.cli.{run}").run
+        return found
+    return run
 
 
 def _missing_module(name: str, *, submits: bool) -> str:
@@ -152,17 +144,23 @@ def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         description="Show what jobs cost, from the cost table: totals and jobs, or the bill of one job. If a"
         " price is unknown, the sum is a lower bound, printed as 'at least'.",
     )
-    command.add_argument("--by", choices=cost.GROUPINGS, default="spec", help="group by (default: spec)")
+    command.add_argument(
+        "--by", choices=("spec", "day", "model", "team"), default="spec", help="group by (default: spec)"
+    )
     choice.add_days(command, _day)
     command.add_argument(
         "--job", metavar="ID", help="show the bill of one job: its id, or PROJECT/LOCATION/ID"
     )
     command.add_argument(
-        "--limit", type=_count, default=20, metavar="N", help="list the latest N jobs (default: 20)"
+        "--limit",
+        type=_count,
+        default=20,
+        metavar="N",
+        help="list the latest N jobs (default: 20; 0: only the totals)",
     )
     _add_json(command)
     _add_table(command)
-    command.set_defaults(run=cost.run)
+    command.set_defaults(run="cost")
 
 
 def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -179,7 +177,7 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     command.add_argument("--output", metavar="FILE", help="the file to write (default: standard output)")
     _add_table(command)
-    command.set_defaults(run=export.run)
+    command.set_defaults(run="export")
 
 
 def _add_json(command: argparse.ArgumentParser) -> None:
@@ -212,7 +210,7 @@ def _add_reprice(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     _add_json(command)
     _add_table(command)
-    command.set_defaults(run=reprice.run)
+    command.set_defaults(run="reprice")
 
 
 def _add_recount(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -233,7 +231,7 @@ def _add_recount(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument("--dry-run", action="store_true", help="only compare; write nothing")
     _add_json(command)
     _add_table(command)
-    command.set_defaults(run=recount.run)
+    command.set_defaults(run="recount")
 
 
 def _add_reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -262,7 +260,7 @@ def _add_reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     )
     _add_json(command)
     _add_table(command)
-    command.set_defaults(run=reconcile.run)
+    command.set_defaults(run="reconcile")
 
 
 def _add_bill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -306,7 +304,7 @@ def _add_bill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         metavar="N",
         help="number of processes that read a large local output (default: all cores)",
     )
-    command.set_defaults(run=bill.run)
+    command.set_defaults(run="bill")
 
 
 def _day(text: str) -> date:

@@ -10,25 +10,27 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vertex_batch.billing.price_books import PriceBooks, spec_job
+from vertex_batch.budgets import Estimate, Totals, counted_only, estimate, survey_input
 from vertex_batch.cli.access import Access, input_storage
 from vertex_batch.cli.history import History, read_history
 from vertex_batch.cli.output import byte_progress
+from vertex_batch.costs import JobFacts
 from vertex_batch.errors import ConfigurationError, VertexBatchError
 from vertex_batch.inputs import JobLimits, limits_for
+from vertex_batch.inputs.preparation import in_order, shards_of
 from vertex_batch.preflight import Report, Subject, inspect
-from vertex_batch.pricing import retirement_of
+from vertex_batch.pricing import PriceBook, retirement_of
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.rendering import RenderedJob, render_job
-from vertex_batch.vertex.client import try_proxy
+from vertex_batch.usage import canonical_model
+from vertex_batch.vertex.client import BatchClient, try_proxy
 from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.request import build_request
 from vertex_batch.vertex.resource import CreateJobRequest
 
 if TYPE_CHECKING:
-    from vertex_batch.budgets import Estimate
     from vertex_batch.hooks.storage import InputStorage
-    from vertex_batch.pricing import PriceBook
-    from vertex_batch.vertex.client import BatchClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +166,6 @@ def look(
 
 def _shards(plan: Plan, report: Report, objects: Any, storage: InputStorage) -> tuple[int, ...]:
     """How many rows each job would read, if one job may not read them all."""
-    from vertex_batch.inputs.preparation import in_order, shards_of  # noqa: PLC0415 - so that `validate` is quick
-
     if plan.limits.fits(report.rows, report.size_bytes):
         return ()
     return tuple(shard.rows for shard in shards_of(storage, in_order(objects), plan.limits))
@@ -173,18 +173,12 @@ def _shards(plan: Plan, report: Report, objects: Any, storage: InputStorage) -> 
 
 def _price_book(plan: Plan, client: BatchClient | None, prices: Path | None) -> PriceBook:
     """The rates in force for a job, in the order in which a bill uses them."""
-    from vertex_batch.billing.price_books import PriceBooks, spec_job  # noqa: PLC0415
-    from vertex_batch.costs import JobFacts  # noqa: PLC0415 - so that `validate` is quick
-
     facts = JobFacts(*plan.place, "", spec=plan.spec.name, task_id=plan.job.name)
     return PriceBooks(client, prices, {spec_job(facts): plan.job.prices or None}).of(facts)
 
 
 def _estimate(plan: Plan, objects: Any, read: Any, book: PriceBook) -> Estimate:
     """Estimate as the budget check of a run does."""
-    from vertex_batch.budgets import Totals, counted_only, estimate, survey_input  # noqa: PLC0415
-    from vertex_batch.usage import canonical_model  # noqa: PLC0415
-
     model, rows = plan.request.model, plan.report.rows if plan.report else 0
     if rows and plan.history.jobs:
         survey = counted_only(Totals(sum(each.size for each in objects), rows))

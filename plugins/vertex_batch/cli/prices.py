@@ -34,7 +34,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedPrice:
     """One rate of a model on a day.
 
     :param change: what it costs next; None: no list says that it changes.
@@ -100,13 +100,13 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def rates_on(book: PriceBook, model: str, location: str, day: date) -> list[Listed]:
+def rates_on(book: PriceBook, model: str, location: str, day: date) -> list[ListedPrice]:
     """The rates of a model on a day, each with its next change."""
     from vertex_batch.usage import canonical_model  # noqa: PLC0415
 
     later = book.change_days(model, day, date.max)
     return [
-        Listed(key, rate, _next_change(book, key, location, rate, later))
+        ListedPrice(key, rate, _next_change(book, key, location, rate, later))
         for key, rate in book.on(day).listed(canonical_model(model), location)
     ]
 
@@ -126,7 +126,7 @@ def _usd(rate: Rate | Unpriced) -> Decimal | None:
 
 
 def as_data(
-    model: str, location: str, day: date, found: Sequence[Listed], notes: Sequence[str]
+    model: str, location: str, day: date, found: Sequence[ListedPrice], notes: Sequence[str]
 ) -> dict[str, Any]:
     """The rates as plain data; a price is USD for one unit, as a decimal string."""
     return {
@@ -138,7 +138,7 @@ def as_data(
     }
 
 
-def _rate_data(each: Listed) -> dict[str, Any]:
+def _rate_data(each: ListedPrice) -> dict[str, Any]:
     from vertex_batch.pricing import Rate  # noqa: PLC0415
 
     usage, rate, change = each.usage, each.rate, each.change
@@ -177,7 +177,7 @@ def _no_rate(book: PriceBook, model: str, day: date, notes: Sequence[str]) -> st
     return "; ".join([f"No list has a batch rate of {model} on {day}. The lists are: {lists}", *notes])
 
 
-def _print(model: str, location: str, day: date, found: Sequence[Listed], notes: Sequence[str]) -> None:
+def _print(model: str, location: str, day: date, found: Sequence[ListedPrice], notes: Sequence[str]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -193,7 +193,7 @@ def _print(model: str, location: str, day: date, found: Sequence[Listed], notes:
     sys.stdout.write("".join(f"! {note}\n" for note in notes))
 
 
-def _cells(each: Listed) -> Iterator[str]:
+def _cells(each: ListedPrice) -> Iterator[str]:
     from vertex_batch.costs import exact  # noqa: PLC0415
     from vertex_batch.pricing import Basis, Rate  # noqa: PLC0415
     from vertex_batch.usage import Tier, Unit  # noqa: PLC0415

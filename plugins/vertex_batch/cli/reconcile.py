@@ -8,19 +8,22 @@ from argparse import Namespace
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from vertex_batch.billing import reconciling, spend_logs
+from vertex_batch.billing.price_books import OneBook
+from vertex_batch.billing.reconciling import Compared, Reconciliation
+from vertex_batch.billing.repricing import recorded, reprice
 from vertex_batch.cli.access import KEY_VARIABLE
 from vertex_batch.cli.choice import chosen_jobs, open_client
 from vertex_batch.cli.cost import open_table
 from vertex_batch.cli.output import print_json, say
 from vertex_batch.cli.reprice import total_data
+from vertex_batch.costs import Bill, CostTable, JobFilter, in_full, usd
 from vertex_batch.errors import ApiError, ConfigurationError, PermanentError
-
-if TYPE_CHECKING:
-    from vertex_batch.billing.reconciling import Compared, Reconciliation
-    from vertex_batch.costs import Bill, CostTable, JobFilter
-    from vertex_batch.vertex.client import BatchClient
+from vertex_batch.pricing import price_file
+from vertex_batch.vertex.client import BatchClient, release
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
 
 # The proxy costs a batch when it polls, and gives up on one after seven days.
 _LATE = timedelta(days=8)
@@ -47,22 +50,13 @@ def run(options: Namespace) -> int:
 
 
 def _compare(options: Namespace, table: CostTable, where: JobFilter) -> Reconciliation:
-    from vertex_batch.billing import reconciling, spend_logs  # noqa: PLC0415
-    from vertex_batch.billing.repricing import recorded, reprice  # noqa: PLC0415 - it brings SQLAlchemy along
-    from vertex_batch.vertex.client import release  # noqa: PLC0415 - see cli.main
-
     if options.prices:
-        from vertex_batch.billing.price_books import OneBook  # noqa: PLC0415
-        from vertex_batch.pricing import price_file  # noqa: PLC0415
-
         book = OneBook(price_file(Path(options.prices)))
         repriced = reprice(table, book.of, where, dry_run=True)
         return reconciling.against_prices((job.bill, job.line_items) for job in repriced)
     bills = list(recorded(table, where))
     if options.billing:
-        from vertex_batch.vertex.labels import JOB_KEY_LABEL  # noqa: PLC0415
-
-        return reconciling.against_billing(bills, _rows(Path(options.billing)), JOB_KEY_LABEL)
+        return reconciling.against_billing(bills, _rows(Path(options.billing)), IDEMPOTENCY_KEY_LABEL)
     with open_client(options.proxy) as client:
         try:
             view = _look_at(client, options.proxy)
@@ -165,8 +159,6 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 
 
 def _as_data(found: Reconciliation, options: Namespace) -> dict[str, Any]:
-    from vertex_batch.costs import in_full  # noqa: PLC0415
-
     return {
         "against": "prices" if options.prices else "billing" if options.billing else "proxy",
         "jobs": [_job(job) for job in found.jobs],
@@ -185,8 +177,6 @@ def _as_data(found: Reconciliation, options: Namespace) -> dict[str, Any]:
 
 
 def _job(job: Compared) -> dict[str, Any]:
-    from vertex_batch.costs import in_full  # noqa: PLC0415
-
     return {
         "job": str(job.bill.job),
         "model": job.model,
@@ -199,8 +189,6 @@ def _job(job: Compared) -> dict[str, Any]:
 
 
 def _as_text(found: Reconciliation) -> str:
-    from vertex_batch.costs import usd  # noqa: PLC0415
-
     lines = []
     for job in found.jobs:
         if job.differs:

@@ -22,7 +22,6 @@ from vertex_batch.costs.queries import (
     GroupTotal,
     JobCost,
     JobFilter,
-    JobKey,
     JobOrder,
     read_facts,
     read_job_cost,
@@ -37,6 +36,7 @@ from vertex_batch.costs.queries import (
 from vertex_batch.costs.reports import UnpricedUsage, select_unpriced
 from vertex_batch.pricing import Basis, LineItem, line_order
 from vertex_batch.usage import CacheTtl, Kind, Modality, RowProblem, Tier, Unit, UsageKey
+from vertex_batch.vertex.names import JobId
 
 _MONEY = ("unit_price", "amount", "standard_unit_price", "standard_amount")
 
@@ -70,7 +70,7 @@ class CostTable:
         kept as history. If two writers record a job at the same time, the later one's complete bill stays.
         """
         self._prepare()
-        key = {"project": bill.job.project, "location": bill.job.location, "job_id": bill.job.job_id}
+        key = _key(bill.job.key)
         with self._database.write() as connection:
             # This locks the job's row: other writers of it wait here.
             upsert(connection, schema.jobs, _job_row(bill))
@@ -81,24 +81,22 @@ class CostTable:
             for table, rows in ((schema.usage, usage), (schema.line_items, items), (schema.job_sums, sums)):
                 _replace(connection, table, key, rows)
 
-    def bill(self, project: str, location: str, job_id: str) -> Bill | None:
+    def bill(self, job_id: JobId) -> Bill | None:
         """Return the bill of one job; None if none was recorded."""
         self._prepare()
         with self._database.read() as connection:
-            return self._read(connection, {"project": project, "location": location, "job_id": job_id})
+            return self._read(connection, _key(job_id))
 
-    def replace_line_items(
-        self, project: str, location: str, job_id: str, priced: Callable[[Bill], Sequence[LineItem]]
-    ) -> None:
+    def replace_line_items(self, job_id: JobId, priced: Callable[[Bill], Sequence[LineItem]]) -> None:
         """Replace the line items of a bill in one transaction; the old ones are kept as history.
 
         :param priced: returns the new line items of a bill; if they equal the old ones, nothing is written.
         """
         self._prepare()
-        key = {"project": project, "location": location, "job_id": job_id}
+        key = _key(job_id)
         with self._database.write() as connection:
             # Taking the row as `record` does makes other writers of the job wait.
-            connection.execute(schema.jobs.update().where(*_is(schema.jobs, key)).values(job_id=job_id))
+            connection.execute(schema.jobs.update().where(*_is(schema.jobs, key)).values(job_id=job_id.id))
             bill = self._read(connection, key)
             fresh = list(priced(bill)) if bill else []
             if bill is None or fresh == list(bill.line_items):
@@ -164,13 +162,13 @@ class CostTable:
         with self._database.read() as connection:
             return [read_job_cost(row) for row in connection.execute(asked)]
 
-    def recorded(self, keys: Collection[JobKey]) -> frozenset[JobKey]:
-        """Return those of the jobs that have a bill. A key is project, location and job id."""
+    def recorded(self, keys: Collection[JobId]) -> frozenset[JobId]:
+        """Return those of the jobs that have a bill."""
         self._prepare()
         if not keys:
             return frozenset()
         with self._database.read() as connection:
-            return frozenset(tuple(row) for row in connection.execute(select_recorded(keys)))
+            return frozenset(JobId(*row) for row in connection.execute(select_recorded(keys)))
 
     def dag_ids(self) -> frozenset[str]:
         """Return the DAGs that submitted the jobs."""
@@ -196,8 +194,13 @@ class CostTable:
         with self._database.read() as connection:
             return [read_total(row, by) for row in connection.execute(select_totals(by, asked))]
 
-    def usage(self, where: JobFilter, models: Collection[str]) -> Iterator[tuple[str, UsageKey, int]]:
-        """Yield the tokens of some models by location and usage key."""
+    def usage(
+        self, where: JobFilter, models: Collection[str] | None = None
+    ) -> Iterator[tuple[str, UsageKey, int]]:
+        """Yield tokens by location and usage key.
+
+        :param models: only those of these models.
+        """
         self._prepare()
         with self._database.read() as connection:
             for row in connection.execute(select_usage(where, models)).mappings():
@@ -239,6 +242,10 @@ class CostTable:
         if not self._ready and not migrations.is_current(self._database):
             self.migrate()
         self._ready = True
+
+
+def _key(job: JobId) -> dict[str, str]:
+    return {"project": job.project, "location": job.location, "job_id": job.id}
 
 
 def _is(table: Table, key: Mapping[str, str]) -> list[Any]:

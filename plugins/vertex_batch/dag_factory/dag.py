@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pendulum
 from airflow.sdk import DAG, Asset, AssetAll, AssetAny, CronTriggerTimetable, conf
@@ -22,9 +22,6 @@ from vertex_batch.specs.model import Spec
 from vertex_batch.specs.problems import Problem, SpecError
 from vertex_batch.timetables.cron import DueRunsTimetable
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
-
 TAG = "vertex-batch"
 
 
@@ -32,17 +29,11 @@ class TimetableError(PermanentError):
     """The timetable that a spec names cannot be used."""
 
 
-def build_dag(
-    spec: Spec,
-    prices_folder: Path | None = None,
-    budgets_file: Path | None = None,
-    before_each_task: Callable[[Context], None] | None = None,
-) -> DAG:
+def build_dag(spec: Spec, prices_folder: Path | None = None, budgets_file: Path | None = None) -> DAG:
     """Build the DAG of one spec.
 
     :param prices_folder: folder with the price files for all specs.
     :param budgets_file: the file with the limits of teams.
-    :param before_each_task: called at the start of each task; see Airflow's ``pre_execute``.
     """
     dag = DAG(
         dag_id=spec.name,
@@ -59,7 +50,7 @@ def build_dag(
         deadline=on_late(spec) or None,
         **_airflows_defaults(),
         auto_register=False,  # the DAG file registers it
-        default_args={"owner": spec.owner, **({"pre_execute": before_each_task} if before_each_task else {})},
+        default_args={"owner": spec.owner},
     )
     # Airflow takes the zone from the start date, which a spec may lack. The template dates use this zone.
     dag.timezone = pendulum.timezone(spec.timezone)

@@ -17,6 +17,7 @@ from vertex_batch.inputs import SHARDS_GROUP, retry_group
 from vertex_batch.operators import (
     AggregateTokenUsageOperator,
     AnnounceResultsOperator,
+    BudgetSettings,
     CancelBatchPredictionJobOperator,
     DeliverResultsOperator,
     PlanInputsOperator,
@@ -230,7 +231,7 @@ def _rounds(
     submits: tuple[str, ...],
     *,
     prices_folder: Path | None,
-    money: dict[str, Any],
+    money: BudgetSettings,
 ) -> tuple[AggregateTokenUsageOperator, ...]:
     """Add a task group for each round of retries: prepare, submit, wait, record_cost.
 
@@ -295,7 +296,7 @@ def _one_job(
     spec: Spec,
     job: JobSpec,
     part: Any,
-    money: dict[str, Any],
+    money: BudgetSettings,
     *,
     plan_task_id: str | None = None,
     with_cancel: bool = True,
@@ -309,7 +310,7 @@ def _one_job(
     """
     always = _of_every_task(job)
     resumed = {**always, "retries": max(job.retries, FEWEST_RESUMED_RETRIES)}
-    may_be_held = bool(money["budget"] or money["budgets_file"])
+    may_be_held = bool(money.budget or money.budgets_file)
     submit = SubmitBatchPredictionJobOperator(
         task_id="submit",
         part=part,
@@ -355,7 +356,7 @@ def _shards(
     spec: Spec,
     job: JobSpec,
     plan: PlanInputsOperator | PrepareRetryOperator,
-    money: dict[str, Any],
+    money: BudgetSettings,
     *,
     with_cancel: bool = True,
 ) -> OneJob:
@@ -423,16 +424,16 @@ def _submit_arguments(spec: Spec, job: JobSpec) -> dict[str, Any]:
     }
 
 
-def _money(spec: Spec, job: JobSpec, prices_folder: Path | None, budgets_file: Path | None) -> dict[str, Any]:
+def _money(spec: Spec, job: JobSpec, prices_folder: Path | None, budgets_file: Path | None) -> BudgetSettings:
     """The submit task's settings for prices and limits."""
-    return {
-        "estimate": True,
-        "budget": spec.budget.to_budget().to_dict() if spec.budget else None,
-        "budgets_file": str(budgets_file) if budgets_file else None,
-        "prices": job.prices or None,
-        "price_folder": str(prices_folder) if prices_folder else None,
-        "batch_costs_conn_id": job.cost_connection,
-    }
+    return BudgetSettings(
+        estimate=True,
+        budget=spec.budget.to_budget().to_dict() if spec.budget else None,
+        budgets_file=str(budgets_file) if budgets_file else None,
+        prices=job.prices or None,
+        price_folder=str(prices_folder) if prices_folder else None,
+        batch_costs_conn_id=job.cost_connection,
+    )
 
 
 def _seconds(duration: timedelta | None) -> float | None:

@@ -211,7 +211,7 @@ class ModelNotAllowedError(ApiError, PermanentError):
     )
 
 
-class BudgetExceededError(ApiError, PermanentError):
+class KeyBudgetExceededError(ApiError, PermanentError):
     what = "the budget of the LiteLLM key, its user or its team is exhausted"
     advice = "Ask the proxy's admin to raise or reset the budget."
 

@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from vertex_batch.errors import AmbiguousSubmitError, ApiError, TransientError, VertexBatchError
 from vertex_batch.lifecycle.identity import Intent
-from vertex_batch.vertex.labels import JOB_KEY_LABEL, REQUEST_LABEL
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL, REQUEST_LABEL
 from vertex_batch.vertex.resource import BatchPredictionJob, JobState
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -54,7 +54,7 @@ class Stored(StrEnum):
 class Listed(StrEnum):
     """What the list shows of the task's jobs, of all epochs: the first of these that applies."""
 
-    OWN = "a job with this job key, in any state"
+    OWN = "a job with this idempotency key, in any state"
     SAME = "another job with the same request, active"
     CHANGED = "another job with a different request, active"
     CANCELLING = "another job, being cancelled"
@@ -177,7 +177,7 @@ def _what_is_listed(
 ) -> tuple[Listed, BatchPredictionJob | None]:
     """Return what the list shows, and the job that this concerns, if any."""
     jobs = sorted(found, key=lambda job: job.create_time or _LONG_AGO, reverse=True)
-    own = [job for job in jobs if job.labels.get(JOB_KEY_LABEL) == wanted.job_key]
+    own = [job for job in jobs if job.labels.get(IDEMPOTENCY_KEY_LABEL) == wanted.job_key]
     active = [job for job in jobs if not job.state.is_terminal]
     running = [job for job in active if job.state is not JobState.CANCELLING]
     same = [job for job in running if job.labels.get(REQUEST_LABEL) == wanted.fingerprint]

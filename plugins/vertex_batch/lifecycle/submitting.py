@@ -32,10 +32,11 @@ from vertex_batch.log import Log
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import (
     ATTEMPT_LABEL,
-    JOB_KEY_LABEL,
+    IDEMPOTENCY_KEY_LABEL,
     REQUEST_LABEL,
     TASK_KEY_LABEL,
 )
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import BatchPredictionJob, CreateJobRequest
 
@@ -108,7 +109,7 @@ class Submitter:
         self._now = now
 
     def submit(
-        self, identity: TaskIdentity, epoch: int, project: str, location: str, request: CreateJobRequest
+        self, identity: TaskIdentity, epoch: int, place: Place, request: CreateJobRequest
     ) -> Submission:
         """Find this task's job, or create it.
 
@@ -121,10 +122,9 @@ class Submitter:
         request = request.model_copy(update={"labels": labels})
         wanted = Intent(
             epoch,
-            identity.job_key(epoch),
+            identity.idempotency_key(epoch),
             fingerprint,
-            project,
-            location,
+            *place,
             declared_at=self._now().isoformat(),
             map_index=identity.map_index,
         )
@@ -133,7 +133,7 @@ class Submitter:
     def resubmit(
         self,
         failed: BatchPredictionJob,
-        job_key: str,
+        first_key: str,
         attempt: int,
         place: Place,
         *,
@@ -142,13 +142,13 @@ class Submitter:
         """Find the job of a later attempt, or create it with the request of the job that failed.
 
         :param failed: the job of the attempt before.
-        :param job_key: the key of the first attempt.
+        :param first_key: the idempotency key of the first attempt.
         :param resume: the new job reads the output folder of the failed one, so that only the rows without an
             answer run. Its labels are those of the same work, by which a cleared task finds it.
         :raises SupersededError: the task was cleared in the meantime and has another job now.
         """
-        key = attempt_key(job_key, attempt)
-        labels = {**failed.labels, JOB_KEY_LABEL: key, ATTEMPT_LABEL: str(attempt)}
+        key = attempt_key(first_key, attempt)
+        labels = {**failed.labels, IDEMPOTENCY_KEY_LABEL: key, ATTEMPT_LABEL: str(attempt)}
         fingerprint = labels.get(REQUEST_LABEL, "")
         declared_at = self._now().isoformat()
         index = map_index_of(labels)
@@ -195,7 +195,7 @@ class Submitter:
             if decision.action in {Action.CANCEL_THEN_SUBMIT, Action.SEE_IT_END} and decision.job:
                 self._log.info("Waiting for job %s to end first: %s.", decision.job.job_id, decision.reason)
                 ended = cancel_and_confirm(
-                    self._client, wanted.project, wanted.location, decision.job.job_id, sleep=self._sleep
+                    self._client, JobId(*wanted.place, decision.job.job_id), sleep=self._sleep
                 )
                 if after_seen_ending(ended, wanted):
                     return self._adopt(wanted, ended, "it succeeded before its cancel took effect")
@@ -207,7 +207,7 @@ class Submitter:
             self._store.save(wanted)
             self._before_create()
             try:
-                job = self._client.create(wanted.project, wanted.location, request)
+                job = self._client.create(*wanted.place, request)
             except VertexBatchError as error:
                 last_error = error
                 all_refused = self._all_refused(wanted, error, so_far=all_refused)
@@ -234,7 +234,7 @@ class Submitter:
             kept, duplicates = choose_among_duplicates([job, *self._others(wanted, job)])
             for duplicate in duplicates:
                 self._log.warning("Cancelling job %s: job %s carries its key.", duplicate.job_id, kept.job_id)
-                request_cancel(self._client, wanted.project, wanted.location, duplicate.job_id)
+                request_cancel(self._client, JobId(*wanted.place, duplicate.job_id))
             if kept.job_id != job.job_id:
                 return self._adopt(wanted, kept, "another try of this task submitted it in the meantime")
         self._store.save(wanted.with_job(job.job_id))
@@ -250,7 +250,7 @@ class Submitter:
         return True
 
     def _others(self, wanted: Intent, job: BatchPredictionJob) -> list[BatchPredictionJob]:
-        found = find_jobs_by_key(self._client, wanted.project, wanted.location, wanted.job_key)
+        found = find_jobs_by_key(self._client, wanted.place, wanted.job_key)
         return [other for other in found if other.job_id != job.job_id]
 
     def _recover(self, error: VertexBatchError, creates_left: int) -> None:
@@ -264,7 +264,7 @@ class Submitter:
     def _look(self, task_key: str, wanted: Intent, stored: Intent | None) -> SubmitDecision:
         """Read the list until the decision is certain."""
         while True:
-            found = find_jobs(self._client, wanted.project, wanted.location, task_key)
+            found = find_jobs(self._client, wanted.place, task_key)
             decision = decide_submit(
                 wanted, stored, found, looked_long_enough=self._looked_long_enough(stored)
             )

@@ -126,11 +126,10 @@ class JobReading:
     @property
     def progress(self) -> str:
         """State and counts. A log line is written only when this changes."""
-        state = self.state.removeprefix("JOB_STATE_")
         if not (self.ok_rows or self.failed_rows):
-            return state
+            return self.state
         left = f", {self.incomplete_rows} to go" if self.incomplete_rows > 0 else ""
-        return f"{state} ({self.ok_rows} rows done, {self.failed_rows} failed{left})"
+        return f"{self.state} ({self.ok_rows} rows done, {self.failed_rows} failed{left})"
 
 
 def assess(

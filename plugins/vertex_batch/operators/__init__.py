@@ -11,11 +11,13 @@ from vertex_batch.operators.record import AggregateTokenUsageOperator
 from vertex_batch.operators.recorded import RecountJobsOperator, RepriceJobsOperator
 from vertex_batch.operators.retry import PrepareRetryOperator
 from vertex_batch.operators.submit import SubmitBatchPredictionJobOperator
+from vertex_batch.tasks.gate import BudgetSettings
 
 __all__ = [
     "AdoptBatchPredictionJobOperator",
     "AggregateTokenUsageOperator",
     "AnnounceResultsOperator",
+    "BudgetSettings",
     "CancelBatchPredictionJobOperator",
     "DeliverResultsOperator",
     "PlanInputsOperator",

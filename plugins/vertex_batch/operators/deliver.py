@@ -200,7 +200,7 @@ class DeliverResultsOperator(BaseOperator):
             for job in (recorded or {}).get("jobs", ())
             if {"project", "location", "job_id"} <= job.keys()
         ]
-        return [bill for key in keys if (bill := table.bill(*key))]
+        return [bill for key in keys if (bill := table.bill(key))]
 
     def _earlier_retries(self, context: Context, run_id: str, rounds: Sequence[Sequence[Bill]]) -> list[Bill]:
         """The bills of other runs that have sent rows of the same run again."""
@@ -210,7 +210,7 @@ class DeliverResultsOperator(BaseOperator):
         label = replace(identity(context), run_id=run_id, task_id=submit).group_key
         found = table.jobs(JobFilter(dag_id=context["ti"].dag_id))
         jobs = [each.job.key for each in found if each.job.labels.get(RETRY_OF_LABEL) == label]
-        return [bill for key in jobs if key not in known and (bill := table.bill(*key))]
+        return [bill for key in jobs if key not in known and (bill := table.bill(key))]
 
     def _deliver(self, context: Context, run: _Run) -> tuple[Written, str | None]:
         storage = open_storage(self.gcp_conn_id)

@@ -32,6 +32,7 @@ from vertex_batch.tasks.choices import skip_if_retry, skip_unless_chosen
 from vertex_batch.tasks.context import PART_XCOM, identity, overridden, with_run_dates
 from vertex_batch.tasks.place import find_place
 from vertex_batch.vertex.client import try_proxy
+from vertex_batch.vertex.names import JobId
 
 if TYPE_CHECKING:
     import jinja2
@@ -170,24 +171,24 @@ class PlanInputsOperator(BaseOperator):
     def _try_proxy(self) -> None:
         """A wrong proxy fails the run before any other work."""
         hook = LiteLLMHook(self.litellm_conn_id)
-        project, location = find_place(hook, self.project, self.location, "Nothing was submitted")
+        place = find_place(hook, self.project, self.location, "Nothing was submitted")
         with hook.client() as client:
-            try_proxy(client, project, location)
+            try_proxy(client, *place)
 
     def _cancel_unused(self, context: Context, shards: int) -> None:
         """Cancel jobs of an earlier plan that no task of the new plan will resume."""
         hook = LiteLLMHook(self.litellm_conn_id)
-        project, location = find_place(hook, self.project, self.location, "Nothing was submitted")
+        place = find_place(hook, self.project, self.location, "Nothing was submitted")
         with hook.client() as client:
             # A task that is not mapped has the map index -1.
             unused_from = {self.submit_task_id: -1 if shards else 0, self.shards_task_id: shards}
             for task_id, first in unused_from.items():
                 key = replace(identity(context), task_id=task_id).group_key
-                for job in find_group_jobs(client, project, location, key):
+                for job in find_group_jobs(client, place, key):
                     if job.state.is_terminal or map_index_of(job.labels) < first:
                         continue
                     self.log.info("Cancelling job %s: the new input plan does not use it", job.job_id)
-                    cancel_and_confirm(client, project, location, job.job_id)
+                    cancel_and_confirm(client, JobId(*place, job.job_id))
 
 
 def _sample_wish(context: Context) -> SampleRequest | None:

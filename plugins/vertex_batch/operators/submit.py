@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +32,12 @@ from vertex_batch.tasks.context import (
     overridden,
     with_run_dates,
 )
-from vertex_batch.tasks.gate import BudgetGate, GateSettings, InputFiles
+from vertex_batch.tasks.gate import BudgetGate, BudgetSettings, InputFiles
 from vertex_batch.tasks.kill import KillSwitch
 from vertex_batch.tasks.place import find_place
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.request import build_request
 from vertex_batch.vertex.resource import CreateJobRequest, JobReference
@@ -118,7 +120,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         gcp_conn_id: str = "google_cloud_default",
         spec: str = "",
         job_name: str = "",
-        money: Mapping[str, Any] | None = None,
+        money: BudgetSettings | None = None,
         retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
@@ -141,7 +143,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         self.gcp_conn_id = gcp_conn_id
         self.spec = spec
         self.job_name = job_name
-        self.money = money
+        self.money = money or BudgetSettings()
         self._store: TaskStateIntentStore | None = None
         self._kill: KillSwitch | None = None
 
@@ -220,7 +222,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
 
     def _submit(self, context: Context) -> JobReference:
         hook = LiteLLMHook(self.litellm_conn_id)
-        place = project, location = find_place(hook, self.project, self.location, "Nothing was submitted")
+        place = find_place(hook, self.project, self.location, "Nothing was submitted")
         uris = [file_pattern(uri) for uri in ([self.inputs] if isinstance(self.inputs, str) else self.inputs)]
         who = identity(context)
         request = self._request(context, uris)
@@ -242,18 +244,17 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
                 before_intent=lambda: self._before_intent(request, files, place, client, gate),
                 before_create=self._kill.check,
             )
-            submission = submitter.submit(who, context["ti"].max_tries, project, location, request)
+            submission = submitter.submit(who, context["ti"].max_tries, place, request)
             gate.submitted(submission.job_id)
             team = request.labels.get("team", "")
             metrics.submitted(submission.action, spec=self.spec, team=team, model=request.model)
             if self._kill.cancelled:  # while the POST was on its way
-                request_cancel(client, project, location, submission.job_id)
+                request_cancel(client, JobId(*place, submission.job_id))
             self._kill.check()
         reference = JobReference(
-            project=project,
-            location=location,
-            job_id=submission.job_id,
-            job_key=who.job_key(context["ti"].max_tries),
+            *place,
+            submission.job_id,
+            job_key=who.idempotency_key(context["ti"].max_tries),
             model=request.model,
             output_prefix=self.output_uri,
             input_uris=tuple(uris),
@@ -296,7 +297,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         return preflight(subject, self.preflight, files.open_storage, client, self.log, checked=checked)
 
     def _gate(self, context: Context, client: BatchClient, files: InputFiles) -> BudgetGate:
-        settings = GateSettings(spec=self.spec, **(self.money or {}))
+        settings = replace(self.money, spec=self.spec)
         return BudgetGate(context, settings, client, files, self.log)
 
     def _request(self, context: Context, uris: list[str]) -> CreateJobRequest:
@@ -336,10 +337,10 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         with LiteLLMHook(self.litellm_conn_id).client() as client:
             job_ids = [stored.job_id] if stored.job_id else []
             if not job_ids:
-                found = find_jobs_by_key(client, stored.project, stored.location, stored.job_key)
+                found = find_jobs_by_key(client, stored.place, stored.job_key)
                 job_ids = [job.job_id for job in found]
             if not job_ids:
                 self.log.warning("Killed while submitting; no job with key %s is listed yet", stored.job_key)
             for job_id in job_ids:
-                request_cancel(client, stored.project, stored.location, job_id)
+                request_cancel(client, JobId(*stored.place, job_id))
                 self.log.info("Requested cancellation of job %s: %s", job_id, why)

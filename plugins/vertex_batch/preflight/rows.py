@@ -17,7 +17,7 @@ from vertex_batch.preflight.columns import Columns, Tell
 from vertex_batch.preflight.compiled import compile_decoder
 from vertex_batch.preflight.findings import Finding, Report, Severity
 from vertex_batch.preflight.keys import RowKeys
-from vertex_batch.preflight.requests import Problem
+from vertex_batch.preflight.requests import Flaw
 from vertex_batch.preflight.shapes import Shape, looks_like
 from vertex_batch.storage import (
     BOM,
@@ -183,7 +183,7 @@ class RowCheck:
                 self._find(Severity.DOUBT, number, problem.path, problem.message)
         self._report.bad_rows += is_bad
 
-    def _is_new(self, problem: Problem) -> bool:
+    def _is_new(self, problem: Flaw) -> bool:
         """Whether no earlier row had this doubt. It is reported once, since thousands of rows may have it."""
         doubt = (problem.path, problem.message)
         if doubt in self._doubts or len(self._doubts) >= _MAX_DOUBTS:

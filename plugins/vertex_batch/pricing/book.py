@@ -136,16 +136,19 @@ class PriceBook:
 
         The prices of a spec are what was agreed, and never contradict.
         """
-        found: dict[str, None] = {}
-        for key in usage:
-            taken = self._find(key)
-            if taken is None or taken.source.is_spec:
-                continue
-            for source in self.sources:
-                other = None if source is taken.source or source.is_spec else self._find(key, [source])
-                if other and other.usd != taken.usd and other.is_dated != taken.is_dated:
-                    found[_contradiction(key, taken, other)] = None
-        return list(found)
+        return list(dict.fromkeys(text for key in usage for text in self._contradictions(key)))
+
+    def _contradictions(self, usage: UsageKey) -> Iterator[str]:
+        taken = self._find(usage)
+        if taken is None or taken.source.is_spec:
+            return
+        others: dict[Decimal, list[str]] = {}
+        for source in self.sources:
+            other = None if source is taken.source or source.is_spec else self._find(usage, [source])
+            if other and other.usd != taken.usd and other.is_dated != taken.is_dated:
+                others.setdefault(other.usd, []).append(source.name)
+        for usd, names in others.items():
+            yield _contradiction(usage, taken, usd, ", ".join(names))
 
     def _rate(self, found: _Found, location: str) -> Rate | Unpriced:
         question, source = found.question, found.source
@@ -257,13 +260,14 @@ def _is_flat(source: PriceSource, model: str, group: Sequence[Question]) -> bool
     )
 
 
-def _contradiction(usage: UsageKey, taken: _Found, other: _Found) -> str:
+def _contradiction(usage: UsageKey, taken: _Found, other_usd: Decimal, others: str) -> str:
     what = f"{usage.modality} {usage.kind}" if usage.kind.unit is Unit.TOKEN else str(usage.kind)
-    dated, undated = (taken, other) if taken.is_dated else (other, taken)
+    prices = [(taken.source.name, taken.usd), (others, other_usd)]
+    (dated, dated_usd), (undated, undated_usd) = prices if taken.is_dated else prices[::-1]
     return (
-        f"{CONTRADICTION} of {what} of {taken.model}: {undated.source.name}, which states no days, has"
-        f" {undated.usd:f} USD per {usage.kind.unit}; {dated.source.name} has {dated.usd:f} for the day of"
-        f" the job. That of {taken.source.name} was used"
+        f"{CONTRADICTION} of {what} of {taken.model}: without days {undated_usd:f} USD per {usage.kind.unit}"
+        f" ({undated}), for the day of the job {dated_usd:f} ({dated}). The price of {taken.source.name} was"
+        " used"
     )
 
 

@@ -14,18 +14,18 @@ from vertex_batch.results.delivering import (
 from vertex_batch.results.joining import Joined, join
 from vertex_batch.results.schemas import read_schema
 from vertex_batch.results.types import AnswerForm, AttemptOutput, Counts, ExtraKind, Reason, ResultSettings
-from vertex_batch.results.writing import SUFFIXES, Place, Written, deliver, numbers
+from vertex_batch.results.writing import SUFFIXES, DeliveryPlace, Written, deliver, numbers
 
 __all__ = [
     "SUFFIXES",
     "AnswerForm",
     "AttemptOutput",
     "Counts",
+    "DeliveryPlace",
     "ExtraKind",
     "JobChain",
     "JobPrices",
     "Joined",
-    "Place",
     "Reason",
     "ResultSettings",
     "RetryCollector",

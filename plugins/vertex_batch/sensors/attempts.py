@@ -105,7 +105,7 @@ class Attempts:
         first = self._first
         if number and number != self.number:  # a process that was to submit the next one has crashed
             key = attempt_key(first.job_key, number)
-            found = find_jobs_by_key(client, first.project, first.location, key)
+            found = find_jobs_by_key(client, first.id.place, key)
             if found:
                 return found[-1]
         job_id = self.job.job_id if number == self.number else first.job_id

@@ -33,6 +33,7 @@ from vertex_batch.tasks.context import owner
 from vertex_batch.tasks.kill import KillSwitch
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.triggers import BatchPredictionJobTrigger
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:
@@ -335,9 +336,9 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         key = self._attempts.key_in_doubt if self._attempts else None
         try:
             with LiteLLMHook(self.litellm_conn_id).client() as client:
-                unnamed = find_jobs_by_key(client, job.project, job.location, key) if key else []
+                unnamed = find_jobs_by_key(client, job.id.place, key) if key else []
                 for job_id in [found.job_id for found in unnamed] or [job.job_id]:
-                    request_cancel(client, job.project, job.location, job_id)
+                    request_cancel(client, JobId(*job.id.place, job_id))
                     self.log.info("Requested cancellation of job %s: %s", job_id, why)
         except NotFoundError:
             self.log.info("Job %s no longer exists; nothing to cancel", job)

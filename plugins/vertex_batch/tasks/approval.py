@@ -32,13 +32,13 @@ _DAG_TEST = "dag_test"
 class Approval:
     """The approval of one job, if a person has given it.
 
-    :param job_key: key of the job that is about to be submitted; it is different in each epoch.
+    :param key: idempotency key of the job that is about to be submitted; it is different in each epoch.
     """
 
-    def __init__(self, context: Context, job_key: str) -> None:
-        self._context, self._job_key = context, job_key
+    def __init__(self, context: Context, key: str) -> None:
+        self._context, self._key = context, key
         stored: Any = context["task_state_store"].get(STORE_KEY)
-        mine = isinstance(stored, dict) and stored.get("job_key") == job_key
+        mine = isinstance(stored, dict) and stored.get("job_key") == key
         self.usd: Decimal | None = Decimal(stored["usd"]) if mine else None
         self.by: str = str(stored["by"]) if mine else ""
 
@@ -74,7 +74,7 @@ class Approval:
             params={},  # None is refused
             assigned_users=[{"id": user, "name": user} for user in approvers] or None,
         )
-        asked = {"job_key": self._job_key, "usd": str(most)}
+        asked = {"job_key": self._key, "usd": str(most)}
         raise TaskAwaitingInput(method_name=method_name, kwargs={"asked": asked}, timeout=timeout)
 
 

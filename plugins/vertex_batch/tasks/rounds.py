@@ -14,7 +14,7 @@ from vertex_batch.lifecycle.identity import attempt_key, map_index_of
 from vertex_batch.results import JobChain
 from vertex_batch.tasks.context import identity
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.labels import ATTEMPT_LABEL, JOB_KEY_LABEL
+from vertex_batch.vertex.labels import ATTEMPT_LABEL, IDEMPOTENCY_KEY_LABEL
 from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
@@ -84,7 +84,7 @@ class RoundJobs:
             found += self._client.list(*place, filter=f'labels.{RETRY_OF_LABEL}="{key}"')
         active = next((job for job in found if not job.state.is_terminal), None)
         if active and self._is_other:  # in its own run, the submit task will find it
-            raise StillRunningError(active.job_id, active.state.short)
+            raise StillRunningError(active.job_id, active.state)
         return [job for job in found if job.state.is_terminal]
 
     def all_jobs(self) -> list[tuple[int, Place, BatchPredictionJob]]:
@@ -113,7 +113,7 @@ class RoundJobs:
             jobs = _chain_of(reference, listed[place]) or [self._client.get(*reference.id)]
             for job in jobs:
                 if not job.state.is_terminal:
-                    raise StillRunningError(str(reference), job.state.short)
+                    raise StillRunningError(str(reference), job.state)
             if self._is_other or waited_for & {job.job_id for job in jobs}:
                 yield JobChain(place, tuple(jobs))
 
@@ -131,7 +131,7 @@ class RoundJobs:
         return replace(self._who, task_id=task_id, run_id=self._run_id).group_key
 
     def _listed(self, place: Place, task_id: str) -> list[BatchPredictionJob]:
-        return find_group_jobs(self._client, *place, self._key(task_id))
+        return find_group_jobs(self._client, place, self._key(task_id))
 
 
 def _chain_of(reference: JobReference, listed: Sequence[BatchPredictionJob]) -> list[BatchPredictionJob]:
@@ -139,13 +139,13 @@ def _chain_of(reference: JobReference, listed: Sequence[BatchPredictionJob]) -> 
     first = next((job for job in listed if job.job_id == reference.job_id), None)
     if first is None:
         return []
-    key = first.labels.get(JOB_KEY_LABEL, "")
+    key = first.labels.get(IDEMPOTENCY_KEY_LABEL, "")
     keys = {attempt_key(key, number) for number in range(1, _MOST_ATTEMPTS)}
     again = [
         job
         for job in listed
         if ATTEMPT_LABEL in job.labels
-        and job.labels.get(JOB_KEY_LABEL) in keys
+        and job.labels.get(IDEMPOTENCY_KEY_LABEL) in keys
         and map_index_of(job.labels) == reference.map_index
     ]
     return [first, *sorted(again, key=_created)]

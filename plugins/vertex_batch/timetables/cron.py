@@ -16,7 +16,7 @@ from vertex_batch.timetables.lateness import (
     FIRST_RUN_GRACE,
     MAX_COUNTED,
     Moment,
-    Place,
+    RunSlot,
     SkippedRuns,
     clock_start,
     is_due,
@@ -37,7 +37,7 @@ _too_late: dict[str, tuple[datetime, timedelta, int]] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingRun:
     """A run that waits for a place, or did until a moment ago.
 
     :param clock: as `clock_start` returns it.
@@ -50,7 +50,7 @@ class Waiting:
 class LatestRunInfo(DagRunInfo):
     """What the latest run says about the next one. Airflow passes it on to `next_dagrun_info_v2`."""
 
-    waiting: Waiting | None = None
+    waiting: WaitingRun | None = None
 
 
 class RunSkippedError(Exception):
@@ -99,7 +99,7 @@ class DueRunsTimetable(CronTriggerTimetable):
         max_active_runs: int,
         dag_id: str = "",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        places: Callable[[DagModel | DagRun, Moment], Sequence[Place]] | None = None,
+        places: Callable[[DagModel | DagRun, Moment], Sequence[RunSlot]] | None = None,
     ) -> None:
         super().__init__(cron, timezone=timezone)
         self._start_within, self._dag_id, self._clock = start_within, dag_id, clock
@@ -192,7 +192,7 @@ class DueRunsTimetable(CronTriggerTimetable):
         raise RunSkippedError(self._dag_id)
 
     def _next_run(
-        self, interval: DataInterval | None, waiting: Waiting | None, restriction: TimeRestriction
+        self, interval: DataInterval | None, waiting: WaitingRun | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
         if restriction.catchup:
             return super().next_dagrun_info(last_automated_data_interval=interval, restriction=restriction)
@@ -223,7 +223,7 @@ class DueRunsTimetable(CronTriggerTimetable):
             _references[key] = max([end, *(moment for moment in requested if moment)])
         return _references[key]
 
-    def _waiting(self, dag_run: DagRun, tick: Moment, reference: Moment) -> Waiting | None:
+    def _waiting(self, dag_run: DagRun, tick: Moment, reference: Moment) -> WaitingRun | None:
         """Return the wait of a run; None if it did not have to wait, or is too late all the same.
 
         Once it is too late, it stays so: then the database is asked once in each process, not at each parse.
@@ -235,12 +235,12 @@ class DueRunsTimetable(CronTriggerTimetable):
         if not is_due(clock, self._now(), self._start_within):
             _too_late[self._dag_id] = key
             return None
-        return Waiting(tick, clock) if clock is None or clock > max(tick, reference) else None
+        return WaitingRun(tick, clock) if clock is None or clock > max(tick, reference) else None
 
     def _clock_start(self, stored: DagModel | DagRun, tick: Moment) -> Moment | None:
         return clock_start(tick, self._places(stored, tick), self._max_active_runs)
 
-    def _next_due(self, last: Moment | None, earliest: Moment | None, waiting: Waiting | None) -> Any:
+    def _next_due(self, last: Moment | None, earliest: Moment | None, waiting: WaitingRun | None) -> Any:
         now = self._now()
         due = self._align_to_prev(now)
         is_first = last is None and earliest is None

@@ -18,10 +18,10 @@ from vertex_batch.ui.access import CurrentReader
 from vertex_batch.ui.chart import draw
 from vertex_batch.ui.export import to_csv
 from vertex_batch.ui.failures import group_failures
-from vertex_batch.ui.periods import BadAddressError, Period, last_month, read_period
+from vertex_batch.ui.periods import BadAddressError, Days, last_month, read_period
 from vertex_batch.ui.render import page, static_file
 from vertex_batch.ui.source import Costs, Named
-from vertex_batch.ui.spend import Spend, add_groups, arrange, compare_months, largest, rank, summarise
+from vertex_batch.ui.spend import SpendChart, add_groups, arrange, compare_months, largest, rank, summarise
 
 router = APIRouter()
 
@@ -51,7 +51,7 @@ class View:
     """
 
     by: By
-    period: Period
+    period: Days
     where: JobFilter
 
     @property
@@ -97,7 +97,7 @@ def overview(request: Request, reader: CurrentReader, costs: Costs, view: Asked,
     recorded = costs.dag_ids()
     where = reader.narrowed(recorded, view.where)
     spend = _spend(costs, where, view)
-    period, months = view.period, Period(last_month(today).since, today)
+    period, months = view.period, Days(last_month(today).since, today)
     first, last = min(period.since, months.since), max(period.until, months.until)
     days = costs.totals("day", first, last, where)
     summary = summarise([each for each in days if period.since <= each.group[0] <= period.until])
@@ -143,7 +143,7 @@ def bill(
     costs: Costs,
     key: Named,
 ) -> Response:
-    found = costs.bill(*key)
+    found = costs.bill(key)
     # The same answer in both cases, so that a user who may not see a job does not learn that it exists.
     if found is None or not reader.may_see(found.job.dag_id):
         raise HTTPException(404)
@@ -161,7 +161,7 @@ def run(
     where = reader.narrowed(costs.dag_ids(), JobFilter(dag_id=dag_id, run_id=run_id))
     found = costs.jobs(where, limit=MAX_JOBS_OF_RUN)
     only = found[0].job if len(found) == 1 else None
-    whole = costs.bill(*only.key) if only else None
+    whole = costs.bill(only.key) if only else None
     return page(
         request,
         "run.html",
@@ -177,7 +177,7 @@ def run(
 
 def _expected(costs: CostTable, found: Bill) -> StoredEstimate | None:
     """The job's expected cost before it was created."""
-    return Ledger(costs).of_job(*found.job.key)
+    return Ledger(costs).of_job(found.job.key)
 
 
 @router.get("/static/{name}")
@@ -191,7 +191,7 @@ def static(name: str) -> Response:
 _CSV = "text/csv; charset=utf-8"
 
 
-def _download(name: str, period: Period) -> dict[str, str]:
+def _download(name: str, period: Days) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}-{period.since}-{period.until}.csv"'}
 
 
@@ -200,7 +200,7 @@ def _begun(rows: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
     return chain([next(rows)], rows)
 
 
-def _spend(costs: CostTable, where: JobFilter, view: View) -> Spend:
+def _spend(costs: CostTable, where: JobFilter, view: View) -> SpendChart:
     """Read the spend for the overview. If there are many specs, only the largest are read by day."""
     by, by_day = view.by_job, _DAILY[view.by]
     if by is None:

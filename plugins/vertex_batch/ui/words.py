@@ -28,17 +28,16 @@ def at_least(total: Total) -> str:
 
 
 def state(name: str) -> str:
-    return _STATES.get(name) or name.removeprefix("JOB_STATE_").replace("_", " ").lower()
+    return _STATES.get(name) or name.replace("_", " ").lower()
 
 
 def tone(name: str) -> str:
     """Return the color class of a state: ``good``, ``bad``, ``active`` or ``plain``."""
-    short = name.removeprefix("JOB_STATE_")
-    if short == "SUCCEEDED":
+    if name == "SUCCEEDED":
         return "good"
-    if short in ("RUNNING", "PENDING", "QUEUED", "CANCELLING", "UPDATING"):
+    if name in ("RUNNING", "PENDING", "QUEUED", "CANCELLING", "UPDATING"):
         return "active"
-    return "bad" if short in ("FAILED", "EXPIRED", "DELETED", "PARTIALLY_SUCCEEDED") else "plain"
+    return "bad" if name in ("FAILED", "EXPIRED", "DELETED", "PARTIALLY_SUCCEEDED") else "plain"
 
 
 def model(name: str) -> str:

@@ -36,7 +36,7 @@ in_worker = build("system_in_worker", deferrable=False)
 in_worker_timeout = build(
     "system_in_worker_timeout", deferrable=False, execution_timeout=timedelta(seconds=5)
 )
-run_timeout = build("system_run_timeout", dagrun_timeout=timedelta(seconds=60))
+run_timeout = build("system_run_timeout", dagrun_timeout=timedelta(hours=1))
 
 
 def build_mapped(dag_id: str, parts: int) -> DAG:

@@ -31,7 +31,7 @@ def test_a_number_of_processes_that_is_none_is_refused_before_anything_is_read(m
     ],
 )
 def test_a_job_without_an_output_is_free_only_if_it_has_finished_no_row(state, stats, reason):
-    fields = {"name": "1", "state": f"JOB_STATE_{state}", "completionStats": stats}
+    fields = {"name": "1", "state": f"{state}", "completionStats": stats}
     job = BatchPredictionJob.model_validate(fields)
     found = why_unknown(job)
     assert found is None if reason is None else reason in (found or "")

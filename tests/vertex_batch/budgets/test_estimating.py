@@ -23,7 +23,7 @@ from vertex_batch.budgets import (
 from vertex_batch.budgets.estimating import HISTORY_RUNS, quantile
 from vertex_batch.budgets.ranges import Part, Range, exactly
 from vertex_batch.budgets.rows import RowReader
-from vertex_batch.budgets.survey import Place
+from vertex_batch.budgets.survey import SampledRows
 from vertex_batch.costs import Total
 from vertex_batch.pricing import PriceBook, SpecPrices, packaged_prices
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey
@@ -40,7 +40,7 @@ def counted(rows: int, size: int = 0) -> Survey:
 
 
 def all_of(*rows: bytes, model: str = MODEL) -> Survey:
-    place = Place(rows, sum(len(each) + 1 for each in rows))
+    place = SampledRows(rows, sum(len(each) + 1 for each in rows))
     return summarize([place], Totals(place.size), RowReader(model), complete=True)
 
 
@@ -64,7 +64,10 @@ def test_without_history_the_rules_make_the_range_and_the_middle_of_it_is_expect
         (all_of(row("x", maxOutputTokens=100)), False),
         (all_of(row("x")), True),
         (all_of(row("x", named("video/mp4"), maxOutputTokens=100)), True),
-        (summarize([Place([row("x", maxOutputTokens=9)], 99)], Totals(9999, 100), RowReader(MODEL)), True),
+        (
+            summarize([SampledRows([row("x", maxOutputTokens=9)], 99)], Totals(9999, 100), RowReader(MODEL)),
+            True,
+        ),
     ],
 )
 def test_a_first_estimate_of_what_was_not_counted_exactly_is_a_guess(survey, is_guess):

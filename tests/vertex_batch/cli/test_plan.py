@@ -22,7 +22,7 @@ def test_a_plan_shows_the_request_the_rows_and_the_cost_and_submits_nothing(run,
     assert status == 0
     assert (job["rows"], job["objects"], job["bytes"]) == (3, 1, 3 * len(ROW))
     assert job["request"]["inputConfig"]["gcsSource"]["uris"] == [f"gs://demo-bucket/cli/{DAY}.jsonl"]
-    assert job["request"]["model"] == "publishers/google/models/gemini-2.5-flash"
+    assert job["request"]["model"] == "publishers/google/models/gemini-3.8-flash"
     assert job["request"]["labels"] == {"team": "search", "airflow_spec": "nightly"}
     assert float(job["estimate"]["low_usd"]) < float(job["estimate"]["high_usd"])
     assert vertex.admin.jobs() == []
@@ -69,12 +69,12 @@ def earlier(tmp_path):
     for number, (dag_id, tokens) in enumerate(
         (("nightly", 10), ("nightly", 20), ("nightly", 40), ("other", 9000))
     ):
-        usage = {UsageKey("gemini-2.5-flash", Kind.OUTPUT): tokens * 2}
+        usage = {UsageKey("gemini-3.8-flash", Kind.OUTPUT): tokens * 2}
         job = JobFacts(
             "demo-project",
             "us-central1",
             str(number),
-            model="publishers/google/models/gemini-2.5-flash",
+            model="publishers/google/models/gemini-3.8-flash",
             spec=dag_id,
             dag_id=dag_id,
             task_id="submit",

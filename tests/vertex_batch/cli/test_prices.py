@@ -54,7 +54,7 @@ def test_a_price_file_comes_first_and_its_contradiction_is_said(folder, capsys):
     _, said = asked(capsys, "gemini-4-argon", "--on", "2026-12-01", "--specs", folder, "--json")
     found = json.loads(said.out)
     assert found["rates"][0]["source"] == "own.yaml"
-    assert any("own.yaml, which states no days" in note for note in found["notes"])
+    assert any("USD per token (own.yaml), for the day" in note for note in found["notes"])
 
 
 def test_a_model_that_stops_says_so_and_one_without_a_rate_is_an_error(folder, capsys):

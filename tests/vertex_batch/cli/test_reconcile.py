@@ -15,7 +15,8 @@ from vertex_batch.cli import main
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts
 from vertex_batch.pricing import LiteLLMPrices, PriceBook, price
 from vertex_batch.usage import Kind, UsageKey
-from vertex_batch.vertex.labels import JOB_KEY_LABEL
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
+from vertex_batch.vertex.names import JobId
 
 NIGHT = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)
 DAYS = ["--since", "2026-11-01", "--until", "2026-11-30"]
@@ -43,7 +44,7 @@ def url(tmp_path):
             "global",
             job_id,
             model="publishers/google/models/gemini-2.5-flash",
-            labels={JOB_KEY_LABEL: f"key-{job_id}"},
+            labels={IDEMPOTENCY_KEY_LABEL: f"key-{job_id}"},
             logical_date=NIGHT,
             create_time=NIGHT,
             end_time=NIGHT + timedelta(hours=1),
@@ -326,23 +327,23 @@ def test_a_proxy_that_does_not_answer_is_not_taken_for_one_without_a_database(ur
 def test_another_price_map_is_compared_rate_by_rate_and_nothing_is_written(url, tmp_path, capsys):
     other = tmp_path / "october.json"
     other.write_text(json.dumps({"gemini-2.5-flash": FLASH | {"input_cost_per_token_batches": "2e-07"}}))
-    before = CostTable(url).bill("p", "global", "1001")
+    before = CostTable(url).bill(JobId("p", "global", "1001"))
     found = reconcile(capsys, "--url", url, "--prices", str(other), "--job", "1001")
     [job] = found["jobs"]
     assert (job["theirs"]["amount_usd"], job["difference_usd"]) == ("0.257", "0.03")
     assert job["why"] == [
         "gemini-2.5-flash input: 0.15 USD per million (list) -> 0.20 USD per million (october.json)"
     ]
-    assert CostTable(url).bill("p", "global", "1001") == before
+    assert CostTable(url).bill(JobId("p", "global", "1001")) == before
 
 
 def test_a_billing_export_is_matched_by_resource_and_by_label(url, tmp_path, capsys):
     """Rows of one job add up; credits are negative; what is Vertex AI's and no job's is listed, too."""
     rows = [
         {"ResourceId": "projects/9/locations/global/batchPredictionJobs/1001", "ListCost": "0.102"},
-        {"Tags": json.dumps({JOB_KEY_LABEL: "key-1001"}), "ListCost": "0.125", "BilledCost": "0.1"},
-        {"Tags": json.dumps([{"key": JOB_KEY_LABEL, "value": "key-1002"}]), "BilledCost": "0.3"},
-        {"Tags": json.dumps({JOB_KEY_LABEL: "key-1002"}), "BilledCost": "-0.05"},
+        {"Tags": json.dumps({IDEMPOTENCY_KEY_LABEL: "key-1001"}), "ListCost": "0.125", "BilledCost": "0.1"},
+        {"Tags": json.dumps([{"key": IDEMPOTENCY_KEY_LABEL, "value": "key-1002"}]), "BilledCost": "0.3"},
+        {"Tags": json.dumps({IDEMPOTENCY_KEY_LABEL: "key-1002"}), "BilledCost": "-0.05"},
         {"ServiceName": "Vertex AI", "ChargeDescription": "Online prediction", "ListCost": "7"},
         {"ServiceName": "Gemini Enterprise Agent Platform", "ChargeDescription": "Search", "ListCost": "2"},
         {"ServiceName": "BigQuery", "ChargeDescription": "Storage", "ListCost": "5"},
@@ -382,7 +383,7 @@ def test_a_file_that_is_not_an_export_is_refused(url, tmp_path, capsys):
 
 def test_a_bill_that_is_an_at_least_says_so(url, tmp_path, capsys):
     table = CostTable(url)
-    bill = table.bill("p", "global", "1001")
+    bill = table.bill(JobId("p", "global", "1001"))
     assert bill
     usage = {**bill.usage, UsageKey("gemini-2.5-flash", Kind.SEARCH_QUERY): 3}
     table.record(replace(bill, usage=usage, line_items=tuple(price(usage, BOOK, "global"))))

@@ -83,10 +83,10 @@ def test_failures_give_status_1_and_submit_nothing_that_depends_on_them(go, vert
     vertex.admin.add_scenario(Scenario(end="FAILED", error_code=3, error_message="Bad rows."))
     vertex.gcs.put("gs://demo-bucket/cli/broken.jsonl", b"no\n")
     spec.write_text(
-        spec.read_text().replace("model: gemini-2.5-flash\n", "")
+        spec.read_text().replace("model: gemini-3.8-flash\n", "")
         + "jobs:\n  first: {model: gemini-2.5-pro}\n"
-        "  refused: {model: gemini-2.5-flash, inputs: gs://demo-bucket/cli/broken.jsonl}\n"
-        "  second: {model: gemini-2.5-flash, after: [first]}\n"
+        "  refused: {model: gemini-3.8-flash, inputs: gs://demo-bucket/cli/broken.jsonl}\n"
+        "  second: {model: gemini-3.8-flash, after: [first]}\n"
     )
     status, out, err = go("--json")
     (job,) = vertex.admin.jobs()

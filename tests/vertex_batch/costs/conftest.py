@@ -63,7 +63,7 @@ def make_bill(job_id: str = "101", items=None, **facts) -> Bill:
         "location": "us-central1",
         "spec": "nightly",
         "team": "search",
-        "state": "JOB_STATE_SUCCEEDED",
+        "state": "SUCCEEDED",
         "model": "publishers/google/models/gemini-2.5-flash",
         "labels": {"managed-by": "vertex-batch", "night": "straße"},
         "input_uris": ("gs://in/a.jsonl", "gs://in/b.jsonl"),

@@ -10,7 +10,7 @@ import pytest
 from tools.focus_validator import NoPythonError, interpreter, validate
 from vertex_batch.costs import FocusVersion, JobFilter, stream_csv
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module", autouse=True)

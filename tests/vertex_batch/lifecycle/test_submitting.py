@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from local.emulator.admin import Cancel, Fault, FaultKind, Match, Operation, Scenario, Step
-from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
+from tests.builders import LOCATION, PROJECT, ROW, a_request
 from vertex_batch.errors import (
     AmbiguousSubmitError,
     InvalidArgumentError,
@@ -22,6 +22,7 @@ from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.lifecycle.submit_rules import Action
 from vertex_batch.lifecycle.submitting import Submitter
 from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import CreateJobRequest
 
 TASK = TaskIdentity("https://airflow.example", "nightly", "scheduled__2026-11-22", "submit")
@@ -58,9 +59,7 @@ class Clock:
 @pytest.fixture
 def vertex(emulator):
     emulator.admin.reset()
-    emulator.gcs.put(
-        "gs://demo-bucket/in.jsonl", b'{"request":{"contents":[{"role":"user","parts":[{"text":"a"}]}]}}\n'
-    )
+    emulator.gcs.put("gs://demo-bucket/in.jsonl", ROW)
     emulator.admin.set_settings(speed=1000)
     emulator.admin.add_scenario(Scenario(timeline=[Step(state="PENDING", seconds=None)]))
     return emulator.admin
@@ -87,7 +86,7 @@ class Run:
             sleep=self.clock.sleep,
             now=self.clock.now,
         )
-        return submitter.submit(TASK, epoch, PROJECT, LOCATION, request or a_request())
+        return submitter.submit(TASK, epoch, Place(PROJECT, LOCATION), request or a_request())
 
 
 @pytest.fixture
@@ -111,7 +110,7 @@ def test_a_retry_goes_on_with_the_job_and_asks_nothing(vertex, run):
 
 
 def test_a_process_that_died_before_the_post_leaves_room_for_one_job(vertex, run):
-    run.store.save(Intent(3, TASK.job_key(3), "f", PROJECT, LOCATION, run.clock.now().isoformat()))
+    run.store.save(Intent(3, TASK.idempotency_key(3), "f", PROJECT, LOCATION, run.clock.now().isoformat()))
     run.submit()
     assert len(vertex.jobs()) == 1
 
@@ -235,7 +234,7 @@ def test_an_answer_that_was_lost_leaves_the_intent_in_doubt_whatever_follows(ver
 
 
 def test_an_intent_of_a_process_that_died_stays_in_doubt_after_a_refusal(vertex, run):
-    run.store.save(Intent(3, TASK.job_key(3), "f", PROJECT, LOCATION, run.clock.now().isoformat()))
+    run.store.save(Intent(3, TASK.idempotency_key(3), "f", PROJECT, LOCATION, run.clock.now().isoformat()))
     vertex.add_fault(REFUSED)
     with pytest.raises(InvalidArgumentError):
         run.submit()
@@ -291,7 +290,7 @@ def test_a_cleared_task_with_another_request_cancels_first(vertex, run):
 def test_another_deployment_with_the_same_names_is_another_task(vertex, run, client):
     run.submit()
     staging = TaskIdentity("https://staging.example", TASK.dag_id, TASK.run_id, TASK.task_id)
-    Submitter(client, Memory()).submit(staging, 3, PROJECT, LOCATION, a_request())
+    Submitter(client, Memory()).submit(staging, 3, Place(PROJECT, LOCATION), a_request())
     assert len(vertex.jobs()) == 2
 
 

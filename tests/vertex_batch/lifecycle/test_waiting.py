@@ -29,7 +29,7 @@ NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 LIMITS = PollLimits(deadline_at=NOW + timedelta(hours=1), tolerated_failures=3)
 
 
-def a_job(state: str = "JOB_STATE_RUNNING", **fields) -> BatchPredictionJob:
+def a_job(state: str = "RUNNING", **fields) -> BatchPredictionJob:
     name = "projects/1/locations/us-central1/batchPredictionJobs/7"
     return BatchPredictionJob.model_validate({"name": name, "state": state, **fields})
 
@@ -53,18 +53,18 @@ def test_a_wait_ends_on_every_terminal_state(state, expected):
 
 
 def test_ends_on_no_other_state():
-    for state in [*(s for s in JobState if not s.is_terminal), "JOB_STATE_FROM_THE_FUTURE"]:
+    for state in [*(s for s in JobState if not s.is_terminal), "FROM_THE_FUTURE"]:
         assert assess(a_job(state), now=NOW, failures=0, limits=LIMITS).verdict is Verdict.WAIT
 
 
 def test_a_result_counts_even_after_the_deadline():
     late = LIMITS.deadline_at + timedelta(hours=5)
-    assert assess(a_job("JOB_STATE_SUCCEEDED"), now=late, failures=0, limits=LIMITS).verdict.has_results
+    assert assess(a_job("SUCCEEDED"), now=late, failures=0, limits=LIMITS).verdict.has_results
 
 
 def test_a_job_that_runs_past_its_deadline_has_missed_it():
     seen = assess(a_job(), now=LIMITS.deadline_at, failures=0, limits=LIMITS)
-    assert (seen.verdict, seen.state) == (Verdict.DEADLINE, "JOB_STATE_RUNNING")
+    assert (seen.verdict, seen.state) == (Verdict.DEADLINE, "RUNNING")
 
 
 @pytest.mark.parametrize(
@@ -84,10 +84,10 @@ def test_bears_what_passes_and_not_for_ever(error, failures, expected):
 @pytest.mark.parametrize(
     ("case", "state", "started", "verdict"),
     [
-        ("queued for too long", "JOB_STATE_PENDING", None, Verdict.DEADLINE),
-        ("running for too long", "JOB_STATE_RUNNING", "2026-11-22T01:00:00Z", Verdict.DEADLINE),
-        ("started late, runs well", "JOB_STATE_RUNNING", "2026-11-22T02:30:00Z", Verdict.WAIT),
-        ("ended, however late", "JOB_STATE_SUCCEEDED", "2026-11-22T01:00:00Z", Verdict.SUCCEEDED),
+        ("queued for too long", "PENDING", None, Verdict.DEADLINE),
+        ("running for too long", "RUNNING", "2026-11-22T01:00:00Z", Verdict.DEADLINE),
+        ("started late, runs well", "RUNNING", "2026-11-22T02:30:00Z", Verdict.WAIT),
+        ("ended, however late", "SUCCEEDED", "2026-11-22T01:00:00Z", Verdict.SUCCEEDED),
     ],
 )
 def test_queue_and_run_have_limits_of_their_own(case, state, started, verdict):
@@ -141,9 +141,9 @@ def test_answered_rows_are_not_paid_for_twice(ok, failed, incomplete, folder, re
 @pytest.mark.parametrize(
     ("model", "folder", "resumable"),
     [
-        ("publishers/google/models/gemini-2.5-flash", "gs://b/o", True),
-        ("publishers/google/models/gemini-2.5-flash", None, False),
-        ("publishers/google/models/gemini-2.5-flash", "bq://p.d.t", False),
+        ("publishers/google/models/gemini-3.8-flash", "gs://b/o", True),
+        ("publishers/google/models/gemini-3.8-flash", None, False),
+        ("publishers/google/models/gemini-3.8-flash", "bq://p.d.t", False),
         ("publishers/google/models/gemini-embedding-001", "gs://b/o", False),
         ("publishers/google/models/text-embedding-005", "gs://b/o", False),
         ("publishers/anthropic/models/claude-sonnet-4-5", "gs://b/o", False),
@@ -182,7 +182,7 @@ def test_what_a_person_stopped_is_not_started_again(verdict, ran_hours, again):
         (None, 1.0, TaskEnd.SUCCESS, TaskEnd.SUCCESS),  # the output decides
     ],
 )
-@pytest.mark.parametrize("state", ["JOB_STATE_SUCCEEDED", "JOB_STATE_PARTIALLY_SUCCEEDED"])
+@pytest.mark.parametrize("state", ["SUCCEEDED", "PARTIALLY_SUCCEEDED"])
 def test_a_job_without_an_answer_fails_its_task_whatever_share_may_fail(
     state, stats, ratio, end, end_of_shard
 ):
@@ -200,7 +200,7 @@ def test_an_unreadable_job_misses_its_deadline_too():
 
 def test_a_sighting_travels_as_plain_data():
     job = a_job(
-        "JOB_STATE_FAILED",
+        "FAILED",
         error={"code": 9, "message": "no bucket"},
         completionStats={"successfulCount": "10"},
     )
@@ -224,8 +224,8 @@ def test_polls_back_off_while_they_fail_and_never_stop():
 
 
 def test_says_what_happened_what_it_costs_and_what_to_do():
-    failed = JobReading(Verdict.FAILED, state="JOB_STATE_FAILED", error_code=9, message="no such bucket")
-    passing = JobReading(Verdict.FAILED, state="JOB_STATE_FAILED", error_code=13, message="System error.")
+    failed = JobReading(Verdict.FAILED, state="FAILED", error_code=9, message="no such bucket")
+    passing = JobReading(Verdict.FAILED, state="FAILED", error_code=13, message="System error.")
     assert "p/l/7 failed (code 9): no such bucket" in explain("p/l/7", failed)
     assert "billed" in explain("p/l/7", failed)
     assert "Fix the cause" in explain("p/l/7", failed)

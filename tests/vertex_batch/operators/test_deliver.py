@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Scenario, Step, Trait
-from tests.vertex_batch.jobs import INPUT, LOCATION, PROJECT, a_request
+from tests.builders import INPUT, LOCATION, PROJECT, a_request
 from vertex_batch.operators import AggregateTokenUsageOperator, DeliverResultsOperator
 from vertex_batch.vertex.resource import JobReference
 

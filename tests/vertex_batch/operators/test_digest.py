@@ -50,7 +50,7 @@ def table(tmp_path, monkeypatch) -> CostTable:
     table = CostTable(f"sqlite:////{tmp_path}/costs.db")
     night = datetime(2026, 11, 21, 2, tzinfo=UTC)
     table.record(make_bill("1", logical_date=night))
-    table.record(make_bill("2", logical_date=night, state="JOB_STATE_FAILED"))
+    table.record(make_bill("2", logical_date=night, state="FAILED"))
     table.record(make_bill("3", logical_date=datetime(2026, 11, 20, tzinfo=UTC)))
     return table
 
@@ -94,7 +94,7 @@ def test_it_compares_the_month_with_the_budgets_of_specs_and_teams(context, tmp_
     budgets = tmp_path / "budgets.yaml"
     budgets.write_text("teams: {search: {per_month: {warn: 1, refuse: 9}, per_day: {refuse: 5}}}\n")
     text = digest(context, specs_folder=str(tmp_path / "jobs"), budgets_file=str(budgets))
-    (part,) = [part for part in text.split("\n\n") if part.startswith("This month")]
+    (part,) = [part for part in text.split("\n\n") if part.startswith("This month vs.")]
     assert "the month of team search: " in part
     assert "of 9.00 USD" in part
     assert "the month of spec nightly: " in part

@@ -93,7 +93,7 @@ class Night:
             task = PlanInputsOperator(
                 **{
                     "task_id": "plan_inputs",
-                    "model": "gemini-2.5-flash",
+                    "model": "gemini-3.8-flash",
                     "inputs": f"{self.folder}/in/*.jsonl",
                     "output_uri": f"{self.folder}/out/",
                     "submit_task_id": "submit",
@@ -114,7 +114,7 @@ class Night:
         with DAG("nightly", schedule=None):
             task = SubmitBatchPredictionJobOperator(
                 task_id=task_id,
-                model="gemini-2.5-flash",
+                model="gemini-3.8-flash",
                 inputs=f"{self.folder}/in/*.jsonl",
                 output_uri=f"{self.folder}/out/",
                 display_name="nightly",
@@ -137,7 +137,7 @@ class Night:
                 task_id="record_cost",
                 submit_task_id="submit",
                 shards=ShardTasks("plan_inputs", "shards.submit", "shards.wait"),
-                prices={"gemini-2.5-flash": {"input": 100, "output": 1000, "cached_input": 10}},
+                prices={"gemini-3.8-flash": {"input": 100, "output": 1000, "cached_input": 10}},
             )
         return task.execute(self.context)
 

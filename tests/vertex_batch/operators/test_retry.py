@@ -35,10 +35,7 @@ def row(number: int) -> dict[str, Any]:
     return {"id": f"r{number}", "request": {"contents": [{"role": "user", "parts": [{"text": text}]}]}}
 
 
-@pytest.fixture
-def vertex(connections):
-    connections.admin.set_settings(speed=1000)
-    return connections
+pytestmark = pytest.mark.vertex(inputs=())
 
 
 @pytest.fixture
@@ -85,7 +82,7 @@ class Run:
         with DAG("nightly", schedule=None):
             task = SubmitBatchPredictionJobOperator(
                 task_id=task_id,
-                model="gemini-2.5-flash",
+                model="gemini-3.8-flash",
                 inputs=f"{self.folder}/in.jsonl",
                 output_uri=f"{self.folder}/out/",
                 **arguments,
@@ -115,7 +112,7 @@ class Run:
                     "rounds": TASKS,
                     "reasons": ["transient"],
                     "key": "id",
-                    "model": "gemini-2.5-flash",
+                    "model": "gemini-3.8-flash",
                     "output_uri": f"{self.folder}/out/",
                     **changes,
                 }
@@ -285,7 +282,7 @@ def test_a_second_try_writes_the_same_object_and_its_job_is_the_same(run):
         with DAG("nightly", schedule=None):
             task = SubmitBatchPredictionJobOperator(
                 task_id="retry_1.shards.submit",
-                model="gemini-2.5-flash",
+                model="gemini-3.8-flash",
                 inputs="gs://demo-bucket/not-read.jsonl",
                 output_uri=f"{run.folder}/out/",
                 part=again[0],

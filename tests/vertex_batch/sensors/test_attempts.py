@@ -10,15 +10,15 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from msgspec import structs
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
+from tests.builders import LOCATION, PROJECT, ROW, a_request
 from vertex_batch.lifecycle.identity import TaskIdentity, attempt_key
 from vertex_batch.lifecycle.waiting import JobReading, Verdict
 from vertex_batch.sensors import BatchPredictionJobSensor
-from vertex_batch.vertex.labels import JOB_KEY_LABEL
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
 from vertex_batch.vertex.resource import JobReference
 
 TASK = TaskIdentity("https://airflow.example", "nightly", "scheduled__2026-11-22", "submit")
-KEY = TASK.job_key(3)
+KEY = TASK.idempotency_key(3)
 FAILS = Scenario(times=1, timeline=[], end="FAILED", error_code=13, error_message="System error.", finished=0)
 DIES = Scenario(times=1, timeline=[], end="FAILED", error_code=13, finished=0.5, mix={})
 SUCCEEDS = Scenario(times=1, timeline=[])
@@ -29,8 +29,7 @@ HELD = Scenario(times=1, timeline=[Step(state="RUNNING", seconds=None)])
 def vertex(connections, monkeypatch):
     monkeypatch.setenv("AIRFLOW__VERTEX_BATCH__LOOK_SECONDS", "0.2")
     connections.admin.set_settings(speed=1000)
-    row = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
-    connections.gcs.put("gs://demo-bucket/in.jsonl", row)
+    connections.gcs.put("gs://demo-bucket/in.jsonl", ROW)
     return connections
 
 
@@ -52,18 +51,18 @@ def a_sensor(reference: JobReference, **changes: Any) -> BatchPredictionJobSenso
 
 
 def keys(vertex) -> list[str]:
-    return [job.labels[JOB_KEY_LABEL] for job in vertex.admin.jobs()]
+    return [job.labels[IDEMPOTENCY_KEY_LABEL] for job in vertex.admin.jobs()]
 
 
 def test_a_job_that_failed_for_a_passing_reason_is_submitted_again_as_it_was(vertex, context):
     result = a_sensor(submitted(vertex, FAILS, SUCCEEDS)).execute(context)
     first, second = vertex.admin.jobs()
-    assert result["state"] == "JOB_STATE_SUCCEEDED"
+    assert result["state"] == "SUCCEEDED"
     assert result["job_id"] == second.id
     assert keys(vertex) == [KEY, attempt_key(KEY, 1)]
     assert {**second.request, "labels": {}} == {**first.request, "labels": {}}
     changed = {name for name in second.labels if second.labels[name] != first.labels.get(name)}
-    assert changed == {JOB_KEY_LABEL, "airflow_attempt"}
+    assert changed == {IDEMPOTENCY_KEY_LABEL, "airflow_attempt"}
 
 
 @pytest.mark.parametrize("resubmits", [0, 1, 3])
@@ -77,12 +76,12 @@ def test_it_is_submitted_again_so_many_times_and_no_more(vertex, context, resubm
 
 def test_the_task_defers_for_the_new_job_and_resumes_with_it(vertex, context):
     reference = submitted(vertex, FAILS, HELD)
-    failed = JobReading(Verdict.FAILED, state="JOB_STATE_FAILED", error_code=13).to_dict()
+    failed = JobReading(Verdict.FAILED, state="FAILED", error_code=13).to_dict()
     with pytest.raises(TaskDeferred) as deferred:
         a_sensor(reference, deferrable=True).execute_complete(context, failed)
     first, second = vertex.admin.jobs()
     assert deferred.value.trigger.job.job_id == second.id
-    succeeded = JobReading(Verdict.SUCCEEDED, state="JOB_STATE_SUCCEEDED").to_dict()
+    succeeded = JobReading(Verdict.SUCCEEDED, state="SUCCEEDED").to_dict()
     result = a_sensor(reference, deferrable=True).execute_complete(context, succeeded)
     assert result["job_id"] == second.id != first.id
 
@@ -181,7 +180,7 @@ def test_a_job_whose_rest_is_sent_again_does_not_fail_its_task(vertex, context, 
     put_rows(vertex, 10)
     sensor = a_sensor(submitted(vertex, scenario), resubmits=0, rest_is_sent_again=True)
     if ends_well:
-        assert sensor.execute(context)["state"] == f"JOB_STATE_{scenario.end}"
+        assert sensor.execute(context)["state"] == f"{scenario.end}"
     else:
         with pytest.raises(AirflowFailException):
             sensor.execute(context)

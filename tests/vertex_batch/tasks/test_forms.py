@@ -14,7 +14,7 @@ from vertex_batch.tasks.forms import refuse_unknown_params
 
 SPEC = {
     "name": "nightly",
-    "model": "gemini-2.5-flash",
+    "model": "gemini-3.8-flash",
     "inputs": "gs://bkt/in.jsonl",
     "output": "gs://bkt/o/",
 }

@@ -19,7 +19,7 @@ from vertex_batch.dag_factory.dag import build_dag
 from vertex_batch.specs import spec_of
 from vertex_batch.timetables import cron as module
 from vertex_batch.timetables.cron import DueRunsTimetable, RunSkippedError
-from vertex_batch.timetables.lateness import Place
+from vertex_batch.timetables.lateness import RunSlot
 
 SPEC = {
     "model": "gemini-2.5-flash",
@@ -52,11 +52,11 @@ def run_of(kind: DagRunType, night: str, created: str) -> DagRun:
     return run
 
 
-def place(since: str, until: str = "") -> Place:
-    return Place(at(since), at(until) if until else None)
+def place(since: str, until: str = "") -> RunSlot:
+    return RunSlot(at(since), at(until) if until else None)
 
 
-def dag_at(now: str, places: Sequence[Place] = (), **fields: Any) -> Any:
+def dag_at(now: str, places: Sequence[RunSlot] = (), **fields: Any) -> Any:
     """The DAG as the scheduler has it, at a moment of its clock.
 
     :param places: the runs that are or were active.
@@ -72,7 +72,7 @@ def dag_at(now: str, places: Sequence[Place] = (), **fields: Any) -> Any:
 
 
 def next_run(
-    now: str, last: DagRun | None = None, places: Sequence[Place] = (), **fields: Any
+    now: str, last: DagRun | None = None, places: Sequence[RunSlot] = (), **fields: Any
 ) -> datetime | None:
     """What Airflow stores as the DAG's next run when it reads the DAG."""
     model = DagModel(dag_id="nightly")
@@ -465,7 +465,7 @@ def test_whether_a_place_was_free_is_asked_until_it_is_too_late():
     asked = []
     dag = dag_at(MORNING, **ONE)
 
-    def places(stored: Any, since: datetime) -> list[Place]:
+    def places(stored: Any, since: datetime) -> list[RunSlot]:
         asked.append(since)
         return [place(LAST_NIGHT, "11-27 08:30")]
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from tests.vertex_batch.ui.conftest import HOSTILE, TODAY, item
-from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Verdict
+from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
 from vertex_batch.costs import CostTable, RowCounts, Total
 from vertex_batch.usage import Kind, RowProblem
 
@@ -337,7 +337,7 @@ def test_a_bill_shows_what_was_expected_beside_what_the_job_cost(pages):
     expected = Estimate(
         Total(Decimal("1.25"), complete=True), Decimal(1), Decimal(2), method="no <b>history</b>"
     )
-    held = Decision(Verdict.HOLD, ("too much",))
+    held = Decision(Ruling.HOLD, ("too much",))
     ledger.claim(asks, expected, [], lambda _: held, approved_by="ann", approved=lambda _: True)
     ledger.submitted("key", job.job_id)
     text = pages.get("/bill", **address).text

@@ -72,7 +72,7 @@ def test_a_state_newer_than_this_code_is_not_terminal_and_not_lost():
     read = job(state="JOB_STATE_HIBERNATING")
     assert read.state is JobState.UNSPECIFIED
     assert not read.state.is_terminal
-    assert read.raw_state == "JOB_STATE_HIBERNATING"
+    assert read.raw_state == "HIBERNATING"
 
 
 def test_a_job_without_a_state_is_unspecified():
@@ -112,7 +112,7 @@ def test_labels_that_are_null_are_none():
 
 
 def test_the_terminal_states_are_those_that_google_never_leaves():
-    assert {state.short for state in TERMINAL_STATES} == {
+    assert {state.value for state in TERMINAL_STATES} == {
         "SUCCEEDED",
         "FAILED",
         "CANCELLED",

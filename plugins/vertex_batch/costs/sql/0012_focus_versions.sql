@@ -8,7 +8,7 @@
 -- BillingAccountId is the project: the account that pays for it is not known here. Prices are for as many units as
 -- Google's price list has them.
 
-DROP VIEW focus_cost_and_usage;
+DROP VIEW IF EXISTS focus_cost_and_usage;
 
 CREATE VIEW focus_charges AS
 SELECT {usd: i.amount_picousd} AS "BilledCost",
@@ -82,6 +82,8 @@ SELECT {usd: i.amount_picousd} AS "BilledCost",
        i.basis AS "x_PriceBasis",
        i.source AS "x_PriceSource",
        i.price_date AS "x_PriceDate",
+       NULLIF(i.priced_on, '') AS "x_PricedOn",
+       NULLIF(i.list_digest, '') AS "x_PriceListDigest",
        i.job_id AS "x_JobId",
        i.state AS "x_JobState",
        i.spec AS "x_Spec",
@@ -96,6 +98,7 @@ SELECT {usd: i.amount_picousd} AS "BilledCost",
 FROM (
     SELECT l.project, l.location, l.job_id, l.model, l.kind, l.modality, l.tier, l.cache_ttl, l.tokens, l.unit,
            l.amount_picousd, l.unit_price_picousd AS price_picousd, l.basis, l.source, l.price_date,
+           l.priced_on, l.list_digest,
            CASE l.unit WHEN 'token' THEN 1000000 ELSE 1000 END AS priced_units,
            COALESCE(l.standard_unit_price_picousd, l.unit_price_picousd) AS list_price_picousd,
            COALESCE(l.standard_amount_picousd, l.amount_picousd) AS list_amount_picousd,
@@ -114,14 +117,14 @@ SELECT "BilledCost", "BillingAccountId", "BillingAccountName", "BillingCurrency"
        "BillingPeriodStart", "ChargeCategory", "ChargeClass", "ChargeDescription", "ChargeFrequency",
        "ChargePeriodEnd", "ChargePeriodStart", "CommitmentDiscountStatus", "ConsumedQuantity", "ConsumedUnit",
        "ContractedCost", "ContractedUnitPrice", "EffectiveCost", "InvoiceId", "InvoiceIssuerName", "ListCost",
-       "ListUnitPrice",
-       "PricingCategory", "PricingCurrency", "PricingCurrencyContractedUnitPrice", "PricingCurrencyEffectiveCost",
-       "PricingCurrencyListUnitPrice", "PricingQuantity", "PricingUnit", "ProviderName", "PublisherName", "RegionId",
-       "RegionName", "ResourceId", "ResourceName", "ResourceType", "ServiceCategory", "ServiceName",
-       "ServiceSubcategory", "SkuId", "SkuMeter", "SkuPriceDetails", "SkuPriceId", "SubAccountId", "SubAccountName",
-       "Tags", "x_BilledPicoUsd", "x_EffectiveUnitPrice", "x_ListPriceBasis", "x_Model", "x_Modality", "x_Tier",
-       "x_CacheTtl", "x_PriceBasis", "x_PriceSource", "x_PriceDate", "x_JobId", "x_JobState", "x_Spec", "x_Team",
-       "x_DagId", "x_RunId", "x_TaskId", "x_MapIndex", "x_LogicalDate", "x_Day", "x_IsComplete"
+       "ListUnitPrice", "PricingCategory", "PricingCurrency", "PricingCurrencyContractedUnitPrice",
+       "PricingCurrencyEffectiveCost", "PricingCurrencyListUnitPrice", "PricingQuantity", "PricingUnit",
+       "ProviderName", "PublisherName", "RegionId", "RegionName", "ResourceId", "ResourceName", "ResourceType",
+       "ServiceCategory", "ServiceName", "ServiceSubcategory", "SkuId", "SkuMeter", "SkuPriceDetails", "SkuPriceId",
+       "SubAccountId", "SubAccountName", "Tags", "x_BilledPicoUsd", "x_EffectiveUnitPrice", "x_ListPriceBasis",
+       "x_Model", "x_Modality", "x_Tier", "x_CacheTtl", "x_PriceBasis", "x_PriceSource", "x_PriceDate", "x_PricedOn",
+       "x_PriceListDigest", "x_JobId", "x_JobState", "x_Spec", "x_Team", "x_DagId", "x_RunId", "x_TaskId",
+       "x_MapIndex", "x_LogicalDate", "x_Day", "x_IsComplete"
 FROM focus_charges;
 
 CREATE VIEW focus_1_4 AS
@@ -129,15 +132,14 @@ SELECT "BilledCost", "BillingAccountId", "BillingAccountName", "BillingCurrency"
        "BillingPeriodStart", "ChargeCategory", "ChargeClass", "ChargeDescription", "ChargeFrequency",
        "ChargePeriodEnd", "ChargePeriodStart", "CommitmentDiscountStatus", "ConsumedQuantity", "ConsumedUnit",
        "ContractedCost", "ContractedUnitPrice", "EffectiveCost", "HostProviderName", "InvoiceId", "InvoiceIssuerName",
-       "ListCost",
-       "ListUnitPrice", "PricingCategory", "PricingCurrency", "PricingCurrencyContractedUnitPrice",
+       "ListCost", "ListUnitPrice", "PricingCategory", "PricingCurrency", "PricingCurrencyContractedUnitPrice",
        "PricingCurrencyEffectiveCost", "PricingCurrencyListUnitPrice", "PricingQuantity", "PricingUnit", "RegionId",
        "RegionName", "ResourceId", "ResourceName", "ResourceType", "ServiceCategory", "ServiceName",
        "ServiceProviderName", "ServiceSubcategory", "SkuId", "SkuMeter", "SkuPriceDetails", "SkuPriceId",
        "SubAccountId", "SubAccountName", "Tags", "x_BilledPicoUsd", "x_EffectiveUnitPrice", "x_ListPriceBasis",
-       "x_Model", "x_Modality", "x_Tier", "x_CacheTtl", "x_PriceBasis", "x_PriceSource", "x_PriceDate", "x_JobId",
-       "x_JobState", "x_Spec", "x_Team", "x_DagId", "x_RunId", "x_TaskId", "x_MapIndex", "x_LogicalDate", "x_Day",
-       "x_IsComplete"
+       "x_Model", "x_Modality", "x_Tier", "x_CacheTtl", "x_PriceBasis", "x_PriceSource", "x_PriceDate", "x_PricedOn",
+       "x_PriceListDigest", "x_JobId", "x_JobState", "x_Spec", "x_Team", "x_DagId", "x_RunId", "x_TaskId",
+       "x_MapIndex", "x_LogicalDate", "x_Day", "x_IsComplete"
 FROM focus_charges;
 
 CREATE VIEW focus_unpriced_usage AS
