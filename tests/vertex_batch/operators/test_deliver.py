@@ -65,7 +65,7 @@ def test_the_answers_arrive_in_order_and_add_up_to_the_bill(vertex, context, tab
     assert (result["input_rows"], result["delivered"], result["exceptions"]) == (ROWS, ROWS, 0)
     found = read(vertex, TO)
     assert list(found["key"]) == [f"T{n:03}" for n in range(ROWS)]
-    bill = table.bill(PROJECT, LOCATION, reference.job_id)
+    bill = table.bill(reference.id)
     assert sum(found["cost_usd"]) == bill.total.amount > 0
     assert Decimal(result["bill"]["usd"]) == Decimal(result["rows_cost_usd"]) == bill.total.amount
     assert result["jobs"] == [str(bill.job)]
