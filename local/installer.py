@@ -31,7 +31,7 @@ STAMP = ".made-from"
 DESCRIBED_IN = ("pyproject.toml", "setup.py", "plugins/vertex_batch/__init__.py")
 LOCKED_FROM_PYTHON = "3.11"
 LOCKS = {
-    "requirements.txt": ["pyproject.toml", "--extra=airflow"],
+    "requirements.txt": ["pyproject.toml", "--extra=airflow", "--extra=results"],
     "requirements-dev.txt": ["pyproject.toml", "--extra=dev", "--constraint=requirements.txt"],
     "requirements-bench.txt": ["pyproject.toml", "--extra=bench", "--constraint=requirements-dev.txt"],
     "requirements-proxy.txt": ["local/proxy/requirements.in"],
