@@ -63,6 +63,6 @@ setup: ## make .venv and .venv-proxy, or bring them up to date
 	@$(PYTHON) -m local.bootstrap
 
 clean: ## remove the environments and everything the stack has written
-	rm -rf .venv .venv-proxy .venv-bench .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-proxy .venv-bench .venv-focus .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find plugins -name "*.so" -delete

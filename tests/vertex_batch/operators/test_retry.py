@@ -412,7 +412,7 @@ def test_the_delivery_has_what_each_round_has_answered_and_their_bills(run, tabl
     lines = [json.loads(line) for line in run.vertex.gcs.get(told["to"]).splitlines()]
     assert [line["key"] for line in lines] == [f"r{n}" for n in range(12) if n != 4]
     assert {line["attempt"] for line in lines} == {0, 1, 2}
-    bills = [table.bill(*cost.job.key) for cost in table.jobs(JobFilter(dag_id="nightly"))]
+    bills = [table.bill(cost.job.key) for cost in table.jobs(JobFilter(dag_id="nightly"))]
     assert len(bills) == 3
     assert sum(bill.total.amount for bill in bills) == Decimal(told["rows_cost_usd"]) > 0
 
