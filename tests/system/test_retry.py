@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 
-from local.emulator.admin import Fault, FaultKind, Operation, RowRule, Scenario
-from tools.chaos import talking_to_proxy
+from local.emulator.admin import RowRule, Scenario
+from tools.chaos import kill_each_task_once
 from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
 
 SPEC, RESUMED = "system_retry", "system_resume"
@@ -31,37 +30,12 @@ def texts_of(rows: list[dict]) -> list[str]:
     return sorted(row["request"]["contents"][0]["parts"][0]["text"] for row in rows)
 
 
-def kill_once_in_each_task(stack, run_id: str) -> Counter[str]:
-    """Kill each task at the first call that it makes to Vertex, until the run has ended."""
-    killed: Counter[str] = Counter()
-    stack.emulator.add_fault(Fault(op=Operation.ANY, kind=FaultKind.HOLD, after=True, times=None))
-    until = time.monotonic() + RUN_SECONDS
-    while stack.airflow.run(SPEC, run_id)["state"] in {"queued", "running"}:
-        assert time.monotonic() < until, f"the run does not end; killed so far: {killed}"
-        if not stack.emulator.held():
-            time.sleep(0.1)
-            continue
-        running = [
-            task["task_id"]
-            for task in stack.airflow.task_instances(SPEC, run_id)
-            if task["state"] == "running" and task["task_id"] not in killed
-        ]
-        if running and (processes := talking_to_proxy(stack)):
-            for process in processes:
-                process.kill()
-            killed.update(running)
-        stack.emulator.release_held()
-    stack.emulator.clear_faults()
-    stack.emulator.release_held()
-    return killed
-
-
 def test_a_death_at_half_and_a_kill_in_each_phase_cost_no_row_twice(stack, nights):
     stack.emulator.add_scenario(DIES)
     stack.emulator.add_scenario(LIVES)
     date = nights.start(SPEC, "retry_killed", rows=ROWS)
 
-    killed = kill_once_in_each_task(stack, "retry_killed")
+    killed = kill_each_task_once(stack, SPEC, "retry_killed", RUN_SECONDS)
 
     assert stack.airflow.run(SPEC, "retry_killed")["state"] == "success"
     rounds = [f"retry_{n}.{task}" for n in (1, 2) for task in ("shards.submit", "shards.wait", "record_cost")]

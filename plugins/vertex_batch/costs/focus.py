@@ -45,35 +45,28 @@ _DECIMALS = frozenset(
     }
 )
 _FLAGS = frozenset({"x_IsComplete"})
-_CONSTANT = frozenset(
+_NAMES = frozenset(
     {
-        "BillingAccountName",
-        "BillingCurrency",
-        "ChargeCategory",
-        "ChargeClass",
-        "ChargeFrequency",
-        "CommitmentDiscountStatus",
-        "ConsumedUnit",
-        "HostProviderName",
-        "InvoiceId",
-        "InvoiceIssuerName",
-        "PricingCategory",
-        "PricingCurrency",
-        "PricingUnit",
-        "ProviderName",
-        "PublisherName",
-        "ResourceType",
-        "ServiceCategory",
-        "ServiceName",
-        "ServiceProviderName",
-        "ServiceSubcategory",
-        "SkuMeter",
-        "x_BilledPicoUsd",
-        "x_ListPriceBasis",
-        "x_MapIndex",
+        "BillingAccountId",
+        "RegionId",
+        "RegionName",
+        "ResourceName",
+        "SkuId",
+        "SkuPriceId",
+        "SubAccountId",
+        "SubAccountName",
+        "x_Model",
+        "x_PriceSource",
+        "x_JobId",
+        "x_JobState",
+        "x_Spec",
+        "x_Team",
+        "x_DagId",
+        "x_RunId",
+        "x_TaskId",
     }
 )
-"""Columns whose values come from the view or from closed sets, and integers."""
+"""Columns that begin with text from outside; the others begin with words of the view or are closed sets."""
 _ROWS_AT_ONCE = 2000
 # PostgreSQL formats moments and decimals faster than Python, and its text is the same as SQLite's.
 _UTC_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
@@ -127,7 +120,7 @@ def _form(name: str) -> Callable[[Any], str | int | None] | None:
         return _decimal
     if name in _FLAGS:
         return _flag
-    return None if name in _MOMENTS | _CONSTANT else _name
+    return _name if name in _NAMES else None
 
 
 def _decimal(value: str) -> str:
@@ -135,9 +128,8 @@ def _decimal(value: str) -> str:
     return f"{digits}0" if digits.endswith(".") else digits
 
 
-def _name(value: Any) -> str | None:
-    """Text that may come from outside, and PostgreSQL's dates."""
-    return None if value is None else harmless(str(value))
+def _name(value: str | None) -> str | None:
+    return harmless(value) if value else value
 
 
 def _flag(value: bool | int) -> str:
