@@ -118,7 +118,10 @@ def main(order: Order, out: TextIO) -> int:
     _show(results, out, as_json=order.as_json)
     failed = sorted({ti.task_id for ti in run.get_task_instances() if ti.state == TaskInstanceState.FAILED})
     if failed:
-        say(f"Failed: {', '.join(failed)}. To submit and pay for another job, rerun with --again.")
+        say(
+            f"Failed: {', '.join(failed)}. A rerun submits only what was not submitted; to submit and pay for"
+            " other jobs, rerun with --again."
+        )
     return int(run.state != DagRunState.SUCCESS)
 
 

@@ -27,8 +27,7 @@ from vertex_batch.lifecycle.waiting import (
 from vertex_batch.observability import metrics
 from vertex_batch.observability.lineage import ReportsLineage, of_reference
 from vertex_batch.observability.links import ConsoleJobLink
-from vertex_batch.sensors.attempts import Attempts
-from vertex_batch.sensors.tally import FailureTally
+from vertex_batch.sensors.attempts import Attempts, FailureTally
 from vertex_batch.tasks.context import owner
 from vertex_batch.tasks.kill import KillSwitch
 from vertex_batch.tasks.retries import RETRY_POLICY
