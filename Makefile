@@ -2,20 +2,22 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_ARGS ?=
+# Two of them wait for their stacks most of the time: for two cores.
+WORKERS ?= 3
 BENCH_ARGS ?=
 NIGHT_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format chaos night bench fuzz packages lock setup clean
+.PHONY: help demo test lint format chaos night paid-rows bench fuzz packages lock setup clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup ## start everything here, run the example jobs, print the bill; NIGHTS=14 for more nights, ONCE=1 to end
 	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(NIGHTS),--nights $(NIGHTS))
 
 test: lint ## all tests, those with the real processes included
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder --durations=10 $(PYTEST_ARGS)
 
 lint: setup ## ruff, mypy, and the layers of the package
 	@$(BIN)/ruff check
@@ -33,6 +35,9 @@ chaos: setup ## kill processes at every instant, at least 200 runs, and count wh
 night: setup ## runs of real size: every row, every bill, processor time, memory, requests; ONLY=c
 	@$(BIN)/python -m tools.night $(if $(ONLY),--only $(ONLY)) $(NIGHT_ARGS)
 
+paid-rows: setup ## rows paid for and rows answered, when jobs die and rows fail; ROWS=1000
+	@$(BIN)/python -m tools.paid_rows $(if $(ROWS),--rows $(ROWS))
+
 bench: setup ## how fast we are, beside others, in one run
 	@$(PYTHON) -m local.bootstrap bench
 	@$(BIN)/python tools/bench/scan_rate.py $(BENCH_ARGS)
@@ -40,6 +45,7 @@ bench: setup ## how fast we are, beside others, in one run
 	@$(BIN)/python tools/bench/preflight_rate.py
 	@$(BIN)/python tools/bench/pages_rate.py
 	@$(BIN)/python tools/bench/delivery_rate.py
+	@$(BIN)/python tools/bench/focus_rate.py
 
 fuzz: setup ## load mutated specs, 100,000 of them; SPECS=1000
 	@FUZZ_SPECS=$(or $(SPECS),100000) $(BIN)/python -m pytest -p no:xdist -q --timeout 3600 tests/vertex_batch/specs/test_fuzz.py -k thousands

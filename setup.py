@@ -1,9 +1,15 @@
-"""What pyproject.toml cannot say about the build: a wheel's tag says whether it holds compiled code."""
+"""What pyproject.toml cannot say about the build: a wheel's tag, and links that also work on an index."""
 
+import os
+import re
 from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.bdist_wheel import bdist_wheel
+
+ROOT = Path(__file__).parent
+# Where the repository can be read, such as https://github.com/OWNER/NAME; only a release has to know it.
+PROJECT_URL = os.environ.get("PROJECT_URL", "").rstrip("/")
 
 
 class TruthfulWheel(bdist_wheel):
@@ -19,4 +25,22 @@ class TruthfulWheel(bdist_wheel):
         super().run()
 
 
-setup(cmdclass={"bdist_wheel": TruthfulWheel})
+def readme() -> str:
+    """The README, whose relative links and images lead to the repository at this version's tag."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    if not PROJECT_URL:
+        return text
+    package = (ROOT / "plugins" / "vertex_batch" / "__init__.py").read_text(encoding="utf-8")
+    tag = "v" + re.findall(r'__version__ = "(.+)"', package)[0]
+    text = re.sub(r"(!\[[^\]]*\]\()(?!https?://)", rf"\g<1>{PROJECT_URL}/raw/{tag}/", text)
+    return re.sub(r"((?<!!)\[[^\]]*\]\()(?!https?://|#)", rf"\g<1>{PROJECT_URL}/blob/{tag}/", text)
+
+
+setup(
+    cmdclass={"bdist_wheel": TruthfulWheel},
+    long_description=readme(),
+    long_description_content_type="text/markdown",
+    project_urls={"Source": PROJECT_URL, "Changelog": f"{PROJECT_URL}/blob/main/CHANGELOG.md"}
+    if PROJECT_URL
+    else {},
+)

@@ -14,7 +14,7 @@ from vertex_batch.operators import (
 )
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.specs import prices_folder, specs_folder
-from vertex_batch.tasks.forms import CONNECTION, connection_field, text_field
+from vertex_batch.tasks.forms import CONNECTION, connection_field, refuse_unknown_params, text_field
 
 DOC = """
 Waits for a job that was created in the Google Cloud console, by a script or by another tool, and records its
@@ -51,7 +51,7 @@ with DAG(
         "location": text_field(
             "Location", "Such as `us-central1`. Default: the name's, else the connection's."
         ),
-        "model": text_field("Model", "Such as `gemini-2.5-flash`, for a job that does not name its model."),
+        "model": text_field("Model", "Such as `gemini-3.8-flash`, for a job that does not name its model."),
         "team": text_field("Team", "The team that pays."),
         "spec": text_field("Spec", "The spec's name in the cost table."),
         "note": text_field("Note", "Shown with the bill."),
@@ -62,6 +62,7 @@ with DAG(
 ) as dag:
     adopt = AdoptBatchPredictionJobOperator(
         task_id="adopt",
+        pre_execute=refuse_unknown_params,
         job="{{ params.job }}",
         project="{{ params.project or '' }}",
         location="{{ params.location or '' }}",

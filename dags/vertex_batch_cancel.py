@@ -8,7 +8,14 @@ from airflow.sdk import DAG, Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from vertex_batch.operators import CancelBatchPredictionJobOperator
-from vertex_batch.tasks.forms import CONNECTION, JOB_IDS, connection_field, job_ids_field, text_field
+from vertex_batch.tasks.forms import (
+    CONNECTION,
+    JOB_IDS,
+    connection_field,
+    job_ids_field,
+    refuse_unknown_params,
+    text_field,
+)
 
 DOC = """
 Cancels jobs at Vertex AI, including jobs that other tools submitted, and waits until each has ended.
@@ -48,6 +55,7 @@ with DAG(
 ) as dag:
     CancelFromFormOperator(
         task_id="cancel",
+        pre_execute=refuse_unknown_params,
         job_ids=JOB_IDS,
         label_filter="{{ params.label_filter or '' }}",
         project="{{ params.project or '' }}",

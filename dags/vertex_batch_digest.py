@@ -10,6 +10,7 @@ from airflow.sdk import DAG, Param
 from vertex_batch.operators import SpendDigestOperator
 from vertex_batch.specs import specs_folder
 from vertex_batch.specs.team_budgets import budgets_file
+from vertex_batch.tasks.forms import refuse_unknown_params
 
 DOC = """
 Reports the cost of yesterday's jobs (UTC) by spec and by team, this month's spend compared with the budgets,
@@ -40,6 +41,7 @@ with DAG(
 ) as dag:
     SpendDigestOperator(
         task_id="digest",
+        pre_execute=refuse_unknown_params,
         day="{{ params.day or '' }}",
         specs_folder=str(_specs),
         budgets_file=str(_budgets) if _budgets else None,

@@ -10,6 +10,7 @@ from airflow.sdk import DAG, Param
 from vertex_batch.billing.spec_settings import BillSettings, bill_settings
 from vertex_batch.operators import ReapBatchPredictionJobsOperator
 from vertex_batch.specs import job_places, specs_folder
+from vertex_batch.tasks.forms import refuse_unknown_params
 
 DOC = """
 The safety net of last resort for cancelling and billing: it looks for jobs of this Airflow whose run is over.
@@ -59,6 +60,7 @@ with DAG(
 ) as dag:
     ReapBatchPredictionJobsOperator(
         task_id="reap",
+        pre_execute=refuse_unknown_params,
         action="{{ params.action }}",
         record_days="{{ params.record_days }}",
         settings_of=_settings_of,

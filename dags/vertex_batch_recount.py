@@ -8,7 +8,7 @@ from airflow.sdk import DAG
 
 from vertex_batch.operators import RecountJobsOperator
 from vertex_batch.specs import prices_folder, specs_folder
-from vertex_batch.tasks.forms import RECORDED_JOBS, recorded_jobs_form, text_field
+from vertex_batch.tasks.forms import RECORDED_JOBS, recorded_jobs_form, refuse_unknown_params, text_field
 
 DOC = """
 Reads the outputs of recorded jobs again, row by row, and prices them as recording would today.
@@ -34,6 +34,7 @@ with DAG(
 ) as dag:
     RecountJobsOperator(
         task_id="recount",
+        pre_execute=refuse_unknown_params,
         specs_folder=str(SPECS),
         price_folder=str(prices_folder(SPECS)),
         gcp_conn_id="{{ params.storage or 'google_cloud_default' }}",

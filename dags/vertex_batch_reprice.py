@@ -8,7 +8,7 @@ from airflow.sdk import DAG
 
 from vertex_batch.operators import RepriceJobsOperator
 from vertex_batch.specs import prices_folder, specs_folder
-from vertex_batch.tasks.forms import RECORDED_JOBS, recorded_jobs_form
+from vertex_batch.tasks.forms import RECORDED_JOBS, recorded_jobs_form, refuse_unknown_params
 
 DOC = """
 Reprices recorded jobs from the tokens in the cost table. Their outputs are not read.
@@ -30,6 +30,7 @@ with DAG(
 ) as dag:
     RepriceJobsOperator(
         task_id="reprice",
+        pre_execute=refuse_unknown_params,
         specs_folder=str(SPECS),
         price_folder=str(prices_folder(SPECS)),
         **RECORDED_JOBS,

@@ -1,120 +1,232 @@
-"""Make the project's environments: ``python3 -m local.bootstrap``, from the repository's root.
-
-Nothing but the standard library runs here, and no syntax newer than Python 3.7's stands here or in
-``installer.py``, so that an old interpreter can say what is missing instead of failing on a line.
+"""Make the project's environments with uv: ``python3 -m local.bootstrap``, from the repository's root.
 
 ``.venv`` holds Airflow, the package and the development tools; ``.venv-proxy`` holds the LiteLLM proxy, whose
-pins clash with Airflow's; ``.venv-bench``, made when it is named, holds whom we are measured against. Each is
-made from a lock file with hashes and carries a stamp of what it was made from; while the stamp matches,
-nothing is done. ``python3 -m local.bootstrap lock`` writes the lock files.
+pins conflict with Airflow's; ``.venv-bench``, made when it is named, adds the contestants of ``make bench``.
+Each has lock files with hashes, and a stamp of what it was made from: while it matches, nothing is done.
+``python3 -m local.bootstrap lock`` regenerates the lock files.
+
+Only the standard library is imported here, and an old Python can run it: uv finds a newer one.
+uv itself is pinned in ``local/uv.txt`` and gets an environment of its own below ``.local``.
 """
 
 from __future__ import annotations
 
-import contextlib
+import ast
 import fcntl
-import importlib.util
+import hashlib
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-from local.installer import Environment, Installer
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".local"
+UV = STATE / "uv" / "bin" / "uv"
 OLDEST, NEWEST = (3, 11), (3, 14)
-CANDIDATES = ("python3", "python3.13", "python3.12", "python3.11", "python3.14")
+STAMP = ".made-from"
+# What the installed project is described by; the package's own file has its version.
+DESCRIBED_IN = ("pyproject.toml", "setup.py", "plugins/vertex_batch/__init__.py")
+# A lock leaves out what the locks it builds upon have: lock file -> (what to resolve, the locks below it).
+LOCKS = {
+    "requirements.txt": (["pyproject.toml", "--extra=airflow", "--extra=results"], []),
+    "requirements-dev.txt": (["pyproject.toml", "--extra=dev"], ["requirements.txt"]),
+    "requirements-bench.txt": (
+        ["pyproject.toml", "--extra=bench"],
+        ["requirements.txt", "requirements-dev.txt"],
+    ),
+    "requirements-proxy.txt": (["local/proxy/requirements.in"], []),
+    "local/uv.txt": (["local/uv.in"], []),
+}
+# uv does not read pip's files. pip's settings, and the variables through which uv takes the same:
+UV_VARIABLES = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "cert": "SSL_CERT_FILE",
+    "trusted-host": "UV_INSECURE_HOST",
+    "proxy": "ALL_PROXY",
+    "timeout": "UV_HTTP_TIMEOUT",
+}
+
+
+class Environment(NamedTuple):
+    """A virtual environment, the lock files that it is made from, and whether the project is in it."""
+
+    path: Path
+    locks: list[Path]
+    has_project: bool
+
+    def fingerprint(self) -> str:
+        """What the environment would be made from now."""
+        files = list(self.locks)
+        if self.has_project:
+            files += [ROOT / name for name in DESCRIBED_IN]
+            files += sorted((ROOT / "plugins").rglob("*.c"))
+        parts = [repr(sys.version_info[:2]).encode(), *(file.read_bytes() for file in files)]
+        return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+    def is_current(self) -> bool:
+        stamp, python = self.path / STAMP, self.path / "bin" / "python"
+        return stamp.exists() and python.exists() and stamp.read_text() == self.fingerprint()
+
+
+DEVELOPMENT = [ROOT / "requirements.txt", ROOT / "requirements-dev.txt"]
 ENVIRONMENTS = {
-    "main": Environment(ROOT / ".venv", ROOT / "requirements-dev.txt", project=ROOT),
-    "proxy": Environment(ROOT / ".venv-proxy", ROOT / "requirements-proxy.txt"),
-    "bench": Environment(ROOT / ".venv-bench", ROOT / "requirements-bench.txt", project=ROOT),
+    "main": Environment(ROOT / ".venv", DEVELOPMENT, has_project=True),
+    "proxy": Environment(ROOT / ".venv-proxy", [ROOT / "requirements-proxy.txt"], has_project=False),
+    "bench": Environment(
+        ROOT / ".venv-bench", [*DEVELOPMENT, ROOT / "requirements-bench.txt"], has_project=True
+    ),
 }
 USUAL = ("main", "proxy")
 
 
 def main(arguments: list[str]) -> int:
-    """Bring the named environments (main and proxy by default) up to date; ``lock`` writes the locks."""
-    use_a_supported_python()
+    """Bring the named environments (main and proxy by default) up to date; ``lock`` regenerates the locks."""
     unknown = sorted(set(arguments) - {*ENVIRONMENTS, "lock"})
     if unknown:
-        named = ", ".join(unknown)
-        print(f"setup: there is no {named}: choose from main, proxy, bench, lock", file=sys.stderr)
+        print(f"setup: no environment {', '.join(unknown)}: choose from main, proxy, bench, lock")
         return 2
-    if "lock" in arguments:
-        with one_at_a_time():
-            installer().compile_locks(upgrade=bool(os.environ.get("UPGRADE")))
+    wanted = [ENVIRONMENTS[name] for name in arguments or USUAL if name != "lock"]
+    if "lock" not in arguments and all(each.is_current() for each in wanted):
         return 0
-    wanted = [ENVIRONMENTS[name] for name in arguments or USUAL]
-    if not all(environment.is_current() for environment in wanted):
-        with one_at_a_time():
-            make([environment for environment in wanted if not environment.is_current()])
+    STATE.mkdir(exist_ok=True)
+    with (STATE / "bootstrap.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second `make` in this clone waits for the first
+        environ = prepare_uv()
+        if "lock" in arguments:
+            compile_locks(environ)
+        stale = [each for each in wanted if not each.is_current()]
+        with ThreadPoolExecutor(len(stale) or 1) as pool:
+            list(pool.map(lambda each: make(each, environ), stale))
     return 0
 
 
-def make(environments: list[Environment]) -> None:
-    """Install all of them, at the same time."""
-    if not environments:
-        return  # another run has just done it
+def prepare_uv() -> dict[str, str]:
+    """Install uv unless it is there; return its environment variables, with the settings of pip."""
+    pip = [str(UV.parent / "python"), "-m", "pip", "--disable-pip-version-check"]
+    pinned = Environment(UV.parent.parent, [ROOT / "local" / "uv.txt"], has_project=False)
+    if not pinned.is_current():
+        say("fetching uv, the installer")
+        run([sys.executable, "-m", "venv", "--clear", str(pinned.path)])
+        options = ["--quiet", "--require-hashes", "--only-binary=:all:"]
+        run([*pip, "install", *options, f"--requirement={pinned.locks[0]}"])
+        (pinned.path / STAMP).write_text(pinned.fingerprint())
+    listing = subprocess.run([*pip, "config", "list"], stdout=subprocess.PIPE, check=True, text=True).stdout
+    usual = {"PATH": os.defpath, "UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "never"}
+    return {**usual, **os.environ, **uv_settings(listing, os.environ)}
+
+
+def make(environment: Environment, environ: Mapping[str, str]) -> None:
+    """Make the environment hold what its locks say, and nothing else but the project.
+
+    The main index is asked alone first: of one version uv takes the files of one index, and a second one may
+    have fewer of them, such as a wheel without the library that another wheel has.
+    """
+    names = ", ".join(lock.name for lock in environment.locks)
+    say(f"{environment.path.name}: installing {names}")
     started = time.monotonic()
-    tool = installer()
-
-    def make_one(environment: Environment) -> None:
-        say(f"{environment.path.name}: installing {environment.lock.name}")
-        environment.mark_stale()
-        tool.install(environment)
-        environment.mark_current()
-        say(f"{environment.path.name}: ready after {time.monotonic() - started:.0f} s")
-
-    with ThreadPoolExecutor(len(environments)) as pool:
-        for done in [pool.submit(make_one, environment) for environment in environments]:
-            done.result()
-
-
-def installer() -> Installer:
-    # The interpreter itself, also when this runs inside an environment that may be replaced.
-    python = getattr(sys, "_base_executable", None) or sys.executable
-    say(f"Python {sys.version.split()[0]} at {python}")
-    return Installer(ROOT, STATE / "uv", python, say)
-
-
-@contextlib.contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Let a second ``make`` in the same clone wait for the first instead of writing into its environments."""
-    STATE.mkdir(exist_ok=True)
-    with (STATE / "bootstrap.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another setup is running in this folder; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def use_a_supported_python() -> None:
-    """Go on under the first interpreter that will do; say what is missing when there is none."""
-    if OLDEST <= sys.version_info[:2] <= NEWEST and importlib.util.find_spec("ensurepip"):
-        return
-    for name in CANDIDATES:
-        probe = [name, "-c", "import sys, venv, ensurepip; print(*sys.version_info[:2])"]
-        try:
-            answer = subprocess.run(probe, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
-        except (OSError, subprocess.CalledProcessError):
-            continue
-        if OLDEST <= tuple(int(part) for part in answer.stdout.split()) <= NEWEST:
-            os.execvp(name, [name, "-m", "local.bootstrap", *sys.argv[1:]])  # noqa: S606
-    oldest, newest = (".".join(str(part) for part in bound) for bound in (OLDEST, NEWEST))
-    lacking = "" if importlib.util.find_spec("ensurepip") else " without the module ensurepip"
-    sys.exit(
-        f"setup: this project needs Python {oldest} to {newest} with its modules venv and ensurepip.\n"
-        f"{sys.executable} is {sys.version.split()[0]}{lacking};\n"
-        f"none of {', '.join(CANDIDATES)} will do.\n"
-        "Install one (Debian, Ubuntu: apt install python3 python3-venv), or name one that you have:\n"
-        "    make demo PYTHON=/path/to/python3.12"
+    # This takes the stamp away, too: an environment that is only half made is stale.
+    run(
+        [str(UV), "venv", "--quiet", "--clear", f"--python={wanted_python()}", str(environment.path)], environ
     )
+    main_index = only_the_main_index(environ)
+    attempts = [main_index] if main_index == environ else [main_index, dict(environ)]
+    for number, attempt in enumerate(attempts, 1):
+        try:
+            install(environment, attempt)
+            break
+        except subprocess.CalledProcessError:
+            if number == len(attempts):
+                raise
+            say(f"{environment.path.name}: trying again with all indexes that pip is configured with")
+    (environment.path / STAMP).write_text(environment.fingerprint())
+    say(f"{environment.path.name}: ready after {time.monotonic() - started:.0f} s")
+
+
+def install(environment: Environment, environ: Mapping[str, str]) -> None:
+    """Let uv install the packages, and then the project."""
+    into = f"--python={environment.path / 'bin' / 'python'}"
+    # All indexes may be asked, as pip does: the hashes leave no room for another's package.
+    options = [into, "--require-hashes", "--index-strategy=unsafe-best-match"]
+    run([str(UV), "pip", "sync", "--quiet", *options, *map(str, environment.locks)], environ)
+    if environment.has_project:
+        # The build tool is in the lock, so that nothing without a hash is fetched.
+        project = ["--no-deps", "--no-build-isolation", f"--editable={ROOT}"]
+        run([str(UV), "pip", "install", "--quiet", into, *project], environ)
+
+
+def wanted_python() -> str:
+    """This interpreter, also where it runs in an environment, or a supported one for uv to find."""
+    if OLDEST <= sys.version_info[:2] <= NEWEST:
+        return str(getattr(sys, "_base_executable", None) or sys.executable)
+    return f">={OLDEST[0]}.{OLDEST[1]},<{NEWEST[0]}.{NEWEST[1] + 1}"
+
+
+def compile_locks(environ: Mapping[str, str]) -> None:
+    """Write all lock files. Versions in force stay, unless UPGRADE is set.
+
+    They come from one index: a second one may hold the files of one system only, and a lock for all systems
+    needs the hashes of all files.
+    """
+    command = [
+        str(UV),
+        "pip",
+        "compile",
+        "--quiet",
+        "--universal",
+        "--generate-hashes",
+        "--no-emit-index-url",
+    ]
+    command += [f"--python-version={OLDEST[0]}.{OLDEST[1]}", "--custom-compile-command=make lock"]
+    command += ["--no-annotate"] + (["--upgrade"] if environ.get("UPGRADE") else [])
+    for lock, (sources, below) in LOCKS.items():
+        say(f"compiling {lock}")
+        constraints = [f"--constraint={each}" for each in below]
+        known = [name for each in below for name in locked_names(ROOT / each)]
+        left_out = [f"--no-emit-package={name}" for name in known]
+        run(
+            [*command, *sources, *constraints, *left_out, f"--output-file={lock}"],
+            only_the_main_index(environ),
+        )
+
+
+def locked_names(lock: Path) -> list[str]:
+    return re.findall(r"(?m)^([a-z0-9._-]+)==", lock.read_text())
+
+
+def only_the_main_index(environ: Mapping[str, str]) -> dict[str, str]:
+    """Leave out the further places to look for packages."""
+    return {key: environ[key] for key in environ if key not in ("UV_INDEX", "UV_FIND_LINKS")}
+
+
+def uv_settings(pip_config: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Translate what pip's files and variables say into uv's variables.
+
+    :param pip_config: what ``pip config list`` prints.
+    :param environ: uv's own variables there take precedence.
+    """
+    settings: dict[str, str] = {}
+    # From weak to strong: the settings of all commands, those of `pip install`, the environment.
+    for section in ("global.", "install.", ":env:."):
+        for line in pip_config.splitlines():
+            key, _, value = line.partition("=")
+            if key.startswith(section):
+                settings[key[len(section) :]] = ast.literal_eval(value)
+    return {
+        variable: (" " if name != "find-links" else ",").join(settings[name].split())
+        for name, variable in UV_VARIABLES.items()
+        if name in settings and variable not in environ
+    }
+
+
+def run(command: list[str], environ: Mapping[str, str] = os.environ) -> None:
+    subprocess.run(command, cwd=str(ROOT), env=dict(environ), stdin=subprocess.DEVNULL, check=True)
 
 
 def say(text: str) -> None:
@@ -127,6 +239,8 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except subprocess.CalledProcessError as error:
         command = " ".join(str(part) for part in error.cmd)
-        sys.exit(f"setup: this ended with status {error.returncode}, its reason stands above:\n    {command}")
+        sys.exit(
+            f"setup: the command ended with status {error.returncode}; its message is above:\n    {command}"
+        )
     except KeyboardInterrupt:
         sys.exit(130)

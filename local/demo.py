@@ -26,7 +26,13 @@ from local.examples import example_rows, put_example_input
 from local.history import run_nights_before
 from local.progress import Run, Standing, Watch, follow
 from local.receipt import print_bills, recorded_bills
-from local.signpost import print_addresses, print_cost_table, print_next, write_environment
+from local.signpost import (
+    print_addresses,
+    print_after_crash,
+    print_cost_table,
+    print_next,
+    write_environment,
+)
 from local.stack import Stack, StackError, StackOptions
 from local.stack.airflow_api import AirflowApiError
 from local.stack.emulator import LOCATION, PROJECT
@@ -70,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _exit)
+    home: Path | None = None
     try:
         with _own_folder(given.folder) as home:
             ports = {} if given.folder else USUAL_PORTS
@@ -93,6 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except (DemoError, StackError, AirflowApiError, TimeoutError, httpx.HTTPError) as error:
         console.print(f"\nThe demo did not work out: {error}", markup=False, highlight=False, soft_wrap=True)
+        print_after_crash(home, console)
+        return 1
+    except Exception:  # noqa: BLE001 - a bug: its user needs the traceback, and to know what is left
+        console.print_exception()
+        print_after_crash(home, console)
         return 1
     console.print("Everything has been stopped.")
     return 0 if succeeded else 1

@@ -34,7 +34,7 @@ WORKLOADS = (
     Workload(
         "nightly_summaries",
         "support",
-        "gemini-2.5-flash",
+        "gemini-3.8-flash",
         21_000,
         {Kind.INPUT: 900, Kind.CACHED_INPUT: 250, Kind.OUTPUT: 160, Kind.THOUGHTS: 220},
     ),

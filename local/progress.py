@@ -79,7 +79,7 @@ class Watch:
             run=run,
             state=self._airflow.run(run.spec, run.run_id)["state"],
             tasks={name: tasks[name] for name in TASK_ORDER if name in tasks},
-            job_state=job.state.short if job else "-",
+            job_state=job.state if job else "-",
             rows_done=max(stats.successful_count, 0) + max(stats.failed_count, 0) if stats else 0,
             rows_failed=max(stats.failed_count, 0) if stats else 0,
         )

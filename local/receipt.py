@@ -16,7 +16,7 @@ def recorded_bills(table: CostTable, runs: Sequence[tuple[str, str]]) -> list[Bi
     bills = []
     for dag_id, run_id in runs:
         for cost in table.jobs(JobFilter(dag_id=dag_id, run_id=run_id)):
-            bill = table.bill(*cost.job.key)
+            bill = table.bill(cost.job.key)
             if bill is not None:
                 bills.append(bill)
     return bills

@@ -11,7 +11,7 @@ from rich.console import Console
 from local.stack import Stack
 from local.stack.airflow import LOGIN, PASSWORD
 from local.stack.emulator import LOCATION, PROJECT
-from local.stack.paths import MAIN_BIN
+from local.stack.paths import MAIN_BIN, REPOSITORY
 
 ENVIRONMENT = "env"
 _LOOPBACK = "127.0.0.1,localhost"
@@ -23,6 +23,8 @@ def write_environment(stack: Stack) -> Path:
     It holds the keys of the stack, and so its user alone may read it.
     """
     variables = {name: shlex.quote(value) for name, value in stack.site.environment().items()}
+    # `local` is not installed; with this, `python -m local.docker.put` works in any folder.
+    variables["PYTHONPATH"] = shlex.quote(os.pathsep.join((str(REPOSITORY / "plugins"), str(REPOSITORY))))
     variables["PATH"] = f'{shlex.quote(str(MAIN_BIN))}:"$PATH"'
     for name in ("NO_PROXY", "no_proxy"):
         variables[name] = f'"{_LOOPBACK}${{{name}:+,${name}}}"'
@@ -37,11 +39,13 @@ def environment_file(stack: Stack) -> Path:
 
 
 def print_addresses(stack: Stack, console: Console) -> None:
-    """Print where to look and what to source. All of it is known before anything has started."""
+    """Print where to look and what to source. The addresses are known before anything has started."""
+    file = environment_file(stack)
+    later = "" if file.exists() else "; the file is there once all parts are ready"
     lines = [
         f"Airflow      {stack.site.url} with login {LOGIN}, password {PASSWORD}",
         f"Cost pages   {stack.site.url}/plugin/batch-costs, or Browse, Batch costs",
-        f"Shell        source {_shown(environment_file(stack))}   # for airflow and vertex-batch in a shell",
+        f"Shell        source {_shown(file)}   # for airflow and vertex-batch in a shell{later}",
     ]
     _print(console, lines)
 
@@ -70,6 +74,18 @@ def print_next(stack: Stack, console: Console) -> None:
         "  cp include/jobs/nightly_summaries.yaml include/jobs/my_first.yaml   # a DAG within seconds",
         f"  curl -H 'Authorization: Bearer {stack.master_key}' {jobs}",
     ]
+    _print(console, lines)
+
+
+def print_after_crash(home: Path | None, console: Console) -> None:
+    """Print what to do after the demo has ended by an error.
+
+    :param home: its folder; None if it had none yet.
+    """
+    lines = ["", "Everything that the demo started has been stopped."]
+    if home is not None:
+        lines.append(f"Next: read the logs of its parts in {_shown(home / 'logs')}, one file each.")
+    lines.append("`make demo` starts again, with an empty folder. docs/local-stack.md describes the parts.")
     _print(console, lines)
 
 

@@ -4,8 +4,42 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+# A stack takes a minute to start, and is then waited for more than it works. So the system tests share two: a
+# worker has all tests of a stack, one after another, and other workers use the processor meanwhile.
+STACKS = ("the first stack", "the second stack")
+ON_THE_FIRST_STACK = [
+    f"tests/system/test_{name}.py"
+    for name in (
+        "unasked_runs",
+        "actions",
+        "kills",
+        "mapped",
+        "shell",
+        "stack",
+        "no_answers",
+        "recorded",
+        "pages",
+    )
+]
+WITH_A_STACK_OF_THEIR_OWN = ["tests/system/test_demo.py", "tests/system/test_night.py"]
+LONG = [
+    f"tests/{name}.py"
+    for name in (
+        "test_packaging",
+        "vertex_batch/storage/test_kills",
+        "vertex_batch/usage/test_plain",
+        "vertex_batch/usage/test_plain_rows_memory",
+        "vertex_batch/usage/test_memory",
+        "vertex_batch/usage/test_properties",
+        "vertex_batch/usage/test_golden",
+        "vertex_batch/costs/test_table",
+    )
+]
 _FOREIGN = (
     "AIRFLOW",
     "GOOGLE_",
@@ -32,9 +66,32 @@ os.environ.update(
 )
 
 
-def pytest_collection_modifyitems(items):
-    """The system tests go first: they wait more than they work, and the rest fills the end evenly."""
-    items.sort(key=lambda item: item.path.parent.name != "system")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the tests by what takes longest, so that all workers end at about the same time."""
+    items.sort(key=lambda item: _rank(_part(item.path.relative_to(REPOSITORY).as_posix())))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a worker one part after another, in their order. A part is a file, or all that share a stack."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Parts(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _part(nodeid.partition("::")[0])
+
+    return Parts(config, log)
+
+
+def _part(file: str) -> str:
+    if not file.startswith("tests/system/") or file in WITH_A_STACK_OF_THEIR_OWN:
+        return file
+    return STACKS[0] if file in ON_THE_FIRST_STACK else STACKS[1]
+
+
+def _rank(part: str) -> int:
+    first = [*STACKS, *LONG, *WITH_A_STACK_OF_THEIR_OWN]
+    return first.index(part) if part in first else len(first)
 
 
 def pytest_unconfigure() -> None:

@@ -86,15 +86,18 @@ class TestSpecs:
         assert [capsys.readouterr().out] == blocks(SPECS, "text")
 
 
+FLASH = "gemini-3.8-flash"
+
+
 class TestCosts:
     def test_the_row_of_the_example_costs_what_the_table_says(self):
         (usage,) = blocks(COSTS, "json")
         row = {
             "status": "",
-            "response": {"modelVersion": "gemini-2.5-flash", "usageMetadata": json.loads(usage)},
+            "response": {"modelVersion": FLASH, "usageMetadata": json.loads(usage)},
         }
-        scan = scan_file(io.BytesIO(json.dumps(row).encode()), "predictions.jsonl", "gemini-2.5-flash")
-        items = price(scan.tokens, PriceBook([packaged_prices()]), "us-central1")
+        scan = scan_file(io.BytesIO(json.dumps(row).encode()), "predictions.jsonl", FLASH)
+        items = price(scan.tokens, PriceBook([packaged_prices()]), "global", date(2026, 11, 27))
         *shown, whole = rows_of_table(COSTS, "## From a row to an amount")
         assert [
             (kind, int(tokens), Decimal(rate), Decimal(amount), basis)
@@ -121,7 +124,7 @@ class TestCosts:
         path = tmp_path / "agreed.yaml"
         path.write_text(example)
         book = PriceBook([price_file(path)])
-        assert book.rate(UsageKey("gemini-2.5-pro", Kind.INPUT), "us-central1").usd_per_unit * 2 == Decimal(
+        assert book.rate(UsageKey("gemini-3.5-flash", Kind.INPUT), "us-central1").usd_per_unit * 2 == Decimal(
             "1e-6"
         )
 

@@ -8,7 +8,15 @@ from typing import Any
 
 from vertex_batch.errors import BadKeyError, NotFoundError, ServiceUnavailableError
 from vertex_batch.lifecycle.submit_rules import SUBMIT_RULES, Action, Rule
-from vertex_batch.lifecycle.waiting import JobReading, PollLimits, Verdict, assess, may_resubmit, task_end
+from vertex_batch.lifecycle.waiting import (
+    JobReading,
+    PollLimits,
+    Resubmission,
+    Verdict,
+    assess,
+    resubmission,
+    task_end,
+)
 from vertex_batch.vertex.resource import BatchPredictionJob, JobState
 
 _WITH_CODE = "`FAILED` with code "
@@ -46,8 +54,8 @@ def _cases() -> Iterator[tuple[str, JobReading]]:
     now = datetime(2026, 11, 22, tzinfo=UTC)
     limits = PollLimits(now + timedelta(hours=1))
     late = PollLimits(now)
-    for state in (*JobState, "JOB_STATE_OF_A_LATER_API"):
-        name = f"`{state.removeprefix('JOB_STATE_')}`"
+    for state in (*JobState, "OF_A_LATER_API"):
+        name = f"`{state}`"
         job = BatchPredictionJob.model_validate({"name": "7", "state": state})
         seen = assess(job, now=now, failures=0, limits=limits)
         if seen.verdict is not Verdict.FAILED:
@@ -94,7 +102,7 @@ def _meaning(seen: JobReading) -> str:
     if seen.verdict is Verdict.WAIT:
         return "goes on waiting"
     ends = task_end(seen, 0.4)
-    if may_resubmit(seen, 0, 1):
+    if resubmission(seen, 0, 1) is not Resubmission.NONE:
         return f"submits again while `resubmits` are left, then {ends}"
     first = "cancels the job (`cancel_on_deadline`), then " if seen.verdict is Verdict.DEADLINE else ""
     return f"{first}{ends}"

@@ -84,11 +84,14 @@ def cases() -> list[Case]:
     return [Case(**case) for case in json.loads((FOLDER / "cases.json").read_text())]
 
 
-def litellm_figures(chosen: list[Case]) -> list[str]:
-    """LiteLLM's figures: floats as it gives them, or the name of what it raised."""
+def litellm_figures(chosen: list[Case], python: Path = PROXY_PYTHON) -> list[str]:
+    """LiteLLM's figures: floats as it gives them, or the name of what it raised.
+
+    :param python: the interpreter of an environment that has LiteLLM.
+    """
     asked = [{"files": case.files(), "model": case.model, "location": case.location} for case in chosen]
     done = subprocess.run(
-        [str(PROXY_PYTHON), "-c", _ORACLE],
+        [str(python), "-c", _ORACLE],
         input=json.dumps(asked),
         capture_output=True,
         text=True,
@@ -105,7 +108,7 @@ def table(chosen: list[Case], figures: list[str]) -> str:
     for case, figure in zip(chosen, figures, strict=True):
         ours = case.ours()
         at_least = "" if ours.complete else "at least "
-        cells = f"[{case.what}]({link(case)})", f"{at_least}{ours.text}", _rounded(figure), case.why
+        cells = f"[{case.what}]({link(case)})", f"{at_least}{ours.text}", rounded(figure), case.why
         lines.append(f"| {case.rule} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -115,7 +118,7 @@ def link(case: Case) -> str:
     return f"../tests/data/golden/{case.path}"
 
 
-def _rounded(figure: str) -> str:
+def rounded(figure: str) -> str:
     """A float to twelve decimals, the finest that the cost table keeps: what is beyond is its own noise."""
     try:
         return in_full(round(Decimal(figure), 12))

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
 from local.stack.paths import REPOSITORY, STATE
-from vertex_batch.cli import render_bill
+from vertex_batch.cli.tables import render_bill
 from vertex_batch.costs import Bill, CostTable, JobFilter
 
 PICTURE = REPOSITORY / "docs" / "images" / "bill.svg"
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     table = CostTable(given.url)
     latest = table.jobs(JobFilter(spec=given.spec), limit=1)
-    bill = table.bill(latest[0].job.project, latest[0].job.location, latest[0].job.job_id) if latest else None
+    bill = table.bill(latest[0].job.key) if latest else None
     if bill is None:
         parser.error(f"the cost table has no job of {given.spec}: run `make demo ONCE=1` first")
     given.output.parent.mkdir(parents=True, exist_ok=True)

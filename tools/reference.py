@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from local.stack.paths import REPOSITORY
+from tools.api_page import api
 from tools.decision_tables import looks, submit_rules
 from vertex_batch.pricing import SPEC_PRICE_KEYS
 from vertex_batch.specs import TEMPLATE_DATES, json_schema
@@ -24,7 +25,7 @@ from vertex_batch.specs.durations import DURATION_PATTERN
 from vertex_batch.specs.jobs import ENTRY_KEYS, JOB_KEYS, JOBS, SPEC_KEYS
 from vertex_batch.specs.matrix import MATRIX
 
-DOCUMENTS = tuple(REPOSITORY / "docs" / name for name in ("specs.md", "budgets.md", "lifecycle.md"))
+DOCUMENTS = tuple(REPOSITORY / "docs" / name for name in ("specs.md", "budgets.md", "lifecycle.md", "api.md"))
 _PART = re.compile(r"(<!-- made by tools\.reference: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _NUMBERS = {"integer": "whole number", "number": "number"}
 _FIELDS = {**SPEC_KEYS, **ENTRY_KEYS}
@@ -78,6 +79,7 @@ MAKERS: Mapping[str, Callable[[], str]] = {
     "looks": looks,
     "budget_fields": budget_fields,
     "limit_fields": limit_fields,
+    "api": api,
 }
 
 

@@ -10,24 +10,24 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
+from playwright.sync_api import Browser, ViewportSize
 from rich.console import Console
 
-from local.browser import Tab, open_browser
 from local.demo import EMULATOR_SPEED, run_examples
 from local.nights import WORKLOADS, bills
 from local.stack import Stack, StackOptions
 from local.stack.airflow import API_SERVER, DAG_PROCESSOR
 from local.stack.paths import REPOSITORY
+from tools.browser import NARROW, WIDE, open_browser, visit
 from vertex_batch.costs import Bill, CostTable
 
 NIGHTS = 14
 IMAGES = REPOSITORY / "docs" / "images"
-WIDE, NARROW = (1280, 860), (400, 860)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Shot:
 
     name: str
     path: str
-    size: tuple[int, int] = WIDE
+    size: ViewportSize = field(default_factory=lambda: WIDE)
     dark: bool = False
     ready: str = "true"
 
@@ -58,7 +58,7 @@ def _of_the_demo(home: Path) -> int:
         if not run_examples(stack, Console(), NIGHTS):
             return 1
         table = CostTable(stack.cost_table_url)
-        made = [bill for cost in table.jobs() if (bill := table.bill(*cost.job.key))]
+        made = [bill for cost in table.jobs() if (bill := table.bill(cost.job.key))]
         return _take(stack, _for_documents(made), IMAGES)
 
 
@@ -76,23 +76,26 @@ def _of_made_up_nights(home: Path, folder: Path) -> int:
 
 def _take(stack: Stack, shots: list[Shot], folder: Path) -> int:
     token = stack.airflow.token()
-    with open_browser() as tab:
-        tab.sign_in(stack.site.url, token)
-        for shot in shots:
-            _take_one(tab, stack.site.url, shot, folder / f"{shot.name}.png")
+    with open_browser() as browser:
+        errors = [
+            error
+            for shot in shots
+            for error in _take_one(browser, stack.site.url, token, shot, folder / f"{shot.name}.png")
+        ]
+    for error in errors:
+        print(f"The console reports: {error}", file=sys.stderr)
+    return 1 if errors else 0
+
+
+def _take_one(browser: Browser, url: str, token: str, shot: Shot, file: Path) -> list[str]:
+    with visit(browser, url=url, token=token, viewport=shot.size, dark=shot.dark) as visitor:
+        visitor.page.goto(f"{url}{shot.path}")
+        visitor.page.wait_for_function(shot.ready)
+        visitor.page.wait_for_load_state("networkidle")
+        visitor.page.screenshot(path=file)
+        print(f"{file} ({file.stat().st_size / 1000:.0f} kB)")
         # A browser calls it an error when a page is answered with 400, which the one about errors is.
-        said = [message for message in tab.messages if "status of 400" not in message]
-        for message in said:
-            print(f"The console says: {message}", file=sys.stderr)
-        return 1 if said else 0
-
-
-def _take_one(tab: Tab, url: str, shot: Shot, file: Path) -> None:
-    tab.size(*shot.size, dark=shot.dark)
-    tab.open(f"{url}{shot.path}")
-    tab.wait_for(shot.ready)
-    tab.picture(file)
-    print(f"{file} ({file.stat().st_size / 1000:.0f} kB)")
+        return [error for error in visitor.errors if "status of 400" not in error]
 
 
 def _for_documents(made: list[Bill]) -> list[Shot]:

@@ -49,6 +49,18 @@ Script it, from a test::
         output=Output(first_row=[Trait.FAILED_ABSENT]),
     )
 
+    # A third of the rows fails twice with a 503 and is then answered; one never finishes; the answer to
+    # another is dropped from the output, that to a third is in it twice, and a fourth line is cut.
+    Scenario(rows=[
+        RowRule(contains="", share=1 / 3, fails=2, code=503), RowRule(contains="row 7", never=True),
+        RowRule(contains="row 8", copies=0), RowRule(contains="row 9", copies=2),
+        RowRule(contains="row 10", cut=True), RowRule(contains="row 11", traits=[Trait.MAX_TOKENS]),
+    ])
+    # The next job dies with half of its rows done. A job that reads its output folder resumes it.
+    Scenario(end="FAILED", error_code=13, finished=0.5, times=1)
+    # The rows of an output in the order of the input, or backwards.
+    Scenario(output=Output(order=Order.INPUT))
+
     # The duplicate trap: the job is stored, the answer is lost.
     admin.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.RESET_AFTER))
     # 30 % of all calls are answered with 503, half a second late.
@@ -93,6 +105,12 @@ Choices where Google's behaviour is not documented or not known:
 * EXPIRED and PARTIALLY_SUCCEEDED jobs carry no end time and no error.
 * A cancel in CANCELLING is answered with 200, one after the end with FAILED_PRECONDITION, as is a delete
   before it.
+* A job that reads the output folder of an earlier job resumes it: rows with an answer are copied unchanged,
+  rows that failed run again. Outputs hold finished rows only, as observed, while Google's page says that
+  incomplete rows run, too: the emulator takes those from the input of the earlier job. With the setting
+  ``resume_incomplete`` off it runs only what the folder holds.
+* A row that failed by a ``RowRule`` is known by its request and its other keys, in whatever form a later job
+  reads it. Whether real failures pass when a row is sent again is Google's affair.
 * No BigQuery: a job that reads or writes it is accepted, and fails with code 12.
 * Tuned models are taken for Gemini whatever their number; publishers other than google have no models.
 """

@@ -102,7 +102,8 @@ _MODELS: dict[Family, str] = {
         gemini-2.0-flash gemini-2.0-flash-001 gemini-2.0-flash-lite gemini-2.0-flash-lite-001
         gemini-2.5-pro gemini-2.5-flash gemini-2.5-flash-lite gemini-2.5-flash-image
         gemini-3-pro-preview gemini-3-flash-preview gemini-3-pro-image-preview gemini-3.1-pro-preview
-        gemini-3.1-flash-lite gemini-3.5-flash gemini-3.5-flash-lite
+        gemini-3.1-flash-lite gemini-3.5-flash gemini-3.5-flash-lite gemini-3.6-flash gemini-3.7-flash
+        gemini-3.8-flash gemini-4-argon gemini-4-hydrogen gemini-4-carbon
     """,
     Family.GEMINI_EMBEDDING: "gemini-embedding-001 gemini-embedding-2",
     Family.TEXT_EMBEDDING: "text-embedding-004 text-embedding-005 text-multilingual-embedding-002",

@@ -35,7 +35,12 @@ class Progress:
 
 
 class Counted(Protocol):
-    """The finished rows of a job, in the order in which they finish."""
+    """The rows of a job, in the order in which they finish.
+
+    :ivar never: rows of the input that never finish; they are not among the others.
+    """
+
+    never: int
 
     def __len__(self) -> int: ...
 
@@ -123,7 +128,7 @@ class Job:
             "modelVersionId": "1",
             "state": wire_value(self.state, as_number=numeric_enums),
         }
-        if self.output_directory:
+        if self.output_directory and self.scenario.output.info:
             shown["outputInfo"] = {"gcsOutputDirectory": self.output_directory}
         if self.error:
             shown["error"] = dict(self.error)
@@ -150,7 +155,7 @@ class Job:
         counts = {
             "successfulCount": good,
             "failedCount": bad,
-            "incompleteCount": len(self.counted) - done,
+            "incompleteCount": len(self.counted) + self.counted.never - done,
         }
         return {key: str(count) for key, count in counts.items() if count}
 
@@ -174,7 +179,7 @@ class Job:
                 for call in self.cancel_calls
             ],
             "cancel_outcome": self._cancel_outcome(),
-            "rows": len(self.counted) if self.counted is not None else None,
+            "rows": len(self.counted) + self.counted.never if self.counted is not None else None,
             "finished_rows": self.finished_rows,
             "output_directory": self.output_directory,
             "error": self.error,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import traceback
+from collections import Counter
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,11 +39,15 @@ class Surroundings:
 
 
 class Life:
-    """Drives one job. `run` is its task; `cancel` and `release` come from outside."""
+    """Drives one job. `run` is its task; `cancel` and `release` come from outside.
+
+    :ivar incomplete: the digests of the input lines that the job left incomplete, once it has ended.
+    """
 
     def __init__(self, job: Job, work: Work | None, around: Surroundings) -> None:
         self.job = job
-        self._work = work
+        self.work = work
+        self.incomplete: Counter[bytes] = Counter()
         self._around = around
         self._steps = job.scenario.timeline or around.settings.timeline
         self._spool: Spool | None = None
@@ -139,10 +144,10 @@ class Life:
 
     async def _import(self) -> None:
         """Read the input and make the rows, in a worker thread; a cancel does not wait for it."""
-        if self._work is None:
+        if self.work is None:
             raise JobFailure(12, "The emulator reads and writes object storage only, not BigQuery.")
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._around.executor, self._work.prepare, self._abandoned)
+        work = loop.run_in_executor(self._around.executor, self.work.prepare, self._abandoned)
         work.add_done_callback(partial(_settle, self._abandoned))
         work.add_done_callback(lambda _: self._wake.set())
         while not work.done() and not self._cancelled.is_set():
@@ -153,7 +158,7 @@ class Life:
             return
         self._spool = self.job.counted = work.result()
         time = format_time(datetime.now(UTC) + _DIRECTORY_LAG, 6)
-        prefix = self._work.output_prefix.rstrip("/")
+        prefix = self.work.output_prefix.rstrip("/")
         self.job.output_directory = f"{prefix}/prediction-model-{time}"
 
     async def _finish(self, end: str, share: float) -> None:
@@ -161,16 +166,17 @@ class Life:
             self._abandoned = Event()
             self._cancelled.clear()
             await self._import()
-        if self._spool is not None and self._work is not None:
+        if self._spool is not None and self.work is not None:
             self.job.progress = Progress(share, share)
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(
                 self._around.executor,
-                self._work.export,
+                self.work.export,
                 self._spool,
                 self.job.output_directory,
                 self.job.finished_rows,
             )
+            self.incomplete = self._spool.incomplete(self.job.finished_rows)
         scenario = self.job.scenario
         errors = {
             "FAILED": (

@@ -10,7 +10,7 @@ from functools import lru_cache
 from time import time_ns
 from typing import Any
 
-from .script import Output, Trait
+from .script import ROW_ERRORS, Output, Trait
 
 _SHAPES = (Trait.FAILED_EMPTY, Trait.FAILED_NULL, Trait.FAILED_ABSENT)
 
@@ -40,6 +40,7 @@ class Draft:
 
     :param digest: 32 bytes that depend on the input line alone; all "random" numbers of the row come from it.
     :param size: length of the input line in bytes.
+    :param error_code: the row fails with this; a key of `ROW_ERRORS`. 0: it does not.
     """
 
     row: Mapping[str, Any]
@@ -49,6 +50,7 @@ class Draft:
     model: str
     stamp: Stamp
     output: Output
+    error_code: int = 0
 
     def number(self, slot: int, low: int, high: int) -> int:
         """A number of this row in ``[low, high)``; each slot (0 to 14) gives another one."""
@@ -66,13 +68,10 @@ class Answer:
 
 def failure(draft: Draft) -> Answer | None:
     """The failure that the scenario asks of this row, if it asks for one."""
-    if Trait.FAILED_DEADLINE in draft.traits:
-        message = "Request deadline exceeded before prefill finished"
-        return Answer(
-            ok=False,
-            fields={"response": {}},
-            status="Deadline Exceeded: " + _error(4, message, "DEADLINE_EXCEEDED"),
-        )
+    code = 4 if Trait.FAILED_DEADLINE in draft.traits else draft.error_code
+    if code:
+        words, status, message = ROW_ERRORS[code]
+        return Answer(ok=False, fields={"response": {}}, status=f"{words}: {_error(code, message, status)}")
     if draft.traits.isdisjoint({Trait.FAILED, *_SHAPES}):
         return None
     return refused(draft, "Request contains an invalid argument.")

@@ -7,8 +7,10 @@ compute the expected output by itself: `RowMaker.make` is that function, and it 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -62,6 +64,47 @@ def traits_of(
     return frozenset(found)
 
 
+class FailureBook:
+    """How often each row has failed by a rule, over all jobs. Rows are known by their identity."""
+
+    def __init__(self) -> None:
+        self._lock, self._counts = Lock(), Counter[bytes]()
+
+    def count(self, identity: bytes) -> int:
+        """How often the row has failed."""
+        with self._lock:
+            return self._counts[identity]
+
+    def add(self, identities: Iterable[bytes]) -> None:
+        """Count one more failure of each of these rows."""
+        with self._lock:
+            self._counts.update(identities)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of a row.
+
+    :param line: the output line.
+    :param failed_by_rule: the failure counts in the `FailureBook` once the row has run.
+    :param never: the row never finishes, and has no line.
+    :param copies: how many times the line is in the output.
+    """
+
+    line: bytes
+    ok: bool = True
+    failed_by_rule: bool = False
+    never: bool = False
+    copies: int = 1
+
+
+def identity_of(row: Mapping[str, Any]) -> bytes:
+    """A digest of what the row asks for: the same in every job that runs it, whatever the echo did to it."""
+    asked = {key: value for key, value in row.items() if key not in _OUTPUT_KEYS or key == "request"}
+    canonical = msgspec.json.encode(_without_nulls(asked), order="sorted")
+    return hashlib.blake2b(canonical, digest_size=16).digest()
+
+
 @dataclass(frozen=True)
 class RowMaker:
     """Makes the output rows of one job."""
@@ -71,16 +114,41 @@ class RowMaker:
     mix: Mapping[Trait, float]
     rules: Sequence[RowRule]
     output: Output
+    failures: FailureBook = field(default_factory=FailureBook)
 
     def make(self, line: bytes, row: dict[str, Any], extra: Sequence[Trait] = ()) -> tuple[bytes, bool]:
-        """The output line, and whether the row succeeded.
+        """The output line, and whether the row succeeded; see `run`."""
+        made = self.run(line, row, extra)
+        return made.line, made.ok
+
+    def run(
+        self, line: bytes, row: dict[str, Any], extra: Sequence[Trait] = (), identity: bytes = b""
+    ) -> Made:
+        """Answer a row, or let it fail.
 
         :param row: the decoded line.
         :param extra: traits beyond those of the mix and the rules.
+        :param identity: see `identity_of`; computed if it is empty and a rule needs it.
         """
         if _is_done(row):  # a resumed job copies what its predecessor finished
-            return line, True
-        traits = traits_of(line, self.mix, self.rules, self.job_id) | frozenset(extra)
+            return Made(line)
+        if self.rules and not identity:
+            identity = identity_of(row)
+        rules = [rule for rule in self.rules if _is_for(rule, line, identity)]
+        if any(rule.never for rule in rules):
+            return Made(b"", ok=False, never=True)
+        failing = next((rule for rule in rules if rule.fails), None)
+        code = failing.code if failing and self.failures.count(identity) < failing.fails else 0
+        made, ok = self._answer(line, row, rules, extra, code)
+        if any(rule.cut for rule in rules):
+            made = made[: len(made) // 2]
+        copies = next((rule.copies for rule in rules if rule.copies != 1), 1)
+        return Made(made, ok, failed_by_rule=code > 0 and not ok, copies=copies)
+
+    def _answer(
+        self, line: bytes, row: dict[str, Any], rules: Sequence[RowRule], extra: Sequence[Trait], code: int
+    ) -> tuple[bytes, bool]:
+        traits = traits_of(line, self.mix, rules, self.job_id) | frozenset(extra)
         draft = Draft(
             row=row,
             digest=hashlib.blake2b(line, digest_size=32).digest(),
@@ -89,6 +157,7 @@ class RowMaker:
             model=self.model.name,
             stamp=Stamp.now(),
             output=self.output,
+            error_code=code,
         )
         answer = _ANSWER[self.model.family](draft)
         if self.model.family is Family.TEXT_EMBEDDING:
@@ -115,6 +184,19 @@ class RowMaker:
         if self.output.numeric_ids and isinstance(value, str) and value.isdecimal():
             return int(value)
         return value
+
+
+def _is_for(rule: RowRule, line: bytes, identity: bytes) -> bool:
+    if rule.contains.encode() not in line:
+        return False
+    return rule.share >= 1 or int.from_bytes(identity[:4]) < rule.share * (1 << 32)
+
+
+def _without_nulls(value: Any) -> Any:
+    """The value without the ``null`` members that the echo of a request may have gained."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _sorted(value: Any) -> msgspec.Raw:

@@ -92,20 +92,72 @@ class Trait(StrEnum):
     BLOCKED_PROMPT = "blocked_prompt"  # promptFeedback and no candidates
 
 
+ROW_ERRORS = {
+    4: ("Deadline Exceeded", "DEADLINE_EXCEEDED", "Request deadline exceeded before prefill finished"),
+    8: ("Resource Exhausted", "RESOURCE_EXHAUSTED", "Resource exhausted. Please try again later."),
+    13: ("Internal", "INTERNAL", "An internal error has occurred."),
+    14: ("Unavailable", "UNAVAILABLE", "The service is currently unavailable."),
+    400: ("Bad Request", "INVALID_ARGUMENT", "Request contains an invalid argument."),
+    403: ("Forbidden", "PERMISSION_DENIED", "The caller does not have permission"),
+    404: ("Not Found", "NOT_FOUND", "Requested entity was not found."),
+    429: ("Too Many Requests", "RESOURCE_EXHAUSTED", "Resource exhausted. Please try again later."),
+    499: ("Client Closed Request", "CANCELLED", "The operation was cancelled."),
+    500: ("Internal Server Error", "INTERNAL", "An internal error has occurred."),
+    503: ("Service Unavailable", "UNAVAILABLE", "The service is currently unavailable."),
+    504: ("Gateway Timeout", "DEADLINE_EXCEEDED", "Request deadline exceeded before prefill finished"),
+}
+"""Code of a failed row -> the words before its JSON, the status and the message."""
+
+
 class RowRule(Plain, frozen=True):
-    """Traits for chosen rows.
+    """What happens to chosen rows. The first rule with ``fails`` that a row matches decides how it fails.
 
     :param contains: a text to look for in the input line; the empty text is in every line.
+    :param share: the share of those rows that the rule is for. A row's request decides, so the same rows are
+        chosen in every job that reads them.
+    :param fails: how many times the row fails before it is answered. A failure counts when a job that ran the
+        row has ended; a job that died before it reached the row leaves the count alone.
+    :param code: with what: a key of `ROW_ERRORS`.
+    :param never: the row never finishes: Vertex counts it as incomplete, and it is not in the output.
+    :param copies: how many times its line is in the output: 0 drops a row that Vertex counts and bills, 2
+        writes its answer twice.
+    :param cut: its line ends in the middle.
     """
 
     contains: str
-    traits: list[Trait]
+    traits: list[Trait] = field(default_factory=list)
+    share: Share = 1.0
+    fails: Annotated[int, Meta(ge=0)] = 0
+    code: int = 0
+    never: bool = False
+    copies: Annotated[int, Meta(ge=0)] = 1
+    cut: bool = False
+
+    def __post_init__(self) -> None:
+        if bool(self.fails) != bool(self.code):
+            msg = "`fails` and `code` belong together: how often a row fails, and with what"
+            raise ValueError(msg)
+        if self.code and self.code not in ROW_ERRORS:
+            msg = f"{self.code} is not a code of a failed row: {', '.join(map(str, ROW_ERRORS))}"
+            raise ValueError(msg)
+        if self.never and (self.fails or self.copies != 1 or self.cut or self.traits):
+            msg = "a row that never finishes has no output to describe"
+            raise ValueError(msg)
+
+
+class Order(StrEnum):
+    """The order of the rows in an output."""
+
+    SHUFFLED = "shuffled"
+    INPUT = "input"
+    REVERSED = "reversed"  # within windows of some thousand rows
 
 
 class Output(Plain, frozen=True):
     """Oddities of the output files.
 
     :param write: False leaves the directory empty, as when the service agent may not write there.
+    :param info: False leaves outputInfo out of the job.
     :param first_row: traits of the first row of the file, wherever it comes from.
     :param missing_rows: how many finished rows are not in the file.
     :param duplicate_rows: how many rows are in it twice.
@@ -115,11 +167,13 @@ class Output(Plain, frozen=True):
     :param incremental: copies of the rows under ``incremental_predictions/`` beside the file.
     :param null_members: the echoed request gains ``null`` members.
     :param numeric_ids: sibling ids of digits come back as numbers (``"000000"`` as ``0``).
+    :param order: of the rows, in which they also finish.
     :param embedding_values: length of a vector. Real ones are thousands long, tests need a few.
     :param embedding_usage: embeddings carry ``usageMetadata`` instead of ``tokenCount``.
     """
 
     write: bool = True
+    info: bool = True
     first_row: list[Trait] = field(default_factory=list)
     missing_rows: int = 0
     duplicate_rows: int = 0
@@ -129,6 +183,7 @@ class Output(Plain, frozen=True):
     incremental: bool = False
     null_members: bool = False
     numeric_ids: bool = False
+    order: Order = Order.SHUFFLED
     embedding_values: int = 8
     embedding_usage: bool = False
 
@@ -146,7 +201,7 @@ class Scenario(Plain, frozen=True):
     :param stats: None counts the rows; ``{}`` leaves completionStats out; anything else is sent as it is.
     :param partial_failures: how many entries the job carries there (Vertex never sends more than 20).
     :param mix: share of the rows that have a trait; None takes the one of the settings.
-    :param rows: traits of the rows that contain a text.
+    :param rows: what happens to the rows that contain a text.
     """
 
     name: str = ""
@@ -242,6 +297,8 @@ class Settings(Plain, frozen=True):
     :param mix: share of the rows of a job without a scenario that have a trait.
     :param list_lag_seconds: how long a new job is missing from lists; not divided by the speed.
     :param time_digits: fractional digits of all times; LiteLLM 1.106 reads only 6.
+    :param resume_incomplete: a job that reads the output folder of an earlier job also runs the rows that
+        the earlier one left incomplete, as Google's page says. False: only what the folder holds.
     :param seed: of the order of rows and of chances; that of the start also of the ids.
     """
 
@@ -252,6 +309,7 @@ class Settings(Plain, frozen=True):
     mix: Mapping[Trait, Share] = field(default_factory=dict)
     list_lag_seconds: Seconds = 0.0
     time_digits: Annotated[int, Meta(ge=0, le=9)] = 6
+    resume_incomplete: bool = True
     seed: int = 0
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from .life import Life, Surroundings
 from .matching import applies
 from .notice import Notice
 from .objects import ObjectStore
-from .rows import RowMaker
+from .rows import FailureBook, RowMaker
 from .script import JobFacts, Operation, Scenario, Settings
 from .tokens import Tokens
 from .work import Work
@@ -98,6 +99,7 @@ class World:
         self.scripts: list[Script] = []
         self.calls: list[Call] = []
         self.faults = FaultBook(self.notice, settings.seed)
+        self.failures = FailureBook()
         self._numbers = count(1)
         self._script_ids = count(1)
         self._around = Surroundings(settings, self.notice, self.executor)
@@ -207,6 +209,16 @@ class World:
             store=self.store,
             uris=source["uris"],
             output_prefix=destination["outputUriPrefix"],
-            maker=RowMaker(job.model, job.id, mix, scenario.rows, scenario.output),
+            maker=RowMaker(job.model, job.id, mix, scenario.rows, scenario.output, self.failures),
             shuffle_seed=f"{self.settings.seed}:{job.number}",
+            resumed=self._resumed(source["uris"]) if self.settings.resume_incomplete else (),
         )
+
+    def _resumed(self, uris: Sequence[str]) -> list[tuple[Work, Counter[bytes]]]:
+        """The ended jobs whose output folders are among these URIs."""
+        return [
+            (life.work, life.incomplete)
+            for life in self.lives.values()
+            if life.work and life.job.is_terminal and (folder := life.job.output_directory)
+            if any(uri.startswith(f"{folder}/") for uri in uris)
+        ]

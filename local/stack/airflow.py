@@ -116,6 +116,8 @@ def _settings(home: Path) -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
         # On a busy machine the API server's first answers take longer than the usual 5 s.
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
+        # Airflow's own: it would be in every task's log.
+        "PYTHONWARNINGS": "ignore:GitWildMatchPattern:DeprecationWarning",
     }
 
 

@@ -47,14 +47,19 @@ class AirflowApi:
     def close(self) -> None:
         self._client.close()
 
-    def call(self, method: str, path: str, **arguments: Any) -> Any:
-        """Call a path below ``/api/v2`` and return the JSON of the answer."""
+    def call(self, method: str, path: str, **arguments: Any) -> Json:
+        """Call a path below ``/api/v2`` and return the JSON object of the answer; it is empty without one."""
         if "authorization" not in self._client.headers:
             self._client.headers["authorization"] = f"Bearer {self.token()}"
         answer = self._request(method, f"/api/v2{path}", **arguments)
         if answer.is_error:
             raise AirflowApiError(answer)
-        return answer.json() if answer.content else None
+        found: Json = answer.json() if answer.content else {}
+        return found
+
+    def _list(self, path: str, name: str, **parameters: str | int) -> list[Json]:
+        found: list[Json] = self.call("GET", path, params={"limit": 1000, **parameters})[name]
+        return found
 
     def token(self) -> str:
         """Sign in; the token is good for a header, and as the cookie of a browser."""
@@ -76,10 +81,14 @@ class AirflowApi:
         return self.call("GET", f"/dags/{dag_id}")
 
     def dag_ids(self) -> list[str]:
-        return [dag["dag_id"] for dag in self.call("GET", "/dags", params={"limit": 1000})["dags"]]
+        return [dag["dag_id"] for dag in self._list("/dags", "dags")]
 
     def import_errors(self) -> list[Json]:
-        return self.call("GET", "/importErrors", params={"limit": 1000})["import_errors"]
+        return self._list("/importErrors", "import_errors")
+
+    def reparse(self, dag_id: str) -> None:
+        """Have the DAG's file read next, and so all DAGs that are in it or that it makes."""
+        self.call("PUT", f"/parseDagFile/{self.dag(dag_id)['file_token']}")
 
     def wait_for_dag(self, dag_id: str, timeout_seconds: float = 150) -> Json:
         """Wait until the DAG processor has read the DAG."""
@@ -114,8 +123,7 @@ class AirflowApi:
 
     def runs(self, dag_id: str) -> list[Json]:
         """List the newest 100 runs, the newest first."""
-        parameters = {"limit": 100, "order_by": "-run_after"}
-        return self.call("GET", f"/dags/{dag_id}/dagRuns", params=parameters)["dag_runs"]
+        return self._list(f"/dags/{dag_id}/dagRuns", "dag_runs", limit=100, order_by="-run_after")
 
     def run(self, dag_id: str, run_id: str) -> Json:
         return self.call("GET", _run_path(dag_id, run_id))
@@ -170,10 +178,7 @@ class AirflowApi:
     # Tasks
 
     def task_instances(self, dag_id: str, run_id: str) -> list[Json]:
-        parameters = {"limit": 1000}
-        return self.call("GET", f"{_run_path(dag_id, run_id)}/taskInstances", params=parameters)[
-            "task_instances"
-        ]
+        return self._list(f"{_run_path(dag_id, run_id)}/taskInstances", "task_instances")
 
     def task_instance(self, dag_id: str, run_id: str, task_id: str) -> Json:
         return self.call("GET", _task_path(dag_id, run_id, task_id))

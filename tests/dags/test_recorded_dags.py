@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 
 
 @pytest.fixture(params=["reprice", "recount"])
@@ -36,3 +39,13 @@ def test_prices_come_from_the_folders_beside_the_dags(task_of):
     task = task_of()
     assert task.specs_folder.endswith("include/jobs")
     assert task.price_folder.endswith("include/pricing")
+
+
+@pytest.mark.parametrize("name", ["adopt", "cancel", "digest", "reap", "recount", "reprice"])
+def test_every_operations_dag_refuses_keys_that_its_form_does_not_have(bag, name):
+    dag = bag(f"vertex_batch_{name}.py").dags[f"vertex_batch_{name}"]
+    (first,) = dag.roots
+    context = {"dag": dag, "task": first, "dag_run": SimpleNamespace(conf={"conection": "other"})}
+    with pytest.raises(AirflowFailException, match="`conection`"):
+        first._pre_execute_hook(context)
+    first._pre_execute_hook({**context, "dag_run": SimpleNamespace(conf=dag.params.dump())})

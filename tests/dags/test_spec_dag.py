@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
 from airflow.sdk.exceptions import AirflowSkipException, ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.state import State, TaskInstanceState
@@ -159,6 +160,18 @@ def test_a_failed_run_stays_cheap_to_find_and_a_retry_backs_off():
         assert task.max_retry_delay == timedelta(hours=1)
 
 
+@pytest.mark.parametrize(
+    ("budget", "resumed"), [(None, {"wait"}), ({"per_run": {"hold": 1}}, {"submit", "wait"})]
+)
+def test_a_task_that_resumes_is_tried_again_where_airflow_took_it_for_dead(budget, resumed):
+    """Airflow's own choice between a retry and a failure, after the executor's late report."""
+    built = build_dag(spec(retries=0, **({"budget": budget} if budget else {})))
+    dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(built))
+    for task in dag.tasks:
+        ti = SimpleNamespace(state="queued", task=task, try_number=1, max_tries=task.retries)
+        assert TaskInstance.is_eligible_to_retry(ti) is (task.task_id in resumed), task.task_id
+
+
 def test_the_tasks_are_given_what_the_spec_says():
     dag = build_dag(
         spec(
@@ -179,6 +192,7 @@ def test_the_tasks_are_given_what_the_spec_says():
             cancel_on_kill=False,
             prices={"gemini-2.5-flash": {"input": 0.15}},
             max_unreadable_rows=7,
+            max_unrecognized_rows=8,
         )
     )
     submit, wait, cancel, record = (
@@ -199,7 +213,8 @@ def test_the_tasks_are_given_what_the_spec_says():
     assert {task.litellm_conn_id for task in (submit, wait, cancel, record)} == {"proxy"}
     assert {submit.gcp_conn_id, record.gcp_conn_id} == {"store"}
     assert record.batch_costs_conn_id == "costs"
-    assert (record.prices, record.max_unreadable_rows) == (spec(prices=record.prices).job.prices, 7)
+    assert record.prices == spec(prices=record.prices).job.prices
+    assert (record.max_unreadable_rows, record.max_unrecognized_rows) == (7, 8)
     assert (cancel.submit_task_id, record.submit_task_id) == ("submit", "submit")
     assert {submit.spec, record.spec} == {"nightly"}
 
@@ -509,6 +524,7 @@ class TestSplit:
 
         assert (plan.submit_task_id, plan.shards_task_id) == ("sums.submit", "sums.shards.submit")
         assert record.shards == ShardTasks("sums.plan_inputs", "sums.shards.submit", "sums.shards.wait")
+        assert dag.get_task("sums.shards.submit").plan_task_id == "sums.plan_inputs"
         assert dag.get_task("sums.shards.cancel").submit_task_id == "sums.shards.submit"
 
     @pytest.mark.parametrize(

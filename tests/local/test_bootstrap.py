@@ -7,97 +7,98 @@ from pathlib import Path
 import pytest
 
 from local import bootstrap
-from local.installer import LOCKS, Environment, Installer, only_the_main_index, uv_settings
+from local.bootstrap import LOCKS, STAMP, Environment, locked_names, only_the_main_index, uv_settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def environment(tmp_path):
-    (tmp_path / "lock.txt").write_text("a==1")
-    (tmp_path / "pyproject.toml").write_text("[project]")
-    made = Environment(tmp_path / "venv", tmp_path / "lock.txt", project=tmp_path)
-    made.python.parent.mkdir(parents=True)
-    made.python.touch()
+def environment(tmp_path, monkeypatch):
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    monkeypatch.setattr(bootstrap, "STATE", tmp_path / ".local")
+    for name in ("lock.txt", *bootstrap.DESCRIBED_IN):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("a==1")
+    made = Environment(tmp_path / "venv", [tmp_path / "lock.txt"], has_project=True)
+    (made.path / "bin").mkdir(parents=True)
+    (made.path / "bin" / "python").touch()
     return made
+
+
+@pytest.fixture
+def current(environment):
+    (environment.path / STAMP).write_text(environment.fingerprint())
+    return environment
 
 
 def test_an_environment_is_not_current_before_it_was_made(environment):
     assert not environment.is_current()
 
 
-def test_an_environment_that_was_made_stays_current(environment):
-    environment.mark_current()
-    assert environment.is_current()
+def test_an_environment_that_was_made_stays_current(current):
+    assert current.is_current()
 
 
-@pytest.mark.parametrize("file", ["lock.txt", "pyproject.toml"])
-def test_a_change_of_what_an_environment_is_made_from_makes_it_stale(environment, tmp_path, file):
-    environment.mark_current()
+@pytest.mark.parametrize("file", ["lock.txt", *bootstrap.DESCRIBED_IN])
+def test_a_change_of_what_an_environment_is_made_from_makes_it_stale(current, tmp_path, file):
     (tmp_path / file).write_text("changed")
-    assert not environment.is_current()
+    assert not current.is_current()
 
 
-def test_another_python_makes_an_environment_stale(environment, monkeypatch):
-    environment.mark_current()
+def test_another_python_makes_an_environment_stale(current, monkeypatch):
     monkeypatch.setattr(sys, "version_info", (3, 99, 0))
-    assert not environment.is_current()
+    assert not current.is_current()
 
 
-def test_an_environment_whose_making_was_interrupted_is_stale(environment):
-    environment.mark_current()
-    environment.mark_stale()
-    environment.mark_stale()
-    assert not environment.is_current()
+def test_an_environment_without_its_interpreter_is_stale(current):
+    (current.path / "bin" / "python").unlink()
+    assert not current.is_current()
 
 
-def test_an_environment_without_its_interpreter_is_stale(environment):
-    environment.mark_current()
-    environment.python.unlink()
-    assert not environment.is_current()
-
-
-def test_nothing_is_done_when_all_is_current(environment, monkeypatch):
-    environment.mark_current()
-    monkeypatch.setattr(bootstrap, "ENVIRONMENTS", {"main": environment})
+def test_nothing_is_done_when_all_is_current(current, monkeypatch):
+    monkeypatch.setattr(bootstrap, "ENVIRONMENTS", {"main": current})
     monkeypatch.setattr(bootstrap, "USUAL", ("main",))
-    monkeypatch.setattr(bootstrap, "make", lambda _: pytest.fail("there was nothing to make"))
+    monkeypatch.setattr(bootstrap, "prepare_uv", lambda: pytest.fail("there was nothing to make"))
     assert bootstrap.main([]) == 0
 
 
 def test_an_environment_that_does_not_exist_is_named(capsys):
     assert bootstrap.main(["prxoy"]) == 2
-    assert "prxoy" in capsys.readouterr().err
+    assert "prxoy" in capsys.readouterr().out
 
 
-def test_a_second_setup_waits_for_the_first(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(bootstrap, "STATE", tmp_path)
-    order = []
+def test_a_second_setup_waits_for_the_first(environment, monkeypatch):
+    monkeypatch.setattr(bootstrap, "ENVIRONMENTS", {"main": environment})
+    monkeypatch.setattr(bootstrap, "prepare_uv", dict)
+    first_is_making, go_on, made = threading.Event(), threading.Event(), []
 
-    def second():
-        with bootstrap.one_at_a_time():
-            order.append("second")
+    def make(each, _):
+        made.append(each)
+        first_is_making.set()
+        assert go_on.wait(60)
+        (each.path / STAMP).write_text(each.fingerprint())
 
-    thread = threading.Thread(target=second)
-    with bootstrap.one_at_a_time():
-        thread.start()
-        while "another setup is running" not in capsys.readouterr().out:
-            pass
-        order.append("first")
-    thread.join()
-    assert order == ["first", "second"]
-
-
-def test_without_a_python_that_will_do_the_message_says_what_is_needed_and_how_to_name_one(
-    monkeypatch, tmp_path
-):
-    monkeypatch.setattr(sys, "version_info", (3, 9, 2))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SystemExit, match=r"(?s)needs Python 3\.11 to 3\.14.*make demo PYTHON=/path/to"):
-        bootstrap.use_a_supported_python()
+    monkeypatch.setattr(bootstrap, "make", make)
+    runs = [threading.Thread(target=bootstrap.main, args=[["main"]]) for _ in range(2)]
+    runs[0].start()
+    assert first_is_making.wait(60)
+    runs[1].start()
+    go_on.set()
+    for run in runs:
+        run.join()
+    assert made == [environment], "the second found it made"
 
 
-def test_uv_is_told_what_pip_is_told():
+@pytest.mark.parametrize(
+    ("version", "wanted"),
+    [((3, 9, 2), ">=3.11,<3.15"), ((3, 15, 0), ">=3.11,<3.15"), ((3, 12, 1), sys._base_executable)],
+)
+def test_uv_finds_a_supported_python_where_this_one_is_not(monkeypatch, version, wanted):
+    monkeypatch.setattr(sys, "version_info", version)
+    assert bootstrap.wanted_python() == wanted
+
+
+def test_uv_gets_the_settings_of_pip():
     pip_config = """
 global.index-url='https://mirror.example/simple'
 global.extra-index-url='file:///a\\nfile:///b'
@@ -114,37 +115,32 @@ global.cert='/weak.pem'
     }
 
 
-def test_what_the_caller_has_told_uv_wins():
+def test_uvs_own_settings_take_precedence():
     assert uv_settings("global.cert='/pip.pem'", {"SSL_CERT_FILE": "/mine.pem"}) == {}
-
-
-class ScriptedInstaller(Installer):
-    """Notes what it would run; what asks the indexes in `broken` fails."""
-
-    def __init__(self, environ, broken=()):
-        self.asked, self._broken, self._environ, self._uv = [], broken, environ, "uv"
-        self._say, self._base_python, self._pip = (lambda _: None), sys.executable, ["pip"]
-
-    def _run(self, command, environ=None):
-        indexes = (environ or self._environ).get("UV_INDEX", "main")
-        if "sync" in command or "--no-compile" in command:
-            self.asked.append((command[0], indexes))
-            if command[0] == "uv" and indexes in self._broken:
-                raise subprocess.CalledProcessError(2, command)
 
 
 @pytest.mark.parametrize(
     ("broken", "asked"),
     [
-        ((), [("uv", "main")]),
-        (("main",), [("uv", "main"), ("uv", "file:///a")]),
-        (("main", "file:///a"), [("uv", "main"), ("uv", "file:///a"), ("pip", "file:///a")]),
+        ((), ["main"]),
+        (("main",), ["main", "file:///a"]),
     ],
 )
-def test_the_main_index_is_asked_alone_since_another_may_hold_a_part_of_a_release(environment, broken, asked):
-    installer = ScriptedInstaller({"HOME": "/h", "UV_INDEX": "file:///a", "UV_FIND_LINKS": "/w"}, broken)
-    installer.install(environment)
-    assert installer.asked == asked
+def test_the_main_index_is_asked_alone_first(environment, monkeypatch, broken, asked):
+    """Another index may hold a part of a release only."""
+    commands, found = [], []
+    monkeypatch.setattr(bootstrap, "run", lambda command, _: commands.append(command))
+
+    def install(_, environ):
+        found.append(environ.get("UV_INDEX", "main"))
+        if found[-1] in broken:
+            raise subprocess.CalledProcessError(2, "uv")
+
+    monkeypatch.setattr(bootstrap, "install", install)
+    bootstrap.make(environment, {"HOME": "/h", "UV_INDEX": "file:///a", "UV_FIND_LINKS": "/w"})
+    assert found == asked
+    assert environment.is_current()
+    assert [command[1:4] for command in commands] == [["venv", "--quiet", "--clear"]]
 
 
 def test_the_main_index_is_what_is_left_of_the_settings():
@@ -161,10 +157,12 @@ def test_every_package_of_a_lock_has_its_hashes_and_no_place(lock):
     assert not re.search(r"https?://|file:|--index|--find", text)
 
 
-def test_the_development_lock_holds_the_runtime_lock():
-    pins = [
-        dict(re.findall(r"(?m)^([a-z0-9._-]+)==([^\s;]+)", (REPOSITORY / lock).read_text()))
-        for lock in ("requirements.txt", "requirements-dev.txt")
-    ]
-    assert pins[0].items() <= pins[1].items()
-    assert pins[0]["apache-airflow"] == "3.3.2"
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_repeats_nothing_of_the_locks_it_builds_upon(lock):
+    names = set(locked_names(REPOSITORY / lock))
+    for below in LOCKS[lock][1]:
+        assert not names & set(locked_names(REPOSITORY / below))
+
+
+def test_the_runtime_lock_is_for_the_airflow_that_is_supported():
+    assert "\napache-airflow==3.3.2 " in (REPOSITORY / "requirements.txt").read_text()

@@ -8,16 +8,16 @@ from local.emulator.rows import REQUIRED_KEYS
 from local.examples import ROWS, example_input
 
 MODELS = {
-    "gemini-2.5-flash": Family.GEMINI,
+    "gemini-3.8-flash": Family.GEMINI,
     "gemini-embedding-001": Family.GEMINI_EMBEDDING,
     "text-embedding-005": Family.TEXT_EMBEDDING,
 }
 
 
 def test_the_same_seed_gives_the_same_input_and_another_seed_another():
-    once = example_input("gemini-2.5-flash", "nightly 2026-11-22")
-    assert example_input("gemini-2.5-flash", "nightly 2026-11-22") == once
-    assert example_input("gemini-2.5-flash", "nightly 2026-11-23") != once
+    once = example_input("gemini-3.8-flash", "nightly 2026-11-22")
+    assert example_input("gemini-3.8-flash", "nightly 2026-11-22") == once
+    assert example_input("gemini-3.8-flash", "nightly 2026-11-23") != once
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -28,5 +28,5 @@ def test_every_row_is_in_the_shape_that_vertex_imports_for_the_model(model):
 
 
 def test_no_two_rows_are_alike():
-    lines = example_input("gemini-2.5-flash", "seed", rows=500).splitlines()
+    lines = example_input("gemini-3.8-flash", "seed", rows=500).splitlines()
     assert len({json.loads(line)["id"] for line in lines}) == len(set(lines)) == 500

@@ -9,15 +9,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy
 
 from local.emulator.admin import LedgerJob, Match
 from local.stack import Stack, StackOptions
 from vertex_batch.costs import Bill, CostTable, JobFilter
+from vertex_batch.vertex.names import JobId
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 JOB_SECONDS = 2
+# What Airflow does at intervals, it does soon; files are read again when a test asks for it (`reparse`).
+WITHOUT_WAITING = {
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
+    "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "3",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+}
 SECONDS_AT_SPEED_1 = 210
 ROWS = 12
 
@@ -53,6 +63,7 @@ def stack(tmp_path_factory) -> Iterator[Stack]:
         airflow_settings={
             "AIRFLOW__VERTEX_BATCH__LOOK_SECONDS": "5",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:ADMIN,viewer:VIEWER",
+            **WITHOUT_WAITING,
         },
     )
     with Stack(options, print) as running:
@@ -110,8 +121,16 @@ class Nights:
         """The bills in the cost table."""
         table = CostTable(self.stack.cost_table_url)
         jobs = [cost.job for cost in table.jobs(JobFilter(dag_id=spec, run_id=run_id))]
-        found = [table.bill(job.project, job.location, job.job_id) for job in jobs]
+        found = [table.bill(JobId(job.project, job.location, job.job_id)) for job in jobs]
         return [bill for bill in found if bill]
+
+    def sql(self, statement: str, **values: Any) -> list[Any]:
+        """Execute a statement in Airflow's own database."""
+        url = self.stack.site.environment()["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+        with engine.begin() as connection:
+            result = connection.execute(sqlalchemy.text(statement), values)
+            return list(result) if result.returns_rows else []
 
     def tasks(self, spec: str, run_id: str) -> dict[str, str]:
         return {task["task_id"]: task["state"] for task in self.stack.airflow.task_instances(spec, run_id)}

@@ -65,6 +65,10 @@ def test_a_task_that_is_marked_while_the_triggerer_is_down_cancels_its_job_all_t
 
 def test_a_run_that_takes_too_long_cancels_its_job(stack, nights, waiting):
     waiting("system_run_timeout", "late")
+    nights.sql(
+        "UPDATE dag_run SET start_date = start_date - interval '1 day' WHERE dag_id = :name",
+        name="system_run_timeout",
+    )
     nights.wait_for_job("system_run_timeout", "late", "CANCELLED")
     assert stack.airflow.wait_for_run("system_run_timeout", "late")["state"] == "failed"
     # Airflow skips the teardown, too.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from local.emulator.admin import Scenario, Step
-from tests.vertex_batch.jobs import a_request
+from tests.builders import ROW, a_request
 from vertex_batch.lifecycle.identity import TaskIdentity
 from vertex_batch.vertex.client import BatchClient, ProxyConfig
 
@@ -14,8 +14,7 @@ RUNS = Scenario(times=1, timeline=[Step(state="RUNNING", seconds=None)], mix={})
 
 def create(stack, labels: dict[str, str] | None = None) -> str:
     """Make a job through the proxy, as a script that knows nothing of this package."""
-    row = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
-    stack.gcs.put("gs://demo-bucket/by_hand.jsonl", row * 12)
+    stack.gcs.put("gs://demo-bucket/by_hand.jsonl", ROW * 12)
     stack.emulator.add_scenario(RUNS)
     request = a_request(
         "gs://demo-bucket/by_hand.jsonl",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,26 +14,26 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from local.nights import bills
 from local.stack.airflow_api import AirflowApi, wait_until
+from tools.browser import NARROW, WIDE, chromium, open_browser
+from tools.browser import visit as open_window
 from vertex_batch.costs import CostTable
 
 SPEC, RUN = "system_manual", "browser"
 SHOWN = "nightly_summaries"
-WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 LOOKS = {
-    "light": {"color_scheme": "light", "viewport": WIDE},
-    "dark": {"color_scheme": "dark", "viewport": WIDE},
-    "narrow": {"color_scheme": "light", "viewport": NARROW},
+    "light": {"dark": False, "viewport": WIDE},
+    "dark": {"dark": True, "viewport": WIDE},
+    "narrow": {"dark": False, "viewport": NARROW},
 }
-ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
 MAX_PAGE_BYTES = 300_000
 FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=2), Step(state="RUNNING", seconds=None)], mix={})
 
-if not shutil.which("chromium"):
+if not chromium():
     missing = "no Chromium here; in Debian: apt-get install chromium"
     if os.environ.get("CI"):
         raise RuntimeError(missing)
@@ -66,10 +65,8 @@ class Visitor:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+    with open_browser() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -79,17 +76,13 @@ def visit(stack, browser):
 
     @contextmanager
     def come(login: str = "", **look) -> Iterator[Visitor]:
-        context = browser.new_context(**{"accept_downloads": True, **LOOKS["light"], **look})
-        context.set_default_timeout(20_000)
+        token = ""
         if login:
             api = AirflowApi(stack.site.url, login, passwords[login])
-            context.add_cookies([{"name": "_token", "value": api.token(), "url": stack.site.url}])
+            token = api.token()
             api.close()
-        page, said = context.new_page(), []
-        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        yield Visitor(page, stack.site.url, said)
-        context.close()
+        with open_window(browser, url=stack.site.url, token=token, **look) as window:
+            yield Visitor(window.page, stack.site.url, window.errors)
 
     return come
 
@@ -175,7 +168,7 @@ def test_filters_of_the_overview_work_by_keyboard_alone(visit, recorded):
         assert visitor.said == []
 
 
-@pytest.mark.parametrize(("name", "column"), [("CSV", "amount_usd"), ("FOCUS", "BilledCost")])
+@pytest.mark.parametrize(("name", "column"), [("CSV", "amount_usd"), ("FOCUS 1.4", "BilledCost")])
 def test_what_is_shown_is_exported(visit, recorded, name, column):
     with visit("viewer") as visitor:
         visitor.open("/")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from local.stack.airflow_api import wait_until
 from vertex_batch.budgets import Ledger
 from vertex_batch.costs import CostTable
+from vertex_batch.vertex.names import JobId
 
 
 def _question(spec: str, run_id: str) -> str:
@@ -44,7 +45,7 @@ def test_a_held_job_waits_for_approval_and_runs_once_it_is_there(stack, nights):
     assert asked["options"] == ["Approve", "Reject"]
     assert _answer(stack, spec, "approved", "Approve") == "success"
     (job,) = nights.jobs(spec, "approved")
-    kept = Ledger(CostTable(stack.cost_table_url)).of_job("demo-project", "us-central1", job.id)
+    kept = Ledger(CostTable(stack.cost_table_url)).of_job(JobId("demo-project", "us-central1", job.id))
     assert kept.approved_by == "admin"
     (told,) = stack.airflow.xcom(spec, "approved", "record_cost")["jobs"]
     assert told["expected_usd"] == kept.estimate.expected.text

@@ -9,11 +9,14 @@ import pytest
 from local.emulator.admin import Fault, FaultKind, Operation
 from tools.chaos import KILL_POINTS, Arena
 
-SPEC = "system_manual"
+SPEC, RETRY_SPEC = "system_manual", "system_retry"
 ELSEWHERE = {
     "scheduler, worker and task at once": "`make chaos`: it takes minutes of Airflow's own time-outs",
     "between POST and answer": "test_kills.py",
     "while deferred (triggerer)": "test_kills.py",
+    "while preparing a retry of rows": "test_retry.py",
+    "between POST and answer of a retry": "test_retry.py",
+    "while recording a retry": "test_retry.py",
 }
 SHORT = [point for point in KILL_POINTS if point.name not in ELSEWHERE]
 KINDS = (
@@ -36,7 +39,7 @@ def test_every_kill_point_is_known_here_or_elsewhere():
 @pytest.mark.parametrize("point", SHORT, ids=lambda point: point.name)
 def test_a_kill_duplicates_orphans_and_loses_nothing(stack, point):
     name = "chaos_" + re.sub(r"\W+", "_", point.name.lower()).strip("_")
-    outcome = point.round(Arena(stack, SPEC), name, runs=2)
+    outcome = point.round(Arena(stack, RETRY_SPEC if point.sends_again else SPEC), name, runs=2)
     assert outcome.clean, outcome.details
     assert not outcome.details
 

@@ -1,11 +1,13 @@
 """The demo as a newcomer starts it, and its bill against a sum that shares no code with the package."""
 
+import csv
 import json
 import os
 import re
 import sqlite3
 import subprocess
 import sys
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,6 +15,9 @@ import psycopg
 import pytest
 
 from local.stack.postgres import start_postgres
+from tools.focus_validator import validate
+from vertex_batch.cli import main
+from vertex_batch.costs import CostTable
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PRICE_MAP = "litellm/model_prices_and_context_window_backup.json"
@@ -73,9 +78,12 @@ def test_the_bill_equals_an_independent_sum_over_the_output_files(demo):
     price_map = next((REPOSITORY / ".venv-proxy" / "lib").glob(f"*/site-packages/{PRICE_MAP}"))
     prices = json.loads(price_map.read_text())
     expected = {
-        spec: sum(cost(line, prices[model]) for line in output_lines(folder, spec))
+        spec: sum(
+            cost(line, prices.get(f"vertex_ai/{model}", prices[model])) for line in output_lines(folder, spec)
+        )
+        * factor(prices.get(f"vertex_ai/{model}", prices[model]), model)
         for spec, model in {
-            "nightly_summaries": "gemini-2.5-flash",
+            "nightly_summaries": "gemini-3.8-flash",
             "nightly_embeddings": "gemini-embedding-001",
             "nightly_text_embeddings": "text-embedding-005",
         }.items()
@@ -83,6 +91,23 @@ def test_the_bill_equals_an_independent_sum_over_the_output_files(demo):
     billed = rows(folder / "costs.db", BILLED)
     assert {spec: amount * PICODOLLAR for spec, amount in billed} == expected
     assert all(expected.values())
+
+
+def test_its_bills_pass_the_validator_of_focus_from_both_databases(demo, tmp_path):
+    _, folder = demo
+    recorded = CostTable(f"sqlite:///{folder / 'costs.db'}")
+    bills = [recorded.bill(each.job.key) for each in recorded.jobs()]
+    amount = sum(bill.total.amount for bill in bills)
+    with start_postgres(tmp_path / "postgres") as server:
+        copied = server.create_database("copied")
+        for bill in bills:
+            CostTable(copied).record(bill)
+        for url in (f"sqlite:///{folder / 'costs.db'}", copied):
+            path = tmp_path / "focus.csv"
+            assert main(["export", "--url", url, "--output", str(path)]) == 0
+            with path.open(newline="") as stream:
+                assert sum(Decimal(row["BilledCost"]) for row in csv.DictReader(stream)) == amount
+            assert validate(path).failures == {}
 
 
 def rows(database, query):
@@ -118,9 +143,22 @@ def cost(row, price):
     written = usage.get("candidatesTokenCount", 0) + usage.get("thoughtsTokenCount", 0)
     return (
         (usage["promptTokenCount"] - cached) * batch_rate(price, "input_cost_per_token")
-        # The discounts for cached tokens and for batches do not add up: the former alone counts.
-        + cached * Decimal(str(price["cache_read_input_token_cost"]))
+        + cached * cache_rate(price)
         + written * batch_rate(price, "output_cost_per_token")
+    )
+
+
+def factor(price, model):
+    """What a region costs more, and what Gemini 3.8 Flash costs more since its introductory price ended."""
+    region = Decimal(str(price.get("regional_endpoint_uplift_multiplier", 1)))
+    introductory = model != "gemini-3.8-flash" or datetime.now(UTC).date() < date(2027, 1, 1)
+    return region if introductory else 2 * region
+
+
+def cache_rate(price):
+    """The batch price of cached tokens, or the standard one: the two discounts do not add up."""
+    return Decimal(
+        str(price.get("cache_read_input_token_cost_batches", price["cache_read_input_token_cost"]))
     )
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
-from local.browser import open_browser
-from local.stack.airflow_api import AirflowApi, wait_until
+from local.stack.airflow_api import AirflowApi
+from tools.browser import chromium, open_browser, visit
 
 SPEC, RUN = "system_manual", "pages:+run~1"
 PATHS = ("/", "/jobs", "/costs.csv", f"/run?dag_id={SPEC}&run_id=x", "/bill?job=1", "/static/pages.css")
@@ -73,20 +73,20 @@ def test_a_viewer_sees_the_pages_of_the_dags_that_a_viewer_may_see(stack, bill, 
     assert bill.job.job_id in get(stack, "/jobs", as_viewer).text
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="Chromium is not installed")
+@pytest.mark.skipif(not chromium(), reason="Chromium is not installed")
 def test_in_airflows_frame_the_page_takes_its_dark_mode_and_leads_out_into_a_tab(stack, bill):
     url = f"{stack.site.url}/dags/{SPEC}/runs/{quote(RUN, safe='')}/plugin/run-batch-costs"
-    with open_browser() as tab:
-        tab.sign_in(stack.site.url, stack.airflow.token())
-        tab.size(1280, 900)
-        tab.open(url)
-        page = "document.querySelector('iframe')?.contentDocument"
-        tab.wait_for(f"!!{page}?.querySelector('tfoot')")
-        assert bill.job.job_id in tab.evaluate(f"{page}.body.textContent")
-        tab.evaluate("document.documentElement.className = 'dark'")
-        tab.wait_for(f"{page}.documentElement.dataset.theme === 'dark'")
-        tab.click(f"{page}.querySelector('a.out[href*=\"/dags/\"]')")
-        wait_until(lambda: len(tab.pages()) == 2, "a second tab", 10, lambda: str(tab.pages()))
-        (opened,) = set(tab.pages()) - {tab.evaluate("location.href")}
-        assert opened.startswith(f"{stack.site.url}/dags/{SPEC}/runs/")
-        assert not [message for message in tab.messages if "vertex-batch" in message]
+    with (
+        open_browser() as browser,
+        visit(browser, url=stack.site.url, token=stack.airflow.token()) as visitor,
+    ):
+        visitor.page.goto(url)
+        frame = visitor.page.frame_locator("iframe")
+        expect(frame.locator("tfoot")).to_be_visible(timeout=60_000)
+        assert bill.job.job_id in frame.locator("body").inner_text()
+        visitor.page.evaluate("document.documentElement.className = 'dark'")
+        expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
+        with visitor.context.expect_page() as opened:
+            frame.locator('a.out[href*="/dags/"]').first.click()
+        assert opened.value.url.startswith(f"{stack.site.url}/dags/{SPEC}/runs/")
+        assert not [error for error in visitor.errors if "vertex-batch" in error]

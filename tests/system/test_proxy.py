@@ -12,7 +12,6 @@ from vertex_batch.errors import (
     AmbiguousSubmitError,
     BadKeyError,
     NoCredentialError,
-    NotFoundError,
     ProxyInternalError,
     ResourceExhaustedError,
     RouteNotFoundError,
@@ -33,7 +32,7 @@ PROJECT, LOCATION = "demo-project", "us-central1"
 def a_request(**labels: str) -> CreateJobRequest:
     return CreateJobRequest(
         display_name="my-batch-job",
-        model=f"projects/{PROJECT}/locations/{LOCATION}/publishers/google/models/gemini-2.5-flash",
+        model=f"projects/{PROJECT}/locations/{LOCATION}/publishers/google/models/gemini-3.8-flash",
         input_config=InputConfig(gcs_source=GcsSource(uris=["gs://demo-bucket/input.jsonl"])),
         output_config=OutputConfig(
             gcs_destination=GcsDestination(output_uri_prefix="gs://demo-bucket/output/")
@@ -64,9 +63,6 @@ def test_every_verb_works(stack, config):
         assert [found.job_id for found in client.list(PROJECT, LOCATION, filter=query)] == [job.job_id]
         client.cancel(PROJECT, LOCATION, job.job_id)
         stack.emulator.wait_for_jobs(job_id=job.job_id, state="CANCELLED")
-        client.delete(PROJECT, LOCATION, job.job_id)
-        with pytest.raises(NotFoundError):
-            client.get(PROJECT, LOCATION, job.job_id)
 
 
 @pytest.mark.usefixtures("held")
@@ -121,8 +117,8 @@ def test_a_proxy_without_a_database_fails_at_its_own_tables_and_google_is_not_bl
 
 def test_the_proxy_tells_the_prices_of_its_models(stack):
     with BatchClient(ProxyConfig(stack.proxy_url, stack.master_key)) as client:
-        assert "gemini-2.5-flash" in {model["model_name"] for model in client.model_info()}
-        assert "gemini-2.5-flash" in client.price_map()
+        assert "gemini-3.8-flash" in {model["model_name"] for model in client.model_info()}
+        assert "gemini-3.8-flash" in client.price_map()
 
 
 def test_the_test_button_of_the_connection_form_works(stack):

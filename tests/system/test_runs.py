@@ -6,6 +6,7 @@ import pytest
 
 from local.emulator.admin import Scenario, Trait
 from local.stack.airflow_api import wait_until
+from tests.builders import ROW
 
 
 def test_a_scheduled_run_bills_the_day_that_it_stands_for(stack, nights):
@@ -44,18 +45,18 @@ def test_the_trigger_form_replaces_model_input_and_labels(stack, nights):
     spec = "system_manual"
     stack.gcs.put(
         "gs://demo-bucket/elsewhere.jsonl",
-        b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n',
+        ROW,
     )
     conf = {
         "input": ["gs://demo-bucket/elsewhere.jsonl"],
-        "model": "gemini-2.5-pro",
+        "model": "gemini-3.5-flash",
         "labels": {"why": "trial"},
     }
     nights.start(spec, "form", conf=conf)
     assert stack.airflow.wait_for_run(spec, "form")["state"] == "success"
     (job,) = nights.jobs(spec, "form")
     assert job.request["inputConfig"]["gcsSource"]["uris"] == ["gs://demo-bucket/elsewhere.jsonl"]
-    assert job.model.endswith("gemini-2.5-pro")
+    assert job.model.endswith("gemini-3.5-flash")
     assert job.labels["why"] == "trial"
 
 

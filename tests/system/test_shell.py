@@ -59,3 +59,9 @@ def test_a_backfill_from_the_command_line_makes_its_runs_and_their_bills(stack, 
     listed = shell("vertex-batch jobs list")
     assert all(bill.job.job_id in listed for bill in bills)
     assert SPEC in shell("vertex-batch cost --by spec")
+
+
+def test_an_input_is_put_from_any_folder(stack, shell):
+    uri = "gs://demo-bucket/put/by_hand.jsonl"
+    shell(f"echo row | python -m local.docker.put {uri}")
+    assert stack.gcs.get(uri) == b"row\n"

@@ -21,7 +21,7 @@ from local.emulator.admin import EmulatorAdmin, Scenario
 from local.stack.gcs import ObjectStore, gcs_service
 from local.stack.ports import LOOPBACK, Ports
 from local.stack.processes import ManagedProcess, Service, answers
-from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
+from tests.builders import LOCATION, PROJECT, ROW, a_request
 from vertex_batch.cli import main
 from vertex_batch.vertex.client import BatchClient, ProxyConfig
 from vertex_batch.vertex.resource import CreateJobRequest, JobReference
@@ -232,15 +232,17 @@ class TaskInstance:
     start_date: datetime = datetime(2026, 11, 22, 2, 30, tzinfo=UTC)
     xcoms: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     state: str | None = "running"
+    other_runs: dict[str, dict[tuple[Any, ...], Any]] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: Any) -> None:
         index = () if self.map_index == -1 else (self.map_index,)
         self.xcoms[self.task_id, key, *index] = value
 
-    def xcom_pull(self, task_ids: str, key: str = "return_value") -> Any:
+    def xcom_pull(self, task_ids: str, key: str = "return_value", run_id: str | None = None) -> Any:
         """As Airflow: of all map indices, in their order; a single value without its list; else None."""
-        names = sorted(name for name in self.xcoms if name[:2] == (task_ids, key))
-        values = [self.xcoms[name] for name in names]
+        xcoms = self.xcoms if run_id in {None, self.run_id} else self.other_runs.get(run_id, {})
+        names = sorted(name for name in xcoms if name[:2] == (task_ids, key))
+        values = [xcoms[name] for name in names]
         return values if len(values) > 1 else next(iter(values), None)
 
     def get_first_reschedule_date(self, context: Any) -> None:
@@ -259,6 +261,24 @@ class DagRun:
     run_type: str = "scheduled"
     note: str | None = None
     conf: dict[str, Any] | None = None
+
+
+@pytest.fixture
+def vertex(connections, request) -> EmulatedVertex:
+    """The emulated Vertex with an input, reached by Airflow's connections.
+
+    ``pytest.mark.vertex(...)`` of a module or a test says what it needs: ``rows``, the bytes of an
+    input; ``inputs``, the objects that have them; ``scenario``, how jobs live; ``speed``, 1 for jobs that
+    take minutes.
+    """
+    marker = request.node.get_closest_marker("vertex")
+    wanted = {"rows": ROW * 4, "inputs": ("in.jsonl",), "speed": 1000, **(marker.kwargs if marker else {})}
+    connections.admin.set_settings(speed=wanted["speed"])
+    if "scenario" in wanted:
+        connections.admin.add_scenario(wanted["scenario"])
+    for name in wanted["inputs"]:
+        connections.gcs.put(f"gs://demo-bucket/{name}", wanted["rows"])
+    return connections
 
 
 @pytest.fixture
@@ -297,7 +317,7 @@ def run(capsys):
         try:
             status = main([str(argument) for argument in arguments])
         except SystemExit as exit_:
-            status = exit_.code
+            status = int(exit_.code or 0)
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 

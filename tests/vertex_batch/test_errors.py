@@ -38,7 +38,7 @@ OTHERS = [
     OutputMissingError("gs://a/out/"),
     StorageAccessError("gs://a/x", "google_cloud_default", "Forbidden"),
     StorageUnavailableError("gs://a/x", "503"),
-    CancelNotConfirmedError(job="p/l/1", state="JOB_STATE_CANCELLING", waited_seconds=600),
+    CancelNotConfirmedError(job="p/l/1", state="CANCELLING", waited_seconds=600),
 ]
 
 

@@ -12,15 +12,7 @@ from local.emulator.admin import Fault, FaultKind, Operation, Step
 from vertex_batch.lifecycle.waiting import JobReading, Verdict
 from vertex_batch.sensors import BatchPredictionJobSensor
 
-ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
 RUNS = {"timeline": [Step(state="RUNNING", seconds=None)]}
-
-
-@pytest.fixture
-def vertex(connections):
-    connections.admin.set_settings(speed=1000)
-    connections.gcs.put("gs://demo-bucket/in.jsonl", ROW * 4)
-    return connections
 
 
 def a_wait(reference, **arguments) -> BatchPredictionJobSensor:

@@ -264,7 +264,8 @@ def _client(url: str) -> Any:
     )
     app.dependency_overrides[source._open_if_there] = lambda: table if table.is_ready() else None
     app.dependency_overrides[routes._today] = lambda: datetime(*TODAY.timetuple()[:3], tzinfo=UTC).date()
-    security.get_auth_manager = access.get_auth_manager = Manager
+    for module in (security, access):
+        setattr(module, "get_auth_manager", Manager)  # noqa: B010
     return TestClient(app)
 
 

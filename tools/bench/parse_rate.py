@@ -161,7 +161,8 @@ def measure(name: str, first: Path, folder: Path) -> dict[str, Any]:
             text=True,
             check=True,
         )
-    return json.loads(done.stdout.splitlines()[-1])
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def main() -> int:

@@ -69,7 +69,8 @@ def with_msgspec() -> Work:
     counters = [(name, int, 0) for name in COUNTERS]
     usage = msgspec.defstruct("Usage", counters, gc=False)
     response = msgspec.defstruct("Response", [("usageMetadata", usage | None, None)], gc=False)
-    decode = msgspec.json.Decoder(msgspec.defstruct("Row", [("response", response)], gc=False)).decode
+    made: Any = msgspec.defstruct("Row", [("response", response)], gc=False)
+    decode = msgspec.json.Decoder(made).decode
 
     def work(path: Path) -> Result:
         rows = tokens = 0

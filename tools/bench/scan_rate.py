@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 from peers import CONTESTANTS, ENVIRONMENTS, RIVALS, SLOW
@@ -41,6 +42,7 @@ WORDS += [
     "line.\n",
 ]
 WORDS += ["usageMetadata"]
+Figures = dict[str, Any]
 
 
 def write_rows(path: Path, size: int, row_bytes: int) -> int:
@@ -58,8 +60,9 @@ def write_rows(path: Path, size: int, row_bytes: int) -> int:
 def row(chance: random.Random, row_bytes: int) -> bytes:
     """One row: mostly answers, one in a hundred failed."""
     prompt, output, thoughts = (chance.randrange(1, 3000) for _ in range(3))
-    request, answer = [], []
-    while sum(map(len, request)) < max(row_bytes - 900, 0) * 2 // 3:
+    request: list[str] = []
+    answer: list[str] = []
+    while sum(len(word) for word in request) < max(row_bytes - 900, 0) * 2 // 3:
         request.append(chance.choice(WORDS))
         answer.append(chance.choice(WORDS) if len(request) % 2 else "")
     usage = {
@@ -83,7 +86,7 @@ def row(chance: random.Random, row_bytes: int) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode() + b"\n"
 
 
-def measure(name: str, path: Path) -> dict | None:
+def measure(name: str, path: Path) -> Figures | None:
     """Run one contestant; None where what it needs is not installed."""
     python = REPOSITORY / ENVIRONMENTS.get(name, ".venv") / "bin" / "python"
     command = [str(python), str(REPOSITORY / "tools/bench/peers.py"), name, str(path)]
@@ -98,12 +101,13 @@ def measure(name: str, path: Path) -> dict | None:
         said = getattr(error, "stderr", b"").decode().strip().splitlines() or [str(error)]
         print(f"{name}: not measured: {said[-1][:90]}", file=sys.stderr)
         return None
-    return json.loads(done.stdout.splitlines()[-1])
+    figures: Figures = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
-def best_of(rounds: int, names: Sequence[str], path: Path) -> dict[str, dict]:
+def best_of(rounds: int, names: Sequence[str], path: Path) -> dict[str, Figures]:
     """The fastest round of each. All take part in each round, so that load of the machine meets all."""
-    best: dict[str, dict] = {}
+    best: dict[str, Figures] = {}
     for turn in range(rounds):
         for name in names:
             if (turn and name in SLOW) or not (figures := measure(name, path)):
@@ -136,7 +140,7 @@ def main() -> int:
     return int(wrong)
 
 
-def compare(best: Mapping[str, dict], path: Path) -> bool:
+def compare(best: Mapping[str, Figures], path: Path) -> bool:
     """Print the table of one file; whether totals differ that must not."""
     print("| | wall s | CPU s | MB/s | peak MB | USD |\n|---|---|---|---|---|---|")
     megabytes = path.stat().st_size / 1e6

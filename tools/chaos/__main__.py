@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local.stack import Stack, StackOptions
@@ -17,13 +17,29 @@ from tools.chaos.points import KILL_POINTS, KillPoint
 SPEC = "chaos"
 SPEC_TEXT = """\
 description: Runs whose processes are killed
-model: gemini-2.5-flash
+model: gemini-3.8-flash
 inputs: gs://demo-bucket/chaos/{{ run_date }}.jsonl
 output: gs://demo-bucket/chaos_out/{{ run_date }}/
 team: tests
 retries: 5
 retry_delay: 1s
 poll_interval: 1s
+"""
+RETRY_SPEC = "chaos_retry"
+RETRY_TEXT = """\
+description: Runs that send rows again, and whose processes are killed
+model: gemini-2.5-flash
+inputs: gs://demo-bucket/chaos_retry/{{ run_date }}.jsonl
+output: gs://demo-bucket/chaos_retry_out/{{ run_id }}/
+team: tests
+retries: 8
+retry_delay: 1s
+poll_interval: 1s
+resubmits: 0
+results:
+  to: gs://demo-bucket/chaos_retry_answers/{{ run_id }}.jsonl
+retry_rows:
+  rounds: 2
 """
 SETTINGS = {
     "AIRFLOW__VERTEX_BATCH__LOOK_SECONDS": "10",
@@ -47,21 +63,24 @@ def main() -> int:
         home = Path(folder)
         (home / "jobs").mkdir()
         (home / "jobs" / f"{SPEC}.yaml").write_text(SPEC_TEXT)
+        (home / "jobs" / f"{RETRY_SPEC}.yaml").write_text(RETRY_TEXT)
         options = StackOptions(
             home=home, specs=home / "jobs", emulator_speed=JOB_SPEED, airflow_settings=SETTINGS
         )
         with Stack(options, print) as stack:
             stack.gcs.create_bucket("demo-bucket")
-            arena = Arena(stack, SPEC)
+            arenas = {False: Arena(stack, SPEC), True: Arena(stack, RETRY_SPEC)}
             with contextlib.suppress(KeyboardInterrupt):  # what is known by then is worth a table
-                _rounds(arena, points, totals, arguments.runs)
+                _rounds(arenas, points, totals, arguments.runs)
     print(table(totals))
     return 0 if all(total.clean and not total.details for total in totals.values()) else 1
 
 
-def _rounds(arena: Arena, points: Sequence[KillPoint], totals: dict[str, Outcome], runs: int) -> None:
+def _rounds(
+    arenas: Mapping[bool, Arena], points: Sequence[KillPoint], totals: dict[str, Outcome], runs: int
+) -> None:
     for number, point in enumerate(itertools.cycle(points)):
-        outcome = point.round(arena, f"round_{number}")
+        outcome = point.round(arenas[point.sends_again], f"round_{number}")
         totals[point.name] += outcome
         print(f"round {number}: {point.name}: {_verdict(outcome)}", flush=True)
         if sum(total.runs for total in totals.values()) >= runs:

@@ -14,7 +14,7 @@ from local.emulator.admin import LedgerJob, Match
 from local.leftovers import marked
 from local.stack import Stack
 from vertex_batch.costs import CostTable, JobFilter
-from vertex_batch.vertex.labels import JOB_KEY_LABEL
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
 
 ROWS = 12
 RUN_SECONDS = 240
@@ -111,7 +111,7 @@ class Arena:
 
     def _compare(self, run_id: str, jobs_each: int, state: str) -> Outcome:
         jobs = self.jobs(run_id)
-        keys = Counter(job.labels[JOB_KEY_LABEL] for job in jobs)
+        keys = Counter(job.labels[IDEMPOTENCY_KEY_LABEL] for job in jobs)
         twins = sum(count - 1 for count in keys.values())
         duplicates = max(twins, len(jobs) - jobs_each, 0)
         orphans = sum(job.state in ACTIVE for job in jobs)
@@ -120,11 +120,25 @@ class Arena:
         unbilled = len({job.id for job in jobs} ^ billed)
         ended = self.stack.airflow.run(self.spec, run_id)["state"]
         lost = unbilled + (ended != state) + max(jobs_each - len(jobs), 0)
+        lost += self._undelivered(run_id)
         bad = duplicates or orphans or lost
         story = (
             f"{run_id}: run {ended}, jobs {[(job.id, job.state) for job in jobs]}, billed {sorted(billed)}"
         )
         return Outcome(1, duplicates, orphans, lost, [story] if bad else [])
+
+    def _undelivered(self, run_id: str) -> int:
+        """Rows without a delivered answer, of a spec that delivers."""
+        tasks = {task["task_id"] for task in self.stack.airflow.task_instances(self.spec, run_id)}
+        if "deliver" not in tasks:
+            return 0
+        told = self.stack.airflow.xcom(self.spec, run_id, "deliver") or {}
+        return ROWS - int(told.get("delivered", 0))
+
+    def is_running(self, run_id: str, task_id: str) -> bool:
+        """Whether a task of a run is running now."""
+        tasks = self.stack.airflow.task_instances(self.spec, run_id)
+        return any(task["task_id"] == task_id and task["state"] == "running" for task in tasks)
 
     def _put_input(self, date: str) -> None:
         row = {"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}
@@ -134,9 +148,15 @@ class Arena:
 
 def talking_to_proxy(stack: Stack) -> list[psutil.Process]:
     """The task processes that have a connection to the LiteLLM proxy open; the triggerer is not one."""
-    spared = {pid for role in ("proxy", "triggerer") if (pid := stack.pid(role))}
+    return talking_to(stack, "proxy")
+
+
+def talking_to(stack: Stack, role: str) -> list[psutil.Process]:
+    """The task processes that have a connection to a server open."""
+    servers = ("proxy", "triggerer", "object store", "emulator", "api-server")
+    spared = {pid for each in servers if (pid := stack.pid(each))}
     children = {child.pid for pid in spared for child in psutil.Process(pid).children(recursive=True)}
-    port = stack.port["proxy"]
+    port = stack.port[role]
     tasks = [process for process in marked(stack.mark) if process.pid not in spared | children]
     return [process for process in tasks if _is_connected(process, port)]
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from msgspec import structs
 
 from local.emulator.admin import Fault, FaultKind, Match, Operation, Scenario, Step
 from local.stack.airflow import SCHEDULER, TRIGGERER
-from tools.chaos.arena import Arena, KillMissedError, Outcome
+from tools.chaos.arena import RUN_SECONDS, Arena, KillMissedError, Outcome, talking_to
 
 FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=10), Step(state="RUNNING", seconds=None)], mix={})
 HELD_SECONDS = 120
+_PAUSE = 0.1
 
 Act = Callable[[Arena, Sequence[str]], None]
 
@@ -26,6 +29,7 @@ class KillPoint:
     :param jobs_each: how many jobs each run should make.
     :param hold: calls that are held from the start, one of each run.
     :param first_jobs: what becomes of the runs' first jobs; None: they succeed.
+    :param sends_again: the runs are those of the spec with `retry_rows` and `results`.
     """
 
     name: str
@@ -34,15 +38,17 @@ class KillPoint:
     jobs_each: int = 1
     hold: Fault | None = None
     first_jobs: Scenario | None = None
+    sends_again: bool = False
 
     def round(self, arena: Arena, name: str, runs: int | None = None) -> Outcome:
         """Start some runs, kill, let them end, and compare."""
         run_ids = [f"{name}_{number}" for number in range(runs or self.at_once)]
         emulator = arena.stack.emulator
-        for run_id in run_ids if self.first_jobs else ():
-            # One for each run: a run that is ahead would use up another's for its second job.
-            own = Match(labels={"airflow_run": run_id})
-            emulator.add_scenario(structs.replace(self.first_jobs, match=own, times=1))
+        if self.first_jobs:
+            for run_id in run_ids:
+                # One for each run: a run that is ahead would use up another's for its second job.
+                own = Match(labels={"airflow_run": run_id})
+                emulator.add_scenario(structs.replace(self.first_jobs, match=own, times=1))
         if self.hold:
             emulator.add_fault(structs.replace(self.hold, times=len(run_ids)))
         try:
@@ -118,6 +124,42 @@ def _while_recording(arena: Arena, run_ids: Sequence[str]) -> None:
     arena.stack.emulator.release_held()
 
 
+def _in_task(task_id: str) -> Act:
+    """Kill a task at the first call that it makes to Vertex. All calls are held until it has made it."""
+
+    def act(arena: Arena, run_ids: Sequence[str]) -> None:
+        emulator = arena.stack.emulator
+        emulator.add_fault(Fault(op=Operation.ANY, kind=FaultKind.HOLD, after=True, times=None))
+        left, until = set(run_ids), time.monotonic() + RUN_SECONDS
+        while left:
+            if time.monotonic() > until:
+                raise KillMissedError(len(run_ids) - len(left), len(run_ids))
+            if not emulator.held():
+                time.sleep(_PAUSE)
+                continue
+            here = {run_id for run_id in left if arena.is_running(run_id, task_id)}
+            if here and talking_to(arena.stack, "proxy"):
+                arena.kill_tasks(1)
+                left -= here
+            emulator.release_held()
+
+    return act
+
+
+def _while_delivering(arena: Arena, run_ids: Sequence[str]) -> None:
+    """The task that delivers talks to the object store, which holds no call: it is killed on sight."""
+    left, until = set(run_ids), time.monotonic() + RUN_SECONDS
+    while left:
+        if time.monotonic() > until:
+            raise KillMissedError(len(run_ids) - len(left), len(run_ids))
+        here = {run_id for run_id in left if arena.is_running(run_id, "deliver")}
+        victims = talking_to(arena.stack, "object store") if here else []
+        for process in victims:
+            process.kill()
+        left -= here if victims else set()
+        time.sleep(_PAUSE)
+
+
 def _whole_worker(arena: Arena, run_ids: Sequence[str]) -> None:
     """The machine of scheduler, workers and tasks goes down between POST and answer."""
     _wait_for_held(arena, Operation.CREATE, len(run_ids))
@@ -130,6 +172,8 @@ BEFORE = Fault(op=Operation.CREATE, kind=FaultKind.HOLD)
 AFTER = structs.replace(BEFORE, after=True)
 AGAIN = structs.replace(AFTER, match=Match(labels={"airflow_attempt": "1"}))
 LOOK = structs.replace(BEFORE, op=Operation.GET)
+RETRY = structs.replace(AFTER, match=Match(labels={"airflow_retry_round": "1"}))
+SENDS_AGAIN: dict[str, Any] = {"at_once": 2, "jobs_each": 2, "first_jobs": FAILS, "sends_again": True}
 
 KILL_POINTS = (
     KillPoint("before the POST takes effect", _before_post, hold=BEFORE),
@@ -147,4 +191,8 @@ KILL_POINTS = (
     ),
     KillPoint("while recording", _while_recording, at_once=2, first_jobs=FOR_EVER),
     KillPoint("scheduler, worker and task at once", _whole_worker, hold=AFTER),
+    KillPoint("while preparing a retry of rows", _in_task("retry_1.prepare"), **SENDS_AGAIN),
+    KillPoint("between POST and answer of a retry", _while_held(Operation.CREATE), hold=RETRY, **SENDS_AGAIN),
+    KillPoint("while recording a retry", _in_task("retry_1.record_cost"), **SENDS_AGAIN),
+    KillPoint("while delivering", _while_delivering, **SENDS_AGAIN),
 )

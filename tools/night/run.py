@@ -232,7 +232,7 @@ class Night:
         bills: list[Bill] = []
         for name in scenario.names:
             for cost in table.jobs(JobFilter(dag_id=name)):
-                bill = table.bill(cost.job.project, cost.job.location, cost.job.job_id)
+                bill = table.bill(cost.job.key)
                 bills += [bill] if bill else []
         inputs = [bill.rows.input_rows for bill in bills]
         counted = [rows for rows in inputs if rows is not None]

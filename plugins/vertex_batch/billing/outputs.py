@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ class ReadOutput:
 
     :param unknown: why a part of the job's cost cannot be known.
     :param problem: the output should exist, but does not.
-    :param input_rows: None if they can no longer be counted.
+    :param input_rows: None if they were not counted, or can no longer be.
     """
 
     scan: ScanResult = field(default_factory=ScanResult)
@@ -76,6 +77,7 @@ class OutputReader:
         thresholds: Mapping[str, int],
         job: BatchPredictionJob | None = None,
         input_rows: int | None = None,
+        price_days: tuple[date, ...] = (),
     ) -> ReadOutput:
         """Read all rows, streaming.
 
@@ -86,9 +88,11 @@ class OutputReader:
         :param job: the job in Vertex; None if Vertex no longer has it.
         :param input_rows: rows of the input, if they were counted before the job was submitted and none had
             an answer: then the input is not read. None: it is read.
+        :param price_days: the days on which prices changed while the job ran, see `ScanOptions`.
         """
         if not facts.output_directory:
-            return ReadOutput(unknown=tuple(_why_unread(job) if job else ()))
+            unknown = why_unknown(job) if job else None
+            return ReadOutput(unknown=(unknown,) if unknown else (), input_rows=input_rows)
         if _is_table(facts) and self._read_table is None:
             reason = f"the output is the BigQuery table {facts.output_directory}, which cannot be read here"
             return ReadOutput(unknown=(reason,))
@@ -96,31 +100,35 @@ class OutputReader:
         if input_rows is None and (found := self._input(facts)):
             input_rows, answered = found.rows, found.answered or None
         try:
-            scan = self._scan(facts, thresholds, answered)
+            how = {"thresholds": thresholds, "already_billed": answered, "price_days": price_days}
+            scan = self._scan(facts, how)
         except OutputMissingError as error:
             # A job that could not write still has an output directory, which is empty.
-            expected = job and (not job.completion_stats or job.completion_stats.successful_count == 0)
-            return ReadOutput() if expected else ReadOutput(unknown=(error.reason,), problem=error)
+            if job and why_unknown(job) is None:
+                return ReadOutput(input_rows=input_rows)
+            return ReadOutput(unknown=(error.reason,), problem=error, input_rows=input_rows)
         if scan.copied:
             scan.notes["answered and billed by an earlier job"] = scan.copied
+            if input_rows is not None and scan.rows > input_rows:
+                input_rows = None  # rows that the earlier job left incomplete are not in its output
         return ReadOutput(scan, input_rows=input_rows)
 
-    def _scan(
-        self, facts: JobFacts, thresholds: Mapping[str, int], already_billed: frozenset[str] | None
-    ) -> ScanResult:
+    def _scan(self, facts: JobFacts, how: Mapping[str, Any]) -> ScanResult:
+        """Scan an output.
+
+        :param how: see `ScanOptions`.
+        """
         if _is_table(facts) and self._read_table:
-            options = ScanOptions(facts.model, thresholds=thresholds, already_billed=already_billed)
             table = facts.output_directory
-            return scan_table(self._read_table(table), table, options)
+            return scan_table(self._read_table(table), table, ScanOptions(facts.model, **how))
         return scan_output(
             self._storage(),
             facts.output_directory,
             job_model=facts.model,
-            thresholds=thresholds,
             job=str(facts),
             processes=self._processes,
             on_progress=at_most_every(_REPORT_SECONDS, partial(self._report, facts)),
-            already_billed=already_billed,
+            **how,
         )
 
     def _report(self, facts: JobFacts, progress: Progress) -> None:
@@ -178,7 +186,16 @@ def _scan_processes() -> int:
     return int(text)
 
 
-def _why_unread(job: BatchPredictionJob) -> list[str]:
-    """Why the cost of a job without an output is unknown; empty if the job never ran."""
-    rows = job.completion_stats.successful_count if job.completion_stats else 0
-    return [f"Vertex counts {rows:,} finished rows, but reports no output"] if rows else []
+def why_unknown(job: BatchPredictionJob) -> str | None:
+    """Why the cost of an ended job without output rows is unknown; None if no row was finished. Pure.
+
+    Without counts, only a job that did not succeed is taken to have finished none.
+    """
+    if job.completion_stats is None:
+        if not job.state.has_results:
+            return None
+        return f"the job is {job.state}, but Vertex reports neither an output nor row counts"
+    finished = job.completion_stats.successful_count
+    if finished < 0:
+        return "Vertex reports no output, and does not know how many rows were finished"
+    return f"Vertex counts {finished:,} finished rows, but reports no output" if finished else None

@@ -16,6 +16,7 @@ from vertex_batch.pricing.exact import exact, times
 # The proxy adds up floats: a smaller difference is its rounding. USD.
 NOISE = Decimal("1e-9")
 NOT_BILLED = "no row of the export names this job"
+_SERVICES = ("vertex", "agent platform")  # the service's names, of which an export may have either
 _MILLION = 1_000_000
 
 
@@ -148,15 +149,19 @@ def against_billing(bills: Iterable[Bill], rows: Iterable[Mapping[str, str]], la
         job = resource if resource in ids else by_key.get(_tags(row.get("Tags") or "").get(label, ""))
         if job is not None:
             of_job.setdefault(job, []).append(cost)
-        elif "vertex" in (row.get("ServiceName") or "").lower():
+        elif any(name in (row.get("ServiceName") or "").lower() for name in _SERVICES):
             others.setdefault(row.get("ChargeDescription") or "(no description)", []).append(cost)
     jobs = [_on_the_invoice(bill, of_job.get(bill.job.job_id)) for bill in known]
     return Reconciliation(jobs, {name: add(costs) for name, costs in sorted(others.items())})
 
 
 def exact_cost(row: Mapping[str, str]) -> Decimal | None:
-    """The list cost of a FOCUS row, which may be negative; None if it has none."""
-    text = (row.get("ListCost") or row.get("BilledCost") or "").strip()
+    """The list cost of a FOCUS row, which may be negative; None if it has none.
+
+    A row of our own export has the standard rate there, so its billed cost is used.
+    """
+    columns = ("BilledCost",) if row.get("x_BilledPicoUsd") else ("ListCost", "BilledCost")
+    text = next(filter(None, (row.get(name) for name in columns)), "").strip()
     cost = exact(text.removeprefix("-"))
     return -cost if cost is not None and text.startswith("-") else cost
 

@@ -23,7 +23,7 @@ from vertex_batch.log import Log
 from vertex_batch.pricing import PriceBook, price
 from vertex_batch.usage import ScanResult
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.resource import SHORT_STATES_WITH_RESULTS, BatchPredictionJob
+from vertex_batch.vertex.resource import STATES_WITH_RESULTS, BatchPredictionJob
 
 if TYPE_CHECKING:
     from vertex_batch.costs import CostTable
@@ -111,7 +111,8 @@ class Recorder:
             self._log.info("Job %s already has a bill from an earlier try", facts)
             return Recorded(made)
         book = self._book_of(facts)
-        read = self._outputs.read(facts, book.thresholds(), job, input_rows)
+        days = facts.price_days(book)
+        read = self._outputs.read(facts, book.thresholds(), job, input_rows, days)
         if read.problem and (earlier := self._read_before(facts)):
             self._log.warning("The output of job %s no longer exists; its earlier bill is kept", facts)
             return Recorded(earlier, read.problem)
@@ -137,16 +138,12 @@ class Recorder:
         if job.state.is_terminal:
             return job
         if not may_cancel:
-            raise StillRunningError(str(facts), job.state.short)
-        self._log.warning(
-            "Job %s is still %s, but no task waits for it: cancelling it", facts, job.state.short
-        )
-        return cancel_and_confirm(
-            self._client, facts.project, facts.location, facts.job_id, sleep=self._sleep
-        )
+            raise StillRunningError(str(facts), job.state)
+        self._log.warning("Job %s is still %s, but no task waits for it: cancelling it", facts, job.state)
+        return cancel_and_confirm(self._client, facts.key, sleep=self._sleep)
 
     def _record_deleted(self, facts: JobFacts) -> Recorded:
-        earlier = self._table.bill(*facts.key)
+        earlier = self._table.bill(facts.key)
         if earlier:
             self._log.info("Job %s was deleted; its earlier bill is kept", facts)
             return Recorded(earlier)
@@ -157,12 +154,12 @@ class Recorder:
 
     def _made_before(self, facts: JobFacts, first_try: int) -> Bill | None:
         """The complete bill that an earlier try of this task made of the job's present state, if any."""
-        bill = self._table.bill(*facts.key)
+        bill = self._table.bill(facts.key)
         return bill if bill and is_settled(bill, facts, first_try) else None
 
     def _read_before(self, facts: JobFacts) -> Bill | None:
         """The bill that was made while the output still existed."""
-        earlier = self._table.bill(*facts.key)
+        earlier = self._table.bill(facts.key)
         return earlier if earlier and earlier.rows.total else None
 
     def _book_of(self, facts: JobFacts) -> PriceBook:
@@ -183,7 +180,7 @@ def why_no_answers(bills: Sequence[Bill]) -> str | None:
     """
     if any(bill.rows.ok for bill in bills):
         return None
-    succeeded = [bill for bill in bills if bill.job.state in SHORT_STATES_WITH_RESULTS]
+    succeeded = [bill for bill in bills if bill.job.state in STATES_WITH_RESULTS]
     if not succeeded:
         return None
     found = " ".join(_unanswered(bill) for bill in succeeded)
@@ -197,9 +194,10 @@ def why_no_answers(bills: Sequence[Bill]) -> str | None:
 def _unanswered(bill: Bill) -> str:
     """What happened to the rows of a job without an answer, and why, the most frequent reasons first."""
     rows = bill.rows
-    missing = max((rows.input_rows or 0) - rows.total, 0)
-    counts = {"failed": rows.failed, "unreadable": rows.unreadable, "missing from the output": missing}
-    what = ", ".join(f"{n:,} {name}" for name, n in counts.items() if n) or "its output has no rows"
+    counts = {"failed": rows.failed, "unreadable": rows.unreadable, "missing from the output": rows.missing}
+    what = ", ".join(f"{n:,} {name}" for name, n in counts.items() if n) or (
+        "its output has no rows" if bill.job.output_directory else "Vertex reports no output"
+    )
     reasons = sorted(bill.failed_reasons.items(), key=lambda each: -each[1])
     why = [f"{reason} ({n:,})" for reason, n in reasons[:REASONS_SHOWN]]
     why += [str(problem) for problem in bill.problems[: REASONS_SHOWN - len(why)]]
@@ -233,7 +231,7 @@ def with_job(facts: JobFacts, job: BatchPredictionJob) -> JobFacts:
         facts,
         display_name=job.display_name,
         model=job.model or facts.model,
-        state=job.state.short,
+        state=job.state.value,
         error_code=job.error.code if job.error else None,
         error_message=job.error.message if job.error else "",
         labels=job.labels,

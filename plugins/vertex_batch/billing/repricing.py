@@ -10,6 +10,7 @@ from vertex_batch.costs.queries import JobFilter
 from vertex_batch.costs.table import CostTable
 from vertex_batch.pricing import Basis, LineItem, PriceBook, line_order, price
 from vertex_batch.pricing.exact import times
+from vertex_batch.vertex.names import JobId
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +56,14 @@ def reprice(
     for bill in recorded(table, where):
         book = book_of(bill.job)
         if not dry_run:
-            table.replace_line_items(
-                *bill.job.key, lambda latest: repriced_items(latest, book_of(latest.job))
-            )
+            table.replace_line_items(bill.job.key, lambda latest: repriced_items(latest, book_of(latest.job)))
         yield Repriced(bill, repriced_items(bill, book))
 
 
 def recorded(table: CostTable, where: JobFilter) -> Iterator[Bill]:
     """Yield the bills of jobs, one by one."""
     for group in table.totals("job", where=where):
-        bill = table.bill(*group.group)
+        bill = table.bill(JobId(*group.group))
         if bill is not None:
             yield bill
 

@@ -7,7 +7,15 @@ and SQLAlchemy along, when it is first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.budgets.limits import Account, Budget, BudgetRequest, Limit, Payer, Period, Verdict
+from vertex_batch.budgets.limits import (
+    Account,
+    Budget,
+    BudgetRequest,
+    Limit,
+    Payer,
+    Ruling,
+    Window,
+)
 
 if TYPE_CHECKING:
     from vertex_batch.budgets.answers import DEFAULT_OUTPUT_TOKENS
@@ -37,12 +45,12 @@ __all__ = [
     "Limit",
     "PastJob",
     "Payer",
-    "Period",
+    "Ruling",
     "StoredEstimate",
     "Sums",
     "Survey",
     "Totals",
-    "Verdict",
+    "Window",
     "counted_only",
     "decide",
     "estimate",

@@ -66,7 +66,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerSize:
     """The tokens of one row's answers, of its thoughts, and of the pictures that a model draws."""
 
     text: Range
@@ -74,13 +74,13 @@ class Answer:
     image: Range = NOTHING
 
 
-def answer(limits: Limits, model: str) -> Answer:
+def answer(limits: Limits, model: str) -> AnswerSize:
     """Expect half of what a row allows, and at most what is usual; the upper end is all that it allows.
 
     :param model: its canonical name. Embeddings have no answer.
     """
     if "embedding" in model:
-        return Answer(NOTHING)
+        return AnswerSize(NOTHING)
     thoughts = usual_thoughts(limits, model)
     whole = USUAL_ANSWER.plus(thoughts)
     if limits.most_tokens is not None:
@@ -90,7 +90,7 @@ def answer(limits: Limits, model: str) -> Answer:
     text = Range(whole.low, whole.expected * (1 - share), whole.high * (1 - share))
     thought = Range(0, whole.expected * share, whole.high * share)
     image = _IMAGE_OUTPUT if "image" in model or "banana" in model else NOTHING
-    return Answer(*(each.times(limits.candidates) for each in (text, thought, image)))
+    return AnswerSize(*(each.times(limits.candidates) for each in (text, thought, image)))
 
 
 def usual_thoughts(limits: Limits, model: str) -> Range:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from vertex_batch.budgets.limits import Account, Limit, Verdict
+from vertex_batch.budgets.limits import Account, Limit, Ruling
 from vertex_batch.costs.bill import Total, add_totals
 from vertex_batch.costs.money import usd
 
@@ -32,7 +32,7 @@ class Decision:
     :param reasons: the most severe first; empty for go.
     """
 
-    verdict: Verdict
+    verdict: Ruling
     reasons: tuple[str, ...] = ()
 
     @property
@@ -54,7 +54,7 @@ class Guess:
 
     least_usd: Decimal
     method: str = ""
-    verdict: Verdict = Verdict.HOLD
+    verdict: Ruling = Ruling.HOLD
 
     @property
     def reason(self) -> str:
@@ -62,14 +62,18 @@ class Guess:
         return f"not refused but {_DONE[self.verdict]}, because its estimate is a first guess{how}"
 
 
-_DONE = {Verdict.HOLD: "held for approval", Verdict.WARN: "submitted with a warning", Verdict.GO: "submitted"}
+_DONE = {
+    Ruling.HOLD: "held for approval",
+    Ruling.WARN: "submitted with a warning",
+    Ruling.GO: "submitted",
+}
 
 
 def decide(
     limits: Iterable[Limit],
     sums: Mapping[Account, Sums],
     estimate: Total,
-    unknown: Verdict = Verdict.WARN,
+    unknown: Ruling = Ruling.WARN,
     *,
     guess: Guess | None = None,
     has_assumptions: bool = False,
@@ -101,21 +105,21 @@ def decide(
         found.append(
             _soften(unknown, "the lengths of files were assumed, so its limits cannot be checked", guess)
         )
-    found = [each for each in found if each[0] is not Verdict.GO]
+    found = [each for each in found if each[0] is not Ruling.GO]
     found.sort(key=lambda each: -each[0].severity)
-    verdict = found[0][0] if found else Verdict.GO
+    verdict = found[0][0] if found else Ruling.GO
     return Decision(verdict, tuple(reason for _, reason in found))
 
 
-def _weigh(limit: Limit, charged: Sums, estimate: Total, guess: Guess | None) -> tuple[Verdict, str]:
+def _weigh(limit: Limit, charged: Sums, estimate: Total, guess: Guess | None) -> tuple[Ruling, str]:
     sentence = _sentence(limit, charged, estimate)
     if guess and charged.spent.amount + charged.reserved.amount + guess.least_usd <= limit.usd:
         return _soften(limit.verdict, sentence, guess)
     return limit.verdict, sentence
 
 
-def _soften(verdict: Verdict, sentence: str, guess: Guess | None) -> tuple[Verdict, str]:
-    if guess is None or verdict is not Verdict.REFUSE:
+def _soften(verdict: Ruling, sentence: str, guess: Guess | None) -> tuple[Ruling, str]:
+    if guess is None or verdict is not Ruling.REFUSE:
         return verdict, sentence
     return guess.verdict, f"{sentence}; {guess.reason}"
 
@@ -125,7 +129,7 @@ def within_approval(decision: Decision, estimate: Total, approved_usd: Decimal |
 
     Approval never overrides `refuse`: that limit is absolute.
     """
-    return decision.verdict is Verdict.HOLD and approved_usd is not None and estimate.amount <= approved_usd
+    return decision.verdict is Ruling.HOLD and approved_usd is not None and estimate.amount <= approved_usd
 
 
 def _sentence(limit: Limit, charged: Sums, estimate: Total) -> str:

@@ -16,7 +16,7 @@ MOST_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Spend:
+class DaySpend:
     """The spend of one spec or team on the day."""
 
     name: str
@@ -28,7 +28,7 @@ class Spend:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class UnbilledJob:
     """A job that has no bill yet, or that its budget held or refused.
 
     :param job_id: empty if no job was created.
@@ -50,15 +50,21 @@ class Digest:
     :param month: monthly limits, each with the amounts spent and reserved.
     :param running: jobs without a bill.
     :param kept_back: jobs that were held or refused on the day.
+    :param month_end: what the month comes to so far, and probably at its end.
+    :param price_flags: lists whose prices contradict each other, as they were flagged on bills.
+    :param ending: models of recent jobs that stop, and what their successors would cost.
     """
 
     day: date
-    specs: Sequence[Spend] = ()
-    teams: Sequence[Spend] = ()
+    specs: Sequence[DaySpend] = ()
+    teams: Sequence[DaySpend] = ()
     failed: Sequence[str] = ()
     month: Sequence[tuple[Limit, Sums]] = ()
-    running: Sequence[Waiting] = ()
-    kept_back: Sequence[Waiting] = ()
+    running: Sequence[UnbilledJob] = ()
+    kept_back: Sequence[UnbilledJob] = ()
+    month_end: str = ""
+    price_flags: Sequence[str] = ()
+    ending: Sequence[str] = ()
 
     @property
     def total(self) -> Total:
@@ -73,9 +79,12 @@ class Digest:
             head,
             _part("By spec", [_spend(each) for each in _most_expensive(self.specs)]),
             _part("By team", [_spend(each) for each in _most_expensive(self.teams)]),
+            _part("This month", [self.month_end] if self.month_end else []),
             _part("This month vs. budget", [_limit(limit, sums) for limit, sums in self.month]),
             _part("Failed", list(self.failed)),
             _part("Without a price", unpriced),
+            _part("Contradicting prices", list(self.price_flags)),
+            _part("Models that stop", list(self.ending)),
             _part("Running, or not billed yet", [_waiting(each) for each in self.running]),
             _part("Held or refused", [f"{_waiting(each)} ({each.verdict})" for each in self.kept_back]),
         ]
@@ -98,11 +107,11 @@ def _part(title: str, lines: Sequence[str]) -> str:
     return "\n".join([f"{title}:", *(f"  {line}" for line in lines[:MOST_LINES]), *more])
 
 
-def _most_expensive(spends: Sequence[Spend]) -> list[Spend]:
+def _most_expensive(spends: Sequence[DaySpend]) -> list[DaySpend]:
     return sorted(spends, key=lambda spend: (-spend.total.amount, spend.name))
 
 
-def _spend(spend: Spend) -> str:
+def _spend(spend: DaySpend) -> str:
     failed = f", {spend.failed_rows:,} of {spend.rows:,} rows failed" if spend.failed_rows else ""
     unknown = f", {spend.unrecognized_rows:,} rows unrecognized" if spend.unrecognized_rows else ""
     return f"{spend.name or '(none)'}: {_usd(spend.total)}, {_count(spend.jobs, 'job')}{failed}{unknown}"
@@ -115,7 +124,7 @@ def _limit(limit: Limit, sums: Sums) -> str:
     return f"{limit.account}: {_usd(used)} of {usd(limit.usd)}{share}{over}"
 
 
-def _waiting(job: Waiting) -> str:
+def _waiting(job: UnbilledJob) -> str:
     expected = f", expected {_usd(job.expected)}" if job.expected.amount or not job.expected.complete else ""
     return f"{job.dag_id} {job.run_id}{f' job {job.job_id}' if job.job_id else ''}{expected}"
 

@@ -1,15 +1,16 @@
 """What a job will probably cost, before it is submitted: from its input, and from what its spec's jobs used.
 
 With history, each past job is replayed on the new input: its tokens, scaled by rows and bytes, at the
-prices of today. The median of these amounts is expected, and nine in ten of them span the range. Without
-history, the rows are counted by the published rules, and the range says what they leave open: how long
-answers and thoughts are, and what was not read.
+prices of the day on which the new one runs. The median of these amounts is expected, and nine in ten of
+them span the range. Without history, the rows are counted by the published rules, and the range says what
+they leave open: how long answers and thoughts are, and what was not read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil
@@ -37,11 +38,15 @@ class PastJob:
 
     :param rows: of its input.
     :param size: of its input, in bytes; None if unknown.
+    :param answered: rows with an answer.
+    :param cost: of its bill; None if unknown.
     """
 
     rows: int
     usage: Mapping[UsageKey, int]
     size: int | None = None
+    answered: int = 0
+    cost: Total | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +121,24 @@ def unknown_estimate(reason: str) -> Estimate:
 
 
 def estimate(
-    survey: Survey, model: str, location: str, book: PriceBook, history: Sequence[PastJob] = ()
+    survey: Survey,
+    model: str,
+    location: str,
+    book: PriceBook,
+    history: Sequence[PastJob] = (),
+    *,
+    day: date | None = None,
 ) -> Estimate:
     """Estimate a job.
 
     :param survey: of its input.
     :param book: the same prices that its bill will use.
     :param history: earlier jobs of the same task and model, the latest first; `HISTORY_RUNS` of them count.
+    :param day: the UTC day on which the job will run, whose prices are used; None: today.
     """
     useful = usable(history)
     if useful:
-        return _replay(survey, useful, location, book)
+        return _replay(survey, useful, location, book, day)
     if not survey.complete and not survey.read_rows:
         return unknown_estimate("no row of the input could be read whole")
     keys = {part: UsageKey(canonical_model(model), *part) for part in survey.tokens}
@@ -135,6 +147,7 @@ def estimate(
             {keys[part]: int(count[end]) for part, count in survey.tokens.items() if count[end]},
             book,
             location,
+            day,
         )
         for end in range(3)
     )
@@ -164,12 +177,14 @@ def _rank(count: int, share: Fraction) -> int:
     return min(count - 1, int(share * count))
 
 
-def _replay(survey: Survey, useful: Sequence[PastJob], location: str, book: PriceBook) -> Estimate:
+def _replay(
+    survey: Survey, useful: Sequence[PastJob], location: str, book: PriceBook, day: date | None
+) -> Estimate:
     """Price what each past job would have used; the one in the middle is expected."""
     bills = sorted(
         (
             (total(items), items)
-            for items in (price(_replayed(past, survey), book, location) for past in useful)
+            for items in (price(_replayed(past, survey), book, location, day) for past in useful)
         ),
         key=lambda bill: bill[0].amount,
     )
@@ -202,9 +217,13 @@ def _times(amount: Decimal, factor: Fraction) -> Decimal:
 def _replayed(past: PastJob, survey: Survey) -> dict[UsageKey, int]:
     by_rows = Fraction(survey.rows, past.rows)
     by_size = Fraction(survey.size, past.size) if past.size and survey.size else by_rows
+    usage: dict[UsageKey, int] = {}
+    for key, tokens in past.usage.items():
+        of_any_day = replace(key, priced_on=None)
+        usage[of_any_day] = usage.get(of_any_day, 0) + tokens
     return {
         key: ceil(tokens * (by_size if key.kind in _OF_THE_PROMPT else by_rows))
-        for key, tokens in past.usage.items()
+        for key, tokens in usage.items()
     }
 
 

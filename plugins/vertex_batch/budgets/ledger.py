@@ -25,15 +25,16 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
 from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.budgets.decision import Decision, Sums
-from vertex_batch.budgets.digest import Waiting
+from vertex_batch.budgets.digest import UnbilledJob
 from vertex_batch.budgets.estimating import HISTORY_RUNS, Estimate, PastJob
-from vertex_batch.budgets.limits import Account, BudgetRequest, Payer, Period, Verdict
+from vertex_batch.budgets.limits import Account, BudgetRequest, Payer, Ruling, Window
 from vertex_batch.costs.bill import Bill, Total
 from vertex_batch.costs.database import upsert
 from vertex_batch.costs.queries import total_of
 from vertex_batch.costs.schema import JOB_KEY, estimates, jobs, line_items, same_job, usage
 from vertex_batch.costs.table import CostTable, read_usage_key
 from vertex_batch.usage import canonical_model
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobState
 
 LONGEST_JOB = timedelta(days=5)
@@ -47,7 +48,7 @@ class StoredEstimate:
     """What was expected of a job, as kept."""
 
     estimate: Estimate
-    verdict: Verdict
+    verdict: Ruling
     reason: str
     approved_by: str
     estimated_at: datetime
@@ -110,7 +111,7 @@ class Ledger:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             sums = {account: self._sums(connection, account, budget_request, now) for account in accounts}
             decision = weigh(sums)
-            goes = decision.verdict in {Verdict.GO, Verdict.WARN} or approved(decision)
+            goes = decision.verdict in {Ruling.GO, Ruling.WARN} or approved(decision)
             row = {
                 **asdict(budget_request),
                 **_estimate_row(estimate),
@@ -142,32 +143,32 @@ class Ledger:
             unborn = (*mine, c.job_id.is_(None), c.released_at.is_(None))
             connection.execute(estimates.update().where(*unborn).values(released_at=self._now()))
 
-    def of_job(self, project: str, location: str, job_id: str) -> StoredEstimate | None:
+    def of_job(self, job_id: JobId) -> StoredEstimate | None:
         """A job's estimate; None if there is none."""
         c = estimates.c
-        key = (c.project == project, c.location == location, c.job_id == job_id)
+        key = (c.project == job_id.project, c.location == job_id.location, c.job_id == job_id.id)
         with self._table.reading() as connection:
             row = connection.execute(select(estimates).where(*key)).first()
         return _stored(row) if row else None
 
-    def unbilled(self) -> list[Waiting]:
+    def unbilled(self) -> list[UnbilledJob]:
         """Jobs that were created, or are being created, and have no bill yet; the oldest first."""
         c = estimates.c
         open_ones = (c.released_at.is_(None), c.estimated_at >= self._now() - LONGEST_JOB, ~_billed())
         return self._waiting(*open_ones)
 
-    def kept_back(self, day: date) -> list[Waiting]:
+    def kept_back(self, day: date) -> list[UnbilledJob]:
         """Jobs that budgets held or refused on a day (UTC) and that were not submitted since."""
         begins = datetime.combine(day, time(), UTC)
         c = estimates.c
         stopped = (c.verdict.in_(("hold", "refuse")), c.released_at.is_not(None), c.job_id.is_(None))
         return self._waiting(*stopped, c.estimated_at >= begins, c.estimated_at < begins + timedelta(days=1))
 
-    def _waiting(self, *where: ColumnElement[bool]) -> list[Waiting]:
+    def _waiting(self, *where: ColumnElement[bool]) -> list[UnbilledJob]:
         asked = select(estimates).where(*where).order_by(estimates.c.estimated_at)
         with self._table.reading() as connection:
             return [
-                Waiting(
+                UnbilledJob(
                     row.dag_id,
                     row.run_id,
                     row.job_id or "",
@@ -180,7 +181,7 @@ class Ledger:
     def sums(self, account: Account, dag_id: str = "", run_id: str = "") -> Sums:
         """The amounts charged to an account until now.
 
-        :param dag_id: and ``run_id``: which run, for `Period.RUN`.
+        :param dag_id: and ``run_id``: which run, for `Window.RUN`.
         """
         asks = BudgetRequest("", "", "", "", dag_id, run_id, "")
         with self._table.reading() as connection:
@@ -227,7 +228,7 @@ def _whose(columns: Any, account: Account, budget_request: BudgetRequest) -> lis
         found.append(columns.spec == account.name)
     elif account.payer is Payer.TEAM:
         found.append(columns.team == account.name)
-    if account.period is Period.RUN:
+    if account.period is Window.RUN:
         found += [columns.dag_id == budget_request.dag_id, columns.run_id == budget_request.run_id]
     return found
 
@@ -259,7 +260,7 @@ def _stored(row: Row[Any]) -> StoredEstimate:
         method=row.method,
         unknown=tuple(row.unknown),
     )
-    return StoredEstimate(kept, Verdict(row.verdict), row.reason, row.approved_by, row.estimated_at)
+    return StoredEstimate(kept, Ruling(row.verdict), row.reason, row.approved_by, row.estimated_at)
 
 
 def _past_job(connection: Connection, row: Row[Any]) -> PastJob:
@@ -267,4 +268,5 @@ def _past_job(connection: Connection, row: Row[Any]) -> PastJob:
     found = connection.execute(select(usage).where(*mine)).mappings()
     tokens = {read_usage_key(each): each["tokens"] for each in found}
     rows = row.rows_input or row.rows_ok + row.rows_failed + row.rows_unreadable + row.rows_unrecognized
-    return PastJob(rows, tokens, row.input_bytes or None)
+    cost = Total(row.amount_picousd, complete=not row.unpriced_line_items)
+    return PastJob(rows, tokens, row.input_bytes or None, row.rows_ok, cost)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Verdict(StrEnum):
+class Ruling(StrEnum):
     """A budget's decision on a job that is about to be submitted, the mildest first."""
 
     GO = "go"
@@ -20,10 +20,10 @@ class Verdict(StrEnum):
 
     @property
     def severity(self) -> int:
-        return list(Verdict).index(self)
+        return list(Ruling).index(self)
 
 
-class Period(StrEnum):
+class Window(StrEnum):
     """Which jobs are added up: those of one DAG run, or those submitted on one day or in one month (UTC)."""
 
     RUN = "run"
@@ -33,9 +33,9 @@ class Period(StrEnum):
     def starts(self, now: datetime) -> datetime | None:
         """The first moment of the day or month that ``now`` is in; None for a run, which has none."""
         midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        if self is Period.RUN:
+        if self is Window.RUN:
             return None
-        return midnight if self is Period.DAY else midnight.replace(day=1)
+        return midnight if self is Window.DAY else midnight.replace(day=1)
 
 
 class Payer(StrEnum):
@@ -55,11 +55,11 @@ class Account:
 
     payer: Payer
     name: str
-    period: Period
+    period: Window
 
     def __str__(self) -> str:
         whose = "all teams" if self.payer is Payer.EVERYONE else f"{self.payer} {self.name}"
-        return f"this run of {whose}" if self.period is Period.RUN else f"the {self.period} of {whose}"
+        return f"this run of {whose}" if self.period is Window.RUN else f"the {self.period} of {whose}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Limit:
     """
 
     account: Account
-    verdict: Verdict
+    verdict: Ruling
     usd: Decimal
 
 
@@ -84,8 +84,8 @@ class Budget:
     :param approval_timeout: how long a job waits for approval before it is refused.
     """
 
-    limits: Mapping[Period, Mapping[Verdict, Decimal]] = field(default_factory=dict)
-    unknown: Verdict = Verdict.WARN
+    limits: Mapping[Window, Mapping[Ruling, Decimal]] = field(default_factory=dict)
+    unknown: Ruling = Ruling.WARN
     approvers: tuple[str, ...] = ()
     approval_timeout: timedelta | None = None
 
@@ -119,10 +119,10 @@ class Budget:
         seconds = data.get("approval_timeout_seconds")
         return cls(
             limits={
-                Period(period): {Verdict(verdict): Decimal(usd) for verdict, usd in amounts.items()}
+                Window(period): {Ruling(verdict): Decimal(usd) for verdict, usd in amounts.items()}
                 for period, amounts in data.get("limits", {}).items()
             },
-            unknown=Verdict(data.get("unknown", Verdict.WARN)),
+            unknown=Ruling(data.get("unknown", Ruling.WARN)),
             approvers=tuple(data.get("approvers", ())),
             approval_timeout=None if seconds is None else timedelta(seconds=seconds),
         )

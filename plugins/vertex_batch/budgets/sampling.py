@@ -16,7 +16,7 @@ from itertools import accumulate
 from typing import Protocol
 
 from vertex_batch.budgets.rows import RowReader
-from vertex_batch.budgets.survey import Place, Survey, Totals, summarize
+from vertex_batch.budgets.survey import SampledRows, Survey, Totals, summarize
 from vertex_batch.storage import GZIP_MAGIC, GZIP_SUFFIXES, ByteStream, ObjectReader, SourceObject
 
 READ_WHOLE_BYTES = 16 << 20
@@ -81,7 +81,7 @@ def _is_packed(read: Opener, objects: Sequence[SourceObject]) -> bool:
     return False
 
 
-def _whole(read: Opener, item: SourceObject) -> Place:
+def _whole(read: Opener, item: SourceObject) -> SampledRows:
     return _place(_content(read, item))
 
 
@@ -90,11 +90,11 @@ def _content(read: Opener, item: SourceObject) -> bytes:
         return stream.read()
 
 
-def _place(data: bytes) -> Place:
-    return Place(_filled(data.split(b"\n")), len(data))
+def _place(data: bytes) -> SampledRows:
+    return SampledRows(_filled(data.split(b"\n")), len(data))
 
 
-def _spread(read: Opener, objects: Sequence[SourceObject], rows: int | None) -> Iterator[Place]:
+def _spread(read: Opener, objects: Sequence[SourceObject], rows: int | None) -> Iterator[SampledRows]:
     """The rows of windows all over the input, in an order in which any beginning is spread over it, too."""
     chance = random.Random(_SEED)  # noqa: S311 - the same input gives the same sample
     whole = sum(item.size for item in objects)
@@ -124,7 +124,7 @@ class _Windows:
         self._ends = list(accumulate(item.size for item in objects))
         self._left = MOST_SAMPLE_BYTES
 
-    def at(self, point: int, width: int) -> Place | None:
+    def at(self, point: int, width: int) -> SampledRows | None:
         """The rows that begin in a window; None where it has one that cannot be read within the bound."""
         rows: list[bytes] = []
         left = width
@@ -137,13 +137,13 @@ class _Windows:
             rows += found
             left -= stop - start
             index, start = (index + 1) % len(self._objects), 0
-        return Place(rows, width)
+        return SampledRows(rows, width)
 
-    def first(self) -> Place | None:
+    def first(self) -> SampledRows | None:
         """The first row of all, where windows have found none."""
         self._left = MOST_SAMPLE_BYTES
         rows = self._begin_between(0, 0, 1)
-        return Place(rows, len(rows[0]) + 1) if rows else None
+        return SampledRows(rows, len(rows[0]) + 1) if rows else None
 
     def probe(self, points: Sequence[int]) -> int:
         """How long rows are, more or less, by some of them."""
@@ -203,11 +203,11 @@ class _Windows:
                 length, following = following, min(2 * following, _LARGEST_BLOCK)
 
 
-def _beginnings(read: Opener, objects: Sequence[SourceObject]) -> tuple[list[Place], bool]:
+def _beginnings(read: Opener, objects: Sequence[SourceObject]) -> tuple[list[SampledRows], bool]:
     """The first rows of packed objects: nothing else of them can be read without what is before it."""
     chance = random.Random(_SEED)  # noqa: S311 - as above
     chosen = chance.sample(list(objects), min(len(objects), WINDOWS))
-    places: list[Place] = []
+    places: list[SampledRows] = []
     complete = len(chosen) == len(objects)
     for item in chosen:
         with read(item, 0, MOST_SAMPLE_BYTES // len(chosen)) as stream:
@@ -217,20 +217,20 @@ def _beginnings(read: Opener, objects: Sequence[SourceObject]) -> tuple[list[Pla
     return places, complete
 
 
-def _beginning(stream: ByteStream, most: int) -> tuple[list[Place], bool]:
+def _beginning(stream: ByteStream, most: int) -> tuple[list[SampledRows], bool]:
     """The rows within the first bytes of an object, unpacked, and whether these are all of it."""
     data, share, ended = _unpacked(stream, most)
     lines = data.split(b"\n")
     if not ended:
         lines.pop()
-    places: list[Place] = []
+    places: list[SampledRows] = []
     group: list[bytes] = []
     size = 0
     for number, line in enumerate(lines, 1):
         group.append(line)
         size += len(line) + 1
         if size >= WINDOW_BYTES or number == len(lines):
-            places.append(Place(_filled(group), int(size * share) or 1))
+            places.append(SampledRows(_filled(group), int(size * share) or 1))
             group, size = [], 0
     return places, ended
 

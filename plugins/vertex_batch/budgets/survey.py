@@ -42,7 +42,7 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SampledRows:
     """Rows that were read at one place of an input.
 
     :param rows: whole lines that hold something, without their line ends.
@@ -102,7 +102,7 @@ def counted_only(totals: Totals) -> Survey:
 
 
 def summarize(
-    places: Iterable[Place], totals: Totals, reader: RowReader, *, complete: bool = False
+    places: Iterable[SampledRows], totals: Totals, reader: RowReader, *, complete: bool = False
 ) -> Survey:
     """Add up the rows that were read, and scale them to the whole.
 
@@ -153,7 +153,7 @@ class _Draw:
     states_limits: bool = True
 
     @classmethod
-    def of(cls, place: Place, reader: RowReader) -> _Draw:
+    def of(cls, place: SampledRows, reader: RowReader) -> _Draw:
         draw = cls(size=place.size)
         for line in place.rows:
             draw.add(reader.read(line))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 from argparse import Namespace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.errors import ConfigurationError, SettingsSource
@@ -58,7 +59,9 @@ class Access:
         """
         if connection not in self._settings:
             proxy = self._options.proxy or connection
-            found = self._of_options() if "://" in proxy else _of_airflow(proxy)
+            found = settings_of(proxy, self._options.route_prefix)
+            if "://" in proxy:
+                found = replace(found, project=self._options.project, location=self._options.location)
             self._settings[connection] = found
         return self._settings[connection]
 
@@ -89,23 +92,38 @@ class Access:
             "set it in the spec, with --project and --location, or as an extra of the connection",
         )
 
-    def _of_options(self) -> ProxySettings:
-        from vertex_batch.hooks.connection import ProxySettings  # noqa: PLC0415
-        from vertex_batch.vertex.client import DEFAULT_ROUTE_PREFIX, ProxyConfig  # noqa: PLC0415
 
-        key = os.environ.get(KEY_VARIABLE, "").strip()
-        if not key:
-            raise ConfigurationError(
-                f"The key of the proxy {self._options.proxy} is missing", f"set {KEY_VARIABLE} to the key"
-            )
-        url_from = PROXY_VARIABLE if self._options.proxy == os.environ.get(PROXY_VARIABLE) else "--proxy"
-        config = ProxyConfig(
-            self._options.proxy,
-            key,
-            route_prefix=self._options.route_prefix or DEFAULT_ROUTE_PREFIX,
-            source=SettingsSource.of_command_line(url_from, KEY_VARIABLE),
-        )
-        return ProxySettings(config, self._options.project, self._options.location)
+def default_proxy() -> str:
+    """The proxy of a command that reads no spec, if none is named."""
+    return os.environ.get(PROXY_VARIABLE) or DEFAULT_CONNECTION
+
+
+def settings_of(proxy: str, route_prefix: str | None = None) -> ProxySettings:
+    """Read the settings of a proxy.
+
+    :param proxy: its URL, whose key is in the environment, or the id of an Airflow connection.
+    :param route_prefix: of a URL: the proxy's path before ``/projects/...``.
+    :raises ConfigurationError: they are missing, or not usable.
+    """
+    return _of_url(proxy, route_prefix) if "://" in proxy else airflow_settings(proxy)
+
+
+def _of_url(url: str, route_prefix: str | None) -> ProxySettings:
+    from vertex_batch.hooks.connection import ProxySettings  # noqa: PLC0415
+    from vertex_batch.vertex.client import DEFAULT_ROUTE_PREFIX, ProxyConfig  # noqa: PLC0415
+
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    if not key:
+        # The URL is left out: it may contain a password.
+        raise ConfigurationError("The key of the proxy is missing", f"set {KEY_VARIABLE} to the key")
+    url_from = PROXY_VARIABLE if url == os.environ.get(PROXY_VARIABLE) else "--proxy"
+    config = ProxyConfig(
+        url,
+        key,
+        route_prefix=route_prefix or DEFAULT_ROUTE_PREFIX,
+        source=SettingsSource.of_command_line(url_from, KEY_VARIABLE),
+    )
+    return ProxySettings(config, None, None)
 
 
 def open_storage(connection: str) -> Any:
@@ -131,7 +149,11 @@ def input_storage(connection: str) -> InputStorage:
     return InputStorage(open_storage(connection), connection)
 
 
-def _of_airflow(connection: str) -> ProxySettings:
+def airflow_settings(connection: str) -> ProxySettings:
+    """Read the proxy's settings from an Airflow connection.
+
+    :raises ConfigurationError: it is not defined, or not usable.
+    """
     from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415
 
     from vertex_batch.hooks.litellm import LiteLLMHook  # noqa: PLC0415 - it takes Airflow's seconds

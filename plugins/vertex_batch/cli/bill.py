@@ -6,21 +6,23 @@ import os
 import re
 from argparse import Namespace
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from vertex_batch.cli.output import print_json
+from vertex_batch.cli.output import print_json, print_parts
+from vertex_batch.cli.progress import progress_bar
+from vertex_batch.cli.tables import render_bill
+from vertex_batch.costs import Bill, JobFacts, RowCounts, in_full, make_bill
 from vertex_batch.errors import OutputMissingError
+from vertex_batch.pricing import LineItem, PriceBook, packaged_prices, price_file
 from vertex_batch.storage import named
+from vertex_batch.usage import OnProgress, ScanOptions, find_outputs, scan_outputs
 
+_MOST_DAYS = timedelta(days=4)
+"""After this, rows of a job are not answered: it may wait for 72 hours, and run for 24."""
 _OUTPUT_DIRECTORY = re.compile(r"(?:^|/)prediction-[^/]*?-?(\d{4}-\d\d-\d\d)T")
-
-if TYPE_CHECKING:
-    from vertex_batch.costs import Bill, RowCounts
-    from vertex_batch.pricing import LineItem, PriceBook
-    from vertex_batch.usage import OnProgress
 
 
 _CREDENTIALS = "of the environment (application default credentials)"
@@ -28,8 +30,6 @@ _CREDENTIALS = "of the environment (application default credentials)"
 
 def run(options: Namespace) -> int:
     """Scan, price and print. Unreadable rows are listed on the bill and are not an error."""
-    from vertex_batch.cli.progress import progress_bar  # noqa: PLC0415 - so that `validate` is quick
-
     jobs = options.jobs or os.cpu_count() or 1
     with progress_bar() as on_progress:
         bill = make(
@@ -64,18 +64,16 @@ def make(
     :param day: the UTC day on which the job ran, whose rates are used. None: the day in the name of the
         output directory, else today.
     """
-    from vertex_batch.costs import JobFacts, make_bill  # noqa: PLC0415 - so that `validate` is quick
-    from vertex_batch.usage import ScanOptions, find_outputs, scan_outputs  # noqa: PLC0415
-
     book = price_book(prices)
-    thresholds = book.thresholds()
+    ran_on = day or day_in(paths)
+    price_days = book.change_days(model, ran_on, ran_on + _MOST_DAYS) if ran_on else ()
+    how = ScanOptions(model, thresholds=book.thresholds(), price_days=price_days)
     try:
         with named(", ".join(paths), _CREDENTIALS):
-            outputs, how = find_outputs(paths), ScanOptions(model, thresholds=thresholds)
+            outputs = find_outputs(paths)
             scan = scan_outputs(outputs, how, processes, on_progress)
     except FileNotFoundError as error:
         raise OutputMissingError(", ".join(paths), f"it does not exist: {error}") from error
-    ran_on = day or day_in(paths)
     start = datetime.combine(ran_on, time(), UTC) if ran_on else None
     facts = JobFacts("", location, "", model=model, output_directory=", ".join(paths), start_time=start)
     return make_bill(facts, scan, book)
@@ -128,21 +126,14 @@ def _item(item: LineItem) -> dict[str, Any]:
 
 
 def _text(number: Decimal | None) -> str | None:
-    from vertex_batch.costs import in_full  # noqa: PLC0415
-
     return None if number is None else in_full(number)
 
 
 def price_book(prices: str | None) -> PriceBook:
     """The prices of a file, used alone, or the packaged ones."""
-    from vertex_batch.pricing import PriceBook, packaged_prices, price_file  # noqa: PLC0415
-
     source = price_file(Path(prices), may_be_empty=True) if prices else packaged_prices()
     return PriceBook([source], max_decimals=None)
 
 
 def _print(bill: Bill) -> None:
-    from vertex_batch.cli.cost import print_parts  # noqa: PLC0415
-    from vertex_batch.cli.tables import render_bill  # noqa: PLC0415 - it brings rich along
-
     print_parts(render_bill(bill))

@@ -8,8 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from vertex_batch.cli.access import (
+    DEFAULT_CONNECTION,
+    KEY_VARIABLE,
+    PROXY_VARIABLE,
+    default_proxy,
+    settings_of,
+)
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.vertex.names import parse_job_name
 
@@ -51,10 +58,11 @@ def add_prices(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--proxy",
-        default="litellm_default",
-        metavar="ID",
-        help="without the two: prices as a recording of today takes them, from the proxy of this Airflow"
-        " connection (default: litellm_default)",
+        default=default_proxy(),
+        metavar="URL|ID",
+        help="without the two: prices as a recording of today takes them, from this proxy: its URL, with the"
+        f" key in ${KEY_VARIABLE}, or the id of an Airflow connection (default: ${PROXY_VARIABLE}, else"
+        f" {DEFAULT_CONNECTION})",
     )
     command.add_argument(
         "--specs", metavar="FOLDER", help="the specs, whose prices come first (default: include/jobs)"
@@ -70,16 +78,17 @@ def check_days(options: Namespace) -> None:
         raise ConfigurationError(f"--since {options.since} is after --until {options.until}")
 
 
-def chosen_jobs(options: Namespace) -> JobFilter:
+def chosen_jobs(options: Namespace, *, all_if_none: bool = False) -> JobFilter:
     """The jobs that the options select.
 
-    :raises ConfigurationError: they select nothing, which would mean every job.
+    :param all_if_none: whether no selection means every job.
+    :raises ConfigurationError: they select nothing, and that does not mean every job.
     """
     from vertex_batch.costs import JobFilter  # noqa: PLC0415 - it brings SQLAlchemy along
 
     check_days(options)
     since, until = options.since, options.until
-    if not (since or until or any(getattr(options, name) for name in _NAMED)):
+    if not (all_if_none or since or until or any(getattr(options, name) for name in _NAMED)):
         raise ConfigurationError(
             "No jobs were selected. Use --since and --until, or --spec, --team, --model, --dag, --run or"
             " --job."
@@ -118,19 +127,12 @@ def chosen_prices(options: Namespace) -> Iterator[tuple[Books, BatchClient | Non
 
 
 @contextmanager
-def open_client(connection: str) -> Iterator[Any]:
-    """Open the proxy of an Airflow connection, as this environment defines it."""
-    from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415 - Airflow's seconds
+def open_client(proxy: str) -> Iterator[BatchClient]:
+    """Open a proxy.
 
-    from vertex_batch.hooks.litellm import LiteLLMHook  # noqa: PLC0415 - it takes Airflow's seconds
+    :param proxy: see `settings_of`.
+    """
+    from vertex_batch.vertex.client import BatchClient  # noqa: PLC0415 - so that `validate` is quick
 
-    try:
-        client = LiteLLMHook(connection).client()
-    except AirflowNotFoundException as error:
-        raise ConfigurationError(
-            f"The proxy's Airflow connection {connection!r} is not defined in this environment. Define it,"
-            f" for example in AIRFLOW_CONN_{connection.upper()}, name another one with --proxy, or use"
-            " --prices or --packaged."
-        ) from error
-    with client:
+    with BatchClient(settings_of(proxy).config) as client:
         yield client

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from vertex_batch.budgets import Ledger, StoredEstimate
 from vertex_batch.cli.choice import check_days
-from vertex_batch.cli.output import logs_aside, print_json
+from vertex_batch.cli.output import logs_aside, print_json, print_parts
+from vertex_batch.cli.tables import jobs_table, render_bill, totals_table
+from vertex_batch.costs import Bill, CostTable, GroupTotal, JobCost, JobFilter, RowCounts, Total, add_totals
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.vertex.names import parse_job_name
 
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
-    from vertex_batch.budgets import StoredEstimate
-    from vertex_batch.costs import Bill, CostTable, GroupTotal, JobCost, RowCounts, Total
-
-GROUPINGS = ("spec", "day", "model", "team")
-# In a pipe or a log, lines are not wrapped at the default 80 columns.
-_WIDE = 160
 _MANY = 10
+
+
+class MissingCostTableError(ConfigurationError):
+    """No run has created the cost table yet, or its path is wrong."""
 
 
 class JobNotFoundError(ConfigurationError):
@@ -48,13 +45,11 @@ def find_bill(table: CostTable, job: str) -> Bill:
     :param job: its id, or any other name that `parse_job_name` reads.
     :raises JobNotFoundError: no job has that id, or several have.
     """
-    from vertex_batch.costs import JobFilter  # noqa: PLC0415 - it brings SQLAlchemy along
-
     found = table.jobs(JobFilter(named=frozenset({parse_job_name(job)})), limit=_MANY)
     if len(found) > 1:
         names = " and ".join(sorted(str(each.job) for each in found))
         raise JobNotFoundError(f"Job {job} is ambiguous: {names}. Use one of these names.")
-    bill = table.bill(*found[0].job.key) if found else None
+    bill = table.bill(found[0].job.key) if found else None
     if bill is None:
         raise JobNotFoundError(
             f"The cost table has no job {job}. A job's cost is recorded when its run ends. Omit --job to list"
@@ -64,10 +59,11 @@ def find_bill(table: CostTable, job: str) -> Bill:
 
 
 def open_table(options: Namespace) -> CostTable:
-    """Open the cost table that the options name. It must exist."""
-    from sqlalchemy import make_url
+    """Open the cost table that the options name.
 
-    from vertex_batch.costs import CostTable  # noqa: PLC0415
+    :raises MissingCostTableError: its file does not exist.
+    """
+    from sqlalchemy import make_url
 
     url = table_url(options)
     table = CostTable(url)
@@ -75,7 +71,7 @@ def open_table(options: Namespace) -> CostTable:
     # Opening would create the file, and a mistyped path must not look like a table without costs.
     is_file = url.startswith("sqlite") and not database.startswith("file:")
     if is_file and not Path(database).exists():
-        raise ConfigurationError(
+        raise MissingCostTableError(
             f"There is no cost table at {database}. The first run that ends creates it. If it is elsewhere,"
             " use --url or --connection."
         )
@@ -95,9 +91,7 @@ def _airflow_url(connection: str) -> str:
 
 
 def _expected(table: CostTable, bill: Bill) -> StoredEstimate | None:
-    from vertex_batch.budgets import Ledger  # noqa: PLC0415 - it brings SQLAlchemy along
-
-    return Ledger(table).of_job(*bill.job.key)
+    return Ledger(table).of_job(bill.job.key)
 
 
 def _show_bill(bill: Bill, expected: StoredEstimate | None, *, as_json: bool) -> None:
@@ -117,14 +111,10 @@ def _show_bill(bill: Bill, expected: StoredEstimate | None, *, as_json: bool) ->
             }
         )
         return
-    from vertex_batch.cli.tables import render_bill  # noqa: PLC0415 - it brings rich along
-
     print_parts(render_bill(bill, expected.beside(bill) if expected else ""))
 
 
 def _show_totals(table: CostTable, options: Namespace) -> None:
-    from vertex_batch.costs import JobFilter  # noqa: PLC0415 - it brings SQLAlchemy along
-
     where = JobFilter(since=options.since, until=options.until)
     totals = table.totals(options.by, options.since, options.until)
     jobs = table.jobs(where, limit=options.limit + 1)
@@ -143,13 +133,12 @@ def _show_totals(table: CostTable, options: Namespace) -> None:
             }
         )
         return
-    from vertex_batch.cli.tables import jobs_table, totals_table  # noqa: PLC0415 - it brings rich along
-
     if not totals and not jobs:
         print_parts("No jobs were billed in this period.")
         return
     print_parts(
-        totals_table(totals, options.by, whole(totals), whole_saved(totals)), jobs_table(shown, more=more)
+        totals_table(totals, options.by, whole(totals), whole_saved(totals)),
+        *([jobs_table(shown, more=more)] if options.limit else []),
     )
 
 
@@ -164,8 +153,6 @@ def whole_saved(totals: Sequence[GroupTotal]) -> Total:
 
 
 def _added(totals: Iterable[Total]) -> Total:
-    from vertex_batch.costs import add_totals  # noqa: PLC0415 - it brings the price book along
-
     return add_totals(totals)
 
 
@@ -207,15 +194,3 @@ def _plain(value: Any) -> dict[str, Any]:
     assert is_dataclass(value)
     assert not isinstance(value, type)
     return asdict(value)
-
-
-def print_parts(*parts: RenderableType) -> None:
-    console = _console()
-    for part in parts:
-        console.print(part)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)

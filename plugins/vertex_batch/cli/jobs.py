@@ -9,12 +9,12 @@ from itertools import islice
 from typing import Any
 
 from vertex_batch.cli import access
-from vertex_batch.cli.output import logs_aside, print_json, say
+from vertex_batch.cli.output import at_least_one, logs_aside, print_json, print_parts, say
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.vertex.names import JobId, parse_job_name
-from vertex_batch.vertex.resource import BatchPredictionJob, JobState
+from vertex_batch.vertex.resource import STATE_PREFIX, BatchPredictionJob, JobState
 
-STATES = tuple(state.short.lower() for state in JobState if state is not JobState.UNSPECIFIED)
+STATES = tuple(state.lower() for state in JobState if state is not JobState.UNSPECIFIED)
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -27,7 +27,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     listing.add_argument("--all", action="store_true", help="include jobs that other programs submitted")
     listing.add_argument("--state", choices=STATES, help="only jobs in this state")
     listing.add_argument("--spec", metavar="NAME", help="only jobs of this spec")
-    listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most N (default: 20)")
+    listing.add_argument(
+        "--limit", type=at_least_one, default=20, metavar="N", help="at most N (default: 20)"
+    )
     listing.set_defaults(run=run_list)
     show = parts.add_parser("show", help="show one job", description="Show a job as Vertex reports it.")
     show.set_defaults(run=run_show)
@@ -66,11 +68,11 @@ def run_list(options: Namespace) -> int:
         place = reach.place(None, None, options.connection)
     terms = [] if options.all else [f'labels.{MANAGED_BY_LABEL}="{MANAGED_BY}"']
     if options.state:
-        terms.append(f'state="JOB_STATE_{options.state.upper()}"')
+        terms.append(f'state="{STATE_PREFIX}{options.state.upper()}"')
     if options.spec:
         terms.append(f'labels.airflow_spec="{label_value(options.spec)}"')
     with logs_aside(), reach.client(options.connection) as client:
-        found = list(islice(client.list(*place, filter=" AND ".join(terms)), max(0, options.limit) + 1))
+        found = list(islice(client.list(*place, filter=" AND ".join(terms)), options.limit + 1))
     shown, more = found[: options.limit], len(found) > options.limit
     if options.json:
         print_json(
@@ -118,9 +120,9 @@ def run_cancel(options: Namespace) -> int:
     ended = []
     for job_id in wanted:
         with logs_aside(), reach.client(options.connection) as client:
-            job = cancel_and_confirm(client, *job_id)
+            job = cancel_and_confirm(client, job_id)
         ended.append(job)
-        say(f"Job {job_id} ended as {job.state.short}")
+        say(f"Job {job_id} ended as {job.state}")
     if options.json:
         print_json({"jobs": [_as_data(job) for job in ended]})
     return 0
@@ -152,7 +154,7 @@ def _as_data(job: BatchPredictionJob, *, whole: bool = False) -> dict[str, Any]:
     data: dict[str, Any] = {
         "job_id": job.job_id,
         "display_name": job.display_name,
-        "state": job.state.short,
+        "state": job.state,
         "model": job.model,
         "spec": job.labels.get("airflow_spec"),
         "create_time": job.create_time,
@@ -176,15 +178,13 @@ def _print_table(jobs: list[BatchPredictionJob]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from vertex_batch.cli.cost import print_parts  # noqa: PLC0415
-
     table = Table("created", "state", "rows", "spec", "name", "job")
     for job in jobs:
         stats = job.completion_stats
         rows = f"{stats.successful_count:,} ok, {stats.failed_count:,} failed" if stats else "-"
         created = f"{job.create_time:%Y-%m-%d %H:%M}" if job.create_time else "-"
         spec, name = job.labels.get("airflow_spec", "-"), job.display_name
-        table.add_row(created, job.state.short, rows, escape(spec), escape(name), job.job_id)
+        table.add_row(created, job.state, rows, escape(spec), escape(name), job.job_id)
     print_parts(table if jobs else "No jobs.")
 
 

@@ -5,27 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
+from importlib import import_module
 from typing import Any, NoReturn
 
 import argcomplete
 
 from vertex_batch import __version__
-from vertex_batch.cli import (
-    bill,
-    choice,
-    cost,
-    jobs,
-    new,
-    plan,
-    reconcile,
-    recount,
-    reprice,
-    results,
-    run,
-    validate,
-)
+from vertex_batch.cli import access, choice, jobs, new, plan, prices, results, retry_rows, run, validate
 from vertex_batch.errors import VertexBatchError
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -37,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argcomplete.autocomplete(parser)
     options = parser.parse_args(arguments)
     try:
-        status: int = options.run(options)
+        status: int = _command(options.run)(options)
         sys.stdout.flush()
     except VertexBatchError as error:
         sys.stderr.write(f"vertex-batch: {error}\n")
@@ -54,6 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return status
+
+
+def _command(run: str | Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """The function of a command, or that of the module with this name, which is imported only now."""
+    if isinstance(run, str):
+        found: Callable[[argparse.Namespace], int] = import_module(f"vertex_batch.cli.{run}").run
+        return found
+    return run
 
 
 def _missing_module(name: str, *, submits: bool) -> str:
@@ -82,11 +78,14 @@ def build_parser() -> argparse.ArgumentParser:
     new.add_parser(commands)
     plan.add_parsers(commands)
     _add_table(run.add_parser(commands), apart=True)
+    retry_rows.add_parser(commands)
     jobs.add_parser(commands)
     _add_schema(commands)
     _add_cost(commands)
+    _add_export(commands)
     _add_bill(commands)
     results.add_parser(commands, _day)
+    prices.add_parser(commands, _day)
     _add_reprice(commands)
     _add_recount(commands)
     _add_reconcile(commands)
@@ -122,6 +121,12 @@ def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="default: text; github annotates the lines of a pull request",
     )
     command.add_argument("--json", action="store_true", help="same as --format json")
+    command.add_argument(
+        "--on",
+        type=_day,
+        metavar="DAY",
+        help="report the models that are retired on this UTC day (default: today)",
+    )
     command.set_defaults(run=validate.run)
 
 
@@ -139,17 +144,40 @@ def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         description="Show what jobs cost, from the cost table: totals and jobs, or the bill of one job. If a"
         " price is unknown, the sum is a lower bound, printed as 'at least'.",
     )
-    command.add_argument("--by", choices=cost.GROUPINGS, default="spec", help="group by (default: spec)")
+    command.add_argument(
+        "--by", choices=("spec", "day", "model", "team"), default="spec", help="group by (default: spec)"
+    )
     choice.add_days(command, _day)
     command.add_argument(
         "--job", metavar="ID", help="show the bill of one job: its id, or PROJECT/LOCATION/ID"
     )
     command.add_argument(
-        "--limit", type=_count, default=20, metavar="N", help="list the latest N jobs (default: 20)"
+        "--limit",
+        type=_count,
+        default=20,
+        metavar="N",
+        help="list the latest N jobs (default: 20; 0: only the totals)",
     )
     _add_json(command)
     _add_table(command)
-    command.set_defaults(run=cost.run)
+    command.set_defaults(run="cost")
+
+
+def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "export",
+        help="write what jobs cost in the columns of FOCUS, as CSV",
+        description="Write the line items of recorded jobs in the columns of the FinOps Open Cost and Usage"
+        " Specification (FOCUS), as CSV. Without a selection, all jobs are written. Usage without a price is"
+        " left out and reported.",
+    )
+    choice.add_jobs(command, _day)
+    command.add_argument(
+        "--focus", choices=["1.2", "1.4"], default="1.2", help="version of the specification (default: 1.2)"
+    )
+    command.add_argument("--output", metavar="FILE", help="the file to write (default: standard output)")
+    _add_table(command)
+    command.set_defaults(run="export")
 
 
 def _add_json(command: argparse.ArgumentParser) -> None:
@@ -182,7 +210,7 @@ def _add_reprice(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     _add_json(command)
     _add_table(command)
-    command.set_defaults(run=reprice.run)
+    command.set_defaults(run="reprice")
 
 
 def _add_recount(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -203,7 +231,7 @@ def _add_recount(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument("--dry-run", action="store_true", help="only compare; write nothing")
     _add_json(command)
     _add_table(command)
-    command.set_defaults(run=recount.run)
+    command.set_defaults(run="recount")
 
 
 def _add_reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -217,10 +245,12 @@ def _add_reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     which = command.add_mutually_exclusive_group()
     which.add_argument(
         "--proxy",
-        default="litellm_default",
-        metavar="ID",
-        help="Airflow connection of a proxy with a database, whose spend logs are read. Its key must be the"
-        " master key, or the key of a user with the role `proxy_admin_viewer` (default: litellm_default)",
+        default=access.default_proxy(),
+        metavar="URL|ID",
+        help="a proxy with a database, whose spend logs are read: its URL, with the key in"
+        f" ${access.KEY_VARIABLE}, or the id of an Airflow connection. The key must be the master key, or the"
+        f" key of a user with the role `proxy_admin_viewer` (default: ${access.PROXY_VARIABLE}, else"
+        f" {access.DEFAULT_CONNECTION})",
     )
     which.add_argument(
         "--billing", metavar="FILE", help="Google's billing export, a CSV file with FOCUS columns"
@@ -230,7 +260,7 @@ def _add_reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     )
     _add_json(command)
     _add_table(command)
-    command.set_defaults(run=reconcile.run)
+    command.set_defaults(run="reconcile")
 
 
 def _add_bill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -274,7 +304,7 @@ def _add_bill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         metavar="N",
         help="number of processes that read a large local output (default: all cores)",
     )
-    command.set_defaults(run=bill.run)
+    command.set_defaults(run="bill")
 
 
 def _day(text: str) -> date:

@@ -24,7 +24,7 @@ _WORDS_OF_YAML = frozenset({"true", "false", "null", "yes", "no", "on", "off", "
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Prompt:
     """A question about one key of a spec.
 
     :param key: the key.
@@ -40,21 +40,21 @@ class Question:
 
 
 QUESTIONS = (
-    Question("model", "Model", "gemini-2.5-flash", required=True),
-    Question(
+    Prompt("model", "Model", "gemini-3.8-flash", required=True),
+    Prompt(
         "inputs",
         "Input files",
         "gs://my-bucket/in/{{ previous_run_date }}/*.jsonl",
         required=True,
     ),
-    Question("output", "Output folder", "gs://my-bucket/out/{{ previous_run_date }}/", required=True),
-    Question("schedule", "Schedule as a cron expression (leave empty for manual runs)", "30 2 * * *"),
-    Question("timezone", "Time zone (default: UTC)", "Europe/Berlin"),
-    Question("start_date", "First day of the schedule (default: today)", "2026-12-01"),
-    Question("project", "Google project (default: the connection's)", "my-project"),
-    Question("location", "Location (default: the connection's)", "us-central1"),
-    Question("team", "Team that pays (may be empty)", "search"),
-    Question("description", "Description (may be empty)", "Summaries of yesterday's tickets"),
+    Prompt("output", "Output folder", "gs://my-bucket/out/{{ previous_run_date }}/", required=True),
+    Prompt("schedule", "Schedule as a cron expression (leave empty for manual runs)", "30 2 * * *"),
+    Prompt("timezone", "Time zone (default: UTC)", "Europe/Berlin"),
+    Prompt("start_date", "First day of the schedule (default: today)", "2026-12-01"),
+    Prompt("project", "Google project (default: the connection's)", "my-project"),
+    Prompt("location", "Location (default: the connection's)", "us-central1"),
+    Prompt("team", "Team that pays (may be empty)", "search"),
+    Prompt("description", "Description (may be empty)", "Summaries of yesterday's tickets"),
 )
 # Keys that many specs need later, each with an example value.
 _MORE = {
@@ -160,7 +160,7 @@ def _answers(options: Namespace) -> dict[str, str]:
     return answers
 
 
-def _asked(questions: list[Question]) -> dict[str, str]:
+def _asked(questions: list[Prompt]) -> dict[str, str]:
     answers: dict[str, str] = {}
     for question in questions:
         while question.key not in answers:

@@ -4,16 +4,46 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+# In a pipe or a log, lines are not wrapped at the default 80 columns.
+_WIDE = 160
+_WIDEST = 10_000
 
 
 def print_json(data: Any) -> None:
     """Print JSON. Amounts are exact decimal strings."""
     sys.stdout.write(json.dumps(data, indent=2, default=_as_text) + "\n")
+
+
+def print_parts(*parts: RenderableType) -> None:
+    """Print tables and texts. No id is broken, since half of one cannot be copied.
+
+    A table of jobs or totals has a line for each of its rows, however long; everything else is wrapped
+    between words.
+    """
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    for part in parts:
+        console = _console()
+        measured = Measurement.get(console, console.options.update(width=_WIDEST), part)
+        least = measured.maximum if isinstance(part, Table) else measured.minimum
+        (_console(least) if least > console.width else console).print(part)
+
+
+def _console(width: int | None = None) -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, width=width or (None if sys.stdout.isatty() else _WIDE))
 
 
 def say(text: str) -> None:
@@ -50,6 +80,13 @@ def byte_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=total or None)
         yield lambda size: progress.advance(task, size)
+
+
+def at_least_one(text: str) -> int:
+    """Read an option's number of things to show."""
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise ArgumentTypeError(f"`{text}` is not a whole number of 1 or more")
+    return int(text)
 
 
 def _as_text(value: Any) -> Any:

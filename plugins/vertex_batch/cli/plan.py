@@ -35,6 +35,11 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.add_argument(
         "--offline", action="store_true", help="only render; do not contact the proxy or the object store"
     )
+    command.add_argument(
+        "--url",
+        help="the cost table with earlier runs, such as sqlite:////path/batch_costs.db (default: that of the"
+        " spec's `cost_connection`)",
+    )
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(run=run_plan)
     command = commands.add_parser(
@@ -133,7 +138,10 @@ def _plans(options: Namespace, *, estimate: bool, offline: bool = False) -> Iter
     prices = prices_folder(Path(options.spec).resolve().parent)
     for job in chosen_jobs(spec, options.job):
         plan = prepare(reach, spec, job, when, offline=offline)
-        yield plan if offline else look(reach, plan, prices, estimate=estimate)
+        if not offline:
+            cost_table = options.url if estimate else None
+            plan = look(reach, plan, prices, estimate=estimate, cost_table=cost_table)
+        yield plan
 
 
 def as_data(plan: Plan) -> dict[str, Any]:
@@ -147,6 +155,9 @@ def as_data(plan: Plan) -> dict[str, Any]:
         "jobs": plan.jobs,
         "request": plan.request.to_wire(),
         "estimate": plan.estimate.to_dict() if plan.estimate else None,
+        "history": plan.history.to_dict(),
+        "priced_on": plan.day,
+        "retirement": plan.retirement or None,
         "shards": list(plan.shards),
     }
 
@@ -157,6 +168,7 @@ def _found(plan: Plan) -> dict[str, Any]:
         "job": plan.job.name,
         "refused": plan.is_hopeless,
         "problem": plan.problem or None,
+        "not_asked": plan.not_asked or None,
         "objects": report.objects if report else None,
         "rows": report.rows if report else None,
         "bytes": report.size_bytes if report else None,
@@ -180,6 +192,8 @@ def _lines(plan: Plan) -> Iterator[str]:
         rest = ", ..." if len(plan.shards) > _SHOWN_SHARDS else ""
         yield from _field("shards", [f"{len(plan.shards):,} jobs, with {sizes}{rest} rows"])
     yield from _field("cost", _cost(plan))
+    yield from _field("earlier", plan.history.lines())
+    yield from _field("model", [plan.retirement] if plan.retirement else [])
     yield from _field("request", json.dumps(plan.request.to_wire(), indent=2).splitlines())
     yield from _field("", ["on submission, labels are added by which the job can be found again"])
 
@@ -192,12 +206,14 @@ def _check_lines(plan: Plan) -> Iterator[str]:
 
 
 def _summary(plan: Plan) -> list[str]:
-    lines = [plan.problem] if plan.problem else []
+    lines = [text for text in (plan.problem, plan.not_asked) if text]
     if plan.report is None:
         return lines or ["nothing was checked (--offline)"]
     lines += [plan.report.summary(), *plan.report.lines()]
+    if plan.report.packed and plan.job.may_be_split:
+        lines.append(f"{plan.report.packed:,} object(s) are gzip; Airflow submits them unpacked")
     if plan.jobs > 1:
-        lines.append(f"Airflow splits it into about {plan.jobs} jobs; `vertex-batch run` does not split it")
+        lines.append(f"it is split into about {plan.jobs} jobs")
     if plan.report.is_hopeless:
         is_strict = plan.job.preflight == "strict"
         consequence = "refused before it costs anything" if is_strict else "submitted anyway"
@@ -211,7 +227,8 @@ def _cost(plan: Plan) -> list[str]:
     if guess is None:
         return ["unknown, because the input was not read"]
     tokens = f"{guess.rows:,} rows, {guess.input_tokens:,} tokens in, {guess.output_tokens:,} out"
-    return [f"about {guess}; {tokens}", guess.method, *(f"unknown: {reason}" for reason in guess.unknown)]
+    on = f" at the prices of {plan.day}" if plan.day else ""
+    return [f"about {guess}{on}; {tokens}", guess.method, *(f"unknown: {reason}" for reason in guess.unknown)]
 
 
 def _field(name: str, lines: Iterable[str]) -> Iterator[str]:

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vertex_batch.billing.price_books import PriceBooks, spec_job
+from vertex_batch.budgets import Estimate, Totals, counted_only, estimate, survey_input
 from vertex_batch.cli.access import Access, input_storage
+from vertex_batch.cli.history import History, read_history
 from vertex_batch.cli.output import byte_progress
+from vertex_batch.costs import JobFacts
 from vertex_batch.errors import ConfigurationError, VertexBatchError
 from vertex_batch.inputs import JobLimits, limits_for
+from vertex_batch.inputs.preparation import in_order, shards_of
 from vertex_batch.preflight import Report, Subject, inspect
+from vertex_batch.pricing import PriceBook, retirement_of
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.rendering import RenderedJob, render_job
-from vertex_batch.vertex.client import try_proxy
+from vertex_batch.usage import canonical_model
+from vertex_batch.vertex.client import BatchClient, try_proxy
 from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.request import build_request
 from vertex_batch.vertex.resource import CreateJobRequest
 
 if TYPE_CHECKING:
-    from vertex_batch.budgets import Estimate
     from vertex_batch.hooks.storage import InputStorage
-    from vertex_batch.pricing import PriceBook
-    from vertex_batch.vertex.client import BatchClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,12 @@ class Plan:
     :param report: the result of its pre-flight; None if nothing was checked.
     :param problem: why it could not be checked, or what is missing; empty if there is no problem.
     :param estimate: its expected cost; None if its input was not read.
+    :param not_asked: what was not checked, because no proxy is configured; empty if one is.
+    :param history: what earlier jobs of the same task and model used; empty if it was not read.
     :param shards: the rows of each job that the input would be split into; empty if one job reads it.
+    :param day: the UTC day on which it would run, whose prices hold: that of its date, or today if that has
+        passed; None: today.
+    :param life: what the price lists say of the end of the model.
     """
 
     spec: Spec
@@ -47,6 +57,16 @@ class Plan:
     problem: str = ""
     estimate: Estimate | None = None
     shards: tuple[int, ...] = ()
+    not_asked: str = ""
+    history: History = field(default_factory=History)
+    day: date | None = None
+    life: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def retirement(self) -> str:
+        """When the model stops, if that is known and near."""
+        found = retirement_of(self.request.model, self.life)
+        return found.describe(self.day or datetime.now(UTC).date()) if found else ""
 
     @property
     def limits(self) -> JobLimits:
@@ -94,21 +114,32 @@ def prepare(access: Access, spec: Spec, job: JobSpec, moment: datetime, *, offli
     except ValueError as error:
         message = f"{spec.file or spec.name}: job {job.name}: {error} Nothing was submitted."
         raise ConfigurationError(message) from error
-    return Plan(spec, job, rendered, place, request)
+    day = max(moment.astimezone(UTC).date(), datetime.now(UTC).date())
+    return Plan(spec, job, rendered, place, request, day=day)
 
 
-def look(access: Access, plan: Plan, prices: Path | None = None, *, estimate: bool = True) -> Plan:
+def look(
+    access: Access,
+    plan: Plan,
+    prices: Path | None = None,
+    *,
+    estimate: bool = True,
+    cost_table: str | None = None,
+) -> Plan:
     """Check a job's model, locations and rows, and estimate its cost.
 
     :param prices: folder with price files for all specs.
+    :param cost_table: URL of the table with earlier jobs; None: that of the spec's `cost_connection`.
     """
     job, rendered = plan.job, plan.rendered
     subject = Subject(
-        plan.request.model, plan.place.location, rendered.uris, rendered.output, job.may_be_split
+        *(plan.request.model, plan.place.location, rendered.uris, rendered.output, job.may_be_split),
+        day=plan.day,
     )
     found, guess, problem = None, None, ""
     shards: tuple[int, ...] = ()
-    with _client(access, job.connection) as client:
+    opened, not_asked = _client(access, job.connection)
+    with opened as client:
         try:
             if client is not None:
                 # Every later step needs the proxy, and reading the inputs may take minutes.
@@ -123,16 +154,18 @@ def look(access: Access, plan: Plan, prices: Path | None = None, *, estimate: bo
             if storage and job.may_be_split:
                 shards = _shards(plan, found, objects, storage)
             if estimate and storage:
-                guess = _estimate(plan, objects, storage.open, _price_book(plan, client, prices), found.rows)
+                plan = replace(plan, report=found)
+                plan = replace(plan, history=read_history(plan, cost_table))
+                book = _price_book(plan, client, prices)
+                plan = replace(plan, life=tuple(book.life_of(plan.request.model)))
+                guess = _estimate(plan, objects, storage.open, book)
         except VertexBatchError as error:
             problem = str(error)
-    return replace(plan, report=found, problem=problem, estimate=guess, shards=shards)
+    return replace(plan, report=found, problem=problem, estimate=guess, shards=shards, not_asked=not_asked)
 
 
 def _shards(plan: Plan, report: Report, objects: Any, storage: InputStorage) -> tuple[int, ...]:
     """How many rows each job would read, if one job may not read them all."""
-    from vertex_batch.inputs.preparation import in_order, shards_of  # noqa: PLC0415 - so that `validate` is quick
-
     if plan.limits.fits(report.rows, report.size_bytes):
         return ()
     return tuple(shard.rows for shard in shards_of(storage, in_order(objects), plan.limits))
@@ -140,31 +173,33 @@ def _shards(plan: Plan, report: Report, objects: Any, storage: InputStorage) -> 
 
 def _price_book(plan: Plan, client: BatchClient | None, prices: Path | None) -> PriceBook:
     """The rates in force for a job, in the order in which a bill uses them."""
-    from vertex_batch.billing.price_books import PriceBooks, spec_job  # noqa: PLC0415
-    from vertex_batch.costs import JobFacts  # noqa: PLC0415 - so that `validate` is quick
-
     facts = JobFacts(*plan.place, "", spec=plan.spec.name, task_id=plan.job.name)
     return PriceBooks(client, prices, {spec_job(facts): plan.job.prices or None}).of(facts)
 
 
-def _estimate(plan: Plan, objects: Any, read: Any, book: PriceBook, rows: int) -> Estimate:
-    from vertex_batch.budgets import estimate, survey_input  # noqa: PLC0415
-    from vertex_batch.usage import canonical_model  # noqa: PLC0415
+def _estimate(plan: Plan, objects: Any, read: Any, book: PriceBook) -> Estimate:
+    """Estimate as the budget check of a run does."""
+    model, rows = plan.request.model, plan.report.rows if plan.report else 0
+    if rows and plan.history.jobs:
+        survey = counted_only(Totals(sum(each.size for each in objects), rows))
+    else:
+        long_context = book.thresholds().get(canonical_model(model))
+        survey = survey_input(read, objects, model, long_context, rows or None)
+    return estimate(survey, model, plan.place.location, book, plan.history.jobs, day=plan.day)
 
-    model = plan.request.model
-    long_context = book.thresholds().get(canonical_model(model))
-    survey = survey_input(read, objects, model, long_context, rows or None)
-    return estimate(survey, model, plan.place.location, book)
 
-
-def _client(access: Access, connection: str) -> Any:
-    """A client, or None if no proxy is configured: a plan is useful without it.
+def _client(
+    access: Access, connection: str
+) -> tuple[AbstractContextManager[BatchClient] | AbstractContextManager[None], str]:
+    """A client, or None and what was not asked, if no proxy is configured: a plan is useful without it.
 
     :raises ConfigurationError: the user named a proxy that cannot be used.
     """
     try:
-        return access.client(connection)
-    except ConfigurationError:
+        return access.client(connection), ""
+    except ConfigurationError as error:
         if access.names_proxy:
             raise
-        return nullcontext(None)
+        return nullcontext(None), (
+            f"the proxy was not asked whether it is usable, has the model, and which prices it has: {error}"
+        )

@@ -8,18 +8,22 @@ from argparse import Namespace
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from vertex_batch.billing import reconciling, spend_logs
+from vertex_batch.billing.price_books import OneBook
+from vertex_batch.billing.reconciling import Compared, Reconciliation
+from vertex_batch.billing.repricing import recorded, reprice
+from vertex_batch.cli.access import KEY_VARIABLE
 from vertex_batch.cli.choice import chosen_jobs, open_client
 from vertex_batch.cli.cost import open_table
 from vertex_batch.cli.output import print_json, say
 from vertex_batch.cli.reprice import total_data
+from vertex_batch.costs import Bill, CostTable, JobFilter, in_full, usd
 from vertex_batch.errors import ApiError, ConfigurationError, PermanentError
-
-if TYPE_CHECKING:
-    from vertex_batch.billing.reconciling import Compared, Reconciliation
-    from vertex_batch.costs import Bill, CostTable, JobFilter
-    from vertex_batch.vertex.client import BatchClient
+from vertex_batch.pricing import price_file
+from vertex_batch.vertex.client import BatchClient, release
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
 
 # The proxy costs a batch when it polls, and gives up on one after seven days.
 _LATE = timedelta(days=8)
@@ -28,8 +32,8 @@ _NO_DATABASE = ("Prisma Client", "No connected db", "Database not connected")
 # The roles whose keys see the rows of all users (proxy/spend_tracking/spend_management_endpoints.py).
 _SEES_ALL = frozenset({"proxy_admin", "proxy_admin_viewer"})
 _REMEDY = (
-    "use the master key or the key of a user with the role `proxy_admin_viewer`, in a separate connection,"
-    " and name that connection with --proxy"
+    "use the master key or the key of a user with the role `proxy_admin_viewer`, in a separate connection"
+    f" that --proxy names, or in ${KEY_VARIABLE} with the proxy's URL in --proxy"
 )
 
 
@@ -46,22 +50,13 @@ def run(options: Namespace) -> int:
 
 
 def _compare(options: Namespace, table: CostTable, where: JobFilter) -> Reconciliation:
-    from vertex_batch.billing import reconciling, spend_logs  # noqa: PLC0415
-    from vertex_batch.billing.repricing import recorded, reprice  # noqa: PLC0415 - it brings SQLAlchemy along
-    from vertex_batch.vertex.client import release  # noqa: PLC0415 - see cli.main
-
     if options.prices:
-        from vertex_batch.billing.price_books import OneBook  # noqa: PLC0415
-        from vertex_batch.pricing import price_file  # noqa: PLC0415
-
         book = OneBook(price_file(Path(options.prices)))
         repriced = reprice(table, book.of, where, dry_run=True)
         return reconciling.against_prices((job.bill, job.line_items) for job in repriced)
     bills = list(recorded(table, where))
     if options.billing:
-        from vertex_batch.vertex.labels import JOB_KEY_LABEL  # noqa: PLC0415
-
-        return reconciling.against_billing(bills, _rows(Path(options.billing)), JOB_KEY_LABEL)
+        return reconciling.against_billing(bills, _rows(Path(options.billing)), IDEMPOTENCY_KEY_LABEL)
     with open_client(options.proxy) as client:
         try:
             view = _look_at(client, options.proxy)
@@ -76,10 +71,14 @@ def _compare(options: Namespace, table: CostTable, where: JobFilter) -> Reconcil
     return found
 
 
-def _no_database(connection: str) -> ConfigurationError:
+def _name(proxy: str) -> str:
+    """Name the proxy of a URL that was accepted, or of a connection."""
+    return proxy if "://" in proxy else f"of connection {proxy!r}"
+
+
+def _no_database(proxy: str) -> ConfigurationError:
     return ConfigurationError(
-        f"The proxy of connection {connection!r} has no database, so it has no figures. Use --billing or"
-        " --prices instead."
+        f"The proxy {_name(proxy)} has no database, so it has no figures. Use --billing or --prices instead."
     )
 
 
@@ -94,7 +93,7 @@ class _View(NamedTuple):
     warning: str
 
 
-def _look_at(client: BatchClient, connection: str) -> _View:
+def _look_at(client: BatchClient, proxy: str) -> _View:
     """Check that the proxy has figures, and that this key can see those of all jobs.
 
     The key of a user without an admin role gets only that user's rows, without a hint that there are more.
@@ -103,16 +102,16 @@ def _look_at(client: BatchClient, connection: str) -> _View:
     """
     is_admin, readiness = _readiness(client)
     if readiness.get("db") == "Not connected":
-        raise _no_database(connection)
+        raise _no_database(proxy)
     role = _role(client)
     if role and role not in _SEES_ALL:
         raise ConfigurationError(
-            f"The key of connection {connection!r} belongs to a user with the role `{role}`. The proxy shows"
+            f"The key of the proxy {_name(proxy)} belongs to a user with the role `{role}`. The proxy shows"
             " it only that user's rows, so other jobs would appear without a figure. Nothing was compared",
             _REMEDY,
         )
     doubt = (
-        f"The proxy does not report whether the key of connection {connection!r} sees the rows of all users."
+        f"The proxy {_name(proxy)} does not report whether its key sees the rows of all users."
         f" If it does not, jobs that the proxy has priced appear without a figure. To be sure, {_REMEDY}."
     )
     return _View(str(readiness.get("litellm_version") or ""), "" if role or is_admin else doubt)
@@ -160,8 +159,6 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 
 
 def _as_data(found: Reconciliation, options: Namespace) -> dict[str, Any]:
-    from vertex_batch.costs import in_full  # noqa: PLC0415
-
     return {
         "against": "prices" if options.prices else "billing" if options.billing else "proxy",
         "jobs": [_job(job) for job in found.jobs],
@@ -180,8 +177,6 @@ def _as_data(found: Reconciliation, options: Namespace) -> dict[str, Any]:
 
 
 def _job(job: Compared) -> dict[str, Any]:
-    from vertex_batch.costs import in_full  # noqa: PLC0415
-
     return {
         "job": str(job.bill.job),
         "model": job.model,
@@ -194,8 +189,6 @@ def _job(job: Compared) -> dict[str, Any]:
 
 
 def _as_text(found: Reconciliation) -> str:
-    from vertex_batch.costs import usd  # noqa: PLC0415
-
     lines = []
     for job in found.jobs:
         if job.differs:

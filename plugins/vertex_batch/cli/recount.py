@@ -5,25 +5,22 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from vertex_batch.billing.recounting import Recounted, Recounter
 from vertex_batch.cli.bill import rows_data
 from vertex_batch.cli.choice import chosen_jobs, chosen_prices
 from vertex_batch.cli.cost import open_table
 from vertex_batch.cli.output import print_json
 from vertex_batch.cli.reprice import summary, total_data
-
-if TYPE_CHECKING:
-    from vertex_batch.billing.recounting import Recounted
-    from vertex_batch.costs import Bill
+from vertex_batch.costs import Bill
+from vertex_batch.usage.places import open_object_store
 
 
 def run(options: Namespace) -> int:
     """Recount the jobs and print what changed. Return 1 if an output could not be read."""
     where = chosen_jobs(options)
     table = open_table(options)
-    from vertex_batch.billing.recounting import Recounter  # noqa: PLC0415 - see cli.main
-
     with chosen_prices(options) as (books, client):
         tables = _tables(options.storage)
         recounter = Recounter(client, _storage(options.storage), table, books, read_table=tables)
@@ -49,8 +46,6 @@ def _storage(connection: str | None) -> Callable[[], Any]:
         from vertex_batch.hooks.storage import open_storage  # noqa: PLC0415 - it takes Airflow's seconds
 
         return lambda: open_storage(connection)
-    from vertex_batch.usage.places import open_object_store  # noqa: PLC0415
-
     return open_object_store
 
 

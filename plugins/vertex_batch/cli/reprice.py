@@ -5,23 +5,20 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from vertex_batch.billing.repricing import Repriced, reprice
 from vertex_batch.cli.choice import chosen_jobs, chosen_prices
 from vertex_batch.cli.cost import open_table
 from vertex_batch.cli.output import print_json
-
-if TYPE_CHECKING:
-    from vertex_batch.billing.repricing import Repriced
-    from vertex_batch.costs import Total
+from vertex_batch.costs import Total, usd
+from vertex_batch.pricing import add
 
 
 def run(options: Namespace) -> int:
     """Reprice the jobs and print what changed."""
     where = chosen_jobs(options)
     table = open_table(options)
-    from vertex_batch.billing.repricing import reprice  # noqa: PLC0415 - it brings SQLAlchemy along
-
     with chosen_prices(options) as (books, _):
         jobs = list(reprice(table, books.of, where, dry_run=options.dry_run))
     if options.json:
@@ -58,9 +55,6 @@ def _as_text(jobs: Sequence[Repriced]) -> str:
 
 def summary(pairs: Sequence[tuple[Total, Total]]) -> str:
     """Summarize how many sums differ, and by how much in total."""
-    from vertex_batch.costs import usd  # noqa: PLC0415
-    from vertex_batch.pricing import add  # noqa: PLC0415
-
     differ = sum(before != after for before, after in pairs)
     difference = add(each for before, after in pairs for each in (after.amount, -before.amount))
     return f"{differ} of {len(pairs)} jobs differ, by {usd(difference)}"

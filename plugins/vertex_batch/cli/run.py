@@ -1,31 +1,72 @@
-"""``vertex-batch run``: submits a spec's jobs, waits for them and bills them, without Airflow's scheduler."""
+"""``vertex-batch run``: runs a spec's DAG once, without Airflow's scheduler, with ``dag.test()``."""
 
 from __future__ import annotations
 
 import argparse
+import fcntl
+import getpass
+import json
+import os
+import signal
+import socket
+import subprocess
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from datetime import datetime
-from graphlib import TopologicalSorter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from vertex_batch.cli import plan as plans
 from vertex_batch.cli.access import Access
-from vertex_batch.cli.bill import rows_data
-from vertex_batch.cli.output import logs_aside, print_json, say
-from vertex_batch.errors import VertexBatchError
-from vertex_batch.specs import load_spec, prices_folder
+from vertex_batch.cli.output import say
+from vertex_batch.errors import ConfigurationError
+from vertex_batch.specs import Spec, load_spec
+from vertex_batch.specs.model import JobSpec
 
 if TYPE_CHECKING:
-    from vertex_batch.cli.attempt import Attempt
-    from vertex_batch.cli.interrupts import Interrupts
-    from vertex_batch.costs import CostTable
+    from types import FrameType
 
 INTERRUPTED = 130
-_AGAIN = "To submit and pay for another job, rerun with --again."
+INTERRUPT = signal.SIGUSR1
+"""What the process that runs the DAG gets instead of the user's signals, whose handlers Airflow replaces."""
+STATE_VARIABLE, DEPLOYMENT_VARIABLE = "VERTEX_BATCH_STATE", "VERTEX_BATCH_DEPLOYMENT"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_PROXY = "vertex_batch_run"
+_DAG_FILE = "import __main__\n\ndag = __main__.dag  # Airflow looks for DAGs in this file\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to run. Keys are not part of it: they are in the connections of the environment.
+
+    :param moment: the run's logical time, ISO 8601.
+    :param jobs: only these jobs of the spec; empty: all.
+    :param again: submit new jobs if an earlier run of the same moment has ended.
+    :param poll_seconds: replaces the spec's `poll_interval`.
+    :param changes: field of a job -> value that replaces the spec's.
+    :param defaults: field of a job -> value for a spec that has none.
+    """
+
+    spec: str
+    moment: str
+    jobs: list[str]
+    again: bool
+    as_json: bool
+    poll_seconds: float | None
+    changes: dict[str, str]
+    defaults: dict[str, str]
+
+    def to_argument(self) -> str:
+        return json.dumps(asdict(self))
+
+    def job(self, job: JobSpec) -> JobSpec:
+        """Apply the command's options to a job of the spec."""
+        defaults = {name: getattr(job, name) or value for name, value in self.defaults.items()}
+        polls = {"poll_interval": timedelta(seconds=self.poll_seconds)} if self.poll_seconds else {}
+        return job.model_copy(update={**defaults, **polls, **self.changes})
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -33,16 +74,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     command = commands.add_parser(
         "run",
         help="submit a spec's jobs, wait for them and bill them, without Airflow's scheduler",
-        description="Submit the jobs of a spec for a date, wait for them, and write their bills. The same"
-        " request is one job, however often the command is run: a second run resumes the first one's job."
-        " Exit status 1 if a job did not succeed, 130 if the command was interrupted.",
+        description="Run a spec's DAG once, for a date, with the same tasks as in Airflow, and print the"
+        " bills. A spec and a date are one run, however often the command is used: a second run resumes the"
+        " first one's jobs. Without --date, it is the latest run of the spec's schedule, or today's."
+        " Exit status 1 if a task failed, 130 if the command was interrupted.",
     )
     plans.add_spec_options(command)
     command.add_argument(
         "--again",
         action="store_true",
-        help="submit a new job even if this request ran before (a job that is still running is resumed"
-        " instead)",
+        help="submit new jobs even if this run was made before (a run that has not ended is resumed instead)",
     )
     command.add_argument(
         "--on-interrupt",
@@ -59,189 +100,190 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(options: Namespace) -> int:
-    """Run every job of the spec, each after the jobs that it waits for."""
-    from vertex_batch.cli.attempt import Attempt  # noqa: PLC0415
-    from vertex_batch.cli.interrupts import Interrupts  # noqa: PLC0415 - so that `validate` is quick
-    from vertex_batch.cli.planning import prepare  # noqa: PLC0415
-
+    """Run the DAG in a process of its own, with a private metadata database."""
     spec = load_spec(options.spec)
-    when = plans.chosen_moment(spec, options.date)
-    access = Access(options)
-    # Render all jobs before the first one costs money.
-    with logs_aside():
-        wanted = [prepare(access, spec, job, when) for job in plans.chosen_jobs(spec, options.job)]
-    interrupts = Interrupts()
-    with logs_aside(), ExitStack() as stack:
-        table = _open_table(options)
-        prices = prices_folder(Path(options.spec).resolve().parent)
-        attempts = []
-        for plan in wanted:
-            client = stack.enter_context(access.client(plan.job.connection))
-            attempts.append(Attempt(plan, client, interrupts, table, prices))
-            stack.enter_context(attempts[-1].store.held())
-        stack.enter_context(interrupts.caught())
-        runner = _Runner(options, interrupts, when if options.date else None)
-        status = runner.run(attempts)
-    _show(attempts, as_json=options.json)
-    return status
+    order = _order(options, spec)
+    with _held(state_folder() / spec.name) as lock:
+        folder = Path(lock.name).resolve().parent
+        environment = {**os.environ, **_airflow_settings(folder), **_connections(options, spec)}
+        command = [sys.executable, "-m", "vertex_batch.cli.dag_run", order.to_argument()]
+        return _Process(command, environment, lock, options.on_interrupt).wait()
 
 
-class _Runner:
-    """Runs jobs to their ends, wave by wave."""
+class _Process:
+    """The process that runs the DAG. The signals of a terminal reach only this one, which decides.
 
-    def __init__(self, options: Namespace, interrupts: Interrupts, logical_date: datetime | None) -> None:
-        self._options, self._interrupts, self._logical_date = options, interrupts, logical_date
+    :param lock: stays locked while the process runs, even if this one is killed.
+    """
 
-    def run(self, attempts: Sequence[Attempt]) -> int:
-        failed: set[str] = set()
-        for wave in _waves(attempts):
-            ready = [each for each in wave if not failed & set(each.plan.job.after)]
-            for each in wave:
-                if each not in ready:
-                    say(
-                        f"Job {each.plan.job.name} was not submitted: a job that it waits for did not succeed"
-                    )
-            status = self._wave(ready)
-            failed |= {each.plan.job.name for each in wave if not each.has_results}
-            if status:
-                return status
-        return int(bool(failed))
+    def __init__(
+        self, command: list[str], environment: dict[str, str], lock: IO[str], on_interrupt: str
+    ) -> None:
+        self._command, self._environment, self._lock = command, environment, lock
+        self._on_interrupt = on_interrupt
+        self._interrupted = False
+        self._child: subprocess.Popen[bytes] | None = None
 
-    def _wave(self, attempts: Sequence[Attempt]) -> int:
-        """Submit, wait, and bill. Return an exit status if the command must end here, else 0."""
+    def wait(self) -> int:
+        """Start it and wait for its end. Return the command's exit status."""
+        before = {number: signal.signal(number, self._interrupt) for number in _SIGNALS}
         try:
-            for attempt in attempts:
-                self._submit(attempt)
-            self._wait(attempts)
-        except KeyboardInterrupt:
-            return self._end_interrupted(attempts)
-        except VertexBatchError:
-            running = [each.title for each in attempts if each.is_waited_for]
-            if running:
-                say(f"Still running: {', '.join(running)}. Rerun this command to resume them.")
-            raise
-        self._bill(attempts)
-        return 0
+            self._child = subprocess.Popen(  # noqa: S603 - this program
+                self._command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                process_group=0,
+                pass_fds=[self._lock.fileno()],
+            )
+            if self._interrupted:
+                self._child.kill()
+            status = self._child.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return INTERRUPTED if self._interrupted else status
 
-    def _submit(self, attempt: Attempt) -> None:
-        from vertex_batch.lifecycle.submit_rules import Action  # noqa: PLC0415
-
-        done = attempt.submit(again=self._options.again)
-        if done.action in {Action.REATTACH, Action.ADOPT}:
-            say(f"Resuming job {attempt.title}, which was submitted before. {_AGAIN}")
-
-    def _wait(self, attempts: Sequence[Attempt]) -> None:
-        from vertex_batch.lifecycle.waiting import Verdict  # noqa: PLC0415
-
-        while waited_for := [each for each in attempts if each.is_waited_for]:
-            pauses = [
-                each.look(self._options.poll or each.plan.job.poll_interval.total_seconds())
-                for each in waited_for
-            ]
-            for each in waited_for:
-                if each.seen and each.seen.verdict is Verdict.DEADLINE:
-                    say(f"Job {each.title} missed its deadline: cancelling it")
-                    each.cancel()
-            if any(each.is_waited_for for each in waited_for):
-                self._interrupts.sleep(min(pauses))
-
-    def _bill(self, attempts: Sequence[Attempt]) -> None:
-        for attempt in attempts:
-            if attempt.seen and attempt.seen.verdict.value != "polling_failed":
-                attempt.record(self._logical_date)
-
-    def _end_interrupted(self, attempts: Sequence[Attempt]) -> int:
-        say("Interrupted.")
-        if not self._shall_cancel():
-            for attempt in attempts:
-                if attempt.is_waited_for:
-                    say(f"Job {attempt.title} keeps running and is billed; rerun this command to resume it")
-            return INTERRUPTED
-        for attempt in attempts:
-            if attempt.is_waited_for or not attempt.job_id:
-                attempt.cancel()
-        self._bill([attempt for attempt in attempts if attempt.job_id])
-        return INTERRUPTED
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        again, self._interrupted = self._interrupted, True
+        if self._child is None:
+            return
+        if again or not self._shall_cancel():
+            self._child.kill()
+            say("A job that was submitted keeps running and is billed; rerun this command to resume it.")
+        else:
+            say("Interrupted: cancelling the running jobs and recording their bills.")
+            self._child.send_signal(INTERRUPT)
 
     def _shall_cancel(self) -> bool:
-        choice = self._options.on_interrupt
-        if choice != "ask" or not sys.stdin.isatty():
-            return bool(choice != "leave")
+        if self._on_interrupt != "ask" or not sys.stdin.isatty():
+            return self._on_interrupt != "leave"
         sys.stderr.write("Cancel the running jobs? Finished rows are billed. [Y/n] ")
         sys.stderr.flush()
+        return not sys.stdin.readline().strip().lower().startswith("n")
+
+
+def state_folder() -> Path:
+    """``$VERTEX_BATCH_STATE``, else the XDG state folder."""
+    if configured := os.environ.get(STATE_VARIABLE):
+        return Path(configured)
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser() / "vertex-batch"
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[IO[str]]:
+    """Prevent two processes from running the same spec at the same time. Return the file that is locked.
+
+    :raises ConfigurationError: another process is doing so, or the folder is not writable.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / "dags").mkdir(exist_ok=True)
+        (folder / "dags" / "spec.py").write_text(_DAG_FILE)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot write to {folder}: {error}. Nothing was submitted. Set {STATE_VARIABLE} to another"
+            " folder."
+        ) from error
+    with lock:
         try:
-            return not sys.stdin.readline().strip().lower().startswith("n")
-        except KeyboardInterrupt:
-            return True
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigurationError(
+                "Another process is running this spec. Nothing was submitted; wait for it to end, or stop it"
+                " first."
+            ) from error
+        yield lock
 
 
-def _open_table(options: Namespace) -> CostTable:
-    """Open the cost table now, to find a problem with it before a job costs money."""
-    from vertex_batch.cli.cost import table_url  # noqa: PLC0415
-    from vertex_batch.costs import CostTable, JobFilter  # noqa: PLC0415
-
-    table = CostTable(table_url(options))
-    table.jobs(JobFilter(), limit=1)
-    return table
-
-
-def _waves(attempts: Sequence[Attempt]) -> Iterator[list[Attempt]]:
-    """The jobs in the order in which they may run. Jobs that were left out block no others."""
-    by_name = {each.plan.job.name: each for each in attempts}
-    order = TopologicalSorter(
-        {name: by_name.keys() & set(each.plan.job.after) for name, each in by_name.items()}
+def _order(options: Namespace, spec: Spec) -> Order:
+    changes = {"connection": _PROXY if "://" in (options.proxy or "") else options.proxy}
+    if options.cost_connection != "batch_costs":
+        changes["cost_connection"] = options.cost_connection
+    defaults = {name: getattr(options, name) for name in ("project", "location")}
+    return Order(
+        spec=str(Path(options.spec).resolve()),
+        moment=_moment(spec, options.date).isoformat(),
+        jobs=[job.name for job in plans.chosen_jobs(spec, options.job)] if options.job else [],
+        again=options.again,
+        as_json=options.json,
+        poll_seconds=options.poll,
+        changes={name: value for name, value in changes.items() if value},
+        defaults={name: value for name, value in defaults.items() if value},
     )
-    order.prepare()
-    while order.is_active():
-        ready = order.get_ready()
-        yield [by_name[name] for name in by_name if name in ready]
-        order.done(*ready)
 
 
-def _show(attempts: Sequence[Attempt], *, as_json: bool) -> None:
-    if as_json:
-        print_json({"jobs": [_as_data(each) for each in attempts]})
-        return
-    from vertex_batch.cli.cost import print_parts  # noqa: PLC0415
-    from vertex_batch.cli.tables import render_bill  # noqa: PLC0415 - it brings rich along
+def _moment(spec: Spec, given: date | datetime | None) -> datetime:
+    """Choose the logical time, which must have come: before that, Airflow starts no task."""
+    now = datetime.now(UTC)
+    from vertex_batch.specs.rendering import latest_moment  # noqa: PLC0415 - so that `validate` is quick
 
-    for each in attempts:
-        if each.bill:
-            print_parts(render_bill(each.bill))
-        if each.seen and not each.has_results:
-            say(_ending(each))
-
-
-def _ending(attempt: Attempt) -> str:
-    seen = attempt.seen
-    assert seen
-    cause = f": {seen.message}" if seen.message else ""
-    if seen.verdict.has_results:
-        rows = seen.ok_rows + seen.failed_rows + max(seen.incomplete_rows, 0)
-        cause = (
-            f", but no row was answered: {seen.failed_rows:,} of {rows:,} failed"
-            if seen.has_no_answer
-            else f", but {seen.failed_rows} of {rows} rows failed"
+    moment = latest_moment(spec, now) if given is None else plans.chosen_moment(spec, given)
+    if moment > now:
+        raise ConfigurationError(
+            f"The run of {moment:%Y-%m-%d %H:%M %Z} is in the future. Nothing was submitted. Use --date with"
+            " an earlier time, or leave it out for the latest run."
         )
-    return (
-        f"Job {attempt.title} ended as {seen.verdict.value.replace('_', ' ')}{cause}. Finished rows are"
-        f" billed, failed rows are not. {_AGAIN}"
-    )
+    return moment.astimezone(UTC)
 
 
-def _as_data(attempt: Attempt) -> dict[str, Any]:
-    bill, seen = attempt.bill, attempt.seen
+def _airflow_settings(folder: Path) -> dict[str, str]:
+    bundle = {
+        "name": "vertex-batch-run",
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"path": str(folder / "dags")},
+    }
+    user = f"command line of {getpass.getuser()} on {socket.gethostname()}"
     return {
-        "job": attempt.plan.job.name,
-        "project": attempt.plan.place.project,
-        "location": attempt.plan.place.location,
-        "job_id": attempt.job_id or None,
-        "verdict": seen.verdict if seen else None,
-        "state": seen.state if seen else None,
-        "succeeded": attempt.has_results,
-        "rows": rows_data(bill.rows) if bill else None,
-        "amount_usd": bill.total.text if bill else None,
-        "complete": bill.total.complete if bill else None,
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"sqlite+aiosqlite:///{folder}/airflow.db",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(folder / "logs"),
+        # What the tasks log, and nothing of the machinery around them.
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "airflow.task=INFO airflow.triggers=INFO vertex_batch=INFO"
+        " airflow.sdk.definitions.dag=ERROR py.warnings=ERROR",
+        "AIRFLOW__VERTEX_BATCH__DEPLOYMENT": os.environ.get(DEPLOYMENT_VARIABLE) or user,
+    }
+
+
+def _connections(options: Namespace, spec: Spec) -> dict[str, str]:
+    """The Airflow connections that the options describe, and those that the environment lacks."""
+    found: dict[str, dict[str, Any]] = {}
+    if "://" in (options.proxy or ""):
+        config = Access(options).settings().config
+        found[_PROXY] = {
+            "conn_type": "litellm",
+            "host": config.base_url,
+            "password": config.api_key,
+            "extra": {"route_prefix": config.route_prefix},
+        }
+    for job in spec.jobs:
+        if f"AIRFLOW_CONN_{job.storage_connection.upper()}" not in os.environ:
+            extra = {"is_anonymous": True} if os.environ.get("STORAGE_EMULATOR_HOST") else {}
+            found[job.storage_connection] = {"conn_type": "google_cloud_platform", "extra": extra}
+        if options.url:
+            found[job.cost_connection] = _cost_connection(options.url)
+    return {f"AIRFLOW_CONN_{name.upper()}": json.dumps(data) for name, data in found.items()}
+
+
+def _cost_connection(text: str) -> dict[str, Any]:
+    from sqlalchemy import make_url
+
+    url = make_url(text)
+    if url.get_backend_name() == "sqlite":
+        return {"conn_type": "sqlite", "host": str(Path(url.database or "").resolve())}
+    return {
+        "conn_type": "postgres",
+        "host": url.host,
+        "port": url.port,
+        "login": url.username,
+        "password": url.password,
+        "schema": url.database,
+        "extra": dict(url.query),
     }
 
 

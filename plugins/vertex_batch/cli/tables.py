@@ -40,8 +40,8 @@ def totals_table(
 ) -> Table:
     """Build the table of totals by group."""
     headings = (
-        by,
-        "days",
+        f"={by}",
+        "=days",
         ">jobs",
         ">failed rows",
         ">tokens",
@@ -71,18 +71,18 @@ def totals_table(
 def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
     """Build the table of jobs, the latest first. Unreadable and unrecognized rows share a column."""
     headings = (
-        "day",
-        "spec",
-        "run",
-        "model",
-        "state",
+        "=day",
+        "=spec",
+        "=run",
+        "=model",
+        "=state",
         ">rows ok",
         ">failed",
         ">not read",
         ">tokens",
         ">saved",
         ">USD",
-        "job",
+        "=job",
     )
     table = _table("Jobs", *headings)
     for job in jobs:
@@ -91,7 +91,7 @@ def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
         table.add_row(
             f"{moment:%Y-%m-%d}" if moment else _NOTHING,
             *(escape(text) or _NOTHING for text in (facts.spec, facts.run_id, _short(facts.model))),
-            facts.state.removeprefix("JOB_STATE_") or _NOTHING,
+            facts.state or _NOTHING,
             *(f"{count:,}" for count in (rows.ok, rows.failed, rows.not_counted, job.tokens)),
             saved_text(job.saved),
             total_text(job.total),
@@ -120,8 +120,9 @@ def render_bill(bill: Bill, expected: str = "") -> RenderableType:
 def _facts(bill: Bill, expected: str) -> Table:
     job = bill.job
     facts = {
-        "job": f"{job} {job.display_name}",
-        "state": f"{job.state.removeprefix('JOB_STATE_')} {job.error_message}",
+        "job": f"{job} {job.display_name}" if job.job_id else "",
+        "location": "" if job.job_id else job.location,
+        "state": f"{job.state} {job.error_message}",
         "model": job.model,
         "spec": job.spec,
         "team": job.team,
@@ -140,7 +141,7 @@ def _facts(bill: Bill, expected: str) -> Table:
 
 
 def _items(bill: Bill) -> Table:
-    table = _table("", "model", "what", ">count", ">USD per million", ">USD", "price from")
+    table = _table("", "=model", "what", ">count", ">USD per million", ">USD", "price from")
     for item in bill.line_items:
         unit_price = _NOTHING if item.unit_price_usd is None else exact(item.unit_price_usd * _MILLION)
         amount = "unknown" if item.amount_usd is None else exact(item.amount_usd)
@@ -192,7 +193,9 @@ def _rows(rows: RowCounts) -> str:
         text += f", {rows.unrecognized:,} unrecognized"
     if rows.copied:
         text += f"; {rows.copied:,} from an earlier job, billed there"
-    return text if rows.input_rows is None else f"{text}; {rows.input_rows:,} in the input"
+    if rows.input_rows is not None:
+        text += f"; {rows.input_rows:,} in the input"
+    return f"{text}, {rows.missing:,} missing from the output" if rows.missing else text
 
 
 def _days(group: GroupTotal) -> str:
@@ -205,10 +208,16 @@ def _short(model: str) -> str:
 
 
 def _table(title: str, *headings: str) -> Table:
+    """Make a table.
+
+    :param headings: of the columns. ``>`` before one: numbers; ``=``: names and ids. Both stay in one line.
+    """
     table = Table(title=title or None, title_justify="left", title_style="bold")
     for heading in headings:
-        right = heading.startswith(">")
         table.add_column(
-            heading.lstrip(">"), justify="right" if right else "left", no_wrap=right, overflow="fold"
+            heading.lstrip(">="),
+            justify="right" if heading.startswith(">") else "left",
+            no_wrap=heading.startswith((">", "=")),
+            overflow="fold",
         )
     return table

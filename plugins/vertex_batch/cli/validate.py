@@ -6,11 +6,14 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from vertex_batch.cli.output import print_json
 from vertex_batch.errors import scrub
+from vertex_batch.pricing import Retirement, Stage, retirement_of
 from vertex_batch.specs import Problem, SpecError, SpecSet, json_schema, load_files, spec_files
+from vertex_batch.specs.model import JobSpec, Spec
 
 DEFAULT_FOLDER = Path("include/jobs")
 
@@ -18,20 +21,23 @@ DEFAULT_FOLDER = Path("include/jobs")
 def run(options: Namespace) -> int:
     """Check the named specs, and the budgets next to a folder of specs.
 
+    A model that was retired is a problem; one that stops later is a note.
+
     :returns: 1 if there is any problem or no spec at all, else 0.
     """
     paths = [Path(path) for path in options.paths] or [DEFAULT_FOLDER]
     found = check(paths)
-    found = SpecSet(found.specs, [*found.errors, *_budget_errors(paths)])
+    day = options.on or datetime.now(UTC).date()
+    found = SpecSet(found.specs, [*found.errors, *_budget_errors(paths), *_retired(found, day)])
     if options.json or options.format == "json":
-        print_json(_as_data(found))
+        print_json(_as_data(found, day))
     elif options.format == "github":
         sys.stdout.write("".join(f"{line}\n" for line in _github(found)))
         sys.stderr.write(f"{_summary(found)}\n")
     else:
         for error in found.errors:
             sys.stdout.write(f"{error}\n")
-        sys.stderr.write("".join(f"{note}\n" for note in _notes(found)))
+        sys.stderr.write("".join(f"{note}\n" for note in _notes(found, day)))
         sys.stderr.write(f"{_summary(found)}\n")
     return 1 if found.errors else 0
 
@@ -73,8 +79,27 @@ def _files(path: Path) -> Iterator[Path]:
         yield path  # a missing file is reported when it is read
 
 
-def _notes(found: SpecSet) -> Iterator[str]:
+def _retired(found: SpecSet, day: date) -> Iterator[SpecError]:
+    """An error for each model of a spec that no longer answers."""
+    for spec, job, end in _ends(found):
+        if end.stage(day) is Stage.RETIRED:
+            path = f"jobs.{job.name}.model" if spec.grouped else "model"
+            yield SpecError(spec.file or Path(spec.name), [Problem(1, 1, path, end.describe(day))])
+
+
+def _ends(found: SpecSet) -> Iterator[tuple[Spec, JobSpec, Retirement]]:
+    """The jobs with a model whose end is known."""
+    for spec in found.specs.values():
+        for job in spec.jobs:
+            if end := retirement_of(job.model):
+                yield spec, job, end
+
+
+def _notes(found: SpecSet, day: date) -> Iterator[str]:
     """Notes on what is valid but may surprise."""
+    for spec, job, end in _ends(found):
+        if end.stage(day) in (Stage.ENDING, Stage.DOUBTFUL):
+            yield f"{spec.file}: note: job {job.name}: {end.describe(day)}"
     for spec in found.specs.values():
         if spec.cron and spec.start_date is None:
             yield (
@@ -109,10 +134,10 @@ def _escaped(text: str, more: str = "") -> str:
     return text
 
 
-def _as_data(found: SpecSet) -> dict[str, object]:
+def _as_data(found: SpecSet, day: date) -> dict[str, object]:
     return {
         "specs": [{"name": spec.name, "file": str(spec.file)} for spec in found.specs.values()],
-        "notes": list(_notes(found)),
+        "notes": list(_notes(found, day)),
         "problems": [
             {**asdict(problem), "file": problem.file or error.file}
             for error in found.errors

@@ -7,10 +7,12 @@ an operator does not load it.
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.costs.bill import Bill, JobFacts, RowCounts, Total, add_totals, make_bill, total
+from vertex_batch.costs.csv_text import harmless, stream_csv
 from vertex_batch.costs.errors import CostTableError, CostTableSetupError, CostTableUnavailableError
 from vertex_batch.costs.money import exact, in_full, rounded, usd
 
 if TYPE_CHECKING:
+    from vertex_batch.costs.focus import FocusVersion
     from vertex_batch.costs.queries import GroupTotal, JobCost, JobFilter, JobOrder
     from vertex_batch.costs.table import CostTable
 
@@ -20,6 +22,7 @@ __all__ = [
     "CostTableError",
     "CostTableSetupError",
     "CostTableUnavailableError",
+    "FocusVersion",
     "GroupTotal",
     "JobCost",
     "JobFacts",
@@ -29,9 +32,11 @@ __all__ = [
     "Total",
     "add_totals",
     "exact",
+    "harmless",
     "in_full",
     "make_bill",
     "rounded",
+    "stream_csv",
     "total",
     "usd",
 ]
@@ -42,6 +47,10 @@ def __getattr__(name: str) -> Any:
         from vertex_batch.costs.table import CostTable  # noqa: PLC0415 - see above
 
         return CostTable
+    if name == "FocusVersion":
+        from vertex_batch.costs.focus import FocusVersion  # noqa: PLC0415 - see above
+
+        return FocusVersion
     if name in ("GroupTotal", "JobCost", "JobFilter", "JobOrder"):
         from vertex_batch.costs import queries  # noqa: PLC0415 - see above
 

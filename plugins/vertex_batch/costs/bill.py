@@ -72,6 +72,16 @@ class JobFacts:
         return moment.astimezone(UTC).date() if moment else None
 
     @property
+    def ended_on(self) -> date | None:
+        """The UTC day on which the job ended; None if it is unknown."""
+        return self.end_time.astimezone(UTC).date() if self.end_time else None
+
+    def price_days(self, book: PriceBook) -> tuple[date, ...]:
+        """The days on which prices of the job's model changed while it ran."""
+        first, last = self.ran_on, self.ended_on
+        return book.change_days(self.model, first, last) if first and last else ()
+
+    @property
     def key(self) -> JobId:
         """The id that no other job has."""
         return JobId(self.project, self.location, self.job_id)
@@ -101,6 +111,11 @@ class RowCounts:
     def not_counted(self) -> int:
         """Rows whose usage is unknown."""
         return self.unreadable + self.unrecognized
+
+    @property
+    def missing(self) -> int:
+        """Rows of the input without a row of output; 0 if the input was not counted."""
+        return max((self.input_rows or 0) - self.total, 0)
 
     @property
     def failed_share(self) -> Decimal | None:
@@ -235,6 +250,7 @@ def make_bill(
             *self_check(scan, stats, input_rows),
             *scan.flags,
             *book.flags,
+            *book.on(job.ran_on).contradictions(scan.tokens),
             *_price_change(job, scan, book),
         ),
         usage=dict(scan.tokens),
@@ -246,15 +262,24 @@ def make_bill(
 
 
 def _price_change(job: JobFacts, scan: ScanResult, book: PriceBook) -> list[str]:
-    """Report a price change while the job ran; it is unknown which rows were answered before it."""
-    first, last = job.ran_on, job.end_time and job.end_time.astimezone(UTC).date()
+    """Report a price change while the job ran, if it is unknown which rows were answered before it.
+
+    Rows that say when they were answered have the prices of that day.
+    """
+    first, last = job.ran_on, job.ended_on
     if first is None or last is None or last <= first:
         return []
-    before, after = (total(price(scan.tokens, book, job.location, day)).amount for day in (first, last))
+    untimed = scan.tokens if scan.untimed is None else scan.untimed
+    before, after = (total(price(untimed, book, job.location, day)).amount for day in (first, last))
     if before == after:
         return []
-    taken = f"prices changed while the job ran, from {first} to {last}; those of the first day were used"
-    return [f"{taken}, at those of the last day it would cost {in_full(after)} USD"]
+    whole = total(price(scan.tokens, book, job.location, first)).amount
+    text = (
+        f"prices changed while the job ran, from {first} to {last}, and rows do not say when they were"
+        f" answered. The prices of the first day were used: {in_full(whole)} USD. At those of the last day it"
+        f" would cost {in_full(add([whole, after, -before]))} USD"
+    )
+    return [text]
 
 
 def _unknown(reasons: Sequence[str]) -> list[LineItem]:

@@ -17,6 +17,36 @@ _REPLACED_VIEW = re.compile(r"^CREATE OR REPLACE VIEW (\w+) AS", re.MULTILINE)
 _MOMENT = "COALESCE(j.create_time, j.recorded_at)"
 # The names in the migration that uses them, which must not change with the schema.
 _SUMS = ("amount_picousd", "unpriced_line_items", "tokens", "saved_picousd", "saved_unknown_line_items")
+# Written `{name: argument, argument}`. Moments in SQLite are ISO 8601 text with six digits after the second.
+_CALLS = {  # SQLite, PostgreSQL
+    "usd": (
+        "printf('%d.%012d', {0} / 1000000000000, {0} % 1000000000000)",
+        "{0} * 0.000000000001",
+    ),
+    "price": (
+        "printf('%d.%012d', {0} * {1} / 1000000000000, {0} * {1} % 1000000000000)",
+        "CAST({0} AS NUMERIC) * {1} * 0.000000000001",
+    ),
+    "quantity": (
+        "printf('%d.%06d', {0} / {1}, {0} % {1} * (1000000 / {1}))",
+        "ROUND(CAST({0} AS NUMERIC) / {1}, 6)",
+    ),
+    "second": ("substr({0}, 1, 19) || 'Z'", "date_trunc('second', {0})"),
+    "next_second": (
+        "strftime('%Y-%m-%dT%H:%M:%SZ', substr({0}, 1, 19), '+1 second')",
+        "date_trunc('second', {0}) + INTERVAL '1 second'",
+    ),
+    "month_start": (
+        "substr({0}, 1, 7) || '-01T00:00:00Z'",
+        "date_trunc('month', {0} AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'",
+    ),
+    "month_end": (
+        "strftime('%Y-%m-%dT00:00:00Z', substr({0}, 1, 7) || '-01', '+1 month')",
+        "(date_trunc('month', {0} AT TIME ZONE 'UTC') + INTERVAL '1 month') AT TIME ZONE 'UTC'",
+    ),
+    "json": ("json_quote({0})", "CAST(to_json({0}) AS TEXT)"),
+}
+_CALL = re.compile(r"\{(\w+): ([^{}]*)\}")
 _BY_DIALECT = {  # SQLite, PostgreSQL
     "month_start": (
         f"strftime('%Y-%m-01T00:00:00Z', {_MOMENT})",
@@ -37,16 +67,21 @@ _BY_DIALECT = {  # SQLite, PostgreSQL
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step of the schema. Never change one that has been released: add the next."""
+    """One step of the schema. Never change one that has been released: add the next.
+
+    :param file: its SQL; with ``{dialect}`` in its name, one file for each database.
+    """
 
     version: int
     file: str
 
     def statements(self, *, is_sqlite: bool) -> list[str]:
         """The SQL statements of the step. Both databases use the same text, apart from a few words."""
-        sql = resources.files("vertex_batch.costs").joinpath("sql", self.file).read_text(encoding="utf-8")
+        file = self.file.format(dialect="sqlite" if is_sqlite else "postgresql")
+        sql = resources.files("vertex_batch.costs").joinpath("sql", file).read_text(encoding="utf-8")
         for name, (sqlite, postgresql) in _BY_DIALECT.items():
             sql = sql.replace(f"{{{name}}}", sqlite if is_sqlite else postgresql)
+        sql = _CALL.sub(lambda call: _called(call[1], call[2], is_sqlite=is_sqlite), sql)
         if is_sqlite:  # it cannot replace a view; in PostgreSQL a replaced view keeps its permissions
             sql = _REPLACED_VIEW.sub(r"DROP VIEW \1;\nCREATE VIEW \1 AS", sql)
         # Remove comments first: one may end in a semicolon, and psycopg2 refuses an empty statement.
@@ -63,8 +98,16 @@ MIGRATIONS = (
     Migration(7, "0007_page_totals.sql"),
     Migration(8, "0008_job_sums.sql"),
     Migration(9, "0009_outcomes_and_units.sql"),
+    Migration(11, "0011_price_days.{dialect}.sql"),
+    Migration(12, "0012_focus_versions.sql"),
 )
 LATEST = MIGRATIONS[-1].version
+
+
+def _called(name: str, arguments: str, *, is_sqlite: bool) -> str:
+    """The SQL of a call, such as ``{usd: amount_picousd}``, in one dialect."""
+    form = _CALLS[name][0 if is_sqlite else 1]
+    return form.format(*arguments.split(", "))
 
 
 def is_current(database: Database) -> bool:

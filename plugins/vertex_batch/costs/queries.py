@@ -24,9 +24,9 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
 from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.costs.bill import JobFacts, RowCounts, Total
-from vertex_batch.costs.schema import JOB_KEY, SUMS, job_sums, jobs, same_job
+from vertex_batch.costs.schema import JOB_KEY, SUMS, USAGE_KEY, job_sums, jobs, same_job, usage
 from vertex_batch.costs.types import usd
-from vertex_batch.vertex.names import JobName
+from vertex_batch.vertex.names import JobId, JobName
 
 Grouping = Literal[
     "job",
@@ -45,7 +45,6 @@ Grouping = Literal[
     "state",
 ]
 UNKNOWN_SAVED = Total(Decimal(0), complete=False)
-JobKey = tuple[str, str, str]
 JobOrder = Literal["day", "cost", "failed", "spec", "state"]
 _PARTS = {"model": "model", "model_day": "model", "kind": "kind", "kind_day": "kind"}
 _ROWS = ("rows_ok", "rows_failed", "rows_unreadable", "rows_unrecognized", "rows_copied")
@@ -214,7 +213,7 @@ def select_jobs(
     )
 
 
-def select_recorded(keys: Collection[JobKey]) -> Select[Any]:
+def select_recorded(keys: Collection[JobId]) -> Select[Any]:
     """Select those of the keys that have a bill."""
     key = tuple_(*(jobs.c[name] for name in JOB_KEY))
     return select(*(jobs.c[name] for name in JOB_KEY)).where(key.in_(list(keys)))
@@ -226,6 +225,15 @@ def select_dag_ids() -> Select[Any]:
     later = select(func.min(jobs.c.dag_id)).where(jobs.c.dag_id > first.c.dag_id).scalar_subquery()
     found = first.union_all(select(later).where(first.c.dag_id.is_not(None)))
     return select(found.c.dag_id).where(found.c.dag_id.is_not(None))
+
+
+def select_usage(where: JobFilter, models: Collection[str] | None = None) -> Select[Any]:
+    """Select tokens by location and usage key, of some models or of all."""
+    key = [usage.c.location, *(usage.c[name] for name in USAGE_KEY)]
+    asked = select(*key, _sum(usage.c.tokens).label("tokens")).join_from(usage, jobs, same_job(usage, jobs))
+    if models is not None:
+        asked = asked.where(usage.c.model.in_(sorted(models)))
+    return asked.where(*where.conditions()).group_by(*key).order_by(*key)
 
 
 def read_total(row: Row[Any], by: Grouping) -> GroupTotal:

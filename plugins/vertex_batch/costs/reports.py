@@ -1,4 +1,4 @@
-"""Unpriced usage with its reasons, and the FOCUS rows of jobs: plain data and the selects for it."""
+"""Unpriced usage with its reasons: plain data and the select for it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,13 @@ from typing import Any
 from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     BigInteger,
     Select,
-    column,
     func,
     literal_column,
     select,
-    table,
-    tuple_,
 )
 
 from vertex_batch.costs.queries import JobFilter
-from vertex_batch.costs.schema import JOB_KEY, jobs, line_items, same_job
-
-_FOCUS_KEY = ("BillingAccountId", "RegionId", "x_JobId")
+from vertex_batch.costs.schema import jobs, line_items, same_job
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +45,4 @@ def select_unpriced(where: JobFilter, limit: int) -> Select[Any]:
         .group_by(*group)
         .order_by(func.count().desc(), *group)
         .limit(limit)
-    )
-
-
-def select_focus(where: JobFilter) -> Select[Any]:
-    """Select the rows of the FOCUS view for these jobs, with its own columns."""
-    view = table("focus_cost_and_usage", *(column(name) for name in _FOCUS_KEY))
-    keys = select(*(jobs.c[name] for name in JOB_KEY)).where(*where.conditions())
-    return (
-        select(literal_column("*"))
-        .select_from(view)
-        .where(tuple_(*(view.c[name] for name in _FOCUS_KEY)).in_(keys))
     )

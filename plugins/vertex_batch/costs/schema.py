@@ -17,7 +17,7 @@ from sqlalchemy import (  # noqa: TID253 - not at DAG parse
     and_,
 )
 
-from vertex_batch.costs.types import JsonText, PicoUsd, UtcTime
+from vertex_batch.costs.types import DayText, JsonText, PicoUsd, UtcTime
 
 metadata = MetaData()
 
@@ -34,9 +34,13 @@ def _job_key() -> list[Column[str]]:
     return [Column(name, Text, primary_key=True) for name in JOB_KEY]
 
 
-def _usage_key() -> list[Column[str]]:
+USAGE_KEY = ("model", "kind", "modality", "tier", "cache_ttl", "priced_on")
+
+
+def _usage_key() -> list[Column[Any]]:
     return [
-        Column(name, Text, primary_key=True) for name in ("model", "kind", "modality", "tier", "cache_ttl")
+        *(Column(name, Text, primary_key=True) for name in USAGE_KEY[:-1]),
+        Column("priced_on", DayText, primary_key=True),
     ]
 
 
@@ -97,7 +101,10 @@ def _priced() -> list[Column[Any]]:
         Column("amount_picousd", PicoUsd),
         Column("standard_unit_price_picousd", PicoUsd),
         Column("standard_amount_picousd", PicoUsd),
-        *(Column(name, Text) for name in ("unit", "basis", "source", "reason", "standard_source")),
+        *(
+            Column(name, Text)
+            for name in ("unit", "basis", "source", "reason", "standard_source", "list_digest")
+        ),
         Column("price_date", Date),
     ]
 

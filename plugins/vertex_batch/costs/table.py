@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table, select  # noqa: TID253 - never importe
 from vertex_batch.costs import migrations, schema
 from vertex_batch.costs.bill import Bill, JobFacts, saved, total
 from vertex_batch.costs.database import Database, upsert
+from vertex_batch.costs.focus import FocusVersion, read_focus
 from vertex_batch.costs.queries import (
     SEARCHED,
     SEARCHED_CHARS,
@@ -21,7 +22,6 @@ from vertex_batch.costs.queries import (
     GroupTotal,
     JobCost,
     JobFilter,
-    JobKey,
     JobOrder,
     read_facts,
     read_job_cost,
@@ -31,10 +31,12 @@ from vertex_batch.costs.queries import (
     select_jobs,
     select_recorded,
     select_totals,
+    select_usage,
 )
-from vertex_batch.costs.reports import UnpricedUsage, select_focus, select_unpriced
+from vertex_batch.costs.reports import UnpricedUsage, select_unpriced
 from vertex_batch.pricing import Basis, LineItem, line_order
 from vertex_batch.usage import CacheTtl, Kind, Modality, RowProblem, Tier, Unit, UsageKey
+from vertex_batch.vertex.names import JobId
 
 _MONEY = ("unit_price", "amount", "standard_unit_price", "standard_amount")
 
@@ -68,7 +70,7 @@ class CostTable:
         kept as history. If two writers record a job at the same time, the later one's complete bill stays.
         """
         self._prepare()
-        key = {"project": bill.job.project, "location": bill.job.location, "job_id": bill.job.job_id}
+        key = _key(bill.job.key)
         with self._database.write() as connection:
             # This locks the job's row: other writers of it wait here.
             upsert(connection, schema.jobs, _job_row(bill))
@@ -79,24 +81,22 @@ class CostTable:
             for table, rows in ((schema.usage, usage), (schema.line_items, items), (schema.job_sums, sums)):
                 _replace(connection, table, key, rows)
 
-    def bill(self, project: str, location: str, job_id: str) -> Bill | None:
+    def bill(self, job_id: JobId) -> Bill | None:
         """Return the bill of one job; None if none was recorded."""
         self._prepare()
         with self._database.read() as connection:
-            return self._read(connection, {"project": project, "location": location, "job_id": job_id})
+            return self._read(connection, _key(job_id))
 
-    def replace_line_items(
-        self, project: str, location: str, job_id: str, priced: Callable[[Bill], Sequence[LineItem]]
-    ) -> None:
+    def replace_line_items(self, job_id: JobId, priced: Callable[[Bill], Sequence[LineItem]]) -> None:
         """Replace the line items of a bill in one transaction; the old ones are kept as history.
 
         :param priced: returns the new line items of a bill; if they equal the old ones, nothing is written.
         """
         self._prepare()
-        key = {"project": project, "location": location, "job_id": job_id}
+        key = _key(job_id)
         with self._database.write() as connection:
             # Taking the row as `record` does makes other writers of the job wait.
-            connection.execute(schema.jobs.update().where(*_is(schema.jobs, key)).values(job_id=job_id))
+            connection.execute(schema.jobs.update().where(*_is(schema.jobs, key)).values(job_id=job_id.id))
             bill = self._read(connection, key)
             fresh = list(priced(bill)) if bill else []
             if bill is None or fresh == list(bill.line_items):
@@ -162,13 +162,13 @@ class CostTable:
         with self._database.read() as connection:
             return [read_job_cost(row) for row in connection.execute(asked)]
 
-    def recorded(self, keys: Collection[JobKey]) -> frozenset[JobKey]:
-        """Return those of the jobs that have a bill. A key is project, location and job id."""
+    def recorded(self, keys: Collection[JobId]) -> frozenset[JobId]:
+        """Return those of the jobs that have a bill."""
         self._prepare()
         if not keys:
             return frozenset()
         with self._database.read() as connection:
-            return frozenset(tuple(row) for row in connection.execute(select_recorded(keys)))
+            return frozenset(JobId(*row) for row in connection.execute(select_recorded(keys)))
 
     def dag_ids(self) -> frozenset[str]:
         """Return the DAGs that submitted the jobs."""
@@ -194,6 +194,18 @@ class CostTable:
         with self._database.read() as connection:
             return [read_total(row, by) for row in connection.execute(select_totals(by, asked))]
 
+    def usage(
+        self, where: JobFilter, models: Collection[str] | None = None
+    ) -> Iterator[tuple[str, UsageKey, int]]:
+        """Yield tokens by location and usage key.
+
+        :param models: only those of these models.
+        """
+        self._prepare()
+        with self._database.read() as connection:
+            for row in connection.execute(select_usage(where, models)).mappings():
+                yield row["location"], read_usage_key(row), int(row["tokens"])
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction for reading the tables other than those of the bills."""
@@ -215,18 +227,25 @@ class CostTable:
             found = connection.execute(select_unpriced(where, limit)).all()
         return [UnpricedUsage(*row) for row in found]
 
-    def focus(self, where: JobFilter) -> Iterator[Sequence[Any]]:
-        """Yield the FOCUS view of some jobs: first the names of its columns, then each row."""
+    def focus(
+        self, where: JobFilter, version: FocusVersion = FocusVersion.V1_2
+    ) -> Iterator[Sequence[str | int | None]]:
+        """Yield the charges of some jobs in the columns of FOCUS: first the names, then each row.
+
+        Usage without a price is left out, since FOCUS has no unknown cost; see `unpriced`.
+        """
         self._prepare()
         with self._database.read() as connection:
-            found = connection.execution_options(yield_per=1000).execute(select_focus(where))
-            yield tuple(found.keys())
-            yield from found
+            yield from read_focus(connection, where, version)
 
     def _prepare(self) -> None:
         if not self._ready and not migrations.is_current(self._database):
             self.migrate()
         self._ready = True
+
+
+def _key(job: JobId) -> dict[str, str]:
+    return {"project": job.project, "location": job.location, "job_id": job.id}
 
 
 def _is(table: Table, key: Mapping[str, str]) -> list[Any]:
@@ -314,6 +333,8 @@ def _line_item(row: Mapping[Any, Any]) -> LineItem:
         reason=row["reason"],
         cache_ttl=key.cache_ttl,
         standard_source=row["standard_source"],
+        list_digest=row["list_digest"],
+        priced_on=key.priced_on,
     )
 
 
@@ -325,4 +346,5 @@ def read_usage_key(row: Mapping[Any, Any]) -> UsageKey:
         Modality(row["modality"]),
         Tier(row["tier"]),
         CacheTtl(row["cache_ttl"]),
+        row["priced_on"],
     )

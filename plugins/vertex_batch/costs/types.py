@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -56,6 +56,19 @@ class UtcTime(TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         return None if moment is None else moment.astimezone(UTC)
+
+
+class DayText(TypeDecorator[date]):
+    """A day as text that may be part of a primary key; None is the empty text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: date | None, dialect: Dialect) -> str:
+        return value.isoformat() if value else ""
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> date | None:
+        return date.fromisoformat(value) if value else None
 
 
 class JsonText(TypeDecorator[Any]):

@@ -12,15 +12,16 @@ from airflow.sdk import Param
 from pydantic import BaseModel
 
 from vertex_batch.inputs import MAX_SAMPLE_ROWS
+from vertex_batch.pricing import retirement_of
 from vertex_batch.specs.durations import show_duration
 from vertex_batch.specs.model import Spec
-from vertex_batch.tasks.choices import DAY, DRY_RUN, JOBS
+from vertex_batch.tasks.choices import DAY, DRY_RUN, JOBS, RETRY_OF
 from vertex_batch.tasks.forms import text_field
 
 OVERRIDES = {"inputs": "input", "model": "model", "labels": "labels"}
 """Field of the submit task -> param of the form that replaces it for one run."""
 
-_MODELS = ["gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-pro", "gemini-embedding-001"]
+_MODELS = ["gemini-3.8-flash", "gemini-3.5-flash-lite", "gemini-4-argon", "gemini-embedding-001"]
 _RUN, _INPUT, _JOB = "This run", "Input", "Model and labels"
 _URI = "^(gs|bq)://"
 _LABEL = r"^[a-z0-9_-]{0,63}$"
@@ -49,8 +50,21 @@ def form(spec: Spec) -> dict[str, Param]:
             format="multiline",
             maxLength=1000,
         ),
+        **(_retry_of() if any(job.retry_rows for job in spec.jobs) else {}),
         **_input(spec),
         **_model_and_labels(spec),
+    }
+
+
+def _retry_of() -> dict[str, Param]:
+    return {
+        RETRY_OF: text_field(
+            "Send rows of an earlier run again",
+            "The id of a run of this DAG that is over. Only its rows without a good answer are submitted, and"
+            " nothing else; answered rows are not paid for again. Also enter that run's date below.",
+            section=_RUN,
+            maxLength=250,
+        )
     }
 
 
@@ -120,7 +134,7 @@ def _model_and_labels(spec: Spec) -> dict[str, Param]:
     return {
         "model": text_field(
             "Model",
-            f"Use this model instead. Default: {_default(spec, 'model')}",
+            f"Use this model instead. Default: {_default(spec, 'model')}{_ends(spec)}",
             section=_JOB,
             pattern=r"^\S*$",
             examples=sorted({*(job.model for job in spec.jobs), *_MODELS}),
@@ -134,6 +148,13 @@ def _model_and_labels(spec: Spec) -> dict[str, Param]:
             section=_JOB,
         ),
     }
+
+
+def _ends(spec: Spec) -> str:
+    """Announced last days of the spec's models. Independent of today, so that the DAG stays the same."""
+    found = {job.model: retirement_of(job.model) for job in spec.jobs}
+    days = [f"`{end.model}`: {end.last_day}" for end in found.values() if end and end.is_final]
+    return f". Last day of {', of '.join(days)}" if days else ""
 
 
 def page(spec: Spec) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,15 @@ from airflow.sdk import DAG, Asset, BaseOperator, TaskGroup, TriggerRule, XComAr
 
 from vertex_batch.dag_factory.form import OVERRIDES
 from vertex_batch.dag_factory.notices import on_cost
-from vertex_batch.inputs import SHARDS_GROUP
+from vertex_batch.inputs import SHARDS_GROUP, retry_group
 from vertex_batch.operators import (
     AggregateTokenUsageOperator,
     AnnounceResultsOperator,
+    BudgetSettings,
     CancelBatchPredictionJobOperator,
     DeliverResultsOperator,
     PlanInputsOperator,
+    PrepareRetryOperator,
     SubmitBatchPredictionJobOperator,
 )
 from vertex_batch.sensors import BatchPredictionJobSensor
@@ -28,15 +30,27 @@ from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.rendering import display_name
 from vertex_batch.specs.results import answer_schema_file
 from vertex_batch.tasks.context import PART_XCOM
+from vertex_batch.tasks.forms import refuse_unknown_params
+from vertex_batch.tasks.rounds import RoundTasks
 from vertex_batch.tasks.shards import ShardTasks
 
 LONGEST_RETRY_DELAY = timedelta(hours=1)
+FEWEST_RESUMED_RETRIES = 2
+"""Of tasks that give up their worker and resume. An executor counts a task by its key, which stays the same.
+
+If a busy scheduler sees the exit of the first process only after the resumed one was queued, it takes the
+resumed one for dead, and Airflow 3.3 counts that as a failed try ("Executor ... reported that the task
+instance ... finished with state success, but the task instance's state attribute is queued"). Without a retry
+the run would be lost, and its job cancelled. A retry resumes the same job and costs nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class JobTasks:
-    """A job's first task, the tasks that have results when they succeed, and the task with the bill.
+    """A job's tasks, as far as others follow them.
 
+    :param results: those that have results when they succeed.
+    :param bill: the bill of the first submission.
     :param delivery: the task that delivers the answers; it is one of `results`.
     """
 
@@ -52,7 +66,7 @@ class OneJob:
 
     submit: SubmitBatchPredictionJobOperator
     wait: BatchPredictionJobSensor
-    cancel: CancelBatchPredictionJobOperator
+    cancel: CancelBatchPredictionJobOperator | None = None
 
 
 def add_jobs(dag: DAG, spec: Spec, prices_folder: Path | None, budgets_file: Path | None = None) -> None:
@@ -114,39 +128,72 @@ def add_job(
     money = _money(spec, job, prices_folder, budgets_file)
     one = _one_job(spec, job, XComArg(plan, key=PART_XCOM) if plan else None, money)
     shard = _shards(spec, job, plan, money) if plan else None
-    record = AggregateTokenUsageOperator(
-        task_id="record_cost",
+    record = _record(
+        spec,
+        job,
+        prices_folder,
         submit_task_id=one.submit.task_id,
         resubmit_task_ids=[one.wait.task_id],
         shards=ShardTasks(plan.task_id, shard.submit.task_id, shard.wait.task_id) if plan and shard else None,
+    )
+    if one.cancel:
+        one.cancel >> record
+    if not (plan and shard):
+        made = JobTasks(one.submit, (one.wait,), record)
+    else:
+        if shard.cancel:
+            shard.cancel >> record
+        plan.submit_task_id, plan.shards_task_id = one.submit.task_id, shard.submit.task_id
+        made = JobTasks(plan, (one.wait, shard.wait), record)
+    if not job.results:
+        return made
+    submits = (one.submit.task_id, shard.submit.task_id) if shard else (one.submit.task_id,)
+    rounds = _rounds(spec, job, made, submits, prices_folder=prices_folder, money=money)
+    delivery = _delivery(spec, job, [record, *rounds], prices_folder)
+    return replace(made, results=(*made.results, delivery), delivery=delivery)
+
+
+def _record(
+    spec: Spec, job: JobSpec, prices_folder: Path | None, *, is_retry: bool = False, **of: Any
+) -> AggregateTokenUsageOperator:
+    """Add the task that records jobs.
+
+    :param is_retry: whether they are those of a round of retries; see `_rounds`.
+    :param of: which jobs.
+    """
+    record = AggregateTokenUsageOperator(
+        task_id="record_cost",
         prices=job.prices or None,
         price_folder=str(prices_folder) if prices_folder else None,
         max_unreadable_rows=job.max_unreadable_rows,
+        max_unrecognized_rows=job.max_unrecognized_rows,
+        fail_without_answers=job.retry_rows is None,
         litellm_conn_id=job.connection,
         gcp_conn_id=job.storage_connection,
         batch_costs_conn_id=job.cost_connection,
         spec=spec.name,
+        **of,
         **_of_every_task(job),
     )
-    record.as_teardown(on_failure_fail_dagrun=True)
-    one.cancel >> record
-    delivery = _delivery(spec, job, record, prices_folder) if job.results else None
-    delivered = (delivery,) if delivery else ()
-    if not (plan and shard):
-        return JobTasks(one.submit, (one.wait, *delivered), record, delivery)
-    shard.cancel >> record
-    plan.submit_task_id, plan.shards_task_id = one.submit.task_id, shard.submit.task_id
-    return JobTasks(plan, (one.wait, shard.wait, *delivered), record, delivery)
+    record.as_teardown(on_failure_fail_dagrun=not is_retry)
+    return record
 
 
 def _delivery(
-    spec: Spec, job: JobSpec, record: AggregateTokenUsageOperator, prices_folder: Path | None
+    spec: Spec,
+    job: JobSpec,
+    records: Sequence[AggregateTokenUsageOperator],
+    prices_folder: Path | None,
 ) -> DeliverResultsOperator:
     """Add the task that delivers the answers.
 
-    It follows the bill alone, so the rows that a failed job has answered are delivered, too. The run fails
-    with the job all the same, because its waiting task is a leaf, too.
+    It follows the bills alone, so the rows that a failed job has answered are delivered, too. The run fails
+    with the job all the same, because its waiting task is a leaf, too; with rounds of retries, that of the
+    last round, which does not run after a failure.
+
+    :param records: the tasks with the bills: of the first submission, then of each round of retries.
     """
+    record, *retries = records
     assert job.results is not None
     results = job.results
     schema = answer_schema_file(spec.file.parent if spec.file else None, results)
@@ -156,6 +203,7 @@ def _delivery(
         inputs=job.inputs,
         overrides={"inputs": OVERRIDES["inputs"]},
         record_task_id=record.task_id,
+        retry_record_task_ids=[each.task_id for each in retries],
         shards=record.shards,
         key=results.key,
         answer=results.answer,
@@ -168,22 +216,109 @@ def _delivery(
         litellm_conn_id=job.connection,
         gcp_conn_id=job.storage_connection,
         batch_costs_conn_id=job.cost_connection,
+        # A round that sends nothing has no bill.
+        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if retries else TriggerRule.ALL_SUCCESS,
         **_of_every_task(job),
     )
-    record >> deliver
+    deliver << list(records)
     return deliver
 
 
-def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, is_shard: bool = False) -> OneJob:
+def _rounds(
+    spec: Spec,
+    job: JobSpec,
+    first: JobTasks,
+    submits: tuple[str, ...],
+    *,
+    prices_folder: Path | None,
+    money: BudgetSettings,
+) -> tuple[AggregateTokenUsageOperator, ...]:
+    """Add a task group for each round of retries: prepare, submit, wait, record_cost.
+
+    A round without rows to send again submits nothing, and the rounds after it are skipped. A round follows
+    the bill of the one before, so that budgets are checked with what is spent. Its bill cancels what still
+    runs after a failure, so it has no task for that. A bill that fails does not fail the run by itself, so
+    that the waiting task of the last round decides, too; the delivery does not run without the bill.
+
+    :param submits: the submit tasks of the first submission.
+    :returns: the task with the bill of each round.
+    """
+    if not job.retry_rows or not job.results:
+        return ()
+    schema = answer_schema_file(spec.file.parent if spec.file else None, job.results)
+    prefix = f"{job.name}." if spec.grouped else ""
+    numbers = range(1, job.retry_rows.rounds + 1)
+    tasks = RoundTasks(submits, tuple(f"{prefix}{retry_group(n)}.{SHARDS_GROUP}.submit" for n in numbers))
+    before: tuple[BaseOperator, ...] = (*first.results, first.bill)
+    made = []
+    for number in numbers:
+        with TaskGroup(retry_group(number), tooltip="Rows without a good answer that are sent again"):
+            prepare = PrepareRetryOperator(
+                task_id="prepare",
+                round=number,
+                rounds=tasks,
+                reasons=job.retry_rows.reasons,
+                key=job.results.key,
+                answer=job.results.answer,
+                schema=str(schema) if schema else None,
+                model=job.model,
+                output_uri=job.output,
+                staging=job.staging,
+                max_rows=job.max_rows_per_job,
+                max_bytes=job.max_bytes_per_job,
+                overrides={"model": OVERRIDES["model"]},
+                job_name=job.name if spec.grouped else "",
+                litellm_conn_id=job.connection,
+                gcp_conn_id=job.storage_connection,
+                # A run that only sends rows of an earlier run again skips the tasks before the first round.
+                trigger_rule=(
+                    TriggerRule.NONE_FAILED if number == 1 else TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
+                ),
+                **_of_every_task(job),
+            )
+            prepare << list(before)
+            one = _shards(spec, job, prepare, money, with_cancel=False)
+            record = _record(
+                spec,
+                job,
+                prices_folder,
+                is_retry=True,
+                submit_task_id=one.submit.task_id,
+                resubmit_task_ids=[one.wait.task_id],
+            )
+            one.wait >> record
+        before = (one.wait, record)
+        made.append(record)
+    return tuple(made)
+
+
+def _one_job(
+    spec: Spec,
+    job: JobSpec,
+    part: Any,
+    money: BudgetSettings,
+    *,
+    plan_task_id: str | None = None,
+    with_cancel: bool = True,
+) -> OneJob:
     """Add the tasks of one Vertex job.
 
     :param part: the part of the input from `plan_inputs`, if there is such a task.
     :param money: the submit task's prices and budgets.
-    :param is_shard: whether other jobs of the run read the rest of the input.
+    :param plan_task_id: of a shard, the task that planned it; other jobs of the run read the rest.
+    :param with_cancel: add a task that cancels the job after a failure.
     """
     always = _of_every_task(job)
+    resumed = {**always, "retries": max(job.retries, FEWEST_RESUMED_RETRIES)}
+    may_be_held = bool(money.budget or money.budgets_file)
     submit = SubmitBatchPredictionJobOperator(
-        task_id="submit", part=part, money=money, **_submit_arguments(spec, job), **always
+        task_id="submit",
+        part=part,
+        plan_task_id=plan_task_id,
+        money=money,
+        pre_execute=refuse_unknown_params,
+        **_submit_arguments(spec, job),
+        **(resumed if may_be_held else always),
     )
     wait = BatchPredictionJobSensor(
         task_id="wait",
@@ -194,11 +329,14 @@ def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, is_s
         run_deadline_seconds=_seconds(job.run_deadline),
         resubmits=job.resubmits,
         max_failed_ratio=job.max_failed_ratio,
-        fail_without_answers=not is_shard,
+        fail_without_answers=plan_task_id is None and not job.retry_rows,
+        rest_is_sent_again=job.retry_rows is not None,
         cancel_on_kill=job.cancel_on_kill,
         litellm_conn_id=job.connection,
-        **always,
+        **resumed,
     )
+    if not with_cancel:
+        return OneJob(submit, wait)
     cancel = CancelBatchPredictionJobOperator(
         task_id="cancel",
         submit_task_id=submit.task_id,
@@ -214,13 +352,20 @@ def _one_job(spec: Spec, job: JobSpec, part: Any, money: dict[str, Any], *, is_s
     return OneJob(submit, wait, cancel)
 
 
-def _shards(spec: Spec, job: JobSpec, plan: PlanInputsOperator, money: dict[str, Any]) -> OneJob:
+def _shards(
+    spec: Spec,
+    job: JobSpec,
+    plan: PlanInputsOperator | PrepareRetryOperator,
+    money: BudgetSettings,
+    *,
+    with_cancel: bool = True,
+) -> OneJob:
     """Add the same tasks for each shard. The tasks of one shard depend only on each other."""
     made: list[OneJob] = []
 
     @task_group(group_id=SHARDS_GROUP, tooltip="The jobs of an input that is too large for one")
     def shards(shard: Any) -> None:
-        made.append(_one_job(spec, job, shard, money, is_shard=True))
+        made.append(_one_job(spec, job, shard, money, plan_task_id=plan.task_id, with_cancel=with_cancel))
 
     shards.expand(shard=plan.output)
     (one,) = made
@@ -232,6 +377,7 @@ def _shards(spec: Spec, job: JobSpec, plan: PlanInputsOperator, money: dict[str,
 def _plan(spec: Spec, job: JobSpec) -> PlanInputsOperator:
     return PlanInputsOperator(
         task_id="plan_inputs",
+        pre_execute=refuse_unknown_params,
         model=job.model,
         inputs=job.inputs,
         output_uri=job.output,
@@ -278,16 +424,16 @@ def _submit_arguments(spec: Spec, job: JobSpec) -> dict[str, Any]:
     }
 
 
-def _money(spec: Spec, job: JobSpec, prices_folder: Path | None, budgets_file: Path | None) -> dict[str, Any]:
+def _money(spec: Spec, job: JobSpec, prices_folder: Path | None, budgets_file: Path | None) -> BudgetSettings:
     """The submit task's settings for prices and limits."""
-    return {
-        "estimate": True,
-        "budget": spec.budget.to_budget().to_dict() if spec.budget else None,
-        "budgets_file": str(budgets_file) if budgets_file else None,
-        "prices": job.prices or None,
-        "price_folder": str(prices_folder) if prices_folder else None,
-        "batch_costs_conn_id": job.cost_connection,
-    }
+    return BudgetSettings(
+        estimate=True,
+        budget=spec.budget.to_budget().to_dict() if spec.budget else None,
+        budgets_file=str(budgets_file) if budgets_file else None,
+        prices=job.prices or None,
+        price_folder=str(prices_folder) if prices_folder else None,
+        batch_costs_conn_id=job.cost_connection,
+    )
 
 
 def _seconds(duration: timedelta | None) -> float | None:

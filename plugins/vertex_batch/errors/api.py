@@ -23,8 +23,6 @@ class Operation(StrEnum):
     GET = "get"
     LIST = "list"
     CANCEL = "cancel"
-    DELETE = "delete"
-    GET_OPERATION = "get_operation"
     MODEL_INFO = "model_info"
     PRICE_MAP = "price_map"
     SPEND_LOGS = "spend_logs"
@@ -51,8 +49,6 @@ _DOING = {
     Operation.GET: "read job {}",
     Operation.LIST: "list the jobs in {}",
     Operation.CANCEL: "cancel job {}",
-    Operation.DELETE: "delete job {}",
-    Operation.GET_OPERATION: "read operation {}",
     Operation.MODEL_INFO: "read the proxy's models at {}",
     Operation.PRICE_MAP: "read the proxy's price map at {}",
     Operation.SPEND_LOGS: "read the proxy's spend logs at {}; it keeps them only with a database",
@@ -215,7 +211,7 @@ class ModelNotAllowedError(ApiError, PermanentError):
     )
 
 
-class BudgetExceededError(ApiError, PermanentError):
+class KeyBudgetExceededError(ApiError, PermanentError):
     what = "the budget of the LiteLLM key, its user or its team is exhausted"
     advice = "Ask the proxy's admin to raise or reset the budget."
 

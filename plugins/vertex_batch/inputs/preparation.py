@@ -102,9 +102,12 @@ class InputPreparer:
         :raises InputMissingError: there are no rows.
         :raises InputUnusableError: a row is too long for any job, or an object is damaged.
         :raises InputChangedError: the input is being written; a retry reads it again.
+        :raises ObjectEncodedError: an object has a content encoding, so its size says nothing.
         :raises ConfigurationError: the input needs more jobs than a run may have.
         """
         objects = self._objects()
+        for each in objects:
+            each.check_readable()
         size = sum(each.size for each in objects)
         packed = any(each.uri.endswith(GZIP_SUFFIXES) for each in objects)
         surely_fits = self._limits.surely_fits(size) and not packed and self._may_be_named

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from vertex_batch.errors import CancelNotConfirmedError, FailedPreconditionError
 from vertex_batch.vertex.client import AsyncBatchClient, BatchClient
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import BatchPredictionJob
 
 DEFAULT_CONFIRM_SECONDS = 600.0
@@ -15,9 +16,7 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 10.0
 
 def cancel_and_confirm(
     client: BatchClient,
-    project: str,
-    location: str,
-    job_id: str,
+    job_id: JobId,
     *,
     confirm_seconds: float = DEFAULT_CONFIRM_SECONDS,
     sleep: Callable[[float], None] = time.sleep,
@@ -30,32 +29,30 @@ def cancel_and_confirm(
     :raises CancelNotConfirmedError: it had not ended after ``confirm_seconds``; it may still run.
     :raises NotFoundError: the job does not exist.
     """
-    request_cancel(client, project, location, job_id)
+    request_cancel(client, job_id)
     waited = 0.0
     while True:
-        job = client.get(project, location, job_id)
+        job = client.get(*job_id)
         if job.state.is_terminal:
             return job
         if waited >= confirm_seconds:
-            raise CancelNotConfirmedError(
-                job=f"{project}/{location}/{job_id}", state=job.raw_state, waited_seconds=waited
-            )
+            raise CancelNotConfirmedError(job=str(job_id), state=job.raw_state, waited_seconds=waited)
         pause = min(max(waited, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
         sleep(pause)
         waited += pause
 
 
-def request_cancel(client: BatchClient, project: str, location: str, job_id: str) -> None:
+def request_cancel(client: BatchClient, job_id: JobId) -> None:
     """Request a cancel once, without waiting. A job that has already ended is not an error."""
     try:
-        client.cancel(project, location, job_id)
+        client.cancel(*job_id)
     except FailedPreconditionError:
         return
 
 
-async def request_cancel_async(client: AsyncBatchClient, project: str, location: str, job_id: str) -> None:
+async def request_cancel_async(client: AsyncBatchClient, job_id: JobId) -> None:
     """`request_cancel` for a trigger, which has no time to wait for the end."""
     try:
-        await client.cancel(project, location, job_id)
+        await client.cancel(*job_id)
     except FailedPreconditionError:
         return

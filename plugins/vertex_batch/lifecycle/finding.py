@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.labels import GROUP_KEY_LABEL, JOB_KEY_LABEL, TASK_KEY_LABEL
+from vertex_batch.vertex.labels import GROUP_KEY_LABEL, IDEMPOTENCY_KEY_LABEL, TASK_KEY_LABEL
+from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import BatchPredictionJob
 
 
@@ -28,23 +29,19 @@ class LookPolicy:
     creates: int = 4
 
 
-def find_jobs(client: BatchClient, project: str, location: str, task_key: str) -> list[BatchPredictionJob]:
+def find_jobs(client: BatchClient, place: Place, task_key: str) -> list[BatchPredictionJob]:
     """List every job that a task has submitted in its run, of all epochs, newest first."""
-    return list(client.list(project, location, filter=f'labels.{TASK_KEY_LABEL}="{task_key}"'))
+    return list(client.list(*place, filter=f'labels.{TASK_KEY_LABEL}="{task_key}"'))
 
 
-def find_group_jobs(
-    client: BatchClient, project: str, location: str, group_key: str
-) -> list[BatchPredictionJob]:
+def find_group_jobs(client: BatchClient, place: Place, group_key: str) -> list[BatchPredictionJob]:
     """List every job that the map indices of a task have submitted in their run, newest first."""
-    return list(client.list(project, location, filter=f'labels.{GROUP_KEY_LABEL}="{group_key}"'))
+    return list(client.list(*place, filter=f'labels.{GROUP_KEY_LABEL}="{group_key}"'))
 
 
-def find_jobs_by_key(
-    client: BatchClient, project: str, location: str, job_key: str
-) -> list[BatchPredictionJob]:
+def find_jobs_by_key(client: BatchClient, place: Place, key: str) -> list[BatchPredictionJob]:
     """List the jobs with one key: none if the list does not show it yet, and hardly ever more than one."""
-    return list(client.list(project, location, filter=f'labels.{JOB_KEY_LABEL}="{job_key}"'))
+    return list(client.list(*place, filter=f'labels.{IDEMPOTENCY_KEY_LABEL}="{key}"'))
 
 
 def look_for_lost_job(
@@ -59,7 +56,7 @@ def look_for_lost_job(
     until = datetime.fromisoformat(intent.declared_at) + timedelta(seconds=policy.window_seconds)
     while True:
         looked_at = now()
-        found = find_jobs_by_key(client, intent.project, intent.location, intent.job_key)
+        found = find_jobs_by_key(client, intent.place, intent.job_key)
         if found:
             return found[0]
         if looked_at >= until:

@@ -16,13 +16,14 @@ from typing import Any
 from vertex_batch.vertex.labels import (
     DEPLOYMENT_LABEL,
     GROUP_KEY_LABEL,
-    JOB_KEY_LABEL,
+    IDEMPOTENCY_KEY_LABEL,
     MANAGED_BY,
     MANAGED_BY_LABEL,
     MAP_INDEX_LABEL,
     REQUEST_LABEL,
     TASK_KEY_LABEL,
 )
+from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import label_value
 
 
@@ -59,7 +60,7 @@ class TaskIdentity:
         """The same for every job that this task, at this map index, ever submits in this run."""
         return _digest(self.deployment, self.dag_id, self.run_id, self.task_id, self.map_index)
 
-    def job_key(self, epoch: int) -> str:
+    def idempotency_key(self, epoch: int) -> str:
         """The same for all of Airflow's automatic retries; a new one once a person clears the task.
 
         :param epoch: ``ti.max_tries``, which Airflow raises on every clear and on no retry.
@@ -71,7 +72,7 @@ class TaskIdentity:
         mapped = {MAP_INDEX_LABEL: str(self.map_index)} if self.map_index >= 0 else {}
         return {
             MANAGED_BY_LABEL: MANAGED_BY,
-            JOB_KEY_LABEL: self.job_key(epoch),
+            IDEMPOTENCY_KEY_LABEL: self.idempotency_key(epoch),
             TASK_KEY_LABEL: self.task_key,
             GROUP_KEY_LABEL: self.group_key,
             **mapped,
@@ -89,12 +90,12 @@ def map_index_of(labels: Mapping[str, str]) -> int:
     return int(index) if index.isdecimal() else -1
 
 
-def attempt_key(job_key: str, attempt: int) -> str:
+def attempt_key(key: str, attempt: int) -> str:
     """The key of the job that replaces one that failed for a transient reason.
 
-    :param job_key: of the job that the submit task submitted, which is attempt 0.
+    :param key: of the job that the submit task submitted, which is attempt 0.
     """
-    return _digest(job_key, attempt) if attempt else job_key
+    return _digest(key, attempt) if attempt else key
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class Intent:
     :param attempt: 0 for the submit task's job, then one more for each resubmission.
     :param job_id: None between the POST and its answer: a job may exist whose id is not stored.
     :param map_index: of the submit task, even if the waiting task resubmits for it.
+    :param refused: every POST of it was surely refused, so no job of it exists or will appear.
     """
 
     epoch: int
@@ -116,6 +118,16 @@ class Intent:
     job_id: str | None = None
     attempt: int = 0
     map_index: int = -1
+    refused: bool = False
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether a job may exist whose id is not stored."""
+        return not (self.job_id or self.refused)
+
+    @property
+    def place(self) -> Place:
+        return Place(self.project, self.location)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

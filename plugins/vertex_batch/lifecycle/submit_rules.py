@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from http import HTTPStatus
 
-from vertex_batch.errors import AmbiguousSubmitError, TransientError, VertexBatchError
+from vertex_batch.errors import AmbiguousSubmitError, ApiError, TransientError, VertexBatchError
 from vertex_batch.lifecycle.identity import Intent
-from vertex_batch.vertex.labels import JOB_KEY_LABEL, REQUEST_LABEL
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL, REQUEST_LABEL
 from vertex_batch.vertex.resource import BatchPredictionJob, JobState
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -44,7 +45,7 @@ class SubmitDecision:
 class Stored(StrEnum):
     """What the task's store holds."""
 
-    NOTHING = "nothing"
+    NOTHING = "nothing, or a refused intent"
     INTENT = "an intent of this epoch, without a job"
     JOB = "a job of this epoch"
     EARLIER = "something of an earlier epoch"
@@ -53,7 +54,7 @@ class Stored(StrEnum):
 class Listed(StrEnum):
     """What the list shows of the task's jobs, of all epochs: the first of these that applies."""
 
-    OWN = "a job with this job key, in any state"
+    OWN = "a job with this idempotency key, in any state"
     SAME = "another job with the same request, active"
     CHANGED = "another job with a different request, active"
     CANCELLING = "another job, being cancelled"
@@ -166,7 +167,9 @@ def _what_is_stored(wanted: Intent, stored: Intent | None) -> Stored:
         return Stored.NOTHING
     if stored.job_key != wanted.job_key:
         return Stored.EARLIER
-    return Stored.JOB if stored.job_id else Stored.INTENT
+    if stored.job_id:
+        return Stored.JOB
+    return Stored.INTENT if stored.is_in_doubt else Stored.NOTHING
 
 
 def _what_is_listed(
@@ -174,7 +177,7 @@ def _what_is_listed(
 ) -> tuple[Listed, BatchPredictionJob | None]:
     """Return what the list shows, and the job that this concerns, if any."""
     jobs = sorted(found, key=lambda job: job.create_time or _LONG_AGO, reverse=True)
-    own = [job for job in jobs if job.labels.get(JOB_KEY_LABEL) == wanted.job_key]
+    own = [job for job in jobs if job.labels.get(IDEMPOTENCY_KEY_LABEL) == wanted.job_key]
     active = [job for job in jobs if not job.state.is_terminal]
     running = [job for job in active if job.state is not JobState.CANCELLING]
     same = [job for job in running if job.labels.get(REQUEST_LABEL) == wanted.fingerprint]
@@ -225,3 +228,14 @@ def after_failed_create(error: VertexBatchError, *, tries_left: int) -> Action |
     if isinstance(error, TransientError) and tries_left > 0:
         return Action.SUBMIT
     return None
+
+
+def is_sure_refusal(error: VertexBatchError) -> bool:
+    """Whether a create that raised has surely created no job: it was answered 4xx, and not as a time-out."""
+    return (
+        isinstance(error, ApiError)
+        and not isinstance(error, AmbiguousSubmitError)
+        and not error.may_have_submitted
+        and error.http_status is not None
+        and HTTPStatus.BAD_REQUEST <= error.http_status < HTTPStatus.INTERNAL_SERVER_ERROR
+    )

@@ -24,6 +24,7 @@ from vertex_batch.lifecycle.submit_rules import (
     after_seen_ending,
     choose_among_duplicates,
     decide_submit,
+    is_sure_refusal,
     known_job,
     may_have_duplicate,
 )
@@ -31,10 +32,12 @@ from vertex_batch.log import Log
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import (
     ATTEMPT_LABEL,
-    JOB_KEY_LABEL,
+    IDEMPOTENCY_KEY_LABEL,
     REQUEST_LABEL,
     TASK_KEY_LABEL,
 )
+from vertex_batch.vertex.names import JobId
+from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import BatchPredictionJob, CreateJobRequest
 
 DEFAULT_RESEND_DELAY_SECONDS = 5.0
@@ -106,7 +109,7 @@ class Submitter:
         self._now = now
 
     def submit(
-        self, identity: TaskIdentity, epoch: int, project: str, location: str, request: CreateJobRequest
+        self, identity: TaskIdentity, epoch: int, place: Place, request: CreateJobRequest
     ) -> Submission:
         """Find this task's job, or create it.
 
@@ -119,31 +122,39 @@ class Submitter:
         request = request.model_copy(update={"labels": labels})
         wanted = Intent(
             epoch,
-            identity.job_key(epoch),
+            identity.idempotency_key(epoch),
             fingerprint,
-            project,
-            location,
+            *place,
             declared_at=self._now().isoformat(),
             map_index=identity.map_index,
         )
         return self._submit_or_adopt(identity.task_key, wanted, request)
 
     def resubmit(
-        self, failed: BatchPredictionJob, job_key: str, attempt: int, project: str, location: str
+        self,
+        failed: BatchPredictionJob,
+        first_key: str,
+        attempt: int,
+        place: Place,
+        *,
+        resume: bool = False,
     ) -> Submission:
         """Find the job of a later attempt, or create it with the request of the job that failed.
 
-        :param failed: the job of an earlier attempt.
-        :param job_key: the key of the first attempt.
+        :param failed: the job of the attempt before.
+        :param first_key: the idempotency key of the first attempt.
+        :param resume: the new job reads the output folder of the failed one, so that only the rows without an
+            answer run. Its labels are those of the same work, by which a cleared task finds it.
         :raises SupersededError: the task was cleared in the meantime and has another job now.
         """
-        key = attempt_key(job_key, attempt)
-        labels = {**failed.labels, JOB_KEY_LABEL: key, ATTEMPT_LABEL: str(attempt)}
+        key = attempt_key(first_key, attempt)
+        labels = {**failed.labels, IDEMPOTENCY_KEY_LABEL: key, ATTEMPT_LABEL: str(attempt)}
         fingerprint = labels.get(REQUEST_LABEL, "")
         declared_at = self._now().isoformat()
         index = map_index_of(labels)
-        wanted = Intent(0, key, fingerprint, project, location, declared_at, attempt=attempt, map_index=index)
-        request = CreateJobRequest.again(failed).model_copy(update={"labels": labels})
+        wanted = Intent(0, key, fingerprint, *place, declared_at, attempt=attempt, map_index=index)
+        again = CreateJobRequest.resuming(failed) if resume else CreateJobRequest.again(failed)
+        request = again.model_copy(update={"labels": labels})
         return self._submit_or_adopt(labels.get(TASK_KEY_LABEL, ""), wanted, request)
 
     def _submit_or_adopt(
@@ -168,6 +179,8 @@ class Submitter:
     ) -> Submission:
         creates_left = self._policy.creates
         last_error: VertexBatchError | None = None
+        # Whether each POST so far was surely refused, also those of earlier tries.
+        all_refused = stored is None or stored.job_key != wanted.job_key or stored.refused
         while True:
             looked_at = self._now()
             decision = self._look(task_key, wanted, stored)
@@ -182,7 +195,7 @@ class Submitter:
             if decision.action in {Action.CANCEL_THEN_SUBMIT, Action.SEE_IT_END} and decision.job:
                 self._log.info("Waiting for job %s to end first: %s.", decision.job.job_id, decision.reason)
                 ended = cancel_and_confirm(
-                    self._client, wanted.project, wanted.location, decision.job.job_id, sleep=self._sleep
+                    self._client, JobId(*wanted.place, decision.job.job_id), sleep=self._sleep
                 )
                 if after_seen_ending(ended, wanted):
                     return self._adopt(wanted, ended, "it succeeded before its cancel took effect")
@@ -194,9 +207,10 @@ class Submitter:
             self._store.save(wanted)
             self._before_create()
             try:
-                job = self._client.create(wanted.project, wanted.location, request)
+                job = self._client.create(*wanted.place, request)
             except VertexBatchError as error:
                 last_error = error
+                all_refused = self._all_refused(wanted, error, so_far=all_refused)
                 self._recover(error, creates_left)
                 if after_failed_create(error, tries_left=creates_left) is Action.SUBMIT:
                     stored = None  # after a definite refusal there is nothing to search for
@@ -220,15 +234,23 @@ class Submitter:
             kept, duplicates = choose_among_duplicates([job, *self._others(wanted, job)])
             for duplicate in duplicates:
                 self._log.warning("Cancelling job %s: job %s carries its key.", duplicate.job_id, kept.job_id)
-                request_cancel(self._client, wanted.project, wanted.location, duplicate.job_id)
+                request_cancel(self._client, JobId(*wanted.place, duplicate.job_id))
             if kept.job_id != job.job_id:
                 return self._adopt(wanted, kept, "another try of this task submitted it in the meantime")
         self._store.save(wanted.with_job(job.job_id))
         self._log.info("Submitted job %s: %s.", job.job_id, reason)
         return Submission(job.job_id, Action.SUBMIT, reason, job)
 
+    def _all_refused(self, wanted: Intent, error: VertexBatchError, *, so_far: bool) -> bool:
+        """Whether every POST was surely refused. If so, store that no task has to search for a job."""
+        if not (so_far and is_sure_refusal(error)):
+            return False
+        if self._store.load() == wanted:  # else another try has stored its own in the meantime
+            self._store.save(replace(wanted, refused=True))
+        return True
+
     def _others(self, wanted: Intent, job: BatchPredictionJob) -> list[BatchPredictionJob]:
-        found = find_jobs_by_key(self._client, wanted.project, wanted.location, wanted.job_key)
+        found = find_jobs_by_key(self._client, wanted.place, wanted.job_key)
         return [other for other in found if other.job_id != job.job_id]
 
     def _recover(self, error: VertexBatchError, creates_left: int) -> None:
@@ -242,7 +264,7 @@ class Submitter:
     def _look(self, task_key: str, wanted: Intent, stored: Intent | None) -> SubmitDecision:
         """Read the list until the decision is certain."""
         while True:
-            found = find_jobs(self._client, wanted.project, wanted.location, task_key)
+            found = find_jobs(self._client, wanted.place, task_key)
             decision = decide_submit(
                 wanted, stored, found, looked_long_enough=self._looked_long_enough(stored)
             )

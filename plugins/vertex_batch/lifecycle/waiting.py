@@ -1,4 +1,4 @@
-"""Decide what one poll of a job means: wait, end, or submit again; and explain it. Pure."""
+"""Decide what one poll of a job means: wait, end, or submit again. Pure. `explaining` puts it into words."""
 
 from __future__ import annotations
 
@@ -41,6 +41,9 @@ _VERDICT_OF_STATE = {
     JobState.EXPIRED: Verdict.EXPIRED,
 }
 
+# Vertex stops a job 24 h after its start, and then calls it cancelled, failed or expired.
+CUT_OFF_SECONDS = 23 * 3600.0
+
 # google.rpc.Code of a failed job: these are transient faults of the service; the others need a fix first.
 PASSING_JOB_ERRORS = frozenset({4, 8, 13, 14})
 
@@ -75,7 +78,11 @@ class PollLimits:
 
 @dataclass(frozen=True, slots=True)
 class JobReading:
-    """The result of one poll of a job, as plain data that a trigger can send."""
+    """The result of one poll of a job, as plain data that a trigger can send.
+
+    :param resumable: whether a new job may read this one's output folder and run only the rest.
+    :param ran_seconds: how long it has run; 0 if that is not known.
+    """
 
     verdict: Verdict
     state: str = ""
@@ -85,6 +92,8 @@ class JobReading:
     error_code: int = 0
     message: str = ""
     output_directory: str | None = None
+    resumable: bool = False
+    ran_seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"verdict": self.verdict.value}
@@ -100,6 +109,12 @@ class JobReading:
         return self.failed_rows / ended if ended else 0.0
 
     @property
+    def may_have_answers(self) -> bool:
+        """Whether a row was answered, as far as Vertex's counts tell; True if they do not."""
+        unknown = self.failed_rows <= 0 and self.incomplete_rows <= 0
+        return self.ok_rows > 0 or (unknown and self.output_directory is not None)
+
+    @property
     def has_no_answer(self) -> bool:
         """Whether the job ended with results although, by Vertex's own counts, no row was answered.
 
@@ -111,11 +126,10 @@ class JobReading:
     @property
     def progress(self) -> str:
         """State and counts. A log line is written only when this changes."""
-        state = self.state.removeprefix("JOB_STATE_")
         if not (self.ok_rows or self.failed_rows):
-            return state
+            return self.state
         left = f", {self.incomplete_rows} to go" if self.incomplete_rows > 0 else ""
-        return f"{state} ({self.ok_rows} rows done, {self.failed_rows} failed{left})"
+        return f"{self.state} ({self.ok_rows} rows done, {self.failed_rows} failed{left})"
 
 
 def assess(
@@ -128,7 +142,7 @@ def assess(
     """
     if isinstance(reading, VertexBatchError):
         return _assess_failure(reading, now=now, failures=failures, limits=limits)
-    seen = _describe(reading)
+    seen = describe(reading)
     missed = limits.missed_by(reading, now) if seen.verdict is Verdict.WAIT else None
     return seen if missed is None else replace(seen, verdict=Verdict.DEADLINE, message=missed)
 
@@ -158,10 +172,51 @@ def task_end(seen: JobReading, max_failed_ratio: float, *, fail_without_answers:
     return TaskEnd.FAILED
 
 
-def may_resubmit(seen: JobReading, attempt: int, resubmits: int) -> bool:
-    """Whether a job that has ended is submitted again automatically: it failed for a transient reason."""
-    passing = seen.verdict is Verdict.FAILED and seen.error_code in PASSING_JOB_ERRORS
-    return passing and attempt < resubmits
+class Resubmission(StrEnum):
+    """How a job that has ended is submitted again automatically."""
+
+    NONE = "not at all"
+    WHOLE = "with the same input: no row was answered"
+    RESUME = "with its output folder as the input: only the rest runs"
+
+
+def resubmission(seen: JobReading, attempt: int, resubmits: int) -> Resubmission:
+    """Decide whether a job that failed for a transient reason is submitted again, and what the new job reads.
+
+    Answered rows are never paid for twice: if there may be some, the new job resumes the failed one. A job
+    that cannot be resumed is not submitted again.
+    """
+    if not failed_for_a_passing_reason(seen) or attempt >= resubmits:
+        return Resubmission.NONE
+    if not seen.may_have_answers:
+        return Resubmission.WHOLE
+    return Resubmission.RESUME if seen.resumable else Resubmission.NONE
+
+
+def leaves_rest(seen: JobReading) -> bool:
+    """Whether a job ended without results for a passing reason, so that its unanswered rows may run again.
+
+    A job that a person cancelled leaves nothing: what they stopped is not started again.
+    """
+    if seen.verdict is Verdict.CANCELLED:
+        return seen.ran_seconds >= CUT_OFF_SECONDS
+    return seen.verdict in {Verdict.EXPIRED, Verdict.DEADLINE} or failed_for_a_passing_reason(seen)
+
+
+def failed_for_a_passing_reason(seen: JobReading) -> bool:
+    """Whether the job failed because the service was in trouble, and not because of its request."""
+    return seen.verdict is Verdict.FAILED and seen.error_code in PASSING_JOB_ERRORS
+
+
+def is_resumable(model: str, output_directory: str | None) -> bool:
+    """Whether a job may read the output of this one as its input, and run only what has no answer.
+
+    Google documents this for batch inference with Gemini (batch-inference/resume-job). Outputs of embedding
+    models do not have the form of an input, and of a tuned model the base is not known here.
+    """
+    name = model.removeprefix("publishers/google/models/")
+    is_gemini = name.startswith("gemini-") and not name.startswith("gemini-embedding")
+    return is_gemini and (output_directory or "").startswith("gs://")
 
 
 def _assess_failure(
@@ -176,8 +231,10 @@ def _assess_failure(
     return JobReading(Verdict.WAIT, message=str(error))
 
 
-def _describe(job: BatchPredictionJob) -> JobReading:
+def describe(job: BatchPredictionJob) -> JobReading:
+    """Read what a job says of itself, before limits are applied."""
     stats = job.completion_stats
+    ran = (job.ended_at - job.start_time).total_seconds() if job.ended_at and job.start_time else 0.0
     return JobReading(
         verdict=_VERDICT_OF_STATE.get(job.state, Verdict.WAIT),
         state=job.raw_state,
@@ -187,6 +244,8 @@ def _describe(job: BatchPredictionJob) -> JobReading:
         error_code=job.error.code if job.error else 0,
         message=job.error.message if job.error else "",
         output_directory=job.output_directory,
+        resumable=is_resumable(job.model, job.output_directory),
+        ran_seconds=ran,
     )
 
 
@@ -199,63 +258,3 @@ def next_poll_seconds(
     """
     backed_off = interval_seconds * min(1 << min(failures, 4), 10)
     return max(backed_off * (0.9 + 0.2 * jitter), min(retry_after_seconds, 3600.0))
-
-
-_ENDINGS = {
-    Verdict.FAILED: "failed",
-    Verdict.CANCELLED: "was cancelled",
-    Verdict.EXPIRED: "expired: it was queued too long or ran too long",
-    Verdict.LOST: "no longer exists: it was deleted",
-    Verdict.DEADLINE: "did not end before its deadline",
-    Verdict.POLLING_FAILED: "could not be read",
-    Verdict.SUCCEEDED: "succeeded",
-    Verdict.PARTIALLY_SUCCEEDED: "partially succeeded",
-}
-_MONEY = {
-    Verdict.LOST: "Its cost can no longer be read; the bill marks it as unknown.",
-    Verdict.DEADLINE: "Finished rows are billed; the record_cost task counts them.",
-    Verdict.POLLING_FAILED: "The job may still be running and costing money.",
-}
-_NEXT = {
-    Verdict.LOST: "Clear the submit task to run the batch again.",
-    Verdict.DEADLINE: "Raise the deadline, or clear the submit task to run the batch again.",
-    Verdict.POLLING_FAILED: (
-        "Fix the cause named above, then clear this task. It will resume waiting for the same job."
-    ),
-    Verdict.CANCELLED: "Clear the submit task to run the batch again.",
-    Verdict.EXPIRED: "Clear the submit task to run the batch again.",
-}
-
-
-def explain_failed_rows(job: str, seen: JobReading, max_failed_ratio: float) -> str:
-    """Explain why a job that succeeded fails its task: too many of its rows failed, or all of them."""
-    rows = seen.ok_rows + seen.failed_rows + max(seen.incomplete_rows, 0)
-    if seen.has_no_answer:
-        return (
-            f"Batch prediction job {job} {_ENDINGS[seen.verdict]}, but no row was answered:"
-            f" {seen.failed_rows:,} of {rows:,} failed. Failed rows are not billed. The record_cost task"
-            " records the bill and reports the reasons. This task is not retried. Fix the cause of the"
-            " failures, then clear the submit task to run the batch again."
-        )
-    return (
-        f"Batch prediction job {job} {_ENDINGS[seen.verdict]}, but {seen.failed_rows} of its {rows} rows"
-        f" failed, more than max_failed_ratio={max_failed_ratio:g} allows. Failed rows are not billed; the"
-        " others are. See the `status` fields of the output for the reasons. Clear the submit task to run the"
-        " batch again."
-    )
-
-
-def explain(job: str, seen: JobReading) -> str:
-    """Explain to the engineer on call what happened to which job, what it means for money, and what to do."""
-    cause = f": {seen.message.removesuffix('.')}" if seen.message else ""
-    code = f" (code {seen.error_code})" if seen.error_code else ""
-    money = _MONEY.get(seen.verdict, "Finished rows are billed; failed rows are not.")
-    if seen.verdict is Verdict.FAILED:
-        following = (
-            "This is usually transient. Clear the submit task to run the batch again."
-            if seen.error_code in PASSING_JOB_ERRORS
-            else "Fix the cause, then clear the submit task."
-        )
-    else:
-        following = _NEXT.get(seen.verdict, "")
-    return f"Batch prediction job {job} {_ENDINGS[seen.verdict]}{code}{cause}. {money} {following}".strip()

@@ -36,7 +36,7 @@ def recorded(bill: Bill) -> None:
     """Report a job that has ended, from its bill: state, rows, tokens, cost, and how long it took."""
     stats, job = _task_stats(), bill.job
     tags = _tags(job.spec, job.team, job.model)
-    state = job.state.removeprefix("JOB_STATE_").lower() or "unknown"
+    state = job.state.lower() or "unknown"
     stats.incr(f"vertex_batch.job.ended.{_part(state)}", tags=tags)
     for outcome in ("ok", "failed", "unreadable", "unrecognized"):
         if rows := getattr(bill.rows, outcome):

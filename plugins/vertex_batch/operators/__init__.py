@@ -1,4 +1,4 @@
-"""Airflow operators: submit, adopt and cancel jobs, record their cost, deliver their answers; and more."""
+"""Airflow operators: submit, adopt and cancel jobs, record costs, send rows again, deliver answers; more."""
 
 from vertex_batch.operators.adopt import AdoptBatchPredictionJobOperator
 from vertex_batch.operators.announce import AnnounceResultsOperator
@@ -9,15 +9,19 @@ from vertex_batch.operators.plan import PlanInputsOperator
 from vertex_batch.operators.reap import ReapBatchPredictionJobsOperator
 from vertex_batch.operators.record import AggregateTokenUsageOperator
 from vertex_batch.operators.recorded import RecountJobsOperator, RepriceJobsOperator
+from vertex_batch.operators.retry import PrepareRetryOperator
 from vertex_batch.operators.submit import SubmitBatchPredictionJobOperator
+from vertex_batch.tasks.gate import BudgetSettings
 
 __all__ = [
     "AdoptBatchPredictionJobOperator",
     "AggregateTokenUsageOperator",
     "AnnounceResultsOperator",
+    "BudgetSettings",
     "CancelBatchPredictionJobOperator",
     "DeliverResultsOperator",
     "PlanInputsOperator",
+    "PrepareRetryOperator",
     "ReapBatchPredictionJobsOperator",
     "RecountJobsOperator",
     "RepriceJobsOperator",

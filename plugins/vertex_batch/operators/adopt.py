@@ -101,7 +101,7 @@ class AdoptBatchPredictionJobOperator(BaseOperator):
                 f"Job {job_id} does not name its model, so its rows could not be priced. {_CONSEQUENCE}",
                 "set `model`",
             )
-        self.log.info("Adopting job %s (%s), which is %s", job_id, job.display_name, job.state.short)
+        self.log.info("Adopting job %s (%s), which is %s", job_id, job.display_name, job.state)
         return self._reference(job_id.place, job, model, index)
 
     def _job_id(self, hook: LiteLLMHook) -> JobId:

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from vertex_batch.inputs import InputPart, PartKind
 from vertex_batch.tasks.context import PART_XCOM
-from vertex_batch.vertex.resource import SHORT_STATES_WITH_RESULTS
+from vertex_batch.vertex.resource import STATES_WITH_RESULTS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -79,7 +79,7 @@ def announcement(recorded: Any) -> dict[str, Any]:
     jobs = [
         {name: job.get(name) for name in _ANNOUNCED_FIELDS}
         for job in bill.get("jobs", ())
-        if str(job.get("state", "")).removeprefix("JOB_STATE_") in SHORT_STATES_WITH_RESULTS
+        if str(job.get("state", "")) in STATES_WITH_RESULTS
     ]
     if not any(job["ok_rows"] for job in jobs):
         message = "No row of this run was answered, so there is nothing to announce."

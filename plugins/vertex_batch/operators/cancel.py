@@ -105,16 +105,16 @@ class CancelBatchPredictionJobOperator(BaseOperator):
 
     def _targets(
         self, context: Context, client: BatchClient, hook: LiteLLMHook
-    ) -> Iterator[tuple[str, str, BatchPredictionJob]]:
-        for project, location, job in self._named(context, client, hook):
+    ) -> Iterator[tuple[JobId, BatchPredictionJob]]:
+        for job_id, job in self._named(context, client, hook):
             if job.state.is_terminal:
-                self.log.info("Job %s has already ended: %s", job.job_id, job.state.short)
+                self.log.info("Job %s has already ended: %s", job.job_id, job.state)
             else:
-                yield project, location, job
+                yield job_id, job
 
     def _named(
         self, context: Context, client: BatchClient, hook: LiteLLMHook
-    ) -> Iterator[tuple[str, str, BatchPredictionJob]]:
+    ) -> Iterator[tuple[JobId, BatchPredictionJob]]:
         for reference in references(self.job, _CONSEQUENCE) if self.job else ():
             yield from self._owned(client, reference)
         if self.submit_task_id:
@@ -126,11 +126,11 @@ class CancelBatchPredictionJobOperator(BaseOperator):
         if not (self.job_ids or self.label_filter):
             return
         for job_id in self._job_ids(hook):
-            yield from self._by_id(client, *job_id)
+            yield from self._by_id(client, job_id)
         if self.label_filter:
             place = find_place(hook, self.project, self.location, _CONSEQUENCE)
             for job in client.list(*place, filter=self.label_filter):
-                yield *place, job
+                yield JobId(*place, job.job_id), job
 
     def _job_ids(self, hook: LiteLLMHook) -> list[JobId]:
         """The jobs of `job_ids`. All are read before the first is cancelled, so that a typo cancels none."""
@@ -146,28 +146,22 @@ class CancelBatchPredictionJobOperator(BaseOperator):
 
     def _owned(
         self, client: BatchClient, reference: JobReference
-    ) -> Iterator[tuple[str, str, BatchPredictionJob]]:
+    ) -> Iterator[tuple[JobId, BatchPredictionJob]]:
         if reference.may_cancel:
-            yield from self._by_id(client, reference.project, reference.location, reference.job_id)
+            yield from self._by_id(client, reference.id)
         else:
             self.log.info("Leaving job %s alone: it was adopted without cancel_with_run", reference)
 
-    def _by_id(
-        self, client: BatchClient, project: str, location: str, job_id: str
-    ) -> Iterator[tuple[str, str, BatchPredictionJob]]:
+    def _by_id(self, client: BatchClient, job_id: JobId) -> Iterator[tuple[JobId, BatchPredictionJob]]:
         try:
-            yield project, location, client.get(project, location, job_id)
+            yield job_id, client.get(*job_id)
         except NotFoundError:
-            self.log.warning("Job %s does not exist in %s/%s; nothing to cancel", job_id, project, location)
+            self.log.warning("Job %s does not exist; nothing to cancel", job_id)
 
-    def _cancel(
-        self, client: BatchClient, project: str, location: str, job: BatchPredictionJob
-    ) -> dict[str, Any]:
+    def _cancel(self, client: BatchClient, job_id: JobId, job: BatchPredictionJob) -> dict[str, Any]:
         if self.confirm:
-            job = cancel_and_confirm(
-                client, project, location, job.job_id, confirm_seconds=self.confirm_seconds
-            )
+            job = cancel_and_confirm(client, job_id, confirm_seconds=self.confirm_seconds)
         else:
-            request_cancel(client, project, location, job.job_id)
-        self.log.info("Requested cancellation of job %s, which is now %s", job.job_id, job.state.short)
+            request_cancel(client, job_id)
+        self.log.info("Requested cancellation of job %s, which is now %s", job.job_id, job.state)
         return {"job_id": job.job_id, "display_name": job.display_name, "state": job.raw_state}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,12 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.billing.price_books import PriceBooks, spec_job
-from vertex_batch.errors import ConfigurationError, PermanentError
+from vertex_batch.costs import JobFilter
+from vertex_batch.errors import PermanentError
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import DEFAULT_CONN_ID, open_storage
-from vertex_batch.inputs import InputPart, file_pattern
+from vertex_batch.inputs import RETRY_OF_LABEL, SAMPLE_LABEL, InputPart, PartKind, file_pattern
 from vertex_batch.results import (
     AnswerForm,
     AttemptOutput,
@@ -25,16 +25,19 @@ from vertex_batch.results import (
     JobPrices,
     ResultSettings,
     Written,
+    add_rounds,
     attempts_of,
     bill_facts,
     cost_difference,
     deliver,
     join,
     output_of,
+    read_schema,
     total_of,
     why_bad,
 )
-from vertex_batch.tasks.context import overridden, with_run_dates
+from vertex_batch.tasks.choices import retried_run
+from vertex_batch.tasks.context import identity, overridden, with_run_dates
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.shards import PartsReport, ShardTasks
 from vertex_batch.vertex.names import JobId
@@ -55,11 +58,13 @@ class _Run:
     :param bills: of all its jobs.
     :param attempts: the jobs whose outputs are delivered, by attempt.
     :param sample: the run's part of the input if it is a sample.
+    :param is_retry: the run has only sent rows of an earlier run again.
     """
 
     bills: Sequence[Bill]
     attempts: Mapping[int, Sequence[Bill]]
     sample: InputPart | None
+    is_retry: bool = False
 
     @property
     def delivered(self) -> list[Bill]:
@@ -81,6 +86,7 @@ class DeliverResultsOperator(BaseOperator):
         ``.csv``.
     :param inputs: the URIs that the run's jobs were submitted for. Default: those of the jobs.
     :param record_task_id: the task of this run that recorded the bills of the jobs.
+    :param retry_record_task_ids: those that recorded the bills of the rounds of retries, in order.
     :param shards: the tasks of a split input; see `AggregateTokenUsageOperator`.
     :param key: where the id of a row is; see `results.ResultSettings`. Likewise for `answer` and `keep`.
     :param schema: a JSON Schema for the answers, or the path of a file with it.
@@ -103,6 +109,7 @@ class DeliverResultsOperator(BaseOperator):
         to: str,
         record_task_id: str,
         inputs: str | list[str] | None = None,
+        retry_record_task_ids: Sequence[str] = (),
         shards: ShardTasks | None = None,
         key: str | None = None,
         answer: str = AnswerForm.TEXT,
@@ -124,6 +131,7 @@ class DeliverResultsOperator(BaseOperator):
         self.to = to
         self.inputs = inputs
         self.record_task_id = record_task_id
+        self.retry_record_task_ids = tuple(retry_record_task_ids)
         self.shards = shards
         self.key = key
         self.answer = AnswerForm(answer)
@@ -164,23 +172,49 @@ class DeliverResultsOperator(BaseOperator):
         }
 
     def _run(self, context: Context) -> _Run:
-        recorded = context["ti"].xcom_pull(task_ids=self.record_task_id)
+        retried, own = retried_run(context), context["ti"].run_id
+        first = self._bills(context, self.record_task_id, retried or own)
+        if not first and not any(self._bills(context, each, own) for each in self.retry_record_task_ids):
+            message = "No job of this run has a bill, so there is nothing to deliver."
+            raise AirflowSkipException(message)
+        parts = PartsReport(context["ti"], self.shards, self.log)
+        attempts = attempts_of(first, parts.results(first))
+        rounds = [
+            self._bills(context, task_id, run_id)
+            for run_id in dict.fromkeys([retried or own, own])
+            for task_id in self.retry_record_task_ids
+        ]
+        if retried:
+            rounds.insert(-len(self.retry_record_task_ids), self._earlier_retries(context, retried, rounds))
+        add_rounds(attempts, rounds)
+        bills = [*first, *(bill for bills in rounds for bill in bills)]
+        return _Run(bills, attempts, parts.sample or _sample_of(first), is_retry=retried is not None)
+
+    def _bills(self, context: Context, record_task_id: str, run_id: str) -> list[Bill]:
+        """The bills that a task has recorded in a run."""
+        other: dict[str, Any] = {"run_id": run_id} if run_id != context["ti"].run_id else {}
+        recorded = context["ti"].xcom_pull(task_ids=record_task_id, key="return_value", **other)
         table = CostTableHook(self.batch_costs_conn_id).table()
         keys = [
             JobId(job["project"], job["location"], job["job_id"])
             for job in (recorded or {}).get("jobs", ())
             if {"project", "location", "job_id"} <= job.keys()
         ]
-        bills = [bill for key in keys if (bill := table.bill(*key))]
-        if not bills:
-            message = "No job of this run has a bill, so there is nothing to deliver."
-            raise AirflowSkipException(message)
-        parts = PartsReport(context["ti"], self.shards, self.log)
-        return _Run(bills, attempts_of(bills, parts.results(bills)), parts.sample)
+        return [bill for key in keys if (bill := table.bill(key))]
+
+    def _earlier_retries(self, context: Context, run_id: str, rounds: Sequence[Sequence[Bill]]) -> list[Bill]:
+        """The bills of other runs that have sent rows of the same run again."""
+        known = {bill.job.key for bills in rounds for bill in bills}
+        table = CostTableHook(self.batch_costs_conn_id).table()
+        submit = f"{self.record_task_id.removesuffix('record_cost')}submit"
+        label = replace(identity(context), run_id=run_id, task_id=submit).group_key
+        found = table.jobs(JobFilter(dag_id=context["ti"].dag_id))
+        jobs = [each.job.key for each in found if each.job.labels.get(RETRY_OF_LABEL) == label]
+        return [bill for key in jobs if key not in known and (bill := table.bill(key))]
 
     def _deliver(self, context: Context, run: _Run) -> tuple[Written, str | None]:
         storage = open_storage(self.gcp_conn_id)
-        settings = ResultSettings(self.key or "", self.answer, self._schema(), self.keep)
+        settings = ResultSettings(self.key or "", self.answer, read_schema(self.schema), self.keep)
         with (
             tempfile.TemporaryDirectory(prefix="results-", dir=self.work_folder) as folder,
             join(
@@ -207,7 +241,7 @@ class DeliverResultsOperator(BaseOperator):
 
     def _inputs(self, run: _Run) -> list[str]:
         """What was sent: the spec's inputs, in their order, or the sample that the job read."""
-        if self.inputs and not run.sample:
+        if self.inputs and not run.sample and not run.is_retry:
             uris = [self.inputs] if isinstance(self.inputs, str) else self.inputs
             return [file_pattern(uri) for uri in uris]
         return list(dict.fromkeys(uri for bill in run.attempts[0] for uri in bill.job.input_uris))
@@ -218,20 +252,6 @@ class DeliverResultsOperator(BaseOperator):
             return self.to
         folder, _, name = self.to.rpartition("/")
         return f"{folder}/{SAMPLES}/{name}"
-
-    def _schema(self) -> Mapping[str, object] | None:
-        if not isinstance(self.schema, str):
-            return self.schema
-        try:
-            found = json.loads(Path(self.schema).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"The JSON Schema {self.schema} cannot be read: {error}. Nothing was delivered, and no job is"
-                " affected. A retry fails the same way until the file is fixed"
-            ) from None
-        if not isinstance(found, dict):
-            raise ConfigurationError(f"The JSON Schema {self.schema} is not an object. Nothing was delivered")
-        return found
 
     def _report(self, written: Written, counts: Counts, bill: Total) -> None:
         self.log.info("%s", counts)
@@ -247,6 +267,12 @@ class DeliverResultsOperator(BaseOperator):
             )
         if problem := cost_difference(counts, bill):
             self.log.warning("The sums differ: %s", problem)
+
+
+def _sample_of(bills: Sequence[Bill]) -> InputPart | None:
+    """The sample that jobs of an earlier run have read, if they have."""
+    is_sample = any(SAMPLE_LABEL in bill.job.labels for bill in bills)
+    return InputPart(PartKind.SAMPLE) if is_sample else None
 
 
 def _facts(context: Context) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier, BaseOperator, conf
 
-from vertex_batch.budgets import Limit, Payer, Period
-from vertex_batch.budgets.digest import Digest, Spend, highest
+from vertex_batch.budgets import Limit, Payer, Window
+from vertex_batch.budgets.digest import DaySpend, Digest, highest
 from vertex_batch.costs import JobFilter, RowCounts
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.cost_table import CostTableHook
-from vertex_batch.vertex.resource import SHORT_STATES_WITH_RESULTS
+from vertex_batch.pricing import CONTRADICTION
+from vertex_batch.vertex.resource import STATES_WITH_RESULTS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -72,6 +74,8 @@ class SpendDigestOperator(BaseOperator):
         return text
 
     def _digest(self, day: date) -> Digest:
+        from vertex_batch.billing.month_end import month_end  # noqa: PLC0415 - it brings SQLAlchemy with it
+        from vertex_batch.billing.succession import ending_models  # noqa: PLC0415
         from vertex_batch.budgets import Ledger  # noqa: PLC0415 - it brings SQLAlchemy with it
 
         table = CostTableHook(self.batch_costs_conn_id).table()
@@ -84,6 +88,9 @@ class SpendDigestOperator(BaseOperator):
             month=[(limit, ledger.sums(limit.account)) for limit in self._limits()],
             running=ledger.unbilled(),
             kept_back=ledger.kept_back(day),
+            month_end=str(month_end(table, JobFilter(), day)),
+            price_flags=_price_flags(table, day),
+            ending=[each.describe(day) for each in ending_models(table, JobFilter(), day)],
         )
 
     def _limits(self) -> list[Limit]:
@@ -101,7 +108,7 @@ class SpendDigestOperator(BaseOperator):
         if self.specs_folder:
             for name, spec in load_specs(self.specs_folder).specs.items():
                 found += spec.budget.to_budget().of(Payer.SPEC, name) if spec.budget else []
-        return highest(limit for limit in found if limit.account.period is Period.MONTH)
+        return highest(limit for limit in found if limit.account.period is Window.MONTH)
 
     def _arguments(self) -> dict[str, Any]:
         if self.arguments is not None:
@@ -119,19 +126,29 @@ class SpendDigestOperator(BaseOperator):
         return read
 
 
-def _spend(group: GroupTotal) -> Spend:
+def _spend(group: GroupTotal) -> DaySpend:
     rows = group.rows or RowCounts()
     name = str(group.group[0] or "")
-    return Spend(name, group.total, group.jobs, rows.failed, rows.total, rows.unrecognized)
+    return DaySpend(name, group.total, group.jobs, rows.failed, rows.total, rows.unrecognized)
 
 
 def _failed(table: CostTable, day: date) -> list[str]:
-    found = []
-    for cost in table.jobs(JobFilter(since=day, until=day)):
-        state = cost.job.state.removeprefix("JOB_STATE_")
-        if state not in SHORT_STATES_WITH_RESULTS:
-            found.append(f"{cost.job.spec or cost.job.dag_id}: {state} job {cost.job.job_id}")
-    return found
+    return [
+        f"{cost.job.spec or cost.job.dag_id}: {cost.job.state} job {cost.job.job_id}"
+        for cost in table.jobs(JobFilter(since=day, until=day))
+        if cost.job.state not in STATES_WITH_RESULTS
+    ]
+
+
+def _price_flags(table: CostTable, day: date) -> list[str]:
+    """The flags about contradicting prices on the day's bills, and on how many bills each is."""
+    found = Counter(
+        flag
+        for cost in table.jobs(JobFilter(since=day, until=day))
+        for flag in cost.flags
+        if flag.startswith(CONTRADICTION)
+    )
+    return [f"{flag} ({count:,} {'bill' if count == 1 else 'bills'})" for flag, count in found.most_common()]
 
 
 def _notifier(path: str) -> type[BaseNotifier]:

@@ -16,20 +16,23 @@ from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import (
     MAX_SAMPLE_ROWS,
     InputPart,
+    InputPlan,
     PartKind,
     StagingPlace,
     file_pattern,
     limits_for,
+    plan_of,
 )
 from vertex_batch.inputs.preparation import DEFAULT_MAX_SHARDS, InputPreparer, SampleRequest
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.lifecycle.finding import find_group_jobs
 from vertex_batch.lifecycle.identity import map_index_of
 from vertex_batch.preflight import Mode
-from vertex_batch.tasks.choices import skip_unless_chosen
+from vertex_batch.tasks.choices import skip_if_retry, skip_unless_chosen
 from vertex_batch.tasks.context import PART_XCOM, identity, overridden, with_run_dates
 from vertex_batch.tasks.place import find_place
 from vertex_batch.vertex.client import try_proxy
+from vertex_batch.vertex.names import JobId
 
 if TYPE_CHECKING:
     import jinja2
@@ -57,7 +60,8 @@ class PlanInputsOperator(BaseOperator):
     :param shards_task_id: the mapped task that submits the shards. Active jobs of either task that a new plan
         does not use are cancelled.
     :param overrides: field -> DAG param. If the param is set, its value replaces the field's. Never rendered.
-    :returns: the shards, each as a dict; empty if one job reads everything.
+    :returns: the shards, each as a dict; empty if one job reads everything. Of a plan that is too large for
+        XCom, references; see `inputs.plans`.
     """
 
     template_fields: Sequence[str] = ("model", "inputs", "output_uri", "staging", "project", "location")
@@ -110,32 +114,30 @@ class PlanInputsOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         skip_unless_chosen(context, self.job_name)
+        skip_if_retry(context)
         try:
-            parts = self._plan(context)
+            plan = self._plan(context)
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
-        shards = [part.to_dict() for part in parts if part.kind is PartKind.SHARD]
-        one = InputPart(PartKind.SPLIT, of=len(shards), of_rows=parts[0].of_rows) if shards else parts[0]
-        context["ti"].xcom_push(PART_XCOM, one.to_dict())
-        return shards
+        context["ti"].xcom_push(PART_XCOM, plan.one.to_dict())
+        return plan.shards
 
-    def _plan(self, context: Context) -> list[InputPart]:
+    def _plan(self, context: Context) -> InputPlan:
         """Return the plan of this epoch: that of an earlier try, or a new one."""
         store: Any = context["task_state_store"]
         epoch = context["ti"].max_tries
         stored = store.get(PLAN_STORE_KEY)
-        known = isinstance(stored, dict)
-        if known and stored["epoch"] == epoch:
+        earlier = InputPlan.from_dict(stored)
+        if earlier and stored["epoch"] == epoch:
             self.log.info("Using the plan that an earlier try of this task made")
-            return [part for data in stored["parts"] if (part := InputPart.from_dict(data))]
-        parts = self._look(context)
-        if known:
-            self._cancel_unused(context, parts)
-        plan = {"epoch": epoch, "parts": [part.to_dict() for part in parts]}
-        store.set(PLAN_STORE_KEY, plan, retention=NEVER_EXPIRE)
-        return parts
+            return earlier
+        plan = self._look(context)
+        if earlier:
+            self._cancel_unused(context, len(plan.shards))
+        store.set(PLAN_STORE_KEY, {"epoch": epoch, **plan.to_dict()}, retention=NEVER_EXPIRE)
+        return plan
 
-    def _look(self, context: Context) -> list[InputPart]:
+    def _look(self, context: Context) -> InputPlan:
         self._try_proxy()
         uris = [file_pattern(uri) for uri in ([self.inputs] if isinstance(self.inputs, str) else self.inputs)]
         wish = _sample_wish(context)
@@ -145,7 +147,7 @@ class PlanInputsOperator(BaseOperator):
                     "A BigQuery table cannot be sampled. Nothing was submitted",
                     "leave `sample` empty, or name a table with fewer rows as `input`",
                 )
-            return [InputPart(PartKind.WHOLE, tuple(uris))]
+            return InputPlan(InputPart(PartKind.WHOLE, tuple(uris)), [])
         storage = open_storage(self.gcp_conn_id)
         storage.check_output(self.output_uri)
         place = StagingPlace.of(self.output_uri, self.staging, identity(context).task_key)
@@ -159,7 +161,8 @@ class PlanInputsOperator(BaseOperator):
             max_shards=conf.getint("core", "max_map_length", fallback=DEFAULT_MAX_SHARDS),
         )
         try:
-            return [preparer.sample(wish)] if wish else preparer.prepare()
+            parts = [preparer.sample(wish)] if wish else preparer.prepare()
+            return plan_of(parts, storage, place)
         except StorageAccessError as error:
             if error.uri.startswith(place.folder):
                 raise StagingError(place.prefix, self.gcp_conn_id, error.reason) from error
@@ -168,25 +171,24 @@ class PlanInputsOperator(BaseOperator):
     def _try_proxy(self) -> None:
         """A wrong proxy fails the run before any other work."""
         hook = LiteLLMHook(self.litellm_conn_id)
-        project, location = find_place(hook, self.project, self.location, "Nothing was submitted")
+        place = find_place(hook, self.project, self.location, "Nothing was submitted")
         with hook.client() as client:
-            try_proxy(client, project, location)
+            try_proxy(client, *place)
 
-    def _cancel_unused(self, context: Context, parts: list[InputPart]) -> None:
+    def _cancel_unused(self, context: Context, shards: int) -> None:
         """Cancel jobs of an earlier plan that no task of the new plan will resume."""
-        shards = sum(part.kind is PartKind.SHARD for part in parts)
         hook = LiteLLMHook(self.litellm_conn_id)
-        project, location = find_place(hook, self.project, self.location, "Nothing was submitted")
+        place = find_place(hook, self.project, self.location, "Nothing was submitted")
         with hook.client() as client:
             # A task that is not mapped has the map index -1.
             unused_from = {self.submit_task_id: -1 if shards else 0, self.shards_task_id: shards}
             for task_id, first in unused_from.items():
                 key = replace(identity(context), task_id=task_id).group_key
-                for job in find_group_jobs(client, project, location, key):
+                for job in find_group_jobs(client, place, key):
                     if job.state.is_terminal or map_index_of(job.labels) < first:
                         continue
                     self.log.info("Cancelling job %s: the new input plan does not use it", job.job_id)
-                    cancel_and_confirm(client, project, location, job.job_id)
+                    cancel_and_confirm(client, JobId(*place, job.job_id))
 
 
 def _sample_wish(context: Context) -> SampleRequest | None:

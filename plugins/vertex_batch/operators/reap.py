@@ -21,8 +21,9 @@ from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.unbilled import Unbilled, UnbilledJobs
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import DEPLOYMENT_LABEL
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.place import Place
-from vertex_batch.vertex.resource import TERMINAL_STATES, BatchPredictionJob
+from vertex_batch.vertex.resource import HAS_NOT_ENDED, BatchPredictionJob
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy
@@ -32,7 +33,6 @@ PlacesOf = Callable[[str], Iterable[tuple[str | None, str | None]]]
 REPORT, CANCEL = "report", "cancel"
 _ACTIONS = {REPORT, CANCEL}
 # After a year there are thousands of ended jobs; do not list them all to find the few active ones.
-_HAS_NOT_ENDED = " AND ".join(f'state!="{state}"' for state in sorted(TERMINAL_STATES))
 
 
 class ReapBatchPredictionJobsOperator(BaseOperator):
@@ -127,7 +127,7 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
         return found
 
     def _reap(self, client: BatchClient, place: Place, owners: _Owners) -> list[dict[str, Any]]:
-        active = list(_ours(client, place, _HAS_NOT_ENDED))
+        active = list(_ours(client, place, HAS_NOT_ENDED))
         self.log.info("%d active jobs of this Airflow in %s/%s", len(active), *place)
         owned = [(job, owners.of(job).ownership) for job in active]
         return [
@@ -166,7 +166,9 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
         if owner is Ownership.ORPHAN and self.action == CANCEL:
             self.log.warning("Cancelling job %s of %s: its run is over", job.job_id, run)
             try:
-                job = cancel_and_confirm(client, *place, job.job_id, confirm_seconds=self.confirm_seconds)
+                job = cancel_and_confirm(
+                    client, JobId(*place, job.job_id), confirm_seconds=self.confirm_seconds
+                )
                 state = job.raw_state
             except NotFoundError:
                 state = "DELETED"

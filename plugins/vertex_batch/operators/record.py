@@ -57,8 +57,12 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
     :param prices: prices that override all others: model -> kind -> USD per million tokens, see
         ``docs/costs.md``.
     :param price_folder: folder with price files, which come next.
-    :param max_unreadable_rows: fail the task, after the bill is recorded, if more rows than this are
-        unreadable or unrecognized.
+    :param max_unreadable_rows: fail the task, after the bill is recorded, if a job has more unreadable rows
+        than this: lines that are cut or damaged, such as those of an output that was not written completely.
+    :param max_unrecognized_rows: the same for unrecognized rows: intact rows in no known output format,
+        such as those of a model that this version does not know.
+    :param fail_without_answers: fail if the jobs succeeded but no row was answered. False if later tasks of
+        the run send rows again or decide by themselves.
     :param spec: name of the task's spec, for the cost table.
     :param team: the team that pays, for the cost table. Defaults to the job's label ``team``.
     :param litellm_conn_id: the proxy.
@@ -86,6 +90,8 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         prices: Mapping[str, Any] | None = None,
         price_folder: str | None = None,
         max_unreadable_rows: int = 0,
+        max_unrecognized_rows: int = 0,
+        fail_without_answers: bool = True,
         spec: str = "",
         team: str = "",
         litellm_conn_id: str = LiteLLMHook.default_conn_name,
@@ -107,6 +113,8 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         self.prices = prices
         self.price_folder = price_folder
         self.max_unreadable_rows = max_unreadable_rows
+        self.max_unrecognized_rows = max_unrecognized_rows
+        self.fail_without_answers = fail_without_answers
         self.spec = spec
         self.team = team
         self.litellm_conn_id = litellm_conn_id
@@ -156,7 +164,8 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
             # All named jobs count. Of those that a task submitted, only the last of each map index counts.
             results = parts.results(bills) if self.submit_task_id else bills
             is_readable = not any(each.problem for each in recorded)
-            unanswered = why_no_answers(results) if is_readable else None
+            judged = is_readable and self.fail_without_answers
+            unanswered = why_no_answers(results) if judged else None
             return recorded, parts.of(bills, recorder.row_costs), unanswered
 
     def _record_each(
@@ -225,7 +234,7 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
     def _report(self, bill: Bill) -> None:
         rows = bill.rows
         self.log.info(
-            "Job %s (%s) cost %s: %d rows ok, %d failed, %d unreadable, %d unrecognized",
+            "Job %s (%s) cost %s: %d rows ok, %d failed, %d unreadable, %d unrecognized, %d missing",
             bill.job,
             bill.job.state,
             bill.total,
@@ -233,29 +242,32 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
             rows.failed,
             rows.unreadable,
             rows.unrecognized,
+            rows.missing,
         )
         for flag in bill.flags:
             self.log.warning("Job %s: %s", bill.job, flag)
 
     def _fail_on_problems(self, recorded: list[Recorded], unanswered: str | None) -> None:
         problems = [str(each.problem) for each in recorded if each.problem]
-        problems += [
-            f"Job {each.bill.job} has {_unread(each.bill)}, more than "
-            f"max_unreadable_rows={self.max_unreadable_rows}: "
-            f"{'; '.join(str(row) for row in (*each.bill.problems, *each.bill.unrecognized_samples))}."
-            for each in recorded
-            if each.bill.rows.not_counted > self.max_unreadable_rows
-        ]
+        problems += [problem for each in recorded for problem in self._too_many(each.bill)]
         problems += [unanswered] if unanswered else []
         if problems:
             message = f"{' '.join(problems)} The bill was recorded with all readable rows."
             raise AirflowFailException(message)
 
-
-def _unread(bill: Bill) -> str:
-    rows = bill.rows
-    counts = ((rows.unreadable, "unreadable"), (rows.unrecognized, "unrecognized"))
-    return " and ".join(f"{count} {word} rows" for count, word in counts if count)
+    def _too_many(self, bill: Bill) -> list[str]:
+        """The kinds of rows without a known outcome of which a job has more than is allowed."""
+        rows = bill.rows
+        kinds = (
+            ("unreadable", rows.unreadable, self.max_unreadable_rows, bill.problems),
+            ("unrecognized", rows.unrecognized, self.max_unrecognized_rows, bill.unrecognized_samples),
+        )
+        return [
+            f"Job {bill.job} has {count:,} {kind} rows, more than max_{kind}_rows={allowed}: "
+            f"{'; '.join(map(str, samples))}."
+            for kind, count, allowed, samples in kinds
+            if count > allowed
+        ]
 
 
 def _note(context: Context, sample: InputPart | None) -> str:
@@ -281,6 +293,7 @@ def _summary(bills: Sequence[Bill], expected: Mapping[str, Mapping[str, Any]]) -
                 "failed_rows": bill.rows.failed,
                 "unreadable_rows": bill.rows.unreadable,
                 "unrecognized_rows": bill.rows.unrecognized,
+                "missing_rows": bill.rows.missing,
                 "tokens": sum(item.tokens for item in bill.metered if item.unit is Unit.TOKEN),
                 "output_directory": bill.job.output_directory,
                 "flags": list(bill.flags),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from vertex_batch.errors import ConfigurationError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
-from vertex_batch.inputs import InputPart, PartKind, file_pattern
+from vertex_batch.inputs import InputPart, PartKind, file_pattern, whole_shard
 from vertex_batch.lifecycle.cancelling import request_cancel
 from vertex_batch.lifecycle.finding import find_jobs_by_key
 from vertex_batch.lifecycle.identity import Intent
@@ -22,13 +23,21 @@ from vertex_batch.observability.lineage import ReportsLineage, of_reference
 from vertex_batch.observability.links import ConsoleJobLink
 from vertex_batch.preflight import CheckedRows, Mode, Report, Subject, preflight
 from vertex_batch.tasks.approval import store_answer
-from vertex_batch.tasks.choices import end_dry_run, is_dry_run, skip_unless_chosen
-from vertex_batch.tasks.context import TaskStateIntentStore, identity, look_policy, overridden, with_run_dates
-from vertex_batch.tasks.gate import BudgetGate, GateSettings, InputFiles
+from vertex_batch.tasks.choices import end_dry_run, is_dry_run, skip_if_retry, skip_unless_chosen
+from vertex_batch.tasks.context import (
+    PART_XCOM,
+    TaskStateIntentStore,
+    identity,
+    look_policy,
+    overridden,
+    with_run_dates,
+)
+from vertex_batch.tasks.gate import BudgetGate, BudgetSettings, InputFiles
 from vertex_batch.tasks.kill import KillSwitch
 from vertex_batch.tasks.place import find_place
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.request import build_request
 from vertex_batch.vertex.resource import CreateJobRequest, JobReference
@@ -48,7 +57,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
     If the task is mapped (``.partial(...).expand(...)``, or in a mapped task group), this is true of each map
     index: each has its own job, intent and key. Retrying or clearing one does not affect the others.
 
-    :param model: ``gemini-2.5-flash``, ``publishers/google/models/gemini-2.5-flash``, or a tuned model's
+    :param model: ``gemini-3.8-flash``, ``publishers/google/models/gemini-3.8-flash``, or a tuned model's
         ``projects/P/locations/L/models/ID``. A bare name is completed, because Vertex refuses it.
     :param inputs: one or more ``gs://`` URIs, wildcards allowed, or one ``bq://`` table.
     :param output_uri: ``gs://`` prefix, below which each job writes its own folder, or ``bq://`` table.
@@ -61,6 +70,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         ``generationConfig`` instead.
     :param part: the part of the input that `PlanInputsOperator` assigned to this task. It replaces
         ``inputs``. If the input is split over other tasks, this task is skipped.
+    :param plan_task_id: the task that planned the input, for a part that is only a reference.
     :param overrides: field -> DAG param. If the param is set, its value replaces the field's. Never rendered.
     :param preflight: ``strict``, ``warn`` or ``off``: check model, location and rows before a job is created.
         Vertex accepts a job whose input is missing or wrong, and fails it minutes or hours later.
@@ -102,6 +112,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         labels: dict[str, str] | None = None,
         model_parameters: dict[str, Any] | None = None,
         part: Any = None,
+        plan_task_id: str | None = None,
         overrides: Mapping[str, str] | None = None,
         preflight: str = Mode.STRICT,
         cancel_on_kill: bool = True,
@@ -109,7 +120,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         gcp_conn_id: str = "google_cloud_default",
         spec: str = "",
         job_name: str = "",
-        money: Mapping[str, Any] | None = None,
+        money: BudgetSettings | None = None,
         retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
@@ -124,6 +135,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         self.model_parameters = model_parameters
         self.part = part
         self._is_planned = part is not None
+        self.plan_task_id = plan_task_id
         self.overrides = overrides
         self.preflight = Mode(preflight)
         self.cancel_on_kill = cancel_on_kill
@@ -131,7 +143,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         self.gcp_conn_id = gcp_conn_id
         self.spec = spec
         self.job_name = job_name
-        self.money = money
+        self.money = money or BudgetSettings()
         self._store: TaskStateIntentStore | None = None
         self._kill: KillSwitch | None = None
 
@@ -154,8 +166,17 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         super()._do_render_template_fields(parent, template_fields, dated, jinja_env, seen_oids)
         for field, value in overridden(context.get("params") or {}, self.overrides or {}).items():
             setattr(self, field, value if field != "labels" else {**(self.labels or {}), **value})
-        if part := InputPart.from_dict(self.part):
+        if part := self._planned_part(context):
             self._apply_part(part, context["ti"])
+
+    def _planned_part(self, context: Context) -> InputPart | None:
+        """The part of this task; a reference is replaced by what it refers to."""
+        part = InputPart.from_dict(self.part)
+        if part and part.is_reference:
+            told = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PART_XCOM)
+            part = whole_shard(part, InputPart.from_dict(told), open_storage(self.gcp_conn_id))
+            self.part = part.to_dict()
+        return part
 
     def _apply_part(self, part: InputPart, ti: Any) -> None:
         """Read the planned part, and mark the job's name, labels and output with it."""
@@ -167,6 +188,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         skip_unless_chosen(context, self.job_name)
         part = InputPart.from_dict(self.part)
+        if self.spec and not (part and part.kind is PartKind.RETRY):
+            skip_if_retry(context)
         if self._is_planned and part is None:
             message = (
                 f"Task {self.task_id} has no input: the input plan is gone. Nothing was submitted."
@@ -199,7 +222,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
 
     def _submit(self, context: Context) -> JobReference:
         hook = LiteLLMHook(self.litellm_conn_id)
-        place = project, location = find_place(hook, self.project, self.location, "Nothing was submitted")
+        place = find_place(hook, self.project, self.location, "Nothing was submitted")
         uris = [file_pattern(uri) for uri in ([self.inputs] if isinstance(self.inputs, str) else self.inputs)]
         who = identity(context)
         request = self._request(context, uris)
@@ -221,18 +244,17 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
                 before_intent=lambda: self._before_intent(request, files, place, client, gate),
                 before_create=self._kill.check,
             )
-            submission = submitter.submit(who, context["ti"].max_tries, project, location, request)
+            submission = submitter.submit(who, context["ti"].max_tries, place, request)
             gate.submitted(submission.job_id)
             team = request.labels.get("team", "")
             metrics.submitted(submission.action, spec=self.spec, team=team, model=request.model)
             if self._kill.cancelled:  # while the POST was on its way
-                request_cancel(client, project, location, submission.job_id)
+                request_cancel(client, JobId(*place, submission.job_id))
             self._kill.check()
         reference = JobReference(
-            project=project,
-            location=location,
-            job_id=submission.job_id,
-            job_key=who.job_key(context["ti"].max_tries),
+            *place,
+            submission.job_id,
+            job_key=who.idempotency_key(context["ti"].max_tries),
             model=request.model,
             output_prefix=self.output_uri,
             input_uris=tuple(uris),
@@ -275,7 +297,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         return preflight(subject, self.preflight, files.open_storage, client, self.log, checked=checked)
 
     def _gate(self, context: Context, client: BatchClient, files: InputFiles) -> BudgetGate:
-        settings = GateSettings(spec=self.spec, **(self.money or {}))
+        settings = replace(self.money, spec=self.spec)
         return BudgetGate(context, settings, client, files, self.log)
 
     def _request(self, context: Context, uris: list[str]) -> CreateJobRequest:
@@ -302,7 +324,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
     def _cancel_submitted(self, why: str) -> None:
         """Cancel the job. If its id is not known yet, find it by its key."""
         stored = self._store.latest if self._store else None
-        if stored is None:
+        if stored is None or stored.refused:
             return
         try:
             self._cancel(stored, why)
@@ -315,10 +337,10 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         with LiteLLMHook(self.litellm_conn_id).client() as client:
             job_ids = [stored.job_id] if stored.job_id else []
             if not job_ids:
-                found = find_jobs_by_key(client, stored.project, stored.location, stored.job_key)
+                found = find_jobs_by_key(client, stored.place, stored.job_key)
                 job_ids = [job.job_id for job in found]
             if not job_ids:
                 self.log.warning("Killed while submitting; no job with key %s is listed yet", stored.job_key)
             for job_id in job_ids:
-                request_cancel(client, stored.project, stored.location, job_id)
+                request_cancel(client, JobId(*stored.place, job_id))
                 self.log.info("Requested cancellation of job %s: %s", job_id, why)

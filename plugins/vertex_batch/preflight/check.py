@@ -6,6 +6,7 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.log import Log
 from vertex_batch.preflight.findings import Finding, Mode, PreflightError, Report, Severity
-from vertex_batch.preflight.places import ModelClient, check_location, check_proxy
+from vertex_batch.preflight.places import ModelClient, check_life, check_location, check_proxy
 from vertex_batch.preflight.rows import RowCheck
 from vertex_batch.preflight.shapes import shape_of
 from vertex_batch.storage import ByteStream, SourceObject, fingerprint_of, without_duplicates
@@ -24,7 +25,9 @@ class Subject:
     """The job that will be submitted.
 
     :param uris: the rendered URIs of the spec, with their wildcards.
-    :param may_be_split: an input with too many rows for one job is split into several, and is not an error.
+    :param may_be_split: an input that is gzip, or has too many rows for one job, is written again as plain
+        shards, and is not an error.
+    :param day: the UTC day on which it will be submitted; None: today.
     """
 
     model: str
@@ -32,6 +35,7 @@ class Subject:
     uris: Sequence[str]
     output: str
     may_be_split: bool = False
+    day: date | None = None
 
     @property
     def reads_table(self) -> bool:
@@ -95,7 +99,8 @@ def inspect(
     :raises VertexBatchError: an input or a bucket is missing, or cannot be read.
     """
     report = Report()
-    for finding in check_location(subject.model, subject.location):
+    day = subject.day or datetime.now(UTC).date()
+    for finding in (*check_location(subject.model, subject.location), *check_life(subject.model, day)):
         report.add(finding)
     if client is not None:
         for finding in check_proxy(client, subject.model):
@@ -163,3 +168,4 @@ def _add(report: Report, rows: Report) -> None:
     report.rows += rows.rows
     report.size_bytes += rows.size_bytes
     report.bad_rows += rows.bad_rows
+    report.packed += rows.packed

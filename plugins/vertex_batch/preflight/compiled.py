@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from vertex_batch.preflight.columns import Column, Columns
-from vertex_batch.preflight.fields import Field, Group
+from vertex_batch.preflight.fields import Field, FieldGroup
 
 ROW_KEY = "row_key"
 """The attribute of a decoded row that is its key; UNSET or None if it has none."""
@@ -63,7 +63,7 @@ def _record(column: Column, *, strict: bool, row_key: str = "") -> Any:
     )
 
 
-def _groups(column: Column) -> Iterator[tuple[Group, list[str]]]:
+def _groups(column: Column) -> Iterator[tuple[FieldGroup, list[str]]]:
     """The groups of a message, each with its keys that had a value in a row so far."""
     message = column.message
     for group in message.groups if message else ():

@@ -44,7 +44,7 @@ _DATA = (
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class FieldGroup:
     """Fields of a message of which exactly one must have a value.
 
     :param unless: if a message has one of these fields, it needs none of the group.
@@ -55,10 +55,10 @@ class Group:
 
 
 # The groups that each message must have. A part with a thought signature may have no data.
-_GROUPS: Mapping[str, tuple[Group, ...]] = {
-    "Part": (Group(_DATA, unless=("thoughtSignature", "audioTranscription")),),
-    "Blob": (Group(("mimeType",)),),
-    _TURN: (Group(("parts",)),),
+_GROUPS: Mapping[str, tuple[FieldGroup, ...]] = {
+    "Part": (FieldGroup(_DATA, unless=("thoughtSignature", "audioTranscription")),),
+    "Blob": (FieldGroup(("mimeType",)),),
+    _TURN: (FieldGroup(("parts",)),),
 }
 _FILLED = {(_TURN, "parts")}
 
@@ -118,7 +118,7 @@ class Message:
 
     name: str
     fields: Mapping[str, Field]
-    groups: tuple[Group, ...] = ()
+    groups: tuple[FieldGroup, ...] = ()
 
     @cached_property
     def _by_letters(self) -> dict[str, str]:

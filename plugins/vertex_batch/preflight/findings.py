@@ -71,12 +71,14 @@ class Report:
     :param findings: the first `MAX_FINDINGS` of each severity.
     :param counts: the number of all findings, by severity.
     :param bad_rows: rows that fail alone.
+    :param packed: objects that are gzip.
     """
 
     objects: int = 0
     rows: int = 0
     size_bytes: int = 0
     bad_rows: int = 0
+    packed: int = 0
     findings: list[Finding] = field(default_factory=list)
     counts: dict[Severity, int] = field(default_factory=lambda: dict.fromkeys(Severity, 0))
 

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Protocol
 
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.preflight.findings import Finding, Severity
+from vertex_batch.pricing import Stage, retirement_of
 from vertex_batch.usage.models import canonical_model
 
-# According to Google's page on batches of embeddings.
-_LOCATIONS: dict[str, frozenset[str]] = {
-    "gemini-embedding-001": frozenset(
-        {"us-central1", "us-east4", "us-west1", "us-west4", "europe-west1", "europe-west4"}
+_MULTI_REGIONS = frozenset({"global", "us", "eu"})
+# Where batches of models are served, by Google's pages on batches of embeddings and on Gemini 4. The first
+# pattern that matches the whole name.
+_LOCATIONS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = (
+    (
+        re.compile(r"gemini-embedding-001"),
+        frozenset(
+            {"us-central1", "us-east1", "us-east4", "us-west1", "us-west4", "europe-west1", "europe-west4"}
+        ),
     ),
-    "gemini-embedding-2": frozenset({"global", "us", "eu"}),
-}
+    (re.compile(r"gemini-embedding-2"), _MULTI_REGIONS),
+    (re.compile(r"gemini-4-.*"), _MULTI_REGIONS),
+)
 
 
 class ModelClient(Protocol):
@@ -28,7 +37,7 @@ class ModelClient(Protocol):
 def check_location(model: str, location: str) -> list[Finding]:
     """Report a location in which batches of the model are not served."""
     name = canonical_model(model)
-    served = _LOCATIONS.get(name)
+    served = next((places for pattern, places in _LOCATIONS if pattern.fullmatch(name)), None)
     if served and location not in served:
         message = f"{name} is documented for batches in {', '.join(sorted(served))}, but not in {location}"
         return [Finding(Severity.DOUBT, "location", message)]
@@ -38,6 +47,16 @@ def check_location(model: str, location: str) -> list[Finding]:
         message = f"batches of {name} are not available in `global`; only those of Google's base models are"
         return [Finding(Severity.JOB, "location", message)]
     return []
+
+
+def check_life(model: str, day: date) -> list[Finding]:
+    """Report a model that stops, or has stopped, by a day. An unknown model is not reported."""
+    retirement = retirement_of(model)
+    text = retirement.describe(day) if retirement else ""
+    if retirement is None or not text:
+        return []
+    severity = Severity.JOB if retirement.stage(day) is Stage.RETIRED else Severity.DOUBT
+    return [Finding(severity, "model", text)]
 
 
 def check_proxy(client: ModelClient, model: str) -> list[Finding]:

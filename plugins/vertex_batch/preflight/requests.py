@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vertex_batch.preflight.fields import Field, Group, Message, is_misspelled
+from vertex_batch.preflight.fields import Field, FieldGroup, Message, is_misspelled
 
 _MAX_DEPTH = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Flaw:
     """One problem of a row.
 
     :param is_certain: the row fails. Otherwise a later API may accept it.
@@ -25,14 +25,14 @@ class Problem:
     is_certain: bool = True
 
 
-def problems(request: object, message: Message, path: str) -> Iterator[Problem]:
+def problems(request: object, message: Message, path: str) -> Iterator[Flaw]:
     """Yield the problems of a request, in the order of its keys."""
     yield from _message(request, message, path, 0)
 
 
-def _message(value: object, message: Message, path: str, depth: int) -> Iterator[Problem]:
+def _message(value: object, message: Message, path: str, depth: int) -> Iterator[Flaw]:
     if not isinstance(value, Mapping):
-        yield Problem(path, f"is {kind_of(value)}, where an object is expected")
+        yield Flaw(path, f"is {kind_of(value)}, where an object is expected")
         return
     if depth > _MAX_DEPTH:
         return  # the importer refuses it anyway
@@ -49,25 +49,25 @@ def _message(value: object, message: Message, path: str, depth: int) -> Iterator
         yield from _group(named, group, path, has_unknown=has_unknown)
 
 
-def _unknown(key: str, message: Message, path: str) -> Problem:
+def _unknown(key: str, message: Message, path: str) -> Flaw:
     place = f"{path}.{key[:80]}"
     if right := message.meant_by(key):
-        return Problem(place, f"is not a field of Google's API, so Google refuses the row: write `{right}`")
+        return Flaw(place, f"is not a field of Google's API, so Google refuses the row: write `{right}`")
     like = message.like(key)
     hint = f"; did you mean `{like}`?" if like else ""
-    return Problem(place, f"is not a known field of this request{hint}", is_certain=False)
+    return Flaw(place, f"is not a known field of this request{hint}", is_certain=False)
 
 
-def _group(named: Mapping[str, Any], group: Group, path: str, *, has_unknown: bool) -> Iterator[Problem]:
+def _group(named: Mapping[str, Any], group: FieldGroup, path: str, *, has_unknown: bool) -> Iterator[Flaw]:
     there = [name for name in group.names if name in named]
     if len(there) > 1:
-        yield Problem(path, f"has {' and '.join(f'`{name}`' for name in there)}: exactly one may be set")
+        yield Flaw(path, f"has {' and '.join(f'`{name}`' for name in there)}: exactly one may be set")
     elif not there and not any(name in named for name in group.unless):
         wanted = f"`{group.names[0]}`" if len(group.names) == 1 else f"one of {', '.join(group.names)}"
-        yield Problem(path, f"has no value for {wanted}", is_certain=not has_unknown)
+        yield Flaw(path, f"has no value for {wanted}", is_certain=not has_unknown)
 
 
-def _field(value: object, field: Field, path: str, depth: int) -> Iterator[Problem]:
+def _field(value: object, field: Field, path: str, depth: int) -> Iterator[Flaw]:
     if not field.is_looked_into:
         return
     if field.is_map:
@@ -81,23 +81,23 @@ def _field(value: object, field: Field, path: str, depth: int) -> Iterator[Probl
         yield from _scalar(value, field, path)
 
 
-def _map(value: object, field: Field, path: str, depth: int) -> Iterator[Problem]:
+def _map(value: object, field: Field, path: str, depth: int) -> Iterator[Flaw]:
     if not isinstance(value, Mapping):
-        yield Problem(path, f"is {kind_of(value)}, where an object is expected")
+        yield Flaw(path, f"is {kind_of(value)}, where an object is expected")
         return
     for key, inner in value.items():
         if inner is not None:
             yield from _field(inner, field.of_value, f"{path}.{key}", depth)
 
 
-def _items(value: list[Any], field: Field, path: str, depth: int) -> Iterator[Problem]:
+def _items(value: list[Any], field: Field, path: str, depth: int) -> Iterator[Flaw]:
     if not field.is_repeated:
-        yield Problem(path, f"is a list, where {_expected(field)} is expected")
+        yield Flaw(path, f"is a list, where {_expected(field)} is expected")
         return
     if not value and field.is_filled:
-        yield Problem(path, "is empty")
+        yield Flaw(path, "is empty")
     if field.max_items is not None and len(value) > field.max_items:
-        yield Problem(path, f"has {len(value)} items, but Google accepts at most {field.max_items}")
+        yield Flaw(path, f"has {len(value)} items, but Google accepts at most {field.max_items}")
     for item in value:
         if field.message:
             yield from _message(item, field.message, f"{path}[]", depth + 1)
@@ -105,40 +105,40 @@ def _items(value: list[Any], field: Field, path: str, depth: int) -> Iterator[Pr
             yield from _scalar(item, field, f"{path}[]")
 
 
-def _scalar(value: object, field: Field, path: str) -> Iterator[Problem]:
+def _scalar(value: object, field: Field, path: str) -> Iterator[Flaw]:
     if isinstance(value, (Mapping, list)):
-        yield Problem(path, f"is {kind_of(value)}, where {_expected(field)} is expected")
+        yield Flaw(path, f"is {kind_of(value)}, where {_expected(field)} is expected")
     elif field.is_number:
         yield from _number(value, field, path)
     elif isinstance(value, str):
         yield from _text(value, field, path)
 
 
-def _number(value: object, field: Field, path: str) -> Iterator[Problem]:
+def _number(value: object, field: Field, path: str) -> Iterator[Flaw]:
     number = _as_number(value)
     if number is None:
-        yield Problem(path, f"is {kind_of(value)}, where a number is expected")
+        yield Flaw(path, f"is {kind_of(value)}, where a number is expected")
         return
     if field.limits and not field.limits[0] <= number <= field.limits[1]:
         low, high = field.limits
-        yield Problem(path, f"is {value}, but Google accepts {low:,} to {high:,}")
+        yield Flaw(path, f"is {value}, but Google accepts {low:,} to {high:,}")
     elif field.is_whole_number and number != int(number):
-        yield Problem(path, f"is {value}, where a whole number is expected")
+        yield Flaw(path, f"is {value}, where a whole number is expected")
 
 
-def _text(value: str, field: Field, path: str) -> Iterator[Problem]:
+def _text(value: str, field: Field, path: str) -> Iterator[Flaw]:
     if field.pattern and not re.search(field.pattern, value):
-        yield Problem(path, f"is {value[:80]!r}, where an address such as gs://BUCKET/OBJECT is expected")
+        yield Flaw(path, f"is {value[:80]!r}, where an address such as gs://BUCKET/OBJECT is expected")
     if not field.values or field.knows(value):
         return
     if field.kind == "choice":
-        yield Problem(path, f"is {value[:80]!r}, but Google accepts only {', '.join(field.values[:2])}")
+        yield Flaw(path, f"is {value[:80]!r}, but Google accepts only {', '.join(field.values[:2])}")
         return
     right = next((known for known in field.values if is_misspelled(value.upper(), known.upper())), None)
     if right:
-        yield Problem(path, f"is {value[:80]!r}: write {right!r}")
+        yield Flaw(path, f"is {value[:80]!r}: write {right!r}")
     else:
-        yield Problem(path, f"is {value[:80]!r}, which is not a known value", is_certain=False)
+        yield Flaw(path, f"is {value[:80]!r}, which is not a known value", is_certain=False)
 
 
 def _as_number(value: object) -> float | None:

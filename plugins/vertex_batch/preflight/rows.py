@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -16,9 +17,19 @@ from vertex_batch.preflight.columns import Columns, Tell
 from vertex_batch.preflight.compiled import compile_decoder
 from vertex_batch.preflight.findings import Finding, Report, Severity
 from vertex_batch.preflight.keys import RowKeys
-from vertex_batch.preflight.requests import Problem
+from vertex_batch.preflight.requests import Flaw
 from vertex_batch.preflight.shapes import Shape, looks_like
-from vertex_batch.storage import BOM, MAX_LINE_BYTES, TOO_LONG, ByteStream, Lines, read_lines
+from vertex_batch.storage import (
+    BOM,
+    GZIP_MAGIC,
+    MAX_LINE_BYTES,
+    TOO_LONG,
+    ByteStream,
+    Lines,
+    blocks_in,
+    lines_of,
+    unpacked,
+)
 
 # A decoded row has a slot for each column, and a whole block of rows is in memory at once.
 _MAX_COLUMNS_AT_ONCE = 500
@@ -49,13 +60,19 @@ class RowCheck:
         self._misses = 0
         self._parse = msgspec.json.Decoder()
         self._name, self._line = "", 0
+        self._first_packed = ""
 
     def file(self, stream: ByteStream, name: str) -> None:
         """Check one file to its end.
 
         :param name: the file's name in findings, followed by the line number.
         """
-        self.lines(read_lines(stream, MAX_LINE_BYTES, keep_bom=True), name)
+        blocks = blocks_in(stream)
+        first = next(blocks, b"")
+        if first.startswith(GZIP_MAGIC):
+            self._report.packed += 1
+            self._first_packed = self._first_packed or name
+        self.lines(lines_of(unpacked(chain([first], blocks), keep_bom=True), MAX_LINE_BYTES), name)
 
     def lines(self, blocks: Iterable[Lines], name: str) -> None:
         """Check the lines of one file, including a byte order mark if it has one; see `file`."""
@@ -73,7 +90,16 @@ class RowCheck:
         self._report.objects += 1
 
     def finish(self, *, may_be_split: bool = False) -> None:
-        """Check what is known only after every file was read."""
+        """Check what is known only after every file was read.
+
+        :param may_be_split: the job's task unpacks and splits the input before it submits it.
+        """
+        if self._report.packed and not may_be_split:
+            message = (
+                "is gzip, and Vertex reads plain JSONL only: remove `split: off`, so that it is unpacked"
+                " before it is submitted, or store it unpacked"
+            )
+            self._report.add(Finding(Severity.JOB, self._first_packed, message))
         limit = self._shape.max_rows
         if self._report.rows == 0:
             self._report.add(Finding(Severity.JOB, "inputs", "hold no rows"))
@@ -157,7 +183,7 @@ class RowCheck:
                 self._find(Severity.DOUBT, number, problem.path, problem.message)
         self._report.bad_rows += is_bad
 
-    def _is_new(self, problem: Problem) -> bool:
+    def _is_new(self, problem: Flaw) -> bool:
         """Whether no earlier row had this doubt. It is reported once, since thousands of rows may have it."""
         doubt = (problem.path, problem.message)
         if doubt in self._doubts or len(self._doubts) >= _MAX_DOUBTS:

@@ -9,7 +9,7 @@ from typing import Any
 
 from vertex_batch.preflight.columns import Column
 from vertex_batch.preflight.fields import EMBEDDING, GENERATION, Field, messages
-from vertex_batch.preflight.requests import Problem, problems
+from vertex_batch.preflight.requests import Flaw, problems
 from vertex_batch.vertex.limits import EMBEDDING_ROWS, GENERATION_ROWS, TEXT_EMBEDDING_ROWS
 
 # Keys of a row from an earlier job's output, which a job may read to resume that one. Vertex accepts them.
@@ -56,7 +56,7 @@ class Shape:
             for parent in (root, root.child(self.container)):
                 parent.child("model").field = Field("string", pattern=self._model_pattern)
 
-    def problems(self, row: Mapping[str, Any]) -> Iterator[Problem]:
+    def problems(self, row: Mapping[str, Any]) -> Iterator[Flaw]:
         """Yield the problems of a row that has all needed keys: those that fail it and those that may."""
         if not self.message:
             return
@@ -66,12 +66,12 @@ class Shape:
         for key, value in row.items():
             if key in message.fields and key != "model" and value is not None:
                 where = f"is outside of `{self.container}`, where Google ignores it: move it inside"
-                yield Problem(key, where, is_certain=False)
+                yield Flaw(key, where, is_certain=False)
         inner = request if isinstance(request, Mapping) else {}
         for path, named in (("model", row.get("model")), (f"{self.container}.model", inner.get("model"))):
             if isinstance(named, str) and not re.search(self._model_pattern, named):
                 which = f"is {named[:80]!r}, but the job's model {self.model} answers the row"
-                yield Problem(path, which, is_certain=False)
+                yield Flaw(path, which, is_certain=False)
 
     @property
     def _model_pattern(self) -> str:

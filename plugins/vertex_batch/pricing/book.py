@@ -1,17 +1,19 @@
-"""The price book: the rates in force, each with its source; and line items, which are tokens x one rate."""
+"""The price book: the rates in force, each with its source."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
+from itertools import product
+from typing import Any
 
 from vertex_batch.pricing.discounts import Discount, discount_of
-from vertex_batch.pricing.exact import EXACT, add, times
+from vertex_batch.pricing.exact import EXACT
 from vertex_batch.pricing.rates import MAX_DECIMALS, Basis, Rate, StandardRate, Unpriced, decimals
-from vertex_batch.pricing.rules import GROUNDING_KEYS, Question, questions
-from vertex_batch.pricing.sources import UPLIFT_KEY, PriceSource
+from vertex_batch.pricing.rules import GROUNDING_KEYS, OWN_KEYS, Question, questions
+from vertex_batch.pricing.sources import UPLIFT_KEY, PriceSource, price_stem
 from vertex_batch.pricing.validity import today
 from vertex_batch.usage import (
     CacheTtl,
@@ -26,6 +28,8 @@ from vertex_batch.usage import (
 )
 
 GLOBAL = "global"
+CONTRADICTION = "contradicting prices"
+"""How the flag about a list without days begins that differs from a dated one."""
 _INPUT = "input_cost_per_token"
 _ALLOWANCES = "free allowances per account and day or month, so its price is not known here"
 _GROUNDING_REASONS = {
@@ -35,45 +39,6 @@ _GROUNDING_REASONS = {
     Kind.DATA_GROUNDING: "no price list here has the price of grounding with data of your own",
     Kind.OTHER_GROUNDING: "the answer names an unknown source",
 }
-_KINDS, _MODALITIES = tuple(Kind), tuple(Modality)
-
-
-@dataclass(frozen=True, slots=True)
-class LineItem:
-    """Units of one kind at one rate. If the rate is unknown, the amount is None and there is a reason.
-
-    :param tokens: the number of units; see `unit`.
-    :param standard_unit_price_usd: the price of one unit without batch; None if no price list has it.
-    :param standard_source: the list that has it.
-    """
-
-    model: str
-    kind: Kind
-    modality: Modality
-    tier: Tier
-    tokens: int
-    unit_price_usd: Decimal | None
-    amount_usd: Decimal | None
-    basis: Basis | None = None
-    source: str = ""
-    price_date: date | None = None
-    reason: str = ""
-    cache_ttl: CacheTtl = CacheTtl.NONE
-    standard_unit_price_usd: Decimal | None = None
-    standard_amount_usd: Decimal | None = None
-    standard_source: str = ""
-
-    @property
-    def saved_usd(self) -> Decimal | None:
-        """What it would have cost more without batch; None where either price is not known."""
-        if self.amount_usd is None or self.standard_amount_usd is None:
-            return None
-        return add((self.standard_amount_usd, -self.amount_usd))
-
-    @property
-    def unit(self) -> Unit:
-        """What is counted: tokens, characters, queries or prompts."""
-        return Kind(self.kind).unit
 
 
 class PriceBook:
@@ -93,6 +58,17 @@ class PriceBook:
         if day not in self._on:
             self._on[day] = PriceBook([source.on(day) for source in self.sources], self._max_decimals)
         return self._on[day]
+
+    def life_of(self, model: str) -> list[Mapping[str, Any]]:
+        """What the lists say of the end of a model, for `retirement_of`."""
+        name = canonical_model(model)
+        return [source.life[name] for source in self.sources if name in source.life]
+
+    def change_days(self, model: str, first: date, last: date) -> tuple[date, ...]:
+        """The days after `first` and up to `last` on which prices of a model change."""
+        name = canonical_model(model)
+        days = {day for source in self.sources for day in source.change_days(name)}
+        return tuple(sorted(day for day in days if first < day <= last))
 
     @property
     def flags(self) -> list[str]:
@@ -124,19 +100,55 @@ class PriceBook:
             return Unpriced(self._why_unpriced(usage))
         return self._rate(found, location)
 
-    def _find(self, usage: UsageKey) -> _Found | None:
+    def listed(self, model: str, location: str) -> Iterator[tuple[UsageKey, Rate | Unpriced]]:
+        """Each rate that a model has of its own: not what is only billed as text, output or input."""
+        seen: set[str] = set()
+        for key in _every_usage(model):
+            found = self._find(key)
+            if found is None or found.question.key in seen or not _is_own_rate(key, found):
+                continue
+            seen.add(found.question.key)
+            yield key, self._rate(found, location)
+
+    def _find(self, usage: UsageKey, sources: Sequence[PriceSource] | None = None) -> _Found | None:
+        """The first answer of the sources, which are all of the book's by default."""
         model = canonical_model(usage.model)
         discount = discount_of(model)
         # Tokens of a model that is billed by character have a price only where a spec states one.
         by_character = usage.kind is Kind.INPUT and is_billed_by_character(model)
-        sources = [source for source in self.sources if source.is_spec or not by_character]
+        asked = [
+            each
+            for each in (self.sources if sources is None else sources)
+            if each.is_spec or not by_character
+        ]
         for group in questions(usage, self._threshold(model), discount):
-            for source in sources:
+            for source in asked:
                 for question in group:
                     price = source.price(model, question.key)
                     if price is not None and not _contradicted(source, model, question, discount):
                         return _Found(model, price, question, source)
+                if _is_flat(source, model, group):
+                    break  # later lists may still have the long-context rates of an earlier day
         return None
+
+    def contradictions(self, usage: Iterable[UsageKey]) -> list[str]:
+        """Sentences about lists without days that differ from a dated list; call it on a day's book.
+
+        The prices of a spec are what was agreed, and never contradict.
+        """
+        return list(dict.fromkeys(text for key in usage for text in self._contradictions(key)))
+
+    def _contradictions(self, usage: UsageKey) -> Iterator[str]:
+        taken = self._find(usage)
+        if taken is None or taken.source.is_spec:
+            return
+        others: dict[Decimal, list[str]] = {}
+        for source in self.sources:
+            other = None if source is taken.source or source.is_spec else self._find(usage, [source])
+            if other and other.usd != taken.usd and other.is_dated != taken.is_dated:
+                others.setdefault(other.usd, []).append(source.name)
+        for usd, names in others.items():
+            yield _contradiction(usage, taken, usd, ", ".join(names))
 
     def _rate(self, found: _Found, location: str) -> Rate | Unpriced:
         question, source = found.question, found.source
@@ -151,7 +163,7 @@ class PriceBook:
         basis = Basis.SPEC if source.is_spec else question.basis
         period = source.period(found.model, question.key)
         first, last = (period.valid_from, period.valid_until) if period else (None, None)
-        return Rate(usd, basis, source.name, first or source.as_of, standard, first, last)
+        return Rate(usd, basis, source.name, first or source.as_of, standard, first, last, source.digest)
 
     def _standard(self, found: _Found, location: str) -> StandardRate | None:
         """The price without batch, of the source that gave the batch price if it has one."""
@@ -204,6 +216,22 @@ class PriceBook:
         return any(source.price(model, key) is not None for source in self.sources for key in keys)
 
 
+def _every_usage(model: str) -> Iterator[UsageKey]:
+    for kind in Kind:
+        modalities = (
+            Modality if kind.unit is Unit.TOKEN and kind is not Kind.CACHE_WRITE else (Modality.TEXT,)
+        )
+        ttls = (CacheTtl.FIVE_MINUTES, CacheTtl.ONE_HOUR) if kind is Kind.CACHE_WRITE else (CacheTtl.NONE,)
+        for modality, tier, ttl in product(modalities, Tier, ttls):
+            yield UsageKey(model, kind, modality, tier, ttl)
+
+
+def _is_own_rate(usage: UsageKey, found: _Found) -> bool:
+    """Whether a rate is stated for a kind and tier, and is not only that of output, input or short rows."""
+    is_of_kind = found.question.key == OWN_KEYS.get(usage.kind, found.question.key)
+    return is_of_kind and (usage.tier is Tier.STANDARD or found.question.is_long)
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
     """A price, the question that it answers, and the list that has it."""
@@ -213,6 +241,35 @@ class _Found:
     question: Question
     source: PriceSource
 
+    @property
+    def usd(self) -> Decimal:
+        """The price in a batch, without what a region costs more."""
+        with localcontext(EXACT):
+            return self.price * self.question.factor
+
+    @property
+    def is_dated(self) -> bool:
+        return self.source.is_dated(self.model, self.question.key)
+
+
+def _is_flat(source: PriceSource, model: str, group: Sequence[Question]) -> bool:
+    """Whether a list that is kept by day prices the kind, and has no long-context rate of it."""
+    question = group[-1]
+    return (
+        source.states_days and question.is_long and source.price(model, price_stem(question.key)) is not None
+    )
+
+
+def _contradiction(usage: UsageKey, taken: _Found, other_usd: Decimal, others: str) -> str:
+    what = f"{usage.modality} {usage.kind}" if usage.kind.unit is Unit.TOKEN else str(usage.kind)
+    prices = [(taken.source.name, taken.usd), (others, other_usd)]
+    (dated, dated_usd), (undated, undated_usd) = prices if taken.is_dated else prices[::-1]
+    return (
+        f"{CONTRADICTION} of {what} of {taken.model}: without days {undated_usd:f} USD per {usage.kind.unit}"
+        f" ({undated}), for the day of the job {dated_usd:f} ({dated}). The price of {taken.source.name} was"
+        " used"
+    )
+
 
 def _contradicted(source: PriceSource, model: str, question: Question, discount: Discount | None) -> bool:
     """Whether a list's own prices show another batch discount than the one that would be applied."""
@@ -220,43 +277,3 @@ def _contradicted(source: PriceSource, model: str, question: Question, discount:
         return False
     standard, batch = source.price(model, _INPUT), source.price(model, f"{_INPUT}_batches")
     return standard is not None and batch is not None and batch != standard * discount.factor
-
-
-def price(
-    tokens: Mapping[UsageKey, int], book: PriceBook, location: str, day: date | None = None
-) -> list[LineItem]:
-    """Turn usage into exact line items, without rounding.
-
-    Long-context rows of kinds without long-context rates are standard rows.
-
-    :param day: the UTC day on which the job ran, whose rates hold; None: today.
-    """
-    book = book.on(day)
-    merged: dict[UsageKey, int] = {}
-    for usage, n in tokens.items():
-        key = replace(usage, tier=book.tier(usage)) if usage.tier is Tier.LONG_CONTEXT else usage
-        merged[key] = merged.get(key, 0) + n
-    return [_line_item(key, merged[key], book.rate(key, location)) for key in sorted(merged, key=line_order)]
-
-
-def line_order(key: UsageKey | LineItem) -> tuple[str, int, int, str, str]:
-    """The order of lines on a bill: by model, then kind and modality as their enums list them."""
-    return key.model, _KINDS.index(key.kind), _MODALITIES.index(key.modality), key.tier, key.cache_ttl
-
-
-def _line_item(key: UsageKey, tokens: int, rate: Rate | Unpriced) -> LineItem:
-    item = LineItem(key.model, key.kind, key.modality, key.tier, tokens, None, None, cache_ttl=key.cache_ttl)
-    if isinstance(rate, Unpriced):
-        return replace(item, reason=rate.reason)
-    standard = rate.standard
-    return replace(
-        item,
-        unit_price_usd=rate.usd_per_unit,
-        amount_usd=times(tokens, rate.usd_per_unit),
-        basis=rate.basis,
-        source=rate.source,
-        price_date=rate.as_of,
-        standard_unit_price_usd=standard.usd_per_unit if standard else None,
-        standard_amount_usd=times(tokens, standard.usd_per_unit) if standard else None,
-        standard_source=standard.source if standard else "",
-    )

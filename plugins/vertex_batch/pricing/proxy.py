@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
+from vertex_batch.pricing.genai import genai_prices
 from vertex_batch.pricing.published import published_prices
 from vertex_batch.pricing.snapshot import packaged_prices, snapshot_prices
 from vertex_batch.pricing.sources import (
@@ -30,21 +31,22 @@ class PriceClient(Protocol):
 
 
 def from_proxy(client: PriceClient | None) -> list[PriceSource]:
-    """The published prices, the deployments' prices, the public map and the packaged snapshot, in this order.
+    """The deployments' own prices, the dated lists, the public map and the packaged prices, in this order.
 
-    A price that a deployment states for itself comes before the published one: it differs from the map's, by
-    which the proxy fills in what is not configured. Without a client it is the packaged prices alone.
+    The dated lists are the published prices and those of genai-prices. A price that a deployment states for
+    itself comes before them: it differs from the map's, by which the proxy fills in what is not configured.
+    What is filled in comes after them. Without a client there are the packaged lists alone.
 
     Never raises: a source that cannot be read is empty and says why (`PriceSource.problem`), since a bill
     with older prices is worth more than none.
     """
     if client is None:
-        return [packaged_prices()]
+        return [published_prices(), genai_prices(), packaged_prices()]
     today = datetime.now(tz=UTC).date()
     deployments = _read(MODEL_INFO, today, lambda: ModelInfoPrices(client.model_info(), today))
     price_map = _read(PRICE_MAP, today, lambda: LiteLLMPrices(client.price_map(), PRICE_MAP, today))
     own = _own_prices(deployments, price_map if len(price_map) else snapshot_prices())
-    return [published_prices(but=own), deployments, price_map, packaged_prices()]
+    return [published_prices(but=own), genai_prices(but=own), deployments, price_map, packaged_prices()]
 
 
 def _own_prices(deployments: PriceSource, price_map: PriceSource) -> set[tuple[str, str]]:

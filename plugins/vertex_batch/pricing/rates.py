@@ -38,6 +38,7 @@ class Rate:
     :param standard: the same unit without batch; None if no list has it.
     :param valid_from: first day; None if none is stated.
     :param valid_until: last day; None if none is stated.
+    :param list_digest: of the list that it is from; see `PriceSource.digest`.
     """
 
     usd_per_unit: Decimal
@@ -47,6 +48,7 @@ class Rate:
     standard: StandardRate | None = None
     valid_from: date | None = None
     valid_until: date | None = None
+    list_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,16 @@ from pathlib import Path
 from typing import Any
 
 from vertex_batch.pricing.exact import exact
+from vertex_batch.pricing.genai import genai_prices
 from vertex_batch.pricing.published import published_prices
 from vertex_batch.pricing.sources import (
+    LIFE_KEYS,
     UPLIFT_KEY,
     LiteLLMPrices,
     PriceSource,
     is_price_key,
     is_vertex_entry,
+    price_stem,
 )
 
 PACKAGED = "packaged"
@@ -36,23 +39,41 @@ _FILE = "snapshot.json"
 
 
 def packaged_prices() -> PriceSource:
-    """The snapshot as a price source, with the published prices where they differ.
+    """All packaged prices as one source: the published ones, those of genai-prices, then the snapshot.
 
-    Its date is on every line item that it prices.
+    Its date, that of the snapshot, is on every line item that it prices and that states no day.
     """
-    alone, published = snapshot_prices(), published_prices()
+    alone, genai, published = snapshot_prices(), genai_prices(), published_prices()
+    dated_lists = (genai, published)
+    stated = {(model, price_stem(key)) for source in dated_lists for model, key, _ in source.all_rates()}
     merged: dict[str, dict[str, Decimal]] = {}
-    for source in (alone, published):
+    for source in (alone, genai, published):
         for model, key, price in source.undated():
-            merged.setdefault(model, {})[key] = price
-    return PriceSource(PACKAGED, alone.as_of, merged, dated=published.dated)
+            if source is not alone or (model, price_stem(key)) not in stated:
+                merged.setdefault(model, {})[key] = price
+    dated = {
+        model: [*genai.dated.get(model, ()), *published.dated.get(model, ())]
+        for model in {**genai.dated, **published.dated}
+    }
+    return PriceSource(PACKAGED, alone.as_of, merged, dated=dated)
 
 
 def snapshot_prices() -> LiteLLMPrices:
     """LiteLLM's price map as it was packaged."""
-    text = resources.files("vertex_batch.pricing").joinpath(_FILE).read_text(encoding="utf-8")
-    document = json.loads(text)
+    document = _read()
     return LiteLLMPrices(document["entries"], PACKAGED, date.fromisoformat(document["as_of"]))
+
+
+def snapshot_entries() -> dict[str, dict[str, str]]:
+    """The entries of the snapshot by the names that LiteLLM gives them."""
+    entries: dict[str, dict[str, str]] = _read()["entries"]
+    return entries
+
+
+def _read() -> dict[str, Any]:
+    text = resources.files("vertex_batch.pricing").joinpath(_FILE).read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
 
 
 def snapshot(price_map: Mapping[str, Any], litellm_version: str, as_of: date) -> dict[str, Any]:
@@ -73,7 +94,8 @@ def snapshot(price_map: Mapping[str, Any], litellm_version: str, as_of: date) ->
             k: _text(entry[k]) for k in sorted(entry) if is_price_key(k) and exact(entry[k]) is not None
         }
         if prices.keys() - {UPLIFT_KEY}:
-            entries[name] = {"litellm_provider": str(entry["litellm_provider"]), **prices}
+            life = {key: str(entry[key]) for key in LIFE_KEYS if entry.get(key)}
+            entries[name] = {"litellm_provider": str(entry["litellm_provider"]), **life, **prices}
     return {
         "about": "USD per token of Vertex AI models, from the price map of LiteLLM",
         "litellm_version": litellm_version,

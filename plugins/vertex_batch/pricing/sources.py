@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
+from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
 from vertex_batch.pricing.exact import exact
@@ -23,6 +25,9 @@ _PRICE_KEY = re.compile(
 _OTHER_TARIFF = re.compile(r"_(?:flex|priority)$")
 _TIER = re.compile(r"_above_(\d+)k_tokens")
 USUAL_THRESHOLD = 200_000
+DIGEST_CHARS = 32
+LIFE_KEYS = ("deprecation_date", "successor_model")
+"""What LiteLLM's map says of the end of a model."""
 _DEVELOPER_API = "gemini/"  # AI Studio's prices, not Vertex AI's
 
 Prices = Mapping[str, Decimal]
@@ -36,6 +41,11 @@ def is_price_key(key: str) -> bool:
 def standard_key(key: str) -> str:
     """The key of the same price without batch."""
     return key.removesuffix("_batches")
+
+
+def price_stem(key: str) -> str:
+    """The key of the same kind and modality without batch and without a tier."""
+    return _TIER.sub("", standard_key(key))
 
 
 def is_vertex_entry(name: str, entry: Mapping[str, Any]) -> bool:
@@ -53,6 +63,7 @@ class PriceSource:
     :param by_model: price keys by canonical model.
     :param dated: prices that hold for some days only; on those they come before the ones of `by_model`.
     :param problem: why the source is empty; it becomes a flag on the bill.
+    :param states_days: the list is kept by day, so that a price without days is that of every day.
     """
 
     is_spec = False
@@ -64,9 +75,12 @@ class PriceSource:
         by_model: Mapping[str, Prices] | None = None,
         problem: str = "",
         dated: Dated | None = None,
+        *,
+        states_days: bool = False,
     ) -> None:
-        self.name, self.as_of, self.problem = name, as_of, problem
+        self.name, self.as_of, self.problem, self.states_days = name, as_of, problem, states_days
         self._undated, self.dated = dict(by_model or {}), dict(dated or {})
+        self.life: dict[str, Mapping[str, Any]] = {}
         self._by_model: dict[str, Prices] = {}
         self._periods: dict[tuple[str, str], Period] = {}
         self.resolve(today())
@@ -76,6 +90,7 @@ class PriceSource:
         if not self.dated:
             return self
         of_day = copy(self)
+        of_day.__dict__["digest"] = self.digest  # of the whole list, whatever the day
         of_day.resolve(day)
         return of_day
 
@@ -114,9 +129,41 @@ class PriceSource:
         """The days for which a price holds; None: none are stated."""
         return self._periods.get((model, key))
 
+    def is_dated(self, model: str, key: str) -> bool:
+        """Whether the list says that a price is the one of the day."""
+        return self.states_days or (model, key) in self._periods
+
+    def change_days(self, model: str) -> set[date]:
+        """The first days of prices of a model that differ from those of the day before."""
+        days: set[date] = set()
+        for period in self.dated.get(model, ()):
+            days |= {period.valid_from} if period.valid_from else set()
+            days |= {period.valid_until + timedelta(days=1)} if period.valid_until else set()
+        return days
+
+    @cached_property
+    def digest(self) -> str:
+        """Identifies the list: equal lists have equal digests, whenever they were read."""
+        undated = (f"{model} {key} {price:f}" for model, key, price in self.undated())
+        dated = (
+            f"{model} {key} {price:f} {period}"
+            for model, periods in self.dated.items()
+            for period in periods
+            for key, price in period.prices.items()
+        )
+        whole = "\n".join([self.name, *sorted([*undated, *dated])])
+        return sha256(whole.encode()).hexdigest()[:DIGEST_CHARS]
+
     def rates(self) -> Iterator[tuple[str, str, Decimal]]:
         """Each model, price key and number."""
         return _flat(self._by_model)
+
+    def all_rates(self) -> Iterator[tuple[str, str, Decimal]]:
+        """Each model, price key and number of any day."""
+        yield from self.undated()
+        for model, periods in self.dated.items():
+            for period in periods:
+                yield from _flat({model: period.prices})
 
     def undated(self) -> Iterator[tuple[str, str, Decimal]]:
         """Those that state no days."""
@@ -151,7 +198,9 @@ class LiteLLMPrices(PriceSource):
     :raises ValueError: an entry states an invalid day, or a price twice for one day.
     """
 
-    def __init__(self, entries: Mapping[str, Any], name: str, as_of: date) -> None:
+    def __init__(
+        self, entries: Mapping[str, Any], name: str, as_of: date, *, states_days: bool = False
+    ) -> None:
         undated: list[tuple[str, Prices]] = []
         dated: dict[str, list[Period]] = {}
         for model, entry in _entries(entries):
@@ -166,7 +215,10 @@ class LiteLLMPrices(PriceSource):
         wrong = [text for model, periods in dated.items() for text in overlaps(model, periods)]
         if wrong:
             raise ValueError("; ".join(wrong))
-        super().__init__(name, as_of, by_canonical_model(undated), dated=dated)
+        super().__init__(name, as_of, by_canonical_model(undated), dated=dated, states_days=states_days)
+        for model, entry in _entries(entries):
+            if stated := {key: entry[key] for key in LIFE_KEYS if entry.get(key)}:
+                self.life.setdefault(canonical_model(model), stated)
 
 
 def _entries(entries: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -1,7 +1,9 @@
 """From an output to a delivery: join answers to their inputs, in order, and name every row without one."""
 
+from vertex_batch.results.again import JobChain, RetryCollector, stage_files
 from vertex_batch.results.costing import JobPrices
 from vertex_batch.results.delivering import (
+    add_rounds,
     attempts_of,
     bill_facts,
     cost_difference,
@@ -10,21 +12,25 @@ from vertex_batch.results.delivering import (
     why_bad,
 )
 from vertex_batch.results.joining import Joined, join
+from vertex_batch.results.schemas import read_schema
 from vertex_batch.results.types import AnswerForm, AttemptOutput, Counts, ExtraKind, Reason, ResultSettings
-from vertex_batch.results.writing import SUFFIXES, Place, Written, deliver, numbers
+from vertex_batch.results.writing import SUFFIXES, DeliveryPlace, Written, deliver, numbers
 
 __all__ = [
     "SUFFIXES",
     "AnswerForm",
     "AttemptOutput",
     "Counts",
+    "DeliveryPlace",
     "ExtraKind",
+    "JobChain",
     "JobPrices",
     "Joined",
-    "Place",
     "Reason",
     "ResultSettings",
+    "RetryCollector",
     "Written",
+    "add_rounds",
     "attempts_of",
     "bill_facts",
     "cost_difference",
@@ -32,6 +38,8 @@ __all__ = [
     "join",
     "numbers",
     "output_of",
+    "read_schema",
+    "stage_files",
     "total_of",
     "why_bad",
 ]

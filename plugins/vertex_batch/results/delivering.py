@@ -33,6 +33,23 @@ def attempts_of(bills: Sequence[Bill], results: Sequence[Bill]) -> dict[int, lis
     return attempts
 
 
+def add_rounds(attempts: dict[int, list[Bill]], rounds: Sequence[Sequence[Bill]]) -> None:
+    """Add the jobs of the rounds of retries, each round as one more attempt.
+
+    Jobs of a round that are older than the first submission ran rows of what may have been another input.
+
+    :param attempts: of the first submission; see `attempts_of`.
+    """
+    since = max((_created(bill) for bills in attempts.values() for bill in bills), default=_LONG_AGO)
+    for bills in rounds:
+        if newer := [bill for bill in bills if _created(bill) > since]:
+            attempts[max(attempts, default=-1) + 1] = sorted(newer, key=_created)
+
+
+def _created(bill: Bill) -> datetime:
+    return bill.job.create_time or _LONG_AGO
+
+
 def _chain(bills: Sequence[Bill], last: Bill) -> list[Bill]:
     """A job and those that it replaced, the first one first."""
     by_key: dict[str, list[Bill]] = {}

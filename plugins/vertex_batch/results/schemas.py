@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -36,6 +38,25 @@ class SchemaCheck:
             return None
         path = "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in error.instance_path)
         return f"/{path}" if path else "/", str(error.message)[:_WORDS_CHARS]
+
+
+def read_schema(schema: Mapping[str, object] | str | None) -> Mapping[str, object] | None:
+    """Return the schema, read from a file if it is a path.
+
+    :raises ConfigurationError: the file cannot be read, or holds no object.
+    """
+    if not isinstance(schema, str):
+        return schema
+    try:
+        found = json.loads(Path(schema).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"The JSON Schema {schema} cannot be read: {error}. Nothing was delivered or submitted, and no"
+            " job is affected. A retry fails the same way until the file is fixed"
+        ) from None
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"The JSON Schema {schema} is not an object. Nothing was delivered")
+    return found
 
 
 def _refuse(uri: str) -> Any:

@@ -84,10 +84,10 @@ _QUERIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DeliveryPlace:
     """The files of a delivery.
 
-    >>> Place("gs://b/d/answers.jsonl.gz").exceptions
+    >>> DeliveryPlace("gs://b/d/answers.jsonl.gz").exceptions
     'gs://b/d/answers.exceptions.jsonl.gz'
 
     :param answers: the URI that the spec names.
@@ -137,7 +137,7 @@ class Written:
     :param changed: whether anything was written; False if the same delivery was there.
     """
 
-    place: Place
+    place: DeliveryPlace
     manifest: Mapping[str, Any]
     changed: bool
 
@@ -151,7 +151,7 @@ def deliver(joined: Joined, to: str, target: ObjectStorage, facts: Mapping[str, 
     :raises ConfigurationError: `to` does not end like a known format.
     :raises StorageAccessError: the connection may not write there.
     """
-    place = Place(to)
+    place = DeliveryPlace(to)
     local: dict[str, Path] = {}
     files: dict[str, dict[str, Any]] = {}
     for name, uri in (("answers", place.answers), ("exceptions", place.exceptions), ("extra", place.extra)):
@@ -247,7 +247,9 @@ def _parts(batch: Any) -> Iterator[Any]:
         yield batch.slice(start)
 
 
-def _is_there(target: ObjectStorage, place: Place, manifest: bytes, local: Mapping[str, Path]) -> bool:
+def _is_there(
+    target: ObjectStorage, place: DeliveryPlace, manifest: bytes, local: Mapping[str, Path]
+) -> bool:
     """Whether the same delivery is in its place, completely."""
     if target.read_small(place.manifest) != manifest:
         return False

@@ -1,8 +1,9 @@
 """The job that a waiting task currently waits for: the submitted one, or one that was resubmitted after it.
 
 A job that failed for a transient reason is submitted again, by the worker that resumes the task and never by
-the trigger. It gets the same care as a first submission: an intent in the task's store before the POST, a key
-that only this attempt has, and a search before any second POST.
+the trigger. If rows were answered, the new job resumes the failed one. It gets the same care as a first
+submission: an intent in the task's store before the POST, a key that only this attempt has, and a search
+before any second POST.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vertex_batch.lifecycle.finding import find_jobs_by_key
 from vertex_batch.lifecycle.identity import attempt_key
 from vertex_batch.lifecycle.submitting import Submitter
-from vertex_batch.lifecycle.waiting import JobReading, may_resubmit
+from vertex_batch.lifecycle.waiting import JobReading, Resubmission, describe, resubmission
 from vertex_batch.log import Log
 from vertex_batch.tasks.context import TaskStateIntentStore, look_policy
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.resource import JobReference
+from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -56,11 +58,12 @@ class Attempts:
     def key_in_doubt(self) -> str | None:
         """The key of a job that is being submitted right now."""
         latest = self._store.latest
-        return latest.job_key if latest and not latest.job_id else None
+        return latest.job_key if latest and latest.is_in_doubt else None
 
     def goes_on_after(self, seen: JobReading) -> bool:
         """Whether the job that has ended should be submitted again."""
-        return bool(self._first.job_key) and may_resubmit(seen, self.number, self._resubmits)
+        again = resubmission(seen, self.number, self._resubmits)
+        return bool(self._first.job_key) and again is not Resubmission.NONE
 
     def submit_next(self, client: BatchClient) -> JobReference:
         """Submit the next attempt, or find the one that was already submitted.
@@ -72,11 +75,41 @@ class Attempts:
         submitter = Submitter(
             client, self._store, look_policy(), log=self._log, before_create=self._before_create
         )
-        failed = client.get(first.project, first.location, self.job.job_id)
-        submission = submitter.resubmit(failed, first.job_key, number, first.project, first.location)
+        failed = self._attempt(client, number - 1)
+        submission = submitter.resubmit(
+            failed,
+            first.job_key,
+            number,
+            first.id.place,
+            resume=resubmission(describe(failed), 0, 1) is Resubmission.RESUME,
+        )
         self._in_doubt = 0
         self._set(number, submission.job_id)
         return self.job
+
+    def not_run(self, client: BatchClient, seen: JobReading) -> tuple[int, int]:
+        """The rows of the present job's output, and those that the first attempt read.
+
+        They differ if a job that resumed another one did not find all of its rows. (0, 0) if the counts are
+        not known.
+        """
+        if not self.number:
+            return 0, 0
+        first = describe(client.get(self._first.project, self._first.location, self._first.job_id))
+        if min(first.incomplete_rows, seen.incomplete_rows) < 0 or not _rows(seen):
+            return 0, 0
+        return _rows(seen), _rows(first)
+
+    def _attempt(self, client: BatchClient, number: int) -> BatchPredictionJob:
+        """The job of an attempt, which has ended."""
+        first = self._first
+        if number and number != self.number:  # a process that was to submit the next one has crashed
+            key = attempt_key(first.job_key, number)
+            found = find_jobs_by_key(client, first.id.place, key)
+            if found:
+                return found[-1]
+        job_id = self.job.job_id if number == self.number else first.job_id
+        return client.get(first.project, first.location, job_id)
 
     def _resume(self) -> None:
         stored = self._store.load()
@@ -86,9 +119,15 @@ class Attempts:
             return  # of a job before the submit task was cleared
         if stored.job_id:
             self._set(stored.attempt, stored.job_id)
-        else:
+        elif stored.is_in_doubt:
             self._in_doubt = stored.attempt
 
     def _set(self, number: int, job_id: str) -> None:
         self.number = number
-        self.job = replace(self._first, job_id=job_id, job_key=attempt_key(self._first.job_key, number))
+        key = attempt_key(self._first.job_key, number)
+        # A resumed job reads another input than the first one.
+        self.job = replace(self._first, job_id=job_id, job_key=key, input_rows=None)
+
+
+def _rows(seen: JobReading) -> int:
+    return seen.ok_rows + seen.failed_rows + seen.incomplete_rows

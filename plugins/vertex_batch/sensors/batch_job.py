@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from vertex_batch.errors import NotFoundError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.cancelling import request_cancel
+from vertex_batch.lifecycle.explaining import explain, explain_failed_rows, explain_short_resume
 from vertex_batch.lifecycle.finding import find_jobs_by_key
 from vertex_batch.lifecycle.waiting import (
     DEFAULT_DEADLINE,
@@ -20,8 +21,7 @@ from vertex_batch.lifecycle.waiting import (
     TaskEnd,
     Verdict,
     assess,
-    explain,
-    explain_failed_rows,
+    leaves_rest,
     task_end,
 )
 from vertex_batch.observability import metrics
@@ -33,6 +33,7 @@ from vertex_batch.tasks.context import owner
 from vertex_batch.tasks.kill import KillSwitch
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.triggers import BatchPredictionJobTrigger
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
 
     :param job: the reference that `SubmitBatchPredictionJobOperator` returned.
     :param resubmits: how often a job that failed for a transient reason (codes 4, 8, 13, 14) is submitted
-        again, with its own key and bill. Rows that the failed job had finished are paid for again.
+        again, with its own key and bill. If rows were answered, the new job resumes the failed one, and they
+        are not paid for again; a job that cannot be resumed is then not submitted again.
     :param poll_interval_seconds: pause between polls. Triggers that watch the same proxy, project and
         location share their polls.
     :param deadline_seconds: longest time from the job's creation to its end. Vertex queues for up to 72 h
@@ -65,6 +67,8 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         as succeeded even if all its rows failed.
     :param fail_without_answers: fail the task if no row was answered, whatever `max_failed_ratio` allows.
         Set it to False only for one of several jobs of a run, and let `AggregateTokenUsageOperator` decide.
+    :param rest_is_sent_again: succeed if the job died for a passing reason, expired or missed its deadline,
+        because later tasks of the run send its unanswered rows again.
     :param tolerated_failures: how many polls in a row may fail before the task does. A retry resumes waiting.
     :param deferrable: wait in the triggerer. False: wait in the worker, by ``mode`` "poke" or "reschedule".
     :param cancel_on_kill: cancel the job when a person fails, skips or marks the task, or ends its run.
@@ -89,6 +93,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         run_deadline_seconds: float | None = None,
         max_failed_ratio: float = 1.0,
         fail_without_answers: bool = True,
+        rest_is_sent_again: bool = False,
         tolerated_failures: int = 20,
         deferrable: bool = True,
         cancel_on_kill: bool = True,
@@ -108,6 +113,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         self.deadline_seconds = deadline_seconds
         self.max_failed_ratio = max_failed_ratio
         self.fail_without_answers = fail_without_answers
+        self.rest_is_sent_again = rest_is_sent_again
         self.tolerated_failures = tolerated_failures
         self.deferrable = deferrable
         self.cancel_on_kill = cancel_on_kill
@@ -286,6 +292,12 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         self.lineage = of_reference(self._waited_for, seen.output_directory, written)
         if seen.verdict is Verdict.DEADLINE and self.cancel_on_deadline:
             self._cancel("it missed its deadline")
+        if self.rest_is_sent_again and leaves_rest(seen):
+            self.log.warning(
+                "%s The next tasks of this run send its rows without an answer again, or list them.",
+                explain(str(self._waited_for), seen),
+            )
+            return {**seen.to_dict(), "job_id": self._waited_for.job_id}
         end = task_end(seen, self.max_failed_ratio, fail_without_answers=self.fail_without_answers)
         if not seen.verdict.has_results:
             message = explain(str(self._waited_for), seen)
@@ -293,6 +305,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         if end is TaskEnd.FAILED:
             message = explain_failed_rows(str(self._waited_for), seen, self.max_failed_ratio)
             raise AirflowFailException(message)
+        self._see_that_all_ran(seen)
         if seen.has_no_answer:
             self.log.warning(
                 "Job %s has no answers: all %d rows failed. This task does not fail, because other jobs of"
@@ -303,6 +316,18 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         self.log.info("Job %s is %s", self._waited_for, seen.progress)
         return {**seen.to_dict(), "job_id": self._waited_for.job_id}
 
+    def _see_that_all_ran(self, seen: JobReading) -> None:
+        """A job that resumed another one must have run all of its rows."""
+        if not (self._attempts and self._attempts.number):
+            return
+        with LiteLLMHook(self.litellm_conn_id).client() as client:
+            rows, expected = self._attempts.not_run(client, seen)
+        if rows < expected:
+            message = explain_short_resume(str(self._waited_for), self.reference.job_id, rows, expected)
+            if not self.rest_is_sent_again:
+                raise AirflowFailException(message)
+            self.log.warning("%s", message)
+
     def _cancel(self, why: str) -> None:
         job = self._waited_for
         if not job.may_cancel:
@@ -311,9 +336,9 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         key = self._attempts.key_in_doubt if self._attempts else None
         try:
             with LiteLLMHook(self.litellm_conn_id).client() as client:
-                unnamed = find_jobs_by_key(client, job.project, job.location, key) if key else []
+                unnamed = find_jobs_by_key(client, job.id.place, key) if key else []
                 for job_id in [found.job_id for found in unnamed] or [job.job_id]:
-                    request_cancel(client, job.project, job.location, job_id)
+                    request_cancel(client, JobId(*job.id.place, job_id))
                     self.log.info("Requested cancellation of job %s: %s", job_id, why)
         except NotFoundError:
             self.log.info("Job %s no longer exists; nothing to cancel", job)

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from vertex_batch.budgets.limits import Budget, Period, Verdict
+from vertex_batch.budgets.limits import Budget, Ruling, Window
 from vertex_batch.specs.durations import show_duration
 from vertex_batch.specs.values import MOST_DECIMALS, Duration, Line, dollars, has_too_many_decimals
 
@@ -34,7 +34,7 @@ def _usd(value: Any) -> Any:
     return amount
 
 
-Usd = Annotated[
+LimitUsd = Annotated[
     Decimal,
     BeforeValidator(_usd),
     PlainSerializer(str, return_type=str, when_used="json"),
@@ -47,13 +47,13 @@ class LimitFields(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    warn: Usd | None = Field(
+    warn: LimitUsd | None = Field(
         default=None, description="Above this, the job is submitted with a warning in the log."
     )
-    hold: Usd | None = Field(
+    hold: LimitUsd | None = Field(
         default=None, description="Above this, the job waits until a person approves it."
     )
-    refuse: Usd | None = Field(
+    refuse: LimitUsd | None = Field(
         default=None, description="Above this, the task fails and nothing is submitted."
     )
 
@@ -106,14 +106,18 @@ class BudgetFields(BaseModel):
 
     def to_budget(self) -> Budget:
         """Convert to the form that the decision uses."""
-        periods = {Period.RUN: self.per_run, Period.DAY: self.per_day, Period.MONTH: self.per_month}
+        periods = {
+            Window.RUN: self.per_run,
+            Window.DAY: self.per_day,
+            Window.MONTH: self.per_month,
+        }
         return Budget(
             limits={
-                period: {Verdict(name): amount for name, amount in stated if amount is not None}
+                period: {Ruling(name): amount for name, amount in stated if amount is not None}
                 for period, stated in periods.items()
                 if stated is not None
             },
-            unknown=Verdict(self.unknown),
+            unknown=Ruling(self.unknown),
             approvers=tuple(self.approvers),
             approval_timeout=self.approval_timeout,
         )

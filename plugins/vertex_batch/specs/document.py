@@ -45,7 +45,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Mark:
     """A location in the text; both numbers start at 1."""
 
     line: int
@@ -58,11 +58,11 @@ class Document:
 
     data: Any = None
     readable: bool = True
-    values: dict[KeyPath, Place] = field(default_factory=dict)
-    keys: dict[KeyPath, Place] = field(default_factory=dict)
+    values: dict[KeyPath, Mark] = field(default_factory=dict)
+    keys: dict[KeyPath, Mark] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def locate(self, path: KeyPath, *, key: bool = False) -> tuple[KeyPath, Place]:
+    def locate(self, path: KeyPath, *, key: bool = False) -> tuple[KeyPath, Mark]:
         """Find a path's location, or that of the nearest value around it.
 
         :param key: the location of the key rather than that of its value.
@@ -72,7 +72,7 @@ class Document:
         for length in range(len(path), 0, -1):
             if path[:length] in self.values:
                 return path[:length], self.values[path[:length]]
-        return (), self.values.get((), Place(1, 1))
+        return (), self.values.get((), Mark(1, 1))
 
 
 class _Stop(Exception):  # noqa: N818 - a way out, no error
@@ -113,7 +113,7 @@ class _Builder:
             next(self._events)  # the stream's start
             event = next(self._events)
             if isinstance(event, yaml.StreamEndEvent):
-                self._stop(Place(1, 1), "the file is empty")
+                self._stop(Mark(1, 1), "the file is empty")
             built = self._value(next(self._events), (), 0)
             next(self._events)  # the document's end
             event = next(self._events)
@@ -179,7 +179,7 @@ class _Builder:
             size, height = size + built.size, max(height, built.height + 1)
         return _Built(result, size, height)
 
-    def _alias(self, anchor: str | None, path: KeyPath, place: Place, depth: int) -> _Built:
+    def _alias(self, anchor: str | None, path: KeyPath, place: Mark, depth: int) -> _Built:
         self._document.values.setdefault(path, place)
         if anchor is None or anchor not in self._anchors:
             self._stop(place, f"there is no anchor `&{anchor}` above this line", path)
@@ -191,7 +191,7 @@ class _Builder:
             self._stop(place, f"is nested deeper than {MAX_DEPTH} levels", path)
         return built
 
-    def _scalar(self, event: Any, path: KeyPath, place: Place) -> Any:
+    def _scalar(self, event: Any, path: KeyPath, place: Mark) -> Any:
         text: str = event.value
         self._refuse_tag(event, path, place)
         if event.tag or not event.implicit[0]:
@@ -200,7 +200,7 @@ class _Builder:
             return _CONSTANTS[text]
         return self._number(text, path, place) if _NUMBER_START.match(text) else text
 
-    def _number(self, text: str, path: KeyPath, place: Place) -> int | float | str:
+    def _number(self, text: str, path: KeyPath, place: Mark) -> int | float | str:
         if not (is_integer := _INTEGER.fullmatch(text)) and not _FLOAT.fullmatch(text):
             return text
         if len(text) > _MAX_NUMBER_CHARS:
@@ -216,38 +216,38 @@ class _Builder:
             return 0
         return number
 
-    def _refuse_tag(self, event: Any, path: KeyPath, place: Place) -> None:
+    def _refuse_tag(self, event: Any, path: KeyPath, place: Mark) -> None:
         if event.tag and event.tag not in _PLAIN_TEXT_TAGS:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")[:60]
             self._problem(
                 place, f"the tag `{tag}` is not allowed: a spec is plain data, so write only the value", path
             )
 
-    def _spend(self, size: int, place: Place, path: KeyPath) -> None:
+    def _spend(self, size: int, place: Mark, path: KeyPath) -> None:
         self._count += size
         if self._count > MAX_VALUES:
             self._stop(place, f"the file has more than {MAX_VALUES} values, with aliases expanded", path)
 
-    def _problem(self, place: Place, message: str, path: KeyPath = ()) -> None:
+    def _problem(self, place: Mark, message: str, path: KeyPath = ()) -> None:
         self._document.problems.append(Problem(place.line, place.column, show_path(path), message))
 
-    def _stop(self, place: Place, message: str, path: KeyPath = ()) -> NoReturn:
+    def _stop(self, place: Mark, message: str, path: KeyPath = ()) -> NoReturn:
         self._problem(place, message, path)
         raise _Stop
 
-    def _reader_place(self, error: yaml.YAMLError) -> Place:
+    def _reader_place(self, error: yaml.YAMLError) -> Mark:
         # libyaml counts bytes, PyYAML characters; a place that is off within a line still leads to it.
         position = getattr(error, "position", None) or 0
         before = self._text.encode()[:position].decode(errors="ignore")
-        return Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
+        return Mark(before.count("\n") + 1, len(before) - before.rfind("\n"))
 
 
-def _place(event: Any) -> Place:
+def _place(event: Any) -> Mark:
     return _mark_place(event.start_mark)
 
 
-def _mark_place(mark: Any) -> Place:
-    return Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+def _mark_place(mark: Any) -> Mark:
+    return Mark(mark.line + 1, mark.column + 1) if mark else Mark(1, 1)
 
 
 def _explain(error: yaml.MarkedYAMLError) -> tuple[Any, str]:

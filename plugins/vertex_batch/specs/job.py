@@ -41,7 +41,7 @@ class JobFields(BaseModel):
     )
     model: ModelName = Field(
         description="The model's name, its publisher path, or the full path of a tuned model.",
-        examples=["gemini-2.5-flash", "publishers/google/models/gemini-2.5-flash", "text-embedding-005"],
+        examples=["gemini-3.8-flash", "publishers/google/models/gemini-3.8-flash", "text-embedding-005"],
     )
     inputs: Inputs = Field(
         description=(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
-from vertex_batch.inputs import SHARDS_GROUP
+from vertex_batch.inputs import is_group_name
 from vertex_batch.specs.matrix import JOB_NAME, MATRIX, Matrix
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.origins import Values
@@ -102,8 +102,8 @@ def _multiply(base: str, values: Values, entries: Entries) -> None:
 def _add(entry: str, made: Mapping[str, Values], entries: Entries) -> None:
     entries.made[entry] = list(made)
     for name, values in made.items():
-        if name == SHARDS_GROUP:
-            message = f"`{name}` is the name of the task group for a split input: choose another name"
+        if is_group_name(name):
+            message = f"`{name}` is the name of a task group inside a job: choose another name"
             entries.problems.append(values.origin(()).problem(message, key=True))
         if name in entries.jobs:
             message = f"creates a second job with the name `{name}`: rename one of the two"

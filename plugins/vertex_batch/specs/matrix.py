@@ -117,8 +117,8 @@ _NAME_RULE = "names begin with a letter and have at most 63 lowercase letters, d
 def _name_of(axis: str, value: Any) -> str:
     """Shorten a value to a part of a job's name.
 
-    >>> _name_of("model", "publishers/google/models/gemini-2.5-pro")
-    'gemini-2-5-pro'
+    >>> _name_of("model", "publishers/google/models/gemini-3.5-flash")
+    'gemini-3-5-flash'
     >>> _name_of("inputs", "gs://my-bucket/tickets/{{ run_date }}.jsonl")
     'tickets'
     >>> _name_of("resubmits", 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from vertex_batch.specs.money import MoneyFields
 from vertex_batch.specs.order import OrderFields
 from vertex_batch.specs.problems import Problem
 from vertex_batch.specs.results import DeliveryFields
+from vertex_batch.specs.retrying import RetryFields
 from vertex_batch.specs.running import RunningFields
 from vertex_batch.specs.schedule import ScheduleFields
 from vertex_batch.specs.splitting import SplitFields
@@ -36,7 +38,7 @@ class IdentityFields(BaseModel):
 
 
 # pydantic puts the fields of the last base first: a spec is read in the order of its concerns.
-class JobSpec(MoneyFields, RunningFields, DeliveryFields, SplitFields, JobFields, OrderFields):
+class JobSpec(MoneyFields, RetryFields, RunningFields, DeliveryFields, SplitFields, JobFields, OrderFields):
     """What one batch prediction job does, and who pays.
 
     Nothing is coerced: a string is not a number, and an unknown key is an error. The keys are at the top of
@@ -76,6 +78,12 @@ class Spec(DagFields, ScheduleFields, IdentityFields):
     def job(self) -> JobSpec:
         """The first job, which is the only one of most specs."""
         return self._jobs[0]
+
+    def with_jobs(self, jobs: Iterable[JobSpec]) -> Spec:
+        """A copy whose jobs are replaced."""
+        copy = self.model_copy()
+        copy._jobs = tuple(jobs)  # noqa: SLF001 - its own class
+        return copy
 
     @property
     def outputs(self) -> list[str]:

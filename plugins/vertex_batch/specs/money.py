@@ -76,7 +76,7 @@ class MoneyFields(BaseModel):
             "Prices agreed with Google, in US dollars per million tokens, by model and kind. They override"
             " the proxy's prices."
         ),
-        examples=[{"gemini-2.5-flash": {"input": 0.15, "output": 1.25}}],
+        examples=[{"gemini-3.8-flash": {"input": 0.15, "output": 1.25}}],
     )
     expected_cost_usd: Usd | None = Field(
         default=None,
@@ -86,7 +86,14 @@ class MoneyFields(BaseModel):
     max_unreadable_rows: Annotated[int, Field(ge=0)] = Field(
         default=0,
         description=(
-            "Fail the record_cost task if more rows of the output than this are unreadable or in an unknown"
-            " format. The bill is written in any case."
+            "Fail the record_cost task if a job's output has more unreadable rows than this: lines that are"
+            " cut or damaged. The bill is written in any case."
+        ),
+    )
+    max_unrecognized_rows: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description=(
+            "Fail the record_cost task if a job's output has more unrecognized rows than this: intact rows in"
+            " no known output format. The bill is written in any case."
         ),
     )

@@ -46,7 +46,7 @@ def parse_spec(text: str, path: Path, defaults: Defaults) -> tuple[Spec, Documen
             problems += found
         else:
             problems.append(
-                Problem(1, 1, "", "must contain keys and values, such as `model: gemini-2.5-flash`")
+                Problem(1, 1, "", "must contain keys and values, such as `model: gemini-3.8-flash`")
             )
     if problems:
         # One line that applies to several jobs is one problem.

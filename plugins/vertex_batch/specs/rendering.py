@@ -54,6 +54,19 @@ def moment_on(spec: Spec, day: date) -> datetime:
     return due if due.date() == day else midnight
 
 
+def latest_moment(spec: Spec, now: datetime) -> datetime:
+    """The latest time of the cron schedule that has come; without one, the start of the day."""
+    local = now.astimezone(ZoneInfo(spec.timezone))
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    if not isinstance(spec.schedule, str):
+        return midnight
+    try:
+        due: datetime = croniter(spec.schedule, local).get_prev(datetime)
+    except (ValueError, KeyError):
+        return midnight
+    return due
+
+
 def render_job(spec: Spec, job: JobSpec, moment: datetime) -> RenderedJob:
     """Render a job's templates.
 

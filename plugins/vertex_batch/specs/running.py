@@ -20,7 +20,10 @@ class RunningFields(BaseModel):
 
     retries: Annotated[int, Field(ge=0, le=20)] = Field(
         default=3,
-        description="How often a failed task is retried. A retry resumes the job that was submitted.",
+        description=(
+            "How often a failed task is retried. A retry resumes the job that was submitted. The waiting task"
+            " has at least 2 retries; so has the submitting task if a budget may hold it."
+        ),
     )
     retry_delay: Duration = Field(
         default=timedelta(minutes=1),
@@ -52,8 +55,8 @@ class RunningFields(BaseModel):
     resubmits: Annotated[int, Field(ge=0, le=5)] = Field(
         default=1,
         description=(
-            "How often a job that failed for a transient reason (codes 4, 8, 13, 14) is submitted again. Each"
-            " job has its own bill, and rows that the failed job had finished are paid for again."
+            "How often a job that failed for a transient reason (codes 4, 8, 13, 14) is submitted again, with"
+            " its own bill. If rows had finished, the new job resumes the failed one: it runs only the rest."
         ),
     )
     preflight: Literal["strict", "warn", "off"] = Field(

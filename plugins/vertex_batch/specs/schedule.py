@@ -111,8 +111,9 @@ class ScheduleFields(BaseModel):
     start_within: Duration = Field(
         default=DEFAULT_START_WITHIN,
         description=(
-            "How late a scheduled run may start, after an outage or when the DAG is unpaused. A later run is"
-            " skipped, costs nothing, and can be backfilled. With `catchup: true`, no run is skipped."
+            "How late a scheduled run may start, after an outage or when the DAG is unpaused; at least"
+            f" {show_duration(SHORTEST_START_WITHIN)}. A later run is skipped, costs nothing, and can be"
+            " backfilled. With `catchup: true`, no run is skipped."
         ),
         examples=["1h", "6h"],
     )

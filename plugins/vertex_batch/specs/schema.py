@@ -20,7 +20,7 @@ _JOBS = {
     "description": (
         "Several jobs of one spec, by name. Each is a task group. Put shared keys at the top of the file."
     ),
-    "examples": [{"summaries": {"model": "gemini-2.5-flash"}, "topics": {"after": ["summaries"]}}],
+    "examples": [{"summaries": {"model": "gemini-3.8-flash"}, "topics": {"after": ["summaries"]}}],
 }
 
 
@@ -76,7 +76,7 @@ def _matrix() -> dict[str, Any]:
             "Make one job for each combination of these values: a key of a job with a list of values, or with"
             " names for them; or a word of your own with names, each for a mapping of keys."
         ),
-        "examples": [{"model": ["gemini-2.5-flash", "gemini-2.5-pro"]}],
+        "examples": [{"model": ["gemini-3.8-flash", "gemini-3.5-flash"]}],
     }
 
 

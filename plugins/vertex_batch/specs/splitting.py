@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from vertex_batch.specs.uris import OutputUri, wildcard_folder
+from vertex_batch.storage import GZIP_SUFFIXES
 
 
 class SplitFields(BaseModel):
@@ -39,6 +40,17 @@ class SplitFields(BaseModel):
         ),
         examples=["gs://my-bucket/tmp/"],
     )
+
+    @field_validator("split")
+    @classmethod
+    def _unpacks_gzip(cls, value: str, info: ValidationInfo) -> str:
+        packed = [uri for uri in info.data.get("inputs", ()) if uri.endswith(GZIP_SUFFIXES)]
+        if value == "off" and packed:
+            raise ValueError(
+                f"sends `{packed[0][:120]}` as it is, and Vertex reads plain JSONL only: remove `split: off`;"
+                " the file is then unpacked before it is submitted"
+            )
+        return value
 
     @field_validator("max_rows_per_job", "max_bytes_per_job", "staging")
     @classmethod

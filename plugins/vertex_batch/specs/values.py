@@ -116,7 +116,7 @@ def _model(text: str) -> str:
         bare = text.rsplit("/", 1)[-1]
         better = f"; did you mean `{bare}`?" if text.startswith(("vertex_ai/", "models/", "gemini/")) else ""
         raise ValueError(
-            f"`{text[:80]}` is not a valid model: use `gemini-2.5-flash`, `publishers/PUBLISHER/models/MODEL`"
+            f"`{text[:80]}` is not a valid model: use `gemini-3.8-flash`, `publishers/PUBLISHER/models/MODEL`"
             f" or `projects/PROJECT/locations/LOCATION/models/ID`{better}"
         )
     if match["tuned"] and not match["project"]:

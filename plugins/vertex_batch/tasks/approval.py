@@ -25,18 +25,20 @@ if TYPE_CHECKING:
 
 APPROVE, REJECT = "Approve", "Reject"
 STORE_KEY = "budget_approval"
+_DAG_TEST = "dag_test"
+"""Who triggered a run, if Airflow's ``dag.test()`` did."""
 
 
 class Approval:
     """The approval of one job, if a person has given it.
 
-    :param job_key: key of the job that is about to be submitted; it is different in each epoch.
+    :param key: idempotency key of the job that is about to be submitted; it is different in each epoch.
     """
 
-    def __init__(self, context: Context, job_key: str) -> None:
-        self._context, self._job_key = context, job_key
+    def __init__(self, context: Context, key: str) -> None:
+        self._context, self._key = context, key
         stored: Any = context["task_state_store"].get(STORE_KEY)
-        mine = isinstance(stored, dict) and stored.get("job_key") == job_key
+        mine = isinstance(stored, dict) and stored.get("job_key") == key
         self.usd: Decimal | None = Decimal(stored["usd"]) if mine else None
         self.by: str = str(stored["by"]) if mine else ""
 
@@ -53,7 +55,13 @@ class Approval:
 
         :param approvers: user ids. Empty: every user who may act on the DAG.
         :param method_name: the operator's method that resumes with the answer; see `store_answer`.
+        :raises ApprovalRefusedError: the run is one of `vertex-batch run`, where no one can answer.
         """
+        if getattr(self._context["dag_run"], "triggering_user_name", None) == _DAG_TEST:
+            raise ApprovalRefusedError(
+                str(self._context["ti"].task_id),
+                f"no one can approve it outside Airflow. Why it was held: {'; '.join(decision.reasons)}",
+            )
         from airflow.sdk.execution_time.hitl import upsert_hitl_detail  # noqa: PLC0415 - needs a supervisor
 
         ti: Any = self._context["ti"]
@@ -66,7 +74,7 @@ class Approval:
             params={},  # None is refused
             assigned_users=[{"id": user, "name": user} for user in approvers] or None,
         )
-        asked = {"job_key": self._job_key, "usd": str(most)}
+        asked = {"job_key": self._key, "usd": str(most)}
         raise TaskAwaitingInput(method_name=method_name, kwargs={"asked": asked}, timeout=timeout)
 
 

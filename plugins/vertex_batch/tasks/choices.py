@@ -15,7 +15,7 @@ from vertex_batch.vertex.resource import CreateJobRequest
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-JOBS, DAY, DRY_RUN = "jobs", "run_date", "dry_run"
+JOBS, DAY, DRY_RUN, RETRY_OF = "jobs", "run_date", "dry_run", "retry_of"
 """The params of the trigger form."""
 
 
@@ -29,6 +29,21 @@ def skip_unless_chosen(context: Context, job_name: str) -> None:
     if job_name and isinstance(chosen, list) and chosen and job_name not in chosen:
         names = ", ".join(map(str, chosen))
         message = f"Skipped job {job_name}: this run was limited to {names}. Nothing was submitted for it."
+        raise AirflowSkipException(message)
+
+
+def retried_run(context: Context) -> str | None:
+    """The id of the earlier run whose rows alone this run sends again; None for an ordinary run."""
+    return str(_params(context).get(RETRY_OF) or "").strip() or None
+
+
+def skip_if_retry(context: Context) -> None:
+    """Skip a task of the first submission in a run that only sends rows of an earlier run again.
+
+    :raises AirflowSkipException: it is one.
+    """
+    if run_id := retried_run(context):
+        message = f"This run only sends rows of run {run_id} again. Its whole input is not submitted."
         raise AirflowSkipException(message)
 
 

@@ -28,7 +28,7 @@ class ExpectedCosts:
     def of(self, bills: Sequence[Bill]) -> dict[str, dict[str, Any]]:
         """By job id: expected, low and high in US dollars, and whether the bill is outside that range."""
         try:
-            found = {bill.job.key: self._ledger.of_job(*bill.job.key) for bill in bills}
+            found = {bill.job.key: self._ledger.of_job(bill.job.key) for bill in bills}
         except VertexBatchError as error:
             self._log.warning("Could not read the jobs' expected costs: %s", error)
             return {}

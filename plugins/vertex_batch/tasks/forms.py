@@ -1,10 +1,17 @@
-"""Fields of the trigger forms of several DAGs, and the templates that read them."""
+"""The trigger forms: fields of several DAGs, the templates that read them, and the check of their keys."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
+from airflow.sdk.exceptions import AirflowFailException
+
+from vertex_batch.specs.problems import did_you_mean
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 JOB_IDS = "{{ params.job_ids if params.job_ids is string else (params.job_ids or []) | join(' ') }}"
 """The value of `job_ids_field` as one string: the form sends a list, the API may send a string."""
@@ -67,3 +74,30 @@ def recorded_jobs_form(**more: Param) -> dict[str, Param]:
         "connection": connection_field(),
         "costs": text_field("Cost table", "The cost table's connection. Default: `batch_costs`."),
     }
+
+
+def unknown_keys(given: Iterable[str], known: Iterable[str]) -> str | None:
+    """Report the keys that a form does not have, each with the nearest one that it has; None if it has all.
+
+    >>> unknown_keys(["input", "dryrun"], ["input", "dry_run"])
+    '`dryrun`; did you mean `dry_run`?'
+    """
+    fields = list(known)
+    unknown = [f"`{key[:80]}`{did_you_mean(key, fields)}" for key in given if key not in fields]
+    return ", ".join(unknown) or None
+
+
+def refuse_unknown_params(context: Context) -> None:
+    """Refuse a run that was triggered with a key that its form does not have.
+
+    Airflow accepts any key and ignores it, so a misspelled one would run, and pay for, something else than
+    what was asked for. This is the ``pre_execute`` of the first task of a DAG with a form.
+
+    :raises AirflowFailException: there is such a key. A retry fails the same way.
+    """
+    known = sorted({*context["dag"].params, *context["task"].params})
+    if unknown := unknown_keys(context["dag_run"].conf or {}, known):
+        raise AirflowFailException(
+            f"This run was triggered with a key that its form does not have: {unknown} Nothing was submitted"
+            f" or changed. Trigger it again with these keys only: {', '.join(known)}."
+        )

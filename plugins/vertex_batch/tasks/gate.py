@@ -22,9 +22,9 @@ from vertex_batch.budgets import (
     Guess,
     Limit,
     Payer,
+    Ruling,
     Sums,
     Totals,
-    Verdict,
     counted_only,
     decide,
     estimate,
@@ -58,7 +58,7 @@ RESUMES_WITH = "execute_after_answer"
 
 
 @dataclass(frozen=True, slots=True)
-class GateSettings:
+class BudgetSettings:
     """A submit task's settings about money.
 
     :param budget: of the spec, as `Budget.to_dict` writes it.
@@ -67,7 +67,7 @@ class GateSettings:
     :param price_folder: folder with price files for all specs.
     :param batch_costs_conn_id: the cost table.
     :param estimate: also estimate if there is no budget.
-    :param spec: name of the spec.
+    :param spec: name of the spec; a submit task fills it in.
     """
 
     budget: Mapping[str, Any] | None = None
@@ -101,7 +101,7 @@ class _Limits:
     """The limits that apply to one job, and the other settings of their budgets."""
 
     limits: list[Limit] = field(default_factory=list)
-    unknown: Verdict = Verdict.WARN
+    unknown: Ruling = Ruling.WARN
     approvers: tuple[str, ...] = ()
     timeouts: tuple[Any, ...] = ()
 
@@ -113,7 +113,7 @@ class BudgetGate:
     """
 
     def __init__(
-        self, context: Context, settings: GateSettings, client: BatchClient, files: InputFiles, log: Log
+        self, context: Context, settings: BudgetSettings, client: BatchClient, files: InputFiles, log: Log
     ) -> None:
         self._context, self._settings, self._client = context, settings, client
         self._files, self._log = files, log
@@ -169,7 +169,7 @@ class BudgetGate:
         """
         if not self._settings.is_enabled:
             return
-        key = identity(self._context).job_key(self._context["ti"].max_tries)
+        key = identity(self._context).idempotency_key(self._context["ti"].max_tries)
         try:
             self._ledger.submitted(key, job_id)
         except VertexBatchError as error:
@@ -178,7 +178,7 @@ class BudgetGate:
     def _budget_request(self, place: Place, request: CreateJobRequest) -> BudgetRequest:
         who = identity(self._context)
         return BudgetRequest(
-            job_key=who.job_key(self._context["ti"].max_tries),
+            job_key=who.idempotency_key(self._context["ti"].max_tries),
             project=place.project,
             location=place.location,
             model=request.model,
@@ -216,7 +216,7 @@ class BudgetGate:
         found = [(budget, limits) for budget, limits in found if limits]
         return _Limits(
             [limit for _, limits in found for limit in limits],
-            max((budget.unknown for budget, _ in found), key=lambda v: v.severity, default=Verdict.WARN),
+            max((budget.unknown for budget, _ in found), key=lambda v: v.severity, default=Ruling.WARN),
             next((budget.approvers for budget, _ in found if budget.approvers), ()),
             tuple(budget.approval_timeout for budget, _ in found if budget.approval_timeout),
         )
@@ -279,11 +279,11 @@ class BudgetGate:
         metrics.weighed(
             decision.verdict, spec=budget_request.spec, team=budget_request.team, model=budget_request.model
         )
-        if decision.verdict is Verdict.REFUSE:
+        if decision.verdict is Ruling.REFUSE:
             raise BudgetExceededError(who, decision.message)
-        if decision.verdict is Verdict.WARN:
+        if decision.verdict is Ruling.WARN:
             self._log.warning("Budget exceeded (warn only), submitting anyway: %s", decision.message)
-        if decision.verdict is Verdict.HOLD:
+        if decision.verdict is Ruling.HOLD:
             self._hold(who, rules, expected, decision, approval)
 
     def _report(self, expected: Estimate, decision: Decision) -> None:

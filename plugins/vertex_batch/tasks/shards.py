@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -98,11 +98,16 @@ class PartsReport:
 
 
 def planned_parts(ti: Any, tasks: ShardTasks) -> list[InputPart]:
-    """The run's planned input: its shards, else the one part; empty if the plan is gone."""
-    planned = ti.xcom_pull(task_ids=tasks.plan)
-    if not planned:
-        planned = [ti.xcom_pull(task_ids=tasks.plan, key=PART_XCOM)]
-    return [part for data in planned if (part := InputPart.from_dict(data))]
+    """The run's planned input: its shards, else the one part; empty if the plan is gone.
+
+    Shards of a large plan have their rows, but not their URIs.
+    """
+    one = InputPart.from_dict(ti.xcom_pull(task_ids=tasks.plan, key=PART_XCOM))
+    shards = [part for data in ti.xcom_pull(task_ids=tasks.plan) or () if (part := InputPart.from_dict(data))]
+    if one and one.shard_rows:
+        pairs = zip(shards, one.shard_rows, strict=True)
+        return [replace(part, rows=rows, of_rows=one.of_rows) for part, rows in pairs]
+    return shards or ([one] if one else [])
 
 
 def check_shards(parts: Iterable[InputPart], bills: Mapping[int, Bill]) -> list[str]:

@@ -14,7 +14,7 @@ from vertex_batch.log import Log
 from vertex_batch.tasks.context import INTENT_XCOM, identity, look_policy
 from vertex_batch.tasks.place import find_place
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.labels import JOB_KEY_LABEL
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
 from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
@@ -80,9 +80,12 @@ class SubmittedJobs:
         }
 
     def _intended(self, intent: Intent) -> JobReference | None:
-        place = Place(intent.project, intent.location)
+        place = intent.place
         if intent.job_id:
             return JobReference(*place, intent.job_id, intent.job_key, map_index=intent.map_index)
+        if intent.refused:
+            self._log.info("The submission was refused, so it created no job")
+            return None
         self._log.info(
             "A task crashed around its submission and may have created a job; searching for it by label"
         )
@@ -92,9 +95,9 @@ class SubmittedJobs:
     def _listed(self, place: Place) -> list[BatchPredictionJob]:
         who = self._submitter
         if who.map_index == _NOT_MAPPED:
-            return find_group_jobs(self._client, *place, who.group_key)
+            return find_group_jobs(self._client, place, who.group_key)
         keys = (who.task_key, replace(who, map_index=_NOT_MAPPED).task_key)
-        return [job for key in keys for job in find_jobs(self._client, *place, key)]
+        return [job for key in keys for job in find_jobs(self._client, place, key)]
 
 
 def references(job: Any, consequence: str) -> list[JobReference]:
@@ -117,7 +120,7 @@ def _reference(place: Place, job: BatchPredictionJob) -> JobReference:
     return JobReference(
         *place,
         job.job_id,
-        job.labels.get(JOB_KEY_LABEL, ""),
+        job.labels.get(IDEMPOTENCY_KEY_LABEL, ""),
         job.model,
         labels=job.labels,
         map_index=map_index_of(job.labels),

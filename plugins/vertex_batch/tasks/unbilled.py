@@ -22,7 +22,8 @@ from vertex_batch.lifecycle.identity import TaskIdentity, map_index_of
 from vertex_batch.log import Log
 from vertex_batch.tasks.context import run_facts
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.labels import JOB_KEY_LABEL, SPEC_LABEL
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL, SPEC_LABEL
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import BatchPredictionJob
 
@@ -69,13 +70,13 @@ class UnbilledJobs:
         left = []
         for spec, members in by_spec.items():
             known = self._recorded(spec, members)
-            left += [job for job in members if (*self._place, job.job_id) not in known]
+            left += [job for job in members if JobId(*self._place, job.job_id) not in known]
         return left
 
-    def _recorded(self, spec: str, jobs: list[BatchPredictionJob]) -> Collection[tuple[str, str, str]]:
+    def _recorded(self, spec: str, jobs: list[BatchPredictionJob]) -> Collection[JobId]:
         try:
             table = self._table(self._settings_of(spec, "").batch_costs_conn_id)
-            return table.recorded([(*self._place, job.job_id) for job in jobs])
+            return table.recorded([JobId(*self._place, job.job_id) for job in jobs])
         except VertexBatchError:
             return ()
 
@@ -94,7 +95,7 @@ class UnbilledJobs:
 
     def _record_group(self, settings: BillSettings, members: list[Unbilled]) -> dict[str, Bill]:
         table = self._table(settings.batch_costs_conn_id)
-        known = table.recorded([(*self._place, each.job.job_id) for each in members])
+        known = table.recorded([JobId(*self._place, each.job.job_id) for each in members])
         recorder = Recorder(
             self._client,
             lambda: open_storage(settings.gcp_conn_id),
@@ -129,7 +130,7 @@ def _facts(place: Place, unbilled: Unbilled) -> JobFacts:
     return JobFacts(
         *place,
         job.job_id,
-        job_key=job.labels.get(JOB_KEY_LABEL, ""),
+        job_key=job.labels.get(IDEMPOTENCY_KEY_LABEL, ""),
         spec=unbilled.spec,
         dag_id=task.dag_id if task else job.labels.get("airflow_dag", ""),
         run_id=task.run_id if task else job.labels.get("airflow_run", ""),

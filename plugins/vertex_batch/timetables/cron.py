@@ -16,7 +16,7 @@ from vertex_batch.timetables.lateness import (
     FIRST_RUN_GRACE,
     MAX_COUNTED,
     Moment,
-    Place,
+    RunSlot,
     SkippedRuns,
     clock_start,
     is_due,
@@ -37,7 +37,7 @@ _too_late: dict[str, tuple[datetime, timedelta, int]] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingRun:
     """A run that waits for a place, or did until a moment ago.
 
     :param clock: as `clock_start` returns it.
@@ -50,11 +50,21 @@ class Waiting:
 class LatestRunInfo(DagRunInfo):
     """What the latest run says about the next one. Airflow passes it on to `next_dagrun_info_v2`."""
 
-    waiting: Waiting | None = None
+    waiting: WaitingRun | None = None
 
 
 class RunSkippedError(Exception):
-    """The scheduler was about to start a run that is too late. Nothing was started, nothing is paid for."""
+    """The scheduler was about to start a run that is too late. Nothing was started, nothing is paid for.
+
+    Airflow logs it as "Failed creating DagRun" with a traceback, which no timetable can prevent. So what was
+    skipped is in a WARNING of its own.
+    """
+
+    def __init__(self, dag_id: str) -> None:
+        super().__init__(
+            f"DAG {dag_id}: this is not a failure. A run that would have started too late was skipped; the"
+            " WARNING before this says which, and how to run it."
+        )
 
 
 class DueRunsTimetable(CronTriggerTimetable):
@@ -89,7 +99,7 @@ class DueRunsTimetable(CronTriggerTimetable):
         max_active_runs: int,
         dag_id: str = "",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        places: Callable[[DagModel | DagRun, Moment], Sequence[Place]] | None = None,
+        places: Callable[[DagModel | DagRun, Moment], Sequence[RunSlot]] | None = None,
     ) -> None:
         super().__init__(cron, timezone=timezone)
         self._start_within, self._dag_id, self._clock = start_within, dag_id, clock
@@ -161,7 +171,7 @@ class DueRunsTimetable(CronTriggerTimetable):
         occupy a place until then, and start late after a pause or an outage, when no check is made any more.
 
         :raises RunSkippedError: it is too late. The DAG's next run is moved to the next time that comes, and
-            the scheduler logs the error.
+            what was skipped is logged.
         """
         info = super().next_run_info_from_dag_model(dag_model=dag_model)
         now = self._now()
@@ -178,20 +188,30 @@ class DueRunsTimetable(CronTriggerTimetable):
         dag_model.next_dagrun = following.logical_date
         dag_model.next_dagrun_data_interval = following.data_interval
         dag_model.next_dagrun_create_after = following.run_after
-        raise RunSkippedError(str(self._skipped(info.run_after, following.run_after)))
+        log.warning("%s", self._skipped(info.run_after, following.run_after))
+        raise RunSkippedError(self._dag_id)
 
     def _next_run(
-        self, interval: DataInterval | None, waiting: Waiting | None, restriction: TimeRestriction
+        self, interval: DataInterval | None, waiting: WaitingRun | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
         if restriction.catchup:
             return super().next_dagrun_info(last_automated_data_interval=interval, restriction=restriction)
         last = interval.end if interval else None
         due = self._next_due(last, restriction.earliest, waiting)
         is_over = restriction.latest is not None and restriction.latest < due
-        if last is not None and not is_over:
-            since = last if restriction.earliest is None else max(last, restriction.earliest)
-            self._report(self._get_next(since), due, is_waiting=waiting is not None and waiting.tick == due)
+        first = self._first_after(last, restriction.earliest)
+        if first is not None and not is_over:
+            self._report(first, due, is_waiting=waiting is not None and waiting.tick == due)
         return None if is_over else DagRunInfo.exact(due)
+
+    def _first_after(self, last: Moment | None, earliest: Moment | None) -> Any:
+        """The first time that has not run; None for a DAG without a start date that has never run.
+
+        Such a DAG does not say since when its times are wanted.
+        """
+        if last is not None and (earliest is None or last >= earliest):
+            return self._get_next(pendulum.instance(last))
+        return None if earliest is None else self._align_to_next(pendulum.instance(earliest))
 
     def _reference(self, dag_run: DagRun, end: Moment) -> Moment:
         # Airflow has not loaded the columns asked for below, so they are asked for only where they matter:
@@ -203,7 +223,7 @@ class DueRunsTimetable(CronTriggerTimetable):
             _references[key] = max([end, *(moment for moment in requested if moment)])
         return _references[key]
 
-    def _waiting(self, dag_run: DagRun, tick: Moment, reference: Moment) -> Waiting | None:
+    def _waiting(self, dag_run: DagRun, tick: Moment, reference: Moment) -> WaitingRun | None:
         """Return the wait of a run; None if it did not have to wait, or is too late all the same.
 
         Once it is too late, it stays so: then the database is asked once in each process, not at each parse.
@@ -215,12 +235,12 @@ class DueRunsTimetable(CronTriggerTimetable):
         if not is_due(clock, self._now(), self._start_within):
             _too_late[self._dag_id] = key
             return None
-        return Waiting(tick, clock) if clock is None or clock > max(tick, reference) else None
+        return WaitingRun(tick, clock) if clock is None or clock > max(tick, reference) else None
 
     def _clock_start(self, stored: DagModel | DagRun, tick: Moment) -> Moment | None:
         return clock_start(tick, self._places(stored, tick), self._max_active_runs)
 
-    def _next_due(self, last: Moment | None, earliest: Moment | None, waiting: Waiting | None) -> Any:
+    def _next_due(self, last: Moment | None, earliest: Moment | None, waiting: WaitingRun | None) -> Any:
         now = self._now()
         due = self._align_to_prev(now)
         is_first = last is None and earliest is None

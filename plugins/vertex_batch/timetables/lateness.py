@@ -19,7 +19,7 @@ MAX_COUNTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RunSlot:
     """One of the ``max_active_runs`` places of a DAG, while a run occupied it.
 
     :param since: when the run was queued.
@@ -34,7 +34,7 @@ class Place:
         return self.since <= moment and (self.until is None or moment < self.until)
 
 
-def clock_start(tick: Moment, places: Sequence[Place], max_active_runs: int) -> Moment | None:
+def clock_start(tick: Moment, places: Sequence[RunSlot], max_active_runs: int) -> Moment | None:
     """Return when the clock of ``start_within`` starts for the run of this time: once a place is free for it.
 
     A run that waits for a place is not late. It waits if all places are occupied at its time; if another run
@@ -57,13 +57,13 @@ def clock_start(tick: Moment, places: Sequence[Place], max_active_runs: int) -> 
     return start
 
 
-def _first_occupied(start: Moment, places: Sequence[Place], max_active_runs: int) -> Moment | None:
+def _first_occupied(start: Moment, places: Sequence[RunSlot], max_active_runs: int) -> Moment | None:
     last = start + SHORTEST_START_WITHIN
     moments = sorted({start, *(place.since for place in places if start < place.since <= last)})
     return next((moment for moment in moments if _active(moment, places) >= max_active_runs), None)
 
 
-def _active(moment: Moment, places: Sequence[Place]) -> int:
+def _active(moment: Moment, places: Sequence[RunSlot]) -> int:
     return sum(place.is_occupied(moment) for place in places)
 
 
@@ -103,7 +103,7 @@ class SkippedRuns:
         start, end = self.first.astimezone(UTC), self.last.astimezone(UTC)
         return (
             f"DAG {self.dag_id}: {which} not started within {minutes} minutes, and will not"
-            " start by itself. Either Airflow was not running, the DAG was paused or its schedule changed, or"
+            " start by itself. Airflow was not running, the DAG was new or paused, its schedule changed, or"
             " another time came while `max_active_runs` runs were active: then only the latest one starts."
             f" Nothing was submitted, and nothing is paid for {'it' if one else 'them'}."
             f" The next run is due at {_shown(self.due)}. To run what was skipped:"

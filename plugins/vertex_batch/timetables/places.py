@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vertex_batch.timetables.lateness import Moment, Place
+from vertex_batch.timetables.lateness import Moment, RunSlot
 
 if TYPE_CHECKING:
     from airflow.models.dag import DagModel
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 BACKFILL = "backfill"
 
 
-def stored_places(stored: DagModel | DagRun, since: Moment) -> Sequence[Place]:
+def stored_places(stored: DagModel | DagRun, since: Moment) -> Sequence[RunSlot]:
     """Return the runs of a DAG that were active at this moment or later, by one query.
 
     A run that is cleared while it is active keeps its start date, and one that is cleared after its end has a
@@ -34,7 +34,7 @@ def stored_places(stored: DagModel | DagRun, since: Moment) -> Sequence[Place]:
         DagRun.dag_id == stored.dag_id, DagRun.run_type != BACKFILL, or_(active, DagRun.end_date >= since)
     )
     return [
-        Place(min(moment for moment in (queued, started) if moment), None if is_active else ended)
+        RunSlot(min(moment for moment in (queued, started) if moment), None if is_active else ended)
         for queued, started, ended, is_active in session.execute(query)
         if queued or started
     ]

@@ -122,7 +122,7 @@ class BatchPredictionJobTrigger(BaseTrigger):
             return
         try:
             async with await LiteLLMHook(self.order.litellm_conn_id).aclient() as client:
-                await request_cancel_async(client, self.job.project, self.job.location, self.job.job_id)
+                await request_cancel_async(client, self.job.id)
             self.log.info("Requested cancellation of job %s: its task was set to %s", self.job, state)
         except NotFoundError:
             self.log.info("Job %s no longer exists; nothing to cancel", self.job)

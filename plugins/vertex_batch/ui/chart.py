@@ -8,7 +8,7 @@ from datetime import date
 from decimal import ROUND_CEILING, Decimal
 
 from vertex_batch.costs import Total
-from vertex_batch.ui.spend import Spend
+from vertex_batch.ui.spend import SpendChart
 
 WIDTH, HEIGHT = 1000, 240
 _MARK = 4
@@ -58,7 +58,7 @@ class Chart:
     height: int = HEIGHT
 
 
-def draw(spend: Spend) -> Chart:
+def draw(spend: SpendChart) -> Chart:
     """Draw the spend of each day."""
     top = round_up(spend.highest)
     days = spend.days
@@ -79,7 +79,7 @@ def round_up(amount: Decimal) -> Decimal:
     return magnitude * next(step for step in _STEPS if step >= min(share, _STEPS[-1]))
 
 
-def _bars(spend: Spend, top: Decimal) -> Iterator[Bar]:
+def _bars(spend: SpendChart, top: Decimal) -> Iterator[Bar]:
     slot = WIDTH / len(spend.days)
     unit = HEIGHT / float(top)
     for position, day in enumerate(spend.days):

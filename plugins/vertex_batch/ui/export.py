@@ -1,18 +1,12 @@
-"""Costs as CSV, for a spreadsheet or for a FinOps tool."""
+"""Costs by day and group as CSV, for a spreadsheet."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from decimal import Decimal
-from typing import Any
+from collections.abc import Sequence
 
-from vertex_batch.costs import GroupTotal, in_full
-
-# A spreadsheet runs a cell that begins with one of these as a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-_LINES_AT_ONCE = 500
+from vertex_batch.costs import GroupTotal, harmless
 
 
 def to_csv(by: str, daily: Sequence[GroupTotal]) -> str:
@@ -29,30 +23,3 @@ def to_csv(by: str, daily: Sequence[GroupTotal]) -> str:
         )
         writer.writerow([day, harmless(name), each.jobs, each.tokens, *amounts])
     return lines.getvalue()
-
-
-def stream_csv(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """Write rows as they arrive, so that a year of them needs little memory."""
-    lines = io.StringIO()
-    writer = csv.writer(lines)
-    for number, row in enumerate(rows, 1):
-        writer.writerow([_cell(cell) for cell in row])
-        if number % _LINES_AT_ONCE == 0:
-            yield lines.getvalue()
-            lines.seek(0)
-            lines.truncate()
-    yield lines.getvalue()
-
-
-def _cell(cell: Any) -> Any:
-    """Write numbers without an exponent, which some readers take for text, and make text harmless."""
-    if isinstance(cell, float):
-        return in_full(Decimal(repr(cell)))
-    if isinstance(cell, Decimal):
-        return in_full(cell)
-    return harmless(cell) if isinstance(cell, str) else cell
-
-
-def harmless(cell: str) -> str:
-    """Prevent a spreadsheet from running a name as a formula."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell

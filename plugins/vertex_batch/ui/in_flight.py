@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from vertex_batch.costs import JobCost, Total
-from vertex_batch.ui.submissions import Submission
-from vertex_batch.ui.vertex import Place, Reading
-from vertex_batch.vertex.resource import BatchPredictionJob, CompletionStats
+from vertex_batch.ui.submissions import SubmittedJob
+from vertex_batch.ui.vertex import ProxyPlace, Snapshot
+from vertex_batch.vertex.names import JobId
+from vertex_batch.vertex.resource import BatchPredictionJob, CompletionStats, JobState
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 NO_STATE = ""
@@ -18,7 +19,7 @@ ENDED = "ENDED"
 
 
 @dataclass(frozen=True, slots=True)
-class Projection:
+class RunningEstimate:
     """A job's estimated cost, from earlier bills. It is shown as an estimate.
 
     :param so_far: the estimated cost of its finished rows; None: unknown.
@@ -39,7 +40,7 @@ class InFlight:
     :param state: as Vertex calls it; `ENDED`: not active any more, and not recorded yet; empty: not known.
     """
 
-    submission: Submission
+    submission: SubmittedJob
     job: BatchPredictionJob | None
     state: str
 
@@ -73,17 +74,17 @@ class InFlight:
 
     @property
     def may_be_cancelled(self) -> bool:
-        return self.state not in (ENDED, "JOB_STATE_CANCELLING")
+        return self.state not in (ENDED, JobState.CANCELLING)
 
 
-def place_of(submission: Submission) -> Place:
-    return Place(submission.litellm_conn_id, submission.project, submission.location)
+def place_of(submission: SubmittedJob) -> ProxyPlace:
+    return ProxyPlace(submission.litellm_conn_id, submission.project, submission.location)
 
 
 def in_flight(
-    submissions: Iterable[Submission],
-    readings: Mapping[Place, Reading],
-    recorded: frozenset[tuple[str, str, str]],
+    submissions: Iterable[SubmittedJob],
+    readings: Mapping[ProxyPlace, Snapshot],
+    recorded: frozenset[JobId],
 ) -> list[InFlight]:
     """Return the running jobs, the latest first.
 
@@ -101,7 +102,7 @@ def in_flight(
             found.append(InFlight(submission, job, job.raw_state))
         elif submission.is_wanted and submission.key not in recorded:
             found.append(
-                InFlight(submission, None, ENDED if readings.get(place, Reading()).is_whole else NO_STATE)
+                InFlight(submission, None, ENDED if readings.get(place, Snapshot()).is_whole else NO_STATE)
             )
     return sorted(found, key=_age, reverse=True)
 
@@ -123,7 +124,7 @@ def matches(each: InFlight, *, text: str = "", spec: str = "", team: str = "", d
     )
 
 
-def project_cost(each: InFlight, history: Sequence[JobCost]) -> Projection:
+def project_cost(each: InFlight, history: Sequence[JobCost]) -> RunningEstimate:
     """Estimate a job's cost from the past cost per row of the same DAG and model.
 
     Remaining rows are assumed to succeed. If something in the history has no price, the estimate is a lower
@@ -131,13 +132,13 @@ def project_cost(each: InFlight, history: Sequence[JobCost]) -> Projection:
     """
     known = [cost for cost in history if cost.rows.ok > cost.rows.copied]
     if not known:
-        return Projection(None, None, "no earlier bill of this DAG and model")
+        return RunningEstimate(None, None, "no earlier bill of this DAG and model")
     complete = all(cost.total.complete for cost in known)
     amount = sum((cost.total.amount for cost in known), Decimal(0))
     basis = f"from {len(known)} earlier {'bill' if len(known) == 1 else 'bills'}"
     if each.rows is None:
         usual = Total(amount / len(known), complete)
-        return Projection(None, usual, f"{basis}: the usual cost")
+        return RunningEstimate(None, usual, f"{basis}: the usual cost")
     ok, _, to_go = each.rows
     per_row = amount / sum(cost.rows.ok - cost.rows.copied for cost in known)
-    return Projection(Total(per_row * ok, complete), Total(per_row * (ok + to_go), complete), basis)
+    return RunningEstimate(Total(per_row * ok, complete), Total(per_row * (ok + to_go), complete), basis)

@@ -28,11 +28,11 @@ from vertex_batch.ui.consent import is_from_here, is_signed, sign
 from vertex_batch.ui.periods import BadAddressError, read_day
 from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.source import Costs, CostsIfAny, Named
-from vertex_batch.ui.submissions import Submission
+from vertex_batch.ui.submissions import SubmittedJob
 from vertex_batch.ui.under_way import active_jobs, find_submission, list_under_way
 from vertex_batch.ui.vertex import open_client, what_happened
 from vertex_batch.ui.words import query
-from vertex_batch.vertex.names import parse_job_name
+from vertex_batch.vertex.names import JobId, parse_job_name
 from vertex_batch.vertex.resource import TERMINAL_STATES, BatchPredictionJob
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ CONFIRM_SECONDS = 4.0
 MAX_FORM_BYTES = 10_000
 NO_RIGHT, NO_CONSENT = "may not cancel", "no consent"
 SORTABLE = get_args(JobOrder)
-RECORDED_STATES = (*sorted(state.short for state in TERMINAL_STATES), "DELETED")
+RECORDED_STATES = (*sorted(state for state in TERMINAL_STATES), "DELETED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def confirm_cancel(
         problem=problem,
         is_recorded=bool(costs and costs.recorded([submission.key])),
         may_cancel=reader.may_cancel(submission.dag_id),
-        token=sign(reader.user_id, _action(submission), datetime.now(UTC)),
+        token=sign(reader.user_id, _action(submission)),
     )
 
 
@@ -184,7 +184,7 @@ def cancel(
     form: Annotated[dict[str, str], Depends(_form)],
 ) -> Response:
     """Cancel a job, and redirect to the page with its new state."""
-    key = form.get("project", ""), form.get("location", ""), form.get("job", "")
+    key = JobId(form.get("project", ""), form.get("location", ""), form.get("job", ""))
     submission = find_submission(reader, key, costs)
     if submission is None:
         raise HTTPException(404)
@@ -207,20 +207,20 @@ def cancel(
     )
 
 
-def _demand_consent(request: Request, reader: Reader, submission: Submission, token: str) -> None:
+def _demand_consent(request: Request, reader: Reader, submission: SubmittedJob, token: str) -> None:
     if not reader.may_cancel(submission.dag_id):
         raise HTTPException(403, NO_RIGHT)
     here = (str(request.base_url), conf.get("api", "base_url", fallback="") or "")
-    signed = is_signed(token, reader.user_id, _action(submission), datetime.now(UTC))
+    signed = is_signed(token, reader.user_id, _action(submission))
     if not signed or not is_from_here(request.headers, here):
         raise HTTPException(403, NO_CONSENT)
 
 
-def _action(submission: Submission) -> str:
+def _action(submission: SubmittedJob) -> str:
     return "/".join(("cancel", *submission.key))
 
 
-def _note(reader: Reader, submission: Submission) -> None:
+def _note(reader: Reader, submission: SubmittedJob) -> None:
     """Write the user to Airflow's audit log and the server's log, before anything is done."""
     job = "/".join(submission.key)
     with create_session() as session:
@@ -238,19 +238,19 @@ def _note(reader: Reader, submission: Submission) -> None:
     log.info("%s cancels job %s of DAG %s, run %s", reader.name, job, submission.dag_id, submission.run_id)
 
 
-def _cancel(submission: Submission) -> None:
+def _cancel(submission: SubmittedJob) -> None:
     with open_client(submission.litellm_conn_id) as client:
         try:
-            job = cancel_and_confirm(client, *submission.key, confirm_seconds=CONFIRM_SECONDS)
+            job = cancel_and_confirm(client, submission.key, confirm_seconds=CONFIRM_SECONDS)
         except CancelNotConfirmedError as error:
             log.info("%s", error)
         except NotFoundError:
             log.info("Job %s no longer exists; nothing to cancel", submission.key)
         else:
-            log.info("Job %s is %s after the cancel request", submission.key, job.state.short)
+            log.info("Job %s is %s after the cancel request", submission.key, job.state)
 
 
-def _read(submission: Submission) -> tuple[BatchPredictionJob | None, str]:
+def _read(submission: SubmittedJob) -> tuple[BatchPredictionJob | None, str]:
     """The job's current state; or None, and why it cannot be read."""
     try:
         with open_client(submission.litellm_conn_id) as client:

@@ -15,7 +15,7 @@ class BadAddressError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
+class Days:
     """Days from ``since`` to ``until``, both included."""
 
     since: date
@@ -55,7 +55,7 @@ def read_day(text: str) -> date | None:
         raise BadAddressError(f"{text[:40]!r} is not a valid day, such as 2026-11-22.") from None
 
 
-def read_period(since_text: str, until_text: str, today: date) -> Period:
+def read_period(since_text: str, until_text: str, today: date) -> Days:
     """Read a period. The default is the last 30 days.
 
     :raises BadAddressError: a day is invalid, they are in the wrong order, or too far apart for a chart.
@@ -66,19 +66,19 @@ def read_period(since_text: str, until_text: str, today: date) -> Period:
         raise BadAddressError(f"The period ends ({until}) before it begins ({since}).")
     if (until - since).days >= MAX_DAYS:
         raise BadAddressError(f"A page shows at most {MAX_DAYS} days; {since} to {until} is longer.")
-    return Period(since, until)
+    return Days(since, until)
 
 
-def this_month(today: date) -> Period:
-    return Period(today.replace(day=1), today)
+def this_month(today: date) -> Days:
+    return Days(today.replace(day=1), today)
 
 
-def last_month(today: date) -> Period:
+def last_month(today: date) -> Days:
     until = today.replace(day=1) - timedelta(1)
-    return Period(until.replace(day=1), until)
+    return Days(until.replace(day=1), until)
 
 
-def so_far_last_month(today: date) -> Period:
+def so_far_last_month(today: date) -> Days:
     """Last month up to the same day, for a fair comparison with this month."""
     whole = last_month(today)
-    return Period(whole.since, min(whole.until, whole.since + timedelta(today.day - 1)))
+    return Days(whole.since, min(whole.until, whole.since + timedelta(today.day - 1)))

@@ -11,16 +11,17 @@ from typing import Annotated, Any, Literal, cast, get_args
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from vertex_batch.billing.succession import ending_models
 from vertex_batch.budgets import Ledger, StoredEstimate
-from vertex_batch.costs import Bill, CostTable, JobFilter, add_totals
+from vertex_batch.costs import Bill, CostTable, FocusVersion, JobFilter, add_totals, stream_csv
 from vertex_batch.ui.access import CurrentReader
 from vertex_batch.ui.chart import draw
-from vertex_batch.ui.export import stream_csv, to_csv
+from vertex_batch.ui.export import to_csv
 from vertex_batch.ui.failures import group_failures
-from vertex_batch.ui.periods import BadAddressError, Period, last_month, read_period
+from vertex_batch.ui.periods import BadAddressError, Days, last_month, read_period
 from vertex_batch.ui.render import page, static_file
 from vertex_batch.ui.source import Costs, Named
-from vertex_batch.ui.spend import Spend, add_groups, arrange, compare_months, largest, rank, summarise
+from vertex_batch.ui.spend import SpendChart, add_groups, arrange, compare_months, largest, rank, summarise
 
 router = APIRouter()
 
@@ -50,7 +51,7 @@ class View:
     """
 
     by: By
-    period: Period
+    period: Days
     where: JobFilter
 
     @property
@@ -96,7 +97,7 @@ def overview(request: Request, reader: CurrentReader, costs: Costs, view: Asked,
     recorded = costs.dag_ids()
     where = reader.narrowed(recorded, view.where)
     spend = _spend(costs, where, view)
-    period, months = view.period, Period(last_month(today).since, today)
+    period, months = view.period, Days(last_month(today).since, today)
     first, last = min(period.since, months.since), max(period.until, months.until)
     days = costs.totals("day", first, last, where)
     summary = summarise([each for each in days if period.since <= each.group[0] <= period.until])
@@ -111,6 +112,7 @@ def overview(request: Request, reader: CurrentReader, costs: Costs, view: Asked,
         unpriced=[] if summary.total.complete else costs.unpriced(where),
         today=today,
         max_groups=MAX_GROUPS,
+        ending=[each.describe(today) for each in ending_models(costs, where, today)],
         misses_some=not where.dag_id and reader.misses_some(recorded),
         dag_id=where.dag_id,
     )
@@ -123,11 +125,15 @@ def csv_file(reader: CurrentReader, costs: Costs, view: Asked) -> Response:
 
 
 @router.get("/focus.csv")
-def focus_file(reader: CurrentReader, costs: Costs, view: Asked) -> Response:
-    """Answer with the line items of the period in the columns of FOCUS."""
-    rows = costs.focus(reader.narrowed(costs.dag_ids(), view.where))
-    lines = stream_csv(_begun(rows))
-    return StreamingResponse(lines, media_type=_CSV, headers=_download("batch-costs-focus", view.period))
+def focus_file(reader: CurrentReader, costs: Costs, view: Asked, version: str = "1.2") -> Response:
+    """Answer with the line items of the period in the columns of a version of FOCUS."""
+    if version not in set(FocusVersion):
+        raise BadAddressError(
+            f"FOCUS is written in version {' or '.join(FocusVersion)}, not {version[:40]!r}."
+        )
+    rows = costs.focus(reader.narrowed(costs.dag_ids(), view.where), FocusVersion(version))
+    name = f"batch-costs-focus-{version}"
+    return StreamingResponse(stream_csv(_begun(rows)), media_type=_CSV, headers=_download(name, view.period))
 
 
 @router.get("/bill")
@@ -137,7 +143,7 @@ def bill(
     costs: Costs,
     key: Named,
 ) -> Response:
-    found = costs.bill(*key)
+    found = costs.bill(key)
     # The same answer in both cases, so that a user who may not see a job does not learn that it exists.
     if found is None or not reader.may_see(found.job.dag_id):
         raise HTTPException(404)
@@ -155,7 +161,7 @@ def run(
     where = reader.narrowed(costs.dag_ids(), JobFilter(dag_id=dag_id, run_id=run_id))
     found = costs.jobs(where, limit=MAX_JOBS_OF_RUN)
     only = found[0].job if len(found) == 1 else None
-    whole = costs.bill(*only.key) if only else None
+    whole = costs.bill(only.key) if only else None
     return page(
         request,
         "run.html",
@@ -171,7 +177,7 @@ def run(
 
 def _expected(costs: CostTable, found: Bill) -> StoredEstimate | None:
     """The job's expected cost before it was created."""
-    return Ledger(costs).of_job(*found.job.key)
+    return Ledger(costs).of_job(found.job.key)
 
 
 @router.get("/static/{name}")
@@ -185,7 +191,7 @@ def static(name: str) -> Response:
 _CSV = "text/csv; charset=utf-8"
 
 
-def _download(name: str, period: Period) -> dict[str, str]:
+def _download(name: str, period: Days) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}-{period.since}-{period.until}.csv"'}
 
 
@@ -194,7 +200,7 @@ def _begun(rows: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
     return chain([next(rows)], rows)
 
 
-def _spend(costs: CostTable, where: JobFilter, view: View) -> Spend:
+def _spend(costs: CostTable, where: JobFilter, view: View) -> SpendChart:
     """Read the spend for the overview. If there are many specs, only the largest are read by day."""
     by, by_day = view.by_job, _DAILY[view.by]
     if by is None:

@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import Depends
 
 from vertex_batch.costs import CostTable
-from vertex_batch.costs.queries import JobKey
 from vertex_batch.hooks.cost_table import cost_table_url
+from vertex_batch.vertex.names import JobId
 
 
 class NoCostTableError(Exception):
@@ -36,11 +36,11 @@ def _table(url: str) -> CostTable:
     return CostTable(url, keeps_connections=True)
 
 
-def _named(project: str = "", location: str = "", job: str = "") -> JobKey:
-    return project, location, job
+def _named(project: str = "", location: str = "", job: str = "") -> JobId:
+    return JobId(project, location, job)
 
 
-Named = Annotated[JobKey, Depends(_named)]
+Named = Annotated[JobId, Depends(_named)]
 """The job that an address names."""
 Costs = Annotated[CostTable, Depends(_open)]
 CostsIfAny = Annotated[CostTable | None, Depends(_open_if_there)]

@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 
 from vertex_batch.costs import GroupTotal, RowCounts, Total, add_totals
-from vertex_batch.ui.periods import Period, last_month, so_far_last_month, this_month
+from vertex_batch.ui.periods import Days, last_month, so_far_last_month, this_month
 
 # More colours than these cannot be told apart; the rest is one group.
 MAX_SERIES = 5
@@ -31,7 +31,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class SpendGroup:
     """What one group cost over all days.
 
     :param number: which colour; 0 for what has none of its own.
@@ -48,7 +48,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Spend:
+class SpendChart:
     """What was spent over some days.
 
     :param days: the first days of the bars. :param totals: by these, over all series.
@@ -58,7 +58,7 @@ class Spend:
     days: Sequence[date]
     series: Sequence[Series]
     totals: dict[date, Total]
-    groups: Sequence[Group]
+    groups: Sequence[SpendGroup]
 
     @property
     def total(self) -> Total:
@@ -70,8 +70,8 @@ class Spend:
 
 
 def arrange(
-    period: Period, groups: Sequence[GroupTotal], daily: Sequence[GroupTotal], rest: Sequence[GroupTotal] = ()
-) -> Spend:
+    period: Days, groups: Sequence[GroupTotal], daily: Sequence[GroupTotal], rest: Sequence[GroupTotal] = ()
+) -> SpendChart:
     """Arrange sums for a chart: the largest groups by name, all others as one.
 
     :param groups: sums by ``(group,)``.
@@ -96,7 +96,7 @@ def arrange(
         for start in period.starts
     }
     numbers = {each.name: each.number for each in series if each.number}
-    return Spend(period.starts, series, totals, _groups(ranked, numbers))
+    return SpendChart(period.starts, series, totals, _groups(ranked, numbers))
 
 
 def rank(groups: Sequence[GroupTotal]) -> list[GroupTotal]:
@@ -129,17 +129,19 @@ def add_groups(daily: Sequence[GroupTotal]) -> list[GroupTotal]:
     ]
 
 
-def _by_start(period: Period, daily: Sequence[GroupTotal]) -> dict[date, Total]:
+def _by_start(period: Days, daily: Sequence[GroupTotal]) -> dict[date, Total]:
     found: dict[date, list[Total]] = defaultdict(list)
     for each in daily:
         found[period.start_of(each.group[-1])].append(each.total)
     return {start: add_totals(totals) for start, totals in found.items()}
 
 
-def _groups(ranked: Sequence[GroupTotal], numbers: dict[str, int]) -> list[Group]:
+def _groups(ranked: Sequence[GroupTotal], numbers: dict[str, int]) -> list[SpendGroup]:
     most = max((each.total.amount for each in ranked), default=Decimal(0))
     return [
-        Group(each, numbers.get(each.group[0], 0), float(100 * each.total.amount / most) if most else 0.0)
+        SpendGroup(
+            each, numbers.get(each.group[0], 0), float(100 * each.total.amount / most) if most else 0.0
+        )
         for each in ranked
     ]
 
@@ -214,7 +216,7 @@ class Months:
 def compare_months(daily: Sequence[GroupTotal], today: date) -> Months:
     """Add up the months from sums by day."""
 
-    def within(period: Period) -> Total:
+    def within(period: Days) -> Total:
         return add_totals(each.total for each in daily if period.since <= each.group[0] <= period.until)
 
     return Months(within(this_month(today)), within(so_far_last_month(today)), within(last_month(today)))

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.tasks.context import INTENT_XCOM
+from vertex_batch.vertex.names import JobId
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ _TRIGGER = "%.BatchPredictionJobTrigger"
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
+class SubmittedJob:
     """A job that a task of this Airflow submitted, and whose it is.
 
     :param is_wanted: its run has not ended.
@@ -46,18 +47,18 @@ class Submission:
     litellm_conn_id: str = LiteLLMHook.default_conn_name
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        return self.project, self.location, self.job_id
+    def key(self) -> JobId:
+        return JobId(self.project, self.location, self.job_id)
 
 
-def recent_submissions() -> list[Submission]:
+def recent_submissions() -> list[SubmittedJob]:
     """List the jobs of all runs that go on, and of those that ended in the last days. No rights are asked."""
     with create_session() as session:
         connections = dict(_connections(session))
         return list({found.key: found for found in _submissions(session, connections)}.values())
 
 
-def _submissions(session: Session, connections: dict[str, str]) -> Iterator[Submission]:
+def _submissions(session: Session, connections: dict[str, str]) -> Iterator[SubmittedJob]:
     """Read what submit and waiting tasks have told: the later of two tasks that name a job wins."""
     going_on = DagRun.state.in_((DagRunState.RUNNING, DagRunState.QUEUED))
     recent = select(DagRun.id).where(or_(going_on, DagRun.run_after > datetime.now(UTC) - _LONGEST_LIFE))
@@ -71,7 +72,7 @@ def _submissions(session: Session, connections: dict[str, str]) -> Iterator[Subm
     for row in session.execute(asked):
         intent = _intent(row)
         if intent and intent.job_id:
-            yield Submission(
+            yield SubmittedJob(
                 intent.project,
                 intent.location,
                 intent.job_id,

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from vertex_batch.costs import CostTable, JobCost, JobFilter
 from vertex_batch.ui.access import Reader
-from vertex_batch.ui.in_flight import InFlight, Projection, in_flight, matches, place_of, project_cost
-from vertex_batch.ui.submissions import Submission, recent_submissions
-from vertex_batch.ui.vertex import ActiveJobs, Place, Reading
+from vertex_batch.ui.in_flight import InFlight, RunningEstimate, in_flight, matches, place_of, project_cost
+from vertex_batch.ui.submissions import SubmittedJob, recent_submissions
+from vertex_batch.ui.vertex import ActiveJobs, ProxyPlace, Snapshot
+from vertex_batch.vertex.names import JobId
 
 HISTORY_JOBS = 10
 MAX_SHOWN = 100
@@ -18,11 +19,11 @@ active_jobs = ActiveJobs()
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RunningLine:
     """A running job, its estimated cost, and whether the user may cancel it."""
 
     each: InFlight
-    projection: Projection
+    projection: RunningEstimate
     may_cancel: bool
 
 
@@ -35,16 +36,16 @@ class UnderWay:
     :param more: the number of jobs beyond those in `lines`.
     """
 
-    lines: Sequence[Line]
-    problems: dict[str, Reading]
+    lines: Sequence[RunningLine]
+    problems: dict[str, Snapshot]
     more: int = 0
 
 
-def find_submission(reader: Reader, key: tuple[str, str, str], costs: CostTable | None) -> Submission | None:
+def find_submission(reader: Reader, key: JobId, costs: CostTable | None) -> SubmittedJob | None:
     """Find a job's task; None if there is no such job, or the user may not see its DAG."""
     found = next((each for each in recent_submissions() if each.key == key), None)
-    if found is None and costs is not None and (bill := costs.bill(*key)):
-        found = Submission(*key, bill.job.dag_id, bill.job.run_id, bill.job.task_id, is_wanted=False)
+    if found is None and costs is not None and (bill := costs.bill(key)):
+        found = SubmittedJob(*key, bill.job.dag_id, bill.job.run_id, bill.job.task_id, is_wanted=False)
     return found if found and reader.may_see(found.dag_id) else None
 
 
@@ -63,13 +64,13 @@ def list_under_way(reader: Reader, costs: CostTable | None, wanted: dict[str, st
     guesses = _Guesses(costs)
     may_cancel = {dag_id: reader.may_cancel(dag_id) for dag_id in {each.submission.dag_id for each in shown}}
     lines = [
-        Line(each, guesses.of(each), each.may_be_cancelled and may_cancel[each.submission.dag_id])
+        RunningLine(each, guesses.of(each), each.may_be_cancelled and may_cancel[each.submission.dag_id])
         for each in shown
     ]
     return UnderWay(lines, _problems(found, readings), len(found) - len(shown))
 
 
-def _problems(found: Sequence[InFlight], readings: dict[Place, Reading]) -> dict[str, Reading]:
+def _problems(found: Sequence[InFlight], readings: dict[ProxyPlace, Snapshot]) -> dict[str, Snapshot]:
     """Projects and locations with known jobs that could not be read."""
     concerned = {place_of(each.submission) for each in found}
     return {str(place): readings[place] for place in sorted(concerned, key=str) if readings[place].problem}
@@ -82,7 +83,7 @@ class _Guesses:
         self._costs = costs
         self._history: dict[tuple[str, str], list[JobCost]] = {}
 
-    def of(self, each: InFlight) -> Projection:
+    def of(self, each: InFlight) -> RunningEstimate:
         key = (each.submission.dag_id, each.job.model if each.job else "")
         if key not in self._history:
             where = JobFilter(dag_id=key[0], model=key[1])

@@ -18,18 +18,17 @@ from vertex_batch.lifecycle.identity import deployment_label
 from vertex_batch.tasks.context import deployment
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import DEPLOYMENT_LABEL
-from vertex_batch.vertex.resource import TERMINAL_STATES, BatchPredictionJob
+from vertex_batch.vertex.resource import HAS_NOT_ENDED, BatchPredictionJob
 
 log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 8.0
 ANSWER_SECONDS, CONNECT_SECONDS = 8.0, 2.0
 MAX_JOBS = 500
-_NOT_ENDED = " AND ".join(f'state!="{state}"' for state in sorted(TERMINAL_STATES))
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProxyPlace:
     """Where jobs run, and the connection of the proxy."""
 
     litellm_conn_id: str
@@ -41,7 +40,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Snapshot:
     """The active jobs of a project and location.
 
     :param problem: why the last read failed, for the user; the jobs are then those of an earlier read.
@@ -75,16 +74,16 @@ class ActiveJobs:
     ) -> None:
         self._connect = connect
         self._clock = clock
-        self._kept: dict[Place, tuple[float, Reading]] = {}
-        self._locks: dict[Place, threading.Lock] = {}
+        self._kept: dict[ProxyPlace, tuple[float, Snapshot]] = {}
+        self._locks: dict[ProxyPlace, threading.Lock] = {}
         self._guard = threading.Lock()
 
-    def read(self, place: Place) -> Reading:
+    def read(self, place: ProxyPlace) -> Snapshot:
         """List the active jobs of a place. It never raises; the page shows what is known and what is not."""
         with self._guard:
             lock = self._locks.setdefault(place, threading.Lock())
         with lock:
-            asked_at, reading = self._kept.get(place, (None, Reading()))
+            asked_at, reading = self._kept.get(place, (None, Snapshot()))
             if asked_at is None or self._clock() - asked_at >= FRESH_SECONDS:
                 reading = self._ask(place, reading)
                 self._kept[place] = (self._clock(), reading)
@@ -94,15 +93,15 @@ class ActiveJobs:
         """Read again next time, because a user has just changed something."""
         self._kept.clear()
 
-    def _ask(self, place: Place, earlier: Reading) -> Reading:
-        query = f'labels.{DEPLOYMENT_LABEL}="{deployment_label(deployment())}" AND {_NOT_ENDED}'
+    def _ask(self, place: ProxyPlace, earlier: Snapshot) -> Snapshot:
+        query = f'labels.{DEPLOYMENT_LABEL}="{deployment_label(deployment())}" AND {HAS_NOT_ENDED}'
         try:
             with self._connect(place.litellm_conn_id) as client:
                 found = tuple(islice(client.list(place.project, place.location, filter=query), MAX_JOBS))
         except (VertexBatchError, AirflowException) as error:
             log.warning("The cost pages cannot read the jobs in %s: %s", place, scrub(str(error)))
             return replace(earlier, problem=what_happened(error), is_whole=False)
-        return Reading(found, datetime.now(UTC), is_whole=len(found) < MAX_JOBS)
+        return Snapshot(found, datetime.now(UTC), is_whole=len(found) < MAX_JOBS)
 
 
 def what_happened(error: Exception) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
-from vertex_batch.costs import Total, exact, rounded  # noqa: F401 - `rounded` is for the templates
+from vertex_batch.costs import RowCounts, Total, exact, rounded  # noqa: F401 - `rounded` is for the templates
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import Unit
 from vertex_batch.vertex.names import JobId
@@ -28,17 +28,16 @@ def at_least(total: Total) -> str:
 
 
 def state(name: str) -> str:
-    return _STATES.get(name) or name.removeprefix("JOB_STATE_").replace("_", " ").lower()
+    return _STATES.get(name) or name.replace("_", " ").lower()
 
 
 def tone(name: str) -> str:
     """Return the color class of a state: ``good``, ``bad``, ``active`` or ``plain``."""
-    short = name.removeprefix("JOB_STATE_")
-    if short == "SUCCEEDED":
+    if name == "SUCCEEDED":
         return "good"
-    if short in ("RUNNING", "PENDING", "QUEUED", "CANCELLING", "UPDATING"):
+    if name in ("RUNNING", "PENDING", "QUEUED", "CANCELLING", "UPDATING"):
         return "active"
-    return "bad" if short in ("FAILED", "EXPIRED", "DELETED", "PARTIALLY_SUCCEEDED") else "plain"
+    return "bad" if name in ("FAILED", "EXPIRED", "DELETED", "PARTIALLY_SUCCEEDED") else "plain"
 
 
 def model(name: str) -> str:
@@ -121,6 +120,11 @@ def console_url(job: InPlace) -> str:
 def query(**values: object) -> str:
     """Write the query of an address, without empty values."""
     return urlencode({name: value for name, value in values.items() if value not in ("", None)})
+
+
+def missing_rows(rows: RowCounts) -> int:
+    """Rows of the input that the output does not have, if the input was counted."""
+    return max((rows.input_rows or 0) - rows.total, 0)
 
 
 def path(text: str) -> str:

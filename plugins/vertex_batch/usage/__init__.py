@@ -2,7 +2,6 @@
 
 from vertex_batch.usage.files import (
     InputFacts,
-    billed_response_ids,
     choose_files,
     input_facts,
     output_files,
@@ -40,7 +39,6 @@ __all__ = [
     "Unit",
     "UsageKey",
     "at_most_every",
-    "billed_response_ids",
     "canonical_model",
     "choose_files",
     "count_rows",

@@ -11,7 +11,7 @@ from vertex_batch.errors import OutputMissingError
 from vertex_batch.storage import ObjectStorage, SourceObject, as_storage, path_of, read_lines
 from vertex_batch.usage.progress import OnProgress
 from vertex_batch.usage.ranges import scan_files, scan_in_turn
-from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Copies, ScanOptions, ids_of, response_ids
+from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Copies, ScanOptions, ids_of
 from vertex_batch.usage.types import ScanResult
 
 INCREMENTS = "incremental_predictions"
@@ -179,13 +179,3 @@ def input_facts(storage: ObjectStorage, objects: Sequence[SourceObject]) -> Inpu
                 wanted = wanted or bool(found)
             position += len(block.data)
     return InputFacts(rows, frozenset(answered))
-
-
-def billed_response_ids(storage: ObjectStorage | Any, directory: str) -> set[str]:
-    """The ``responseId``s of an earlier job of a resume chain, for `ScanOptions.already_billed`.
-
-    Memory grows with the rows of that job: about 25 MB for 200,000.
-    """
-    storage = as_storage(storage)
-    found = storage.read_each(output_files(storage, directory).objects)
-    return {each for _, stream in found for each in response_ids(stream)}

@@ -13,8 +13,8 @@ _TUNED = re.compile(r"^projects/[^/]+/locations/[^/]+/(?:models|endpoints)/[^/]+
 def canonical_model(text: str) -> str:
     """Reduce the forms of a model's name to the bare one that price maps know.
 
-    ``publishers/google/models/gemini-2.5-flash``, ``vertex_ai/gemini-2.5-flash``, the project-scoped form and
-    ``gemini-2.5-flash@default`` are all ``gemini-2.5-flash``. A tuned model
+    ``publishers/google/models/gemini-3.8-flash``, ``vertex_ai/gemini-3.8-flash``, the project-scoped form and
+    ``gemini-3.8-flash@default`` are all ``gemini-3.8-flash``. A tuned model
     (``projects/P/locations/L/models/ID`` or ``.../endpoints/ID``) keeps its full name: it has its own price.
     """
     name = text.strip().partition("@")[0].strip("/")

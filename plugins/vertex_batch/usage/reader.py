@@ -49,7 +49,7 @@ def read_row(line: Line) -> Outcome:
     """Classify one line and read its usage. Never raises for what a line holds."""
     try:
         row = decode_row_strictly(line)
-        return stated_failure(row.status, row.error) or _read(row, line)
+        return stated_failure(row.status, row.error) or _timed(row, line)
     except msgspec.ValidationError as error:
         return _read_odd(line, str(error))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -78,7 +78,7 @@ def _read_odd(line: Line, error: str) -> Outcome:
     """A row that is not as we know them. New usage fields are reported; a wrong type is a reason to stop."""
     try:
         row = decode_row(line)
-        reading = stated_failure(row.status, row.error) or _read(row, line)
+        reading = stated_failure(row.status, row.error) or _timed(row, line)
     except msgspec.ValidationError as wrong:
         return _failed_all_the_same(line) or Unreadable(str(wrong))
     except (msgspec.DecodeError, UnicodeDecodeError, BadCountError) as wrong:
@@ -94,6 +94,13 @@ def _unknown_field(error: str) -> str:
     """The note about a field that a strict decoder refused; empty if that was not its reason."""
     found = _UNKNOWN_FIELD.search(error)
     return f"the usage has a field that is not known here: {found[1][:40]!r}" if found else ""
+
+
+def _timed(row: Row[Any], line: Line) -> Reading | Failed | Unrecognized:
+    outcome = _read(row, line)
+    if isinstance(outcome, Reading):
+        outcome.processed_time = row.processed_time
+    return outcome
 
 
 def _read(row: Row[Any], line: Line) -> Reading | Failed | Unrecognized:

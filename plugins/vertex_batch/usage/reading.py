@@ -16,6 +16,7 @@ class Reading:
     :param queries: distinct Google Search queries of a Gemini row.
     :param characters: of the text that was embedded; None: no text, or not a text embedding.
     :param notes: what was odd.
+    :param processed_time: when the row was answered, as it says; None: it does not.
     """
 
     model: Any = None
@@ -25,3 +26,4 @@ class Reading:
     queries: int = 0
     characters: int | None = None
     notes: list[str] = field(default_factory=list)
+    processed_time: Any = None

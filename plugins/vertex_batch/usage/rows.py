@@ -101,6 +101,7 @@ class Row(Struct, Generic[_Usage], gc=False):
     request: Raw | UnsetType = UNSET
     instance: Raw | UnsetType = UNSET
     content: Raw | UnsetType = UNSET
+    processed_time: Any = None
 
 
 class Result(Struct, gc=False):

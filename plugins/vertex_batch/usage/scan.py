@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from typing import Any
 
 from vertex_batch.storage import TOO_LONG, ByteStream, Lines, read_lines
@@ -18,6 +19,7 @@ from vertex_batch.usage.types import (
     SAMPLES_OF_A_REASON,
     RowProblem,
     ScanResult,
+    UsageKey,
     bounded,
     some_of_each,
 )
@@ -36,6 +38,8 @@ class ScanOptions:
     :param thresholds: models whose limit is another one (`PriceBook.thresholds`).
     :param already_billed: ``responseId``s of the earlier jobs of a resume chain: not billed again.
     :param copies: instead: what tells the copies when several outputs make one bill.
+    :param price_days: the days on which prices changed while the job ran. The rows are then told apart by
+        their ``processed_time``, and read one by one.
     """
 
     job_model: str
@@ -43,6 +47,7 @@ class ScanOptions:
     thresholds: Mapping[str, int] = field(default_factory=dict)
     already_billed: frozenset[str] | set[str] | None = None
     copies: Copies | None = None
+    price_days: tuple[date, ...] = ()
 
 
 class Copies:
@@ -76,9 +81,15 @@ class Scanner:
     def __init__(self, options: ScanOptions) -> None:
         self._options = options
         self._result = ScanResult()
-        self._meters = Meters(options.job_model, options.long_context_threshold, options.thresholds)
+        self._meters = self._new_meters()
+        self._meters_of_day = {day: self._new_meters() for day in options.price_days}
+        self._untimed = self._new_meters()
         may_be_copied = options.already_billed is not None or options.copies is not None
         self._copied = self._is_copy if may_be_copied else None
+
+    def _new_meters(self) -> Meters:
+        options = self._options
+        return Meters(options.job_model, options.long_context_threshold, options.thresholds)
 
     def scan(self, stream: ByteStream, name: str) -> int:
         """Read one stream to its end, and return how many lines it has.
@@ -107,7 +118,11 @@ class Scanner:
         return self._result.rows
 
     def _block(self, block: Lines, name: str, lines_before: int) -> int:
-        count, left = add_plain_rows(block.data, self._meters, self._copied)
+        if self._options.price_days:
+            left = list(enumerate(block.lines))
+            count = len(left)
+        else:
+            count, left = add_plain_rows(block.data, self._meters, self._copied)
         self._result.ok += count - len(left)
         for place, line in left:
             self._row(line, name, lines_before + place + 1, cut=block.cut)
@@ -122,14 +137,34 @@ class Scanner:
             unreadable=scanned.unreadable,
             unrecognized=scanned.unrecognized,
             copied=scanned.copied,
-            tokens=self._meters.tokens(),
+            tokens=self._tokens(),
             problems=list(scanned.problems),
             unrecognized_reasons=bounded(scanned.unrecognized_reasons),
             unrecognized_samples=list(scanned.unrecognized_samples),
             failed_reasons=bounded(scanned.failed_reasons),
             failed_samples=some_of_each(scanned.failed_samples),
             notes=dict(scanned.notes),
+            untimed=self._untimed.tokens() if self._options.price_days else None,
         )
+
+    def _tokens(self) -> dict[UsageKey, int]:
+        tokens = self._meters.tokens()
+        for key, count in self._untimed.tokens().items():
+            tokens[key] = tokens.get(key, 0) + count
+        for day, meters in self._meters_of_day.items():
+            tokens |= {replace(key, priced_on=day): count for key, count in meters.tokens().items()}
+        return tokens
+
+    def _meters_for(self, reading: Reading) -> Meters:
+        """The sums of the day on which a row was answered."""
+        days = self._options.price_days
+        if not days:
+            return self._meters
+        answered = day_of(reading.processed_time)
+        if answered is None:
+            return self._untimed
+        started = [day for day in days if day <= answered]
+        return self._meters_of_day[started[-1]] if started else self._meters
 
     def _row(self, line: bytes, name: str, number: int, *, cut: bool) -> None:
         outcome = read_row(line)
@@ -149,7 +184,7 @@ class Scanner:
         for note in set(reading.notes):
             self._note(note)
         if not (self._copied and self._copied(reading.response_id)):
-            note = self._meters.of(reading.model).add(reading)
+            note = self._meters_for(reading).of(reading.model).add(reading)
             if note:
                 self._note(note)
 
@@ -195,17 +230,20 @@ class Scanner:
         notes[text] = notes.get(text, 0) + 1
 
 
+def day_of(processed_time: Any) -> date | None:
+    """The UTC day in a row's ``processed_time``; None if it states none with a time zone."""
+    try:
+        moment = datetime.fromisoformat(processed_time)
+    except (TypeError, ValueError):
+        return None
+    return moment.astimezone(UTC).date() if moment.tzinfo else None
+
+
 def scan_file(stream: ByteStream, name: str, job_model: str, **options: Any) -> ScanResult:
     """Scan one stream of rows. For `options` see `ScanOptions`."""
     scanner = Scanner(ScanOptions(job_model, **options))
     scanner.scan(stream, name)
     return scanner.result()
-
-
-def response_ids(stream: ByteStream) -> Iterator[str]:
-    """The ``responseId`` of each answered row: what a job that resumes this one must not bill again."""
-    for block in read_lines(stream):
-        yield from ids_of(block.lines)
 
 
 def ids_of(lines: Iterable[bytes]) -> Iterator[str]:

@@ -12,7 +12,8 @@ def self_check(scan: ScanResult, stats: CompletionStats | None, input_rows: int 
     """Sentences about every count that does not agree; empty where all do.
 
     :param stats: the job's completion stats; None or -1 counts say nothing, and are not compared.
-    :param input_rows: rows of the input, if known. Rows that a job left incomplete have no output.
+    :param input_rows: rows of the input, if known. Rows that have no output are always reported, also if
+        Vertex counts them as incomplete.
     """
     flags = []
     if scan.unreadable:
@@ -25,11 +26,14 @@ def self_check(scan: ScanResult, stats: CompletionStats | None, input_rows: int 
         ):
             if counted >= 0 and counted != read:
                 flags.append(f"Vertex counts {counted:,} {word} rows, the output holds {read:,}")
-    if input_rows is not None:
-        incomplete = max(stats.incomplete_count, 0) if stats is not None else 0
-        if scan.rows + incomplete != input_rows:
-            left = f" and {incomplete:,} were left incomplete" if incomplete else ""
-            flags.append(f"the input has {input_rows:,} rows, the output holds {scan.rows:,}{left}")
+    incomplete = max(stats.incomplete_count, 0) if stats is not None else 0
+    counted_as = f"Vertex counts {incomplete:,} rows as incomplete" if incomplete else ""
+    if input_rows is None:
+        return [*flags, f"{counted_as}: they have no output"] if incomplete else flags
+    if (missing := input_rows - scan.rows) or incomplete:
+        what = [f"the input has {input_rows:,} rows, the output holds {scan.rows:,}"]
+        what += [f"{missing:,} are missing"] if missing > 0 else []
+        flags.append("; ".join(filter(None, (*what, counted_as))))
     return flags
 
 

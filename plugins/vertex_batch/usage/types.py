@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from typing import TypeVar
 
@@ -84,13 +85,18 @@ class CacheTtl(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UsageKey:
-    """What tokens are added up by: all tokens of one key have one rate."""
+    """What tokens are added up by: all tokens of one key have one rate.
+
+    :param priced_on: the first day of the prices that hold for rows that were answered after a change of
+        prices; None: the day on which the job ran.
+    """
 
     model: str
     kind: Kind
     modality: Modality = Modality.TEXT
     tier: Tier = Tier.STANDARD
     cache_ttl: CacheTtl = CacheTtl.NONE
+    priced_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,8 @@ class ScanResult:
     :param failed_reasons: failed rows by what Google said; the rarest beyond 50 are summed up as other.
     :param failed_samples: where some failed rows are, up to three for each reason.
     :param notes: what is odd about rows that were read, and how many rows it concerns.
+    :param untimed: those of `tokens` whose rows do not say when they were answered, if rows were told apart
+        by that; None: they were not.
     """
 
     ok: int = 0
@@ -134,6 +142,7 @@ class ScanResult:
     failed_reasons: dict[str, int] = field(default_factory=dict)
     failed_samples: list[RowProblem] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
+    untimed: dict[UsageKey, int] | None = None
 
     @property
     def rows(self) -> int:
@@ -170,6 +179,7 @@ class ScanResult:
             failed_reasons=bounded(_added(self.failed_reasons, other.failed_reasons)),
             failed_samples=some_of_each(self.failed_samples + other.failed_samples),
             notes=_added(self.notes, other.notes),
+            untimed=_added_if_known(self.untimed, other.untimed),
         )
 
 
@@ -197,6 +207,10 @@ def _added(left: dict[_K, int], right: dict[_K, int]) -> dict[_K, int]:
     for key, n in right.items():
         total[key] = total.get(key, 0) + n
     return total
+
+
+def _added_if_known(left: dict[_K, int] | None, right: dict[_K, int] | None) -> dict[_K, int] | None:
+    return None if left is None and right is None else _added(left or {}, right or {})
 
 
 def _rows(n: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 MANAGED_BY_LABEL = "managed_by"
 MANAGED_BY = "vertex-batch"
-JOB_KEY_LABEL = "airflow_job_key"
+IDEMPOTENCY_KEY_LABEL = "airflow_job_key"
 TASK_KEY_LABEL = "airflow_task_key"
 GROUP_KEY_LABEL = "airflow_group_key"
 MAP_INDEX_LABEL = "airflow_map_index"
@@ -15,7 +15,7 @@ SPEC_LABEL = "airflow_spec"
 RESERVED_LABELS = frozenset(
     {
         MANAGED_BY_LABEL,
-        JOB_KEY_LABEL,
+        IDEMPOTENCY_KEY_LABEL,
         TASK_KEY_LABEL,
         GROUP_KEY_LABEL,
         MAP_INDEX_LABEL,

@@ -48,7 +48,7 @@ def limits_for(model: str, max_rows: int | None = None, max_bytes: int | None = 
 
     >>> limits_for("publishers/google/models/gemini-embedding-001").max_rows
     1000000
-    >>> limits_for("gemini-2.5-flash", max_rows=50_000).max_rows
+    >>> limits_for("gemini-3.8-flash", max_rows=50_000).max_rows
     50000
     """
     name = model.rsplit("/", 1)[-1]

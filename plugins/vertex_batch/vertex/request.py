@@ -45,8 +45,8 @@ def build_request(
 def full_model_name(model: str) -> str:
     """Complete a model's name to the form that Vertex requires.
 
-    >>> full_model_name("gemini-2.5-flash")
-    'publishers/google/models/gemini-2.5-flash'
+    >>> full_model_name("gemini-3.8-flash")
+    'publishers/google/models/gemini-3.8-flash'
     >>> full_model_name("claude-sonnet-4-5")
     'publishers/anthropic/models/claude-sonnet-4-5'
     """

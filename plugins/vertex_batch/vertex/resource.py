@@ -16,7 +16,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from vertex_batch.vertex.names import JobId
@@ -25,25 +25,29 @@ LABEL_MAX_CHARS = 63
 _LABEL = re.compile(r"[^\w-]")
 
 
+STATE_PREFIX = "JOB_STATE_"
+"""What Vertex writes before each state. It is removed where an answer is read."""
+
+
 class JobState(StrEnum):
     """The 12 states of a job. ``UNSPECIFIED`` is also used for a state that is newer than this code."""
 
-    UNSPECIFIED = "JOB_STATE_UNSPECIFIED"
-    QUEUED = "JOB_STATE_QUEUED"
-    PENDING = "JOB_STATE_PENDING"
-    RUNNING = "JOB_STATE_RUNNING"
-    SUCCEEDED = "JOB_STATE_SUCCEEDED"
-    FAILED = "JOB_STATE_FAILED"
-    CANCELLING = "JOB_STATE_CANCELLING"
-    CANCELLED = "JOB_STATE_CANCELLED"
-    PAUSED = "JOB_STATE_PAUSED"
-    EXPIRED = "JOB_STATE_EXPIRED"
-    UPDATING = "JOB_STATE_UPDATING"
-    PARTIALLY_SUCCEEDED = "JOB_STATE_PARTIALLY_SUCCEEDED"
+    UNSPECIFIED = "UNSPECIFIED"
+    QUEUED = "QUEUED"
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLING = "CANCELLING"
+    CANCELLED = "CANCELLED"
+    PAUSED = "PAUSED"
+    EXPIRED = "EXPIRED"
+    UPDATING = "UPDATING"
+    PARTIALLY_SUCCEEDED = "PARTIALLY_SUCCEEDED"
 
     @classmethod
     def parse(cls, text: str) -> JobState:
-        """Parse a state of the API; one that is not in this enum becomes ``UNSPECIFIED``."""
+        """Parse a state without its prefix; one that is not in this enum becomes ``UNSPECIFIED``."""
         try:
             return cls(text)
         except ValueError:
@@ -59,14 +63,8 @@ class JobState(StrEnum):
         """Whether the job ended with output. The output shows how many rows were answered."""
         return self in STATES_WITH_RESULTS
 
-    @property
-    def short(self) -> str:
-        """The name without its prefix, such as ``RUNNING``."""
-        return self.value.removeprefix("JOB_STATE_")
-
 
 STATES_WITH_RESULTS = frozenset({JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED})
-SHORT_STATES_WITH_RESULTS = frozenset(state.short for state in STATES_WITH_RESULTS)
 TERMINAL_STATES = frozenset(
     {
         JobState.SUCCEEDED,
@@ -76,6 +74,8 @@ TERMINAL_STATES = frozenset(
         JobState.PARTIALLY_SUCCEEDED,
     }
 )
+HAS_NOT_ENDED = " AND ".join(f'state!="{STATE_PREFIX}{state}"' for state in sorted(TERMINAL_STATES))
+"""A filter of the list call, in Vertex's grammar."""
 
 
 class _Request(BaseModel):
@@ -166,6 +166,20 @@ class CreateJobRequest(_Request):
             model_parameters=job.model_parameters or None,
         )
 
+    @classmethod
+    def resuming(cls, job: BatchPredictionJob) -> CreateJobRequest:
+        """The request for what an existing job left unanswered: its output folder is the input. No labels.
+
+        Vertex copies the answered rows and runs the others (batch-inference/resume-job).
+
+        :raises ValueError: the job has no output folder.
+        """
+        if not job.output_directory:
+            msg = f"job {job.job_id} has no output folder that a job could resume"
+            raise ValueError(msg)
+        source = GcsSource(uris=[f"{job.output_directory.rstrip('/')}/*.jsonl"])
+        return cls.again(job).model_copy(update={"input_config": InputConfig(gcs_source=source)})
+
     def to_wire(self) -> dict[str, Any]:
         """The JSON body with the API's own names, without unset fields."""
         body: dict[str, Any] = self.model_dump(by_alias=True, exclude_none=True)
@@ -207,14 +221,23 @@ def _none_is_empty(value: Any) -> Any:
     return {} if value is None else value
 
 
+def _without_prefix(state: str) -> str:
+    return state.removeprefix(STATE_PREFIX)
+
+
 class BatchPredictionJob(_Answer):
-    """A job as Google describes it. Unknown fields are kept in ``model_extra``."""
+    """A job as Google describes it. Unknown fields are kept in ``model_extra``.
+
+    :param raw_state: as Vertex names it, without its prefix; it may be newer than `JobState`.
+    """
 
     name: str
     display_name: str = ""
     model: str = ""
     model_version_id: str = ""
-    raw_state: Annotated[str, Field(alias="state")] = JobState.UNSPECIFIED.value
+    raw_state: Annotated[str, Field(alias="state"), AfterValidator(_without_prefix)] = (
+        JobState.UNSPECIFIED.value
+    )
     error: Status | None = None
     partial_failures: list[Status] = Field(default_factory=list)
     input_config: dict[str, Any] = Field(default_factory=dict)
@@ -262,22 +285,6 @@ class BatchPredictionJob(_Answer):
         if not self.state.is_terminal:
             return None
         return self.end_time or self.update_time
-
-    def fingerprint(self) -> str | None:
-        """The digest of the request that created this job; None if its fields are not those of a request."""
-        try:
-            request = CreateJobRequest.model_validate(
-                {
-                    "displayName": "-",
-                    "model": self.model,
-                    "inputConfig": self.input_config,
-                    "outputConfig": self.output_config,
-                    "modelParameters": self.model_parameters or None,
-                }
-            )
-        except ValueError:
-            return None
-        return request.fingerprint()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ def build(dag_id: str, *, dagrun_timeout: timedelta | None = None, **waiting: An
     with DAG(dag_id, schedule=None, dagrun_timeout=dagrun_timeout, default_args=RETRIES) as dag:
         submit = SubmitBatchPredictionJobOperator(
             task_id="submit",
-            model="gemini-2.5-flash",
+            model="gemini-3.8-flash",
             inputs=f"gs://demo-bucket/{dag_id}/{{{{ run_date }}}}.jsonl",
             output_uri=f"gs://demo-bucket/{dag_id}_out/",
         )
@@ -36,14 +36,14 @@ in_worker = build("system_in_worker", deferrable=False)
 in_worker_timeout = build(
     "system_in_worker_timeout", deferrable=False, execution_timeout=timedelta(seconds=5)
 )
-run_timeout = build("system_run_timeout", dagrun_timeout=timedelta(seconds=60))
+run_timeout = build("system_run_timeout", dagrun_timeout=timedelta(hours=1))
 
 
 def build_mapped(dag_id: str, parts: int) -> DAG:
     """Submit and wait are mapped, the clean-up is not: a job for each part, one task that bills them all."""
     with DAG(dag_id, schedule=None, default_args=RETRIES) as dag:
         submit = SubmitBatchPredictionJobOperator.partial(
-            task_id="submit", model="gemini-2.5-flash", output_uri=f"gs://demo-bucket/{dag_id}_out/"
+            task_id="submit", model="gemini-3.8-flash", output_uri=f"gs://demo-bucket/{dag_id}_out/"
         ).expand(
             inputs=[f"gs://demo-bucket/{dag_id}/{{{{ run_date }}}}.jsonl"] * parts,
         )

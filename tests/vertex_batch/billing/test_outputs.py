@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from vertex_batch.billing.outputs import PROCESSES_VARIABLE, OutputReader
+from vertex_batch.billing.outputs import PROCESSES_VARIABLE, OutputReader, why_unknown
 from vertex_batch.errors import ConfigurationError
+from vertex_batch.vertex.resource import BatchPredictionJob
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "many", "1.5"])
@@ -13,3 +14,24 @@ def test_a_number_of_processes_that_is_none_is_refused_before_anything_is_read(m
     monkeypatch.setenv(PROCESSES_VARIABLE, text)
     with pytest.raises(ConfigurationError, match=f"{PROCESSES_VARIABLE} is '{text}'"):
         OutputReader(lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("state", "stats", "reason"),
+    [
+        ("SUCCEEDED", None, "the job is SUCCEEDED, but Vertex reports neither an output nor row counts"),
+        ("PARTIALLY_SUCCEEDED", None, "the job is PARTIALLY_SUCCEEDED, but Vertex reports neither"),
+        ("SUCCEEDED", {"failedCount": "5"}, None),
+        ("SUCCEEDED", {"successfulCount": "1200"}, "1,200 finished rows, but reports no output"),
+        ("CANCELLED", None, None),
+        ("FAILED", None, None),
+        ("EXPIRED", {"incompleteCount": "5"}, None),
+        ("CANCELLED", {"successfulCount": "3"}, "Vertex counts 3 finished rows"),
+        ("FAILED", {"successfulCount": "-1"}, "does not know how many rows were finished"),
+    ],
+)
+def test_a_job_without_an_output_is_free_only_if_it_has_finished_no_row(state, stats, reason):
+    fields = {"name": "1", "state": f"{state}", "completionStats": stats}
+    job = BatchPredictionJob.model_validate(fields)
+    found = why_unknown(job)
+    assert found is None if reason is None else reason in (found or "")

@@ -13,33 +13,33 @@ from vertex_batch.budgets import (
     Guess,
     Limit,
     Payer,
-    Period,
+    Ruling,
     Sums,
-    Verdict,
+    Window,
     decide,
     within_approval,
 )
 from vertex_batch.budgets.decision import Decision
 from vertex_batch.costs import Total
 
-RUN = Account(Payer.SPEC, "nightly", Period.RUN)
-MONTH = Account(Payer.SPEC, "nightly", Period.MONTH)
-TEAM = Account(Payer.TEAM, "search", Period.MONTH)
-ALL = Account(Payer.EVERYONE, "", Period.DAY)
+RUN = Account(Payer.SPEC, "nightly", Window.RUN)
+MONTH = Account(Payer.SPEC, "nightly", Window.MONTH)
+TEAM = Account(Payer.TEAM, "search", Window.MONTH)
+ALL = Account(Payer.EVERYONE, "", Window.DAY)
 
 
 def usd(amount: str, *, complete: bool = True) -> Total:
     return Total(Decimal(amount), complete)
 
 
-def limit(account: Account, verdict: Verdict, amount: str) -> Limit:
+def limit(account: Account, verdict: Ruling, amount: str) -> Limit:
     return Limit(account, verdict, Decimal(amount))
 
 
 WARN_2, HOLD_5, REFUSE_20 = (
-    limit(RUN, Verdict.WARN, "2"),
-    limit(RUN, Verdict.HOLD, "5"),
-    limit(RUN, Verdict.REFUSE, "20"),
+    limit(RUN, Ruling.WARN, "2"),
+    limit(RUN, Ruling.HOLD, "5"),
+    limit(RUN, Ruling.REFUSE, "20"),
 )
 STEPS = [WARN_2, HOLD_5, REFUSE_20]
 
@@ -47,21 +47,21 @@ STEPS = [WARN_2, HOLD_5, REFUSE_20]
 @pytest.mark.parametrize(
     ("limits", "spent", "reserved", "estimated", "expected"),
     [
-        ([], "1000", "0", "1000", Verdict.GO),
-        (STEPS, "0", "0", "0", Verdict.GO),
-        (STEPS, "0", "0", "2", Verdict.GO),
-        (STEPS, "0", "0", "2.000000000001", Verdict.WARN),
-        (STEPS, "0", "0", "5", Verdict.WARN),
-        (STEPS, "0", "0", "5.000000000001", Verdict.HOLD),
-        (STEPS, "0", "0", "20", Verdict.HOLD),
-        (STEPS, "0", "0", "20.000000000001", Verdict.REFUSE),
-        (STEPS, "19", "0.5", "0.5", Verdict.HOLD),
-        (STEPS, "19", "0.5", "0.500000000001", Verdict.REFUSE),
-        (STEPS, "0", "20", "0.000000000001", Verdict.REFUSE),
-        (STEPS, "21", "0", "0", Verdict.REFUSE),
-        ([REFUSE_20], "3", "3", "3", Verdict.GO),
-        ([limit(RUN, Verdict.REFUSE, "0")], "0", "0", "0.000000000001", Verdict.REFUSE),
-        ([limit(RUN, Verdict.REFUSE, "0")], "0", "0", "0", Verdict.GO),
+        ([], "1000", "0", "1000", Ruling.GO),
+        (STEPS, "0", "0", "0", Ruling.GO),
+        (STEPS, "0", "0", "2", Ruling.GO),
+        (STEPS, "0", "0", "2.000000000001", Ruling.WARN),
+        (STEPS, "0", "0", "5", Ruling.WARN),
+        (STEPS, "0", "0", "5.000000000001", Ruling.HOLD),
+        (STEPS, "0", "0", "20", Ruling.HOLD),
+        (STEPS, "0", "0", "20.000000000001", Ruling.REFUSE),
+        (STEPS, "19", "0.5", "0.5", Ruling.HOLD),
+        (STEPS, "19", "0.5", "0.500000000001", Ruling.REFUSE),
+        (STEPS, "0", "20", "0.000000000001", Ruling.REFUSE),
+        (STEPS, "21", "0", "0", Ruling.REFUSE),
+        ([REFUSE_20], "3", "3", "3", Ruling.GO),
+        ([limit(RUN, Ruling.REFUSE, "0")], "0", "0", "0.000000000001", Ruling.REFUSE),
+        ([limit(RUN, Ruling.REFUSE, "0")], "0", "0", "0", Ruling.GO),
     ],
 )
 def test_the_sum_of_spent_reserved_and_estimated_meets_each_limit(
@@ -73,13 +73,13 @@ def test_the_sum_of_spent_reserved_and_estimated_meets_each_limit(
 
 def test_the_gravest_of_all_accounts_counts_and_speaks_first():
     limits = [
-        limit(MONTH, Verdict.WARN, "1"),
-        limit(TEAM, Verdict.REFUSE, "10"),
-        limit(ALL, Verdict.HOLD, "3"),
+        limit(MONTH, Ruling.WARN, "1"),
+        limit(TEAM, Ruling.REFUSE, "10"),
+        limit(ALL, Ruling.HOLD, "3"),
     ]
     sums = {TEAM: Sums(usd("9")), ALL: Sums(usd("1"), usd("1"))}
     decision = decide(limits, sums, usd("1.5"))
-    assert decision.verdict is Verdict.REFUSE
+    assert decision.verdict is Ruling.REFUSE
     assert decision.reasons == (
         (
             "the month of team search: 9.00 USD spent + 1.50 USD estimated = 10.50 USD,"
@@ -100,7 +100,7 @@ def test_one_account_speaks_once_for_its_highest_limit():
     )
 
 
-@pytest.mark.parametrize("unknown", [Verdict.WARN, Verdict.HOLD, Verdict.REFUSE])
+@pytest.mark.parametrize("unknown", [Ruling.WARN, Ruling.HOLD, Ruling.REFUSE])
 def test_an_estimate_without_a_price_is_no_proof(unknown):
     decision = decide(STEPS, {}, usd("0", complete=False), unknown)
     assert decision.verdict is unknown
@@ -108,26 +108,26 @@ def test_an_estimate_without_a_price_is_no_proof(unknown):
 
 
 def test_an_unknown_part_matters_only_where_there_is_a_limit():
-    assert decide([], {}, usd("0", complete=False), Verdict.REFUSE).verdict is Verdict.GO
+    assert decide([], {}, usd("0", complete=False), Ruling.REFUSE).verdict is Ruling.GO
 
 
 def test_what_is_known_to_be_too_much_is_too_much_although_a_part_is_unknown():
-    decision = decide(STEPS, {}, usd("21", complete=False), Verdict.WARN)
-    assert decision.verdict is Verdict.REFUSE
+    decision = decide(STEPS, {}, usd("21", complete=False), Ruling.WARN)
+    assert decision.verdict is Ruling.REFUSE
     assert "at least 21.00 USD estimated" in decision.reasons[0]
 
 
 @pytest.mark.parametrize(
     ("spent", "reserved", "estimated", "least", "instead", "expected"),
     [
-        ("0", "0", "30", "0.5", Verdict.HOLD, Verdict.HOLD),
-        ("0", "0", "30", "0.5", Verdict.WARN, Verdict.WARN),
-        ("0", "0", "30", "20", Verdict.HOLD, Verdict.HOLD),
-        ("0", "0", "30", "20.000000000001", Verdict.HOLD, Verdict.REFUSE),
-        ("19", "0", "30", "1", Verdict.HOLD, Verdict.HOLD),
-        ("19", "0.5", "30", "1", Verdict.HOLD, Verdict.REFUSE),
-        ("21", "0", "0.1", "0", Verdict.HOLD, Verdict.REFUSE),
-        ("0", "0", "4", "0", Verdict.HOLD, Verdict.WARN),
+        ("0", "0", "30", "0.5", Ruling.HOLD, Ruling.HOLD),
+        ("0", "0", "30", "0.5", Ruling.WARN, Ruling.WARN),
+        ("0", "0", "30", "20", Ruling.HOLD, Ruling.HOLD),
+        ("0", "0", "30", "20.000000000001", Ruling.HOLD, Ruling.REFUSE),
+        ("19", "0", "30", "1", Ruling.HOLD, Ruling.HOLD),
+        ("19", "0.5", "30", "1", Ruling.HOLD, Ruling.REFUSE),
+        ("21", "0", "0.1", "0", Ruling.HOLD, Ruling.REFUSE),
+        ("0", "0", "4", "0", Ruling.HOLD, Ruling.WARN),
     ],
 )
 def test_a_guess_never_refuses_and_what_is_sure_does(spent, reserved, estimated, least, instead, expected):
@@ -151,17 +151,17 @@ def test_the_message_says_why_a_guess_was_not_refused():
 @pytest.mark.parametrize(
     ("unknown", "guess", "expected"),
     [
-        (Verdict.WARN, None, Verdict.WARN),
-        (Verdict.HOLD, None, Verdict.HOLD),
-        (Verdict.REFUSE, None, Verdict.REFUSE),
-        (Verdict.REFUSE, Guess(Decimal(0)), Verdict.HOLD),
+        (Ruling.WARN, None, Ruling.WARN),
+        (Ruling.HOLD, None, Ruling.HOLD),
+        (Ruling.REFUSE, None, Ruling.REFUSE),
+        (Ruling.REFUSE, Guess(Decimal(0)), Ruling.HOLD),
     ],
 )
 def test_an_assumed_length_is_no_proof_either(unknown, guess, expected):
     decision = decide(STEPS, {}, usd("1"), unknown, guess=guess, has_assumptions=True)
     assert decision.verdict is expected
     assert "lengths of files were assumed" in decision.message
-    assert decide([], {}, usd("1"), unknown, guess=guess, has_assumptions=True).verdict is Verdict.GO
+    assert decide([], {}, usd("1"), unknown, guess=guess, has_assumptions=True).verdict is Ruling.GO
 
 
 def test_sums_with_unpriced_jobs_say_at_least():
@@ -172,10 +172,10 @@ def test_sums_with_unpriced_jobs_say_at_least():
 @pytest.mark.parametrize(
     ("verdict", "estimated", "approved", "covered"),
     [
-        (Verdict.HOLD, "7", "7", True),
-        (Verdict.HOLD, "7.000000000001", "7", False),
-        (Verdict.HOLD, "7", None, False),
-        (Verdict.REFUSE, "7", "7", False),
+        (Ruling.HOLD, "7", "7", True),
+        (Ruling.HOLD, "7.000000000001", "7", False),
+        (Ruling.HOLD, "7", None, False),
+        (Ruling.REFUSE, "7", "7", False),
     ],
 )
 def test_an_approval_covers_what_was_approved_and_never_a_refusal(verdict, estimated, approved, covered):
@@ -186,10 +186,10 @@ def test_an_approval_covers_what_was_approved_and_never_a_refusal(verdict, estim
 @pytest.mark.parametrize(
     ("period", "now", "start"),
     [
-        (Period.RUN, "2026-11-22T10:00:00+00:00", None),
-        (Period.DAY, "2026-11-22T00:30:00+01:00", "2026-11-21T00:00:00+00:00"),
-        (Period.MONTH, "2026-12-01T00:30:00+01:00", "2026-11-01T00:00:00+00:00"),
-        (Period.MONTH, "2026-11-30T23:59:59+00:00", "2026-11-01T00:00:00+00:00"),
+        (Window.RUN, "2026-11-22T10:00:00+00:00", None),
+        (Window.DAY, "2026-11-22T00:30:00+01:00", "2026-11-21T00:00:00+00:00"),
+        (Window.MONTH, "2026-12-01T00:30:00+01:00", "2026-11-01T00:00:00+00:00"),
+        (Window.MONTH, "2026-11-30T23:59:59+00:00", "2026-11-01T00:00:00+00:00"),
     ],
 )
 def test_days_and_months_are_those_of_utc(period, now, start):
@@ -198,6 +198,6 @@ def test_days_and_months_are_those_of_utc(period, now, start):
 
 
 def test_a_budget_travels_as_plain_data():
-    budget = Budget({Period.RUN: {Verdict.HOLD: Decimal("0.1")}}, Verdict.HOLD, ("ann",), timedelta(hours=2))
+    budget = Budget({Window.RUN: {Ruling.HOLD: Decimal("0.1")}}, Ruling.HOLD, ("ann",), timedelta(hours=2))
     assert Budget.from_dict(budget.to_dict()) == budget
     assert Budget.from_dict(Budget().to_dict()) == Budget()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from vertex_batch.budgets import Account, Limit, Payer, Period, Sums, Verdict
-from vertex_batch.budgets.digest import Digest, Spend, Waiting, highest
+from vertex_batch.budgets import Account, Limit, Payer, Ruling, Sums, Window
+from vertex_batch.budgets.digest import DaySpend, Digest, UnbilledJob, highest
 from vertex_batch.costs import Total
 
-MONTH = Account(Payer.TEAM, "search", Period.MONTH)
+MONTH = Account(Payer.TEAM, "search", Window.MONTH)
 
 
 def usd(amount: str, *, complete: bool = True) -> Total:
@@ -20,17 +20,17 @@ def test_it_says_what_a_person_asks_in_the_morning():
     digest = Digest(
         date(2026, 11, 21),
         specs=[
-            Spend("small", usd("0.000775"), 1),
-            Spend("nightly", usd("1234.567", complete=False), 2, failed_rows=3, rows=1000),
+            DaySpend("small", usd("0.000775"), 1),
+            DaySpend("nightly", usd("1234.567", complete=False), 2, failed_rows=3, rows=1000),
         ],
-        teams=[Spend("search", usd("1234.567775", complete=False), 3), Spend("", usd("0"), 1)],
+        teams=[DaySpend("search", usd("1234.567775", complete=False), 3), DaySpend("", usd("0"), 1)],
         failed=["nightly: FAILED job 12"],
         month=[
-            (Limit(MONTH, Verdict.REFUSE, Decimal(2000)), Sums(usd("1500"), usd("600"))),
-            (Limit(MONTH, Verdict.REFUSE, Decimal(0)), Sums()),
+            (Limit(MONTH, Ruling.REFUSE, Decimal(2000)), Sums(usd("1500"), usd("600"))),
+            (Limit(MONTH, Ruling.REFUSE, Decimal(0)), Sums()),
         ],
-        running=[Waiting("nightly", "run-3", "13", usd("600"))],
-        kept_back=[Waiting("nightly", "run-4", "", usd("0", complete=False), "hold")],
+        running=[UnbilledJob("nightly", "run-3", "13", usd("600"))],
+        kept_back=[UnbilledJob("nightly", "run-4", "", usd("0", complete=False), "hold")],
     )
     assert (
         digest.text()
@@ -74,11 +74,11 @@ def test_a_long_list_is_cut_and_says_so():
 
 
 def test_of_each_account_the_highest_limit_is_its_budget():
-    day = Account(Payer.TEAM, "search", Period.DAY)
+    day = Account(Payer.TEAM, "search", Window.DAY)
     limits = [
-        Limit(MONTH, Verdict.WARN, Decimal(1)),
-        Limit(MONTH, Verdict.REFUSE, Decimal(3)),
-        Limit(MONTH, Verdict.HOLD, Decimal(2)),
-        Limit(day, Verdict.WARN, Decimal(9)),
+        Limit(MONTH, Ruling.WARN, Decimal(1)),
+        Limit(MONTH, Ruling.REFUSE, Decimal(3)),
+        Limit(MONTH, Ruling.HOLD, Decimal(2)),
+        Limit(day, Ruling.WARN, Decimal(9)),
     ]
     assert highest(limits) == [limits[1], limits[3]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -22,9 +23,9 @@ from vertex_batch.budgets import (
 from vertex_batch.budgets.estimating import HISTORY_RUNS, quantile
 from vertex_batch.budgets.ranges import Part, Range, exactly
 from vertex_batch.budgets.rows import RowReader
-from vertex_batch.budgets.survey import Place
+from vertex_batch.budgets.survey import SampledRows
 from vertex_batch.costs import Total
-from vertex_batch.pricing import PriceBook, SpecPrices
+from vertex_batch.pricing import PriceBook, SpecPrices, packaged_prices
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey
 
 MODEL, PLAIN = "gemini-2.5-flash", "gemini-2.0-flash"
@@ -39,7 +40,7 @@ def counted(rows: int, size: int = 0) -> Survey:
 
 
 def all_of(*rows: bytes, model: str = MODEL) -> Survey:
-    place = Place(rows, sum(len(each) + 1 for each in rows))
+    place = SampledRows(rows, sum(len(each) + 1 for each in rows))
     return summarize([place], Totals(place.size), RowReader(model), complete=True)
 
 
@@ -63,7 +64,10 @@ def test_without_history_the_rules_make_the_range_and_the_middle_of_it_is_expect
         (all_of(row("x", maxOutputTokens=100)), False),
         (all_of(row("x")), True),
         (all_of(row("x", named("video/mp4"), maxOutputTokens=100)), True),
-        (summarize([Place([row("x", maxOutputTokens=9)], 99)], Totals(9999, 100), RowReader(MODEL)), True),
+        (
+            summarize([SampledRows([row("x", maxOutputTokens=9)], 99)], Totals(9999, 100), RowReader(MODEL)),
+            True,
+        ),
     ],
 )
 def test_a_first_estimate_of_what_was_not_counted_exactly_is_a_guess(survey, is_guess):
@@ -204,3 +208,25 @@ def test_what_is_an_at_least_is_never_exceeded():
 )
 def test_a_quantile_is_one_of_the_amounts(count_, share, rank):
     assert quantile([Decimal(n) for n in range(count_)], share) == rank
+
+
+@pytest.mark.parametrize("history", [(), (PastJob(1, {UsageKey("gemini-4-argon", Kind.INPUT): 1000}, 10),)])
+def test_the_price_is_that_of_the_day_on_which_the_job_will_run(history):
+    """Gemini 4 Argon costs twice as much from 2026-12-01 on; the past job ran before that."""
+    book = PriceBook([packaged_prices()])
+    survey = all_of(row("x" * 2000, maxOutputTokens=100), model="gemini-4-argon")
+    before, after = (
+        estimate(survey, "gemini-4-argon", "global", book, history, day=day)
+        for day in (date(2026, 11, 30), date(2026, 12, 1))
+    )
+    assert after.expected == Total(2 * before.expected.amount, complete=True)
+    assert (after.low, after.high) == (2 * before.low, 2 * before.high)
+
+
+def test_usage_that_was_priced_on_a_later_day_counts_as_usage_of_its_kind():
+    key = UsageKey("gemini-4-argon", Kind.OUTPUT)
+    past = PastJob(2, {key: 60, replace(key, priced_on=date(2026, 12, 1)): 40})
+    found = estimate(
+        counted(2), "gemini-4-argon", "global", PriceBook([packaged_prices()]), [past], day=date(2026, 11, 30)
+    )
+    assert (found.output_tokens, found.expected.amount) == (100, 100 * Decimal("0.000005"))

@@ -17,21 +17,22 @@ from vertex_batch.budgets import (
     Ledger,
     Limit,
     Payer,
-    Period,
+    Ruling,
     Sums,
-    Verdict,
+    Window,
     decide,
 )
 from vertex_batch.budgets.ledger import LONGEST_JOB
 from vertex_batch.costs import CostTable, Total
 from vertex_batch.usage import Kind, UsageKey
+from vertex_batch.vertex.names import JobId
 
 NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
-SPEC_DAY = Account(Payer.SPEC, "nightly", Period.DAY)
-SPEC_MONTH = Account(Payer.SPEC, "nightly", Period.MONTH)
-SPEC_RUN = Account(Payer.SPEC, "nightly", Period.RUN)
-TEAM_MONTH = Account(Payer.TEAM, "search", Period.MONTH)
-ALL_DAY = Account(Payer.EVERYONE, "", Period.DAY)
+SPEC_DAY = Account(Payer.SPEC, "nightly", Window.DAY)
+SPEC_MONTH = Account(Payer.SPEC, "nightly", Window.MONTH)
+SPEC_RUN = Account(Payer.SPEC, "nightly", Window.RUN)
+TEAM_MONTH = Account(Payer.TEAM, "search", Window.MONTH)
+ALL_DAY = Account(Payer.EVERYONE, "", Window.DAY)
 ASKS = BudgetRequest(
     job_key="key-1",
     project="demo-project",
@@ -53,7 +54,7 @@ def expects(amount: str, *, complete: bool = True) -> Estimate:
 
 
 def go(_sums) -> Decision:
-    return Decision(Verdict.GO)
+    return Decision(Ruling.GO)
 
 
 @pytest.fixture
@@ -110,9 +111,7 @@ def test_a_claim_reserves_until_the_bill_is_there(table, ledger, bill):
 def test_a_claim_does_not_weigh_against_itself_and_claiming_again_replaces_it(ledger):
     seen = []
     for amount in ("3", "4"):
-        ledger.claim(
-            ASKS, expects(amount), [SPEC_DAY], lambda sums: seen.append(sums) or Decision(Verdict.GO)
-        )
+        ledger.claim(ASKS, expects(amount), [SPEC_DAY], lambda sums: seen.append(sums) or Decision(Ruling.GO))
     assert seen == [{SPEC_DAY: Sums()}] * 2
     assert ledger.sums(SPEC_DAY).reserved == total(4)
 
@@ -122,19 +121,19 @@ def test_an_unpriced_claim_makes_the_reserved_sum_an_at_least(ledger):
     assert ledger.sums(SPEC_DAY).reserved == total(0, complete=False)
 
 
-@pytest.mark.parametrize("verdict", [Verdict.HOLD, Verdict.REFUSE])
+@pytest.mark.parametrize("verdict", [Ruling.HOLD, Ruling.REFUSE])
 def test_what_is_held_or_refused_reserves_nothing(ledger, verdict):
     ledger.claim(ASKS, expects("3"), [], lambda _: Decision(verdict, ("too much",)))
     assert ledger.sums(SPEC_DAY).reserved == total(0)
 
 
 def test_what_was_approved_reserves(ledger):
-    held = Decision(Verdict.HOLD, ("too much",))
+    held = Decision(Ruling.HOLD, ("too much",))
     ledger.claim(ASKS, expects("3"), [], lambda _: held, approved_by="ann", approved=lambda _: True)
     assert ledger.sums(SPEC_DAY).reserved == total(3)
     ledger.submitted("key-1", "101")
-    kept = ledger.of_job("demo-project", "us-central1", "101")
-    assert (kept.verdict, kept.reason, kept.approved_by) == (Verdict.HOLD, "too much", "ann")
+    kept = ledger.of_job(JobId("demo-project", "us-central1", "101"))
+    assert (kept.verdict, kept.reason, kept.approved_by) == (Ruling.HOLD, "too much", "ann")
 
 
 def test_a_claim_of_a_job_that_never_was_is_given_back_and_one_that_became_a_job_stays(ledger):
@@ -155,9 +154,9 @@ def test_nothing_is_reserved_for_longer_than_a_job_may_live(table, ledger):
 def test_an_estimate_is_kept_to_be_shown_beside_the_bill(ledger):
     estimate = replace(expects("3"), input_tokens=7, output_tokens=8, unknown=("no price",))
     ledger.claim(ASKS, estimate, [], go)
-    assert ledger.of_job("demo-project", "us-central1", "101") is None
+    assert ledger.of_job(JobId("demo-project", "us-central1", "101")) is None
     ledger.submitted("key-1", "101")
-    assert ledger.of_job("demo-project", "us-central1", "101").estimate == estimate
+    assert ledger.of_job(JobId("demo-project", "us-central1", "101")).estimate == estimate
 
 
 def test_history_is_what_the_same_task_and_model_used_the_latest_first(table, ledger, bill):
@@ -180,7 +179,7 @@ def test_history_is_what_the_same_task_and_model_used_the_latest_first(table, le
 
 def test_of_two_that_claim_the_rest_of_a_budget_at_once_one_gets_it(database_url):
     CostTable(database_url).migrate()
-    limit = Limit(SPEC_DAY, Verdict.REFUSE, Decimal(5))
+    limit = Limit(SPEC_DAY, Ruling.REFUSE, Decimal(5))
     start, verdicts = threading.Barrier(6), []
 
     def claim(number: int) -> None:
@@ -202,9 +201,7 @@ def test_of_two_that_claim_the_rest_of_a_budget_at_once_one_gets_it(database_url
 def test_what_has_no_bill_and_what_was_kept_back_can_be_listed(table, ledger, bill):
     ledger.claim(ASKS, expects("3"), [], go)
     ledger.submitted("key-1", "101")
-    ledger.claim(
-        replace(ASKS, job_key="key-2"), expects("4"), [], lambda _: Decision(Verdict.HOLD, ("much",))
-    )
+    ledger.claim(replace(ASKS, job_key="key-2"), expects("4"), [], lambda _: Decision(Ruling.HOLD, ("much",)))
     ledger.claim(replace(ASKS, job_key="key-3"), expects("5"), [], go)
     ledger.submitted("key-3", "103")
     table.record(bill("103", create_time=NOW))

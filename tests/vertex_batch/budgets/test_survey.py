@@ -8,15 +8,15 @@ from tests.vertex_batch.budgets.inputs import named, row
 from vertex_batch.budgets import Survey, Totals, counted_only, summarize
 from vertex_batch.budgets.ranges import Part, Range, exactly
 from vertex_batch.budgets.rows import RowReader
-from vertex_batch.budgets.survey import Place
+from vertex_batch.budgets.survey import SampledRows
 from vertex_batch.usage import Kind
 
 READER = RowReader("gemini-2.0-flash")
 TEXT, OUTPUT = Part(Kind.INPUT), Part(Kind.OUTPUT)
 
 
-def place(*rows: bytes) -> Place:
-    return Place(rows, sum(len(each) + 1 for each in rows))
+def place(*rows: bytes) -> SampledRows:
+    return SampledRows(rows, sum(len(each) + 1 for each in rows))
 
 
 def width(count: Range) -> float:

@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 
 from local.emulator.admin import Scenario, Step
+from tests.builders import input_rows
 
-ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}}\n'
+ROW = input_rows("Hello")
 SPEC = """\
-model: gemini-2.5-flash
+model: gemini-3.8-flash
 inputs: gs://demo-bucket/cli/{{ run_date }}.jsonl
 output: gs://demo-bucket/cli-out/{{ run_date }}/
 schedule: "30 2 * * *"

@@ -7,12 +7,14 @@ import json
 import os
 import subprocess
 import sys
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from vertex_batch.cli import main
+from vertex_batch.cli.bill import make
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 FLASH, PRO, UPLIFTED = "gemini-2.5-flash", "gemini-2.5-pro", "gemini-3.5-flash"
@@ -100,7 +102,7 @@ def bill(tmp_path, capsys):
 
 def short(bill: dict) -> dict[str, str | None]:
     """Line items as ``kind modality tier`` -> ``tokens x rate = amount``, what is usual left out."""
-    lines = {}
+    lines: dict[str, str | None] = {}
     for item in bill["line_items"]:
         name = " ".join(
             [item["kind"], *(item[k] for k in ("modality", "tier") if item[k] not in ("text", "standard"))]
@@ -605,3 +607,31 @@ def test_the_rates_are_those_of_the_day_of_the_output(tmp_path, capsys, folder, 
     (output / "predictions.jsonl").write_bytes(text_of(row("gemini-4-argon", promptTokenCount=1)))
     assert main(["bill", str(output), "--model", "m", "--location", "global", "--json", *words]) == 0
     assert json.loads(capsys.readouterr().out)["total"]["amount"] == usd
+
+
+def test_the_bill_of_files_names_no_job_and_says_where_its_rates_hold(tmp_path, capsys):
+    file = tmp_path / "predictions.jsonl"
+    file.write_text('{"response": {"usageMetadata": {"promptTokenCount": 5}}, "status": ""}\n')
+    assert main(["bill", str(file), "--model", "gemini-3.8-flash", "--location", "us-central1"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert "job" not in names
+    assert "location" in names
+
+
+def test_rows_that_were_answered_after_a_change_of_prices_have_the_price_of_their_day(tmp_path):
+    """1,000 tokens at 1 USD per million on 30 November, and at 2 on 1 December."""
+    usage = {"promptTokenCount": 1000, "totalTokenCount": 1000}
+    rows = [
+        {
+            "status": "",
+            "processed_time": time,
+            "response": {"modelVersion": "gemini-4-argon", "usageMetadata": usage},
+        }
+        for time in ("2026-11-30T23:00:00+00:00", "2026-12-01T00:10:00+00:00")
+    ]
+    path = tmp_path / "predictions.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    bill = make([str(path)], "gemini-4-argon", "global", day=date(2026, 11, 30))
+    items = [(item.tokens, item.priced_on) for item in bill.line_items]
+    assert items == [(1000, None), (1000, date(2026, 12, 1))]
+    assert bill.total.amount == Decimal("0.003")

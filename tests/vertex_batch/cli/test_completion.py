@@ -31,6 +31,6 @@ def test_commands_options_and_choices_complete(line, expected, tmp_path):
     }
     words = [sys.executable, "-c", "import sys; from vertex_batch.cli import main; sys.exit(main())"]
     subprocess.run(words, env=environment, check=False, timeout=60)
-    words = {word.strip() for word in found.read_text().split("\n")}
-    assert expected <= words
-    assert len(words - expected - {"-h", "--help"}) == 0
+    offered = {word.strip() for word in found.read_text().split("\n")}
+    assert expected <= offered
+    assert len(offered - expected - {"-h", "--help"}) == 0

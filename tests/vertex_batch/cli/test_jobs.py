@@ -98,3 +98,10 @@ def test_a_cancel_asks_or_is_told_yes(run, vertex, job):
     assert status == 0
     assert json.loads(out)["jobs"][0]["state"] == "CANCELLED"
     assert "ended as CANCELLED" in err
+
+
+@pytest.mark.parametrize("limit", ["0", "1.5", "many"])
+def test_a_list_has_at_least_one_job(run, limit):
+    status, _, err = run("jobs", "list", "--limit", limit)
+    assert status == 2
+    assert "is not a whole number of 1 or more" in err

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from vertex_batch import __version__
-from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Verdict
+from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts, Total, exact
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey
 from vertex_batch.usage.plain import IS_COMPILED
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-GOOD = "model: gemini-2.5-flash\ninputs: gs://bucket/in.jsonl\noutput: gs://bucket/out/\n"
+GOOD = "model: gemini-4-hydrogen\ninputs: gs://bucket/in.jsonl\noutput: gs://bucket/out/\n"
 NIGHT = datetime(2026, 11, 22, 2, 30, tzinfo=UTC)
 
 
@@ -48,7 +48,7 @@ def bill(job_id: str, *items: LineItem, **facts) -> Bill:
         "location": "us-central1",
         "job_id": job_id,
         "model": "publishers/google/models/gemini-2.5-flash",
-        "state": "JOB_STATE_SUCCEEDED",
+        "state": "SUCCEEDED",
         "spec": "nightly",
         "team": "search",
         "run_id": "scheduled__2026-11-22",
@@ -119,6 +119,16 @@ class TestValidate:
         note, summary = err.splitlines()
         assert (status, out, summary) == (0, "", "3 specs valid")
         assert note.startswith(f"{tmp_path}/bare.yaml: note: `schedule` without `start_date`")
+
+    def test_a_model_that_stops_is_noted_and_a_retired_one_is_a_problem(self, run, tmp_path):
+        path = tmp_path / "a.yaml"
+        path.write_text(GOOD.replace("gemini-4-hydrogen", "gemini-2.5-flash"))
+        status, out, err = run("validate", tmp_path, "--on", "2027-03-31")
+        assert (status, out) == (0, "")
+        assert err.startswith(f"{path}: note: job a: gemini-2.5-flash stops: its last day is 2027-03-31")
+        status, out, _ = run("validate", tmp_path, "--on", "2027-04-01")
+        assert status == 1
+        assert out.startswith(f"{path}:1:1: model: gemini-2.5-flash was retired: its last day was 2027-03-31")
 
     def test_json_has_the_same_for_machines(self, run, tmp_path):
         (tmp_path / "a.yaml").write_text(GOOD + "nam: x\n")
@@ -193,6 +203,17 @@ class TestCost:
             ("2026-11-21", "weekly", "SUCCEEDED", "unknown", "at least 0.15", "222"),
         ]
 
+    def test_no_id_is_broken_over_lines(self, run, tmp_path):
+        url, job_id = f"sqlite:///{tmp_path}/long.db", "1234567890123456789"
+        run_id = "scheduled__2026-11-22T02:30:00.123456+00:00__and_then_some_more_of_a_name"
+        spec = "a_spec_with_a_name_that_is_as_long_as_the_names_of_specs_may_be"
+        job = JobFacts("p", "us-central1", job_id, spec=spec, dag_id=spec, run_id=run_id, model="m" * 60)
+        CostTable(url).record(Bill(job, RowCounts(ok=1), ()))
+        out = run("cost", "--url", url)[1]
+        assert all(name in out for name in (job_id, run_id, spec, "m" * 60))
+        assert run_id in run("cost", "--url", url, "--job", job_id)[1]
+        assert job_id not in run("cost", "--url", url, "--limit", "0")[1]
+
     def test_json_says_what_batch_saved_the_failed_share_and_what_a_thousand_rows_cost(self, run, url):
         nightly, weekly = json.loads(run("cost", "--url", url, "--json")[1])["totals"]
         assert nightly["saved"] == {"amount_usd": "0.150000000000", "complete": True}
@@ -266,7 +287,7 @@ class TestCost:
         low, middle, high = (Decimal(amount) for amount in ("0.1", "0.2", "0.3"))
         ledger = Ledger(CostTable(url))
         ledger.claim(
-            asks, Estimate(Total(middle, complete=True), low, high), [], lambda _: Decision(Verdict.GO)
+            asks, Estimate(Total(middle, complete=True), low, high), [], lambda _: Decision(Ruling.GO)
         )
         assert json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])["expected"] is None
         ledger.submitted("key", "111")

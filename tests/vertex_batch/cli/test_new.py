@@ -16,7 +16,7 @@ from vertex_batch.specs import SpecError, load_spec
 from vertex_batch.specs.document import read_document
 
 NEEDED = (
-    "--model", "gemini-2.5-flash", "--inputs", "gs://my-bucket/{{ run_date }}/*.jsonl", "--output", "gs://my-out/x/",
+    "--model", "gemini-3.8-flash", "--inputs", "gs://my-bucket/{{ run_date }}/*.jsonl", "--output", "gs://my-out/x/",
 )  # fmt: skip
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 
@@ -95,7 +95,7 @@ def test_a_bad_answer_writes_nothing_and_says_what_is_wrong(run, tmp_path):
 
 def test_where_nobody_can_be_asked_it_names_what_is_missing(run, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    status, _, err = run("new", "nightly", "--folder", tmp_path, "--model", "gemini-2.5-flash")
+    status, _, err = run("new", "nightly", "--folder", tmp_path, "--model", "gemini-3.8-flash")
     assert status == 1
     assert "--inputs, --output" in err
 
@@ -105,7 +105,7 @@ def test_what_is_missing_is_asked_for(run, tmp_path, monkeypatch):
         def isatty(self) -> bool:
             return True
 
-    answers = ["", "gemini-2.5-pro", "gs://my-bucket/a.jsonl", "gs://my-out/x/", "@daily", *[""] * 9]
+    answers = ["", "gemini-3.5-flash", "gs://my-bucket/a.jsonl", "gs://my-out/x/", "@daily", *[""] * 9]
     monkeypatch.setattr(sys, "stdin", Terminal("\n".join(answers) + "\n"))
     status, _, err = run("new", "nightly", "--folder", tmp_path)
     assert status == 0

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
+from datetime import UTC, date, datetime
 
 import pytest
 
 from tests.vertex_batch.cli.conftest import DAY, ROW
+from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts
+from vertex_batch.pricing import PriceBook, packaged_prices, price
+from vertex_batch.usage import Kind, UsageKey
 
 
 def test_a_plan_shows_the_request_the_rows_and_the_cost_and_submits_nothing(run, vertex, spec):
@@ -16,7 +22,7 @@ def test_a_plan_shows_the_request_the_rows_and_the_cost_and_submits_nothing(run,
     assert status == 0
     assert (job["rows"], job["objects"], job["bytes"]) == (3, 1, 3 * len(ROW))
     assert job["request"]["inputConfig"]["gcsSource"]["uris"] == [f"gs://demo-bucket/cli/{DAY}.jsonl"]
-    assert job["request"]["model"] == "publishers/google/models/gemini-2.5-flash"
+    assert job["request"]["model"] == "publishers/google/models/gemini-3.8-flash"
     assert job["request"]["labels"] == {"team": "search", "airflow_spec": "nightly"}
     assert float(job["estimate"]["low_usd"]) < float(job["estimate"]["high_usd"])
     assert vertex.admin.jobs() == []
@@ -41,12 +47,90 @@ def test_a_plan_shows_the_shards_of_an_input_that_is_too_large_for_one_job(run, 
     assert "2 jobs, with 2, 1 rows" in run("plan", spec, "--date", DAY)[1]
 
 
+def test_without_a_proxy_one_line_says_what_was_not_asked(run, vertex, spec, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_LITELLM_DEFAULT")
+    for command in ("plan", "check"):
+        status, out, _ = run(command, spec, "--date", DAY)
+        assert status == 0
+        [line] = [line for line in out.splitlines() if "the proxy was not asked" in line]
+        assert "AIRFLOW_CONN_LITELLM_DEFAULT" in line
+        assert "3 rows in 1 object(s)" in out
+    assert (
+        "the proxy was not asked"
+        in json.loads(run("plan", spec, "--date", DAY, "--json")[1])["jobs"][0]["not_asked"]
+    )
+
+
+@pytest.fixture
+def earlier(tmp_path):
+    """A cost table with three nights of the spec and one of another; the URL."""
+    url = f"sqlite:///{tmp_path}/earlier.db"
+    table = CostTable(url)
+    for number, (dag_id, tokens) in enumerate(
+        (("nightly", 10), ("nightly", 20), ("nightly", 40), ("other", 9000))
+    ):
+        usage = {UsageKey("gemini-3.8-flash", Kind.OUTPUT): tokens * 2}
+        job = JobFacts(
+            "demo-project",
+            "us-central1",
+            str(number),
+            model="publishers/google/models/gemini-3.8-flash",
+            spec=dag_id,
+            dag_id=dag_id,
+            task_id="submit",
+            create_time=datetime(2026, 11, 10 + number, tzinfo=UTC),
+        )
+        items = tuple(price(usage, PriceBook([packaged_prices()]), "us-central1", date(2026, 11, 10)))
+        table.record(Bill(job, RowCounts(ok=2, input_rows=2), items, usage=usage))
+    return url
+
+
+def test_a_plan_uses_the_earlier_runs_of_the_spec_as_the_budget_check_does(run, vertex, spec, earlier):
+    status, out, _ = run("plan", spec, "--date", DAY, "--url", earlier)
+    assert status == 0
+    assert "tokens as in the last 3 jobs" in out
+    assert "earlier   the last 3 jobs cost 0.025 USD per 1,000 answered rows (0.0125 USD to 0.05 USD)" in out
+    [job] = json.loads(run("plan", spec, "--date", DAY, "--url", earlier, "--json")[1])["jobs"]
+    assert job["history"]["usd_per_thousand_rows"] == ["0.0125", "0.025", "0.05"]
+    assert job["estimate"]["output_tokens"] == 60  # 3 rows, each with the 20 tokens of the middle job
+
+
+@pytest.mark.parametrize(
+    ("url", "said"), [("sqlite:////nowhere/costs.db", "There is no cost table"), ("postgresql://x", "")]
+)
+def test_a_cost_table_that_was_named_and_cannot_be_read_is_said(run, vertex, spec, url, said):
+    status, out, _ = run("plan", spec, "--date", DAY, "--url", url)
+    assert status == 0
+    assert f"earlier   not read: {said}" in out
+    assert "no history" in out
+
+
+def test_gzip_is_unpacked_by_airflow_and_an_error_where_nothing_is_split(run, vertex, spec):
+    vertex.gcs.put(f"gs://demo-bucket/cli/{DAY}.jsonl", gzip.compress(ROW * 3))
+    status, out, _ = run("plan", spec, "--date", DAY)
+    assert (status, "1 object(s) are gzip; Airflow submits them unpacked" in out) == (0, True)
+    spec.write_text(f"{spec.read_text()}split: off\n")
+    for command in ("plan", "check"):
+        status, out, _ = run(command, spec, "--date", DAY)
+        assert (status, "is gzip, and Vertex reads plain JSONL only: remove `split: off`" in out) == (1, True)
+
+
 def test_offline_needs_neither_proxy_nor_storage(run, spec, monkeypatch):
     for name in ("AIRFLOW_CONN_LITELLM_DEFAULT", "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT"):
         monkeypatch.delenv(name, raising=False)
     status, out, _ = run("plan", spec, "--date", DAY, "--offline")
     assert status == 0
     assert f"gs://demo-bucket/cli-out/{DAY}/" in out
+
+
+def test_a_plan_says_when_the_model_stops_and_whose_prices_it_takes(run, spec):
+    spec.write_text(re.sub("model: .*", "model: gemini-2.5-pro", spec.read_text()))
+    _, out, _ = run("plan", spec, "--date", "2030-01-01", "--offline", "--json")
+    [job] = json.loads(out)["jobs"]
+    assert job["priced_on"] == "2030-01-01"
+    assert job["retirement"].startswith("gemini-2.5-pro was retired: its last day was 2027-03-31")
+    _, out, _ = run("plan", spec, "--date", "2030-01-01", "--offline")
+    assert "model     gemini-2.5-pro was retired" in out
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,16 @@ import csv
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from vertex_batch.billing.spend_logs import logged_job
 from vertex_batch.cli import main
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts
 from vertex_batch.pricing import LiteLLMPrices, PriceBook, price
 from vertex_batch.usage import Kind, UsageKey
-from vertex_batch.vertex.labels import JOB_KEY_LABEL
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
+from vertex_batch.vertex.names import JobId
 
 NIGHT = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)
 DAYS = ["--since", "2026-11-01", "--until", "2026-11-30"]
@@ -45,7 +44,7 @@ def url(tmp_path):
             "global",
             job_id,
             model="publishers/google/models/gemini-2.5-flash",
-            labels={JOB_KEY_LABEL: f"key-{job_id}"},
+            labels={IDEMPOTENCY_KEY_LABEL: f"key-{job_id}"},
             logical_date=NIGHT,
             create_time=NIGHT,
             end_time=NIGHT + timedelta(hours=1),
@@ -181,6 +180,23 @@ def test_the_proxys_figures_are_compared_with_ours_and_the_difference_is_explain
     assert logs.params["start_date"] == "2026-11-20 00:00:00"
 
 
+@pytest.mark.parametrize("by_option", [True, False])
+def test_a_proxy_is_named_by_its_url_with_the_key_from_the_environment(
+    url, litellm, proxy, monkeypatch, capsys, *, by_option
+):
+    monkeypatch.delenv("AIRFLOW_CONN_LITELLM_DEFAULT")
+    litellm.rows = [logged("1001", 0.275)]
+    words = ["--proxy", proxy.url] if by_option else []
+    if not by_option:
+        monkeypatch.setenv("LITELLM_PROXY_URL", proxy.url)
+    assert main(["reconcile", *DAYS, "--url", url, *words]) == 1
+    assert "set LITELLM_PROXY_API_KEY to the key" in capsys.readouterr().err
+    monkeypatch.setenv("LITELLM_PROXY_API_KEY", "sk-of-the-environment")
+    found = reconcile(capsys, "--url", url, *words)
+    assert found["jobs"][0]["difference_usd"] == "0.048"
+    assert {call.headers["authorization"] for call in proxy.calls} == {"Bearer sk-of-the-environment"}
+
+
 def test_only_compared_jobs_are_counted_and_one_line_has_those_without_a_figure(url, litellm, capsys):
     litellm.rows = [logged("1001", 0.275)]
     assert main(["reconcile", *DAYS, "--url", url]) == 0
@@ -266,7 +282,10 @@ def test_where_the_proxy_does_not_say_what_the_key_sees_a_warning_says_so(url, l
     """As a key that may call this route alone."""
     litellm.is_admin, litellm.rows = False, [logged("1001", 0.227)]
     assert main(["reconcile", *DAYS, "--url", url]) == 0
-    assert "does not report whether the key of connection 'litellm_default' sees" in capsys.readouterr().err
+    assert (
+        "proxy of connection 'litellm_default' does not report whether its key sees"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_key_without_the_permission_is_not_called_a_bad_key(url, litellm, capsys):
@@ -308,24 +327,25 @@ def test_a_proxy_that_does_not_answer_is_not_taken_for_one_without_a_database(ur
 def test_another_price_map_is_compared_rate_by_rate_and_nothing_is_written(url, tmp_path, capsys):
     other = tmp_path / "october.json"
     other.write_text(json.dumps({"gemini-2.5-flash": FLASH | {"input_cost_per_token_batches": "2e-07"}}))
-    before = CostTable(url).bill("p", "global", "1001")
+    before = CostTable(url).bill(JobId("p", "global", "1001"))
     found = reconcile(capsys, "--url", url, "--prices", str(other), "--job", "1001")
     [job] = found["jobs"]
     assert (job["theirs"]["amount_usd"], job["difference_usd"]) == ("0.257", "0.03")
     assert job["why"] == [
         "gemini-2.5-flash input: 0.15 USD per million (list) -> 0.20 USD per million (october.json)"
     ]
-    assert CostTable(url).bill("p", "global", "1001") == before
+    assert CostTable(url).bill(JobId("p", "global", "1001")) == before
 
 
 def test_a_billing_export_is_matched_by_resource_and_by_label(url, tmp_path, capsys):
     """Rows of one job add up; credits are negative; what is Vertex AI's and no job's is listed, too."""
     rows = [
         {"ResourceId": "projects/9/locations/global/batchPredictionJobs/1001", "ListCost": "0.102"},
-        {"Tags": json.dumps({JOB_KEY_LABEL: "key-1001"}), "ListCost": "0.125", "BilledCost": "0.1"},
-        {"Tags": json.dumps([{"key": JOB_KEY_LABEL, "value": "key-1002"}]), "BilledCost": "0.3"},
-        {"Tags": json.dumps({JOB_KEY_LABEL: "key-1002"}), "BilledCost": "-0.05"},
+        {"Tags": json.dumps({IDEMPOTENCY_KEY_LABEL: "key-1001"}), "ListCost": "0.125", "BilledCost": "0.1"},
+        {"Tags": json.dumps([{"key": IDEMPOTENCY_KEY_LABEL, "value": "key-1002"}]), "BilledCost": "0.3"},
+        {"Tags": json.dumps({IDEMPOTENCY_KEY_LABEL: "key-1002"}), "BilledCost": "-0.05"},
         {"ServiceName": "Vertex AI", "ChargeDescription": "Online prediction", "ListCost": "7"},
+        {"ServiceName": "Gemini Enterprise Agent Platform", "ChargeDescription": "Search", "ListCost": "2"},
         {"ServiceName": "BigQuery", "ChargeDescription": "Storage", "ListCost": "5"},
     ]
     path = tmp_path / "focus.csv"
@@ -339,7 +359,7 @@ def test_a_billing_export_is_matched_by_resource_and_by_label(url, tmp_path, cap
     assert (first["theirs"]["amount_usd"], first["differs"]) == (OURS, False)
     assert (second["theirs"]["amount_usd"], second["difference_usd"]) == ("0.25", "0.023")
     assert third["theirs"] is None
-    assert found["unmatched"] == {"Online prediction": "7"}
+    assert found["unmatched"] == {"Online prediction": "7", "Search": "2"}
     assert main(["reconcile", *DAYS, "--url", url, "--billing", str(path)]) == 0
     out = capsys.readouterr().out
     assert "0.227 USD here, 0.25 USD there, a difference of 0.023 USD" in out
@@ -347,18 +367,9 @@ def test_a_billing_export_is_matched_by_resource_and_by_label(url, tmp_path, cap
     assert "1 of 3 jobs have no figure to compare with (1: no row of the export names this job)" in out
 
 
-def test_our_own_focus_view_reconciles_with_our_bills(url, tmp_path, capsys):
-    with create_engine(url).connect() as connection:
-        rows = [
-            dict(row) for row in connection.execute(text("SELECT * FROM focus_cost_and_usage")).mappings()
-        ]
-    for row in rows:
-        row["ListCost"] = f"{Decimal(row['x_BilledPicoUsd']).scaleb(-12):f}"
+def test_our_own_export_reconciles_with_our_bills(url, tmp_path, capsys):
     path = tmp_path / "ours.csv"
-    with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
+    assert main(["export", "--url", url, "--focus", "1.4", "--output", str(path)]) == 0
     found = reconcile(capsys, "--url", url, "--billing", str(path))
     assert [job["difference_usd"] for job in found["jobs"]] == ["0", "0", "0"]
 
@@ -372,7 +383,8 @@ def test_a_file_that_is_not_an_export_is_refused(url, tmp_path, capsys):
 
 def test_a_bill_that_is_an_at_least_says_so(url, tmp_path, capsys):
     table = CostTable(url)
-    bill = table.bill("p", "global", "1001")
+    bill = table.bill(JobId("p", "global", "1001"))
+    assert bill
     usage = {**bill.usage, UsageKey("gemini-2.5-flash", Kind.SEARCH_QUERY): 3}
     table.record(replace(bill, usage=usage, line_items=tuple(price(usage, BOOK, "global"))))
     other = tmp_path / "same.json"

@@ -11,6 +11,7 @@ import pytest
 from vertex_batch.cli import main
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts
 from vertex_batch.usage import Kind, UsageKey
+from vertex_batch.vertex.names import JobId
 
 DAYS = ["--since", "2026-11-01", "--until", "2026-11-30"]
 
@@ -112,7 +113,7 @@ def test_a_proxy_that_is_silent_changes_no_bill(url, environment, monkeypatch, c
     monkeypatch.setenv("AIRFLOW_CONN_SILENT", json.dumps(connection))
     assert main(["reprice", *DAYS, "--url", url, "--proxy", "silent"]) == 1
     assert "No bill was changed" in capsys.readouterr().err
-    assert CostTable(url).bill("p", "global", "1").total.amount == 0
+    assert CostTable(url).bill(JobId("p", "global", "1")).total.amount == 0
 
 
 def test_a_connection_that_is_not_defined_is_told_with_the_way_out(url, capsys):
@@ -129,7 +130,8 @@ def test_each_job_of_a_spec_has_the_prices_that_it_states(url, environment, caps
     )
     table = CostTable(url)
     for name in ("cheap", "dear"):
-        bill = table.bill("p", "global", "1")
+        bill = table.bill(JobId("p", "global", "1"))
+        assert bill
         job = replace(bill.job, job_id=name, task_id=f"{name}.submit")
         table.record(replace(bill, job=job))
     for name, expected in (("cheap", "0.1"), ("dear", "0.9"), ("1", "0.3")):

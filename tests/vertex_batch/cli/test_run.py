@@ -1,17 +1,25 @@
-"""One request is one job, however often it is run, and whatever interrupts it."""
+"""A spec and a date are one run, however often it is run, and whatever interrupts it."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 import signal
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from tests.vertex_batch.cli.conftest import DAY, ROW
+from tests.vertex_batch.cli.conftest import DAY
 from vertex_batch.costs import CostTable
+from vertex_batch.specs import load_spec
+from vertex_batch.specs.rendering import latest_moment
+
+# Each run starts Airflow in a process of its own.
+slow = pytest.mark.timeout(900)
 
 
 @pytest.fixture
@@ -20,11 +28,14 @@ def url(tmp_path) -> str:
 
 
 @pytest.fixture
-def go(run, spec, url):
-    """Run the spec; the paces are those of a test."""
+def go(spec, url, capfd):
+    """Run the spec; the pauses are those of a test."""
+    from vertex_batch.cli import main
 
     def go(*arguments: str) -> tuple[int, str, str]:
-        return run("run", spec, "--date", DAY, "--url", url, "--poll", "0.05", *arguments)
+        words = ["run", str(spec), "--date", DAY, "--url", url, "--poll", "0.05", *arguments]
+        status = main(words)
+        return status, *capfd.readouterr()
 
     return go
 
@@ -33,78 +44,66 @@ def bills(url: str) -> list[str]:
     return [cost.job.job_id for cost in CostTable(url).jobs()]
 
 
-def test_a_run_submits_waits_and_bills(go, vertex, url):
-    status, out, _ = go("--json")
-
+@slow
+def test_the_same_run_is_one_job_with_and_without_its_files_and_again_makes_another(
+    go, vertex, url, tmp_path
+):
+    vertex.admin.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.RESET_AFTER, times=1))
+    status, out, err = go("--json")
     (job,) = vertex.admin.jobs()
     (shown,) = json.loads(out)["jobs"]
-    assert status == 0
-    assert shown["job_id"] == job.id
-    assert (shown["succeeded"], shown["rows"]["ok"], shown["complete"]) == (True, 3, True)
-    assert job.labels["team"] == "search"
-    assert bills(url) == [job.id]
-    (cost,) = CostTable(url).jobs()
-    assert (cost.job.spec, cost.job.run_type, cost.total.text) == (
-        "nightly",
-        "command line",
-        shown["amount_usd"],
+    assert status == 0, err
+    assert (shown["job_id"], shown["succeeded"], shown["rows"]["ok"], shown["complete"]) == (
+        job.id,
+        True,
+        3,
+        True,
     )
+    assert job.labels["team"] == "search"
+    (cost,) = CostTable(url).jobs()
+    assert (cost.job.job_id, cost.job.spec, cost.total.text) == (job.id, "nightly", shown["amount_usd"])
 
+    state = tmp_path / "state"
+    assert (state / "nightly").stat().st_mode & 0o777 == 0o700
+    key = vertex.direct.api_key.encode()
+    assert not [path for path in state.rglob("*") if path.is_file() and key in path.read_bytes()]
 
-def test_the_same_request_is_one_job_and_again_makes_another(go, vertex, url):
-    go()
+    shutil.rmtree(state)
     status, _, err = go()
-    assert (status, len(vertex.admin.jobs())) == (0, 1)
-    assert "was submitted before" in err
-    assert "--again" in err
+    assert (status, len(vertex.admin.jobs()), bills(url)) == (0, 1, [job.id]), err
 
-    status, _, _ = go("--again")
-    assert (status, len(vertex.admin.jobs())) == (0, 2)
-    assert sorted(bills(url)) == sorted(job.id for job in vertex.admin.jobs())
+    status, _, err = go("--again")
+    assert (status, len(vertex.admin.jobs())) == (0, 2), err
+    assert sorted(bills(url)) == sorted(each.id for each in vertex.admin.jobs())
 
 
-def test_a_job_is_found_by_its_labels_where_the_files_are_lost(go, vertex, tmp_path):
-    go()
-    for path in (tmp_path / "state").iterdir():
-        path.unlink()
-    status, _, _ = go()
-    assert (status, len(vertex.admin.jobs())) == (0, 1)
-
-
-def test_a_create_whose_answer_is_lost_is_found_and_not_sent_again(go, vertex):
-    vertex.admin.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.RESET_AFTER, times=1))
-    status, _, _ = go()
-    assert (status, len(vertex.admin.jobs())) == (0, 1)
-
-
-def test_another_date_is_another_job(go, run, vertex, spec, url):
-    go()
-    vertex.gcs.put("gs://demo-bucket/cli/2026-11-21.jsonl", ROW)
-    run("run", spec, "--date", "2026-11-21", "--url", url, "--poll", "0.05")
-    assert len(vertex.admin.jobs()) == 2
-
-
-def test_rows_that_would_fail_the_job_are_refused_before_it(go, vertex, tmp_path):
-    vertex.gcs.put(f"gs://demo-bucket/cli/{DAY}.jsonl", b"no\n")
-    status, _, err = go()
-    assert status == 1
-    assert "nothing was spent" in err
-    assert vertex.admin.jobs() == []
-    assert not list((tmp_path / "state").glob("*.json"))
-
-
-def test_a_job_that_fails_is_billed_and_gives_status_1(go, vertex, url):
+@slow
+def test_failures_give_status_1_and_submit_nothing_that_depends_on_them(go, vertex, spec, url):
     vertex.admin.clear_scenarios()
-    vertex.admin.add_scenario(Scenario(end="FAILED", error_code=13, error_message="System error."))
-    status, _, err = go()
+    vertex.admin.add_scenario(Scenario(end="FAILED", error_code=3, error_message="Bad rows."))
+    vertex.gcs.put("gs://demo-bucket/cli/broken.jsonl", b"no\n")
+    spec.write_text(
+        spec.read_text().replace("model: gemini-3.8-flash\n", "")
+        + "jobs:\n  first: {model: gemini-2.5-pro}\n"
+        "  refused: {model: gemini-3.8-flash, inputs: gs://demo-bucket/cli/broken.jsonl}\n"
+        "  second: {model: gemini-3.8-flash, after: [first]}\n"
+    )
+    status, out, err = go("--json")
+    (job,) = vertex.admin.jobs()
+    shown = {each["job"]: each for each in json.loads(out)["jobs"]}
     assert status == 1
-    assert "ended as failed: System error." in err
-    assert len(bills(url)) == 1
+    assert job.request["model"].endswith("gemini-2.5-pro")
+    assert bills(url) == [job.id]
+    assert "nothing was spent" in err
+    assert "Bad rows." in err
+    assert "--again" in err
+    assert (shown["first"]["state"], shown["first"]["succeeded"]) == ("FAILED", False)
+    assert (shown["second"]["job_id"], shown["refused"]["job_id"]) == (None, None)
 
 
 def interrupt_once_it_runs(vertex) -> threading.Thread:
     def wait_and_interrupt() -> None:
-        vertex.admin.wait_for_jobs(state="PENDING", timeout_seconds=60)
+        vertex.admin.wait_for_jobs(state="PENDING", timeout_seconds=600)
         os.kill(os.getpid(), signal.SIGTERM)
 
     thread = threading.Thread(target=wait_and_interrupt)
@@ -112,74 +111,46 @@ def interrupt_once_it_runs(vertex) -> threading.Thread:
     return thread
 
 
-@pytest.mark.parametrize(
-    ("choice", "state"), [("cancel", "CANCELLED"), ("leave", "PENDING"), ("ask", "CANCELLED")]
-)
+@slow
+@pytest.mark.parametrize(("choice", "state"), [("ask", "CANCELLED"), ("leave", "PENDING")])
 def test_an_interrupt_cancels_or_leaves_the_job(go, vertex, url, choice, state):
     vertex.admin.clear_scenarios()
     vertex.admin.add_scenario(Scenario(timeline=[Step(state="PENDING", seconds=None)]))
     thread = interrupt_once_it_runs(vertex)
     status, _, err = go("--on-interrupt", choice)
     thread.join()
-    assert status == 130
+    assert status == 130, err
     assert [job.state for job in vertex.admin.jobs()] == [state]
     assert len(bills(url)) == (state == "CANCELLED")
     assert ("keeps running and is billed" in err) == (choice == "leave")
 
 
-def test_two_processes_never_run_the_same_job_at_once(go, vertex, tmp_path):
-    import fcntl
-
-    go()
-    (lock,) = (tmp_path / "state").glob("*.lock")
-    with lock.open("w") as held:
+def test_two_processes_never_run_the_same_spec_at_once(go, vertex, tmp_path):
+    folder = tmp_path / "state" / "nightly"
+    folder.mkdir(parents=True)
+    with (folder / "lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         status, _, err = go("--again")
     assert status == 1
     assert "Another process" in err
-    assert len(vertex.admin.jobs()) == 1
+    assert vertex.admin.jobs() == []
 
 
-def test_a_damaged_file_is_no_reason_to_pay_again(go, vertex, tmp_path):
-    go()
-    (kept,) = (tmp_path / "state").glob("*.json")
-    kept.write_text("{")
-    status, _, err = go()
+def test_a_run_of_the_future_is_refused(run, vertex, spec, url):
+    status, _, err = run("run", spec, "--date", "2999-01-01", "--url", url)
     assert status == 1
-    assert str(kept) in err
-    assert len(vertex.admin.jobs()) == 1
+    assert "in the future" in err
 
 
-def test_what_is_kept_is_for_its_owner_alone_and_holds_no_key(go, vertex, tmp_path):
-    go()
-    (kept,) = (tmp_path / "state").glob("*.json")
-    assert kept.stat().st_mode & 0o777 == 0o600
-    assert vertex.direct.api_key not in kept.read_text()
-
-
-def test_jobs_that_wait_for_others_run_after_them(go, vertex, spec, url):
-    spec.write_text(
-        spec.read_text().replace("model: gemini-2.5-flash\n", "")
-        + "jobs:\n  second: {model: gemini-2.5-flash, after: [first]}\n  first: {model: gemini-2.5-pro}\n"
-    )
-    status, out, _ = go("--json")
-    assert status == 0
-    assert [job.request["model"].rsplit("/")[-1] for job in vertex.admin.jobs()] == [
-        "gemini-2.5-pro",
-        "gemini-2.5-flash",
-    ]
-    assert [job["job"] for job in json.loads(out)["jobs"]] == ["second", "first"]
-    assert len(bills(url)) == 2
-
-
-def test_a_job_is_not_submitted_after_one_that_failed(go, vertex, spec):
-    vertex.admin.clear_scenarios()
-    vertex.admin.add_scenario(Scenario(timeline=[Step(state="FAILED", seconds=None)]))
-    spec.write_text(
-        spec.read_text().replace("model: gemini-2.5-flash\n", "")
-        + "jobs:\n  first: {model: gemini-2.5-pro}\n  second: {model: gemini-2.5-flash, after: [first]}\n"
-    )
-    status, _, err = go()
-    assert status == 1
-    assert len(vertex.admin.jobs()) == 1
-    assert "Job second was not submitted" in err
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ('"30 2 * * *"', datetime(2026, 11, 20, 2, 30, tzinfo=UTC)),
+        ('"30 22 * * *"', datetime(2026, 11, 19, 22, 30, tzinfo=UTC)),
+        ("null", datetime(2026, 11, 20, tzinfo=UTC)),
+    ],
+)
+def test_the_latest_run_of_a_schedule_has_come(spec, schedule, expected):
+    spec.write_text(spec.read_text().replace('"30 2 * * *"', schedule))
+    now = datetime(2026, 11, 20, 10, 15, 3, tzinfo=UTC)
+    assert latest_moment(load_spec(spec), now) == expected

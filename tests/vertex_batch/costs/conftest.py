@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -12,9 +13,10 @@ from sqlalchemy import NullPool, create_engine, text
 
 from local.stack.postgres import Postgres, start_postgres
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts
-from vertex_batch.pricing import Basis, LineItem
+from vertex_batch.pricing import Basis, LineItem, PriceBook, packaged_prices, price
 from vertex_batch.usage import Kind, Modality, RowProblem, Tier, UsageKey
 
+TOKEN_KINDS = (Kind.INPUT, Kind.CACHED_INPUT, Kind.OUTPUT, Kind.THOUGHTS)
 _numbers = itertools.count()
 
 
@@ -61,7 +63,7 @@ def make_bill(job_id: str = "101", items=None, **facts) -> Bill:
         "location": "us-central1",
         "spec": "nightly",
         "team": "search",
-        "state": "JOB_STATE_SUCCEEDED",
+        "state": "SUCCEEDED",
         "model": "publishers/google/models/gemini-2.5-flash",
         "labels": {"managed-by": "vertex-batch", "night": "straße"},
         "input_uris": ("gs://in/a.jsonl", "gs://in/b.jsonl"),
@@ -104,3 +106,44 @@ def query(database_url):
             return [dict(row) for row in found.mappings()] if found.returns_rows else None
 
     return run
+
+
+@pytest.fixture
+def golden_bills() -> list[Bill]:
+    """Bills with line items of every kind and unit, of each source of a rate, and one with few facts."""
+    packaged = PriceBook([packaged_prices()])
+    counted = {
+        "gemini-2.5-flash": [
+            *((kind, modality) for kind in TOKEN_KINDS for modality in (Modality.TEXT, Modality.AUDIO)),
+            (Kind.SEARCH_QUERY, Modality.TEXT),
+            (Kind.MAPS_GROUNDING, Modality.TEXT),
+        ],
+        "gemini-3.6-flash": [(kind, Modality.TEXT) for kind in TOKEN_KINDS],
+        "claude-sonnet-4-5": [(kind, Modality.TEXT) for kind in TOKEN_KINDS],
+        "text-embedding-005": [(Kind.INPUT_CHARACTER, Modality.TEXT)],
+        "gemini-embedding-001": [(Kind.INPUT, Modality.TEXT)],
+        "nobody-knows-this-model": [(Kind.INPUT, Modality.TEXT)],
+    }
+    made = []
+    for number, (model, kinds) in enumerate(counted.items()):
+        usage = {
+            UsageKey(model, kind, modality): 1_234_567 * (number + 1) + place
+            for place, (kind, modality) in enumerate(kinds)
+        }
+        location = ("global", "us-central1")[number % 2]
+        day = date(2026, 11, 28) + timedelta(days=number)
+        items = price(usage, packaged, location, day)
+        start = datetime(day.year, day.month, day.day, 23, 59, 59, 999999, tzinfo=UTC)
+        end = start + timedelta(hours=1)
+        model_name = f"publishers/google/models/{model}"
+        facts = {"location": location, "model": model_name, "start_time": start, "end_time": end}
+        made += [
+            replace(make_bill(f"{number}{twice}", items, **facts), usage=usage)
+            for twice in ("first", "again")
+        ]
+    spec_priced = make_line(7, "0.035", kind=Kind.SEARCH_QUERY, basis=Basis.SPEC, source="spec")
+    long = make_line(250_000, "1.25e-06", tier=Tier.LONG_CONTEXT, model="gemini-2.5-pro")
+    bare = make_bill(
+        "bare", [spec_priced, long], display_name="", labels={}, create_time=None, spec="", team=""
+    )
+    return [*made, replace(bare, usage={})]

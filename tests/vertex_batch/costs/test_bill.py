@@ -12,6 +12,7 @@ import pytest
 from vertex_batch.costs import JobFacts, Total, make_bill
 from vertex_batch.pricing import LiteLLMPrices, PriceBook, PriceSource, packaged_prices, price
 from vertex_batch.usage import Kind, scan_file
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import CompletionStats
 
 JOB = JobFacts("demo-project", "us-central1", "17", model="publishers/google/models/gemini-2.5-flash")
@@ -55,7 +56,7 @@ def test_a_night_of_rows_becomes_one_exact_bill(book, table):
     assert bill.flags == ()
     assert (bill.rows.ok, bill.rows.failed, bill.rows.total) == (3, 1, 4)
     table.record(bill)
-    assert table.bill("demo-project", "us-central1", "17") == bill
+    assert table.bill(JobId("demo-project", "us-central1", "17")) == bill
 
 
 def test_flags_tell_all_that_is_odd_and_the_callers_come_first(book):

@@ -12,6 +12,7 @@ from vertex_batch.costs import CostTable, JobFacts, RowCounts, Total, make_bill,
 from vertex_batch.costs.database import Database
 from vertex_batch.pricing import PriceBook, packaged_prices
 from vertex_batch.usage import Kind, RowProblem, ScanResult, UsageKey
+from vertex_batch.vertex.names import JobId
 
 PLACE = ("demo-project", "us-central1")
 OLD_JOB = """
@@ -32,7 +33,7 @@ def test_unrecognized_rows_are_kept_with_their_lines_and_summed_in_every_view(ta
         unrecognized_samples=(sample,),
     )
     table.record(made)
-    assert table.bill(*made.job.key) == made
+    assert table.bill(made.job.key) == made
     for view in ("cost_by_job", "cost_by_spec_day", "cost_by_team", "cost_of_rows"):
         [row] = query(f"SELECT * FROM {view}")
         assert (row["rows_unrecognized"], float(row["failed_share"])) == (2, pytest.approx(0.1))
@@ -48,7 +49,7 @@ def test_bills_of_before_have_no_unrecognized_rows_and_stay_as_they_were(databas
         before.setattr(migrations, "LATEST", migrations.MIGRATIONS[-2].version)
         migrations.migrate(Database(database_url))
     query(OLD_JOB)
-    found = CostTable(database_url).bill(*PLACE, "7")
+    found = CostTable(database_url).bill(JobId(*PLACE, "7"))
     assert (found.rows, found.unrecognized_samples) == (RowCounts(ok=3, failed=1, unreadable=1), ())
     [row] = query("SELECT rows_unrecognized, failed_share FROM cost_by_job")
     assert (row["rows_unrecognized"], float(row["failed_share"])) == (0, pytest.approx(0.2))
@@ -64,16 +65,16 @@ def test_each_unit_has_its_name_in_the_table_and_in_focus_and_only_tokens_are_to
     made = make_bill(JobFacts(*PLACE, "9", spec="s"), ScanResult(ok=3, tokens=tokens), book)
     assert made.total == Total(Decimal("0.0800015"), complete=False)
     table.record(made)
-    assert table.bill(*made.job.key).line_items == made.line_items
+    assert table.bill(made.job.key).line_items == made.line_items
     units = {row["kind"]: row["unit"] for row in query("SELECT kind, unit FROM cost_line_items")}
     assert units == {"input": "token", "input_character": "character", "maps_grounding": "prompt"}
     focus = query(
         'SELECT "ConsumedQuantity" AS n, "ConsumedUnit" AS unit, "PricingUnit" AS priced'
-        ' FROM focus_cost_and_usage ORDER BY "ConsumedQuantity"'
+        ' FROM focus_1_4 ORDER BY "ConsumedUnit" DESC'
     )
-    assert [(row["n"], row["unit"], row["priced"]) for row in focus] == [
-        (10, "Tokens", "Tokens"),
-        (4_000_000, "Characters", "Characters"),
+    assert [(Decimal(row["n"]), row["unit"], row["priced"]) for row in focus] == [
+        (10, "Tokens", "1000000 Tokens"),
+        (4_000_000, "Characters", "1000 Characters"),
     ]
     [job] = query("SELECT tokens FROM cost_by_job")
     assert (job["tokens"], table.jobs()[0].tokens) == (10, 10)

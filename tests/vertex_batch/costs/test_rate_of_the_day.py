@@ -59,8 +59,9 @@ def test_a_change_of_prices_while_the_job_ran_is_a_flag():
     assert across.total.amount == 1
     assert across.flags == (
         (
-            "prices changed while the job ran, from 2026-11-30 to 2026-12-01; those of the first day were"
-            " used, at those of the last day it would cost 2 USD"
+            "prices changed while the job ran, from 2026-11-30 to 2026-12-01, and rows do not say when they"
+            " were answered. The prices of the first day were used: 1 USD. At those of the last day it would"
+            " cost 2 USD"
         ),
     )
     assert make_bill(job(moment(28), moment(29)), SCAN, BOOK).flags == ()

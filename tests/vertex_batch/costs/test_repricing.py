@@ -14,6 +14,7 @@ from vertex_batch.billing import repricing
 from vertex_batch.costs import JobFilter, Total
 from vertex_batch.pricing import Basis, LiteLLMPrices, PriceBook, SpecPrices
 from vertex_batch.usage import Kind, Tier
+from vertex_batch.vertex.names import JobId
 
 DAY = date(2026, 11, 21)
 PLACE = ("demo-project", "us-central1")
@@ -49,7 +50,7 @@ def test_stored_tokens_are_priced_anew_and_the_old_line_items_are_kept(table, bi
     table.record(bill())  # 1,000 input tokens in its usage; 0.00015 of input and 0.000625 of output billed
     [changed] = reprice()
     assert (changed.before.amount, changed.after.amount) == (Decimal("0.000775"), Decimal("0.0002"))
-    [item] = table.bill(*PLACE, "101").line_items
+    [item] = table.bill(JobId(*PLACE, "101")).line_items
     assert (item.amount_usd, item.source, item.price_date) == (
         Decimal("0.0002"),
         "corrected",
@@ -69,10 +70,10 @@ def test_doing_it_twice_changes_nothing_more(table, bill, reprice, history):
 
 def test_a_dry_run_only_compares(table, bill, reprice, history):
     table.record(bill())
-    before = table.bill(*PLACE, "101")
+    before = table.bill(JobId(*PLACE, "101"))
     [found] = reprice(dry_run=True)
     assert found.changed
-    assert (table.bill(*PLACE, "101"), history()) == (before, [])
+    assert (table.bill(JobId(*PLACE, "101")), history()) == (before, [])
 
 
 def test_what_a_spec_priced_and_what_is_unknown_stay(table, bill, line, reprice):
@@ -80,7 +81,7 @@ def test_what_a_spec_priced_and_what_is_unknown_stay(table, bill, line, reprice)
     unknown = line(0, None, model="unknown")
     table.record(bill(items=[line(), spec, unknown]))
     [changed] = reprice()
-    items = table.bill(*PLACE, "101").line_items
+    items = table.bill(JobId(*PLACE, "101")).line_items
     assert spec in items
     assert unknown in items
     assert (changed.after.amount, changed.after.complete) == (Decimal("0.000263"), False)
@@ -111,7 +112,7 @@ def test_pricing_anew_completes_what_batch_has_saved(table, bill, reprice):
     table.record(bill())
     prices = {"input_cost_per_token_batches": "1.5e-07", "input_cost_per_token": "3e-07"}
     reprice(book=PriceBook([LiteLLMPrices({"gemini-2.5-flash": prices}, "list", DAY)]))
-    assert table.bill(*PLACE, "101").saved == Total(Decimal("0.00015"), complete=True)
+    assert table.bill(JobId(*PLACE, "101")).saved == Total(Decimal("0.00015"), complete=True)
 
 
 def test_recording_a_different_bill_keeps_the_one_before_as_history(table, bill, line, history):

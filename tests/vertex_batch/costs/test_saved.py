@@ -10,6 +10,7 @@ from vertex_batch.costs import CostTable, CostTableSetupError, RowCounts, Total,
 from vertex_batch.costs.database import Database
 from vertex_batch.pricing import Basis
 from vertex_batch.usage import Kind
+from vertex_batch.vertex.names import JobId
 
 PLACE = ("demo-project", "us-central1")
 
@@ -25,7 +26,7 @@ def with_standard(line, price, **changes):
 def test_line_items_keep_their_standard_rate(table, bill, line):
     made = bill(items=[with_standard(line, "3e-07"), line(7, kind=Kind.OUTPUT)])
     table.record(made)
-    assert table.bill(*PLACE, "101") == made
+    assert table.bill(JobId(*PLACE, "101")) == made
     assert made.saved == Total(Decimal("0.00015"), complete=False)
 
 
@@ -99,7 +100,7 @@ def test_an_older_table_is_upgraded_with_what_its_rates_imply(database_url, quer
             f"'{kind}', 'text', 'standard', '', 10, 'token', {price}, {10 * price}, '{basis}', 'map',"
             " NULL, '')"
         )
-    found = CostTable(database_url).bill(*PLACE, "101")
+    found = CostTable(database_url).bill(JobId(*PLACE, "101"))
     assert [(item.kind, item.standard_amount_usd, item.saved_usd) for item in found.line_items] == [
         ("input", None, None),
         ("cached_input", Decimal("3e-7"), 0),

@@ -11,7 +11,7 @@ KEY = "sk-test-0123456789"
 
 def read(uri: str | None = None, extras: dict | None = None, **fields):
     if uri is not None:
-        connection = Connection(conn_id="litellm_default", uri=uri)
+        connection = Connection(conn_id="litellm_default", uri=uri)  # type: ignore[call-arg]
         return read_settings(connection, connection.extra_dejson)
     fields = {"conn_type": "litellm", "password": KEY, "host": "http://litellm:4000", **fields}
     return read_settings(Connection(conn_id="litellm_default", **fields), extras or {})

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.hooks import CostTableHook, cost_table_url
+from vertex_batch.hooks.cost_table import CostTableHook, cost_table_url
 
 PASSWORD = "p@ss:w/rd?#% é"
 

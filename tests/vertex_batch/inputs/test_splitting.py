@@ -194,7 +194,7 @@ def test_an_input_without_rows_has_no_shards():
 @pytest.mark.parametrize(
     ("model", "rows"),
     [
-        ("gemini-2.5-flash", 200_000),
+        ("gemini-3.8-flash", 200_000),
         ("publishers/google/models/gemini-embedding-001", 1_000_000),
         ("text-embedding-005", 30_000),
         ("projects/p/locations/l/models/123", 200_000),
@@ -205,7 +205,7 @@ def test_the_limits_are_those_of_the_model(model, rows):
     assert limits_for(model).max_rows == rows
 
 
-@pytest.mark.parametrize("model", ["gemini-2.5-flash", "gemini-embedding-001", "text-embedding-005"])
+@pytest.mark.parametrize("model", ["gemini-3.8-flash", "gemini-embedding-001", "text-embedding-005"])
 def test_the_preflight_knows_the_same_limits(model):
     assert limits_for(model).max_rows == shape_of(model).max_rows
 

@@ -24,7 +24,7 @@ DOCS = Path(__file__).resolve().parents[3] / "docs" / "lifecycle.md"
 
 def a_job(labels: dict[str, str]) -> BatchPredictionJob:
     name = "projects/1/locations/us-central1/batchPredictionJobs/7"
-    return BatchPredictionJob.model_validate({"name": name, "state": "JOB_STATE_RUNNING", "labels": labels})
+    return BatchPredictionJob.model_validate({"name": name, "state": "RUNNING", "labels": labels})
 
 
 def documented_kills() -> list[tuple[str, ...]]:
@@ -121,5 +121,5 @@ class TestABill:
         self, case, state, ownership, ended_hours_ago, is_lacking
     ):
         ended = self.NOW - timedelta(hours=ended_hours_ago)
-        job = a_job({}).model_copy(update={"raw_state": f"JOB_STATE_{state}", "end_time": ended})
+        job = a_job({}).model_copy(update={"raw_state": f"{state}", "end_time": ended})
         assert lacks_a_bill(job, Owner(ownership), self.NOW) is is_lacking, case

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 
 from local.emulator.admin import Fault, FaultKind, Match, Operation, Scenario, Step
-from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
+from tests.builders import LOCATION, PROJECT, a_request
 from vertex_batch.errors import NotFoundError, VertexBatchError
 from vertex_batch.lifecycle import polling
 from vertex_batch.lifecycle.polling import PollGroup, shared_poller

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -11,7 +12,11 @@ import pytest
 from vertex_batch.errors import (
     AmbiguousSubmitError,
     BadKeyError,
+    ConfigurationError,
+    InvalidArgumentError,
+    ProxyUnreachableError,
     ResourceExhaustedError,
+    ServiceUnavailableError,
     VertexBatchError,
 )
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity, attempt_key
@@ -24,37 +29,36 @@ from vertex_batch.lifecycle.submit_rules import (
     choose_among_duplicates,
     decide_submit,
     find_rule,
+    is_sure_refusal,
     known_job,
     may_have_duplicate,
 )
-from vertex_batch.vertex.labels import JOB_KEY_LABEL, REQUEST_LABEL
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL, REQUEST_LABEL
 from vertex_batch.vertex.resource import BatchPredictionJob
 
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 TASK = TaskIdentity("https://airflow.example", "nightly", "scheduled__2026-11-22", "submit")
-WANTED = Intent(3, TASK.job_key(3), "same", "p", "us-central1", NOW.isoformat())
+WANTED = Intent(3, TASK.idempotency_key(3), "same", "p", "us-central1", NOW.isoformat())
 
 
-def a_job(
-    state: str = "JOB_STATE_RUNNING", *, epoch: int = 3, request: str = "same", **fields
-) -> BatchPredictionJob:
+def a_job(state: str = "RUNNING", *, epoch: int = 3, request: str = "same", **fields) -> BatchPredictionJob:
     return BatchPredictionJob.model_validate(
         {
             "name": f"projects/1/locations/us-central1/batchPredictionJobs/{fields.pop('id', 7)}",
             "state": state,
-            "labels": {JOB_KEY_LABEL: TASK.job_key(epoch), REQUEST_LABEL: request},
+            "labels": {IDEMPOTENCY_KEY_LABEL: TASK.idempotency_key(epoch), REQUEST_LABEL: request},
             **fields,
         }
     )
 
 
-def an_error(kind: type[VertexBatchError], **fields) -> VertexBatchError:
+def an_error(kind: Callable[..., VertexBatchError], **fields) -> VertexBatchError:
     return kind(operation="get", target="p/us-central1/7", **fields)
 
 
 class TestTheJobKey:
     def test_is_equal_over_retries_and_another_after_a_clear(self):
-        assert TASK.job_key(3) == TASK.job_key(3) != TASK.job_key(7)
+        assert TASK.idempotency_key(3) == TASK.idempotency_key(3) != TASK.idempotency_key(7)
 
     @pytest.mark.parametrize(
         "other",
@@ -67,7 +71,7 @@ class TestTheJobKey:
         ],
     )
     def test_differs_for_every_part_of_the_identity(self, other):
-        assert other.job_key(3) != TASK.job_key(3)
+        assert other.idempotency_key(3) != TASK.idempotency_key(3)
 
     def test_cannot_be_forged_by_moving_a_separator(self):
         assert TaskIdentity("", "a", "b.c", "t").task_key != TaskIdentity("", "a.b", "c", "t").task_key
@@ -83,7 +87,7 @@ class TestTheJobKey:
 
 NO_ID = WANTED
 WITH_ID = WANTED.with_job("7")
-OLDER = Intent(2, TASK.job_key(2), "same", "p", "us-central1", NOW.isoformat(), job_id="5")
+OLDER = Intent(2, TASK.idempotency_key(2), "same", "p", "us-central1", NOW.isoformat(), job_id="5")
 
 
 class TestSubmit:
@@ -95,7 +99,7 @@ class TestSubmit:
             (
                 "the store was lost, the job has ended",
                 None,
-                [a_job("JOB_STATE_SUCCEEDED")],
+                [a_job("SUCCEEDED")],
                 True,
                 Action.ADOPT,
             ),
@@ -103,9 +107,9 @@ class TestSubmit:
             ("died around the POST, list may lag", NO_ID, [], False, Action.LOOK_AGAIN),
             ("died around the POST, list is sure", NO_ID, [], True, Action.SUBMIT),
             ("cleared, same request runs", OLDER, [a_job(epoch=2)], True, Action.ADOPT),
-            ("cleared, same request pends", OLDER, [a_job("JOB_STATE_PENDING", epoch=2)], True, Action.ADOPT),
-            ("cleared, same request paused", OLDER, [a_job("JOB_STATE_PAUSED", epoch=2)], True, Action.ADOPT),
-            ("cleared, state from the future", OLDER, [a_job("JOB_STATE_NEW", epoch=2)], True, Action.ADOPT),
+            ("cleared, same request pends", OLDER, [a_job("PENDING", epoch=2)], True, Action.ADOPT),
+            ("cleared, same request paused", OLDER, [a_job("PAUSED", epoch=2)], True, Action.ADOPT),
+            ("cleared, state from the future", OLDER, [a_job("NEW", epoch=2)], True, Action.ADOPT),
             (
                 "cleared, other request runs",
                 OLDER,
@@ -113,19 +117,19 @@ class TestSubmit:
                 True,
                 Action.CANCEL_THEN_SUBMIT,
             ),
-            ("cleared after success", OLDER, [a_job("JOB_STATE_SUCCEEDED", epoch=2)], True, Action.SUBMIT),
-            ("cleared after failure", OLDER, [a_job("JOB_STATE_FAILED", epoch=2)], True, Action.SUBMIT),
+            ("cleared after success", OLDER, [a_job("SUCCEEDED", epoch=2)], True, Action.SUBMIT),
+            ("cleared after failure", OLDER, [a_job("FAILED", epoch=2)], True, Action.SUBMIT),
             (
                 "cleared while it is being cancelled",
                 OLDER,
-                [a_job("JOB_STATE_CANCELLING", epoch=2)],
+                [a_job("CANCELLING", epoch=2)],
                 True,
                 Action.SEE_IT_END,
             ),
             (
                 "retry after a clear, own job and older one",
                 NO_ID,
-                [a_job("JOB_STATE_SUCCEEDED", epoch=2), a_job(id=8)],
+                [a_job("SUCCEEDED", epoch=2), a_job(id=8)],
                 False,
                 Action.ADOPT,
             ),
@@ -150,19 +154,23 @@ class TestSubmit:
                 assert listed in {Listed.ENDED, Listed.NOTHING}
 
     def test_an_attempt_gives_way_to_the_job_of_a_task_that_was_cleared(self):
-        attempt = replace(WANTED, attempt=1, job_key=attempt_key(TASK.job_key(3), 1))
-        failed = a_job("JOB_STATE_FAILED")
+        attempt = replace(WANTED, attempt=1, job_key=attempt_key(TASK.idempotency_key(3), 1))
+        failed = a_job("FAILED")
         for case, found, expected in [
             ("only the failed job is there", [failed], Action.SUBMIT),
-            ("the attempt is there", [failed, a_job(labels={JOB_KEY_LABEL: attempt.job_key})], Action.ADOPT),
+            (
+                "the attempt is there",
+                [failed, a_job(labels={IDEMPOTENCY_KEY_LABEL: attempt.job_key})],
+                Action.ADOPT,
+            ),
             ("cleared, the same request runs", [failed, a_job(epoch=7)], Action.ADOPT),
             ("cleared, another request runs", [failed, a_job(epoch=7, request="other")], Action.GIVE_WAY),
         ]:
             assert decide_submit(attempt, None, found, looked_long_enough=True).action is expected, case
 
     def test_each_attempt_has_a_key_of_its_own_and_the_first_is_the_task_s(self):
-        keys = [attempt_key(TASK.job_key(3), attempt) for attempt in range(6)]
-        assert keys[0] == TASK.job_key(3)
+        keys = [attempt_key(TASK.idempotency_key(3), attempt) for attempt in range(6)]
+        assert keys[0] == TASK.idempotency_key(3)
         assert len(set(keys)) == 6
 
     def test_settles_every_try_on_the_oldest_of_two_jobs_with_one_key(self):
@@ -199,8 +207,8 @@ class TestTwins:
         assert may_have_duplicate(WANTED, NOW + timedelta(seconds=180), window)
 
     def test_the_oldest_stays_and_what_still_runs_of_the_others_is_cancelled(self):
-        old = a_job("JOB_STATE_SUCCEEDED", id=1, createTime="2026-11-22T02:00:01Z")
-        ended = a_job("JOB_STATE_FAILED", id=2, createTime="2026-11-22T02:00:02Z")
+        old = a_job("SUCCEEDED", id=1, createTime="2026-11-22T02:00:01Z")
+        ended = a_job("FAILED", id=2, createTime="2026-11-22T02:00:02Z")
         runs = a_job(id=3, createTime="2026-11-22T02:00:03Z")
         for order in ([old, ended, runs], [runs, ended, old]):
             assert choose_among_duplicates(order) == (old, [runs])
@@ -217,3 +225,30 @@ class TestAFailedCreate:
 
     def test_that_was_refused_for_good_is_not_sent_again(self):
         assert after_failed_create(an_error(BadKeyError), tries_left=5) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "is_sure"),
+    [
+        (an_error(InvalidArgumentError, http_status=400), True),
+        (an_error(BadKeyError, http_status=401), True),
+        (an_error(ResourceExhaustedError, http_status=429), True),
+        (an_error(ServiceUnavailableError, http_status=408, may_have_submitted=True), False),
+        (an_error(ServiceUnavailableError, http_status=503), False),
+        (an_error(AmbiguousSubmitError, http_status=500), False),
+        (an_error(AmbiguousSubmitError), False),
+        (an_error(ProxyUnreachableError), False),
+        (ConfigurationError("something else"), False),
+    ],
+)
+def test_only_an_answer_of_4xx_is_a_sure_refusal(error, is_sure):
+    assert is_sure_refusal(error) is is_sure
+
+
+def test_a_refused_intent_is_like_none_and_one_in_doubt_is_searched_for():
+    refused = replace(WANTED, refused=True)
+    assert Intent.from_dict(refused.to_dict()) == refused
+    assert decide_submit(WANTED, refused, [], looked_long_enough=False).action is Action.SUBMIT
+    assert decide_submit(WANTED, WANTED, [], looked_long_enough=False).action is Action.LOOK_AGAIN
+    without = {name: value for name, value in WANTED.to_dict().items() if name != "refused"}
+    assert Intent.from_dict(without).is_in_doubt  # stored by an earlier version

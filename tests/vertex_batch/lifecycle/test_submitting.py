@@ -9,13 +9,20 @@ from functools import partial
 import pytest
 
 from local.emulator.admin import Cancel, Fault, FaultKind, Match, Operation, Scenario, Step
-from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
-from vertex_batch.errors import AmbiguousSubmitError, NotFoundError, ResourceExhaustedError
+from tests.builders import LOCATION, PROJECT, ROW, a_request
+from vertex_batch.errors import (
+    AmbiguousSubmitError,
+    InvalidArgumentError,
+    NotFoundError,
+    ResourceExhaustedError,
+    VertexBatchError,
+)
 from vertex_batch.lifecycle.finding import LookPolicy, look_for_lost_job
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.lifecycle.submit_rules import Action
 from vertex_batch.lifecycle.submitting import Submitter
 from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import CreateJobRequest
 
 TASK = TaskIdentity("https://airflow.example", "nightly", "scheduled__2026-11-22", "submit")
@@ -52,9 +59,7 @@ class Clock:
 @pytest.fixture
 def vertex(emulator):
     emulator.admin.reset()
-    emulator.gcs.put(
-        "gs://demo-bucket/in.jsonl", b'{"request":{"contents":[{"role":"user","parts":[{"text":"a"}]}]}}\n'
-    )
+    emulator.gcs.put("gs://demo-bucket/in.jsonl", ROW)
     emulator.admin.set_settings(speed=1000)
     emulator.admin.add_scenario(Scenario(timeline=[Step(state="PENDING", seconds=None)]))
     return emulator.admin
@@ -81,7 +86,7 @@ class Run:
             sleep=self.clock.sleep,
             now=self.clock.now,
         )
-        return submitter.submit(TASK, epoch, PROJECT, LOCATION, request or a_request())
+        return submitter.submit(TASK, epoch, Place(PROJECT, LOCATION), request or a_request())
 
 
 @pytest.fixture
@@ -105,7 +110,7 @@ def test_a_retry_goes_on_with_the_job_and_asks_nothing(vertex, run):
 
 
 def test_a_process_that_died_before_the_post_leaves_room_for_one_job(vertex, run):
-    run.store.save(Intent(3, TASK.job_key(3), "f", PROJECT, LOCATION, run.clock.now().isoformat()))
+    run.store.save(Intent(3, TASK.idempotency_key(3), "f", PROJECT, LOCATION, run.clock.now().isoformat()))
     run.submit()
     assert len(vertex.jobs()) == 1
 
@@ -204,6 +209,57 @@ def test_an_unknown_model_fails_at_once(vertex, run):
     assert len(vertex.requests(Operation.CREATE)) == 1
 
 
+REFUSED = Fault(op=Operation.CREATE, kind=FaultKind.STATUS, status=400)
+LOST = Fault(op=Operation.CREATE, kind=FaultKind.RESET_BEFORE)
+
+
+def test_a_sure_refusal_is_stored_and_a_retry_submits_without_a_wait(vertex, run):
+    vertex.add_fault(REFUSED)
+    with pytest.raises(InvalidArgumentError):
+        run.submit()
+    assert run.store.load().refused
+    before = run.clock.time
+    assert run.submit().action is Action.SUBMIT
+    assert (run.clock.time, len(vertex.jobs())) == (before, 1)
+    assert run.store.load().refused is False
+
+
+@pytest.mark.parametrize("faults", [(LOST, REFUSED), (LOST, LOST, LOST, LOST)])
+def test_an_answer_that_was_lost_leaves_the_intent_in_doubt_whatever_follows(vertex, run, faults):
+    for fault in faults:
+        vertex.add_fault(fault)
+    with pytest.raises(VertexBatchError):
+        run.submit()
+    assert run.store.load().is_in_doubt
+
+
+def test_an_intent_of_a_process_that_died_stays_in_doubt_after_a_refusal(vertex, run):
+    run.store.save(Intent(3, TASK.idempotency_key(3), "f", PROJECT, LOCATION, run.clock.now().isoformat()))
+    vertex.add_fault(REFUSED)
+    with pytest.raises(InvalidArgumentError):
+        run.submit()
+    assert run.store.load().is_in_doubt
+
+
+def test_a_refusal_never_overwrites_what_another_try_has_stored(vertex, run, client, monkeypatch):
+    successor = Run(client)
+    successor.store = run.store
+    create = BatchClient.create
+
+    def refused_late(self, *arguments):
+        monkeypatch.setattr(BatchClient, "create", create)
+        successor.clock.time += timedelta(minutes=5)
+        successor.submit()
+        vertex.add_fault(REFUSED)
+        return create(self, *arguments)
+
+    monkeypatch.setattr(BatchClient, "create", refused_late)
+    with pytest.raises(InvalidArgumentError):
+        run.submit()
+    (job,) = vertex.jobs()
+    assert run.store.load().job_id == job.id
+
+
 def test_a_cleared_task_adopts_the_same_request_while_it_runs(vertex, run):
     first = run.submit(epoch=3)
     again = run.submit(epoch=7)
@@ -234,7 +290,7 @@ def test_a_cleared_task_with_another_request_cancels_first(vertex, run):
 def test_another_deployment_with_the_same_names_is_another_task(vertex, run, client):
     run.submit()
     staging = TaskIdentity("https://staging.example", TASK.dag_id, TASK.run_id, TASK.task_id)
-    Submitter(client, Memory()).submit(staging, 3, PROJECT, LOCATION, a_request())
+    Submitter(client, Memory()).submit(staging, 3, Place(PROJECT, LOCATION), a_request())
     assert len(vertex.jobs()) == 2
 
 

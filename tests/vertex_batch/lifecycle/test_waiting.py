@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from vertex_batch.errors import BadKeyError, NotFoundError, ResourceExhaustedError, VertexBatchError
+from vertex_batch.lifecycle.explaining import explain
 from vertex_batch.lifecycle.waiting import (
     JobReading,
     PollLimits,
+    Resubmission,
     TaskEnd,
     Verdict,
     assess,
-    explain,
-    may_resubmit,
+    is_resumable,
+    leaves_rest,
     next_poll_seconds,
+    resubmission,
     task_end,
 )
 from vertex_batch.vertex.resource import BatchPredictionJob, JobState
@@ -25,12 +29,12 @@ NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 LIMITS = PollLimits(deadline_at=NOW + timedelta(hours=1), tolerated_failures=3)
 
 
-def a_job(state: str = "JOB_STATE_RUNNING", **fields) -> BatchPredictionJob:
+def a_job(state: str = "RUNNING", **fields) -> BatchPredictionJob:
     name = "projects/1/locations/us-central1/batchPredictionJobs/7"
     return BatchPredictionJob.model_validate({"name": name, "state": state, **fields})
 
 
-def an_error(kind: type[VertexBatchError], **fields) -> VertexBatchError:
+def an_error(kind: Callable[..., VertexBatchError], **fields) -> VertexBatchError:
     return kind(operation="get", target="p/us-central1/7", **fields)
 
 
@@ -49,18 +53,18 @@ def test_a_wait_ends_on_every_terminal_state(state, expected):
 
 
 def test_ends_on_no_other_state():
-    for state in [*(s for s in JobState if not s.is_terminal), "JOB_STATE_FROM_THE_FUTURE"]:
+    for state in [*(s for s in JobState if not s.is_terminal), "FROM_THE_FUTURE"]:
         assert assess(a_job(state), now=NOW, failures=0, limits=LIMITS).verdict is Verdict.WAIT
 
 
 def test_a_result_counts_even_after_the_deadline():
     late = LIMITS.deadline_at + timedelta(hours=5)
-    assert assess(a_job("JOB_STATE_SUCCEEDED"), now=late, failures=0, limits=LIMITS).verdict.has_results
+    assert assess(a_job("SUCCEEDED"), now=late, failures=0, limits=LIMITS).verdict.has_results
 
 
 def test_a_job_that_runs_past_its_deadline_has_missed_it():
     seen = assess(a_job(), now=LIMITS.deadline_at, failures=0, limits=LIMITS)
-    assert (seen.verdict, seen.state) == (Verdict.DEADLINE, "JOB_STATE_RUNNING")
+    assert (seen.verdict, seen.state) == (Verdict.DEADLINE, "RUNNING")
 
 
 @pytest.mark.parametrize(
@@ -80,10 +84,10 @@ def test_bears_what_passes_and_not_for_ever(error, failures, expected):
 @pytest.mark.parametrize(
     ("case", "state", "started", "verdict"),
     [
-        ("queued for too long", "JOB_STATE_PENDING", None, Verdict.DEADLINE),
-        ("running for too long", "JOB_STATE_RUNNING", "2026-11-22T01:00:00Z", Verdict.DEADLINE),
-        ("started late, runs well", "JOB_STATE_RUNNING", "2026-11-22T02:30:00Z", Verdict.WAIT),
-        ("ended, however late", "JOB_STATE_SUCCEEDED", "2026-11-22T01:00:00Z", Verdict.SUCCEEDED),
+        ("queued for too long", "PENDING", None, Verdict.DEADLINE),
+        ("running for too long", "RUNNING", "2026-11-22T01:00:00Z", Verdict.DEADLINE),
+        ("started late, runs well", "RUNNING", "2026-11-22T02:30:00Z", Verdict.WAIT),
+        ("ended, however late", "SUCCEEDED", "2026-11-22T01:00:00Z", Verdict.SUCCEEDED),
     ],
 )
 def test_queue_and_run_have_limits_of_their_own(case, state, started, verdict):
@@ -101,10 +105,69 @@ def test_a_poll_comes_no_sooner_than_the_server_asked_for():
 @pytest.mark.parametrize("code", range(17))
 def test_only_what_failed_for_a_passing_reason_is_submitted_again(code):
     failed = JobReading(Verdict.FAILED, error_code=code)
-    assert may_resubmit(failed, 0, 1) is (code in {4, 8, 13, 14})
-    assert not may_resubmit(failed, 1, 1)
+    passing = code in {4, 8, 13, 14}
+    assert resubmission(failed, 0, 1) is (Resubmission.WHOLE if passing else Resubmission.NONE)
+    assert resubmission(failed, 1, 1) is Resubmission.NONE
+    assert leaves_rest(failed) is passing
     for verdict in set(Verdict) - {Verdict.FAILED}:
-        assert not may_resubmit(JobReading(verdict, error_code=code), 0, 1)
+        assert resubmission(JobReading(verdict, error_code=code), 0, 1) is Resubmission.NONE
+
+
+@pytest.mark.parametrize(
+    ("ok", "failed", "incomplete", "folder", "resumable", "how"),
+    [
+        (0, 0, 10, "gs://b/o", True, Resubmission.WHOLE),
+        (0, 4, 6, "gs://b/o", True, Resubmission.WHOLE),  # failed rows are not billed
+        (0, 0, 0, None, False, Resubmission.WHOLE),  # it never started
+        (5, 0, 5, "gs://b/o", True, Resubmission.RESUME),
+        (5, 0, 5, "gs://b/o", False, Resubmission.NONE),
+        (0, 0, 0, "gs://b/o", True, Resubmission.RESUME),  # without counts
+        (0, 0, -1, "gs://b/o", False, Resubmission.NONE),
+    ],
+)
+def test_answered_rows_are_not_paid_for_twice(ok, failed, incomplete, folder, resumable, how):
+    seen = JobReading(
+        Verdict.FAILED,
+        ok_rows=ok,
+        failed_rows=failed,
+        incomplete_rows=incomplete,
+        error_code=13,
+        output_directory=folder,
+        resumable=resumable,
+    )
+    assert resubmission(seen, 0, 1) is how
+
+
+@pytest.mark.parametrize(
+    ("model", "folder", "resumable"),
+    [
+        ("publishers/google/models/gemini-3.8-flash", "gs://b/o", True),
+        ("publishers/google/models/gemini-3.8-flash", None, False),
+        ("publishers/google/models/gemini-3.8-flash", "bq://p.d.t", False),
+        ("publishers/google/models/gemini-embedding-001", "gs://b/o", False),
+        ("publishers/google/models/text-embedding-005", "gs://b/o", False),
+        ("publishers/anthropic/models/claude-sonnet-4-5", "gs://b/o", False),
+        ("projects/p/locations/l/models/123", "gs://b/o", False),
+    ],
+)
+def test_only_outputs_of_gemini_can_be_resumed(model, folder, resumable):
+    assert is_resumable(model, folder) is resumable
+
+
+@pytest.mark.parametrize(
+    ("verdict", "ran_hours", "again"),
+    [
+        (Verdict.EXPIRED, 0, True),
+        (Verdict.DEADLINE, 1, True),
+        (Verdict.CANCELLED, 1, False),  # a person did that
+        (Verdict.CANCELLED, 24, True),  # Vertex did that
+        (Verdict.LOST, 0, False),
+        (Verdict.POLLING_FAILED, 0, False),
+        (Verdict.WAIT, 0, False),
+    ],
+)
+def test_what_a_person_stopped_is_not_started_again(verdict, ran_hours, again):
+    assert leaves_rest(JobReading(verdict, ran_seconds=ran_hours * 3600)) is again
 
 
 @pytest.mark.parametrize(
@@ -119,7 +182,7 @@ def test_only_what_failed_for_a_passing_reason_is_submitted_again(code):
         (None, 1.0, TaskEnd.SUCCESS, TaskEnd.SUCCESS),  # the output decides
     ],
 )
-@pytest.mark.parametrize("state", ["JOB_STATE_SUCCEEDED", "JOB_STATE_PARTIALLY_SUCCEEDED"])
+@pytest.mark.parametrize("state", ["SUCCEEDED", "PARTIALLY_SUCCEEDED"])
 def test_a_job_without_an_answer_fails_its_task_whatever_share_may_fail(
     state, stats, ratio, end, end_of_shard
 ):
@@ -137,7 +200,7 @@ def test_an_unreadable_job_misses_its_deadline_too():
 
 def test_a_sighting_travels_as_plain_data():
     job = a_job(
-        "JOB_STATE_FAILED",
+        "FAILED",
         error={"code": 9, "message": "no bucket"},
         completionStats={"successfulCount": "10"},
     )
@@ -161,8 +224,8 @@ def test_polls_back_off_while_they_fail_and_never_stop():
 
 
 def test_says_what_happened_what_it_costs_and_what_to_do():
-    failed = JobReading(Verdict.FAILED, state="JOB_STATE_FAILED", error_code=9, message="no such bucket")
-    passing = JobReading(Verdict.FAILED, state="JOB_STATE_FAILED", error_code=13, message="System error.")
+    failed = JobReading(Verdict.FAILED, state="FAILED", error_code=9, message="no such bucket")
+    passing = JobReading(Verdict.FAILED, state="FAILED", error_code=13, message="System error.")
     assert "p/l/7 failed (code 9): no such bucket" in explain("p/l/7", failed)
     assert "billed" in explain("p/l/7", failed)
     assert "Fix the cause" in explain("p/l/7", failed)

@@ -13,13 +13,12 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 
+from tests.builders import ROW
 from tests.vertex_batch.costs.conftest import make_bill
 from vertex_batch.observability.lineage import Data, Lineage, ReportsLineage, of_bills, of_reference
 from vertex_batch.operators import AggregateTokenUsageOperator, SubmitBatchPredictionJobOperator
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.vertex.resource import JobReference
-
-ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
 
 
 @pytest.mark.parametrize(

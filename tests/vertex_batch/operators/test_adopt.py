@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
 from local.emulator.admin import Scenario, Step
-from tests.vertex_batch.jobs import a_request
+from tests.builders import a_request
 from vertex_batch.errors import StillRunningError
 from vertex_batch.lifecycle.identity import TaskIdentity
 from vertex_batch.operators import (
@@ -21,15 +21,10 @@ from vertex_batch.tasks.context import deployment
 
 PLACE = ("demo-project", "us-central1")
 RUNNING = Scenario(timeline=[Step(state="RUNNING", seconds=None)], mix={})
-PRICES = {"gemini-2.5-flash": {"input": "0.15", "output": "1.25"}}
+PRICES = {"gemini-3.8-flash": {"input": "0.15", "output": "1.25"}}
 
 
-@pytest.fixture
-def vertex(connections, table):
-    connections.admin.set_settings(speed=1000)
-    row = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
-    connections.gcs.put("gs://demo-bucket/in.jsonl", row * 4)
-    return connections
+pytestmark = pytest.mark.usefixtures("table")
 
 
 def create(vertex, labels: dict[str, str] | None = None) -> str:

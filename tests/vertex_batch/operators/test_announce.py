@@ -72,7 +72,7 @@ def test_the_event_says_which_job_where_and_what_it_cost(context):
 
 
 def test_a_job_that_failed_first_has_no_results_but_its_cost_counts(context):
-    told = announce(context, a_job("1", "JOB_STATE_FAILED"), a_job("2", "JOB_STATE_PARTIALLY_SUCCEEDED"))
+    told = announce(context, a_job("1", "FAILED"), a_job("2", "PARTIALLY_SUCCEEDED"))
     assert [job["job_id"] for job in told["jobs"]] == ["2"]
     assert told["amount_usd"] == "0.00155"
 

@@ -8,19 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from local.emulator.admin import Cancel, Scenario, Step
-from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
+from local.emulator.admin import Cancel, Operation, Scenario, Step
+from tests.builders import LOCATION, PROJECT, ROW, a_request
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.operators import CancelBatchPredictionJobOperator
 from vertex_batch.tasks.context import INTENT_XCOM, deployment
 from vertex_batch.vertex.resource import JobReference
 
-
-@pytest.fixture
-def vertex(connections):
-    connections.admin.set_settings(speed=1000)
-    connections.admin.add_scenario(Scenario(timeline=[Step(state="PENDING", seconds=None)]))
-    return connections
+pytestmark = pytest.mark.vertex(inputs=(), scenario=Scenario(timeline=[Step(state="PENDING", seconds=None)]))
 
 
 def submit(vertex, labels: dict[str, str] | None = None) -> JobReference:
@@ -31,7 +26,7 @@ def submit(vertex, labels: dict[str, str] | None = None) -> JobReference:
 def test_cancels_the_job_of_a_reference_and_sees_it_end(vertex, context):
     reference = submit(vertex)
     (result,) = CancelBatchPredictionJobOperator(task_id="cancel", job=reference.to_dict()).execute(context)
-    assert (result["job_id"], result["state"]) == (reference.job_id, "JOB_STATE_CANCELLED")
+    assert (result["job_id"], result["state"]) == (reference.job_id, "CANCELLED")
 
 
 def test_cancels_what_a_submit_task_left_behind_without_a_word(vertex, context):
@@ -53,7 +48,7 @@ def test_cancels_a_job_that_the_list_does_not_show_yet_when_its_submitter_died(v
     identity = TaskIdentity(deployment(), ti.dag_id, ti.run_id, "submit")
     vertex.admin.set_settings(list_lag_seconds=1)
     reference = submit(vertex, identity.labels(3, "f"))
-    ti.xcoms["submit", INTENT_XCOM] = intent(identity.job_key(3))
+    ti.xcoms["submit", INTENT_XCOM] = intent(identity.idempotency_key(3))
     task = CancelBatchPredictionJobOperator(task_id="cancel", submit_task_id="submit")
     (result,) = task.execute(context)
     assert result["job_id"] == reference.job_id
@@ -63,6 +58,13 @@ def test_a_submitter_that_died_long_ago_is_not_waited_for(vertex, context):
     context["ti"].xcoms["submit", INTENT_XCOM] = intent("k", seconds_ago=181)
     with pytest.raises(AirflowSkipException, match="no active job"):
         CancelBatchPredictionJobOperator(task_id="cancel", submit_task_id="submit").execute(context)
+
+
+def test_a_submission_that_was_refused_is_not_searched_for(vertex, context):
+    context["ti"].xcoms["submit", INTENT_XCOM] = {**intent("k"), "refused": True}
+    with pytest.raises(AirflowSkipException, match="no active job"):
+        CancelBatchPredictionJobOperator(task_id="cancel", submit_task_id="submit").execute(context)
+    assert len(vertex.admin.requests(Operation.LIST)) == 1
 
 
 def test_cancels_the_job_that_was_submitted_again_too(vertex, context):
@@ -132,14 +134,14 @@ def test_a_cancel_that_came_too_late_says_that_the_job_succeeded(connections, co
     connections.admin.set_settings(speed=1000)
     connections.gcs.put(
         "gs://demo-bucket/in.jsonl",
-        b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n',
+        ROW,
     )
     connections.admin.add_scenario(
         Scenario(timeline=[Step(state="RUNNING", seconds=None)], cancel=Cancel(seconds=0.1, end="SUCCEEDED"))
     )
     reference = submit(connections)
     (result,) = CancelBatchPredictionJobOperator(task_id="cancel", job=reference.to_dict()).execute(context)
-    assert result["state"] == "JOB_STATE_SUCCEEDED"
+    assert result["state"] == "SUCCEEDED"
 
 
 def test_a_job_that_has_ended_is_nothing_to_cancel(vertex, context):

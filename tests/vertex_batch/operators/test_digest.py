@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,8 @@ from tests.vertex_batch.costs.conftest import make_bill
 from vertex_batch.costs import CostTable
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.operators import SpendDigestOperator
+from vertex_batch.pricing import CONTRADICTION
+from vertex_batch.usage import Kind, UsageKey
 
 TOLD: list[tuple[str, str]] = []
 NOTIFIER = "tests.vertex_batch.operators.test_digest.Recorder"
@@ -47,7 +50,7 @@ def table(tmp_path, monkeypatch) -> CostTable:
     table = CostTable(f"sqlite:////{tmp_path}/costs.db")
     night = datetime(2026, 11, 21, 2, tzinfo=UTC)
     table.record(make_bill("1", logical_date=night))
-    table.record(make_bill("2", logical_date=night, state="JOB_STATE_FAILED"))
+    table.record(make_bill("2", logical_date=night, state="FAILED"))
     table.record(make_bill("3", logical_date=datetime(2026, 11, 20, tzinfo=UTC)))
     return table
 
@@ -65,6 +68,25 @@ def test_it_adds_up_the_day_and_names_what_failed(context):
     assert "nightly: FAILED job 2" in text
 
 
+def test_it_names_lists_that_contradict_and_models_that_stop_with_their_successors_cost(context, table):
+    night = datetime(2026, 11, 21, 3, tzinfo=UTC)
+    flag = f"{CONTRADICTION} of text input of gemini-4-argon: one list says 1, another 2"
+    for number in ("4", "5"):
+        bill = make_bill(number, logical_date=night)
+        table.record(
+            replace(
+                bill, flags=(flag, "another flag"), usage={UsageKey("gemini-2.5-flash", Kind.INPUT): 1000}
+            )
+        )
+    text = digest(context)
+    assert f"Contradicting prices:\n  {flag} (2 bills)" in text
+    assert "another flag" not in text
+    assert "Models that stop:\n  gemini-2.5-flash stops: its last day is 2027-03-31" in text
+    # All jobs of the last 30 days, and their 5,000 tokens at 0.15 and at 0.375, and 10 % more in a region.
+    assert "Its jobs of the last 30 days cost 0.003875 USD" in text
+    assert "with gemini-3.5-flash-lite 0.000825 USD, with gemini-3.8-flash 0.0020625 USD" in text
+
+
 def test_it_compares_the_month_with_the_budgets_of_specs_and_teams(context, tmp_path):
     (tmp_path / "jobs").mkdir()
     (tmp_path / "jobs" / "nightly.yaml").write_text(SPEC)
@@ -72,7 +94,7 @@ def test_it_compares_the_month_with_the_budgets_of_specs_and_teams(context, tmp_
     budgets = tmp_path / "budgets.yaml"
     budgets.write_text("teams: {search: {per_month: {warn: 1, refuse: 9}, per_day: {refuse: 5}}}\n")
     text = digest(context, specs_folder=str(tmp_path / "jobs"), budgets_file=str(budgets))
-    (part,) = [part for part in text.split("\n\n") if part.startswith("This month")]
+    (part,) = [part for part in text.split("\n\n") if part.startswith("This month vs.")]
     assert "the month of team search: " in part
     assert "of 9.00 USD" in part
     assert "the month of spec nightly: " in part

@@ -13,13 +13,19 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from local.emulator.script import Trait
+from tests.builders import input_rows
 from tests.vertex_batch.costs.conftest import make_bill, make_line
-from vertex_batch.budgets import Account, Ledger, Payer, Period, Sums
+from vertex_batch.budgets import Account, Ledger, Payer, Sums, Window
 from vertex_batch.costs import CostTable, Total
-from vertex_batch.operators import AggregateTokenUsageOperator, SubmitBatchPredictionJobOperator
+from vertex_batch.operators import (
+    AggregateTokenUsageOperator,
+    BudgetSettings,
+    SubmitBatchPredictionJobOperator,
+)
 from vertex_batch.tasks.approval import STORE_KEY as APPROVAL
 from vertex_batch.tasks.context import STORE_KEY as INTENT
 from vertex_batch.tasks.expected import ExpectedCosts
+from vertex_batch.vertex.names import JobId
 
 AT_ONCE = Scenario(timeline=[Step(state="SUCCEEDED", seconds=0)], mix={})
 HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])
@@ -28,9 +34,9 @@ ROW = (
     b'{"request": {"contents": [{"role": "user", "parts": [{"text": "abcd"}]}],'
     b' "generationConfig": {"maxOutputTokens": 100}}}\n'
 )
-PRICES = {"gemini-2.5-flash": {"input": 1000, "output": 10000}}
+PRICES = {"gemini-3.8-flash": {"input": 1000, "output": 10000}}
 EXPECTED = Decimal("1.002")  # of two rows: 2 x 0.001 + 100 x 0.01; at most 2 x 0.018 + 200 x 0.01
-TODAY = Account(Payer.SPEC, "nightly", Period.DAY)
+TODAY = Account(Payer.SPEC, "nightly", Window.DAY)
 
 
 @pytest.fixture
@@ -68,12 +74,12 @@ def a_task(limits: dict[str, dict[str, str]] | None = None, **money: Any) -> Sub
     with DAG("nightly", schedule=None):
         return SubmitBatchPredictionJobOperator(
             task_id="submit",
-            model=money.pop("model", "gemini-2.5-flash"),
+            model=money.pop("model", "gemini-3.8-flash"),
             inputs=money.pop("inputs", "gs://demo-bucket/in.jsonl"),
             output_uri="gs://demo-bucket/out",
             labels={"team": "search"},
             spec="nightly",
-            money={"prices": PRICES, "budget": budget, "estimate": True, **money},
+            money=BudgetSettings(**{"prices": PRICES, "budget": budget, "estimate": True, **money}),
         )
 
 
@@ -86,7 +92,7 @@ def parked(task, context) -> dict[str, Any]:
     with pytest.raises(TaskAwaitingInput) as caught:
         run(task, context)
     assert caught.value.method_name == "execute_after_answer"
-    return caught.value.kwargs
+    return caught.value.kwargs or {}
 
 
 def answer(option: str = "Approve") -> dict[str, Any]:
@@ -96,7 +102,7 @@ def answer(option: str = "Approve") -> dict[str, Any]:
 
 def test_an_estimate_is_kept_with_the_job_and_told(vertex, context, ledger):
     job = run(a_task(), context)
-    kept = ledger.of_job("demo-project", "us-central1", job["job_id"])
+    kept = ledger.of_job(JobId("demo-project", "us-central1", job["job_id"]))
     assert kept.estimate.expected == Total(EXPECTED, complete=True)
     told = context["ti"].xcoms["submit", "estimate"]
     assert (told["expected_usd"], told["rows"], told["verdict"]) == ("1.002", 2, "go")
@@ -122,7 +128,7 @@ def test_a_refusal_leaves_no_job_no_intent_and_no_reservation(vertex, context, l
     assert ledger.sums(TODAY) == Sums()
 
 
-ROW_WITHOUT_LIMIT = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "abcd"}]}]}}\n'
+ROW_WITHOUT_LIMIT = input_rows("abcd")
 
 
 def test_a_first_guess_is_held_and_never_refused(vertex, context, asked):
@@ -189,7 +195,7 @@ def test_a_job_whose_answer_was_lost_is_adopted_although_the_budget_is_used_up(v
     job = run(a_task({"run": {"refuse": "1.002"}}), context)
     (made,) = vertex.admin.jobs()
     assert job["job_id"] == made.id
-    assert ledger.of_job("demo-project", "us-central1", made.id)
+    assert ledger.of_job(JobId("demo-project", "us-central1", made.id))
 
 
 def test_a_cleared_task_whose_job_still_runs_adopts_it_although_the_budget_is_used_up(vertex, context):
@@ -217,7 +223,7 @@ def test_a_held_job_waits_for_a_person_and_goes_once_approved(vertex, context, a
     job = a_task({"run": {"hold": "1"}}).execute_after_answer(context, event=answer(), **kwargs)
     (made,) = vertex.admin.jobs()
     assert job["job_id"] == made.id
-    assert ledger.of_job("demo-project", "us-central1", made.id).approved_by == "ann"
+    assert ledger.of_job(JobId("demo-project", "us-central1", made.id)).approved_by == "ann"
 
 
 def test_a_held_job_waits_as_long_as_the_budget_says(vertex, context, asked):
@@ -273,7 +279,7 @@ def test_an_approval_does_not_pass_a_refusal(vertex, context, asked):
         a_task({"run": {"refuse": "1"}}).execute_after_answer(context, event=answer(), **kwargs)
 
 
-@pytest.mark.parametrize("model", ["gemini-2.5-flash"])
+@pytest.mark.parametrize("model", ["gemini-3.8-flash"])
 @pytest.mark.parametrize(("unknown", "goes"), [("warn", True), ("refuse", False)])
 def test_a_table_cannot_be_counted_so_the_budget_says_what_that_means(vertex, context, model, unknown, goes):
     task = a_task({"run": {"refuse": "100"}}, inputs="bq://p.d.t", unknown=unknown)

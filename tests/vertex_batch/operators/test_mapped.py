@@ -10,6 +10,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from tests.builders import ROW
 from vertex_batch.costs import CostTable
 from vertex_batch.lifecycle.identity import attempt_key
 from vertex_batch.operators import (
@@ -19,19 +20,16 @@ from vertex_batch.operators import (
 )
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.tasks.context import INTENT_XCOM
-from vertex_batch.vertex.labels import ATTEMPT_LABEL, JOB_KEY_LABEL
+from vertex_batch.vertex.labels import ATTEMPT_LABEL, IDEMPOTENCY_KEY_LABEL
 from vertex_batch.vertex.resource import JobReference
 
-ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
-PRICES = {"gemini-2.5-flash": {"input": "0.15", "output": "1.25"}}
+PRICES = {"gemini-3.8-flash": {"input": "0.15", "output": "1.25"}}
 
 
-@pytest.fixture
-def vertex(connections, table):
-    connections.admin.set_settings(speed=1000)
-    for part in ("a", "b", "c"):
-        connections.gcs.put(f"gs://demo-bucket/{part}.jsonl", ROW * 3)
-    return connections
+pytestmark = [
+    pytest.mark.vertex(rows=ROW * 3, inputs=("a.jsonl", "b.jsonl", "c.jsonl")),
+    pytest.mark.usefixtures("table"),
+]
 
 
 @pytest.fixture
@@ -51,7 +49,7 @@ def submit(context: dict[str, Any], part: str) -> JobReference:
     with DAG("nightly", schedule=None):
         task = SubmitBatchPredictionJobOperator(
             task_id="submit",
-            model="gemini-2.5-flash",
+            model="gemini-3.8-flash",
             inputs=f"gs://demo-bucket/{part}.jsonl",
             output_uri="gs://demo-bucket/out",
         )
@@ -89,14 +87,14 @@ def test_each_map_index_submits_one_job_however_often_it_is_tried(vertex, at, th
     again = [submit(at("submit", index), part) for index, part in enumerate("abc")]
     assert again == three
     assert sorted(job.labels["airflow_map_index"] for job in vertex.admin.jobs()) == ["0", "1", "2"]
-    assert len({job.labels[JOB_KEY_LABEL] for job in vertex.admin.jobs()}) == 3
+    assert len({job.labels[IDEMPOTENCY_KEY_LABEL] for job in vertex.admin.jobs()}) == 3
 
 
 def test_a_mapped_task_knows_the_dates_of_its_run_and_what_the_form_has_set(vertex, at):
     with DAG("nightly", schedule=None, params={"model": "{{ run_date }}"}) as dag:
         mapped = SubmitBatchPredictionJobOperator.partial(
             task_id="submit",
-            model="gemini-2.5-flash",
+            model="gemini-3.8-flash",
             output_uri="gs://demo-bucket/out/{{ run_date }}",
             overrides={"model": "model"},
         ).expand(inputs=["gs://demo-bucket/a.jsonl", "gs://demo-bucket/{{ run_date }}.jsonl"])
@@ -214,7 +212,7 @@ def test_a_job_that_a_mapped_wait_submits_again_belongs_to_the_map_index_of_its_
     ended = wait.execute(at("wait", 0))
     again = vertex.admin.job(ended["job_id"] if isinstance(ended, dict) else ended.xcom_value["job_id"])
     assert (again.labels[ATTEMPT_LABEL], again.labels["airflow_map_index"]) == ("1", "1")
-    assert again.labels[JOB_KEY_LABEL] == attempt_key(first.job_key, 1)
+    assert again.labels[IDEMPOTENCY_KEY_LABEL] == attempt_key(first.job_key, 1)
     with pytest.raises(AirflowSkipException):
         record(at("record_cost", 0))
     record(at("record_cost", 1))

@@ -13,16 +13,28 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from fsspec.implementations.memory import MemoryFileSystem
 
 from local.emulator.admin import Scenario, Step
+from vertex_batch.errors import PermanentError
 from vertex_batch.hooks.storage import open_filesystem, open_storage
-from vertex_batch.inputs import MAX_SAMPLE_ROWS
+from vertex_batch.inputs import (
+    MAX_SAMPLE_ROWS,
+    InputPart,
+    PartKind,
+    StagingPlace,
+    plan_of,
+    plans,
+    whole_shard,
+)
 from vertex_batch.operators import (
     AggregateTokenUsageOperator,
     PlanInputsOperator,
     SubmitBatchPredictionJobOperator,
 )
 from vertex_batch.operators.announce import AnnounceResultsOperator
+from vertex_batch.preflight import Report, report_data
+from vertex_batch.storage import ObjectStorage
 from vertex_batch.tasks.context import PART_XCOM
 from vertex_batch.tasks.shards import ShardTasks
 
@@ -81,7 +93,7 @@ class Night:
             task = PlanInputsOperator(
                 **{
                     "task_id": "plan_inputs",
-                    "model": "gemini-2.5-flash",
+                    "model": "gemini-3.8-flash",
                     "inputs": f"{self.folder}/in/*.jsonl",
                     "output_uri": f"{self.folder}/out/",
                     "submit_task_id": "submit",
@@ -102,11 +114,12 @@ class Night:
         with DAG("nightly", schedule=None):
             task = SubmitBatchPredictionJobOperator(
                 task_id=task_id,
-                model="gemini-2.5-flash",
+                model="gemini-3.8-flash",
                 inputs=f"{self.folder}/in/*.jsonl",
                 output_uri=f"{self.folder}/out/",
                 display_name="nightly",
                 part=part if part is not None else {},
+                plan_task_id="plan_inputs",
             )
         task.render_template_fields(self.context)
         told = task.execute(self.context)
@@ -124,7 +137,7 @@ class Night:
                 task_id="record_cost",
                 submit_task_id="submit",
                 shards=ShardTasks("plan_inputs", "shards.submit", "shards.wait"),
-                prices={"gemini-2.5-flash": {"input": 100, "output": 1000, "cached_input": 10}},
+                prices={"gemini-3.8-flash": {"input": 100, "output": 1000, "cached_input": 10}},
             )
         return task.execute(self.context)
 
@@ -363,6 +376,76 @@ def test_a_shard_that_was_never_submitted_is_missed_on_the_bill(vertex, night, t
         "shard 3 of 3 has no job, so 1 rows did not run",
         "the shards have 7 rows, but their outputs have 6",
     ]
+
+
+class TestManyShards:
+    """A plan that is too large to be passed on. Here every plan is."""
+
+    @pytest.fixture(autouse=True)
+    def small(self, monkeypatch):
+        monkeypatch.setattr(plans, "MAX_PLAN_BYTES", 10)
+
+    def test_each_task_reads_its_shard_from_the_object_and_the_bill_adds_up(
+        self, vertex, night, tmp_path, monkeypatch
+    ):
+        vertex.admin.add_scenario(AT_ONCE)
+        vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(7))
+        shards = night.plan(max_rows=3)
+        assert shards == [{"kind": "shard", "number": number, "of": 3} for number in (1, 2, 3)]
+        assert night.part()["shard_rows"] == [3, 3, 1]
+        night.submit_shards(shards)
+        inputs = [job.request["inputConfig"]["gcsSource"]["uris"] for job in vertex.admin.jobs()]
+        assert b"".join(read(vertex, uri) for uris in inputs for uri in uris) == rows(7)
+        told = night.record(tmp_path, monkeypatch)
+        assert (told["shards"], told["rows"], told["problems"]) == (3, 7, [])
+
+    def test_a_retry_keeps_the_plan_and_a_clear_makes_the_same_one(self, vertex, night):
+        vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(7))
+        first, one = night.plan(max_rows=3), night.part()
+        assert (night.plan(max_rows=3), night.part()) == (first, one)
+        night.context["ti"] = replace(night.context["ti"], max_tries=7)
+        assert (night.plan(max_rows=3), night.part()) == (first, one)
+
+    @pytest.mark.parametrize(
+        "content", [None, b"[]\n", b'{"kind": "shard", "number": 1, "of": 3, "uris": ["gs://x/y"]}\n']
+    )
+    def test_a_plan_that_is_gone_or_was_changed_submits_nothing(self, vertex, night, content):
+        vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(7))
+        shards = night.plan(max_rows=3)
+        (uri,) = night.part()["uris"]
+        vertex.gcs.delete(uri) if content is None else vertex.gcs.put(uri, content)
+        said = "clear the task that plans" if content is None else "not the plan that was written"
+        with pytest.raises(PermanentError, match=said):
+            night.submit(shards[0], "shards.submit", 0)
+        assert vertex.admin.jobs() == []
+
+
+def test_the_plan_of_a_thousand_shards_stays_below_64_kb():
+    """As JSON, as Airflow stores it, with names as long as people have them."""
+    folder = "gs://a-bucket-of-some-team/tickets/summaries/input/2026-11-20"
+    parts = [
+        InputPart(
+            PartKind.SHARD,
+            tuple(f"{folder}/part-{number:05}-{each}-of-08000.jsonl" for each in range(8)),
+            number=number,
+            of=1024,
+            rows=200_000,
+            of_rows=204_800_000,
+            listing="0" * 32 + ":Gemini",
+            report=report_data(Report(objects=8, rows=200_000, size_bytes=10**9)),
+        )
+        for number in range(1, 1025)
+    ]
+    storage = ObjectStorage(MemoryFileSystem(skip_instance_cache=True))
+    place = StagingPlace("memory://out/_shards/", "k" * 40)
+    assert len(json.dumps([part.to_dict() for part in parts])) > 900_000
+    plan = plan_of(parts, storage, place)
+    assert len(json.dumps({"epoch": 3, **plan.to_dict()})) < 65_535
+    assert len(json.dumps(plan.shards)) < 65_535
+    for number in (1, 1024):
+        part = InputPart.from_dict(plan.shards[number - 1])
+        assert part is not None
+        assert whole_shard(part, plan.one, storage) == parts[number - 1]
 
 
 class TestSample:

@@ -9,21 +9,18 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from tests.vertex_batch.jobs import a_request
+from tests.builders import a_request
 from vertex_batch.billing.spec_settings import BillSettings
 from vertex_batch.costs import CostTable
 from vertex_batch.lifecycle.identity import TaskIdentity
 from vertex_batch.operators import ReapBatchPredictionJobsOperator
 from vertex_batch.tasks.context import deployment
+from vertex_batch.vertex.names import JobId
 
-
-@pytest.fixture
-def vertex(connections, table):
-    connections.admin.set_settings(speed=1000)
-    row = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
-    connections.gcs.put("gs://demo-bucket/in.jsonl", row * 4)
-    connections.admin.add_scenario(Scenario(timeline=[Step(state="RUNNING", seconds=None)]))
-    return connections
+pytestmark = [
+    pytest.mark.vertex(scenario=Scenario(timeline=[Step(state="RUNNING", seconds=None)])),
+    pytest.mark.usefixtures("table"),
+]
 
 
 def job_of(
@@ -99,9 +96,9 @@ def test_a_job_that_it_cancels_is_recorded_as_well(vertex, context, jobs, table)
 def test_records_no_job_twice(vertex, context, jobs, table):
     end_all(vertex, jobs)
     assert reap(context) == {jobs["over"]: "orphan"}
-    before = table.bill("demo-project", "us-central1", jobs["over"])
+    before = table.bill(JobId("demo-project", "us-central1", jobs["over"]))
     assert reap(context) == {}
-    assert table.bill("demo-project", "us-central1", jobs["over"]) == before
+    assert table.bill(JobId("demo-project", "us-central1", jobs["over"])) == before
 
 
 @pytest.mark.parametrize("days", ["0", 0])
@@ -117,11 +114,11 @@ def test_a_job_is_billed_as_its_spec_says(vertex, context, jobs, table):
 
     def settings_of(spec, task_id):
         asked.append((spec, task_id))
-        return BillSettings({"gemini-2.5-flash": {"input": "7"}})
+        return BillSettings({"gemini-3.8-flash": {"input": "7"}})
 
     reap(context, settings_of=settings_of)
     assert asked == [("", ""), ("", "submit")]
-    items = table.bill("demo-project", "us-central1", jobs["over"]).line_items
+    items = table.bill(JobId("demo-project", "us-central1", jobs["over"])).line_items
     assert [item.unit_price_usd for item in items if item.kind == "input"] == [Decimal("7e-06")]
 
 

@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Cancel, Output, Scenario, Step, Trait
-from tests.vertex_batch.jobs import INPUT, LOCATION, PROJECT, a_request
+from tests.builders import INPUT, LOCATION, PROJECT, a_request, input_rows
 from vertex_batch.billing.recording import is_settled
 from vertex_batch.costs import Bill, CostTable, JobFacts, make_bill
 from vertex_batch.lifecycle.identity import TaskIdentity
@@ -20,21 +20,18 @@ from vertex_batch.operators import AggregateTokenUsageOperator
 from vertex_batch.pricing import PriceBook
 from vertex_batch.tasks.context import deployment
 from vertex_batch.usage import ScanResult
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobReference
 
 ROWS = 20
 # USD for a million tokens
-PRICES = {"gemini-2.5-flash": {"input": "0.15", "output": "1.25", "cached_input": "0.03", "thoughts": "1.25"}}
+PRICES = {"gemini-3.8-flash": {"input": "0.15", "output": "1.25", "cached_input": "0.03", "thoughts": "1.25"}}
 
 
-@pytest.fixture
-def vertex(connections, table):
-    connections.admin.set_settings(speed=1000)
-    rows = [
-        {"request": {"contents": [{"role": "user", "parts": [{"text": f"ticket {i}"}]}]}} for i in range(ROWS)
-    ]
-    connections.gcs.put("gs://demo-bucket/in.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows).encode())
-    return connections
+pytestmark = [
+    pytest.mark.vertex(rows=input_rows(*(f"ticket {i}" for i in range(ROWS)))),
+    pytest.mark.usefixtures("table"),
+]
 
 
 def submit(
@@ -57,7 +54,7 @@ def record(reference: JobReference, context: dict[str, Any], **arguments: Any) -
 
 
 def bill_of(table: CostTable, reference: JobReference) -> Bill:
-    bill = table.bill(PROJECT, LOCATION, reference.job_id)
+    bill = table.bill(JobId(PROJECT, LOCATION, reference.job_id))
     assert bill is not None
     return bill
 
@@ -254,7 +251,7 @@ def test_a_bill_is_settled_only_for_the_same_job_in_the_same_state(change, settl
 def test_prices_of_the_folder_hold_for_all_specs_and_the_spec_wins(vertex, context, table, tmp_path):
     folder = tmp_path / "pricing"
     folder.mkdir()
-    (folder / "agreed.yaml").write_text("gemini-2.5-flash: {input_cost_per_token_batches: 9e-06}\n")
+    (folder / "agreed.yaml").write_text("gemini-3.8-flash: {input_cost_per_token_batches: 9e-06}\n")
     reference = ended(vertex, mix={})
     record(reference, context, prices=None, price_folder=str(folder))
     rates = {item.kind: item.unit_price_usd for item in bill_of(table, reference).line_items}
@@ -267,12 +264,36 @@ def test_prices_of_the_folder_hold_for_all_specs_and_the_spec_wins(vertex, conte
 def test_a_cut_last_line_is_unreadable_and_fails_the_task_after_the_rest_was_recorded(vertex, context, table):
     reference = ended(vertex, output=Output(truncated=True), mix={})
     with pytest.raises(AirflowFailException, match=r"1 unreadable rows.*predictions.jsonl:20"):
-        record(reference, context)
+        record(reference, context, max_unrecognized_rows=1)  # another kind of row
     bill = bill_of(table, reference)
     assert (bill.rows.ok, bill.rows.unreadable) == (ROWS - 1, 1)
     assert bill.total.amount > 0
     assert bill.total.complete is False
     assert record(reference, context, max_unreadable_rows=1)["complete"] is False
+
+
+@pytest.mark.parametrize("stats", [{}, {"successfulCount": -1}, {"successfulCount": 20}])
+@pytest.mark.parametrize("output", [Output(info=False), Output(write=False)])
+def test_a_job_that_succeeded_without_an_output_has_an_unknown_cost(vertex, context, table, stats, output):
+    reference = ended(vertex, output=output, stats=stats)
+    with pytest.raises(AirflowFailException, match=r"No row of this run|No output at") as caught:
+        record(replace(reference, input_rows=ROWS), context)
+    bill = bill_of(table, reference)
+    assert (bill.job.state, bill.total.complete, bill.rows.total) == ("SUCCEEDED", False, 0)
+    assert (bill.rows.input_rows, bill.rows.missing) == (ROWS, ROWS)
+    if not output.info:
+        assert "Vertex" in bill.line_items[0].reason
+        assert "It cost at least 0.00 USD" in str(caught.value)
+
+
+@pytest.mark.parametrize("state", ["CANCELLED", "EXPIRED", "FAILED"])
+def test_rows_of_a_job_that_ended_without_an_output_are_missing(vertex, context, table, state):
+    reference = ended(vertex, state, output=Output(info=False), stats={}, finished=0.0)
+    [job] = record(replace(reference, input_rows=ROWS), context)["jobs"]
+    bill = bill_of(table, reference)
+    assert (bill.rows.input_rows, bill.rows.missing, job["missing_rows"]) == (ROWS, ROWS, ROWS)
+    assert f"the input has {ROWS} rows, the output holds 0; {ROWS} are missing" in bill.flags
+    assert (bill.total.amount, bill.total.complete) == (0, True)
 
 
 def test_rows_in_no_known_format_fail_the_task_after_the_rest_was_recorded(vertex, context, table):
@@ -286,7 +307,9 @@ def test_rows_in_no_known_format_fail_the_task_after_the_rest_was_recorded(verte
     bill = bill_of(table, reference)
     assert (bill.rows.ok, bill.rows.failed, bill.rows.unrecognized) == (ROWS - 1, 0, 1)
     assert bill.total.complete is False
-    [job] = record(reference, context, max_unreadable_rows=1)["jobs"]
+    with pytest.raises(AirflowFailException, match="more than max_unrecognized_rows=0"):
+        record(reference, context, max_unreadable_rows=1)  # another kind of row
+    [job] = record(reference, context, max_unrecognized_rows=1)["jobs"]
     assert (job["unreadable_rows"], job["unrecognized_rows"]) == (0, 1)
 
 
@@ -301,7 +324,7 @@ def test_missing_rows_are_a_flag(vertex, context, table):
 def test_a_model_without_a_price_leaves_the_amount_unknown(vertex, context, table):
     reference = ended(vertex)
     # A proxy that says nothing about prices, and no snapshot of this model's audio output
-    result = record(reference, context, prices={"gemini-2.5-flash": {"input": "not a number"}})
+    result = record(reference, context, prices={"gemini-3.8-flash": {"input": "not a number"}})
     assert any("not a number" in flag for flag in bill_of(table, reference).flags)
     assert Decimal(result["amount_usd"]) > 0  # from the packaged prices
 

@@ -10,38 +10,39 @@ from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import create_engine, text
 
 from local.emulator.admin import Scenario
-from tests.vertex_batch.jobs import LOCATION, PROJECT, a_request
+from tests.builders import LOCATION, PROJECT, a_request, input_rows
 from vertex_batch.cli import main
 from vertex_batch.errors import TransientError
 from vertex_batch.operators import AggregateTokenUsageOperator, RecountJobsOperator, RepriceJobsOperator
 from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobReference
 
 ROWS = 6
+MODEL = "gemini-3.5-flash"  # no dated list has it, so that the proxy's list is what counts
 
 
-@pytest.fixture
-def vertex(connections, table):
-    connections.admin.set_settings(speed=1000)
-    rows = [{"request": {"contents": [{"role": "user", "parts": [{"text": f"n {i}"}]}]}} for i in range(ROWS)]
-    connections.gcs.put("gs://demo-bucket/in.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows).encode())
-    return connections
+pytestmark = [
+    pytest.mark.vertex(rows=input_rows(*(f"n {i}" for i in range(ROWS)))),
+    pytest.mark.usefixtures("table"),
+]
 
 
 @pytest.fixture
 def prices(monkeypatch):
     """What the proxy's price list says; the emulator has none."""
-    said = {"gemini-2.5-flash": {"litellm_provider": "vertex_ai", "input_cost_per_token_batches": 1e-06}}
+    said = {MODEL: {"litellm_provider": "vertex_ai", "input_cost_per_token_batches": 1e-06}}
     monkeypatch.setattr(BatchClient, "model_info", lambda _: [])
     monkeypatch.setattr(BatchClient, "price_map", lambda _: said)
-    return said["gemini-2.5-flash"]
+    return said[MODEL]
 
 
 @pytest.fixture
 def job(vertex, context, prices) -> str:
     """The id of a job that has ended and is recorded."""
     vertex.admin.add_scenario(Scenario(times=1, mix={}))
-    request = a_request(display_name="recorded", labels={"team": "search"})
+    model = f"publishers/google/models/{MODEL}"
+    request = a_request(display_name="recorded", labels={"team": "search"}, model=model)
     job_id = vertex.create(request)
     vertex.admin.wait_for_jobs(job_id=job_id, state="SUCCEEDED")
     reference = JobReference(PROJECT, LOCATION, job_id, model=request.model)
@@ -55,17 +56,17 @@ def output_file(vertex, job) -> str:
 
 def history(tmp_path) -> int:
     with create_engine(f"sqlite:///{tmp_path / 'costs.db'}").connect() as connection:
-        return connection.execute(text("SELECT COUNT(*) FROM cost_price_history")).scalar()
+        return connection.execute(text("SELECT COUNT(*) FROM cost_price_history")).scalar_one()
 
 
 def test_a_corrected_price_is_on_the_bill_and_the_old_one_in_its_history(job, table, prices, tmp_path):
-    before = table.bill(PROJECT, LOCATION, job)
+    before = table.bill(JobId(PROJECT, LOCATION, job))
     prices["input_cost_per_token_batches"] = 2e-06
     told = RepriceJobsOperator(task_id="reprice", spec="nightly", only_compare="True").execute({})
     assert (told["jobs"], told["changed"], history(tmp_path)) == (1, 1, 0)
-    assert table.bill(PROJECT, LOCATION, job) == before
+    assert table.bill(JobId(PROJECT, LOCATION, job)) == before
     again = RepriceJobsOperator(task_id="reprice", job_ids=f"x, {job}", only_compare="False").execute({})
-    after = table.bill(PROJECT, LOCATION, job)
+    after = table.bill(JobId(PROJECT, LOCATION, job))
     [old], [new] = ([i for i in bill.line_items if i.kind == "input"] for bill in (before, after))
     assert new.amount_usd == 2 * old.amount_usd
     assert Decimal(again["difference_usd"]) == old.amount_usd == Decimal(told["difference_usd"])
@@ -74,11 +75,11 @@ def test_a_corrected_price_is_on_the_bill_and_the_old_one_in_its_history(job, ta
 
 
 def test_a_proxy_without_prices_changes_no_bill_and_the_task_may_try_again(vertex, job, table, monkeypatch):
-    before = table.bill(PROJECT, LOCATION, job)
+    before = table.bill(JobId(PROJECT, LOCATION, job))
     monkeypatch.setattr(BatchClient, "price_map", _no_such_page)
     with pytest.raises(TransientError, match="No bill was changed"):
         RepriceJobsOperator(task_id="reprice", spec="nightly").execute({})
-    assert table.bill(PROJECT, LOCATION, job) == before
+    assert table.bill(JobId(PROJECT, LOCATION, job)) == before
 
 
 def _no_such_page(_):
@@ -90,13 +91,13 @@ def test_an_output_that_was_completed_later_is_counted_again(vertex, job, table,
     whole = vertex.gcs.get(path)
     vertex.gcs.put(path, b"".join(whole.splitlines(keepends=True)[:2]))
     lost = RecountJobsOperator(task_id="recount", job_ids=job).execute({})
-    part = table.bill(PROJECT, LOCATION, job)
+    part = table.bill(JobId(PROJECT, LOCATION, job))
     assert (lost["changed"], part.rows.ok) == (1, 2)
     assert any("the output holds 2" in flag for flag in part.flags)
     assert part.job.spec == "nightly"  # whose job it is stays
     vertex.gcs.put(path, whole)
     RecountJobsOperator(task_id="recount", since="2020-01-01").execute({})
-    assert table.bill(PROJECT, LOCATION, job).rows.ok == ROWS
+    assert table.bill(JobId(PROJECT, LOCATION, job)).rows.ok == ROWS
     kept = history(tmp_path)
     assert kept > 0
     assert RecountJobsOperator(task_id="recount", job_ids=job).execute({})["changed"] == 0
@@ -104,27 +105,27 @@ def test_an_output_that_was_completed_later_is_counted_again(vertex, job, table,
 
 
 def test_counting_again_only_to_compare_writes_nothing(vertex, job, table, tmp_path):
-    before = table.bill(PROJECT, LOCATION, job)
+    before = table.bill(JobId(PROJECT, LOCATION, job))
     path = output_file(vertex, job)
     vertex.gcs.put(path, vertex.gcs.get(path).splitlines(keepends=True)[0])
     told = RecountJobsOperator(task_id="recount", job_ids=job, only_compare=True).execute({})
     assert told["changed"] == 1
-    assert (table.bill(PROJECT, LOCATION, job), history(tmp_path)) == (before, 0)
+    assert (table.bill(JobId(PROJECT, LOCATION, job)), history(tmp_path)) == (before, 0)
 
 
 def test_a_bill_whose_output_is_gone_stays_and_fails_the_task(vertex, job, table):
-    before = table.bill(PROJECT, LOCATION, job)
+    before = table.bill(JobId(PROJECT, LOCATION, job))
     vertex.gcs.delete(output_file(vertex, job))
     with pytest.raises(AirflowFailException, match="1 of 1 bills were kept: the output of job"):
         RecountJobsOperator(task_id="recount", job_ids=job).execute({})
-    assert table.bill(PROJECT, LOCATION, job) == before
+    assert table.bill(JobId(PROJECT, LOCATION, job)) == before
 
 
 def test_a_job_that_was_deleted_at_vertex_is_counted_from_its_recorded_output(vertex, job, table):
-    before = table.bill(PROJECT, LOCATION, job)
+    before = table.bill(JobId(PROJECT, LOCATION, job))
     vertex.admin.delete_job(job)
     assert RecountJobsOperator(task_id="recount", job_ids=job).execute({})["changed"] == 0
-    after = table.bill(PROJECT, LOCATION, job)
+    after = table.bill(JobId(PROJECT, LOCATION, job))
     assert (after.rows, after.total, after.job) == (before.rows, before.total, before.job)
 
 
@@ -150,8 +151,8 @@ def test_the_command_line_counts_again_without_a_proxy(vertex, job, table, tmp_p
     assert main(words) == 0
     [told] = json.loads(capsys.readouterr().out)["jobs"]
     assert (told["before"]["rows"]["ok"], told["after"]["rows"]["ok"], told["changed"]) == (ROWS, 1, True)
-    assert table.bill(PROJECT, LOCATION, job).rows.ok == 1
+    assert table.bill(JobId(PROJECT, LOCATION, job)).rows.ok == 1
     vertex.gcs.delete(path)
     assert main(words[:-1]) == 1
     assert "the bill was kept: the output of job" in capsys.readouterr().out
-    assert table.bill(PROJECT, LOCATION, job).rows.ok == 1
+    assert table.bill(JobId(PROJECT, LOCATION, job)).rows.ok == 1

@@ -11,21 +11,18 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from tests.builders import input_rows
 from vertex_batch.operators import SubmitBatchPredictionJobOperator
 from vertex_batch.tasks.kill import TaskKilledError
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.request import full_model_name
 from vertex_batch.vertex.resource import JobReference
 
-ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}}\n'
+ROW = input_rows("Hello")
 HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])
 
 
-@pytest.fixture
-def vertex(connections):
-    connections.admin.add_scenario(HELD)
-    connections.gcs.put("gs://demo-bucket/in/2026-11-22.jsonl", ROW)
-    return connections
+pytestmark = pytest.mark.vertex(rows=ROW, inputs=("in/2026-11-22.jsonl",), scenario=HELD, speed=1)
 
 
 @contextmanager
@@ -40,7 +37,7 @@ def _killed_by(task):
 def a_task(**changes: Any) -> SubmitBatchPredictionJobOperator:
     fields = {
         "task_id": "submit",
-        "model": "gemini-2.5-flash",
+        "model": "gemini-3.8-flash",
         "inputs": "gs://demo-bucket/in/{{ run_date }}.jsonl",
         "output_uri": "gs://demo-bucket/out/{{ run_date }}",
         "labels": {"team": "search"},
@@ -62,7 +59,7 @@ def test_submits_what_the_spec_says_on_the_date_of_the_run(vertex, context):
     assert (
         job.request["outputConfig"]["gcsDestination"]["outputUriPrefix"] == "gs://demo-bucket/out/2026-11-22/"
     )
-    assert job.request["model"] == "publishers/google/models/gemini-2.5-flash"
+    assert job.request["model"] == "publishers/google/models/gemini-3.8-flash"
     assert job.labels["team"] == "search"
     assert job.labels["airflow_dag"] == "nightly"
 
@@ -99,7 +96,7 @@ def test_a_param_replaces_a_field_and_is_never_rendered(vertex, context):
     task = a_task(overrides={"inputs": "input", "model": "model", "labels": "labels"})
     task.render_template_fields(context)
     assert task.inputs == ["gs://demo-bucket/other.jsonl"]
-    assert task.model == "gemini-2.5-flash"
+    assert task.model == "gemini-3.8-flash"
     assert task.labels == {"team": "search", "note": "{{ conn.litellm_default.password }}"}
 
 
@@ -232,8 +229,8 @@ def test_a_kill_before_the_answer_finds_the_job_by_its_key(vertex, context):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("gemini-2.5-flash", "publishers/google/models/gemini-2.5-flash"),
-        ("vertex_ai/gemini-2.5-flash", "publishers/google/models/gemini-2.5-flash"),
+        ("gemini-3.8-flash", "publishers/google/models/gemini-3.8-flash"),
+        ("vertex_ai/gemini-3.8-flash", "publishers/google/models/gemini-3.8-flash"),
         ("claude-sonnet-4-5", "publishers/anthropic/models/claude-sonnet-4-5"),
         ("publishers/meta/models/llama-4", "publishers/meta/models/llama-4"),
         ("projects/p/locations/l/models/7", "projects/p/locations/l/models/7"),

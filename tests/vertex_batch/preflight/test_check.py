@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
+from dataclasses import replace
 
 import fsspec
 import pytest
 
 from vertex_batch.errors import InputMissingError
 from vertex_batch.hooks.storage import InputStorage
-from vertex_batch.preflight import Mode, PreflightError, Subject, preflight
+from vertex_batch.preflight import Mode, PreflightError, Subject, inspect, preflight
 
 LOG = logging.getLogger("test")
 GOOD = b'{"request": {"contents": [{"parts": [{"text": "x"}]}]}}\n'
@@ -46,6 +48,14 @@ def test_strict_refuses_a_hopeless_job_and_says_where_what_and_that_nothing_was_
     assert "/in.jsonl:2: is not JSON" in text
     assert "nothing was spent" in text
     assert "preflight: warn" in text
+
+
+def test_gzip_is_refused_unless_the_input_is_unpacked_before_it_is_submitted(put):
+    subject = put(gzip.compress(GOOD * 3))  # its name does not say so
+    with pytest.raises(PreflightError, match=r"/in\.jsonl: is gzip.*remove `split: off`"):
+        preflight(subject, Mode.STRICT, storage, None, LOG)
+    report = inspect(replace(subject, may_be_split=True), storage(), None)
+    assert (report.is_hopeless, report.rows, report.packed) == (False, 3, 1)
 
 
 def test_warn_says_so_and_goes_on(put, caplog):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from vertex_batch.errors import Operation, RouteNotAllowedError
-from vertex_batch.preflight import Severity
-from vertex_batch.preflight.places import check_location, check_proxy
+from vertex_batch.preflight import Severity, Subject, inspect
+from vertex_batch.preflight.places import check_life, check_location, check_proxy
 
 
 class Proxy:
@@ -28,6 +30,12 @@ class ClosedProxy:
         ("publishers/google/models/gemini-2.5-flash", "global", None),
         ("publishers/google/models/gemini-2.5-flash", "europe-west9", None),
         ("publishers/google/models/gemini-embedding-001", "us-central1", None),
+        ("publishers/google/models/gemini-embedding-001", "us-east1", None),
+        ("publishers/google/models/gemini-4-argon", "us", None),
+        ("publishers/google/models/gemini-4-hydrogen", "global", None),
+        ("gemini-4-hydrogen", "us-central1", Severity.DOUBT),
+        ("gemini-4-argon", "europe-west1", Severity.DOUBT),
+        ("gemini-9-ultra", "mars-north1", None),
         ("publishers/google/models/gemini-embedding-001", "global", Severity.DOUBT),
         ("gemini-embedding-2", "us-central1", Severity.DOUBT),
         ("gemini-embedding-2", "eu", None),
@@ -42,6 +50,22 @@ def test_a_model_is_served_where_google_says(model, location, severity):
     found = check_location(model, location)
     assert [finding.severity for finding in found] == ([severity] if severity else [])
     assert all(location in finding.message for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("model", "day", "severity"),
+    [
+        ("publishers/google/models/gemini-2.5-flash", date(2027, 3, 31), Severity.DOUBT),
+        ("publishers/google/models/gemini-2.5-flash", date(2027, 4, 1), Severity.JOB),
+        ("gemini-3.6-flash", date(2026, 11, 27), Severity.DOUBT),  # only LiteLLM says so
+        ("gemini-3.8-flash", date(2026, 11, 27), None),
+        ("gemini-9-ultra", date(2026, 11, 27), None),
+    ],
+)
+def test_a_retired_model_fails_the_job_and_one_that_stops_or_is_unknown_does_not(model, day, severity):
+    assert [finding.severity for finding in check_life(model, day)] == ([severity] if severity else [])
+    report = inspect(Subject(model, "us-central1", ["bq://p.d.t"], "bq://p.d", day=day), None, None)
+    assert report.is_hopeless is (severity is Severity.JOB)
 
 
 @pytest.mark.parametrize("known", ["vertex_ai/gemini-2.5-flash", "vertex_ai/*", "vertex_ai/gemini-*"])

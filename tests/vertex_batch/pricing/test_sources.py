@@ -60,7 +60,8 @@ def test_a_deployments_price_comes_before_the_maps(price_map):
     proxy = Proxy([deployment(input_cost_per_token_batches=1e-07, output_cost_per_token=None)], price_map)
     book = PriceBook(from_proxy(proxy))
     assert input_rate(book) == (Decimal("1e-7"), "model_info")
-    assert book.rate(UsageKey(FLASH, Kind.OUTPUT), "global").source == "proxy_price_map"
+    assert book.rate(UsageKey(FLASH, Kind.OUTPUT), "global").source == "genai_prices"
+    assert book.rate(UsageKey("gemini-3.5-flash", Kind.INPUT), "global").source == "proxy_price_map"
     assert book.flags == []
 
 
@@ -85,7 +86,7 @@ def test_deployments_of_other_providers_are_not_vertex_ais():
     other = deployment(
         "gemini/gemini-2.5-flash", FLASH, input_cost_per_token_batches=9e-05, litellm_provider="gemini"
     )
-    assert input_rate(PriceBook(from_proxy(Proxy([other])))) == (Decimal("1.5e-7"), "packaged")
+    assert input_rate(PriceBook(from_proxy(Proxy([other])))) == (Decimal("1.5e-7"), "genai_prices")
 
 
 def test_deployments_at_different_prices_are_flagged():
@@ -99,7 +100,7 @@ def test_deployments_at_different_prices_are_flagged():
 @pytest.mark.parametrize("prices", [OSError("refused"), [], "text"])
 def test_a_silent_or_broken_proxy_costs_no_bill_but_a_flag(models, prices):
     book = PriceBook(from_proxy(Proxy(models, prices)))
-    assert input_rate(book) == (Decimal("1.5e-7"), "packaged")
+    assert input_rate(book, "gemini-3.5-flash") == (Decimal("8.25e-7"), "packaged")
     assert any("model_info could not be read" in flag for flag in book.flags)
 
 

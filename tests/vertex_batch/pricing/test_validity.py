@@ -79,17 +79,19 @@ def test_the_regional_factor_is_on_a_dated_rate_too():
     assert item.amount_usd == Decimal("0.825")
 
 
-def test_a_published_rate_of_the_day_comes_before_the_maps_undated_one():
+def test_a_dated_rate_of_the_day_comes_before_the_maps_undated_one():
     book = PriceBook(from_proxy(Proxy(1e-06)))
     found = [book.on(day).rate(UsageKey(ARGON, Kind.INPUT), "global") for day in (LAST, FIRST)]
     assert [(rate.usd_per_unit, rate.source) for rate in found] == [
-        (Decimal("1e-06"), "published"),
-        (Decimal("2e-06"), "published"),
+        (Decimal("1e-06"), "genai_prices"),
+        (Decimal("2e-06"), "genai_prices"),
     ]
     assert [(rate.valid_from, rate.valid_until, rate.as_of) for rate in found] == [
         (None, LAST, date(2026, 11, 27)),
         (FIRST, None, FIRST),
     ]
+    audio = book.on(FIRST).rate(UsageKey(ARGON, Kind.INPUT, Modality.AUDIO), "global")
+    assert (audio.usd_per_unit, audio.source) == (Decimal("2e-06"), "published")
 
 
 def test_after_the_proxy_was_upgraded_a_past_day_still_costs_what_it_cost():
@@ -97,12 +99,12 @@ def test_after_the_proxy_was_upgraded_a_past_day_still_costs_what_it_cost():
     assert book.on(LAST).rate(UsageKey(ARGON, Kind.INPUT), "global").usd_per_unit == Decimal("1e-06")
 
 
-def test_a_price_that_a_deployment_states_for_itself_comes_before_the_published_one():
+def test_a_price_that_a_deployment_states_for_itself_comes_before_the_dated_one():
     key = UsageKey(ARGON, Kind.INPUT)
     own = PriceBook(from_proxy(Proxy(1e-06, 9e-07))).on(FIRST).rate(key, "global")
     filled_in = PriceBook(from_proxy(Proxy(1e-06, 1e-06))).on(FIRST).rate(key, "global")
     assert (own.usd_per_unit, own.source) == (Decimal("9e-07"), "model_info")
-    assert (filled_in.usd_per_unit, filled_in.source) == (Decimal("2e-06"), "published")
+    assert (filled_in.usd_per_unit, filled_in.source) == (Decimal("2e-06"), "genai_prices")
 
 
 DATED_YAML = """

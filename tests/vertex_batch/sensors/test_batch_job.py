@@ -10,19 +10,13 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from local.emulator.admin import Fault, FaultKind, Operation, Step, Trait
+from tests.builders import ROW
 from vertex_batch.lifecycle.waiting import JobReading, Verdict
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.vertex.resource import JobReference
 
 PROJECT, LOCATION = "demo-project", "us-central1"
-ROWS = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n' * 4
-
-
-@pytest.fixture
-def vertex(connections):
-    connections.admin.set_settings(speed=1000)
-    connections.gcs.put("gs://demo-bucket/in.jsonl", ROWS)
-    return connections
+ROWS = ROW * 4
 
 
 def ended(vertex, state: str, **scenario: Any) -> JobReference:
@@ -41,7 +35,7 @@ HELD = {"timeline": [Step(state="RUNNING", seconds=None)]}
 @pytest.mark.parametrize("state", ["SUCCEEDED", "PARTIALLY_SUCCEEDED"])
 def test_succeeds_at_once_on_a_job_with_results(vertex, context, state):
     result = a_sensor(ended(vertex, state)).execute(context)
-    assert result["state"] == f"JOB_STATE_{state}"
+    assert result["state"] == f"{state}"
     assert result["ok_rows"] == 4
     assert result["output_directory"].startswith("gs://demo-bucket/out/")
 
@@ -103,7 +97,7 @@ def test_an_execution_timeout_bounds_the_wait_too(vertex, context):
 
 def test_a_missed_deadline_cancels_and_fails_for_good(vertex, context):
     reference = vertex.submit(**HELD)
-    event = JobReading(Verdict.DEADLINE, state="JOB_STATE_RUNNING").to_dict()
+    event = JobReading(Verdict.DEADLINE, state="RUNNING").to_dict()
     with pytest.raises(AirflowFailException, match="deadline"):
         a_sensor(reference).execute_complete(context, event)
     assert vertex.admin.job(reference.job_id).cancel_calls
@@ -111,7 +105,7 @@ def test_a_missed_deadline_cancels_and_fails_for_good(vertex, context):
 
 def test_a_missed_deadline_leaves_the_job_alone_where_the_spec_says_so(vertex, context):
     reference = vertex.submit(**HELD)
-    event = JobReading(Verdict.DEADLINE, state="JOB_STATE_RUNNING").to_dict()
+    event = JobReading(Verdict.DEADLINE, state="RUNNING").to_dict()
     with pytest.raises(AirflowFailException):
         a_sensor(reference, cancel_on_deadline=False).execute_complete(context, event)
     assert not vertex.admin.job(reference.job_id).cancel_calls
@@ -149,7 +143,7 @@ def test_the_worker_can_wait_by_itself(vertex, context):
     )
     vertex.admin.add_fault(Fault(op=Operation.GET, kind=FaultKind.STATUS, status=503, times=3))
     result = a_sensor(reference, deferrable=False, poll_interval_seconds=0.05).execute(context)
-    assert result["state"] == "JOB_STATE_SUCCEEDED"
+    assert result["state"] == "SUCCEEDED"
 
 
 def test_a_missing_reference_is_told(context):

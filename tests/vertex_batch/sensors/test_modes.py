@@ -18,16 +18,8 @@ from local.emulator.admin import Cancel, Fault, FaultKind, Operation, Step
 from vertex_batch.lifecycle.waiting import TaskEnd
 from vertex_batch.sensors import BatchPredictionJobSensor
 
-ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n'
 FOR_EVER = {"timeline": [Step(state="RUNNING", seconds=None)]}
 MODES = ["deferred", "poke", "reschedule"]
-
-
-@pytest.fixture
-def vertex(connections):
-    connections.admin.set_settings(speed=1000)
-    connections.gcs.put("gs://demo-bucket/in.jsonl", ROW * 4)
-    return connections
 
 
 def end_of(mode: str, reference, context: dict[str, Any], **arguments: Any) -> TaskEnd:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from vertex_batch.budgets import Budget, Period, Verdict
+from vertex_batch.budgets import Budget, Ruling, Window
 from vertex_batch.specs import load_spec
 
 SPEC = "model: gemini-2.5-flash\ninputs: gs://bucket/in/a.jsonl\noutput: gs://bucket/out/\n"
@@ -26,10 +26,10 @@ budget:
 """
     assert load_spec(write(SPEC + text)).budget.to_budget() == Budget(
         {
-            Period.RUN: {Verdict.WARN: Decimal("0.1"), Verdict.HOLD: Decimal(5), Verdict.REFUSE: Decimal(20)},
-            Period.MONTH: {Verdict.REFUSE: Decimal("500.25")},
+            Window.RUN: {Ruling.WARN: Decimal("0.1"), Ruling.HOLD: Decimal(5), Ruling.REFUSE: Decimal(20)},
+            Window.MONTH: {Ruling.REFUSE: Decimal("500.25")},
         },
-        Verdict.HOLD,
+        Ruling.HOLD,
         ("ann",),
         timedelta(hours=12),
     )

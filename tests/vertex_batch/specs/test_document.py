@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vertex_batch.specs.document import MAX_DEPTH, Place, read_document
+from vertex_batch.specs.document import MAX_DEPTH, Mark, read_document
 
 
 def problems(text):
@@ -51,22 +51,22 @@ def test_keys_are_always_text():
 def test_every_value_and_key_remembers_its_place():
     document = read_document("a: 1\nlabels:\n  team: [x,\n    y]\n")
 
-    assert document.locate(("labels", "team"), key=True) == (("labels", "team"), Place(3, 3))
-    assert document.locate(("labels", "team", 1)) == (("labels", "team", 1), Place(4, 5))
+    assert document.locate(("labels", "team"), key=True) == (("labels", "team"), Mark(3, 3))
+    assert document.locate(("labels", "team", 1)) == (("labels", "team", 1), Mark(4, 5))
 
 
 def test_a_path_within_a_value_has_the_place_of_that_value():
     document = read_document("a: text\n")
 
-    assert document.locate(("a", 0, "deeper")) == (("a",), Place(1, 4))
-    assert document.locate(("missing",)) == ((), Place(1, 1))
+    assert document.locate(("a", 0, "deeper")) == (("a",), Mark(1, 4))
+    assert document.locate(("missing",)) == ((), Mark(1, 1))
 
 
 def test_an_alias_stands_for_its_anchor_and_is_placed_where_it_is_used():
     document = read_document("a: &x {k: 1}\nb: *x\n")
 
     assert document.data == {"a": {"k": 1}, "b": {"k": 1}}
-    assert document.locate(("b", "k")) == (("b",), Place(2, 4))
+    assert document.locate(("b", "k")) == (("b",), Mark(2, 4))
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_what_every_job_was_given_by_one_line_is_one_problem(problems):
         ("{}", "3:7: jobs: must be a mapping of names to jobs"),
         ("{a: null}", "3:11: jobs.a: must be a mapping of keys to values"),
         ("{A: {inputs: gs://b0b/a}}", "3:8: jobs.A: `A` is not a valid job name"),
-        ("{shards: {inputs: gs://b0b/a}}", "`shards` is the name of the task group for a split input"),
+        ("{shards: {inputs: gs://b0b/a}}", "`shards` is the name of a task group inside a job"),
         (
             "{a: {inputs: gs://b0b/a, after: [b]}, bb: {inputs: gs://b0b/b}}",
             "3:40: jobs.a.after[0]: unknown job `b`; did you mean `bb`?",

@@ -144,6 +144,7 @@ def test_a_good_value_is_kept_as_it_was_written(make, field, value):
         ("prices", {"m": {"input": 1e-7}}, "has more than 6 decimals"),
         ("prices", {"m": {"input": "0.1"}}, "must be a number"),
         ("max_unreadable_rows", -1, "greater than or equal to 0"),
+        ("max_unrecognized_rows", -1, "greater than or equal to 0"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_repair(make, field, value, message):
@@ -249,3 +250,11 @@ def test_a_spec_cannot_be_changed():
         spec.owner = "other"
     with pytest.raises(ValidationError):
         spec.job.model = "other"
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "{{ run_date }}/*.gz", "a.gzip"])
+def test_gzip_needs_an_input_that_may_be_split(make, name):
+    inputs = ["gs://bucket/in/b.jsonl", f"gs://bucket/in/{name}"]
+    assert make(inputs=inputs).may_be_split
+    with pytest.raises(ValidationError, match="and Vertex reads plain JSONL only: remove `split: off`"):
+        make(inputs=inputs, split="off")

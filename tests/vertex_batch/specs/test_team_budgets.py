@@ -6,12 +6,12 @@ from decimal import Decimal
 
 import pytest
 
-from vertex_batch.budgets import Budget, Payer, Period, Verdict
+from vertex_batch.budgets import Budget, Payer, Ruling, Window
 from vertex_batch.specs import SpecError
 from vertex_batch.specs.team_budgets import FILE_VARIABLE, TeamBudgets, budgets_file, load_team_budgets
 
-TEN = Budget({Period.MONTH: {Verdict.REFUSE: Decimal(10)}})
-TWO = Budget({Period.DAY: {Verdict.HOLD: Decimal(2)}})
+TEN = Budget({Window.MONTH: {Ruling.REFUSE: Decimal(10)}})
+TWO = Budget({Window.DAY: {Ruling.HOLD: Decimal(2)}})
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from vertex_batch.costs import CostTable
+from vertex_batch.vertex.names import JobId
 
 ROWS = 60_000
 FILES = 3
@@ -25,9 +26,6 @@ def row(number: int) -> bytes:
 def answer(number: int) -> bytes:
     usage = {"promptTokenCount": number, "candidatesTokenCount": 1, "totalTokenCount": number + 1}
     return json.dumps({"response": {"responseId": f"r{number}", "usageMetadata": usage}}).encode() + b"\n"
-
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +80,7 @@ def test_a_kill_while_recording_leaves_one_bill_with_every_row(storage, counted,
     again = start("record", filled, str(table))
     again.communicate(timeout=120)
     assert again.returncode == 0
-    bill = CostTable(f"sqlite:///{table}").bill("p", "us-central1", "1")
+    bill = CostTable(f"sqlite:///{table}").bill(JobId("p", "us-central1", "1"))
     assert bill is not None
     assert (bill.rows.ok, bill.rows.input_rows, bill.rows.unreadable) == (ROWS, ROWS, 0)
     assert sum(bill.usage.values()) == sum(range(ROWS)) + ROWS

@@ -23,7 +23,6 @@ from vertex_batch.inputs.preparation import InputPreparer
 from vertex_batch.preflight import Report, RowCheck, shape_of
 from vertex_batch.storage import BLOCK_BYTES, FETCH_BYTES, ByteStream, ObjectStorage, read_lines
 from vertex_batch.usage import Scanner, ScanOptions, count_rows, input_facts, scan_file, scan_output
-from vertex_batch.usage.scan import response_ids
 
 MODEL = "gemini-2.5-flash"
 LIMITS = JobLimits(200_000)
@@ -94,7 +93,6 @@ READERS: dict[str, Callable[[ByteStream], int]] = {
     "count_rows": count_rows,
     "measure": lambda stream: measure(stream, LIMITS, "gs://rows/o").rows,
     "read_lines": _lines,
-    "response_ids": lambda stream: sum(1 for _ in response_ids(stream)),
     "rows_in": lambda stream: sum(not line.isspace() for line in rows_in(stream, "gs://rows/o")),
     "scan_file": lambda stream: scan_file(stream, "in.jsonl", MODEL).rows,
     "Scanner.scan": _scanned,

@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from tests.builders import input_rows
 from vertex_batch.billing.outputs import OutputReader
 from vertex_batch.costs import JobFacts
 from vertex_batch.hooks.storage import open_storage
@@ -15,7 +16,7 @@ from vertex_batch.inputs.preparation import InputPreparer
 from vertex_batch.preflight import CheckedRows, Subject, inspect
 
 MODEL = "publishers/google/models/gemini-2.5-flash"
-ROW = b'{"request": {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}}\n'
+ROW = input_rows("hello")
 USAGE = b'"usageMetadata": {"promptTokenCount": 1, "totalTokenCount": 1}'
 ANSWER = b'{"request": {}, "response": {"responseId": "r", %s}}\n' % USAGE
 FILES = 60

@@ -19,7 +19,7 @@ from vertex_batch.dag_factory.dag import build_dag
 from vertex_batch.specs import spec_of
 from vertex_batch.timetables import cron as module
 from vertex_batch.timetables.cron import DueRunsTimetable, RunSkippedError
-from vertex_batch.timetables.lateness import Place
+from vertex_batch.timetables.lateness import RunSlot
 
 SPEC = {
     "model": "gemini-2.5-flash",
@@ -52,11 +52,11 @@ def run_of(kind: DagRunType, night: str, created: str) -> DagRun:
     return run
 
 
-def place(since: str, until: str = "") -> Place:
-    return Place(at(since), at(until) if until else None)
+def place(since: str, until: str = "") -> RunSlot:
+    return RunSlot(at(since), at(until) if until else None)
 
 
-def dag_at(now: str, places: Sequence[Place] = (), **fields: Any) -> Any:
+def dag_at(now: str, places: Sequence[RunSlot] = (), **fields: Any) -> Any:
     """The DAG as the scheduler has it, at a moment of its clock.
 
     :param places: the runs that are or were active.
@@ -72,7 +72,7 @@ def dag_at(now: str, places: Sequence[Place] = (), **fields: Any) -> Any:
 
 
 def next_run(
-    now: str, last: DagRun | None = None, places: Sequence[Place] = (), **fields: Any
+    now: str, last: DagRun | None = None, places: Sequence[RunSlot] = (), **fields: Any
 ) -> datetime | None:
     """What Airflow stores as the DAG's next run when it reads the DAG."""
     model = DagModel(dag_id="nightly")
@@ -341,6 +341,18 @@ class TestWhatWasSkipped:
         next_run(now, last, **fields)
         assert [each for each in caplog.records if each.name == module.__name__] == []
 
+    @pytest.mark.parametrize("now", ["11-27 03:31", MORNING])
+    def test_the_first_run_of_a_dag_with_a_start_date_is_reported_too(self, caplog, now):
+        for _ in range(3):
+            assert next_run(now, None, start_date="2026-11-27") == at("11-28 02:30")
+        (record,) = [each for each in caplog.records if each.name == module.__name__]
+        assert "The run that was due at 2026-11-27 02:30 UTC was not started" in record.getMessage()
+
+    def test_a_first_run_that_is_to_come_or_starts_in_time_is_not(self, caplog):
+        assert next_run("11-27 03:00", None, start_date="2026-11-27") == at("11-27 02:30")
+        assert next_run("11-26 12:00", None, start_date="2026-11-27") == at("11-27 02:30")
+        assert [each for each in caplog.records if each.name == module.__name__] == []
+
     def test_after_a_backfill_only_what_was_due_since_then_is_reported(self, caplog):
         for _ in range(3):
             next_run(MORNING, FILLED_THE_DAY_BEFORE)
@@ -394,11 +406,15 @@ class TestWhenTheSchedulerComesBack:
             timetable.next_run_info_from_dag_model(dag_model=stored)
 
     @pytest.mark.parametrize("schedule", [SPEC["schedule"], {"cron": "30 2 * * *", "assets": ["gs://b/x"]}])
-    def test_one_that_is_too_late_does_not_and_gives_way_to_the_next(self, stored, schedule, session):
+    def test_one_that_is_too_late_does_not_and_gives_way_to_the_next(self, stored, schedule, session, caplog):
         session.add(stored)
         timetable = dag_at(MORNING, schedule=schedule).timetable
-        with pytest.raises(RunSkippedError, match=r"2026-11-27 02:30 UTC was not started.*backfill create"):
+        with pytest.raises(RunSkippedError, match="DAG nightly: this is not a failure"):
             timetable.next_run_info_from_dag_model(dag_model=stored)
+        (record,) = [each for each in caplog.records if each.name == module.__name__]
+        assert record.levelno == logging.WARNING
+        assert "2026-11-27 02:30 UTC was not started" in record.getMessage()
+        assert "backfill create" in record.getMessage()
         assert stored.next_dagrun == stored.next_dagrun_create_after == at("11-28 02:30")
         assert stored.next_dagrun_data_interval == DataInterval.exact(at("11-28 02:30"))
 
@@ -449,7 +465,7 @@ def test_whether_a_place_was_free_is_asked_until_it_is_too_late():
     asked = []
     dag = dag_at(MORNING, **ONE)
 
-    def places(stored: Any, since: datetime) -> list[Place]:
+    def places(stored: Any, since: datetime) -> list[RunSlot]:
         asked.append(since)
         return [place(LAST_NIGHT, "11-27 08:30")]
 

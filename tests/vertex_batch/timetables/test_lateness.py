@@ -6,14 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vertex_batch.timetables.lateness import Place, clock_start, is_due
+from vertex_batch.timetables.lateness import RunSlot, clock_start, is_due
 
 TICK = datetime(2026, 11, 27, 2, 30, tzinfo=UTC)
 
 
-def place(since: int, until: int | None = None) -> Place:
+def place(since: int, until: int | None = None) -> RunSlot:
     """A place that is occupied from so many minutes after the time until so many."""
-    return Place(TICK + timedelta(minutes=since), None if until is None else TICK + timedelta(minutes=until))
+    return RunSlot(
+        TICK + timedelta(minutes=since), None if until is None else TICK + timedelta(minutes=until)
+    )
 
 
 @pytest.mark.parametrize(

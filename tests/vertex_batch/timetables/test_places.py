@@ -12,7 +12,7 @@ from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunType
 from sqlalchemy.orm import Session
 
-from vertex_batch.timetables.lateness import Place
+from vertex_batch.timetables.lateness import RunSlot
 from vertex_batch.timetables.places import stored_places
 
 TICK = datetime(2026, 11, 27, 2, 30, tzinfo=UTC)
@@ -48,11 +48,11 @@ def add(
 @pytest.mark.parametrize(
     ("state", "queued", "started", "ended", "expected"),
     [
-        pytest.param(RUNNING, BEFORE, EARLIER, None, [Place(BEFORE, None)], id="active"),
-        pytest.param(QUEUED, BEFORE, None, None, [Place(BEFORE, None)], id="queued"),
-        pytest.param(RUNNING, LATER, BEFORE, None, [Place(BEFORE, None)], id="cleared while it is active"),
-        pytest.param(QUEUED, LATER, None, None, [Place(LATER, None)], id="cleared after its end"),
-        pytest.param(DONE, BEFORE, EARLIER, LATER, [Place(BEFORE, LATER)], id="ended since"),
+        pytest.param(RUNNING, BEFORE, EARLIER, None, [RunSlot(BEFORE, None)], id="active"),
+        pytest.param(QUEUED, BEFORE, None, None, [RunSlot(BEFORE, None)], id="queued"),
+        pytest.param(RUNNING, LATER, BEFORE, None, [RunSlot(BEFORE, None)], id="cleared while it is active"),
+        pytest.param(QUEUED, LATER, None, None, [RunSlot(LATER, None)], id="cleared after its end"),
+        pytest.param(DONE, BEFORE, EARLIER, LATER, [RunSlot(BEFORE, LATER)], id="ended since"),
         pytest.param(DONE, BEFORE, EARLIER, EARLIER, [], id="ended before"),
     ],
 )
@@ -73,7 +73,7 @@ def test_a_run_occupies_a_place_until_it_ends(session, state, queued, started, e
 def test_it_counts_the_runs_that_airflow_counts(session, kind, dag_id, counted):
     run = add(session, DONE, BEFORE, BEFORE, BEFORE)
     add(session, RUNNING, BEFORE, EARLIER, kind=kind, dag_id=dag_id)
-    assert stored_places(run, TICK) == [Place(BEFORE, None)] * counted
+    assert stored_places(run, TICK) == [RunSlot(BEFORE, None)] * counted
 
 
 def test_without_a_session_there_is_nothing_to_read():

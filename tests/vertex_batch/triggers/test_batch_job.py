@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from local.emulator.admin import Fault, FaultKind, Operation, Step
+from tests.builders import ROW
 from vertex_batch.lifecycle.waiting import JobReading, Verdict
 from vertex_batch.triggers import BatchPredictionJobTrigger
 from vertex_batch.vertex.resource import JobReference
@@ -17,14 +18,7 @@ PROJECT, LOCATION = "demo-project", "us-central1"
 OWNER = {"dag_id": "nightly", "run_id": "r", "task_id": "wait", "map_index": -1}
 
 
-@pytest.fixture
-def vertex(connections):
-    connections.admin.set_settings(speed=1000)
-    connections.gcs.put(
-        "gs://demo-bucket/in.jsonl",
-        b'{"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}\n',
-    )
-    return connections
+pytestmark = pytest.mark.vertex(rows=ROW)
 
 
 def a_trigger(reference: JobReference, **changes: Any) -> BatchPredictionJobTrigger:
@@ -57,7 +51,7 @@ def test_is_made_again_from_what_it_serialises(vertex):
 def test_ends_on_every_terminal_state(vertex, state):
     timeline = [Step(state="PENDING", seconds=100), Step(state="RUNNING", seconds=100)]
     seen = event_of(a_trigger(vertex.submit(timeline=timeline, end=state)))
-    assert seen.state == f"JOB_STATE_{state}"
+    assert seen.state == f"{state}"
 
 
 @pytest.mark.parametrize("state", ["QUEUED", "PAUSED", "UPDATING", "FROM_THE_FUTURE"])

@@ -66,7 +66,7 @@ class Pages:
             "team": "search",
             "task_id": "submit",
             "output_directory": "gs://demo-bucket/out",
-            "state": "JOB_STATE_SUCCEEDED",
+            "state": "SUCCEEDED",
             "model": "publishers/google/models/gemini-2.5-flash",
             "logical_date": datetime(day.year, day.month, day.day, tzinfo=UTC),
         }

@@ -9,7 +9,7 @@ import pytest
 
 from vertex_batch.costs import GroupTotal, Total
 from vertex_batch.ui.chart import HEIGHT, WIDTH, draw, round_up
-from vertex_batch.ui.periods import Period, last_month, read_period, so_far_last_month
+from vertex_batch.ui.periods import Days, last_month, read_period, so_far_last_month
 from vertex_batch.ui.spend import MAX_SERIES, add_groups
 from vertex_batch.ui.spend import arrange as arrange_groups
 from vertex_batch.ui.words import rounded
@@ -18,7 +18,7 @@ DAYS = [date(2026, 11, 1) + timedelta(n) for n in range(3)]
 
 
 def arrange(days, daily):
-    return arrange_groups(Period(days[0], days[-1]), add_groups(daily), daily)
+    return arrange_groups(Days(days[0], days[-1]), add_groups(daily), daily)
 
 
 def spent(name, day, amount, *, complete=True) -> GroupTotal:
@@ -77,7 +77,7 @@ def test_the_usual_period_is_the_last_thirty_days():
 
 
 def test_a_long_period_is_shown_by_week_and_no_day_is_lost():
-    period = Period(date(2026, 1, 1), date(2026, 12, 31))
+    period = Days(date(2026, 1, 1), date(2026, 12, 31))
     daily = [spent("a", day, "1") for day in map(date.fromordinal, range(739617, 739617 + 365))]
     assert (daily[0].group[1], daily[-1].group[1]) == (period.since, period.until)
     spend = arrange_groups(period, add_groups(daily), daily)
@@ -92,5 +92,5 @@ def test_the_rest_may_be_added_up_by_the_database():
     whole = arrange(DAYS, groups)
     others = GroupTotal((DAYS[0],), Total(Decimal(6), complete=True), 3, 1, DAYS[0], DAYS[0])
     named = [each for each in groups if each.total.amount > 3]
-    parts = arrange_groups(Period(DAYS[0], DAYS[-1]), add_groups(groups), named, [others])
+    parts = arrange_groups(Days(DAYS[0], DAYS[-1]), add_groups(groups), named, [others])
     assert parts == whole

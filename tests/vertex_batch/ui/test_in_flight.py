@@ -8,13 +8,13 @@ import pytest
 
 from vertex_batch.costs import JobCost, JobFacts, RowCounts, Total
 from vertex_batch.ui.in_flight import ENDED, NO_STATE, InFlight, in_flight, matches, place_of, project_cost
-from vertex_batch.ui.submissions import Submission
-from vertex_batch.ui.vertex import Reading
+from vertex_batch.ui.submissions import SubmittedJob
+from vertex_batch.ui.vertex import Snapshot
 from vertex_batch.ui.words import lasting
 from vertex_batch.vertex.resource import BatchPredictionJob, CompletionStats
 
-MINE = Submission("demo-project", "us-central1", "7", "nightly", "run", "submit")
-ENDED_RUN = Submission("demo-project", "us-central1", "8", "nightly", "old", "submit", is_wanted=False)
+MINE = SubmittedJob("demo-project", "us-central1", "7", "nightly", "run", "submit")
+ENDED_RUN = SubmittedJob("demo-project", "us-central1", "8", "nightly", "old", "submit", is_wanted=False)
 PLACE = place_of(MINE)
 
 
@@ -23,7 +23,7 @@ def job(job_id: str = "7", stats: tuple[int, int, int] | None = None, **fields) 
     ok, failed, to_go = stats or (0, 0, 0)
     counted = CompletionStats(successful_count=ok, failed_count=failed, incomplete_count=to_go)
     return BatchPredictionJob(
-        name=name, state="JOB_STATE_RUNNING", completion_stats=counted if stats else None, **fields
+        name=name, state="RUNNING", completion_stats=counted if stats else None, **fields
     )
 
 
@@ -35,11 +35,11 @@ def cost(amount: str, ok: int = 100, *, copied: int = 0, complete: bool = True) 
 @pytest.mark.parametrize(
     ("reading", "recorded", "states"),
     [
-        (Reading((job(),), is_whole=True), (), ["JOB_STATE_RUNNING"]),
-        (Reading((), is_whole=True), (), [ENDED]),
-        (Reading((), is_whole=False, problem="the proxy cannot be reached"), (), [NO_STATE]),
-        (Reading((), is_whole=True), (MINE.key,), []),
-        (Reading((job(),), problem="it went away"), (), ["JOB_STATE_RUNNING"]),
+        (Snapshot((job(),), is_whole=True), (), ["RUNNING"]),
+        (Snapshot((), is_whole=True), (), [ENDED]),
+        (Snapshot((), is_whole=False, problem="the proxy cannot be reached"), (), [NO_STATE]),
+        (Snapshot((), is_whole=True), (MINE.key,), []),
+        (Snapshot((job(),), problem="it went away"), (), ["RUNNING"]),
     ],
 )
 def test_a_job_is_under_way_until_its_bill_is_written(reading, recorded, states):
@@ -48,8 +48,8 @@ def test_a_job_is_under_way_until_its_bill_is_written(reading, recorded, states)
 
 
 def test_of_a_run_that_is_over_only_what_vertex_still_runs_is_under_way():
-    assert in_flight([ENDED_RUN], {PLACE: Reading((), is_whole=True)}, frozenset()) == []
-    (orphan,) = in_flight([ENDED_RUN], {PLACE: Reading((job("8"),), is_whole=True)}, frozenset())
+    assert in_flight([ENDED_RUN], {PLACE: Snapshot((), is_whole=True)}, frozenset()) == []
+    (orphan,) = in_flight([ENDED_RUN], {PLACE: Snapshot((job("8"),), is_whole=True)}, frozenset())
     assert not orphan.submission.is_wanted
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from tests.vertex_batch.ui.conftest import HOSTILE, TODAY, item
-from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Verdict
+from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
 from vertex_batch.costs import CostTable, RowCounts, Total
 from vertex_batch.usage import Kind, RowProblem
 
@@ -26,6 +26,13 @@ def test_the_overview_shows_this_month_and_last_month(pages):
     assert "This month 1.50 USD" in text
     assert "-93 % vs. 20.25 by this day last month" in text
     assert "Last month 120.25 USD" in text
+
+
+def test_the_overview_says_which_models_stop_and_what_their_successors_would_cost(pages):
+    pages.record(item("1.5"))
+    text = words(pages.get("/").text)
+    assert "Models that stop gemini-2.5-flash stops: its last day is 2027-03-31" in text
+    assert "Its jobs of the last 30 days cost 1.50 USD; today the same tokens would cost with" in text
 
 
 @pytest.mark.parametrize(
@@ -296,10 +303,15 @@ def test_the_focus_file_has_the_line_items_of_the_period_and_of_the_dags_that_on
     pages.record(item("1.5"), item(None, kind="thoughts"), spec="=1+1")
     pages.record(item("3"), day=date(2026, 9, 1))
     pages.record(item("4"), dag_id="secret")
-    answer = pages.get("/focus.csv", **{"from": "2026-11-01", "to": "2026-11-30"})
-    rows = list(csv.DictReader(io.StringIO(answer.text)))
-    assert [(row["BilledCost"], row["x_Spec"]) for row in rows] == [("1.5", "'=1+1")]
-    assert answer.headers["content-disposition"].startswith("attachment")
+    november = {"from": "2026-11-01", "to": "2026-11-30"}
+    for version, provider in (("1.2", "ProviderName"), ("1.4", "ServiceProviderName")):
+        answer = pages.get("/focus.csv", version=version, **november)
+        rows = list(csv.DictReader(io.StringIO(answer.text)))
+        assert [(row["BilledCost"], row["x_Spec"]) for row in rows] == [("1.5", "'=1+1")]
+        assert rows[0][provider] == "Google Cloud"
+        assert answer.headers["content-disposition"].startswith("attachment")
+    assert "ProviderName" in pages.get("/focus.csv", **november).text
+    assert pages.get("/focus.csv", version="9").status_code == 400
 
 
 def test_jobs_are_sorted_by_a_column_whose_heading_says_so(pages):
@@ -325,7 +337,7 @@ def test_a_bill_shows_what_was_expected_beside_what_the_job_cost(pages):
     expected = Estimate(
         Total(Decimal("1.25"), complete=True), Decimal(1), Decimal(2), method="no <b>history</b>"
     )
-    held = Decision(Verdict.HOLD, ("too much",))
+    held = Decision(Ruling.HOLD, ("too much",))
     ledger.claim(asks, expected, [], lambda _: held, approved_by="ann", approved=lambda _: True)
     ledger.submitted("key", job.job_id)
     text = pages.get("/bill", **address).text

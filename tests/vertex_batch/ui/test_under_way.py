@@ -19,7 +19,7 @@ from airflow.models.xcom import XComModel
 from sqlalchemy import delete, insert, select
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from tests.vertex_batch.jobs import a_request
+from tests.builders import a_request
 from tests.vertex_batch.ui.conftest import Pages
 from vertex_batch.lifecycle.identity import Intent, deployment_label
 from vertex_batch.tasks.context import INTENT_XCOM, deployment
@@ -45,7 +45,7 @@ class Running:
 
     def state(self, job_id: str) -> str:
         with BatchClient(self.direct) as client:
-            return client.get(*PLACE.values(), job_id).state.short
+            return client.get(PLACE["project"], PLACE["location"], job_id).state
 
     def token(self, job_id: str) -> str:
         form = self.pages.get("/cancel", **self.key(job_id)).text

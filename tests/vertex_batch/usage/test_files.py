@@ -9,7 +9,7 @@ import pytest
 
 from vertex_batch.errors import OutputMissingError
 from vertex_batch.storage import FETCH_BYTES
-from vertex_batch.usage import ScanOptions, billed_response_ids, choose_files, scan_output
+from vertex_batch.usage import ScanOptions, choose_files, scan_output
 from vertex_batch.usage.ranges import scan_files
 
 ROOT = "bucket/out/prediction-model-2026-02-12T06:52:08.835011Z"
@@ -89,12 +89,6 @@ def test_an_output_that_is_not_there_is_an_error_that_says_what_is(directory, lo
         scan_output(local, str(directory), job_model="m", job="17")
     with pytest.raises(OutputMissingError, match="nowhere"):
         scan_output(local, str(directory / "nowhere"), job_model="m")
-
-
-def test_the_response_ids_of_an_earlier_job_are_collected(directory, local, row):
-    rows = [row(), row(status="no"), row(response={})]
-    (directory / "predictions.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
-    assert billed_response_ids(local, str(directory)) == {"r-1"}
 
 
 def test_the_output_is_streamed_from_an_object_store(emulator, row):

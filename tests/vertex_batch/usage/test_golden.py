@@ -44,9 +44,11 @@ EXPECTED = {
         ("output long_context", 1000, "7.5"),
         ("output", 1000, "5"),
     ],
+    "claude_flat.jsonl": [("input", 250_000, "2.5"), ("output", 1000, "12.5")],  # half of 5 and 25
     "derived_rate.jsonl": [("input", 100, "0.15"), ("output image", 1290, "15")],  # half of 30
     "cache_without_batch_rate.jsonl": [("input", 600, "0.15"), ("cached_input", 400, "0.03")],
     "cache_with_batch_rate.jsonl": [("input", 600, "0.125"), ("cached_input", 400, "0.0125")],
+    "lite_cache.jsonl": [("input", 600, "0.15"), ("cached_input", 400, "0.02"), ("output", 100, "1.25")],
     "audio.jsonl": [("input audio", 1000, "0.5"), ("output", 10, "1.25")],
     "audio_derived.jsonl": [("input audio", 1000, "0.5"), ("output", 10, "1.25")],  # half of 1.00
     "region.jsonl": [("input", 1000, "0.825"), ("output", 100, "4.95")],  # 0.75 and 4.50, and 10 % more
@@ -99,6 +101,19 @@ EXPECTED = {
         ("cached_input", 400, "0.1"),
         ("output", 100, "10"),
     ],
+    # 0.375, 0.0375 and 1.875, and 10 % more outside `global`; from 2027-01-01 on twice as much
+    "prediction-model-2026-12-31T220000Z": [
+        ("input", 600, "0.4125"),
+        ("cached_input", 400, "0.04125"),
+        ("output", 100, "2.0625"),
+    ],
+    "prediction-model-2027-01-01T020000Z": [
+        ("input", 600, "0.825"),
+        ("cached_input", 400, "0.0825"),
+        ("output", 100, "4.125"),
+    ],
+    # half of 1.50, of 0.075 and of 7.50
+    "hydrogen.jsonl": [("input", 600, "0.75"), ("cached_input", 400, "0.0375"), ("output", 100, "3.75")],
     "wrong_total.jsonl": PLAIN,
     "unknown_model.jsonl": [("input", 1000, None), ("output", 100, None)],
 }

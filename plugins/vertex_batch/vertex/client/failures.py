@@ -24,11 +24,11 @@ from vertex_batch.errors import (
     AdminKeyRequiredError,
     ApiError,
     BadKeyError,
-    BudgetExceededError,
     FailedPreconditionError,
     FieldAddedError,
     InternalServerError,
     InvalidArgumentError,
+    KeyBudgetExceededError,
     ModelNotAllowedError,
     NoCredentialError,
     NotFoundError,
@@ -75,7 +75,7 @@ _BY_PROXY: dict[int, type[ApiError]] = {
 }
 # The proxy's messages, for answers whose status and type do not say what is wrong.
 _BY_WORDS: tuple[tuple[re.Pattern[str], type[ApiError]], ...] = (
-    (re.compile(r"Budget has been exceeded"), BudgetExceededError),
+    (re.compile(r"Budget has been exceeded"), KeyBudgetExceededError),
     (re.compile(r"^No Vertex AI credential"), NoCredentialError),
     (re.compile(r"is not allowed in request body"), InvalidArgumentError),
     (
@@ -108,7 +108,7 @@ _BY_INTERMEDIARY: dict[int, type[ApiError]] = {
 }
 
 
-class Origin(StrEnum):
+class Answerer(StrEnum):
     """The program that created an answer."""
 
     GOOGLE = "Google"
@@ -124,7 +124,7 @@ class Failure:
     :param code: the integer of Google's envelope.
     """
 
-    origin: Origin
+    origin: Answerer
     message: str
     status: str = ""
     code: int | None = None
@@ -142,8 +142,8 @@ def read_failure(body: bytes) -> Failure:
         if isinstance(data.get("error"), dict):
             return _read_envelope(data["error"])
         if "detail" in data:
-            return Failure(Origin.PROXY, _words(data["detail"]))
-    return Failure(Origin.UNKNOWN, _plain_text(body))
+            return Failure(Answerer.PROXY, _words(data["detail"]))
+    return Failure(Answerer.UNKNOWN, _plain_text(body))
 
 
 def _read_envelope(error: dict[str, Any]) -> Failure:
@@ -151,15 +151,15 @@ def _read_envelope(error: dict[str, Any]) -> Failure:
     message = _words(error.get("message", ""))
     if isinstance(code, int) and not isinstance(code, bool) and not isinstance(kind, str):
         named = status if isinstance(status, str) and _GOOGLE_STATUS.fullmatch(status) else ""
-        return Failure(Origin.GOOGLE, message, named, code)
+        return Failure(Answerer.GOOGLE, message, named, code)
     if isinstance(kind, str):
-        return Failure(Origin.PROXY, message, kind if _PROXY_TYPE.fullmatch(kind) else "")
-    return Failure(Origin.UNKNOWN, message)
+        return Failure(Answerer.PROXY, message, kind if _PROXY_TYPE.fullmatch(kind) else "")
+    return Failure(Answerer.UNKNOWN, message)
 
 
-def _origin_of_text(body: bytes) -> Origin:
+def _origin_of_text(body: bytes) -> Answerer:
     # What LiteLLM's web framework answers to an uncaught exception.
-    return Origin.PROXY if body.strip() == b"Internal Server Error" else Origin.UNKNOWN
+    return Answerer.PROXY if body.strip() == b"Internal Server Error" else Answerer.UNKNOWN
 
 
 def _words(value: Any) -> str:
@@ -179,9 +179,9 @@ def classify(http_status: int, failure: Failure, request: ApiRequest) -> type[Ap
         return UnexpectedAnswerError
     if http_status >= HTTPStatus.INTERNAL_SERVER_ERROR and not request.operation.is_answered_by_google:
         return ProxyInternalError
-    if failure.origin is Origin.GOOGLE:
+    if failure.origin is Answerer.GOOGLE:
         return _google_made(http_status, failure, request)
-    if failure.origin is Origin.PROXY:
+    if failure.origin is Answerer.PROXY:
         return _proxy_made(http_status, failure)
     return _BY_INTERMEDIARY.get(http_status) or _by_class(http_status)
 
@@ -215,7 +215,7 @@ def _names(value: Any) -> set[str]:
 def _proxy_made(http_status: int, failure: Failure) -> type[ApiError]:
     kind = failure.status
     if kind == "budget_exceeded":
-        return BudgetExceededError
+        return KeyBudgetExceededError
     if kind.endswith("_model_access_denied"):
         return ModelNotAllowedError
     if kind in _KEY_TYPES or (kind == "no_db_connection" and http_status == HTTPStatus.BAD_REQUEST):
@@ -250,7 +250,7 @@ def leaves_create_unknown(http_status: int, failure: Failure) -> bool:
         return False
     return not (
         http_status == HTTPStatus.SERVICE_UNAVAILABLE
-        and failure.origin is Origin.GOOGLE
+        and failure.origin is Answerer.GOOGLE
         and failure.code == HTTPStatus.SERVICE_UNAVAILABLE
         and failure.status == "UNAVAILABLE"
     )

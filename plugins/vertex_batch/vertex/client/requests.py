@@ -88,16 +88,6 @@ class RequestBuilder:
         path, target = self._job(project, location, job_id)
         return self._request(Operation.CANCEL, "POST", f"{path}:cancel", target, json={})
 
-    def delete(self, project: str, location: str, job_id: str) -> ApiRequest:
-        path, target = self._job(project, location, job_id)
-        return self._request(Operation.DELETE, "DELETE", path, target)
-
-    def get_operation(self, project: str, location: str, operation_id: str) -> ApiRequest:
-        path, target = self._parent(project, location)
-        _check("operation id", operation_id, _RESOURCE_ID)
-        path, target = f"{path}/operations/{quote(operation_id, safe='')}", f"{target}/{operation_id}"
-        return self._request(Operation.GET_OPERATION, "GET", path, target)
-
     def model_info(self) -> ApiRequest:
         return self._request(Operation.MODEL_INFO, "GET", "/model/info", self._config.base_url)
 

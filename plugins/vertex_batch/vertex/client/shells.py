@@ -149,17 +149,6 @@ class BatchClient:
         """
         self._call(self._build.cancel(project, location, job_id), read_nothing)
 
-    def delete(self, project: str, location: str, job_id: str) -> JsonObject:
-        """Delete a job that has ended; return the long-running operation. The output stays.
-
-        :raises NotFoundError: the job does not exist, or a first try deleted it and its answer was lost.
-        """
-        return self._call(self._build.delete(project, location, job_id), read_object)
-
-    def get_operation(self, project: str, location: str, operation_id: str) -> JsonObject:
-        """Read a long-running operation, such as a delete's."""
-        return self._call(self._build.get_operation(project, location, operation_id), read_object)
-
     def model_info(self) -> Models:
         """Read the proxy's models and their prices, as far as the key may see them."""
         return self._call(self._build.model_info(), read_models)
@@ -220,7 +209,7 @@ def try_proxy(client: BatchClient, project: str, location: str) -> None:
 
 
 class AsyncBatchClient:
-    """`BatchClient` for an event loop: the same methods, errors and retries."""
+    """What a trigger needs of `BatchClient`, for an event loop: with the same errors and retries."""
 
     def __init__(self, config: ProxyConfig) -> None:
         self.config = config
@@ -240,10 +229,6 @@ class AsyncBatchClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
-
-    async def create(self, project: str, location: str, request: CreateJobRequest) -> BatchPredictionJob:
-        """Submit a job, with exactly one POST; see `BatchClient.create`."""
-        return await self._call(self._build.create(project, location, request), read_job)
 
     async def get(self, project: str, location: str, job_id: str) -> BatchPredictionJob:
         """Read a job."""
@@ -274,38 +259,6 @@ class AsyncBatchClient:
     async def cancel(self, project: str, location: str, job_id: str) -> None:
         """Request a cancel from Vertex; see `BatchClient.cancel`."""
         await self._call(self._build.cancel(project, location, job_id), read_nothing)
-
-    async def delete(self, project: str, location: str, job_id: str) -> JsonObject:
-        """Delete a job that has ended; see `BatchClient.delete`."""
-        return await self._call(self._build.delete(project, location, job_id), read_object)
-
-    async def get_operation(self, project: str, location: str, operation_id: str) -> JsonObject:
-        """Read a long-running operation, such as a delete's."""
-        return await self._call(self._build.get_operation(project, location, operation_id), read_object)
-
-    async def model_info(self) -> Models:
-        """Read the proxy's models and their prices, as far as the key may see them."""
-        return await self._call(self._build.model_info(), read_models)
-
-    async def price_map(self) -> JsonObject:
-        """Read the proxy's public price map."""
-        return await self._call(self._build.price_map(), read_object)
-
-    async def spend_logs(self, since: datetime, until: datetime) -> AsyncIterator[JsonObject]:
-        """Read what the proxy has recorded for batches; see `BatchClient.spend_logs`."""
-        reading = SpendReading(since, until)
-        for window in reading.windows():
-            request = self._build.spend_logs(window.since, window.until, window.page)
-            for row in reading.take(window, await self._call(request, read_spend)):
-                yield row
-
-    async def user_info(self) -> JsonObject:
-        """Read the user that the key belongs to."""
-        return await self._call(self._build.user_info(), read_object)
-
-    async def readiness(self, *, details: bool) -> JsonObject:
-        """Read whether the proxy is ready; see `BatchClient.readiness`."""
-        return await self._call(self._build.readiness(details=details), read_object)
 
     async def _call(self, request: ApiRequest, read: Read[T]) -> T:
         if request.may_repeat:

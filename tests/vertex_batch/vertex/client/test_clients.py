@@ -80,18 +80,27 @@ class InALoop:
         self.runner.close()
 
 
-@pytest.fixture(params=[Blocking, InALoop], ids=["sync", "async"])
-def connect(request, proxy):
+def connecting(kind, proxy):
     opened = []
 
     def connect(url=None, **settings):
         settings = {"max_retry_wait_seconds": 0.01, "timeout_seconds": 5.0, **settings}
-        opened.append(request.param(ProxyConfig(url or proxy.url, KEY, **settings)))
+        opened.append(kind(ProxyConfig(url or proxy.url, KEY, **settings)))
         return opened[-1]
 
     yield connect
     for client in opened:
         client.close()
+
+
+@pytest.fixture(params=[Blocking, InALoop], ids=["sync", "async"])
+def connect(request, proxy):
+    yield from connecting(request.param, proxy)
+
+
+@pytest.fixture
+def connect_blocking(proxy):
+    yield from connecting(Blocking, proxy)
 
 
 @pytest.fixture
@@ -102,9 +111,9 @@ def google_error(reply):
     return make
 
 
-def test_create_sends_the_job_with_the_key_and_reads_the_answer(connect, proxy, reply):
+def test_create_sends_the_job_with_the_key_and_reads_the_answer(connect_blocking, proxy, reply):
     proxy.reply(reply.of(JOB))
-    job = connect().create(*PLACE, REQUEST)
+    job = connect_blocking().create(*PLACE, REQUEST)
     (call,) = proxy.calls
     assert (job.job_id, job.state) == ("17", JobState.RUNNING)
     assert (call.method, call.target) == ("POST", f"{BASE}/batchPredictionJobs")
@@ -114,16 +123,13 @@ def test_create_sends_the_job_with_the_key_and_reads_the_answer(connect, proxy, 
     assert call.json == REQUEST.to_wire()
 
 
-def test_each_other_verb_arrives_as_it_should(connect, proxy, reply):
-    client = connect(route_prefix="v1")
+def test_each_other_verb_arrives_as_it_should(connect_blocking, proxy, reply):
+    client = connect_blocking(route_prefix="v1")
     base = BASE.replace("/vertex_ai", "")
     proxy.reply(reply.of(JOB))
     assert client.get(*PLACE, "17").job_id == "17"
     proxy.reply(reply.of({}))
     assert client.cancel(*PLACE, "17") is None
-    proxy.reply(reply.of({"name": "projects/1/locations/us-central1/operations/9"}))
-    assert client.delete(*PLACE, "17")["name"].endswith("/9")
-    assert client.get_operation(*PLACE, "9")["name"].endswith("/9")
     proxy.reply(reply.of({"data": [{"model_name": "gemini-2.5-flash"}]}))
     assert client.model_info() == [{"model_name": "gemini-2.5-flash"}]
     proxy.reply(reply.of({"gemini-2.5-flash": {}}))
@@ -131,8 +137,6 @@ def test_each_other_verb_arrives_as_it_should(connect, proxy, reply):
     assert [(call.method, call.target, call.body) for call in proxy.calls] == [
         ("GET", f"{base}/batchPredictionJobs/17", b""),
         ("POST", f"{base}/batchPredictionJobs/17:cancel", b"{}"),
-        ("DELETE", f"{base}/batchPredictionJobs/17", b""),
-        ("GET", f"{base}/operations/9", b""),
         ("GET", "/model/info", b""),
         ("GET", "/public/litellm_model_cost_map", b""),
     ]
@@ -214,7 +218,7 @@ FAULTS = {
 
 REPEATED = [
     (verb, fault)
-    for verb in ("get", "list", "cancel", "delete")
+    for verb in ("get", "list", "cancel")
     for fault in FAULTS
     if verb == "get" or fault != "200 no job"
 ]
@@ -231,22 +235,22 @@ def test_whatever_may_be_repeated_is(connect, proxy, reply, verb, fault):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_create_is_sent_once_whatever_happens(connect, proxy, reply, fault):
+def test_a_create_is_sent_once_whatever_happens(connect_blocking, proxy, reply, fault):
     status, body, how = FAULTS[fault]
     headers = {"content-encoding": "gzip"} if fault == "bad gzip" else {}
     proxy.reply(reply(status, body, headers, how), reply.of(JOB))
     definite = fault == "429"
     with pytest.raises(ResourceExhaustedError if definite else AmbiguousSubmitError) as caught:
-        connect().create(*PLACE, REQUEST)
+        connect_blocking().create(*PLACE, REQUEST)
     assert len(proxy.calls) == 1
     assert ("Nothing was submitted" in str(caught.value)) is definite
     assert KEY not in str(caught.value)
 
 
-def test_a_create_that_times_out_is_ambiguous_and_sent_once(connect, proxy, reply):
+def test_a_create_that_times_out_is_ambiguous_and_sent_once(connect_blocking, proxy, reply):
     proxy.reply(reply(how="hang"))
     with pytest.raises(AmbiguousSubmitError, match="ReadTimeout") as caught:
-        connect(timeout_seconds=0.2).create(*PLACE, REQUEST)
+        connect_blocking(timeout_seconds=0.2).create(*PLACE, REQUEST)
     assert isinstance(caught.value.__cause__, AnswerLostError)
     assert len(proxy.calls) == 1
 
@@ -263,9 +267,9 @@ def closed_port() -> int:
         return listener.getsockname()[1]
 
 
-def test_a_create_that_finds_nobody_was_not_sent(connect):
+def test_a_create_that_finds_nobody_was_not_sent(connect_blocking):
     with pytest.raises(ProxyUnreachableError, match=r"refused|connection attempts failed") as caught:
-        connect(f"http://127.0.0.1:{closed_port()}").create(*PLACE, REQUEST)
+        connect_blocking(f"http://127.0.0.1:{closed_port()}").create(*PLACE, REQUEST)
     assert "Nothing was submitted" in str(caught.value)
 
 
@@ -274,13 +278,13 @@ def test_a_host_without_an_address_is_unreachable(connect):
         connect("http://litellm.invalid:4000", max_tries=1).get(*PLACE, "17")
 
 
-def test_tls_towards_a_plain_port_is_unreachable(connect, proxy):
+def test_tls_towards_a_plain_port_is_unreachable(connect_blocking, proxy):
     with pytest.raises(ProxyUnreachableError, match=r"(?i)ssl|tls"):
-        connect(proxy.url.replace("http:", "https:"), max_tries=1).create(*PLACE, REQUEST)
+        connect_blocking(proxy.url.replace("http:", "https:"), max_tries=1).create(*PLACE, REQUEST)
 
 
-def test_a_kept_connection_that_was_closed_meanwhile_does_not_break_a_create(connect, proxy, reply):
-    client = connect()
+def test_a_kept_connection_that_was_closed_meanwhile_does_not_break_a_create(connect_blocking, proxy, reply):
+    client = connect_blocking()
     proxy.reply(reply(200, json.dumps(JOB).encode(), {"connection": "close"}), reply.of(JOB))
     client.get(*PLACE, "17")
     assert client.create(*PLACE, REQUEST).job_id == "17"
@@ -387,10 +391,10 @@ def test_the_version_of_an_ordinary_release_is_known_and_not_warned_of(connect, 
     assert not caplog.records
 
 
-def test_a_redirect_is_not_followed_with_the_key(connect, proxy, reply):
+def test_a_redirect_is_not_followed_with_the_key(connect_blocking, proxy, reply):
     proxy.reply(reply(301, b"", {"location": f"{proxy.url}/elsewhere"}))
     with pytest.raises(RouteNotFoundError, match="elsewhere"):
-        connect().create(*PLACE, REQUEST)
+        connect_blocking().create(*PLACE, REQUEST)
     assert len(proxy.calls) == 1
 
 
@@ -442,13 +446,6 @@ def test_threads_may_share_a_client(proxy, reply):
     with BatchClient(ProxyConfig(proxy.url, KEY)) as client, ThreadPoolExecutor(4) as pool:
         jobs = list(pool.map(lambda n: client.get(*PLACE, str(n)).job_id, range(20)))
     assert jobs == [str(n) for n in range(20)]
-
-
-def test_the_clients_have_the_same_methods():
-    def names(client):
-        return {name for name in vars(client) if not name.startswith("_")}
-
-    assert names(BatchClient) == names(AsyncBatchClient)
 
 
 def test_importing_the_client_imports_neither_airflow_nor_google_nor_pandas():

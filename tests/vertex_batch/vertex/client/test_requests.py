@@ -31,8 +31,6 @@ def builder(**settings) -> RequestBuilder:
         (builder().get(*PLACE, "17"), ("GET", f"{BASE}/batchPredictionJobs/17")),
         (builder().list(*PLACE, "", 100, ""), ("GET", f"{BASE}/batchPredictionJobs")),
         (builder().cancel(*PLACE, "17"), ("POST", f"{BASE}/batchPredictionJobs/17:cancel")),
-        (builder().delete(*PLACE, "17"), ("DELETE", f"{BASE}/batchPredictionJobs/17")),
-        (builder().get_operation(*PLACE, "9"), ("GET", f"{BASE}/operations/9")),
         (builder().model_info(), ("GET", "/model/info")),
         (builder().user_info(), ("GET", "/v2/user/info")),
         (builder().readiness(details=False), ("GET", "/health/readiness")),

@@ -1,0 +1,69 @@
+"""What a month will have cost at its end, at the prices of the days to come."""
+
+from __future__ import annotations
+
+import calendar
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from vertex_batch.costs import Total, add_totals, rounded, total
+from vertex_batch.pricing import PriceBook, from_proxy, price
+from vertex_batch.usage import UsageKey
+
+if TYPE_CHECKING:
+    from vertex_batch.costs import CostTable, JobFilter
+
+PACE_DAYS = 7
+"""The days whose tokens are taken for each day to come."""
+_CENT_OF_A_CENT = Decimal("0.0001")
+
+
+@dataclass(frozen=True, slots=True)
+class MonthEnd:
+    """A month so far, and its probable end.
+
+    :param so_far: what the bills of the month come to.
+    :param at_end: the same with the days to come. It is rounded, since it is an estimate.
+    """
+
+    so_far: Total
+    at_end: Total
+
+    def __str__(self) -> str:
+        return (
+            f"{_usd(self.so_far)} so far; probably {_usd(self.at_end)} at its end, with the tokens of the"
+            f" last {PACE_DAYS} days at the prices of the days to come"
+        )
+
+
+def _usd(amount: Total) -> str:
+    return f"{'' if amount.complete else 'at least '}{rounded(amount.amount)} USD"
+
+
+def month_end(table: CostTable, where: JobFilter, day: date, *, book: PriceBook | None = None) -> MonthEnd:
+    """Project the month of a day to its end.
+
+    :param where: which jobs; its days are replaced.
+    :param day: the last day whose jobs are billed.
+    :param book: the prices; None: the packaged ones.
+    """
+    book = book or PriceBook(from_proxy(None))
+    last = day.replace(day=calendar.monthrange(day.year, day.month)[1])
+    month = replace(where, since=day.replace(day=1), until=day)
+    so_far = add_totals(group.total for group in table.totals("day", where=month))
+    pace = replace(where, since=day - timedelta(days=PACE_DAYS - 1), until=day)
+    usage: dict[str, dict[UsageKey, int]] = defaultdict(dict)
+    for location, key, tokens in table.usage(pace):
+        of_any_day = replace(key, priced_on=None)
+        usage[location][of_any_day] = usage[location].get(of_any_day, 0) + tokens
+    to_come = [day + timedelta(days=n) for n in range(1, (last - day).days + 1)]
+    costs = [
+        total([item for location, tokens in usage.items() for item in price(tokens, book, location, each)])
+        for each in to_come
+    ]
+    whole = add_totals(costs)
+    rest = Total((whole.amount / PACE_DAYS).quantize(_CENT_OF_A_CENT), whole.complete)
+    return MonthEnd(so_far, add_totals([so_far, rest]))

@@ -1,0 +1,88 @@
+"""What earlier runs of a spec's job used and cost, from the cost table, for ``vertex-batch plan``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.errors import VertexBatchError
+from vertex_batch.inputs import SHARDS_GROUP
+
+if TYPE_CHECKING:
+    from vertex_batch.budgets import PastJob
+    from vertex_batch.cli.planning import Plan
+    from vertex_batch.costs import Total
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The jobs from which the budget check of a run would estimate this one.
+
+    :param jobs: the latest first.
+    :param problem: why they could not be read; empty if they were, or if there is no cost table yet.
+    """
+
+    jobs: Sequence[PastJob] = field(default_factory=tuple)
+    problem: str = ""
+
+    @property
+    def per_thousand_rows(self) -> list[Total]:
+        """What a thousand answered rows of each job cost, the lowest first."""
+        costs = [job.cost.per_thousand(job.answered) for job in self.jobs if job.cost]
+        return sorted((cost for cost in costs if cost), key=lambda cost: cost.amount)
+
+    def lines(self) -> list[str]:
+        """The history in one line for a person; empty if there is none."""
+        if self.problem:
+            return [f"not read: {self.problem}"]
+        if not (costs := self.per_thousand_rows):
+            return []
+        jobs = "the last job" if len(costs) == 1 else f"the last {len(costs)} jobs"
+        span = "" if len(costs) == 1 else f" ({costs[0]} to {costs[-1]})"
+        return [f"{jobs} cost {costs[len(costs) // 2]} per 1,000 answered rows{span}"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data; amounts are decimal strings."""
+        costs = self.per_thousand_rows
+        return {
+            "jobs": len(self.jobs),
+            "usd_per_thousand_rows": [cost.text for cost in costs],
+            "complete": all(cost.complete for cost in costs),
+            "problem": self.problem or None,
+        }
+
+
+def read_history(plan: Plan, url: str | None) -> History:
+    """Read the earlier jobs of a plan's task and model. A table that cannot be read is not an error.
+
+    :param url: of the cost table; None: the one of the spec's `cost_connection`.
+    """
+    try:
+        return History(_jobs(plan, url))
+    except ImportError as error:
+        return History(problem=f"the Python module `{error.name}` is not installed")
+    except VertexBatchError as error:
+        return History(problem=str(error))
+
+
+def _jobs(plan: Plan, url: str | None) -> list[PastJob]:
+    from vertex_batch.budgets import BudgetRequest, Ledger, usable  # noqa: PLC0415 - it brings SQLAlchemy along
+    from vertex_batch.cli.cost import MissingCostTableError, open_table  # noqa: PLC0415
+
+    try:
+        table = open_table(Namespace(url=url, cost_connection=plan.job.cost_connection))
+    except MissingCostTableError:
+        if url:
+            raise
+        return []
+    if not table.is_ready():
+        return []
+    group = f"{plan.job.name}." if plan.spec.grouped else ""
+    names = [f"{group}submit", f"{group}{SHARDS_GROUP}.submit"]
+    for task_id in reversed(names) if plan.jobs > 1 else names:
+        request = BudgetRequest("", *plan.place, plan.request.model, plan.spec.name, "", task_id)
+        if found := usable(Ledger(table).history(request)):
+            return found
+    return []

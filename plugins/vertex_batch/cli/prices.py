@@ -1,0 +1,217 @@
+"""``vertex-batch prices`` shows the rates of a model on a day: their lists, their days, and what is next."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.cli import access
+from vertex_batch.cli.output import print_json
+from vertex_batch.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from vertex_batch.pricing import PriceBook, Rate, Unpriced
+    from vertex_batch.usage import UsageKey
+
+_MILLION = 1_000_000
+_WIDTH = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The next price of something, and its first day; None: from then on it has none."""
+
+    first_day: date
+    usd_per_unit: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPrice:
+    """One rate of a model on a day.
+
+    :param change: what it costs next; None: no list says that it changes.
+    """
+
+    usage: UsageKey
+    rate: Rate | Unpriced
+    change: Change | None
+
+
+def add_parser(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], day: Callable[[str], date]
+) -> None:
+    """Describe the command."""
+    command = commands.add_parser(
+        "prices",
+        help="show the rates of a model on a day",
+        description="Show each batch rate of a model on a day: the list that it is from, from when to when it"
+        " holds, and what changes next. The lists are, in this order: price files, a proxy's deployments, the"
+        " packaged lists with dates, the proxy's price map, and the packaged snapshot of that. The proxy's"
+        " prices are used with --proxy only. Exit status 1 if the model has no rate.",
+    )
+    command.add_argument("model", metavar="MODEL", help="the model, in any form of its name")
+    command.add_argument(
+        "--on", type=day, metavar="DAY", help="the UTC day, such as 2026-12-01 (default: today)"
+    )
+    command.add_argument(
+        "--location", default="global", metavar="NAME", help="where the job runs (default: global)"
+    )
+    command.add_argument(
+        "--specs", metavar="FOLDER", help="the specs, next to which `pricing` has the price files"
+    )
+    command.add_argument(
+        "--proxy", metavar="URL|ID", help="also use the prices of this proxy: a URL, or an Airflow connection"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON; prices are exact decimal strings")
+    command.set_defaults(run=run, route_prefix=None, project=None)
+
+
+def run(options: Namespace) -> int:
+    """Print the rates of a model."""
+    from vertex_batch.pricing import PriceBook, from_proxy, price_folder, retirement_of  # noqa: PLC0415
+    from vertex_batch.specs import prices_folder, specs_folder  # noqa: PLC0415 - so that `validate` is quick
+
+    day = options.on or datetime.now(UTC).date()
+    folder = prices_folder(Path(options.specs) if options.specs else specs_folder())
+    files = price_folder(folder) if folder.is_dir() else []
+    with access.Access(options).client() if options.proxy else nullcontext(None) as client:
+        book = PriceBook([*files, *from_proxy(client)], max_decimals=None)
+    found = rates_on(book, options.model, options.location, day)
+    retirement = retirement_of(options.model, book.life_of(options.model))
+    notes = [
+        *book.flags,
+        *book.on(day).contradictions(each.usage for each in found),
+        *([retirement.describe(day)] if retirement and retirement.describe(day) else []),
+    ]
+    if not found:
+        raise ConfigurationError(_no_rate(book, options.model, day, notes))
+    if options.json:
+        print_json(as_data(options.model, options.location, day, found, notes))
+    else:
+        _print(options.model, options.location, day, found, notes)
+    return 0
+
+
+def rates_on(book: PriceBook, model: str, location: str, day: date) -> list[ListedPrice]:
+    """The rates of a model on a day, each with its next change."""
+    from vertex_batch.usage import canonical_model  # noqa: PLC0415
+
+    later = book.change_days(model, day, date.max)
+    return [
+        ListedPrice(key, rate, _next_change(book, key, location, rate, later))
+        for key, rate in book.on(day).listed(canonical_model(model), location)
+    ]
+
+
+def _next_change(
+    book: PriceBook, key: UsageKey, location: str, rate: Rate | Unpriced, later: Sequence[date]
+) -> Change | None:
+    now = _usd(rate)
+    of_days = ((day, _usd(book.on(day).rate(key, location))) for day in later)
+    return next((Change(day, usd) for day, usd in of_days if usd != now), None)
+
+
+def _usd(rate: Rate | Unpriced) -> Decimal | None:
+    from vertex_batch.pricing import Rate  # noqa: PLC0415
+
+    return rate.usd_per_unit if isinstance(rate, Rate) else None
+
+
+def as_data(
+    model: str, location: str, day: date, found: Sequence[ListedPrice], notes: Sequence[str]
+) -> dict[str, Any]:
+    """The rates as plain data; a price is USD for one unit, as a decimal string."""
+    return {
+        "model": model,
+        "location": location,
+        "day": day,
+        "rates": [_rate_data(each) for each in found],
+        "notes": list(notes),
+    }
+
+
+def _rate_data(each: ListedPrice) -> dict[str, Any]:
+    from vertex_batch.pricing import Rate  # noqa: PLC0415
+
+    usage, rate, change = each.usage, each.rate, each.change
+    data: dict[str, Any] = {
+        "kind": usage.kind,
+        "modality": usage.modality,
+        "tier": usage.tier,
+        "cache_ttl": usage.cache_ttl or None,
+        "unit": usage.kind.unit,
+    }
+    if not isinstance(rate, Rate):
+        return {**data, "unit_price": None, "reason": rate.reason}
+    following = {"first_day": change.first_day, "unit_price": _text(change.usd_per_unit)} if change else None
+    return {
+        **data,
+        "unit_price": _text(rate.usd_per_unit),
+        "basis": rate.basis,
+        "source": rate.source,
+        "list_digest": rate.list_digest,
+        "as_of": rate.as_of,
+        "valid_from": rate.valid_from,
+        "valid_until": rate.valid_until,
+        "standard_unit_price": _text(rate.standard.usd_per_unit) if rate.standard else None,
+        "next": following,
+    }
+
+
+def _text(usd: Decimal | None) -> str | None:
+    from vertex_batch.costs import in_full  # noqa: PLC0415
+
+    return None if usd is None else in_full(usd)
+
+
+def _no_rate(book: PriceBook, model: str, day: date, notes: Sequence[str]) -> str:
+    lists = ", ".join(source.name for source in book.sources)
+    return "; ".join([f"No list has a batch rate of {model} on {day}. The lists are: {lists}", *notes])
+
+
+def _print(model: str, location: str, day: date, found: Sequence[ListedPrice], notes: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    title = f"Batch rates of {escape(model)} in {escape(location)} on {day}"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for heading in ("what", "USD per million", "without batch", "from", "valid", "next"):
+        is_number = heading in ("USD per million", "without batch")
+        table.add_column(heading, justify="right" if is_number else "left", overflow="fold")
+    for each in found:
+        table.add_row(*map(escape, _cells(each)))
+    Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
+    sys.stdout.write("".join(f"! {note}\n" for note in notes))
+
+
+def _cells(each: ListedPrice) -> Iterator[str]:
+    from vertex_batch.costs import exact  # noqa: PLC0415
+    from vertex_batch.pricing import Basis, Rate  # noqa: PLC0415
+    from vertex_batch.usage import Tier, Unit  # noqa: PLC0415
+
+    usage, rate, change = each.usage, each.rate, each.change
+    words = [usage.kind, usage.modality if usage.kind.unit is Unit.TOKEN else "", usage.cache_ttl]
+    words.append("long context" if usage.tier is Tier.LONG_CONTEXT else "")
+    yield " ".join(word for word in words if word).replace("_", " ")
+    if not isinstance(rate, Rate):
+        yield from ("unknown", "", rate.reason, "", "")
+        return
+    yield exact(rate.usd_per_unit * _MILLION)
+    yield exact(rate.standard.usd_per_unit * _MILLION) if rate.standard else ""
+    how = "" if rate.basis in (Basis.BATCH_RATE, Basis.SPEC) else f", {rate.basis.replace('_', ' ')}"
+    yield f"{rate.source} of {rate.as_of}{how}"
+    yield f"{rate.valid_from or '...'} to {rate.valid_until or '...'}"
+    if change is None:
+        yield "-"
+    else:
+        usd = "none" if change.usd_per_unit is None else exact(change.usd_per_unit * _MILLION)
+        yield f"{usd} from {change.first_day}"

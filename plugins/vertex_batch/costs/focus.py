@@ -1,0 +1,156 @@
+"""The cost table in the columns of FOCUS: the selects, and the form of each value in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    cast,
+    column,
+    func,
+    select,
+    table,
+    text,
+    tuple_,
+)
+
+from vertex_batch.costs.csv_text import harmless
+from vertex_batch.costs.queries import JobFilter
+from vertex_batch.costs.schema import JOB_KEY, jobs
+
+_KEY = ("BillingAccountId", "RegionId", "x_JobId")
+_MOMENTS = frozenset(
+    {"BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd", "x_LogicalDate"}
+)
+_DECIMALS = frozenset(
+    {
+        "BilledCost",
+        "ConsumedQuantity",
+        "ContractedCost",
+        "ContractedUnitPrice",
+        "EffectiveCost",
+        "ListCost",
+        "ListUnitPrice",
+        "PricingCurrencyContractedUnitPrice",
+        "PricingCurrencyEffectiveCost",
+        "PricingCurrencyListUnitPrice",
+        "PricingQuantity",
+        "x_EffectiveUnitPrice",
+    }
+)
+_FLAGS = frozenset({"x_IsComplete"})
+_CONSTANT = frozenset(
+    {
+        "BillingAccountName",
+        "BillingCurrency",
+        "ChargeCategory",
+        "ChargeClass",
+        "ChargeFrequency",
+        "CommitmentDiscountStatus",
+        "ConsumedUnit",
+        "HostProviderName",
+        "InvoiceId",
+        "InvoiceIssuerName",
+        "PricingCategory",
+        "PricingCurrency",
+        "PricingUnit",
+        "ProviderName",
+        "PublisherName",
+        "ResourceType",
+        "ServiceCategory",
+        "ServiceName",
+        "ServiceProviderName",
+        "ServiceSubcategory",
+        "SkuMeter",
+        "x_BilledPicoUsd",
+        "x_ListPriceBasis",
+        "x_MapIndex",
+    }
+)
+"""Columns whose values come from the view or from closed sets, and integers."""
+_ROWS_AT_ONCE = 2000
+# PostgreSQL formats moments and decimals faster than Python, and its text is the same as SQLite's.
+_UTC_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
+
+
+class FocusVersion(StrEnum):
+    """A version of the FinOps Open Cost and Usage Specification that the cost table can be exported in."""
+
+    V1_2 = "1.2"
+    V1_4 = "1.4"
+
+    @property
+    def view(self) -> str:
+        """The view of the cost table with the columns of this version."""
+        return f"focus_{self.replace('.', '_')}"
+
+
+def read_focus(
+    connection: Connection, where: JobFilter, version: FocusVersion
+) -> Iterator[Sequence[str | int | None]]:
+    """Read charges as they are written to a file: first the names of the columns, then each row.
+
+    Both databases give the same rows. Rows are fetched a few thousand at a time. Decimals are exact and
+    without an exponent. Each has at least one decimal, so that no reader takes its column for integers. Names
+    are harmless for a spreadsheet.
+    """
+    names = tuple(connection.execute(text(f"SELECT * FROM {version.view} LIMIT 0")).keys())  # noqa: S608
+    forms = [(place, form) for place, name in enumerate(names) if (form := _form(name))]
+    asked = _select(names, where, version, is_sqlite=connection.dialect.name == "sqlite")
+    found = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(asked)
+    yield names  # not before the database has accepted the query
+    for rows in found.partitions():
+        for row in rows:
+            cells = list(row)
+            for place, form in forms:
+                cells[place] = form(cells[place])
+            yield cells
+
+
+def _select(
+    names: Sequence[str], where: JobFilter, version: FocusVersion, *, is_sqlite: bool
+) -> Select[tuple[Any, ...]]:
+    view = table(version.view, *(column(name) for name in names))
+    columns = view.c if is_sqlite else [_as_text(view.c[name]) for name in names]
+    asked = select(*columns).select_from(view)
+    conditions = where.conditions()
+    if not conditions:
+        return asked
+    keys = select(*(jobs.c[name] for name in JOB_KEY)).where(*conditions)
+    return asked.where(tuple_(*(view.c[name] for name in _KEY)).in_(keys))
+
+
+def _as_text(of: ColumnElement[Any]) -> ColumnElement[Any]:
+    """In PostgreSQL: moments and decimals as text."""
+    if of.key in _MOMENTS:
+        return func.to_char(func.timezone("UTC", of), _UTC_FORMAT)
+    return cast(of, Text) if of.key in _DECIMALS else of
+
+
+def _form(name: str) -> Callable[[Any], str | int | None] | None:
+    """How the values of a column are written; None: as they are."""
+    if name in _DECIMALS:
+        return _decimal
+    if name in _FLAGS:
+        return _flag
+    return None if name in _MOMENTS | _CONSTANT else _name
+
+
+def _decimal(value: str) -> str:
+    digits = value.rstrip("0")
+    return f"{digits}0" if digits.endswith(".") else digits
+
+
+def _name(value: Any) -> str | None:
+    """Text that may come from outside, and PostgreSQL's dates."""
+    return None if value is None else harmless(str(value))
+
+
+def _flag(value: bool | int) -> str:
+    return "true" if value else "false"

@@ -1,0 +1,150 @@
+-- The cost table in the columns of FOCUS 1.2 and 1.4, from one definition, in place of the first view. Columns of ours
+-- begin with x_. Amounts and quantities are exact: NUMERIC in PostgreSQL, and decimals as text in SQLite, which has no
+-- such type; moments there are text, too.
+--
+-- ListCost and ContractedCost are at the standard rate, since no price was negotiated; BilledCost and EffectiveCost are
+-- at the batch rate. Where no price list has a standard rate, the batch rate stands in: x_ListPriceBasis says which.
+-- FOCUS has no unknown cost: a meter without a price is in focus_unpriced_usage, and x_IsComplete of its job is false.
+-- BillingAccountId is the project: the account that pays for it is not known here. Prices are for as many units as
+-- Google's price list has them.
+
+DROP VIEW IF EXISTS focus_cost_and_usage;
+
+CREATE VIEW focus_charges AS
+SELECT {usd: i.amount_picousd} AS "BilledCost",
+       i.project AS "BillingAccountId",
+       CAST(NULL AS TEXT) AS "BillingAccountName",
+       'USD' AS "BillingCurrency",
+       {month_end: i.started} AS "BillingPeriodEnd",
+       {month_start: i.started} AS "BillingPeriodStart",
+       'Usage' AS "ChargeCategory",
+       CAST(NULL AS TEXT) AS "ChargeClass",
+       'Batch prediction with ' || i.model || ': ' || i.kind || ', ' || i.modality || ', ' || i.tier
+           || CASE WHEN i.cache_ttl = '' THEN '' ELSE ', ' || i.cache_ttl END AS "ChargeDescription",
+       'Usage-Based' AS "ChargeFrequency",
+       {next_second: i.ended} AS "ChargePeriodEnd",
+       {second: i.started} AS "ChargePeriodStart",
+       CAST(NULL AS TEXT) AS "CommitmentDiscountStatus",
+       {quantity: i.tokens, 1} AS "ConsumedQuantity",
+       CASE i.unit WHEN 'query' THEN 'Queries' WHEN 'character' THEN 'Characters'
+           WHEN 'prompt' THEN 'Prompts' ELSE 'Tokens' END AS "ConsumedUnit",
+       {usd: i.list_amount_picousd} AS "ContractedCost",
+       {price: i.list_price_picousd, i.priced_units} AS "ContractedUnitPrice",
+       {usd: i.amount_picousd} AS "EffectiveCost",
+       'Google Cloud' AS "HostProviderName",
+       CAST(NULL AS TEXT) AS "InvoiceId",
+       'Google Cloud' AS "InvoiceIssuerName",
+       {usd: i.list_amount_picousd} AS "ListCost",
+       {price: i.list_price_picousd, i.priced_units} AS "ListUnitPrice",
+       'Standard' AS "PricingCategory",
+       'USD' AS "PricingCurrency",
+       {price: i.list_price_picousd, i.priced_units} AS "PricingCurrencyContractedUnitPrice",
+       {usd: i.amount_picousd} AS "PricingCurrencyEffectiveCost",
+       {price: i.list_price_picousd, i.priced_units} AS "PricingCurrencyListUnitPrice",
+       {quantity: i.tokens, i.priced_units} AS "PricingQuantity",
+       CASE i.unit WHEN 'query' THEN '1000 Queries' WHEN 'character' THEN '1000 Characters'
+           WHEN 'prompt' THEN '1000 Prompts' ELSE '1000000 Tokens' END AS "PricingUnit",
+       'Google Cloud' AS "ProviderName",
+       CASE WHEN substr(i.model, 1, 6) = 'claude' THEN 'Anthropic'
+            WHEN substr(i.model, 1, 5) = 'llama' THEN 'Meta'
+            WHEN substr(i.model, 1, 7) = 'gpt-oss' THEN 'OpenAI'
+            WHEN substr(i.model, 1, 7) = 'mistral' THEN 'Mistral AI'
+            WHEN substr(i.model, 1, 8) = 'deepseek' THEN 'DeepSeek'
+            WHEN substr(i.model, 1, 4) = 'qwen' THEN 'Alibaba'
+            ELSE 'Google' END AS "PublisherName",
+       i.location AS "RegionId",
+       i.location AS "RegionName",
+       'projects/' || i.project || '/locations/' || i.location || '/batchPredictionJobs/' || i.job_id AS "ResourceId",
+       NULLIF(i.display_name, '') AS "ResourceName",
+       'Batch Prediction Job' AS "ResourceType",
+       'AI and Machine Learning' AS "ServiceCategory",
+       'Gemini Enterprise Agent Platform' AS "ServiceName",
+       'Google Cloud' AS "ServiceProviderName",
+       'Generative AI' AS "ServiceSubcategory",
+       i.model || '/' || i.kind || '/' || i.modality AS "SkuId",
+       i.kind AS "SkuMeter",
+       '{"x_Kind": "' || i.kind || '", "x_Location": ' || {json: i.location} || ', "x_Modality": "' || i.modality
+           || '", "x_Model": ' || {json: i.model} || ', "x_Rate": "' || i.list_basis || '", "x_Tier": "' || i.tier
+           || CASE WHEN i.cache_ttl = '' THEN '' ELSE '", "x_CacheTtl": "' || i.cache_ttl END || '"}'
+           AS "SkuPriceDetails",
+       i.model || '/' || i.kind || '/' || i.modality || '/' || i.tier || '/' || i.cache_ttl || '/' || i.location
+           || CASE i.list_basis WHEN 'batch' THEN '/batch' ELSE '' END AS "SkuPriceId",
+       i.project AS "SubAccountId",
+       i.project AS "SubAccountName",
+       i.labels AS "Tags",
+       i.amount_picousd AS "x_BilledPicoUsd",
+       {price: i.price_picousd, i.priced_units} AS "x_EffectiveUnitPrice",
+       i.list_basis AS "x_ListPriceBasis",
+       i.model AS "x_Model",
+       i.modality AS "x_Modality",
+       i.tier AS "x_Tier",
+       i.cache_ttl AS "x_CacheTtl",
+       i.basis AS "x_PriceBasis",
+       i.source AS "x_PriceSource",
+       i.price_date AS "x_PriceDate",
+       NULLIF(i.priced_on, '') AS "x_PricedOn",
+       NULLIF(i.list_digest, '') AS "x_PriceListDigest",
+       i.job_id AS "x_JobId",
+       i.state AS "x_JobState",
+       i.spec AS "x_Spec",
+       i.team AS "x_Team",
+       i.dag_id AS "x_DagId",
+       i.run_id AS "x_RunId",
+       i.task_id AS "x_TaskId",
+       i.map_index AS "x_MapIndex",
+       {second: i.logical_date} AS "x_LogicalDate",
+       i.day AS "x_Day",
+       i.is_complete AS "x_IsComplete"
+FROM (
+    SELECT l.project, l.location, l.job_id, l.model, l.kind, l.modality, l.tier, l.cache_ttl, l.tokens, l.unit,
+           l.amount_picousd, l.unit_price_picousd AS price_picousd, l.basis, l.source, l.price_date,
+           l.priced_on, l.list_digest,
+           CASE l.unit WHEN 'token' THEN 1000000 ELSE 1000 END AS priced_units,
+           COALESCE(l.standard_unit_price_picousd, l.unit_price_picousd) AS list_price_picousd,
+           COALESCE(l.standard_amount_picousd, l.amount_picousd) AS list_amount_picousd,
+           CASE WHEN l.standard_amount_picousd IS NULL THEN 'batch' ELSE 'standard' END AS list_basis,
+           j.display_name, j.labels, j.state, j.spec, j.team, j.dag_id, j.run_id, j.task_id, j.map_index,
+           j.logical_date, j.day, j.unpriced_line_items = 0 AS is_complete,
+           COALESCE(j.start_time, j.create_time, j.end_time, j.recorded_at) AS started,
+           COALESCE(j.end_time, j.recorded_at) AS ended
+    FROM cost_line_items l
+    JOIN cost_jobs j ON j.project = l.project AND j.location = l.location AND j.job_id = l.job_id
+    WHERE l.amount_picousd IS NOT NULL
+) i;
+
+CREATE VIEW focus_1_2 AS
+SELECT "BilledCost", "BillingAccountId", "BillingAccountName", "BillingCurrency", "BillingPeriodEnd",
+       "BillingPeriodStart", "ChargeCategory", "ChargeClass", "ChargeDescription", "ChargeFrequency",
+       "ChargePeriodEnd", "ChargePeriodStart", "CommitmentDiscountStatus", "ConsumedQuantity", "ConsumedUnit",
+       "ContractedCost", "ContractedUnitPrice", "EffectiveCost", "InvoiceId", "InvoiceIssuerName", "ListCost",
+       "ListUnitPrice", "PricingCategory", "PricingCurrency", "PricingCurrencyContractedUnitPrice",
+       "PricingCurrencyEffectiveCost", "PricingCurrencyListUnitPrice", "PricingQuantity", "PricingUnit",
+       "ProviderName", "PublisherName", "RegionId", "RegionName", "ResourceId", "ResourceName", "ResourceType",
+       "ServiceCategory", "ServiceName", "ServiceSubcategory", "SkuId", "SkuMeter", "SkuPriceDetails", "SkuPriceId",
+       "SubAccountId", "SubAccountName", "Tags", "x_BilledPicoUsd", "x_EffectiveUnitPrice", "x_ListPriceBasis",
+       "x_Model", "x_Modality", "x_Tier", "x_CacheTtl", "x_PriceBasis", "x_PriceSource", "x_PriceDate", "x_PricedOn",
+       "x_PriceListDigest", "x_JobId", "x_JobState", "x_Spec", "x_Team", "x_DagId", "x_RunId", "x_TaskId",
+       "x_MapIndex", "x_LogicalDate", "x_Day", "x_IsComplete"
+FROM focus_charges;
+
+CREATE VIEW focus_1_4 AS
+SELECT "BilledCost", "BillingAccountId", "BillingAccountName", "BillingCurrency", "BillingPeriodEnd",
+       "BillingPeriodStart", "ChargeCategory", "ChargeClass", "ChargeDescription", "ChargeFrequency",
+       "ChargePeriodEnd", "ChargePeriodStart", "CommitmentDiscountStatus", "ConsumedQuantity", "ConsumedUnit",
+       "ContractedCost", "ContractedUnitPrice", "EffectiveCost", "HostProviderName", "InvoiceId", "InvoiceIssuerName",
+       "ListCost", "ListUnitPrice", "PricingCategory", "PricingCurrency", "PricingCurrencyContractedUnitPrice",
+       "PricingCurrencyEffectiveCost", "PricingCurrencyListUnitPrice", "PricingQuantity", "PricingUnit", "RegionId",
+       "RegionName", "ResourceId", "ResourceName", "ResourceType", "ServiceCategory", "ServiceName",
+       "ServiceProviderName", "ServiceSubcategory", "SkuId", "SkuMeter", "SkuPriceDetails", "SkuPriceId",
+       "SubAccountId", "SubAccountName", "Tags", "x_BilledPicoUsd", "x_EffectiveUnitPrice", "x_ListPriceBasis",
+       "x_Model", "x_Modality", "x_Tier", "x_CacheTtl", "x_PriceBasis", "x_PriceSource", "x_PriceDate", "x_PricedOn",
+       "x_PriceListDigest", "x_JobId", "x_JobState", "x_Spec", "x_Team", "x_DagId", "x_RunId", "x_TaskId",
+       "x_MapIndex", "x_LogicalDate", "x_Day", "x_IsComplete"
+FROM focus_charges;
+
+CREATE VIEW focus_unpriced_usage AS
+SELECT l.project, l.location, l.job_id, l.model, l.kind, l.modality, l.tier, l.cache_ttl, l.tokens, l.unit, l.reason,
+       j.day, j.spec, j.team, j.dag_id, j.run_id
+FROM cost_line_items l
+JOIN cost_jobs j ON j.project = l.project AND j.location = l.location AND j.job_id = l.job_id
+WHERE l.amount_picousd IS NULL;

@@ -1,0 +1,168 @@
+"""Find the rows of the round before that are sent again, and write them where a job can read them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from vertex_batch.errors import ConfigurationError, PermanentError, StagingError, StorageAccessError
+from vertex_batch.hooks.litellm import LiteLLMHook
+from vertex_batch.hooks.storage import open_storage
+from vertex_batch.inputs import InputPart, PartKind, StagingPlace, limits_for
+from vertex_batch.results import (
+    AnswerForm,
+    JobChain,
+    ResultSettings,
+    RetryCollector,
+    read_schema,
+    stage_files,
+)
+from vertex_batch.tasks.choices import is_dry_run, retried_run, skip_unless_chosen
+from vertex_batch.tasks.context import identity, overridden, with_run_dates
+from vertex_batch.tasks.retries import RETRY_POLICY
+from vertex_batch.tasks.rounds import RoundJobs, RoundTasks
+
+if TYPE_CHECKING:
+    import jinja2
+    from airflow.sdk import Context, RetryPolicy
+
+
+class PrepareRetryOperator(BaseOperator):
+    """Write the rows of the round before that have no good answer, for one of some reasons, into a new input.
+
+    Nothing is submitted here. The mapped submit task that follows submits the parts that this task returns,
+    each with its own key, budget check and bill. On a usual night there are none.
+    Rows that were answered are never among them. If this task is cleared, it also reads what the jobs of its
+    own round have answered since. In a run with the param ``retry_of``, round 1 sends rows of that earlier
+    run again.
+
+    :param round: from 1. Its rows are those of the jobs of the round before.
+    :param rounds: the submit tasks of all rounds.
+    :param reasons: ``transient``, ``truncated``, ``invalid``; see the spec's ``retry_rows``.
+    :param key: where the id of a row is; see `results.ResultSettings`. Likewise for `answer`.
+    :param schema: a JSON Schema for the answers, or the path of a file with it.
+    :param model: determines how many rows a job may read.
+    :param output_uri: where the jobs write.
+    :param staging: where the rows are written. Defaults to ``_shards/`` below the output.
+    :param max_rows: the most rows of a job. Defaults to the model's limit; likewise for ``max_bytes``.
+    :returns: the parts, each as a dict; empty if no row is sent again.
+    """
+
+    template_fields: Sequence[str] = ("model", "output_uri", "staging")
+    ui_color = "#fef7e0"
+
+    def __init__(
+        self,
+        *,
+        round: int,  # noqa: A002 - the word for it
+        rounds: RoundTasks,
+        reasons: Sequence[str],
+        model: str,
+        output_uri: str,
+        key: str | None = None,
+        answer: str = AnswerForm.TEXT,
+        schema: Mapping[str, object] | str | None = None,
+        staging: str | None = None,
+        max_rows: int | None = None,
+        max_bytes: int | None = None,
+        overrides: Mapping[str, str] | None = None,
+        job_name: str = "",
+        litellm_conn_id: str = LiteLLMHook.default_conn_name,
+        gcp_conn_id: str = "google_cloud_default",
+        retry_policy: RetryPolicy | None = RETRY_POLICY,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(retry_policy=retry_policy, **kwargs)
+        self.round = round
+        self.rounds = rounds
+        self.reasons = tuple(reasons)
+        self.key = key
+        self.answer = AnswerForm(answer)
+        self.schema = schema
+        self.model = model
+        self.output_uri = output_uri
+        self.staging = staging
+        self.max_rows = max_rows
+        self.max_bytes = max_bytes
+        self.overrides = overrides
+        self.job_name = job_name
+        self.litellm_conn_id = litellm_conn_id
+        self.gcp_conn_id = gcp_conn_id
+        self._retry_of = ""
+
+    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
+        """Render with the run's dates, whose names mean the same in every kind of run."""
+        super().render_template_fields(
+            with_run_dates(context, str(self.dag.timezone.name), self.job_name), jinja_env
+        )
+        for field, value in overridden(context.get("params") or {}, self.overrides or {}).items():
+            setattr(self, field, value)
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        skip_unless_chosen(context, self.job_name)
+        if is_dry_run(context):
+            message = "Dry run: nothing was submitted, so there are no rows to send again."
+            raise AirflowSkipException(message)
+        try:
+            return [part.to_dict() for part in self._prepare(context)]
+        except PermanentError as error:
+            raise AirflowFailException(str(error)) from error
+
+    def _prepare(self, context: Context) -> list[InputPart]:
+        retried = retried_run(context)
+        run_id = retried if self.round == 1 else None
+        with LiteLLMHook(self.litellm_conn_id).client() as client:
+            chains = RoundJobs(context, client, self.rounds, run_id).chains(self.round - 1)
+            self._retry_of = RoundJobs(context, client, self.rounds, retried).retry_of
+        if not chains and run_id:
+            raise ConfigurationError(
+                f"Run {run_id} of this DAG has no job whose rows could be sent again. Nothing was submitted",
+                "enter the id of the run as Airflow shows it, such as scheduled__2026-11-22T02:30:00+00:00",
+            )
+        if not chains:
+            self.log.info("The round before submitted no job, so there are no rows to send again")
+            return []
+        with tempfile.TemporaryDirectory(prefix="vertex-batch-retry-") as folder:
+            return self._collect(context, chains, Path(folder))
+
+    def _collect(self, context: Context, chains: Sequence[JobChain], work: Path) -> list[InputPart]:
+        storage = open_storage(self.gcp_conn_id)
+        limits = limits_for(self.model, self.max_rows, self.max_bytes)
+        settings = ResultSettings(self.key or "", self.answer, read_schema(self.schema))
+        collector = RetryCollector(storage, settings, self.reasons, limits, work=work, log=self.log)
+        found = collector.collect(chains)
+        if self.round > 1 and not found.answered:
+            self.log.warning(
+                "Round %d brought no new answer, so no row is sent again. What still fails is an exception of"
+                " the delivery",
+                self.round - 1,
+            )
+            return []
+        found.report(self.log)
+        place = StagingPlace.of(self.output_uri, self.staging, identity(context).task_key)
+        try:
+            uris = stage_files(storage, found.files, place)
+        except StorageAccessError as error:
+            if error.uri.startswith(place.folder):
+                raise StagingError(place.prefix, self.gcp_conn_id, error.reason) from error
+            raise
+        rows = found.sent.total()
+        return [
+            InputPart(
+                PartKind.RETRY,
+                (uri,),
+                number=number,
+                of=len(uris),
+                rows=file.rows,
+                of_rows=rows,
+                round=self.round,
+                retry_of=self._retry_of,
+                of_sample=any("airflow_sample" in job.labels for chain in chains for job in chain.jobs),
+            )
+            for number, (uri, file) in enumerate(zip(uris, found.files, strict=True), 1)
+        ]

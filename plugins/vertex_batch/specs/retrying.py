@@ -1,0 +1,80 @@
+"""``retry_rows:`` of a job: which rows are sent again, and how often."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+RetryReason = Literal["transient", "truncated", "invalid"]
+MAX_ROUNDS = 5
+
+
+class RetryRowsFields(BaseModel):
+    """Rows that are sent again by themselves after their job has ended."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = Field(
+        default=1,
+        description=(
+            "How many times rows are sent again. A round without such rows submits nothing, and the rounds"
+            " end early when one has brought no new answer."
+        ),
+        examples=[2],
+    )
+    reasons: Annotated[list[RetryReason], Field(min_length=1)] = Field(
+        default=["transient"],
+        description=(
+            "Which rows. `transient`: Vertex failed them for a passing reason, or their job died before it"
+            " reached them. `truncated`: the answer ended at `MAX_TOKENS`. `invalid`: the answer is not JSON"
+            " or does not match the schema. The last two were paid for and are paid for again."
+        ),
+        examples=[["transient", "truncated"]],
+    )
+
+    @field_validator("reasons")
+    @classmethod
+    def _each_once(cls, value: list[RetryReason]) -> list[RetryReason]:
+        if twice := next((reason for reason in value if value.count(reason) > 1), None):
+            raise ValueError(f"contains `{twice}` twice; remove one of the two")
+        return value
+
+
+class RetryFields(BaseModel):
+    """Whether rows are sent again."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    retry_rows: RetryRowsFields | None = Field(
+        default=None,
+        description=(
+            "Send only those rows again that have no good answer for one of these reasons, as further jobs"
+            " with their own bills. Answered rows are never sent again. Default: no row is sent again."
+        ),
+        examples=[{"rounds": 2, "reasons": ["transient"]}],
+    )
+
+    @field_validator("retry_rows")
+    @classmethod
+    def _fits_the_job(cls, value: RetryRowsFields | None, info: ValidationInfo) -> RetryRowsFields | None:
+        if value is None:
+            return None
+        if any(uri.startswith("bq://") for uri in info.data.get("inputs", ())):
+            raise ValueError(
+                "is not allowed for BigQuery inputs: only rows of files can be sent again; remove it, or"
+                " export the table to files"
+            )
+        if "results" in info.data and info.data["results"] is None:
+            raise ValueError(
+                "needs `results`: the answers of the rounds are in several outputs, and the delivery joins"
+                " them; add for example `results: {to: gs://my-bucket/answers/{{ run_date }}.parquet}`"
+            )
+        ratio = info.data.get("max_failed_ratio", 1.0)
+        if ratio < 1:
+            raise ValueError(
+                f"cannot be combined with `max_failed_ratio: {ratio:g}`, which would fail the run before a"
+                " row is sent again; remove `max_failed_ratio`, and limit what is left after the rounds with"
+                " `results.max_exceptions_ratio`"
+            )
+        return value

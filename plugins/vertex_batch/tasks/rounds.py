@@ -1,0 +1,160 @@
+"""The jobs of a run's rounds: the first submission, and the retries of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from vertex_batch.errors import StillRunningError
+from vertex_batch.inputs import RETRY_OF_LABEL
+from vertex_batch.lifecycle.finding import find_group_jobs
+from vertex_batch.lifecycle.identity import attempt_key, map_index_of
+from vertex_batch.results import JobChain
+from vertex_batch.tasks.context import identity
+from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.labels import ATTEMPT_LABEL, IDEMPOTENCY_KEY_LABEL
+from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_MOST_ATTEMPTS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTasks:
+    """The submit tasks of the rounds of one job.
+
+    :param first: that of the whole input, and the mapped one of its shards.
+    :param retries: those of the retries, in order.
+    """
+
+    first: tuple[str, ...]
+    retries: tuple[str, ...] = ()
+
+    def of(self, number: int) -> tuple[str, ...]:
+        """The submit tasks of a round; 0 is the first submission."""
+        return (self.retries[number - 1],) if number else self.first
+
+
+class RoundJobs:
+    """Finds the jobs of a run's rounds by their labels.
+
+    :param run_id: of an earlier run of the DAG, whose rows a person sends again; None: of the present one.
+    """
+
+    def __init__(
+        self, context: Context, client: BatchClient, tasks: RoundTasks, run_id: str | None = None
+    ) -> None:
+        self._ti: Any = context["ti"]
+        self._client, self._tasks = client, tasks
+        self._who = identity(context)
+        self._is_other = run_id is not None
+        self._run_id = run_id or self._who.run_id
+
+    @property
+    def retry_of(self) -> str:
+        """The label of jobs that run rows of an earlier run again; empty for the present run."""
+        return self._key(self._tasks.first[0]) if self._is_other else ""
+
+    def chains(self, number: int) -> list[JobChain]:
+        """The chains of a round, in the order of their shards, with the jobs that later ran rows of them.
+
+        A job of a later round is newer than the chain unless its submit task was cleared since. What such an
+        older job answered may belong to another input.
+
+        :raises StillRunningError: a job has not ended.
+        """
+        chains = [chain for task_id in self._tasks.of(number) for chain in self._chains(task_id)]
+        later = [
+            job for place in sorted({chain.place for chain in chains}) for job in self._later(place, number)
+        ]
+        return [replace(chain, later=tuple(_newer_than(chain, later))) for chain in chains]
+
+    def _later(self, place: Place, number: int) -> list[BatchPredictionJob]:
+        """The jobs that ran rows of a round again, and have ended."""
+        tasks = self._tasks.retries[number:]
+        found = [job for task_id in tasks for job in self._listed(place, task_id)]
+        if number == 0:
+            key = self._key(self._tasks.first[0])
+            found += self._client.list(*place, filter=f'labels.{RETRY_OF_LABEL}="{key}"')
+        active = next((job for job in found if not job.state.is_terminal), None)
+        if active and self._is_other:  # in its own run, the submit task will find it
+            raise StillRunningError(active.job_id, active.state)
+        return [job for job in found if job.state.is_terminal]
+
+    def all_jobs(self) -> list[tuple[int, Place, BatchPredictionJob]]:
+        """Every job of the run's rounds whose output counts, with its round."""
+        return [
+            (number, chain.place, job)
+            for number in range(len(self._tasks.retries) + 1)
+            for task_id in self._tasks.of(number)
+            for chain in self._chains(task_id)
+            for job in chain.jobs
+        ]
+
+    def _chains(self, task_id: str) -> Iterator[JobChain]:
+        """The chains of one submit task.
+
+        In its own run, only those whose waiting task has come to its end by itself: what a person stopped,
+        skipped or marked is not started again.
+        """
+        references = sorted(self._returned(task_id), key=lambda each: each.map_index)
+        waited_for = {value.get("job_id") for value in self._pull(f"{task_id.removesuffix('submit')}wait")}
+        listed: dict[Place, list[BatchPredictionJob]] = {}
+        for reference in references:
+            place = reference.id.place
+            if place not in listed:
+                listed[place] = self._listed(place, task_id)
+            jobs = _chain_of(reference, listed[place]) or [self._client.get(*reference.id)]
+            for job in jobs:
+                if not job.state.is_terminal:
+                    raise StillRunningError(str(reference), job.state)
+            if self._is_other or waited_for & {job.job_id for job in jobs}:
+                yield JobChain(place, tuple(jobs))
+
+    def _returned(self, task_id: str) -> list[JobReference]:
+        """What the submit task has returned, for each map index; empty if it was skipped."""
+        return [JobReference.from_dict(dict(value)) for value in self._pull(task_id)]
+
+    def _pull(self, task_id: str) -> list[Mapping[str, Any]]:
+        other = {"run_id": self._run_id} if self._is_other else {}
+        pulled = self._ti.xcom_pull(task_ids=task_id, key="return_value", **other)
+        values = [pulled] if isinstance(pulled, Mapping) else pulled or []
+        return [value for value in values if isinstance(value, Mapping)]
+
+    def _key(self, task_id: str) -> str:
+        return replace(self._who, task_id=task_id, run_id=self._run_id).group_key
+
+    def _listed(self, place: Place, task_id: str) -> list[BatchPredictionJob]:
+        return find_group_jobs(self._client, place, self._key(task_id))
+
+
+def _chain_of(reference: JobReference, listed: Sequence[BatchPredictionJob]) -> list[BatchPredictionJob]:
+    """The job of a reference and those that were submitted again for it, oldest first."""
+    first = next((job for job in listed if job.job_id == reference.job_id), None)
+    if first is None:
+        return []
+    key = first.labels.get(IDEMPOTENCY_KEY_LABEL, "")
+    keys = {attempt_key(key, number) for number in range(1, _MOST_ATTEMPTS)}
+    again = [
+        job
+        for job in listed
+        if ATTEMPT_LABEL in job.labels
+        and job.labels.get(IDEMPOTENCY_KEY_LABEL) in keys
+        and map_index_of(job.labels) == reference.map_index
+    ]
+    return [first, *sorted(again, key=_created)]
+
+
+def _newer_than(chain: JobChain, jobs: Sequence[BatchPredictionJob]) -> list[BatchPredictionJob]:
+    since = _created(chain.jobs[-1])
+    return sorted((job for job in jobs if _created(job) > since), key=_created)
+
+
+def _created(job: BatchPredictionJob) -> datetime:
+    return job.create_time or _LONG_AGO

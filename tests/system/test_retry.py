@@ -1,0 +1,116 @@
+"""Rows are sent again until each has its answer, each is paid for once, and no death doubles a job."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+
+from local.emulator.admin import Fault, FaultKind, Operation, RowRule, Scenario
+from tools.chaos import talking_to_proxy
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
+
+SPEC, RESUMED = "system_retry", "system_resume"
+ROWS = 60
+A_TENTH_FAILS = [RowRule(contains="", share=0.1, fails=1, code=503)]
+DIES = Scenario(times=1, mix={}, end="FAILED", error_code=13, finished=0.5, rows=A_TENTH_FAILS)
+LIVES = Scenario(mix={}, rows=A_TENTH_FAILS)
+RUN_SECONDS = 420
+
+
+def outputs_of(stack, jobs) -> list[dict]:
+    """The answered rows of the jobs, copies of a resumed job once."""
+    rows = {}
+    for job in jobs:
+        lines = stack.gcs.get(f"{job.output_directory}/predictions.jsonl").splitlines()
+        rows |= {line: json.loads(line) for line in lines}
+    return [row for row in rows.values() if not row["status"]]
+
+
+def texts_of(rows: list[dict]) -> list[str]:
+    return sorted(row["request"]["contents"][0]["parts"][0]["text"] for row in rows)
+
+
+def kill_once_in_each_task(stack, run_id: str) -> Counter[str]:
+    """Kill each task at the first call that it makes to Vertex, until the run has ended."""
+    killed: Counter[str] = Counter()
+    stack.emulator.add_fault(Fault(op=Operation.ANY, kind=FaultKind.HOLD, after=True, times=None))
+    until = time.monotonic() + RUN_SECONDS
+    while stack.airflow.run(SPEC, run_id)["state"] in {"queued", "running"}:
+        assert time.monotonic() < until, f"the run does not end; killed so far: {killed}"
+        if not stack.emulator.held():
+            time.sleep(0.1)
+            continue
+        running = [
+            task["task_id"]
+            for task in stack.airflow.task_instances(SPEC, run_id)
+            if task["state"] == "running" and task["task_id"] not in killed
+        ]
+        if running and (processes := talking_to_proxy(stack)):
+            for process in processes:
+                process.kill()
+            killed.update(running)
+        stack.emulator.release_held()
+    stack.emulator.clear_faults()
+    stack.emulator.release_held()
+    return killed
+
+
+def test_a_death_at_half_and_a_kill_in_each_phase_cost_no_row_twice(stack, nights):
+    stack.emulator.add_scenario(DIES)
+    stack.emulator.add_scenario(LIVES)
+    date = nights.start(SPEC, "retry_killed", rows=ROWS)
+
+    killed = kill_once_in_each_task(stack, "retry_killed")
+
+    assert stack.airflow.run(SPEC, "retry_killed")["state"] == "success"
+    rounds = [f"retry_{n}.{task}" for n in (1, 2) for task in ("shards.submit", "shards.wait", "record_cost")]
+    phases = {"submit", "wait", "record_cost", "retry_1.prepare", "retry_2.prepare", *rounds}
+    assert phases <= set(killed)
+    told = stack.airflow.xcom(SPEC, "retry_killed", "deliver")
+    assert (told["input_rows"], told["delivered"], told["exceptions"]) == (ROWS, ROWS, 0)
+    answers = [json.loads(line) for line in stack.gcs.get(told["to"]).splitlines()]
+    assert [each["row"] for each in answers] == sorted(each["row"] for each in answers)
+    assert len({each["row"] for each in answers}) == ROWS
+
+    jobs = nights.jobs(SPEC, "retry_killed")
+    assert [job.state for job in jobs] == ["FAILED", "SUCCEEDED", "SUCCEEDED"]
+    assert max(Counter(job.labels[IDEMPOTENCY_KEY_LABEL] for job in jobs).values()) == 1
+    assert texts_of(outputs_of(stack, jobs)) == sorted(f"{SPEC} {date} row {n}" for n in range(ROWS))
+    bills = nights.bills(SPEC, "retry_killed")
+    assert {bill.job.job_id for bill in bills} == {job.id for job in jobs}
+    paid = sum(bill.rows.ok - bill.rows.copied for bill in bills)
+    assert paid / ROWS == 1
+    assert sum(bill.total.amount for bill in bills) == sum(nights.sum_by_hand(job) for job in jobs) > 0
+    tasks = {bill.job.task_id for bill in bills}
+    assert tasks == {"submit", "retry_1.shards.submit", "retry_2.shards.submit"}
+
+
+def test_a_job_that_dies_is_resumed_and_the_rows_that_failed_go_again(stack, nights):
+    stack.emulator.add_scenario(DIES)
+    stack.emulator.add_scenario(LIVES)
+    date = nights.start(RESUMED, "resumed", rows=ROWS)
+    assert stack.airflow.wait_for_run(RESUMED, "resumed", timeout_seconds=RUN_SECONDS)["state"] == "success"
+
+    first, second, *rounds = nights.jobs(RESUMED, "resumed")
+    source = second.request["inputConfig"]["gcsSource"]["uris"]
+    assert source == [f"{first.output_directory}/*.jsonl"]
+    assert len(rounds) == 1
+    answered = outputs_of(stack, [first, second, *rounds])
+    assert texts_of(answered) == sorted(f"{RESUMED} {date} row {n}" for n in range(ROWS))
+    bills = nights.bills(RESUMED, "resumed")
+    assert sum(bill.rows.copied for bill in bills) > 0
+    told = stack.airflow.xcom(RESUMED, "resumed", "deliver")
+    assert (told["delivered"], told["exceptions"]) == (ROWS, 0)
+    assert sum(bill.rows.ok - bill.rows.copied for bill in bills) == ROWS
+    assert not [flag for bill in bills for flag in bill.flags if "the input has" in flag]
+
+
+def test_a_usual_night_is_one_job_and_the_rounds_are_skipped(stack, nights):
+    stack.emulator.add_scenario(Scenario(mix={}))
+    nights.start(SPEC, "usual", rows=5)
+    assert stack.airflow.wait_for_run(SPEC, "usual", timeout_seconds=180)["state"] == "success"
+    assert len(nights.jobs(SPEC, "usual")) == 1
+    states = Counter(nights.tasks(SPEC, "usual").values())
+    assert nights.tasks(SPEC, "usual")["retry_1.prepare"] == "success"
+    assert states["skipped"] <= 1 + 4 + 3 + 4  # `cancel`, the shards, the rest of round 1, and round 2

@@ -1,0 +1,46 @@
+"""``vertex-batch retry-rows``."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+
+from vertex_batch.cli import main
+
+SPEC = "model: gemini-2.5-flash\ninputs: gs://bucket/in/a.jsonl\noutput: gs://bucket/out/\n"
+SPEC += "results: {to: gs://bucket/answers/a.parquet}\n"
+
+
+@pytest.fixture
+def spec(tmp_path):
+    def write(text: str) -> str:
+        path = tmp_path / "nightly.yaml"
+        path.write_text(SPEC + text)
+        return str(path)
+
+    return write
+
+
+def test_the_run_is_triggered_with_the_params_of_the_form(spec, capsys):
+    path = spec("retry_rows: {rounds: 1}\n")
+    arguments = ["retry-rows", path, "scheduled__2026-11-22", "--date", "2026-11-22", "--dry-run"]
+    assert main(arguments) == 0
+    shown = capsys.readouterr().err
+    assert shown.startswith("airflow dags trigger nightly --conf ")
+    conf = json.loads(shown.partition(" --conf ")[2])
+    assert conf == {"retry_of": "scheduled__2026-11-22", "run_date": "2026-11-22"}
+    assert shlex.split(shown)[:3] == ["airflow", "dags", "trigger"]
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "problem"),
+    [
+        ("", [], "has no `retry_rows`"),
+        ("retry_rows: {}\n", ["--job", "other"], "has no job 'other'"),
+    ],
+)
+def test_what_cannot_be_triggered_is_refused(spec, capsys, text, more, problem):
+    assert main(["retry-rows", spec(text), "manual__1", "--dry-run", *more]) == 1
+    assert problem in capsys.readouterr().err

@@ -1,0 +1,70 @@
+"""The page of the public classes, made from their docstrings and signatures."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from vertex_batch import hooks, operators, sensors, triggers
+
+# One `:param name: text`, up to the next field.
+_FIELD = re.compile(
+    r"^:(param (?P<name>\w+)|returns|raises (?P<error>\w+)): (?P<text>.*?)(?=^:|\Z)", re.MULTILINE | re.DOTALL
+)
+_SHELVES = (operators, sensors, hooks, triggers)
+
+
+def api() -> str:
+    """Every public operator, sensor, hook and trigger, with its parameters."""
+    return "\n".join(
+        line for shelf in _SHELVES for line in _shelf(shelf.__name__, shelf.__all__, vars(shelf))
+    )
+
+
+def _shelf(module: str, names: Sequence[str], found: Mapping[str, object]) -> Iterator[str]:
+    yield f"## `{module}`\n"
+    for name in names:
+        shown = found[name]
+        if isinstance(shown, type):
+            yield from _class(shown)
+
+
+def _class(shown: type) -> Iterator[str]:
+    text = inspect.getdoc(shown) or ""
+    yield f"### `{shown.__name__}`\n"
+    yield f"{_plain(_FIELD.sub('', text)).strip()}\n"
+    defaults = inspect.signature(shown.__init__).parameters  # type: ignore[misc]
+    rows = [(field["name"], _cell(field["text"])) for field in _FIELD.finditer(text) if field["name"]]
+    if rows:
+        yield "| parameter | default | meaning |"
+        yield "|---|---|---|"
+        yield from (f"| `{name}` | {_default(defaults, name)} | {meaning} |" for name, meaning in rows)
+        yield ""
+    for field in _FIELD.finditer(text):
+        if field["error"]:
+            yield f"- Raises `{field['error']}`: {_cell(field['text'])}"
+        elif not field["name"]:
+            yield f"- Returns {_cell(field['text'])}"
+    yield ""
+
+
+def _default(parameters: Mapping[str, inspect.Parameter], name: str) -> str:
+    known = parameters.get(name)
+    if known is None:
+        return ""
+    if known.default is inspect.Parameter.empty:
+        return "**required**"
+    default = getattr(known.default, "value", known.default)
+    if default is None or default in ("", ()):
+        return ""
+    plain = isinstance(default, (str, int, float, bool))
+    return f"`{default}`" if plain else "see its class"
+
+
+def _cell(text: str) -> str:
+    return _plain(" ".join(text.split())).replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    return text.replace("``", "`")
