@@ -47,7 +47,7 @@ RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
       "apache-airflow-providers-google==${GOOGLE_PROVIDER_VERSION}" \
       "apache-airflow-providers-postgres==${POSTGRES_PROVIDER_VERSION}" \
       "apache-airflow-providers-standard==${STANDARD_PROVIDER_VERSION}" \
-      "$(echo /wheels/*.whl)[airflow]" \
+      "$(echo /wheels/*.whl)[airflow,results]" \
     && pip check \
     && vertex-batch --help > /dev/null
 COPY --chown=airflow:root dags /opt/airflow/dags

@@ -49,6 +49,70 @@ def test_the_tasks_stand_in_their_order():
     }
 
 
+RESULTS = {"to": "gs://bucket/answers/{{ run_date }}.parquet", "key": "id"}
+
+
+class TestDelivery:
+    @pytest.mark.parametrize("split", ["auto", "off"])
+    def test_it_follows_the_bill_alone(self, split):
+        dag = build_dag(spec(results=RESULTS, split=split))
+
+        assert dag.get_task("deliver").upstream_task_ids == {"record_cost"}
+        assert dag.get_task("deliver").trigger_rule == "all_success"
+        assert not dag.get_task("deliver").is_teardown
+
+    def test_without_results_there_is_none(self):
+        assert "deliver" not in build_dag(spec()).task_ids
+
+    @pytest.mark.parametrize(
+        ("wait", "record", "deliver", "run_state"),
+        [
+            (SUCCESS, SUCCESS, SUCCESS, "success"),
+            (FAILED, SUCCESS, SUCCESS, "failed"),
+            (SUCCESS, FAILED, UPSTREAM_FAILED, "failed"),
+            (SUCCESS, SUCCESS, FAILED, "failed"),
+            (UPSTREAM_FAILED, SKIPPED, SKIPPED, "failed"),
+        ],
+    )
+    def test_a_run_is_as_its_job_was_though_its_answers_were_delivered(
+        self, wait, record, deliver, run_state
+    ):
+        dag = DagSerialization.deserialize_dag(
+            DagSerialization.serialize_dag(build_dag(spec(results=RESULTS)))
+        )
+        ended = {
+            "submit": SUCCESS,
+            "wait": wait,
+            "cancel": SKIPPED,
+            "record_cost": record,
+            "deliver": deliver,
+        }
+        tasks = [_TaskInstance(task_id, state) for task_id, state in ended.items()]
+
+        deciding = DagRun._tis_for_dagrun_state(SimpleNamespace(), dag=dag, tis=tasks)
+
+        assert {task.task_id for task in deciding} == {"wait", "deliver"}
+        failed = any(task.state in State.failed_states for task in deciding)
+        assert ("failed" if failed else "success") == run_state
+
+    def test_results_are_announced_after_the_delivery_which_the_event_contains(self):
+        dag = build_dag(spec(results=RESULTS, asset=True))
+
+        assert "deliver" in dag.get_task("results").upstream_task_ids
+        assert dag.get_task("results").deliver_task_id == "deliver"
+
+    def test_a_later_job_may_read_what_was_delivered(self):
+        jobs = {"one": {"results": RESULTS}, "two": {"after": ["one"]}}
+        dag = build_dag(spec(jobs=jobs))
+
+        assert "one.deliver" in dag.get_task("two.submit").upstream_task_ids
+
+    def test_one_task_delivers_all_shards(self):
+        dag = build_dag(spec(results=RESULTS, split="auto"))
+
+        assert dag.get_task("deliver").shards == dag.get_task("record_cost").shards is not None
+
+
 def test_the_bill_is_written_in_any_case_and_a_cancel_only_follows_a_failure():
     dag = build_dag(spec())
 

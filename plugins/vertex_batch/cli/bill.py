@@ -64,8 +64,8 @@ def make(
     :param day: the UTC day on which the job ran, whose rates are used. None: the day in the name of the
         output directory, else today.
     """
-    book = _price_book(prices)
-    ran_on = day or _day_in(paths)
+    book = price_book(prices)
+    ran_on = day or day_in(paths)
     price_days = book.change_days(model, ran_on, ran_on + _MOST_DAYS) if ran_on else ()
     how = ScanOptions(model, thresholds=book.thresholds(), price_days=price_days)
     try:
@@ -79,7 +79,7 @@ def make(
     return make_bill(facts, scan, book)
 
 
-def _day_in(paths: Sequence[str]) -> date | None:
+def day_in(paths: Sequence[str]) -> date | None:
     """The day in the names that Vertex AI gives output directories; None if there is none, or several."""
     found = {match[1] for path in paths for match in _OUTPUT_DIRECTORY.finditer(path)}
     try:
@@ -129,7 +129,8 @@ def _text(number: Decimal | None) -> str | None:
     return None if number is None else in_full(number)
 
 
-def _price_book(prices: str | None) -> PriceBook:
+def price_book(prices: str | None) -> PriceBook:
+    """The prices of a file, used alone, or the packaged ones."""
     source = price_file(Path(prices), may_be_empty=True) if prices else packaged_prices()
     return PriceBook([source], max_decimals=None)
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import argcomplete
 
 from vertex_batch import __version__
-from vertex_batch.cli import access, choice, jobs, new, plan, prices, retry_rows, run, validate
+from vertex_batch.cli import access, choice, jobs, new, plan, prices, results, retry_rows, run, validate
 from vertex_batch.errors import VertexBatchError
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -85,6 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_bill(commands)
     prices.add_parser(commands, _day)
+    results.add_parser(commands, _day)
     _add_reprice(commands)
     _add_recount(commands)
     _add_reconcile(commands)

@@ -15,7 +15,7 @@ from vertex_batch.usage import Kind, Tier, UsageKey
 from vertex_batch.usage.counting import SLOTS
 from vertex_batch.usage.meters import Meter, Meters
 from vertex_batch.usage.reading import Reading
-from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD
+from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, price_day
 from vertex_batch.usage.types import NO_USAGE
 
 _INPUT_KINDS = frozenset({Kind.INPUT, Kind.CACHED_INPUT, Kind.CACHE_WRITE, Kind.TOOL_USE_INPUT})
@@ -28,11 +28,13 @@ class JobPrices:
     :param model: the model of the job, for rows that name none.
     :param rate: the price of one unit in USD; None if it is not known.
     :param thresholds: where the long-context rates of models begin.
+    :param price_days: the days on which prices changed while the job ran.
     """
 
     model: str = ""
     rate: Callable[[UsageKey], Decimal | None] = lambda _: None
     thresholds: Mapping[str, int] = field(default_factory=dict)
+    price_days: tuple[date, ...] = ()
 
     @classmethod
     def of_bill(cls, bill: Bill, thresholds: Mapping[str, int]) -> Self:
@@ -41,15 +43,18 @@ class JobPrices:
         :param thresholds: those that the bill was made with (`PriceBook.thresholds`).
         """
         rates = {
-            UsageKey(each.model, each.kind, each.modality, each.tier, each.cache_ttl): each.unit_price_usd
+            UsageKey(
+                each.model, each.kind, each.modality, each.tier, each.cache_ttl, each.priced_on
+            ): each.unit_price_usd
             for each in bill.line_items
         }
+        days = sorted({each.priced_on for each in bill.line_items if each.priced_on})
 
         def rate(usage: UsageKey) -> Decimal | None:
             # Kinds without long-context rates are billed at the standard ones.
             return rates[usage] if usage in rates else rates.get(replace(usage, tier=Tier.STANDARD))
 
-        return cls(bill.job.model, rate, thresholds)
+        return cls(bill.job.model, rate, thresholds, tuple(days))
 
     @classmethod
     def of_book(cls, book: PriceBook, model: str, location: str, ran_on: date | None = None) -> Self:
@@ -94,35 +99,36 @@ class RowMeter:
     def __init__(self, prices: JobPrices) -> None:
         self._prices = prices
         self._meters = Meters(prices.model, LONG_CONTEXT_THRESHOLD, prices.thresholds)
-        self._rates: dict[tuple[str, bool, int], Decimal | None] = {}
+        self._rates: dict[tuple[str, bool, int, date | None], Decimal | None] = {}
 
     def cost_of(self, row: Reading) -> RowCost:
         """Price one answered row."""
         meter = self._meters.of(row.model)
         counts, note = meter.billed(row)
         is_long = meter.is_long(row)
-        usd, complete = self._priced(meter, counts, is_long=is_long)
+        priced_on = price_day(row.processed_time, self._prices.price_days)
+        usd, complete = self._priced(meter, counts, is_long=is_long, priced_on=priced_on)
         incomplete = bool(note) or NO_USAGE in row.notes
         return RowCost(meter.model, _tokens(row.counts), usd, complete and not incomplete)
 
     def _priced(
-        self, meter: Meter, counts: Sequence[tuple[int, int]], *, is_long: bool
+        self, meter: Meter, counts: Sequence[tuple[int, int]], *, is_long: bool, priced_on: date | None
     ) -> tuple[Decimal, bool]:
         usd, complete = Decimal(0), True
         for place, units in counts:
-            rate = self._rate(meter.model, place, is_long=is_long) if units else None
+            rate = self._rate(meter.model, place, priced_on, is_long=is_long) if units else None
             if rate is not None:
                 usd = EXACT.add(usd, EXACT.multiply(rate, units))
             elif units:
                 complete = False
         return usd, complete
 
-    def _rate(self, model: str, place: int, *, is_long: bool) -> Decimal | None:
-        at = (model, is_long, place)
+    def _rate(self, model: str, place: int, priced_on: date | None, *, is_long: bool) -> Decimal | None:
+        at = (model, is_long, place, priced_on)
         if at not in self._rates:
             kind, modality, ttl = SLOTS[place]
             tier = Tier.LONG_CONTEXT if is_long else Tier.STANDARD
-            self._rates[at] = self._prices.rate(UsageKey(model, kind, modality, tier, ttl))
+            self._rates[at] = self._prices.rate(UsageKey(model, kind, modality, tier, ttl, priced_on))
         return self._rates[at]
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 EXTRA = "results"
-MEMORY_MB = 200
+MEMORY_MB = 128
 """What DuckDB may keep in memory; the rest of a delivery's limit is for Python and its libraries."""
 
 
@@ -34,24 +34,22 @@ def needs(package: str) -> Iterator[None]:
 
 
 def open_database(work: Path) -> DuckDBPyConnection:
-    """Open a database file in a work folder, which must be on a local disk with room for the rows.
+    """Open a database that spills into a work folder, which must be on a local disk.
+
+    Every statement is its own transaction: one transaction would keep all batches in memory.
 
     :raises ConfigurationError: DuckDB is not installed.
     """
     with needs("duckdb"):
         import duckdb
     work.mkdir(parents=True, exist_ok=True)
-    connection = duckdb.connect(
-        str(work / "results.duckdb"),
+    return duckdb.connect(
+        ":memory:",
         config={
             "memory_limit": f"{MEMORY_MB}MB",
             "temp_directory": str(work / "spill"),
             "threads": 1,
-            "preserve_insertion_order": True,
-            "enable_external_access": True,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         },
     )
-    connection.execute("SET checkpoint_threshold = '1TB'")
-    return connection

@@ -132,8 +132,6 @@ class InputLoader:
             " GROUP BY ALL HAVING count(*) > 1"
         )
         connection.execute(f"{_FIRST_ONLY} FROM input_rows ANTI JOIN shared USING (loose_a, loose_b)")
-        connection.execute("COMMIT")  # so that a second cursor sees the rows
-        connection.execute("BEGIN")
         (count,) = connection.execute("SELECT count(*) FROM shared").fetchall()[0]
         if count:
             self._add_shared(objects)

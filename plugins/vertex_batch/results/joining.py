@@ -30,7 +30,7 @@ FROM input_rows LEFT JOIN chosen USING (seq) LEFT JOIN (SELECT id, reason FROM o
 
 
 class Joined:
-    """The rows of a run, joined. Use it as a context manager: it owns a database file in a work folder.
+    """The rows of a run, joined. Use it as a context manager: it owns a work folder on disk.
 
     :param counts: the numbers; input rows = delivered + exceptions.
     """
@@ -115,7 +115,6 @@ def join(
     spool = Spool(work / "texts")
     try:
         connection.execute(TABLES)
-        connection.execute("BEGIN")
         loader = InputLoader(connection, storage, settings, spool)
         loader.load(objects)
         shared = loader.add_digests(objects)
@@ -128,7 +127,6 @@ def join(
             connection.executemany("INSERT INTO files VALUES (?, ?)", [list(each) for each in files])
         match(connection, keys_are_shared=shared != frozenset())
         connection.execute(FINAL)
-        connection.execute("COMMIT")
         return Joined(connection, spool, settings, work=work, store=storage, objects=objects)
     except BaseException:
         connection.close()

@@ -20,16 +20,19 @@ LEVELS = (1, 2, 3)
 # writing repeats rows in another part of its own output; there an id that one part has twice identifies none.
 _COPIED = """
 CREATE TABLE copied AS
-WITH ids AS (
-    SELECT response_a, response_b, attempt, job, part, count(*) AS n
-    FROM output_rows WHERE response_a IS NOT NULL GROUP BY ALL
+WITH rows AS (
+    SELECT id, attempt, job, part, response_a, response_b,
+        coalesce(a1, a3, 0) AS a, coalesce(b1, b3, 0) AS b
+    FROM output_rows WHERE response_a IS NOT NULL
+), ids AS (
+    SELECT response_a, response_b, a, b, attempt, job, part, count(*) AS n FROM rows GROUP BY ALL
 ), again AS (
     SELECT response_a, response_b FROM ids GROUP BY ALL HAVING count(*) > 1
 ), earlier AS (
     SELECT ids.* FROM ids SEMI JOIN again USING (response_a, response_b)
 )
-SELECT DISTINCT o.id FROM output_rows o JOIN earlier e USING (response_a, response_b)
-WHERE e.attempt < o.attempt OR (e.job = o.job AND e.part < o.part AND e.n = 1)
+SELECT DISTINCT r.id FROM rows r JOIN earlier e USING (response_a, response_b, a, b)
+WHERE e.attempt < r.attempt OR (e.job = r.job AND e.part < r.part AND e.n = 1)
 """
 
 _MATCH = """

@@ -52,7 +52,7 @@ def find_outputs(paths: Sequence[str], open_gcs: Callable[[], Any] | None = None
     for path in paths:
         is_gcs = path.startswith(_GCS)
         if is_gcs not in stores:
-            stores[is_gcs] = (open_gcs or open_object_store)() if is_gcs else _local()
+            stores[is_gcs] = (open_gcs or open_object_store)() if is_gcs else open_local()
         fs = stores[is_gcs]
         files, directories = _expand(fs, path)
         named.update({f"{is_gcs}{file}": (fs, file) for file in files})
@@ -97,7 +97,8 @@ def open_object_store() -> Any:
     return gcsfs.GCSFileSystem(token="anon" if emulated else None, use_listings_cache=False)
 
 
-def _local() -> Any:
+def open_local() -> Any:
+    """Open the local file system."""
     import fsspec
 
     return fsspec.filesystem("file")

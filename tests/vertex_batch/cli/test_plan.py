@@ -93,9 +93,12 @@ def test_a_plan_uses_the_earlier_runs_of_the_spec_as_the_budget_check_does(run, 
     status, out, _ = run("plan", spec, "--date", DAY, "--url", earlier)
     assert status == 0
     assert "tokens as in the last 3 jobs" in out
-    assert "earlier   the last 3 jobs cost 0.025 USD per 1,000 answered rows (0.0125 USD to 0.05 USD)" in out
+    assert (
+        "earlier   the last 3 jobs cost 0.04125 USD per 1,000 answered rows (0.020625 USD to 0.0825 USD)"
+        in out
+    )
     [job] = json.loads(run("plan", spec, "--date", DAY, "--url", earlier, "--json")[1])["jobs"]
-    assert job["history"]["usd_per_thousand_rows"] == ["0.0125", "0.025", "0.05"]
+    assert job["history"]["usd_per_thousand_rows"] == ["0.020625", "0.04125", "0.0825"]
     assert job["estimate"]["output_tokens"] == 60  # 3 rows, each with the 20 tokens of the middle job
 
 

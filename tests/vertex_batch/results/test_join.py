@@ -161,6 +161,14 @@ def test_rows_that_a_resumed_job_copied_are_neither_duplicates_nor_paid_twice(ni
     assert found.counts.cost_usd == 2 * once
 
 
+def test_a_response_id_alone_does_not_make_an_answer_a_copy(night):
+    asked = rows("a", "b")
+    night.add_input(asked)
+    night.add_output(0, [answered(asked[0], "one", 1), failed(asked[1])])
+    night.add_output(1, [answered(asked[1], "two", 1)])
+    assert by_row(night.deliver()) == {1: "one", 2: "two"}
+
+
 def test_a_retried_row_costs_what_all_of_its_attempts_cost(night):
     asked = rows("a")
     night.add_input(asked)

@@ -1,0 +1,125 @@
+"""The delivering task: from the output of a job on the emulated Vertex to the files of a delivery."""
+
+from __future__ import annotations
+
+import io
+import json
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from local.emulator.admin import Scenario, Step, Trait
+from tests.builders import INPUT, LOCATION, PROJECT, a_request
+from vertex_batch.operators import AggregateTokenUsageOperator, DeliverResultsOperator
+from vertex_batch.vertex.resource import JobReference
+
+ROWS = 20
+FAILED = 11
+"""The emulator's share of one half, for these rows."""
+TO = "gs://demo-bucket/delivered/answers.parquet"
+PRICES = {"gemini-2.5-flash": {"input": "0.15", "output": "1.25", "cached_input": "0.03", "thoughts": "1.25"}}
+
+
+@pytest.fixture
+def vertex(connections, table):
+    connections.admin.set_settings(speed=1000)
+    rows = [
+        {
+            "ticket_id": f"T{n:03}",
+            "request": {"contents": [{"role": "user", "parts": [{"text": f"ticket {n}"}]}]},
+        }
+        for n in range(ROWS)
+    ]
+    connections.gcs.put(INPUT, "".join(f"{json.dumps(row)}\n" for row in rows).encode())
+    return connections
+
+
+def ended(vertex, context, state: str = "SUCCEEDED", **scenario: Any) -> JobReference:
+    """A job that has ended and is recorded."""
+    vertex.admin.add_scenario(Scenario(times=1, end=state, **scenario))
+    request = a_request(INPUT, display_name="to be delivered")
+    reference = JobReference(PROJECT, LOCATION, vertex.create(request), model=request.model)
+    vertex.admin.wait_for_jobs(job_id=reference.job_id, state=state)
+    record = AggregateTokenUsageOperator(
+        task_id="record_cost", job=reference.to_dict(), prices=PRICES, spec="nightly"
+    )
+    context["ti"].xcoms["record_cost", "return_value"] = record.execute(context)
+    return reference
+
+
+def deliver(context, **arguments: Any) -> dict[str, Any]:
+    fields = {"task_id": "deliver", "to": TO, "record_task_id": "record_cost", "prices": PRICES}
+    return DeliverResultsOperator(**{"key": "ticket_id", **fields, **arguments}).execute(context)
+
+
+def read(vertex, uri: str) -> pd.DataFrame:
+    return pd.read_parquet(io.BytesIO(vertex.gcs.get(uri)))
+
+
+def test_the_answers_arrive_in_order_and_add_up_to_the_bill(vertex, context, table):
+    reference = ended(vertex, context, mix={})
+    result = deliver(context)
+    assert (result["input_rows"], result["delivered"], result["exceptions"]) == (ROWS, ROWS, 0)
+    found = read(vertex, TO)
+    assert list(found["key"]) == [f"T{n:03}" for n in range(ROWS)]
+    bill = table.bill(reference.id)
+    assert sum(found["cost_usd"]) == bill.total.amount > 0
+    assert Decimal(result["bill"]["usd"]) == Decimal(result["rows_cost_usd"]) == bill.total.amount
+    assert result["jobs"] == [str(bill.job)]
+    assert result["manifest"] == f"{TO}._SUCCESS.json"
+    assert json.loads(vertex.gcs.get(result["manifest"]))["input_rows"] == ROWS
+
+
+def test_delivering_twice_changes_nothing(vertex, context):
+    ended(vertex, context, mix={})
+    first = deliver(context)
+    content = vertex.gcs.get(TO)
+    assert deliver(context) == first
+    assert vertex.gcs.get(TO) == content
+
+
+def test_failed_rows_are_exceptions_with_googles_words(vertex, context):
+    ended(vertex, context, mix={Trait.FAILED: 0.5})
+    result = deliver(context)
+    assert result["delivered"] + result["exceptions"] == ROWS
+    assert result["exceptions"] == result["exceptions_by_reason"]["failed"] == FAILED
+    exceptions = read(vertex, result["exceptions_file"])
+    assert set(exceptions["input_file"]) == {INPUT}
+    assert all(exceptions["message"])
+
+
+def test_what_a_failed_job_has_answered_is_delivered(vertex, context):
+    ended(vertex, context, "FAILED", timeline=[Step(state="RUNNING", seconds=1)], finished=0.5, mix={})
+    result = deliver(context)
+    assert (result["delivered"], result["exceptions_by_reason"]) == (ROWS / 2, {"missing": ROWS / 2})
+
+
+def test_too_many_exceptions_fail_the_task_after_the_delivery(vertex, context):
+    ended(vertex, context, mix={Trait.FAILED: 0.5})
+    with pytest.raises(AirflowFailException, match=r"max_exceptions_ratio=0\.1 allows") as error:
+        deliver(context, max_exceptions_ratio=0.1)
+    assert TO in str(error.value)
+    assert len(read(vertex, TO)) == ROWS - FAILED
+
+
+def test_a_run_without_any_good_answer_fails(vertex, context):
+    ended(vertex, context, mix={})
+    with pytest.raises(
+        AirflowFailException, match="None of the 20 input rows has a good answer: 20 not_json"
+    ):
+        deliver(context, answer="json")
+    assert len(read(vertex, TO)) == 0
+
+
+def test_a_run_without_a_job_has_nothing_to_deliver(vertex, context):
+    with pytest.raises(AirflowSkipException):
+        deliver(context)
+
+
+def test_a_schema_that_cannot_be_read_is_named(vertex, context, tmp_path):
+    ended(vertex, context, mix={})
+    with pytest.raises(AirflowFailException, match=r"none\.json cannot be read"):
+        deliver(context, answer="json", schema=str(tmp_path / "none.json"))

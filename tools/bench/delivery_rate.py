@@ -1,0 +1,204 @@
+"""How fast answers are delivered, beside other ways to join the same files, in one run: ``make bench``.
+
+    python tools/bench/delivery_rate.py --rows 1000000 --rounds 1
+
+Each contestant runs in a process of its own, so that the peak memory is its own. The others do a part of the
+work: they join by a key, in the order of the input, and write Parquet. They know no attempts, no costs and no
+exceptions, and they trust that every row is whole. It prints the table of docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MODEL = "gemini-2.5-flash"
+WORDS = [f"word{n}" for n in range(1000)]
+FORMATS = (".parquet", ".jsonl")
+
+
+def write_night(folder: Path, count: int, row_bytes: int) -> None:
+    """Write an input whose rows have about `row_bytes`, and its shuffled output."""
+    chance = random.Random(7)
+    texts = [" ".join(chance.choices(WORDS, k=max(row_bytes - 240, 0) // 8)) for _ in range(200)]
+    answers = [" ".join(chance.choices(WORDS, k=90)) for _ in range(200)]
+    order = list(range(count))
+    chance.shuffle(order)
+    with (folder / "in.jsonl").open("w") as file:
+        for n in range(count):
+            request = _request(f"{n} {texts[n % 200]}")
+            file.write(json.dumps({"ticket_id": f"T-{n:07}", "request": request}) + "\n")
+    (folder / "out").mkdir()
+    with (folder / "out" / "predictions.jsonl").open("w") as file:
+        for n in order:
+            usage = {
+                "promptTokenCount": 300 + n % 7,
+                "candidatesTokenCount": 90,
+                "totalTokenCount": 390 + n % 7,
+            }
+            candidate = {
+                "content": {"role": "model", "parts": [{"text": f"{n} {answers[n % 200]}"}]},
+                "finishReason": "STOP",
+            }
+            response = {
+                "candidates": [candidate],
+                "modelVersion": MODEL,
+                "responseId": f"r{n}",
+                "usageMetadata": usage,
+            }
+            row = {"status": "", "request": _request(f"{n} {texts[n % 200]}"), "response": response}
+            file.write(json.dumps({**row, "ticket_id": f"T-{n:07}"}, sort_keys=True) + "\n")
+
+
+def _request(text: str) -> dict[str, object]:
+    return {
+        "contents": [{"role": "user", "parts": [{"text": text}]}],
+        "generationConfig": {"maxOutputTokens": 256, "temperature": 0.2},
+    }
+
+
+def ours(folder: Path, to: Path, key: str = "ticket_id") -> int:
+    """Deliver with a key."""
+    import fsspec
+
+    from vertex_batch.pricing import PriceBook, packaged_prices
+    from vertex_batch.results import AttemptOutput, JobPrices, ResultSettings, deliver, join
+    from vertex_batch.storage import ObjectStorage
+
+    store = ObjectStorage(fsspec.filesystem("file"))
+    with join(
+        [str(folder / "in.jsonl")],
+        [AttemptOutput(0, None, (str(folder / "out"),))],
+        ResultSettings(key=key),
+        store=store,
+        work=folder / "work",
+        prices={None: JobPrices.of_book(PriceBook([packaged_prices()]), MODEL, "global")},
+    ) as joined:
+        deliver(joined, str(to), store, {})
+        return joined.counts.delivered
+
+
+def ours_by_request(folder: Path, to: Path) -> int:
+    """Deliver without a key."""
+    return ours(folder, to, key="")
+
+
+def with_pandas(folder: Path, to: Path) -> int:
+    """Read both files whole, and merge them."""
+    import pandas as pd
+
+    asked = pd.read_json(folder / "in.jsonl", lines=True)
+    rows = pd.read_json(folder / "out" / "predictions.jsonl", lines=True)
+    rows["answer"] = [row["candidates"][0]["content"]["parts"][0]["text"] for row in rows["response"]]
+    merged = asked[["ticket_id"]].merge(rows[["ticket_id", "answer"]], how="left", on="ticket_id")
+    merged.to_parquet(to) if to.suffix == ".parquet" else merged.to_json(to, orient="records", lines=True)
+    return int(merged["answer"].notna().sum())
+
+
+def with_duckdb(folder: Path, to: Path) -> int:
+    """One statement, one thread; its memory is as it likes."""
+    import duckdb
+
+    connection = duckdb.connect(config={"threads": 1})
+    kind = "parquet" if to.suffix == ".parquet" else "json"
+    found = connection.execute(f"""
+        COPY (
+            WITH asked AS (
+                SELECT row_number() OVER () AS row, ticket_id
+                FROM read_json('{folder}/in.jsonl',
+                    columns={{ticket_id: 'VARCHAR'}}, format='newline_delimited')
+            ), answers AS (
+                SELECT ticket_id, response->>'$.candidates[0].content.parts[0].text' AS answer
+                FROM read_json('{folder}/out/predictions.jsonl',
+                    columns={{ticket_id: 'VARCHAR', response: 'JSON'}}, format='newline_delimited')
+            )
+            SELECT row, ticket_id, answer FROM asked LEFT JOIN answers USING (ticket_id) ORDER BY row
+        ) TO '{to}' (FORMAT {kind})
+    """).fetchall()
+    return int(found[0][0])
+
+
+CONTESTANTS: dict[str, Callable[[Path, Path], int]] = {
+    "vertex-batch, by a key": ours,
+    "vertex-batch, by the request": ours_by_request,
+    "pandas merge": with_pandas,
+    "DuckDB, one statement": with_duckdb,
+}
+
+
+def measure(name: str, folder: Path, suffix: str) -> dict[str, float]:
+    """Run one contestant in a process of its own."""
+    command = [sys.executable, __file__, "--contestant", name, "--folder", str(folder), "--suffix", suffix]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def run_one(name: str, folder: Path, suffix: str) -> None:
+    """Be one contestant, and print its figures."""
+    for module in ("duckdb", "pandas", "pyarrow.parquet", "fsspec", "msgspec"):
+        __import__(module)  # imports are not counted
+    with tempfile.TemporaryDirectory(dir=folder) as target:
+        wall, cpu = time.perf_counter(), time.process_time()
+        rows = CONTESTANTS[name](folder, Path(target) / f"answers{suffix}")
+        figures = {
+            "wall": time.perf_counter() - wall,
+            "cpu": time.process_time() - cpu,
+            "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+            "rows": rows,
+        }
+    print(json.dumps(figures))
+
+
+def main() -> int:
+    """Generate, measure, compare, print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--row-bytes", type=int, default=2000, help="of the input")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", action="append", choices=CONTESTANTS, help="may be given several times")
+    parser.add_argument("--contestant", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--suffix", choices=FORMATS, default=".parquet")
+    options = parser.parse_args()
+    if options.contestant:
+        run_one(options.contestant, options.folder, options.suffix)
+        return 0
+    wrong = False
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_night(folder, options.rows, options.row_bytes)
+        sizes = [path.stat().st_size for path in (folder / "in.jsonl", folder / "out" / "predictions.jsonl")]
+        megabytes = sum(sizes) / 1e6
+        print(
+            f"{datetime.now(UTC):%Y-%m-%d}, CPython {platform.python_version()}; {options.rows:,} rows:"
+            f" {sizes[0] / 1e6:,.0f} MB of input and {sizes[1] / 1e6:,.0f} MB of output,"
+            f" to {options.suffix}; the best of {options.rounds} rounds.\n"
+        )
+        print("| | wall s | CPU s | MB/s of CPU | peak MB |\n|---|---|---|---|---|")
+        for contestant in options.only or CONTESTANTS:
+            rounds = [measure(contestant, folder, options.suffix) for _ in range(options.rounds)]
+            best = min(rounds, key=lambda each: each["cpu"])
+            wrong |= best["rows"] != options.rows
+            print(
+                f"| {contestant} | {best['wall']:.1f} | {best['cpu']:.1f} | {megabytes / best['cpu']:,.0f} |"
+                f" {max(each['peak'] for each in rounds):,.0f} |"
+            )
+    return int(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
