@@ -8,7 +8,7 @@ BENCH_ARGS ?=
 NIGHT_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format chaos night paid-rows bench fuzz packages lock setup clean
+.PHONY: help demo test lint style format chaos night paid-rows bench fuzz packages lock setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,13 +16,17 @@ help: ## list the targets
 demo: setup ## start everything here, run the example jobs, print the bill; NIGHTS=14 for more nights, ONCE=1 to end
 	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(NIGHTS),--nights $(NIGHTS))
 
-test: lint ## all tests, those with the real processes included
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder --durations=10 $(PYTEST_ARGS)
+test: style ## all tests, those with the real processes included, and lint
+	@$(BIN)/mypy > .local/mypy.log 2>&1 & mypy=$$!; status=0; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder --durations=10 $(PYTEST_ARGS) || status=$$?; \
+	wait $$mypy || status=$$?; cat .local/mypy.log; exit $$status
 
-lint: setup ## ruff, mypy, and the layers of the package
+lint: style ## ruff, mypy, and the layers of the package
+	@$(BIN)/mypy
+
+style: setup
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo --cache-dir .local/import-linter
 
 format: setup ## put the code into the project's format
@@ -44,8 +48,8 @@ bench: setup ## how fast we are, beside others, in one run
 	@.venv-bench/bin/python tools/bench/parse_rate.py
 	@$(BIN)/python tools/bench/preflight_rate.py
 	@$(BIN)/python tools/bench/pages_rate.py
-	@$(BIN)/python tools/bench/delivery_rate.py
 	@$(BIN)/python tools/bench/focus_rate.py
+	@$(BIN)/python tools/bench/delivery_rate.py
 
 fuzz: setup ## load mutated specs, 100,000 of them; SPECS=1000
 	@FUZZ_SPECS=$(or $(SPECS),100000) $(BIN)/python -m pytest -p no:xdist -q --timeout 3600 tests/vertex_batch/specs/test_fuzz.py -k thousands
@@ -60,6 +64,6 @@ setup: ## make .venv and .venv-proxy, or bring them up to date
 	@$(PYTHON) -m local.bootstrap
 
 clean: ## remove the environments and everything the stack has written
-	rm -rf .venv .venv-proxy .venv-bench .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-proxy .venv-bench .venv-focus .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find plugins -name "*.so" -delete

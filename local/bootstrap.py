@@ -40,8 +40,11 @@ LOCKS = {
         ["requirements.txt", "requirements-dev.txt"],
     ),
     "requirements-proxy.txt": (["local/proxy/requirements.in"], []),
+    # pandasql is published as source only, and the validator does not import it.
+    "requirements-focus.txt": (["tools/focus_validator.in", "--no-emit-package=pandasql"], []),
     "local/uv.txt": (["local/uv.in"], []),
 }
+NEEDS_PYTHON = {"requirements-focus.txt": "3.12"}
 # uv does not read pip's files. pip's settings, and the variables through which uv takes the same:
 UV_VARIABLES = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -131,10 +134,11 @@ def make(environment: Environment, environ: Mapping[str, str]) -> None:
     names = ", ".join(lock.name for lock in environment.locks)
     say(f"{environment.path.name}: installing {names}")
     started = time.monotonic()
-    # This takes the stamp away, too: an environment that is only half made is stale.
-    run(
-        [str(UV), "venv", "--quiet", "--clear", f"--python={wanted_python()}", str(environment.path)], environ
-    )
+    stamp = environment.path / STAMP
+    stamp.unlink(missing_ok=True)
+    if not has_wanted_python(environment):
+        venv = ["venv", "--quiet", "--clear", f"--python={wanted_python()}"]
+        run([str(UV), *venv, str(environment.path)], environ)
     main_index = only_the_main_index(environ)
     attempts = [main_index] if main_index == environ else [main_index, dict(environ)]
     for number, attempt in enumerate(attempts, 1):
@@ -145,7 +149,7 @@ def make(environment: Environment, environ: Mapping[str, str]) -> None:
             if number == len(attempts):
                 raise
             say(f"{environment.path.name}: trying again with all indexes that pip is configured with")
-    (environment.path / STAMP).write_text(environment.fingerprint())
+    stamp.write_text(environment.fingerprint())
     say(f"{environment.path.name}: ready after {time.monotonic() - started:.0f} s")
 
 
@@ -159,6 +163,19 @@ def install(environment: Environment, environ: Mapping[str, str]) -> None:
         # The build tool is in the lock, so that nothing without a hash is fetched.
         project = ["--no-deps", "--no-build-isolation", f"--editable={ROOT}"]
         run([str(UV), "pip", "install", "--quiet", into, *project], environ)
+
+
+def has_wanted_python(environment: Environment) -> bool:
+    """Whether the environment's Python has this one's version, or is supported where this one is not."""
+    probe = "import sys; print(*sys.version_info[:2])"
+    try:
+        answer = subprocess.run(
+            [str(environment.path / "bin" / "python"), "-c", probe], stdout=subprocess.PIPE, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    version, this = tuple(int(part) for part in answer.stdout.split()), sys.version_info[:2]
+    return OLDEST <= version <= NEWEST and (version == this or not OLDEST <= this <= NEWEST)
 
 
 def wanted_python() -> str:
@@ -183,15 +200,16 @@ def compile_locks(environ: Mapping[str, str]) -> None:
         "--generate-hashes",
         "--no-emit-index-url",
     ]
-    command += [f"--python-version={OLDEST[0]}.{OLDEST[1]}", "--custom-compile-command=make lock"]
+    command += ["--custom-compile-command=make lock"]
     command += ["--no-annotate"] + (["--upgrade"] if environ.get("UPGRADE") else [])
     for lock, (sources, below) in LOCKS.items():
         say(f"compiling {lock}")
         constraints = [f"--constraint={each}" for each in below]
         known = [name for each in below for name in locked_names(ROOT / each)]
         left_out = [f"--no-emit-package={name}" for name in known]
+        python = f"--python-version={NEEDS_PYTHON.get(lock, f'{OLDEST[0]}.{OLDEST[1]}')}"
         run(
-            [*command, *sources, *constraints, *left_out, f"--output-file={lock}"],
+            [*command, python, *sources, *constraints, *left_out, f"--output-file={lock}"],
             only_the_main_index(environ),
         )
 

@@ -49,7 +49,7 @@ def wait_until(
     what: str,
     timeout_seconds: float,
     explain: Callable[[], str] = lambda: "",
-    poll_seconds: float = 0.3,
+    poll_seconds: float = 0.5,
 ) -> T:
     """Return the first truthy result.
 

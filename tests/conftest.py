@@ -24,14 +24,18 @@ ON_THE_FIRST_STACK = [
         "no_answers",
         "recorded",
         "pages",
+        "proxy",
+        "ends",
     )
 ]
 WITH_A_STACK_OF_THEIR_OWN = ["tests/system/test_demo.py", "tests/system/test_night.py"]
 LONG = [
     f"tests/{name}.py"
     for name in (
+        "vertex_batch/cli/test_run",
         "test_packaging",
         "vertex_batch/storage/test_kills",
+        "vertex_batch/costs/test_focus_validator",
         "vertex_batch/usage/test_plain",
         "vertex_batch/usage/test_plain_rows_memory",
         "vertex_batch/usage/test_memory",

@@ -8,6 +8,7 @@ those of later versions would have to be downloaded.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import json
 import os
@@ -122,8 +123,16 @@ def environment() -> Path:
     """
     python = ENVIRONMENT / "bin" / "python"
     made_from = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    if python.exists() and _STAMP.exists() and _STAMP.read_text() == made_from:
-        return python
+    (REPOSITORY / ".local").mkdir(exist_ok=True)
+    with (REPOSITORY / ".local" / "focus-validator.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two tests may need it at the same time
+        if not (python.exists() and _STAMP.exists() and _STAMP.read_text() == made_from):
+            _make(python)
+            _STAMP.write_text(made_from)
+    return python
+
+
+def _make(python: Path) -> None:
     subprocess.run([interpreter(), "-m", "venv", "--clear", str(ENVIRONMENT)], check=True)
     # The validator is published as source only. What builds it is in the lock, and has to be there first.
     wheels = ENVIRONMENT / "wheels.txt"
@@ -131,8 +140,6 @@ def environment() -> Path:
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
     for options in (["--only-binary=:all:", f"-r{wheels}"], ["--no-build-isolation", f"-r{LOCK}"]):
         subprocess.run([*pip, "--require-hashes", *options], check=True, stdin=subprocess.DEVNULL)
-    _STAMP.write_text(made_from)
-    return python
 
 
 def interpreter() -> str:

@@ -34,6 +34,7 @@ import sys
 if {"scheduler", "dag-processor"} & set(sys.argv):
     import airflow.providers.google.cloud.hooks.gcs
     import gcsfs
+    import vertex_batch.dag_factory
     import vertex_batch.operators
     import vertex_batch.sensors
 """

@@ -90,6 +90,26 @@ def test_a_second_setup_waits_for_the_first(environment, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("found", "this", "kept"),
+    [
+        ("3 12", (3, 12, 1), True),
+        ("3 11", (3, 12, 1), False),
+        ("3 11", (3, 9, 2), True),
+        ("3 10", (3, 9, 2), False),
+        ("", (3, 12, 1), False),
+    ],
+)
+def test_an_environment_is_kept_while_its_python_is_the_wanted_one(
+    environment, monkeypatch, found, this, kept
+):
+    python = environment.path / "bin" / "python"
+    python.write_text(f"#!/bin/sh\necho {found}\n" if found else "#!/bin/sh\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "version_info", this)
+    assert bootstrap.has_wanted_python(environment) is kept
+
+
+@pytest.mark.parametrize(
     ("version", "wanted"),
     [((3, 9, 2), ">=3.11,<3.15"), ((3, 15, 0), ">=3.11,<3.15"), ((3, 12, 1), sys._base_executable)],
 )

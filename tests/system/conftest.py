@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from vertex_batch.costs import Bill, CostTable, JobFilter
 from vertex_batch.vertex.names import JobId
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+OWN_STACK = ("test_demo", "test_night")
 JOB_SECONDS = 2
 # What Airflow does at intervals, it does soon; files are read again when a test asks for it (`reparse`).
 WITHOUT_WAITING = {
@@ -69,6 +71,17 @@ def stack(tmp_path_factory) -> Iterator[Stack]:
     with Stack(options, print) as running:
         running.gcs.create_bucket("demo-bucket")
         yield running
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Stop the stack after the last test that uses it: until the end of the session it would take time."""
+    stack = item.funcargs.get("stack")
+    may_follow = (
+        nextitem and nextitem.path.parent == Path(__file__).parent and nextitem.path.stem not in OWN_STACK
+    )
+    if stack and not may_follow:
+        stack.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -159,7 +172,11 @@ def _row(spec: str, text: str) -> dict:
 
 
 # Batch prices in USD for a million tokens, read from Google's price list by a person.
-FLASH_INPUT, FLASH_CACHED, FLASH_OUTPUT = Decimal("0.15"), Decimal("0.03"), Decimal("1.25")
+# Gemini 3.8 Flash costs 10 % more in a region, and twice as much once the introductory price has ended.
+FLASH_FACTOR = Decimal("1.1") if datetime.now(UTC).date() < date(2027, 1, 1) else Decimal("2.2")
+FLASH_INPUT, FLASH_CACHED, FLASH_OUTPUT = (
+    FLASH_FACTOR * Decimal(price) for price in ("0.375", "0.0375", "1.875")
+)
 GEMINI_EMBEDDING = Decimal("0.12")
 TEXT_EMBEDDING = Decimal("0.02")  # for a million characters, without white space
 

@@ -6,7 +6,7 @@ import pytest
 
 from tools.night import SCENARIOS, Night, markdown, misses
 
-SMALL = {"a": 0.01, "c": 0.006}
+SMALL = {"a": 0.01, "c": 0.006, "g": 0.01}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def test_a_small_night_accounts_for_every_row_and_keeps_its_limits(night, scenar
     result = night.run(scenarios[key])
 
     assert misses(result) == []
-    assert result.account.rows == {"a": 2_000, "c": 30}[key]
+    assert result.account.rows == {"a": 2_000, "c": 30, "g": 2_000}[key]
     assert result.account.amount_usd > 0
     taken = {step.task_id: step for step in result.steps}
     assert {"plan_inputs", "submit", "wait", "record_cost"} <= taken.keys()

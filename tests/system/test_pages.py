@@ -85,8 +85,8 @@ def test_in_airflows_frame_the_page_takes_its_dark_mode_and_leads_out_into_a_tab
         expect(frame.locator("tfoot")).to_be_visible(timeout=60_000)
         assert bill.job.job_id in frame.locator("body").inner_text()
         visitor.page.evaluate("document.documentElement.className = 'dark'")
-        expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
+        expect(frame.locator("html")).to_have_attribute("data-theme", "dark", timeout=60_000)
         with visitor.context.expect_page() as opened:
             frame.locator('a.out[href*="/dags/"]').first.click()
-        assert opened.value.url.startswith(f"{stack.site.url}/dags/{SPEC}/runs/")
+        opened.value.wait_for_url(f"{stack.site.url}/dags/{SPEC}/runs/**", wait_until="commit")
         assert not [error for error in visitor.errors if "vertex-batch" in error]

@@ -261,6 +261,7 @@ class DagRun:
     run_type: str = "scheduled"
     note: str | None = None
     conf: dict[str, Any] | None = None
+    triggering_user_name: str | None = None
 
 
 @pytest.fixture

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import psutil
 
-from local.emulator.admin import LedgerJob, Match
+from local.emulator.admin import Fault, FaultKind, LedgerJob, Match, Operation
 from local.leftovers import marked
 from local.stack import Stack
 from vertex_batch.costs import CostTable, JobFilter
@@ -18,6 +19,7 @@ from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
 
 ROWS = 12
 RUN_SECONDS = 240
+PAUSE_SECONDS = 0.1
 ACTIVE = frozenset({"QUEUED", "PENDING", "RUNNING", "PAUSED", "UPDATING", "CANCELLING"})
 
 
@@ -144,6 +146,41 @@ class Arena:
         row = {"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}
         content = (json.dumps(row) + "\n").encode() * ROWS
         self.stack.gcs.put(f"gs://demo-bucket/{self.spec}/{date}.jsonl", content)
+
+
+def kill_each_task_once(stack: Stack, dag_id: str, run_id: str, seconds: float = RUN_SECONDS) -> Counter[str]:
+    """Kill each task of a run at the first call that it makes to Vertex, until the run has ended.
+
+    All calls are held until the task that makes them is known.
+
+    :returns: the tasks that were killed, without their map index.
+    :raises TimeoutError: the run does not end.
+    """
+    killed: Counter[str] = Counter()
+    stack.emulator.add_fault(Fault(op=Operation.ANY, kind=FaultKind.HOLD, after=True, times=None))
+    until = time.monotonic() + seconds
+    try:
+        while stack.airflow.run(dag_id, run_id)["state"] in {"queued", "running"}:
+            if time.monotonic() > until:
+                msg = f"{dag_id} {run_id} does not end; killed so far: {dict(killed)}"
+                raise TimeoutError(msg)
+            if not stack.emulator.held():
+                time.sleep(PAUSE_SECONDS)
+                continue
+            running = {
+                task["task_id"]
+                for task in stack.airflow.task_instances(dag_id, run_id)
+                if task["state"] == "running" and task["task_id"] not in killed
+            }
+            if running and (processes := talking_to_proxy(stack)):
+                for process in processes:
+                    process.kill()
+                killed.update(running)
+            stack.emulator.release_held()
+    finally:
+        stack.emulator.clear_faults()
+        stack.emulator.release_held()
+    return killed
 
 
 def talking_to_proxy(stack: Stack) -> list[psutil.Process]:

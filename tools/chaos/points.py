@@ -11,11 +11,10 @@ from msgspec import structs
 
 from local.emulator.admin import Fault, FaultKind, Match, Operation, Scenario, Step
 from local.stack.airflow import SCHEDULER, TRIGGERER
-from tools.chaos.arena import RUN_SECONDS, Arena, KillMissedError, Outcome, talking_to
+from tools.chaos.arena import PAUSE_SECONDS, RUN_SECONDS, Arena, KillMissedError, Outcome, talking_to
 
 FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=10), Step(state="RUNNING", seconds=None)], mix={})
 HELD_SECONDS = 120
-_PAUSE = 0.1
 
 Act = Callable[[Arena, Sequence[str]], None]
 
@@ -135,7 +134,7 @@ def _in_task(task_id: str) -> Act:
             if time.monotonic() > until:
                 raise KillMissedError(len(run_ids) - len(left), len(run_ids))
             if not emulator.held():
-                time.sleep(_PAUSE)
+                time.sleep(PAUSE_SECONDS)
                 continue
             here = {run_id for run_id in left if arena.is_running(run_id, task_id)}
             if here and talking_to(arena.stack, "proxy"):
@@ -157,7 +156,7 @@ def _while_delivering(arena: Arena, run_ids: Sequence[str]) -> None:
         for process in victims:
             process.kill()
         left -= here if victims else set()
-        time.sleep(_PAUSE)
+        time.sleep(PAUSE_SECONDS)
 
 
 def _whole_worker(arena: Arena, run_ids: Sequence[str]) -> None:

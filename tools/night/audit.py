@@ -83,6 +83,38 @@ def account(files: Iterable[Path], rows: int) -> Account:
     )
 
 
+def account_of_rounds(files: Iterable[Path], rows: int) -> Account:
+    """Read the output files of a job and of those that ran rows of it again.
+
+    Each row ends as its answer; a failure counts only if no file has an answer. A second answer is a
+    repetition: it was paid for twice.
+
+    :param rows: rows of the input, with the keys from 0 on.
+    """
+    answered, failed, counts = bytearray(rows), bytearray(rows), _File()
+    for path in files:
+        with path.open("rb") as lines:
+            for row in map(json.loads, lines):
+                number = int(row["key"])
+                if row["status"]:
+                    failed[number] = 1
+                    continue
+                counts.repeated += answered[number]
+                answered[number] = 1
+                _count(counts, row)
+    only_failed = sum(bad and not good for bad, good in zip(failed, answered, strict=True))
+    micro_usd = (counts.prompt - counts.cached) * INPUT + counts.cached * CACHED + counts.written * OUTPUT
+    return Account(
+        rows=rows,
+        answered=counts.answered,
+        failed=only_failed,
+        unreadable=0,
+        missing=rows - sum(answered) - only_failed,
+        repeated=counts.repeated,
+        amount_usd=micro_usd / 1_000_000,
+    )
+
+
 def _distinct(seen: list[bytes], rows: int) -> int:
     """How many different keys were seen; each file has a byte for every key."""
     together = 0

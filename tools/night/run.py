@@ -10,11 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Self
 
-from local.emulator.admin import LedgerJob, Match, Scenario
+from local.emulator.admin import LedgerJob
 from local.stack import Stack, StackOptions
 from local.stack.airflow_api import FINISHED, AirflowApiError, wait_until
+from tools.chaos import kill_each_task_once
 from tools.night.airflow_files import settings, temporary_files_in
-from tools.night.audit import Account, account
+from tools.night.audit import Account, account, account_of_rounds
 from tools.night.measures import Billed, NightResult, most_reads, read_tasks, steps
 from tools.night.object_files import ObjectFolder, WrittenObject
 from tools.night.scenarios import BUCKET, MIX, NightScenario
@@ -91,10 +92,9 @@ class Night:
         inputs = list(scenario.write_inputs(self.objects))
         size = sum(item.size for item in inputs)
         self._say(f"({scenario.key}) {len(inputs):,} objects, {size / 1e6:,.0f} MB")
-        if scenario.output != type(scenario.output)():
-            for name in scenario.names:
-                match = Match(labels={"airflow_dag": name})
-                self.stack.emulator.add_scenario(Scenario(match=match, mix=MIX, output=scenario.output))
+        for name in scenario.names:
+            for script in scenario.scripts(name):
+                self.stack.emulator.add_scenario(script)
         self.proxy.take()
         self.proxy.latency_seconds = scenario.latency_seconds
         began = time.monotonic()
@@ -118,6 +118,9 @@ class Night:
             airflow.unpause(name)
         for name in scenario.names:
             airflow.trigger(name, dag_run_id=RUN_ID)
+            if scenario.sends_again:
+                killed = kill_each_task_once(self.stack, name, RUN_ID, RUN_SECONDS)
+                self._say(f"({scenario.key}) killed {', '.join(sorted(killed))}")
         shown = ""
 
         def ended() -> list[str] | None:
@@ -214,7 +217,9 @@ class Night:
             for path in self.objects.files(job.output_directory)
             if "incremental_predictions" not in path.parts
         ]
-        return account(files, scenario.rows)
+        return (
+            account_of_rounds(files, scenario.rows) if scenario.sends_again else account(files, scenario.rows)
+        )
 
     def _shards(self, jobs: Mapping[str, Sequence[LedgerJob]], known: set[str]) -> list[WrittenObject]:
         uris = {

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from math import ceil
 
-from local.emulator.admin import Output, Trait
+from msgspec import structs
+
+from local.emulator.admin import Match, Output, RowRule, Scenario, Trait
 from tools.night.object_files import ObjectFolder, WrittenObject
 from tools.night.rows import Rows, joined, packed
 
@@ -14,6 +16,11 @@ MANY_FILES = 100
 SAMPLE_BYTES = 50_000_000  # the most that an estimate reads of a large object; a small one it reads whole
 BUCKET = "night-bucket"
 ROWS_PER_JOB = 200_000  # what Vertex allows
+SENDS_AGAIN = (
+    "resubmits: 0\n"
+    f"results: {{{{to: gs://{BUCKET}/answers/{{name}}.parquet, key: key}}}}\n"
+    "retry_rows: {{rounds: 2}}\n"
+)
 MIX = {Trait.FAILED: 0.03, Trait.THOUGHTS: 0.3, Trait.CACHED: 0.1}
 
 
@@ -33,6 +40,8 @@ class NightScenario:
     :param latency_seconds: of each request of a task at the object store.
     :param worker_seconds: how long all task processes together may take; None: not judged.
     :param requests_per_file: of one step; None: not judged.
+    :param sends_again: the first job dies at half of its rows, a tenth of the rows fails once, and each task
+        is killed once; the spec sends rows again, so that each one is answered and paid for once.
     """
 
     key: str
@@ -50,6 +59,7 @@ class NightScenario:
     latency_seconds: float = 0.0
     worker_seconds: float | None = None
     requests_per_file: float | None = None
+    sends_again: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -94,12 +104,22 @@ class NightScenario:
             f"output: gs://{BUCKET}/out/{name}/\n"
             "team: night\n"
             "poll_interval: 2s\n"
-            "retries: 1\n"
+            f"retries: {8 if self.sends_again else 1}\n"
             "retry_delay: 5s\n"
             f"{budget}"
             f"max_rows_per_job: {self.rows_per_job}\n"
+            f"{SENDS_AGAIN.format(name=name) if self.sends_again else ''}"
             f"{self.spec}"
         )
+
+    def scripts(self, name: str) -> list[Scenario]:
+        """How the jobs of a spec live; empty: as the settings say."""
+        match = Match(labels={"airflow_dag": name})
+        if self.sends_again:
+            fails = [RowRule(contains="", share=0.1, fails=1, code=503)]
+            lives = Scenario(match=match, mix={}, rows=fails)
+            return [structs.replace(lives, times=1, end="FAILED", error_code=13, finished=0.5), lives]
+        return [Scenario(match=match, mix=MIX, output=self.output)] if self.output != Output() else []
 
     def write_inputs(self, folder: ObjectFolder) -> Iterator[WrittenObject]:
         """Write the input objects of all runs, with a part of the rows each."""
@@ -136,4 +156,12 @@ SCENARIOS = (
     NightScenario("d", "rows of 1.5 MB, budget 1 USD", 80, Rows(1_500_000, pictures=True), refuse_usd=1),
     NightScenario("e", "gzip, 300 MB unpacked", 120_000, Rows(2_500), gzip=True, input_reads=2),
     NightScenario("f", "100 specs at once", 120, Rows(600), runs=100),
+    NightScenario(
+        "g",
+        "a death at half, 10 % fail, each task killed",
+        200_000,
+        Rows(1_000),
+        input_reads=12,
+        sends_again=True,
+    ),
 )

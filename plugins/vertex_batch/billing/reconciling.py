@@ -118,7 +118,8 @@ def _at_other_prices(bill: Bill, items: Sequence[LineItem]) -> Compared:
 
 
 def _line(item: LineItem) -> str:
-    parts = (item.model, item.kind, item.modality, item.tier, item.cache_ttl)
+    day = f"from {item.priced_on}" if item.priced_on else ""
+    parts = (item.model, item.kind, item.modality, item.tier, item.cache_ttl, day)
     return " ".join(part for part in parts if part not in ("", "text", "standard"))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from vertex_batch.costs import JobFilter
 from vertex_batch.costs.bill import UNKNOWN_MODEL, Bill, JobFacts, Total, total
-from vertex_batch.costs.queries import JobFilter
 from vertex_batch.costs.table import CostTable
 from vertex_batch.pricing import Basis, LineItem, PriceBook, line_order, price
 from vertex_batch.pricing.exact import times

@@ -27,6 +27,7 @@ from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from sqlalchemy import select, update  # noqa: TID253 - never imported by a DAG parse
+from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253
 
 from vertex_batch.cli.access import airflow_settings
 from vertex_batch.cli.bill import rows_data
@@ -80,7 +81,8 @@ class Interruption:
         while True:
             time.sleep(_REPEAT_SECONDS)
             os.kill(os.getpid(), INTERRUPT)
-            _give_up_retries()
+            with suppress(SQLAlchemyError):  # the main thread writes at the same time; the next time will do
+                _give_up_retries()
 
 
 def _give_up_retries() -> None:
@@ -118,7 +120,10 @@ def main(order: Order, out: TextIO) -> int:
     _show(results, out, as_json=order.as_json)
     failed = sorted({ti.task_id for ti in run.get_task_instances() if ti.state == TaskInstanceState.FAILED})
     if failed:
-        say(f"Failed: {', '.join(failed)}. To submit and pay for another job, rerun with --again.")
+        say(
+            f"Failed: {', '.join(failed)}. A rerun submits only what was not submitted; to submit and pay for"
+            " other jobs, rerun with --again."
+        )
     return int(run.state != DagRunState.SUCCESS)
 
 

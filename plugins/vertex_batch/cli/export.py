@@ -6,22 +6,17 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vertex_batch.cli.choice import chosen_jobs
 from vertex_batch.cli.cost import open_table
+from vertex_batch.costs import CostTable, FocusVersion, JobFilter, stream_csv
 from vertex_batch.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from vertex_batch.costs import CostTable, JobFilter
 
 _UNPRICED_SHOWN = 5
 
 
 def run(options: Namespace) -> int:
     """Write the charges of the chosen jobs as CSV, and report on stderr what has no price."""
-    from vertex_batch.costs import FocusVersion, stream_csv  # noqa: PLC0415 - it brings SQLAlchemy along
-
     where = chosen_jobs(options, all_if_none=True)
     table = open_table(options)
     lines = stream_csv(table.focus(where, FocusVersion(options.focus)))

@@ -53,14 +53,15 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.set_defaults(run=run_check)
 
 
-def add_spec_options(command: argparse.ArgumentParser) -> None:
+def add_spec_options(command: argparse.ArgumentParser, default_date: str = "now") -> None:
     """Add the options for a spec, a date and a proxy."""
     command.add_argument("spec", metavar="SPEC", help="a spec file")
     command.add_argument(
         "--date",
         type=moment,
         metavar="DAY",
-        help="the run's day, such as 2026-11-01, or its time, such as 2026-11-01T02:30 (default: now)",
+        help="the run's day, such as 2026-11-01, or its time, such as 2026-11-01T02:30"
+        f" (default: {default_date})",
     )
     command.add_argument(
         "--job", action="append", metavar="NAME", help="only this job of the spec; may be repeated"

@@ -12,7 +12,6 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.cli.bill import day_in, price_book
 from vertex_batch.cli.output import print_json, say
 from vertex_batch.errors import ConfigurationError, OutputMissingError
 from vertex_batch.storage import ObjectStorage, named
@@ -123,6 +122,7 @@ def run(options: Namespace) -> int:
 
 
 def _prices(options: Namespace) -> JobPrices:
+    from vertex_batch.cli.bill import day_in, price_book  # noqa: PLC0415
     from vertex_batch.results import JobPrices  # noqa: PLC0415 - so that `validate` is quick
 
     day = options.day or day_in(options.outputs)

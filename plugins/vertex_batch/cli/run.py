@@ -79,7 +79,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         " first one's jobs. Without --date, it is the latest run of the spec's schedule, or today's."
         " Exit status 1 if a task failed, 130 if the command was interrupted.",
     )
-    plans.add_spec_options(command)
+    plans.add_spec_options(command, "the latest run of the spec's schedule, or today")
     command.add_argument(
         "--again",
         action="store_true",

@@ -1,7 +1,7 @@
 """The cost table: bills, the database that stores them, and its queries.
 
-`CostTable` and its queries import SQLAlchemy. They are imported on first use, so that a DAG file that imports
-an operator does not load it.
+`CostTable` imports SQLAlchemy. It is imported on first use, so that a DAG file that imports an operator does
+not load it.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,10 +10,9 @@ from vertex_batch.costs.bill import Bill, JobFacts, RowCounts, Total, add_totals
 from vertex_batch.costs.csv_text import harmless, stream_csv
 from vertex_batch.costs.errors import CostTableError, CostTableSetupError, CostTableUnavailableError
 from vertex_batch.costs.money import exact, in_full, rounded, usd
+from vertex_batch.costs.questions import FocusVersion, GroupTotal, JobCost, JobFilter, JobOrder
 
 if TYPE_CHECKING:
-    from vertex_batch.costs.focus import FocusVersion
-    from vertex_batch.costs.queries import GroupTotal, JobCost, JobFilter, JobOrder
     from vertex_batch.costs.table import CostTable
 
 __all__ = [
@@ -47,12 +46,4 @@ def __getattr__(name: str) -> Any:
         from vertex_batch.costs.table import CostTable  # noqa: PLC0415 - see above
 
         return CostTable
-    if name == "FocusVersion":
-        from vertex_batch.costs.focus import FocusVersion  # noqa: PLC0415 - see above
-
-        return FocusVersion
-    if name in ("GroupTotal", "JobCost", "JobFilter", "JobOrder"):
-        from vertex_batch.costs import queries  # noqa: PLC0415 - see above
-
-        return getattr(queries, name)
     raise AttributeError(name)

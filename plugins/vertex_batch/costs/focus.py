@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
@@ -21,7 +20,8 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
 )
 
 from vertex_batch.costs.csv_text import harmless
-from vertex_batch.costs.queries import JobFilter
+from vertex_batch.costs.queries import conditions
+from vertex_batch.costs.questions import FocusVersion, JobFilter
 from vertex_batch.costs.schema import JOB_KEY, jobs
 
 _KEY = ("BillingAccountId", "RegionId", "x_JobId")
@@ -45,50 +45,31 @@ _DECIMALS = frozenset(
     }
 )
 _FLAGS = frozenset({"x_IsComplete"})
-_CONSTANT = frozenset(
+_NAMES = frozenset(
     {
-        "BillingAccountName",
-        "BillingCurrency",
-        "ChargeCategory",
-        "ChargeClass",
-        "ChargeFrequency",
-        "CommitmentDiscountStatus",
-        "ConsumedUnit",
-        "HostProviderName",
-        "InvoiceId",
-        "InvoiceIssuerName",
-        "PricingCategory",
-        "PricingCurrency",
-        "PricingUnit",
-        "ProviderName",
-        "PublisherName",
-        "ResourceType",
-        "ServiceCategory",
-        "ServiceName",
-        "ServiceProviderName",
-        "ServiceSubcategory",
-        "SkuMeter",
-        "x_BilledPicoUsd",
-        "x_ListPriceBasis",
-        "x_MapIndex",
+        "BillingAccountId",
+        "RegionId",
+        "RegionName",
+        "ResourceName",
+        "SkuId",
+        "SkuPriceId",
+        "SubAccountId",
+        "SubAccountName",
+        "x_Model",
+        "x_PriceSource",
+        "x_JobId",
+        "x_JobState",
+        "x_Spec",
+        "x_Team",
+        "x_DagId",
+        "x_RunId",
+        "x_TaskId",
     }
 )
-"""Columns whose values come from the view or from closed sets, and integers."""
+"""Columns that begin with text from outside; the others begin with words of the view or are closed sets."""
 _ROWS_AT_ONCE = 2000
 # PostgreSQL formats moments and decimals faster than Python, and its text is the same as SQLite's.
 _UTC_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
-
-
-class FocusVersion(StrEnum):
-    """A version of the FinOps Open Cost and Usage Specification that the cost table can be exported in."""
-
-    V1_2 = "1.2"
-    V1_4 = "1.4"
-
-    @property
-    def view(self) -> str:
-        """The view of the cost table with the columns of this version."""
-        return f"focus_{self.replace('.', '_')}"
 
 
 def read_focus(
@@ -119,10 +100,10 @@ def _select(
     view = table(version.view, *(column(name) for name in names))
     columns = view.c if is_sqlite else [_as_text(view.c[name]) for name in names]
     asked = select(*columns).select_from(view)
-    conditions = where.conditions()
-    if not conditions:
+    chosen = conditions(where)
+    if not chosen:
         return asked
-    keys = select(*(jobs.c[name] for name in JOB_KEY)).where(*conditions)
+    keys = select(*(jobs.c[name] for name in JOB_KEY)).where(*chosen)
     return asked.where(tuple_(*(view.c[name] for name in _KEY)).in_(keys))
 
 
@@ -139,7 +120,7 @@ def _form(name: str) -> Callable[[Any], str | int | None] | None:
         return _decimal
     if name in _FLAGS:
         return _flag
-    return None if name in _MOMENTS | _CONSTANT else _name
+    return _name if name in _NAMES else None
 
 
 def _decimal(value: str) -> str:
@@ -147,9 +128,8 @@ def _decimal(value: str) -> str:
     return f"{digits}0" if digits.endswith(".") else digits
 
 
-def _name(value: Any) -> str | None:
-    """Text that may come from outside, and PostgreSQL's dates."""
-    return None if value is None else harmless(str(value))
+def _name(value: str | None) -> str | None:
+    return harmless(value) if value else value
 
 
 def _flag(value: bool | int) -> str:

@@ -1,12 +1,11 @@
-"""The queries of the cost table, as SQLAlchemy Core selects, and their results as plain data."""
+"""The queries of the cost table, as SQLAlchemy Core selects, whose results are in `questions`."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, fields
-from datetime import date
+from dataclasses import fields
 from decimal import Decimal
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     ColumnElement,
@@ -24,28 +23,11 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
 from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.costs.bill import JobFacts, RowCounts, Total
+from vertex_batch.costs.questions import Grouping, GroupTotal, JobCost, JobFilter, JobOrder
 from vertex_batch.costs.schema import JOB_KEY, SUMS, USAGE_KEY, job_sums, jobs, same_job, usage
 from vertex_batch.costs.types import usd
 from vertex_batch.vertex.names import JobId, JobName
 
-Grouping = Literal[
-    "job",
-    "spec",
-    "day",
-    "spec_day",
-    "model_day",
-    "team_day",
-    "kind_day",
-    "model",
-    "kind",
-    "team",
-    "dag",
-    "project",
-    "location",
-    "state",
-]
-UNKNOWN_SAVED = Total(Decimal(0), complete=False)
-JobOrder = Literal["day", "cost", "failed", "spec", "state"]
 _PARTS = {"model": "model", "model_day": "model", "kind": "kind", "kind_day": "kind"}
 _ROWS = ("rows_ok", "rows_failed", "rows_unreadable", "rows_unrecognized", "rows_copied")
 _EXACT = ("spec", "team", "dag_id", "run_id", "model", "state", "project")
@@ -73,106 +55,34 @@ _ORDERS: dict[str, ColumnElement[Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class JobFilter:
-    """Selects jobs; an empty field does not restrict.
+def conditions(where: JobFilter, of: Table = jobs) -> list[ColumnElement[bool]]:
+    """A filter as SQL conditions with bound values.
 
-    :param model: jobs created with this model, as the job names it.
-    :param since: first day, inclusive.
-    :param until: last day, inclusive.
-    :param dag_ids: only jobs of these DAGs; None: of all, empty: of none.
-    :param text: case-insensitive substring of any name field.
-    :param only: only jobs of these specs, or of these teams.
-    :param but: only jobs of other specs, or of other teams.
-    :param job_ids: only jobs with these ids; None: all, empty: none.
-    :param named: only jobs with these names, as people write them; None: all, empty: none.
+    :param of: the table of jobs, or another one with the needed columns.
     """
-
-    spec: str = ""
-    team: str = ""
-    dag_id: str = ""
-    run_id: str = ""
-    model: str = ""
-    state: str = ""
-    project: str = ""
-    since: date | None = None
-    until: date | None = None
-    dag_ids: frozenset[str] | None = None
-    text: str = ""
-    only: tuple[Literal["spec", "team"], frozenset[str]] | None = None
-    but: tuple[Literal["spec", "team"], frozenset[str]] | None = None
-    job_ids: frozenset[str] | None = None
-    named: frozenset[JobName] | None = None
-
-    def conditions(self, of: Table = jobs) -> list[ColumnElement[bool]]:
-        """The filter as SQL conditions with bound values.
-
-        :param of: the table of jobs, or another one with the needed columns.
-        """
-        found = [of.c[name] == getattr(self, name) for name in _EXACT if getattr(self, name)]
-        if self.dag_ids is not None:
-            found.append(of.c.dag_id.in_(sorted(self.dag_ids)))
-        if self.job_ids is not None:
-            found.append(of.c.job_id.in_(sorted(self.job_ids)))
-        if self.named is not None:
-            found.append(or_(false(), *(_is_named(of, name) for name in sorted(self.named, key=str))))
-        if self.only:
-            found.append(of.c[self.only[0]].in_(sorted(self.only[1])))
-        if self.but:
-            found.append(of.c[self.but[0]].not_in(sorted(self.but[1])))
-        if self.text:
-            found.append(of.c.searched.contains(self.text.lower(), autoescape=True))
-        if self.since:
-            found.append(of.c.day >= self.since)
-        if self.until:
-            found.append(of.c.day <= self.until)
-        return found
-
-    @property
-    def asks_the_job(self) -> bool:
-        """Whether it needs columns that are not stored with the sums of a job's parts."""
-        return bool(self.text) or any(getattr(self, name) for name in _EXACT if name not in job_sums.c)
+    found = [of.c[name] == getattr(where, name) for name in _EXACT if getattr(where, name)]
+    if where.dag_ids is not None:
+        found.append(of.c.dag_id.in_(sorted(where.dag_ids)))
+    if where.job_ids is not None:
+        found.append(of.c.job_id.in_(sorted(where.job_ids)))
+    if where.named is not None:
+        found.append(or_(false(), *(_is_named(of, name) for name in sorted(where.named, key=str))))
+    if where.only:
+        found.append(of.c[where.only[0]].in_(sorted(where.only[1])))
+    if where.but:
+        found.append(of.c[where.but[0]].not_in(sorted(where.but[1])))
+    if where.text:
+        found.append(of.c.searched.contains(where.text.lower(), autoescape=True))
+    if where.since:
+        found.append(of.c.day >= where.since)
+    if where.until:
+        found.append(of.c.day <= where.until)
+    return found
 
 
-@dataclass(frozen=True, slots=True)
-class GroupTotal:
-    """The cost of a group of jobs.
-
-    :param group: the values that the group has in common, such as ``("nightly", date(2026, 11, 22))``.
-    :param saved: the amount saved by batch; see `Bill.saved`.
-    :param rows: of all its jobs; None by model and by kind, since a row may belong to several.
-    """
-
-    group: tuple[Any, ...]
-    total: Total
-    jobs: int
-    tokens: int
-    first_day: date
-    last_day: date
-    saved: Total = UNKNOWN_SAVED
-    rows: RowCounts | None = None
-
-    @property
-    def per_thousand_rows(self) -> Total | None:
-        """What a thousand answered rows cost."""
-        return self.total.per_thousand(self.rows.ok) if self.rows else None
-
-
-@dataclass(frozen=True, slots=True)
-class JobCost:
-    """A job and what it cost, without its line items."""
-
-    job: JobFacts
-    rows: RowCounts
-    total: Total
-    tokens: int
-    flags: tuple[str, ...]
-    saved: Total = UNKNOWN_SAVED
-
-    @property
-    def per_thousand_rows(self) -> Total | None:
-        """What a thousand answered rows cost."""
-        return self.total.per_thousand(self.rows.ok)
+def _asks_the_job(where: JobFilter) -> bool:
+    """Whether it needs columns that are not stored with the sums of a job's parts."""
+    return bool(where.text) or any(getattr(where, name) for name in _EXACT if name not in job_sums.c)
 
 
 def select_totals(by: Grouping, where: JobFilter) -> Select[Any]:
@@ -189,9 +99,9 @@ def select_totals(by: Grouping, where: JobFilter) -> Select[Any]:
     asked = select(*group, *kept, func.count(), func.min(of.c.day), func.max(of.c.day), *rows)
     if part:
         asked = asked.where(job_sums.c.part == part)
-        if where.asks_the_job:
+        if _asks_the_job(where):
             asked, of = asked.join_from(job_sums, jobs, same_job(job_sums, jobs)), jobs
-    return asked.where(*where.conditions(of)).group_by(*group).order_by(*group)
+    return asked.where(*conditions(where, of)).group_by(*group).order_by(*group)
 
 
 def select_jobs(
@@ -201,7 +111,7 @@ def select_jobs(
     first = _ORDERS[sort]
     return (
         select(jobs)
-        .where(*where.conditions())
+        .where(*conditions(where))
         .order_by(
             first.asc() if ascending else first.desc(),
             jobs.c.day.desc(),
@@ -233,7 +143,7 @@ def select_usage(where: JobFilter, models: Collection[str] | None = None) -> Sel
     asked = select(*key, _sum(usage.c.tokens).label("tokens")).join_from(usage, jobs, same_job(usage, jobs))
     if models is not None:
         asked = asked.where(usage.c.model.in_(sorted(models)))
-    return asked.where(*where.conditions()).group_by(*key).order_by(*key)
+    return asked.where(*conditions(where)).group_by(*key).order_by(*key)
 
 
 def read_total(row: Row[Any], by: Grouping) -> GroupTotal:

@@ -13,7 +13,8 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     select,
 )
 
-from vertex_batch.costs.queries import JobFilter
+from vertex_batch.costs.queries import conditions
+from vertex_batch.costs.questions import JobFilter
 from vertex_batch.costs.schema import jobs, line_items, same_job
 
 
@@ -40,7 +41,7 @@ def select_unpriced(where: JobFilter, limit: int) -> Select[Any]:
         .where(
             literal_column("cost_jobs.unpriced_line_items > 0"),
             line_items.c.amount_picousd.is_(None),
-            *where.conditions(),
+            *conditions(where),
         )
         .group_by(*group)
         .order_by(func.count().desc(), *group)

@@ -14,15 +14,10 @@ from sqlalchemy import Connection, Table, select  # noqa: TID253 - never importe
 from vertex_batch.costs import migrations, schema
 from vertex_batch.costs.bill import Bill, JobFacts, saved, total
 from vertex_batch.costs.database import Database, upsert
-from vertex_batch.costs.focus import FocusVersion, read_focus
+from vertex_batch.costs.focus import read_focus
 from vertex_batch.costs.queries import (
     SEARCHED,
     SEARCHED_CHARS,
-    Grouping,
-    GroupTotal,
-    JobCost,
-    JobFilter,
-    JobOrder,
     read_facts,
     read_job_cost,
     read_rows,
@@ -33,6 +28,7 @@ from vertex_batch.costs.queries import (
     select_totals,
     select_usage,
 )
+from vertex_batch.costs.questions import FocusVersion, Grouping, GroupTotal, JobCost, JobFilter, JobOrder
 from vertex_batch.costs.reports import UnpricedUsage, select_unpriced
 from vertex_batch.pricing import Basis, LineItem, line_order
 from vertex_batch.usage import CacheTtl, Kind, Modality, RowProblem, Tier, Unit, UsageKey

@@ -225,6 +225,11 @@ class Submitter:
     def _adopt(self, wanted: Intent, job: BatchPredictionJob, reason: str) -> Submission:
         self._store.save(wanted.with_job(job.job_id))
         self._log.info("Adopting job %s: %s.", job.job_id, reason)
+        if job.labels.get(REQUEST_LABEL, wanted.fingerprint) != wanted.fingerprint:
+            self._log.warning(
+                "Job %s was submitted with another request than the present one, and answers that one",
+                job.job_id,
+            )
         return Submission(job.job_id, Action.ADOPT, reason, job)
 
     def _settle(self, wanted: Intent, job: BatchPredictionJob, reason: str) -> Submission:

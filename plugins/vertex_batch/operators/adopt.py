@@ -12,8 +12,7 @@ from vertex_batch.errors import ConfigurationError, PermanentError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.ownership import why_not_to_adopt
 from vertex_batch.observability.links import ConsoleJobLink
-from vertex_batch.tasks.context import deployment, map_index
-from vertex_batch.tasks.place import find_place
+from vertex_batch.tasks.context import deployment, find_place, map_index
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.vertex.names import JobId, parse_job_name
 from vertex_batch.vertex.place import Place

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from vertex_batch.errors import NotFoundError, PermanentError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, cancel_and_confirm, request_cancel
-from vertex_batch.tasks.place import find_place
+from vertex_batch.tasks.context import find_place
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.submitted import SubmittedJobs, references
 from vertex_batch.vertex.client import BatchClient

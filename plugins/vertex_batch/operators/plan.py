@@ -29,8 +29,7 @@ from vertex_batch.lifecycle.finding import find_group_jobs
 from vertex_batch.lifecycle.identity import map_index_of
 from vertex_batch.preflight import Mode
 from vertex_batch.tasks.choices import skip_if_retry, skip_unless_chosen
-from vertex_batch.tasks.context import PART_XCOM, identity, overridden, with_run_dates
-from vertex_batch.tasks.place import find_place
+from vertex_batch.tasks.context import PART_XCOM, find_place, identity, overridden, with_run_dates
 from vertex_batch.vertex.client import try_proxy
 from vertex_batch.vertex.names import JobId
 

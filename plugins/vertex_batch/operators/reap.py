@@ -15,8 +15,7 @@ from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, cancel_and_confirm
 from vertex_batch.lifecycle.identity import deployment_label
 from vertex_batch.lifecycle.ownership import Owner, Ownership, lacks_a_bill, who_waits
-from vertex_batch.tasks.context import deployment
-from vertex_batch.tasks.place import find_place
+from vertex_batch.tasks.context import deployment, find_place
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.unbilled import Unbilled, UnbilledJobs
 from vertex_batch.vertex.client import BatchClient

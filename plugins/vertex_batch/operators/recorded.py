@@ -13,11 +13,13 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from vertex_batch.billing.price_books import PriceBooks, SpecJobPrices
 from vertex_batch.billing.spec_settings import spec_prices
+from vertex_batch.costs import JobFilter, in_full, usd
 from vertex_batch.errors import PermanentError
 from vertex_batch.hooks.bigquery import read_table
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import DEFAULT_CONN_ID, open_storage
+from vertex_batch.pricing import add
 from vertex_batch.vertex.names import parse_job_names
 
 if TYPE_CHECKING:
@@ -102,8 +104,6 @@ class RecordedJobsOperator(BaseOperator):
         return str(self.only_compare).strip().lower() == "true"
 
     def _where(self) -> JobFilter:
-        from vertex_batch.costs import JobFilter  # noqa: PLC0415 - it brings SQLAlchemy along
-
         names = parse_job_names(self.job_ids)
         since, until = _day("since", self.since), _day("until", self.until)
         if since and until and since > until:
@@ -123,9 +123,6 @@ class RecordedJobsOperator(BaseOperator):
 
     def _summary(self, pairs: Sequence[tuple[Bill, Total, bool]]) -> dict[str, Any]:
         """Summarize each job's bill before, its sum after, and whether it changed."""
-        from vertex_batch.costs import in_full, usd  # noqa: PLC0415
-        from vertex_batch.pricing import add  # noqa: PLC0415
-
         changed = [(bill, after) for bill, after, differs in pairs if differs]
         for bill, after in changed:
             self.log.info("Job %s: %s -> %s", bill.job, bill.total, after)

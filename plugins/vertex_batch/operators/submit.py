@@ -27,6 +27,7 @@ from vertex_batch.tasks.choices import end_dry_run, is_dry_run, skip_if_retry, s
 from vertex_batch.tasks.context import (
     PART_XCOM,
     TaskStateIntentStore,
+    find_place,
     identity,
     look_policy,
     overridden,
@@ -34,7 +35,6 @@ from vertex_batch.tasks.context import (
 )
 from vertex_batch.tasks.gate import BudgetGate, BudgetSettings, InputFiles
 from vertex_batch.tasks.kill import KillSwitch
-from vertex_batch.tasks.place import find_place
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.names import JobId

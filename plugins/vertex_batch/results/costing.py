@@ -15,7 +15,7 @@ from vertex_batch.usage import Kind, Tier, UsageKey
 from vertex_batch.usage.counting import SLOTS
 from vertex_batch.usage.meters import Meter, Meters
 from vertex_batch.usage.reading import Reading
-from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, day_of
+from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, price_day
 from vertex_batch.usage.types import NO_USAGE
 
 _INPUT_KINDS = frozenset({Kind.INPUT, Kind.CACHED_INPUT, Kind.CACHE_WRITE, Kind.TOOL_USE_INPUT})
@@ -28,7 +28,7 @@ class JobPrices:
     :param model: the model of the job, for rows that name none.
     :param rate: the price of one unit in USD; None if it is not known.
     :param thresholds: where the long-context rates of models begin.
-    :param price_days: the days on which prices changed while the job ran; see `usage.ScanOptions`.
+    :param price_days: the days on which prices changed while the job ran.
     """
 
     model: str = ""
@@ -44,7 +44,7 @@ class JobPrices:
         """
         rates = {
             UsageKey(
-                each.model, each.kind, each.modality, each.tier, each.cache_ttl, priced_on=each.priced_on
+                each.model, each.kind, each.modality, each.tier, each.cache_ttl, each.priced_on
             ): each.unit_price_usd
             for each in bill.line_items
         }
@@ -106,34 +106,29 @@ class RowMeter:
         meter = self._meters.of(row.model)
         counts, note = meter.billed(row)
         is_long = meter.is_long(row)
-        usd, complete = self._priced(meter, counts, self._day_of(row), is_long=is_long)
+        priced_on = price_day(row.processed_time, self._prices.price_days)
+        usd, complete = self._priced(meter, counts, is_long=is_long, priced_on=priced_on)
         incomplete = bool(note) or NO_USAGE in row.notes
         return RowCost(meter.model, _tokens(row.counts), usd, complete and not incomplete)
 
-    def _day_of(self, row: Reading) -> date | None:
-        """The day whose new prices apply to a row; None: those of the day on which the job started."""
-        if not self._prices.price_days or (answered := day_of(row.processed_time)) is None:
-            return None
-        return max((day for day in self._prices.price_days if day <= answered), default=None)
-
     def _priced(
-        self, meter: Meter, counts: Sequence[tuple[int, int]], day: date | None, *, is_long: bool
+        self, meter: Meter, counts: Sequence[tuple[int, int]], *, is_long: bool, priced_on: date | None
     ) -> tuple[Decimal, bool]:
         usd, complete = Decimal(0), True
         for place, units in counts:
-            rate = self._rate(meter.model, place, day, is_long=is_long) if units else None
+            rate = self._rate(meter.model, place, priced_on, is_long=is_long) if units else None
             if rate is not None:
                 usd = EXACT.add(usd, EXACT.multiply(rate, units))
             elif units:
                 complete = False
         return usd, complete
 
-    def _rate(self, model: str, place: int, day: date | None, *, is_long: bool) -> Decimal | None:
-        at = (model, is_long, place, day)
+    def _rate(self, model: str, place: int, priced_on: date | None, *, is_long: bool) -> Decimal | None:
+        at = (model, is_long, place, priced_on)
         if at not in self._rates:
             kind, modality, ttl = SLOTS[place]
             tier = Tier.LONG_CONTEXT if is_long else Tier.STANDARD
-            self._rates[at] = self._prices.rate(UsageKey(model, kind, modality, tier, ttl, priced_on=day))
+            self._rates[at] = self._prices.rate(UsageKey(model, kind, modality, tier, ttl, priced_on))
         return self._rates[at]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vertex_batch.lifecycle.finding import find_jobs_by_key
 from vertex_batch.lifecycle.identity import attempt_key
@@ -23,6 +23,8 @@ from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+_TALLY_KEY = "failed_polls"
 
 
 class Attempts:
@@ -131,3 +133,30 @@ class Attempts:
 
 def _rows(seen: JobReading) -> int:
     return seen.ok_rows + seen.failed_rows + seen.incomplete_rows
+
+
+class FailureTally:
+    """Counts failed polls in a row, for a sensor that runs each poll in a new process.
+
+    The count is kept in the task's state store for one try. A retry starts again at zero.
+    """
+
+    def __init__(self) -> None:
+        self._kept = 0
+
+    def restore(self, context: Context) -> int:
+        """Return the count of the earlier processes of this try."""
+        kept: Any = _store(context).get(_TALLY_KEY)
+        is_ours = isinstance(kept, dict) and kept.get("try_number") == context["ti"].try_number
+        self._kept = int(kept["failures"]) if is_ours else 0
+        return self._kept
+
+    def keep(self, context: Context, failures: int) -> None:
+        """Store the count if it has changed."""
+        if failures != self._kept:
+            _store(context).set(_TALLY_KEY, {"try_number": context["ti"].try_number, "failures": failures})
+            self._kept = failures
+
+
+def _store(context: Context) -> Any:
+    return context["task_state_store"]

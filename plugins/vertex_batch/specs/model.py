@@ -5,20 +5,42 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from vertex_batch.specs.dag_options import DagFields
 from vertex_batch.specs.job import JobFields
 from vertex_batch.specs.money import MoneyFields
-from vertex_batch.specs.order import OrderFields
 from vertex_batch.specs.problems import Problem
 from vertex_batch.specs.results import DeliveryFields
 from vertex_batch.specs.retrying import RetryFields
 from vertex_batch.specs.running import RunningFields
 from vertex_batch.specs.schedule import ScheduleFields
 from vertex_batch.specs.splitting import SplitFields
-from vertex_batch.specs.values import Name, Prose
+from vertex_batch.specs.values import NAME, Name, Prose
+
+JobName = Annotated[str, Field(pattern=f"^{NAME}$")]
+
+
+class OrderFields(BaseModel):
+    """A job among others. In a spec with one job, ``name`` is the spec's, and there are none to wait for."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    name: JobName = Field(description="The job's key below `jobs`.")
+    asset: bool = Field(
+        default=False,
+        description=(
+            "Announce the job's results as the Airflow asset `vertex_batch/SPEC`, or `vertex_batch/SPEC/JOB`"
+            " in a spec with several jobs. Other DAGs and specs can be scheduled on it."
+        ),
+    )
+    after: Annotated[list[JobName], Field(max_length=100)] = Field(
+        default_factory=list,
+        description="Jobs of this spec that must have results before this one is submitted.",
+        examples=[["summaries"]],
+    )
 
 
 class IdentityFields(BaseModel):

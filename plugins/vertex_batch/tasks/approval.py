@@ -57,7 +57,7 @@ class Approval:
         :param method_name: the operator's method that resumes with the answer; see `store_answer`.
         :raises ApprovalRefusedError: the run is one of `vertex-batch run`, where no one can answer.
         """
-        if getattr(self._context["dag_run"], "triggering_user_name", None) == _DAG_TEST:
+        if self._context["dag_run"].triggering_user_name == _DAG_TEST:
             raise ApprovalRefusedError(
                 str(self._context["ti"].task_id),
                 f"no one can approve it outside Airflow. Why it was held: {'; '.join(decision.reasons)}",

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk import conf
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
+from vertex_batch.errors import ConfigurationError
+from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.finding import LookPolicy
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.specs.run_dates import template_dates
 from vertex_batch.tasks.choices import chosen_day
+from vertex_batch.vertex.place import Place, missing_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -130,3 +133,18 @@ def _trimmed(value: Any) -> Any:
     if isinstance(value, list):
         return [_trimmed(each) for each in value]
     return value.strip() if isinstance(value, str) else value
+
+
+def find_place(hook: LiteLLMHook, project: str | None, location: str | None, consequence: str) -> Place:
+    """Return the task's project and location, completed with the connection's defaults.
+
+    :param consequence: what did not happen, such as "Nothing was submitted".
+    :raises ConfigurationError: one of them is not set anywhere.
+    """
+    project, location = project or hook.default_project, location or hook.default_location
+    if project and location:
+        return Place(project, location)
+    raise ConfigurationError(
+        f"The task has no {missing_of(project, location)}. {consequence}",
+        f"set it in the spec, on the operator, or as an extra of the connection {hook.litellm_conn_id!r}",
+    )

@@ -11,8 +11,7 @@ from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.finding import find_group_jobs, find_jobs, look_for_lost_job
 from vertex_batch.lifecycle.identity import Intent, map_index_of
 from vertex_batch.log import Log
-from vertex_batch.tasks.context import INTENT_XCOM, identity, look_policy
-from vertex_batch.tasks.place import find_place
+from vertex_batch.tasks.context import INTENT_XCOM, find_place, identity, look_policy
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
 from vertex_batch.vertex.place import Place

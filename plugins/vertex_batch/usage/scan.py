@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -160,11 +160,10 @@ class Scanner:
         days = self._options.price_days
         if not days:
             return self._meters
-        answered = day_of(reading.processed_time)
-        if answered is None:
+        if day_of(reading.processed_time) is None:
             return self._untimed
-        started = [day for day in days if day <= answered]
-        return self._meters_of_day[started[-1]] if started else self._meters
+        priced_on = price_day(reading.processed_time, days)
+        return self._meters_of_day[priced_on] if priced_on else self._meters
 
     def _row(self, line: bytes, name: str, number: int, *, cut: bool) -> None:
         outcome = read_row(line)
@@ -237,6 +236,15 @@ def day_of(processed_time: Any) -> date | None:
     except (TypeError, ValueError):
         return None
     return moment.astimezone(UTC).date() if moment.tzinfo else None
+
+
+def price_day(processed_time: Any, price_days: Sequence[date]) -> date | None:
+    """The first day of the prices of a row, see `UsageKey.priced_on`.
+
+    :param price_days: the days on which prices changed while the job ran.
+    """
+    answered = day_of(processed_time) if price_days else None
+    return max((day for day in price_days if answered and day <= answered), default=None)
 
 
 def scan_file(stream: ByteStream, name: str, job_model: str, **options: Any) -> ScanResult:

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tools.night.audit import Account, account
+from tools.night.audit import Account, account, account_of_rounds
 
 
 def answered(number, **usage):
@@ -48,3 +48,18 @@ def test_a_row_that_is_there_twice_is_seen(tmp_path, twice):
 
 def test_no_output_means_that_all_rows_are_missing():
     assert account([], 7) == Account(7, 0, 0, 0, 7, 0, Decimal(0))
+
+
+def test_a_row_that_failed_and_was_answered_later_ends_as_its_answer(tmp_path):
+    first = write(tmp_path / "1", [answered(0, promptTokenCount=1), failed(1), failed(2)])
+    second = write(tmp_path / "2", [answered(1, promptTokenCount=1), failed(2)])
+    found = account_of_rounds([first, second], 4)
+    assert found == Account(4, 2, 1, 0, 1, 0, Decimal("0.0000003"))
+    assert found.balanced
+
+
+def test_a_second_answer_was_paid_for_twice(tmp_path):
+    files = [write(tmp_path / str(n), [answered(0, promptTokenCount=1)]) for n in (1, 2)]
+    found = account_of_rounds(files, 1)
+    assert found.repeated == 1
+    assert not found.balanced

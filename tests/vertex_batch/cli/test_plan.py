@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pytest
 
@@ -80,8 +82,10 @@ def earlier(tmp_path):
             task_id="submit",
             create_time=datetime(2026, 11, 10 + number, tzinfo=UTC),
         )
-        items = tuple(price(usage, PriceBook([packaged_prices()]), "us-central1", date(2026, 11, 10)))
-        table.record(Bill(job, RowCounts(ok=2, input_rows=2), items, usage=usage))
+        (item,) = price(usage, PriceBook([packaged_prices()]), "us-central1", date(2026, 11, 10))
+        rate = Decimal("0.00000125")  # whatever the list says today
+        billed = replace(item, unit_price_usd=rate, amount_usd=item.tokens * rate)
+        table.record(Bill(job, RowCounts(ok=2, input_rows=2), [billed], usage=usage))
     return url
 
 
@@ -89,9 +93,12 @@ def test_a_plan_uses_the_earlier_runs_of_the_spec_as_the_budget_check_does(run, 
     status, out, _ = run("plan", spec, "--date", DAY, "--url", earlier)
     assert status == 0
     assert "tokens as in the last 3 jobs" in out
-    assert "earlier   the last 3 jobs cost 0.025 USD per 1,000 answered rows (0.0125 USD to 0.05 USD)" in out
+    assert (
+        "earlier   the last 3 jobs cost 0.04125 USD per 1,000 answered rows (0.020625 USD to 0.0825 USD)"
+        in out
+    )
     [job] = json.loads(run("plan", spec, "--date", DAY, "--url", earlier, "--json")[1])["jobs"]
-    assert job["history"]["usd_per_thousand_rows"] == ["0.0125", "0.025", "0.05"]
+    assert job["history"]["usd_per_thousand_rows"] == ["0.020625", "0.04125", "0.0825"]
     assert job["estimate"]["output_tokens"] == 60  # 3 rows, each with the 20 tokens of the middle job
 
 

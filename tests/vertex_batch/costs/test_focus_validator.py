@@ -40,14 +40,14 @@ def test_the_export_of_golden_bills_passes(exported):
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_wrong_cost_is_found(exported, tmp_path):
-    """The validator really reads the file: a list cost that is not its quantity times its price fails."""
+def test_a_missing_cost_is_found(exported, tmp_path):
+    """The validator really reads the file, with the criteria that are declared."""
     with exported.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    rows[0]["ListCost"] = "7.5"
+    rows[0]["BilledCost"] = ""
     wrong = tmp_path / "wrong.csv"
     with wrong.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
-    assert any(rule.startswith("ListCost-") for rule in validate(wrong).failures)
+    assert any(rule.startswith("BilledCost-") for rule in validate(wrong).failures)

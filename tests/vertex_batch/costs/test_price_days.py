@@ -16,7 +16,9 @@ from vertex_batch.costs import CostTable, JobFacts, JobFilter, Total, make_bill
 from vertex_batch.costs.database import Database
 from vertex_batch.costs.migrations import MIGRATIONS, migrate
 from vertex_batch.pricing import LiteLLMPrices, PriceBook, from_proxy
+from vertex_batch.results.costing import JobPrices, RowMeter
 from vertex_batch.usage import Kind, Scanner, ScanOptions, UsageKey
+from vertex_batch.usage.reader import read_row
 
 ARGON = "gemini-4-argon"
 LAST, FIRST = date(2026, 11, 30), date(2026, 12, 1)
@@ -182,3 +184,13 @@ def test_bills_of_an_older_schema_are_kept_and_can_be_repriced(database_url, mon
     assert (done.changed, done.after) == (False, Total(Decimal("0.001"), complete=True))
     table.record(bill)
     assert table.bill(facts.key) == bill
+
+
+def test_the_rows_of_a_delivery_cost_what_the_bill_has_for_their_day():
+    facts = job()
+    rows = [row("2026-11-30T23:00:00+00:00"), row("2026-12-01T01:00:00+00:00"), row()]
+    bill = make_bill(facts, scan(rows, facts.price_days(BOOK)), BOOK)
+    meter = RowMeter(JobPrices.of_bill(bill, BOOK.thresholds()))
+    costs = [meter.cost_of(read_row(json.dumps(each).encode())).usd for each in rows]
+    assert costs == [Decimal("0.0015"), Decimal("0.003"), Decimal("0.0015")]
+    assert sum(costs) == bill.total.amount

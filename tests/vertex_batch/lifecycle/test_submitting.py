@@ -123,6 +123,18 @@ def test_a_process_that_died_between_post_and_store_is_followed_by_an_adoption(v
     assert len(vertex.jobs()) == 1
 
 
+def test_an_adopted_job_with_another_request_is_reported(vertex, run, caplog):
+    first = run.submit()
+    run.store = Memory()
+    again = run.submit(request=a_request(model="publishers/google/models/gemini-2.5-pro"))
+    assert (again.action, again.job_id) == (Action.ADOPT, first.job_id)
+    assert "submitted with another request" in caplog.text
+    caplog.clear()
+    run.store = Memory()
+    run.submit()
+    assert "another request" not in caplog.text
+
+
 @pytest.mark.parametrize("died", [False, True])
 def test_a_try_whose_check_took_long_looks_again_before_it_submits(vertex, run, died):
     checks = []

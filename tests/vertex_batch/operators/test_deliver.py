@@ -14,7 +14,6 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from local.emulator.admin import Scenario, Step, Trait
 from tests.builders import INPUT, LOCATION, PROJECT, a_request
 from vertex_batch.operators import AggregateTokenUsageOperator, DeliverResultsOperator
-from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobReference
 
 ROWS = 20
@@ -66,7 +65,7 @@ def test_the_answers_arrive_in_order_and_add_up_to_the_bill(vertex, context, tab
     assert (result["input_rows"], result["delivered"], result["exceptions"]) == (ROWS, ROWS, 0)
     found = read(vertex, TO)
     assert list(found["key"]) == [f"T{n:03}" for n in range(ROWS)]
-    bill = table.bill(JobId(PROJECT, LOCATION, reference.job_id))
+    bill = table.bill(reference.id)
     assert sum(found["cost_usd"]) == bill.total.amount > 0
     assert Decimal(result["bill"]["usd"]) == Decimal(result["rows_cost_usd"]) == bill.total.amount
     assert result["jobs"] == [str(bill.job)]

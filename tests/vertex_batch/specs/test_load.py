@@ -270,7 +270,9 @@ class TestFolder:
     def test_good_specs_raise_nothing(self, write, tmp_path):
         write(GOOD)
 
-        load_specs(tmp_path).raise_for_errors()
+        found = load_specs(tmp_path)
+        found.raise_for_errors()
+        assert len(found.specs) == 1
 
     def test_one_spec_alone_is_found_by_its_file_without_reading_the_others(
         self, write, tmp_path, monkeypatch

@@ -78,7 +78,7 @@ def running(pages, connections, monkeypatch) -> Running:
 
 
 def test_a_running_job_is_listed_with_its_state_and_a_guess_at_its_cost(running):
-    running.pages.record(model="publishers/google/models/gemini-2.5-flash")
+    running.pages.record(model="publishers/google/models/gemini-3.8-flash")
     job_id = running.start(team="search")
     text = running.pages.get("/running", part=1).text
     assert "pending" in text

@@ -210,6 +210,13 @@ def test_a_warning_submits(vertex, context, caplog):
     assert context["ti"].xcoms["submit", "estimate"]["verdict"] == "warn"
 
 
+def test_a_held_job_is_refused_where_no_one_can_approve_it(vertex, context):
+    context["dag_run"].triggering_user_name = "dag_test"
+    with pytest.raises(AirflowFailException, match="no one can approve it outside Airflow"):
+        run(a_task({"run": {"hold": "1"}}), context)
+    assert vertex.admin.jobs() == []
+
+
 def test_a_held_job_waits_for_a_person_and_goes_once_approved(vertex, context, asked, ledger):
     task = a_task({"run": {"hold": "1"}}, budget={"approvers": ["7"], "approval_timeout_seconds": 3600})
     kwargs = parked(task, context)

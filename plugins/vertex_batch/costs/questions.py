@@ -1,0 +1,116 @@
+"""What the cost table is asked, and what it answers: plain data, without SQLAlchemy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Literal
+
+from vertex_batch.costs.bill import JobFacts, RowCounts, Total
+from vertex_batch.vertex.names import JobName
+
+Grouping = Literal[
+    "job",
+    "spec",
+    "day",
+    "spec_day",
+    "model_day",
+    "team_day",
+    "kind_day",
+    "model",
+    "kind",
+    "team",
+    "dag",
+    "project",
+    "location",
+    "state",
+]
+JobOrder = Literal["day", "cost", "failed", "spec", "state"]
+UNKNOWN_SAVED = Total(Decimal(0), complete=False)
+
+
+class FocusVersion(StrEnum):
+    """A version of the FinOps Open Cost and Usage Specification that the cost table can be exported in."""
+
+    V1_2 = "1.2"
+    V1_4 = "1.4"
+
+    @property
+    def view(self) -> str:
+        """The view of the cost table with the columns of this version."""
+        return f"focus_{self.replace('.', '_')}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Selects jobs; an empty field does not restrict.
+
+    :param model: jobs created with this model, as the job names it.
+    :param since: first day, inclusive.
+    :param until: last day, inclusive.
+    :param dag_ids: only jobs of these DAGs; None: of all, empty: of none.
+    :param text: case-insensitive substring of any name field.
+    :param only: only jobs of these specs, or of these teams.
+    :param but: only jobs of other specs, or of other teams.
+    :param job_ids: only jobs with these ids; None: all, empty: none.
+    :param named: only jobs with these names, as people write them; None: all, empty: none.
+    """
+
+    spec: str = ""
+    team: str = ""
+    dag_id: str = ""
+    run_id: str = ""
+    model: str = ""
+    state: str = ""
+    project: str = ""
+    since: date | None = None
+    until: date | None = None
+    dag_ids: frozenset[str] | None = None
+    text: str = ""
+    only: tuple[Literal["spec", "team"], frozenset[str]] | None = None
+    but: tuple[Literal["spec", "team"], frozenset[str]] | None = None
+    job_ids: frozenset[str] | None = None
+    named: frozenset[JobName] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTotal:
+    """The cost of a group of jobs.
+
+    :param group: the values that the group has in common, such as ``("nightly", date(2026, 11, 22))``.
+    :param saved: the amount saved by batch; see `Bill.saved`.
+    :param rows: of all its jobs; None by model and by kind, since a row may belong to several.
+    """
+
+    group: tuple[Any, ...]
+    total: Total
+    jobs: int
+    tokens: int
+    first_day: date
+    last_day: date
+    saved: Total = UNKNOWN_SAVED
+    rows: RowCounts | None = None
+
+    @property
+    def per_thousand_rows(self) -> Total | None:
+        """What a thousand answered rows cost."""
+        return self.total.per_thousand(self.rows.ok) if self.rows else None
+
+
+@dataclass(frozen=True, slots=True)
+class JobCost:
+    """A job and what it cost, without its line items."""
+
+    job: JobFacts
+    rows: RowCounts
+    total: Total
+    tokens: int
+    flags: tuple[str, ...]
+    saved: Total = UNKNOWN_SAVED
+
+    @property
+    def per_thousand_rows(self) -> Total | None:
+        """What a thousand answered rows cost."""
+        return self.total.per_thousand(self.rows.ok)
