@@ -35,7 +35,7 @@ SPEC = ROOT / "include" / "jobs" / "nightly_summaries.yaml"
 LIBRARY = "vertex_batch/usage/_plain_rows"
 AIRFLOW = frozenset({"apache-airflow", "apache-airflow-core", "apache-airflow-providers-google", "gcsfs"})
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800 if FROM_INDEX else 300)]
+pytestmark = pytest.mark.timeout(1800 if FROM_INDEX else 300)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from sqlalchemy import select, update  # noqa: TID253 - never imported by a DAG parse
+from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253
 
 from vertex_batch.cli.access import airflow_settings
 from vertex_batch.cli.bill import rows_data
@@ -80,7 +81,8 @@ class Interruption:
         while True:
             time.sleep(_REPEAT_SECONDS)
             os.kill(os.getpid(), INTERRUPT)
-            _give_up_retries()
+            with suppress(SQLAlchemyError):  # the main thread writes at the same time; the next time will do
+                _give_up_retries()
 
 
 def _give_up_retries() -> None:

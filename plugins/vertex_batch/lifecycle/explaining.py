@@ -58,11 +58,20 @@ def explain_short_resume(job: str, earlier: str, rows: int, expected: int) -> st
     )
 
 
-def explain(job: str, seen: JobReading) -> str:
-    """Explain to the engineer on call what happened to which job, what it means for money, and what to do."""
+def explain(job: str, seen: JobReading, following: str | None = None) -> str:
+    """Explain to the engineer on call what happened to which job, what it means for money, and what to do.
+
+    :param following: what follows, if it is not what usually does.
+    """
     cause = f": {seen.message.removesuffix('.')}" if seen.message else ""
     code = f" (code {seen.error_code})" if seen.error_code else ""
     money = _MONEY.get(seen.verdict, "Finished rows are billed; failed rows are not.")
+    following = _following(seen) if following is None else following
+    return f"Batch prediction job {job} {_ENDINGS[seen.verdict]}{code}{cause}. {money} {following}".strip()
+
+
+def _following(seen: JobReading) -> str:
+    """What a person does next."""
     if failed_for_a_passing_reason(seen):
         following = "This is usually transient. Clear the submit task to run the batch again."
         if seen.may_have_answers and not seen.resumable:
@@ -71,8 +80,7 @@ def explain(job: str, seen: JobReading) -> str:
                 " rows would be paid for twice. Set `retry_rows` in the spec to send only the rest again, or"
                 " clear the submit task to run and pay for the whole batch again."
             )
-    elif seen.verdict is Verdict.FAILED:
-        following = "Fix the cause, then clear the submit task."
-    else:
-        following = _NEXT.get(seen.verdict, "")
-    return f"Batch prediction job {job} {_ENDINGS[seen.verdict]}{code}{cause}. {money} {following}".strip()
+        return following
+    if seen.verdict is Verdict.FAILED:
+        return "Fix the cause, then clear the submit task."
+    return _NEXT.get(seen.verdict, "")

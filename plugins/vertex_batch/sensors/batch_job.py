@@ -292,10 +292,8 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         if seen.verdict is Verdict.DEADLINE and self.cancel_on_deadline:
             self._cancel("it missed its deadline")
         if self.rest_is_sent_again and leaves_rest(seen):
-            self.log.warning(
-                "%s The next tasks of this run send its rows without an answer again, or list them.",
-                explain(str(self._waited_for), seen),
-            )
+            following = "The next tasks of this run send its rows without an answer again, or list them."
+            self.log.warning("%s", explain(str(self._waited_for), seen, following))
             return {**seen.to_dict(), "job_id": self._waited_for.job_id}
         end = task_end(seen, self.max_failed_ratio, fail_without_answers=self.fail_without_answers)
         if not seen.verdict.has_results:

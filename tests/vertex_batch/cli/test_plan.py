@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pytest
 
@@ -80,8 +82,10 @@ def earlier(tmp_path):
             task_id="submit",
             create_time=datetime(2026, 11, 10 + number, tzinfo=UTC),
         )
-        items = tuple(price(usage, PriceBook([packaged_prices()]), "us-central1", date(2026, 11, 10)))
-        table.record(Bill(job, RowCounts(ok=2, input_rows=2), items, usage=usage))
+        (item,) = price(usage, PriceBook([packaged_prices()]), "us-central1", date(2026, 11, 10))
+        rate = Decimal("0.00000125")  # whatever the list says today
+        billed = replace(item, unit_price_usd=rate, amount_usd=item.tokens * rate)
+        table.record(Bill(job, RowCounts(ok=2, input_rows=2), [billed], usage=usage))
     return url
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
+from msgspec import structs
 
-from local.emulator.admin import Match, RowRule, Scenario, Step, Trait
+from local.emulator.admin import Match, Order, Output, RowRule, Scenario, Step, Trait
 from vertex_batch.costs import JobFilter
 from vertex_batch.errors import StillRunningError
 from vertex_batch.operators import (
@@ -50,6 +51,7 @@ class Run:
         self.vertex, self.context, self.folder = vertex, context, folder
         self.stores: dict[tuple[str, int], Any] = {}
         self.first_run = context["ti"].run_id
+        self.resubmits = 0
 
     def turn_to(self, task_id: str, index: int = -1) -> None:
         """Make the context that of another task."""
@@ -96,7 +98,7 @@ class Run:
             job=job,
             deferrable=False,
             poll_interval_seconds=0.05,
-            resubmits=0,
+            resubmits=self.resubmits,
             fail_without_answers=False,
             rest_is_sent_again=True,
         ).execute(self.context)
@@ -130,6 +132,7 @@ class Run:
             task = AggregateTokenUsageOperator(
                 task_id=f"{group}record_cost",
                 submit_task_id=f"{group}{submits}",
+                resubmit_task_ids=[f"{group}{submits.replace('submit', 'wait')}"],
                 prices={"gemini-2.5-flash": {"input": 100, "output": 1000, "cached_input": 10}},
                 fail_without_answers=False,
             )
@@ -430,3 +433,24 @@ def test_a_retry_of_an_earlier_run_delivers_all_answers_of_both(run, table):
         told = run.deliver()
     assert (told["input_rows"], told["delivered"]) == (6, 6)
     assert len(table.jobs(JobFilter(dag_id="nightly"))) == 4
+
+
+def test_a_resumed_job_and_a_round_are_delivered_and_billed_once(run, table):
+    run.put(10)
+    run.resubmits = 1
+    fails = [RowRule(contains=f"row {n}.", fails=1, code=503) for n in (2, 7)]
+    lives = Scenario(timeline=QUICK, mix={}, rows=fails, output=Output(order=Order.INPUT))
+    run.vertex.admin.clear_scenarios()
+    run.vertex.admin.add_scenario(structs.replace(lives, times=1, finished=0.5, **DEATH))
+    run.vertex.admin.add_scenario(lives)
+    run.submit()
+    run.record()
+    run.round(1)
+    told = run.deliver()
+    assert (told["input_rows"], told["delivered"], told["copied_rows"]) == (10, 10, 4)
+    bills = [table.bill(cost.job.key) for cost in table.jobs(JobFilter(dag_id="nightly"))]
+    assert len(bills) == 3
+    assert sum(bill.rows.ok - bill.rows.copied for bill in bills) == 10
+    assert sum(bill.total.amount for bill in bills) == Decimal(told["rows_cost_usd"]) > 0
+    (resumed,) = [bill for bill in bills if bill.rows.copied]
+    assert not [flag for flag in resumed.flags if "the input has" in flag]

@@ -13,7 +13,7 @@ import pytest
 
 from tests.vertex_batch.results.nights import a_request, answered, failed
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.results import SUFFIXES, Place, deliver
+from vertex_batch.results import SUFFIXES, DeliveryPlace, deliver
 
 ASKED = [
     {"ticket": key, "customer": f"c{n}", "request": a_request(f"question {n}")}
@@ -29,7 +29,7 @@ def delivery(night):
 
     def write(suffix, **settings):
         night.deliver(f"answers{suffix}", **{"answer": "json", "keep": ("customer",), **settings})
-        return Place(str(night.root / "delivery" / f"answers{suffix}"))
+        return DeliveryPlace(str(night.root / "delivery" / f"answers{suffix}"))
 
     return write
 

@@ -109,6 +109,16 @@ def test_a_repeated_key_gets_the_answer_to_its_own_request(night):
     assert by_row(night.deliver()) == {1: "to 0", 2: "to 1", 3: "to 2"}
 
 
+def test_the_answer_to_another_request_is_not_taken_for_one_to_a_repeated_key(night):
+    asked = rows("a", "a")
+    night.add_input(asked)
+    night.add_output(0, [answered(asked[0], "to 0", 1), answered(asked[0], "to 0 again", 2)])
+    found = night.deliver()
+    assert by_row(found) == {1: "to 0"}
+    assert reasons(found) == {2: Reason.MISSING}
+    assert found.counts.extra_rows == {ExtraKind.DUPLICATE: 1}
+
+
 def test_a_key_may_be_inside_the_request(night):
     asked = [{"request": {**a_request("same"), "labels": {"ticket_id": key}}} for key in ("a", "b")]
     night.add_input(asked)

@@ -130,3 +130,11 @@ def test_a_job_that_failed_for_a_passing_reason_is_submitted_again(vertex, conte
     reference = replace(vertex.submit(end="FAILED", error_code=14), job_key="k")
     assert end_of(mode, reference, context, resubmits=1) is TaskEnd.SUCCESS
     assert len(vertex.admin.jobs()) == 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("state", "code"), [("EXPIRED", 0), ("FAILED", 14)])
+def test_a_job_that_died_ends_well_if_its_rest_is_sent_again(vertex, context, mode, state, code):
+    reference = vertex.submit(end=state, error_code=code, finished=0.5)
+    assert end_of(mode, reference, context, rest_is_sent_again=True, resubmits=0) is TaskEnd.SUCCESS
+    assert len(vertex.admin.jobs()) == 1
