@@ -1,14 +1,13 @@
--- The cost table in the columns of FOCUS 1.2 and 1.4, from one definition, in place of the first view. Columns of ours
--- begin with x_. Amounts and quantities are exact: NUMERIC in PostgreSQL, and decimals as text in SQLite, which has no
--- such type; moments there are text, too.
+-- The cost table in the columns of FOCUS 1.2 and 1.4, from one definition. Columns of ours begin with x_. Amounts and
+-- quantities are exact: NUMERIC in PostgreSQL, and decimals as text in SQLite, which has no such type; moments there are
+-- text, too. The first view, focus_cost_and_usage, stays as it was: dropping it would fail where a view of a user's is
+-- based on it.
 --
 -- ListCost and ContractedCost are at the standard rate, since no price was negotiated; BilledCost and EffectiveCost are
 -- at the batch rate. Where no price list has a standard rate, the batch rate stands in: x_ListPriceBasis says which.
 -- FOCUS has no unknown cost: a meter without a price is in focus_unpriced_usage, and x_IsComplete of its job is false.
 -- BillingAccountId is the project: the account that pays for it is not known here. Prices are for as many units as
 -- Google's price list has them.
-
-DROP VIEW IF EXISTS focus_cost_and_usage;
 
 CREATE VIEW focus_charges AS
 SELECT {usd: i.amount_picousd} AS "BilledCost",
