@@ -18,7 +18,7 @@ def rows_equation(input_rows: int, delivered: int, exceptions: int) -> str:
     return f"{input_rows:,} input rows = {delivered:,} delivered + {exceptions:,} exceptions"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """What one task delivered. Always: input rows = delivered + exceptions.
 

@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from vertex_batch.costs import CostTableSetupError, Delivery, DeliverySums, JobFacts, JobFilter, migrations
+from tests.builders import MORNING, a_delivery
+from vertex_batch.costs import CostTableSetupError, DeliverySums, JobFacts, JobFilter, migrations
 from vertex_batch.costs.database import Database
 
-MORNING = datetime(2026, 11, 22, 4, 12, tzinfo=UTC)
-TO = "gs://demo-bucket/<b>night</b>/22.parquet"
 NIGHT_RUN = JobFilter(dag_id="nightly", run_id="night")
-
-
-def a_delivery(**changes) -> Delivery:
-    facts = {
-        "dag_id": "nightly",
-        "run_id": "night",
-        "task_id": "deliver",
-        "input_rows": 20,
-        "delivered": 17,
-        "exceptions": 3,
-        "reasons": {"transient": 1, "failed": 2},
-        "answers_uri": TO,
-        "exceptions_uri": TO.replace(".parquet", ".exceptions.parquet"),
-        "manifest_uri": f"{TO}._SUCCESS.json",
-        "usd": "0.123456789012",
-        "is_complete": False,
-        "delivered_at": MORNING,
-        "spec": "nightly",
-        "team": "search",
-        "job_name": "summaries",
-    }
-    return Delivery(**{**facts, **changes})
 
 
 def test_a_delivery_comes_back_as_it_was_written(table):
@@ -106,7 +83,7 @@ def test_the_last_night_adds_up_what_was_delivered_and_counts_no_row_twice(table
 
 def test_a_table_of_before_gets_the_deliveries_when_it_is_upgraded(database_url, table, bill, monkeypatch):
     with monkeypatch.context() as before:
-        older = tuple(each for each in migrations.MIGRATIONS if each.version < 13)  # noqa: PLR2004
+        older = tuple(each for each in migrations.MIGRATIONS if each.version < 13)
         before.setattr(migrations, "MIGRATIONS", older)
         before.setattr(migrations, "LATEST", 12)
         migrations.migrate(Database(database_url))
