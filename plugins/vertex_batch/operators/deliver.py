@@ -289,8 +289,8 @@ class DeliverResultsOperator(BaseOperator):
         except CostTableError as error:
             consequence = (
                 f"The delivery to {written.place.answers} is complete, but its numbers are not in the cost"
-                " table, so the pages do not show them. This task costs nothing. Once the table can be written,"
-                " a retry writes the numbers and leaves the files as they are."
+                " table, so the pages do not show them. This task costs nothing. Once the table can be"
+                " written, a retry writes the numbers and leaves the files as they are."
             )
             raise type(error)(error.database, error.reason, consequence) from error
 
