@@ -1,10 +1,12 @@
-"""What most tests need, built in one place: rows of inputs, and the job that most tests make."""
+"""What most tests need, built in one place: rows of inputs, the job that most tests make, and a delivery."""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
+from vertex_batch.costs import Delivery
 from vertex_batch.vertex.resource import (
     CreateJobRequest,
     GcsDestination,
@@ -45,3 +47,29 @@ def a_request(inputs: str = INPUT, output: str = "gs://demo-bucket/out/", **fiel
         "output_config": OutputConfig(gcs_destination=GcsDestination(output_uri_prefix=output)),
     }
     return CreateJobRequest(**{**usual, **fields})
+
+
+MORNING = datetime(2026, 11, 22, 4, 12, tzinfo=UTC)
+DELIVERED_TO = "gs://demo-bucket/a b/answers.parquet"
+
+
+def a_delivery(**changes: Any) -> Delivery:
+    """The numbers of a delivery in the morning."""
+    facts: dict[str, Any] = {
+        "dag_id": "nightly",
+        "run_id": "night",
+        "task_id": "deliver",
+        "input_rows": 20,
+        "delivered": 17,
+        "exceptions": 3,
+        "reasons": {"transient": 1, "failed": 2},
+        "answers_uri": DELIVERED_TO,
+        "exceptions_uri": "/srv/exceptions.parquet",
+        "manifest_uri": f"{DELIVERED_TO}._SUCCESS.json",
+        "usd": "0.123456789012",
+        "is_complete": False,
+        "delivered_at": MORNING,
+        "spec": "nightly",
+        "team": "search",
+    }
+    return Delivery(**{**facts, **changes})

@@ -22,6 +22,7 @@ from local.demo import EMULATOR_SPEED, USUAL_PORTS
 from local.emulator.script import FaultKind
 from local.stack.airflow import SCHEDULER, TRIGGERER
 from local.stack.postgres import start_postgres
+from tests.builders import a_delivery
 from tools import pictures, reference
 from vertex_batch.cli import main
 from vertex_batch.costs import CostTable, JobFacts, make_bill
@@ -240,6 +241,7 @@ def _filled(url: str) -> str:
     book = PriceBook([SpecPrices(None, date(2026, 11, 22)), packaged_prices()])
     table.record(make_bill(facts, scan, book))
     table.record(make_bill(replace(facts, job_id="2", spec="unpriced"), scan, PriceBook([]), flags=["odd"]))
+    table.record_delivery(a_delivery(), files_changed=True)
     return url
 
 

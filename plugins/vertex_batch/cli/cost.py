@@ -12,7 +12,17 @@ from vertex_batch.budgets import Ledger, StoredEstimate
 from vertex_batch.cli.choice import check_days
 from vertex_batch.cli.output import logs_aside, print_json, print_parts
 from vertex_batch.cli.tables import jobs_table, render_bill, totals_table
-from vertex_batch.costs import Bill, CostTable, GroupTotal, JobCost, JobFilter, RowCounts, Total, add_totals
+from vertex_batch.costs import (
+    Bill,
+    CostTable,
+    Delivery,
+    GroupTotal,
+    JobCost,
+    JobFilter,
+    RowCounts,
+    Total,
+    add_totals,
+)
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.vertex.names import parse_job_name
 
@@ -33,7 +43,7 @@ def run(options: Namespace) -> int:
     table = open_table(options)
     if options.job:
         bill = find_bill(table, options.job)
-        _show_bill(bill, _expected(table, bill), as_json=options.json)
+        _show_bill(bill, _expected(table, bill), table.deliveries_of(bill.job), as_json=options.json)
     else:
         _show_totals(table, options)
     return 0
@@ -94,7 +104,9 @@ def _expected(table: CostTable, bill: Bill) -> StoredEstimate | None:
     return Ledger(table).of_job(bill.job.key)
 
 
-def _show_bill(bill: Bill, expected: StoredEstimate | None, *, as_json: bool) -> None:
+def _show_bill(
+    bill: Bill, expected: StoredEstimate | None, deliveries: Sequence[Delivery], *, as_json: bool
+) -> None:
     if as_json:
         data = _plain(
             replace(bill, usage={})
@@ -107,11 +119,12 @@ def _show_bill(bill: Bill, expected: StoredEstimate | None, *, as_json: bool) ->
                 "total": _total(bill.total),
                 "expected": expected.estimate.to_dict() if expected else None,
                 "outside_expectation": expected.compare(bill) if expected else "",
+                "deliveries": [_plain(delivery) for delivery in deliveries],
                 **_ratios(bill.saved, bill.rows, bill.per_thousand_rows),
             }
         )
         return
-    print_parts(render_bill(bill, expected.beside(bill) if expected else ""))
+    print_parts(render_bill(bill, expected.beside(bill) if expected else "", deliveries))
 
 
 def _show_totals(table: CostTable, options: Namespace) -> None:

@@ -10,7 +10,7 @@ from rich.markup import escape  # noqa: TID253
 from rich.table import Table  # noqa: TID253
 from rich.text import Text  # noqa: TID253
 
-from vertex_batch.costs import Bill, RowCounts, Total, exact
+from vertex_batch.costs import Bill, Delivery, RowCounts, Total, exact
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import Unit
 
@@ -102,12 +102,13 @@ def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
     return table
 
 
-def render_bill(bill: Bill, expected: str = "") -> RenderableType:
+def render_bill(bill: Bill, expected: str = "", deliveries: Sequence[Delivery] = ()) -> RenderableType:
     """Build the whole bill of one job: its facts, its line items, and its problems.
 
     :param expected: its expected cost; empty if there is no estimate.
+    :param deliveries: what was delivered of it.
     """
-    parts: list[RenderableType] = [_facts(bill, expected), _items(bill)]
+    parts: list[RenderableType] = [_facts(bill, expected, deliveries), _items(bill)]
     parts += [Text(f"! {flag}", style="yellow") for flag in bill.flags]
     parts += [
         Text(f"! {count:,} {'row' if count == 1 else 'rows'} failed: {reason}")
@@ -117,7 +118,7 @@ def render_bill(bill: Bill, expected: str = "") -> RenderableType:
     return Group(*parts)
 
 
-def _facts(bill: Bill, expected: str) -> Table:
+def _facts(bill: Bill, expected: str, deliveries: Sequence[Delivery]) -> Table:
     job = bill.job
     facts = {
         "job": f"{job} {job.display_name}" if job.job_id else "",
@@ -130,6 +131,7 @@ def _facts(bill: Bill, expected: str) -> Table:
         "rows": _rows(bill.rows),
         "output": job.output_directory,
         "expected": expected,
+        "delivered": "\n".join(f"{delivery}\n{delivery.answers_uri}" for delivery in deliveries),
         "note": job.note,
         "recorded": f"{bill.recorded_at:%Y-%m-%d %H:%M} UTC",
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vertex_batch.costs.bill import Bill, JobFacts, RowCounts, Total, add_totals, make_bill, total
 from vertex_batch.costs.csv_text import harmless, stream_csv
+from vertex_batch.costs.deliveries import Delivery, DeliverySums, rows_equation
 from vertex_batch.costs.errors import CostTableError, CostTableSetupError, CostTableUnavailableError
 from vertex_batch.costs.money import exact, in_full, rounded, usd
 from vertex_batch.costs.questions import FocusVersion, GroupTotal, JobCost, JobFilter, JobOrder
@@ -21,6 +22,8 @@ __all__ = [
     "CostTableError",
     "CostTableSetupError",
     "CostTableUnavailableError",
+    "Delivery",
+    "DeliverySums",
     "FocusVersion",
     "GroupTotal",
     "JobCost",
@@ -35,6 +38,7 @@ __all__ = [
     "in_full",
     "make_bill",
     "rounded",
+    "rows_equation",
     "stream_csv",
     "total",
     "usd",

@@ -19,6 +19,7 @@ from sqlalchemy import (  # noqa: TID253 - not at DAG parse
     event,
     exc,
     make_url,
+    or_,
 )
 from sqlalchemy.dialects import postgresql, sqlite  # noqa: TID253
 from sqlalchemy.pool import NullPool  # noqa: TID253
@@ -121,12 +122,21 @@ class Database:
         return CostTableUnavailableError if transient else CostTableSetupError
 
 
-def upsert(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
-    """Write a row, replacing the one with the same primary key."""
+def upsert(
+    connection: Connection, table: Table, row: Mapping[str, Any], *, unless_equal_but: str = ""
+) -> None:
+    """Write a row, replacing the one with the same primary key.
+
+    :param unless_equal_but: a column; if no other one has changed, the row stays as it is. Empty: it is
+        always replaced.
+    """
     insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
     keys = [column.name for column in table.primary_key]
     changed = {name: insert.excluded[name] for name in row if name not in keys}
-    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changed), dict(row))
+    compared = [name for name in changed if unless_equal_but and name != unless_equal_but]
+    differs = or_(*(table.c[name].is_distinct_from(changed[name]) for name in compared)) if compared else None
+    statement = insert.on_conflict_do_update(index_elements=keys, set_=changed, where=differs)
+    connection.execute(statement, dict(row))
 
 
 def _parse(text: str) -> URL:

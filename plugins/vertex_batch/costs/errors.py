@@ -9,16 +9,17 @@ class CostTableError(VertexBatchError):
     """The cost table cannot be used.
 
     :param database: its URL without the password.
+    :param consequence: what was done and what a retry will do. Default: nothing was written.
     """
 
     advice = ""
 
-    def __init__(self, database: str, reason: str) -> None:
-        self.database, self.reason = database, reason
-        super().__init__(f"Cost table {database}: {reason}. {self.advice}")
+    def __init__(self, database: str, reason: str, consequence: str = "") -> None:
+        self.database, self.reason, self.consequence = database, reason, consequence
+        super().__init__(f"Cost table {database}: {reason}. {consequence or self.advice}")
 
-    def __reduce__(self) -> tuple[type[CostTableError], tuple[str, str]]:
-        return type(self), (self.database, self.reason)
+    def __reduce__(self) -> tuple[type[CostTableError], tuple[str, str, str]]:
+        return type(self), (self.database, self.reason, self.consequence)
 
 
 class CostTableUnavailableError(CostTableError, TransientError):

@@ -100,6 +100,7 @@ MIGRATIONS = (
     Migration(9, "0009_outcomes_and_units.sql"),
     Migration(11, "0011_price_days.{dialect}.sql"),
     Migration(12, "0012_focus_versions.sql"),
+    Migration(13, "0013_deliveries.sql"),
 )
 LATEST = MIGRATIONS[-1].version
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import fields
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, get_args
 
 from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     ColumnElement,
+    FromClause,
     Row,
     Select,
     Table,
     and_,
+    exists,
     false,
     func,
     literal,
@@ -24,7 +27,7 @@ from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.costs.bill import JobFacts, RowCounts, Total
 from vertex_batch.costs.questions import Grouping, GroupTotal, JobCost, JobFilter, JobOrder
-from vertex_batch.costs.schema import JOB_KEY, SUMS, USAGE_KEY, job_sums, jobs, same_job, usage
+from vertex_batch.costs.schema import JOB_KEY, SUMS, USAGE_KEY, deliveries, job_sums, jobs, same_job, usage
 from vertex_batch.costs.types import usd
 from vertex_batch.vertex.names import JobId, JobName
 
@@ -144,6 +147,37 @@ def select_usage(where: JobFilter, models: Collection[str] | None = None) -> Sel
     if models is not None:
         asked = asked.where(usage.c.model.in_(sorted(models)))
     return asked.where(*conditions(where)).group_by(*key).order_by(*key)
+
+
+def select_deliveries(where: JobFilter) -> Select[Any]:
+    """Select deliveries, each with the latest run that delivered to the same file after it."""
+    later = deliveries.alias("later")
+    runs = select(later.c.run_id).where(*_replaces(later)).order_by(later.c.delivered_at.desc()).limit(1)
+    replaced_by = func.coalesce(runs.scalar_subquery(), "").label("replaced_by")
+    order = (deliveries.c[name] for name in ("dag_id", "run_id", "task_id", "map_index"))
+    return select(deliveries, replaced_by).where(*conditions(where, deliveries)).order_by(*order)
+
+
+def select_last_delivery(where: JobFilter) -> Select[Any]:
+    """Select when the latest delivery was made."""
+    return select(func.max(deliveries.c.delivered_at)).where(*conditions(where, deliveries))
+
+
+def select_delivery_sums(where: JobFilter, after: datetime) -> Select[Any]:
+    """Select the number of deliveries and the sums of their rows, without those that were replaced."""
+    later = deliveries.alias("later")
+    sums = (_sum(deliveries.c[name]) for name in ("input_rows", "delivered", "exceptions"))
+    return select(func.count(), *sums).where(
+        *conditions(where, deliveries),
+        deliveries.c.delivered_at > after,
+        ~exists().where(*_replaces(later)),
+    )
+
+
+def _replaces(later: FromClause) -> list[ColumnElement[bool]]:
+    """Whether a delivery has replaced the file of another one of the same DAG."""
+    same = (later.c[name] == deliveries.c[name] for name in ("dag_id", "answers_uri"))
+    return [*same, later.c.delivered_at > deliveries.c.delivered_at]
 
 
 def read_total(row: Row[Any], by: Grouping) -> GroupTotal:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import (  # noqa: TID253 - not at DAG parse
     BigInteger,
+    Boolean,
     Column,
     ColumnElement,
     Date,
@@ -127,4 +128,17 @@ estimates = Table(
     Column("unknown", JsonText),
     Column("approved_by", Text),
     *(Column(name, UtcTime) for name in ("estimated_at", "released_at")),
+)
+
+deliveries = Table(
+    "cost_deliveries",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("dag_id", "run_id", "task_id")),
+    Column("map_index", Integer, primary_key=True),
+    *(Column(name, Text) for name in ("spec", "team", "job_name")),
+    *(Column(name, BigInteger) for name in ("input_rows", "delivered", "exceptions")),
+    Column("reasons", JsonText),
+    *(Column(name, Text) for name in ("answers_uri", "exceptions_uri", "manifest_uri", "usd")),
+    Column("is_complete", Boolean),
+    Column("delivered_at", UtcTime),
 )

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table, select  # noqa: TID253 - never importe
 from vertex_batch.costs import migrations, schema
 from vertex_batch.costs.bill import Bill, JobFacts, saved, total
 from vertex_batch.costs.database import Database, upsert
+from vertex_batch.costs.deliveries import NIGHT, Delivery, DeliverySums
 from vertex_batch.costs.focus import read_focus
 from vertex_batch.costs.queries import (
     SEARCHED,
@@ -23,7 +24,10 @@ from vertex_batch.costs.queries import (
     read_rows,
     read_total,
     select_dag_ids,
+    select_deliveries,
+    select_delivery_sums,
     select_jobs,
+    select_last_delivery,
     select_recorded,
     select_totals,
     select_usage,
@@ -233,6 +237,47 @@ class CostTable:
         self._prepare()
         with self._database.read() as connection:
             yield from read_focus(connection, where, version)
+
+    def record_delivery(self, delivery: Delivery, *, files_changed: bool) -> None:
+        """Store the numbers of a delivery, replacing earlier ones of the same task.
+
+        Without changed files or numbers, nothing is written.
+
+        :param files_changed: whether its files were written; False if the same ones were in their place.
+        """
+        row = asdict(delivery)
+        del row["replaced_by"]
+        with self.writing() as connection:
+            unless_equal_but = "" if files_changed else "delivered_at"
+            upsert(connection, schema.deliveries, row, unless_equal_but=unless_equal_but)
+
+    def deliveries(self, where: JobFilter) -> list[Delivery]:
+        """Return what was delivered, in the order of the tasks.
+
+        :param where: by DAG, run, spec and team; the other fields have to be empty.
+        """
+        with self.reading() as connection:
+            return [Delivery(**row) for row in connection.execute(select_deliveries(where)).mappings()]
+
+    def deliveries_of(self, job: JobFacts) -> list[Delivery]:
+        """Return the deliveries of a job's run that can contain answers of the job."""
+        if not (job.dag_id and job.run_id):
+            return []
+        of_run = self.deliveries(JobFilter(dag_id=job.dag_id, run_id=job.run_id))
+        return [delivery for delivery in of_run if delivery.is_of(job)]
+
+    def last_night(self, where: JobFilter) -> DeliverySums | None:
+        """Return what was delivered in the night that ends with the latest delivery; None if there is none.
+
+        :param where: see `deliveries`.
+        """
+        with self.reading() as connection:
+            until = connection.execute(select_last_delivery(where)).scalar_one()
+            if until is None:
+                return None
+            row = connection.execute(select_delivery_sums(where, until - NIGHT)).one()
+            count, input_rows, delivered, exceptions = (int(number or 0) for number in row)
+        return DeliverySums(count, input_rows, delivered, exceptions, until)
 
     def _prepare(self) -> None:
         if not self._ready and not migrations.is_current(self._database):

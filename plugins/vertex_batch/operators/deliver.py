@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.billing.price_books import PriceBooks, spec_job
-from vertex_batch.costs import JobFilter
+from vertex_batch.costs import CostTableError, Delivery, JobFilter
 from vertex_batch.errors import PermanentError
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
@@ -37,7 +38,7 @@ from vertex_batch.results import (
     why_bad,
 )
 from vertex_batch.tasks.choices import retried_run
-from vertex_batch.tasks.context import identity, overridden, with_run_dates
+from vertex_batch.tasks.context import identity, map_index, overridden, with_run_dates
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.shards import PartsReport, ShardTasks
 from vertex_batch.vertex.names import JobId
@@ -79,7 +80,8 @@ class DeliverResultsOperator(BaseOperator):
     """Write a run's answers to a file, each joined to its input row, in the order of the input.
 
     A second file beside it has the input rows without a good answer, each with the reason; always: input rows
-    = delivered + exceptions. A manifest is written last. Delivering twice changes nothing, and costs nothing.
+    = delivered + exceptions. A manifest is written last, then the numbers into the cost table. Delivering
+    twice changes nothing, and costs nothing.
     What the rows cost adds up to the bill of their jobs, which have to be recorded before.
 
     :param to: the URI of the file. Its ending is the format: ``.parquet``, ``.jsonl``, ``.jsonl.gz`` or
@@ -98,6 +100,8 @@ class DeliverResultsOperator(BaseOperator):
     :param gcp_conn_id: the connection that reads the outputs and writes the delivery.
     :returns: the files, and the numbers: `input_rows`, `delivered`, `exceptions`, and more.
     :raises AirflowSkipException: no job was recorded.
+    :raises CostTableUnavailableError: the database does not answer; the message says whether the delivery is
+        complete. A retry may succeed.
     """
 
     template_fields: Sequence[str] = ("to", "inputs", "litellm_conn_id", "gcp_conn_id", "batch_costs_conn_id")
@@ -159,6 +163,7 @@ class DeliverResultsOperator(BaseOperator):
         try:
             run = self._run(context)
             written, bad = self._deliver(context, run)
+            self._record(context, run, written)
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
         if bad:
@@ -252,6 +257,42 @@ class DeliverResultsOperator(BaseOperator):
             return self.to
         folder, _, name = self.to.rpartition("/")
         return f"{folder}/{SAMPLES}/{name}"
+
+    def _record(self, context: Context, run: _Run, written: Written) -> None:
+        """Store the numbers in the cost table, where the pages read them.
+
+        :raises CostTableError: it cannot be written. The delivery is complete.
+        """
+        ti, job, found = context["ti"], run.bills[0].job, written.manifest
+        delivery = Delivery(
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            task_id=self.task_id,
+            map_index=map_index(context),
+            spec=job.spec,
+            team=job.team,
+            job_name=self.job_name,
+            input_rows=found["input_rows"],
+            delivered=found["delivered"],
+            exceptions=found["exceptions"],
+            reasons=found["exceptions_by_reason"],
+            answers_uri=written.place.answers,
+            exceptions_uri=written.place.exceptions,
+            manifest_uri=written.place.manifest,
+            usd=found["bill"]["usd"],
+            is_complete=found["bill"]["complete"],
+            delivered_at=datetime.now(UTC),
+        )
+        table = CostTableHook(self.batch_costs_conn_id).table()
+        try:
+            table.record_delivery(delivery, files_changed=written.changed)
+        except CostTableError as error:
+            consequence = (
+                f"The delivery to {written.place.answers} is complete, but its numbers are not in the cost"
+                " table, so the pages do not show them. This task costs nothing. Once the table can be"
+                " written, a retry writes the numbers and leaves the files as they are."
+            )
+            raise type(error)(error.database, error.reason, consequence) from error
 
     def _report(self, written: Written, counts: Counts, bill: Total) -> None:
         self.log.info("%s", counts)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+from vertex_batch.costs import rows_equation
 from vertex_batch.vertex.names import JobId
 
 
@@ -117,7 +118,7 @@ class Counts:
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in self.exceptions.items())
         extra = sum(self.extra_rows.values())
         return (
-            f"{self.input_rows:,} input rows = {self.delivered:,} delivered"
-            f" + {self.exception_rows:,} exceptions{f' ({reasons})' if reasons else ''}"
+            rows_equation(self.input_rows, self.delivered, self.exception_rows)
+            + (f" ({reasons})" if reasons else "")
             + (f"; {extra:,} extra output rows" if extra else "")
         )

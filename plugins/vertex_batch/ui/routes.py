@@ -109,6 +109,7 @@ def overview(request: Request, reader: CurrentReader, costs: Costs, view: Asked,
         chart=draw(spend),
         summary=summary,
         months=compare_months(days, today),
+        night=costs.last_night(replace(where, since=None, until=None)),
         unpriced=[] if summary.total.complete else costs.unpriced(where),
         today=today,
         max_groups=MAX_GROUPS,
@@ -148,7 +149,12 @@ def bill(
     if found is None or not reader.may_see(found.job.dag_id):
         raise HTTPException(404)
     return page(
-        request, "bill.html", bill=found, expected=_expected(costs, found), failures=group_failures(found)
+        request,
+        "bill.html",
+        bill=found,
+        expected=_expected(costs, found),
+        failures=group_failures(found),
+        deliveries=costs.deliveries_of(found.job),
     )
 
 
@@ -170,6 +176,7 @@ def run(
         bill=whole,
         expected=_expected(costs, whole) if whole else None,
         failures=group_failures(whole) if whole else [],
+        deliveries=costs.deliveries(where),
         dag_id=dag_id,
         run_id=run_id,
     )

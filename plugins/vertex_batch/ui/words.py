@@ -105,11 +105,12 @@ class InPlace(Protocol):
     def job_id(self) -> str: ...
 
 
-def storage_url(directory: str) -> str:
-    """Link to Google's page of a folder in Cloud Storage; empty for anything else."""
-    if not directory.startswith("gs://"):
+def storage_url(uri: str, *, is_file: bool = False) -> str:
+    """Link to Google's page of a folder or a file in Cloud Storage; empty for anything else."""
+    if not uri.startswith("gs://"):
         return ""
-    return f"https://console.cloud.google.com/storage/browser/{quote(directory.removeprefix('gs://'))}"
+    page = "browser/_details" if is_file else "browser"
+    return f"https://console.cloud.google.com/storage/{page}/{quote(uri.removeprefix('gs://'))}"
 
 
 def console_url(job: InPlace) -> str:

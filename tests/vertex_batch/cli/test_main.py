@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders import a_delivery
 from vertex_batch import __version__
 from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts, Total, exact
@@ -294,6 +295,20 @@ class TestCost:
         assert "0.20 USD (0.10 to 0.30)" in run("cost", "--url", url, "--job", "111")[1]
         told = json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])["expected"]
         assert (told["low_usd"], told["expected_usd"], told["high_usd"]) == ("0.1", "0.2", "0.3")
+
+    def test_what_was_delivered_of_a_job_is_on_its_bill(self, run, url):
+        table = CostTable(url)
+        table.record(bill("444", line(), dag_id="nightly", run_id="night", task_id="submit"))
+        assert json.loads(run("cost", "--url", url, "--job", "444", "--json")[1])["deliveries"] == []
+        to = "gs://out/[red]answers.csv"
+        table.record_delivery(a_delivery(answers_uri=to), files_changed=True)
+        out = run("cost", "--url", url, "--job", "444")[1]
+        assert "20 input rows = 17 delivered + 3 exceptions (2 failed, 1 transient)" in out
+        assert to in out
+        [told] = json.loads(run("cost", "--url", url, "--job", "444", "--json")[1])["deliveries"]
+        assert (told["exceptions"], told["answers_uri"]) == (3, to)
+        assert told["reasons"] == {"transient": 1, "failed": 2}
+        assert told["delivered_at"] == "2026-11-22T04:12:00+00:00"
 
     def test_the_bill_in_json_is_exact(self, run, url):
         data = json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import sqlite3
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Scenario, Step, Trait
 from tests.builders import INPUT, LOCATION, PROJECT, a_request
+from vertex_batch.costs import CostTableUnavailableError, JobFilter
 from vertex_batch.operators import AggregateTokenUsageOperator, DeliverResultsOperator
 from vertex_batch.vertex.resource import JobReference
 
@@ -79,6 +82,49 @@ def test_delivering_twice_changes_nothing(vertex, context):
     content = vertex.gcs.get(TO)
     assert deliver(context) == first
     assert vertex.gcs.get(TO) == content
+
+
+def test_the_numbers_are_stored_once_beside_the_bill(vertex, context, table):
+    reference = ended(vertex, context, mix={Trait.FAILED: 0.5})
+    result = deliver(context)
+    [stored] = table.deliveries(JobFilter(dag_id=context["ti"].dag_id, run_id=context["ti"].run_id))
+    assert (stored.input_rows, stored.delivered, stored.exceptions) == (ROWS, ROWS - FAILED, FAILED)
+    assert (stored.reasons, stored.spec, stored.task_id) == ({"failed": FAILED}, "nightly", "deliver")
+    assert (stored.answers_uri, stored.exceptions_uri, stored.manifest_uri) == (
+        TO,
+        result["exceptions_file"],
+        result["manifest"],
+    )
+    bill = table.bill(reference.id)
+    assert (Decimal(stored.usd), stored.is_complete) == (bill.total.amount, bill.total.complete)
+    deliver(context)
+    assert table.deliveries_of(bill.job) == [stored]
+
+
+def test_a_delivery_that_fails_the_run_has_its_numbers_stored(vertex, context, table):
+    ended(vertex, context, mix={Trait.FAILED: 0.5})
+    with pytest.raises(AirflowFailException):
+        deliver(context, max_exceptions_ratio=0.1)
+    [stored] = table.deliveries(JobFilter(dag_id=context["ti"].dag_id))
+    assert stored.exceptions == FAILED
+
+
+def test_a_database_that_is_busy_after_the_files_are_written_is_worth_a_retry(
+    vertex, context, table, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("vertex_batch.costs.database.BUSY_SECONDS", 0.05)
+    ended(vertex, context, mix={})
+    with contextlib.closing(sqlite3.connect(tmp_path / "costs.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # others may still read
+        with pytest.raises(CostTableUnavailableError, match="is complete, but its numbers") as error:
+            deliver(context)
+    assert TO in str(error.value)
+    assert "Nothing was written" not in str(error.value)
+    written = vertex.gcs.get(f"{TO}._SUCCESS.json")
+    deliver(context)
+    [stored] = table.deliveries(JobFilter(dag_id=context["ti"].dag_id))
+    assert stored.delivered == ROWS
+    assert vertex.gcs.get(f"{TO}._SUCCESS.json") == written
 
 
 def test_failed_rows_are_exceptions_with_googles_words(vertex, context):

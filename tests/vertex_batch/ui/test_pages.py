@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
 
+from tests.builders import a_delivery
 from tests.vertex_batch.ui.conftest import HOSTILE, TODAY, item
 from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
-from vertex_batch.costs import CostTable, RowCounts, Total
+from vertex_batch.costs import CostTable, Delivery, RowCounts, Total
 from vertex_batch.usage import Kind, RowProblem
 
 PATHS = ("/", "/jobs", "/bill?job=1", "/run?dag_id=nightly&run_id=1", "/costs.csv", "/static/pages.css")
@@ -343,3 +344,83 @@ def test_a_bill_shows_what_was_expected_beside_what_the_job_cost(pages):
     text = pages.get("/bill", **address).text
     assert "1.25 USD (1.00 to 2.00), approved by ann" in words(text)
     assert "no &lt;b&gt;history" in text
+
+
+def delivered(bill, **changes) -> Delivery:
+    return a_delivery(**{"dag_id": bill.job.dag_id, "run_id": bill.job.run_id, **changes})
+
+
+def test_what_a_run_delivered_is_on_its_page_and_on_the_bill(pages):
+    bill = pages.record()
+    run = {"dag_id": "nightly", "run_id": bill.job.run_id}
+    assert "delivered" not in pages.get("/run", **run).text
+    pages.table.record_delivery(delivered(bill), files_changed=True)
+    for answer in (pages.get("/run", **run), pages.get("/bill", **key(bill))):
+        text = words(answer.text)
+        assert "20 input rows = 17 delivered + 3 exceptions (2 failed, 1 transient)" in text
+        assert "Delivered 2026-11-22 04:12 UTC" in text
+        assert "<code>gs://demo-bucket/a b/answers.parquet</code>" in answer.text
+        console = "https://console.cloud.google.com/storage/browser/_details/"
+        assert f'href="{console}demo-bucket/a%20b/answers.parquet"' in answer.text
+        assert "<code>/srv/exceptions.parquet</code></dd>" in answer.text
+        assert "A later run" not in text
+    later = delivered(bill, run_id="<i>later", delivered_at=datetime(2026, 11, 22, 5, tzinfo=UTC))
+    pages.table.record_delivery(later, files_changed=True)
+    text = pages.get("/run", **run).text
+    assert "A later run has delivered to the same file: &lt;i&gt;later." in text
+
+
+def test_a_run_that_only_delivered_shows_what(pages):
+    bill = pages.record()
+    pages.table.record_delivery(delivered(bill, run_id="again"), files_changed=True)
+    text = words(pages.get("/run", dag_id="nightly", run_id="again").text)
+    assert "No job of this run is recorded yet" in text
+    assert "20 input rows = 17 delivered" in text
+
+
+def test_a_bill_shows_the_delivery_of_its_own_job_alone(pages):
+    bill = pages.record(task_id="summaries.submit")
+    for name in ("summaries", "titles"):
+        made = delivered(bill, task_id=f"{name}.deliver", job_name=name)
+        pages.table.record_delivery(made, files_changed=True)
+    text = words(pages.get("/bill", **key(bill)).text)
+    assert "Delivery of summaries" in text
+    assert "Delivery of titles" not in text
+    assert "Delivery of titles" in words(pages.get("/run", dag_id="nightly", run_id=bill.job.run_id).text)
+
+
+def test_the_overview_has_the_numbers_of_the_last_night_of_the_dags_that_one_may_see(pages):
+    bill = pages.record()
+    assert "Last night" not in pages.get("/").text
+    pages.table.record_delivery(delivered(bill), files_changed=True)
+    secret = pages.record(dag_id="secret", run_id="secret-run")
+    pages.table.record_delivery(delivered(secret), files_changed=True)
+    said = (
+        "Last night: 20 input rows = 17 delivered + 3 exceptions, in 1 delivery in the 12 hours"
+        " until 2026-11-22 04:12 UTC."
+    )
+    assert said in words(pages.get("/").text)
+    assert "Last night" not in pages.get("/", dag_id="hourly").text
+    assert pages.get("/run", dag_id="secret", run_id="secret-run").status_code == 404
+
+
+def test_hostile_texts_of_a_delivery_stay_text(pages):
+    bill = pages.record()
+    texts = ("task_id", "job_name", "exceptions_uri", "manifest_uri", "usd")
+    hostile = delivered(
+        bill,
+        **dict.fromkeys(texts, HOSTILE),
+        answers_uri=f"gs://{HOSTILE}",
+        reasons={HOSTILE: 2, "javascript:1": 1},
+    )
+    pages.table.record_delivery(hostile, files_changed=True)
+    for answer in (
+        pages.get("/run", dag_id="nightly", run_id=bill.job.run_id),
+        pages.get("/bill", **key(bill)),
+        pages.get("/"),
+    ):
+        assert answer.status_code == 200
+        assert "<script>alert" not in answer.text
+        assert str(1234 * 4321) not in answer.text
+        assert not re.search(r'href="(?!/|#|https://console\.cloud\.google\.com/)', answer.text)
+    assert "alert(1)" in pages.get("/run", dag_id="nightly", run_id=bill.job.run_id).text

@@ -1,0 +1,86 @@
+"""The numbers of deliveries, as they are stored beside the bills. Plain data, without SQLAlchemy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from vertex_batch.costs.bill import JobFacts
+
+NIGHT = timedelta(hours=12)
+"""How far back `DeliverySums` go from the latest delivery."""
+_REASONS_SHOWN = 5
+
+
+def rows_equation(input_rows: int, delivered: int, exceptions: int) -> str:
+    """Write the three numbers of a delivery: ``20 input rows = 18 delivered + 2 exceptions``."""
+    return f"{input_rows:,} input rows = {delivered:,} delivered + {exceptions:,} exceptions"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What one task delivered. Always: input rows = delivered + exceptions.
+
+    :param job_name: of a job in a spec with several jobs.
+    :param exceptions: input rows without a good answer.
+    :param reasons: the exceptions by reason.
+    :param usd: what its jobs cost when it was delivered, with all digits.
+    :param is_complete: False if `usd` is a lower bound.
+    :param delivered_at: when its files were written.
+    :param replaced_by: a later run of the DAG that delivered to the same file; empty if none did. Not stored.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    input_rows: int
+    delivered: int
+    exceptions: int
+    reasons: Mapping[str, int]
+    answers_uri: str
+    exceptions_uri: str
+    manifest_uri: str
+    usd: str
+    is_complete: bool
+    delivered_at: datetime
+    map_index: int = -1
+    spec: str = ""
+    team: str = ""
+    job_name: str = ""
+    replaced_by: str = ""
+
+    def __str__(self) -> str:
+        """The three numbers, and the most frequent reasons."""
+        return f"{rows_equation(self.input_rows, self.delivered, self.exceptions)}{self._reasons}"
+
+    def is_of(self, job: JobFacts) -> bool:
+        """Whether it can contain answers of a job of the same run: both tasks are in the same task group."""
+        group, _, _ = self.task_id.rpartition(".")
+        return not group or job.task_id.startswith(f"{group}.")
+
+    @property
+    def _reasons(self) -> str:
+        ranked = sorted(self.reasons.items(), key=lambda each: (-each[1], each[0]))
+        shown = [f"{count:,} {reason}" for reason, count in ranked[:_REASONS_SHOWN]]
+        if rest := sum(count for _, count in ranked[_REASONS_SHOWN:]):
+            shown.append(f"{rest:,} for other reasons")
+        return f" ({', '.join(shown)})" if shown else ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySums:
+    """What was delivered in one night: the `NIGHT` that ends with the latest delivery.
+
+    A delivery whose file was replaced by a later one is not counted, so that no row counts twice.
+    """
+
+    deliveries: int
+    input_rows: int
+    delivered: int
+    exceptions: int
+    until: datetime
+
+    def __str__(self) -> str:
+        """The three numbers."""
+        return rows_equation(self.input_rows, self.delivered, self.exceptions)

@@ -1,0 +1,128 @@
+"""The numbers of deliveries in the cost table, on both databases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.builders import MORNING, a_delivery
+from vertex_batch.costs import CostTableSetupError, DeliverySums, JobFacts, JobFilter, migrations
+from vertex_batch.costs.database import Database
+
+NIGHT_RUN = JobFilter(dag_id="nightly", run_id="night")
+
+
+def test_a_delivery_comes_back_as_it_was_written(table):
+    table.record_delivery(a_delivery(), files_changed=True)
+    assert table.deliveries(NIGHT_RUN) == [a_delivery()]
+    assert table.deliveries(JobFilter(dag_id="nightly", run_id="other")) == []
+
+
+def test_delivering_the_same_again_changes_nothing_not_even_the_time(table):
+    table.record_delivery(a_delivery(), files_changed=True)
+    later = replace(a_delivery(), delivered_at=MORNING + timedelta(hours=1))
+    table.record_delivery(later, files_changed=False)
+    assert table.deliveries(NIGHT_RUN) == [a_delivery()]
+
+
+@pytest.mark.parametrize("changes", [{"delivered": 18, "exceptions": 2}, {"reasons": {"failed": 3}}])
+def test_other_numbers_replace_the_row_also_without_changed_files(table, changes):
+    table.record_delivery(a_delivery(), files_changed=True)
+    later = a_delivery(**changes, delivered_at=MORNING + timedelta(hours=1))
+    table.record_delivery(later, files_changed=False)
+    assert table.deliveries(NIGHT_RUN) == [later]
+
+
+def test_files_that_were_written_again_have_the_new_time(table):
+    table.record_delivery(a_delivery(), files_changed=True)
+    later = a_delivery(delivered_at=MORNING + timedelta(hours=1))
+    table.record_delivery(later, files_changed=True)
+    assert table.deliveries(NIGHT_RUN) == [later]
+
+
+def test_numbers_that_do_not_add_up_are_refused_by_the_database(table):
+    with pytest.raises(CostTableSetupError):
+        table.record_delivery(a_delivery(input_rows=21), files_changed=True)
+    assert table.deliveries(NIGHT_RUN) == []
+
+
+def test_a_delivery_whose_file_was_replaced_names_the_latest_run_that_did_it(table):
+    table.record_delivery(a_delivery(), files_changed=True)
+    for hour, run_id in ((1, "again"), (2, "and again")):
+        again = a_delivery(run_id=run_id, delivered_at=MORNING + timedelta(hours=hour))
+        table.record_delivery(again, files_changed=True)
+    other = a_delivery(dag_id="secret", run_id="secret", delivered_at=MORNING + timedelta(hours=3))
+    table.record_delivery(other, files_changed=True)
+    found = table.deliveries(JobFilter(dag_id="nightly"))
+    assert [(each.run_id, each.replaced_by) for each in found] == [
+        ("again", "and again"),
+        ("and again", ""),
+        ("night", "and again"),
+    ]
+
+
+def test_the_last_night_adds_up_what_was_delivered_and_counts_no_row_twice(table):
+    assert table.last_night(JobFilter()) is None
+    table.record_delivery(a_delivery(), files_changed=True)
+    for hours, changes in (
+        (-13, {"run_id": "night before", "answers_uri": "gs://demo-bucket/21.parquet"}),
+        (1, {"run_id": "again", "delivered": 19, "exceptions": 1}),
+        (2, {"dag_id": "hourly", "spec": "hourly", "team": "ads"}),
+    ):
+        found = a_delivery(**changes, delivered_at=MORNING + timedelta(hours=hours))
+        table.record_delivery(found, files_changed=True)
+    assert table.last_night(JobFilter()) == DeliverySums(2, 40, 36, 4, MORNING + timedelta(hours=2))
+    last = DeliverySums(1, 20, 19, 1, MORNING + timedelta(hours=1))
+    for where in (JobFilter(dag_ids=frozenset({"nightly"})), JobFilter(team="search")):
+        assert table.last_night(where) == last
+    assert str(last) == "20 input rows = 19 delivered + 1 exceptions"
+    assert table.last_night(JobFilter(dag_ids=frozenset())) is None
+
+
+def test_a_table_of_before_gets_the_deliveries_when_it_is_upgraded(database_url, table, bill, monkeypatch):
+    with monkeypatch.context() as before:
+        older = tuple(each for each in migrations.MIGRATIONS if each.version < 13)
+        before.setattr(migrations, "MIGRATIONS", older)
+        before.setattr(migrations, "LATEST", 12)
+        migrations.migrate(Database(database_url))
+        table.record(bill("1"))
+    again = type(table)(database_url)
+    assert not again.is_ready()
+    again.record_delivery(a_delivery(), files_changed=True)
+    assert again.deliveries(NIGHT_RUN) == [a_delivery()]
+    assert len(again.jobs()) == 1
+
+
+@pytest.mark.parametrize(
+    ("deliver_task", "submit_task", "is_of"),
+    [
+        ("deliver", "submit", True),
+        ("a.deliver", "a.submit", True),
+        ("a.deliver", "a.shards.submit", True),
+        ("a.deliver", "ab.submit", False),
+        ("a.deliver", "b.submit", False),
+    ],
+)
+def test_a_delivery_belongs_to_the_jobs_of_its_task_group(deliver_task, submit_task, is_of):
+    job = JobFacts("demo-project", "us-central1", "1", task_id=submit_task)
+    assert a_delivery(task_id=deliver_task).is_of(job) is is_of
+
+
+@pytest.mark.parametrize(
+    ("reasons", "text"),
+    [
+        ({}, "20 input rows = 17 delivered + 3 exceptions"),
+        (
+            {"transient": 1, "failed": 2},
+            "20 input rows = 17 delivered + 3 exceptions (2 failed, 1 transient)",
+        ),
+        (
+            {name: n for n, name in enumerate("gfedcba", 1)},
+            "20 input rows = 17 delivered + 3 exceptions (7 a, 6 b, 5 c, 4 d, 3 e, 3 for other reasons)",
+        ),
+    ],
+)
+def test_the_numbers_are_written_with_the_most_frequent_reasons(reasons, text):
+    assert str(a_delivery(reasons=reasons)) == text
