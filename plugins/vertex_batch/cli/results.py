@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import json
+import os
+import signal
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING
 
 from vertex_batch.cli.output import print_json, say
 from vertex_batch.errors import ConfigurationError, OutputMissingError
+from vertex_batch.specs.results import OWN_COLUMNS
 from vertex_batch.storage import ObjectStorage, named
 
 if TYPE_CHECKING:
-    from vertex_batch.results import JobPrices, Written
+    from vertex_batch.results import Counts, JobPrices, Written
     from vertex_batch.vertex.names import JobId
 
 _CREDENTIALS = "of the environment (application default credentials)"
 _GCS = "gs://"
+_OUTLOOK = "The command costs nothing. It gives the same result each time."
+_INTERRUPTED = "Interrupted: the delivery is not complete. It costs nothing to run the command again."
 
 
 def add_parser(
@@ -90,16 +97,32 @@ def add_parser(
 
 def run(options: Namespace) -> int:
     """Join, deliver and print the numbers; 1 if no row has a good answer."""
-    from vertex_batch.results import AnswerForm, AttemptOutput, ResultSettings, deliver, join, why_bad  # noqa: PLC0415
+    from vertex_batch.results import (  # noqa: PLC0415
+        AnswerForm,
+        AttemptOutput,
+        ResultSettings,
+        deliver,
+        join,
+        of_paid_answers,
+        read_schema,
+        why_bad,
+    )
 
+    outputs = list({_plain(output): output for output in options.outputs}.values())
+    _check(options, outputs)
     settings = ResultSettings(
-        options.key, AnswerForm(options.answer), _schema(options.schema), tuple(options.keep)
+        options.key, AnswerForm(options.answer), read_schema(options.schema), tuple(options.keep)
     )
     # Which output is of a job that resumed another one is not known here; Google never gives an id twice.
-    attempts = [AttemptOutput(n, None, (output,), resumes=n > 0) for n, output in enumerate(options.outputs)]
-    uris = [*options.inputs, *options.outputs]
+    attempts = [AttemptOutput(n, None, (output,), resumes=n > 0) for n, output in enumerate(outputs)]
+    uris = [*options.inputs, *outputs]
     try:
-        with named(", ".join(uris), _CREDENTIALS), tempfile.TemporaryDirectory(prefix="results-") as folder:
+        with (
+            _interruptible(),
+            of_paid_answers("Then run the command again."),
+            named(", ".join(uris), _CREDENTIALS),
+            tempfile.TemporaryDirectory(prefix="results-") as folder,
+        ):
             prices: dict[JobId | None, JobPrices] = {None: _prices(options)}
             with join(
                 options.inputs,
@@ -110,16 +133,97 @@ def run(options: Namespace) -> int:
                 prices=prices,
             ) as joined:
                 written = deliver(joined, options.to, _storage([options.to]), {})
-                bad = why_bad(joined.counts)
+                counts = joined.counts
     except FileNotFoundError as error:
         raise OutputMissingError(", ".join(uris), f"it does not exist: {error}") from error
+    bad = why_bad(counts, outlook=_OUTLOOK)
     if options.json:
         print_json(written.manifest)
     else:
-        _print(written, str(joined.counts))
-    if bad:
-        say(bad)
+        _print(written, str(counts))
+    for each in (*_warnings(options, counts), bad):
+        if each:
+            say(each)
     return 1 if bad else 0
+
+
+def _check(options: Namespace, outputs: Sequence[str]) -> None:
+    """Refuse what a spec refuses: nothing that was paid for is replaced.
+
+    :raises ConfigurationError: with all problems.
+    """
+    from vertex_batch.results import DeliveryPlace  # noqa: PLC0415
+
+    problems = []
+    if options.schema and options.answer != "json":
+        problems.append("`--schema` needs `--answer json`")
+    for path in dict.fromkeys(options.keep):
+        if path in OWN_COLUMNS:
+            problems.append(f"`--keep {path}` is already a column of each delivery; rename the field")
+        elif options.keep.count(path) > 1:
+            problems.append(f"`--keep {path}` is there twice; remove one of them")
+    place = DeliveryPlace(options.to)
+    files = [_plain(uri) for uri in (place.answers, place.exceptions, place.extra, place.manifest)]
+    if any(fnmatchcase(file, _plain(uri)) or file == _plain(uri) for file in files for uri in options.inputs):
+        problems.append(f"`--to {options.to}` would replace an input; write to another file")
+    for output in outputs:
+        folder = _plain(output).rstrip("/")
+        if any(file == folder or file.startswith(f"{folder}/") for file in files):
+            problems.append(
+                f"`--to {options.to}` would write into the output {output}, whose files are read as answers;"
+                " write to another folder"
+            )
+    if not options.to.startswith(_GCS) and any(Path(file).is_dir() for file in files):
+        problems.append(f"`--to {options.to}` is a folder; name a file")
+    if problems:
+        raise ConfigurationError("Nothing was delivered", *problems)
+
+
+def _plain(uri: str) -> str:
+    """A path or URI, the same for all ways of writing it."""
+    return uri if uri.startswith(_GCS) else os.path.realpath(uri)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end a delivery with one line, and remove its temporary files.
+
+    :raises KeyboardInterrupt: the user, or the system, has ended it.
+    """
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread
+        before = None
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(_INTERRUPTED)
+        raise
+    except RuntimeError as error:
+        if "interrupted" not in str(error).lower():
+            raise
+        say(_INTERRUPTED)  # DuckDB has taken the signal
+        raise KeyboardInterrupt from error
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _warnings(options: Namespace, counts: Counts) -> Iterator[str]:
+    if options.key and counts.rows_without_key:
+        yield (
+            f"{counts.rows_without_key:,} of {counts.input_rows:,} input rows have no key `{options.key}`;"
+            " they were joined by their request"
+        )
+    if counts.unpriced_rows:
+        yield (
+            f"The cost of {counts.unpriced_rows:,} answered rows is not known, or only a part of it. Name the"
+            " job's model with --model, or a price map that has it with --prices"
+        )
 
 
 def _prices(options: Namespace) -> JobPrices:
@@ -140,18 +244,6 @@ def _storage(uris: Sequence[str]) -> ObjectStorage:
             "copy the files to one place",
         )
     return ObjectStorage(open_object_store() if kinds == {True} else open_local())
-
-
-def _schema(path: str | None) -> dict[str, Any] | None:
-    if path is None:
-        return None
-    try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"The JSON Schema {path} cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise ConfigurationError(f"The JSON Schema {path} is not an object")
-    return found
 
 
 def _print(written: Written, counts: str) -> None:

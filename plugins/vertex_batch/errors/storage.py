@@ -23,14 +23,19 @@ class InputMissingError(PermanentError):
     """An input does not exist or is empty.
 
     :param missing: URI as the spec writes it -> what was found instead.
+    :param consequence: what it means and what to do, as sentences. Default: before a job is submitted.
     """
 
-    def __init__(self, missing: Mapping[str, str]) -> None:
-        self.missing = dict(missing)
+    def __init__(self, missing: Mapping[str, str], consequence: str = "") -> None:
+        self.missing, self.consequence = dict(missing), consequence
         listed = "; ".join(f"{uri} {reason}" for uri, reason in self.missing.items())
         super().__init__(
-            f"Input is missing: {listed}. Nothing was submitted. Check that the task that writes the input"
-            " has run, then clear this task: Airflow does not retry it by itself."
+            f"Input is missing: {listed}. "
+            + (
+                consequence
+                or "Nothing was submitted. Check that the task that writes the input has run, then clear this"
+                " task: Airflow does not retry it by itself."
+            )
         )
 
 
@@ -38,24 +43,35 @@ class InputUnusableError(PermanentError):
     """An input exists, but no job could read it.
 
     :param reason: with the line number, never the line's content.
+    :param consequence: see `InputMissingError`.
     """
 
-    def __init__(self, uri: str, reason: str) -> None:
-        self.uri, self.reason = uri, reason
+    def __init__(self, uri: str, reason: str, consequence: str = "") -> None:
+        self.uri, self.reason, self.consequence = uri, reason, consequence
         super().__init__(
-            f"Input {uri} cannot be used: {reason}. Nothing was submitted. A retry fails the same way until"
-            " the object is written again."
+            f"Input {uri} cannot be used: {reason}. "
+            + (
+                consequence
+                or "Nothing was submitted. A retry fails the same way until the object is written again."
+            )
         )
 
 
 class InputChangedError(TransientError):
-    """Input objects were written while they were being read."""
+    """Input objects were written while they were being read.
 
-    def __init__(self, uris: Sequence[str]) -> None:
-        self.uris = tuple(uris)
+    :param consequence: see `InputMissingError`.
+    """
+
+    def __init__(self, uris: Sequence[str], consequence: str = "") -> None:
+        self.uris, self.consequence = tuple(uris), consequence
         super().__init__(
-            f"Input changed while it was being read: {', '.join(self.uris)}. Nothing was submitted. A retry"
-            " reads it again. Start the run only after the input has been written completely."
+            f"Input changed while it was being read: {', '.join(self.uris)}. "
+            + (
+                consequence
+                or "Nothing was submitted. A retry reads it again. Start the run only after the input has"
+                " been written completely."
+            )
         )
 
 
@@ -86,15 +102,27 @@ class OutputMissingError(PermanentError):
         )
 
 
-class StorageAccessError(PermanentError):
-    """The storage connection has no permission to read an object."""
+_ROLES = {
+    False: "Storage Object Viewer (roles/storage.objectViewer)",
+    True: "Storage Object User (roles/storage.objectUser)",
+}
 
-    def __init__(self, uri: str, conn_id: str, reason: str) -> None:
+
+class StorageAccessError(PermanentError):
+    """The storage connection has no permission to read or write an object.
+
+    :param writes: the object was written, moved or removed.
+    """
+
+    def __init__(self, uri: str, conn_id: str, reason: str, *, writes: bool = False) -> None:
         self.uri, self.conn_id, self.reason = uri, conn_id, scrub(reason)[:MESSAGE_MAX_CHARS]
+        self.writes = writes
+        who, remedy = f"Connection {conn_id}", f"Grant its account the role {_ROLES[writes]} on the bucket."
+        if "://" not in uri:
+            who, remedy = "This user", "Change the permissions of the file and its folder."
         super().__init__(
-            f'Connection {conn_id} may not read {uri}: "{self.reason}". Grant its account the role Storage'
-            " Object Viewer (roles/storage.objectViewer) on the bucket. A retry fails the same way until"
-            " then."
+            f'{who} may not {"write" if writes else "read"} {uri}: "{self.reason}". {remedy}'
+            " A retry fails the same way until then."
         )
 
 
@@ -126,8 +154,12 @@ class ObjectEncodedError(PermanentError):
 
 
 class StorageUnavailableError(TransientError):
-    """The object store failed to answer."""
+    """The object store failed to answer.
 
-    def __init__(self, uri: str, reason: str) -> None:
-        self.uri, self.reason = uri, scrub(reason)[:MESSAGE_MAX_CHARS]
-        super().__init__(f'Could not read {uri}: "{self.reason}". A retry may succeed.')
+    :param writes: the object was written, moved or removed.
+    """
+
+    def __init__(self, uri: str, reason: str, *, writes: bool = False) -> None:
+        self.uri, self.reason, self.writes = uri, scrub(reason)[:MESSAGE_MAX_CHARS], writes
+        doing = "write" if writes else "read"
+        super().__init__(f'Could not {doing} {uri}: "{self.reason}". A retry may succeed.')

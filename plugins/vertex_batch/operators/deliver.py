@@ -32,6 +32,7 @@ from vertex_batch.results import (
     cost_difference,
     deliver,
     join,
+    of_paid_answers,
     output_of,
     read_schema,
     total_of,
@@ -221,6 +222,7 @@ class DeliverResultsOperator(BaseOperator):
         storage = open_storage(self.gcp_conn_id)
         settings = ResultSettings(self.key or "", self.answer, read_schema(self.schema), self.keep)
         with (
+            of_paid_answers("Then clear this task."),
             tempfile.TemporaryDirectory(prefix="results-", dir=self.work_folder) as folder,
             join(
                 self._inputs(run),
@@ -305,6 +307,13 @@ class DeliverResultsOperator(BaseOperator):
                 "%d output rows answer a row that already has its answer; they are billed, and listed in %s",
                 counts.duplicate_answers,
                 written.place.extra,
+            )
+        if self.key and counts.rows_without_key:
+            self.log.warning(
+                "%s of %s input rows have no key `%s`; they were joined by their request",
+                f"{counts.rows_without_key:,}",
+                f"{counts.input_rows:,}",
+                self.key,
             )
         if problem := cost_difference(counts, bill):
             self.log.warning("The sums differ: %s", problem)

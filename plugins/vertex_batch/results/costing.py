@@ -108,8 +108,9 @@ class RowMeter:
         is_long = meter.is_long(row)
         priced_on = price_day(row.processed_time, self._prices.price_days)
         usd, complete = self._priced(meter, counts, is_long=is_long, priced_on=priced_on)
-        incomplete = bool(note) or NO_USAGE in row.notes
-        return RowCost(meter.model, _tokens(row.counts), usd, complete and not incomplete)
+        complete = complete and not note and NO_USAGE not in row.notes
+        known = usd if usd or complete else None
+        return RowCost(meter.model, _tokens(row.counts), known, complete)
 
     def _priced(
         self, meter: Meter, counts: Sequence[tuple[int, int]], *, is_long: bool, priced_on: date | None

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from vertex_batch.costs import Bill, Total, add_totals
+from vertex_batch.errors import InputChangedError, InputMissingError, InputUnusableError
 from vertex_batch.lifecycle.identity import attempt_key
 from vertex_batch.results.types import AttemptOutput, Counts
 
 MAX_RESUBMITS = 100
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _REASONS_SHOWN = 5
+_SAFE = (
+    "Nothing was delivered. The jobs have run, and their answers are safe in the outputs, where they cost"
+    " nothing more; a delivery joins them to the input that the jobs have read."
+)
+AGAIN_IN_AIRFLOW = "This task costs nothing. A retry delivers the same rows and fails the same way."
 
 
 def attempts_of(bills: Sequence[Bill], results: Sequence[Bill]) -> dict[int, list[Bill]]:
@@ -64,6 +71,24 @@ def _chain(bills: Sequence[Bill], last: Bill) -> list[Bill]:
     return [last]
 
 
+@contextmanager
+def of_paid_answers(advice: str) -> Iterator[None]:
+    """Let an error of the input say that the answers are safe, instead of that nothing was submitted.
+
+    :param advice: what to do once the input is back, as a sentence.
+    :raises InputMissingError: the input no longer exists; likewise for the other errors of inputs.
+    """
+    try:
+        yield
+    except InputMissingError as error:
+        back = f"{_SAFE} Restore the input, for example from a copy or an older version of the object."
+        raise InputMissingError(error.missing, f"{back} {advice}") from error
+    except InputUnusableError as error:
+        raise InputUnusableError(error.uri, error.reason, f"{_SAFE} Restore the input. {advice}") from error
+    except InputChangedError as error:
+        raise InputChangedError(error.uris, f"{_SAFE} Wait until it is written. {advice}") from error
+
+
 def output_of(bill: Bill, attempt: int) -> AttemptOutput:
     """The output of a job; none for one that ended without rows."""
     folder = bill.job.output_directory
@@ -90,21 +115,21 @@ def total_of(bills: Collection[Bill]) -> Total:
     return add_totals(bill.total for bill in bills)
 
 
-def why_bad(counts: Counts, max_exceptions_ratio: float = 1.0) -> str | None:
+def why_bad(counts: Counts, max_exceptions_ratio: float = 1.0, outlook: str = AGAIN_IN_AIRFLOW) -> str | None:
     """Explain why a run fails although its delivery was written; None if it is good.
 
     :param max_exceptions_ratio: the largest share of input rows that may lack a good answer, 0 to 1.
+    :param outlook: what the delivery costs, and what a second one will do.
     """
     exceptions = counts.exception_rows
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in list(counts.exceptions.items())[:_REASONS_SHOWN])
-    again = "This task costs nothing. A retry delivers the same rows and fails the same way."
     if counts.input_rows and not counts.delivered:
-        return f"None of the {counts.input_rows:,} input rows has a good answer: {reasons}. {again}"
+        return f"None of the {counts.input_rows:,} input rows has a good answer: {reasons}. {outlook}"
     if exceptions > max_exceptions_ratio * counts.input_rows:
         share = exceptions / counts.input_rows
         return (
             f"{exceptions:,} of {counts.input_rows:,} input rows ({share:.2%}) have no good answer, more than"
-            f" max_exceptions_ratio={max_exceptions_ratio:g} allows: {reasons}. {again}"
+            f" max_exceptions_ratio={max_exceptions_ratio:g} allows: {reasons}. {outlook}"
         )
     return None
 

@@ -142,9 +142,11 @@ def _count(connection: DuckDBPyConnection) -> Counts:
         ).fetchall()
     )
     extra = connection.execute("SELECT kind, count(*) FROM extra GROUP BY kind ORDER BY 2 DESC, 1").fetchall()
-    copied, usd, complete = connection.execute(
+    copied, usd, complete, unpriced, keyless = connection.execute(
         "SELECT (SELECT count(*) FROM copied), coalesce(sum(cost), 0),"
-        " coalesce(bool_and(coalesce(cost_complete, false)), true) FROM output_rows"
+        " coalesce(bool_and(coalesce(cost_complete, false)), true),"
+        " count(*) FILTER (model IS NOT NULL AND NOT cost_complete),"
+        " (SELECT count(*) FROM input_rows WHERE key IS NULL) FROM output_rows"
     ).fetchall()[0]
     delivered = reasons.pop(None, 0)
     return Counts(
@@ -155,4 +157,6 @@ def _count(connection: DuckDBPyConnection) -> Counts:
         copied_rows=copied,
         cost_usd=usd,
         cost_complete=complete,
+        unpriced_rows=unpriced,
+        rows_without_key=keyless,
     )

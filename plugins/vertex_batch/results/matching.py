@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 LEVELS = (1, 2, 3)
 
 # A job that resumed another one copies the rows that were answered there, with their response ids. Any other
-# job runs its rows, and is billed for them, whatever their ids are. A job that is still writing repeats rows in another part of its own output; there an id that one part has twice identifies none.
+# job runs its rows, and is billed for them, whatever their ids are. A job that is still writing repeats rows
+# in another part of its own output; there an id that one part has twice identifies none.
 _COPIED = """
 CREATE TABLE copied AS
 WITH rows AS (
@@ -32,7 +33,8 @@ WITH rows AS (
     SELECT ids.* FROM ids SEMI JOIN again USING (response_a, response_b)
 )
 SELECT DISTINCT r.id FROM rows r JOIN earlier e USING (response_a, response_b, a, b)
-WHERE (e.job < r.job AND r.job IN (SELECT job FROM resumed_jobs)) OR (e.job = r.job AND e.part < r.part AND e.n = 1)
+WHERE (e.job < r.job AND r.job IN (SELECT job FROM resumed_jobs))
+    OR (e.job = r.job AND e.part < r.part AND e.n = 1)
 """
 
 _MATCH = """
@@ -56,7 +58,8 @@ _CHOSEN = """
 CREATE TABLE chosen AS
 SELECT seq,
     arg_min(id, CASE WHEN reason IS NULL THEN m.attempt ELSE 1000000 - m.attempt END) AS id,
-    sum(cost) AS cost, bool_and(coalesce(cost_complete, false)) AS cost_complete
+    CASE WHEN sum(cost) > 0 OR bool_and(coalesce(cost_complete, false)) THEN sum(cost) END AS cost,
+    bool_and(coalesce(cost_complete, false)) AS cost_complete
 FROM matches m JOIN output_rows o USING (id) GROUP BY seq
 """
 

@@ -27,8 +27,9 @@ class SchemaCheck:
         try:
             self._validator: Any = jsonschema_rs.validator_for(dict(schema), retriever=_refuse)
         except (ValueError, TypeError) as error:
+            words = " ".join(str(error).split())[:_WORDS_CHARS]
             raise ConfigurationError(
-                f"The schema of the answers is not a valid JSON Schema: {error}"
+                f"The schema of the answers is not a valid JSON Schema: {words}"
             ) from None
 
     def violation(self, answer: str) -> tuple[str, str] | None:
@@ -43,19 +44,26 @@ class SchemaCheck:
 def read_schema(schema: Mapping[str, object] | str | None) -> Mapping[str, object] | None:
     """Return the schema, read from a file if it is a path.
 
-    :raises ConfigurationError: the file cannot be read, or holds no object.
+    :raises ConfigurationError: the file cannot be read, or holds no valid schema.
     """
     if not isinstance(schema, str):
         return schema
     try:
         found = json.loads(Path(schema).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise ConfigurationError(
-            f"The JSON Schema {schema} cannot be read: {error}. Nothing was delivered or submitted, and no"
+            f"The JSON Schema {schema} cannot be read: {why}. Nothing was delivered or submitted, and no"
             " job is affected. A retry fails the same way until the file is fixed"
         ) from None
     if not isinstance(found, dict):
         raise ConfigurationError(f"The JSON Schema {schema} is not an object. Nothing was delivered")
+    try:
+        SchemaCheck(found)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"The file {schema} cannot be used. {error}. Nothing was delivered"
+        ) from None
     return found
 
 

@@ -95,6 +95,8 @@ class Counts:
     :param exceptions: input rows without a good answer, by reason.
     :param extra_rows: output rows that belong to no input row, by kind; duplicates are among them.
     :param copied_rows: answered rows that a resumed job copied from an earlier output; they cost nothing.
+    :param unpriced_rows: answered output rows whose cost is not known, or only a part of it.
+    :param rows_without_key: input rows without the key; they were joined by their request.
     :param cost_usd: the known cost of all output rows; exact.
     :param cost_complete: False if the cost of a row is not known, so that `cost_usd` is a lower bound.
     """
@@ -106,6 +108,8 @@ class Counts:
     copied_rows: int = 0
     cost_usd: Decimal = Decimal(0)
     cost_complete: bool = True
+    unpriced_rows: int = 0
+    rows_without_key: int = 0
 
     @property
     def exception_rows(self) -> int:

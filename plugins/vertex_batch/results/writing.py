@@ -8,8 +8,8 @@ their sizes and digests. Doing it twice with the same rows writes nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,11 @@ _QUERIES = {
     "exceptions": (
         """
         SELECT i.seq AS row, i.key, i.kept_start, i.kept_size, r.reason,
-            coalesce(o.words, 'no output has a row for it') AS message, o.schema_path, o.answer_start,
+            coalesce(
+                o.words,
+                CASE WHEN i.loose_a IS NULL THEN 'the input line is not a JSON object'
+                ELSE 'no output has a row for it' END
+            ) AS message, o.schema_path, o.answer_start,
             o.answer_size, o.model, o.finish_reason, o.input_tokens, o.cached_tokens, o.output_tokens,
             o.thoughts_tokens,
             CASE WHEN c.seq IS NULL THEN 0 ELSE c.cost END AS cost_usd,
@@ -150,6 +154,7 @@ def deliver(joined: Joined, to: str, target: ObjectStorage, facts: Mapping[str, 
         same each time: no times.
     :raises ConfigurationError: `to` does not end like a known format.
     :raises StorageAccessError: the connection may not write there.
+    :raises ConfigurationError: the folder does not exist and cannot be made.
     """
     place = DeliveryPlace(to)
     local: dict[str, Path] = {}
@@ -166,16 +171,33 @@ def deliver(joined: Joined, to: str, target: ObjectStorage, facts: Mapping[str, 
     content = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
     if _is_there(target, place, content, local):
         return Written(place, manifest, changed=False)
-    target.remove(place.manifest)
-    for uri, path in local.items():
-        target.write(_temporary(uri), _blocks(path))
-    for uri in local:
-        target.move(_temporary(uri), uri)
-    if place.extra not in local:
-        target.remove(place.extra)
-    target.write(_temporary(place.manifest), [content])
-    target.move(_temporary(place.manifest), place.manifest)
+    with _cleaned_up(target, [*local, place.manifest]):
+        target.remove(place.manifest)
+        for uri, path in local.items():
+            target.write(_temporary(uri), _blocks(path))
+        for uri in local:
+            target.move(_temporary(uri), uri)
+        if place.extra not in local:
+            target.remove(place.extra)
+        target.write(_temporary(place.manifest), [content])
+        target.move(_temporary(place.manifest), place.manifest)
     return Written(place, manifest, changed=True)
+
+
+@contextmanager
+def _cleaned_up(target: ObjectStorage, uris: Collection[str]) -> Iterator[None]:
+    """Remove what was written under temporary names if the delivery is not completed."""
+    try:
+        yield
+    except BaseException as error:
+        for uri in uris:
+            with suppress(Exception):  # the first error is the one to report
+                target.remove(_temporary(uri))
+        if isinstance(error, FileNotFoundError):
+            raise ConfigurationError(
+                f"The delivery cannot be written: {error}", "write it to a folder that exists"
+            ) from error
+        raise
 
 
 def numbers(counts: Counts) -> dict[str, Any]:

@@ -45,11 +45,12 @@ _MAY_PASS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
 @contextmanager
-def named(uri: str, conn_id: str) -> Iterator[None]:
+def named(uri: str, conn_id: str, *, writes: bool = False) -> Iterator[None]:
     """Translate the object store's exceptions into our errors.
 
     :param uri: the object or folder in use, for messages.
     :param conn_id: the connection, for messages.
+    :param writes: the object is written, moved or removed.
     :raises StorageAccessError: the connection has no access.
     :raises StorageRefusedError: the store refuses the request until something is changed.
     :raises StorageUnavailableError: the store failed; a retry may succeed.
@@ -60,7 +61,7 @@ def named(uri: str, conn_id: str) -> Iterator[None]:
     except (FileNotFoundError, VertexBatchError):
         raise
     except Exception as error:
-        fault = fault_of(error, uri, conn_id)
+        fault = fault_of(error, uri, conn_id, writes=writes)
         if fault is None:
             raise
         raise fault from error
@@ -79,7 +80,7 @@ def named_read(uri: str, conn_id: str) -> Iterator[None]:
         raise InputChangedError([uri]) from error
 
 
-def fault_of(error: Exception, uri: str, conn_id: str) -> VertexBatchError | None:
+def fault_of(error: Exception, uri: str, conn_id: str, *, writes: bool = False) -> VertexBatchError | None:
     """Classify an exception that was raised while the store was used; None if it is a bug."""
     text = str(error) or type(error).__name__
     if not _is_of_the_store(error, text):
@@ -90,10 +91,10 @@ def fault_of(error: Exception, uri: str, conn_id: str) -> VertexBatchError | Non
     if any(word in lower for word in _KMS) and (code in range(400, 500) or isinstance(error, ValueError)):
         return StorageRefusedError(uri, conn_id, text, _KEY_REMEDY)
     if isinstance(error, PermissionError) or code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return StorageAccessError(uri, conn_id, text)
+        return StorageAccessError(uri, conn_id, text, writes=writes)
     if remedy := _remedy(error, code, conn_id):
         return StorageRefusedError(uri, conn_id, text, remedy)
-    return StorageUnavailableError(uri, f"{type(error).__name__}: {text}")
+    return StorageUnavailableError(uri, f"{type(error).__name__}: {text}", writes=writes)
 
 
 def _is_of_the_store(error: Exception, text: str) -> bool:

@@ -156,7 +156,7 @@ class ObjectStorage:
 
         :raises StorageAccessError: the connection may not write to this URI.
         """
-        with named(uri, self._conn_id):
+        with named(uri, self._conn_id, writes=True):
             if getattr(self._fs, "auto_mkdir", None) is False:  # a local folder; object stores have none
                 self._fs.makedirs(uri.rpartition("/")[0], exist_ok=True)
             target = self._fs.open(uri, "wb", block_size=_WRITE_BYTES)
@@ -181,7 +181,7 @@ class ObjectStorage:
 
         :raises StorageAccessError: the connection may not write to one of them.
         """
-        with named(to, self._conn_id):
+        with named(to, self._conn_id, writes=True):
             self._fs.mv(path_of(self._fs, uri), path_of(self._fs, to))
 
     def remove(self, uri: str) -> None:
@@ -189,7 +189,7 @@ class ObjectStorage:
 
         :raises StorageAccessError: the connection may not remove it.
         """
-        with named(uri, self._conn_id), suppress(FileNotFoundError):
+        with named(uri, self._conn_id, writes=True), suppress(FileNotFoundError):
             self._fs.rm_file(path_of(self._fs, uri))
 
     def _source(self, uri: str) -> SourceObject:

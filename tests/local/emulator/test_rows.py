@@ -36,6 +36,16 @@ def test_a_row_is_a_function_of_its_line():
     assert first == second
 
 
+def test_each_job_gives_an_answer_an_id_of_its_own_and_a_resumed_job_keeps_it():
+    row = prompt()
+    line = json.dumps(row).encode()
+    first, again = (RowMaker(GEMINI, job, {}, (), Output()) for job in ("1", "2"))
+    one, two = (json.loads(each.make(line, row)[0]) for each in (first, again))
+    assert one["response"]["responseId"] != two["response"]["responseId"]
+    assert one["response"]["candidates"] == two["response"]["candidates"]
+    assert json.loads(again.make(json.dumps(one).encode(), one)[0]) == one
+
+
 def test_siblings_are_echoed_and_the_request_comes_back_with_sorted_keys():
     made, ok = make({"custom_id": "x-1", "key": "k", **prompt(generationConfig={"topK": 1})})
     assert ok

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +61,88 @@ def test_places_of_two_kinds_are_refused(run, night):
     status, _, err = run("results", "gs://b/out/", "--input", night.inputs[0], "--to", "a.csv")
     assert status == 1
     assert "Inputs and outputs must be in one place" in err
+
+
+def test_what_a_spec_refuses_is_refused_before_anything_is_read(run, night):
+    source, [output] = night.inputs[0], night.attempts[0].outputs
+    folder = night.root / "a.jsonl"
+    folder.mkdir()
+    kept = Path(source).read_bytes()
+    for more, words in (
+        (("--to", source), "would replace an input"),
+        (("--to", f"{output}/answers.jsonl"), "would write into the output"),
+        (("--to", folder), "is a folder"),
+        (("--keep", "answer"), "`--keep answer` is already a column"),
+        (("--keep", "who", "--keep", "who"), "`--keep who` is there twice"),
+        (("--schema", "s.json"), "needs `--answer json`"),
+    ):
+        to = () if more[0] == "--to" else ("--to", night.root / "b.csv")
+        status, _, err = run("results", output, "--input", source, "--key", "ticket", *to, *more)
+        assert (status, words in err) == (1, True), (more, err)
+    assert Path(source).read_bytes() == kept
+    assert not list(folder.iterdir())
+
+
+def test_a_missing_input_does_not_mean_that_nothing_was_submitted(run, night):
+    Path(night.inputs[0]).unlink()
+    _, (status, _, err) = results(run, night)
+    assert status == 1
+    assert "answers are safe in the outputs" in err
+    assert "Nothing was submitted" not in err
+    assert "task" not in err
+
+
+def test_an_unknown_price_is_not_zero(run, night):
+    to, (status, _, err) = results(run, night, "--prices", _no_prices(night))
+    assert status == 0
+    assert {json.loads(line)["cost_usd"] for line in to.read_text().splitlines()} == {None}
+    assert "The cost of 3 answered rows is not known" in err
+
+
+def _no_prices(night):
+    path = night.root / "prices.json"
+    other = {"input_cost_per_token_batches": 1e-7, "output_cost_per_token_batches": 1e-7, "mode": "chat"}
+    path.write_text(json.dumps({"other-model": {"litellm_provider": "vertex_ai", **other}}))
+    return path
+
+
+def test_an_output_that_is_named_twice_is_read_once(run, night):
+    [output] = night.attempts[0].outputs
+    arguments = ("--input", night.inputs[0], "--to", night.root / "answers.jsonl", "--json")
+    once = json.loads(run("results", output, *arguments)[1])
+    twice = json.loads(run("results", output, f"{output}/", *arguments)[1])
+    assert twice == once
+
+
+def test_a_key_that_no_row_has_is_reported(run, night):
+    _, (status, _, err) = results(run, night, "--key", "nope")
+    assert status == 0
+    assert "3 of 3 input rows have no key `nope`" in err
+
+
+def test_no_task_is_named_where_there_is_none(run, night):
+    _, (_, _, err) = results(run, night, "--answer", "json")
+    assert "The command costs nothing" in err
+    assert "task" not in err
+
+
+def test_a_folder_that_cannot_be_written_is_not_an_input_that_cannot_be_read(run, night):
+    [output] = night.attempts[0].outputs
+    status, _, err = run("results", output, "--input", night.inputs[0], "--to", "/proc/a.jsonl")
+    assert status == 1
+    assert "The delivery cannot be written" in err
+    assert "No output" not in err
+
+
+def test_a_schema_that_is_not_valid_is_named_in_one_line(run, night):
+    schema = night.root / "schema.json"
+    schema.write_text('{"type": "no such type"}')
+    _, (status, _, err) = results(run, night, "--answer", "json", "--schema", schema)
+    assert status == 1
+    assert str(schema) in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_schema_that_is_missing_is_named_once(run, night):
+    _, (status, _, err) = results(run, night, "--answer", "json", "--schema", night.root / "none.json")
+    assert (status, err.count("none.json")) == (1, 1)

@@ -169,3 +169,13 @@ def test_a_schema_that_cannot_be_read_is_named(vertex, context, tmp_path):
     ended(vertex, context, mix={})
     with pytest.raises(AirflowFailException, match=r"none\.json cannot be read"):
         deliver(context, answer="json", schema=str(tmp_path / "none.json"))
+
+
+def test_without_its_input_it_says_that_the_answers_are_safe(vertex, context):
+    ended(vertex, context, mix={})
+    vertex.gcs.delete(INPUT)
+    with pytest.raises(AirflowFailException, match="answers are safe in the outputs") as error:
+        deliver(context)
+    assert INPUT in str(error.value)
+    assert "Nothing was submitted" not in str(error.value)
+    assert "clear this task" in str(error.value)

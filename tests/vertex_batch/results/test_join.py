@@ -193,6 +193,14 @@ def test_a_round_may_resume_one_of_its_own_jobs(night):
     assert (found.counts.copied_rows, found.counts.cost_usd) == (1, 2 * once)
 
 
+def test_an_input_line_that_is_not_json_is_named_as_such(night):
+    asked = rows("a", "b")
+    night.add_input([asked[0], b'{"ticket": "b", "request": ', asked[1]])
+    night.add_output(0, [answered(asked[0], "yes", 1)])
+    messages = {row["row"]: row["message"] for row in night.deliver().exceptions}
+    assert messages == {2: "the input line is not a JSON object", 3: "no output has a row for it"}
+
+
 def test_a_response_id_alone_does_not_make_an_answer_a_copy(night):
     asked = rows("a", "b")
     night.add_input(asked)
