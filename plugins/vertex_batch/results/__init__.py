@@ -1,6 +1,6 @@
 """From an output to a delivery: join answers to their inputs, in order, and name every row without one."""
 
-from vertex_batch.results.again import JobChain, RetryCollector, stage_files
+from vertex_batch.results.again import Found, JobChain, RetryCollector, futile_reasons, stage_files
 from vertex_batch.results.costing import JobPrices
 from vertex_batch.results.delivering import (
     add_rounds,
@@ -23,6 +23,7 @@ __all__ = [
     "Counts",
     "DeliveryPlace",
     "ExtraKind",
+    "Found",
     "JobChain",
     "JobPrices",
     "Joined",
@@ -35,6 +36,7 @@ __all__ = [
     "bill_facts",
     "cost_difference",
     "deliver",
+    "futile_reasons",
     "join",
     "numbers",
     "output_of",
