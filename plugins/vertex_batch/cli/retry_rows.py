@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 from argparse import Namespace
@@ -11,6 +12,7 @@ from argparse import Namespace
 from vertex_batch.cli.output import say
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.specs import Spec, load_spec
+from vertex_batch.specs.run_dates import day_of_run_id
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -26,7 +28,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     command.add_argument(
         "run_id", metavar="RUN_ID", help="the earlier run, which must be over, by the id that Airflow shows"
     )
-    command.add_argument("--date", metavar="YYYY-MM-DD", help="the run date of that run, for templates")
+    command.add_argument(
+        "--date",
+        metavar="YYYY-MM-DD",
+        help="the run date of that run, for templates (default: the day in RUN_ID of a scheduled run or a"
+        " backfill)",
+    )
     command.add_argument(
         "--job", action="append", metavar="NAME", help="only this job of the spec; repeatable"
     )
@@ -41,7 +48,7 @@ def run(options: Namespace) -> int:
     spec = load_spec(options.spec)
     command = airflow_command(spec, options)
     if options.dry_run:
-        say(" ".join(command))
+        say(shlex.join(command))
         return 0
     return subprocess.run([sys.executable, "-m", *command], check=False).returncode  # noqa: S603 - ours
 
@@ -49,7 +56,8 @@ def run(options: Namespace) -> int:
 def airflow_command(spec: Spec, options: Namespace) -> list[str]:
     """Build the arguments of Airflow's command line.
 
-    :raises ConfigurationError: the spec sends no rows again, or has no such job.
+    :raises ConfigurationError: the spec sends no rows again or has no such job, or the day of the earlier run
+        is not known.
     """
     if not any(job.retry_rows for job in spec.jobs):
         raise ConfigurationError(
@@ -63,8 +71,15 @@ def airflow_command(spec: Spec, options: Namespace) -> list[str]:
             f"{options.spec} has no job {unknown[0]!r}. Nothing was triggered",
             f"the jobs are {', '.join(sorted(names))}",
         )
+    day = options.date or day_of_run_id(options.run_id, spec.timezone)
+    if day is None:
+        raise ConfigurationError(
+            f"The id {options.run_id} does not say for which day that run was. Today's date would deliver its"
+            " answers to today's file. Nothing was triggered",
+            "give the run date of that run, such as --date 2026-11-22",
+        )
     from vertex_batch.tasks.choices import DAY, JOBS, RETRY_OF  # noqa: PLC0415 - it brings Airflow with it
 
-    conf = {RETRY_OF: options.run_id, DAY: options.date, JOBS: options.job, "note": options.note}
+    conf = {RETRY_OF: options.run_id, DAY: str(day), JOBS: options.job, "note": options.note}
     text = json.dumps({name: value for name, value in conf.items() if value})
     return ["airflow", "dags", "trigger", spec.name, "--conf", text]

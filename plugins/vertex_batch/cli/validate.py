@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -14,8 +15,10 @@ from vertex_batch.errors import scrub
 from vertex_batch.pricing import Retirement, Stage, retirement_of
 from vertex_batch.specs import Problem, SpecError, SpecSet, json_schema, load_files, spec_files
 from vertex_batch.specs.model import JobSpec, Spec
+from vertex_batch.specs.templates import is_template
 
 DEFAULT_FOLDER = Path("include/jobs")
+_JOB_NAME = re.compile(r"\{\{-?\s*job_name\s*-?\}\}")
 
 
 def run(options: Namespace) -> int:
@@ -107,6 +110,34 @@ def _notes(found: SpecSet, day: date) -> Iterator[str]:
                 " due. If Airflow is down at that time, the run is skipped without a warning. To have it"
                 " reported, set `start_date` to the first day of the schedule."
             )
+    yield from _delivery_notes(found)
+
+
+def _delivery_notes(found: SpecSet) -> Iterator[str]:
+    """Notes on deliveries that replace each other, and on reasons that no row can have."""
+    users: dict[str, list[str]] = {}
+    for spec in found.specs.values():
+        for job in spec.jobs:
+            if job.results is None:
+                continue
+            name = job.name if spec.grouped else spec.name
+            to = _JOB_NAME.sub(name, job.results.to)
+            users.setdefault(to, []).append(f"{spec.file}: note: job {name}")
+            if spec.schedule not in (None, "@once") and not is_template(to):
+                yield (
+                    f"{spec.file}: note: job {name}: `results.to` is the same file in each run, so each"
+                    " delivery replaces the one before. To keep them, add a date such as `{{ run_date }}`."
+                )
+            if job.retry_rows and "invalid" in job.retry_rows.reasons and job.results.answer != "json":
+                yield (
+                    f"{spec.file}: note: job {name}: `retry_rows.reasons` has `invalid`, but no row is ever"
+                    f" invalid with `answer: {job.results.answer}`. Set `results.answer: json`, or remove"
+                    " `invalid`."
+                )
+    for to, (first, *others) in users.items():
+        for other in others:
+            of = first.replace(": note:", ",")
+            yield f"{other}: delivers to {to}, as {of} does. The later delivery replaces the earlier one."
 
 
 def _summary(found: SpecSet) -> str:

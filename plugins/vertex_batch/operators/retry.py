@@ -13,12 +13,14 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from vertex_batch.errors import ConfigurationError, PermanentError, StagingError, StorageAccessError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
-from vertex_batch.inputs import InputPart, PartKind, StagingPlace, limits_for
+from vertex_batch.inputs import SHARDS_GROUP, InputPart, PartKind, StagingPlace, limits_for
 from vertex_batch.results import (
     AnswerForm,
+    Found,
     JobChain,
     ResultSettings,
     RetryCollector,
+    futile_reasons,
     read_schema,
     stage_files,
 )
@@ -27,9 +29,14 @@ from vertex_batch.tasks.context import identity, overridden, with_run_dates
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.rounds import RoundJobs, RoundTasks
 
+_PAID_XCOM = "paid_rows"
+"""How many paid rows a round sends again, for the decision of the next one."""
+
 if TYPE_CHECKING:
     import jinja2
     from airflow.sdk import Context, RetryPolicy
+
+    from vertex_batch.storage import ObjectStorage
 
 
 class PrepareRetryOperator(BaseOperator):
@@ -132,10 +139,7 @@ class PrepareRetryOperator(BaseOperator):
 
     def _collect(self, context: Context, chains: Sequence[JobChain], work: Path) -> list[InputPart]:
         storage = open_storage(self.gcp_conn_id)
-        limits = limits_for(self.model, self.max_rows, self.max_bytes)
-        settings = ResultSettings(self.key or "", self.answer, read_schema(self.schema))
-        collector = RetryCollector(storage, settings, self.reasons, limits, work=work, log=self.log)
-        found = collector.collect(chains)
+        found = self._find(storage, chains, self.reasons, work)
         if self.round > 1 and not found.answered:
             self.log.warning(
                 "Round %d brought no new answer, so no row is sent again. What still fails is an exception of"
@@ -143,6 +147,10 @@ class PrepareRetryOperator(BaseOperator):
                 self.round - 1,
             )
             return []
+        if futile := self._futile(context, found):
+            reasons = [name for name in self.reasons if name not in futile]
+            found = self._find(storage, chains, reasons, work / "others")
+        context["ti"].xcom_push(_PAID_XCOM, found.sent_and_paid)
         found.report(self.log)
         place = StagingPlace.of(self.output_uri, self.staging, identity(context).task_key)
         try:
@@ -166,3 +174,33 @@ class PrepareRetryOperator(BaseOperator):
             )
             for number, (uri, file) in enumerate(zip(uris, found.files, strict=True), 1)
         ]
+
+    def _find(
+        self, storage: ObjectStorage, chains: Sequence[JobChain], reasons: Sequence[str], work: Path
+    ) -> Found:
+        limits = limits_for(self.model, self.max_rows, self.max_bytes)
+        settings = ResultSettings(self.key or "", self.answer, read_schema(self.schema))
+        return RetryCollector(storage, settings, reasons, limits, work=work, log=self.log).collect(chains)
+
+    def _futile(self, context: Context, found: Found) -> list[str]:
+        """The reasons for which no row is paid for again, because the round before did not help; logged."""
+        if self.round == 1:
+            return []
+        before = self.rounds.of(self.round - 1)[0].removesuffix(f"{SHARDS_GROUP}.submit") + "prepare"
+        sent = context["ti"].xcom_pull(task_ids=before, key=_PAID_XCOM) or {}
+        again = found.sent_and_paid
+        futile = futile_reasons(sent, again)
+        for name in futile:
+            self.log.warning(
+                "Round %d sent %s %s rows again, and paid for them again, but %s are still %s. So no %s row"
+                " is sent again in this round, and this costs nothing more. Change the prompt or"
+                " `maxOutputTokens`, or remove `%s` from `retry_rows.reasons`",
+                self.round - 1,
+                f"{sent[name]:,}",
+                name,
+                f"{again[name]:,}",
+                name,
+                name,
+                name,
+            )
+        return futile

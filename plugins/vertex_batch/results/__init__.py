@@ -1,6 +1,6 @@
 """From an output to a delivery: join answers to their inputs, in order, and name every row without one."""
 
-from vertex_batch.results.again import JobChain, RetryCollector, stage_files
+from vertex_batch.results.again import Found, JobChain, RetryCollector, futile_reasons, stage_files
 from vertex_batch.results.costing import JobPrices
 from vertex_batch.results.delivering import (
     add_rounds,
@@ -24,6 +24,7 @@ __all__ = [
     "Counts",
     "DeliveryPlace",
     "ExtraKind",
+    "Found",
     "JobChain",
     "JobPrices",
     "Joined",
@@ -36,6 +37,7 @@ __all__ = [
     "bill_facts",
     "cost_difference",
     "deliver",
+    "futile_reasons",
     "join",
     "numbers",
     "of_paid_answers",

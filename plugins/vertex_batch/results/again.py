@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 from vertex_batch.inputs import JobLimits, StagingPlace, exists_with_size
@@ -29,6 +30,10 @@ _REASONS: dict[str, frozenset[Reason]] = {
     "invalid": frozenset({Reason.NOT_JSON, Reason.SCHEMA}),
 }
 _STAYS = (Reason.FAILED, Reason.BLOCKED)
+_PAID_NAMES = ("truncated", "invalid")
+"""Rows that Vertex has answered. Each time that they are sent, they are paid for."""
+LEAST_IMPROVEMENT = Decimal("0.1")
+"""The share of paid rows that a round has to answer well, or the next one sends none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +142,24 @@ class Found:
         for reason, rows in counts.exceptions.items():
             (self.sent if reason in wanted else self.left)[reason] += rows
 
+    @property
+    def sent_and_paid(self) -> dict[str, int]:
+        """How many rows are sent again that were answered and paid for, by the spec's reason."""
+        found = {name: sum(self.sent[reason] for reason in _REASONS[name]) for name in _PAID_NAMES}
+        return {name: rows for name, rows in found.items() if rows}
+
     def report(self, log: Log) -> None:
-        """Log the numbers, and why some rows are not sent again."""
+        """Log the numbers, what is paid for again, and why some rows are not sent again."""
         if self.sent:
             log.info("Sending %s rows again: %s", f"{self.sent.total():,}", _named(self.sent))
+        if paid := self.sent_and_paid:
+            log.warning(
+                "%s of the rows that are sent again were answered before and are on a bill (%s). They are"
+                " paid for again. With the same prompt and the same limit of output tokens, most of them may"
+                " end in the same way",
+                f"{sum(paid.values()):,}",
+                ", ".join(f"{rows:,} {name}" for name, rows in paid.items()),
+            )
         if self.left:
             stays = sum(self.left[reason] for reason in _STAYS)
             why = (
@@ -155,6 +174,20 @@ class Found:
                 _named(self.left),
                 why,
             )
+
+
+def futile_reasons(sent: Mapping[str, int], again: Mapping[str, int]) -> list[str]:
+    """The reasons for which the round before paid for rows again and answered hardly any of them well.
+
+    :param sent: the paid rows that the round before sent, by reason; see `Found.sent_and_paid`.
+    :param again: those that would be sent now. If there are more than were sent, some of them were not tried
+        again yet, so nothing can be said.
+    """
+    return [
+        name
+        for name, rows in sent.items()
+        if 0 < (left := again.get(name, 0)) <= rows and rows - left < LEAST_IMPROVEMENT * rows
+    ]
 
 
 class RetryCollector:

@@ -26,7 +26,26 @@ _NAMES = frozenset(
     }
 )
 _CODES = frozenset({1, 2, 4, 8, 10, 13, 14, 408, 429, 499, 500, 502, 503, 504, 529})
-_FIRST = re.compile(r"(?:HTTP )?([A-Za-z_]+|\d{1,3})(?=$|:)")
+_STAY = frozenset(
+    {
+        "ALREADY_EXISTS",
+        "DATA_LOSS",
+        "FAILED_PRECONDITION",
+        "INVALID_ARGUMENT",
+        "NOT_FOUND",
+        "OUT_OF_RANGE",
+        "PERMISSION_DENIED",
+        "UNAUTHENTICATED",
+        "UNIMPLEMENTED",
+    }
+)
+_NAME = "|".join(sorted(_NAMES | _STAY))
+# A code of HTTP, or a name in capitals, whatever follows. A small number or another word may begin a
+# sentence: it is a code or a name only if a colon, the end, or (after a number) a name follows.
+_FIRST = re.compile(
+    r"(?:HTTP(?:/[\d.]+)? )?[\[(]?"
+    rf"([45]\d\d\b|(?:{_NAME})\b|\d{{1,3}}(?=\]|\)|:|$| (?:{_NAME})\b)|[A-Za-z_]+(?=\]|\)|:|$))"
+)
 _PHRASES = (
     "deadline exceeded",
     "resource exhausted",
@@ -58,7 +77,7 @@ def may_pass(reason: str) -> bool:
             return int(word) in _CODES
         if word.upper() in _NAMES:
             return True
-        if "_" in word:
+        if "_" in word or word.upper() in _STAY:
             return False
     said = reason.lower()
     return any(phrase in said for phrase in _PHRASES)

@@ -13,8 +13,8 @@ from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.finding import LookPolicy
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity
-from vertex_batch.specs.run_dates import template_dates
-from vertex_batch.tasks.choices import chosen_day
+from vertex_batch.specs.run_dates import day_of_run_id, template_dates
+from vertex_batch.tasks.choices import chosen_day, retried_run
 from vertex_batch.vertex.place import Place, missing_of
 
 if TYPE_CHECKING:
@@ -110,10 +110,13 @@ class TaskStateIntentStore:
 def with_run_dates(context: Context, timezone: str, job_name: str = "") -> Context:
     """Add ``run_date``, the related dates, and ``job_name`` to the template variables.
 
+    A run that sends rows of an earlier run again has the day of that run, if a person chose no other.
+
     :param timezone: of the DAG; a run at 00:30 in Berlin belongs to that day there.
     :param job_name: of a job in a spec with several. Defaults to the DAG's id.
     """
-    dates = template_dates(context["dag_run"], timezone, chosen_day(context))
+    day = chosen_day(context) or day_of_run_id(retried_run(context) or "", timezone)
+    dates = template_dates(context["dag_run"], timezone, day)
     name = job_name or getattr(context.get("ti"), "dag_id", "")
     return cast("Context", {**context, **dates, "job_name": name})
 

@@ -131,6 +131,36 @@ class TestValidate:
         assert status == 1
         assert out.startswith(f"{path}:1:1: model: gemini-2.5-flash was retired: its last day was 2027-03-31")
 
+    @pytest.mark.parametrize(
+        ("to", "schedule", "more", "said"),
+        [
+            ("a.jsonl", "@daily", "", "`results.to` is the same file in each run"),
+            ("{{ job_name }}.jsonl", "@daily", "", "`results.to` is the same file in each run"),
+            ("{{ run_date }}.jsonl", "@daily", "", ""),
+            ("a.jsonl", "@once", "", ""),
+            ("{{ run_date }}.jsonl", "@daily", "retry_rows: {reasons: [invalid]}", "with `answer: text`"),
+            ("{{ run_date }}.jsonl", "@daily", "retry_rows: {reasons: [truncated]}", ""),
+        ],
+    )
+    def test_deliveries_that_surprise_are_noted_and_valid(self, run, tmp_path, to, schedule, more, said):
+        results = f"results: {{to: 'gs://bucket/answers/{to}'}}\n{more}\n"
+        cron = f"schedule: '{schedule}'\nstart_date: 2026-11-01\n"
+        (tmp_path / "a.yaml").write_text(GOOD + cron + results)
+        status, out, err = run("validate", tmp_path)
+        *notes, summary = err.splitlines()
+        assert (status, out, summary) == (0, "", "1 spec valid")
+        assert [said in note for note in notes] == ([True] if said else [])
+
+    def test_two_jobs_that_deliver_to_the_same_file_are_noted(self, run, tmp_path):
+        for name, to in (("a", "{{ run_date }}"), ("b", "{{ run_date }}"), ("c", "{{ job_name }}")):
+            text = f"results: {{to: 'gs://bucket/answers/{to}.jsonl'}}\n"
+            (tmp_path / f"{name}.yaml").write_text(GOOD + text)
+        note, _ = run("validate", tmp_path)[2].splitlines()
+        assert note == (
+            f"{tmp_path}/b.yaml: note: job b: delivers to gs://bucket/answers/{{{{ run_date }}}}.jsonl, as"
+            f" {tmp_path}/a.yaml, job a does. The later delivery replaces the earlier one."
+        )
+
     def test_json_has_the_same_for_machines(self, run, tmp_path):
         (tmp_path / "a.yaml").write_text(GOOD + "nam: x\n")
         (tmp_path / "c.yaml").write_text(GOOD)

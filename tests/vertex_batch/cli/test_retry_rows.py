@@ -29,9 +29,32 @@ def test_the_run_is_triggered_with_the_params_of_the_form(spec, capsys):
     assert main(arguments) == 0
     shown = capsys.readouterr().err
     assert shown.startswith("airflow dags trigger nightly --conf ")
-    conf = json.loads(shown.partition(" --conf ")[2])
-    assert conf == {"retry_of": "scheduled__2026-11-22", "run_date": "2026-11-22"}
-    assert shlex.split(shown)[:3] == ["airflow", "dags", "trigger"]
+    *command, conf = shlex.split(shown)  # it can be pasted into a shell
+    assert json.loads(conf) == {"retry_of": "scheduled__2026-11-22", "run_date": "2026-11-22"}
+    assert command == ["airflow", "dags", "trigger", "nightly", "--conf"]
+
+
+@pytest.mark.parametrize(
+    ("run_id", "more", "day"),
+    [
+        ("scheduled__2026-11-22T02:30:00+00:00", [], "2026-11-22"),
+        ("backfill__2026-11-22T02:30:00+00:00", [], "2026-11-22"),
+        ("scheduled__2026-11-22T23:30:00+00:00", [], "2026-11-23"),  # in Berlin
+        ("scheduled__2026-11-22T02:30:00+00:00", ["--date", "2026-11-20"], "2026-11-20"),
+    ],
+)
+def test_the_templates_get_the_day_of_the_earlier_run_and_not_today(spec, capsys, run_id, more, day):
+    path = spec("retry_rows: {}\ntimezone: Europe/Berlin\n")
+    assert main(["retry-rows", path, run_id, "--dry-run", *more]) == 0
+    assert json.loads(shlex.split(capsys.readouterr().err)[-1])["run_date"] == day
+
+
+@pytest.mark.parametrize("run_id", ["manual__2026-11-22T02:30:00+00:00", "scheduled__2026-11-22", "mine"])
+def test_a_run_whose_day_is_not_known_needs_a_date(spec, capsys, run_id):
+    assert main(["retry-rows", spec("retry_rows: {}\n"), run_id, "--dry-run"]) == 1
+    shown = capsys.readouterr().err
+    assert "does not say for which day" in shown
+    assert "--date" in shown
 
 
 @pytest.mark.parametrize(

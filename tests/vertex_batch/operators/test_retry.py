@@ -259,6 +259,27 @@ def test_a_round_without_a_new_answer_is_the_last(run, capsys):
     assert "Round 1 brought no new answer" in capsys.readouterr().out
 
 
+def test_paid_rows_that_a_round_did_not_improve_are_not_paid_for_a_third_time(run, capsys):
+    reasons = ["transient", "truncated"]
+    run.put(6)
+    truncated = [RowRule(contains=f"row {number}.", traits=[Trait.MAX_TOKENS]) for number in (2, 3)]
+    run.script(rows=[*truncated, *(RowRule(contains=f"row {n}.", fails=n - 3, code=503) for n in (4, 5))])
+    run.submit()
+    first = run.prepare(1, reasons=reasons)
+    assert run.ids(first) == ["r2", "r3", "r4", "r5"]
+    assert "2 of the rows that are sent again were answered before and are on a bill (2 truncated)" in (
+        capsys.readouterr().out
+    )
+    run.send(1, first)
+    second = run.prepare(2, reasons=reasons)
+    assert run.ids(second) == ["r5"]  # which is still transient, and was never paid for
+    logged = capsys.readouterr().out
+    assert "Round 1 sent 2 truncated rows again, and paid for them again, but 2 are still truncated" in logged
+    assert "were answered before" not in logged
+    assert "1 rows have no good answer" not in logged
+    assert "2 rows have no good answer and are not sent again: 2 truncated" in logged
+
+
 def test_a_job_that_failed_for_good_is_not_sent_again(run, capsys):
     run.put(4)
     run.script(end="FAILED", error_code=3, finished=0.5)

@@ -10,7 +10,7 @@ import pytest
 
 from vertex_batch.inputs import JobLimits
 from vertex_batch.results import JobChain, Reason, ResultSettings, RetryCollector
-from vertex_batch.results.again import wanted_reasons
+from vertex_batch.results.again import futile_reasons, wanted_reasons
 from vertex_batch.storage import ObjectStorage
 from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import BatchPredictionJob
@@ -65,6 +65,23 @@ def test_what_the_counts_of_a_chain_say(jobs, stopped_early, only_answers, hopel
     assert chain.may_have_stopped_early is stopped_early
     assert chain.has_only_answers is only_answers
     assert chain.is_hopeless is hopeless
+
+
+@pytest.mark.parametrize(
+    ("sent", "again", "futile"),
+    [
+        ({}, {"truncated": 5}, []),  # they were not sent before
+        ({"truncated": 100}, {"truncated": 100}, ["truncated"]),
+        ({"truncated": 100}, {"truncated": 91}, ["truncated"]),
+        ({"truncated": 100}, {"truncated": 90}, []),
+        ({"truncated": 100}, {}, []),
+        ({"truncated": 1}, {"truncated": 1}, ["truncated"]),
+        ({"truncated": 5}, {"truncated": 6}, []),  # a transient row became a truncated one
+        ({"truncated": 100, "invalid": 10}, {"truncated": 99, "invalid": 5}, ["truncated"]),
+    ],
+)
+def test_paid_rows_are_not_sent_a_third_time_if_the_second_hardly_helped(sent, again, futile):
+    assert futile_reasons(sent, again) == futile
 
 
 def test_a_job_without_rows_has_no_output_to_join():
