@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,10 +58,16 @@ def generate(draft: Draft) -> Answer:
     if Trait.NO_MODEL_VERSION not in draft.traits:
         version = "@default" if Trait.MODEL_AT_DEFAULT in draft.traits else ""
         response["modelVersion"] = draft.model + version
-    response["responseId"] = base64.urlsafe_b64encode(draft.digest[:17]).decode().rstrip("=")
+    response["responseId"] = _response_id(draft)
     if Trait.NO_USAGE not in draft.traits:
         response["usageMetadata"] = _usage_metadata(draft, usage)
     return Answer(ok=True, fields={"response": response})
+
+
+def _response_id(draft: Draft) -> str:
+    """The id of one answer: another job that runs the same row gives another one."""
+    answer = hashlib.blake2b(draft.digest + draft.job_id.encode(), digest_size=17).digest()
+    return base64.urlsafe_b64encode(answer).decode().rstrip("=")
 
 
 def _problem(request: Any) -> str:

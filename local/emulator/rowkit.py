@@ -40,6 +40,7 @@ class Draft:
 
     :param digest: 32 bytes that depend on the input line alone; all "random" numbers of the row come from it.
     :param size: length of the input line in bytes.
+    :param job_id: the job that runs the row.
     :param error_code: the row fails with this; a key of `ROW_ERRORS`. 0: it does not.
     """
 
@@ -51,6 +52,7 @@ class Draft:
     stamp: Stamp
     output: Output
     error_code: int = 0
+    job_id: str = ""
 
     def number(self, slot: int, low: int, high: int) -> int:
         """A number of this row in ``[low, high)``; each slot (0 to 14) gives another one."""

@@ -158,6 +158,7 @@ class RowMaker:
             stamp=Stamp.now(),
             output=self.output,
             error_code=code,
+            job_id=self.job_id,
         )
         answer = _ANSWER[self.model.family](draft)
         if self.model.family is Family.TEXT_EMBEDDING:

@@ -88,7 +88,11 @@ class AirflowApi:
 
     def reparse(self, dag_id: str) -> None:
         """Have the DAG's file read next, and so all DAGs that are in it or that it makes."""
-        self.call("PUT", f"/parseDagFile/{self.wait_for_dag(dag_id)['file_token']}")
+        try:
+            self.call("PUT", f"/parseDagFile/{self.wait_for_dag(dag_id)['file_token']}")
+        except AirflowApiError as error:
+            if error.answer.status_code != httpx.codes.CONFLICT:  # it is still to be read for an earlier call
+                raise
 
     def wait_for_dag(self, dag_id: str, timeout_seconds: float = 150) -> Json:
         """Wait until the DAG processor has read the DAG."""

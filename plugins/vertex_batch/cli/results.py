@@ -95,7 +95,8 @@ def run(options: Namespace) -> int:
     settings = ResultSettings(
         options.key, AnswerForm(options.answer), _schema(options.schema), tuple(options.keep)
     )
-    attempts = [AttemptOutput(n, None, (output,)) for n, output in enumerate(options.outputs)]
+    # Which output is of a job that resumed another one is not known here; Google never gives an id twice.
+    attempts = [AttemptOutput(n, None, (output,), resumes=n > 0) for n, output in enumerate(options.outputs)]
     uris = [*options.inputs, *options.outputs]
     try:
         with named(", ".join(uris), _CREDENTIALS), tempfile.TemporaryDirectory(prefix="results-") as folder:

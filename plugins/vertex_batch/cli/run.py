@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -101,6 +102,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: Namespace) -> int:
     """Run the DAG in a process of its own, with a private metadata database."""
+    if find_spec("airflow") is None:
+        raise ModuleNotFoundError(name="airflow")
     spec = load_spec(options.spec)
     order = _order(options, spec)
     with _held(state_folder() / spec.name) as lock:

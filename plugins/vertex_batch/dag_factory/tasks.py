@@ -163,6 +163,8 @@ def _record(
     """
     record = AggregateTokenUsageOperator(
         task_id="record_cost",
+        project=job.project,
+        location=job.location,
         prices=job.prices or None,
         price_folder=str(prices_folder) if prices_folder else None,
         max_unreadable_rows=job.max_unreadable_rows,

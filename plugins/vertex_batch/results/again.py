@@ -58,10 +58,18 @@ class JobChain:
     def outputs(self) -> list[AttemptOutput]:
         """The output folders with rows in them."""
         return [
-            AttemptOutput(number, JobId(*self.place, job.job_id), (job.output_directory,))
+            AttemptOutput(
+                number, JobId(*self.place, job.job_id), (job.output_directory,), resumes=self._resumes(job)
+            )
             for number, job in enumerate((*self.jobs, *self.later))
             if job.output_directory and _may_have_rows(job)
         ]
+
+    def _resumes(self, job: BatchPredictionJob) -> bool:
+        """Whether a job read the output of another one of this chain."""
+        read = (job.input_config.get("gcsSource") or {}).get("uris", ())
+        folders = [f"{each.output_directory.rstrip('/')}/" for each in self.jobs if each.output_directory]
+        return any(uri.startswith(folder) for uri in read for folder in folders)
 
     @property
     def is_hopeless(self) -> bool:

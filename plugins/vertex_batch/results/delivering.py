@@ -67,7 +67,8 @@ def _chain(bills: Sequence[Bill], last: Bill) -> list[Bill]:
 def output_of(bill: Bill, attempt: int) -> AttemptOutput:
     """The output of a job; none for one that ended without rows."""
     folder = bill.job.output_directory
-    return AttemptOutput(attempt, bill.job.key, (folder,) if folder and bill.rows.total else ())
+    outputs = (folder,) if folder and bill.rows.total else ()
+    return AttemptOutput(attempt, bill.job.key, outputs, resumes=bill.rows.copied > 0)
 
 
 def bill_facts(delivered: Sequence[Bill], all_bills: Collection[Bill]) -> dict[str, Any]:

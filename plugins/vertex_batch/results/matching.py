@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 LEVELS = (1, 2, 3)
 
-# A resumed job copies the rows that an earlier attempt answered, with their response ids. A job that is still
-# writing repeats rows in another part of its own output; there an id that one part has twice identifies none.
+# A job that resumed another one copies the rows that were answered there, with their response ids. Any other
+# job runs its rows, and is billed for them, whatever their ids are. A job that is still writing repeats rows in another part of its own output; there an id that one part has twice identifies none.
 _COPIED = """
 CREATE TABLE copied AS
 WITH rows AS (
@@ -32,7 +32,7 @@ WITH rows AS (
     SELECT ids.* FROM ids SEMI JOIN again USING (response_a, response_b)
 )
 SELECT DISTINCT r.id FROM rows r JOIN earlier e USING (response_a, response_b, a, b)
-WHERE e.attempt < r.attempt OR (e.job = r.job AND e.part < r.part AND e.n = 1)
+WHERE (e.job < r.job AND r.job IN (SELECT job FROM resumed_jobs)) OR (e.job = r.job AND e.part < r.part AND e.n = 1)
 """
 
 _MATCH = """

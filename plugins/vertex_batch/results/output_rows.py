@@ -54,6 +54,7 @@ class OutputLoader:
         shared: Container[Digest],
         first_file: int,
     ) -> None:
+        self._connection = connection
         self._store, self._settings, self._shared = store, settings, shared
         self._decoder = RowDecoder(settings.key)
         self._schema = SchemaCheck(settings.schema) if settings.schema is not None else None
@@ -72,6 +73,8 @@ class OutputLoader:
         self._meter, self._attempt = RowMeter(prices), output.attempt
         self._job += 1
         self._part += 1
+        if output.resumes:
+            self._connection.execute("INSERT INTO resumed_jobs VALUES (?)", [self._job])
         for objects, copied in _objects(self._store, output.outputs):
             for source, stream in self._store.read_each(objects):
                 self._part += copied

@@ -78,11 +78,14 @@ class AttemptOutput:
     :param attempt: 0 is the first submission; 1 and more are retries of rows.
     :param job: None if the output does not belong to a known job.
     :param outputs: output folders or files; empty for a job that ended without output.
+    :param resumes: the job read the output of an earlier one. It repeats the rows that were answered and
+        billed there, with their response ids.
     """
 
     attempt: int
     job: JobId | None = None
     outputs: tuple[str, ...] = ()
+    resumes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

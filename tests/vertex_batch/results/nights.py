@@ -98,7 +98,9 @@ class Night:
         path.write_bytes(lines_of(rows))
         self.inputs.append(str(path))
 
-    def add_output(self, attempt: int, *files: Sequence[Any], content: bytes | None = None) -> None:
+    def add_output(
+        self, attempt: int, *files: Sequence[Any], content: bytes | None = None, resumes: bool = False
+    ) -> None:
         """Add a job with its output; without rows it is one that died before it wrote any."""
         job = JobId("p", "global", str(len(self.attempts)))
         folder = self.root / f"out-{job.id}" / "prediction-model-2026"
@@ -114,7 +116,7 @@ class Night:
         scan = scan_output(self.store, str(folder), job_model=MODEL, thresholds=BOOK.thresholds())
         facts = JobFacts(*job, model=MODEL, state="SUCCEEDED", output_directory=str(folder))
         self.bills.append(make_bill(facts, scan, BOOK))
-        self.attempts.append(AttemptOutput(attempt, job, (str(folder),)))
+        self.attempts.append(AttemptOutput(attempt, job, (str(folder),), resumes=resumes))
 
     def join(self, key: str = "ticket", **settings: Any) -> Joined:
         self.joins += 1

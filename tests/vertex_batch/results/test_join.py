@@ -164,18 +164,40 @@ def test_rows_that_a_resumed_job_copied_are_neither_duplicates_nor_paid_twice(ni
     night.add_input(asked)
     night.add_output(0, [answered(asked[0], "once", 1), failed(asked[1])])
     once = night.deliver().counts.cost_usd
-    night.add_output(1, [answered(asked[0], "once", 1), answered(asked[1], "again", 2)])
+    night.add_output(1, [answered(asked[0], "once", 1), answered(asked[1], "again", 2)], resumes=True)
     found = night.deliver()
     assert by_row(found) == {1: "once", 2: "again"}
     assert (found.counts.copied_rows, found.counts.duplicate_answers) == (1, 0)
     assert found.counts.cost_usd == 2 * once
 
 
+def test_rows_that_were_sent_again_are_paid_again_whatever_their_response_ids(night):
+    asked = rows("a", "b")
+    night.add_input(asked)
+    night.add_output(0, [answered(row, "cut", n, finish="MAX_TOKENS") for n, row in enumerate(asked)])
+    night.add_output(1, [answered(row, "cut", n, finish="MAX_TOKENS") for n, row in enumerate(asked)])
+    counts = night.deliver().counts
+    assert (counts.copied_rows, counts.exceptions) == (0, {Reason.TRUNCATED: 2})
+    assert counts.cost_usd == sum(bill.total.amount for bill in night.bills)
+
+
+def test_a_round_may_resume_one_of_its_own_jobs(night):
+    asked = rows("a", "b")
+    night.add_input(asked)
+    night.add_output(0, [failed(row) for row in asked])
+    night.add_output(1, [answered(asked[0], "once", 1)])
+    once = night.deliver().counts.cost_usd
+    night.add_output(1, [answered(asked[0], "once", 1), answered(asked[1], "again", 2)], resumes=True)
+    found = night.deliver()
+    assert by_row(found) == {1: "once", 2: "again"}
+    assert (found.counts.copied_rows, found.counts.cost_usd) == (1, 2 * once)
+
+
 def test_a_response_id_alone_does_not_make_an_answer_a_copy(night):
     asked = rows("a", "b")
     night.add_input(asked)
     night.add_output(0, [answered(asked[0], "one", 1), failed(asked[1])])
-    night.add_output(1, [answered(asked[1], "two", 1)])
+    night.add_output(1, [answered(asked[1], "two", 1)], resumes=True)
     assert by_row(night.deliver()) == {1: "one", 2: "two"}
 
 
