@@ -80,7 +80,7 @@ class Unasked:
             )
 
     def is_read_since(self, seen: str) -> bool:
-        """Whether the DAG has been read again; if not, ask for it, since Airflow may forget an earlier call."""
+        """Whether the DAG has been read again. If not, ask for it: Airflow may forget an earlier call."""
         if self.stack.airflow.dag(self.name)["last_parsed_time"] > seen:
             return True
         self.stack.airflow.reparse(self.name)
