@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.vertex_batch.results.nights import Night, a_request, answered, failed, lines_of
+from vertex_batch.cli.results import _interruptible
 
 
 @pytest.fixture
@@ -163,3 +165,11 @@ def test_answers_to_another_prompt_under_the_same_key_are_reported(run, night, c
 def test_prompts_that_google_echoes_in_another_form_are_the_same(run, night):
     _, (status, _, err) = results(run, night)
     assert (status, err) == (0, "")
+
+
+def test_a_delivery_that_is_interrupted_says_so_in_one_line(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), _interruptible():
+        signal.raise_signal(signal.SIGTERM)
+    assert capsys.readouterr().err.startswith("Interrupted: the delivery is not complete.")
+    assert signal.getsignal(signal.SIGTERM) is before
