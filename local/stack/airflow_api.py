@@ -94,6 +94,22 @@ class AirflowApi:
             if error.answer.status_code != httpx.codes.CONFLICT:  # it is still to be read for an earlier call
                 raise
 
+    def wait_for_new_dag(self, dag_id: str, of_same_file: str, timeout_seconds: float = 150) -> Json:
+        """Wait for a DAG that a file makes since it was read last. `of_same_file` is another DAG of it.
+
+        The file is asked for again and again: Airflow forgets a call that comes while it reads the file.
+        """
+
+        def found() -> Json | None:
+            self.reparse(of_same_file)
+            try:
+                return self.wait_for_dag(dag_id, timeout_seconds=15)
+            except TimeoutError:
+                return None
+
+        errors = lambda: f"import errors: {self.import_errors()}"  # noqa: E731
+        return wait_until(found, f"new DAG {dag_id}", timeout_seconds, errors)
+
     def wait_for_dag(self, dag_id: str, timeout_seconds: float = 150) -> Json:
         """Wait until the DAG processor has read the DAG."""
 

@@ -51,8 +51,7 @@ def started(stack) -> dict[str, tuple[str, int]]:
     drop(stack.options.specs)
     for day in (-1, 0, 1):
         put_inputs(stack, EXAMPLES[WOKEN], datetime.now(UTC) + timedelta(days=day))
-    stack.airflow.reparse("nightly_summaries")
-    stack.airflow.wait_for_dag(WOKEN)
+    stack.airflow.wait_for_new_dag(WOKEN, "nightly_summaries")
     stack.airflow.unpause(WOKEN)
     runs = {}
     for name, spec in EXAMPLES.items():

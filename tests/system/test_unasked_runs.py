@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -42,8 +43,7 @@ class Unasked:
         return self.nights.sql(statement, name=self.name, **values)
 
     def unpause(self) -> None:
-        self.stack.airflow.reparse(OF_SAME_FILE)
-        self.stack.airflow.wait_for_dag(self.name)
+        self.stack.airflow.wait_for_new_dag(self.name, OF_SAME_FILE)
         self.stack.airflow.unpause(self.name)
 
     def backfill(self, days: tuple[str, ...], **fields: Any) -> dict[str, Any]:
@@ -75,12 +75,16 @@ class Unasked:
         """Wait until the DAG has been read twice: the second time has seen all that happened before."""
         for _ in range(2):
             seen = self.stack.airflow.dag(self.name)["last_parsed_time"]
-            self.stack.airflow.reparse(self.name)
             wait_until(
-                lambda seen=seen: self.stack.airflow.dag(self.name)["last_parsed_time"] > seen,
-                f"the next reading of {self.name}",
-                120,
+                partial(self.is_read_since, seen), f"the next reading of {self.name}", 120, poll_seconds=3
             )
+
+    def is_read_since(self, seen: str) -> bool:
+        """Whether the DAG has been read again; if not, ask for it, since Airflow may forget an earlier call."""
+        if self.stack.airflow.dag(self.name)["last_parsed_time"] > seen:
+            return True
+        self.stack.airflow.reparse(self.name)
+        return False
 
     def next_run(self) -> datetime:
         return datetime.fromisoformat(self.stack.airflow.dag(self.name)["next_dagrun_run_after"])

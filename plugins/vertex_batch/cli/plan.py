@@ -7,6 +7,7 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,6 +154,8 @@ def as_data(plan: Plan) -> dict[str, Any]:
         "location": plan.place.location,
         "inputs": list(plan.rendered.uris),
         "output": plan.rendered.output,
+        "delivery": plan.rendered.delivery or None,
+        "retry_rows": plan.job.retry_rows.model_dump() if plan.job.retry_rows else None,
         "jobs": plan.jobs,
         "request": plan.request.to_wire(),
         "estimate": plan.estimate.to_dict() if plan.estimate else None,
@@ -187,12 +190,14 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield f"{title}: {verb} to {plan.place.project}/{plan.place.location}; nothing was submitted"
     yield from _field("inputs", plan.rendered.uris)
     yield from _field("output", [plan.rendered.output])
+    yield from _field("answers", _delivery(plan))
     yield from _field("found", _summary(plan))
     if plan.shards:
         sizes = ", ".join(f"{rows:,}" for rows in plan.shards[:_SHOWN_SHARDS])
         rest = ", ..." if len(plan.shards) > _SHOWN_SHARDS else ""
         yield from _field("shards", [f"{len(plan.shards):,} jobs, with {sizes}{rest} rows"])
     yield from _field("cost", _cost(plan))
+    yield from _field("again", _retries(plan))
     yield from _field("earlier", plan.history.lines())
     yield from _field("model", [plan.retirement] if plan.retirement else [])
     yield from _field("request", json.dumps(plan.request.to_wire(), indent=2).splitlines())
@@ -230,6 +235,33 @@ def _cost(plan: Plan) -> list[str]:
     tokens = f"{guess.rows:,} rows, {guess.input_tokens:,} tokens in, {guess.output_tokens:,} out"
     on = f" at the prices of {plan.day}" if plan.day else ""
     return [f"about {guess}{on}; {tokens}", guess.method, *(f"unknown: {reason}" for reason in guess.unknown)]
+
+
+def _delivery(plan: Plan) -> list[str]:
+    results = plan.job.results
+    if results is None:
+        return []
+    how = f"joined by `{results.key}`" if results.key else "joined by their requests"
+    return [f"delivered to {plan.rendered.delivery} as {results.answer}, {how}"]
+
+
+def _retries(plan: Plan) -> list[str]:
+    """What `retry_rows` may add to the cost."""
+    retry = plan.job.retry_rows
+    if retry is None:
+        return []
+    rounds = f"{retry.rounds} round{'' if retry.rounds == 1 else 's'}"
+    lines = [f"up to {rounds} send {', '.join(retry.reasons)} rows again; budgets are checked again"]
+    paid = [reason for reason in retry.reasons if reason != "transient"]
+    if not paid:
+        return [*lines, "these rows were not answered, so the rounds stay within the cost above"]
+    most = "as much as the cost above in each round"
+    if plan.estimate:
+        expected = plan.estimate.expected
+        most = (
+            f"{replace(expected, amount=expected.amount * retry.rounds)} more, if every row is sent each time"
+        )
+    return [*lines, f"{' and '.join(paid)} rows are paid for each time: up to {most}"]
 
 
 def _field(name: str, lines: Iterable[str]) -> Iterator[str]:

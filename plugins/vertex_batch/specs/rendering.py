@@ -25,6 +25,7 @@ class RenderedJob:
     """One job of a spec, rendered for a date.
 
     :param project: None: the connection's; likewise for ``location``.
+    :param delivery: the file of the answers; empty if they stay in the output.
     """
 
     project: str | None
@@ -34,6 +35,7 @@ class RenderedJob:
     labels: dict[str, str]
     parameters: dict[str, Any]
     display_name: str
+    delivery: str = ""
 
 
 def display_name(spec: Spec, job: JobSpec) -> str:
@@ -92,6 +94,7 @@ def render_job(spec: Spec, job: JobSpec, moment: datetime) -> RenderedJob:
         labels=rendered("labels", job.job_labels),
         parameters=rendered("generation", job.generation),
         display_name=rendered("name", display_name(spec, job)),
+        delivery=rendered("results.to", job.results.to) if job.results else "",
     )
 
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 import pytest
 
 from tests.vertex_batch.cli.conftest import DAY, ROW
-from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts
+from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts, exact
 from vertex_batch.pricing import PriceBook, packaged_prices, price
 from vertex_batch.usage import Kind, UsageKey
 
@@ -40,6 +40,35 @@ def test_a_plan_for_people_says_the_same(run, vertex, spec):
     assert "3 rows counted, no history" in out
     assert "USD USD" not in out
     assert f'"displayName": "nightly {DAY}"' in out
+
+
+RESULTS = "results: {to: 'gs://demo-bucket/answers/{{ run_date }}.jsonl', key: id}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "again"),
+    [
+        ("", []),
+        ("retry_rows: {}\n", ["up to 1 round send", "these rows were not answered"]),
+        (
+            "retry_rows: {rounds: 2, reasons: [transient, truncated]}\n",
+            ["up to 2 rounds send", "truncated rows"],
+        ),
+    ],
+)
+def test_a_plan_shows_the_delivery_and_what_further_rounds_may_cost(run, vertex, spec, text, again):
+    spec.write_text(f"{spec.read_text()}{RESULTS}{text}")
+    out = run("plan", spec, "--date", DAY)[1]
+    assert f"answers   delivered to gs://demo-bucket/answers/{DAY}.jsonl as text, joined by `id`" in out
+    assert ("  again     " in out) == bool(again)
+    assert all(each in out for each in again)
+    [job] = json.loads(run("plan", spec, "--date", DAY, "--json")[1])["jobs"]
+    assert job["delivery"] == f"gs://demo-bucket/answers/{DAY}.jsonl"
+    if "truncated" in text:
+        twice = Decimal(job["estimate"]["expected_usd"]) * 2
+        assert f"are paid for each time: up to {exact(twice)} USD more, if every row is sent" in out
+        assert job["retry_rows"] == {"rounds": 2, "reasons": ["transient", "truncated"]}
+        assert "up to as much as the cost above in each round" in run("plan", spec, "--offline")[1]
 
 
 def test_a_plan_shows_the_shards_of_an_input_that_is_too_large_for_one_job(run, vertex, spec):
@@ -93,12 +122,9 @@ def test_a_plan_uses_the_earlier_runs_of_the_spec_as_the_budget_check_does(run, 
     status, out, _ = run("plan", spec, "--date", DAY, "--url", earlier)
     assert status == 0
     assert "tokens as in the last 3 jobs" in out
-    assert (
-        "earlier   the last 3 jobs cost 0.04125 USD per 1,000 answered rows (0.020625 USD to 0.0825 USD)"
-        in out
-    )
+    assert "earlier   the last 3 jobs cost 0.025 USD per 1,000 answered rows (0.0125 USD to 0.05 USD)" in out
     [job] = json.loads(run("plan", spec, "--date", DAY, "--url", earlier, "--json")[1])["jobs"]
-    assert job["history"]["usd_per_thousand_rows"] == ["0.020625", "0.04125", "0.0825"]
+    assert job["history"]["usd_per_thousand_rows"] == ["0.0125", "0.025", "0.05"]
     assert job["estimate"]["output_tokens"] == 60  # 3 rows, each with the 20 tokens of the middle job
 
 
