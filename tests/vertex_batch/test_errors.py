@@ -155,3 +155,13 @@ def test_scrub_takes_out_what_looks_like_a_key_or_like_a_line_of_a_log(text, cle
 
 def test_scrub_takes_out_the_given_key_whatever_it_looks_like():
     assert scrub("the key hunter2! is bad", "hunter2!") == "the key *** is bad"
+
+
+def test_a_write_that_is_refused_is_not_reported_as_a_read():
+    remote = str(StorageAccessError("gs://a/x", "google_cloud_default", "Forbidden", writes=True))
+    local = str(StorageAccessError("/data/x", "google_cloud_default", "Permission denied", writes=True))
+    assert "may not write gs://a/x" in remote
+    assert "Storage Object User" in remote
+    assert "This user may not write /data/x" in local
+    assert "role" not in local
+    assert "Could not write /data/x" in str(StorageUnavailableError("/data/x", "disk full", writes=True))

@@ -214,11 +214,15 @@ def _interruptible() -> Iterator[None]:
 
 
 def _warnings(options: Namespace, counts: Counts) -> Iterator[str]:
+    from vertex_batch.results import other_prompts, why_bad  # noqa: PLC0415
+
     if options.key and counts.rows_without_key:
         yield (
             f"{counts.rows_without_key:,} of {counts.input_rows:,} input rows have no key `{options.key}`;"
             " they were joined by their request"
         )
+    if (other := other_prompts(counts)) and not why_bad(counts):
+        yield other
     if counts.unpriced_rows:
         yield (
             f"The cost of {counts.unpriced_rows:,} answered rows is not known, or only a part of it. Name the"

@@ -33,6 +33,7 @@ from vertex_batch.results import (
     deliver,
     join,
     of_paid_answers,
+    other_prompts,
     output_of,
     read_schema,
     total_of,
@@ -315,6 +316,8 @@ class DeliverResultsOperator(BaseOperator):
                 f"{counts.input_rows:,}",
                 self.key,
             )
+        if other := other_prompts(counts):
+            self.log.warning("%s", other)
         if problem := cost_difference(counts, bill):
             self.log.warning("The sums differ: %s", problem)
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from vertex_batch.results.keys import key_text, path_names, value_at
+from vertex_batch.results.keys import Digest, key_text, path_names, prompt_digest, value_at
 from vertex_batch.usage.reader import strict_json
 
 ANSWER_NAMES = ("response", "predictions", "prediction", "result")
@@ -61,6 +61,10 @@ class RowDecoder:
         if value is None and "instance" in row:
             value = value_at(row, ("instance", *self._path))
         return key_text(value)
+
+    def prompt_of(self, line: bytes) -> Digest | None:
+        """The digest of a line's prompt; None if its key is not beside the request, or there is no prompt."""
+        return prompt_digest(self.whole(line)) if self._sibling else None
 
     def key_in(self, line: bytes) -> str | None:
         """The key of a line of input, of which nothing else is needed."""

@@ -125,6 +125,10 @@ def why_bad(counts: Counts, max_exceptions_ratio: float = 1.0, outlook: str = AG
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in list(counts.exceptions.items())[:_REASONS_SHOWN])
     if counts.input_rows and not counts.delivered:
         return f"None of the {counts.input_rows:,} input rows has a good answer: {reasons}. {outlook}"
+    if 2 * counts.other_prompts > counts.checked_prompts:
+        return (
+            f"{other_prompts(counts)} Restore the input that the jobs have read, and deliver again. {outlook}"
+        )
     if exceptions > max_exceptions_ratio * counts.input_rows:
         share = exceptions / counts.input_rows
         return (
@@ -132,6 +136,16 @@ def why_bad(counts: Counts, max_exceptions_ratio: float = 1.0, outlook: str = AG
             f" max_exceptions_ratio={max_exceptions_ratio:g} allows: {reasons}. {outlook}"
         )
     return None
+
+
+def other_prompts(counts: Counts) -> str | None:
+    """Report answers to other prompts than those of their input rows; None if there are none."""
+    if not counts.other_prompts:
+        return None
+    return (
+        f"{counts.other_prompts:,} of {counts.checked_prompts:,} answers that were compared answer another"
+        " prompt than the input row with the same key: the input was changed after the jobs had read it."
+    )
 
 
 def cost_difference(counts: Counts, bill: Total) -> str | None:

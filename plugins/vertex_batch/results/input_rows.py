@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _MAX_SHARED = 100_000
+PROMPTS_CHECKED = 50_000
+"""Of an input of so many rows all prompts are compared with those of the output, then one of 16."""
 _FIRST_ONLY = "INSERT INTO input_digests SELECT seq, loose_a, loose_b, NULL, NULL, NULL, NULL"
 
 
@@ -90,12 +92,17 @@ class InputLoader:
         """Read the rows; return how many there are."""
         numbers = {each.uri: n for n, each in enumerate(objects)}
         rows = Appender(self._connection, "input_rows")
+        prompts = Appender(self._connection, "input_prompts")
         seq = 0
         for each in input_lines(self._store, objects):
             seq += 1
             text, kept, identity = self._row(each.data)
             rows.add((seq, numbers[each.source.uri], each.line, text, *kept, *identity), len(text or ""))
+            compare = self._settings.key and is_checked(identity[0], all_rows=seq <= PROMPTS_CHECKED)
+            if compare and (prompt := self._decoder.prompt_of(each.data)):
+                prompts.add((seq, *prompt), 0)
         rows.flush()
+        prompts.flush()
         return seq
 
     def _row(self, line: bytes) -> tuple[str | None, Span, tuple[int | None, int | None]]:
@@ -154,6 +161,14 @@ class InputLoader:
                 digests.add((seq, *first, *second, *third), 0)
                 following_seq = next(following, None)
         digests.flush()
+
+
+def is_checked(part: int | None, *, all_rows: bool) -> bool:
+    """Whether the prompt of a row is compared.
+
+    :param part: the first number of the digest of its key.
+    """
+    return all_rows or (part is not None and part % 16 == 0)
 
 
 def find_inputs(store: ObjectStorage, inputs: Sequence[str]) -> list[SourceObject]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from vertex_batch.results.costing import JobPrices
 from vertex_batch.results.engine import open_database
-from vertex_batch.results.input_rows import InputLoader, find_inputs, input_lines, values_of
+from vertex_batch.results.input_rows import PROMPTS_CHECKED, InputLoader, find_inputs, input_lines, values_of
 from vertex_batch.results.matching import match
 from vertex_batch.results.output_rows import OutputLoader
 from vertex_batch.results.spool import Spool
@@ -116,9 +116,17 @@ def join(
     try:
         connection.execute(TABLES)
         loader = InputLoader(connection, storage, settings, spool)
-        loader.load(objects)
+        rows = loader.load(objects)
         shared = loader.add_digests(objects)
-        outputs = OutputLoader(connection, storage, settings, spool, shared=shared, first_file=len(objects))
+        outputs = OutputLoader(
+            connection,
+            storage,
+            settings,
+            spool,
+            shared=shared,
+            first_file=len(objects),
+            checks_all=rows <= PROMPTS_CHECKED,
+        )
         for each in sorted(attempts, key=lambda each: each.attempt):
             outputs.load(each, (prices or {}).get(each.job, JobPrices()))
         outputs.flush()
@@ -148,6 +156,10 @@ def _count(connection: DuckDBPyConnection) -> Counts:
         " count(*) FILTER (model IS NOT NULL AND NOT cost_complete),"
         " (SELECT count(*) FROM input_rows WHERE key IS NULL) FROM output_rows"
     ).fetchall()[0]
+    checked, other = connection.execute(
+        "SELECT count(*), count(*) FILTER ((i.a, i.b) <> (o.a, o.b)) FROM chosen"
+        " JOIN input_prompts i USING (seq) JOIN output_prompts o USING (id)"
+    ).fetchall()[0]
     delivered = reasons.pop(None, 0)
     return Counts(
         input_rows=delivered + sum(reasons.values()),
@@ -159,4 +171,6 @@ def _count(connection: DuckDBPyConnection) -> Counts:
         cost_complete=complete,
         unpriced_rows=unpriced,
         rows_without_key=keyless,
+        checked_prompts=checked,
+        other_prompts=other,
     )

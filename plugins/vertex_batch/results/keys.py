@@ -8,7 +8,7 @@ by their numeric value, but only where no exact match exists.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from hashlib import blake2b
@@ -58,6 +58,29 @@ def request_of(row: dict[str, Any]) -> Any:
 def has_request(row: dict[str, Any]) -> bool:
     """Whether a row holds a request beside other members."""
     return any(row.get(name) is not None for name in _REQUEST_KEYS)
+
+
+def prompt_digest(row: dict[str, Any]) -> Digest | None:
+    """The digest of the texts in a row's request; None if it holds none.
+
+    Unlike the canonical request it does not change with fields that Google may add, such as a role.
+    """
+    if not has_request(row):
+        return None
+    texts = sorted(_texts(request_of(row)))
+    return digest(_encode(texts)) if texts else None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, each in value.items():
+            if name in ("text", "content") and isinstance(each, str):
+                yield each
+            else:
+                yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
 
 
 def value_at(row: Any, path: Sequence[str]) -> Any:

@@ -9,6 +9,7 @@ from vertex_batch.errors import OutputMissingError
 from vertex_batch.results.answers import Answer, read_answer
 from vertex_batch.results.costing import NO_COST, UNKNOWN_COST, JobPrices, RowCost, RowMeter
 from vertex_batch.results.decoding import Row, RowDecoder
+from vertex_batch.results.input_rows import is_checked
 from vertex_batch.results.keys import (
     NOTHING,
     Digest,
@@ -53,12 +54,15 @@ class OutputLoader:
         *,
         shared: Container[Digest],
         first_file: int,
+        checks_all: bool,
     ) -> None:
         self._connection = connection
         self._store, self._settings, self._shared = store, settings, shared
         self._decoder = RowDecoder(settings.key)
         self._schema = SchemaCheck(settings.schema) if settings.schema is not None else None
         self._rows = Appender(connection, "output_rows")
+        self._prompts = Appender(connection, "output_prompts")
+        self._checks_all = checks_all
         self._spool = spool
         self._file = first_file
         self.named: list[tuple[int, str]] = []
@@ -99,6 +103,7 @@ class OutputLoader:
     def flush(self) -> None:
         """Write the rows that were read."""
         self._rows.flush()
+        self._prompts.flush()
         self._spool.flush()
 
     def _row(self, line: bytes) -> None:
@@ -108,6 +113,9 @@ class OutputLoader:
         if type(outcome) is Reading:
             answer = self._checked(read_answer(row, self._settings.answer))
             self._add(identity, answer, self._meter.cost_of(outcome), outcome.response_id)
+            compare = self._settings.key and is_checked(identity[1], all_rows=self._checks_all)
+            if compare and (prompt := self._decoder.prompt_of(line)):
+                self._prompts.add((self._id, *prompt), 0)
         elif type(outcome) is Failed:
             reason = Reason.TRANSIENT if may_pass(outcome.reason) else Reason.FAILED
             self._add(identity, Answer(reason=reason, words=outcome.reason), NO_COST)

@@ -31,6 +31,8 @@ CREATE TABLE output_rows (
     input_tokens BIGINT, cached_tokens BIGINT, output_tokens BIGINT, thoughts_tokens BIGINT,
     cost {COST_TYPE}, cost_complete BOOLEAN, answer_start BIGINT, answer_size BIGINT, is_embedding BOOLEAN
 );
+CREATE TABLE input_prompts (seq BIGINT, a BIGINT, b BIGINT);
+CREATE TABLE output_prompts (id BIGINT, a BIGINT, b BIGINT);
 CREATE TABLE resumed_jobs (job INTEGER);
 CREATE TABLE matches (seq BIGINT, id BIGINT, attempt INTEGER);
 """

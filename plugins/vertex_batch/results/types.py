@@ -97,6 +97,9 @@ class Counts:
     :param copied_rows: answered rows that a resumed job copied from an earlier output; they cost nothing.
     :param unpriced_rows: answered output rows whose cost is not known, or only a part of it.
     :param rows_without_key: input rows without the key; they were joined by their request.
+    :param checked_prompts: answers whose prompt, as the output echoes it, was compared with that of the input
+        row with the same key: all, or a part of a large input.
+    :param other_prompts: those of them that answer another prompt: the input was changed after a job read it.
     :param cost_usd: the known cost of all output rows; exact.
     :param cost_complete: False if the cost of a row is not known, so that `cost_usd` is a lower bound.
     """
@@ -110,6 +113,8 @@ class Counts:
     cost_complete: bool = True
     unpriced_rows: int = 0
     rows_without_key: int = 0
+    checked_prompts: int = 0
+    other_prompts: int = 0
 
     @property
     def exception_rows(self) -> int:

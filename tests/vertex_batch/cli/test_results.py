@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.vertex_batch.results.nights import Night, a_request, answered, failed
+from tests.vertex_batch.results.nights import Night, a_request, answered, failed, lines_of
+from vertex_batch.cli.results import _interruptible
 
 
 @pytest.fixture
@@ -146,3 +148,28 @@ def test_a_schema_that_is_not_valid_is_named_in_one_line(run, night):
 def test_a_schema_that_is_missing_is_named_once(run, night):
     _, (status, _, err) = results(run, night, "--answer", "json", "--schema", night.root / "none.json")
     assert (status, err.count("none.json")) == (1, 1)
+
+
+@pytest.mark.parametrize("changed", [1, 2, 3])
+def test_answers_to_another_prompt_under_the_same_key_are_reported(run, night, changed):
+    asked = [
+        {"ticket": f"t{n}", "request": a_request(f"new {n}" if n < changed else f"question {n}")}
+        for n in range(3)
+    ]
+    Path(night.inputs[0]).write_bytes(lines_of(asked))
+    _, (status, _, err) = results(run, night)
+    assert status == (changed > 1)
+    assert f"{changed} of 3 answers that were compared answer another prompt" in err
+
+
+def test_prompts_that_google_echoes_in_another_form_are_the_same(run, night):
+    _, (status, _, err) = results(run, night)
+    assert (status, err) == (0, "")
+
+
+def test_a_delivery_that_is_interrupted_says_so_in_one_line(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), _interruptible():
+        signal.raise_signal(signal.SIGTERM)
+    assert capsys.readouterr().err.startswith("Interrupted: the delivery is not complete.")
+    assert signal.getsignal(signal.SIGTERM) is before
