@@ -88,9 +88,9 @@ def test_a_table_is_billed_row_by_row_over_its_pages(bigquery):
 
 def test_only_the_columns_that_a_bill_needs_are_fetched(bigquery):
     bigquery["rows"] = [OK]
-    assert [set(row) for row in read_table(TABLE)] == [{"response", "status"}]
+    assert [set(row) for row in read_table(TABLE)] == [{"processed_time", "response", "status"}]
     pages = [query for path, query in bigquery["asked"] if path.endswith("/data")]
-    assert [page["selectedFields"] for page in pages] == ["response,status"]
+    assert [page["selectedFields"] for page in pages] == ["response,status,processed_time"]
 
 
 def test_a_table_that_is_not_there_is_a_missing_output(bigquery):
