@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
 ARGUMENTS = (
-    "--no-sandbox",  # it sees our own pages only, and in a container there is no user to switch to
+    "--no-sandbox",  # it sees our own pages only, and a container has no other user to switch to
     "--disable-dev-shm-usage",
     "--disable-background-networking",
     "--disable-component-update",
@@ -21,7 +21,7 @@ NARROW: ViewportSize = {"width": 390, "height": 860}
 
 
 class BrowserError(Exception):
-    """There is no Chromium."""
+    """Chromium is not installed."""
 
 
 def chromium() -> str | None:

@@ -94,7 +94,7 @@ class Report:
 def validate(path: Path, criteria: tuple[str, ...] = CRITERIA) -> Report:
     """Run the validator over a file, with the rules of FOCUS 1.2.
 
-    :raises NoPythonError: there is no Python 3.12 or later.
+    :raises NoPythonError: Python 3.12 or later was not found.
     :raises subprocess.CalledProcessError: the validator crashed.
     """
     python = environment()

@@ -21,7 +21,7 @@ class History:
     """The jobs from which the budget check of a run would estimate this one.
 
     :param jobs: the latest first.
-    :param problem: why they could not be read; empty if they were, or if there is no cost table yet.
+    :param problem: why they could not be read; empty if they were, or if no cost table exists yet.
     """
 
     jobs: Sequence[PastJob] = field(default_factory=tuple)

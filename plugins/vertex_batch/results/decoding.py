@@ -63,7 +63,7 @@ class RowDecoder:
         return key_text(value)
 
     def prompt_of(self, line: bytes) -> Digest | None:
-        """The digest of a line's prompt; None if its key is not beside the request, or there is no prompt."""
+        """The digest of a line's prompt; None if its key is not beside the request, or it has no prompt."""
         return prompt_digest(self.whole(line)) if self._sibling else None
 
     def key_in(self, line: bytes) -> str | None:
