@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.billing.price_books import PriceBooks, spec_job
@@ -19,6 +18,7 @@ from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import DEFAULT_CONN_ID, open_storage
 from vertex_batch.inputs import RETRY_OF_LABEL, SAMPLE_LABEL, InputPart, PartKind, file_pattern
+from vertex_batch.operators.base import RunDatesOperator
 from vertex_batch.results import (
     AnswerForm,
     AttemptOutput,
@@ -40,13 +40,12 @@ from vertex_batch.results import (
     why_bad,
 )
 from vertex_batch.tasks.choices import retried_run
-from vertex_batch.tasks.context import identity, map_index, overridden, with_run_dates
+from vertex_batch.tasks.context import identity, map_index
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.shards import PartsReport, ShardTasks
 from vertex_batch.vertex.names import JobId
 
 if TYPE_CHECKING:
-    import jinja2
     from airflow.sdk import Context, RetryPolicy
 
     from vertex_batch.costs import Bill, Total
@@ -78,7 +77,7 @@ class _Run:
         return [output_of(bill, attempt) for attempt, bills in self.attempts.items() for bill in bills]
 
 
-class DeliverResultsOperator(BaseOperator):
+class DeliverResultsOperator(RunDatesOperator):
     """Write a run's answers to a file, each joined to its input row, in the order of the input.
 
     A second file beside it has the input rows without a good answer, each with the reason; always: input rows
@@ -152,14 +151,6 @@ class DeliverResultsOperator(BaseOperator):
         self.litellm_conn_id = litellm_conn_id
         self.gcp_conn_id = gcp_conn_id
         self.batch_costs_conn_id = batch_costs_conn_id
-
-    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
-        """Render with the run's dates, whose names mean the same in every kind of run."""
-        super().render_template_fields(
-            with_run_dates(context, str(self.dag.timezone.name), self.job_name), jinja_env
-        )
-        for field, value in overridden(context.get("params") or {}, self.overrides or {}).items():
-            setattr(self, field, value)
 
     def execute(self, context: Context) -> dict[str, Any]:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, conf
+from airflow.sdk import conf
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
@@ -27,20 +27,20 @@ from vertex_batch.inputs.preparation import DEFAULT_MAX_SHARDS, InputPreparer, S
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.lifecycle.finding import find_group_jobs
 from vertex_batch.lifecycle.identity import map_index_of
+from vertex_batch.operators.base import RunDatesOperator
 from vertex_batch.preflight import Mode
 from vertex_batch.tasks.choices import skip_if_retry, skip_unless_chosen
-from vertex_batch.tasks.context import PART_XCOM, find_place, identity, overridden, with_run_dates
+from vertex_batch.tasks.context import PART_XCOM, find_place, identity
 from vertex_batch.vertex.client import try_proxy
 from vertex_batch.vertex.names import JobId
 
 if TYPE_CHECKING:
-    import jinja2
     from airflow.sdk import Context
 
 PLAN_STORE_KEY = "input_plan"
 
 
-class PlanInputsOperator(BaseOperator):
+class PlanInputsOperator(RunDatesOperator):
     """Decide which jobs read a run's input, and write the shards or the sample that they read.
 
     Usually one job may read everything, and nothing is copied. An input that exceeds the limit of rows or
@@ -102,14 +102,6 @@ class PlanInputsOperator(BaseOperator):
         self.preflight = Mode(preflight)
         self.litellm_conn_id = litellm_conn_id
         self.gcp_conn_id = gcp_conn_id
-
-    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
-        """Render with the run's dates, whose names mean the same in every kind of run."""
-        super().render_template_fields(
-            with_run_dates(context, str(self.dag.timezone.name), self.job_name), jinja_env
-        )
-        for field, value in overridden(context.get("params") or {}, self.overrides or {}).items():
-            setattr(self, field, value)
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         skip_unless_chosen(context, self.job_name)

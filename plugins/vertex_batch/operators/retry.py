@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.errors import ConfigurationError, PermanentError, StagingError, StorageAccessError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import SHARDS_GROUP, InputPart, PartKind, StagingPlace, limits_for
+from vertex_batch.operators.base import RunDatesOperator
 from vertex_batch.results import (
     AnswerForm,
     Found,
@@ -25,7 +25,7 @@ from vertex_batch.results import (
     stage_files,
 )
 from vertex_batch.tasks.choices import is_dry_run, retried_run, skip_unless_chosen
-from vertex_batch.tasks.context import identity, overridden, with_run_dates
+from vertex_batch.tasks.context import identity
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.rounds import RoundJobs, RoundTasks
 
@@ -33,13 +33,12 @@ _PAID_XCOM = "paid_rows"
 """How many paid rows a round sends again, for the decision of the next one."""
 
 if TYPE_CHECKING:
-    import jinja2
     from airflow.sdk import Context, RetryPolicy
 
     from vertex_batch.storage import ObjectStorage
 
 
-class PrepareRetryOperator(BaseOperator):
+class PrepareRetryOperator(RunDatesOperator):
     """Write the rows of the round before that have no good answer, for one of some reasons, into a new input.
 
     Nothing is submitted here. The mapped submit task that follows submits the parts that this task returns,
@@ -101,14 +100,6 @@ class PrepareRetryOperator(BaseOperator):
         self.litellm_conn_id = litellm_conn_id
         self.gcp_conn_id = gcp_conn_id
         self._retry_of = ""
-
-    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
-        """Render with the run's dates, whose names mean the same in every kind of run."""
-        super().render_template_fields(
-            with_run_dates(context, str(self.dag.timezone.name), self.job_name), jinja_env
-        )
-        for field, value in overridden(context.get("params") or {}, self.overrides or {}).items():
-            setattr(self, field, value)
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         skip_unless_chosen(context, self.job_name)
