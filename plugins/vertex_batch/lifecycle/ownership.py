@@ -28,15 +28,13 @@ class Killed(StrEnum):
 def cancels_when_killed(why: Killed, task_state: str | None, *, next_try_goes_on: bool = False) -> bool:
     """Decide whether the job of a killed task is cancelled.
 
-    :param task_state: the task's state in Airflow; None if it could not be read.
+    :param task_state: the task's state in Airflow; None if it could not be read. Then the job is left alone:
+        a worker that cannot reach Airflow was not killed by a person, and a trigger may have moved to another
+        triggerer. The run's own tasks and the reaper cancel what no task waits for.
     :param next_try_goes_on: after a time-out: whether another try will resume the job.
     """
     if why is Killed.TIMEOUT:
         return not next_try_goes_on
-    if task_state is None:
-        # A worker that cannot reach Airflow was not killed by a person. A trigger rarely gets on_kill without
-        # a reason.
-        return why is Killed.TRIGGER
     return task_state in _ENDED_TASK_STATES
 
 
