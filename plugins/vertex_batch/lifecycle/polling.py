@@ -67,9 +67,9 @@ class SharedPoller:
         """Sweep again and again. The interval is from the start of a sweep to the start of the next one."""
         async with contextlib.AsyncExitStack() as stack:
             client: AsyncBatchClient | None = None
-            took = retry_after_seconds = 0.0
+            pause = self._seconds_to_next(is_first=True)
             while self._jobs:
-                await asyncio.sleep(max(self._pause_seconds(retry_after_seconds) - took, 0.0))
+                await asyncio.sleep(pause)
                 began = time.monotonic()
                 sweep = Sweep(self._group, self._jobs.values(), self._deliver)
                 try:
@@ -83,9 +83,11 @@ class SharedPoller:
                     log.exception("Polling %s failed with an unexpected error", self._group)
                     await sweep.fail_unread(VertexBatchError(str(error)))
                 self._failures = self._failures + 1 if sweep.failed and not sweep.read else 0
-                retry_after_seconds = sweep.retry_after_seconds
                 took = time.monotonic() - began
                 self._report(sweep, took)
+                due = self._seconds_to_next(sweep.retry_after_seconds)
+                # A server counts Retry-After from its answer.
+                pause = max(due - took, min(sweep.retry_after_seconds, due))
 
     def _report(self, sweep: Sweep, seconds: float) -> None:
         """Log one line for a sweep, however many jobs it could not read."""
@@ -101,8 +103,10 @@ class SharedPoller:
         if job := self._jobs.get(job_id):
             job.deliver(reading, self._group.labels)
 
-    def _pause_seconds(self, retry_after_seconds: float) -> float:
-        jitter = random.random()  # noqa: S311 - spreads load
+    def _seconds_to_next(self, retry_after_seconds: float = 0.0, *, is_first: bool = False) -> float:
+        # Spreads the pollers that start, or start again, at the same moment. Between them a sweep is on time.
+        spread = is_first or self._failures > 0
+        jitter = random.random() if spread else 0.5  # noqa: S311
         return next_poll_seconds(self._group.interval_seconds, self._failures, jitter, retry_after_seconds)
 
 

@@ -34,7 +34,7 @@ from vertex_batch.vertex.resource import HAS_NOT_ENDED, BatchPredictionJob
 
 Reading = BatchPredictionJob | VertexBatchError
 
-WINDOW_JOBS = 1000
+WINDOW_JOBS = 500
 # Up to this many jobs, single reads are cheaper than a list, which also returns jobs that are not watched.
 READ_ONE_BY_ONE_UP_TO = 2
 # Below this, a window whose list fails is not halved any more.
