@@ -19,7 +19,7 @@ from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.resource import BatchPredictionJob, label_value
 
 POLL_SECONDS = 1.0
-TASK_ORDER = ("plan_inputs", "submit", "wait", "cancel", "record_cost", "deliver")
+TASK_ORDER = ("plan_inputs", "submit", "wait", "record_cost", "deliver")
 _STYLES = {"success": "green", "failed": "red", "running": "cyan", "deferred": "magenta", "skipped": "dim"}
 
 
