@@ -88,6 +88,6 @@ def test_a_usual_night_is_one_job_and_the_rounds_are_skipped(stack, nights):
     nights.start(SPEC, "usual", rows=5)
     assert stack.airflow.wait_for_run(SPEC, "usual", timeout_seconds=180)["state"] == "success"
     assert len(nights.jobs(SPEC, "usual")) == 1
-    states = Counter(nights.tasks(SPEC, "usual").values())
-    assert nights.tasks(SPEC, "usual")["retry_1.prepare"] == "success"
-    assert states["skipped"] <= 1 + 4 + 3 + 4  # `cancel`, the shards, the rest of round 1, and round 2
+    states = nights.tasks(SPEC, "usual")
+    assert states["retry_1.prepare"] == "success"
+    assert all(name.startswith("retry_") for name, state in states.items() if state == "skipped")

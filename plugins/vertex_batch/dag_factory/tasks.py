@@ -112,9 +112,9 @@ def add_job(
 ) -> JobTasks:
     """Add the tasks of one job of a spec.
 
-    An input that may be too large for one Vertex job is planned first. The tasks that submit and wait are then
-    mapped over the plan's parts: one part on a usual night, else one for each shard. So no task is skipped
-    because the input fits, and split and whole inputs take the same way.
+    An input that may be too large for one Vertex job is planned first. Then the tasks that submit and wait
+    are mapped over the plan's parts: one part on a usual night, else one for each shard. So no task is
+    skipped because the input fits, and split and whole inputs take the same way.
 
     The run fails if ``wait`` or ``record_cost`` fails. The latter is a teardown, because only teardowns still
     run after a person has marked the run as failed. An edge from ``wait`` straight to it would leave it as
@@ -343,8 +343,8 @@ def _mapped(
 ) -> OneJob:
     """Add the same tasks for each part of a plan. The tasks of one part depend only on each other.
 
-    :param prefix: of the tasks' ids. They do not contain the name of the group, so they are the same whether or
-        not the input is planned.
+    :param prefix: of the tasks' ids. They do not contain the name of the group, so they are the same whether
+        or not the input is planned.
     """
     made: list[OneJob] = []
 

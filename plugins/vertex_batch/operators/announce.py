@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from vertex_batch.inputs import InputPart, PartKind
+from vertex_batch.inputs import PartKind
 from vertex_batch.tasks.shards import planned_parts
 from vertex_batch.vertex.resource import STATES_WITH_RESULTS
 

@@ -145,10 +145,13 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         """
         hook = LiteLLMHook(self.litellm_conn_id)
         with hook.client() as client:
-            jobs = () if self._is_nothing_submitted(context["ti"]) else self._jobs(context, client, hook)
+            failed_before = self._has_failed_before_submitting(context["ti"])
+            jobs = [] if failed_before else self._jobs(context, client, hook)
             expected.release(context, [self.submit_task_id])
             if not jobs:
                 message = "This run submitted no job, so there is nothing to bill."
+                if failed_before:
+                    message += " It failed before it could have submitted a job, so none was searched for."
                 raise AirflowSkipException(message)
             recorder = Recorder(
                 client,
@@ -214,7 +217,7 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
             except VertexBatchError as error:  # the recorder cancels again, and raises
                 self.log.warning("%s", error)
 
-    def _is_nothing_submitted(self, ti: Any) -> bool:
+    def _has_failed_before_submitting(self, ti: Any) -> bool:
         """Whether the tasks before reported that they failed before they could have submitted a job."""
         told = [
             index
