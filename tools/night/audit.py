@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 PROCESSES = 2
-# Batch prices of gemini-2.5-flash in USD for a million tokens, read from Google's price list by a person.
-INPUT, CACHED, OUTPUT = Decimal("0.15"), Decimal("0.03"), Decimal("1.25")
+# Batch prices of gemini-3.1-flash-lite in a region in USD for a million tokens, read from Google's price list by a
+# person. No change of them is announced, as one of Gemini 3.8 Flash's is.
+INPUT, CACHED, OUTPUT = Decimal("0.1375"), Decimal("0.01375"), Decimal("0.825")
 
 
 @dataclass(frozen=True)
