@@ -19,7 +19,8 @@ from vertex_batch.errors import (
     quoted,
 )
 from vertex_batch.hooks.connection import ProxySettings
-from vertex_batch.vertex.client import BatchClient, ProxyConfig, find_version, malicious_notice
+from vertex_batch.vertex.client import BatchClient, ProxyConfig, find_version
+from vertex_batch.vertex.proxy_versions import malicious_notice
 
 _COUNTED = 100
 
