@@ -36,7 +36,8 @@ from vertex_batch.specs import JobSpec, Spec
 from vertex_batch.storage import ObjectStorage
 from vertex_batch.tasks.context import deployment
 from vertex_batch.usage import canonical_model
-from vertex_batch.vertex.client import BatchClient, find_version, malicious_notice
+from vertex_batch.vertex.client import BatchClient, find_version
+from vertex_batch.vertex.proxy_versions import flaws_of, malicious_notice
 
 ANSWER_SECONDS, CONNECT_SECONDS = 10.0, 3.0
 _KEY_REFUSED = (
@@ -102,7 +103,8 @@ def probe_version(settings: ProxySettings) -> Diagnosis:
     """Which release the proxy runs."""
     with _client(settings) as client:
         version = find_version(client)
-    return rules.judge_version(version, malicious_notice(settings.config.base_url, version), ())
+    notice = malicious_notice(settings.config.base_url, version)
+    return rules.judge_version(version, notice, [str(each) for each in flaws_of(version)])
 
 
 def probe_prices(settings: ProxySettings, spec: Spec, job: JobSpec, prices: Path, today: date) -> Diagnosis:
