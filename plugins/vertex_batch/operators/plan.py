@@ -31,7 +31,6 @@ from vertex_batch.operators.base import RunDatesOperator
 from vertex_batch.preflight import Mode
 from vertex_batch.tasks.choices import skip_if_retry, skip_unless_chosen
 from vertex_batch.tasks.context import PART_XCOM, find_place, identity, reports_nothing_submitted
-from vertex_batch.vertex.client import find_version, warn_of_malicious
 from vertex_batch.vertex.names import JobId
 
 if TYPE_CHECKING:
@@ -169,7 +168,6 @@ class PlanInputsOperator(RunDatesOperator):
         key = replace(identity(context), task_id=self.submit_task_id).group_key
         with hook.client() as client:
             found = find_group_jobs(client, place, key)
-            warn_of_malicious(client.config.base_url, find_version(client))
         return [
             (JobId(*place, job.job_id), map_index_of(job.labels))
             for job in found

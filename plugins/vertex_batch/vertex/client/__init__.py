@@ -6,7 +6,7 @@ from vertex_batch.vertex.client.answers import interpret
 from vertex_batch.vertex.client.config import DEFAULT_ROUTE_PREFIX, ProxyConfig
 from vertex_batch.vertex.client.requests import ApiRequest, RequestBuilder
 from vertex_batch.vertex.client.shells import AsyncBatchClient, BatchClient, try_proxy
-from vertex_batch.vertex.client.versions import find_version, malicious_notice, release, warn_of_malicious
+from vertex_batch.vertex.client.versions import find_version
 
 __all__ = [
     "DEFAULT_ROUTE_PREFIX",
@@ -17,8 +17,5 @@ __all__ = [
     "RequestBuilder",
     "find_version",
     "interpret",
-    "malicious_notice",
-    "release",
     "try_proxy",
-    "warn_of_malicious",
 ]
