@@ -19,20 +19,14 @@ from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.resource import BatchPredictionJob, label_value
 
 POLL_SECONDS = 1.0
-<<<<<<< HEAD
 TASK_ORDER = ("plan_inputs", "submit", "wait", "record_cost", "deliver")
-_STYLES = {"success": "green", "failed": "red", "running": "cyan", "deferred": "magenta", "skipped": "dim"}
-=======
-TASK_ORDER = ("plan_inputs", "submit", "wait", "cancel", "record_cost", "deliver")
 _STAGES = {  # the task that runs now -> what it does
     "plan_inputs": "checking the input",
     "submit": "submitting",
-    "cancel": "cancelling",
     "record_cost": "recording the bill",
     "deliver": "delivering the answers",
 }
 _ENDED = frozenset({"success", "skipped", "failed", "upstream_failed", "removed"})
->>>>>>> origin/main
 
 
 @dataclass(frozen=True)
