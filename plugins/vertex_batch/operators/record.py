@@ -152,6 +152,7 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
                 message = "This run submitted no job, so there is nothing to bill."
                 if failed_before:
                     message += " It failed before it could have submitted a job, so none was searched for."
+                self.log.info("%s", message)
                 raise AirflowSkipException(message)
             recorder = Recorder(
                 client,
