@@ -1,4 +1,4 @@
-"""A person clears tasks: their jobs go on or are cancelled, whether or not Airflow keeps what tasks have stored."""
+"""A person clears tasks: their jobs go on or are cancelled, whether or not Airflow keeps a task's state."""
 
 from __future__ import annotations
 
