@@ -81,7 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _own_folder(given.folder) as home:
             ports = {} if given.folder else USUAL_PORTS
-            options = StackOptions(home=home, usual_ports=ports, emulator_speed=EMULATOR_SPEED)
+            options = StackOptions(
+                home=home,
+                usual_ports=ports,
+                emulator_speed=EMULATOR_SPEED,
+                airflow_settings={"AIRFLOW__VERTEX_BATCH__DEPLOYMENT": "demo"},
+            )
             console.print(
                 "Starting Airflow, the LiteLLM proxy, an object store and an emulated Vertex AI."
                 " In about half a minute:"
