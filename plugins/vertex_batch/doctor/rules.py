@@ -149,7 +149,7 @@ def judge_cost_table(name: str, *, is_file: bool, is_ready: bool, executors: Seq
     found = f"{name}: {state}."
     if is_file and executors:
         return warning(
-            f"{found} It is a file on this machine, but {' and '.join(executors)} may run tasks on several machines.",
+            f"{found} It is a file on this machine, but {' and '.join(executors)} may use several.",
             "define the connection `batch_costs` with a PostgreSQL database",
         )
     return ok(found)
