@@ -40,6 +40,11 @@ LOCKS = {
         ["requirements.txt", "requirements-dev.txt"],
     ),
     "requirements-proxy.txt": (["local/proxy/requirements.in"], []),
+    "deploy/image/requirements.txt": (
+        ["pyproject.toml", "--extra=airflow", "--extra=results", "deploy/image/requirements.in"],
+        ["requirements.txt"],
+    ),
+    "deploy/image/build.txt": (["deploy/image/build.in"], []),
     # pandasql is published as source only, and the validator does not import it.
     "requirements-focus.txt": (["tools/focus_validator.in", "--no-emit-package=pandasql"], []),
     "local/uv.txt": (["local/uv.in"], []),
