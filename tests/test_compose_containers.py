@@ -104,7 +104,7 @@ def test_images_are_pinned_to_what_the_locks_and_the_package_say(stack):
 def test_everything_that_the_image_installs_is_in_a_lock_with_hashes():
     text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
     installs = re.findall(r"pip (?:install|wheel) ([^&\n]+)", text)
-    assert len(installs) == 5
+    assert len(installs) == 6
     for command in installs:
         options = set(command.split())
         assert "--require-hashes" in options or {"--no-index", "--no-deps"} <= options, command
@@ -241,11 +241,9 @@ def test_an_identity_of_another_user_is_replaced_in_a_folder_of_the_same_group(o
         os.chown(path, 50000, 0)
     open_folder.chmod(0o2775)
     # Started as root, whose interpreter others may not be able to read.
-    become = (
-        "import os, sys; from local.docker import identity; os.setgroups([]); os.setgid(0); os.setuid(1000)"
-    )
+    loads, becomes = "import os, sys; from local.docker import identity", "os.setgroups([]); os.setuid(1000)"
     run = subprocess.run(
-        [sys.executable, "-c", f"{become}; identity.main(sys.argv[1:])", *arguments],
+        [sys.executable, "-c", f"{loads}; {becomes}; identity.main(sys.argv[1:])", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -91,8 +91,8 @@ class JobFacts:
     def contradiction(self, other: JobFacts) -> str:
         """Say what shows that another job has the same id; empty if these are facts of one job.
 
-        Vertex does not reuse ids; a restarted emulator may. The creation time decides if both are known. Which
-        run recorded the job shows nothing: after a run, the reaper or an adoption may record its job again.
+        Vertex does not reuse ids; a restarted emulator may. The creation time decides if both are known.
+        Which run recorded the job shows nothing: the reaper or an adoption may record a run's job again.
         """
         if self.create_time and other.create_time:
             if abs(self.create_time - other.create_time) < _SAME_CREATION:

@@ -70,7 +70,7 @@ class CostTable:
         Recording the same bill twice changes nothing. If the line items of an earlier bill differ, they are
         kept as history. If two writers record a job at the same time, the later one's complete bill stays.
 
-        :raises JobIdTakenError: the earlier bill is of another job with the same id; see `JobFacts.contradiction`.
+        :raises JobIdTakenError: the earlier bill is of another job with this id: `JobFacts.contradiction`.
         """
         self._prepare()
         key = _key(bill.job.key)
