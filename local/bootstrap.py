@@ -220,7 +220,8 @@ def compile_locks(environ: Mapping[str, str]) -> None:
 
 
 def locked_names(lock: Path) -> list[str]:
-    return re.findall(r"(?m)^([a-z0-9._-]+)==", lock.read_text())
+    """Return what the lock installs; what it has for another system only may still be needed here."""
+    return re.findall(r"(?m)^([a-z0-9._-]+)==(?!.*sys_platform == )", lock.read_text())
 
 
 def only_the_main_index(environ: Mapping[str, str]) -> dict[str, str]:
