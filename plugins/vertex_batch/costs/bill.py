@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, localcontext
 
 from vertex_batch.costs.money import in_full, usd
@@ -64,6 +64,16 @@ class JobFacts:
 
     def __str__(self) -> str:
         return str(self.key)
+
+    @property
+    def queue_time(self) -> timedelta | None:
+        """How long the job waited before it ran; None if that is unknown."""
+        return self.start_time - self.create_time if self.start_time and self.create_time else None
+
+    @property
+    def run_time(self) -> timedelta | None:
+        """How long the job ran; None if it never ran, or that is unknown."""
+        return self.end_time - self.start_time if self.end_time and self.start_time else None
 
     @property
     def ran_on(self) -> date | None:
