@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from itertools import chain
 from typing import Annotated, Any, cast, get_args
 
@@ -15,6 +16,7 @@ from vertex_batch.billing.month_end import month_end
 from vertex_batch.billing.succession import ending_models
 from vertex_batch.budgets import Ledger, StoredEstimate
 from vertex_batch.costs import Bill, CostTable, FocusVersion, JobFilter, add_totals, stream_csv
+from vertex_batch.pricing import PriceBook, from_proxy
 from vertex_batch.ui.access import CurrentReader
 from vertex_batch.ui.budget import month_budget
 from vertex_batch.ui.chart import draw, sparkline
@@ -30,7 +32,7 @@ from vertex_batch.ui.spend import compare_months
 router = APIRouter()
 
 MAX_JOBS_OF_RUN = 500
-MAX_GROUPS = 100
+MAX_GROUPS = 50
 
 
 def _today() -> date:
@@ -38,6 +40,12 @@ def _today() -> date:
 
 
 Today = Annotated[date, Depends(_today)]
+
+
+@cache
+def _prices() -> PriceBook:
+    """The packaged prices, which take longer to load than the page to make."""
+    return PriceBook(from_proxy(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +120,7 @@ def overview(
         chart=draw(found.spend),
         sparkline=sparkline([each.amount for each in found.trend]),
         months=compare_months(found.days, today),
-        forecast=month_end(costs, where, max(each.group[0] for each in found.days)) if found.days else None,
+        forecast=month_end(costs, where, found.days[-1].group[0], book=_prices()) if found.days else None,
         budget=None if misses_some else month_budget(where),
         reasons=costs.failed_reasons(where).most_common(1) if summary.rows.failed else [],
         nights=nights,
@@ -121,7 +129,7 @@ def overview(
         unpriced=unpriced,
         lower_bound=explain_lower_bound(found, unpriced),
         max_groups=MAX_GROUPS,
-        ending=[each.describe(today) for each in ending_models(costs, where, today)],
+        ending=[each.describe(today) for each in ending_models(costs, where, today, book=_prices())],
         misses_some=misses_some,
         yesterday=today - timedelta(1),
     )

@@ -13,7 +13,7 @@ from vertex_batch.costs import GroupTotal
 from vertex_batch.ui import numbers
 from vertex_batch.ui.words import is_many_failed
 
-DAYS_BEFORE = 14
+DAYS_BEFORE = 8
 """A spec's latest day is compared with its days among these."""
 _FEWEST_DAYS = 4
 _FACTOR = 2
