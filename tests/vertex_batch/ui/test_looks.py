@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
+from functools import cache
 
 import pytest
 import uvicorn
@@ -21,7 +22,7 @@ from local.stack.ports import LOOPBACK, Ports
 from local.waiting import wait_until
 from tests.vertex_batch.ui.conftest import TODAY, _Manager
 from tests.vertex_batch.ui.team_year import record_team_year
-from tools.browser import chromium, open_browser, visit
+from tools.browser import FULL_HD, NARROW, WIDE, chromium, open_browser, visit
 from vertex_batch.costs import CostTable
 from vertex_batch.ui import URL_PREFIX, access, routes, source
 from vertex_batch.ui.app import make_app
@@ -33,10 +34,10 @@ if not chromium():
     pytest.skip(missing, allow_module_level=True)
 
 LOOKS = {
-    "light": {"viewport": {"width": 1280, "height": 860}},
-    "dark": {"viewport": {"width": 1280, "height": 860}, "dark": True},
-    "narrow": {"viewport": {"width": 390, "height": 860}},
-    "wide": {"viewport": {"width": 1920, "height": 1080}, "dark": True},
+    "light": {"viewport": WIDE},
+    "dark": {"viewport": WIDE, "dark": True},
+    "narrow": {"viewport": NARROW},
+    "full HD": {"viewport": FULL_HD, "dark": True},
 }
 YEAR = f"from={TODAY - timedelta(365)}&to={TODAY}"
 PATHS = {
@@ -50,30 +51,37 @@ Open = Callable[..., AbstractContextManager[Page]]
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory) -> dict[str, CostTable]:
+def tables(tmp_path_factory) -> Callable[[str], CostTable]:
+    """The tables by name, made when they are first used."""
     folder = tmp_path_factory.mktemp("tables")
-    made = {name: CostTable(f"sqlite:///{folder}/{name}.db", keeps_connections=True) for name in PATHS}
-    made["none"].migrate()
-    of_demo = list(bills(TODAY, 40))
-    for bill in of_demo:
-        made["demo"].record(bill)
-    made["one"].record(next(bill for bill in reversed(of_demo) if bill.job.spec == "nightly_summaries"))
-    record_team_year(made["team"], TODAY)
+
+    @cache
+    def made(name: str) -> CostTable:
+        table = CostTable(f"sqlite:///{folder}/{name}.db", keeps_connections=True)
+        table.migrate()
+        if name == "team":
+            record_team_year(table, TODAY)
+        elif name != "none":
+            for bill in bills(TODAY, 40 if name == "demo" else 1):
+                table.record(bill)
+                if name == "one":
+                    break
+        return table
+
     return made
 
 
 @pytest.fixture(scope="module")
 def shown(tables, airflow_tables) -> Iterator[Callable[[str], str]]:
     """The pages over one of the tables, for a person who sees everything: returns their address."""
-    current = tables["none"]
-    dags = frozenset().union(*(table.dag_ids() for table in tables.values()))
+    current = "none"
     app = make_app()
     app.dependency_overrides[routes._today] = lambda: TODAY
     app.dependency_overrides[security.get_user] = lambda: SimpleAuthManagerUser(username="a", role="user")
-    app.dependency_overrides[source._open_if_there] = lambda: current
+    app.dependency_overrides[source._open_if_there] = lambda: tables(current)
     whole = FastAPI()
     whole.mount(URL_PREFIX, app)
-    manager = _Manager(lambda: dags, set)
+    manager = _Manager(lambda: tables(current).dag_ids(), set)
     with pytest.MonkeyPatch.context() as patch:
         for module in (security, access):
             patch.setattr(module, "get_auth_manager", lambda: manager)
@@ -85,7 +93,7 @@ def shown(tables, airflow_tables) -> Iterator[Callable[[str], str]]:
 
         def show(name: str) -> str:
             nonlocal current
-            current = tables[name]
+            current = name
             return f"http://{LOOPBACK}:{port}"
 
         yield show
@@ -170,7 +178,7 @@ def test_the_chart_is_one_stop_of_the_keyboard_and_its_days_are_reached_by_arrow
 def test_a_change_of_the_form_applies_at_once(look):
     with look("demo", "/") as page:
         expect(page.get_by_role("button", name="Show")).to_be_hidden()
-        page.get_by_label("By", exact=True).select_option("team")
+        page.locator("select[name=by]").select_option("team")
         expect(page.get_by_role("heading", name="By team")).to_be_visible()
         page.get_by_label("Previous period").check()
         page.wait_for_url("**compare=previous")
@@ -189,7 +197,7 @@ def test_the_overview_works_without_scripts(shown, browser):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{url}{URL_PREFIX}/")
-    page.get_by_label("By", exact=True).select_option("team")
+    page.locator("select[name=by]").select_option("team")
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_role("heading", name="By team")).to_be_visible()
     page.locator(".columns a").last.click()
