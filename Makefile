@@ -6,15 +6,21 @@ PYTEST_ARGS ?=
 WORKERS ?= 3
 BENCH_ARGS ?=
 NIGHT_ARGS ?=
+DEMO ?= .local/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint style format chaos night paid-rows bench fuzz packages lock setup clean
+.PHONY: help demo put test lint style format chaos night paid-rows bench fuzz packages lock setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup ## start everything here, run the example jobs, print the bill; NIGHTS=14 for more nights, ONCE=1 to end
 	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(NIGHTS),--nights $(NIGHTS))
+
+put: ## put your own input into the object store of the running demo: FILE=my.jsonl TO=gs://demo-bucket/input/my.jsonl
+	@test -n "$(FILE)" -a -n "$(TO)" || { echo "usage: make put FILE=my.jsonl TO=gs://demo-bucket/input/my.jsonl"; exit 2; }
+	@test -f "$(DEMO)/env" || { echo "No demo is running here: start one with make demo"; exit 1; }
+	@. "$(DEMO)/env" && $(BIN)/python -m local.docker.put "$(TO)" < "$(FILE)"
 
 test: style ## all tests, those with the real processes included, and lint
 	@$(BIN)/mypy > .local/mypy.log 2>&1 & mypy=$$!; status=0; \
