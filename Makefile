@@ -9,10 +9,10 @@ NIGHT_ARGS ?=
 DEMO ?= .local/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo put test lint style format chaos night paid-rows bench fuzz packages lock setup clean
+.PHONY: help demo put test lint style format chaos night paid-rows bench fuzz packages lock setup clean compose-check
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup ## start everything here, run the example jobs, print the bill; NIGHTS=14 for more nights, ONCE=1 to end
 	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(NIGHTS),--nights $(NIGHTS))
@@ -63,6 +63,9 @@ fuzz: setup ## load mutated specs, 100,000 of them; SPECS=1000
 
 packages: setup ## build the package and install it from the index, alone and with Airflow, which takes minutes
 	@PACKAGES_FROM_INDEX=1 $(BIN)/python -m pytest -p no:xdist -q --timeout 3600 tests/test_packaging.py
+
+compose-check: setup ## run docker-compose.yaml in a Docker engine to a bill; says what is missing where it cannot
+	@$(BIN)/python -m tools.compose_check
 
 lock: ## regenerate the lock files; UPGRADE=1 takes newer versions
 	@$(PYTHON) -m local.bootstrap lock

@@ -40,6 +40,11 @@ LOCKS = {
         ["requirements.txt", "requirements-dev.txt"],
     ),
     "requirements-proxy.txt": (["local/proxy/requirements.in"], []),
+    "deploy/image/requirements.txt": (
+        ["pyproject.toml", "--extra=airflow", "--extra=results", "deploy/image/requirements.in"],
+        ["requirements.txt"],
+    ),
+    "deploy/image/build.txt": (["deploy/image/build.in"], []),
     # pandasql is published as source only, and the validator does not import it.
     "requirements-focus.txt": (["tools/focus_validator.in", "--no-emit-package=pandasql"], []),
     "local/uv.txt": (["local/uv.in"], []),
@@ -215,7 +220,8 @@ def compile_locks(environ: Mapping[str, str]) -> None:
 
 
 def locked_names(lock: Path) -> list[str]:
-    return re.findall(r"(?m)^([a-z0-9._-]+)==", lock.read_text())
+    """Return what the lock installs; what it has for another system only may still be needed here."""
+    return re.findall(r"(?m)^([a-z0-9._-]+)==(?!.*sys_platform == )", lock.read_text())
 
 
 def only_the_main_index(environ: Mapping[str, str]) -> dict[str, str]:
