@@ -102,7 +102,7 @@ def count_unwatched() -> dict[str, int]:
         .group_by(TaskInstance.dag_id)
     )
     with create_session() as session:
-        return dict(session.execute(asked).tuples())
+        return dict(session.execute(asked).tuples().all())
 
 
 def _intent(row: Any) -> Intent | None:
