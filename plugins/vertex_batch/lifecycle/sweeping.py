@@ -1,11 +1,12 @@
 """One reading of all jobs that a poller's triggers wait for.
 
-Data flow: the jobs are sorted by creation time and cut into windows of up to `WINDOW_JOBS`. For each window,
-one list call per 100 jobs reads what is active between its first and its last creation time. A job that is
-not listed has ended, or the list cannot show it (it lacks our labels, or was created a moment ago): it is
-read once by itself, a few at a time. Each reading is delivered as it arrives. The list of a window stops as
-soon as single reads are cheaper. So the calls of a sweep are at most a small multiple of the jobs that are
-waited for, whatever else is in the project. A pause after each window keeps them at `CALLS_PER_SECOND`.
+Data flow: the jobs are sorted by creation time and cut into windows of up to `WINDOW_JOBS`, of which some are
+read at the same time. For each window, one list call per 100 jobs reads what is active between its first and
+its last creation time. A job that is not listed has ended, or the list cannot show it (it lacks our labels,
+or was created a moment ago): it is read once by itself, a few at a time. Each reading is delivered as it
+arrives. The list of a window stops as soon as single reads are cheaper. So the calls of a sweep are at most a
+small multiple of the jobs that are waited for, whatever else is in the project. Pauses after the windows keep
+them at `CALLS_PER_SECOND`.
 
 Failure modes:
 
@@ -41,6 +42,8 @@ READ_ONE_BY_ONE_UP_TO = 2
 HALVE_DOWN_TO = 20
 # If more jobs of a window have ended at once, they are looked for in a list of all states first.
 MANY_MISSING = 100
+WINDOWS_AT_ONCE = 2
+# Single reads, in each window.
 READS_AT_ONCE = 8
 # The proxy can handle about ten, and has other callers.
 CALLS_PER_SECOND = 5.0
@@ -149,14 +152,23 @@ class Sweep:
 
     async def run(self, client: AsyncBatchClient) -> None:
         """Read all jobs. Afterwards each one has had exactly one reading."""
-        for window in windows(self._unread.values()):
-            began, before = time.monotonic(), self.calls
-            await self._read(client, window)
-            if self._trouble:
-                await self.fail_unread(self._trouble)
-                return
-            pause = (self.calls - before) / CALLS_PER_SECOND - (time.monotonic() - began)
-            await asyncio.sleep(max(pause, 0.0))
+        left = iter(windows(self._unread.values()))
+
+        async def work() -> None:
+            for window in left:
+                began, before = time.monotonic(), self.calls
+                await self._read(client, window)
+                if self._trouble:
+                    return
+                # The calls of the others count, too, so that this is the rate of all.
+                pause = (self.calls - before) / CALLS_PER_SECOND - (time.monotonic() - began)
+                await asyncio.sleep(max(pause, 0.0))
+
+        async with asyncio.TaskGroup() as reads:
+            for _ in range(WINDOWS_AT_ONCE):
+                reads.create_task(work())
+        if self._trouble:
+            await self.fail_unread(self._trouble)
 
     async def fail_unread(self, error: VertexBatchError) -> None:
         """Deliver an error for all jobs that have had no reading."""

@@ -23,6 +23,7 @@ from vertex_batch.lifecycle.sweeping import (
     HALVE_DOWN_TO,
     READS_AT_ONCE,
     WINDOW_JOBS,
+    WINDOWS_AT_ONCE,
     PollGroup,
     Reading,
     Sweep,
@@ -187,11 +188,12 @@ class TestWhomAFailureConcerns:
         assert states(read_all(vertex, jobs), jobs) == {PermissionDeniedError}
 
     def test_an_outage_is_found_out_once_and_reported_to_all(self, vertex):
-        jobs = put(vertex, *["RUNNING"] * (WINDOW_JOBS + 50))
+        jobs = put(vertex, *["RUNNING"] * (3 * WINDOW_JOBS + 50))
         jobs[7].created_at = None
         vertex.admin.add_fault(Fault(op=Operation.ANY, kind=FaultKind.STATUS, status=503, times=None))
         assert states(read_all(vertex, jobs), jobs) == {ServiceUnavailableError}
-        assert calls(vertex) == {"list": 4, "get": 4}  # four tries of each
+        tries = 4 * WINDOWS_AT_ONCE
+        assert calls(vertex) == {"list": tries, "get": tries}
 
     def test_an_outage_is_found_out_by_single_reads_too(self, vertex):
         jobs = put(vertex, *["RUNNING"] * 60)
