@@ -14,8 +14,8 @@ VERSIONS_ARGS ?=
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: setup ## start everything here, run the example jobs, print the bill; NIGHTS=14 for more nights, ONCE=1 to end
-	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(NIGHTS),--nights $(NIGHTS))
+demo: setup ## start everything here, run the example jobs, print the bill; NIGHTS=14 for more nights, ONCE=1 to end, PROXY_DB=1
+	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(NIGHTS),--nights $(NIGHTS)) $(if $(filter-out 0,$(PROXY_DB)),--proxy-database)
 
 test: style ## all tests, those with the real processes included, and lint
 	@$(BIN)/mypy > .local/mypy.log 2>&1 & mypy=$$!; status=0; \

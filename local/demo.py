@@ -37,6 +37,7 @@ from local.stack import Stack, StackError, StackOptions
 from local.stack.airflow_api import AirflowApiError
 from local.stack.emulator import LOCATION, PROJECT
 from local.stack.paths import STATE
+from local.stack.proxy_database import PartsError
 from local.waiting import check_processes, wait_until
 from vertex_batch.costs import CostTable
 from vertex_batch.specs import Spec, load_specs
@@ -72,6 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--nights", type=int, default=1, help="so many nights, up to the latest of the schedule (1)"
     )
+    parser.add_argument(
+        "--proxy-database",
+        action="store_true",
+        help="with virtual keys, budgets and spend logs; needs Node.js",
+    )
     given = parser.parse_args(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -80,7 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _own_folder(given.folder) as home:
             ports = {} if given.folder else USUAL_PORTS
-            options = StackOptions(home=home, usual_ports=ports, emulator_speed=EMULATOR_SPEED)
+            options = StackOptions(
+                home=home,
+                usual_ports=ports,
+                emulator_speed=EMULATOR_SPEED,
+                proxy_database=given.proxy_database,
+            )
             console.print(
                 "Starting Airflow, the LiteLLM proxy, an object store and an emulated Vertex AI."
                 " In about half a minute:"
@@ -98,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         console.print("Interrupted; everything has been stopped.")
         return 130
-    except (DemoError, StackError, AirflowApiError, TimeoutError, httpx.HTTPError) as error:
+    except (DemoError, StackError, PartsError, AirflowApiError, TimeoutError, httpx.HTTPError) as error:
         console.print(f"\nThe demo did not work out: {error}", markup=False, highlight=False, soft_wrap=True)
         print_after_crash(home, console)
         return 1

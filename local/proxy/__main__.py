@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from local.stack.proxy_database import PARTS, PartsError, install, missing_programs
+from local.stack.proxy_database import PARTS, PartsError, install
 
 
 def main() -> int:
     """Install the parts that are missing."""
-    problem = missing_programs()
     try:
-        if not problem:
-            install(lambda line: print(f"proxy-db: {line}", flush=True))
+        install(lambda line: print(f"proxy-db: {line}", flush=True))
     except PartsError as error:
-        problem = str(error)
-    if problem:
-        print(f"proxy-db: {problem}", file=sys.stderr)
+        print(f"proxy-db: {error}", file=sys.stderr)
         return 1
     print(f"proxy-db: ready in {PARTS}")
     return 0

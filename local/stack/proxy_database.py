@@ -45,7 +45,12 @@ def missing_programs() -> str:
 
 
 def install(say: Callable[[str], None]) -> None:
-    """Install what is missing: npm's packages, and the Python client for this LiteLLM. Harmless to repeat."""
+    """Install what is missing: npm's packages, and the Python client for this LiteLLM. Harmless to repeat.
+
+    :raises PartsError: Node.js is missing, or an installer failed.
+    """
+    if missing := missing_programs():
+        raise PartsError(missing)
     PARTS.mkdir(parents=True, exist_ok=True)
     with (PARTS / "install.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
