@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -165,21 +166,30 @@ def run(program: Program, version: str, tests: Sequence[str]) -> None:
     """Make the environment if it is missing, and run the tests with it; `load` reads what came of it."""
     path = _folder(program, version)
     path.mkdir(parents=True, exist_ok=True)
-    environment, note, junit = path / "environment", path / "note.txt", path / "report.xml"
-    junit.unlink(missing_ok=True)
-    if not note.exists():
+    environment, note = path / "environment", path / "note.txt"
+    junit = path / f"report-{'-'.join(tests)}.xml"
+    if not (environment.exists() and note.exists()):
         install = install_litellm if program == "LiteLLM" else install_airflow
         try:
             note.write_text(install(environment, version))
         except CannotInstallError as error:
+            shutil.rmtree(environment, ignore_errors=True)
             note.write_text(f"cannot be installed: {error}")
-    if not environment.exists():
-        return
+            return
     python = (environment if program == "Airflow" else REPOSITORY / ".venv") / "bin" / "python"
     variable = "STACK_PROXY_ENVIRONMENT" if program == "LiteLLM" else "STACK_AIRFLOW_ENVIRONMENT"
     with (path / "tests.log").open("wb") as output:
         subprocess.run(
-            [python, "-m", "pytest", "-p", "no:xdist", "-q", f"--junitxml={junit}", *tests],
+            [
+                python,
+                "-m",
+                "pytest",
+                "-p",
+                "no:xdist",
+                "-q",
+                f"--junitxml={junit}",
+                *(SYSTEM / name for name in tests),
+            ],
             cwd=REPOSITORY,
             env={**os.environ, variable: str(environment)},
             stdin=subprocess.DEVNULL,
@@ -190,13 +200,13 @@ def run(program: Program, version: str, tests: Sequence[str]) -> None:
 
 
 def load(program: Program, version: str) -> Report:
-    """Read what the last run of a version has left."""
+    """Read what the last runs of a version have left, those with different tests together."""
     path = _folder(program, version)
     note = (path / "note.txt").read_text() if (path / "note.txt").exists() else "has not run"
-    junit = path / "report.xml"
-    if not junit.exists():
-        return Report(program, version, note)
-    seconds, results, facts = read_junit(junit.read_text())
+    seconds, results, facts = 0.0, dict[str, Result](), dict[str, str]()
+    for junit in sorted(path.glob("report-*.xml"), key=lambda each: each.stat().st_mtime):
+        took, found, recorded = read_junit(junit.read_text())
+        seconds, results, facts = seconds + took, {**results, **found}, {**facts, **recorded}
     return Report(program, version, note, seconds, results, facts)
 
 
@@ -209,7 +219,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.versions", description=__doc__)
     parser.add_argument("--litellm", nargs="*", default=list(LITELLM), metavar="VERSION")
     parser.add_argument("--airflow", nargs="*", default=list(AIRFLOW), metavar="VERSION")
-    parser.add_argument("--all", action="store_true", help="every system test, not only those of the border")
+    parser.add_argument("--tests", nargs="*", metavar="FILE", help="of tests/system; by default the border's")
+    parser.add_argument("--all", action="store_true", help="every system test")
     parser.add_argument("--last", action="store_true", help="run nothing, print the last results again")
     options = parser.parse_args(arguments)
     wanted: list[tuple[Program, list[str], tuple[str, ...]]] = [
@@ -218,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     reports = []
     for program, versions, tests in wanted:
-        files = [str(SYSTEM)] if options.all else [str(SYSTEM / name) for name in tests]
+        files = ["."] if options.all else options.tests or tests
         for version in versions:
             if not options.last:
                 print(f"{program} {version}", flush=True)
