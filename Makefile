@@ -6,14 +6,11 @@ PYTEST_ARGS ?=
 WORKERS ?= 3
 BENCH_ARGS ?=
 NIGHT_ARGS ?=
+VERSIONS_ARGS ?=
 DEMO ?= .local/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo put test lint style format chaos night paid-rows bench fuzz packages lock setup clean compose-check
-VERSIONS_ARGS ?=
-
-.DEFAULT_GOAL := help
-.PHONY: help demo test lint style format chaos night paid-rows bench fuzz proxy-db versions packages lock setup clean
+.PHONY: help demo put test lint style format chaos night paid-rows bench fuzz packages lock setup clean compose-check proxy-db versions
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
