@@ -96,7 +96,7 @@ def probe_place(settings: ProxySettings, project: str, location: str) -> Diagnos
             count = count_jobs(client, project, location)
         except ApiError as error:
             return failed(explain(error, ProxySettings(settings.config, project, location)))
-    return ok(f"Listed: {count}. Creating one was not tried, since that costs money.")
+    return ok(f"Listed {count} in {project}/{location}. Creating one was not tried, since it costs money.")
 
 
 def probe_version(settings: ProxySettings) -> Diagnosis:
