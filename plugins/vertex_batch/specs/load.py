@@ -134,7 +134,7 @@ def specs_folder(dags_folder: str | Path | None = None) -> Path:
 
 
 def working_folder() -> Path:
-    """Return the specs folder of a person at a checkout: ``$VERTEX_BATCH_SPECS_FOLDER``, else ``include/jobs``."""
+    """Return the specs folder of a person at a checkout: the configured one, else ``include/jobs``."""
     return Path(os.environ.get(FOLDER_VARIABLE) or "include/jobs")
 
 
