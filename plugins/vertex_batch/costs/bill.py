@@ -68,6 +68,16 @@ class JobFacts:
         return str(self.key)
 
     @property
+    def queue_time(self) -> timedelta | None:
+        """How long the job waited before it ran; None if that is unknown."""
+        return self.start_time - self.create_time if self.start_time and self.create_time else None
+
+    @property
+    def run_time(self) -> timedelta | None:
+        """How long the job ran; None if it never ran, or that is unknown."""
+        return self.end_time - self.start_time if self.end_time and self.start_time else None
+
+    @property
     def ran_on(self) -> date | None:
         """The UTC day on which the job started, whose prices apply; None if it is unknown."""
         moment = self.start_time or self.create_time or self.end_time

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
@@ -27,6 +27,8 @@ from vertex_batch.costs.queries import (
     select_dag_ids,
     select_deliveries,
     select_delivery_sums,
+    select_failed_reasons,
+    select_first_day,
     select_jobs,
     select_last_delivery,
     select_recorded,
@@ -186,6 +188,22 @@ class CostTable:
         self._prepare()
         with self._database.read() as connection:
             return frozenset(connection.execute(select_dag_ids()).scalars())
+
+    def first_day(self, where: JobFilter) -> date | None:
+        """Return the first day with a job, whatever the days of the filter; None if there is no job."""
+        with self.reading() as connection:
+            return connection.execute(select_first_day(where)).scalar()
+
+    def failed_reasons(self, where: JobFilter, *, jobs: int = 200) -> Counter[str]:
+        """Return how many rows failed for which reason.
+
+        :param jobs: count those of this number of jobs with failed rows, the latest ones.
+        """
+        found: Counter[str] = Counter()
+        with self.reading() as connection:
+            for reasons in connection.execute(select_failed_reasons(where, jobs)).scalars():
+                found.update(reasons)
+        return found
 
     def totals(
         self,
