@@ -58,6 +58,7 @@ bench: setup ## how fast we are, beside others, in one run
 	@$(BIN)/python tools/bench/focus_rate.py
 	@$(BIN)/python tools/bench/delivery_rate.py
 	@$(BIN)/python tools/bench/watch_rate.py
+	@$(BIN)/python -m tools.bench.run_cost
 
 fuzz: setup ## load mutated specs, 100,000 of them; SPECS=1000
 	@FUZZ_SPECS=$(or $(SPECS),100000) $(BIN)/python -m pytest -p no:xdist -q --timeout 3600 tests/vertex_batch/specs/test_fuzz.py -k thousands
