@@ -13,8 +13,8 @@ NIGHT_ARGS ?=
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: setup ## start everything here, run the example jobs, print the bill; NIGHTS=14 for more nights, ONCE=1 to end
-	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(NIGHTS),--nights $(NIGHTS))
+demo: setup ## start everything here, run the example jobs, print the bill; NIGHTS=14 for more nights, ONCE=1 to end, CLUSTER=1
+	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(filter-out 0,$(CLUSTER)),--cluster) $(if $(NIGHTS),--nights $(NIGHTS))
 
 test: style ## all tests, those with the real processes included, and lint
 	@$(BIN)/mypy > .local/mypy.log 2>&1 & mypy=$$!; status=0; \
@@ -33,8 +33,8 @@ format: setup ## put the code into the project's format
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
-chaos: setup ## kill processes at every instant, at least 200 runs, and count what that did; RUNS=50
-	@$(BIN)/python -m tools.chaos $(if $(RUNS),--runs $(RUNS))
+chaos: setup ## kill processes at every instant, at least 200 runs, and count what that did; RUNS=50, CLUSTER=1
+	@$(BIN)/python -m tools.chaos $(if $(filter-out 0,$(CLUSTER)),--cluster) $(if $(RUNS),--runs $(RUNS))
 
 night: setup ## runs of real size: every row, every bill, processor time, memory, requests; ONLY=c
 	@$(BIN)/python -m tools.night $(if $(ONLY),--only $(ONLY)) $(NIGHT_ARGS)

@@ -46,6 +46,7 @@ USUAL_PORTS = {"api-server": 8080, "proxy": 4000, "object store": 4443, "emulato
 LOOK_BACK = timedelta(days=366)
 # A job that takes three and a half minutes in the emulator's default life takes 14 seconds.
 EMULATOR_SPEED = 15.0
+WORKERS = 3  # of a cluster
 # Some rows as they happen in production, so that the bill has something to show.
 ROW_MIX = {"failed": 0.03, "thoughts": 0.4, "cached": 0.2}
 RUNS_TIMEOUT_SECONDS = 600.0
@@ -72,6 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--nights", type=int, default=1, help="so many nights, up to the latest of the schedule (1)"
     )
+    parser.add_argument(
+        "--cluster", action="store_true", help="Celery workers, two schedulers, two triggerers"
+    )
     given = parser.parse_args(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -80,7 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _own_folder(given.folder) as home:
             ports = {} if given.folder else USUAL_PORTS
-            options = StackOptions(home=home, usual_ports=ports, emulator_speed=EMULATOR_SPEED)
+            workers = WORKERS if given.cluster else 0
+            options = StackOptions(
+                home=home, usual_ports=ports, emulator_speed=EMULATOR_SPEED, workers=workers
+            )
             console.print(
                 "Starting Airflow, the LiteLLM proxy, an object store and an emulated Vertex AI."
                 " In about half a minute:"

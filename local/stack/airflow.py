@@ -30,8 +30,8 @@ AIRFLOW_ROLES = frozenset({API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER})
 SCHEDULERS, TRIGGERERS = (SCHEDULER, "scheduler-2"), (TRIGGERER, "triggerer-2")  # of a cluster
 
 
-# Scheduler, worker and DAG processor fork for each task and each file. What these need is imported first, and not
-# again in each fork: it is most of a short task's time.
+# Scheduler, worker and DAG processor fork for each task and each file. What these need is imported once, not
+# again in each fork: that is most of a short task's time.
 PREIMPORT = """\
 import sys
 

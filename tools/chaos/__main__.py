@@ -11,48 +11,12 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from local.stack import Stack, StackOptions
+from local.stack import Stack
 from tools.chaos.arena import Arena, Outcome
 from tools.chaos.cluster import CLUSTER_POINTS
-from tools.chaos.cluster import SETTINGS as CLUSTER_SETTINGS
 from tools.chaos.points import KILL_POINTS, KillPoint
+from tools.chaos.scene import RETRY_SPEC, SPEC, prepare
 
-SPEC = "chaos"
-SPEC_TEXT = """\
-description: Runs whose processes are killed
-model: gemini-3.8-flash
-inputs: gs://demo-bucket/chaos/{{ run_date }}.jsonl
-output: gs://demo-bucket/chaos_out/{{ run_date }}/
-team: tests
-retries: 5
-retry_delay: 1s
-poll_interval: 1s
-"""
-RETRY_SPEC = "chaos_retry"
-RETRY_TEXT = """\
-description: Runs that send rows again, and whose processes are killed
-model: gemini-2.5-flash
-inputs: gs://demo-bucket/chaos_retry/{{ run_date }}.jsonl
-output: gs://demo-bucket/chaos_retry_out/{{ run_id }}/
-team: tests
-retries: 8
-retry_delay: 1s
-poll_interval: 1s
-resubmits: 0
-results:
-  to: gs://demo-bucket/chaos_retry_answers/{{ run_id }}.jsonl
-retry_rows:
-  rounds: 2
-"""
-SETTINGS = {
-    "AIRFLOW__VERTEX_BATCH__LOOK_SECONDS": "10",
-    # What a crashed machine held is taken up within seconds instead of minutes.
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
-    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
-}
-JOB_SPEED = 105.0  # a job takes two seconds
 WORKERS = 3
 
 
@@ -66,17 +30,7 @@ def main() -> int:
     points = [point for point in all_points if arguments.only in point.name]
     totals = {point.name: Outcome() for point in points}
     with tempfile.TemporaryDirectory(prefix="vertex-batch-chaos-") as folder:
-        home = Path(folder)
-        (home / "jobs").mkdir()
-        (home / "jobs" / f"{SPEC}.yaml").write_text(SPEC_TEXT)
-        (home / "jobs" / f"{RETRY_SPEC}.yaml").write_text(RETRY_TEXT)
-        options = StackOptions(
-            home=home,
-            specs=home / "jobs",
-            emulator_speed=JOB_SPEED,
-            airflow_settings=SETTINGS | (CLUSTER_SETTINGS if arguments.cluster else {}),
-            workers=WORKERS if arguments.cluster else 0,
-        )
+        options = prepare(Path(folder), workers=WORKERS if arguments.cluster else 0)
         with Stack(options, print) as stack:
             stack.gcs.create_bucket("demo-bucket")
             arenas = {False: Arena(stack, SPEC), True: Arena(stack, RETRY_SPEC)}

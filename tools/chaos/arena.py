@@ -172,8 +172,8 @@ class Arena:
 def zombies_among(jobs: Sequence[LedgerJob]) -> list[LedgerJob]:
     """The second jobs of processes that were stopped between intent and POST (`docs/lifecycle.md`, Limits).
 
-    Such a job carries the key of an older one, its process has cancelled it, and no row of it was run. So no row
-    is paid for twice.
+    Such a job carries the key of an older one, its process has cancelled it, and no row of it was run:
+    nothing was paid for twice.
     """
     found, older = [], set[str]()
     for job in jobs:  # the oldest first

@@ -1,4 +1,4 @@
-"""The instants at which a machine of a cluster dies, stops for a while, or loses the broker or the database."""
+"""The instants at which a machine of a cluster dies or stops for a while, and shared servers crash."""
 
 from __future__ import annotations
 
@@ -29,20 +29,13 @@ from tools.chaos.points import (
     wait_for_held,
 )
 
-# Of the instants of `make chaos`, the tasks' own, and those in which all that is on a worker dies with the task.
+# Of the instants of `make chaos`: those of tasks, and those at which all that is on a worker dies, too.
 TASKS = ("between POST and answer", "between answer and store", "while recording", "while delivering")
 WORKERS = ("before the POST takes effect", "between POST and answer", "while recording")
 QUEUED = Scenario(timeline=[Step(state="PENDING", seconds=None)], mix={})
 TURN_SECONDS = 0.3
 CONTINUES_WITHIN_SECONDS = 60
 REDELIVERED = "ignoring redelivered message"
-# Airflow's and the broker's own time-outs come within seconds instead of minutes.
-SETTINGS = {
-    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "40",
-    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
-    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
-    "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "20",
-}
 
 
 def _cluster(arena: Arena) -> Cluster:
@@ -149,7 +142,7 @@ def _stopped_scheduler(arena: Arena, run_ids: Sequence[str]) -> None:
 
 
 def _stopped_after_answer(arena: Arena, run_ids: Sequence[str]) -> None:
-    """The answer has arrived at a worker that stands still until Airflow has given its tasks to another one."""
+    """The answer has arrived at a worker that stands still until another one has its tasks."""
     with _takes_none(arena, _cluster(arena).worker_roles[-1:]):
         wait_for_held(arena, Operation.CREATE, len(run_ids))
     tasks = arena.talking(len(run_ids))
@@ -262,10 +255,10 @@ CLUSTER_POINTS = (
     ),
     KillPoint("task redelivered while it runs", _redelivered, at_once=6, hold=LOOK),
     KillPoint(
-        "triggerer killed, the other one goes on", _no_triggerer_but_one, at_once=8, first_jobs=FOR_EVER
+        "triggerer killed, the other takes over", _no_triggerer_but_one, at_once=8, first_jobs=FOR_EVER
     ),
     KillPoint("triggerer cut off, and back", _cut_off_triggerer, at_once=8, first_jobs=FOR_EVER),
-    KillPoint("scheduler killed, the other one goes on", _kill(SCHEDULER), at_once=8, hold=AFTER),
+    KillPoint("scheduler killed, the other takes over", _kill(SCHEDULER), at_once=8, hold=AFTER),
     KillPoint("scheduler stopped, and back", _stopped_scheduler, at_once=8, hold=AFTER, first_jobs=FOR_EVER),
     KillPoint("broker killed, empty afterwards", _restart(BROKER), at_once=8, hold=AFTER),
     KillPoint("broker killed with tasks in its queue", _lose_the_queue, at_once=8),
