@@ -1,4 +1,4 @@
-"""The short form of ``make chaos CLUSTER=1``: workers with machines of their own die, stop, lose the broker."""
+"""The short form of ``make chaos CLUSTER=1``: workers die, stop, and lose the broker."""
 
 from __future__ import annotations
 
