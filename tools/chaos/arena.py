@@ -135,8 +135,8 @@ class Arena:
         zombies = zombies_among(jobs) if self.may_stop else []
         kept = [job for job in jobs if job not in zombies]
         keys = Counter(job.labels[IDEMPOTENCY_KEY_LABEL] for job in kept)
-        twins = sum(count - 1 for count in keys.values())
-        duplicates = max(twins, len(kept) - jobs_each, 0)
+        extra = sum(count - 1 for count in keys.values())
+        duplicates = max(extra, len(kept) - jobs_each, 0)
         orphans = sum(job.state in ACTIVE for job in jobs)
         table = CostTable(self.stack.cost_table_url)
         billed = {cost.job.job_id for cost in table.jobs(JobFilter(dag_id=self.spec, run_id=run_id))}
@@ -155,8 +155,8 @@ class Arena:
         tasks = {task["task_id"] for task in self.stack.airflow.task_instances(self.spec, run_id)}
         if "deliver" not in tasks:
             return 0
-        told = self.stack.airflow.xcom(self.spec, run_id, "deliver") or {}
-        return ROWS - int(told.get("delivered", 0))
+        delivered = self.stack.airflow.xcom(self.spec, run_id, "deliver") or {}
+        return ROWS - int(delivered.get("delivered", 0))
 
     def is_running(self, run_id: str, task_id: str) -> bool:
         """Whether a task of a run is running now."""
