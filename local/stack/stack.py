@@ -34,7 +34,7 @@ from local.stack.metadata import metadata_service
 from local.stack.paths import REPOSITORY
 from local.stack.ports import LOOPBACK, Ports
 from local.stack.postgres import DATABASE, running
-from local.stack.processes import ManagedProcess, Service
+from local.stack.processes import ManagedProcess, Service, StackError
 from local.stack.proxy import GoogleStandIn, proxy_service
 from local.waiting import add_check, remove_check
 
@@ -57,6 +57,7 @@ class StackOptions:
         it; the emulator and `Stack.gcs` do not.
     :param workers: so many Celery workers, two schedulers and two triggerers, as if on machines of their own,
         and the cost table in PostgreSQL; 0: one scheduler that also runs the tasks, and the table in a file.
+    :param restarts: start again what has ended by itself, as a service manager does; waits do not fail.
     """
 
     home: Path
@@ -68,6 +69,7 @@ class StackOptions:
     roles: frozenset[str] = frozenset()
     storage_front_url: str = ""
     workers: int = 0
+    restarts: bool = False
 
 
 class Stack:
@@ -137,7 +139,13 @@ class Stack:
         Every wait calls this while the stack runs (`local.waiting`).
         """
         for process in self._processes.values():
-            process.check()
+            try:
+                process.check()
+            except StackError as error:
+                if not self.options.restarts:
+                    raise
+                self._say(f"{error.role} {error.problem}; it starts again")
+                process.start()
 
     def stop(self) -> None:
         """End everything. Harmless when there is nothing to end."""

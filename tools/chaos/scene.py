@@ -66,4 +66,5 @@ def prepare(home: Path, *, workers: int = 0) -> StackOptions:
         emulator_speed=_JOB_SPEED,
         airflow_settings=_SETTINGS | (_CLUSTER_SETTINGS if workers else {}),
         workers=workers,
+        restarts=workers > 0,
     )
