@@ -156,8 +156,10 @@ def _stopped_after_answer(arena: Arena, run_ids: Sequence[str]) -> None:
 def _stopped_before_post(arena: Arena, run_ids: Sequence[str]) -> None:
     """Each task has stored its intent when its worker stops, and sends its POST after that of its successor.
 
-    That is the case in which a second job is made. It waits in Vertex's queue, as jobs do.
+    That is the case in which a second job is made. It waits in Vertex's queue, as jobs do. After a slow look a task
+    looks a second time; from then on it has nothing to do but to store its intent.
     """
+    arena.stack.emulator.add_fault(structs.replace(LOOK, times=len(run_ids)))
     with _takes_none(arena, _cluster(arena).worker_roles[-1:]):
         wait_for_held(arena, Operation.LIST, len(run_ids))
     tasks = arena.talking(len(run_ids))
@@ -231,6 +233,7 @@ def _redelivered(arena: Arena, run_ids: Sequence[str]) -> None:
 
 
 LOOK = Fault(op=Operation.LIST, kind=FaultKind.HOLD, after=True)
+SLOW_LOOK = Fault(op=Operation.LIST, kind=FaultKind.DELAY, seconds=4)
 ONES = {point.name: point for point in KILL_POINTS}
 
 CLUSTER_POINTS = (
@@ -241,7 +244,7 @@ CLUSTER_POINTS = (
         "worker stopped between intent and POST",
         _stopped_before_post,
         at_once=6,
-        hold=LOOK,
+        hold=SLOW_LOOK,
         first_jobs=QUEUED,
         may_stop=True,
     ),
