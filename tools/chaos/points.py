@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import psutil
 from msgspec import structs
 
 from local.emulator.admin import Fault, FaultKind, Match, Operation, Scenario, Step
 from local.stack.airflow import SCHEDULER, TRIGGERER
+from local.stack.airflow_api import AirflowApiError
 from tools.chaos.arena import PAUSE_SECONDS, RUN_SECONDS, Arena, KillMissedError, Outcome, talking_to
 
 FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=10), Step(state="RUNNING", seconds=None)], mix={})
@@ -61,7 +63,7 @@ class KillPoint:
             arena.stack.revive()
             emulator.clear_faults()
             arena.wait_until_over(run_ids)
-        except (TimeoutError, KillMissedError) as error:
+        except (TimeoutError, KillMissedError, AirflowApiError, psutil.NoSuchProcess) as error:
             stuck = Outcome(details=[f"{name}: {error}"])
             return stuck + arena.compare(run_ids, self.jobs_each)
         finally:
