@@ -156,8 +156,8 @@ def _stopped_after_answer(arena: Arena, run_ids: Sequence[str]) -> None:
 def _stopped_before_post(arena: Arena, run_ids: Sequence[str]) -> None:
     """Each task has stored its intent when its worker stops, and sends its POST after that of its successor.
 
-    That is the case in which a second job is made. It waits in Vertex's queue, as jobs do. After a slow look a
-    task looks a second time; from then on it has nothing to do but to store its intent.
+    That is the case in which a second job is made. It waits in Vertex's queue, as jobs do. A task that has
+    looked slowly looks again, and then has nothing to do but to store its intent.
     """
     arena.stack.emulator.add_fault(structs.replace(LOOK, times=len(run_ids)))
     with _takes_none(arena, _cluster(arena).worker_roles[-1:]):
