@@ -128,8 +128,9 @@ def _cut_off_triggerer(arena: Arena, run_ids: Sequence[str]) -> None:
 
 
 def _waits_on(arena: Arena, run_id: str, triggerer: str) -> bool:
-    job = arena.stack.airflow.task_instance(arena.spec, run_id, "wait")["triggerer_job"]
-    return bool(job) and job["hostname"] == triggerer
+    alive = arena.stack.airflow.call("GET", "/jobs", params={"hostname": triggerer, "is_alive": True})["jobs"]
+    trigger = arena.stack.airflow.task_instance(arena.spec, run_id, "wait")["trigger"]
+    return bool(trigger) and trigger["triggerer_id"] in {job["id"] for job in alive}
 
 
 def _stopped_scheduler(arena: Arena, run_ids: Sequence[str]) -> None:
