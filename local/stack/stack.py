@@ -36,12 +36,13 @@ from local.stack.ports import LOOPBACK, Ports
 from local.stack.postgres import DATABASE, running
 from local.stack.processes import ManagedProcess, Service, StackError
 from local.stack.proxy import GoogleStandIn, proxy_service
+from local.stack.proxy_database import PROXY_DATABASE, database_service, proxy_settings
 from local.waiting import add_check, remove_check
 
 # When all of it goes, do not wait the ten seconds that a triggerer takes to release its triggers.
 GRACE_SECONDS = 3.0
-_FIRST = frozenset({DATABASE, BROKER})  # the others need them at their start
-PORT_ROLES = ("api-server", "proxy", "object store", "emulator", "tunnel", DATABASE, BROKER)
+PORT_ROLES = ("api-server", "proxy", "object store", "emulator", "tunnel", DATABASE, PROXY_DATABASE, BROKER)
+FIRST = (DATABASE, PROXY_DATABASE, BROKER)  # the others need them at their start
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class StackOptions:
     :param roles: start these only; all when empty. Airflow's processes bring their database with them.
     :param storage_front_url: a proxy in front of the object store, through which Airflow's processes reach
         it; the emulator and `Stack.gcs` do not.
+    :param proxy_database: give the proxy a database, so that it has virtual keys, budgets and spend logs.
     :param workers: so many Celery workers, two schedulers and two triggerers, as if on machines of their own,
         and the cost table in PostgreSQL; 0: one scheduler that also runs the tasks, and the table in a file.
     :param restarts: start again what has ended by itself, as a service manager does; waits do not fail.
@@ -68,6 +70,7 @@ class StackOptions:
     airflow_settings: Mapping[str, str] = field(default_factory=dict)
     roles: frozenset[str] = frozenset()
     storage_front_url: str = ""
+    proxy_database: bool = False
     workers: int = 0
     restarts: bool = False
 
@@ -124,11 +127,11 @@ class Stack:
         self._watchdog = Watchdog(self.mark)
         wanted = self.options.roles
         for service in self._services():
-            if service.role in wanted or not wanted or service.role in _FIRST:
+            if service.role in wanted or not wanted or service.role in FIRST:
                 log = self.options.home / "logs" / f"{service.role.replace(' ', '-')}.log"
                 self._processes[service.role] = ManagedProcess(service, log, self.mark)
                 self._processes[service.role].start()
-            if service.role in _FIRST:
+            if service.role in FIRST:
                 self._processes[service.role].wait_until_ready()
         self._wait_for_all(began)
         add_check(self.check)
@@ -151,10 +154,11 @@ class Stack:
         """End everything. Harmless when there is nothing to end."""
         remove_check(self.check)
         with ThreadPoolExecutor(len(self._processes) or 1) as pool:
-            users = [process for role, process in self._processes.items() if role not in _FIRST]
+            users = [process for role, process in self._processes.items() if role not in FIRST]
             list(pool.map(lambda process: process.stop(GRACE_SECONDS), users))
-        for role in _FIRST & self._processes.keys():
-            self._processes[role].stop()
+        for role in FIRST:
+            if role in self._processes:
+                self._processes[role].stop()
         sweep(self.mark)
         if self._watchdog is not None:
             self._watchdog.close()
@@ -243,7 +247,14 @@ class Stack:
             token=token,
             speed=self.options.emulator_speed,
         )
-        yield proxy_service(port=self.port["proxy"], master_key=self.master_key, google=google)
+        database: Mapping[str, str] = {}
+        if self.options.proxy_database:
+            folder, port = home / "proxy-database", self.port[PROXY_DATABASE]
+            yield database_service(folder, port, self._say)
+            database = proxy_settings(folder, port, salt=self.mark)
+        yield proxy_service(
+            port=self.port["proxy"], master_key=self.master_key, google=google, database=database
+        )
         if not self.options.roles or self.options.roles & AIRFLOW_ROLES:
             yield metadata_service(self.site.database, self.site.database_port, self._say)
             if self.site.cluster:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, localcontext
 
 from vertex_batch.costs.money import in_full, usd
@@ -24,6 +24,8 @@ from vertex_batch.vertex.resource import CompletionStats
 
 UNKNOWN_MODEL = "unknown"
 _SIX_DECIMALS = Decimal("1e-6")
+_SAME_CREATION = timedelta(seconds=1)
+"""Times of one creation may have a different number of digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,16 @@ class JobFacts:
         return str(self.key)
 
     @property
+    def queue_time(self) -> timedelta | None:
+        """How long the job waited before it ran; None if that is unknown."""
+        return self.start_time - self.create_time if self.start_time and self.create_time else None
+
+    @property
+    def run_time(self) -> timedelta | None:
+        """How long the job ran; None if it never ran, or that is unknown."""
+        return self.end_time - self.start_time if self.end_time and self.start_time else None
+
+    @property
     def ran_on(self) -> date | None:
         """The UTC day on which the job started, whose prices apply; None if it is unknown."""
         moment = self.start_time or self.create_time or self.end_time
@@ -85,6 +97,24 @@ class JobFacts:
     def key(self) -> JobId:
         """The id that no other job has."""
         return JobId(self.project, self.location, self.job_id)
+
+    def contradiction(self, other: JobFacts) -> str:
+        """Say what shows that another job has the same id; empty if these are facts of one job.
+
+        Vertex does not reuse ids; a restarted emulator may. The creation time decides if both are known.
+        Which run recorded the job shows nothing: the reaper or an adoption may record a run's job again.
+        """
+        if self.create_time and other.create_time:
+            if abs(self.create_time - other.create_time) < _SAME_CREATION:
+                return ""
+            return f"it was created at {self.create_time.isoformat()}, not at {other.create_time.isoformat()}"
+        for what, one, two in (
+            ("idempotency key", self.job_key, other.job_key),
+            ("display name", self.display_name, other.display_name),
+        ):
+            if one and two and one != two:
+                return f"its {what} is {one!r}, not {two!r}"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, get_args
@@ -138,6 +138,26 @@ def select_dag_ids() -> Select[Any]:
     later = select(func.min(jobs.c.dag_id)).where(jobs.c.dag_id > first.c.dag_id).scalar_subquery()
     found = first.union_all(select(later).where(first.c.dag_id.is_not(None)))
     return select(found.c.dag_id).where(found.c.dag_id.is_not(None))
+
+
+def select_first_day(where: JobFilter) -> Select[Any]:
+    """Select the first day with a job, whatever the days of the filter."""
+    return (
+        select(jobs.c.day)
+        .where(*conditions(replace(where, since=None, until=None)))
+        .order_by(jobs.c.day)
+        .limit(1)
+    )
+
+
+def select_failed_reasons(where: JobFilter, limit: int) -> Select[Any]:
+    """Select the failed rows by reason of the latest jobs that have some."""
+    return (
+        select(jobs.c.failed_reasons)
+        .where(*conditions(where), jobs.c.rows_failed > 0)
+        .order_by(jobs.c.day.desc())
+        .limit(limit)
+    )
 
 
 def select_usage(where: JobFilter, models: Collection[str] | None = None) -> Select[Any]:

@@ -25,7 +25,10 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-STATIC_FILES = {"pages.css": "text/css", "frame.js": "text/javascript", "live.js": "text/javascript"}
+STATIC_FILES = {
+    "pages.css": "text/css",
+    **dict.fromkeys(("frame.js", "live.js", "overview.js"), "text/javascript"),
+}
 
 
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vertex_batch.costs import CostTable, JobCost, JobFilter
+from vertex_batch.costs import CostTable, JobCost, JobFilter, Total, add_totals
 from vertex_batch.ui.access import Reader
 from vertex_batch.ui.in_flight import InFlight, RunningEstimate, in_flight, matches, place_of, project_cost
 from vertex_batch.ui.submissions import SubmittedJob, recent_submissions
@@ -39,6 +39,13 @@ class UnderWay:
     lines: Sequence[RunningLine]
     problems: dict[str, Snapshot]
     more: int = 0
+
+    @property
+    def expected(self) -> Total | None:
+        """The estimated cost of the shown jobs, a lower bound if some have no estimate; None if none has."""
+        known = [line.projection.whole for line in self.lines if line.projection.whole]
+        whole = add_totals(known)
+        return Total(whole.amount, whole.complete and len(known) == len(self.lines)) if known else None
 
 
 def find_submission(reader: Reader, key: JobId, costs: CostTable | None) -> SubmittedJob | None:
