@@ -50,7 +50,7 @@ def test_spend_is_shown_by_what_the_address_says(pages, by, name):
     pages.record(item("1.5"))
     text = pages.get("/", by=by).text
     assert 'aria-label="Sun 22 Nov 2026: 1.50 USD"' in text
-    assert f"Day (UTC) {name} Total, USD Sun 22 Nov 2026 1.50 1.50" in words(text)
+    assert f"Day (UTC) Total, USD {name} Sun 22 Nov 2026 1.50 1.50" in words(text)
     assert f"By {by}" in text
 
 
