@@ -38,6 +38,7 @@ from local.stack.airflow_api import AirflowApiError
 from local.stack.emulator import LOCATION, PROJECT
 from local.stack.gcs import adopt_files
 from local.stack.paths import STATE
+from local.stack.proxy_database import PartsError
 from local.waiting import check_processes, wait_until
 from vertex_batch.costs import CostTable
 from vertex_batch.specs import Spec, load_specs
@@ -73,6 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--nights", type=int, default=1, help="so many nights, up to the latest of the schedule (1)"
     )
+    parser.add_argument(
+        "--proxy-database",
+        action="store_true",
+        help="with virtual keys, budgets and spend logs; needs Node.js",
+    )
     given = parser.parse_args(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -86,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 usual_ports=ports,
                 emulator_speed=EMULATOR_SPEED,
                 airflow_settings={"AIRFLOW__VERTEX_BATCH__DEPLOYMENT": "demo"},
+                proxy_database=given.proxy_database,
             )
             console.print(
                 "Starting Airflow, the LiteLLM proxy, an object store and an emulated Vertex AI."
@@ -104,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         console.print("Interrupted; everything has been stopped.")
         return 130
-    except (DemoError, StackError, AirflowApiError, TimeoutError, httpx.HTTPError) as error:
+    except (DemoError, StackError, PartsError, AirflowApiError, TimeoutError, httpx.HTTPError) as error:
         console.print(f"\nThe demo did not work out: {error}", markup=False, highlight=False, soft_wrap=True)
         print_after_crash(home, console)
         return 1

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 from vertex_batch.costs.bill import Bill, JobFacts, RowCounts, Total, add_totals, make_bill, total
 from vertex_batch.costs.csv_text import harmless, stream_csv
 from vertex_batch.costs.deliveries import Delivery, DeliverySums, rows_equation
-from vertex_batch.costs.errors import CostTableError, CostTableSetupError, CostTableUnavailableError
+from vertex_batch.costs.errors import (
+    CostTableError,
+    CostTableSetupError,
+    CostTableUnavailableError,
+    JobIdTakenError,
+)
 from vertex_batch.costs.money import exact, in_full, rounded, usd
 from vertex_batch.costs.questions import FocusVersion, GroupTotal, JobCost, JobFilter, JobOrder
 
@@ -29,6 +34,7 @@ __all__ = [
     "JobCost",
     "JobFacts",
     "JobFilter",
+    "JobIdTakenError",
     "JobOrder",
     "RowCounts",
     "Total",

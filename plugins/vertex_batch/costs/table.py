@@ -15,6 +15,7 @@ from vertex_batch.costs import migrations, schema
 from vertex_batch.costs.bill import Bill, JobFacts, saved, total
 from vertex_batch.costs.database import Database, upsert
 from vertex_batch.costs.deliveries import NIGHT, Delivery, DeliverySums
+from vertex_batch.costs.errors import JobIdTakenError
 from vertex_batch.costs.focus import read_focus
 from vertex_batch.costs.queries import (
     SEARCHED,
@@ -70,10 +71,13 @@ class CostTable:
 
         Recording the same bill twice changes nothing. If the line items of an earlier bill differ, they are
         kept as history. If two writers record a job at the same time, the later one's complete bill stays.
+
+        :raises JobIdTakenError: the earlier bill is of another job with this id: `JobFacts.contradiction`.
         """
         self._prepare()
         key = _key(bill.job.key)
         with self._database.write() as connection:
+            self._refuse_other_job(connection, bill.job)
             # This locks the job's row: other writers of it wait here.
             upsert(connection, schema.jobs, _job_row(bill))
             self._keep(connection, key, self._line_items(connection, key), bill.line_items)
@@ -82,6 +86,13 @@ class CostTable:
             sums = _part_rows(bill.job, bill.day, bill.line_items)
             for table, rows in ((schema.usage, usage), (schema.line_items, items), (schema.job_sums, sums)):
                 _replace(connection, table, key, rows)
+
+    def _refuse_other_job(self, connection: Connection, job: JobFacts) -> None:
+        stored = select(schema.jobs).where(*_is(schema.jobs, _key(job.key))).with_for_update()
+        row = connection.execute(stored).one_or_none()
+        if row and (contradiction := job.contradiction(read_facts(row))):
+            reason = f"job {job.key} has a bill of another job with this id: {contradiction}"
+            raise JobIdTakenError(self._database.name, reason)
 
     def bill(self, job_id: JobId) -> Bill | None:
         """Return the bill of one job; None if none was recorded."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vertex_batch.costs import CostTable, JobCost, JobFilter, Total, add_totals
 from vertex_batch.ui.access import Reader
 from vertex_batch.ui.in_flight import InFlight, RunningEstimate, in_flight, matches, place_of, project_cost
-from vertex_batch.ui.submissions import SubmittedJob, recent_submissions
+from vertex_batch.ui.submissions import SubmittedJob, count_unwatched, recent_submissions
 from vertex_batch.ui.vertex import ActiveJobs, ProxyPlace, Snapshot
 from vertex_batch.vertex.names import JobId
 
@@ -34,11 +34,13 @@ class UnderWay:
     :param lines: the jobs that are shown.
     :param problems: projects and locations that could not be read, and why.
     :param more: the number of jobs beyond those in `lines`.
+    :param unwatched: the number of waiting tasks that no triggerer takes care of.
     """
 
     lines: Sequence[RunningLine]
     problems: dict[str, Snapshot]
     more: int = 0
+    unwatched: int = 0
 
     @property
     def expected(self) -> Total | None:
@@ -74,7 +76,8 @@ def list_under_way(reader: Reader, costs: CostTable | None, wanted: dict[str, st
         RunningLine(each, guesses.of(each), each.may_be_cancelled and may_cancel[each.submission.dag_id])
         for each in shown
     ]
-    return UnderWay(lines, _problems(found, readings), len(found) - len(shown))
+    unwatched = sum(count for dag_id, count in count_unwatched().items() if reader.may_see(dag_id))
+    return UnderWay(lines, _problems(found, readings), len(found) - len(shown), unwatched)
 
 
 def _problems(found: Sequence[InFlight], readings: dict[ProxyPlace, Snapshot]) -> dict[str, Snapshot]:
