@@ -12,19 +12,19 @@ from typing import Annotated, Any, cast, get_args
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from vertex_batch.billing.month_end import month_end
+from vertex_batch.billing.month_end import MonthEnd, month_end
 from vertex_batch.billing.succession import ending_models
 from vertex_batch.budgets import Ledger, StoredEstimate
 from vertex_batch.costs import Bill, CostTable, FocusVersion, JobFilter, add_totals, stream_csv
 from vertex_batch.pricing import PriceBook, from_proxy
 from vertex_batch.ui.access import CurrentReader
-from vertex_batch.ui.budget import month_budget
 from vertex_batch.ui.chart import draw, sparkline
 from vertex_batch.ui.export import to_csv
 from vertex_batch.ui.failures import group_failures
+from vertex_batch.ui.limits import read_limits
 from vertex_batch.ui.nights import by_night, trends
-from vertex_batch.ui.overview import DAILY, By, View, explain_lower_bound, read_overview
-from vertex_batch.ui.periods import BadAddressError, Days, last_month, read_period
+from vertex_batch.ui.overview import DAILY, By, Overview, View, explain_lower_bound, read_overview
+from vertex_batch.ui.periods import BadAddressError, Days, read_period
 from vertex_batch.ui.render import page, static_file
 from vertex_batch.ui.source import Costs, Named
 from vertex_batch.ui.spend import compare_months
@@ -107,7 +107,8 @@ def overview(
     if asked.problem:
         return page(request, "period.html", status=400, **form)
     misses_some = not where.dag_id and reader.misses_some(recorded)
-    found = read_overview(costs, where, view, Days(last_month(today).since, today), today)
+    limits = read_limits(where)
+    found = read_overview(costs, where, view, today, limits.many_failed)
     summary = found.summary
     unpriced = [] if summary.total.complete else costs.unpriced(where)
     nights = by_night(costs.jobs(where, limit=MAX_JOBS_OF_RUN)) if where.spec else []
@@ -120,8 +121,9 @@ def overview(
         chart=draw(found.spend),
         sparkline=sparkline([each.amount for each in found.trend]),
         months=compare_months(found.days, today),
-        forecast=month_end(costs, where, found.days[-1].group[0], book=_prices()) if found.days else None,
-        budget=None if misses_some else month_budget(where),
+        forecast=_forecast(costs, where, found, today),
+        budget=None if misses_some else limits.month_usd,
+        many_failed=limits.many_failed,
         reasons=costs.failed_reasons(where).most_common(1) if summary.rows.failed else [],
         nights=nights,
         trends=trends(nights),
@@ -133,6 +135,14 @@ def overview(
         misses_some=misses_some,
         yesterday=today - timedelta(1),
     )
+
+
+def _forecast(costs: CostTable, where: JobFilter, found: Overview, today: date) -> MonthEnd | None:
+    """The end of this month, from the last day with jobs; None without jobs in this month."""
+    latest = max((each.group[0] for each in found.days if each.group[0] <= today), default=date.min)
+    if latest < today.replace(day=1):
+        return None
+    return month_end(costs, where, max(latest, today - timedelta(1)), book=_prices())
 
 
 @router.get("/costs.csv")

@@ -34,9 +34,13 @@ def state(name: str) -> str:
     return _STATES.get(name) or name.replace("_", " ").lower()
 
 
-def is_many_failed(rows: RowCounts) -> bool:
-    """Whether so many rows failed, or so many cannot be read, that a person should know."""
-    return bool(rows.total) and Decimal(rows.failed + rows.not_counted) / rows.total >= MANY_FAILED
+def is_many_failed(rows: RowCounts, many: Decimal = MANY_FAILED) -> bool:
+    """Whether so many rows failed, or so many cannot be read, that a person should know.
+
+    :param many: from which share on.
+    """
+    bad = rows.failed + rows.not_counted
+    return bad > 0 and Decimal(bad) / rows.total >= many
 
 
 def tone(name: str, rows: RowCounts | None = None) -> str:

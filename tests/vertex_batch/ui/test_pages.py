@@ -28,6 +28,13 @@ def test_the_overview_shows_this_month_and_last_month(pages):
     assert "-93 % vs. 20.25 by this day last month" in text
 
 
+def test_the_end_of_the_month_is_expected_only_if_the_month_has_jobs(pages):
+    pages.record(item("1"), day=date(2026, 10, 30))
+    assert "by the end of the month" not in pages.get("/").text
+    pages.record(item("2"), day=date(2026, 11, 20))
+    assert "2.00 expected by the end of the month" in words(pages.get("/").text)
+
+
 def test_the_overview_says_which_models_stop_and_what_their_successors_would_cost(pages):
     pages.record(item("1.5"))
     text = words(pages.get("/").text)
@@ -43,7 +50,7 @@ def test_spend_is_shown_by_what_the_address_says(pages, by, name):
     pages.record(item("1.5"))
     text = pages.get("/", by=by).text
     assert 'aria-label="Sun 22 Nov 2026: 1.50 USD"' in text
-    assert f"Day (UTC) {name} Total, USD Sun 22 Nov 2026 1.50 1.50" in words(text)
+    assert f"Day (UTC) Total, USD {name} Sun 22 Nov 2026 1.50 1.50" in words(text)
     assert f"By {by}" in text
 
 
@@ -155,6 +162,21 @@ def test_the_budget_of_the_month_is_shown_where_the_files_are(pages, tmp_path, m
     assert 'class="over"' in team
     pages.record(dag_id="secret")
     assert "of the budget" not in pages.get("/").text  # only a part of the spend is shown
+
+
+def test_a_specs_own_limits_are_those_of_its_page(pages, tmp_path, monkeypatch):
+    pages.record(item("1.5"), bill={"rows": RowCounts(ok=98, failed=2)})
+    assert '<dd class="bad">2.0 %' not in pages.get("/", spec="nightly").text
+    (tmp_path / "nightly.yaml").write_text(
+        "project: demo-project\nlocation: us-central1\nmodel: gemini-2.5-flash\n"
+        "inputs: gs://demo-bucket/in.jsonl\noutput: gs://demo-bucket/out\n"
+        "max_failed_ratio: 0.02\nbudget:\n  per_month: {warn: 3}\n"
+    )
+    monkeypatch.setenv("VERTEX_BATCH_SPECS_FOLDER", str(tmp_path))
+    text = pages.get("/", spec="nightly").text
+    assert '<dd class="bad">2.0 %' in text
+    assert "50 % of the budget, 3.00 USD" in words(text)
+    assert "1 warning 2.0 % of the 100 rows of nightly failed" in words(text)
 
 
 def test_the_csv_has_every_day_and_group_exactly(pages):

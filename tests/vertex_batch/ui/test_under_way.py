@@ -129,6 +129,18 @@ def test_a_running_job_is_listed_with_its_state_and_a_guess_at_its_cost(running)
     assert "<html" in running.pages.get("/running").text
 
 
+def test_the_card_of_the_overview_counts_what_runs_and_what_it_will_cost(running):
+    card = {"part": "card"}
+    assert "USD" not in running.pages.get("/running", **card).text
+    running.start()
+    assert "no estimate yet" in running.pages.get("/running", **card).text
+    running.pages.record(model="publishers/google/models/gemini-3.8-flash")
+    text = running.pages.get("/running", **card).text
+    assert "1 <small>job</small>" in text
+    assert "about 1.50 USD when done" in text
+    assert "/running?part=card" in running.pages.get("/").text
+
+
 def test_only_jobs_of_dags_that_one_may_see_are_listed_and_can_be_asked_for(running):
     job_id = running.start("secret")
     assert job_id not in running.pages.get("/running").text
