@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from vertex_batch.errors import ConfigurationError, PermanentError, VertexBatchError
+from vertex_batch.errors import ConfigurationError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, PartKind, file_pattern, whole_shard
@@ -20,10 +21,10 @@ from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.lifecycle.submitting import Submitter
 from vertex_batch.observability import metrics
 from vertex_batch.observability.lineage import ReportsLineage, of_reference
-from vertex_batch.observability.links import ConsoleJobLink
+from vertex_batch.observability.links import BillLink, ConsoleJobLink, bill_url
 from vertex_batch.preflight import CheckedRows, Mode, Report, Subject, preflight
 from vertex_batch.tasks.approval import store_answer
-from vertex_batch.tasks.choices import end_dry_run, is_dry_run, skip_if_retry, skip_unless_chosen
+from vertex_batch.tasks.choices import is_dry_run, skip_if_retry, skip_unless_chosen
 from vertex_batch.tasks.context import (
     PART_XCOM,
     TaskStateIntentStore,
@@ -35,6 +36,7 @@ from vertex_batch.tasks.context import (
 )
 from vertex_batch.tasks.gate import BudgetGate, BudgetSettings, InputFiles
 from vertex_batch.tasks.kill import KillSwitch
+from vertex_batch.tasks.outcome import end_dry_run, explained
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.names import JobId
@@ -97,7 +99,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         "model_parameters",
         "part",
     )
-    operator_extra_links = (ConsoleJobLink(),)
+    operator_extra_links = (ConsoleJobLink(), BillLink())
     ui_color = "#d2e3fc"
 
     def __init__(
@@ -186,6 +188,23 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         self.display_name = part.named(self.display_name or f"{ti.dag_id}.{ti.task_id}.{ti.run_id}")
 
     def execute(self, context: Context) -> dict[str, Any]:
+        with explained(context, self.log):
+            self._check_input(context)
+            return self._submit(context).to_dict()
+
+    def execute_after_answer(
+        self, context: Context, asked: dict[str, str], event: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Continue after a person has answered whether a job that is over budget may be submitted."""
+        with explained(context, self.log):
+            self.log.info("Approved by %s", store_answer(context, asked, event))
+        return self.execute(context)
+
+    def _check_input(self, context: Context) -> None:
+        """See that this task has something to submit.
+
+        :raises AirflowSkipException: it has not, which is as it should be.
+        """
         skip_unless_chosen(context, self.job_name)
         part = InputPart.from_dict(self.part)
         if self.spec and not (part and part.kind is PartKind.RETRY):
@@ -205,20 +224,6 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         if part and part.kind is PartKind.SPLIT:
             message = f"The input is {part}; a mapped task submits each of them."
             raise AirflowSkipException(message)
-        try:
-            return self._submit(context).to_dict()
-        except PermanentError as error:
-            raise AirflowFailException(str(error)) from error
-
-    def execute_after_answer(
-        self, context: Context, asked: dict[str, str], event: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Continue after a person has answered whether a job that is over budget may be submitted."""
-        try:
-            self.log.info("Approved by %s", store_answer(context, asked, event))
-        except PermanentError as error:
-            raise AirflowFailException(str(error)) from error
-        return self.execute(context)
 
     def _submit(self, context: Context) -> JobReference:
         hook = LiteLLMHook(self.litellm_conn_id)
@@ -229,9 +234,10 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         files = InputFiles(uris, cache(lambda: open_storage(self.gcp_conn_id)))
         if is_dry_run(context):
             with hook.client() as client:
-                report = self._preflight(request, files, place, client)
-                self._gate(context, client, files).preview(place, request, self._known_rows(report))
-            end_dry_run(request)
+                rows = self._known_rows(self._preflight(request, files, place, client))
+                expected = self._gate(context, client, files).preview(place, request, rows)
+            body = json.dumps(request.to_wire(), indent=2, ensure_ascii=False)
+            end_dry_run(context, self.log, body, rows=rows, expected=expected)
         self._store = TaskStateIntentStore(context)
         self._kill = KillSwitch(context, self._cancel_submitted, self.log, retry_goes_on=True)
         with hook.client() as client:
@@ -264,6 +270,9 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         )
         ConsoleJobLink.publish(context, reference)
         self.lineage = of_reference(reference)
+        self.bill_url = bill_url(reference.id)
+        self.log.info("Vertex AI runs the job: %s", reference.console_url)
+        self.log.info("Its bill is recorded when it has ended: %s", self.bill_url)
         return reference
 
     def _counted_rows(self) -> int | None:

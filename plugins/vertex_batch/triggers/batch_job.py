@@ -22,6 +22,7 @@ from vertex_batch.vertex.resource import JobReference
 
 # A cancel must outlive the trigger: Airflow 3.3.2 cancels on_kill itself after about a second.
 _CANCELS: set[asyncio.Task[None]] = set()
+_ON_KILL_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,8 @@ class BatchPredictionJobTrigger(BaseTrigger):
         if isinstance(reading, VertexBatchError):
             metrics.poll_failed(reading, in_trigger=True)
             self.log.warning("Could not read job %s (%d in a row): %s", self.job, failures, reading)
-        elif seen.progress != last.progress:
+        elif seen.verdict is Verdict.WAIT and seen.progress != last.progress:
+            # The task itself reports how the job has ended.
             self.log.info("Job %s is %s", self.job, seen.progress)
 
     async def on_kill(self) -> None:
@@ -113,7 +115,8 @@ class BatchPredictionJobTrigger(BaseTrigger):
         task = asyncio.create_task(self._cancel(), name=f"cancel {self.job}")
         _CANCELS.add(task)
         task.add_done_callback(_CANCELS.discard)
-        await asyncio.shield(task)
+        # It goes on by itself. Airflow would report a longer wait as an error, although the job is cancelled.
+        await asyncio.wait({task}, timeout=_ON_KILL_SECONDS)
 
     async def _cancel(self) -> None:
         state = await self._task_state()

@@ -1,4 +1,4 @@
-"""The routes about costs: the overview, its exports, a job's bill, a run."""
+"""The routes about sums of costs: the overview and its exports."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from vertex_batch.billing.succession import ending_models
-from vertex_batch.budgets import Ledger, StoredEstimate
-from vertex_batch.costs import Bill, CostTable, FocusVersion, JobFilter, add_totals, stream_csv
+from vertex_batch.costs import CostTable, FocusVersion, JobFilter, stream_csv
 from vertex_batch.ui.access import CurrentReader
 from vertex_batch.ui.chart import draw
 from vertex_batch.ui.export import to_csv
-from vertex_batch.ui.failures import group_failures
 from vertex_batch.ui.periods import BadAddressError, Days, last_month, read_period
 from vertex_batch.ui.render import page, static_file
-from vertex_batch.ui.source import Costs, Named
+from vertex_batch.ui.source import Costs
 from vertex_batch.ui.spend import SpendChart, add_groups, arrange, compare_months, largest, rank, summarise
 
 router = APIRouter()
@@ -32,7 +30,6 @@ _DAILY: dict[By, Literal["spec_day", "model_day", "team_day", "kind_day"]] = {
     "team": "team_day",
     "kind": "kind_day",
 }
-MAX_JOBS_OF_RUN = 500
 MAX_GROUPS = 100
 
 
@@ -94,8 +91,8 @@ Asked = Annotated[View, Depends(_view)]
 
 @router.get("/")
 def overview(request: Request, reader: CurrentReader, costs: Costs, view: Asked, today: Today) -> Response:
-    recorded = costs.dag_ids()
-    where = reader.narrowed(recorded, view.where)
+    owners = costs.owners()
+    where = reader.narrowed(owners, view.where)
     spend = _spend(costs, where, view)
     period, months = view.period, Days(last_month(today).since, today)
     first, last = min(period.since, months.since), max(period.until, months.until)
@@ -114,14 +111,14 @@ def overview(request: Request, reader: CurrentReader, costs: Costs, view: Asked,
         today=today,
         max_groups=MAX_GROUPS,
         ending=[each.describe(today) for each in ending_models(costs, where, today)],
-        misses_some=not where.dag_id and reader.misses_some(recorded),
-        dag_id=where.dag_id,
+        hidden=None if view.where.dag_id else reader.hidden(costs, owners),
+        dag_id=view.where.dag_id,
     )
 
 
 @router.get("/costs.csv")
 def csv_file(reader: CurrentReader, costs: Costs, view: Asked) -> Response:
-    text = to_csv(view.by, costs.totals(_DAILY[view.by], where=reader.narrowed(costs.dag_ids(), view.where)))
+    text = to_csv(view.by, costs.totals(_DAILY[view.by], where=reader.narrowed(costs.owners(), view.where)))
     return Response(text, media_type=_CSV, headers=_download(f"batch-costs-by-{view.by}", view.period))
 
 
@@ -132,59 +129,9 @@ def focus_file(reader: CurrentReader, costs: Costs, view: Asked, version: str = 
         raise BadAddressError(
             f"FOCUS is written in version {' or '.join(FocusVersion)}, not {version[:40]!r}."
         )
-    rows = costs.focus(reader.narrowed(costs.dag_ids(), view.where), FocusVersion(version))
+    rows = costs.focus(reader.narrowed(costs.owners(), view.where), FocusVersion(version))
     name = f"batch-costs-focus-{version}"
     return StreamingResponse(stream_csv(_begun(rows)), media_type=_CSV, headers=_download(name, view.period))
-
-
-@router.get("/bill")
-def bill(
-    request: Request,
-    reader: CurrentReader,
-    costs: Costs,
-    key: Named,
-) -> Response:
-    found = costs.bill(key)
-    # The same answer in both cases, so that a user who may not see a job does not learn that it exists.
-    if found is None or not reader.may_see(found.job.dag_id):
-        raise HTTPException(404)
-    return page(
-        request,
-        "bill.html",
-        bill=found,
-        expected=_expected(costs, found),
-        failures=group_failures(found),
-        deliveries=costs.deliveries_of(found.job),
-    )
-
-
-@router.get("/run")
-def run(
-    request: Request, reader: CurrentReader, costs: Costs, dag_id: str = "", run_id: str = ""
-) -> Response:
-    if not dag_id or not run_id:
-        raise BadAddressError("The address of a run needs dag_id and run_id.")
-    where = reader.narrowed(costs.dag_ids(), JobFilter(dag_id=dag_id, run_id=run_id))
-    found = costs.jobs(where, limit=MAX_JOBS_OF_RUN)
-    only = found[0].job if len(found) == 1 else None
-    whole = costs.bill(only.key) if only else None
-    return page(
-        request,
-        "run.html",
-        jobs=found,
-        total=add_totals(each.total for each in found),
-        bill=whole,
-        expected=_expected(costs, whole) if whole else None,
-        failures=group_failures(whole) if whole else [],
-        deliveries=costs.deliveries(where),
-        dag_id=dag_id,
-        run_id=run_id,
-    )
-
-
-def _expected(costs: CostTable, found: Bill) -> StoredEstimate | None:
-    """The job's expected cost before it was created."""
-    return Ledger(costs).of_job(found.job.key)
 
 
 @router.get("/static/{name}")

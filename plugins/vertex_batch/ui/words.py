@@ -6,7 +6,15 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
-from vertex_batch.costs import RowCounts, Total, exact, rounded  # noqa: F401 - `rounded` is for the templates
+from vertex_batch.costs import (
+    COMMAND_LINE,
+    JobFacts,
+    RowCounts,
+    Total,
+    exact,
+    rounded,  # noqa: F401 - for the templates
+)
+from vertex_batch.observability.links import storage_url  # noqa: F401 - likewise
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import Unit
 from vertex_batch.vertex.names import JobId
@@ -63,6 +71,16 @@ def lasting(since: datetime | None, now: datetime) -> str:
     return f"{minutes // _DAY} d {minutes % _DAY // _HOUR} h"
 
 
+def error(job: JobFacts) -> str:
+    """What Vertex said of a job's end; empty if it only repeats the state, in whatever spelling."""
+    said = job.error_message.strip(" .").upper().replace("CANCELED", "CANCELLED")
+    return "" if said == job.state else job.error_message
+
+
+def is_of_command_line(job: JobFacts) -> bool:
+    return job.run_type == COMMAND_LINE
+
+
 def ranges(today: date) -> list[tuple[str, date]]:
     """Common periods: name and first day. Each ends today."""
     days = [(f"{n} days", today - timedelta(n - 1)) for n in (7, 30, 90)]
@@ -103,14 +121,6 @@ class InPlace(Protocol):
 
     @property
     def job_id(self) -> str: ...
-
-
-def storage_url(uri: str, *, is_file: bool = False) -> str:
-    """Link to Google's page of a folder or a file in Cloud Storage; empty for anything else."""
-    if not uri.startswith("gs://"):
-        return ""
-    page = "browser/_details" if is_file else "browser"
-    return f"https://console.cloud.google.com/storage/{page}/{quote(uri.removeprefix('gs://'))}"
 
 
 def console_url(job: InPlace) -> str:
