@@ -13,7 +13,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vertex_batch.ui import URL_PREFIX, words
+from vertex_batch.ui import URL_PREFIX, numbers, words
 
 # Nothing but our own style sheet and script; nobody but Airflow may show a page in a frame.
 SECURITY_HEADERS = {
@@ -25,14 +25,20 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-STATIC_FILES = {"pages.css": "text/css", "frame.js": "text/javascript", "live.js": "text/javascript"}
+STATIC_FILES = {
+    "pages.css": "text/css",
+    "jobs.css": "text/css",
+    "frame.js": "text/javascript",
+    "live.js": "text/javascript",
+}
 
 
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """Fill in a template. Everything in it is escaped."""
     root = _airflow_path()
-    here = {"root": root + URL_PREFIX, "airflow": root, "address": request.query_params, "words": words}
-    text = _templates().get_template(template).render({"dag_id": "", **here, **values})
+    here = {"root": root + URL_PREFIX, "airflow": root, "address": request.query_params}
+    written = {"words": words, "numbers": numbers}
+    text = _templates().get_template(template).render({"dag_id": "", **here, **written, **values})
     return HTMLResponse(text, status)
 
 

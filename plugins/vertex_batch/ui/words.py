@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
-from vertex_batch.costs import (
-    COMMAND_LINE,
-    JobFacts,
-    RowCounts,
-    Total,
-    exact,
-    rounded,  # noqa: F401 - for the templates
-)
-from vertex_batch.observability.links import storage_url  # noqa: F401 - likewise
+from vertex_batch.costs import COMMAND_LINE, JobFacts, RowCounts, Total, exact
+from vertex_batch.observability.links import storage_url  # noqa: F401 - for the templates
 from vertex_batch.pricing import Basis, LineItem
+from vertex_batch.ui.numbers import duration
 from vertex_batch.usage import Unit
 from vertex_batch.vertex.names import JobId
 
 _MILLION = 1_000_000
-_HOUR, _DAY = 60, 24 * 60
+MANY_FAILED = Decimal("0.05")
+"""From this share of failed rows on, a page shows them as a problem."""
 _STATES = {"": "unknown", "ENDED": "finished, bill pending"}
 _BASES = {
     Basis.BATCH_RATE: "batch rate",
@@ -39,13 +35,23 @@ def state(name: str) -> str:
     return _STATES.get(name) or name.replace("_", " ").lower()
 
 
-def tone(name: str) -> str:
-    """Return the color class of a state: ``good``, ``bad``, ``active`` or ``plain``."""
+def is_many_failed(rows: RowCounts) -> bool:
+    """Whether so many rows failed, or so many cannot be read, that a person should know."""
+    return bool(rows.total) and Decimal(rows.failed + rows.not_counted) / rows.total >= MANY_FAILED
+
+
+def tone(name: str, rows: RowCounts | None = None) -> str:
+    """Return the color class of a state: ``good``, ``warn``, ``bad``, ``active`` or ``plain``.
+
+    :param rows: of the job. A partial success with few failed rows is good.
+    """
+    if name == "PARTIALLY_SUCCEEDED":
+        return "good" if rows and not is_many_failed(rows) else "warn"
     if name == "SUCCEEDED":
         return "good"
     if name in ("RUNNING", "PENDING", "QUEUED", "CANCELLING", "UPDATING"):
         return "active"
-    return "bad" if name in ("FAILED", "EXPIRED", "DELETED", "PARTIALLY_SUCCEEDED") else "plain"
+    return "bad" if name in ("FAILED", "EXPIRED", "DELETED") else "plain"
 
 
 def model(name: str) -> str:
@@ -60,15 +66,8 @@ def moment(when: datetime | None, *, seconds: bool = False) -> str:
 
 
 def lasting(since: datetime | None, now: datetime) -> str:
-    """Write a duration: ``3 min``, ``2 h 5 min``, ``1 d 4 h``."""
-    if since is None:
-        return ""
-    minutes = max(int((now - since).total_seconds()), 0) // 60
-    if minutes < _HOUR:
-        return f"{minutes} min"
-    if minutes < _DAY:
-        return f"{minutes // _HOUR} h {minutes % _HOUR} min"
-    return f"{minutes // _DAY} d {minutes % _DAY // _HOUR} h"
+    """Write how long ago something began; empty if that is unknown."""
+    return duration(now - since) if since else ""
 
 
 def error(job: JobFacts) -> str:

@@ -12,7 +12,6 @@ from vertex_batch.ui.chart import HEIGHT, WIDTH, draw, round_up
 from vertex_batch.ui.periods import Days, last_month, read_period, so_far_last_month
 from vertex_batch.ui.spend import MAX_SERIES, add_groups
 from vertex_batch.ui.spend import arrange as arrange_groups
-from vertex_batch.ui.words import rounded
 
 DAYS = [date(2026, 11, 1) + timedelta(n) for n in range(3)]
 
@@ -51,20 +50,6 @@ def test_a_day_of_which_nothing_has_a_price_is_marked():
 )
 def test_the_axis_ends_on_a_round_number(amount, top):
     assert round_up(Decimal(amount)) == Decimal(top)
-
-
-@pytest.mark.parametrize(
-    ("amount", "text"),
-    [
-        ("0", "0.00"),
-        ("1234.567", "1,234.57"),
-        ("0.5", "0.50"),
-        ("0.00012345", "0.0001235"),
-        ("0.9999999", "1.00"),
-    ],
-)
-def test_amounts_are_rounded_to_what_says_something(amount, text):
-    assert rounded(Decimal(amount)) == text
 
 
 def test_last_month_is_compared_to_the_same_day_also_where_it_is_shorter():

@@ -102,4 +102,4 @@ def test_how_long_something_lasts_is_written_in_two_units():
 
     since = datetime(2026, 11, 22, tzinfo=UTC)
     said = [lasting(since, since + timedelta(minutes=n)) for n in (0, 59, 61, 60 * 25)]
-    assert said == ["0 min", "59 min", "1 h 1 min", "1 d 1 h"]
+    assert said == ["0 s", "59 min", "1 h 1 min", "1 d 1 h"]

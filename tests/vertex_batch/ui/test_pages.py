@@ -50,8 +50,8 @@ def test_spend_is_shown_by_what_the_address_says(pages, by, name):
 def test_a_sum_with_something_unpriced_is_an_at_least(pages):
     pages.record(item("1.5"), item(None, kind="thoughts"))
     text = words(pages.get("/").text)
-    assert "This month at least 1.50 USD" in text
-    assert "Spend by day at least 1.50 USD" in text
+    assert "This month ≥ 1.50 USD" in text
+    assert "Spend by day ≥ 1.50 USD" in text
     assert "thoughts 1,000,000 1 no price is known" in text
     assert "part of it has no price" in text
 
@@ -129,7 +129,7 @@ def test_a_bill_says_where_each_amount_comes_from(pages):
     )
     assert "console.cloud.google.com/storage/browser/demo-bucket/out" in pages.get("/bill", **key(bill)).text
     assert "predictions.jsonl 17 cut short" in text
-    assert "10 ok, 2 failed, 1 unreadable" in text
+    assert "10 ok, 2 failed (15.4 %), 1 unreadable" in text
 
 
 def test_rows_in_no_known_format_are_counted_and_named_on_the_pages(pages):
