@@ -29,6 +29,7 @@ from vertex_batch.observability.links import (
     storage_url,
 )
 from vertex_batch.pricing import add
+from vertex_batch.tasks.context import cost_name
 from vertex_batch.tasks.expected import ExpectedCosts
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.retries import RETRY_POLICY
@@ -73,7 +74,8 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         such as those of a model that this version does not know.
     :param fail_without_answers: fail if the jobs succeeded but no row was answered. False if later tasks of
         the run send rows again or decide by themselves.
-    :param spec: name of the task's spec, for the cost table.
+    :param spec: name of the task's spec, for the cost table. Defaults to the DAG's id, with the submit task's
+        id if several tasks of the DAG submit jobs.
     :param team: the team that pays, for the cost table. Defaults to the job's label ``team``.
     :param litellm_conn_id: the proxy.
     :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
@@ -231,7 +233,7 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
             model=job.model,
             input_uris=job.input_uris,
             labels=job.labels,
-            spec=self.spec,
+            spec=cost_name(context, self.spec, task_id),
             team=self.team,
             dag_id=ti.dag_id,
             run_id=ti.run_id,

@@ -28,9 +28,11 @@ from vertex_batch.tasks.choices import is_dry_run, skip_if_retry, skip_unless_ch
 from vertex_batch.tasks.context import (
     PART_XCOM,
     TaskStateIntentStore,
+    cost_name,
     find_place,
     identity,
     look_policy,
+    map_index,
     overridden,
     with_run_dates,
 )
@@ -65,8 +67,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
     :param output_uri: ``gs://`` prefix, below which each job writes its own folder, or ``bq://`` table.
     :param project: the Google project id that the proxy is configured with. Defaults to the connection's.
     :param location: such as ``us-central1``. Defaults to the connection's.
-    :param display_name: the job's name in Google's console, at most 128 characters. Defaults to DAG, task and
-        run.
+    :param display_name: the job's name in Google's console, at most 128 characters. Defaults to the DAG, the
+        task if several submit jobs, and the day.
     :param labels: the job's labels; Vertex allows lowercase letters, digits, ``-`` and ``_``.
     :param model_parameters: sent as the job's ``modelParameters``. Gemini takes its settings from each row's
         ``generationConfig`` instead.
@@ -80,7 +82,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
     :param litellm_conn_id: the proxy.
     :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
     :param gcp_conn_id: the connection that checks the inputs and the output bucket.
-    :param spec: name of the task's spec, for the cost table.
+    :param spec: name of the task's spec, for the cost table. Defaults as `display_name`, without the day.
     :param job_name: the job's name in a spec with several jobs; templates use it as ``job_name``. If the
         run's param ``jobs`` names other jobs only, the task is skipped.
     :param money: the budgets and prices of the job; see ``docs/budgets.md``. By default, the cost is neither
@@ -169,7 +171,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         for field, value in overridden(context.get("params") or {}, self.overrides or {}).items():
             setattr(self, field, value if field != "labels" else {**(self.labels or {}), **value})
         if part := self._planned_part(context):
-            self._apply_part(part, context["ti"])
+            self._apply_part(part, context)
 
     def _planned_part(self, context: Context) -> InputPart | None:
         """The part of this task; a reference is replaced by what it refers to."""
@@ -180,12 +182,19 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
             self.part = part.to_dict()
         return part
 
-    def _apply_part(self, part: InputPart, ti: Any) -> None:
+    def _apply_part(self, part: InputPart, context: Context) -> None:
         """Read the planned part, and mark the job's name, labels and output with it."""
         self.inputs = list(part.uris)
         self.labels = {**(self.labels or {}), **part.labels}
         self.output_uri = part.output(self.output_uri)
-        self.display_name = part.named(self.display_name or f"{ti.dag_id}.{ti.task_id}.{ti.run_id}")
+        self.display_name = part.named(self.display_name or self._usual_name(context))
+
+    def _usual_name(self, context: Context) -> str:
+        """A name for Google's console that says which task of which day it is: ``my_dag 2026-11-22``."""
+        index = map_index(context)
+        name = cost_name(context, self.spec, self.task_id)
+        day = dict(with_run_dates(context, str(self.dag.timezone.name), self.job_name))["run_date"]
+        return f"{name} {day}" if index < 0 else f"{name} {day} {index}"
 
     def execute(self, context: Context) -> dict[str, Any]:
         with explained(context, self.log):
@@ -306,17 +315,16 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         return preflight(subject, self.preflight, files.open_storage, client, self.log, checked=checked)
 
     def _gate(self, context: Context, client: BatchClient, files: InputFiles) -> BudgetGate:
-        settings = replace(self.money, spec=self.spec)
+        settings = replace(self.money, spec=cost_name(context, self.spec, self.task_id))
         return BudgetGate(context, settings, client, files, self.log)
 
     def _request(self, context: Context, uris: list[str]) -> CreateJobRequest:
-        ti = context["ti"]
         try:
             return build_request(
                 model=self.model,
                 uris=uris,
                 output=self.output_uri,
-                display_name=self.display_name or f"{ti.dag_id}.{ti.task_id}.{ti.run_id}",
+                display_name=self.display_name or self._usual_name(context),
                 labels=self.labels or {},
                 spec=self.spec,
                 model_parameters=self.model_parameters,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
@@ -64,7 +66,7 @@ def run(
     )
 
 
-def _of_bill(costs: CostTable, found: Bill) -> dict[str, object]:
+def _of_bill(costs: CostTable, found: Bill) -> dict[str, Any]:
     """What both pages show of a bill."""
     expected = Ledger(costs).of_job(found.job.key)
     return {

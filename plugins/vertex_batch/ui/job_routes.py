@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 from airflow.models.log import Log
 from airflow.sdk import conf
+from airflow.sdk.exceptions import AirflowException
 from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -205,7 +206,7 @@ def cancel(
     _note(reader, submission)
     try:
         _cancel(submission)
-    except VertexBatchError as error:
+    except (VertexBatchError, AirflowException) as error:
         log.warning("Job %s could not be cancelled: %s", submission.key, error)
         text = (
             f"Vertex AI is not reachable: {what_happened(error)}. The job may still run and cost money. Try"
@@ -268,6 +269,6 @@ def _read(submission: SubmittedJob) -> tuple[BatchPredictionJob | None, str]:
     try:
         with open_client(submission.litellm_conn_id) as client:
             return client.get(*submission.key), ""
-    except VertexBatchError as error:
+    except (VertexBatchError, AirflowException) as error:
         log.warning("Job %s cannot be read: %s", submission.key, error)
         return None, what_happened(error)

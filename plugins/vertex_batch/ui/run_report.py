@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from vertex_batch.costs import JobFacts, Total, add_totals
 from vertex_batch.operators import AggregateTokenUsageOperator
+from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 
 MAX_TASKS = 1000
@@ -64,10 +65,12 @@ class DryRun:
 class RunReport:
     """One run.
 
-    :param state: as Airflow calls it.
+    :param state: as Airflow calls it; empty if Airflow does not know the run.
+    :param submitted: how many jobs its tasks have submitted.
     """
 
-    state: str
+    state: str = ""
+    submitted: int = 0
     ends: Sequence[TaskEnd] = ()
     dry_runs: Sequence[DryRun] = field(default_factory=tuple)
 
@@ -109,8 +112,8 @@ class RunReport:
         )
 
 
-def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport | None:
-    """Read a run; None if Airflow does not know it. No rights are checked.
+def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
+    """Read a run. No rights are checked.
 
     :param with_reasons: whether the user may read what the tasks have logged.
     """
@@ -119,8 +122,9 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport | Non
             select(DagRun.id, DagRun.state).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
         ).one_or_none()
         if run is None:
-            return None
-        outcomes = dict(_outcomes(session, run.id)) if with_reasons else {}
+            return RunReport()
+        outcomes = dict(_said(session, run.id, OUTCOME_XCOM)) if with_reasons else {}
+        jobs = {intent.get("job_id") for _, intent in _said(session, run.id, INTENT_XCOM)} - {None}
         tasks = session.execute(
             select(
                 TaskInstance.task_id,
@@ -135,11 +139,17 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport | Non
             .limit(MAX_TASKS)
         ).all()
     ends = [
-        TaskEnd(*task[:3], task.end_date, str(outcomes.get((task[0], task[1]), {}).get("message", "")))
+        TaskEnd(
+            task.task_id,
+            task.map_index,
+            str(task.state),
+            task.end_date,
+            str(outcomes.get((task.task_id, task.map_index), {}).get("message", "")),
+        )
         for task in tasks
     ]
     dry_runs = [made for outcome in outcomes.values() if (made := _dry_run(outcome))]
-    return RunReport(str(run.state), ends, dry_runs)
+    return RunReport(str(run.state), len(jobs), ends, dry_runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,21 +178,21 @@ def record_log(job: JobFacts) -> TaskLog | None:
     return TaskLog(*max(around, key=lambda each: each[:2])[2]) if around else None
 
 
-def _outcomes(session: Session, run: int) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
-    """What the tasks of a run have said, by task id and map index."""
+def _said(session: Session, run: int, key: str) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
+    """What the tasks of a run have stored under a key, by task id and map index."""
     asked = (
         select(XComModel.value, XComModel.task_id, XComModel.map_index)
-        .where(XComModel.dag_run_id == run, XComModel.key == OUTCOME_XCOM)
+        .where(XComModel.dag_run_id == run, XComModel.key == key)
         .order_by(XComModel.task_id, XComModel.map_index)
         .limit(MAX_TASKS)
     )
     for row in session.execute(asked):
         try:
-            outcome = XComModel.deserialize_value(row)
+            value = XComModel.deserialize_value(row)
         except (TypeError, ValueError):  # a deployment's own XCom backend keeps it elsewhere
             continue
-        if isinstance(outcome, dict):
-            yield (row.task_id, row.map_index), outcome
+        if isinstance(value, dict):
+            yield (row.task_id, row.map_index), value
 
 
 def _dry_run(outcome: dict[str, Any]) -> DryRun | None:
