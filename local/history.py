@@ -28,15 +28,15 @@ def run_nights_before(
     """
     total = sum(_backfill(stack, spec, last, nights) for spec, last in due.values())
     console.print(f"Running {nights} nights before that, {total} runs ...", highlight=False)
-    told = 0
+    shown = 0
 
     def all_ended() -> list[str] | None:
-        nonlocal told
+        nonlocal shown
         found = [run for name in due for run in stack.airflow.runs(name) if run["run_type"] == "backfill"]
         ended = [str(run["state"]) for run in found if run["state"] in FINISHED]
-        if len(ended) * 10 // total > told * 10 // total:
+        if len(ended) * 10 // total > shown * 10 // total:
             console.print(f"  {len(ended)} of {total} runs have ended", highlight=False)
-        told = len(ended)
+        shown = len(ended)
         return ended if len(ended) == total else None
 
     ended = wait_until(all_ended, "the nights before", total * SECONDS_A_RUN)

@@ -1,4 +1,4 @@
-"""Follow the demo's runs: Airflow's tasks and Vertex's jobs, on a screen or line by line."""
+"""Follow the demo's runs: one line for each run on a terminal, or a line for each new stage in a pipe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ from vertex_batch.vertex.resource import BatchPredictionJob, label_value
 
 POLL_SECONDS = 1.0
 TASK_ORDER = ("plan_inputs", "submit", "wait", "cancel", "record_cost", "deliver")
-_STYLES = {"success": "green", "failed": "red", "running": "cyan", "deferred": "magenta", "skipped": "dim"}
+_STAGES = {  # the task that runs now -> what it does
+    "plan_inputs": "checking the input",
+    "submit": "submitting",
+    "cancel": "cancelling",
+    "record_cost": "recording the bill",
+    "deliver": "delivering the answers",
+}
+_ENDED = frozenset({"success", "skipped", "failed", "upstream_failed", "removed"})
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,17 @@ class Standing:
     @property
     def finished(self) -> bool:
         return self.state in FINISHED
+
+    @property
+    def stage(self) -> str:
+        """What happens now, in a few words."""
+        if self.finished:
+            failed = [name for name, state in self.tasks.items() if state in ("failed", "upstream_failed")]
+            return "done" if self.state == "success" else f"failed at {failed[0] if failed else 'its start'}"
+        active = [name for name, state in self.tasks.items() if state not in _ENDED]
+        if "wait" in active and "submit" not in active:
+            return f"job {self.job_state.lower()}" if self.job_state != "-" else "waiting for the job"
+        return next((words for name, words in _STAGES.items() if name in active), "starting")
 
     @property
     def rows(self) -> str:
@@ -122,33 +140,28 @@ class _Screen:
         self._live = live
 
     def update(self, standings: Sequence[Standing], elapsed: float) -> None:
-        table = Table(
-            "spec", "tasks", "job", "rows", title=f"elapsed {_clock(elapsed)}", title_justify="left"
-        )
+        table = Table("spec", "now", "rows", title=f"elapsed {_clock(elapsed)}", title_justify="left")
         for standing in standings:
-            tasks = "  ".join(_styled(name, state) for name, state in standing.tasks.items())
-            table.add_row(standing.run.spec, tasks, standing.job_state, standing.rows)
+            style = {"success": "green", "failed": "red"}.get(standing.state, "cyan")
+            table.add_row(standing.run.spec, f"[{style}]{standing.stage}[/]", standing.rows)
         self._live.update(table, refresh=True)
 
 
 class _Log:
-    """A line for each change, for output that is not watched while it grows."""
+    """A line for each new stage, for output that is not watched while it grows."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._shown: dict[str, object] = {}
+        self._shown: dict[str, str] = {}
 
     def update(self, standings: Sequence[Standing], elapsed: float) -> None:
         for standing in standings:
-            quarter = 4 * standing.rows_done // max(standing.run.rows, 1)
-            news = (standing.tasks, standing.job_state, quarter)
-            if self._shown.get(standing.run.spec) == news:
+            stage = standing.stage
+            if self._shown.get(standing.run.spec) == stage:
                 continue
-            self._shown[standing.run.spec] = news
-            tasks = ", ".join(f"{name} {state}" for name, state in standing.tasks.items()) or "not started"
-            line = f"{_clock(elapsed)}  {standing.run.spec}: {tasks}"
-            if standing.job_state != "-":
-                line += f"; job {standing.job_state}, rows {standing.rows}"
+            self._shown[standing.run.spec] = stage
+            rows = f", rows {standing.rows}" if standing.rows_done else ""
+            line = f"{_clock(elapsed)}  {standing.run.spec}: {stage}{rows}"
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -159,10 +172,6 @@ def _display(console: Console) -> Iterator[_Screen | _Log]:
         return
     with Live(console=console, auto_refresh=False) as live:
         yield _Screen(live)
-
-
-def _styled(name: str, state: str) -> str:
-    return f"[{_STYLES.get(state, 'white')}]{name} {state}[/]"
 
 
 def _clock(seconds: float) -> str:

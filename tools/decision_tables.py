@@ -41,12 +41,12 @@ def looks() -> str:
 
 
 def _stored(rule: Rule) -> str:
-    told = [str(rule.stored or "any")]
+    words = [str(rule.stored or "any")]
     if rule.looked_long_enough is False:
-        told.append("less than `look_seconds` ago")
+        words.append("less than `look_seconds` ago")
     if rule.resubmission is not None:
-        told.append("on a resubmission" if rule.resubmission else "on a submission")
-    return ", ".join(told)
+        words.append("on a resubmission" if rule.resubmission else "on a submission")
+    return ", ".join(words)
 
 
 def _cases() -> Iterator[tuple[str, JobReading]]:
@@ -61,7 +61,7 @@ def _cases() -> Iterator[tuple[str, JobReading]]:
         if seen.verdict is not Verdict.FAILED:
             yield name, seen
     yield (
-        "one that goes on waiting, after a deadline",
+        "one that keeps waiting, after a deadline",
         assess(_job("RUNNING"), now=now, failures=0, limits=late),
     )
     many = {"successfulCount": 1, "failedCount": 1}
@@ -100,7 +100,7 @@ def _job(state: str, **fields: Any) -> BatchPredictionJob:
 
 def _meaning(seen: JobReading) -> str:
     if seen.verdict is Verdict.WAIT:
-        return "goes on waiting"
+        return "keeps waiting"
     ends = task_end(seen, 0.4)
     if resubmission(seen, 0, 1) is not Resubmission.NONE:
         return f"submits again while `resubmits` are left, then {ends}"

@@ -50,7 +50,7 @@ def dates() -> str:
 
 
 def price_kinds() -> str:
-    """The kinds that a spec may price. Those that have a twin for long context are listed once."""
+    """The kinds that a spec may price. Those that also exist for long context are listed once."""
     long = "_long_context"
     names = [name for name in SPEC_PRICE_KEYS if not name.endswith(long)]
     both = [f"`{name}`" for name in names if f"{name}{long}" in SPEC_PRICE_KEYS]

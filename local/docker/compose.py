@@ -70,7 +70,7 @@ def expressions(text: str) -> list[str]:
 
 
 def variable(expression: str) -> re.Match[str]:
-    """Split what stands between the braces into name, operator and argument."""
+    """Split the text between the braces into name, operator and argument."""
     match = VARIABLE.fullmatch(expression)
     if match is None:
         raise InterpolationError(f"${{{expression}}} is not a variable")

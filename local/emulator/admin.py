@@ -58,7 +58,7 @@ T = TypeVar("T")
 
 
 class Visit(Struct, frozen=True):
-    """A state that a job was in, from a time on. The state stands without its prefix."""
+    """A state that a job was in, from a time on. The state is written without its prefix."""
 
     state: str
     time: datetime

@@ -228,7 +228,7 @@ class Scenario(Plain, frozen=True):
 
 
 class Operation(StrEnum):
-    """What a call does; ``*`` in a fault stands for all of them."""
+    """What a call does; ``*`` in a fault means all of them."""
 
     ANY = "*"
     CREATE = "create"

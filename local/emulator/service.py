@@ -216,7 +216,7 @@ def _write_token(number: int, filter_text: str) -> str:
 
 
 def _read_token(token: str, filter_text: str) -> int | None:
-    """The number after which a page goes on. A token is good for the filter it was made for."""
+    """The number after which the next page begins. A token is good for the filter it was made for."""
     if not token:
         return None
     try:

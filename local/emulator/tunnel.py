@@ -42,7 +42,7 @@ class Tunnel:
             writer.close()  # without waiting: a peer that is gone never says good-bye
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Read the CONNECT request and answer it; True once the TLS stands."""
+        """Read the CONNECT request and answer it; True once TLS is established."""
         async with asyncio.timeout(_HEAD_SECONDS):
             head = await reader.readuntil(b"\r\n\r\n")
         method, _, rest = head.decode("latin-1").partition(" ")

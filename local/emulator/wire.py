@@ -47,7 +47,7 @@ class Wire:
         self._service = Service(world)
 
     def routes(self) -> list[Route]:
-        """The routes of the service. ``:cancel`` stands first, since a job id would swallow it."""
+        """The routes of the service. ``:cancel`` comes first, since a job id would swallow it."""
         methods: list[tuple[str, str, Operation]] = [
             ("POST", _JOBS + "/{target}:cancel", Operation.CANCEL),
             ("POST", _JOBS, Operation.CREATE),

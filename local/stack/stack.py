@@ -43,7 +43,7 @@ PORT_ROLES = ("api-server", "proxy", "object store", "emulator", "tunnel", DATAB
 class StackOptions:
     """What may differ between a demo and a test session.
 
-    :param home: everything that the stack writes lies below it.
+    :param home: everything that the stack writes is below it.
     :param usual_ports: role -> the port to take if it is free; others are chosen.
     :param emulator_speed: what the durations of jobs are divided by; at 1 one takes three and a half minutes.
     :param airflow_settings: further environment variables of Airflow's processes.

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from local.progress import Run, Watch, follow
+from local.progress import Run, Standing, Watch, follow
 from vertex_batch.errors import ProxyUnreachableError
 from vertex_batch.vertex.resource import BatchPredictionJob
 
@@ -66,13 +66,37 @@ def test_a_proxy_that_does_not_answer_hides_the_job_and_not_the_run():
     assert (standing.state, standing.job_state) == ("running", "-")
 
 
-def test_a_log_gets_one_line_for_each_change(console, monkeypatch):
+def test_a_log_gets_one_line_for_each_new_stage(console, monkeypatch):
     monkeypatch.setattr("local.progress.POLL_SECONDS", 0)
-    same = story("running", submit="running")
-    airflow = FakeAirflow(story("queued"), same, same, story("success", submit="success"))
+    first, same = story("running", submit="queued"), story("running", submit="running")
+    airflow = FakeAirflow(story("queued"), first, same, same, story("success", submit="success"))
     follow(Watch(airflow, proxy_with(), [RUN]), console, timeout_seconds=5)
     lines = [line.partition("  ")[2] for line in console.file.getvalue().splitlines()]
-    assert lines == ["nightly: not started", "nightly: submit running", "nightly: submit success"]
+    assert lines == ["nightly: starting", "nightly: submitting", "nightly: done"]
+
+
+@pytest.mark.parametrize(
+    ("state", "tasks", "job_state", "stage"),
+    [
+        ("running", {}, "-", "starting"),
+        ("running", {"plan_inputs": "running"}, "-", "checking the input"),
+        ("running", {"plan_inputs": "success", "submit": "up_for_retry"}, "-", "submitting"),
+        ("running", {"submit": "success", "wait": "deferred"}, "-", "waiting for the job"),
+        ("running", {"submit": "success", "wait": "deferred"}, "RUNNING", "job running"),
+        (
+            "running",
+            {"wait": "success", "cancel": "skipped", "record_cost": "running"},
+            "x",
+            "recording the bill",
+        ),
+        ("running", {"record_cost": "success", "deliver": "queued"}, "x", "delivering the answers"),
+        ("success", {"deliver": "success"}, "SUCCEEDED", "done"),
+        ("failed", {"plan_inputs": "success", "submit": "failed"}, "-", "failed at submit"),
+        ("failed", {}, "-", "failed at its start"),
+    ],
+)
+def test_a_stage_is_what_happens_now(state, tasks, job_state, stage):
+    assert Standing(RUN, state, tasks, job_state).stage == stage
 
 
 def test_runs_that_do_not_end_are_named(console, monkeypatch):

@@ -16,7 +16,8 @@ from vertex_batch.errors import (
     ResourceExhaustedError,
     RouteNotFoundError,
 )
-from vertex_batch.vertex.client import BatchClient, ProxyConfig, release, try_proxy
+from vertex_batch.vertex.client import BatchClient, ProxyConfig, try_proxy
+from vertex_batch.vertex.proxy_versions import release
 from vertex_batch.vertex.resource import (
     CreateJobRequest,
     GcsDestination,

@@ -114,8 +114,8 @@ class Arena:
     def _compare(self, run_id: str, jobs_each: int, state: str) -> Outcome:
         jobs = self.jobs(run_id)
         keys = Counter(job.labels[IDEMPOTENCY_KEY_LABEL] for job in jobs)
-        twins = sum(count - 1 for count in keys.values())
-        duplicates = max(twins, len(jobs) - jobs_each, 0)
+        extra = sum(count - 1 for count in keys.values())
+        duplicates = max(extra, len(jobs) - jobs_each, 0)
         orphans = sum(job.state in ACTIVE for job in jobs)
         table = CostTable(self.stack.cost_table_url)
         billed = {cost.job.job_id for cost in table.jobs(JobFilter(dag_id=self.spec, run_id=run_id))}
@@ -134,8 +134,8 @@ class Arena:
         tasks = {task["task_id"] for task in self.stack.airflow.task_instances(self.spec, run_id)}
         if "deliver" not in tasks:
             return 0
-        told = self.stack.airflow.xcom(self.spec, run_id, "deliver") or {}
-        return ROWS - int(told.get("delivered", 0))
+        delivered = self.stack.airflow.xcom(self.spec, run_id, "deliver") or {}
+        return ROWS - int(delivered.get("delivered", 0))
 
     def is_running(self, run_id: str, task_id: str) -> bool:
         """Whether a task of a run is running now."""

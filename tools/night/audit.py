@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 PROCESSES = 2
-# Batch prices of gemini-2.5-flash in USD for a million tokens, read from Google's price list by a person.
-INPUT, CACHED, OUTPUT = Decimal("0.15"), Decimal("0.03"), Decimal("1.25")
+# Batch prices of gemini-3.1-flash-lite in a region, in USD for a million tokens. A person read them from the
+# price list of Google. Unlike those of Gemini 3.8 Flash, they are not about to change.
+INPUT, CACHED, OUTPUT = Decimal("0.1375"), Decimal("0.01375"), Decimal("0.825")
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ class NightScenario:
         budget = "" if limit is None else f"budget: {{per_run: {{refuse: {limit}}}}}\n"
         return (
             f"description: {self.title}\n"
-            "model: gemini-2.5-flash\n"
+            "model: gemini-3.1-flash-lite\n"
             f"inputs: gs://{BUCKET}/in/{name}/{wildcard}\n"
             f"output: gs://{BUCKET}/out/{name}/\n"
             "team: night\n"

@@ -4,7 +4,7 @@ Thinking models think before they answer, whatever the length of the prompt, and
 ``maxOutputTokens`` and are billed as output. Defaults by Google
 (https://ai.google.dev/gemini-api/docs/thinking, read on 2026-11-27): Gemini 2.5 Pro and Flash decide
 themselves, 2.5 Flash-Lite does not think; Gemini 3 takes a level, by default ``high`` for Pro, ``medium``
-for Flash and ``minimal`` for Flash-Lite. The token counts are our own: no page of Google's tells them.
+for Flash and ``minimal`` for Flash-Lite. The token counts are our own: Google does not publish them.
 """
 
 from __future__ import annotations

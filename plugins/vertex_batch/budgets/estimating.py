@@ -57,7 +57,7 @@ class Estimate:
     :param input_tokens: and ``output_tokens``: what is expected, prompts and answers; thoughts are output.
     :param method: how it was found, as a sentence.
     :param unknown: why part of it is unknown, and what was assumed instead.
-    :param is_first: no earlier job tells how long answers are. :param is_exact: nothing of the input was
+    :param is_first: no earlier job shows how long answers are. :param is_exact: nothing of the input was
         guessed.
     :param has_assumptions: the lengths of files were assumed.
     """
@@ -88,7 +88,7 @@ class Estimate:
         """Say where a bill is outside of the range; empty where it is inside, or where that cannot be
         known.
 
-        :param has_ended_well: else the job has not answered all rows, and it is no news that it cost less.
+        :param has_ended_well: else the job has not answered all rows, so a lower cost says nothing.
         """
         if self.expected.complete and cost.amount > self.high:
             return f"above the expected range of {exact(self.low)} to {usd(self.high)}"

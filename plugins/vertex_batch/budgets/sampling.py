@@ -168,7 +168,7 @@ class _Windows:
             searched = max(width - 1, len(data))
             data += block
             if start and len(data) >= width - 1 and data.find(b"\n", 0, width - 1) < 0:
-                return []  # a row lies all over the window
+                return []  # one row fills the whole window
             end = data.find(b"\n", searched)
             if end >= 0:
                 del data[end + 1 :]

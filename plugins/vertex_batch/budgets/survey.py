@@ -25,7 +25,7 @@ _NORMAL = 1.645
 _UNSEEN = 3
 """The rule of three: what no row of n shows is, nineteen times in twenty, true of at most 3/n of all."""
 _ONE_PLACE = 0.5
-"""The margin of a single place: it tells nothing of how places differ."""
+"""The margin of a single place: it does not show how places differ."""
 _MOST_MARGIN = 4.0
 _ENDS = ("low", "expected", "high")
 
@@ -96,7 +96,7 @@ class Survey:
 
 
 def counted_only(totals: Totals) -> Survey:
-    """A survey without a look at the rows, for an input whose rows were counted: history tells the rest."""
+    """A survey without a look at the rows, for an input whose rows are counted. History supplies the rest."""
     rows = totals.rows or 0
     return Survey(rows, totals.size, complete=False, row_range=exactly(rows))
 

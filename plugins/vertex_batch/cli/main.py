@@ -13,7 +13,19 @@ from typing import Any, NoReturn
 import argcomplete
 
 from vertex_batch import __version__
-from vertex_batch.cli import access, choice, jobs, new, plan, prices, results, retry_rows, run, validate
+from vertex_batch.cli import (
+    access,
+    choice,
+    doctor,
+    jobs,
+    new,
+    plan,
+    prices,
+    results,
+    retry_rows,
+    run,
+    validate,
+)
 from vertex_batch.errors import VertexBatchError
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -76,6 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_validate(commands)
     new.add_parser(commands)
+    _add_table(doctor.add_parser(commands), apart=True)
     plan.add_parsers(commands)
     _add_table(run.add_parser(commands), apart=True)
     retry_rows.add_parser(commands)

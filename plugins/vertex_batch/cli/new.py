@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from vertex_batch.cli.output import print_json, say
 from vertex_batch.cli.validate import DEFAULT_FOLDER
-from vertex_batch.errors import ConfigurationError
+from vertex_batch.errors import ConfigurationError, scrub
 
 SCHEMA_NAME = "job-spec.schema.json"
 _PLAIN = re.compile(r"[A-Za-z][\w./@-]*(:[\w./@-]+)*|\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -30,32 +30,41 @@ class Prompt:
     :param key: the key.
     :param text: the question.
     :param example: a valid answer.
+    :param default: what an empty answer means, for the user; empty if the key is then left out.
     :param required: whether a spec is invalid without it.
     """
 
     key: str
     text: str
     example: str
+    default: str = ""
     required: bool = False
+
+    def ask(self, default: str) -> str:
+        """The line that a terminal shows.
+
+        :param default: the value that an empty answer stands for; empty: `default` describes it.
+        """
+        shown = default or self.default
+        return f"{self.text}{f' [{shown}]' if shown else f', such as {self.example}'}: "
 
 
 QUESTIONS = (
     Prompt("model", "Model", "gemini-3.8-flash", required=True),
-    Prompt(
-        "inputs",
-        "Input files",
-        "gs://my-bucket/in/{{ previous_run_date }}/*.jsonl",
-        required=True,
-    ),
+    Prompt("inputs", "Input files", "gs://my-bucket/in/{{ previous_run_date }}/*.jsonl", required=True),
     Prompt("output", "Output folder", "gs://my-bucket/out/{{ previous_run_date }}/", required=True),
-    Prompt("schedule", "Schedule as a cron expression (leave empty for manual runs)", "30 2 * * *"),
-    Prompt("timezone", "Time zone (default: UTC)", "Europe/Berlin"),
-    Prompt("start_date", "First day of the schedule (default: today)", "2026-12-01"),
-    Prompt("project", "Google project (default: the connection's)", "my-project"),
-    Prompt("location", "Location (default: the connection's)", "us-central1"),
-    Prompt("team", "Team that pays (may be empty)", "search"),
-    Prompt("description", "Description (may be empty)", "Summaries of yesterday's tickets"),
+    Prompt("schedule", "Schedule as a cron expression", "30 2 * * *", "none, manual runs only"),
+    Prompt("timezone", "Time zone", "Europe/Berlin", "UTC"),
+    Prompt("start_date", "First day of the schedule", "2026-12-01", "today"),
+    Prompt("project", "Google project", "my-project", "the connection's"),
+    Prompt("location", "Location", "us-central1", "the connection's"),
+    Prompt("team", "Team that pays", "search", "none"),
+    Prompt("description", "Description", "Summaries of yesterday's tickets", "none"),
 )
+_MODEL = QUESTIONS[0].example
+_BUCKET = re.compile(r"gs://[^/{}*]+/")
+_VALID = {"model": _MODEL, "inputs": "gs://my-bucket/in.jsonl", "output": "gs://my-bucket/out/"}
+"""Stands in for answers that are not there yet, while another is checked."""
 # Keys that many specs need later, each with an example value.
 _MORE = {
     "labels": "{product: search}",
@@ -149,33 +158,59 @@ def spec_text(answers: dict[str, str], schema: str) -> str:
 def _answers(options: Namespace) -> dict[str, str]:
     given = {question.key: getattr(options, question.key) for question in QUESTIONS}
     answers = {key: value.strip() for key, value in given.items() if value and value.strip()}
+    found = _problems(options.name, answers)
+    if found:
+        lines = [f"--{key.replace('_', '-')}: {text}" if key in given else text for key, text in found]
+        raise ConfigurationError("\n".join([*lines, "Nothing was written."]))
     missing = [question for question in QUESTIONS if question.required and question.key not in answers]
     if missing and not sys.stdin.isatty():
         wanted = ", ".join(f"--{question.key}" for question in missing)
         raise ConfigurationError(
             f"Missing {wanted}, and there is no terminal to ask for it. Nothing was written."
         )
-    if missing:
-        answers |= _asked([question for question in QUESTIONS if question.key not in answers])
-    return answers
+    return _asked(options.name, answers) if missing else answers
 
 
-def _asked(questions: list[Prompt]) -> dict[str, str]:
-    answers: dict[str, str] = {}
-    for question in questions:
+def _asked(name: str, answers: dict[str, str]) -> dict[str, str]:
+    """Ask for each answer that is missing, until it is a valid one. The others are kept."""
+    for question in QUESTIONS:
         while question.key not in answers:
-            sys.stderr.write(f"{question.text}, such as {question.example}: ")
+            default = _default(question.key, name, answers)
+            sys.stderr.write(question.ask(default))
             sys.stderr.flush()
             line = sys.stdin.readline()
             if not line:
                 raise ConfigurationError(
                     "The input ended before all questions were answered. Nothing was written."
                 )
-            if line.strip():
-                answers[question.key] = line.strip()
-            elif not question.required:
+            answer = line.strip() or default
+            if not answer and not question.required:
                 break
+            found = [text for key, text in _problems(name, {**answers, question.key: answer})]
+            if answer and not found:
+                answers[question.key] = answer
+            for text in found if answer else ():
+                say(f"  {text}")
     return answers
+
+
+def _default(key: str, name: str, answers: dict[str, str]) -> str:
+    """A useful answer that is also valid; empty if there is none."""
+    if key == "model":
+        return _MODEL
+    bucket = _BUCKET.match(answers.get("inputs", ""))
+    return f"{bucket[0]}output/{name}/{{{{ run_date }}}}/" if key == "output" and bucket else ""
+
+
+def _problems(name: str, answers: dict[str, str]) -> list[tuple[str, str]]:
+    """The problems of the answers so far, each with the key that it is about; empty: the name."""
+    from vertex_batch.specs import SpecError, check_text  # noqa: PLC0415
+
+    try:
+        check_text(spec_text({**_VALID, **answers}, SCHEMA_NAME), f"{name}.yaml")
+    except SpecError as error:
+        return [(re.split(r"[.\[]", each.path)[0], scrub(each.message)) for each in error.problems]
+    return []
 
 
 def _today(timezone: str) -> str:

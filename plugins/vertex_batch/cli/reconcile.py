@@ -22,8 +22,9 @@ from vertex_batch.cli.reprice import total_data
 from vertex_batch.costs import Bill, CostTable, JobFilter, in_full, usd
 from vertex_batch.errors import ApiError, ConfigurationError, PermanentError
 from vertex_batch.pricing import price_file
-from vertex_batch.vertex.client import BatchClient, release
+from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
+from vertex_batch.vertex.proxy_versions import release
 
 # The proxy costs a batch when it polls, and gives up on one after seven days.
 _LATE = timedelta(days=8)

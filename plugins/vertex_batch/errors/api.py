@@ -27,6 +27,7 @@ class Operation(StrEnum):
     PRICE_MAP = "price_map"
     SPEND_LOGS = "spend_logs"
     USER_INFO = "user_info"
+    KEY_INFO = "key_info"
     READINESS = "readiness"
 
     @property
@@ -41,6 +42,7 @@ _OF_THE_PROXY = frozenset(
         Operation.PRICE_MAP,
         Operation.SPEND_LOGS,
         Operation.USER_INFO,
+        Operation.KEY_INFO,
         Operation.READINESS,
     }
 )
@@ -53,6 +55,7 @@ _DOING = {
     Operation.PRICE_MAP: "read the proxy's price map at {}",
     Operation.SPEND_LOGS: "read the proxy's spend logs at {}; it keeps them only with a database",
     Operation.USER_INFO: "read the user of the LiteLLM key at {}",
+    Operation.KEY_INFO: "read what the proxy at {} knows of the LiteLLM key",
     Operation.READINESS: "read whether the proxy at {} is ready",
 }
 _MONEY = {

@@ -19,7 +19,8 @@ from vertex_batch.errors import (
     quoted,
 )
 from vertex_batch.hooks.connection import ProxySettings
-from vertex_batch.vertex.client import BatchClient, ProxyConfig, find_version, malicious_notice
+from vertex_batch.vertex.client import BatchClient, ProxyConfig, find_version
+from vertex_batch.vertex.proxy_versions import malicious_notice
 
 _COUNTED = 100
 
@@ -33,7 +34,8 @@ def diagnose(settings: ProxySettings) -> tuple[bool, str]:
     try:
         with BatchClient(config) as client:
             if settings.project and settings.location:
-                answer = _try_vertex(client, settings.project, settings.location)
+                place = f"{settings.project}/{settings.location}"
+                answer = f"OK: {count_jobs(client, settings.project, settings.location)} visible in {place}."
             else:
                 answer = _try_proxy(client)
             notice = malicious_notice(config.base_url, find_version(client))
@@ -46,10 +48,10 @@ def diagnose(settings: ProxySettings) -> tuple[bool, str]:
     return True, answer
 
 
-def _try_vertex(client: BatchClient, project: str, location: str) -> str:
+def count_jobs(client: BatchClient, project: str, location: str) -> str:
+    """Ask for one page of jobs, and return how many it has, in words."""
     seen = len(list(islice(client.list(project, location, page_size=_COUNTED), _COUNTED)))
-    count = f"{seen} or more jobs" if seen == _COUNTED else f"{seen} job{'' if seen == 1 else 's'}"
-    return f"OK: {count} visible in {project}/{location}."
+    return f"{seen} or more jobs" if seen == _COUNTED else f"{seen} job{'' if seen == 1 else 's'}"
 
 
 def _try_proxy(client: BatchClient) -> str:

@@ -1,4 +1,4 @@
-"""The identity of a submitting task, and the idempotency key that tells a retry from a new submission.
+"""The identity of a submitting task, and the idempotency key that separates a retry from a new submission.
 
 Vertex's create call has no idempotency key. A create that timed out, was reset or answered 500 may have
 created a job, and sending it again would pay twice. So a key goes into the job's labels, and every attempt

@@ -294,6 +294,12 @@ class DeliverResultsOperator(RunDatesOperator):
             self.log.info("Delivered to %s; exceptions: %s", written.place.answers, written.place.exceptions)
         else:
             self.log.info("The same delivery was already at %s", written.place.answers)
+        if written.replaced_run:
+            self.log.warning(
+                "It replaces the delivery of the run %s, whose bill stays. To keep both, write the run's date"
+                " into `to`, such as {{ run_date }}",
+                written.replaced_run,
+            )
         if counts.duplicate_answers:
             self.log.warning(
                 "%d output rows answer a row that already has its answer; they are billed, and listed in %s",

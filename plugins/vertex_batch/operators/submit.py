@@ -177,8 +177,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         """The part of this task; a reference is replaced by what it refers to."""
         part = InputPart.from_dict(self.part)
         if part and part.is_reference:
-            told = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PART_XCOM)
-            part = whole_shard(part, InputPart.from_dict(told), open_storage(self.gcp_conn_id))
+            planned = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PART_XCOM)
+            part = whole_shard(part, InputPart.from_dict(planned), open_storage(self.gcp_conn_id))
             self.part = part.to_dict()
         return part
 

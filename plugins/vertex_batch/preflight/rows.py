@@ -7,6 +7,7 @@ checked in Python only if its shape is new or if it has a problem.
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -241,6 +242,8 @@ def _has_empty_object(line: bytes) -> bool:
 def _why_not_json(line: bytes, error: Exception) -> str:
     if line.startswith(BOM):
         return "it begins with a byte order mark: save the file as UTF-8 without one"
+    if b"\0" in line or line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return "it is not UTF-8, but looks like UTF-16: convert the file, as with `iconv -f UTF-16 -t UTF-8`"
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8"
     return str(error)

@@ -125,7 +125,7 @@ class InputLoader:
         """Work out by what each row is matched, after all rows were read.
 
         A key that no other row has is enough. Where rows share a key, or keys differ only in the way in which
-        a number is written, the request tells them apart. Where an output does not echo it, the key as it is
+        a number is written, the request separates them. Where an output does not echo it, the key as it is
         written does, and then the order.
 
         :returns: the digests of keys that rows share; empty if there are none.

@@ -139,11 +139,13 @@ class Written:
 
     :param manifest: the content of the manifest.
     :param changed: whether anything was written; False if the same delivery was there.
+    :param replaced_run: the run whose delivery was there before; empty if none was, or one of the same run.
     """
 
     place: DeliveryPlace
     manifest: Mapping[str, Any]
     changed: bool
+    replaced_run: str = ""
 
 
 def deliver(joined: Joined, to: str, target: ObjectStorage, facts: Mapping[str, Any]) -> Written:
@@ -169,7 +171,8 @@ def deliver(joined: Joined, to: str, target: ObjectStorage, facts: Mapping[str, 
         files[name] = {"file": _name(uri), "rows": rows, "bytes": size, "sha256": _digest(path)}
     manifest = {"version": MANIFEST_VERSION, **numbers(joined.counts), **facts, "files": files}
     content = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
-    if _is_there(target, place, content, local):
+    earlier = target.read_small(place.manifest)
+    if earlier == content and _is_there(target, local):
         return Written(place, manifest, changed=False)
     with _cleaned_up(target, [*local, place.manifest]):
         target.remove(place.manifest)
@@ -181,7 +184,7 @@ def deliver(joined: Joined, to: str, target: ObjectStorage, facts: Mapping[str, 
             target.remove(place.extra)
         target.write(_temporary(place.manifest), [content])
         target.move(_temporary(place.manifest), place.manifest)
-    return Written(place, manifest, changed=True)
+    return Written(place, manifest, changed=True, replaced_run=_other_run(earlier, facts))
 
 
 @contextmanager
@@ -269,12 +272,21 @@ def _parts(batch: Any) -> Iterator[Any]:
         yield batch.slice(start)
 
 
-def _is_there(
-    target: ObjectStorage, place: DeliveryPlace, manifest: bytes, local: Mapping[str, Path]
-) -> bool:
-    """Whether the same delivery is in its place, completely."""
-    if target.read_small(place.manifest) != manifest:
-        return False
+class _RunOfManifest(msgspec.Struct):
+    run_id: str = ""
+
+
+def _other_run(manifest: bytes | None, facts: Mapping[str, Any]) -> str:
+    """The run of a manifest, if it is another one than that of the facts."""
+    try:
+        run_id = msgspec.json.decode(manifest or b"", type=_RunOfManifest).run_id
+    except (msgspec.DecodeError, UnicodeDecodeError):  # written by something else
+        return ""
+    return run_id if run_id != facts.get("run_id") else ""
+
+
+def _is_there(target: ObjectStorage, local: Mapping[str, Path]) -> bool:
+    """Whether all files of a delivery are in their place."""
     found = target.look_up(list(local))
     sizes = [path.stat().st_size for path in local.values()]
     return all(each and each.size == size for each, size in zip(found, sizes, strict=True))

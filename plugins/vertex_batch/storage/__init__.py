@@ -1,8 +1,8 @@
 """The only code that lists, opens, reads and writes objects. It does not depend on Airflow.
 
 `ObjectStorage` is the main class. It lists a pattern once, with the size, generation and content encoding of
-each object, reads many small objects at once and large ones a little ahead, and tells a fault of the store
-from a bug. `read_lines` is the one reader of rows.
+each object, reads many small objects at once and large ones a little ahead, and separates faults of the store
+from bugs. `read_lines` is the one reader of rows.
 """
 
 from vertex_batch.storage.batches import read_each

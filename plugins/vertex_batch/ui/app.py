@@ -18,6 +18,8 @@ from vertex_batch.ui.job_routes import router as job_router
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.render import page, secure
 from vertex_batch.ui.routes import router
+from vertex_batch.ui.setup import NO_CONNECTIONS, NOT_RUN
+from vertex_batch.ui.setup import router as setup_router
 from vertex_batch.ui.source import NoCostTableError
 
 log = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ _MESSAGES = {
     ),
 }
 
-_NOT_CANCELLED = {
+_REFUSED = {
     NO_RIGHT: (
         "Access denied",
         "Your role in Airflow may not end runs of this DAG, so you cannot cancel its jobs.",
@@ -40,13 +42,21 @@ _NOT_CANCELLED = {
         "Nothing was cancelled",
         "The form is more than an hour old, or was not sent from this page. Open the job again.",
     ),
+    NO_CONNECTIONS: (
+        "Access denied",
+        "Your role in Airflow may not see connections, so it may not check the setup either.",
+    ),
+    NOT_RUN: (
+        "Nothing was checked",
+        "The form is more than an hour old, or was not sent from this page. Open Setup again.",
+    ),
 }
 
 
 def make_app() -> FastAPI:
     """Make the application. All its routes need a login. It has no API documentation pages."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    for each in (router, bill_router, job_router):
+    for each in (router, bill_router, job_router, setup_router):
         app.include_router(each, dependencies=[signed_in])
     app.middleware("http")(_with_security_headers)
     for error, handler in _HANDLERS.items():
@@ -65,7 +75,7 @@ async def _with_security_headers(
 def _refused(request: Request, error: Exception) -> Response:
     status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
     usual = _MESSAGES.get(HTTPStatus(status), (HTTPStatus(status).phrase, ""))
-    title, text = _NOT_CANCELLED.get(detail, usual)
+    title, text = _REFUSED.get(detail, usual)
     return page(request, "error.html", status=status, title=title, text=text)
 
 

@@ -177,7 +177,8 @@ def confirm_cancel(
     )
 
 
-async def _form(request: Request) -> dict[str, str]:
+async def read_form(request: Request) -> dict[str, str]:
+    """Read the fields of a small form."""
     body = b""
     async for chunk in request.stream():
         body += chunk
@@ -195,7 +196,7 @@ def cancel(
     request: Request,
     reader: CurrentReader,
     costs: CostsIfAny,
-    form: Annotated[dict[str, str], Depends(_form)],
+    form: Annotated[dict[str, str], Depends(read_form)],
 ) -> Response:
     """Cancel a job, and redirect to the page with its new state."""
     key = JobId(form.get("project", ""), form.get("location", ""), form.get("job", ""))

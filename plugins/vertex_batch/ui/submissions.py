@@ -61,7 +61,7 @@ def recent_submissions() -> list[SubmittedJob]:
 
 
 def _submissions(session: Session, connections: dict[str, str]) -> Iterator[SubmittedJob]:
-    """Read what submit and waiting tasks have told: the later of two tasks that name a job wins."""
+    """Read what submit and waiting tasks have stored: the later of two tasks that name a job wins."""
     going_on = DagRun.state.in_((DagRunState.RUNNING, DagRunState.QUEUED))
     recent = select(DagRun.id).where(or_(going_on, DagRun.run_after > datetime.now(UTC) - _LONGEST_LIFE))
     asked = (

@@ -52,7 +52,7 @@ class Grounding:
 def read_grounding(candidates: list[Candidate | None] | None, request: Raw | UnsetType) -> Grounding | None:
     """Read what all candidates of a row searched; None if they searched nothing.
 
-    :param request: of the row. It alone tells a web search for enterprises from Google Search.
+    :param request: of the row. Only it distinguishes a web search for enterprises from Google Search.
     """
     queries: dict[str, set[str]] = {name: set() for name in _LISTS_OF_QUERIES}
     sources: set[Kind] = set()

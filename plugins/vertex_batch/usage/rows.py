@@ -65,7 +65,7 @@ _Usage = TypeVar("_Usage", bound=UsageMetadata)
 
 
 class Candidate(Struct, gc=False):
-    """What tells whether a candidate searched; see `grounding`."""
+    """What shows whether a candidate searched; see `grounding`."""
 
     grounding: Any = field(name="groundingMetadata", default=None)
     grounding_snake: Any = field(name="grounding_metadata", default=None)

@@ -37,8 +37,8 @@ class ScanOptions:
     :param long_context_threshold: a row with more prompt tokens is billed wholly at long-context rates.
     :param thresholds: models whose limit is another one (`PriceBook.thresholds`).
     :param already_billed: ``responseId``s of the earlier jobs of a resume chain: not billed again.
-    :param copies: instead: what tells the copies when several outputs make one bill.
-    :param price_days: the days on which prices changed while the job ran. The rows are then told apart by
+    :param copies: instead: what identifies copies when several outputs make one bill.
+    :param price_days: the days on which prices changed while the job ran. The rows are then separated by
         their ``processed_time``, and read one by one.
     """
 

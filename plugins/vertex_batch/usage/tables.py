@@ -13,7 +13,7 @@ from vertex_batch.usage.scan import Scanner, ScanOptions
 from vertex_batch.usage.types import ScanResult
 
 # What a bill needs of a row. The request, which is most of it, stays where it is; `content` is the text of
-# text embeddings, whose characters are billed, and `processed_time` tells the prices of which day hold.
+# text embeddings, whose characters are billed, and `processed_time` decides which day's prices hold.
 COLUMNS = (
     *("status", "response", "predictions", "error", "prediction", "result", "instance", "content"),
     "processed_time",

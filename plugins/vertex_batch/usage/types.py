@@ -126,7 +126,7 @@ class ScanResult:
     :param failed_reasons: failed rows by what Google said; the rarest beyond 50 are summed up as other.
     :param failed_samples: where some failed rows are, up to three for each reason.
     :param notes: what is odd about rows that were read, and how many rows it concerns.
-    :param untimed: those of `tokens` whose rows do not say when they were answered, if rows were told apart
+    :param untimed: those of `tokens` whose rows do not say when they were answered, if rows were separated
         by that; None: they were not.
     """
 

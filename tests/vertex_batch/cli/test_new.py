@@ -86,10 +86,11 @@ def test_it_never_overwrites(run, tmp_path):
     assert (tmp_path / "nightly.yaml").read_text() == "mine"
 
 
-def test_a_bad_answer_writes_nothing_and_says_what_is_wrong(run, tmp_path):
+def test_a_bad_option_writes_nothing_and_says_which_it_is(run, tmp_path):
     status, _, err = run("new", "nightly", "--folder", tmp_path, *NEEDED, "--schedule", "every night")
     assert status == 1
-    assert "schedule: `every night` is not a valid schedule" in err
+    assert "--schedule: `every night` is not a valid schedule" in err
+    assert ".yaml:" not in err  # no lines of a file that was not written
     assert list(tmp_path.iterdir()) == []
 
 
@@ -100,17 +101,52 @@ def test_where_nobody_can_be_asked_it_names_what_is_missing(run, tmp_path, monke
     assert "--inputs, --output" in err
 
 
-def test_what_is_missing_is_asked_for(run, tmp_path, monkeypatch):
+@pytest.fixture
+def typed(monkeypatch):
+    """Answer on a terminal; what is not typed is an empty line."""
+
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
-    answers = ["", "gemini-3.5-flash", "gs://my-bucket/a.jsonl", "gs://my-out/x/", "@daily", *[""] * 9]
-    monkeypatch.setattr(sys, "stdin", Terminal("\n".join(answers) + "\n"))
+    def typed(*answers: str) -> None:
+        monkeypatch.setattr(sys, "stdin", Terminal("\n".join([*answers, *[""] * 20])))
+
+    return typed
+
+
+def test_what_is_missing_is_asked_for_and_an_empty_answer_is_the_default(run, tmp_path, typed):
+    typed("", "gs://my-bucket/a.jsonl", "", "@daily")
     status, _, err = run("new", "nightly", "--folder", tmp_path)
     assert status == 0
-    assert err.count("Model, such as") == 2
-    assert load_spec(tmp_path / "nightly.yaml").schedule == "@daily"
+    assert "Model [gemini-3.8-flash]: " in err
+    spec = load_spec(tmp_path / "nightly.yaml")
+    assert (spec.schedule, spec.job.model) == ("@daily", "gemini-3.8-flash")
+    assert spec.job.output == "gs://my-bucket/output/nightly/{{ run_date }}/"
+
+
+def test_a_wrong_answer_is_refused_at_once_and_the_others_are_kept(run, tmp_path, typed):
+    typed(
+        "gemini-3.8-flash",
+        "my-bucket/a.jsonl",
+        "gs://my-bucket/a.jsonl",
+        "",
+        "every night",
+        "@daily",
+        "Berlin",
+    )
+    status, _, err = run("new", "nightly", "--folder", tmp_path)
+    assert status == 0
+    assert err.count("Model") == 1
+    assert (err.count("Input files"), err.count("Schedule as"), err.count("Time zone")) == (2, 2, 2)
+    assert "  `every night` is not a valid schedule" in err
+    assert load_spec(tmp_path / "nightly.yaml").job.inputs == ["gs://my-bucket/a.jsonl"]
+
+
+def test_a_wrong_name_is_refused_before_a_question(run, tmp_path, typed):
+    typed()
+    status, _, err = run("new", "Nightly Job", "--folder", tmp_path)
+    assert (status, "Model" in err) == (1, False)
 
 
 @given(st.fixed_dictionaries({question.key: TEXTS for question in QUESTIONS}))

@@ -84,6 +84,21 @@ def test_delivering_twice_changes_nothing(vertex, context):
     assert vertex.gcs.get(TO) == content
 
 
+def test_a_run_that_replaces_the_delivery_of_another_says_so(vertex, context, capsys):
+    ended(vertex, context, mix={})
+    manifest = f"{TO}._SUCCESS.json"
+    for earlier, is_told in (
+        (b"[]", False),
+        (b"\xff", False),
+        (b'{"run_id": 5}', False),
+        (b'{"run_id": "night 1"}', True),
+    ):
+        vertex.gcs.put(manifest, earlier)
+        deliver(context)
+        assert ("replaces the delivery of the run night 1" in capsys.readouterr().out) is is_told
+        assert json.loads(vertex.gcs.get(manifest))["run_id"] == context["ti"].run_id
+
+
 def test_the_numbers_are_stored_once_beside_the_bill(vertex, context, table):
     reference = ended(vertex, context, mix={Trait.FAILED: 0.5})
     result = deliver(context)

@@ -75,6 +75,7 @@ def deep(levels: int) -> dict[str, Any]:
         (row(x=deep(15)), "request.x" + ".a" * 14, "deeper than 15"),
         (b'{"request": {"contents": [\n', "", "not JSON"),
         (b"\xff\n", "", "not JSON"),
+        ('{"request": {}}\n'.encode("utf-16-le"), "", "looks like UTF-16"),
         (b'{"request": NaN}\n', "", "not JSON"),
         (b"[1]\n", "", "not a JSON object"),
         (b'"request"\n', "", "not a JSON object"),

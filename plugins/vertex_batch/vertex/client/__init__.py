@@ -6,7 +6,7 @@ from vertex_batch.vertex.client.answers import interpret
 from vertex_batch.vertex.client.config import DEFAULT_ROUTE_PREFIX, ProxyConfig
 from vertex_batch.vertex.client.requests import ApiRequest, RequestBuilder
 from vertex_batch.vertex.client.shells import AsyncBatchClient, BatchClient, try_proxy
-from vertex_batch.vertex.client.versions import find_version, malicious_notice, release
+from vertex_batch.vertex.client.versions import find_version
 
 __all__ = [
     "DEFAULT_ROUTE_PREFIX",
@@ -17,7 +17,5 @@ __all__ = [
     "RequestBuilder",
     "find_version",
     "interpret",
-    "malicious_notice",
-    "release",
     "try_proxy",
 ]

@@ -94,6 +94,9 @@ class RequestBuilder:
     def user_info(self) -> ApiRequest:
         return self._request(Operation.USER_INFO, "GET", "/v2/user/info", self._config.base_url)
 
+    def key_info(self) -> ApiRequest:
+        return self._request(Operation.KEY_INFO, "GET", "/key/info", self._config.base_url)
+
     def readiness(self, *, details: bool) -> ApiRequest:
         path = "/health/readiness/details" if details else "/health/readiness"
         return self._request(Operation.READINESS, "GET", path, self._config.base_url)

@@ -172,6 +172,10 @@ class BatchClient:
         """Read the user of the key, with `user_role`."""
         return self._call(self._build.user_info(), read_object)
 
+    def key_info(self) -> JsonObject:
+        """Read the proxy's record of the key: its budget, spend and expiry, without the key."""
+        return self._call(self._build.key_info(), read_object)
+
     def readiness(self, *, details: bool) -> JsonObject:
         """Read whether the proxy is ready.
 

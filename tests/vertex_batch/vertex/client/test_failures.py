@@ -43,6 +43,7 @@ OWN_TABLES = [
     Operation.PRICE_MAP,
     Operation.SPEND_LOGS,
     Operation.USER_INFO,
+    Operation.KEY_INFO,
     Operation.READINESS,
 ]
 

@@ -1,0 +1,134 @@
+"""Which checks a setup needs: one for each connection, place, model, bucket and pool that its specs name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
+
+from vertex_batch.doctor import probes, rules
+from vertex_batch.doctor.running import CheckedSetup, Diagnosis, SetupCheck, run_checks
+from vertex_batch.hooks.connection import ProxySettings
+from vertex_batch.specs import JobSpec, Spec, load_specs, prices_folder
+from vertex_batch.storage import ObjectStorage
+
+PROXY, STORAGE, COSTS = "litellm_default", "google_cloud_default", "batch_costs"
+
+
+@dataclass(frozen=True, slots=True)
+class SetupAccess:
+    """How the checks reach the outside. The command line and the pages differ in this.
+
+    :param settings: reads the settings of a proxy's connection.
+    :param storage: opens the object store of a connection.
+    :param cost_table_url: returns the address of the cost table of a connection, with its password.
+    """
+
+    settings: Callable[[str], ProxySettings]
+    storage: Callable[[str], ObjectStorage]
+    cost_table_url: Callable[[str], str]
+
+
+@dataclass(slots=True)
+class _Setup:
+    """Builds the checks and remembers the keys, which must be in no text."""
+
+    access: SetupAccess
+    secrets: list[str] = field(default_factory=list)
+
+    def settings(self, connection: str) -> ProxySettings:
+        found = self.access.settings(connection)
+        self.secrets.append(found.config.api_key)
+        return found
+
+    def with_proxy(self, connection: str, probe: Callable[[ProxySettings], Diagnosis]) -> Diagnosis:
+        return probe(self.settings(connection))
+
+    def place(self, connection: str, project: str | None, location: str | None) -> Diagnosis:
+        found = self.settings(connection)
+        project, location = project or found.project or "", location or found.location or ""
+        return probes.probe_place(found, project, location)
+
+    def prices(self, spec: Spec, job: JobSpec, folder: Path, today: date) -> Diagnosis:
+        return probes.probe_prices(self.settings(job.connection), spec, job, folder, today)
+
+    def folder(self, connection: str, folder: str) -> Diagnosis:
+        return probes.probe_folder(self.access.storage(connection), folder)
+
+    def inputs(self, connection: str, folder: str) -> Diagnosis:
+        return probes.probe_inputs(self.access.storage(connection), folder)
+
+    def cost_table(self, connection: str) -> Diagnosis:
+        return probes.probe_cost_table(self.access.cost_table_url(connection))
+
+
+def check_setup(access: SetupAccess, folder: Path) -> list[CheckedSetup]:
+    """Check everything that the specs of a folder need, and what every setup needs.
+
+    Nothing is submitted. One small object is written, read and deleted in each bucket of outputs.
+
+    :param folder: the specs; it may be missing or empty.
+    """
+    setup = _Setup(access)
+    return run_checks(list(_checks(setup, folder)), setup.secrets)
+
+
+def _checks(setup: _Setup, folder: Path) -> Iterator[SetupCheck]:
+    found = load_specs(folder)
+    specs = list(found.specs.values())
+    errors = [str(error).partition("\n")[0] for error in found.errors]
+    yield SetupCheck("airflow", "", probes.probe_airflow)
+    yield SetupCheck("specs", "", partial(rules.judge_specs, str(folder), len(specs), errors))
+    yield from _proxy_checks(setup, specs, prices_folder(folder))
+    yield from _storage_checks(setup, specs)
+    for connection in _named(specs, "cost_connection", COSTS):
+        yield SetupCheck("cost table", connection, partial(setup.cost_table, connection))
+    yield SetupCheck("triggerer", "", probes.probe_triggerers)
+    yield SetupCheck("deployment", "", probes.probe_deployment)
+    for pool in _named(specs, "pool", None):
+        yield SetupCheck("pool", pool, partial(probes.probe_pool, pool))
+
+
+def _proxy_checks(setup: _Setup, specs: Sequence[Spec], prices: Path) -> Iterator[SetupCheck]:
+    today = datetime.now(UTC).date()
+    jobs = [(spec, job) for spec in specs for job in spec.jobs]
+    for connection in _named(specs, "connection", PROXY):
+        first = SetupCheck(
+            "connection", connection, partial(setup.with_proxy, connection, probes.probe_connection)
+        )
+        yield first
+        for name, probe in (("key", probes.probe_key), ("proxy version", probes.probe_version)):
+            yield SetupCheck(name, connection, partial(setup.with_proxy, connection, probe), first)
+        its = [(spec, job) for spec, job in jobs if job.connection == connection]
+        places = {(job.project, job.location) for _, job in its} or {(None, None)}
+        for project, location in sorted(places, key=str):
+            subject = f"{project or '(default project)'}/{location or '(default location)'}"
+            yield SetupCheck("jobs", subject, partial(setup.place, connection, project, location), first)
+        models = {(job.model, job.location, str(job.prices)): (spec, job) for spec, job in its}
+        for (model, _, _), (spec, job) in sorted(models.items(), key=str):
+            yield SetupCheck("prices", model, partial(setup.prices, spec, job, prices, today), first)
+
+
+def _storage_checks(setup: _Setup, specs: Sequence[Spec]) -> Iterator[SetupCheck]:
+    jobs = [job for spec in specs for job in spec.jobs]
+    outputs = [
+        (job.storage_connection, rules.literal_folder(uri))
+        for job in jobs
+        for uri in (job.output, job.staging or "", job.results.to if job.results else "")
+    ]
+    written = rules.one_per_bucket({each for each in outputs if each[1]})
+    for connection, folder in written:
+        yield SetupCheck("storage", folder, partial(setup.folder, connection, folder))
+    inputs = [(job.storage_connection, rules.literal_folder(uri)) for job in jobs for uri in job.inputs]
+    buckets = {(connection, folder.split("/")[2]) for connection, folder in written}
+    for connection, folder in rules.one_per_bucket({each for each in inputs if each[1]}):
+        if (connection, folder.split("/")[2]) not in buckets:
+            yield SetupCheck("inputs", folder, partial(setup.inputs, connection, folder))
+
+
+def _named(specs: Sequence[Spec], setting: str, usual: str | None) -> list[str]:
+    """The different values of a setting in all jobs; the usual one if there is no job."""
+    found = {value for spec in specs for job in spec.jobs if (value := getattr(job, setting))}
+    return sorted(found) or ([usual] if usual else [])
