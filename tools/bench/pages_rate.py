@@ -262,7 +262,7 @@ def _client(url: str) -> Any:
             return True
 
     logging.disable(logging.INFO)
-    settings.configure_orm()
+    settings.configure_orm()  # type: ignore[no-untyped-call]
     Base.metadata.create_all(settings.engine)
     table = CostTable(url, keeps_connections=True)
     app = make_app()

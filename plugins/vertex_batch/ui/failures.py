@@ -18,6 +18,8 @@ _BROKE = "Google failed while it answered the row"
 _LATE = "the answer took too long"
 _DENIED = "Google denied access to the model, or to a file that the row names"
 _GONE = "the model, or a file that the row names, was not found"
+_SILENT = "Google returned neither an answer nor an error for the row"
+_WITHOUT_ERROR = ("empty response", "no response in the row")
 _ENDED = "the job ended before the row was answered"
 _PLAIN = {
     **dict.fromkeys(
@@ -81,7 +83,7 @@ def group_failures(bill: Bill) -> list[Failures]:
 def in_plain_words(reason: str) -> str:
     """Say what a reason means, and whether it helps to send the row again."""
     code = _CODE.match(reason)
-    meaning = _PLAIN.get(code[0]) if code else None
+    meaning = _PLAIN.get(code[0]) if code else _SILENT if reason in _WITHOUT_ERROR else None
     following = (
         "It may be answered when it is sent again"
         if may_pass(reason)

@@ -17,6 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vertex_batch.costs import JobFacts, Total, add_totals
+from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.operators import AggregateTokenUsageOperator
 from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
@@ -67,10 +68,12 @@ class RunReport:
 
     :param state: as Airflow calls it; empty if Airflow does not know the run.
     :param submitted: how many jobs its tasks have submitted.
+    :param is_in_doubt: a task crashed while it submitted a job, which may exist.
     """
 
     state: str = ""
     submitted: int = 0
+    is_in_doubt: bool = False
     ends: Sequence[TaskEnd] = ()
     dry_runs: Sequence[DryRun] = field(default_factory=tuple)
 
@@ -124,7 +127,7 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
         if run is None:
             return RunReport()
         outcomes = dict(_said(session, run.id, OUTCOME_XCOM)) if with_reasons else {}
-        jobs = {intent.get("job_id") for _, intent in _said(session, run.id, INTENT_XCOM)} - {None}
+        intents = [Intent.from_dict(said) for _, said in _said(session, run.id, INTENT_XCOM)]
         tasks = session.execute(
             select(
                 TaskInstance.task_id,
@@ -149,7 +152,9 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
         for task in tasks
     ]
     dry_runs = [made for outcome in outcomes.values() if (made := _dry_run(outcome))]
-    return RunReport(str(run.state), len(jobs), ends, dry_runs)
+    submitted = {intent.job_id for intent in intents if intent and intent.job_id}
+    is_in_doubt = any(intent and intent.is_in_doubt for intent in intents)
+    return RunReport(str(run.state), len(submitted), is_in_doubt, ends, dry_runs)
 
 
 @dataclass(frozen=True, slots=True)
