@@ -6,15 +6,25 @@ PYTEST_ARGS ?=
 WORKERS ?= 3
 BENCH_ARGS ?=
 NIGHT_ARGS ?=
+DEMO ?= .local/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint style format chaos night paid-rows bench fuzz packages lock setup clean
+.PHONY: help demo put test lint style format chaos night paid-rows bench fuzz packages lock setup clean compose-check
+VERSIONS_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint style format chaos night paid-rows bench fuzz proxy-db versions packages lock setup clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: setup ## start everything here, run the example jobs, print the bill; NIGHTS=14 for more nights, ONCE=1 to end
-	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(NIGHTS),--nights $(NIGHTS))
+demo: setup ## start everything here, run the example jobs, print the bill; NIGHTS=14 for more nights, ONCE=1 to end, PROXY_DB=1
+	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(NIGHTS),--nights $(NIGHTS)) $(if $(filter-out 0,$(PROXY_DB)),--proxy-database)
+
+put: ## put your own input into the object store of the running demo: FILE=my.jsonl TO=gs://demo-bucket/input/my.jsonl
+	@test -n "$(FILE)" -a -n "$(TO)" || { echo "usage: make put FILE=my.jsonl TO=gs://demo-bucket/input/my.jsonl"; exit 2; }
+	@test -f "$(DEMO)/env" || { echo "No demo is running here: start one with make demo"; exit 1; }
+	@. "$(DEMO)/env" && $(BIN)/python -m local.docker.put "$(TO)" < "$(FILE)"
 
 test: style ## all tests, those with the real processes included, and lint
 	@$(BIN)/mypy > .local/mypy.log 2>&1 & mypy=$$!; status=0; \
@@ -54,8 +64,17 @@ bench: setup ## how fast we are, beside others, in one run
 fuzz: setup ## load mutated specs, 100,000 of them; SPECS=1000
 	@FUZZ_SPECS=$(or $(SPECS),100000) $(BIN)/python -m pytest -p no:xdist -q --timeout 3600 tests/vertex_batch/specs/test_fuzz.py -k thousands
 
+proxy-db: setup ## what a LiteLLM proxy with a database needs, from npm; the system tests install it themselves
+	@$(BIN)/python -m local.proxy
+
+versions: setup ## the system tests with other versions of LiteLLM and Airflow, and what differs; ALL=1, LAST=1
+	@$(BIN)/python -m tools.versions $(if $(filter-out 0,$(ALL)),--all) $(if $(filter-out 0,$(LAST)),--last) $(VERSIONS_ARGS)
+
 packages: setup ## build the package and install it from the index, alone and with Airflow, which takes minutes
 	@PACKAGES_FROM_INDEX=1 $(BIN)/python -m pytest -p no:xdist -q --timeout 3600 tests/test_packaging.py
+
+compose-check: setup ## run docker-compose.yaml in a Docker engine to a bill; says what is missing where it cannot
+	@$(BIN)/python -m tools.compose_check
 
 lock: ## regenerate the lock files; UPGRADE=1 takes newer versions
 	@$(PYTHON) -m local.bootstrap lock

@@ -36,7 +36,9 @@ from local.signpost import (
 from local.stack import Stack, StackError, StackOptions
 from local.stack.airflow_api import AirflowApiError
 from local.stack.emulator import LOCATION, PROJECT
+from local.stack.gcs import adopt_files
 from local.stack.paths import STATE
+from local.stack.proxy_database import PartsError
 from local.waiting import check_processes, wait_until
 from vertex_batch.costs import CostTable
 from vertex_batch.specs import Spec, load_specs
@@ -72,6 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--nights", type=int, default=1, help="so many nights, up to the latest of the schedule (1)"
     )
+    parser.add_argument(
+        "--proxy-database",
+        action="store_true",
+        help="with virtual keys, budgets and spend logs; needs Node.js",
+    )
     given = parser.parse_args(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -80,7 +87,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _own_folder(given.folder) as home:
             ports = {} if given.folder else USUAL_PORTS
-            options = StackOptions(home=home, usual_ports=ports, emulator_speed=EMULATOR_SPEED)
+            options = StackOptions(
+                home=home,
+                usual_ports=ports,
+                emulator_speed=EMULATOR_SPEED,
+                airflow_settings={"AIRFLOW__VERTEX_BATCH__DEPLOYMENT": "demo"},
+                proxy_database=given.proxy_database,
+            )
             console.print(
                 "Starting Airflow, the LiteLLM proxy, an object store and an emulated Vertex AI."
                 " In about half a minute:"
@@ -94,11 +107,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 if not given.once:
                     print_addresses(stack, console)
                     print_next(stack, console)
-                    wait_for_interrupt(console)
+                    wait_for_interrupt(console, home / "objects")
     except KeyboardInterrupt:
         console.print("Interrupted; everything has been stopped.")
         return 130
-    except (DemoError, StackError, AirflowApiError, TimeoutError, httpx.HTTPError) as error:
+    except (DemoError, StackError, PartsError, AirflowApiError, TimeoutError, httpx.HTTPError) as error:
         console.print(f"\nThe demo did not work out: {error}", markup=False, highlight=False, soft_wrap=True)
         print_after_crash(home, console)
         return 1
@@ -196,15 +209,18 @@ def _print_failures(stack: Stack, console: Console, standings: Sequence[Standing
                 console.print("\n".join(f"    {line}" for line in lines), markup=False, highlight=False)
 
 
-def wait_for_interrupt(console: Console) -> None:
-    """Return when the user ends the demo.
+def wait_for_interrupt(console: Console, objects: Path) -> None:
+    """Return when the user ends the demo. Until then, files that they copy into the object store are adopted.
 
+    :param objects: the folder of the object store.
     :raises StackError: a process of the stack has ended before that.
     """
     console.print("All of it stays up until Ctrl-C.")
     try:
         while not threading.Event().wait(CHECK_SECONDS):
             check_processes()
+            for file in adopt_files(objects):
+                console.print(f"New object gs://{file.relative_to(objects)}", highlight=False, soft_wrap=True)
     except KeyboardInterrupt:
         console.print("\nStopping ...")
 

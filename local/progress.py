@@ -19,11 +19,10 @@ from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.resource import BatchPredictionJob, label_value
 
 POLL_SECONDS = 1.0
-TASK_ORDER = ("plan_inputs", "submit", "wait", "cancel", "record_cost", "deliver")
+TASK_ORDER = ("plan_inputs", "submit", "wait", "record_cost", "deliver")
 _STAGES = {  # the task that runs now -> what it does
     "plan_inputs": "checking the input",
     "submit": "submitting",
-    "cancel": "cancelling",
     "record_cost": "recording the bill",
     "deliver": "delivering the answers",
 }

@@ -10,8 +10,7 @@ from rich.console import Console
 
 from local.stack import Stack
 from local.stack.airflow import LOGIN, PASSWORD
-from local.stack.emulator import LOCATION, PROJECT
-from local.stack.paths import MAIN_BIN, REPOSITORY
+from local.stack.paths import MAIN_BIN, REPOSITORY, STATE
 
 ENVIRONMENT = "env"
 _LOOPBACK = "127.0.0.1,localhost"
@@ -64,15 +63,21 @@ def print_cost_table(stack: Stack, console: Console) -> None:
 
 def print_next(stack: Stack, console: Console) -> None:
     """Print what to try while the demo is up."""
-    jobs = f"{stack.proxy_url}/vertex_ai/v1/projects/{PROJECT}/locations/{LOCATION}/batchPredictionJobs"
+    source = f"source {_shown(environment_file(stack))}"
+    put = "" if stack.options.home == STATE / "demo" else f" DEMO={_shown(stack.options.home)}"
     lines = [
-        f"Proxy        {stack.proxy_url} with key {stack.master_key}",
+        f"Proxy        {stack.proxy_url} with the key that {_shown(environment_file(stack))} defines",
         "",
-        f"Next, after source {_shown(environment_file(stack))}:",
-        "  vertex-batch jobs list",
-        "  vertex-batch cost --by spec",
-        "  cp include/jobs/nightly_summaries.yaml include/jobs/my_first.yaml   # a DAG within seconds",
-        f"  curl -H 'Authorization: Bearer {stack.master_key}' {jobs}",
+        "Next:",
+        "  1. Look at the bills on the cost pages.",
+        f"  2. Use the command line in another shell, after `{source}`:",
+        "       vertex-batch doctor            # checks the whole setup",
+        "       vertex-batch cost --by spec",
+        "  3. Run your own input, one JSON request a line:",
+        f"       make put FILE=my.jsonl TO=gs://demo-bucket/input/my_first.jsonl{put}",
+        "       vertex-batch new my_first --inputs gs://demo-bucket/input/my_first.jsonl",
+        "       vertex-batch plan include/jobs/my_first.yaml     # what it would send and cost",
+        f"     Within seconds it is a DAG: {stack.site.url}/dags/my_first",
     ]
     _print(console, lines)
 

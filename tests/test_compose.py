@@ -7,6 +7,7 @@ open to the network, a secret with a default) is checked here, for both values o
 import json
 import re
 import runpy
+from collections import Counter
 from typing import Any
 
 import jsonschema
@@ -48,12 +49,60 @@ def test_it_has_the_services_of_airflows_own_file_and_the_proxy():
     always = {"postgres", "redis", "litellm", "airflow-init", "airflow-apiserver", "airflow-scheduler"}
     always |= {"airflow-dag-processor", "airflow-triggerer", "airflow-worker"}
     assert profiles == dict.fromkeys(always, ()) | {
-        "airflow-cli": ("debug",),
         "flower": ("flower",),
         "identity": ("local",),
         "emulator": ("local",),
         "gcs": ("local",),
     }
+
+
+def test_an_image_is_built_by_one_service_and_used_by_others_that_start_after_it(stack):
+    """A second builder of a tag fails on the containerd store; on the other one it recreates containers."""
+    builders = Counter(one["image"] for one in stack["services"].values() if "build" in one)
+    assert set(builders.values()) == {1}
+    building = [name for name, one in SERVICES.items() if "build" in one]
+    assert building == ["airflow-init", "litellm", "identity"]
+    ours = {name: one["image"] for name, one in stack["services"].items() if "vertex-batch" in one["image"]}
+    assert set(ours.values()) == builders.keys()
+
+
+def test_a_build_takes_a_package_index_and_base_images_from_the_environment():
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    arguments = {tuple(one["build"]["args"]) for one in SERVICES.values() if "build" in one}
+    assert arguments == {
+        ("AIRFLOW_IMAGE", "PYTHON_IMAGE", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")
+    }
+    for stage in re.split(r"(?m)^FROM ", dockerfile)[1:]:
+        if "pip install" in stage:
+            assert "\nARG PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST\n" in stage
+    bases = set(re.findall(r"(?m)^FROM (\S+)", dockerfile))
+    assert bases == {"${AIRFLOW_IMAGE}", "${PYTHON_IMAGE}", "airflow"}
+    assert not re.search(r"(?m)^# *syntax *=", dockerfile), "an image that no build argument redirects"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_log_of_a_service_has_a_limit(name):
+    assert SERVICES[name]["logging"]["options"].keys() == {"max-size", "max-file"}
+
+
+def test_no_service_leaves_an_anonymous_volume(stack):
+    # What the base images declare with VOLUME.
+    declared = {"postgres": "/var/lib/postgresql/data", "redis": "/data"}
+    for name, path in declared.items():
+        assert [entry.split(":")[1] for entry in stack["services"][name]["volumes"]] == [path]
+
+
+def test_the_triggerer_may_wait_for_many_jobs(stack):
+    triggerer = stack["services"]["airflow-triggerer"]
+    capacity = int(triggerer["environment"]["AIRFLOW__TRIGGERER__CAPACITY"])
+    assert capacity == 10_000
+    # One open log file for each trigger, beside the sockets.
+    assert triggerer["ulimits"]["nofile"]["soft"] > 2 * capacity
+
+
+def test_profiles_of_the_documentation_are_set_in_the_env_file_which_the_option_would_replace():
+    texts = [compose.FILE.read_text(), (ROOT / "docs" / "deployment.md").read_text()]
+    assert not any(re.search(r"docker compose --profile|compose run ", text) for text in texts)
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -98,7 +147,7 @@ def test_a_service_runs_without_root_and_cannot_become_it(name):
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_that_stays_up_is_watched_and_started_again(name):
-    if name in {"airflow-init", "airflow-cli", "identity"}:
+    if name in {"airflow-init", "identity"}:
         assert SERVICES[name]["restart"] == "no"
     else:
         assert SERVICES[name]["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}

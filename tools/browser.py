@@ -18,6 +18,7 @@ ARGUMENTS = (
 )
 WIDE: ViewportSize = {"width": 1280, "height": 860}
 NARROW: ViewportSize = {"width": 390, "height": 860}
+FULL_HD: ViewportSize = {"width": 1920, "height": 1080}
 
 
 class BrowserError(Exception):

@@ -23,7 +23,7 @@ from local.nights import WORKLOADS, bills
 from local.stack import Stack, StackOptions
 from local.stack.airflow import API_SERVER, DAG_PROCESSOR
 from local.stack.paths import REPOSITORY
-from tools.browser import NARROW, WIDE, open_browser, visit
+from tools.browser import FULL_HD, NARROW, WIDE, open_browser, visit
 from vertex_batch.costs import Bill, CostTable
 
 NIGHTS = 14
@@ -110,13 +110,19 @@ def _all(made: list[Bill]) -> list[Shot]:
     paths = {
         "overview": "/vertex-batch/",
         "by-model": "/vertex-batch/?by=model",
-        "a-year": "/vertex-batch/?by=kind&from=2026-01-01&to=2026-11-22",
+        "a-spec": f"/vertex-batch/?spec={made[-1].job.spec}",
+        "a-year": "/vertex-batch/?by=kind&from=2026-01-01&to=2026-11-22&compare=previous",
         "jobs": "/vertex-batch/jobs",
         "nothing-found": "/vertex-batch/jobs?q=nothing-like-this",
         "bill": _bill_path(made),
         "error": "/vertex-batch/?from=x",
     }
-    looks = {"light": (WIDE, False), "dark": (WIDE, True), "narrow": (NARROW, False)}
+    looks = {
+        "light": (WIDE, False),
+        "dark": (WIDE, True),
+        "narrow": (NARROW, False),
+        "full-hd": (FULL_HD, True),
+    }
     ready = "!document.querySelector('[aria-busy=true]')"
     return [
         Shot(f"{name}-{look}", path, size, dark, ready)

@@ -21,18 +21,18 @@ _ACCOUNT = "service-account.json"
 
 
 def is_good(folder: Path, *, project: str, token_uri: str, now: dt.datetime) -> bool:
-    """Tell whether the folder's identity is for this project and token endpoint and lasts past ``SPARE``."""
+    """Tell whether the identity is readable, for this project and token endpoint, and lasts past `SPARE`."""
     try:
         pems = [(folder / name).read_bytes() for name in _CERTIFICATES]
         certificates = [x509.load_pem_x509_certificate(pem) for pem in pems]
         account = json.loads((folder / _ACCOUNT).read_text())
+        (folder / "server.key").read_bytes()
     except (OSError, ValueError):
         return False
-    return (
-        (folder / "server.key").exists()
-        and all(certificate.not_valid_after_utc > now + SPARE for certificate in certificates)
-        and (account.get("project_id"), account.get("token_uri")) == (project, token_uri)
-    )
+    return all(certificate.not_valid_after_utc > now + SPARE for certificate in certificates) and (
+        account.get("project_id"),
+        account.get("token_uri"),
+    ) == (project, token_uri)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Put standard input into the stack's object store: ``docker compose run ... local.docker.put gs://bucket/name``.
+"""Put standard input into the stack's object store: ``python -m local.docker.put gs://bucket/name``.
 
 ``docs/deployment.md`` has the whole command. The bucket is made if it is missing.
 """

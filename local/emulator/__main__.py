@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import secrets
 import sys
 from pathlib import Path
 
@@ -29,7 +30,12 @@ def parse_arguments(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--project-number", default="100000000001")
     parser.add_argument("--static-token", default="", help="a bearer token that is always good")
     parser.add_argument("--speed", type=float, default=1.0, help="what all durations are divided by")
-    parser.add_argument("--seed", type=int, default=0, help="of ids, row order and chances")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=secrets.randbits(31),
+        help="of ids, row order and chances; by default another one at each start, as ids must not repeat",
+    )
     given = parser.parse_args(arguments)
     if (given.cert is None) != (given.key is None):
         parser.error("--cert and --key go together")

@@ -195,13 +195,13 @@ class AirflowApi:
 
         return wait_until(ended, f"{expected} backfill runs of {dag_id}", timeout_seconds)
 
-    # Tasks
+    # Tasks. Of a mapped task, the first map index is meant.
 
     def task_instances(self, dag_id: str, run_id: str) -> list[Json]:
         return self._list(f"{_run_path(dag_id, run_id)}/taskInstances", "task_instances")
 
     def task_instance(self, dag_id: str, run_id: str, task_id: str) -> Json:
-        return self.call("GET", _task_path(dag_id, run_id, task_id))
+        return self.call("GET", self._instance_path(dag_id, run_id, task_id))
 
     def wait_for_task(
         self, dag_id: str, run_id: str, task_id: str, states: Sequence[str], timeout_seconds: float = 180
@@ -217,7 +217,7 @@ class AirflowApi:
 
     def set_task_state(self, dag_id: str, run_id: str, task_id: str, state: str) -> Json:
         """Mark the task as a person would; ``failed`` kills it."""
-        return self.call("PATCH", _task_path(dag_id, run_id, task_id), json={"new_state": state})
+        return self.call("PATCH", self._instance_path(dag_id, run_id, task_id), json={"new_state": state})
 
     def clear_tasks(self, dag_id: str, run_id: str, task_ids: Sequence[str], **fields: Any) -> Json:
         body = {"dry_run": False, "dag_run_id": run_id, "task_ids": list(task_ids), "only_failed": False}
@@ -227,18 +227,30 @@ class AirflowApi:
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """Return the value that the task pushed."""
-        entry = self.call("GET", f"{_task_path(dag_id, run_id, task_id)}/xcomEntries/{key}")
+        index = {"map_index": self._index(dag_id, run_id, task_id)}
+        entry = self.call("GET", f"{_task_path(dag_id, run_id, task_id)}/xcomEntries/{key}", params=index)
         value = entry["value"]
         return json.loads(value) if isinstance(value, str) and value[:1] in ("{", "[", '"') else value
 
     def task_state_store(self, dag_id: str, run_id: str, task_id: str) -> Json:
-        return self.call("GET", f"{_task_path(dag_id, run_id, task_id)}/state-store")
+        index = {"map_index": self._index(dag_id, run_id, task_id)}
+        return self.call("GET", f"{_task_path(dag_id, run_id, task_id)}/state-store", params=index)
 
     def logs(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
         """Return the task's log, one event a line."""
         path = f"{_task_path(dag_id, run_id, task_id)}/logs/{try_number}"
-        content = self.call("GET", path, params={"full_content": "true"})["content"]
+        asked = {"full_content": "true", "map_index": self._index(dag_id, run_id, task_id)}
+        content = self.call("GET", path, params=asked)["content"]
         return "\n".join(line if isinstance(line, str) else _log_line(line) for line in content)
+
+    def _index(self, dag_id: str, run_id: str, task_id: str) -> int:
+        """The task's first map index; -1 if it is not mapped, or not yet."""
+        found = [each for each in self.task_instances(dag_id, run_id) if each["task_id"] == task_id]
+        return min((each["map_index"] for each in found), default=-1)
+
+    def _instance_path(self, dag_id: str, run_id: str, task_id: str) -> str:
+        index = self._index(dag_id, run_id, task_id)
+        return f"{_task_path(dag_id, run_id, task_id)}{f'/{index}' if index >= 0 else ''}"
 
     def _state(self, dag_id: str, run_id: str, task_id: str) -> str:
         return f"it is {self.task_instance(dag_id, run_id, task_id)['state']}"

@@ -53,9 +53,9 @@ def make_certificates(folder: Path) -> Certificates:
         .sign(authority_key, hashes.SHA256())
     )
     paths = Certificates(folder / "authority.pem", folder / "server.pem", folder / "server.key")
-    paths.authority.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
-    paths.certificate.write_bytes(server.public_bytes(serialization.Encoding.PEM))
-    _write_secret(paths.key, _pem(server_key))
+    for path, certificate in ((paths.authority, authority), (paths.certificate, server)):
+        _replace(path, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    _replace(paths.key, _pem(server_key), 0o600)
     return paths
 
 
@@ -72,7 +72,7 @@ def make_service_account(path: Path, *, project: str, token_uri: str) -> Path:
         "token_uri": token_uri,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write_secret(path, json.dumps(content, indent=2).encode())
+    _replace(path, json.dumps(content, indent=2).encode(), 0o600)
     return path
 
 
@@ -123,7 +123,8 @@ def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
     )
 
 
-def _write_secret(path: Path, content: bytes) -> None:
+def _replace(path: Path, content: bytes, mode: int) -> None:
+    """Write a new file: an earlier one may belong to another user, who wrote it when AIRFLOW_UID differed."""
     path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(content)

@@ -30,6 +30,8 @@ def emulator_service(
         *("--cert", certificates.certificate, "--key", certificates.key),
         *("--storage-url", storage_url, "--project", PROJECT, "--project-number", PROJECT_NUMBER),
         *("--static-token", token, "--speed", str(speed)),
+        # Repeatable, ids included: a stack begins with an empty cost table.
+        *("--seed", "0"),
     ]
     health = f"http://{LOOPBACK}:{port}/_admin/settings"
     return Service("emulator", command, answers(health), ready_within_seconds=120)

@@ -6,6 +6,11 @@ requests on a pipe that is never read, and does not say under which name the ser
 
 from __future__ import annotations
 
+import json
+import os
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,9 +19,14 @@ import httpx
 from local.stack.ports import LOOPBACK
 from local.stack.processes import Service, answers
 
+_ATTRIBUTE = "user.metadata"
+_STILL_SECONDS = 1.0
+
 
 def gcs_service(*, port: int, folder: Path, front_url: str = "") -> Service:
-    """Describe the server; its objects are kept as files below the folder, which nothing else may touch.
+    """Describe the server; its objects are kept as files below the folder.
+
+    A file that something else has put there breaks listings until `adopt_files` has made it an object.
 
     :param front_url: the address of a proxy in front of it, to which its answers refer; its own when empty.
     """
@@ -35,6 +45,31 @@ def gcs_service(*, port: int, folder: Path, front_url: str = "") -> Service:
     health = f"http://{address}/_internal/healthcheck"
     memory = {"GOMEMLIMIT": "300MiB"}  # it holds a large upload several times over
     return Service("object store", command, answers(health), memory, ready_within_seconds=60)
+
+
+def adopt_files(folder: Path) -> list[Path]:
+    """Make objects of files that a person has copied into the server's folder; return them.
+
+    The server keeps what it knows of an object in an attribute of its file, and refuses to list a folder
+    with a file that has none.
+    """
+    return [file for file in folder.glob("*/**/*") if _adopted(file)]
+
+
+def _adopted(file: Path) -> bool:
+    with suppress(OSError):  # no attribute yet, or the file has just been deleted
+        os.getxattr(file, _ATTRIBUTE)
+        return False
+    try:
+        status = file.stat()
+        if not file.is_file() or time.time() - status.st_mtime < _STILL_SECONDS:
+            return False  # a folder, or a file that is just being written
+        moment = datetime.fromtimestamp(status.st_mtime, UTC).isoformat()
+        known = {"ContentType": "application/octet-stream", "Generation": status.st_mtime_ns // 1000}
+        os.setxattr(file, _ATTRIBUTE, json.dumps({**known, "Created": moment, "Updated": moment}).encode())
+    except OSError:
+        return False
+    return True
 
 
 class ObjectStore:

@@ -32,11 +32,13 @@ from local.stack.ports import LOOPBACK, Ports
 from local.stack.postgres import DATABASE
 from local.stack.processes import ManagedProcess, Service
 from local.stack.proxy import GoogleStandIn, proxy_service
+from local.stack.proxy_database import PROXY_DATABASE, database_service, proxy_settings
 from local.waiting import add_check, remove_check
 
 # When all of it goes, do not wait the ten seconds that a triggerer takes to release its triggers.
 GRACE_SECONDS = 3.0
-PORT_ROLES = ("api-server", "proxy", "object store", "emulator", "tunnel", DATABASE)
+PORT_ROLES = ("api-server", "proxy", "object store", "emulator", "tunnel", DATABASE, PROXY_DATABASE)
+DATABASES = (DATABASE, PROXY_DATABASE)
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class StackOptions:
     :param roles: start these only; all when empty. Airflow's processes bring their database with them.
     :param storage_front_url: a proxy in front of the object store, through which Airflow's processes reach
         it; the emulator and `Stack.gcs` do not.
+    :param proxy_database: give the proxy a database, so that it has virtual keys, budgets and spend logs.
     """
 
     home: Path
@@ -60,6 +63,7 @@ class StackOptions:
     airflow_settings: Mapping[str, str] = field(default_factory=dict)
     roles: frozenset[str] = frozenset()
     storage_front_url: str = ""
+    proxy_database: bool = False
 
 
 class Stack:
@@ -108,12 +112,12 @@ class Stack:
         self._watchdog = Watchdog(self.mark)
         wanted = self.options.roles
         for service in self._services():
-            if service.role in wanted or not wanted or service.role == DATABASE:
+            if service.role in wanted or not wanted or service.role in DATABASES:
                 log = self.options.home / "logs" / f"{service.role.replace(' ', '-')}.log"
                 self._processes[service.role] = ManagedProcess(service, log, self.mark)
                 self._processes[service.role].start()
-            if service.role == DATABASE:
-                self._processes[DATABASE].wait_until_ready()
+            if service.role in DATABASES:
+                self._processes[service.role].wait_until_ready()
         self._wait_for_all(began)
         add_check(self.check)
 
@@ -129,10 +133,11 @@ class Stack:
         """End everything. Harmless when there is nothing to end."""
         remove_check(self.check)
         with ThreadPoolExecutor(len(self._processes) or 1) as pool:
-            users = [process for role, process in self._processes.items() if role != DATABASE]
+            users = [process for role, process in self._processes.items() if role not in DATABASES]
             list(pool.map(lambda process: process.stop(GRACE_SECONDS), users))
-        if DATABASE in self._processes:
-            self._processes[DATABASE].stop()
+        for role in DATABASES:
+            if role in self._processes:
+                self._processes[role].stop()
         sweep(self.mark)
         if self._watchdog is not None:
             self._watchdog.close()
@@ -200,7 +205,14 @@ class Stack:
             token=token,
             speed=self.options.emulator_speed,
         )
-        yield proxy_service(port=self.port["proxy"], master_key=self.master_key, google=google)
+        database: Mapping[str, str] = {}
+        if self.options.proxy_database:
+            folder, port = home / "proxy-database", self.port[PROXY_DATABASE]
+            yield database_service(folder, port, self._say)
+            database = proxy_settings(folder, port, salt=self.mark)
+        yield proxy_service(
+            port=self.port["proxy"], master_key=self.master_key, google=google, database=database
+        )
         if not self.options.roles or self.options.roles & AIRFLOW_ROLES:
             yield metadata_service(self.site.database, self.site.database_port, self._say)
             prepare_home(self.site)

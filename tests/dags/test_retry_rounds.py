@@ -36,13 +36,13 @@ def test_each_round_has_four_tasks_and_follows_the_bill_of_the_one_before():
     upstream = {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks}
     assert {name: upstream[name] for name in upstream if name.startswith("retry")} == {
         "retry_1.prepare": ["record_cost", "wait"],
-        "retry_1.shards.submit": ["retry_1.prepare"],
-        "retry_1.shards.wait": ["retry_1.shards.submit"],
-        "retry_1.record_cost": ["retry_1.shards.wait"],
-        "retry_2.prepare": ["retry_1.record_cost", "retry_1.shards.wait"],
-        "retry_2.shards.submit": ["retry_2.prepare"],
-        "retry_2.shards.wait": ["retry_2.shards.submit"],
-        "retry_2.record_cost": ["retry_2.shards.wait"],
+        "retry_1.submit": ["retry_1.prepare"],
+        "retry_1.wait": ["retry_1.submit"],
+        "retry_1.record_cost": ["retry_1.wait"],
+        "retry_2.prepare": ["retry_1.record_cost", "retry_1.wait"],
+        "retry_2.submit": ["retry_2.prepare"],
+        "retry_2.wait": ["retry_2.submit"],
+        "retry_2.record_cost": ["retry_2.wait"],
     }
 
 
@@ -61,8 +61,8 @@ def test_the_bill_of_a_round_is_its_own_and_is_made_in_any_case():
     task = a_dag().get_task("retry_1.record_cost")
     assert task.is_teardown
     assert not task.on_failure_fail_dagrun  # the delivery does not run without it
-    assert task.submit_task_id == "retry_1.shards.submit"
-    assert task.resubmit_task_ids == ("retry_1.shards.wait",)
+    assert task.submit_task_id == "retry_1.submit"
+    assert task.resubmit_task_ids == ("retry_1.wait",)
     assert not task.fail_without_answers
 
 
@@ -79,7 +79,7 @@ def test_a_run_is_as_its_last_round_its_first_bill_and_its_delivery_are():
     dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(a_dag()))
     tasks = [_TaskInstance(name) for name in dag.task_ids]
     deciding = DagRun._tis_for_dagrun_state(SimpleNamespace(), dag=dag, tis=tasks)
-    assert {task.task_id for task in deciding} == {"retry_2.shards.wait", "deliver"}
+    assert {task.task_id for task in deciding} == {"retry_2.wait", "deliver"}
 
 
 class _TaskInstance:
@@ -98,9 +98,9 @@ def test_the_first_wait_leaves_what_failed_to_the_rounds():
 def test_the_shards_of_a_split_input_are_among_the_rows_of_the_first_round():
     dag = a_dag(split="auto")
     prepare = dag.get_task("retry_1.prepare")
-    assert prepare.rounds.first == ("submit", "shards.submit")
-    assert prepare.rounds.retries == ("retry_1.shards.submit", "retry_2.shards.submit")
-    assert prepare.upstream_task_ids == {"record_cost", "shards.wait", "wait"}
+    assert prepare.rounds.first == "submit"
+    assert prepare.rounds.retries == ("retry_1.submit", "retry_2.submit")
+    assert prepare.upstream_task_ids == {"record_cost", "wait"}
 
 
 def test_each_job_of_a_spec_has_its_own_rounds():
@@ -109,7 +109,7 @@ def test_each_job_of_a_spec_has_its_own_rounds():
         "b": {"inputs": "gs://bucket/b.jsonl", "retry_rows": None},
     }
     dag = build_dag(_of_jobs(jobs))
-    assert dag.get_task("a.retry_1.prepare").rounds.first == ("a.submit",)
+    assert dag.get_task("a.retry_1.prepare").rounds.first == "a.submit"
     assert not [task for task in dag.task_ids if task.startswith("b.retry")]
     assert {group_of(task) for task in dag.task_ids} == {"a", "b"}
 
@@ -133,4 +133,4 @@ def test_the_dag_survives_serialization(split):
     dag = a_dag(split=split, pool="vertex_batch")
     again = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
     assert set(again.task_ids) == set(dag.task_ids)
-    assert {again.get_task(f"retry_1.shards.{task}").pool for task in ("submit", "wait")} == {"vertex_batch"}
+    assert {again.get_task(f"retry_1.{task}").pool for task in ("submit", "wait")} == {"vertex_batch"}

@@ -15,7 +15,6 @@ from airflow.utils.state import State, TaskInstanceState
 
 from vertex_batch.dag_factory import build_dag
 from vertex_batch.specs import Spec, spec_of
-from vertex_batch.tasks.shards import ShardTasks
 
 NIGHT = datetime(2026, 11, 21, 23, 30, tzinfo=UTC)  # the 22nd in Berlin
 SUCCESS, FAILED, SKIPPED = TaskInstanceState.SUCCESS, TaskInstanceState.FAILED, TaskInstanceState.SKIPPED
@@ -40,12 +39,12 @@ def run(**dates: Any) -> SimpleNamespace:
 def test_the_tasks_stand_in_their_order():
     dag = build_dag(spec())
 
-    assert [task.task_id for task in dag.topological_sort()] == ["submit", "wait", "cancel", "record_cost"]
+    assert [task.task_id for task in dag.topological_sort()] == ["submit", "wait", "ended", "record_cost"]
     assert {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks} == {
         "submit": [],
         "wait": ["submit"],
-        "cancel": ["wait"],
-        "record_cost": ["cancel"],
+        "ended": ["wait"],
+        "record_cost": ["ended"],
     }
 
 
@@ -83,7 +82,7 @@ class TestDelivery:
         ended = {
             "submit": SUCCESS,
             "wait": wait,
-            "cancel": SKIPPED,
+            "ended": SUCCESS,
             "record_cost": record,
             "deliver": deliver,
         }
@@ -110,32 +109,41 @@ class TestDelivery:
     def test_one_task_delivers_all_shards(self):
         dag = build_dag(spec(results=RESULTS, split="auto"))
 
-        assert dag.get_task("deliver").shards == dag.get_task("record_cost").shards is not None
+        assert (
+            dag.get_task("deliver").plan_task_id == dag.get_task("record_cost").plan_task_id == "plan_inputs"
+        )
 
 
-def test_the_bill_is_written_in_any_case_and_a_cancel_only_follows_a_failure():
+def test_the_bill_is_written_in_any_case_and_no_task_waits_for_a_failure():
     dag = build_dag(spec())
 
-    assert dag.get_task("cancel").trigger_rule == "one_failed"
     assert dag.get_task("record_cost").trigger_rule == "all_done_setup_success"
     # Marking a run as failed skips what has not run yet, but for teardowns.
-    assert [task.task_id for task in dag.tasks if task.is_teardown] == ["cancel", "record_cost"]
+    assert [task.task_id for task in dag.tasks if task.is_teardown] == ["ended", "record_cost"]
+
+
+@pytest.mark.parametrize("fields", [{}, {"split": "auto"}, {"split": "auto", "results": RESULTS}])
+def test_no_task_of_a_usual_night_is_skipped_or_started_for_nothing(fields):
+    dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(build_dag(spec(**fields))))
+
+    assert {task.trigger_rule for task in dag.tasks} == {"all_success", "all_done_setup_success"}
+    unstarted = [name for name, task in dag.task_dict.items() if not TaskInstance.is_task_schedulable(task)]
+    assert unstarted == ["ended"]
 
 
 @pytest.mark.parametrize(
-    ("submit", "wait", "cancel", "record", "run_state"),
+    ("submit", "wait", "record", "run_state"),
     [
-        (SUCCESS, SUCCESS, SKIPPED, SUCCESS, "success"),
-        (SUCCESS, FAILED, SUCCESS, SUCCESS, "failed"),
-        (FAILED, UPSTREAM_FAILED, SKIPPED, SKIPPED, "failed"),
-        (SUCCESS, SUCCESS, SKIPPED, FAILED, "failed"),
-        (SUCCESS, FAILED, FAILED, SUCCESS, "failed"),
+        (SUCCESS, SUCCESS, SUCCESS, "success"),
+        (SUCCESS, FAILED, SUCCESS, "failed"),
+        (FAILED, UPSTREAM_FAILED, SKIPPED, "failed"),
+        (SUCCESS, SUCCESS, FAILED, "failed"),
     ],
 )
-def test_a_run_is_as_its_job_was_though_the_bill_was_recorded(submit, wait, cancel, record, run_state):
+def test_a_run_is_as_its_job_was_though_the_bill_was_recorded(submit, wait, record, run_state):
     """Airflow's own choice of the tasks that decide a run, on the serialised DAG."""
     dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(build_dag(spec())))
-    ended = {"submit": submit, "wait": wait, "cancel": cancel, "record_cost": record}
+    ended = {"submit": submit, "wait": wait, "ended": SUCCESS, "record_cost": record}
     tasks = [_TaskInstance(task_id, state) for task_id, state in ended.items()]
 
     deciding = DagRun._tis_for_dagrun_state(SimpleNamespace(), dag=dag, tis=tasks)
@@ -155,6 +163,8 @@ def test_a_failed_run_stays_cheap_to_find_and_a_retry_backs_off():
 
     assert dag.tags == {"vertex-batch", "nightly"}
     for task in dag.tasks:
+        if task.task_id == "ended":  # no process runs it
+            continue
         assert (task.owner, task.retries, task.retry_delay) == ("search-team", 5, timedelta(seconds=30))
         assert task.retry_exponential_backoff == 2.0
         assert task.max_retry_delay == timedelta(hours=1)
@@ -195,9 +205,7 @@ def test_the_tasks_are_given_what_the_spec_says():
             max_unrecognized_rows=8,
         )
     )
-    submit, wait, cancel, record = (
-        dag.get_task(name) for name in ("submit", "wait", "cancel", "record_cost")
-    )
+    submit, wait, record = (dag.get_task(name) for name in ("submit", "wait", "record_cost"))
 
     assert (submit.project, submit.location, submit.model) == (
         "my-project",
@@ -208,14 +216,14 @@ def test_the_tasks_are_given_what_the_spec_says():
     assert submit.model_parameters == {"temperature": 0}
     assert (wait.poll_interval_seconds, wait.deadline_seconds, wait.max_failed_ratio) == (120, 43_200, 0.1)
     assert (wait.queue_deadline_seconds, wait.run_deadline_seconds, wait.resubmits) == (21_600, 10_800, 2)
-    assert cancel.resubmit_task_ids == record.resubmit_task_ids == ("wait",)
+    assert record.resubmit_task_ids == ("wait",)
     assert (submit.cancel_on_kill, wait.cancel_on_kill) == (False, False)
-    assert {task.litellm_conn_id for task in (submit, wait, cancel, record)} == {"proxy"}
+    assert {task.litellm_conn_id for task in (submit, wait, record)} == {"proxy"}
     assert {submit.gcp_conn_id, record.gcp_conn_id} == {"store"}
     assert record.batch_costs_conn_id == "costs"
     assert record.prices == spec(prices=record.prices).job.prices
     assert (record.max_unreadable_rows, record.max_unrecognized_rows) == (7, 8)
-    assert (cancel.submit_task_id, record.submit_task_id) == ("submit", "submit")
+    assert record.submit_task_id == "submit"
     assert {submit.spec, record.spec} == {"nightly"}
 
 
@@ -417,12 +425,11 @@ class TestJobs:
         dag = build_dag(spec(jobs=self.JOBS))
 
         assert [task.task_id for task in dag.tasks] == [
-            f"{job}.{task}" for job in self.JOBS for task in ("submit", "wait", "cancel", "record_cost")
+            f"{job}.{task}" for job in self.JOBS for task in ("submit", "wait", "ended", "record_cost")
         ]
         for job in self.JOBS:
-            for task in ("cancel", "record_cost"):
-                assert dag.get_task(f"{job}.{task}").submit_task_id == f"{job}.submit"
-                assert dag.get_task(f"{job}.{task}").resubmit_task_ids == (f"{job}.wait",)
+            assert dag.get_task(f"{job}.record_cost").submit_task_id == f"{job}.submit"
+            assert dag.get_task(f"{job}.record_cost").resubmit_task_ids == (f"{job}.wait",)
         assert {task.spec for task in dag.tasks if hasattr(task, "spec")} == {"nightly"}
         assert dag.get_task("topics.submit").display_name == "nightly topics {{ run_date }}"
 
@@ -449,7 +456,7 @@ class TestJobs:
         tasks = [
             _TaskInstance(f"{job}.{task}", state if task in ("submit", "wait") else SUCCESS)
             for job, state in zip(self.JOBS, states, strict=True)
-            for task in ("submit", "wait", "cancel", "record_cost")
+            for task in ("submit", "wait", "ended", "record_cost")
         ]
 
         deciding = DagRun._tis_for_dagrun_state(SimpleNamespace(), dag=dag, tis=tasks)
@@ -465,7 +472,7 @@ class TestJobs:
             param.resolve(["topic"])
         assert "jobs" not in build_dag(spec()).params
 
-    @pytest.mark.parametrize("task", ["plan_inputs", "submit", "shards.submit"])
+    @pytest.mark.parametrize("task", ["plan_inputs", "submit"])
     def test_one_that_was_not_chosen_is_skipped(self, task):
         dag = build_dag(spec(jobs=self.JOBS, split="auto"))
         task = dag.get_task(f"summaries.{task}")
@@ -490,61 +497,48 @@ class TestJobs:
 
 
 class TestSplit:
-    """A spec whose input may be too large for one job: a look at it first, and a group for the shards."""
+    """A spec whose input may be too large for one job: a plan first, and the usual tasks for each part."""
 
     @staticmethod
     def split(**fields: Any) -> Spec:
         return spec(split="auto", **fields)
 
-    def test_the_usual_tasks_stand_as_ever_and_the_shards_beside_them(self):
+    def test_the_usual_tasks_are_mapped_over_the_parts(self):
         dag = build_dag(self.split())
 
         assert {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks} == {
             "plan_inputs": [],
             "submit": ["plan_inputs"],
             "wait": ["submit"],
-            "cancel": ["wait"],
-            "shards.submit": ["plan_inputs"],
-            "shards.wait": ["shards.submit"],
-            "shards.cancel": ["shards.wait"],
-            "record_cost": ["cancel", "shards.cancel"],
+            "ended": ["wait"],
+            "record_cost": ["ended"],
         }
-        # A shard without an answer fails no run that has answers of others: `record_cost` decides.
-        alone, shard = (dag.get_task(name) for name in ("wait", "shards.wait"))
-        assert (alone.fail_without_answers, shard.fail_without_answers) == (True, False)
-        assert [task.task_id for task in dag.tasks if task.is_teardown] == [
-            "cancel",
-            "shards.cancel",
-            "record_cost",
-        ]
+        mapped = [task.task_id for task in dag.tasks if task.get_closest_mapped_task_group()]
+        assert mapped == ["submit", "wait"]
 
     def test_the_tasks_know_of_each_other_also_in_a_group(self):
-        dag = build_dag(self.split(jobs={"sums": {}}))
+        dag = build_dag(self.split(jobs={"sums": {}, "more": {}}))
         plan, record = dag.get_task("sums.plan_inputs"), dag.get_task("sums.record_cost")
 
-        assert (plan.submit_task_id, plan.shards_task_id) == ("sums.submit", "sums.shards.submit")
-        assert record.shards == ShardTasks("sums.plan_inputs", "sums.shards.submit", "sums.shards.wait")
-        assert dag.get_task("sums.shards.submit").plan_task_id == "sums.plan_inputs"
-        assert dag.get_task("sums.shards.cancel").submit_task_id == "sums.shards.submit"
+        assert plan.submit_task_id == record.submit_task_id == "sums.submit"
+        assert record.plan_task_id == dag.get_task("sums.submit").plan_task_id == "sums.plan_inputs"
+        assert record.resubmit_task_ids == ("sums.wait",)
 
     @pytest.mark.parametrize(
-        ("one", "shards", "run_state"),
+        ("jobs", "run_state"),
         [
-            (SUCCESS, [SKIPPED], "success"),
-            (FAILED, [SKIPPED], "failed"),
-            (SKIPPED, [SUCCESS, SUCCESS], "success"),
-            (SKIPPED, [SUCCESS, FAILED], "failed"),
-            (UPSTREAM_FAILED, [UPSTREAM_FAILED], "failed"),
+            ([SUCCESS], "success"),
+            ([FAILED], "failed"),
+            ([SUCCESS, SUCCESS], "success"),
+            ([SUCCESS, FAILED], "failed"),
+            ([UPSTREAM_FAILED], "failed"),
         ],
     )
-    def test_a_run_fails_if_one_shard_does(self, one, shards, run_state):
+    def test_a_run_fails_if_one_shard_does(self, jobs, run_state):
         dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(build_dag(self.split())))
         tasks = [
-            _TaskInstance("plan_inputs", SUCCESS),
-            _TaskInstance("submit", one),
-            _TaskInstance("wait", one),
-            *(_TaskInstance("shards.wait", state) for state in shards),
-            *(_TaskInstance(name, SUCCESS) for name in ("cancel", "shards.cancel", "record_cost")),
+            *(_TaskInstance("wait", state) for state in jobs),
+            *(_TaskInstance(name, SUCCESS) for name in ("plan_inputs", "submit", "ended", "record_cost")),
         ]
 
         deciding = DagRun._tis_for_dagrun_state(SimpleNamespace(), dag=dag, tis=tasks)
@@ -555,7 +549,7 @@ class TestSplit:
     def test_a_job_waits_for_the_results_of_all_shards_of_another(self):
         dag = build_dag(self.split(jobs={"a": {}, "b": {"after": ["a"]}}))
 
-        assert dag.get_task("b.plan_inputs").upstream_task_ids == {"a.wait", "a.shards.wait"}
+        assert dag.get_task("b.plan_inputs").upstream_task_ids == {"a.wait"}
         assert dag.get_task("b.plan_inputs").trigger_rule == "none_failed"
 
     @pytest.mark.parametrize(
@@ -565,7 +559,7 @@ class TestSplit:
     def test_what_is_never_split_has_no_more_than_the_usual_tasks(self, fields):
         dag = build_dag(spec(**{"split": "auto", **fields}))
 
-        assert [task.task_id for task in dag.tasks] == ["submit", "wait", "cancel", "record_cost"]
+        assert [task.task_id for task in dag.tasks] == ["submit", "wait", "ended", "record_cost"]
         assert "sample" not in dag.params
 
     def test_the_plan_is_given_what_the_spec_says(self):

@@ -122,7 +122,7 @@ class TestSchedule:
         results = build_dag(spec(asset=True)).get_task("results")
 
         assert results.trigger_rule == "none_failed_min_one_success"
-        assert results.upstream_task_ids == {"wait", "shards.wait", "record_cost"}
+        assert results.upstream_task_ids == {"wait", "record_cost"}
         assert not build_dag(spec()).has_task("results")
 
     @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ class TestSchedule:
     )
     def test_a_run_that_announces_is_as_its_job_and_its_bill_were(self, wait, record, results, run_state):
         dag = copied(build_dag(spec(asset=True, split="off")))
-        ended = {"submit": "success", "wait": wait, "cancel": "skipped", "record_cost": record}
+        ended = {"submit": "success", "wait": wait, "ended": "success", "record_cost": record}
         tasks = [TaskInstance(task_id, state) for task_id, state in {**ended, "results": results}.items()]
         deciding = DagRun._tis_for_dagrun_state(SimpleNamespace(), dag=dag, tis=tasks)
         assert [task.task_id for task in deciding] == ["results"]
@@ -158,10 +158,7 @@ class TestPool:
             "plan_inputs": "default_pool",
             "submit": "vertex_batch",
             "wait": "vertex_batch",
-            "cancel": "default_pool",
-            "shards.submit": "vertex_batch",
-            "shards.wait": "vertex_batch",
-            "shards.cancel": "default_pool",
+            "ended": "default_pool",
             "record_cost": "default_pool",
         }
 

@@ -184,5 +184,12 @@ def test_a_lock_repeats_nothing_of_the_locks_it_builds_upon(lock):
         assert not names & set(locked_names(REPOSITORY / below))
 
 
+def test_what_a_lock_has_for_another_system_only_is_locked_again_by_one_that_needs_it_here(tmp_path):
+    # Flask-AppBuilder needs colorama everywhere, others on Windows only.
+    lines = ["click==8 \\", "    --hash=sha256:0", "colorama==1 ; sys_platform == 'win32' \\"]
+    (tmp_path / "lock.txt").write_text("\n".join([*lines, "numpy==2 ; python_version < '3.12'", ""]))
+    assert locked_names(tmp_path / "lock.txt") == ["click", "numpy"]
+
+
 def test_the_runtime_lock_is_for_the_airflow_that_is_supported():
     assert "\napache-airflow==3.3.2 " in (REPOSITORY / "requirements.txt").read_text()

@@ -55,7 +55,7 @@ WAITS = {
     "the demo's runs": lambda stack: follow(
         Watch(RunningForEver(), NoJobs(), [Run("nightly", "run-1", rows=1)]), QUIET, FAR_AWAY
     ),
-    "the end of the demo": lambda stack: wait_for_interrupt(QUIET),
+    "the end of the demo": lambda stack: wait_for_interrupt(QUIET, stack.options.home / "objects"),
 }
 
 

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 import sqlalchemy
 
-from local.emulator.admin import LedgerJob, Match
+from local.emulator.admin import LedgerJob, Match, Scenario, Step
 from local.stack import Stack, StackOptions
 from vertex_batch.costs import Bill, CostTable, JobFilter
 from vertex_batch.vertex.names import JobId
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-OWN_STACK = ("test_demo", "test_night")
+OWN_STACK = ("test_demo", "test_night", "test_proxy_database")
 JOB_SECONDS = 2
 # What Airflow does at intervals, it does soon; files are read again when a test asks for it (`reparse`).
 WITHOUT_WAITING = {
@@ -31,6 +31,7 @@ WITHOUT_WAITING = {
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
 }
 SECONDS_AT_SPEED_1 = 210
+FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=10), Step(state="RUNNING", seconds=None)], mix={})
 ROWS = 12
 
 
@@ -157,6 +158,20 @@ class Nights:
 @pytest.fixture
 def nights(stack) -> Nights:
     return Nights(stack)
+
+
+@pytest.fixture
+def waiting(stack, nights):
+    """Start a run and bring it to a task that waits for a running job."""
+
+    def start(dag_id: str, run_id: str, state: str = "deferred", jobs: int = 1):
+        stack.emulator.add_scenario(FOR_EVER)
+        nights.start(dag_id, run_id)
+        job = nights.wait_for_job(dag_id, run_id, "RUNNING", count=jobs)
+        stack.airflow.wait_for_task(dag_id, run_id, "wait", [state], timeout_seconds=180)
+        return job
+
+    return start
 
 
 def _labels(spec: str, run_id: str) -> dict[str, str]:

@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from local.emulator.admin import Fault, FaultKind, Operation, Scenario
 from local.stack.airflow import TRIGGERER
 from local.stack.airflow_api import wait_until
+from tests.system.conftest import FOR_EVER
 from tools.chaos import talking_to_proxy
 from vertex_batch.lifecycle.identity import TaskIdentity
 from vertex_batch.vertex.client import BatchClient, ProxyConfig
 from vertex_batch.vertex.resource import CreateJobRequest
 
 SPEC = "system_manual"
-FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=10), Step(state="RUNNING", seconds=None)], mix={})
-
-
-@pytest.fixture
-def waiting(stack, nights):
-    """Start a run and bring it to a task that waits for a running job."""
-
-    def start(dag_id: str, run_id: str, state: str = "deferred"):
-        stack.emulator.add_scenario(FOR_EVER)
-        nights.start(dag_id, run_id)
-        job = nights.wait_for_job(dag_id, run_id, "RUNNING")
-        stack.airflow.wait_for_task(dag_id, run_id, "wait", [state], timeout_seconds=180)
-        return job
-
-    return start
 
 
 def is_watched(stack, dag_id: str, run_id: str) -> bool:
@@ -45,18 +31,6 @@ def test_a_run_that_a_person_marks_as_success_cancels_its_job(stack, nights, wai
     waiting(SPEC, "run_success")
     stack.airflow.set_run_state(SPEC, "run_success", "success")
     nights.wait_for_job(SPEC, "run_success", "CANCELLED")
-
-
-def test_a_run_that_a_person_clears_goes_on_with_its_job(stack, nights, waiting):
-    job = waiting(SPEC, "run_cleared")
-    stack.airflow.clear_run(SPEC, "run_cleared")
-    wait_until(
-        lambda: stack.airflow.task_instance(SPEC, "run_cleared", "wait")["try_number"] > 1, "try 2", 90
-    )
-    stack.airflow.wait_for_task(SPEC, "run_cleared", "wait", ["deferred"], timeout_seconds=180)
-    stack.emulator.release_job(job.id)
-    assert stack.airflow.wait_for_run(SPEC, "run_cleared")["state"] == "success"
-    assert the_only_job(nights, SPEC, "run_cleared").cancel_calls == []
 
 
 def test_a_task_that_is_marked_while_the_triggerer_is_down_cancels_its_job_all_the_same(
@@ -100,20 +74,6 @@ def test_a_task_that_waits_in_the_worker_and_is_marked_cancels_its_job(stack, ni
     waiting("system_in_worker", run_id, "running")
     stack.airflow.set_task_state("system_in_worker", run_id, "wait", state)
     nights.wait_for_job("system_in_worker", run_id, "CANCELLED")
-
-
-def test_a_task_that_waits_in_the_worker_and_is_cleared_goes_on_with_its_job(stack, nights, waiting):
-    job = waiting("system_in_worker", "cleared", "running")
-    stack.airflow.clear_tasks("system_in_worker", "cleared", ["submit", "wait"])
-    wait_until(
-        lambda: stack.airflow.task_instance("system_in_worker", "cleared", "wait")["try_number"] > 1,
-        "try 2",
-        90,
-    )
-    stack.airflow.wait_for_task("system_in_worker", "cleared", "wait", ["running"], timeout_seconds=180)
-    stack.emulator.release_job(job.id)
-    assert stack.airflow.wait_for_run("system_in_worker", "cleared")["state"] == "success"
-    assert the_only_job(nights, "system_in_worker", "cleared").cancel_calls == []
 
 
 def test_a_worker_that_is_asked_to_end_cancels_nothing(stack, nights, waiting):
@@ -179,7 +139,7 @@ def test_the_reaper_cancels_the_job_of_a_run_that_is_over_and_no_other(stack, ni
 
 def submit_for(stack, run_id: str, request: dict) -> str:
     """Make a job that carries the labels of a run, behind Airflow's back."""
-    labels = TaskIdentity(stack.airflow.url, SPEC, run_id, "submit").labels(0, "f")
+    labels = TaskIdentity(stack.airflow.url, SPEC, run_id, "submit", 0).labels(0, "f")
     again = CreateJobRequest(
         display_name="orphan",
         model=request["model"],

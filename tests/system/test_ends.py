@@ -28,15 +28,6 @@ def test_a_failed_job_fails_the_run_and_its_finished_rows_are_billed(stack, nigh
     assert re.search(rf"{job.id} failed \(code 9\): no such thing.*Fix the cause", log)
 
 
-def test_a_missing_input_fails_the_run_before_any_job(stack, nights):
-    nights.start(SPEC, "no_input", conf={"input": ["gs://demo-bucket/absent/*.jsonl"]})
-    assert stack.airflow.wait_for_run(SPEC, "no_input")["state"] == "failed"
-    assert nights.jobs(SPEC, "no_input") == []
-    log = stack.airflow.logs(SPEC, "no_input", "plan_inputs")
-    assert "gs://demo-bucket/absent/*.jsonl" in log
-    assert "Nothing was submitted" in log
-
-
 def test_no_log_of_any_task_holds_the_key(stack, nights):
     nights.start(SPEC, "secrets")
     stack.airflow.wait_for_run(SPEC, "secrets")
@@ -46,3 +37,27 @@ def test_no_log_of_any_task_holds_the_key(stack, nights):
         stack.master_key.encode() not in path.read_bytes()
         for path in stack.options.home.glob("airflow/*.db*")
     )
+
+
+def test_a_night_that_ends_well_skips_no_task(stack, nights):
+    nights.start(SPEC, "green")
+    assert stack.airflow.wait_for_run(SPEC, "green")["state"] == "success"
+    tasks = nights.tasks(SPEC, "green")
+    assert tasks == dict.fromkeys(("plan_inputs", "submit", "wait", "ended", "record_cost"), "success")
+
+
+def test_a_missing_input_fails_the_run_before_any_job_and_no_task_searches_for_one(stack, nights):
+    nights.start(SPEC, "no_input", conf={"input": ["gs://demo-bucket/absent/*.jsonl"]})
+    assert stack.airflow.wait_for_run(SPEC, "no_input")["state"] == "failed"
+    assert nights.jobs(SPEC, "no_input") == []
+    log = stack.airflow.logs(SPEC, "no_input", "plan_inputs")
+    assert "gs://demo-bucket/absent/*.jsonl" in log
+    assert "Nothing was submitted" in log
+    assert nights.tasks(SPEC, "no_input") == {
+        "plan_inputs": "failed",
+        "submit": "upstream_failed",
+        "wait": "upstream_failed",
+        "ended": "success",
+        "record_cost": "skipped",
+    }
+    assert "before it could have submitted a job" in stack.airflow.logs(SPEC, "no_input", "record_cost")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from local.stack.airflow_api import wait_until
 from tools.chaos import talking_to_proxy
 
 SPEC = "system_manual"
@@ -43,24 +42,6 @@ def test_a_run_that_a_person_fails_cancels_its_job_and_still_records_it(stack, n
     stack.airflow.wait_for_task(SPEC, "run_failed", "record_cost", ["success"], timeout_seconds=180)
     (bill,) = nights.bills(SPEC, "run_failed")
     assert bill.job.state == "CANCELLED"
-
-
-def test_a_waiting_task_that_a_person_clears_goes_on_with_its_job(stack, nights):
-    stack.emulator.add_scenario(FOR_EVER)
-    nights.start(SPEC, "cleared")
-    job = nights.wait_for_job(SPEC, "cleared", "RUNNING")
-    wait_until_deferred(stack, "cleared")
-    stack.airflow.clear_tasks(SPEC, "cleared", ["submit", "wait"])
-    wait_until(
-        lambda: stack.airflow.task_instance(SPEC, "cleared", "wait")["try_number"] > 1,
-        "the second try of wait",
-        60,
-    )
-    wait_until_deferred(stack, "cleared")
-    stack.emulator.release_job(job.id)
-    assert stack.airflow.wait_for_run(SPEC, "cleared")["state"] == "success"
-    (only,) = nights.jobs(SPEC, "cleared")
-    assert (only.id, only.state, only.cancel_calls) == (job.id, "SUCCEEDED", [])
 
 
 def test_a_task_that_is_killed_right_after_its_post_leads_to_one_job(stack, nights):

@@ -35,7 +35,7 @@ def test_shards_without_an_answer_fail_the_run_together(stack, nights):
     bills = nights.bills(SPEC, "all_shards")
     assert [(bill.rows.ok, bill.rows.failed) for bill in bills] == [(0, 5), (0, 5)]
     tasks = nights.tasks(SPEC, "all_shards")
-    assert (tasks["shards.wait"], tasks["record_cost"]) == ("success", "failed")
+    assert (tasks["wait"], tasks["record_cost"]) == ("success", "failed")
     assert tasks["results"] == "upstream_failed"
 
 

@@ -40,7 +40,7 @@ def test_a_death_at_half_and_a_kill_in_each_phase_cost_no_row_twice(stack, night
     killed = kill_each_task_once(stack, SPEC, "retry_killed", RUN_SECONDS)
 
     assert stack.airflow.run(SPEC, "retry_killed")["state"] == "success"
-    rounds = [f"retry_{n}.{task}" for n in (1, 2) for task in ("shards.submit", "shards.wait", "record_cost")]
+    rounds = [f"retry_{n}.{task}" for n in (1, 2) for task in ("submit", "wait", "record_cost")]
     phases = {"submit", "wait", "record_cost", "retry_1.prepare", "retry_2.prepare", *rounds}
     assert phases <= set(killed)
     told = stack.airflow.xcom(SPEC, "retry_killed", "deliver")
@@ -59,7 +59,7 @@ def test_a_death_at_half_and_a_kill_in_each_phase_cost_no_row_twice(stack, night
     assert paid / ROWS == 1
     assert sum(bill.total.amount for bill in bills) == sum(nights.sum_by_hand(job) for job in jobs) > 0
     tasks = {bill.job.task_id for bill in bills}
-    assert tasks == {"submit", "retry_1.shards.submit", "retry_2.shards.submit"}
+    assert tasks == {"submit", "retry_1.submit", "retry_2.submit"}
 
 
 def test_a_job_that_dies_is_resumed_and_the_rows_that_failed_go_again(stack, nights):
@@ -88,6 +88,6 @@ def test_a_usual_night_is_one_job_and_the_rounds_are_skipped(stack, nights):
     nights.start(SPEC, "usual", rows=5)
     assert stack.airflow.wait_for_run(SPEC, "usual", timeout_seconds=180)["state"] == "success"
     assert len(nights.jobs(SPEC, "usual")) == 1
-    states = Counter(nights.tasks(SPEC, "usual").values())
-    assert nights.tasks(SPEC, "usual")["retry_1.prepare"] == "success"
-    assert states["skipped"] <= 1 + 4 + 3 + 4  # `cancel`, the shards, the rest of round 1, and round 2
+    states = nights.tasks(SPEC, "usual")
+    assert states["retry_1.prepare"] == "success"
+    assert all(name.startswith("retry_") for name, state in states.items() if state == "skipped")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 
@@ -65,3 +66,10 @@ def test_an_input_is_put_from_any_folder(stack, shell):
     uri = "gs://demo-bucket/put/by_hand.jsonl"
     shell(f"echo row | python -m local.docker.put {uri}")
     assert stack.gcs.get(uri) == b"row\n"
+
+
+def test_the_doctor_finds_the_stack_healthy(stack, shell):
+    found = {each["check"]: each for each in json.loads(shell("vertex-batch doctor --json"))["checks"]}
+    assert [each for each in found.values() if each["status"] in ("failed", "not checked")] == []
+    assert found["triggerer"]["found"].startswith("1 triggerer is alive")
+    assert found["storage"]["found"].startswith("Wrote, read and deleted gs://")

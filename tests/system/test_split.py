@@ -59,7 +59,7 @@ def test_a_shard_that_fails_leaves_the_others_alone_and_is_run_again_by_itself(s
     index = int(failed.labels["airflow_map_index"])
     stack.emulator.clear_scenarios()
     stack.emulator.add_scenario(FINE)
-    names = [["shards.submit", index], ["shards.wait", index], "record_cost"]
+    names = [["submit", index], ["wait", index], "record_cost"]
     stack.airflow.clear_tasks(SPEC, "split_failed", names, include_downstream=True)
 
     assert stack.airflow.wait_for_run(SPEC, "split_failed", timeout_seconds=180)["state"] == "success"

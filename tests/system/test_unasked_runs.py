@@ -178,6 +178,28 @@ def test_a_backfill_that_is_refused_starts_nothing(make):
     assert spec.counts() == ({}, 0)
 
 
+def test_a_trigger_that_names_the_night_never_runs_it_a_second_time(make, due):
+    """The way that docs/deployment.md shows: unpausing within `start_within` starts the latest night."""
+    night = due.replace(second=0, microsecond=0)
+    unpaused, triggered = (
+        make(name, "2026-01-01", "start_within: 5h\n") for name in ("unasked_night", "unasked_trigger")
+    )
+    airflow = unpaused.stack.airflow
+    unpaused.unpause()
+    wait_until(lambda: unpaused.counts()[0] == {"scheduled": 1}, f"the run of {night}", 120)
+    with pytest.raises(AirflowApiError, match="409"):
+        airflow.trigger(unpaused.name, logical_date=night)
+
+    airflow.wait_for_new_dag(triggered.name, OF_SAME_FILE)
+    airflow.trigger(triggered.name, logical_date=night)
+    triggered.unpause()
+    for spec, run_type in ((unpaused, "scheduled"), (triggered, "manual")):
+        (run,) = airflow.runs(spec.name)
+        assert datetime.fromisoformat(run["logical_date"]) == night
+        assert airflow.wait_for_run(spec.name, run["dag_run_id"])["state"] == "success"
+        settle([spec], ({run_type: 1}, 1), "the night was run twice")
+
+
 def test_a_night_that_waits_for_the_run_before_starts_when_that_ends(make, due):
     """The run before ends hours after the time of the next one: later than `start_within`, and not late."""
     spec = make("unasked_waits", "2026-01-01", "max_active_runs: 1\n")

@@ -262,6 +262,7 @@ class DagRun:
     note: str | None = None
     conf: dict[str, Any] | None = None
     triggering_user_name: str | None = None
+    clear_number: int = 0
 
 
 @pytest.fixture

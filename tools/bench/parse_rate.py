@@ -4,7 +4,7 @@
 
 Both make the same DAGs: four tasks of the same operators with the same arguments, order and schedule. Ours
 are fully checked besides, and have a form and a page. "With splitting" is what a spec makes by default:
-eight tasks, of which four wait for an input that is too large. Each round gives every contestant a process of
+a task plans the input, and two are mapped over its parts. Each round gives every contestant a process of
 its own; the clock starts when a first file has been made into a DAG, and ends with the last of them.
 """
 
@@ -26,8 +26,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PYTHON = REPOSITORY / ".venv-bench" / "bin" / "python"
 OURS, SPLITTING, THEIRS = "vertex-batch", "with splitting", "dag-factory"
 CONTESTANTS = (OURS, SPLITTING, THEIRS)
-TASKS = ["cancel", "record_cost", "submit", "wait"]
-SPLIT = ["plan_inputs", "shards.cancel", "shards.submit", "shards.wait"]
+TASKS = ["ended", "record_cost", "submit", "wait"]
+SPLIT = ["plan_inputs"]
 
 
 def spec(number: int) -> str:
@@ -36,7 +36,7 @@ def spec(number: int) -> str:
 
 
 def splitting_spec(number: int) -> str:
-    """One of our files as people write them: four more tasks split what is too large for one job."""
+    """One of our files as people write them: with a plan of the input, and mapped tasks."""
     return f"""\
 description: Summarise the support tickets of shop {number}
 schedule: "{number % 60} {number % 24} * * *"
@@ -91,13 +91,9 @@ bench_{number:05}:
       deadline_seconds: 349200.0
       max_failed_ratio: 0.2
       dependencies: [submit]
-    - task_id: cancel
-      operator: vertex_batch.operators.CancelBatchPredictionJobOperator
-      submit_task_id: submit
-      resubmit_task_ids: [wait]
-      project: demo-project
-      location: us-central1
-      trigger_rule: one_failed
+    - task_id: ended
+      operator: airflow.providers.standard.operators.empty.EmptyOperator
+      trigger_rule: all_done
       dependencies: [wait]
     - task_id: record_cost
       operator: vertex_batch.operators.AggregateTokenUsageOperator
@@ -105,7 +101,7 @@ bench_{number:05}:
       resubmit_task_ids: [wait]
       spec: bench_{number:05}
       trigger_rule: all_done
-      dependencies: [cancel]
+      dependencies: [ended]
 """
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from vertex_batch.costs import Total, total
+from vertex_batch.costs import Total, rounded, total
 from vertex_batch.pricing import PriceBook, Retirement, Stage, from_proxy, price, retirement_of
 from vertex_batch.usage import UsageKey
 
@@ -34,10 +34,14 @@ class EndingModel:
 
     def describe(self, day: date) -> str:
         """The model's end, what it cost, and what its successors would have cost."""
-        costs = [f"{name} {cost}" for name, cost in self.successors.items()]
+        costs = [f"{name} {_about(cost)}" for name, cost in self.successors.items()]
         instead = f"; today the same tokens would cost with {', with '.join(costs)}" if costs else ""
-        paid = f"Its jobs of the last {USAGE_DAYS} days cost {self.paid}"
+        paid = f"Its jobs of the last {USAGE_DAYS} days cost {_about(self.paid)}"
         return f"{self.retirement.describe(day)}. {paid}{instead}"
+
+
+def _about(total: Total) -> str:
+    return f"{'' if total.complete else 'at least '}{rounded(total.amount)} USD"
 
 
 def ending_models(

@@ -1,4 +1,4 @@
-"""``vertex-batch bill``: bills any output, without Airflow, a proxy or a cost table."""
+"""``vertex-batch bill``: bills any output without a cost table, or shows the bill of a recorded job."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from vertex_batch.cli.output import print_json, print_parts
 from vertex_batch.cli.progress import progress_bar
 from vertex_batch.cli.tables import render_bill
 from vertex_batch.costs import Bill, JobFacts, RowCounts, in_full, make_bill
-from vertex_batch.errors import OutputMissingError
+from vertex_batch.errors import ConfigurationError, OutputMissingError
 from vertex_batch.pricing import LineItem, PriceBook, packaged_prices, price_file
 from vertex_batch.storage import named
 from vertex_batch.usage import OnProgress, ScanOptions, find_outputs, scan_outputs
+from vertex_batch.vertex.names import parse_job_name
 
 _MOST_DAYS = timedelta(days=4)
 """After this, rows of a job are not answered: it may wait for 72 hours, and run for 24."""
@@ -29,7 +30,18 @@ _CREDENTIALS = "of the environment (application default credentials)"
 
 
 def run(options: Namespace) -> int:
-    """Scan, price and print. Unreadable rows are listed on the bill and are not an error."""
+    """Show a recorded job's bill; or scan, price and print. Unreadable rows are not an error."""
+    if _is_job(options.paths):
+        from vertex_batch.cli import cost  # noqa: PLC0415 - an output needs neither it nor SQLAlchemy
+
+        options.job = options.paths[0]
+        return cost.run_bill(options)
+    missing = [f"--{name}" for name in ("model", "location") if not getattr(options, name)]
+    if missing:
+        raise ConfigurationError(
+            f"The bill of an output needs {' and '.join(missing)}: rows may not name the model, and prices"
+            " differ between locations. For the bill of a recorded job, give its id alone."
+        )
     jobs = options.jobs or os.cpu_count() or 1
     with progress_bar() as on_progress:
         bill = make(
@@ -46,6 +58,17 @@ def run(options: Namespace) -> int:
     else:
         _print(bill)
     return 0
+
+
+def _is_job(paths: Sequence[str]) -> bool:
+    """Whether a job is named, and not an output."""
+    if len(paths) > 1 or paths[0].startswith(("gs://", ".", "/")) or Path(paths[0]).exists():
+        return False
+    try:
+        parse_job_name(paths[0])
+    except ConfigurationError:
+        return False
+    return True
 
 
 def make(

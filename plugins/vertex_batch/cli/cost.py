@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vertex_batch.budgets import Ledger, StoredEstimate
 from vertex_batch.cli.choice import check_days
@@ -27,6 +27,7 @@ from vertex_batch.errors import ConfigurationError
 from vertex_batch.vertex.names import parse_job_name
 
 _MANY = 10
+_LATEST = 20
 
 
 class MissingCostTableError(ConfigurationError):
@@ -39,13 +40,18 @@ class JobNotFoundError(ConfigurationError):
 
 def run(options: Namespace) -> int:
     """Show totals and jobs, or the bill of one job."""
-    check_days(options)
-    table = open_table(options)
     if options.job:
-        bill = find_bill(table, options.job)
-        _show_bill(bill, _expected(table, bill), table.deliveries_of(bill.job), as_json=options.json)
-    else:
-        _show_totals(table, options)
+        return run_bill(options)
+    check_days(options)
+    _show_totals(open_table(options), options)
+    return 0
+
+
+def run_bill(options: Namespace) -> int:
+    """Show the bill of one job."""
+    table = open_table(options)
+    bill = find_bill(table, options.job)
+    _show_bill(bill, _expected(table, bill), table.deliveries_of(bill.job), as_json=options.json)
     return 0
 
 
@@ -129,13 +135,15 @@ def _show_bill(
 
 def _show_totals(table: CostTable, options: Namespace) -> None:
     where = JobFilter(since=options.since, until=options.until)
-    totals = table.totals(options.by, options.since, options.until)
-    jobs = table.jobs(where, limit=options.limit + 1)
-    shown, more = jobs[: options.limit], len(jobs) > options.limit
+    by: Literal["spec", "day", "model", "team"] = options.by or "spec"
+    limit = options.limit if options.limit is not None else 0 if options.by else _LATEST
+    totals = table.totals(by, options.since, options.until)
+    jobs = table.jobs(where, limit=limit + 1)
+    shown, more = jobs[:limit], len(jobs) > limit
     if options.json:
         print_json(
             {
-                "by": options.by,
+                "by": by,
                 "since": options.since,
                 "until": options.until,
                 "total": _total(whole(totals)),
@@ -150,8 +158,8 @@ def _show_totals(table: CostTable, options: Namespace) -> None:
         print_parts("No jobs were billed in this period.")
         return
     print_parts(
-        totals_table(totals, options.by, whole(totals), whole_saved(totals)),
-        *([jobs_table(shown, more=more)] if options.limit else []),
+        totals_table(totals, by, whole(totals), whole_saved(totals)),
+        *([jobs_table(shown, more=more)] if limit else []),
     )
 
 

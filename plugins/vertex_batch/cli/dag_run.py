@@ -44,6 +44,7 @@ from vertex_batch.specs import Spec, load_spec, prices_folder
 from vertex_batch.specs.model import JobSpec
 from vertex_batch.specs.team_budgets import budgets_file
 from vertex_batch.tasks.choices import JOBS
+from vertex_batch.vertex.client import BatchClient, try_proxy
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -131,9 +132,13 @@ def main(order: Order, out: TextIO) -> int:
 
 
 def _check_connections(spec: Spec) -> None:
-    """Find a problem with the proxy's settings or the cost table now, before a job costs money."""
-    for connection in {job.connection for job in spec.jobs}:
-        airflow_settings(connection)
+    """Find a problem with the proxy or the cost table now, before inputs are read and a job costs money."""
+    for connection, project, location in {(job.connection, job.project, job.location) for job in spec.jobs}:
+        settings = airflow_settings(connection)
+        project_id, place = project or settings.project, location or settings.location
+        if project_id and place:
+            with BatchClient(settings.config) as client:
+                try_proxy(client, project_id, place)
     for connection in {job.cost_connection for job in spec.jobs}:
         CostTableHook(connection).table().jobs(JobFilter(), limit=1)
 

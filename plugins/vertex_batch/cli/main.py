@@ -158,7 +158,9 @@ def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         " price is unknown, the sum is a lower bound, printed as 'at least'.",
     )
     command.add_argument(
-        "--by", choices=("spec", "day", "model", "team"), default="spec", help="group by (default: spec)"
+        "--by",
+        choices=("spec", "day", "model", "team"),
+        help="only the totals, by this (default: by spec, and the latest jobs)",
     )
     choice.add_days(command, _day)
     command.add_argument(
@@ -167,9 +169,8 @@ def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     command.add_argument(
         "--limit",
         type=_count,
-        default=20,
         metavar="N",
-        help="list the latest N jobs (default: 20; 0: only the totals)",
+        help="also list the latest N jobs (default: 20 without --by, else 0)",
     )
     _add_json(command)
     _add_table(command)
@@ -279,24 +280,24 @@ def _add_reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 def _add_bill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser(
         "bill",
-        help="bill an output on disk or in a bucket",
-        description="Read the output of batch prediction jobs and price it, without Airflow, a proxy or a"
-        " cost table. All PATHs together make one bill. If a price is unknown, the total is a lower bound,"
-        " printed as 'at least'.",
+        help="show the bill of a recorded job, or bill an output on disk or in a bucket",
+        description="With a job: show its bill from the cost table, like cost --job. With paths: read the"
+        " output of batch prediction jobs and price it, without Airflow, a proxy or a cost table. All paths"
+        " together make one bill. If a price is unknown, the total is a lower bound, printed as 'at least'.",
     )
     command.add_argument(
         "paths",
         nargs="+",
-        metavar="PATH",
-        help="file, directory, gs:// URI or quoted glob; rows in JSON, plain or gzip",
+        metavar="JOB|PATH",
+        help="a job's id or PROJECT/LOCATION/ID; or a file, directory, gs:// URI or quoted glob with rows in"
+        " JSON, plain or gzip",
     )
     command.add_argument(
-        "--model", required=True, help="the job's model, in any form, for rows that do not name one"
+        "--model", help="of an output, required: the job's model, for rows that do not name one"
     )
     command.add_argument(
         "--location",
-        required=True,
-        help="where the job ran; some models cost more in a region than in `global`",
+        help="of an output, required: where the job ran; some models cost more in a region than in `global`",
     )
     command.add_argument(
         "--prices",
@@ -317,6 +318,7 @@ def _add_bill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         metavar="N",
         help="number of processes that read a large local output (default: all cores)",
     )
+    _add_table(command)
     command.set_defaults(run="bill")
 
 

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.table import Table
 
 # In a pipe or a log, lines are not wrapped at the default 80 columns.
 _WIDE = 160
 _WIDEST = 10_000
+# The columns that a table leaves out on a narrow terminal, the least needed first.
+_SPARE_COLUMNS = ("not read", "saved", "saved by batch", "days", "tokens", "run", "rows ok", "model")
 
 
 def print_json(data: Any) -> None:
@@ -27,17 +30,37 @@ def print_json(data: Any) -> None:
 def print_parts(*parts: RenderableType) -> None:
     """Print tables and texts. No id is broken, since half of one cannot be copied.
 
-    A table of jobs or totals has a line for each of its rows, however long; everything else is wrapped
-    between words.
+    A table of jobs or totals has a line for each of its rows. On a terminal it leaves out columns that do not
+    fit; elsewhere its lines are as long as needed. Everything else is wrapped between words.
     """
     from rich.measure import Measurement
     from rich.table import Table
 
     for part in parts:
         console = _console()
+        if isinstance(part, Table) and sys.stdout.isatty():
+            _fit(part, console)
         measured = Measurement.get(console, console.options.update(width=_WIDEST), part)
         least = measured.maximum if isinstance(part, Table) else measured.minimum
         (_console(least) if least > console.width else console).print(part)
+
+
+def _fit(table: Table, console: Console) -> None:
+    """Leave columns out until the table fits, and say which."""
+    from rich.measure import Measurement
+
+    left_out = []
+    wide = console.options.update(width=_WIDEST)
+    for name in _SPARE_COLUMNS:
+        if Measurement.get(console, wide, table).maximum <= console.width:
+            break
+        kept = [column for column in table.columns if column.header != name]
+        if len(kept) < len(table.columns):
+            table.columns = kept
+            left_out.append(name)
+    if left_out:
+        note = f"Not shown, for lack of width: {', '.join(left_out)}. --json has all of it."
+        table.caption = " ".join(filter(None, (str(table.caption or ""), note)))
 
 
 def _console(width: int | None = None) -> Console:

@@ -217,7 +217,7 @@ def _summary(plan: Plan) -> list[str]:
         return lines or ["nothing was checked (--offline)"]
     lines += [plan.report.summary(), *plan.report.lines()]
     if plan.report.packed and plan.job.may_be_split:
-        lines.append(f"{plan.report.packed:,} object(s) are gzip; Airflow submits them unpacked")
+        lines.append(f"Gzip objects: {plan.report.packed:,}; Airflow submits them unpacked")
     if plan.jobs > 1:
         lines.append(f"it is split into about {plan.jobs} jobs")
     if plan.report.is_hopeless:

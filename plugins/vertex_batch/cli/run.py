@@ -34,6 +34,7 @@ INTERRUPTED = 130
 INTERRUPT = signal.SIGUSR1
 """What the process that runs the DAG gets instead of the user's signals, whose handlers Airflow replaces."""
 STATE_VARIABLE, DEPLOYMENT_VARIABLE = "VERTEX_BATCH_STATE", "VERTEX_BATCH_DEPLOYMENT"
+_POLL_SECONDS = 10.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PROXY = "vertex_batch_run"
 _DAG_FILE = "import __main__\n\ndag = __main__.dag  # Airflow looks for DAGs in this file\n"
@@ -46,7 +47,7 @@ class Order:
     :param moment: the run's logical time, ISO 8601.
     :param jobs: only these jobs of the spec; empty: all.
     :param again: submit new jobs if an earlier run of the same moment has ended.
-    :param poll_seconds: replaces the spec's `poll_interval`.
+    :param poll_seconds: replaces the spec's `poll_interval`; None: a short pause, because a person waits.
     :param changes: field of a job -> value that replaces the spec's.
     :param defaults: field of a job -> value for a spec that has none.
     """
@@ -66,8 +67,8 @@ class Order:
     def job(self, job: JobSpec) -> JobSpec:
         """Apply the command's options to a job of the spec."""
         defaults = {name: getattr(job, name) or value for name, value in self.defaults.items()}
-        polls = {"poll_interval": timedelta(seconds=self.poll_seconds)} if self.poll_seconds else {}
-        return job.model_copy(update={**defaults, **polls, **self.changes})
+        pause = timedelta(seconds=self.poll_seconds or min(_POLL_SECONDS, job.poll_interval.total_seconds()))
+        return job.model_copy(update={**defaults, "poll_interval": pause, **self.changes})
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -93,7 +94,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="what to do with running jobs on Ctrl-C or SIGTERM (default: ask, or cancel without a terminal)",
     )
     command.add_argument(
-        "--poll", type=_seconds, metavar="SECONDS", help="pause between polls (default: the spec's)"
+        "--poll",
+        type=_seconds,
+        metavar="SECONDS",
+        help=f"pause between polls (default: {_POLL_SECONDS:g}, or the spec's if it is shorter)",
     )
     command.add_argument("--json", action="store_true", help="print JSON; amounts are exact decimal strings")
     command.set_defaults(run=run)

@@ -18,7 +18,12 @@ from vertex_batch.costs.bill import (
 )
 from vertex_batch.costs.csv_text import harmless, stream_csv
 from vertex_batch.costs.deliveries import Delivery, DeliverySums, rows_equation
-from vertex_batch.costs.errors import CostTableError, CostTableSetupError, CostTableUnavailableError
+from vertex_batch.costs.errors import (
+    CostTableError,
+    CostTableSetupError,
+    CostTableUnavailableError,
+    JobIdTakenError,
+)
 from vertex_batch.costs.money import exact, in_full, rounded, usd
 from vertex_batch.costs.questions import FocusVersion, GroupTotal, JobCost, JobFilter, JobOrder, Owners
 
@@ -39,6 +44,7 @@ __all__ = [
     "JobCost",
     "JobFacts",
     "JobFilter",
+    "JobIdTakenError",
     "JobOrder",
     "Owners",
     "RowCounts",

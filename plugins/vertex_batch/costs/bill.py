@@ -26,6 +26,8 @@ UNKNOWN_MODEL = "unknown"
 COMMAND_LINE = "command_line"
 """The run type of a job that `vertex-batch run` submitted, whose run Airflow does not know."""
 _SIX_DECIMALS = Decimal("1e-6")
+_SAME_CREATION = timedelta(seconds=1)
+"""Times of one creation may have a different number of digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,24 @@ class JobFacts:
     def key(self) -> JobId:
         """The id that no other job has."""
         return JobId(self.project, self.location, self.job_id)
+
+    def contradiction(self, other: JobFacts) -> str:
+        """Say what shows that another job has the same id; empty if these are facts of one job.
+
+        Vertex does not reuse ids; a restarted emulator may. The creation time decides if both are known.
+        Which run recorded the job shows nothing: the reaper or an adoption may record a run's job again.
+        """
+        if self.create_time and other.create_time:
+            if abs(self.create_time - other.create_time) < _SAME_CREATION:
+                return ""
+            return f"it was created at {self.create_time.isoformat()}, not at {other.create_time.isoformat()}"
+        for what, one, two in (
+            ("idempotency key", self.job_key, other.job_key),
+            ("display name", self.display_name, other.display_name),
+        ):
+            if one and two and one != two:
+                return f"its {what} is {one!r}, not {two!r}"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

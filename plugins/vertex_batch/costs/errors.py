@@ -32,3 +32,13 @@ class CostTableSetupError(CostTableError, PermanentError):
     """The database cannot be used: wrong URL, driver, permissions or schema."""
 
     advice = "Nothing was written. A retry fails the same way until a person fixes this."
+
+
+class JobIdTakenError(CostTableError, PermanentError):
+    """The table has a bill of another job with the same id."""
+
+    advice = (
+        "Nothing was written: the bill of the other job stays, and this job's cost is missing in the table. A"
+        " retry fails the same way. Ids repeat only where an emulator was restarted: give it another seed, or"
+        " use an empty cost table for it."
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, get_args
@@ -150,6 +150,26 @@ def select_specs_without_dag() -> Select[Any]:
 def select_count(where: JobFilter) -> Select[Any]:
     """Select the number of jobs."""
     return select(func.count()).select_from(jobs).where(*conditions(where))
+
+
+def select_first_day(where: JobFilter) -> Select[Any]:
+    """Select the first day with a job, whatever the days of the filter."""
+    return (
+        select(jobs.c.day)
+        .where(*conditions(replace(where, since=None, until=None)))
+        .order_by(jobs.c.day)
+        .limit(1)
+    )
+
+
+def select_failed_reasons(where: JobFilter, limit: int) -> Select[Any]:
+    """Select the failed rows by reason of the latest jobs that have some."""
+    return (
+        select(jobs.c.failed_reasons)
+        .where(*conditions(where), jobs.c.rows_failed > 0)
+        .order_by(jobs.c.day.desc())
+        .limit(limit)
+    )
 
 
 def select_usage(where: JobFilter, models: Collection[str] | None = None) -> Select[Any]:

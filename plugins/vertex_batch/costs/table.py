@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
@@ -15,6 +15,7 @@ from vertex_batch.costs import migrations, schema
 from vertex_batch.costs.bill import Bill, JobFacts, saved, total
 from vertex_batch.costs.database import Database, upsert
 from vertex_batch.costs.deliveries import NIGHT, Delivery, DeliverySums
+from vertex_batch.costs.errors import JobIdTakenError
 from vertex_batch.costs.focus import read_focus
 from vertex_batch.costs.queries import (
     SEARCHED,
@@ -27,6 +28,8 @@ from vertex_batch.costs.queries import (
     select_dag_ids,
     select_deliveries,
     select_delivery_sums,
+    select_failed_reasons,
+    select_first_day,
     select_jobs,
     select_last_delivery,
     select_recorded,
@@ -78,10 +81,13 @@ class CostTable:
 
         Recording the same bill twice changes nothing. If the line items of an earlier bill differ, they are
         kept as history. If two writers record a job at the same time, the later one's complete bill stays.
+
+        :raises JobIdTakenError: the earlier bill is of another job with this id: `JobFacts.contradiction`.
         """
         self._prepare()
         key = _key(bill.job.key)
         with self._database.write() as connection:
+            self._refuse_other_job(connection, bill.job)
             # This locks the job's row: other writers of it wait here.
             upsert(connection, schema.jobs, _job_row(bill))
             self._keep(connection, key, self._line_items(connection, key), bill.line_items)
@@ -90,6 +96,13 @@ class CostTable:
             sums = _part_rows(bill.job, bill.day, bill.line_items)
             for table, rows in ((schema.usage, usage), (schema.line_items, items), (schema.job_sums, sums)):
                 _replace(connection, table, key, rows)
+
+    def _refuse_other_job(self, connection: Connection, job: JobFacts) -> None:
+        stored = select(schema.jobs).where(*_is(schema.jobs, _key(job.key))).with_for_update()
+        row = connection.execute(stored).one_or_none()
+        if row and (contradiction := job.contradiction(read_facts(row))):
+            reason = f"job {job.key} has a bill of another job with this id: {contradiction}"
+            raise JobIdTakenError(self._database.name, reason)
 
     def bill(self, job_id: JobId) -> Bill | None:
         """Return the bill of one job; None if none was recorded."""
@@ -195,6 +208,22 @@ class CostTable:
         self._prepare()
         with self._database.read() as connection:
             return int(connection.execute(select_count(where)).scalar_one())
+
+    def first_day(self, where: JobFilter) -> date | None:
+        """Return the first day with a job, whatever the days of the filter; None if there is no job."""
+        with self.reading() as connection:
+            return connection.execute(select_first_day(where)).scalar()
+
+    def failed_reasons(self, where: JobFilter, *, jobs: int = 200) -> Counter[str]:
+        """Return how many rows failed for which reason.
+
+        :param jobs: count those of this number of jobs with failed rows, the latest ones.
+        """
+        found: Counter[str] = Counter()
+        with self.reading() as connection:
+            for reasons in connection.execute(select_failed_reasons(where, jobs)).scalars():
+                found.update(reasons)
+        return found
 
     def totals(
         self,

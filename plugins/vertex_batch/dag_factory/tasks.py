@@ -1,4 +1,4 @@
-"""The tasks of a spec's jobs: submit, wait, cancel after a failure, and always record the cost."""
+"""The tasks of a spec's jobs: plan the input, submit, wait, and always record the cost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, Asset, BaseOperator, TaskGroup, TriggerRule, XComArg, task_group
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, Asset, BaseOperator, TaskGroup, TriggerRule, task_group
 
 from vertex_batch.dag_factory.form import OVERRIDES
 from vertex_batch.dag_factory.notices import on_cost
@@ -18,7 +19,6 @@ from vertex_batch.operators import (
     AggregateTokenUsageOperator,
     AnnounceResultsOperator,
     BudgetSettings,
-    CancelBatchPredictionJobOperator,
     DeliverResultsOperator,
     PlanInputsOperator,
     PrepareRetryOperator,
@@ -29,10 +29,8 @@ from vertex_batch.specs.events import ASSET_PREFIX
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.rendering import display_name
 from vertex_batch.specs.results import answer_schema_file
-from vertex_batch.tasks.context import PART_XCOM
 from vertex_batch.tasks.forms import refuse_unknown_params
 from vertex_batch.tasks.rounds import RoundTasks
-from vertex_batch.tasks.shards import ShardTasks
 
 LONGEST_RETRY_DELAY = timedelta(hours=1)
 FEWEST_RESUMED_RETRIES = 2
@@ -62,11 +60,10 @@ class JobTasks:
 
 @dataclass(frozen=True, slots=True)
 class OneJob:
-    """The tasks of one Vertex job."""
+    """The tasks of one Vertex job; mapped, if there may be several."""
 
     submit: SubmitBatchPredictionJobOperator
     wait: BatchPredictionJobSensor
-    cancel: CancelBatchPredictionJobOperator | None = None
 
 
 def add_jobs(dag: DAG, spec: Spec, prices_folder: Path | None, budgets_file: Path | None = None) -> None:
@@ -115,40 +112,35 @@ def add_job(
 ) -> JobTasks:
     """Add the tasks of one job of a spec.
 
-    The run fails if ``wait`` or ``record_cost`` fails. The clean-up tasks are teardowns, because only
-    teardowns still run after a person has marked the run as failed. Airflow ignores the teardown ``cancel``
-    for the run's state, so ``wait`` and ``record_cost`` decide. An edge from ``wait`` straight to
-    ``record_cost`` would leave only the latter, and a recorded bill would turn a failed run green.
+    An input that may be too large for one Vertex job is planned first. Then the tasks that submit and wait
+    are mapped over the plan's parts: one part on a usual night, else one for each shard. So no task is
+    skipped because the input fits, and split and whole inputs take the same way.
 
-    An input that may be too large for one Vertex job is measured first. If it fits, the regular tasks submit
-    it. If not, the tasks of the group ``shards`` do, which is otherwise skipped. So a usual night looks and
-    behaves as if nothing could be split.
+    The run fails if ``wait`` or ``record_cost`` fails. The latter is a teardown, because only teardowns still
+    run after a person has marked the run as failed. An edge from ``wait`` straight to it would leave it as
+    the only task that decides, and a recorded bill would turn a failed run green. ``ended`` is between them:
+    Airflow ignores this teardown for the run's state, and never starts a process for it.
     """
     plan = _plan(spec, job) if job.may_be_split else None
     money = _money(spec, job, prices_folder, budgets_file)
-    one = _one_job(spec, job, XComArg(plan, key=PART_XCOM) if plan else None, money)
-    shard = _shards(spec, job, plan, money) if plan else None
+    prefix = f"{job.name}." if spec.grouped else ""
+    one = _mapped(spec, job, plan, money, prefix) if plan else _one_job(spec, job, money)
+    if plan:
+        plan.submit_task_id = one.submit.task_id
+    ended = EmptyOperator(task_id="ended").as_teardown()
     record = _record(
         spec,
         job,
         prices_folder,
         submit_task_id=one.submit.task_id,
         resubmit_task_ids=[one.wait.task_id],
-        shards=ShardTasks(plan.task_id, shard.submit.task_id, shard.wait.task_id) if plan and shard else None,
+        plan_task_id=plan.task_id if plan else None,
     )
-    if one.cancel:
-        one.cancel >> record
-    if not (plan and shard):
-        made = JobTasks(one.submit, (one.wait,), record)
-    else:
-        if shard.cancel:
-            shard.cancel >> record
-        plan.submit_task_id, plan.shards_task_id = one.submit.task_id, shard.submit.task_id
-        made = JobTasks(plan, (one.wait, shard.wait), record)
+    one.wait >> ended >> record
+    made = JobTasks(plan or one.submit, (one.wait,), record)
     if not job.results:
         return made
-    submits = (one.submit.task_id, shard.submit.task_id) if shard else (one.submit.task_id,)
-    rounds = _rounds(spec, job, made, submits, prices_folder=prices_folder, money=money)
+    rounds = _rounds(spec, job, made, one.submit.task_id, prices_folder=prices_folder, money=money)
     delivery = _delivery(spec, job, [record, *rounds], prices_folder)
     return replace(made, results=(*made.results, delivery), delivery=delivery)
 
@@ -206,7 +198,7 @@ def _delivery(
         overrides={"inputs": OVERRIDES["inputs"]},
         record_task_id=record.task_id,
         retry_record_task_ids=[each.task_id for each in retries],
-        shards=record.shards,
+        plan_task_id=record.plan_task_id,
         key=results.key,
         answer=results.answer,
         schema=str(schema) if schema else None,
@@ -230,7 +222,7 @@ def _rounds(
     spec: Spec,
     job: JobSpec,
     first: JobTasks,
-    submits: tuple[str, ...],
+    submit: str,
     *,
     prices_folder: Path | None,
     money: BudgetSettings,
@@ -242,7 +234,7 @@ def _rounds(
     runs after a failure, so it has no task for that. A bill that fails does not fail the run by itself, so
     that the waiting task of the last round decides, too; the delivery does not run without the bill.
 
-    :param submits: the submit tasks of the first submission.
+    :param submit: the submit task of the first submission.
     :returns: the task with the bill of each round.
     """
     if not job.retry_rows or not job.results:
@@ -250,7 +242,7 @@ def _rounds(
     schema = answer_schema_file(spec.file.parent if spec.file else None, job.results)
     prefix = f"{job.name}." if spec.grouped else ""
     numbers = range(1, job.retry_rows.rounds + 1)
-    tasks = RoundTasks(submits, tuple(f"{prefix}{retry_group(n)}.{SHARDS_GROUP}.submit" for n in numbers))
+    tasks = RoundTasks(submit, tuple(f"{prefix}{retry_group(n)}.submit" for n in numbers))
     before: tuple[BaseOperator, ...] = (*first.results, first.bill)
     made = []
     for number in numbers:
@@ -279,7 +271,7 @@ def _rounds(
                 **_of_every_task(job),
             )
             prepare << list(before)
-            one = _shards(spec, job, prepare, money, with_cancel=False)
+            one = _mapped(spec, job, prepare, money, f"{prefix}{retry_group(number)}.")
             record = _record(
                 spec,
                 job,
@@ -297,24 +289,25 @@ def _rounds(
 def _one_job(
     spec: Spec,
     job: JobSpec,
-    part: Any,
     money: BudgetSettings,
     *,
+    part: Any = None,
     plan_task_id: str | None = None,
-    with_cancel: bool = True,
+    prefix: str = "",
 ) -> OneJob:
     """Add the tasks of one Vertex job.
 
-    :param part: the part of the input from `plan_inputs`, if there is such a task.
     :param money: the submit task's prices and budgets.
-    :param plan_task_id: of a shard, the task that planned it; other jobs of the run read the rest.
-    :param with_cancel: add a task that cancels the job after a failure.
+    :param part: the part of the input that it reads, if there is a plan.
+    :param plan_task_id: the task with the plan.
+    :param prefix: of the tasks' ids.
     """
     always = _of_every_task(job)
     resumed = {**always, "retries": max(job.retries, FEWEST_RESUMED_RETRIES)}
     may_be_held = bool(money.budget or money.budgets_file)
     submit = SubmitBatchPredictionJobOperator(
-        task_id="submit",
+        task_id=f"{prefix}submit",
+        task_display_name="submit",
         part=part,
         plan_task_id=plan_task_id,
         money=money,
@@ -323,7 +316,8 @@ def _one_job(
         **(resumed if may_be_held else always),
     )
     wait = BatchPredictionJobSensor(
-        task_id="wait",
+        task_id=f"{prefix}wait",
+        task_display_name="wait",
         job=submit.output,
         poll_interval_seconds=job.poll_interval.total_seconds(),
         deadline_seconds=job.deadline.total_seconds(),
@@ -331,47 +325,41 @@ def _one_job(
         run_deadline_seconds=_seconds(job.run_deadline),
         resubmits=job.resubmits,
         max_failed_ratio=job.max_failed_ratio,
-        fail_without_answers=plan_task_id is None and not job.retry_rows,
+        fail_without_answers=job.retry_rows is None,
         rest_is_sent_again=job.retry_rows is not None,
         cancel_on_kill=job.cancel_on_kill,
         litellm_conn_id=job.connection,
         **resumed,
     )
-    if not with_cancel:
-        return OneJob(submit, wait)
-    cancel = CancelBatchPredictionJobOperator(
-        task_id="cancel",
-        submit_task_id=submit.task_id,
-        resubmit_task_ids=[wait.task_id],
-        project=job.project,
-        location=job.location,
-        litellm_conn_id=job.connection,
-        **always,
-    )
-    cancel.as_teardown()
-    cancel.trigger_rule = TriggerRule.ONE_FAILED
-    wait >> cancel  # `wait` follows `submit` because it uses its output
-    return OneJob(submit, wait, cancel)
+    return OneJob(submit, wait)
 
 
-def _shards(
+def _mapped(
     spec: Spec,
     job: JobSpec,
     plan: PlanInputsOperator | PrepareRetryOperator,
     money: BudgetSettings,
-    *,
-    with_cancel: bool = True,
+    prefix: str,
 ) -> OneJob:
-    """Add the same tasks for each shard. The tasks of one shard depend only on each other."""
+    """Add the same tasks for each part of a plan. The tasks of one part depend only on each other.
+
+    :param prefix: of the tasks' ids. They do not contain the name of the group, so they are the same whether
+        or not the input is planned.
+    """
     made: list[OneJob] = []
 
-    @task_group(group_id=SHARDS_GROUP, tooltip="The jobs of an input that is too large for one")
+    @task_group(
+        group_id=SHARDS_GROUP,
+        prefix_group_id=False,
+        group_display_name="jobs",
+        tooltip="One job, or one for each shard of an input that is too large for one",
+    )
     def shards(shard: Any) -> None:
-        made.append(_one_job(spec, job, shard, money, plan_task_id=plan.task_id, with_cancel=with_cancel))
+        made.append(_one_job(spec, job, money, part=shard, plan_task_id=plan.task_id, prefix=prefix))
 
     shards.expand(shard=plan.output)
     (one,) = made
-    # The other tasks know their shard only as an index that starts at 0.
+    # The other tasks know their part only as an index that starts at 0.
     one.submit.map_index_template = "{{ task.part['number'] }} of {{ task.part['of'] }}"
     return one
 

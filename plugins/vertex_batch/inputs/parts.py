@@ -10,7 +10,7 @@ from typing import Any
 SHARD_LABEL = "airflow_shard"
 SAMPLE_LABEL = "airflow_sample"
 SHARDS_GROUP = "shards"
-"""The task group that runs the shards of an input. No job of a spec may have this name."""
+"""The task group that is mapped over the parts of an input. No job of a spec may have this name."""
 RETRY_LABEL = "airflow_retry_round"
 RETRY_OF_LABEL = "airflow_retry_of"
 """The key of the submit task, in another run, whose rows a job runs again."""
@@ -25,7 +25,7 @@ class PartKind(StrEnum):
     SHARD = "shard"
     SAMPLE = "sample"
     SPLIT = "split"
-    """None of it: the input is split, and other jobs read the shards."""
+    """None of it: how the input is split into shards, and where they are written."""
     RETRY = "retry"
     """Rows of earlier jobs of the run that are sent again."""
 

@@ -26,13 +26,23 @@ MAX_PLAN_BYTES = 48 << 10
 class InputPlan:
     """What the jobs of a run read.
 
-    :param one: what the task that is not mapped reads; of a split input only how it is split, and where the
-        shards are written, if they are.
+    :param one: what one job reads; of a split input only how it is split, and where the shards are written,
+        if they are.
     :param shards: as plain data; empty if one job reads everything.
     """
 
     one: InputPart
     shards: list[dict[str, Any]]
+
+    @property
+    def parts(self) -> list[dict[str, Any]]:
+        """What each job reads, as plain data; never empty."""
+        return self.shards or [self.one.to_dict()]
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the shards are only references to an object; see `plan_of`."""
+        return bool(self.shards and self.one.uris)
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain data for the task state store."""
@@ -69,7 +79,7 @@ def plan_of(parts: Sequence[InputPart], storage: ObjectStorage, place: StagingPl
 def whole_shard(part: InputPart, one: InputPart | None, storage: ObjectStorage) -> InputPart:
     """Read the shard that a task was given a reference to.
 
-    :param one: the plan's part for the task that is not mapped, which says where the shards are.
+    :param one: the plan's `InputPlan.one`, which says where the shards are.
     :raises ConfigurationError: the plan is gone.
     :raises InputUnusableError: the object is not the one that was written.
     """

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from vertex_batch.inputs import InputPart, PartKind
-from vertex_batch.tasks.context import PART_XCOM
+from vertex_batch.inputs import PartKind
+from vertex_batch.tasks.shards import planned_parts
 from vertex_batch.vertex.resource import STATES_WITH_RESULTS
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class AnnounceResultsOperator(BaseOperator):
 
     def execute(self, context: Context) -> None:
         if self.plan_task_id is not None:
-            part = InputPart.from_dict(context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PART_XCOM))
+            part = next(iter(planned_parts(context["ti"], self.plan_task_id)), None)
             if part and part.kind is PartKind.SAMPLE:
                 message = f"Only {part} was run, so no results are announced."
                 raise AirflowSkipException(message)

@@ -43,7 +43,7 @@ from vertex_batch.tasks.choices import retried_run
 from vertex_batch.tasks.context import identity, map_index
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.retries import RETRY_POLICY
-from vertex_batch.tasks.shards import PartsReport, ShardTasks
+from vertex_batch.tasks.shards import PartsReport
 from vertex_batch.vertex.names import JobId
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class DeliverResultsOperator(RunDatesOperator):
     :param inputs: the URIs that the run's jobs were submitted for. Default: those of the jobs.
     :param record_task_id: the task of this run that recorded the bills of the jobs.
     :param retry_record_task_ids: those that recorded the bills of the rounds of retries, in order.
-    :param shards: the tasks of a split input; see `AggregateTokenUsageOperator`.
+    :param plan_task_id: the task that planned the input; see `AggregateTokenUsageOperator`.
     :param key: where the id of a row is; see `results.ResultSettings`. Likewise for `answer` and `keep`.
     :param schema: a JSON Schema for the answers, or the path of a file with it.
     :param max_exceptions_ratio: fail the task, after the delivery is written, if a larger share of the input
@@ -116,7 +116,7 @@ class DeliverResultsOperator(RunDatesOperator):
         record_task_id: str,
         inputs: str | list[str] | None = None,
         retry_record_task_ids: Sequence[str] = (),
-        shards: ShardTasks | None = None,
+        plan_task_id: str | None = None,
         key: str | None = None,
         answer: str = AnswerForm.TEXT,
         schema: Mapping[str, object] | str | None = None,
@@ -138,7 +138,7 @@ class DeliverResultsOperator(RunDatesOperator):
         self.inputs = inputs
         self.record_task_id = record_task_id
         self.retry_record_task_ids = tuple(retry_record_task_ids)
-        self.shards = shards
+        self.plan_task_id = plan_task_id
         self.key = key
         self.answer = AnswerForm(answer)
         self.schema = schema
@@ -175,7 +175,7 @@ class DeliverResultsOperator(RunDatesOperator):
         if not first and not any(self._bills(context, each, own) for each in self.retry_record_task_ids):
             message = "No job of this run has a bill, so there is nothing to deliver."
             raise AirflowSkipException(message)
-        parts = PartsReport(context["ti"], self.shards, self.log)
+        parts = PartsReport(context["ti"], self.plan_task_id, self.log)
         attempts = attempts_of(first, parts.results(first))
         rounds = [
             self._bills(context, task_id, run_id)

@@ -29,9 +29,8 @@ from vertex_batch.lifecycle.identity import map_index_of
 from vertex_batch.operators.base import RunDatesOperator
 from vertex_batch.preflight import Mode
 from vertex_batch.tasks.choices import skip_if_retry, skip_unless_chosen
-from vertex_batch.tasks.context import PART_XCOM, find_place, identity
+from vertex_batch.tasks.context import PART_XCOM, find_place, identity, reports_nothing_submitted
 from vertex_batch.tasks.outcome import explained
-from vertex_batch.vertex.client import try_proxy
 from vertex_batch.vertex.names import JobId
 
 if TYPE_CHECKING:
@@ -46,6 +45,9 @@ class PlanInputsOperator(RunDatesOperator):
     Usually one job may read everything, and nothing is copied. An input that exceeds the limit of rows or
     bytes is split into shards of whole lines. The plan survives retries: a run keeps its shards until a
     person clears this task. Nothing is submitted here, and a run without input fails here.
+    Before the input is read, the jobs that the run has already submitted are listed. This is one call: it
+    finds a wrong proxy, and the active jobs of an earlier plan. Those that the new plan does not use are
+    cancelled; the mapped submit task adopts or cancels the others.
 
     :param model: determines how many rows a job may read.
     :param inputs: ``gs://`` URIs, which may have wildcards or name a folder with a slash at its end, or one
@@ -55,12 +57,10 @@ class PlanInputsOperator(RunDatesOperator):
     :param max_rows: the most rows of a job. Defaults to the model's limit; likewise for ``max_bytes``.
     :param preflight: the same setting as of the submit task. Unless it is ``off``, the rows are checked while
         they are counted, and the result is part of the plan, so that no task reads them again.
-    :param submit_task_id: the task that submits if there are no shards.
-    :param shards_task_id: the mapped task that submits the shards. Active jobs of either task that a new plan
-        does not use are cancelled.
+    :param submit_task_id: the mapped task that submits the parts.
     :param overrides: field -> DAG param. If the param is set, its value replaces the field's. Never rendered.
-    :returns: the shards, each as a dict; empty if one job reads everything. Of a plan that is too large for
-        XCom, references; see `inputs.plans`.
+    :returns: the parts, each as a dict: one, or the shards. Of a plan that is too large for XCom, references;
+        see `inputs.plans`.
     """
 
     template_fields: Sequence[str] = ("model", "inputs", "output_uri", "staging", "project", "location")
@@ -73,7 +73,6 @@ class PlanInputsOperator(RunDatesOperator):
         inputs: str | list[str],
         output_uri: str,
         submit_task_id: str = "",
-        shards_task_id: str = "",
         staging: str | None = None,
         max_rows: int | None = None,
         max_bytes: int | None = None,
@@ -91,7 +90,6 @@ class PlanInputsOperator(RunDatesOperator):
         self.inputs = inputs
         self.output_uri = output_uri
         self.submit_task_id = submit_task_id
-        self.shards_task_id = shards_task_id
         self.staging = staging
         self.max_rows = max_rows
         self.max_bytes = max_bytes
@@ -107,9 +105,11 @@ class PlanInputsOperator(RunDatesOperator):
         with explained(context, self.log):
             skip_unless_chosen(context, self.job_name)
             skip_if_retry(context)
-            plan = self._plan(context)
-        context["ti"].xcom_push(PART_XCOM, plan.one.to_dict())
-        return plan.shards
+            with reports_nothing_submitted(context, self.retries):
+                plan = self._plan(context)
+        if plan.is_written:
+            context["ti"].xcom_push(PART_XCOM, plan.one.to_dict())
+        return plan.parts
 
     def _plan(self, context: Context) -> InputPlan:
         """Return the plan of this epoch: that of an earlier try, or a new one."""
@@ -120,14 +120,13 @@ class PlanInputsOperator(RunDatesOperator):
         if earlier and stored["epoch"] == epoch:
             self.log.info("Using the plan that an earlier try of this task made")
             return earlier
+        active = self._active_jobs(context)
         plan = self._look(context)
-        if earlier:
-            self._cancel_unused(context, len(plan.shards))
+        self._cancel_unused(active, len(plan.parts))
         store.set(PLAN_STORE_KEY, {"epoch": epoch, **plan.to_dict()}, retention=NEVER_EXPIRE)
         return plan
 
     def _look(self, context: Context) -> InputPlan:
-        self._try_proxy()
         uris = [file_pattern(uri) for uri in ([self.inputs] if isinstance(self.inputs, str) else self.inputs)]
         wish = _sample_wish(context)
         if all(uri.startswith("bq://") for uri in uris):
@@ -157,27 +156,31 @@ class PlanInputsOperator(RunDatesOperator):
                 raise StagingError(place.prefix, self.gcp_conn_id, error.reason) from error
             raise
 
-    def _try_proxy(self) -> None:
-        """A wrong proxy fails the run before any other work."""
-        hook = LiteLLMHook(self.litellm_conn_id)
-        place = find_place(hook, self.project, self.location, "Nothing was submitted")
-        with hook.client() as client:
-            try_proxy(client, *place)
+    def _active_jobs(self, context: Context) -> list[tuple[JobId, int]]:
+        """The run's active jobs with their map indices, by their labels.
 
-    def _cancel_unused(self, context: Context, shards: int) -> None:
-        """Cancel jobs of an earlier plan that no task of the new plan will resume."""
+        The task's store does not decide whether there may be any: Airflow may discard it on a clear.
+        """
         hook = LiteLLMHook(self.litellm_conn_id)
         place = find_place(hook, self.project, self.location, "Nothing was submitted")
+        key = replace(identity(context), task_id=self.submit_task_id).group_key
         with hook.client() as client:
-            # A task that is not mapped has the map index -1.
-            unused_from = {self.submit_task_id: -1 if shards else 0, self.shards_task_id: shards}
-            for task_id, first in unused_from.items():
-                key = replace(identity(context), task_id=task_id).group_key
-                for job in find_group_jobs(client, place, key):
-                    if job.state.is_terminal or map_index_of(job.labels) < first:
-                        continue
-                    self.log.info("Cancelling job %s: the new input plan does not use it", job.job_id)
-                    cancel_and_confirm(client, JobId(*place, job.job_id))
+            found = find_group_jobs(client, place, key)
+        return [
+            (JobId(*place, job.job_id), map_index_of(job.labels))
+            for job in found
+            if not job.state.is_terminal
+        ]
+
+    def _cancel_unused(self, active: Sequence[tuple[JobId, int]], parts: int) -> None:
+        """Cancel jobs of an earlier plan that no map index of the submit task will resume."""
+        unused = [job_id for job_id, index in active if not 0 <= index < parts]
+        if not unused:
+            return
+        with LiteLLMHook(self.litellm_conn_id).client() as client:
+            for job_id in unused:
+                self.log.info("Cancelling job %s: the new input plan does not use it", job_id.id)
+                cancel_and_confirm(client, job_id)
 
 
 def _sample_wish(context: Context) -> SampleRequest | None:

@@ -18,6 +18,7 @@ from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart
+from vertex_batch.lifecycle.cancelling import request_cancel
 from vertex_batch.observability import metrics
 from vertex_batch.observability.lineage import ReportsLineage, of_bills
 from vertex_batch.observability.links import (
@@ -29,14 +30,15 @@ from vertex_batch.observability.links import (
     storage_url,
 )
 from vertex_batch.pricing import add
-from vertex_batch.tasks.context import cost_name
+from vertex_batch.tasks.context import NOTHING_SUBMITTED_XCOM, cost_name
 from vertex_batch.tasks.expected import ExpectedCosts
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.retries import RETRY_POLICY
-from vertex_batch.tasks.shards import PartsReport, ShardTasks
+from vertex_batch.tasks.shards import PartsReport, planned_parts
 from vertex_batch.tasks.submitted import SubmittedJobs, references
 from vertex_batch.usage import Unit
 from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobReference
 
 if TYPE_CHECKING:
@@ -48,9 +50,10 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
 
     Use it as a teardown (``.as_teardown()``): it then runs after every end, and its success never turns a
     failed run green. With ``on_failure_fail_dagrun=True`` its own failure also fails the run. In that case
-    keep the cancel task, another teardown, between the sensor and this task; otherwise this task alone
-    decides the run's state.
+    keep another teardown, such as an ``EmptyOperator``, between the sensor and this task; otherwise this task
+    alone decides the run's state.
     A job that still runs although no task waits for it is cancelled first. Recording twice changes nothing.
+    If the tasks before failed before they could have submitted anything, this task is skipped without a call.
     If the jobs succeeded but no row was answered, the task fails after the bills are recorded.
 
     A task that is not mapped records the jobs of all map indices of the submit task, each with its map index,
@@ -60,7 +63,7 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
     :param submit_task_id: record every job that this task submitted in this run, even if the task crashed
         before it returned the job id.
     :param resubmit_task_ids: tasks that may have submitted again for it, such as the waiting task.
-    :param shards: the tasks of a split input. Their jobs are recorded as parts of one bill.
+    :param plan_task_id: the task that planned the input. The jobs of its parts are recorded as one bill.
     :param job: instead of ``submit_task_id``, the reference of one job or a list of them, such as the output
         of a mapped submit task. Only covers tasks that returned a reference before they died.
     :param project: where to look for the jobs if the submit task returned none. Defaults to the connection's
@@ -95,7 +98,7 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         *,
         submit_task_id: str | None = None,
         resubmit_task_ids: Sequence[str] = (),
-        shards: ShardTasks | None = None,
+        plan_task_id: str | None = None,
         job: Any = None,
         project: str | None = None,
         location: str | None = None,
@@ -118,7 +121,7 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
             raise ValueError(message)
         self.submit_task_id = submit_task_id
         self.resubmit_task_ids = tuple(resubmit_task_ids)
-        self.shards = shards
+        self.plan_task_id = plan_task_id
         self.job = job
         self.project = project
         self.location = location
@@ -155,11 +158,13 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         """
         hook = LiteLLMHook(self.litellm_conn_id)
         with hook.client() as client:
-            jobs = self._jobs(context, client, hook)
-            submitters = [self.submit_task_id, self.shards.submit if self.shards else None]
-            expected.release(context, submitters)
+            failed_before = self._has_failed_before_submitting(context["ti"])
+            jobs = [] if failed_before else self._jobs(context, client, hook)
+            expected.release(context, [self.submit_task_id])
             if not jobs:
                 message = "This run submitted no job, so there is nothing to bill."
+                if failed_before:
+                    message += " It failed before it could have submitted a job, so none was searched for."
                 raise AirflowSkipException(message)
             recorder = Recorder(
                 client,
@@ -169,8 +174,8 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
                 read_table=lambda uri: read_table(uri, self.gcp_conn_id),
                 log=self.log,
             )
-            parts = PartsReport(context["ti"], self.shards, self.log)
-            work = [(self._facts(context, job, task_id, parts.sample), job) for task_id, job in jobs]
+            parts = PartsReport(context["ti"], self.plan_task_id, self.log)
+            work = [(self._facts(context, job, parts.sample), job) for job in jobs]
             # Airflow raises `max_tries` when a task is cleared; the tries before that do not count.
             first_try = context["ti"].max_tries - (self.retries or 0) + 1
             recorded = self._record_each(recorder, work, first_try)
@@ -203,27 +208,41 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
             raise min(errors, key=lambda error: isinstance(error, PermanentError))
         return recorded
 
-    def _jobs(
-        self, context: Context, client: BatchClient, hook: LiteLLMHook
-    ) -> list[tuple[str, JobReference]]:
-        """The jobs, each with the id of the task that submitted it."""
+    def _jobs(self, context: Context, client: BatchClient, hook: LiteLLMHook) -> list[JobReference]:
         if self.submit_task_id:
-            groups = [(self.submit_task_id, self.resubmit_task_ids)]
-            if self.shards:
-                groups.append((self.shards.submit, (self.shards.wait,)))
-            jobs = []
-            for task_id, resubmits in groups:
-                submitted = SubmittedJobs(context, client, [task_id, *resubmits], self.log)
-                found = submitted.find(hook, self.project, self.location, "Nothing was recorded")
-                jobs += [(task_id, job) for job in found]
+            submitted = SubmittedJobs(
+                context, client, [self.submit_task_id, *self.resubmit_task_ids], self.log
+            )
+            jobs = submitted.find(hook, self.project, self.location, "Nothing was recorded")
+            self._request_cancels(client, submitted.active)
         else:
-            own = context["ti"].task_id
-            jobs = [(own, job) for job in references(self.job, "Nothing was recorded")]
+            jobs = references(self.job, "Nothing was recorded")
         if jobs:
-            ConsoleJobLink.publish(context, jobs[0][1])
+            ConsoleJobLink.publish(context, jobs[0])
         return jobs
 
-    def _facts(self, context: Context, job: JobReference, task_id: str, sample: InputPart | None) -> JobFacts:
+    def _request_cancels(self, client: BatchClient, active: Sequence[JobId]) -> None:
+        """Cancel what no task waits for, before anything else can fail; the recorder waits for the end."""
+        for job_id in active:
+            self.log.info("Requesting cancellation of job %s: it is active, but no task waits for it", job_id)
+            try:
+                request_cancel(client, job_id)
+            except VertexBatchError as error:  # the recorder cancels again, and raises
+                self.log.warning("%s", error)
+
+    def _has_failed_before_submitting(self, ti: Any) -> bool:
+        """Whether the tasks before reported that they failed before they could have submitted a job."""
+        told = [
+            index
+            for task_id in filter(None, [self.plan_task_id, self.submit_task_id])
+            for index in _as_list(ti.xcom_pull(task_ids=task_id, key=NOTHING_SUBMITTED_XCOM))
+        ]
+        if -1 in told:  # the plan, or the only submit task
+            return True
+        parts = planned_parts(ti, self.plan_task_id) if told and self.plan_task_id else []
+        return 0 < len(parts) <= len(told)
+
+    def _facts(self, context: Context, job: JobReference, sample: InputPart | None) -> JobFacts:
         ti, dag_run = context["ti"], context["dag_run"]
         return JobFacts(
             project=job.project,
@@ -233,11 +252,11 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
             model=job.model,
             input_uris=job.input_uris,
             labels=job.labels,
-            spec=cost_name(context, self.spec, task_id),
+            spec=cost_name(context, self.spec, self.submit_task_id or ti.task_id),
             team=self.team,
             dag_id=ti.dag_id,
             run_id=ti.run_id,
-            task_id=task_id,
+            task_id=self.submit_task_id or ti.task_id,
             map_index=job.map_index,
             try_number=ti.try_number,
             run_type=self.run_type or str(getattr(dag_run.run_type, "value", dag_run.run_type)),
@@ -291,6 +310,11 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
             for kind, count, allowed, samples in kinds
             if count > allowed
         ]
+
+
+def _as_list(pulled: Any) -> list[Any]:
+    """An XCom of all map indices of a task: Airflow returns a single value without a list."""
+    return pulled if isinstance(pulled, list) else [] if pulled is None else [pulled]
 
 
 def _note(context: Context, sample: InputPart | None) -> str:

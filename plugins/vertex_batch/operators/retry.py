@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from vertex_batch.errors import ConfigurationError, StagingError, StorageAccessError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
-from vertex_batch.inputs import SHARDS_GROUP, InputPart, PartKind, StagingPlace, limits_for
+from vertex_batch.inputs import InputPart, PartKind, StagingPlace, limits_for
 from vertex_batch.operators.base import RunDatesOperator
 from vertex_batch.results import (
     AnswerForm,
@@ -176,7 +176,7 @@ class PrepareRetryOperator(RunDatesOperator):
         """The reasons for which no row is paid for again, because the round before did not help; logged."""
         if self.round == 1:
             return []
-        before = self.rounds.of(self.round - 1)[0].removesuffix(f"{SHARDS_GROUP}.submit") + "prepare"
+        before = self.rounds.of(self.round - 1).removesuffix("submit") + "prepare"
         sent = context["ti"].xcom_pull(task_ids=before, key=_PAID_XCOM) or {}
         again = found.sent_and_paid
         futile = futile_reasons(sent, again)

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException
 
 from vertex_batch.errors import ConfigurationError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
@@ -34,6 +34,7 @@ from vertex_batch.tasks.context import (
     look_policy,
     map_index,
     overridden,
+    reports_nothing_submitted,
     with_run_dates,
 )
 from vertex_batch.tasks.gate import BudgetGate, BudgetSettings, InputFiles
@@ -73,7 +74,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
     :param model_parameters: sent as the job's ``modelParameters``. Gemini takes its settings from each row's
         ``generationConfig`` instead.
     :param part: the part of the input that `PlanInputsOperator` assigned to this task. It replaces
-        ``inputs``. If the input is split over other tasks, this task is skipped.
+        ``inputs``.
     :param plan_task_id: the task that planned the input, for a part that is only a reference.
     :param overrides: field -> DAG param. If the param is set, its value replaces the field's. Never rendered.
     :param preflight: ``strict``, ``warn`` or ``off``: check model, location and rows before a job is created.
@@ -199,7 +200,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         with explained(context, self.log):
             self._check_input(context)
-            return self._submit(context).to_dict()
+            with reports_nothing_submitted(context, self.retries):
+                return self._submit(context).to_dict()
 
     def execute_after_answer(
         self, context: Context, asked: dict[str, str], event: dict[str, Any]
@@ -230,9 +232,6 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
                 " Nothing was submitted. Trigger the run without `sample`, or with a smaller input."
             )
             raise AirflowFailException(message)
-        if part and part.kind is PartKind.SPLIT:
-            message = f"The input is {part}; a mapped task submits each of them."
-            raise AirflowSkipException(message)
 
     def _submit(self, context: Context) -> JobReference:
         hook = LiteLLMHook(self.litellm_conn_id)

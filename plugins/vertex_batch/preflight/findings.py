@@ -108,7 +108,8 @@ class Report:
     def summary(self) -> str:
         """How much was checked."""
         bad = f"; {self.bad_rows:,} of them are certain to fail" if self.bad_rows else ""
-        return f"{self.rows:,} rows in {self.objects:,} object(s), {self.size_bytes:,} bytes{bad}"
+        objects = f"{self.objects:,} object{'' if self.objects == 1 else 's'}"
+        return f"{self.rows:,} rows in {objects}, {self.size_bytes:,} bytes{bad}"
 
 
 class PreflightError(PermanentError):

@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from vertex_batch.errors import NotFoundError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
+from vertex_batch.inputs import SHARD_LABEL
 from vertex_batch.lifecycle.cancelling import request_cancel
 from vertex_batch.lifecycle.explaining import explain, explain_failed_rows, explain_short_resume
 from vertex_batch.lifecycle.finding import find_jobs_by_key
@@ -66,7 +67,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
     :param max_failed_ratio: fail the task if a larger share of the rows failed (0 to 1). Vertex reports a job
         as succeeded even if all its rows failed.
     :param fail_without_answers: fail the task if no row was answered, whatever `max_failed_ratio` allows.
-        Set it to False only for one of several jobs of a run, and let `AggregateTokenUsageOperator` decide.
+        A shard of a split input never fails for that: `AggregateTokenUsageOperator` decides for all of them.
     :param rest_is_sent_again: succeed if the job died for a passing reason, expired or missed its deadline,
         because later tasks of the run send its unanswered rows again.
     :param tolerated_failures: how many polls in a row may fail before the task does. A retry resumes waiting.
@@ -300,7 +301,8 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
             following = "The next tasks of this run send its rows without an answer again, or list them."
             self.log.warning("%s", explain(str(self._waited_for), seen, following))
             return {**seen.to_dict(), "job_id": self._waited_for.job_id}
-        end = task_end(seen, self.max_failed_ratio, fail_without_answers=self.fail_without_answers)
+        alone = SHARD_LABEL not in self.reference.labels
+        end = task_end(seen, self.max_failed_ratio, fail_without_answers=self.fail_without_answers and alone)
         if not seen.verdict.has_results:
             message = explain(str(self._waited_for), seen)
             raise (AirflowException if end is TaskEnd.RETRIED else AirflowFailException)(message)
@@ -347,5 +349,5 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         except NotFoundError:
             self.log.info("Job %s no longer exists; nothing to cancel", job)
         except VertexBatchError as error:
-            next_step = "" if isinstance(error, PermanentError) else " The cancel task will try again."
+            next_step = "" if isinstance(error, PermanentError) else " record_cost will try again."
             self.log.error("Job %s may still run and cost money: %s%s", job, error, next_step)  # noqa: TRY400

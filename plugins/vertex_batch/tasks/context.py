@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import conf
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 
 STORE_KEY = "batch_prediction_job"
 INTENT_XCOM = "batch_prediction_intent"
+NOTHING_SUBMITTED_XCOM = "nothing_submitted"
+"""The map index of a task that failed before it could have submitted a job."""
 PART_XCOM = "input_part"
-"""What the unmapped submit task reads: everything, a sample, or nothing if there are shards."""
+"""Where the shards of a plan are written that is too large to be passed on, and how many rows each has."""
 _SECTION = "vertex_batch"
 _SUBMIT_TASKS = ("SubmitBatchPredictionJobOperator", "AdoptBatchPredictionJobOperator")
 
@@ -99,6 +102,25 @@ def look_policy() -> LookPolicy:
     default = LookPolicy()
     window = conf.getfloat(_SECTION, "look_seconds", fallback=default.window_seconds)
     return LookPolicy(window_seconds=window, interval_seconds=min(default.interval_seconds, window / 4 or 1))
+
+
+@contextmanager
+def reports_nothing_submitted(context: Context, retries: int | None) -> Iterator[None]:
+    """Tell record_cost if this task fails before it could have submitted a job in this run.
+
+    Then that task has nothing to look for, and does not repeat the failure of a wrong proxy. A task that
+    crashes, was cleared before, or has stored an intent tells nothing.
+
+    :param retries: of the task.
+    """
+    try:
+        yield
+    except Exception:
+        ti, store = context["ti"], context["task_state_store"]
+        is_first_epoch = not context["dag_run"].clear_number and ti.max_tries <= (retries or 0)
+        if is_first_epoch and not store.get(STORE_KEY):
+            ti.xcom_push(NOTHING_SUBMITTED_XCOM, map_index(context))
+        raise
 
 
 class TaskStateIntentStore:

@@ -29,16 +29,16 @@ _MOST_ATTEMPTS = 6
 class RoundTasks:
     """The submit tasks of the rounds of one job.
 
-    :param first: that of the whole input, and the mapped one of its shards.
+    :param first: that of the first submission.
     :param retries: those of the retries, in order.
     """
 
-    first: tuple[str, ...]
+    first: str
     retries: tuple[str, ...] = ()
 
-    def of(self, number: int) -> tuple[str, ...]:
-        """The submit tasks of a round; 0 is the first submission."""
-        return (self.retries[number - 1],) if number else self.first
+    def of(self, number: int) -> str:
+        """The submit task of a round; 0 is the first submission."""
+        return self.retries[number - 1] if number else self.first
 
 
 class RoundJobs:
@@ -59,7 +59,7 @@ class RoundJobs:
     @property
     def retry_of(self) -> str:
         """The label of jobs that run rows of an earlier run again; empty for the present run."""
-        return self._key(self._tasks.first[0]) if self._is_other else ""
+        return self._key(self._tasks.first) if self._is_other else ""
 
     def chains(self, number: int) -> list[JobChain]:
         """The chains of a round, in the order of their shards, with the jobs that later ran rows of them.
@@ -69,7 +69,7 @@ class RoundJobs:
 
         :raises StillRunningError: a job has not ended.
         """
-        chains = [chain for task_id in self._tasks.of(number) for chain in self._chains(task_id)]
+        chains = list(self._chains(self._tasks.of(number)))
         later = [
             job for place in sorted({chain.place for chain in chains}) for job in self._later(place, number)
         ]
@@ -80,7 +80,7 @@ class RoundJobs:
         tasks = self._tasks.retries[number:]
         found = [job for task_id in tasks for job in self._listed(place, task_id)]
         if number == 0:
-            key = self._key(self._tasks.first[0])
+            key = self._key(self._tasks.first)
             found += self._client.list(*place, filter=f'labels.{RETRY_OF_LABEL}="{key}"')
         active = next((job for job in found if not job.state.is_terminal), None)
         if active and self._is_other:  # in its own run, the submit task will find it
@@ -92,8 +92,7 @@ class RoundJobs:
         return [
             (number, chain.place, job)
             for number in range(len(self._tasks.retries) + 1)
-            for task_id in self._tasks.of(number)
-            for chain in self._chains(task_id)
+            for chain in self._chains(self._tasks.of(number))
             for job in chain.jobs
         ]
 

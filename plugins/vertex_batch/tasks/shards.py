@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,29 +17,15 @@ from vertex_batch.tasks.context import PART_XCOM
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class ShardTasks:
-    """The ids of the tasks that handle the shards of one job.
-
-    :param plan: plans the input.
-    :param submit: the mapped task that submits the shards.
-    :param wait: the mapped task that waits for them.
-    """
-
-    plan: str
-    submit: str
-    wait: str
-
-
 class PartsReport:
     """Reports on a run whose input was split or sampled.
 
-    :param tasks: None if the input is never split or sampled.
+    :param plan_task_id: the task that planned the input. None if the input is never split or sampled.
     """
 
-    def __init__(self, ti: Any, tasks: ShardTasks | None, log: Log) -> None:
-        self._tasks, self._log = tasks, log
-        self._parts = planned_parts(ti, tasks) if tasks else []
+    def __init__(self, ti: Any, plan_task_id: str | None, log: Log) -> None:
+        self._log = log
+        self._parts = planned_parts(ti, plan_task_id) if plan_task_id else []
         self.sample = next((part for part in self._parts if part.kind is PartKind.SAMPLE), None)
 
     def of(self, bills: Sequence[Bill], row_costs: Callable[[Bill], Sequence[Decimal]]) -> dict[str, Any]:
@@ -49,8 +35,8 @@ class PartsReport:
         """
         if self.sample and self.sample.of_rows:
             return self._projection(self.sample, self.sample.of_rows, bills, row_costs)
-        if self._tasks and self._parts and self._parts[0].kind is PartKind.SHARD:
-            return self._sum(bills, self._tasks)
+        if self._parts and self._parts[0].kind is PartKind.SHARD:
+            return self._sum(bills)
         return {}
 
     def results(self, bills: Sequence[Bill]) -> list[Bill]:
@@ -58,22 +44,13 @@ class PartsReport:
 
         Jobs that were replaced by a later submission or a later plan are billed but not among them.
         """
-        tasks, parts = self._tasks, self._parts
-        last = [
-            bill
-            for task_id in dict.fromkeys(bill.job.task_id for bill in bills)
-            for bill in last_bills(bills, task_id).values()
-        ]
-        if not (tasks and parts):
-            return last
-        if parts[0].kind is not PartKind.SHARD:
-            return [bill for bill in last if bill.job.task_id != tasks.submit]
-        indices = {part.number - 1 for part in parts}
-        return [bill for bill in last if bill.job.task_id == tasks.submit and bill.job.map_index in indices]
+        last = last_bills(bills).values()
+        # Without a plan, or if it is gone, every job counts.
+        return [bill for bill in last if not self._parts or 0 <= bill.job.map_index < len(self._parts)]
 
-    def _sum(self, bills: Sequence[Bill], tasks: ShardTasks) -> dict[str, Any]:
+    def _sum(self, bills: Sequence[Bill]) -> dict[str, Any]:
         """Check that all shards ran with all their rows; their sum is the run's bill."""
-        problems = check_shards(self._parts, last_bills(bills, tasks.submit))
+        problems = check_shards(self._parts, last_bills(bills))
         whole, rows = total([item for bill in bills for item in bill.line_items]), self._parts[0].of_rows
         self._log.info("The %d shards of %s rows cost %s", len(self._parts), f"{rows:,}", whole)
         for problem in problems:
@@ -97,17 +74,21 @@ class PartsReport:
         return {"sample": str(sample), "projection": projection.to_dict()}
 
 
-def planned_parts(ti: Any, tasks: ShardTasks) -> list[InputPart]:
+def planned_parts(ti: Any, plan_task_id: str) -> list[InputPart]:
     """The run's planned input: its shards, else the one part; empty if the plan is gone.
 
     Shards of a large plan have their rows, but not their URIs.
     """
-    one = InputPart.from_dict(ti.xcom_pull(task_ids=tasks.plan, key=PART_XCOM))
-    shards = [part for data in ti.xcom_pull(task_ids=tasks.plan) or () if (part := InputPart.from_dict(data))]
-    if one and one.shard_rows:
-        pairs = zip(shards, one.shard_rows, strict=True)
-        return [replace(part, rows=rows, of_rows=one.of_rows) for part, rows in pairs]
-    return shards or ([one] if one else [])
+    parts = [
+        part for data in ti.xcom_pull(task_ids=plan_task_id) or () if (part := InputPart.from_dict(data))
+    ]
+    if not any(part.is_reference for part in parts):
+        return parts
+    one = InputPart.from_dict(ti.xcom_pull(task_ids=plan_task_id, key=PART_XCOM))
+    if one is None:
+        return []
+    pairs = zip(parts, one.shard_rows, strict=True)
+    return [replace(part, rows=rows, of_rows=one.of_rows) for part, rows in pairs]
 
 
 def check_shards(parts: Iterable[InputPart], bills: Mapping[int, Bill]) -> list[str]:
@@ -137,7 +118,6 @@ def check_shards(parts: Iterable[InputPart], bills: Mapping[int, Bill]) -> list[
     return problems
 
 
-def last_bills(bills: Sequence[Bill], task_id: str) -> dict[int, Bill]:
-    """The bill of the last job of each map index of a task. Earlier jobs were cleared or resubmitted."""
-    mine = [bill for bill in bills if bill.job.task_id == task_id]
-    return {bill.job.map_index: bill for bill in sorted(mine, key=lambda b: b.job.create_time or _LONG_AGO)}
+def last_bills(bills: Sequence[Bill]) -> dict[int, Bill]:
+    """The bill of the last job of each map index. Earlier jobs were cleared or resubmitted."""
+    return {bill.job.map_index: bill for bill in sorted(bills, key=lambda b: b.job.create_time or _LONG_AGO)}

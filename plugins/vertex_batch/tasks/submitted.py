@@ -14,6 +14,7 @@ from vertex_batch.log import Log
 from vertex_batch.tasks.context import INTENT_XCOM, find_place, identity, look_policy
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
@@ -31,12 +32,15 @@ class SubmittedJobs:
 
     :param task_ids: the submit task, and the tasks that may submit again for it. A job always belongs to the
         map index of the submit task.
+    :ivar active: those that had not ended when `find` listed them, except adopted ones that must not be
+        cancelled.
     """
 
     def __init__(self, context: Context, client: BatchClient, task_ids: Sequence[str], log: Log) -> None:
         self._ti = context["ti"]
         self._client, self._task_ids, self._log = client, task_ids, log
         self._submitter = replace(identity(context), task_id=task_ids[0])
+        self.active: list[JobId] = []
 
     def find(
         self, hook: LiteLLMHook, project: str | None, location: str | None, consequence: str
@@ -52,7 +56,9 @@ class SubmittedJobs:
         for place in sorted(places) or [find_place(hook, project, location, consequence)]:
             for job in self._listed(place):
                 reference = _reference(place, job)
-                found.setdefault(str(reference), reference)
+                known = found.setdefault(str(reference), reference)
+                if known.may_cancel and not job.state.is_terminal:
+                    self.active.append(known.id)
         return list(found.values())
 
     def _returned(self) -> Iterator[JobReference]:

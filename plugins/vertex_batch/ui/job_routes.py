@@ -140,7 +140,7 @@ def running(
     wanted["run_id"] = run_id
     return page(
         request,
-        "running_part.html" if part else "running.html",
+        {"": "running.html", "card": "running_card.html"}.get(part, "running_part.html"),
         found=list_under_way(reader, costs, wanted),
         now=datetime.now(UTC),
         searched=any((where.text, where.spec, where.team)),

@@ -8,10 +8,18 @@ from datetime import date, timedelta
 USUAL_DAYS = 30
 MAX_DAYS = 366
 LONGEST_BY_DAY, WEEK = 92, 7
+FIRST_YEAR = 2001
 
 
 class BadAddressError(ValueError):
-    """The address is invalid; the message is shown to the user."""
+    """The address is invalid; the message is shown to the user.
+
+    :param field: the field of a form that the message is about.
+    """
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +39,52 @@ class Days:
         return 1 if self.length <= LONGEST_BY_DAY else WEEK
 
     @property
+    def unit(self) -> str:
+        """What one bar is."""
+        return "day" if self.step == 1 else "week"
+
+    @property
+    def weeks_back(self) -> int:
+        """How many weeks before it is the period that it is compared with. So weekends are compared."""
+        return -(-self.length // WEEK)
+
+    @property
+    def previous(self) -> Days:
+        """The same number of days, some whole weeks before, and not in this period."""
+        back = timedelta(weeks=self.weeks_back)
+        return Days(self.since - back, self.until - back)
+
+    @property
     def starts(self) -> list[date]:
-        """The first day of each bar."""
-        return [self.since + timedelta(n) for n in range(0, self.length, self.step)]
+        """The first day of each bar. The last bar is a whole one."""
+        return [self.since, *(self.until - timedelta(n - 1) for n in range(self._ends, 0, -self.step))]
 
     def start_of(self, day: date) -> date:
         """The first day of the bar that a day is in."""
-        return day - timedelta((day - self.since).days % self.step)
+        return max(self.since, self.end_of(day) - timedelta(self.step - 1))
 
-    def end_of(self, start: date) -> date:
-        """The last day of a bar."""
-        return min(start + timedelta(self.step - 1), self.until)
+    def end_of(self, day: date) -> date:
+        """The last day of the bar that a day is in."""
+        return self.until - timedelta((self.until - day).days // self.step * self.step)
+
+    @property
+    def _ends(self) -> int:
+        """The number of days from the second bar to the end."""
+        return (self.length - 1) // self.step * self.step
 
 
-def read_day(text: str) -> date | None:
+def read_day(text: str, field: str = "") -> date | None:
     """Read a day; None if empty.
 
-    :raises BadAddressError: it is not a valid day.
+    :raises BadAddressError: it is not a valid day, or long before there were batch jobs.
     """
     try:
-        return date.fromisoformat(text) if text else None
+        day = date.fromisoformat(text) if text else None
     except ValueError:
-        raise BadAddressError(f"{text[:40]!r} is not a valid day, such as 2026-11-22.") from None
+        day = date.min
+    if day and day.year < FIRST_YEAR:
+        raise BadAddressError(f"{text[:40]!r} is not a valid day, such as 2026-11-22.", field)
+    return day
 
 
 def read_period(since_text: str, until_text: str, today: date) -> Days:
@@ -60,12 +92,15 @@ def read_period(since_text: str, until_text: str, today: date) -> Days:
 
     :raises BadAddressError: a day is invalid, they are in the wrong order, or too far apart for a chart.
     """
-    until = read_day(until_text) or max(today, read_day(since_text) or today)
-    since = read_day(since_text) or until - timedelta(min(USUAL_DAYS - 1, (until - date.min).days))
+    since, until = read_day(since_text, "from"), read_day(until_text, "to")
+    until = until or max(today, since or today)
+    since = since or until - timedelta(USUAL_DAYS - 1)
     if since > until:
-        raise BadAddressError(f"The period ends ({until}) before it begins ({since}).")
+        raise BadAddressError(f"The last day ({until}) is before the first day ({since}).", "to")
     if (until - since).days >= MAX_DAYS:
-        raise BadAddressError(f"A page shows at most {MAX_DAYS} days; {since} to {until} is longer.")
+        longest = until - timedelta(MAX_DAYS - 1)
+        message = f"A page shows at most {MAX_DAYS} days. The first day can be {longest} or later."
+        raise BadAddressError(message, "from")
     return Days(since, until)
 
 

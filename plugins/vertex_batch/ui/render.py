@@ -28,8 +28,7 @@ SECURITY_HEADERS = {
 STATIC_FILES = {
     "pages.css": "text/css",
     "jobs.css": "text/css",
-    "frame.js": "text/javascript",
-    "live.js": "text/javascript",
+    **dict.fromkeys(("frame.js", "live.js", "overview.js"), "text/javascript"),
 }
 
 

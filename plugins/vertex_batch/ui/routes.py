@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from itertools import chain
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, cast, get_args
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from vertex_batch.billing.month_end import month_end
 from vertex_batch.billing.succession import ending_models
-from vertex_batch.costs import CostTable, FocusVersion, JobFilter, stream_csv
+from vertex_batch.costs import FocusVersion, JobFilter, stream_csv
+from vertex_batch.pricing import PriceBook, from_proxy
 from vertex_batch.ui.access import CurrentReader
-from vertex_batch.ui.chart import draw
+from vertex_batch.ui.budget import month_budget
+from vertex_batch.ui.chart import draw, sparkline
 from vertex_batch.ui.export import to_csv
+from vertex_batch.ui.nights import by_night, trends
+from vertex_batch.ui.overview import DAILY, By, View, explain_lower_bound, read_overview
 from vertex_batch.ui.periods import BadAddressError, Days, last_month, read_period
 from vertex_batch.ui.render import page, static_file
 from vertex_batch.ui.source import Costs
-from vertex_batch.ui.spend import SpendChart, add_groups, arrange, compare_months, largest, rank, summarise
+from vertex_batch.ui.spend import compare_months
 
 router = APIRouter()
 
-By = Literal["spec", "model", "team", "kind"]
-_DAILY: dict[By, Literal["spec_day", "model_day", "team_day", "kind_day"]] = {
-    "spec": "spec_day",
-    "model": "model_day",
-    "team": "team_day",
-    "kind": "kind_day",
-}
-MAX_GROUPS = 100
+MAX_NIGHTS = 500
+MAX_GROUPS = 50
 
 
 def _today() -> date:
@@ -40,90 +40,107 @@ def _today() -> date:
 Today = Annotated[date, Depends(_today)]
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """The parameters of an overview.
+@cache
+def _prices() -> PriceBook:
+    """The packaged prices, which take longer to load than the page to make."""
+    return PriceBook(from_proxy(None))
 
-    :param where: which jobs of the period.
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an address asks for.
+
+    :param given: the days as they were given, to show them in the form again.
+    :param problem: why the period is invalid; the view then has the usual one.
     """
 
-    by: By
-    period: Days
-    where: JobFilter
-
-    @property
-    def by_job(self) -> Literal["spec", "team"] | None:
-        """The grouping if each job is in only one group. A job may have several models and kinds."""
-        return self.by if self.by in ("spec", "team") else None
-
-    @property
-    def address(self) -> dict[str, object]:
-        """The same as the query of an address."""
-        return {
-            "by": self.by,
-            "from": self.period.since,
-            "to": self.period.until,
-            "spec": self.where.spec,
-            "team": self.where.team,
-            "dag_id": self.where.dag_id,
-        }
+    view: View
+    given: tuple[str, str]
+    problem: BadAddressError | None = None
 
 
-def _view(
+def _asked(
     today: Today,
     *,
-    by: str = "spec",
+    by: str = "",
     since: Annotated[str, Query(alias="from")] = "",
     until: Annotated[str, Query(alias="to")] = "",
     spec: str = "",
     team: str = "",
     dag_id: str = "",
-) -> View:
+    compare: str = "",
+) -> Asked:
+    by = by or ("kind" if spec else "spec")
     if by not in get_args(By):
         raise BadAddressError(f"Spend can be shown by {', '.join(get_args(By))}, not by {by[:40]!r}.")
-    period = read_period(since, until, today)
+    problem = None
+    try:
+        period = read_period(since, until, today)
+    except BadAddressError as error:
+        problem, period = error, read_period("", "", today)
     where = JobFilter(spec=spec, team=team, dag_id=dag_id, since=period.since, until=period.until)
-    return View(cast("By", by), period, where)
+    return Asked(View(cast("By", by), period, where, compare == "previous"), (since, until), problem)
 
 
-Asked = Annotated[View, Depends(_view)]
+def _view(asked: Annotated[Asked, Depends(_asked)]) -> View:
+    if asked.problem:
+        raise asked.problem
+    return asked.view
+
+
+Viewed = Annotated[View, Depends(_view)]
 
 
 @router.get("/")
-def overview(request: Request, reader: CurrentReader, costs: Costs, view: Asked, today: Today) -> Response:
-    owners = costs.owners()
+def overview(
+    request: Request,
+    reader: CurrentReader,
+    costs: Costs,
+    asked: Annotated[Asked, Depends(_asked)],
+    today: Today,
+) -> Response:
+    owners, view = costs.owners(), asked.view
     where = reader.narrowed(owners, view.where)
-    spend = _spend(costs, where, view)
-    period, months = view.period, Days(last_month(today).since, today)
-    first, last = min(period.since, months.since), max(period.until, months.until)
-    days = costs.totals("day", first, last, where)
-    summary = summarise([each for each in days if period.since <= each.group[0] <= period.until])
+    form: dict[str, Any] = {"view": view, "today": today, "asked": asked, "dag_id": view.where.dag_id}
+    if asked.problem:
+        return page(request, "period.html", status=400, **form)
+    hidden = None if view.where.dag_id else reader.hidden(costs, owners)
+    found = read_overview(costs, where, view, Days(last_month(today).since, today), today)
+    summary = found.summary
+    unpriced = [] if summary.total.complete else costs.unpriced(where)
+    nights = by_night(costs.jobs(where, limit=MAX_NIGHTS)) if where.spec else []
     return page(
         request,
         "overview.html",
-        view=view,
-        spend=spend,
-        chart=draw(spend),
-        summary=summary,
-        months=compare_months(days, today),
+        **form,
+        found=found,
+        spend=found.spend,
+        chart=draw(found.spend),
+        sparkline=sparkline([each.amount for each in found.trend]),
+        months=compare_months(found.days, today),
+        forecast=month_end(costs, where, found.days[-1].group[0], book=_prices()) if found.days else None,
+        budget=None if hidden else month_budget(where),
+        reasons=costs.failed_reasons(where).most_common(1) if summary.rows.failed else [],
+        nights=nights,
+        trends=trends(nights),
         night=costs.last_night(replace(where, since=None, until=None)),
-        unpriced=[] if summary.total.complete else costs.unpriced(where),
-        today=today,
+        unpriced=unpriced,
+        lower_bound=explain_lower_bound(found, unpriced),
         max_groups=MAX_GROUPS,
-        ending=[each.describe(today) for each in ending_models(costs, where, today)],
-        hidden=None if view.where.dag_id else reader.hidden(costs, owners),
-        dag_id=view.where.dag_id,
+        ending=[each.describe(today) for each in ending_models(costs, where, today, book=_prices())],
+        hidden=hidden,
+        yesterday=today - timedelta(1),
     )
 
 
 @router.get("/costs.csv")
-def csv_file(reader: CurrentReader, costs: Costs, view: Asked) -> Response:
-    text = to_csv(view.by, costs.totals(_DAILY[view.by], where=reader.narrowed(costs.owners(), view.where)))
+def csv_file(reader: CurrentReader, costs: Costs, view: Viewed) -> Response:
+    text = to_csv(view.by, costs.totals(DAILY[view.by], where=reader.narrowed(costs.owners(), view.where)))
     return Response(text, media_type=_CSV, headers=_download(f"batch-costs-by-{view.by}", view.period))
 
 
 @router.get("/focus.csv")
-def focus_file(reader: CurrentReader, costs: Costs, view: Asked, version: str = "1.2") -> Response:
+def focus_file(reader: CurrentReader, costs: Costs, view: Viewed, version: str = "1.2") -> Response:
     """Answer with the line items of the period in the columns of a version of FOCUS."""
     if version not in set(FocusVersion):
         raise BadAddressError(
@@ -152,17 +169,3 @@ def _download(name: str, period: Days) -> dict[str, str]:
 def _begun(rows: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
     """Read the first row now, so that a failing database gives an error page and not half a file."""
     return chain([next(rows)], rows)
-
-
-def _spend(costs: CostTable, where: JobFilter, view: View) -> SpendChart:
-    """Read the spend for the overview. If there are many specs, only the largest are read by day."""
-    by, by_day = view.by_job, _DAILY[view.by]
-    if by is None:
-        daily = costs.totals(by_day, where=where)
-        return arrange(view.period, add_groups(daily), daily)
-    groups = costs.totals(by, where=where)
-    of_largest = by, frozenset(each.group[0] for each in rank(groups)[: largest(groups)])
-    daily = costs.totals(by_day, where=replace(where, only=of_largest))
-    has_rest = len(of_largest[1]) < len(groups)
-    rest = costs.totals("day", where=replace(where, but=of_largest)) if has_rest else []
-    return arrange(view.period, groups, daily, rest)

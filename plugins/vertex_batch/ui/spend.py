@@ -1,27 +1,28 @@
-"""Spend by day and group, ready for a chart and for the table under it. Pure."""
+"""Spend by day and group, ready for a chart and for the tables below it. Pure."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 from decimal import Decimal
+from zlib import crc32
 
 from vertex_batch.costs import GroupTotal, RowCounts, Total, add_totals
 from vertex_batch.ui.periods import Days, last_month, so_far_last_month, this_month
 
-# More colours than these cannot be told apart; the rest is one group.
-MAX_SERIES = 5
+# More colors than these cannot be told apart; the rest is one gray group.
+MAX_SERIES = 8
 OTHERS = "others"
 NOTHING = Total(Decimal(0), complete=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One group's spend: a colour of the chart and a column of the table.
+    """One group's spend: a color of the chart and a column of the table.
 
-    :param number: which colour; 0 for what has none of its own.
+    :param number: its color, 1 to `MAX_SERIES`; 0: gray.
     """
 
     name: str
@@ -34,7 +35,7 @@ class Series:
 class SpendGroup:
     """What one group cost over all days.
 
-    :param number: which colour; 0 for what has none of its own.
+    :param number: its color, as in `Series`.
     :param share: of the largest group's amount, 0 to 100.
     """
 
@@ -51,14 +52,22 @@ class SpendGroup:
 class SpendChart:
     """What was spent over some days.
 
-    :param days: the first days of the bars. :param totals: by these, over all series.
+    :param period: the days that are shown.
+    :param totals: over all series, by the first days of the bars.
     :param groups: the most expensive first.
+    :param previous: the totals of the period before, by the days that they are compared with.
     """
 
-    days: Sequence[date]
+    period: Days
     series: Sequence[Series]
     totals: dict[date, Total]
     groups: Sequence[SpendGroup]
+    previous: Mapping[date, Total] = field(default_factory=dict)
+
+    @property
+    def days(self) -> Sequence[date]:
+        """The first days of the bars."""
+        return self.period.starts
 
     @property
     def total(self) -> Total:
@@ -66,26 +75,49 @@ class SpendChart:
 
     @property
     def highest(self) -> Decimal:
-        return max((total.amount for total in self.totals.values()), default=Decimal(0))
+        every = (*self.totals.values(), *self.previous.values())
+        return max((total.amount for total in every), default=Decimal(0))
+
+
+def colors(names: Collection[str]) -> dict[str, int]:
+    """Give each of at most `MAX_SERIES` names a color that depends on the name.
+
+    So a name keeps its color when amounts change, or another period is shown. Only if another shown name has
+    the same color does one of them, always the same one, get the next free color.
+    """
+    taken: dict[int, str] = {}
+    for name in sorted(names, key=lambda name: (crc32(name.encode()), name)):
+        first = crc32(name.encode())
+        free = (1 + (first + n) % MAX_SERIES for n in range(MAX_SERIES))
+        taken[next(number for number in free if number not in taken)] = name
+    return {name: number for number, name in taken.items()}
 
 
 def arrange(
-    period: Days, groups: Sequence[GroupTotal], daily: Sequence[GroupTotal], rest: Sequence[GroupTotal] = ()
+    period: Days,
+    groups: Sequence[GroupTotal],
+    daily: Sequence[GroupTotal],
+    rest: Sequence[GroupTotal] = (),
+    previous: Sequence[GroupTotal] = (),
 ) -> SpendChart:
     """Arrange sums for a chart: the largest groups by name, all others as one.
 
     :param groups: sums by ``(group,)``.
     :param daily: sums by ``(group, day)``; of the largest groups, or of all.
     :param rest: sums by ``(day,)`` of the groups that are not in `daily`.
+    :param previous: sums by ``(day,)`` of the period before, if it is compared.
     """
     ranked = rank(groups)
     kept = [each.group[0] for each in ranked[: largest(groups)]]
     by_name: dict[str, list[GroupTotal]] = defaultdict(list)
     for each in daily:
         by_name[each.group[0]].append(each)
+    numbers = colors(kept[:MAX_SERIES])
     series = [
-        Series(name, n, found := _by_start(period, by_name[name]), add_totals(found.values()))
-        for n, name in enumerate(kept, 1)
+        Series(
+            name, numbers.get(name, 0), found := _by_start(period, by_name[name]), add_totals(found.values())
+        )
+        for name in kept
     ]
     if len(kept) < len(ranked):
         others = [each for name, found in by_name.items() if name not in kept for each in found]
@@ -95,8 +127,9 @@ def arrange(
         start: add_totals(each.by_day[start] for each in series if start in each.by_day)
         for start in period.starts
     }
-    numbers = {each.name: each.number for each in series if each.number}
-    return SpendChart(period.starts, series, totals, _groups(ranked, numbers))
+    back = timedelta(weeks=period.weeks_back)
+    before = _by_start(period, previous, back) if previous else {}
+    return SpendChart(period, series, totals, _groups(ranked, numbers), before)
 
 
 def rank(groups: Sequence[GroupTotal]) -> list[GroupTotal]:
@@ -105,7 +138,7 @@ def rank(groups: Sequence[GroupTotal]) -> list[GroupTotal]:
 
 
 def largest(groups: Sequence[GroupTotal]) -> int:
-    """How many groups have a colour of their own: a single other one has."""
+    """How many groups are shown by name: a single other one is, in gray."""
     return len(groups) if len(groups) <= MAX_SERIES + 1 else MAX_SERIES
 
 
@@ -129,10 +162,14 @@ def add_groups(daily: Sequence[GroupTotal]) -> list[GroupTotal]:
     ]
 
 
-def _by_start(period: Days, daily: Sequence[GroupTotal]) -> dict[date, Total]:
+def _by_start(period: Days, daily: Sequence[GroupTotal], back: timedelta = timedelta()) -> dict[date, Total]:
+    """Add up the sums of each bar.
+
+    :param back: how long before the period they are.
+    """
     found: dict[date, list[Total]] = defaultdict(list)
     for each in daily:
-        found[period.start_of(each.group[-1])].append(each.total)
+        found[period.start_of(each.group[-1] + back)].append(each.total)
     return {start: add_totals(totals) for start, totals in found.items()}
 
 
@@ -150,15 +187,14 @@ def add_rows(totals: Iterable[GroupTotal]) -> RowCounts | None:
     """Add up rows; None where they are not known, as by model."""
     known = [each.rows for each in totals]
     counted = [rows for rows in known if rows is not None]
-    if len(counted) < len(known):
-        return None
-    return RowCounts(
-        sum(rows.ok for rows in counted),
-        sum(rows.failed for rows in counted),
-        sum(rows.unreadable for rows in counted),
-        sum(rows.unrecognized for rows in counted),
-        sum(rows.copied for rows in counted),
-    )
+    return add_row_counts(counted) if len(counted) == len(known) else None
+
+
+def add_row_counts(counts: Iterable[RowCounts]) -> RowCounts:
+    """Add up the rows of jobs, without those of their inputs."""
+    every = list(counts)
+    names = ("ok", "failed", "unreadable", "unrecognized", "copied")
+    return RowCounts(**{name: sum(getattr(rows, name) for rows in every) for name in names})
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +207,9 @@ class Summary:
     rows: RowCounts
 
     @property
-    def failed_percent(self) -> Decimal | None:
-        """Failed rows among all; None where there were no rows."""
-        share = self.rows.failed_share
-        return None if share is None else (share * 100).quantize(Decimal("0.01"))
+    def per_thousand_rows(self) -> Total | None:
+        """What a thousand answered rows cost."""
+        return self.total.per_thousand(self.rows.ok)
 
     @property
     def saved_percent(self) -> int | None:
@@ -183,6 +218,12 @@ class Summary:
         if not whole or not (self.total.complete and self.saved.complete):
             return None
         return int(100 * self.saved.amount / whole)
+
+
+def unread(sums: GroupTotal | Summary) -> Decimal:
+    """What rows whose usage is unknown cost, if each cost as much as an answered row."""
+    each = sums.per_thousand_rows
+    return each.amount * sums.rows.not_counted / 1000 if each and sums.rows else Decimal(0)
 
 
 def summarise(parts: Sequence[GroupTotal]) -> Summary:

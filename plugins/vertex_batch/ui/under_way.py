@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from vertex_batch.budgets import Ledger
-from vertex_batch.costs import CostTable, JobCost, JobFilter
+from vertex_batch.costs import CostTable, JobCost, JobFilter, Total, add_totals
 from vertex_batch.ui.access import Reader
 from vertex_batch.ui.in_flight import (
     ENDED,
@@ -48,6 +48,13 @@ class UnderWay:
     lines: Sequence[RunningLine]
     problems: dict[str, Snapshot]
     more: int = 0
+
+    @property
+    def expected(self) -> Total | None:
+        """The estimated cost of the shown jobs, a lower bound if some have no estimate; None if none has."""
+        known = [line.projection.whole for line in self.lines if line.projection.whole]
+        whole = add_totals(known)
+        return Total(whole.amount, whole.complete and len(known) == len(self.lines)) if known else None
 
 
 def find_submission(reader: Reader, key: JobId, costs: CostTable | None) -> SubmittedJob | None:

@@ -65,6 +65,25 @@ def moment(when: datetime | None, *, seconds: bool = False) -> str:
     return f"{clock if seconds else clock[:-3]} UTC"
 
 
+def day(when: date) -> str:
+    """Write a day with its weekday: ``Sat 21 Nov 2026``."""
+    return f"{when:%a %-d %b %Y}"
+
+
+def span(since: date, until: date) -> str:
+    """Write a period: ``1 to 22 Nov 2026``."""
+    if since == until:
+        return f"{until:%-d %b %Y}"
+    form = "%-d %b %Y" if since.year != until.year else "%-d" if since.month == until.month else "%-d %b"
+    return f"{since.strftime(form)} to {until:%-d %b %Y}"
+
+
+def group(name: object, by: str) -> str:
+    """Write the name of a spec, team, model or kind of tokens."""
+    text = str(name or "none")
+    return text.replace("_", " ") if by == "kind" else text
+
+
 def lasting(since: datetime | None, now: datetime) -> str:
     """Write how long ago something began; empty if that is unknown."""
     return duration(now - since) if since else ""

@@ -1,13 +1,20 @@
+import os
+
+import gcsfs
 import pytest
 
-from local.stack.gcs import ObjectStore, gcs_service
+from local.stack.gcs import ObjectStore, adopt_files, gcs_service
 from local.stack.ports import Ports
 from local.stack.processes import ManagedProcess
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("gcs")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("gcs")
+
+
+@pytest.fixture(scope="module")
+def store(folder):
     port = Ports().choose("object store")
     process = ManagedProcess(
         gcs_service(port=port, folder=folder / "objects"), folder / "gcs.log", "gcs-test"
@@ -42,3 +49,20 @@ def test_a_bucket_may_be_created_twice(store):
 def test_an_address_that_is_not_one_is_refused(store):
     with pytest.raises(ValueError, match="not a gs:// address"):
         store.get("s3://bucket/x")
+
+
+def test_a_file_that_a_person_copied_into_the_folder_becomes_an_object(store, folder, monkeypatch):
+    store.put("gs://bucket/mine/first.jsonl", b"1\n")
+    copied = folder / "objects" / "bucket" / "mine" / "second.jsonl"
+    copied.write_bytes(b"2\n")
+    assert adopt_files(folder / "objects") == []  # it may still be growing
+    os.utime(copied, (1_700_000_000, 1_700_000_000))
+    assert adopt_files(folder / "objects") == [copied]
+    assert adopt_files(folder / "objects") == []
+    assert store.list("gs://bucket/mine/") == [
+        "gs://bucket/mine/first.jsonl",
+        "gs://bucket/mine/second.jsonl",
+    ]
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    fs = gcsfs.GCSFileSystem(token="anon", endpoint_url=store.url, skip_instance_cache=True)
+    assert fs.cat("bucket/mine/second.jsonl") == b"2\n"

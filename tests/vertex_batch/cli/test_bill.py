@@ -635,3 +635,11 @@ def test_rows_that_were_answered_after_a_change_of_prices_have_the_price_of_thei
     items = [(item.tokens, item.priced_on) for item in bill.line_items]
     assert items == [(1000, None), (1000, date(2026, 12, 1))]
     assert bill.total.amount == Decimal("0.003")
+
+
+def test_an_output_needs_its_model_and_location_and_the_message_says_why(run, tmp_path):
+    (tmp_path / "rows.jsonl").write_text("")
+    status, _, err = run("bill", tmp_path / "rows.jsonl", "--model", "gemini-3.8-flash")
+    assert status == 1
+    assert "needs --location: rows may not name the model" in err
+    assert "give its id alone" in err

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from rich.text import Text
 
 from tests.builders import a_delivery
 from vertex_batch import __version__
@@ -244,6 +245,28 @@ class TestCost:
         assert all(name in out for name in (job_id, run_id, spec, "m" * 60))
         assert run_id in run("cost", "--url", url, "--job", job_id)[1]
         assert job_id not in run("cost", "--url", url, "--limit", "0")[1]
+
+    @pytest.mark.parametrize("width", [60, 90, 120])
+    def test_on_a_terminal_a_table_fits_and_names_what_it_leaves_out(self, run, url, monkeypatch, width):
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        out = run("cost", "--url", url)[1]
+        lines = [Text.from_ansi(line).cell_len for line in out.splitlines() if "│" in line]
+        assert max(lines) <= max(width, 75)
+        assert "Not shown, for lack of width" in out
+        assert all(name in out for name in ("111", "222", "nightly", "weekly", "at least 0.15"))
+
+    def test_a_grouping_prints_its_totals_alone_unless_jobs_are_asked_for(self, run, url):
+        assert "Jobs" in run("cost", "--url", url)[1]
+        assert "Jobs" not in run("cost", "--url", url, "--by", "spec")[1]
+        assert "Jobs" in run("cost", "--url", url, "--by", "spec", "--limit", "5")[1]
+
+    def test_bill_shows_a_recorded_job_by_its_id(self, run, url):
+        wanted = run("cost", "--url", url, "--job", "111")[1]
+        for name in ("111", "my-project/us-central1/111"):
+            assert run("bill", name, "--url", url)[:2] == (0, wanted)
+        status, _, err = run("bill", "333", "--url", url)
+        assert (status, "no job 333" in err) == (1, True)
 
     def test_json_says_what_batch_saved_the_failed_share_and_what_a_thousand_rows_cost(self, run, url):
         nightly, weekly = json.loads(run("cost", "--url", url, "--json")[1])["totals"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -17,6 +18,40 @@ from vertex_batch.vertex.resource import CompletionStats
 
 JOB = JobFacts("demo-project", "us-central1", "17", model="publishers/google/models/gemini-2.5-flash")
 TODAY = date(2026, 11, 22)
+
+
+CREATED = datetime(2026, 11, 22, 2, 30, 5, 123456, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "contradiction"),
+    [
+        ({}, {}, ""),
+        ({"create_time": CREATED}, {"create_time": CREATED}, ""),
+        ({"create_time": CREATED}, {"create_time": CREATED.replace(microsecond=0)}, ""),
+        ({"create_time": CREATED}, {}, ""),
+        (
+            {"create_time": CREATED, "job_key": "a", "display_name": "one"},
+            {"create_time": CREATED, "job_key": "b", "display_name": "two"},
+            "",
+        ),
+        (
+            {"create_time": CREATED, "job_key": "a"},
+            {"create_time": CREATED + timedelta(hours=1), "job_key": "a"},
+            "it was created at 2026-11-22T03:30:05.123456+00:00, not at 2026-11-22T02:30:05.123456+00:00",
+        ),
+        ({"job_key": "a"}, {"job_key": "b"}, "its idempotency key is 'b', not 'a'"),
+        ({"job_key": "a"}, {"job_key": ""}, ""),
+        (
+            {"create_time": CREATED, "display_name": "one"},
+            {"display_name": "two"},
+            "its display name is 'two', not 'one'",
+        ),
+        ({"run_id": "scheduled", "dag_id": "nightly"}, {"run_id": "adopted", "dag_id": "adopt"}, ""),
+    ],
+)
+def test_facts_of_another_job_with_the_same_id_are_told_from_facts_of_the_same(earlier, later, contradiction):
+    assert replace(JOB, **later).contradiction(replace(JOB, **earlier)) == contradiction
 
 
 @pytest.fixture

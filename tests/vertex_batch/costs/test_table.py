@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -13,8 +14,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
-from vertex_batch.costs import CostTable, CostTableSetupError, JobFilter, Owners
+from vertex_batch.costs import CostTable, CostTableSetupError, JobFilter, JobIdTakenError, Owners
 from vertex_batch.costs.migrations import MIGRATIONS
+from vertex_batch.errors import PermanentError
 from vertex_batch.usage import CacheTtl, Kind
 from vertex_batch.vertex.names import JobId, JobName, parse_job_name
 
@@ -65,6 +67,17 @@ def test_recording_again_with_fewer_line_items_removes_the_stale_ones(table, bil
     again = table.bill(JobId(*PLACE, "101"))
     assert again.line_items == (line(1),)
     assert again.job.state == "FAILED"
+
+
+def test_the_bill_of_another_job_with_the_same_id_is_not_replaced(table, bill, line):
+    first = bill()
+    table.record(first)
+    created = first.job.create_time + timedelta(hours=1)
+    with pytest.raises(JobIdTakenError, match=r"created at .* the bill of the other job stays") as caught:
+        table.record(bill(items=[line(1)], create_time=created))
+    assert isinstance(caught.value, PermanentError)
+    assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args
+    assert table.bill(JobId(*PLACE, "101")) == first
 
 
 def test_one_hour_and_five_minute_cache_writes_are_lines_of_their_own(table, bill, line):

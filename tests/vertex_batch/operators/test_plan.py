@@ -36,7 +36,6 @@ from vertex_batch.operators.announce import AnnounceResultsOperator
 from vertex_batch.preflight import Report, report_data
 from vertex_batch.storage import ObjectStorage
 from vertex_batch.tasks.context import PART_XCOM
-from vertex_batch.tasks.shards import ShardTasks
 
 _FOLDERS = itertools.count()
 HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])
@@ -97,23 +96,23 @@ class Night:
                     "inputs": f"{self.folder}/in/*.jsonl",
                     "output_uri": f"{self.folder}/out/",
                     "submit_task_id": "submit",
-                    "shards_task_id": "shards.submit",
                     **changes,
                 }
             )
         task.render_template_fields(self.context)
-        shards = task.execute(self.context)
-        self.context["ti"].xcom_push("return_value", shards)
-        return shards
+        parts = task.execute(self.context)
+        self.context["ti"].xcom_push("return_value", parts)
+        return parts
 
     def part(self) -> dict[str, Any]:
+        """Where the shards of a large plan are written."""
         return self.context["ti"].xcoms["plan_inputs", PART_XCOM]
 
-    def submit(self, part: dict[str, Any] | None, task_id: str = "submit", index: int = -1) -> dict[str, Any]:
-        self.turn_to(task_id, index)
+    def submit(self, part: dict[str, Any] | None, index: int = 0) -> dict[str, Any]:
+        self.turn_to("submit", index)
         with DAG("nightly", schedule=None):
             task = SubmitBatchPredictionJobOperator(
-                task_id=task_id,
+                task_id="submit",
                 model="gemini-3.8-flash",
                 inputs=f"{self.folder}/in/*.jsonl",
                 output_uri=f"{self.folder}/out/",
@@ -126,8 +125,8 @@ class Night:
         self.context["ti"].xcom_push("return_value", told)
         return told
 
-    def submit_shards(self, shards: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [self.submit(shard, "shards.submit", index) for index, shard in enumerate(shards)]
+    def submit_all(self, parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [self.submit(part, index) for index, part in enumerate(parts)]
 
     def record(self, tmp_path, monkeypatch) -> dict[str, Any]:
         monkeypatch.setenv("AIRFLOW_CONN_BATCH_COSTS", f"sqlite:///{tmp_path}/costs.db")
@@ -136,7 +135,7 @@ class Night:
             task = AggregateTokenUsageOperator(
                 task_id="record_cost",
                 submit_task_id="submit",
-                shards=ShardTasks("plan_inputs", "shards.submit", "shards.wait"),
+                plan_task_id="plan_inputs",
                 prices={"gemini-3.8-flash": {"input": 100, "output": 1000, "cached_input": 10}},
             )
         return task.execute(self.context)
@@ -153,15 +152,14 @@ def lines_of(vertex, *parts: dict[str, Any]) -> list[bytes]:
 def test_an_input_that_fits_is_named_as_the_spec_names_it(vertex, night):
     vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(3))
 
-    assert night.plan() == []
-    assert (night.part()["kind"], night.part()["uris"]) == ("whole", [f"{night.folder}/in/*.jsonl"])
+    (part,) = night.plan()
+    assert (part["kind"], part["uris"]) == ("whole", [f"{night.folder}/in/*.jsonl"])
 
 
 def test_the_request_of_an_input_that_fits_is_the_same_as_without_a_plan(vertex, night):
     vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(3))
     vertex.admin.add_scenario(HELD)
-    night.plan(max_rows=3)
-    night.submit(night.part())
+    night.submit_all(night.plan(max_rows=3))
 
     (job,) = vertex.admin.jobs()
     assert job.request["inputConfig"]["gcsSource"]["uris"] == [f"{night.folder}/in/*.jsonl"]
@@ -182,7 +180,7 @@ def test_a_folder_is_all_its_jsonl_files(vertex, night):
     ]
 
 
-def test_what_is_too_large_is_split_and_the_task_for_one_job_is_skipped(vertex, night):
+def test_what_is_too_large_is_split(vertex, night):
     content = rows(7)
     vertex.gcs.put(f"{night.folder}/in/a.jsonl", content)
 
@@ -195,8 +193,6 @@ def test_what_is_too_large_is_split_and_the_task_for_one_job_is_skipped(vertex, 
     ]
     assert lines_of(vertex, *shards) == content.splitlines()
     assert all(uri.startswith(f"{night.folder}/out/_shards/") for shard in shards for uri in shard["uris"])
-    with pytest.raises(AirflowSkipException, match="split into 3 shards"):
-        night.submit(night.part())
 
 
 def test_bytes_split_as_rows_do_and_packed_files_are_unpacked(vertex, night):
@@ -257,39 +253,69 @@ def test_a_cleared_plan_finds_what_is_written_and_a_changed_input_is_written_ane
     assert lines_of(vertex, *again) == rows(7, 100).splitlines()
 
 
-def test_jobs_of_shards_that_a_cleared_plan_has_no_use_for_are_cancelled(vertex, night):
+@pytest.fixture(params=["kept", "discarded"])
+def clear(request, night):
+    """Clear the tasks as a person does; Airflow 3.3 keeps what they have stored, 3.4 discards it."""
+
+    def clear() -> None:
+        night.context["ti"].max_tries += 4
+        for store in [night.context["task_state_store"], *night.stores.values()]:
+            if request.param == "discarded":
+                store.values.clear()
+
+    return clear
+
+
+def states(vertex, jobs: list[dict[str, Any]]) -> list[str]:
+    found = {job.id: job.state for job in vertex.admin.jobs()}
+    return [found[job["job_id"]] for job in jobs]
+
+
+def test_jobs_of_shards_that_a_cleared_plan_has_no_use_for_are_cancelled(vertex, night, clear):
+    vertex.admin.add_scenario(HELD)
+    for number, name in enumerate("abc"):
+        vertex.gcs.put(f"{night.folder}/in/{name}.jsonl", rows(2, 2 * number))
+    jobs = night.submit_all(night.plan(max_rows=2))
+    clear()
+    vertex.gcs.put(f"{night.folder}/in/b.jsonl", b"\n")
+    vertex.gcs.put(f"{night.folder}/in/c.jsonl", b"\n")
+
+    # One part is left: the plan cancels what has no task any more, and that part's task its own job.
+    parts = night.plan(max_rows=2)
+    assert states(vertex, jobs) == ["PENDING", "CANCELLED", "CANCELLED"]
+    (whole,) = night.submit_all(parts)
+    assert states(vertex, [*jobs, whole]) == ["CANCELLED", "CANCELLED", "CANCELLED", "PENDING"]
+
+
+def test_a_job_that_reads_everything_is_cancelled_once_the_input_is_split(vertex, night, clear):
     vertex.admin.add_scenario(HELD)
     vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(2))
-    vertex.gcs.put(f"{night.folder}/in/b.jsonl", rows(2, 2))
-    jobs = night.submit_shards(night.plan(max_rows=2))
-    night.context["ti"].max_tries += 4
-    vertex.gcs.put(f"{night.folder}/in/b.jsonl", rows(0) + b"\n")
-
-    # One shard is left, and it fits into one job: both earlier jobs are of no use.
-    assert night.plan(max_rows=2) == []
-    states = {job.id: job.state for job in vertex.admin.jobs()}
-    assert [states[job["job_id"]] for job in jobs] == ["CANCELLED", "CANCELLED"]
-
-
-def test_a_job_that_reads_everything_is_cancelled_once_the_input_is_split(vertex, night):
-    vertex.admin.add_scenario(HELD)
-    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(2))
-    night.plan(max_rows=2)
-    night.submit(night.part())
-    night.context["ti"].max_tries += 4
+    (whole,) = night.submit_all(night.plan(max_rows=2))
+    clear()
     vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(3))
 
-    assert len(night.plan(max_rows=2)) == 2
-    assert [job.state for job in vertex.admin.jobs()] == ["CANCELLED"]
+    shards = night.submit_all(night.plan(max_rows=2))
+    assert states(vertex, [whole, *shards]) == ["CANCELLED", "PENDING", "PENDING"]
 
 
-def test_shards_that_are_the_same_after_a_clear_are_adopted(vertex, night):
+def test_a_job_of_the_task_before_it_was_mapped_is_cancelled(vertex, night, clear):
+    vertex.admin.add_scenario(HELD)
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(2))
+    parts = night.plan()
+    job = night.submit(parts[0], -1)
+    clear()
+
+    night.plan()
+    assert states(vertex, [job]) == ["CANCELLED"]
+
+
+def test_shards_that_are_the_same_after_a_clear_are_adopted(vertex, night, clear):
     vertex.admin.add_scenario(HELD)
     vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(4))
-    first = night.submit_shards(night.plan(max_rows=2))
-    night.context["ti"].max_tries += 4
+    first = night.submit_all(night.plan(max_rows=2))
+    clear()
 
-    second = night.submit_shards(night.plan(max_rows=2))
+    second = night.submit_all(night.plan(max_rows=2))
 
     assert [job["job_id"] for job in second] == [job["job_id"] for job in first]
     assert len(vertex.admin.jobs()) == 2
@@ -298,7 +324,7 @@ def test_shards_that_are_the_same_after_a_clear_are_adopted(vertex, night):
 def test_each_shard_says_which_it_is(vertex, night):
     vertex.admin.add_scenario(HELD)
     vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(4))
-    night.submit_shards(night.plan(max_rows=2))
+    night.submit_all(night.plan(max_rows=2))
 
     jobs = sorted(vertex.admin.jobs(), key=lambda job: job.labels["airflow_shard"])
     assert [job.labels["airflow_shard"] for job in jobs] == ["1-of-2", "2-of-2"]
@@ -345,8 +371,8 @@ def test_a_wrong_proxy_is_found_before_the_input_is_looked_at(vertex, night, mon
 
 
 def test_a_table_is_passed_on_unseen(vertex, night):
-    assert night.plan(inputs="bq://project.dataset.table", output_uri="bq://project.dataset") == []
-    assert night.part()["uris"] == ["bq://project.dataset.table"]
+    (part,) = night.plan(inputs="bq://project.dataset.table", output_uri="bq://project.dataset")
+    assert part["uris"] == ["bq://project.dataset.table"]
     night.context["params"]["sample"] = 3
     night.context["ti"].max_tries += 4
     with pytest.raises(AirflowFailException, match="cannot be sampled"):
@@ -356,7 +382,7 @@ def test_a_table_is_passed_on_unseen(vertex, night):
 def test_the_bill_of_all_shards_adds_up_row_by_row(vertex, night, tmp_path, monkeypatch):
     vertex.admin.add_scenario(AT_ONCE)
     vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(7))
-    night.submit_shards(night.plan(max_rows=3))
+    night.submit_all(night.plan(max_rows=3))
 
     told = night.record(tmp_path, monkeypatch)
 
@@ -368,7 +394,7 @@ def test_the_bill_of_all_shards_adds_up_row_by_row(vertex, night, tmp_path, monk
 def test_a_shard_that_was_never_submitted_is_missed_on_the_bill(vertex, night, tmp_path, monkeypatch):
     vertex.admin.add_scenario(AT_ONCE)
     vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(7))
-    night.submit_shards(night.plan(max_rows=3)[:2])
+    night.submit_all(night.plan(max_rows=3)[:2])
 
     told = night.record(tmp_path, monkeypatch)
 
@@ -393,7 +419,7 @@ class TestManyShards:
         shards = night.plan(max_rows=3)
         assert shards == [{"kind": "shard", "number": number, "of": 3} for number in (1, 2, 3)]
         assert night.part()["shard_rows"] == [3, 3, 1]
-        night.submit_shards(shards)
+        night.submit_all(shards)
         inputs = [job.request["inputConfig"]["gcsSource"]["uris"] for job in vertex.admin.jobs()]
         assert b"".join(read(vertex, uri) for uris in inputs for uri in uris) == rows(7)
         told = night.record(tmp_path, monkeypatch)
@@ -416,7 +442,7 @@ class TestManyShards:
         vertex.gcs.delete(uri) if content is None else vertex.gcs.put(uri, content)
         said = "clear the task that plans" if content is None else "not the plan that was written"
         with pytest.raises(PermanentError, match=said):
-            night.submit(shards[0], "shards.submit", 0)
+            night.submit(shards[0])
         assert vertex.admin.jobs() == []
 
 
@@ -453,8 +479,7 @@ class TestSample:
         vertex.admin.add_scenario(HELD)
         vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(50))
         night.context["params"].update(sample=5, sample_seed=7)
-        assert night.plan(max_rows=10) == []
-        part = night.part()
+        (part,) = night.plan(max_rows=10)
         drawn = lines_of(vertex, part)
         night.submit(part)
 
@@ -472,13 +497,10 @@ class TestSample:
     def test_the_same_seed_draws_the_same_rows_in_another_run(self, vertex, night):
         vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(50))
         night.context["params"].update(sample=5)
-        night.plan()
-        first = lines_of(vertex, night.part())
+        first = lines_of(vertex, *night.plan())
         night.context["ti"].run_id = "another"
         night.context["ti"].max_tries += 4
-        night.plan()
-
-        assert lines_of(vertex, night.part()) == first
+        assert lines_of(vertex, *night.plan()) == first
 
     def test_it_says_what_all_rows_would_cost_and_how_sure_that_is(
         self, vertex, night, tmp_path, monkeypatch
@@ -486,8 +508,7 @@ class TestSample:
         vertex.admin.add_scenario(AT_ONCE)
         vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(50))
         night.context["params"].update(sample=10, note="is it dear?")
-        night.plan()
-        night.submit(night.part())
+        night.submit_all(night.plan())
 
         told = night.record(tmp_path, monkeypatch)
 

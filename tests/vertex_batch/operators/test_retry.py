@@ -26,7 +26,7 @@ from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.tasks.rounds import RoundTasks
 
 _FOLDERS = itertools.count()
-TASKS = RoundTasks(("submit", "shards.submit"), ("retry_1.shards.submit", "retry_2.shards.submit"))
+TASKS = RoundTasks("submit", ("retry_1.submit", "retry_2.submit"))
 QUICK = [Step(state="PENDING", seconds=0), Step(state="RUNNING", seconds=0)]
 DEATH = {"end": "FAILED", "error_code": 13}
 
@@ -124,15 +124,15 @@ class Run:
 
     def send(self, number: int, parts: list[dict[str, Any]]) -> None:
         for index, part in enumerate(parts):
-            self.submit(f"retry_{number}.shards.submit", index, part)
+            self.submit(f"retry_{number}.submit", index, part)
 
-    def record(self, group: str = "", submits: str = "submit") -> None:
+    def record(self, group: str = "") -> None:
         self.turn_to(f"{group}record_cost")
         with DAG("nightly", schedule=None):
             task = AggregateTokenUsageOperator(
                 task_id=f"{group}record_cost",
-                submit_task_id=f"{group}{submits}",
-                resubmit_task_ids=[f"{group}{submits.replace('submit', 'wait')}"],
+                submit_task_id=f"{group}submit",
+                resubmit_task_ids=[f"{group}wait"],
                 prices={"gemini-2.5-flash": {"input": 100, "output": 1000, "cached_input": 10}},
                 fail_without_answers=False,
             )
@@ -145,7 +145,7 @@ class Run:
         self.turn_to(f"retry_{number}.record_cost")
         self.context["ti"].xcoms.pop((f"retry_{number}.record_cost", "return_value"), None)
         if parts:
-            self.record(f"retry_{number}.", "shards.submit")
+            self.record(f"retry_{number}.")
 
     def deliver(self) -> dict[str, Any]:
         self.turn_to("deliver")
@@ -301,11 +301,11 @@ def test_a_second_try_writes_the_same_object_and_its_job_is_the_same(run):
     assert again == first
     before = len(run.vertex.admin.jobs())
     for _ in range(2):  # SIGKILL between the POST and the store: the next try finds the job by its key
-        run.turn_to("retry_1.shards.submit", 0)
+        run.turn_to("retry_1.submit", 0)
         run.stores.clear()
         with DAG("nightly", schedule=None):
             task = SubmitBatchPredictionJobOperator(
-                task_id="retry_1.shards.submit",
+                task_id="retry_1.submit",
                 model="gemini-3.8-flash",
                 inputs="gs://demo-bucket/not-read.jsonl",
                 output_uri=f"{run.folder}/out/",
@@ -350,7 +350,7 @@ def test_shards_are_looked_at_one_by_one_and_their_rows_share_a_job(run):
         uri = f"{run.folder}/shard{index}.jsonl"
         run.vertex.gcs.put(uri, "".join(f"{json.dumps(row(n))}\n" for n in numbers).encode())
         part = {"kind": "shard", "uris": [uri], "number": index + 1, "of": 2, "rows": 4, "of_rows": 8}
-        run.submit("shards.submit", index, part)
+        run.submit("submit", index, part)
     (part,) = run.prepare(1)
     assert run.ids([part]) == ["r2", "r5"]
 
@@ -399,10 +399,10 @@ def test_rows_that_still_run_in_an_earlier_run_are_not_sent_again(run):
     run.submit()
     parts = run.prepare(1)
     run.script(timeline=[Step(state="PENDING", seconds=None)])
-    run.turn_to("retry_1.shards.submit", 0)
+    run.turn_to("retry_1.submit", 0)
     with DAG("nightly", schedule=None):
         task = SubmitBatchPredictionJobOperator(
-            task_id="retry_1.shards.submit",
+            task_id="retry_1.submit",
             model="gemini-2.5-flash",
             inputs="-",
             output_uri=f"{run.folder}/out/",

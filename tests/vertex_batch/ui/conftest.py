@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
@@ -98,7 +99,7 @@ class Pages:
 
 
 class _Manager:
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: Any) -> None:
         self._pages = pages
 
     def get_authorized_dag_ids(self, *, user, method):

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from tests.builders import a_delivery
-from tests.vertex_batch.ui.conftest import HOSTILE, TODAY, item
+from tests.vertex_batch.ui.conftest import HOSTILE, item
 from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
 from vertex_batch.costs import CostTable, Delivery, RowCounts, Total
 from vertex_batch.usage import Kind, RowProblem
@@ -26,7 +26,6 @@ def test_the_overview_shows_this_month_and_last_month(pages):
     text = words(pages.get("/").text)
     assert "This month 1.50 USD" in text
     assert "-93 % vs. 20.25 by this day last month" in text
-    assert "Last month 120.25 USD" in text
 
 
 def test_the_overview_says_which_models_stop_and_what_their_successors_would_cost(pages):
@@ -43,7 +42,8 @@ def test_the_overview_says_which_models_stop_and_what_their_successors_would_cos
 def test_spend_is_shown_by_what_the_address_says(pages, by, name):
     pages.record(item("1.5"))
     text = pages.get("/", by=by).text
-    assert f"{TODAY}, {name}: 1.50 USD" in text
+    assert 'aria-label="Sun 22 Nov 2026: 1.50 USD"' in text
+    assert f"Day (UTC) {name} Total, USD Sun 22 Nov 2026 1.50 1.50" in words(text)
     assert f"By {by}" in text
 
 
@@ -51,24 +51,25 @@ def test_a_sum_with_something_unpriced_is_an_at_least(pages):
     pages.record(item("1.5"), item(None, kind="thoughts"))
     text = words(pages.get("/").text)
     assert "This month ≥ 1.50 USD" in text
-    assert "Spend by day ≥ 1.50 USD" in text
+    assert "Spend by day 22 Nov 2026, UTC ≥ 1.50 USD" in text
     assert "thoughts 1,000,000 1 no price is known" in text
-    assert "part of it has no price" in text
+    assert "≥ marks a lower bound. 1 of 13 rows (7.7 %) could not be read." in text
+    assert "about 0.15 USD is missing. Some usage has no price." in text
 
 
 def test_only_the_days_of_the_address_count(pages):
     pages.record(item("1"), day=date(2026, 11, 1))
     pages.record(item("2"), day=date(2026, 11, 2))
     text = words(pages.get("/", **{"from": "2026-11-02", "to": "2026-11-03"}).text)
-    assert "Spend by day 2.00 USD" in text
+    assert "Spend by day 2 to 3 Nov 2026, UTC 2.00 USD" in text
 
 
 @pytest.mark.parametrize(
     ("query", "said"),
     [
         ({"from": "yesterday"}, "is not a valid day"),
-        ({"from": "2026-11-02", "to": "2026-11-01"}, "before it begins"),
-        ({"from": "1999-01-01"}, "at most 366 days"),
+        ({"from": "2026-11-02", "to": "2026-11-01"}, "is before the first day (2026-11-02)"),
+        ({"from": "2001-01-01"}, "at most 366 days"),
         ({"by": "moon"}, "Spend can be shown by spec, model, team, kind"),
     ],
 )
@@ -77,6 +78,83 @@ def test_an_address_that_does_not_work_says_why(pages, query, said):
     answer = pages.get("/", **query)
     assert answer.status_code == 400
     assert said in answer.text
+
+
+def test_an_invalid_period_keeps_the_form_with_the_message_at_its_field(pages):
+    pages.record()
+    text = pages.get("/", **{"from": "2026-11-02", "to": "2026-11-01", "team": "search", "by": "team"}).text
+    assert re.search(r'name="to" value="2026-11-01" aria-invalid="true" aria-describedby="problem"', text)
+    assert re.search(r'name="from" value="2026-11-02">', text)
+    assert '<input type="hidden" name="team" value="search">' in text
+    assert "<option selected>team" in text
+    assert text.index("7 days") < text.index('name="from"')
+    assert pages.get("/costs.csv", **{"from": "2026-11-02", "to": "2026-11-01"}).status_code == 400
+
+
+def test_the_chart_begins_with_the_first_record(pages):
+    pages.record(day=date(2026, 11, 20))
+    assert "Spend by day 20 to 22 Nov 2026, UTC" in words(pages.get("/").text)
+    pages.record(day=date(2026, 9, 1))
+    assert "Spend by day 24 Oct to 22 Nov 2026, UTC" in words(pages.get("/").text)
+
+
+def test_a_period_is_compared_with_the_same_weekdays_only_if_all_of_them_were_recorded(pages):
+    pages.record(item("3"), day=date(2026, 11, 20))
+    pages.record(item("2"), day=date(2026, 11, 13))
+    week = {"from": "2026-11-16", "to": "2026-11-22", "compare": "previous"}
+    assert "+50 %" not in pages.get("/", **week).text
+    pages.record(item("2"), day=date(2026, 11, 1))
+    text = pages.get("/", **week).text
+    assert "+50 % vs. the week before" in text
+    assert "nightly 3.00 +50 %" in words(text)
+    assert text.count('class="previous" x1') == 1
+    assert "Fri 20 Nov 2026 3.00 3.00 2.00" in words(text)
+
+
+def test_the_overview_says_first_whether_something_is_unusual(pages):
+    fine = {"rows": RowCounts(ok=1000, failed=10)}
+    for day in range(12, 22):
+        pages.record(item("1"), day=date(2026, 11, day), bill=fine)
+    text = words(pages.get("/").text)
+    assert "Nothing unusual. 1 job since yesterday cost 1.00 USD; 1.0 % of 1,010 rows failed." in text
+    pages.record(item("7.5"), bill=fine)
+    pages.record(item("0"), bill=fine, state="FAILED", run_id="another")
+    text = words(pages.get("/").text)
+    assert "2 warnings 1 job failed since yesterday" in text
+    assert "nightly cost 7.50 USD, 7.5 times the usual 1.00 Sun 22 Nov 2026" in text
+    assert "nightly 7.5 times the usual 17.50" in text
+    assert "Sun 22 Nov 2026: 7.50 USD, 7.5 times the usual" in pages.get("/").text
+
+
+def test_a_spec_has_a_page_of_its_own_with_its_last_nights(pages):
+    times = {
+        "create_time": datetime(2026, 11, 20, 2, tzinfo=UTC),
+        "start_time": datetime(2026, 11, 20, 3, tzinfo=UTC),
+    }
+    bill = pages.record(day=date(2026, 11, 20), end_time=datetime(2026, 11, 20, 3, 42, tzinfo=UTC), **times)
+    overview = pages.get("/").text
+    (link,) = re.findall(r'href="/vertex-batch(/\?[^"]*spec=nightly[^"]*)">nightly</a>', overview)
+    answer = pages.client.get(link.replace("&amp;", "&"))
+    text = words(answer.text)
+    assert "By kind" in text
+    assert "Fri 20 Nov 2026 succeeded 13 15.4 % 1.50 150.00 1 h 0 min 42 min" in text
+    assert "Queue time 1 h 0 min" in text
+    assert f"job={bill.job.job_id}" in answer.text
+
+
+def test_the_budget_of_the_month_is_shown_where_the_files_are(pages, tmp_path, monkeypatch):
+    pages.record(item("1.5"))
+    assert "of the budget" not in pages.get("/").text
+    (tmp_path / "budgets.yaml").write_text(
+        "everyone:\n  per_month: {warn: 2, hold: 6}\nteams:\n  search:\n    per_month: {hold: 1}\n"
+    )
+    monkeypatch.setenv("VERTEX_BATCH_BUDGETS_FILE", str(tmp_path / "budgets.yaml"))
+    assert "25 % of the budget, 6.00 USD" in words(pages.get("/").text)
+    team = pages.get("/", team="search").text
+    assert "150 % of the budget, 1.00 USD" in words(team)
+    assert 'class="over"' in team
+    pages.record(dag_id="secret")
+    assert "of the budget" not in pages.get("/").text  # only a part of the spend is shown
 
 
 def test_the_csv_has_every_day_and_group_exactly(pages):
@@ -289,15 +367,15 @@ def test_the_overview_says_what_was_saved_and_how_many_rows_failed(pages):
         )
     )
     text = words(pages.get("/").text)
-    assert "Saved by batching 1.50 USD 50 % of the standard price" in text
-    assert "Failed rows 15.38 % 2 of 13, 1 unreadable" in text
+    assert "batching saved 1.50 USD, 50 % of the standard price" in text
+    assert "Failed rows 15.4 % 2 of 13, 1 unreadable Mostly INVALID_ARGUMENT" in text
 
 
 def test_the_overview_is_narrowed_by_what_the_address_says(pages):
     pages.record(item("1"), spec="one", team="a")
     pages.record(item("2"), spec="two", team="b")
-    assert "Spend by day 2.00 USD" in words(pages.get("/", team="b").text)
-    assert "Spend by day 1.00 USD" in words(pages.get("/", spec="one").text)
+    assert "UTC 2.00 USD" in words(pages.get("/", team="b").text)
+    assert "UTC 1.00 USD" in words(pages.get("/", spec="one").text)
     assert "one" not in pages.get("/costs.csv", spec="two").text
 
 

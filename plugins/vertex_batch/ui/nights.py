@@ -1,0 +1,114 @@
+"""The last nights of a spec: each day's jobs as one line, and the trends over them. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, timedelta
+from decimal import Decimal
+from statistics import median
+
+from vertex_batch.costs import JobCost, RowCounts, Total, add_totals
+from vertex_batch.ui import numbers
+from vertex_batch.ui.spend import add_row_counts
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """The jobs of one day.
+
+    :param queue_time: of the job that waited the longest; None if it is unknown.
+    :param run_time: of the job that ran the longest; None if it is unknown.
+    """
+
+    day: date
+    jobs: Sequence[JobCost]
+    total: Total
+    rows: RowCounts
+    queue_time: timedelta | None
+    run_time: timedelta | None
+
+    @property
+    def per_thousand_rows(self) -> Total | None:
+        return self.total.per_thousand(self.rows.ok)
+
+    @property
+    def failed_percent(self) -> Decimal | None:
+        return 100 * self.rows.failed_share if self.rows.failed_share is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """One number of each night, as bars.
+
+    :param latest: the number of the last night.
+    :param usual: the median of the nights before; empty if there are none.
+    :param heights: in percent, the oldest night first; None where it is unknown.
+    """
+
+    name: str
+    latest: str
+    usual: str
+    heights: Sequence[float | None]
+
+
+def by_night(jobs: Sequence[JobCost]) -> list[Night]:
+    """Group jobs by their day, the latest first."""
+    found: dict[date, list[JobCost]] = defaultdict(list)
+    for each in jobs:
+        if moment := each.job.logical_date or each.job.create_time:
+            found[moment.astimezone(UTC).date()].append(each)
+    return [_night(day, found[day]) for day in sorted(found, reverse=True)]
+
+
+def _night(day: date, jobs: Sequence[JobCost]) -> Night:
+    queue = [each.job.queue_time for each in jobs if each.job.queue_time is not None]
+    run = [each.job.run_time for each in jobs if each.job.run_time is not None]
+    rows = add_row_counts(each.rows for each in jobs)
+    total = add_totals(each.total for each in jobs)
+    return Night(day, jobs, total, rows, max(queue, default=None), max(run, default=None))
+
+
+def trends(nights: Sequence[Night]) -> list[Trend]:
+    """Return the trends of cost, rows, failures and times.
+
+    :param nights: the latest first.
+    """
+    return [
+        _trend("Cost, USD", nights, lambda each: each.total.amount, numbers.amount),
+        _trend("USD per 1,000 rows", nights, lambda each: _amount(each.per_thousand_rows), numbers.amount),
+        _trend(
+            "Rows", nights, lambda each: Decimal(each.rows.total), lambda rows: numbers.compact(int(rows))
+        ),
+        _trend("Failed rows", nights, lambda each: each.failed_percent, lambda percent: f"{percent:.1f} %"),
+        _trend("Queue time", nights, lambda each: _seconds(each.queue_time), _duration),
+        _trend("Run time", nights, lambda each: _seconds(each.run_time), _duration),
+    ]
+
+
+def _trend(
+    name: str,
+    nights: Sequence[Night],
+    value: Callable[[Night], Decimal | None],
+    write: Callable[[Decimal], str],
+) -> Trend:
+    values = [value(each) for each in nights]
+    known = [each for each in values if each is not None]
+    most = max(known, default=Decimal(0))
+    heights = [None if each is None else float(100 * each / most) if most else 0.0 for each in values]
+    latest = numbers.UNKNOWN if not values or values[0] is None else write(values[0])
+    before = [each for each in values[1:] if each is not None]
+    return Trend(name, latest, write(median(before)) if before else "", heights[::-1])
+
+
+def _amount(total: Total | None) -> Decimal | None:
+    return total.amount if total else None
+
+
+def _seconds(time: timedelta | None) -> Decimal | None:
+    return None if time is None else Decimal(int(time.total_seconds()))
+
+
+def _duration(seconds: Decimal) -> str:
+    return numbers.duration(timedelta(seconds=int(seconds)))

@@ -1,0 +1,86 @@
+"""What a person should look at: specs whose latest day is unlike the days before. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from statistics import median
+
+from vertex_batch.costs import GroupTotal
+from vertex_batch.ui import numbers
+from vertex_batch.ui.words import is_many_failed
+
+DAYS_BEFORE = 8
+"""A spec's latest day is compared with its days among these."""
+_FEWEST_DAYS = 4
+_FACTOR = 2
+_CENT = Decimal("0.01")
+_WEEK = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Unusual:
+    """One thing to look at.
+
+    :param day: of the jobs, or the day on which there are none.
+    :param brief: a few words, to show beside the spec's name.
+    :param is_bad: whether it is a failure, and not only a surprise.
+    """
+
+    spec: str
+    day: date
+    brief: str
+    text: str
+    is_bad: bool = False
+
+
+def factor(amount: Decimal, before: Sequence[Decimal]) -> Decimal | None:
+    """Return how many times the usual an amount is; None if that is not unusual, or if too little is known.
+
+    :param before: the amounts of earlier days, in any order.
+    """
+    if len(before) < _FEWEST_DAYS:
+        return None
+    usual = median(before)
+    is_unusual = usual and amount >= _FACTOR * usual and amount - usual >= _CENT
+    return (amount / usual).quantize(Decimal("0.1")) if is_unusual else None
+
+
+def find_unusual(daily: Sequence[GroupTotal], today: date) -> list[Unusual]:
+    """Find what is unusual about the specs' latest day: the failures first, then the largest amounts.
+
+    :param daily: sums by ``(spec, day)`` of the last days, `DAYS_BEFORE` and today.
+    """
+    by_spec: dict[str, list[GroupTotal]] = defaultdict(list)
+    for each in daily:
+        by_spec[each.group[0]].append(each)
+    found: list[tuple[Decimal, Unusual]] = []
+    for spec, days in by_spec.items():
+        ordered = sorted(days, key=lambda each: each.group[1])
+        found += [(ordered[-1].total.amount, one) for one in _of_spec(spec, ordered, today)]
+    return [one for _, one in sorted(found, key=lambda each: (not each[1].is_bad, -each[0], each[1].spec))]
+
+
+def _of_spec(spec: str, days: Sequence[GroupTotal], today: date) -> list[Unusual]:
+    latest, name = days[-1], spec or "Jobs without a spec"
+    day = latest.group[1]
+    yesterday = today - timedelta(1)
+    if day < yesterday:
+        before = {each.group[1] for each in days}
+        ran_daily = all(yesterday - timedelta(n) in before for n in range(1, _WEEK + 1))
+        return [
+            Unusual(spec, yesterday, "no job", f"{name} ran every day, but not since {day}", is_bad=True)
+        ] * ran_daily
+    found = []
+    if latest.rows and is_many_failed(latest.rows):
+        rate = numbers.share(latest.rows.failed + latest.rows.not_counted, latest.rows.total)
+        text = f"{rate} of the {latest.rows.total:,} rows of {name} failed or cannot be read"
+        found.append(Unusual(spec, day, f"{rate} failed", text, is_bad=True))
+    if times := factor(latest.total.amount, [each.total.amount for each in days[:-1]]):
+        usual = numbers.amount(median(each.total.amount for each in days[:-1]))
+        text = f"{name} cost {numbers.amount(latest.total)} USD, {times} times the usual {usual}"
+        found.append(Unusual(spec, day, f"{times} times the usual", text))
+    return found

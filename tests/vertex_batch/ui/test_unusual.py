@@ -1,0 +1,60 @@
+"""What the overview finds unusual, and what not."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+
+from vertex_batch.costs import GroupTotal, RowCounts, Total
+from vertex_batch.ui.unusual import factor, find_unusual
+
+TODAY = date(2026, 11, 22)
+FINE = RowCounts(ok=1000, failed=3)
+
+
+def night(back, usd="1", rows=FINE, spec="nightly") -> GroupTotal:
+    day = TODAY - timedelta(back)
+    return GroupTotal((spec, day), Total(Decimal(usd), complete=True), 1, 1, day, day, rows=rows)
+
+
+WEEK = [night(back) for back in range(1, 9)]
+
+
+@pytest.mark.parametrize(
+    ("days", "briefs"),
+    [
+        ([*WEEK, night(0)], []),
+        ([*WEEK, night(0, "1.99")], []),
+        ([*WEEK, night(0, "2.4")], ["2.4 times the usual"]),
+        ([night(1), night(2), night(0, "9")], []),  # too little is known
+        ([*[night(n, "0.001") for n in range(1, 9)], night(0, "0.009")], []),  # less than a cent more
+        ([*WEEK, night(0, rows=RowCounts(ok=95, failed=5))], ["5.0 % failed"]),
+        ([*WEEK, night(0, rows=RowCounts(ok=96, failed=4))], []),
+        ([*WEEK, night(0, rows=RowCounts(ok=90, unreadable=10))], ["10.0 % failed"]),
+        (WEEK, []),  # today's jobs may still come
+        ([night(back) for back in range(2, 9)], ["no job"]),
+        ([night(back) for back in range(2, 9) if back != 4], []),  # it does not run every day
+        ([], []),
+    ],
+)
+def test_the_latest_day_is_compared_with_those_before(days, briefs):
+    assert [each.brief for each in find_unusual(days, TODAY)] == briefs
+
+
+def test_failures_come_first_and_then_the_largest_amounts():
+    days = [*WEEK, night(0, "5")]
+    days += [night(back, "100", spec="big") for back in range(1, 9)] + [night(0, "300", spec="big")]
+    days += [night(0, "1", RowCounts(ok=1, failed=1), spec="broken")]
+    found = find_unusual(days, TODAY)
+    assert [(each.spec, each.is_bad) for each in found] == [
+        ("broken", True),
+        ("big", False),
+        ("nightly", False),
+    ]
+    assert found[1].text == "big cost 300.00 USD, 3.0 times the usual 100.00"
+
+
+def test_nothing_is_unusual_where_the_usual_is_nothing():
+    assert factor(Decimal(5), [Decimal(0)] * 9) is None
