@@ -45,10 +45,16 @@ LOCKS = {
         ["requirements.txt"],
     ),
     "deploy/image/build.txt": (["deploy/image/build.in"], []),
+    "local/proxy/database/requirements.txt": (
+        ["local/proxy/database/requirements.in"],
+        ["requirements-proxy.txt"],
+    ),
     # pandasql is published as source only, and the validator does not import it.
     "requirements-focus.txt": (["tools/focus_validator.in", "--no-emit-package=pandasql"], []),
     "local/uv.txt": (["local/uv.in"], []),
 }
+# Install from a lock. All indexes may be asked, as pip does: the hashes leave no room for another's package.
+LOCKED = ["--require-hashes", "--index-strategy=unsafe-best-match"]
 NEEDS_PYTHON = {"requirements-focus.txt": "3.12"}
 # uv does not read pip's files. pip's settings, and the variables through which uv takes the same:
 UV_VARIABLES = {
@@ -161,9 +167,7 @@ def make(environment: Environment, environ: Mapping[str, str]) -> None:
 def install(environment: Environment, environ: Mapping[str, str]) -> None:
     """Let uv install the packages, and then the project."""
     into = f"--python={environment.path / 'bin' / 'python'}"
-    # All indexes may be asked, as pip does: the hashes leave no room for another's package.
-    options = [into, "--require-hashes", "--index-strategy=unsafe-best-match"]
-    run([str(UV), "pip", "sync", "--quiet", *options, *map(str, environment.locks)], environ)
+    run([str(UV), "pip", "sync", "--quiet", into, *LOCKED, *map(str, environment.locks)], environ)
     if environment.has_project:
         # The build tool is in the lock, so that nothing without a hash is fetched.
         project = ["--no-deps", "--no-build-isolation", f"--editable={ROOT}"]

@@ -38,6 +38,7 @@ from local.stack.airflow_api import AirflowApiError
 from local.stack.emulator import LOCATION, PROJECT
 from local.stack.gcs import adopt_files
 from local.stack.paths import STATE
+from local.stack.proxy_database import PartsError
 from local.waiting import check_processes, wait_until
 from vertex_batch.costs import CostTable
 from vertex_batch.specs import Spec, load_specs
@@ -47,6 +48,7 @@ USUAL_PORTS = {"api-server": 8080, "proxy": 4000, "object store": 4443, "emulato
 LOOK_BACK = timedelta(days=366)
 # A job that takes three and a half minutes in the emulator's default life takes 14 seconds.
 EMULATOR_SPEED = 15.0
+WORKERS = 3  # of a cluster
 # Some rows as they happen in production, so that the bill has something to show.
 ROW_MIX = {"failed": 0.03, "thoughts": 0.4, "cached": 0.2}
 RUNS_TIMEOUT_SECONDS = 600.0
@@ -73,6 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--nights", type=int, default=1, help="so many nights, up to the latest of the schedule (1)"
     )
+    parser.add_argument(
+        "--cluster", action="store_true", help="Celery workers, two schedulers, two triggerers"
+    )
+    parser.add_argument(
+        "--proxy-database",
+        action="store_true",
+        help="with virtual keys, budgets and spend logs; needs Node.js",
+    )
     given = parser.parse_args(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -86,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 usual_ports=ports,
                 emulator_speed=EMULATOR_SPEED,
                 airflow_settings={"AIRFLOW__VERTEX_BATCH__DEPLOYMENT": "demo"},
+                proxy_database=given.proxy_database,
+                workers=WORKERS if given.cluster else 0,
             )
             console.print(
                 "Starting Airflow, the LiteLLM proxy, an object store and an emulated Vertex AI."
@@ -104,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         console.print("Interrupted; everything has been stopped.")
         return 130
-    except (DemoError, StackError, AirflowApiError, TimeoutError, httpx.HTTPError) as error:
+    except (DemoError, StackError, PartsError, AirflowApiError, TimeoutError, httpx.HTTPError) as error:
         console.print(f"\nThe demo did not work out: {error}", markup=False, highlight=False, soft_wrap=True)
         print_after_crash(home, console)
         return 1

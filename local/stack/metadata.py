@@ -21,7 +21,7 @@ NAME = "airflow"
 def metadata_service(folder: Path, port: int, say: Callable[[str], None]) -> Service:
     """Describe the server of a stack; its data are put into the folder unless they are there."""
     if not (folder / "data").exists():
-        copy_data(_migrated_data(say), folder)
+        copy_data(migrated_data(f"{NAME}-{version('apache-airflow')}", _migrate, say), folder)
     return postgres_service(folder, port)
 
 
@@ -30,21 +30,24 @@ def metadata_url(folder: Path, port: int) -> str:
     return _airflow_url(running(folder, port).url(NAME))
 
 
-def _migrated_data(say: Callable[[str], None]) -> Path:
+def migrated_data(name: str, migrate: Callable[[Path], None], say: Callable[[str], None]) -> Path:
     """Return the data of a server with an empty, migrated database.
 
-    Making one takes a dozen seconds, so it is kept for each version. Of stacks that start at once, one does.
+    Making one takes a dozen seconds, so it is kept. Of stacks that start at once, one makes it.
+
+    :param name: of the schema, with its version.
+    :param migrate: makes the data in the given folder.
     """
     cache = STATE / "cache"
     cache.mkdir(parents=True, exist_ok=True)
-    kept = cache / f"airflow-{version('apache-airflow')}-postgres-{server_version()}"
+    kept = cache / f"{name}-postgres-{server_version()}"
     with (cache / "metadata.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kept.exists():
-            say("migrating an empty Airflow database, once")
+            say(f"migrating an empty database ({name}), once")
             with tempfile.TemporaryDirectory(dir=cache) as folder:
                 Path(folder).chmod(0o755)  # the server may run as another user
-                _migrate(Path(folder) / "server")
+                migrate(Path(folder) / "server")
                 (Path(folder) / "server").replace(kept)
     return kept
 

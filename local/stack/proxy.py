@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,8 +32,13 @@ class GoogleStandIn:
     service_account: Path
 
 
-def proxy_service(*, port: int, master_key: str, google: GoogleStandIn) -> Service:
-    """Describe the proxy. Only this process believes that the emulator is Google."""
+def proxy_service(
+    *, port: int, master_key: str, google: GoogleStandIn, database: Mapping[str, str] | None = None
+) -> Service:
+    """Describe the proxy. Only this process believes that the emulator is Google.
+
+    :param database: the environment variables for its database, if it has one.
+    """
     environment = {
         "LITELLM_MASTER_KEY": master_key,
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # the packaged price map, not a download at the start
@@ -44,6 +50,7 @@ def proxy_service(*, port: int, master_key: str, google: GoogleStandIn) -> Servi
         "HTTPS_PROXY": google.tunnel_url,
         "NO_PROXY": f"{LOOPBACK},localhost",
         "SSL_CERT_FILE": str(google.certificates.authority),
+        **(database or {}),
     }
     command: list[str | Path] = [
         PROXY_BIN / "litellm",

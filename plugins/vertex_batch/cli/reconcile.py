@@ -101,9 +101,12 @@ def _look_at(client: BatchClient, proxy: str) -> _View:
 
     :raises ConfigurationError: the proxy has no figures, or the key sees only some of them.
     """
-    is_admin, readiness = _readiness(client)
+    readiness = _readiness(client)
     if readiness.get("db") == "Not connected":
         raise _no_database(proxy)
+    version = str(readiness.get("litellm_version") or "")
+    if _is_master_key(client):
+        return _View(version, "")
     role = _role(client)
     if role and role not in _SEES_ALL:
         raise ConfigurationError(
@@ -115,22 +118,33 @@ def _look_at(client: BatchClient, proxy: str) -> _View:
         f"The proxy {_name(proxy)} does not report whether its key sees the rows of all users."
         f" If it does not, jobs that the proxy has priced appear without a figure. To be sure, {_REMEDY}."
     )
-    return _View(str(readiness.get("litellm_version") or ""), "" if role or is_admin else doubt)
+    return _View(version, "" if role else doubt)
 
 
-def _readiness(client: BatchClient) -> tuple[bool, dict[str, Any]]:
-    """Read whether the proxy has a database, and whether the key is an admin's (only those see details)."""
+def _readiness(client: BatchClient) -> dict[str, Any]:
+    """Read whether the proxy has a database, and its version, which it shows to admins."""
     for details in (True, False):
         try:
-            answer = client.readiness(details=details)
+            return client.readiness(details=details)
         except PermanentError:
             continue
-        return details, answer
-    return False, {}
+    return {}
+
+
+def _is_master_key(client: BatchClient) -> bool:
+    """Whether this is the only key that a proxy with a database does not have in it.
+
+    The role of its user says nothing: LiteLLM makes that user, as an ordinary one, with the first team.
+    """
+    try:
+        client.key_info()
+    except PermanentError as error:
+        return isinstance(error, ApiError) and error.status == "not_found_error"
+    return False
 
 
 def _role(client: BatchClient) -> str:
-    """The role of the key's user. Empty if the key has no user, like the master key, or may not read it."""
+    """The role of the key's user. Empty if the key has no user, or may not read it."""
     try:
         return str(client.user_info().get("user_role") or "")
     except PermanentError:

@@ -216,7 +216,10 @@ class ModelNotAllowedError(ApiError, PermanentError):
 
 class KeyBudgetExceededError(ApiError, PermanentError):
     what = "the budget of the LiteLLM key, its user or its team is exhausted"
-    advice = "Ask the proxy's admin to raise or reset the budget."
+    advice = (
+        "Ask the proxy's admin to raise or reset the budget. Until then, this key can neither read nor cancel"
+        " jobs: those that run continue, and Google bills them."
+    )
 
 
 class ProxyRateLimitError(ApiError, TransientError):

@@ -10,7 +10,7 @@ MALICIOUS_VERSIONS = frozenset({"1.82.7", "1.82.8", "1.107.0"})
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?[\w.+-]{0,40}", re.ASCII)
 
 
-class Flaw(NamedTuple):
+class SecurityFlaw(NamedTuple):
     """A published security flaw of the proxy that a holder of a key, or any caller, can use.
 
     :param cve: its id.
@@ -30,10 +30,10 @@ class Flaw(NamedTuple):
 
 
 FLAWS = (
-    Flaw("CVE-2026-42208", "SQL injection without a key", (1, 83, 7)),
-    Flaw("CVE-2026-47101", "any user can make a key for admin routes", (1, 83, 14)),
-    Flaw("CVE-2026-49468", "a forged Host header bypasses the key check", (1, 84, 0)),
-    Flaw("CVE-2026-114612", "a user can become proxy admin", None),
+    SecurityFlaw("CVE-2026-42208", "SQL injection without a key", (1, 83, 7)),
+    SecurityFlaw("CVE-2026-47101", "any user can make a key for admin routes", (1, 83, 14)),
+    SecurityFlaw("CVE-2026-49468", "a forged Host header bypasses the key check", (1, 84, 0)),
+    SecurityFlaw("CVE-2026-114612", "a user can become proxy admin", None),
 )
 
 
@@ -48,7 +48,7 @@ def release(version: str) -> tuple[int, int] | None:
     return numbers[:2] if numbers else None
 
 
-def flaws_of(version: str) -> list[Flaw]:
+def flaws_of(version: str) -> list[SecurityFlaw]:
     """Return the known flaws that a version may have; none if the version is not known.
 
     A flaw without a known fix is returned for every version.

@@ -71,7 +71,8 @@ class LiteLLM:
         self.reply = reply
         self.rows: list[dict] = []
         self.role: str | None = None
-        self.is_admin = True
+        self.is_master = self.sees_details = True
+        self.reads_itself = True
         self.version = "1.106.2"
         self.database = "connected"
         self.page_rows, self.cap = 1000, 10_000
@@ -84,20 +85,36 @@ class LiteLLM:
         )
 
     def answer(self, call):
-        ready = {"status": "healthy", "db": self.database}
-        if call.path == "/health/readiness":
-            return self.reply.of(ready)
-        if call.path == "/health/readiness/details":
-            if not self.is_admin:
-                return self.refusal(ONLY_ADMIN, 401)
-            return self.reply.of({**ready, "litellm_version": self.version})
-        if call.path == "/v2/user/info":
-            if self.role is None:
-                kind = "internal_server_error"
-                return self.refusal("User not found: default_user_id", 404, kind)
-            return self.reply.of({"user_id": "u", "user_role": self.role})
-        assert call.path == "/spend/logs/v2"
-        return self.refusal(*self.error) if self.error else self.logs(call.params)
+        answers = {
+            "/health/readiness": self.readiness,
+            "/health/readiness/details": self.details,
+            "/key/info": self.key_info,
+            "/v2/user/info": self.user_info,
+            "/spend/logs/v2": lambda: self.refusal(*self.error) if self.error else self.logs(call.params),
+        }
+        return answers[call.path]()
+
+    def readiness(self, **more):
+        return self.reply.of({"status": "healthy", "db": self.database, **more})
+
+    def details(self):
+        if not self.sees_details:
+            return self.refusal(ONLY_ADMIN, 401)
+        return self.readiness(litellm_version=self.version)
+
+    def key_info(self):
+        if not self.reads_itself:
+            return self.reply.of({"detail": "Virtual key is not allowed to call this route."}, 403)
+        if self.is_master:
+            return self.refusal("Key not found in database", 404, "not_found_error")
+        return self.reply.of({"key": "b24d", "info": {"user_id": "u"}})
+
+    def user_info(self):
+        if not self.reads_itself:
+            return self.reply.of({"detail": "Virtual key is not allowed to call this route."}, 403)
+        if self.role is None:
+            return self.refusal("User not found: default_user_id", 404, "internal_server_error")
+        return self.reply.of({"user_id": "u", "user_role": self.role})
 
     def logs(self, params):
         first, last = (
@@ -257,8 +274,10 @@ def test_more_rows_in_one_second_than_fit_on_a_page_are_read_page_by_page(url, l
     assert found["jobs"][0]["difference_usd"] == "0"
 
 
-def test_a_key_that_sees_only_its_users_rows_is_refused(url, litellm, proxy, capsys):
-    litellm.role, litellm.is_admin = "internal_user", False
+@pytest.mark.parametrize("sees_details", [False, True])
+def test_a_key_that_sees_only_its_users_rows_is_refused(url, litellm, proxy, capsys, *, sees_details):
+    """Also where the key may read the details of the proxy, a route that can be allowed to any key."""
+    litellm.role, litellm.is_master, litellm.sees_details = "internal_user", False, sees_details
     litellm.rows = [logged("1001", 0.275)]
     assert main(["reconcile", *DAYS, "--url", url]) == 1
     said = capsys.readouterr()
@@ -270,17 +289,27 @@ def test_a_key_that_sees_only_its_users_rows_is_refused(url, litellm, proxy, cap
 
 
 @pytest.mark.parametrize(
-    ("role", "is_admin"), [("proxy_admin_viewer", True), ("proxy_admin", True), (None, True)]
+    ("role", "is_master"),
+    [
+        ("proxy_admin_viewer", False),
+        ("proxy_admin", False),
+        (None, True),
+        ("internal_user", True),  # the master key, once a team was created
+    ],
 )
-def test_a_key_that_sees_all_rows_is_taken_without_a_word(url, litellm, capsys, role, is_admin):
-    litellm.role, litellm.is_admin = role, is_admin
+def test_a_key_that_sees_all_rows_is_taken_without_a_word(url, litellm, capsys, role, is_master):
+    litellm.role, litellm.is_master = role, is_master
     assert main(["reconcile", *DAYS, "--url", url]) == 0
     assert capsys.readouterr().err == ""
 
 
-def test_where_the_proxy_does_not_say_what_the_key_sees_a_warning_says_so(url, litellm, capsys):
+@pytest.mark.parametrize("sees_details", [False, True])
+def test_where_the_proxy_does_not_say_what_the_key_sees_a_warning_says_so(
+    url, litellm, capsys, *, sees_details
+):
     """As a key that may call this route alone."""
-    litellm.is_admin, litellm.rows = False, [logged("1001", 0.227)]
+    litellm.is_master = litellm.reads_itself = False
+    litellm.sees_details, litellm.rows = sees_details, [logged("1001", 0.227)]
     assert main(["reconcile", *DAYS, "--url", url]) == 0
     assert (
         "proxy of connection 'litellm_default' does not report whether its key sees"
@@ -290,7 +319,8 @@ def test_where_the_proxy_does_not_say_what_the_key_sees_a_warning_says_so(url, l
 
 def test_a_key_without_the_permission_is_not_called_a_bad_key(url, litellm, capsys):
     """What the virtual key of an ordinary Airflow installation is answered."""
-    litellm.is_admin, litellm.error = False, (ONLY_ADMIN, 401)
+    litellm.is_master = litellm.sees_details = False
+    litellm.error = ONLY_ADMIN, 401
     assert main(["reconcile", *DAYS, "--url", url]) == 1
     said = capsys.readouterr().err
     assert "the proxy allows this call only to admins" in said

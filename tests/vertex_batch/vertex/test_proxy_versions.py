@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from vertex_batch.vertex.proxy_versions import flaws_of, malicious_notice, release, version_in
+from vertex_batch.vertex.proxy_versions import (
+    FLAWS,
+    MALICIOUS_VERSIONS,
+    flaws_of,
+    malicious_notice,
+    release,
+    version_in,
+)
 
+REPOSITORY = Path(__file__).resolve().parents[3]
 UNFIXED = ["CVE-2026-114612"]
 
 
@@ -57,3 +67,11 @@ def test_another_release_has_none(version):
 def test_what_a_proxy_reports_is_a_version_or_nothing(value, version, numbers):
     assert version_in(value) == version
     assert release(version) == numbers
+
+
+def test_the_page_of_versions_lists_all_of_them():
+    page = (REPOSITORY / "docs" / "versions.md").read_text()
+    assert all(version in page for version in MALICIOUS_VERSIONS)
+    for flaw in FLAWS:
+        fixed = ".".join(map(str, flaw.fixed_in)) if flaw.fixed_in else "no fixed version is known"
+        assert f"| {flaw.cve} | {flaw.what} | {fixed}" in page.replace("`", "")
