@@ -30,6 +30,7 @@ from vertex_batch.errors import (
     VertexBatchError,
 )
 from vertex_batch.hooks.connection import ProxySettings
+from vertex_batch.hooks.cost_table import executors_of_this_airflow
 from vertex_batch.hooks.diagnosis import count_jobs, explain
 from vertex_batch.pricing import Rate, retirement_of
 from vertex_batch.specs import JobSpec, Spec
@@ -175,8 +176,8 @@ def probe_cost_table(url: str) -> Diagnosis:
             "give the user of Airflow's workers the right to write to this folder",
         )
     name = parsed.render_as_string(hide_password=True)
-    executor = conf.get("core", "executor", fallback="") or ""
-    return rules.judge_cost_table(name, is_file=is_file, is_ready=is_ready, executor=executor)
+    executors = executors_of_this_airflow()
+    return rules.judge_cost_table(name, is_file=is_file, is_ready=is_ready, executors=executors)
 
 
 def probe_triggerers() -> Diagnosis:
