@@ -85,7 +85,7 @@ def test_a_log_gets_one_line_for_each_new_stage(console, monkeypatch):
         ("running", {"submit": "success", "wait": "deferred"}, "RUNNING", "job running"),
         (
             "running",
-            {"wait": "success", "cancel": "skipped", "record_cost": "running"},
+            {"wait": "success", "record_cost": "running"},
             "x",
             "recording the bill",
         ),
