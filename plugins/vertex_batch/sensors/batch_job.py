@@ -15,6 +15,7 @@ from vertex_batch.inputs import SHARD_LABEL
 from vertex_batch.lifecycle.cancelling import request_cancel
 from vertex_batch.lifecycle.explaining import explain, explain_failed_rows, explain_short_resume
 from vertex_batch.lifecycle.finding import find_jobs_by_key
+from vertex_batch.lifecycle.identity import deployment_label
 from vertex_batch.lifecycle.waiting import (
     DEFAULT_DEADLINE,
     JobReading,
@@ -29,7 +30,7 @@ from vertex_batch.observability import metrics
 from vertex_batch.observability.lineage import ReportsLineage, of_reference
 from vertex_batch.observability.links import BillLink, ConsoleJobLink, OutputLink, bill_url, storage_url
 from vertex_batch.sensors.attempts import Attempts, FailureTally
-from vertex_batch.tasks.context import owner
+from vertex_batch.tasks.context import deployment, owner
 from vertex_batch.tasks.kill import KillSwitch
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.retries import RETRY_POLICY
@@ -226,6 +227,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
                 queue_seconds=self.queue_deadline_seconds,
                 run_seconds=self.run_deadline_seconds,
                 created_at=self._created_at.isoformat() if self._created_at else None,
+                deployment=deployment_label(deployment()),
             ),
             method_name=self.execute_complete.__name__,
             timeout=max(deadline_at - datetime.now(UTC), timedelta()) + _BACKSTOP,

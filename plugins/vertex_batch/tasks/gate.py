@@ -36,7 +36,7 @@ from vertex_batch.budgets import (
 from vertex_batch.budgets.errors import ApprovalRefusedError, BudgetExceededError
 from vertex_batch.costs import JobFacts, usd
 from vertex_batch.errors import VertexBatchError
-from vertex_batch.hooks.cost_table import CostTableHook
+from vertex_batch.hooks.cost_table import CostTableHook, cost_table_url
 from vertex_batch.hooks.storage import BIGQUERY_SCHEME, InputStorage
 from vertex_batch.log import Log
 from vertex_batch.observability import metrics
@@ -121,14 +121,16 @@ class BudgetGate:
     def check(self, place: Place, request: CreateJobRequest, rows: int | None = None) -> None:
         """Let the job pass, warn, ask a person, or refuse.
 
-        Without a limit, no failure here prevents the submission.
+        Without a limit, no failure of the estimate prevents the submission.
 
         :param rows: of the input, if they were counted.
+        :raises ConfigurationError: there is no cost table that could hold the job's cost.
         :raises BudgetExceededError: a limit refuses the job.
         :raises TaskAwaitingInput: a person has to approve.
         """
         if not self._settings.is_enabled:
             return
+        cost_table_url(self._settings.batch_costs_conn_id)
         budget_request = self._budget_request(place, request)
         rules = self._limits(budget_request)
         try:

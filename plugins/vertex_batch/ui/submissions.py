@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from airflow.jobs.job import Job
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
 from airflow.models.xcom import XComModel
+from airflow.sdk import conf
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from vertex_batch.hooks.litellm import LiteLLMHook
@@ -27,6 +29,8 @@ log = logging.getLogger(__name__)
 # A job queues for up to three days and runs for up to one; its run may have been ended before.
 _LONGEST_LIFE = timedelta(days=5)
 _TRIGGER = "%.BatchPredictionJobTrigger"
+# A triggerer takes 50 triggers a second.
+_TIME_TO_TAKE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,23 @@ def _submissions(session: Session, connections: dict[str, str]) -> Iterator[Subm
                 connections.get(intent.job_id, LiteLLMHook.default_conn_name),
                 str((row.conf or {}).get("note") or ""),
             )
+
+
+def count_unwatched() -> dict[str, int]:
+    """Count, by DAG, the deferred tasks that no live triggerer has taken for more than two minutes."""
+    seconds = conf.getfloat("triggerer", "triggerer_health_check_threshold", fallback=30.0)
+    now = datetime.now(UTC)
+    is_dead = or_(Job.id.is_(None), Job.latest_heartbeat < now - timedelta(seconds=seconds))
+    asked = (
+        select(TaskInstance.dag_id, func.count())
+        .join(Trigger, TaskInstance.trigger_id == Trigger.id)
+        .outerjoin(Job, Trigger.triggerer_id == Job.id)
+        .where(TaskInstance.state == TaskInstanceState.DEFERRED, Trigger.classpath.like(_TRIGGER))
+        .where(Trigger.created_date < now - _TIME_TO_TAKE, is_dead)
+        .group_by(TaskInstance.dag_id)
+    )
+    with create_session() as session:
+        return dict(session.execute(asked).tuples().all())
 
 
 def _intent(row: Any) -> Intent | None:

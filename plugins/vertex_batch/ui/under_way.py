@@ -17,7 +17,7 @@ from vertex_batch.ui.in_flight import (
     place_of,
     project_cost,
 )
-from vertex_batch.ui.submissions import SubmittedJob, recent_submissions
+from vertex_batch.ui.submissions import SubmittedJob, count_unwatched, recent_submissions
 from vertex_batch.ui.vertex import ActiveJobs, ProxyPlace, Snapshot
 from vertex_batch.vertex.names import JobId
 
@@ -43,11 +43,13 @@ class UnderWay:
     :param lines: the jobs that are shown.
     :param problems: projects and locations that could not be read, and why.
     :param more: the number of jobs beyond those in `lines`.
+    :param unwatched: the number of waiting tasks that no triggerer takes care of.
     """
 
     lines: Sequence[RunningLine]
     problems: dict[str, Snapshot]
     more: int = 0
+    unwatched: int = 0
 
     @property
     def expected(self) -> Total | None:
@@ -86,7 +88,8 @@ def list_under_way(reader: Reader, costs: CostTable | None, wanted: dict[str, st
         RunningLine(each, estimate, each.may_be_cancelled and may_cancel[each.submission.dag_id])
         for each, estimate in zip(shown, estimates, strict=True)
     ]
-    return UnderWay(lines, _problems(found, readings), len(found) - len(shown))
+    unwatched = sum(count for dag_id, count in count_unwatched().items() if reader.may_see(dag_id))
+    return UnderWay(lines, _problems(found, readings), len(found) - len(shown), unwatched)
 
 
 def _with_ends(found: Sequence[InFlight]) -> list[InFlight]:

@@ -7,13 +7,15 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow import settings
+from airflow.jobs.job import Job
 from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
 from airflow.models.taskinstance import TaskInstance
+from airflow.models.trigger import Trigger
 from airflow.models.xcom import XComModel
 from sqlalchemy import delete, insert, select
 
@@ -62,7 +64,7 @@ def running(pages, connections, monkeypatch) -> Running:
     under_way.active_jobs.forget()
     # One process of all tests has one such store; no other test looks for what these put there.
     with airflows_database() as connection:
-        for model in (XComModel, TaskInstance, DagRun, Log):
+        for model in (XComModel, TaskInstance, Trigger, Job, DagRun, Log):
             connection.execute(delete(model.__table__))
 
     def start(dag_id: str = "nightly", run_state: str = "running", timeline=None, **labels) -> str:
@@ -74,6 +76,44 @@ def running(pages, connections, monkeypatch) -> Running:
         return job_id
 
     return Running(pages, start, connections.admin, connections.direct)
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "heartbeat_seconds_ago", "created_minutes_ago", "told"),
+    [
+        ("nightly", None, 10, True),  # no triggerer has room for it
+        ("nightly", 300, 10, True),  # its triggerer is dead
+        ("nightly", 5, 10, False),
+        ("nightly", None, 1, False),  # it will be taken in a moment
+        ("secret", None, 10, False),
+    ],
+)
+def test_tasks_that_no_triggerer_watches_are_counted(
+    running, dag_id, heartbeat_seconds_ago, created_minutes_ago, told
+):
+    running.start(dag_id)
+    now = datetime.now(UTC)
+    triggerer = None
+    with airflows_database() as connection:
+        if heartbeat_seconds_ago is not None:
+            beat = now - timedelta(seconds=heartbeat_seconds_ago)
+            row = {"job_type": "TriggererJob", "state": "running", "latest_heartbeat": beat}
+            triggerer = connection.execute(insert(Job.__table__).values(**row)).inserted_primary_key[0]
+        trigger = insert(Trigger.__table__).values(
+            classpath="vertex_batch.triggers.batch_job.BatchPredictionJobTrigger",
+            kwargs="",
+            created_date=now - timedelta(minutes=created_minutes_ago),
+            triggerer_id=triggerer,
+        )
+        trigger_id = connection.execute(trigger).inserted_primary_key[0]
+        waiting = {"task_id": "wait", "map_index": -1, "state": "deferred", "trigger_id": trigger_id}
+        run = connection.execute(select(DagRun.run_id).where(DagRun.dag_id == dag_id)).scalar_one()
+        connection.execute(
+            insert(TaskInstance.__table__).values(
+                **waiting, dag_id=dag_id, run_id=run, pool="default_pool", pool_slots=1
+            )
+        )
+    assert ("1 job is watched by no triggerer" in running.pages.get("/running").text) is told
 
 
 def test_a_running_job_is_listed_with_its_state_and_a_guess_at_its_cost(running):
