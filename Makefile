@@ -6,14 +6,11 @@ PYTEST_ARGS ?=
 WORKERS ?= 3
 BENCH_ARGS ?=
 NIGHT_ARGS ?=
+VERSIONS_ARGS ?=
 DEMO ?= .local/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo put test lint style format chaos night paid-rows bench fuzz packages lock setup clean compose-check
-VERSIONS_ARGS ?=
-
-.DEFAULT_GOAL := help
-.PHONY: help demo test lint style format chaos night paid-rows bench fuzz proxy-db versions packages lock setup clean
+.PHONY: help demo put test lint style format chaos night paid-rows bench fuzz packages lock setup clean compose-check proxy-db versions
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +57,8 @@ bench: setup ## how fast we are, beside others, in one run
 	@$(BIN)/python tools/bench/pages_rate.py
 	@$(BIN)/python tools/bench/focus_rate.py
 	@$(BIN)/python tools/bench/delivery_rate.py
+	@$(BIN)/python tools/bench/watch_rate.py
+	@$(BIN)/python -m tools.bench.run_cost
 
 fuzz: setup ## load mutated specs, 100,000 of them; SPECS=1000
 	@FUZZ_SPECS=$(or $(SPECS),100000) $(BIN)/python -m pytest -p no:xdist -q --timeout 3600 tests/vertex_batch/specs/test_fuzz.py -k thousands

@@ -30,6 +30,7 @@ from vertex_batch.errors import (
     VertexBatchError,
 )
 from vertex_batch.hooks.connection import ProxySettings
+from vertex_batch.hooks.cost_table import executors_of_this_airflow
 from vertex_batch.hooks.diagnosis import count_jobs, explain
 from vertex_batch.pricing import Rate, retirement_of
 from vertex_batch.specs import JobSpec, Spec
@@ -56,7 +57,7 @@ def probe_connection(settings: ProxySettings) -> Diagnosis:
         try:
             client.readiness(details=False)
         except ProxyUnreachableError as error:
-            return failed(explain(error, settings))
+            return _explained(error, settings)
         except ApiError:
             pass  # it answers; another check says what the key may do
     if settings.unknown_extras:
@@ -74,7 +75,7 @@ def probe_key(settings: ProxySettings) -> Diagnosis:
         try:
             models = len(client.model_info())
         except _KEY_REFUSED as error:
-            return failed(explain(error, settings))
+            return _explained(error, settings)
         except ApiError:  # the key may still be good for jobs
             pass
         try:
@@ -95,8 +96,8 @@ def probe_place(settings: ProxySettings, project: str, location: str) -> Diagnos
         try:
             count = count_jobs(client, project, location)
         except ApiError as error:
-            return failed(explain(error, ProxySettings(settings.config, project, location)))
-    return ok(f"Listed: {count}. Creating one was not tried, since that costs money.")
+            return _explained(error, ProxySettings(settings.config, project, location))
+    return ok(f"Listed {count} in {project}/{location}. Creating one was not tried, since it costs money.")
 
 
 def probe_version(settings: ProxySettings) -> Diagnosis:
@@ -169,8 +170,8 @@ def probe_cost_table(url: str) -> Diagnosis:
             "give the user of Airflow's workers the right to write to this folder",
         )
     name = parsed.render_as_string(hide_password=True)
-    executor = conf.get("core", "executor", fallback="") or ""
-    return rules.judge_cost_table(name, is_file=is_file, is_ready=is_ready, executor=executor)
+    executors = executors_of_this_airflow()
+    return rules.judge_cost_table(name, is_file=is_file, is_ready=is_ready, executors=executors)
 
 
 def probe_triggerers() -> Diagnosis:
@@ -202,6 +203,11 @@ def probe_deployment() -> Diagnosis:
 def probe_airflow() -> Diagnosis:
     """Which Airflow this is."""
     return rules.judge_airflow(airflow_version)
+
+
+def _explained(error: VertexBatchError, settings: ProxySettings) -> Diagnosis:
+    found, _, fix = explain(error, settings).partition(" To do: ")
+    return failed(found, fix.rstrip("."))
 
 
 def _client(settings: ProxySettings) -> BatchClient:

@@ -120,6 +120,9 @@ SUBMIT_RULES = (
     Rule(None, Listed.NOTHING, Action.SUBMIT, "no job carries this task's key"),
 )
 
+USUAL_REASON = SUBMIT_RULES[-1].reason
+"""Of a first submission."""
+
 
 def known_job(wanted: Intent, stored: Intent | None) -> SubmitDecision | None:
     """Decide what needs no search: if the id of this epoch's job is stored, the task resumes that job."""

@@ -14,7 +14,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from local.emulator.admin import Cancel, Output, Scenario, Step, Trait
 from tests.builders import INPUT, LOCATION, PROJECT, a_request, input_rows
 from vertex_batch.billing.recording import is_settled
-from vertex_batch.costs import Bill, CostTable, JobFacts, make_bill
+from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
+from vertex_batch.costs import Bill, CostTable, JobFacts, Total, make_bill
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.operators import AggregateTokenUsageOperator
 from vertex_batch.pricing import PriceBook
@@ -51,6 +52,25 @@ def ended(vertex, state: str = "SUCCEEDED", **scenario: Any) -> JobReference:
 def record(reference: JobReference, context: dict[str, Any], **arguments: Any) -> dict[str, Any]:
     fields = {"task_id": "record_cost", "job": reference.to_dict(), "prices": PRICES, "spec": "nightly"}
     return AggregateTokenUsageOperator(**{**fields, **arguments}).execute(context)
+
+
+def test_the_log_ends_with_the_cost_and_the_address_of_the_bill(vertex, context, table, capsys):
+    reference = ended(vertex)
+    paid = record(reference, context)["amount_usd"]
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert f"{paid} USD - bill: " in line
+    assert f"/vertex-batch/bill?project={PROJECT}&location={LOCATION}&job={reference.job_id}" in line
+    ledger = Ledger(table)
+    expected = Estimate(Total(Decimal("0.5"), complete=True), Decimal("0.1"), Decimal(1))
+    ledger.claim(
+        BudgetRequest("key", PROJECT, LOCATION, reference.model, "nightly", "run", "submit"),
+        expected,
+        [],
+        lambda _: Decision(Ruling.GO, ()),
+    )
+    ledger.submitted("key", reference.job_id)
+    record(reference, context)
+    assert f"{paid} USD (expected 0.50 USD) - bill: " in capsys.readouterr().out.splitlines()[-1]
 
 
 def bill_of(table: CostTable, reference: JobReference) -> Bill:
