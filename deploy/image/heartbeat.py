@@ -33,7 +33,7 @@ def main(job_type: str) -> int:
 
     :param job_type: ``TriggererJob``, ``DagProcessorJob`` or ``SchedulerJob``.
     """
-    # libpq reads what is behind SQLAlchemy's name of the driver; loading SQLAlchemy would be most of the work.
+    # libpq reads what is behind the driver's name in SQLAlchemy's URL; SQLAlchemy itself takes long to load.
     connection = psycopg2.connect(f"postgresql://{os.environ[URL].partition('://')[2]}", connect_timeout=5)
     with connection, connection.cursor() as cursor:
         cursor.execute(ALIVE, (job_type, host_names(), MAX_AGE_SECONDS))
