@@ -198,9 +198,16 @@ def _stop_with_intents(arena: Arena, tasks: Sequence[psutil.Process], run_ids: S
 
 
 def _intents(arena: Arena, run_ids: Sequence[str]) -> int:
-    """How many of the runs have stored an intent."""
-    stores = (arena.stack.airflow.task_state_store(arena.spec, run_id, "submit") for run_id in run_ids)
-    return sum("declared_at" in json.dumps(store) for store in stores)
+    """How many of the runs have stored an intent, in the first try of their submit task.
+
+    :raises KillMissedError: Airflow has taken a task for dead before it was stopped.
+    """
+    airflow = arena.stack.airflow
+    stores = [airflow.task_state_store(arena.spec, run_id, "submit") for run_id in run_ids]
+    stored = sum("declared_at" in json.dumps(store) for store in stores)
+    if any(airflow.task_instance(arena.spec, run_id, "submit")["try_number"] > 1 for run_id in run_ids):
+        raise KillMissedError(stored, len(run_ids))
+    return stored
 
 
 def _workers_but_one(arena: Arena, tasks: Sequence[psutil.Process]) -> list[str]:

@@ -30,7 +30,7 @@ from vertex_batch.observability.links import (
     storage_url,
 )
 from vertex_batch.pricing import add
-from vertex_batch.tasks.context import NOTHING_SUBMITTED_XCOM, cost_name
+from vertex_batch.tasks.context import INTENT_XCOM, NOTHING_SUBMITTED_XCOM, cost_name
 from vertex_batch.tasks.expected import ExpectedCosts
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.retries import RETRY_POLICY
@@ -231,12 +231,18 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
                 self.log.warning("%s", error)
 
     def _has_failed_before_submitting(self, ti: Any) -> bool:
-        """Whether the tasks before reported that they failed before they could have submitted a job."""
+        """Whether the tasks before reported that they failed before they could have submitted a job.
+
+        A stored intent refutes that: another try failed, such as one that was stopped, that Airflow took for
+        dead, and that continued after its successor had submitted.
+        """
         told = [
             index
             for task_id in filter(None, [self.plan_task_id, self.submit_task_id])
             for index in _as_list(ti.xcom_pull(task_ids=task_id, key=NOTHING_SUBMITTED_XCOM))
         ]
+        if not told or _as_list(ti.xcom_pull(task_ids=self.submit_task_id, key=INTENT_XCOM)):
+            return False
         if -1 in told:  # the plan, or the only submit task
             return True
         parts = planned_parts(ti, self.plan_task_id) if told and self.plan_task_id else []

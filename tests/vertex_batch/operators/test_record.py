@@ -16,10 +16,10 @@ from tests.builders import INPUT, LOCATION, PROJECT, a_request, input_rows
 from vertex_batch.billing.recording import is_settled
 from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
 from vertex_batch.costs import Bill, CostTable, JobFacts, Total, make_bill
-from vertex_batch.lifecycle.identity import TaskIdentity
+from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.operators import AggregateTokenUsageOperator
 from vertex_batch.pricing import PriceBook
-from vertex_batch.tasks.context import deployment
+from vertex_batch.tasks.context import INTENT_XCOM, NOTHING_SUBMITTED_XCOM, deployment
 from vertex_batch.usage import ScanResult
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobReference
@@ -193,6 +193,19 @@ def test_a_job_whose_submit_died_without_a_word_is_found_and_billed(vertex, cont
     vertex.admin.wait_for_jobs(job_id=reference.job_id, state="SUCCEEDED")
     result = record(reference, context, job=None, submit_task_id="submit")
     assert [job["job_id"] for job in result["jobs"]] == [reference.job_id]
+    assert bill_of(table, reference).total.amount > 0
+
+
+def test_a_try_that_failed_beside_the_one_that_submitted_takes_no_bill_away(vertex, context, table):
+    """It was stopped before it submitted, and continued, failed and reported after its successor's submit."""
+    ti = context["ti"]
+    who = TaskIdentity(deployment(), ti.dag_id, ti.run_id, "submit")
+    reference = submit(vertex, who.labels(0, "f"))
+    vertex.admin.wait_for_jobs(job_id=reference.job_id, state="SUCCEEDED")
+    intent = Intent(0, who.idempotency_key(0), "f", PROJECT, LOCATION, "2026-11-21T03:00:00+00:00")
+    ti.xcoms["submit", INTENT_XCOM] = intent.with_job(reference.job_id).to_dict()
+    ti.xcoms["submit", NOTHING_SUBMITTED_XCOM] = -1
+    record(reference, context, job=None, submit_task_id="submit")
     assert bill_of(table, reference).total.amount > 0
 
 
