@@ -12,6 +12,7 @@ import re
 import runpy
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -217,6 +218,7 @@ def bills_of(engine: Engine) -> list[str]:
 
 def main() -> int:
     """Check, and remove everything again. 0: as documented; 1: it is not; 2: something is missing."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that all is removed
     with tempfile.TemporaryDirectory(prefix="compose-check-") as folder:
         env_file, ports = Path(folder) / ".env", Ports()
         names = ("AIRFLOW_PORT", "LITELLM_PORT", "FLOWER_PORT", "EMULATOR_PORT")

@@ -34,14 +34,15 @@ IMAGES = REPOSITORY / "docs" / "images"
 class Shot:
     """A picture: of what, and how.
 
-    :param ready: an expression of the page that is true when there is something to see.
+    :param ready: a JavaScript function that returns true when there is something to see. The pages' policy
+        forbids expressions.
     """
 
     name: str
     path: str
     size: ViewportSize = field(default_factory=lambda: WIDE)
     dark: bool = False
-    ready: str = "true"
+    ready: str = "() => true"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -101,7 +102,7 @@ def _take_one(browser: Browser, url: str, token: str, shot: Shot, file: Path) ->
 def _for_documents(made: list[Bill]) -> list[Shot]:
     loaded = "document.querySelector('iframe')?.contentDocument?.querySelector('main')"
     return [
-        Shot("overview", "/plugin/batch-costs", ready=f"!!{loaded}"),
+        Shot("overview", "/plugin/batch-costs", ready=f"() => !!{loaded}"),
         Shot("bill", _bill_path(made), dark=True),
     ]
 
@@ -123,7 +124,7 @@ def _all(made: list[Bill]) -> list[Shot]:
         "narrow": (NARROW, False),
         "full-hd": (FULL_HD, True),
     }
-    ready = "!document.querySelector('[aria-busy=true]')"
+    ready = "() => !document.querySelector('[aria-busy=true]')"
     return [
         Shot(f"{name}-{look}", path, size, dark, ready)
         for name, path in paths.items()

@@ -81,6 +81,8 @@ The same over HTTP, where all bodies are the fields of `script`'s classes as JSO
 
 ==========================  ==========================================================================
 GET /_admin/jobs            the ledger; ``DELETE /_admin/jobs/{id}`` makes a job vanish from the API
+POST /_admin/jobs           stores jobs of an earlier time, ``PUT /_admin/jobs/{id}`` moves one into another
+                            ``state``: for the projects of a large team, without their lives
 GET /_admin/requests        the log of calls: operation, status, fault, time
 POST /_admin/reset          forget everything
 GET, PUT /_admin/settings   `script.Settings`; a PUT changes what it names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -18,6 +18,7 @@ from .script import (
     Cancel,
     Fault,
     FaultKind,
+    Listing,
     Match,
     Operation,
     Order,
@@ -37,6 +38,7 @@ __all__ = [
     "FaultKind",
     "Held",
     "LedgerJob",
+    "Listing",
     "LoggedCall",
     "Match",
     "Operation",
@@ -213,6 +215,24 @@ class EmulatorAdmin:
         """
         answer = self._call("POST", "/release", dict[str, int], {"hold": hold, "reset": reset})
         return answer["released"]
+
+    def put_jobs(
+        self,
+        body: Mapping[str, Any],
+        jobs: Sequence[tuple[datetime, str]],
+        listing: Listing = Listing.NORMAL,
+    ) -> list[str]:
+        """Store jobs of an earlier time, oldest first, and return their ids. They stay in their state.
+
+        :param body: of a create call.
+        :param jobs: creation time and state of each one.
+        """
+        scenario = Scenario(listing=listing)
+        return self._call("POST", "/jobs", list[str], {"body": body, "jobs": jobs, "scenario": scenario})
+
+    def set_state(self, job_id: str, state: str) -> None:
+        """Move a job that was stored by `put_jobs` into another state."""
+        self._call("PUT", f"/jobs/{job_id}", Any, {"state": state})
 
     def delete_job(self, job_id: str) -> None:
         """Make a job vanish from the API in any state, as if another client had deleted it."""

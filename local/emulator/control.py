@@ -5,6 +5,8 @@ their manual.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,8 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from .catalogue import Place
 from .jobs import Job
 from .matching import applies
+from .schema import parse_job
 from .script import Fault, JobFacts, Match, Operation, Plain, Scenario, Settings
 from .world import World
 
@@ -54,6 +58,25 @@ class Wanted(Plain, frozen=True):
     timeout_seconds: float = _DEFAULT_WAIT_SECONDS
 
 
+class Put(Plain, frozen=True):
+    """Body of a request to store jobs of an earlier time: creation time and state of each, oldest first.
+
+    :param body: of a create call.
+    :param scenario: only its ``listing`` has an effect.
+    """
+
+    body: dict[str, Any]
+    jobs: list[tuple[datetime, str]]
+    scenario: Scenario = Scenario()
+    location: str = "us-central1"
+
+
+class Moved(Plain, frozen=True):
+    """Body of a request to move such a job into another state."""
+
+    state: str
+
+
 class Answer(Response):
     """JSON of the admin API."""
 
@@ -80,6 +103,8 @@ class Control:
         """All admin routes."""
         table: list[tuple[str, str, Callable[[Request], Awaitable[Any]]]] = [
             ("GET", "/jobs", self._jobs),
+            ("POST", "/jobs", self._put),
+            ("PUT", "/jobs/{id}", self._move),
             ("DELETE", "/jobs/{id}", self._vanish),
             ("GET", "/requests", self._requests),
             ("GET", "/held", self._held),
@@ -106,11 +131,28 @@ class Control:
 
     async def _vanish(self, request: Request) -> Any:
         """Delete a job whatever its state, as if another client had."""
+        job = self._job(request)
+        self._world.delete(job)
+        return job.ledger_entry()
+
+    async def _put(self, request: Request) -> Any:
+        wanted = await _read(request, Put)
+        body = parse_job("v1", msgspec.json.encode(wanted.body))
+        project, number = next(iter(self._world.projects.items()))
+        place = Place(project, number, wanted.location)
+        put = partial(self._world.put, place, body, scenario=wanted.scenario)
+        return [put(state, created).id for created, state in wanted.jobs]
+
+    async def _move(self, request: Request) -> Any:
+        job = self._job(request)
+        self._world.set_state(job, (await _read(request, Moved)).state)
+        return job.ledger_entry()
+
+    def _job(self, request: Request) -> Job:
         job = self._world.jobs.get(request.path_params["id"])
         if job is None:
             raise _RefusedError(404, f"there is no job {request.path_params['id']}")
-        self._world.delete(job)
-        return job.ledger_entry()
+        return job
 
     async def _requests(self, _request: Request) -> Any:
         return [call.entry() for call in self._world.calls]

@@ -85,6 +85,7 @@ class Job:
     history: list[tuple[str, datetime]] = field(default_factory=list)
     cancel_calls: list[CancelCall] = field(default_factory=list)
     created_at: float = field(default_factory=monotonic)
+    _listed: Listed | None = field(default=None, init=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -106,7 +107,7 @@ class Job:
     def enter(self, state: str) -> None:
         """Go into a state now."""
         now = datetime.now(UTC)
-        self.state = state
+        self.state, self._listed = state, None
         self.update_time = now
         self.history.append((state, now))
         if state == "RUNNING" and self.start_time is None:
@@ -115,8 +116,10 @@ class Job:
             self.end_time = now
 
     def listed(self) -> Listed:
-        """The job as a filter sees it."""
-        return listed(self.body, wire_name(self.state), self.create_time)
+        """The job as a filter sees it. Kept until its state changes: a list looks at every job."""
+        if self._listed is None:
+            self._listed = listed(self.body, wire_name(self.state), self.create_time)
+        return self._listed
 
     def view(self, time_digits: int, *, numeric_enums: bool = False) -> dict[str, Any]:
         """The job as the API shows it: defaults left out, int64 as strings, the project's number in the

@@ -188,6 +188,14 @@ class Output(Plain, frozen=True):
     embedding_usage: bool = False
 
 
+class Listing(StrEnum):
+    """What a job does to the pages of a list that it is on."""
+
+    NORMAL = "normal"
+    FAILS = "fails"  # the page is answered with INTERNAL
+    UNREADABLE = "unreadable"  # its own entry has a time that is none
+
+
 class Scenario(Plain, frozen=True):
     """How the jobs that match it live and end. The first scenario that matches a new job is its own.
 
@@ -202,6 +210,7 @@ class Scenario(Plain, frozen=True):
     :param partial_failures: how many entries the job carries there (Vertex never sends more than 20).
     :param mix: share of the rows that have a trait; None takes the one of the settings.
     :param rows: what happens to the rows that contain a text.
+    :param listing: what happens to a list that the job is on. A read of the job itself is not affected.
     """
 
     name: str = ""
@@ -219,6 +228,7 @@ class Scenario(Plain, frozen=True):
     mix: Mapping[Trait, Share] | None = None
     rows: list[RowRule] = field(default_factory=list)
     output: Output = Output()
+    listing: Listing = Listing.NORMAL
 
     def __post_init__(self) -> None:
         for state in (self.end, self.cancel.end):

@@ -14,7 +14,7 @@ from .filters import compile_filter
 from .jobs import Job, format_time
 from .rules import check_job
 from .schema import camel, parse_job
-from .script import Operation
+from .script import Listing, Operation
 from .states import wire_name
 from .world import World
 
@@ -127,16 +127,14 @@ class Service:
         test = compile_filter(text)
         size = _page_size(params.get("pageSize", ""))
         before = _read_token(params.get("pageToken", ""), text)
-        found = (
-            job
-            for job in self._world.visible(place)
-            if (before is None or job.number < before) and test(job.listed())
-        )
+        found = (job for job in self._world.visible(place, before) if test(job.listed()))
         page = [job for _, job in zip(range(size + 1), found, strict=False)]
         answer: dict[str, Any] = {}
+        if any(job.scenario.listing is Listing.FAILS for job in page[:size]):
+            raise ApiError("INTERNAL", "Internal error encountered.")
         if page:
             answer["batchPredictionJobs"] = [
-                _masked(self._view(job, request), params.get("readMask", "")) for job in page[:size]
+                _masked(self._entry(job, request), params.get("readMask", "")) for job in page[:size]
             ]
         if len(page) > size:
             answer["nextPageToken"] = _write_token(page[size - 1].number, text)
@@ -183,6 +181,10 @@ class Service:
         if done:
             operation |= {"done": True, "response": {"@type": "type.googleapis.com/google.protobuf.Empty"}}
         return operation
+
+    def _entry(self, job: Job, request: Request) -> dict[str, Any]:
+        view = self._view(job, request)
+        return view | {"createTime": "soon"} if job.scenario.listing is Listing.UNREADABLE else view
 
     def _view(self, job: Job, request: Request) -> dict[str, Any]:
         numeric = "enum-encoding=int" in request.params.get("$alt", "")

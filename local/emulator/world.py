@@ -94,6 +94,7 @@ class World:
 
     def _start(self, settings: Settings) -> None:
         self.jobs: dict[str, Job] = {}
+        self._by_number: list[Job] = []
         self.lives: dict[str, Life] = {}
         self.operations: dict[str, datetime] = {}
         self.scripts: list[Script] = []
@@ -162,17 +163,42 @@ class World:
             script.jobs.append(job.id)
             script.left = None if script.left is None else script.left - 1
         life = Life(job, self._work(job), self._around)
-        self.jobs[job.id] = job
-        self.lives[job.id] = life
+        self._keep(job, life)
         task = asyncio.create_task(life.run(), name=f"job {job.id}")
         self._tasks[job.id] = task
         task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
         return job
 
-    def visible(self, place: Place) -> Iterator[Job]:
-        """The jobs of a place that a list shows, newest first."""
+    def put(
+        self, place: Place, body: Mapping[str, Any], state: str, created: datetime, scenario: Scenario
+    ) -> Job:
+        """Store a job of an earlier time in a state, in which it stays. Jobs are put in the order of time."""
+        model = resolve_model(body["model"], place)
+        job = Job(self._new_id(), next(self._numbers), place, model, body, scenario, created)
+        self._keep(job, Life(job, None, self._around))
+        job.start_time = created
+        self.set_state(job, state)
+        return job
+
+    def set_state(self, job: Job, state: str) -> None:
+        """Move a job that was put here into another state."""
+        job.enter(state)
+        self.notice.changed()
+
+    def _keep(self, job: Job, life: Life) -> None:
+        self.jobs[job.id] = job
+        self._by_number.append(job)
+        self.lives[job.id] = life
+
+    def visible(self, place: Place, before: int | None = None) -> Iterator[Job]:
+        """The jobs of a place that a list shows, newest first.
+
+        :param before: only jobs with a lower number.
+        """
         listed_before = monotonic() - self.settings.list_lag_seconds
-        for job in reversed(self.jobs.values()):
+        last = len(self._by_number) if before is None else before - 1
+        for index in range(last - 1, -1, -1):
+            job = self._by_number[index]
             if job.place == place and job.delete_time is None and job.created_at <= listed_before:
                 yield job
 

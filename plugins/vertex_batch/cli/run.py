@@ -252,7 +252,8 @@ def _airflow_settings(folder: Path) -> dict[str, str]:
         # What the tasks log, and nothing of the machinery around them.
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
         "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "airflow.task=INFO airflow.triggers=INFO vertex_batch=INFO"
-        " airflow.sdk.definitions.dag=ERROR py.warnings=ERROR",
+        " airflow.sdk.definitions.dag=ERROR airflow.models.crypto=ERROR py.warnings=ERROR",
+        "AIRFLOW__LOGGING__LOG_FORMAT": "%(asctime)s %(message)s",
         "AIRFLOW__VERTEX_BATCH__DEPLOYMENT": os.environ.get(DEPLOYMENT_VARIABLE) or user,
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from argparse import Namespace
@@ -15,11 +14,11 @@ from vertex_batch.cli.output import print_json
 from vertex_batch.errors import scrub
 from vertex_batch.pricing import Retirement, Stage, retirement_of
 from vertex_batch.specs import Problem, SpecError, SpecSet, json_schema, load_files, spec_files
-from vertex_batch.specs.load import FOLDER_VARIABLE
+from vertex_batch.specs.load import working_folder
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.templates import is_template
 
-DEFAULT_FOLDER = Path(os.environ.get(FOLDER_VARIABLE) or "include/jobs")
+DEFAULT_FOLDER = working_folder()
 _JOB_NAME = re.compile(r"\{\{-?\s*job_name\s*-?\}\}")
 
 

@@ -16,7 +16,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import func, make_url, select, text  # noqa: TID253 - never imported by a DAG parse
 from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253
 
-from vertex_batch.billing.price_books import PriceBooks
+from vertex_batch.billing.price_books import PriceBooks, SpecJobPrices
 from vertex_batch.costs import CostTable, JobFacts
 from vertex_batch.doctor import rules
 from vertex_batch.doctor.running import Diagnosis, failed, not_checked, ok, warning
@@ -30,6 +30,7 @@ from vertex_batch.errors import (
     VertexBatchError,
 )
 from vertex_batch.hooks.connection import ProxySettings
+from vertex_batch.hooks.cost_table import executors_of_this_airflow
 from vertex_batch.hooks.diagnosis import count_jobs, explain
 from vertex_batch.pricing import Rate, retirement_of
 from vertex_batch.specs import JobSpec, Spec
@@ -39,7 +40,7 @@ from vertex_batch.usage import canonical_model
 from vertex_batch.vertex.client import BatchClient, find_version
 from vertex_batch.vertex.proxy_versions import flaws_of, malicious_notice
 
-ANSWER_SECONDS, CONNECT_SECONDS = 10.0, 3.0
+ANSWER_SECONDS, CONNECT_SECONDS = 20.0, 3.0
 _KEY_REFUSED = (
     AccessRefusedError,
     BadKeyError,
@@ -56,7 +57,7 @@ def probe_connection(settings: ProxySettings) -> Diagnosis:
         try:
             client.readiness(details=False)
         except ProxyUnreachableError as error:
-            return failed(explain(error, settings))
+            return _explained(error, settings)
         except ApiError:
             pass  # it answers; another check says what the key may do
     if settings.unknown_extras:
@@ -74,7 +75,7 @@ def probe_key(settings: ProxySettings) -> Diagnosis:
         try:
             models = len(client.model_info())
         except _KEY_REFUSED as error:
-            return failed(explain(error, settings))
+            return _explained(error, settings)
         except ApiError:  # the key may still be good for jobs
             pass
         try:
@@ -95,8 +96,8 @@ def probe_place(settings: ProxySettings, project: str, location: str) -> Diagnos
         try:
             count = count_jobs(client, project, location)
         except ApiError as error:
-            return failed(explain(error, ProxySettings(settings.config, project, location)))
-    return ok(f"Listed: {count}. Creating one was not tried, since that costs money.")
+            return _explained(error, ProxySettings(settings.config, project, location))
+    return ok(f"Listed {count} in {project}/{location}. Creating one was not tried, since it costs money.")
 
 
 def probe_version(settings: ProxySettings) -> Diagnosis:
@@ -107,26 +108,32 @@ def probe_version(settings: ProxySettings) -> Diagnosis:
     return rules.judge_version(version, notice, [str(each) for each in flaws_of(version)])
 
 
-def probe_prices(settings: ProxySettings, spec: Spec, job: JobSpec, prices: Path, today: date) -> Diagnosis:
+def probe_prices(books: PriceBooks, spec: Spec, job: JobSpec, location: str, today: date) -> Diagnosis:
     """Whether the price lists have the batch rates of a job's model."""
-    location = job.location or settings.location or "global"
-    group = job.name if spec.grouped else ""
-    with _client(settings) as client:
-        books = PriceBooks(client, prices, {(spec.name, group): job.prices or None})
-        book = books.of(JobFacts("", location, "", spec=spec.name, task_id=group))
-        listed = list(book.on(today).listed(canonical_model(job.model), location))
-        retirement = retirement_of(job.model, book.life_of(job.model))
-    rates = [rate for _, rate in listed if isinstance(rate, Rate)]
-    ends = retirement.describe(today) if retirement else ""
+    book = books.of(JobFacts("", location, "", spec=spec.name, task_id=job.name if spec.grouped else ""))
+    rates = [
+        rate
+        for _, rate in book.on(today).listed(canonical_model(job.model), location)
+        if isinstance(rate, Rate)
+    ]
     if not rates:
         return warning(
             f"No price list has a batch rate of {job.model} in {location}, so its bills would be incomplete.",
             "add a price file to include/pricing, or `prices` to the spec",
         )
-    if ends:
+    retirement = retirement_of(job.model, book.life_of(job.model))
+    if ends := retirement.describe(today) if retirement else "":
         return warning(ends, "choose another model in the specs")
     lists = sorted({f"{rate.source} of {rate.as_of}" for rate in rates})
     return ok(f"Rates in {location} from {', '.join(lists)}.")
+
+
+def read_prices(settings: ProxySettings, prices: Path, of_specs: SpecJobPrices) -> PriceBooks:
+    """Read the proxy's price lists once for all models."""
+    with _client(settings) as client:
+        books = PriceBooks(client, prices, of_specs)
+        books.of(JobFacts("", "", ""))
+    return books
 
 
 def probe_folder(storage: ObjectStorage, folder: str) -> Diagnosis:
@@ -169,8 +176,8 @@ def probe_cost_table(url: str) -> Diagnosis:
             "give the user of Airflow's workers the right to write to this folder",
         )
     name = parsed.render_as_string(hide_password=True)
-    executor = conf.get("core", "executor", fallback="") or ""
-    return rules.judge_cost_table(name, is_file=is_file, is_ready=is_ready, executor=executor)
+    executors = executors_of_this_airflow()
+    return rules.judge_cost_table(name, is_file=is_file, is_ready=is_ready, executors=executors)
 
 
 def probe_triggerers() -> Diagnosis:
@@ -202,6 +209,11 @@ def probe_deployment() -> Diagnosis:
 def probe_airflow() -> Diagnosis:
     """Which Airflow this is."""
     return rules.judge_airflow(airflow_version)
+
+
+def _explained(error: VertexBatchError, settings: ProxySettings) -> Diagnosis:
+    found, _, fix = explain(error, settings).partition(" To do: ")
+    return failed(found, fix.rstrip("."))
 
 
 def _client(settings: ProxySettings) -> BatchClient:

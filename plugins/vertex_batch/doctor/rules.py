@@ -14,7 +14,6 @@ TESTED_AIRFLOW = (3, 3)
 _SOON = timedelta(days=14)
 _NEARLY = 0.9
 _TEMPLATE = re.compile(r"\{[{%#]")
-_ONE_MACHINE = frozenset({"LocalExecutor", "SequentialExecutor", ""})
 
 
 def judge_version(version: str, malicious: str, flaws: Sequence[str]) -> Diagnosis:
@@ -137,19 +136,20 @@ def judge_airflow(version: str) -> Diagnosis:
     )
 
 
-def judge_cost_table(name: str, *, is_file: bool, is_ready: bool, executor: str) -> Diagnosis:
+def judge_cost_table(name: str, *, is_file: bool, is_ready: bool, executors: Sequence[str]) -> Diagnosis:
     """Judge a cost table that can be read and written.
 
     :param name: its address, without a password.
     :param is_ready: whether it exists with this version's schema.
+    :param executors: those of this Airflow whose tasks may run on several machines.
     """
     state = "it can be written, and its schema is current"
     if not is_ready:
         state = "it is created or upgraded by the first task that records a cost"
     found = f"{name}: {state}."
-    if is_file and executor.rsplit(".", 1)[-1] not in _ONE_MACHINE:
+    if is_file and executors:
         return warning(
-            f"{found} It is a file on this machine, but {executor} runs tasks on several machines.",
+            f"{found} It is a file on this machine, but {' and '.join(executors)} may use several.",
             "define the connection `batch_costs` with a PostgreSQL database",
         )
     return ok(found)

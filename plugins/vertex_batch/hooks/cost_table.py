@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook
+from airflow.sdk import BaseHook, conf
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from vertex_batch.errors import ConfigurationError
@@ -16,6 +16,20 @@ if TYPE_CHECKING:
 
 DEFAULT_CONN_ID = "batch_costs"
 DEFAULT_FILE = "batch_costs.db"
+
+_ON_ONE_MACHINE = "LocalExecutor"
+# Airflow's executors set these in the container of a task.
+_CONTAINERS = {
+    "AIRFLOW_IS_K8S_EXECUTOR_POD": "KubernetesExecutor",
+    "AIRFLOW_IS_EXECUTOR_CONTAINER": "an executor that starts a container for each task",
+}
+_NOT_ON_SEVERAL = (
+    "Connection 'batch_costs' is not defined. Without it, costs are stored in a SQLite file in AIRFLOW_HOME,"
+    " which works only if all tasks run on one machine. This Airflow uses {}: each machine would have a cost"
+    " table of its own, and a container's would be lost with it. Define the connection 'batch_costs' as a"
+    " PostgreSQL database, or, if all tasks do share one disk, as type sqlite with the path of a file as its"
+    " host. Then clear the task. Jobs and their outputs are kept."
+)
 
 # What libpq and psycopg2 take from a URL; other extras belong to Airflow's own hook.
 _POSTGRES_EXTRAS = (
@@ -35,14 +49,17 @@ def cost_table_url(batch_costs_conn_id: str = DEFAULT_CONN_ID) -> str:
 
     A connection of type ``postgres`` is a PostgreSQL database. One of type ``sqlite`` is a file: its host is
     the path, and a relative path is below ``$AIRFLOW_HOME``. If ``batch_costs`` is not defined, the file is
-    ``$AIRFLOW_HOME/batch_costs.db``, which only works if all tasks run on one machine.
+    ``$AIRFLOW_HOME/batch_costs.db``. That only works if all tasks run on one machine, so it is refused if an
+    executor of this Airflow has several.
 
-    :raises ConfigurationError: a connection other than ``batch_costs`` is not defined, or the type is wrong.
+    :raises ConfigurationError: a connection that is needed is not defined, or the type is wrong.
     """
     try:
         connection = BaseHook.get_connection(batch_costs_conn_id)
     except AirflowNotFoundException as error:
         if batch_costs_conn_id == DEFAULT_CONN_ID:
+            if executors := executors_of_this_airflow():
+                raise ConfigurationError(_NOT_ON_SEVERAL.format(" and ".join(executors))) from error
             return _sqlite_url(DEFAULT_FILE)
         raise ConfigurationError(
             f"Connection {batch_costs_conn_id!r} for the cost table is not defined. Define it, or leave it"
@@ -57,6 +74,34 @@ def cost_table_url(batch_costs_conn_id: str = DEFAULT_CONN_ID) -> str:
         f"Connection {batch_costs_conn_id!r} is of type {connection.conn_type!r}, which cannot hold the cost"
         " table. Use one of type postgres, or sqlite with the path of a file as its host."
     )
+
+
+def executors_of_this_airflow() -> list[str]:
+    """Return the executors whose tasks may run on several machines."""
+    teams = conf.getboolean("core", "multi_team", fallback=False)
+    found = executors_on_several_machines(conf.get("core", "executor", fallback=_ON_ONE_MACHINE), teams=teams)
+    # In such a container the setting often names the LocalExecutor, which runs its one task.
+    return found or [name for variable, name in _CONTAINERS.items() if os.environ.get(variable)]
+
+
+def executors_on_several_machines(setting: str, *, teams: bool) -> list[str]:
+    """Find the executors in ``[core] executor`` whose tasks may run on several machines. Pure.
+
+    Of an executor that is not Airflow's own nothing is known, so it counts as one.
+
+    :param setting: such as ``LocalExecutor,alias:path.of.Executor;team=CeleryExecutor``.
+    :param teams: whether executors of teams are in use; Airflow ignores them otherwise.
+    """
+    found: dict[str, None] = {}
+    for part in setting.split(";"):
+        team, _, listed = part.rpartition("=")
+        if team and not teams:
+            continue
+        for name in listed.split(","):
+            executor = name.rpartition(":")[2].rpartition(".")[2].strip()
+            if executor and executor != _ON_ONE_MACHINE:
+                found[executor] = None
+    return list(found)
 
 
 class CostTableHook(BaseHook):

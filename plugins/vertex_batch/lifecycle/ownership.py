@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,6 +14,9 @@ from vertex_batch.vertex.resource import BatchPredictionJob
 
 # How long a run that Airflow does not find has to record its own job.
 TIME_TO_RECORD = timedelta(hours=6)
+# How long the end of a job may go unnoticed before this is reported. Usually it is the poll interval.
+TIME_TO_NOTICE = timedelta(minutes=30)
+_Run = tuple[str, str]  # DAG and run
 # States in which no later try of a task will resume its job.
 _ENDED_TASK_STATES = frozenset({"failed", "success", "skipped", "removed", "upstream_failed"})
 
@@ -28,15 +32,13 @@ class Killed(StrEnum):
 def cancels_when_killed(why: Killed, task_state: str | None, *, next_try_goes_on: bool = False) -> bool:
     """Decide whether the job of a killed task is cancelled.
 
-    :param task_state: the task's state in Airflow; None if it could not be read.
+    :param task_state: the task's state in Airflow; None if it could not be read. Then the job is left alone:
+        a worker that cannot reach Airflow was not killed by a person, and a trigger may have moved to another
+        triggerer. The run's own tasks and the reaper cancel what no task waits for.
     :param next_try_goes_on: after a time-out: whether another try will resume the job.
     """
     if why is Killed.TIMEOUT:
         return not next_try_goes_on
-    if task_state is None:
-        # A worker that cannot reach Airflow was not killed by a person. A trigger rarely gets on_kill without
-        # a reason.
-        return why is Killed.TRIGGER
     return task_state in _ENDED_TASK_STATES
 
 
@@ -53,10 +55,12 @@ class Owner:
     """The owner of a job.
 
     :param task: the task that submitted it; None if no run that Airflow knows submitted it.
+    :param deferred: how many tasks of its run wait in the triggerer.
     """
 
     ownership: Ownership
     task: TaskIdentity | None = None
+    deferred: int = 0
 
 
 def who_waits(
@@ -76,7 +80,8 @@ def who_waits(
         candidates = (task for name in tasks for task in _identities(deployment, dag_id, run_id, name))
         if task := next((each for each in candidates if each.task_key == wanted), None):
             over = all(state in _ENDED_TASK_STATES for state in tasks.values())
-            return Owner(Ownership.ORPHAN if over else Ownership.WAITED_FOR, task)
+            deferred = sum(state == "deferred" for state in tasks.values())
+            return Owner(Ownership.ORPHAN if over else Ownership.WAITED_FOR, task, deferred)
     return Owner(Ownership.UNKNOWN)
 
 
@@ -90,6 +95,25 @@ def lacks_a_bill(job: BatchPredictionJob, owner: Owner, now: datetime) -> bool:
     if owner.ownership is Ownership.UNKNOWN:
         return job.ended_at is not None and now - job.ended_at >= TIME_TO_RECORD
     return owner.ownership is Ownership.ORPHAN
+
+
+def count_unwatched(jobs: Iterable[tuple[BatchPredictionJob, Owner]], now: datetime) -> int:
+    """Count the jobs whose end no triggerer has seen: they ended long ago, and their tasks still wait.
+
+    A run may have more tasks that wait: for its other jobs, which have not ended or have ended just now.
+
+    :param jobs: every job of some runs, or those of them that have no bill.
+    """
+    ended, going_on = Counter[_Run](), Counter[_Run]()
+    deferred: dict[_Run, int] = {}
+    for job, owner in jobs:
+        if owner.ownership is not Ownership.WAITED_FOR or owner.task is None:
+            continue
+        run = owner.task.dag_id, owner.task.run_id
+        deferred[run] = owner.deferred
+        is_over = job.state.is_terminal and job.ended_at and now - job.ended_at >= TIME_TO_NOTICE
+        (ended if is_over else going_on)[run] += 1
+    return sum(max(min(count, deferred[run] - going_on[run]), 0) for run, count in ended.items())
 
 
 def why_not_to_adopt(job: BatchPredictionJob, deployment: str) -> str | None:

@@ -1,50 +1,28 @@
-"""One poller for all triggers that wait on the same proxy, project and location.
+"""One poller for all triggers that wait on the same proxy, project and location with the same interval.
 
-A triggerer may hold a thousand triggers. One request a minute from each would be 17 requests a second, and
-the proxy can handle about ten. One list call reads a hundred jobs.
+A triggerer may hold thousands of triggers. One request a minute from each would be far more than the proxy
+can handle. One list call reads a hundred jobs. `sweeping` says how they are read, and what a failure means.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import random
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from vertex_batch.errors import VertexBatchError
+from vertex_batch.lifecycle.sweeping import PollGroup, Reading, Sweep, WatchedJob
 from vertex_batch.lifecycle.waiting import next_poll_seconds
 from vertex_batch.vertex.client import AsyncBatchClient
-from vertex_batch.vertex.labels import MANAGED_BY, MANAGED_BY_LABEL
-from vertex_batch.vertex.resource import BatchPredictionJob
 
 log = logging.getLogger(__name__)
 
-Reading = BatchPredictionJob | VertexBatchError
 Connect = Callable[[], Awaitable[AsyncBatchClient]]
-
-# Up to this many jobs, single reads are cheaper than a list, which also returns jobs that are not watched.
-READ_ONE_BY_ONE_UP_TO = 2
-_CLOCK_SKEW = timedelta(minutes=10)
-
-
-@dataclass(frozen=True, slots=True)
-class PollGroup:
-    """Triggers that agree in all of these fields share a poller."""
-
-    conn_id: str
-    project: str
-    location: str
-
-
-@dataclass(eq=False, slots=True)
-class _Watcher:
-    job_id: str
-    created_at: datetime | None
-    interval_seconds: float
-    readings: asyncio.Queue[Reading] = field(default_factory=asyncio.Queue)
 
 
 class SharedPoller:
@@ -54,25 +32,31 @@ class SharedPoller:
         self._group = group
         self._connect = connect
         self._on_idle = on_idle
-        self._watchers: list[_Watcher] = []
+        self._jobs: dict[str, WatchedJob] = {}
         self._failures = 0
-        self._retry_after_seconds = 0.0
         self._task: asyncio.Task[None] | None = None
 
-    async def watch(
-        self, job_id: str, *, created_at: datetime | None, interval_seconds: float
-    ) -> AsyncGenerator[Reading, None]:
-        """Yield each reading of one job until the caller closes the generator."""
-        watcher = _Watcher(job_id, created_at, interval_seconds)
-        self._watchers.append(watcher)
+    async def watch(self, job_id: str, *, created_at: datetime | None) -> AsyncGenerator[Reading, None]:
+        """Yield each reading of one job until the caller closes the generator.
+
+        :param created_at: by Vertex's clock. If it is not known, the job is first read by itself.
+        """
+        job = self._jobs.setdefault(job_id, WatchedJob(job_id, created_at))
+        readings: asyncio.Queue[Reading] = asyncio.Queue()
+        job.queues.append(readings)
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name=f"vertex-batch-poller-{self._group}")
+            # In a context of its own: what the poller logs must not be in the log of the first task.
+            self._task = asyncio.create_task(
+                self._run(), name=f"vertex-batch-poller-{self._group}", context=contextvars.Context()
+            )
         try:
             while True:
-                yield await watcher.readings.get()
+                yield await readings.get()
         finally:
-            self._watchers.remove(watcher)
-            if not self._watchers:
+            job.queues.remove(readings)
+            if not job.queues:
+                del self._jobs[job_id]
+            if not self._jobs:
                 self._on_idle()
                 # At once: a watcher that arrives before the cancelled task has ended must start a new one.
                 idle, self._task = self._task, None
@@ -80,61 +64,50 @@ class SharedPoller:
                     idle.cancel()
 
     async def _run(self) -> None:
+        """Sweep again and again. The interval is from the start of a sweep to the start of the next one."""
         async with contextlib.AsyncExitStack() as stack:
             client: AsyncBatchClient | None = None
-            while self._watchers:
-                await asyncio.sleep(self._pause_seconds())
-                watchers = list(self._watchers)
+            pause = self._seconds_to_next(is_first=True)
+            while self._jobs:
+                await asyncio.sleep(pause)
+                began = time.monotonic()
+                sweep = Sweep(self._group, self._jobs.values(), self._deliver)
                 try:
                     if client is None:
                         client = await stack.enter_async_context(await self._connect())
-                    readings = await self._read(client, watchers)
+                    await sweep.run(client)
                 except VertexBatchError as error:
-                    readings = dict.fromkeys((w.job_id for w in watchers), error)
+                    await sweep.fail_unread(error)
                 except Exception as error:
                     # If the poller died without a report, every task would wait forever.
                     log.exception("Polling %s failed with an unexpected error", self._group)
-                    readings = dict.fromkeys((w.job_id for w in watchers), VertexBatchError(str(error)))
-                failed = all(isinstance(reading, VertexBatchError) for reading in readings.values())
-                self._failures = self._failures + 1 if failed else 0
-                self._retry_after_seconds = max(
-                    (getattr(reading, "retry_after_seconds", None) or 0.0 for reading in readings.values()),
-                    default=0.0,
-                )
-                for watcher in watchers:
-                    watcher.readings.put_nowait(readings[watcher.job_id])
+                    await sweep.fail_unread(VertexBatchError(str(error)))
+                self._failures = self._failures + 1 if sweep.failed and not sweep.read else 0
+                took = time.monotonic() - began
+                self._report(sweep, took)
+                due = self._seconds_to_next(sweep.retry_after_seconds)
+                # A server counts Retry-After from its answer.
+                pause = max(due - took, min(sweep.retry_after_seconds, due))
 
-    def _pause_seconds(self) -> float:
-        interval = min(watcher.interval_seconds for watcher in self._watchers)
-        jitter = random.random()  # noqa: S311 - spreads load
-        return next_poll_seconds(interval, self._failures, jitter, self._retry_after_seconds)
+    def _report(self, sweep: Sweep, seconds: float) -> None:
+        """Log one line for a sweep, however many jobs it could not read."""
+        jobs = sweep.read + sweep.failed
+        if sweep.error:
+            log.warning(
+                "Could not read %d of %d jobs in %s: %s", sweep.failed, jobs, self._group, sweep.error
+            )
+        log.debug("Read %d jobs in %s with %d calls in %.1f s", jobs, self._group, sweep.calls, seconds)
 
-    async def _read(self, client: AsyncBatchClient, watchers: list[_Watcher]) -> dict[str, Reading]:
-        wanted = {watcher.job_id for watcher in watchers}
-        readings: dict[str, Reading] = {}
-        if len(wanted) > READ_ONE_BY_ONE_UP_TO:
-            readings.update(await self._read_by_list(client, wanted, watchers))
-        for job_id in sorted(wanted - readings.keys()):
-            try:
-                readings[job_id] = await client.get(self._group.project, self._group.location, job_id)
-            except VertexBatchError as error:
-                readings[job_id] = error
-        return readings
+    def _deliver(self, job_id: str, reading: Reading) -> None:
+        # Its last watcher may have left during the sweep.
+        if job := self._jobs.get(job_id):
+            job.deliver(reading, self._group.labels)
 
-    async def _read_by_list(
-        self, client: AsyncBatchClient, wanted: set[str], watchers: list[_Watcher]
-    ) -> dict[str, BatchPredictionJob]:
-        found: dict[str, BatchPredictionJob] = {}
-        query = f'labels.{MANAGED_BY_LABEL}="{MANAGED_BY}"'
-        created = [watcher.created_at for watcher in watchers if watcher.created_at]
-        if len(created) == len(watchers):
-            query += f' AND create_time>="{(min(created) - _CLOCK_SKEW).isoformat()}"'
-        async for job in client.list(self._group.project, self._group.location, filter=query):
-            if job.job_id in wanted:
-                found[job.job_id] = job
-            if len(found) == len(wanted):
-                break
-        return found
+    def _seconds_to_next(self, retry_after_seconds: float = 0.0, *, is_first: bool = False) -> float:
+        # Spreads the pollers that start, or start again, at the same moment. Between them a sweep is on time.
+        spread = is_first or self._failures > 0
+        jitter = random.random() if spread else 0.5  # noqa: S311
+        return next_poll_seconds(self._group.interval_seconds, self._failures, jitter, retry_after_seconds)
 
 
 # Triggers run in one event loop per triggerer process; each test creates its own loop.

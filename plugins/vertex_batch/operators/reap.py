@@ -14,7 +14,14 @@ from vertex_batch.errors import NotFoundError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, cancel_and_confirm
 from vertex_batch.lifecycle.identity import deployment_label
-from vertex_batch.lifecycle.ownership import Owner, Ownership, lacks_a_bill, who_waits
+from vertex_batch.lifecycle.ownership import (
+    TIME_TO_NOTICE,
+    Owner,
+    Ownership,
+    count_unwatched,
+    lacks_a_bill,
+    who_waits,
+)
 from vertex_batch.tasks.context import deployment, find_place
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.unbilled import Unbilled, UnbilledJobs
@@ -145,11 +152,16 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
         since = (now - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
         unbilled = UnbilledJobs(client, place, self.settings_of, self.log)
         recent = _ours(client, place, f'create_time>="{since}"')
-        ended = []
-        for job in unbilled.probable(job for job in recent if job.state.is_terminal):
-            owner = owners.of(job)
-            if lacks_a_bill(job, owner, now):
-                ended.append(Unbilled(job, owner.task))
+        owned = [(job, owners.of(job)) for job in unbilled.probable(recent)]
+        ended = [Unbilled(job, owner.task) for job, owner in owned if lacks_a_bill(job, owner, now)]
+        if unwatched := count_unwatched(owned, now):
+            self.log.warning(
+                "%d jobs in %s/%s are watched by no triggerer: they ended more than %d minutes ago, and their"
+                " tasks still wait. Start a triggerer, or raise [triggerer] capacity",
+                unwatched,
+                *place,
+                TIME_TO_NOTICE.total_seconds() // 60,
+            )
         bills = unbilled.record(ended)
         for job_id, bill in bills.items():
             self.log.warning("Job %s had no bill. It cost %s, which is now recorded", job_id, bill.total)

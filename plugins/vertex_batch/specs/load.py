@@ -133,6 +133,11 @@ def specs_folder(dags_folder: str | Path | None = None) -> Path:
     return root / "include" / "jobs"
 
 
+def working_folder() -> Path:
+    """Return the specs folder of a person at a checkout: the configured one, else ``include/jobs``."""
+    return Path(os.environ.get(FOLDER_VARIABLE) or "include/jobs")
+
+
 def prices_folder(specs: Path) -> Path:
     """Return the folder of the price files for all specs: ``pricing`` next to the specs folder."""
     return specs.parent / "pricing"

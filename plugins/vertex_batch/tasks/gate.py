@@ -36,7 +36,7 @@ from vertex_batch.budgets import (
 from vertex_batch.budgets.errors import ApprovalRefusedError, BudgetExceededError
 from vertex_batch.costs import JobFacts, usd
 from vertex_batch.errors import VertexBatchError
-from vertex_batch.hooks.cost_table import CostTableHook
+from vertex_batch.hooks.cost_table import CostTableHook, cost_table_url
 from vertex_batch.hooks.storage import BIGQUERY_SCHEME, InputStorage
 from vertex_batch.log import Log
 from vertex_batch.observability import metrics
@@ -121,14 +121,16 @@ class BudgetGate:
     def check(self, place: Place, request: CreateJobRequest, rows: int | None = None) -> None:
         """Let the job pass, warn, ask a person, or refuse.
 
-        Without a limit, no failure here prevents the submission.
+        Without a limit, no failure of the estimate prevents the submission.
 
         :param rows: of the input, if they were counted.
+        :raises ConfigurationError: there is no cost table that could hold the job's cost.
         :raises BudgetExceededError: a limit refuses the job.
         :raises TaskAwaitingInput: a person has to approve.
         """
         if not self._settings.is_enabled:
             return
+        cost_table_url(self._settings.batch_costs_conn_id)
         budget_request = self._budget_request(place, request)
         rules = self._limits(budget_request)
         try:
@@ -140,15 +142,14 @@ class BudgetGate:
             return
         self._act(budget_request, rules, expected, decision, approval)
 
-    def preview(self, place: Place, request: CreateJobRequest, rows: int | None = None) -> None:
+    def preview(self, place: Place, request: CreateJobRequest, rows: int | None = None) -> Estimate | None:
         """Log what the job would cost and what its budgets would decide, for a dry run.
 
         Nothing is reserved and no person is asked. Failures are only logged.
 
         :param rows: of the input, if they were counted.
+        :returns: the expected cost; None if it could not be estimated.
         """
-        if not self._settings.is_enabled:
-            return
         budget_request = self._budget_request(place, request)
         try:
             rules = self._limits(budget_request)
@@ -159,8 +160,9 @@ class BudgetGate:
             }
         except VertexBatchError as error:
             self._log.warning("Could not estimate what the job would cost: %s", error)
-            return
+            return None
         self._report(expected, _decided(rules, expected)(sums))
+        return expected
 
     def submitted(self, job_id: str) -> None:
         """Store the id of the job that the claim led to, in this try or an earlier one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
@@ -15,13 +16,21 @@ from vertex_batch.errors import NotFoundError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.cancelling import request_cancel_async
 from vertex_batch.lifecycle.ownership import Killed, cancels_when_killed
-from vertex_batch.lifecycle.polling import PollGroup, Reading, shared_poller
+from vertex_batch.lifecycle.polling import shared_poller
+from vertex_batch.lifecycle.sweeping import PollGroup, Reading
 from vertex_batch.lifecycle.waiting import JobReading, PollLimits, Verdict, assess
+from vertex_batch.log import LineBudget
 from vertex_batch.observability import metrics
 from vertex_batch.vertex.resource import JobReference
 
 # A cancel must outlive the trigger: Airflow 3.3.2 cancels on_kill itself after about a second.
 _CANCELS: set[asyncio.Task[None]] = set()
+# Airflow writes a line of a trigger to a file and takes milliseconds for it. Five thousand at once stop the
+# triggerer for so long that Airflow takes it for dead.
+_LINES = LineBudget(at_once=200, per_second=20)
+# Pauses before Airflow is asked again for the state of a killed task.
+_ASK_AGAIN_AFTER_SECONDS = (2.0, 10.0, 30.0)
+_ON_KILL_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +40,8 @@ class WatchOrder:
     :param job: a `JobReference` as plain data.
     :param owner: dag, run, task and map index of the waiting task.
     :param deadline_at: ISO 8601, in wall-clock time, so that it survives a restart of the triggerer.
-    :param created_at: ISO 8601, when the job was created. It narrows the list call.
+    :param created_at: ISO 8601, when Vertex created the job. Without it, the job is first read by itself.
+    :param deployment: the value of its label `airflow_deployment`. It narrows the list call.
     """
 
     job: dict[str, Any]
@@ -44,6 +54,7 @@ class WatchOrder:
     created_at: str | None = None
     queue_seconds: float | None = None
     run_seconds: float | None = None
+    deployment: str = ""
 
     @property
     def limits(self) -> PollLimits:
@@ -60,6 +71,7 @@ class BatchPredictionJobTrigger(BaseTrigger):
     def __init__(self, **order: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.order = WatchOrder(**order)
+        self._logged = ""
         self.job = JobReference.from_dict(self.order.job)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -68,20 +80,23 @@ class BatchPredictionJobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         seen = JobReading(Verdict.WAIT)
         failures = 0
-        group = PollGroup(self.order.litellm_conn_id, self.job.project, self.job.location)
-        hook = LiteLLMHook(self.order.litellm_conn_id)
-        created = self.order.created_at
-        watching = shared_poller(group, hook.aclient).watch(
-            self.job.job_id,
-            created_at=datetime.fromisoformat(created) if created else None,
-            interval_seconds=self.order.poll_interval_seconds,
+        order = self.order
+        group = PollGroup(
+            order.litellm_conn_id,
+            self.job.project,
+            self.job.location,
+            order.deployment,
+            order.poll_interval_seconds,
         )
+        hook = LiteLLMHook(order.litellm_conn_id)
+        created_at = datetime.fromisoformat(order.created_at) if order.created_at else None
+        watching = shared_poller(group, hook.aclient).watch(self.job.job_id, created_at=created_at)
         async with aclosing(watching) as readings:
             while seen.verdict is Verdict.WAIT:
                 reading = await self._next(readings)
-                last, seen = seen, self._assess(reading, failures, seen)
+                seen = self._assess(reading, failures, seen)
                 failures = failures + 1 if isinstance(reading, VertexBatchError) else 0
-                self._report(last, seen, reading, failures)
+                self._report(seen, reading, failures)
         yield TriggerEvent(seen.to_dict())  # type: ignore[no-untyped-call]
 
     async def _next(self, readings: AsyncIterator[Reading]) -> Reading | None:
@@ -99,11 +114,15 @@ class BatchPredictionJobTrigger(BaseTrigger):
             return JobReading(Verdict.DEADLINE, state=last.state, message="no poll succeeded after that")
         return assess(reading, now=datetime.now(UTC), failures=failures, limits=self.order.limits)
 
-    def _report(self, last: JobReading, seen: JobReading, reading: Reading | None, failures: int) -> None:
+    def _report(self, seen: JobReading, reading: Reading | None, failures: int) -> None:
+        """Log what is new. A line for which the triggerer has no time is logged after a later poll."""
         if isinstance(reading, VertexBatchError):
             metrics.poll_failed(reading, in_trigger=True)
-            self.log.warning("Could not read job %s (%d in a row): %s", self.job, failures, reading)
-        elif seen.progress != last.progress:
+            if _LINES.take(time.monotonic()):
+                self.log.warning("Could not read job %s (%d in a row): %s", self.job, failures, reading)
+        elif seen.verdict is Verdict.WAIT and seen.progress != self._logged and _LINES.take(time.monotonic()):
+            # The task itself reports how the job has ended.
+            self._logged = seen.progress
             self.log.info("Job %s is %s", self.job, seen.progress)
 
     async def on_kill(self) -> None:
@@ -113,12 +132,17 @@ class BatchPredictionJobTrigger(BaseTrigger):
         task = asyncio.create_task(self._cancel(), name=f"cancel {self.job}")
         _CANCELS.add(task)
         task.add_done_callback(_CANCELS.discard)
-        await asyncio.shield(task)
+        # It goes on by itself. Airflow would report a longer wait as an error, although the job is cancelled.
+        await asyncio.wait({task}, timeout=_ON_KILL_SECONDS)
 
     async def _cancel(self) -> None:
         state = await self._task_state()
+        for pause_seconds in _ASK_AGAIN_AFTER_SECONDS:
+            if state is None:
+                await asyncio.sleep(pause_seconds)
+                state = await self._task_state()
         if not cancels_when_killed(Killed.TRIGGER, state):
-            self.log.info("Leaving job %s to the task's next try: it is %s", self.job, state)
+            self._report_left(state)
             return
         try:
             async with await LiteLLMHook(self.order.litellm_conn_id).aclient() as client:
@@ -132,6 +156,18 @@ class BatchPredictionJobTrigger(BaseTrigger):
                 "Google console or with the vertex_batch_cancel DAG",
                 self.job,
             )
+
+    def _report_left(self, state: str | None) -> None:
+        if not _LINES.take(time.monotonic()):
+            return
+        if state is not None:
+            self.log.info("Leaving job %s to the task's next try: it is %s", self.job, state)
+            return
+        self.log.warning(
+            "Job %s was not cancelled: Airflow did not answer whether its task still waits for it. If it does"
+            " not, the run's cancel or record_cost task or the DAG vertex_batch_reap finds the job",
+            self.job,
+        )
 
     async def _task_state(self) -> str | None:
         """The task's current state; None if Airflow does not answer."""
@@ -151,9 +187,10 @@ class BatchPredictionJobTrigger(BaseTrigger):
         try:
             answer = await SUPERVISOR_COMMS.asend(question)
         except Exception:
-            self.log.exception(
-                "Could not read from Airflow the state of the task that waits for %s", self.job
-            )
+            if _LINES.take(time.monotonic()):
+                self.log.exception(
+                    "Could not read from Airflow the state of the task that waits for %s", self.job
+                )
             return None
         if not isinstance(answer, TaskStatesResult):
             return None

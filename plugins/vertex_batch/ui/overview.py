@@ -11,7 +11,7 @@ from typing import Literal
 from vertex_batch.costs import CostTable, GroupTotal, JobFilter, Total
 from vertex_batch.costs.reports import UnpricedUsage
 from vertex_batch.ui import numbers
-from vertex_batch.ui.periods import Days
+from vertex_batch.ui.periods import Days, last_month
 from vertex_batch.ui.spend import (
     SpendChart,
     Summary,
@@ -128,15 +128,17 @@ def explain_lower_bound(found: Overview, unpriced: Sequence[UnpricedUsage]) -> s
     return f"marks a lower bound. {' '.join(said)}"
 
 
-def read_overview(costs: CostTable, where: JobFilter, view: View, months: Days, today: date) -> Overview:
+def read_overview(
+    costs: CostTable, where: JobFilter, view: View, today: date, many_failed: Decimal
+) -> Overview:
     """Read the sums of an overview.
 
     :param where: the jobs of the view that the reader may see.
-    :param months: this month and the last one.
+    :param many_failed: the share of failed rows that is a problem.
     """
     period = view.period
-    first = min(period.previous.since, months.since)
-    days = costs.totals("day", first, max(period.until, months.until), where)
+    first = min(period.previous.since, last_month(today).since)
+    days = costs.totals("day", first, max(period.until, today), where)
     recorded_since = costs.first_day(where)
     shown = _from_first_record(recorded_since, period)
     # A period of which only a part was recorded is no comparison.
@@ -150,7 +152,7 @@ def read_overview(costs: CostTable, where: JobFilter, view: View, months: Days, 
         summary=summarise(_within(days, period)),
         previous=summarise(before),
         before=_read_before(costs, where, view, shown) if before else {},
-        unusual=find_unusual(costs.totals("spec_day", since, today, where), today),
+        unusual=find_unusual(costs.totals("spec_day", since, today, where), today, many_failed),
         recent=summarise(_within(days, Days(today - timedelta(1), today))),
         bad_ends={
             each.group[0]: each.jobs

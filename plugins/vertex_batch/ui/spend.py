@@ -10,7 +10,7 @@ from decimal import Decimal
 from zlib import crc32
 
 from vertex_batch.costs import GroupTotal, RowCounts, Total, add_totals
-from vertex_batch.ui.periods import Days, last_month, so_far_last_month, this_month
+from vertex_batch.ui.periods import Days, so_far_last_month, this_month
 
 # More colors than these cannot be told apart; the rest is one gray group.
 MAX_SERIES = 8
@@ -239,19 +239,10 @@ def summarise(parts: Sequence[GroupTotal]) -> Summary:
 
 @dataclass(frozen=True, slots=True)
 class Months:
-    """This month beside the last one."""
+    """This month, and last month up to the same day."""
 
     this: Total
     last_to_same_day: Total
-    last: Total
-
-    @property
-    def change_percent(self) -> int | None:
-        """This month against last month to the same day; None where one of them is not known wholly."""
-        before = self.last_to_same_day
-        if not before.amount or not (before.complete and self.this.complete):
-            return None
-        return round(100 * (self.this.amount - before.amount) / before.amount)
 
 
 def compare_months(daily: Sequence[GroupTotal], today: date) -> Months:
@@ -260,4 +251,4 @@ def compare_months(daily: Sequence[GroupTotal], today: date) -> Months:
     def within(period: Days) -> Total:
         return add_totals(each.total for each in daily if period.since <= each.group[0] <= period.until)
 
-    return Months(within(this_month(today)), within(so_far_last_month(today)), within(last_month(today)))
+    return Months(within(this_month(today)), within(so_far_last_month(today)))

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from airflow.jobs.job import Job
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
 from airflow.models.xcom import XComModel
+from airflow.sdk import conf
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from vertex_batch.hooks.litellm import LiteLLMHook
@@ -27,6 +29,8 @@ log = logging.getLogger(__name__)
 # A job queues for up to three days and runs for up to one; its run may have been ended before.
 _LONGEST_LIFE = timedelta(days=5)
 _TRIGGER = "%.BatchPredictionJobTrigger"
+# A triggerer takes 50 triggers a second.
+_TIME_TO_TAKE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class SubmittedJob:
     """A job that a task of this Airflow submitted, and whose it is.
 
     :param is_wanted: its run has not ended.
+    :param note: of the person who triggered the run.
     :param litellm_conn_id: the proxy, as the waiting task names it; else the usual connection.
     """
 
@@ -45,6 +50,7 @@ class SubmittedJob:
     task_id: str
     is_wanted: bool = True
     litellm_conn_id: str = LiteLLMHook.default_conn_name
+    note: str = ""
 
     @property
     def key(self) -> JobId:
@@ -63,7 +69,7 @@ def _submissions(session: Session, connections: dict[str, str]) -> Iterator[Subm
     going_on = DagRun.state.in_((DagRunState.RUNNING, DagRunState.QUEUED))
     recent = select(DagRun.id).where(or_(going_on, DagRun.run_after > datetime.now(UTC) - _LONGEST_LIFE))
     asked = (
-        select(XComModel.value, XComModel.dag_id, XComModel.run_id, XComModel.task_id, going_on)
+        select(XComModel.value, XComModel.dag_id, XComModel.run_id, XComModel.task_id, DagRun.conf, going_on)
         .join(DagRun, DagRun.id == XComModel.dag_run_id)
         # By the run: the index of keys would lead to every run that there ever was.
         .where(XComModel.dag_run_id.in_(recent), XComModel.key.concat("") == INTENT_XCOM)
@@ -81,7 +87,25 @@ def _submissions(session: Session, connections: dict[str, str]) -> Iterator[Subm
                 row.task_id,
                 bool(row[-1]),
                 connections.get(intent.job_id, LiteLLMHook.default_conn_name),
+                str((row.conf or {}).get("note") or ""),
             )
+
+
+def count_unwatched() -> dict[str, int]:
+    """Count, by DAG, the deferred tasks that no live triggerer has taken for more than two minutes."""
+    seconds = conf.getfloat("triggerer", "triggerer_health_check_threshold", fallback=30.0)
+    now = datetime.now(UTC)
+    is_dead = or_(Job.id.is_(None), Job.latest_heartbeat < now - timedelta(seconds=seconds))
+    asked = (
+        select(TaskInstance.dag_id, func.count())
+        .join(Trigger, TaskInstance.trigger_id == Trigger.id)
+        .outerjoin(Job, Trigger.triggerer_id == Job.id)
+        .where(TaskInstance.state == TaskInstanceState.DEFERRED, Trigger.classpath.like(_TRIGGER))
+        .where(Trigger.created_date < now - _TIME_TO_TAKE, is_dead)
+        .group_by(TaskInstance.dag_id)
+    )
+    with create_session() as session:
+        return dict(session.execute(asked).tuples().all())
 
 
 def _intent(row: Any) -> Intent | None:

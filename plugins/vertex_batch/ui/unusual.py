@@ -11,7 +11,7 @@ from statistics import median
 
 from vertex_batch.costs import GroupTotal
 from vertex_batch.ui import numbers
-from vertex_batch.ui.words import is_many_failed
+from vertex_batch.ui.words import MANY_FAILED, is_many_failed
 
 DAYS_BEFORE = 8
 """A spec's latest day is compared with its days among these."""
@@ -49,10 +49,13 @@ def factor(amount: Decimal, before: Sequence[Decimal]) -> Decimal | None:
     return (amount / usual).quantize(Decimal("0.1")) if is_unusual else None
 
 
-def find_unusual(daily: Sequence[GroupTotal], today: date) -> list[Unusual]:
+def find_unusual(
+    daily: Sequence[GroupTotal], today: date, many_failed: Decimal = MANY_FAILED
+) -> list[Unusual]:
     """Find what is unusual about the specs' latest day: the failures first, then the largest amounts.
 
     :param daily: sums by ``(spec, day)`` of the last days, `DAYS_BEFORE` and today.
+    :param many_failed: the share of failed rows that is a problem.
     """
     by_spec: dict[str, list[GroupTotal]] = defaultdict(list)
     for each in daily:
@@ -60,11 +63,11 @@ def find_unusual(daily: Sequence[GroupTotal], today: date) -> list[Unusual]:
     found: list[tuple[Decimal, Unusual]] = []
     for spec, days in by_spec.items():
         ordered = sorted(days, key=lambda each: each.group[1])
-        found += [(ordered[-1].total.amount, one) for one in _of_spec(spec, ordered, today)]
+        found += [(ordered[-1].total.amount, one) for one in _of_spec(spec, ordered, today, many_failed)]
     return [one for _, one in sorted(found, key=lambda each: (not each[1].is_bad, -each[0], each[1].spec))]
 
 
-def _of_spec(spec: str, days: Sequence[GroupTotal], today: date) -> list[Unusual]:
+def _of_spec(spec: str, days: Sequence[GroupTotal], today: date, many_failed: Decimal) -> list[Unusual]:
     latest, name = days[-1], spec or "Jobs without a spec"
     day = latest.group[1]
     yesterday = today - timedelta(1)
@@ -75,7 +78,7 @@ def _of_spec(spec: str, days: Sequence[GroupTotal], today: date) -> list[Unusual
             Unusual(spec, yesterday, "no job", f"{name} ran every day, but not since {day}", is_bad=True)
         ] * ran_daily
     found = []
-    if latest.rows and is_many_failed(latest.rows):
+    if latest.rows and is_many_failed(latest.rows, many_failed):
         rate = numbers.share(latest.rows.failed + latest.rows.not_counted, latest.rows.total)
         text = f"{rate} of the {latest.rows.total:,} rows of {name} failed or cannot be read"
         found.append(Unusual(spec, day, f"{rate} failed", text, is_bad=True))

@@ -91,15 +91,11 @@ def test_airflow_is_judged_by_its_minor_version(version, status):
 
 
 @pytest.mark.parametrize(
-    ("is_file", "executor", "status"),
-    [
-        (True, "LocalExecutor", OK),
-        (True, "airflow.providers.celery.executors.celery_executor.CeleryExecutor", WARNING),
-        (False, "CeleryExecutor", OK),
-    ],
+    ("is_file", "executors", "status"),
+    [(True, [], OK), (True, ["CeleryExecutor"], WARNING), (False, ["CeleryExecutor"], OK)],
 )
-def test_a_file_is_no_cost_table_for_many_machines(is_file, executor, status):
-    found = rules.judge_cost_table("sqlite:///x", is_file=is_file, is_ready=True, executor=executor)
+def test_a_file_is_no_cost_table_for_many_machines(is_file, executors, status):
+    found = rules.judge_cost_table("sqlite:///x", is_file=is_file, is_ready=True, executors=executors)
     assert found.status is status
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.hooks.cost_table import CostTableHook, cost_table_url
+from vertex_batch.hooks.cost_table import CostTableHook, cost_table_url, executors_on_several_machines
 
 PASSWORD = "p@ss:w/rd?#% é"
 
@@ -28,6 +28,53 @@ def home() -> Path:
 
 def test_without_a_connection_it_is_a_file_in_airflow_s_home():
     assert cost_table_url() == f"sqlite:///{home()}/batch_costs.db"
+
+
+@pytest.mark.parametrize(
+    ("setting", "teams", "named"),
+    [
+        ("LocalExecutor", False, []),
+        ("airflow.executors.local_executor.LocalExecutor", False, []),
+        ("here:LocalExecutor", False, []),
+        ("CeleryExecutor", False, ["CeleryExecutor"]),
+        ("LocalExecutor, KubernetesExecutor", False, ["KubernetesExecutor"]),
+        ("LocalExecutor,edge:airflow.providers.edge3.executors.EdgeExecutor", False, ["EdgeExecutor"]),
+        ("LocalExecutor;search=CeleryExecutor", True, ["CeleryExecutor"]),
+        ("LocalExecutor;search=CeleryExecutor", False, []),
+        ("=LocalExecutor;a=LocalExecutor;b=pods:KubernetesExecutor", True, ["KubernetesExecutor"]),
+        ("CeleryExecutor,KubernetesExecutor", False, ["CeleryExecutor", "KubernetesExecutor"]),
+        ("ours.executors.QueueExecutor", False, ["QueueExecutor"]),
+    ],
+)
+def test_executors_with_several_machines_are_known_by_their_names(setting, teams, named):
+    assert executors_on_several_machines(setting, teams=teams) == named
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"AIRFLOW__CORE__EXECUTOR": "CeleryExecutor"}, "CeleryExecutor"),
+        (
+            {
+                "AIRFLOW__CORE__EXECUTOR": "LocalExecutor;search=CeleryExecutor",
+                "AIRFLOW__CORE__MULTI_TEAM": "true",
+            },
+            "CeleryExecutor",
+        ),
+        # The official chart sets LocalExecutor in the pod of a task.
+        (
+            {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor", "AIRFLOW_IS_K8S_EXECUTOR_POD": "True"},
+            "KubernetesExecutor",
+        ),
+    ],
+)
+def test_a_file_of_its_own_on_each_machine_is_refused_with_the_fix(define, monkeypatch, variables, named):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=rf"{named}.*PostgreSQL.*type sqlite"):
+        cost_table_url()
+    define({"conn_type": "sqlite", "host": "/shared/costs.db"})
+    assert make_url(cost_table_url()).database == "/shared/costs.db"
 
 
 def test_without_a_home_it_is_airflow_s_usual_one(monkeypatch):

@@ -14,6 +14,7 @@ from vertex_batch.lifecycle.ownership import (
     Owner,
     Ownership,
     cancels_when_killed,
+    count_unwatched,
     lacks_a_bill,
     who_waits,
 )
@@ -39,7 +40,7 @@ def test_the_documentation_says_what_the_code_does():
     assert len(rows) >= 8
     for why, states, decision in rows:
         for state in states.split("`, `"):
-            task_state = None if state == "no answer" else state
+            task_state = None if state.startswith("no answer") else state
             cancels = cancels_when_killed(
                 Killed(why), task_state, next_try_goes_on=state == "a try of submit is left"
             )
@@ -63,7 +64,7 @@ class TestAKill:
             ("deferred, the run was deleted", Killed.TRIGGER, "removed", False, True),
             ("deferred, cleared", Killed.TRIGGER, "scheduled", False, False),
             ("handed to another triggerer", Killed.TRIGGER, "deferred", False, False),
-            ("deferred, Airflow does not say", Killed.TRIGGER, None, False, True),
+            ("deferred, Airflow does not answer", Killed.TRIGGER, None, False, False),
         ],
     )
     def test_takes_the_job_along_only_where_nobody_goes_on_with_it(
@@ -123,3 +124,34 @@ class TestABill:
         ended = self.NOW - timedelta(hours=ended_hours_ago)
         job = a_job({}).model_copy(update={"raw_state": f"{state}", "end_time": ended})
         assert lacks_a_bill(job, Owner(ownership), self.NOW) is is_lacking, case
+
+
+class TestUnwatched:
+    NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+
+    def a_job_of(
+        self, run_id: str, ended_minutes_ago: float | None, deferred: int, ownership: str = "waited_for"
+    ):
+        ended = {}
+        if ended_minutes_ago is not None:
+            end = self.NOW - timedelta(minutes=ended_minutes_ago)
+            ended = {"state": "SUCCEEDED", "endTime": end.isoformat()}
+        job = BatchPredictionJob.model_validate({"name": "jobs/7", "state": "RUNNING", **ended})
+        return job, Owner(Ownership(ownership), TaskIdentity("here", "nightly", run_id, "submit"), deferred)
+
+    @pytest.mark.parametrize(
+        ("case", "jobs", "unwatched"),
+        [
+            ("runs", [("a", None, 1)], 0),
+            ("ended just now", [("a", 5, 1)], 0),
+            ("ended long ago, its task waits", [("a", 45, 1)], 1),
+            ("ended long ago, its task goes on", [("a", 45, 0)], 0),
+            ("the task waits for the run's other job", [("a", 45, 1), ("a", None, 1)], 0),
+            ("or for one that has ended just now", [("a", 45, 1), ("a", 5, 1)], 0),
+            ("two of three shards", [("a", 45, 3), ("a", 50, 3), ("a", None, 3)], 2),
+            ("of two runs", [("a", 45, 1), ("b", 45, 1), ("c", None, 1)], 2),
+            ("the run is over", [("a", 45, 0, "orphan")], 0),
+        ],
+    )
+    def test_are_jobs_that_have_ended_long_ago_while_their_tasks_wait(self, case, jobs, unwatched):
+        assert count_unwatched([self.a_job_of(*job) for job in jobs], self.NOW) == unwatched, case

@@ -11,12 +11,13 @@ from local.emulator.admin import Fault, FaultKind, Match, Operation, Scenario, S
 from tests.builders import LOCATION, PROJECT, a_request
 from vertex_batch.errors import NotFoundError, VertexBatchError
 from vertex_batch.lifecycle import polling
-from vertex_batch.lifecycle.polling import PollGroup, shared_poller
+from vertex_batch.lifecycle.polling import shared_poller
+from vertex_batch.lifecycle.sweeping import PollGroup
 from vertex_batch.vertex.client import AsyncBatchClient, BatchClient
 from vertex_batch.vertex.labels import MANAGED_BY, MANAGED_BY_LABEL
 from vertex_batch.vertex.resource import BatchPredictionJob
 
-GROUP = PollGroup("litellm_default", PROJECT, LOCATION)
+GROUP = PollGroup("litellm_default", PROJECT, LOCATION, interval_seconds=0.05)
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ async def until(vertex, job: BatchPredictionJob | str, wanted) -> BatchPredictio
     """Watch one job until a reading is the wanted one."""
     job_id = job if isinstance(job, str) else job.job_id
     created = None if isinstance(job, str) else job.create_time
-    watching = poller(vertex).watch(job_id, created_at=created, interval_seconds=0.05)
+    watching = poller(vertex).watch(job_id, created_at=created)
     async with aclosing(watching) as readings:
         async for reading in readings:
             if wanted(reading):
@@ -71,8 +72,8 @@ def test_thirty_jobs_are_read_with_one_list_call_a_round(vertex):
     asyncio.run(wait_for_all())
     lists, gets = vertex.admin.requests(Operation.LIST), vertex.admin.requests(Operation.GET)
     assert len(lists) >= 3
-    # Only the last stragglers of the end are read one by one.
-    assert len(gets) <= 2 * polling.READ_ONE_BY_ONE_UP_TO
+    # A job that is not active any more is read once.
+    assert len(gets) <= len(jobs)
 
 
 def test_one_job_is_read_by_itself(vertex):
@@ -98,7 +99,7 @@ def test_a_job_without_our_label_is_found_beside_ones_that_carry_it(vertex):
 
 def test_a_failing_proxy_is_told_to_everybody_and_survived(vertex):
     jobs = submit(vertex, 3)
-    vertex.admin.add_fault(Fault(op=Operation.LIST, kind=FaultKind.STATUS, status=503, times=8))
+    vertex.admin.add_fault(Fault(op=Operation.ANY, kind=FaultKind.STATUS, status=503, times=16))
 
     async def wait_for_all() -> list:
         async def error_then_job(job):
@@ -145,9 +146,9 @@ def test_who_comes_while_the_last_one_leaves_is_served(vertex):
 
     async def hand_over() -> BatchPredictionJob | VertexBatchError:
         shared = poller(vertex)
-        first = shared.watch(job.job_id, created_at=job.create_time, interval_seconds=0.05)
+        first = shared.watch(job.job_id, created_at=job.create_time)
         await anext(first)
-        second = shared.watch(job.job_id, created_at=job.create_time, interval_seconds=0.05)
+        second = shared.watch(job.job_id, created_at=job.create_time)
         await first.aclose()
         async with aclosing(second):
             return await asyncio.wait_for(anext(second), timeout=20)

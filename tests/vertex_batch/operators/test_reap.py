@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -85,6 +86,16 @@ def test_records_what_nobody_recorded(vertex, context, jobs, table):
     assert (cost.job.state, cost.rows.ok) == ("SUCCEEDED", 4)
     assert Decimal(found[0]["amount_usd"]) == cost.total.amount > 0
     assert cancelled(vertex) == []
+
+
+def test_names_how_many_jobs_no_triggerer_watches(vertex, context, jobs, monkeypatch, caplog):
+    end_all(vertex, jobs)
+    monkeypatch.setattr("vertex_batch.lifecycle.ownership.TIME_TO_NOTICE", timedelta())
+    task = ReapBatchPredictionJobsOperator(task_id="reap")
+    told: list[str] = []
+    monkeypatch.setattr(task.log, "warning", lambda text, *values: told.append(text % values))
+    task.execute(context)
+    assert any("1 jobs in demo-project/us-central1 are watched by no triggerer" in line for line in told)
 
 
 def test_a_job_that_it_cancels_is_recorded_as_well(vertex, context, jobs, table):

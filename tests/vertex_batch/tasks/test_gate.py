@@ -100,6 +100,14 @@ def answer(option: str = "Approve") -> dict[str, Any]:
     return {"chosen_options": [option], "responded_by_user": user, "responded_at": datetime.now(UTC)}
 
 
+def test_no_job_is_submitted_whose_cost_each_machine_would_keep_for_itself(vertex, context, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_BATCH_COSTS")
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    with pytest.raises(AirflowFailException, match=r"CeleryExecutor.*PostgreSQL"):
+        run(a_task(), context)
+    assert vertex.admin.requests(Operation.CREATE) == []
+
+
 def test_an_estimate_is_kept_with_the_job_and_told(vertex, context, ledger):
     job = run(a_task(), context)
     kept = ledger.of_job(JobId("demo-project", "us-central1", job["job_id"]))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
 
 from local.emulator.admin import Fault, FaultKind, Operation, Step
 from tests.builders import ROW
@@ -84,6 +86,63 @@ def test_keeps_its_deadline_even_while_no_poll_answers(vertex):
     vertex.admin.add_fault(Fault(op=Operation.GET, kind=FaultKind.HOLD, times=None))
     past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     assert event_of(a_trigger(reference, deadline_at=past)).verdict is Verdict.DEADLINE
+
+
+class Airflow:
+    """The triggerer's supervisor, which gives these answers in turn: a task's state, or no answer."""
+
+    def __init__(self, *answers: str | None) -> None:
+        self._answers = list(answers)
+        self.asked = 0
+
+    async def asend(self, question: object) -> TaskStatesResult | None:
+        if not isinstance(question, GetTaskStates):
+            return None  # such as that a key is to be masked
+        self.asked += 1
+        state = self._answers.pop(0)
+        if state is None:
+            raise TimeoutError
+        return TaskStatesResult(task_states={"r": {"wait": state}})
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked", "cancelled"),
+    [
+        (["failed"], 1, True),
+        (["deferred"], 1, False),
+        ([None, None, "failed"], 3, True),
+        ([None, "running"], 2, False),
+        ([None, None, None, None], 4, False),
+    ],
+)
+def test_a_killed_trigger_cancels_only_what_airflow_says_that_no_task_waits_for(
+    vertex, monkeypatch, answers, asked, cancelled
+):
+    reference = vertex.submit(timeline=[Step(state="RUNNING", seconds=None)])
+    airflow = Airflow(*answers)
+    monkeypatch.setattr("airflow.sdk.execution_time.task_runner.SUPERVISOR_COMMS", airflow, raising=False)
+    monkeypatch.setattr("vertex_batch.triggers.batch_job._ASK_AGAIN_AFTER_SECONDS", (0.0, 0.0, 0.0))
+    asyncio.run(a_trigger(reference).on_kill())
+    assert airflow.asked == asked
+    assert bool(vertex.admin.requests(Operation.CANCEL)) is cancelled
+
+
+def test_lines_that_were_not_written_are_written_after_a_later_poll(vertex, monkeypatch):
+    reference = vertex.submit(timeline=[Step(state="RUNNING", seconds=None)])
+    trigger = a_trigger(reference)
+    told: list[str] = []
+    monkeypatch.setattr(type(trigger), "log", SimpleNamespace(info=lambda text, *_: told.append(text)))
+    has_time = iter([False, False, True])
+
+    def take(_now: float) -> bool:
+        if answer := next(has_time, False):
+            vertex.admin.release_job(reference.job_id)
+        return answer
+
+    monkeypatch.setattr("vertex_batch.triggers.batch_job._LINES", SimpleNamespace(take=take))
+    monkeypatch.setattr("vertex_batch.lifecycle.sweeping.CALLS_PER_SECOND", 100.0)
+    event_of(trigger)
+    assert told == ["Job %s is %s"]
 
 
 def test_submits_nothing(vertex):

@@ -6,21 +6,22 @@ import html
 import json
 import re
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow import settings
+from airflow.jobs.job import Job
 from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
 from airflow.models.taskinstance import TaskInstance
+from airflow.models.trigger import Trigger
 from airflow.models.xcom import XComModel
 from sqlalchemy import delete, insert, select
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from tests.builders import a_request
-from tests.vertex_batch.ui.conftest import Pages
+from tests.vertex_batch.ui.conftest import Pages, airflows_database
 from vertex_batch.lifecycle.identity import Intent, deployment_label
 from vertex_batch.tasks.context import INTENT_XCOM, deployment
 from vertex_batch.ui import under_way
@@ -62,8 +63,8 @@ def running(pages, connections, monkeypatch) -> Running:
     connections.gcs.put("gs://demo-bucket/in.jsonl", _rows(20))
     under_way.active_jobs.forget()
     # One process of all tests has one such store; no other test looks for what these put there.
-    with _airflows_database() as connection:
-        for model in (XComModel, TaskInstance, DagRun, Log):
+    with airflows_database() as connection:
+        for model in (XComModel, TaskInstance, Trigger, Job, DagRun, Log):
             connection.execute(delete(model.__table__))
 
     def start(dag_id: str = "nightly", run_state: str = "running", timeline=None, **labels) -> str:
@@ -77,6 +78,44 @@ def running(pages, connections, monkeypatch) -> Running:
     return Running(pages, start, connections.admin, connections.direct)
 
 
+@pytest.mark.parametrize(
+    ("dag_id", "heartbeat_seconds_ago", "created_minutes_ago", "told"),
+    [
+        ("nightly", None, 10, True),  # no triggerer has room for it
+        ("nightly", 300, 10, True),  # its triggerer is dead
+        ("nightly", 5, 10, False),
+        ("nightly", None, 1, False),  # it will be taken in a moment
+        ("secret", None, 10, False),
+    ],
+)
+def test_tasks_that_no_triggerer_watches_are_counted(
+    running, dag_id, heartbeat_seconds_ago, created_minutes_ago, told
+):
+    running.start(dag_id)
+    now = datetime.now(UTC)
+    triggerer = None
+    with airflows_database() as connection:
+        if heartbeat_seconds_ago is not None:
+            beat = now - timedelta(seconds=heartbeat_seconds_ago)
+            row = {"job_type": "TriggererJob", "state": "running", "latest_heartbeat": beat}
+            triggerer = connection.execute(insert(Job.__table__).values(**row)).inserted_primary_key[0]
+        trigger = insert(Trigger.__table__).values(
+            classpath="vertex_batch.triggers.batch_job.BatchPredictionJobTrigger",
+            kwargs="",
+            created_date=now - timedelta(minutes=created_minutes_ago),
+            triggerer_id=triggerer,
+        )
+        trigger_id = connection.execute(trigger).inserted_primary_key[0]
+        waiting = {"task_id": "wait", "map_index": -1, "state": "deferred", "trigger_id": trigger_id}
+        run = connection.execute(select(DagRun.run_id).where(DagRun.dag_id == dag_id)).scalar_one()
+        connection.execute(
+            insert(TaskInstance.__table__).values(
+                **waiting, dag_id=dag_id, run_id=run, pool="default_pool", pool_slots=1
+            )
+        )
+    assert ("1 job is watched by no triggerer" in running.pages.get("/running").text) is told
+
+
 def test_a_running_job_is_listed_with_its_state_and_a_guess_at_its_cost(running):
     running.pages.record(model="publishers/google/models/gemini-3.8-flash")
     job_id = running.start(team="search")
@@ -87,6 +126,18 @@ def test_a_running_job_is_listed_with_its_state_and_a_guess_at_its_cost(running)
     assert f"job={job_id}" in text
     assert "<html" not in text
     assert "<html" in running.pages.get("/running").text
+
+
+def test_the_card_of_the_overview_counts_what_runs_and_what_it_will_cost(running):
+    card = {"part": "card"}
+    assert "USD" not in running.pages.get("/running", **card).text
+    running.start()
+    assert "no estimate yet" in running.pages.get("/running", **card).text
+    running.pages.record(model="publishers/google/models/gemini-3.8-flash")
+    text = running.pages.get("/running", **card).text
+    assert "1 <small>job</small>" in text
+    assert "about 1.50 USD when done" in text
+    assert "/running?part=card" in running.pages.get("/").text
 
 
 def test_only_jobs_of_dags_that_one_may_see_are_listed_and_can_be_asked_for(running):
@@ -235,23 +286,11 @@ def _rows(count: int) -> bytes:
     return (json.dumps(row) + "\n").encode() * count
 
 
-@contextmanager
-def _airflows_database():
-    """A transaction in which rows need not have all that Airflow would write beside them."""
-    with settings.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-        try:
-            yield connection
-            connection.commit()
-        finally:
-            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
-
-
 def _tell_airflow(dag_id: str, run_state: str, job_id: str) -> None:
     """Write what a run of the DAG leaves in Airflow's database."""
     run_id, now = f"run-{job_id}", datetime.now(UTC)
     intent = Intent(0, "key", "print", *PLACE.values(), declared_at=now.isoformat()).with_job(job_id)
-    with _airflows_database() as connection:
+    with airflows_database() as connection:
         made = connection.execute(
             insert(DagRun.__table__).values(
                 dag_id=dag_id,

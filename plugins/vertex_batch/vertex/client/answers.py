@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
@@ -156,10 +156,14 @@ def _http_date(text: str) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list."""
+    """One page of a list.
+
+    :param unreadable: job id -> why this entry is not a job. Only `read_page_leniently` fills it.
+    """
 
     jobs: tuple[BatchPredictionJob, ...]
     next_token: str
+    unreadable: Mapping[str, UnexpectedAnswerError] = field(default_factory=dict)
 
 
 def read_job(request: ApiRequest, answer: Any) -> BatchPredictionJob:
@@ -184,12 +188,31 @@ def read_page(request: ApiRequest, answer: JsonObject) -> Page:
 
     Strict, since "not in the list" may lead to a second job: an empty page must look exactly like Google's.
     """
-    jobs, token = answer.get("batchPredictionJobs"), answer.get("nextPageToken", "")
-    if jobs is None and answer.keys() <= _EMPTY_PAGE_KEYS:
-        jobs = []
-    if not isinstance(jobs, list) or not isinstance(token, str):
+    entries, token = _entries(request, answer)
+    return Page(tuple(read_job(request, entry) for entry in entries), token)
+
+
+def read_page_leniently(request: ApiRequest, answer: JsonObject) -> Page:
+    """Read a page of jobs, and set aside the entries that are not jobs, so that the others can be used."""
+    jobs: list[BatchPredictionJob] = []
+    unreadable: dict[str, UnexpectedAnswerError] = {}
+    entries, token = _entries(request, answer)
+    for entry in entries:
+        try:
+            jobs.append(read_job(request, entry))
+        except UnexpectedAnswerError as error:
+            name = entry.get("name") if isinstance(entry, dict) else None
+            unreadable[str(name).rpartition("/")[2]] = error
+    return Page(tuple(jobs), token, unreadable)
+
+
+def _entries(request: ApiRequest, answer: JsonObject) -> tuple[list[Any], str]:
+    entries, token = answer.get("batchPredictionJobs"), answer.get("nextPageToken", "")
+    if entries is None and answer.keys() <= _EMPTY_PAGE_KEYS:
+        entries = []
+    if not isinstance(entries, list) or not isinstance(token, str):
         _unexpected(request, f"not a list of jobs, but an object with {', '.join(sorted(answer)[:5])}")
-    return Page(tuple(read_job(request, job) for job in jobs), token)
+    return entries, token
 
 
 def read_nothing(_request: ApiRequest, _answer: JsonObject) -> None:

@@ -29,6 +29,7 @@ from vertex_batch.vertex.client.answers import (
     read_nothing,
     read_object,
     read_page,
+    read_page_leniently,
     read_spend,
     repeated_token,
 )
@@ -238,21 +239,23 @@ class AsyncBatchClient:
         """Read a job."""
         return await self._call(self._build.get(project, location, job_id), read_job)
 
-    async def list(
+    async def pages(
         self,
         project: str,
         location: str,
         *,
         filter: str = "",  # noqa: A002 - the API's own name for it
         page_size: int = 100,
-    ) -> AsyncIterator[BatchPredictionJob]:
-        """Read jobs, page by page as they are needed; see `BatchClient.list`."""
+    ) -> AsyncIterator[Page]:
+        """List jobs, page by page as they are needed; see `BatchClient.list`.
+
+        An entry that is not a job is set aside in its page, and does not end the list.
+        """
         token, seen = "", set[str]()
         while True:
             request = self._build.list(project, location, filter, page_size, token)
-            page: Page = await self._call(request, read_page)
-            for job in page.jobs:
-                yield job
+            page: Page = await self._call(request, read_page_leniently)
+            yield page
             token = page.next_token
             if not token:
                 return
