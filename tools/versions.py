@@ -226,6 +226,9 @@ def load(program: Program, version: str) -> Report:
     for junit in sorted(path.glob("report-*.xml"), key=lambda each: each.stat().st_mtime):
         took, found, recorded = read_junit(junit.read_text())
         seconds, results, facts = seconds + took, {**results, **found}, {**facts, **recorded}
+    log = path / "tests.log"
+    if not results and log.exists():
+        note = f"the tests did not start: see {log.relative_to(REPOSITORY)}"
     return Report(program, version, note, seconds, results, facts)
 
 
