@@ -93,6 +93,7 @@ def shown(tables, airflow_tables) -> Iterator[Callable[[str], str]]:
 
         def show(name: str) -> str:
             nonlocal current
+            tables(name)  # made now, not during the request
             current = name
             return f"http://{LOOPBACK}:{port}"
 
