@@ -15,8 +15,8 @@ DEMO ?= .local/demo
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: setup ## start everything here, run the example jobs, print the bill; NIGHTS=14 for more nights, ONCE=1 to end, PROXY_DB=1
-	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(NIGHTS),--nights $(NIGHTS)) $(if $(filter-out 0,$(PROXY_DB)),--proxy-database)
+demo: setup ## start everything here, run the example jobs, print the bill; NIGHTS=14 for more nights, ONCE=1 to end, CLUSTER=1, PROXY_DB=1
+	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(filter-out 0,$(CLUSTER)),--cluster) $(if $(NIGHTS),--nights $(NIGHTS)) $(if $(filter-out 0,$(PROXY_DB)),--proxy-database)
 
 put: ## put your own input into the object store of the running demo: FILE=my.jsonl TO=gs://demo-bucket/input/my.jsonl
 	@test -n "$(FILE)" -a -n "$(TO)" || { echo "usage: make put FILE=my.jsonl TO=gs://demo-bucket/input/my.jsonl"; exit 2; }
@@ -40,8 +40,8 @@ format: setup ## put the code into the project's format
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
-chaos: setup ## kill processes at every instant, at least 200 runs, and count what that did; RUNS=50
-	@$(BIN)/python -m tools.chaos $(if $(RUNS),--runs $(RUNS))
+chaos: setup ## kill processes at every instant, at least 200 runs, and count what that did; RUNS=50, CLUSTER=1
+	@$(BIN)/python -m tools.chaos $(if $(filter-out 0,$(CLUSTER)),--cluster) $(if $(RUNS),--runs $(RUNS))
 
 night: setup ## runs of real size: every row, every bill, processor time, memory, requests; ONLY=c
 	@$(BIN)/python -m tools.night $(if $(ONLY),--only $(ONLY)) $(NIGHT_ARGS)
@@ -58,6 +58,7 @@ bench: setup ## how fast we are, beside others, in one run
 	@$(BIN)/python tools/bench/focus_rate.py
 	@$(BIN)/python tools/bench/delivery_rate.py
 	@$(BIN)/python tools/bench/watch_rate.py
+	@$(BIN)/python -m tools.bench.run_cost
 
 fuzz: setup ## load mutated specs, 100,000 of them; SPECS=1000
 	@FUZZ_SPECS=$(or $(SPECS),100000) $(BIN)/python -m pytest -p no:xdist -q --timeout 3600 tests/vertex_batch/specs/test_fuzz.py -k thousands

@@ -48,6 +48,7 @@ USUAL_PORTS = {"api-server": 8080, "proxy": 4000, "object store": 4443, "emulato
 LOOK_BACK = timedelta(days=366)
 # A job that takes three and a half minutes in the emulator's default life takes 14 seconds.
 EMULATOR_SPEED = 15.0
+WORKERS = 3  # of a cluster
 # Some rows as they happen in production, so that the bill has something to show.
 ROW_MIX = {"failed": 0.03, "thoughts": 0.4, "cached": 0.2}
 RUNS_TIMEOUT_SECONDS = 600.0
@@ -75,6 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--nights", type=int, default=1, help="so many nights, up to the latest of the schedule (1)"
     )
     parser.add_argument(
+        "--cluster", action="store_true", help="Celery workers, two schedulers, two triggerers"
+    )
+    parser.add_argument(
         "--proxy-database",
         action="store_true",
         help="with virtual keys, budgets and spend logs; needs Node.js",
@@ -93,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 emulator_speed=EMULATOR_SPEED,
                 airflow_settings={"AIRFLOW__VERTEX_BATCH__DEPLOYMENT": "demo"},
                 proxy_database=given.proxy_database,
+                workers=WORKERS if given.cluster else 0,
             )
             console.print(
                 "Starting Airflow, the LiteLLM proxy, an object store and an emulated Vertex AI."

@@ -62,10 +62,16 @@ class Standing:
         if self.finished:
             failed = [name for name, state in self.tasks.items() if state in ("failed", "upstream_failed")]
             return "done" if self.state == "success" else f"failed at {failed[0] if failed else 'its start'}"
-        active = [name for name, state in self.tasks.items() if state not in _ENDED]
-        if "wait" in active and "submit" not in active:
+        if not self.tasks:
+            return "starting"
+        last_ended = max(
+            (TASK_ORDER.index(name) for name in self.tasks if self.tasks[name] in _ENDED), default=-1
+        )
+        following = TASK_ORDER[last_ended + 1 : last_ended + 2]
+        current = next((name for name in (*self.tasks, *following) if self.tasks.get(name) not in _ENDED), "")
+        if current == "wait":
             return f"job {self.job_state.lower()}" if self.job_state != "-" else "waiting for the job"
-        return next((words for name, words in _STAGES.items() if name in active), "starting")
+        return _STAGES.get(current, "ending")
 
     @property
     def rows(self) -> str:

@@ -52,13 +52,10 @@ def print_addresses(stack: Stack, console: Console) -> None:
 def print_cost_table(stack: Stack, console: Console) -> None:
     """Print where the bills stay after the demo."""
     file = _cost_table(stack)
-    _print(
-        console,
-        [
-            "",
-            f"Cost table   {file} stays after the demo: .venv/bin/vertex-batch cost --url sqlite:///{file}",
-        ],
-    )
+    line = f"Cost table   {file} stays after the demo: .venv/bin/vertex-batch cost --url sqlite:///{file}"
+    if stack.site.cluster:
+        line = "Cost table   in PostgreSQL, as long as the demo is up: vertex-batch cost, in the shell above"
+    _print(console, ["", line])
 
 
 def print_next(stack: Stack, console: Console) -> None:

@@ -29,7 +29,9 @@ ON_THE_FIRST_STACK = [
         "ends",
     )
 ]
-WITH_A_STACK_OF_THEIR_OWN = [f"tests/system/test_{name}.py" for name in ("demo", "night", "proxy_database")]
+WITH_A_STACK_OF_THEIR_OWN = [
+    f"tests/system/test_{name}.py" for name in ("cluster", "demo", "night", "proxy_database")
+]
 LONG = [
     f"tests/{name}.py"
     for name in (

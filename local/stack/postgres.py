@@ -62,13 +62,24 @@ class Postgres:
 
     def create_database(self, name: str) -> str:
         """Create an empty database; returns its URL."""
+        self._run("createdb", name)
+        return self.url(name)
+
+    def ensure_database(self, name: str) -> str:
+        """Create the database unless it is there; returns its URL."""
+        listed = self._run("psql", "-XAtc", "SELECT datname FROM pg_database", "postgres")
+        return self.url(name) if name in listed.split() else self.create_database(name)
+
+    def _run(self, program: str, *arguments: str) -> str:
         connect = ["-h", LOOPBACK, "-p", str(self.port), "-U", USER]
-        subprocess.run(
-            [self.binaries / "createdb", *connect, name],
+        done = subprocess.run(
+            [self.binaries / program, *connect, *arguments],
             check=True,
             env={**os.environ, "PGPASSWORD": self.password},
+            stdout=subprocess.PIPE,
+            text=True,
         )
-        return self.url(name)
+        return done.stdout
 
 
 @contextmanager

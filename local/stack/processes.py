@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TypedDict
 
 import httpx
+import psutil
 
 from local.leftovers import MARK_VARIABLE
 from local.stack.paths import REPOSITORY
@@ -159,9 +161,18 @@ class ManagedProcess:
         return time.monotonic() - started
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the server and what it forked into its own process group."""
-        if (pid := self.pid) is not None:
-            os.killpg(pid, number)
+        """Send a signal to the server and to all that it forked, also into other process groups."""
+        for process in self.family():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
+    def family(self) -> list[psutil.Process]:
+        """The server, before its children and their children."""
+        try:
+            server = psutil.Process(self.pid) if self.pid else None
+            return [server, *server.children(recursive=True)] if server else []
+        except psutil.NoSuchProcess:
+            return []
 
     def stop(self, grace_seconds: float = 20.0) -> None:
         """End it in an orderly way, or with SIGKILL when that takes longer than the grace."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
+
+import psutil
 
 from local.emulator.admin import EmulatorAdmin
 from local.leftovers import Watchdog, sweep
@@ -24,21 +27,22 @@ from local.stack.airflow import (
 )
 from local.stack.airflow_api import AirflowApi
 from local.stack.certificates import make_certificates, make_service_account
+from local.stack.cluster import BROKER, COSTS, Cluster, broker_service
 from local.stack.emulator import LOCATION, PROJECT, emulator_service
 from local.stack.gcs import ObjectStore, gcs_service
 from local.stack.metadata import metadata_service
 from local.stack.paths import REPOSITORY
 from local.stack.ports import LOOPBACK, Ports
-from local.stack.postgres import DATABASE
-from local.stack.processes import ManagedProcess, Service
+from local.stack.postgres import DATABASE, running
+from local.stack.processes import ManagedProcess, Service, StackError
 from local.stack.proxy import GoogleStandIn, proxy_service
 from local.stack.proxy_database import PROXY_DATABASE, database_service, proxy_settings
 from local.waiting import add_check, remove_check
 
 # When all of it goes, do not wait the ten seconds that a triggerer takes to release its triggers.
 GRACE_SECONDS = 3.0
-PORT_ROLES = ("api-server", "proxy", "object store", "emulator", "tunnel", DATABASE, PROXY_DATABASE)
-DATABASES = (DATABASE, PROXY_DATABASE)
+PORT_ROLES = ("api-server", "proxy", "object store", "emulator", "tunnel", DATABASE, PROXY_DATABASE, BROKER)
+FIRST = (DATABASE, PROXY_DATABASE, BROKER)  # the others need them at their start
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,9 @@ class StackOptions:
     :param storage_front_url: a proxy in front of the object store, through which Airflow's processes reach
         it; the emulator and `Stack.gcs` do not.
     :param proxy_database: give the proxy a database, so that it has virtual keys, budgets and spend logs.
+    :param workers: so many Celery workers, two schedulers and two triggerers, as if on machines of their own,
+        and the cost table in PostgreSQL; 0: one scheduler that also runs the tasks, and the table in a file.
+    :param restarts: start again what has ended by itself, as a service manager does; waits do not fail.
     """
 
     home: Path
@@ -64,6 +71,8 @@ class StackOptions:
     roles: frozenset[str] = frozenset()
     storage_front_url: str = ""
     proxy_database: bool = False
+    workers: int = 0
+    restarts: bool = False
 
 
 class Stack:
@@ -84,13 +93,19 @@ class Stack:
         self.proxy_url = self._url("proxy")
         self.emulator_url = self._url("emulator")
         self.storage_url = self._url("object store")
-        self.cost_table_url = f"sqlite:///{options.home / 'costs.db'}"
         self.site = self._airflow_site()
         self.airflow = AirflowApi(self.site.url, LOGIN, PASSWORD)
         self.gcs = ObjectStore(self.storage_url)
         self.emulator = EmulatorAdmin(self.emulator_url)
         self._processes: dict[str, ManagedProcess] = {}
         self._watchdog: Watchdog | None = None
+
+    @property
+    def cost_table_url(self) -> str:
+        """Where the bills are; of a cluster, this is known when the stack has started."""
+        if self.site.cluster:
+            return running(self.site.database, self.site.database_port).url(COSTS)
+        return f"sqlite:///{self.options.home / 'costs.db'}"
 
     def __enter__(self) -> Self:
         try:
@@ -112,11 +127,11 @@ class Stack:
         self._watchdog = Watchdog(self.mark)
         wanted = self.options.roles
         for service in self._services():
-            if service.role in wanted or not wanted or service.role in DATABASES:
+            if service.role in wanted or not wanted or service.role in FIRST:
                 log = self.options.home / "logs" / f"{service.role.replace(' ', '-')}.log"
                 self._processes[service.role] = ManagedProcess(service, log, self.mark)
                 self._processes[service.role].start()
-            if service.role in DATABASES:
+            if service.role in FIRST:
                 self._processes[service.role].wait_until_ready()
         self._wait_for_all(began)
         add_check(self.check)
@@ -127,15 +142,21 @@ class Stack:
         Every wait calls this while the stack runs (`local.waiting`).
         """
         for process in self._processes.values():
-            process.check()
+            try:
+                process.check()
+            except StackError as error:
+                if not self.options.restarts:
+                    raise
+                self._say(f"{error.role} {error.problem}; it starts again")
+                process.start()
 
     def stop(self) -> None:
         """End everything. Harmless when there is nothing to end."""
         remove_check(self.check)
         with ThreadPoolExecutor(len(self._processes) or 1) as pool:
-            users = [process for role, process in self._processes.items() if role not in DATABASES]
+            users = [process for role, process in self._processes.items() if role not in FIRST]
             list(pool.map(lambda process: process.stop(GRACE_SECONDS), users))
-        for role in DATABASES:
+        for role in FIRST:
             if role in self._processes:
                 self._processes[role].stop()
         sweep(self.mark)
@@ -156,8 +177,29 @@ class Stack:
         process.start()
         return process.wait_until_ready()
 
+    def revive(self) -> None:
+        """Start what has ended, by `kill` or by itself, as a service manager does; wait until it is ready."""
+        ended = [process for process in self._processes.values() if process.pid is None]
+        for process in ended:
+            process.start()
+        for process in ended:
+            process.wait_until_ready()
+
     def pid(self, role: str) -> int | None:
         return self._processes[role].pid
+
+    @property
+    def roles(self) -> list[str]:
+        """What has been started."""
+        return list(self._processes)
+
+    def signal(self, role: str, number: signal.Signals) -> None:
+        """Send a signal to a server and to all that it forked."""
+        self._processes[role].signal(number)
+
+    def family(self, role: str) -> list[psutil.Process]:
+        """The server and all that it forked."""
+        return self._processes[role].family()
 
     def log(self, role: str) -> Path:
         return self._processes[role].log
@@ -215,6 +257,9 @@ class Stack:
         )
         if not self.options.roles or self.options.roles & AIRFLOW_ROLES:
             yield metadata_service(self.site.database, self.site.database_port, self._say)
+            if self.site.cluster:
+                running(self.site.database, self.site.database_port).ensure_database(COSTS)
+                yield broker_service(self.port[BROKER], home / "broker")
             prepare_home(self.site)
             yield from airflow_services(self.site)
 
@@ -242,6 +287,7 @@ class Stack:
             storage_url=self.options.storage_front_url or self.storage_url,
             connections=connections,
             settings=self.options.airflow_settings,
+            cluster=Cluster(self.options.workers, self.port[BROKER]) if self.options.workers else None,
         )
 
     def _wait_for_all(self, began: float) -> None:

@@ -12,6 +12,8 @@ class Log(Protocol):
 
     def warning(self, msg: str, /, *args: Any) -> Any: ...
 
+    def error(self, msg: str, /, *args: Any) -> Any: ...
+
 
 class LineBudget:
     """Limits how many log lines many tasks of one process write together.

@@ -57,7 +57,10 @@ def get_provider_info() -> dict[str, Any]:
                 },
             }
         ],
-        "extra-links": ["vertex_batch.observability.links.ConsoleJobLink"],
+        "extra-links": [
+            f"vertex_batch.observability.links.{name}"
+            for name in ("ConsoleJobLink", "BillLink", "OutputLink", "DeliveryLink")
+        ],
         "config": {
             "vertex_batch": {"description": "Vertex AI batch prediction jobs.", "options": _settings()}
         },

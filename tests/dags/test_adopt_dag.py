@@ -33,7 +33,7 @@ def test_what_the_form_says_reaches_the_tasks(dag):
     assert render(dag, "adopt", job="123", cancel_with_run=True).cancel_with_run == "True"
     task = render(dag, "record_cost", job="123", team="search", spec="by_hand", connection="staging")
     assert (task.team, task.spec, task.litellm_conn_id) == ("search", "by_hand", "staging")
-    assert render(dag, "cancel", job="123", connection="staging").litellm_conn_id == "staging"
+    assert render(dag, "record_cost", job="123", connection="staging").litellm_conn_id == "staging"
 
 
 def test_what_a_person_types_is_never_rendered(dag):
@@ -42,5 +42,5 @@ def test_what_a_person_types_is_never_rendered(dag):
 
 def test_a_run_whose_job_failed_fails_and_bills_all_the_same(dag):
     assert dag.get_task("record_cost").is_teardown
-    assert dag.get_task("cancel").is_teardown
-    assert dag.get_task("record_cost").upstream_task_ids == {"cancel"}
+    assert dag.get_task("ended").is_teardown
+    assert dag.get_task("record_cost").upstream_task_ids == {"ended"}

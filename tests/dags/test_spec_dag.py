@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -398,9 +399,28 @@ class TestPage:
     def test_it_shows_what_the_spec_says(self):
         page = build_dag(spec(description="Tickets of the day", deadline="12h", tags=["a", "b"])).doc_md
 
-        assert page.startswith("Tickets of the day\n\n| spec | |")
+        assert page.startswith("Tickets of the day\n\n[Costs")
+        assert "| setting | value |" in page
         assert "| deadline | `12h` |" in page
         assert "| tags | `a`<br>`b` |" in page
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {},
+            {"split": "auto"},
+            {"results": RESULTS, "retry_rows": {"rounds": 2}, "asset": True},
+            {"jobs": {"a": {}}},
+        ],
+    )
+    def test_it_describes_the_tasks_that_there_are_and_no_other(self, fields):
+        dag = build_dag(spec(**fields))
+
+        told = dag.doc_md.partition("### Tasks")[2].partition("###")[0]
+        names = {name for name in re.findall(r"^\| `(\w+)` ", told, re.MULTILINE) if name != "retry_N"}
+        assert names == {task.task_id.split(".")[-1] for task in dag.tasks if "retry" not in task.task_id}
+        assert ("retry_N" in told) == any("retry" in task_id for task_id in dag.task_ids)
+        assert "This pays for a new job." in dag.doc_md
 
     def test_no_value_breaks_its_table(self):
         page = build_dag(spec(owner="a|b `c`", generation={"x": "|"})).doc_md
@@ -491,7 +511,7 @@ class TestJobs:
     def test_the_page_and_the_form_show_them_all(self):
         dag = build_dag(spec(jobs=self.JOBS))
 
-        assert "| job `topics` | |" in dag.doc_md
+        assert "| setting of job `topics` | value |" in dag.doc_md
         shown = dag.params.get_param("model").schema["description_md"]
         assert "summaries `gemini-2.5-flash`, topics `gemini-2.5-pro`" in shown
 

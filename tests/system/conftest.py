@@ -21,7 +21,7 @@ from vertex_batch.costs import Bill, CostTable, JobFilter
 from vertex_batch.vertex.names import JobId
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-OWN_STACK = ("test_demo", "test_night", "test_proxy_database")
+OWN_STACK = ("test_cluster", "test_demo", "test_night", "test_proxy_database")
 JOB_SECONDS = 2
 # What Airflow does at intervals, it does soon; files are read again when a test asks for it (`reparse`).
 WITHOUT_WAITING = {

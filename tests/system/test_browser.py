@@ -191,7 +191,7 @@ def test_jobs_are_searched_filtered_sorted_and_turned(visit, recorded):
         page.get_by_label("Search").fill(recorded.job.job_id)
         page.get_by_role("button", name="Show").click()
         expect(lines).to_have_count(1)
-        page.get_by_role("link", name="Bill").click()
+        page.get_by_role("link", name="Bill of").click()
         expect(page.locator("tfoot")).to_contain_text("Total")
         visitor.open("/jobs?state=PARTIALLY_SUCCEEDED")
         expect(lines.first).to_contain_text("partially succeeded")

@@ -1,6 +1,6 @@
 """What a run of a spec costs Airflow, compared with a run of as many empty tasks: part of ``make bench``.
 
-    python tools/bench/run_cost.py --runs 100
+    python -m tools.bench.run_cost --runs 100
 
 All runs of a contestant are triggered at once, on a stack with the LocalExecutor, whose workers have imported
 nothing of the package before. Processor time is that of all Airflow processes and of their database, from the

@@ -5,6 +5,15 @@ holds a call, so that the instant is exact; nothing in the package knows of it.
 """
 
 from .arena import Arena, Outcome, kill_each_task_once, talking_to_proxy
+from .cluster import CLUSTER_POINTS
 from .points import KILL_POINTS, KillPoint
 
-__all__ = ["KILL_POINTS", "Arena", "KillPoint", "Outcome", "kill_each_task_once", "talking_to_proxy"]
+__all__ = [
+    "CLUSTER_POINTS",
+    "KILL_POINTS",
+    "Arena",
+    "KillPoint",
+    "Outcome",
+    "kill_each_task_once",
+    "talking_to_proxy",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -35,6 +36,7 @@ class Outcome:
     """What a round came to.
 
     :ivar duplicates: jobs beyond one for each key, and beyond those that each run should have made.
+    :ivar zombies: second jobs of the documented case alone (`zombies_among`), which are no duplicates.
     :ivar orphans: jobs that were still active after their run had ended.
     :ivar lost: jobs without a bill, bills without a job, and runs that did not end as they should.
     """
@@ -44,6 +46,7 @@ class Outcome:
     orphans: int = 0
     lost: int = 0
     details: list[str] = field(default_factory=list)
+    zombies: int = 0
 
     def __add__(self, other: Outcome) -> Outcome:
         return Outcome(
@@ -52,6 +55,7 @@ class Outcome:
             self.orphans + other.orphans,
             self.lost + other.lost,
             self.details + other.details,
+            self.zombies + other.zombies,
         )
 
     @property
@@ -64,10 +68,14 @@ class Arena:
     """Where rounds take place.
 
     :param spec: a spec with retries, short pauses and the input that `start` puts.
+    :param whole_workers: kill the workers of tasks with all that runs on them, not the tasks alone.
+    :param may_stop: tasks are stopped and continue, so that the documented second job may be made.
     """
 
     stack: Stack
     spec: str
+    whole_workers: bool = False
+    may_stop: bool = False
 
     def start(self, run_ids: Sequence[str]) -> None:
         airflow = self.stack.airflow
@@ -96,9 +104,20 @@ class Arena:
         return victims
 
     def kill_tasks(self, expected: int) -> None:
-        """Kill every task process that is talking to the proxy."""
-        for process in self.talking(expected):
-            process.kill()
+        """Kill every task process that is talking to the proxy, or the workers of them."""
+        processes = self.talking(expected)
+        if self.whole_workers:
+            for role in self.workers_of(processes):
+                self.stack.kill(role)
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def workers_of(self, processes: Sequence[psutil.Process]) -> list[str]:
+        """The workers of the cluster on which these processes run."""
+        pids = {process.pid for process in processes}
+        roles = self.stack.site.cluster.worker_roles if self.stack.site.cluster else []
+        return [role for role in roles if pids & {each.pid for each in self.stack.family(role)}]
 
     def jobs(self, run_id: str) -> list[LedgerJob]:
         label = re.sub(r"[^a-z0-9_-]", "-", run_id.lower())[:63]
@@ -113,21 +132,23 @@ class Arena:
 
     def _compare(self, run_id: str, jobs_each: int, state: str) -> Outcome:
         jobs = self.jobs(run_id)
-        keys = Counter(job.labels[IDEMPOTENCY_KEY_LABEL] for job in jobs)
+        zombies = zombies_among(jobs) if self.may_stop else []
+        kept = [job for job in jobs if job not in zombies]
+        keys = Counter(job.labels[IDEMPOTENCY_KEY_LABEL] for job in kept)
         extra = sum(count - 1 for count in keys.values())
-        duplicates = max(extra, len(jobs) - jobs_each, 0)
+        duplicates = max(extra, len(kept) - jobs_each, 0)
         orphans = sum(job.state in ACTIVE for job in jobs)
         table = CostTable(self.stack.cost_table_url)
         billed = {cost.job.job_id for cost in table.jobs(JobFilter(dag_id=self.spec, run_id=run_id))}
-        unbilled = len({job.id for job in jobs} ^ billed)
+        unbilled = len({job.id for job in kept} ^ (billed - {job.id for job in zombies}))
         ended = self.stack.airflow.run(self.spec, run_id)["state"]
-        lost = unbilled + (ended != state) + max(jobs_each - len(jobs), 0)
+        lost = unbilled + (ended != state) + max(jobs_each - len(kept), 0)
         lost += self._undelivered(run_id)
         bad = duplicates or orphans or lost
         story = (
             f"{run_id}: run {ended}, jobs {[(job.id, job.state) for job in jobs]}, billed {sorted(billed)}"
         )
-        return Outcome(1, duplicates, orphans, lost, [story] if bad else [])
+        return Outcome(1, duplicates, orphans, lost, [story] if bad else [], len(zombies))
 
     def _undelivered(self, run_id: str) -> int:
         """Rows without a delivered answer, of a spec that delivers."""
@@ -146,6 +167,22 @@ class Arena:
         row = {"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}
         content = (json.dumps(row) + "\n").encode() * ROWS
         self.stack.gcs.put(f"gs://demo-bucket/{self.spec}/{date}.jsonl", content)
+
+
+def zombies_among(jobs: Sequence[LedgerJob]) -> list[LedgerJob]:
+    """The second jobs of processes that were stopped between intent and POST (`docs/lifecycle.md`, Limits).
+
+    Such a job carries the key of an older one, its process has cancelled it, and no row of it was run:
+    nothing was paid for twice.
+    """
+    found, older = [], set[str]()
+    for job in jobs:  # the oldest first
+        key = job.labels[IDEMPOTENCY_KEY_LABEL]
+        is_cancelled = job.state == "CANCELLED" and bool(job.cancel_calls)
+        if key in older and is_cancelled and not job.finished_rows:
+            found.append(job)
+        older.add(key)
+    return found
 
 
 def kill_each_task_once(stack: Stack, dag_id: str, run_id: str, seconds: float = RUN_SECONDS) -> Counter[str]:
@@ -190,7 +227,7 @@ def talking_to_proxy(stack: Stack) -> list[psutil.Process]:
 
 def talking_to(stack: Stack, role: str) -> list[psutil.Process]:
     """The task processes that have a connection to a server open."""
-    servers = ("proxy", "triggerer", "object store", "emulator", "api-server")
+    servers = [each for each in stack.roles if not each.startswith(("scheduler", "worker"))]
     spared = {pid for each in servers if (pid := stack.pid(each))}
     children = {child.pid for pid in spared for child in psutil.Process(pid).children(recursive=True)}
     port = stack.port[role]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import psutil
 from msgspec import structs
 
 from local.emulator.admin import Fault, FaultKind, Match, Operation, Scenario, Step
 from local.stack.airflow import SCHEDULER, TRIGGERER
+from local.stack.airflow_api import AirflowApiError
 from tools.chaos.arena import PAUSE_SECONDS, RUN_SECONDS, Arena, KillMissedError, Outcome, talking_to
 
 FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=10), Step(state="RUNNING", seconds=None)], mix={})
@@ -29,6 +31,8 @@ class KillPoint:
     :param hold: calls that are held from the start, one of each run.
     :param first_jobs: what becomes of the runs' first jobs; None: they succeed.
     :param sends_again: the runs are those of the spec with `retry_rows` and `results`.
+    :param whole_workers: what is killed are the workers of the tasks, which start again.
+    :param may_stop: tasks are stopped and continue, so that the documented second job may be made.
     """
 
     name: str
@@ -38,10 +42,13 @@ class KillPoint:
     hold: Fault | None = None
     first_jobs: Scenario | None = None
     sends_again: bool = False
+    whole_workers: bool = False
+    may_stop: bool = False
 
     def round(self, arena: Arena, name: str, runs: int | None = None) -> Outcome:
         """Start some runs, kill, let them end, and compare."""
         run_ids = [f"{name}_{number}" for number in range(runs or self.at_once)]
+        arena = replace(arena, whole_workers=self.whole_workers, may_stop=self.may_stop)
         emulator = arena.stack.emulator
         if self.first_jobs:
             for run_id in run_ids:
@@ -53,25 +60,27 @@ class KillPoint:
         try:
             arena.start(run_ids)
             self.act(arena, run_ids)
+            arena.stack.revive()
             emulator.clear_faults()
             arena.wait_until_over(run_ids)
-        except (TimeoutError, KillMissedError) as error:
+        except (TimeoutError, KillMissedError, AirflowApiError, psutil.NoSuchProcess) as error:
             stuck = Outcome(details=[f"{name}: {error}"])
             return stuck + arena.compare(run_ids, self.jobs_each)
         finally:
             emulator.clear_faults()
             emulator.clear_scenarios()
             emulator.release_held()
+            arena.stack.revive()
         return arena.compare(run_ids, self.jobs_each)
 
 
-def _wait_for_held(arena: Arena, op: Operation, count: int) -> None:
+def wait_for_held(arena: Arena, op: Operation, count: int) -> None:
     arena.stack.emulator.wait_for_held(op, count=count, timeout_seconds=HELD_SECONDS)
 
 
 def _before_post(arena: Arena, run_ids: Sequence[str]) -> None:
     """The intent is stored; the POST never takes effect."""
-    _wait_for_held(arena, Operation.CREATE, len(run_ids))
+    wait_for_held(arena, Operation.CREATE, len(run_ids))
     arena.kill_tasks(len(run_ids))
     arena.stack.emulator.release_held(reset=True)
 
@@ -80,7 +89,7 @@ def _while_held(op: Operation) -> Act:
     """Kill while the answers to these calls are held, and let them go after that."""
 
     def act(arena: Arena, run_ids: Sequence[str]) -> None:
-        _wait_for_held(arena, op, len(run_ids))
+        wait_for_held(arena, op, len(run_ids))
         arena.kill_tasks(len(run_ids))
         arena.stack.emulator.release_held()
 
@@ -91,7 +100,7 @@ def _before_store(arena: Arena, run_ids: Sequence[str]) -> None:
     """The answer has arrived at a process that is stopped, and that is killed before it reads it."""
     emulator = arena.stack.emulator
     answered = len([call for call in emulator.requests(Operation.CREATE) if call.status is not None])
-    _wait_for_held(arena, Operation.CREATE, len(run_ids))
+    wait_for_held(arena, Operation.CREATE, len(run_ids))
     victims = arena.talking(len(run_ids))
     for process in victims:
         process.suspend()
@@ -101,13 +110,18 @@ def _before_store(arena: Arena, run_ids: Sequence[str]) -> None:
         process.kill()
 
 
+def release_jobs(arena: Arena, run_ids: Sequence[str]) -> None:
+    """Let the jobs that are held in a state go on to their end."""
+    for run_id in run_ids:
+        for job in arena.jobs(run_id):
+            arena.stack.emulator.release_job(job.id)
+
+
 def _while_deferred(arena: Arena, run_ids: Sequence[str]) -> None:
     """The triggerer crashes, and the jobs end while there is none."""
     arena.wait_until_deferred(run_ids)
     with arena.stack.without(TRIGGERER):
-        for run_id in run_ids:
-            for job in arena.jobs(run_id):
-                arena.stack.emulator.release_job(job.id)
+        release_jobs(arena, run_ids)
 
 
 def _while_recording(arena: Arena, run_ids: Sequence[str]) -> None:
@@ -115,10 +129,8 @@ def _while_recording(arena: Arena, run_ids: Sequence[str]) -> None:
     arena.wait_until_deferred(run_ids)
     hold = Fault(op=Operation.LIST, kind=FaultKind.HOLD, times=len(run_ids))
     arena.stack.emulator.add_fault(hold)
-    for run_id in run_ids:
-        for job in arena.jobs(run_id):
-            arena.stack.emulator.release_job(job.id)
-    _wait_for_held(arena, Operation.LIST, len(run_ids))
+    release_jobs(arena, run_ids)
+    wait_for_held(arena, Operation.LIST, len(run_ids))
     arena.kill_tasks(len(run_ids))
     arena.stack.emulator.release_held()
 
@@ -161,7 +173,7 @@ def _while_delivering(arena: Arena, run_ids: Sequence[str]) -> None:
 
 def _whole_worker(arena: Arena, run_ids: Sequence[str]) -> None:
     """The machine of scheduler, workers and tasks goes down between POST and answer."""
-    _wait_for_held(arena, Operation.CREATE, len(run_ids))
+    wait_for_held(arena, Operation.CREATE, len(run_ids))
     with arena.stack.without(SCHEDULER):
         arena.stack.emulator.release_held()
 

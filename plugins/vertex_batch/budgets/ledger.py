@@ -6,7 +6,7 @@ begin at the same moment never both take what is left of a budget.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -31,6 +31,7 @@ from vertex_batch.budgets.limits import Account, BudgetRequest, Payer, Ruling, W
 from vertex_batch.costs.bill import Bill, Total
 from vertex_batch.costs.database import upsert
 from vertex_batch.costs.queries import total_of
+from vertex_batch.costs.questions import JobCost
 from vertex_batch.costs.schema import JOB_KEY, estimates, jobs, line_items, same_job, usage
 from vertex_batch.costs.table import CostTable, read_usage_key
 from vertex_batch.usage import canonical_model
@@ -53,7 +54,7 @@ class StoredEstimate:
     approved_by: str
     estimated_at: datetime
 
-    def compare(self, bill: Bill) -> str:
+    def compare(self, bill: Bill | JobCost) -> str:
         """See `Estimate.compare`."""
         return self.estimate.compare(bill.total, has_ended_well=bill.job.state == JobState.SUCCEEDED)
 
@@ -145,11 +146,19 @@ class Ledger:
 
     def of_job(self, job_id: JobId) -> StoredEstimate | None:
         """A job's estimate; None if there is none."""
-        c = estimates.c
-        key = (c.project == job_id.project, c.location == job_id.location, c.job_id == job_id.id)
+        return self.of_jobs([job_id]).get(job_id)
+
+    def of_jobs(self, job_ids: Collection[JobId]) -> dict[JobId, StoredEstimate]:
+        """The estimates of those jobs that have one."""
+        if not job_ids:
+            return {}
+        wanted, c = set(job_ids), estimates.c
+        # One index serves these, which it does not for a list of whole keys in SQLite.
+        parts = zip((c.project, c.location, c.job_id), zip(*wanted, strict=True), strict=True)
+        asked = select(estimates).where(*(column.in_(sorted(set(values))) for column, values in parts))
         with self._table.reading() as connection:
-            row = connection.execute(select(estimates).where(*key)).first()
-        return _stored(row) if row else None
+            found = {JobId(row.project, row.location, row.job_id): row for row in connection.execute(asked)}
+        return {key: _stored(row) for key, row in found.items() if key in wanted}
 
     def unbilled(self) -> list[UnbilledJob]:
         """Jobs that were created, or are being created, and have no bill yet; the oldest first."""

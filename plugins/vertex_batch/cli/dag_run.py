@@ -35,10 +35,11 @@ from vertex_batch.cli.cost import find_bill
 from vertex_batch.cli.output import print_json, print_parts, say
 from vertex_batch.cli.run import INTERRUPT, Order
 from vertex_batch.cli.tables import render_bill
-from vertex_batch.costs import JobFilter
+from vertex_batch.costs import COMMAND_LINE, JobFilter
 from vertex_batch.dag_factory import build_dag
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.hooks.cost_table import CostTableHook
+from vertex_batch.operators import AggregateTokenUsageOperator
 from vertex_batch.specs import Spec, load_spec, prices_folder
 from vertex_batch.specs.model import JobSpec
 from vertex_batch.specs.team_budgets import budgets_file
@@ -112,6 +113,8 @@ def main(order: Order, out: TextIO) -> int:
     for task in dag.tasks:
         # Airflow calls it before each start of the task, and each time that it is resumed.
         task.pre_execute = interruption.check  # type: ignore[method-assign, union-attr]
+        if isinstance(task, AggregateTokenUsageOperator):
+            task.run_type = COMMAND_LINE
     _check_connections(spec)
     signal.signal(INTERRUPT, interruption.request)
     moment = _moment(spec.name, datetime.fromisoformat(order.moment), again=order.again)

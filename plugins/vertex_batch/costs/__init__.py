@@ -6,7 +6,16 @@ not load it.
 
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.costs.bill import Bill, JobFacts, RowCounts, Total, add_totals, make_bill, total
+from vertex_batch.costs.bill import (
+    COMMAND_LINE,
+    Bill,
+    JobFacts,
+    RowCounts,
+    Total,
+    add_totals,
+    make_bill,
+    total,
+)
 from vertex_batch.costs.csv_text import harmless, stream_csv
 from vertex_batch.costs.deliveries import Delivery, DeliverySums, rows_equation
 from vertex_batch.costs.errors import (
@@ -16,12 +25,13 @@ from vertex_batch.costs.errors import (
     JobIdTakenError,
 )
 from vertex_batch.costs.money import exact, in_full, rounded, usd
-from vertex_batch.costs.questions import FocusVersion, GroupTotal, JobCost, JobFilter, JobOrder
+from vertex_batch.costs.questions import FocusVersion, GroupTotal, JobCost, JobFilter, JobOrder, Owners
 
 if TYPE_CHECKING:
     from vertex_batch.costs.table import CostTable
 
 __all__ = [
+    "COMMAND_LINE",
     "Bill",
     "CostTable",
     "CostTableError",
@@ -36,6 +46,7 @@ __all__ = [
     "JobFilter",
     "JobIdTakenError",
     "JobOrder",
+    "Owners",
     "RowCounts",
     "Total",
     "add_totals",

@@ -23,6 +23,8 @@ from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import CompletionStats
 
 UNKNOWN_MODEL = "unknown"
+COMMAND_LINE = "command_line"
+"""The run type of a job that `vertex-batch run` submitted, whose run Airflow does not know."""
 _SIX_DECIMALS = Decimal("1e-6")
 _SAME_CREATION = timedelta(seconds=1)
 """Times of one creation may have a different number of digits."""
@@ -68,20 +70,26 @@ class JobFacts:
         return str(self.key)
 
     @property
-    def queue_time(self) -> timedelta | None:
-        """How long the job waited before it ran; None if that is unknown."""
-        return self.start_time - self.create_time if self.start_time and self.create_time else None
-
-    @property
-    def run_time(self) -> timedelta | None:
-        """How long the job ran; None if it never ran, or that is unknown."""
-        return self.end_time - self.start_time if self.end_time and self.start_time else None
+    def owner(self) -> str:
+        """The DAG whose rights apply to the job: a job without a DAG belongs to that of its spec."""
+        return self.dag_id or self.spec
 
     @property
     def ran_on(self) -> date | None:
         """The UTC day on which the job started, whose prices apply; None if it is unknown."""
         moment = self.start_time or self.create_time or self.end_time
         return moment.astimezone(UTC).date() if moment else None
+
+    @property
+    def queue_time(self) -> timedelta | None:
+        """How long it was queued, or None if unknown. A job that never started was queued until its end."""
+        until = self.start_time or self.end_time
+        return until - self.create_time if until and self.create_time else None
+
+    @property
+    def run_time(self) -> timedelta | None:
+        """How long it ran; None if it never started, or if that is unknown."""
+        return self.end_time - self.start_time if self.end_time and self.start_time else None
 
     @property
     def ended_on(self) -> date | None:
@@ -132,6 +140,15 @@ class RowCounts:
     unrecognized: int = 0
     copied: int = 0
     input_rows: int | None = None
+
+    def __str__(self) -> str:
+        counts = {
+            "failed": self.failed,
+            "unreadable": self.unreadable,
+            "unrecognized": self.unrecognized,
+            "missing": self.missing,
+        }
+        return ", ".join([f"{self.ok:,} rows ok", *(f"{n:,} {name}" for name, n in counts.items() if n)])
 
     @property
     def total(self) -> int:

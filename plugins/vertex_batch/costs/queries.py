@@ -65,7 +65,9 @@ def conditions(where: JobFilter, of: Table = jobs) -> list[ColumnElement[bool]]:
     """
     found = [of.c[name] == getattr(where, name) for name in _EXACT if getattr(where, name)]
     if where.dag_ids is not None:
-        found.append(of.c.dag_id.in_(sorted(where.dag_ids)))
+        of_dags = of.c.dag_id.in_(sorted(where.dag_ids))
+        of_specs = and_(of.c.dag_id == "", of.c.spec.in_(sorted(where.specs_without_dag)))
+        found.append(or_(of_dags, of_specs) if where.specs_without_dag else of_dags)
     if where.job_ids is not None:
         found.append(of.c.job_id.in_(sorted(where.job_ids)))
     if where.named is not None:
@@ -138,6 +140,16 @@ def select_dag_ids() -> Select[Any]:
     later = select(func.min(jobs.c.dag_id)).where(jobs.c.dag_id > first.c.dag_id).scalar_subquery()
     found = first.union_all(select(later).where(first.c.dag_id.is_not(None)))
     return select(found.c.dag_id).where(found.c.dag_id.is_not(None))
+
+
+def select_specs_without_dag() -> Select[Any]:
+    """Select the specs of jobs that have no DAG."""
+    return select(jobs.c.spec).where(jobs.c.dag_id == "").distinct()
+
+
+def select_count(where: JobFilter) -> Select[Any]:
+    """Select the number of jobs."""
+    return select(func.count()).select_from(jobs).where(*conditions(where))
 
 
 def select_first_day(where: JobFilter) -> Select[Any]:

@@ -51,6 +51,7 @@ class JobFilter:
     :param since: first day, inclusive.
     :param until: last day, inclusive.
     :param dag_ids: only jobs of these DAGs; None: of all, empty: of none.
+    :param specs_without_dag: besides those of `dag_ids`, jobs of these specs that have no DAG.
     :param text: case-insensitive substring of any name field.
     :param only: only jobs of these specs, or of these teams.
     :param but: only jobs of other specs, or of other teams.
@@ -68,11 +69,28 @@ class JobFilter:
     since: date | None = None
     until: date | None = None
     dag_ids: frozenset[str] | None = None
+    specs_without_dag: frozenset[str] = frozenset()
     text: str = ""
     only: tuple[Literal["spec", "team"], frozenset[str]] | None = None
     but: tuple[Literal["spec", "team"], frozenset[str]] | None = None
     job_ids: frozenset[str] | None = None
     named: frozenset[JobName] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Whose jobs were recorded.
+
+    :param dags: the DAGs that submitted jobs.
+    :param specs: the specs of jobs without a DAG; empty text: of jobs that have no spec either.
+    """
+
+    dags: frozenset[str]
+    specs: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self.dags | self.specs
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from vertex_batch.costs.queries import (
     read_job_cost,
     read_rows,
     read_total,
+    select_count,
     select_dag_ids,
     select_deliveries,
     select_delivery_sums,
@@ -32,10 +33,19 @@ from vertex_batch.costs.queries import (
     select_jobs,
     select_last_delivery,
     select_recorded,
+    select_specs_without_dag,
     select_totals,
     select_usage,
 )
-from vertex_batch.costs.questions import FocusVersion, Grouping, GroupTotal, JobCost, JobFilter, JobOrder
+from vertex_batch.costs.questions import (
+    FocusVersion,
+    Grouping,
+    GroupTotal,
+    JobCost,
+    JobFilter,
+    JobOrder,
+    Owners,
+)
 from vertex_batch.costs.reports import UnpricedUsage, select_unpriced
 from vertex_batch.pricing import Basis, LineItem, line_order
 from vertex_batch.usage import CacheTtl, Kind, Modality, RowProblem, Tier, Unit, UsageKey
@@ -183,11 +193,21 @@ class CostTable:
         with self._database.read() as connection:
             return frozenset(JobId(*row) for row in connection.execute(select_recorded(keys)))
 
-    def dag_ids(self) -> frozenset[str]:
-        """Return the DAGs that submitted the jobs."""
+    def owners(self) -> Owners:
+        """Return the DAGs that submitted the jobs, and the specs of those that have no DAG."""
         self._prepare()
         with self._database.read() as connection:
-            return frozenset(connection.execute(select_dag_ids()).scalars())
+            dags = frozenset(connection.execute(select_dag_ids()).scalars())
+            if "" not in dags:
+                return Owners(dags)
+            specs = connection.execute(select_specs_without_dag()).scalars()
+            return Owners(dags - {""}, frozenset(specs))
+
+    def count(self, where: JobFilter) -> int:
+        """Return the number of jobs."""
+        self._prepare()
+        with self._database.read() as connection:
+            return int(connection.execute(select_count(where)).scalar_one())
 
     def first_day(self, where: JobFilter) -> date | None:
         """Return the first day with a job, whatever the days of the filter; None if there is no job."""

@@ -11,8 +11,9 @@ from typing import Any
 import pendulum
 from airflow.sdk import DAG, Asset, AssetAll, AssetAny, CronTriggerTimetable, conf
 
-from vertex_batch.dag_factory.form import form, page
+from vertex_batch.dag_factory.form import form
 from vertex_batch.dag_factory.notices import on_failure, on_late
+from vertex_batch.dag_factory.page import page
 from vertex_batch.dag_factory.tasks import add_jobs
 from vertex_batch.errors import PermanentError
 from vertex_batch.specs.cron import ONCE

@@ -1,19 +1,12 @@
-"""How Airflow shows a spec: the trigger form and the DAG's documentation."""
+"""The form with which a run of a spec is triggered."""
 
 from __future__ import annotations
 
-import json
-from datetime import datetime, timedelta
-from decimal import Decimal
-from functools import cache
-from typing import Any
-
 from airflow.sdk import Param
-from pydantic import BaseModel
 
+from vertex_batch.dag_factory.page import code
 from vertex_batch.inputs import MAX_SAMPLE_ROWS
 from vertex_batch.pricing import retirement_of
-from vertex_batch.specs.durations import show_duration
 from vertex_batch.specs.model import Spec
 from vertex_batch.tasks.choices import DAY, DRY_RUN, JOBS, RETRY_OF
 from vertex_batch.tasks.forms import text_field
@@ -22,7 +15,7 @@ OVERRIDES = {"inputs": "input", "model": "model", "labels": "labels"}
 """Field of the submit task -> param of the form that replaces it for one run."""
 
 _MODELS = ["gemini-3.8-flash", "gemini-3.5-flash-lite", "gemini-4-argon", "gemini-embedding-001"]
-_RUN, _INPUT, _JOB = "This run", "Input", "Model and labels"
+_RUN, _INPUT, _JOB = "This run", "Input and date", "Model and labels"
 _URI = "^(gs|bq)://"
 _LABEL = r"^[a-z0-9_-]{0,63}$"
 
@@ -45,7 +38,7 @@ def form(spec: Spec) -> dict[str, Param]:
         ),
         "note": text_field(
             "Note",
-            "The reason for this run. It is shown with the bill.",
+            "The reason for this run. It is recorded with the bill.",
             section=_RUN,
             format="multiline",
             maxLength=1000,
@@ -88,7 +81,7 @@ def _input(spec: Spec) -> dict[str, Param]:
     return {
         DAY: text_field(
             "Run date",
-            f"Use this day (in {spec.timezone}) in templates. Default: the day of the run",
+            f"Use the input and output of this day (time zone {spec.timezone}). Default: the day of the run",
             section=_INPUT,
             format="date",
         ),
@@ -116,7 +109,7 @@ def _sample() -> dict[str, Param]:
             title="Sample",
             description_md=(
                 "Run only this many random rows, and estimate the cost of all rows. Default: all rows."
-                " The answers are written to `_samples/` below the output."
+                " The answers are written to a folder for samples below the output."
             ),
             section=_INPUT,
         ),
@@ -124,7 +117,7 @@ def _sample() -> dict[str, Param]:
             default=None,
             type=["null", "integer"],
             title="Sample seed",
-            description_md="The same seed selects the same rows of the same input. Default: `0`",
+            description_md="The same seed selects the same rows of the same input. Default: 0",
             section=_INPUT,
         ),
     }
@@ -153,96 +146,13 @@ def _model_and_labels(spec: Spec) -> dict[str, Param]:
 def _ends(spec: Spec) -> str:
     """Announced last days of the spec's models. Independent of today, so that the DAG stays the same."""
     found = {job.model: retirement_of(job.model) for job in spec.jobs}
-    days = [f"`{end.model}`: {end.last_day}" for end in found.values() if end and end.is_final]
+    days = [f"{end.model}: {end.last_day}" for end in found.values() if end and end.is_final]
     return f". Last day of {', of '.join(days)}" if days else ""
-
-
-def page(spec: Spec) -> str:
-    """Write the DAG's documentation: its description, and a table of its spec."""
-    title = spec.description.strip() or f"Batch prediction jobs of the spec `{spec.name}`."
-    origin = f"\n\nFrom `{spec.file.name}`." if spec.file else ""
-    title += _late_runs(spec)
-    rows = _rows(spec, {"name", "description"})
-    if not spec.grouped:
-        return f"{title}\n\n{_table('spec', rows + _rows(spec.job, {'name'}))}{origin}"
-    tables = [_table("spec", rows), *(_table(f"job `{job.name}`", _rows(job, {"name"})) for job in spec.jobs)]
-    return "\n\n".join([title, *tables]) + origin
-
-
-def _late_runs(spec: Spec) -> str:
-    """Explain what happens to a scheduled run that cannot start in time."""
-    if not spec.cron or spec.catchup:
-        return ""
-    return (
-        f"\n\nA scheduled run that would start more than {show_duration(spec.start_within)} after it was due,"
-        " because Airflow was down or the DAG was paused, is skipped. Nothing is submitted or paid for it,"
-        " and Airflow logs a warning. To run a skipped day, trigger the DAG with that run date, or"
-        f" use `airflow backfill create --dag-id {spec.name} --from-date DAY --to-date NEXT_DAY`."
-    )
-
-
-def _rows(said: BaseModel, without: set[str]) -> list[str]:
-    rows = []
-    defaults = _default_rows(type(said))
-    for name in type(said).model_fields:
-        if name not in without:
-            row = _row(name, getattr(said, name)) if name in said.model_fields_set else defaults[name]
-            rows += [row] if row else []
-    return rows
-
-
-@cache
-def _default_rows(model: type[BaseModel]) -> dict[str, str]:
-    return {
-        name: _row(name, field.get_default(call_default_factory=True))
-        for name, field in model.model_fields.items()
-        if not field.is_required()
-    }
-
-
-def _row(name: str, value: Any) -> str:
-    return "" if value in (None, [], {}) else f"| {name} | {_cell(value)} |"
-
-
-def _table(title: str, rows: list[str]) -> str:
-    return "\n".join([f"| {title} | |", "|---|---|", *rows])
 
 
 def _default(spec: Spec, name: str) -> str:
     """The value that is used if the field is empty; per job if the jobs differ."""
-    values = {job.name: _code(getattr(job, name)) for job in spec.jobs}
+    values = {job.name: code(getattr(job, name)) for job in spec.jobs}
     if len(set(values.values())) == 1:
         return next(iter(values.values()))
     return ", ".join(f"{job} {value}" for job, value in values.items())
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, (list, tuple)) and value:
-        return "<br>".join(_code(item) for item in value)
-    return _code(value)
-
-
-def _code(value: Any) -> str:
-    # A bar would end the table's cell, a backtick the code.
-    return f"`{_plain(value)}`".replace("|", "\\|")
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, timedelta):
-        return show_duration(value)
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="minutes")
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json", exclude_defaults=True)
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_plain, value))
-    text = json.dumps(value, default=_decimal) if isinstance(value, dict) else str(value)
-    return text.replace("`", "'")
-
-
-def _decimal(value: Any) -> str:
-    if isinstance(value, Decimal):
-        return str(value)
-    raise TypeError(type(value).__name__)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from vertex_batch.billing.price_books import PriceBooks
 from vertex_batch.doctor import probes, rules
 from vertex_batch.doctor.running import CheckedSetup, Diagnosis, SetupCheck, run_checks
 from vertex_batch.hooks.connection import ProxySettings
 from vertex_batch.specs import JobSpec, Spec, load_specs, prices_folder
 from vertex_batch.storage import ObjectStorage
 
-PROXY, STORAGE, COSTS = "litellm_default", "google_cloud_default", "batch_costs"
+PROXY, COSTS = "litellm_default", "batch_costs"
+_Jobs = Sequence[tuple[Spec, JobSpec]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class _Setup:
 
     access: SetupAccess
     secrets: list[str] = field(default_factory=list)
+    _books: dict[str, PriceBooks] = field(default_factory=dict)
+    _reading_prices: threading.Lock = field(default_factory=threading.Lock)
 
     def settings(self, connection: str) -> ProxySettings:
         found = self.access.settings(connection)
@@ -46,13 +51,25 @@ class _Setup:
     def with_proxy(self, connection: str, probe: Callable[[ProxySettings], Diagnosis]) -> Diagnosis:
         return probe(self.settings(connection))
 
-    def place(self, connection: str, project: str | None, location: str | None) -> Diagnosis:
-        found = self.settings(connection)
-        project, location = project or found.project or "", location or found.location or ""
-        return probes.probe_place(found, project, location)
+    def defaults(self, connection: str) -> tuple[str, str]:
+        """The project and location of specs that name none; empty if the connection cannot be read."""
+        try:
+            found = self.settings(connection)
+        except Exception:  # noqa: BLE001 - the check of the connection reports it
+            return "", ""
+        return found.project or "", found.location or ""
 
-    def prices(self, spec: Spec, job: JobSpec, folder: Path, today: date) -> Diagnosis:
-        return probes.probe_prices(self.settings(job.connection), spec, job, folder, today)
+    def place(self, connection: str, project: str, location: str) -> Diagnosis:
+        return probes.probe_place(self.settings(connection), project, location)
+
+    def prices(self, jobs: _Jobs, folder: Path, spec: Spec, job: JobSpec, location: str) -> Diagnosis:
+        of_specs = {(each.name, one.name if each.grouped else ""): one.prices or None for each, one in jobs}
+        with self._reading_prices:
+            if job.connection not in self._books:
+                settings = self.settings(job.connection)
+                self._books[job.connection] = probes.read_prices(settings, folder, of_specs)
+        today = datetime.now(UTC).date()
+        return probes.probe_prices(self._books[job.connection], spec, job, location or "global", today)
 
     def folder(self, connection: str, folder: str) -> Diagnosis:
         return probes.probe_folder(self.access.storage(connection), folder)
@@ -92,7 +109,6 @@ def _checks(setup: _Setup, folder: Path) -> Iterator[SetupCheck]:
 
 
 def _proxy_checks(setup: _Setup, specs: Sequence[Spec], prices: Path) -> Iterator[SetupCheck]:
-    today = datetime.now(UTC).date()
     jobs = [(spec, job) for spec in specs for job in spec.jobs]
     for connection in _named(specs, "connection", PROXY):
         first = SetupCheck(
@@ -102,13 +118,17 @@ def _proxy_checks(setup: _Setup, specs: Sequence[Spec], prices: Path) -> Iterato
         for name, probe in (("key", probes.probe_key), ("proxy version", probes.probe_version)):
             yield SetupCheck(name, connection, partial(setup.with_proxy, connection, probe), first)
         its = [(spec, job) for spec, job in jobs if job.connection == connection]
-        places = {(job.project, job.location) for _, job in its} or {(None, None)}
-        for project, location in sorted(places, key=str):
-            subject = f"{project or '(default project)'}/{location or '(default location)'}"
+        usual_project, usual_location = setup.defaults(connection)
+        places = {(job.project or usual_project, job.location or usual_location) for _, job in its}
+        for project, location in sorted(places or {(usual_project, usual_location)}):
+            subject = f"{project or '(no project)'}/{location or '(no location)'}"
             yield SetupCheck("jobs", subject, partial(setup.place, connection, project, location), first)
-        models = {(job.model, job.location, str(job.prices)): (spec, job) for spec, job in its}
-        for (model, _, _), (spec, job) in sorted(models.items(), key=str):
-            yield SetupCheck("prices", model, partial(setup.prices, spec, job, prices, today), first)
+        models = {
+            (job.model, job.location or usual_location, str(job.prices)): (spec, job) for spec, job in its
+        }
+        for (model, location, _), (spec, job) in sorted(models.items(), key=str):
+            probe_of_prices = partial(setup.prices, its, prices, spec, job, location)
+            yield SetupCheck("prices", model, probe_of_prices, first)
 
 
 def _storage_checks(setup: _Setup, specs: Sequence[Spec]) -> Iterator[SetupCheck]:

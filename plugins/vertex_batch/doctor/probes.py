@@ -16,7 +16,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import func, make_url, select, text  # noqa: TID253 - never imported by a DAG parse
 from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253
 
-from vertex_batch.billing.price_books import PriceBooks
+from vertex_batch.billing.price_books import PriceBooks, SpecJobPrices
 from vertex_batch.costs import CostTable, JobFacts
 from vertex_batch.doctor import rules
 from vertex_batch.doctor.running import Diagnosis, failed, not_checked, ok, warning
@@ -40,7 +40,7 @@ from vertex_batch.usage import canonical_model
 from vertex_batch.vertex.client import BatchClient, find_version
 from vertex_batch.vertex.proxy_versions import flaws_of, malicious_notice
 
-ANSWER_SECONDS, CONNECT_SECONDS = 10.0, 3.0
+ANSWER_SECONDS, CONNECT_SECONDS = 20.0, 3.0
 _KEY_REFUSED = (
     AccessRefusedError,
     BadKeyError,
@@ -108,26 +108,32 @@ def probe_version(settings: ProxySettings) -> Diagnosis:
     return rules.judge_version(version, notice, [str(each) for each in flaws_of(version)])
 
 
-def probe_prices(settings: ProxySettings, spec: Spec, job: JobSpec, prices: Path, today: date) -> Diagnosis:
+def probe_prices(books: PriceBooks, spec: Spec, job: JobSpec, location: str, today: date) -> Diagnosis:
     """Whether the price lists have the batch rates of a job's model."""
-    location = job.location or settings.location or "global"
-    group = job.name if spec.grouped else ""
-    with _client(settings) as client:
-        books = PriceBooks(client, prices, {(spec.name, group): job.prices or None})
-        book = books.of(JobFacts("", location, "", spec=spec.name, task_id=group))
-        listed = list(book.on(today).listed(canonical_model(job.model), location))
-        retirement = retirement_of(job.model, book.life_of(job.model))
-    rates = [rate for _, rate in listed if isinstance(rate, Rate)]
-    ends = retirement.describe(today) if retirement else ""
+    book = books.of(JobFacts("", location, "", spec=spec.name, task_id=job.name if spec.grouped else ""))
+    rates = [
+        rate
+        for _, rate in book.on(today).listed(canonical_model(job.model), location)
+        if isinstance(rate, Rate)
+    ]
     if not rates:
         return warning(
             f"No price list has a batch rate of {job.model} in {location}, so its bills would be incomplete.",
             "add a price file to include/pricing, or `prices` to the spec",
         )
-    if ends:
+    retirement = retirement_of(job.model, book.life_of(job.model))
+    if ends := retirement.describe(today) if retirement else "":
         return warning(ends, "choose another model in the specs")
     lists = sorted({f"{rate.source} of {rate.as_of}" for rate in rates})
     return ok(f"Rates in {location} from {', '.join(lists)}.")
+
+
+def read_prices(settings: ProxySettings, prices: Path, of_specs: SpecJobPrices) -> PriceBooks:
+    """Read the proxy's price lists once for all models."""
+    with _client(settings) as client:
+        books = PriceBooks(client, prices, of_specs)
+        books.of(JobFacts("", "", ""))
+    return books
 
 
 def probe_folder(storage: ObjectStorage, folder: str) -> Diagnosis:

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from vertex_batch.errors import VertexBatchError, scrub
 
-LIMIT_SECONDS = 25.0
+LIMIT_SECONDS = 30.0
 
 
 class CheckStatus(StrEnum):

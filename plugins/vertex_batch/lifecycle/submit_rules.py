@@ -46,7 +46,7 @@ class Stored(StrEnum):
     """What the task's store holds."""
 
     NOTHING = "nothing, or a refused intent"
-    INTENT = "an intent of this epoch, without a job"
+    INTENT = "an intent without a job, of any epoch"
     JOB = "a job of this epoch"
     EARLIER = "something of an earlier epoch"
 
@@ -120,6 +120,9 @@ SUBMIT_RULES = (
     Rule(None, Listed.NOTHING, Action.SUBMIT, "no job carries this task's key"),
 )
 
+USUAL_REASON = SUBMIT_RULES[-1].reason
+"""Of a first submission."""
+
 
 def known_job(wanted: Intent, stored: Intent | None) -> SubmitDecision | None:
     """Decide what needs no search: if the id of this epoch's job is stored, the task resumes that job."""
@@ -165,11 +168,11 @@ def find_rule(stored: Stored, listed: Listed, *, looked_long_enough: bool, resub
 def _what_is_stored(wanted: Intent, stored: Intent | None) -> Stored:
     if stored is None:
         return Stored.NOTHING
+    if stored.is_in_doubt:
+        return Stored.INTENT  # also of an earlier epoch: the task may have been cleared right after its POST
     if stored.job_key != wanted.job_key:
         return Stored.EARLIER
-    if stored.job_id:
-        return Stored.JOB
-    return Stored.INTENT if stored.is_in_doubt else Stored.NOTHING
+    return Stored.JOB if stored.job_id else Stored.NOTHING
 
 
 def _what_is_listed(

@@ -18,6 +18,7 @@ from vertex_batch.lifecycle.cancelling import cancel_and_confirm, request_cancel
 from vertex_batch.lifecycle.finding import LookPolicy, find_jobs, find_jobs_by_key
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity, attempt_key, map_index_of
 from vertex_batch.lifecycle.submit_rules import (
+    USUAL_REASON,
     Action,
     SubmitDecision,
     after_failed_create,
@@ -243,7 +244,8 @@ class Submitter:
             if kept.job_id != job.job_id:
                 return self._adopt(wanted, kept, "another try of this task submitted it in the meantime")
         self._store.save(wanted.with_job(job.job_id))
-        self._log.info("Submitted job %s: %s.", job.job_id, reason)
+        # The usual reason answers a question that nobody has.
+        self._log.info("Submitted job %s%s", job.job_id, f": {reason}" if reason != USUAL_REASON else "")
         return Submission(job.job_id, Action.SUBMIT, reason, job)
 
     def _all_refused(self, wanted: Intent, error: VertexBatchError, *, so_far: bool) -> bool:

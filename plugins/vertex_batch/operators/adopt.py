@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
 
-from vertex_batch.errors import ConfigurationError, PermanentError
+from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.ownership import why_not_to_adopt
 from vertex_batch.observability.links import ConsoleJobLink
 from vertex_batch.tasks.context import deployment, find_place, map_index
+from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.vertex.names import JobId, parse_job_name
 from vertex_batch.vertex.place import Place
@@ -80,10 +80,8 @@ class AdoptBatchPredictionJobOperator(BaseOperator):
         self.litellm_conn_id = litellm_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        try:
+        with explained(context, self.log):
             reference = self._adopt(map_index(context))
-        except PermanentError as error:
-            raise AirflowFailException(str(error)) from error
         ConsoleJobLink.publish(context, reference)
         return reference.to_dict()
 

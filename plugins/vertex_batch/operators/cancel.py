@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 
-from vertex_batch.errors import NotFoundError, PermanentError
+from vertex_batch.errors import NotFoundError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, cancel_and_confirm, request_cancel
 from vertex_batch.tasks.context import find_place
+from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.submitted import SubmittedJobs, references
 from vertex_batch.vertex.client import BatchClient
@@ -93,14 +94,12 @@ class CancelBatchPredictionJobOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         hook = LiteLLMHook(self.litellm_conn_id)
-        try:
+        with explained(context, self.log):
             with hook.client() as client:
                 cancelled = [self._cancel(client, *target) for target in self._targets(context, client, hook)]
-        except PermanentError as error:
-            raise AirflowFailException(str(error)) from error
-        if not cancelled:
-            message = "Found no active job of this run to cancel."
-            raise AirflowSkipException(message)
+            if not cancelled:
+                message = "Found no active job of this run to cancel."
+                raise AirflowSkipException(message)
         return cancelled
 
     def _targets(

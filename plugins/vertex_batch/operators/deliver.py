@@ -13,11 +13,11 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.billing.price_books import PriceBooks, spec_job
 from vertex_batch.costs import CostTableError, Delivery, JobFilter
-from vertex_batch.errors import PermanentError
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import DEFAULT_CONN_ID, open_storage
 from vertex_batch.inputs import RETRY_OF_LABEL, SAMPLE_LABEL, InputPart, PartKind, file_pattern
+from vertex_batch.observability.links import storage_url
 from vertex_batch.operators.base import RunDatesOperator
 from vertex_batch.results import (
     AnswerForm,
@@ -41,6 +41,7 @@ from vertex_batch.results import (
 )
 from vertex_batch.tasks.choices import retried_run
 from vertex_batch.tasks.context import identity, map_index
+from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.shards import PartsReport
 from vertex_batch.vertex.names import JobId
@@ -153,15 +154,14 @@ class DeliverResultsOperator(RunDatesOperator):
         self.batch_costs_conn_id = batch_costs_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        try:
+        with explained(context, self.log):
             run = self._run(context)
             written, bad = self._deliver(context, run)
             self._record(context, run, written)
-        except PermanentError as error:
-            raise AirflowFailException(str(error)) from error
-        if bad:
-            message = f"{bad} What there is was delivered to {written.place.answers}."
-            raise AirflowFailException(message)
+            self.delivery_url = storage_url(written.place.answers, is_file=True)
+            if bad:
+                message = f"{bad} What there is was delivered to {written.place.answers}."
+                raise AirflowFailException(message)
         return {
             "to": written.place.answers,
             "exceptions_file": written.place.exceptions,

@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import conf
-from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
-from vertex_batch.errors import ConfigurationError, PermanentError, StagingError, StorageAccessError
+from vertex_batch.errors import ConfigurationError, StagingError, StorageAccessError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import (
@@ -31,6 +30,7 @@ from vertex_batch.operators.base import RunDatesOperator
 from vertex_batch.preflight import Mode
 from vertex_batch.tasks.choices import skip_if_retry, skip_unless_chosen
 from vertex_batch.tasks.context import PART_XCOM, find_place, identity, reports_nothing_submitted
+from vertex_batch.tasks.outcome import explained
 from vertex_batch.vertex.names import JobId
 
 if TYPE_CHECKING:
@@ -102,13 +102,11 @@ class PlanInputsOperator(RunDatesOperator):
         self.gcp_conn_id = gcp_conn_id
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        skip_unless_chosen(context, self.job_name)
-        skip_if_retry(context)
-        try:
+        with explained(context, self.log):
+            skip_unless_chosen(context, self.job_name)
+            skip_if_retry(context)
             with reports_nothing_submitted(context, self.retries):
                 plan = self._plan(context)
-        except PermanentError as error:
-            raise AirflowFailException(str(error)) from error
         if plan.is_written:
             context["ti"].xcom_push(PART_XCOM, plan.one.to_dict())
         return plan.parts

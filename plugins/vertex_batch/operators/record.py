@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.billing.recording import PriceSettings, Recorded, Recorder, why_no_answers
-from vertex_batch.costs import Bill, JobFacts, total
+from vertex_batch.costs import Bill, JobFacts, add_totals, total, usd
 from vertex_batch.errors import PermanentError, VertexBatchError
 from vertex_batch.hooks.bigquery import read_table
 from vertex_batch.hooks.cost_table import CostTableHook
@@ -20,9 +21,18 @@ from vertex_batch.inputs import InputPart
 from vertex_batch.lifecycle.cancelling import request_cancel
 from vertex_batch.observability import metrics
 from vertex_batch.observability.lineage import ReportsLineage, of_bills
-from vertex_batch.observability.links import ConsoleJobLink
-from vertex_batch.tasks.context import NOTHING_SUBMITTED_XCOM
+from vertex_batch.observability.links import (
+    BillLink,
+    ConsoleJobLink,
+    OutputLink,
+    bill_url,
+    run_url,
+    storage_url,
+)
+from vertex_batch.pricing import add
+from vertex_batch.tasks.context import INTENT_XCOM, NOTHING_SUBMITTED_XCOM, cost_name
 from vertex_batch.tasks.expected import ExpectedCosts
+from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.shards import PartsReport, planned_parts
 from vertex_batch.tasks.submitted import SubmittedJobs, references
@@ -67,7 +77,8 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         such as those of a model that this version does not know.
     :param fail_without_answers: fail if the jobs succeeded but no row was answered. False if later tasks of
         the run send rows again or decide by themselves.
-    :param spec: name of the task's spec, for the cost table.
+    :param spec: name of the task's spec, for the cost table. Defaults to the DAG's id, with the submit task's
+        id if several tasks of the DAG submit jobs.
     :param team: the team that pays, for the cost table. Defaults to the job's label ``team``.
     :param litellm_conn_id: the proxy.
     :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
@@ -79,7 +90,7 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
     """
 
     template_fields: Sequence[str] = ("job", "project", "location", "spec", "team", "litellm_conn_id")
-    operator_extra_links = (ConsoleJobLink(),)
+    operator_extra_links = (ConsoleJobLink(), BillLink(), OutputLink())
     ui_color = "#e6f4ea"
 
     def __init__(
@@ -124,17 +135,19 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         self.litellm_conn_id = litellm_conn_id
         self.gcp_conn_id = gcp_conn_id
         self.batch_costs_conn_id = batch_costs_conn_id
+        # `vertex-batch run` sets it: Airflow itself has no name for such a run.
+        self.run_type = ""
 
     def execute(self, context: Context) -> dict[str, Any]:
         expected = ExpectedCosts(self.batch_costs_conn_id, self.log)
-        try:
+        with explained(context, self.log):
             recorded, more, unanswered = self._record(context, expected)
-        except PermanentError as error:
-            raise AirflowFailException(str(error)) from error
-        bills = [each.bill for each in recorded]
-        self.lineage = of_bills(bills)
-        self._fail_on_problems(recorded, unanswered)
-        return {**_summary(bills, expected.of(bills)), **more}
+            bills = [each.bill for each in recorded]
+            self.lineage = of_bills(bills)
+            compared = expected.of(bills)
+            self._tell_total(context, bills, compared)
+            self._fail_on_problems(recorded, unanswered)
+        return {**_summary(bills, compared), **more}
 
     def _record(
         self, context: Context, expected: ExpectedCosts
@@ -152,7 +165,6 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
                 message = "This run submitted no job, so there is nothing to bill."
                 if failed_before:
                     message += " It failed before it could have submitted a job, so none was searched for."
-                self.log.info("%s", message)
                 raise AirflowSkipException(message)
             recorder = Recorder(
                 client,
@@ -219,12 +231,18 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
                 self.log.warning("%s", error)
 
     def _has_failed_before_submitting(self, ti: Any) -> bool:
-        """Whether the tasks before reported that they failed before they could have submitted a job."""
+        """Whether the tasks before reported that they failed before they could have submitted a job.
+
+        A stored intent refutes that: another try failed, such as one that was stopped, that Airflow took for
+        dead, and that continued after its successor had submitted.
+        """
         told = [
             index
             for task_id in filter(None, [self.plan_task_id, self.submit_task_id])
             for index in _as_list(ti.xcom_pull(task_ids=task_id, key=NOTHING_SUBMITTED_XCOM))
         ]
+        if not told or _as_list(ti.xcom_pull(task_ids=self.submit_task_id, key=INTENT_XCOM)):
+            return False
         if -1 in told:  # the plan, or the only submit task
             return True
         parts = planned_parts(ti, self.plan_task_id) if told and self.plan_task_id else []
@@ -240,33 +258,42 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
             model=job.model,
             input_uris=job.input_uris,
             labels=job.labels,
-            spec=self.spec,
+            spec=cost_name(context, self.spec, self.submit_task_id or ti.task_id),
             team=self.team,
             dag_id=ti.dag_id,
             run_id=ti.run_id,
             task_id=self.submit_task_id or ti.task_id,
             map_index=job.map_index,
             try_number=ti.try_number,
-            run_type=str(getattr(dag_run.run_type, "value", dag_run.run_type)),
+            run_type=self.run_type or str(getattr(dag_run.run_type, "value", dag_run.run_type)),
             logical_date=dag_run.logical_date,
             note=_note(context, sample),
         )
 
     def _report(self, bill: Bill) -> None:
-        rows = bill.rows
-        self.log.info(
-            "Job %s (%s) cost %s: %d rows ok, %d failed, %d unreadable, %d unrecognized, %d missing",
-            bill.job,
-            bill.job.state,
-            bill.total,
-            rows.ok,
-            rows.failed,
-            rows.unreadable,
-            rows.unrecognized,
-            rows.missing,
-        )
+        self.log.info("Job %s is %s: %s", bill.job, bill.job.state, bill.rows)
         for flag in bill.flags:
             self.log.warning("Job %s: %s", bill.job, flag)
+
+    def _tell_total(
+        self, context: Context, bills: Sequence[Bill], compared: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """End the log with what was paid, what was expected, and the address of the bill."""
+        first, *others = bills
+        self.bill_url = (
+            run_url(context["ti"].dag_id, context["ti"].run_id) if others else bill_url(first.job.key)
+        )
+        self.output_url = storage_url(first.job.output_directory) if not others else ""
+        known = [
+            Decimal(compared[bill.job.job_id]["expected_usd"])
+            for bill in bills
+            if bill.job.job_id in compared
+        ]
+        expected = f" (expected {usd(add(known))})" if len(known) == len(bills) else ""
+        jobs = f" for {len(bills)} jobs" if others else ""
+        self.log.info(
+            "%s%s%s - bill: %s", add_totals(bill.total for bill in bills), jobs, expected, self.bill_url
+        )
 
     def _fail_on_problems(self, recorded: list[Recorded], unanswered: str | None) -> None:
         problems = [str(each.problem) for each in recorded if each.problem]

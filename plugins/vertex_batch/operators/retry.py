@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 
-from vertex_batch.errors import ConfigurationError, PermanentError, StagingError, StorageAccessError
+from vertex_batch.errors import ConfigurationError, StagingError, StorageAccessError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, PartKind, StagingPlace, limits_for
@@ -26,6 +26,7 @@ from vertex_batch.results import (
 )
 from vertex_batch.tasks.choices import is_dry_run, retried_run, skip_unless_chosen
 from vertex_batch.tasks.context import identity
+from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.rounds import RoundJobs, RoundTasks
 
@@ -102,14 +103,12 @@ class PrepareRetryOperator(RunDatesOperator):
         self._retry_of = ""
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        skip_unless_chosen(context, self.job_name)
-        if is_dry_run(context):
-            message = "Dry run: nothing was submitted, so there are no rows to send again."
-            raise AirflowSkipException(message)
-        try:
+        with explained(context, self.log):
+            skip_unless_chosen(context, self.job_name)
+            if is_dry_run(context):
+                message = "Dry run: nothing was submitted, so there are no rows to send again."
+                raise AirflowSkipException(message)
             return [part.to_dict() for part in self._prepare(context)]
-        except PermanentError as error:
-            raise AirflowFailException(str(error)) from error
 
     def _prepare(self, context: Context) -> list[InputPart]:
         retried = retried_run(context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from vertex_batch.errors import ConfigurationError, PermanentError, VertexBatchError
+from vertex_batch.errors import ConfigurationError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, PartKind, file_pattern, whole_shard
@@ -20,22 +21,25 @@ from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.lifecycle.submitting import Submitter
 from vertex_batch.observability import metrics
 from vertex_batch.observability.lineage import ReportsLineage, of_reference
-from vertex_batch.observability.links import ConsoleJobLink
+from vertex_batch.observability.links import BillLink, ConsoleJobLink, bill_url
 from vertex_batch.preflight import CheckedRows, Mode, Report, Subject, preflight
 from vertex_batch.tasks.approval import store_answer
-from vertex_batch.tasks.choices import end_dry_run, is_dry_run, skip_if_retry, skip_unless_chosen
+from vertex_batch.tasks.choices import is_dry_run, skip_if_retry, skip_unless_chosen
 from vertex_batch.tasks.context import (
     PART_XCOM,
     TaskStateIntentStore,
+    cost_name,
     find_place,
     identity,
     look_policy,
+    map_index,
     overridden,
     reports_nothing_submitted,
     with_run_dates,
 )
 from vertex_batch.tasks.gate import BudgetGate, BudgetSettings, InputFiles
 from vertex_batch.tasks.kill import KillSwitch
+from vertex_batch.tasks.outcome import end_dry_run, explained
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.names import JobId
@@ -64,8 +68,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
     :param output_uri: ``gs://`` prefix, below which each job writes its own folder, or ``bq://`` table.
     :param project: the Google project id that the proxy is configured with. Defaults to the connection's.
     :param location: such as ``us-central1``. Defaults to the connection's.
-    :param display_name: the job's name in Google's console, at most 128 characters. Defaults to DAG, task and
-        run.
+    :param display_name: the job's name in Google's console, at most 128 characters. Defaults to the DAG, the
+        task if several submit jobs, and the day.
     :param labels: the job's labels; Vertex allows lowercase letters, digits, ``-`` and ``_``.
     :param model_parameters: sent as the job's ``modelParameters``. Gemini takes its settings from each row's
         ``generationConfig`` instead.
@@ -79,7 +83,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
     :param litellm_conn_id: the proxy.
     :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
     :param gcp_conn_id: the connection that checks the inputs and the output bucket.
-    :param spec: name of the task's spec, for the cost table.
+    :param spec: name of the task's spec, for the cost table. Defaults as `display_name`, without the day.
     :param job_name: the job's name in a spec with several jobs; templates use it as ``job_name``. If the
         run's param ``jobs`` names other jobs only, the task is skipped.
     :param money: the budgets and prices of the job; see ``docs/budgets.md``. By default, the cost is neither
@@ -98,7 +102,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         "model_parameters",
         "part",
     )
-    operator_extra_links = (ConsoleJobLink(),)
+    operator_extra_links = (ConsoleJobLink(), BillLink())
     ui_color = "#d2e3fc"
 
     def __init__(
@@ -168,7 +172,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         for field, value in overridden(context.get("params") or {}, self.overrides or {}).items():
             setattr(self, field, value if field != "labels" else {**(self.labels or {}), **value})
         if part := self._planned_part(context):
-            self._apply_part(part, context["ti"])
+            self._apply_part(part, context)
 
     def _planned_part(self, context: Context) -> InputPart | None:
         """The part of this task; a reference is replaced by what it refers to."""
@@ -179,14 +183,39 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
             self.part = part.to_dict()
         return part
 
-    def _apply_part(self, part: InputPart, ti: Any) -> None:
+    def _apply_part(self, part: InputPart, context: Context) -> None:
         """Read the planned part, and mark the job's name, labels and output with it."""
         self.inputs = list(part.uris)
         self.labels = {**(self.labels or {}), **part.labels}
         self.output_uri = part.output(self.output_uri)
-        self.display_name = part.named(self.display_name or f"{ti.dag_id}.{ti.task_id}.{ti.run_id}")
+        self.display_name = part.named(self.display_name or self._usual_name(context))
+
+    def _usual_name(self, context: Context) -> str:
+        """A name for Google's console that says which task of which day it is: ``my_dag 2026-11-22``."""
+        index = map_index(context)
+        name = cost_name(context, self.spec, self.task_id)
+        day = dict(with_run_dates(context, str(self.dag.timezone.name), self.job_name))["run_date"]
+        return f"{name} {day}" if index < 0 else f"{name} {day} {index}"
 
     def execute(self, context: Context) -> dict[str, Any]:
+        with explained(context, self.log):
+            self._check_input(context)
+            with reports_nothing_submitted(context, self.retries):
+                return self._submit(context).to_dict()
+
+    def execute_after_answer(
+        self, context: Context, asked: dict[str, str], event: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Continue after a person has answered whether a job that is over budget may be submitted."""
+        with explained(context, self.log):
+            self.log.info("Approved by %s", store_answer(context, asked, event))
+        return self.execute(context)
+
+    def _check_input(self, context: Context) -> None:
+        """See that this task has something to submit.
+
+        :raises AirflowSkipException: it has not, which is as it should be.
+        """
         skip_unless_chosen(context, self.job_name)
         part = InputPart.from_dict(self.part)
         if self.spec and not (part and part.kind is PartKind.RETRY):
@@ -203,21 +232,6 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
                 " Nothing was submitted. Trigger the run without `sample`, or with a smaller input."
             )
             raise AirflowFailException(message)
-        try:
-            with reports_nothing_submitted(context, self.retries):
-                return self._submit(context).to_dict()
-        except PermanentError as error:
-            raise AirflowFailException(str(error)) from error
-
-    def execute_after_answer(
-        self, context: Context, asked: dict[str, str], event: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Continue after a person has answered whether a job that is over budget may be submitted."""
-        try:
-            self.log.info("Approved by %s", store_answer(context, asked, event))
-        except PermanentError as error:
-            raise AirflowFailException(str(error)) from error
-        return self.execute(context)
 
     def _submit(self, context: Context) -> JobReference:
         hook = LiteLLMHook(self.litellm_conn_id)
@@ -228,9 +242,10 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         files = InputFiles(uris, cache(lambda: open_storage(self.gcp_conn_id)))
         if is_dry_run(context):
             with hook.client() as client:
-                report = self._preflight(request, files, place, client)
-                self._gate(context, client, files).preview(place, request, self._known_rows(report))
-            end_dry_run(request)
+                rows = self._known_rows(self._preflight(request, files, place, client))
+                expected = self._gate(context, client, files).preview(place, request, rows)
+            body = json.dumps(request.to_wire(), indent=2, ensure_ascii=False)
+            end_dry_run(context, self.log, body, rows=rows, expected=expected)
         self._store = TaskStateIntentStore(context)
         self._kill = KillSwitch(context, self._cancel_submitted, self.log, retry_goes_on=True)
         with hook.client() as client:
@@ -263,6 +278,9 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         )
         ConsoleJobLink.publish(context, reference)
         self.lineage = of_reference(reference)
+        self.bill_url = bill_url(reference.id)
+        self.log.info("Vertex AI runs the job: %s", reference.console_url)
+        self.log.info("Its bill is recorded when it has ended: %s", self.bill_url)
         return reference
 
     def _counted_rows(self) -> int | None:
@@ -296,17 +314,16 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         return preflight(subject, self.preflight, files.open_storage, client, self.log, checked=checked)
 
     def _gate(self, context: Context, client: BatchClient, files: InputFiles) -> BudgetGate:
-        settings = replace(self.money, spec=self.spec)
+        settings = replace(self.money, spec=cost_name(context, self.spec, self.task_id))
         return BudgetGate(context, settings, client, files, self.log)
 
     def _request(self, context: Context, uris: list[str]) -> CreateJobRequest:
-        ti = context["ti"]
         try:
             return build_request(
                 model=self.model,
                 uris=uris,
                 output=self.output_uri,
-                display_name=self.display_name or f"{ti.dag_id}.{ti.task_id}.{ti.run_id}",
+                display_name=self.display_name or self._usual_name(context),
                 labels=self.labels or {},
                 spec=self.spec,
                 model_parameters=self.model_parameters,

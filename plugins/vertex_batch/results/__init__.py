@@ -14,6 +14,7 @@ from vertex_batch.results.delivering import (
     why_bad,
 )
 from vertex_batch.results.joining import Joined, join
+from vertex_batch.results.reasons import may_pass
 from vertex_batch.results.schemas import read_schema
 from vertex_batch.results.types import AnswerForm, AttemptOutput, Counts, ExtraKind, Reason, ResultSettings
 from vertex_batch.results.writing import SUFFIXES, DeliveryPlace, Written, deliver, numbers
@@ -40,6 +41,7 @@ __all__ = [
     "deliver",
     "futile_reasons",
     "join",
+    "may_pass",
     "numbers",
     "of_paid_answers",
     "other_prompts",

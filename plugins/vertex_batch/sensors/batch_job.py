@@ -28,10 +28,11 @@ from vertex_batch.lifecycle.waiting import (
 )
 from vertex_batch.observability import metrics
 from vertex_batch.observability.lineage import ReportsLineage, of_reference
-from vertex_batch.observability.links import ConsoleJobLink
+from vertex_batch.observability.links import BillLink, ConsoleJobLink, OutputLink, bill_url, storage_url
 from vertex_batch.sensors.attempts import Attempts, FailureTally
 from vertex_batch.tasks.context import deployment, owner
 from vertex_batch.tasks.kill import KillSwitch
+from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.triggers import BatchPredictionJobTrigger
 from vertex_batch.vertex.names import JobId
@@ -80,7 +81,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("job", "litellm_conn_id")
-    operator_extra_links = (ConsoleJobLink(),)
+    operator_extra_links = (ConsoleJobLink(), BillLink(), OutputLink())
     ui_color = "#e8f0fe"
 
     def __init__(
@@ -139,15 +140,16 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         return JobReference.from_dict(self.job)
 
     def execute(self, context: Context) -> Any:
-        self._begin(context)
-        if self.deferrable:
-            return self._proceed(context, self._look())
-        try:
-            return super().execute(context)
-        except AirflowSensorTimeout:
-            if self.cancel_on_deadline:
-                self._cancel("its sensor timed out")
-            raise
+        with explained(context, self.log):
+            self._begin(context)
+            if self.deferrable:
+                return self._proceed(context, self._look())
+            try:
+                return super().execute(context)
+            except AirflowSensorTimeout:
+                if self.cancel_on_deadline:
+                    self._cancel("its sensor timed out")
+                raise
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         seen = self._look()
@@ -233,8 +235,9 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Resume with what the trigger saw last."""
-        self._begin(context)
-        return self._proceed(context, JobReading.from_dict(event))
+        with explained(context, self.log):
+            self._begin(context)
+            return self._proceed(context, JobReading.from_dict(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume. If the trigger itself failed or timed out and no try is left, cancel the job first."""
@@ -268,7 +271,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
             )
         else:
             self._failures = 0
-            if seen.progress != self._progress:
+            if seen.verdict is Verdict.WAIT and seen.progress != self._progress:
                 self._progress = seen.progress
                 self.log.info("Job %s is %s", self._waited_for, seen.progress)
         return seen
@@ -290,6 +293,8 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
 
     def _conclude(self, seen: JobReading) -> dict[str, Any]:
         """Turn the last reading into the task's end."""
+        self.bill_url = bill_url(self._waited_for.id)
+        self.output_url = storage_url(seen.output_directory or "")
         written = seen.ok_rows if seen.output_directory else None
         self.lineage = of_reference(self._waited_for, seen.output_directory, written)
         if seen.verdict is Verdict.DEADLINE and self.cancel_on_deadline:
@@ -315,6 +320,8 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
                 seen.failed_rows,
             )
         self.log.info("Job %s is %s", self._waited_for, seen.progress)
+        if seen.output_directory:
+            self.log.info("Its output is in %s", seen.output_directory)
         return {**seen.to_dict(), "job_id": self._waited_for.job_id}
 
     def _see_that_all_ran(self, seen: JobReading) -> None:

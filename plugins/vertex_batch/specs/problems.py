@@ -58,11 +58,7 @@ class BrokenSpecsError(PermanentError):
         super().__init__(self.errors)
 
     def __str__(self) -> str:
-        count = len(self.errors)
-        files = "1 job spec has" if count == 1 else f"{count} job specs have"
-        return "\n".join(
-            [f"{files} problems; the DAGs of all other specs are not affected.", *map(str, self.errors)]
-        )
+        return "\n".join([*map(str, self.errors), "The DAGs of all other specs are not affected."])
 
 
 def show_path(path: KeyPath) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.vertex.resource import CreateJobRequest
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -67,16 +65,6 @@ def chosen_day(context: Context) -> date | None:
 def is_dry_run(context: Context) -> bool:
     """Whether nothing is to be submitted."""
     return _params(context).get(DRY_RUN) is True
-
-
-def end_dry_run(request: CreateJobRequest) -> None:
-    """Report what would have been submitted.
-
-    :raises AirflowSkipException: always.
-    """
-    body = json.dumps(request.to_wire(), indent=2, ensure_ascii=False)
-    message = f"Dry run: the job was checked but not submitted, and costs nothing. Its request is\n{body}"
-    raise AirflowSkipException(message)
 
 
 def _params(context: Context) -> Mapping[str, Any]:

@@ -28,6 +28,7 @@ NOTHING_SUBMITTED_XCOM = "nothing_submitted"
 PART_XCOM = "input_part"
 """Where the shards of a plan are written that is too large to be passed on, and how many rows each has."""
 _SECTION = "vertex_batch"
+_SUBMIT_TASKS = ("SubmitBatchPredictionJobOperator", "AdoptBatchPredictionJobOperator")
 
 
 def deployment() -> str:
@@ -55,6 +56,24 @@ def identity(context: Context) -> TaskIdentity:
         task_id=ti.task_id,
         map_index=map_index(context),
     )
+
+
+def cost_name(context: Context, spec: str, task_id: str) -> str:
+    """The name under which the costs of a submit task are shown.
+
+    :param spec: the task's spec, if it has one. Else it is the DAG's id, with the task's id if several tasks
+        of the DAG submit jobs.
+    """
+    if spec:
+        return spec
+    dag = getattr(context.get("task"), "dag", None)
+    several = sum(is_submit_task(task) for task in dag.tasks) > 1 if dag else False
+    return f"{context['ti'].dag_id}.{task_id}" if several else str(context["ti"].dag_id)
+
+
+def is_submit_task(task: Any) -> bool:
+    """Whether a task of a DAG submits or adopts jobs; also one that is mapped."""
+    return getattr(task, "task_type", "") in _SUBMIT_TASKS
 
 
 def owner(context: Context) -> dict[str, Any]:

@@ -63,9 +63,8 @@ class ExpectedCosts:
     def _compared(self, bill: Bill, stored: StoredEstimate) -> dict[str, Any]:
         estimate, cost = stored.estimate, bill.total.amount
         outside = stored.compare(bill)
-        log = self._log.warning if outside else self._log.info
-        found = f"{bill.total}, {outside}" if outside else str(bill.total)
-        log("Job %s was expected to cost %s, and cost %s", bill.job, estimate, found)
+        if outside:
+            self._log.warning("Job %s cost %s, %s", bill.job, bill.total, outside)
         return {
             "expected_usd": estimate.expected.text,
             "low_usd": in_full(estimate.low),

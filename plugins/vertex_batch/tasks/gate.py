@@ -142,15 +142,14 @@ class BudgetGate:
             return
         self._act(budget_request, rules, expected, decision, approval)
 
-    def preview(self, place: Place, request: CreateJobRequest, rows: int | None = None) -> None:
+    def preview(self, place: Place, request: CreateJobRequest, rows: int | None = None) -> Estimate | None:
         """Log what the job would cost and what its budgets would decide, for a dry run.
 
         Nothing is reserved and no person is asked. Failures are only logged.
 
         :param rows: of the input, if they were counted.
+        :returns: the expected cost; None if it could not be estimated.
         """
-        if not self._settings.is_enabled:
-            return
         budget_request = self._budget_request(place, request)
         try:
             rules = self._limits(budget_request)
@@ -161,8 +160,9 @@ class BudgetGate:
             }
         except VertexBatchError as error:
             self._log.warning("Could not estimate what the job would cost: %s", error)
-            return
+            return None
         self._report(expected, _decided(rules, expected)(sums))
+        return expected
 
     def submitted(self, job_id: str) -> None:
         """Store the id of the job that the claim led to, in this try or an earlier one.

@@ -131,7 +131,7 @@ def _facts(place: Place, unbilled: Unbilled) -> JobFacts:
         *place,
         job.job_id,
         job_key=job.labels.get(IDEMPOTENCY_KEY_LABEL, ""),
-        spec=unbilled.spec,
+        spec=unbilled.spec or (task.dag_id if task else ""),
         dag_id=task.dag_id if task else job.labels.get("airflow_dag", ""),
         run_id=task.run_id if task else job.labels.get("airflow_run", ""),
         task_id=task.task_id if task else job.labels.get("airflow_task", ""),

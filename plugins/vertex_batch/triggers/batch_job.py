@@ -30,6 +30,7 @@ _CANCELS: set[asyncio.Task[None]] = set()
 _LINES = LineBudget(at_once=200, per_second=20)
 # Pauses before Airflow is asked again for the state of a killed task.
 _ASK_AGAIN_AFTER_SECONDS = (2.0, 10.0, 30.0)
+_ON_KILL_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,8 @@ class BatchPredictionJobTrigger(BaseTrigger):
             metrics.poll_failed(reading, in_trigger=True)
             if _LINES.take(time.monotonic()):
                 self.log.warning("Could not read job %s (%d in a row): %s", self.job, failures, reading)
-        elif seen.progress != self._logged and _LINES.take(time.monotonic()):
+        elif seen.verdict is Verdict.WAIT and seen.progress != self._logged and _LINES.take(time.monotonic()):
+            # The task itself reports how the job has ended.
             self._logged = seen.progress
             self.log.info("Job %s is %s", self.job, seen.progress)
 
@@ -130,7 +132,8 @@ class BatchPredictionJobTrigger(BaseTrigger):
         task = asyncio.create_task(self._cancel(), name=f"cancel {self.job}")
         _CANCELS.add(task)
         task.add_done_callback(_CANCELS.discard)
-        await asyncio.shield(task)
+        # It goes on by itself. Airflow would report a longer wait as an error, although the job is cancelled.
+        await asyncio.wait({task}, timeout=_ON_KILL_SECONDS)
 
     async def _cancel(self) -> None:
         state = await self._task_state()

@@ -13,6 +13,7 @@ from typing import Any
 __all__ = ["URL_PREFIX", "Pages"]
 
 URL_PREFIX = "/vertex-batch"
+"""As `observability.links.PAGES_PREFIX`; a plugin imports no more than it has to."""
 
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]

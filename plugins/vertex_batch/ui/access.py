@@ -3,30 +3,57 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity, DagDetails
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_view
 from airflow.models.dag import DagModel
+from airflow.sdk import conf
+from airflow.utils.session import create_session
 from fastapi import Depends, HTTPException
+from sqlalchemy import select
 
-from vertex_batch.costs import JobFilter
+from vertex_batch.costs import CostTable, JobFilter, Owners
 
 # On every route: 401 without a login, 403 for users who may not see the pages of plugins.
 signed_in = Depends(requires_access_view(AccessView.PLUGINS))
+
+
+# No DAG of Airflow can have this name. Whoever may read it may read every DAG.
+_ANY_DAG = "vertex-batch: any DAG"
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """How many recorded jobs a user may not see, and why. It ignores searches, which must not reveal names.
+
+    :param of_dags: jobs of DAGs that the user may not see.
+    :param of_no_dag: jobs of DAGs that were deleted, and of the command line for a spec that is not a DAG.
+    """
+
+    of_dags: int = 0
+    of_no_dag: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.of_dags or self.of_no_dag)
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
     """A signed-in user.
 
+    A job belongs to its DAG. One without a DAG, such as some of the command line, belongs to the DAG with the
+    name of its spec. If Airflow has no such DAG, only those who may see all DAGs see the job.
+
     :param dag_ids: the DAGs that this user may read.
     :param user: Airflow's user object.
+    :param sees_all: whether the user may read every DAG, also one that Airflow no longer has.
     """
 
     dag_ids: frozenset[str]
     user: Any
+    sees_all: bool = False
 
     @property
     def user_id(self) -> str:
@@ -36,37 +63,88 @@ class Reader:
     def name(self) -> str:
         return str(self.user.get_name())
 
-    def may_see(self, dag_id: str) -> bool:
-        return dag_id in self.dag_ids
+    def may_see(self, owner: str) -> bool:
+        """Whether the user may see the jobs of a DAG.
+
+        :param owner: the DAG, or the spec of a job without one; empty if a job has neither.
+        """
+        return self.sees_all or owner in self.dag_ids
 
     def may_cancel(self, dag_id: str) -> bool:
         """Whether Airflow lets the user end runs of the DAG, which cancelling its job amounts to."""
-        return self.may_see(dag_id) and get_auth_manager().is_authorized_dag(
-            method="PUT",
-            access_entity=DagAccessEntity.RUN,
+        return self.may_see(dag_id) and self._may("PUT", DagAccessEntity.RUN, dag_id)
+
+    def may_read_logs(self, dag_id: str) -> bool:
+        """Whether Airflow lets the user read the logs of the DAG's tasks."""
+        return self.may_see(dag_id) and self._may("GET", DagAccessEntity.TASK_LOGS, dag_id)
+
+    def _may(self, method: Literal["GET", "PUT"], entity: DagAccessEntity, dag_id: str) -> bool:
+        return get_auth_manager().is_authorized_dag(
+            method=method,
+            access_entity=entity,
             details=DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id)),
             user=self.user,
         )
 
-    def narrowed(self, recorded: frozenset[str], where: JobFilter) -> JobFilter:
+    def narrowed(self, owners: Owners, where: JobFilter) -> JobFilter:
         """Restrict a filter to what the user may see. A DAG that they may not see is treated as missing.
 
-        :param recorded: the DAGs with recorded jobs.
+        :param owners: of the recorded jobs.
         """
-        if where.dag_id and not self.may_see(where.dag_id):
-            raise HTTPException(404)
-        return replace(where, dag_ids=recorded & self.dag_ids)
+        if where.dag_id:
+            if not self.may_see(where.dag_id):
+                raise HTTPException(404)
+            if where.dag_id not in owners.specs:
+                return where
+            only = frozenset({where.dag_id})
+            return replace(where, dag_id="", dag_ids=only, specs_without_dag=only)
+        if self.sees_all:
+            return where
+        return replace(
+            where, dag_ids=owners.dags & self.dag_ids, specs_without_dag=owners.specs & self.dag_ids
+        )
 
-    def misses_some(self, recorded: frozenset[str]) -> bool:
-        """Whether jobs of other DAGs were recorded. It ignores searches, which must not reveal their names.
+    def hidden(self, costs: CostTable, owners: Owners) -> Hidden:
+        """Count the recorded jobs that the user may not see."""
+        if self.sees_all or owners.names <= self.dag_ids:
+            return Hidden()
+        known = dags_of_airflow()
+        counted = {
+            is_known: costs.count(
+                JobFilter(
+                    dag_ids=frozenset(n for n in owners.dags - self.dag_ids if (n in known) is is_known),
+                    specs_without_dag=frozenset(
+                        n for n in owners.specs - self.dag_ids if (n in known) is is_known
+                    ),
+                )
+            )
+            for is_known in (True, False)
+        }
+        return Hidden(counted[True], counted[False])
 
-        Jobs of a DAG that was deleted from Airflow are included, because its rights are no longer known.
-        """
-        return not recorded <= self.dag_ids
+
+def dags_of_airflow() -> frozenset[str]:
+    """All DAGs that Airflow knows, whoever may see them."""
+    with create_session() as session:
+        return frozenset(session.scalars(select(DagModel.dag_id)))
+
+
+def _sees_all(user: Any, dag_ids: frozenset[str]) -> bool:
+    """Whether the user may read every DAG: all that there are, and any other.
+
+    With teams, the team of a DAG that no longer exists is unknown, so no user may.
+    """
+    if conf.getboolean("core", "multi_team", fallback=False):
+        return False
+    may_read_any = get_auth_manager().is_authorized_dag(
+        method="GET", details=DagDetails(id=_ANY_DAG), user=user
+    )
+    return may_read_any and dags_of_airflow() <= dag_ids
 
 
 def _reader(user: GetUserDep) -> Reader:
-    return Reader(frozenset(get_auth_manager().get_authorized_dag_ids(user=user, method="GET")), user)
+    dag_ids = frozenset(get_auth_manager().get_authorized_dag_ids(user=user, method="GET"))
+    return Reader(dag_ids, user, _sees_all(user, dag_ids))
 
 
 CurrentReader = Annotated[Reader, Depends(_reader)]

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from vertex_batch.costs import CostTableError, CostTableUnavailableError
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.ui.access import signed_in
+from vertex_batch.ui.bill_routes import router as bill_router
 from vertex_batch.ui.job_routes import NO_CONSENT, NO_RIGHT
 from vertex_batch.ui.job_routes import router as job_router
 from vertex_batch.ui.periods import BadAddressError
@@ -55,7 +56,7 @@ _REFUSED = {
 def make_app() -> FastAPI:
     """Make the application. All its routes need a login. It has no API documentation pages."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    for each in (router, job_router, setup_router):
+    for each in (router, bill_router, job_router, setup_router):
         app.include_router(each, dependencies=[signed_in])
     app.middleware("http")(_with_security_headers)
     for error, handler in _HANDLERS.items():

@@ -1,30 +1,97 @@
-"""Failed rows by reason, with the locations of some of them. Pure."""
+"""Failed rows by reason, in plain words, with the locations of some of them. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vertex_batch.costs import Bill
+from vertex_batch.observability.links import storage_url
+from vertex_batch.results import may_pass
 from vertex_batch.usage import RowProblem
+
+_CODE = re.compile(r"[A-Z]+(?:_[A-Z]+)*(?=[:\s]|$)|\b\d{1,3}\b")
+_REFUSED = "Google refused the request of the row: a field, a value or a part of it is not allowed"
+_BUSY = "Google had no capacity for the row"
+_BROKE = "Google failed while it answered the row"
+_LATE = "the answer took too long"
+_DENIED = "Google denied access to the model, or to a file that the row names"
+_GONE = "the model, or a file that the row names, was not found"
+_SILENT = "Google returned neither an answer nor an error for the row"
+_WITHOUT_ERROR = ("empty response", "no response in the row")
+_ENDED = "the job ended before the row was answered"
+_PLAIN = {
+    **dict.fromkeys(
+        ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE", "400", "3", "9", "11"), _REFUSED
+    ),
+    **dict.fromkeys(("RESOURCE_EXHAUSTED", "UNAVAILABLE", "429", "503", "529", "8", "14"), _BUSY),
+    **dict.fromkeys(("INTERNAL", "UNKNOWN", "ABORTED", "500", "502", "13", "2", "10"), _BROKE),
+    **dict.fromkeys(("DEADLINE_EXCEEDED", "504", "408", "4"), _LATE),
+    **dict.fromkeys(("PERMISSION_DENIED", "UNAUTHENTICATED", "403", "401", "7", "16"), _DENIED),
+    **dict.fromkeys(("NOT_FOUND", "404", "5"), _GONE),
+    **dict.fromkeys(("CANCELLED", "CANCELED", "EXPIRED", "499", "1"), _ENDED),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRow:
+    """Where a failed row is.
+
+    :param url: of its file in Google's console; empty if it is not in Cloud Storage.
+    """
+
+    place: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
 class Failures:
     """Rows that failed for one reason.
 
-    :param samples: the locations of some of them, never their contents.
+    :param reason: as the output has it.
+    :param plain: the same in plain words, and whether it helps to send the rows again.
+    :param samples: some of them, never their contents.
     """
 
     reason: str
+    plain: str
     rows: int
-    samples: Sequence[RowProblem]
+    samples: Sequence[FailedRow]
+
+    @property
+    def more(self) -> int:
+        """How many rows are not among the samples."""
+        return max(self.rows - len(self.samples), 0)
 
 
 def group_failures(bill: Bill) -> list[Failures]:
     """Group the failed rows of a bill, the most frequent reason first."""
+    folder = bill.job.output_directory
     found = [
-        Failures(reason, count, [sample for sample in bill.failed_samples if sample.reason == reason])
+        Failures(
+            reason,
+            in_plain_words(reason),
+            count,
+            [_place(folder, sample) for sample in bill.failed_samples if sample.reason == reason],
+        )
         for reason, count in bill.failed_reasons.items()
     ]
     return sorted(found, key=lambda each: (-each.rows, each.reason))
+
+
+def in_plain_words(reason: str) -> str:
+    """Say what a reason means, and whether it helps to send the row again."""
+    code = _CODE.match(reason)
+    meaning = _PLAIN.get(code[0]) if code else _SILENT if reason in _WITHOUT_ERROR else None
+    following = (
+        "It may be answered when it is sent again"
+        if may_pass(reason)
+        else "It fails again unless it is changed"
+    )
+    return f"{meaning[0].upper()}{meaning[1:]}. {following}." if meaning else f"{following}."
+
+
+def _place(folder: str, row: RowProblem) -> FailedRow:
+    uri = row.file if "://" in row.file else f"{folder.rstrip('/')}/{row.file}"
+    return FailedRow(f"{row.file}:{row.line}", storage_url(uri, is_file=True))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from vertex_batch.budgets import Estimate
 from vertex_batch.costs import JobCost, Total
 from vertex_batch.ui.submissions import SubmittedJob
 from vertex_batch.ui.vertex import ProxyPlace, Snapshot
@@ -73,8 +74,19 @@ class InFlight:
         return 100 * (self.rows[0] + self.rows[1]) // sum(self.rows)
 
     @property
+    def has_ended(self) -> bool:
+        return self.state == ENDED or bool(self.job and self.job.state.is_terminal)
+
+    @property
+    def finished_rows(self) -> int | None:
+        """Rows that are answered and paid for; None if Vertex does not report them."""
+        if self.rows is not None:
+            return self.rows[0]
+        return 0 if self.job and self.has_ended and self.job.start_time is None else None
+
+    @property
     def may_be_cancelled(self) -> bool:
-        return self.state not in (ENDED, JobState.CANCELLING)
+        return not self.has_ended and self.state != JobState.CANCELLING
 
 
 def place_of(submission: SubmittedJob) -> ProxyPlace:
@@ -111,34 +123,52 @@ def _age(each: InFlight) -> datetime:
     return (each.job.create_time if each.job else None) or _LONG_AGO
 
 
-def matches(each: InFlight, *, text: str = "", spec: str = "", team: str = "", dag_id: str = "") -> bool:
+def matches(
+    each: InFlight, *, text: str = "", spec: str = "", team: str = "", dag_id: str = "", run_id: str = ""
+) -> bool:
     """Whether a search of the jobs page finds it. Empty values do not restrict."""
     owner = each.submission
-    names = [owner.dag_id, owner.run_id, owner.job_id, each.spec, each.team, each.state]
+    names = [owner.dag_id, owner.run_id, owner.job_id, owner.note, each.spec, each.team, each.state]
     names += [each.job.model, each.job.display_name] if each.job else []
     return (
         (not dag_id or owner.dag_id == dag_id)
+        and (not run_id or owner.run_id == run_id)
         and (not spec or spec in (each.spec, owner.dag_id))
         and (not team or each.team == team)
         and (not text or any(text.lower() in name.lower() for name in names))
     )
 
 
-def project_cost(each: InFlight, history: Sequence[JobCost]) -> RunningEstimate:
+def project_cost(
+    each: InFlight, history: Sequence[JobCost], expected: Estimate | None = None
+) -> RunningEstimate:
     """Estimate a job's cost from the past cost per row of the same DAG and model.
 
     Remaining rows are assumed to succeed. If something in the history has no price, the estimate is a lower
-    bound.
+    bound. A job that has ended costs no more than it has cost so far.
+
+    :param expected: what was expected before the job was submitted, for a job without history.
     """
+    if each.has_ended and each.finished_rows == 0:
+        nothing = Total(Decimal(0), complete=True)
+        return RunningEstimate(nothing, nothing, "no row had finished")
     known = [cost for cost in history if cost.rows.ok > cost.rows.copied]
-    if not known:
-        return RunningEstimate(None, None, "no earlier bill of this DAG and model")
-    complete = all(cost.total.complete for cost in known)
-    amount = sum((cost.total.amount for cost in known), Decimal(0))
-    basis = f"from {len(known)} earlier {'bill' if len(known) == 1 else 'bills'}"
-    if each.rows is None:
+    if known:
+        complete = all(cost.total.complete for cost in known)
+        amount = sum((cost.total.amount for cost in known), Decimal(0))
+        basis = f"from {len(known)} earlier {'bill' if len(known) == 1 else 'bills'}"
+        per_row = amount / sum(cost.rows.ok - cost.rows.copied for cost in known)
         usual = Total(amount / len(known), complete)
-        return RunningEstimate(None, usual, f"{basis}: the usual cost")
+    elif expected and expected.rows:
+        complete, basis = expected.expected.complete, "expected when it was submitted"
+        per_row = expected.expected.amount / expected.rows
+        usual = expected.expected
+    else:
+        return RunningEstimate(None, None, "no earlier bill of this DAG and model")
+    if each.rows is None:
+        whole = None if each.has_ended else usual
+        return RunningEstimate(None, whole, basis if expected and not known else f"{basis}: the usual cost")
     ok, _, to_go = each.rows
-    per_row = amount / sum(cost.rows.ok - cost.rows.copied for cost in known)
-    return RunningEstimate(Total(per_row * ok, complete), Total(per_row * (ok + to_go), complete), basis)
+    so_far = Total(per_row * ok, complete)
+    whole = so_far if each.has_ended else Total(per_row * (ok + to_go), complete)
+    return RunningEstimate(so_far, whole, basis)

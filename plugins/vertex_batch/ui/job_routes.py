@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, cast, get_args
@@ -11,11 +12,12 @@ from urllib.parse import parse_qs
 
 from airflow.models.log import Log
 from airflow.sdk import conf
+from airflow.sdk.exceptions import AirflowException
 from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from vertex_batch.costs import JobFilter, JobOrder
+from vertex_batch.costs import JobCost, JobFilter, JobOrder
 from vertex_batch.errors import (
     CancelNotConfirmedError,
     ConfigurationError,
@@ -24,12 +26,14 @@ from vertex_batch.errors import (
 )
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.ui.access import CurrentReader, Reader
+from vertex_batch.ui.beside import outside_expectation
 from vertex_batch.ui.consent import is_from_here, is_signed, sign
+from vertex_batch.ui.in_flight import NO_STATE, InFlight
 from vertex_batch.ui.periods import BadAddressError, read_day
 from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.source import Costs, CostsIfAny, Named
 from vertex_batch.ui.submissions import SubmittedJob
-from vertex_batch.ui.under_way import active_jobs, find_submission, list_under_way
+from vertex_batch.ui.under_way import active_jobs, estimate_costs, find_submission, list_under_way
 from vertex_batch.ui.vertex import open_client, what_happened
 from vertex_batch.ui.words import query
 from vertex_batch.vertex.names import JobId, parse_job_name
@@ -101,34 +105,45 @@ Searched = Annotated[Search, Depends(_search)]
 
 @router.get("/jobs")
 def jobs(request: Request, reader: CurrentReader, costs: Costs, search: Searched) -> Response:
-    recorded = costs.dag_ids()
-    where = reader.narrowed(recorded, search.where)
+    owners = costs.owners()
+    where = reader.narrowed(owners, search.where)
     first = (search.page - 1) * JOBS_PER_PAGE
-    found = costs.jobs(
-        where, limit=JOBS_PER_PAGE + 1, offset=first, sort=search.sort, ascending=search.ascending
-    )
+    found = costs.jobs(where, limit=JOBS_PER_PAGE, offset=first, sort=search.sort, ascending=search.ascending)
     return page(
         request,
         "jobs.html",
         search=search,
-        jobs=found[:JOBS_PER_PAGE],
+        jobs=found,
         first=first + 1,
-        more=len(found) > JOBS_PER_PAGE,
+        count=first + len(found) if _is_last(found, search.page) else costs.count(where),
         states=RECORDED_STATES,
-        misses_some=not where.dag_id and reader.misses_some(recorded),
-        dag_id=where.dag_id,
+        marks=outside_expectation(costs, found),
+        hidden=None if search.where.dag_id else reader.hidden(costs, owners),
+        dag_id=search.where.dag_id,
     )
+
+
+def _is_last(found: Sequence[JobCost], number: int) -> bool:
+    """Whether a page of the list is the last one, so that nothing has to be counted."""
+    return len(found) < JOBS_PER_PAGE and (bool(found) or number == 1)
 
 
 @router.get("/running")
 def running(
-    request: Request, reader: CurrentReader, costs: CostsIfAny, search: Searched, part: str = ""
+    request: Request,
+    reader: CurrentReader,
+    costs: CostsIfAny,
+    search: Searched,
+    *,
+    part: str = "",
+    run_id: str = "",
 ) -> Response:
     """Show the running jobs: a page, or the part that the script inserts into one."""
     where = search.where
     if where.dag_id and not reader.may_see(where.dag_id):
         raise HTTPException(404)
     wanted = {"text": where.text, "spec": where.spec, "team": where.team, "dag_id": where.dag_id}
+    wanted["run_id"] = run_id
     return page(
         request,
         {"": "running.html", "card": "running_card.html"}.get(part, "running_part.html"),
@@ -136,6 +151,7 @@ def running(
         now=datetime.now(UTC),
         searched=any((where.text, where.spec, where.team)),
         dag_id=where.dag_id,
+        run_id=run_id,
     )
 
 
@@ -151,13 +167,17 @@ def confirm_cancel(
     if submission is None:
         raise HTTPException(404)
     read, problem = _read(submission)
+    each = InFlight(submission, read, read.raw_state if read else NO_STATE)
+    (estimate,) = estimate_costs(costs, [each])
     return page(
         request,
         "cancel.html",
         submission=submission,
         job=read,
+        each=each,
+        estimate=estimate,
         problem=problem,
-        is_recorded=bool(costs and costs.recorded([submission.key])),
+        bill=costs.bill(submission.key) if costs else None,
         may_cancel=reader.may_cancel(submission.dag_id),
         token=sign(reader.user_id, _action(submission)),
     )
@@ -193,7 +213,7 @@ def cancel(
     _note(reader, submission)
     try:
         _cancel(submission)
-    except VertexBatchError as error:
+    except (VertexBatchError, AirflowException) as error:
         log.warning("Job %s could not be cancelled: %s", submission.key, error)
         text = (
             f"Vertex AI is not reachable: {what_happened(error)}. The job may still run and cost money. Try"
@@ -256,6 +276,6 @@ def _read(submission: SubmittedJob) -> tuple[BatchPredictionJob | None, str]:
     try:
         with open_client(submission.litellm_conn_id) as client:
             return client.get(*submission.key), ""
-    except VertexBatchError as error:
+    except (VertexBatchError, AirflowException) as error:
         log.warning("Job %s cannot be read: %s", submission.key, error)
         return None, what_happened(error)

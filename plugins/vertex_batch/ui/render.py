@@ -27,6 +27,7 @@ SECURITY_HEADERS = {
 }
 STATIC_FILES = {
     "pages.css": "text/css",
+    "jobs.css": "text/css",
     **dict.fromkeys(("frame.js", "live.js", "overview.js"), "text/javascript"),
 }
 

@@ -1,4 +1,4 @@
-"""The routes about costs: the overview, its exports, a job's bill, a run."""
+"""The routes about sums of costs: the overview and its exports."""
 
 from __future__ import annotations
 
@@ -14,24 +14,22 @@ from fastapi.responses import StreamingResponse
 
 from vertex_batch.billing.month_end import MonthEnd, month_end
 from vertex_batch.billing.succession import ending_models
-from vertex_batch.budgets import Ledger, StoredEstimate
-from vertex_batch.costs import Bill, CostTable, FocusVersion, JobFilter, add_totals, stream_csv
+from vertex_batch.costs import CostTable, FocusVersion, JobFilter, stream_csv
 from vertex_batch.pricing import PriceBook, from_proxy
 from vertex_batch.ui.access import CurrentReader
 from vertex_batch.ui.chart import draw, sparkline
 from vertex_batch.ui.export import to_csv
-from vertex_batch.ui.failures import group_failures
 from vertex_batch.ui.limits import read_limits
 from vertex_batch.ui.nights import by_night, trends
 from vertex_batch.ui.overview import DAILY, By, Overview, View, explain_lower_bound, read_overview
 from vertex_batch.ui.periods import BadAddressError, Days, read_period
 from vertex_batch.ui.render import page, static_file
-from vertex_batch.ui.source import Costs, Named
+from vertex_batch.ui.source import Costs
 from vertex_batch.ui.spend import compare_months
 
 router = APIRouter()
 
-MAX_JOBS_OF_RUN = 500
+MAX_NIGHTS = 500
 MAX_GROUPS = 50
 
 
@@ -101,17 +99,17 @@ def overview(
     asked: Annotated[Asked, Depends(_asked)],
     today: Today,
 ) -> Response:
-    recorded, view = costs.dag_ids(), asked.view
-    where = reader.narrowed(recorded, view.where)
-    form: dict[str, Any] = {"view": view, "today": today, "asked": asked, "dag_id": where.dag_id}
+    owners, view = costs.owners(), asked.view
+    where = reader.narrowed(owners, view.where)
+    form: dict[str, Any] = {"view": view, "today": today, "asked": asked, "dag_id": view.where.dag_id}
     if asked.problem:
         return page(request, "period.html", status=400, **form)
-    misses_some = not where.dag_id and reader.misses_some(recorded)
+    hidden = None if view.where.dag_id else reader.hidden(costs, owners)
     limits = read_limits(where)
     found = read_overview(costs, where, view, today, limits.many_failed)
     summary = found.summary
     unpriced = [] if summary.total.complete else costs.unpriced(where)
-    nights = by_night(costs.jobs(where, limit=MAX_JOBS_OF_RUN)) if where.spec else []
+    nights = by_night(costs.jobs(where, limit=MAX_NIGHTS)) if where.spec else []
     return page(
         request,
         "overview.html",
@@ -122,7 +120,7 @@ def overview(
         sparkline=sparkline([each.amount for each in found.trend]),
         months=compare_months(found.days, today),
         forecast=_forecast(costs, where, found, today),
-        budget=None if misses_some else limits.month_usd,
+        budget=None if hidden else limits.month_usd,
         many_failed=limits.many_failed,
         reasons=costs.failed_reasons(where).most_common(1) if summary.rows.failed else [],
         nights=nights,
@@ -132,7 +130,7 @@ def overview(
         lower_bound=explain_lower_bound(found, unpriced),
         max_groups=MAX_GROUPS,
         ending=[each.describe(today) for each in ending_models(costs, where, today, book=_prices())],
-        misses_some=misses_some,
+        hidden=hidden,
         yesterday=today - timedelta(1),
     )
 
@@ -147,7 +145,7 @@ def _forecast(costs: CostTable, where: JobFilter, found: Overview, today: date) 
 
 @router.get("/costs.csv")
 def csv_file(reader: CurrentReader, costs: Costs, view: Viewed) -> Response:
-    text = to_csv(view.by, costs.totals(DAILY[view.by], where=reader.narrowed(costs.dag_ids(), view.where)))
+    text = to_csv(view.by, costs.totals(DAILY[view.by], where=reader.narrowed(costs.owners(), view.where)))
     return Response(text, media_type=_CSV, headers=_download(f"batch-costs-by-{view.by}", view.period))
 
 
@@ -158,59 +156,9 @@ def focus_file(reader: CurrentReader, costs: Costs, view: Viewed, version: str =
         raise BadAddressError(
             f"FOCUS is written in version {' or '.join(FocusVersion)}, not {version[:40]!r}."
         )
-    rows = costs.focus(reader.narrowed(costs.dag_ids(), view.where), FocusVersion(version))
+    rows = costs.focus(reader.narrowed(costs.owners(), view.where), FocusVersion(version))
     name = f"batch-costs-focus-{version}"
     return StreamingResponse(stream_csv(_begun(rows)), media_type=_CSV, headers=_download(name, view.period))
-
-
-@router.get("/bill")
-def bill(
-    request: Request,
-    reader: CurrentReader,
-    costs: Costs,
-    key: Named,
-) -> Response:
-    found = costs.bill(key)
-    # The same answer in both cases, so that a user who may not see a job does not learn that it exists.
-    if found is None or not reader.may_see(found.job.dag_id):
-        raise HTTPException(404)
-    return page(
-        request,
-        "bill.html",
-        bill=found,
-        expected=_expected(costs, found),
-        failures=group_failures(found),
-        deliveries=costs.deliveries_of(found.job),
-    )
-
-
-@router.get("/run")
-def run(
-    request: Request, reader: CurrentReader, costs: Costs, dag_id: str = "", run_id: str = ""
-) -> Response:
-    if not dag_id or not run_id:
-        raise BadAddressError("The address of a run needs dag_id and run_id.")
-    where = reader.narrowed(costs.dag_ids(), JobFilter(dag_id=dag_id, run_id=run_id))
-    found = costs.jobs(where, limit=MAX_JOBS_OF_RUN)
-    only = found[0].job if len(found) == 1 else None
-    whole = costs.bill(only.key) if only else None
-    return page(
-        request,
-        "run.html",
-        jobs=found,
-        total=add_totals(each.total for each in found),
-        bill=whole,
-        expected=_expected(costs, whole) if whole else None,
-        failures=group_failures(whole) if whole else [],
-        deliveries=costs.deliveries(where),
-        dag_id=dag_id,
-        run_id=run_id,
-    )
-
-
-def _expected(costs: CostTable, found: Bill) -> StoredEstimate | None:
-    """The job's expected cost before it was created."""
-    return Ledger(costs).of_job(found.job.key)
 
 
 @router.get("/static/{name}")

@@ -38,6 +38,7 @@ class SubmittedJob:
     """A job that a task of this Airflow submitted, and whose it is.
 
     :param is_wanted: its run has not ended.
+    :param note: of the person who triggered the run.
     :param litellm_conn_id: the proxy, as the waiting task names it; else the usual connection.
     """
 
@@ -49,6 +50,7 @@ class SubmittedJob:
     task_id: str
     is_wanted: bool = True
     litellm_conn_id: str = LiteLLMHook.default_conn_name
+    note: str = ""
 
     @property
     def key(self) -> JobId:
@@ -67,7 +69,7 @@ def _submissions(session: Session, connections: dict[str, str]) -> Iterator[Subm
     going_on = DagRun.state.in_((DagRunState.RUNNING, DagRunState.QUEUED))
     recent = select(DagRun.id).where(or_(going_on, DagRun.run_after > datetime.now(UTC) - _LONGEST_LIFE))
     asked = (
-        select(XComModel.value, XComModel.dag_id, XComModel.run_id, XComModel.task_id, going_on)
+        select(XComModel.value, XComModel.dag_id, XComModel.run_id, XComModel.task_id, DagRun.conf, going_on)
         .join(DagRun, DagRun.id == XComModel.dag_run_id)
         # By the run: the index of keys would lead to every run that there ever was.
         .where(XComModel.dag_run_id.in_(recent), XComModel.key.concat("") == INTENT_XCOM)
@@ -85,6 +87,7 @@ def _submissions(session: Session, connections: dict[str, str]) -> Iterator[Subm
                 row.task_id,
                 bool(row[-1]),
                 connections.get(intent.job_id, LiteLLMHook.default_conn_name),
+                str((row.conf or {}).get("note") or ""),
             )
 
 

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from vertex_batch.budgets import Ledger
 from vertex_batch.costs import CostTable, JobCost, JobFilter, Total, add_totals
 from vertex_batch.ui.access import Reader
-from vertex_batch.ui.in_flight import InFlight, RunningEstimate, in_flight, matches, place_of, project_cost
+from vertex_batch.ui.in_flight import (
+    ENDED,
+    InFlight,
+    RunningEstimate,
+    in_flight,
+    matches,
+    place_of,
+    project_cost,
+)
 from vertex_batch.ui.submissions import SubmittedJob, count_unwatched, recent_submissions
 from vertex_batch.ui.vertex import ActiveJobs, ProxyPlace, Snapshot
 from vertex_batch.vertex.names import JobId
@@ -53,9 +62,12 @@ class UnderWay:
 def find_submission(reader: Reader, key: JobId, costs: CostTable | None) -> SubmittedJob | None:
     """Find a job's task; None if there is no such job, or the user may not see its DAG."""
     found = next((each for each in recent_submissions() if each.key == key), None)
-    if found is None and costs is not None and (bill := costs.bill(key)):
-        found = SubmittedJob(*key, bill.job.dag_id, bill.job.run_id, bill.job.task_id, is_wanted=False)
-    return found if found and reader.may_see(found.dag_id) else None
+    if found is not None:
+        return found if reader.may_see(found.dag_id) else None
+    bill = costs.bill(key) if costs else None
+    if bill is None or not reader.may_see(bill.job.owner):
+        return None
+    return SubmittedJob(*key, bill.job.dag_id, bill.job.run_id, bill.job.task_id, is_wanted=False)
 
 
 def list_under_way(reader: Reader, costs: CostTable | None, wanted: dict[str, str]) -> UnderWay:
@@ -69,33 +81,46 @@ def list_under_way(reader: Reader, costs: CostTable | None, wanted: dict[str, st
     asked_for = [each.key for each in submissions if each.is_wanted]
     recorded = costs.recorded(asked_for) if costs else frozenset()
     found = [each for each in in_flight(submissions, readings, recorded) if matches(each, **wanted)]
-    shown = found[:MAX_SHOWN]
-    guesses = _Guesses(costs)
+    shown = _with_ends(found[:MAX_SHOWN])
+    estimates = estimate_costs(costs, shown)
     may_cancel = {dag_id: reader.may_cancel(dag_id) for dag_id in {each.submission.dag_id for each in shown}}
     lines = [
-        RunningLine(each, guesses.of(each), each.may_be_cancelled and may_cancel[each.submission.dag_id])
-        for each in shown
+        RunningLine(each, estimate, each.may_be_cancelled and may_cancel[each.submission.dag_id])
+        for each, estimate in zip(shown, estimates, strict=True)
     ]
     unwatched = sum(count for dag_id, count in count_unwatched().items() if reader.may_see(dag_id))
     return UnderWay(lines, _problems(found, readings), len(found) - len(shown), unwatched)
+
+
+def _with_ends(found: Sequence[InFlight]) -> list[InFlight]:
+    """Read how jobs have ended that are not active any more, until Vertex does not answer."""
+    complete = []
+    answers = True
+    for each in found:
+        job = None
+        if each.state == ENDED and answers:
+            job = active_jobs.read_ended(place_of(each.submission), each.submission.key)
+            answers = job is not None
+        complete.append(replace(each, job=job, state=job.raw_state) if job else each)
+    return complete
+
+
+def estimate_costs(costs: CostTable | None, found: Sequence[InFlight]) -> list[RunningEstimate]:
+    """Estimate what jobs cost. The history is read once for each DAG and model."""
+    history: dict[tuple[str, str], list[JobCost]] = {}
+    stored = Ledger(costs).of_jobs([each.submission.key for each in found]) if costs else {}
+    estimates = []
+    for each in found:
+        key = (each.submission.dag_id, each.job.model if each.job else "")
+        if key not in history:
+            where = JobFilter(dag_id=key[0], model=key[1])
+            history[key] = costs.jobs(where, limit=HISTORY_JOBS) if costs else []
+        expected = stored.get(each.submission.key)
+        estimates.append(project_cost(each, history[key], expected.estimate if expected else None))
+    return estimates
 
 
 def _problems(found: Sequence[InFlight], readings: dict[ProxyPlace, Snapshot]) -> dict[str, Snapshot]:
     """Projects and locations with known jobs that could not be read."""
     concerned = {place_of(each.submission) for each in found}
     return {str(place): readings[place] for place in sorted(concerned, key=str) if readings[place].problem}
-
-
-class _Guesses:
-    """Estimates that read the history once per DAG and model."""
-
-    def __init__(self, costs: CostTable | None) -> None:
-        self._costs = costs
-        self._history: dict[tuple[str, str], list[JobCost]] = {}
-
-    def of(self, each: InFlight) -> RunningEstimate:
-        key = (each.submission.dag_id, each.job.model if each.job else "")
-        if key not in self._history:
-            where = JobFilter(dag_id=key[0], model=key[1])
-            self._history[key] = self._costs.jobs(where, limit=HISTORY_JOBS) if self._costs else []
-        return project_cost(each, self._history[key])

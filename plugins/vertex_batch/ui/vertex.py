@@ -18,6 +18,7 @@ from vertex_batch.lifecycle.identity import deployment_label
 from vertex_batch.tasks.context import deployment
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import DEPLOYMENT_LABEL
+from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import HAS_NOT_ENDED, BatchPredictionJob
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 FRESH_SECONDS = 8.0
 ANSWER_SECONDS, CONNECT_SECONDS = 8.0, 2.0
 MAX_JOBS = 500
+MAX_ENDED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class ActiveJobs:
         self._connect = connect
         self._clock = clock
         self._kept: dict[ProxyPlace, tuple[float, Snapshot]] = {}
+        self._ended: dict[JobId, BatchPredictionJob] = {}
         self._locks: dict[ProxyPlace, threading.Lock] = {}
         self._guard = threading.Lock()
 
@@ -88,6 +91,22 @@ class ActiveJobs:
                 reading = self._ask(place, reading)
                 self._kept[place] = (self._clock(), reading)
             return reading
+
+    def read_ended(self, place: ProxyPlace, job_id: JobId) -> BatchPredictionJob | None:
+        """Read a job that is not active any more; None if Vertex does not answer. What has ended is kept."""
+        if job_id not in self._ended:
+            try:
+                with self._connect(place.litellm_conn_id) as client:
+                    job = client.get(*job_id)
+            except (VertexBatchError, AirflowException) as error:
+                log.warning("The cost pages cannot read job %s: %s", job_id, scrub(str(error)))
+                return None
+            if not job.state.is_terminal:
+                return job
+            if len(self._ended) >= MAX_ENDED:
+                self._ended.clear()
+            self._ended[job_id] = job
+        return self._ended[job_id]
 
     def forget(self) -> None:
         """Read again next time, because a user has just changed something."""

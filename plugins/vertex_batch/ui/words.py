@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
-from vertex_batch.costs import RowCounts, Total, exact
+from vertex_batch.costs import COMMAND_LINE, JobFacts, RowCounts, Total, exact
+from vertex_batch.observability.links import storage_url  # noqa: F401 - for the templates
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.ui.numbers import duration
 from vertex_batch.usage import Unit
@@ -92,6 +93,16 @@ def lasting(since: datetime | None, now: datetime) -> str:
     return duration(now - since) if since else ""
 
 
+def error(job: JobFacts) -> str:
+    """What Vertex said of a job's end; empty if it only repeats the state, in whatever spelling."""
+    said = job.error_message.strip(" .").upper().replace("CANCELED", "CANCELLED")
+    return "" if said == job.state else job.error_message
+
+
+def is_of_command_line(job: JobFacts) -> bool:
+    return job.run_type == COMMAND_LINE
+
+
 def ranges(today: date) -> list[tuple[str, date]]:
     """Common periods: name and first day. Each ends today."""
     days = [(f"{n} days", today - timedelta(n - 1)) for n in (7, 30, 90)]
@@ -132,14 +143,6 @@ class InPlace(Protocol):
 
     @property
     def job_id(self) -> str: ...
-
-
-def storage_url(uri: str, *, is_file: bool = False) -> str:
-    """Link to Google's page of a folder or a file in Cloud Storage; empty for anything else."""
-    if not uri.startswith("gs://"):
-        return ""
-    page = "browser/_details" if is_file else "browser"
-    return f"https://console.cloud.google.com/storage/{page}/{quote(uri.removeprefix('gs://'))}"
 
 
 def console_url(job: InPlace) -> str:

@@ -36,6 +36,13 @@ def test_data_are_kept_and_a_copy_has_them_too(tmp_path):
             assert query(server.url("nights"), "SELECT number FROM night") == [(1,)]
 
 
+def test_a_database_is_created_once(tmp_path):
+    with start_postgres(tmp_path) as server:
+        url = server.ensure_database("costs")
+        query(url, "CREATE TABLE bill AS SELECT 1 AS number")
+        assert query(server.ensure_database("costs"), "SELECT number FROM bill") == [(1,)]
+
+
 def test_what_was_committed_survives_the_death_of_the_server(tmp_path):
     port = Ports().choose("database")
     process = ManagedProcess(postgres_service(tmp_path, port), tmp_path / "log", "mark")

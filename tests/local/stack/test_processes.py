@@ -88,6 +88,21 @@ def test_a_process_can_be_started_again_after_it_was_killed(process):
     assert helper.pid not in (None, first)
 
 
+def test_killing_a_process_kills_what_it_forked_also_in_a_session_of_its_own(process, tmp_path):
+    sign = tmp_path / "forked"
+    forks = (
+        "import os, pathlib, sys, time; child = os.fork();"
+        "child or os.setsid(); child or pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
+    )
+    helper = process(forks, sign, is_ready=lambda _: sign.exists())
+    helper.start()
+    helper.wait_until_ready()
+    server, child = helper.family()
+    assert os.getpgid(server.pid) != os.getpgid(child.pid)
+    helper.kill()
+    child.wait(10)
+
+
 def test_stopping_what_never_ran_does_nothing(process):
     process(SLEEPER).stop()
 

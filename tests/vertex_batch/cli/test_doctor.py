@@ -10,8 +10,9 @@ NAMES = {"airflow", "specs", "connection", "key", "proxy version", "jobs", "pric
 
 
 @pytest.fixture
-def checked(run, spec, vertex, tmp_path):
-    """Run it; return the exit status and the checks by name."""
+def checked(run, spec, vertex, tmp_path, monkeypatch):
+    """Run it where Airflow has no database; return the exit status and the checks by name."""
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{tmp_path / 'none.db'}")
 
     def checked(*options: str):
         url = f"sqlite:///{tmp_path / 'costs.db'}"
@@ -30,6 +31,7 @@ def test_a_good_setup_passes_and_leaves_no_object_behind(checked, vertex):
     assert found.keys() >= NAMES
     assert [each["found"] for each in found.values() if each["status"] == "failed"] == []
     assert status == 0
+    assert found["triggerer"]["status"] == "not checked"
     assert found["jobs"]["subject"] == "demo-project/us-central1"
     assert found["storage"]["found"].startswith("Wrote, read and deleted gs://demo-bucket/cli-out/")
     assert vertex.gcs.list("gs://demo-bucket/") == before

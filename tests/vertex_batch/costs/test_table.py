@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
-from vertex_batch.costs import CostTable, CostTableSetupError, JobFilter, JobIdTakenError
+from vertex_batch.costs import CostTable, CostTableSetupError, JobFilter, JobIdTakenError, Owners
 from vertex_batch.costs.migrations import MIGRATIONS
 from vertex_batch.errors import PermanentError
 from vertex_batch.usage import CacheTtl, Kind
@@ -265,7 +265,17 @@ def test_jobs_of_certain_dags_only(table, bill):
     found = table.jobs(JobFilter(dag_ids=frozenset({"a", "c", "unknown"})))
     assert {cost.job.dag_id for cost in found} == {"a", "c"}
     assert table.jobs(JobFilter(dag_ids=frozenset())) == []
-    assert table.dag_ids() == {"a", "b", "c"}
+    assert table.owners() == Owners(frozenset({"a", "b", "c"}))
+
+
+def test_jobs_without_a_dag_are_found_by_their_spec(table, bill):
+    for number, (dag, spec) in enumerate((("a", "a"), ("", "a"), ("", "b"), ("", ""), ("b", "a"))):
+        table.record(bill(str(number), dag_id=dag, spec=spec))
+    assert table.owners() == Owners(frozenset({"a", "b"}), frozenset({"a", "b", ""}))
+    where = JobFilter(dag_ids=frozenset({"a"}), specs_without_dag=frozenset({"a"}))
+    assert {cost.job.job_id for cost in table.jobs(where)} == {"0", "1"}
+    assert (table.count(where), table.count(JobFilter())) == (2, 5)
+    assert sum(total.jobs for total in table.totals("model", where=where)) == 2
 
 
 def test_search_takes_signs_as_they_are(table, bill):

@@ -89,6 +89,8 @@ NO_ID = WANTED
 WITH_ID = WANTED.with_job("7")
 OLDER = Intent(2, TASK.idempotency_key(2), "same", "p", "us-central1", NOW.isoformat(), job_id="5")
 
+OLDER_IN_DOUBT = replace(OLDER, job_id=None)
+
 
 class TestSubmit:
     @pytest.mark.parametrize(
@@ -117,6 +119,9 @@ class TestSubmit:
                 True,
                 Action.CANCEL_THEN_SUBMIT,
             ),
+            ("cleared around the POST, list may lag", OLDER_IN_DOUBT, [], False, Action.LOOK_AGAIN),
+            ("cleared around the POST, list is sure", OLDER_IN_DOUBT, [], True, Action.SUBMIT),
+            ("cleared around the POST, listed", OLDER_IN_DOUBT, [a_job(epoch=2)], False, Action.ADOPT),
             ("cleared after success", OLDER, [a_job("SUCCEEDED", epoch=2)], True, Action.SUBMIT),
             ("cleared after failure", OLDER, [a_job("FAILED", epoch=2)], True, Action.SUBMIT),
             (

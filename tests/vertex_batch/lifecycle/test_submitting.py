@@ -198,6 +198,15 @@ def test_a_lost_answer_is_waited_for_while_the_list_lags(vertex, run):
     assert len(vertex.jobs()) == 1
 
 
+def test_a_task_that_is_cleared_right_after_its_post_waits_for_the_list_too(vertex, run, client):
+    job_id = run.submit().job_id
+    run.store.save(replace(run.store.load(), job_id=None))  # as if it had been killed before it stored the id
+    vertex.set_settings(list_lag_seconds=3600)
+    run.clock.on_sleep = lambda: vertex.set_settings(list_lag_seconds=0)
+    assert run.submit(epoch=7).job_id == job_id
+    assert len(vertex.jobs()) == 1
+
+
 def test_an_ambiguous_answer_is_raised_when_creates_run_out_and_a_later_try_still_ends_with_one_job(
     vertex, run
 ):

@@ -187,6 +187,12 @@ class TestWhomAFailureConcerns:
         vertex.admin.add_fault(Fault(op=Operation.ANY, kind=FaultKind.STATUS, status=403, times=None))
         assert states(read_all(vertex, jobs), jobs) == {PermissionDeniedError}
 
+    def test_no_job_is_given_up_while_one_of_two_errors_may_pass(self, vertex):
+        jobs = put(vertex, *["RUNNING"] * 50)
+        vertex.admin.add_fault(Fault(op=Operation.LIST, kind=FaultKind.STATUS, status=403, times=None))
+        vertex.admin.add_fault(Fault(op=Operation.GET, kind=FaultKind.STATUS, status=503, times=None))
+        assert states(read_all(vertex, jobs), jobs) == {ServiceUnavailableError}
+
     def test_an_outage_is_found_out_once_and_reported_to_all(self, vertex):
         jobs = put(vertex, *["RUNNING"] * (3 * WINDOW_JOBS + 50))
         jobs[7].created_at = None

@@ -35,7 +35,7 @@ from vertex_batch.operators import (
 from vertex_batch.operators.announce import AnnounceResultsOperator
 from vertex_batch.preflight import Report, report_data
 from vertex_batch.storage import ObjectStorage
-from vertex_batch.tasks.context import PART_XCOM
+from vertex_batch.tasks.context import NOTHING_SUBMITTED_XCOM, PART_XCOM
 
 _FOLDERS = itertools.count()
 HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])
@@ -361,13 +361,57 @@ def test_an_input_that_is_not_there_is_said_to_be_missing(vertex, night):
         night.plan()
 
 
-def test_a_wrong_proxy_is_found_before_the_input_is_looked_at(vertex, night, monkeypatch):
-    """The input is missing, too."""
+@pytest.fixture
+def wrong_key(vertex, monkeypatch):
     connection = {"conn_type": "litellm", "host": vertex.direct.base_url, "password": "sk-wrong"}
     connection["extra"] = {"project": "demo-project", "location": "us-central1", "route_prefix": "/v1"}
     monkeypatch.setenv("AIRFLOW_CONN_LITELLM_DEFAULT", json.dumps(connection))
+
+
+@pytest.mark.usefixtures("wrong_key")
+def test_a_wrong_proxy_is_found_before_the_input_is_looked_at(night):
+    """The input is missing, too."""
     with pytest.raises(AirflowFailException, match="Could not list the jobs in demo-project/us-central1"):
         night.plan()
+
+
+@pytest.mark.usefixtures("wrong_key")
+@pytest.mark.parametrize("clears", [0, 1])
+def test_a_wrong_proxy_fails_once_unless_an_earlier_epoch_may_have_submitted(
+    night, tmp_path, monkeypatch, clears
+):
+    night.context["dag_run"].clear_number = clears
+    with pytest.raises(AirflowFailException):
+        night.plan(retries=3)
+    ended = (AirflowFailException, "Could not list") if clears else (AirflowSkipException, "It failed before")
+    with pytest.raises(ended[0], match=ended[1]):
+        night.record(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("failed", [1, 2])
+def test_jobs_are_searched_unless_every_submit_task_has_failed_before_it_could_submit(
+    vertex, night, tmp_path, monkeypatch, failed
+):
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(4))
+    night.plan(max_rows=2)
+    for index in range(failed):
+        night.turn_to("submit", index)
+        night.context["ti"].xcom_push(NOTHING_SUBMITTED_XCOM, index)
+    said = "none was searched for" if failed == 2 else "nothing to bill.$"
+    with pytest.raises(AirflowSkipException, match=said):
+        night.record(tmp_path, monkeypatch)
+
+
+def test_what_still_runs_is_cancelled_although_the_cost_table_does_not_answer(
+    vertex, night, tmp_path, monkeypatch
+):
+    vertex.admin.add_scenario(HELD)
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(4))
+    jobs = night.submit_all(night.plan(max_rows=2))
+    (tmp_path / "file").touch()
+    with pytest.raises(AirflowFailException, match="the file cannot be created"):
+        night.record(tmp_path / "file", monkeypatch)  # no folder, so no database can be in it
+    assert states(vertex, jobs) == ["CANCELLED", "CANCELLED"]
 
 
 def test_a_table_is_passed_on_unseen(vertex, night):

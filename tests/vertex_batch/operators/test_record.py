@@ -14,11 +14,12 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from local.emulator.admin import Cancel, Output, Scenario, Step, Trait
 from tests.builders import INPUT, LOCATION, PROJECT, a_request, input_rows
 from vertex_batch.billing.recording import is_settled
-from vertex_batch.costs import Bill, CostTable, JobFacts, make_bill
-from vertex_batch.lifecycle.identity import TaskIdentity
+from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
+from vertex_batch.costs import Bill, CostTable, JobFacts, Total, make_bill
+from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.operators import AggregateTokenUsageOperator
 from vertex_batch.pricing import PriceBook
-from vertex_batch.tasks.context import deployment
+from vertex_batch.tasks.context import INTENT_XCOM, NOTHING_SUBMITTED_XCOM, deployment
 from vertex_batch.usage import ScanResult
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobReference
@@ -51,6 +52,25 @@ def ended(vertex, state: str = "SUCCEEDED", **scenario: Any) -> JobReference:
 def record(reference: JobReference, context: dict[str, Any], **arguments: Any) -> dict[str, Any]:
     fields = {"task_id": "record_cost", "job": reference.to_dict(), "prices": PRICES, "spec": "nightly"}
     return AggregateTokenUsageOperator(**{**fields, **arguments}).execute(context)
+
+
+def test_the_log_ends_with_the_cost_and_the_address_of_the_bill(vertex, context, table, capsys):
+    reference = ended(vertex)
+    paid = record(reference, context)["amount_usd"]
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert f"{paid} USD - bill: " in line
+    assert f"/vertex-batch/bill?project={PROJECT}&location={LOCATION}&job={reference.job_id}" in line
+    ledger = Ledger(table)
+    expected = Estimate(Total(Decimal("0.5"), complete=True), Decimal("0.1"), Decimal(1))
+    ledger.claim(
+        BudgetRequest("key", PROJECT, LOCATION, reference.model, "nightly", "run", "submit"),
+        expected,
+        [],
+        lambda _: Decision(Ruling.GO, ()),
+    )
+    ledger.submitted("key", reference.job_id)
+    record(reference, context)
+    assert f"{paid} USD (expected 0.50 USD) - bill: " in capsys.readouterr().out.splitlines()[-1]
 
 
 def bill_of(table: CostTable, reference: JobReference) -> Bill:
@@ -173,6 +193,19 @@ def test_a_job_whose_submit_died_without_a_word_is_found_and_billed(vertex, cont
     vertex.admin.wait_for_jobs(job_id=reference.job_id, state="SUCCEEDED")
     result = record(reference, context, job=None, submit_task_id="submit")
     assert [job["job_id"] for job in result["jobs"]] == [reference.job_id]
+    assert bill_of(table, reference).total.amount > 0
+
+
+def test_a_try_that_failed_beside_the_one_that_submitted_takes_no_bill_away(vertex, context, table):
+    """It was stopped before it submitted, and continued, failed and reported after its successor's submit."""
+    ti = context["ti"]
+    who = TaskIdentity(deployment(), ti.dag_id, ti.run_id, "submit")
+    reference = submit(vertex, who.labels(0, "f"))
+    vertex.admin.wait_for_jobs(job_id=reference.job_id, state="SUCCEEDED")
+    intent = Intent(0, who.idempotency_key(0), "f", PROJECT, LOCATION, "2026-11-21T03:00:00+00:00")
+    ti.xcoms["submit", INTENT_XCOM] = intent.with_job(reference.job_id).to_dict()
+    ti.xcoms["submit", NOTHING_SUBMITTED_XCOM] = -1
+    record(reference, context, job=None, submit_task_id="submit")
     assert bill_of(table, reference).total.amount > 0
 
 

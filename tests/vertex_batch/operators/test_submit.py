@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, A
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from tests.builders import input_rows
+from vertex_batch.observability.links import BillLink
 from vertex_batch.operators import SubmitBatchPredictionJobOperator
 from vertex_batch.tasks.kill import TaskKilledError
 from vertex_batch.vertex.client import BatchClient
@@ -49,6 +50,25 @@ def a_task(**changes: Any) -> SubmitBatchPredictionJobOperator:
 def run(task: SubmitBatchPredictionJobOperator, context: dict[str, Any]) -> JobReference:
     task.render_template_fields(context)
     return JobReference.from_dict(task.execute(context))
+
+
+def test_the_log_ends_with_the_addresses_of_the_job_and_of_its_bill(vertex, context, capsys):
+    task = a_task()
+    reference = run(task, context)
+    lines = [line.split("] ", 1)[1].split("  ")[0] for line in capsys.readouterr().out.splitlines()]
+    submitted, where, bill = lines[-3:]
+    assert submitted.startswith(f"Submitted job {reference.job_id}")
+    assert "no job carries" not in submitted
+    assert reference.console_url in where
+    address = f"/vertex-batch/bill?project=demo-project&location=us-central1&job={reference.job_id}"
+    assert address in bill
+    assert BillLink().get_link(task, ti_key=None).endswith(address)
+
+
+def test_a_job_without_a_spec_is_named_by_its_dag_and_its_day(vertex, context):
+    run(a_task(), context)
+    (job,) = vertex.admin.jobs()
+    assert job.request["displayName"] == "nightly 2026-11-22"
 
 
 def test_submits_what_the_spec_says_on_the_date_of_the_run(vertex, context):
@@ -279,13 +299,16 @@ class TestPreflight:
 
 
 class TestChoices:
-    def test_a_dry_run_looks_at_everything_and_submits_nothing(self, vertex, context):
+    def test_a_dry_run_looks_at_everything_and_submits_nothing(self, vertex, context, capsys):
         context["params"] = {"dry_run": True}
 
-        with pytest.raises(AirflowSkipException, match="not submitted, and costs nothing") as skipped:
+        with pytest.raises(AirflowSkipException, match=r"Dry run: 1 row would cost about 0\.00\d+ USD"):
             run(a_task(), context)
 
-        assert '"gs://demo-bucket/in/2026-11-22.jsonl"' in str(skipped.value)
+        log = capsys.readouterr().out
+        assert '"gs://demo-bucket/in/2026-11-22.jsonl"' in log
+        assert "Expected cost: 0.00" in log
+        assert "Nothing was submitted." in log
         assert vertex.admin.jobs() == []
 
     def test_a_dry_run_says_what_would_have_been_wrong(self, vertex, context):

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from airflow.sdk import DAG
 
-from vertex_batch.tasks.context import overridden, with_run_dates
+from vertex_batch.operators import AggregateTokenUsageOperator, SubmitBatchPredictionJobOperator
+from vertex_batch.tasks.context import cost_name, overridden, with_run_dates
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,3 +36,22 @@ def test_a_run_that_sends_rows_again_has_the_day_of_the_earlier_run(params, day)
     run = SimpleNamespace(partition_date=None, logical_date=datetime(2026, 11, 27, 12, tzinfo=UTC))
     dates: Any = with_run_dates(cast("Context", {"dag_run": run, "params": params}), "Europe/Berlin")
     assert dates["run_date"] == day
+
+
+@pytest.mark.parametrize(
+    ("spec", "submits", "name"),
+    [
+        ("nightly", 2, "nightly"),
+        ("", 1, "my_dag"),
+        ("", 2, "my_dag.submit_0"),
+    ],
+)
+def test_costs_are_shown_under_the_spec_else_the_dag_else_the_task_of_several(spec, submits, name):
+    with DAG("my_dag", schedule=None) as dag:
+        for number in range(submits):
+            SubmitBatchPredictionJobOperator.partial(
+                task_id=f"submit_{number}", model="m", output_uri="gs://b/out"
+            ).expand(inputs=["gs://b/in"])
+        AggregateTokenUsageOperator(task_id="record_cost", submit_task_id="submit_0")
+    context = {"task": dag.get_task("record_cost"), "ti": SimpleNamespace(dag_id="my_dag")}
+    assert cost_name(cast("Context", context), spec, "submit_0") == name

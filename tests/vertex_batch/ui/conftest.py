@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi.testclient import TestClient
+from sqlalchemy import Connection
 
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts
 from vertex_batch.pricing import Basis, LineItem
@@ -48,12 +51,19 @@ def item(amount: str | None = "1.5", **changes) -> LineItem:
 
 @dataclass
 class Pages:
-    """The pages, as one person sees them."""
+    """The pages, as one person sees them.
+
+    :ivar dags: all DAGs of Airflow.
+    :ivar may_see_any: whether the person may read every DAG, whatever its name.
+    """
 
     client: TestClient
     table: CostTable
     may_see: set[str] = field(default_factory=lambda: {"nightly", "hourly"})
     may_end: set[str] = field(default_factory=lambda: {"nightly"})
+    dags: set[str] = field(default_factory=lambda: {"nightly", "hourly", "secret"})
+    may_see_any: bool = False
+    may_read_logs: bool = True
 
     def record(self, *items: LineItem, day: date = TODAY, bill: dict | None = None, **facts) -> Bill:
         names = {
@@ -89,16 +99,21 @@ class Pages:
 
 
 class _Manager:
-    def __init__(self, may_see, may_end) -> None:
-        self._may_see, self._may_end = may_see, may_end
+    def __init__(self, pages: Any) -> None:
+        self._pages = pages
 
     def get_authorized_dag_ids(self, *, user, method):
         assert method == "GET"
-        return set(self._may_see())
+        return set(self._pages.may_see)
 
-    def is_authorized_dag(self, *, method, access_entity, details, user):
+    def is_authorized_dag(self, *, method, details, user, access_entity=None):
+        if access_entity is None:  # any DAG
+            assert (method, details.id in self._pages.dags) == ("GET", False)
+            return self._pages.may_see_any
+        if (method, access_entity) == ("GET", DagAccessEntity.TASK_LOGS):
+            return self._pages.may_read_logs
         assert (method, access_entity) == ("PUT", DagAccessEntity.RUN)
-        return details.id in self._may_end()
+        return details.id in self._pages.may_end
 
     def is_authorized_view(self, *, access_view, user):
         return True
@@ -116,11 +131,27 @@ def airflow_tables() -> None:
     """Airflow's own tables, in the throwaway home of the tests."""
     from airflow import settings
     from airflow.models.base import Base
-    from airflow.models.log import Log  # noqa: F401 - the models that are imported are those that are made
+    from airflow.models.dag import DagModel  # noqa: F401 - the models that are imported are those that are made
+    from airflow.models.log import Log  # noqa: F401
+    from airflow.models.taskinstance import TaskInstance  # noqa: F401
     from airflow.models.trigger import Trigger  # noqa: F401
 
     settings.configure_orm()
     Base.metadata.create_all(settings.engine)
+
+
+@contextmanager
+def airflows_database() -> Iterator[Connection]:
+    """A transaction in which rows need not have all that Airflow would write beside them."""
+    from airflow import settings
+
+    with settings.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        try:
+            yield connection
+            connection.commit()
+        finally:
+            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
 
 
 @pytest.fixture
@@ -142,7 +173,8 @@ def pages(app, costs_file, monkeypatch) -> Iterator[Pages]:
     app.dependency_overrides[get_user] = lambda: SimpleAuthManagerUser(username="somebody", role="user")
     with TestClient(app) as client:
         made = Pages(client, CostTable(f"sqlite:///{costs_file}"))
-        manager = _Manager(lambda: made.may_see, lambda: made.may_end)
+        manager = _Manager(made)
         monkeypatch.setattr(access, "get_auth_manager", lambda: manager)
+        monkeypatch.setattr(access, "dags_of_airflow", lambda: frozenset(made.dags))
         monkeypatch.setattr("airflow.api_fastapi.core_api.security.get_auth_manager", lambda: manager)
         yield made

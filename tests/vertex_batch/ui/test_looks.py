@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from functools import cache
+from urllib.parse import urlencode
 
 import pytest
 import uvicorn
@@ -41,10 +42,16 @@ LOOKS = {
 }
 YEAR = f"from={TODAY - timedelta(365)}&to={TODAY}"
 PATHS = {
-    "none": ("/",),
-    "one": ("/", "/?spec=nightly_summaries"),
-    "demo": ("/", "/?by=kind", "/?spec=nightly_summaries", "/?from=2020-01-01&to=2020-01-02"),
-    "team": ("/?compare=previous", f"/?by=team&{YEAR}", "/?spec=nightly_labels_02&by=model", "/?from=x"),
+    "none": ("/", "/jobs", "/run?dag_id=nightly&run_id=none"),
+    "one": ("/", "/?spec=nightly_summaries", "/jobs", "{bill}", "{run}"),
+    "demo": (
+        *("/", "/?by=kind", "/?spec=nightly_summaries", "/?from=2020-01-01&to=2020-01-02"),
+        *("/jobs?sort=failed", "{bill}", "{run}", "/jobs?q=nothing-like-this"),
+    ),
+    "team": (
+        *("/?compare=previous", f"/?by=team&{YEAR}", "/?spec=nightly_labels_02&by=model", "/?from=x"),
+        *("/jobs?sort=cost", "{bill}"),
+    ),
 }
 MAX_PAGE_BYTES = 300_000
 Open = Callable[..., AbstractContextManager[Page]]
@@ -81,10 +88,19 @@ def shown(tables, airflow_tables) -> Iterator[Callable[[str], str]]:
     app.dependency_overrides[source._open_if_there] = lambda: tables(current)
     whole = FastAPI()
     whole.mount(URL_PREFIX, app)
-    manager = _Manager(lambda: tables(current).dag_ids(), set)
+
+    class Everything:
+        dags, may_see_any, may_read_logs, may_end = frozenset[str](), True, True, frozenset[str]()
+
+        @property
+        def may_see(self) -> frozenset[str]:
+            return tables(current).owners().names
+
+    manager = _Manager(Everything())
     with pytest.MonkeyPatch.context() as patch:
         for module in (security, access):
             patch.setattr(module, "get_auth_manager", lambda: manager)
+        patch.setattr(access, "dags_of_airflow", frozenset)
         port = Ports().choose("pages")
         server = uvicorn.Server(uvicorn.Config(whole, host=LOOPBACK, port=port, log_level="error"))
         thread = threading.Thread(target=server.run)
@@ -128,9 +144,9 @@ def look(shown, browser) -> Open:
 
 @pytest.mark.parametrize("name", LOOKS)
 @pytest.mark.parametrize("data", PATHS)
-def test_every_page_is_accessible_fits_and_has_no_black_shape(look, data, name):
+def test_every_page_is_accessible_fits_and_has_no_black_shape(look, tables, data, name):
     problems = []
-    for path in PATHS[data]:
+    for path in (_filled(path, tables(data)) for path in PATHS[data]):
         with look(data, path, name) as page:
             page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
             found = Axe().run(page)
@@ -144,6 +160,37 @@ def test_every_page_is_accessible_fits_and_has_no_black_shape(look, data, name):
             )
             problems += [f"{path} has a black shape"] * ("rgb(0, 0, 0)" in fills)
     assert problems == [], "\n".join(problems)
+
+
+def _filled(path: str, table: CostTable) -> str:
+    """Put the addresses of a job with failed rows, and of its run, into a path."""
+    jobs = table.jobs(limit=1, sort="failed")
+    if not jobs:
+        return path
+    job = jobs[0].job
+    address = {"project": job.project, "location": job.location, "job": job.job_id}
+    run = urlencode({"dag_id": job.dag_id, "run_id": job.run_id})
+    return path.format(bill=f"/bill?{urlencode(address)}", run=f"/run?{run}")
+
+
+def test_a_row_opens_its_bill_and_its_spec_has_a_page(look):
+    with look("demo", "/jobs") as page:
+        row = page.locator("section[aria-labelledby=recorded] tbody tr").first
+        row.locator("td.rows").click(force=True)  # the link of the row is above it
+        expect(page.get_by_role("heading", name="Bill of")).to_be_visible()
+        expect(page.get_by_role("heading", name="The nights before")).to_be_visible()
+        page.go_back()
+        name = row.locator("th a").inner_text()
+        row.locator("th a").click()
+        expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+
+
+def test_a_narrow_list_of_jobs_has_few_lines_each(look):
+    with look("demo", "/jobs", "narrow") as page:
+        rows = page.locator("section[aria-labelledby=recorded] tbody tr")
+        heights = rows.evaluate_all("(rows) => rows.map((row) => row.offsetHeight)")
+        assert max(heights) < 180
+        expect(rows.first.locator("td.cost")).to_be_in_viewport()
 
 
 def test_a_day_has_one_tooltip_with_all_series_and_leads_to_its_jobs(look):

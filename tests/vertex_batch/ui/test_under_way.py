@@ -6,7 +6,6 @@ import html
 import json
 import re
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +21,7 @@ from sqlalchemy import delete, insert, select
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from tests.builders import a_request
-from tests.vertex_batch.ui.conftest import Pages
+from tests.vertex_batch.ui.conftest import Pages, airflows_database
 from vertex_batch.lifecycle.identity import Intent, deployment_label
 from vertex_batch.tasks.context import INTENT_XCOM, deployment
 from vertex_batch.ui import under_way
@@ -64,7 +63,7 @@ def running(pages, connections, monkeypatch) -> Running:
     connections.gcs.put("gs://demo-bucket/in.jsonl", _rows(20))
     under_way.active_jobs.forget()
     # One process of all tests has one such store; no other test looks for what these put there.
-    with _airflows_database() as connection:
+    with airflows_database() as connection:
         for model in (XComModel, TaskInstance, Trigger, Job, DagRun, Log):
             connection.execute(delete(model.__table__))
 
@@ -95,7 +94,7 @@ def test_tasks_that_no_triggerer_watches_are_counted(
     running.start(dag_id)
     now = datetime.now(UTC)
     triggerer = None
-    with _airflows_database() as connection:
+    with airflows_database() as connection:
         if heartbeat_seconds_ago is not None:
             beat = now - timedelta(seconds=heartbeat_seconds_ago)
             row = {"job_type": "TriggererJob", "state": "running", "latest_heartbeat": beat}
@@ -287,23 +286,11 @@ def _rows(count: int) -> bytes:
     return (json.dumps(row) + "\n").encode() * count
 
 
-@contextmanager
-def _airflows_database():
-    """A transaction in which rows need not have all that Airflow would write beside them."""
-    with settings.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-        try:
-            yield connection
-            connection.commit()
-        finally:
-            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
-
-
 def _tell_airflow(dag_id: str, run_state: str, job_id: str) -> None:
     """Write what a run of the DAG leaves in Airflow's database."""
     run_id, now = f"run-{job_id}", datetime.now(UTC)
     intent = Intent(0, "key", "print", *PLACE.values(), declared_at=now.isoformat()).with_job(job_id)
-    with _airflows_database() as connection:
+    with airflows_database() as connection:
         made = connection.execute(
             insert(DagRun.__table__).values(
                 dag_id=dag_id,

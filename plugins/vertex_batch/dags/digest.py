@@ -1,0 +1,51 @@
+"""Operations: report every morning what the jobs of the day before cost."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from airflow.sdk import DAG, Param
+
+from vertex_batch.operators import SpendDigestOperator
+from vertex_batch.specs import specs_folder
+from vertex_batch.specs.team_budgets import budgets_file
+from vertex_batch.tasks.forms import refuse_unknown_params
+
+DOC = """
+Reports the cost of yesterday's jobs (UTC) by spec and by team, this month's spend compared with the budgets,
+and the jobs that failed, have no price, are running, or were held or refused. The text is in the log and in
+the XCom `return_value`.
+
+To send it, set `[vertex_batch] digest_notifier` to an Airflow notifier and `digest_arguments` to its
+arguments as JSON, in which `{{ digest }}` is the text.
+"""
+
+
+def digest_dag(file: str) -> DAG:
+    """Build the DAG. `file` is the DAG file, beside which the specs are."""
+    specs = specs_folder(Path(file).parent)
+    budgets = budgets_file(specs)
+    with DAG(
+        dag_id="vertex_batch_digest",
+        description="Report what yesterday's batch prediction jobs cost",
+        doc_md=DOC,
+        schedule="0 7 * * *",
+        start_date=datetime(2026, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=1,
+        tags=["vertex-batch", "operations"],
+        params={
+            "day": Param(
+                None, type=["null", "string"], format="date", title="Day", description="Default: yesterday."
+            ),
+        },
+    ) as dag:
+        SpendDigestOperator(
+            task_id="digest",
+            pre_execute=refuse_unknown_params,
+            day="{{ params.day or '' }}",
+            specs_folder=str(specs),
+            budgets_file=str(budgets) if budgets else None,
+        )
+    return dag

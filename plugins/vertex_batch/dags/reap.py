@@ -1,0 +1,74 @@
+"""Operations: find jobs that still run although their run is over, and record jobs without a bill."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from airflow.sdk import DAG, Param
+
+from vertex_batch.billing.spec_settings import BillSettings, bill_settings
+from vertex_batch.operators import ReapBatchPredictionJobsOperator
+from vertex_batch.specs import job_places, specs_folder
+from vertex_batch.tasks.forms import refuse_unknown_params
+
+DOC = """
+The safety net of last resort for cancelling and billing: it looks for jobs of this Airflow whose run is over.
+
+* **Action**: `report` lists jobs that still run in the log and in the XCom `return_value`; `cancel` cancels
+  them and waits until they have ended. A job whose run Airflow does not know is reported and never cancelled.
+* **Record**: jobs that have ended and have no bill are recorded in the cost table, with their spec's prices.
+  Airflow skips a run's `record_cost` when the run takes longer than its `dagrun_timeout`.
+
+It checks the connection's project and location and those of all specs that use the connection, unless the
+form has others. It runs every hour, reports and records. To cancel every hour, change the default below.
+"""
+_PLACES = "Default: the connection's, and those of all specs that use it."
+
+
+def reap_dag(file: str) -> DAG:
+    """Build the DAG. `file` is the DAG file, beside which the specs are."""
+    folder = Path(file).parent
+
+    def settings_of(spec: str, task_id: str) -> BillSettings:
+        """Read the spec only when one of its jobs has to be billed."""
+        return bill_settings(specs_folder(folder), spec, task_id)
+
+    def more_places(connection: str) -> set[tuple[str | None, str | None]]:
+        return job_places(specs_folder(folder), connection)
+
+    with DAG(
+        dag_id="vertex_batch_reap",
+        description="Find batch prediction jobs that no task waits for",
+        doc_md=DOC,
+        schedule="17 * * * *",
+        start_date=datetime(2026, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=1,
+        tags=["vertex-batch", "operations"],
+        params={
+            "action": Param("report", enum=["report", "cancel"], title="Action"),
+            "record_days": Param(
+                7,
+                type="number",
+                minimum=0,
+                title="Record",
+                description="Record jobs that were created in the last so many days. 0: none.",
+            ),
+            "project": Param(None, type=["null", "string"], title="Project", description=_PLACES),
+            "location": Param(None, type=["null", "string"], title="Location", description=_PLACES),
+            "connection": Param("litellm_default", type="string", title="Connection"),
+        },
+    ) as dag:
+        ReapBatchPredictionJobsOperator(
+            task_id="reap",
+            pre_execute=refuse_unknown_params,
+            action="{{ params.action }}",
+            record_days="{{ params.record_days }}",
+            settings_of=settings_of,
+            more_places=more_places,
+            project="{{ params.project or '' }}",
+            location="{{ params.location or '' }}",
+            litellm_conn_id="{{ params.connection }}",
+        )
+    return dag

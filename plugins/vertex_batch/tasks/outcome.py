@@ -1,0 +1,94 @@
+"""Says why a task has no result: in plain lines of its log, and to the page of its run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSkipException,
+)
+
+from vertex_batch.errors import PermanentError, VertexBatchError, scrub
+from vertex_batch.log import Log
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from vertex_batch.budgets import Estimate
+
+OUTCOME_XCOM = "vertex_batch_outcome"
+"""Why the last try of a task failed or was skipped. Airflow deletes it when the next try starts."""
+MAX_CHARS = 2000
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
+
+
+@contextmanager
+def explained(context: Context, log: Log) -> Iterator[None]:
+    """Log why a task fails or is skipped, and keep it for the page of its run.
+
+    Each sentence has a line of its own, because Airflow's page of a log cuts off long ones.
+
+    :raises AirflowFailException: instead of a permanent error, which no retry can pass.
+    """
+    try:
+        yield
+    except (AirflowRescheduleException, DryRunEnd):
+        raise
+    except AirflowSkipException as skip:
+        _keep(context, log, {"message": str(skip)})
+        _tell(log.info, str(skip))
+        raise
+    except PermanentError as error:
+        _keep(context, log, {"message": str(error)})
+        _tell(log.error, str(error))
+        raise AirflowFailException(str(error)) from error
+    except (VertexBatchError, AirflowException) as error:
+        _keep(context, log, {"message": str(error)})
+        _tell(log.error, str(error))
+        raise
+
+
+class DryRunEnd(AirflowSkipException):
+    """A task of a dry run has done all that it does."""
+
+
+def end_dry_run(
+    context: Context, log: Log, request: str, *, rows: int | None, expected: Estimate | None
+) -> None:
+    """Say what would have been submitted, and what it would cost.
+
+    :param request: the body of the request, as JSON.
+    :param rows: of the input; None: they were not counted.
+    :param expected: the expected cost; None: it could not be estimated.
+    :raises DryRunEnd: always.
+    """
+    counted = "An unknown number of rows" if rows is None else f"{rows:,} {'row' if rows == 1 else 'rows'}"
+    cost = f"would cost about {expected}" if expected else "would cost an unknown amount"
+    message = f"Dry run: {counted} {cost}. Nothing was submitted."
+    log.info("The request of the job would be:")
+    for line in request.splitlines():
+        log.info("%s", line)
+    _tell(log.info, f"{message} Nothing is billed.")
+    facts = {"message": message, "rows": rows, "request": request}
+    _keep(context, log, {**facts, "expected": expected.to_dict() if expected else None})
+    raise DryRunEnd(message)
+
+
+def _tell(log: Any, message: str) -> None:
+    for sentence in _SENTENCE_ENDS.split(scrub(message)):
+        log("%s", sentence)
+
+
+def _keep(context: Context, log: Log, outcome: dict[str, Any]) -> None:
+    """Store it. What a task failed of matters more than that this fails, too."""
+    outcome["message"] = scrub(outcome["message"])[:MAX_CHARS]
+    try:
+        context["ti"].xcom_push(key=OUTCOME_XCOM, value=outcome)
+    except Exception as error:  # noqa: BLE001 - whatever it is, Airflow does not answer
+        log.warning("The page of this run will not show the reason: %s", error)

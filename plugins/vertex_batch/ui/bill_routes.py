@@ -1,0 +1,79 @@
+"""The routes about one job's bill and about one run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
+
+from vertex_batch.budgets import Ledger
+from vertex_batch.costs import Bill, CostTable, JobFilter, add_totals
+from vertex_batch.ui.access import CurrentReader
+from vertex_batch.ui.beside import nights_before, outside_expectation
+from vertex_batch.ui.failures import group_failures
+from vertex_batch.ui.periods import BadAddressError
+from vertex_batch.ui.render import address_of, page
+from vertex_batch.ui.run_report import read_run, record_log
+from vertex_batch.ui.source import CostsIfAny, Named
+from vertex_batch.ui.under_way import find_submission
+from vertex_batch.ui.words import query
+
+router = APIRouter()
+
+MAX_JOBS_OF_RUN = 500
+
+
+@router.get("/bill")
+def bill(request: Request, reader: CurrentReader, costs: CostsIfAny, key: Named) -> Response:
+    found = costs.bill(key) if costs else None
+    if costs is None or found is None:
+        submission = find_submission(reader, key, costs)
+        if submission is None:
+            raise HTTPException(404)
+        # It has no bill yet; the page of its run shows how far it is.
+        run = query(dag_id=submission.dag_id, run_id=submission.run_id)
+        return RedirectResponse(f"{address_of('/run')}?{run}", 303)
+    # The same answer in both cases, so that a user who may not see a job does not learn that it exists.
+    if not reader.may_see(found.job.owner):
+        raise HTTPException(404)
+    deliveries = costs.deliveries_of(found.job)
+    return page(request, "bill.html", **_of_bill(costs, found), deliveries=deliveries)
+
+
+@router.get("/run")
+def run(
+    request: Request, reader: CurrentReader, costs: CostsIfAny, dag_id: str = "", run_id: str = ""
+) -> Response:
+    if not dag_id or not run_id:
+        raise BadAddressError("The address of a run needs dag_id and run_id.")
+    if not reader.may_see(dag_id):
+        raise HTTPException(404)
+    where = JobFilter(dag_id=dag_id, run_id=run_id)
+    found = costs.jobs(where, limit=MAX_JOBS_OF_RUN) if costs else []
+    whole = costs.bill(found[0].job.key) if costs and len(found) == 1 else None
+    return page(
+        request,
+        "run.html",
+        jobs=found,
+        total=add_totals(each.total for each in found),
+        marks=outside_expectation(costs, found) if costs else {},
+        report=read_run(dag_id, run_id, with_reasons=reader.may_read_logs(dag_id)),
+        deliveries=costs.deliveries(where) if costs else [],
+        dag_id=dag_id,
+        run_id=run_id,
+        **(_of_bill(costs, whole) if costs and whole else {"bill": None}),
+    )
+
+
+def _of_bill(costs: CostTable, found: Bill) -> dict[str, Any]:
+    """What both pages show of a bill."""
+    expected = Ledger(costs).of_job(found.job.key)
+    return {
+        "bill": found,
+        "expected": expected,
+        "outside": expected.compare(found) if expected else "",
+        "failures": group_failures(found),
+        "nights": nights_before(costs, found),
+        "log": record_log(found.job),
+    }

@@ -1,0 +1,219 @@
+"""What Airflow knows about one run: its state, what failed and why, and what its dry run found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState, TaskInstanceState
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from vertex_batch.costs import JobFacts, Total, add_totals
+from vertex_batch.lifecycle.identity import Intent
+from vertex_batch.operators import AggregateTokenUsageOperator
+from vertex_batch.tasks.context import INTENT_XCOM
+from vertex_batch.tasks.outcome import OUTCOME_XCOM
+
+MAX_TASKS = 1000
+_SHOWN = (TaskInstanceState.FAILED, TaskInstanceState.UP_FOR_RETRY, TaskInstanceState.SKIPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEnd:
+    """A task that failed, waits for its next try, or was skipped for a reason.
+
+    :param reason: empty if the task did not say it, or the user may not read its log.
+    """
+
+    task_id: str
+    map_index: int
+    state: str
+    ended_at: datetime | None = None
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.task_id if self.map_index < 0 else f"{self.task_id} [{self.map_index}]"
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """A job that was checked and not submitted.
+
+    :param rows: of its input; None: they were not counted.
+    :param expected: its expected cost; None: it could not be estimated.
+    :param request: the body of the request, as JSON.
+    """
+
+    request: str
+    rows: int | None = None
+    expected: Total | None = None
+    low: Decimal = Decimal(0)
+    high: Decimal = Decimal(0)
+    method: str = ""
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """One run.
+
+    :param state: as Airflow calls it; empty if Airflow does not know the run.
+    :param submitted: how many jobs its tasks have submitted.
+    :param is_in_doubt: a task crashed while it submitted a job, which may exist.
+    """
+
+    state: str = ""
+    submitted: int = 0
+    is_in_doubt: bool = False
+    ends: Sequence[TaskEnd] = ()
+    dry_runs: Sequence[DryRun] = field(default_factory=tuple)
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in (DagRunState.RUNNING, DagRunState.QUEUED)
+
+    @property
+    def failures(self) -> list[TaskEnd]:
+        """The tasks that failed or wait for their next try, in the order of their ends."""
+        return [end for end in self.ends if end.state != TaskInstanceState.SKIPPED]
+
+    @property
+    def skips(self) -> list[str]:
+        """Why tasks were skipped, each reason once."""
+        reasons = (end.reason for end in self.ends if end.state == TaskInstanceState.SKIPPED)
+        return list(dict.fromkeys(filter(None, reasons)))
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of the dry run; None if those of a job are unknown."""
+        known = [each.rows for each in self.dry_runs if each.rows is not None]
+        return sum(known) if len(known) == len(self.dry_runs) else None
+
+    @property
+    def expected(self) -> DryRun | None:
+        """The dry run as a whole, without a request; None if the cost of a job is unknown."""
+        known = [each for each in self.dry_runs if each.expected is not None]
+        if not known or len(known) < len(self.dry_runs):
+            return None
+        return DryRun(
+            "",
+            self.rows,
+            add_totals(each.expected for each in known if each.expected),
+            sum((each.low for each in known), Decimal(0)),
+            sum((each.high for each in known), Decimal(0)),
+            known[0].method if len(known) == 1 else f"{len(known)} jobs",
+            tuple(dict.fromkeys(reason for each in known for reason in each.unknown)),
+        )
+
+
+def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
+    """Read a run. No rights are checked.
+
+    :param with_reasons: whether the user may read what the tasks have logged.
+    """
+    with create_session() as session:
+        run = session.execute(
+            select(DagRun.id, DagRun.state).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+        ).one_or_none()
+        if run is None:
+            return RunReport()
+        outcomes = dict(_said(session, run.id, OUTCOME_XCOM)) if with_reasons else {}
+        intents = [Intent.from_dict(said) for _, said in _said(session, run.id, INTENT_XCOM)]
+        tasks = session.execute(
+            select(
+                TaskInstance.task_id,
+                TaskInstance.map_index,
+                TaskInstance.state,
+                TaskInstance.end_date,
+            )
+            .where(
+                TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.state.in_(_SHOWN)
+            )
+            .order_by(TaskInstance.end_date)
+            .limit(MAX_TASKS)
+        ).all()
+    ends = [
+        TaskEnd(
+            task.task_id,
+            task.map_index,
+            str(task.state),
+            task.end_date,
+            str(outcomes.get((task.task_id, task.map_index), {}).get("message", "")),
+        )
+        for task in tasks
+    ]
+    dry_runs = [made for outcome in outcomes.values() if (made := _dry_run(outcome))]
+    submitted = {intent.job_id for intent in intents if intent and intent.job_id}
+    is_in_doubt = any(intent and intent.is_in_doubt for intent in intents)
+    return RunReport(str(run.state), len(submitted), is_in_doubt, ends, dry_runs)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLog:
+    """The log of a task."""
+
+    task_id: str
+    map_index: int = -1
+
+
+def record_log(job: JobFacts) -> TaskLog | None:
+    """Find the task that recorded a job; None if Airflow does not have its run any more."""
+    with create_session() as session:
+        found = session.execute(
+            select(TaskInstance.task_id, TaskInstance.map_index)
+            .where(TaskInstance.dag_id == job.dag_id, TaskInstance.run_id == job.run_id)
+            .where(TaskInstance.operator == AggregateTokenUsageOperator.__name__)
+            .limit(MAX_TASKS)
+        ).all()
+    # Of several, the one in the innermost task group around the job's task, and at the same map index.
+    around = [
+        (len(group), task.map_index in (-1, job.map_index), task)
+        for task in found
+        if job.task_id.startswith(group := task.task_id.removesuffix(task.task_id.rpartition(".")[2]))
+    ]
+    return TaskLog(*max(around, key=lambda each: each[:2])[2]) if around else None
+
+
+def _said(session: Session, run: int, key: str) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
+    """What the tasks of a run have stored under a key, by task id and map index."""
+    asked = (
+        select(XComModel.value, XComModel.task_id, XComModel.map_index)
+        .where(XComModel.dag_run_id == run, XComModel.key == key)
+        .order_by(XComModel.task_id, XComModel.map_index)
+        .limit(MAX_TASKS)
+    )
+    for row in session.execute(asked):
+        try:
+            value = XComModel.deserialize_value(row)
+        except (TypeError, ValueError):  # a deployment's own XCom backend keeps it elsewhere
+            continue
+        if isinstance(value, dict):
+            yield (row.task_id, row.map_index), value
+
+
+def _dry_run(outcome: dict[str, Any]) -> DryRun | None:
+    """Read what a dry run has found; None for any other outcome."""
+    if "request" not in outcome:
+        return None
+    expected = outcome.get("expected")
+    rows = outcome.get("rows")
+    if not isinstance(expected, dict):
+        return DryRun(str(outcome["request"]), rows)
+    return DryRun(
+        str(outcome["request"]),
+        rows,
+        Total(Decimal(expected["expected_usd"]), bool(expected["complete"])),
+        Decimal(expected["low_usd"]),
+        Decimal(expected["high_usd"]),
+        str(expected["method"]),
+        tuple(expected["unknown"]),
+    )

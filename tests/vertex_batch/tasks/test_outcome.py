@@ -1,0 +1,92 @@
+"""What a task says of its end: in its log, and to the page of its run."""
+
+from __future__ import annotations
+
+import logging
+from decimal import Decimal
+
+import pytest
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSkipException,
+)
+
+from vertex_batch.budgets import Estimate
+from vertex_batch.costs import Total
+from vertex_batch.errors import ConfigurationError, TransientError
+from vertex_batch.tasks.outcome import OUTCOME_XCOM, DryRunEnd, end_dry_run, explained
+
+log = logging.getLogger("task")
+
+
+def said(context):
+    return context["ti"].xcoms.get(("submit", OUTCOME_XCOM))
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (ConfigurationError("No such bucket: gs://b. Check gs://b.c"), AirflowFailException),
+        (TransientError("No such bucket: gs://b. Check gs://b.c"), TransientError),
+        (AirflowException("No such bucket: gs://b. Check gs://b.c"), AirflowException),
+        (AirflowSkipException("No such bucket: gs://b. Check gs://b.c"), AirflowSkipException),
+    ],
+)
+def test_each_sentence_of_a_reason_has_a_line_of_its_own(context, caplog, error, raised):
+    with caplog.at_level("INFO", logger="task"), pytest.raises(raised), explained(context, log):
+        raise error
+    assert [record.getMessage() for record in caplog.records] == ["No such bucket: gs://b.", "Check gs://b.c"]
+    assert said(context) == {"message": "No such bucket: gs://b. Check gs://b.c"}
+
+
+@pytest.mark.parametrize("error", [AirflowRescheduleException(None), KeyError("a bug"), KeyboardInterrupt()])
+def test_what_is_not_an_end_or_is_a_bug_passes_as_it_is(context, error):
+    with pytest.raises(type(error)), explained(context, log):
+        raise error
+    assert said(context) is None
+
+
+def test_a_task_that_succeeds_says_nothing(context):
+    with explained(context, log):
+        pass
+    assert said(context) is None
+
+
+def test_a_key_in_a_message_is_in_no_log_and_no_xcom(context, caplog):
+    with pytest.raises(AirflowFailException), explained(context, log):
+        raise ConfigurationError("Refused: Bearer abcdefgh, sk-0123456789")
+    assert said(context) == {"message": "Refused: Bearer ***, ***"}
+    assert "0123456789" not in caplog.text
+
+
+def test_an_airflow_that_does_not_answer_does_not_hide_the_reason(context, monkeypatch):
+    def refuse(**_):
+        raise OSError("no supervisor")
+
+    monkeypatch.setattr(context["ti"], "xcom_push", refuse)
+    with pytest.raises(AirflowFailException, match="No such bucket"), explained(context, log):
+        raise ConfigurationError("No such bucket")
+
+
+def test_a_dry_run_says_rows_cost_and_request_and_that_nothing_was_submitted(context, caplog):
+    expected = Estimate(Total(Decimal("0.077"), complete=True), Decimal("0.05"), Decimal("0.2"), rows=60)
+    with caplog.at_level("INFO"), pytest.raises(DryRunEnd), explained(context, log):
+        end_dry_run(context, log, '{\n  "model": "m"\n}', rows=60, expected=expected)
+    assert [record.getMessage() for record in caplog.records] == [
+        "The request of the job would be:",
+        "{",
+        '  "model": "m"',
+        "}",
+        "Dry run: 60 rows would cost about 0.077 USD (0.05 to 0.20).",
+        "Nothing was submitted.",
+        "Nothing is billed.",
+    ]
+    assert (said(context)["rows"], said(context)["expected"]["high_usd"]) == (60, "0.2")
+    assert said(context)["request"] == '{\n  "model": "m"\n}'
+
+
+def test_a_dry_run_without_numbers_says_so(context):
+    with pytest.raises(DryRunEnd, match="An unknown number of rows would cost an unknown amount"):
+        end_dry_run(context, log, "{}", rows=None, expected=None)

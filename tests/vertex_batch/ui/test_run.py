@@ -1,0 +1,161 @@
+"""The page of a run: while it runs, after it failed, after a dry run."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from sqlalchemy import delete, insert
+
+from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
+from vertex_batch.budgets import Estimate
+from vertex_batch.costs import JobFacts, Total
+from vertex_batch.lifecycle.identity import Intent
+from vertex_batch.tasks.context import INTENT_XCOM
+from vertex_batch.tasks.outcome import OUTCOME_XCOM
+from vertex_batch.ui.run_report import TaskLog, record_log
+
+RUN = {"dag_id": "nightly", "run_id": "tonight"}
+REASON = "No such bucket: gs://demo-bukket. Nothing was submitted."
+RECORD = "AggregateTokenUsageOperator"
+
+
+@pytest.fixture(autouse=True)
+def _empty(airflow_tables):
+    with airflows_database() as connection:
+        for model in (XComModel, TaskInstance, DagRun):
+            connection.execute(delete(model.__table__))
+
+
+def a_run(state, tasks=(), said=(), run=RUN):
+    """Write a run.
+
+    :param tasks: id, state and operator. :param said: task id, key and value.
+    """
+    now = datetime.now(UTC)
+    with airflows_database() as connection:
+        values = {**run, "state": state, "run_type": "manual", "run_after": now, "log_template_id": 1}
+        made = connection.execute(insert(DagRun.__table__).values(**values)).inserted_primary_key[0]
+        for task_id, task_state, operator in tasks:
+            task = {"id": uuid.uuid4(), "task_id": task_id, "state": task_state, "operator": operator}
+            task |= {**run, "map_index": -1, "try_number": 1, "max_tries": 1, "pool": "p", "pool_slots": 1}
+            task |= {"queue": "q", "priority_weight": 1, "executor_config": b"", "end_date": now}
+            task |= {"hostname": "", "unixname": "", "custom_operator_name": ""}
+            connection.execute(insert(TaskInstance.__table__).values(**task))
+        for task_id, key, value in said:
+            xcom = {"dag_run_id": made, "task_id": task_id, "map_index": -1, "key": key, "value": value}
+            connection.execute(insert(XComModel.__table__).values(**xcom, **run, timestamp=now))
+
+
+def test_a_run_that_goes_on_shows_its_jobs_live_before_anything_is_recorded(pages):
+    a_run("running")
+    text = pages.get("/run", **RUN).text
+    assert 'data-live="/vertex-batch/running?part=1&amp;dag_id=nightly&amp;run_id=tonight"' in text
+    assert "nothing to pay" not in text
+
+
+@pytest.mark.parametrize("run_state", ["failed", "running"])
+def test_a_run_says_where_and_why_it_failed(pages, run_state):
+    a_run(run_state, [("plan_inputs", "failed", "x")], [("plan_inputs", OUTCOME_XCOM, {"message": REASON})])
+    text = pages.get("/run", **RUN).text
+    assert f"<b>Failed at plan_inputs:</b> {REASON}" in text
+    assert "/dags/nightly/runs/tonight/tasks/plan_inputs" in text
+    assert ("nothing to pay" in text) is (run_state == "failed")
+
+
+def test_a_reason_is_shown_to_those_alone_who_may_read_the_log(pages):
+    dry = {"message": "Dry run", "request": "{}", "rows": 1, "expected": None}
+    said = [("plan_inputs", OUTCOME_XCOM, {"message": REASON}), ("submit", OUTCOME_XCOM, dry)]
+    a_run("failed", [("plan_inputs", "failed", "x")], said)
+    pages.may_read_logs = False
+    text = pages.get("/run", **RUN).text
+    assert "Failed at plan_inputs" in text
+    assert "bukket" not in text
+    assert "Dry run" not in text
+    pages.may_see = set()
+    assert pages.get("/run", **RUN).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        ({"job_id": "7"}, "A job of this run was submitted and has no bill yet"),
+        ({}, "The job may run and cost money"),
+        ({"refused": True}, "nothing to pay"),
+    ],
+)
+def test_only_a_run_that_surely_submitted_no_job_is_called_free(pages, state, shown):
+    intent = asdict(Intent(0, "key", "print", "p", "l", declared_at="", **state))
+    a_run("failed", [("record_cost", "failed", RECORD)], [("submit", INTENT_XCOM, intent)])
+    text = pages.get("/run", **RUN).text
+    assert shown in text
+    assert ("nothing to pay" in text) is (shown == "nothing to pay")
+
+
+def test_a_dry_run_shows_its_rows_its_cost_and_its_request(pages):
+    estimate = Estimate(Total(Decimal("0.077"), True), Decimal("0.05"), Decimal("0.2"), 60, method="60 rows")
+    said = {"message": "Dry run", "request": '{"displayName": "x"}', "rows": 60}
+    a_run("success", said=[("submit", OUTCOME_XCOM, {**said, "expected": estimate.to_dict()})])
+    text = pages.get("/run", **RUN).text
+    assert "nothing was submitted" in text
+    assert "<dd>60</dd>" in text
+    assert "0.0770</span> USD (0.0500 to 0.2000)" in text
+    assert "{&#34;displayName&#34;: &#34;x&#34;}" in text
+
+
+@pytest.mark.parametrize("unknown", [{"rows": None, "expected": None}, {"rows": 5, "expected": None}])
+def test_what_a_dry_run_does_not_know_is_not_zero(pages, unknown):
+    a_run("success", said=[("submit", OUTCOME_XCOM, {"message": "", "request": "{}", **unknown})])
+    text = pages.get("/run", **RUN).text
+    assert "unknown; the log of the task says why" in text
+    assert ("not counted" in text) is (unknown["rows"] is None)
+
+
+def test_a_run_without_a_job_says_why(pages):
+    message = "Skipped job titles: this run was limited to summaries."
+    a_run("success", [("submit", "skipped", "x")], [("submit", OUTCOME_XCOM, {"message": message})])
+    assert (
+        f"This run submitted no job, so there is nothing to pay. {message}" in pages.get("/run", **RUN).text
+    )
+
+
+def test_hostile_reasons_stay_text(pages):
+    run = {"dag_id": "nightly", "run_id": HOSTILE}
+    said = {"message": HOSTILE, "request": HOSTILE, "rows": 1, "expected": None}
+    a_run("failed", [("submit", "failed", "x")], [("submit", OUTCOME_XCOM, said)], run)
+    text = pages.get("/run", **run).text
+    assert "alert(1)" in text
+    assert "<script>alert" not in text
+
+
+def test_a_bill_leads_to_the_log_of_the_task_that_recorded_it(pages):
+    groups = ("a.", "a.retry_1.", "")
+    a_run("success", [(f"{group}record_cost", "success", RECORD) for group in groups])
+    for task_id, log in [
+        ("a.submit", "a.record_cost"),
+        ("a.shards.submit", "a.record_cost"),
+        ("a.retry_1.shards.submit", "a.retry_1.record_cost"),
+        ("b.submit", "record_cost"),
+    ]:
+        assert record_log(JobFacts("p", "l", "7", task_id=task_id, **RUN)) == TaskLog(log)
+    bill = pages.record(**RUN, task_id="a.submit")
+    address = {"project": bill.job.project, "location": bill.job.location, "job": bill.job.job_id}
+    assert "/dags/nightly/runs/tonight/tasks/a.record_cost" in pages.get("/bill", **address).text
+
+
+def test_a_bill_shows_the_nights_before(pages):
+    nights = [datetime(2026, 11, day, 2, tzinfo=UTC) for day in (20, 21, 22)]
+    bills = [pages.record(logical_date=night, create_time=night) for night in nights]
+    pages.record(task_id="another", logical_date=nights[0], create_time=nights[0])
+    address = {"project": "demo-project", "location": "us-central1"}
+    text = pages.get("/bill", **address, job=bills[1].job.job_id).text
+    assert "2026-11-21, this bill" in text
+    assert ">2026-11-20</a>" in text
+    assert text.count("job=") == 1
+    assert "The nights before" not in pages.get("/bill", **address, job=bills[0].job.job_id).text

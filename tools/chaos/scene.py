@@ -1,0 +1,70 @@
+"""The stack of the kill points: two specs, and Airflow's own time-outs in seconds instead of minutes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from local.stack import StackOptions
+
+SPEC = "chaos"
+_SPEC_TEXT = """\
+description: Runs whose processes are killed
+model: gemini-3.8-flash
+inputs: gs://demo-bucket/chaos/{{ run_date }}.jsonl
+output: gs://demo-bucket/chaos_out/{{ run_date }}/
+team: tests
+retries: 5
+retry_delay: 1s
+poll_interval: 1s
+"""
+RETRY_SPEC = "chaos_retry"
+_RETRY_TEXT = """\
+description: Runs that send rows again, and whose processes are killed
+model: gemini-2.5-flash
+inputs: gs://demo-bucket/chaos_retry/{{ run_date }}.jsonl
+output: gs://demo-bucket/chaos_retry_out/{{ run_id }}/
+team: tests
+retries: 8
+retry_delay: 1s
+poll_interval: 1s
+resubmits: 0
+results:
+  to: gs://demo-bucket/chaos_retry_answers/{{ run_id }}.jsonl
+retry_rows:
+  rounds: 2
+"""
+_SETTINGS = {
+    "AIRFLOW__VERTEX_BATCH__LOOK_SECONDS": "10",
+    # What a crashed machine held is taken up within seconds instead of minutes.
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+}
+_JOB_SPEED = 105.0  # a job takes two seconds
+# What a cluster loses is found within seconds, too.
+_CLUSTER_SETTINGS = {
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "40",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "20",
+}
+
+
+def prepare(home: Path, *, workers: int = 0) -> StackOptions:
+    """Write the specs below `home`; return the options of a stack for rounds.
+
+    :param workers: of a cluster; 0: tasks run in the scheduler's machine.
+    """
+    specs = home / "jobs"
+    specs.mkdir()
+    (specs / f"{SPEC}.yaml").write_text(_SPEC_TEXT)
+    (specs / f"{RETRY_SPEC}.yaml").write_text(_RETRY_TEXT)
+    return StackOptions(
+        home=home,
+        specs=specs,
+        emulator_speed=_JOB_SPEED,
+        airflow_settings=_SETTINGS | (_CLUSTER_SETTINGS if workers else {}),
+        workers=workers,
+        restarts=workers > 0,
+    )
