@@ -34,7 +34,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class BarColumn:
     """One day, or one week: its place from edge to edge of the plot, and the bars in the middle of it.
 
     :param bars: from the bottom up.
@@ -67,7 +67,7 @@ class Chart:
     :param marks_lower_bounds: False if most days are lower bounds, so that a mark on each says nothing.
     """
 
-    columns: list[Column]
+    columns: list[BarColumn]
     ticks: list[str]
     labels: list[tuple[str, float]]
     marks_lower_bounds: bool
@@ -97,7 +97,7 @@ def _tick(amount: Decimal, step: Decimal) -> str:
     return f"{amount.quantize(Decimal(1).scaleb(-decimals), ROUND_DOWN):,f}" if amount else "0"
 
 
-def _columns(spend: SpendChart, top: float) -> Iterator[Column]:
+def _columns(spend: SpendChart, top: float) -> Iterator[BarColumn]:
     width = 100 / len(spend.days)
     bar_width = min(width * _FILLED, _WIDEST_BAR)
     for n, day in enumerate(spend.days):
@@ -108,7 +108,7 @@ def _columns(spend: SpendChart, top: float) -> Iterator[Column]:
                 upper -= height
                 bars.append(Bar(upper, height, series.number))
         before = spend.previous.get(day)
-        yield Column(
+        yield BarColumn(
             start=day,
             end=spend.period.end_of(day),
             x=n * width,
@@ -122,7 +122,7 @@ def _columns(spend: SpendChart, top: float) -> Iterator[Column]:
         )
 
 
-def _labels(columns: list[Column]) -> list[tuple[str, float]]:
+def _labels(columns: list[BarColumn]) -> list[tuple[str, float]]:
     """Label the last day, and earlier ones at equal distances."""
     every = -(-len(columns) // MAX_LABELS)
     named = columns[(len(columns) - 1) % every :: every]

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class PageLimits:
     """The limits of a spec, of a team, or of all teams together.
 
     :param month_usd: the highest monthly limit; None if there is none, or it is not known.
@@ -29,26 +29,26 @@ class Limits:
     many_failed: Decimal = MANY_FAILED
 
 
-def read_limits(where: JobFilter) -> Limits:
+def read_limits(where: JobFilter) -> PageLimits:
     """Read the limits of the jobs of a page. Without the files, there is no budget."""
     name = where.spec or where.dag_id
     if name and where.team:
-        return Limits()
+        return PageLimits()
     try:
-        return _of_spec(name) if name else Limits(_of_month(_team_budget(where.team)))
+        return _of_spec(name) if name else PageLimits(_of_month(_team_budget(where.team)))
     except SpecError as error:
         log.info("The pages show no limits: %s", error)
-        return Limits()
+        return PageLimits()
 
 
-def _of_spec(name: str) -> Limits:
+def _of_spec(name: str) -> PageLimits:
     folder = specs_folder(conf.get("core", "dags_folder"))
     spec = load_specs(folder, only=name).specs.get(name) if folder.is_dir() else None
     if spec is None:
-        return Limits()
+        return PageLimits()
     ratio = min(job.max_failed_ratio for job in spec.jobs)
     many_failed = Decimal(str(ratio)) if ratio < 1 else MANY_FAILED
-    return Limits(_of_month(spec.budget.to_budget() if spec.budget else None), many_failed)
+    return PageLimits(_of_month(spec.budget.to_budget() if spec.budget else None), many_failed)
 
 
 def _team_budget(team: str) -> Budget | None:

@@ -1,6 +1,6 @@
 """How the pages write numbers: amounts, counts, shares, changes and durations. Pure.
 
-`Column` rounds all amounts of a column to the same number of decimals, so that the decimal points are below
+`AmountColumn` rounds all amounts of a column to the same number of decimals, so that the decimal points are below
 each other. The exact amounts are in the titles, on the bill, and in the exports.
 """
 
@@ -23,7 +23,7 @@ Amount = Decimal | Total | None
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class AmountColumn:
     """Amounts that are shown below each other.
 
     :param decimals: of each of them.
@@ -32,7 +32,7 @@ class Column:
     decimals: int
 
     @classmethod
-    def of(cls, amounts: Iterable[Amount]) -> Column:
+    def of(cls, amounts: Iterable[Amount]) -> AmountColumn:
         """Choose the decimals: 2 if the largest amount is a dollar or more, or if 2 are exact; else 4."""
         known = [abs(_plain(amount)) for amount in amounts if amount is not None]
         small = max(known, default=Decimal(0)) < 1 and any(_rounds(amount, CENTS) for amount in known)
@@ -56,8 +56,8 @@ def amount(value: Amount) -> str:
     ('0.0402', '12.50', '41,873')
     """
     if value is not None and abs(_plain(value)) >= _WHOLE_FROM:
-        return Column(0).write(value)
-    return Column.of([value]).write(value)
+        return AmountColumn(0).write(value)
+    return AmountColumn.of([value]).write(value)
 
 
 def share(part: int, whole: int) -> str:

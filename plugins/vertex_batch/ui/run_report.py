@@ -27,7 +27,7 @@ _SHOWN = (TaskInstanceState.FAILED, TaskInstanceState.UP_FOR_RETRY, TaskInstance
 
 
 @dataclass(frozen=True, slots=True)
-class TaskEnd:
+class EndedTask:
     """A task that failed, waits for its next try, or was skipped for a reason.
 
     :param reason: empty if the task did not say it, or the user may not read its log.
@@ -74,7 +74,7 @@ class RunReport:
     state: str = ""
     submitted: int = 0
     is_in_doubt: bool = False
-    ends: Sequence[TaskEnd] = ()
+    ends: Sequence[EndedTask] = ()
     dry_runs: Sequence[DryRun] = field(default_factory=tuple)
 
     @property
@@ -82,7 +82,7 @@ class RunReport:
         return self.state in (DagRunState.RUNNING, DagRunState.QUEUED)
 
     @property
-    def failures(self) -> list[TaskEnd]:
+    def failures(self) -> list[EndedTask]:
         """The tasks that failed or wait for their next try, in the order of their ends."""
         return [end for end in self.ends if end.state != TaskInstanceState.SKIPPED]
 
@@ -142,7 +142,7 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
             .limit(MAX_TASKS)
         ).all()
     ends = [
-        TaskEnd(
+        EndedTask(
             task.task_id,
             task.map_index,
             str(task.state),

@@ -9,7 +9,7 @@ import pytest
 
 from vertex_batch.costs import Total
 from vertex_batch.ui import numbers
-from vertex_batch.ui.numbers import Column
+from vertex_batch.ui.numbers import AmountColumn
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,13 @@ from vertex_batch.ui.numbers import Column
 )
 def test_a_column_has_one_number_of_decimals(amounts, written):
     exact = [Decimal(amount) for amount in amounts]
-    column = Column.of(exact)
+    column = AmountColumn.of(exact)
     assert [column.write(amount) for amount in exact] == written
     assert len({len(text.partition(".")[2]) for text in written}) <= 1
 
 
 def test_a_column_may_have_lower_bounds_and_gaps():
-    column = Column.of([None, Total(Decimal("0.01234"), complete=False)])
+    column = AmountColumn.of([None, Total(Decimal("0.01234"), complete=False)])
     assert column.write(Total(Decimal("0.01234"), complete=False)) == "0.0123"
     assert column.write(None) == numbers.UNKNOWN
 
