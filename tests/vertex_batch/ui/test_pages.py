@@ -64,6 +64,15 @@ def test_a_sum_with_something_unpriced_is_an_at_least(pages):
     assert "about 0.15 USD is missing. Some usage has no price." in text
 
 
+def test_an_unknown_cost_is_not_zero_dollars(pages):
+    pages.record(item(None), bill={"rows": RowCounts(ok=10)})
+    text = words(pages.get("/").text)
+    assert "1 job since yesterday, without a known cost; 0 % of 10 rows failed." in text
+    assert "This month unknown Cost per 1,000 rows unknown" in text
+    assert "UTC unknown USD per day" in text
+    assert "cost unknown" not in text
+
+
 def test_only_the_days_of_the_address_count(pages):
     pages.record(item("1"), day=date(2026, 11, 1))
     pages.record(item("2"), day=date(2026, 11, 2))
