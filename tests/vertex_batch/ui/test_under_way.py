@@ -344,7 +344,8 @@ def test_a_job_that_was_cancelled_while_it_ran_costs_its_finished_rows(running):
 def test_a_job_without_earlier_bills_is_expected_to_cost_what_its_estimate_said(running):
     job_id = running.start(timeline=[Step(state="RUNNING", seconds=None)])
     ledger = Ledger(running.pages.table)
-    asks = BudgetRequest("key", *PLACE.values(), "m", "nightly", f"run-{job_id}", "submit")
+    project, location = PLACE.values()
+    asks = BudgetRequest("key", project, location, "m", "nightly", f"run-{job_id}", "submit")
     expected = Estimate(Total(Decimal(2), complete=True), Decimal(1), Decimal(3), rows=20)
     ledger.claim(asks, expected, [], lambda _: Decision(Ruling.GO, ()))
     ledger.submitted("key", job_id)
