@@ -14,9 +14,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from email.parser import Parser
 from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree as ET
+
+from packaging.requirements import Requirement
 
 from local import bootstrap
 from local.stack.paths import REPOSITORY, STATE
@@ -107,6 +110,20 @@ def without_core(lock: str) -> list[str]:
     return [line for line in lines if not re.match(r"apache-airflow(-core|-task-sdk)?==", line)]
 
 
+def proxy_requirements(metadata: str) -> list[str]:
+    """Return what a LiteLLM's extra `proxy` requires beyond packages of its own, from its METADATA."""
+    required = [Requirement(line) for line in Parser().parsestr(metadata).get_all("Requires-Dist", [])]
+    found = [
+        each
+        for each in required
+        if not each.name.startswith("litellm")
+        and each.marker
+        and each.marker.evaluate({"extra": "proxy"})
+        and not each.marker.evaluate({"extra": ""})
+    ]
+    return [f"{each.name}{each.specifier}" for each in found]
+
+
 class CannotInstallError(Exception):
     """A version cannot be installed; the message is the installer's."""
 
@@ -137,10 +154,12 @@ def install_litellm(path: Path, version: str) -> str:
     try:
         _uv(*into, f"litellm[proxy]=={version}", "google-auth")
     except CannotInstallError:
-        # Packages of its own are not on every index. Those of an older release are close.
-        _uv(*into, f"litellm[proxy]<{version}", "google-auth")
-        _uv(*into, f"litellm=={version}")
-        extras = next((path / "lib").glob("*/site-packages/litellm_proxy_extras-*.dist-info")).name
+        # Its own further packages are not on every index; the newest that are there are close.
+        _uv(*into, f"litellm=={version}", "google-auth", "litellm-proxy-extras", "litellm-enterprise")
+        site_packages = next((path / "lib").glob("*/site-packages"))
+        metadata = (site_packages / f"litellm-{version}.dist-info" / "METADATA").read_text()
+        _uv(*into, *proxy_requirements(metadata))
+        extras = next(site_packages.glob("litellm_proxy_extras-*.dist-info")).name
         return (
             f"without its own packages, which cannot be installed; with {extras.removesuffix('.dist-info')}"
         )
@@ -207,6 +226,9 @@ def load(program: Program, version: str) -> Report:
     for junit in sorted(path.glob("report-*.xml"), key=lambda each: each.stat().st_mtime):
         took, found, recorded = read_junit(junit.read_text())
         seconds, results, facts = seconds + took, {**results, **found}, {**facts, **recorded}
+    log = path / "tests.log"
+    if not results and log.exists():
+        note = f"the tests did not start: see {log.relative_to(REPOSITORY)}"
     return Report(program, version, note, seconds, results, facts)
 
 

@@ -9,6 +9,7 @@ from tools.versions import (
     Report,
     differences,
     install_litellm,
+    proxy_requirements,
     read_junit,
     table,
     without_core,
@@ -91,6 +92,21 @@ colorama==0.4.6 ; sys_platform == 'win32' \\
         "apache-airflow-providers-google==22.8.0",
         "colorama==0.4.6 ; sys_platform == 'win32'",
     ]
+
+
+def test_the_requirements_of_the_proxy_are_read_without_litellms_own_packages():
+    metadata = """\
+Metadata-Version: 2.4
+Name: litellm
+Requires-Dist: httpx>=0.28
+Requires-Dist: litellm-proxy==1.110.2 ; extra == 'proxy'
+Requires-Dist: semver>=3.0.4,<4 ; extra == 'proxy'
+Requires-Dist: uvloop>=0.22.1 ; sys_platform == 'no-such-system' and extra == 'proxy'
+Requires-Dist: prisma>=0.11.0 ; extra == 'extra-proxy'
+
+Text.
+"""
+    assert proxy_requirements(metadata) == ["semver<4,>=3.0.4"]
 
 
 def test_a_malicious_release_is_never_installed(tmp_path):
