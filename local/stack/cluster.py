@@ -18,7 +18,9 @@ from functools import partial
 from pathlib import Path
 
 from celery import Celery
+from kombu import pools
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from local.stack.ports import LOOPBACK
 from local.stack.postgres import Postgres
@@ -78,22 +80,24 @@ class Cluster:
 
         :raises TimeoutError: the worker does not answer.
         """
-        with Celery(broker=self._broker_url) as app:
-            act = app.control.add_consumer if wanted else app.control.cancel_consumer
-            ask = partial(act, QUEUE, destination=[_node(role)], reply=True, timeout=PING_SECONDS)
-            wait_until(ask, f"an answer of {role}", ANSWERS_WITHIN_SECONDS)
+        command = "add_consumer" if wanted else "cancel_consumer"
+        ask = partial(self._answers, role, command, {"queue": QUEUE})
+        wait_until(ask, f"an answer of {role}", ANSWERS_WITHIN_SECONDS)
 
     def answers_ping(self, role: str) -> Callable[[datetime], bool]:
         """Make a check of readiness: the worker answers through the broker."""
+        return lambda _: self._answers(role, "ping", {})
 
-        def is_ready(_: datetime) -> bool:
-            try:
-                with Celery(broker=self._broker_url) as app:
-                    return bool(app.control.ping(destination=[_node(role)], timeout=PING_SECONDS))
-            except OperationalError:
-                return False
-
-        return is_ready
+    def _answers(self, role: str, command: str, arguments: dict[str, str]) -> bool:
+        """Whether the worker has carried out a command."""
+        try:
+            with Celery(broker=self._broker_url) as app:
+                options = {"destination": [_node(role)], "reply": True, "timeout": PING_SECONDS}
+                return bool(app.control.broadcast(command, arguments=arguments, **options))
+        except (OperationalError, RedisError):
+            # Pools keep connections to a broker that has been killed.
+            pools.reset()  # type: ignore[no-untyped-call]
+            return False
 
     @property
     def _broker_url(self) -> str:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from local.stack.cluster import HOST_FUNCTION, BrokerError, broker_service, machine_environment
+from local.stack.cluster import HOST_FUNCTION, BrokerError, Cluster, broker_service, machine_environment
 from local.stack.ports import LOOPBACK, Ports
 from local.stack.processes import ManagedProcess
 
@@ -29,6 +29,20 @@ def test_a_broker_that_is_killed_is_empty_afterwards(tmp_path):
         broker.start()
         broker.wait_until_ready()
         assert say(port, "GET", "task") == "$-1"
+    finally:
+        broker.kill()
+
+
+def test_a_worker_is_asked_also_after_its_broker_was_killed(tmp_path):
+    port = Ports().choose("broker")
+    broker = ManagedProcess(broker_service(port, tmp_path), tmp_path / "log", "mark")
+    is_ready = Cluster(workers=1, broker_port=port).answers_ping("worker-1")
+    try:
+        for _ in range(2):
+            broker.start()
+            broker.wait_until_ready()
+            assert not is_ready(None)  # there is no worker, but a broker
+            broker.kill()
     finally:
         broker.kill()
 
