@@ -35,7 +35,7 @@ def world(request, nights) -> Iterator[str]:
 def cleared(stack, dag_id: str, run_id: str, task_id: str, state: str) -> None:
     """Wait until the next try of a cleared task is where the first one was."""
     instance = lambda: stack.airflow.task_instance(dag_id, run_id, task_id)  # noqa: E731
-    wait_until(lambda: instance()["try_number"] > 1, f"the second try of {task_id}", 120)
+    wait_until(lambda: instance()["try_number"] > 1, f"the second try of {task_id}", 240)
     stack.airflow.wait_for_task(dag_id, run_id, task_id, [state], timeout_seconds=180)
 
 

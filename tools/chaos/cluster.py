@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import signal
 import time
@@ -177,24 +179,24 @@ def _stop_with_intents(arena: Arena, tasks: Sequence[psutil.Process], run_ids: S
 
     A task and its supervisor, through which it stores, run by turns, so never after the intent was stored.
     """
-    supervisors = {task: task.parent() for task in tasks}
-    for task, supervisor in supervisors.items():
-        if supervisor is None:
-            raise KillMissedError(0, len(tasks))
-        task.suspend()
-        supervisor.suspend()
+    pairs = [(task, supervisor) for task in tasks if (supervisor := task.parent())]
+    for process in itertools.chain(*pairs):
+        process.suspend()
     arena.stack.emulator.release_held()
     stored = 0
-    for task, supervisor in supervisors.items():
-        until = time.monotonic() + RUN_SECONDS
-        while (now := _intents(arena, run_ids)) == stored:
-            if time.monotonic() > until or supervisor is None:
-                raise KillMissedError(stored, len(tasks))
-            for process in (task, supervisor):
+    try:
+        for pair in pairs:
+            while (now := _intents(arena, run_ids)) == stored:
+                for process in pair:
+                    process.resume()
+                    time.sleep(TURN_SECONDS)
+                    process.suspend()
+            stored = now
+    except (KillMissedError, psutil.NoSuchProcess):
+        for process in itertools.chain(*pairs):
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.resume()
-                time.sleep(TURN_SECONDS)
-                process.suspend()
-        stored = now
+        raise
 
 
 def _intents(arena: Arena, run_ids: Sequence[str]) -> int:

@@ -13,6 +13,7 @@ model: gemini-3.8-flash
 inputs: gs://demo-bucket/chaos/{{ run_date }}.jsonl
 output: gs://demo-bucket/chaos_out/{{ run_date }}/
 team: tests
+max_active_runs: 16
 retries: 5
 retry_delay: 1s
 poll_interval: 1s
@@ -24,6 +25,7 @@ model: gemini-2.5-flash
 inputs: gs://demo-bucket/chaos_retry/{{ run_date }}.jsonl
 output: gs://demo-bucket/chaos_retry_out/{{ run_id }}/
 team: tests
+max_active_runs: 16
 retries: 8
 retry_delay: 1s
 poll_interval: 1s

@@ -29,7 +29,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         " submitted. One small object is written, read and deleted in each bucket of outputs. Exit status 1"
         " if a check failed; warnings do not count.",
     )
-    command.add_argument("--specs", metavar="FOLDER", help="the specs (default: include/jobs)")
+    command.add_argument(
+        "--specs",
+        metavar="FOLDER",
+        help="the specs (default: include/jobs here, else the one next to Airflow's DAGs folder)",
+    )
     access.add_options(command)
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(run=run)
@@ -38,19 +42,22 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: Namespace) -> int:
     """Run the checks and print them."""
-    from vertex_batch.specs import specs_folder  # noqa: PLC0415 - so that `validate` is quick
-
     with logs_aside():
+        from airflow.sdk import conf  # noqa: PLC0415 - it takes Airflow's seconds
+
         from vertex_batch.doctor import CheckStatus, SetupAccess, check_setup  # noqa: PLC0415
         from vertex_batch.hooks.cost_table import cost_table_url  # noqa: PLC0415
+        from vertex_batch.specs import specs_folder  # noqa: PLC0415
+        from vertex_batch.specs.load import working_folder  # noqa: PLC0415
 
         say("Checking; this takes up to a minute.")
         reach = access.Access(options)
+        folder = Path(options.specs) if options.specs else working_folder()
         found = check_setup(
             SetupAccess(
                 reach.settings, access.input_storage, lambda name: options.url or cost_table_url(name)
             ),
-            Path(options.specs) if options.specs else specs_folder(),
+            folder if folder.is_dir() or options.specs else specs_folder(conf.get("core", "dags_folder")),
         )
     has_failed = any(each.status is CheckStatus.FAILED for each in found)
     if options.json:

@@ -81,7 +81,7 @@ def executors_of_this_airflow() -> list[str]:
     teams = conf.getboolean("core", "multi_team", fallback=False)
     found = executors_on_several_machines(conf.get("core", "executor", fallback=_ON_ONE_MACHINE), teams=teams)
     # In such a container the setting often names the LocalExecutor, which runs its one task.
-    return found or [name for variable, name in _CONTAINERS.items() if os.environ.get(variable)]
+    return found or [name for variable, name in _CONTAINERS.items() if variable in os.environ]
 
 
 def executors_on_several_machines(setting: str, *, teams: bool) -> list[str]:

@@ -105,7 +105,7 @@ def overview(
     if asked.problem:
         return page(request, "period.html", status=400, **form)
     hidden = None if view.where.dag_id else reader.hidden(costs, owners)
-    limits = read_limits(where)
+    limits = read_limits(view.where)
     found = read_overview(costs, where, view, today, limits.many_failed)
     summary = found.summary
     unpriced = [] if summary.total.complete else costs.unpriced(where)

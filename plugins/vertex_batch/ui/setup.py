@@ -84,7 +84,8 @@ def _settings(connection: str) -> ProxySettings:
 
 
 def _check() -> list[CheckedSetup]:
-    return check_setup(SetupAccess(_settings, open_storage, cost_table_url), specs_folder())
+    folder = specs_folder(conf.get("core", "dags_folder"))
+    return check_setup(SetupAccess(_settings, open_storage, cost_table_url), folder)
 
 
 reports = SetupReports(_check)

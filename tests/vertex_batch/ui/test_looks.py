@@ -109,6 +109,7 @@ def shown(tables, airflow_tables) -> Iterator[Callable[[str], str]]:
 
         def show(name: str) -> str:
             nonlocal current
+            tables(name)  # made now, not during the request
             current = name
             return f"http://{LOOPBACK}:{port}"
 
@@ -209,6 +210,7 @@ def test_a_day_has_one_tooltip_with_all_series_and_leads_to_its_jobs(look):
 
 def test_the_chart_is_one_stop_of_the_keyboard_and_its_days_are_reached_by_arrows(look):
     with look("demo", "/") as page:
+        expect(page.get_by_text("USD per day")).to_be_visible()
         expect(page.locator(".columns a[tabindex='0']")).to_have_count(1)
         page.locator(".columns a").last.focus()
         page.keyboard.press("ArrowLeft")

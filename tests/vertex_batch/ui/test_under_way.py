@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from airflow import settings
@@ -22,6 +23,8 @@ from sqlalchemy import delete, insert, select
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from tests.builders import a_request
 from tests.vertex_batch.ui.conftest import Pages, airflows_database
+from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
+from vertex_batch.costs import Total
 from vertex_batch.lifecycle.identity import Intent, deployment_label
 from vertex_batch.tasks.context import INTENT_XCOM, deployment
 from vertex_batch.ui import under_way
@@ -313,3 +316,49 @@ def _tell_airflow(dag_id: str, run_state: str, job_id: str) -> None:
                 timestamp=now,
             )
         )
+
+
+def test_a_cancelled_job_says_so_at_once_with_what_it_costs(running):
+    running.pages.record(model="publishers/google/models/gemini-3.8-flash")
+    job_id = running.start()
+    running.post(job_id)
+    text = running.pages.get("/cancel", **running.key(job_id)).text
+    assert "<h1>Cancelled. 0 rows had finished: nothing to pay.</h1>" in text
+    assert "it never started" in text
+    text = running.pages.get("/running", part=1).text
+    assert ">cancelled</span><small>bill pending</small>" in text
+    assert "no row had finished" in text
+    assert "≈" not in text
+    assert "/cancel?" not in text
+
+
+def test_a_job_that_was_cancelled_while_it_ran_costs_its_finished_rows(running):
+    running.pages.record(model="publishers/google/models/gemini-3.8-flash")
+    job_id = running.start(timeline=[Step(state="RUNNING", seconds=None)])
+    assert "10 of 20" in running.pages.get("/running", part=1, dag_id="nightly", run_id=f"run-{job_id}").text
+    running.post(job_id)
+    text = running.pages.get("/cancel", **running.key(job_id)).text
+    assert re.search(r"<h1>Cancelled. \d+ rows had finished: about [\d.]+ USD.</h1>", text)
+
+
+def test_a_job_without_earlier_bills_is_expected_to_cost_what_its_estimate_said(running):
+    job_id = running.start(timeline=[Step(state="RUNNING", seconds=None)])
+    ledger = Ledger(running.pages.table)
+    project, location = PLACE.values()
+    asks = BudgetRequest("key", project, location, "m", "nightly", f"run-{job_id}", "submit")
+    expected = Estimate(Total(Decimal(2), complete=True), Decimal(1), Decimal(3), rows=20)
+    ledger.claim(asks, expected, [], lambda _: Decision(Ruling.GO, ()))
+    ledger.submitted("key", job_id)
+    text = running.pages.get("/running", part=1).text
+    assert "≈ 1.00" in text
+    assert "≈ 2.00" in text
+    assert "expected when it was submitted" in text
+
+
+def test_a_bill_that_is_not_recorded_yet_leads_to_its_run(running):
+    job_id = running.start()
+    answer = running.pages.client.get("/bill", params=running.key(job_id), follow_redirects=False)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == f"/vertex-batch/run?dag_id=nightly&run_id=run-{job_id}"
+    secret = running.start("secret")
+    assert running.pages.get("/bill", **running.key(secret)).status_code == 404
