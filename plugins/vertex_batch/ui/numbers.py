@@ -1,7 +1,7 @@
 """How the pages write numbers: amounts, counts, shares, changes and durations. Pure.
 
-`AmountColumn` rounds all amounts of a column to the same number of decimals, so that the decimal points are below
-each other. The exact amounts are in the titles, on the bill, and in the exports.
+`AmountColumn` rounds all amounts of a column to the same number of decimals, so that the decimal points are
+below each other. The exact amounts are in the titles, on the bill, and in the exports.
 """
 
 from __future__ import annotations
