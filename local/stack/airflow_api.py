@@ -201,7 +201,14 @@ class AirflowApi:
         return self._list(f"{_run_path(dag_id, run_id)}/taskInstances", "task_instances")
 
     def task_instance(self, dag_id: str, run_id: str, task_id: str) -> Json:
-        return self.call("GET", self._instance_path(dag_id, run_id, task_id))
+        found = [each for each in self.task_instances(dag_id, run_id) if each["task_id"] == task_id]
+        if not found:
+            raise LookupError(f"{dag_id} {run_id} has no task {task_id}")
+        return min(found, key=lambda each: each["map_index"])
+
+    def instance_path(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """Return the path of the task's first map index."""
+        return f"{_task_path(dag_id, run_id, task_id)}/{self._index(dag_id, run_id, task_id)}"
 
     def wait_for_task(
         self, dag_id: str, run_id: str, task_id: str, states: Sequence[str], timeout_seconds: float = 180
@@ -217,7 +224,14 @@ class AirflowApi:
 
     def set_task_state(self, dag_id: str, run_id: str, task_id: str, state: str) -> Json:
         """Mark the task as a person would; ``failed`` kills it."""
-        return self.call("PATCH", self._instance_path(dag_id, run_id, task_id), json={"new_state": state})
+        return self.call("PATCH", self.instance_path(dag_id, run_id, task_id), json={"new_state": state})
+
+    def extra_links(self, dag_id: str, run_id: str, task_id: str) -> Json:
+        """Return the addresses behind the task's buttons, by their names."""
+        index = {"map_index": self._index(dag_id, run_id, task_id)}
+        path = f"{_task_path(dag_id, run_id, task_id)}/links"
+        links: Json = self.call("GET", path, params=index)["extra_links"]
+        return links
 
     def clear_tasks(self, dag_id: str, run_id: str, task_ids: Sequence[str], **fields: Any) -> Json:
         body = {"dry_run": False, "dag_run_id": run_id, "task_ids": list(task_ids), "only_failed": False}
@@ -245,12 +259,7 @@ class AirflowApi:
 
     def _index(self, dag_id: str, run_id: str, task_id: str) -> int:
         """The task's first map index; -1 if it is not mapped, or not yet."""
-        found = [each for each in self.task_instances(dag_id, run_id) if each["task_id"] == task_id]
-        return min((each["map_index"] for each in found), default=-1)
-
-    def _instance_path(self, dag_id: str, run_id: str, task_id: str) -> str:
-        index = self._index(dag_id, run_id, task_id)
-        return f"{_task_path(dag_id, run_id, task_id)}{f'/{index}' if index >= 0 else ''}"
+        return int(self.task_instance(dag_id, run_id, task_id)["map_index"])
 
     def _state(self, dag_id: str, run_id: str, task_id: str) -> str:
         return f"it is {self.task_instance(dag_id, run_id, task_id)['state']}"

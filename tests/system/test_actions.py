@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from local.emulator.admin import Fault, FaultKind, Operation, Scenario
+from local.emulator.admin import Fault, FaultKind, Match, Operation, Scenario
 from local.stack.airflow import TRIGGERER
 from local.stack.airflow_api import wait_until
 from tests.system.conftest import FOR_EVER
@@ -78,7 +78,8 @@ def test_a_task_that_waits_in_the_worker_and_is_marked_cancels_its_job(stack, ni
 
 def test_a_worker_that_is_asked_to_end_cancels_nothing(stack, nights, waiting):
     job = waiting("system_in_worker", "sigterm", "running")
-    stack.emulator.add_fault(Fault(op=Operation.GET, kind=FaultKind.HOLD))
+    its = Match(labels={"airflow_job_key": job.labels["airflow_job_key"]})  # the triggerer reads others
+    stack.emulator.add_fault(Fault(op=Operation.GET, kind=FaultKind.HOLD, match=its))
     stack.emulator.wait_for_held(Operation.GET)
     for process in talking_to_proxy(stack):
         process.terminate()

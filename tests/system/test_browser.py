@@ -269,5 +269,4 @@ def test_an_admin_cancels_a_job_in_airflows_own_frame(stack, nights, visit, job)
 
 
 def _link(stack) -> str:
-    path = f"/dags/{SPEC}/dagRuns/{RUN}/taskInstances/wait/links"
-    return stack.airflow.call("GET", path)["extra_links"]["Vertex AI job"]
+    return stack.airflow.extra_links(SPEC, RUN, "wait")["Vertex AI job"]

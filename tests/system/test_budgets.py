@@ -8,8 +8,8 @@ from vertex_batch.costs import CostTable
 from vertex_batch.vertex.names import JobId
 
 
-def _question(spec: str, run_id: str) -> str:
-    return f"/dags/{spec}/dagRuns/{run_id}/taskInstances/submit/-1/hitlDetails"
+def _question(stack, spec: str, run_id: str) -> str:
+    return f"{stack.airflow.instance_path(spec, run_id, 'submit')}/hitlDetails"
 
 
 def _wait_for_question(stack, spec: str, run_id: str):
@@ -30,7 +30,7 @@ def _wait_for_question(stack, spec: str, run_id: str):
 def _answer(stack, spec: str, run_id: str, option: str) -> str:
     """Answer the task's question; return how the run ended."""
     body = {"chosen_options": [option], "params_input": {}}
-    stack.airflow.call("PATCH", _question(spec, run_id), json=body)
+    stack.airflow.call("PATCH", _question(stack, spec, run_id), json=body)
     return stack.airflow.wait_for_run(spec, run_id)["state"]
 
 
@@ -40,7 +40,7 @@ def test_a_held_job_waits_for_approval_and_runs_once_it_is_there(stack, nights):
     waiting = _wait_for_question(stack, spec, "approved")
     assert waiting["trigger"] is None
     assert nights.jobs(spec, "approved") == []
-    asked = stack.airflow.call("GET", _question(spec, "approved"))
+    asked = stack.airflow.call("GET", _question(stack, spec, "approved"))
     assert "over its limit of 0.0001 USD (hold)" in asked["body"]
     assert asked["options"] == ["Approve", "Reject"]
     assert _answer(stack, spec, "approved", "Approve") == "success"
