@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.errors import VertexBatchError
-from vertex_batch.inputs import SHARDS_GROUP
 
 if TYPE_CHECKING:
     from vertex_batch.budgets import PastJob
@@ -80,9 +79,5 @@ def _jobs(plan: Plan, url: str | None) -> list[PastJob]:
     if not table.is_ready():
         return []
     group = f"{plan.job.name}." if plan.spec.grouped else ""
-    names = [f"{group}submit", f"{group}{SHARDS_GROUP}.submit"]
-    for task_id in reversed(names) if plan.jobs > 1 else names:
-        request = BudgetRequest("", *plan.place, plan.request.model, plan.spec.name, "", task_id)
-        if found := usable(Ledger(table).history(request)):
-            return found
-    return []
+    request = BudgetRequest("", *plan.place, plan.request.model, plan.spec.name, "", f"{group}submit")
+    return usable(Ledger(table).history(request))
