@@ -28,7 +28,7 @@ def test_every_row_has_one_end_and_the_amount_is_exact(tmp_path):
     first = write(tmp_path / "1", [answered(0, **ONE, thoughtsTokenCount=90), failed(3)])
     second = write(tmp_path / "2", [answered(2, promptTokenCount=1), '{"key": "0000'])
     found = account([first, second], 6)
-    usd = Decimal("0.075") + Decimal("0.015") + 100 * Decimal("0.00000125") + Decimal("0.00000015")
+    usd = Decimal("0.06875") + Decimal("0.006875") + 100 * Decimal("0.000000825") + Decimal("0.0000001375")
     assert found == Account(6, 2, 1, 1, 2, 0, usd)
     assert found.balanced
 
@@ -54,7 +54,7 @@ def test_a_row_that_failed_and_was_answered_later_ends_as_its_answer(tmp_path):
     first = write(tmp_path / "1", [answered(0, promptTokenCount=1), failed(1), failed(2)])
     second = write(tmp_path / "2", [answered(1, promptTokenCount=1), failed(2)])
     found = account_of_rounds([first, second], 4)
-    assert found == Account(4, 2, 1, 0, 1, 0, Decimal("0.0000003"))
+    assert found == Account(4, 2, 1, 0, 1, 0, Decimal("0.000000275"))
     assert found.balanced
 
 

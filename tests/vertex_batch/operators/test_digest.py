@@ -84,7 +84,7 @@ def test_it_names_lists_that_contradict_and_models_that_stop_with_their_successo
     assert "Models that stop:\n  gemini-2.5-flash stops: its last day is 2027-03-31" in text
     # All jobs of the last 30 days, and their 5,000 tokens at 0.15 and at 0.375, and 10 % more in a region.
     assert "Its jobs of the last 30 days cost 0.003875 USD" in text
-    assert "with gemini-3.5-flash-lite 0.000825 USD, with gemini-3.8-flash 0.0020625 USD" in text
+    assert "with gemini-3.5-flash-lite 0.000825 USD, with gemini-3.8-flash 0.002063 USD" in text
 
 
 def test_it_compares_the_month_with_the_budgets_of_specs_and_teams(context, tmp_path):
