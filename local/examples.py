@@ -87,7 +87,7 @@ def _gemini(number: int, text: str) -> dict[str, Any]:
         "request": {
             "systemInstruction": {"parts": [{"text": _INSTRUCTION}]},
             "contents": [{"role": "user", "parts": [{"text": text}]}],
-            "generationConfig": {"temperature": 0.2, "maxOutputTokens": 256},
+            "generationConfig": {"temperature": 0.2, "maxOutputTokens": 2048},
         },
     }
 
