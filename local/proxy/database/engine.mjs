@@ -16,7 +16,7 @@ const VERSION = 'ac9d7041ed77bcc8a8dbd2ab6616b39013829574';
 const ACTIONS = ['findUnique', 'findFirst', 'findMany', 'createMany', 'createOne', 'updateMany', 'updateOne', 'upsertOne', 'deleteMany',
   'deleteOne', 'aggregate', 'groupBy'];
 const RAW = new Set(['queryRaw', 'executeRaw']);
-// Within a filter of a JSON field, these are no JSON themselves.
+// The operators of a filter on a JSON field; their values are not JSON.
 const FILTER_WORDS = new Set(['path', 'mode', 'string_contains', 'string_starts_with', 'string_ends_with']);
 const NULLS = new Set(['DbNull', 'JsonNull', 'AnyNull']);
 // PostgreSQL's types that Prisma's adapter does not know, and what they are read as: "char", name and void as text, name[] as text[].

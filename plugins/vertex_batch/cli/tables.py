@@ -137,7 +137,7 @@ def _facts(bill: Bill, expected: str, deliveries: Sequence[Delivery]) -> Table:
     }
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")  # where there is no width for a long name, none of it is lost
+    grid.add_column(overflow="fold")  # a long name is wrapped, never cut
     for name, text in facts.items():
         if text.strip():
             grid.add_row(f"[dim]{name}[/]", escape(text.strip()))

@@ -210,7 +210,7 @@ class CostTable:
             return int(connection.execute(select_count(where)).scalar_one())
 
     def first_day(self, where: JobFilter) -> date | None:
-        """Return the first day with a job, whatever the days of the filter; None if there is no job."""
+        """Return the first day with a job, regardless of the filter's days; None without jobs."""
         with self.reading() as connection:
             return connection.execute(select_first_day(where)).scalar()
 

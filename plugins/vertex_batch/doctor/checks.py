@@ -149,6 +149,6 @@ def _storage_checks(setup: _Setup, specs: Sequence[Spec]) -> Iterator[SetupCheck
 
 
 def _named(specs: Sequence[Spec], setting: str, usual: str | None) -> list[str]:
-    """The different values of a setting in all jobs; the usual one if there is no job."""
+    """The different values of a setting in all jobs; the usual one without jobs."""
     found = {value for spec in specs for job in spec.jobs if (value := getattr(job, setting))}
     return sorted(found) or ([usual] if usual else [])

@@ -244,7 +244,7 @@ class Submitter:
             if kept.job_id != job.job_id:
                 return self._adopt(wanted, kept, "another try of this task submitted it in the meantime")
         self._store.save(wanted.with_job(job.job_id))
-        # The usual reason answers a question that nobody has.
+        # The usual reason would only distract.
         self._log.info("Submitted job %s%s", job.job_id, f": {reason}" if reason != USUAL_REASON else "")
         return Submission(job.job_id, Action.SUBMIT, reason, job)
 

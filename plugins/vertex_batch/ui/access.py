@@ -20,7 +20,7 @@ from vertex_batch.costs import CostTable, JobFilter, Owners
 signed_in = Depends(requires_access_view(AccessView.PLUGINS))
 
 
-# No DAG of Airflow can have this name. Whoever may read it may read every DAG.
+# Airflow allows no DAG with this name. A user who may read it may read every DAG.
 _ANY_DAG = "vertex-batch: any DAG"
 
 
@@ -124,7 +124,7 @@ class Reader:
 
 
 def dags_of_airflow() -> frozenset[str]:
-    """All DAGs that Airflow knows, whoever may see them."""
+    """All DAGs that Airflow knows, regardless of rights."""
     with create_session() as session:
         return frozenset(session.scalars(select(DagModel.dag_id)))
 

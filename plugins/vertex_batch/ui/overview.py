@@ -141,7 +141,7 @@ def read_overview(
     days = costs.totals("day", first, max(period.until, today), where)
     recorded_since = costs.first_day(where)
     shown = _from_first_record(recorded_since, period)
-    # A period of which only a part was recorded is no comparison.
+    # A period that was recorded only in part cannot be compared.
     is_comparable = recorded_since is not None and recorded_since <= shown.previous.since
     before = _within(days, shown.previous) if is_comparable else []
     spend = _read_spend(costs, where, view, shown, before if view.compare else [])

@@ -12,7 +12,7 @@ from zlib import crc32
 from vertex_batch.costs import GroupTotal, RowCounts, Total, add_totals
 from vertex_batch.ui.periods import Days, so_far_last_month, this_month
 
-# More colors than these cannot be told apart; the rest is one gray group.
+# More colors than these look alike; the rest is one gray group.
 MAX_SERIES = 8
 OTHERS = "others"
 NOTHING = Total(Decimal(0), complete=True)
