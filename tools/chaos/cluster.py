@@ -34,9 +34,15 @@ from tools.chaos.points import (
 )
 from tools.chaos.scene import QUEUED_SECONDS
 
-# Of the instants of `make chaos`: those of tasks, and those at which all that is on a worker dies, too.
-TASKS = ("between POST and answer", "between answer and store", "while recording", "while delivering")
-WORKERS = ("before the POST takes effect", "between POST and answer", "while recording")
+# Of the instants of `make chaos`, with the runs that they hit at once: those of tasks, and those at which all
+# that is on a worker dies, too.
+TASKS = {
+    "between POST and answer": 8,
+    "between answer and store": 8,
+    "while recording": 2,
+    "while delivering": 4,
+}
+WORKERS = {"before the POST takes effect": 8, "between POST and answer": 8, "while recording": 2}
 QUEUED = Scenario(timeline=[Step(state="PENDING", seconds=None)], mix={})
 TURN_SECONDS = 0.3
 CONTINUES_WITHIN_SECONDS = 60
@@ -273,6 +279,8 @@ def _redelivered_late(arena: Arena, run_ids: Sequence[str]) -> None:
 def _may_start_no_more(arena: Arena, run_id: str) -> bool:
     """Whether the token with which a worker starts the run's submit task has expired."""
     started = arena.stack.airflow.task_instance(arena.spec, run_id, "submit")["start_date"]
+    if started is None:
+        return False
     return datetime.now(UTC) - datetime.fromisoformat(started) > timedelta(seconds=QUEUED_SECONDS)
 
 
@@ -287,8 +295,11 @@ ONES = {point.name: point for point in KILL_POINTS}
 
 CLUSTER_POINTS = (
     KillPoint("nothing, 16 runs at once", _nothing, at_once=16),
-    *(replace(ONES[name], name=f"task killed {name}") for name in TASKS),
-    *(replace(ONES[name], name=f"worker killed {name}", whole_workers=True) for name in WORKERS),
+    *(replace(ONES[name], name=f"task killed {name}", at_once=runs) for name, runs in TASKS.items()),
+    *(
+        replace(ONES[name], name=f"worker killed {name}", at_once=runs, whole_workers=True)
+        for name, runs in WORKERS.items()
+    ),
     KillPoint(
         "worker stopped between intent and POST",
         _stopped_before_post,
