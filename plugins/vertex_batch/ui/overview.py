@@ -152,7 +152,7 @@ def read_overview(
         summary=summarise(_within(days, period)),
         previous=summarise(before),
         before=_read_before(costs, where, view, shown) if before else {},
-        unusual=find_unusual(costs.totals("spec_day", since, today, where), today, many_failed),
+        unusual=find_unusual(costs.each_total("spec_day", since, today, where), today, many_failed),
         recent=summarise(_within(days, Days(today - timedelta(1), today))),
         bad_ends={
             each.group[0]: each.jobs
@@ -175,7 +175,7 @@ def _from_first_record(first: date | None, period: Days) -> Days:
 def _read_before(costs: CostTable, where: JobFilter, view: View, shown: Days) -> dict[str, Total]:
     if view.by_job is None:
         return {}
-    totals = costs.totals(view.by_job, shown.previous.since, shown.previous.until, where)
+    totals = costs.each_total(view.by_job, shown.previous.since, shown.previous.until, where)
     return {each.group[0]: each.total for each in totals}
 
 
