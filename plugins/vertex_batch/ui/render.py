@@ -66,8 +66,8 @@ def _airflow_path() -> str:
 def _templates(airflow: str) -> Environment:
     """Load the templates.
 
-    What their macros need is global, so that they are imported without the values of a page. Macros with these
-    values are cycles, which keep everything that a page was made of until the next full garbage collection.
+    What their macros need is global, so that they are imported without the values of a page. Macros with
+    these values would be cycles, which keep all that a page was made of until a full garbage collection.
     """
     templates = Environment(
         loader=PackageLoader("vertex_batch.ui"),

@@ -54,8 +54,8 @@ def find_unusual(
 ) -> list[Unusual]:
     """Find what is unusual about the specs' latest day: the failures first, then the largest amounts.
 
-    :param daily: sums by ``(spec, day)`` of the last days, `DAYS_BEFORE` and today, in this order. Only those of
-        one spec are kept at a time.
+    :param daily: sums by ``(spec, day)`` of the last days, `DAYS_BEFORE` and today, in this order. Only those
+        of one spec are kept at a time.
     :param many_failed: the share of failed rows that is a problem.
     """
     found: list[tuple[Decimal, Unusual]] = []
