@@ -90,9 +90,9 @@ def _usual_folder() -> str:
     inputs = [uri for spec in load_specs(folder).specs.values() for job in spec.jobs for uri in job.inputs]
     buckets = sorted({found[0] for uri in inputs if (found := BUCKET.match(uri))})
     if len(buckets) != 1:
-        found = ", ".join(buckets) or "no bucket"
+        read = ", ".join(buckets) or "no bucket"
         raise ConfigurationError(
-            f"The address is missing, and the specs in {folder} read {found}. Nothing was uploaded",
+            f"The address is missing, and the specs in {folder} read {read}. Nothing was uploaded",
             "add it, such as gs://my-bucket/input/",
         )
     return f"{buckets[0]}input/"
