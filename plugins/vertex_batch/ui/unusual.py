@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -50,17 +50,17 @@ def factor(amount: Decimal, before: Sequence[Decimal]) -> Decimal | None:
 
 
 def find_unusual(
-    daily: Iterable[GroupTotal], today: date, many_failed: Decimal = MANY_FAILED
+    daily: Iterable[GroupTotal], today: date, failed_limits: Mapping[str, Decimal]
 ) -> list[Unusual]:
     """Find what is unusual about the specs' latest day: the failures first, then the largest amounts.
 
     :param daily: sums by ``(spec, day)`` of the last days, `DAYS_BEFORE` and today, in this order. Only those
         of one spec are kept at a time.
-    :param many_failed: the share of failed rows that is a problem.
+    :param failed_limits: the share of failed rows that is a problem, by spec; `MANY_FAILED` for others.
     """
     found: list[tuple[Decimal, Unusual]] = []
     for spec, of_spec in groupby(daily, key=lambda each: str(each.group[0])):
-        days = list(of_spec)
+        days, many_failed = list(of_spec), failed_limits.get(spec, MANY_FAILED)
         found += [(days[-1].total.amount, one) for one in _of_spec(spec, days, today, many_failed)]
     return [one for _, one in sorted(found, key=lambda each: (not each[1].is_bad, -each[0], each[1].spec))]
 
