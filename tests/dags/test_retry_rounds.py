@@ -71,7 +71,8 @@ def test_the_delivery_follows_all_bills_whether_or_not_a_round_has_one():
     bills = ["record_cost", "retry_1.record_cost", "retry_2.record_cost"]
     assert sorted(task.upstream_task_ids) == bills
     assert [task.record_task_id, *task.retry_record_task_ids] == bills
-    assert task.trigger_rule == "none_failed_min_one_success"
+    assert task.is_teardown
+    assert task.trigger_rule == "all_done_setup_success"
 
 
 def test_a_run_is_as_its_last_round_its_first_bill_and_its_delivery_are():

@@ -231,6 +231,7 @@ class TaskInstance:
     start_date: datetime = datetime(2026, 11, 22, 2, 30, tzinfo=UTC)
     xcoms: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     state: str | None = "running"
+    states: dict[str, str | None] = field(default_factory=dict)
     other_runs: dict[str, dict[tuple[Any, ...], Any]] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: Any) -> None:
@@ -258,7 +259,7 @@ class TaskInstance:
 
     def get_task_states(self, dag_id: str, **_: Any) -> dict[str, dict[str, str | None]]:
         assert dag_id == self.dag_id
-        return {self.run_id: {self.task_id: self.state}}
+        return {self.run_id: self.states or {self.task_id: self.state}}
 
 
 @dataclass

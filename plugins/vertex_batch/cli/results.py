@@ -91,6 +91,9 @@ def add_parser(
         help="the UTC day on which the job ran, whose prices are used (default: the day in the name of the"
         " output directory, else today)",
     )
+    command.add_argument(
+        "--replace", action="store_true", help="replace what is at --to, also if it has more answers"
+    )
     command.add_argument("--json", action="store_true", help="print the manifest as JSON")
     command.set_defaults(run=run)
 
@@ -132,7 +135,7 @@ def run(options: Namespace) -> int:
                 work=Path(folder) / "join",
                 prices=prices,
             ) as joined:
-                written = deliver(joined, options.to, _storage([options.to]), {})
+                written = deliver(joined, options.to, _storage([options.to]), {}, replace=options.replace)
                 counts = joined.counts
     except FileNotFoundError as error:
         raise OutputMissingError(", ".join(uris), f"it does not exist: {error}") from error

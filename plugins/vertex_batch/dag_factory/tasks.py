@@ -183,7 +183,9 @@ def _delivery(
 
     It follows the bills alone, so the rows that a failed job has answered are delivered, too. The run fails
     with the job all the same, because its waiting task is a leaf, too; with rounds of retries, that of the
-    last round, which does not run after a failure.
+    last round, which does not run after a failure. Like the bill, it is a teardown: otherwise a person who
+    marks the run between ``wait`` and this task would skip it, and the paid answers would not be delivered in
+    a run that Airflow then calls successful.
 
     :param records: the tasks with the bills: of the first submission, then of each round of retries.
     """
@@ -210,10 +212,9 @@ def _delivery(
         litellm_conn_id=job.connection,
         gcp_conn_id=job.storage_connection,
         batch_costs_conn_id=job.cost_connection,
-        # A round that sends nothing has no bill.
-        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if retries else TriggerRule.ALL_SUCCESS,
         **_of_every_task(job),
     )
+    deliver.as_teardown(on_failure_fail_dagrun=True)
     deliver << list(records)
     return deliver
 

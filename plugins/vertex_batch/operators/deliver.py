@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import TaskInstanceState
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.billing.price_books import PriceBooks, spec_job
@@ -23,6 +24,7 @@ from vertex_batch.results import (
     AnswerForm,
     AttemptOutput,
     Counts,
+    DeliveryPlace,
     JobPrices,
     ResultSettings,
     Written,
@@ -40,11 +42,12 @@ from vertex_batch.results import (
     why_bad,
 )
 from vertex_batch.tasks.choices import retried_run
-from vertex_batch.tasks.context import identity, map_index
-from vertex_batch.tasks.outcome import explained
+from vertex_batch.tasks.context import identity, map_index, overridden
+from vertex_batch.tasks.outcome import explained, note
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.shards import PartsReport
 from vertex_batch.vertex.names import JobId
+from vertex_batch.vertex.resource import JobState
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, RetryPolicy
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     from vertex_batch.costs import Bill, Total
 
 SAMPLES = "_samples"
+_FAILED = frozenset({TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,8 @@ class DeliverResultsOperator(RunDatesOperator):
 
     A second file beside it has the input rows without a good answer, each with the reason; always: input rows
     = delivered + exceptions. A manifest is written last, then the numbers into the cost table. Delivering
-    twice changes nothing, and costs nothing.
+    twice changes nothing, and costs nothing. A better delivery of another run is not replaced: this one is
+    then put beside it, under a name with the run; see `results.placing`.
     What the rows cost adds up to the bill of their jobs, which have to be recorded before.
 
     :param to: the URI of the file. Its ending is the format: ``.parquet``, ``.jsonl``, ``.jsonl.gz`` or
@@ -106,7 +111,14 @@ class DeliverResultsOperator(RunDatesOperator):
         complete. A retry may succeed.
     """
 
-    template_fields: Sequence[str] = ("to", "inputs", "litellm_conn_id", "gcp_conn_id", "batch_costs_conn_id")
+    template_fields: Sequence[str] = (
+        "to",
+        "run_date",
+        "inputs",
+        "litellm_conn_id",
+        "gcp_conn_id",
+        "batch_costs_conn_id",
+    )
     ui_color = "#e8f0fe"
 
     def __init__(
@@ -135,6 +147,7 @@ class DeliverResultsOperator(RunDatesOperator):
     ) -> None:
         super().__init__(retry_policy=retry_policy, **kwargs)
         self.to = to
+        self.run_date = "{{ run_date }}"
         self.inputs = inputs
         self.record_task_id = record_task_id
         self.retry_record_task_ids = tuple(retry_record_task_ids)
@@ -159,6 +172,11 @@ class DeliverResultsOperator(RunDatesOperator):
             written, bad = self._deliver(context, run)
             self._record(context, run, written)
             self.delivery_url = storage_url(written.place.answers, is_file=True)
+            beside = _beside(written, self._place(run))
+            if bad and beside:
+                bad = f"{bad} {beside}"
+            elif beside:
+                note(context, self.log, beside)
             if bad:
                 message = f"{bad} What there is was delivered to {written.place.answers}."
                 raise AirflowFailException(message)
@@ -167,9 +185,15 @@ class DeliverResultsOperator(RunDatesOperator):
             "exceptions_file": written.place.exceptions,
             "manifest": written.place.manifest,
             **{name: value for name, value in written.manifest.items() if name not in ("version", "files")},
+            **(
+                {"kept_run": written.kept.run_id, "kept_answers": written.kept.delivered}
+                if written.kept
+                else {}
+            ),
         }
 
     def _run(self, context: Context) -> _Run:
+        self._check_bills(context["ti"])
         retried, own = retried_run(context), context["ti"].run_id
         first = self._bills(context, self.record_task_id, retried or own)
         if not first and not any(self._bills(context, each, own) for each in self.retry_record_task_ids):
@@ -187,6 +211,23 @@ class DeliverResultsOperator(RunDatesOperator):
         add_rounds(attempts, rounds)
         bills = [*first, *(bill for bills in rounds for bill in bills)]
         return _Run(bills, attempts, parts.sample or _sample_of(first), is_retry=retried is not None)
+
+    def _check_bills(self, ti: Any) -> None:
+        """As a teardown, this task also runs after a bill that failed, and must not end well then.
+
+        :raises AirflowFailException: a task that records bills has failed.
+        """
+        records = [self.record_task_id, *self.retry_record_task_ids]
+        states = ti.get_task_states(dag_id=ti.dag_id, task_ids=records, run_ids=[ti.run_id])
+        failed = [task for task, state in (states.get(ti.run_id) or {}).items() if state in _FAILED]
+        if failed:
+            names = " and ".join(failed)
+            message = (
+                f"Nothing was delivered, because {names} failed: a delivery needs the bills of its jobs."
+                f" Their answers are safe in the outputs. Clear {names}; this task then runs again and"
+                " delivers them."
+            )
+            raise AirflowFailException(message)
 
     def _bills(self, context: Context, record_task_id: str, run_id: str) -> list[Bill]:
         """The bills that a task has recorded in a run."""
@@ -225,10 +266,11 @@ class DeliverResultsOperator(RunDatesOperator):
                 prices=self._prices(run.delivered),
             ) as joined,
         ):
-            facts = {**_facts(context), **bill_facts(run.delivered, run.bills)}
+            facts = {**self._facts(context, run), **bill_facts(run.delivered, run.bills)}
             written = deliver(joined, self._place(run), storage, facts)
             self._report(written, joined.counts, total_of(run.delivered))
-            return written, why_bad(joined.counts, self.max_exceptions_ratio)
+            was_cancelled = all(bill.job.state == JobState.CANCELLED for bill in run.delivered)
+            return written, why_bad(joined.counts, self.max_exceptions_ratio, was_cancelled=was_cancelled)
 
     def _prices(self, bills: Sequence[Bill]) -> dict[JobId | None, JobPrices]:
         """The rates of each bill, and the limits of long context by which it was made."""
@@ -251,6 +293,16 @@ class DeliverResultsOperator(RunDatesOperator):
             return self.to
         folder, _, name = self.to.rpartition("/")
         return f"{folder}/{SAMPLES}/{name}"
+
+    def _facts(self, context: Context, run: _Run) -> dict[str, Any]:
+        """Whose delivery it is, for the manifest."""
+        ti, chosen = context["ti"], overridden(context.get("params") or {}, self.overrides or {})
+        return {
+            "dag_id": ti.dag_id,
+            "run_id": ti.run_id,
+            "run_date": self.run_date,
+            "input_is_chosen": "inputs" in chosen and not run.is_retry,
+        }
 
     def _record(self, context: Context, run: _Run, written: Written) -> None:
         """Store the numbers in the cost table, where the pages read them.
@@ -294,11 +346,13 @@ class DeliverResultsOperator(RunDatesOperator):
             self.log.info("Delivered to %s; exceptions: %s", written.place.answers, written.place.exceptions)
         else:
             self.log.info("The same delivery was already at %s", written.place.answers)
-        if written.replaced_run:
+        if old := written.replaced:
             self.log.warning(
-                "It replaces the delivery of the run %s, whose bill stays. To keep both, write the run's date"
-                " into `to`, such as {{ run_date }}",
-                written.replaced_run,
+                "It has %s answers and replaces %s and a bill that stays. To deliver those again beside this"
+                " one, clear this task of that run. To keep both, write the run's date into `to`, such as"
+                " {{ run_date }}",
+                f"{written.manifest['delivered']:,}",
+                old,
             )
         if counts.duplicate_answers:
             self.log.warning(
@@ -325,6 +379,12 @@ def _sample_of(bills: Sequence[Bill]) -> InputPart | None:
     return InputPart(PartKind.SAMPLE) if is_sample else None
 
 
-def _facts(context: Context) -> dict[str, Any]:
-    ti = context["ti"]
-    return {"dag_id": ti.dag_id, "run_id": ti.run_id}
+def _beside(written: Written, to: str) -> str:
+    """Explain why a delivery is not at its address, and how a person puts it there; empty if it is there."""
+    if written.kept is None:
+        return ""
+    return (
+        f"These {written.manifest['delivered']:,} answers are beside {to}, in {written.place.answers}. At"
+        f" that address is {written.kept}; it was kept, because {written.why_kept}. To replace it all"
+        f" the same, delete {DeliveryPlace(to).manifest} and clear this task, which costs nothing."
+    )

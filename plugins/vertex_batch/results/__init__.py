@@ -14,16 +14,18 @@ from vertex_batch.results.delivering import (
     why_bad,
 )
 from vertex_batch.results.joining import Joined, join
+from vertex_batch.results.placing import SUFFIXES, DeliveryBusyError, DeliveryPlace
 from vertex_batch.results.reasons import may_pass
 from vertex_batch.results.schemas import read_schema
 from vertex_batch.results.types import AnswerForm, AttemptOutput, Counts, ExtraKind, Reason, ResultSettings
-from vertex_batch.results.writing import SUFFIXES, DeliveryPlace, Written, deliver, numbers
+from vertex_batch.results.writing import Written, deliver, numbers
 
 __all__ = [
     "SUFFIXES",
     "AnswerForm",
     "AttemptOutput",
     "Counts",
+    "DeliveryBusyError",
     "DeliveryPlace",
     "ExtraKind",
     "Found",

@@ -115,14 +115,26 @@ def total_of(bills: Collection[Bill]) -> Total:
     return add_totals(bill.total for bill in bills)
 
 
-def why_bad(counts: Counts, max_exceptions_ratio: float = 1.0, outlook: str = AGAIN_IN_AIRFLOW) -> str | None:
+def why_bad(
+    counts: Counts,
+    max_exceptions_ratio: float = 1.0,
+    outlook: str = AGAIN_IN_AIRFLOW,
+    *,
+    was_cancelled: bool = False,
+) -> str | None:
     """Explain why a run fails although its delivery was written; None if it is good.
 
     :param max_exceptions_ratio: the largest share of input rows that may lack a good answer, 0 to 1.
     :param outlook: what the delivery costs, and what a second one will do.
+    :param was_cancelled: all its jobs were cancelled.
     """
     exceptions = counts.exception_rows
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in list(counts.exceptions.items())[:_REASONS_SHOWN])
+    if was_cancelled and not counts.delivered:
+        return (
+            "This failure only follows from the cancellation: the job was cancelled before it answered a"
+            " row, so there is nothing to deliver."
+        )
     if counts.input_rows and not counts.delivered:
         return f"None of the {counts.input_rows:,} input rows has a good answer: {reasons}. {outlook}"
     if 2 * counts.other_prompts > counts.checked_prompts:

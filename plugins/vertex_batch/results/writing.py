@@ -2,14 +2,14 @@
 
 Each file is written under a temporary name and then renamed, so that a reader never sees a part of one. A
 reader who wants answers and exceptions of the same delivery waits for the manifest, which names both with
-their sizes and digests. Doing it twice with the same rows writes nothing.
+their sizes and digests. Doing it twice with the same rows writes nothing. `placing` decides where it is put.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,10 @@ from vertex_batch.costs.money import in_full
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.results.files import Block, Kind, open_writer
 from vertex_batch.results.joining import Joined
+from vertex_batch.results.placing import Claim, DeliveryPlace, Manifest, places, temporary, why_kept
 from vertex_batch.results.types import AnswerForm, Counts
 from vertex_batch.storage import ObjectStorage
 
-SUFFIXES = (".parquet", ".jsonl.gz", ".jsonl", ".csv")
-"""The formats, by how the name of the file ends."""
 MANIFEST_VERSION = 1
 _READ_BYTES = 8 << 20
 _decode_kept = msgspec.json.Decoder(list[Any]).decode
@@ -88,119 +87,140 @@ _QUERIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryPlace:
-    """The files of a delivery.
-
-    >>> DeliveryPlace("gs://b/d/answers.jsonl.gz").exceptions
-    'gs://b/d/answers.exceptions.jsonl.gz'
-
-    :param answers: the URI that the spec names.
-    """
-
-    answers: str
-
-    @property
-    def suffix(self) -> str:
-        """How the files end, which decides their format.
-
-        :raises ConfigurationError: it is none of the known formats.
-        """
-        found = next((suffix for suffix in SUFFIXES if self.answers.endswith(suffix)), None)
-        if found is None:
-            raise ConfigurationError(
-                f"{self.answers} is not a file that answers can be delivered to",
-                f"end its name with one of: {', '.join(SUFFIXES)}",
-            )
-        return found
-
-    @property
-    def exceptions(self) -> str:
-        """The input rows without a good answer."""
-        return f"{self._stem}.exceptions{self.suffix}"
-
-    @property
-    def extra(self) -> str:
-        """Output rows that belong to no input row; written only if there are any."""
-        return f"{self._stem}.extra{self.suffix}"
-
-    @property
-    def manifest(self) -> str:
-        """The file that says that the others are complete."""
-        return f"{self.answers}._SUCCESS.json"
-
-    @property
-    def _stem(self) -> str:
-        return self.answers.removesuffix(self.suffix)
-
-
-@dataclass(frozen=True, slots=True)
 class Written:
     """A delivery that is in its place.
 
     :param manifest: the content of the manifest.
     :param changed: whether anything was written; False if the same delivery was there.
-    :param replaced_run: the run whose delivery was there before; empty if none was, or one of the same run.
+    :param replaced: the delivery of another run that was there before.
+    :param kept: the delivery at the address `to`, if it was kept and this one is beside it; likewise
+        `why_kept`.
     """
 
     place: DeliveryPlace
     manifest: Mapping[str, Any]
     changed: bool
-    replaced_run: str = ""
+    replaced: Manifest | None = None
+    kept: Manifest | None = None
+    why_kept: str = ""
 
 
-def deliver(joined: Joined, to: str, target: ObjectStorage, facts: Mapping[str, Any]) -> Written:
-    """Write the delivery of a join.
+def deliver(
+    joined: Joined, to: str, target: ObjectStorage, facts: Mapping[str, Any], *, replace: bool = False
+) -> Written:
+    """Write the delivery of a join: to its address, or beside a better one that is there; see `why_kept`.
 
     :param to: the URI of the answers; its ending is the format.
     :param facts: further facts for the manifest, such as the run, its jobs and the bill. They must be the
         same each time: no times.
-    :raises ConfigurationError: `to` does not end like a known format.
+    :param replace: a person wants what is there to be replaced, whatever it is.
+    :raises ConfigurationError: `to` does not end like a known format, or the delivery is of no run and would
+        replace a better one.
+    :raises DeliveryBusyError: another run is writing to the same address.
     :raises StorageAccessError: the connection may not write there.
     :raises ConfigurationError: the folder does not exist and cannot be made.
     """
-    place = DeliveryPlace(to)
-    local: dict[str, Path] = {}
-    files: dict[str, dict[str, Any]] = {}
-    for name, uri in (("answers", place.answers), ("exceptions", place.exceptions), ("extra", place.extra)):
-        if name == "extra" and not joined.counts.extra_rows:
-            continue
-        path = joined.work / f"{name}{place.suffix}"
-        rows = _write(joined, name, path, place.suffix)
-        local[uri] = path
-        size = path.stat().st_size
-        files[name] = {"file": _name(uri), "rows": rows, "bytes": size, "sha256": _digest(path)}
-    manifest = {"version": MANIFEST_VERSION, **numbers(joined.counts), **facts, "files": files}
-    content = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
-    earlier = target.read_small(place.manifest)
-    if earlier == content and _is_there(target, local):
-        return Written(place, manifest, changed=False)
-    with _cleaned_up(target, [*local, place.manifest]):
-        target.remove(place.manifest)
-        for uri, path in local.items():
-            target.write(_temporary(uri), _blocks(path))
-        for uri in local:
-            target.move(_temporary(uri), uri)
-        if place.extra not in local:
-            target.remove(place.extra)
-        target.write(_temporary(place.manifest), [content])
-        target.move(_temporary(place.manifest), place.manifest)
-    return Written(place, manifest, changed=True, replaced_run=_other_run(earlier, facts))
-
-
-@contextmanager
-def _cleaned_up(target: ObjectStorage, uris: Collection[str]) -> Iterator[None]:
-    """Remove what was written under temporary names if the delivery is not completed."""
-    try:
-        yield
-    except BaseException as error:
-        for uri in uris:
-            with suppress(Exception):  # the first error is the one to report
-                target.remove(_temporary(uri))
-        if isinstance(error, FileNotFoundError):
+    first = DeliveryPlace(to)
+    files = _Files(joined, target, first, facts)
+    place, kept, reason = first, None, ""
+    others: Iterator[DeliveryPlace] = iter(())
+    while True:
+        if files.is_in(place):
+            return Written(place, files.manifest(place), changed=False, kept=kept, why_kept=reason)
+        standing, why = files.put(place, replace=replace)
+        if why is None or standing is None:
+            replaced = standing if standing and standing.run != files.new.run and standing.run_id else None
+            return Written(place, files.manifest(place), True, replaced, kept, reason)
+        if kept is None:
+            kept, reason, others = standing, why, places(first, files.new, standing)
+        if not files.new.run_id:
+            files.discard()
             raise ConfigurationError(
-                f"The delivery cannot be written: {error}", "write it to a folder that exists"
-            ) from error
-        raise
+                f"{to} was not replaced: there is {kept}, and {reason}. Nothing was written",
+                "write to another file, or repeat the command with `--replace`",
+            )
+        place = next(others)
+
+
+class _Files:
+    """The files of one delivery: on the local disk, then under temporary names in the store."""
+
+    def __init__(
+        self, joined: Joined, target: ObjectStorage, first: DeliveryPlace, facts: Mapping[str, Any]
+    ) -> None:
+        self._target, self._first = target, first
+        self._local: dict[str, Path] = {}
+        self._described: dict[str, dict[str, Any]] = {}
+        self._uploaded: dict[str, str] = {}
+        self._facts = {"version": MANIFEST_VERSION, **numbers(joined.counts), **facts}
+        self.new = msgspec.convert(self._facts, Manifest)
+        for name in first.files():
+            if name == "extra" and not joined.counts.extra_rows:
+                continue
+            path = self._local[name] = joined.work / f"{name}{first.suffix}"
+            rows = _write(joined, name, path, first.suffix)
+            size = path.stat().st_size
+            self._described[name] = {"rows": rows, "bytes": size, "sha256": _digest(path)}
+
+    def manifest(self, place: DeliveryPlace) -> dict[str, Any]:
+        uris = place.files()
+        files = {name: {"file": _name(uris[name]), **facts} for name, facts in self._described.items()}
+        return {**self._facts, "files": files}
+
+    def is_in(self, place: DeliveryPlace) -> bool:
+        """Whether this very delivery is in a place, with all its files."""
+        if self._target.read_small(place.manifest) != self._content(place):
+            return False
+        uris = place.files()
+        found = self._target.look_up([uris[name] for name in self._local])
+        sizes = [path.stat().st_size for path in self._local.values()]
+        return all(each and each.size == size for each, size in zip(found, sizes, strict=True))
+
+    def put(self, place: DeliveryPlace, *, replace: bool) -> tuple[Manifest | None, str | None]:
+        """Put them in a place, unless a better delivery is there.
+
+        :returns: the delivery that was or is there, and why it was kept.
+        """
+        standing = Manifest.read(self._target.read_small(place.manifest))
+        if not replace and (why := why_kept(standing, self.new)):
+            return standing, why
+        self._upload()
+        try:
+            claim = Claim.take(self._target, place, self._content(place), self.new)
+        except BaseException:
+            self.discard()
+            raise
+        why = None if replace else why_kept(claim.standing, self.new)
+        if why:  # another run was quicker
+            claim.release()
+        else:
+            claim.put(self._uploaded)
+        return claim.standing, why
+
+    def discard(self) -> None:
+        """Remove what was written under temporary names."""
+        for uri in self._uploaded.values():
+            with suppress(Exception):  # the first error is the one to report
+                self._target.remove(uri)
+
+    def _upload(self) -> None:
+        if self._uploaded:
+            return
+        uris = self._first.files()
+        self._uploaded = {name: temporary(uris[name], self.new) for name in self._local}
+        try:
+            for name, path in self._local.items():
+                self._target.write(self._uploaded[name], _blocks(path))
+        except BaseException as error:
+            self.discard()
+            if isinstance(error, FileNotFoundError):
+                raise ConfigurationError(
+                    f"The delivery cannot be written: {error}", "write it to a folder that exists"
+                ) from error
+            raise
+
+    def _content(self, place: DeliveryPlace) -> bytes:
+        return msgspec.json.format(msgspec.json.encode(self.manifest(place)), indent=2) + b"\n"
 
 
 def numbers(counts: Counts) -> dict[str, Any]:
@@ -272,26 +292,6 @@ def _parts(batch: Any) -> Iterator[Any]:
         yield batch.slice(start)
 
 
-class _RunOfManifest(msgspec.Struct):
-    run_id: str = ""
-
-
-def _other_run(manifest: bytes | None, facts: Mapping[str, Any]) -> str:
-    """The run of a manifest, if it is another one than that of the facts."""
-    try:
-        run_id = msgspec.json.decode(manifest or b"", type=_RunOfManifest).run_id
-    except (msgspec.DecodeError, UnicodeDecodeError):  # written by something else
-        return ""
-    return run_id if run_id != facts.get("run_id") else ""
-
-
-def _is_there(target: ObjectStorage, local: Mapping[str, Path]) -> bool:
-    """Whether all files of a delivery are in their place."""
-    found = target.look_up(list(local))
-    sizes = [path.stat().st_size for path in local.values()]
-    return all(each and each.size == size for each, size in zip(found, sizes, strict=True))
-
-
 def _empty(schema: Any) -> Any:
     import pyarrow as pa
 
@@ -307,11 +307,6 @@ def _blocks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as stream:
         while block := stream.read(_READ_BYTES):
             yield block
-
-
-def _temporary(uri: str) -> str:
-    folder, _, name = uri.rpartition("/")
-    return f"{folder}/_writing.{name}"
 
 
 def _name(uri: str) -> str:

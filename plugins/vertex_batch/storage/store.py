@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -167,6 +168,28 @@ class ObjectStorage:
                 _abandon(target)
                 raise
             target.close()
+
+    def create(self, uri: str, content: bytes) -> bool:
+        """Write a small object unless it exists. Of several at the same time, one succeeds.
+
+        :returns: whether it was written.
+        :raises StorageAccessError: the connection may not write to this URI.
+        """
+        with named(uri, self._conn_id, writes=True):
+            try:
+                with self._fs.open(uri, "xb") as target:
+                    target.write(content)
+            except FileExistsError:
+                return False
+        return True
+
+    def age(self, uri: str) -> timedelta:
+        """How long ago an object was written; 0 if it does not exist."""
+        with named(uri, self._conn_id):
+            try:
+                return datetime.now(UTC) - self._fs.modified(path_of(self._fs, uri))
+            except FileNotFoundError:
+                return timedelta()
 
     def read_small(self, uri: str) -> bytes | None:
         """Read a whole object that fits in memory; None if it does not exist."""

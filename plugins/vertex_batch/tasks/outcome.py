@@ -80,6 +80,12 @@ def end_dry_run(
     raise DryRunEnd(message)
 
 
+def note(context: Context, log: Log, message: str) -> None:
+    """Warn of what a person may want to act on although the task succeeds, also on the page of its run."""
+    _keep(context, log, {"message": message, "is_note": True})
+    _tell(log.warning, message)
+
+
 def _tell(log: Any, message: str) -> None:
     for sentence in _SENTENCE_ENDS.split(scrub(message)):
         log("%s", sentence)

@@ -17,6 +17,7 @@ from local.emulator.admin import Scenario, Step, Trait
 from tests.builders import INPUT, LOCATION, PROJECT, a_request
 from vertex_batch.costs import CostTableUnavailableError, JobFilter
 from vertex_batch.operators import AggregateTokenUsageOperator, DeliverResultsOperator
+from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.vertex.resource import JobReference
 
 ROWS = 20
@@ -36,6 +37,8 @@ def vertex(connections, table):
         }
         for n in range(ROWS)
     ]
+    for uri in connections.gcs.list(TO.rpartition("/")[0]):  # of other tests
+        connections.gcs.delete(uri)
     connections.gcs.put(INPUT, "".join(f"{json.dumps(row)}\n" for row in rows).encode())
     return connections
 
@@ -91,12 +94,58 @@ def test_a_run_that_replaces_the_delivery_of_another_says_so(vertex, context, ca
         (b"[]", False),
         (b"\xff", False),
         (b'{"run_id": 5}', False),
-        (b'{"run_id": "night 1"}', True),
+        (b'{"run_id": "night 1", "delivered": 19}', True),
     ):
         vertex.gcs.put(manifest, earlier)
         deliver(context)
-        assert ("replaces the delivery of the run night 1" in capsys.readouterr().out) is is_told
+        found = capsys.readouterr().out
+        assert ("20 answers and replaces the delivery of the run night 1, which has 19" in found) is is_told
         assert json.loads(vertex.gcs.get(manifest))["run_id"] == context["ti"].run_id
+
+
+def test_a_cancelled_run_leaves_the_answers_of_an_earlier_run_and_says_where_its_own_are(
+    vertex, context, capsys, table
+):
+    ended(vertex, context, mix={})
+    first = deliver(context)
+    context["ti"].run_id = "manual__again"
+    ended(vertex, context, "CANCELLED", timeline=[Step(state="RUNNING", seconds=1)], finished=0.5, mix={})
+    second = deliver(context)
+    assert len(read(vertex, TO)) == ROWS
+    assert json.loads(vertex.gcs.get(first["manifest"]))["delivered"] == ROWS
+    beside = TO.replace(".parquet", ".manual__again.parquet")
+    assert (second["to"], second["delivered"]) == (beside, ROWS / 2)
+    assert (second["kept_run"], second["kept_answers"]) == ("scheduled__2026-11-22", ROWS)
+    assert len(read(vertex, beside)) == ROWS / 2
+    assert deliver(context) == second
+    told = context["ti"].xcoms["submit", OUTCOME_XCOM]["message"]
+    for words in (f"10 answers are beside {TO}", "which has 20 answers", "only 10", "delete", "clear this"):
+        assert words in told
+    assert f"10 answers are beside {TO}" in capsys.readouterr().out
+    [stored] = table.deliveries(JobFilter(run_id="manual__again"))
+    assert (stored.answers_uri, stored.delivered) == (beside, ROWS / 2)
+    vertex.gcs.delete(first["manifest"])  # as the message says
+    assert deliver(context)["to"] == TO
+    assert len(read(vertex, TO)) == ROWS / 2
+
+
+def test_the_failure_of_a_run_that_was_cancelled_before_any_answer_follows_from_that(vertex, context):
+    ended(vertex, context, mix={})
+    deliver(context)
+    context["ti"].run_id = "manual__again"
+    ended(vertex, context, "CANCELLED", timeline=[Step(state="RUNNING", seconds=1)], finished=0.0, mix={})
+    with pytest.raises(AirflowFailException, match=r"^This failure only follows from the cancel") as error:
+        deliver(context)
+    assert "A retry" not in str(error.value)
+    assert len(read(vertex, TO)) == ROWS
+
+
+@pytest.mark.parametrize("state", ["failed", "upstream_failed"])
+def test_without_a_bill_the_task_fails_though_it_runs_in_any_case(vertex, context, state):
+    ended(vertex, context, mix={})
+    context["ti"].states = {"record_cost": state}
+    with pytest.raises(AirflowFailException, match=r"because record_cost failed.*Clear record_cost"):
+        deliver(context)
 
 
 def test_the_numbers_are_stored_once_beside_the_bill(vertex, context, table):
