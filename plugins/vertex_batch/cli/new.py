@@ -68,6 +68,7 @@ _VALID = {"model": _MODEL, "inputs": "gs://my-bucket/in.jsonl", "output": "gs://
 """Stands in for answers that are not there yet, while another is checked."""
 # Keys that many specs need later, each with an example value.
 _MORE = {
+    "results": '{to: "gs://my-bucket/answers/{{ previous_run_date }}.parquet", key: id}',
     "labels": "{product: search}",
     "start_within": "6h",
     "preflight": "strict",
@@ -167,7 +168,7 @@ def _answers(options: Namespace) -> dict[str, str]:
     if missing and not sys.stdin.isatty():
         wanted = ", ".join(f"--{question.key}" for question in missing)
         raise ConfigurationError(
-            f"Missing {wanted}, and there is no terminal to ask for it. Nothing was written."
+            f"Missing {wanted}, and there is no terminal to ask on. Nothing was written."
         )
     return _asked(options.name, answers) if missing else answers
 
