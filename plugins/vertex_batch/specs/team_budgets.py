@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from vertex_batch.budgets.limits import Budget, Payer
+from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.budget import BudgetFields
 from vertex_batch.specs.document import read_document
 from vertex_batch.specs.messages import problems_of
@@ -22,18 +22,13 @@ FILE_VARIABLE = "VERTEX_BATCH_BUDGETS_FILE"
 _MOST_BYTES = 256 * 1024
 
 
-class BudgetFile(BaseModel):
+class BudgetFile(SpecModel):
     """Limits of all teams together, and of each."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    everyone: BudgetFields | None = Field(
-        default=None, description="Limits of all specs together, of any team."
-    )
-    teams: Annotated[dict[TeamName, BudgetFields], Field(max_length=1000)] = Field(
-        default_factory=dict,
-        description="Limits by `team`. A spec without a team has only those of `everyone`.",
-    )
+    everyone: BudgetFields | None = None
+    """Limits of all specs together, of any team."""
+    teams: dict[TeamName, BudgetFields] = Field(default_factory=dict, max_length=1000)
+    """Limits by `team`. A spec without a team has only those of `everyone`."""
 
 
 @dataclass(frozen=True, slots=True)
