@@ -11,7 +11,8 @@ from decimal import Decimal
 import pytest
 
 from vertex_batch.costs import JobFacts, Total, make_bill
-from vertex_batch.pricing import LiteLLMPrices, PriceBook, PriceSource, packaged_prices, price
+from vertex_batch.pricing import PriceBook, PriceSource, packaged_prices, price
+from vertex_batch.pricing.sources import LiteLLMPrices
 from vertex_batch.usage import Kind, scan_file
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import CompletionStats

@@ -11,20 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vertex_batch.errors import InputChangedError, InputUnusableError
-from vertex_batch.inputs import (
-    JobLimits,
-    SourceObject,
-    StagingPlace,
-    limits_for,
-    make_shards,
-    measure,
-    needs_no_copy,
-    settle,
-    stage,
-)
+from vertex_batch.inputs import JobLimits, StagingPlace, limits_for, make_shards, needs_no_copy, settle, stage
+from vertex_batch.inputs.measuring import measure
 from vertex_batch.inputs.planning import NAMED_PER_SHARD
 from vertex_batch.preflight.shapes import shape_of
-from vertex_batch.storage import ObjectStorage, lines, literal_wildcard_problem, without_duplicates
+from vertex_batch.storage import ObjectStorage, SourceObject, lines, without_duplicates
+from vertex_batch.storage.listing import literal_wildcard_problem
 
 PLACE = StagingPlace("memory://out/night/_shards/", "0123456789abcdef0123")
 LINE = st.one_of(

@@ -138,7 +138,7 @@ def test_the_snapshot_is_made_from_a_map_and_the_same_map_gives_the_same_bytes(t
 
 def test_the_oldest_supported_map_prices_the_rows_of_today():
     """LiteLLM 1.96's form: bare names, hardly a batch key, so that half of the standard rate is taken."""
-    from vertex_batch.pricing import LiteLLMPrices
+    from vertex_batch.pricing.sources import LiteLLMPrices
 
     old = {
         FLASH: {

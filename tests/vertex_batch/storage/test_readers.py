@@ -18,11 +18,14 @@ import pytest
 
 import vertex_batch
 from vertex_batch.budgets import survey_input
-from vertex_batch.inputs import JobLimits, StagingPlace, measure, rows_in
+from vertex_batch.inputs import JobLimits, StagingPlace, rows_in
+from vertex_batch.inputs.measuring import measure
 from vertex_batch.inputs.preparation import InputPreparer
 from vertex_batch.preflight import Report, RowCheck, shape_of
-from vertex_batch.storage import BLOCK_BYTES, FETCH_BYTES, ByteStream, ObjectStorage, read_lines
-from vertex_batch.usage import Scanner, ScanOptions, count_rows, input_facts, scan_file, scan_output
+from vertex_batch.storage import BLOCK_BYTES, ByteStream, ObjectStorage, read_lines
+from vertex_batch.storage.streams import FETCH_BYTES
+from vertex_batch.usage import Scanner, ScanOptions, input_facts, scan_file, scan_output
+from vertex_batch.usage.scan import count_rows
 
 MODEL = "gemini-2.5-flash"
 LIMITS = JobLimits(200_000)

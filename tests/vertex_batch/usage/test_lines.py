@@ -9,7 +9,8 @@ import json
 import pytest
 
 from vertex_batch.storage import BLOCK_BYTES, TOO_LONG, read_lines
-from vertex_batch.usage import count_rows, scan_file
+from vertex_batch.usage import scan_file
+from vertex_batch.usage.scan import count_rows
 
 MODEL = "gemini-2.5-flash"
 
