@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import Decimal
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
     Field,
-    PlainSerializer,
     WithJsonSchema,
     model_validator,
 )
@@ -18,7 +16,7 @@ from pydantic import (
 from vertex_batch.budgets.limits import Budget, Ruling, Window
 from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.durations import show_duration
-from vertex_batch.specs.values import MOST_DECIMALS, Duration, Line, dollars, has_too_many_decimals
+from vertex_batch.specs.values import MOST_DECIMALS, Dollars, Duration, Line, dollars, has_too_many_decimals
 
 HIGHEST_LIMIT = 1_000_000
 _SHORTEST_WAIT = timedelta(minutes=1)
@@ -34,9 +32,8 @@ def _usd(value: Any) -> Any:
 
 
 LimitUsd = Annotated[
-    Decimal,
+    Dollars,
     BeforeValidator(_usd),
-    PlainSerializer(str, return_type=str, when_used="json"),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": HIGHEST_LIMIT}),
 ]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints
 
 from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.budget import BudgetFields
 from vertex_batch.specs.notify import Notice
-from vertex_batch.specs.values import Duration, Line
+from vertex_batch.specs.values import Duration, Line, once_each
 
 Tag = Annotated[Line, StringConstraints(max_length=100)]
 
@@ -30,7 +30,9 @@ class DagFields(SpecModel):
         default=None, examples=["https://chat.example.com/support", "mailto:support@example.com"]
     )
     """A link to the owner, shown with the name in the list of DAGs."""
-    tags: list[Tag] = Field(default_factory=list, max_length=20, examples=[["search", "nightly"]])
+    tags: Annotated[list[Tag], AfterValidator(once_each)] = Field(
+        default_factory=list, max_length=20, examples=[["search", "nightly"]]
+    )
     """Tags for filtering the list of DAGs."""
     max_active_runs: Annotated[int, Field(ge=1, le=100)] = 4
     """Most concurrent runs. A job may take four days; the next night does not wait for it."""
@@ -44,10 +46,3 @@ class DagFields(SpecModel):
     """Notifiers for a failed run, a late run, or a bill that is higher than expected."""
     expected_duration: Duration | None = Field(default=None, examples=["6h"])
     """Notify when a run takes longer than this, including queueing. The run continues."""
-
-    @field_validator("tags")
-    @classmethod
-    def _once_each(cls, value: list[str]) -> list[str]:
-        if twice := next((tag for tag in value if value.count(tag) > 1), None):
-            raise ValueError(f"contains `{twice}` twice")
-        return value

@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue, ValidationInfo, field_validator
 
 from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.templates import is_template, template_problem
-from vertex_batch.specs.uris import Inputs, OutputUri, wildcard_folder
+from vertex_batch.specs.uris import Inputs, OutputUri, check_outside
 from vertex_batch.specs.values import (
     LabelKey,
     LabelValue,
@@ -17,6 +17,7 @@ from vertex_batch.specs.values import (
     ProjectId,
     TeamName,
     model_parts,
+    once_each,
 )
 
 MAX_LABELS = 48
@@ -82,9 +83,7 @@ class JobFields(SpecModel):
             raise ValueError("mixes gs:// and bq://; a job reads either files or a table, so write two specs")
         if len(tables) > 1:
             raise ValueError("names several tables; a job reads only one, so write a spec for each")
-        if twice := next((uri for uri in value if value.count(uri) > 1), None):
-            raise ValueError(f"contains `{twice}` twice; its rows would be paid for twice")
-        return value
+        return once_each(value, "; its rows would be paid for twice")
 
     @field_validator("output")
     @classmethod
@@ -95,12 +94,7 @@ class JobFields(SpecModel):
                 raise ValueError(
                     f"must begin with `{uri[:5]}` like `inputs`: a job that reads {kind} also writes {kind}"
                 )
-            folder = wildcard_folder(uri)
-            if folder is not None and f"{value.rstrip('/')}/".startswith(folder):
-                raise ValueError(
-                    f"is inside {folder}, which `inputs` reads: a later run would pay for reading these"
-                    " answers as input; write to a folder outside it"
-                )
+            check_outside(value, uri, verb="is inside", paid="reading these answers as input")
             if value.rstrip("/") == uri:
                 raise ValueError("is the same as `inputs`; write to another folder")
         return value

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    PlainSerializer,
     WithJsonSchema,
 )
 
 from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.problems import did_you_mean
-from vertex_batch.specs.values import MOST_DECIMALS, ConnectionId, Line, dollars, has_too_many_decimals
+from vertex_batch.specs.values import (
+    MOST_DECIMALS,
+    ConnectionId,
+    Dollars,
+    Line,
+    dollars,
+    has_too_many_decimals,
+)
 
 HIGHEST_PRICE = 100_000
 
@@ -46,15 +51,13 @@ def _rate_name(text: str) -> str:
 
 
 UsdPerMillion = Annotated[
-    Decimal,
+    Dollars,
     BeforeValidator(_usd),
-    PlainSerializer(str, return_type=str, when_used="json"),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": HIGHEST_PRICE}),
 ]
 Usd = Annotated[
-    Decimal,
+    Dollars,
     BeforeValidator(_amount),
-    PlainSerializer(str, return_type=str, when_used="json"),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
 ]
 RateName = Annotated[str, AfterValidator(_rate_name)]

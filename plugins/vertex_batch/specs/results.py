@@ -18,8 +18,8 @@ from pydantic import (
 
 from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.templates import TEMPLATE_PART, is_template
-from vertex_batch.specs.uris import checked_uri, wildcard_folder
-from vertex_batch.specs.values import Line
+from vertex_batch.specs.uris import check_outside, checked_uri
+from vertex_batch.specs.values import Line, once_each
 
 FORMATS = (".parquet", ".jsonl", ".jsonl.gz", ".csv")
 OWN_COLUMNS = frozenset(
@@ -118,9 +118,7 @@ class Results(SpecModel):
         for path in value:
             if path in OWN_COLUMNS:
                 raise ValueError(f"`{path}` is already a column of each delivery; rename the field")
-            if value.count(path) > 1:
-                raise ValueError(f"contains `{path}` twice; remove one of them")
-        return value
+        return once_each(value, "; remove one of them")
 
 
 def answer_schema_file(folder: Path | None, results: Results | None) -> Path | None:
@@ -167,12 +165,7 @@ class DeliveryFields(SpecModel):
                 raise ValueError(
                     "is not allowed for BigQuery inputs, whose answers are in a table; remove it"
                 )
-            folder = wildcard_folder(uri)
-            if folder is not None and value.to.startswith(folder):
-                raise ValueError(
-                    f"delivers into {folder}, which `inputs` reads: a later run would pay for reading these"
-                    " answers as input; write to a folder outside it"
-                )
+            check_outside(value.to, uri, verb="delivers into", paid="reading these answers as input")
             if value.to == uri:
                 raise ValueError("would replace the input; write to another file")
         output = info.data.get("output")

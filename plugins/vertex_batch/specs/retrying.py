@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from vertex_batch.specs.base import SpecModel
+from vertex_batch.specs.values import once_each
 
 RetryReason = Literal["transient", "truncated", "invalid"]
 MAX_ROUNDS = 5
@@ -28,9 +29,7 @@ class RetryRowsFields(SpecModel):
     @field_validator("reasons")
     @classmethod
     def _each_once(cls, value: list[RetryReason]) -> list[RetryReason]:
-        if twice := next((reason for reason in value if value.count(reason) > 1), None):
-            raise ValueError(f"contains `{twice}` twice; remove one of the two")
-        return value
+        return once_each(value, "; remove one of the two")
 
 
 class RetryFields(SpecModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from vertex_batch.specs.base import SpecModel
-from vertex_batch.specs.uris import OutputUri, wildcard_folder
+from vertex_batch.specs.uris import OutputUri, check_outside
 from vertex_batch.storage import GZIP_SUFFIXES
 
 
@@ -57,12 +57,7 @@ class SplitFields(SpecModel):
         if not value.startswith("gs://"):
             raise ValueError("must begin with `gs://`: only files are split")
         for uri in info.data.get("inputs", ()):
-            folder = wildcard_folder(uri)
-            if folder is not None and f"{value.rstrip('/')}/".startswith(folder):
-                raise ValueError(
-                    f"is inside {folder}, which `inputs` reads: a later run would pay for these rows again;"
-                    " write to a folder outside it"
-                )
+            check_outside(value, uri, verb="is inside", paid="these rows again")
         return value
 
     @property
