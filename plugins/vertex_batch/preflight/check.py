@@ -14,9 +14,10 @@ import msgspec
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.log import Log
 from vertex_batch.preflight.findings import Finding, Mode, PreflightError, Report, Severity
-from vertex_batch.preflight.places import ModelClient, check_life, check_location, check_proxy
+from vertex_batch.preflight.places import check_life, check_location, check_proxy
 from vertex_batch.preflight.rows import RowCheck
 from vertex_batch.preflight.shapes import shape_of
+from vertex_batch.pricing import ModelClient
 from vertex_batch.storage import ByteStream, SourceObject, fingerprint_of, without_duplicates
 
 

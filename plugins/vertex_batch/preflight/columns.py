@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from vertex_batch.preflight.fields import Field, Message
+from vertex_batch.preflight.fields import KINDS, Field, Message
 
 MAX_DEPTH = 15
 MAX_COLUMNS = 10_000
@@ -19,14 +19,6 @@ MAX_COLUMNS = 10_000
 MAX_NAME_CHARS = 300
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}", re.ASCII)
 _UNSPEAKABLE = re.compile(r'[\x00-\x1f"\\]')
-_KINDS: dict[type, str] = {
-    str: "a string",
-    bool: "a boolean",
-    int: "a number",
-    float: "a number",
-    dict: "an object",
-    list: "a list",
-}
 
 
 class Tell(Protocol):
@@ -38,10 +30,10 @@ class Tell(Protocol):
 class Column:
     """A key of the rows: the kinds of values that it had so far, and its keys or items.
 
-    :param required: a row without it fails alone, so `compiled` must not let it pass.
     :param opaque: its value is not checked.
     :param is_item: it describes the items of a list; a list within that list is not checked.
     :ivar field: what Google accepts in it; None if that is not known.
+    :ivar required: a row without it fails alone, so `compiled` must not let it pass.
     :ivar is_misspelled: a row with this key is not answered.
     """
 
@@ -61,7 +53,6 @@ class Column:
         self,
         path: str = "",
         *,
-        required: bool = False,
         opaque: bool = False,
         is_item: bool = False,
         field: Field | None = None,
@@ -70,7 +61,7 @@ class Column:
         self.kinds: set[str] = set()
         self.children: dict[str, Column] = {}
         self.item: Column | None = None
-        self.required = required
+        self.required = False
         self.opaque = opaque
         self.is_item = is_item
         self.field = field
@@ -124,7 +115,7 @@ class Columns:
     def _value(self, column: Column, value: Any, depth: int, tell: Tell) -> None:
         if value is None:
             return
-        kind = _KINDS[type(value)]
+        kind = KINDS[type(value)]
         if kind not in column.kinds:
             if column.kinds:
                 earlier = " and ".join(sorted(column.kinds))

@@ -8,6 +8,7 @@ from vertex_batch.pricing.files import price_folder as price_folder
 from vertex_batch.pricing.line_items import LineItem as LineItem
 from vertex_batch.pricing.line_items import line_order as line_order
 from vertex_batch.pricing.line_items import price as price
+from vertex_batch.pricing.proxy import ModelClient as ModelClient
 from vertex_batch.pricing.proxy import from_proxy as from_proxy
 from vertex_batch.pricing.rates import Basis as Basis
 from vertex_batch.pricing.rates import Rate as Rate

@@ -23,10 +23,15 @@ _PROVIDER = "vertex_ai"
 _PROBLEM_CHARS = 200
 
 
-class PriceClient(Protocol):
-    """The part of `client.BatchClient` that is needed here."""
+class ModelClient(Protocol):
+    """The part of `client.BatchClient` that reads models."""
 
     def model_info(self) -> Sequence[Mapping[str, Any]]: ...
+
+
+class PriceClient(ModelClient, Protocol):
+    """The part of `client.BatchClient` that reads prices."""
+
     def price_map(self) -> Mapping[str, Any]: ...
 
 

@@ -7,17 +7,15 @@ the days on which they hold, where the vendor states them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from datetime import date
-from importlib import resources
 from typing import Any
 
+from vertex_batch.pricing.exact import read_packaged
 from vertex_batch.pricing.sources import LiteLLMPrices, PriceSource, standard_key
 from vertex_batch.pricing.validity import VALID_FROM, VALID_UNTIL
 
 PUBLISHED = "published"
-_FILE = "published.json"
 
 
 def published_prices(but: Collection[tuple[str, str]] = ()) -> PriceSource:
@@ -26,7 +24,7 @@ def published_prices(but: Collection[tuple[str, str]] = ()) -> PriceSource:
     :param but: models with standard price keys that a deployment prices for itself: they are left out, as are
         their batch prices.
     """
-    document = read_published()
+    document = read_packaged("published.json")
     entries: dict[str, list[dict[str, Any]]] = {}
     for entry in document["entries"]:
         days = {name: entry[name] for name in (VALID_FROM, VALID_UNTIL) if name in entry}
@@ -34,10 +32,3 @@ def published_prices(but: Collection[tuple[str, str]] = ()) -> PriceSource:
             kept = {key: usd for key, usd in entry["prices"].items() if (model, standard_key(key)) not in but}
             entries.setdefault(model, []).append({**days, **kept})
     return LiteLLMPrices(entries, PUBLISHED, date.fromisoformat(document["as_of"]))
-
-
-def read_published() -> dict[str, Any]:
-    """The file as it is."""
-    text = resources.files("vertex_batch.pricing").joinpath(_FILE).read_text(encoding="utf-8")
-    document: dict[str, Any] = json.loads(text)
-    return document

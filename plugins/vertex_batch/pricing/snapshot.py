@@ -17,11 +17,10 @@ import json
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from vertex_batch.pricing.exact import exact
+from vertex_batch.pricing.exact import exact, read_packaged
 from vertex_batch.pricing.genai import genai_prices
 from vertex_batch.pricing.published import published_prices
 from vertex_batch.pricing.sources import (
@@ -60,20 +59,14 @@ def packaged_prices() -> PriceSource:
 
 def snapshot_prices() -> LiteLLMPrices:
     """LiteLLM's price map as it was packaged."""
-    document = _read()
+    document = read_packaged(_FILE)
     return LiteLLMPrices(document["entries"], PACKAGED, date.fromisoformat(document["as_of"]))
 
 
 def snapshot_entries() -> dict[str, dict[str, str]]:
     """The entries of the snapshot by the names that LiteLLM gives them."""
-    entries: dict[str, dict[str, str]] = _read()["entries"]
+    entries: dict[str, dict[str, str]] = read_packaged(_FILE)["entries"]
     return entries
-
-
-def _read() -> dict[str, Any]:
-    text = resources.files("vertex_batch.pricing").joinpath(_FILE).read_text(encoding="utf-8")
-    document: dict[str, Any] = json.loads(text)
-    return document
 
 
 def snapshot(price_map: Mapping[str, Any], litellm_version: str, as_of: date) -> dict[str, Any]:

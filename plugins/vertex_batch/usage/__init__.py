@@ -14,7 +14,6 @@ from vertex_batch.usage.progress import Progress as Progress
 from vertex_batch.usage.progress import at_most_every as at_most_every
 from vertex_batch.usage.scan import Scanner as Scanner
 from vertex_batch.usage.scan import ScanOptions as ScanOptions
-from vertex_batch.usage.scan import scan_file as scan_file
 from vertex_batch.usage.selfcheck import self_check as self_check
 from vertex_batch.usage.types import CacheTtl as CacheTtl
 from vertex_batch.usage.types import Kind as Kind

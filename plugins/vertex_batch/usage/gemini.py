@@ -18,7 +18,7 @@ from vertex_batch.usage.counting import (
     without_cached,
 )
 from vertex_batch.usage.grounding import Grounding, read_grounding
-from vertex_batch.usage.reading import Reading
+from vertex_batch.usage.outcomes import Reading
 from vertex_batch.usage.rows import Count, Details, Response, UsageMetadata
 from vertex_batch.usage.types import Kind
 

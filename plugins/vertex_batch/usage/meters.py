@@ -13,7 +13,7 @@ from vertex_batch.usage.models import (
     is_billed_by_grounded_prompt,
     is_tuned_model,
 )
-from vertex_batch.usage.reading import Reading
+from vertex_batch.usage.outcomes import Reading
 from vertex_batch.usage.types import Kind, Tier, UsageKey
 
 _MAX_MODELS = 1000

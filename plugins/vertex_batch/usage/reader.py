@@ -11,8 +11,14 @@ from msgspec import UNSET, Raw, UnsetType
 
 from vertex_batch.usage import embeddings, gemini, messages
 from vertex_batch.usage.counting import BadCountError, count, slot
-from vertex_batch.usage.outcomes import Failed, Unreadable, Unrecognized, stated_failure, status_reason
-from vertex_batch.usage.reading import Reading
+from vertex_batch.usage.outcomes import (
+    Failed,
+    Reading,
+    Unreadable,
+    Unrecognized,
+    stated_failure,
+    status_reason,
+)
 from vertex_batch.usage.rows import (
     Response,
     Result,

@@ -10,7 +10,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vertex_batch.usage import Kind, Modality, ScanResult, scan_file
+from tests.builders import scan_file
+from vertex_batch.usage import Kind, Modality, ScanResult
 
 MODEL = "gemini-2.5-flash"
 counts = st.integers(0, 300_000)
