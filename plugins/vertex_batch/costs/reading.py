@@ -121,7 +121,6 @@ class CostReader:
             return Owners(dags - {""}, frozenset(connection.execute(without_dag).scalars()))
 
     def count(self, where: JobFilter) -> int:
-        """Return the number of jobs."""
         asked = select(func.count()).select_from(jobs).where(*conditions(where))
         with self.reading() as connection:
             return int(connection.execute(asked).scalar_one())

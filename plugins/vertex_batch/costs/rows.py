@@ -53,7 +53,6 @@ def read_job_cost(row: Row[Any]) -> JobCost:
 
 
 def read_usage_key(row: Mapping[Any, Any]) -> UsageKey:
-    """Read the usage key of a row of the table."""
     return UsageKey(
         row["model"],
         Kind(row["kind"]),

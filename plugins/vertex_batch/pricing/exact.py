@@ -23,7 +23,6 @@ def add(amounts: Iterable[Decimal]) -> Decimal:
 
 
 def times(tokens: int, usd: Decimal) -> Decimal:
-    """Multiply exactly."""
     with localcontext(EXACT):
         return tokens * usd
 

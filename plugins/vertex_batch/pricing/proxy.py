@@ -7,8 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
 from vertex_batch.pricing.genai import genai_prices
-from vertex_batch.pricing.published import published_prices
-from vertex_batch.pricing.snapshot import packaged_prices, snapshot_prices
+from vertex_batch.pricing.snapshot import packaged_prices, published_prices, snapshot_prices
 from vertex_batch.pricing.sources import (
     LiteLLMPrices,
     PriceSource,

@@ -54,7 +54,6 @@ class Retirement:
     closed_to_new_projects: date | None = None
 
     def stage(self, day: date) -> Stage:
-        """The stage on a day."""
         if day > self.last_day:
             return Stage.RETIRED if self.is_final else Stage.DOUBTFUL
         is_near = self.last_day - day <= timedelta(days=WARN_DAYS)

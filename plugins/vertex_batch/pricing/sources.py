@@ -155,7 +155,6 @@ class PriceSource:
         return sha256(whole.encode()).hexdigest()[:DIGEST_CHARS]
 
     def rates(self) -> Iterator[tuple[str, str, Decimal]]:
-        """Each model, price key and number."""
         return _flat(self._by_model)
 
     def all_rates(self) -> Iterator[tuple[str, str, Decimal]]:

@@ -69,7 +69,6 @@ class Spec(DagFields, ScheduleFields, IdentityFields):
 
     @property
     def file(self) -> Path | None:
-        """The file that the spec was read from."""
         return self._file
 
     def schedule_problem(self, message: str) -> Problem:
@@ -99,7 +98,6 @@ class Spec(DagFields, ScheduleFields, IdentityFields):
         return [self.output_of(job) for job in self._jobs if job.asset]
 
     def output_of(self, job: JobSpec) -> str:
-        """The name of a job's results."""
         return f"{self.name}/{job.name}" if self._grouped else self.name
 
     @property

@@ -72,7 +72,6 @@ class ObjectReader:
         yield from self._blocks
 
     def close(self) -> None:
-        """Stop fetching."""
         self._blocks.close()
 
     def __enter__(self) -> Self:

@@ -52,7 +52,6 @@ class Meter:
         return note
 
     def is_long(self, row: Reading) -> bool:
-        """Whether a row is long context."""
         return row.prompt_tokens > self.threshold
 
     def billed(self, row: Reading) -> tuple[list[tuple[int, int]], str]:

@@ -97,7 +97,6 @@ def open_object_store() -> Any:
 
 
 def open_local() -> Any:
-    """Open the local file system."""
     import fsspec
 
     return fsspec.filesystem("file")

@@ -20,7 +20,6 @@ from vertex_batch.usage.types import (
     ScanResult,
     UsageKey,
     bounded,
-    some_of_each,
 )
 
 LONG_CONTEXT_THRESHOLD = 200_000
@@ -113,7 +112,6 @@ class Scanner:
 
     @property
     def rows(self) -> int:
-        """How many rows were scanned so far."""
         return self._result.rows
 
     def _block(self, block: Lines, name: str, lines_before: int) -> int:
@@ -129,22 +127,8 @@ class Scanner:
 
     def result(self) -> ScanResult:
         """Everything that was scanned so far."""
-        scanned = self._result
-        return ScanResult(
-            ok=scanned.ok,
-            failed=scanned.failed,
-            unreadable=scanned.unreadable,
-            unrecognized=scanned.unrecognized,
-            copied=scanned.copied,
-            tokens=self._tokens(),
-            problems=list(scanned.problems),
-            unrecognized_reasons=bounded(scanned.unrecognized_reasons),
-            unrecognized_samples=list(scanned.unrecognized_samples),
-            failed_reasons=bounded(scanned.failed_reasons),
-            failed_samples=some_of_each(scanned.failed_samples),
-            notes=dict(scanned.notes),
-            untimed=self._untimed.tokens() if self._options.price_days else None,
-        )
+        untimed = self._untimed.tokens() if self._options.price_days else None
+        return ScanResult().merge(replace(self._result, tokens=self._tokens(), untimed=untimed))
 
     def _tokens(self) -> dict[UsageKey, int]:
         tokens = self._meters.tokens()

@@ -49,7 +49,6 @@ class JobId(NamedTuple):
 
     @property
     def console_url(self) -> str:
-        """Its page in the Google Cloud console."""
         project, location, job = (quote(part, safe="") for part in self)
         return (
             "https://console.cloud.google.com/vertex-ai/locations/"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tools.price_snapshot import main
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.pricing import (
     PriceBook,
@@ -21,7 +22,6 @@ from vertex_batch.pricing import (
 )
 from vertex_batch.pricing.exact import exact
 from vertex_batch.pricing.rates import MAX_DECIMALS, decimals
-from vertex_batch.pricing.snapshot import main
 from vertex_batch.usage import Kind, UsageKey
 
 FLASH = "gemini-2.5-flash"

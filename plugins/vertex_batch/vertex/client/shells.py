@@ -111,7 +111,6 @@ class BatchClient(_Client):
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
         self._http.close()
 
     def create(self, project: str, location: str, request: CreateJobRequest) -> BatchPredictionJob:
@@ -123,7 +122,6 @@ class BatchClient(_Client):
         return self._call(self._build.create(project, location, request), read_job)
 
     def get(self, project: str, location: str, job_id: str) -> BatchPredictionJob:
-        """Read a job."""
         return self._call(self._build.get(project, location, job_id), read_job)
 
     def list(
@@ -231,11 +229,9 @@ class AsyncBatchClient(_Client):
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._http.aclose()
 
     async def get(self, project: str, location: str, job_id: str) -> BatchPredictionJob:
-        """Read a job."""
         return await self._call(self._build.get(project, location, job_id), read_job)
 
     async def pages(
