@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vertex_batch.errors import ConfigurationError, SettingsSource
 from vertex_batch.storage import named, quiet_libraries
-from vertex_batch.vertex.place import Place, missing_of
+from vertex_batch.vertex.names import Place, missing_of
 
 if TYPE_CHECKING:
     from vertex_batch.hooks.connection import ProxySettings
