@@ -25,7 +25,7 @@ poll_interval: 1s
 RETRY_SPEC = "chaos_retry"
 _RETRY_TEXT = """\
 description: Runs that send rows again, and whose processes are killed
-model: gemini-2.5-flash
+model: gemini-3.5-flash
 inputs: gs://demo-bucket/chaos_retry/{{ run_date }}.jsonl
 output: gs://demo-bucket/chaos_retry_out/{{ run_id }}/
 team: tests
