@@ -15,10 +15,10 @@ from vertex_batch.billing.price_books import PriceBooks, spec_job
 from vertex_batch.costs import CostTableError, Delivery, JobFilter
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.hooks.storage import DEFAULT_CONN_ID, open_storage
-from vertex_batch.inputs import RETRY_OF_LABEL, SAMPLE_LABEL, InputPart, PartKind, file_pattern
+from vertex_batch.hooks.storage import open_storage
+from vertex_batch.inputs import RETRY_OF_LABEL, SAMPLE_LABEL, InputPart, PartKind
 from vertex_batch.observability.links import storage_url
-from vertex_batch.operators.base import RunDatesOperator
+from vertex_batch.operators.base import SpecOperator, patterns
 from vertex_batch.results import (
     AnswerForm,
     AttemptOutput,
@@ -42,12 +42,11 @@ from vertex_batch.results import (
 from vertex_batch.tasks.choices import retried_run
 from vertex_batch.tasks.context import identity, map_index
 from vertex_batch.tasks.outcome import explained
-from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.shards import PartsReport
 from vertex_batch.vertex.names import JobId
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, RetryPolicy
+    from airflow.sdk import Context
 
     from vertex_batch.costs import Bill, Total
 
@@ -78,7 +77,7 @@ class _Run:
         return [output_of(bill, attempt) for attempt, bills in self.attempts.items() for bill in bills]
 
 
-class DeliverResultsOperator(RunDatesOperator):
+class DeliverResultsOperator(SpecOperator):
     """Write a run's answers to a file, each joined to its input row, in the order of the input.
 
     A second file beside it has the input rows without a good answer, each with the reason; always: input rows
@@ -99,7 +98,6 @@ class DeliverResultsOperator(RunDatesOperator):
     :param prices: see `AggregateTokenUsageOperator`; likewise for `price_folder`.
     :param work_folder: a folder on a local disk with room for the rows. Default: the system's folder for
         temporary files.
-    :param gcp_conn_id: the connection that reads the outputs and writes the delivery.
     :returns: the files, and the numbers: `input_rows`, `delivered`, `exceptions`, and more.
     :raises AirflowSkipException: no job was recorded.
     :raises CostTableUnavailableError: the database does not answer; the message says whether the delivery is
@@ -122,18 +120,13 @@ class DeliverResultsOperator(RunDatesOperator):
         schema: Mapping[str, object] | str | None = None,
         keep: Sequence[str] = (),
         max_exceptions_ratio: float = 1.0,
-        overrides: Mapping[str, str] | None = None,
-        job_name: str = "",
         prices: Mapping[str, Any] | None = None,
         price_folder: str | None = None,
         work_folder: str | None = None,
-        litellm_conn_id: str = LiteLLMHook.default_conn_name,
-        gcp_conn_id: str = DEFAULT_CONN_ID,
         batch_costs_conn_id: str = CostTableHook.default_conn_name,
-        retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
-        super().__init__(retry_policy=retry_policy, **kwargs)
+        super().__init__(**kwargs)
         self.to = to
         self.inputs = inputs
         self.record_task_id = record_task_id
@@ -144,13 +137,9 @@ class DeliverResultsOperator(RunDatesOperator):
         self.schema = schema
         self.keep = tuple(keep)
         self.max_exceptions_ratio = max_exceptions_ratio
-        self.overrides = overrides
-        self.job_name = job_name
         self.prices = prices
         self.price_folder = price_folder
         self.work_folder = work_folder
-        self.litellm_conn_id = litellm_conn_id
-        self.gcp_conn_id = gcp_conn_id
         self.batch_costs_conn_id = batch_costs_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -241,8 +230,7 @@ class DeliverResultsOperator(RunDatesOperator):
     def _inputs(self, run: _Run) -> list[str]:
         """What was sent: the spec's inputs, in their order, or the sample that the job read."""
         if self.inputs and not run.sample and not run.is_retry:
-            uris = [self.inputs] if isinstance(self.inputs, str) else self.inputs
-            return [file_pattern(uri) for uri in uris]
+            return patterns(self.inputs)
         return list(dict.fromkeys(uri for bill in run.attempts[0] for uri in bill.job.input_uris))
 
     def _place(self, run: _Run) -> str:

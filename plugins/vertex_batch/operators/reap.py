@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from vertex_batch.billing.spec_settings import BillSettings, SettingsOf
@@ -22,8 +21,8 @@ from vertex_batch.lifecycle.ownership import (
     lacks_a_bill,
     who_waits,
 )
+from vertex_batch.operators.base import ProxyOperator
 from vertex_batch.tasks.context import deployment, find_place
-from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.unbilled import Unbilled, UnbilledJobs
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import DEPLOYMENT_LABEL
@@ -32,7 +31,7 @@ from vertex_batch.vertex.place import Place
 from vertex_batch.vertex.resource import HAS_NOT_ENDED, BatchPredictionJob
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, RetryPolicy
+    from airflow.sdk import Context
 
 PlacesOf = Callable[[str], Iterable[tuple[str | None, str | None]]]
 """A connection -> projects and locations."""
@@ -41,7 +40,7 @@ _ACTIONS = {REPORT, CANCEL}
 # After a year there are thousands of ended jobs; do not list them all to find the few active ones.
 
 
-class ReapBatchPredictionJobsOperator(BaseOperator):
+class ReapBatchPredictionJobsOperator(ProxyOperator):
     """Find jobs that this Airflow's finished runs left at Vertex: still running, or without a bill.
 
     It is the safety net of last resort. Active jobs are reported or cancelled. A job is reported and never
@@ -59,8 +58,6 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
     :param more_places: maps a connection to further projects and locations that may have its jobs. None
         means the connection's own.
     :param confirm_seconds: how long to wait for a cancelled job to end.
-    :param litellm_conn_id: the proxy.
-    :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
     :returns: one entry for each active job that no task waits for or whose run is not known, and one for each
         job that was recorded, with its amount.
     """
@@ -78,11 +75,9 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
         project: str | None = None,
         location: str | None = None,
         confirm_seconds: float = DEFAULT_CONFIRM_SECONDS,
-        litellm_conn_id: str = LiteLLMHook.default_conn_name,
-        retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
-        super().__init__(retry_policy=retry_policy, **kwargs)
+        super().__init__(**kwargs)
         self.action = action
         self.record_days = record_days
         self.settings_of = settings_of
@@ -90,7 +85,6 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
         self.project = project
         self.location = location
         self.confirm_seconds = confirm_seconds
-        self.litellm_conn_id = litellm_conn_id
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         if self.action not in _ACTIONS:

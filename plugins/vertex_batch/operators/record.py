@@ -7,7 +7,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.billing.recording import PriceSettings, Recorded, Recorder, why_no_answers
@@ -29,11 +28,11 @@ from vertex_batch.observability.links import (
     run_url,
     storage_url,
 )
+from vertex_batch.operators.base import ProxyOperator
 from vertex_batch.pricing import add
 from vertex_batch.tasks.context import INTENT_XCOM, NOTHING_SUBMITTED_XCOM, cost_name
 from vertex_batch.tasks.expected import ExpectedCosts
 from vertex_batch.tasks.outcome import explained
-from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.shards import PartsReport, planned_parts
 from vertex_batch.tasks.submitted import SubmittedJobs, references
 from vertex_batch.usage import Unit
@@ -42,10 +41,10 @@ from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobReference
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, RetryPolicy
+    from airflow.sdk import Context
 
 
-class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
+class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
     """Record what a submit task's jobs cost, however they ended.
 
     Use it as a teardown (``.as_teardown()``): it then runs after every end, and its success never turns a
@@ -80,8 +79,6 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
     :param spec: name of the task's spec, for the cost table. Defaults to the DAG's id, with the submit task's
         id if several tasks of the DAG submit jobs.
     :param team: the team that pays, for the cost table. Defaults to the job's label ``team``.
-    :param litellm_conn_id: the proxy.
-    :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
     :param gcp_conn_id: the connection that reads the output.
     :param batch_costs_conn_id: the cost table; a SQLite file in ``AIRFLOW_HOME`` if it is not defined.
     :returns: the amount as a decimal string, whether it is complete, and the same for each job, with its
@@ -109,13 +106,11 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         fail_without_answers: bool = True,
         spec: str = "",
         team: str = "",
-        litellm_conn_id: str = LiteLLMHook.default_conn_name,
         gcp_conn_id: str = "google_cloud_default",
         batch_costs_conn_id: str = CostTableHook.default_conn_name,
-        retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
-        super().__init__(retry_policy=retry_policy, **kwargs)
+        super().__init__(**kwargs)
         if (submit_task_id is None) == (job is None):
             message = f"{self.task_id}: set exactly one of submit_task_id and job"
             raise ValueError(message)
@@ -132,7 +127,6 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         self.fail_without_answers = fail_without_answers
         self.spec = spec
         self.team = team
-        self.litellm_conn_id = litellm_conn_id
         self.gcp_conn_id = gcp_conn_id
         self.batch_costs_conn_id = batch_costs_conn_id
         # `vertex-batch run` sets it: Airflow itself has no name for such a run.

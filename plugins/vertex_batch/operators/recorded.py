@@ -8,7 +8,6 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from vertex_batch.billing.price_books import PriceBooks, SpecJobPrices
@@ -19,6 +18,7 @@ from vertex_batch.hooks.bigquery import read_table
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import DEFAULT_CONN_ID, open_storage
+from vertex_batch.operators.base import ProxyOperator
 from vertex_batch.pricing import add
 from vertex_batch.vertex.names import parse_job_names
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_REPORTED = 100
 
 
-class RecordedJobsOperator(BaseOperator):
+class RecordedJobsOperator(ProxyOperator):
     """The base of operators on recorded jobs, chosen by day, spec, team or id. All fields are templates.
 
     :param since: first day, such as ``2026-11-01``.
@@ -69,7 +69,6 @@ class RecordedJobsOperator(BaseOperator):
         only_compare: str | bool = False,
         specs_folder: str | None = None,
         price_folder: str | None = None,
-        litellm_conn_id: str = LiteLLMHook.default_conn_name,
         gcp_conn_id: str = DEFAULT_CONN_ID,
         batch_costs_conn_id: str = CostTableHook.default_conn_name,
         **kwargs: Any,
@@ -78,7 +77,6 @@ class RecordedJobsOperator(BaseOperator):
         self.since, self.until, self.spec, self.team = since, until, spec, team
         self.job_ids, self.only_compare = job_ids, only_compare
         self.specs_folder, self.price_folder = specs_folder, price_folder
-        self.litellm_conn_id = litellm_conn_id
         self.gcp_conn_id = gcp_conn_id
         self.batch_costs_conn_id = batch_costs_conn_id
 
