@@ -18,7 +18,7 @@ import msgspec
 
 from vertex_batch.costs.money import in_full
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.results.files import Block, Kind, open_writer
+from vertex_batch.results.files import Block, Kind, blocks_of, open_writer
 from vertex_batch.results.joining import Joined
 from vertex_batch.results.types import AnswerForm, Counts
 from vertex_batch.storage import ObjectStorage
@@ -26,7 +26,6 @@ from vertex_batch.storage import ObjectStorage
 SUFFIXES = (".parquet", ".jsonl.gz", ".jsonl", ".csv")
 """The formats, by how the name of the file ends."""
 MANIFEST_VERSION = 1
-_READ_BYTES = 8 << 20
 _decode_kept = msgspec.json.Decoder(list[Any]).decode
 _BLOCK_ROWS = 20_000
 _BLOCK_BYTES = 16 << 20
@@ -177,7 +176,7 @@ def deliver(joined: Joined, to: str, target: ObjectStorage, facts: Mapping[str, 
     with _cleaned_up(target, [*local, place.manifest]):
         target.remove(place.manifest)
         for uri, path in local.items():
-            target.write(_temporary(uri), _blocks(path))
+            target.write(_temporary(uri), blocks_of(path))
         for uri in local:
             target.move(_temporary(uri), uri)
         if place.extra not in local:
@@ -204,7 +203,6 @@ def _cleaned_up(target: ObjectStorage, uris: Collection[str]) -> Iterator[None]:
 
 
 def numbers(counts: Counts) -> dict[str, Any]:
-    """The numbers of a delivery as plain data."""
     return {
         "input_rows": counts.input_rows,
         "delivered": counts.delivered,
@@ -286,7 +284,6 @@ def _other_run(manifest: bytes | None, facts: Mapping[str, Any]) -> str:
 
 
 def _is_there(target: ObjectStorage, local: Mapping[str, Path]) -> bool:
-    """Whether all files of a delivery are in their place."""
     found = target.look_up(list(local))
     sizes = [path.stat().st_size for path in local.values()]
     return all(each and each.size == size for each, size in zip(found, sizes, strict=True))
@@ -301,12 +298,6 @@ def _empty(schema: Any) -> Any:
 def _digest(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
-        while block := stream.read(_READ_BYTES):
-            yield block
 
 
 def _temporary(uri: str) -> str:
