@@ -81,10 +81,6 @@ def _is_packed(read: Opener, objects: Sequence[SourceObject]) -> bool:
     return False
 
 
-def _whole(read: Opener, item: SourceObject) -> SampledRows:
-    return _place(_content(read, item))
-
-
 def _content(read: Opener, item: SourceObject) -> bytes:
     with read(item, 0) as stream:
         return stream.read()
@@ -99,7 +95,9 @@ def _spread(read: Opener, objects: Sequence[SourceObject], rows: int | None) -> 
     chance = random.Random(_SEED)  # noqa: S311 - the same input gives the same sample
     whole = sum(item.size for item in objects)
     if whole <= len(objects) * WINDOW_BYTES:  # many small objects: each of them is as likely as any other
-        yield from (_whole(read, item) for item in chance.sample(list(objects), min(len(objects), WINDOWS)))
+        yield from (
+            _place(_content(read, item)) for item in chance.sample(list(objects), min(len(objects), WINDOWS))
+        )
         return
     windows = _Windows(read, objects)
     row_bytes = whole // rows if rows else windows.probe([chance.randrange(whole) for _ in range(_PROBES)])

@@ -203,19 +203,19 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         hook = LiteLLMHook(self.litellm_conn_id)
         place = find_place(hook, self.project, self.location, "Nothing was submitted")
         uris = patterns(self.inputs)
-        who = identity(context)
+        who, part = identity(context), InputPart.from_dict(self.part)
         request = self._request(context, uris)
         files = InputFiles(uris, cache(lambda: open_storage(self.gcp_conn_id)))
         if is_dry_run(context):
             with hook.client() as client:
                 rows = self._known_rows(self._preflight(request, files, place, client))
-                expected = self._gate(context, client, files).preview(place, request, rows)
+                expected = self._gate(context, request, files, place, client).preview(rows)
             body = json.dumps(request.to_wire(), indent=2, ensure_ascii=False)
             end_dry_run(context, self.log, body, rows=rows, expected=expected)
         self._store = TaskStateIntentStore(context)
         self._kill = KillSwitch(context, self._cancel_submitted, self.log, retry_goes_on=True)
         with hook.client() as client:
-            gate = self._gate(context, client, files)
+            gate = self._gate(context, request, files, place, client)
             submitter = Submitter(
                 client,
                 self._store,
@@ -240,7 +240,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
             input_uris=tuple(uris),
             labels=request.labels,
             map_index=who.map_index,
-            input_rows=self._counted_rows(),
+            # If the plan counted them and none is answered yet.
+            input_rows=part.rows if part and not part.answered else None,
         )
         ConsoleJobLink.publish(context, reference)
         self.lineage = of_reference(reference)
@@ -248,11 +249,6 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         self.log.info("Vertex AI runs the job: %s", reference.console_url)
         self.log.info("Its bill is recorded when it has ended: %s", self.bill_url)
         return reference
-
-    def _counted_rows(self) -> int | None:
-        """Rows of the input, if the plan counted them and none is answered yet."""
-        part = InputPart.from_dict(self.part)
-        return part.rows if part and not part.answered else None
 
     def _before_intent(
         self,
@@ -264,7 +260,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
     ) -> None:
         """Check the job and its budgets. A job that is wrong or too expensive is not submitted."""
         report = self._preflight(request, files, place, client)
-        gate.check(place, request, rows=self._known_rows(report))
+        gate.check(self._known_rows(report))
 
     def _known_rows(self, report: Report | None) -> int | None:
         """The rows of the input from the pre-flight or the plan; None if neither has counted them."""
@@ -279,9 +275,16 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         checked = CheckedRows(part.listing, part.report) if part and part.report else None
         return preflight(subject, self.preflight, files.open_storage, client, self.log, checked=checked)
 
-    def _gate(self, context: Context, client: BatchClient, files: InputFiles) -> BudgetGate:
+    def _gate(
+        self,
+        context: Context,
+        request: CreateJobRequest,
+        files: InputFiles,
+        place: Place,
+        client: BatchClient,
+    ) -> BudgetGate:
         settings = replace(self.money, spec=cost_name(context, self.spec, self.task_id))
-        return BudgetGate(context, settings, client, files, self.log)
+        return BudgetGate(context, settings, client, files, place=place, request=request, log=self.log)
 
     def _request(self, context: Context, uris: list[str]) -> CreateJobRequest:
         try:

@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from vertex_batch.budgets import Decision, Estimate
-from vertex_batch.budgets.errors import ApprovalRefusedError
+from vertex_batch.budgets.decision import ApprovalRefusedError
 from vertex_batch.costs import usd
 
 if TYPE_CHECKING:
