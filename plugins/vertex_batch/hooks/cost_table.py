@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook, conf
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from vertex_batch import costs
 from vertex_batch.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -119,9 +120,7 @@ class CostTableHook(BaseHook):
 
     def table(self) -> CostTable:
         """Open the table. Its schema is created or upgraded at first use."""
-        from vertex_batch.costs import CostTable  # noqa: PLC0415 - it brings SQLAlchemy with it
-
-        return CostTable(cost_table_url(self.batch_costs_conn_id))
+        return costs.CostTable(cost_table_url(self.batch_costs_conn_id))
 
     def get_conn(self) -> CostTable:
         """Open the table, under the name that Airflow's hooks give it."""
