@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from vertex_batch.costs import Total, add_totals, rounded, total
+from vertex_batch.costs import Total, add_totals, total
 from vertex_batch.pricing import PriceBook, from_proxy, price
 from vertex_batch.usage import UsageKey
 
@@ -34,13 +34,9 @@ class MonthEnd:
 
     def __str__(self) -> str:
         return (
-            f"{_usd(self.so_far)} so far; probably {_usd(self.at_end)} at its end, with the tokens of the"
+            f"{self.so_far.rounded} so far; probably {self.at_end.rounded} at its end, with the tokens of the"
             f" last {PACE_DAYS} days at the prices of the days to come"
         )
-
-
-def _usd(amount: Total) -> str:
-    return f"{'' if amount.complete else 'at least '}{rounded(amount.amount)} USD"
 
 
 def month_end(table: CostTable, where: JobFilter, day: date, *, book: PriceBook | None = None) -> MonthEnd:

@@ -56,10 +56,10 @@ class JobOperators:
             "max_retry_delay": max(job.retry_delay, LONGEST_RETRY_DELAY),
         }
         self._resumed = {**self._always, "retries": max(job.retries, FEWEST_RESUMED_RETRIES)}
-        self._storage = {"gcp_conn_id": job.storage_connection}
-        self._named = {"job_name": job.name if spec.grouped else "", **self._storage}
-        self._place = {"project": job.project, "location": job.location}
-        self._staged = {
+        self._storage: dict[str, Any] = {"gcp_conn_id": job.storage_connection}
+        self._named: dict[str, Any] = {"job_name": job.name if spec.grouped else "", **self._storage}
+        self._place: dict[str, Any] = {"project": job.project, "location": job.location}
+        self._staged: dict[str, Any] = {
             "model": job.model,
             "output_uri": job.output,
             "staging": job.staging,

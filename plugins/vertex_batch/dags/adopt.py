@@ -30,7 +30,6 @@ A job that a run of this or of another Airflow submitted is refused: that run re
 
 
 def adopt_dag(file: str) -> DAG:
-    """Build the DAG. `file` is the DAG file, beside which the specs are."""
     form = {
         "job": Param(
             type="string",

@@ -41,7 +41,6 @@ class CancelFromFormOperator(CancelBatchPredictionJobOperator):
 
 
 def cancel_dag() -> DAG:
-    """Build the DAG."""
     form = {
         "job_ids": job_ids_field(),
         "label_filter": text_field("Label filter", 'In Vertex\'s grammar: `labels.team="search"`.'),

@@ -23,7 +23,6 @@ arguments as JSON, in which `{{ digest }}` is the text.
 
 
 def digest_dag(file: str) -> DAG:
-    """Build the DAG. `file` is the DAG file, beside which the specs are."""
     specs = specs_folder(Path(file).parent)
     budgets = budgets_file(specs)
     description = "Report what yesterday's batch prediction jobs cost"

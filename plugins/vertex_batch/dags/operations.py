@@ -10,7 +10,7 @@ from airflow.sdk import DAG, Param
 
 from vertex_batch.tasks.forms import text_field
 
-PLACE = {"project": "{{ params.project or '' }}", "location": "{{ params.location or '' }}"}
+PLACE: dict[str, Any] = {"project": "{{ params.project or '' }}", "location": "{{ params.location or '' }}"}
 """The values of `place_fields`."""
 
 
@@ -39,7 +39,11 @@ def operations_dag(
     :param cron: when it runs by itself, in UTC; None: by hand only.
     :param more: further arguments of Airflow's `DAG`.
     """
-    regular = {"start_date": datetime(2026, 1, 1, tzinfo=UTC), "catchup": False, "max_active_runs": 1}
+    regular: dict[str, Any] = {
+        "start_date": datetime(2026, 1, 1, tzinfo=UTC),
+        "catchup": False,
+        "max_active_runs": 1,
+    }
     return DAG(
         dag_id=f"vertex_batch_{name}",
         description=description,

@@ -26,7 +26,6 @@ form has others. It runs every hour, reports and records. To cancel every hour, 
 
 
 def reap_dag(file: str) -> DAG:
-    """Build the DAG. `file` is the DAG file, beside which the specs are."""
     folder = Path(file).parent
 
     def settings_of(spec: str, task_id: str) -> BillSettings:

@@ -28,7 +28,6 @@ Reads the outputs of recorded jobs again, row by row, and prices them as recordi
 
 
 def reprice_dag(file: str) -> DAG:
-    """Build the DAG. `file` is the DAG file, beside which the specs are."""
     description = "Reprice recorded batch prediction jobs"
     with operations_dag("reprice", description, REPRICE, recorded_jobs_form(), max_active_runs=1) as dag:
         RepriceJobsOperator(
@@ -38,7 +37,6 @@ def reprice_dag(file: str) -> DAG:
 
 
 def recount_dag(file: str) -> DAG:
-    """Build the DAG. `file` is the DAG file, beside which the specs are."""
     description = "Recount the rows of recorded batch prediction jobs"
     form = recorded_jobs_form(
         storage=text_field(

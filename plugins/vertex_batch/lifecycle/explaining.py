@@ -71,7 +71,6 @@ def explain(job: str, seen: JobReading, following: str | None = None) -> str:
 
 
 def _following(seen: JobReading) -> str:
-    """What a person does next."""
     if failed_for_a_passing_reason(seen):
         following = "This is usually transient. Clear the submit task to run the batch again."
         if seen.may_have_answers and not seen.resumable:

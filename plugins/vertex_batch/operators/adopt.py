@@ -106,14 +106,13 @@ class AdoptBatchPredictionJobOperator(ProxyOperator):
         return name.at(place)
 
     def _reference(self, place: Place, job: BatchPredictionJob, model: str, index: int) -> JobReference:
-        source = job.input_config.get("gcsSource") or {}
         destination = job.output_config.get("gcsDestination") or {}
         return JobReference(
             *place,
             job.job_id,
             model=model,
             output_prefix=str(destination.get("outputUriPrefix", "")),
-            input_uris=tuple(source.get("uris", ())),
+            input_uris=job.input_uris,
             labels=job.labels,
             map_index=index,
             may_cancel=str(self.cancel_with_run).lower() == "true",

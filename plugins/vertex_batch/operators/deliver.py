@@ -17,7 +17,7 @@ from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import RETRY_OF_LABEL, SAMPLE_LABEL, InputPart, PartKind
-from vertex_batch.observability.links import storage_url
+from vertex_batch.observability.links import DeliveryLink, storage_url
 from vertex_batch.operators.base import SpecOperator, patterns
 from vertex_batch.results import (
     AnswerForm,
@@ -105,6 +105,7 @@ class DeliverResultsOperator(SpecOperator):
     """
 
     template_fields: Sequence[str] = ("to", "inputs", "litellm_conn_id", "gcp_conn_id", "batch_costs_conn_id")
+    operator_extra_links = (DeliveryLink(),)
     ui_color = "#e8f0fe"
 
     def __init__(
@@ -178,7 +179,6 @@ class DeliverResultsOperator(SpecOperator):
         return _Run(bills, attempts, parts.sample or _sample_of(first), is_retry=retried is not None)
 
     def _bills(self, context: Context, record_task_id: str, run_id: str) -> list[Bill]:
-        """The bills that a task has recorded in a run."""
         other: dict[str, Any] = {"run_id": run_id} if run_id != context["ti"].run_id else {}
         recorded = context["ti"].xcom_pull(task_ids=record_task_id, key="return_value", **other)
         table = CostTableHook(self.batch_costs_conn_id).table()
@@ -214,17 +214,17 @@ class DeliverResultsOperator(SpecOperator):
                 prices=self._prices(run.delivered),
             ) as joined,
         ):
-            facts = {**_facts(context), **bill_facts(run.delivered, run.bills)}
+            ti = context["ti"]
+            facts = {"dag_id": ti.dag_id, "run_id": ti.run_id, **bill_facts(run.delivered, run.bills)}
             written = deliver(joined, self._place(run), storage, facts)
             self._report(written, joined.counts, total_of(run.delivered))
             return written, why_bad(joined.counts, self.max_exceptions_ratio)
 
     def _prices(self, bills: Sequence[Bill]) -> dict[JobId | None, JobPrices]:
         """The rates of each bill, and the limits of long context by which it was made."""
-        folder = Path(self.price_folder) if self.price_folder else None
         of_specs = {spec_job(bill.job): self.prices for bill in bills} if self.prices else None
         with LiteLLMHook(self.litellm_conn_id).client() as client:
-            books = PriceBooks(client, folder, of_specs)
+            books = PriceBooks(client, self.price_folder, of_specs)
             return {bill.job.key: JobPrices.of_bill(bill, books.of(bill.job).thresholds()) for bill in bills}
 
     def _inputs(self, run: _Run) -> list[str]:
@@ -311,8 +311,3 @@ def _sample_of(bills: Sequence[Bill]) -> InputPart | None:
     """The sample that jobs of an earlier run have read, if they have."""
     is_sample = any(SAMPLE_LABEL in bill.job.labels for bill in bills)
     return InputPart(PartKind.SAMPLE) if is_sample else None
-
-
-def _facts(context: Context) -> dict[str, Any]:
-    ti = context["ti"]
-    return {"dag_id": ti.dag_id, "run_id": ti.run_id}

@@ -23,6 +23,7 @@ from vertex_batch.lifecycle.ownership import (
 )
 from vertex_batch.operators.base import ProxyOperator
 from vertex_batch.tasks.context import deployment, find_place
+from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.unbilled import Unbilled, UnbilledJobs
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import DEPLOYMENT_LABEL
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 PlacesOf = Callable[[str], Iterable[tuple[str | None, str | None]]]
 """A connection -> projects and locations."""
 REPORT, CANCEL = "report", "cancel"
-_ACTIONS = {REPORT, CANCEL}
-# After a year there are thousands of ended jobs; do not list them all to find the few active ones.
 
 
 class ReapBatchPredictionJobsOperator(ProxyOperator):
@@ -87,17 +86,15 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
         self.confirm_seconds = confirm_seconds
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        if self.action not in _ACTIONS:
-            message = f"Action {self.action!r} is not one of {sorted(_ACTIONS)}. Nothing was cancelled."
+        if self.action not in {REPORT, CANCEL}:
+            message = f"Action {self.action!r} is not one of {[CANCEL, REPORT]}. Nothing was cancelled."
             raise AirflowFailException(message)
         hook = LiteLLMHook(self.litellm_conn_id)
         owners = _Owners(context)
-        try:
+        with explained(context, self.log):
             places = self._places(hook)
             with hook.client() as client:
                 return self._look(client, places, owners)
-        except PermanentError as error:
-            raise AirflowFailException(str(error)) from error
 
     def _places(self, hook: LiteLLMHook) -> list[Place]:
         if self.project or self.location:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from vertex_batch.billing.recording import PriceSettings, Recorded, Recorder, why_no_answers
+from vertex_batch.billing.price_books import PriceBooks, spec_job
+from vertex_batch.billing.recording import Recorded, Recorder, why_no_answers
 from vertex_batch.costs import Bill, JobFacts, add_totals, total, usd
 from vertex_batch.errors import PermanentError, VertexBatchError
 from vertex_batch.hooks.bigquery import read_table
@@ -30,7 +30,7 @@ from vertex_batch.observability.links import (
 )
 from vertex_batch.operators.base import ProxyOperator
 from vertex_batch.pricing import add
-from vertex_batch.tasks.context import INTENT_XCOM, NOTHING_SUBMITTED_XCOM, cost_name
+from vertex_batch.tasks.context import INTENT_XCOM, NOTHING_SUBMITTED_XCOM, cost_name, pulled
 from vertex_batch.tasks.expected import ExpectedCosts
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.shards import PartsReport, planned_parts
@@ -154,22 +154,24 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
         with hook.client() as client:
             failed_before = self._has_failed_before_submitting(context["ti"])
             jobs = [] if failed_before else self._jobs(context, client, hook)
-            expected.release(context, [self.submit_task_id])
+            if self.submit_task_id:
+                expected.release(context, self.submit_task_id)
             if not jobs:
                 message = "This run submitted no job, so there is nothing to bill."
                 if failed_before:
                     message += " It failed before it could have submitted a job, so none was searched for."
                 raise AirflowSkipException(message)
+            parts = PartsReport(context["ti"], self.plan_task_id, self.log)
+            work = [(self._facts(context, job, parts.sample), job) for job in jobs]
+            stated = {spec_job(facts): self.prices for facts, _ in work}
             recorder = Recorder(
                 client,
                 lambda: open_storage(self.gcp_conn_id),
                 expected.table,
-                PriceSettings(self.prices, Path(self.price_folder) if self.price_folder else None),
+                PriceBooks(client, self.price_folder, stated),
                 read_table=lambda uri: read_table(uri, self.gcp_conn_id),
                 log=self.log,
             )
-            parts = PartsReport(context["ti"], self.plan_task_id, self.log)
-            work = [(self._facts(context, job, parts.sample), job) for job in jobs]
             # Airflow raises `max_tries` when a task is cleared; the tries before that do not count.
             first_try = context["ti"].max_tries - (self.retries or 0) + 1
             recorded = self._record_each(recorder, work, first_try)
@@ -233,13 +235,13 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
         told = [
             index
             for task_id in filter(None, [self.plan_task_id, self.submit_task_id])
-            for index in _as_list(ti.xcom_pull(task_ids=task_id, key=NOTHING_SUBMITTED_XCOM))
+            for index in pulled(ti, task_id, NOTHING_SUBMITTED_XCOM)
         ]
-        if not told or _as_list(ti.xcom_pull(task_ids=self.submit_task_id, key=INTENT_XCOM)):
+        if not told or (self.submit_task_id and pulled(ti, self.submit_task_id, INTENT_XCOM)):
             return False
         if -1 in told:  # the plan, or the only submit task
             return True
-        parts = planned_parts(ti, self.plan_task_id) if told and self.plan_task_id else []
+        parts = planned_parts(ti, self.plan_task_id) if self.plan_task_id else []
         return 0 < len(parts) <= len(told)
 
     def _facts(self, context: Context, job: JobReference, sample: InputPart | None) -> JobFacts:
@@ -310,11 +312,6 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
             for kind, count, allowed, samples in kinds
             if count > allowed
         ]
-
-
-def _as_list(pulled: Any) -> list[Any]:
-    """An XCom of all map indices of a task: Airflow returns a single value without a list."""
-    return pulled if isinstance(pulled, list) else [] if pulled is None else [pulled]
 
 
 def _note(context: Context, sample: InputPart | None) -> str:

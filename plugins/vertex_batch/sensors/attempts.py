@@ -95,8 +95,6 @@ class Attempts:
         They differ if a job that resumed another one did not find all of its rows. (0, 0) if the counts are
         not known.
         """
-        if not self.number:
-            return 0, 0
         first = describe(client.get(self._first.project, self._first.location, self._first.job_id))
         if min(first.incomplete_rows, seen.incomplete_rows) < 0 or not _rows(seen):
             return 0, 0

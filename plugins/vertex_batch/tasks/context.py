@@ -46,8 +46,16 @@ def map_index(context: Context) -> int:
     return -1 if index is None else index
 
 
+def pulled(ti: Any, task_id: str, key: str = "return_value", run_id: str | None = None) -> list[Any]:
+    """The XComs of all map indices of a task. Airflow returns a single value without a list.
+
+    :param run_id: of another run of the DAG; None: of the present one.
+    """
+    found = ti.xcom_pull(task_ids=task_id, key=key, **({"run_id": run_id} if run_id else {}))
+    return found if isinstance(found, list) else [] if found is None else [found]
+
+
 def identity(context: Context) -> TaskIdentity:
-    """Return the identity of the running task."""
     ti = context["ti"]
     return TaskIdentity(
         deployment=deployment(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,8 +12,6 @@ from vertex_batch.costs import Bill, total
 from vertex_batch.inputs import InputPart, PartKind
 from vertex_batch.log import Log
 from vertex_batch.tasks.context import PART_XCOM
-
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class PartsReport:
@@ -120,4 +117,4 @@ def check_shards(parts: Iterable[InputPart], bills: Mapping[int, Bill]) -> list[
 
 def last_bills(bills: Sequence[Bill]) -> dict[int, Bill]:
     """The bill of the last job of each map index. Earlier jobs were cleared or resubmitted."""
-    return {bill.job.map_index: bill for bill in sorted(bills, key=lambda b: b.job.create_time or _LONG_AGO)}
+    return {bill.job.map_index: bill for bill in sorted(bills, key=lambda each: each.job.created_at)}
