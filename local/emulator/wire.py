@@ -65,7 +65,9 @@ class Wire:
         ]
 
     async def not_found(self, request: HttpRequest, _error: Exception) -> Response:
-        """The answer to a path that Google does not have."""
+        """The answer to a path that Google does not have: Google's, or the proxy's if this stands for it."""
+        if self._world.is_proxy:
+            return JSONResponse({"detail": "Not Found"}, 404)
         return HTMLResponse(html_page(404, request.url.path), 404)
 
     async def _allowed_locations(self, _request: HttpRequest) -> Response:

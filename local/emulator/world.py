@@ -76,7 +76,11 @@ class Script:
 
 
 class World:
-    """The state of the emulator. All of it is touched from the event loop only."""
+    """The state of the emulator. All of it is touched from the event loop only.
+
+    :param static_token: the key of clients that reach the emulator without a proxy. To them it answers an
+        unknown path as the proxy does, so that they do not wait for a better answer.
+    """
 
     def __init__(
         self, projects: Mapping[str, str], storage_url: str, settings: Settings, static_token: str = ""
@@ -85,6 +89,7 @@ class World:
         self.store = ObjectStore(storage_url)
         self.notice = Notice()
         self.tokens = Tokens(static_token)
+        self.is_proxy = bool(static_token)
         self.executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="work")
         # Ids continue over a reset, so that a new job never has the id of an old one.
         self._ids = random.Random(settings.seed)  # noqa: S311 - has to be repeatable

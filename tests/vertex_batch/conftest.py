@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from tenacity import wait_none
 
 from local.emulator.admin import EmulatorAdmin, Scenario
 from local.stack.gcs import ObjectStore, gcs_service
@@ -305,8 +304,6 @@ def connections(emulator, monkeypatch) -> EmulatedVertex:
     monkeypatch.setenv("AIRFLOW_CONN_LITELLM_DEFAULT", json.dumps(litellm))
     monkeypatch.setenv("AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT", json.dumps(google))
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.gcs.url)
-    # The emulator has no price endpoints, and nobody wants to wait until that is sure.
-    monkeypatch.setattr("vertex_batch.vertex.client.shells._BACKOFF", wait_none())
     emulator.admin.reset()
     return emulator
 
