@@ -66,19 +66,16 @@ def survey_input(
         is_packed = any(data.startswith(GZIP_MAGIC) for data in contents)
         if not is_packed:
             return summarize((_place(data) for data in contents), totals, reader, complete=True)
-    if is_packed or _is_packed(read, objects[:1]):
+    if is_packed or _is_packed(read, objects[0]):
         places, complete = _beginnings(read, objects)
         return summarize(places, totals, reader, complete=complete)
     return summarize(_spread(read, objects, rows), totals, reader)
 
 
-def _is_packed(read: Opener, objects: Sequence[SourceObject]) -> bool:
-    """Whether one of the objects begins as gzip does, whatever its name."""
-    for item in objects:
-        with read(item, 0, _FIRST_BLOCK) as stream:
-            if stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC:
-                return True
-    return False
+def _is_packed(read: Opener, item: SourceObject) -> bool:
+    """Whether an object begins as gzip does, whatever its name."""
+    with read(item, 0, _FIRST_BLOCK) as stream:
+        return stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
 
 
 def _content(read: Opener, item: SourceObject) -> bytes:

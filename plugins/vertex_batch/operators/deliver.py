@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,69 +11,40 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.billing.price_books import PriceBooks, spec_job
-from vertex_batch.costs import CostTableError, Delivery, JobFilter
+from vertex_batch.costs import CostTableError, Delivery
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
-from vertex_batch.inputs import RETRY_OF_LABEL, SAMPLE_LABEL, InputPart, PartKind
 from vertex_batch.observability.links import DeliveryLink, storage_url
 from vertex_batch.operators.base import SpecOperator, patterns
 from vertex_batch.results import (
     AnswerForm,
-    AttemptOutput,
     Counts,
     JobPrices,
     ResultSettings,
     Written,
-    add_rounds,
-    attempts_of,
     bill_facts,
     cost_difference,
     deliver,
     join,
     of_paid_answers,
     other_prompts,
-    output_of,
     read_schema,
     total_of,
     why_bad,
 )
-from vertex_batch.tasks.choices import retried_run
-from vertex_batch.tasks.context import identity, map_index
+from vertex_batch.tasks.context import map_index
 from vertex_batch.tasks.outcome import explained
+from vertex_batch.tasks.run_bills import RecordedRun, RunBills
 from vertex_batch.tasks.shards import PartsReport
 from vertex_batch.vertex.names import JobId
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from vertex_batch.costs import Bill, Total
+    from vertex_batch.costs import Bill, CostTable, Total
 
 SAMPLES = "_samples"
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """The jobs of a run.
-
-    :param bills: of all its jobs.
-    :param attempts: the jobs whose outputs are delivered, by attempt.
-    :param sample: the run's part of the input if it is a sample.
-    :param is_retry: the run has only sent rows of an earlier run again.
-    """
-
-    bills: Sequence[Bill]
-    attempts: Mapping[int, Sequence[Bill]]
-    sample: InputPart | None
-    is_retry: bool = False
-
-    @property
-    def delivered(self) -> list[Bill]:
-        return [bill for bills in self.attempts.values() for bill in bills]
-
-    @property
-    def outputs(self) -> list[AttemptOutput]:
-        return [output_of(bill, attempt) for attempt, bills in self.attempts.items() for bill in bills]
 
 
 class DeliverResultsOperator(SpecOperator):
@@ -145,9 +115,14 @@ class DeliverResultsOperator(SpecOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         with explained(context, self.log):
-            run = self._run(context)
+            table = CostTableHook(self.batch_costs_conn_id).table()
+            recorded = RecordedRun(context, table, self.record_task_id, self.retry_record_task_ids)
+            run = recorded.find(PartsReport(context["ti"], self.plan_task_id, self.log))
+            if run is None:
+                message = "No job of this run has a bill, so there is nothing to deliver."
+                raise AirflowSkipException(message)
             written, bad = self._deliver(context, run)
-            self._record(context, run, written)
+            self._record(context, table, run, written)
             self.delivery_url = storage_url(written.place.answers, is_file=True)
             if bad:
                 message = f"{bad} What there is was delivered to {written.place.answers}."
@@ -159,47 +134,7 @@ class DeliverResultsOperator(SpecOperator):
             **{name: value for name, value in written.manifest.items() if name not in ("version", "files")},
         }
 
-    def _run(self, context: Context) -> _Run:
-        retried, own = retried_run(context), context["ti"].run_id
-        first = self._bills(context, self.record_task_id, retried or own)
-        if not first and not any(self._bills(context, each, own) for each in self.retry_record_task_ids):
-            message = "No job of this run has a bill, so there is nothing to deliver."
-            raise AirflowSkipException(message)
-        parts = PartsReport(context["ti"], self.plan_task_id, self.log)
-        attempts = attempts_of(first, parts.results(first))
-        rounds = [
-            self._bills(context, task_id, run_id)
-            for run_id in dict.fromkeys([retried or own, own])
-            for task_id in self.retry_record_task_ids
-        ]
-        if retried:
-            rounds.insert(-len(self.retry_record_task_ids), self._earlier_retries(context, retried, rounds))
-        add_rounds(attempts, rounds)
-        bills = [*first, *(bill for bills in rounds for bill in bills)]
-        return _Run(bills, attempts, parts.sample or _sample_of(first), is_retry=retried is not None)
-
-    def _bills(self, context: Context, record_task_id: str, run_id: str) -> list[Bill]:
-        other: dict[str, Any] = {"run_id": run_id} if run_id != context["ti"].run_id else {}
-        recorded = context["ti"].xcom_pull(task_ids=record_task_id, key="return_value", **other)
-        table = CostTableHook(self.batch_costs_conn_id).table()
-        keys = [
-            JobId(job["project"], job["location"], job["job_id"])
-            for job in (recorded or {}).get("jobs", ())
-            if {"project", "location", "job_id"} <= job.keys()
-        ]
-        return [bill for key in keys if (bill := table.bill(key))]
-
-    def _earlier_retries(self, context: Context, run_id: str, rounds: Sequence[Sequence[Bill]]) -> list[Bill]:
-        """The bills of other runs that have sent rows of the same run again."""
-        known = {bill.job.key for bills in rounds for bill in bills}
-        table = CostTableHook(self.batch_costs_conn_id).table()
-        submit = f"{self.record_task_id.removesuffix('record_cost')}submit"
-        label = replace(identity(context), run_id=run_id, task_id=submit).group_key
-        found = table.jobs(JobFilter(dag_id=context["ti"].dag_id))
-        jobs = [each.job.key for each in found if each.job.labels.get(RETRY_OF_LABEL) == label]
-        return [bill for key in jobs if key not in known and (bill := table.bill(key))]
-
-    def _deliver(self, context: Context, run: _Run) -> tuple[Written, str | None]:
+    def _deliver(self, context: Context, run: RunBills) -> tuple[Written, str | None]:
         storage = open_storage(self.gcp_conn_id)
         settings = ResultSettings(self.key or "", self.answer, read_schema(self.schema), self.keep)
         with (
@@ -227,20 +162,20 @@ class DeliverResultsOperator(SpecOperator):
             books = PriceBooks(client, self.price_folder, of_specs)
             return {bill.job.key: JobPrices.of_bill(bill, books.of(bill.job).thresholds()) for bill in bills}
 
-    def _inputs(self, run: _Run) -> list[str]:
+    def _inputs(self, run: RunBills) -> list[str]:
         """What was sent: the spec's inputs, in their order, or the sample that the job read."""
         if self.inputs and not run.sample and not run.is_retry:
             return patterns(self.inputs)
         return list(dict.fromkeys(uri for bill in run.attempts[0] for uri in bill.job.input_uris))
 
-    def _place(self, run: _Run) -> str:
+    def _place(self, run: RunBills) -> str:
         """The answers of a sample never replace the real ones."""
         if run.sample is None:
             return self.to
         folder, _, name = self.to.rpartition("/")
         return f"{folder}/{SAMPLES}/{name}"
 
-    def _record(self, context: Context, run: _Run, written: Written) -> None:
+    def _record(self, context: Context, table: CostTable, run: RunBills, written: Written) -> None:
         """Store the numbers in the cost table, where the pages read them.
 
         :raises CostTableError: it cannot be written. The delivery is complete.
@@ -265,7 +200,6 @@ class DeliverResultsOperator(SpecOperator):
             is_complete=found["bill"]["complete"],
             delivered_at=datetime.now(UTC),
         )
-        table = CostTableHook(self.batch_costs_conn_id).table()
         try:
             table.record_delivery(delivery, files_changed=written.changed)
         except CostTableError as error:
@@ -305,9 +239,3 @@ class DeliverResultsOperator(SpecOperator):
             self.log.warning("%s", other)
         if problem := cost_difference(counts, bill):
             self.log.warning("The sums differ: %s", problem)
-
-
-def _sample_of(bills: Sequence[Bill]) -> InputPart | None:
-    """The sample that jobs of an earlier run have read, if they have."""
-    is_sample = any(SAMPLE_LABEL in bill.job.labels for bill in bills)
-    return InputPart(PartKind.SAMPLE) if is_sample else None

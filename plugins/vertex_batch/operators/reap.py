@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -34,6 +35,7 @@ from vertex_batch.vertex.resource import HAS_NOT_ENDED, BatchPredictionJob
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+OwnerOf = Callable[[BatchPredictionJob], Owner]
 PlacesOf = Callable[[str], Iterable[tuple[str | None, str | None]]]
 """A connection -> projects and locations."""
 REPORT, CANCEL = "report", "cancel"
@@ -90,11 +92,11 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
             message = f"Action {self.action!r} is not one of {[CANCEL, REPORT]}. Nothing was cancelled."
             raise AirflowFailException(message)
         hook = LiteLLMHook(self.litellm_conn_id)
-        owners = _Owners(context)
+        owner_of = _owner_finder(context)
         with explained(context, self.log):
             places = self._places(hook)
             with hook.client() as client:
-                return self._look(client, places, owners)
+                return self._look(client, places, owner_of)
 
     def _places(self, hook: LiteLLMHook) -> list[Place]:
         if self.project or self.location:
@@ -104,7 +106,7 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
         places = [Place(project, location) for project, location in completed if project and location]
         return sorted(places) or [find_place(hook, None, None, "Nothing was searched")]
 
-    def _look(self, client: BatchClient, places: Sequence[Place], owners: _Owners) -> list[dict[str, Any]]:
+    def _look(self, client: BatchClient, places: Sequence[Place], owner_of: OwnerOf) -> list[dict[str, Any]]:
         """Check all locations. A failure in one location does not stop the others.
 
         :raises VertexBatchError: a location could not be checked, or a job there could not be recorded.
@@ -115,7 +117,7 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
         for step in (self._reap, self._record):
             for place in places:
                 try:
-                    found += step(client, place, owners)
+                    found += step(client, place, owner_of)
                 except VertexBatchError as error:
                     self.log.warning("Could not finish checking %s/%s: %s", *place, error)
                     errors.append(error)
@@ -123,15 +125,15 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
             raise min(errors, key=lambda error: isinstance(error, PermanentError))
         return found
 
-    def _reap(self, client: BatchClient, place: Place, owners: _Owners) -> list[dict[str, Any]]:
+    def _reap(self, client: BatchClient, place: Place, owner_of: OwnerOf) -> list[dict[str, Any]]:
         active = list(_ours(client, place, HAS_NOT_ENDED))
         self.log.info("%d active jobs of this Airflow in %s/%s", len(active), *place)
-        owned = [(job, owners.of(job).ownership) for job in active]
+        owned = [(job, owner_of(job).ownership) for job in active]
         return [
             self._act(client, place, job, owner) for job, owner in owned if owner is not Ownership.WAITED_FOR
         ]
 
-    def _record(self, client: BatchClient, place: Place, owners: _Owners) -> list[dict[str, Any]]:
+    def _record(self, client: BatchClient, place: Place, owner_of: OwnerOf) -> list[dict[str, Any]]:
         """Record jobs that ended without a bill.
 
         :raises VertexBatchError: a job could not be recorded; the others were.
@@ -143,7 +145,7 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
         since = (now - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
         unbilled = UnbilledJobs(client, place, self.settings_of, self.log)
         recent = _ours(client, place, f'create_time>="{since}"')
-        owned = [(job, owners.of(job)) for job in unbilled.probable(recent)]
+        owned = [(job, owner_of(job)) for job in unbilled.probable(recent)]
         ended = [Unbilled(job, owner.task) for job, owner in owned if lacks_a_bill(job, owner, now)]
         if unwatched := count_unwatched(owned, now):
             self.log.warning(
@@ -180,19 +182,16 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
         return {"job_id": job.job_id, "run": run, "owner": owner.value, "state": state}
 
 
-class _Owners:
-    """Finds the owners of jobs; queries Airflow once per DAG."""
+def _owner_finder(context: Context) -> OwnerOf:
+    """Find the owners of jobs. Airflow is asked once for each DAG."""
+    here, ti = deployment(), context["ti"]
+    runs_of = cache(lambda dag_id: ti.get_task_states(dag_id=dag_id))
 
-    def __init__(self, context: Context) -> None:
-        self._ti: Any = context["ti"]
-        self._here = deployment()
-        self._runs_of: dict[str, Mapping[str, Mapping[str, Any]]] = {}
-
-    def of(self, job: BatchPredictionJob) -> Owner:
+    def owner_of(job: BatchPredictionJob) -> Owner:
         dag_id = job.labels.get("airflow_dag", "")
-        if dag_id not in self._runs_of:
-            self._runs_of[dag_id] = self._ti.get_task_states(dag_id=dag_id)
-        return who_waits(job, self._here, dag_id, self._runs_of[dag_id])
+        return who_waits(job, here, dag_id, runs_of(dag_id))
+
+    return owner_of
 
 
 def _ours(client: BatchClient, place: Place, condition: str) -> Iterator[BatchPredictionJob]:
