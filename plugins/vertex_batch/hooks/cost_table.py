@@ -13,6 +13,8 @@ from vertex_batch import costs
 from vertex_batch.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
     from vertex_batch.costs import CostTable
 
 DEFAULT_CONN_ID = "batch_costs"
@@ -127,7 +129,7 @@ class CostTableHook(BaseHook):
         return self.table()
 
 
-def _sqlite_path(connection: Any) -> str:
+def _sqlite_path(connection: Connection) -> str:
     # A connection written as a URI, `sqlite:////srv/costs.db`, has its path in the schema.
     path = connection.host or connection.schema or ""
     if not path or ":memory:" in path:
@@ -143,7 +145,7 @@ def _sqlite_url(path: str) -> str:
     return _url("sqlite", database=str((home / Path(path).expanduser()).resolve()))
 
 
-def _postgres_url(connection: Any) -> str:
+def _postgres_url(connection: Connection) -> str:
     missing = [name for name in ("host", "schema") if not getattr(connection, name)]
     if missing:
         named = " and ".join({"host": "host", "schema": "database (schema)"}[name] for name in missing)

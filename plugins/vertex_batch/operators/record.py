@@ -42,6 +42,7 @@ from vertex_batch.vertex.resource import JobReference
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 
 class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
@@ -226,7 +227,7 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
             except VertexBatchError as error:  # the recorder cancels again, and raises
                 self.log.warning("%s", error)
 
-    def _has_failed_before_submitting(self, ti: Any) -> bool:
+    def _has_failed_before_submitting(self, ti: RuntimeTaskInstanceProtocol) -> bool:
         """Whether the tasks before reported that they failed before they could have submitted a job.
 
         A stored intent refutes that: another try failed, such as one that was stopped, that Airflow took for

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,6 +22,9 @@ from vertex_batch.results.files import Block, Kind, blocks_of, open_writer
 from vertex_batch.results.joining import Joined
 from vertex_batch.results.types import AnswerForm, Counts
 from vertex_batch.storage import ObjectStorage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SUFFIXES = (".parquet", ".jsonl.gz", ".jsonl", ".csv")
 """The formats, by how the name of the file ends."""
@@ -231,7 +234,7 @@ def _write(joined: Joined, name: str, path: Path, suffix: str) -> int:
     return rows
 
 
-def _block(joined: Joined, narrow: Any, name: str, order: Sequence[str]) -> Block:
+def _block(joined: Joined, narrow: pa.RecordBatch, name: str, order: Sequence[str]) -> Block:
     """Add the texts to the rows of a query."""
     spool, answers_only = joined.spool, name == "answers"
     spans = zip(
@@ -258,7 +261,7 @@ def _block(joined: Joined, narrow: Any, name: str, order: Sequence[str]) -> Bloc
     return Block(narrow, added, order)
 
 
-def _parts(batch: Any) -> Iterator[Any]:
+def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """Parts of a batch whose texts fit in memory."""
     start = size = 0
     for n, more in enumerate(batch.column("answer_size").to_pylist()):
@@ -289,7 +292,7 @@ def _is_there(target: ObjectStorage, local: Mapping[str, Path]) -> bool:
     return all(each and each.size == size for each, size in zip(found, sizes, strict=True))
 
 
-def _empty(schema: Any) -> Any:
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
     return pa.RecordBatch.from_arrays([pa.array([], each.type) for each in schema], schema=schema)

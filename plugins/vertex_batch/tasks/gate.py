@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,19 +21,10 @@ from vertex_batch.budgets import (
     BudgetRequest,
     Decision,
     Estimate,
-    Guess,
     Limit,
     Payer,
     Ruling,
     Sums,
-    Totals,
-    counted_only,
-    decide,
-    estimate,
-    survey_input,
-    unknown_estimate,
-    usable,
-    within_approval,
 )
 from vertex_batch.budgets.decision import ApprovalRefusedError, BudgetExceededError
 from vertex_batch.costs import JobFacts, usd
@@ -105,7 +97,7 @@ class _Limits:
     limits: list[Limit] = field(default_factory=list)
     unknown: Ruling = Ruling.WARN
     approvers: tuple[str, ...] = ()
-    timeouts: tuple[Any, ...] = ()
+    timeouts: tuple[timedelta, ...] = ()
 
 
 class BudgetGate:
@@ -235,26 +227,26 @@ class BudgetGate:
             [limit.account for limit in rules.limits],
             _decided(rules, expected),
             approved_by=approval.by,
-            approved=lambda decided: within_approval(decided, expected.expected, approval.usd),
+            approved=lambda decided: budgets.within_approval(decided, expected.expected, approval.usd),
         )
         return expected, decision, approval
 
     def _estimate(self, rows: int | None) -> Estimate:
         if any(uri.startswith(BIGQUERY_SCHEME) for uri in self._files.uris):
-            return unknown_estimate("the rows of a BigQuery table are not counted")
+            return budgets.unknown_estimate("the rows of a BigQuery table are not counted")
         asks, book = self._request, self._price_book()
         threshold = book.thresholds().get(canonical_model(asks.model))
-        history = usable(self._ledger.history(asks))
+        history = budgets.usable(self._ledger.history(asks))
         try:
             storage = self._files.open_storage()
             objects = storage.find(self._files.uris)
             if history and rows is not None:
-                survey = counted_only(Totals(sum(item.size for item in objects), rows))
+                survey = budgets.counted_only(budgets.Totals(sum(item.size for item in objects), rows))
             else:
-                survey = survey_input(storage.open, objects, asks.model, threshold, rows)
+                survey = budgets.survey_input(storage.open, objects, asks.model, threshold, rows)
         except (VertexBatchError, OSError) as error:
-            return unknown_estimate(f"the input could not be read: {error}")
-        return estimate(survey, asks.model, asks.location, book, history)
+            return budgets.unknown_estimate(f"the input could not be read: {error}")
+        return budgets.estimate(survey, asks.model, asks.location, book, history)
 
     def _price_book(self) -> PriceBook:
         """The same prices that the bill will use."""
@@ -286,7 +278,7 @@ class BudgetGate:
     def _hold(
         self, who: str, rules: _Limits, expected: Estimate, decision: Decision, approval: Approval
     ) -> None:
-        if within_approval(decision, expected.expected, approval.usd):
+        if budgets.within_approval(decision, expected.expected, approval.usd):
             self._log.warning("Budget exceeded, approved by %s: %s", approval.by, decision.message)
             return
         if approval.usd is not None:
@@ -307,8 +299,8 @@ class BudgetGate:
 
 def _decided(rules: _Limits, expected: Estimate) -> Callable[[Mapping[Account, Sums]], Decision]:
     """The decision over the sums. A task can always ask a person, so a guess is held, not refused."""
-    guess = Guess(expected.low, expected.method) if expected.is_guess else None
-    return lambda sums: decide(
+    guess = budgets.Guess(expected.low, expected.method) if expected.is_guess else None
+    return lambda sums: budgets.decide(
         rules.limits,
         sums,
         expected.expected,

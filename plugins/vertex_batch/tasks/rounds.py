@@ -50,7 +50,7 @@ class RoundJobs:
     def __init__(
         self, context: Context, client: BatchClient, tasks: RoundTasks, run_id: str | None = None
     ) -> None:
-        self._ti: Any = context["ti"]
+        self._ti = context["ti"]
         self._client, self._tasks = client, tasks
         self._who = identity(context)
         self._is_other = run_id is not None
