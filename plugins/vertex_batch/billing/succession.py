@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -78,9 +78,8 @@ def _cost(usage: Mapping[str, Mapping[UsageKey, int]], model: str, book: PriceBo
     """What tokens would cost with another model."""
     items = []
     for location, tokens in usage.items():
-        of_model: dict[UsageKey, int] = {}
+        of_model = Counter[UsageKey]()
         for key, count in tokens.items():
-            other = replace(key, model=model, priced_on=None)
-            of_model[other] = of_model.get(other, 0) + count
+            of_model[replace(key, model=model, priced_on=None)] += count
         items += price(of_model, book, location, day)
     return total(items)
