@@ -21,7 +21,7 @@ poll_interval: 1s
 RETRY_SPEC = "chaos_retry"
 _RETRY_TEXT = """\
 description: Runs that send rows again, and whose processes are killed
-model: gemini-2.5-flash
+model: gemini-3.5-flash
 inputs: gs://demo-bucket/chaos_retry/{{ run_date }}.jsonl
 output: gs://demo-bucket/chaos_retry_out/{{ run_id }}/
 team: tests
@@ -44,9 +44,10 @@ _SETTINGS = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
 }
 _JOB_SPEED = 105.0  # a job takes two seconds
-# What a cluster loses is found within seconds, too.
+# What a cluster loses is found within seconds, too. A queued task may start within as many seconds.
+QUEUED_SECONDS = 40
 _CLUSTER_SETTINGS = {
-    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "40",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": str(QUEUED_SECONDS),
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
     "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "20",

@@ -62,7 +62,8 @@ QUESTIONS = (
     Prompt("description", "Description", "Summaries of yesterday's tickets", "none"),
 )
 _MODEL = QUESTIONS[0].example
-_BUCKET = re.compile(r"gs://[^/{}*]+/")
+BUCKET = re.compile(r"gs://[^/{}*]+/")
+"""The bucket of an address without templates in its name."""
 _VALID = {"model": _MODEL, "inputs": "gs://my-bucket/in.jsonl", "output": "gs://my-bucket/out/"}
 """Stands in for answers that are not there yet, while another is checked."""
 # Keys that many specs need later, each with an example value.
@@ -198,7 +199,7 @@ def _default(key: str, name: str, answers: dict[str, str]) -> str:
     """A useful answer that is also valid; empty if there is none."""
     if key == "model":
         return _MODEL
-    bucket = _BUCKET.match(answers.get("inputs", ""))
+    bucket = BUCKET.match(answers.get("inputs", ""))
     return f"{bucket[0]}output/{name}/{{{{ run_date }}}}/" if key == "output" and bucket else ""
 
 

@@ -193,6 +193,12 @@ def _print(model: str, location: str, day: date, found: Sequence[ListedPrice], n
     sys.stdout.write("".join(f"! {note}\n" for note in notes))
 
 
+def _validity(first: date | None, last: date | None) -> str:
+    if first and last:
+        return f"{first} to {last}"
+    return f"from {first}" if first else f"until {last}" if last else "undated"
+
+
 def _cells(each: ListedPrice) -> Iterator[str]:
     from vertex_batch.costs import exact  # noqa: PLC0415
     from vertex_batch.pricing import Basis, Rate  # noqa: PLC0415
@@ -209,7 +215,7 @@ def _cells(each: ListedPrice) -> Iterator[str]:
     yield exact(rate.standard.usd_per_unit * _MILLION) if rate.standard else ""
     how = "" if rate.basis in (Basis.BATCH_RATE, Basis.SPEC) else f", {rate.basis.replace('_', ' ')}"
     yield f"{rate.source} of {rate.as_of}{how}"
-    yield f"{rate.valid_from or '...'} to {rate.valid_until or '...'}"
+    yield _validity(rate.valid_from, rate.valid_until)
     if change is None:
         yield "-"
     else:

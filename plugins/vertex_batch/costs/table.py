@@ -237,11 +237,21 @@ class CostTable:
         :param since: first day, inclusive.
         :param until: last day, inclusive.
         """
-        self._prepare()
+        return list(self.each_total(by, since, until, where))
+
+    def each_total(
+        self,
+        by: Grouping,
+        since: date | None = None,
+        until: date | None = None,
+        where: JobFilter | None = None,
+    ) -> Iterator[GroupTotal]:
+        """Yield the same as `totals`, for a reader that keeps little of it."""
         asked = where or JobFilter()
         asked = replace(asked, since=since or asked.since, until=until or asked.until)
-        with self._database.read() as connection:
-            return [read_total(row, by) for row in connection.execute(select_totals(by, asked))]
+        with self.reading() as connection:
+            for row in connection.execute(select_totals(by, asked)):
+                yield read_total(row, by)
 
     def usage(
         self, where: JobFilter, models: Collection[str] | None = None

@@ -32,7 +32,7 @@ from vertex_batch.storage.listing import (
     look_up,
     path_of,
 )
-from vertex_batch.storage.objects import SourceObject, fingerprint_of, without_duplicates
+from vertex_batch.storage.objects import SourceObject, fingerprint_of, object_count, without_duplicates
 from vertex_batch.storage.store import (
     BIGQUERY_SCHEME,
     DEFAULT_CONN_ID,
@@ -77,6 +77,7 @@ __all__ = [
     "literal_wildcard_problem",
     "look_up",
     "named",
+    "object_count",
     "path_of",
     "quiet_libraries",
     "read_each",

@@ -19,7 +19,7 @@ from vertex_batch.pricing import PriceBook, from_proxy
 from vertex_batch.ui.access import CurrentReader
 from vertex_batch.ui.chart import draw, sparkline
 from vertex_batch.ui.export import to_csv
-from vertex_batch.ui.limits import read_limits
+from vertex_batch.ui.limits import failed_limits, read_limits
 from vertex_batch.ui.nights import by_night, trends
 from vertex_batch.ui.overview import DAILY, By, Overview, View, explain_lower_bound, read_overview
 from vertex_batch.ui.periods import BadAddressError, Days, read_period
@@ -106,7 +106,8 @@ def overview(
         return page(request, "period.html", status=400, **form)
     hidden = None if view.where.dag_id else reader.hidden(costs, owners)
     limits = read_limits(view.where)
-    found = read_overview(costs, where, view, today, limits.many_failed)
+    by_spec = failed_limits()
+    found = read_overview(costs, where, view, today, by_spec)
     summary = found.summary
     unpriced = [] if summary.total.complete else costs.unpriced(where)
     nights = by_night(costs.jobs(where, limit=MAX_NIGHTS)) if where.spec else []
@@ -122,6 +123,7 @@ def overview(
         forecast=_forecast(costs, where, found, today),
         budget=None if hidden else limits.month_usd,
         many_failed=limits.many_failed,
+        failed_limits=by_spec,
         reasons=costs.failed_reasons(where).most_common(1) if summary.rows.failed else [],
         nights=nights,
         trends=trends(nights),

@@ -188,6 +188,32 @@ def test_a_specs_own_limits_are_those_of_its_page(pages, tmp_path, monkeypatch):
     assert "1 warning 2.0 % of the 100 rows of nightly failed" in words(text)
 
 
+def test_a_specs_own_limit_of_failed_rows_holds_on_every_page(pages, tmp_path, monkeypatch):
+    rows = {"rows": RowCounts(ok=98, failed=2)}
+    bill = pages.record(bill=rows, state="PARTIALLY_SUCCEEDED")
+    pages.record(bill=rows, spec="other", state="PARTIALLY_SUCCEEDED")
+    key = {"project": "demo-project", "location": "us-central1", "job": bill.job.job_id}
+    addresses = (
+        ("/", {}),
+        ("/jobs", {}),
+        ("/bill", key),
+        ("/run", {"dag_id": "nightly", "run_id": bill.job.run_id}),
+    )
+
+    def reds() -> list[int]:
+        texts = (pages.get(path, **query).text for path, query in addresses)
+        return [len(re.findall(r'<span class="bad"(?:>2 failed| title="2 of)', each)) for each in texts]
+
+    assert reds() == [0, 0, 0, 0]
+    (tmp_path / "nightly.yaml").write_text(
+        "project: demo-project\nlocation: us-central1\nmodel: gemini-3.8-flash\n"
+        "inputs: gs://demo-bucket/in.jsonl\noutput: gs://demo-bucket/out\nmax_failed_ratio: 0.02\n"
+    )
+    monkeypatch.setenv("VERTEX_BATCH_SPECS_FOLDER", str(tmp_path))
+    assert reds() == [1, 1, 2, 1]
+    assert '<span class="state warn">partially succeeded' in pages.get("/jobs").text
+
+
 def test_the_csv_has_every_day_and_group_exactly(pages):
     pages.record(item("0.000123"), item(None, kind="thoughts"))
     answer = pages.get("/costs.csv")
