@@ -20,8 +20,7 @@ from vertex_batch.results.files import blocks_of
 from vertex_batch.results.joining import join
 from vertex_batch.results.types import AttemptOutput, Counts, Reason, ResultSettings
 from vertex_batch.storage import ObjectStorage
-from vertex_batch.vertex.names import JobId
-from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import BatchPredictionJob, JobState
 
 TRANSIENT = "transient"
