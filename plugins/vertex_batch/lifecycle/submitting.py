@@ -31,12 +31,7 @@ from vertex_batch.lifecycle.submit_rules import (
 )
 from vertex_batch.log import Log
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.labels import (
-    ATTEMPT_LABEL,
-    IDEMPOTENCY_KEY_LABEL,
-    REQUEST_LABEL,
-    TASK_KEY_LABEL,
-)
+from vertex_batch.vertex.labels import ATTEMPT_LABEL, IDEMPOTENCY_KEY_LABEL, REQUEST_LABEL, TASK_KEY_LABEL
 from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import BatchPredictionJob, CreateJobRequest
 
