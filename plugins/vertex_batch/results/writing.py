@@ -12,20 +12,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from vertex_batch.costs.money import in_full
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.results.files import Block, Kind, open_writer
+from vertex_batch.results.files import Block, Kind, blocks_of, open_writer
 from vertex_batch.results.joining import Joined
 from vertex_batch.results.placing import Claim, DeliveryPlace, Manifest, places, temporary, why_kept
 from vertex_batch.results.types import AnswerForm, Counts
 from vertex_batch.storage import ObjectStorage
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 MANIFEST_VERSION = 1
-_READ_BYTES = 8 << 20
 _decode_kept = msgspec.json.Decoder(list[Any]).decode
 _BLOCK_ROWS = 20_000
 _BLOCK_BYTES = 16 << 20
@@ -210,7 +212,7 @@ class _Files:
         self._uploaded = {name: temporary(uris[name], self.new) for name in self._local}
         try:
             for name, path in self._local.items():
-                self._target.write(self._uploaded[name], _blocks(path))
+                self._target.write(self._uploaded[name], blocks_of(path))
         except BaseException as error:
             self.discard()
             if isinstance(error, FileNotFoundError):
@@ -224,7 +226,6 @@ class _Files:
 
 
 def numbers(counts: Counts) -> dict[str, Any]:
-    """The numbers of a delivery as plain data."""
     return {
         "input_rows": counts.input_rows,
         "delivered": counts.delivered,
@@ -253,7 +254,7 @@ def _write(joined: Joined, name: str, path: Path, suffix: str) -> int:
     return rows
 
 
-def _block(joined: Joined, narrow: Any, name: str, order: Sequence[str]) -> Block:
+def _block(joined: Joined, narrow: pa.RecordBatch, name: str, order: Sequence[str]) -> Block:
     """Add the texts to the rows of a query."""
     spool, answers_only = joined.spool, name == "answers"
     spans = zip(
@@ -280,7 +281,7 @@ def _block(joined: Joined, narrow: Any, name: str, order: Sequence[str]) -> Bloc
     return Block(narrow, added, order)
 
 
-def _parts(batch: Any) -> Iterator[Any]:
+def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """Parts of a batch whose texts fit in memory."""
     start = size = 0
     for n, more in enumerate(batch.column("answer_size").to_pylist()):
@@ -292,7 +293,7 @@ def _parts(batch: Any) -> Iterator[Any]:
         yield batch.slice(start)
 
 
-def _empty(schema: Any) -> Any:
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
     return pa.RecordBatch.from_arrays([pa.array([], each.type) for each in schema], schema=schema)
@@ -301,12 +302,6 @@ def _empty(schema: Any) -> Any:
 def _digest(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
-        while block := stream.read(_READ_BYTES):
-            yield block
 
 
 def _name(uri: str) -> str:

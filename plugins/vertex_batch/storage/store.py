@@ -67,7 +67,6 @@ class ObjectStorage:
 
     @property
     def filesystem(self) -> Any:
-        """The fsspec file system."""
         return self._fs
 
     @property
