@@ -7,6 +7,7 @@ import re
 from local.emulator.admin import Scenario, Step
 
 SPEC = "system_manual"
+DELIVERED = "system_delivery"
 
 
 def test_a_failed_job_fails_the_run_and_its_finished_rows_are_billed(stack, nights):
@@ -26,6 +27,30 @@ def test_a_failed_job_fails_the_run_and_its_finished_rows_are_billed(stack, nigh
     assert bill.total.amount == nights.sum_by_hand(job) > 0
     log = stack.airflow.logs(SPEC, "job_fails", "wait")
     assert re.search(rf"{job.id} failed \(code 9\): no such thing.*Fix the cause", log)
+
+
+def test_a_run_that_a_person_marks_after_its_job_has_ended_delivers_what_was_paid_for(stack, nights):
+    date = nights.start(DELIVERED, "marked")
+    to = f"gs://demo-bucket/system_delivery_answers/{date}.jsonl"
+    stack.airflow.wait_for_task(DELIVERED, "marked", "wait", ["success"])
+    stack.airflow.set_run_state(DELIVERED, "marked", "failed")
+    stack.airflow.wait_for_run(DELIVERED, "marked")
+    tasks = nights.tasks(DELIVERED, "marked")
+    assert (tasks["record_cost"], tasks["deliver"]) == ("success", "success")
+    answers = stack.gcs.get(to)
+    assert len(answers.splitlines()) == 12
+
+    # The next run of the day is cancelled: the answers stay, and only one failure has another cause.
+    timeline = [Step(state="PENDING", seconds=1), Step(state="RUNNING", seconds=100_000)]
+    stack.emulator.add_scenario(Scenario(timeline=timeline, finished=0.0, mix={}))
+    nights.start(DELIVERED, "cancelled")
+    nights.wait_for_job(DELIVERED, "cancelled", "RUNNING")
+    stack.airflow.wait_for_task(DELIVERED, "cancelled", "wait", ["deferred"])
+    stack.airflow.set_run_state(DELIVERED, "cancelled", "failed")
+    assert stack.airflow.wait_for_run(DELIVERED, "cancelled")["state"] == "failed"
+    assert nights.tasks(DELIVERED, "cancelled")["deliver"] == "failed"
+    assert "only follows from the cancellation" in stack.airflow.logs(DELIVERED, "cancelled", "deliver")
+    assert stack.gcs.get(to) == answers
 
 
 def test_no_log_of_any_task_holds_the_key(stack, nights):

@@ -186,9 +186,10 @@ class ObjectStorage:
         """How long ago an object was written; 0 if it does not exist."""
         with named(uri, self._conn_id):
             try:
-                return datetime.now(UTC) - self._fs.modified(path_of(self._fs, uri))
+                written: datetime = self._fs.modified(path_of(self._fs, uri))
             except FileNotFoundError:
                 return timedelta()
+        return datetime.now(UTC) - written
 
     def read_small(self, uri: str) -> bytes | None:
         """Read a whole object that fits in memory; None if it does not exist."""

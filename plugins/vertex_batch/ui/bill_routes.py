@@ -53,6 +53,8 @@ def run(
     where = JobFilter(dag_id=dag_id, run_id=run_id)
     found = costs.jobs(where, limit=MAX_JOBS_OF_RUN) if costs else []
     whole = costs.bill(found[0].job.key) if costs and len(found) == 1 else None
+    report = read_run(dag_id, run_id, with_reasons=reader.may_read_logs(dag_id))
+    deliveries = costs.deliveries(where) if costs else []
     return page(
         request,
         "run.html",
@@ -60,8 +62,9 @@ def run(
         total=add_totals(each.total for each in found),
         marks=outside_expectation(costs, found) if costs else {},
         failed_limits=failed_limits(),
-        report=read_run(dag_id, run_id, with_reasons=reader.may_read_logs(dag_id)),
-        deliveries=costs.deliveries(where) if costs else [],
+        report=report,
+        deliveries=deliveries,
+        undelivered=report.undelivered(found, deliveries),
         dag_id=dag_id,
         run_id=run_id,
         **(_of_bill(costs, whole) if costs and whole else {"bill": None}),

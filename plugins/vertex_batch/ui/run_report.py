@@ -16,9 +16,9 @@ from airflow.utils.state import DagRunState, TaskInstanceState
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from vertex_batch.costs import JobFacts, Total, add_totals
+from vertex_batch.costs import Delivery, JobCost, JobFacts, Total, add_totals
 from vertex_batch.lifecycle.identity import Intent
-from vertex_batch.operators import AggregateTokenUsageOperator
+from vertex_batch.operators import AggregateTokenUsageOperator, DeliverResultsOperator
 from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 
@@ -69,6 +69,8 @@ class RunReport:
     :param state: as Airflow calls it; empty if Airflow does not know the run.
     :param submitted: how many jobs its tasks have submitted.
     :param is_in_doubt: a task crashed while it submitted a job, which may exist.
+    :param notes: what tasks that succeeded have said that a person may act on.
+    :param delivering: the tasks that deliver answers, whatever their state.
     """
 
     state: str = ""
@@ -76,6 +78,20 @@ class RunReport:
     is_in_doubt: bool = False
     ends: Sequence[EndedTask] = ()
     dry_runs: Sequence[DryRun] = field(default_factory=tuple)
+    notes: Sequence[str] = ()
+    delivering: Sequence[str] = ()
+
+    def undelivered(self, jobs: Sequence[JobCost], deliveries: Sequence[Delivery]) -> list[str]:
+        """The tasks of an ended run that have not delivered the answers of its jobs, however they ended."""
+        done = {delivery.task_id for delivery in deliveries}
+        answered = [each.job.task_id for each in jobs if each.rows.ok]
+        return [
+            task
+            for task in self.delivering
+            if not self.is_active
+            and task not in done
+            and any(submit.startswith(task.removesuffix(task.rpartition(".")[2])) for submit in answered)
+        ]
 
     @property
     def is_active(self) -> bool:
@@ -141,6 +157,13 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
             .order_by(TaskInstance.end_date)
             .limit(MAX_TASKS)
         ).all()
+        delivering = session.scalars(
+            select(TaskInstance.task_id)
+            .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
+            .where(TaskInstance.operator == DeliverResultsOperator.__name__)
+            .order_by(TaskInstance.task_id)
+            .limit(MAX_TASKS)
+        ).all()
     ends = [
         EndedTask(
             task.task_id,
@@ -154,7 +177,8 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
     dry_runs = [made for outcome in outcomes.values() if (made := _dry_run(outcome))]
     submitted = {intent.job_id for intent in intents if intent and intent.job_id}
     is_in_doubt = any(intent and intent.is_in_doubt for intent in intents)
-    return RunReport(str(run.state), len(submitted), is_in_doubt, ends, dry_runs)
+    notes = [str(outcome["message"]) for outcome in outcomes.values() if outcome.get("is_note") is True]
+    return RunReport(str(run.state), len(submitted), is_in_doubt, ends, dry_runs, notes, delivering)
 
 
 @dataclass(frozen=True, slots=True)

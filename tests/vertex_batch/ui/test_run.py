@@ -13,6 +13,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from sqlalchemy import delete, insert
 
+from tests.builders import a_delivery
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
 from vertex_batch.budgets import Estimate
 from vertex_batch.costs import JobFacts, Total
@@ -23,7 +24,7 @@ from vertex_batch.ui.run_report import TaskLog, record_log
 
 RUN = {"dag_id": "nightly", "run_id": "tonight"}
 REASON = "No such bucket: gs://demo-bukket. Nothing was submitted."
-RECORD = "AggregateTokenUsageOperator"
+RECORD, DELIVER = "AggregateTokenUsageOperator", "DeliverResultsOperator"
 
 
 @pytest.fixture(autouse=True)
@@ -159,3 +160,35 @@ def test_a_bill_shows_the_nights_before(pages):
     assert ">2026-11-20</a>" in text
     assert text.count("job=") == 1
     assert "The nights before" not in pages.get("/bill", **address, job=bills[0].job.job_id).text
+
+
+NOT_DELIVERED = "were paid for and not delivered"
+
+
+@pytest.mark.parametrize("state", ["skipped", "success", "failed", "upstream_failed", None])
+def test_a_run_whose_answers_were_not_delivered_says_so_and_what_to_do(pages, state):
+    pages.record(run_id="tonight", task_id="a.submit")
+    tasks = [(f"{group}.deliver", state, DELIVER) for group in "ab"]
+    a_run("success", tasks)
+    text = pages.get("/run", **RUN).text
+    assert text.count(NOT_DELIVERED) == 1
+    assert "Clear the task <code>a.deliver</code>" in text
+    pages.table.record_delivery(a_delivery(**RUN, task_id="a.deliver"), files_changed=True)
+    assert NOT_DELIVERED not in pages.get("/run", **RUN).text
+
+
+def test_a_run_that_has_no_answers_or_is_not_over_is_not_called_undelivered(pages):
+    a_run("failed", [("deliver", "skipped", DELIVER)])
+    assert NOT_DELIVERED not in pages.get("/run", **RUN).text
+    pages.record(run_id="later")
+    later = {**RUN, "run_id": "later"}
+    a_run("running", [("deliver", None, DELIVER)], run=later)
+    assert NOT_DELIVERED not in pages.get("/run", **later).text
+
+
+def test_a_delivery_that_is_beside_a_better_one_is_named(pages):
+    said = {"message": f"These 10 answers are beside it {HOSTILE}", "is_note": True}
+    a_run("success", [("deliver", "success", DELIVER)], [("deliver", OUTCOME_XCOM, said)])
+    text = pages.get("/run", **RUN).text
+    assert "These 10 answers are beside it" in text
+    assert "<script>alert" not in text
