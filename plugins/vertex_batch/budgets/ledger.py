@@ -30,10 +30,10 @@ from vertex_batch.budgets.estimating import HISTORY_RUNS, Estimate, PastJob
 from vertex_batch.budgets.limits import Account, BudgetRequest, Payer, Ruling, Window
 from vertex_batch.costs.bill import Bill, Total
 from vertex_batch.costs.database import upsert
-from vertex_batch.costs.queries import total_of
 from vertex_batch.costs.questions import JobCost
+from vertex_batch.costs.rows import read_usage_key, total_of
 from vertex_batch.costs.schema import JOB_KEY, estimates, jobs, line_items, same_job, usage
-from vertex_batch.costs.table import CostTable, read_usage_key
+from vertex_batch.costs.table import CostTable
 from vertex_batch.usage import canonical_model
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobState
@@ -55,7 +55,6 @@ class StoredEstimate:
     estimated_at: datetime
 
     def compare(self, bill: Bill | JobCost) -> str:
-        """See `Estimate.compare`."""
         return self.estimate.compare(bill.total, has_ended_well=bill.job.state == JobState.SUCCEEDED)
 
     def beside(self, bill: Bill) -> str:
@@ -149,7 +148,6 @@ class Ledger:
         return self.of_jobs([job_id]).get(job_id)
 
     def of_jobs(self, job_ids: Collection[JobId]) -> dict[JobId, StoredEstimate]:
-        """The estimates of those jobs that have one."""
         if not job_ids:
             return {}
         wanted, c = set(job_ids), estimates.c

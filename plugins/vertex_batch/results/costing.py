@@ -14,7 +14,7 @@ from vertex_batch.pricing.exact import EXACT
 from vertex_batch.usage import Kind, Tier, UsageKey
 from vertex_batch.usage.counting import SLOTS
 from vertex_batch.usage.meters import Meter, Meters
-from vertex_batch.usage.reading import Reading
+from vertex_batch.usage.outcomes import Reading
 from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, price_day
 from vertex_batch.usage.types import NO_USAGE
 
@@ -102,7 +102,6 @@ class RowMeter:
         self._rates: dict[tuple[str, bool, int, date | None], Decimal | None] = {}
 
     def cost_of(self, row: Reading) -> RowCost:
-        """Price one answered row."""
         meter = self._meters.of(row.model)
         counts, note = meter.billed(row)
         is_long = meter.is_long(row)
