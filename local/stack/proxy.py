@@ -42,8 +42,8 @@ def proxy_service(
 ) -> Service:
     """Describe the proxy. Only this process believes that the emulator is Google.
 
-    :param home: a folder of the proxy's own. LiteLLM imports first from two folders above its working directory,
-        which is therefore two folders below this one.
+    :param home: a folder of the proxy's own. LiteLLM imports first from two folders above its working
+        directory, which is therefore two folders below this one.
     :param database: the environment variables for its database, if it has one.
     """
     environment = {
