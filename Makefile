@@ -18,10 +18,10 @@ help: ## list the targets
 demo: setup ## start everything here, run the example jobs, print the bill; NIGHTS=14 for more nights, ONCE=1 to end, CLUSTER=1, PROXY_DB=1
 	@$(BIN)/python -m local.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(filter-out 0,$(CLUSTER)),--cluster) $(if $(NIGHTS),--nights $(NIGHTS)) $(if $(filter-out 0,$(PROXY_DB)),--proxy-database)
 
-put: ## put your own input into the object store of the running demo: FILE=my.jsonl TO=gs://demo-bucket/input/my.jsonl
-	@test -n "$(FILE)" -a -n "$(TO)" || { echo "usage: make put FILE=my.jsonl TO=gs://demo-bucket/input/my.jsonl"; exit 2; }
+put: ## put your own input into the object store of the running demo: FILE=my.jsonl, and TO=gs://... for another place
+	@test -n "$(FILE)" || { echo "usage: make put FILE=my.jsonl [TO=gs://demo-bucket/input/my.jsonl]"; exit 2; }
 	@test -f "$(DEMO)/env" || { echo "No demo is running here: start one with make demo"; exit 1; }
-	@. "$(DEMO)/env" && $(BIN)/python -m local.docker.put "$(TO)" < "$(FILE)"
+	@. "$(DEMO)/env" && $(BIN)/vertex-batch put "$(FILE)" $(if $(TO),"$(TO)")
 
 test: style ## all tests, those with the real processes included, and lint
 	@$(BIN)/mypy > .local/mypy.log 2>&1 & mypy=$$!; status=0; \

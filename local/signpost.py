@@ -10,7 +10,7 @@ from rich.console import Console
 
 from local.stack import Stack
 from local.stack.airflow import LOGIN, PASSWORD
-from local.stack.paths import MAIN_BIN, REPOSITORY, STATE
+from local.stack.paths import MAIN_BIN, REPOSITORY
 
 ENVIRONMENT = "env"
 _LOOPBACK = "127.0.0.1,localhost"
@@ -61,7 +61,6 @@ def print_cost_table(stack: Stack, console: Console) -> None:
 def print_next(stack: Stack, console: Console) -> None:
     """Print what to try while the demo is up."""
     source = f"source {_shown(environment_file(stack))}"
-    put = "" if stack.options.home == STATE / "demo" else f" DEMO={_shown(stack.options.home)}"
     lines = [
         f"Proxy        {stack.proxy_url} with the key that {_shown(environment_file(stack))} defines",
         "",
@@ -70,8 +69,8 @@ def print_next(stack: Stack, console: Console) -> None:
         f"  2. Use the command line in another shell, after `{source}`:",
         "       vertex-batch doctor            # checks the whole setup",
         "       vertex-batch cost --by spec",
-        "  3. Run your own input, one JSON request a line:",
-        f"       make put FILE=my.jsonl TO=gs://demo-bucket/input/my_first.jsonl{put}",
+        "  3. Run your own input, one JSON request a line, from the same shell:",
+        "       vertex-batch put my.jsonl gs://demo-bucket/input/my_first.jsonl",
         "       vertex-batch new my_first --inputs gs://demo-bucket/input/my_first.jsonl",
         "       vertex-batch plan include/jobs/my_first.yaml     # what it would send and cost",
         f"     Within seconds it is a DAG: {stack.site.url}/dags/my_first",

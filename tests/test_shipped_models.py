@@ -18,7 +18,7 @@ from vertex_batch.pricing import retirement_of
 DAY = date.fromisoformat(os.environ.get("MODELS_ON", "2026-11-27"))
 SOON = timedelta(days=90)
 SHIPPED = (
-    *("README.md", "docs/*.md", "include", "dags", "config", "local/*.py", "local/proxy"),
+    *("README.md", "docs/*.md", "include", "dags", "config", "local/*.py", "local/proxy", "tools/chaos"),
     *("plugins/vertex_batch/cli", "plugins/vertex_batch/specs", ":(exclude)local/emulator"),
 )
 MODEL = re.compile(

@@ -78,11 +78,28 @@ class Cluster:
     def take_tasks(self, role: str, *, wanted: bool) -> None:
         """Let a worker take tasks from the queue, or let it take none until this is called again.
 
+        After that, do not kill the broker: Celery does not return to such a queue when it connects again.
+
         :raises TimeoutError: the worker does not answer.
         """
         command = "add_consumer" if wanted else "cancel_consumer"
         ask = partial(self._answers, role, command, {"queue": QUEUE})
         wait_until(ask, f"an answer of {role}", ANSWERS_WITHIN_SECONDS)
+
+    def queued_tasks(self) -> int:
+        """How many tasks are in the queue, taken by no worker."""
+        with Celery(broker=self._broker_url) as app, app.connection_for_read() as connection:
+            return int(connection.default_channel.client.llen(QUEUE))
+
+    def redeliver(self) -> None:
+        """Put all tasks that workers have taken and not finished into the queue a second time.
+
+        A worker that looks after the queue does so after the visibility time-out. It looks every 100 s.
+        """
+        with Celery(broker=self._broker_url) as app, app.connection_for_read() as connection:
+            taken = connection.default_channel.qos
+            taken.visibility_timeout = 0
+            taken.restore_visible(num=None, interval=1)
 
     def answers_ping(self, role: str) -> Callable[[datetime], bool]:
         """Make a check of readiness: the worker answers through the broker."""

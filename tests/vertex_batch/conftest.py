@@ -237,8 +237,17 @@ class TaskInstance:
         index = () if self.map_index == -1 else (self.map_index,)
         self.xcoms[self.task_id, key, *index] = value
 
-    def xcom_pull(self, task_ids: str, key: str = "return_value", run_id: str | None = None) -> Any:
+    def xcom_pull(
+        self,
+        task_ids: str,
+        key: str = "return_value",
+        run_id: str | None = None,
+        map_indexes: int | None = None,
+    ) -> Any:
         """As Airflow: of all map indices, in their order; a single value without its list; else None."""
+        if map_indexes is not None:
+            index = () if map_indexes == -1 else (map_indexes,)
+            return self.xcoms.get((task_ids, key, *index))
         xcoms = self.xcoms if run_id in {None, self.run_id} else self.other_runs.get(run_id, {})
         names = sorted(name for name in xcoms if name[:2] == (task_ids, key))
         values = [xcoms[name] for name in names]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import itertools
+import signal
 import sys
 import tempfile
 import time
@@ -34,9 +34,14 @@ def main() -> int:
         with Stack(options, print) as stack:
             stack.gcs.create_bucket("demo-bucket")
             arenas = {False: Arena(stack, SPEC), True: Arena(stack, RETRY_SPEC)}
-            with contextlib.suppress(KeyboardInterrupt):  # what is known by then is worth a table
+            for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell has had SIGINT ignored
+                signal.signal(number, signal.default_int_handler)
+            try:
                 _rounds(arenas, points, totals, arguments.runs)
-    print(table(totals))
+            except KeyboardInterrupt:
+                """What is known by now is worth a table."""
+            finally:
+                print(table(totals), flush=True)
     return 0 if all(total.clean and not total.details for total in totals.values()) else 1
 
 

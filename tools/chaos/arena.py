@@ -35,6 +35,7 @@ class KillMissedError(Exception):
 class Outcome:
     """What a round came to.
 
+    :ivar runs: those that the failure has hit.
     :ivar duplicates: jobs beyond one for each key, and beyond those that each run should have made.
     :ivar zombies: second jobs of the documented case alone (`zombies_among`), which are no duplicates.
     :ivar orphans: jobs that were still active after their run had ended.
@@ -81,9 +82,12 @@ class Arena:
         airflow = self.stack.airflow
         airflow.wait_for_dag(self.spec)
         airflow.unpause(self.spec)
+        dates: set[str] = set()
         for run_id in run_ids:
-            run = airflow.trigger(self.spec, dag_run_id=run_id)
-            self._put_input(run["run_after"][:10])
+            date = airflow.trigger(self.spec, dag_run_id=run_id)["run_after"][:10]
+            if date not in dates:
+                self._put_input(date)
+            dates.add(date)
 
     def wait_until_deferred(self, run_ids: Sequence[str]) -> None:
         for run_id in run_ids:

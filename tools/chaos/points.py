@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import httpx
 import psutil
 from msgspec import structs
 
 from local.emulator.admin import Fault, FaultKind, Match, Operation, Scenario, Step
 from local.stack.airflow import SCHEDULER, TRIGGERER
-from local.stack.airflow_api import AirflowApiError
+from local.stack.airflow_api import FINISHED, AirflowApiError
+from local.waiting import wait_until
 from tools.chaos.arena import PAUSE_SECONDS, RUN_SECONDS, Arena, KillMissedError, Outcome, talking_to
+from tools.chaos.scene import discarding_state
 
 FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=10), Step(state="RUNNING", seconds=None)], mix={})
 HELD_SECONDS = 120
@@ -32,6 +36,7 @@ class KillPoint:
     :param first_jobs: what becomes of the runs' first jobs; None: they succeed.
     :param sends_again: the runs are those of the spec with `retry_rows` and `results`.
     :param whole_workers: what is killed are the workers of the tasks, which start again.
+    :param away: machines that are not there when the runs start; `act` revives them.
     :param may_stop: tasks are stopped and continue, so that the documented second job may be made.
     """
 
@@ -44,9 +49,14 @@ class KillPoint:
     sends_again: bool = False
     whole_workers: bool = False
     may_stop: bool = False
+    away: Callable[[Arena], Sequence[str]] = lambda _: ()
 
     def round(self, arena: Arena, name: str, runs: int | None = None) -> Outcome:
-        """Start some runs, kill, let them end, and compare."""
+        """Start some runs, kill, let them end, and compare.
+
+        Runs count only if `act` came to its end, since each has been hit then. What became of them counts
+        in any case.
+        """
         run_ids = [f"{name}_{number}" for number in range(runs or self.at_once)]
         arena = replace(arena, whole_workers=self.whole_workers, may_stop=self.may_stop)
         emulator = arena.stack.emulator
@@ -57,21 +67,39 @@ class KillPoint:
                 emulator.add_scenario(structs.replace(self.first_jobs, match=own, times=1))
         if self.hold:
             emulator.add_fault(structs.replace(self.hold, times=len(run_ids)))
+        missed = ""
         try:
+            for role in self.away(arena):
+                arena.stack.kill(role)
             arena.start(run_ids)
             self.act(arena, run_ids)
-            arena.stack.revive()
-            emulator.clear_faults()
-            arena.wait_until_over(run_ids)
-        except (TimeoutError, KillMissedError, AirflowApiError, psutil.NoSuchProcess) as error:
-            stuck = Outcome(details=[f"{name}: {error}"])
-            return stuck + arena.compare(run_ids, self.jobs_each)
+        except (
+            TimeoutError,
+            KillMissedError,
+            AirflowApiError,
+            httpx.HTTPError,
+            psutil.NoSuchProcess,
+        ) as error:
+            missed = f"{name}: {type(error).__name__}: {error}"
         finally:
             emulator.clear_faults()
-            emulator.clear_scenarios()
             emulator.release_held()
             arena.stack.revive()
-        return arena.compare(run_ids, self.jobs_each)
+        with contextlib.suppress(TimeoutError):
+            (_let_end if missed else Arena.wait_until_over)(arena, run_ids)
+        emulator.clear_scenarios()
+        outcome = arena.compare(run_ids, self.jobs_each)
+        return replace(outcome, runs=0, details=[missed, *outcome.details]) if missed else outcome
+
+
+def _let_end(arena: Arena, run_ids: Sequence[str]) -> None:
+    """Bring runs to an end that the failure has not met; the next round must not meet them."""
+
+    def over() -> bool:
+        release_jobs(arena, run_ids)
+        return all(arena.stack.airflow.run(arena.spec, run_id)["state"] in FINISHED for run_id in run_ids)
+
+    wait_until(over, "the end of the runs", RUN_SECONDS)
 
 
 def wait_for_held(arena: Arena, op: Operation, count: int) -> None:
@@ -122,6 +150,21 @@ def _while_deferred(arena: Arena, run_ids: Sequence[str]) -> None:
     arena.wait_until_deferred(run_ids)
     with arena.stack.without(TRIGGERER):
         release_jobs(arena, run_ids)
+
+
+def _cleared(arena: Arena, run_ids: Sequence[str]) -> None:
+    """A person clears the runs while their POSTs wait for answers. Their jobs run on: others would be new."""
+    wait_for_held(arena, Operation.CREATE, len(run_ids))
+    for run_id in run_ids:
+        arena.stack.airflow.clear_run(arena.spec, run_id)
+    arena.stack.emulator.release_held()
+    arena.wait_until_deferred(run_ids)
+    release_jobs(arena, run_ids)
+
+
+def _cleared_and_discarded(arena: Arena, run_ids: Sequence[str]) -> None:
+    with discarding_state(arena.stack):
+        _cleared(arena, run_ids)
 
 
 def _while_recording(arena: Arena, run_ids: Sequence[str]) -> None:
@@ -199,6 +242,10 @@ KILL_POINTS = (
         jobs_each=2,
         hold=AGAIN,
         first_jobs=FAILS,
+    ),
+    KillPoint("cleared between POST and answer", _cleared, hold=AFTER, first_jobs=FOR_EVER),
+    KillPoint(
+        "cleared there, and its state discarded", _cleared_and_discarded, hold=AFTER, first_jobs=FOR_EVER
     ),
     KillPoint("while recording", _while_recording, at_once=2, first_jobs=FOR_EVER),
     KillPoint("scheduler, worker and task at once", _whole_worker, hold=AFTER),

@@ -21,6 +21,7 @@ from vertex_batch.cli import (
     new,
     plan,
     prices,
+    put,
     results,
     retry_rows,
     run,
@@ -88,6 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_validate(commands)
     new.add_parser(commands)
+    put.add_parser(commands)
     _add_table(doctor.add_parser(commands), apart=True)
     plan.add_parsers(commands)
     _add_table(run.add_parser(commands), apart=True)
@@ -259,6 +261,7 @@ def _add_reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     which = command.add_mutually_exclusive_group()
     which.add_argument(
         "--proxy",
+        type=access.proxy_option,
         default=access.default_proxy(),
         metavar="URL|ID",
         help="a proxy with a database, whose spend logs are read: its URL, with the key in"

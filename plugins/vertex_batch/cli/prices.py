@@ -68,7 +68,10 @@ def add_parser(
         "--specs", metavar="FOLDER", help="the specs, next to which `pricing` has the price files"
     )
     command.add_argument(
-        "--proxy", metavar="URL|ID", help="also use the prices of this proxy: a URL, or an Airflow connection"
+        "--proxy",
+        type=access.proxy_option,
+        metavar="URL|ID",
+        help="also use the prices of this proxy: a URL, or an Airflow connection",
     )
     command.add_argument("--json", action="store_true", help="print JSON; prices are exact decimal strings")
     command.set_defaults(run=run, route_prefix=None, project=None)
@@ -174,7 +177,9 @@ def _text(usd: Decimal | None) -> str | None:
 
 def _no_rate(book: PriceBook, model: str, day: date, notes: Sequence[str]) -> str:
     lists = ", ".join(source.name for source in book.sources)
-    return "; ".join([f"No list has a batch rate of {model} on {day}. The lists are: {lists}", *notes])
+    return "; ".join(
+        [f"No list has a batch rate of {model} on {day}. The lists are, in their order: {lists}", *notes]
+    )
 
 
 def _print(model: str, location: str, day: date, found: Sequence[ListedPrice], notes: Sequence[str]) -> None:
@@ -193,6 +198,12 @@ def _print(model: str, location: str, day: date, found: Sequence[ListedPrice], n
     sys.stdout.write("".join(f"! {note}\n" for note in notes))
 
 
+def _validity(first: date | None, last: date | None) -> str:
+    if first and last:
+        return f"{first} to {last}"
+    return f"from {first}" if first else f"until {last}" if last else "undated"
+
+
 def _cells(each: ListedPrice) -> Iterator[str]:
     from vertex_batch.costs import exact  # noqa: PLC0415
     from vertex_batch.pricing import Basis, Rate  # noqa: PLC0415
@@ -209,7 +220,7 @@ def _cells(each: ListedPrice) -> Iterator[str]:
     yield exact(rate.standard.usd_per_unit * _MILLION) if rate.standard else ""
     how = "" if rate.basis in (Basis.BATCH_RATE, Basis.SPEC) else f", {rate.basis.replace('_', ' ')}"
     yield f"{rate.source} of {rate.as_of}{how}"
-    yield f"{rate.valid_from or '...'} to {rate.valid_until or '...'}"
+    yield _validity(rate.valid_from, rate.valid_until)
     if change is None:
         yield "-"
     else:

@@ -14,7 +14,6 @@ from vertex_batch.errors import (
     ConfigurationError,
     InputChangedError,
     InputMissingError,
-    InputUnusableError,
     VertexBatchError,
 )
 from vertex_batch.inputs import (
@@ -36,7 +35,13 @@ from vertex_batch.inputs import (
 )
 from vertex_batch.log import Log
 from vertex_batch.preflight import Report, RowCheck, listing_of, report_data, shape_of
-from vertex_batch.storage import GZIP_SUFFIXES, ObjectStorage, SourceObject, without_duplicates
+from vertex_batch.storage import (
+    GZIP_SUFFIXES,
+    ObjectStorage,
+    SourceObject,
+    object_count,
+    without_duplicates,
+)
 
 DEFAULT_MAX_SHARDS = 1024
 """Airflow's own default for ``[core] max_map_length``."""
@@ -108,11 +113,11 @@ class InputPreparer:
         objects = self._objects()
         for each in objects:
             each.check_readable()
-        size = sum(each.size for each in objects)
+        size, count = sum(each.size for each in objects), object_count(len(objects))
         packed = any(each.uri.endswith(GZIP_SUFFIXES) for each in objects)
         surely_fits = self._limits.surely_fits(size) and not packed and self._may_be_named
         if surely_fits and not self._check_for:
-            self._log.info("Input: %d object(s), %s bytes; one job reads them", len(objects), f"{size:,}")
+            self._log.info("Input: %s, %s bytes; one job reads all", count, f"{size:,}")
             return [InputPart(PartKind.WHOLE, self._uris)]
         try:
             read = read_input(self._storage, objects, self._limits, self._check_for)
@@ -122,12 +127,11 @@ class InputPreparer:
             # The rows are not needed here; the pre-flight decides whether that stops the job.
             self._log.warning("The rows of the input were not checked here: %s", error)
             return [InputPart(PartKind.WHOLE, self._uris)]
-        self._log.info("Input: %d object(s), %s bytes, %s rows", len(objects), f"{size:,}", f"{read.rows:,}")
+        self._log.info("Input: %s, %s bytes, %s rows", count, f"{size:,}", f"{read.rows:,}")
         if surely_fits and not any(found.packed for _, found in read.measured):
             return [self._whole(read)]
         for source, found in read.measured:
-            if found.problem:
-                raise InputUnusableError(source.uri, found.problem)
+            found.check(source.uri)
         shards = make_shards(read.measured, self._limits)
         if not shards:
             raise InputMissingError(dict.fromkeys(self._uris, "holds no rows"))
@@ -188,12 +192,12 @@ class InputPreparer:
         staged = stage(self._storage, shards, self._place)
         self._see_unchanged(objects)
         self._log.info(
-            "One job may read %s rows and %s bytes, so there are %d shards; wrote %d object(s) of %s bytes,"
+            "One job may read %s rows and %s bytes, so there are %d shards; wrote %s of %s bytes,"
             " %d already existed",
             f"{self._limits.max_rows:,}",
             f"{self._limits.max_bytes:,}",
             len(shards),
-            staged.written,
+            object_count(staged.written),
             f"{staged.size:,}",
             staged.found,
         )
@@ -274,6 +278,5 @@ def shards_of(storage: ObjectStorage, objects: Sequence[SourceObject], limits: J
     """
     read = read_input(storage, objects, limits)
     for source, found in read.measured:
-        if found.problem:
-            raise InputUnusableError(source.uri, found.problem)
+        found.check(source.uri)
     return make_shards(read.measured, limits)

@@ -29,8 +29,16 @@ class Killed(StrEnum):
     TRIGGER = "trigger"  # the trigger's row is gone, or the trigger moved to another triggerer
 
 
+def is_superseded(why: Killed, task_state: str | None, *, has_result: bool) -> bool:
+    """Decide whether a later try has replaced a killed one: its process stood still for too long.
+
+    :param has_result: whether the task has a result. A try that is still running has returned none.
+    """
+    return why is Killed.SIGNAL and task_state == "success" and has_result
+
+
 def cancels_when_killed(why: Killed, task_state: str | None, *, next_try_goes_on: bool = False) -> bool:
-    """Decide whether the job of a killed task is cancelled.
+    """Decide whether the job of a killed task is cancelled, unless a later try has replaced it.
 
     :param task_state: the task's state in Airflow; None if it could not be read. Then the job is left alone:
         a worker that cannot reach Airflow was not killed by a person, and a trigger may have moved to another

@@ -39,6 +39,11 @@ def without_duplicates(objects: Iterable[SourceObject]) -> list[SourceObject]:
     return list({each.uri: each for each in objects}.values())
 
 
+def object_count(objects: int) -> str:
+    """A number of objects, for messages."""
+    return f"{objects:,} {'object' if objects == 1 else 'objects'}"
+
+
 def fingerprint_of(objects: Iterable[SourceObject]) -> str:
     """The digest of a listing. It changes with the name, size or generation of any object."""
     listed = sorted((each.uri, each.size, each.version) for each in objects)

@@ -26,7 +26,7 @@ from vertex_batch.storage.listing import (
     look_up,
     path_of,
 )
-from vertex_batch.storage.objects import SourceObject
+from vertex_batch.storage.objects import SourceObject, object_count
 from vertex_batch.storage.streams import ByteStream, ObjectReader
 
 DEFAULT_CONN_ID = "google_cloud_default"
@@ -66,7 +66,6 @@ class ObjectStorage:
 
     @property
     def filesystem(self) -> Any:
-        """The fsspec file system."""
         return self._fs
 
     @property
@@ -229,7 +228,7 @@ def check_inputs(fs: Any, uris: Iterable[str], *, conn_id: str = DEFAULT_CONN_ID
         if any(item.size for item in objects):
             found += objects
         elif objects:
-            missing[uri] = f"holds 0 bytes in {len(objects)} object(s)"
+            missing[uri] = f"holds 0 bytes in {object_count(len(objects))}"
         else:
             with named(uri, conn_id):
                 if bucket_exists(fs, uri):

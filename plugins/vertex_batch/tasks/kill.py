@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from vertex_batch.errors import VertexBatchError
-from vertex_batch.lifecycle.ownership import Killed, cancels_when_killed
+from vertex_batch.lifecycle.ownership import Killed, cancels_when_killed, is_superseded
 from vertex_batch.log import Log
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class KillSwitch:
         self._next_try_goes_on = retry_goes_on and self._ti.try_number <= self._ti.max_tries
         self._work: threading.Thread | None = None
         self.cancelled = False
+        self._superseded = False
 
     def kill(self) -> None:
         """Call this from ``on_kill``."""
@@ -60,21 +61,35 @@ class KillSwitch:
     def check(self) -> None:
         """Raise if the task was killed; do nothing if Airflow asked it to stop but left it running.
 
-        :raises TaskKilledError: the task was killed and must not submit anything more.
+        :raises TaskKilledError: the task was killed, or a later try has replaced it. It must not submit
+            anything more.
         """
         if self._work:
             self._work.join(_TIMEOUT_SECONDS)
-        if self.cancelled:
+        if self.cancelled or self._superseded:
             message = "The task was killed. It submits nothing more."
             raise TaskKilledError(message)
 
     def _decide(self, why: Killed) -> None:
         state = self._task_state() if why is Killed.SIGNAL else None
+        if state == "success":
+            self._superseded = is_superseded(why, state, has_result=self._has_result())
+        if self._superseded:
+            self._log.info("A later try of this task has succeeded; leaving the job to it")
+            return
         if not cancels_when_killed(why, state, next_try_goes_on=self._next_try_goes_on):
             self._log.info("Received SIGTERM while the task is %s; leaving the job for the next try", state)
             return
         self.cancelled = True
         self._cancel("its task timed out" if why is Killed.TIMEOUT else f"its task was set to {state}")
+
+    def _has_result(self) -> bool:
+        """Whether a try of this task has returned; if Airflow does not say, True: the job is left alone."""
+        try:
+            return self._ti.xcom_pull(self._ti.task_id, map_indexes=self._ti.map_index) is not None
+        except Exception as error:  # noqa: BLE001 - whatever it is, Airflow did not say
+            self._log.warning("Could not read the task's result from Airflow: %s", error)
+            return True
 
     def _task_state(self) -> str | None:
         ti = self._ti

@@ -12,12 +12,13 @@ from vertex_batch.costs import Bill, CostTable, JobFilter, add_totals
 from vertex_batch.ui.access import CurrentReader
 from vertex_batch.ui.beside import nights_before, outside_expectation
 from vertex_batch.ui.failures import group_failures
+from vertex_batch.ui.limits import failed_limits
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.run_report import read_run, record_log
 from vertex_batch.ui.source import CostsIfAny, Named
 from vertex_batch.ui.under_way import find_submission
-from vertex_batch.ui.words import query
+from vertex_batch.ui.words import MANY_FAILED, query
 
 router = APIRouter()
 
@@ -58,6 +59,7 @@ def run(
         jobs=found,
         total=add_totals(each.total for each in found),
         marks=outside_expectation(costs, found) if costs else {},
+        failed_limits=failed_limits(),
         report=read_run(dag_id, run_id, with_reasons=reader.may_read_logs(dag_id)),
         deliveries=costs.deliveries(where) if costs else [],
         dag_id=dag_id,
@@ -71,6 +73,7 @@ def _of_bill(costs: CostTable, found: Bill) -> dict[str, Any]:
     expected = Ledger(costs).of_job(found.job.key)
     return {
         "bill": found,
+        "many_failed": failed_limits().get(found.job.spec, MANY_FAILED),
         "expected": expected,
         "outside": expected.compare(found) if expected else "",
         "failures": group_failures(found),

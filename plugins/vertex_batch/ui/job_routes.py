@@ -29,6 +29,7 @@ from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.beside import outside_expectation
 from vertex_batch.ui.consent import is_from_here, is_signed, sign
 from vertex_batch.ui.in_flight import NO_STATE, InFlight
+from vertex_batch.ui.limits import failed_limits
 from vertex_batch.ui.periods import BadAddressError, read_day
 from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.source import Costs, CostsIfAny, Named
@@ -118,6 +119,7 @@ def jobs(request: Request, reader: CurrentReader, costs: Costs, search: Searched
         count=first + len(found) if _is_last(found, search.page) else costs.count(where),
         states=RECORDED_STATES,
         marks=outside_expectation(costs, found),
+        failed_limits=failed_limits(),
         hidden=None if search.where.dag_id else reader.hidden(costs, owners),
         dag_id=search.where.dag_id,
     )

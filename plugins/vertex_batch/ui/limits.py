@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
 
 from airflow.sdk import conf
 
 from vertex_batch.budgets import Budget, Window
 from vertex_batch.costs import JobFilter
-from vertex_batch.specs import SpecError, load_specs, specs_folder
+from vertex_batch.specs import Spec, SpecError, load_specs, specs_folder
 from vertex_batch.specs.team_budgets import budgets_file, load_team_budgets
 from vertex_batch.ui.words import MANY_FAILED
 
@@ -41,14 +44,34 @@ def read_limits(where: JobFilter) -> PageLimits:
         return PageLimits()
 
 
+def failed_limits() -> Mapping[str, Decimal]:
+    """The share of failed rows that is a problem, of each spec; it is `MANY_FAILED` of others."""
+    return {name: _many_failed(spec) for name, spec in _specs().items()}
+
+
 def _of_spec(name: str) -> PageLimits:
-    folder = specs_folder(conf.get("core", "dags_folder"))
-    spec = load_specs(folder, only=name).specs.get(name) if folder.is_dir() else None
+    spec = _specs().get(name)
     if spec is None:
         return PageLimits()
+    return PageLimits(_of_month(spec.budget.to_budget() if spec.budget else None), _many_failed(spec))
+
+
+def _many_failed(spec: Spec) -> Decimal:
+    """The lowest `max_failed_ratio` of its jobs; 1, the default of a spec, is no limit."""
     ratio = min(job.max_failed_ratio for job in spec.jobs)
-    many_failed = Decimal(str(ratio)) if ratio < 1 else MANY_FAILED
-    return PageLimits(_of_month(spec.budget.to_budget() if spec.budget else None), many_failed)
+    return Decimal(str(ratio)) if ratio < 1 else MANY_FAILED
+
+
+def _specs() -> Mapping[str, Spec]:
+    """The valid specs, which are read again only if a file has changed."""
+    folder = specs_folder(conf.get("core", "dags_folder"))
+    files = [(path, path.stat()) for path in sorted(folder.rglob("*.y*ml")) if path.is_file()]
+    return _read(folder, tuple((str(path), found.st_mtime_ns, found.st_size) for path, found in files))
+
+
+@lru_cache(maxsize=2)
+def _read(folder: Path, files: tuple[tuple[str, int, int], ...]) -> Mapping[str, Spec]:
+    return load_specs(folder).specs if files else {}
 
 
 def _team_budget(team: str) -> Budget | None:

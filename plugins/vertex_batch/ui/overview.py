@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Literal
 
 from vertex_batch.costs import CostTable, GroupTotal, JobFilter, Total
-from vertex_batch.costs.reports import UnpricedUsage
+from vertex_batch.costs.questions import UnpricedUsage
 from vertex_batch.ui import numbers
 from vertex_batch.ui.periods import Days, last_month
 from vertex_batch.ui.spend import (
@@ -129,12 +129,12 @@ def explain_lower_bound(found: Overview, unpriced: Sequence[UnpricedUsage]) -> s
 
 
 def read_overview(
-    costs: CostTable, where: JobFilter, view: View, today: date, many_failed: Decimal
+    costs: CostTable, where: JobFilter, view: View, today: date, failed_limits: Mapping[str, Decimal]
 ) -> Overview:
     """Read the sums of an overview.
 
     :param where: the jobs of the view that the reader may see.
-    :param many_failed: the share of failed rows that is a problem.
+    :param failed_limits: the share of failed rows that is a problem, by spec.
     """
     period = view.period
     first = min(period.previous.since, last_month(today).since)
@@ -152,7 +152,7 @@ def read_overview(
         summary=summarise(_within(days, period)),
         previous=summarise(before),
         before=_read_before(costs, where, view, shown) if before else {},
-        unusual=find_unusual(costs.totals("spec_day", since, today, where), today, many_failed),
+        unusual=find_unusual(costs.each_total("spec_day", since, today, where), today, failed_limits),
         recent=summarise(_within(days, Days(today - timedelta(1), today))),
         bad_ends={
             each.group[0]: each.jobs
@@ -175,7 +175,7 @@ def _from_first_record(first: date | None, period: Days) -> Days:
 def _read_before(costs: CostTable, where: JobFilter, view: View, shown: Days) -> dict[str, Total]:
     if view.by_job is None:
         return {}
-    totals = costs.totals(view.by_job, shown.previous.since, shown.previous.until, where)
+    totals = costs.each_total(view.by_job, shown.previous.since, shown.previous.until, where)
     return {each.group[0]: each.total for each in totals}
 
 

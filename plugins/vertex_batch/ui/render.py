@@ -34,10 +34,8 @@ STATIC_FILES = {
 
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """Fill in a template. Everything in it is escaped."""
-    root = _airflow_path()
-    here = {"root": root + URL_PREFIX, "airflow": root, "address": request.query_params}
-    written = {"words": words, "numbers": numbers}
-    text = _templates().get_template(template).render({"dag_id": "", **here, **written, **values})
+    values = {"dag_id": "", "address": request.query_params, **values}
+    text = _templates(_airflow_path()).get_template(template).render(values)
     return HTMLResponse(text, status)
 
 
@@ -65,11 +63,18 @@ def _airflow_path() -> str:
 
 
 @cache
-def _templates() -> Environment:
-    return Environment(
+def _templates(airflow: str) -> Environment:
+    """Load the templates.
+
+    What their macros need is global, so that they are imported without the values of a page. Macros with
+    these values would be cycles, which keep all that a page was made of until a full garbage collection.
+    """
+    templates = Environment(
         loader=PackageLoader("vertex_batch.ui"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.globals.update(words=words, numbers=numbers, airflow=airflow, root=airflow + URL_PREFIX)
+    return templates

@@ -19,7 +19,8 @@ from vertex_batch.pricing import PriceBook, from_proxy
 from vertex_batch.ui.access import CurrentReader
 from vertex_batch.ui.chart import draw, sparkline
 from vertex_batch.ui.export import to_csv
-from vertex_batch.ui.limits import read_limits
+from vertex_batch.ui.failures import meaning_of
+from vertex_batch.ui.limits import failed_limits, read_limits
 from vertex_batch.ui.nights import by_night, trends
 from vertex_batch.ui.overview import DAILY, By, Overview, View, explain_lower_bound, read_overview
 from vertex_batch.ui.periods import BadAddressError, Days, read_period
@@ -106,7 +107,8 @@ def overview(
         return page(request, "period.html", status=400, **form)
     hidden = None if view.where.dag_id else reader.hidden(costs, owners)
     limits = read_limits(view.where)
-    found = read_overview(costs, where, view, today, limits.many_failed)
+    by_spec = failed_limits()
+    found = read_overview(costs, where, view, today, by_spec)
     summary = found.summary
     unpriced = [] if summary.total.complete else costs.unpriced(where)
     nights = by_night(costs.jobs(where, limit=MAX_NIGHTS)) if where.spec else []
@@ -122,7 +124,8 @@ def overview(
         forecast=_forecast(costs, where, found, today),
         budget=None if hidden else limits.month_usd,
         many_failed=limits.many_failed,
-        reasons=costs.failed_reasons(where).most_common(1) if summary.rows.failed else [],
+        failed_limits=by_spec,
+        reason=_most_frequent_reason(costs, where) if summary.rows.failed else "",
         nights=nights,
         trends=trends(nights),
         night=costs.last_night(replace(where, since=None, until=None)),
@@ -133,6 +136,12 @@ def overview(
         hidden=hidden,
         yesterday=today - timedelta(1),
     )
+
+
+def _most_frequent_reason(costs: CostTable, where: JobFilter) -> str:
+    """Why most rows failed, in plain words if there are some."""
+    found = costs.failed_reasons(where).most_common(1)
+    return next((meaning_of(reason) or reason for reason, _ in found), "")
 
 
 def _forecast(costs: CostTable, where: JobFilter, found: Overview, today: date) -> MonthEnd | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import groupby
 from statistics import median
 
 from vertex_batch.costs import GroupTotal
@@ -50,20 +50,18 @@ def factor(amount: Decimal, before: Sequence[Decimal]) -> Decimal | None:
 
 
 def find_unusual(
-    daily: Sequence[GroupTotal], today: date, many_failed: Decimal = MANY_FAILED
+    daily: Iterable[GroupTotal], today: date, failed_limits: Mapping[str, Decimal]
 ) -> list[Unusual]:
     """Find what is unusual about the specs' latest day: the failures first, then the largest amounts.
 
-    :param daily: sums by ``(spec, day)`` of the last days, `DAYS_BEFORE` and today.
-    :param many_failed: the share of failed rows that is a problem.
+    :param daily: sums by ``(spec, day)`` of the last days, `DAYS_BEFORE` and today, in this order. Only those
+        of one spec are kept at a time.
+    :param failed_limits: the share of failed rows that is a problem, by spec; `MANY_FAILED` for others.
     """
-    by_spec: dict[str, list[GroupTotal]] = defaultdict(list)
-    for each in daily:
-        by_spec[each.group[0]].append(each)
     found: list[tuple[Decimal, Unusual]] = []
-    for spec, days in by_spec.items():
-        ordered = sorted(days, key=lambda each: each.group[1])
-        found += [(ordered[-1].total.amount, one) for one in _of_spec(spec, ordered, today, many_failed)]
+    for spec, of_spec in groupby(daily, key=lambda each: str(each.group[0])):
+        days, many_failed = list(of_spec), failed_limits.get(spec, MANY_FAILED)
+        found += [(days[-1].total.amount, one) for one in _of_spec(spec, days, today, many_failed)]
     return [one for _, one in sorted(found, key=lambda each: (not each[1].is_bad, -each[0], each[1].spec))]
 
 

@@ -44,13 +44,14 @@ def is_many_failed(rows: RowCounts, many: Decimal = MANY_FAILED) -> bool:
     return bad > 0 and Decimal(bad) / rows.total >= many
 
 
-def tone(name: str, rows: RowCounts | None = None) -> str:
+def tone(name: str, rows: RowCounts | None = None, many: Decimal = MANY_FAILED) -> str:
     """Return the color class of a state: ``good``, ``warn``, ``bad``, ``active`` or ``plain``.
 
     :param rows: of the job. A partial success with few failed rows is good.
+    :param many: from which share of failed rows on they are many.
     """
     if name == "PARTIALLY_SUCCEEDED":
-        return "good" if rows and not is_many_failed(rows) else "warn"
+        return "good" if rows and not is_many_failed(rows, many) else "warn"
     if name == "SUCCEEDED":
         return "good"
     if name in ("RUNNING", "PENDING", "QUEUED", "CANCELLING", "UPDATING"):

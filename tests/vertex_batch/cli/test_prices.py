@@ -45,6 +45,8 @@ def test_a_region_costs_more_and_the_table_says_what_changes(folder, capsys):
     assert status == 0
     assert "0.4125" in said.out  # 10 % more than 0.375
     assert "0.825 from 2027-01-01" in said.out
+    assert "until 2026-12-31" in said.out
+    assert "..." not in said.out
 
 
 def test_a_price_file_comes_first_and_its_contradiction_is_said(folder, capsys):

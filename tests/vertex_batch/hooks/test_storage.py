@@ -109,7 +109,7 @@ def test_everything_that_is_missing_is_listed_at_once(fs):
     assert caught.value.missing == {
         "gs://in/no.jsonl": "does not exist",
         "gs://in/no/*.jsonl": "matches no object",
-        "gs://in/empty.jsonl": "holds 0 bytes in 1 object(s)",
+        "gs://in/empty.jsonl": "holds 0 bytes in 1 object",
         "gs://in/night/": "is a folder; write gs://in/night/*.jsonl",
         "gs://in/night": "is a folder; write gs://in/night/*.jsonl",
     }

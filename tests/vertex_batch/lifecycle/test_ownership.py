@@ -15,6 +15,7 @@ from vertex_batch.lifecycle.ownership import (
     Ownership,
     cancels_when_killed,
     count_unwatched,
+    is_superseded,
     lacks_a_bill,
     who_waits,
 )
@@ -71,6 +72,19 @@ class TestAKill:
         self, case, why, state, next_try_goes_on, cancels
     ):
         assert cancels_when_killed(why, state, next_try_goes_on=next_try_goes_on) is cancels, case
+
+    @pytest.mark.parametrize(
+        ("why", "state", "has_result", "superseded"),
+        [
+            (Killed.SIGNAL, "success", True, True),
+            (Killed.SIGNAL, "success", False, False),  # a person has marked it
+            (Killed.SIGNAL, "failed", True, False),
+            (Killed.SIGNAL, "running", True, False),
+            (Killed.TIMEOUT, "success", True, False),
+        ],
+    )
+    def test_comes_late_where_a_later_try_has_a_result(self, why, state, has_result, superseded):
+        assert is_superseded(why, state, has_result=has_result) is superseded
 
 
 class TestWhoWaits:

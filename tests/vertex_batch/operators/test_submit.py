@@ -201,6 +201,30 @@ def test_a_kill_before_the_post_keeps_it_from_being_sent(vertex, context, monkey
     assert vertex.admin.jobs() == []
 
 
+@pytest.mark.parametrize("map_index", [-1, 2])
+def test_a_try_that_a_later_one_has_replaced_leaves_the_job_and_submits_nothing(vertex, context, map_index):
+    ti = context["ti"]
+    ti.map_index = map_index
+    task = a_task()
+    ti.xcom_push("return_value", run(task, context).to_dict())
+    ti.state = "success"
+    task.on_kill()
+    (job,) = vertex.admin.jobs()
+    assert not job.cancel_calls
+    with pytest.raises(TaskKilledError):
+        task._kill.check()
+
+
+def test_a_result_that_cannot_be_read_leaves_the_job(vertex, context, monkeypatch):
+    task = a_task()
+    run(task, context)
+    context["ti"].state = "success"
+    monkeypatch.setattr(context["ti"], "xcom_pull", None)
+    task.on_kill()
+    (job,) = vertex.admin.jobs()
+    assert not job.cancel_calls
+
+
 def test_a_kill_while_the_post_is_on_its_way_cancels_the_job_that_it_makes(vertex, context, monkeypatch):
     context["ti"].state = "failed"
     task = a_task()

@@ -19,6 +19,10 @@ def night(back, usd="1", rows=FINE, spec="nightly") -> GroupTotal:
     return GroupTotal((spec, day), Total(Decimal(usd), complete=True), 1, 1, day, day, rows=rows)
 
 
+def in_order(days: list[GroupTotal]) -> list[GroupTotal]:
+    return sorted(days, key=lambda each: each.group)
+
+
 WEEK = [night(back) for back in range(1, 9)]
 
 
@@ -40,14 +44,24 @@ WEEK = [night(back) for back in range(1, 9)]
     ],
 )
 def test_the_latest_day_is_compared_with_those_before(days, briefs):
-    assert [each.brief for each in find_unusual(days, TODAY)] == briefs
+    assert [each.brief for each in find_unusual(in_order(days), TODAY, {})] == briefs
+
+
+def test_each_spec_has_its_own_limit_of_failed_rows():
+    days = in_order([*WEEK, night(0, rows=RowCounts(ok=98, failed=2))])
+    for limits, briefs in (
+        ({}, []),
+        ({"other": Decimal("0.01")}, []),
+        ({"nightly": Decimal("0.01")}, ["2.0 % failed"]),
+    ):
+        assert [each.brief for each in find_unusual(days, TODAY, limits)] == briefs
 
 
 def test_failures_come_first_and_then_the_largest_amounts():
     days = [*WEEK, night(0, "5")]
     days += [night(back, "100", spec="big") for back in range(1, 9)] + [night(0, "300", spec="big")]
     days += [night(0, "1", RowCounts(ok=1, failed=1), spec="broken")]
-    found = find_unusual(days, TODAY)
+    found = find_unusual(in_order(days), TODAY, {})
     assert [(each.spec, each.is_bad) for each in found] == [
         ("broken", True),
         ("big", False),

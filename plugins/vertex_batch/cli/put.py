@@ -1,0 +1,127 @@
+"""``vertex-batch put``: puts an input of your own where a spec can read it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shlex
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+from vertex_batch.cli.access import input_storage
+from vertex_batch.cli.new import BUCKET
+from vertex_batch.cli.output import print_json, say
+from vertex_batch.errors import ConfigurationError
+from vertex_batch.specs import load_specs
+from vertex_batch.specs.load import working_folder
+from vertex_batch.storage import DEFAULT_CONN_ID, GZIP_MAGIC
+
+_BLOCK_BYTES = 8 << 20
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Describe the command."""
+    command = commands.add_parser(
+        "put",
+        help="upload an input of your own",
+        description="Upload a file of rows, one JSON request per line, plain or gzip. The address is printed,"
+        " and what to write into a spec. No object is overwritten, and nothing is submitted.",
+    )
+    command.add_argument("file", metavar="FILE", type=Path, help="the file to upload")
+    command.add_argument(
+        "to",
+        metavar="gs://BUCKET/NAME",
+        nargs="?",
+        help="where to put it; a folder, which ends in `/`, keeps the file's name (default: the folder"
+        f" `input` in the bucket that the specs in {working_folder()} read, if it is only one)",
+    )
+    command.add_argument("--overwrite", action="store_true", help="replace an object that has this name")
+    command.add_argument(
+        "--storage",
+        metavar="ID",
+        default=DEFAULT_CONN_ID,
+        help=f"Airflow connection that writes it, as this environment defines it (default: {DEFAULT_CONN_ID},"
+        " else the credentials that Google's own tools find)",
+    )
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=run)
+
+
+def run(options: Namespace) -> int:
+    """Upload the file, and print its address and what to do next."""
+    file: Path = options.file
+    uri = _address(options.to or _usual_folder(), file)
+    _check(file)
+    storage = input_storage(options.storage)
+    storage.check_output(uri)
+    if not options.overwrite and storage.look_up([uri])[0]:
+        raise ConfigurationError(
+            f"{uri} already exists. Nothing was uploaded", "choose another name, or add --overwrite"
+        )
+    storage.write(uri, _blocks(file))
+    if options.json:
+        print_json({"uri": uri, "bytes": file.stat().st_size})
+        return 0
+    sys.stdout.write(f"{uri}\n")
+    name = re.sub(r"\W", "_", file.name.partition(".")[0])
+    say(f"Uploaded {file.stat().st_size:,} bytes. A spec reads them with the line\n  inputs: {uri}")
+    say(f"Next: `vertex-batch new {name} --inputs {shlex.quote(uri)}` writes such a spec.")
+    return 0
+
+
+def _address(to: str, file: Path) -> str:
+    if not BUCKET.match(to) or "*" in to or "{" in to:
+        raise ConfigurationError(
+            f"{to!r} is not a valid address. Nothing was uploaded",
+            "write it like gs://my-bucket/input/my.jsonl",
+        )
+    return f"{to}{file.name}" if to.endswith("/") else to
+
+
+def _usual_folder() -> str:
+    """The folder `input` in the bucket of the specs' inputs.
+
+    :raises ConfigurationError: they read several buckets, or none.
+    """
+    folder = working_folder()
+    inputs = [uri for spec in load_specs(folder).specs.values() for job in spec.jobs for uri in job.inputs]
+    buckets = sorted({found[0] for uri in inputs if (found := BUCKET.match(uri))})
+    if len(buckets) != 1:
+        read = ", ".join(buckets) or "no bucket"
+        raise ConfigurationError(
+            f"The address is missing, and the specs in {folder} read {read}. Nothing was uploaded",
+            "add it, such as gs://my-bucket/input/",
+        )
+    return f"{buckets[0]}input/"
+
+
+def _check(file: Path) -> None:
+    """Check that the file starts with a JSON object; the pre-flight of a job checks every row.
+
+    :raises ConfigurationError: it does not, or it cannot be read.
+    """
+    try:
+        with file.open("rb") as stream:
+            first = next((line for line in stream if line.strip()), b"")
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}. Nothing was uploaded.") from error
+    if first.startswith(GZIP_MAGIC):
+        return
+    try:
+        is_row = isinstance(json.loads(first), dict)
+    except ValueError:
+        is_row = False
+    if not is_row:
+        raise ConfigurationError(
+            f"The first row of {file} is not a JSON object. Nothing was uploaded",
+            "write one JSON object per line; docs/specs.md describes the rows",
+        )
+
+
+def _blocks(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            yield block

@@ -1,0 +1,88 @@
+"""``vertex-batch put``: an input of your own in the real object store."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+
+ROWS = b'{"request": {}}\n' * 3
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "my-rows.jsonl"
+    path.write_bytes(ROWS)
+    return path
+
+
+@pytest.fixture
+def specs(tmp_path, monkeypatch):
+    folder = tmp_path / "specs"
+    folder.mkdir()
+    monkeypatch.setenv("VERTEX_BATCH_SPECS_FOLDER", str(folder))
+    return folder
+
+
+def spec(folder, name, bucket):
+    text = f"model: gemini-3.8-flash\ninputs: gs://{bucket}/in/a.jsonl\noutput: gs://{bucket}/out/\n"
+    (folder / f"{name}.yaml").write_text(text)
+
+
+def test_it_uploads_the_file_and_says_what_to_write_into_a_spec(run, file, connections):
+    status, out, err = run("put", file, "gs://demo-bucket/put/one.jsonl")
+    assert (status, out) == (0, "gs://demo-bucket/put/one.jsonl\n")
+    assert connections.gcs.get("gs://demo-bucket/put/one.jsonl") == ROWS
+    assert "inputs: gs://demo-bucket/put/one.jsonl\n" in err
+    assert "vertex-batch new my_rows --inputs gs://demo-bucket/put/one.jsonl" in err
+
+
+def test_an_object_is_replaced_only_if_the_user_says_so(run, file, connections):
+    connections.gcs.put("gs://demo-bucket/put/two.jsonl", b"{}\n")
+    status, _, err = run("put", file, "gs://demo-bucket/put/two.jsonl")
+    assert status == 1
+    assert "already exists. Nothing was uploaded" in err
+    assert connections.gcs.get("gs://demo-bucket/put/two.jsonl") == b"{}\n"
+    status, out, _ = run("put", file, "gs://demo-bucket/put/two.jsonl", "--overwrite", "--json")
+    assert (status, json.loads(out)["bytes"]) == (0, len(ROWS))
+    assert connections.gcs.get("gs://demo-bucket/put/two.jsonl") == ROWS
+
+
+def test_without_an_address_it_is_put_into_the_bucket_that_all_specs_read(run, file, specs, connections):
+    spec(specs, "one", "demo-bucket")
+    status, out, _ = run("put", file)
+    assert (status, out) == (0, "gs://demo-bucket/input/my-rows.jsonl\n")
+    spec(specs, "other", "other-bucket")
+    status, _, err = run("put", file)
+    assert status == 1
+    assert "read gs://demo-bucket/, gs://other-bucket/. Nothing was uploaded" in err
+
+
+@pytest.mark.parametrize(
+    ("content", "to", "message"),
+    [
+        (b"", "gs://demo-bucket/no/", "The first row of"),
+        (b"a,b\n1,2\n", "gs://demo-bucket/no/", "is not a JSON object. Nothing was uploaded"),
+        (b"[1]\n", "gs://demo-bucket/no/", "is not a JSON object"),
+        (None, "gs://demo-bucket/no/", "No such file or directory. Nothing was uploaded"),
+        (ROWS, "gs://no-such-bucket-here/a.jsonl", "No such bucket: gs://no-such-bucket-here"),
+        (ROWS, "gs://demo-bucket/{{ run_date }}.jsonl", "is not a valid address"),
+        (ROWS, "demo-bucket/a.jsonl", "is not a valid address"),
+    ],
+)
+def test_what_no_job_could_read_is_not_uploaded(run, tmp_path, connections, content, to, message):
+    path = tmp_path / "x.jsonl"
+    if content is not None:
+        path.write_bytes(content)
+    status, out, err = run("put", path, to)
+    assert (status, out) == (1, "")
+    assert message in err
+    assert connections.gcs.list("gs://demo-bucket/no/") == []
+
+
+def test_a_packed_file_is_uploaded_as_it_is(run, tmp_path, connections):
+    path = tmp_path / "packed.jsonl.gz"
+    path.write_bytes(gzip.compress(ROWS))
+    assert run("put", path, "gs://demo-bucket/put/")[0] == 0
+    assert connections.gcs.get("gs://demo-bucket/put/packed.jsonl.gz") == path.read_bytes()
