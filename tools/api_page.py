@@ -34,8 +34,17 @@ def _class(shown: type) -> Iterator[str]:
     text = inspect.getdoc(shown) or ""
     yield f"### `{shown.__name__}`\n"
     yield f"{_plain(_FIELD.sub('', text)).strip()}\n"
-    defaults = inspect.signature(shown.__init__).parameters  # type: ignore[misc]
-    rows = [(field["name"], _cell(field["text"])) for field in _FIELD.finditer(text) if field["name"]]
+    # A base says what its operators share; each says itself what means something of its own there.
+    ours = [each for each in shown.mro() if each.__module__.startswith("vertex_batch.operators.")]
+    classes = ours or [shown]
+    defaults: dict[str, inspect.Parameter] = {}
+    meanings: dict[str, str] = {}
+    for each in classes:
+        defaults = {**inspect.signature(each.__init__).parameters, **defaults}  # type: ignore[misc]
+        fields = _FIELD.finditer(inspect.getdoc(each) or "")
+        meanings = {**{field["name"]: _cell(field["text"]) for field in fields if field["name"]}, **meanings}
+    own = [field["name"] for field in _FIELD.finditer(text) if field["name"]]
+    rows = [(name, meanings[name]) for name in [*own, *(name for name in meanings if name not in own)]]
     if rows:
         yield "| parameter | default | meaning |"
         yield "|---|---|---|"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import calendar
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from vertex_batch.costs import Total, add_totals, rounded, total
+from vertex_batch.costs import Total, add_totals, total
 from vertex_batch.pricing import PriceBook, from_proxy, price
 from vertex_batch.usage import UsageKey
 
@@ -34,13 +34,9 @@ class MonthEnd:
 
     def __str__(self) -> str:
         return (
-            f"{_usd(self.so_far)} so far; probably {_usd(self.at_end)} at its end, with the tokens of the"
+            f"{self.so_far.rounded} so far; probably {self.at_end.rounded} at its end, with the tokens of the"
             f" last {PACE_DAYS} days at the prices of the days to come"
         )
-
-
-def _usd(amount: Total) -> str:
-    return f"{'' if amount.complete else 'at least '}{rounded(amount.amount)} USD"
 
 
 def month_end(table: CostTable, where: JobFilter, day: date, *, book: PriceBook | None = None) -> MonthEnd:
@@ -55,10 +51,9 @@ def month_end(table: CostTable, where: JobFilter, day: date, *, book: PriceBook 
     month = replace(where, since=day.replace(day=1), until=day)
     so_far = add_totals(group.total for group in table.totals("day", where=month))
     pace = replace(where, since=day - timedelta(days=PACE_DAYS - 1), until=day)
-    usage: dict[str, dict[UsageKey, int]] = defaultdict(dict)
+    usage: dict[str, Counter[UsageKey]] = defaultdict(Counter)
     for location, key, tokens in table.usage(pace):
-        of_any_day = replace(key, priced_on=None)
-        usage[location][of_any_day] = usage[location].get(of_any_day, 0) + tokens
+        usage[location][replace(key, priced_on=None)] += tokens
     to_come = [day + timedelta(days=n) for n in range(1, (last - day).days + 1)]
     costs = [
         total([item for location, tokens in usage.items() for item in price(tokens, book, location, each)])

@@ -8,11 +8,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.errors import ConfigurationError, InputChangedError, OutputMissingError, PermanentError
-from vertex_batch.storage import ObjectStorage, read_lines, without_duplicates
+from vertex_batch.storage import ObjectStorage, as_storage, read_lines, without_duplicates
 from vertex_batch.usage import (
     InputFacts,
     Progress,
@@ -68,7 +68,6 @@ class OutputReader:
     ) -> None:
         self._open_storage, self._read_table = open_storage, read_table
         self._log: Log = log or logging.getLogger(__name__)
-        self._opened: ObjectStorage | None = None
         self._processes = _scan_processes()
 
     def read(
@@ -122,7 +121,7 @@ class OutputReader:
             table = facts.output_directory
             return scan_table(self._read_table(table), table, ScanOptions(facts.model, **how))
         return scan_output(
-            self._storage(),
+            self._storage,
             facts.output_directory,
             job_model=facts.model,
             job=str(facts),
@@ -141,7 +140,7 @@ class OutputReader:
 
         :param thresholds: where the long-context rates of models begin.
         """
-        storage, options = self._storage(), ScanOptions(facts.model, thresholds=thresholds)
+        storage, options = self._storage, ScanOptions(facts.model, thresholds=thresholds)
         files = output_files(storage, facts.output_directory)
         for source, stream in storage.read_each(files.objects):
             for line in (line for block in read_lines(stream) for line in block.lines if line):
@@ -150,11 +149,9 @@ class OutputReader:
                 if (found := scanner.result()).rows:
                     yield found.tokens
 
+    @cached_property
     def _storage(self) -> ObjectStorage:
-        if self._opened is None:
-            opened = self._open_storage()
-            self._opened = opened if isinstance(opened, ObjectStorage) else ObjectStorage(opened)
-        return self._opened
+        return as_storage(self._open_storage())
 
     def _input(self, facts: JobFacts) -> InputFacts | None:
         """The facts of the input; None if it can no longer be read.
@@ -162,7 +159,7 @@ class OutputReader:
         :raises StorageUnavailableError: the store failed; a retry may succeed.
         """
         uris = [uri for uri in facts.input_uris if uri.startswith("gs://")]
-        storage = self._storage()
+        storage = self._storage
         try:
             objects = without_duplicates(each for uri in uris for each in storage.list(uri))
             return input_facts(storage, objects) if objects else None

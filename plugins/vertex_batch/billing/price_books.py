@@ -61,10 +61,10 @@ class PriceBooks:
     def __init__(
         self,
         client: PriceClient | None = None,
-        folder: Path | None = None,
+        folder: Path | str | None = None,
         of_specs: SpecJobPrices | None = None,
     ) -> None:
-        self._client, self._folder = client, folder
+        self._client, self._folder = client, Path(folder) if folder else None
         self._of_specs = of_specs or {}
         self._lists: list[PriceSource] | None = None
         self._books: dict[SpecJob, PriceBook] = {}

@@ -58,7 +58,6 @@ class Projection:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert to plain data, with amounts as strings."""
         low_high = self.range_usd
         return {
             "rows": self.rows,

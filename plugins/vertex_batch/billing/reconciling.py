@@ -78,7 +78,6 @@ class Reconciliation:
 
     @property
     def compared(self) -> list[Compared]:
-        """The jobs with two amounts."""
         return [job for job in self.jobs if job.theirs is not None]
 
     def reasons_without_figure(self) -> dict[str, int]:
@@ -87,7 +86,6 @@ class Reconciliation:
         return dict(counts.most_common())
 
     def models(self) -> list[ModelSum]:
-        """The sums by model."""
         by_model: dict[str, list[Compared]] = {}
         for job in self.compared:
             by_model.setdefault(job.model, []).append(job)
@@ -103,7 +101,6 @@ class Reconciliation:
 
 
 def against_prices(repriced: Iterable[tuple[Bill, Sequence[LineItem]]]) -> Reconciliation:
-    """Compare bills with the cost of the same tokens at other prices."""
     return Reconciliation([_at_other_prices(bill, items) for bill, items in repriced])
 
 

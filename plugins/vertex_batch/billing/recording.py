@@ -7,15 +7,13 @@ are billed. A cost that can no longer be known is on the bill as unknown, never 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.billing.outputs import OutputReader, ReadTable
-from vertex_batch.billing.price_books import PriceBooks, spec_job
+from vertex_batch.billing.price_books import Books
 from vertex_batch.costs import Bill, JobFacts, make_bill, total
 from vertex_batch.errors import NotFoundError, OutputMissingError, StillRunningError
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm
@@ -44,18 +42,6 @@ class Recorded:
     problem: OutputMissingError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PriceSettings:
-    """The prices that take precedence over the proxy's.
-
-    :param of_spec: see `pricing.SpecPrices`.
-    :param folder: price files for all specs.
-    """
-
-    of_spec: Mapping[str, Any] | None = None
-    folder: Path | None = None
-
-
 class Recorder:
     """Writes bills into one cost table.
 
@@ -68,19 +54,16 @@ class Recorder:
         client: BatchClient,
         open_storage: Callable[[], Any],
         table: CostTable,
-        prices: PriceSettings | None = None,
+        books: Books,
         *,
         read_table: ReadTable | None = None,
         log: Log | None = None,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
         self._table = table
-        self._prices = prices or PriceSettings()
+        self._books = books
         self._log: Log = log or logging.getLogger(__name__)
-        self._sleep = sleep
         self._outputs = OutputReader(open_storage, self._log, read_table)
-        self._books: PriceBooks | None = None
 
     def record(
         self,
@@ -106,14 +89,14 @@ class Recorder:
             job = self._ended(facts, may_cancel=may_cancel)
         except NotFoundError:
             return self._record_deleted(facts)
-        facts = with_job(facts, job)
-        if first_try is not None and (made := self._made_before(facts, first_try)):
+        facts, earlier = with_job(facts, job), self._table.bill(facts.key)
+        if earlier and first_try is not None and is_settled(earlier, facts, first_try):
             self._log.info("Job %s already has a bill from an earlier try", facts)
-            return Recorded(made)
-        book = self._book_of(facts)
+            return Recorded(earlier)
+        book = self._books.of(facts)
         days = facts.price_days(book)
         read = self._outputs.read(facts, book.thresholds(), job, input_rows, days)
-        if read.problem and (earlier := self._read_before(facts)):
+        if read.problem and earlier and earlier.rows.total:
             self._log.warning("The output of job %s no longer exists; its earlier bill is kept", facts)
             return Recorded(earlier, read.problem)
         bill = make_bill(
@@ -129,7 +112,7 @@ class Recorder:
 
     def row_costs(self, bill: Bill) -> list[Decimal]:
         """The cost of each row of a sample; 0 for one that failed or has no price."""
-        book = self._book_of(bill.job)
+        book = self._books.of(bill.job)
         rows = self._outputs.usage_by_row(bill.job, book.thresholds()) if bill.rows.total else ()
         return [total(price(usage, book, bill.job.location, bill.ran_on)).amount for usage in rows]
 
@@ -140,7 +123,7 @@ class Recorder:
         if not may_cancel:
             raise StillRunningError(str(facts), job.state)
         self._log.warning("Job %s is still %s, but no task waits for it: cancelling it", facts, job.state)
-        return cancel_and_confirm(self._client, facts.key, sleep=self._sleep)
+        return cancel_and_confirm(self._client, facts.key)
 
     def _record_deleted(self, facts: JobFacts) -> Recorded:
         earlier = self._table.bill(facts.key)
@@ -151,23 +134,6 @@ class Recorder:
         bill = make_bill(replace(facts, state=DELETED), ScanResult(), PriceBook(()), unknown=[reason])
         self._table.record(bill)
         return Recorded(bill)
-
-    def _made_before(self, facts: JobFacts, first_try: int) -> Bill | None:
-        """The complete bill that an earlier try of this task made of the job's present state, if any."""
-        bill = self._table.bill(facts.key)
-        return bill if bill and is_settled(bill, facts, first_try) else None
-
-    def _read_before(self, facts: JobFacts) -> Bill | None:
-        """The bill that was made while the output still existed."""
-        earlier = self._table.bill(facts.key)
-        return earlier if earlier and earlier.rows.total else None
-
-    def _book_of(self, facts: JobFacts) -> PriceBook:
-        if self._books is None:
-            settings = self._prices
-            stated = {spec_job(facts): settings.of_spec}
-            self._books = PriceBooks(self._client, settings.folder, stated)
-        return self._books.of(facts)
 
 
 def why_no_answers(bills: Sequence[Bill]) -> str | None:
@@ -226,7 +192,6 @@ def is_settled(bill: Bill, facts: JobFacts, first_try: int) -> bool:
 
 def with_job(facts: JobFacts, job: BatchPredictionJob) -> JobFacts:
     """Update the facts of a job with those from Vertex."""
-    source = job.input_config.get("gcsSource") or {}
     return replace(
         facts,
         display_name=job.display_name,
@@ -236,7 +201,7 @@ def with_job(facts: JobFacts, job: BatchPredictionJob) -> JobFacts:
         error_message=job.error.message if job.error else "",
         labels=job.labels,
         team=facts.team or job.labels.get("team", ""),
-        input_uris=tuple(source.get("uris", facts.input_uris)),
+        input_uris=job.input_uris or facts.input_uris,
         output_directory=job.output_directory or job.output_table or "",
         create_time=job.create_time,
         start_time=job.start_time,

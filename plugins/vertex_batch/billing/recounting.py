@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vertex_batch.billing.outputs import OutputReader, ReadOutput, ReadTable
 from vertex_batch.billing.recording import with_job
+from vertex_batch.billing.repricing import keeping_spec_prices, recorded
 from vertex_batch.costs import Bill, make_bill
 from vertex_batch.errors import NotFoundError
 from vertex_batch.vertex.client import BatchClient
@@ -69,8 +70,6 @@ class Recounter:
 
         :param dry_run: only compare; write nothing.
         """
-        from vertex_batch.billing.repricing import recorded  # noqa: PLC0415 - it brings SQLAlchemy along
-
         for before in recorded(self._table, where):
             found = self._count(before)
             if not dry_run and not found.problem:
@@ -78,8 +77,6 @@ class Recounter:
             yield found
 
     def _count(self, before: Bill) -> Recounted:
-        from vertex_batch.billing.repricing import keeping_spec_prices  # noqa: PLC0415
-
         job = self._job(before)
         if job and not job.state.is_terminal:
             return Recounted(before, before, f"job {before.job} is {job.state} and has not ended")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from vertex_batch.costs import JobFilter
 from vertex_batch.costs.bill import UNKNOWN_MODEL, Bill, JobFacts, Total, total
-from vertex_batch.costs.table import CostTable
 from vertex_batch.pricing import Basis, LineItem, PriceBook, line_order, price
 from vertex_batch.pricing.exact import times
 from vertex_batch.vertex.names import JobId
+
+if TYPE_CHECKING:
+    from vertex_batch.costs import CostTable, JobFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,6 @@ def reprice(
 
 
 def recorded(table: CostTable, where: JobFilter) -> Iterator[Bill]:
-    """Yield the bills of jobs, one by one."""
     for group in table.totals("job", where=where):
         bill = table.bill(JobId(*group.group))
         if bill is not None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from vertex_batch.costs import Total, rounded, total
+from vertex_batch.costs import Total, total
 from vertex_batch.pricing import PriceBook, Retirement, Stage, from_proxy, price, retirement_of
 from vertex_batch.usage import UsageKey
 
@@ -34,14 +34,10 @@ class EndingModel:
 
     def describe(self, day: date) -> str:
         """The model's end, what it cost, and what its successors would have cost."""
-        costs = [f"{name} {_about(cost)}" for name, cost in self.successors.items()]
+        costs = [f"{name} {cost.rounded}" for name, cost in self.successors.items()]
         instead = f"; today the same tokens would cost with {', with '.join(costs)}" if costs else ""
-        paid = f"Its jobs of the last {USAGE_DAYS} days cost {_about(self.paid)}"
+        paid = f"Its jobs of the last {USAGE_DAYS} days cost {self.paid.rounded}"
         return f"{self.retirement.describe(day)}. {paid}{instead}"
-
-
-def _about(total: Total) -> str:
-    return f"{'' if total.complete else 'at least '}{rounded(total.amount)} USD"
 
 
 def ending_models(
@@ -49,19 +45,17 @@ def ending_models(
     where: JobFilter,
     day: date,
     *,
-    end_of: Callable[[str], Retirement | None] = retirement_of,
     book: PriceBook | None = None,
 ) -> list[EndingModel]:
     """Find the models of the last days' jobs that stop, the first to stop first.
 
     :param where: which jobs; its days are replaced.
     :param day: today, whose prices the successors have.
-    :param end_of: finds the end of a model.
     :param book: the prices; None: the packaged ones.
     """
     of_days = replace(where, since=day - timedelta(days=USAGE_DAYS - 1), until=day)
     paid_by_model = {group.group[0]: group.total for group in table.totals("model", where=of_days)}
-    ends = {model: (end_of(model), paid) for model, paid in paid_by_model.items()}
+    ends = {model: (retirement_of(model), paid) for model, paid in paid_by_model.items()}
     ending = {
         model: (end, paid)
         for model, (end, paid) in ends.items()
@@ -84,9 +78,8 @@ def _cost(usage: Mapping[str, Mapping[UsageKey, int]], model: str, book: PriceBo
     """What tokens would cost with another model."""
     items = []
     for location, tokens in usage.items():
-        of_model: dict[UsageKey, int] = {}
+        of_model = Counter[UsageKey]()
         for key, count in tokens.items():
-            other = replace(key, model=model, priced_on=None)
-            of_model[other] = of_model.get(other, 0) + count
+            of_model[replace(key, model=model, priced_on=None)] += count
         items += price(of_model, book, location, day)
     return total(items)

@@ -7,34 +7,16 @@ and SQLAlchemy along, when it is first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.budgets.limits import (
-    Account,
-    Budget,
-    BudgetRequest,
-    Limit,
-    Payer,
-    Ruling,
-    Window,
-)
+from vertex_batch.budgets.limits import Account, Budget, BudgetRequest, Limit, Payer, Ruling, Window
 
 if TYPE_CHECKING:
-    from vertex_batch.budgets.answers import DEFAULT_OUTPUT_TOKENS
     from vertex_batch.budgets.decision import Decision, Guess, Sums, decide, within_approval
-    from vertex_batch.budgets.estimating import (
-        HISTORY_RUNS,
-        Estimate,
-        PastJob,
-        estimate,
-        unknown_estimate,
-        usable,
-    )
+    from vertex_batch.budgets.estimating import Estimate, PastJob, estimate, unknown_estimate, usable
     from vertex_batch.budgets.ledger import Ledger, StoredEstimate
     from vertex_batch.budgets.sampling import survey_input
     from vertex_batch.budgets.survey import Survey, Totals, counted_only, summarize
 
 __all__ = [
-    "DEFAULT_OUTPUT_TOKENS",
-    "HISTORY_RUNS",
     "Account",
     "Budget",
     "BudgetRequest",
@@ -62,12 +44,10 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "DEFAULT_OUTPUT_TOKENS": "answers",
     **dict.fromkeys(("Decision", "Guess", "Sums", "decide", "within_approval"), "decision"),
-    **dict.fromkeys(("HISTORY_RUNS", "Estimate", "PastJob", "estimate"), "estimating"),
-    **dict.fromkeys(("unknown_estimate", "usable"), "estimating"),
+    **dict.fromkeys(("Estimate", "PastJob", "estimate", "unknown_estimate", "usable"), "estimating"),
     **dict.fromkeys(("Ledger", "StoredEstimate"), "ledger"),
-    **dict.fromkeys(("survey_input",), "sampling"),
+    "survey_input": "sampling",
     **dict.fromkeys(("Survey", "Totals", "counted_only", "summarize"), "survey"),
 }
 

@@ -94,7 +94,6 @@ def answer(limits: Limits, model: str) -> AnswerSize:
 
 
 def usual_thoughts(limits: Limits, model: str) -> Range:
-    """How much a model thinks about one row."""
     of_model = _default(model)
     if of_model is None:
         return NOTHING

@@ -9,6 +9,7 @@ from decimal import Decimal
 from vertex_batch.budgets.limits import Account, Limit, Ruling
 from vertex_batch.costs.bill import Total, add_totals
 from vertex_batch.costs.money import usd
+from vertex_batch.errors import PermanentError
 
 NOTHING = Total(Decimal(0), complete=True)
 
@@ -49,24 +50,15 @@ class Guess:
 
     :param least_usd: the least expected cost. If this alone exceeds a limit, the job is refused.
     :param method: how the estimate was made, for the message.
-    :param verdict: replaces a refusal.
     """
 
     least_usd: Decimal
     method: str = ""
-    verdict: Ruling = Ruling.HOLD
 
     @property
     def reason(self) -> str:
         how = f" ({self.method})" if self.method else ""
-        return f"not refused but {_DONE[self.verdict]}, because its estimate is a first guess{how}"
-
-
-_DONE = {
-    Ruling.HOLD: "held for approval",
-    Ruling.WARN: "submitted with a warning",
-    Ruling.GO: "submitted",
-}
+        return f"not refused but held for approval, because its estimate is a first guess{how}"
 
 
 def decide(
@@ -121,7 +113,7 @@ def _weigh(limit: Limit, charged: Sums, estimate: Total, guess: Guess | None) ->
 def _soften(verdict: Ruling, sentence: str, guess: Guess | None) -> tuple[Ruling, str]:
     if guess is None or verdict is not Ruling.REFUSE:
         return verdict, sentence
-    return guess.verdict, f"{sentence}; {guess.reason}"
+    return Ruling.HOLD, f"{sentence}; {guess.reason}"
 
 
 def within_approval(decision: Decision, estimate: Total, approved_usd: Decimal | None) -> bool:
@@ -139,3 +131,33 @@ def _sentence(limit: Limit, charged: Sums, estimate: Total) -> str:
     whole = add_totals([charged.spent, charged.reserved, estimate])
     summed = f"{' + '.join(parts)} = {whole}" if len(parts) > 1 else parts[0]
     return f"{limit.account}: {summed}, over its limit of {usd(limit.usd)} ({limit.verdict})"
+
+
+class BudgetExceededError(PermanentError):
+    """A budget refused a job.
+
+    :param who: the task that wanted to submit it.
+    :param sums: the limits that it would exceed, with their sums.
+    """
+
+    def __init__(self, who: str, sums: str) -> None:
+        self.who, self.sums = who, sums
+        super().__init__(
+            f"The budget refuses the job of {who}: {sums}. Nothing was submitted, and nothing was spent."
+            " A retry will fail the same way. Raise the limit, or clear the task when the budget has room."
+        )
+
+
+class ApprovalRefusedError(PermanentError):
+    """A job was held for a person's approval and did not get it.
+
+    :param who: the task that asked for approval.
+    :param why: such as "ann rejected it".
+    """
+
+    def __init__(self, who: str, why: str) -> None:
+        self.who, self.why = who, why
+        super().__init__(
+            f"The job of {who} was held for approval: {why}. Nothing was submitted, and nothing was spent."
+            " A retry will fail the same way. Clear the task to ask again."
+        )

@@ -9,7 +9,7 @@ from datetime import date
 from vertex_batch.budgets.decision import Sums
 from vertex_batch.budgets.limits import Account, Limit
 from vertex_batch.costs.bill import Total, add_totals
-from vertex_batch.costs.money import rounded, usd
+from vertex_batch.costs.money import usd
 
 MOST_LINES = 20
 """Maximum lines per section; the pages have the rest."""
@@ -71,9 +71,8 @@ class Digest:
         return add_totals(spend.total for spend in self.specs)
 
     def text(self) -> str:
-        """The digest as plain text."""
         jobs = sum(spend.jobs for spend in self.specs)
-        head = f"Batch prediction jobs on {self.day}: {_usd(self.total)}, {_count(jobs, 'job')}"
+        head = f"Batch prediction jobs on {self.day}: {self.total.rounded}, {_count(jobs, 'job')}"
         unpriced = [spend.name or "(no spec)" for spend in self.specs if not spend.total.complete]
         parts = [
             head,
@@ -114,24 +113,21 @@ def _most_expensive(spends: Sequence[DaySpend]) -> list[DaySpend]:
 def _spend(spend: DaySpend) -> str:
     failed = f", {spend.failed_rows:,} of {spend.rows:,} rows failed" if spend.failed_rows else ""
     unknown = f", {spend.unrecognized_rows:,} rows unrecognized" if spend.unrecognized_rows else ""
-    return f"{spend.name or '(none)'}: {_usd(spend.total)}, {_count(spend.jobs, 'job')}{failed}{unknown}"
+    return f"{spend.name or '(none)'}: {spend.total.rounded}, {_count(spend.jobs, 'job')}{failed}{unknown}"
 
 
 def _limit(limit: Limit, sums: Sums) -> str:
     used = add_totals([sums.spent, sums.reserved])
     share = f" ({used.amount / limit.usd:.0%})" if limit.usd else ""
     over = "; OVER" if used.amount > limit.usd else ""
-    return f"{limit.account}: {_usd(used)} of {usd(limit.usd)}{share}{over}"
+    return f"{limit.account}: {used.rounded} of {usd(limit.usd)}{share}{over}"
 
 
 def _waiting(job: UnbilledJob) -> str:
-    expected = f", expected {_usd(job.expected)}" if job.expected.amount or not job.expected.complete else ""
+    expected = (
+        f", expected {job.expected.rounded}" if job.expected.amount or not job.expected.complete else ""
+    )
     return f"{job.dag_id} {job.run_id}{f' job {job.job_id}' if job.job_id else ''}{expected}"
-
-
-def _usd(total: Total) -> str:
-    """Round to cents; keep the significant digits of small amounts."""
-    return f"{'' if total.complete else 'at least '}{rounded(total.amount)} USD"
 
 
 def _count(number: int, what: str) -> str:

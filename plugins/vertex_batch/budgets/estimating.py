@@ -8,6 +8,7 @@ they leave open: how long answers and thoughts are, and what was not read.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -217,10 +218,9 @@ def _times(amount: Decimal, factor: Fraction) -> Decimal:
 def _replayed(past: PastJob, survey: Survey) -> dict[UsageKey, int]:
     by_rows = Fraction(survey.rows, past.rows)
     by_size = Fraction(survey.size, past.size) if past.size and survey.size else by_rows
-    usage: dict[UsageKey, int] = {}
+    usage = Counter[UsageKey]()
     for key, tokens in past.usage.items():
-        of_any_day = replace(key, priced_on=None)
-        usage[of_any_day] = usage.get(of_any_day, 0) + tokens
+        usage[replace(key, priced_on=None)] += tokens
     return {
         key: ceil(tokens * (by_size if key.kind in _OF_THE_PROMPT else by_rows))
         for key, tokens in usage.items()

@@ -55,7 +55,6 @@ class StoredEstimate:
     estimated_at: datetime
 
     def compare(self, bill: Bill | JobCost) -> str:
-        """See `Estimate.compare`."""
         return self.estimate.compare(bill.total, has_ended_well=bill.job.state == JobState.SUCCEEDED)
 
     def beside(self, bill: Bill) -> str:
@@ -149,7 +148,6 @@ class Ledger:
         return self.of_jobs([job_id]).get(job_id)
 
     def of_jobs(self, job_ids: Collection[JobId]) -> dict[JobId, StoredEstimate]:
-        """The estimates of those jobs that have one."""
         if not job_ids:
             return {}
         wanted, c = set(job_ids), estimates.c

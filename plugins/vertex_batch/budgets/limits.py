@@ -90,7 +90,6 @@ class Budget:
     approval_timeout: timedelta | None = None
 
     def of(self, payer: Payer, name: str) -> list[Limit]:
-        """Return the limits of one payer."""
         return [
             Limit(Account(payer, name, period), verdict, usd)
             for period, amounts in self.limits.items()
@@ -98,7 +97,6 @@ class Budget:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data, for an operator's argument."""
         timeout = self.approval_timeout
         return {
             "limits": {

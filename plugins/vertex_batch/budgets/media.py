@@ -84,7 +84,6 @@ class MediaFile:
 
     @property
     def size(self) -> int:
-        """Of its content, in bytes."""
         return len(self.data) * 3 // 4
 
     def content(self, most: int) -> bytes:
@@ -110,7 +109,6 @@ class MediaTokens:
 
 
 def media_tokens(file: MediaFile, family: Family) -> MediaTokens:
-    """Count one file."""
     kind = file.mime.partition("/")[0].lower()
     if kind in _COUNTERS:
         return _COUNTERS[kind](file, family)

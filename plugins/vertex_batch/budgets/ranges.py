@@ -35,7 +35,6 @@ NOTHING = Range(0, 0, 0)
 
 
 def exactly(count: float) -> Range:
-    """A count that is known."""
     return Range(count, count, count)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vertex_batch.budgets.answers import Limits, answer
@@ -73,9 +73,7 @@ class RowReader:
         else:
             prompt.add(Part(Kind.INPUT), text_tokens(walk.text).plus(_FRAME if walk.text else NOTHING))
         for file in walk.files:
-            counted = media_tokens(
-                file if file.resolution else _with_resolution(file, walk.resolution), self._family
-            )
+            counted = media_tokens(replace(file, resolution=file.resolution or walk.resolution), self._family)
             for modality, tokens in counted.tokens.items():
                 prompt.add(Part(Kind.INPUT, modality), tokens)
             prompt.assumed.update([counted.assumed] if counted.assumed else [])
@@ -184,7 +182,3 @@ def _resolution(owner: Mapping[str, Any]) -> str:
     level = value.get("level") if isinstance(value, Mapping) else value
     name = str(level or "").upper().removeprefix("MEDIA_RESOLUTION_")
     return name if name in {"LOW", "MEDIUM", "HIGH", "ULTRA_HIGH"} else ""
-
-
-def _with_resolution(file: MediaFile, resolution: str) -> MediaFile:
-    return MediaFile(file.mime, file.data, resolution, file.seconds, file.fps)

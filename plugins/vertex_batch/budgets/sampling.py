@@ -66,23 +66,16 @@ def survey_input(
         is_packed = any(data.startswith(GZIP_MAGIC) for data in contents)
         if not is_packed:
             return summarize((_place(data) for data in contents), totals, reader, complete=True)
-    if is_packed or _is_packed(read, objects[:1]):
+    if is_packed or _is_packed(read, objects[0]):
         places, complete = _beginnings(read, objects)
         return summarize(places, totals, reader, complete=complete)
     return summarize(_spread(read, objects, rows), totals, reader)
 
 
-def _is_packed(read: Opener, objects: Sequence[SourceObject]) -> bool:
-    """Whether one of the objects begins as gzip does, whatever its name."""
-    for item in objects:
-        with read(item, 0, _FIRST_BLOCK) as stream:
-            if stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC:
-                return True
-    return False
-
-
-def _whole(read: Opener, item: SourceObject) -> SampledRows:
-    return _place(_content(read, item))
+def _is_packed(read: Opener, item: SourceObject) -> bool:
+    """Whether an object begins as gzip does, whatever its name."""
+    with read(item, 0, _FIRST_BLOCK) as stream:
+        return stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
 
 
 def _content(read: Opener, item: SourceObject) -> bytes:
@@ -99,7 +92,9 @@ def _spread(read: Opener, objects: Sequence[SourceObject], rows: int | None) -> 
     chance = random.Random(_SEED)  # noqa: S311 - the same input gives the same sample
     whole = sum(item.size for item in objects)
     if whole <= len(objects) * WINDOW_BYTES:  # many small objects: each of them is as likely as any other
-        yield from (_whole(read, item) for item in chance.sample(list(objects), min(len(objects), WINDOWS)))
+        yield from (
+            _place(_content(read, item)) for item in chance.sample(list(objects), min(len(objects), WINDOWS))
+        )
         return
     windows = _Windows(read, objects)
     row_bytes = whole // rows if rows else windows.probe([chance.randrange(whole) for _ in range(_PROBES)])

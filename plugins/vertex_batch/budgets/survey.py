@@ -206,7 +206,6 @@ class _Frame:
         return draw.rows if self._by_rows else draw.size
 
     def rows(self) -> Range:
-        """The number of rows of the whole."""
         if self._totals.rows is not None:
             return exactly(self._totals.rows)
         expected = self._rows_read * self.factor

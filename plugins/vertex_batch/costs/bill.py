@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, localcontext
 
-from vertex_batch.costs.money import in_full, usd
+from vertex_batch.costs.money import in_full, rounded, usd
 from vertex_batch.pricing import LineItem, PriceBook, add, price
 from vertex_batch.pricing.exact import EXACT
 from vertex_batch.usage import (
@@ -20,7 +20,7 @@ from vertex_batch.usage import (
     self_check,
 )
 from vertex_batch.vertex.names import JobId
-from vertex_batch.vertex.resource import CompletionStats
+from vertex_batch.vertex.resource import LONG_AGO, CompletionStats
 
 UNKNOWN_MODEL = "unknown"
 COMMAND_LINE = "command_line"
@@ -79,6 +79,11 @@ class JobFacts:
         """The UTC day on which the job started, whose prices apply; None if it is unknown."""
         moment = self.start_time or self.create_time or self.end_time
         return moment.astimezone(UTC).date() if moment else None
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was created, to sort by; long ago if that is unknown."""
+        return self.create_time or LONG_AGO
 
     @property
     def queue_time(self) -> timedelta | None:
@@ -179,6 +184,11 @@ class Total:
 
     def __str__(self) -> str:
         return f"{'' if self.complete else 'at least '}{usd(self.amount)}"
+
+    @property
+    def rounded(self) -> str:
+        """The amount for a person, rounded to cents; a small one keeps its significant digits."""
+        return f"{'' if self.complete else 'at least '}{rounded(self.amount)} USD"
 
     @property
     def text(self) -> str:

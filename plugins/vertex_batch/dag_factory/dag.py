@@ -38,7 +38,7 @@ def build_dag(spec: Spec, prices_folder: Path | None = None, budgets_file: Path 
     """
     dag = DAG(
         dag_id=spec.name,
-        description=_first_line(spec.description),
+        description=spec.description.strip().partition("\n")[0] or None,
         doc_md=page(spec),
         schedule=_timetable(spec),
         start_date=spec.start_date,
@@ -103,7 +103,9 @@ def _timetable(spec: Spec) -> Any:
     assets = [_asset(name) for name in said.assets]
     arrived = AssetAll(*assets) if said.when == "all" else AssetAny(*assets)
     if said.cron and assets:
-        return _timed_or_assets(_timed(spec, said.cron), arrived)
+        from vertex_batch.timetables.assets import DueRunsOrAssets  # noqa: PLC0415 - slow, and few specs need it
+
+        return DueRunsOrAssets(assets=arrived, timetable=_timed(spec, said.cron))
     return arrived if assets else _timed(spec, str(said.cron))
 
 
@@ -118,12 +120,6 @@ def _timed(spec: Spec, cron: str) -> Any:
         max_active_runs=spec.max_active_runs,
         dag_id=spec.name,
     )
-
-
-def _timed_or_assets(timed: Any, arrived: Any) -> Any:
-    from vertex_batch.timetables.assets import DueRunsOrAssets  # noqa: PLC0415 - slow, and few specs need it
-
-    return DueRunsOrAssets(assets=arrived, timetable=timed)
 
 
 def _asset(name: str) -> Any:
@@ -149,7 +145,3 @@ def _own_timetable(path: str, arguments: Mapping[str, Any]) -> Any:
             # Airflow would refuse to serialize it, and with it every DAG of the same file.
             raise TimetableError(f"no Airflow plugin registers `{path}` in its `timetables`")
     return made
-
-
-def _first_line(text: str) -> str | None:
-    return text.strip().partition("\n")[0] or None

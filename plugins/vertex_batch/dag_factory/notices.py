@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import (  # type: ignore[attr-defined]  # its stub file lacks the deadlines
@@ -86,7 +87,6 @@ class NotifyOfCost:
 
 
 def on_failure(spec: Spec) -> list[Notify]:
-    """The callbacks for a failed run."""
     return [Notify(notice.notifier, notice.arguments) for notice in _of(spec, Occasion.FAILURE)]
 
 
@@ -124,10 +124,8 @@ def _of(spec: Spec, occasion: Occasion) -> list[Notice]:
 
 
 def _notifier(path: str) -> type[BaseNotifier]:
-    import importlib  # noqa: PLC0415 - only if a notifier is set
-
     module, _, name = path.rpartition(".")
-    found: Any = getattr(importlib.import_module(module), name)
+    found: Any = getattr(import_module(module), name)
     if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
         raise TypeError(f"{path} is not an Airflow notifier")
     return found

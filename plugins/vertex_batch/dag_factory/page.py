@@ -37,7 +37,6 @@ _MAPPED = " Mapped: an index for each job. There is one job, unless the input is
 
 
 def _tasks(spec: Spec) -> str:
-    """Describe the tasks that the DAG has."""
     is_planned = any(job.may_be_split for job in spec.jobs)
     rounds = max((job.retry_rows.rounds for job in spec.jobs if job.retry_rows), default=0)
     planned = "Tries the proxy, counts and checks the rows, and decides which job reads which."

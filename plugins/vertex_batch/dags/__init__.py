@@ -6,8 +6,7 @@ from vertex_batch.dags.adopt import adopt_dag
 from vertex_batch.dags.cancel import cancel_dag
 from vertex_batch.dags.digest import digest_dag
 from vertex_batch.dags.reap import reap_dag
-from vertex_batch.dags.recount import recount_dag
-from vertex_batch.dags.reprice import reprice_dag
+from vertex_batch.dags.recorded import recount_dag, reprice_dag
 from vertex_batch.dags.specs import spec_dags, spec_errors
 
 __all__ = [

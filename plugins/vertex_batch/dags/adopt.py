@@ -8,10 +8,8 @@ from pathlib import Path
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
 
-from vertex_batch.operators import (
-    AdoptBatchPredictionJobOperator,
-    AggregateTokenUsageOperator,
-)
+from vertex_batch.dags.operations import PLACE, operations_dag, place_fields
+from vertex_batch.operators import AdoptBatchPredictionJobOperator, AggregateTokenUsageOperator
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.specs import prices_folder, specs_folder
 from vertex_batch.tasks.forms import CONNECTION, connection_field, refuse_unknown_params, text_field
@@ -32,49 +30,33 @@ A job that a run of this or of another Airflow submitted is refused: that run re
 
 
 def adopt_dag(file: str) -> DAG:
-    """Build the DAG. `file` is the DAG file, beside which the specs are."""
-    with DAG(
-        dag_id="vertex_batch_adopt",
-        description="Adopt a job created outside Airflow, and record its cost",
-        doc_md=DOC,
-        schedule=None,
-        tags=["vertex-batch", "operations"],
-        params={
-            "job": Param(
-                type="string",
-                minLength=1,
-                maxLength=2000,
-                title="Job",
-                description_md=(
-                    "Id, name `projects/P/locations/L/batchPredictionJobs/ID`, or console address."
-                ),
-            ),
-            "project": text_field(
-                "Project", "Google Cloud project id. Default: the name's, else the connection's."
-            ),
-            "location": text_field(
-                "Location", "Such as `us-central1`. Default: the name's, else the connection's."
-            ),
-            "model": text_field(
-                "Model", "Such as `gemini-3.8-flash`, for a job that does not name its model."
-            ),
-            "team": text_field("Team", "The team that pays."),
-            "spec": text_field("Spec", "The spec's name in the cost table."),
-            "note": text_field("Note", "Shown with the bill."),
-            "cancel_with_run": Param(False, type="boolean", title="Cancel with the run"),
-            "connection": connection_field(),
-        },
-        default_args={"retries": 3, "retry_delay": timedelta(minutes=1), "retry_exponential_backoff": 2.0},
-    ) as dag:
+    form = {
+        "job": Param(
+            type="string",
+            minLength=1,
+            maxLength=2000,
+            title="Job",
+            description_md="Id, name `projects/P/locations/L/batchPredictionJobs/ID`, or console address.",
+        ),
+        **place_fields("the name's, else the connection's"),
+        "model": text_field("Model", "Such as `gemini-3.8-flash`, for a job that does not name its model."),
+        "team": text_field("Team", "The team that pays."),
+        "spec": text_field("Spec", "The spec's name in the cost table."),
+        "note": text_field("Note", "Shown with the bill."),
+        "cancel_with_run": Param(False, type="boolean", title="Cancel with the run"),
+        "connection": connection_field(),
+    }
+    retries = {"retries": 3, "retry_delay": timedelta(minutes=1), "retry_exponential_backoff": 2.0}
+    description = "Adopt a job created outside Airflow, and record its cost"
+    with operations_dag("adopt", description, DOC, form, default_args=retries) as dag:
         adopt = AdoptBatchPredictionJobOperator(
             task_id="adopt",
             pre_execute=refuse_unknown_params,
             job="{{ params.job }}",
-            project="{{ params.project or '' }}",
-            location="{{ params.location or '' }}",
             model="{{ params.model or '' }}",
             cancel_with_run="{{ params.cancel_with_run }}",
             litellm_conn_id=CONNECTION,
+            **PLACE,
         )
         wait = BatchPredictionJobSensor(
             task_id="wait", job=adopt.output, resubmits=0, litellm_conn_id=CONNECTION

@@ -7,6 +7,7 @@ from typing import Any
 from airflow.sdk import DAG, Context
 from airflow.sdk.exceptions import AirflowFailException
 
+from vertex_batch.dags.operations import PLACE, operations_dag, place_fields
 from vertex_batch.operators import CancelBatchPredictionJobOperator
 from vertex_batch.tasks.forms import (
     CONNECTION,
@@ -40,28 +41,19 @@ class CancelFromFormOperator(CancelBatchPredictionJobOperator):
 
 
 def cancel_dag() -> DAG:
-    """Build the DAG."""
-    with DAG(
-        dag_id="vertex_batch_cancel",
-        description="Cancel batch prediction jobs by id or label",
-        doc_md=DOC,
-        schedule=None,
-        tags=["vertex-batch", "operations"],
-        params={
-            "job_ids": job_ids_field(),
-            "label_filter": text_field("Label filter", 'In Vertex\'s grammar: `labels.team="search"`.'),
-            "project": text_field("Project", "Google Cloud project id. Default: the connection's."),
-            "location": text_field("Location", "Such as `us-central1`. Default: the connection's."),
-            "connection": connection_field(),
-        },
-    ) as dag:
+    form = {
+        "job_ids": job_ids_field(),
+        "label_filter": text_field("Label filter", 'In Vertex\'s grammar: `labels.team="search"`.'),
+        **place_fields("the connection's"),
+        "connection": connection_field(),
+    }
+    with operations_dag("cancel", "Cancel batch prediction jobs by id or label", DOC, form) as dag:
         CancelFromFormOperator(
             task_id="cancel",
             pre_execute=refuse_unknown_params,
             job_ids=JOB_IDS,
             label_filter="{{ params.label_filter or '' }}",
-            project="{{ params.project or '' }}",
-            location="{{ params.location or '' }}",
             litellm_conn_id=CONNECTION,
+            **PLACE,
         )
     return dag

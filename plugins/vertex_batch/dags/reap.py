@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow.sdk import DAG, Param
 
 from vertex_batch.billing.spec_settings import BillSettings, bill_settings
+from vertex_batch.dags.operations import PLACE, operations_dag, place_fields
 from vertex_batch.operators import ReapBatchPredictionJobsOperator
 from vertex_batch.specs import job_places, specs_folder
-from vertex_batch.tasks.forms import refuse_unknown_params
+from vertex_batch.tasks.forms import CONNECTION, connection_field, refuse_unknown_params
 
 DOC = """
 The safety net of last resort for cancelling and billing: it looks for jobs of this Airflow whose run is over.
@@ -23,11 +23,9 @@ The safety net of last resort for cancelling and billing: it looks for jobs of t
 It checks the connection's project and location and those of all specs that use the connection, unless the
 form has others. It runs every hour, reports and records. To cancel every hour, change the default below.
 """
-_PLACES = "Default: the connection's, and those of all specs that use it."
 
 
 def reap_dag(file: str) -> DAG:
-    """Build the DAG. `file` is the DAG file, beside which the specs are."""
     folder = Path(file).parent
 
     def settings_of(spec: str, task_id: str) -> BillSettings:
@@ -37,29 +35,20 @@ def reap_dag(file: str) -> DAG:
     def more_places(connection: str) -> set[tuple[str | None, str | None]]:
         return job_places(specs_folder(folder), connection)
 
-    with DAG(
-        dag_id="vertex_batch_reap",
-        description="Find batch prediction jobs that no task waits for",
-        doc_md=DOC,
-        schedule="17 * * * *",
-        start_date=datetime(2026, 1, 1, tzinfo=UTC),
-        catchup=False,
-        max_active_runs=1,
-        tags=["vertex-batch", "operations"],
-        params={
-            "action": Param("report", enum=["report", "cancel"], title="Action"),
-            "record_days": Param(
-                7,
-                type="number",
-                minimum=0,
-                title="Record",
-                description="Record jobs that were created in the last so many days. 0: none.",
-            ),
-            "project": Param(None, type=["null", "string"], title="Project", description=_PLACES),
-            "location": Param(None, type=["null", "string"], title="Location", description=_PLACES),
-            "connection": Param("litellm_default", type="string", title="Connection"),
-        },
-    ) as dag:
+    form = {
+        "action": Param("report", enum=["report", "cancel"], title="Action"),
+        "record_days": Param(
+            7,
+            type="number",
+            minimum=0,
+            title="Record",
+            description="Record jobs that were created in the last so many days. 0: none.",
+        ),
+        **place_fields("the connection's, and those of all specs that use it"),
+        "connection": connection_field(),
+    }
+    description = "Find batch prediction jobs that no task waits for"
+    with operations_dag("reap", description, DOC, form, cron="17 * * * *") as dag:
         ReapBatchPredictionJobsOperator(
             task_id="reap",
             pre_execute=refuse_unknown_params,
@@ -67,8 +56,7 @@ def reap_dag(file: str) -> DAG:
             record_days="{{ params.record_days }}",
             settings_of=settings_of,
             more_places=more_places,
-            project="{{ params.project or '' }}",
-            location="{{ params.location or '' }}",
-            litellm_conn_id="{{ params.connection }}",
+            litellm_conn_id=CONNECTION,
+            **PLACE,
         )
     return dag

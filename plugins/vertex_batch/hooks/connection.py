@@ -6,11 +6,14 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from vertex_batch.errors import ConfigurationError, SettingsSource
 from vertex_batch.vertex.client import DEFAULT_ROUTE_PREFIX, ProxyConfig
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
 
 HTTPS_PORT = 443
 KNOWN_EXTRAS = frozenset(
@@ -33,7 +36,7 @@ class ProxySettings:
     unknown_extras: tuple[str, ...] = ()
 
 
-def read_settings(connection: Any, extras: Mapping[str, Any]) -> ProxySettings:
+def read_settings(connection: Connection, extras: Mapping[str, Any]) -> ProxySettings:
     """Read a connection.
 
     :param connection: an Airflow connection. Its host, schema, port, login and password are read.
@@ -77,7 +80,7 @@ def _source(conn_id: str) -> SettingsSource:
     return SettingsSource.of_connection(conn_id, variable if variable in os.environ else "")
 
 
-def _base_url(connection: Any, problems: list[str]) -> str:
+def _base_url(connection: Connection, problems: list[str]) -> str:
     """Combine host, schema and port. The host may be a complete URL or only a name."""
     host = (connection.host or "").strip().rstrip("/")
     if not host:

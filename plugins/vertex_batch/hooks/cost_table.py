@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook, conf
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from vertex_batch import costs
 from vertex_batch.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
     from vertex_batch.costs import CostTable
 
 DEFAULT_CONN_ID = "batch_costs"
@@ -119,16 +122,14 @@ class CostTableHook(BaseHook):
 
     def table(self) -> CostTable:
         """Open the table. Its schema is created or upgraded at first use."""
-        from vertex_batch.costs import CostTable  # noqa: PLC0415 - it brings SQLAlchemy with it
-
-        return CostTable(cost_table_url(self.batch_costs_conn_id))
+        return costs.CostTable(cost_table_url(self.batch_costs_conn_id))
 
     def get_conn(self) -> CostTable:
         """Open the table, under the name that Airflow's hooks give it."""
         return self.table()
 
 
-def _sqlite_path(connection: Any) -> str:
+def _sqlite_path(connection: Connection) -> str:
     # A connection written as a URI, `sqlite:////srv/costs.db`, has its path in the schema.
     path = connection.host or connection.schema or ""
     if not path or ":memory:" in path:
@@ -144,7 +145,7 @@ def _sqlite_url(path: str) -> str:
     return _url("sqlite", database=str((home / Path(path).expanduser()).resolve()))
 
 
-def _postgres_url(connection: Any) -> str:
+def _postgres_url(connection: Connection) -> str:
     missing = [name for name in ("host", "schema") if not getattr(connection, name)]
     if missing:
         named = " and ".join({"host": "host", "schema": "database (schema)"}[name] for name in missing)

@@ -61,18 +61,12 @@ class LiteLLMHook(BaseHook):
         """Return where the proxy is and how to talk to it."""
         return self.settings().config
 
-    async def aconfig(self) -> ProxyConfig:
-        """Return where the proxy is and how to talk to it, in the event loop."""
-        return (await self.asettings()).config
-
     @property
     def default_project(self) -> str | None:
-        """The default project id, if the connection has one."""
         return self.settings().project
 
     @property
     def default_location(self) -> str | None:
-        """The default location, if the connection has one."""
         return self.settings().location
 
     def client(self) -> BatchClient:
@@ -81,7 +75,7 @@ class LiteLLMHook(BaseHook):
 
     async def aclient(self) -> AsyncBatchClient:
         """Open a client for the event loop; use it as an asynchronous context manager."""
-        return AsyncBatchClient(await self.aconfig())
+        return AsyncBatchClient((await self.asettings()).config)
 
     def get_conn(self) -> BatchClient:
         """Open a client, under the name that Airflow's hooks give it."""

@@ -10,25 +10,9 @@ import os
 from typing import Any
 
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.storage import (
-    BIGQUERY_SCHEME,
-    DEFAULT_CONN_ID,
-    ObjectStorage,
-    check_inputs,
-    check_output_bucket,
-    named,
-    quiet_libraries,
-)
+from vertex_batch.storage import DEFAULT_CONN_ID, ObjectStorage, named, quiet_libraries
 
-__all__ = [
-    "BIGQUERY_SCHEME",
-    "DEFAULT_CONN_ID",
-    "InputStorage",
-    "check_inputs",
-    "check_output_bucket",
-    "open_filesystem",
-    "open_storage",
-]
+__all__ = ["DEFAULT_CONN_ID", "InputStorage", "open_filesystem", "open_storage"]
 
 InputStorage = ObjectStorage
 """The public name of `vertex_batch.storage.ObjectStorage` here."""
@@ -58,5 +42,4 @@ def open_filesystem(gcp_conn_id: str = DEFAULT_CONN_ID) -> Any:
 
 
 def open_storage(gcp_conn_id: str = DEFAULT_CONN_ID) -> ObjectStorage:
-    """Open the object store of an Airflow Google connection."""
     return ObjectStorage(open_filesystem(gcp_conn_id), gcp_conn_id)

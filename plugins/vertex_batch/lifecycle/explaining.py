@@ -71,16 +71,14 @@ def explain(job: str, seen: JobReading, following: str | None = None) -> str:
 
 
 def _following(seen: JobReading) -> str:
-    """What a person does next."""
     if failed_for_a_passing_reason(seen):
-        following = "This is usually transient. Clear the submit task to run the batch again."
         if seen.may_have_answers and not seen.resumable:
-            following = (
+            return (
                 "This is usually transient. The job is not submitted again by itself, because its answered"
                 " rows would be paid for twice. Set `retry_rows` in the spec to send only the rest again, or"
                 " clear the submit task to run and pay for the whole batch again."
             )
-        return following
+        return "This is usually transient. Clear the submit task to run the batch again."
     if seen.verdict is Verdict.FAILED:
         return "Fix the cause, then clear the submit task."
     return _NEXT.get(seen.verdict, "")

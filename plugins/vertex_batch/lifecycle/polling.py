@@ -17,12 +17,22 @@ from datetime import datetime
 
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.lifecycle.sweeping import PollGroup, Reading, Sweep, WatchedJob
-from vertex_batch.lifecycle.waiting import next_poll_seconds
 from vertex_batch.vertex.client import AsyncBatchClient
 
 log = logging.getLogger(__name__)
 
 Connect = Callable[[], Awaitable[AsyncBatchClient]]
+
+
+def next_poll_seconds(
+    interval_seconds: float, failures: int, jitter: float, retry_after_seconds: float = 0.0
+) -> float:
+    """Back off while polls fail: doubled per failure up to ten times, then spread by ``jitter`` in 0..1.
+
+    :param retry_after_seconds: what the server requested. The pause is never shorter, up to one hour.
+    """
+    backed_off = interval_seconds * min(1 << min(failures, 4), 10)
+    return max(backed_off * (0.9 + 0.2 * jitter), min(retry_after_seconds, 3600.0))
 
 
 class SharedPoller:

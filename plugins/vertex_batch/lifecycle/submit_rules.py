@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
 
@@ -16,8 +16,6 @@ from vertex_batch.errors import AmbiguousSubmitError, ApiError, TransientError, 
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL, REQUEST_LABEL
 from vertex_batch.vertex.resource import BatchPredictionJob, JobState
-
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Action(StrEnum):
@@ -179,7 +177,7 @@ def _what_is_listed(
     wanted: Intent, found: Iterable[BatchPredictionJob]
 ) -> tuple[Listed, BatchPredictionJob | None]:
     """Return what the list shows, and the job that this concerns, if any."""
-    jobs = sorted(found, key=lambda job: job.create_time or _LONG_AGO, reverse=True)
+    jobs = sorted(found, key=lambda job: job.created_at, reverse=True)
     own = [job for job in jobs if job.labels.get(IDEMPOTENCY_KEY_LABEL) == wanted.job_key]
     active = [job for job in jobs if not job.state.is_terminal]
     running = [job for job in active if job.state is not JobState.CANCELLING]
@@ -217,7 +215,7 @@ def choose_among_duplicates(
 
     The oldest is always kept, so two tries at the same time choose the same one without communicating.
     """
-    oldest, *others = sorted(found, key=lambda job: (job.create_time or _LONG_AGO, job.job_id))
+    oldest, *others = sorted(found, key=lambda job: (job.created_at, job.job_id))
     return oldest, [job for job in others if not job.state.is_terminal]
 
 

@@ -31,12 +31,7 @@ from vertex_batch.lifecycle.submit_rules import (
 )
 from vertex_batch.log import Log
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.labels import (
-    ATTEMPT_LABEL,
-    IDEMPOTENCY_KEY_LABEL,
-    REQUEST_LABEL,
-    TASK_KEY_LABEL,
-)
+from vertex_batch.vertex.labels import ATTEMPT_LABEL, IDEMPOTENCY_KEY_LABEL, REQUEST_LABEL, TASK_KEY_LABEL
 from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import BatchPredictionJob, CreateJobRequest
 
@@ -60,8 +55,6 @@ class Submission:
 
     job_id: str
     action: Action
-    reason: str
-    job: BatchPredictionJob | None = None
 
 
 class SupersededError(PermanentError):
@@ -164,7 +157,7 @@ class Submitter:
         known = known_job(wanted, stored)
         if known and known.job_id:
             self._log.info("Resuming job %s: %s.", known.job_id, known.reason)
-            return Submission(known.job_id, known.action, known.reason)
+            return Submission(known.job_id, known.action)
         is_checked = is_checked or (stored is not None and stored.job_key == wanted.job_key)
         return self._look_and_create(task_key, wanted, stored, request, is_checked=is_checked)
 
@@ -211,8 +204,7 @@ class Submitter:
             except VertexBatchError as error:
                 last_error = error
                 all_refused = self._all_refused(wanted, error, so_far=all_refused)
-                self._recover(error, creates_left)
-                if after_failed_create(error, tries_left=creates_left) is Action.SUBMIT:
+                if self._recover(error, creates_left) is Action.SUBMIT:
                     stored = None  # after a definite refusal there is nothing to search for
                 continue
             return self._settle(wanted, job, decision.reason)
@@ -230,7 +222,7 @@ class Submitter:
                 "Job %s was submitted with another request than the present one, and answers that one",
                 job.job_id,
             )
-        return Submission(job.job_id, Action.ADOPT, reason, job)
+        return Submission(job.job_id, Action.ADOPT)
 
     def _settle(self, wanted: Intent, job: BatchPredictionJob, reason: str) -> Submission:
         """Keep the job just created, unless the POST took so long that another try has one as well."""
@@ -245,7 +237,7 @@ class Submitter:
         self._store.save(wanted.with_job(job.job_id))
         # The usual reason would only distract.
         self._log.info("Submitted job %s%s", job.job_id, f": {reason}" if reason != USUAL_REASON else "")
-        return Submission(job.job_id, Action.SUBMIT, reason, job)
+        return Submission(job.job_id, Action.SUBMIT)
 
     def _all_refused(self, wanted: Intent, error: VertexBatchError, *, so_far: bool) -> bool:
         """Whether every POST was surely refused. If so, store that no task has to search for a job."""
@@ -259,13 +251,14 @@ class Submitter:
         found = find_jobs_by_key(self._client, wanted.place, wanted.job_key)
         return [other for other in found if other.job_id != job.job_id]
 
-    def _recover(self, error: VertexBatchError, creates_left: int) -> None:
+    def _recover(self, error: VertexBatchError, creates_left: int) -> Action:
         following = after_failed_create(error, tries_left=creates_left)
         if following is None:
             raise error
         self._log.warning("%s", error)
         if following is Action.SUBMIT:
             self._sleep(getattr(error, "retry_after_seconds", None) or DEFAULT_RESEND_DELAY_SECONDS)
+        return following
 
     def _look(self, task_key: str, wanted: Intent, stored: Intent | None) -> SubmitDecision:
         """Read the list until the decision is certain."""

@@ -171,7 +171,6 @@ class Sweep:
             await self.fail_unread(self._trouble)
 
     async def fail_unread(self, error: VertexBatchError) -> None:
-        """Deliver an error for all jobs that have had no reading."""
         await self._fail(list(self._unread.values()), error)
 
     async def _fail(self, jobs: Iterable[WatchedJob], error: VertexBatchError) -> None:

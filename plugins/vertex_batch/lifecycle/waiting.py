@@ -247,14 +247,3 @@ def describe(job: BatchPredictionJob) -> JobReading:
         resumable=is_resumable(job.model, job.output_directory),
         ran_seconds=ran,
     )
-
-
-def next_poll_seconds(
-    interval_seconds: float, failures: int, jitter: float, retry_after_seconds: float = 0.0
-) -> float:
-    """Back off while polls fail: doubled per failure up to ten times, then spread by ``jitter`` in 0..1.
-
-    :param retry_after_seconds: what the server requested. The pause is never shorter, up to one hour.
-    """
-    backed_off = interval_seconds * min(1 << min(failures, 4), 10)
-    return max(backed_off * (0.9 + 0.2 * jitter), min(retry_after_seconds, 3600.0))

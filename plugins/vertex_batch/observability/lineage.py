@@ -129,11 +129,8 @@ class ReportsLineage:
 
     lineage: Lineage | None = None
 
-    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
+    def get_openlineage_facets_on_start(self, _task_instance: Any = None) -> OperatorLineage[Any, Any]:
         return to_openlineage(self.lineage or Lineage())
 
-    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> OperatorLineage[Any, Any]:
-        return to_openlineage(self.lineage or Lineage())
-
-    def get_openlineage_facets_on_failure(self, _task_instance: Any) -> OperatorLineage[Any, Any]:
-        return to_openlineage(self.lineage or Lineage())
+    get_openlineage_facets_on_complete = get_openlineage_facets_on_start
+    get_openlineage_facets_on_failure = get_openlineage_facets_on_start

@@ -28,7 +28,6 @@ def submitted(action: str, *, spec: str, team: str, model: str) -> None:
 
 
 def weighed(verdict: str, *, spec: str, team: str, model: str) -> None:
-    """Count a budget decision."""
     _task_stats().incr(f"vertex_batch.budget.{_part(verdict)}", tags=_tags(spec, team, model))
 
 

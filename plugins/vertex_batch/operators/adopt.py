@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.ownership import why_not_to_adopt
 from vertex_batch.observability.links import ConsoleJobLink
+from vertex_batch.operators.base import ProxyOperator
 from vertex_batch.tasks.context import deployment, find_place, map_index
 from vertex_batch.tasks.outcome import explained
-from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.vertex.names import JobId, Place, parse_job_name
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, RetryPolicy
+    from airflow.sdk import Context
 
 _CONSEQUENCE = "Nothing was adopted"
 
 
-class AdoptBatchPredictionJobOperator(BaseOperator):
+class AdoptBatchPredictionJobOperator(ProxyOperator):
     """Adopt a job that was created in the console, by a script or by another tool.
 
     It submits nothing, so nothing is paid for twice. It changes nothing at Vertex, because a job's labels
@@ -42,8 +40,6 @@ class AdoptBatchPredictionJobOperator(BaseOperator):
     :param cancel_with_run: cancel the job when no task waits for it any more: when the waiting task is killed
         or misses its deadline, when the run fails, or when it is recorded while it still runs. By default the
         job is left alone, and recording it has to wait until it ends.
-    :param litellm_conn_id: the proxy.
-    :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
     :returns: a `JobReference` as a dict, like `SubmitBatchPredictionJobOperator`.
     """
 
@@ -66,17 +62,14 @@ class AdoptBatchPredictionJobOperator(BaseOperator):
         location: str | None = None,
         model: str | None = None,
         cancel_with_run: bool | str = False,
-        litellm_conn_id: str = LiteLLMHook.default_conn_name,
-        retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
-        super().__init__(retry_policy=retry_policy, **kwargs)
+        super().__init__(**kwargs)
         self.job = job
         self.project = project
         self.location = location
         self.model = model
         self.cancel_with_run = cancel_with_run
-        self.litellm_conn_id = litellm_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         with explained(context, self.log):
@@ -112,14 +105,13 @@ class AdoptBatchPredictionJobOperator(BaseOperator):
         return name.at(place)
 
     def _reference(self, place: Place, job: BatchPredictionJob, model: str, index: int) -> JobReference:
-        source = job.input_config.get("gcsSource") or {}
         destination = job.output_config.get("gcsDestination") or {}
         return JobReference(
             *place,
             job.job_id,
             model=model,
             output_prefix=str(destination.get("outputUriPrefix", "")),
-            input_uris=tuple(source.get("uris", ())),
+            input_uris=job.input_uris,
             labels=job.labels,
             map_index=index,
             may_cancel=str(self.cancel_with_run).lower() == "true",

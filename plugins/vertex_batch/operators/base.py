@@ -1,33 +1,103 @@
-"""What the operators of spec DAGs share."""
+"""What operators share: the proxy, the retries, and the templates of spec DAGs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from vertex_batch.errors import StagingError, StorageAccessError
+from vertex_batch.hooks.litellm import LiteLLMHook
+from vertex_batch.hooks.storage import DEFAULT_CONN_ID
+from vertex_batch.inputs import StagingPlace, file_pattern
 from vertex_batch.tasks.context import overridden, with_run_dates
+from vertex_batch.tasks.retries import RETRY_POLICY
 
 if TYPE_CHECKING:
     import jinja2
-    from airflow.sdk import Context
+    from airflow.sdk import Context, RetryPolicy
 
 
-class RunDatesOperator(BaseOperator):
-    """Renders its fields with the run's dates, then puts in what the run was triggered with.
+class ProxyOperator(BaseOperator):
+    """The base of operators that call the proxy.
 
-    :ivar job_name: the job of a spec with several jobs.
-    :ivar overrides: field -> the param that overrides it.
+    :param litellm_conn_id: the proxy.
+    :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
     """
 
-    job_name: str
-    overrides: Mapping[str, str] | None
+    def __init__(
+        self,
+        *,
+        litellm_conn_id: str = LiteLLMHook.default_conn_name,
+        retry_policy: RetryPolicy | None = RETRY_POLICY,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(retry_policy=retry_policy, **kwargs)
+        self.litellm_conn_id = litellm_conn_id
 
-    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
-        """Render with the run's dates, whose names mean the same in every kind of run."""
-        super().render_template_fields(
-            with_run_dates(context, str(self.dag.timezone.name), self.job_name), jinja_env
-        )
-        for field, value in overridden(context.get("params") or {}, self.overrides or {}).items():
+
+class SpecOperator(ProxyOperator):
+    """The base of operators of spec DAGs: renders with the run's dates, and puts in what the form overrides.
+
+    :param gcp_conn_id: the connection that reads and writes objects.
+    :param overrides: field -> DAG param. If the param is set, its value replaces the field's. Never rendered.
+    :param job_name: the job's name in a spec with several jobs; templates use it as ``job_name``. If the
+        run's param ``jobs`` names other jobs only, the task is skipped.
+    """
+
+    def __init__(
+        self,
+        *,
+        gcp_conn_id: str = DEFAULT_CONN_ID,
+        overrides: Mapping[str, str] | None = None,
+        job_name: str = "",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.gcp_conn_id = gcp_conn_id
+        self.overrides = overrides
+        self.job_name = job_name
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Iterable[str],
+        context: Context,
+        jinja_env: jinja2.Environment,
+        seen_oids: set[int],
+    ) -> None:
+        """Render with the run's dates, whose names mean the same in every kind of run.
+
+        Airflow calls this for every task, but `render_template_fields` only for tasks that are not mapped.
+        """
+        if parent is not self:  # a value inside a field
+            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+            return
+        dated = with_run_dates(context, str(self.dag.timezone.name), self.job_name)
+        super()._do_render_template_fields(parent, template_fields, dated, jinja_env, seen_oids)
+        self._put_in(overridden(context.get("params") or {}, self.overrides or {}), context)
+
+    def _put_in(self, chosen: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002 - for subclasses
+        """Replace rendered fields by those that the run was triggered with."""
+        for field, value in chosen.items():
             setattr(self, field, value)
+
+    @contextmanager
+    def _staging(self, place: StagingPlace) -> Iterator[None]:
+        """Explain a failure to write shards or rows.
+
+        :raises StagingError: the connection may not write there.
+        """
+        try:
+            yield
+        except StorageAccessError as error:
+            if error.uri.startswith(place.folder):
+                raise StagingError(place.prefix, self.gcp_conn_id, error.reason) from error
+            raise
+
+
+def patterns(inputs: str | list[str]) -> list[str]:
+    """The URIs of an input, each as a pattern of files."""
+    return [file_pattern(uri) for uri in ([inputs] if isinstance(inputs, str) else inputs)]

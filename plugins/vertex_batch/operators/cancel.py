@@ -5,28 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from vertex_batch.errors import NotFoundError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, cancel_and_confirm, request_cancel
+from vertex_batch.operators.base import ProxyOperator
 from vertex_batch.tasks.context import find_place
 from vertex_batch.tasks.outcome import explained
-from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.submitted import SubmittedJobs, references
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.names import JobId, parse_job_names
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, RetryPolicy
+    from airflow.sdk import Context
 
 
 _CONSEQUENCE = "Nothing was cancelled"
 
 
-class CancelBatchPredictionJobOperator(BaseOperator):
+class CancelBatchPredictionJobOperator(ProxyOperator):
     """Cancel jobs: those of a submit task, by id, or by label. Jobs that have ended are left alone.
 
     Running it twice is harmless. Rows that were finished before the cancel are billed.
@@ -48,8 +47,6 @@ class CancelBatchPredictionJobOperator(BaseOperator):
         ``location``.
     :param confirm: wait until each job has ended. False: only send the cancel requests.
     :param confirm_seconds: how long to wait for each job to end.
-    :param litellm_conn_id: the proxy.
-    :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
     :returns: one entry per job: its id, display name and state.
     :raises AirflowSkipException: there was nothing to cancel.
     """
@@ -76,11 +73,9 @@ class CancelBatchPredictionJobOperator(BaseOperator):
         location: str | None = None,
         confirm: bool = True,
         confirm_seconds: float = DEFAULT_CONFIRM_SECONDS,
-        litellm_conn_id: str = LiteLLMHook.default_conn_name,
-        retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
-        super().__init__(retry_policy=retry_policy, **kwargs)
+        super().__init__(**kwargs)
         self.job = job
         self.submit_task_id = submit_task_id
         self.resubmit_task_ids = tuple(resubmit_task_ids)
@@ -90,7 +85,6 @@ class CancelBatchPredictionJobOperator(BaseOperator):
         self.location = location
         self.confirm = confirm
         self.confirm_seconds = confirm_seconds
-        self.litellm_conn_id = litellm_conn_id
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         hook = LiteLLMHook(self.litellm_conn_id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,73 +11,43 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.billing.price_books import PriceBooks, spec_job
-from vertex_batch.costs import CostTableError, Delivery, JobFilter
+from vertex_batch.costs import CostTableError, Delivery
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.hooks.storage import DEFAULT_CONN_ID, open_storage
-from vertex_batch.inputs import RETRY_OF_LABEL, SAMPLE_LABEL, InputPart, PartKind, file_pattern
-from vertex_batch.observability.links import storage_url
-from vertex_batch.operators.base import RunDatesOperator
+from vertex_batch.hooks.storage import open_storage
+from vertex_batch.observability.links import DeliveryLink, storage_url
+from vertex_batch.operators.base import SpecOperator, patterns
 from vertex_batch.results import (
     AnswerForm,
-    AttemptOutput,
     Counts,
     JobPrices,
     ResultSettings,
     Written,
-    add_rounds,
-    attempts_of,
     bill_facts,
     cost_difference,
     deliver,
     join,
     of_paid_answers,
     other_prompts,
-    output_of,
     read_schema,
     total_of,
     why_bad,
 )
-from vertex_batch.tasks.choices import retried_run
-from vertex_batch.tasks.context import identity, map_index
+from vertex_batch.tasks.context import map_index
 from vertex_batch.tasks.outcome import explained
-from vertex_batch.tasks.retries import RETRY_POLICY
+from vertex_batch.tasks.run_bills import RecordedRun, RunBills
 from vertex_batch.tasks.shards import PartsReport
 from vertex_batch.vertex.names import JobId
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, RetryPolicy
+    from airflow.sdk import Context
 
-    from vertex_batch.costs import Bill, Total
+    from vertex_batch.costs import Bill, CostTable, Total
 
 SAMPLES = "_samples"
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """The jobs of a run.
-
-    :param bills: of all its jobs.
-    :param attempts: the jobs whose outputs are delivered, by attempt.
-    :param sample: the run's part of the input if it is a sample.
-    :param is_retry: the run has only sent rows of an earlier run again.
-    """
-
-    bills: Sequence[Bill]
-    attempts: Mapping[int, Sequence[Bill]]
-    sample: InputPart | None
-    is_retry: bool = False
-
-    @property
-    def delivered(self) -> list[Bill]:
-        return [bill for bills in self.attempts.values() for bill in bills]
-
-    @property
-    def outputs(self) -> list[AttemptOutput]:
-        return [output_of(bill, attempt) for attempt, bills in self.attempts.items() for bill in bills]
-
-
-class DeliverResultsOperator(RunDatesOperator):
+class DeliverResultsOperator(SpecOperator):
     """Write a run's answers to a file, each joined to its input row, in the order of the input.
 
     A second file beside it has the input rows without a good answer, each with the reason; always: input rows
@@ -99,7 +68,6 @@ class DeliverResultsOperator(RunDatesOperator):
     :param prices: see `AggregateTokenUsageOperator`; likewise for `price_folder`.
     :param work_folder: a folder on a local disk with room for the rows. Default: the system's folder for
         temporary files.
-    :param gcp_conn_id: the connection that reads the outputs and writes the delivery.
     :returns: the files, and the numbers: `input_rows`, `delivered`, `exceptions`, and more.
     :raises AirflowSkipException: no job was recorded.
     :raises CostTableUnavailableError: the database does not answer; the message says whether the delivery is
@@ -107,6 +75,7 @@ class DeliverResultsOperator(RunDatesOperator):
     """
 
     template_fields: Sequence[str] = ("to", "inputs", "litellm_conn_id", "gcp_conn_id", "batch_costs_conn_id")
+    operator_extra_links = (DeliveryLink(),)
     ui_color = "#e8f0fe"
 
     def __init__(
@@ -122,18 +91,13 @@ class DeliverResultsOperator(RunDatesOperator):
         schema: Mapping[str, object] | str | None = None,
         keep: Sequence[str] = (),
         max_exceptions_ratio: float = 1.0,
-        overrides: Mapping[str, str] | None = None,
-        job_name: str = "",
         prices: Mapping[str, Any] | None = None,
         price_folder: str | None = None,
         work_folder: str | None = None,
-        litellm_conn_id: str = LiteLLMHook.default_conn_name,
-        gcp_conn_id: str = DEFAULT_CONN_ID,
         batch_costs_conn_id: str = CostTableHook.default_conn_name,
-        retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
-        super().__init__(retry_policy=retry_policy, **kwargs)
+        super().__init__(**kwargs)
         self.to = to
         self.inputs = inputs
         self.record_task_id = record_task_id
@@ -144,20 +108,21 @@ class DeliverResultsOperator(RunDatesOperator):
         self.schema = schema
         self.keep = tuple(keep)
         self.max_exceptions_ratio = max_exceptions_ratio
-        self.overrides = overrides
-        self.job_name = job_name
         self.prices = prices
         self.price_folder = price_folder
         self.work_folder = work_folder
-        self.litellm_conn_id = litellm_conn_id
-        self.gcp_conn_id = gcp_conn_id
         self.batch_costs_conn_id = batch_costs_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         with explained(context, self.log):
-            run = self._run(context)
+            table = CostTableHook(self.batch_costs_conn_id).table()
+            recorded = RecordedRun(context, table, self.record_task_id, self.retry_record_task_ids)
+            run = recorded.find(PartsReport(context["ti"], self.plan_task_id, self.log))
+            if run is None:
+                message = "No job of this run has a bill, so there is nothing to deliver."
+                raise AirflowSkipException(message)
             written, bad = self._deliver(context, run)
-            self._record(context, run, written)
+            self._record(context, table, run, written)
             self.delivery_url = storage_url(written.place.answers, is_file=True)
             if bad:
                 message = f"{bad} What there is was delivered to {written.place.answers}."
@@ -169,48 +134,7 @@ class DeliverResultsOperator(RunDatesOperator):
             **{name: value for name, value in written.manifest.items() if name not in ("version", "files")},
         }
 
-    def _run(self, context: Context) -> _Run:
-        retried, own = retried_run(context), context["ti"].run_id
-        first = self._bills(context, self.record_task_id, retried or own)
-        if not first and not any(self._bills(context, each, own) for each in self.retry_record_task_ids):
-            message = "No job of this run has a bill, so there is nothing to deliver."
-            raise AirflowSkipException(message)
-        parts = PartsReport(context["ti"], self.plan_task_id, self.log)
-        attempts = attempts_of(first, parts.results(first))
-        rounds = [
-            self._bills(context, task_id, run_id)
-            for run_id in dict.fromkeys([retried or own, own])
-            for task_id in self.retry_record_task_ids
-        ]
-        if retried:
-            rounds.insert(-len(self.retry_record_task_ids), self._earlier_retries(context, retried, rounds))
-        add_rounds(attempts, rounds)
-        bills = [*first, *(bill for bills in rounds for bill in bills)]
-        return _Run(bills, attempts, parts.sample or _sample_of(first), is_retry=retried is not None)
-
-    def _bills(self, context: Context, record_task_id: str, run_id: str) -> list[Bill]:
-        """The bills that a task has recorded in a run."""
-        other: dict[str, Any] = {"run_id": run_id} if run_id != context["ti"].run_id else {}
-        recorded = context["ti"].xcom_pull(task_ids=record_task_id, key="return_value", **other)
-        table = CostTableHook(self.batch_costs_conn_id).table()
-        keys = [
-            JobId(job["project"], job["location"], job["job_id"])
-            for job in (recorded or {}).get("jobs", ())
-            if {"project", "location", "job_id"} <= job.keys()
-        ]
-        return [bill for key in keys if (bill := table.bill(key))]
-
-    def _earlier_retries(self, context: Context, run_id: str, rounds: Sequence[Sequence[Bill]]) -> list[Bill]:
-        """The bills of other runs that have sent rows of the same run again."""
-        known = {bill.job.key for bills in rounds for bill in bills}
-        table = CostTableHook(self.batch_costs_conn_id).table()
-        submit = f"{self.record_task_id.removesuffix('record_cost')}submit"
-        label = replace(identity(context), run_id=run_id, task_id=submit).group_key
-        found = table.jobs(JobFilter(dag_id=context["ti"].dag_id))
-        jobs = [each.job.key for each in found if each.job.labels.get(RETRY_OF_LABEL) == label]
-        return [bill for key in jobs if key not in known and (bill := table.bill(key))]
-
-    def _deliver(self, context: Context, run: _Run) -> tuple[Written, str | None]:
+    def _deliver(self, context: Context, run: RunBills) -> tuple[Written, str | None]:
         storage = open_storage(self.gcp_conn_id)
         settings = ResultSettings(self.key or "", self.answer, read_schema(self.schema), self.keep)
         with (
@@ -225,34 +149,33 @@ class DeliverResultsOperator(RunDatesOperator):
                 prices=self._prices(run.delivered),
             ) as joined,
         ):
-            facts = {**_facts(context), **bill_facts(run.delivered, run.bills)}
+            ti = context["ti"]
+            facts = {"dag_id": ti.dag_id, "run_id": ti.run_id, **bill_facts(run.delivered, run.bills)}
             written = deliver(joined, self._place(run), storage, facts)
             self._report(written, joined.counts, total_of(run.delivered))
             return written, why_bad(joined.counts, self.max_exceptions_ratio)
 
     def _prices(self, bills: Sequence[Bill]) -> dict[JobId | None, JobPrices]:
         """The rates of each bill, and the limits of long context by which it was made."""
-        folder = Path(self.price_folder) if self.price_folder else None
         of_specs = {spec_job(bill.job): self.prices for bill in bills} if self.prices else None
         with LiteLLMHook(self.litellm_conn_id).client() as client:
-            books = PriceBooks(client, folder, of_specs)
+            books = PriceBooks(client, self.price_folder, of_specs)
             return {bill.job.key: JobPrices.of_bill(bill, books.of(bill.job).thresholds()) for bill in bills}
 
-    def _inputs(self, run: _Run) -> list[str]:
+    def _inputs(self, run: RunBills) -> list[str]:
         """What was sent: the spec's inputs, in their order, or the sample that the job read."""
         if self.inputs and not run.sample and not run.is_retry:
-            uris = [self.inputs] if isinstance(self.inputs, str) else self.inputs
-            return [file_pattern(uri) for uri in uris]
+            return patterns(self.inputs)
         return list(dict.fromkeys(uri for bill in run.attempts[0] for uri in bill.job.input_uris))
 
-    def _place(self, run: _Run) -> str:
+    def _place(self, run: RunBills) -> str:
         """The answers of a sample never replace the real ones."""
         if run.sample is None:
             return self.to
         folder, _, name = self.to.rpartition("/")
         return f"{folder}/{SAMPLES}/{name}"
 
-    def _record(self, context: Context, run: _Run, written: Written) -> None:
+    def _record(self, context: Context, table: CostTable, run: RunBills, written: Written) -> None:
         """Store the numbers in the cost table, where the pages read them.
 
         :raises CostTableError: it cannot be written. The delivery is complete.
@@ -277,7 +200,6 @@ class DeliverResultsOperator(RunDatesOperator):
             is_complete=found["bill"]["complete"],
             delivered_at=datetime.now(UTC),
         )
-        table = CostTableHook(self.batch_costs_conn_id).table()
         try:
             table.record_delivery(delivery, files_changed=written.changed)
         except CostTableError as error:
@@ -317,14 +239,3 @@ class DeliverResultsOperator(RunDatesOperator):
             self.log.warning("%s", other)
         if problem := cost_difference(counts, bill):
             self.log.warning("The sums differ: %s", problem)
-
-
-def _sample_of(bills: Sequence[Bill]) -> InputPart | None:
-    """The sample that jobs of an earlier run have read, if they have."""
-    is_sample = any(SAMPLE_LABEL in bill.job.labels for bill in bills)
-    return InputPart(PartKind.SAMPLE) if is_sample else None
-
-
-def _facts(context: Context) -> dict[str, Any]:
-    ti = context["ti"]
-    return {"dag_id": ti.dag_id, "run_id": ti.run_id}

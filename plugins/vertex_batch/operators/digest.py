@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier, BaseOperator, conf
 
+from vertex_batch import budgets
+from vertex_batch.billing.month_end import month_end
+from vertex_batch.billing.succession import ending_models
 from vertex_batch.budgets import Limit, Payer, Window
 from vertex_batch.budgets.digest import DaySpend, Digest, highest
 from vertex_batch.costs import JobFilter, RowCounts
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.pricing import CONTRADICTION
+from vertex_batch.specs import load_specs
+from vertex_batch.specs.team_budgets import load_team_budgets
 from vertex_batch.vertex.resource import STATES_WITH_RESULTS
 
 if TYPE_CHECKING:
@@ -74,12 +79,8 @@ class SpendDigestOperator(BaseOperator):
         return text
 
     def _digest(self, day: date) -> Digest:
-        from vertex_batch.billing.month_end import month_end  # noqa: PLC0415 - it brings SQLAlchemy with it
-        from vertex_batch.billing.succession import ending_models  # noqa: PLC0415
-        from vertex_batch.budgets import Ledger  # noqa: PLC0415 - it brings SQLAlchemy with it
-
         table = CostTableHook(self.batch_costs_conn_id).table()
-        ledger = Ledger(table)
+        ledger = budgets.Ledger(table)
         return Digest(
             day,
             specs=[_spend(group) for group in table.totals("spec", day, day)],
@@ -95,9 +96,6 @@ class SpendDigestOperator(BaseOperator):
 
     def _limits(self) -> list[Limit]:
         """The highest limit of each monthly account."""
-        from vertex_batch.specs import load_specs  # noqa: PLC0415
-        from vertex_batch.specs.team_budgets import load_team_budgets  # noqa: PLC0415 - brings the spec reader
-
         found: list[Limit] = []
         if self.budgets_file:
             teams = load_team_budgets(Path(self.budgets_file))

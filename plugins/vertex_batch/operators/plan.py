@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import conf
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
-from vertex_batch.errors import ConfigurationError, StagingError, StorageAccessError
+from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import (
@@ -18,7 +18,6 @@ from vertex_batch.inputs import (
     InputPlan,
     PartKind,
     StagingPlace,
-    file_pattern,
     limits_for,
     plan_of,
 )
@@ -26,7 +25,7 @@ from vertex_batch.inputs.preparation import DEFAULT_MAX_SHARDS, InputPreparer, S
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.lifecycle.finding import find_group_jobs
 from vertex_batch.lifecycle.identity import map_index_of
-from vertex_batch.operators.base import RunDatesOperator
+from vertex_batch.operators.base import SpecOperator, patterns
 from vertex_batch.preflight import Mode
 from vertex_batch.tasks.choices import skip_if_retry, skip_unless_chosen
 from vertex_batch.tasks.context import PART_XCOM, find_place, identity, reports_nothing_submitted
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 PLAN_STORE_KEY = "input_plan"
 
 
-class PlanInputsOperator(RunDatesOperator):
+class PlanInputsOperator(SpecOperator):
     """Decide which jobs read a run's input, and write the shards or the sample that they read.
 
     Usually one job may read everything, and nothing is copied. An input that exceeds the limit of rows or
@@ -58,7 +57,6 @@ class PlanInputsOperator(RunDatesOperator):
     :param preflight: the same setting as of the submit task. Unless it is ``off``, the rows are checked while
         they are counted, and the result is part of the plan, so that no task reads them again.
     :param submit_task_id: the mapped task that submits the parts.
-    :param overrides: field -> DAG param. If the param is set, its value replaces the field's. Never rendered.
     :returns: the parts, each as a dict: one, or the shards. Of a plan that is too large for XCom, references;
         see `inputs.plans`.
     """
@@ -78,11 +76,7 @@ class PlanInputsOperator(RunDatesOperator):
         max_bytes: int | None = None,
         project: str | None = None,
         location: str | None = None,
-        overrides: Mapping[str, str] | None = None,
-        job_name: str = "",
         preflight: str = Mode.STRICT,
-        litellm_conn_id: str = LiteLLMHook.default_conn_name,
-        gcp_conn_id: str = "google_cloud_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -95,11 +89,7 @@ class PlanInputsOperator(RunDatesOperator):
         self.max_bytes = max_bytes
         self.project = project
         self.location = location
-        self.overrides = overrides
-        self.job_name = job_name
         self.preflight = Mode(preflight)
-        self.litellm_conn_id = litellm_conn_id
-        self.gcp_conn_id = gcp_conn_id
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         with explained(context, self.log):
@@ -127,7 +117,7 @@ class PlanInputsOperator(RunDatesOperator):
         return plan
 
     def _look(self, context: Context) -> InputPlan:
-        uris = [file_pattern(uri) for uri in ([self.inputs] if isinstance(self.inputs, str) else self.inputs)]
+        uris = patterns(self.inputs)
         wish = _sample_wish(context)
         if all(uri.startswith("bq://") for uri in uris):
             if wish:
@@ -148,13 +138,9 @@ class PlanInputsOperator(RunDatesOperator):
             check_for="" if self.preflight is Mode.OFF else self.model,
             max_shards=conf.getint("core", "max_map_length", fallback=DEFAULT_MAX_SHARDS),
         )
-        try:
+        with self._staging(place):
             parts = [preparer.sample(wish)] if wish else preparer.prepare()
             return plan_of(parts, storage, place)
-        except StorageAccessError as error:
-            if error.uri.startswith(place.folder):
-                raise StagingError(place.prefix, self.gcp_conn_id, error.reason) from error
-            raise
 
     def _active_jobs(self, context: Context) -> list[tuple[JobId, int]]:
         """The run's active jobs with their map indices, by their labels.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from vertex_batch.billing.spec_settings import BillSettings, SettingsOf
@@ -22,8 +22,9 @@ from vertex_batch.lifecycle.ownership import (
     lacks_a_bill,
     who_waits,
 )
+from vertex_batch.operators.base import ProxyOperator
 from vertex_batch.tasks.context import deployment, find_place
-from vertex_batch.tasks.retries import RETRY_POLICY
+from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.unbilled import Unbilled, UnbilledJobs
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import DEPLOYMENT_LABEL
@@ -31,16 +32,15 @@ from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import HAS_NOT_ENDED, BatchPredictionJob
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, RetryPolicy
+    from airflow.sdk import Context
 
+OwnerOf = Callable[[BatchPredictionJob], Owner]
 PlacesOf = Callable[[str], Iterable[tuple[str | None, str | None]]]
 """A connection -> projects and locations."""
 REPORT, CANCEL = "report", "cancel"
-_ACTIONS = {REPORT, CANCEL}
-# After a year there are thousands of ended jobs; do not list them all to find the few active ones.
 
 
-class ReapBatchPredictionJobsOperator(BaseOperator):
+class ReapBatchPredictionJobsOperator(ProxyOperator):
     """Find jobs that this Airflow's finished runs left at Vertex: still running, or without a bill.
 
     It is the safety net of last resort. Active jobs are reported or cancelled. A job is reported and never
@@ -58,8 +58,6 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
     :param more_places: maps a connection to further projects and locations that may have its jobs. None
         means the connection's own.
     :param confirm_seconds: how long to wait for a cancelled job to end.
-    :param litellm_conn_id: the proxy.
-    :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
     :returns: one entry for each active job that no task waits for or whose run is not known, and one for each
         job that was recorded, with its amount.
     """
@@ -77,11 +75,9 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
         project: str | None = None,
         location: str | None = None,
         confirm_seconds: float = DEFAULT_CONFIRM_SECONDS,
-        litellm_conn_id: str = LiteLLMHook.default_conn_name,
-        retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
-        super().__init__(retry_policy=retry_policy, **kwargs)
+        super().__init__(**kwargs)
         self.action = action
         self.record_days = record_days
         self.settings_of = settings_of
@@ -89,20 +85,17 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
         self.project = project
         self.location = location
         self.confirm_seconds = confirm_seconds
-        self.litellm_conn_id = litellm_conn_id
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        if self.action not in _ACTIONS:
-            message = f"Action {self.action!r} is not one of {sorted(_ACTIONS)}. Nothing was cancelled."
+        if self.action not in {REPORT, CANCEL}:
+            message = f"Action {self.action!r} is not one of {[CANCEL, REPORT]}. Nothing was cancelled."
             raise AirflowFailException(message)
         hook = LiteLLMHook(self.litellm_conn_id)
-        owners = _Owners(context)
-        try:
+        owner_of = _owner_finder(context)
+        with explained(context, self.log):
             places = self._places(hook)
             with hook.client() as client:
-                return self._look(client, places, owners)
-        except PermanentError as error:
-            raise AirflowFailException(str(error)) from error
+                return self._look(client, places, owner_of)
 
     def _places(self, hook: LiteLLMHook) -> list[Place]:
         if self.project or self.location:
@@ -112,7 +105,7 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
         places = [Place(project, location) for project, location in completed if project and location]
         return sorted(places) or [find_place(hook, None, None, "Nothing was searched")]
 
-    def _look(self, client: BatchClient, places: Sequence[Place], owners: _Owners) -> list[dict[str, Any]]:
+    def _look(self, client: BatchClient, places: Sequence[Place], owner_of: OwnerOf) -> list[dict[str, Any]]:
         """Check all locations. A failure in one location does not stop the others.
 
         :raises VertexBatchError: a location could not be checked, or a job there could not be recorded.
@@ -123,7 +116,7 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
         for step in (self._reap, self._record):
             for place in places:
                 try:
-                    found += step(client, place, owners)
+                    found += step(client, place, owner_of)
                 except VertexBatchError as error:
                     self.log.warning("Could not finish checking %s/%s: %s", *place, error)
                     errors.append(error)
@@ -131,15 +124,15 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
             raise min(errors, key=lambda error: isinstance(error, PermanentError))
         return found
 
-    def _reap(self, client: BatchClient, place: Place, owners: _Owners) -> list[dict[str, Any]]:
+    def _reap(self, client: BatchClient, place: Place, owner_of: OwnerOf) -> list[dict[str, Any]]:
         active = list(_ours(client, place, HAS_NOT_ENDED))
         self.log.info("%d active jobs of this Airflow in %s/%s", len(active), *place)
-        owned = [(job, owners.of(job).ownership) for job in active]
+        owned = [(job, owner_of(job).ownership) for job in active]
         return [
             self._act(client, place, job, owner) for job, owner in owned if owner is not Ownership.WAITED_FOR
         ]
 
-    def _record(self, client: BatchClient, place: Place, owners: _Owners) -> list[dict[str, Any]]:
+    def _record(self, client: BatchClient, place: Place, owner_of: OwnerOf) -> list[dict[str, Any]]:
         """Record jobs that ended without a bill.
 
         :raises VertexBatchError: a job could not be recorded; the others were.
@@ -151,7 +144,7 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
         since = (now - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
         unbilled = UnbilledJobs(client, place, self.settings_of, self.log)
         recent = _ours(client, place, f'create_time>="{since}"')
-        owned = [(job, owners.of(job)) for job in unbilled.probable(recent)]
+        owned = [(job, owner_of(job)) for job in unbilled.probable(recent)]
         ended = [Unbilled(job, owner.task) for job, owner in owned if lacks_a_bill(job, owner, now)]
         if unwatched := count_unwatched(owned, now):
             self.log.warning(
@@ -188,19 +181,16 @@ class ReapBatchPredictionJobsOperator(BaseOperator):
         return {"job_id": job.job_id, "run": run, "owner": owner.value, "state": state}
 
 
-class _Owners:
-    """Finds the owners of jobs; queries Airflow once per DAG."""
+def _owner_finder(context: Context) -> OwnerOf:
+    """Find the owners of jobs. Airflow is asked once for each DAG."""
+    here, ti = deployment(), context["ti"]
+    runs_of = cache(lambda dag_id: ti.get_task_states(dag_id=dag_id))
 
-    def __init__(self, context: Context) -> None:
-        self._ti: Any = context["ti"]
-        self._here = deployment()
-        self._runs_of: dict[str, Mapping[str, Mapping[str, Any]]] = {}
-
-    def of(self, job: BatchPredictionJob) -> Owner:
+    def owner_of(job: BatchPredictionJob) -> Owner:
         dag_id = job.labels.get("airflow_dag", "")
-        if dag_id not in self._runs_of:
-            self._runs_of[dag_id] = self._ti.get_task_states(dag_id=dag_id)
-        return who_waits(job, self._here, dag_id, self._runs_of[dag_id])
+        return who_waits(job, here, dag_id, runs_of(dag_id))
+
+    return owner_of
 
 
 def _ours(client: BatchClient, place: Place, condition: str) -> Iterator[BatchPredictionJob]:

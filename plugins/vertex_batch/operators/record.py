@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from vertex_batch.billing.recording import PriceSettings, Recorded, Recorder, why_no_answers
+from vertex_batch.billing.price_books import PriceBooks, spec_job
+from vertex_batch.billing.recording import Recorded, Recorder, why_no_answers
 from vertex_batch.costs import Bill, JobFacts, add_totals, total, usd
 from vertex_batch.errors import PermanentError, VertexBatchError
 from vertex_batch.hooks.bigquery import read_table
@@ -29,11 +28,11 @@ from vertex_batch.observability.links import (
     run_url,
     storage_url,
 )
+from vertex_batch.operators.base import ProxyOperator
 from vertex_batch.pricing import add
-from vertex_batch.tasks.context import INTENT_XCOM, NOTHING_SUBMITTED_XCOM, cost_name
+from vertex_batch.tasks.context import INTENT_XCOM, NOTHING_SUBMITTED_XCOM, cost_name, pulled
 from vertex_batch.tasks.expected import ExpectedCosts
 from vertex_batch.tasks.outcome import explained
-from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.shards import PartsReport, planned_parts
 from vertex_batch.tasks.submitted import SubmittedJobs, references
 from vertex_batch.usage import Unit
@@ -42,10 +41,11 @@ from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobReference
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, RetryPolicy
+    from airflow.sdk import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 
-class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
+class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
     """Record what a submit task's jobs cost, however they ended.
 
     Use it as a teardown (``.as_teardown()``): it then runs after every end, and its success never turns a
@@ -80,8 +80,6 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
     :param spec: name of the task's spec, for the cost table. Defaults to the DAG's id, with the submit task's
         id if several tasks of the DAG submit jobs.
     :param team: the team that pays, for the cost table. Defaults to the job's label ``team``.
-    :param litellm_conn_id: the proxy.
-    :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
     :param gcp_conn_id: the connection that reads the output.
     :param batch_costs_conn_id: the cost table; a SQLite file in ``AIRFLOW_HOME`` if it is not defined.
     :returns: the amount as a decimal string, whether it is complete, and the same for each job, with its
@@ -109,13 +107,11 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         fail_without_answers: bool = True,
         spec: str = "",
         team: str = "",
-        litellm_conn_id: str = LiteLLMHook.default_conn_name,
         gcp_conn_id: str = "google_cloud_default",
         batch_costs_conn_id: str = CostTableHook.default_conn_name,
-        retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
-        super().__init__(retry_policy=retry_policy, **kwargs)
+        super().__init__(**kwargs)
         if (submit_task_id is None) == (job is None):
             message = f"{self.task_id}: set exactly one of submit_task_id and job"
             raise ValueError(message)
@@ -132,7 +128,6 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         self.fail_without_answers = fail_without_answers
         self.spec = spec
         self.team = team
-        self.litellm_conn_id = litellm_conn_id
         self.gcp_conn_id = gcp_conn_id
         self.batch_costs_conn_id = batch_costs_conn_id
         # `vertex-batch run` sets it: Airflow itself has no name for such a run.
@@ -160,22 +155,24 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         with hook.client() as client:
             failed_before = self._has_failed_before_submitting(context["ti"])
             jobs = [] if failed_before else self._jobs(context, client, hook)
-            expected.release(context, [self.submit_task_id])
+            if self.submit_task_id:
+                expected.release(context, self.submit_task_id)
             if not jobs:
                 message = "This run submitted no job, so there is nothing to bill."
                 if failed_before:
                     message += " It failed before it could have submitted a job, so none was searched for."
                 raise AirflowSkipException(message)
+            parts = PartsReport(context["ti"], self.plan_task_id, self.log)
+            work = [(self._facts(context, job, parts.sample), job) for job in jobs]
+            stated = {spec_job(facts): self.prices for facts, _ in work}
             recorder = Recorder(
                 client,
                 lambda: open_storage(self.gcp_conn_id),
                 expected.table,
-                PriceSettings(self.prices, Path(self.price_folder) if self.price_folder else None),
+                PriceBooks(client, self.price_folder, stated),
                 read_table=lambda uri: read_table(uri, self.gcp_conn_id),
                 log=self.log,
             )
-            parts = PartsReport(context["ti"], self.plan_task_id, self.log)
-            work = [(self._facts(context, job, parts.sample), job) for job in jobs]
             # Airflow raises `max_tries` when a task is cleared; the tries before that do not count.
             first_try = context["ti"].max_tries - (self.retries or 0) + 1
             recorded = self._record_each(recorder, work, first_try)
@@ -230,7 +227,7 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
             except VertexBatchError as error:  # the recorder cancels again, and raises
                 self.log.warning("%s", error)
 
-    def _has_failed_before_submitting(self, ti: Any) -> bool:
+    def _has_failed_before_submitting(self, ti: RuntimeTaskInstanceProtocol) -> bool:
         """Whether the tasks before reported that they failed before they could have submitted a job.
 
         A stored intent refutes that: another try failed, such as one that was stopped, that Airflow took for
@@ -239,13 +236,13 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
         told = [
             index
             for task_id in filter(None, [self.plan_task_id, self.submit_task_id])
-            for index in _as_list(ti.xcom_pull(task_ids=task_id, key=NOTHING_SUBMITTED_XCOM))
+            for index in pulled(ti, task_id, NOTHING_SUBMITTED_XCOM)
         ]
-        if not told or _as_list(ti.xcom_pull(task_ids=self.submit_task_id, key=INTENT_XCOM)):
+        if not told or (self.submit_task_id and pulled(ti, self.submit_task_id, INTENT_XCOM)):
             return False
         if -1 in told:  # the plan, or the only submit task
             return True
-        parts = planned_parts(ti, self.plan_task_id) if told and self.plan_task_id else []
+        parts = planned_parts(ti, self.plan_task_id) if self.plan_task_id else []
         return 0 < len(parts) <= len(told)
 
     def _facts(self, context: Context, job: JobReference, sample: InputPart | None) -> JobFacts:
@@ -316,11 +313,6 @@ class AggregateTokenUsageOperator(ReportsLineage, BaseOperator):
             for kind, count, allowed, samples in kinds
             if count > allowed
         ]
-
-
-def _as_list(pulled: Any) -> list[Any]:
-    """An XCom of all map indices of a task: Airflow returns a single value without a list."""
-    return pulled if isinstance(pulled, list) else [] if pulled is None else [pulled]
 
 
 def _note(context: Context, sample: InputPart | None) -> str:

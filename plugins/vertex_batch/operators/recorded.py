@@ -8,18 +8,20 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from vertex_batch.billing.price_books import PriceBooks, SpecJobPrices
+from vertex_batch.billing.price_books import PriceBooks
+from vertex_batch.billing.recounting import Recounter
+from vertex_batch.billing.repricing import reprice
 from vertex_batch.billing.spec_settings import spec_prices
 from vertex_batch.costs import JobFilter, in_full, usd
-from vertex_batch.errors import PermanentError
 from vertex_batch.hooks.bigquery import read_table
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import DEFAULT_CONN_ID, open_storage
+from vertex_batch.operators.base import ProxyOperator
 from vertex_batch.pricing import add
+from vertex_batch.tasks.outcome import explained
 from vertex_batch.vertex.names import parse_job_names
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 MAX_REPORTED = 100
 
 
-class RecordedJobsOperator(BaseOperator):
+class RecordedJobsOperator(ProxyOperator):
     """The base of operators on recorded jobs, chosen by day, spec, team or id. All fields are templates.
 
     :param since: first day, such as ``2026-11-01``.
@@ -69,7 +71,6 @@ class RecordedJobsOperator(BaseOperator):
         only_compare: str | bool = False,
         specs_folder: str | None = None,
         price_folder: str | None = None,
-        litellm_conn_id: str = LiteLLMHook.default_conn_name,
         gcp_conn_id: str = DEFAULT_CONN_ID,
         batch_costs_conn_id: str = CostTableHook.default_conn_name,
         **kwargs: Any,
@@ -78,21 +79,18 @@ class RecordedJobsOperator(BaseOperator):
         self.since, self.until, self.spec, self.team = since, until, spec, team
         self.job_ids, self.only_compare = job_ids, only_compare
         self.specs_folder, self.price_folder = specs_folder, price_folder
-        self.litellm_conn_id = litellm_conn_id
         self.gcp_conn_id = gcp_conn_id
         self.batch_costs_conn_id = batch_costs_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        del context
-        try:
+        with explained(context, self.log):
             where = self._where()
             table = CostTableHook(self.batch_costs_conn_id).table()
             with LiteLLMHook(self.litellm_conn_id).client() as client:
-                books = PriceBooks(client, _path(self.price_folder), self._spec_prices())
+                prices = spec_prices(Path(self.specs_folder)) if self.specs_folder else {}
+                books = PriceBooks(client, self.price_folder, prices)
                 books.check()
                 return self._do(client, table, books, where)
-        except PermanentError as error:
-            raise AirflowFailException(str(error)) from error
 
     @abstractmethod
     def _do(
@@ -116,10 +114,6 @@ class RecordedJobsOperator(BaseOperator):
             )
         chosen = frozenset(names) if names else None
         return JobFilter(spec=self.spec, team=self.team, since=since, until=until, named=chosen)
-
-    def _spec_prices(self) -> SpecJobPrices:
-        folder = _path(self.specs_folder)
-        return spec_prices(folder) if folder else {}
 
     def _summary(self, pairs: Sequence[tuple[Bill, Total, bool]]) -> dict[str, Any]:
         """Summarize each job's bill before, its sum after, and whether it changed."""
@@ -156,8 +150,6 @@ class RepriceJobsOperator(RecordedJobsOperator):
         self, client: BatchClient, table: CostTable, books: PriceBooks, where: JobFilter
     ) -> dict[str, Any]:
         del client
-        from vertex_batch.billing.repricing import reprice  # noqa: PLC0415 - it brings SQLAlchemy along
-
         jobs = list(reprice(table, books.of, where, dry_run=self._only_compares))
         return self._summary([(job.bill, job.after, job.changed) for job in jobs])
 
@@ -173,8 +165,6 @@ class RecountJobsOperator(RecordedJobsOperator):
     def _do(
         self, client: BatchClient, table: CostTable, books: PriceBooks, where: JobFilter
     ) -> dict[str, Any]:
-        from vertex_batch.billing.recounting import Recounter  # noqa: PLC0415 - it brings SQLAlchemy along
-
         recounter = Recounter(
             client,
             lambda: open_storage(self.gcp_conn_id),
@@ -201,7 +191,3 @@ def _day(name: str, text: str) -> date | None:
         raise AirflowFailException(
             f"`{name}` is {text!r}, not a valid day. Use a form such as 2026-11-01. Nothing was changed."
         ) from None
-
-
-def _path(text: str | None) -> Path | None:
-    return Path(text) if text else None

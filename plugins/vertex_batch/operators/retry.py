@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from vertex_batch.errors import ConfigurationError, StagingError, StorageAccessError
+from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, PartKind, StagingPlace, limits_for
-from vertex_batch.operators.base import RunDatesOperator
+from vertex_batch.operators.base import SpecOperator
 from vertex_batch.results import (
     AnswerForm,
     Found,
@@ -27,19 +27,18 @@ from vertex_batch.results import (
 from vertex_batch.tasks.choices import is_dry_run, retried_run, skip_unless_chosen
 from vertex_batch.tasks.context import identity
 from vertex_batch.tasks.outcome import explained
-from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.rounds import RoundJobs, RoundTasks
 
 _PAID_XCOM = "paid_rows"
 """How many paid rows a round sends again, for the decision of the next one."""
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, RetryPolicy
+    from airflow.sdk import Context
 
     from vertex_batch.storage import ObjectStorage
 
 
-class PrepareRetryOperator(RunDatesOperator):
+class PrepareRetryOperator(SpecOperator):
     """Write the rows of the round before that have no good answer, for one of some reasons, into a new input.
 
     Nothing is submitted here. The mapped submit task that follows submits the parts that this task returns,
@@ -77,14 +76,9 @@ class PrepareRetryOperator(RunDatesOperator):
         staging: str | None = None,
         max_rows: int | None = None,
         max_bytes: int | None = None,
-        overrides: Mapping[str, str] | None = None,
-        job_name: str = "",
-        litellm_conn_id: str = LiteLLMHook.default_conn_name,
-        gcp_conn_id: str = "google_cloud_default",
-        retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
-        super().__init__(retry_policy=retry_policy, **kwargs)
+        super().__init__(**kwargs)
         self.round = round
         self.rounds = rounds
         self.reasons = tuple(reasons)
@@ -96,10 +90,6 @@ class PrepareRetryOperator(RunDatesOperator):
         self.staging = staging
         self.max_rows = max_rows
         self.max_bytes = max_bytes
-        self.overrides = overrides
-        self.job_name = job_name
-        self.litellm_conn_id = litellm_conn_id
-        self.gcp_conn_id = gcp_conn_id
         self._retry_of = ""
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
@@ -143,12 +133,8 @@ class PrepareRetryOperator(RunDatesOperator):
         context["ti"].xcom_push(_PAID_XCOM, found.sent_and_paid)
         found.report(self.log)
         place = StagingPlace.of(self.output_uri, self.staging, identity(context).task_key)
-        try:
+        with self._staging(place):
             uris = stage_files(storage, found.files, place)
-        except StorageAccessError as error:
-            if error.uri.startswith(place.folder):
-                raise StagingError(place.prefix, self.gcp_conn_id, error.reason) from error
-            raise
         rows = found.sent.total()
         return [
             InputPart(

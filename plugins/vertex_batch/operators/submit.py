@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from vertex_batch.errors import ConfigurationError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
-from vertex_batch.inputs import InputPart, PartKind, file_pattern, whole_shard
+from vertex_batch.inputs import InputPart, PartKind, whole_shard
 from vertex_batch.lifecycle.cancelling import request_cancel
 from vertex_batch.lifecycle.finding import find_jobs_by_key
 from vertex_batch.lifecycle.identity import Intent
@@ -22,6 +21,7 @@ from vertex_batch.lifecycle.submitting import Submitter
 from vertex_batch.observability import metrics
 from vertex_batch.observability.lineage import ReportsLineage, of_reference
 from vertex_batch.observability.links import BillLink, ConsoleJobLink, bill_url
+from vertex_batch.operators.base import SpecOperator, patterns
 from vertex_batch.preflight import CheckedRows, Mode, Report, Subject, preflight
 from vertex_batch.tasks.approval import store_answer
 from vertex_batch.tasks.choices import is_dry_run, skip_if_retry, skip_unless_chosen
@@ -33,25 +33,22 @@ from vertex_batch.tasks.context import (
     identity,
     look_policy,
     map_index,
-    overridden,
     reports_nothing_submitted,
     with_run_dates,
 )
 from vertex_batch.tasks.gate import BudgetGate, BudgetSettings, InputFiles
 from vertex_batch.tasks.kill import KillSwitch
 from vertex_batch.tasks.outcome import end_dry_run, explained
-from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.request import build_request
 from vertex_batch.vertex.resource import CreateJobRequest, JobReference
 
 if TYPE_CHECKING:
-    import jinja2
-    from airflow.sdk import Context, RetryPolicy
+    from airflow.sdk import Context
 
 
-class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
+class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
     """Submit a Vertex AI batch prediction job through the LiteLLM proxy.
 
     However often this task is retried, and wherever its process crashes, it submits one job: a retry resumes
@@ -75,16 +72,10 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
     :param part: the part of the input that `PlanInputsOperator` assigned to this task. It replaces
         ``inputs``.
     :param plan_task_id: the task that planned the input, for a part that is only a reference.
-    :param overrides: field -> DAG param. If the param is set, its value replaces the field's. Never rendered.
     :param preflight: ``strict``, ``warn`` or ``off``: check model, location and rows before a job is created.
         Vertex accepts a job whose input is missing or wrong, and fails it minutes or hours later.
     :param cancel_on_kill: cancel the job if this task is killed after it submitted the job.
-    :param litellm_conn_id: the proxy.
-    :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
-    :param gcp_conn_id: the connection that checks the inputs and the output bucket.
     :param spec: name of the task's spec, for the cost table. Defaults as `display_name`, without the day.
-    :param job_name: the job's name in a spec with several jobs; templates use it as ``job_name``. If the
-        run's param ``jobs`` names other jobs only, the task is skipped.
     :param money: the budgets and prices of the job; see ``docs/budgets.md``. By default, the cost is neither
         estimated nor limited.
     :returns: a `JobReference` as a dict.
@@ -117,18 +108,13 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         model_parameters: dict[str, Any] | None = None,
         part: Any = None,
         plan_task_id: str | None = None,
-        overrides: Mapping[str, str] | None = None,
         preflight: str = Mode.STRICT,
         cancel_on_kill: bool = True,
-        litellm_conn_id: str = LiteLLMHook.default_conn_name,
-        gcp_conn_id: str = "google_cloud_default",
         spec: str = "",
-        job_name: str = "",
         money: BudgetSettings | None = None,
-        retry_policy: RetryPolicy | None = RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
-        super().__init__(retry_policy=retry_policy, **kwargs)
+        super().__init__(**kwargs)
         self.model = model
         self.inputs = inputs
         self.output_uri = output_uri
@@ -140,36 +126,16 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         self.part = part
         self._is_planned = part is not None
         self.plan_task_id = plan_task_id
-        self.overrides = overrides
         self.preflight = Mode(preflight)
         self.cancel_on_kill = cancel_on_kill
-        self.litellm_conn_id = litellm_conn_id
-        self.gcp_conn_id = gcp_conn_id
         self.spec = spec
-        self.job_name = job_name
         self.money = money or BudgetSettings()
         self._store: TaskStateIntentStore | None = None
         self._kill: KillSwitch | None = None
 
-    def _do_render_template_fields(
-        self,
-        parent: Any,
-        template_fields: Iterable[str],
-        context: Context,
-        jinja_env: jinja2.Environment,
-        seen_oids: set[int],
-    ) -> None:
-        """Render with the run's dates, whose names mean the same in every kind of run.
-
-        Airflow calls this for every task, but `render_template_fields` only for tasks that are not mapped.
-        """
-        if parent is not self:  # a value inside a field
-            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
-            return
-        dated = with_run_dates(context, str(self.dag.timezone.name), self.job_name)
-        super()._do_render_template_fields(parent, template_fields, dated, jinja_env, seen_oids)
-        for field, value in overridden(context.get("params") or {}, self.overrides or {}).items():
-            setattr(self, field, value if field != "labels" else {**(self.labels or {}), **value})
+    def _put_in(self, chosen: Mapping[str, Any], context: Context) -> None:
+        labels = {**(self.labels or {}), **chosen.get("labels", {})}
+        super()._put_in({**chosen, "labels": labels} if "labels" in chosen else chosen, context)
         if part := self._planned_part(context):
             self._apply_part(part, context)
 
@@ -235,20 +201,20 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
     def _submit(self, context: Context) -> JobReference:
         hook = LiteLLMHook(self.litellm_conn_id)
         place = find_place(hook, self.project, self.location, "Nothing was submitted")
-        uris = [file_pattern(uri) for uri in ([self.inputs] if isinstance(self.inputs, str) else self.inputs)]
-        who = identity(context)
+        uris = patterns(self.inputs)
+        who, part = identity(context), InputPart.from_dict(self.part)
         request = self._request(context, uris)
         files = InputFiles(uris, cache(lambda: open_storage(self.gcp_conn_id)))
         if is_dry_run(context):
             with hook.client() as client:
                 rows = self._known_rows(self._preflight(request, files, place, client))
-                expected = self._gate(context, client, files).preview(place, request, rows)
+                expected = self._gate(context, request, files, place, client).preview(rows)
             body = json.dumps(request.to_wire(), indent=2, ensure_ascii=False)
             end_dry_run(context, self.log, body, rows=rows, expected=expected)
         self._store = TaskStateIntentStore(context)
         self._kill = KillSwitch(context, self._cancel_submitted, self.log, retry_goes_on=True)
         with hook.client() as client:
-            gate = self._gate(context, client, files)
+            gate = self._gate(context, request, files, place, client)
             submitter = Submitter(
                 client,
                 self._store,
@@ -273,7 +239,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
             input_uris=tuple(uris),
             labels=request.labels,
             map_index=who.map_index,
-            input_rows=self._counted_rows(),
+            # If the plan counted them and none is answered yet.
+            input_rows=part.rows if part and not part.answered else None,
         )
         ConsoleJobLink.publish(context, reference)
         self.lineage = of_reference(reference)
@@ -281,11 +248,6 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         self.log.info("Vertex AI runs the job: %s", reference.console_url)
         self.log.info("Its bill is recorded when it has ended: %s", self.bill_url)
         return reference
-
-    def _counted_rows(self) -> int | None:
-        """Rows of the input, if the plan counted them and none is answered yet."""
-        part = InputPart.from_dict(self.part)
-        return part.rows if part and not part.answered else None
 
     def _before_intent(
         self,
@@ -297,7 +259,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
     ) -> None:
         """Check the job and its budgets. A job that is wrong or too expensive is not submitted."""
         report = self._preflight(request, files, place, client)
-        gate.check(place, request, rows=self._known_rows(report))
+        gate.check(self._known_rows(report))
 
     def _known_rows(self, report: Report | None) -> int | None:
         """The rows of the input from the pre-flight or the plan; None if neither has counted them."""
@@ -312,9 +274,16 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, BaseOperator):
         checked = CheckedRows(part.listing, part.report) if part and part.report else None
         return preflight(subject, self.preflight, files.open_storage, client, self.log, checked=checked)
 
-    def _gate(self, context: Context, client: BatchClient, files: InputFiles) -> BudgetGate:
+    def _gate(
+        self,
+        context: Context,
+        request: CreateJobRequest,
+        files: InputFiles,
+        place: Place,
+        client: BatchClient,
+    ) -> BudgetGate:
         settings = replace(self.money, spec=cost_name(context, self.spec, self.task_id))
-        return BudgetGate(context, settings, client, files, self.log)
+        return BudgetGate(context, settings, client, files, place=place, request=request, log=self.log)
 
     def _request(self, context: Context, uris: list[str]) -> CreateJobRequest:
         try:

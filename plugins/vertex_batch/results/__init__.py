@@ -17,7 +17,7 @@ from vertex_batch.results.joining import Joined, join
 from vertex_batch.results.reasons import may_pass
 from vertex_batch.results.schemas import read_schema
 from vertex_batch.results.types import AnswerForm, AttemptOutput, Counts, ExtraKind, Reason, ResultSettings
-from vertex_batch.results.writing import SUFFIXES, DeliveryPlace, Written, deliver, numbers
+from vertex_batch.results.writing import SUFFIXES, DeliveryPlace, Written, deliver
 
 __all__ = [
     "SUFFIXES",
@@ -42,7 +42,6 @@ __all__ = [
     "futile_reasons",
     "join",
     "may_pass",
-    "numbers",
     "of_paid_answers",
     "other_prompts",
     "output_of",

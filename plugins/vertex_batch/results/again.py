@@ -16,9 +16,10 @@ from pathlib import Path
 from vertex_batch.inputs import JobLimits, StagingPlace, exists_with_size
 from vertex_batch.lifecycle.waiting import describe, failed_for_a_passing_reason
 from vertex_batch.log import Log
+from vertex_batch.results.files import blocks_of
 from vertex_batch.results.joining import join
 from vertex_batch.results.types import AttemptOutput, Counts, Reason, ResultSettings
-from vertex_batch.storage import BLOCK_BYTES, ObjectStorage
+from vertex_batch.storage import ObjectStorage
 from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import BatchPredictionJob, JobState
 
@@ -48,12 +49,6 @@ class JobChain:
     later: tuple[BatchPredictionJob, ...] = ()
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        """The URIs that the first job read; empty for a table."""
-        source = self.jobs[0].input_config.get("gcsSource") or {}
-        return tuple(source.get("uris", ()))
-
-    @property
     def outputs(self) -> list[AttemptOutput]:
         """The output folders with rows in them."""
         return [
@@ -66,9 +61,8 @@ class JobChain:
 
     def _resumes(self, job: BatchPredictionJob) -> bool:
         """Whether a job read the output of another one of this chain."""
-        read = (job.input_config.get("gcsSource") or {}).get("uris", ())
         folders = [f"{each.output_directory.rstrip('/')}/" for each in self.jobs if each.output_directory]
-        return any(uri.startswith(folder) for uri in read for folder in folders)
+        return any(uri.startswith(folder) for uri in job.input_uris for folder in folders)
 
     @property
     def is_hopeless(self) -> bool:
@@ -136,7 +130,6 @@ class Found:
     left: Counter[Reason] = field(default_factory=Counter)
 
     def add(self, counts: Counts, wanted: Collection[Reason]) -> None:
-        """Count the rows of one chain."""
         self.answered += counts.delivered
         for reason, rows in counts.exceptions.items():
             (self.sent if reason in wanted else self.left)[reason] += rows
@@ -236,7 +229,7 @@ class RetryCollector:
                 continue
             wanted = wanted_reasons(self._reasons, stopped_early=chain.may_have_stopped_early)
             with join(
-                chain.inputs,
+                chain.jobs[0].input_uris,
                 chain.outputs,
                 self._settings,
                 store=self._storage,
@@ -256,7 +249,7 @@ def stage_files(storage: ObjectStorage, files: Sequence[RetryFile], place: Stagi
     for each in files:
         uri = place.uri("retry", each.digest)
         if not exists_with_size(storage, uri, each.size):
-            storage.write(uri, _blocks(each.path))
+            storage.write(uri, blocks_of(each.path))
         uris.append(uri)
     return uris
 
@@ -274,12 +267,6 @@ def _files(rows: Iterator[bytes], limits: JobLimits, work: Path) -> Iterator[Ret
                 digest.update(row)
                 count, size, row = count + 1, size + len(row), next(rows, None)
         yield RetryFile(path, count, size, digest.hexdigest())
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            yield block
 
 
 def _may_have_rows(job: BatchPredictionJob) -> bool:

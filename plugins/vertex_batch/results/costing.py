@@ -102,7 +102,6 @@ class RowMeter:
         self._rates: dict[tuple[str, bool, int, date | None], Decimal | None] = {}
 
     def cost_of(self, row: Reading) -> RowCost:
-        """Price one answered row."""
         meter = self._meters.of(row.model)
         counts, note = meter.billed(row)
         is_long = meter.is_long(row)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 from vertex_batch.costs import Bill, Total, add_totals
 from vertex_batch.errors import InputChangedError, InputMissingError, InputUnusableError
 from vertex_batch.lifecycle.identity import attempt_key
 from vertex_batch.results.types import AttemptOutput, Counts
+from vertex_batch.vertex.resource import LONG_AGO
 
 MAX_RESUBMITS = 100
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _REASONS_SHOWN = 5
+_CREATED_AT = attrgetter("job.created_at")
 _SAFE = (
     "Nothing was delivered. The jobs have run, and their answers are safe in the outputs, where they cost"
     " nothing more; a delivery joins them to the input that the jobs have read."
@@ -47,20 +48,16 @@ def add_rounds(attempts: dict[int, list[Bill]], rounds: Sequence[Sequence[Bill]]
 
     :param attempts: of the first submission; see `attempts_of`.
     """
-    since = max((_created(bill) for bills in attempts.values() for bill in bills), default=_LONG_AGO)
+    since = max((bill.job.created_at for bills in attempts.values() for bill in bills), default=LONG_AGO)
     for bills in rounds:
-        if newer := [bill for bill in bills if _created(bill) > since]:
-            attempts[max(attempts, default=-1) + 1] = sorted(newer, key=_created)
-
-
-def _created(bill: Bill) -> datetime:
-    return bill.job.create_time or _LONG_AGO
+        if newer := [bill for bill in bills if bill.job.created_at > since]:
+            attempts[max(attempts, default=-1) + 1] = sorted(newer, key=_CREATED_AT)
 
 
 def _chain(bills: Sequence[Bill], last: Bill) -> list[Bill]:
     """A job and those that it replaced, the first one first."""
     by_key: dict[str, list[Bill]] = {}
-    for bill in sorted(bills, key=lambda each: each.job.create_time or _LONG_AGO):
+    for bill in sorted(bills, key=_CREATED_AT):
         if bill.job.job_key and bill.job.task_id == last.job.task_id:
             by_key.setdefault(bill.job.job_key, []).append(bill)
     for first in by_key:
@@ -111,7 +108,6 @@ def bill_facts(delivered: Sequence[Bill], all_bills: Collection[Bill]) -> dict[s
 
 
 def total_of(bills: Collection[Bill]) -> Total:
-    """The sum of bills."""
     return add_totals(bill.total for bill in bills)
 
 

@@ -172,7 +172,6 @@ def is_checked(part: int | None, *, all_rows: bool) -> bool:
 
 
 def find_inputs(store: ObjectStorage, inputs: Sequence[str]) -> list[SourceObject]:
-    """List the inputs in the order in which they are named; those of a wildcard by name."""
     return without_duplicates(store.find(inputs))
 
 

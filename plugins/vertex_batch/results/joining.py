@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from vertex_batch.results.costing import JobPrices
 from vertex_batch.results.engine import open_database
@@ -30,7 +30,7 @@ FROM input_rows LEFT JOIN chosen USING (seq) LEFT JOIN (SELECT id, reason FROM o
 
 
 class Joined:
-    """The rows of a run, joined. Use it as a context manager: it owns a work folder on disk.
+    """The rows of a run, joined.
 
     :param counts: the numbers; input rows = delivered + exceptions.
     """
@@ -73,21 +73,8 @@ class Joined:
                 if (following := next(wanted, None)) is None:
                     return
 
-    def close(self) -> None:
-        """Remove the database."""
-        self.connection.close()
-        self.spool.close()
-        shutil.rmtree(self.work, ignore_errors=True)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
+@contextmanager
 def join(
     inputs: Sequence[str],
     attempts: Sequence[AttemptOutput],
@@ -96,14 +83,14 @@ def join(
     store: ObjectStorage | Any,
     work: Path,
     prices: Mapping[JobId | None, JobPrices] | None = None,
-) -> Joined:
+) -> Iterator[Joined]:
     """Join the outputs of all attempts to the inputs. Memory does not grow with the rows; disk does.
 
     :param inputs: the URIs that the first attempt was submitted for, wildcards allowed, in order. Not those
         of retries, whose rows are among them.
     :param attempts: the outputs of all jobs, in any order.
     :param store: an object store, or an fsspec file system, with inputs and outputs.
-    :param work: a folder on a local disk for this join alone; it is removed when the result is closed.
+    :param work: a folder on a local disk for this join alone; it is removed at the end.
     :param prices: what the rows of each job cost; without them costs are unknown.
     :raises InputMissingError: an input no longer exists.
     :raises OutputMissingError: an output does not exist, or holds no rows.
@@ -111,9 +98,10 @@ def join(
     """
     storage = as_storage(store)
     objects = find_inputs(storage, inputs)
-    connection = open_database(work)
-    spool = Spool(work / "texts")
-    try:
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, work, ignore_errors=True)
+        connection = stack.enter_context(closing(open_database(work)))
+        spool = stack.enter_context(closing(Spool(work / "texts")))
         connection.execute(TABLES)
         loader = InputLoader(connection, storage, settings, spool)
         rows = loader.load(objects)
@@ -135,12 +123,7 @@ def join(
             connection.executemany("INSERT INTO files VALUES (?, ?)", [list(each) for each in files])
         match(connection, keys_are_shared=shared != frozenset())
         connection.execute(FINAL)
-        return Joined(connection, spool, settings, work=work, store=storage, objects=objects)
-    except BaseException:
-        connection.close()
-        spool.close()
-        shutil.rmtree(work, ignore_errors=True)
-        raise
+        yield Joined(connection, spool, settings, work=work, store=storage, objects=objects)
 
 
 def _count(connection: DuckDBPyConnection) -> Counts:

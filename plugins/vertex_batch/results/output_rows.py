@@ -100,7 +100,6 @@ class OutputLoader:
                     self._row(line)
 
     def flush(self) -> None:
-        """Write the rows that were read."""
         self._rows.flush()
         self._prompts.flush()
         self._spool.flush()

@@ -31,7 +31,6 @@ class Spool:
         return start, len(data)
 
     def add_numbers(self, numbers: list[float]) -> Span:
-        """Append numbers."""
         return self.add(array("d", numbers).tobytes())
 
     def flush(self) -> None:
@@ -43,7 +42,6 @@ class Spool:
         return os.pread(self._stream.fileno(), size, start)
 
     def read_numbers(self, start: int, size: int) -> list[float]:
-        """Read numbers."""
         numbers = array("d")
         numbers.frombytes(self.read(start, size))
         return numbers.tolist()

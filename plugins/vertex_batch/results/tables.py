@@ -69,7 +69,6 @@ class Appender:
             self.flush()
 
     def flush(self) -> None:
-        """Write the rows that were added."""
         if not self._rows:
             return
         with needs("pyarrow"):

@@ -118,7 +118,6 @@ class Counts:
 
     @property
     def exception_rows(self) -> int:
-        """Input rows without a good answer."""
         return sum(self.exceptions.values())
 
     @property

@@ -12,21 +12,23 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from vertex_batch.costs.money import in_full
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.results.files import Block, Kind, open_writer
+from vertex_batch.results.files import Block, Kind, blocks_of, open_writer
 from vertex_batch.results.joining import Joined
 from vertex_batch.results.types import AnswerForm, Counts
 from vertex_batch.storage import ObjectStorage
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 SUFFIXES = (".parquet", ".jsonl.gz", ".jsonl", ".csv")
 """The formats, by how the name of the file ends."""
 MANIFEST_VERSION = 1
-_READ_BYTES = 8 << 20
 _decode_kept = msgspec.json.Decoder(list[Any]).decode
 _BLOCK_ROWS = 20_000
 _BLOCK_BYTES = 16 << 20
@@ -177,7 +179,7 @@ def deliver(joined: Joined, to: str, target: ObjectStorage, facts: Mapping[str, 
     with _cleaned_up(target, [*local, place.manifest]):
         target.remove(place.manifest)
         for uri, path in local.items():
-            target.write(_temporary(uri), _blocks(path))
+            target.write(_temporary(uri), blocks_of(path))
         for uri in local:
             target.move(_temporary(uri), uri)
         if place.extra not in local:
@@ -204,7 +206,6 @@ def _cleaned_up(target: ObjectStorage, uris: Collection[str]) -> Iterator[None]:
 
 
 def numbers(counts: Counts) -> dict[str, Any]:
-    """The numbers of a delivery as plain data."""
     return {
         "input_rows": counts.input_rows,
         "delivered": counts.delivered,
@@ -233,7 +234,7 @@ def _write(joined: Joined, name: str, path: Path, suffix: str) -> int:
     return rows
 
 
-def _block(joined: Joined, narrow: Any, name: str, order: Sequence[str]) -> Block:
+def _block(joined: Joined, narrow: pa.RecordBatch, name: str, order: Sequence[str]) -> Block:
     """Add the texts to the rows of a query."""
     spool, answers_only = joined.spool, name == "answers"
     spans = zip(
@@ -260,7 +261,7 @@ def _block(joined: Joined, narrow: Any, name: str, order: Sequence[str]) -> Bloc
     return Block(narrow, added, order)
 
 
-def _parts(batch: Any) -> Iterator[Any]:
+def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """Parts of a batch whose texts fit in memory."""
     start = size = 0
     for n, more in enumerate(batch.column("answer_size").to_pylist()):
@@ -286,13 +287,12 @@ def _other_run(manifest: bytes | None, facts: Mapping[str, Any]) -> str:
 
 
 def _is_there(target: ObjectStorage, local: Mapping[str, Path]) -> bool:
-    """Whether all files of a delivery are in their place."""
     found = target.look_up(list(local))
     sizes = [path.stat().st_size for path in local.values()]
     return all(each and each.size == size for each, size in zip(found, sizes, strict=True))
 
 
-def _empty(schema: Any) -> Any:
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
     return pa.RecordBatch.from_arrays([pa.array([], each.type) for each in schema], schema=schema)
@@ -301,12 +301,6 @@ def _empty(schema: Any) -> Any:
 def _digest(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
-        while block := stream.read(_READ_BYTES):
-            yield block
 
 
 def _temporary(uri: str) -> str:

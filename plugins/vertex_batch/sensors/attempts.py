@@ -95,8 +95,6 @@ class Attempts:
         They differ if a job that resumed another one did not find all of its rows. (0, 0) if the counts are
         not known.
         """
-        if not self.number:
-            return 0, 0
         first = describe(client.get(self._first.project, self._first.location, self._first.job_id))
         if min(first.incomplete_rows, seen.incomplete_rows) < 0 or not _rows(seen):
             return 0, 0
@@ -146,7 +144,7 @@ class FailureTally:
 
     def restore(self, context: Context) -> int:
         """Return the count of the earlier processes of this try."""
-        kept: Any = _store(context).get(_TALLY_KEY)
+        kept: Any = context["task_state_store"].get(_TALLY_KEY)
         is_ours = isinstance(kept, dict) and kept.get("try_number") == context["ti"].try_number
         self._kept = int(kept["failures"]) if is_ours else 0
         return self._kept
@@ -154,9 +152,7 @@ class FailureTally:
     def keep(self, context: Context, failures: int) -> None:
         """Store the count if it has changed."""
         if failures != self._kept:
-            _store(context).set(_TALLY_KEY, {"try_number": context["ti"].try_number, "failures": failures})
+            context["task_state_store"].set(
+                _TALLY_KEY, {"try_number": context["ti"].try_number, "failures": failures}
+            )
             self._kept = failures
-
-
-def _store(context: Context) -> Any:
-    return context["task_state_store"]

@@ -178,7 +178,6 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         return self._attempts.job if self._attempts else self.reference
 
     def _proceed(self, context: Context, seen: JobReading) -> dict[str, Any]:
-        """Continue waiting, submit again, or end."""
         while seen.verdict is Verdict.WAIT or self._resubmits(context, seen):
             if seen.verdict is Verdict.WAIT:
                 self._defer(context)
@@ -203,11 +202,8 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         attempts, kill = self._attempts, self._kill
         assert attempts
         assert kill
-        try:
-            with LiteLLMHook(self.litellm_conn_id).client() as client:
-                attempts.submit_next(client)
-        except PermanentError as error:
-            raise AirflowFailException(str(error)) from error
+        with LiteLLMHook(self.litellm_conn_id).client() as client:
+            attempts.submit_next(client)
         if kill.cancelled:  # while the POST was on its way
             self._cancel("its task was killed")
         kill.check()

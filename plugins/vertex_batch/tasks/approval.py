@@ -15,13 +15,14 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from vertex_batch.budgets import Decision, Estimate
-from vertex_batch.budgets.errors import ApprovalRefusedError
+from vertex_batch.budgets.decision import ApprovalRefusedError
 from vertex_batch.costs import usd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 APPROVE, REJECT = "Approve", "Reject"
 STORE_KEY = "budget_approval"
@@ -37,10 +38,10 @@ class Approval:
 
     def __init__(self, context: Context, key: str) -> None:
         self._context, self._key = context, key
-        stored: Any = context["task_state_store"].get(STORE_KEY)
-        mine = isinstance(stored, dict) and stored.get("job_key") == key
-        self.usd: Decimal | None = Decimal(stored["usd"]) if mine else None
-        self.by: str = str(stored["by"]) if mine else ""
+        stored = context["task_state_store"].get(STORE_KEY)
+        mine = stored if isinstance(stored, dict) and stored.get("job_key") == key else {}
+        self.usd: Decimal | None = Decimal(str(mine["usd"])) if mine else None
+        self.by: str = str(mine["by"]) if mine else ""
 
     def ask(
         self,
@@ -64,7 +65,7 @@ class Approval:
             )
         from airflow.sdk.execution_time.hitl import upsert_hitl_detail  # noqa: PLC0415 - needs a supervisor
 
-        ti: Any = self._context["ti"]
+        ti = self._context["ti"]
         most = max(estimate.expected.amount, estimate.high)
         upsert_hitl_detail(
             ti_id=ti.id,
@@ -98,7 +99,7 @@ def store_answer(context: Context, asked: Mapping[str, str], event: Mapping[str,
     return name
 
 
-def _body(ti: Any, estimate: Estimate, decision: Decision, most: Decimal) -> str:
+def _body(ti: RuntimeTaskInstanceProtocol, estimate: Estimate, decision: Decision, most: Decimal) -> str:
     reasons = "\n".join(f"- {reason}" for reason in decision.reasons)
     unknown = "".join(f"\n- {reason}" for reason in estimate.unknown)
     return (

@@ -20,6 +20,7 @@ from vertex_batch.vertex.names import Place, missing_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 STORE_KEY = "batch_prediction_job"
 INTENT_XCOM = "batch_prediction_intent"
@@ -46,8 +47,19 @@ def map_index(context: Context) -> int:
     return -1 if index is None else index
 
 
+def pulled(
+    ti: RuntimeTaskInstanceProtocol, task_id: str, key: str = "return_value", run_id: str | None = None
+) -> list[Any]:
+    """The XComs of all map indices of a task. Airflow returns a single value without a list.
+
+    :param run_id: of another run of the DAG; None: of the present one.
+    """
+    other: dict[str, Any] = {"run_id": run_id} if run_id else {}
+    found = ti.xcom_pull(task_ids=task_id, key=key, **other)
+    return found if isinstance(found, list) else [] if found is None else [found]
+
+
 def identity(context: Context) -> TaskIdentity:
-    """Return the identity of the running task."""
     ti = context["ti"]
     return TaskIdentity(
         deployment=deployment(),
@@ -127,8 +139,8 @@ class TaskStateIntentStore:
     """The intent in Airflow's task state store, which survives retries, crashes, clears and backfills."""
 
     def __init__(self, context: Context) -> None:
-        self._store: Any = context["task_state_store"]
-        self._ti: Any = context["ti"]
+        self._store = context["task_state_store"]
+        self._ti = context["ti"]
         # For on_kill, which runs in a signal handler and must not talk to the supervisor.
         self.latest: Intent | None = None
 

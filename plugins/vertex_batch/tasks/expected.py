@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from vertex_batch import budgets
 from vertex_batch.costs import Bill, in_full
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.hooks.cost_table import CostTableHook
@@ -28,22 +29,21 @@ class ExpectedCosts:
     def of(self, bills: Sequence[Bill]) -> dict[str, dict[str, Any]]:
         """By job id: expected, low and high in US dollars, and whether the bill is outside that range."""
         try:
-            found = {bill.job.key: self._ledger.of_job(bill.job.key) for bill in bills}
+            found = self._ledger.of_jobs([bill.job.key for bill in bills])
         except VertexBatchError as error:
             self._log.warning("Could not read the jobs' expected costs: %s", error)
             return {}
-        compared = {}
-        for bill in bills:
-            if stored := found[bill.job.key]:
-                compared[bill.job.job_id] = self._compared(bill, stored)
-        return compared
+        return {
+            bill.job.job_id: self._compared(bill, found[bill.job.key])
+            for bill in bills
+            if bill.job.key in found
+        }
 
-    def release(self, context: Context, task_ids: Sequence[str | None]) -> None:
-        """Release what submit tasks reserved for jobs that were never created."""
+    def release(self, context: Context, task_id: str) -> None:
+        """Release what a submit task reserved for jobs that were never created."""
         ti, index = context["ti"], map_index(context)
         try:
-            for task_id in filter(None, task_ids):
-                self._ledger.release(ti.dag_id, ti.run_id, task_id, None if index < 0 else index)
+            self._ledger.release(ti.dag_id, ti.run_id, task_id, None if index < 0 else index)
         except VertexBatchError as error:
             self._log.warning(
                 "Could not release the job's budget; it stays reserved for some days: %s", error
@@ -56,9 +56,7 @@ class ExpectedCosts:
 
     @cached_property
     def _ledger(self) -> Ledger:
-        from vertex_batch.budgets import Ledger  # noqa: PLC0415 - it brings SQLAlchemy with it
-
-        return Ledger(self.table)
+        return budgets.Ledger(self.table)
 
     def _compared(self, bill: Bill, stored: StoredEstimate) -> dict[str, Any]:
         estimate, cost = stored.estimate, bill.total.amount

@@ -31,12 +31,10 @@ RECORDED_JOBS = {
 
 
 def text_field(title: str, description: str = "", **schema: Any) -> Param:
-    """Make an optional text field."""
     return Param(default=None, type=["null", "string"], title=title, description_md=description, **schema)
 
 
 def job_ids_field() -> Param:
-    """Make the field for job ids."""
     return Param(
         default=None,
         type=["null", "array", "string"],
@@ -47,7 +45,6 @@ def job_ids_field() -> Param:
 
 
 def connection_field() -> Param:
-    """Make the field for the proxy's connection."""
     return text_field("Connection", "The LiteLLM proxy's connection. Default: `litellm_default`.")
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vertex_batch import budgets
 from vertex_batch.billing.price_books import PriceBooks, spec_job
 from vertex_batch.budgets import (
     Account,
@@ -19,28 +21,20 @@ from vertex_batch.budgets import (
     BudgetRequest,
     Decision,
     Estimate,
-    Guess,
     Limit,
     Payer,
     Ruling,
     Sums,
-    Totals,
-    counted_only,
-    decide,
-    estimate,
-    survey_input,
-    unknown_estimate,
-    usable,
-    within_approval,
 )
-from vertex_batch.budgets.errors import ApprovalRefusedError, BudgetExceededError
+from vertex_batch.budgets.decision import ApprovalRefusedError, BudgetExceededError
 from vertex_batch.costs import JobFacts, usd
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.hooks.cost_table import CostTableHook, cost_table_url
-from vertex_batch.hooks.storage import BIGQUERY_SCHEME, InputStorage
 from vertex_batch.log import Log
 from vertex_batch.observability import metrics
 from vertex_batch.pricing import PriceBook
+from vertex_batch.specs.team_budgets import load_team_budgets
+from vertex_batch.storage import BIGQUERY_SCHEME, ObjectStorage
 from vertex_batch.tasks.approval import Approval
 from vertex_batch.tasks.context import identity
 from vertex_batch.usage import canonical_model
@@ -93,7 +87,7 @@ class InputFiles:
     """
 
     uris: Sequence[str]
-    open_storage: Callable[[], InputStorage]
+    open_storage: Callable[[], ObjectStorage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,22 +97,44 @@ class _Limits:
     limits: list[Limit] = field(default_factory=list)
     unknown: Ruling = Ruling.WARN
     approvers: tuple[str, ...] = ()
-    timeouts: tuple[Any, ...] = ()
+    timeouts: tuple[timedelta, ...] = ()
 
 
 class BudgetGate:
     """Estimates one job's cost, compares it with the budgets, and reserves the amount.
 
     :param client: reads the proxy's prices.
+    :param request: of the job.
     """
 
     def __init__(
-        self, context: Context, settings: BudgetSettings, client: BatchClient, files: InputFiles, log: Log
+        self,
+        context: Context,
+        settings: BudgetSettings,
+        client: BatchClient,
+        files: InputFiles,
+        *,
+        place: Place,
+        request: CreateJobRequest,
+        log: Log,
     ) -> None:
         self._context, self._settings, self._client = context, settings, client
         self._files, self._log = files, log
+        who = identity(context)
+        self._request = BudgetRequest(
+            job_key=who.idempotency_key(context["ti"].max_tries),
+            project=place.project,
+            location=place.location,
+            model=request.model,
+            dag_id=who.dag_id,
+            run_id=who.run_id,
+            task_id=who.task_id,
+            map_index=who.map_index,
+            spec=settings.spec,
+            team=request.labels.get("team", ""),
+        )
 
-    def check(self, place: Place, request: CreateJobRequest, rows: int | None = None) -> None:
+    def check(self, rows: int | None) -> None:
         """Let the job pass, warn, ask a person, or refuse.
 
         Without a limit, no failure of the estimate prevents the submission.
@@ -131,18 +147,17 @@ class BudgetGate:
         if not self._settings.is_enabled:
             return
         cost_table_url(self._settings.batch_costs_conn_id)
-        budget_request = self._budget_request(place, request)
-        rules = self._limits(budget_request)
+        rules = self._limits()
         try:
-            expected, decision, approval = self._claim(budget_request, rules, rows)
+            expected, decision, approval = self._claim(rules, rows)
         except VertexBatchError as error:
             if rules.limits:
                 raise
             self._log.warning("Could not estimate the job's cost: %s", error)
             return
-        self._act(budget_request, rules, expected, decision, approval)
+        self._act(rules, expected, decision, approval)
 
-    def preview(self, place: Place, request: CreateJobRequest, rows: int | None = None) -> Estimate | None:
+    def preview(self, rows: int | None) -> Estimate | None:
         """Log what the job would cost and what its budgets would decide, for a dry run.
 
         Nothing is reserved and no person is asked. Failures are only logged.
@@ -150,12 +165,12 @@ class BudgetGate:
         :param rows: of the input, if they were counted.
         :returns: the expected cost; None if it could not be estimated.
         """
-        budget_request = self._budget_request(place, request)
+        asks = self._request
         try:
-            rules = self._limits(budget_request)
-            expected = self._estimate(budget_request, rows)
+            rules = self._limits()
+            expected = self._estimate(rows)
             sums = {
-                limit.account: self._ledger.sums(limit.account, budget_request.dag_id, budget_request.run_id)
+                limit.account: self._ledger.sums(limit.account, asks.dag_id, asks.run_id)
                 for limit in rules.limits
             }
         except VertexBatchError as error:
@@ -171,34 +186,16 @@ class BudgetGate:
         """
         if not self._settings.is_enabled:
             return
-        key = identity(self._context).idempotency_key(self._context["ti"].max_tries)
         try:
-            self._ledger.submitted(key, job_id)
+            self._ledger.submitted(self._request.job_key, job_id)
         except VertexBatchError as error:
             self._log.warning("Could not store the estimate of job %s in the cost table: %s", job_id, error)
 
-    def _budget_request(self, place: Place, request: CreateJobRequest) -> BudgetRequest:
-        who = identity(self._context)
-        return BudgetRequest(
-            job_key=who.idempotency_key(self._context["ti"].max_tries),
-            project=place.project,
-            location=place.location,
-            model=request.model,
-            dag_id=who.dag_id,
-            run_id=who.run_id,
-            task_id=who.task_id,
-            map_index=who.map_index,
-            spec=self._settings.spec,
-            team=request.labels.get("team", ""),
-        )
-
     @cached_property
     def _ledger(self) -> Ledger:
-        from vertex_batch.budgets import Ledger  # noqa: PLC0415 - it brings SQLAlchemy with it
+        return budgets.Ledger(CostTableHook(self._settings.batch_costs_conn_id).table())
 
-        return Ledger(CostTableHook(self._settings.batch_costs_conn_id).table())
-
-    def _limits(self, budget_request: BudgetRequest) -> _Limits:
+    def _limits(self) -> _Limits:
         """All limits that apply, and the strictest setting for unknown costs.
 
         :raises ConfigurationError: the file with the teams' limits cannot be read. No job is better than one
@@ -207,13 +204,11 @@ class BudgetGate:
         found: list[tuple[Budget, list[Limit]]] = []
         if self._settings.budget:
             own = Budget.from_dict(self._settings.budget)
-            found.append((own, own.of(Payer.SPEC, budget_request.spec or budget_request.dag_id)))
+            found.append((own, own.of(Payer.SPEC, self._request.spec or self._request.dag_id)))
         if self._settings.budgets_file:
-            from vertex_batch.specs.team_budgets import load_team_budgets  # noqa: PLC0415 - brings the spec reader
-
             teams = load_team_budgets(Path(self._settings.budgets_file))
             found += [
-                (budget, budget.of(payer, name)) for budget, payer, name in teams.of(budget_request.team)
+                (budget, budget.of(payer, name)) for budget, payer, name in teams.of(self._request.team)
             ]
         found = [(budget, limits) for budget, limits in found if limits]
         return _Limits(
@@ -223,64 +218,47 @@ class BudgetGate:
             tuple(budget.approval_timeout for budget, _ in found if budget.approval_timeout),
         )
 
-    def _claim(
-        self, budget_request: BudgetRequest, rules: _Limits, rows: int | None
-    ) -> tuple[Estimate, Decision, Approval]:
-        expected = self._estimate(budget_request, rows)
-        approval = Approval(self._context, budget_request.job_key)
+    def _claim(self, rules: _Limits, rows: int | None) -> tuple[Estimate, Decision, Approval]:
+        expected = self._estimate(rows)
+        approval = Approval(self._context, self._request.job_key)
         decision = self._ledger.claim(
-            budget_request,
+            self._request,
             expected,
             [limit.account for limit in rules.limits],
             _decided(rules, expected),
             approved_by=approval.by,
-            approved=lambda decided: within_approval(decided, expected.expected, approval.usd),
+            approved=lambda decided: budgets.within_approval(decided, expected.expected, approval.usd),
         )
         return expected, decision, approval
 
-    def _estimate(self, budget_request: BudgetRequest, rows: int | None) -> Estimate:
+    def _estimate(self, rows: int | None) -> Estimate:
         if any(uri.startswith(BIGQUERY_SCHEME) for uri in self._files.uris):
-            return unknown_estimate("the rows of a BigQuery table are not counted")
-        book = self._price_book(budget_request)
-        threshold = book.thresholds().get(canonical_model(budget_request.model))
-        history = usable(self._ledger.history(budget_request))
+            return budgets.unknown_estimate("the rows of a BigQuery table are not counted")
+        asks, book = self._request, self._price_book()
+        threshold = book.thresholds().get(canonical_model(asks.model))
+        history = budgets.usable(self._ledger.history(asks))
         try:
             storage = self._files.open_storage()
             objects = storage.find(self._files.uris)
             if history and rows is not None:
-                survey = counted_only(Totals(sum(item.size for item in objects), rows))
+                survey = budgets.counted_only(budgets.Totals(sum(item.size for item in objects), rows))
             else:
-                survey = survey_input(storage.open, objects, budget_request.model, threshold, rows)
+                survey = budgets.survey_input(storage.open, objects, asks.model, threshold, rows)
         except (VertexBatchError, OSError) as error:
-            return unknown_estimate(f"the input could not be read: {error}")
-        return estimate(survey, budget_request.model, budget_request.location, book, history)
+            return budgets.unknown_estimate(f"the input could not be read: {error}")
+        return budgets.estimate(survey, asks.model, asks.location, book, history)
 
-    def _price_book(self, budget_request: BudgetRequest) -> PriceBook:
+    def _price_book(self) -> PriceBook:
         """The same prices that the bill will use."""
-        folder = self._settings.price_folder
-        job = JobFacts(
-            budget_request.project,
-            budget_request.location,
-            "",
-            spec=budget_request.spec,
-            task_id=budget_request.task_id,
-        )
+        asks = self._request
+        job = JobFacts(asks.project, asks.location, "", spec=asks.spec, task_id=asks.task_id)
         stated = {spec_job(job): self._settings.prices}
-        return PriceBooks(self._client, Path(folder) if folder else None, stated).of(job)
+        return PriceBooks(self._client, self._settings.price_folder, stated).of(job)
 
-    def _act(
-        self,
-        budget_request: BudgetRequest,
-        rules: _Limits,
-        expected: Estimate,
-        decision: Decision,
-        approval: Approval,
-    ) -> None:
-        who = f"{budget_request.dag_id}.{budget_request.task_id}"
+    def _act(self, rules: _Limits, expected: Estimate, decision: Decision, approval: Approval) -> None:
+        asks, who = self._request, f"{self._request.dag_id}.{self._request.task_id}"
         self._report(expected, decision)
-        metrics.weighed(
-            decision.verdict, spec=budget_request.spec, team=budget_request.team, model=budget_request.model
-        )
+        metrics.weighed(decision.verdict, spec=asks.spec, team=asks.team, model=asks.model)
         if decision.verdict is Ruling.REFUSE:
             raise BudgetExceededError(who, decision.message)
         if decision.verdict is Ruling.WARN:
@@ -300,7 +278,7 @@ class BudgetGate:
     def _hold(
         self, who: str, rules: _Limits, expected: Estimate, decision: Decision, approval: Approval
     ) -> None:
-        if within_approval(decision, expected.expected, approval.usd):
+        if budgets.within_approval(decision, expected.expected, approval.usd):
             self._log.warning("Budget exceeded, approved by %s: %s", approval.by, decision.message)
             return
         if approval.usd is not None:
@@ -321,8 +299,8 @@ class BudgetGate:
 
 def _decided(rules: _Limits, expected: Estimate) -> Callable[[Mapping[Account, Sums]], Decision]:
     """The decision over the sums. A task can always ask a person, so a guess is held, not refused."""
-    guess = Guess(expected.low, expected.method) if expected.is_guess else None
-    return lambda sums: decide(
+    guess = budgets.Guess(expected.low, expected.method) if expected.is_guess else None
+    return lambda sums: budgets.decide(
         rules.limits,
         sums,
         expected.expected,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
@@ -42,7 +42,7 @@ class KillSwitch:
     def __init__(
         self, context: Context, cancel: Callable[[str], None], log: Log, *, retry_goes_on: bool = False
     ) -> None:
-        self._ti: Any = context["ti"]
+        self._ti = context["ti"]
         self._cancel = cancel
         self._log = log
         self._next_try_goes_on = retry_goes_on and self._ti.try_number <= self._ti.max_tries

@@ -40,17 +40,11 @@ def explained(context: Context, log: Log) -> Iterator[None]:
         yield
     except (AirflowRescheduleException, DryRunEnd):
         raise
-    except AirflowSkipException as skip:
-        _keep(context, log, {"message": str(skip)})
-        _tell(log.info, str(skip))
-        raise
-    except PermanentError as error:
-        _keep(context, log, {"message": str(error)})
-        _tell(log.error, str(error))
-        raise AirflowFailException(str(error)) from error
     except (VertexBatchError, AirflowException) as error:
         _keep(context, log, {"message": str(error)})
-        _tell(log.error, str(error))
+        _tell(log.info if isinstance(error, AirflowSkipException) else log.error, str(error))
+        if isinstance(error, PermanentError):
+            raise AirflowFailException(str(error)) from error
         raise
 
 

@@ -39,7 +39,9 @@ class BatchRetryPolicy(RetryPolicy):
         asked = getattr(exception, "retry_after_seconds", None)
         if asked is None:
             return RetryDecision.default()  # the task's own delay, which grows
-        delay = max(timedelta(seconds=min(asked, LONGEST_WAIT_SECONDS)), _own_delay(context))
+        task = context.get("task") if context else None
+        own = task.retry_delay if task is not None else timedelta()
+        delay = max(timedelta(seconds=min(asked, LONGEST_WAIT_SECONDS)), own)
         return RetryDecision.retry(delay, f"{name}: the server requested a wait of {asked:g} s")
 
     def serialize(self) -> dict[str, Any]:
@@ -49,11 +51,6 @@ class BatchRetryPolicy(RetryPolicy):
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Self:  # noqa: ARG003 - Airflow's
         return cls()
-
-
-def _own_delay(context: Context | None) -> timedelta:
-    task = context.get("task") if context else None
-    return task.retry_delay if task is not None else timedelta()
 
 
 RETRY_POLICY = BatchRetryPolicy()

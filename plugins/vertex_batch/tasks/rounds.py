@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.errors import StillRunningError
@@ -12,7 +12,7 @@ from vertex_batch.inputs import RETRY_OF_LABEL
 from vertex_batch.lifecycle.finding import find_group_jobs
 from vertex_batch.lifecycle.identity import attempt_key, map_index_of
 from vertex_batch.results import JobChain
-from vertex_batch.tasks.context import identity
+from vertex_batch.tasks.context import identity, pulled
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import ATTEMPT_LABEL, IDEMPOTENCY_KEY_LABEL
 from vertex_batch.vertex.names import Place
@@ -21,8 +21,8 @@ from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _MOST_ATTEMPTS = 6
+_CREATED_AT = attrgetter("created_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class RoundJobs:
     def __init__(
         self, context: Context, client: BatchClient, tasks: RoundTasks, run_id: str | None = None
     ) -> None:
-        self._ti: Any = context["ti"]
+        self._ti = context["ti"]
         self._client, self._tasks = client, tasks
         self._who = identity(context)
         self._is_other = run_id is not None
@@ -87,22 +87,14 @@ class RoundJobs:
             raise StillRunningError(active.job_id, active.state)
         return [job for job in found if job.state.is_terminal]
 
-    def all_jobs(self) -> list[tuple[int, Place, BatchPredictionJob]]:
-        """Every job of the run's rounds whose output counts, with its round."""
-        return [
-            (number, chain.place, job)
-            for number in range(len(self._tasks.retries) + 1)
-            for chain in self._chains(self._tasks.of(number))
-            for job in chain.jobs
-        ]
-
     def _chains(self, task_id: str) -> Iterator[JobChain]:
         """The chains of one submit task.
 
         In its own run, only those whose waiting task has come to its end by itself: what a person stopped,
         skipped or marked is not started again.
         """
-        references = sorted(self._returned(task_id), key=lambda each: each.map_index)
+        returned = [JobReference.from_dict(dict(value)) for value in self._pull(task_id)]
+        references = sorted(returned, key=lambda each: each.map_index)
         waited_for = {value.get("job_id") for value in self._pull(f"{task_id.removesuffix('submit')}wait")}
         listed: dict[Place, list[BatchPredictionJob]] = {}
         for reference in references:
@@ -116,14 +108,9 @@ class RoundJobs:
             if self._is_other or waited_for & {job.job_id for job in jobs}:
                 yield JobChain(place, tuple(jobs))
 
-    def _returned(self, task_id: str) -> list[JobReference]:
-        """What the submit task has returned, for each map index; empty if it was skipped."""
-        return [JobReference.from_dict(dict(value)) for value in self._pull(task_id)]
-
     def _pull(self, task_id: str) -> list[Mapping[str, Any]]:
-        other = {"run_id": self._run_id} if self._is_other else {}
-        pulled = self._ti.xcom_pull(task_ids=task_id, key="return_value", **other)
-        values = [pulled] if isinstance(pulled, Mapping) else pulled or []
+        """What a task has returned, for each map index; empty if it was skipped."""
+        values = pulled(self._ti, task_id, run_id=self._run_id if self._is_other else None)
         return [value for value in values if isinstance(value, Mapping)]
 
     def _key(self, task_id: str) -> str:
@@ -147,13 +134,9 @@ def _chain_of(reference: JobReference, listed: Sequence[BatchPredictionJob]) -> 
         and job.labels.get(IDEMPOTENCY_KEY_LABEL) in keys
         and map_index_of(job.labels) == reference.map_index
     ]
-    return [first, *sorted(again, key=_created)]
+    return [first, *sorted(again, key=_CREATED_AT)]
 
 
 def _newer_than(chain: JobChain, jobs: Sequence[BatchPredictionJob]) -> list[BatchPredictionJob]:
-    since = _created(chain.jobs[-1])
-    return sorted((job for job in jobs if _created(job) > since), key=_created)
-
-
-def _created(job: BatchPredictionJob) -> datetime:
-    return job.create_time or _LONG_AGO
+    since = chain.jobs[-1].created_at
+    return sorted((job for job in jobs if job.created_at > since), key=_CREATED_AT)

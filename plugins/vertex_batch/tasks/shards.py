@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vertex_batch.billing.projection import project
 from vertex_batch.costs import Bill, total
@@ -14,7 +13,8 @@ from vertex_batch.inputs import InputPart, PartKind
 from vertex_batch.log import Log
 from vertex_batch.tasks.context import PART_XCOM
 
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+if TYPE_CHECKING:
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 
 class PartsReport:
@@ -23,7 +23,7 @@ class PartsReport:
     :param plan_task_id: the task that planned the input. None if the input is never split or sampled.
     """
 
-    def __init__(self, ti: Any, plan_task_id: str | None, log: Log) -> None:
+    def __init__(self, ti: RuntimeTaskInstanceProtocol, plan_task_id: str | None, log: Log) -> None:
         self._log = log
         self._parts = planned_parts(ti, plan_task_id) if plan_task_id else []
         self.sample = next((part for part in self._parts if part.kind is PartKind.SAMPLE), None)
@@ -74,7 +74,7 @@ class PartsReport:
         return {"sample": str(sample), "projection": projection.to_dict()}
 
 
-def planned_parts(ti: Any, plan_task_id: str) -> list[InputPart]:
+def planned_parts(ti: RuntimeTaskInstanceProtocol, plan_task_id: str) -> list[InputPart]:
     """The run's planned input: its shards, else the one part; empty if the plan is gone.
 
     Shards of a large plan have their rows, but not their URIs.
@@ -120,4 +120,4 @@ def check_shards(parts: Iterable[InputPart], bills: Mapping[int, Bill]) -> list[
 
 def last_bills(bills: Sequence[Bill]) -> dict[int, Bill]:
     """The bill of the last job of each map index. Earlier jobs were cleared or resubmitted."""
-    return {bill.job.map_index: bill for bill in sorted(bills, key=lambda b: b.job.create_time or _LONG_AGO)}
+    return {bill.job.map_index: bill for bill in sorted(bills, key=lambda each: each.job.created_at)}

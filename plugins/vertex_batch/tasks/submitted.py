@@ -11,7 +11,7 @@ from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.finding import find_group_jobs, find_jobs, look_for_lost_job
 from vertex_batch.lifecycle.identity import Intent, map_index_of
 from vertex_batch.log import Log
-from vertex_batch.tasks.context import INTENT_XCOM, find_place, identity, look_policy
+from vertex_batch.tasks.context import INTENT_XCOM, find_place, identity, look_policy, pulled
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
 from vertex_batch.vertex.names import JobId, Place
@@ -61,21 +61,16 @@ class SubmittedJobs:
         return list(found.values())
 
     def _returned(self) -> Iterator[JobReference]:
-        for value in self._pull(self._task_ids[0], "return_value"):
+        for value in pulled(self._ti, self._task_ids[0]):
             if isinstance(value, dict) and self._is_wanted(value.get("map_index", _NOT_MAPPED)):
                 yield JobReference.from_dict(value)
 
     def _intents(self) -> Iterator[Intent]:
         for task_id in self._task_ids:
-            for value in self._pull(task_id, INTENT_XCOM):
+            for value in pulled(self._ti, task_id, INTENT_XCOM):
                 intent = Intent.from_dict(value)
                 if intent and self._is_wanted(intent.map_index):
                     yield intent
-
-    def _pull(self, task_id: str, key: str) -> list[Any]:
-        """The XComs of all map indices of a task. Airflow returns a single value without a list."""
-        pulled = self._ti.xcom_pull(task_ids=task_id, key=key)
-        return pulled if isinstance(pulled, list) else [pulled]
 
     def _is_wanted(self, map_index: int) -> bool:
         return self._submitter.map_index == _NOT_MAPPED or map_index in {

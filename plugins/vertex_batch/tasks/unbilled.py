@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vertex_batch.billing.recording import PriceSettings, Recorder
+from vertex_batch.billing.price_books import PriceBooks, spec_job
+from vertex_batch.billing.recording import Recorder
 from vertex_batch.billing.spec_settings import BillSettings, SettingsOf
 from vertex_batch.costs import Bill, JobFacts
 from vertex_batch.errors import VertexBatchError
@@ -94,24 +95,27 @@ class UnbilledJobs:
 
     def _record_group(self, settings: BillSettings, members: list[Unbilled]) -> dict[str, Bill]:
         table = self._table(settings.batch_costs_conn_id)
-        known = table.recorded([JobId(*self._place, each.job.job_id) for each in members])
+        known = table.recorded([self._id(each) for each in members])
+        unknown = [_facts(self._place, each) for each in members if self._id(each) not in known]
+        stated = {spec_job(facts): settings.prices for facts in unknown}
         recorder = Recorder(
             self._client,
             lambda: open_storage(settings.gcp_conn_id),
             table,
-            PriceSettings(settings.prices, settings.price_folder),
+            PriceBooks(self._client, settings.price_folder, stated),
             read_table=lambda uri: read_table(uri, settings.gcp_conn_id),
             log=self._log,
         )
         bills = {}
-        for each in members:
-            if (*self._place, each.job.job_id) in known:
-                continue
+        for facts in unknown:
             try:
-                bills[each.job.job_id] = recorder.record(_facts(self._place, each)).bill
+                bills[facts.job_id] = recorder.record(facts).bill
             except VertexBatchError as error:
-                self._fail(f"job {each.job.job_id}", error)
+                self._fail(f"job {facts.job_id}", error)
         return bills
+
+    def _id(self, each: Unbilled) -> JobId:
+        return JobId(*self._place, each.job.job_id)
 
     def _table(self, conn_id: str) -> CostTable:
         """The cost table of a connection, opened once because most specs share one."""

@@ -18,17 +18,14 @@ class SerializedDueRunsOrAssets(SerializedAssetOrTimeSchedule):
     """What the scheduler works with. Airflow's own class does not pass these questions on."""
 
     def next_run_info_from_dag_model(self, *, dag_model: DagModel) -> DagRunInfo | None:
-        """See `DueRunsTimetable`."""
         return self.timetable.next_run_info_from_dag_model(dag_model=dag_model)
 
     def run_info_from_dag_run(self, *, dag_run: DagRun) -> DagRunInfo:
-        """See `DueRunsTimetable`."""
         return self.timetable.run_info_from_dag_run(dag_run=dag_run)
 
     def next_dagrun_info_v2(
         self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
-        """See `DueRunsTimetable`."""
         return self.timetable.next_dagrun_info_v2(last_dagrun_info=last_dagrun_info, restriction=restriction)
 
 

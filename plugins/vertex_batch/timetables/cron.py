@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -16,7 +16,6 @@ from vertex_batch.timetables.lateness import (
     FIRST_RUN_GRACE,
     MAX_COUNTED,
     Moment,
-    RunSlot,
     SkippedRuns,
     clock_start,
     is_due,
@@ -86,8 +85,6 @@ class DueRunsTimetable(CronTriggerTimetable):
     :param start_within: how late a run may start.
     :param max_active_runs: of the DAG.
     :param dag_id: for messages, and for the look-up of active runs.
-    :param clock: returns the present moment.
-    :param places: returns the runs of the DAG of a stored object that were active at a moment or later.
     """
 
     def __init__(
@@ -98,15 +95,14 @@ class DueRunsTimetable(CronTriggerTimetable):
         start_within: timedelta,
         max_active_runs: int,
         dag_id: str = "",
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        places: Callable[[DagModel | DagRun, Moment], Sequence[RunSlot]] | None = None,
     ) -> None:
         super().__init__(cron, timezone=timezone)
-        self._start_within, self._dag_id, self._clock = start_within, dag_id, clock
-        self._max_active_runs, self._places = max_active_runs, places or stored_places
+        self._start_within, self._dag_id = start_within, dag_id
+        self._max_active_runs = max_active_runs
+        self._clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self._places = stored_places
 
     def serialize(self) -> dict[str, Any]:
-        """Return what `deserialize` needs."""
         fields = super().serialize()
         return {
             "expression": fields["expression"],
@@ -118,7 +114,6 @@ class DueRunsTimetable(CronTriggerTimetable):
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Self:
-        """Make the timetable that was serialized."""
         from airflow._shared.timezones.timezone import parse_timezone  # noqa: PLC0415
 
         return cls(

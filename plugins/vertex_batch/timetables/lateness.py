@@ -30,7 +30,6 @@ class RunSlot:
     until: Moment | None
 
     def is_occupied(self, moment: Moment) -> bool:
-        """Whether the run was active at this moment."""
         return self.since <= moment and (self.until is None or moment < self.until)
 
 

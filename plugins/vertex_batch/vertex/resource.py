@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
@@ -25,6 +25,7 @@ LABEL_MAX_CHARS = 63
 _LABEL = re.compile(r"[^\w-]")
 
 
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 STATE_PREFIX = "JOB_STATE_"
 """What Vertex writes before each state. It is removed where an answer is read."""
 
@@ -261,6 +262,11 @@ class BatchPredictionJob(_Answer):
         return self.name.rsplit("/", 1)[-1]
 
     @property
+    def input_uris(self) -> tuple[str, ...]:
+        """The URIs that the job read; empty for a table."""
+        return tuple((self.input_config.get("gcsSource") or {}).get("uris", ()))
+
+    @property
     def output_directory(self) -> str | None:
         """The output's directory. Never build it from the prefix: its time stamp is not the create time."""
         return self.output_info.gcs_output_directory if self.output_info else None
@@ -278,6 +284,11 @@ class BatchPredictionJob(_Answer):
         if table.startswith("bq://") or not info.bigquery_output_dataset:
             return table
         return f"{info.bigquery_output_dataset}.{table.rpartition('.')[2]}"
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was created, to sort by; long ago if that is unknown."""
+        return self.create_time or LONG_AGO
 
     @property
     def ended_at(self) -> datetime | None:

@@ -34,14 +34,14 @@ def press_test(connection, **fields) -> tuple[bool, str]:
 def test_the_sync_and_the_async_way_read_the_same(connection):
     connection()
     hook = LiteLLMHook()
-    assert asyncio.run(LiteLLMHook().aconfig()) == hook.config()
+    assert asyncio.run(LiteLLMHook().asettings()) == hook.settings()
     assert (hook.default_project, hook.default_location) == ("demo-project", "us-central1")
 
 
 def test_the_defaults_are_there_after_an_async_read_without_another_look(connection, monkeypatch):
     connection()
     hook = LiteLLMHook()
-    asyncio.run(hook.aconfig())
+    asyncio.run(hook.asettings())
     monkeypatch.delenv("AIRFLOW_CONN_LITELLM_DEFAULT")
     assert hook.default_project == "demo-project"
 

@@ -18,7 +18,8 @@ from vertex_batch.errors import (
     StorageAccessError,
     StorageRefusedError,
 )
-from vertex_batch.hooks.storage import check_inputs, check_output_bucket, open_filesystem
+from vertex_batch.hooks.storage import open_filesystem
+from vertex_batch.storage import check_inputs, check_output_bucket
 
 
 @pytest.fixture(scope="module")

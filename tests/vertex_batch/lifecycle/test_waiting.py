@@ -10,6 +10,7 @@ import pytest
 
 from vertex_batch.errors import BadKeyError, NotFoundError, ResourceExhaustedError, VertexBatchError
 from vertex_batch.lifecycle.explaining import explain
+from vertex_batch.lifecycle.polling import next_poll_seconds
 from vertex_batch.lifecycle.waiting import (
     JobReading,
     PollLimits,
@@ -19,7 +20,6 @@ from vertex_batch.lifecycle.waiting import (
     assess,
     is_resumable,
     leaves_rest,
-    next_poll_seconds,
     resubmission,
     task_end,
 )

@@ -116,6 +116,15 @@ def test_the_numbers_are_stored_once_beside_the_bill(vertex, context, table):
     assert table.deliveries_of(bill.job) == [stored]
 
 
+def test_the_task_links_the_delivered_file(vertex, context):
+    ended(vertex, context, mix={})
+    task = DeliverResultsOperator(task_id="deliver", to=TO, record_task_id="record_cost", key="ticket_id")
+    task.execute(context)
+    (link,) = task.operator_extra_links
+    shown = "https://console.cloud.google.com/storage/browser/_details/demo-bucket/delivered/answers.parquet"
+    assert link.get_link(task, ti_key=None) == shown
+
+
 def test_a_delivery_that_fails_the_run_has_its_numbers_stored(vertex, context, table):
     ended(vertex, context, mix={Trait.FAILED: 0.5})
     with pytest.raises(AirflowFailException):

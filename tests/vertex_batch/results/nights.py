@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ class Night:
         self.bills.append(make_bill(facts, scan, BOOK))
         self.attempts.append(AttemptOutput(attempt, job, (str(folder),), resumes=resumes))
 
-    def join(self, key: str = "ticket", **settings: Any) -> Joined:
+    def join(self, key: str = "ticket", **settings: Any) -> AbstractContextManager[Joined]:
         self.joins += 1
         prices: dict[JobId | None, JobPrices] = {
             bill.job.key: JobPrices.of_bill(bill, BOOK.thresholds()) for bill in self.bills

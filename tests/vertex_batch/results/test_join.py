@@ -350,8 +350,8 @@ def test_a_damaged_input_is_an_error_and_not_fewer_rows(night):
     path = night.root / "in.jsonl.gz"
     path.write_bytes(gzip.compress(lines_of(rows("a", "b")))[:-9])
     night.inputs.append(str(path))
-    with pytest.raises(InputUnusableError, match=r"ends too early|damaged"):
-        night.join()
+    with pytest.raises(InputUnusableError, match=r"ends too early|damaged"), night.join():
+        pass
 
 
 def test_a_job_without_output_leaves_its_rows_missing(night):
@@ -364,8 +364,8 @@ def test_an_output_that_was_removed_is_an_error_since_its_rows_were_paid_for(nig
     night.add_input(rows("a"))
     night.add_output(0, [])
     (next(night.root.glob("out-0/*")) / "predictions.jsonl").unlink()
-    with pytest.raises(OutputMissingError):
-        night.join()
+    with pytest.raises(OutputMissingError), night.join():
+        pass
 
 
 def test_rows_without_the_key_are_joined_by_their_request(night):
@@ -399,8 +399,8 @@ def test_the_database_is_removed_with_the_join(night):
 def test_without_duckdb_the_message_says_what_to_install(night, monkeypatch):
     monkeypatch.setitem(sys.modules, "duckdb", None)
     night.add_input(rows("a"))
-    with pytest.raises(Exception, match=r"airflow-vertex-batch\[results\]"):
-        night.join()
+    with pytest.raises(Exception, match=r"airflow-vertex-batch\[results\]"), night.join():
+        pass
 
 
 def test_the_echo_of_the_builder_is_not_the_request_as_it_was_sent():

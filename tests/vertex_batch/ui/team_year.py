@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 
-from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts, schema, table
+from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts, rows, schema, table
 from vertex_batch.pricing import LineItem, PriceBook, packaged_prices, price
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey
 
@@ -36,7 +36,7 @@ def record_team_year(costs: CostTable, last: date, nights: int = NIGHTS) -> None
     found = list(bills(last, nights))
     keys = [table._key(bill.job.key) for bill in found]
     items = [
-        {**key, **table._item_row(item)}
+        {**key, **rows.item_row(item)}
         for key, bill in zip(keys, found, strict=True)
         for item in bill.line_items
     ]
@@ -45,9 +45,9 @@ def record_team_year(costs: CostTable, last: date, nights: int = NIGHTS) -> None
         for key, bill in zip(keys, found, strict=True)
         for usage_key, tokens in bill.usage.items()
     ]
-    sums = [row for bill in found for row in table._part_rows(bill.job, bill.day, bill.line_items)]
+    sums = [row for bill in found for row in rows.part_rows(bill.job, bill.day, bill.line_items)]
     with costs.writing() as connection:
-        connection.execute(schema.jobs.insert(), [table._job_row(bill) for bill in found])
+        connection.execute(schema.jobs.insert(), [rows.job_row(bill) for bill in found])
         connection.execute(schema.line_items.insert(), items)
         connection.execute(schema.job_sums.insert(), sums)
         connection.execute(schema.usage.insert(), usage)
