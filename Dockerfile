@@ -65,6 +65,7 @@ RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
     && pip check \
     && vertex-batch --help > /dev/null
 COPY --chown=airflow:root deploy/image/*.py /opt/airflow/deploy/
+COPY --chown=airflow:root deploy/image/config /opt/airflow/config
 COPY --chown=airflow:root dags /opt/airflow/dags
 COPY --chown=airflow:root include /opt/airflow/include
 

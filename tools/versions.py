@@ -28,6 +28,7 @@ from vertex_batch.vertex.proxy_versions import MALICIOUS_VERSIONS
 LITELLM = ("1.106.2", "1.108.0", "1.108.7", "1.110.2")
 AIRFLOW = ("3.3.0", "3.3.1", "3.3.2")
 SYSTEM = REPOSITORY / "tests" / "system"
+# Of these, the tests marked `proxy_only`: without Airflow, a version takes a few minutes.
 OF_LITELLM = ("test_proxy.py", "test_proxy_database.py", "test_command_line.py")
 OF_AIRFLOW = ("test_proxy.py", "test_command_line.py", "test_runs.py")
 FOLDER = STATE / "versions"
@@ -205,9 +206,10 @@ def run(program: Program, version: str, tests: Sequence[str]) -> None:
                 "pytest",
                 "-p",
                 "no:xdist",
-                "-q",
+                "-v",
                 f"--junitxml={junit}",
                 *(SYSTEM / name for name in tests),
+                *(("-m", "proxy_only") if tests == OF_LITELLM else ()),
             ],
             cwd=REPOSITORY,
             env={**os.environ, variable: str(environment)},

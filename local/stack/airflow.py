@@ -28,20 +28,7 @@ LOGIN, PASSWORD = "admin", "admin"  # printed for the person at this machine; lo
 API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER = "api-server", "scheduler", "dag-processor", "triggerer"
 AIRFLOW_ROLES = frozenset({API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER})
 SCHEDULERS, TRIGGERERS = (SCHEDULER, "scheduler-2"), (TRIGGERER, "triggerer-2")  # of a cluster
-
-
-# Scheduler, worker and DAG processor fork for each task and each file. What these need is imported once, not
-# again in each fork: that is most of a short task's time.
-PREIMPORT = """\
-import sys
-
-if {"scheduler", "dag-processor", "celery"} & set(sys.argv):
-    import airflow.providers.google.cloud.hooks.gcs
-    import gcsfs
-    import vertex_batch.dag_factory
-    import vertex_batch.operators
-    import vertex_batch.sensors
-"""
+PRELOAD = "import vertex_batch.preload\n"  # as in the image
 
 
 def _fernet_key() -> str:
@@ -144,7 +131,7 @@ def prepare_home(site: AirflowSite) -> None:
     for home in (site.home, *(site.home.parent / role for role in site.machines)):
         (home / "config").mkdir(parents=True, exist_ok=True)
         (home / "airflow.cfg").write_text("# All settings come through the environment.\n")
-        (home / "config" / "airflow_local_settings.py").write_text(PREIMPORT + HOST_FUNCTION)
+        (home / "config" / "airflow_local_settings.py").write_text(PRELOAD + HOST_FUNCTION)
 
 
 def airflow_services(site: AirflowSite) -> list[Service]:

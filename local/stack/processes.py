@@ -89,6 +89,7 @@ class Service:
 
     :param is_ready: called again and again after the start, with the time of the start.
     :param stop_signal: what ends it in an orderly way.
+    :param folder: its working directory; made if it is missing.
     """
 
     role: str
@@ -98,6 +99,7 @@ class Service:
     ready_within_seconds: float = 120.0
     run_as: RunAs = field(default_factory=RunAs)
     stop_signal: signal.Signals = signal.SIGTERM
+    folder: Path = REPOSITORY
 
 
 class ManagedProcess:
@@ -132,10 +134,11 @@ class ManagedProcess:
         # SPT_NOENV keeps setproctitle from writing a title over the environment that carries the mark.
         ours = {MARK_VARIABLE: self._mark, "SPT_NOENV": "1", "PYTHONUNBUFFERED": "1"}
         self._started_at = datetime.now(UTC)
+        self.service.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(part) for part in (*self.service.run_as.prefix, *self.service.command)],
-                cwd=REPOSITORY,
+                cwd=self.service.folder,
                 env={**inherited, **ours, **self.service.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

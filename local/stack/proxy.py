@@ -33,10 +33,17 @@ class GoogleStandIn:
 
 
 def proxy_service(
-    *, port: int, master_key: str, google: GoogleStandIn, database: Mapping[str, str] | None = None
+    *,
+    home: Path,
+    port: int,
+    master_key: str,
+    google: GoogleStandIn,
+    database: Mapping[str, str] | None = None,
 ) -> Service:
     """Describe the proxy. Only this process believes that the emulator is Google.
 
+    :param home: a folder of the proxy's own. LiteLLM imports first from two folders above its working
+        directory, which is therefore two folders below this one.
     :param database: the environment variables for its database, if it has one.
     """
     environment = {
@@ -57,4 +64,11 @@ def proxy_service(
         *("--config", CONFIG, "--host", LOOPBACK, "--port", str(port), "--telemetry", "False"),
     ]
     health = f"http://{LOOPBACK}:{port}/health/liveliness"
-    return Service("proxy", command, answers(health), environment, ready_within_seconds=300)
+    return Service(
+        "proxy",
+        command,
+        answers(health),
+        environment,
+        ready_within_seconds=300,
+        folder=home / "working" / "here",
+    )

@@ -253,7 +253,11 @@ class Stack:
             yield database_service(folder, port, self._say)
             database = proxy_settings(folder, port, salt=self.mark)
         yield proxy_service(
-            port=self.port["proxy"], master_key=self.master_key, google=google, database=database
+            home=home / "proxy",
+            port=self.port["proxy"],
+            master_key=self.master_key,
+            google=google,
+            database=database,
         )
         if not self.options.roles or self.options.roles & AIRFLOW_ROLES:
             yield metadata_service(self.site.database, self.site.database_port, self._say)

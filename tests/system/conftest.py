@@ -31,6 +31,7 @@ WITHOUT_WAITING = {
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
 }
 SECONDS_AT_SPEED_1 = 210
+WITHOUT_AIRFLOW = frozenset({"object store", "emulator", "proxy"})
 FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=10), Step(state="RUNNING", seconds=None)], mix={})
 ROWS = 12
 
@@ -44,8 +45,13 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory) -> Iterator[Stack]:
-    """The stack, with copies of the DAGs and the example specs, and the specs of these tests beside them."""
+def stack(request, tmp_path_factory) -> Iterator[Stack]:
+    """The stack, with copies of the DAGs and the example specs, and the specs of these tests beside them.
+
+    Without Airflow if no test of the session needs it: that saves a minute for each version of the proxy.
+    """
+    users = [item for item in request.session.items if "stack" in item.fixturenames]
+    without_airflow = all(item.get_closest_marker("proxy_only") for item in users)
     home = tmp_path_factory.mktemp("stack")
     shutil.copytree(
         REPOSITORY / "dags", home / "project" / "dags", ignore=shutil.ignore_patterns("__pycache__")
@@ -63,6 +69,7 @@ def stack(tmp_path_factory) -> Iterator[Stack]:
         dags=home / "project" / "dags",
         specs=specs,
         emulator_speed=SECONDS_AT_SPEED_1 / JOB_SECONDS,
+        roles=WITHOUT_AIRFLOW if without_airflow else frozenset(),
         airflow_settings={
             "AIRFLOW__VERTEX_BATCH__LOOK_SECONDS": "5",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:ADMIN,viewer:VIEWER",

@@ -20,6 +20,7 @@ project: demo-project
 location: us-central1
 poll_interval: 1s
 """
+pytestmark = pytest.mark.proxy_only
 OURS = Match(input_uri="gs://demo-bucket/command_line/2026-11-20.jsonl")
 
 

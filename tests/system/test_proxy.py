@@ -54,6 +54,7 @@ def held(stack):
     stack.emulator.add_scenario(Scenario(timeline=[Step(state="PENDING", seconds=None)]))
 
 
+@pytest.mark.proxy_only
 @pytest.mark.usefixtures("held")
 def test_every_verb_works(stack, config):
     mark = config.route_prefix.strip("/").replace("/", "_")
@@ -66,6 +67,7 @@ def test_every_verb_works(stack, config):
         stack.emulator.wait_for_jobs(job_id=job.job_id, state="CANCELLED")
 
 
+@pytest.mark.proxy_only
 @pytest.mark.usefixtures("held")
 def test_an_answer_that_is_lost_behind_the_proxy_is_ambiguous(stack, config):
     stack.emulator.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.RESET_AFTER))
@@ -73,6 +75,7 @@ def test_an_answer_that_is_lost_behind_the_proxy_is_ambiguous(stack, config):
         client.create(PROJECT, LOCATION, a_request())
 
 
+@pytest.mark.proxy_only
 def test_a_quota_of_google_comes_through(stack, config):
     stack.emulator.add_fault(
         Fault(op=Operation.CREATE, kind=FaultKind.STATUS, status=429, headers={"Retry-After": "7"})
@@ -82,6 +85,7 @@ def test_a_quota_of_google_comes_through(stack, config):
     assert caught.value.retry_after_seconds == 7
 
 
+@pytest.mark.proxy_only
 def test_a_bad_key_is_told_and_not_shown(config):
     with (
         BatchClient(replace(config, api_key="sk-wrong-key-of-somebody")) as client,
@@ -91,18 +95,21 @@ def test_a_bad_key_is_told_and_not_shown(config):
     assert "sk-wrong" not in str(caught.value)
 
 
+@pytest.mark.proxy_only
 def test_a_project_without_a_credential_is_told(stack):
     config = ProxyConfig(stack.proxy_url, stack.master_key)
     with BatchClient(config) as client, pytest.raises(NoCredentialError):
         client.get("another-project", LOCATION, "123")
 
 
+@pytest.mark.proxy_only
 def test_a_wrong_route_prefix_is_told(stack):
     config = ProxyConfig(stack.proxy_url, stack.master_key, route_prefix="/vertex")
     with BatchClient(config) as client, pytest.raises(RouteNotFoundError, match="route_prefix"):
         client.get(PROJECT, LOCATION, "123")
 
 
+@pytest.mark.proxy_only
 def test_the_proxy_tells_an_admin_its_version_and_that_it_has_no_database(stack, config):
     with BatchClient(config) as client:
         try_proxy(client, PROJECT, LOCATION)
@@ -110,12 +117,14 @@ def test_the_proxy_tells_an_admin_its_version_and_that_it_has_no_database(stack,
         assert client.readiness(details=True)["db"] == "Not connected"
 
 
+@pytest.mark.proxy_only
 def test_a_proxy_without_a_database_fails_at_its_own_tables_and_google_is_not_blamed(stack):
     config = ProxyConfig(stack.proxy_url, stack.master_key, max_tries=1)
     with BatchClient(config) as client, pytest.raises(ProxyInternalError, match="Google was not involved"):
         client.user_info()
 
 
+@pytest.mark.proxy_only
 def test_the_proxy_tells_the_prices_of_its_models(stack):
     with BatchClient(ProxyConfig(stack.proxy_url, stack.master_key)) as client:
         assert "gemini-3.8-flash" in {model["model_name"] for model in client.model_info()}
@@ -139,6 +148,7 @@ def test_the_test_button_of_the_connection_form_works(stack):
     assert "sk-wrong" not in bad["message"]
 
 
+@pytest.mark.proxy_only
 @pytest.mark.usefixtures("held")
 def test_googles_own_client_works_through_the_proxy_with_the_litellm_key(stack):
     """On the route that LiteLLM's page documents, with the virtual key where a Google token would be."""

@@ -46,6 +46,7 @@ from vertex_batch.vertex.resource import (
     OutputConfig,
 )
 
+pytestmark = pytest.mark.proxy_only
 PROJECT, LOCATION = "demo-project", "us-central1"
 MODELS = ["gemini-3.8-flash", "publishers/google/models/*"]
 SPEC = """\

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
+from airflow.triggers.base import TriggerEvent
 
 from local.emulator.admin import Fault, FaultKind, Operation, Step
 from tests.builders import ROW
 from vertex_batch.lifecycle.waiting import JobReading, Verdict
+from vertex_batch.log import LineBudget
 from vertex_batch.triggers import BatchPredictionJobTrigger
 from vertex_batch.vertex.resource import JobReference
 
@@ -143,6 +145,31 @@ def test_lines_that_were_not_written_are_written_after_a_later_poll(vertex, monk
     monkeypatch.setattr("vertex_batch.lifecycle.sweeping.CALLS_PER_SECOND", 100.0)
     event_of(trigger)
     assert told == ["Job %s is %s"]
+
+
+def test_polls_that_fail_together_write_as_many_lines_as_the_triggerer_has_time_for(vertex, monkeypatch):
+    reference = vertex.submit(timeline=[Step(state="RUNNING", seconds=None)])
+    vertex.admin.add_fault(Fault(op=Operation.GET, kind=FaultKind.STATUS, status=503, times=None))
+    triggers = [a_trigger(reference, tolerated_failures=2) for _ in range(6)]
+    lines: list[str] = []
+    log = SimpleNamespace(warning=lambda text, *_: lines.append(text), info=lines.append)
+    monkeypatch.setattr(BatchPredictionJobTrigger, "log", log)
+    monkeypatch.setattr("vertex_batch.triggers.batch_job._LINES", LineBudget(at_once=4, per_second=0))
+
+    async def all_events() -> list[JobReading]:
+        return [
+            JobReading.from_dict(event.payload)
+            for events in await asyncio.gather(*(_events(each) for each in triggers))
+            for event in events
+        ]
+
+    seen = asyncio.run(all_events())
+    assert [each.verdict for each in seen] == [Verdict.POLLING_FAILED] * len(triggers)
+    assert lines == ["Could not read job %s (%d in a row): %s"] * 4
+
+
+async def _events(trigger: BatchPredictionJobTrigger) -> list[TriggerEvent]:
+    return [event async for event in trigger.run()]
 
 
 def test_submits_nothing(vertex):

@@ -1,0 +1,20 @@
+"""Import what tasks need before a process of Airflow forks for each of them: most of a short task's time.
+
+A module `airflow_local_settings` that imports this one is enough; Airflow imports it when a process starts.
+Only a Celery worker, a scheduler (for its LocalExecutor) and a DAG processor import more than this module.
+"""
+
+from __future__ import annotations
+
+import sys
+
+FORKING = frozenset({"celery", "scheduler", "dag-processor"})
+"""The subcommands of ``airflow`` whose processes fork."""
+
+if FORKING & set(sys.argv):
+    import gcsfs
+    from airflow.providers.google.cloud.hooks import gcs
+
+    from vertex_batch import dags
+
+    __all__ = ["dags", "gcs", "gcsfs"]
