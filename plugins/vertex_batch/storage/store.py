@@ -176,8 +176,8 @@ class ObjectStorage:
         """
         with named(uri, self._conn_id, writes=True):
             try:
-                with self._fs.open(uri, "xb") as target:
-                    target.write(content)
+                # `open(..., "xb")` of gcsfs replaces a small object. On a local disk this is not atomic.
+                self._fs.pipe_file(path_of(self._fs, uri), content, mode="create")
             except FileExistsError:
                 return False
         return True

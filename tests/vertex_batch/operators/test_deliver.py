@@ -17,6 +17,7 @@ from local.emulator.admin import Scenario, Step, Trait
 from tests.builders import INPUT, LOCATION, PROJECT, a_request
 from vertex_batch.costs import CostTableUnavailableError, JobFilter
 from vertex_batch.operators import AggregateTokenUsageOperator, DeliverResultsOperator
+from vertex_batch.results import DeliveryBusyError, DeliveryPlace
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.vertex.resource import JobReference
 
@@ -138,6 +139,18 @@ def test_the_failure_of_a_run_that_was_cancelled_before_any_answer_follows_from_
         deliver(context)
     assert "A retry" not in str(error.value)
     assert len(read(vertex, TO)) == ROWS
+
+
+def test_of_two_runs_that_write_at_once_one_waits_for_its_next_try(vertex, context):
+    """The object store itself decides which of them may write."""
+    ended(vertex, context, mix={})
+    claim = DeliveryPlace(TO).claim
+    vertex.gcs.put(claim, b'{"dag_id": "nightly", "run_id": "other", "delivered": 1, "jobs": ["1"]}')
+    with pytest.raises(DeliveryBusyError, match="The run other is writing"):
+        deliver(context)
+    assert vertex.gcs.list(TO.rpartition("/")[0]) == [claim]
+    vertex.gcs.delete(claim)
+    assert deliver(context)["delivered"] == ROWS
 
 
 @pytest.mark.parametrize("state", ["failed", "upstream_failed"])
