@@ -7,14 +7,17 @@ Only a Celery worker, a scheduler (for its LocalExecutor) and a DAG processor im
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 FORKING = frozenset({"celery", "scheduler", "dag-processor"})
 """The subcommands of ``airflow`` whose processes fork."""
 
 if FORKING & set(sys.argv):
-    import gcsfs
-    from airflow.providers.google.cloud.hooks import gcs
+    # What is broken fails the tasks that need it, with the reason, and not the process that serves all DAGs.
+    with suppress(ImportError):
+        import gcsfs
+        from airflow.providers.google.cloud.hooks import gcs
 
-    from vertex_batch import dags
+        from vertex_batch import dags
 
-    __all__ = ["dags", "gcs", "gcsfs"]
+        __all__ = ["dags", "gcs", "gcsfs"]
