@@ -28,6 +28,15 @@ _VERSIONS = ("v1", "v1beta1")
 _OPERATION_VERSIONS = (*_VERSIONS, "ui")
 
 Handler = Callable[[HttpRequest], Awaitable[Response]]
+_PROXY_PATHS = {
+    "/model/info",
+    "/public/litellm_model_cost_map",
+    "/health/readiness",
+    "/health/readiness/details",
+    "/key/info",
+    "/v2/user/info",
+    "/spend/logs/v2",
+}
 
 
 class GoogleResponse(Response):
@@ -65,8 +74,8 @@ class Wire:
         ]
 
     async def not_found(self, request: HttpRequest, _error: Exception) -> Response:
-        """The answer to a path that Google does not have: Google's, or the proxy's if this stands for it."""
-        if self._world.is_proxy:
+        """The answer to a path that Google does not have, and to the proxy's if this stands for the proxy."""
+        if self._world.is_proxy and request.url.path in _PROXY_PATHS:
             return JSONResponse({"detail": "Not Found"}, 404)
         return HTMLResponse(html_page(404, request.url.path), 404)
 

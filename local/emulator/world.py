@@ -78,8 +78,8 @@ class Script:
 class World:
     """The state of the emulator. All of it is touched from the event loop only.
 
-    :param static_token: the key of clients that reach the emulator without a proxy. To them it answers an
-        unknown path as the proxy does, so that they do not wait for a better answer.
+    :param static_token: the key of clients that reach the emulator without a proxy. It answers the proxy's
+        own paths as a proxy without them, so that these clients do not wait for a better answer.
     """
 
     def __init__(
