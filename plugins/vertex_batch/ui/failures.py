@@ -80,10 +80,15 @@ def group_failures(bill: Bill) -> list[Failures]:
     return sorted(found, key=lambda each: (-each.rows, each.reason))
 
 
+def meaning_of(reason: str) -> str | None:
+    """Say what a reason means; None if that is not known."""
+    code = _CODE.match(reason)
+    return _PLAIN.get(code[0]) if code else _SILENT if reason in _WITHOUT_ERROR else None
+
+
 def in_plain_words(reason: str) -> str:
     """Say what a reason means, and whether it helps to send the row again."""
-    code = _CODE.match(reason)
-    meaning = _PLAIN.get(code[0]) if code else _SILENT if reason in _WITHOUT_ERROR else None
+    meaning = meaning_of(reason)
     following = (
         "It may be answered when it is sent again"
         if may_pass(reason)

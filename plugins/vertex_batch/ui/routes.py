@@ -19,6 +19,7 @@ from vertex_batch.pricing import PriceBook, from_proxy
 from vertex_batch.ui.access import CurrentReader
 from vertex_batch.ui.chart import draw, sparkline
 from vertex_batch.ui.export import to_csv
+from vertex_batch.ui.failures import meaning_of
 from vertex_batch.ui.limits import failed_limits, read_limits
 from vertex_batch.ui.nights import by_night, trends
 from vertex_batch.ui.overview import DAILY, By, Overview, View, explain_lower_bound, read_overview
@@ -124,7 +125,7 @@ def overview(
         budget=None if hidden else limits.month_usd,
         many_failed=limits.many_failed,
         failed_limits=by_spec,
-        reasons=costs.failed_reasons(where).most_common(1) if summary.rows.failed else [],
+        reason=_most_frequent_reason(costs, where) if summary.rows.failed else "",
         nights=nights,
         trends=trends(nights),
         night=costs.last_night(replace(where, since=None, until=None)),
@@ -135,6 +136,12 @@ def overview(
         hidden=hidden,
         yesterday=today - timedelta(1),
     )
+
+
+def _most_frequent_reason(costs: CostTable, where: JobFilter) -> str:
+    """Why most rows failed, in plain words if there are some."""
+    found = costs.failed_reasons(where).most_common(1)
+    return next((meaning_of(reason) or reason for reason, _ in found), "")
 
 
 def _forecast(costs: CostTable, where: JobFilter, found: Overview, today: date) -> MonthEnd | None:
