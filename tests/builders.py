@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vertex_batch.costs import Delivery
+from vertex_batch.storage import ByteStream
+from vertex_batch.usage import Scanner, ScanOptions, ScanResult
 from vertex_batch.vertex.resource import (
     CreateJobRequest,
     GcsDestination,
@@ -73,3 +75,13 @@ def a_delivery(**changes: Any) -> Delivery:
         "team": "search",
     }
     return Delivery(**{**facts, **changes})
+
+
+def scan_file(stream: ByteStream, name: str, job_model: str, **options: Any) -> ScanResult:
+    """Scan one stream of rows.
+
+    :param options: of `ScanOptions`.
+    """
+    scanner = Scanner(ScanOptions(job_model, **options))
+    scanner.scan(stream, name)
+    return scanner.result()

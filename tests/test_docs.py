@@ -22,13 +22,13 @@ from local.demo import EMULATOR_SPEED, USUAL_PORTS
 from local.emulator.script import FaultKind
 from local.stack.airflow import SCHEDULER, TRIGGERER
 from local.stack.postgres import start_postgres
-from tests.builders import a_delivery
+from tests.builders import a_delivery, scan_file
 from tools import pictures, reference
 from vertex_batch.cli import main
 from vertex_batch.costs import CostTable, JobFacts, make_bill
 from vertex_batch.pricing import Basis, PriceBook, SpecPrices, packaged_prices, price, price_file
 from vertex_batch.specs import load_spec
-from vertex_batch.usage import Kind, Modality, Tier, UsageKey, scan_file
+from vertex_batch.usage import Kind, Modality, Tier, UsageKey
 
 ROOT = Path(__file__).resolve().parents[1]
 SPECS, COSTS, LOCAL = (ROOT / "docs" / name for name in ("specs.md", "costs.md", "local-stack.md"))

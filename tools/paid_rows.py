@@ -27,7 +27,7 @@ from vertex_batch.lifecycle.waiting import Resubmission, describe, resubmission
 from vertex_batch.results import JobChain, ResultSettings, RetryCollector, stage_files
 from vertex_batch.storage import ObjectStorage
 from vertex_batch.vertex.client import BatchClient, ProxyConfig
-from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.names import Place
 from vertex_batch.vertex.request import build_request
 from vertex_batch.vertex.resource import BatchPredictionJob, CreateJobRequest
 

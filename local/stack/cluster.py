@@ -78,6 +78,8 @@ class Cluster:
     def take_tasks(self, role: str, *, wanted: bool) -> None:
         """Let a worker take tasks from the queue, or let it take none until this is called again.
 
+        After that, do not kill the broker: Celery does not return to such a queue when it connects again.
+
         :raises TimeoutError: the worker does not answer.
         """
         command = "add_consumer" if wanted else "cancel_consumer"

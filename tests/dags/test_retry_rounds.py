@@ -90,7 +90,7 @@ class _TaskInstance:
 
 
 def test_the_first_wait_leaves_what_failed_to_the_rounds():
-    plain, with_rounds = (a_dag(retry_rows=rows).get_task("wait") for rows in (None, {}))
+    plain, with_rounds = (a_dag(retry_rows=rows).get_task("wait") for rows in (None, dict[str, Any]()))
     assert (plain.rest_is_sent_again, plain.fail_without_answers) == (False, True)
     assert (with_rounds.rest_is_sent_again, with_rounds.fail_without_answers) == (True, False)
 

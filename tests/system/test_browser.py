@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from local.nights import bills
 from local.stack.airflow_api import AirflowApi, wait_until
-from tools.browser import NARROW, WIDE, chromium, open_browser
+from tools.browser import FULL_HD, NARROW, WIDE, chromium, open_browser
 from tools.browser import visit as open_window
 from vertex_batch.costs import CostTable
 
@@ -29,6 +29,7 @@ LOOKS = {
     "light": {"dark": False, "viewport": WIDE},
     "dark": {"dark": True, "viewport": WIDE},
     "narrow": {"dark": False, "viewport": NARROW},
+    "full HD": {"dark": True, "viewport": FULL_HD},
 }
 MAX_PAGE_BYTES = 300_000
 FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=2), Step(state="RUNNING", seconds=None)], mix={})
@@ -130,6 +131,7 @@ def paths(recorded, job) -> dict[str, str]:
         "bill": f"/bill?{address(recorded.job.job_id)}",
         "run": f"/run?dag_id={recorded.job.dag_id}&run_id={run}",
         "cancel": f"/cancel?{address(job.id)}",
+        "setup": "/setup",
     }
 
 

@@ -13,6 +13,7 @@ SPEC, RETRY_SPEC = "system_manual", "system_retry"
 ELSEWHERE = {
     "scheduler, worker and task at once": "`make chaos`: it takes minutes of Airflow's own time-outs",
     "between POST and answer": "test_kills.py",
+    "cleared between POST and answer": "`make chaos`: the case without the state is the harder one",
     "while deferred (triggerer)": "test_kills.py",
     "while preparing a retry of rows": "test_retry.py",
     "between POST and answer of a retry": "test_retry.py",

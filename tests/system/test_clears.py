@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 
 from local.stack.airflow_api import wait_until
+from tools.chaos.scene import discarding_state
 
 MANUAL, SPLIT, IN_WORKER = "system_manual", "system_split", "system_in_worker"
-# What Airflow 3.4 does, for 3.3: a clear raises `max_tries`.
-DISCARD = """
-CREATE FUNCTION discard_task_state() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    DELETE FROM task_state_store WHERE (dag_id, run_id, task_id, map_index)
-        = (NEW.dag_id, NEW.run_id, NEW.task_id, NEW.map_index);
-    RETURN NULL;
-END $$;
-CREATE TRIGGER discard_task_state AFTER UPDATE OF max_tries ON task_instance
-    FOR EACH ROW WHEN (NEW.max_tries > OLD.max_tries) EXECUTE FUNCTION discard_task_state();
-"""
-KEEP = "DROP TRIGGER discard_task_state ON task_instance; DROP FUNCTION discard_task_state"
 
 
 @pytest.fixture(params=["kept", "discarded"])
-def world(request, nights) -> Iterator[str]:
+def world(request, stack) -> Iterator[str]:
     """Whether Airflow keeps a task's state when it is cleared."""
-    if request.param == "discarded":
-        nights.sql(DISCARD)
-    yield request.param
-    if request.param == "discarded":
-        nights.sql(KEEP)
+    with discarding_state(stack) if request.param == "discarded" else nullcontext():
+        yield request.param
 
 
 def cleared(stack, dag_id: str, run_id: str, task_id: str, state: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from typing import Any
 
 from msgspec import structs
 
@@ -21,7 +22,7 @@ RUN_SECONDS = 420
 
 def outputs_of(stack, jobs) -> list[dict]:
     """The answered rows of the jobs, copies of a resumed job once."""
-    rows = {}
+    rows = dict[Any, Any]()
     for job in jobs:
         lines = stack.gcs.get(f"{job.output_directory}/predictions.jsonl").splitlines()
         rows |= {line: json.loads(line) for line in lines}

@@ -245,7 +245,7 @@ def _wait_for_successors(arena: Arena, run_ids: Sequence[str]) -> None:
 def _redelivered(arena: Arena, run_ids: Sequence[str]) -> None:
     """The broker gives a task that still runs to another worker, which finds it running and leaves it."""
     before = _ignored(arena)
-    wait_for_held(arena, Operation.LIST, len(run_ids))
+    wait_for_held(arena, Operation.CREATE, len(run_ids))
     _cluster(arena).redeliver()
     ignored = lambda: len(_ignored(arena) - before) >= len(run_ids)  # noqa: E731
     wait_until(ignored, "a worker that leaves the second copy of each task", RUN_SECONDS)
@@ -263,8 +263,8 @@ def _redelivered_late(arena: Arena, run_ids: Sequence[str]) -> None:
 
     Its worker reports a failure, so that Airflow starts the next try beside the one that still runs.
     """
-    wait_for_held(arena, Operation.LIST, len(run_ids))
-    # The client gives up on a held call, and looks again.
+    wait_for_held(arena, Operation.CREATE, len(run_ids))
+    # The proxy gives up on a held call. Then the task looks for its job, and must not find it so soon.
     arena.stack.emulator.add_fault(structs.replace(LOOK, times=None))
     for run_id in run_ids:
         expired = partial(_may_start_no_more, arena, run_id)
@@ -279,8 +279,6 @@ def _redelivered_late(arena: Arena, run_ids: Sequence[str]) -> None:
 def _may_start_no_more(arena: Arena, run_id: str) -> bool:
     """Whether the token with which a worker starts the run's submit task has expired."""
     started = arena.stack.airflow.task_instance(arena.spec, run_id, "submit")["start_date"]
-    if started is None:
-        return False
     return datetime.now(UTC) - datetime.fromisoformat(started) > timedelta(seconds=QUEUED_SECONDS)
 
 
@@ -318,8 +316,8 @@ CLUSTER_POINTS = (
         may_stop=True,
         away=_last_worker,
     ),
-    KillPoint("task redelivered while it runs", _redelivered, at_once=6, hold=LOOK),
-    KillPoint("task redelivered too late to start", _redelivered_late, at_once=6, hold=LOOK),
+    KillPoint("task redelivered while it runs", _redelivered, at_once=6, hold=AFTER),
+    KillPoint("task redelivered too late to start", _redelivered_late, at_once=6, hold=AFTER),
     KillPoint(
         "triggerer killed, the other takes over",
         _triggerer_dies,

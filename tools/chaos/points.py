@@ -17,6 +17,7 @@ from local.stack.airflow import SCHEDULER, TRIGGERER
 from local.stack.airflow_api import FINISHED, AirflowApiError
 from local.waiting import wait_until
 from tools.chaos.arena import PAUSE_SECONDS, RUN_SECONDS, Arena, KillMissedError, Outcome, talking_to
+from tools.chaos.scene import discarding_state
 
 FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=10), Step(state="RUNNING", seconds=None)], mix={})
 HELD_SECONDS = 120
@@ -151,6 +152,21 @@ def _while_deferred(arena: Arena, run_ids: Sequence[str]) -> None:
         release_jobs(arena, run_ids)
 
 
+def _cleared(arena: Arena, run_ids: Sequence[str]) -> None:
+    """A person clears the runs while their POSTs wait for answers. Their jobs run on: others would be new."""
+    wait_for_held(arena, Operation.CREATE, len(run_ids))
+    for run_id in run_ids:
+        arena.stack.airflow.clear_run(arena.spec, run_id)
+    arena.stack.emulator.release_held()
+    arena.wait_until_deferred(run_ids)
+    release_jobs(arena, run_ids)
+
+
+def _cleared_and_discarded(arena: Arena, run_ids: Sequence[str]) -> None:
+    with discarding_state(arena.stack):
+        _cleared(arena, run_ids)
+
+
 def _while_recording(arena: Arena, run_ids: Sequence[str]) -> None:
     """The bill is being made. Up to two jobs are polled one by one, so the list is the recorder's."""
     arena.wait_until_deferred(run_ids)
@@ -226,6 +242,10 @@ KILL_POINTS = (
         jobs_each=2,
         hold=AGAIN,
         first_jobs=FAILS,
+    ),
+    KillPoint("cleared between POST and answer", _cleared, hold=AFTER, first_jobs=FOR_EVER),
+    KillPoint(
+        "cleared there, and its state discarded", _cleared_and_discarded, hold=AFTER, first_jobs=FOR_EVER
     ),
     KillPoint("while recording", _while_recording, at_once=2, first_jobs=FOR_EVER),
     KillPoint("scheduler, worker and task at once", _whole_worker, hold=AFTER),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from local.stack import StackOptions
+import sqlalchemy
+
+from local.stack import Stack, StackOptions
 
 SPEC = "chaos"
 _SPEC_TEXT = """\
@@ -52,6 +56,32 @@ _CLUSTER_SETTINGS = {
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
     "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "20",
 }
+# A clear raises `max_tries`, or restarts a task that runs.
+_DISCARD = """
+CREATE FUNCTION discard_task_state() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    DELETE FROM task_state_store WHERE (dag_id, run_id, task_id, map_index)
+        = (NEW.dag_id, NEW.run_id, NEW.task_id, NEW.map_index);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER discard_task_state AFTER UPDATE OF max_tries, state ON task_instance
+    FOR EACH ROW WHEN (NEW.max_tries > OLD.max_tries OR OLD.state = 'running' AND NEW.state = 'restarting')
+    EXECUTE FUNCTION discard_task_state();
+"""
+_KEEP = "DROP TRIGGER discard_task_state ON task_instance; DROP FUNCTION discard_task_state"
+
+
+@contextmanager
+def discarding_state(stack: Stack) -> Iterator[None]:
+    """Discard what a task has stored when it is cleared, as Airflow 3.4 does, until the end of the block."""
+    url = stack.site.environment()["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as database:
+        database.execute(sqlalchemy.text(_DISCARD))
+    try:
+        yield
+    finally:
+        with engine.connect() as database:
+            database.execute(sqlalchemy.text(_KEEP))
 
 
 def prepare(home: Path, *, workers: int = 0) -> StackOptions:

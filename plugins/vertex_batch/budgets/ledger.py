@@ -30,10 +30,10 @@ from vertex_batch.budgets.estimating import HISTORY_RUNS, Estimate, PastJob
 from vertex_batch.budgets.limits import Account, BudgetRequest, Payer, Ruling, Window
 from vertex_batch.costs.bill import Bill, Total
 from vertex_batch.costs.database import upsert
-from vertex_batch.costs.queries import total_of
 from vertex_batch.costs.questions import JobCost
+from vertex_batch.costs.rows import read_usage_key, total_of
 from vertex_batch.costs.schema import JOB_KEY, estimates, jobs, line_items, same_job, usage
-from vertex_batch.costs.table import CostTable, read_usage_key
+from vertex_batch.costs.table import CostTable
 from vertex_batch.usage import canonical_model
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobState

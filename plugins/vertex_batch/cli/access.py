@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from argparse import Namespace
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.errors import ConfigurationError, SettingsSource
 from vertex_batch.storage import named, quiet_libraries
-from vertex_batch.vertex.place import Place, missing_of
+from vertex_batch.vertex.names import Place, missing_of
 
 if TYPE_CHECKING:
     from vertex_batch.hooks.connection import ProxySettings
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 # The names that LiteLLM's own command line reads.
 PROXY_VARIABLE, KEY_VARIABLE = "LITELLM_PROXY_URL", "LITELLM_PROXY_API_KEY"
 DEFAULT_CONNECTION = "litellm_default"
+_CONNECTION_ID = re.compile(r"[\w.-]*", re.ASCII)
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -35,6 +37,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--proxy",
+        type=proxy_option,
         metavar="URL|ID",
         default=os.environ.get(PROXY_VARIABLE),
         help=f"the URL of the LiteLLM proxy (default: ${PROXY_VARIABLE}), with the key in ${KEY_VARIABLE}; or"
@@ -91,6 +94,20 @@ class Access:
             f"The {missing_of(project, location)} is not set. Nothing was submitted",
             "set it in the spec, with --project and --location, or as an extra of the connection",
         )
+
+
+def proxy_option(text: str) -> str:
+    """Check the form of a proxy that is given as an option or in the environment.
+
+    :raises argparse.ArgumentTypeError: it is neither a URL nor the id of a connection. The text is left out:
+        it may contain a password.
+    """
+    if "://" not in text and not _CONNECTION_ID.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"neither a URL (http:// or https:// is missing) nor the id of an Airflow connection; set --proxy"
+            f" or {PROXY_VARIABLE}"
+        )
+    return text
 
 
 def default_proxy() -> str:

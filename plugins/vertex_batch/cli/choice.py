@@ -15,6 +15,7 @@ from vertex_batch.cli.access import (
     KEY_VARIABLE,
     PROXY_VARIABLE,
     default_proxy,
+    proxy_option,
     settings_of,
 )
 from vertex_batch.errors import ConfigurationError
@@ -58,6 +59,7 @@ def add_prices(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--proxy",
+        type=proxy_option,
         default=default_proxy(),
         metavar="URL|ID",
         help="without the two: prices as a recording of today takes them, from this proxy: its URL, with the"

@@ -261,6 +261,7 @@ def _add_reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     which = command.add_mutually_exclusive_group()
     which.add_argument(
         "--proxy",
+        type=access.proxy_option,
         default=access.default_proxy(),
         metavar="URL|ID",
         help="a proxy with a database, whose spend logs are read: its URL, with the key in"

@@ -10,6 +10,7 @@ import sys
 from argparse import Namespace
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -68,6 +69,7 @@ _VALID = {"model": _MODEL, "inputs": "gs://my-bucket/in.jsonl", "output": "gs://
 """Stands in for answers that are not there yet, while another is checked."""
 # Keys that many specs need later, each with an example value.
 _MORE = {
+    "results": '{to: "gs://my-bucket/answers/{{ previous_run_date }}.parquet", key: id}',
     "labels": "{product: search}",
     "start_within": "6h",
     "preflight": "strict",
@@ -128,9 +130,6 @@ def spec_text(answers: dict[str, str], schema: str) -> str:
 
     :param schema: the path of the JSON schema, relative to the spec's folder.
     """
-    from vertex_batch.specs.model import JobSpec, Spec  # noqa: PLC0415
-
-    fields: dict[str, Any] = {**Spec.model_fields, **JobSpec.model_fields}
     lines = [
         f"# yaml-language-server: $schema={schema}",
         "# All keys: docs/specs.md, or complete them in your editor.",
@@ -148,11 +147,11 @@ def spec_text(answers: dict[str, str], schema: str) -> str:
         "team",
     ):
         if key in answers:
-            lines += ["", *_comment(fields[key].description), f"{key}: {_scalar(answers[key])}"]
+            lines += ["", *_comment(key), f"{key}: {_scalar(answers[key])}"]
     lines += ["", "# Further keys that you may want:"]
     for key, example in _MORE.items():
         if key not in answers:
-            lines += [*_comment(fields[key].description), f"# {key}: {example}"]
+            lines += [*_comment(key), f"# {key}: {example}"]
     return "\n".join(lines) + "\n"
 
 
@@ -167,7 +166,7 @@ def _answers(options: Namespace) -> dict[str, str]:
     if missing and not sys.stdin.isatty():
         wanted = ", ".join(f"--{question.key}" for question in missing)
         raise ConfigurationError(
-            f"Missing {wanted}, and there is no terminal to ask for it. Nothing was written."
+            f"Missing {wanted}, and there is no terminal to ask on. Nothing was written."
         )
     return _asked(options.name, answers) if missing else answers
 
@@ -222,10 +221,18 @@ def _today(timezone: str) -> str:
         return f"{datetime.now(UTC):%Y-%m-%d}"  # an invalid time zone is reported with the other problems
 
 
-def _comment(text: str) -> list[str]:
+@cache
+def _keys() -> dict[str, Any]:
+    from vertex_batch.specs import json_schema  # noqa: PLC0415
+
+    keys: dict[str, Any] = json_schema()["properties"]
+    return keys
+
+
+def _comment(key: str) -> list[str]:
     import textwrap  # noqa: PLC0415
 
-    return textwrap.wrap(text, 100, initial_indent="# ", subsequent_indent="# ")
+    return textwrap.wrap(_keys()[key]["description"], 100, initial_indent="# ", subsequent_indent="# ")
 
 
 def _scalar(text: str) -> str:

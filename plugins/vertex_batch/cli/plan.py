@@ -234,7 +234,12 @@ def _cost(plan: Plan) -> list[str]:
         return ["unknown, because the input was not read"]
     tokens = f"{guess.rows:,} rows, {guess.input_tokens:,} tokens in, {guess.output_tokens:,} out"
     on = f" at the prices of {plan.day}" if plan.day else ""
-    return [f"about {guess}{on}; {tokens}", guess.method, *(f"unknown: {reason}" for reason in guess.unknown)]
+    is_known = guess.expected.complete or guess.expected.amount
+    return [
+        f"{f'about {guess}' if is_known else 'not known'}{on}; {tokens}",
+        guess.method,
+        *(f"unknown: {reason}" for reason in guess.unknown),
+    ]
 
 
 def _delivery(plan: Plan) -> list[str]:

@@ -25,7 +25,7 @@ from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.rendering import RenderedJob, render_job
 from vertex_batch.usage import canonical_model
 from vertex_batch.vertex.client import BatchClient, try_proxy
-from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.names import Place
 from vertex_batch.vertex.request import build_request
 from vertex_batch.vertex.resource import CreateJobRequest
 

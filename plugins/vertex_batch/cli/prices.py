@@ -68,7 +68,10 @@ def add_parser(
         "--specs", metavar="FOLDER", help="the specs, next to which `pricing` has the price files"
     )
     command.add_argument(
-        "--proxy", metavar="URL|ID", help="also use the prices of this proxy: a URL, or an Airflow connection"
+        "--proxy",
+        type=access.proxy_option,
+        metavar="URL|ID",
+        help="also use the prices of this proxy: a URL, or an Airflow connection",
     )
     command.add_argument("--json", action="store_true", help="print JSON; prices are exact decimal strings")
     command.set_defaults(run=run, route_prefix=None, project=None)
@@ -174,7 +177,9 @@ def _text(usd: Decimal | None) -> str | None:
 
 def _no_rate(book: PriceBook, model: str, day: date, notes: Sequence[str]) -> str:
     lists = ", ".join(source.name for source in book.sources)
-    return "; ".join([f"No list has a batch rate of {model} on {day}. The lists are: {lists}", *notes])
+    return "; ".join(
+        [f"No list has a batch rate of {model} on {day}. The lists are, in their order: {lists}", *notes]
+    )
 
 
 def _print(model: str, location: str, day: date, found: Sequence[ListedPrice], notes: Sequence[str]) -> None:

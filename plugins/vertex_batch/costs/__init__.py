@@ -6,60 +6,35 @@ not load it.
 
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.costs.bill import (
-    COMMAND_LINE,
-    Bill,
-    JobFacts,
-    RowCounts,
-    Total,
-    add_totals,
-    make_bill,
-    total,
-)
-from vertex_batch.costs.csv_text import harmless, stream_csv
-from vertex_batch.costs.deliveries import Delivery, DeliverySums, rows_equation
-from vertex_batch.costs.errors import (
-    CostTableError,
-    CostTableSetupError,
-    CostTableUnavailableError,
-    JobIdTakenError,
-)
-from vertex_batch.costs.money import exact, in_full, rounded, usd
-from vertex_batch.costs.questions import FocusVersion, GroupTotal, JobCost, JobFilter, JobOrder, Owners
+from vertex_batch.costs.bill import COMMAND_LINE as COMMAND_LINE
+from vertex_batch.costs.bill import Bill as Bill
+from vertex_batch.costs.bill import JobFacts as JobFacts
+from vertex_batch.costs.bill import RowCounts as RowCounts
+from vertex_batch.costs.bill import Total as Total
+from vertex_batch.costs.bill import add_totals as add_totals
+from vertex_batch.costs.bill import make_bill as make_bill
+from vertex_batch.costs.bill import total as total
+from vertex_batch.costs.csv_text import harmless as harmless
+from vertex_batch.costs.csv_text import stream_csv as stream_csv
+from vertex_batch.costs.deliveries import Delivery as Delivery
+from vertex_batch.costs.deliveries import rows_equation as rows_equation
+from vertex_batch.costs.errors import CostTableError as CostTableError
+from vertex_batch.costs.errors import CostTableSetupError as CostTableSetupError
+from vertex_batch.costs.errors import CostTableUnavailableError as CostTableUnavailableError
+from vertex_batch.costs.errors import JobIdTakenError as JobIdTakenError
+from vertex_batch.costs.money import exact as exact
+from vertex_batch.costs.money import in_full as in_full
+from vertex_batch.costs.money import rounded as rounded
+from vertex_batch.costs.money import usd as usd
+from vertex_batch.costs.questions import FocusVersion as FocusVersion
+from vertex_batch.costs.questions import GroupTotal as GroupTotal
+from vertex_batch.costs.questions import JobCost as JobCost
+from vertex_batch.costs.questions import JobFilter as JobFilter
+from vertex_batch.costs.questions import JobOrder as JobOrder
+from vertex_batch.costs.questions import Owners as Owners
 
 if TYPE_CHECKING:
-    from vertex_batch.costs.table import CostTable
-
-__all__ = [
-    "COMMAND_LINE",
-    "Bill",
-    "CostTable",
-    "CostTableError",
-    "CostTableSetupError",
-    "CostTableUnavailableError",
-    "Delivery",
-    "DeliverySums",
-    "FocusVersion",
-    "GroupTotal",
-    "JobCost",
-    "JobFacts",
-    "JobFilter",
-    "JobIdTakenError",
-    "JobOrder",
-    "Owners",
-    "RowCounts",
-    "Total",
-    "add_totals",
-    "exact",
-    "harmless",
-    "in_full",
-    "make_bill",
-    "rounded",
-    "rows_equation",
-    "stream_csv",
-    "total",
-    "usd",
-]
+    from vertex_batch.costs.table import CostTable as CostTable
 
 
 def __getattr__(name: str) -> Any:

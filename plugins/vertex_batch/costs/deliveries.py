@@ -82,5 +82,4 @@ class DeliverySums:
     until: datetime
 
     def __str__(self) -> str:
-        """The three numbers."""
         return rows_equation(self.input_rows, self.delivered, self.exceptions)

@@ -18,9 +18,6 @@ class CostTableError(VertexBatchError):
         self.database, self.reason, self.consequence = database, reason, consequence
         super().__init__(f"Cost table {database}: {reason}. {consequence or self.advice}")
 
-    def __reduce__(self) -> tuple[type[CostTableError], tuple[str, str, str]]:
-        return type(self), (self.database, self.reason, self.consequence)
-
 
 class CostTableUnavailableError(CostTableError, TransientError):
     """The database does not answer, or is busy."""

@@ -25,25 +25,9 @@ from vertex_batch.costs.questions import FocusVersion, JobFilter
 from vertex_batch.costs.schema import JOB_KEY, jobs
 
 _KEY = ("BillingAccountId", "RegionId", "x_JobId")
-_MOMENTS = frozenset(
-    {"BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd", "x_LogicalDate"}
-)
-_DECIMALS = frozenset(
-    {
-        "BilledCost",
-        "ConsumedQuantity",
-        "ContractedCost",
-        "ContractedUnitPrice",
-        "EffectiveCost",
-        "ListCost",
-        "ListUnitPrice",
-        "PricingCurrencyContractedUnitPrice",
-        "PricingCurrencyEffectiveCost",
-        "PricingCurrencyListUnitPrice",
-        "PricingQuantity",
-        "x_EffectiveUnitPrice",
-    }
-)
+# How the names of columns end that hold moments, and decimals.
+_MOMENTS = ("PeriodStart", "PeriodEnd", "LogicalDate")
+_DECIMALS = ("Cost", "UnitPrice", "Quantity")
 _FLAGS = frozenset({"x_IsComplete"})
 _NAMES = frozenset(
     {
@@ -109,14 +93,15 @@ def _select(
 
 def _as_text(of: ColumnElement[Any]) -> ColumnElement[Any]:
     """In PostgreSQL: moments and decimals as text."""
-    if of.key in _MOMENTS:
+    name = str(of.key)
+    if name.endswith(_MOMENTS):
         return func.to_char(func.timezone("UTC", of), _UTC_FORMAT)
-    return cast(of, Text) if of.key in _DECIMALS else of
+    return cast(of, Text) if name.endswith(_DECIMALS) else of
 
 
 def _form(name: str) -> Callable[[Any], str | int | None] | None:
     """How the values of a column are written; None: as they are."""
-    if name in _DECIMALS:
+    if name.endswith(_DECIMALS):
         return _decimal
     if name in _FLAGS:
         return _flag

@@ -132,3 +132,17 @@ class JobCost:
     def per_thousand_rows(self) -> Total | None:
         """What a thousand answered rows cost."""
         return self.total.per_thousand(self.rows.ok)
+
+
+@dataclass(frozen=True, slots=True)
+class UnpricedUsage:
+    """Usage of one model and kind whose cost is unknown, for one reason.
+
+    :param tokens: tokens, or queries; 0 if even that is unknown.
+    """
+
+    model: str
+    kind: str
+    reason: str
+    jobs: int
+    tokens: int

@@ -26,17 +26,15 @@ class InputMissingError(PermanentError):
     :param consequence: what it means and what to do, as sentences. Default: before a job is submitted.
     """
 
+    advice = (
+        "Nothing was submitted. Check that the task that writes the input has run, then clear this task:"
+        " Airflow does not retry it by itself."
+    )
+
     def __init__(self, missing: Mapping[str, str], consequence: str = "") -> None:
         self.missing, self.consequence = dict(missing), consequence
         listed = "; ".join(f"{uri} {reason}" for uri, reason in self.missing.items())
-        super().__init__(
-            f"Input is missing: {listed}. "
-            + (
-                consequence
-                or "Nothing was submitted. Check that the task that writes the input has run, then clear this"
-                " task: Airflow does not retry it by itself."
-            )
-        )
+        super().__init__(f"Input is missing: {listed}. {consequence or self.advice}")
 
 
 class InputUnusableError(PermanentError):
@@ -46,15 +44,11 @@ class InputUnusableError(PermanentError):
     :param consequence: see `InputMissingError`.
     """
 
+    advice = "Nothing was submitted. A retry fails the same way until the object is written again."
+
     def __init__(self, uri: str, reason: str, consequence: str = "") -> None:
         self.uri, self.reason, self.consequence = uri, reason, consequence
-        super().__init__(
-            f"Input {uri} cannot be used: {reason}. "
-            + (
-                consequence
-                or "Nothing was submitted. A retry fails the same way until the object is written again."
-            )
-        )
+        super().__init__(f"Input {uri} cannot be used: {reason}. {consequence or self.advice}")
 
 
 class InputChangedError(TransientError):
@@ -63,15 +57,15 @@ class InputChangedError(TransientError):
     :param consequence: see `InputMissingError`.
     """
 
+    advice = (
+        "Nothing was submitted. A retry reads it again. Start the run only after the input has been written"
+        " completely."
+    )
+
     def __init__(self, uris: Sequence[str], consequence: str = "") -> None:
         self.uris, self.consequence = tuple(uris), consequence
         super().__init__(
-            f"Input changed while it was being read: {', '.join(self.uris)}. "
-            + (
-                consequence
-                or "Nothing was submitted. A retry reads it again. Start the run only after the input has"
-                " been written completely."
-            )
+            f"Input changed while it was being read: {', '.join(self.uris)}. {consequence or self.advice}"
         )
 
 

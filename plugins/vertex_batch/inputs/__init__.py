@@ -1,74 +1,30 @@
 """Inputs of jobs: whether they fit into one job, how they are split otherwise, and samples of them."""
 
-from vertex_batch.inputs.measuring import Measured, Measurer, may_be_answered, measure, rows_in
-from vertex_batch.inputs.parts import (
-    RETRY_LABEL,
-    RETRY_OF_LABEL,
-    SAMPLE_LABEL,
-    SHARD_LABEL,
-    SHARDS_GROUP,
-    InputPart,
-    PartKind,
-    file_pattern,
-    group_of,
-    is_group_name,
-    retry_group,
-)
-from vertex_batch.inputs.planning import (
-    Shard,
-    make_shards,
-    needs_no_copy,
-    settle,
-)
-from vertex_batch.inputs.plans import MAX_PLAN_BYTES, InputPlan, plan_of, whole_shard
-from vertex_batch.inputs.sampling import MAX_SAMPLE_ROWS, Sample, draw
-from vertex_batch.inputs.staging import SHARD_SUFFIX, Staged, StagingPlace, exists_with_size, stage
-from vertex_batch.storage import SourceObject
-from vertex_batch.vertex.limits import (
-    EMBEDDING_ROWS,
-    GENERATION_ROWS,
-    TEXT_EMBEDDING_ROWS,
-    JobLimits,
-    limits_for,
-)
-
-__all__ = [
-    "EMBEDDING_ROWS",
-    "GENERATION_ROWS",
-    "MAX_PLAN_BYTES",
-    "MAX_SAMPLE_ROWS",
-    "RETRY_LABEL",
-    "RETRY_OF_LABEL",
-    "SAMPLE_LABEL",
-    "SHARDS_GROUP",
-    "SHARD_LABEL",
-    "SHARD_SUFFIX",
-    "TEXT_EMBEDDING_ROWS",
-    "InputPart",
-    "InputPlan",
-    "JobLimits",
-    "Measured",
-    "Measurer",
-    "PartKind",
-    "Sample",
-    "Shard",
-    "SourceObject",
-    "Staged",
-    "StagingPlace",
-    "draw",
-    "exists_with_size",
-    "file_pattern",
-    "group_of",
-    "is_group_name",
-    "limits_for",
-    "make_shards",
-    "may_be_answered",
-    "measure",
-    "needs_no_copy",
-    "plan_of",
-    "retry_group",
-    "rows_in",
-    "settle",
-    "stage",
-    "whole_shard",
-]
+from vertex_batch.inputs.measuring import Measured as Measured
+from vertex_batch.inputs.measuring import Measurer as Measurer
+from vertex_batch.inputs.measuring import may_be_answered as may_be_answered
+from vertex_batch.inputs.measuring import rows_in as rows_in
+from vertex_batch.inputs.parts import RETRY_OF_LABEL as RETRY_OF_LABEL
+from vertex_batch.inputs.parts import SAMPLE_LABEL as SAMPLE_LABEL
+from vertex_batch.inputs.parts import SHARD_LABEL as SHARD_LABEL
+from vertex_batch.inputs.parts import SHARDS_GROUP as SHARDS_GROUP
+from vertex_batch.inputs.parts import InputPart as InputPart
+from vertex_batch.inputs.parts import PartKind as PartKind
+from vertex_batch.inputs.parts import file_pattern as file_pattern
+from vertex_batch.inputs.parts import group_of as group_of
+from vertex_batch.inputs.parts import is_group_name as is_group_name
+from vertex_batch.inputs.parts import retry_group as retry_group
+from vertex_batch.inputs.planning import Shard as Shard
+from vertex_batch.inputs.planning import make_shards as make_shards
+from vertex_batch.inputs.planning import needs_no_copy as needs_no_copy
+from vertex_batch.inputs.planning import settle as settle
+from vertex_batch.inputs.plans import InputPlan as InputPlan
+from vertex_batch.inputs.plans import plan_of as plan_of
+from vertex_batch.inputs.plans import whole_shard as whole_shard
+from vertex_batch.inputs.sampling import MAX_SAMPLE_ROWS as MAX_SAMPLE_ROWS
+from vertex_batch.inputs.sampling import draw as draw
+from vertex_batch.inputs.staging import StagingPlace as StagingPlace
+from vertex_batch.inputs.staging import exists_with_size as exists_with_size
+from vertex_batch.inputs.staging import stage as stage
+from vertex_batch.vertex.limits import JobLimits as JobLimits
+from vertex_batch.vertex.limits import limits_for as limits_for

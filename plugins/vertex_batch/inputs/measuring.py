@@ -68,6 +68,14 @@ class Measured:
         """The whole content as one range."""
         return Cut(self.cuts[0].start, self.cuts[-1].end, self.rows)
 
+    def check(self, uri: str) -> None:
+        """Refuse an object that no job can read.
+
+        :raises InputUnusableError: a row is too long for any job, or the compression is damaged.
+        """
+        if self.problem:
+            raise InputUnusableError(uri, self.problem)
+
 
 class Measurer:
     """Counts the rows of one object while a caller reads them, and finds where it may be cut."""
@@ -135,25 +143,10 @@ def may_be_answered(data: bytes) -> bool:
     return any(key in data for key in _ANSWER_KEYS)
 
 
-def measure(stream: ByteStream, limits: JobLimits, uri: str) -> Measured:
-    """Count an object's rows, and find where it may be cut.
-
-    :param uri: for messages.
-    :raises InputUnusableError: a row is too long for any job, or the compression is damaged.
-    """
-    measurer = Measurer(limits)
-    for _ in measurer.lines(stream):
-        pass
-    found = measurer.result()
-    if found.problem:
-        raise InputUnusableError(uri, found.problem)
-    return found
-
-
 def rows_in(stream: ByteStream, uri: str) -> Iterator[bytes]:
     """Yield each line of an object with its newline; the last may have none.
 
-    :raises InputUnusableError: see `measure`.
+    :raises InputUnusableError: see `Measured.check`.
     """
     for block in lines_of(unpacked(blocks_in(stream))):
         if block.damage:

@@ -14,7 +14,6 @@ from vertex_batch.errors import (
     ConfigurationError,
     InputChangedError,
     InputMissingError,
-    InputUnusableError,
     VertexBatchError,
 )
 from vertex_batch.inputs import (
@@ -132,8 +131,7 @@ class InputPreparer:
         if surely_fits and not any(found.packed for _, found in read.measured):
             return [self._whole(read)]
         for source, found in read.measured:
-            if found.problem:
-                raise InputUnusableError(source.uri, found.problem)
+            found.check(source.uri)
         shards = make_shards(read.measured, self._limits)
         if not shards:
             raise InputMissingError(dict.fromkeys(self._uris, "holds no rows"))
@@ -280,6 +278,5 @@ def shards_of(storage: ObjectStorage, objects: Sequence[SourceObject], limits: J
     """
     read = read_input(storage, objects, limits)
     for source, found in read.measured:
-        if found.problem:
-            raise InputUnusableError(source.uri, found.problem)
+        found.check(source.uri)
     return make_shards(read.measured, limits)

@@ -48,7 +48,6 @@ class StagingPlace:
 
     @property
     def folder(self) -> str:
-        """The folder of this run."""
         return f"{self.prefix.rstrip('/')}/{self.run_key[:16]}/"
 
     def uri(self, *content: object) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import GROUP_KEY_LABEL, IDEMPOTENCY_KEY_LABEL, TASK_KEY_LABEL
-from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.names import Place
 from vertex_batch.vertex.resource import BatchPredictionJob
 
 

@@ -23,7 +23,7 @@ from vertex_batch.vertex.labels import (
     REQUEST_LABEL,
     TASK_KEY_LABEL,
 )
-from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.names import Place
 from vertex_batch.vertex.resource import label_value
 
 

@@ -37,8 +37,7 @@ from vertex_batch.vertex.labels import (
     REQUEST_LABEL,
     TASK_KEY_LABEL,
 )
-from vertex_batch.vertex.names import JobId
-from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import BatchPredictionJob, CreateJobRequest
 
 DEFAULT_RESEND_DELAY_SECONDS = 5.0

@@ -14,8 +14,7 @@ from vertex_batch.observability.links import ConsoleJobLink
 from vertex_batch.tasks.context import deployment, find_place, map_index
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.retries import RETRY_POLICY
-from vertex_batch.vertex.names import JobId, parse_job_name
-from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.names import JobId, Place, parse_job_name
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:

@@ -27,8 +27,7 @@ from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.tasks.unbilled import Unbilled, UnbilledJobs
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import DEPLOYMENT_LABEL
-from vertex_batch.vertex.names import JobId
-from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import HAS_NOT_ENDED, BatchPredictionJob
 
 if TYPE_CHECKING:

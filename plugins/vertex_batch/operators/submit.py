@@ -42,8 +42,7 @@ from vertex_batch.tasks.kill import KillSwitch
 from vertex_batch.tasks.outcome import end_dry_run, explained
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.names import JobId
-from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.request import build_request
 from vertex_batch.vertex.resource import CreateJobRequest, JobReference
 

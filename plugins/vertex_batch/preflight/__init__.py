@@ -1,32 +1,14 @@
 """Check a job before it costs money: its rows, its model, its inputs and its output."""
 
-from vertex_batch.preflight.check import (
-    CheckedRows,
-    Storage,
-    Subject,
-    inspect,
-    listing_of,
-    preflight,
-    report_data,
-)
-from vertex_batch.preflight.findings import Finding, Mode, PreflightError, Report, Severity
-from vertex_batch.preflight.rows import RowCheck
-from vertex_batch.preflight.shapes import Shape, shape_of
-
-__all__ = [
-    "CheckedRows",
-    "Finding",
-    "Mode",
-    "PreflightError",
-    "Report",
-    "RowCheck",
-    "Severity",
-    "Shape",
-    "Storage",
-    "Subject",
-    "inspect",
-    "listing_of",
-    "preflight",
-    "report_data",
-    "shape_of",
-]
+from vertex_batch.preflight.check import CheckedRows as CheckedRows
+from vertex_batch.preflight.check import Subject as Subject
+from vertex_batch.preflight.check import inspect as inspect
+from vertex_batch.preflight.check import listing_of as listing_of
+from vertex_batch.preflight.check import preflight as preflight
+from vertex_batch.preflight.check import report_data as report_data
+from vertex_batch.preflight.findings import Mode as Mode
+from vertex_batch.preflight.findings import PreflightError as PreflightError
+from vertex_batch.preflight.findings import Report as Report
+from vertex_batch.preflight.findings import Severity as Severity
+from vertex_batch.preflight.rows import RowCheck as RowCheck
+from vertex_batch.preflight.shapes import shape_of as shape_of

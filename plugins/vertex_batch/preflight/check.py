@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.log import Log
 from vertex_batch.preflight.findings import Finding, Mode, PreflightError, Report, Severity
-from vertex_batch.preflight.places import ModelClient, check_life, check_location, check_proxy
+from vertex_batch.preflight.places import check_life, check_location, check_proxy
 from vertex_batch.preflight.rows import RowCheck
 from vertex_batch.preflight.shapes import shape_of
-from vertex_batch.storage import ByteStream, SourceObject, fingerprint_of, without_duplicates
+from vertex_batch.pricing import ModelClient
+from vertex_batch.storage import ObjectStorage, SourceObject, fingerprint_of, without_duplicates
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +42,6 @@ class Subject:
     def reads_table(self) -> bool:
         """Whether it reads a BigQuery table, whose rows are not checked."""
         return all(uri.startswith("bq://") for uri in self.uris)
-
-
-class Storage(Protocol):
-    """The part of `vertex_batch.storage.ObjectStorage` that a pre-flight needs."""
-
-    def find(self, uris: Sequence[str]) -> Sequence[SourceObject]:
-        """Find the objects; raise if one is missing."""
-
-    def check_output(self, uri: str) -> None:
-        """Raise if the output's bucket is missing."""
-
-    def read_each(self, objects: Sequence[SourceObject]) -> Iterator[tuple[SourceObject, ByteStream]]:
-        """Yield each object with its bytes, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +70,7 @@ def report_data(report: Report) -> dict[str, Any]:
 
 def inspect(
     subject: Subject,
-    storage: Storage | None,
+    storage: ObjectStorage | None,
     client: ModelClient | None,
     progress: Callable[[int], None] = lambda _size: None,
     *,
@@ -125,7 +113,7 @@ def inspect(
 def preflight(
     subject: Subject,
     mode: Mode,
-    open_storage: Callable[[], Storage],
+    open_storage: Callable[[], ObjectStorage],
     client: ModelClient | None,
     log: Log,
     *,

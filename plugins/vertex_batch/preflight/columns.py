@@ -7,11 +7,13 @@ fields. This module walks through a row once for each new shape; `compiled` chec
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from vertex_batch.preflight.fields import Field, Message
+from vertex_batch.preflight.fields import KINDS, Field, Message
 
 MAX_DEPTH = 15
 MAX_COLUMNS = 10_000
@@ -19,14 +21,6 @@ MAX_COLUMNS = 10_000
 MAX_NAME_CHARS = 300
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}", re.ASCII)
 _UNSPEAKABLE = re.compile(r'[\x00-\x1f"\\]')
-_KINDS: dict[type, str] = {
-    str: "a string",
-    bool: "a boolean",
-    int: "a number",
-    float: "a number",
-    dict: "an object",
-    list: "a list",
-}
 
 
 class Tell(Protocol):
@@ -35,46 +29,26 @@ class Tell(Protocol):
     def __call__(self, path: str, message: str, /, *, sure: bool = True) -> None: ...
 
 
+@dataclass(slots=True, eq=False)
 class Column:
     """A key of the rows: the kinds of values that it had so far, and its keys or items.
 
-    :param required: a row without it fails alone, so `compiled` must not let it pass.
     :param opaque: its value is not checked.
     :param is_item: it describes the items of a list; a list within that list is not checked.
-    :ivar field: what Google accepts in it; None if that is not known.
-    :ivar is_misspelled: a row with this key is not answered.
+    :param required: a row without it fails alone, so `compiled` must not let it pass.
+    :param field: what Google accepts in it; None if that is not known.
+    :param is_misspelled: a row with this key is not answered.
     """
 
-    __slots__ = (
-        "children",
-        "field",
-        "is_item",
-        "is_misspelled",
-        "item",
-        "kinds",
-        "opaque",
-        "path",
-        "required",
-    )
-
-    def __init__(
-        self,
-        path: str = "",
-        *,
-        required: bool = False,
-        opaque: bool = False,
-        is_item: bool = False,
-        field: Field | None = None,
-    ) -> None:
-        self.path = path
-        self.kinds: set[str] = set()
-        self.children: dict[str, Column] = {}
-        self.item: Column | None = None
-        self.required = required
-        self.opaque = opaque
-        self.is_item = is_item
-        self.field = field
-        self.is_misspelled = False
+    path: str = ""
+    opaque: bool = False
+    is_item: bool = False
+    required: bool = False
+    is_misspelled: bool = False
+    field: Field | None = None
+    item: Column | None = None
+    kinds: set[str] = dataclasses.field(default_factory=set)
+    children: dict[str, Column] = dataclasses.field(default_factory=dict)
 
     @property
     def message(self) -> Message | None:
@@ -124,7 +98,7 @@ class Columns:
     def _value(self, column: Column, value: Any, depth: int, tell: Tell) -> None:
         if value is None:
             return
-        kind = _KINDS[type(value)]
+        kind = KINDS[type(value)]
         if kind not in column.kinds:
             if column.kinds:
                 earlier = " and ".join(sorted(column.kinds))

@@ -15,7 +15,19 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+from vertex_batch.usage.rows import camel
+
 GENERATION, EMBEDDING = "GenerateContentRequest", "EmbedContentRequest"
+KINDS: Mapping[type, str] = {
+    str: "a string",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    dict: "an object",
+    list: "a list",
+    type(None): "null",
+}
+"""The kinds of JSON values, in words."""
 _NUMBERS = frozenset({"int32", "int64", "integer", "float", "double"})
 _MIME_TYPES = ("text/plain", "application/json", "text/x.enum")
 
@@ -175,12 +187,6 @@ def _field(message: str, name: str, text: str) -> Field:
         _PATTERNS.get(place, ""),
         place in _FILLED,
     )
-
-
-@cache
-def camel(name: str) -> str:
-    first, *more = name.split("_")
-    return first + "".join(word[:1].upper() + word[1:] for word in more)
 
 
 @cache

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
-from typing import Any, Protocol
+from typing import Any
 
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.preflight.findings import Finding, Severity
-from vertex_batch.pricing import Stage, retirement_of
+from vertex_batch.pricing import ModelClient, Stage, retirement_of
 from vertex_batch.usage.models import canonical_model
 
 _MULTI_REGIONS = frozenset({"global", "us", "eu"})
@@ -26,12 +26,6 @@ _LOCATIONS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = (
     (re.compile(r"gemini-embedding-2"), _MULTI_REGIONS),
     (re.compile(r"gemini-4-.*"), _MULTI_REGIONS),
 )
-
-
-class ModelClient(Protocol):
-    """The part of `client.BatchClient` that is needed here."""
-
-    def model_info(self) -> Sequence[Mapping[str, Any]]: ...
 
 
 def check_location(model: str, location: str) -> list[Finding]:

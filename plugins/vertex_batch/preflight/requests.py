@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vertex_batch.preflight.fields import Field, FieldGroup, Message, is_misspelled
+from vertex_batch.preflight.fields import KINDS, Field, FieldGroup, Message, is_misspelled
 
 _MAX_DEPTH = 64
 
@@ -32,7 +32,7 @@ def problems(request: object, message: Message, path: str) -> Iterator[Flaw]:
 
 def _message(value: object, message: Message, path: str, depth: int) -> Iterator[Flaw]:
     if not isinstance(value, Mapping):
-        yield Flaw(path, f"is {kind_of(value)}, where an object is expected")
+        yield Flaw(path, f"is {KINDS[type(value)]}, where an object is expected")
         return
     if depth > _MAX_DEPTH:
         return  # the importer refuses it anyway
@@ -83,7 +83,7 @@ def _field(value: object, field: Field, path: str, depth: int) -> Iterator[Flaw]
 
 def _map(value: object, field: Field, path: str, depth: int) -> Iterator[Flaw]:
     if not isinstance(value, Mapping):
-        yield Flaw(path, f"is {kind_of(value)}, where an object is expected")
+        yield Flaw(path, f"is {KINDS[type(value)]}, where an object is expected")
         return
     for key, inner in value.items():
         if inner is not None:
@@ -107,7 +107,7 @@ def _items(value: list[Any], field: Field, path: str, depth: int) -> Iterator[Fl
 
 def _scalar(value: object, field: Field, path: str) -> Iterator[Flaw]:
     if isinstance(value, (Mapping, list)):
-        yield Flaw(path, f"is {kind_of(value)}, where {_expected(field)} is expected")
+        yield Flaw(path, f"is {KINDS[type(value)]}, where {_expected(field)} is expected")
     elif field.is_number:
         yield from _number(value, field, path)
     elif isinstance(value, str):
@@ -117,7 +117,7 @@ def _scalar(value: object, field: Field, path: str) -> Iterator[Flaw]:
 def _number(value: object, field: Field, path: str) -> Iterator[Flaw]:
     number = _as_number(value)
     if number is None:
-        yield Flaw(path, f"is {kind_of(value)}, where a number is expected")
+        yield Flaw(path, f"is {KINDS[type(value)]}, where a number is expected")
         return
     if field.limits and not field.limits[0] <= number <= field.limits[1]:
         low, high = field.limits
@@ -156,14 +156,3 @@ def _expected(field: Field) -> str:
     if field.message or field.is_map:
         return "an object"
     return "a number" if field.is_number else "a boolean" if field.kind == "boolean" else "a string"
-
-
-def kind_of(value: object) -> str:
-    """Describe the type of a value in words."""
-    if isinstance(value, bool):
-        return "a boolean"
-    if isinstance(value, str):
-        return "a string"
-    if isinstance(value, (int, float)):
-        return "a number"
-    return "a list" if isinstance(value, list) else "an object" if isinstance(value, Mapping) else "null"

@@ -1,10 +1,11 @@
-"""Numbers exactly as a price list writes them."""
+"""Price lists in files, with numbers exactly as they are written."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
 from decimal import Context, Decimal, Inexact, InvalidOperation, localcontext
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ def add(amounts: Iterable[Decimal]) -> Decimal:
 
 
 def times(tokens: int, usd: Decimal) -> Decimal:
-    """Multiply exactly."""
     with localcontext(EXACT):
         return tokens * usd
 
@@ -54,6 +54,13 @@ def _float_text(loader: _ExactLoader, node: yaml.ScalarNode) -> Any:
 
 
 _ExactLoader.add_constructor("tag:yaml.org,2002:float", _float_text)
+
+
+def read_packaged(file: str) -> dict[str, Any]:
+    """Read a price list that is in the package."""
+    text = resources.files("vertex_batch.pricing").joinpath(file).read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
 
 
 def load_exact(path: Path) -> Any:

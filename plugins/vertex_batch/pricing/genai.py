@@ -18,11 +18,11 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.pricing.exact import EXACT
+from vertex_batch.pricing.exact import EXACT, read_packaged
 from vertex_batch.pricing.sources import LiteLLMPrices, PriceSource, standard_key
 from vertex_batch.pricing.validity import VALID_FROM, VALID_UNTIL
 
@@ -71,8 +71,7 @@ def genai_prices(but: Collection[tuple[str, str]] = ()) -> PriceSource:
 
 def read_genai() -> dict[str, Any]:
     """The packaged list, with its models under `models`."""
-    text = resources.files("vertex_batch.pricing").joinpath(_FILE).read_text(encoding="utf-8")
-    document: dict[str, Any] = json.loads(text)
+    document = read_packaged(_FILE)
     models = {name: stated for name, stated in document.items() if isinstance(stated, list)}
     return {**{name: stated for name, stated in document.items() if name not in models}, "models": models}
 

@@ -7,8 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
 from vertex_batch.pricing.genai import genai_prices
-from vertex_batch.pricing.published import published_prices
-from vertex_batch.pricing.snapshot import packaged_prices, snapshot_prices
+from vertex_batch.pricing.snapshot import packaged_prices, published_prices, snapshot_prices
 from vertex_batch.pricing.sources import (
     LiteLLMPrices,
     PriceSource,
@@ -23,10 +22,15 @@ _PROVIDER = "vertex_ai"
 _PROBLEM_CHARS = 200
 
 
-class PriceClient(Protocol):
-    """The part of `client.BatchClient` that is needed here."""
+class ModelClient(Protocol):
+    """The part of `client.BatchClient` that reads models."""
 
     def model_info(self) -> Sequence[Mapping[str, Any]]: ...
+
+
+class PriceClient(ModelClient, Protocol):
+    """The part of `client.BatchClient` that reads prices."""
+
     def price_map(self) -> Mapping[str, Any]: ...
 
 

@@ -7,15 +7,14 @@ new projects, and dates that Google has moved since.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 from functools import cache
-from importlib import resources
 from typing import Any
 
+from vertex_batch.pricing.exact import read_packaged
 from vertex_batch.pricing.snapshot import snapshot_entries
 from vertex_batch.pricing.sources import is_vertex_entry
 from vertex_batch.usage import canonical_model, is_tuned_model
@@ -23,7 +22,6 @@ from vertex_batch.usage import canonical_model, is_tuned_model
 WARN_DAYS = 90
 """How long before the earliest possible end of a model it is reported."""
 LITELLM = "LiteLLM's price map"
-_FILE = "retirements.json"
 
 
 class Stage(StrEnum):
@@ -56,7 +54,6 @@ class Retirement:
     closed_to_new_projects: date | None = None
 
     def stage(self, day: date) -> Stage:
-        """The stage on a day."""
         if day > self.last_day:
             return Stage.RETIRED if self.is_final else Stage.DOUBTFUL
         is_near = self.last_day - day <= timedelta(days=WARN_DAYS)
@@ -99,7 +96,6 @@ def retirement_of(model: str, entries: Iterable[Mapping[str, Any]] = ()) -> Reti
 
 @cache
 def _packaged() -> dict[str, Retirement]:
-    text = resources.files("vertex_batch.pricing").joinpath(_FILE).read_text(encoding="utf-8")
     return {
         model: Retirement(
             model,
@@ -109,7 +105,7 @@ def _packaged() -> dict[str, Retirement]:
             tuple(entry.get("successors", ())),
             _day(entry.get("closed_to_new_projects")),
         )
-        for entry in json.loads(text)["entries"]
+        for entry in read_packaged("retirements.json")["entries"]
         for model in entry["models"]
     }
 

@@ -1,38 +1,22 @@
-r"""The packaged price snapshot: prices of Vertex AI batch rows for when no other source has one.
+"""The price lists in the package, for when no other source has a price.
 
-Facts and a date, taken from the price map that ships with LiteLLM. To refresh it::
-
-    python -m vertex_batch.pricing.snapshot \
-        path/to/site-packages/litellm/model_prices_and_context_window_backup.json \
-        --litellm-version 1.106.2 --as-of 2026-11-22
-
-or from a proxy's public map: ``curl $PROXY/public/litellm_model_cost_map > map.json``. The same map gives the
-same bytes.
+`snapshot.json` is taken from the price map that ships with LiteLLM (``python -m tools.price_snapshot``).
+`published.json` is written by hand, for models of which LiteLLM's map has no price, or another one than the
+vendor: each entry names its models, its source, prices in LiteLLM's keys, and the days on which they hold,
+where the vendor states them.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-from collections.abc import Mapping
+from collections.abc import Collection
 from datetime import date
 from decimal import Decimal
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from vertex_batch.pricing.exact import exact
+from vertex_batch.pricing.exact import read_packaged
 from vertex_batch.pricing.genai import genai_prices
-from vertex_batch.pricing.published import published_prices
-from vertex_batch.pricing.sources import (
-    LIFE_KEYS,
-    UPLIFT_KEY,
-    LiteLLMPrices,
-    PriceSource,
-    is_price_key,
-    is_vertex_entry,
-    price_stem,
-)
+from vertex_batch.pricing.sources import LiteLLMPrices, PriceSource, price_stem, standard_key
+from vertex_batch.pricing.validity import VALID_FROM, VALID_UNTIL
 
 PACKAGED = "packaged"
 _FILE = "snapshot.json"
@@ -60,70 +44,27 @@ def packaged_prices() -> PriceSource:
 
 def snapshot_prices() -> LiteLLMPrices:
     """LiteLLM's price map as it was packaged."""
-    document = _read()
+    document = read_packaged(_FILE)
     return LiteLLMPrices(document["entries"], PACKAGED, date.fromisoformat(document["as_of"]))
 
 
 def snapshot_entries() -> dict[str, dict[str, str]]:
     """The entries of the snapshot by the names that LiteLLM gives them."""
-    entries: dict[str, dict[str, str]] = _read()["entries"]
+    entries: dict[str, dict[str, str]] = read_packaged(_FILE)["entries"]
     return entries
 
 
-def _read() -> dict[str, Any]:
-    text = resources.files("vertex_batch.pricing").joinpath(_FILE).read_text(encoding="utf-8")
-    document: dict[str, Any] = json.loads(text)
-    return document
+def published_prices(but: Collection[tuple[str, str]] = ()) -> PriceSource:
+    """Read the published prices.
 
-
-def snapshot(price_map: Mapping[str, Any], litellm_version: str, as_of: date) -> dict[str, Any]:
-    """Reduce a LiteLLM price map to the Vertex AI entries and to the keys that can price a batch row.
-
-    Prices are kept as strings: exact decimals.
+    :param but: models with standard price keys that a deployment prices for itself: they are left out, as are
+        their batch prices.
     """
-    entries: dict[str, dict[str, str]] = {}
-    for name in sorted(price_map):
-        entry = price_map[name]
-        if (
-            not isinstance(entry, Mapping)
-            or "litellm_provider" not in entry
-            or not is_vertex_entry(name, entry)
-        ):
-            continue
-        prices = {
-            k: _text(entry[k]) for k in sorted(entry) if is_price_key(k) and exact(entry[k]) is not None
-        }
-        if prices.keys() - {UPLIFT_KEY}:
-            life = {key: str(entry[key]) for key in LIFE_KEYS if entry.get(key)}
-            entries[name] = {"litellm_provider": str(entry["litellm_provider"]), **life, **prices}
-    return {
-        "about": "USD per token of Vertex AI models, from the price map of LiteLLM",
-        "litellm_version": litellm_version,
-        "as_of": as_of.isoformat(),
-        "entries": entries,
-    }
-
-
-def _text(value: Any) -> str:
-    number = exact(value)
-    assert number is not None
-    return str(number)
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Write the snapshot beside this module."""
-    parser = argparse.ArgumentParser(
-        description="Refresh the packaged price snapshot from a LiteLLM price map."
-    )
-    parser.add_argument("price_map", type=Path)
-    parser.add_argument("--litellm-version", required=True)
-    parser.add_argument("--as-of", type=date.fromisoformat, required=True)
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_name(_FILE))
-    options = parser.parse_args(arguments)
-    price_map = json.loads(options.price_map.read_text(encoding="utf-8"), parse_float=Decimal)
-    document = snapshot(price_map, options.litellm_version, options.as_of)
-    options.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+    document = read_packaged("published.json")
+    entries: dict[str, list[dict[str, Any]]] = {}
+    for entry in document["entries"]:
+        days = {name: entry[name] for name in (VALID_FROM, VALID_UNTIL) if name in entry}
+        for model in entry["models"]:
+            kept = {key: usd for key, usd in entry["prices"].items() if (model, standard_key(key)) not in but}
+            entries.setdefault(model, []).append({**days, **kept})
+    return LiteLLMPrices(entries, "published", date.fromisoformat(document["as_of"]))

@@ -155,7 +155,6 @@ class PriceSource:
         return sha256(whole.encode()).hexdigest()[:DIGEST_CHARS]
 
     def rates(self) -> Iterator[tuple[str, str, Decimal]]:
-        """Each model, price key and number."""
         return _flat(self._by_model)
 
     def all_rates(self) -> Iterator[tuple[str, str, Decimal]]:
@@ -228,10 +227,10 @@ def _entries(entries: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any
                 yield str(model), entry
 
 
-def prices_of(entry: Mapping[str, Any], *, zero_is_unknown: bool = False) -> dict[str, Decimal]:
+def prices_of(entry: Mapping[str, Any]) -> dict[str, Decimal]:
     """The price keys of one entry that hold a number."""
     numbers = {key: exact(value) for key, value in entry.items() if is_price_key(str(key))}
-    return {key: n for key, n in numbers.items() if n is not None and (n or not zero_is_unknown)}
+    return {key: n for key, n in numbers.items() if n is not None}
 
 
 def by_canonical_model(entries: Iterable[tuple[str, Prices]]) -> dict[str, dict[str, Decimal]]:

@@ -44,7 +44,7 @@ class SpecPrices(PriceSource):
 
     is_spec = True
 
-    def __init__(self, mapping: Mapping[str, Any] | None, as_of: date, name: str = "spec") -> None:
+    def __init__(self, mapping: Mapping[str, Any] | None, as_of: date) -> None:
         by_model: dict[str, dict[str, Decimal]] = {}
         problems = []
         for model, rates in (mapping or {}).items():
@@ -56,7 +56,7 @@ class SpecPrices(PriceSource):
                 else:
                     prices[key] = number.scaleb(-_MILLION_DECIMALS)
         problem = (
-            f"prices of the {name} that cannot be used: {'; '.join(problems)}. A price is USD for"
+            f"prices of the spec that cannot be used: {'; '.join(problems)}. A price is USD for"
             f" a million, with at most 6 decimals, under one of: {', '.join(SPEC_PRICE_KEYS)}"
         )
-        super().__init__(name, as_of, by_model, problem if problems else "")
+        super().__init__("spec", as_of, by_model, problem if problems else "")

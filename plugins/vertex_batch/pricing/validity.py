@@ -21,7 +21,6 @@ class Period:
     valid_until: date | None = None
 
     def holds_on(self, day: date) -> bool:
-        """Whether these are the prices of a day."""
         return (self.valid_from or date.min) <= day <= (self.valid_until or date.max)
 
     @property
@@ -59,7 +58,6 @@ def overlaps(model: str, periods: Iterable[Period]) -> list[str]:
 
 
 def today() -> date:
-    """The UTC day."""
     return datetime.now(tz=UTC).date()
 
 

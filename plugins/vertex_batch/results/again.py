@@ -19,8 +19,7 @@ from vertex_batch.log import Log
 from vertex_batch.results.joining import join
 from vertex_batch.results.types import AttemptOutput, Counts, Reason, ResultSettings
 from vertex_batch.storage import BLOCK_BYTES, ObjectStorage
-from vertex_batch.vertex.names import JobId
-from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import BatchPredictionJob, JobState
 
 TRANSIENT = "transient"

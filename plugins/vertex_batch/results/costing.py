@@ -14,7 +14,7 @@ from vertex_batch.pricing.exact import EXACT
 from vertex_batch.usage import Kind, Tier, UsageKey
 from vertex_batch.usage.counting import SLOTS
 from vertex_batch.usage.meters import Meter, Meters
-from vertex_batch.usage.reading import Reading
+from vertex_batch.usage.outcomes import Reading
 from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, price_day
 from vertex_batch.usage.types import NO_USAGE
 

@@ -28,9 +28,8 @@ from vertex_batch.results.tables import Appender
 from vertex_batch.results.types import AnswerForm, AttemptOutput, Reason, ResultSettings
 from vertex_batch.storage import TOO_LONG, ByteStream, ObjectStorage, SourceObject, read_lines
 from vertex_batch.usage import output_files
-from vertex_batch.usage.outcomes import Failed, Unreadable, Unrecognized
+from vertex_batch.usage.outcomes import Failed, Reading, Unreadable, Unrecognized
 from vertex_batch.usage.reader import read_row
-from vertex_batch.usage.reading import Reading
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

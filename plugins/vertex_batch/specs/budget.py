@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import Decimal
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    PlainSerializer,
     WithJsonSchema,
     model_validator,
 )
 
 from vertex_batch.budgets.limits import Budget, Ruling, Window
+from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.durations import show_duration
-from vertex_batch.specs.values import MOST_DECIMALS, Duration, Line, dollars, has_too_many_decimals
+from vertex_batch.specs.values import MOST_DECIMALS, Dollars, Duration, Line, dollars, has_too_many_decimals
 
 HIGHEST_LIMIT = 1_000_000
 _SHORTEST_WAIT = timedelta(minutes=1)
@@ -35,27 +32,21 @@ def _usd(value: Any) -> Any:
 
 
 LimitUsd = Annotated[
-    Decimal,
+    Dollars,
     BeforeValidator(_usd),
-    PlainSerializer(str, return_type=str, when_used="json"),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": HIGHEST_LIMIT}),
 ]
 
 
-class LimitFields(BaseModel):
+class LimitFields(SpecModel):
     """What happens to a job that would raise a sum above an amount."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    warn: LimitUsd | None = Field(
-        default=None, description="Above this, the job is submitted with a warning in the log."
-    )
-    hold: LimitUsd | None = Field(
-        default=None, description="Above this, the job waits until a person approves it."
-    )
-    refuse: LimitUsd | None = Field(
-        default=None, description="Above this, the task fails and nothing is submitted."
-    )
+    warn: LimitUsd | None = None
+    """Above this, the job is submitted with a warning in the log."""
+    hold: LimitUsd | None = None
+    """Above this, the job waits until a person approves it."""
+    refuse: LimitUsd | None = None
+    """Above this, the task fails and nothing is submitted."""
 
     @model_validator(mode="after")
     def _ascending(self) -> LimitFields:
@@ -68,33 +59,21 @@ class LimitFields(BaseModel):
         return self
 
 
-class BudgetFields(BaseModel):
+class BudgetFields(SpecModel):
     """Limits in US dollars. A sum is the amount spent, reserved by jobs without a bill, and estimated."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    per_run: LimitFields | None = Field(
-        default=None, description="For the jobs of one run.", examples=[{"warn": 2, "hold": 5, "refuse": 20}]
-    )
-    per_day: LimitFields | None = Field(
-        default=None, description="For the jobs submitted on one day (UTC).", examples=[{"refuse": 50}]
-    )
-    per_month: LimitFields | None = Field(
-        default=None, description="For the jobs submitted in one month (UTC).", examples=[{"hold": 300}]
-    )
-    unknown: Literal["warn", "hold", "refuse"] = Field(
-        default="warn",
-        description="What happens to a job whose cost is partly unknown, so its limits cannot be checked.",
-    )
-    approvers: Annotated[list[Line], Field(max_length=50)] = Field(
-        default_factory=list,
-        description="Airflow user ids of the approvers. Default: every user who may act on the DAG.",
-    )
-    approval_timeout: Duration | None = Field(
-        default=None,
-        description="How long a held job waits for approval before its task fails.",
-        examples=["12h"],
-    )
+    per_run: LimitFields | None = Field(default=None, examples=[{"warn": 2, "hold": 5, "refuse": 20}])
+    """For the jobs of one run."""
+    per_day: LimitFields | None = Field(default=None, examples=[{"refuse": 50}])
+    """For the jobs submitted on one day (UTC)."""
+    per_month: LimitFields | None = Field(default=None, examples=[{"hold": 300}])
+    """For the jobs submitted in one month (UTC)."""
+    unknown: Literal["warn", "hold", "refuse"] = "warn"
+    """What happens to a job whose cost is partly unknown, so its limits cannot be checked."""
+    approvers: list[Line] = Field(default_factory=list, max_length=50)
+    """Airflow user ids of the approvers. Default: every user who may act on the DAG."""
+    approval_timeout: Duration | None = Field(default=None, examples=["12h"])
+    """How long a held job waits for approval before its task fails."""
 
     @model_validator(mode="after")
     def _says_something(self) -> BudgetFields:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints
 
+from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.budget import BudgetFields
 from vertex_batch.specs.notify import Notice
-from vertex_batch.specs.values import Duration, Line
+from vertex_batch.specs.values import Duration, Line, once_each
 
 Tag = Annotated[Line, StringConstraints(max_length=100)]
 
@@ -20,49 +21,28 @@ def _link(text: str) -> str:
     return text
 
 
-class DagFields(BaseModel):
+class DagFields(SpecModel):
     """The settings of all jobs of a spec together."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    owner: Line = Field(default="airflow", description="The owner of the DAG.", examples=["search-team"])
+    owner: Line = Field(default="airflow", examples=["search-team"])
+    """The owner of the DAG."""
     owner_link: Annotated[Line, AfterValidator(_link)] | None = Field(
-        default=None,
-        description="A link to the owner, shown with the name in the list of DAGs.",
-        examples=["https://chat.example.com/support", "mailto:support@example.com"],
+        default=None, examples=["https://chat.example.com/support", "mailto:support@example.com"]
     )
-    tags: Annotated[list[Tag], Field(max_length=20)] = Field(
-        default_factory=list,
-        description="Tags for filtering the list of DAGs.",
-        examples=[["search", "nightly"]],
+    """A link to the owner, shown with the name in the list of DAGs."""
+    tags: Annotated[list[Tag], AfterValidator(once_each)] = Field(
+        default_factory=list, max_length=20, examples=[["search", "nightly"]]
     )
-    max_active_runs: Annotated[int, Field(ge=1, le=100)] = Field(
-        default=4,
-        description="Most concurrent runs. A job may take four days; the next night does not wait for it.",
-    )
+    """Tags for filtering the list of DAGs."""
+    max_active_runs: Annotated[int, Field(ge=1, le=100)] = 4
+    """Most concurrent runs. A job may take four days; the next night does not wait for it."""
     budget: BudgetFields | None = Field(
-        default=None,
-        description=(
-            "Limits for the cost of all its jobs per run, day and month. Above a limit: warn, hold for"
-            " approval, or refuse."
-        ),
-        examples=[{"per_run": {"hold": 5, "refuse": 20}, "per_month": {"refuse": 300}}],
+        default=None, examples=[{"per_run": {"hold": 5, "refuse": 20}, "per_month": {"refuse": 300}}]
     )
+    """Limits for the cost of all its jobs per run, day and month. Above a limit: warn, hold for approval, or
+    refuse."""
 
-    notify: Annotated[list[Notice], Field(max_length=20)] = Field(
-        default_factory=list,
-        description="Notifiers for a failed run, a late run, or a bill that is higher than expected.",
-        examples=[[{"on": ["failure"]}]],
-    )
-    expected_duration: Duration | None = Field(
-        default=None,
-        description="Notify when a run takes longer than this, including queueing. The run continues.",
-        examples=["6h"],
-    )
-
-    @field_validator("tags")
-    @classmethod
-    def _once_each(cls, value: list[str]) -> list[str]:
-        if twice := next((tag for tag in value if value.count(tag) > 1), None):
-            raise ValueError(f"contains `{twice}` twice")
-        return value
+    notify: list[Notice] = Field(default_factory=list, max_length=20, examples=[[{"on": ["failure"]}]])
+    """Notifiers for a failed run, a late run, or a bill that is higher than expected."""
+    expected_duration: Duration | None = Field(default=None, examples=["6h"])
+    """Notify when a run takes longer than this, including queueing. The run continues."""

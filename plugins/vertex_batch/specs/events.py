@@ -10,8 +10,6 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     StringConstraints,
@@ -19,6 +17,7 @@ from pydantic import (
     field_validator,
 )
 
+from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.cron import Cron
 from vertex_batch.specs.values import NAME
 
@@ -60,41 +59,25 @@ ImportPath = Annotated[str, StringConstraints(max_length=250), AfterValidator(_i
 AssetName = Annotated[str, StringConstraints(max_length=500), AfterValidator(_asset)]
 
 
-class Events(BaseModel):
+class Events(SpecModel):
     """A schedule by assets or a timetable, optionally with a cron expression."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    cron: Cron | None = Field(
-        default=None,
-        description="Also run at these times.",
-        examples=["30 2 * * *"],
-    )
-    assets: Annotated[list[AssetName], Field(max_length=50)] = Field(
-        default_factory=list,
-        description=(
-            "Run when these have been updated since the last run: the outputs of specs with `asset: true`, as"
-            " `SPEC` or `SPEC/JOB`, or any other asset, by its URI."
-        ),
-        examples=[["nightly_summaries"]],
-    )
-    when: Literal["all", "any"] = Field(
-        default="all", description="Whether all of `assets` must have been updated, or only one of them."
-    )
+    cron: Cron | None = Field(default=None, examples=["30 2 * * *"])
+    """Also run at these times."""
+    assets: list[AssetName] = Field(default_factory=list, max_length=50, examples=[["nightly_summaries"]])
+    """Run when these have been updated since the last run: the outputs of specs with `asset: true`, as `SPEC`
+    or `SPEC/JOB`, or any other asset, by its URI."""
+    when: Literal["all", "any"] = "all"
+    """Whether all of `assets` must have been updated, or only one of them."""
     timetable: ImportPath | None = Field(
-        default=None,
-        validate_default=True,
-        description=(
-            "The import path of a timetable class that an Airflow plugin registers. It replaces `cron` and"
-            " `assets`."
-        ),
-        examples=["airflow.sdk.CronTriggerTimetable"],
+        default=None, validate_default=True, examples=["airflow.sdk.CronTriggerTimetable"]
     )
+    """The import path of a timetable class that an Airflow plugin registers. It replaces `cron` and
+    `assets`."""
     arguments: dict[str, JsonValue] = Field(
-        default_factory=dict,
-        description="The arguments of the timetable.",
-        examples=[{"expression": "0 6 * * MON-FRI", "timezone": "UTC"}],
+        default_factory=dict, examples=[{"expression": "0 6 * * MON-FRI", "timezone": "UTC"}]
     )
+    """The arguments of the timetable."""
 
     @field_validator("timetable")
     @classmethod

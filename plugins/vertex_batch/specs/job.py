@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
+from pydantic import Field, JsonValue, ValidationInfo, field_validator
 
+from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.templates import is_template, template_problem
-from vertex_batch.specs.uris import Inputs, OutputUri, wildcard_folder
+from vertex_batch.specs.uris import Inputs, OutputUri, check_outside
 from vertex_batch.specs.values import (
     LabelKey,
     LabelValue,
@@ -16,6 +17,7 @@ from vertex_batch.specs.values import (
     ProjectId,
     TeamName,
     model_parts,
+    once_each,
 )
 
 MAX_LABELS = 48
@@ -23,61 +25,40 @@ MAX_LABELS = 48
 _RESERVED_LABELS = ("managed_by", "airflow_", "managed-by", "airflow-", "goog-")
 
 
-class JobFields(BaseModel):
+class JobFields(SpecModel):
     """The job: its model, inputs and output."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
     # The order matters: a field's cross-check sees the fields above it.
-    project: ProjectId | None = Field(
-        default=None,
-        description="Google Cloud project id that the proxy is configured with. Default: the connection's.",
-        examples=["my-project"],
-    )
-    location: Location | None = Field(
-        default=None,
-        description="Vertex AI location. Default: the connection's.",
-        examples=["us-central1", "europe-west4", "global"],
-    )
+    project: ProjectId | None = Field(default=None, examples=["my-project"])
+    """Google Cloud project id that the proxy is configured with. Default: the connection's."""
+    location: Location | None = Field(default=None, examples=["us-central1", "europe-west4", "global"])
+    """Vertex AI location. Default: the connection's."""
     model: ModelName = Field(
-        description="The model's name, its publisher path, or the full path of a tuned model.",
-        examples=["gemini-3.8-flash", "publishers/google/models/gemini-3.8-flash", "text-embedding-005"],
+        examples=["gemini-3.8-flash", "publishers/google/models/gemini-3.8-flash", "text-embedding-005"]
     )
+    """The model's name, its publisher path, or the full path of a tuned model."""
     inputs: Inputs = Field(
-        description=(
-            "The JSONL files to read (`gs://`, wildcards and templates allowed), or one BigQuery table"
-            " (`bq://project.dataset.table`)."
-        ),
         examples=[
             "gs://my-bucket/input/{{ run_date }}.jsonl",
             ["gs://my-bucket/a/*.jsonl", "gs://my-bucket/b.jsonl"],
-        ],
+        ]
     )
-    output: OutputUri = Field(
-        description=(
-            "The folder to write to (`gs://`, templates allowed), or a BigQuery dataset or table. Vertex"
-            " creates a new folder in it for each job."
-        ),
-        examples=["gs://my-bucket/output/{{ run_date }}/"],
+    """The JSONL files to read (`gs://`, wildcards and templates allowed), or one BigQuery table
+    (`bq://project.dataset.table`)."""
+    output: OutputUri = Field(examples=["gs://my-bucket/output/{{ run_date }}/"])
+    """The folder to write to (`gs://`, templates allowed), or a BigQuery dataset or table. Vertex creates a
+    new folder in it for each job."""
+    team: TeamName | None = Field(default=None, examples=["search"])
+    """The team that pays: a label of each job and a column of the cost table."""
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, max_length=MAX_LABELS, examples=[{"product": "search", "env": "prod"}]
     )
-    team: TeamName | None = Field(
-        default=None,
-        description="The team that pays: a label of each job and a column of the cost table.",
-        examples=["search"],
-    )
-    labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=MAX_LABELS)] = Field(
-        default_factory=dict,
-        description="Labels of the job, shown in Google's billing export and in the cost table.",
-        examples=[{"product": "search", "env": "prod"}],
-    )
+    """Labels of the job, shown in Google's billing export and in the cost table."""
     generation: dict[str, JsonValue] = Field(
-        default_factory=dict,
-        description=(
-            "Sent as the job's `modelParameters`. Gemini takes its settings from each row's"
-            " `generationConfig` instead."
-        ),
-        examples=[{"temperature": 0.2, "maxOutputTokens": 1024}],
+        default_factory=dict, examples=[{"temperature": 0.2, "maxOutputTokens": 1024}]
     )
+    """Sent as the job's `modelParameters`. Gemini takes its settings from each row's `generationConfig`
+    instead."""
 
     @field_validator("model")
     @classmethod
@@ -102,9 +83,7 @@ class JobFields(BaseModel):
             raise ValueError("mixes gs:// and bq://; a job reads either files or a table, so write two specs")
         if len(tables) > 1:
             raise ValueError("names several tables; a job reads only one, so write a spec for each")
-        if twice := next((uri for uri in value if value.count(uri) > 1), None):
-            raise ValueError(f"contains `{twice}` twice; its rows would be paid for twice")
-        return value
+        return once_each(value, "; its rows would be paid for twice")
 
     @field_validator("output")
     @classmethod
@@ -115,12 +94,7 @@ class JobFields(BaseModel):
                 raise ValueError(
                     f"must begin with `{uri[:5]}` like `inputs`: a job that reads {kind} also writes {kind}"
                 )
-            folder = wildcard_folder(uri)
-            if folder is not None and f"{value.rstrip('/')}/".startswith(folder):
-                raise ValueError(
-                    f"is inside {folder}, which `inputs` reads: a later run would pay for reading these"
-                    " answers as input; write to a folder outside it"
-                )
+            check_outside(value, uri, verb="is inside", paid="reading these answers as input")
             if value.rstrip("/") == uri:
                 raise ValueError("is the same as `inputs`; write to another folder")
         return value

@@ -44,7 +44,7 @@ def load_spec(path: str | Path) -> Spec:
     :raises SpecError: with every problem of the file.
     """
     path = Path(path)
-    return _load(path, Defaults(_root_of(path), _text))[0]
+    return _load(path, Defaults(_root_of(path), read_text))[0]
 
 
 def check_text(text: str, path: str | Path) -> Spec:
@@ -53,7 +53,7 @@ def check_text(text: str, path: str | Path) -> Spec:
     :raises SpecError: with every problem of the text.
     """
     path = Path(path)
-    return parse_spec(text, path, Defaults(_root_of(path), _text))[0]
+    return parse_spec(text, path, Defaults(_root_of(path), read_text))[0]
 
 
 def load_specs(folder: str | Path | None = None, *, only: str | None = None) -> SpecSet:
@@ -87,7 +87,7 @@ def load_files(paths: Iterable[Path], *, only: str | None = None, root: Path | N
     defaults: dict[Path, Defaults] = {}
     for path in paths:
         top = root or _root_of(path)
-        shared = defaults.setdefault(top, Defaults(top, _text))
+        shared = defaults.setdefault(top, Defaults(top, read_text))
         try:
             spec, document = _load(path, shared)
         except SpecError as error:
@@ -144,7 +144,7 @@ def prices_folder(specs: Path) -> Path:
 
 
 def _load(path: Path, defaults: Defaults) -> tuple[Spec, Document]:
-    return parse_spec(_text(path), path, defaults)
+    return parse_spec(read_text(path), path, defaults)
 
 
 def _root_of(path: Path) -> Path:
@@ -156,7 +156,12 @@ def _root_of(path: Path) -> Path:
     return path.parents[len(inside.relative_to(whole).parts) - 1] if whole in inside.parents else path.parent
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path, advice: str = ": a spec describes a job; put the rows in the input file") -> str:
+    """Read a file.
+
+    :param advice: what to do about a file that is too large.
+    :raises SpecError: it cannot be read, is too large, or is not UTF-8.
+    """
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
@@ -164,10 +169,7 @@ def _text(path: Path) -> str:
         message = f"cannot be read: {error.strerror or error}"
         raise SpecError(path, [Problem(1, 1, "", message)]) from None
     if len(content) > MAX_FILE_BYTES:
-        message = (
-            f"is larger than {MAX_FILE_BYTES // 1024} kB: a spec describes a job; put the rows in the input"
-            " file"
-        )
+        message = f"is larger than {MAX_FILE_BYTES // 1024} kB{advice}"
         raise SpecError(path, [Problem(1, 1, "", message)])
     try:
         return content.decode("utf-8-sig")

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import Field, PrivateAttr
 
+from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.dag_options import DagFields
 from vertex_batch.specs.job import JobFields
 from vertex_batch.specs.money import MoneyFields
@@ -23,40 +24,25 @@ from vertex_batch.specs.values import NAME, Name, Prose
 JobName = Annotated[str, Field(pattern=f"^{NAME}$")]
 
 
-class OrderFields(BaseModel):
+class OrderFields(SpecModel):
     """A job among others. In a spec with one job, ``name`` is the spec's, and there are none to wait for."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    name: JobName = Field(description="The job's key below `jobs`.")
-    asset: bool = Field(
-        default=False,
-        description=(
-            "Announce the job's results as the Airflow asset `vertex_batch/SPEC`, or `vertex_batch/SPEC/JOB`"
-            " in a spec with several jobs. Other DAGs and specs can be scheduled on it."
-        ),
-    )
-    after: Annotated[list[JobName], Field(max_length=100)] = Field(
-        default_factory=list,
-        description="Jobs of this spec that must have results before this one is submitted.",
-        examples=[["summaries"]],
-    )
+    name: JobName
+    """The job's key below `jobs`."""
+    asset: bool = False
+    """Announce the job's results as the Airflow asset `vertex_batch/SPEC`, or `vertex_batch/SPEC/JOB` in a
+    spec with several jobs. Other DAGs and specs can be scheduled on it."""
+    after: list[JobName] = Field(default_factory=list, max_length=100, examples=[["summaries"]])
+    """Jobs of this spec that must have results before this one is submitted."""
 
 
-class IdentityFields(BaseModel):
+class IdentityFields(SpecModel):
     """The spec's name and description."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    name: Name = Field(
-        description="The DAG's id. Default: the file's name without its ending.",
-        examples=["nightly_summaries"],
-    )
-    description: Prose = Field(
-        default="",
-        description="The DAG's description, shown in the list of DAGs.",
-        examples=["Summarize the day's tickets"],
-    )
+    name: Name = Field(examples=["nightly_summaries"])
+    """The DAG's id. Default: the file's name without its ending."""
+    description: Prose = Field(default="", examples=["Summarize the day's tickets"])
+    """The DAG's description, shown in the list of DAGs."""
 
 
 # pydantic puts the fields of the last base first: a spec is read in the order of its concerns.
@@ -83,7 +69,6 @@ class Spec(DagFields, ScheduleFields, IdentityFields):
 
     @property
     def file(self) -> Path | None:
-        """The file that the spec was read from."""
         return self._file
 
     def schedule_problem(self, message: str) -> Problem:
@@ -113,7 +98,6 @@ class Spec(DagFields, ScheduleFields, IdentityFields):
         return [self.output_of(job) for job in self._jobs if job.asset]
 
     def output_of(self, job: JobSpec) -> str:
-        """The name of a job's results."""
         return f"{self.name}/{job.name}" if self._grouped else self.name
 
     @property

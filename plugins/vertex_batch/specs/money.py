@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    PlainSerializer,
     WithJsonSchema,
 )
 
+from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.problems import did_you_mean
-from vertex_batch.specs.values import MOST_DECIMALS, ConnectionId, Line, dollars, has_too_many_decimals
+from vertex_batch.specs.values import (
+    MOST_DECIMALS,
+    ConnectionId,
+    Dollars,
+    Line,
+    dollars,
+    has_too_many_decimals,
+)
 
 HIGHEST_PRICE = 100_000
 
@@ -47,53 +51,34 @@ def _rate_name(text: str) -> str:
 
 
 UsdPerMillion = Annotated[
-    Decimal,
+    Dollars,
     BeforeValidator(_usd),
-    PlainSerializer(str, return_type=str, when_used="json"),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": HIGHEST_PRICE}),
 ]
 Usd = Annotated[
-    Decimal,
+    Dollars,
     BeforeValidator(_amount),
-    PlainSerializer(str, return_type=str, when_used="json"),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
 ]
 RateName = Annotated[str, AfterValidator(_rate_name)]
 Rates = Annotated[dict[RateName, UsdPerMillion], Field(min_length=1, max_length=100)]
 
 
-class MoneyFields(BaseModel):
+class MoneyFields(SpecModel):
     """The settings of the bill."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    cost_connection: ConnectionId = Field(
-        default="batch_costs", description="Airflow connection of the database with the cost table."
+    cost_connection: ConnectionId = "batch_costs"
+    """Airflow connection of the database with the cost table."""
+    prices: dict[Line, Rates] = Field(
+        default_factory=dict, max_length=50, examples=[{"gemini-3.8-flash": {"input": 0.15, "output": 1.25}}]
     )
-    prices: Annotated[dict[Line, Rates], Field(max_length=50)] = Field(
-        default_factory=dict,
-        description=(
-            "Prices agreed with Google, in US dollars per million tokens, by model and kind. They override"
-            " the proxy's prices."
-        ),
-        examples=[{"gemini-3.8-flash": {"input": 0.15, "output": 1.25}}],
-    )
-    expected_cost_usd: Usd | None = Field(
-        default=None,
-        description="Notify when a job's bill exceeds this many US dollars. It does not stop the job.",
-        examples=[12.5],
-    )
-    max_unreadable_rows: Annotated[int, Field(ge=0)] = Field(
-        default=0,
-        description=(
-            "Fail the record_cost task if a job's output has more unreadable rows than this: lines that are"
-            " cut or damaged. The bill is written in any case."
-        ),
-    )
-    max_unrecognized_rows: Annotated[int, Field(ge=0)] = Field(
-        default=0,
-        description=(
-            "Fail the record_cost task if a job's output has more unrecognized rows than this: intact rows in"
-            " no known output format. The bill is written in any case."
-        ),
-    )
+    """Prices agreed with Google, in US dollars per million tokens, by model and kind. They override the
+    proxy's prices."""
+    expected_cost_usd: Usd | None = Field(default=None, examples=[12.5])
+    """Notify when a job's bill exceeds this many US dollars. It does not stop the job."""
+    max_unreadable_rows: Annotated[int, Field(ge=0)] = 0
+    """Fail the record_cost task if a job's output has more unreadable rows than this: lines that are cut or
+    damaged. The bill is written in any case."""
+    max_unrecognized_rows: Annotated[int, Field(ge=0)] = 0
+    """Fail the record_cost task if a job's output has more unrecognized rows than this: intact rows in no
+    known output format. The bill is written in any case."""

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema, field_validator
+from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema, field_validator
 
 from vertex_batch.errors import scrub
+from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.events import ImportPath
 from vertex_batch.specs.problems import did_you_mean
 from vertex_batch.specs.templates import is_template
@@ -52,32 +53,24 @@ OneOccasion = Annotated[
 ]
 
 
-class Notice(BaseModel):
+class Notice(SpecModel):
     """One notifier, and the events that it reports."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    on: Annotated[list[OneOccasion], Field(min_length=1, max_length=3)] = Field(
-        default_factory=lambda: list(Occasion),
-        description=(
-            "`failure`: the run failed. `late`: it takes longer than `expected_duration`. `cost`: a job cost"
-            " more than `expected_cost_usd` or, if that is not set, than its estimate. Default: all of them."
-        ),
-        examples=[["failure", "cost"]],
+    on: list[OneOccasion] = Field(
+        default_factory=lambda: list(Occasion), min_length=1, max_length=3, examples=[["failure", "cost"]]
     )
+    """`failure`: the run failed. `late`: it takes longer than `expected_duration`. `cost`: a job cost more
+    than `expected_cost_usd` or, if that is not set, than its estimate. Default: all of them."""
     notifier: ImportPath | None = Field(
-        default=None,
-        description="The import path of an Airflow notifier class. Default: a line in the log.",
-        examples=["airflow.providers.smtp.notifications.smtp.SmtpNotifier"],
+        default=None, examples=["airflow.providers.smtp.notifications.smtp.SmtpNotifier"]
     )
+    """The import path of an Airflow notifier class. Default: a line in the log."""
     arguments: dict[str, JsonValue] = Field(
         default_factory=dict,
-        description=(
-            "The notifier's arguments; its template fields are rendered. Put keys and passwords in an Airflow"
-            " connection, and pass the connection's id here."
-        ),
         examples=[{"smtp_conn_id": "mail", "to": "team@example.com", "subject": "{{ dag.dag_id }}"}],
     )
+    """The notifier's arguments; its template fields are rendered. Put keys and passwords in an Airflow
+    connection, and pass the connection's id here."""
 
     @field_validator("arguments")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -18,6 +19,8 @@ from vertex_batch.inputs import file_pattern
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.run_dates import template_dates
 from vertex_batch.specs.templates import is_template
+
+_Step = Callable[[croniter, type[datetime]], datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +50,25 @@ def display_name(spec: Spec, job: JobSpec) -> str:
 def moment_on(spec: Spec, day: date) -> datetime:
     """The logical time of a day's scheduled run, or midnight if none is scheduled on that day."""
     midnight = datetime.combine(day, time(), ZoneInfo(spec.timezone))
-    if not isinstance(spec.schedule, str):
-        return midnight
-    try:
-        due: datetime = croniter(spec.schedule, midnight - timedelta(seconds=1)).get_next(datetime)
-    except (ValueError, KeyError):
-        return midnight
-    return due if due.date() == day else midnight
+    due = _due(spec, midnight - timedelta(seconds=1), croniter.get_next)
+    return due if due and due.date() == day else midnight
 
 
 def latest_moment(spec: Spec, now: datetime) -> datetime:
     """The latest time of the cron schedule that has come; without one, the start of the day."""
     local = now.astimezone(ZoneInfo(spec.timezone))
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-    if not isinstance(spec.schedule, str):
-        return midnight
+    due = _due(spec, local, croniter.get_prev)
+    return due or local.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _due(
+    spec: Spec, start: datetime, step: Callable[[croniter, type[datetime]], datetime]
+) -> datetime | None:
+    """The time of the cron schedule next to a start; None without such a schedule."""
     try:
-        due: datetime = croniter(spec.schedule, local).get_prev(datetime)
+        return step(croniter(spec.schedule, start), datetime) if isinstance(spec.schedule, str) else None
     except (ValueError, KeyError):
-        return midnight
-    return due
+        return None
 
 
 def render_job(spec: Spec, job: JobSpec, moment: datetime) -> RenderedJob:

@@ -9,8 +9,6 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationInfo,
@@ -18,9 +16,10 @@ from pydantic import (
     field_validator,
 )
 
+from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.templates import TEMPLATE_PART, is_template
-from vertex_batch.specs.uris import checked_uri, wildcard_folder
-from vertex_batch.specs.values import Line
+from vertex_batch.specs.uris import check_outside, checked_uri
+from vertex_batch.specs.values import Line, once_each
 
 FORMATS = (".parquet", ".jsonl", ".jsonl.gz", ".csv")
 OWN_COLUMNS = frozenset(
@@ -85,55 +84,26 @@ DeliveryUri = Annotated[
 RowPath = Annotated[str, StringConstraints(max_length=200), AfterValidator(_path)]
 
 
-class Results(BaseModel):
+class Results(SpecModel):
     """The delivery of a job's answers: joined to their input rows, in the order of the input."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    to: DeliveryUri = Field(
-        description=(
-            "The file to write (`gs://`, templates allowed). Its ending is the format: `.parquet`, `.jsonl`,"
-            " `.jsonl.gz` or `.csv`. The rows without a good answer are in a second file beside it."
-        ),
-        examples=["gs://my-bucket/summaries/{{ run_date }}/answers.parquet"],
-    )
-    key: RowPath | None = Field(
-        default=None,
-        description=(
-            "Where a row's id is: the name of a key beside `request`, or a path inside it. Default: answers"
-            " are joined to their rows by the request itself."
-        ),
-        examples=["ticket_id", "request.labels.ticket_id"],
-    )
-    answer: Literal["text", "json", "raw"] = Field(
-        default="text",
-        description=(
-            "What is delivered: the text of the answer, the text as JSON (an answer that is not JSON is an"
-            " exception), or the whole response. Embeddings are a list of numbers."
-        ),
-    )
-    answer_schema: Line | None = Field(
-        default=None,
-        alias="schema",
-        description=(
-            "File with a JSON Schema, relative to the spec's folder. An answer that does not match it is an"
-            " exception. Needs `answer: json`."
-        ),
-        examples=["schemas/summary.json"],
-    )
-    keep: Annotated[list[RowPath], Field(max_length=100)] = Field(
-        default_factory=list,
-        description="Fields of the input row that become columns of the delivery, each a path like `key`.",
-        examples=[["customer", "opened_at"]],
-    )
-    max_exceptions_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=1.0,
-        description=(
-            "Fail the run, after the delivery is written, if a larger share of the input rows has no good"
-            " answer. A run without any good answer always fails."
-        ),
-        examples=[0.01],
-    )
+    to: DeliveryUri = Field(examples=["gs://my-bucket/summaries/{{ run_date }}/answers.parquet"])
+    """The file to write (`gs://`, templates allowed). Its ending is the format: `.parquet`, `.jsonl`,
+    `.jsonl.gz` or `.csv`. The rows without a good answer are in a second file beside it."""
+    key: RowPath | None = Field(default=None, examples=["ticket_id", "request.labels.ticket_id"])
+    """Where a row's id is: the name of a key beside `request`, or a path inside it. Default: answers are
+    joined to their rows by the request itself."""
+    answer: Literal["text", "json", "raw"] = "text"
+    """What is delivered: the text of the answer, the text as JSON (an answer that is not JSON is an
+    exception), or the whole response. Embeddings are a list of numbers."""
+    answer_schema: Line | None = Field(default=None, alias="schema", examples=["schemas/summary.json"])
+    """File with a JSON Schema, relative to the spec's folder. An answer that does not match it is an
+    exception. Needs `answer: json`."""
+    keep: list[RowPath] = Field(default_factory=list, max_length=100, examples=[["customer", "opened_at"]])
+    """Fields of the input row that become columns of the delivery, each a path like `key`."""
+    max_exceptions_ratio: float = Field(default=1.0, ge=0, le=1, examples=[0.01])
+    """Fail the run, after the delivery is written, if a larger share of the input rows has no good answer. A
+    run without any good answer always fails."""
 
     @field_validator("answer_schema")
     @classmethod
@@ -148,9 +118,7 @@ class Results(BaseModel):
         for path in value:
             if path in OWN_COLUMNS:
                 raise ValueError(f"`{path}` is already a column of each delivery; rename the field")
-            if value.count(path) > 1:
-                raise ValueError(f"contains `{path}` twice; remove one of them")
-        return value
+        return once_each(value, "; remove one of them")
 
 
 def answer_schema_file(folder: Path | None, results: Results | None) -> Path | None:
@@ -178,19 +146,14 @@ def schema_problem(path: Path) -> str | None:
     return None if isinstance(found, dict) else f"`{path}` is not a JSON Schema; expected an object"
 
 
-class DeliveryFields(BaseModel):
+class DeliveryFields(SpecModel):
     """What becomes of the answers."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
     results: Results | None = Field(
-        default=None,
-        description=(
-            "Deliver the answers to a file: each joined to its input row, in the order of the input, with its"
-            " tokens and cost. Default: the answers stay in the output of the job."
-        ),
-        examples=[{"to": "gs://my-bucket/answers/{{ run_date }}.parquet", "key": "ticket_id"}],
+        default=None, examples=[{"to": "gs://my-bucket/answers/{{ run_date }}.parquet", "key": "ticket_id"}]
     )
+    """Deliver the answers to a file: each joined to its input row, in the order of the input, with its tokens
+    and cost. Default: the answers stay in the output of the job."""
 
     @field_validator("results")
     @classmethod
@@ -202,12 +165,7 @@ class DeliveryFields(BaseModel):
                 raise ValueError(
                     "is not allowed for BigQuery inputs, whose answers are in a table; remove it"
                 )
-            folder = wildcard_folder(uri)
-            if folder is not None and value.to.startswith(folder):
-                raise ValueError(
-                    f"delivers into {folder}, which `inputs` reads: a later run would pay for reading these"
-                    " answers as input; write to a folder outside it"
-                )
+            check_outside(value.to, uri, verb="delivers into", paid="reading these answers as input")
             if value.to == uri:
                 raise ValueError("would replace the input; write to another file")
         output = info.data.get("output")

@@ -2,58 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
+
+from vertex_batch.specs.base import SpecModel
+from vertex_batch.specs.values import once_each
 
 RetryReason = Literal["transient", "truncated", "invalid"]
 MAX_ROUNDS = 5
 
 
-class RetryRowsFields(BaseModel):
+class RetryRowsFields(SpecModel):
     """Rows that are sent again by themselves after their job has ended."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = Field(
-        default=1,
-        description=(
-            "How many times rows are sent again. A round without such rows submits nothing, and the rounds"
-            " end early when one has brought no new answer."
-        ),
-        examples=[2],
+    rounds: int = Field(default=1, ge=1, le=MAX_ROUNDS, examples=[2])
+    """How many times rows are sent again. A round without such rows submits nothing, and the rounds end early
+    when one has brought no new answer."""
+    reasons: list[RetryReason] = Field(
+        default=["transient"], min_length=1, examples=[["transient", "truncated"]]
     )
-    reasons: Annotated[list[RetryReason], Field(min_length=1)] = Field(
-        default=["transient"],
-        description=(
-            "Which rows. `transient`: Vertex failed them for a passing reason, or their job died before it"
-            " reached them. `truncated`: the answer ended at `MAX_TOKENS`. `invalid`: the answer is not JSON"
-            " or does not match the schema. The last two were paid for and are paid for again."
-        ),
-        examples=[["transient", "truncated"]],
-    )
+    """Which rows. `transient`: Vertex failed them for a passing reason, or their job died before it reached
+    them. `truncated`: the answer ended at `MAX_TOKENS`. `invalid`: the answer is not JSON or does not match
+    the schema. The last two were paid for and are paid for again."""
 
     @field_validator("reasons")
     @classmethod
     def _each_once(cls, value: list[RetryReason]) -> list[RetryReason]:
-        if twice := next((reason for reason in value if value.count(reason) > 1), None):
-            raise ValueError(f"contains `{twice}` twice; remove one of the two")
-        return value
+        return once_each(value, "; remove one of the two")
 
 
-class RetryFields(BaseModel):
+class RetryFields(SpecModel):
     """Whether rows are sent again."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
     retry_rows: RetryRowsFields | None = Field(
-        default=None,
-        description=(
-            "Send only those rows again that have no good answer for one of these reasons, as further jobs"
-            " with their own bills. Answered rows are never sent again. Default: no row is sent again."
-        ),
-        examples=[{"rounds": 2, "reasons": ["transient"]}],
+        default=None, examples=[{"rounds": 2, "reasons": ["transient"]}]
     )
+    """Send only those rows again that have no good answer for one of these reasons, as further jobs with
+    their own bills. Answered rows are never sent again. Default: no row is sent again."""
 
     @field_validator("retry_rows")
     @classmethod

@@ -10,9 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     StringConstraints,
@@ -22,6 +20,7 @@ from pydantic import (
     field_validator,
 )
 
+from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.cron import ONCE, Cron
 from vertex_batch.specs.durations import show_duration
 from vertex_batch.specs.events import Events
@@ -71,43 +70,23 @@ Moment = Annotated[
 ]
 
 
-class ScheduleFields(BaseModel):
+class ScheduleFields(SpecModel):
     """When runs begin. A run's dates are in the spec's time zone."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     schedule: Annotated[
         Annotated[Cron, Tag(TEXT)] | Annotated[Events, Tag(MAPPING)] | Annotated[None, Tag(NOTHING)],
         Discriminator(_kind),
-    ] = Field(
-        default=None,
-        description=(
-            "A cron expression with 5 fields, a preset such as @daily, or a mapping for the outputs of other"
-            " specs or a timetable. Without it, runs are manual only."
-        ),
-        examples=["30 2 * * *", "@daily", {"assets": ["nightly_summaries"]}, None],
-    )
-    timezone: Timezone = Field(
-        default="UTC",
-        description="The time zone of `schedule`, of `start_date`, and of the dates in templates.",
-        examples=["UTC", "Europe/Berlin"],
-    )
-    start_date: Moment | None = Field(
-        default=None,
-        description=(
-            "No run is scheduled before this day. Without it, the first run is the next one that is due."
-        ),
-        examples=["2026-11-01"],
-    )
-    end_date: Moment | None = Field(
-        default=None, description="No run is scheduled after this day.", examples=["2027-03-31"]
-    )
-    catchup: bool = Field(
-        default=False,
-        description=(
-            "Also run for all dates from `start_date` until now. Each run submits jobs that cost money."
-        ),
-    )
+    ] = Field(default=None, examples=["30 2 * * *", "@daily", {"assets": ["nightly_summaries"]}, None])
+    """A cron expression with 5 fields, a preset such as @daily, or a mapping for the outputs of other specs
+    or a timetable. Without it, runs are manual only."""
+    timezone: Timezone = Field(default="UTC", examples=["UTC", "Europe/Berlin"])
+    """The time zone of `schedule`, of `start_date`, and of the dates in templates."""
+    start_date: Moment | None = Field(default=None, examples=["2026-11-01"])
+    """No run is scheduled before this day. Without it, the first run is the next one that is due."""
+    end_date: Moment | None = Field(default=None, examples=["2027-03-31"])
+    """No run is scheduled after this day."""
+    catchup: bool = False
+    """Also run for all dates from `start_date` until now. Each run submits jobs that cost money."""
     start_within: Duration = Field(
         default=DEFAULT_START_WITHIN,
         description=(

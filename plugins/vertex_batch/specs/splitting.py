@@ -4,42 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from vertex_batch.specs.uris import OutputUri, wildcard_folder
+from vertex_batch.specs.base import SpecModel
+from vertex_batch.specs.uris import OutputUri, check_outside
 from vertex_batch.storage import GZIP_SUFFIXES
 
 
-class SplitFields(BaseModel):
+class SplitFields(SpecModel):
     """Whether, where and into which parts the input is split."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    split: Literal["auto", "off"] = Field(
-        default="auto",
-        description=(
-            "`auto`: an input with more rows or bytes than one job may read is split into several jobs with"
-            " one bill. `off`: the input always goes to one job, which fails if it is too large."
-        ),
-    )
+    split: Literal["auto", "off"] = "auto"
+    """`auto`: an input with more rows or bytes than one job may read is split into several jobs with one
+    bill. `off`: the input always goes to one job, which fails if it is too large."""
     max_rows_per_job: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(
-        default=None,
-        description="Most rows of one job. Default: Vertex's limit, 200,000 for Gemini.",
-        examples=[50_000],
+        default=None, examples=[50_000]
     )
+    """Most rows of one job. Default: Vertex's limit, 200,000 for Gemini."""
     max_bytes_per_job: Annotated[int, Field(ge=1_000, le=100_000_000_000)] | None = Field(
-        default=None,
-        description="Most input bytes of one job. Default: Vertex's limit, 1,000,000,000.",
-        examples=[500_000_000],
+        default=None, examples=[500_000_000]
     )
-    staging: OutputUri | None = Field(
-        default=None,
-        description=(
-            "The folder for the parts of a split input and for samples (`gs://`, templates allowed). Default:"
-            " `_shards/` below `output`."
-        ),
-        examples=["gs://my-bucket/tmp/"],
-    )
+    """Most input bytes of one job. Default: Vertex's limit, 1,000,000,000."""
+    staging: OutputUri | None = Field(default=None, examples=["gs://my-bucket/tmp/"])
+    """The folder for the parts of a split input and for samples (`gs://`, templates allowed). Default:
+    `_shards/` below `output`."""
 
     @field_validator("split")
     @classmethod
@@ -69,12 +57,7 @@ class SplitFields(BaseModel):
         if not value.startswith("gs://"):
             raise ValueError("must begin with `gs://`: only files are split")
         for uri in info.data.get("inputs", ()):
-            folder = wildcard_folder(uri)
-            if folder is not None and f"{value.rstrip('/')}/".startswith(folder):
-                raise ValueError(
-                    f"is inside {folder}, which `inputs` reads: a later run would pay for these rows again;"
-                    " write to a folder outside it"
-                )
+            check_outside(value, uri, verb="is inside", paid="these rows again")
         return value
 
     @property

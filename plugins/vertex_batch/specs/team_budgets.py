@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from vertex_batch.budgets.limits import Budget, Payer
+from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.budget import BudgetFields
 from vertex_batch.specs.document import read_document
+from vertex_batch.specs.load import read_text
 from vertex_batch.specs.messages import problems_of
 from vertex_batch.specs.origins import Origin, Values
 from vertex_batch.specs.problems import Problem, SpecError
@@ -19,21 +20,15 @@ from vertex_batch.specs.values import TeamName
 
 FILE_NAME = "budgets.yaml"
 FILE_VARIABLE = "VERTEX_BATCH_BUDGETS_FILE"
-_MOST_BYTES = 256 * 1024
 
 
-class BudgetFile(BaseModel):
+class BudgetFile(SpecModel):
     """Limits of all teams together, and of each."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    everyone: BudgetFields | None = Field(
-        default=None, description="Limits of all specs together, of any team."
-    )
-    teams: Annotated[dict[TeamName, BudgetFields], Field(max_length=1000)] = Field(
-        default_factory=dict,
-        description="Limits by `team`. A spec without a team has only those of `everyone`.",
-    )
+    everyone: BudgetFields | None = None
+    """Limits of all specs together, of any team."""
+    teams: dict[TeamName, BudgetFields] = Field(default_factory=dict, max_length=1000)
+    """Limits by `team`. A spec without a team has only those of `everyone`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +60,7 @@ def load_team_budgets(path: Path) -> TeamBudgets:
     :raises SpecError: with every problem of the file. Until it is fixed, no job is submitted, because its
         limit is unknown.
     """
-    document = read_document(_text(path))
+    document = read_document(read_text(path, advice=""))
     problems = list(document.problems)
     data = {} if document.data is None else document.data
     if document.readable and not isinstance(data, dict):
@@ -80,14 +75,3 @@ def load_team_budgets(path: Path) -> TeamBudgets:
             everyone = read.everyone.to_budget() if read.everyone else None
             return TeamBudgets(everyone, {team: fields.to_budget() for team, fields in read.teams.items()})
     raise SpecError(path, sorted(problems) or [Problem(1, 1, "", "cannot be read")])
-
-
-def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise SpecError(path, [Problem(1, 1, "", f"is larger than {_MOST_BYTES // 1024} kB")])
-        return content.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(path, [Problem(1, 1, "", f"cannot be read as UTF-8: {error}")]) from None

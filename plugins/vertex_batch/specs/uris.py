@@ -31,6 +31,20 @@ def wildcard_folder(uri: str) -> str | None:
     return uri[: plain.rfind("/", 0, first.start()) + 1] if first else None
 
 
+def check_outside(place: str, uri: str, *, verb: str, paid: str) -> None:
+    """Refuse to write to a folder in which an input's wildcard searches.
+
+    :param verb: how the place is used, for the message.
+    :param paid: what a later run would pay for, for the message.
+    """
+    folder = wildcard_folder(uri)
+    if folder is not None and f"{place.rstrip('/')}/".startswith(folder):
+        raise ValueError(
+            f"{verb} {folder}, which `inputs` reads: a later run would pay for {paid}; write to a folder"
+            " outside it"
+        )
+
+
 def checked_uri(text: str) -> str:
     """Check what every URI of a spec has in common."""
     if problem := blank_problem(text) or template_problem(text) or placeholder_problem(text):

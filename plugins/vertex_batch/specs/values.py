@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -25,48 +25,19 @@ MOST_DECIMALS = 6
 """Of amounts in US dollars."""
 
 # For suggestions only: anything that looks like a location passes, because Google adds regions at any time.
+_REGIONS = {
+    "africa": "south1",
+    "asia": "east1 east2 northeast1 northeast2 northeast3 south1 southeast1 southeast2",
+    "australia": "southeast1 southeast2",
+    "europe": "central2 north1 southwest1 west1 west2 west3 west4 west6 west8 west9 west12",
+    "me": "central1 central2 west1",
+    "northamerica": "northeast1 northeast2",
+    "southamerica": "east1 west1",
+    "us": "central1 east1 east4 east5 south1 west1 west2 west3 west4",
+}
 _LOCATIONS = (
-    "global",
-    "us",
-    "eu",
-    "africa-south1",
-    "asia-east1",
-    "asia-east2",
-    "asia-northeast1",
-    "asia-northeast2",
-    "asia-northeast3",
-    "asia-south1",
-    "asia-southeast1",
-    "asia-southeast2",
-    "australia-southeast1",
-    "australia-southeast2",
-    "europe-central2",
-    "europe-north1",
-    "europe-southwest1",
-    "europe-west1",
-    "europe-west2",
-    "europe-west3",
-    "europe-west4",
-    "europe-west6",
-    "europe-west8",
-    "europe-west9",
-    "europe-west12",
-    "me-central1",
-    "me-central2",
-    "me-west1",
-    "northamerica-northeast1",
-    "northamerica-northeast2",
-    "southamerica-east1",
-    "southamerica-west1",
-    "us-central1",
-    "us-east1",
-    "us-east4",
-    "us-east5",
-    "us-south1",
-    "us-west1",
-    "us-west2",
-    "us-west3",
-    "us-west4",
+    *("global", "us", "eu"),
+    *(f"{continent}-{region}" for continent, regions in _REGIONS.items() for region in regions.split()),
 )
 _LOCATION = re.compile(r"global|us|eu|[a-z]+-[a-z]+[0-9]{1,2}", re.ASCII)
 NAME = "[a-z][a-z0-9_-]{0,62}"
@@ -83,6 +54,14 @@ _MODEL = re.compile(
 _LABEL_KEY = re.compile(r"[^\W\d_][\w-]{0,62}")
 _LABEL_VALUE = re.compile(r"[\w-]{0,63}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+T = TypeVar("T", bound=str)
+
+
+def once_each(value: list[T], remedy: str = "") -> list[T]:
+    """Refuse a list with the same value twice."""
+    if twice := next((each for each in value if value.count(each) > 1), None):
+        raise ValueError(f"contains `{twice}` twice{remedy}")
+    return value
 
 
 def dollars(value: Any, unit: str = "US dollars") -> Decimal:
@@ -226,6 +205,7 @@ ConnectionId = Annotated[str, AfterValidator(_connection), _matching(_CONNECTION
 LabelKey = Annotated[str, AfterValidator(_label_key)]
 LabelValue = Annotated[str, AfterValidator(_label_value)]
 TeamName = Annotated[str, StringConstraints(min_length=1), AfterValidator(_team)]
+Dollars = Annotated[Decimal, PlainSerializer(str, return_type=str, when_used="json")]
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),

@@ -5,84 +5,37 @@ each object, reads many small objects at once and large ones a little ahead, and
 from bugs. `read_lines` is the one reader of rows.
 """
 
-from vertex_batch.storage.batches import read_each
-from vertex_batch.storage.faults import fault_of, named
-from vertex_batch.storage.lines import (
-    BLOCK_BYTES,
-    BOM,
-    GZIP_MAGIC,
-    GZIP_SUFFIXES,
-    MAX_LINE_BYTES,
-    TOO_LONG,
-    Block,
-    Lines,
-    blocks_in,
-    lines_between,
-    lines_of,
-    read_lines,
-    split_lines,
-    unpacked,
-)
-from vertex_batch.storage.listing import (
-    has_wildcard,
-    is_local,
-    list_below,
-    list_objects,
-    literal_wildcard_problem,
-    look_up,
-    path_of,
-)
-from vertex_batch.storage.objects import SourceObject, fingerprint_of, object_count, without_duplicates
-from vertex_batch.storage.store import (
-    BIGQUERY_SCHEME,
-    DEFAULT_CONN_ID,
-    Head,
-    ObjectStorage,
-    as_storage,
-    check_inputs,
-    check_output_bucket,
-    quiet_libraries,
-)
-from vertex_batch.storage.streams import FETCH_BYTES, ByteStream, ObjectReader
-
-__all__ = [
-    "BIGQUERY_SCHEME",
-    "BLOCK_BYTES",
-    "BOM",
-    "DEFAULT_CONN_ID",
-    "FETCH_BYTES",
-    "GZIP_MAGIC",
-    "GZIP_SUFFIXES",
-    "MAX_LINE_BYTES",
-    "TOO_LONG",
-    "Block",
-    "ByteStream",
-    "Head",
-    "Lines",
-    "ObjectReader",
-    "ObjectStorage",
-    "SourceObject",
-    "as_storage",
-    "blocks_in",
-    "check_inputs",
-    "check_output_bucket",
-    "fault_of",
-    "fingerprint_of",
-    "has_wildcard",
-    "is_local",
-    "lines_between",
-    "lines_of",
-    "list_below",
-    "list_objects",
-    "literal_wildcard_problem",
-    "look_up",
-    "named",
-    "object_count",
-    "path_of",
-    "quiet_libraries",
-    "read_each",
-    "read_lines",
-    "split_lines",
-    "unpacked",
-    "without_duplicates",
-]
+from vertex_batch.storage.batches import read_each as read_each
+from vertex_batch.storage.faults import named as named
+from vertex_batch.storage.lines import BLOCK_BYTES as BLOCK_BYTES
+from vertex_batch.storage.lines import BOM as BOM
+from vertex_batch.storage.lines import GZIP_MAGIC as GZIP_MAGIC
+from vertex_batch.storage.lines import GZIP_SUFFIXES as GZIP_SUFFIXES
+from vertex_batch.storage.lines import MAX_LINE_BYTES as MAX_LINE_BYTES
+from vertex_batch.storage.lines import TOO_LONG as TOO_LONG
+from vertex_batch.storage.lines import Block as Block
+from vertex_batch.storage.lines import Lines as Lines
+from vertex_batch.storage.lines import blocks_in as blocks_in
+from vertex_batch.storage.lines import lines_between as lines_between
+from vertex_batch.storage.lines import lines_of as lines_of
+from vertex_batch.storage.lines import read_lines as read_lines
+from vertex_batch.storage.lines import split_lines as split_lines
+from vertex_batch.storage.lines import unpacked as unpacked
+from vertex_batch.storage.listing import has_wildcard as has_wildcard
+from vertex_batch.storage.listing import is_local as is_local
+from vertex_batch.storage.listing import list_below as list_below
+from vertex_batch.storage.listing import look_up as look_up
+from vertex_batch.storage.listing import path_of as path_of
+from vertex_batch.storage.objects import SourceObject as SourceObject
+from vertex_batch.storage.objects import fingerprint_of as fingerprint_of
+from vertex_batch.storage.objects import object_count as object_count
+from vertex_batch.storage.objects import without_duplicates as without_duplicates
+from vertex_batch.storage.store import BIGQUERY_SCHEME as BIGQUERY_SCHEME
+from vertex_batch.storage.store import DEFAULT_CONN_ID as DEFAULT_CONN_ID
+from vertex_batch.storage.store import ObjectStorage as ObjectStorage
+from vertex_batch.storage.store import as_storage as as_storage
+from vertex_batch.storage.store import check_inputs as check_inputs
+from vertex_batch.storage.store import check_output_bucket as check_output_bucket
+from vertex_batch.storage.store import quiet_libraries as quiet_libraries
+from vertex_batch.storage.streams import ByteStream as ByteStream
+from vertex_batch.storage.streams import ObjectReader as ObjectReader

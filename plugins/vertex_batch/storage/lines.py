@@ -55,15 +55,12 @@ class DamagedError(Exception):
     """The compressed stream cannot be read further."""
 
 
-def read_lines(
-    stream: ByteStream, max_line_bytes: int = MAX_LINE_BYTES, *, keep_bom: bool = False
-) -> Iterator[Lines]:
+def read_lines(stream: ByteStream, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Lines]:
     """Yield the lines of a stream, plain or gzip; see `lines_of`.
 
     :param max_line_bytes: a longer line is skipped; an empty `Lines` takes its place.
-    :param keep_bom: do not remove a byte order mark.
     """
-    return lines_of(unpacked(blocks_in(stream), keep_bom=keep_bom), max_line_bytes)
+    return lines_of(unpacked(blocks_in(stream)), max_line_bytes)
 
 
 def blocks_in(stream: ByteStream) -> Iterator[bytes]:

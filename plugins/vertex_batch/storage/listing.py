@@ -31,7 +31,6 @@ def path_of(fs: Any, uri: str) -> str:
 
 
 def bucket_of(fs: Any, uri: str) -> str:
-    """The bucket of a URI."""
     return path_of(fs, uri).lstrip("/").split("/", 1)[0]
 
 
@@ -56,7 +55,6 @@ def literal_wildcard_problem(uri: str) -> str | None:
 
 
 def is_local(fs: Any) -> bool:
-    """Whether an fsspec file system is the local one."""
     return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
 
 

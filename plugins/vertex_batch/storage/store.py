@@ -66,7 +66,6 @@ class ObjectStorage:
 
     @property
     def filesystem(self) -> Any:
-        """The fsspec file system."""
         return self._fs
 
     @property

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 from vertex_batch.errors import InputChangedError
@@ -73,15 +72,12 @@ class ObjectReader:
         yield from self._blocks
 
     def close(self) -> None:
-        """Stop fetching."""
         self._blocks.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -16,7 +16,7 @@ from vertex_batch.lifecycle.finding import LookPolicy
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.specs.run_dates import day_of_run_id, template_dates
 from vertex_batch.tasks.choices import chosen_day, retried_run
-from vertex_batch.vertex.place import Place, missing_of
+from vertex_batch.vertex.names import Place, missing_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -45,7 +45,7 @@ from vertex_batch.tasks.approval import Approval
 from vertex_batch.tasks.context import identity
 from vertex_batch.usage import canonical_model
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.names import Place
 from vertex_batch.vertex.resource import CreateJobRequest
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from vertex_batch.results import JobChain
 from vertex_batch.tasks.context import identity
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import ATTEMPT_LABEL, IDEMPOTENCY_KEY_LABEL
-from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.names import Place
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ from vertex_batch.log import Log
 from vertex_batch.tasks.context import INTENT_XCOM, find_place, identity, look_policy
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
-from vertex_batch.vertex.names import JobId
-from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:

@@ -23,8 +23,7 @@ from vertex_batch.log import Log
 from vertex_batch.tasks.context import run_facts
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL, SPEC_LABEL
-from vertex_batch.vertex.names import JobId
-from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import BatchPredictionJob
 
 if TYPE_CHECKING:

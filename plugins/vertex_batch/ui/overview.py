@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Literal
 
 from vertex_batch.costs import CostTable, GroupTotal, JobFilter, Total
-from vertex_batch.costs.reports import UnpricedUsage
+from vertex_batch.costs.questions import UnpricedUsage
 from vertex_batch.ui import numbers
 from vertex_batch.ui.periods import Days, last_month
 from vertex_batch.ui.spend import (

@@ -34,7 +34,7 @@ _ACTION = "setup"
 _SHARED_FOR, _SHOWN_FOR = timedelta(seconds=15), timedelta(minutes=10)
 _CHIPS = {
     CheckStatus.OK: "good",
-    CheckStatus.WARNING: "",
+    CheckStatus.WARNING: "warn",
     CheckStatus.FAILED: "bad",
     CheckStatus.NOT_CHECKED: "",
 }

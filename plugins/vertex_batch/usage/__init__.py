@@ -1,54 +1,25 @@
 """Output files -> rows -> usage: how many tokens of which kind a job used, and what could not be read."""
 
-from vertex_batch.usage.files import (
-    InputFacts,
-    choose_files,
-    input_facts,
-    output_files,
-    scan_output,
-)
-from vertex_batch.usage.models import canonical_model, is_billed_by_character, is_tuned_model
-from vertex_batch.usage.places import find_outputs, scan_outputs
-from vertex_batch.usage.progress import OnProgress, Progress, at_most_every
-from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Scanner, ScanOptions, count_rows, scan_file
-from vertex_batch.usage.selfcheck import self_check
-from vertex_batch.usage.types import (
-    CacheTtl,
-    Kind,
-    Modality,
-    RowProblem,
-    ScanResult,
-    Tier,
-    Unit,
-    UsageKey,
-)
-
-__all__ = [
-    "LONG_CONTEXT_THRESHOLD",
-    "CacheTtl",
-    "InputFacts",
-    "Kind",
-    "Modality",
-    "OnProgress",
-    "Progress",
-    "RowProblem",
-    "ScanOptions",
-    "ScanResult",
-    "Scanner",
-    "Tier",
-    "Unit",
-    "UsageKey",
-    "at_most_every",
-    "canonical_model",
-    "choose_files",
-    "count_rows",
-    "find_outputs",
-    "input_facts",
-    "is_billed_by_character",
-    "is_tuned_model",
-    "output_files",
-    "scan_file",
-    "scan_output",
-    "scan_outputs",
-    "self_check",
-]
+from vertex_batch.usage.files import InputFacts as InputFacts
+from vertex_batch.usage.files import input_facts as input_facts
+from vertex_batch.usage.files import output_files as output_files
+from vertex_batch.usage.files import scan_output as scan_output
+from vertex_batch.usage.models import canonical_model as canonical_model
+from vertex_batch.usage.models import is_billed_by_character as is_billed_by_character
+from vertex_batch.usage.models import is_tuned_model as is_tuned_model
+from vertex_batch.usage.places import find_outputs as find_outputs
+from vertex_batch.usage.places import scan_outputs as scan_outputs
+from vertex_batch.usage.progress import OnProgress as OnProgress
+from vertex_batch.usage.progress import Progress as Progress
+from vertex_batch.usage.progress import at_most_every as at_most_every
+from vertex_batch.usage.scan import Scanner as Scanner
+from vertex_batch.usage.scan import ScanOptions as ScanOptions
+from vertex_batch.usage.selfcheck import self_check as self_check
+from vertex_batch.usage.types import CacheTtl as CacheTtl
+from vertex_batch.usage.types import Kind as Kind
+from vertex_batch.usage.types import Modality as Modality
+from vertex_batch.usage.types import RowProblem as RowProblem
+from vertex_batch.usage.types import ScanResult as ScanResult
+from vertex_batch.usage.types import Tier as Tier
+from vertex_batch.usage.types import Unit as Unit
+from vertex_batch.usage.types import UsageKey as UsageKey

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import UNSET, Raw, UnsetType
 
 from vertex_batch.usage.counting import count, slot
-from vertex_batch.usage.reading import Reading
+from vertex_batch.usage.outcomes import Reading
 from vertex_batch.usage.rows import Row, decode_anything, decode_instance, decode_prediction
 from vertex_batch.usage.types import NO_USAGE, Kind
 

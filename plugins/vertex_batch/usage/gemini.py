@@ -6,6 +6,8 @@ Source: the Vertex AI v1 discovery document: total = prompt + candidates + tool 
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import UNSET, Raw, UnsetType
 
 from vertex_batch.usage.counting import (
@@ -18,7 +20,7 @@ from vertex_batch.usage.counting import (
     without_cached,
 )
 from vertex_batch.usage.grounding import Grounding, read_grounding
-from vertex_batch.usage.reading import Reading
+from vertex_batch.usage.outcomes import Reading
 from vertex_batch.usage.rows import Count, Details, Response, UsageMetadata
 from vertex_batch.usage.types import Kind
 
@@ -32,14 +34,23 @@ _Split = tuple[int, list[int] | None]
 _NOTHING: _Split = (0, None)
 
 
+def reading_of(response: Response[UsageMetadata], **usage: Any) -> Reading:
+    """Begin the reading of an answer with its model and id.
+
+    :param usage: of `Reading`.
+    """
+    return Reading(
+        model=response.model or response.model_snake,
+        response_id=response.response_id or response.response_id_snake,
+        **usage,
+    )
+
+
 def read(
     usage: UsageMetadata, response: Response[UsageMetadata], request: Raw | UnsetType = UNSET
 ) -> Reading | None:
     """Read one row's counters; None if there are none, so that another shape may be tried."""
-    reading = Reading(
-        model=response.model or response.model_snake,
-        response_id=response.response_id or response.response_id_snake,
-    )
+    reading = reading_of(response)
     counts, notes = reading.counts, reading.notes
     prompt = _split(
         usage.prompt, usage.prompt_snake, usage.prompt_details or usage.prompt_details_snake, "prompt", notes

@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from vertex_batch.usage.rows import Candidate, decode_anything
+from vertex_batch.usage.rows import Candidate, camel, decode_anything
 from vertex_batch.usage.types import Kind
 
-# Fields of the metadata by what they say; camelCase, as `_camel` makes of either spelling.
+# Fields of the metadata by what they say; camelCase, as `camel` makes of either spelling.
 _LISTS_OF_QUERIES = ("webSearchQueries", "imageSearchQueries")
 _NO_SOURCE = frozenset({"groundingSupports", "retrievalMetadata", "sourceFlaggingUris", "groundingChunks"})
 _SEARCHED = frozenset({*_LISTS_OF_QUERIES, "searchEntryPoint"})
@@ -83,7 +83,7 @@ def _read_metadata(
 ) -> None:
     here: set[Kind] = set()
     for name, value in metadata.items():
-        key = _camel(name)
+        key = camel(name)
         if not value:
             continue
         if key in _LISTS_OF_QUERIES:
@@ -100,7 +100,7 @@ def _read_metadata(
         elif key not in _NO_SOURCE | _SEARCHED:
             unknown.add(key[:40])
             here.add(Kind.OTHER_GROUNDING)
-    searched = any(value for name, value in metadata.items() if _camel(name) in _SEARCHED)
+    searched = any(value for name, value in metadata.items() if camel(name) in _SEARCHED)
     # Answers that were grounded in Google Maps alone list their queries as web search queries, too.
     if searched and here - {Kind.OTHER_GROUNDING} != {Kind.MAPS_GROUNDING}:
         here.add(Kind.SEARCH_QUERY)
@@ -111,7 +111,7 @@ def _chunk_sources(chunks: Any, unknown: set[str]) -> set[Kind]:
     found: set[Kind] = set()
     for chunk in chunks if isinstance(chunks, list) else ():
         for name, source in chunk.items() if isinstance(chunk, dict) else ():
-            if source and (kind := _CHUNKS.get(_camel(name))):
+            if source and (kind := _CHUNKS.get(camel(name))):
                 found.add(kind)
             elif source:
                 unknown.add(f"groundingChunks.{name[:40]}")
@@ -127,10 +127,5 @@ def _has_enterprise_search(request: Raw | UnsetType) -> bool:
     except msgspec.DecodeError:
         return False
     tools = asked.get("tools") if isinstance(asked, dict) else None
-    named = {_camel(name) for tool in tools or () if isinstance(tool, dict) for name in tool}
+    named = {camel(name) for tool in tools or () if isinstance(tool, dict) for name in tool}
     return _ENTERPRISE_TOOL in named
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(word[:1].upper() + word[1:] for word in others)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vertex_batch.usage.counting import MODALITIES, BadCountError, count, slot
-from vertex_batch.usage.reading import Reading
+from vertex_batch.usage.outcomes import Reading
 from vertex_batch.usage.rows import MessageUsage
 from vertex_batch.usage.types import CacheTtl, Kind, Modality
 

@@ -13,7 +13,7 @@ from vertex_batch.usage.models import (
     is_billed_by_grounded_prompt,
     is_tuned_model,
 )
-from vertex_batch.usage.reading import Reading
+from vertex_batch.usage.outcomes import Reading
 from vertex_batch.usage.types import Kind, Tier, UsageKey
 
 _MAX_MODELS = 1000
@@ -52,7 +52,6 @@ class Meter:
         return note
 
     def is_long(self, row: Reading) -> bool:
-        """Whether a row is long context."""
         return row.prompt_tokens > self.threshold
 
     def billed(self, row: Reading) -> tuple[list[tuple[int, int]], str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,14 +36,13 @@ class Output:
     left_out: list[str] = field(default_factory=list)
 
 
-def find_outputs(paths: Sequence[str], open_gcs: Callable[[], Any] | None = None) -> list[Output]:
+def find_outputs(paths: Sequence[str]) -> list[Output]:
     """Find what to read. A file is read once, however often it is named.
 
     Of a directory the rows are chosen as of a job's output (`choose_files`), job by job if it holds several.
     A file that is named is read whatever its name is, but a shard is not read beside its
     ``predictions.jsonl``, nor a running job's increments beside its output.
 
-    :param open_gcs: opens the object store; called only for ``gs://`` URIs.
     :raises OutputMissingError: a path does not exist, or contains no rows.
     """
     outputs: list[Output] = []
@@ -52,7 +51,7 @@ def find_outputs(paths: Sequence[str], open_gcs: Callable[[], Any] | None = None
     for path in paths:
         is_gcs = path.startswith(_GCS)
         if is_gcs not in stores:
-            stores[is_gcs] = (open_gcs or open_object_store)() if is_gcs else open_local()
+            stores[is_gcs] = open_object_store() if is_gcs else open_local()
         fs = stores[is_gcs]
         files, directories = _expand(fs, path)
         named.update({f"{is_gcs}{file}": (fs, file) for file in files})
@@ -98,7 +97,6 @@ def open_object_store() -> Any:
 
 
 def open_local() -> Any:
-    """Open the local file system."""
     import fsspec
 
     return fsspec.filesystem("file")

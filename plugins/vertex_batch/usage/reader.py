@@ -11,8 +11,14 @@ from msgspec import UNSET, Raw, UnsetType
 
 from vertex_batch.usage import embeddings, gemini, messages
 from vertex_batch.usage.counting import BadCountError, count, slot
-from vertex_batch.usage.outcomes import Failed, Unreadable, Unrecognized, stated_failure, status_reason
-from vertex_batch.usage.reading import Reading
+from vertex_batch.usage.outcomes import (
+    Failed,
+    Reading,
+    Unreadable,
+    Unrecognized,
+    stated_failure,
+    status_reason,
+)
 from vertex_batch.usage.rows import (
     Response,
     Result,
@@ -182,12 +188,7 @@ def _usage(response: Response[UsageMetadata], request: Raw | UnsetType) -> Readi
     tokens = count(response.token_count, response.token_count_snake)
     if tokens is None:
         return None
-    return Reading(
-        model=response.model or response.model_snake,
-        response_id=response.response_id or response.response_id_snake,
-        prompt_tokens=tokens,
-        counts=[(_INPUT, tokens)],
-    )
+    return gemini.reading_of(response, prompt_tokens=tokens, counts=[(_INPUT, tokens)])
 
 
 def _message_usage(response: Response[UsageMetadata]) -> Reading | Failed | None:
@@ -246,11 +247,7 @@ def _without_usage(response: Response[UsageMetadata], line: Line) -> Reading | F
         answer = decode_anything(answer)
     if not answer:
         return Failed("empty response")
-    return Reading(
-        model=response.model or response.model_snake,
-        response_id=response.response_id or response.response_id_snake,
-        notes=[NO_USAGE],
-    )
+    return gemini.reading_of(response, notes=[NO_USAGE])
 
 
 def _failed_all_the_same(line: Line) -> Failed | None:

@@ -7,6 +7,7 @@ Counts arrive as numbers or strings. Source of the fields: the Vertex AI v1 disc
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -196,3 +197,10 @@ decode_raw_list = msgspec.json.Decoder(list[Raw]).decode
 decode_result = msgspec.json.Decoder(Result).decode
 decode_instance = msgspec.json.Decoder(Instance).decode
 decode_anything = msgspec.json.Decoder().decode
+
+
+@lru_cache(4096)
+def camel(name: str) -> str:
+    """Write the name of a field in camel case."""
+    first, *others = name.split("_")
+    return first + "".join(word[:1].upper() + word[1:] for word in others)

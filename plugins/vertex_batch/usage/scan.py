@@ -9,10 +9,9 @@ from typing import Any
 
 from vertex_batch.storage import TOO_LONG, ByteStream, Lines, read_lines
 from vertex_batch.usage.meters import Meters
-from vertex_batch.usage.outcomes import Failed, Unreadable, Unrecognized
+from vertex_batch.usage.outcomes import Failed, Reading, Unreadable, Unrecognized
 from vertex_batch.usage.plain import add_plain_rows
 from vertex_batch.usage.reader import read_row
-from vertex_batch.usage.reading import Reading
 from vertex_batch.usage.types import (
     MAX_PROBLEMS,
     MAX_REASONS,
@@ -21,7 +20,6 @@ from vertex_batch.usage.types import (
     ScanResult,
     UsageKey,
     bounded,
-    some_of_each,
 )
 
 LONG_CONTEXT_THRESHOLD = 200_000
@@ -114,7 +112,6 @@ class Scanner:
 
     @property
     def rows(self) -> int:
-        """How many rows were scanned so far."""
         return self._result.rows
 
     def _block(self, block: Lines, name: str, lines_before: int) -> int:
@@ -130,22 +127,8 @@ class Scanner:
 
     def result(self) -> ScanResult:
         """Everything that was scanned so far."""
-        scanned = self._result
-        return ScanResult(
-            ok=scanned.ok,
-            failed=scanned.failed,
-            unreadable=scanned.unreadable,
-            unrecognized=scanned.unrecognized,
-            copied=scanned.copied,
-            tokens=self._tokens(),
-            problems=list(scanned.problems),
-            unrecognized_reasons=bounded(scanned.unrecognized_reasons),
-            unrecognized_samples=list(scanned.unrecognized_samples),
-            failed_reasons=bounded(scanned.failed_reasons),
-            failed_samples=some_of_each(scanned.failed_samples),
-            notes=dict(scanned.notes),
-            untimed=self._untimed.tokens() if self._options.price_days else None,
-        )
+        untimed = self._untimed.tokens() if self._options.price_days else None
+        return ScanResult().merge(replace(self._result, tokens=self._tokens(), untimed=untimed))
 
     def _tokens(self) -> dict[UsageKey, int]:
         tokens = self._meters.tokens()
@@ -247,13 +230,6 @@ def price_day(processed_time: Any, price_days: Sequence[date]) -> date | None:
     return max((day for day in price_days if answered and day <= answered), default=None)
 
 
-def scan_file(stream: ByteStream, name: str, job_model: str, **options: Any) -> ScanResult:
-    """Scan one stream of rows. For `options` see `ScanOptions`."""
-    scanner = Scanner(ScanOptions(job_model, **options))
-    scanner.scan(stream, name)
-    return scanner.result()
-
-
 def ids_of(lines: Iterable[bytes]) -> Iterator[str]:
     """The ``responseId`` of each answered row among lines."""
     for line in lines:
@@ -262,8 +238,3 @@ def ids_of(lines: Iterable[bytes]) -> Iterator[str]:
         outcome = read_row(line)
         if isinstance(outcome, Reading) and isinstance(outcome.response_id, str) and outcome.response_id:
             yield outcome.response_id
-
-
-def count_rows(stream: ByteStream) -> int:
-    """The number of lines that are not blank: the rows of an input file."""
-    return sum(1 for block in read_lines(stream) for line in block.lines if not line.isspace())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import msgspec
 
+from vertex_batch.storage import Lines
 from vertex_batch.usage.files import with_notes
 from vertex_batch.usage.scan import Scanner, ScanOptions
 from vertex_batch.usage.types import ScanResult
@@ -20,23 +21,7 @@ COLUMNS = (
 )
 
 
-class _Lines(io.RawIOBase):
-    """Rows as a stream of lines, made as they are asked for."""
-
-    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        super().__init__()
-        self._rows: Iterator[Mapping[str, Any]] = iter(rows)
-        self._encode = msgspec.json.Encoder(enc_hook=str).encode
-
-    def read(self, size: int = -1) -> bytes:
-        lines, length = [], 0
-        for row in self._rows:
-            line = self._encode({name: row[name] for name in COLUMNS if name in row})
-            lines.append(line)
-            length += len(line) + 1
-            if 0 <= size <= length:
-                break
-        return b"".join(line + b"\n" for line in lines)
+_ROWS_AT_ONCE = 100
 
 
 def scan_table(rows: Iterable[Mapping[str, Any]], name: str, options: ScanOptions) -> ScanResult:
@@ -46,5 +31,12 @@ def scan_table(rows: Iterable[Mapping[str, Any]], name: str, options: ScanOption
     :param name: what problems are reported under; their line is the number of the row.
     """
     scanner = Scanner(options)
-    scanner.scan(_Lines(rows), name)
+    scanner.scan_lines(_lines(iter(rows)), name)
     return with_notes(scanner.result(), [], [])
+
+
+def _lines(rows: Iterator[Mapping[str, Any]]) -> Iterator[Lines]:
+    encode = msgspec.json.Encoder(enc_hook=str).encode
+    while some := list(islice(rows, _ROWS_AT_ONCE)):
+        needed = ({name: row[name] for name in COLUMNS if name in row} for row in some)
+        yield Lines(b"".join(encode(row) + b"\n" for row in needed))

@@ -146,7 +146,6 @@ class ScanResult:
 
     @property
     def rows(self) -> int:
-        """All rows, of every outcome."""
         return self.ok + self.failed + self.unreadable + self.unrecognized
 
     @property

@@ -12,19 +12,3 @@ REQUEST_LABEL = "airflow_request"
 ATTEMPT_LABEL = "airflow_attempt"
 DEPLOYMENT_LABEL = "airflow_deployment"
 SPEC_LABEL = "airflow_spec"
-RESERVED_LABELS = frozenset(
-    {
-        MANAGED_BY_LABEL,
-        IDEMPOTENCY_KEY_LABEL,
-        TASK_KEY_LABEL,
-        GROUP_KEY_LABEL,
-        MAP_INDEX_LABEL,
-        REQUEST_LABEL,
-        ATTEMPT_LABEL,
-        DEPLOYMENT_LABEL,
-        "airflow_dag",
-        "airflow_run",
-        "airflow_task",
-        SPEC_LABEL,
-    }
-)

@@ -1,4 +1,4 @@
-"""Names of jobs: how this package writes them, and a parser of all the ways in which people write them."""
+"""Where jobs are, and their names: how this package writes them, and a parser of how people write them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.vertex.place import Place
 
 _ID = r"[a-z0-9][a-z0-9_-]{0,127}"
 _LOCATION_ID = r"[a-z]+(?:-[a-z]+[0-9]+)?"
@@ -17,6 +16,13 @@ _SHORT = re.compile(rf"({_PROJECT_ID})/({_LOCATION_ID})/({_ID})", re.IGNORECASE)
 _JOB = re.compile(rf"/(?:batchPredictionJobs|batch-predictions)/({_ID})(?:[:/?#]|$)", re.IGNORECASE)
 _LOCATION = re.compile(rf"/locations/({_LOCATION_ID})/", re.IGNORECASE)
 _PROJECT = re.compile(rf"(?:/projects/|[?&]project=)({_PROJECT_ID})", re.IGNORECASE)
+
+
+class Place(NamedTuple):
+    """A project id as the proxy has it configured, and a location."""
+
+    project: str
+    location: str
 
 
 class JobId(NamedTuple):
@@ -43,7 +49,6 @@ class JobId(NamedTuple):
 
     @property
     def console_url(self) -> str:
-        """Its page in the Google Cloud console."""
         project, location, job = (quote(part, safe="") for part in self)
         return (
             "https://console.cloud.google.com/vertex-ai/locations/"
@@ -132,3 +137,8 @@ def parse_job_names(texts: str | list[str] | None) -> list[JobName]:
 
 def _project_id(text: str) -> str | None:
     return None if text.isdecimal() else text
+
+
+def missing_of(project: str | None, location: str | None) -> str:
+    """Name the missing parts of a place, for a message."""
+    return " and ".join(name for name, value in (("project", project), ("location", location)) if not value)

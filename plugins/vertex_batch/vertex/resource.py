@@ -323,12 +323,10 @@ class JobReference:
 
     @property
     def console_url(self) -> str:
-        """The job's page in the Google Cloud console."""
         return self.id.console_url
 
     @property
     def id(self) -> JobId:
-        """The id of the job."""
         return JobId(self.project, self.location, self.job_id)
 
     def __str__(self) -> str:

@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -147,7 +148,7 @@ def test_a_failed_row_has_a_status_and_no_usage(trait, shape):
 
 
 def test_failed_rows_come_in_all_three_shapes():
-    shapes = Counter()
+    shapes = Counter[Any]()
     for number in range(100):
         made, ok = make(prompt(f"Prompt {number}"), Trait.FAILED)
         assert not ok

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ def table_of_discovery(version):
 
     document = json.loads(cache.get_static_doc("aiplatform", version))
     prefix = PREFIX + version.capitalize()
-    schemas, table = document["schemas"], {}
+    schemas, table = document["schemas"], dict[str, Any]()
 
     def written(field):
         if "$ref" in field:

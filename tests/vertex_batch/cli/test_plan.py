@@ -236,11 +236,25 @@ def test_a_named_proxy_that_is_not_configured_is_never_passed_over(run, spec, *,
     assert said in out + err
 
 
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_an_address_without_its_scheme_is_no_connection(run, spec, command):
+    status, _, err = run(command, spec, "--date", DAY, "--proxy", "127.0.0.1:4000")
+    assert status == 2
+    assert "http:// or https:// is missing" in err
+
+
+def test_a_cost_without_any_price_is_not_known_and_never_zero(run, vertex, spec):
+    spec.write_text(spec.read_text().replace("gemini-3.8-flash", "gemini-of-nobody"))
+    _, out, _ = run("plan", spec, "--date", DAY)
+    assert "cost      not known" in out
+    assert "0.00 USD" not in out
+
+
 @pytest.mark.parametrize(
     ("host", "said"),
     [
         ("http://127.0.0.1:9", "the proxy cannot be reached"),
-        ("http://127.0.0.1:{port}/elsewhere", "the LiteLLM proxy is what answers"),
+        ("http://127.0.0.1:{port}/elsewhere", "the route does not exist"),
     ],
 )
 def test_a_proxy_that_cannot_be_used_stops_plan_and_check_before_the_inputs_are_read(

@@ -13,7 +13,8 @@ import pytest
 from vertex_batch.billing.spend_logs import logged_job
 from vertex_batch.cli import main
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts
-from vertex_batch.pricing import LiteLLMPrices, PriceBook, price
+from vertex_batch.pricing import PriceBook, price
+from vertex_batch.pricing.sources import LiteLLMPrices
 from vertex_batch.usage import Kind, UsageKey
 from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
 from vertex_batch.vertex.names import JobId

@@ -17,6 +17,7 @@ from tests.vertex_batch.cli.conftest import DAY
 from vertex_batch.costs import CostTable
 from vertex_batch.specs import load_spec
 from vertex_batch.specs.rendering import latest_moment
+from vertex_batch.ui.words import is_of_command_line
 
 # Each run starts Airflow in a process of its own.
 slow = pytest.mark.timeout(900)
@@ -62,6 +63,7 @@ def test_the_same_run_is_one_job_with_and_without_its_files_and_again_makes_anot
     assert job.labels["team"] == "search"
     (cost,) = CostTable(url).jobs()
     assert (cost.job.job_id, cost.job.spec, cost.total.text) == (job.id, "nightly", shown["amount_usd"])
+    assert is_of_command_line(cost.job)  # the pages show it as such, without a link to a run
 
     state = tmp_path / "state"
     assert (state / "nightly").stat().st_mode & 0o777 == 0o700

@@ -10,9 +10,11 @@ from decimal import Decimal
 
 import pytest
 
+from tests.builders import scan_file
 from vertex_batch.costs import JobFacts, Total, make_bill
-from vertex_batch.pricing import LiteLLMPrices, PriceBook, PriceSource, packaged_prices, price
-from vertex_batch.usage import Kind, scan_file
+from vertex_batch.pricing import PriceBook, PriceSource, packaged_prices, price
+from vertex_batch.pricing.sources import LiteLLMPrices
+from vertex_batch.usage import Kind
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import CompletionStats
 

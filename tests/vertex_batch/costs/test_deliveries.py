@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from tests.builders import MORNING, a_delivery
-from vertex_batch.costs import CostTableSetupError, DeliverySums, JobFacts, JobFilter, migrations
+from vertex_batch.costs import CostTableSetupError, JobFacts, JobFilter, migrations
 from vertex_batch.costs.database import Database
+from vertex_batch.costs.deliveries import DeliverySums
 
 NIGHT_RUN = JobFilter(dag_id="nightly", run_id="night")
 

@@ -15,7 +15,8 @@ from vertex_batch.billing.repricing import reprice, repriced_items
 from vertex_batch.costs import CostTable, JobFacts, JobFilter, Total, make_bill
 from vertex_batch.costs.database import Database
 from vertex_batch.costs.migrations import MIGRATIONS, migrate
-from vertex_batch.pricing import LiteLLMPrices, PriceBook, from_proxy
+from vertex_batch.pricing import PriceBook, from_proxy
+from vertex_batch.pricing.sources import LiteLLMPrices
 from vertex_batch.results.costing import JobPrices, RowMeter
 from vertex_batch.usage import Kind, Scanner, ScanOptions, UsageKey
 from vertex_batch.usage.reader import read_row

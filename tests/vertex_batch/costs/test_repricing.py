@@ -12,7 +12,8 @@ from sqlalchemy.pool import NullPool
 
 from vertex_batch.billing import repricing
 from vertex_batch.costs import JobFilter, Total
-from vertex_batch.pricing import Basis, LiteLLMPrices, PriceBook, SpecPrices
+from vertex_batch.pricing import Basis, PriceBook, SpecPrices
+from vertex_batch.pricing.sources import LiteLLMPrices
 from vertex_batch.usage import Kind, Tier
 from vertex_batch.vertex.names import JobId
 

@@ -76,7 +76,7 @@ def test_a_connection_that_lacks_its_parts_says_all_of_them(connection):
 
 
 def test_the_key_is_masked_in_logs(connection, monkeypatch):
-    masked = []
+    masked = list[str]()
     monkeypatch.setattr("vertex_batch.hooks.litellm.mask_secret", masked.append)
     connection()
     LiteLLMHook().config()

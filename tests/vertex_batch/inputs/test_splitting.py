@@ -11,20 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vertex_batch.errors import InputChangedError, InputUnusableError
-from vertex_batch.inputs import (
-    JobLimits,
-    SourceObject,
-    StagingPlace,
-    limits_for,
-    make_shards,
-    measure,
-    needs_no_copy,
-    settle,
-    stage,
-)
+from vertex_batch.inputs import JobLimits, StagingPlace, limits_for, make_shards, needs_no_copy, settle, stage
+from vertex_batch.inputs.measuring import Measured, Measurer
 from vertex_batch.inputs.planning import NAMED_PER_SHARD
 from vertex_batch.preflight.shapes import shape_of
-from vertex_batch.storage import ObjectStorage, lines, literal_wildcard_problem, without_duplicates
+from vertex_batch.storage import ObjectStorage, SourceObject, lines, without_duplicates
+from vertex_batch.storage.listing import literal_wildcard_problem
 
 PLACE = StagingPlace("memory://out/night/_shards/", "0123456789abcdef0123")
 LINE = st.one_of(
@@ -44,6 +36,13 @@ def rows_of(content: bytes) -> list[bytes]:
     return [line for line in content.split(b"\n") if line.strip()]
 
 
+def measure(stream, limits: JobLimits) -> Measured:
+    measurer = Measurer(limits)
+    for _ in measurer.lines(stream):
+        pass
+    return measurer.result()
+
+
 def split(objects: dict[str, bytes], limits: JobLimits, fs=None):
     """Put the objects into a store, plan and stage; return the shards, and what each job would read."""
     fs = fs or fsspec.filesystem("memory")
@@ -52,7 +51,7 @@ def split(objects: dict[str, bytes], limits: JobLimits, fs=None):
     for uri, content in objects.items():
         fs.pipe(uri, content)
         with fs.open(uri, "rb") as stream:
-            measured.append((SourceObject(uri, len(content), "1"), measure(stream, limits, uri)))
+            measured.append((SourceObject(uri, len(content), "1"), measure(stream, limits)))
     shards = make_shards(measured, limits)
     if not needs_no_copy(shards):
         settle(shards, limits)
@@ -126,9 +125,7 @@ def test_a_second_staging_writes_nothing_and_a_changed_object_is_written_under_a
     again = stage(ObjectStorage(fs), shards, PLACE)
     assert (again.written, again.found) == (0, 2)
     fs.pipe("memory://in/a", b"1\n2\n4\n")
-    changed = [
-        (SourceObject("memory://in/a", 6, "2"), measure(io.BytesIO(b"1\n2\n4\n"), JobLimits(2, 9), ""))
-    ]
+    changed = [(SourceObject("memory://in/a", 6, "2"), measure(io.BytesIO(b"1\n2\n4\n"), JobLimits(2, 9)))]
     assert stage(ObjectStorage(fs), make_shards(changed, JobLimits(2, 9)), PLACE).written == 2
     assert len(fs.find("memory://out/")) == 4
 
@@ -160,10 +157,9 @@ def test_an_object_that_has_become_shorter_is_no_input():
     ids=["too long a line", "cut gzip"],  # never the bytes, which hold the time: all test workers count alike
 )
 def test_what_no_job_can_read_is_said_with_its_place(content, said):
+    limits = JobLimits(100_000, 20 if said.startswith("line") else 10_000)
     with pytest.raises(InputUnusableError, match=said) as caught:
-        measure(
-            io.BytesIO(content), JobLimits(100_000, 20 if said.startswith("line") else 10_000), "gs://b/o"
-        )
+        measure(io.BytesIO(content), limits).check("gs://b/o")
     assert caught.value.uri == "gs://b/o"
 
 

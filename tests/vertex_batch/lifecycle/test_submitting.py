@@ -22,7 +22,7 @@ from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.lifecycle.submit_rules import Action
 from vertex_batch.lifecycle.submitting import Submitter
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.names import Place
 from vertex_batch.vertex.resource import CreateJobRequest
 
 TASK = TaskIdentity("https://airflow.example", "nightly", "scheduled__2026-11-22", "submit")

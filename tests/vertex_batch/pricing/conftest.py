@@ -6,7 +6,8 @@ from datetime import date
 
 import pytest
 
-from vertex_batch.pricing import LiteLLMPrices, PriceBook
+from vertex_batch.pricing import PriceBook
+from vertex_batch.pricing.sources import LiteLLMPrices
 
 TODAY = date(2026, 11, 22)
 # Floats, as a client that parses JSON hands them over.

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from vertex_batch.pricing import LiteLLMPrices, PriceBook, Rate, SpecPrices, Unpriced, packaged_prices, price
+from vertex_batch.pricing import PriceBook, Rate, SpecPrices, Unpriced, packaged_prices, price
 from vertex_batch.pricing.discounts import discount_of
+from vertex_batch.pricing.sources import LiteLLMPrices
 from vertex_batch.usage import CacheTtl, Kind, Modality, Tier, UsageKey
 
 DAY = date(2026, 11, 27)

@@ -8,18 +8,10 @@ from decimal import Decimal
 
 import pytest
 
-from vertex_batch.pricing import (
-    CONTRADICTION,
-    LiteLLMPrices,
-    ModelInfoPrices,
-    PriceBook,
-    SpecPrices,
-    from_proxy,
-    genai_prices,
-    price,
-    price_file,
-)
-from vertex_batch.pricing.genai import genai_list, main, read_genai
+from vertex_batch.pricing import CONTRADICTION, PriceBook, SpecPrices, from_proxy, price, price_file
+from vertex_batch.pricing.genai import genai_list, genai_prices, main, read_genai
+from vertex_batch.pricing.proxy import ModelInfoPrices
+from vertex_batch.pricing.sources import LiteLLMPrices
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey
 
 ARGON, FLASH = "gemini-4-argon", "gemini-3.8-flash"

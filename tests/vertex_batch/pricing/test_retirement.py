@@ -8,7 +8,8 @@ from importlib import resources
 
 import pytest
 
-from vertex_batch.pricing import LiteLLMPrices, PriceBook, Stage, retirement_of
+from vertex_batch.pricing import PriceBook, Stage, retirement_of
+from vertex_batch.pricing.sources import LiteLLMPrices
 
 TODAY = date(2026, 11, 27)
 

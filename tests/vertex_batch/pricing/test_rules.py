@@ -9,16 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vertex_batch.pricing import (
-    Basis,
-    LiteLLMPrices,
-    PriceBook,
-    Rate,
-    SpecPrices,
-    Unpriced,
-    packaged_prices,
-    price,
-)
+from vertex_batch.pricing import Basis, PriceBook, Rate, SpecPrices, Unpriced, packaged_prices, price
+from vertex_batch.pricing.sources import LiteLLMPrices
 from vertex_batch.usage import CacheTtl, Kind, Modality, Tier, UsageKey
 
 FLASH, PRO, HAIKU = "gemini-2.5-flash", "gemini-2.5-pro", "claude-haiku-5-5"

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from vertex_batch.pricing import LiteLLMPrices, PriceBook, SpecPrices, price
+from vertex_batch.pricing import PriceBook, SpecPrices, price
+from vertex_batch.pricing.sources import LiteLLMPrices
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey
 
 FLASH, PRO = "gemini-2.5-flash", "gemini-2.5-pro"

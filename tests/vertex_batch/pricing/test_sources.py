@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tools.price_snapshot import main
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.pricing import (
     PriceBook,
@@ -21,7 +22,6 @@ from vertex_batch.pricing import (
 )
 from vertex_batch.pricing.exact import exact
 from vertex_batch.pricing.rates import MAX_DECIMALS, decimals
-from vertex_batch.pricing.snapshot import main
 from vertex_batch.usage import Kind, UsageKey
 
 FLASH = "gemini-2.5-flash"
@@ -138,7 +138,7 @@ def test_the_snapshot_is_made_from_a_map_and_the_same_map_gives_the_same_bytes(t
 
 def test_the_oldest_supported_map_prices_the_rows_of_today():
     """LiteLLM 1.96's form: bare names, hardly a batch key, so that half of the standard rate is taken."""
-    from vertex_batch.pricing import LiteLLMPrices
+    from vertex_batch.pricing.sources import LiteLLMPrices
 
     old = {
         FLASH: {

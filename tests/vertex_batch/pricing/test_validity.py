@@ -9,7 +9,8 @@ from decimal import Decimal
 import pytest
 
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.pricing import LiteLLMPrices, PriceBook, from_proxy, packaged_prices, price, price_file
+from vertex_batch.pricing import PriceBook, from_proxy, packaged_prices, price, price_file
+from vertex_batch.pricing.sources import LiteLLMPrices
 from vertex_batch.usage import Kind, Modality, UsageKey
 
 ARGON, FLASH = "gemini-4-argon", "gemini-3.8-flash"

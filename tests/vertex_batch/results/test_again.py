@@ -12,7 +12,7 @@ from vertex_batch.inputs import JobLimits
 from vertex_batch.results import JobChain, Reason, ResultSettings, RetryCollector
 from vertex_batch.results.again import futile_reasons, wanted_reasons
 from vertex_batch.storage import ObjectStorage
-from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.names import Place
 from vertex_batch.vertex.resource import BatchPredictionJob
 
 PLACE = Place("demo-project", "us-central1")

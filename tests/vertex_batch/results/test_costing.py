@@ -15,8 +15,8 @@ from vertex_batch.pricing import PriceBook, from_proxy
 from vertex_batch.results import JobPrices
 from vertex_batch.results.costing import RowMeter
 from vertex_batch.usage import Scanner, ScanOptions
+from vertex_batch.usage.outcomes import Reading
 from vertex_batch.usage.reader import read_row
-from vertex_batch.usage.reading import Reading
 
 BOOK = PriceBook(from_proxy(None))
 

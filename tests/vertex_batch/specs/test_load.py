@@ -282,8 +282,8 @@ class TestFolder:
         write(GOOD, "a.yaml")
         write(GOOD, "wanted.yaml")
         read = []
-        text = load._text
-        monkeypatch.setattr(load, "_text", lambda path: read.append(path.name) or text(path))
+        text = load.read_text
+        monkeypatch.setattr(load, "read_text", lambda path: read.append(path.name) or text(path))
 
         assert list(load_specs(tmp_path, only="wanted").specs) == ["wanted"]
         assert read == ["wanted.yaml"]

@@ -47,7 +47,7 @@ def test_everyone_and_each_team_have_limits(written):
         ("# nothing yet\n", "budgets.yaml:1:1: the file is empty"),
         ("- 1\n", "budgets.yaml:1:1: must contain `everyone` or `teams`"),
         ("a: [\n", "budgets.yaml:"),
-        (b"\xff\xfe", "cannot be read as UTF-8"),
+        (b"\xff\xfe", "is not UTF-8 (byte 0xff)"),
         (b"#" * (1 << 19), "is larger than 256 kB"),
     ],
 )

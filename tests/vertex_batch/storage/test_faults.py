@@ -26,7 +26,8 @@ from vertex_batch.errors import (
     TransientError,
 )
 from vertex_batch.hooks.storage import open_storage
-from vertex_batch.storage import fault_of, named
+from vertex_batch.storage import named
+from vertex_batch.storage.faults import fault_of
 from vertex_batch.usage import scan_output
 
 URI = "gs://rows/in.jsonl"

@@ -18,11 +18,12 @@ import pytest
 
 import vertex_batch
 from vertex_batch.budgets import survey_input
-from vertex_batch.inputs import JobLimits, StagingPlace, measure, rows_in
+from vertex_batch.inputs import JobLimits, Measurer, StagingPlace, rows_in
 from vertex_batch.inputs.preparation import InputPreparer
 from vertex_batch.preflight import Report, RowCheck, shape_of
-from vertex_batch.storage import BLOCK_BYTES, FETCH_BYTES, ByteStream, ObjectStorage, read_lines
-from vertex_batch.usage import Scanner, ScanOptions, count_rows, input_facts, scan_file, scan_output
+from vertex_batch.storage import BLOCK_BYTES, ByteStream, ObjectStorage, read_lines
+from vertex_batch.storage.streams import FETCH_BYTES
+from vertex_batch.usage import Scanner, ScanOptions, input_facts, scan_output
 
 MODEL = "gemini-2.5-flash"
 LIMITS = JobLimits(200_000)
@@ -78,6 +79,12 @@ def _checked(stream: ByteStream) -> int:
     return report.rows
 
 
+def _measured(stream: ByteStream) -> int:
+    measurer = Measurer(LIMITS)
+    assert list(measurer.lines(stream))
+    return measurer.result().rows
+
+
 def _lines(stream: ByteStream) -> int:
     return sum(not line.isspace() for block in read_lines(stream) for line in block.lines)
 
@@ -90,11 +97,9 @@ def _scanned(stream: ByteStream) -> int:
 
 READERS: dict[str, Callable[[ByteStream], int]] = {
     "RowCheck.file": _checked,
-    "count_rows": count_rows,
-    "measure": lambda stream: measure(stream, LIMITS, "gs://rows/o").rows,
+    "Measurer.lines": _measured,
     "read_lines": _lines,
     "rows_in": lambda stream: sum(not line.isspace() for line in rows_in(stream, "gs://rows/o")),
-    "scan_file": lambda stream: scan_file(stream, "in.jsonl", MODEL).rows,
     "Scanner.scan": _scanned,
 }
 

@@ -25,8 +25,10 @@ from tests.vertex_batch.ui.conftest import TODAY, _Manager
 from tests.vertex_batch.ui.team_year import record_team_year
 from tools.browser import FULL_HD, NARROW, WIDE, chromium, open_browser, visit
 from vertex_batch.costs import CostTable
-from vertex_batch.ui import URL_PREFIX, access, routes, source
+from vertex_batch.doctor.running import CheckedSetup, failed, not_checked, ok, warning
+from vertex_batch.ui import URL_PREFIX, access, routes, setup, source
 from vertex_batch.ui.app import make_app
+from vertex_batch.ui.setup import SetupReports
 
 if not chromium():
     missing = "no Chromium here; in Debian: apt-get install chromium"
@@ -42,7 +44,7 @@ LOOKS = {
 }
 YEAR = f"from={TODAY - timedelta(365)}&to={TODAY}"
 PATHS = {
-    "none": ("/", "/jobs", "/run?dag_id=nightly&run_id=none"),
+    "none": ("/", "/jobs", "/run?dag_id=nightly&run_id=none", "/running", "/setup"),
     "one": ("/", "/?spec=nightly_summaries", "/jobs", "{bill}", "{run}"),
     "demo": (
         *("/", "/?by=kind", "/?spec=nightly_summaries", "/?from=2020-01-01&to=2020-01-02"),
@@ -54,6 +56,13 @@ PATHS = {
     ),
 }
 MAX_PAGE_BYTES = 300_000
+FOUND = "http://127.0.0.1:4000/" + "a-long-path" * 12 + " answers."
+CHECKS = [
+    CheckedSetup("connection", "litellm_default", ok(FOUND)),
+    CheckedSetup("folder", "gs://my-bucket/output/", warning(FOUND, "delete it")),
+    CheckedSetup("pool", "vertex_batch", failed("There is no pool of this name.", "create it")),
+    CheckedSetup("triggerer", "", not_checked("This environment has no Airflow database.")),
+]
 Open = Callable[..., AbstractContextManager[Page]]
 
 
@@ -98,8 +107,10 @@ def shown(tables, airflow_tables) -> Iterator[Callable[[str], str]]:
 
     manager = _Manager(Everything())
     with pytest.MonkeyPatch.context() as patch:
-        for module in (security, access):
+        for module in (security, access, setup):
             patch.setattr(module, "get_auth_manager", lambda: manager)
+        patch.setattr(setup, "reports", SetupReports(lambda: CHECKS))
+        setup.reports.make()
         patch.setattr(access, "dags_of_airflow", frozenset)
         port = Ports().choose("pages")
         server = uvicorn.Server(uvicorn.Config(whole, host=LOOPBACK, port=port, log_level="error"))

@@ -194,7 +194,7 @@ def test_a_specs_own_limit_of_failed_rows_holds_on_every_page(pages, tmp_path, m
     bill = pages.record(bill=rows, state="PARTIALLY_SUCCEEDED")
     pages.record(bill=rows, spec="other", state="PARTIALLY_SUCCEEDED")
     key = {"project": "demo-project", "location": "us-central1", "job": bill.job.job_id}
-    addresses = (
+    addresses: tuple[tuple[str, dict[str, str]], ...] = (
         ("/", {}),
         ("/jobs", {}),
         ("/bill", key),

@@ -155,7 +155,7 @@ def test_a_bill_shows_the_nights_before(pages):
     pages.record(task_id="another", logical_date=nights[0], create_time=nights[0])
     address = {"project": "demo-project", "location": "us-central1"}
     text = pages.get("/bill", **address, job=bills[1].job.job_id).text
-    assert "2026-11-21, this bill" in text
+    assert "2026-11-21 <small>this bill</small>" in text
     assert ">2026-11-20</a>" in text
     assert text.count("job=") == 1
     assert "The nights before" not in pages.get("/bill", **address, job=bills[0].job.job_id).text

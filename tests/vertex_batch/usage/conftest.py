@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from vertex_batch.usage import UsageKey, scan_file
+from tests.builders import scan_file
+from vertex_batch.usage import UsageKey
 
 
 def make_row(usage=None, *, model="gemini-2.5-flash", **changes):

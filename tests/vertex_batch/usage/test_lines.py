@@ -8,8 +8,8 @@ import json
 
 import pytest
 
+from tests.builders import scan_file
 from vertex_batch.storage import BLOCK_BYTES, TOO_LONG, read_lines
-from vertex_batch.usage import count_rows, scan_file
 
 MODEL = "gemini-2.5-flash"
 
@@ -99,7 +99,3 @@ def test_a_line_without_end_does_not_fill_the_memory():
 
 def test_an_empty_file_has_no_rows():
     assert scan(b"").rows == scan(b"\n\n").rows == 0
-
-
-def test_input_rows_are_counted_without_reading_them():
-    assert count_rows(io.BytesIO(b"{\n\nnot json\n \r\n{}")) == 3

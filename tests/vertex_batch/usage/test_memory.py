@@ -7,7 +7,7 @@ import io
 import json
 import tracemalloc
 
-from vertex_batch.usage import scan_file
+from tests.builders import scan_file
 
 ROWS = 100_000
 ALLOWED_BYTES = 16 << 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -189,7 +190,7 @@ BOTH = pytest.mark.parametrize(
 
 def the_long_way(lines, meters):
     """All rows read by `read_row`, as a scan would be without the short way."""
-    outcomes, notes = Counter(), Counter()
+    outcomes, notes = Counter[Any](), Counter[str]()
     for line in lines:
         outcome = read_row(line)
         if isinstance(outcome, Failed | Unreadable | Unrecognized):

@@ -6,11 +6,13 @@ import io
 import json
 import random
 from collections import Counter
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vertex_batch.usage import Kind, Modality, ScanResult, scan_file
+from tests.builders import scan_file
+from vertex_batch.usage import Kind, Modality, ScanResult
 
 MODEL = "gemini-2.5-flash"
 counts = st.integers(0, 300_000)
@@ -73,7 +75,7 @@ def gemini_rows(draw):
 
 def plainly(lines):
     """The reference: json.loads and nothing clever."""
-    rows, sums = Counter(), Counter()
+    rows, sums = Counter[Any](), Counter[Any]()
     for line in lines:
         row = json.loads(line)
         if "prediction" in row:
@@ -160,7 +162,7 @@ def test_modalities_never_change_how_much_is_billed(prompt, details, cached, cac
         "cacheTokensDetails": [{"modality": m, "tokenCount": n} for m, n in cache_details.items()],
     }
     result = scan(json.dumps({"response": {"usageMetadata": usage}}).encode())
-    by_kind = Counter()
+    by_kind = Counter[Any]()
     for key, n in result.tokens.items():
         assert n > 0
         by_kind[key.kind] += n

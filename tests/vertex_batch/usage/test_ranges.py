@@ -5,16 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import multiprocessing
+from typing import Any
 
 import fsspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import scan_file
 from vertex_batch.storage import lines_between
 from vertex_batch.usage.progress import Progress, at_most_every
 from vertex_batch.usage.ranges import scan_files
-from vertex_batch.usage.scan import ScanOptions, scan_file
+from vertex_batch.usage.scan import ScanOptions
 
 MODEL = "gemini-2.5-flash"
 LOCAL = fsspec.filesystem("file")
@@ -99,7 +101,7 @@ def test_a_daemonic_process_which_may_have_no_children_scans_by_itself(tmp_path,
 
 
 def test_progress_is_passed_on_at_most_every_so_many_seconds():
-    told, now = [], iter([0, 29, 30, 30, 31, 60, 60])
+    told, now = list[Any](), iter([0, 29, 30, 30, 31, 60, 60])
     on_progress = at_most_every(30, told.append, clock=lambda: next(now))
     for n in range(4):
         on_progress(Progress(n, 4_000_000, n))

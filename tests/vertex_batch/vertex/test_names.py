@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.vertex.names import JobId, JobName, parse_job_name, parse_job_names
-from vertex_batch.vertex.place import Place
+from vertex_batch.vertex.names import JobId, JobName, Place, parse_job_name, parse_job_names
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from vertex_batch.vertex.client.answers import interpret
-from vertex_batch.vertex.client.config import DEFAULT_ROUTE_PREFIX, ProxyConfig
-from vertex_batch.vertex.client.requests import ApiRequest, RequestBuilder
-from vertex_batch.vertex.client.shells import AsyncBatchClient, BatchClient, try_proxy
-from vertex_batch.vertex.client.versions import find_version
-
-__all__ = [
-    "DEFAULT_ROUTE_PREFIX",
-    "ApiRequest",
-    "AsyncBatchClient",
-    "BatchClient",
-    "ProxyConfig",
-    "RequestBuilder",
-    "find_version",
-    "interpret",
-    "try_proxy",
-]
+from vertex_batch.vertex.client.config import DEFAULT_ROUTE_PREFIX as DEFAULT_ROUTE_PREFIX
+from vertex_batch.vertex.client.config import ProxyConfig as ProxyConfig
+from vertex_batch.vertex.client.shells import AsyncBatchClient as AsyncBatchClient
+from vertex_batch.vertex.client.shells import BatchClient as BatchClient
+from vertex_batch.vertex.client.shells import try_proxy as try_proxy
+from vertex_batch.vertex.client.versions import find_version as find_version

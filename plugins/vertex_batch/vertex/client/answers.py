@@ -255,14 +255,22 @@ def read_spend(request: ApiRequest, answer: JsonObject) -> SpendPage:
     return SpendPage(tuple(rows), is_last=not (rows and may_follow))
 
 
-def repeated_token(request: ApiRequest) -> UnexpectedAnswerError:
-    """Make the error for a list whose pages repeat, so that it cannot be read to its end."""
-    return UnexpectedAnswerError(
-        request.operation,
-        request.target,
-        message="the same nextPageToken came twice, so the list never ends",
-        source=request.source,
-    )
+def next_token(request: ApiRequest, page: Page, seen: set[str]) -> str:
+    """Return the token of the page that follows; empty after the last one.
+
+    :param seen: the tokens so far; this one is added.
+    :raises UnexpectedAnswerError: the pages repeat, so the list cannot be read to its end.
+    """
+    if page.next_token in seen:
+        raise UnexpectedAnswerError(
+            request.operation,
+            request.target,
+            message="the same nextPageToken came twice, so the list never ends",
+            source=request.source,
+        )
+    if page.next_token:
+        seen.add(page.next_token)
+    return page.next_token
 
 
 def _unexpected(request: ApiRequest, message: str, cause: Exception | None = None) -> NoReturn:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -24,6 +23,7 @@ from vertex_batch.vertex.client.answers import (
     Page,
     fail_in_transport,
     interpret,
+    next_token,
     read_job,
     read_models,
     read_nothing,
@@ -31,7 +31,6 @@ from vertex_batch.vertex.client.answers import (
     read_page,
     read_page_leniently,
     read_spend,
-    repeated_token,
 )
 from vertex_batch.vertex.client.config import ProxyConfig
 from vertex_batch.vertex.client.requests import ApiRequest, RequestBuilder
@@ -77,7 +76,22 @@ def _retry_options(config: ProxyConfig) -> dict[str, Any]:
     }
 
 
-class BatchClient:
+class _Client:
+    """What both clients do before a request is sent, and after it was answered."""
+
+    def __init__(self, config: ProxyConfig) -> None:
+        self.config = config
+        self.proxy_version = ""  # from the last answer that contained it
+        self._build = RequestBuilder(config)
+
+    def _answer(self, request: ApiRequest, response: httpx.Response, read: Read[T]) -> T:
+        self.proxy_version = note_version(response.headers, self.config.base_url) or self.proxy_version
+        secret = self.config.api_key
+        answer = interpret(request, response.status_code, response.headers, response.content, secret=secret)
+        return read(request, answer)
+
+
+class BatchClient(_Client):
     """Vertex AI batch prediction jobs through a LiteLLM proxy.
 
     Every method raises only `vertex_batch.errors`. A create is sent exactly once. Every other call is
@@ -86,22 +100,17 @@ class BatchClient:
     """
 
     def __init__(self, config: ProxyConfig) -> None:
-        self.config = config
-        self.proxy_version = ""  # from the last answer that contained it
-        self._build = RequestBuilder(config)
+        super().__init__(config)
         self._http = httpx.Client(**_http_options(config))
         self._retrying = Retrying(**_retry_options(config))
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
         self._http.close()
 
     def create(self, project: str, location: str, request: CreateJobRequest) -> BatchPredictionJob:
@@ -113,7 +122,6 @@ class BatchClient:
         return self._call(self._build.create(project, location, request), read_job)
 
     def get(self, project: str, location: str, job_id: str) -> BatchPredictionJob:
-        """Read a job."""
         return self._call(self._build.get(project, location, job_id), read_job)
 
     def list(
@@ -136,12 +144,8 @@ class BatchClient:
             request = self._build.list(project, location, filter, page_size, token)
             page: Page = self._call(request, read_page)
             yield from page.jobs
-            token = page.next_token
-            if not token:
+            if not (token := next_token(request, page, seen)):
                 return
-            if token in seen:
-                raise repeated_token(request)
-            seen.add(token)
 
     def cancel(self, project: str, location: str, job_id: str) -> None:
         """Request a cancel from Vertex. The job has ended only once its state is terminal.
@@ -192,16 +196,13 @@ class BatchClient:
         return self._once(request, read)
 
     def _once(self, request: ApiRequest, read: Read[T]) -> T:
-        secret = self.config.api_key
         try:
             response = self._http.request(
                 request.method, request.path, params=request.params, json=request.json
             )
         except httpx.HTTPError as error:
-            fail_in_transport(request, self.config.base_url, error, secret)
-        self.proxy_version = note_version(response.headers, self.config.base_url) or self.proxy_version
-        answer = interpret(request, response.status_code, response.headers, response.content, secret=secret)
-        return read(request, answer)
+            fail_in_transport(request, self.config.base_url, error, self.config.api_key)
+        return self._answer(request, response, read)
 
 
 def try_proxy(client: BatchClient, project: str, location: str) -> None:
@@ -213,30 +214,24 @@ def try_proxy(client: BatchClient, project: str, location: str) -> None:
     warn_of_malicious(client.config.base_url, find_version(client))
 
 
-class AsyncBatchClient:
+class AsyncBatchClient(_Client):
     """What a trigger needs of `BatchClient`, for an event loop: with the same errors and retries."""
 
     def __init__(self, config: ProxyConfig) -> None:
-        self.config = config
-        self.proxy_version = ""  # from the last answer that contained it
-        self._build = RequestBuilder(config)
+        super().__init__(config)
         self._http = httpx.AsyncClient(**_http_options(config))
         self._retrying = AsyncRetrying(**_retry_options(config))
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._http.aclose()
 
     async def get(self, project: str, location: str, job_id: str) -> BatchPredictionJob:
-        """Read a job."""
         return await self._call(self._build.get(project, location, job_id), read_job)
 
     async def pages(
@@ -256,12 +251,8 @@ class AsyncBatchClient:
             request = self._build.list(project, location, filter, page_size, token)
             page: Page = await self._call(request, read_page_leniently)
             yield page
-            token = page.next_token
-            if not token:
+            if not (token := next_token(request, page, seen)):
                 return
-            if token in seen:
-                raise repeated_token(request)
-            seen.add(token)
 
     async def cancel(self, project: str, location: str, job_id: str) -> None:
         """Request a cancel from Vertex; see `BatchClient.cancel`."""
@@ -274,13 +265,10 @@ class AsyncBatchClient:
         return await self._once(request, read)
 
     async def _once(self, request: ApiRequest, read: Read[T]) -> T:
-        secret = self.config.api_key
         try:
             response = await self._http.request(
                 request.method, request.path, params=request.params, json=request.json
             )
         except httpx.HTTPError as error:
-            fail_in_transport(request, self.config.base_url, error, secret)
-        self.proxy_version = note_version(response.headers, self.config.base_url) or self.proxy_version
-        answer = interpret(request, response.status_code, response.headers, response.content, secret=secret)
-        return read(request, answer)
+            fail_in_transport(request, self.config.base_url, error, self.config.api_key)
+        return self._answer(request, response, read)

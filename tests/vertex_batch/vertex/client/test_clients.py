@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -430,7 +431,7 @@ def test_concurrent_calls_of_one_client_keep_their_own_tries(proxy, reply):
             ids = [str(n) for n in range(30)]
             return await asyncio.gather(*(client.get(*PLACE, i) for i in ids), return_exceptions=True)
 
-    lock, seen = threading.Lock(), {}
+    lock, seen = threading.Lock(), dict[Any, Any]()
 
     def flaky(call):
         job_id = call.path.rsplit("/", 1)[1]

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.vertex.client import ProxyConfig, RequestBuilder
+from vertex_batch.vertex.client import ProxyConfig
+from vertex_batch.vertex.client.requests import RequestBuilder
 from vertex_batch.vertex.resource import CreateJobRequest
 
 JOB = CreateJobRequest.model_validate(

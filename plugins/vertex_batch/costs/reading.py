@@ -1,0 +1,261 @@
+"""The queries of the cost table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
+
+from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    exists,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
+
+from vertex_batch.costs import migrations
+from vertex_batch.costs.bill import JobFacts
+from vertex_batch.costs.database import Database
+from vertex_batch.costs.deliveries import NIGHT, Delivery, DeliverySums
+from vertex_batch.costs.focus import read_focus
+from vertex_batch.costs.queries import conditions, read_total, select_jobs, select_totals, sum_of
+from vertex_batch.costs.questions import (
+    FocusVersion,
+    Grouping,
+    GroupTotal,
+    JobCost,
+    JobFilter,
+    JobOrder,
+    Owners,
+    UnpricedUsage,
+)
+from vertex_batch.costs.rows import read_job_cost, read_usage_key
+from vertex_batch.costs.schema import JOB_KEY, USAGE_KEY, deliveries, jobs, line_items, same_job, usage
+from vertex_batch.usage import UsageKey
+from vertex_batch.vertex.names import JobId
+
+_JOBS_WITH_REASONS = 200
+
+
+class CostReader:
+    """Reads the bills of all jobs. It creates and upgrades the schema automatically on first use."""
+
+    def __init__(self, url: str, *, keeps_connections: bool = False) -> None:
+        self._database = Database(url, keeps_connections=keeps_connections)
+        self._ready = False
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._database.close()
+
+    def migrate(self) -> None:
+        """Upgrade the schema. Harmless if it is up to date, and if others do it at the same time."""
+        migrations.migrate(self._database)
+        self._ready = True
+
+    def is_ready(self) -> bool:
+        """Whether the table exists with this code's schema version. Creates and upgrades nothing."""
+        return self._database.exists() and migrations.is_current(self._database)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction for reading."""
+        self._prepare()
+        with self._database.read() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction for writing."""
+        self._prepare()
+        with self._database.write() as connection:
+            yield connection
+
+    def _prepare(self) -> None:
+        if not self._ready and not migrations.is_current(self._database):
+            self.migrate()
+        self._ready = True
+
+    def jobs(
+        self,
+        where: JobFilter | None = None,
+        *,
+        limit: int = 1000,
+        offset: int = 0,
+        sort: JobOrder = "day",
+        ascending: bool = False,
+    ) -> list[JobCost]:
+        """Return jobs and their costs, by default with the latest first."""
+        asked = select_jobs(where or JobFilter(), limit, offset, sort, ascending=ascending)
+        with self.reading() as connection:
+            return [read_job_cost(row) for row in connection.execute(asked)]
+
+    def recorded(self, keys: Collection[JobId]) -> frozenset[JobId]:
+        """Return those of the jobs that have a bill."""
+        if not keys:
+            return frozenset()
+        key = [jobs.c[name] for name in JOB_KEY]
+        with self.reading() as connection:
+            found = connection.execute(select(*key).where(tuple_(*key).in_(list(keys))))
+            return frozenset(JobId(*row) for row in found)
+
+    def owners(self) -> Owners:
+        """Return the DAGs that submitted the jobs, and the specs of those that have no DAG."""
+        # One index lookup per DAG instead of one per job.
+        first = select(func.min(jobs.c.dag_id).label("dag_id")).cte("found", recursive=True)
+        later = select(func.min(jobs.c.dag_id)).where(jobs.c.dag_id > first.c.dag_id).scalar_subquery()
+        found = first.union_all(select(later).where(first.c.dag_id.is_not(None)))
+        with self.reading() as connection:
+            asked = select(found.c.dag_id).where(found.c.dag_id.is_not(None))
+            dags = frozenset(connection.execute(asked).scalars())
+            if "" not in dags:
+                return Owners(dags)
+            without_dag = select(jobs.c.spec).where(jobs.c.dag_id == "").distinct()
+            return Owners(dags - {""}, frozenset(connection.execute(without_dag).scalars()))
+
+    def count(self, where: JobFilter) -> int:
+        asked = select(func.count()).select_from(jobs).where(*conditions(where))
+        with self.reading() as connection:
+            return int(connection.execute(asked).scalar_one())
+
+    def first_day(self, where: JobFilter) -> date | None:
+        """Return the first day with a job, regardless of the filter's days; None without jobs."""
+        asked = select(jobs.c.day).where(*conditions(replace(where, since=None, until=None)))
+        with self.reading() as connection:
+            return connection.execute(asked.order_by(jobs.c.day).limit(1)).scalar()
+
+    def failed_reasons(self, where: JobFilter) -> Counter[str]:
+        """Return how many rows failed for which reason, in the latest jobs with failed rows."""
+        asked = select(jobs.c.failed_reasons).where(*conditions(where), jobs.c.rows_failed > 0)
+        found: Counter[str] = Counter()
+        with self.reading() as connection:
+            latest = asked.order_by(jobs.c.day.desc()).limit(_JOBS_WITH_REASONS)
+            for reasons in connection.execute(latest).scalars():
+                found.update(reasons)
+        return found
+
+    def totals(
+        self,
+        by: Grouping,
+        since: date | None = None,
+        until: date | None = None,
+        where: JobFilter | None = None,
+    ) -> list[GroupTotal]:
+        """Return exact sums by group, in the order of the groups.
+
+        :param since: first day, inclusive.
+        :param until: last day, inclusive.
+        """
+        return list(self.each_total(by, since, until, where))
+
+    def each_total(
+        self,
+        by: Grouping,
+        since: date | None = None,
+        until: date | None = None,
+        where: JobFilter | None = None,
+    ) -> Iterator[GroupTotal]:
+        """Yield the same as `totals`, for a reader that keeps little of it."""
+        asked = where or JobFilter()
+        asked = replace(asked, since=since or asked.since, until=until or asked.until)
+        with self.reading() as connection:
+            for row in connection.execute(select_totals(by, asked)):
+                yield read_total(row, by)
+
+    def usage(
+        self, where: JobFilter, models: Collection[str] | None = None
+    ) -> Iterator[tuple[str, UsageKey, int]]:
+        """Yield tokens by location and usage key.
+
+        :param models: only those of these models.
+        """
+        key = [usage.c.location, *(usage.c[name] for name in USAGE_KEY)]
+        sums = select(*key, sum_of(usage.c.tokens).label("tokens")).group_by(*key).order_by(*key)
+        asked = sums.join_from(usage, jobs, same_job(usage, jobs)).where(*conditions(where))
+        if models is not None:
+            asked = asked.where(usage.c.model.in_(sorted(models)))
+        with self.reading() as connection:
+            for row in connection.execute(asked).mappings():
+                yield row["location"], read_usage_key(row), int(row["tokens"])
+
+    def unpriced(self, where: JobFilter, *, limit: int = 20) -> list[UnpricedUsage]:
+        """Return usage without a price, with the reasons, that of most jobs first."""
+        group = line_items.c.model, line_items.c.kind, line_items.c.reason
+        asked = (
+            select(*group, func.count().label("jobs"), func.sum(line_items.c.tokens, type_=BigInteger))
+            .join_from(jobs, line_items, same_job(line_items, jobs))
+            .where(
+                # Jobs that are completely priced are skipped.
+                literal_column("cost_jobs.unpriced_line_items > 0"),
+                line_items.c.amount_picousd.is_(None),
+                *conditions(where),
+            )
+            .group_by(*group)
+            .order_by(func.count().desc(), *group)
+            .limit(limit)
+        )
+        with self.reading() as connection:
+            return [UnpricedUsage(*row) for row in connection.execute(asked)]
+
+    def focus(
+        self, where: JobFilter, version: FocusVersion = FocusVersion.V1_2
+    ) -> Iterator[Sequence[str | int | None]]:
+        """Yield the charges of some jobs in the columns of FOCUS: first the names, then each row.
+
+        Usage without a price is left out, since FOCUS has no unknown cost; see `unpriced`.
+        """
+        with self.reading() as connection:
+            yield from read_focus(connection, where, version)
+
+    def deliveries(self, where: JobFilter) -> list[Delivery]:
+        """Return what was delivered, in the order of the tasks.
+
+        :param where: by DAG, run, spec and team; the other fields have to be empty.
+        """
+        later = deliveries.alias("later")
+        runs = select(later.c.run_id).where(*_replaces(later)).order_by(later.c.delivered_at.desc()).limit(1)
+        replaced_by = func.coalesce(runs.scalar_subquery(), "").label("replaced_by")
+        order = (deliveries.c[name] for name in ("dag_id", "run_id", "task_id", "map_index"))
+        asked = select(deliveries, replaced_by).where(*conditions(where, deliveries)).order_by(*order)
+        with self.reading() as connection:
+            return [Delivery(**row) for row in connection.execute(asked).mappings()]
+
+    def deliveries_of(self, job: JobFacts) -> list[Delivery]:
+        """Return the deliveries of a job's run that can contain answers of the job."""
+        if not (job.dag_id and job.run_id):
+            return []
+        of_run = self.deliveries(JobFilter(dag_id=job.dag_id, run_id=job.run_id))
+        return [delivery for delivery in of_run if delivery.is_of(job)]
+
+    def last_night(self, where: JobFilter) -> DeliverySums | None:
+        """Return what was delivered in the night that ends with the latest delivery; None if there is none.
+
+        :param where: see `deliveries`.
+        """
+        chosen = conditions(where, deliveries)
+        with self.reading() as connection:
+            last = select(func.max(deliveries.c.delivered_at)).where(*chosen)
+            until = connection.execute(last).scalar_one()
+            if until is None:
+                return None
+            sums = (sum_of(deliveries.c[name]) for name in ("input_rows", "delivered", "exceptions"))
+            was_replaced = exists().where(*_replaces(deliveries.alias("later")))
+            of_night = select(func.count(), *sums).where(
+                *chosen, deliveries.c.delivered_at > until - NIGHT, ~was_replaced
+            )
+            row = connection.execute(of_night).one()
+            count, input_rows, delivered, exceptions = (int(number or 0) for number in row)
+        return DeliverySums(count, input_rows, delivered, exceptions, until)
+
+
+def _replaces(later: FromClause) -> list[ColumnElement[bool]]:
+    """Whether a delivery has replaced the file of another one of the same DAG."""
+    same = (later.c[name] == deliveries.c[name] for name in ("dag_id", "answers_uri"))
+    return [*same, later.c.delivered_at > deliveries.c.delivered_at]
