@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from airflow.models.dagrun import DagRun
+from airflow.models.log import Log
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
@@ -21,8 +23,12 @@ from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.operators import AggregateTokenUsageOperator
 from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
+from vertex_batch.ui.words import moment
 
 MAX_TASKS = 1000
+CANCEL_EVENT = "vertex_batch.cancel"
+"""The entry of the audit log for a job that was cancelled on these pages."""
+_MARKS = ("patch_dag_run", "patch_task_instance")
 _SHOWN = (TaskInstanceState.FAILED, TaskInstanceState.UP_FOR_RETRY, TaskInstanceState.SKIPPED)
 
 
@@ -155,6 +161,50 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
     submitted = {intent.job_id for intent in intents if intent and intent.job_id}
     is_in_doubt = any(intent and intent.is_in_doubt for intent in intents)
     return RunReport(str(run.state), len(submitted), is_in_doubt, ends, dry_runs)
+
+
+@dataclass(frozen=True, slots=True)
+class DoneBy:
+    """What a person did to a run, from Airflow's audit log."""
+
+    name: str
+    at: datetime
+
+    def __str__(self) -> str:
+        return f"by {self.name} at {moment(self.at)}"
+
+
+def marked_failed(dag_id: str, run_id: str) -> DoneBy | None:
+    """Find who last marked a run, or a task of it, as failed; None if the audit log has no such entry."""
+    return _latest(
+        dag_id, run_id, lambda extra: extra.get("new_state", extra.get("state")) == "failed", *_MARKS
+    )
+
+
+def cancelled_by(job: JobFacts) -> DoneBy | None:
+    """Find who cancelled a job on these pages; None if the audit log has no such entry."""
+    name = "/".join(job.key)
+    return _latest(job.dag_id, job.run_id, lambda extra: extra.get("job") == name, CANCEL_EVENT)
+
+
+def _latest(dag_id: str, run_id: str, is_it: Callable[[dict[str, Any]], bool], *events: str) -> DoneBy | None:
+    asked = (
+        select(Log.owner, Log.dttm, Log.extra)
+        .where(Log.dag_id == dag_id, Log.run_id == run_id, Log.event.in_(events))
+        .order_by(Log.dttm.desc())
+        .limit(MAX_TASKS)
+    )
+    with create_session() as session:
+        found = session.execute(asked).all()
+    return next((DoneBy(str(row.owner), row.dttm) for row in found if is_it(_object(row.extra))), None)
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    try:
+        value = json.loads(text or "")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,22 @@ import uuid
 from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 from airflow.models.dagrun import DagRun
+from airflow.models.log import Log
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import delete, insert
+from airflow.sdk.exceptions import AirflowFailException
+from sqlalchemy import insert
 
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
 from vertex_batch.budgets import Estimate
 from vertex_batch.costs import JobFacts, Total
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.tasks.context import INTENT_XCOM
+from vertex_batch.tasks.forms import refuse_unknown_params
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.ui.run_report import TaskLog, record_log
 
@@ -26,11 +30,7 @@ REASON = "No such bucket: gs://demo-bukket. Nothing was submitted."
 RECORD = "AggregateTokenUsageOperator"
 
 
-@pytest.fixture(autouse=True)
-def _empty(airflow_tables):
-    with airflows_database() as connection:
-        for model in (XComModel, TaskInstance, DagRun):
-            connection.execute(delete(model.__table__))
+pytestmark = pytest.mark.usefixtures("empty_airflow")
 
 
 def a_run(state, tasks=(), said=(), run=RUN):
@@ -159,3 +159,30 @@ def test_a_bill_shows_the_nights_before(pages):
     assert ">2026-11-20</a>" in text
     assert text.count("job=") == 1
     assert "The nights before" not in pages.get("/bill", **address, job=bills[0].job.job_id).text
+
+
+@pytest.mark.parametrize(("may_read", "by"), [(True, " by ann at 2026-11-22 03:40 UTC"), (False, "")])
+def test_a_run_that_a_person_marked_as_failed_says_so_and_by_whom(pages, may_read, by):
+    pages.may_read_logs = may_read
+    a_run("failed", [("wait", "failed", "x")])
+    when = datetime(2026, 11, 22, 3, 40, tzinfo=UTC)
+    noise = {"event": "patch_dag_run", "owner": "bob", "extra": '{"note": "failed?"}'}
+    marked = {"event": "patch_dag_run", "owner": "ann", "extra": '{"state": "failed", "method": "PATCH"}'}
+    with airflows_database() as connection:
+        for entry in (marked, noise):
+            connection.execute(insert(Log.__table__).values(**entry, **RUN, dttm=when))
+    text = pages.get("/run", **RUN).text
+    assert f"The run was marked as failed{by}." in text if may_read else "marked" not in text
+
+
+def test_a_misspelled_key_is_a_reason_on_the_page_too():
+    kept = {}
+    context = {
+        "dag": SimpleNamespace(params={"sample": 1}),
+        "task": SimpleNamespace(params={}),
+        "dag_run": SimpleNamespace(conf={"sampel": 1}),
+        "ti": SimpleNamespace(xcom_push=lambda key, value: kept.update({key: value})),
+    }
+    with pytest.raises(AirflowFailException):
+        refuse_unknown_params(context)
+    assert "`sampel`; did you mean `sample`?" in kept[OUTCOME_XCOM]["message"]
