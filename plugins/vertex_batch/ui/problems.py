@@ -15,10 +15,9 @@ from sqlalchemy import select
 
 from vertex_batch.costs import CostTable, Delivery, JobCost, JobFilter
 from vertex_batch.dag_factory import TAG
-from vertex_batch.results import Reason
 from vertex_batch.ui.access import Reader
 from vertex_batch.ui.run_report import read_run
-from vertex_batch.ui.words import MANY_FAILED, moment, query, state, tone
+from vertex_batch.ui.words import MANY_FAILED, explain_truncated, moment, query, state, tone
 
 MAX_SHOWN = 5
 _MAX_READ = 200
@@ -119,21 +118,6 @@ def of_delivery(each: Delivery) -> Problem:
     )
     address = f"/run?{query(dag_id=each.dag_id, run_id=each.run_id)}"
     return Problem(text, address, explain_truncated(each.reasons) or moment(each.delivered_at))
-
-
-def explain_truncated(reasons: Mapping[str, int]) -> str:
-    """Say why answers were cut, and what to change; empty if none was.
-
-    :param reasons: the rows without a good answer, by reason.
-    """
-    cut = reasons.get(Reason.TRUNCATED, 0)
-    if not cut:
-        return ""
-    rows = "1 row was" if cut == 1 else f"{cut:,} rows were"
-    return (
-        f"{rows} cut at `maxOutputTokens`. Thoughts count as output: raise `maxOutputTokens`, or limit"
-        " the thoughts with `thinkingBudget`."
-    )
 
 
 def _failed_runs(reader: Reader, only: str, since: date) -> list[tuple[str, str]]:

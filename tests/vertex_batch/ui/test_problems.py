@@ -16,7 +16,8 @@ from tests.vertex_batch.ui.test_pages import words
 from tests.vertex_batch.ui.test_run import REASON, a_run
 from vertex_batch.costs import RowCounts
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
-from vertex_batch.ui.problems import explain_truncated, many_unanswered
+from vertex_batch.ui.problems import many_unanswered
+from vertex_batch.ui.words import explain_truncated
 
 ENDED = datetime(2026, 11, 22, 3, 40, tzinfo=UTC)
 FINE = {"rows": RowCounts(ok=1000, input_rows=1000)}
@@ -106,3 +107,12 @@ def test_a_run_is_not_listed_beside_its_own_failed_job(pages):
 def test_hostile_reasons_of_failed_runs_stay_text(pages):
     a_failed_run(reason=HOSTILE, run_id=HOSTILE)
     assert "<script>alert" not in pages.get("/").text
+
+
+def test_the_page_of_a_run_explains_cut_answers_beside_the_failed_rows(pages):
+    bill = pages.record()
+    cut = a_delivery(run_id=bill.job.run_id, reasons={"truncated": 2, "failed": 1})
+    pages.table.record_delivery(cut, files_changed=True)
+    text = words(pages.get("/run", dag_id="nightly", run_id=bill.job.run_id).text)
+    assert "2 rows were cut at `maxOutputTokens`" in text
+    assert "Failed rows of the bill are those that Google failed" in text
