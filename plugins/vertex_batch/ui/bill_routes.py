@@ -11,8 +11,8 @@ from vertex_batch.budgets import Ledger
 from vertex_batch.costs import Bill, CostTable, JobFilter, add_totals
 from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.beside import nights_before, outside_expectation
-from vertex_batch.ui.failures import group_failures
-from vertex_batch.ui.limits import failed_limits
+from vertex_batch.ui.failures import count_retried, group_failures
+from vertex_batch.ui.limits import failed_limits, retried_reasons
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.run_report import cancelled_by, marked_failed, read_run, record_log
@@ -80,5 +80,6 @@ def _of_bill(reader: Reader, costs: CostTable, found: Bill) -> dict[str, Any]:
         "failures": group_failures(found),
         "nights": nights_before(costs, found),
         "log": record_log(found.job),
+        "again": count_retried(found, costs.deliveries_of(found.job), retried_reasons(found.job.spec)),
         "ended_by": cancelled_by(found.job) if reader.may_read_audit(found.job.owner) else None,
     }

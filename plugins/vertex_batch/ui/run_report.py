@@ -12,7 +12,7 @@ from typing import Any
 from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
+from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from sqlalchemy import select
@@ -26,6 +26,7 @@ from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.ui.words import moment
 
 MAX_TASKS = 1000
+NO_JOB = "This run submitted no job"
 CANCEL_EVENT = "vertex_batch.cancel"
 """The entry of the audit log for a job that was cancelled on these pages."""
 _MARKS = ("patch_dag_run", "patch_task_instance")
@@ -74,6 +75,7 @@ class RunReport:
 
     :param state: as Airflow calls it; empty if Airflow does not know the run.
     :param submitted: how many jobs its tasks have submitted.
+    :param projections: what samples said that their whole input would cost.
     :param is_in_doubt: a task crashed while it submitted a job, which may exist.
     """
 
@@ -82,6 +84,7 @@ class RunReport:
     is_in_doubt: bool = False
     ends: Sequence[EndedTask] = ()
     dry_runs: Sequence[DryRun] = field(default_factory=tuple)
+    projections: Sequence[str] = ()
 
     @property
     def is_active(self) -> bool:
@@ -96,7 +99,8 @@ class RunReport:
     def skips(self) -> list[str]:
         """Why tasks were skipped, each reason once."""
         reasons = (end.reason for end in self.ends if end.state == TaskInstanceState.SKIPPED)
-        return list(dict.fromkeys(filter(None, reasons)))
+        # The page itself says that there was no job.
+        return list(dict.fromkeys(each for each in reasons if each and not each.startswith(NO_JOB)))
 
     @property
     def rows(self) -> int | None:
@@ -134,6 +138,7 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
             return RunReport()
         outcomes = dict(_said(session, run.id, OUTCOME_XCOM)) if with_reasons else {}
         intents = [Intent.from_dict(said) for _, said in _said(session, run.id, INTENT_XCOM)]
+        results = [said for _, said in _said(session, run.id, XCOM_RETURN_KEY)] if with_reasons else []
         tasks = session.execute(
             select(
                 TaskInstance.task_id,
@@ -160,7 +165,7 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
     dry_runs = [made for outcome in outcomes.values() if (made := _dry_run(outcome))]
     submitted = {intent.job_id for intent in intents if intent and intent.job_id}
     is_in_doubt = any(intent and intent.is_in_doubt for intent in intents)
-    return RunReport(str(run.state), len(submitted), is_in_doubt, ends, dry_runs)
+    return RunReport(str(run.state), len(submitted), is_in_doubt, ends, dry_runs, list(_projections(results)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +253,13 @@ def _said(session: Session, run: int, key: str) -> Iterator[tuple[tuple[str, int
             continue
         if isinstance(value, dict):
             yield (row.task_id, row.map_index), value
+
+
+def _projections(results: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for each in results:
+        projection = each.get("projection")
+        if "sample" in each and isinstance(projection, dict) and "text" in projection:
+            yield f"This was {each['sample']}. {projection['text']}"
 
 
 def _dry_run(outcome: dict[str, Any]) -> DryRun | None:
