@@ -26,6 +26,7 @@ from vertex_batch.usage import Kind, UsageKey, canonical_model
 
 HISTORY_RUNS = 10
 _LOW, _MIDDLE, _HIGH = Fraction(1, 10), Fraction(1, 2), Fraction(9, 10)
+_TOLERANCE = Decimal("0.02")
 _FEW_JOBS = Fraction(1, 2)
 """How far the range of a single past job reaches on either side; of n jobs it is the n-th part of that."""
 # They grow with the length of a prompt; all others grow with the number of answers.
@@ -87,13 +88,16 @@ class Estimate:
 
     def compare(self, cost: Total, *, has_ended_well: bool = True) -> str:
         """Say where a bill is outside of the range; empty where it is inside, or where that cannot be
-        known.
+        known. A difference of 2 % is none, and a
+        single amount is not a range.
 
         :param has_ended_well: else the job has not answered all rows, so a lower cost says nothing.
         """
-        if self.expected.complete and cost.amount > self.high:
+        if self.low == self.high:
+            return ""
+        if self.expected.complete and cost.amount > self.high * (1 + _TOLERANCE):
             return f"above the expected range of {exact(self.low)} to {usd(self.high)}"
-        if has_ended_well and cost.complete and cost.amount < self.low:
+        if has_ended_well and cost.complete and cost.amount < self.low * (1 - _TOLERANCE):
             return f"below the expected range of {exact(self.low)} to {usd(self.high)}"
         return ""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from vertex_batch.cli import access
 from vertex_batch.cli.output import logs_aside, print_json
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.specs import Spec, load_spec, prices_folder
+from vertex_batch.specs import Spec, load_spec, prices_folder, spec_file
 
 if TYPE_CHECKING:
     from vertex_batch.cli.planning import Plan
@@ -56,7 +56,7 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def add_spec_options(command: argparse.ArgumentParser, default_date: str = "now") -> None:
     """Add the options for a spec, a date and a proxy."""
-    command.add_argument("spec", metavar="SPEC", help="a spec file")
+    command.add_argument("spec", metavar="SPEC", type=spec_file, help="a spec file, or its name")
     command.add_argument(
         "--date",
         type=moment,

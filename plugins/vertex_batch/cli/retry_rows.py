@@ -11,7 +11,7 @@ from argparse import Namespace
 
 from vertex_batch.cli.output import say
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.specs import Spec, load_spec
+from vertex_batch.specs import Spec, load_spec, spec_file
 from vertex_batch.specs.run_dates import day_of_run_id
 
 
@@ -24,7 +24,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         " answer for one of the spec's `retry_rows.reasons`. Answered rows are not paid for again. Budgets"
         " are checked. It uses Airflow's own command line in this environment.",
     )
-    command.add_argument("spec", metavar="SPEC", help="the spec file")
+    command.add_argument("spec", metavar="SPEC", type=spec_file, help="the spec file, or its name")
     command.add_argument(
         "run_id", metavar="RUN_ID", help="the earlier run, which must be over, by the id that Airflow shows"
     )

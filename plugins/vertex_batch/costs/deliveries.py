@@ -52,7 +52,7 @@ class Delivery:
 
     def __str__(self) -> str:
         """The three numbers, and the most frequent reasons."""
-        return f"{rows_equation(self.input_rows, self.delivered, self.exceptions)}{self._reasons}"
+        return f"{rows_equation(self.input_rows, self.delivered, self.exceptions)}{self.in_reasons}"
 
     def is_of(self, job: JobFacts) -> bool:
         """Whether it can contain answers of a job of the same run: both tasks are in the same task group."""
@@ -60,7 +60,8 @@ class Delivery:
         return not group or job.task_id.startswith(f"{group}.")
 
     @property
-    def _reasons(self) -> str:
+    def in_reasons(self) -> str:
+        """The exceptions by reason, in parentheses; empty without any."""
         ranked = sorted(self.reasons.items(), key=lambda each: (-each[1], each[0]))
         shown = [f"{count:,} {reason}" for reason, count in ranked[:_REASONS_SHOWN]]
         if rest := sum(count for _, count in ranked[_REASONS_SHOWN:]):

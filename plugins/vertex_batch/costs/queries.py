@@ -25,6 +25,8 @@ from vertex_batch.costs.schema import JOB_KEY, SUMS, job_sums, jobs, same_job
 from vertex_batch.vertex.names import JobName
 
 _PARTS = {"model": "model", "model_day": "model", "kind": "kind", "kind_day": "kind"}
+WITHOUT_RESULTS = ("FAILED", "EXPIRED", "CANCELLED", "DELETED")
+"""States of jobs that ended without results, or with a part of them."""
 _ROWS = ("rows_ok", "rows_failed", "rows_unreadable", "rows_unrecognized", "rows_copied")
 _EXACT = ("spec", "team", "dag_id", "run_id", "model", "state", "project")
 _GROUPS: dict[str, tuple[ColumnElement[Any], ...]] = {
@@ -67,6 +69,9 @@ def conditions(where: JobFilter, of: Table = jobs) -> list[ColumnElement[bool]]:
         found.append(of.c[where.but[0]].not_in(sorted(where.but[1])))
     if where.text:
         found.append(of.c.searched.contains(where.text.lower(), autoescape=True))
+    if where.incomplete:
+        counted = (of.c[name] for name in _ROWS if name != "rows_copied")
+        found.append(or_(of.c.state.in_(WITHOUT_RESULTS), of.c.rows_input > sum(counted, literal(0))))
     if where.since:
         found.append(of.c.day >= where.since)
     if where.until:

@@ -57,6 +57,7 @@ class JobFilter:
     :param but: only jobs of other specs, or of other teams.
     :param job_ids: only jobs with these ids; None: all, empty: none.
     :param named: only jobs with these names, as people write them; None: all, empty: none.
+    :param incomplete: only jobs that ended without results, or whose output lacks rows of the input.
     """
 
     spec: str = ""
@@ -75,6 +76,7 @@ class JobFilter:
     but: tuple[Literal["spec", "team"], frozenset[str]] | None = None
     job_ids: frozenset[str] | None = None
     named: frozenset[JobName] | None = None
+    incomplete: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,11 +219,26 @@ class CostReader:
 
         :param where: by DAG, run, spec and team; the other fields have to be empty.
         """
+        return self._deliveries(*conditions(where, deliveries))
+
+    def deliveries_of_night(self, where: JobFilter) -> list[Delivery]:
+        """Return the deliveries of `last_night` that have exceptions, the largest number first."""
+        chosen = conditions(where, deliveries)
+        until = select(func.max(deliveries.c.delivered_at)).where(*chosen)
+        with self.reading() as connection:
+            last = connection.execute(until).scalar_one()
+        if last is None:
+            return []
+        of_night = deliveries.c.delivered_at > last - NIGHT
+        found = self._deliveries(*chosen, of_night, deliveries.c.exceptions > 0)
+        return sorted((each for each in found if not each.replaced_by), key=lambda each: -each.exceptions)
+
+    def _deliveries(self, *conditions: ColumnElement[bool]) -> list[Delivery]:
         later = deliveries.alias("later")
         runs = select(later.c.run_id).where(*_replaces(later)).order_by(later.c.delivered_at.desc()).limit(1)
         replaced_by = func.coalesce(runs.scalar_subquery(), "").label("replaced_by")
         order = (deliveries.c[name] for name in ("dag_id", "run_id", "task_id", "map_index"))
-        asked = select(deliveries, replaced_by).where(*conditions(where, deliveries)).order_by(*order)
+        asked = select(deliveries, replaced_by).where(*conditions).order_by(*order)
         with self.reading() as connection:
             return [Delivery(**row) for row in connection.execute(asked).mappings()]
 

@@ -16,6 +16,10 @@ from vertex_batch.vertex.limits import EMBEDDING_ROWS, GENERATION_ROWS, TEXT_EMB
 _OUTPUT_KEYS = ("response", "status", "processed_time")
 
 
+_THINKS = re.compile(r"gemini-(2\.5|[3-9])(?!.*(lite|image|tts|embedding))")
+_FEW_TOKENS = 1024
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """The rows of one kind of model.
@@ -68,6 +72,8 @@ class Shape:
                 where = f"is outside of `{self.container}`, where Google ignores it: move it inside"
                 yield Flaw(key, where, is_certain=False)
         inner = request if isinstance(request, Mapping) else {}
+        if self.message == GENERATION and _THINKS.match(self.model):
+            yield from _cut_by_thoughts(inner, self.container)
         for path, named in (("model", row.get("model")), (f"{self.container}.model", inner.get("model"))):
             if isinstance(named, str) and not re.search(self._model_pattern, named):
                 which = f"is {named[:80]!r}, but the job's model {self.model} answers the row"
@@ -86,6 +92,29 @@ class Shape:
             if value in (None, [], {}):
                 return path
         return None
+
+
+def _cut_by_thoughts(request: Mapping[str, Any], path: str) -> Iterator[Flaw]:
+    """Doubt a low limit of output tokens whose thoughts are not limited, too."""
+    config = _either(request, "generationConfig", "generation_config")
+    most = _either(config, "maxOutputTokens", "max_output_tokens")
+    if not isinstance(most, int) or isinstance(most, bool) or not 0 < most < _FEW_TOKENS:
+        return
+    thinking = _either(config, "thinkingConfig", "thinking_config")
+    budget = _either(thinking, "thinkingBudget", "thinking_budget")
+    has_budget = isinstance(budget, int) and budget >= 0
+    if not has_budget and not _either(thinking, "thinkingLevel", "thinking_level"):
+        what = (
+            f"is {most}, and the model thinks first: thoughts count as output, are billed, and can use up the"
+            f" limit, so that answers are cut. Raise it to {_FEW_TOKENS:,} or more, or set"
+            " `thinkingConfig.thinkingBudget`"
+        )
+        yield Flaw(f"{path}.generationConfig.maxOutputTokens", what, is_certain=False)
+
+
+def _either(value: object, *names: str) -> Any:
+    found = value if isinstance(value, Mapping) else {}
+    return next((found[name] for name in names if name in found), None)
 
 
 _GEMINI = Shape(

@@ -1,6 +1,13 @@
 """From an output to a delivery: join answers to their inputs, in order, and name every row without one."""
 
-from vertex_batch.results.again import Found, JobChain, RetryCollector, futile_reasons, stage_files
+from vertex_batch.results.again import (
+    Found,
+    JobChain,
+    RetryCollector,
+    futile_reasons,
+    stage_files,
+    wanted_reasons,
+)
 from vertex_batch.results.costing import JobPrices
 from vertex_batch.results.delivering import (
     add_rounds,
@@ -50,5 +57,6 @@ __all__ = [
     "read_schema",
     "stage_files",
     "total_of",
+    "wanted_reasons",
     "why_bad",
 ]

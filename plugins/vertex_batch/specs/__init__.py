@@ -7,6 +7,7 @@ from vertex_batch.specs.load import load_files as load_files
 from vertex_batch.specs.load import load_spec as load_spec
 from vertex_batch.specs.load import load_specs as load_specs
 from vertex_batch.specs.load import prices_folder as prices_folder
+from vertex_batch.specs.load import spec_file as spec_file
 from vertex_batch.specs.load import spec_files as spec_files
 from vertex_batch.specs.load import specs_folder as specs_folder
 from vertex_batch.specs.model import JobSpec as JobSpec

@@ -47,6 +47,18 @@ def load_spec(path: str | Path) -> Spec:
     return _load(path, Defaults(_root_of(path), read_text))[0]
 
 
+def spec_file(text: str) -> str:
+    """Return the file of a spec that is given as a path, or by the name of a file in the specs folder.
+
+    What is neither stays as it is, so that the error names it.
+    """
+    if Path(text).exists() or Path(text).name != text:
+        return text
+    folders = (working_folder(), specs_folder())
+    found = (folder / f"{text}{end}" for folder in folders for end in (".yaml", ".yml"))
+    return str(next((each for each in found if each.is_file()), text))
+
+
 def check_text(text: str, path: str | Path) -> Spec:
     """Check the text of a spec as if it were in a file.
 

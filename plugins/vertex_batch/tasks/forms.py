@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,12 @@ from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowFailException
 
 from vertex_batch.specs.problems import did_you_mean
+from vertex_batch.tasks.outcome import explained
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
 
 JOB_IDS = "{{ params.job_ids if params.job_ids is string else (params.job_ids or []) | join(' ') }}"
 """The value of `job_ids_field` as one string: the form sends a list, the API may send a string."""
@@ -94,7 +98,8 @@ def refuse_unknown_params(context: Context) -> None:
     """
     known = sorted({*context["dag"].params, *context["task"].params})
     if unknown := unknown_keys(context["dag_run"].conf or {}, known):
-        raise AirflowFailException(
-            f"This run was triggered with a key that its form does not have: {unknown} Nothing was submitted"
-            f" or changed. Trigger it again with these keys only: {', '.join(known)}."
-        )
+        with explained(context, log):
+            raise AirflowFailException(
+                f"This run was triggered with a key that its form does not have: {unknown} Nothing was"
+                f" submitted or changed. Trigger it again with these keys only: {', '.join(known)}."
+            )

@@ -78,6 +78,10 @@ class Reader:
         """Whether Airflow lets the user read the logs of the DAG's tasks."""
         return self.may_see(dag_id) and self._may("GET", DagAccessEntity.TASK_LOGS, dag_id)
 
+    def may_read_audit(self, dag_id: str) -> bool:
+        """Whether Airflow lets the user read who did what to the DAG's runs."""
+        return self.may_see(dag_id) and self._may("GET", DagAccessEntity.AUDIT_LOG, dag_id)
+
     def _may(self, method: Literal["GET", "PUT"], entity: DagAccessEntity, dag_id: str) -> bool:
         return get_auth_manager().is_authorized_dag(
             method=method,

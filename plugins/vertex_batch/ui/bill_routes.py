@@ -9,13 +9,13 @@ from fastapi.responses import RedirectResponse
 
 from vertex_batch.budgets import Ledger
 from vertex_batch.costs import Bill, CostTable, JobFilter, add_totals
-from vertex_batch.ui.access import CurrentReader
+from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.beside import nights_before, outside_expectation
-from vertex_batch.ui.failures import group_failures
-from vertex_batch.ui.limits import failed_limits
+from vertex_batch.ui.failures import count_retried, group_failures
+from vertex_batch.ui.limits import failed_limits, retried_reasons
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.render import address_of, page
-from vertex_batch.ui.run_report import read_run, record_log
+from vertex_batch.ui.run_report import cancelled_by, marked_failed, read_run, record_log
 from vertex_batch.ui.source import CostsIfAny, Named
 from vertex_batch.ui.under_way import find_submission
 from vertex_batch.ui.words import MANY_FAILED, query
@@ -39,7 +39,7 @@ def bill(request: Request, reader: CurrentReader, costs: CostsIfAny, key: Named)
     if not reader.may_see(found.job.owner):
         raise HTTPException(404)
     deliveries = costs.deliveries_of(found.job)
-    return page(request, "bill.html", **_of_bill(costs, found), deliveries=deliveries)
+    return page(request, "bill.html", **_of_bill(reader, costs, found), deliveries=deliveries)
 
 
 @router.get("/run")
@@ -65,13 +65,14 @@ def run(
         report=report,
         deliveries=deliveries,
         undelivered=report.undelivered(found, deliveries),
+        marked=marked_failed(dag_id, run_id) if reader.may_read_audit(dag_id) else None,
         dag_id=dag_id,
         run_id=run_id,
-        **(_of_bill(costs, whole) if costs and whole else {"bill": None}),
+        **(_of_bill(reader, costs, whole) if costs and whole else {"bill": None}),
     )
 
 
-def _of_bill(costs: CostTable, found: Bill) -> dict[str, Any]:
+def _of_bill(reader: Reader, costs: CostTable, found: Bill) -> dict[str, Any]:
     """What both pages show of a bill."""
     expected = Ledger(costs).of_job(found.job.key)
     return {
@@ -82,4 +83,6 @@ def _of_bill(costs: CostTable, found: Bill) -> dict[str, Any]:
         "failures": group_failures(found),
         "nights": nights_before(costs, found),
         "log": record_log(found.job),
+        "again": count_retried(found, costs.deliveries_of(found.job), retried_reasons(found.job.spec)),
+        "ended_by": cancelled_by(found.job) if reader.may_read_audit(found.job.owner) else None,
     }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from vertex_batch.costs import Bill
+from vertex_batch.costs import Bill, Delivery
 from vertex_batch.observability.links import storage_url
-from vertex_batch.results import may_pass
+from vertex_batch.results import Reason, may_pass, wanted_reasons
 from vertex_batch.usage import RowProblem
 
 _CODE = re.compile(r"[A-Z]+(?:_[A-Z]+)*(?=[:\s]|$)|\b\d{1,3}\b")
@@ -95,6 +95,19 @@ def in_plain_words(reason: str) -> str:
         else "It fails again unless it is changed"
     )
     return f"{meaning[0].upper()}{meaning[1:]}. {following}." if meaning else f"{following}."
+
+
+def count_retried(bill: Bill, deliveries: Sequence[Delivery], reasons: Collection[str]) -> int:
+    """Count the rows that a spec's `retry_rows` would send again.
+
+    :param deliveries: of the job. Without any, rows are counted as the bill has them.
+    :param reasons: of the spec; see `retried_reasons`.
+    """
+    wanted = wanted_reasons(reasons, stopped_early=bill.job.state not in ("SUCCEEDED", "PARTIALLY_SUCCEEDED"))
+    if deliveries:
+        return sum(each.reasons.get(reason, 0) for each in deliveries for reason in wanted)
+    passing = sum(rows for reason, rows in bill.failed_reasons.items() if may_pass(reason))
+    return passing * (Reason.TRANSIENT in wanted) + bill.rows.missing * (Reason.MISSING in wanted)
 
 
 def _place(folder: str, row: RowProblem) -> FailedRow:

@@ -32,6 +32,7 @@ from vertex_batch.ui.in_flight import NO_STATE, InFlight
 from vertex_batch.ui.limits import failed_limits
 from vertex_batch.ui.periods import BadAddressError, read_day
 from vertex_batch.ui.render import address_of, page
+from vertex_batch.ui.run_report import CANCEL_EVENT
 from vertex_batch.ui.source import Costs, CostsIfAny, Named
 from vertex_batch.ui.submissions import SubmittedJob
 from vertex_batch.ui.under_way import active_jobs, estimate_costs, find_submission, list_under_way
@@ -249,7 +250,7 @@ def _note(reader: Reader, submission: SubmittedJob) -> None:
     with create_session() as session:
         session.add(
             Log(
-                event="vertex_batch.cancel",
+                event=CANCEL_EVENT,
                 owner=reader.name,
                 owner_display_name=reader.name,
                 dag_id=submission.dag_id,

@@ -49,6 +49,13 @@ def failed_limits() -> Mapping[str, Decimal]:
     return {name: _many_failed(spec) for name, spec in _specs().items()}
 
 
+def retried_reasons(name: str) -> frozenset[str]:
+    """The reasons for which a spec's `retry_rows` sends rows again; empty if it does not."""
+    spec = _specs().get(name)
+    jobs = spec.jobs if spec else ()
+    return frozenset(str(reason) for job in jobs if job.retry_rows for reason in job.retry_rows.reasons)
+
+
 def _of_spec(name: str) -> PageLimits:
     spec = _specs().get(name)
     if spec is None:

@@ -23,7 +23,6 @@ from vertex_batch.ui.spend import (
     unread,
 )
 from vertex_batch.ui.unusual import DAYS_BEFORE, Unusual, factor, find_unusual
-from vertex_batch.ui.words import tone
 
 By = Literal["spec", "model", "team", "kind"]
 DAILY: dict[By, Literal["spec_day", "model_day", "team_day", "kind_day"]] = {
@@ -74,7 +73,6 @@ class Overview:
     :param days: sums by day, of this month and the last one and of both periods.
     :param before: what each group cost in the period before, by name; only by spec and by team.
     :param recent: of yesterday and today.
-    :param bad_ends: how many jobs of these days ended without results, by state.
     """
 
     spend: SpendChart
@@ -84,7 +82,6 @@ class Overview:
     before: dict[str, Total]
     unusual: Sequence[Unusual]
     recent: Summary
-    bad_ends: dict[str, int]
 
     @property
     def trend(self) -> list[Total]:
@@ -154,11 +151,6 @@ def read_overview(
         before=_read_before(costs, where, view, shown) if before else {},
         unusual=find_unusual(costs.each_total("spec_day", since, today, where), today, failed_limits),
         recent=summarise(_within(days, Days(today - timedelta(1), today))),
-        bad_ends={
-            each.group[0]: each.jobs
-            for each in costs.totals("state", today - timedelta(1), today, where)
-            if tone(each.group[0]) == "bad"
-        },
     )
 
 

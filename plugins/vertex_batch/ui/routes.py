@@ -16,7 +16,7 @@ from vertex_batch.billing.month_end import MonthEnd, month_end
 from vertex_batch.billing.succession import ending_models
 from vertex_batch.costs import CostTable, FocusVersion, JobFilter, stream_csv
 from vertex_batch.pricing import PriceBook, from_proxy
-from vertex_batch.ui.access import CurrentReader
+from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.chart import draw, sparkline
 from vertex_batch.ui.export import to_csv
 from vertex_batch.ui.failures import meaning_of
@@ -24,8 +24,9 @@ from vertex_batch.ui.limits import failed_limits, read_limits
 from vertex_batch.ui.nights import by_night, trends
 from vertex_batch.ui.overview import DAILY, By, Overview, View, explain_lower_bound, read_overview
 from vertex_batch.ui.periods import BadAddressError, Days, read_period
+from vertex_batch.ui.problems import read_problems
 from vertex_batch.ui.render import page, static_file
-from vertex_batch.ui.source import Costs
+from vertex_batch.ui.source import Costs, CostsIfAny
 from vertex_batch.ui.spend import compare_months
 
 router = APIRouter()
@@ -96,11 +97,14 @@ Viewed = Annotated[View, Depends(_view)]
 def overview(
     request: Request,
     reader: CurrentReader,
-    costs: Costs,
+    costs: CostsIfAny,
     asked: Annotated[Asked, Depends(_asked)],
     today: Today,
 ) -> Response:
-    owners, view = costs.owners(), asked.view
+    view = asked.view
+    if costs is None:
+        return _without_costs(request, reader, view, today)
+    owners = costs.owners()
     where = reader.narrowed(owners, view.where)
     form: dict[str, Any] = {"view": view, "today": today, "asked": asked, "dag_id": view.where.dag_id}
     if asked.problem:
@@ -134,8 +138,17 @@ def overview(
         max_groups=MAX_GROUPS,
         ending=[each.describe(today) for each in ending_models(costs, where, today, book=_prices())],
         hidden=hidden,
-        yesterday=today - timedelta(1),
+        problems=read_problems(reader, costs, where, today, by_spec, dag_id=view.where.dag_id),
     )
+
+
+def _without_costs(request: Request, reader: Reader, view: View, today: date) -> Response:
+    """Nothing was recorded yet; runs may have failed."""
+    dag_id = view.where.dag_id
+    if dag_id and not reader.may_see(dag_id):
+        raise HTTPException(404)
+    problems = read_problems(reader, None, view.where, today, {}, dag_id=dag_id)
+    return page(request, "nothing.html", problems=problems, dag_id=dag_id)
 
 
 def _most_frequent_reason(costs: CostTable, where: JobFilter) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from airflow.models.dagrun import DagRun
+from airflow.models.log import Log
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
+from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from sqlalchemy import select
@@ -21,8 +23,13 @@ from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.operators import AggregateTokenUsageOperator, DeliverResultsOperator
 from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
+from vertex_batch.ui.words import moment
 
 MAX_TASKS = 1000
+NO_JOB = "This run submitted no job"
+CANCEL_EVENT = "vertex_batch.cancel"
+"""The entry of the audit log for a job that was cancelled on these pages."""
+_MARKS = ("patch_dag_run", "patch_task_instance")
 _SHOWN = (TaskInstanceState.FAILED, TaskInstanceState.UP_FOR_RETRY, TaskInstanceState.SKIPPED)
 
 
@@ -68,6 +75,7 @@ class RunReport:
 
     :param state: as Airflow calls it; empty if Airflow does not know the run.
     :param submitted: how many jobs its tasks have submitted.
+    :param projections: what samples said that their whole input would cost.
     :param is_in_doubt: a task crashed while it submitted a job, which may exist.
     :param notes: what tasks that succeeded have said that a person may act on.
     :param delivering: the tasks that deliver answers, whatever their state.
@@ -78,6 +86,7 @@ class RunReport:
     is_in_doubt: bool = False
     ends: Sequence[EndedTask] = ()
     dry_runs: Sequence[DryRun] = field(default_factory=tuple)
+    projections: Sequence[str] = ()
     notes: Sequence[str] = ()
     delivering: Sequence[str] = ()
 
@@ -106,7 +115,8 @@ class RunReport:
     def skips(self) -> list[str]:
         """Why tasks were skipped, each reason once."""
         reasons = (end.reason for end in self.ends if end.state == TaskInstanceState.SKIPPED)
-        return list(dict.fromkeys(filter(None, reasons)))
+        # The page itself says that there was no job.
+        return list(dict.fromkeys(each for each in reasons if each and not each.startswith(NO_JOB)))
 
     @property
     def rows(self) -> int | None:
@@ -144,6 +154,7 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
             return RunReport()
         outcomes = dict(_said(session, run.id, OUTCOME_XCOM)) if with_reasons else {}
         intents = [Intent.from_dict(said) for _, said in _said(session, run.id, INTENT_XCOM)]
+        results = [said for _, said in _said(session, run.id, XCOM_RETURN_KEY)] if with_reasons else []
         tasks = session.execute(
             select(
                 TaskInstance.task_id,
@@ -178,7 +189,60 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
     submitted = {intent.job_id for intent in intents if intent and intent.job_id}
     is_in_doubt = any(intent and intent.is_in_doubt for intent in intents)
     notes = [str(outcome["message"]) for outcome in outcomes.values() if outcome.get("is_note") is True]
-    return RunReport(str(run.state), len(submitted), is_in_doubt, ends, dry_runs, notes, delivering)
+    return RunReport(
+        str(run.state),
+        len(submitted),
+        is_in_doubt,
+        ends,
+        dry_runs,
+        projections=list(_projections(results)),
+        notes=notes,
+        delivering=delivering,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DoneBy:
+    """What a person did to a run, from Airflow's audit log."""
+
+    name: str
+    at: datetime
+
+    def __str__(self) -> str:
+        return f"by {self.name} at {moment(self.at)}"
+
+
+def marked_failed(dag_id: str, run_id: str) -> DoneBy | None:
+    """Find who last marked a run, or a task of it, as failed; None if the audit log has no such entry."""
+    return _latest(
+        dag_id, run_id, lambda extra: extra.get("new_state", extra.get("state")) == "failed", *_MARKS
+    )
+
+
+def cancelled_by(job: JobFacts) -> DoneBy | None:
+    """Find who cancelled a job on these pages; None if the audit log has no such entry."""
+    name = "/".join(job.key)
+    return _latest(job.dag_id, job.run_id, lambda extra: extra.get("job") == name, CANCEL_EVENT)
+
+
+def _latest(dag_id: str, run_id: str, is_it: Callable[[dict[str, Any]], bool], *events: str) -> DoneBy | None:
+    asked = (
+        select(Log.owner, Log.dttm, Log.extra)
+        .where(Log.dag_id == dag_id, Log.run_id == run_id, Log.event.in_(events))
+        .order_by(Log.dttm.desc())
+        .limit(MAX_TASKS)
+    )
+    with create_session() as session:
+        found = session.execute(asked).all()
+    return next((DoneBy(str(row.owner), row.dttm) for row in found if is_it(_object(row.extra))), None)
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    try:
+        value = json.loads(text or "")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +286,13 @@ def _said(session: Session, run: int, key: str) -> Iterator[tuple[tuple[str, int
             continue
         if isinstance(value, dict):
             yield (row.task_id, row.map_index), value
+
+
+def _projections(results: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for each in results:
+        projection = each.get("projection")
+        if "sample" in each and isinstance(projection, dict) and "text" in projection:
+            yield f"This was {each['sample']}. {projection['text']}"
 
 
 def _dry_run(outcome: dict[str, Any]) -> DryRun | None:

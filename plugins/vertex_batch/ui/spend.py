@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from zlib import crc32
 
 from vertex_batch.costs import GroupTotal, RowCounts, Total, add_totals
@@ -217,7 +217,7 @@ class Summary:
         whole = self.total.amount + self.saved.amount
         if not whole or not (self.total.complete and self.saved.complete):
             return None
-        return int(100 * self.saved.amount / whole)
+        return int((100 * self.saved.amount / whole).quantize(Decimal(1), ROUND_HALF_UP))
 
 
 def unread(sums: GroupTotal | Summary) -> Decimal:

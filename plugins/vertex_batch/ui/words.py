@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
@@ -10,6 +11,7 @@ from urllib.parse import quote, urlencode
 from vertex_batch.costs import COMMAND_LINE, JobFacts, RowCounts, Total, exact
 from vertex_batch.observability.links import storage_url  # noqa: F401 - for the templates
 from vertex_batch.pricing import Basis, LineItem
+from vertex_batch.results import Reason
 from vertex_batch.ui.numbers import duration
 from vertex_batch.usage import Unit
 from vertex_batch.vertex.names import JobId
@@ -131,6 +133,21 @@ def rate(item: LineItem) -> str:
 
 def basis(item: LineItem) -> str:
     return _BASES[item.basis] if item.basis else ""
+
+
+def explain_truncated(reasons: Mapping[str, int]) -> str:
+    """Say why answers were cut, and what to change; empty if none was.
+
+    :param reasons: the rows without a good answer, by reason.
+    """
+    cut = reasons.get(Reason.TRUNCATED, 0)
+    if not cut:
+        return ""
+    rows = "1 row was" if cut == 1 else f"{cut:,} rows were"
+    return (
+        f"{rows} cut at `maxOutputTokens`. Thoughts count as output: raise `maxOutputTokens`, or limit"
+        " the thoughts with `thinkingBudget`."
+    )
 
 
 class InPlace(Protocol):

@@ -11,6 +11,7 @@ import pytest
 
 from tests.vertex_batch.budgets.inputs import Store, inline, named, png, row, stored
 from vertex_batch.budgets import (
+    Estimate,
     PastJob,
     Survey,
     Totals,
@@ -186,15 +187,23 @@ def test_rows_that_could_not_be_read_are_not_known():
     [
         ("0.0005", True, ""),
         ("0.0015", True, ""),
-        ("0.001500000001", True, "above the expected range of 0.0005 to 0.0015 USD"),
+        ("0.00153", True, ""),
+        ("0.00154", True, "above the expected range of 0.0005 to 0.0015 USD"),
         ("0.0016", False, "above the expected range of 0.0005 to 0.0015 USD"),
-        ("0.000499999999", True, "below the expected range of 0.0005 to 0.0015 USD"),
+        ("0.00049", True, ""),
+        ("0.00048", True, "below the expected range of 0.0005 to 0.0015 USD"),
         ("0.0001", False, ""),
     ],
 )
 def test_a_bill_outside_of_the_range_is_named(amount, complete, outside):
     found = estimate(counted(1), MODEL, "us-central1", BOOK, [PastJob(1, {OUTPUT: 100})])
     assert found.compare(Total(Decimal(amount), complete)) == outside
+
+
+@pytest.mark.parametrize("amount", ["0.0005", "0.0008"])
+def test_a_range_without_width_marks_no_bill(amount):
+    found = Estimate(Total(Decimal("0.0007"), complete=True), Decimal("0.0007"), Decimal("0.0007"))
+    assert found.compare(Total(Decimal(amount), complete=True)) == ""
 
 
 def test_what_is_an_at_least_is_never_exceeded():

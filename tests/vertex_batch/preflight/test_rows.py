@@ -317,3 +317,24 @@ def test_the_job_is_refused_exactly_where_the_emulated_importer_refuses_it(rows)
     assert bool(grave) == bool(expected), (expected, report.lines())
     if expected:
         assert grave[0].place == f"0.jsonl:{expected[0]}"
+
+
+@pytest.mark.parametrize(
+    ("model", "config", "is_doubted"),
+    [
+        ("gemini-2.5-flash", {"maxOutputTokens": 256}, True),
+        ("gemini-3.5-pro", {"max_output_tokens": 1023}, True),
+        ("gemini-2.5-flash", {"maxOutputTokens": 256, "thinkingConfig": {"thinkingBudget": -1}}, True),
+        ("gemini-2.5-flash", {"maxOutputTokens": 1024}, False),
+        ("gemini-2.5-flash", {"maxOutputTokens": 256, "thinkingConfig": {"thinkingBudget": 0}}, False),
+        ("gemini-3.5-pro", {"maxOutputTokens": 256, "thinkingConfig": {"thinkingLevel": "LOW"}}, False),
+        ("gemini-2.5-flash-lite", {"maxOutputTokens": 256}, False),
+        ("gemini-2.0-flash", {"maxOutputTokens": 256}, False),
+        ("gemini-2.5-flash", {"temperature": 0}, False),
+    ],
+)
+def test_a_low_limit_that_thoughts_use_up_is_doubted_once(model, config, is_doubted):
+    same = row(generationConfig=config)
+    report = check(lines(same, same, same), model=model)
+    assert [finding.severity for finding in report.findings] == [Severity.DOUBT] * is_doubted
+    assert all("thoughts count as output" in finding.message for finding in report.findings)

@@ -16,7 +16,7 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi.testclient import TestClient
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete
 
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts
 from vertex_batch.pricing import Basis, LineItem
@@ -110,7 +110,7 @@ class _Manager:
         if access_entity is None:  # any DAG
             assert (method, details.id in self._pages.dags) == ("GET", False)
             return self._pages.may_see_any
-        if (method, access_entity) == ("GET", DagAccessEntity.TASK_LOGS):
+        if method == "GET" and access_entity in (DagAccessEntity.TASK_LOGS, DagAccessEntity.AUDIT_LOG):
             return self._pages.may_read_logs
         assert (method, access_entity) == ("PUT", DagAccessEntity.RUN)
         return details.id in self._pages.may_end
@@ -158,7 +158,21 @@ def airflows_database() -> Iterator[Connection]:
 
 
 @pytest.fixture
-def app(costs_file, airflow_tables):
+def empty_airflow(airflow_tables) -> None:
+    """No run of another test in Airflow's own tables."""
+    from airflow.models.dag import DagTag
+    from airflow.models.dagrun import DagRun
+    from airflow.models.log import Log
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+
+    with airflows_database() as connection:
+        for model in (XComModel, TaskInstance, DagRun, DagTag, Log):
+            connection.execute(delete(model.__table__))
+
+
+@pytest.fixture
+def app(costs_file, empty_airflow):
     made = make_app()
     made.dependency_overrides[routes._today] = lambda: TODAY
     return made

@@ -136,7 +136,7 @@ def test_the_overview_says_first_whether_something_is_unusual(pages):
     pages.record(item("7.5"), bill=fine)
     pages.record(item("0"), bill=fine, state="FAILED", run_id="another")
     text = words(pages.get("/").text)
-    assert "2 warnings 1 job failed since yesterday" in text
+    assert "2 warnings nightly: job failed" in text
     assert "nightly cost 7.50 USD, 7.5 times the usual 1.00 Sun 22 Nov 2026" in text
     assert "nightly 7.5 times the usual 17.50" in text
     assert "Sun 22 Nov 2026: 7.50 USD, 7.5 times the usual" in pages.get("/").text

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 from airflow.models.dagrun import DagRun
+from airflow.models.log import Log
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import delete, insert
+from airflow.sdk.exceptions import AirflowFailException
+from sqlalchemy import insert
 
 from tests.builders import a_delivery
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
 from vertex_batch.budgets import Estimate
-from vertex_batch.costs import JobFacts, Total
+from vertex_batch.costs import JobFacts, RowCounts, Total
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.tasks.context import INTENT_XCOM
+from vertex_batch.tasks.forms import refuse_unknown_params
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.ui.run_report import TaskLog, record_log
 
@@ -27,11 +32,7 @@ REASON = "No such bucket: gs://demo-bukket. Nothing was submitted."
 RECORD, DELIVER = "AggregateTokenUsageOperator", "DeliverResultsOperator"
 
 
-@pytest.fixture(autouse=True)
-def _empty(airflow_tables):
-    with airflows_database() as connection:
-        for model in (XComModel, TaskInstance, DagRun):
-            connection.execute(delete(model.__table__))
+pytestmark = pytest.mark.usefixtures("empty_airflow")
 
 
 def a_run(state, tasks=(), said=(), run=RUN):
@@ -192,3 +193,81 @@ def test_a_delivery_that_is_beside_a_better_one_is_named(pages):
     text = pages.get("/run", **RUN).text
     assert "These 10 answers are beside it" in text
     assert "<script>alert" not in text
+
+
+@pytest.mark.parametrize(("may_read", "by"), [(True, " by ann at 2026-11-22 03:40 UTC"), (False, "")])
+def test_a_run_that_a_person_marked_as_failed_says_so_and_by_whom(pages, may_read, by):
+    pages.may_read_logs = may_read
+    a_run("failed", [("wait", "failed", "x")])
+    when = datetime(2026, 11, 22, 3, 40, tzinfo=UTC)
+    noise = {"event": "patch_dag_run", "owner": "bob", "extra": '{"note": "failed?"}'}
+    marked = {"event": "patch_dag_run", "owner": "ann", "extra": '{"state": "failed", "method": "PATCH"}'}
+    with airflows_database() as connection:
+        for entry in (marked, noise):
+            connection.execute(insert(Log.__table__).values(**entry, **RUN, dttm=when))
+    text = pages.get("/run", **RUN).text
+    assert f"The run was marked as failed{by}." in text if may_read else "marked" not in text
+
+
+def test_a_misspelled_key_is_a_reason_on_the_page_too():
+    kept = {}
+    context = {
+        "dag": SimpleNamespace(params={"sample": 1}),
+        "task": SimpleNamespace(params={}),
+        "dag_run": SimpleNamespace(conf={"sampel": 1}),
+        "ti": SimpleNamespace(xcom_push=lambda key, value: kept.update({key: value})),
+    }
+    with pytest.raises(AirflowFailException):
+        refuse_unknown_params(context)
+    assert "`sampel`; did you mean `sample`?" in kept[OUTCOME_XCOM]["message"]
+
+
+def test_a_sample_says_what_the_whole_input_would_cost(pages):
+    projection = {"text": "All 300 rows would cost 0.1398 USD", "rows": 10}
+    value = {"sample": "a sample of 10 of 300 rows", "projection": projection}
+    a_run("success", said=[("record_cost", "return_value", value)])
+    said = "This was a sample of 10 of 300 rows. All 300 rows would cost 0.1398 USD"
+    assert said in pages.get("/run", **RUN).text
+    pages.may_read_logs = False
+    assert said not in pages.get("/run", **RUN).text
+
+
+def test_a_run_without_a_job_says_so_once(pages):
+    message = "This run submitted no job, so there is nothing to bill."
+    a_run(
+        "failed", [("record_cost", "skipped", RECORD)], [("record_cost", OUTCOME_XCOM, {"message": message})]
+    )
+    assert pages.get("/run", **RUN).text.count("submitted no job") == 1
+
+
+@pytest.mark.parametrize("may_read", [True, False])
+def test_a_bill_says_who_cancelled_the_job(pages, may_read):
+    pages.may_read_logs = may_read
+    job = pages.record(**RUN, state="CANCELLED", error_message="CANCELED").job
+    entry = {
+        "event": "vertex_batch.cancel",
+        "owner": "admin",
+        "dttm": datetime(2026, 11, 22, 3, 40, tzinfo=UTC),
+    }
+    extra = json.dumps({"job": "/".join(job.key)})
+    with airflows_database() as connection:
+        connection.execute(insert(Log.__table__).values(**entry, **RUN, extra=extra))
+    address = {"project": job.project, "location": job.location, "job": job.job_id}
+    for text in (pages.get("/run", **RUN).text, pages.get("/bill", **address).text):
+        assert ("by admin at 2026-11-22 03:40 UTC" in text) is may_read
+
+
+def test_rows_are_offered_again_only_where_the_spec_sends_them(pages, tmp_path, monkeypatch):
+    rows = RowCounts(ok=5, failed=3)
+    job = pages.record(bill={"rows": rows, "failed_reasons": {"INVALID_ARGUMENT": 2, "UNAVAILABLE": 1}}).job
+    address = {"project": job.project, "location": job.location, "job": job.job_id}
+    assert "retry-rows" not in pages.get("/bill", **address).text
+    (tmp_path / "nightly.yaml").write_text(
+        "project: demo-project\nlocation: us-central1\nmodel: gemini-2.5-flash\n"
+        "inputs: gs://demo-bucket/in.jsonl\noutput: gs://demo-bucket/out\n"
+        "results: {to: gs://demo-bucket/answers.parquet}\nretry_rows: {rounds: 1}\n"
+    )
+    monkeypatch.setenv("VERTEX_BATCH_SPECS_FOLDER", str(tmp_path))
+    text = pages.get("/bill", **address).text
+    assert f"vertex-batch retry-rows nightly {job.run_id}" in text
+    assert "Send the row that may be answered again" in text

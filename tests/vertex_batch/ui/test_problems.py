@@ -1,0 +1,118 @@
+"""What the overview says went wrong, and that it is never green after a bad night."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from airflow.models.dag import DagTag
+from airflow.models.dagrun import DagRun
+from sqlalchemy import delete, insert, update
+
+from tests.builders import a_delivery
+from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
+from tests.vertex_batch.ui.test_pages import words
+from tests.vertex_batch.ui.test_run import REASON, a_run
+from vertex_batch.costs import RowCounts
+from vertex_batch.tasks.outcome import OUTCOME_XCOM
+from vertex_batch.ui.problems import many_unanswered
+from vertex_batch.ui.words import explain_truncated
+
+ENDED = datetime(2026, 11, 22, 3, 40, tzinfo=UTC)
+FINE = {"rows": RowCounts(ok=1000, input_rows=1000)}
+
+
+def a_failed_run(dag_id="nightly", reason=REASON, run_id="tonight"):
+    run = {"dag_id": dag_id, "run_id": run_id}
+    a_run(
+        "failed", [("plan_inputs", "failed", "x")], [("plan_inputs", OUTCOME_XCOM, {"message": reason})], run
+    )
+    with airflows_database() as connection:
+        connection.execute(delete(DagTag.__table__).where(DagTag.__table__.c.dag_id == dag_id))
+        connection.execute(insert(DagTag.__table__).values(name="vertex-batch", dag_id=dag_id))
+        connection.execute(update(DagRun.__table__).values(end_date=ENDED))
+
+
+@pytest.mark.parametrize(
+    ("state", "rows", "text"),
+    [
+        ("CANCELLED", RowCounts(), "nightly: job cancelled"),
+        ("EXPIRED", RowCounts(ok=1), "nightly: job expired"),
+        ("SUCCEEDED", RowCounts(ok=7, input_rows=10), "nightly: job succeeded, 3 of 10 rows are missing"),
+    ],
+)
+def test_a_job_without_all_its_rows_is_a_warning_with_its_name(pages, state, rows, text):
+    pages.record(bill=FINE)
+    assert "Nothing unusual" in pages.get("/").text
+    bill = pages.record(bill={"rows": rows}, state=state)
+    pages.record(dag_id="secret", spec="secret", bill={"rows": rows}, state=state)
+    pages.record(spec="old", day=date(2026, 11, 20), bill={"rows": rows}, state=state)
+    answer = pages.get("/").text
+    assert "Nothing unusual" not in answer
+    assert f"1 warning {text}" in words(answer)
+    assert f"job={bill.job.job_id}" in answer
+    assert "secret" not in answer
+
+
+def test_the_overview_is_never_green_when_many_rows_of_the_night_have_no_answer(pages):
+    pages.record(bill=FINE)
+    cut = {"delivered": 115, "exceptions": 185, "input_rows": 300, "reasons": {"truncated": 177, "failed": 8}}
+    pages.table.record_delivery(a_delivery(**cut), files_changed=True)
+    text = words(pages.get("/").text)
+    assert "Nothing unusual" not in text
+    said = "nightly: 185 of 300 rows have no good answer (177 truncated, 8 failed)"
+    assert f"{said} 177 rows were cut at `maxOutputTokens`" in text
+    assert said not in words(pages.get("/", dag_id="hourly").text)
+
+
+@pytest.mark.parametrize(
+    ("exceptions", "limit", "is_many"), [(1, "0.05", True), (1, "0.06", False), (0, "0", False)]
+)
+def test_the_limit_of_the_spec_decides_how_many_are_many(exceptions, limit, is_many):
+    found = a_delivery(exceptions=exceptions, delivered=20 - exceptions)
+    assert bool(list(many_unanswered([found], {"nightly": Decimal(limit)}))) is is_many
+
+
+def test_truncated_rows_are_explained_and_others_not():
+    assert explain_truncated({"failed": 3}) == ""
+    assert explain_truncated({"truncated": 1}).startswith("1 row was cut at")
+
+
+@pytest.mark.parametrize("has_costs", [True, False])
+def test_a_run_that_failed_before_it_had_a_job_is_on_the_overview(pages, has_costs):
+    if has_costs:
+        pages.record(bill=FINE, run_id="another")
+    a_failed_run()
+    for query in ({}, {"dag_id": "nightly"}):
+        answer = pages.get("/", **query)
+        assert "nightly: run failed at plan_inputs" in words(answer.text)
+        assert REASON in answer.text
+        assert "/vertex-batch/run?dag_id=nightly&amp;run_id=tonight" in answer.text
+    assert "run failed" not in pages.get("/", dag_id="hourly").text
+    pages.may_read_logs = False
+    assert REASON not in pages.get("/").text
+    pages.may_see = {"hourly"}
+    assert "run failed" not in pages.get("/").text
+
+
+def test_a_run_is_not_listed_beside_its_own_failed_job(pages):
+    pages.record(run_id="tonight", state="FAILED")
+    a_failed_run()
+    text = words(pages.get("/").text)
+    assert "nightly: job failed" in text
+    assert "run failed" not in text
+
+
+def test_hostile_reasons_of_failed_runs_stay_text(pages):
+    a_failed_run(reason=HOSTILE, run_id=HOSTILE)
+    assert "<script>alert" not in pages.get("/").text
+
+
+def test_the_page_of_a_run_explains_cut_answers_beside_the_failed_rows(pages):
+    bill = pages.record()
+    cut = a_delivery(run_id=bill.job.run_id, reasons={"truncated": 2, "failed": 1})
+    pages.table.record_delivery(cut, files_changed=True)
+    text = words(pages.get("/run", dag_id="nightly", run_id=bill.job.run_id).text)
+    assert "2 rows were cut at `maxOutputTokens`" in text
+    assert "Failed rows of the bill are those that Google failed" in text
