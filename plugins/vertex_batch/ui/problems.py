@@ -24,7 +24,7 @@ _MAX_READ = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class PageProblem:
     """One thing that went wrong.
 
     :param text: what, and to which spec or DAG.
@@ -45,7 +45,7 @@ class Problems:
     :param more: how many others there are.
     """
 
-    shown: Sequence[Problem] = ()
+    shown: Sequence[PageProblem] = ()
     more: int = 0
 
     @property
@@ -98,26 +98,26 @@ def many_unanswered(found: Iterable[Delivery], failed_limits: Mapping[str, Decim
             yield each
 
 
-def of_job(each: JobCost) -> Problem:
+def of_job(each: JobCost) -> PageProblem:
     """Describe a job that ended without results, or lacks rows."""
     job, rows = each.job, each.rows
     address = f"/bill?{query(project=job.project, location=job.location, job=job.job_id)}"
     lacking = f"{rows.missing:,} of {rows.input_rows:,} rows are missing" if rows.missing else ""
     text = f"{job.spec or job.job_id}: job {state(job.state)}"
     ended = moment(job.end_time or job.create_time)
-    return Problem(
+    return PageProblem(
         f"{text}, {lacking}" if lacking else text, address, ended, tone(job.state) == "bad" or bool(lacking)
     )
 
 
-def of_delivery(each: Delivery) -> Problem:
+def of_delivery(each: Delivery) -> PageProblem:
     """Describe a delivery in which many rows have no good answer."""
     text = (
         f"{each.spec or each.dag_id}: {each.exceptions:,} of {each.input_rows:,} rows have no good answer"
         f"{each.in_reasons}"
     )
     address = f"/run?{query(dag_id=each.dag_id, run_id=each.run_id)}"
-    return Problem(text, address, explain_truncated(each.reasons) or moment(each.delivered_at))
+    return PageProblem(text, address, explain_truncated(each.reasons) or moment(each.delivered_at))
 
 
 def _failed_runs(reader: Reader, only: str, since: date) -> list[tuple[str, str]]:
@@ -136,7 +136,7 @@ def _failed_runs(reader: Reader, only: str, since: date) -> list[tuple[str, str]
     return [(dag_id, run_id) for dag_id, run_id in found if reader.may_see(dag_id)]
 
 
-def _of_run(reader: Reader, dag_id: str, run_id: str) -> Problem:
+def _of_run(reader: Reader, dag_id: str, run_id: str) -> PageProblem:
     report = read_run(dag_id, run_id, with_reasons=reader.may_read_logs(dag_id))
     address = f"/run?{query(dag_id=dag_id, run_id=run_id)}"
     first = report.failures[0] if report.failures else None
@@ -144,4 +144,4 @@ def _of_run(reader: Reader, dag_id: str, run_id: str) -> Problem:
     reason = first.reason.partition("\n")[0] if first else ""
     when = moment(first.ended_at) if first else ""
     text = f"{dag_id}: run failed{where}"
-    return Problem(text, address, " ".join(filter(None, [when, reason[:300]])))
+    return PageProblem(text, address, " ".join(filter(None, [when, reason[:300]])))
