@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -149,9 +148,9 @@ def _add(report: Report, rows: Report) -> None:
     """Add the earlier findings in the rows."""
     for finding in rows.findings:
         report.add(finding)
-    kept = Counter(finding.severity for finding in rows.findings)
     for severity, count in rows.counts.items():
-        report.counts[severity] += count - kept[severity]
+        kept = sum(finding.times for finding in rows.findings if finding.severity is severity)
+        report.counts[severity] += count - kept
     report.objects += rows.objects
     report.rows += rows.rows
     report.size_bytes += rows.size_bytes

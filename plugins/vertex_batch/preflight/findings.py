@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from vertex_batch.errors import PermanentError, scrub
 
 MAX_FINDINGS = 20
-"""More than a person fixes at once; the rest is only counted."""
+"""More kinds than a person fixes at once; the rest is only counted."""
 
 
 class Mode(StrEnum):
@@ -37,7 +37,7 @@ _REFUSED = (
 )
 _REMEDY = (
     "Fix the input and clear the task; a retry fails the same way until then. To submit the job anyway, set"
-    " `preflight: warn` in the spec."
+    " `preflight: warn` in the spec. What was found:"
 )
 _OUTCOME = {
     Severity.JOB: "fails the whole job",
@@ -48,28 +48,36 @@ _OUTCOME = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One problem to fix.
+    """One problem to fix, wherever it is.
 
-    :param place: ``URI:LINE``, or another subject, such as ``model``.
+    :param place: the first: ``URI:LINE``, or another subject, such as ``model``.
     :param path: the key within the row, such as ``request.tools[].googleSearch``; empty for the whole row.
+    :param times: at how many places it is.
     """
 
     severity: Severity
     place: str
     message: str
     path: str = ""
+    times: int = 1
 
     def __str__(self) -> str:
         what = f"{self.path}: {self.message}" if self.path else self.message
-        return scrub(f"{self.place}: {what} ({_OUTCOME[self.severity]})")
+        others = f"; the same in {self.times - 1:,} more" if self.times > 1 else ""
+        return scrub(f"{self.place}: {what} ({_OUTCOME[self.severity]}{others})")
+
+    def is_like(self, other: Finding) -> bool:
+        """Whether it is the same problem, perhaps at another place."""
+        mine = (self.severity, self.path, self.message)
+        return mine == (other.severity, other.path, other.message)
 
 
 @dataclass(slots=True)
 class Report:
     """What was checked, and what was found.
 
-    :param findings: the first `MAX_FINDINGS` of each severity.
-    :param counts: the number of all findings, by severity.
+    :param findings: the first `MAX_FINDINGS` of each severity; the same problem is one of them.
+    :param counts: the number of all places with a finding, by severity.
     :param bad_rows: rows that fail alone.
     :param packed: objects that are gzip.
     """
@@ -83,10 +91,14 @@ class Report:
     counts: dict[Severity, int] = field(default_factory=lambda: dict.fromkeys(Severity, 0))
 
     def add(self, finding: Finding) -> None:
-        """Keep a finding, or only count it if enough of its severity are kept."""
-        if self.counts[finding.severity] < MAX_FINDINGS:
+        """Keep a finding, or only count it if enough others of its severity are kept."""
+        self.counts[finding.severity] += finding.times
+        for number, kept in enumerate(self.findings):
+            if kept.is_like(finding):
+                self.findings[number] = replace(kept, times=kept.times + finding.times)
+                return
+        if sum(kept.severity is finding.severity for kept in self.findings) < MAX_FINDINGS:
             self.findings.append(finding)
-        self.counts[finding.severity] += 1
 
     @property
     def is_hopeless(self) -> bool:
@@ -102,7 +114,7 @@ class Report:
     def lines(self) -> list[str]:
         """One line for each finding that is shown, and one with the number of the others."""
         shown = self.shown
-        rest = sum(self.counts.values()) - len(shown)
+        rest = sum(self.counts.values()) - sum(finding.times for finding in shown)
         return [*map(str, shown), *([f"and {rest:,} more"] if rest else [])]
 
     def summary(self) -> str:
@@ -120,4 +132,4 @@ class PreflightError(PermanentError):
         super().__init__(self.lines)
 
     def __str__(self) -> str:
-        return "\n".join([_REFUSED, *self.lines, _REMEDY])
+        return "\n".join([f"{_REFUSED} {_REMEDY}", *self.lines])

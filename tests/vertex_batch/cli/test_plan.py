@@ -254,7 +254,7 @@ def test_a_cost_without_any_price_is_not_known_and_never_zero(run, vertex, spec)
     ("host", "said"),
     [
         ("http://127.0.0.1:9", "the proxy cannot be reached"),
-        ("http://127.0.0.1:{port}/elsewhere", "the route does not exist"),
+        ("http://127.0.0.1:{port}/elsewhere", "the LiteLLM proxy is what answers"),
     ],
 )
 def test_a_proxy_that_cannot_be_used_stops_plan_and_check_before_the_inputs_are_read(

@@ -144,11 +144,18 @@ def test_a_list_within_a_list_is_a_doubt():
     assert found(report)[0] == ("0.jsonl:2", "request.x[]", "doubt")
 
 
-def test_twenty_are_shown_and_the_rest_is_counted():
+def test_the_same_mistake_is_told_once_and_counted():
     report = check(lines(GOOD, *[b"no\n"] * 1000))
-    assert len(report.lines()) == MAX_FINDINGS + 1
-    assert report.lines()[-1] == "and 980 more"
+    (line,) = report.lines()
+    assert line.startswith("0.jsonl:2: ")
+    assert line.endswith("the same in 999 more)")
     assert report.counts[Severity.JOB] == 1000
+
+
+def test_twenty_kinds_are_shown_and_the_rest_is_counted():
+    report = check(lines(GOOD, *[row(**{f"unknown_{n}": 1}) for n in range(30)]))
+    assert len(report.lines()) == MAX_FINDINGS + 1
+    assert report.lines()[-1] == "and 10 more"
 
 
 @pytest.mark.parametrize(
