@@ -6,7 +6,7 @@ from vertex_batch.lifecycle.waiting import JobReading, Verdict, failed_for_a_pas
 
 _ENDINGS = {
     Verdict.FAILED: "failed",
-    Verdict.CANCELLED: "was cancelled",
+    Verdict.CANCELLED: "was cancelled on request, by a person or a task",
     Verdict.EXPIRED: "expired: it was queued too long or ran too long",
     Verdict.LOST: "no longer exists: it was deleted",
     Verdict.DEADLINE: "did not end before its deadline",
@@ -14,6 +14,8 @@ _ENDINGS = {
     Verdict.SUCCEEDED: "succeeded",
     Verdict.PARTIALLY_SUCCEEDED: "partially succeeded",
 }
+_SAYS_NOTHING = {"", "CANCELED", "CANCELLED"}
+"""What Google says of a job that was cancelled: its code and the word."""
 _MONEY = {
     Verdict.LOST: "Its cost can no longer be read; the bill marks it as unknown.",
     Verdict.DEADLINE: "Finished rows are billed; the record_cost task counts them.",
@@ -63,8 +65,10 @@ def explain(job: str, seen: JobReading, following: str | None = None) -> str:
 
     :param following: what follows, if it is not what usually does.
     """
-    cause = f": {seen.message.removesuffix('.')}" if seen.message else ""
-    code = f" (code {seen.error_code})" if seen.error_code else ""
+    cause = code = ""
+    if not (seen.verdict is Verdict.CANCELLED and seen.message.upper() in _SAYS_NOTHING):
+        cause = f": {seen.message.removesuffix('.')}" if seen.message else ""
+        code = f" (code {seen.error_code})" if seen.error_code else ""
     money = _MONEY.get(seen.verdict, "Finished rows are billed; failed rows are not.")
     following = _following(seen) if following is None else following
     return f"Batch prediction job {job} {_ENDINGS[seen.verdict]}{code}{cause}. {money} {following}".strip()

@@ -226,6 +226,8 @@ def test_polls_back_off_while_they_fail_and_never_stop():
 def test_says_what_happened_what_it_costs_and_what_to_do():
     failed = JobReading(Verdict.FAILED, state="FAILED", error_code=9, message="no such bucket")
     passing = JobReading(Verdict.FAILED, state="FAILED", error_code=13, message="System error.")
+    cancelled = explain("p/l/7", JobReading(Verdict.CANCELLED, error_code=1, message="CANCELED"))
+    assert "p/l/7 was cancelled on request, by a person or a task. Finished rows are billed" in cancelled
     assert "p/l/7 failed (code 9): no such bucket" in explain("p/l/7", failed)
     assert "billed" in explain("p/l/7", failed)
     assert "Fix the cause" in explain("p/l/7", failed)
