@@ -159,7 +159,11 @@ def why_kept(earlier: Manifest | None, new: Manifest) -> str | None:
             return f"this one is of an earlier day, {new.run_date} and not {earlier.run_date}"
         if new.run_date > earlier.run_date and new.is_whole:
             return None
-    return f"this one has only {new.delivered:,}" if new.delivered < earlier.delivered else None
+    if new.delivered < earlier.delivered:
+        return f"this one has only {new.delivered:,}"
+    missing = new.exceptions_by_reason.get(Reason.MISSING, 0)
+    is_shorter = missing and earlier.is_whole
+    return f"the jobs of this one did not return {missing:,} of its rows" if is_shorter else None
 
 
 def _contains(new: Manifest, earlier: Manifest) -> bool:

@@ -34,6 +34,9 @@ def another(**fields: Any) -> Manifest:
         (NIGHT, another(delivered=99), "only 99"),
         (NIGHT, another(delivered=100), None),
         (NIGHT, another(delivered=101), None),
+        # Cancelled at half of a larger input: it has more answers, and the other one has all of its own.
+        (NIGHT, another(delivered=900, exceptions_by_reason={"missing": 99}), "did not return 99"),
+        (another(delivered=90, exceptions_by_reason={"missing": 9}), NIGHT, None),
         # The same jobs again, with other settings; and a run that has sent rows of the earlier one again.
         (NIGHT, another(run_id="night", jobs=["1"], delivered=0), None),
         (NIGHT, another(jobs=["1", "2"], delivered=99), None),
