@@ -33,7 +33,8 @@ def form(spec: Spec) -> dict[str, Param]:
             default=False,
             type=["boolean", "null"],
             title="Dry run",
-            description_md="Check the input, the model and the output, show the request, and submit nothing.",
+            description_md="Check the input, the model and the output, estimate the cost, show the request,"
+            " and submit nothing.",
             section=_RUN,
         ),
         "note": text_field(
