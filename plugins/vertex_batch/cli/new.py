@@ -166,7 +166,7 @@ def _answers(options: Namespace) -> dict[str, str]:
     if missing and not sys.stdin.isatty():
         wanted = ", ".join(f"--{question.key}" for question in missing)
         raise ConfigurationError(
-            f"Missing {wanted}, and there is no terminal to ask on. Nothing was written."
+            f"Missing {wanted}, and there is no terminal for questions. Nothing was written."
         )
     return _asked(options.name, answers) if missing else answers
 

@@ -8,7 +8,6 @@ import re
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
 from pathlib import Path
 
 from vertex_batch.cli.access import input_storage
@@ -17,9 +16,7 @@ from vertex_batch.cli.output import print_json, say
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.specs import load_specs
 from vertex_batch.specs.load import working_folder
-from vertex_batch.storage import DEFAULT_CONN_ID, GZIP_MAGIC
-
-_BLOCK_BYTES = 8 << 20
+from vertex_batch.storage import DEFAULT_CONN_ID, GZIP_MAGIC, blocks_of
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -61,7 +58,7 @@ def run(options: Namespace) -> int:
         raise ConfigurationError(
             f"{uri} already exists. Nothing was uploaded", "choose another name, or add --overwrite"
         )
-    storage.write(uri, _blocks(file))
+    storage.write(uri, blocks_of(file))
     if options.json:
         print_json({"uri": uri, "bytes": file.stat().st_size})
         return 0
@@ -119,9 +116,3 @@ def _check(file: Path) -> None:
             f"The first row of {file} is not a JSON object. Nothing was uploaded",
             "write one JSON object per line; docs/specs.md describes the rows",
         )
-
-
-def _blocks(file: Path) -> Iterator[bytes]:
-    with file.open("rb") as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            yield block

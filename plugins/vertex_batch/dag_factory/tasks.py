@@ -104,7 +104,7 @@ def add_job(make: JobOperators) -> JobTasks:
     Airflow ignores this teardown for the run's state, and never starts a process for it.
 
     The delivery follows the bills alone, so the rows that a failed job has answered are delivered, too. The
-    run fails with the job all the same, because its waiting task is a leaf, too; with rounds of retries, that
+    run still fails with the job, because its waiting task is a leaf, too; with rounds of retries, that
     of the last round, which does not run after a failure. Like the bill, the delivery is a teardown:
     otherwise a person who marks the run between ``wait`` and ``deliver`` would skip it, and the paid answers
     would not be delivered in a run that Airflow then calls successful.

@@ -16,10 +16,9 @@ from pathlib import Path
 from vertex_batch.inputs import JobLimits, StagingPlace, exists_with_size
 from vertex_batch.lifecycle.waiting import describe, failed_for_a_passing_reason
 from vertex_batch.log import Log
-from vertex_batch.results.files import blocks_of
 from vertex_batch.results.joining import join
 from vertex_batch.results.types import AttemptOutput, Counts, Reason, ResultSettings
-from vertex_batch.storage import ObjectStorage
+from vertex_batch.storage import ObjectStorage, blocks_of
 from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import BatchPredictionJob, JobState
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
@@ -26,7 +26,6 @@ Kind = Literal["text", "json", "value", "numbers"]
 Added = Mapping[str, tuple[Kind, Sequence[Any]]]
 """Columns that are not in the tables, by name; None is nothing."""
 _MONEY = "cost_usd"
-_READ_BYTES = 8 << 20
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -83,13 +82,6 @@ def _texts(kind: Kind, values: Sequence[Any]) -> Sequence[Any]:
     if kind == "json":
         return [None if value is None else value.decode() for value in values]
     return [value if value is None or isinstance(value, str) else _encode(value).decode() for value in values]
-
-
-def blocks_of(path: Path) -> Iterator[bytes]:
-    """The content of a local file, a few megabytes at a time."""
-    with path.open("rb") as stream:
-        while block := stream.read(_READ_BYTES):
-            yield block
 
 
 Write = Callable[[Block], None]

@@ -1,9 +1,9 @@
 """Where a delivery is put, so that it never makes what is at its address worse.
 
 Another delivery is replaced only where `why_kept` finds no reason to keep it. Otherwise the new one is put
-beside it, under a name with its run. The files of a delivery and its manifest are replaced together: whoever
-replaces them first creates a claim, which only one delivery can hold, decides while it holds it, and ends by
-renaming the claim to the manifest.
+beside it, under a name with its run. The files of a delivery and its manifest are replaced together: a
+delivery first creates a claim, which only one can hold, decides while it holds it, and at the end renames the
+claim to the manifest.
 """
 
 from __future__ import annotations

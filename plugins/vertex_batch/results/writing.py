@@ -18,11 +18,11 @@ import msgspec
 
 from vertex_batch.costs.money import in_full
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.results.files import Block, Kind, blocks_of, open_writer
+from vertex_batch.results.files import Block, Kind, open_writer
 from vertex_batch.results.joining import Joined
 from vertex_batch.results.placing import Claim, DeliveryPlace, Manifest, places, temporary, why_kept
 from vertex_batch.results.types import AnswerForm, Counts
-from vertex_batch.storage import ObjectStorage
+from vertex_batch.storage import ObjectStorage, blocks_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -39,3 +39,4 @@ from vertex_batch.storage.store import check_output_bucket as check_output_bucke
 from vertex_batch.storage.store import quiet_libraries as quiet_libraries
 from vertex_batch.storage.streams import ByteStream as ByteStream
 from vertex_batch.storage.streams import ObjectReader as ObjectReader
+from vertex_batch.storage.streams import blocks_of as blocks_of

@@ -16,6 +16,7 @@ from vertex_batch.storage.objects import SourceObject
 
 FETCH_BYTES = 2 << 20  # with those ahead about 10 MB, in addition to the 90 MB of Google's libraries
 FETCHES_AHEAD = 3
+_UPLOAD_BYTES = 8 << 20
 
 
 class ByteStream(Protocol):
@@ -145,3 +146,10 @@ def _range(fs: Any, path: str, source: SourceObject, start: int, end: int) -> by
 def _pinned(fs: Any, source: SourceObject) -> dict[str, str]:
     """Read exactly the generation that was listed."""
     return {"generation": source.version} if hasattr(fs, "call") and source.version else {}
+
+
+def blocks_of(path: Path) -> Iterator[bytes]:
+    """The content of a local file, a few megabytes at a time."""
+    with path.open("rb") as stream:
+        while block := stream.read(_UPLOAD_BYTES):
+            yield block
