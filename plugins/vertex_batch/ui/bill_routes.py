@@ -14,9 +14,10 @@ from vertex_batch.costs import Bill, CostTable, JobFilter, add_totals
 from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.beside import nights_before, outside_expectation
 from vertex_batch.ui.failures import count_retried, group_failures
-from vertex_batch.ui.limits import failed_limits, retried_reasons
+from vertex_batch.ui.limits import failed_limits, result_options, retried_reasons
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.render import address_of, page
+from vertex_batch.ui.restoring import restoring
 from vertex_batch.ui.run_report import cancelled_by, marked_failed, read_run, record_log
 from vertex_batch.ui.source import CostsIfAny, Named
 from vertex_batch.ui.under_way import find_submission
@@ -72,6 +73,11 @@ def run(
         failed_limits=limits,
         report=report,
         deliveries=deliveries,
+        restorings={
+            (each.task_id, each.map_index): how
+            for each in deliveries
+            if (how := restoring(each, found, result_options(each.spec, each.job_name)))
+        },
         undelivered=report.undelivered(found, deliveries),
         marked=marked_failed(dag_id, run_id) if reader.may_read_audit(dag_id) else None,
         dag_id=dag_id,

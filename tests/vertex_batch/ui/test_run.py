@@ -294,3 +294,24 @@ def test_a_night_that_was_cleared_and_run_again_is_one_line_that_leads_to_its_ru
     one = "/vertex-batch/run?dag_id=nightly&amp;run_id=scheduled"
     assert f'<a href="{one}">Sun 22 Nov 2026</a> <small>02:31 UTC</small>' in text
     assert '1 succeeded, 1 <span class="state plain">cancelled</span>' in text
+
+
+def test_a_run_whose_delivery_was_replaced_says_where_its_answers_are_and_how_to_get_them_back(
+    pages, tmp_path, monkeypatch
+):
+    (tmp_path / "nightly.yaml").write_text(
+        "project: demo-project\nlocation: us-central1\nmodel: gemini-2.5-flash\n"
+        "inputs: gs://demo-bucket/in.jsonl\noutput: gs://demo-bucket/out\n"
+        "results: {to: gs://demo-bucket/answers.parquet, key: id}\n"
+    )
+    monkeypatch.setenv("VERTEX_BATCH_SPECS_FOLDER", str(tmp_path))
+    pages.record(run_id="tonight", input_uris=("gs://demo-bucket/in.jsonl",))
+    for run_id, hour in (("tonight", 3), ("later", 4)):
+        made = {"delivered_at": datetime(2026, 11, 22, hour, tzinfo=UTC), "run_id": run_id}
+        delivery = a_delivery(**made, answers_uri="gs://demo-bucket/answers.parquet")
+        pages.table.record_delivery(delivery, files_changed=True)
+    text = pages.get("/run", **RUN).text
+    assert "<code>gs://demo-bucket/out</code> <small>the outputs of its jobs still have the answers" in text
+    command = "vertex-batch results gs://demo-bucket/out --input gs://demo-bucket/in.jsonl"
+    assert f"{command} --to gs://demo-bucket/answers.parquet --key id" in text
+    assert "vertex-batch results" not in pages.get("/run", **{**RUN, "run_id": "later"}).text
