@@ -95,7 +95,7 @@ def test_the_command_puts_the_answers_back(tmp_path, capsys):
     folders = [output for attempt in night.attempts for output in attempt.outputs]
     to = tmp_path / "better.jsonl"
     to.write_text("better")
-    labels = ({}, {RETRY_LABEL: "1"})
+    labels: list[dict[str, str]] = [{}, {RETRY_LABEL: "1"}]
     jobs = [
         a_job(n, inputs=(str(night.inputs[0]),), labels=labels[n], output_directory=str(folder))
         for n, folder in enumerate(folders)
