@@ -94,7 +94,8 @@ def start_postgres(base_dir: Path, port: int | None = None) -> Iterator[Postgres
     base_dir.mkdir(parents=True, exist_ok=True)
     mark = secrets.token_hex(16)
     watchdog = Watchdog(mark)
-    chosen = port or Ports().choose("PostgreSQL")
+    ports = Ports()
+    chosen = port or ports.choose("PostgreSQL")
     try:
         server = ManagedProcess(postgres_service(base_dir, chosen), base_dir / "log", mark)
         server.start()

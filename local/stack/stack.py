@@ -88,8 +88,8 @@ class Stack:
         self.mark = secrets.token_hex(16)
         self.master_key = f"sk-{secrets.token_hex(24)}"
         self._say = say
-        ports = Ports(dict(options.usual_ports))
-        self.port = {role: ports.choose(role) for role in PORT_ROLES}
+        self._ports = Ports(dict(options.usual_ports))
+        self.port = {role: self._ports.choose(role) for role in PORT_ROLES}
         self.proxy_url = self._url("proxy")
         self.emulator_url = self._url("emulator")
         self.storage_url = self._url("object store")
