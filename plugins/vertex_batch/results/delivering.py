@@ -168,8 +168,8 @@ def later_objects(counts: Counts) -> str:
     unmatched = counts.exceptions.get(Reason.MISSING, 0) + counts.extra_rows.get(ExtraKind.UNKNOWN, 0)
     if counts.rewritten and (unmatched or counts.other_prompts):
         told.append(
-            f"{_written(counts.rewritten, 'written to the input again')} So its rows may not be those that"
-            " the job has read."
+            f"{_written(counts.rewritten, 'written to the input again')} So some rows may not be those"
+            " that the job has read."
         )
     return " ".join(told)
 
