@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import TaskInstanceState
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.billing.price_books import PriceBooks, spec_job
@@ -38,7 +37,7 @@ from vertex_batch.results import (
     why_bad,
 )
 from vertex_batch.tasks.context import map_index, overridden
-from vertex_batch.tasks.outcome import explained, note
+from vertex_batch.tasks.outcome import explained, failed_tasks, note
 from vertex_batch.tasks.run_bills import RecordedRun, RunBills
 from vertex_batch.tasks.shards import PartsReport
 from vertex_batch.vertex.names import JobId
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
     from vertex_batch.costs import Bill, CostTable, Total
 
 SAMPLES = "_samples"
-_FAILED = frozenset({TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED})
 
 
 class DeliverResultsOperator(SpecOperator):
@@ -209,10 +207,7 @@ class DeliverResultsOperator(SpecOperator):
 
         :raises AirflowFailException: a task that records bills has failed.
         """
-        records = [self.record_task_id, *self.retry_record_task_ids]
-        states = ti.get_task_states(dag_id=ti.dag_id, task_ids=records, run_ids=[ti.run_id])
-        failed = [task for task, state in (states.get(ti.run_id) or {}).items() if state in _FAILED]
-        if failed:
+        if failed := failed_tasks(ti, [self.record_task_id, *self.retry_record_task_ids]):
             names = " and ".join(failed)
             message = (
                 f"Nothing was delivered, because {names} failed: a delivery needs the bills of its jobs."
