@@ -484,7 +484,8 @@ class TestJobs:
         dag = build_dag(spec(jobs=self.JOBS))
 
         assert [task.task_id for task in dag.tasks] == [
-            f"{job}.{task}" for job in self.JOBS for task in ("submit", "wait", "ended", "record_cost")
+            *(f"summaries.{task}" for task in ("submit", "wait", "ended", "record_cost", "check_tasks")),
+            *(f"topics.{task}" for task in ("submit", "wait", "ended", "record_cost")),
         ]
         for job in self.JOBS:
             assert dag.get_task(f"{job}.record_cost").submit_task_id == f"{job}.submit"

@@ -64,7 +64,7 @@ def run(
         failed_limits=failed_limits(),
         report=report,
         deliveries=deliveries,
-        undelivered=report.undelivered(found, deliveries),
+        undelivered=list(report.undelivered(found, deliveries)),
         marked=marked_failed(dag_id, run_id) if reader.may_read_audit(dag_id) else None,
         dag_id=dag_id,
         run_id=run_id,
