@@ -118,7 +118,7 @@ class TestDelivery:
         if failed:
             states[f"{group}{failed}"] = FAILED
         check = built.get_task(f"{group}check_tasks")
-        ti = SimpleNamespace(
+        ti: Any = SimpleNamespace(
             dag_id="nightly",
             run_id="tonight",
             get_task_states=lambda task_ids, **_: {"tonight": {name: states[name] for name in task_ids}},
