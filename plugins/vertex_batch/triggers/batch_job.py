@@ -165,7 +165,7 @@ class BatchPredictionJobTrigger(BaseTrigger):
             return
         self.log.warning(
             "Job %s was not cancelled: Airflow did not answer whether its task still waits for it. If it does"
-            " not, the run's cancel or record_cost task or the DAG vertex_batch_reap finds the job",
+            " not, the run's record_cost task or the DAG vertex_batch_reap finds the job",
             self.job,
         )
 
