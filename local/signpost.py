@@ -1,4 +1,4 @@
-"""What the demo tells its user: where everything is, how to use it from a shell, and what to try next."""
+"""What the demo prints for its user: where everything is, how to use it in a shell, what to do next."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from local.emulator.script import (
 )
 from tools.api_page import parameters
 
-_STRUCTS = (Scenario, Match, Step, Cancel, RowRule, Output, Fault, Settings)
+_STRUCTS: tuple[type[Plain], ...] = (Scenario, Match, Step, Cancel, RowRule, Output, Fault, Settings)
 _VALUES = (Trait, Order, Listing)
 _BOUNDED = re.compile(r"Annotated\[(\w+), .*\]")
 _VALUE = re.compile(r'^    [A-Z_]+ = "(?P<value>\w+)"(?:  # (?P<meaning>.+))?$', re.MULTILINE)

@@ -132,7 +132,7 @@ class BatchPredictionJobTrigger(BaseTrigger):
         task = asyncio.create_task(self._cancel(), name=f"cancel {self.job}")
         _CANCELS.add(task)
         task.add_done_callback(_CANCELS.discard)
-        # It goes on by itself. Airflow would report a longer wait as an error, although the job is cancelled.
+        # The cancel continues by itself. Airflow would report a longer wait as an error.
         await asyncio.wait({task}, timeout=_ON_KILL_SECONDS)
 
     async def _cancel(self) -> None:

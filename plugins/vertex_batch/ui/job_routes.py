@@ -6,8 +6,8 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Annotated, cast, get_args
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, cast, get_args
 from urllib.parse import parse_qs
 
 from airflow.models.log import Log
@@ -81,7 +81,8 @@ def _search(
     sort: str = "day",
     order: str = "desc",
 ) -> Search:
-    problem, days = None, (None, None)
+    problem: BadAddressError | None = None
+    days: tuple[date | None, date | None] = (None, None)
     try:
         days = read_days(since, until)
     except BadAddressError as error:
@@ -120,7 +121,7 @@ Searched = Annotated[Search, Depends(_search)]
 def jobs(request: Request, reader: CurrentReader, costs: Costs, search: Searched) -> Response:
     owners = costs.owners()
     where = reader.narrowed(owners, search.where)
-    form = {"search": search, "states": RECORDED_STATES, "dag_id": search.where.dag_id}
+    form: dict[str, Any] = {"search": search, "states": RECORDED_STATES, "dag_id": search.where.dag_id}
     if search.problem:
         return page(request, "jobs.html", status=400, hidden=None, jobs=(), **form)
     first = (search.page - 1) * JOBS_PER_PAGE
