@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
-from vertex_batch.costs import Bill, Total, add_totals
+from vertex_batch.costs import Bill, JobCost, Total, add_totals
 from vertex_batch.errors import InputChangedError, InputMissingError, InputUnusableError
 from vertex_batch.lifecycle.identity import attempt_key
 from vertex_batch.results.types import SHOWN, AttemptOutput, Counts, ExtraKind, Reason
 from vertex_batch.storage import object_count
 from vertex_batch.vertex.resource import LONG_AGO
 
+Billed = TypeVar("Billed", Bill, JobCost)
 MAX_RESUBMITS = 100
 _REASONS_SHOWN = 5
 _CREATED_AT = attrgetter("job.created_at")
@@ -24,7 +25,7 @@ _SAFE = (
 AGAIN_IN_AIRFLOW = "This task costs nothing. A retry delivers the same rows and fails the same way."
 
 
-def attempts_of(bills: Sequence[Bill], results: Sequence[Bill]) -> dict[int, list[Bill]]:
+def attempts_of(bills: Sequence[Billed], results: Sequence[Billed]) -> dict[int, list[Billed]]:
     """The jobs whose outputs make a delivery, by attempt.
 
     They are the jobs with the run's results, and those that they replaced automatically, since these may have
@@ -34,7 +35,7 @@ def attempts_of(bills: Sequence[Bill], results: Sequence[Bill]) -> dict[int, lis
     :param bills: of all jobs of the run.
     :param results: of those with its results, one for each part of the input.
     """
-    attempts: dict[int, list[Bill]] = {}
+    attempts: dict[int, list[Billed]] = {}
     for last in results:
         mine = [bill for bill in bills if bill.job.map_index == last.job.map_index]
         for attempt, bill in enumerate(_chain(mine, last)):
@@ -42,7 +43,7 @@ def attempts_of(bills: Sequence[Bill], results: Sequence[Bill]) -> dict[int, lis
     return attempts
 
 
-def add_rounds(attempts: dict[int, list[Bill]], rounds: Sequence[Sequence[Bill]]) -> None:
+def add_rounds(attempts: dict[int, list[Billed]], rounds: Sequence[Sequence[Billed]]) -> None:
     """Add the jobs of the rounds of retries, each round as one more attempt.
 
     Jobs of a round that are older than the first submission ran rows of what may have been another input.
@@ -55,9 +56,9 @@ def add_rounds(attempts: dict[int, list[Bill]], rounds: Sequence[Sequence[Bill]]
             attempts[max(attempts, default=-1) + 1] = sorted(newer, key=_CREATED_AT)
 
 
-def _chain(bills: Sequence[Bill], last: Bill) -> list[Bill]:
+def _chain(bills: Sequence[Billed], last: Billed) -> list[Billed]:
     """A job and those that it replaced, the first one first."""
-    by_key: dict[str, list[Bill]] = {}
+    by_key: dict[str, list[Billed]] = {}
     for bill in sorted(bills, key=_CREATED_AT):
         if bill.job.job_key and bill.job.task_id == last.job.task_id:
             by_key.setdefault(bill.job.job_key, []).append(bill)

@@ -25,6 +25,7 @@ from vertex_batch.storage.listing import has_wildcard as has_wildcard
 from vertex_batch.storage.listing import is_local as is_local
 from vertex_batch.storage.listing import list_below as list_below
 from vertex_batch.storage.listing import look_up as look_up
+from vertex_batch.storage.listing import names_like as names_like
 from vertex_batch.storage.listing import path_of as path_of
 from vertex_batch.storage.objects import SourceObject as SourceObject
 from vertex_batch.storage.objects import fingerprint_of as fingerprint_of

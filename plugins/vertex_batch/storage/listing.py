@@ -158,11 +158,11 @@ def _expand(fs: Any, bucket: str, folder: str, segments: Sequence[str]) -> Itera
     here, below = segments[0], segments[1:]
     prefix = folder + _literal(here)
     if "**" in here:
-        wanted = _regex(folder + "/".join(segments))
+        wanted = names_like(folder + "/".join(segments))
         pages = _pages(fs, bucket, prefix)
         yield from (item for page in pages for item in _items(page) if wanted.fullmatch(item["name"]))
         return
-    wanted = _regex(folder + here)
+    wanted = names_like(folder + here)
     for page in _pages(fs, bucket, prefix, delimiter="/"):
         if not below:
             yield from (item for item in _items(page) if wanted.fullmatch(item["name"]))
@@ -204,7 +204,7 @@ def _literal(segment: str) -> str:
     return re.split(r"[*?\[]", segment, maxsplit=1)[0]
 
 
-def _regex(pattern: str) -> re.Pattern[str]:
+def names_like(pattern: str) -> re.Pattern[str]:
     """The names that a pattern matches, as gsutil reads it: ``*`` and ``?`` stay within one level."""
     parts, at = [], 0
     while at < len(pattern):

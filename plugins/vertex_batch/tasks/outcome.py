@@ -17,6 +17,7 @@ from airflow.sdk.exceptions import (
 
 from vertex_batch.errors import PermanentError, VertexBatchError, scrub
 from vertex_batch.log import Log
+from vertex_batch.preflight import PreflightError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -44,11 +45,21 @@ def explained(context: Context, log: Log) -> Iterator[None]:
     except (AirflowRescheduleException, DryRunEnd):
         raise
     except (VertexBatchError, AirflowException) as error:
-        _keep(context, log, {"message": str(error)})
-        _tell(log.info if isinstance(error, AirflowSkipException) else log.error, str(error))
+        lines = _lines(error)
+        _keep(context, log, {"message": "\n".join(lines)})
+        for line in lines:
+            _tell(log.info if isinstance(error, AirflowSkipException) else log.error, line)
         if isinstance(error, PermanentError):
-            raise AirflowFailException(str(error)) from error
+            # Airflow logs this exception, too, and would log its cause after it.
+            short = " ".join([*_SENTENCE_ENDS.split(lines[0])[:2], "See the log above."])
+            raise AirflowFailException(short if len(lines) > 1 else lines[0]) from None
         raise
+
+
+def _lines(error: Exception) -> list[str]:
+    """The lines of a message. Those of a pre-flight are our own; a server's become one line."""
+    text = str(error)
+    return [scrub(line) for line in (text.splitlines() if isinstance(error, PreflightError) else [text])]
 
 
 class DryRunEnd(AirflowSkipException):
@@ -79,7 +90,7 @@ def end_dry_run(
 
 def note(context: Context, log: Log, message: str) -> None:
     """Warn of what a person may want to act on although the task succeeds, also on the page of its run."""
-    _keep(context, log, {"message": message, "is_note": True})
+    _keep(context, log, {"message": scrub(message), "is_note": True})
     _tell(log.warning, message)
 
 
@@ -96,7 +107,7 @@ def _tell(log: Any, message: str) -> None:
 
 def _keep(context: Context, log: Log, outcome: dict[str, Any]) -> None:
     """Store it. What a task failed of matters more than that this fails, too."""
-    outcome["message"] = scrub(outcome["message"])[:MAX_CHARS]
+    outcome["message"] = outcome["message"][:MAX_CHARS]
     try:
         context["ti"].xcom_push(key=OUTCOME_XCOM, value=outcome)
     except Exception as error:  # noqa: BLE001 - whatever it is, Airflow does not answer
