@@ -20,7 +20,7 @@ class Restoring:
 
     :param to: the file.
     :param outputs: of its jobs, which have the answers if no other file has them.
-    :param command: for a shell; empty if the outputs are too many for one, or are not known.
+    :param command: for a shell; empty if the inputs and outputs are too many for one, or are not known.
     """
 
     to: str
@@ -57,7 +57,7 @@ def restoring(
     if not is_known or options is None:
         return Restoring(place.answers, outputs, "")
     inputs = list(dict.fromkeys(uri for each in attempts[0] for uri in each.job.input_uris))
-    if len(inputs) + len(outputs) > MAX_NAMED:
+    if not inputs or len(inputs) + len(outputs) > MAX_NAMED:
         return Restoring(place.answers, outputs, "")
     results, schema = options
     job = attempts[0][0].job
