@@ -78,6 +78,7 @@ def test_a_replaced_delivery_is_made_of_the_last_submission_and_the_retries_of_i
     [
         ([a_job(1)], None),
         ([], (RESULTS, None)),
+        ([a_job(1, input_uris=())], (RESULTS, None)),
         ([a_job(1, labels={RETRY_OF_LABEL: "earlier"})], (RESULTS, None)),
         ([a_job(1, inputs=tuple(f"gs://b/{n}" for n in range(MAX_NAMED)))], (RESULTS, None)),
     ],
