@@ -61,6 +61,26 @@ def test_recording_twice_is_recording_once(table, bill, database_url):
     assert table.totals("team")[0].total.amount == Decimal("0.000775")
 
 
+def test_every_bill_that_is_written_is_passed_on_once_with_the_sum_before_it(database_url, bill, line):
+    passed_on = []
+    table = CostTable(database_url, on_bill=lambda *told: passed_on.append(told))
+    first, without_items = bill(), bill("102", items=[])
+    for each in (first, first, bill(items=[line(1)]), without_items, without_items):
+        table.record(each)
+    table.replace_line_items(first.job.key, lambda _: [line(2)])
+    table.replace_line_items(first.job.key, lambda latest: latest.line_items)  # nothing is written
+    table.replace_line_items(JobId(*PLACE, "404"), lambda _: [line(2)])
+    small = bill(items=[line(1)]).total
+    assert [(told.job.job_id, told.total, before) for told, before in passed_on] == [
+        ("101", first.total, None),
+        ("101", first.total, first.total),
+        ("101", small, first.total),
+        ("102", without_items.total, None),
+        ("102", without_items.total, without_items.total),
+        ("101", bill(items=[line(2)]).total, small),
+    ]
+
+
 def test_recording_again_with_fewer_line_items_removes_the_stale_ones(table, bill, line):
     table.record(bill())
     table.record(bill(items=[line(1)], state="FAILED"))
