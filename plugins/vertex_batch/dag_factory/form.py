@@ -10,6 +10,7 @@ from vertex_batch.pricing import retirement_of
 from vertex_batch.specs.model import Spec
 from vertex_batch.tasks.choices import DAY, DRY_RUN, JOBS, RETRY_OF
 from vertex_batch.tasks.forms import text_field
+from vertex_batch.vertex.labels import MAX_LABELS, RESERVED_PREFIXES
 
 OVERRIDES = {"inputs": "input", "model": "model", "labels": "labels"}
 """Field of the submit task -> param of the form that replaces it for one run."""
@@ -18,6 +19,7 @@ _MODELS = ["gemini-3.8-flash", "gemini-3.5-flash-lite", "gemini-4-argon", "gemin
 _RUN, _INPUT, _JOB = "This run", "Input and date", "Model and labels"
 _URI = "^(gs|bq)://"
 _LABEL = r"^[a-z0-9_-]{0,63}$"
+_LABEL_KEY = rf"^(?!{'|'.join(RESERVED_PREFIXES)})"
 
 
 def form(spec: Spec) -> dict[str, Param]:
@@ -136,6 +138,8 @@ def _model_and_labels(spec: Spec) -> dict[str, Param]:
         "labels": Param(
             default=None,
             type=["null", "object"],
+            maxProperties=MAX_LABELS,
+            propertyNames={"pattern": _LABEL_KEY},
             additionalProperties={"type": "string", "pattern": _LABEL},
             title="Labels",
             description_md=f"Add or change these labels. Default: {_default(spec, 'job_labels')}",

@@ -11,6 +11,7 @@ from vertex_batch.budgets import Estimate
 from vertex_batch.costs import JobCost, Total
 from vertex_batch.ui.submissions import SubmittedJob
 from vertex_batch.ui.vertex import ProxyPlace, Snapshot
+from vertex_batch.vertex.labels import SPEC_LABEL
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import BatchPredictionJob, CompletionStats, JobState
 
@@ -47,7 +48,7 @@ class InFlight:
 
     @property
     def spec(self) -> str:
-        label = self.job.labels.get("airflow_spec", "") if self.job else ""
+        label = self.job.labels.get(SPEC_LABEL, "") if self.job else ""
         return label or self.submission.dag_id
 
     @property
