@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Any
 
+from vertex_batch.vertex.names import short_model
+
 if TYPE_CHECKING:
     from vertex_batch.costs import Bill, Total
 
@@ -92,7 +94,7 @@ def _trigger_stats() -> Any:
 
 
 def _tags(spec: str, team: str, model: str) -> dict[str, str]:
-    tags = {"spec": spec, "team": team, "model": model.rpartition("/")[2]}
+    tags = {"spec": spec, "team": team, "model": short_model(model)}
     return {name: _part(value) for name, value in tags.items() if value}
 
 

@@ -29,7 +29,7 @@ from vertex_batch.tasks.unbilled import Unbilled, UnbilledJobs
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import DAG_LABEL, DEPLOYMENT_LABEL, RUN_LABEL
 from vertex_batch.vertex.names import JobId, Place
-from vertex_batch.vertex.resource import HAS_NOT_ENDED, BatchPredictionJob
+from vertex_batch.vertex.resource import DELETED, HAS_NOT_ENDED, BatchPredictionJob
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -174,7 +174,7 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
                 )
                 state = job.raw_state
             except NotFoundError:
-                state = "DELETED"
+                state = DELETED
         else:
             why = "its run is over" if owner is Ownership.ORPHAN else "Airflow does not know its run"
             self.log.warning("Job %s of %s is %s and costs money: %s", job.job_id, run, state, why)

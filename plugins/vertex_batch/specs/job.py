@@ -50,8 +50,8 @@ class JobFields(SpecModel):
     labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict, max_length=MAX_LABELS, examples=[{"product": "search", "env": "prod"}]
     )
-    """Labels of the job, shown in Google's billing export and in the cost table. At most 48, with the team and
-    those of the form."""
+    """Labels of the job, shown in Google's billing export and in the cost table. At most 48, with the team
+    and those of the form."""
     generation: dict[str, JsonValue] = Field(
         default_factory=dict, examples=[{"temperature": 0.2, "maxOutputTokens": 1024}]
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from vertex_batch.budgets import Estimate
@@ -13,9 +13,8 @@ from vertex_batch.ui.submissions import SubmittedJob
 from vertex_batch.ui.vertex import ProxyPlace, Snapshot
 from vertex_batch.vertex.labels import SPEC_LABEL
 from vertex_batch.vertex.names import JobId
-from vertex_batch.vertex.resource import BatchPredictionJob, CompletionStats, JobState
+from vertex_batch.vertex.resource import LONG_AGO, BatchPredictionJob, CompletionStats, JobState
 
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 NO_STATE = ""
 ENDED = "ENDED"
 
@@ -121,7 +120,7 @@ def in_flight(
 
 
 def _age(each: InFlight) -> datetime:
-    return (each.job.create_time if each.job else None) or _LONG_AGO
+    return (each.job.create_time if each.job else None) or LONG_AGO
 
 
 def matches(

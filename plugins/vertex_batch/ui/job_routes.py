@@ -39,7 +39,7 @@ from vertex_batch.ui.under_way import active_jobs, estimate_costs, find_submissi
 from vertex_batch.ui.vertex import open_client, what_happened
 from vertex_batch.ui.words import query
 from vertex_batch.vertex.names import JobId, parse_job_name
-from vertex_batch.vertex.resource import TERMINAL_STATES, BatchPredictionJob
+from vertex_batch.vertex.resource import DELETED, TERMINAL_STATES, BatchPredictionJob
 
 log = logging.getLogger(__name__)
 router = APIRouter()
@@ -49,7 +49,7 @@ CONFIRM_SECONDS = 4.0
 MAX_FORM_BYTES = 10_000
 NO_RIGHT, NO_CONSENT = "may not cancel", "no consent"
 SORTABLE = get_args(JobOrder)
-RECORDED_STATES = (*sorted(state for state in TERMINAL_STATES), "DELETED")
+RECORDED_STATES = (*sorted(TERMINAL_STATES), DELETED)
 
 
 @dataclass(frozen=True, slots=True)
