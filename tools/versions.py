@@ -20,13 +20,14 @@ from typing import Literal
 from xml.etree import ElementTree as ET
 
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from local import bootstrap
 from local.stack.paths import REPOSITORY, STATE
 from vertex_batch.vertex.proxy_versions import MALICIOUS_VERSIONS
 
 LITELLM = ("1.106.2", "1.108.0", "1.108.7", "1.110.2")
-AIRFLOW = ("3.3.0", "3.3.1", "3.3.2")
+AIRFLOW = ("3.3.0", "3.3.1", "3.3.2", "3.4.0b2")
 SYSTEM = REPOSITORY / "tests" / "system"
 # Of these, the tests marked `proxy_only`: without Airflow, a version takes a few minutes.
 OF_LITELLM = ("test_proxy.py", "test_proxy_database.py", "test_command_line.py")
@@ -172,11 +173,15 @@ def install_airflow(path: Path, version: str) -> str:
     into = ("pip", "install", "--quiet", "--index-strategy=unsafe-best-match", _fresh(path))
     locks = [(REPOSITORY / name).read_text() for name in ("requirements.txt", "requirements-dev.txt")]
     pinned = [line for lock in locks for line in without_core(lock)]
+    wanted = [f"apache-airflow=={version}"]
+    if Version(version).is_prerelease:
+        # uv takes pre-releases only of packages for which one is asked by name.
+        wanted += [f"apache-airflow-core=={version}", "apache-airflow-task-sdk>=1.0.0b1"]
     note = ""
     try:
-        _uv(*into, f"apache-airflow=={version}", *pinned)
+        _uv(*into, *wanted, *pinned)
     except CannotInstallError:
-        _uv(*into, f"apache-airflow=={version}", *(re.sub(r"==[^ ;]+", "", line) for line in pinned))
+        _uv(*into, *wanted, *(re.sub(r"==[^ ;]+", "", line) for line in pinned))
         note = "with other packages than those of the lock files, which it does not accept"
     _uv(*into, "--no-deps", "--no-build-isolation", f"--editable={REPOSITORY}")
     return note
