@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from vertex_batch.usage import embeddings, gemini, messages
+from vertex_batch.usage import claude_openai, embeddings, gemini
 from vertex_batch.usage.counting import BadCountError, count, slot
 from vertex_batch.usage.outcomes import (
     Failed,
@@ -213,7 +213,7 @@ def _read_message_usage(raw: Raw) -> Reading | None:
         usage, unknown = decode_usage(raw), _unknown_field(str(error))
     else:
         unknown = ""
-    reading = messages.read(usage) if usage is not None else None
+    reading = claude_openai.read(usage) if usage is not None else None
     if reading and unknown:
         reading.notes.append(unknown)
     return reading
