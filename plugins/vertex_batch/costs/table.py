@@ -70,7 +70,8 @@ class CostTable(CostReader):
             sums = part_rows(bill.job, bill.day, bill.line_items)
             for table, rows in ((schema.usage, usage), (schema.line_items, items), (schema.job_sums, sums)):
                 _replace(connection, table, key, rows)
-        self._on_bill(bill, total(old) if has_bill else None)
+        # Another writer may have written the first bill after this one looked, and before it had the lock.
+        self._on_bill(bill, total(old) if has_bill or old else None)
 
     def _refuse_other_job(self, connection: Connection, job: JobFacts) -> bool:
         """Return whether the job has a bill already.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -79,6 +81,27 @@ def test_every_bill_that_is_written_is_passed_on_once_with_the_sum_before_it(dat
         ("102", without_items.total, without_items.total),
         ("101", bill(items=[line(2)]).total, small),
     ]
+
+
+def test_of_two_tasks_that_write_a_first_bill_at_once_only_one_is_told_that_it_is_the_first(
+    database_url, bill
+):
+    first_bills = []
+    jobs = [str(n) for n in range(20)]
+    both = threading.Barrier(2)
+
+    def write():
+        on_bill = lambda written, before: first_bills.append(written.job.job_id) if before is None else None  # noqa: E731
+        table = CostTable(database_url, on_bill=on_bill)
+        table.migrate()
+        for job_id in jobs:
+            both.wait()
+            table.record(bill(job_id))
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(write) for _ in range(2)]:
+            done.result()
+    assert sorted(first_bills) == sorted(jobs)
 
 
 def test_recording_again_with_fewer_line_items_removes_the_stale_ones(table, bill, line):
