@@ -103,25 +103,26 @@ def _unknown_field(error: str) -> str:
 
 
 def _timed(row: Row[Any], line: Line) -> Reading | Failed | Unrecognized:
-    outcome = _read(row, line)
+    wrapper, outcome = _read(row, line)
     if isinstance(outcome, Reading):
-        outcome.processed_time = row.processed_time
+        outcome.processed_time, outcome.wrapper = row.processed_time, wrapper
     return outcome
 
 
-def _read(row: Row[Any], line: Line) -> Reading | Failed | Unrecognized:
+def _read(row: Row[Any], line: Line) -> tuple[str, Reading | Failed | Unrecognized]:
+    """The member of the row that has the answer, and its outcome."""
     response = row.response
     if isinstance(response, str):
         response = decode_response(response) if response.strip() else None
     if response is not None:
-        return _usage(response, row.request) or _without_usage(response, line)
+        return "response", _usage(response, row.request) or _without_usage(response, line)
     if (predictions := _unwrapped(row.predictions)) is not None:
-        return _predictions(predictions, row)
+        return "predictions", _predictions(predictions, row)
     if (prediction := _unwrapped(row.prediction)) is not None:
-        return _prediction(prediction) or Unrecognized("a prediction without usage")
+        return "prediction", _prediction(prediction) or Unrecognized("a prediction without usage")
     if (result := _unwrapped(row.result)) is not None and result[:1] == b"{":
-        return _anthropic_result(decode_result(result))
-    return _without_response(line)
+        return "result", _anthropic_result(decode_result(result))
+    return "", _without_response(line)
 
 
 def _unwrapped(raw: Raw | UnsetType) -> bytes | None:
