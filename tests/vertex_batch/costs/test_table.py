@@ -65,7 +65,7 @@ def test_recording_twice_is_recording_once(table, bill, database_url):
 
 def test_every_bill_that_is_written_is_passed_on_once_with_the_sum_before_it(database_url, bill, line):
     passed_on = []
-    table = CostTable(database_url, on_bill=lambda *told: passed_on.append(told))
+    table = CostTable(database_url, on_bill=lambda *written: passed_on.append(written))
     first, without_items = bill(), bill("102", items=[])
     for each in (first, first, bill(items=[line(1)]), without_items, without_items):
         table.record(each)
@@ -73,7 +73,7 @@ def test_every_bill_that_is_written_is_passed_on_once_with_the_sum_before_it(dat
     table.replace_line_items(first.job.key, lambda latest: latest.line_items)  # nothing is written
     table.replace_line_items(JobId(*PLACE, "404"), lambda _: [line(2)])
     small = bill(items=[line(1)]).total
-    assert [(told.job.job_id, told.total, before) for told, before in passed_on] == [
+    assert [(each.job.job_id, each.total, before) for each, before in passed_on] == [
         ("101", first.total, None),
         ("101", first.total, first.total),
         ("101", small, first.total),
@@ -83,9 +83,7 @@ def test_every_bill_that_is_written_is_passed_on_once_with_the_sum_before_it(dat
     ]
 
 
-def test_of_two_tasks_that_write_a_first_bill_at_once_only_one_is_told_that_it_is_the_first(
-    database_url, bill
-):
+def test_of_two_first_bills_that_are_written_at_once_only_one_is_passed_on_as_the_first(database_url, bill):
     first_bills = []
     jobs = [str(n) for n in range(20)]
     both = threading.Barrier(2)

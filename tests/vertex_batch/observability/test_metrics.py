@@ -74,7 +74,7 @@ def test_what_did_not_happen_is_not_told(listener, names):
     assert not [line for line in told if "cost" in line or "tokens" in line or "queue" in line]
 
 
-def test_a_later_bill_counts_nothing_again_and_is_told_if_its_sum_differs(listener, names):
+def test_a_later_bill_counts_nothing_again_and_is_reported_if_its_sum_differs(listener, names):
     bill = make_bill(items=[make_line(1000)])
     metrics.recorded(bill, bill.total)
     assert listener.received() == []

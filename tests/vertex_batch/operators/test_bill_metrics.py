@@ -44,7 +44,7 @@ def listener(monkeypatch):
         yield server
 
 
-def told(listener: Listener) -> Counter[str]:
+def counters(listener: Listener) -> Counter[str]:
     """The counters of jobs and rows that were sent since the last call."""
     counts: Counter[str] = Counter()
     for line in listener.received():
@@ -81,46 +81,46 @@ def reap(context) -> None:
 def test_the_task_of_a_run_counts_a_job_once_however_often_it_records(vertex, context, monkeypatch, listener):
     job_id = ended(vertex, context, monkeypatch)
     record(job_id, context)
-    assert told(listener) == FIRST
+    assert counters(listener) == FIRST
     record(job_id, context)
     reap(context)
-    assert told(listener) == {}
+    assert counters(listener) == {}
 
 
 def test_a_job_that_only_the_reaper_bills_is_counted_once(vertex, context, monkeypatch, listener):
     job_id = ended(vertex, context, monkeypatch)
     reap(context)
-    assert told(listener) == FIRST
+    assert counters(listener) == FIRST
     reap(context)
     record(job_id, context)
-    assert told(listener) == {}
+    assert counters(listener) == {}
 
 
 def test_a_job_that_was_deleted_before_its_bill_is_counted_once(vertex, context, monkeypatch, listener):
     job_id = ended(vertex, context, monkeypatch)
     vertex.admin.delete_job(job_id)
     record(job_id, context)
-    assert told(listener) == {"job.ended.deleted": 1}
+    assert counters(listener) == {"job.ended.deleted": 1}
     record(job_id, context)
-    assert told(listener) == {}
+    assert counters(listener) == {}
 
 
-def test_counting_rows_again_tells_another_sum_and_counts_no_row(vertex, context, monkeypatch, listener):
+def test_counting_rows_again_reports_another_sum_and_counts_no_row(vertex, context, monkeypatch, listener):
     job_id = ended(vertex, context, monkeypatch)
     record(job_id, context)
-    told(listener)
+    counters(listener)
     path = f"{vertex.admin.job(job_id).output_directory}/predictions.jsonl"
     vertex.gcs.put(path, vertex.gcs.get(path).splitlines(keepends=True)[0])
     for only_compare, expected in ((True, {}), (False, {"job.rebilled": 1}), (False, {})):
         RecountJobsOperator(task_id="recount", job_ids=job_id, only_compare=only_compare).execute({})
-        assert told(listener) == expected
+        assert counters(listener) == expected
 
 
-def test_pricing_again_tells_another_sum_and_counts_no_row(vertex, context, monkeypatch, listener, prices):
+def test_pricing_again_reports_another_sum_and_counts_no_row(vertex, context, monkeypatch, listener, prices):
     job_id = ended(vertex, context, monkeypatch)
     record(job_id, context)
-    told(listener)
+    counters(listener)
     prices["input_cost_per_token_batches"] = 2e-06
     for only_compare, expected in ((True, {}), (False, {"job.rebilled": 1}), (False, {})):
         RepriceJobsOperator(task_id="reprice", job_ids=job_id, only_compare=only_compare).execute({})
-        assert told(listener) == expected
+        assert counters(listener) == expected
