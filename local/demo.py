@@ -58,7 +58,7 @@ CHECK_SECONDS = 1.0
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message is for the person who started it."""
+    """The demo cannot continue; the message is for the person who started it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

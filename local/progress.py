@@ -33,7 +33,7 @@ _ENDED = frozenset({"success", "skipped", "failed", "upstream_failed", "removed"
 class Run:
     """A run that the demo has started.
 
-    :param rows: lines of its input, which the job itself does not tell before it ends.
+    :param rows: lines of its input, which the job itself does not report before it ends.
     """
 
     spec: str
@@ -43,7 +43,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Standing:
-    """How one run stands."""
+    """The current state of one run."""
 
     run: Run
     state: str
@@ -80,7 +80,7 @@ class Standing:
 
 
 class Watch:
-    """Reads how the runs stand, the way any user of Airflow's API and of the proxy could."""
+    """Reads the states of the runs, the way any user of Airflow's API and of the proxy could."""
 
     def __init__(self, airflow: AirflowApi, proxy: BatchClient, runs: Sequence[Run]) -> None:
         self._airflow = airflow
@@ -118,7 +118,7 @@ class Watch:
 
 
 def follow(watch: Watch, console: Console, timeout_seconds: float) -> list[Standing]:
-    """Show how the runs stand until all have ended; return how they ended.
+    """Show the states of the runs until all have ended; return how they ended.
 
     :raises TimeoutError: they have not, in time.
     :raises StackError: a process of the stack has ended unexpectedly.

@@ -36,7 +36,7 @@ class Outcome:
 
     :ivar runs: those that the failure has hit.
     :ivar duplicates: jobs beyond one for each key, and beyond those that each run should have made.
-    :ivar zombies: second jobs of the documented case alone (`zombies_among`), which are no duplicates.
+    :ivar zombies: second jobs of the documented case alone (`zombies_among`), which are not duplicates.
     :ivar orphans: jobs that were still active after their run had ended.
     :ivar lost: jobs without a bill, bills without a job, and runs that did not end as they should.
     """

@@ -177,7 +177,7 @@ def _found(plan: Plan) -> dict[str, Any]:
         "rows": report.rows if report else None,
         "bytes": report.size_bytes if report else None,
         "findings": [
-            {"gravity": f.severity, "place": f.place, "path": f.path, "message": f.message, "times": f.times}
+            {"severity": f.severity, "place": f.place, "path": f.path, "message": f.message, "times": f.times}
             for f in (report.shown if report else ())
         ],
         "counts": dict(report.counts) if report else None,

@@ -191,7 +191,7 @@ def _estimate(plan: Plan, objects: Any, read: Any, book: PriceBook) -> Estimate:
 def _client(
     access: Access, connection: str
 ) -> tuple[AbstractContextManager[BatchClient] | AbstractContextManager[None], str]:
-    """A client, or None and what was not asked, if no proxy is configured: a plan is useful without it.
+    """A client, or None and what is not checked, if no proxy is configured: a plan is useful without it.
 
     :raises ConfigurationError: the user named a proxy that cannot be used.
     """
@@ -201,5 +201,5 @@ def _client(
         if access.names_proxy:
             raise
         return nullcontext(None), (
-            f"the proxy was not asked whether it is usable, has the model, and which prices it has: {error}"
+            f"the proxy was not contacted, so its access, its models and its prices are unknown: {error}"
         )

@@ -123,7 +123,7 @@ def _facts(bill: Bill, expected: str, deliveries: Sequence[Delivery]) -> Table:
     facts = {
         "job": f"{job} {job.display_name}" if job.job_id else "",
         "location": "" if job.job_id else job.location,
-        "state": f"{job.state} {job.error_message}",
+        "state": f"{job.state} {job.end_message}",
         "model": job.model,
         "spec": job.spec,
         "team": job.team,

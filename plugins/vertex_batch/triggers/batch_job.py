@@ -132,7 +132,7 @@ class BatchPredictionJobTrigger(BaseTrigger):
         task = asyncio.create_task(self._cancel(), name=f"cancel {self.job}")
         _CANCELS.add(task)
         task.add_done_callback(_CANCELS.discard)
-        # It goes on by itself. Airflow would report a longer wait as an error, although the job is cancelled.
+        # The cancel continues by itself. Airflow would report a longer wait as an error.
         await asyncio.wait({task}, timeout=_ON_KILL_SECONDS)
 
     async def _cancel(self) -> None:
@@ -165,7 +165,7 @@ class BatchPredictionJobTrigger(BaseTrigger):
             return
         self.log.warning(
             "Job %s was not cancelled: Airflow did not answer whether its task still waits for it. If it does"
-            " not, the run's cancel or record_cost task or the DAG vertex_batch_reap finds the job",
+            " not, the run's record_cost task or the DAG vertex_batch_reap finds the job",
             self.job,
         )
 

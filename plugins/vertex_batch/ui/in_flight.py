@@ -37,7 +37,7 @@ class RunningEstimate:
 class InFlight:
     """One job.
 
-    :param job: what Vertex says; None: it was not asked, or did not answer.
+    :param job: what Vertex says; None: it was not contacted, or did not answer.
     :param state: as Vertex calls it; `ENDED`: not active any more, and not recorded yet; empty: not known.
     """
 

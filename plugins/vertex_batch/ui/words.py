@@ -94,12 +94,6 @@ def lasting(since: datetime | None, now: datetime) -> str:
     return duration(now - since) if since else ""
 
 
-def error(job: JobFacts) -> str:
-    """What Vertex said of a job's end; empty if it only repeats the state, in whatever spelling."""
-    said = job.error_message.strip(" .").upper().replace("CANCELED", "CANCELLED")
-    return "" if said == job.state else job.error_message
-
-
 def is_of_command_line(job: JobFacts) -> bool:
     return job.run_type == COMMAND_LINE
 

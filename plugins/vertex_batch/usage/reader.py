@@ -193,7 +193,7 @@ def _usage(response: Response[UsageMetadata], request: Raw | UnsetType) -> Readi
 
 
 def _message_usage(response: Response[UsageMetadata]) -> Reading | Failed | None:
-    """The usage of Claude's and OpenAI-style answers, which may tell of an error in their own ways."""
+    """The usage of Claude's and OpenAI-style answers, which may report an error in their own ways."""
     inner = _unwrapped(response.body)
     body = decode_body(inner) if inner and (inner[:1] == b"{" or _is_http_ok(response.status_code)) else None
     if not _is_http_ok(response.status_code):

@@ -50,6 +50,7 @@ PATHS = {
     "demo": (
         *("/", "/?by=kind", "/?spec=nightly_summaries", "/?from=2020-01-01&to=2020-01-02"),
         *("/jobs?sort=failed", "{bill}", "{run}", "/jobs?q=nothing-like-this"),
+        "/jobs?from=2026-11-22&to=2026-11-01",
     ),
     "team": (
         *("/?compare=previous", f"/?by=team&{YEAR}", "/?spec=nightly_labels_02&by=model", "/?from=x"),
