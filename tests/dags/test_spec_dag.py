@@ -422,6 +422,8 @@ class TestForm:
             ("model", "two words"),
             ("labels", {"env": "Not A Label"}),
             ("labels", ["env"]),
+            ("labels", {"airflow_job_key": "x"}),
+            ("labels", {f"l{n}": "x" for n in range(49)}),
             ("note", "x" * 1001),
         ],
     )

@@ -21,12 +21,11 @@ from vertex_batch.log import Log
 from vertex_batch.pricing import PriceBook, price
 from vertex_batch.usage import ScanResult
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.resource import STATES_WITH_RESULTS, BatchPredictionJob
+from vertex_batch.vertex.resource import DELETED, STATES_WITH_RESULTS, BatchPredictionJob
 
 if TYPE_CHECKING:
     from vertex_batch.costs import CostTable
 
-DELETED = "DELETED"
 REASONS_SHOWN = 5
 """The most reasons that a message shows for a job without an answer; the bill has all of them."""
 

@@ -13,6 +13,7 @@ from vertex_batch.pricing import retirement_of
 from vertex_batch.specs.model import Spec
 from vertex_batch.tasks.choices import DAY, DRY_RUN, JOBS, RETRY_OF
 from vertex_batch.tasks.forms import text_field
+from vertex_batch.vertex.labels import MAX_LABELS, RESERVED_PREFIXES
 
 OVERRIDES = {"inputs": "input", "model": "model", "labels": "labels"}
 """Field of the submit task -> param of the form that replaces it for one run."""
@@ -23,6 +24,7 @@ _URI = "^(gs|bq)://"
 _SHOWN_JOBS = 3
 _MARKDOWN = re.compile(r"[\\*_<>\[\]|~&$#]")
 _LABEL = r"^[a-z0-9_-]{0,63}$"
+_LABEL_KEY = rf"^(?!{'|'.join(RESERVED_PREFIXES)})"
 
 
 def form(spec: Spec) -> dict[str, Param]:
@@ -141,6 +143,8 @@ def _model_and_labels(spec: Spec) -> dict[str, Param]:
         "labels": Param(
             default=None,
             type=["null", "object"],
+            maxProperties=MAX_LABELS,
+            propertyNames={"pattern": _LABEL_KEY},
             additionalProperties={"type": "string", "pattern": _LABEL},
             title="Labels",
             description_md=f"Add or change these labels. Default: {_default(spec, 'job_labels')}",

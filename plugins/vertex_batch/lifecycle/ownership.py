@@ -9,7 +9,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from vertex_batch.lifecycle.identity import TaskIdentity, deployment_label
-from vertex_batch.vertex.labels import DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, TASK_KEY_LABEL
+from vertex_batch.vertex.labels import (
+    DAG_LABEL,
+    DEPLOYMENT_LABEL,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    RUN_LABEL,
+    TASK_KEY_LABEL,
+)
 from vertex_batch.vertex.resource import BatchPredictionJob
 
 # How long a run that Airflow does not find has to record its own job.
@@ -131,7 +138,7 @@ def why_not_to_adopt(job: BatchPredictionJob, deployment: str) -> str | None:
     """
     if job.labels.get(MANAGED_BY_LABEL) != MANAGED_BY:
         return None
-    run = f"{job.labels.get('airflow_dag', '')} {job.labels.get('airflow_run', '')}".strip()
+    run = f"{job.labels.get(DAG_LABEL, '')} {job.labels.get(RUN_LABEL, '')}".strip()
     if job.labels.get(DEPLOYMENT_LABEL) != deployment_label(deployment):
         return f"another Airflow deployment submitted it ({run}) and records its cost"
     return (

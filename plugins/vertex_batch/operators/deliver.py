@@ -15,7 +15,6 @@ from vertex_batch.costs import CostTableError, Delivery
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
-from vertex_batch.inputs import RETRY_LABEL
 from vertex_batch.observability.links import DeliveryLink, storage_url
 from vertex_batch.operators.base import SpecOperator, patterns
 from vertex_batch.results import (
@@ -40,6 +39,7 @@ from vertex_batch.tasks.context import map_index, overridden
 from vertex_batch.tasks.outcome import explained, failed_tasks, note
 from vertex_batch.tasks.run_bills import RecordedRun, RunBills
 from vertex_batch.tasks.shards import PartsReport
+from vertex_batch.vertex.labels import RETRY_LABEL
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobState
 

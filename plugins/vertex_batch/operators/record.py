@@ -18,7 +18,6 @@ from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart
 from vertex_batch.lifecycle.cancelling import request_cancel
-from vertex_batch.observability import metrics
 from vertex_batch.observability.lineage import ReportsLineage, of_bills
 from vertex_batch.observability.links import (
     BillLink,
@@ -196,7 +195,6 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
                 )
                 recorded.append(found)
                 self._report(recorded[-1].bill)
-                metrics.recorded(recorded[-1].bill)
             except VertexBatchError as error:
                 self.log.error("Job %s has no bill yet: %s", facts, error)  # noqa: TRY400 - it says it all
                 errors.append(error)

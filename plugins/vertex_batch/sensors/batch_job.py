@@ -11,7 +11,6 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from vertex_batch.errors import NotFoundError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.inputs import SHARD_LABEL
 from vertex_batch.lifecycle.cancelling import request_cancel
 from vertex_batch.lifecycle.explaining import explain, explain_failed_rows, explain_short_resume
 from vertex_batch.lifecycle.finding import find_jobs_by_key
@@ -35,6 +34,7 @@ from vertex_batch.tasks.kill import KillSwitch
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.triggers import BatchPredictionJobTrigger
+from vertex_batch.vertex.labels import SHARD_LABEL
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 

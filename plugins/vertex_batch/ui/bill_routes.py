@@ -15,11 +15,11 @@ from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.beside import nights_before, outside_expectation
 from vertex_batch.ui.failures import count_retried, group_failures
 from vertex_batch.ui.limits import failed_limits, result_options, retried_reasons
+from vertex_batch.ui.open_table import CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.restoring import first_delivery, restoring
 from vertex_batch.ui.run_report import cancelled_by, marked_failed, read_run, record_log
-from vertex_batch.ui.source import CostsIfAny, Named
 from vertex_batch.ui.under_way import find_submission
 from vertex_batch.ui.words import MANY_FAILED, query
 

@@ -26,20 +26,20 @@ from vertex_batch.errors import (
 )
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.ui.access import CurrentReader, Reader
+from vertex_batch.ui.active_jobs import open_client, what_happened
 from vertex_batch.ui.beside import outside_expectation
 from vertex_batch.ui.consent import is_from_here, is_signed, sign
 from vertex_batch.ui.in_flight import NO_STATE, InFlight
 from vertex_batch.ui.limits import failed_limits
+from vertex_batch.ui.open_table import Costs, CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError, read_days
 from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.run_report import CANCEL_EVENT
-from vertex_batch.ui.source import Costs, CostsIfAny, Named
 from vertex_batch.ui.submissions import SubmittedJob
 from vertex_batch.ui.under_way import active_jobs, estimate_costs, find_submission, list_under_way
-from vertex_batch.ui.vertex import open_client, what_happened
 from vertex_batch.ui.words import query
 from vertex_batch.vertex.names import JobId, parse_job_name
-from vertex_batch.vertex.resource import TERMINAL_STATES, BatchPredictionJob
+from vertex_batch.vertex.resource import DELETED, TERMINAL_STATES, BatchPredictionJob
 
 log = logging.getLogger(__name__)
 router = APIRouter()
@@ -49,7 +49,7 @@ CONFIRM_SECONDS = 4.0
 MAX_FORM_BYTES = 10_000
 NO_RIGHT, NO_CONSENT = "may not cancel", "no consent"
 SORTABLE = get_args(JobOrder)
-RECORDED_STATES = (*sorted(state for state in TERMINAL_STATES), "DELETED")
+RECORDED_STATES = (*sorted(TERMINAL_STATES), DELETED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vertex_batch.costs import Delivery, JobCost
-from vertex_batch.inputs.parts import RETRY_LABEL, RETRY_OF_LABEL
 from vertex_batch.results import DeliveryPlace, add_rounds, attempts_of
 from vertex_batch.specs.results import Results
+from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
 
 MAX_NAMED = 20
 

@@ -27,7 +27,7 @@ from tests.vertex_batch.ui.team_year import record_team_year
 from tools.browser import FULL_HD, NARROW, WIDE, chromium, open_browser, visit
 from vertex_batch.costs import CostTable, JobFacts
 from vertex_batch.doctor.running import CheckedSetup, failed, not_checked, ok, warning
-from vertex_batch.ui import URL_PREFIX, access, job_routes, routes, setup, source
+from vertex_batch.ui import URL_PREFIX, access, job_routes, open_table, overview_routes, setup
 from vertex_batch.ui.app import make_app
 from vertex_batch.ui.setup import SetupReports
 from vertex_batch.ui.submissions import SubmittedJob
@@ -108,9 +108,9 @@ def shown(tables, airflow_tables) -> Iterator[Callable[[str], str]]:
     """The pages over one of the tables, for a person who sees everything: returns their address."""
     current = "none"
     app = make_app()
-    app.dependency_overrides[routes._today] = lambda: TODAY
+    app.dependency_overrides[overview_routes._today] = lambda: TODAY
     app.dependency_overrides[security.get_user] = lambda: SimpleAuthManagerUser(username="a", role="user")
-    app.dependency_overrides[source._open_if_there] = lambda: tables(current)
+    app.dependency_overrides[open_table._open_if_there] = lambda: tables(current)
     whole = FastAPI()
     whole.mount(URL_PREFIX, app)
 

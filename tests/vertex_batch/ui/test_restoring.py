@@ -14,10 +14,9 @@ from tests.builders import a_delivery
 from tests.vertex_batch.results.nights import Night, a_request, answered, failed
 from vertex_batch.cli.main import main
 from vertex_batch.costs import JobCost, JobFacts, RowCounts, Total
-from vertex_batch.inputs import RETRY_OF_LABEL
-from vertex_batch.inputs.parts import RETRY_LABEL
 from vertex_batch.specs.results import Results
 from vertex_batch.ui.restoring import MAX_NAMED, restoring
+from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
 
 CREATED = datetime(2026, 11, 22, 2, tzinfo=UTC)
 RESULTS = Results(to="gs://bucket/{{ run_date }}/answers.csv", key="ticket", answer="json", keep=["who"])
