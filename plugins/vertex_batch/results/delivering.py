@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from vertex_batch.costs import Bill, JobCost, Total, add_totals
 from vertex_batch.errors import InputChangedError, InputMissingError, InputUnusableError
 from vertex_batch.lifecycle.identity import attempt_key
-from vertex_batch.results.types import AttemptOutput, Counts
+from vertex_batch.results.types import SHOWN, AttemptOutput, Counts, ExtraKind, Reason
+from vertex_batch.storage import object_count
 from vertex_batch.vertex.resource import LONG_AGO
 
 Billed = TypeVar("Billed", Bill, JobCost)
@@ -155,6 +156,30 @@ def other_prompts(counts: Counts) -> str | None:
         f"{counts.other_prompts:,} of {counts.checked_prompts:,} answers that were compared answer another"
         " prompt than the input row with the same key: the input was changed after the jobs had read it."
     )
+
+
+def later_objects(counts: Counts) -> str:
+    """Report objects that were written to the input after the job was created; empty without effect."""
+    told = []
+    if counts.added:
+        told.append(
+            f"{_written(counts.added, 'added to the input')} Their rows are not part of this run: they are"
+            " neither counted nor paid for. Send them with a run that has them as its `input`."
+        )
+    unmatched = counts.exceptions.get(Reason.MISSING, 0) + counts.extra_rows.get(ExtraKind.UNKNOWN, 0)
+    if counts.rewritten and (unmatched or counts.other_prompts):
+        told.append(
+            f"{_written(counts.rewritten, 'written to the input again')} So some rows may not be those"
+            " that the job has read."
+        )
+    return " ".join(told)
+
+
+def _written(uris: Sequence[str], how: str) -> str:
+    more = f" and {len(uris) - SHOWN:,} more" if len(uris) > SHOWN else ""
+    was = "was" if len(uris) == 1 else "were"
+    names = ", ".join(uris[:SHOWN])
+    return f"{object_count(len(uris))} {was} {how} after the job was created: {names}{more}."
 
 
 def cost_difference(counts: Counts, bill: Total) -> str | None:

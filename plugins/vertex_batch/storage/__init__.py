@@ -31,6 +31,7 @@ from vertex_batch.storage.objects import SourceObject as SourceObject
 from vertex_batch.storage.objects import fingerprint_of as fingerprint_of
 from vertex_batch.storage.objects import object_count as object_count
 from vertex_batch.storage.objects import without_duplicates as without_duplicates
+from vertex_batch.storage.objects import written_after as written_after
 from vertex_batch.storage.store import BIGQUERY_SCHEME as BIGQUERY_SCHEME
 from vertex_batch.storage.store import DEFAULT_CONN_ID as DEFAULT_CONN_ID
 from vertex_batch.storage.store import ObjectStorage as ObjectStorage

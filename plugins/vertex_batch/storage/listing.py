@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from vertex_batch.errors import ConfigurationError
@@ -15,8 +16,8 @@ from vertex_batch.storage.objects import SourceObject
 
 _WILDCARDS = frozenset("*?[")
 _PAGE = 5000  # the most that Cloud Storage returns at once
-_FIELDS = "nextPageToken,prefixes,items(name,size,generation,contentEncoding)"
-_OBJECT_FIELDS = "name,size,generation,contentEncoding"
+_FIELDS = "nextPageToken,prefixes,items(name,size,generation,contentEncoding,timeCreated)"
+_OBJECT_FIELDS = "name,size,generation,contentEncoding,timeCreated"
 
 
 def path_of(fs: Any, uri: str) -> str:
@@ -230,7 +231,16 @@ def _from_item(scheme: str, bucket: str, item: Mapping[str, Any]) -> SourceObjec
         int(item.get("size", 0)),
         str(item.get("generation", "")),
         str(item.get("contentEncoding") or ""),
+        _moment(item.get("timeCreated")),
     )
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def _from_entry(fs: Any, scheme: str, entry: Mapping[str, Any]) -> SourceObject:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import TaskInstanceState
 from airflow.sdk.exceptions import (
     AirflowException,
     AirflowFailException,
@@ -20,12 +21,14 @@ from vertex_batch.preflight import PreflightError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from vertex_batch.budgets import Estimate
 
 OUTCOME_XCOM = "vertex_batch_outcome"
 """Why the last try of a task failed or was skipped. Airflow deletes it when the next try starts."""
 MAX_CHARS = 2000
+_FAILED = frozenset({TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED})
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
 
 
@@ -89,6 +92,12 @@ def note(context: Context, log: Log, message: str) -> None:
     """Warn of what a person may want to act on although the task succeeds, also on the page of its run."""
     _keep(context, log, {"message": scrub(message), "is_note": True})
     _tell(log.warning, message)
+
+
+def failed_tasks(ti: RuntimeTaskInstanceProtocol, task_ids: Iterable[str]) -> list[str]:
+    """Those of some tasks of this run that have failed."""
+    states = ti.get_task_states(dag_id=ti.dag_id, task_ids=sorted(task_ids), run_ids=[ti.run_id])
+    return [task for task, state in (states.get(ti.run_id) or {}).items() if state in _FAILED]
 
 
 def _tell(log: Any, message: str) -> None:

@@ -78,7 +78,7 @@ def run(
             for each in deliveries
             if (how := restoring(each, found, result_options(each.spec, each.job_name)))
         },
-        undelivered=report.undelivered(found, deliveries),
+        undelivered=list(report.undelivered(found, deliveries)),
         marked=marked_failed(dag_id, run_id) if reader.may_read_audit(dag_id) else None,
         dag_id=dag_id,
         run_id=run_id,
