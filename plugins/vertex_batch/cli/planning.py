@@ -174,7 +174,7 @@ def _shards(plan: Plan, report: Report, objects: Any, storage: InputStorage) -> 
 def _price_book(plan: Plan, client: BatchClient | None, prices: Path | None) -> PriceBook:
     """The rates in force for a job, in the order in which a bill uses them."""
     facts = JobFacts(*plan.place, "", spec=plan.spec.name, task_id=plan.job.name)
-    return PriceBooks(client, prices, {spec_job(facts): plan.job.prices or None}).of(facts)
+    return PriceBooks(client, prices, {spec_job(facts): plan.job.prices or None}).book_of(facts)
 
 
 def _estimate(plan: Plan, objects: Any, read: Any, book: PriceBook) -> Estimate:

@@ -78,7 +78,7 @@ def conditions(where: JobFilter, of: Table = jobs) -> list[ColumnElement[bool]]:
     return found
 
 
-def _asks_the_job(where: JobFilter) -> bool:
+def _needs_job_columns(where: JobFilter) -> bool:
     """Whether it needs columns that are not stored with the sums of a job's parts."""
     return bool(where.text) or any(getattr(where, name) for name in _EXACT if name not in job_sums.c)
 
@@ -97,7 +97,7 @@ def select_totals(by: Grouping, where: JobFilter) -> Select[Any]:
     asked = select(*group, *kept, func.count(), func.min(of.c.day), func.max(of.c.day), *rows)
     if part:
         asked = asked.where(job_sums.c.part == part)
-        if _asks_the_job(where):
+        if _needs_job_columns(where):
             asked, of = asked.join_from(job_sums, jobs, same_job(job_sums, jobs)), jobs
     return asked.where(*conditions(where, of)).group_by(*group).order_by(*group)
 

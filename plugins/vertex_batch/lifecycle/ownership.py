@@ -44,16 +44,16 @@ def is_superseded(why: Killed, task_state: str | None, *, has_result: bool) -> b
     return why is Killed.SIGNAL and task_state == "success" and has_result
 
 
-def cancels_when_killed(why: Killed, task_state: str | None, *, next_try_goes_on: bool = False) -> bool:
+def cancels_when_killed(why: Killed, task_state: str | None, *, next_try_resumes: bool = False) -> bool:
     """Decide whether the job of a killed task is cancelled, unless a later try has replaced it.
 
     :param task_state: the task's state in Airflow; None if it could not be read. Then the job is left alone:
         a worker that cannot reach Airflow was not killed by a person, and a trigger may have moved to another
         triggerer. The run's own tasks and the reaper cancel what no task waits for.
-    :param next_try_goes_on: after a time-out: whether another try will resume the job.
+    :param next_try_resumes: after a time-out: whether another try will resume the job.
     """
     if why is Killed.TIMEOUT:
-        return not next_try_goes_on
+        return not next_try_resumes
     return task_state in _ENDED_TASK_STATES
 
 

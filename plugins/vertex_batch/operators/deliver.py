@@ -187,7 +187,9 @@ class DeliverResultsOperator(SpecOperator):
         of_specs = {spec_job(bill.job): self.prices for bill in bills} if self.prices else None
         with LiteLLMHook(self.litellm_conn_id).client() as client:
             books = PriceBooks(client, self.price_folder, of_specs)
-            return {bill.job.key: JobPrices.of_bill(bill, books.of(bill.job).thresholds()) for bill in bills}
+            return {
+                bill.job.key: JobPrices.of_bill(bill, books.book_of(bill.job).thresholds()) for bill in bills
+            }
 
     def _inputs(self, run: RunBills) -> list[str]:
         """What was sent: the spec's inputs, in their order, or the sample that the job read."""

@@ -186,7 +186,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
 
     def _resubmits(self, context: Context, seen: JobReading) -> bool:
         """Resubmit a job that failed for a transient reason; return whether there is a new job to watch."""
-        if not (self._attempts and self._attempts.goes_on_after(seen)):
+        if not (self._attempts and self._attempts.submits_again_after(seen)):
             return False
         self.log.warning(
             "%s Submitting it again (%d of %d).",

@@ -118,9 +118,11 @@ class BatchPredictionJobTrigger(BaseTrigger):
         """Log what is new. A line for which the triggerer has no time is logged after a later poll."""
         if isinstance(reading, VertexBatchError):
             metrics.poll_failed(reading, in_trigger=True)
-            if _LINES.take(time.monotonic()):
+            if _LINES.allows(time.monotonic()):
                 self.log.warning("Could not read job %s (%d in a row): %s", self.job, failures, reading)
-        elif seen.verdict is Verdict.WAIT and seen.progress != self._logged and _LINES.take(time.monotonic()):
+        elif (
+            seen.verdict is Verdict.WAIT and seen.progress != self._logged and _LINES.allows(time.monotonic())
+        ):
             # The task itself reports how the job has ended.
             self._logged = seen.progress
             self.log.info("Job %s is %s", self.job, seen.progress)
@@ -158,7 +160,7 @@ class BatchPredictionJobTrigger(BaseTrigger):
             )
 
     def _report_left(self, state: str | None) -> None:
-        if not _LINES.take(time.monotonic()):
+        if not _LINES.allows(time.monotonic()):
             return
         if state is not None:
             self.log.info("Leaving job %s to the task's next try: it is %s", self.job, state)
@@ -187,7 +189,7 @@ class BatchPredictionJobTrigger(BaseTrigger):
         try:
             answer = await SUPERVISOR_COMMS.asend(question)
         except Exception:
-            if _LINES.take(time.monotonic()):
+            if _LINES.allows(time.monotonic()):
                 self.log.exception(
                     "Could not read from Airflow the state of the task that waits for %s", self.job
                 )

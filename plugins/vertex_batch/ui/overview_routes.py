@@ -61,7 +61,7 @@ class Asked:
     problem: BadAddressError | None = None
 
 
-def _asked(
+def _read_query(
     today: Today,
     *,
     by: str = "",
@@ -84,7 +84,7 @@ def _asked(
     return Asked(View(cast("By", by), period, where, compare == "previous"), (since, until), problem)
 
 
-def _view(asked: Annotated[Asked, Depends(_asked)]) -> View:
+def _view(asked: Annotated[Asked, Depends(_read_query)]) -> View:
     if asked.problem:
         raise asked.problem
     return asked.view
@@ -98,7 +98,7 @@ def overview(
     request: Request,
     reader: CurrentReader,
     costs: CostsIfAny,
-    asked: Annotated[Asked, Depends(_asked)],
+    asked: Annotated[Asked, Depends(_read_query)],
     today: Today,
 ) -> Response:
     view = asked.view

@@ -155,9 +155,11 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
         ).one_or_none()
         if run is None:
             return RunReport()
-        outcomes = dict(_said(session, run.id, OUTCOME_XCOM)) if with_reasons else {}
-        intents = [Intent.from_dict(said) for _, said in _said(session, run.id, INTENT_XCOM)]
-        results = [said for _, said in _said(session, run.id, XCOM_RETURN_KEY)] if with_reasons else []
+        outcomes = dict(_stored_values(session, run.id, OUTCOME_XCOM)) if with_reasons else {}
+        intents = [Intent.from_dict(value) for _, value in _stored_values(session, run.id, INTENT_XCOM)]
+        results = (
+            [value for _, value in _stored_values(session, run.id, XCOM_RETURN_KEY)] if with_reasons else []
+        )
         tasks = session.execute(
             select(
                 TaskInstance.task_id,
@@ -274,7 +276,7 @@ def record_log(job: JobFacts) -> TaskLog | None:
     return TaskLog(*max(around, key=lambda each: each[:2])[2]) if around else None
 
 
-def _said(session: Session, run: int, key: str) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
+def _stored_values(session: Session, run: int, key: str) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
     """What the tasks of a run have stored under a key, by task id and map index."""
     asked = (
         select(XComModel.value, XComModel.task_id, XComModel.map_index)

@@ -1,4 +1,4 @@
-/* The short way for plain rows, compiled. `plain.py` holds the rules and stands in where this was not built.
+/* The short way for plain rows, compiled. `plain.py` has the rules, and is used where this was not built.
 
    A row is added up only if every byte of it was understood, as JSON and as a plain row. All else is left to the
    caller, line by line: an escaped key, a field twice, a number that is not a count, nesting beyond a limit, anything that
