@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
-from airflow.sdk.exceptions import AirflowSkipException, ParamValidationError
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.state import State, TaskInstanceState
 
@@ -95,6 +96,43 @@ class TestDelivery:
         assert {task.task_id for task in deciding} == {"wait", "deliver"}
         failed = any(task.state in State.failed_states for task in deciding)
         assert ("failed" if failed else "success") == run_state
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"asset": True},
+            {"asset": True, "split": "auto"},
+            {"asset": True, "retry_rows": {"rounds": 1}},
+            {"jobs": {"one": {}, "two": {"after": ["one"], "results": None}}},
+        ],
+    )
+    @pytest.mark.parametrize("failed", ["wait", "record_cost", "deliver", None])
+    def test_a_marked_run_that_other_tasks_follow_is_as_its_job_and_its_delivery_were(self, fields, failed):
+        """A person marks the run: Airflow skips the tasks that follow the job, and runs the teardowns."""
+        built = build_dag(spec(results=RESULTS, **fields))
+        dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(built))
+        group = "one." if "jobs" in fields else ""
+        ran = {f"{group}{name}" for name in ("plan_inputs", "submit", "wait")}
+        done = {name for name in dag.task_ids if name in ran or dag.get_task(name).is_teardown}
+        states = {name: SUCCESS if name in done else SKIPPED for name in dag.task_ids}
+        if failed:
+            states[f"{group}{failed}"] = FAILED
+        check = built.get_task(f"{group}check_tasks")
+        ti: Any = SimpleNamespace(
+            dag_id="nightly",
+            run_id="tonight",
+            get_task_states=lambda task_ids, **_: {"tonight": {name: states[name] for name in task_ids}},
+            xcom_push=lambda **_: None,
+        )
+        with pytest.raises(AirflowFailException, match=failed) if failed else nullcontext():
+            check.execute({"ti": ti})
+        states[check.task_id] = FAILED if failed else SUCCESS
+        tasks = [_TaskInstance(task_id, state) for task_id, state in states.items()]
+
+        deciding = DagRun._tis_for_dagrun_state(SimpleNamespace(), dag=dag, tis=tasks)
+
+        assert any(task.state in State.failed_states for task in deciding) is bool(failed)
+        assert dag.get_task(check.task_id).trigger_rule == "all_done_setup_success"
 
     def test_results_are_announced_after_the_delivery_which_the_event_contains(self):
         dag = build_dag(spec(results=RESULTS, asset=True))
@@ -446,7 +484,8 @@ class TestJobs:
         dag = build_dag(spec(jobs=self.JOBS))
 
         assert [task.task_id for task in dag.tasks] == [
-            f"{job}.{task}" for job in self.JOBS for task in ("submit", "wait", "ended", "record_cost")
+            *(f"summaries.{task}" for task in ("submit", "wait", "ended", "record_cost", "check_tasks")),
+            *(f"topics.{task}" for task in ("submit", "wait", "ended", "record_cost")),
         ]
         for job in self.JOBS:
             assert dag.get_task(f"{job}.record_cost").submit_task_id == f"{job}.submit"

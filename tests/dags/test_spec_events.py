@@ -200,6 +200,14 @@ class TestNotices:
 
         assert "Run r1 of nightly takes longer than expected" in caplog.text
 
+    def test_a_run_past_its_timeout_is_told_that_its_answers_may_not_be_delivered(self, caplog):
+        """Airflow skips teardowns, too."""
+        (callback,) = build_dag(spec(notify=[{"on": ["failure"]}])).on_failure_callback
+
+        callback(context(reason="timed_out"))
+
+        assert "paid for and not delivered. Clear record_cost" in caplog.text
+
     def test_lateness_survives_what_airflow_makes_of_a_dag(self):
         dag = build_dag(spec(expected_duration="6h", notify=[{"on": ["failure"]}]))
 

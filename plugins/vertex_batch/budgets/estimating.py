@@ -17,7 +17,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Any
 
-from vertex_batch.budgets.answers import DEFAULT_OUTPUT_TOKENS
+from vertex_batch.budgets.answers import USUAL_ANSWER
 from vertex_batch.budgets.survey import Survey
 from vertex_batch.costs.bill import Total, total
 from vertex_batch.costs.money import exact, in_full, usd
@@ -156,14 +156,21 @@ def estimate(
         )
         for end in range(3)
     )
-    answers = f"answers as long as half their maxOutputTokens and at most {DEFAULT_OUTPUT_TOKENS:,} tokens"
+    # What has no price at all may be in one end only.
+    ends = min(total(low).amount, total(expected).amount), max(total(high).amount, total(expected).amount)
+    method = f"{survey.method}, no history"
+    if ends[0] != ends[1]:
+        most = f"{int(USUAL_ANSWER.high):,} tokens and thoughts"
+        method += (
+            f": the range is from answers of {int(USUAL_ANSWER.low)} tokens to the `maxOutputTokens` of each"
+            f" row, or {most} where a row sets none; a run with `sample`, or a first night, narrows it"
+        )
     return _made(
         survey,
         expected,
-        # What has no price at all may be in one end only.
-        (min(total(low).amount, total(expected).amount), max(total(high).amount, total(expected).amount)),
+        ends,
         reasons=[item.reason for item in high if item.reason],
-        method=f"{survey.method}, no history: {answers}, and thoughts",
+        method=method,
         is_first=True,
     )
 

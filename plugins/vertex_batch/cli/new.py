@@ -50,10 +50,18 @@ class Prompt:
         return f"{self.text}{f' [{shown}]' if shown else f', such as {self.example}'}: "
 
 
+NONE = "none"
+"""The answer to an optional question that leaves its key out although there is a default."""
 QUESTIONS = (
     Prompt("model", "Model", "gemini-3.8-flash", required=True),
     Prompt("inputs", "Input files", "gs://my-bucket/in/{{ previous_run_date }}/*.jsonl", required=True),
     Prompt("output", "Output folder", "gs://my-bucket/out/{{ previous_run_date }}/", required=True),
+    Prompt(
+        "results",
+        f"File for the answers, or `{NONE}`",
+        "gs://my-bucket/answers/{{ previous_run_date }}.parquet",
+        "none, they stay in the output",
+    ),
     Prompt("schedule", "Schedule as a cron expression", "30 2 * * *", "none, manual runs only"),
     Prompt("timezone", "Time zone", "Europe/Berlin", "UTC"),
     Prompt("start_date", "First day of the schedule", "2026-12-01", "today"),
@@ -144,10 +152,12 @@ def spec_text(answers: dict[str, str], schema: str) -> str:
         "model",
         "inputs",
         "output",
+        "results",
         "team",
     ):
         if key in answers:
-            lines += ["", *_comment(key), f"{key}: {_scalar(answers[key])}"]
+            value = _scalar(answers[key])
+            lines += ["", *_comment(key), f"{key}:\n  to: {value}" if key == "results" else f"{key}: {value}"]
     lines += ["", "# Further keys that you may want:"]
     for key, example in _MORE.items():
         if key not in answers:
@@ -158,6 +168,8 @@ def spec_text(answers: dict[str, str], schema: str) -> str:
 def _answers(options: Namespace) -> dict[str, str]:
     given = {question.key: getattr(options, question.key) for question in QUESTIONS}
     answers = {key: value.strip() for key, value in given.items() if value and value.strip()}
+    if answers.get("results") == NONE:
+        del answers["results"]
     found = _problems(options.name, answers)
     if found:
         lines = [f"--{key.replace('_', '-')}: {text}" if key in given else text for key, text in found]
@@ -184,7 +196,7 @@ def _asked(name: str, answers: dict[str, str]) -> dict[str, str]:
                     "The input ended before all questions were answered. Nothing was written."
                 )
             answer = line.strip() or default
-            if not answer and not question.required:
+            if not question.required and answer in ("", NONE):
                 break
             found = [text for key, text in _problems(name, {**answers, question.key: answer})]
             if answer and not found:
@@ -198,8 +210,12 @@ def _default(key: str, name: str, answers: dict[str, str]) -> str:
     """A useful answer that is also valid; empty if there is none."""
     if key == "model":
         return _MODEL
-    bucket = BUCKET.match(answers.get("inputs", ""))
-    return f"{bucket[0]}output/{name}/{{{{ run_date }}}}/" if key == "output" and bucket else ""
+    if key == "output" and (bucket := BUCKET.match(answers.get("inputs", ""))):
+        return f"{bucket[0]}output/{name}/{{{{ run_date }}}}/"
+    if key == "results" and (bucket := BUCKET.match(answers.get("output", ""))):
+        file = f"{bucket[0]}answers/{name}/{{{{ run_date }}}}.parquet"
+        return "" if _problems(name, {**answers, key: file}) else file
+    return ""
 
 
 def _problems(name: str, answers: dict[str, str]) -> list[tuple[str, str]]:

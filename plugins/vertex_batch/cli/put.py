@@ -16,7 +16,8 @@ from vertex_batch.cli.output import print_json, say
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.specs import load_specs
 from vertex_batch.specs.load import working_folder
-from vertex_batch.storage import DEFAULT_CONN_ID, GZIP_MAGIC, blocks_of
+from vertex_batch.specs.templates import TEMPLATE_PART, is_template
+from vertex_batch.storage import DEFAULT_CONN_ID, GZIP_MAGIC, blocks_of, names_like
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -63,10 +64,40 @@ def run(options: Namespace) -> int:
         print_json({"uri": uri, "bytes": file.stat().st_size})
         return 0
     sys.stdout.write(f"{uri}\n")
-    name = re.sub(r"\W", "_", file.name.partition(".")[0])
-    say(f"Uploaded {file.stat().st_size:,} bytes. A spec reads them with the line\n  inputs: {uri}")
-    say(f"Next: `vertex-batch new {name} --inputs {shlex.quote(uri)}` writes such a spec.")
+    say(f"Uploaded {file.stat().st_size:,} bytes. {_what_next(uri, file)}")
     return 0
+
+
+def _what_next(uri: str, file: Path) -> str:
+    """Say which specs read the object already, and how to start one; else how to write one that does."""
+    reads = {
+        spec.name: pattern
+        for spec in load_specs(working_folder()).specs.values()
+        for job in spec.jobs
+        for pattern in job.inputs
+        # A template may stand for any text within a name, and an address with `/` at its end for a folder.
+        if names_like(TEMPLATE_PART.sub("*", f"{pattern}*" if pattern.endswith("/") else pattern)).fullmatch(
+            uri
+        )
+    }
+    if not reads:
+        name = re.sub(r"\W", "_", file.name.partition(".")[0])
+        return (
+            f"A spec reads them with the line\n  inputs: {uri}\n"
+            f"Next: `vertex-batch new {name} --inputs {shlex.quote(uri)}` writes such a spec."
+        )
+    name, pattern = next(iter(reads.items()))
+    dated = (
+        " A run reads the address of its own date; `plan` and `run` take it with --date."
+        if is_template(pattern)
+        else ""
+    )
+    specs = "".join(f"  {name}, with `inputs: {pattern}`\n" for name, pattern in reads.items())
+    return (
+        f"A spec reads them already:\n{specs}"
+        f"Next: `vertex-batch plan {name}` shows what a run submits and costs. `airflow dags trigger {name}`"
+        f" starts one; so does `vertex-batch run {name}`, without the scheduler.{dated}"
+    )
 
 
 def _address(to: str, file: Path) -> str:

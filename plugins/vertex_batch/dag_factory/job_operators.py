@@ -13,6 +13,7 @@ from vertex_batch.dag_factory.form import OVERRIDES
 from vertex_batch.operators import (
     AggregateTokenUsageOperator,
     BudgetSettings,
+    CheckTasksOperator,
     DeliverResultsOperator,
     PlanInputsOperator,
     PrepareRetryOperator,
@@ -181,6 +182,13 @@ class JobOperators:
             **self._named,
             **self._always,
         )
+
+    def check(self) -> CheckTasksOperator:
+        """Make the task that fails a marked run, for a job that other tasks follow."""
+        waiting = {name: value for name, value in self._always.items() if name != "litellm_conn_id"}
+        check = CheckTasksOperator(task_id="check_tasks", **waiting)
+        check.as_teardown(on_failure_fail_dagrun=True)
+        return check
 
     def prepare(
         self, results: Results, number: int, rounds: RoundTasks, reasons: Sequence[str]

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
+_TIMED_OUT = (
+    "has exceeded its dagrun_timeout, so Airflow skipped its tasks: answers may be paid for and not"
+    " delivered. Clear record_cost with its downstream tasks, which costs nothing, or use the command"
+    " `vertex-batch results`"
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class Notify:
     def __call__(self, context: Context) -> None:
         dag_run: Any = context.get("dag_run")
         run = f"Run {getattr(dag_run, 'run_id', '')} of {getattr(dag_run, 'dag_id', '')}"
-        log.warning("%s %s", run, self.what)
+        timed_out = context.get("reason") == "timed_out"  # Airflow's word; a cluster policy may set a timeout
+        log.warning("%s %s", run, _TIMED_OUT if timed_out else self.what)
         if self.path is None:
             return
         try:

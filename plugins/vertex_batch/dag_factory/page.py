@@ -48,6 +48,9 @@ def _tasks(spec: Spec) -> str:
     submit = f"Submits the Vertex job, once, however often it is retried.{_MAPPED if is_planned else ''}"
     ended = "Does nothing. Airflow needs it to fail the run if either `wait` or `record_cost` fails."
     record = "Cancels what still runs after a failure, and records the bill, however the job ended."
+    check = (
+        "Fails a run that a person marked, if a task of its job has failed. Airflow skips all others then."
+    )
     rows = {
         "plan_inputs": planned if is_planned else "",
         "submit": submit,
@@ -56,6 +59,7 @@ def _tasks(spec: Spec) -> str:
         "record_cost": record,
         "retry_N": again if rounds else "",
         "deliver": answers if any(job.results for job in spec.jobs) else "",
+        "check_tasks": check if any(map(spec.is_followed, spec.jobs)) else "",
         "results": "Announces the results as an asset event." if any(job.asset for job in spec.jobs) else "",
     }
     lines = [f"| `{name}` | {text} |" for name, text in rows.items() if text]

@@ -57,7 +57,10 @@ def add_jobs(dag: DAG, spec: Spec, prices_folder: Path | None, budgets_file: Pat
         group = TaskGroup(job.name) if spec.grouped else nullcontext()
         known = set(dag.task_dict)
         with group:
-            made[job.name] = add_job(JobOperators(spec, job, prices_folder, budgets_file))
+            make = JobOperators(spec, job, prices_folder, budgets_file)
+            ends = made[job.name] = add_job(make)
+            if spec.is_followed(job):
+                make.check() << [*ends.results, ends.bill]
             _finish(spec, job, made[job.name], [dag.get_task(name) for name in dag.task_dict.keys() - known])
     for job in spec.jobs:
         tasks = made[job.name]
@@ -107,7 +110,8 @@ def add_job(make: JobOperators) -> JobTasks:
     run still fails with the job, because its waiting task is a leaf, too; with rounds of retries, that
     of the last round, which does not run after a failure. Like the bill, the delivery is a teardown:
     otherwise a person who marks the run between ``wait`` and ``deliver`` would skip it, and the paid answers
-    would not be delivered in a run that Airflow then calls successful.
+    would not be delivered in a run that Airflow then calls successful. Where other tasks follow a
+    job, they are the leaves, and a person who marks the run skips them; then `check_tasks` decides.
     """
     job, prefix = make.job, f"{make.job.name}." if make.spec.grouped else ""
     plan = make.plan() if job.may_be_split else None

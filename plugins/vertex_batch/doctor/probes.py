@@ -105,7 +105,7 @@ def probe_version(settings: ProxySettings) -> Diagnosis:
     with _client(settings) as client:
         version = find_version(client)
     notice = malicious_notice(settings.config.base_url, version)
-    return rules.judge_version(version, notice, [str(each) for each in flaws_of(version)])
+    return rules.judge_version(version, notice, flaws_of(version))
 
 
 def probe_prices(books: PriceBooks, spec: Spec, job: JobSpec, location: str, today: date) -> Diagnosis:

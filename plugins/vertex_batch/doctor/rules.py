@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vertex_batch.doctor.running import Diagnosis, failed, ok, warning
+from vertex_batch.vertex.proxy_versions import SecurityFlaw
 
 TESTED_AIRFLOW = (3, 3)
 _SOON = timedelta(days=14)
@@ -16,7 +17,7 @@ _NEARLY = 0.9
 _TEMPLATE = re.compile(r"\{[{%#]")
 
 
-def judge_version(version: str, malicious: str, flaws: Sequence[str]) -> Diagnosis:
+def judge_version(version: str, malicious: str, flaws: Sequence[SecurityFlaw]) -> Diagnosis:
     """Judge the proxy's release.
 
     :param version: empty if the proxy does not report it.
@@ -30,10 +31,16 @@ def judge_version(version: str, malicious: str, flaws: Sequence[str]) -> Diagnos
             "The proxy does not report its version to this key.",
             "compare the version that runs there with docs/deployment.md: some releases are malicious",
         )
-    if flaws:
+    if any(each.fixed_in for each in flaws):
         return warning(
-            f"LiteLLM {version} has known security flaws: {'; '.join(flaws)}.",
+            f"LiteLLM {version} has known security flaws: {'; '.join(map(str, flaws))}.",
             "upgrade the proxy where a fixed version exists, and let only trusted networks reach it",
+        )
+    if flaws:
+        return ok(
+            f"LiteLLM {version}; it is not a known malicious release. An upgrade does not help against"
+            f" {'; '.join(map(str, flaws))}: give accounts and keys of the proxy only to people you trust,"
+            " and let only trusted networks reach it."
         )
     return ok(f"LiteLLM {version}; it is not a known malicious or vulnerable release.")
 

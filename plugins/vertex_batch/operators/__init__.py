@@ -1,7 +1,7 @@
 """Airflow operators: submit, adopt and cancel jobs, record costs, send rows again, deliver answers; more."""
 
 from vertex_batch.operators.adopt import AdoptBatchPredictionJobOperator
-from vertex_batch.operators.announce import AnnounceResultsOperator
+from vertex_batch.operators.announce import AnnounceResultsOperator, CheckTasksOperator
 from vertex_batch.operators.cancel import CancelBatchPredictionJobOperator
 from vertex_batch.operators.deliver import DeliverResultsOperator
 from vertex_batch.operators.digest import SpendDigestOperator
@@ -19,6 +19,7 @@ __all__ = [
     "AnnounceResultsOperator",
     "BudgetSettings",
     "CancelBatchPredictionJobOperator",
+    "CheckTasksOperator",
     "DeliverResultsOperator",
     "PlanInputsOperator",
     "PrepareRetryOperator",

@@ -1,4 +1,4 @@
-"""Announce a job's results: the task that updates the asset, with the output and its cost."""
+"""The tasks after the end of a job: announce its results as an asset event, and fail a marked run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, BaseOperator
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.inputs import PartKind
+from vertex_batch.tasks.outcome import explained, failed_tasks
 from vertex_batch.tasks.shards import planned_parts
 from vertex_batch.vertex.resource import STATES_WITH_RESULTS
 
@@ -68,6 +69,26 @@ class AnnounceResultsOperator(BaseOperator):
             for outlet in self.outlets:
                 if isinstance(outlet, Asset):
                     context["outlet_events"][outlet].extra = extra
+
+
+class CheckTasksOperator(BaseOperator):
+    """Fail if a task before it has failed. Use it as a teardown that fails the run.
+
+    If a person marks a run, Airflow skips what has not run yet, except teardowns. Tasks that a skipped one
+    follows do not decide the run, so it would be a success although its job failed or was not delivered.
+
+    :raises AirflowFailException: a task before it has failed.
+    """
+
+    ui_color = "#f1f3f4"
+
+    def execute(self, context: Context) -> None:
+        with explained(context, self.log):
+            if failed := failed_tasks(context["ti"], self.upstream_task_ids):
+                message = (
+                    f"This failure only follows from {' and '.join(failed)}. It fails a run that was marked."
+                )
+                raise AirflowFailException(message)
 
 
 def announcement(recorded: Any) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import TaskInstanceState
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.billing.price_books import PriceBooks, spec_job
@@ -16,6 +15,7 @@ from vertex_batch.costs import CostTableError, Delivery
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
+from vertex_batch.inputs import RETRY_LABEL
 from vertex_batch.observability.links import DeliveryLink, storage_url
 from vertex_batch.operators.base import SpecOperator, patterns
 from vertex_batch.results import (
@@ -29,6 +29,7 @@ from vertex_batch.results import (
     cost_difference,
     deliver,
     join,
+    later_objects,
     of_paid_answers,
     other_prompts,
     read_schema,
@@ -36,7 +37,7 @@ from vertex_batch.results import (
     why_bad,
 )
 from vertex_batch.tasks.context import map_index, overridden
-from vertex_batch.tasks.outcome import explained, note
+from vertex_batch.tasks.outcome import explained, failed_tasks, note
 from vertex_batch.tasks.run_bills import RecordedRun, RunBills
 from vertex_batch.tasks.shards import PartsReport
 from vertex_batch.vertex.names import JobId
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from vertex_batch.costs import Bill, CostTable, Total
 
 SAMPLES = "_samples"
-_FAILED = frozenset({TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED})
 
 
 class DeliverResultsOperator(SpecOperator):
@@ -135,14 +135,14 @@ class DeliverResultsOperator(SpecOperator):
             if run is None:
                 message = "No job of this run has a bill, so there is nothing to deliver."
                 raise AirflowSkipException(message)
-            written, bad = self._deliver(context, run)
+            written, bad, later = self._deliver(context, run)
             self._record(context, table, run, written)
             self.delivery_url = storage_url(written.place.answers, is_file=True)
-            beside = _beside(written, self._place(run))
-            if bad and beside:
-                bad = f"{bad} {beside}"
-            elif beside:
-                note(context, self.log, beside)
+            notes = " ".join(filter(None, (_beside(written, self._place(run)), later)))
+            if bad and notes:
+                bad = f"{bad} {notes}"
+            elif notes:
+                note(context, self.log, notes)
             if bad:
                 message = f"{bad} What there is was delivered to {written.place.answers}."
                 raise AirflowFailException(message)
@@ -158,7 +158,8 @@ class DeliverResultsOperator(SpecOperator):
             ),
         }
 
-    def _deliver(self, context: Context, run: RunBills) -> tuple[Written, str | None]:
+    def _deliver(self, context: Context, run: RunBills) -> tuple[Written, str | None, str]:
+        """Write the delivery; return it, why the run is bad, and what was written to the input since."""
         storage = open_storage(self.gcp_conn_id)
         settings = ResultSettings(self.key or "", self.answer, read_schema(self.schema), self.keep)
         with (
@@ -171,13 +172,15 @@ class DeliverResultsOperator(SpecOperator):
                 store=storage,
                 work=Path(folder) / "join",
                 prices=self._prices(run.delivered),
+                jobs=[bill.job for bill in run.delivered if RETRY_LABEL not in bill.job.labels],
             ) as joined,
         ):
             facts = {**self._facts(context, run), **bill_facts(run.delivered, run.bills)}
             written = deliver(joined, self._place(run), storage, facts)
             self._report(written, joined.counts, total_of(run.delivered))
             was_cancelled = all(bill.job.state == JobState.CANCELLED for bill in run.delivered)
-            return written, why_bad(joined.counts, self.max_exceptions_ratio, was_cancelled=was_cancelled)
+            bad = why_bad(joined.counts, self.max_exceptions_ratio, was_cancelled=was_cancelled)
+            return written, bad, later_objects(joined.counts)
 
     def _prices(self, bills: Sequence[Bill]) -> dict[JobId | None, JobPrices]:
         """The rates of each bill, and the limits of long context by which it was made."""
@@ -204,10 +207,7 @@ class DeliverResultsOperator(SpecOperator):
 
         :raises AirflowFailException: a task that records bills has failed.
         """
-        records = [self.record_task_id, *self.retry_record_task_ids]
-        states = ti.get_task_states(dag_id=ti.dag_id, task_ids=records, run_ids=[ti.run_id])
-        failed = [task for task, state in (states.get(ti.run_id) or {}).items() if state in _FAILED]
-        if failed:
+        if failed := failed_tasks(ti, [self.record_task_id, *self.retry_record_task_ids]):
             names = " and ".join(failed)
             message = (
                 f"Nothing was delivered, because {names} failed: a delivery needs the bills of its jobs."

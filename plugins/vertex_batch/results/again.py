@@ -16,6 +16,7 @@ from pathlib import Path
 from vertex_batch.inputs import JobLimits, StagingPlace, exists_with_size
 from vertex_batch.lifecycle.waiting import describe, failed_for_a_passing_reason
 from vertex_batch.log import Log
+from vertex_batch.results.delivering import later_objects
 from vertex_batch.results.joining import join
 from vertex_batch.results.types import AttemptOutput, Counts, Reason, ResultSettings
 from vertex_batch.storage import ObjectStorage, blocks_of
@@ -233,7 +234,10 @@ class RetryCollector:
                 self._settings,
                 store=self._storage,
                 work=self._work / f"join_{number}",
+                jobs=chain.jobs,
             ) as joined:
+                if later := later_objects(joined.counts):
+                    self._log.warning("%s", later)
                 found.add(joined.counts, wanted)
                 yield from joined.rows_to_send_again(wanted)
 

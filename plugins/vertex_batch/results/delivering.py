@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
-from vertex_batch.costs import Bill, Total, add_totals
+from vertex_batch.costs import Bill, JobCost, Total, add_totals
 from vertex_batch.errors import InputChangedError, InputMissingError, InputUnusableError
 from vertex_batch.lifecycle.identity import attempt_key
-from vertex_batch.results.types import AttemptOutput, Counts
+from vertex_batch.results.types import SHOWN, AttemptOutput, Counts, ExtraKind, Reason
+from vertex_batch.storage import object_count
 from vertex_batch.vertex.resource import LONG_AGO
 
+Billed = TypeVar("Billed", Bill, JobCost)
 MAX_RESUBMITS = 100
 _REASONS_SHOWN = 5
 _CREATED_AT = attrgetter("job.created_at")
@@ -23,7 +25,7 @@ _SAFE = (
 AGAIN_IN_AIRFLOW = "This task costs nothing. A retry delivers the same rows and fails the same way."
 
 
-def attempts_of(bills: Sequence[Bill], results: Sequence[Bill]) -> dict[int, list[Bill]]:
+def attempts_of(bills: Sequence[Billed], results: Sequence[Billed]) -> dict[int, list[Billed]]:
     """The jobs whose outputs make a delivery, by attempt.
 
     They are the jobs with the run's results, and those that they replaced automatically, since these may have
@@ -33,7 +35,7 @@ def attempts_of(bills: Sequence[Bill], results: Sequence[Bill]) -> dict[int, lis
     :param bills: of all jobs of the run.
     :param results: of those with its results, one for each part of the input.
     """
-    attempts: dict[int, list[Bill]] = {}
+    attempts: dict[int, list[Billed]] = {}
     for last in results:
         mine = [bill for bill in bills if bill.job.map_index == last.job.map_index]
         for attempt, bill in enumerate(_chain(mine, last)):
@@ -41,7 +43,7 @@ def attempts_of(bills: Sequence[Bill], results: Sequence[Bill]) -> dict[int, lis
     return attempts
 
 
-def add_rounds(attempts: dict[int, list[Bill]], rounds: Sequence[Sequence[Bill]]) -> None:
+def add_rounds(attempts: dict[int, list[Billed]], rounds: Sequence[Sequence[Billed]]) -> None:
     """Add the jobs of the rounds of retries, each round as one more attempt.
 
     Jobs of a round that are older than the first submission ran rows of what may have been another input.
@@ -54,9 +56,9 @@ def add_rounds(attempts: dict[int, list[Bill]], rounds: Sequence[Sequence[Bill]]
             attempts[max(attempts, default=-1) + 1] = sorted(newer, key=_CREATED_AT)
 
 
-def _chain(bills: Sequence[Bill], last: Bill) -> list[Bill]:
+def _chain(bills: Sequence[Billed], last: Billed) -> list[Billed]:
     """A job and those that it replaced, the first one first."""
-    by_key: dict[str, list[Bill]] = {}
+    by_key: dict[str, list[Billed]] = {}
     for bill in sorted(bills, key=_CREATED_AT):
         if bill.job.job_key and bill.job.task_id == last.job.task_id:
             by_key.setdefault(bill.job.job_key, []).append(bill)
@@ -154,6 +156,30 @@ def other_prompts(counts: Counts) -> str | None:
         f"{counts.other_prompts:,} of {counts.checked_prompts:,} answers that were compared answer another"
         " prompt than the input row with the same key: the input was changed after the jobs had read it."
     )
+
+
+def later_objects(counts: Counts) -> str:
+    """Report objects that were written to the input after the job was created; empty without effect."""
+    told = []
+    if counts.added:
+        told.append(
+            f"{_written(counts.added, 'added to the input')} Their rows are not part of this run: they are"
+            " neither counted nor paid for. Send them with a run that has them as its `input`."
+        )
+    unmatched = counts.exceptions.get(Reason.MISSING, 0) + counts.extra_rows.get(ExtraKind.UNKNOWN, 0)
+    if counts.rewritten and (unmatched or counts.other_prompts):
+        told.append(
+            f"{_written(counts.rewritten, 'written to the input again')} So some rows may not be those"
+            " that the job has read."
+        )
+    return " ".join(told)
+
+
+def _written(uris: Sequence[str], how: str) -> str:
+    more = f" and {len(uris) - SHOWN:,} more" if len(uris) > SHOWN else ""
+    was = "was" if len(uris) == 1 else "were"
+    names = ", ".join(uris[:SHOWN])
+    return f"{object_count(len(uris))} {was} {how} after the job was created: {names}{more}."
 
 
 def cost_difference(counts: Counts, bill: Total) -> str | None:

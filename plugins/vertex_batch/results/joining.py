@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from vertex_batch.results.costing import JobPrices
 from vertex_batch.results.engine import open_database
 from vertex_batch.results.input_rows import PROMPTS_CHECKED, InputLoader, find_inputs, input_lines, values_of
 from vertex_batch.results.matching import match
+from vertex_batch.results.newer import JobInput, added_objects, may_be_added, newer_objects, staged_uris
 from vertex_batch.results.output_rows import OutputLoader
 from vertex_batch.results.spool import Spool
 from vertex_batch.results.tables import TABLES
@@ -27,6 +29,7 @@ CREATE VIEW outcomes AS
 SELECT seq, id, CASE WHEN id IS NULL THEN '{Reason.MISSING}' ELSE o.reason END AS reason
 FROM input_rows LEFT JOIN chosen USING (seq) LEFT JOIN (SELECT id, reason FROM output_rows) o USING (id)
 """  # noqa: S608 - our own names
+_FILES_WITH_OUTPUT = "SELECT DISTINCT uri FROM chosen JOIN input_rows USING (seq) JOIN files USING (file)"
 
 
 class Joined:
@@ -44,10 +47,16 @@ class Joined:
         work: Path,
         store: ObjectStorage,
         objects: Sequence[SourceObject],
+        added: Sequence[SourceObject] = (),
+        newer: Sequence[SourceObject] = (),
     ) -> None:
         self.connection, self.spool, self.settings, self.work = connection, spool, settings, work
         self._store, self._objects = store, objects
-        self.counts = _count(connection)
+        self.counts = replace(
+            _count(connection),
+            added=tuple(each.uri for each in added),
+            rewritten=tuple(each.uri for each in newer if each not in added),
+        )
         (self.has_embeddings,) = connection.execute(
             "SELECT coalesce(bool_and(is_embedding), false) FROM output_rows WHERE answer_start IS NOT NULL"
         ).fetchall()[0]
@@ -83,6 +92,7 @@ def join(
     store: ObjectStorage | Any,
     work: Path,
     prices: Mapping[JobId | None, JobPrices] | None = None,
+    jobs: Sequence[JobInput] = (),
 ) -> Iterator[Joined]:
     """Join the outputs of all attempts to the inputs. Memory does not grow with the rows; disk does.
 
@@ -92,38 +102,76 @@ def join(
     :param store: an object store, or an fsspec file system, with inputs and outputs.
     :param work: a folder on a local disk for this join alone; it is removed at the end.
     :param prices: what the rows of each job cost; without them costs are unknown.
+    :param jobs: those that have read the inputs, but not retries of rows. Objects that were added after they
+        were created are left out. Without them every object counts.
     :raises InputMissingError: an input no longer exists.
     :raises OutputMissingError: an output does not exist, or holds no rows.
     :raises ConfigurationError: DuckDB is not installed, or the schema of the answers is not valid.
     """
     storage = as_storage(store)
     objects = find_inputs(storage, inputs)
+    newer = newer_objects(objects, jobs, storage.look_up(staged_uris(objects, jobs)))
+    added: Sequence[SourceObject] = ()
+    load = _Loading(storage, settings, sorted(attempts, key=lambda each: each.attempt), prices or {})
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, work, ignore_errors=True)
-        connection = stack.enter_context(closing(open_database(work)))
-        spool = stack.enter_context(closing(Spool(work / "texts")))
-        connection.execute(TABLES)
-        loader = InputLoader(connection, storage, settings, spool)
-        rows = loader.load(objects)
-        shared = loader.add_digests(objects)
-        outputs = OutputLoader(
+        if candidates := may_be_added(newer, objects, jobs):
+            # Last, so that none of their rows takes the answer to an equal row that a job has read.
+            trial = [*(each for each in objects if each not in candidates), *candidates]
+            with load.joined(work / "newer", trial) as (connection, _):
+                unknown = _count(connection).extra_rows.get(ExtraKind.UNKNOWN, 0)
+                found = connection.execute(_FILES_WITH_OUTPUT).fetchall()
+            added = added_objects(candidates, [uri for (uri,) in found], unknown)
+            objects = [each for each in objects if each not in added]
+        connection, spool = stack.enter_context(load.joined(work, objects))
+        yield Joined(
             connection,
-            storage,
-            settings,
             spool,
-            shared=shared,
-            first_file=len(objects),
-            checks_all=rows <= PROMPTS_CHECKED,
+            settings,
+            work=work,
+            store=storage,
+            objects=objects,
+            added=added,
+            newer=newer,
         )
-        for each in sorted(attempts, key=lambda each: each.attempt):
-            outputs.load(each, (prices or {}).get(each.job, JobPrices()))
-        outputs.flush()
-        files = [*enumerate(each.uri for each in objects), *outputs.named]
-        if files:
-            connection.executemany("INSERT INTO files VALUES (?, ?)", [list(each) for each in files])
-        match(connection, keys_are_shared=shared != frozenset())
-        connection.execute(FINAL)
-        yield Joined(connection, spool, settings, work=work, store=storage, objects=objects)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loading:
+    """Loads all rows into a database of their own, and matches them."""
+
+    store: ObjectStorage
+    settings: ResultSettings
+    attempts: Sequence[AttemptOutput]
+    prices: Mapping[JobId | None, JobPrices]
+
+    @contextmanager
+    def joined(
+        self, work: Path, objects: Sequence[SourceObject]
+    ) -> Iterator[tuple[DuckDBPyConnection, Spool]]:
+        with closing(open_database(work)) as connection, closing(Spool(work / "texts")) as spool:
+            connection.execute(TABLES)
+            loader = InputLoader(connection, self.store, self.settings, spool)
+            rows = loader.load(objects)
+            shared = loader.add_digests(objects)
+            outputs = OutputLoader(
+                connection,
+                self.store,
+                self.settings,
+                spool,
+                shared=shared,
+                first_file=len(objects),
+                checks_all=rows <= PROMPTS_CHECKED,
+            )
+            for each in self.attempts:
+                outputs.load(each, self.prices.get(each.job, JobPrices()))
+            outputs.flush()
+            files = [*enumerate(each.uri for each in objects), *outputs.named]
+            if files:
+                connection.executemany("INSERT INTO files VALUES (?, ?)", [list(each) for each in files])
+            match(connection, keys_are_shared=shared != frozenset())
+            connection.execute(FINAL)
+            yield connection, spool
 
 
 def _count(connection: DuckDBPyConnection) -> Counts:

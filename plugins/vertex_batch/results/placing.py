@@ -8,6 +8,7 @@ claim to the manifest.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -96,6 +97,15 @@ class DeliveryPlace:
         'gs://b/d/answers.manual__2026-11-28T02:00:00+00:00.csv'
         """
         return DeliveryPlace(f"{self._stem}.{quote(name, safe=':+')}{self.suffix}")
+
+    def without(self, name: str) -> DeliveryPlace | None:
+        """The place beside which this one is; None if it does not have the name.
+
+        >>> DeliveryPlace("gs://b/d/answers.night.2.csv").without("night").answers
+        'gs://b/d/answers.csv'
+        """
+        found = re.fullmatch(rf"(.+)\.{re.escape(quote(name, safe=':+'))}(\.\d+)?", self._stem)
+        return DeliveryPlace(f"{found[1]}{self.suffix}") if found else None
 
     @property
     def _stem(self) -> str:

@@ -10,6 +10,9 @@ from enum import StrEnum
 from vertex_batch.costs import rows_equation
 from vertex_batch.vertex.names import JobId
 
+SHOWN = 3
+"""How many objects a message names."""
+
 
 class Reason(StrEnum):
     """Why an input row has no good answer."""
@@ -100,6 +103,8 @@ class Counts:
     :param checked_prompts: answers whose prompt, as the output echoes it, was compared with that of the input
         row with the same key: all, or a part of a large input.
     :param other_prompts: those of them that answer another prompt: the input was changed after a job read it.
+    :param added: objects that were added to the input after its jobs were created; not counted.
+    :param rewritten: objects of the input that were written again after that; counted.
     :param cost_usd: the known cost of all output rows; exact.
     :param cost_complete: False if the cost of a row is not known, so that `cost_usd` is a lower bound.
     """
@@ -115,6 +120,8 @@ class Counts:
     rows_without_key: int = 0
     checked_prompts: int = 0
     other_prompts: int = 0
+    added: tuple[str, ...] = ()
+    rewritten: tuple[str, ...] = ()
 
     @property
     def exception_rows(self) -> int:

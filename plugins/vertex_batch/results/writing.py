@@ -21,7 +21,7 @@ from vertex_batch.errors import ConfigurationError
 from vertex_batch.results.files import Block, Kind, open_writer
 from vertex_batch.results.joining import Joined
 from vertex_batch.results.placing import Claim, DeliveryPlace, Manifest, places, temporary, why_kept
-from vertex_batch.results.types import AnswerForm, Counts
+from vertex_batch.results.types import SHOWN, AnswerForm, Counts
 from vertex_batch.storage import ObjectStorage, blocks_of
 
 if TYPE_CHECKING:
@@ -235,6 +235,7 @@ def numbers(counts: Counts) -> dict[str, Any]:
         "copied_rows": counts.copied_rows,
         "rows_cost_usd": in_full(counts.cost_usd),
         "rows_cost_complete": counts.cost_complete,
+        **({"added_objects": len(counts.added), "added": list(counts.added[:SHOWN])} if counts.added else {}),
     }
 
 

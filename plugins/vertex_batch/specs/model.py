@@ -100,6 +100,10 @@ class Spec(DagFields, ScheduleFields, IdentityFields):
     def output_of(self, job: JobSpec) -> str:
         return f"{self.name}/{job.name}" if self._grouped else self.name
 
+    def is_followed(self, job: JobSpec) -> bool:
+        """Whether a job is announced as an asset, or another job waits for it."""
+        return job.asset or any(job.name in other.after for other in self._jobs)
+
     @property
     def grouped(self) -> bool:
         """Whether the jobs are below ``jobs``. If so, each has a task group, even a single one."""

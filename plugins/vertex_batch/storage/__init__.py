@@ -26,11 +26,13 @@ from vertex_batch.storage.listing import has_wildcard as has_wildcard
 from vertex_batch.storage.listing import is_local as is_local
 from vertex_batch.storage.listing import list_below as list_below
 from vertex_batch.storage.listing import look_up as look_up
+from vertex_batch.storage.listing import names_like as names_like
 from vertex_batch.storage.listing import path_of as path_of
 from vertex_batch.storage.objects import SourceObject as SourceObject
 from vertex_batch.storage.objects import fingerprint_of as fingerprint_of
 from vertex_batch.storage.objects import object_count as object_count
 from vertex_batch.storage.objects import without_duplicates as without_duplicates
+from vertex_batch.storage.objects import written_after as written_after
 from vertex_batch.storage.store import BIGQUERY_SCHEME as BIGQUERY_SCHEME
 from vertex_batch.storage.store import DEFAULT_CONN_ID as DEFAULT_CONN_ID
 from vertex_batch.storage.store import ObjectStorage as ObjectStorage

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from vertex_batch.errors import ConfigurationError
@@ -15,8 +16,8 @@ from vertex_batch.storage.objects import SourceObject
 
 _WILDCARDS = frozenset("*?[")
 _PAGE = 5000  # the most that Cloud Storage returns at once
-_FIELDS = "nextPageToken,prefixes,items(name,size,generation,contentEncoding)"
-_OBJECT_FIELDS = "name,size,generation,contentEncoding"
+_FIELDS = "nextPageToken,prefixes,items(name,size,generation,contentEncoding,timeCreated)"
+_OBJECT_FIELDS = "name,size,generation,contentEncoding,timeCreated"
 
 
 def path_of(fs: Any, uri: str) -> str:
@@ -169,11 +170,11 @@ def _expand(fs: Any, bucket: str, folder: str, segments: Sequence[str]) -> Itera
     here, below = segments[0], segments[1:]
     prefix = folder + _literal(here)
     if "**" in here:
-        wanted = _regex(folder + "/".join(segments))
+        wanted = names_like(folder + "/".join(segments))
         pages = _pages(fs, bucket, prefix)
         yield from (item for page in pages for item in _items(page) if wanted.fullmatch(item["name"]))
         return
-    wanted = _regex(folder + here)
+    wanted = names_like(folder + here)
     for page in _pages(fs, bucket, prefix, delimiter="/"):
         if not below:
             yield from (item for item in _items(page) if wanted.fullmatch(item["name"]))
@@ -215,7 +216,7 @@ def _literal(segment: str) -> str:
     return re.split(r"[*?\[]", segment, maxsplit=1)[0]
 
 
-def _regex(pattern: str) -> re.Pattern[str]:
+def names_like(pattern: str) -> re.Pattern[str]:
     """The names that a pattern matches, as gsutil reads it: ``*`` and ``?`` stay within one level."""
     parts, at = [], 0
     while at < len(pattern):
@@ -242,7 +243,16 @@ def _from_item(scheme: str, bucket: str, item: Mapping[str, Any]) -> SourceObjec
         int(item.get("size", 0)),
         str(item.get("generation", "")),
         str(item.get("contentEncoding") or ""),
+        _moment(item.get("timeCreated")),
     )
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def _from_entry(fs: Any, scheme: str, entry: Mapping[str, Any]) -> SourceObject:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from vertex_batch.errors import ObjectEncodedError
+
+CLOCK_MARGIN = timedelta(minutes=1)
+"""How far the clocks of Cloud Storage and of Vertex may differ. Both are Google's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +21,14 @@ class SourceObject:
     :param size: in bytes, as stored.
     :param version: changes whenever the content does: its generation, or the file system's equivalent.
     :param encoding: its ``Content-Encoding``; empty for an ordinary object.
+    :param created: when this version was written, by the clock of Cloud Storage; None in other stores.
     """
 
     uri: str
     size: int
     version: str = ""
     encoding: str = ""
+    created: datetime | None = field(default=None, compare=False)
 
     def check_readable(self) -> None:
         """Refuse an object whose transferred bytes may differ from its content.
@@ -37,6 +43,12 @@ class SourceObject:
 def without_duplicates(objects: Iterable[SourceObject]) -> list[SourceObject]:
     """Return each object once, by its URI. If two wildcards match it, its rows would be paid for twice."""
     return list({each.uri: each for each in objects}.values())
+
+
+def written_after(objects: Iterable[SourceObject], moment: datetime) -> list[SourceObject]:
+    """Return the objects that were written after a moment, by more than `CLOCK_MARGIN`."""
+    latest = moment + CLOCK_MARGIN
+    return [each for each in objects if each.created and each.created > latest]
 
 
 def object_count(objects: int) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import TaskInstanceState
 from airflow.sdk.exceptions import (
     AirflowException,
     AirflowFailException,
@@ -16,15 +17,18 @@ from airflow.sdk.exceptions import (
 
 from vertex_batch.errors import PermanentError, VertexBatchError, scrub
 from vertex_batch.log import Log
+from vertex_batch.preflight import PreflightError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from vertex_batch.budgets import Estimate
 
 OUTCOME_XCOM = "vertex_batch_outcome"
 """Why the last try of a task failed or was skipped. Airflow deletes it when the next try starts."""
 MAX_CHARS = 2000
+_FAILED = frozenset({TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED})
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
 
 
@@ -41,11 +45,21 @@ def explained(context: Context, log: Log) -> Iterator[None]:
     except (AirflowRescheduleException, DryRunEnd):
         raise
     except (VertexBatchError, AirflowException) as error:
-        _keep(context, log, {"message": str(error)})
-        _tell(log.info if isinstance(error, AirflowSkipException) else log.error, str(error))
+        lines = _lines(error)
+        _keep(context, log, {"message": "\n".join(lines)})
+        for line in lines:
+            _tell(log.info if isinstance(error, AirflowSkipException) else log.error, line)
         if isinstance(error, PermanentError):
-            raise AirflowFailException(str(error)) from error
+            # Airflow logs this exception, too, and would log its cause after it.
+            short = " ".join([*_SENTENCE_ENDS.split(lines[0])[:2], "See the log above."])
+            raise AirflowFailException(short if len(lines) > 1 else lines[0]) from None
         raise
+
+
+def _lines(error: Exception) -> list[str]:
+    """The lines of a message. Those of a pre-flight are our own; a server's become one line."""
+    text = str(error)
+    return [scrub(line) for line in (text.splitlines() if isinstance(error, PreflightError) else [text])]
 
 
 class DryRunEnd(AirflowSkipException):
@@ -76,8 +90,14 @@ def end_dry_run(
 
 def note(context: Context, log: Log, message: str) -> None:
     """Warn of what a person may want to act on although the task succeeds, also on the page of its run."""
-    _keep(context, log, {"message": message, "is_note": True})
+    _keep(context, log, {"message": scrub(message), "is_note": True})
     _tell(log.warning, message)
+
+
+def failed_tasks(ti: RuntimeTaskInstanceProtocol, task_ids: Iterable[str]) -> list[str]:
+    """Those of some tasks of this run that have failed."""
+    states = ti.get_task_states(dag_id=ti.dag_id, task_ids=sorted(task_ids), run_ids=[ti.run_id])
+    return [task for task, state in (states.get(ti.run_id) or {}).items() if state in _FAILED]
 
 
 def _tell(log: Any, message: str) -> None:
@@ -87,7 +107,7 @@ def _tell(log: Any, message: str) -> None:
 
 def _keep(context: Context, log: Log, outcome: dict[str, Any]) -> None:
     """Store it. What a task failed of matters more than that this fails, too."""
-    outcome["message"] = scrub(outcome["message"])[:MAX_CHARS]
+    outcome["message"] = outcome["message"][:MAX_CHARS]
     try:
         context["ti"].xcom_push(key=OUTCOME_XCOM, value=outcome)
     except Exception as error:  # noqa: BLE001 - whatever it is, Airflow does not answer

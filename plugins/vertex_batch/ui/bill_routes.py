@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -12,9 +14,10 @@ from vertex_batch.costs import Bill, CostTable, JobFilter, add_totals
 from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.beside import nights_before, outside_expectation
 from vertex_batch.ui.failures import count_retried, group_failures
-from vertex_batch.ui.limits import failed_limits, retried_reasons
+from vertex_batch.ui.limits import failed_limits, result_options, retried_reasons
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.render import address_of, page
+from vertex_batch.ui.restoring import restoring
 from vertex_batch.ui.run_report import cancelled_by, marked_failed, read_run, record_log
 from vertex_batch.ui.source import CostsIfAny, Named
 from vertex_batch.ui.under_way import find_submission
@@ -39,17 +42,23 @@ def bill(request: Request, reader: CurrentReader, costs: CostsIfAny, key: Named)
     if not reader.may_see(found.job.owner):
         raise HTTPException(404)
     deliveries = costs.deliveries_of(found.job)
-    return page(request, "bill.html", **_of_bill(reader, costs, found), deliveries=deliveries)
+    of_bill = _of_bill(reader, costs, found, failed_limits())
+    return page(request, "bill.html", **of_bill, deliveries=deliveries)
 
 
 @router.get("/run")
 def run(
     request: Request, reader: CurrentReader, costs: CostsIfAny, dag_id: str = "", run_id: str = ""
 ) -> Response:
-    if not dag_id or not run_id:
+    if not dag_id:
         raise BadAddressError("The address of a run needs dag_id and run_id.")
     if not reader.may_see(dag_id):
         raise HTTPException(404)
+    limits = failed_limits()
+    if not run_id:
+        # The page of the spec has its last runs, and the list of jobs those of a DAG that is not of a spec.
+        its_runs = f"/?{query(spec=dag_id)}" if dag_id in limits else f"/jobs?{query(dag_id=dag_id)}"
+        return RedirectResponse(address_of(its_runs), 303)
     where = JobFilter(dag_id=dag_id, run_id=run_id)
     found = costs.jobs(where, limit=MAX_JOBS_OF_RUN) if costs else []
     whole = costs.bill(found[0].job.key) if costs and len(found) == 1 else None
@@ -61,23 +70,31 @@ def run(
         jobs=found,
         total=add_totals(each.total for each in found),
         marks=outside_expectation(costs, found) if costs else {},
-        failed_limits=failed_limits(),
+        failed_limits=limits,
         report=report,
         deliveries=deliveries,
-        undelivered=report.undelivered(found, deliveries),
+        restorings={
+            (each.task_id, each.map_index): how
+            for each in deliveries
+            if (how := restoring(each, found, result_options(each.spec, each.job_name)))
+        },
+        undelivered=list(report.undelivered(found, deliveries)),
         marked=marked_failed(dag_id, run_id) if reader.may_read_audit(dag_id) else None,
         dag_id=dag_id,
         run_id=run_id,
-        **(_of_bill(reader, costs, whole) if costs and whole else {"bill": None}),
+        **(_of_bill(reader, costs, whole, limits) if costs and whole else {"bill": None}),
     )
 
 
-def _of_bill(reader: Reader, costs: CostTable, found: Bill) -> dict[str, Any]:
-    """What both pages show of a bill."""
+def _of_bill(reader: Reader, costs: CostTable, found: Bill, limits: Mapping[str, Decimal]) -> dict[str, Any]:
+    """What both pages show of a bill.
+
+    :param limits: see `failed_limits`.
+    """
     expected = Ledger(costs).of_job(found.job.key)
     return {
         "bill": found,
-        "many_failed": failed_limits().get(found.job.spec, MANY_FAILED),
+        "many_failed": limits.get(found.job.spec, MANY_FAILED),
         "expected": expected,
         "outside": expected.compare(found) if expected else "",
         "failures": group_failures(found),

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from vertex_batch.costs import Bill, Delivery
-from vertex_batch.observability.links import storage_url
 from vertex_batch.results import Reason, may_pass, wanted_reasons
+from vertex_batch.ui.words import storage_url
 from vertex_batch.usage import RowProblem
 
 _CODE = re.compile(r"[A-Z]+(?:_[A-Z]+)*(?=[:\s]|$)|\b\d{1,3}\b")

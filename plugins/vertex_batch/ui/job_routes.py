@@ -172,6 +172,7 @@ def confirm_cancel(
     read, problem = _read(submission)
     each = InFlight(submission, read, read.raw_state if read else NO_STATE)
     (estimate,) = estimate_costs(costs, [each])
+    of_run = JobFilter(dag_id=submission.dag_id, run_id=submission.run_id)
     return page(
         request,
         "cancel.html",
@@ -181,6 +182,7 @@ def confirm_cancel(
         estimate=estimate,
         problem=problem,
         bill=costs.bill(submission.key) if costs else None,
+        deliveries=[each for each in costs.deliveries(of_run) if not each.replaced_by] if costs else [],
         may_cancel=reader.may_cancel(submission.dag_id),
         token=sign(reader.user_id, _action(submission)),
     )

@@ -14,6 +14,7 @@ from airflow.sdk import conf
 from vertex_batch.budgets import Budget, Window
 from vertex_batch.costs import JobFilter
 from vertex_batch.specs import Spec, SpecError, load_specs, specs_folder
+from vertex_batch.specs.results import Results, answer_schema_file
 from vertex_batch.specs.team_budgets import budgets_file, load_team_budgets
 from vertex_batch.ui.words import MANY_FAILED
 
@@ -54,6 +55,16 @@ def retried_reasons(name: str) -> frozenset[str]:
     spec = _specs().get(name)
     jobs = spec.jobs if spec else ()
     return frozenset(str(reason) for job in jobs if job.retry_rows for reason in job.retry_rows.reasons)
+
+
+def result_options(name: str, job_name: str) -> tuple[Results, str | None] | None:
+    """What a job of a spec delivers, and the file with its JSON Schema; None if that cannot be read."""
+    spec = _specs().get(name)
+    for job in spec.jobs if spec else ():
+        if spec and job.results and job_name in ("", job.name):
+            schema = answer_schema_file(spec.file.parent if spec.file else None, job.results)
+            return job.results, str(schema) if schema else None
+    return None
 
 
 def _of_spec(name: str) -> PageLimits:

@@ -1,23 +1,24 @@
-"""The last nights of a spec: each day's jobs as one line, and the trends over them. Pure."""
+"""The last runs of a spec, each as one line, and the trends over its nights. Pure."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from statistics import median
 
-from vertex_batch.costs import JobCost, RowCounts, Total, add_totals
+from vertex_batch.costs import JobCost, JobFacts, RowCounts, Total, add_totals
 from vertex_batch.ui import numbers
 from vertex_batch.ui.spend import add_row_counts
 
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """The jobs of one day.
+    """The jobs of one day, or of one run.
 
+    :param jobs: the latest first.
     :param queue_time: of the job that waited the longest; None if it is unknown.
     :param run_time: of the job that ran the longest; None if it is unknown.
     """
@@ -28,6 +29,16 @@ class Night:
     rows: RowCounts
     queue_time: timedelta | None
     run_time: timedelta | None
+
+    @property
+    def states(self) -> Mapping[str, int]:
+        """How many jobs ended in which state, the state of the latest job first."""
+        return Counter(each.job.state for each in self.jobs)
+
+    @property
+    def began_at(self) -> datetime | None:
+        """When the first of its jobs was created; None if that is unknown."""
+        return min((each.job.create_time for each in self.jobs if each.job.create_time), default=None)
 
     @property
     def per_thousand_rows(self) -> Total | None:
@@ -53,13 +64,23 @@ class Trend:
     heights: Sequence[float | None]
 
 
-def by_night(jobs: Sequence[JobCost]) -> list[Night]:
+def by_night(jobs: Iterable[JobCost]) -> list[Night]:
     """Group jobs by their day, the latest first."""
-    found: dict[date, list[JobCost]] = defaultdict(list)
-    for each in jobs:
+    return _grouped(jobs, lambda _: None)
+
+
+def by_run(jobs: Iterable[JobCost]) -> list[Night]:
+    """Group jobs by their run, the latest day first. A job without a run is by itself."""
+    return _grouped(jobs, lambda job: (job.dag_id, job.run_id) if job.dag_id and job.run_id else job.key)
+
+
+def _grouped(jobs: Iterable[JobCost], key: Callable[[JobFacts], Hashable]) -> list[Night]:
+    found: dict[tuple[date, Hashable], list[JobCost]] = defaultdict(list)
+    for each in sorted(jobs, key=lambda each: each.job.created_at, reverse=True):
         if moment := each.job.logical_date or each.job.create_time:
-            found[moment.astimezone(UTC).date()].append(each)
-    return [_night(day, found[day]) for day in sorted(found, reverse=True)]
+            found[moment.astimezone(UTC).date(), key(each.job)].append(each)
+    nights = [_night(day, of_group) for (day, _), of_group in found.items()]
+    return sorted(nights, key=lambda night: night.day, reverse=True)
 
 
 def _night(day: date, jobs: Sequence[JobCost]) -> Night:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
@@ -16,8 +17,9 @@ from sqlalchemy import select
 from vertex_batch.costs import CostTable, Delivery, JobCost, JobFilter
 from vertex_batch.dag_factory import TAG
 from vertex_batch.ui.access import Reader
-from vertex_batch.ui.run_report import read_run
+from vertex_batch.ui.run_report import cancelled_by, marked_failed, read_run
 from vertex_batch.ui.words import MANY_FAILED, explain_truncated, moment, query, state, tone
+from vertex_batch.vertex.resource import JobState
 
 MAX_SHOWN = 5
 _MAX_READ = 200
@@ -78,16 +80,45 @@ def read_problems(
         deliveries = list(
             many_unanswered(costs.deliveries_of_night(replace(where, since=None, until=None)), failed_limits)
         )
-    known = {(each.job.dag_id, each.job.run_id) for each in jobs}
+    bad = by_run(jobs, deliveries)
+    known = {(each.dag_id, each.run_id) for each in bad}
     # The runs of a team are not known to Airflow.
-    runs = [] if where.team else _failed_runs(reader, dag_id or where.spec, yesterday)
-    runs = [each for each in runs if each not in known]
+    failed = [] if where.team else _failed_runs(reader, dag_id or where.spec, yesterday)
+    failed = [each for each in failed if each not in known]
+    with_jobs = [each for each in bad if each.jobs]
     shown = [
-        *(of_job(each) for each in jobs[:MAX_SHOWN]),
-        *(of_delivery(each) for each in deliveries[:MAX_SHOWN]),
-        *(_of_run(reader, *each) for each in runs[:MAX_SHOWN]),
+        *(of_run(reader, each) for each in with_jobs[:MAX_SHOWN]),
+        *(of_run(reader, each) for each in bad[len(with_jobs) :][:MAX_SHOWN]),
+        *(_of_failed_run(reader, *each) for each in failed[:MAX_SHOWN]),
     ]
-    return Problems(shown, len(jobs) + len(deliveries) + len(runs) - len(shown))
+    return Problems(shown, len(bad) + len(failed) - len(shown))
+
+
+@dataclass(slots=True)
+class BadRun:
+    """What is bad about one run. A job without a run is by itself.
+
+    :param jobs: those that ended without results, or lack rows, the latest first.
+    :param deliveries: those in which many rows have no good answer.
+    """
+
+    dag_id: str
+    run_id: str
+    jobs: list[JobCost] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+
+
+def by_run(jobs: Iterable[JobCost], deliveries: Iterable[Delivery]) -> list[BadRun]:
+    """Group by run: first the runs with bad jobs, then those with nothing but bad deliveries."""
+    found: dict[object, BadRun] = {}
+    for each in jobs:
+        job = each.job
+        key = (job.dag_id, job.run_id) if job.dag_id and job.run_id else job.key
+        found.setdefault(key, BadRun(job.dag_id, job.run_id)).jobs.append(each)
+    for delivery in deliveries:
+        key = (delivery.dag_id, delivery.run_id)
+        found.setdefault(key, BadRun(*key)).deliveries.append(delivery)
+    return list(found.values())
 
 
 def many_unanswered(found: Iterable[Delivery], failed_limits: Mapping[str, Decimal]) -> Iterator[Delivery]:
@@ -98,26 +129,54 @@ def many_unanswered(found: Iterable[Delivery], failed_limits: Mapping[str, Decim
             yield each
 
 
-def of_job(each: JobCost) -> PageProblem:
-    """Describe a job that ended without results, or lacks rows."""
-    job, rows = each.job, each.rows
-    address = f"/bill?{query(project=job.project, location=job.location, job=job.job_id)}"
-    lacking = f"{rows.missing:,} of {rows.input_rows:,} rows are missing" if rows.missing else ""
-    text = f"{job.spec or job.job_id}: job {state(job.state)}"
-    ended = moment(job.end_time or job.create_time)
-    return PageProblem(
-        f"{text}, {lacking}" if lacking else text, address, ended, tone(job.state) == "bad" or bool(lacking)
-    )
+def of_run(reader: Reader, bad: BadRun) -> PageProblem:
+    """Describe a run in one line: how its jobs ended, who ended them, and which rows have no answer."""
+    address = f"/run?{query(dag_id=bad.dag_id, run_id=bad.run_id)}"
+    name, said, detail = bad.dag_id, [], ""
+    is_bad = bool(bad.deliveries) or any(each.rows.missing for each in bad.jobs)
+    if bad.jobs:
+        job = bad.jobs[0].job
+        name = job.spec or job.job_id
+        if len(bad.jobs) == 1:
+            address = f"/bill?{query(project=job.project, location=job.location, job=job.job_id)}"
+        states = Counter(each.job.state for each in bad.jobs)
+        said = [f"job {state(name)}" if n == 1 else f"{n:,} jobs {state(name)}" for name, n in states.items()]
+        is_bad = is_bad or any(tone(name) == "bad" for name in states)
+        detail = _ended_by(reader, bad.jobs) or moment(job.end_time or job.create_time)
+    if bad.deliveries:
+        found = _add(bad.deliveries)
+        name = found.spec or name
+        said.append(
+            f"{found.exceptions:,} of {found.input_rows:,} rows have no good answer{found.in_reasons}"
+        )
+        detail = detail or explain_truncated(found.reasons) or moment(found.delivered_at)
+    elif lacking := [each.rows for each in bad.jobs if each.rows.missing]:
+        missing, rows = sum(each.missing for each in lacking), sum(each.input_rows or 0 for each in lacking)
+        said.append(f"{missing:,} of {rows:,} rows are missing")
+    return PageProblem(f"{name}: {', '.join(said)}", address, detail, is_bad)
 
 
-def of_delivery(each: Delivery) -> PageProblem:
-    """Describe a delivery in which many rows have no good answer."""
-    text = (
-        f"{each.spec or each.dag_id}: {each.exceptions:,} of {each.input_rows:,} rows have no good answer"
-        f"{each.in_reasons}"
+def _add(deliveries: Sequence[Delivery]) -> Delivery:
+    """The numbers of several deliveries of one run, as one."""
+    reasons: Counter[str] = Counter()
+    for each in deliveries:
+        reasons.update(each.reasons)
+    exceptions, rows = (
+        sum(each.exceptions for each in deliveries),
+        sum(each.input_rows for each in deliveries),
     )
-    address = f"/run?{query(dag_id=each.dag_id, run_id=each.run_id)}"
-    return PageProblem(text, address, explain_truncated(each.reasons) or moment(each.delivered_at))
+    return replace(deliveries[0], exceptions=exceptions, input_rows=rows, reasons=reasons)
+
+
+def _ended_by(reader: Reader, jobs: Sequence[JobCost]) -> str:
+    """Who cancelled jobs, from Airflow's audit log; empty if that is unknown, or the user may not read it."""
+    job = next((each.job for each in jobs if each.job.state == JobState.CANCELLED), None)
+    if job is None or not (job.dag_id and job.run_id and reader.may_read_audit(job.dag_id)):
+        return ""
+    if found := cancelled_by(job):
+        return f"Cancelled {found}"
+    marked = marked_failed(job.dag_id, job.run_id)
+    return f"The run was marked as failed {marked}" if marked else ""
 
 
 def _failed_runs(reader: Reader, only: str, since: date) -> list[tuple[str, str]]:
@@ -136,7 +195,7 @@ def _failed_runs(reader: Reader, only: str, since: date) -> list[tuple[str, str]
     return [(dag_id, run_id) for dag_id, run_id in found if reader.may_see(dag_id)]
 
 
-def _of_run(reader: Reader, dag_id: str, run_id: str) -> PageProblem:
+def _of_failed_run(reader: Reader, dag_id: str, run_id: str) -> PageProblem:
     report = read_run(dag_id, run_id, with_reasons=reader.may_read_logs(dag_id))
     address = f"/run?{query(dag_id=dag_id, run_id=run_id)}"
     first = report.failures[0] if report.failures else None

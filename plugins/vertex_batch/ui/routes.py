@@ -21,7 +21,7 @@ from vertex_batch.ui.chart import draw, sparkline
 from vertex_batch.ui.export import to_csv
 from vertex_batch.ui.failures import meaning_of
 from vertex_batch.ui.limits import failed_limits, read_limits
-from vertex_batch.ui.nights import by_night, trends
+from vertex_batch.ui.nights import by_night, by_run, trends
 from vertex_batch.ui.overview import DAILY, By, Overview, View, explain_lower_bound, read_overview
 from vertex_batch.ui.periods import BadAddressError, Days, read_period
 from vertex_batch.ui.problems import read_problems
@@ -115,7 +115,8 @@ def overview(
     found = read_overview(costs, where, view, today, by_spec)
     summary = found.summary
     unpriced = [] if summary.total.complete else costs.unpriced(where)
-    nights = by_night(costs.jobs(where, limit=MAX_NIGHTS)) if where.spec else []
+    of_spec = costs.jobs(where, limit=MAX_NIGHTS) if where.spec else []
+    nights = by_night(of_spec)
     return page(
         request,
         "overview.html",
@@ -131,6 +132,7 @@ def overview(
         failed_limits=by_spec,
         reason=_most_frequent_reason(costs, where) if summary.rows.failed else "",
         nights=nights,
+        runs=by_run(of_spec),
         trends=trends(nights),
         night=costs.last_night(replace(where, since=None, until=None)),
         unpriced=unpriced,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -9,7 +10,7 @@ from typing import Protocol
 from urllib.parse import quote, urlencode
 
 from vertex_batch.costs import COMMAND_LINE, JobFacts, RowCounts, Total, exact
-from vertex_batch.observability.links import storage_url  # noqa: F401 - for the templates
+from vertex_batch.observability import links
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.results import Reason
 from vertex_batch.ui.numbers import duration
@@ -164,8 +165,18 @@ class InPlace(Protocol):
 
 
 def console_url(job: InPlace) -> str:
-    """Link to Google's page of the job."""
-    return JobId(job.project, job.location, job.job_id).console_url
+    """Link to Google's page of the job; empty where nothing is at Google."""
+    return JobId(job.project, job.location, job.job_id).console_url if _is_at_google() else ""
+
+
+def storage_url(uri: str, *, is_file: bool = False) -> str:
+    """See `links.storage_url`; empty where nothing is at Google."""
+    return links.storage_url(uri, is_file=is_file) if _is_at_google() else ""
+
+
+def _is_at_google() -> bool:
+    """Whether jobs and objects are Google's: with an emulated object store, Google's console has neither."""
+    return not os.environ.get("STORAGE_EMULATOR_HOST")
 
 
 def query(**values: object) -> str:

@@ -53,8 +53,9 @@ def test_without_history_the_rules_make_the_range_and_the_middle_of_it_is_expect
     assert found.high == (1600 + 2 * 16) * Decimal("0.000001") + 200 * Decimal("0.00001")
     assert (found.rows, found.input_tokens, found.output_tokens) == (2, 1000, 100)
     assert found.method == (
-        "2 rows counted, no history: answers as long as half their maxOutputTokens and at most 1,024 tokens,"
-        " and thoughts"
+        "2 rows counted, no history: the range is from answers of 4 tokens to the `maxOutputTokens` of each"
+        " row, or 4,096 tokens and thoughts where a row sets none; a run with `sample`, or a first night,"
+        " narrows it"
     )
     assert (found.is_first, found.is_exact, found.is_guess) == (True, True, False)
 

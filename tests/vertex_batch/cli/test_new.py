@@ -116,13 +116,32 @@ def typed(monkeypatch):
 
 
 def test_what_is_missing_is_asked_for_and_an_empty_answer_is_the_default(run, tmp_path, typed):
-    typed("", "gs://my-bucket/a.jsonl", "", "@daily")
+    typed("", "gs://my-bucket/a.jsonl", "", "", "@daily")
     status, _, err = run("new", "nightly", "--folder", tmp_path)
     assert status == 0
     assert "Model [gemini-3.8-flash]: " in err
     spec = load_spec(tmp_path / "nightly.yaml")
     assert (spec.schedule, spec.job.model) == ("@daily", "gemini-3.8-flash")
     assert spec.job.output == "gs://my-bucket/output/nightly/{{ run_date }}/"
+    assert spec.job.results.to == "gs://my-bucket/answers/nightly/{{ run_date }}.parquet"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "answer"),
+    [
+        ("gs://inputs/a.jsonl", "gs://outputs/x/", "none"),
+        ("gs://inputs/a.jsonl", "gs://outputs/", ""),  # nothing beside it is outside it
+        ("bq://project.data.t", "bq://project.data", ""),
+    ],
+)
+def test_answers_stay_in_the_output_if_the_user_says_so_or_no_place_beside_it_is_valid(
+    run, tmp_path, typed, inputs, output, answer
+):
+    typed("", answer)
+    status, _, err = run("new", "nightly", "--folder", tmp_path, "--inputs", inputs, "--output", output)
+    assert (status, err.count("File for the answers")) == (0, 1)
+    assert ("[gs://outputs/answers/nightly/{{ run_date }}.parquet]" in err) is (answer == "none")
+    assert load_spec(tmp_path / "nightly.yaml").job.results is None
 
 
 def test_a_wrong_answer_is_refused_at_once_and_the_others_are_kept(run, tmp_path, typed):
@@ -130,6 +149,8 @@ def test_a_wrong_answer_is_refused_at_once_and_the_others_are_kept(run, tmp_path
         "gemini-3.8-flash",
         "my-bucket/a.jsonl",
         "gs://my-bucket/a.jsonl",
+        "",
+        "gs://my-bucket/answers",
         "",
         "every night",
         "@daily",
@@ -139,6 +160,7 @@ def test_a_wrong_answer_is_refused_at_once_and_the_others_are_kept(run, tmp_path
     assert status == 0
     assert err.count("Model") == 1
     assert (err.count("Input files"), err.count("Schedule as"), err.count("Time zone")) == (2, 2, 2)
+    assert err.count("File for the answers") == 2
     assert "  `every night` is not a valid schedule" in err
     assert load_spec(tmp_path / "nightly.yaml").job.inputs == ["gs://my-bucket/a.jsonl"]
 
@@ -153,7 +175,8 @@ def test_a_wrong_name_is_refused_before_a_question(run, tmp_path, typed):
 @example({"model": "\x85\u2028\ufeff\x00\U0001f600", "description": 'a\\b"c'})
 def test_any_answer_arrives_as_the_text_that_it_was(answers):
     document = read_document(spec_text(answers, "../x.json"))
-    assert (document.problems, document.data) == ([], answers)
+    nested = answers | ({"results": {"to": answers["results"]}} if "results" in answers else {})
+    assert (document.problems, document.data) == ([], nested)
 
 
 def test_the_name_is_checked_like_any_other(run, tmp_path):

@@ -60,6 +60,28 @@ def test_without_an_address_it_is_put_into_the_bucket_that_all_specs_read(run, f
 
 
 @pytest.mark.parametrize(
+    ("inputs", "is_read", "is_dated"),
+    [
+        ("gs://demo-bucket/night/*.jsonl", True, False),
+        ("gs://demo-bucket/{{ previous_run_date }}/*.jsonl", True, True),
+        ("gs://demo-bucket/night/", True, False),
+        ("gs://demo-bucket/*.jsonl", False, False),
+        ("gs://demo-bucket/day/{{ run_date }}.jsonl", False, False),
+    ],
+)
+def test_a_spec_that_reads_the_object_already_is_named_with_how_to_start_it(
+    run, file, specs, connections, inputs, is_read, is_dated
+):
+    text = f'model: gemini-3.8-flash\ninputs: "{inputs}"\noutput: gs://demo-bucket/out/\n'
+    (specs / "tickets.yaml").write_text(text)
+    _, _, err = run("put", file, "gs://demo-bucket/night/", "--overwrite")
+    assert (f"tickets, with `inputs: {inputs}`" in err) is is_read
+    assert ("`airflow dags trigger tickets` starts one" in err) is is_read
+    assert ("--date" in err) is is_dated
+    assert ("vertex-batch new my_rows" in err) is not is_read
+
+
+@pytest.mark.parametrize(
     ("content", "to", "message"),
     [
         (b"", "gs://demo-bucket/no/", "The first row of"),

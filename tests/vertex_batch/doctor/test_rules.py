@@ -7,8 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from vertex_batch.doctor import CheckStatus, rules
+from vertex_batch.vertex.proxy_versions import SecurityFlaw
 
 OK, WARNING, FAILED = CheckStatus.OK, CheckStatus.WARNING, CheckStatus.FAILED
+FIXED = SecurityFlaw("CVE-1", "SQL injection", (1, 83, 7))
+UNFIXED = SecurityFlaw("CVE-2", "an admin", None)
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 
 
@@ -17,8 +20,9 @@ NOW = datetime(2026, 11, 27, tzinfo=UTC)
     [
         ("1.108.0", "", (), OK, "LiteLLM 1.108.0"),
         ("", "", (), WARNING, "does not report its version"),
-        ("1.80.0", "", ("CVE-1 (SQL injection; fixed in 1.83.7)",), WARNING, "CVE-1 (SQL injection"),
-        ("1.107.0", "a malicious release", ("CVE-1",), FAILED, "a malicious release"),
+        ("1.80.0", "", (FIXED, UNFIXED), WARNING, "CVE-1 (SQL injection; fixed in 1.83.7); CVE-2"),
+        ("1.108.0", "", (UNFIXED,), OK, "An upgrade does not help against CVE-2 (an admin; no version"),
+        ("1.107.0", "a malicious release", (FIXED,), FAILED, "a malicious release"),
     ],
 )
 def test_a_malicious_release_fails_and_a_vulnerable_one_warns(version, malicious, flaws, status, said):

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import sqlite3
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -25,6 +26,7 @@ ROWS = 20
 FAILED = 11
 """The emulator's share of one half, for these rows."""
 TO = "gs://demo-bucket/delivered/answers.parquet"
+PATTERN = "gs://demo-bucket/by-wildcard/*.jsonl"
 PRICES = {"gemini-2.5-flash": {"input": "0.15", "output": "1.25", "cached_input": "0.03", "thoughts": "1.25"}}
 
 
@@ -44,10 +46,10 @@ def vertex(connections, table):
     return connections
 
 
-def ended(vertex, context, state: str = "SUCCEEDED", **scenario: Any) -> JobReference:
+def ended(vertex, context, state: str = "SUCCEEDED", inputs: str = INPUT, **scenario: Any) -> JobReference:
     """A job that has ended and is recorded."""
     vertex.admin.add_scenario(Scenario(times=1, end=state, **scenario))
-    request = a_request(INPUT, display_name="to be delivered")
+    request = a_request(inputs, display_name="to be delivered")
     reference = JobReference(PROJECT, LOCATION, vertex.create(request), model=request.model)
     vertex.admin.wait_for_jobs(job_id=reference.job_id, state=state)
     record = AggregateTokenUsageOperator(
@@ -159,6 +161,62 @@ def test_without_a_bill_the_task_fails_though_it_runs_in_any_case(vertex, contex
     context["ti"].states = {"record_cost": state}
     with pytest.raises(AirflowFailException, match=r"because record_cost failed.*Clear record_cost"):
         deliver(context)
+
+
+@pytest.fixture
+def folder(vertex, context, monkeypatch):
+    """A recorded job that has read two objects by a wildcard."""
+    monkeypatch.setattr("vertex_batch.storage.objects.CLOCK_MARGIN", timedelta(0))
+    for name in "ac":
+        put(vertex, name, f"{name}1", f"{name}2")
+    ended(vertex, context, inputs=PATTERN, mix={})
+    yield (folder := PATTERN.removesuffix("*.jsonl"))
+    for uri in vertex.gcs.list(folder):
+        vertex.gcs.delete(uri)
+
+
+def put(vertex, name: str, *keys: str, about: str = "ticket") -> None:
+    rows = [
+        {"ticket_id": key, "request": {"contents": [{"role": "user", "parts": [{"text": f"{about} {key}"}]}]}}
+        for key in keys
+    ]
+    vertex.gcs.put(PATTERN.replace("*", name), "".join(f"{json.dumps(row)}\n" for row in rows).encode())
+
+
+@pytest.mark.parametrize("key", ["ticket_id", None])
+def test_an_object_that_was_added_after_the_job_is_not_missing_but_named(
+    vertex, context, folder, table, key, capsys
+):
+    put(vertex, "b", "b1", "a1")  # one row is equal to one that has its answer
+    result = deliver(context, key=key)
+    assert (result["input_rows"], result["delivered"], result["exceptions"]) == (4, 4, 0)
+    assert (result["added_objects"], result["added"]) == (1, [f"{folder}b.jsonl"])
+    assert json.loads(vertex.gcs.get(result["manifest"]))["added_objects"] == 1
+    assert list(read(vertex, TO)["row"]) == [1, 2, 3, 4]
+    told = context["ti"].xcoms["submit", OUTCOME_XCOM]["message"]
+    assert f"1 object was added to the input after the job was created: {folder}b.jsonl" in told
+    assert "Send them with a run" in capsys.readouterr().out
+    [stored] = table.deliveries(JobFilter(dag_id=context["ti"].dag_id))
+    assert (stored.input_rows, stored.exceptions) == (4, 0)
+
+
+def test_the_rows_of_an_object_that_was_replaced_stay_counted_and_it_is_named(vertex, context, folder):
+    put(vertex, "b", "b1")
+    put(vertex, "c", "c1", "c3")
+    result = deliver(context)
+    assert (result["input_rows"], result["exceptions_by_reason"]) == (5, {"missing": 2})
+    assert "added_objects" not in result
+    told = context["ti"].xcoms["submit", OUTCOME_XCOM]["message"]
+    assert "2 objects were written to the input again after the job was created" in told
+    assert f"{folder}c.jsonl" in told
+
+
+def test_an_object_that_was_replaced_by_other_prompts_fails_the_delivery_by_name(vertex, context, folder):
+    for name in "ac":
+        put(vertex, name, f"{name}1", f"{name}2", about="holiday")
+    with pytest.raises(AirflowFailException, match="answer another prompt") as error:
+        deliver(context)
+    assert f"written to the input again after the job was created: {folder}a.jsonl" in str(error.value)
 
 
 def test_the_numbers_are_stored_once_beside_the_bill(vertex, context, table):

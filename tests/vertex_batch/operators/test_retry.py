@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -52,6 +53,7 @@ class Run:
         self.stores: dict[tuple[str, int], Any] = {}
         self.first_run = context["ti"].run_id
         self.resubmits = 0
+        self.inputs = f"{folder}/in.jsonl"
 
     def turn_to(self, task_id: str, index: int = -1) -> None:
         """Make the context that of another task."""
@@ -85,7 +87,7 @@ class Run:
             task = SubmitBatchPredictionJobOperator(
                 task_id=task_id,
                 model="gemini-3.8-flash",
-                inputs=f"{self.folder}/in.jsonl",
+                inputs=self.inputs,
                 output_uri=f"{self.folder}/out/",
                 **arguments,
             )
@@ -475,3 +477,20 @@ def test_a_resumed_job_and_a_round_are_delivered_and_billed_once(run, table):
     assert sum(bill.total.amount for bill in bills) == Decimal(told["rows_cost_usd"]) > 0
     (resumed,) = [bill for bill in bills if bill.rows.copied]
     assert not [flag for flag in resumed.flags if "the input has" in flag]
+
+
+def test_rows_that_were_added_after_the_job_are_neither_sent_nor_counted(run, monkeypatch):
+    monkeypatch.setattr("vertex_batch.storage.objects.CLOCK_MARGIN", timedelta(0))
+    run.put(4)
+    run.inputs = f"{run.folder}/*.jsonl"
+    run.script(end="FAILED", error_code=13, finished=0.5)
+    run.submit()
+    run.vertex.gcs.put(f"{run.folder}/a.jsonl", json.dumps(row(9)).encode())
+    run.record()
+    run.script()
+    parts = run.prepare()
+    assert len(run.ids(parts)) == 2
+    assert "r9" not in run.ids(parts)
+    run.round(1)
+    delivered = run.deliver()
+    assert (delivered["input_rows"], delivered["delivered"], delivered["added_objects"]) == (4, 4, 1)

@@ -15,6 +15,7 @@ from tests.builders import input_rows
 from vertex_batch.observability.links import BillLink
 from vertex_batch.operators import SubmitBatchPredictionJobOperator
 from vertex_batch.tasks.kill import TaskKilledError
+from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.request import full_model_name
 from vertex_batch.vertex.resource import JobReference
@@ -287,10 +288,10 @@ def test_completes_a_model_name(name, expected):
 class TestPreflight:
     def test_rows_that_would_fail_the_job_keep_it_from_being_submitted(self, vertex, context):
         vertex.gcs.put("gs://demo-bucket/in/2026-11-22.jsonl", ROW + b'{"request": {"tools": {}}}\n')
-        with pytest.raises(
-            AirflowFailException, match=r"2026-11-22\.jsonl:2: request\.tools: is an empty object"
-        ):
+        with pytest.raises(AirflowFailException, match="would not answer any row"):
             run(a_task(), context)
+        message = context["ti"].xcoms["submit", OUTCOME_XCOM]["message"]
+        assert "2026-11-22.jsonl:2: request.tools: is an empty object" in message
         assert vertex.admin.jobs() == []
         assert context["task_state_store"].values == {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from decimal import Decimal
 
 import pytest
@@ -16,6 +17,7 @@ from airflow.sdk.exceptions import (
 from vertex_batch.budgets import Estimate
 from vertex_batch.costs import Total
 from vertex_batch.errors import ConfigurationError, TransientError
+from vertex_batch.preflight import PreflightError
 from vertex_batch.tasks.outcome import OUTCOME_XCOM, DryRunEnd, end_dry_run, explained
 
 log = logging.getLogger("task")
@@ -39,6 +41,18 @@ def test_each_sentence_of_a_reason_has_a_line_of_its_own(context, caplog, error,
         raise error
     assert [record.getMessage() for record in caplog.records] == ["No such bucket: gs://b.", "Check gs://b.c"]
     assert said(context) == {"message": "No such bucket: gs://b. Check gs://b.c"}
+
+
+def test_a_reason_of_many_lines_is_logged_once(context, caplog):
+    error = PreflightError(["gs://b/a.jsonl:1: no request", "gs://b/a.jsonl:7: no contents"])
+    with pytest.raises(AirflowFailException) as raised, explained(context, log):
+        raise error
+    logged = [record.getMessage() for record in caplog.records]
+    as_airflow_logs_it = "".join(traceback.format_exception(raised.value))
+    for line in error.lines:
+        assert (logged.count(line), as_airflow_logs_it.count(line)) == (1, 0)
+    assert str(raised.value).endswith("Nothing was submitted and nothing was spent. See the log above.")
+    assert said(context)["message"].splitlines()[1:] == error.lines
 
 
 @pytest.mark.parametrize("error", [AirflowRescheduleException(None), KeyError("a bug"), KeyboardInterrupt()])

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from urllib.parse import urlencode
 
@@ -21,10 +21,11 @@ from playwright.sync_api import Browser, Page, expect
 from local.nights import bills
 from local.stack.ports import LOOPBACK, Ports
 from local.waiting import wait_until
+from tests.builders import a_delivery
 from tests.vertex_batch.ui.conftest import TODAY, _Manager
 from tests.vertex_batch.ui.team_year import record_team_year
 from tools.browser import FULL_HD, NARROW, WIDE, chromium, open_browser, visit
-from vertex_batch.costs import CostTable
+from vertex_batch.costs import CostTable, JobFacts
 from vertex_batch.doctor.running import CheckedSetup, failed, not_checked, ok, warning
 from vertex_batch.ui import URL_PREFIX, access, routes, setup, source
 from vertex_batch.ui.app import make_app
@@ -81,10 +82,19 @@ def tables(tmp_path_factory) -> Callable[[str], CostTable]:
             for bill in bills(TODAY, 40 if name == "demo" else 1):
                 table.record(bill)
                 if name == "one":
+                    _deliver_twice(table, bill.job)
                     break
         return table
 
     return made
+
+
+def _deliver_twice(table: CostTable, job: JobFacts) -> None:
+    """Deliver the answers of a job, and replace them by those of a later run."""
+    for hours, run_id in enumerate((job.run_id, "later")):
+        at = datetime(2026, 11, 22, 5 + hours, tzinfo=UTC)
+        made = a_delivery(dag_id=job.dag_id, run_id=run_id, spec=job.spec, delivered_at=at)
+        table.record_delivery(made, files_changed=True)
 
 
 @pytest.fixture(scope="module")

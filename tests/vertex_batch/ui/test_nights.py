@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from vertex_batch.costs import JobCost, JobFacts, RowCounts, Total
-from vertex_batch.ui.nights import by_night, trends
+from vertex_batch.ui.nights import by_night, by_run, trends
 
 FINE = RowCounts(ok=1000)
 MIDNIGHT = datetime(2026, 11, 20, tzinfo=UTC)
@@ -34,6 +34,20 @@ def test_the_jobs_of_a_day_are_one_night():
 def test_a_night_is_the_logical_one():
     late = job(1, logical_date=MIDNIGHT - timedelta(days=3))
     assert by_night([late])[0].day == (MIDNIGHT - timedelta(days=3)).date()
+
+
+def test_a_run_is_one_line_with_the_states_of_its_jobs():
+    run = {"dag_id": "nightly", "run_id": "scheduled", "logical_date": MIDNIGHT + timedelta(days=1)}
+    again = {**run, "run_id": "manual"}
+    cleared = [job(1, "2", **run, state="CANCELLED"), job(2, "3", **run, state="SUCCEEDED")]
+    runs = by_run([job(0, "1"), *cleared, job(3, "4", **again, state="SUCCEEDED"), job(0, "1")])
+    assert [(each.day.day, each.total.amount, len(each.jobs)) for each in runs] == [
+        (21, 4, 1),
+        (21, 5, 2),
+        (20, 2, 2),  # the same job twice
+    ]
+    assert list(runs[1].states.items()) == [("SUCCEEDED", 1), ("CANCELLED", 1)]
+    assert runs[1].began_at == MIDNIGHT + timedelta(days=1, hours=2)
 
 
 def test_trends_compare_the_last_night_with_the_ones_before():

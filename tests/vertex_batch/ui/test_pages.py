@@ -154,7 +154,7 @@ def test_a_spec_has_a_page_of_its_own_with_its_last_nights(pages):
     answer = pages.client.get(link.replace("&amp;", "&"))
     text = words(answer.text)
     assert "By kind" in text
-    assert "Fri 20 Nov 2026 succeeded 13 15.4 % 1.50 150.00 1 h 0 min 42 min" in text
+    assert "Fri 20 Nov 2026 02:00 UTC succeeded 13 15.4 % 1.50 150.00 1 h 0 min 42 min" in text
     assert "Queue time 1 h 0 min" in text
     assert f"job={bill.job.job_id}" in answer.text
 
@@ -562,3 +562,16 @@ def test_hostile_texts_of_a_delivery_stay_text(pages):
         assert str(1234 * 4321) not in answer.text
         assert not re.search(r'href="(?!/|#|https://console\.cloud\.google\.com/)', answer.text)
     assert "alert(1)" in pages.get("/run", dag_id="nightly", run_id=bill.job.run_id).text
+
+
+def test_no_page_links_to_google_where_the_object_store_is_emulated(pages, monkeypatch):
+    bill = pages.record(run_id="tonight")
+    pages.table.record_delivery(a_delivery(run_id="tonight"), files_changed=True)
+    paths = [("/bill", key(bill)), ("/jobs", {}), ("/run", {"dag_id": "nightly", "run_id": "tonight"})]
+    for path, query in paths:
+        assert "console.cloud.google.com" in pages.get(path, **query).text
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:4443")
+    for path, query in paths:
+        text = pages.get(path, **query).text
+        assert "console.cloud.google.com" not in text
+        assert bill.job.job_id in text

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
 from airflow.models.dag import DagTag
 from airflow.models.dagrun import DagRun
+from airflow.models.log import Log
 from sqlalchemy import delete, insert, update
 
 from tests.builders import a_delivery
@@ -116,3 +118,43 @@ def test_the_page_of_a_run_explains_cut_answers_beside_the_failed_rows(pages):
     text = words(pages.get("/run", dag_id="nightly", run_id=bill.job.run_id).text)
     assert "2 rows were cut at `maxOutputTokens`" in text
     assert "Failed rows of the bill are those that Google failed" in text
+
+
+@pytest.mark.parametrize(
+    ("event", "extra", "by"),
+    [
+        ("vertex_batch.cancel", "demo-project/us-central1/{job}", "Cancelled by ann at 2026-11-22 03:40 UTC"),
+        ("patch_dag_run", "", "The run was marked as failed by ann at 2026-11-22 03:40 UTC"),
+    ],
+)
+def test_a_cancelled_run_is_one_line_with_who_ended_it(pages, event, extra, by):
+    pages.record(bill=FINE, run_id="fine")
+    run = {"dag_id": "nightly", "run_id": "tonight"}
+    job = pages.record(**run, state="CANCELLED", bill={"rows": RowCounts(ok=1, input_rows=10)}).job
+    cut = {"input_rows": 10, "delivered": 1, "exceptions": 9, "reasons": {"missing": 9}}
+    pages.table.record_delivery(a_delivery(**run, **cut), files_changed=True)
+    a_failed_run()
+    said = {"job": extra.format(job=job.job_id)} if extra else {"new_state": "failed"}
+    entry = {"event": event, "owner": "ann", "dttm": ENDED, "extra": json.dumps(said)}
+    with airflows_database() as connection:
+        connection.execute(insert(Log.__table__).values(**entry, **run))
+    text = words(pages.get("/").text)
+    one = "1 warning nightly: job cancelled, 9 of 10 rows have no good answer (9 missing)"
+    assert f"{one} {by}" in text
+    pages.may_read_logs = False
+    assert one in words(pages.get("/").text)
+    assert "ann" not in words(pages.get("/").text).partition("Spend")[0]
+
+
+def test_the_jobs_and_deliveries_of_a_run_are_added_up(pages):
+    for map_index, state in enumerate(("CANCELLED", "CANCELLED", "FAILED")):
+        pages.record(run_id="many", state=state, map_index=map_index, bill={"rows": RowCounts()})
+        cut = {"input_rows": 10, "delivered": 5, "exceptions": 5, "reasons": {"missing": 4, "failed": 1}}
+        delivery = a_delivery(run_id="many", map_index=map_index, answers_uri=f"/{map_index}.csv", **cut)
+        pages.table.record_delivery(delivery, files_changed=True)
+    answer = pages.get("/").text
+    assert "1 warning nightly: job failed, 2 jobs cancelled, 15 of 30 rows have no good answer" in words(
+        answer
+    )
+    assert "(12 missing, 3 failed)" in answer
+    assert "/vertex-batch/run?dag_id=nightly&amp;run_id=many" in answer

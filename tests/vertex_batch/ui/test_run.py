@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import uuid
-from dataclasses import asdict
-from datetime import UTC, datetime
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -21,11 +22,13 @@ from tests.builders import a_delivery
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
 from vertex_batch.budgets import Estimate
 from vertex_batch.costs import JobFacts, RowCounts, Total
+from vertex_batch.inputs import RETRY_LABEL
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.tasks.forms import refuse_unknown_params
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
-from vertex_batch.ui.run_report import TaskLog, record_log
+from vertex_batch.ui import bill_routes
+from vertex_batch.ui.run_report import TaskLog, delivery_command, record_log
 
 RUN = {"dag_id": "nightly", "run_id": "tonight"}
 REASON = "No such bucket: gs://demo-bukket. Nothing was submitted."
@@ -168,14 +171,38 @@ NOT_DELIVERED = "were paid for and not delivered"
 
 @pytest.mark.parametrize("state", ["skipped", "success", "failed", "upstream_failed", None])
 def test_a_run_whose_answers_were_not_delivered_says_so_and_what_to_do(pages, state):
-    pages.record(run_id="tonight", task_id="a.submit")
+    places = {"input_uris": ("gs://b/in.jsonl",), "output_directory": "gs://b/out/1"}
+    pages.record(run_id="tonight", task_id="a.submit", **places)
     tasks = [(f"{group}.deliver", state, DELIVER) for group in "ab"]
     a_run("success", tasks)
     text = pages.get("/run", **RUN).text
     assert text.count(NOT_DELIVERED) == 1
     assert "Clear the task <code>a.deliver</code>" in text
+    assert "vertex-batch results gs://b/out/1 --input gs://b/in.jsonl --to answers.jsonl" in text
     pages.table.record_delivery(a_delivery(**RUN, task_id="a.deliver"), files_changed=True)
     assert NOT_DELIVERED not in pages.get("/run", **RUN).text
+
+
+def test_a_run_past_its_timeout_names_the_task_without_which_nothing_is_delivered(pages):
+    pages.record(run_id="tonight", task_id="a.submit")
+    a_run("failed", [("a.record_cost", "skipped", RECORD), ("a.deliver", "skipped", DELIVER)])
+    text = pages.get("/run", **RUN).text
+    assert text.count(NOT_DELIVERED) == 1
+    assert "Clear the task <code>a.record_cost</code> with its downstream tasks" in text
+
+
+def test_the_command_of_a_delivery_names_what_the_first_jobs_read_and_no_word_of_it_is_more_than_a_name():
+    job = JobFacts("demo-project", "us-central1", "1", input_uris=("gs://b/in/*.jsonl", "gs://b/$(id).jsonl"))
+    first = replace(job, output_directory="gs://b/out/1")
+    later = datetime(2026, 11, 22, 3, tzinfo=UTC)
+    again = replace(job, input_uris=("gs://b/again",), output_directory="gs://b/2", labels={RETRY_LABEL: "1"})
+    command = delivery_command([replace(again, create_time=later), first])
+    assert shlex.split(command) == [
+        *("vertex-batch", "results", "gs://b/out/1", "gs://b/2"),
+        *("--input", "gs://b/in/*.jsonl", "--input", "gs://b/$(id).jsonl", "--to", "answers.jsonl"),
+    ]
+    assert "'gs://b/$(id).jsonl'" in command
+    assert delivery_command([replace(first, output_directory=f"gs://b/{n}") for n in range(99)]) == ""
 
 
 def test_a_run_that_has_no_answers_or_is_not_over_is_not_called_undelivered(pages):
@@ -271,3 +298,46 @@ def test_rows_are_offered_again_only_where_the_spec_sends_them(pages, tmp_path, 
     text = pages.get("/bill", **address).text
     assert f"vertex-batch retry-rows nightly {job.run_id}" in text
     assert "Send the row that may be answered again" in text
+
+
+@pytest.mark.parametrize("is_spec", [True, False])
+def test_a_run_without_its_id_leads_to_the_runs_of_its_spec(pages, monkeypatch, is_spec):
+    monkeypatch.setattr(bill_routes, "failed_limits", lambda: {"nightly": 1} if is_spec else {})
+    answer = pages.client.get("/run", params={"dag_id": "nightly"}, follow_redirects=False)
+    address = "/vertex-batch/?spec=nightly" if is_spec else "/vertex-batch/jobs?dag_id=nightly"
+    assert (answer.status_code, answer.headers["location"]) == (303, address)
+    assert pages.get("/run", dag_id="secret").status_code == 404
+    assert "needs dag_id" in pages.get("/run", run_id="tonight").text
+
+
+def test_a_night_that_was_cleared_and_run_again_is_one_line_that_leads_to_its_run(pages):
+    created = datetime(2026, 11, 22, 2, 31, tzinfo=UTC)
+    for state, hours in (("CANCELLED", 0), ("SUCCEEDED", 1)):
+        pages.record(state=state, create_time=created + timedelta(hours=hours), run_id="scheduled")
+    pages.record(create_time=created + timedelta(hours=2), run_id="manual")
+    text = pages.get("/", spec="nightly").text.partition('id="runs"')[2].partition("</section>")[0]
+    assert text.count("Sun 22 Nov 2026") == 2
+    one = "/vertex-batch/run?dag_id=nightly&amp;run_id=scheduled"
+    assert f'<a href="{one}">Sun 22 Nov 2026</a> <small>02:31 UTC</small>' in text
+    assert '1 succeeded, 1 <span class="state plain">cancelled</span>' in text
+
+
+def test_a_run_whose_delivery_was_replaced_says_where_its_answers_are_and_how_to_get_them_back(
+    pages, tmp_path, monkeypatch
+):
+    (tmp_path / "nightly.yaml").write_text(
+        "project: demo-project\nlocation: us-central1\nmodel: gemini-2.5-flash\n"
+        "inputs: gs://demo-bucket/in.jsonl\noutput: gs://demo-bucket/out\n"
+        "results: {to: gs://demo-bucket/answers.parquet, key: id}\n"
+    )
+    monkeypatch.setenv("VERTEX_BATCH_SPECS_FOLDER", str(tmp_path))
+    pages.record(run_id="tonight", input_uris=("gs://demo-bucket/in.jsonl",))
+    for run_id, hour in (("tonight", 3), ("later", 4)):
+        made = {"delivered_at": datetime(2026, 11, 22, hour, tzinfo=UTC), "run_id": run_id}
+        delivery = a_delivery(**made, answers_uri="gs://demo-bucket/answers.parquet")
+        pages.table.record_delivery(delivery, files_changed=True)
+    text = pages.get("/run", **RUN).text
+    assert "<code>gs://demo-bucket/out</code> <small>the outputs of its jobs still have the answers" in text
+    command = "vertex-batch results gs://demo-bucket/out --input gs://demo-bucket/in.jsonl"
+    assert f"{command} --to gs://demo-bucket/answers.parquet --key id" in text
+    assert "vertex-batch results" not in pages.get("/run", **{**RUN, "run_id": "later"}).text

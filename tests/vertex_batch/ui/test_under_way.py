@@ -21,7 +21,7 @@ from airflow.models.xcom import XComModel
 from sqlalchemy import delete, insert, select
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from tests.builders import a_request
+from tests.builders import a_delivery, a_request
 from tests.vertex_batch.ui.conftest import Pages, airflows_database
 from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
 from vertex_batch.costs import Total
@@ -330,6 +330,23 @@ def test_a_cancelled_job_says_so_at_once_with_what_it_costs(running):
     assert "no row had finished" in text
     assert "≈" not in text
     assert "/cancel?" not in text
+
+
+def test_a_cancel_says_what_becomes_of_an_earlier_delivery_and_leads_to_the_costs_of_the_run(running):
+    job_id = running.start()
+    text = running.pages.get("/cancel", **running.key(job_id)).text
+    assert f'href="/vertex-batch/run?dag_id=nightly&amp;run_id=run-{job_id}"' in text
+    assert "does not change this delivery" not in text
+    delivered = {"delivered": 1000, "input_rows": 1003, "answers_uri": "gs://demo-bucket/a.csv"}
+    running.pages.table.migrate()
+    running.pages.table.record_delivery(a_delivery(run_id=f"run-{job_id}", **delivered), files_changed=True)
+    for cancels in (False, True):
+        if cancels:
+            running.post(job_id)
+        text = running.pages.get("/cancel", **running.key(job_id)).text
+        assert "1,000 answers at " in text
+        assert "<code>gs://demo-bucket/a.csv</code>" in text
+        assert "does not change this delivery" in text
 
 
 def test_a_job_that_was_cancelled_while_it_ran_costs_its_finished_rows(running):

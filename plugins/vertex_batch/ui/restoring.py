@@ -1,0 +1,92 @@
+"""Where the answers of a run are that are not in the file of its spec, and how to put them there. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vertex_batch.costs import Delivery, JobCost
+from vertex_batch.inputs.parts import RETRY_LABEL, RETRY_OF_LABEL
+from vertex_batch.results import DeliveryPlace, add_rounds, attempts_of
+from vertex_batch.specs.results import Results
+
+MAX_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Restoring:
+    """How a person puts the answers of a run into the file of its spec.
+
+    :param to: the file.
+    :param outputs: of its jobs, which have the answers if no other file has them.
+    :param command: for a shell; empty if the outputs are too many for one, or are not known.
+    """
+
+    to: str
+    outputs: Sequence[str]
+    command: str
+
+
+def restoring(
+    delivery: Delivery, jobs: Sequence[JobCost], options: tuple[Results, str | None] | None
+) -> Restoring | None:
+    """Describe it for a delivery that is beside its file, or was replaced; None if it is where it belongs.
+
+    :param jobs: of the run.
+    :param options: see `limits.result_options`; None if the spec cannot be read, so that only a delivery that
+        was replaced is recognized, and without a command.
+    """
+    place = DeliveryPlace(delivery.answers_uri)
+    if not delivery.replaced_by:
+        if options is None or "run_id" in options[0].to:
+            return None
+        names = (f"{delivery.dag_id}.{delivery.run_id}", delivery.run_id)
+        found = next((to for name in names if (to := place.without(name))), None)
+        if found is None:
+            return None
+        place = found
+    attempts = _attempts(delivery, jobs)
+    outputs = [
+        each.job.output_directory
+        for of_attempt in attempts
+        for each in of_attempt
+        if each.job.output_directory and each.rows.total
+    ]
+    is_known = outputs and attempts and not any(RETRY_OF_LABEL in each.job.labels for each in jobs)
+    if not is_known or options is None:
+        return Restoring(place.answers, outputs, "")
+    inputs = list(dict.fromkeys(uri for each in attempts[0] for uri in each.job.input_uris))
+    if len(inputs) + len(outputs) > MAX_NAMED:
+        return Restoring(place.answers, outputs, "")
+    results, schema = options
+    job = attempts[0][0].job
+    named: list[tuple[str, object]] = [
+        *(("input", uri) for uri in inputs),
+        ("to", place.answers),
+        ("key", results.key),
+        ("answer", results.answer if results.answer != "text" else None),
+        ("schema", schema),
+        *(("keep", path) for path in results.keep),
+        ("model", job.model),
+        ("location", job.location),
+        ("day", job.ran_on),
+    ]
+    words = [word for name, value in named if value for word in (f"--{name}", str(value))]
+    return Restoring(
+        place.answers, outputs, shlex.join(["vertex-batch", "results", *outputs, *words, "--replace"])
+    )
+
+
+def _attempts(delivery: Delivery, jobs: Sequence[JobCost]) -> list[list[JobCost]]:
+    """The jobs whose outputs make a delivery: those submitted last, and the retries of their rows."""
+    mine = sorted((each for each in jobs if delivery.is_of(each.job)), key=lambda each: each.job.created_at)
+    rounds: dict[int, list[JobCost]] = {}
+    for each in mine:
+        label = each.job.labels.get(RETRY_LABEL, "")
+        rounds.setdefault(int(label) if label.isascii() and label.isdigit() else 0, []).append(each)
+    first = rounds.pop(0, [])
+    last = {(each.job.task_id, each.job.map_index): each for each in first}
+    attempts = attempts_of(first, list(last.values()))
+    add_rounds(attempts, [rounds[number] for number in sorted(rounds)])
+    return [attempts[number] for number in sorted(attempts)]

@@ -1,0 +1,102 @@
+"""Which objects of an input were added after the job, as a table; and what happens to their rows."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from vertex_batch.results import Counts, Reason, later_objects
+from vertex_batch.results.newer import added_objects, may_be_added, newer_objects, staged_uris
+from vertex_batch.storage import SourceObject
+
+CREATED = datetime(2026, 11, 27, 2, 0, tzinfo=UTC)
+PATTERN = "gs://b/in/*.jsonl"
+
+
+def an_object(name: str, minutes: float | None) -> SourceObject:
+    """An object that was written so many minutes after the job was created; None: its store does not say."""
+    created = None if minutes is None else CREATED + timedelta(minutes=minutes)
+    return SourceObject(f"gs://b/in/{name}.jsonl", 9, "1", created=created)
+
+
+def a_job(*uris: str, hours: float | None = 0) -> SimpleNamespace:
+    created = None if hours is None else CREATED + timedelta(hours=hours)
+    return SimpleNamespace(input_uris=uris or (PATTERN,), create_time=created)
+
+
+SHARD = an_object("_shards/1", -30)
+OLD, SOON, LATE = an_object("old", -9), an_object("soon", 0.9), an_object("late", 2)
+
+
+@pytest.mark.parametrize(
+    ("objects", "jobs", "staged", "newer", "candidates"),
+    [
+        ([OLD, SOON], [a_job()], [], [], []),  # the clocks may differ by a minute
+        ([OLD, SOON, LATE], [a_job()], [], [LATE], [LATE]),
+        ([OLD, LATE], [], [], [], []),  # the command line knows no jobs
+        ([OLD, LATE], [a_job(hours=None)], [], [], []),
+        ([OLD, LATE], [a_job(), a_job(hours=None)], [], [], []),
+        ([OLD, an_object("local", None)], [a_job()], [], [], []),
+        ([OLD, LATE], [a_job(), a_job(hours=1)], [], [], []),  # it was submitted again, and read more
+        ([OLD, LATE], [a_job(OLD.uri, LATE.uri)], [], [LATE], []),  # it was there: it was replaced
+        ([LATE], [a_job()], [], [LATE], []),  # so it was, if a job reads at least one object
+        # The input was split, an object came, and a person approved the jobs an hour later.
+        ([OLD, SOON], [a_job(SHARD.uri)], [SHARD], [OLD, SOON], []),
+        ([an_object("a", -40), OLD], [a_job(SHARD.uri)], [SHARD], [OLD], [OLD]),
+        ([an_object("a", -40), OLD], [a_job("gs://b/in/a.jsonl", SHARD.uri)], [SHARD], [OLD], [OLD]),
+        ([OLD, LATE], [a_job(SHARD.uri)], [None], [LATE], [LATE]),  # the shards are gone
+        ([OLD, LATE], [a_job(SHARD.uri)], [an_object("_shards/1", None)], [], []),
+    ],
+)
+def test_what_no_job_can_have_read_as_it_is(objects, jobs, staged, newer, candidates):
+    found = newer_objects(objects, jobs, staged)
+    assert found == newer
+    assert may_be_added(found, objects, jobs) == candidates
+
+
+@pytest.mark.parametrize(
+    ("jobs", "staged"),
+    [
+        ([a_job()], []),
+        ([a_job(OLD.uri)], []),
+        ([a_job(OLD.uri, SHARD.uri), a_job(SHARD.uri)], [SHARD.uri]),
+        ([a_job(SHARD.uri), a_job()], []),
+    ],
+)
+def test_only_shards_are_looked_up(jobs, staged):
+    assert staged_uris([OLD], jobs) == staged
+
+
+@pytest.mark.parametrize(
+    ("answered", "unknown_rows", "added"),
+    [
+        ([], 0, [SOON, LATE]),
+        ([LATE.uri], 0, [SOON]),
+        ([], 1, []),  # the job has read something that is not there any more
+    ],
+)
+def test_an_object_is_counted_in_doubt(answered, unknown_rows, added):
+    assert added_objects([SOON, LATE], answered, unknown_rows) == added
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        (Counts(), ""),
+        (Counts(rewritten=("gs://b/a",)), ""),  # every row of it has its answer
+        (Counts(added=("gs://b/a",)), "1 object was added to the input after the job was created: gs://b/a."),
+        (
+            Counts(added=tuple("abcde")),
+            "5 objects were added to the input after .* a, b, c and 2 more. Their",
+        ),
+        (Counts(rewritten=("a",), exceptions={Reason.MISSING: 1}), "^1 object was written .* again after"),
+        (Counts(rewritten=("a", "b"), other_prompts=1), "a, b. So some rows may not be those"),
+    ],
+)
+def test_a_person_reads_what_happened_and_what_to_do(counts, words):
+    told = later_objects(counts)
+    assert bool(told) is bool(words)
+    assert re.search(words, told)

@@ -1,0 +1,108 @@
+"""How the answers of a run are put back into the file of its spec."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.builders import a_delivery
+from tests.vertex_batch.results.nights import Night, a_request, answered, failed
+from vertex_batch.cli.main import main
+from vertex_batch.costs import JobCost, JobFacts, RowCounts, Total
+from vertex_batch.inputs import RETRY_OF_LABEL
+from vertex_batch.inputs.parts import RETRY_LABEL
+from vertex_batch.specs.results import Results
+from vertex_batch.ui.restoring import MAX_NAMED, restoring
+
+CREATED = datetime(2026, 11, 22, 2, tzinfo=UTC)
+RESULTS = Results(to="gs://bucket/{{ run_date }}/answers.csv", key="ticket", answer="json", keep=["who"])
+
+
+def a_job(number, *, output="gs://b/out/", inputs=("gs://b/in.jsonl",), rows=3, **facts):
+    job = JobFacts(
+        "p",
+        "us-central1",
+        str(number),
+        model="m",
+        task_id="submit",
+        dag_id="nightly",
+        run_id="night",
+        output_directory=f"{output}{number}",
+        input_uris=inputs,
+        create_time=CREATED + timedelta(hours=number),
+    )
+    made = {name: getattr(job, name) for name in job.__slots__} | facts
+    return JobCost(JobFacts(**made), RowCounts(ok=rows), Total(Decimal(1), complete=True), 1, ())
+
+
+def beside(**changes):
+    return a_delivery(answers_uri="gs://b/1/answers.night.csv", **changes)
+
+
+def test_a_delivery_that_is_where_it_belongs_needs_nothing():
+    own = a_delivery(answers_uri="gs://b/1/answers.csv")
+    assert restoring(own, [a_job(1)], (RESULTS, None)) is None
+    assert restoring(beside(), [a_job(1)], None) is None
+    named = RESULTS.model_copy(update={"to": "gs://b/1/answers.{{ run_id }}.csv"})
+    assert restoring(beside(), [a_job(1)], (named, None)) is None
+
+
+@pytest.mark.parametrize("name", ["night", "night.2", "nightly.night", "nightly.night.3"])
+def test_the_command_names_the_address_that_a_delivery_is_beside(name):
+    delivery = a_delivery(answers_uri=f"gs://b/1/answers.{name}.csv")
+    found = restoring(delivery, [a_job(1)], (RESULTS, "/specs/s.json"))
+    assert found.to == "gs://b/1/answers.csv"
+    assert found.command == (
+        "vertex-batch results gs://b/out/1 --input gs://b/in.jsonl --to gs://b/1/answers.csv --key ticket"
+        " --answer json --schema /specs/s.json --keep who --model m --location us-central1 --day 2026-11-22"
+        " --replace"
+    )
+
+
+def test_a_replaced_delivery_is_made_of_the_last_submission_and_the_retries_of_its_rows():
+    again = {"task_id": "retry_1.submit", "labels": {RETRY_LABEL: "1"}, "inputs": ("gs://b/rows.jsonl",)}
+    jobs = [a_job(4, **again), a_job(3), a_job(2, **again), a_job(1), a_job(0, rows=0, task_id="b")]
+    found = restoring(beside(replaced_by="later"), jobs, (RESULTS, None))
+    assert found.to == "gs://b/1/answers.night.csv"
+    assert list(found.outputs) == ["gs://b/out/3", "gs://b/out/4"]
+    assert "--input gs://b/in.jsonl --to" in found.command
+
+
+@pytest.mark.parametrize(
+    ("jobs", "options"),
+    [
+        ([a_job(1)], None),
+        ([], (RESULTS, None)),
+        ([a_job(1, labels={RETRY_OF_LABEL: "earlier"})], (RESULTS, None)),
+        ([a_job(1, inputs=tuple(f"gs://b/{n}" for n in range(MAX_NAMED)))], (RESULTS, None)),
+    ],
+)
+def test_there_is_no_command_where_it_would_not_make_the_same_delivery(jobs, options):
+    assert restoring(beside(replaced_by="later"), jobs, options).command == ""
+
+
+def test_the_command_puts_the_answers_back(tmp_path, capsys):
+    night = Night(tmp_path)
+    asked = [{"ticket": f"t{n}", "request": a_request(f"question {n}")} for n in range(2)]
+    night.add_input(asked)
+    night.add_output(0, [answered(asked[0], "zero"), failed(asked[1])])
+    night.add_output(1, [answered(asked[1], "one")])
+    folders = [output for attempt in night.attempts for output in attempt.outputs]
+    to = tmp_path / "better.jsonl"
+    to.write_text("better")
+    labels: list[dict[str, str]] = [{}, {RETRY_LABEL: "1"}]
+    jobs = [
+        a_job(n, inputs=(str(night.inputs[0]),), labels=labels[n], output_directory=str(folder))
+        for n, folder in enumerate(folders)
+    ]
+    plain = RESULTS.model_copy(update={"answer": "text", "keep": []})
+    delivery = a_delivery(answers_uri=str(tmp_path / "better.night.jsonl"))
+    command = shlex.split(restoring(delivery, jobs, (plain, None)).command)
+    assert main(command[1:]) == 0
+    rows = [json.loads(line) for line in Path(to).read_text().splitlines()]
+    assert [row["answer"] for row in rows] == ["zero", "one"]
