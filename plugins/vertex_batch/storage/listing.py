@@ -91,7 +91,7 @@ def list_below(fs: Any, folder: str) -> list[SourceObject]:
 
 def list_folders(fs: Any, pattern: str) -> dict[str, list[SourceObject]]:
     """List every object below each folder that a wildcard matches, in the order of names."""
-    scheme, wanted = _scheme(pattern), _regex(path_of(fs, pattern).rstrip("/"))
+    scheme, wanted = _scheme(pattern), names_like(path_of(fs, pattern).rstrip("/"))
     folders: dict[str, list[SourceObject]] = {}
     for each in _matches(fs, f"{path_of(fs, pattern).rstrip('/')}/**", scheme):
         parts = each.uri.removeprefix(scheme).split("/")
