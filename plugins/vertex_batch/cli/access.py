@@ -11,15 +11,14 @@ import os
 import re
 from argparse import Namespace
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vertex_batch.errors import ConfigurationError, SettingsSource
-from vertex_batch.storage import named, quiet_libraries
+from vertex_batch.storage import ObjectStorage
 from vertex_batch.vertex.names import Place, missing_of
 
 if TYPE_CHECKING:
     from vertex_batch.hooks.connection import ProxySettings
-    from vertex_batch.hooks.storage import InputStorage
     from vertex_batch.vertex.client import BatchClient
 
 # The names that LiteLLM's own command line reads.
@@ -143,27 +142,15 @@ def _of_url(url: str, route_prefix: str | None) -> ProxySettings:
     return ProxySettings(config, None, None)
 
 
-def open_storage(connection: str) -> Any:
-    """Open the object store: with its Airflow connection if the environment has it, else like Google's tools.
-
-    :returns: an fsspec file system.
-    """
-    quiet_libraries()
+def input_storage(connection: str) -> ObjectStorage:
+    """Open the object store with its Airflow connection, if the environment has it, else as `bill` does."""
     if f"AIRFLOW_CONN_{connection.upper()}" in os.environ:
-        from vertex_batch.hooks.storage import open_filesystem  # noqa: PLC0415 - it takes Airflow's seconds
+        from vertex_batch.hooks.storage import open_storage  # noqa: PLC0415 - it takes Airflow's seconds
 
-        return open_filesystem(connection)
+        return open_storage(connection)
     from vertex_batch.usage.places import open_object_store  # noqa: PLC0415
 
-    with named("the credentials", connection):
-        return open_object_store()
-
-
-def input_storage(connection: str) -> InputStorage:
-    """Open the object store with a job's inputs, for a pre-flight."""
-    from vertex_batch.hooks.storage import InputStorage  # noqa: PLC0415
-
-    return InputStorage(open_storage(connection), connection)
+    return open_object_store()
 
 
 def airflow_settings(connection: str) -> ProxySettings:

@@ -17,16 +17,13 @@ from vertex_batch.cli.tables import render_bill
 from vertex_batch.costs import Bill, JobFacts, RowCounts, in_full, make_bill
 from vertex_batch.errors import ConfigurationError, OutputMissingError
 from vertex_batch.pricing import LineItem, PriceBook, packaged_prices, price_file
-from vertex_batch.storage import named
+from vertex_batch.storage import ENVIRONMENT, named
 from vertex_batch.usage import OnProgress, ScanOptions, find_outputs, scan_outputs
 from vertex_batch.vertex.names import parse_job_name
 
 _MOST_DAYS = timedelta(days=4)
 """After this, rows of a job are not answered: it may wait for 72 hours, and run for 24."""
 _OUTPUT_DIRECTORY = re.compile(r"(?:^|/)prediction-[^/]*?-?(\d{4}-\d\d-\d\d)T")
-
-
-_CREDENTIALS = "of the environment (application default credentials)"
 
 
 def run(options: Namespace) -> int:
@@ -92,7 +89,7 @@ def make(
     price_days = book.change_days(model, ran_on, ran_on + _MOST_DAYS) if ran_on else ()
     how = ScanOptions(model, thresholds=book.thresholds(), price_days=price_days)
     try:
-        with named(", ".join(paths), _CREDENTIALS):
+        with named(", ".join(paths), ENVIRONMENT):
             outputs = find_outputs(paths)
             scan = scan_outputs(outputs, how, processes, on_progress)
     except FileNotFoundError as error:

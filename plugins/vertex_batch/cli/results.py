@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING
 from vertex_batch.cli.output import print_json, say
 from vertex_batch.errors import ConfigurationError, OutputMissingError
 from vertex_batch.specs.results import OWN_COLUMNS
-from vertex_batch.storage import ObjectStorage, named
+from vertex_batch.storage import ENVIRONMENT, ObjectStorage, named
 
 if TYPE_CHECKING:
     from vertex_batch.results import Counts, JobPrices, Written
     from vertex_batch.vertex.names import JobId
 
-_CREDENTIALS = "of the environment (application default credentials)"
 _GCS = "gs://"
 _OUTLOOK = "The command costs nothing. It gives the same result each time."
 _INTERRUPTED = "Interrupted: the delivery is not complete. It costs nothing to run the command again."
@@ -123,7 +122,7 @@ def run(options: Namespace) -> int:
         with (
             _interruptible(),
             of_paid_answers("Then run the command again."),
-            named(", ".join(uris), _CREDENTIALS),
+            named(", ".join(uris), ENVIRONMENT),
             tempfile.TemporaryDirectory(prefix="results-") as folder,
         ):
             prices: dict[JobId | None, JobPrices] = {None: _prices(options)}
@@ -250,7 +249,7 @@ def _storage(uris: Sequence[str]) -> ObjectStorage:
             "Inputs and outputs must be in one place, all local or all in Cloud Storage. Nothing was written",
             "copy the files to one place",
         )
-    return ObjectStorage(open_object_store() if kinds == {True} else open_local())
+    return open_object_store() if kinds == {True} else open_local()
 
 
 def _print(written: Written, counts: str) -> None:

@@ -42,6 +42,7 @@ from vertex_batch.errors.refusals import AdminKeyRequiredError as AdminKeyRequir
 from vertex_batch.errors.refusals import FieldAddedError as FieldAddedError
 from vertex_batch.errors.refusals import OwnerBlockedError as OwnerBlockedError
 from vertex_batch.errors.refusals import ProxyInternalError as ProxyInternalError
+from vertex_batch.errors.storage import ENVIRONMENT as ENVIRONMENT
 from vertex_batch.errors.storage import BucketMissingError as BucketMissingError
 from vertex_batch.errors.storage import InputChangedError as InputChangedError
 from vertex_batch.errors.storage import InputMissingError as InputMissingError

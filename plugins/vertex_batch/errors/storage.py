@@ -96,6 +96,14 @@ class OutputMissingError(PermanentError):
         )
 
 
+ENVIRONMENT = "application default credentials"
+"""The connection's id in messages where the store is opened without a connection."""
+
+
+def _access(conn_id: str) -> str:
+    return f"the {conn_id}" if conn_id == ENVIRONMENT else f"connection {conn_id}"
+
+
 _ROLES = {
     False: "Storage Object Viewer (roles/storage.objectViewer)",
     True: "Storage Object User (roles/storage.objectUser)",
@@ -111,11 +119,13 @@ class StorageAccessError(PermanentError):
     def __init__(self, uri: str, conn_id: str, reason: str, *, writes: bool = False) -> None:
         self.uri, self.conn_id, self.reason = uri, conn_id, scrub(reason)[:MESSAGE_MAX_CHARS]
         self.writes = writes
-        who, remedy = f"Connection {conn_id}", f"Grant its account the role {_ROLES[writes]} on the bucket."
+        who = _access(conn_id)
+        remedy = f"Grant the account the role {_ROLES[writes]} on the bucket."
         if "://" not in uri:
-            who, remedy = "This user", "Change the permissions of the file and its folder."
+            who, remedy = "this user", "Change the permissions of the file and its folder."
+        doing = "write" if writes else "read"
         super().__init__(
-            f'{who} may not {"write" if writes else "read"} {uri}: "{self.reason}". {remedy}'
+            f'{who[0].upper()}{who[1:]} may not {doing} {uri}: "{self.reason}". {remedy}'
             " A retry fails the same way until then."
         )
 
@@ -130,7 +140,7 @@ class StorageRefusedError(PermanentError):
         self.uri, self.conn_id, self.reason = uri, conn_id, scrub(reason)[:MESSAGE_MAX_CHARS]
         self.remedy = remedy
         super().__init__(
-            f'The object store refuses {uri} (connection {conn_id}): "{self.reason}". {remedy}'
+            f'The object store refuses {uri} ({_access(conn_id)}): "{self.reason}". {remedy}'
             " A retry fails the same way until then."
         )
 

@@ -5,6 +5,7 @@ each object, reads many small objects at once and large ones a little ahead, and
 from bugs. `read_lines` is the one reader of rows.
 """
 
+from vertex_batch.errors import ENVIRONMENT as ENVIRONMENT
 from vertex_batch.storage.batches import read_each as read_each
 from vertex_batch.storage.faults import named as named
 from vertex_batch.storage.lines import BLOCK_BYTES as BLOCK_BYTES

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 
 from vertex_batch.errors import (
+    ENVIRONMENT,
     InputChangedError,
     StorageAccessError,
     StorageRefusedError,
@@ -49,7 +50,7 @@ def named(uri: str, conn_id: str, *, writes: bool = False) -> Iterator[None]:
     """Translate the object store's exceptions into our errors.
 
     :param uri: the object or folder in use, for messages.
-    :param conn_id: the connection, for messages.
+    :param conn_id: the connection, for messages; `ENVIRONMENT` if the store was opened without one.
     :param writes: the object is written, moved or removed.
     :raises StorageAccessError: the connection has no access.
     :raises StorageRefusedError: the store refuses the request until something is changed.
@@ -123,8 +124,11 @@ _KEY_REMEDY = (
 
 def _requester_pays(uri: str, conn_id: str) -> str:
     bucket = uri.partition("://")[2].partition("/")[0] or uri
+    setting = f"the extra `gcs.requester-pays` of connection {conn_id}"
+    if conn_id == ENVIRONMENT:  # fsspec reads the options of every file system from such variables
+        setting = "the environment variable FSSPEC_GCS_REQUESTER_PAYS"
     return (
-        f"Set the extra `gcs.requester-pays` of connection {conn_id} to the project that pays, or turn off"
+        f"Set {setting} to the project that pays, or turn off"
         f" requester pays: gcloud storage buckets update gs://{bucket} --no-requester-pays. Vertex reads"
         " and writes the bucket with its own service agent, so turning it off is the safe choice."
     )
@@ -133,6 +137,9 @@ def _requester_pays(uri: str, conn_id: str) -> str:
 def _remedy(error: Exception, code: int, conn_id: str) -> str:
     """What to change after any other refusal; empty if a retry may succeed."""
     if _kinds(error) & _CREDENTIALS and not getattr(error, "retryable", False):
-        return f"Set valid credentials in connection {conn_id}, or run gcloud auth application-default login."
+        login = "gcloud auth application-default login."
+        if conn_id == ENVIRONMENT:
+            return f"Run {login}"
+        return f"Set valid credentials in connection {conn_id}, or run {login}"
     refused = str(error).startswith(_REFUSED_VALUES) or (code in range(400, 500) and code not in _MAY_PASS)
     return "Check the URI and the bucket's settings." if refused else ""

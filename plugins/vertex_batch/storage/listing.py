@@ -89,6 +89,18 @@ def list_below(fs: Any, folder: str) -> list[SourceObject]:
     return _sorted(_from_item(scheme, bucket, item) for item in items)
 
 
+def list_folders(fs: Any, pattern: str) -> dict[str, list[SourceObject]]:
+    """List every object below each folder that a wildcard matches, in the order of names."""
+    scheme, wanted = _scheme(pattern), names_like(path_of(fs, pattern).rstrip("/"))
+    folders: dict[str, list[SourceObject]] = {}
+    for each in _matches(fs, f"{path_of(fs, pattern).rstrip('/')}/**", scheme):
+        parts = each.uri.removeprefix(scheme).split("/")
+        above = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+        if folder := next((folder for folder in above if wanted.fullmatch(folder)), None):
+            folders.setdefault(f"{scheme}{folder}", []).append(each)
+    return folders
+
+
 def bucket_exists(fs: Any, uri: str) -> bool:
     """Whether the bucket of a URI exists; False only if Cloud Storage answers 404 for the bucket itself."""
     if not _is_gcs(fs):

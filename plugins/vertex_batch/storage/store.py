@@ -22,6 +22,7 @@ from vertex_batch.storage.listing import (
     has_wildcard,
     is_folder,
     list_below,
+    list_folders,
     list_objects,
     literal_wildcard_problem,
     look_up,
@@ -94,6 +95,11 @@ class ObjectStorage:
         """List all objects below a folder, at every depth."""
         with named(folder, self._conn_id):
             return list_below(self._fs, folder)
+
+    def list_folders(self, pattern: str) -> dict[str, builtins.list[SourceObject]]:
+        """List all objects below each folder that a wildcard matches; empty if it matches none."""
+        with named(pattern, self._conn_id):
+            return list_folders(self._fs, pattern)
 
     def check_output(self, uri: str) -> None:
         """Check the bucket of an output; see `check_output_bucket`."""

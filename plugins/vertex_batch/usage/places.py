@@ -5,10 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from vertex_batch.errors import OutputMissingError
-from vertex_batch.storage import quiet_libraries
+from vertex_batch.storage import (
+    ENVIRONMENT,
+    ObjectStorage,
+    SourceObject,
+    has_wildcard,
+    named,
+    path_of,
+    quiet_libraries,
+)
 from vertex_batch.usage.files import (
     INCREMENTS,
     choose_files,
@@ -24,15 +31,14 @@ from vertex_batch.usage.scan import Copies, ScanOptions
 from vertex_batch.usage.types import ScanResult
 
 _GCS = ("gs://", "gcs://")
-_WILDCARDS = frozenset("*?[")
 
 
 @dataclass(slots=True)
 class Output:
     """What one job wrote: the rows of one output never come twice in it, those of two may."""
 
-    fs: Any
-    read: list[str]
+    storage: ObjectStorage
+    read: list[SourceObject]
     left_out: list[str] = field(default_factory=list)
 
 
@@ -46,18 +52,18 @@ def find_outputs(paths: Sequence[str]) -> list[Output]:
     :raises OutputMissingError: a path does not exist, or contains no rows.
     """
     outputs: list[Output] = []
-    named: dict[str, tuple[Any, str]] = {}
-    stores: dict[bool, Any] = {}
+    files: dict[str, tuple[ObjectStorage, SourceObject]] = {}
+    stores: dict[bool, ObjectStorage] = {}
     for path in paths:
         is_gcs = path.startswith(_GCS)
         if is_gcs not in stores:
             stores[is_gcs] = open_object_store() if is_gcs else open_local()
-        fs = stores[is_gcs]
-        files, directories = _expand(fs, path)
-        named.update({f"{is_gcs}{file}": (fs, file) for file in files})
-        for directory in directories:
-            outputs += _of_directory(fs, directory, path)
-    outputs += _of_files(list(named.values()))
+        storage = stores[is_gcs]
+        found, directories = _expand(storage, path)
+        files |= {file.uri: (storage, file) for file in found}
+        for directory, objects in directories.items():
+            outputs += _of_directory(storage, directory, objects, path)
+    outputs += _of_files(list(files.values()))
     return _each_file_once(outputs)
 
 
@@ -73,11 +79,11 @@ def scan_outputs(
         copies have to be known.
     """
     if len(outputs) == 1:
-        scanned = scan_files(outputs[0].fs, outputs[0].read, options, processes, on_progress)
+        scanned = scan_files(outputs[0].storage, outputs[0].read, options, processes, on_progress)
     else:
         copies = replace(options, copies=Copies())
-        scanned = scan_in_turn([(output.fs, output.read) for output in outputs], copies, on_progress)
-    read = [path for output in outputs for path in output.read]
+        scanned = scan_in_turn([(output.storage, output.read) for output in outputs], copies, on_progress)
+    read = [file.uri for output in outputs for file in output.read]
     left_out = [path for output in outputs for path in output.left_out]
     result = with_notes(scanned, read, left_out)
     if result.copied:
@@ -85,7 +91,7 @@ def scan_outputs(
     return result
 
 
-def open_object_store() -> Any:
+def open_object_store() -> ObjectStorage:
     """Open Google Cloud Storage with the credentials of the environment, or its emulator with none."""
     emulated = bool(os.environ.get("STORAGE_EMULATOR_HOST"))
     if emulated:  # an emulator has no gRPC service to say what kind of bucket it has
@@ -93,31 +99,38 @@ def open_object_store() -> Any:
     quiet_libraries()
     import gcsfs
 
-    return gcsfs.GCSFileSystem(token="anon" if emulated else None, use_listings_cache=False)
+    with named("the credentials", ENVIRONMENT):
+        fs = gcsfs.GCSFileSystem(token="anon" if emulated else None, use_listings_cache=False)
+    return ObjectStorage(fs, ENVIRONMENT)
 
 
-def open_local() -> Any:
+def open_local() -> ObjectStorage:
     import fsspec
 
-    return fsspec.filesystem("file")
+    return ObjectStorage(fsspec.filesystem("file"), ENVIRONMENT)
 
 
-def _expand(fs: Any, path: str) -> tuple[list[str], list[str]]:
-    """The files and directories that a path means."""
-    plain = str(fs._strip_protocol(path))  # noqa: SLF001 - fsspec's own extension point
-    found = [plain]
-    if not fs.exists(plain) and _WILDCARDS & set(path):
-        found = sorted(str(match) for match in fs.glob(plain))
-    files = [match for match in found if fs.isfile(match)]
-    directories = [] if files else [match for match in found if fs.isdir(match)]
-    if not files and not directories:
+def _expand(storage: ObjectStorage, path: str) -> tuple[list[SourceObject], dict[str, list[SourceObject]]]:
+    """The files that a path means, else the directories, each with everything below it."""
+    fs = storage.filesystem
+    plain = f"{'gs://' if path.startswith(_GCS) else ''}{path_of(fs, path)}"
+    (file,) = storage.look_up([plain])  # of exactly this name, whatever it means as a wildcard
+    if files := [file] if file else storage.list(plain) if has_wildcard(plain) else []:
+        return files, {}
+    below = storage.list_below(plain)
+    directories = {plain: below} if below or (not path.startswith(_GCS) and fs.isdir(plain)) else {}
+    if not directories and has_wildcard(plain):
+        directories = storage.list_folders(plain)
+    if not directories:
         raise OutputMissingError(path, "it does not exist")
-    return files, directories
+    return [], directories
 
 
-def _of_directory(fs: Any, directory: str, path: str) -> Iterator[Output]:
+def _of_directory(
+    storage: ObjectStorage, directory: str, objects: Sequence[SourceObject], path: str
+) -> Iterator[Output]:
     """The outputs below a directory: it is one, or holds several."""
-    found = sorted(str(file) for file in fs.find(directory))
+    found = {each.uri: each for each in objects}
     root = directory.rstrip("/")
     rows = [file for file in found if holds_rows(file[len(root) :])]
     rows = rows or [file for file in found if file.endswith((".json", ".json.gz"))]
@@ -129,11 +142,12 @@ def _of_directory(fs: Any, directory: str, path: str) -> Iterator[Output]:
         groups.setdefault(_job_directory(file, root, merged), []).append(file)
     for group in sorted(groups):
         chosen = choose_files(groups[group], group)
-        read = chosen.read or groups[group]  # *.json, which no job writes by itself
+        # Without a choice: *.json, which no job writes by itself.
+        read = [found[file] for file in chosen.read or groups[group]]
         if chosen.copied:
-            yield from (Output(fs, [file]) for file in read)
+            yield from (Output(storage, [file]) for file in read)
         else:
-            yield Output(fs, read, chosen.left_out)
+            yield Output(storage, read, chosen.left_out)
 
 
 def _job_directory(file: str, root: str, merged: set[str]) -> str:
@@ -145,13 +159,15 @@ def _job_directory(file: str, root: str, merged: set[str]) -> str:
     return whole or dated
 
 
-def _of_files(named: list[tuple[Any, str]]) -> list[Output]:
+def _of_files(named: Sequence[tuple[ObjectStorage, SourceObject]]) -> list[Output]:
     """Files that were named: shards of one folder are one output, every other file is its own."""
-    folders = {_parent(path) for _, path in named if not is_increment(path)}
-    merged = {_parent(path): path for _, path in named if is_merged(path) and not is_increment(path)}
+    paths = [file.uri for _, file in named]
+    folders = {_parent(path) for path in paths if not is_increment(path)}
+    merged = {_parent(path): path for path in paths if is_merged(path) and not is_increment(path)}
     outputs: dict[str, Output] = {}
     left_out = []
-    for fs, path in named:
+    for storage, file in named:
+        path = file.uri
         whole = merged.get(_parent(path), path)
         if is_increment(path):
             again = path.split(f"/{INCREMENTS}/")[0] in folders
@@ -161,7 +177,7 @@ def _of_files(named: list[tuple[Any, str]]) -> list[Output]:
             left_out.append(path)
             continue
         group = _parent(path) if is_shard(path) and not is_increment(path) else path
-        outputs.setdefault(group, Output(fs, [])).read.append(path)
+        outputs.setdefault(group, Output(storage, [])).read.append(file)
     found = list(outputs.values())
     if left_out:
         found[0].left_out += left_out
@@ -169,12 +185,11 @@ def _of_files(named: list[tuple[Any, str]]) -> list[Output]:
 
 
 def _each_file_once(outputs: list[Output]) -> list[Output]:
-    seen: set[tuple[str, str]] = set()
+    seen: set[str] = set()
     once = []
     for output in outputs:
-        keys = {path: (type(output.fs).__name__, path) for path in output.read}
-        output.read = [path for path in output.read if keys[path] not in seen]
-        seen |= set(keys.values())
+        output.read = [file for file in output.read if file.uri not in seen]
+        seen |= {file.uri for file in output.read}
         if output.read:
             once.append(output)
     return once

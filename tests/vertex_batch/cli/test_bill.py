@@ -588,6 +588,49 @@ def test_gcs_uris_are_read_from_the_object_store(emulator, monkeypatch, bill):
         assert (found["rows"]["ok"], found["total"]["amount"]) == (1, "0.00000015")
 
 
+PAYS = "Bucket is a requester pays bucket but no user project provided."
+
+
+def test_a_bucket_whose_requester_pays_is_refused_with_what_works_without_a_connection(
+    proxy, reply, monkeypatch, tmp_path, capsys
+):
+    proxy.reply(reply.of({"error": {"code": 400, "message": PAYS, "errors": [{"message": PAYS}]}}, 400))
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+    words = ["--model", FLASH, "--location", "global"]
+    assert main(["bill", "gs://paid/out/predictions.jsonl", *words]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "FSSPEC_GCS_REQUESTER_PAYS" in said
+    assert "gs://paid --no-requester-pays" in said
+    assert "connection" not in said
+    words += ["--input", "gs://paid/in.jsonl", "--to", "gs://paid/answers.jsonl"]
+    assert main(["results", "gs://paid/out", *words]) == 1
+    assert "FSSPEC_GCS_REQUESTER_PAYS" in capsys.readouterr().err
+
+
+def test_the_variable_of_the_project_that_pays_reaches_every_request(proxy, reply, tmp_path):
+    """In a process of its own: fsspec reads its variables when it is imported."""
+
+    def route(call):
+        if call.params.get("userProject") != "payer":
+            return reply.of({"error": {"code": 400, "message": PAYS, "errors": [{"message": PAYS}]}}, 400)
+        if call.params.get("alt") == "media":
+            return reply(body=rows)
+        return reply.of({"name": "out.jsonl", "size": len(rows), "generation": "1"})
+
+    rows = text_of(row(promptTokenCount=1))
+    (tmp_path / "map").write_text(PRICES)
+    proxy.route(route)
+    words = ["bill", "gs://paid/out.jsonl", "--model", FLASH, "--location", "global", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "vertex_batch.cli", *words, "--prices", str(tmp_path / "map")],
+        env={**os.environ, "STORAGE_EMULATOR_HOST": proxy.url, "FSSPEC_GCS_REQUESTER_PAYS": "payer"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert json.loads(done.stdout)["rows"] == rows_of(ok=1)
+
+
 def test_rows_in_no_known_format_are_counted_apart_and_named(bill):
     odd = [{"instance": {}, "prediction": "id"}, {"request": {}}]
     found = bill(row(promptTokenCount=1), *odd)

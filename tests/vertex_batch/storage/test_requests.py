@@ -14,6 +14,7 @@ from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, JobLimits, StagingPlace
 from vertex_batch.inputs.preparation import InputPreparer
 from vertex_batch.preflight import CheckedRows, Subject, inspect
+from vertex_batch.usage import ScanOptions, find_outputs, scan_outputs
 
 MODEL = "publishers/google/models/gemini-2.5-flash"
 ROW = input_rows("hello")
@@ -100,3 +101,25 @@ def test_a_recording_reads_each_output_file_once_and_the_input_not_at_all(storag
     assert read.input_rows == FILES * 3
     assert len(counted.calls) == 2 + 2 * FILES
     assert all(counted.reads_of(f"/in/{number:03}.jsonl") == 1 for number in range(FILES))
+
+
+@pytest.mark.parametrize(
+    ("path", "lookups"),
+    [
+        ("out/prediction-1/*.jsonl", 2),
+        ("out/prediction-1", 2),
+        ("out/prediction-?", 6),  # no file, then the folders and what is in them
+        ("out/", 1),  # no object has such a name
+    ],
+)
+def test_a_bill_without_a_table_lists_what_is_named_and_reads_each_file_once(
+    storage, counted, folder, path, lookups
+):
+    outputs = find_outputs([f"{folder}/{path}"])
+    assert len(counted.calls) == lookups
+    assert [file.uri for output in outputs for file in output.read] == [
+        f"{folder}/out/prediction-1/{number:012}.jsonl" for number in range(FILES)
+    ]
+    assert scan_outputs(outputs, ScanOptions(MODEL)).rows == FILES * 3
+    assert len(counted.calls) == lookups + FILES
+    assert not [path for _, path in counted.calls if "/in/" in path]
