@@ -97,7 +97,7 @@ def count_unwatched() -> dict[str, int]:
     now = datetime.now(UTC)
     is_dead = or_(Job.id.is_(None), Job.latest_heartbeat < now - timedelta(seconds=seconds))
     asked = (
-        select(TaskInstance.dag_id, func.count())
+        select(TaskInstance.dag_id, func.count().label("jobs"))
         .join(Trigger, TaskInstance.trigger_id == Trigger.id)
         .outerjoin(Job, Trigger.triggerer_id == Job.id)
         .where(TaskInstance.state == TaskInstanceState.DEFERRED, Trigger.classpath.like(_TRIGGER))
@@ -105,7 +105,7 @@ def count_unwatched() -> dict[str, int]:
         .group_by(TaskInstance.dag_id)
     )
     with create_session() as session:
-        return dict(session.execute(asked).tuples().all())
+        return {row.dag_id: row.jobs for row in session.execute(asked)}
 
 
 def _intent(row: Any) -> Intent | None:
