@@ -24,7 +24,7 @@ from rich.console import Console
 
 from local.examples import example_rows, put_example_input
 from local.history import run_nights_before
-from local.progress import Run, Standing, Watch, follow
+from local.progress import Run, RunStatus, Watch, follow
 from local.receipt import print_bills, recorded_bills
 from local.signpost import (
     print_addresses,
@@ -58,7 +58,7 @@ CHECK_SECONDS = 1.0
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message is for the person who started it."""
+    """The demo cannot continue; the message is for the person who started it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -144,12 +144,12 @@ def run_examples(stack: Stack, console: Console, nights: int = 1) -> bool:
         raise DemoError(f"no spec in {stack.options.specs} could be run here")
     runs = [_start(stack, spec, last, console) for spec, last in due.values()]
     with BatchClient(ProxyConfig(stack.proxy_url, stack.master_key)) as proxy:
-        standings = follow(Watch(stack.airflow, proxy, runs), console, RUNS_TIMEOUT_SECONDS)
+        statuses = follow(Watch(stack.airflow, proxy, runs), console, RUNS_TIMEOUT_SECONDS)
     bills = recorded_bills(CostTable(stack.cost_table_url), [(run.spec, run.run_id) for run in runs])
     print_bills(console, bills)
-    _print_failures(stack, console, standings)
+    _print_failures(stack, console, statuses)
     billed = {(bill.job.dag_id, bill.job.run_id) for bill in bills}
-    succeeded = all(standing.state == "success" for standing in standings) and len(billed) == len(runs)
+    succeeded = all(status.state == "success" for status in statuses) and len(billed) == len(runs)
     return succeeded and (nights < 2 or run_nights_before(stack, due, nights - 1, console))  # noqa: PLR2004
 
 
@@ -205,12 +205,12 @@ def _why_not_here(spec: Spec) -> str:
     return ""
 
 
-def _print_failures(stack: Stack, console: Console, standings: Sequence[Standing]) -> None:
-    for standing in standings:
-        for task, state in standing.tasks.items():
-            if standing.state != "success" and state in ("failed", "upstream_failed"):
-                console.print(f"\n{standing.run.spec}.{task} {state}; the end of its log:", highlight=False)
-                lines = stack.airflow.logs(standing.run.spec, standing.run.run_id, task).splitlines()[-15:]
+def _print_failures(stack: Stack, console: Console, statuses: Sequence[RunStatus]) -> None:
+    for status in statuses:
+        for task, state in status.tasks.items():
+            if status.state != "success" and state in ("failed", "upstream_failed"):
+                console.print(f"\n{status.run.spec}.{task} {state}; the end of its log:", highlight=False)
+                lines = stack.airflow.logs(status.run.spec, status.run.run_id, task).splitlines()[-15:]
                 console.print("\n".join(f"    {line}" for line in lines), markup=False, highlight=False)
 
 

@@ -33,7 +33,7 @@ _ENDED = frozenset({"success", "skipped", "failed", "upstream_failed", "removed"
 class Run:
     """A run that the demo has started.
 
-    :param rows: lines of its input, which the job itself does not tell before it ends.
+    :param rows: lines of its input, which the job itself does not report before it ends.
     """
 
     spec: str
@@ -42,8 +42,8 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How one run stands."""
+class RunStatus:
+    """The current state of one run."""
 
     run: Run
     state: str
@@ -80,25 +80,25 @@ class Standing:
 
 
 class Watch:
-    """Reads how the runs stand, the way any user of Airflow's API and of the proxy could."""
+    """Reads the states of the runs, the way any user of Airflow's API and of the proxy could."""
 
     def __init__(self, airflow: AirflowApi, proxy: BatchClient, runs: Sequence[Run]) -> None:
         self._airflow = airflow
         self._proxy = proxy
         self._runs = runs
 
-    def look(self) -> list[Standing]:
+    def look(self) -> list[RunStatus]:
         jobs = self._jobs()
-        return [self._standing(run, jobs.get(label_value(run.spec))) for run in self._runs]
+        return [self._status(run, jobs.get(label_value(run.spec))) for run in self._runs]
 
-    def _standing(self, run: Run, job: BatchPredictionJob | None) -> Standing:
+    def _status(self, run: Run, job: BatchPredictionJob | None) -> RunStatus:
         tasks = {
             task["task_id"]: task["state"]
             for task in self._airflow.task_instances(run.spec, run.run_id)
             if task["state"]
         }
         stats = job.completion_stats if job else None
-        return Standing(
+        return RunStatus(
             run=run,
             state=self._airflow.run(run.spec, run.run_id)["state"],
             tasks={name: tasks[name] for name in TASK_ORDER if name in tasks},
@@ -117,8 +117,8 @@ class Watch:
         return {job.labels.get("airflow_spec", ""): job for job in oldest_first}
 
 
-def follow(watch: Watch, console: Console, timeout_seconds: float) -> list[Standing]:
-    """Show how the runs stand until all have ended; return how they ended.
+def follow(watch: Watch, console: Console, timeout_seconds: float) -> list[RunStatus]:
+    """Show the states of the runs until all have ended; return how they ended.
 
     :raises TimeoutError: they have not, in time.
     :raises StackError: a process of the stack has ended unexpectedly.
@@ -127,13 +127,13 @@ def follow(watch: Watch, console: Console, timeout_seconds: float) -> list[Stand
     with _display(console) as show:
         while True:
             elapsed = time.monotonic() - began
-            standings = watch.look()
-            show.update(standings, elapsed)
-            if all(standing.finished for standing in standings):
-                return standings
+            statuses = watch.look()
+            show.update(statuses, elapsed)
+            if all(status.finished for status in statuses):
+                return statuses
             check_processes()
             if elapsed > timeout_seconds:
-                unfinished = [standing.run.spec for standing in standings if not standing.finished]
+                unfinished = [status.run.spec for status in statuses if not status.finished]
                 raise TimeoutError(f"not finished after {elapsed:.0f} s: {', '.join(unfinished)}")
             time.sleep(POLL_SECONDS)
 
@@ -144,11 +144,11 @@ class _Screen:
     def __init__(self, live: Live) -> None:
         self._live = live
 
-    def update(self, standings: Sequence[Standing], elapsed: float) -> None:
+    def update(self, statuses: Sequence[RunStatus], elapsed: float) -> None:
         table = Table("spec", "now", "rows", title=f"elapsed {_clock(elapsed)}", title_justify="left")
-        for standing in standings:
-            style = {"success": "green", "failed": "red"}.get(standing.state, "cyan")
-            table.add_row(standing.run.spec, f"[{style}]{standing.stage}[/]", standing.rows)
+        for status in statuses:
+            style = {"success": "green", "failed": "red"}.get(status.state, "cyan")
+            table.add_row(status.run.spec, f"[{style}]{status.stage}[/]", status.rows)
         self._live.update(table, refresh=True)
 
 
@@ -159,14 +159,14 @@ class _Log:
         self._console = console
         self._shown: dict[str, str] = {}
 
-    def update(self, standings: Sequence[Standing], elapsed: float) -> None:
-        for standing in standings:
-            stage = standing.stage
-            if self._shown.get(standing.run.spec) == stage:
+    def update(self, statuses: Sequence[RunStatus], elapsed: float) -> None:
+        for status in statuses:
+            stage = status.stage
+            if self._shown.get(status.run.spec) == stage:
                 continue
-            self._shown[standing.run.spec] = stage
-            rows = f", rows {standing.rows}" if standing.rows_done else ""
-            line = f"{_clock(elapsed)}  {standing.run.spec}: {stage}{rows}"
+            self._shown[status.run.spec] = stage
+            rows = f", rows {status.rows}" if status.rows_done else ""
+            line = f"{_clock(elapsed)}  {status.run.spec}: {stage}{rows}"
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""What the demo tells its user: where everything is, how to use it from a shell, and what to try next."""
+"""What the demo prints for its user: where everything is, how to use it in a shell, what to do next."""
 
 from __future__ import annotations
 
@@ -63,6 +63,7 @@ def print_next(stack: Stack, console: Console) -> None:
     source = f"source {_shown(environment_file(stack))}"
     lines = [
         f"Proxy        {stack.proxy_url} with the key that {_shown(environment_file(stack))} defines",
+        "Connections  are set in the environment, so Airflow's list under Admin, Connections is empty",
         "",
         "Next:",
         "  1. Look at the bills on the cost pages.",

@@ -169,6 +169,13 @@ def test_the_paths_that_the_contributors_guide_names_exist():
     assert [name for name in named if not any((place / name).exists() for place in places)] == []
 
 
+def test_the_contributors_guide_names_all_rooms_in_the_order_of_their_layers():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = [layer.split(" | ") for layer in settings["contracts"][0]["layers"]]
+    table = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert [re.findall(r"\w+", rooms) for rooms in table] == layers
+
+
 @pytest.mark.parametrize(
     "document", [path for path in files() if path.suffix == ".md"], ids=lambda path: path.name
 )

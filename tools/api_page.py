@@ -22,6 +22,12 @@ def api() -> str:
     )
 
 
+def parameters(documented: type) -> dict[str, str]:
+    """The parameters in a docstring with their meanings, as cells of a table."""
+    fields = _FIELD.finditer(inspect.getdoc(documented) or "")
+    return {field["name"]: _cell(field["text"]) for field in fields if field["name"]}
+
+
 def _shelf(module: str, names: Sequence[str], found: Mapping[str, object]) -> Iterator[str]:
     yield f"## `{module}`\n"
     for name in names:
@@ -41,9 +47,8 @@ def _class(shown: type) -> Iterator[str]:
     meanings: dict[str, str] = {}
     for each in classes:
         defaults = {**inspect.signature(each.__init__).parameters, **defaults}  # type: ignore[misc]
-        fields = _FIELD.finditer(inspect.getdoc(each) or "")
-        meanings = {**{field["name"]: _cell(field["text"]) for field in fields if field["name"]}, **meanings}
-    own = [field["name"] for field in _FIELD.finditer(text) if field["name"]]
+        meanings = {**parameters(each), **meanings}
+    own = list(parameters(shown))
     rows = [(name, meanings[name]) for name in [*own, *(name for name in meanings if name not in own)]]
     if rows:
         yield "| parameter | default | meaning |"

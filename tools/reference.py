@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 from local.stack.paths import REPOSITORY
 from tools.api_page import api
 from tools.decision_tables import looks, submit_rules
+from tools.scenario_page import scenario_fields
 from vertex_batch.pricing import SPEC_PRICE_KEYS
 from vertex_batch.specs import TEMPLATE_DATES, json_schema
 from vertex_batch.specs.budget import BudgetFields, LimitFields
@@ -25,7 +26,10 @@ from vertex_batch.specs.durations import DURATION_PATTERN
 from vertex_batch.specs.jobs import ENTRY_KEYS, JOB_KEYS, JOBS, SPEC_KEYS
 from vertex_batch.specs.matrix import MATRIX
 
-DOCUMENTS = tuple(REPOSITORY / "docs" / name for name in ("specs.md", "budgets.md", "lifecycle.md", "api.md"))
+DOCUMENTS = tuple(
+    REPOSITORY / "docs" / name
+    for name in ("specs.md", "budgets.md", "lifecycle.md", "api.md", "local-stack.md")
+)
 _PART = re.compile(r"(<!-- made by tools\.reference: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _NUMBERS = {"integer": "whole number", "number": "number"}
 _FIELDS = {**SPEC_KEYS, **ENTRY_KEYS}
@@ -80,6 +84,7 @@ MAKERS: Mapping[str, Callable[[], str]] = {
     "budget_fields": budget_fields,
     "limit_fields": limit_fields,
     "api": api,
+    "scenario_fields": scenario_fields,
 }
 
 

@@ -25,7 +25,7 @@ class InterpolationError(ValueError):
 
 
 def raw() -> dict[str, Any]:
-    """Return the file with its YAML anchors merged and its variables as they stand."""
+    """Return the file with its YAML anchors merged and its variables as they are."""
     content: dict[str, Any] = yaml.safe_load(FILE.read_text())
     return content
 

@@ -21,7 +21,7 @@ _ACCOUNT = "service-account.json"
 
 
 def is_good(folder: Path, *, project: str, token_uri: str, now: dt.datetime) -> bool:
-    """Tell whether the identity is readable, for this project and token endpoint, and lasts past `SPARE`."""
+    """Whether the identity is readable, for this project and token endpoint, and lasts past `SPARE`."""
     try:
         pems = [(folder / name).read_bytes() for name in _CERTIFICATES]
         certificates = [x509.load_pem_x509_certificate(pem) for pem in pems]

@@ -82,7 +82,7 @@ class FaultBook:
         return None
 
     async def hold(self, op: Operation, job_id: str, *, stored: bool) -> Hold:
-        """Wait until a test lets the call go on."""
+        """Wait until a test lets the call continue."""
         hold = Hold(next(self._ids), op, stored, job_id)
         self.holds[hold.id] = hold
         self._notice.changed()
@@ -94,7 +94,7 @@ class FaultBook:
         return hold
 
     def release(self, hold_id: int | None = None, *, reset: bool = False) -> int:
-        """Let one held call go on, or all of them.
+        """Let one held call continue, or all of them.
 
         :param reset: its connection is reset instead of answered.
         """

@@ -59,7 +59,7 @@ class CancelCall:
 
 @dataclass
 class Job:
-    """One job, from its creation on. ``body`` is the canonical request; states stand without their prefix.
+    """One job, from its creation on. ``body`` is the canonical request; states have no prefix.
 
     :ivar counted: the output rows; None until the import is through.
     """

@@ -4,7 +4,7 @@ protobuf.
 ``schema.json`` holds the types: what the Vertex discovery document (its revision is in the file) says about
 ``BatchPredictionJob`` and everything below it. A type is written as ``string``, ``repeated GcsSource``,
 ``map string``, ``enum A|B``, with ``readonly`` before it where the field is output only. Under ``v1beta1``
-stand only the messages that differ from v1.
+are only the messages that differ from v1.
 
 Fields may come in camelCase or snake_case, int64 as number or string, an enum by name or number. Read-only
 fields are checked like the others and then dropped, as Google does. Defaults and nulls are dropped as well,

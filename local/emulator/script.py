@@ -27,7 +27,7 @@ class Match(Plain, frozen=True):
     """Which jobs something applies to. What is not given matches everything; what is given must all hold.
 
     :param display_name: the exact display name, or a pattern with ``*``.
-    :param labels: labels that the job must carry; the value ``*`` asks only for the key.
+    :param labels: labels that the job must carry; with the value ``*``, any value of the key.
     :param model: the last segment of the model, or a pattern with ``*``.
     :param input_uri: one of the job's input URIs, or a pattern with ``*``.
     """
@@ -113,6 +113,7 @@ class RowRule(Plain, frozen=True):
     """What happens to chosen rows. The first rule with ``fails`` that a row matches decides how it fails.
 
     :param contains: a text to look for in the input line; the empty text is in every line.
+    :param traits: what is special about their output rows.
     :param share: the share of those rows that the rule is for. A row's request decides, so the same rows are
         chosen in every job that reads them.
     :param fails: how many times the row fails before it is answered. A failure counts when a job that ran the
@@ -193,23 +194,28 @@ class Listing(StrEnum):
 
     NORMAL = "normal"
     FAILS = "fails"  # the page is answered with INTERNAL
-    UNREADABLE = "unreadable"  # its own entry has a time that is none
+    UNREADABLE = "unreadable"  # its own entry has an invalid time
 
 
 class Scenario(Plain, frozen=True):
     """How the jobs that match it live and end. The first scenario that matches a new job is its own.
 
+    :param name: shown with the jobs that it matched.
+    :param match: which jobs it is for.
     :param times: how many jobs it is for; None is all. ``times=1`` with an empty match is "the next job
         created".
     :param timeline: the states before the end; None takes the default of the settings.
     :param end: one of the five terminal states.
     :param error_code: google.rpc.Code of a FAILED job; 0 is 13, as of a service in trouble.
+    :param error_message: of a FAILED job.
     :param finished: share of the rows that are done when the job ends by its timeline.
     :param finished_held: share that is done while RUNNING is held.
     :param stats: None counts the rows; ``{}`` leaves completionStats out; anything else is sent as it is.
     :param partial_failures: how many entries the job carries there (Vertex never sends more than 20).
+    :param cancel: what a cancel call does.
     :param mix: share of the rows that have a trait; None takes the one of the settings.
     :param rows: what happens to the rows that contain a text.
+    :param output: what is odd about the output files.
     :param listing: what happens to a list that the job is on. A read of the job itself is not affected.
     """
 
@@ -268,6 +274,9 @@ class Fault(Plain, frozen=True):
     """Something that goes wrong with calls. The first fault that matches a call happens to it, and only
     that one.
 
+    :param op: the calls that it happens to: ``create``, ``get``, ``list``, ``cancel``, ``delete``,
+        ``get_operation``, ``token``, or ``*`` for all of them.
+    :param kind: what goes wrong; the table of faults has them.
     :param after: the call takes effect before it goes wrong (a 500 with the job stored). TRUNCATED and
         RESET_AFTER always do, RESET_BEFORE never does.
     :param seconds: the delay, not divided by the speed; also goes before any other kind.
@@ -276,6 +285,9 @@ class Fault(Plain, frozen=True):
         it.
     :param status: HTTP status of STATUS and HTML.
     :param grpc_status: name of a google.rpc.Code, where the one that goes with ``status`` is not meant.
+    :param message: of the error in Google's envelope; a default of the status if empty.
+    :param headers: more headers of the answer.
+    :param probability: with which it happens to a call that it matches.
     """
 
     op: Operation

@@ -1,4 +1,4 @@
-"""The states of a job. Inside the emulator they stand without their prefix: ``RUNNING``."""
+"""The states of a job. Inside the emulator they are written without their prefix: ``RUNNING``."""
 
 from __future__ import annotations
 

@@ -110,11 +110,11 @@ class Spool:
         return good, rows - good
 
     def span(self, first: int, last: int) -> tuple[int, int]:
-        """Where the rows from ``first`` up to ``last`` (not included) lie in the file."""
+        """Where the rows from ``first`` up to ``last`` (not included) are in the file."""
         return self._ends[first], self._ends[last]
 
     def spans(self, first: int, last: int) -> list[tuple[int, int]]:
-        """Where the lines of these rows lie, each as often as it is to be written."""
+        """Where the lines of these rows are, each as often as it is to be written."""
         found: list[tuple[int, int]] = []
         for index in sorted(index for index in self._copies if first <= index < last):
             found += [self.span(first, index), *[self.span(index, index + 1)] * self._copies[index]]

@@ -80,7 +80,7 @@ class Stack:
 
     A context manager: what it starts has ended when it is left, also when the process is killed meanwhile.
 
-    :param say: told, in a line each, what a person may want to follow.
+    :param say: called with one line for each step that a person may want to follow.
     """
 
     def __init__(self, options: StackOptions, say: Callable[[str], None] = lambda _: None) -> None:

@@ -26,7 +26,7 @@ class LineBudget:
         self._at_once, self._per_second = at_once, per_second
         self._left, self._at = float(at_once), 0.0
 
-    def take(self, now: float) -> bool:
+    def allows(self, now: float) -> bool:
         """Whether one more line may be written.
 
         :param now: seconds of a monotonic clock.

@@ -370,8 +370,28 @@ class TestForm:
         left_empty = dag.params.validate()
         assert left_empty.pop("dry_run") is False
         assert set(left_empty.values()) == {None}
-        for name, value in {"input": "gs://bucket/in/", "model": "gemini-2.5-flash", "labels": "{}"}.items():
+        for name, value in {
+            "input": "gs://bucket/in/",
+            "model": "gemini-2.5-flash",
+            "labels": "none",
+        }.items():
             assert value in dag.params.get_param(name).schema["description_md"]
+
+    @pytest.mark.parametrize(
+        ("fields", "shown"),
+        [
+            ({"inputs": ["gs://bucket/a/x.jsonl"]}, "Default: gs://bucket/a/x.jsonl"),
+            ({"inputs": [f"gs://bucket/{n}/" for n in range(4)]}, "Default: gs://bucket/0/ and 3 more"),
+            ({"inputs": ["gs://bucket/my_in/*.jsonl"]}, r"Default: gs://bucket/my\_in/\*.jsonl"),
+            (
+                {"jobs": {name: {"inputs": f"gs://bucket/{name}/"} for name in "abcde"}},
+                "Default: a gs://bucket/a/, b gs://bucket/b/, c gs://bucket/c/ and 2 more",
+            ),
+        ],
+    )
+    def test_a_default_is_short_and_plain_text(self, fields, shown):
+        text = build_dag(spec(**fields)).params.get_param("input").schema["description_md"]
+        assert text == f"Read these instead, one per line. {shown}"
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -402,6 +422,8 @@ class TestForm:
             ("model", "two words"),
             ("labels", {"env": "Not A Label"}),
             ("labels", ["env"]),
+            ("labels", {"airflow_job_key": "x"}),
+            ("labels", {f"l{n}": "x" for n in range(49)}),
             ("note", "x" * 1001),
         ],
     )
@@ -442,6 +464,15 @@ class TestPage:
         assert "| setting | value |" in page
         assert "| deadline | `12h` |" in page
         assert "| tags | `a`<br>`b` |" in page
+
+    def test_it_leaves_out_settings_that_the_spec_does_not_have_and_says_where_their_defaults_are(self):
+        page = build_dag(spec(deadline="12h")).doc_md
+
+        table = page.partition("### Settings")[2]
+        assert "| deadline | `12h` |" in table
+        for name in ("poll_interval", "retries", "max_failed_ratio"):
+            assert f"| {name} |" not in table
+        assert "`docs/specs.md` lists under *Fields*" in table
 
     @pytest.mark.parametrize(
         "fields",
@@ -553,7 +584,7 @@ class TestJobs:
 
         assert "| setting of job `topics` | value |" in dag.doc_md
         shown = dag.params.get_param("model").schema["description_md"]
-        assert "summaries `gemini-2.5-flash`, topics `gemini-2.5-pro`" in shown
+        assert "summaries gemini-2.5-flash, topics gemini-2.5-pro" in shown
 
 
 class TestSplit:

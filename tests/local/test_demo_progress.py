@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from local.progress import Run, Standing, Watch, follow
+from local.progress import Run, RunStatus, Watch, follow
 from vertex_batch.errors import ProxyUnreachableError
 from vertex_batch.vertex.resource import BatchPredictionJob
 
@@ -52,9 +52,9 @@ def story(state, **tasks):
 def test_a_run_shows_its_tasks_in_their_order_and_the_newest_job_of_its_spec():
     airflow = FakeAirflow(story("running", wait="deferred", submit="success", cancel=None))
     jobs = [job(2, "RUNNING", successfulCount=10, failedCount=2), job(1, "CANCELLED")]
-    (standing,) = Watch(airflow, proxy_with(*jobs), [RUN]).look()
-    assert list(standing.tasks.items()) == [("submit", "success"), ("wait", "deferred")]
-    assert (standing.job_state, standing.rows) == ("RUNNING", "12/40, 2 failed")
+    (status,) = Watch(airflow, proxy_with(*jobs), [RUN]).look()
+    assert list(status.tasks.items()) == [("submit", "success"), ("wait", "deferred")]
+    assert (status.job_state, status.rows) == ("RUNNING", "12/40, 2 failed")
 
 
 def test_a_proxy_that_does_not_answer_hides_the_job_and_not_the_run():
@@ -62,8 +62,8 @@ def test_a_proxy_that_does_not_answer_hides_the_job_and_not_the_run():
         raise ProxyUnreachableError(operation="list", target="p/l", message="refused")
 
     airflow = FakeAirflow(story("running", submit="running"))
-    (standing,) = Watch(airflow, SimpleNamespace(list=refuse), [RUN]).look()
-    assert (standing.state, standing.job_state) == ("running", "-")
+    (status,) = Watch(airflow, SimpleNamespace(list=refuse), [RUN]).look()
+    assert (status.state, status.job_state) == ("running", "-")
 
 
 def test_a_log_gets_one_line_for_each_new_stage(console, monkeypatch):
@@ -99,7 +99,7 @@ def test_a_log_gets_one_line_for_each_new_stage(console, monkeypatch):
     ],
 )
 def test_a_stage_is_what_happens_now(state, tasks, job_state, stage):
-    assert Standing(RUN, state, tasks, job_state).stage == stage
+    assert RunStatus(RUN, state, tasks, job_state).stage == stage
 
 
 def test_runs_that_do_not_end_are_named(console, monkeypatch):

@@ -248,7 +248,7 @@ def _client(url: str) -> Any:
     from fastapi.testclient import TestClient
 
     from vertex_batch.costs import CostTable
-    from vertex_batch.ui import access, routes, source
+    from vertex_batch.ui import access, open_table, overview_routes
     from vertex_batch.ui.app import make_app
 
     class Manager:
@@ -269,8 +269,10 @@ def _client(url: str) -> Any:
     app.dependency_overrides[security.get_user] = lambda: SimpleAuthManagerUser(
         username="bench", role="viewer"
     )
-    app.dependency_overrides[source._open_if_there] = lambda: table if table.is_ready() else None
-    app.dependency_overrides[routes._today] = lambda: datetime(*TODAY.timetuple()[:3], tzinfo=UTC).date()
+    app.dependency_overrides[open_table._open_if_there] = lambda: table if table.is_ready() else None
+    app.dependency_overrides[overview_routes._today] = lambda: datetime(
+        *TODAY.timetuple()[:3], tzinfo=UTC
+    ).date()
     for module in (security, access):
         setattr(module, "get_auth_manager", Manager)  # noqa: B010
     return TestClient(app)

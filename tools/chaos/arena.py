@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -16,12 +15,12 @@ from local.emulator.admin import Fault, FaultKind, LedgerJob, Match, Operation
 from local.leftovers import marked
 from local.stack import Stack
 from vertex_batch.costs import CostTable, JobFilter
-from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
+from vertex_batch.vertex.labels import DAG_LABEL, IDEMPOTENCY_KEY_LABEL, RUN_LABEL
+from vertex_batch.vertex.resource import JobState, label_value
 
 ROWS = 12
 RUN_SECONDS = 240
 PAUSE_SECONDS = 0.1
-ACTIVE = frozenset({"QUEUED", "PENDING", "RUNNING", "PAUSED", "UPDATING", "CANCELLING"})
 
 
 class KillMissedError(Exception):
@@ -37,7 +36,7 @@ class Outcome:
 
     :ivar runs: those that the failure has hit.
     :ivar duplicates: jobs beyond one for each key, and beyond those that each run should have made.
-    :ivar zombies: second jobs of the documented case alone (`zombies_among`), which are no duplicates.
+    :ivar zombies: second jobs of the documented case alone (`zombies_among`), which are not duplicates.
     :ivar orphans: jobs that were still active after their run had ended.
     :ivar lost: jobs without a bill, bills without a job, and runs that did not end as they should.
     """
@@ -124,8 +123,8 @@ class Arena:
         return [role for role in roles if pids & {each.pid for each in self.stack.family(role)}]
 
     def jobs(self, run_id: str) -> list[LedgerJob]:
-        label = re.sub(r"[^a-z0-9_-]", "-", run_id.lower())[:63]
-        return self.stack.emulator.jobs(Match(labels={"airflow_dag": self.spec, "airflow_run": label}))
+        labels = {DAG_LABEL: self.spec, RUN_LABEL: label_value(run_id)}
+        return self.stack.emulator.jobs(Match(labels=labels))
 
     def compare(self, run_ids: Sequence[str], jobs_each: int, state: str = "success") -> Outcome:
         """Compare the ledger of all jobs ever made with Airflow's runs and the cost table."""
@@ -141,7 +140,7 @@ class Arena:
         keys = Counter(job.labels[IDEMPOTENCY_KEY_LABEL] for job in kept)
         extra = sum(count - 1 for count in keys.values())
         duplicates = max(extra, len(kept) - jobs_each, 0)
-        orphans = sum(job.state in ACTIVE for job in jobs)
+        orphans = sum(map(has_not_ended, jobs))
         table = CostTable(self.stack.cost_table_url)
         billed = {cost.job.job_id for cost in table.jobs(JobFilter(dag_id=self.spec, run_id=run_id))}
         unbilled = len({job.id for job in kept} ^ (billed - {job.id for job in zombies}))
@@ -171,6 +170,11 @@ class Arena:
         row = {"request": {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}}
         content = (json.dumps(row) + "\n").encode() * ROWS
         self.stack.gcs.put(f"gs://demo-bucket/{self.spec}/{date}.jsonl", content)
+
+
+def has_not_ended(job: LedgerJob) -> bool:
+    """Whether a job may still run, also in a state that this code does not know."""
+    return not JobState.parse(job.state).is_terminal
 
 
 def zombies_among(jobs: Sequence[LedgerJob]) -> list[LedgerJob]:

@@ -76,7 +76,7 @@ def _last_worker(arena: Arena) -> Sequence[str]:
 
 @contextmanager
 def _stopped(arena: Arena, roles: Sequence[str]) -> Iterator[None]:
-    """These machines stand still until the end of the block, and then continue where they were."""
+    """These machines are paused until the end of the block, and then continue where they were."""
     for role in roles:
         arena.stack.signal(role, signal.SIGSTOP)
     try:
@@ -114,7 +114,7 @@ def _triggerer_dies(arena: Arena, run_ids: Sequence[str]) -> None:
 
 
 def _triggerer_cut_off(arena: Arena, run_ids: Sequence[str]) -> None:
-    """A triggerer stands still until the other one has all its triggers, and then continues with them."""
+    """A triggerer is paused until the other one has all its triggers, and then continues with them."""
     _wait_for_triggerer(arena, run_ids, TRIGGERERS[0])
     arena.stack.revive()
     with _stopped(arena, TRIGGERERS[:1]):
@@ -143,7 +143,7 @@ def _scheduler_dies(arena: Arena, run_ids: Sequence[str]) -> None:
 
 
 def _scheduler_stopped(arena: Arena, run_ids: Sequence[str]) -> None:
-    """The scheduler that has queued all running tasks stands still until the other one has taken over."""
+    """The scheduler that has queued all running tasks is paused until the other one has taken over."""
     wait_for_held(arena, Operation.CREATE, len(run_ids))
     arena.stack.revive()
     with _stopped(arena, SCHEDULERS[:1]):
@@ -153,7 +153,7 @@ def _scheduler_stopped(arena: Arena, run_ids: Sequence[str]) -> None:
 
 
 def _stopped_after_answer(arena: Arena, run_ids: Sequence[str]) -> None:
-    """The answer has arrived at a worker that stands still until another one has its tasks."""
+    """The answer has arrived at a worker that is paused until another one has its tasks."""
     wait_for_held(arena, Operation.CREATE, len(run_ids))
     arena.stack.revive()
     tasks = arena.talking(len(run_ids))

@@ -139,7 +139,7 @@ def _before_store(arena: Arena, run_ids: Sequence[str]) -> None:
 
 
 def release_jobs(arena: Arena, run_ids: Sequence[str]) -> None:
-    """Let the jobs that are held in a state go on to their end."""
+    """Let the jobs that are held in a state run to their end."""
     for run_id in run_ids:
         for job in arena.jobs(run_id):
             arena.stack.emulator.release_job(job.id)

@@ -6,13 +6,13 @@ import io
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.errors import ConfigurationError, InputChangedError, OutputMissingError, PermanentError
-from vertex_batch.storage import ObjectStorage, as_storage, read_lines, without_duplicates
+from vertex_batch.storage import ObjectStorage, as_storage, read_lines, without_duplicates, written_after
 from vertex_batch.usage import (
     InputFacts,
     Progress,
@@ -162,10 +162,15 @@ class OutputReader:
         storage = self._storage
         try:
             objects = without_duplicates(each for uri in uris for each in storage.list(uri))
-            return input_facts(storage, objects) if objects else None
+            found = input_facts(storage, objects) if objects else None
         except (PermanentError, InputChangedError) as error:
             self._log.warning("The input of job %s could not be counted: %s", facts, error)
             return None
+        if found and facts.create_time and (newer := written_after(objects, facts.create_time)):
+            message = "The rows of the input of job %s are not known: %s of it is newer than the job"
+            self._log.warning(message, facts, newer[0].uri)
+            return replace(found, rows=None)
+        return found
 
 
 def _is_table(facts: JobFacts) -> bool:

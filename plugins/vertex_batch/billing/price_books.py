@@ -36,7 +36,7 @@ class PricesUnreadableError(TransientError):
 class Books(Protocol):
     """Returns the price book of each job. If it lacks the prices of the job's spec, the bill's are kept."""
 
-    def of(self, job: JobFacts) -> PriceBook: ...
+    def book_of(self, job: JobFacts) -> PriceBook: ...
 
 
 class OneBook:
@@ -45,7 +45,7 @@ class OneBook:
     def __init__(self, source: PriceSource) -> None:
         self._book = PriceBook([source])
 
-    def of(self, job: JobFacts) -> PriceBook:
+    def book_of(self, job: JobFacts) -> PriceBook:
         del job
         return self._book
 
@@ -69,7 +69,7 @@ class PriceBooks:
         self._lists: list[PriceSource] | None = None
         self._books: dict[SpecJob, PriceBook] = {}
 
-    def of(self, job: JobFacts) -> PriceBook:
+    def book_of(self, job: JobFacts) -> PriceBook:
         """The book of a job.
 
         :raises ConfigurationError: a price file is wrong.

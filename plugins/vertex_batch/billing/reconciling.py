@@ -9,15 +9,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from vertex_batch.costs.bill import Bill, Total, total
-from vertex_batch.costs.money import usd
+from vertex_batch.costs.money import per_million
 from vertex_batch.pricing import LineItem, add, canonical_model
-from vertex_batch.pricing.exact import exact, times
+from vertex_batch.pricing.exact import exact
 
 # The proxy adds up floats: a smaller difference is its rounding. USD.
 NOISE = Decimal("1e-9")
 NOT_BILLED = "no row of the export names this job"
 _SERVICES = ("vertex", "agent platform")  # the service's names, of which an export may have either
-_MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ def _line(item: LineItem) -> str:
 def _rate(item: LineItem) -> str:
     if item.unit_price_usd is None:
         return "unknown"
-    return f"{usd(times(_MILLION, item.unit_price_usd))} per million ({item.source})"
+    return f"{per_million(item.unit_price_usd)} USD per million ({item.source})"
 
 
 def against_billing(bills: Iterable[Bill], rows: Iterable[Mapping[str, str]], label: str) -> Reconciliation:

@@ -21,12 +21,11 @@ from vertex_batch.log import Log
 from vertex_batch.pricing import PriceBook, price
 from vertex_batch.usage import ScanResult
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.resource import STATES_WITH_RESULTS, BatchPredictionJob
+from vertex_batch.vertex.resource import DELETED, STATES_WITH_RESULTS, BatchPredictionJob
 
 if TYPE_CHECKING:
     from vertex_batch.costs import CostTable
 
-DELETED = "DELETED"
 REASONS_SHOWN = 5
 """The most reasons that a message shows for a job without an answer; the bill has all of them."""
 
@@ -93,7 +92,7 @@ class Recorder:
         if earlier and first_try is not None and is_settled(earlier, facts, first_try):
             self._log.info("Job %s already has a bill from an earlier try", facts)
             return Recorded(earlier)
-        book = self._books.of(facts)
+        book = self._books.book_of(facts)
         days = facts.price_days(book)
         read = self._outputs.read(facts, book.thresholds(), job, input_rows, days)
         if read.problem and earlier and earlier.rows.total:
@@ -112,7 +111,7 @@ class Recorder:
 
     def row_costs(self, bill: Bill) -> list[Decimal]:
         """The cost of each row of a sample; 0 for one that failed or has no price."""
-        book = self._books.of(bill.job)
+        book = self._books.book_of(bill.job)
         rows = self._outputs.usage_by_row(bill.job, book.thresholds()) if bill.rows.total else ()
         return [total(price(usage, book, bill.job.location, bill.ran_on)).amount for usage in rows]
 

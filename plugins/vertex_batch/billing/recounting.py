@@ -81,7 +81,7 @@ class Recounter:
         if job and not job.state.is_terminal:
             return Recounted(before, before, f"job {before.job} is {job.state} and has not ended")
         facts = with_job(before.job, job) if job else before.job
-        book = self._books.of(facts)
+        book = self._books.book_of(facts)
         read = self._outputs.read(facts, book.thresholds(), job, price_days=facts.price_days(book))
         if read.problem or not read.scan.rows:
             return Recounted(before, before, _why_it_stays(before, read))

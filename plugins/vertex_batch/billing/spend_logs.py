@@ -16,6 +16,7 @@ from vertex_batch.costs.bill import Bill, Total
 from vertex_batch.pricing import Basis, add
 from vertex_batch.pricing.exact import exact
 from vertex_batch.usage import Kind, Tier
+from vertex_batch.vertex.resource import STATES_WITHOUT_RESULTS
 
 # The significant decimal digits of a double; further digits are noise.
 _FLOAT = Context(prec=15)
@@ -23,7 +24,6 @@ _FLOAT = Context(prec=15)
 _PRICED_FOLDER = "/litellm-vertex-files/"
 # It checks once an hour (PROXY_BATCH_POLLING_INTERVAL), and needs some time for each job.
 _LOOKS_WITHIN = timedelta(hours=2)
-_ENDED_WITHOUT_SUCCESS = frozenset({"FAILED", "CANCELLED", "EXPIRED"})
 # The last LiteLLM release that prices cached tokens and long context in batches differently from us.
 _LAST_WITHOUT_RATES = (1, 108)
 _BATCH_ID = re.compile(r"llm_batch_id:([^;]+)")
@@ -98,7 +98,7 @@ def why_not_priced(bill: Bill, now: datetime) -> str:
     folder (litellm_enterprise/proxy/common_utils/check_batch_cost.py).
     """
     job = bill.job
-    if job.state in _ENDED_WITHOUT_SUCCESS:
+    if job.state in STATES_WITHOUT_RESULTS:
         return f"it ended as {job.state}, and usually the proxy prices only jobs that succeeded"
     if _PRICED_FOLDER not in f"{job.output_directory.rstrip('/')}/":
         return (

@@ -165,7 +165,7 @@ def estimate(
             f": the range is from answers of {int(USUAL_ANSWER.low)} tokens to the `maxOutputTokens` of each"
             f" row, or {most} where a row sets none; a run with `sample`, or a first night, narrows it"
         )
-    return _made(
+    return _make_estimate(
         survey,
         expected,
         ends,
@@ -208,7 +208,7 @@ def _replay(
         (Fraction(rows.low / rows.expected), Fraction(rows.high / rows.expected)) if rows.expected else (1, 1)
     )
     jobs = "the last job" if len(useful) == 1 else f"the last {len(useful)} jobs"
-    return _made(
+    return _make_estimate(
         survey,
         items,
         (
@@ -238,7 +238,7 @@ def _replayed(past: PastJob, survey: Survey) -> dict[UsageKey, int]:
     }
 
 
-def _made(
+def _make_estimate(
     survey: Survey,
     items: Sequence[LineItem],
     span: tuple[Decimal, Decimal],

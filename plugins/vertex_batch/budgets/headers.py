@@ -1,6 +1,6 @@
 """Sizes that media files state in their headers: pixels of pictures, seconds of sound, pages of documents.
 
-Pure functions over the first bytes of a file; what a header does not tell is None, never a guess. No
+Pure functions over the first bytes of a file; what a header does not contain is None, never a guess. No
 library that reads these formats is in Airflow's environment.
 """
 

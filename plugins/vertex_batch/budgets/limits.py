@@ -89,7 +89,7 @@ class Budget:
     approvers: tuple[str, ...] = ()
     approval_timeout: timedelta | None = None
 
-    def of(self, payer: Payer, name: str) -> list[Limit]:
+    def limits_of(self, payer: Payer, name: str) -> list[Limit]:
         return [
             Limit(Account(payer, name, period), verdict, usd)
             for period, amounts in self.limits.items()

@@ -41,7 +41,7 @@ _UNKNOWN_TILES = Range(1, 6, 24)
 _AUDIO_TOKENS = 32
 _CLAUDE_PIXELS, _CLAUDE_MOST = 750, 1600
 _BYTES_PER_TEXT_TOKEN = Range(6, 4, 2.5)
-# How many bytes a second or page takes: many, usual, few. They tell a length where no header does.
+# How many bytes a second or page takes: many, usual, few. They give a length where no header does.
 _AUDIO_BYTES, _VIDEO_BYTES, _PAGE_BYTES = (
     Range(176_400, 16_000, 4_000),
     Range(1_250_000, 125_000, 25_000),

@@ -160,7 +160,7 @@ def _media_file(part: Mapping[str, Any], value: Mapping[str, Any]) -> MediaFile:
 
 
 def _cut_seconds(cut: Mapping[str, Any]) -> float | None:
-    """How much of a video ``startOffset`` and ``endOffset`` leave; None where they do not tell."""
+    """How much of a video ``startOffset`` and ``endOffset`` leave; None where they are absent or invalid."""
     start = _offset(cut.get("startOffset", cut.get("start_offset"))) or 0
     end = _offset(cut.get("endOffset", cut.get("end_offset")))
     return None if end is None else max(0.0, end - start)

@@ -1,7 +1,7 @@
 """Read whole rows from an input: all of a small one, of a large one those that begin in windows spread over
 it.
 
-The windows are equally long and lie anywhere in the input, so that each row is as likely to begin in one as
+The windows are equally long and are anywhere in the input, so that each row is as likely to begin in one as
 any other, however long it is and however the rows are sorted. A window that no row begins in counts, too:
 of long rows there are few. A row that reaches beyond its window is completed.
 """

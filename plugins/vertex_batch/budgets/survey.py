@@ -4,7 +4,7 @@ sample leaves open.
 Pure: `summarize` takes whole rows, in the groups in which they were read, and what is known of the whole.
 `sampling` reads them. Nothing of a row is kept but counts.
 
-A sample stands for all rows by their number where that is known, else by their bytes. Rows that lie beside
+A sample represents all rows by their number where that is known, else by their bytes. Rows next to
 each other are often alike, so a place of the input that was read counts as one draw, however many rows it
 has (a cluster sample with a ratio estimator; W. G. Cochran, Sampling Techniques, chapters 6 and 9).
 """
@@ -34,7 +34,8 @@ _ENDS = ("low", "expected", "high")
 class Totals:
     """What is known of a whole input.
 
-    :param size: bytes of all objects, as they lie. :param rows: as they were counted; None: they were not.
+    :param size: bytes of all objects, as they are stored.
+    :param rows: as they were counted; None: they were not.
     """
 
     size: int

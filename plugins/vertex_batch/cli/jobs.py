@@ -11,6 +11,7 @@ from typing import Any
 from vertex_batch.cli import access
 from vertex_batch.cli.output import at_least_one, logs_aside, print_json, print_parts, say
 from vertex_batch.errors import ConfigurationError
+from vertex_batch.vertex.labels import SPEC_LABEL
 from vertex_batch.vertex.names import JobId, parse_job_name
 from vertex_batch.vertex.resource import STATE_PREFIX, BatchPredictionJob, JobState
 
@@ -70,7 +71,7 @@ def run_list(options: Namespace) -> int:
     if options.state:
         terms.append(f'state="{STATE_PREFIX}{options.state.upper()}"')
     if options.spec:
-        terms.append(f'labels.airflow_spec="{label_value(options.spec)}"')
+        terms.append(f'labels.{SPEC_LABEL}="{label_value(options.spec)}"')
     with logs_aside(), reach.client(options.connection) as client:
         found = list(islice(client.list(*place, filter=" AND ".join(terms)), options.limit + 1))
     shown, more = found[: options.limit], len(found) > options.limit
@@ -156,7 +157,7 @@ def _as_data(job: BatchPredictionJob, *, whole: bool = False) -> dict[str, Any]:
         "display_name": job.display_name,
         "state": job.state,
         "model": job.model,
-        "spec": job.labels.get("airflow_spec"),
+        "spec": job.labels.get(SPEC_LABEL),
         "create_time": job.create_time,
         "end_time": job.ended_at,
         "ok_rows": stats.successful_count if stats else None,
@@ -183,7 +184,7 @@ def _print_table(jobs: list[BatchPredictionJob]) -> None:
         stats = job.completion_stats
         rows = f"{stats.successful_count:,} ok, {stats.failed_count:,} failed" if stats else "-"
         created = f"{job.create_time:%Y-%m-%d %H:%M}" if job.create_time else "-"
-        spec, name = job.labels.get("airflow_spec", "-"), job.display_name
+        spec, name = job.labels.get(SPEC_LABEL, "-"), job.display_name
         table.add_row(created, job.state, rows, escape(spec), escape(name), job.job_id)
     print_parts(table if jobs else "No jobs.")
 

@@ -41,7 +41,7 @@ class Prompt:
     default: str = ""
     required: bool = False
 
-    def ask(self, default: str) -> str:
+    def prompt(self, default: str) -> str:
         """The line that a terminal shows.
 
         :param default: the value that an empty answer stands for; empty: `default` describes it.
@@ -180,15 +180,15 @@ def _answers(options: Namespace) -> dict[str, str]:
         raise ConfigurationError(
             f"Missing {wanted}, and there is no terminal for questions. Nothing was written."
         )
-    return _asked(options.name, answers) if missing else answers
+    return _prompt_for_answers(options.name, answers) if missing else answers
 
 
-def _asked(name: str, answers: dict[str, str]) -> dict[str, str]:
+def _prompt_for_answers(name: str, answers: dict[str, str]) -> dict[str, str]:
     """Ask for each answer that is missing, until it is a valid one. The others are kept."""
     for question in QUESTIONS:
         while question.key not in answers:
             default = _default(question.key, name, answers)
-            sys.stderr.write(question.ask(default))
+            sys.stderr.write(question.prompt(default))
             sys.stderr.flush()
             line = sys.stdin.readline()
             if not line:

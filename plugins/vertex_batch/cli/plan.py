@@ -100,7 +100,7 @@ def run_check(options: Namespace) -> int:
     with logs_aside():
         plans = list(_plans(options, estimate=False))
     if options.json:
-        print_json({"spec": plans[0].spec.name, "jobs": [_found(plan) for plan in plans]})
+        print_json({"spec": plans[0].spec.name, "jobs": [_job_report(plan) for plan in plans]})
     else:
         sys.stdout.write("\n".join(line for plan in plans for line in _check_lines(plan)) + "\n")
     return int(any(plan.is_hopeless for plan in plans))
@@ -149,7 +149,7 @@ def _plans(options: Namespace, *, estimate: bool, offline: bool = False) -> Iter
 def as_data(plan: Plan) -> dict[str, Any]:
     """A plan as plain data."""
     return {
-        **_found(plan),
+        **_job_report(plan),
         "project": plan.place.project,
         "location": plan.place.location,
         "inputs": list(plan.rendered.uris),
@@ -166,7 +166,7 @@ def as_data(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _found(plan: Plan) -> dict[str, Any]:
+def _job_report(plan: Plan) -> dict[str, Any]:
     report = plan.report
     return {
         "job": plan.job.name,
@@ -177,7 +177,7 @@ def _found(plan: Plan) -> dict[str, Any]:
         "rows": report.rows if report else None,
         "bytes": report.size_bytes if report else None,
         "findings": [
-            {"gravity": f.severity, "place": f.place, "path": f.path, "message": f.message, "times": f.times}
+            {"severity": f.severity, "place": f.place, "path": f.path, "message": f.message, "times": f.times}
             for f in (report.shown if report else ())
         ],
         "counts": dict(report.counts) if report else None,

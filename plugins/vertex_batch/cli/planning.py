@@ -174,7 +174,7 @@ def _shards(plan: Plan, report: Report, objects: Any, storage: InputStorage) -> 
 def _price_book(plan: Plan, client: BatchClient | None, prices: Path | None) -> PriceBook:
     """The rates in force for a job, in the order in which a bill uses them."""
     facts = JobFacts(*plan.place, "", spec=plan.spec.name, task_id=plan.job.name)
-    return PriceBooks(client, prices, {spec_job(facts): plan.job.prices or None}).of(facts)
+    return PriceBooks(client, prices, {spec_job(facts): plan.job.prices or None}).book_of(facts)
 
 
 def _estimate(plan: Plan, objects: Any, storage: InputStorage, book: PriceBook) -> Estimate:
@@ -191,7 +191,7 @@ def _estimate(plan: Plan, objects: Any, storage: InputStorage, book: PriceBook) 
 def _client(
     access: Access, connection: str
 ) -> tuple[AbstractContextManager[BatchClient] | AbstractContextManager[None], str]:
-    """A client, or None and what was not asked, if no proxy is configured: a plan is useful without it.
+    """A client, or None and what is not checked, if no proxy is configured: a plan is useful without it.
 
     :raises ConfigurationError: the user named a proxy that cannot be used.
     """
@@ -201,5 +201,5 @@ def _client(
         if access.names_proxy:
             raise
         return nullcontext(None), (
-            f"the proxy was not asked whether it is usable, has the model, and which prices it has: {error}"
+            f"the proxy was not contacted, so its access, its models and its prices are unknown: {error}"
         )

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from vertex_batch.pricing import PriceBook, Rate, Unpriced
     from vertex_batch.usage import UsageKey
 
-_MILLION = 1_000_000
 _WIDTH = 160
 
 
@@ -205,7 +204,7 @@ def _validity(first: date | None, last: date | None) -> str:
 
 
 def _cells(each: ListedPrice) -> Iterator[str]:
-    from vertex_batch.costs import exact  # noqa: PLC0415
+    from vertex_batch.costs import per_million  # noqa: PLC0415
     from vertex_batch.pricing import Basis, Rate  # noqa: PLC0415
     from vertex_batch.usage import Tier, Unit  # noqa: PLC0415
 
@@ -216,13 +215,13 @@ def _cells(each: ListedPrice) -> Iterator[str]:
     if not isinstance(rate, Rate):
         yield from ("unknown", "", rate.reason, "", "")
         return
-    yield exact(rate.usd_per_unit * _MILLION)
-    yield exact(rate.standard.usd_per_unit * _MILLION) if rate.standard else ""
+    yield per_million(rate.usd_per_unit)
+    yield per_million(rate.standard.usd_per_unit) if rate.standard else ""
     how = "" if rate.basis in (Basis.BATCH_RATE, Basis.SPEC) else f", {rate.basis.replace('_', ' ')}"
     yield f"{rate.source} of {rate.as_of}{how}"
     yield _validity(rate.valid_from, rate.valid_until)
     if change is None:
         yield "-"
     else:
-        usd = "none" if change.usd_per_unit is None else exact(change.usd_per_unit * _MILLION)
+        usd = "none" if change.usd_per_unit is None else per_million(change.usd_per_unit)
         yield f"{usd} from {change.first_day}"

@@ -53,7 +53,7 @@ def run(options: Namespace) -> int:
 def _compare(options: Namespace, table: CostTable, where: JobFilter) -> Reconciliation:
     if options.prices:
         book = OneBook(price_file(Path(options.prices)))
-        repriced = reprice(table, book.of, where, dry_run=True)
+        repriced = reprice(table, book.book_of, where, dry_run=True)
         return reconciling.against_prices((job.bill, job.line_items) for job in repriced)
     bills = list(recorded(table, where))
     if options.billing:

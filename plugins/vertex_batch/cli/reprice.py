@@ -20,7 +20,7 @@ def run(options: Namespace) -> int:
     where = chosen_jobs(options)
     table = open_table(options)
     with chosen_prices(options) as (books, _):
-        jobs = list(reprice(table, books.of, where, dry_run=options.dry_run))
+        jobs = list(reprice(table, books.book_of, where, dry_run=options.dry_run))
     if options.json:
         print_json(_as_data(jobs, dry_run=options.dry_run))
     else:

@@ -10,14 +10,14 @@ from rich.markup import escape  # noqa: TID253
 from rich.table import Table  # noqa: TID253
 from rich.text import Text  # noqa: TID253
 
-from vertex_batch.costs import Bill, Delivery, RowCounts, Total, exact
+from vertex_batch.costs import Bill, Delivery, RowCounts, Total, exact, per_million
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import Unit
+from vertex_batch.vertex.names import short_model
 
 if TYPE_CHECKING:  # they bring SQLAlchemy along, which a bill of local files does not need
     from vertex_batch.costs import GroupTotal, JobCost
 
-_MILLION = 1_000_000
 _NOTHING = "-"
 _DERIVED = {
     Basis.DERIVED_HALF_OF_STANDARD: ", half of standard",
@@ -90,7 +90,7 @@ def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
         moment = facts.logical_date or facts.create_time
         table.add_row(
             f"{moment:%Y-%m-%d}" if moment else _NOTHING,
-            *(escape(text) or _NOTHING for text in (facts.spec, facts.run_id, _short(facts.model))),
+            *(escape(text) or _NOTHING for text in (facts.spec, facts.run_id, short_model(facts.model))),
             facts.state or _NOTHING,
             *(f"{count:,}" for count in (rows.ok, rows.failed, rows.not_counted, job.tokens)),
             saved_text(job.saved),
@@ -123,7 +123,7 @@ def _facts(bill: Bill, expected: str, deliveries: Sequence[Delivery]) -> Table:
     facts = {
         "job": f"{job} {job.display_name}" if job.job_id else "",
         "location": "" if job.job_id else job.location,
-        "state": f"{job.state} {job.error_message}",
+        "state": f"{job.state} {job.end_message}",
         "model": job.model,
         "spec": job.spec,
         "team": job.team,
@@ -147,7 +147,7 @@ def _facts(bill: Bill, expected: str, deliveries: Sequence[Delivery]) -> Table:
 def _items(bill: Bill) -> Table:
     table = _table("", "=model", "what", ">count", ">USD per million", ">USD", "price from")
     for item in bill.line_items:
-        unit_price = _NOTHING if item.unit_price_usd is None else exact(item.unit_price_usd * _MILLION)
+        unit_price = _NOTHING if item.unit_price_usd is None else per_million(item.unit_price_usd)
         amount = "unknown" if item.amount_usd is None else exact(item.amount_usd)
         table.add_row(escape(item.model), _what(item), f"{item.tokens:,}", unit_price, amount, _origin(item))
     table.add_section()
@@ -205,10 +205,6 @@ def _rows(rows: RowCounts) -> str:
 def _days(group: GroupTotal) -> str:
     one_day = group.first_day == group.last_day
     return f"{group.first_day}" if one_day else f"{group.first_day} to {group.last_day}"
-
-
-def _short(model: str) -> str:
-    return model.rsplit("/", 1)[-1]
 
 
 def _table(title: str, *headings: str) -> Table:

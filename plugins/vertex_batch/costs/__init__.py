@@ -24,6 +24,7 @@ from vertex_batch.costs.errors import CostTableUnavailableError as CostTableUnav
 from vertex_batch.costs.errors import JobIdTakenError as JobIdTakenError
 from vertex_batch.costs.money import exact as exact
 from vertex_batch.costs.money import in_full as in_full
+from vertex_batch.costs.money import per_million as per_million
 from vertex_batch.costs.money import rounded as rounded
 from vertex_batch.costs.money import usd as usd
 from vertex_batch.costs.questions import FocusVersion as FocusVersion

@@ -86,6 +86,12 @@ class JobFacts:
         return self.create_time or LONG_AGO
 
     @property
+    def end_message(self) -> str:
+        """What Vertex reported of the job's end; empty if it only repeats the state, in either spelling."""
+        message = self.error_message.strip(" .").upper().replace("CANCELED", "CANCELLED")
+        return "" if message == self.state else self.error_message
+
+    @property
     def queue_time(self) -> timedelta | None:
         """How long it was queued, or None if unknown. A job that never started was queued until its end."""
         until = self.start_time or self.end_time

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
 
+from vertex_batch.pricing.exact import times
+
 _CENT = Decimal("0.01")
 _CENTS = 2
 _DIGITS = 4
@@ -38,6 +40,15 @@ def rounded(amount: Decimal) -> str:
 def usd(amount: Decimal) -> str:
     """Format an amount exactly, with its currency: ``1,234.50 USD``."""
     return f"{exact(amount)} USD"
+
+
+def per_million(price: Decimal) -> str:
+    """Format a price per unit as price lists do: for a million units, exactly.
+
+    >>> per_million(Decimal("1.5e-7"))
+    '0.15'
+    """
+    return exact(times(1_000_000, price))
 
 
 def in_full(amount: Decimal) -> str:

@@ -23,10 +23,9 @@ from vertex_batch.costs.questions import Grouping, GroupTotal, JobFilter, JobOrd
 from vertex_batch.costs.rows import total_of
 from vertex_batch.costs.schema import JOB_KEY, SUMS, job_sums, jobs, same_job
 from vertex_batch.vertex.names import JobName
+from vertex_batch.vertex.resource import STATES_WITHOUT_RESULTS
 
 _PARTS = {"model": "model", "model_day": "model", "kind": "kind", "kind_day": "kind"}
-WITHOUT_RESULTS = ("FAILED", "EXPIRED", "CANCELLED", "DELETED")
-"""States of jobs that ended without results, or with a part of them."""
 _ROWS = ("rows_ok", "rows_failed", "rows_unreadable", "rows_unrecognized", "rows_copied")
 _EXACT = ("spec", "team", "dag_id", "run_id", "model", "state", "project")
 _GROUPS: dict[str, tuple[ColumnElement[Any], ...]] = {
@@ -71,7 +70,7 @@ def conditions(where: JobFilter, of: Table = jobs) -> list[ColumnElement[bool]]:
         found.append(of.c.searched.contains(where.text.lower(), autoescape=True))
     if where.incomplete:
         counted = (of.c[name] for name in _ROWS if name != "rows_copied")
-        found.append(or_(of.c.state.in_(WITHOUT_RESULTS), of.c.rows_input > sum(counted, literal(0))))
+        found.append(or_(of.c.state.in_(STATES_WITHOUT_RESULTS), of.c.rows_input > sum(counted, literal(0))))
     if where.since:
         found.append(of.c.day >= where.since)
     if where.until:
@@ -79,7 +78,7 @@ def conditions(where: JobFilter, of: Table = jobs) -> list[ColumnElement[bool]]:
     return found
 
 
-def _asks_the_job(where: JobFilter) -> bool:
+def _needs_job_columns(where: JobFilter) -> bool:
     """Whether it needs columns that are not stored with the sums of a job's parts."""
     return bool(where.text) or any(getattr(where, name) for name in _EXACT if name not in job_sums.c)
 
@@ -98,7 +97,7 @@ def select_totals(by: Grouping, where: JobFilter) -> Select[Any]:
     asked = select(*group, *kept, func.count(), func.min(of.c.day), func.max(of.c.day), *rows)
     if part:
         asked = asked.where(job_sums.c.part == part)
-        if _asks_the_job(where):
+        if _needs_job_columns(where):
             asked, of = asked.join_from(job_sums, jobs, same_job(job_sums, jobs)), jobs
     return asked.where(*conditions(where, of)).group_by(*group).order_by(*group)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Table, select  # noqa: TID253 - never imported by a DAG parse
 
 from vertex_batch.costs import schema
-from vertex_batch.costs.bill import Bill, JobFacts
+from vertex_batch.costs.bill import Bill, JobFacts, Total, total
 from vertex_batch.costs.database import upsert
 from vertex_batch.costs.deliveries import Delivery
 from vertex_batch.costs.errors import JobIdTakenError
@@ -29,15 +29,26 @@ from vertex_batch.pricing import LineItem, line_order
 from vertex_batch.usage import RowProblem
 from vertex_batch.vertex.names import JobId
 
+OnBill = Callable[[Bill, Total | None], None]
+"""Receives a bill that was written, and the sum of the job's earlier bill; None if this is its first."""
+
 
 class CostTable(CostReader):
     """Stores the bills of all jobs. It creates and upgrades its schema automatically on first use.
 
+    Every bill is written here, whether it is recorded, recounted or repriced, so what others learn of bills
+    is passed on here.
+
     :param url: a SQLAlchemy URL: ``sqlite:////var/lib/airflow/costs.db``, ``postgresql://user:pw@host/db``.
     :param keeps_connections: for a process with many queries that does not fork; see `Database`.
+    :param on_bill: called once for each bill, after its transaction. It must not raise: the bill is written.
     :raises CostTableUnavailableError: the database does not answer; a retry may succeed.
     :raises CostTableSetupError: URL, driver, permissions or schema are wrong; a person has to act.
     """
+
+    def __init__(self, url: str, *, keeps_connections: bool = False, on_bill: OnBill | None = None) -> None:
+        super().__init__(url, keeps_connections=keeps_connections)
+        self._on_bill: OnBill = on_bill or (lambda _bill, _before: None)
 
     def record(self, bill: Bill) -> None:
         """Write a bill in one transaction, replacing an earlier one of the same job.
@@ -49,22 +60,30 @@ class CostTable(CostReader):
         """
         key = _key(bill.job.key)
         with self.writing() as connection:
-            self._refuse_other_job(connection, bill.job)
+            has_bill = self._refuse_other_job(connection, bill.job)
             # This locks the job's row: other writers of it wait here.
             upsert(connection, schema.jobs, job_row(bill))
-            self._keep(connection, key, self._line_items(connection, key), bill.line_items)
+            old = self._line_items(connection, key)
+            self._keep(connection, key, old, bill.line_items)
             usage = [{**key, **asdict(usage_key), "tokens": n} for usage_key, n in bill.usage.items()]
             items = [{**key, **item_row(item)} for item in bill.line_items]
             sums = part_rows(bill.job, bill.day, bill.line_items)
             for table, rows in ((schema.usage, usage), (schema.line_items, items), (schema.job_sums, sums)):
                 _replace(connection, table, key, rows)
+        # Another writer may have written the first bill after this one looked, and before it had the lock.
+        self._on_bill(bill, total(old) if has_bill or old else None)
 
-    def _refuse_other_job(self, connection: Connection, job: JobFacts) -> None:
+    def _refuse_other_job(self, connection: Connection, job: JobFacts) -> bool:
+        """Return whether the job has a bill already.
+
+        :raises JobIdTakenError: the bill is of another job.
+        """
         stored = select(schema.jobs).where(*_is(schema.jobs, _key(job.key))).with_for_update()
         row = connection.execute(stored).one_or_none()
         if row and (contradiction := job.contradiction(read_facts(row))):
             reason = f"job {job.key} has a bill of another job with this id: {contradiction}"
             raise JobIdTakenError(self._database.name, reason)
+        return row is not None
 
     def bill(self, job_id: JobId) -> Bill | None:
         """Return the bill of one job; None if none was recorded."""
@@ -90,6 +109,7 @@ class CostTable(CostReader):
             _replace(connection, schema.job_sums, key, part_rows(bill.job, bill.day, fresh))
             totals = schema.jobs.update().where(*_is(schema.jobs, key)).values(**stored_sums(fresh))
             connection.execute(totals)
+        self._on_bill(replace(bill, line_items=tuple(fresh)), bill.total)
 
     def _line_items(self, connection: Connection, key: Mapping[str, str]) -> list[LineItem]:
         items = connection.execute(select(schema.line_items).where(*_is(schema.line_items, key))).all()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from airflow.sdk import Param
 
-from vertex_batch.dag_factory.page import code
+from vertex_batch.dag_factory.page import plain
 from vertex_batch.inputs import MAX_SAMPLE_ROWS
 from vertex_batch.pricing import retirement_of
 from vertex_batch.specs.model import Spec
 from vertex_batch.tasks.choices import DAY, DRY_RUN, JOBS, RETRY_OF
 from vertex_batch.tasks.forms import text_field
+from vertex_batch.vertex.labels import MAX_LABELS, RESERVED_PREFIXES
 
 OVERRIDES = {"inputs": "input", "model": "model", "labels": "labels"}
 """Field of the submit task -> param of the form that replaces it for one run."""
@@ -17,7 +21,10 @@ OVERRIDES = {"inputs": "input", "model": "model", "labels": "labels"}
 _MODELS = ["gemini-3.8-flash", "gemini-3.5-flash-lite", "gemini-4-argon", "gemini-embedding-001"]
 _RUN, _INPUT, _JOB = "This run", "Input and date", "Model and labels"
 _URI = "^(gs|bq)://"
+_SHOWN_JOBS = 3
+_MARKDOWN = re.compile(r"[\\*_<>\[\]|~&$#]")
 _LABEL = r"^[a-z0-9_-]{0,63}$"
+_LABEL_KEY = rf"^(?!{'|'.join(RESERVED_PREFIXES)})"
 
 
 def form(spec: Spec) -> dict[str, Param]:
@@ -136,6 +143,8 @@ def _model_and_labels(spec: Spec) -> dict[str, Param]:
         "labels": Param(
             default=None,
             type=["null", "object"],
+            maxProperties=MAX_LABELS,
+            propertyNames={"pattern": _LABEL_KEY},
             additionalProperties={"type": "string", "pattern": _LABEL},
             title="Labels",
             description_md=f"Add or change these labels. Default: {_default(spec, 'job_labels')}",
@@ -152,8 +161,24 @@ def _ends(spec: Spec) -> str:
 
 
 def _default(spec: Spec, name: str) -> str:
-    """The value that is used if the field is empty; per job if the jobs differ."""
-    values = {job.name: code(getattr(job, name)) for job in spec.jobs}
+    """The value that is used if the field is empty, in short; per job if the jobs differ.
+
+    It is not marked as code: a help text in Airflow's form is so narrow that the frames of code overlap.
+    """
+    values = {job.name: _short(getattr(job, name)) for job in spec.jobs}
     if len(set(values.values())) == 1:
-        return next(iter(values.values()))
-    return ", ".join(f"{job} {value}" for job, value in values.items())
+        text = next(iter(values.values()))
+    else:
+        text = _first([f"{job} {value}" for job, value in values.items()], _SHOWN_JOBS)
+    return _MARKDOWN.sub(r"\\\g<0>", text)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return _first([plain(each) for each in value], 1)
+    return plain(value) if value else "none"
+
+
+def _first(texts: Sequence[str], count: int) -> str:
+    more = f" and {len(texts) - count:,} more" if len(texts) > count else ""
+    return f"{', '.join(texts[:count])}{more}"

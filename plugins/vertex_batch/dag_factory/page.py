@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,7 +24,10 @@ def page(spec: Spec) -> str:
     if spec.grouped:
         tables += [_table(f"setting of job `{job.name}`", _rows(job, {"name"})) for job in spec.jobs]
     parts = [title, _links(spec), "### Tasks", _tasks(spec), "### Run again", _again(spec), _late_runs(spec)]
-    return "\n\n".join([*filter(None, parts), f"### {origin}", *tables])
+    return "\n\n".join([*filter(None, parts), f"### {origin}", *tables, _DEFAULTS])
+
+
+_DEFAULTS = "All other settings have their defaults, which `docs/specs.md` lists under *Fields*."
 
 
 def _links(spec: Spec) -> str:
@@ -94,27 +96,11 @@ def _late_runs(spec: Spec) -> str:
     )
 
 
-def _rows(said: BaseModel, without: set[str]) -> list[str]:
-    rows = []
-    defaults = _default_rows(type(said))
-    for name in type(said).model_fields:
-        if name not in without:
-            row = _row(name, getattr(said, name)) if name in said.model_fields_set else defaults[name]
-            rows += [row] if row else []
-    return rows
-
-
-@cache
-def _default_rows(model: type[BaseModel]) -> dict[str, str]:
-    return {
-        name: _row(name, field.get_default(call_default_factory=True))
-        for name, field in model.model_fields.items()
-        if not field.is_required()
-    }
-
-
-def _row(name: str, value: Any) -> str:
-    return "" if value in (None, [], {}) else f"| {name} | {_cell(value)} |"
+def _rows(settings: BaseModel, without: set[str]) -> list[str]:
+    """The settings that the spec has, in the order of the documentation; without defaults."""
+    names = [name for name in type(settings).model_fields if name in settings.model_fields_set - without]
+    values = {name: getattr(settings, name) for name in names}
+    return [f"| {name} | {_cell(value)} |" for name, value in values.items() if value not in (None, [], {})]
 
 
 def _table(title: str, rows: list[str]) -> str:
@@ -123,17 +109,18 @@ def _table(title: str, rows: list[str]) -> str:
 
 def _cell(value: Any) -> str:
     if isinstance(value, (list, tuple)) and value:
-        return "<br>".join(code(item) for item in value)
-    return code(value)
+        return "<br>".join(_code(item) for item in value)
+    return _code(value)
 
 
-def code(value: Any) -> str:
+def _code(value: Any) -> str:
     """Show a value as code, also in a table."""
     # A bar would end the table's cell, a backtick the code.
-    return f"`{_plain(value)}`".replace("|", "\\|")
+    return f"`{plain(value)}`".replace("|", "\\|")
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """Write a value as one line of text without backticks."""
     if isinstance(value, timedelta):
         return show_duration(value)
     if isinstance(value, datetime):
@@ -143,7 +130,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(_plain, value))
+        return ", ".join(map(plain, value))
     text = json.dumps(value, default=_decimal) if isinstance(value, dict) else str(value)
     return text.replace("`", "'")
 

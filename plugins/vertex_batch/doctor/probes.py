@@ -110,7 +110,7 @@ def probe_version(settings: ProxySettings) -> Diagnosis:
 
 def probe_prices(books: PriceBooks, spec: Spec, job: JobSpec, location: str, today: date) -> Diagnosis:
     """Whether the price lists have the batch rates of a job's model."""
-    book = books.of(JobFacts("", location, "", spec=spec.name, task_id=job.name if spec.grouped else ""))
+    book = books.book_of(JobFacts("", location, "", spec=spec.name, task_id=job.name if spec.grouped else ""))
     rates = [
         rate
         for _, rate in book.on(today).listed(canonical_model(job.model), location)
@@ -132,7 +132,7 @@ def read_prices(settings: ProxySettings, prices: Path, of_specs: SpecJobPrices) 
     """Read the proxy's price lists once for all models."""
     with _client(settings) as client:
         books = PriceBooks(client, prices, of_specs)
-        books.of(JobFacts("", "", ""))
+        books.book_of(JobFacts("", "", ""))
     return books
 
 

@@ -85,7 +85,7 @@ def judge_triggerers(alive: int, triggers: int, capacity: int) -> Diagnosis:
     """
     if not alive:
         return failed(
-            "No triggerer is alive. Jobs would be submitted, but no run would go on when they end.",
+            "No triggerer is alive. Jobs would be submitted, but no run would continue when they end.",
             "start `airflow triggerer`; runs that wait then continue, and nothing is paid for twice",
         )
     room = alive * capacity

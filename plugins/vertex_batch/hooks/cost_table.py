@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from vertex_batch import costs
 from vertex_batch.errors import ConfigurationError
+from vertex_batch.observability import metrics
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -121,8 +122,11 @@ class CostTableHook(BaseHook):
         self.batch_costs_conn_id = batch_costs_conn_id
 
     def table(self) -> CostTable:
-        """Open the table. Its schema is created or upgraded at first use."""
-        return costs.CostTable(cost_table_url(self.batch_costs_conn_id))
+        """Open the table. Its schema is created or upgraded at first use.
+
+        Every bill that a task writes is in the metrics. Add other receivers of bills here.
+        """
+        return costs.CostTable(cost_table_url(self.batch_costs_conn_id), on_bill=metrics.recorded)
 
     def get_conn(self) -> CostTable:
         """Open the table, under the name that Airflow's hooks give it."""

@@ -4,10 +4,6 @@ from vertex_batch.inputs.measuring import Measured as Measured
 from vertex_batch.inputs.measuring import Measurer as Measurer
 from vertex_batch.inputs.measuring import may_be_answered as may_be_answered
 from vertex_batch.inputs.measuring import rows_in as rows_in
-from vertex_batch.inputs.parts import RETRY_LABEL as RETRY_LABEL
-from vertex_batch.inputs.parts import RETRY_OF_LABEL as RETRY_OF_LABEL
-from vertex_batch.inputs.parts import SAMPLE_LABEL as SAMPLE_LABEL
-from vertex_batch.inputs.parts import SHARD_LABEL as SHARD_LABEL
 from vertex_batch.inputs.parts import SHARDS_GROUP as SHARDS_GROUP
 from vertex_batch.inputs.parts import InputPart as InputPart
 from vertex_batch.inputs.parts import PartKind as PartKind

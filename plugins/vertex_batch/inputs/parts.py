@@ -7,13 +7,10 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-SHARD_LABEL = "airflow_shard"
-SAMPLE_LABEL = "airflow_sample"
+from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL, SAMPLE_LABEL, SHARD_LABEL
+
 SHARDS_GROUP = "shards"
 """The task group that is mapped over the parts of an input. No job of a spec may have this name."""
-RETRY_LABEL = "airflow_retry_round"
-RETRY_OF_LABEL = "airflow_retry_of"
-"""The key of the submit task, in another run, whose rows a job runs again."""
 _RETRY_GROUP = re.compile(r"retry_[0-9]+")
 _SAMPLES = "_samples"
 

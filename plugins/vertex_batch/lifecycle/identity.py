@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from vertex_batch.vertex.labels import (
+    DAG_LABEL,
     DEPLOYMENT_LABEL,
     GROUP_KEY_LABEL,
     IDEMPOTENCY_KEY_LABEL,
@@ -21,7 +22,9 @@ from vertex_batch.vertex.labels import (
     MANAGED_BY_LABEL,
     MAP_INDEX_LABEL,
     REQUEST_LABEL,
+    RUN_LABEL,
     TASK_KEY_LABEL,
+    TASK_LABEL,
 )
 from vertex_batch.vertex.names import Place
 from vertex_batch.vertex.resource import label_value
@@ -78,9 +81,9 @@ class TaskIdentity:
             **mapped,
             REQUEST_LABEL: fingerprint,
             DEPLOYMENT_LABEL: deployment_label(self.deployment),
-            "airflow_dag": label_value(self.dag_id),
-            "airflow_run": label_value(self.run_id),
-            "airflow_task": label_value(self.task_id),
+            DAG_LABEL: label_value(self.dag_id),
+            RUN_LABEL: label_value(self.run_id),
+            TASK_LABEL: label_value(self.task_id),
         }
 
 

@@ -9,7 +9,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from vertex_batch.lifecycle.identity import TaskIdentity, deployment_label
-from vertex_batch.vertex.labels import DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, TASK_KEY_LABEL
+from vertex_batch.vertex.labels import (
+    DAG_LABEL,
+    DEPLOYMENT_LABEL,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    RUN_LABEL,
+    TASK_KEY_LABEL,
+)
 from vertex_batch.vertex.resource import BatchPredictionJob
 
 # How long a run that Airflow does not find has to record its own job.
@@ -37,16 +44,16 @@ def is_superseded(why: Killed, task_state: str | None, *, has_result: bool) -> b
     return why is Killed.SIGNAL and task_state == "success" and has_result
 
 
-def cancels_when_killed(why: Killed, task_state: str | None, *, next_try_goes_on: bool = False) -> bool:
+def cancels_when_killed(why: Killed, task_state: str | None, *, next_try_resumes: bool = False) -> bool:
     """Decide whether the job of a killed task is cancelled, unless a later try has replaced it.
 
     :param task_state: the task's state in Airflow; None if it could not be read. Then the job is left alone:
         a worker that cannot reach Airflow was not killed by a person, and a trigger may have moved to another
         triggerer. The run's own tasks and the reaper cancel what no task waits for.
-    :param next_try_goes_on: after a time-out: whether another try will resume the job.
+    :param next_try_resumes: after a time-out: whether another try will resume the job.
     """
     if why is Killed.TIMEOUT:
-        return not next_try_goes_on
+        return not next_try_resumes
     return task_state in _ENDED_TASK_STATES
 
 
@@ -131,7 +138,7 @@ def why_not_to_adopt(job: BatchPredictionJob, deployment: str) -> str | None:
     """
     if job.labels.get(MANAGED_BY_LABEL) != MANAGED_BY:
         return None
-    run = f"{job.labels.get('airflow_dag', '')} {job.labels.get('airflow_run', '')}".strip()
+    run = f"{job.labels.get(DAG_LABEL, '')} {job.labels.get(RUN_LABEL, '')}".strip()
     if job.labels.get(DEPLOYMENT_LABEL) != deployment_label(deployment):
         return f"another Airflow deployment submitted it ({run}) and records its cost"
     return (

@@ -110,7 +110,7 @@ class JobReading:
 
     @property
     def may_have_answers(self) -> bool:
-        """Whether a row was answered, as far as Vertex's counts tell; True if they do not."""
+        """Whether a row was answered, as far as Vertex's counts show; True if they do not."""
         unknown = self.failed_rows <= 0 and self.incomplete_rows <= 0
         return self.ok_rows > 0 or (unknown and self.output_directory is not None)
 

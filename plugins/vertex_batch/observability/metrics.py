@@ -12,8 +12,10 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Any
 
+from vertex_batch.vertex.names import short_model
+
 if TYPE_CHECKING:
-    from vertex_batch.costs import Bill
+    from vertex_batch.costs import Bill, Total
 
 _MICRO = Decimal(1_000_000)
 _OTHER = re.compile(r"[^a-zA-Z0-9_.-]+")
@@ -31,10 +33,20 @@ def weighed(verdict: str, *, spec: str, team: str, model: str) -> None:
     _task_stats().incr(f"vertex_batch.budget.{_part(verdict)}", tags=_tags(spec, team, model))
 
 
-def recorded(bill: Bill) -> None:
-    """Report a job that has ended, from its bill: state, rows, tokens, cost, and how long it took."""
+def recorded(bill: Bill, before: Total | None) -> None:
+    """Report a job that has ended, from its first bill: state, rows, tokens, cost, and how long it took.
+
+    A later bill counts none of them again, since counters cannot be corrected downward. If its sum differs,
+    only that fact is counted.
+
+    :param before: the sum of the job's earlier bill; None if this is its first.
+    """
     stats, job = _task_stats(), bill.job
     tags = _tags(job.spec, job.team, job.model)
+    if before is not None:
+        if before != bill.total:
+            stats.incr("vertex_batch.job.rebilled", tags=tags)
+        return
     state = job.state.lower() or "unknown"
     stats.incr(f"vertex_batch.job.ended.{_part(state)}", tags=tags)
     for outcome in ("ok", "failed", "unreadable", "unrecognized"):
@@ -82,7 +94,7 @@ def _trigger_stats() -> Any:
 
 
 def _tags(spec: str, team: str, model: str) -> dict[str, str]:
-    tags = {"spec": spec, "team": team, "model": model.rpartition("/")[2]}
+    tags = {"spec": spec, "team": team, "model": short_model(model)}
     return {name: _part(value) for name, value in tags.items() if value}
 
 

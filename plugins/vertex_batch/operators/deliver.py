@@ -15,7 +15,6 @@ from vertex_batch.costs import CostTableError, Delivery
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
-from vertex_batch.inputs import RETRY_LABEL
 from vertex_batch.observability.links import DeliveryLink, storage_url
 from vertex_batch.operators.base import SpecOperator, patterns
 from vertex_batch.results import (
@@ -40,6 +39,7 @@ from vertex_batch.tasks.context import map_index, overridden
 from vertex_batch.tasks.outcome import explained, failed_tasks, note
 from vertex_batch.tasks.run_bills import RecordedRun, RunBills
 from vertex_batch.tasks.shards import PartsReport
+from vertex_batch.vertex.labels import RETRY_LABEL
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobState
 
@@ -187,7 +187,9 @@ class DeliverResultsOperator(SpecOperator):
         of_specs = {spec_job(bill.job): self.prices for bill in bills} if self.prices else None
         with LiteLLMHook(self.litellm_conn_id).client() as client:
             books = PriceBooks(client, self.price_folder, of_specs)
-            return {bill.job.key: JobPrices.of_bill(bill, books.of(bill.job).thresholds()) for bill in bills}
+            return {
+                bill.job.key: JobPrices.of_bill(bill, books.book_of(bill.job).thresholds()) for bill in bills
+            }
 
     def _inputs(self, run: RunBills) -> list[str]:
         """What was sent: the spec's inputs, in their order, or the sample that the job read."""

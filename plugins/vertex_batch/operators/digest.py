@@ -100,12 +100,12 @@ class SpendDigestOperator(BaseOperator):
         if self.budgets_file:
             teams = load_team_budgets(Path(self.budgets_file))
             if teams.everyone:
-                found += teams.everyone.of(Payer.EVERYONE, "")
+                found += teams.everyone.limits_of(Payer.EVERYONE, "")
             for team, budget in teams.teams.items():
-                found += budget.of(Payer.TEAM, team)
+                found += budget.limits_of(Payer.TEAM, team)
         if self.specs_folder:
             for name, spec in load_specs(self.specs_folder).specs.items():
-                found += spec.budget.to_budget().of(Payer.SPEC, name) if spec.budget else []
+                found += spec.budget.to_budget().limits_of(Payer.SPEC, name) if spec.budget else []
         return highest(limit for limit in found if limit.account.period is Window.MONTH)
 
     def _arguments(self) -> dict[str, Any]:

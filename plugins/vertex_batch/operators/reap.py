@@ -27,9 +27,9 @@ from vertex_batch.tasks.context import deployment, find_place
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.unbilled import Unbilled, UnbilledJobs
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.labels import DEPLOYMENT_LABEL
+from vertex_batch.vertex.labels import DAG_LABEL, DEPLOYMENT_LABEL, RUN_LABEL
 from vertex_batch.vertex.names import JobId, Place
-from vertex_batch.vertex.resource import HAS_NOT_ENDED, BatchPredictionJob
+from vertex_batch.vertex.resource import DELETED, HAS_NOT_ENDED, BatchPredictionJob
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -174,7 +174,7 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
                 )
                 state = job.raw_state
             except NotFoundError:
-                state = "DELETED"
+                state = DELETED
         else:
             why = "its run is over" if owner is Ownership.ORPHAN else "Airflow does not know its run"
             self.log.warning("Job %s of %s is %s and costs money: %s", job.job_id, run, state, why)
@@ -187,7 +187,7 @@ def _owner_finder(context: Context) -> OwnerOf:
     runs_of = cache(lambda dag_id: ti.get_task_states(dag_id=dag_id))
 
     def owner_of(job: BatchPredictionJob) -> Owner:
-        dag_id = job.labels.get("airflow_dag", "")
+        dag_id = job.labels.get(DAG_LABEL, "")
         return who_waits(job, here, dag_id, runs_of(dag_id))
 
     return owner_of
@@ -199,7 +199,7 @@ def _ours(client: BatchClient, place: Place, condition: str) -> Iterator[BatchPr
 
 
 def _run(job: BatchPredictionJob) -> str:
-    return f"{job.labels.get('airflow_dag')} {job.labels.get('airflow_run')}"
+    return f"{job.labels.get(DAG_LABEL)} {job.labels.get(RUN_LABEL)}"
 
 
 def _recorded(each: Unbilled, bills: Mapping[str, Any]) -> dict[str, Any]:

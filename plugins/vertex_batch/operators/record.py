@@ -18,7 +18,6 @@ from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart
 from vertex_batch.lifecycle.cancelling import request_cancel
-from vertex_batch.observability import metrics
 from vertex_batch.observability.lineage import ReportsLineage, of_bills
 from vertex_batch.observability.links import (
     BillLink,
@@ -139,8 +138,8 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
             recorded, more, unanswered = self._record(context, expected)
             bills = [each.bill for each in recorded]
             self.lineage = of_bills(bills)
-            compared = expected.of(bills)
-            self._tell_total(context, bills, compared)
+            compared = expected.compare(bills)
+            self._log_total(context, bills, compared)
             self._fail_on_problems(recorded, unanswered)
         return {**_summary(bills, compared), **more}
 
@@ -182,7 +181,7 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
             is_readable = not any(each.problem for each in recorded)
             judged = is_readable and self.fail_without_answers
             unanswered = why_no_answers(results) if judged else None
-            return recorded, parts.of(bills, recorder.row_costs), unanswered
+            return recorded, parts.report(bills, recorder.row_costs), unanswered
 
     def _record_each(
         self, recorder: Recorder, work: Sequence[tuple[JobFacts, JobReference]], first_try: int
@@ -196,7 +195,6 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
                 )
                 recorded.append(found)
                 self._report(recorded[-1].bill)
-                metrics.recorded(recorded[-1].bill)
             except VertexBatchError as error:
                 self.log.error("Job %s has no bill yet: %s", facts, error)  # noqa: TRY400 - it says it all
                 errors.append(error)
@@ -233,17 +231,17 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
         A stored intent refutes that: another try failed, such as one that was stopped, that Airflow took for
         dead, and that continued after its successor had submitted.
         """
-        told = [
+        reported = [
             index
             for task_id in filter(None, [self.plan_task_id, self.submit_task_id])
             for index in pulled(ti, task_id, NOTHING_SUBMITTED_XCOM)
         ]
-        if not told or (self.submit_task_id and pulled(ti, self.submit_task_id, INTENT_XCOM)):
+        if not reported or (self.submit_task_id and pulled(ti, self.submit_task_id, INTENT_XCOM)):
             return False
-        if -1 in told:  # the plan, or the only submit task
+        if -1 in reported:  # the plan, or the only submit task
             return True
         parts = planned_parts(ti, self.plan_task_id) if self.plan_task_id else []
-        return 0 < len(parts) <= len(told)
+        return 0 < len(parts) <= len(reported)
 
     def _facts(self, context: Context, job: JobReference, sample: InputPart | None) -> JobFacts:
         ti, dag_run = context["ti"], context["dag_run"]
@@ -272,7 +270,7 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
         for flag in bill.flags:
             self.log.warning("Job %s: %s", bill.job, flag)
 
-    def _tell_total(
+    def _log_total(
         self, context: Context, bills: Sequence[Bill], compared: Mapping[str, Mapping[str, Any]]
     ) -> None:
         """End the log with what was paid, what was expected, and the address of the bill."""

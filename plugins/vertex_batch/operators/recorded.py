@@ -150,7 +150,7 @@ class RepriceJobsOperator(RecordedJobsOperator):
         self, client: BatchClient, table: CostTable, books: PriceBooks, where: JobFilter
     ) -> dict[str, Any]:
         del client
-        jobs = list(reprice(table, books.of, where, dry_run=self._only_compares))
+        jobs = list(reprice(table, books.book_of, where, dry_run=self._only_compares))
         return self._summary([(job.bill, job.after, job.changed) for job in jobs])
 
 

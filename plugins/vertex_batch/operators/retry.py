@@ -28,6 +28,7 @@ from vertex_batch.tasks.choices import is_dry_run, retried_run, skip_unless_chos
 from vertex_batch.tasks.context import identity
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.rounds import RoundJobs, RoundTasks
+from vertex_batch.vertex.labels import SAMPLE_LABEL
 
 _PAID_XCOM = "paid_rows"
 """How many paid rows a round sends again, for the decision of the next one."""
@@ -146,7 +147,7 @@ class PrepareRetryOperator(SpecOperator):
                 of_rows=rows,
                 round=self.round,
                 retry_of=self._retry_of,
-                of_sample=any("airflow_sample" in job.labels for chain in chains for job in chain.jobs),
+                of_sample=any(SAMPLE_LABEL in job.labels for chain in chains for job in chain.jobs),
             )
             for number, (uri, file) in enumerate(zip(uris, found.files, strict=True), 1)
         ]

@@ -212,7 +212,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
             body = json.dumps(request.to_wire(), indent=2, ensure_ascii=False)
             end_dry_run(context, self.log, body, rows=rows, expected=expected)
         self._store = TaskStateIntentStore(context)
-        self._kill = KillSwitch(context, self._cancel_submitted, self.log, retry_goes_on=True)
+        self._kill = KillSwitch(context, self._cancel_submitted, self.log, retry_resumes=True)
         with hook.client() as client:
             gate = self._gate(context, request, files, place, client)
             submitter = Submitter(

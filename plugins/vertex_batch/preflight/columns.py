@@ -23,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}", re.ASCII)
 _UNSPEAKABLE = re.compile(r'[\x00-\x1f"\\]')
 
 
-class Tell(Protocol):
+class ReportProblem(Protocol):
     """Reports a problem: the path of a key, a message, and whether it is known to fail the job."""
 
     def __call__(self, path: str, message: str, /, *, sure: bool = True) -> None: ...
@@ -79,49 +79,49 @@ class Columns:
         self.is_full = False
         self.version = 0
 
-    def admit(self, row: Mapping[str, Any], tell: Tell) -> None:
+    def admit(self, row: Mapping[str, Any], report: ReportProblem) -> None:
         """Walk through a row, add its new columns, and report what the importer would refuse."""
-        self._record(self.root, row, 0, tell)
+        self._record(self.root, row, 0, report)
 
-    def _record(self, column: Column, record: Mapping[str, Any], depth: int, tell: Tell) -> None:
+    def _record(self, column: Column, record: Mapping[str, Any], depth: int, report: ReportProblem) -> None:
         if not record:
-            tell(column.path, "is an empty object: remove the key, or put something in it")
+            report(column.path, "is an empty object: remove the key, or put something in it")
             return
         if depth > MAX_DEPTH:
-            tell(_short(column.path), f"is nested deeper than {MAX_DEPTH} levels")
+            report(_short(column.path), f"is nested deeper than {MAX_DEPTH} levels")
             return
         for key, value in record.items():
-            child = column.children.get(key) or self._new(column, key, tell)
+            child = column.children.get(key) or self._new(column, key, report)
             if child is not None and not child.opaque:
-                self._value(child, value, depth, tell)
+                self._value(child, value, depth, report)
 
-    def _value(self, column: Column, value: Any, depth: int, tell: Tell) -> None:
+    def _value(self, column: Column, value: Any, depth: int, report: ReportProblem) -> None:
         if value is None:
             return
         kind = KINDS[type(value)]
         if kind not in column.kinds:
             if column.kinds:
                 earlier = " and ".join(sorted(column.kinds))
-                tell(column.path, f"is {kind} here and {earlier} elsewhere: a key must have one type")
+                report(column.path, f"is {kind} here and {earlier} elsewhere: a key must have one type")
             column.kinds.add(kind)
             self.version += 1
         if type(value) is dict:
-            self._record(column, value, depth + 1, tell)
+            self._record(column, value, depth + 1, report)
         elif type(value) is list and not column.is_item:
-            self._items(column, value, depth, tell)
+            self._items(column, value, depth, report)
 
-    def _items(self, column: Column, items: list[Any], depth: int, tell: Tell) -> None:
+    def _items(self, column: Column, items: list[Any], depth: int, report: ReportProblem) -> None:
         for item in items:
             if column.item is None:
                 column.item = Column(f"{column.path}[]", is_item=True, field=column.field)
                 self.version += 1
             if type(item) is list and "a list" not in column.item.kinds:
-                tell(column.item.path, "is a list within a list, which BigQuery refuses", sure=False)
-            self._value(column.item, item, depth, tell)
+                report(column.item.path, "is a list within a list, which BigQuery refuses", sure=False)
+            self._value(column.item, item, depth, report)
 
-    def _new(self, column: Column, key: str, tell: Tell) -> Column | None:
+    def _new(self, column: Column, key: str, report: ReportProblem) -> Column | None:
         if not _NAME.fullmatch(key):
-            tell(
+            report(
                 f"{column.path}.{key[:80]}".lstrip("."),
                 "is not a valid column name: use letters, digits and `_`, and no digit at the beginning",
             )
@@ -132,7 +132,7 @@ class Columns:
                 self.is_full = True
                 self.version += 1
                 keys = f"more than {MAX_COLUMNS:,} different keys: a table cannot have more columns"
-                tell(column.path, keys, sure=False)
+                report(column.path, keys, sure=False)
             return None
         self.count += 1
         self.version += 1

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from vertex_batch.preflight.columns import Columns, Tell
+from vertex_batch.preflight.columns import Columns, ReportProblem
 from vertex_batch.preflight.compiled import compile_decoder
 from vertex_batch.preflight.findings import Finding, Report, Severity
 from vertex_batch.preflight.keys import RowKeys
@@ -166,7 +166,7 @@ class RowCheck:
             message = f"is not a JSON object: write {self._shape.example}"
             self._find(Severity.JOB, number, "", message)
             return
-        self._columns.admit(row, self._teller(number))
+        self._columns.admit(row, self._reporter(number))
         self._key(self._keys.of(row), number)
         if missing := self._shape.missing(row):
             self._lacks(missing, row, number)
@@ -203,12 +203,12 @@ class RowCheck:
             message = f"is {str(key)[:80]!r}, as in an earlier row, so it does not identify the row's answer"
             self._find(Severity.DOUBT, number, self._keys.name, message)
 
-    def _teller(self, number: int) -> Tell:
-        def tell(path: str, message: str, /, *, sure: bool = True) -> None:
+    def _reporter(self, number: int) -> ReportProblem:
+        def report(path: str, message: str, /, *, sure: bool = True) -> None:
             sure = sure and self._shape.is_imported
             self._find(Severity.JOB if sure else Severity.DOUBT, number, path, message)
 
-        return tell
+        return report
 
     def _lacks(self, path: str, row: Mapping[str, Any], number: int) -> None:
         is_container = path == self._shape.container

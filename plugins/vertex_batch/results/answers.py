@@ -1,7 +1,7 @@
 """The answer in an output row: its text, why the model stopped, and whether it is good. Pure.
 
-The outcome of a row (answered, failed, ...) is decided by `usage.reader` alone, as for the bill. Only
-answered rows are looked at here.
+The outcome of a row (answered, failed, ...), and which member of it has the answer, is decided by
+`usage.reader` alone, as for the bill. Only answered rows are looked at here.
 """
 
 from __future__ import annotations
@@ -56,12 +56,13 @@ class Answer:
     schema_path: str = ""
 
 
-def read_answer(row: dict[str, Any], form: AnswerForm) -> Answer:
+def read_answer(row: dict[str, Any], wrapper: str, form: AnswerForm) -> Answer:
     """Read the answer of an answered row.
 
     :param row: the decoded output row; its request is not needed.
+    :param wrapper: the member that was billed; see `Reading`.
     """
-    response = response_of(row)
+    response = _response_of(row, wrapper)
     text, finish, words = _text(response)
     embedding = None if form == AnswerForm.RAW else _embedding(response)
     if embedding is not None:
@@ -75,18 +76,14 @@ def read_answer(row: dict[str, Any], form: AnswerForm) -> Answer:
     return answer
 
 
-def response_of(row: dict[str, Any]) -> Any:
-    """The response in a row, of any of the formats that `usage.reader` knows."""
-    for name in ("response", "predictions", "prediction", "result"):
-        found = _decoded(row.get(name))
-        if found:
-            if name == "result" and isinstance(found, dict):
-                return found.get("message") or found
-            if name == "predictions" and isinstance(found, list) and len(found) == 1:
-                return found[0]
-            body = _decoded(found.get("body")) if isinstance(found, dict) else None
-            return body if isinstance(body, dict) else found
-    return row
+def _response_of(row: dict[str, Any], wrapper: str) -> Any:
+    found = _decoded(row.get(wrapper)) if wrapper else row
+    if wrapper == "result" and isinstance(found, dict):
+        return _decoded(found.get("message")) or found
+    if wrapper == "predictions" and isinstance(found, list) and len(found) == 1:
+        return found[0]
+    body = _decoded(found.get("body")) if wrapper and isinstance(found, dict) else None
+    return body if isinstance(body, dict) else found
 
 
 def _as_json(answer: Answer) -> Answer:

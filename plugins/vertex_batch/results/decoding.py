@@ -11,7 +11,7 @@ from msgspec import UNSET, Raw, UnsetType
 from vertex_batch.results.keys import Digest, key_text, path_names, prompt_digest, value_at
 from vertex_batch.usage.reader import strict_json
 
-ANSWER_NAMES = ("response", "predictions", "prediction", "result")
+_ANSWER_NAMES = ("response", "predictions", "prediction", "result")
 _REQUEST_NAMES = ("request", "body", "instance")
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode = msgspec.json.Decoder().decode
@@ -28,14 +28,12 @@ class RowDecoder:
     def __init__(self, key: str) -> None:
         self._path = path_names(key)
         # A key inside a request needs the request; a sibling of it is decoded alone.
-        self._sibling = key if len(self._path) == 1 and key not in (*_REQUEST_NAMES, *ANSWER_NAMES) else ""
-        fields: list[tuple[str, Any, Any]] = [
-            (name, Any, msgspec.field(default=UNSET)) for name in ANSWER_NAMES
-        ]
+        self._sibling = key if len(self._path) == 1 and key not in (*_REQUEST_NAMES, *_ANSWER_NAMES) else ""
+        answer = [("response", Any, msgspec.field(default=UNSET))]
         named = [("key", Any, msgspec.field(name=self._sibling, default=UNSET))] if self._sibling else []
         skipped = [("request", Raw | UnsetType, msgspec.field(default=UNSET))]
         self._decode_output: Callable[[bytes], Any] = msgspec.json.Decoder(
-            msgspec.defstruct("OutputRow", [*fields, *named, *skipped], gc=False)
+            msgspec.defstruct("OutputRow", [*answer, *named, *skipped], gc=False)
         ).decode
         self._decode_key: Callable[[bytes], Any] = msgspec.json.Decoder(
             msgspec.defstruct("KeyOnly", named, gc=False)
@@ -77,9 +75,12 @@ class RowDecoder:
                 return found
         return self.key_of(self.whole(line))
 
-    def output(self, line: bytes) -> tuple[Row, str | None, bool]:
-        """A row of output with its answer, its key, and whether it is the whole row."""
-        if self._sibling or not self._path:
+    def output(self, line: bytes, wrapper: str) -> tuple[Row, str | None, bool]:
+        """A row of output with its answer, its key, and whether it is the whole row.
+
+        :param wrapper: the member that has the answer, see `Reading`.
+        """
+        if wrapper == "response" and (self._sibling or not self._path):
             try:
                 found = self._decode_output(line)
             except _NOT_JSON:

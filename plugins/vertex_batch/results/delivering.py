@@ -160,19 +160,19 @@ def other_prompts(counts: Counts) -> str | None:
 
 def later_objects(counts: Counts) -> str:
     """Report objects that were written to the input after the job was created; empty without effect."""
-    told = []
+    sentences = []
     if counts.added:
-        told.append(
+        sentences.append(
             f"{_written(counts.added, 'added to the input')} Their rows are not part of this run: they are"
             " neither counted nor paid for. Send them with a run that has them as its `input`."
         )
     unmatched = counts.exceptions.get(Reason.MISSING, 0) + counts.extra_rows.get(ExtraKind.UNKNOWN, 0)
     if counts.rewritten and (unmatched or counts.other_prompts):
-        told.append(
+        sentences.append(
             f"{_written(counts.rewritten, 'written to the input again')} So some rows may not be those"
             " that the job has read."
         )
-    return " ".join(told)
+    return " ".join(sentences)
 
 
 def _written(uris: Sequence[str], how: str) -> str:

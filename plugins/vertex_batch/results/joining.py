@@ -47,7 +47,7 @@ class Joined:
         work: Path,
         store: ObjectStorage,
         objects: Sequence[SourceObject],
-        added: Sequence[SourceObject] = (),
+        added: Collection[SourceObject] = (),
         newer: Sequence[SourceObject] = (),
     ) -> None:
         self.connection, self.spool, self.settings, self.work = connection, spool, settings, work
@@ -111,17 +111,18 @@ def join(
     storage = as_storage(store)
     objects = find_inputs(storage, inputs)
     newer = newer_objects(objects, jobs, storage.look_up(staged_uris(objects, jobs)))
-    added: Sequence[SourceObject] = ()
+    added: Collection[SourceObject] = ()
     load = _Loading(storage, settings, sorted(attempts, key=lambda each: each.attempt), prices or {})
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, work, ignore_errors=True)
-        if candidates := may_be_added(newer, objects, jobs):
+        if candidates := dict.fromkeys(may_be_added(newer, objects, jobs)):
             # Last, so that none of their rows takes the answer to an equal row that a job has read.
             trial = [*(each for each in objects if each not in candidates), *candidates]
             with load.joined(work / "newer", trial) as (connection, _):
                 unknown = _count(connection).extra_rows.get(ExtraKind.UNKNOWN, 0)
                 found = connection.execute(_FILES_WITH_OUTPUT).fetchall()
-            added = added_objects(candidates, [uri for (uri,) in found], unknown)
+            shutil.rmtree(work / "newer")
+            added = dict.fromkeys(added_objects(candidates, {uri for (uri,) in found}, unknown))
             objects = [each for each in objects if each not in added]
         connection, spool = stack.enter_context(load.joined(work, objects))
         yield Joined(

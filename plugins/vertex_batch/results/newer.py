@@ -5,7 +5,7 @@ A wildcard is listed again for a delivery. It may then match an object that no j
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -61,7 +61,7 @@ def may_be_added(
 
 
 def added_objects(
-    candidates: Sequence[SourceObject], answered: Collection[str], unknown_rows: int
+    candidates: Iterable[SourceObject], answered: Collection[str], unknown_rows: int
 ) -> list[SourceObject]:
     """Those that no job has read. In doubt an object is counted.
 

@@ -106,10 +106,11 @@ class OutputLoader:
 
     def _row(self, line: bytes) -> None:
         outcome = read_row(line)
-        row, key, is_whole = self._decoder.output(line)
+        wrapper = outcome.wrapper if type(outcome) is Reading else "response"
+        row, key, is_whole = self._decoder.output(line, wrapper)
         identity = self._identity(row if is_whole else None, key, line)
         if type(outcome) is Reading:
-            answer = self._checked(read_answer(row, self._settings.answer))
+            answer = self._checked(read_answer(row, wrapper, self._settings.answer))
             self._add(identity, answer, self._meter.cost_of(outcome), outcome.response_id)
             compare = self._settings.key and is_checked(identity[1], all_rows=self._checks_all)
             if compare and (prompt := self._decoder.prompt_of(line)):

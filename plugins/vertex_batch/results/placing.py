@@ -206,15 +206,15 @@ def temporary(uri: str, owner: Manifest | None = None) -> str:
 class Claim:
     """The right to replace the files of one place.
 
-    :param standing: the delivery that is there, or that was there when a killed task had begun to replace it.
+    :param current: the delivery that is there, or that was there when a killed task had begun to replace it.
     """
 
     target: ObjectStorage
     place: DeliveryPlace
-    standing: Manifest | None
+    current: Manifest | None
 
     @classmethod
-    def take(cls, target: ObjectStorage, place: DeliveryPlace, content: bytes, new: Manifest) -> Self:
+    def acquire(cls, target: ObjectStorage, place: DeliveryPlace, content: bytes, new: Manifest) -> Self:
         """Create the claim, or take over that of an earlier try or of a task that was killed.
 
         :param content: the manifest of the new delivery.

@@ -129,12 +129,12 @@ def deliver(
     while True:
         if files.is_in(place):
             return Written(place, files.manifest(place), changed=False, kept=kept, why_kept=reason)
-        standing, why = files.put(place, replace=replace)
-        if why is None or standing is None:
-            replaced = standing if standing and standing.run != files.new.run and standing.run_id else None
+        current, why = files.put(place, replace=replace)
+        if why is None or current is None:
+            replaced = current if current and current.run != files.new.run and current.run_id else None
             return Written(place, files.manifest(place), True, replaced, kept, reason)
         if kept is None:
-            kept, reason, others = standing, why, places(first, files.new, standing)
+            kept, reason, others = current, why, places(first, files.new, current)
         if not files.new.run_id:
             files.discard()
             raise ConfigurationError(
@@ -183,21 +183,21 @@ class _Files:
 
         :returns: the delivery that was or is there, and why it was kept.
         """
-        standing = Manifest.read(self._target.read_small(place.manifest))
-        if not replace and (why := why_kept(standing, self.new)):
-            return standing, why
+        current = Manifest.read(self._target.read_small(place.manifest))
+        if not replace and (why := why_kept(current, self.new)):
+            return current, why
         self._upload()
         try:
-            claim = Claim.take(self._target, place, self._content(place), self.new)
+            claim = Claim.acquire(self._target, place, self._content(place), self.new)
         except BaseException:
             self.discard()
             raise
-        why = None if replace else why_kept(claim.standing, self.new)
+        why = None if replace else why_kept(claim.current, self.new)
         if why:  # another run was quicker
             claim.release()
         else:
             claim.put(self._uploaded)
-        return claim.standing, why
+        return claim.current, why
 
     def discard(self) -> None:
         """Remove what was written under temporary names."""

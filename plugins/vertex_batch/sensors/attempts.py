@@ -62,7 +62,7 @@ class Attempts:
         latest = self._store.latest
         return latest.job_key if latest and latest.is_in_doubt else None
 
-    def goes_on_after(self, seen: JobReading) -> bool:
+    def submits_again_after(self, seen: JobReading) -> bool:
         """Whether the job that has ended should be submitted again."""
         again = resubmission(seen, self.number, self._resubmits)
         return bool(self._first.job_key) and again is not Resubmission.NONE

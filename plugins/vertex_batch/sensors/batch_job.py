@@ -11,7 +11,6 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from vertex_batch.errors import NotFoundError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.inputs import SHARD_LABEL
 from vertex_batch.lifecycle.cancelling import request_cancel
 from vertex_batch.lifecycle.explaining import explain, explain_failed_rows, explain_short_resume
 from vertex_batch.lifecycle.finding import find_jobs_by_key
@@ -35,6 +34,7 @@ from vertex_batch.tasks.kill import KillSwitch
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.triggers import BatchPredictionJobTrigger
+from vertex_batch.vertex.labels import SHARD_LABEL
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
@@ -186,7 +186,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
 
     def _resubmits(self, context: Context, seen: JobReading) -> bool:
         """Resubmit a job that failed for a transient reason; return whether there is a new job to watch."""
-        if not (self._attempts and self._attempts.goes_on_after(seen)):
+        if not (self._attempts and self._attempts.submits_again_after(seen)):
             return False
         self.log.warning(
             "%s Submitting it again (%d of %d).",

@@ -19,10 +19,7 @@ from vertex_batch.specs.values import (
     model_parts,
     once_each,
 )
-
-MAX_LABELS = 48
-"""Vertex allows 64 labels; the others are used to find a job again."""
-_RESERVED_LABELS = ("managed_by", "airflow_", "managed-by", "airflow-", "goog-")
+from vertex_batch.vertex.labels import MAX_LABELS, RESERVED_PREFIXES, too_many_labels
 
 
 class JobFields(SpecModel):
@@ -53,7 +50,8 @@ class JobFields(SpecModel):
     labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict, max_length=MAX_LABELS, examples=[{"product": "search", "env": "prod"}]
     )
-    """Labels of the job, shown in Google's billing export and in the cost table."""
+    """Labels of the job, shown in Google's billing export and in the cost table. At most 48, with the team
+    and those of the form."""
     generation: dict[str, JsonValue] = Field(
         default_factory=dict, examples=[{"temperature": 0.2, "maxOutputTokens": 1024}]
     )
@@ -103,7 +101,7 @@ class JobFields(SpecModel):
     @classmethod
     def _not_ours(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         for key in value:
-            if key.startswith(_RESERVED_LABELS):
+            if key.startswith(RESERVED_PREFIXES):
                 raise ValueError(
                     f"`{key}` is reserved: such labels are used to find a job again; choose another name"
                 )
@@ -112,6 +110,8 @@ class JobFields(SpecModel):
             raise ValueError(
                 f"sets `team` to `{value['team']}`, but the spec's `team` is `{team}`: set it once"
             )
+        if problem := too_many_labels({*value, "team"} if team else value):
+            raise ValueError(f"together with `team`: {problem}")
         return value
 
     @field_validator("generation")

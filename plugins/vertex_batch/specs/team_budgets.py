@@ -38,7 +38,7 @@ class TeamBudgets:
     everyone: Budget | None = None
     teams: dict[str, Budget] = field(default_factory=dict)
 
-    def of(self, team: str) -> list[tuple[Budget, Payer, str]]:
+    def budgets_of(self, team: str) -> list[tuple[Budget, Payer, str]]:
         """The budgets that apply to a job of a team."""
         found = [(self.teams[team], Payer.TEAM, team)] if team in self.teams else []
         return [*found, (self.everyone, Payer.EVERYONE, "")] if self.everyone else found

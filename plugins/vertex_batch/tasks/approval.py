@@ -1,8 +1,8 @@
 """A person's approval of a job that is over budget, through Airflow's human-in-the-loop.
 
 The task waits in Airflow's state ``awaiting_input`` and occupies neither a worker nor a triggerer, however
-long that takes. The answer is kept in the task's state store, so a retry does not ask again. Clearing the
-task makes it ask again.
+long that takes. The answer is kept in the task's state store, so a retry does not repeat the request. A
+cleared task repeats it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Approval:
         self.usd: Decimal | None = Decimal(str(mine["usd"])) if mine else None
         self.by: str = str(mine["by"]) if mine else ""
 
-    def ask(
+    def request(
         self,
         estimate: Estimate,
         decision: Decision,

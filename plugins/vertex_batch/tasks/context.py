@@ -118,10 +118,10 @@ def look_policy() -> LookPolicy:
 
 @contextmanager
 def reports_nothing_submitted(context: Context, retries: int | None) -> Iterator[None]:
-    """Tell record_cost if this task fails before it could have submitted a job in this run.
+    """Report to record_cost if this task fails before it could have submitted a job in this run.
 
     Then that task has nothing to look for, and does not repeat the failure of a wrong proxy. A task that
-    crashes, was cleared before, or has stored an intent tells nothing.
+    crashes, was cleared before, or has stored an intent reports nothing.
 
     :param retries: of the task.
     """

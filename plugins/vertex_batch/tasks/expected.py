@@ -26,7 +26,7 @@ class ExpectedCosts:
     def __init__(self, batch_costs_conn_id: str, log: Log) -> None:
         self._conn_id, self._log = batch_costs_conn_id, log
 
-    def of(self, bills: Sequence[Bill]) -> dict[str, dict[str, Any]]:
+    def compare(self, bills: Sequence[Bill]) -> dict[str, dict[str, Any]]:
         """By job id: expected, low and high in US dollars, and whether the bill is outside that range."""
         try:
             found = self._ledger.of_jobs([bill.job.key for bill in bills])

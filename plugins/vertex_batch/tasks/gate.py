@@ -204,11 +204,12 @@ class BudgetGate:
         found: list[tuple[Budget, list[Limit]]] = []
         if self._settings.budget:
             own = Budget.from_dict(self._settings.budget)
-            found.append((own, own.of(Payer.SPEC, self._request.spec or self._request.dag_id)))
+            found.append((own, own.limits_of(Payer.SPEC, self._request.spec or self._request.dag_id)))
         if self._settings.budgets_file:
             teams = load_team_budgets(Path(self._settings.budgets_file))
             found += [
-                (budget, budget.of(payer, name)) for budget, payer, name in teams.of(self._request.team)
+                (budget, budget.limits_of(payer, name))
+                for budget, payer, name in teams.budgets_of(self._request.team)
             ]
         found = [(budget, limits) for budget, limits in found if limits]
         return _Limits(
@@ -253,7 +254,7 @@ class BudgetGate:
         asks = self._request
         job = JobFacts(asks.project, asks.location, "", spec=asks.spec, task_id=asks.task_id)
         stated = {spec_job(job): self._settings.prices}
-        return PriceBooks(self._client, self._settings.price_folder, stated).of(job)
+        return PriceBooks(self._client, self._settings.price_folder, stated).book_of(job)
 
     def _act(self, rules: _Limits, expected: Estimate, decision: Decision, approval: Approval) -> None:
         asks, who = self._request, f"{self._request.dag_id}.{self._request.task_id}"
@@ -288,7 +289,7 @@ class BudgetGate:
                 f" but its expected cost has grown to {expected.expected}",
             )
         self._log.warning("Held for approval: %s", decision.message)
-        approval.ask(
+        approval.request(
             expected,
             decision,
             approvers=rules.approvers,

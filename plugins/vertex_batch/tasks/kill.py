@@ -36,16 +36,16 @@ class KillSwitch:
     """Carries out `ownership.cancels_when_killed` for one running task.
 
     :param cancel: cancels the task's job; its argument is the reason.
-    :param retry_goes_on: after ``execution_timeout``, a remaining try resumes the job.
+    :param retry_resumes: after ``execution_timeout``, a remaining try resumes the job.
     """
 
     def __init__(
-        self, context: Context, cancel: Callable[[str], None], log: Log, *, retry_goes_on: bool = False
+        self, context: Context, cancel: Callable[[str], None], log: Log, *, retry_resumes: bool = False
     ) -> None:
         self._ti = context["ti"]
         self._cancel = cancel
         self._log = log
-        self._next_try_goes_on = retry_goes_on and self._ti.try_number <= self._ti.max_tries
+        self._next_try_resumes = retry_resumes and self._ti.try_number <= self._ti.max_tries
         self._work: threading.Thread | None = None
         self.cancelled = False
         self._superseded = False
@@ -77,7 +77,7 @@ class KillSwitch:
         if self._superseded:
             self._log.info("A later try of this task has succeeded; leaving the job to it")
             return
-        if not cancels_when_killed(why, state, next_try_goes_on=self._next_try_goes_on):
+        if not cancels_when_killed(why, state, next_try_resumes=self._next_try_resumes):
             self._log.info("Received SIGTERM while the task is %s; leaving the job for the next try", state)
             return
         self.cancelled = True

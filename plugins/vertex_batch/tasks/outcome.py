@@ -48,7 +48,7 @@ def explained(context: Context, log: Log) -> Iterator[None]:
         lines = _lines(error)
         _keep(context, log, {"message": "\n".join(lines)})
         for line in lines:
-            _tell(log.info if isinstance(error, AirflowSkipException) else log.error, line)
+            _log_sentences(log.info if isinstance(error, AirflowSkipException) else log.error, line)
         if isinstance(error, PermanentError):
             # Airflow logs this exception, too, and would log its cause after it.
             short = " ".join([*_SENTENCE_ENDS.split(lines[0])[:2], "See the log above."])
@@ -82,7 +82,7 @@ def end_dry_run(
     log.info("The request of the job would be:")
     for line in request.splitlines():
         log.info("%s", line)
-    _tell(log.info, f"{message} Nothing is billed.")
+    _log_sentences(log.info, f"{message} Nothing is billed.")
     facts = {"message": message, "rows": rows, "request": request}
     _keep(context, log, {**facts, "expected": expected.to_dict() if expected else None})
     raise DryRunEnd(message)
@@ -91,7 +91,7 @@ def end_dry_run(
 def note(context: Context, log: Log, message: str) -> None:
     """Warn of what a person may want to act on although the task succeeds, also on the page of its run."""
     _keep(context, log, {"message": scrub(message), "is_note": True})
-    _tell(log.warning, message)
+    _log_sentences(log.warning, message)
 
 
 def failed_tasks(ti: RuntimeTaskInstanceProtocol, task_ids: Iterable[str]) -> list[str]:
@@ -100,7 +100,7 @@ def failed_tasks(ti: RuntimeTaskInstanceProtocol, task_ids: Iterable[str]) -> li
     return [task for task, state in (states.get(ti.run_id) or {}).items() if state in _FAILED]
 
 
-def _tell(log: Any, message: str) -> None:
+def _log_sentences(log: Any, message: str) -> None:
     for sentence in _SENTENCE_ENDS.split(scrub(message)):
         log("%s", sentence)
 

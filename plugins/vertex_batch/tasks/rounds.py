@@ -8,13 +8,12 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.errors import StillRunningError
-from vertex_batch.inputs import RETRY_OF_LABEL
 from vertex_batch.lifecycle.finding import find_group_jobs
 from vertex_batch.lifecycle.identity import attempt_key, map_index_of
 from vertex_batch.results import JobChain
 from vertex_batch.tasks.context import identity, pulled
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.labels import ATTEMPT_LABEL, IDEMPOTENCY_KEY_LABEL
+from vertex_batch.vertex.labels import ATTEMPT_LABEL, IDEMPOTENCY_KEY_LABEL, RETRY_OF_LABEL
 from vertex_batch.vertex.names import Place
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 

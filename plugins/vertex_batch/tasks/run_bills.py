@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vertex_batch.costs import Bill, JobFilter
-from vertex_batch.inputs import RETRY_OF_LABEL, SAMPLE_LABEL, InputPart, PartKind
+from vertex_batch.inputs import InputPart, PartKind
 from vertex_batch.results import AttemptOutput, add_rounds, attempts_of, output_of
 from vertex_batch.tasks.choices import retried_run
 from vertex_batch.tasks.context import identity, pulled
 from vertex_batch.tasks.shards import PartsReport
+from vertex_batch.vertex.labels import RETRY_OF_LABEL, SAMPLE_LABEL
 from vertex_batch.vertex.names import JobId
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ class PartsReport:
         self._parts = planned_parts(ti, plan_task_id) if plan_task_id else []
         self.sample = next((part for part in self._parts if part.kind is PartKind.SAMPLE), None)
 
-    def of(self, bills: Sequence[Bill], row_costs: Callable[[Bill], Sequence[Decimal]]) -> dict[str, Any]:
+    def report(self, bills: Sequence[Bill], row_costs: Callable[[Bill], Sequence[Decimal]]) -> dict[str, Any]:
         """Report on the bills, in the log and as plain data; empty for a run of one ordinary job.
 
         :param row_costs: returns the cost of each row of a bill.

@@ -23,7 +23,7 @@ from vertex_batch.lifecycle.identity import TaskIdentity, map_index_of
 from vertex_batch.log import Log
 from vertex_batch.tasks.context import run_facts
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL, SPEC_LABEL
+from vertex_batch.vertex.labels import DAG_LABEL, IDEMPOTENCY_KEY_LABEL, RUN_LABEL, SPEC_LABEL, TASK_LABEL
 from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import BatchPredictionJob
 
@@ -135,9 +135,9 @@ def _facts(place: Place, unbilled: Unbilled) -> JobFacts:
         job.job_id,
         job_key=job.labels.get(IDEMPOTENCY_KEY_LABEL, ""),
         spec=unbilled.spec or (task.dag_id if task else ""),
-        dag_id=task.dag_id if task else job.labels.get("airflow_dag", ""),
-        run_id=task.run_id if task else job.labels.get("airflow_run", ""),
-        task_id=task.task_id if task else job.labels.get("airflow_task", ""),
+        dag_id=task.dag_id if task else job.labels.get(DAG_LABEL, ""),
+        run_id=task.run_id if task else job.labels.get(RUN_LABEL, ""),
+        task_id=task.task_id if task else job.labels.get(TASK_LABEL, ""),
         map_index=map_index_of(job.labels),
         **(run_facts(task.dag_id, task.run_id) if task else {}),
     )

@@ -118,9 +118,11 @@ class BatchPredictionJobTrigger(BaseTrigger):
         """Log what is new. A line for which the triggerer has no time is logged after a later poll."""
         if isinstance(reading, VertexBatchError):
             metrics.poll_failed(reading, in_trigger=True)
-            if _LINES.take(time.monotonic()):
+            if _LINES.allows(time.monotonic()):
                 self.log.warning("Could not read job %s (%d in a row): %s", self.job, failures, reading)
-        elif seen.verdict is Verdict.WAIT and seen.progress != self._logged and _LINES.take(time.monotonic()):
+        elif (
+            seen.verdict is Verdict.WAIT and seen.progress != self._logged and _LINES.allows(time.monotonic())
+        ):
             # The task itself reports how the job has ended.
             self._logged = seen.progress
             self.log.info("Job %s is %s", self.job, seen.progress)
@@ -132,7 +134,7 @@ class BatchPredictionJobTrigger(BaseTrigger):
         task = asyncio.create_task(self._cancel(), name=f"cancel {self.job}")
         _CANCELS.add(task)
         task.add_done_callback(_CANCELS.discard)
-        # It goes on by itself. Airflow would report a longer wait as an error, although the job is cancelled.
+        # The cancel continues by itself. Airflow would report a longer wait as an error.
         await asyncio.wait({task}, timeout=_ON_KILL_SECONDS)
 
     async def _cancel(self) -> None:
@@ -158,14 +160,14 @@ class BatchPredictionJobTrigger(BaseTrigger):
             )
 
     def _report_left(self, state: str | None) -> None:
-        if not _LINES.take(time.monotonic()):
+        if not _LINES.allows(time.monotonic()):
             return
         if state is not None:
             self.log.info("Leaving job %s to the task's next try: it is %s", self.job, state)
             return
         self.log.warning(
             "Job %s was not cancelled: Airflow did not answer whether its task still waits for it. If it does"
-            " not, the run's cancel or record_cost task or the DAG vertex_batch_reap finds the job",
+            " not, the run's record_cost task or the DAG vertex_batch_reap finds the job",
             self.job,
         )
 
@@ -187,7 +189,7 @@ class BatchPredictionJobTrigger(BaseTrigger):
         try:
             answer = await SUPERVISOR_COMMS.asend(question)
         except Exception:
-            if _LINES.take(time.monotonic()):
+            if _LINES.allows(time.monotonic()):
                 self.log.exception(
                     "Could not read from Airflow the state of the task that waits for %s", self.job
                 )

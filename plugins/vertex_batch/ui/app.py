@@ -15,12 +15,12 @@ from vertex_batch.ui.access import signed_in
 from vertex_batch.ui.bill_routes import router as bill_router
 from vertex_batch.ui.job_routes import NO_CONSENT, NO_RIGHT
 from vertex_batch.ui.job_routes import router as job_router
+from vertex_batch.ui.open_table import NoCostTableError
+from vertex_batch.ui.overview_routes import router
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.render import page, secure
-from vertex_batch.ui.routes import router
 from vertex_batch.ui.setup import NO_CONNECTIONS, NOT_RUN
 from vertex_batch.ui.setup import router as setup_router
-from vertex_batch.ui.source import NoCostTableError
 
 log = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.beside import nights_before, outside_expectation
 from vertex_batch.ui.failures import count_retried, group_failures
 from vertex_batch.ui.limits import failed_limits, result_options, retried_reasons
+from vertex_batch.ui.open_table import CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.render import address_of, page
-from vertex_batch.ui.restoring import restoring
+from vertex_batch.ui.restoring import first_delivery, restoring
 from vertex_batch.ui.run_report import cancelled_by, marked_failed, read_run, record_log
-from vertex_batch.ui.source import CostsIfAny, Named
 from vertex_batch.ui.under_way import find_submission
 from vertex_batch.ui.words import MANY_FAILED, query
 
@@ -78,7 +78,10 @@ def run(
             for each in deliveries
             if (how := restoring(each, found, result_options(each.spec, each.job_name)))
         },
-        undelivered=list(report.undelivered(found, deliveries)),
+        undelivered=[
+            (task, first_delivery(mine, result_options(mine[0].job.spec, mine[0].job.job_name)))
+            for task, mine in report.undelivered(found, deliveries)
+        ],
         marked=marked_failed(dag_id, run_id) if reader.may_read_audit(dag_id) else None,
         dag_id=dag_id,
         run_id=run_id,

@@ -10,6 +10,7 @@ from vertex_batch.costs import Bill, Delivery
 from vertex_batch.results import Reason, may_pass, wanted_reasons
 from vertex_batch.ui.words import storage_url
 from vertex_batch.usage import RowProblem
+from vertex_batch.vertex.resource import STATES_WITH_RESULTS
 
 _CODE = re.compile(r"[A-Z]+(?:_[A-Z]+)*(?=[:\s]|$)|\b\d{1,3}\b")
 _REFUSED = "Google refused the request of the row: a field, a value or a part of it is not allowed"
@@ -103,7 +104,7 @@ def count_retried(bill: Bill, deliveries: Sequence[Delivery], reasons: Collectio
     :param deliveries: of the job. Without any, rows are counted as the bill has them.
     :param reasons: of the spec; see `retried_reasons`.
     """
-    wanted = wanted_reasons(reasons, stopped_early=bill.job.state not in ("SUCCEEDED", "PARTIALLY_SUCCEEDED"))
+    wanted = wanted_reasons(reasons, stopped_early=bill.job.state not in STATES_WITH_RESULTS)
     if deliveries:
         return sum(each.reasons.get(reason, 0) for each in deliveries for reason in wanted)
     passing = sum(rows for reason, rows in bill.failed_reasons.items() if may_pass(reason))

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from vertex_batch.budgets import Estimate
 from vertex_batch.costs import JobCost, Total
+from vertex_batch.ui.active_jobs import ProxyPlace, Snapshot
 from vertex_batch.ui.submissions import SubmittedJob
-from vertex_batch.ui.vertex import ProxyPlace, Snapshot
+from vertex_batch.vertex.labels import SPEC_LABEL
 from vertex_batch.vertex.names import JobId
-from vertex_batch.vertex.resource import BatchPredictionJob, CompletionStats, JobState
+from vertex_batch.vertex.resource import LONG_AGO, BatchPredictionJob, CompletionStats, JobState
 
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 NO_STATE = ""
 ENDED = "ENDED"
 
@@ -37,7 +37,7 @@ class RunningEstimate:
 class InFlight:
     """One job.
 
-    :param job: what Vertex says; None: it was not asked, or did not answer.
+    :param job: what Vertex says; None: it was not contacted, or did not answer.
     :param state: as Vertex calls it; `ENDED`: not active any more, and not recorded yet; empty: not known.
     """
 
@@ -47,7 +47,7 @@ class InFlight:
 
     @property
     def spec(self) -> str:
-        label = self.job.labels.get("airflow_spec", "") if self.job else ""
+        label = self.job.labels.get(SPEC_LABEL, "") if self.job else ""
         return label or self.submission.dag_id
 
     @property
@@ -120,7 +120,7 @@ def in_flight(
 
 
 def _age(each: InFlight) -> datetime:
-    return (each.job.create_time if each.job else None) or _LONG_AGO
+    return (each.job.create_time if each.job else None) or LONG_AGO
 
 
 def matches(

@@ -6,8 +6,8 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Annotated, cast, get_args
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, cast, get_args
 from urllib.parse import parse_qs
 
 from airflow.models.log import Log
@@ -26,20 +26,20 @@ from vertex_batch.errors import (
 )
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.ui.access import CurrentReader, Reader
+from vertex_batch.ui.active_jobs import open_client, what_happened
 from vertex_batch.ui.beside import outside_expectation
 from vertex_batch.ui.consent import is_from_here, is_signed, sign
 from vertex_batch.ui.in_flight import NO_STATE, InFlight
 from vertex_batch.ui.limits import failed_limits
-from vertex_batch.ui.periods import BadAddressError, read_day
+from vertex_batch.ui.open_table import Costs, CostsIfAny, Named
+from vertex_batch.ui.periods import BadAddressError, read_days
 from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.run_report import CANCEL_EVENT
-from vertex_batch.ui.source import Costs, CostsIfAny, Named
 from vertex_batch.ui.submissions import SubmittedJob
 from vertex_batch.ui.under_way import active_jobs, estimate_costs, find_submission, list_under_way
-from vertex_batch.ui.vertex import open_client, what_happened
 from vertex_batch.ui.words import query
 from vertex_batch.vertex.names import JobId, parse_job_name
-from vertex_batch.vertex.resource import TERMINAL_STATES, BatchPredictionJob
+from vertex_batch.vertex.resource import DELETED, TERMINAL_STATES, BatchPredictionJob
 
 log = logging.getLogger(__name__)
 router = APIRouter()
@@ -49,17 +49,23 @@ CONFIRM_SECONDS = 4.0
 MAX_FORM_BYTES = 10_000
 NO_RIGHT, NO_CONSENT = "may not cancel", "no consent"
 SORTABLE = get_args(JobOrder)
-RECORDED_STATES = (*sorted(state for state in TERMINAL_STATES), "DELETED")
+RECORDED_STATES = (*sorted(TERMINAL_STATES), DELETED)
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """The parameters of a list of jobs."""
+    """The parameters of a list of jobs.
+
+    :param given: the days as they were given, to show them in the form again.
+    :param problem: why the days are invalid; `where` then has none.
+    """
 
     where: JobFilter
     page: int
     sort: JobOrder
     ascending: bool
+    given: tuple[str, str]
+    problem: BadAddressError | None = None
 
 
 def _search(
@@ -75,13 +81,19 @@ def _search(
     sort: str = "day",
     order: str = "desc",
 ) -> Search:
+    problem: BadAddressError | None = None
+    days: tuple[date | None, date | None] = (None, None)
+    try:
+        days = read_days(since, until)
+    except BadAddressError as error:
+        problem = error
     where = JobFilter(
         spec=spec,
         team=team,
         dag_id=dag_id,
         state=state,
-        since=read_day(since),
-        until=read_day(until),
+        since=days[0],
+        until=days[1],
         text=_wanted(q),
     )
     # No list has this many pages.
@@ -89,7 +101,7 @@ def _search(
         raise BadAddressError(f"{page[:40]!r} is not a valid page number.")
     if sort not in SORTABLE or order not in ("asc", "desc"):
         raise BadAddressError(f"Jobs can be sorted by {', '.join(SORTABLE)}, in the order asc or desc.")
-    return Search(where, int(page), cast("JobOrder", sort), order == "asc")
+    return Search(where, int(page), cast("JobOrder", sort), order == "asc", (since, until), problem)
 
 
 def _wanted(text: str) -> str:
@@ -109,20 +121,21 @@ Searched = Annotated[Search, Depends(_search)]
 def jobs(request: Request, reader: CurrentReader, costs: Costs, search: Searched) -> Response:
     owners = costs.owners()
     where = reader.narrowed(owners, search.where)
+    form: dict[str, Any] = {"search": search, "states": RECORDED_STATES, "dag_id": search.where.dag_id}
+    if search.problem:
+        return page(request, "jobs.html", status=400, hidden=None, jobs=(), **form)
     first = (search.page - 1) * JOBS_PER_PAGE
     found = costs.jobs(where, limit=JOBS_PER_PAGE, offset=first, sort=search.sort, ascending=search.ascending)
     return page(
         request,
         "jobs.html",
-        search=search,
+        **form,
         jobs=found,
         first=first + 1,
         count=first + len(found) if _is_last(found, search.page) else costs.count(where),
-        states=RECORDED_STATES,
         marks=outside_expectation(costs, found),
         failed_limits=failed_limits(),
         hidden=None if search.where.dag_id else reader.hidden(costs, owners),
-        dag_id=search.where.dag_id,
     )
 
 

@@ -87,16 +87,25 @@ def read_day(text: str, field: str = "") -> date | None:
     return day
 
 
+def read_days(since_text: str, until_text: str) -> tuple[date | None, date | None]:
+    """Read the first and the last day; None for one that is empty.
+
+    :raises BadAddressError: a day is invalid, or they are in the wrong order.
+    """
+    since, until = read_day(since_text, "from"), read_day(until_text, "to")
+    if since and until and since > until:
+        raise BadAddressError(f"The last day ({until}) is before the first day ({since}).", "to")
+    return since, until
+
+
 def read_period(since_text: str, until_text: str, today: date) -> Days:
     """Read a period. The default is the last 30 days.
 
     :raises BadAddressError: a day is invalid, they are in the wrong order, or too far apart for a chart.
     """
-    since, until = read_day(since_text, "from"), read_day(until_text, "to")
+    since, until = read_days(since_text, until_text)
     until = until or max(today, since or today)
     since = since or until - timedelta(USUAL_DAYS - 1)
-    if since > until:
-        raise BadAddressError(f"The last day ({until}) is before the first day ({since}).", "to")
     if (until - since).days >= MAX_DAYS:
         longest = until - timedelta(MAX_DAYS - 1)
         message = f"A page shows at most {MAX_DAYS} days. The first day can be {longest} or later."

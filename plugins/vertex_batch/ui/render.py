@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vertex_batch.ui import URL_PREFIX, numbers, words
 
-# Nothing but our own style sheet and script; nobody but Airflow may show a page in a frame.
+# Nothing but our own style sheet and script; only Airflow may show a page in a frame.
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self';"

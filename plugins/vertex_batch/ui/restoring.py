@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vertex_batch.costs import Delivery, JobCost
-from vertex_batch.inputs.parts import RETRY_LABEL, RETRY_OF_LABEL
 from vertex_batch.results import DeliveryPlace, add_rounds, attempts_of
 from vertex_batch.specs.results import Results
+from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
 
 MAX_NAMED = 20
 
@@ -46,41 +46,57 @@ def restoring(
         if found is None:
             return None
         place = found
-    attempts = _attempts(delivery, jobs)
-    outputs = [
+    attempts = _attempts([each for each in jobs if delivery.is_of(each.job)])
+    is_known = options and not any(RETRY_OF_LABEL in each.job.labels for each in jobs)
+    command = _command(attempts, place.answers, options, "--replace") if is_known else ""
+    return Restoring(place.answers, _outputs(attempts), command)
+
+
+def first_delivery(jobs: Sequence[JobCost], options: tuple[Results, str | None] | None) -> str:
+    """The command that delivers the answers of a run that has no delivery, into a file here; see `restoring`.
+
+    :param jobs: of the run that one task would have delivered.
+    """
+    return _command(_attempts(jobs), "answers.jsonl", options)
+
+
+def _outputs(attempts: Sequence[Sequence[JobCost]]) -> list[str]:
+    return [
         each.job.output_directory
         for of_attempt in attempts
         for each in of_attempt
         if each.job.output_directory and each.rows.total
     ]
-    is_known = outputs and attempts and not any(RETRY_OF_LABEL in each.job.labels for each in jobs)
-    if not is_known or options is None:
-        return Restoring(place.answers, outputs, "")
-    inputs = list(dict.fromkeys(uri for each in attempts[0] for uri in each.job.input_uris))
-    if len(inputs) + len(outputs) > MAX_NAMED:
-        return Restoring(place.answers, outputs, "")
-    results, schema = options
-    job = attempts[0][0].job
-    named: list[tuple[str, object]] = [
-        *(("input", uri) for uri in inputs),
-        ("to", place.answers),
-        ("key", results.key),
-        ("answer", results.answer if results.answer != "text" else None),
-        ("schema", schema),
-        *(("keep", path) for path in results.keep),
-        ("model", job.model),
-        ("location", job.location),
-        ("day", job.ran_on),
-    ]
-    words = [word for name, value in named if value for word in (f"--{name}", str(value))]
-    return Restoring(
-        place.answers, outputs, shlex.join(["vertex-batch", "results", *outputs, *words, "--replace"])
+
+
+def _command(
+    attempts: Sequence[Sequence[JobCost]], to: str, options: tuple[Results, str | None] | None, *flags: str
+) -> str:
+    """The command of a delivery; empty if its outputs are too many for one, or are not known."""
+    outputs = _outputs(attempts)
+    inputs = (
+        list(dict.fromkeys(uri for each in attempts[0] for uri in each.job.input_uris)) if outputs else []
     )
+    if not (outputs and inputs) or len(inputs) + len(outputs) > MAX_NAMED:
+        return ""
+    results, schema = options or (None, None)
+    job = attempts[0][0].job
+    named: list[tuple[str, object]] = [*(("input", uri) for uri in inputs), ("to", to)]
+    if results:
+        named += [
+            ("key", results.key),
+            ("answer", results.answer if results.answer != "text" else None),
+            ("schema", schema),
+            *(("keep", path) for path in results.keep),
+        ]
+    named += [("model", job.model), ("location", job.location), ("day", job.ran_on)]
+    words = [word for name, value in named if value for word in (f"--{name}", str(value))]
+    return shlex.join(["vertex-batch", "results", *outputs, *words, *flags])
 
 
-def _attempts(delivery: Delivery, jobs: Sequence[JobCost]) -> list[list[JobCost]]:
+def _attempts(jobs: Sequence[JobCost]) -> list[list[JobCost]]:
     """The jobs whose outputs make a delivery: those submitted last, and the retries of their rows."""
-    mine = sorted((each for each in jobs if delivery.is_of(each.job)), key=lambda each: each.job.created_at)
+    mine = sorted(jobs, key=lambda each: each.job.created_at)
     rounds: dict[int, list[JobCost]] = {}
     for each in mine:
         label = each.job.labels.get(RETRY_LABEL, "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +19,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vertex_batch.costs import Delivery, JobCost, JobFacts, Total, add_totals
-from vertex_batch.inputs import RETRY_LABEL
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.operators import AggregateTokenUsageOperator, DeliverResultsOperator
 from vertex_batch.tasks.context import INTENT_XCOM
@@ -28,8 +26,6 @@ from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.ui.words import moment
 
 MAX_TASKS = 1000
-MAX_NAMED = 20
-"""How many inputs and outputs the command of a delivery names."""
 NO_JOB = "This run submitted no job"
 CANCEL_EVENT = "vertex_batch.cancel"
 """The entry of the audit log for a job that was cancelled on these pages."""
@@ -74,29 +70,6 @@ class DryRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Undelivered:
-    """Answers that were paid for and not delivered.
-
-    :param task: the task to clear.
-    :param command: see `delivery_command`.
-    """
-
-    task: str
-    command: str
-
-
-def delivery_command(jobs: Sequence[JobFacts]) -> str:
-    """The command line that delivers the answers of some jobs; empty if there are too many for one."""
-    ordered = sorted(jobs, key=lambda job: job.created_at)
-    outputs = dict.fromkeys(job.output_directory for job in ordered if job.output_directory)
-    inputs = dict.fromkeys(uri for job in ordered if RETRY_LABEL not in job.labels for uri in job.input_uris)
-    if not (outputs and inputs) or len(outputs) + len(inputs) > MAX_NAMED:
-        return ""
-    named = [word for uri in inputs for word in ("--input", uri)]
-    return shlex.join(["vertex-batch", "results", *outputs, *named, "--to", "answers.jsonl"])
-
-
-@dataclass(frozen=True, slots=True)
 class RunReport:
     """One run.
 
@@ -117,18 +90,20 @@ class RunReport:
     notes: Sequence[str] = ()
     delivering: Sequence[str] = ()
 
-    def undelivered(self, jobs: Sequence[JobCost], deliveries: Sequence[Delivery]) -> Iterator[Undelivered]:
-        """What the tasks of an ended run have not delivered of its jobs' answers, however they ended."""
+    def undelivered(
+        self, jobs: Sequence[JobCost], deliveries: Sequence[Delivery]
+    ) -> Iterator[tuple[str, list[JobCost]]]:
+        """The jobs of an ended run whose answers its tasks have not delivered, with the task to clear."""
         done = {delivery.task_id for delivery in deliveries}
         skipped = {end.task_id for end in self.ends if end.state == TaskInstanceState.SKIPPED}
         for task in self.delivering if not self.is_active else ():
             group = task.removesuffix(task.rpartition(".")[2])
-            mine = [each.job for each in jobs if each.rows.ok and each.job.task_id.startswith(group)]
-            if mine and task not in done:
+            mine = [each for each in jobs if each.job.task_id.startswith(group)]
+            if any(each.rows.ok for each in mine) and task not in done:
                 record = (
                     f"{group}record_cost"  # skipped by `dagrun_timeout`: the delivery reads what it returns
                 )
-                yield Undelivered(record if record in skipped else task, delivery_command(mine))
+                yield record if record in skipped else task, mine
 
     @property
     def is_active(self) -> bool:
@@ -180,9 +155,11 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
         ).one_or_none()
         if run is None:
             return RunReport()
-        outcomes = dict(_said(session, run.id, OUTCOME_XCOM)) if with_reasons else {}
-        intents = [Intent.from_dict(said) for _, said in _said(session, run.id, INTENT_XCOM)]
-        results = [said for _, said in _said(session, run.id, XCOM_RETURN_KEY)] if with_reasons else []
+        outcomes = dict(_stored_values(session, run.id, OUTCOME_XCOM)) if with_reasons else {}
+        intents = [Intent.from_dict(value) for _, value in _stored_values(session, run.id, INTENT_XCOM)]
+        results = (
+            [value for _, value in _stored_values(session, run.id, XCOM_RETURN_KEY)] if with_reasons else []
+        )
         tasks = session.execute(
             select(
                 TaskInstance.task_id,
@@ -299,7 +276,7 @@ def record_log(job: JobFacts) -> TaskLog | None:
     return TaskLog(*max(around, key=lambda each: each[:2])[2]) if around else None
 
 
-def _said(session: Session, run: int, key: str) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
+def _stored_values(session: Session, run: int, key: str) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
     """What the tasks of a run have stored under a key, by task id and map index."""
     asked = (
         select(XComModel.value, XComModel.task_id, XComModel.map_index)

@@ -58,7 +58,7 @@ class SubmittedJob:
 
 
 def recent_submissions() -> list[SubmittedJob]:
-    """List the jobs of all runs that go on, and of those that ended in the last days. No rights are asked."""
+    """List the jobs of all running runs, and of those that ended in the last days. No rights are checked."""
     with create_session() as session:
         connections = dict(_connections(session))
         return list({found.key: found for found in _submissions(session, connections)}.values())
@@ -127,7 +127,7 @@ def _connections(session: Session) -> Iterator[tuple[str, str]]:
         try:
             order = trigger.kwargs
             yield order["job"]["job_id"], order["litellm_conn_id"]
-        except Exception:  # noqa: BLE001 - a row of another key is no reason for no page
+        except Exception:  # noqa: BLE001 - a row of another key must not break the page
             log.warning(
                 "Trigger %s cannot be read, so its job's connection is taken to be the usual", trigger.id
             )

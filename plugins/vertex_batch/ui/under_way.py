@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from vertex_batch.budgets import Ledger
 from vertex_batch.costs import CostTable, JobCost, JobFilter, Total, add_totals
 from vertex_batch.ui.access import Reader
+from vertex_batch.ui.active_jobs import ActiveJobs, ProxyPlace, Snapshot
 from vertex_batch.ui.in_flight import (
     ENDED,
     InFlight,
@@ -18,7 +19,6 @@ from vertex_batch.ui.in_flight import (
     project_cost,
 )
 from vertex_batch.ui.submissions import SubmittedJob, count_unwatched, recent_submissions
-from vertex_batch.ui.vertex import ActiveJobs, ProxyPlace, Snapshot
 from vertex_batch.vertex.names import JobId
 
 HISTORY_JOBS = 10

@@ -9,15 +9,16 @@ from decimal import Decimal
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
-from vertex_batch.costs import COMMAND_LINE, JobFacts, RowCounts, Total, exact
+from vertex_batch.costs import COMMAND_LINE, JobFacts, RowCounts, Total, exact, per_million
 from vertex_batch.observability import links
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.results import Reason
 from vertex_batch.ui.numbers import duration
 from vertex_batch.usage import Unit
 from vertex_batch.vertex.names import JobId
+from vertex_batch.vertex.names import short_model as model  # noqa: F401 - for the templates
+from vertex_batch.vertex.resource import DELETED
 
-_MILLION = 1_000_000
 MANY_FAILED = Decimal("0.05")
 """From this share of failed rows on, a page shows them as a problem."""
 _STATES = {"": "unknown", "ENDED": "finished, bill pending"}
@@ -59,11 +60,7 @@ def tone(name: str, rows: RowCounts | None = None, many: Decimal = MANY_FAILED) 
         return "good"
     if name in ("RUNNING", "PENDING", "QUEUED", "CANCELLING", "UPDATING"):
         return "active"
-    return "bad" if name in ("FAILED", "EXPIRED", "DELETED") else "plain"
-
-
-def model(name: str) -> str:
-    return name.rsplit("/", 1)[-1]
+    return "bad" if name in ("FAILED", "EXPIRED", DELETED) else "plain"
 
 
 def moment(when: datetime | None, *, seconds: bool = False) -> str:
@@ -97,12 +94,6 @@ def lasting(since: datetime | None, now: datetime) -> str:
     return duration(now - since) if since else ""
 
 
-def error(job: JobFacts) -> str:
-    """What Vertex said of a job's end; empty if it only repeats the state, in whatever spelling."""
-    said = job.error_message.strip(" .").upper().replace("CANCELED", "CANCELLED")
-    return "" if said == job.state else job.error_message
-
-
 def is_of_command_line(job: JobFacts) -> bool:
     return job.run_type == COMMAND_LINE
 
@@ -128,7 +119,7 @@ def rate(item: LineItem) -> str:
     if item.unit_price_usd is None:
         return ""
     if item.unit in (Unit.TOKEN, Unit.CHARACTER):
-        return f"{exact(item.unit_price_usd * _MILLION)} / M {item.unit}s"
+        return f"{per_million(item.unit_price_usd)} / M {item.unit}s"
     return f"{exact(item.unit_price_usd)} / {item.unit}"
 
 

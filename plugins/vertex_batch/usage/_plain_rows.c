@@ -1,11 +1,11 @@
-/* The short way for plain rows, compiled. `plain.py` holds the rules and stands in where this was not built.
+/* The short way for plain rows, compiled. `plain.py` has the rules, and is used where this was not built.
 
    A row is added up only if every byte of it was understood, as JSON and as a plain row. All else is left to the
-   caller, line by line: an escaped key, a field twice, a number that is no count, nesting beyond a limit, anything that
+   caller, line by line: an escaped key, a field twice, a number that is not a count, nesting beyond a limit, anything that
    is not JSON. So this file need not know what an odd row means; it must only never take one for plain.
 
    Every read is bounded by the end of the block. A newline is white space to JSON, but never here: since a row is
-   one line, it ends what is being read, wherever it stands. */
+   one line, it ends what is being read, wherever it is. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -219,7 +219,7 @@ APART const byte *find_quote(const byte *at, const byte *end)
     return find_quote_stepwise(at, end);
 }
 
-/* Take a string, and give what stands between its quotes, escapes and all. */
+/* Take a string, and give what is between its quotes, escapes included. */
 INLINE const byte *take_string(const byte *at, const byte *end, Text *text)
 {
     at = take(at, end, '"');

@@ -154,10 +154,11 @@ def with_notes(result: ScanResult, read: list[str], left_out: Iterable[str]) -> 
 class InputFacts:
     """What a bill needs to know of a job's input.
 
+    :param rows: None if some of them may have been added after the job.
     :param answered: the ``responseId``s in it: the rows that a job has answered before they were sent again.
     """
 
-    rows: int = 0
+    rows: int | None = 0
     answered: frozenset[str] = frozenset()
 
 

@@ -23,6 +23,7 @@ class Reading:
     :param characters: of the text that was embedded; None: no text, or not a text embedding.
     :param notes: what was odd.
     :param processed_time: when the row was answered, as it says; None: it does not.
+    :param wrapper: the member of the row that has the answer; empty: the row is the answer.
     """
 
     model: Any = None
@@ -33,6 +34,7 @@ class Reading:
     characters: int | None = None
     notes: list[str] = field(default_factory=list)
     processed_time: Any = None
+    wrapper: str = ""
 
 
 @dataclass(frozen=True, slots=True)

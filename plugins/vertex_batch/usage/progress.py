@@ -24,7 +24,7 @@ OnProgress = Callable[[Progress], None]
 
 
 def at_most_every(
-    seconds: float, tell: OnProgress, clock: Callable[[], float] = time.monotonic
+    seconds: float, report: OnProgress, clock: Callable[[], float] = time.monotonic
 ) -> OnProgress:
     """Limit progress reports to one every `seconds`, the first one after that time."""
     last = clock()
@@ -33,6 +33,6 @@ def at_most_every(
         nonlocal last
         if clock() - last >= seconds:
             last = clock()
-            tell(progress)
+            report(progress)
 
     return on_progress

@@ -187,16 +187,16 @@ class _ProgressMeter:
         for block in blocks:
             yield block
             self.read += len(block)
-            self._tell(scanner.rows)
+            self._report(scanner.rows)
 
     def after_each(self, scans: _Scans) -> _Scans:
         for part, scan in scans:
             yield part, scan
             self.read += part.end - part.start
             self.rows += scan[0].rows
-            self._tell(self.rows)
+            self._report(self.rows)
 
-    def _tell(self, rows: int) -> None:
+    def _report(self, rows: int) -> None:
         if self.on_progress:
             self.on_progress(Progress(self.read, self.total, rows))
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from vertex_batch.usage import embeddings, gemini, messages
+from vertex_batch.usage import claude_openai, embeddings, gemini
 from vertex_batch.usage.counting import BadCountError, count, slot
 from vertex_batch.usage.outcomes import (
     Failed,
@@ -103,25 +103,26 @@ def _unknown_field(error: str) -> str:
 
 
 def _timed(row: Row[Any], line: Line) -> Reading | Failed | Unrecognized:
-    outcome = _read(row, line)
+    wrapper, outcome = _read(row, line)
     if isinstance(outcome, Reading):
-        outcome.processed_time = row.processed_time
+        outcome.processed_time, outcome.wrapper = row.processed_time, wrapper
     return outcome
 
 
-def _read(row: Row[Any], line: Line) -> Reading | Failed | Unrecognized:
+def _read(row: Row[Any], line: Line) -> tuple[str, Reading | Failed | Unrecognized]:
+    """The member of the row that has the answer, and its outcome."""
     response = row.response
     if isinstance(response, str):
         response = decode_response(response) if response.strip() else None
     if response is not None:
-        return _usage(response, row.request) or _without_usage(response, line)
+        return "response", _usage(response, row.request) or _without_usage(response, line)
     if (predictions := _unwrapped(row.predictions)) is not None:
-        return _predictions(predictions, row)
+        return "predictions", _predictions(predictions, row)
     if (prediction := _unwrapped(row.prediction)) is not None:
-        return _prediction(prediction) or Unrecognized("a prediction without usage")
+        return "prediction", _prediction(prediction) or Unrecognized("a prediction without usage")
     if (result := _unwrapped(row.result)) is not None and result[:1] == b"{":
-        return _anthropic_result(decode_result(result))
-    return _without_response(line)
+        return "result", _anthropic_result(decode_result(result))
+    return "", _without_response(line)
 
 
 def _unwrapped(raw: Raw | UnsetType) -> bytes | None:
@@ -192,7 +193,7 @@ def _usage(response: Response[UsageMetadata], request: Raw | UnsetType) -> Readi
 
 
 def _message_usage(response: Response[UsageMetadata]) -> Reading | Failed | None:
-    """The usage of Claude's and OpenAI-style answers, which may tell of an error in their own ways."""
+    """The usage of Claude's and OpenAI-style answers, which may report an error in their own ways."""
     inner = _unwrapped(response.body)
     body = decode_body(inner) if inner and (inner[:1] == b"{" or _is_http_ok(response.status_code)) else None
     if not _is_http_ok(response.status_code):
@@ -213,7 +214,7 @@ def _read_message_usage(raw: Raw) -> Reading | None:
         usage, unknown = decode_usage(raw), _unknown_field(str(error))
     else:
         unknown = ""
-    reading = messages.read(usage) if usage is not None else None
+    reading = claude_openai.read(usage) if usage is not None else None
     if reading and unknown:
         reading.notes.append(unknown)
     return reading

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vertex_batch.vertex.names import short_model
+
 MAX_BYTES = 1_000_000_000
 """Google says "1 GB"; the decimal one is the safe choice."""
 
@@ -51,6 +53,6 @@ def limits_for(model: str, max_rows: int | None = None, max_bytes: int | None = 
     >>> limits_for("gemini-3.8-flash", max_rows=50_000).max_rows
     50000
     """
-    name = model.rsplit("/", 1)[-1]
+    name = short_model(model)
     of_model = next((n for prefix, n in _ROWS_BY_PREFIX.items() if name.startswith(prefix)), GENERATION_ROWS)
     return JobLimits(max_rows or of_model, max_bytes or MAX_BYTES)

@@ -56,6 +56,11 @@ class JobId(NamedTuple):
         )
 
 
+def short_model(name: str) -> str:
+    """Shorten a model's name for a person: ``publishers/google/models/gemini-3.8-flash`` to its last part."""
+    return name.rpartition("/")[2]
+
+
 @dataclass(frozen=True, slots=True)
 class JobName:
     """A job as a person wrote it.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.vertex.labels import SPEC_LABEL
+from vertex_batch.vertex.labels import SPEC_LABEL, too_many_labels
 from vertex_batch.vertex.resource import CreateJobRequest, label_value
 
 MAX_DISPLAY_NAME_CHARS = 128
@@ -25,9 +25,11 @@ def build_request(
     """Build the request; the labels by which the job is found again are added when it is submitted.
 
     :param spec: name of the spec, which becomes a label.
-    :raises ConfigurationError: files and a table are mixed.
+    :raises ConfigurationError: files and a table are mixed, or there are too many labels.
     :raises ValueError: Vertex would refuse it.
     """
+    if problem := too_many_labels(labels):
+        raise ConfigurationError(f"Nothing was submitted: {problem} from the spec's `labels` or the form's.")
     labelled = {name: str(value) for name, value in labels.items()}
     if spec:
         labelled[SPEC_LABEL] = label_value(spec)

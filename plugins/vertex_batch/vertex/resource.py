@@ -75,6 +75,9 @@ TERMINAL_STATES = frozenset(
         JobState.PARTIALLY_SUCCEEDED,
     }
 )
+DELETED = "DELETED"
+"""On a bill: Vertex no longer had the job, so that its last state is not known. Vertex has no such state."""
+STATES_WITHOUT_RESULTS: tuple[str, ...] = (*sorted(TERMINAL_STATES - STATES_WITH_RESULTS), DELETED)
 HAS_NOT_ENDED = " AND ".join(f'state!="{STATE_PREFIX}{state}"' for state in sorted(TERMINAL_STATES))
 """A filter of the list call, in Vertex's grammar."""
 

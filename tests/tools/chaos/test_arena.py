@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from local.emulator.admin import CancelCall, LedgerJob
-from tools.chaos.arena import zombies_among
+from tools.chaos.arena import has_not_ended, zombies_among
 from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
+from vertex_batch.vertex.resource import JobState
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 CANCELLED: dict[str, Any] = {"state": "CANCELLED", "cancel_calls": [CancelCall(NOW, "PENDING", 200)]}
@@ -23,6 +24,12 @@ def job(number: int, *, key: str = "one", **fields) -> LedgerJob:
     }
     others = dict.fromkeys(set(LedgerJob.__struct_fields__) - usual.keys())
     return LedgerJob(**others, **usual | fields)
+
+
+@pytest.mark.parametrize("state", [*JobState, "A_STATE_OF_NEXT_YEAR"])
+def test_only_a_job_in_a_final_state_is_no_orphan(state):
+    ended = {"SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"}
+    assert has_not_ended(job(1, state=state)) == (state not in ended)
 
 
 @pytest.mark.parametrize(

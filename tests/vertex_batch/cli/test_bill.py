@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import date
@@ -12,9 +13,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from vertex_batch.cli import main
 from vertex_batch.cli.bill import make
+from vertex_batch.cli.tables import render_bill
+from vertex_batch.costs import JobFacts, make_bill
+from vertex_batch.pricing import PriceBook
+from vertex_batch.usage import ScanResult
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 FLASH, PRO, UPLIFTED = "gemini-2.5-flash", "gemini-2.5-pro", "gemini-3.5-flash"
@@ -551,6 +557,14 @@ def test_the_bill_is_a_table_for_people(tmp_path, capsys):
     printed = capsys.readouterr().out
     for words in ("at least 0.00", "no price for model nobody-knows", "rows.jsonl:2", "1 unreadable"):
         assert words in printed
+
+
+def test_a_cancelled_job_has_its_state_once_in_the_table():
+    job = JobFacts("demo-project", "us-central1", "17", state="CANCELLED", error_message="CANCELED")
+    console = Console(width=120)
+    with console.capture() as shown:
+        console.print(render_bill(make_bill(job, ScanResult(), PriceBook([]))))
+    assert re.search(r"^state +CANCELLED *$", shown.get(), re.MULTILINE)
 
 
 def test_neither_airflow_nor_sqlalchemy_nor_a_connection_is_needed(tmp_path):

@@ -83,11 +83,11 @@ def test_without_a_proxy_one_line_says_what_was_not_asked(run, vertex, spec, mon
     for command in ("plan", "check"):
         status, out, _ = run(command, spec, "--date", DAY)
         assert status == 0
-        [line] = [line for line in out.splitlines() if "the proxy was not asked" in line]
+        [line] = [line for line in out.splitlines() if "the proxy was not contacted" in line]
         assert "AIRFLOW_CONN_LITELLM_DEFAULT" in line
         assert "3 rows in 1 object," in out
     assert (
-        "the proxy was not asked"
+        "the proxy was not contacted"
         in json.loads(run("plan", spec, "--date", DAY, "--json")[1])["jobs"][0]["not_asked"]
     )
 

@@ -22,6 +22,20 @@ JOB = JobFacts("demo-project", "us-central1", "17", model="publishers/google/mod
 TODAY = date(2026, 11, 22)
 
 
+@pytest.mark.parametrize(
+    ("state", "message", "shown"),
+    [
+        ("CANCELLED", "CANCELED", ""),
+        ("CANCELLED", "Cancelled.", ""),
+        ("CANCELLED", "quota exceeded", "quota exceeded"),
+        ("SUCCEEDED", "", ""),
+        ("FAILED", "CANCELED", "CANCELED"),
+    ],
+)
+def test_the_message_of_an_end_is_left_out_if_it_only_repeats_the_state(state, message, shown):
+    assert replace(JOB, state=state, error_message=message).end_message == shown
+
+
 CREATED = datetime(2026, 11, 22, 2, 30, 5, 123456, tzinfo=UTC)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -59,6 +61,45 @@ def test_recording_twice_is_recording_once(table, bill, database_url):
         table.record(bill())
         assert query(database_url, f"SELECT * FROM {name}") == before
     assert table.totals("team")[0].total.amount == Decimal("0.000775")
+
+
+def test_every_bill_that_is_written_is_passed_on_once_with_the_sum_before_it(database_url, bill, line):
+    passed_on = []
+    table = CostTable(database_url, on_bill=lambda *written: passed_on.append(written))
+    first, without_items = bill(), bill("102", items=[])
+    for each in (first, first, bill(items=[line(1)]), without_items, without_items):
+        table.record(each)
+    table.replace_line_items(first.job.key, lambda _: [line(2)])
+    table.replace_line_items(first.job.key, lambda latest: latest.line_items)  # nothing is written
+    table.replace_line_items(JobId(*PLACE, "404"), lambda _: [line(2)])
+    small = bill(items=[line(1)]).total
+    assert [(each.job.job_id, each.total, before) for each, before in passed_on] == [
+        ("101", first.total, None),
+        ("101", first.total, first.total),
+        ("101", small, first.total),
+        ("102", without_items.total, None),
+        ("102", without_items.total, without_items.total),
+        ("101", bill(items=[line(2)]).total, small),
+    ]
+
+
+def test_of_two_first_bills_that_are_written_at_once_only_one_is_passed_on_as_the_first(database_url, bill):
+    first_bills = []
+    jobs = [str(n) for n in range(20)]
+    both = threading.Barrier(2)
+
+    def write():
+        on_bill = lambda written, before: first_bills.append(written.job.job_id) if before is None else None  # noqa: E731
+        table = CostTable(database_url, on_bill=on_bill)
+        table.migrate()
+        for job_id in jobs:
+            both.wait()
+            table.record(bill(job_id))
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(write) for _ in range(2)]:
+            done.result()
+    assert sorted(first_bills) == sorted(jobs)
 
 
 def test_recording_again_with_fewer_line_items_removes_the_stale_ones(table, bill, line):

@@ -43,14 +43,14 @@ def test_the_documentation_says_what_the_code_does():
         for state in states.split("`, `"):
             task_state = None if state.startswith("no answer") else state
             cancels = cancels_when_killed(
-                Killed(why), task_state, next_try_goes_on=state == "a try of submit is left"
+                Killed(why), task_state, next_try_resumes=state == "a try of submit is left"
             )
             assert cancels is (decision == "cancel"), (why, state)
 
 
 class TestAKill:
     @pytest.mark.parametrize(
-        ("case", "why", "state", "next_try_goes_on", "cancels"),
+        ("case", "why", "state", "next_try_resumes", "cancels"),
         [
             ("a person marked the task failed", Killed.SIGNAL, "failed", False, True),
             ("a person marked it success", Killed.SIGNAL, "success", False, True),
@@ -69,9 +69,9 @@ class TestAKill:
         ],
     )
     def test_takes_the_job_along_only_where_nobody_goes_on_with_it(
-        self, case, why, state, next_try_goes_on, cancels
+        self, case, why, state, next_try_resumes, cancels
     ):
-        assert cancels_when_killed(why, state, next_try_goes_on=next_try_goes_on) is cancels, case
+        assert cancels_when_killed(why, state, next_try_resumes=next_try_resumes) is cancels, case
 
     @pytest.mark.parametrize(
         ("why", "state", "has_result", "superseded"),

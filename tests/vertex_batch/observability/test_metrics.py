@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-import socket
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from airflow.observability import stats as trigger_stats
-from airflow.observability.metrics import stats_utils as trigger_utils
-from airflow.sdk.observability import stats as task_stats
-from airflow.sdk.observability.metrics import stats_utils as task_utils
 
+from tests.statsd import listening
 from tests.vertex_batch.costs.conftest import make_bill, make_line
 from vertex_batch.errors import TransientError
 from vertex_batch.observability import metrics
 from vertex_batch.usage import Kind
-
-LAST = "the last one"
-
-
-class Listener:
-    """A StatsD server on loopback."""
-
-    def __init__(self) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(10)
-        self.port = self.socket.getsockname()[1]
-
-    def received(self) -> list[str]:
-        """Everything that was sent before this; loopback keeps the order."""
-        self.socket.sendto(LAST.encode(), ("127.0.0.1", self.port))
-        found = []
-        while (line := self.socket.recv(65536).decode()) != LAST:
-            found.append(line)
-        return found
 
 
 @pytest.fixture(params=["tagged", "plain"])
@@ -46,22 +21,7 @@ def form(request) -> str:
 
 @pytest.fixture
 def listener(monkeypatch, form):
-    with ExitStack() as stack:
-        server = Listener()
-        stack.callback(server.socket.close)
-        settings = {
-            "STATSD_ON": "True",
-            "STATSD_HOST": "127.0.0.1",
-            "STATSD_PORT": str(server.port),
-            "STATSD_PREFIX": "airflow",
-            "STATSD_INFLUXDB_ENABLED": str(form == "tagged"),
-        }
-        for name, value in settings.items():
-            monkeypatch.setenv(f"AIRFLOW__METRICS__{name}", value)
-        for stats, utils in ((task_stats, task_utils), (trigger_stats, trigger_utils)):
-            stats.initialize(factory=utils.get_stats_factory(), export_legacy_names=False)
-            silent = __import__(stats.initialize.__module__, fromlist=["NoStatsLogger"]).NoStatsLogger
-            stack.callback(stats.initialize, factory=silent, export_legacy_names=True)
+    with listening(monkeypatch, tagged=form == "tagged") as server:
         yield server
 
 
@@ -89,7 +49,7 @@ def test_a_bill_becomes_state_rows_tokens_cost_and_times(listener, names):
         end_time=begun + timedelta(hours=1),
     )
     assert bill.total.amount == Decimal("0.00015875")
-    metrics.recorded(bill)
+    metrics.recorded(bill, None)
     assert sorted(listener.received()) == sorted(
         names(line)
         for line in (
@@ -109,9 +69,17 @@ def test_a_bill_becomes_state_rows_tokens_cost_and_times(listener, names):
 
 
 def test_what_did_not_happen_is_not_told(listener, names):
-    metrics.recorded(make_bill(items=[], create_time=None))
+    metrics.recorded(make_bill(items=[], create_time=None), None)
     assert names("job.ended.succeeded:1|c") in (told := listener.received())
     assert not [line for line in told if "cost" in line or "tokens" in line or "queue" in line]
+
+
+def test_a_later_bill_counts_nothing_again_and_is_reported_if_its_sum_differs(listener, names):
+    bill = make_bill(items=[make_line(1000)])
+    metrics.recorded(bill, bill.total)
+    assert listener.received() == []
+    metrics.recorded(bill, make_bill(items=[]).total)
+    assert listener.received() == [names("job.rebilled:1|c")]
 
 
 def test_submissions_and_verdicts_are_counted_by_name(listener, names):

@@ -52,11 +52,13 @@ def ended(vertex, context, state: str = "SUCCEEDED", inputs: str = INPUT, **scen
     request = a_request(inputs, display_name="to be delivered")
     reference = JobReference(PROJECT, LOCATION, vertex.create(request), model=request.model)
     vertex.admin.wait_for_jobs(job_id=reference.job_id, state=state)
-    record = AggregateTokenUsageOperator(
-        task_id="record_cost", job=reference.to_dict(), prices=PRICES, spec="nightly"
-    )
-    context["ti"].xcoms["record_cost", "return_value"] = record.execute(context)
+    context["ti"].xcoms["record_cost", "return_value"] = recorded(context, reference)
     return reference
+
+
+def recorded(context, reference: JobReference) -> dict[str, Any]:
+    how = {"job": reference.to_dict(), "prices": PRICES, "spec": "nightly"}
+    return AggregateTokenUsageOperator(task_id="record_cost", **how).execute(context)
 
 
 def deliver(context, **arguments: Any) -> dict[str, Any]:
@@ -198,6 +200,10 @@ def test_an_object_that_was_added_after_the_job_is_not_missing_but_named(
     assert "Send them with a run" in capsys.readouterr().out
     [stored] = table.deliveries(JobFilter(dag_id=context["ti"].dag_id))
     assert (stored.input_rows, stored.exceptions) == (4, 0)
+    [job] = table.jobs(JobFilter(dag_id=context["ti"].dag_id))
+    reference = JobReference(PROJECT, LOCATION, job.job.job_id)
+    assert recorded(context, reference)["jobs"][0]["flags"] == list(job.flags)
+    assert table.bill(reference.id).rows.input_rows is None  # they were 4 before
 
 
 def test_the_rows_of_an_object_that_was_replaced_stay_counted_and_it_is_named(vertex, context, folder):

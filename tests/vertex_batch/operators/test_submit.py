@@ -17,6 +17,7 @@ from vertex_batch.operators import SubmitBatchPredictionJobOperator
 from vertex_batch.tasks.kill import TaskKilledError
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.vertex.client import BatchClient
+from vertex_batch.vertex.labels import MAX_LABELS
 from vertex_batch.vertex.request import full_model_name
 from vertex_batch.vertex.resource import JobReference
 
@@ -119,6 +120,16 @@ def test_a_param_replaces_a_field_and_is_never_rendered(vertex, context):
     assert task.inputs == ["gs://demo-bucket/other.jsonl"]
     assert task.model == "gemini-3.8-flash"
     assert task.labels == {"team": "search", "note": "{{ conn.litellm_default.password }}"}
+
+
+def test_labels_of_the_spec_and_the_form_are_counted_together(vertex, context):
+    labels = {f"l{n}": "x" for n in range(MAX_LABELS)}
+    context["params"] = {"labels": {"l0": "y", "extra": "z"}}
+    task = a_task(labels=labels, overrides={"labels": "labels"})
+    task.render_template_fields(context)
+    with pytest.raises(AirflowFailException, match=r"49 labels of its own.*remove 1 from .*the form's"):
+        task.execute(context)
+    assert vertex.admin.jobs() == []
 
 
 @pytest.mark.parametrize(

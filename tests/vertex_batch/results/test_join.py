@@ -297,6 +297,23 @@ def test_embeddings_are_lists_of_numbers(night):
     assert found.answers[0]["answer"] == [0.25, -1.0, 3e-7]
 
 
+@pytest.mark.parametrize("empty", [None, "", "  "])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"predictions": [an_answer("it is")]},
+        {"prediction": an_answer("it is")},
+        {"prediction": json.dumps(an_answer("it is"))},
+    ],
+)
+def test_an_answer_is_delivered_from_the_member_that_was_billed(night, empty, answer):
+    row = {"ticket": "T", "request": a_request()}
+    night.add_input([row])
+    night.add_output(0, [{"ticket": "T", "response": empty, **answer}])
+    assert night.bills[0].rows.ok == 1
+    assert by_row(night.deliver()) == {1: "it is"}
+
+
 def test_the_key_of_a_text_embedding_is_echoed_inside_its_instance(night):
     asked = [{"id": "a", "content": "Boat"}, {"id": "b", "content": "Sail"}]
     night.add_input(asked)

@@ -209,6 +209,10 @@ def test_an_output_beside_the_input_is_fine(make, inputs, output):
             "is in project other-1, but `project` is mine-1",
         ),
         ({"team": "search", "labels": {"team": "ads"}}, "set it once"),
+        (
+            {"team": "search", "labels": {f"l{n}": "" for n in range(48)}},
+            "has 49 labels of its own.*remove 1",
+        ),
         ({"start_date": "2026-11-02", "end_date": "2026-11-01"}, "must be after start_date"),
         ({"schedule": "@daily", "catchup": True}, "needs a first day: set `start_date`"),
     ],

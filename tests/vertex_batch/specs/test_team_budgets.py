@@ -30,8 +30,8 @@ def test_everyone_and_each_team_have_limits(written):
         written("everyone:\n  per_month: {refuse: 10}\nteams:\n  search:\n    per_day: {hold: 2}\n")
     )
     assert found == TeamBudgets(TEN, {"search": TWO})
-    assert found.of("search") == [(TWO, Payer.TEAM, "search"), (TEN, Payer.EVERYONE, "")]
-    assert found.of("ads") == found.of("") == [(TEN, Payer.EVERYONE, "")]
+    assert found.budgets_of("search") == [(TWO, Payer.TEAM, "search"), (TEN, Payer.EVERYONE, "")]
+    assert found.budgets_of("ads") == found.budgets_of("") == [(TEN, Payer.EVERYONE, "")]
 
 
 @pytest.mark.parametrize(

@@ -378,7 +378,7 @@ def test_a_bill_outside_of_what_was_expected_says_so(vertex, context, caplog):
     job = run(a_task(), context)
     bill = make_bill(job["job_id"], [make_line(9, "1")])
     with caplog.at_level("INFO"):
-        found = ExpectedCosts("batch_costs", logging.getLogger("record")).of([bill])[job["job_id"]]
+        found = ExpectedCosts("batch_costs", logging.getLogger("record")).compare([bill])[job["job_id"]]
     assert found["over_expectation"] is True
     assert found["outside_expectation"] == "above the expected range of 0.082 to 2.036 USD"
     assert "cost 9.00 USD, above the expected range" in caplog.text

@@ -136,12 +136,12 @@ def test_lines_that_were_not_written_are_written_after_a_later_poll(vertex, monk
     monkeypatch.setattr(type(trigger), "log", SimpleNamespace(info=lambda text, *_: told.append(text)))
     has_time = iter([False, False, True])
 
-    def take(_now: float) -> bool:
+    def allows(_now: float) -> bool:
         if answer := next(has_time, False):
             vertex.admin.release_job(reference.job_id)
         return answer
 
-    monkeypatch.setattr("vertex_batch.triggers.batch_job._LINES", SimpleNamespace(take=take))
+    monkeypatch.setattr("vertex_batch.triggers.batch_job._LINES", SimpleNamespace(allows=allows))
     monkeypatch.setattr("vertex_batch.lifecycle.sweeping.CALLS_PER_SECOND", 100.0)
     event_of(trigger)
     assert told == ["Job %s is %s"]

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, delete
 
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts
 from vertex_batch.pricing import Basis, LineItem
-from vertex_batch.ui import access, routes
+from vertex_batch.ui import access, overview_routes
 from vertex_batch.ui.app import make_app
 from vertex_batch.usage import Kind, Modality, RowProblem, Tier
 
@@ -174,7 +174,7 @@ def empty_airflow(airflow_tables) -> None:
 @pytest.fixture
 def app(costs_file, empty_airflow):
     made = make_app()
-    made.dependency_overrides[routes._today] = lambda: TODAY
+    made.dependency_overrides[overview_routes._today] = lambda: TODAY
     return made
 
 

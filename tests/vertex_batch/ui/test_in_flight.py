@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from vertex_batch.costs import JobCost, JobFacts, RowCounts, Total
+from vertex_batch.ui.active_jobs import Snapshot
 from vertex_batch.ui.in_flight import ENDED, NO_STATE, InFlight, in_flight, matches, place_of, project_cost
 from vertex_batch.ui.submissions import SubmittedJob
-from vertex_batch.ui.vertex import Snapshot
 from vertex_batch.ui.words import lasting
 from vertex_batch.vertex.resource import BatchPredictionJob, CompletionStats
 

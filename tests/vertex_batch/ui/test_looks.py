@@ -27,9 +27,10 @@ from tests.vertex_batch.ui.team_year import record_team_year
 from tools.browser import FULL_HD, NARROW, WIDE, chromium, open_browser, visit
 from vertex_batch.costs import CostTable, JobFacts
 from vertex_batch.doctor.running import CheckedSetup, failed, not_checked, ok, warning
-from vertex_batch.ui import URL_PREFIX, access, routes, setup, source
+from vertex_batch.ui import URL_PREFIX, access, job_routes, open_table, overview_routes, setup
 from vertex_batch.ui.app import make_app
 from vertex_batch.ui.setup import SetupReports
+from vertex_batch.ui.submissions import SubmittedJob
 
 if not chromium():
     missing = "no Chromium here; in Debian: apt-get install chromium"
@@ -46,10 +47,11 @@ LOOKS = {
 YEAR = f"from={TODAY - timedelta(365)}&to={TODAY}"
 PATHS = {
     "none": ("/", "/jobs", "/run?dag_id=nightly&run_id=none", "/running", "/setup"),
-    "one": ("/", "/?spec=nightly_summaries", "/jobs", "{bill}", "{run}"),
+    "one": ("/", "/?spec=nightly_summaries", "/jobs", "{bill}", "{run}", "{cancel}"),
     "demo": (
         *("/", "/?by=kind", "/?spec=nightly_summaries", "/?from=2020-01-01&to=2020-01-02"),
         *("/jobs?sort=failed", "{bill}", "{run}", "/jobs?q=nothing-like-this"),
+        "/jobs?from=2026-11-22&to=2026-11-01",
     ),
     "team": (
         *("/?compare=previous", f"/?by=team&{YEAR}", "/?spec=nightly_labels_02&by=model", "/?from=x"),
@@ -97,14 +99,18 @@ def _deliver_twice(table: CostTable, job: JobFacts) -> None:
         table.record_delivery(made, files_changed=True)
 
 
+def _submission(job: JobFacts) -> SubmittedJob:
+    return SubmittedJob(*job.key, job.dag_id, job.run_id, job.task_id)
+
+
 @pytest.fixture(scope="module")
 def shown(tables, airflow_tables) -> Iterator[Callable[[str], str]]:
     """The pages over one of the tables, for a person who sees everything: returns their address."""
     current = "none"
     app = make_app()
-    app.dependency_overrides[routes._today] = lambda: TODAY
+    app.dependency_overrides[overview_routes._today] = lambda: TODAY
     app.dependency_overrides[security.get_user] = lambda: SimpleAuthManagerUser(username="a", role="user")
-    app.dependency_overrides[source._open_if_there] = lambda: tables(current)
+    app.dependency_overrides[open_table._open_if_there] = lambda: tables(current)
     whole = FastAPI()
     whole.mount(URL_PREFIX, app)
 
@@ -121,6 +127,8 @@ def shown(tables, airflow_tables) -> Iterator[Callable[[str], str]]:
             patch.setattr(module, "get_auth_manager", lambda: manager)
         patch.setattr(setup, "reports", SetupReports(lambda: CHECKS))
         setup.reports.make()
+        # No run of this Airflow has submitted these jobs, and no proxy knows them.
+        patch.setattr(job_routes, "find_submission", lambda _, key, costs: _submission(costs.bill(key).job))
         patch.setattr(access, "dags_of_airflow", frozenset)
         port = Ports().choose("pages")
         server = uvicorn.Server(uvicorn.Config(whole, host=LOOPBACK, port=port, log_level="error"))
@@ -189,9 +197,9 @@ def _filled(path: str, table: CostTable) -> str:
     if not jobs:
         return path
     job = jobs[0].job
-    address = {"project": job.project, "location": job.location, "job": job.job_id}
+    address = urlencode({"project": job.project, "location": job.location, "job": job.job_id})
     run = urlencode({"dag_id": job.dag_id, "run_id": job.run_id})
-    return path.format(bill=f"/bill?{urlencode(address)}", run=f"/run?{run}")
+    return path.format(bill=f"/bill?{address}", run=f"/run?{run}", cancel=f"/cancel?{address}")
 
 
 def test_a_row_opens_its_bill_and_its_spec_has_a_page(look):

@@ -154,7 +154,7 @@ def test_a_spec_has_a_page_of_its_own_with_its_last_nights(pages):
     answer = pages.client.get(link.replace("&amp;", "&"))
     text = words(answer.text)
     assert "By kind" in text
-    assert "Fri 20 Nov 2026 02:00 UTC succeeded 13 15.4 % 1.50 150.00 1 h 0 min 42 min" in text
+    assert "Fri 20 Nov 2026 succeeded 13 15.4 % 1.50 150.00 1 h 0 min 42 min" in text
     assert "Queue time 1 h 0 min" in text
     assert f"job={bill.job.job_id}" in answer.text
 
@@ -251,6 +251,32 @@ def test_jobs_are_searched_and_turned_page_by_page(pages):
     assert "Older" not in second
     assert pages.get("/jobs", q="NIGHT 50").text.count('aria-label="Bill of') == 1
     assert pages.get("/jobs", page="x").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("days", "field", "message"),
+    [
+        (("2026-11-31", ""), "from", "&#39;2026-11-31&#39; is not a valid day, such as 2026-11-22."),
+        (("", "2026-11-31"), "to", "&#39;2026-11-31&#39; is not a valid day, such as 2026-11-22."),
+        (
+            ("2026-11-22", "2026-11-01"),
+            "to",
+            "The last day (2026-11-01) is before the first day (2026-11-22).",
+        ),
+    ],
+)
+def test_invalid_days_keep_the_search_form_with_the_message_at_their_field(pages, days, field, message):
+    pages.record()
+    given = dict(zip(("from", "to"), days, strict=True))
+    answer = pages.get("/jobs", **given, q="nightly", team="search")
+    assert answer.status_code == 400
+    assert f'<p class="problem" id="problem" role="alert">{message}</p>' in answer.text
+    for name, day in given.items():
+        wrong = ' aria-invalid="true" aria-describedby="problem"' if name == field else ""
+        assert f'name="{name}" value="{day}"{wrong}>' in answer.text
+    assert 'name="q" value="nightly"' in answer.text
+    assert '<input type="hidden" name="team" value="search">' in answer.text
+    assert 'aria-label="Bill of' not in answer.text
 
 
 def test_a_bill_says_where_each_amount_comes_from(pages):

@@ -14,10 +14,9 @@ from tests.builders import a_delivery
 from tests.vertex_batch.results.nights import Night, a_request, answered, failed
 from vertex_batch.cli.main import main
 from vertex_batch.costs import JobCost, JobFacts, RowCounts, Total
-from vertex_batch.inputs import RETRY_OF_LABEL
-from vertex_batch.inputs.parts import RETRY_LABEL
 from vertex_batch.specs.results import Results
 from vertex_batch.ui.restoring import MAX_NAMED, restoring
+from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
 
 CREATED = datetime(2026, 11, 22, 2, tzinfo=UTC)
 RESULTS = Results(to="gs://bucket/{{ run_date }}/answers.csv", key="ticket", answer="json", keep=["who"])
@@ -78,6 +77,7 @@ def test_a_replaced_delivery_is_made_of_the_last_submission_and_the_retries_of_i
     [
         ([a_job(1)], None),
         ([], (RESULTS, None)),
+        ([a_job(1, input_uris=())], (RESULTS, None)),
         ([a_job(1, labels={RETRY_OF_LABEL: "earlier"})], (RESULTS, None)),
         ([a_job(1, inputs=tuple(f"gs://b/{n}" for n in range(MAX_NAMED)))], (RESULTS, None)),
     ],

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import shlex
 import uuid
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
@@ -22,13 +21,12 @@ from tests.builders import a_delivery
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
 from vertex_batch.budgets import Estimate
 from vertex_batch.costs import JobFacts, RowCounts, Total
-from vertex_batch.inputs import RETRY_LABEL
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.tasks.forms import refuse_unknown_params
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.ui import bill_routes
-from vertex_batch.ui.run_report import TaskLog, delivery_command, record_log
+from vertex_batch.ui.run_report import TaskLog, record_log
 
 RUN = {"dag_id": "nightly", "run_id": "tonight"}
 REASON = "No such bucket: gs://demo-bukket. Nothing was submitted."
@@ -189,20 +187,6 @@ def test_a_run_past_its_timeout_names_the_task_without_which_nothing_is_delivere
     text = pages.get("/run", **RUN).text
     assert text.count(NOT_DELIVERED) == 1
     assert "Clear the task <code>a.record_cost</code> with its downstream tasks" in text
-
-
-def test_the_command_of_a_delivery_names_what_the_first_jobs_read_and_no_word_of_it_is_more_than_a_name():
-    job = JobFacts("demo-project", "us-central1", "1", input_uris=("gs://b/in/*.jsonl", "gs://b/$(id).jsonl"))
-    first = replace(job, output_directory="gs://b/out/1")
-    later = datetime(2026, 11, 22, 3, tzinfo=UTC)
-    again = replace(job, input_uris=("gs://b/again",), output_directory="gs://b/2", labels={RETRY_LABEL: "1"})
-    command = delivery_command([replace(again, create_time=later), first])
-    assert shlex.split(command) == [
-        *("vertex-batch", "results", "gs://b/out/1", "gs://b/2"),
-        *("--input", "gs://b/in/*.jsonl", "--input", "gs://b/$(id).jsonl", "--to", "answers.jsonl"),
-    ]
-    assert "'gs://b/$(id).jsonl'" in command
-    assert delivery_command([replace(first, output_directory=f"gs://b/{n}") for n in range(99)]) == ""
 
 
 def test_a_run_that_has_no_answers_or_is_not_over_is_not_called_undelivered(pages):

@@ -1,4 +1,4 @@
--- What a job's line items were before they were priced anew. Nothing is ever removed from here.
+-- What a job's line items were before they were priced again. Nothing is ever removed from here.
 
 CREATE TABLE cost_price_history (
     project TEXT NOT NULL,

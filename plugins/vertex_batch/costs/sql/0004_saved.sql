@@ -1,5 +1,5 @@
 -- What the same tokens cost without batch, and so what batch has saved. NULL: no price list says it.
--- Where a recorded rate was derived from the standard rate, it is known already; the rest is known once priced anew.
+-- Where a recorded rate was derived from the standard rate, it is known already; the rest is known once priced again.
 
 ALTER TABLE cost_line_items ADD COLUMN standard_unit_price_picousd BIGINT;
 

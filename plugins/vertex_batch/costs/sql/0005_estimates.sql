@@ -36,7 +36,7 @@ CREATE INDEX cost_estimates_job ON cost_estimates (project, location, job_id);
 
 CREATE INDEX cost_estimates_run ON cost_estimates (dag_id, run_id);
 
--- Budgets add up by the moment of a job's creation, whichever day the run stands for.
+-- Budgets add up by the moment of a job's creation, regardless of the run's logical date.
 
 CREATE INDEX cost_jobs_created ON cost_jobs (create_time);
 

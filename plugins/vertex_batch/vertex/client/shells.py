@@ -171,7 +171,7 @@ class BatchClient(_Client):
         reading = SpendReading(since, until)
         for window in reading.windows():
             page = self._call(self._build.spend_logs(window.since, window.until, window.page), read_spend)
-            yield from reading.take(window, page)
+            yield from reading.new_rows(window, page)
 
     def user_info(self) -> JsonObject:
         """Read the user of the key, with `user_role`."""

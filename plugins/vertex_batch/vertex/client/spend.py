@@ -52,11 +52,11 @@ class SpendReading:
         self._now: set[str] = set()
 
     def windows(self) -> Iterator[SpendWindow]:
-        """Yield the windows in the order of time; `take` adds those that follow."""
+        """Yield the windows in the order of time; `new_rows` adds those that follow."""
         while self._left:
             yield self._left.pop()
 
-    def take(self, window: SpendWindow, page: SpendPage) -> list[JsonObject]:
+    def new_rows(self, window: SpendWindow, page: SpendPage) -> list[JsonObject]:
         """Return the rows of an answer that were in no earlier answer."""
         halves = None if page.is_last or window.page > 1 else window.halves()
         if halves:

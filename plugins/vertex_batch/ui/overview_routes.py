@@ -22,11 +22,11 @@ from vertex_batch.ui.export import to_csv
 from vertex_batch.ui.failures import meaning_of
 from vertex_batch.ui.limits import failed_limits, read_limits
 from vertex_batch.ui.nights import by_night, by_run, trends
+from vertex_batch.ui.open_table import Costs, CostsIfAny
 from vertex_batch.ui.overview import DAILY, By, Overview, View, explain_lower_bound, read_overview
 from vertex_batch.ui.periods import BadAddressError, Days, read_period
 from vertex_batch.ui.problems import read_problems
 from vertex_batch.ui.render import page, static_file
-from vertex_batch.ui.source import Costs, CostsIfAny
 from vertex_batch.ui.spend import compare_months
 
 router = APIRouter()
@@ -61,7 +61,7 @@ class Asked:
     problem: BadAddressError | None = None
 
 
-def _asked(
+def _read_query(
     today: Today,
     *,
     by: str = "",
@@ -84,7 +84,7 @@ def _asked(
     return Asked(View(cast("By", by), period, where, compare == "previous"), (since, until), problem)
 
 
-def _view(asked: Annotated[Asked, Depends(_asked)]) -> View:
+def _view(asked: Annotated[Asked, Depends(_read_query)]) -> View:
     if asked.problem:
         raise asked.problem
     return asked.view
@@ -98,7 +98,7 @@ def overview(
     request: Request,
     reader: CurrentReader,
     costs: CostsIfAny,
-    asked: Annotated[Asked, Depends(_asked)],
+    asked: Annotated[Asked, Depends(_read_query)],
     today: Today,
 ) -> Response:
     view = asked.view

@@ -86,9 +86,9 @@ class ActiveJobs:
         with self._guard:
             lock = self._locks.setdefault(place, threading.Lock())
         with lock:
-            asked_at, reading = self._kept.get(place, (None, Snapshot()))
-            if asked_at is None or self._clock() - asked_at >= FRESH_SECONDS:
-                reading = self._ask(place, reading)
+            read_at, reading = self._kept.get(place, (None, Snapshot()))
+            if read_at is None or self._clock() - read_at >= FRESH_SECONDS:
+                reading = self._read_jobs(place, reading)
                 self._kept[place] = (self._clock(), reading)
             return reading
 
@@ -112,7 +112,7 @@ class ActiveJobs:
         """Read again next time, because a user has just changed something."""
         self._kept.clear()
 
-    def _ask(self, place: ProxyPlace, earlier: Snapshot) -> Snapshot:
+    def _read_jobs(self, place: ProxyPlace, earlier: Snapshot) -> Snapshot:
         query = f'labels.{DEPLOYMENT_LABEL}="{deployment_label(deployment())}" AND {HAS_NOT_ENDED}'
         try:
             with self._connect(place.litellm_conn_id) as client:
