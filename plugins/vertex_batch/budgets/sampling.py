@@ -11,8 +11,8 @@ from __future__ import annotations
 import random
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, groupby
 from typing import Protocol
 
 from vertex_batch.budgets.rows import RowReader
@@ -33,17 +33,18 @@ _SEED = 20261127
 _GZIP_WINDOW = 31
 
 
-class Opener(Protocol):
-    """Opens an object to read it from a byte on, such as `ObjectStorage.open`.
+class Store(Protocol):
+    """Reads objects, such as `ObjectStorage`."""
 
-    :param end: no byte from here on is fetched before it is read.
-    """
+    def open(self, item: SourceObject, start: int = 0, end: int | None = None, /) -> ObjectReader:
+        """Open an object to read it from a byte on; no byte from ``end`` on is fetched before it is read."""
 
-    def __call__(self, item: SourceObject, start: int = 0, end: int | None = None, /) -> ObjectReader: ...
+    def read_each(self, objects: Sequence[SourceObject], /) -> Iterator[tuple[SourceObject, ByteStream]]:
+        """Yield each object with its bytes, in order; small ones are fetched many at once."""
 
 
 def survey_input(
-    read: Opener,
+    store: Store,
     objects: Sequence[SourceObject],
     model: str = "",
     long_context_tokens: int | None = None,
@@ -51,7 +52,7 @@ def survey_input(
 ) -> Survey:
     """Count what is in the input objects.
 
-    :param read: opens an object to read it from a byte on.
+    :param store: reads the objects.
     :param model: whose rules count the tokens, in any form of its name.
     :param long_context_tokens: where the model's long-context rates begin.
     :param rows: of all objects, where they were counted.
@@ -62,41 +63,39 @@ def survey_input(
     reader = RowReader(model, long_context_tokens)
     is_packed = any(item.uri.endswith(GZIP_SUFFIXES) for item in objects)
     if not is_packed and totals.size <= READ_WHOLE_BYTES and len(objects) <= READ_WHOLE_OBJECTS:
-        contents = [_content(read, item) for item in objects]
+        contents = _contents(store, objects)
         is_packed = any(data.startswith(GZIP_MAGIC) for data in contents)
         if not is_packed:
             return summarize((_place(data) for data in contents), totals, reader, complete=True)
-    if is_packed or _is_packed(read, objects[0]):
-        places, complete = _beginnings(read, objects)
+    if is_packed or _is_packed(store, objects[0]):
+        places, complete = _beginnings(store, objects)
         return summarize(places, totals, reader, complete=complete)
-    return summarize(_spread(read, objects, rows), totals, reader)
+    return summarize(_spread(store, objects, rows), totals, reader)
 
 
-def _is_packed(read: Opener, item: SourceObject) -> bool:
+def _is_packed(store: Store, item: SourceObject) -> bool:
     """Whether an object begins as gzip does, whatever its name."""
-    with read(item, 0, _FIRST_BLOCK) as stream:
+    with store.open(item, 0, _FIRST_BLOCK) as stream:
         return stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
 
 
-def _content(read: Opener, item: SourceObject) -> bytes:
-    with read(item, 0) as stream:
-        return stream.read()
+def _contents(store: Store, objects: Sequence[SourceObject]) -> list[bytes]:
+    return [stream.read() for _, stream in store.read_each(objects)]
 
 
 def _place(data: bytes) -> SampledRows:
     return SampledRows(_filled(data.split(b"\n")), len(data))
 
 
-def _spread(read: Opener, objects: Sequence[SourceObject], rows: int | None) -> Iterator[SampledRows]:
+def _spread(store: Store, objects: Sequence[SourceObject], rows: int | None) -> Iterator[SampledRows]:
     """The rows of windows all over the input, in an order in which any beginning is spread over it, too."""
     chance = random.Random(_SEED)  # noqa: S311 - the same input gives the same sample
     whole = sum(item.size for item in objects)
     if whole <= len(objects) * WINDOW_BYTES:  # many small objects: each of them is as likely as any other
-        yield from (
-            _place(_content(read, item)) for item in chance.sample(list(objects), min(len(objects), WINDOWS))
-        )
+        chosen = chance.sample(list(objects), min(len(objects), WINDOWS))
+        yield from (_place(stream.read()) for _, stream in store.read_each(chosen))
         return
-    windows = _Windows(read, objects)
+    windows = _Windows(store, objects)
     row_bytes = whole // rows if rows else windows.probe([chance.randrange(whole) for _ in range(_PROBES)])
     width = min(whole, max(WINDOW_BYTES, row_bytes))
     count = max(2, min(WINDOWS, MOST_SAMPLE_BYTES // (2 * width), whole // width))
@@ -114,8 +113,8 @@ class _Windows:
     the first.
     """
 
-    def __init__(self, read: Opener, objects: Sequence[SourceObject]) -> None:
-        self._read, self._objects = read, objects
+    def __init__(self, store: Store, objects: Sequence[SourceObject]) -> None:
+        self._store, self._objects = store, objects
         self._ends = list(accumulate(item.size for item in objects))
         self._left = MOST_SAMPLE_BYTES
 
@@ -191,25 +190,36 @@ class _Windows:
     def _blocks(self, index: int, start: int, length: int) -> Iterator[bytes]:
         """Blocks from here on, which grow: a small row costs little, a large one few requests."""
         following = _FIRST_BLOCK
-        with self._read(self._objects[index], start, start + length) as stream:
+        with self._store.open(self._objects[index], start, start + length) as stream:
             while self._left > 0 and (block := stream.read(min(length, self._left))):
                 self._left -= len(block)
                 yield block
                 length, following = following, min(2 * following, _LARGEST_BLOCK)
 
 
-def _beginnings(read: Opener, objects: Sequence[SourceObject]) -> tuple[list[SampledRows], bool]:
+def _beginnings(store: Store, objects: Sequence[SourceObject]) -> tuple[list[SampledRows], bool]:
     """The first rows of packed objects: nothing else of them can be read without what is before it."""
     chance = random.Random(_SEED)  # noqa: S311 - as above
     chosen = chance.sample(list(objects), min(len(objects), WINDOWS))
     places: list[SampledRows] = []
     complete = len(chosen) == len(objects)
-    for item in chosen:
-        with read(item, 0, MOST_SAMPLE_BYTES // len(chosen)) as stream:
-            found, ended = _beginning(stream, MOST_SAMPLE_BYTES // len(chosen))
-        places += found
-        complete &= ended
+    most = MOST_SAMPLE_BYTES // len(chosen)
+    for fits, items in groupby(chosen, lambda item: item.size <= most):
+        group = list(items)
+        streams = store.read_each(group) if fits else _opened(store, group, most)
+        for _, stream in streams:
+            found, ended = _beginning(stream, most)
+            places += found
+            complete &= ended
     return places, complete
+
+
+def _opened(
+    store: Store, objects: Iterable[SourceObject], most: int
+) -> Iterator[tuple[SourceObject, ByteStream]]:
+    for item in objects:
+        with store.open(item, 0, most) as stream:
+            yield item, stream
 
 
 def _beginning(stream: ByteStream, most: int) -> tuple[list[SampledRows], bool]:

@@ -158,7 +158,7 @@ def look(
                 plan = replace(plan, history=read_history(plan, cost_table))
                 book = _price_book(plan, client, prices)
                 plan = replace(plan, life=tuple(book.life_of(plan.request.model)))
-                guess = _estimate(plan, objects, storage.open, book)
+                guess = _estimate(plan, objects, storage, book)
         except VertexBatchError as error:
             problem = str(error)
     return replace(plan, report=found, problem=problem, estimate=guess, shards=shards, not_asked=not_asked)
@@ -177,14 +177,14 @@ def _price_book(plan: Plan, client: BatchClient | None, prices: Path | None) -> 
     return PriceBooks(client, prices, {spec_job(facts): plan.job.prices or None}).book_of(facts)
 
 
-def _estimate(plan: Plan, objects: Any, read: Any, book: PriceBook) -> Estimate:
+def _estimate(plan: Plan, objects: Any, storage: InputStorage, book: PriceBook) -> Estimate:
     """Estimate as the budget check of a run does."""
     model, rows = plan.request.model, plan.report.rows if plan.report else 0
     if rows and plan.history.jobs:
         survey = counted_only(Totals(sum(each.size for each in objects), rows))
     else:
         long_context = book.thresholds().get(canonical_model(model))
-        survey = survey_input(read, objects, model, long_context, rows or None)
+        survey = survey_input(storage, objects, model, long_context, rows or None)
     return estimate(survey, model, plan.place.location, book, plan.history.jobs, day=plan.day)
 
 

@@ -19,7 +19,7 @@ Waits for a job that was created in the Google Cloud console, by a script or by 
 cost. Nothing is submitted, and nothing is changed at Vertex. Running it again for the same job records the
 same bill again.
 
-* **Job**: its id, its resource name, or the address of its page in the console.
+* **Job**: its id, `PROJECT/LOCATION/ID`, its resource name, or the address of its page in the console.
 * **Model**: only for a job that does not name its model.
 * **Team** and **Spec**: shown in the cost table. By default, the job's label `team`, and no spec.
 * **Cancel with the run**: cancel the job when its run fails or its task is killed. By default the job keeps
@@ -36,7 +36,8 @@ def adopt_dag(file: str) -> DAG:
             minLength=1,
             maxLength=2000,
             title="Job",
-            description_md="Id, name `projects/P/locations/L/batchPredictionJobs/ID`, or console address.",
+            description_md="Id, `PROJECT/LOCATION/ID`, name `projects/P/locations/L/batchPredictionJobs/ID`,"
+            " or console address.",
         ),
         **place_fields("the name's, else the connection's"),
         "model": text_field("Model", "Such as `gemini-3.8-flash`, for a job that does not name its model."),

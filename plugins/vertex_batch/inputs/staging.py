@@ -20,9 +20,9 @@ from vertex_batch.storage import (
     BLOCK_BYTES,
     BOM,
     ByteStream,
-    ObjectReader,
     ObjectStorage,
     SourceObject,
+    blocks_in,
     unpacked,
 )
 from vertex_batch.usage.files import STAGED_FOLDER
@@ -92,20 +92,18 @@ def stage(storage: ObjectStorage, shards: Iterable[Shard], place: StagingPlace) 
     :raises InputChangedError: an object has changed since it was measured.
     """
     before = {each.uri: each.size for each in storage.list_below(place.folder)}
-    written = found = size = 0
-    unpacking = _Unpacking(storage)
-    for shard in shards:
-        if not shard.copied:
-            continue
-        uri, expected = place.of_copied(shard.copied), _size(shard.copied)
-        if before.get(uri) == expected:  # an object of another size is left over from a broken write
-            found += 1
-            continue
-        storage.write(uri, _content(storage, shard.copied, unpacking))
-        written += 1
-        size += expected
-    unpacking.close()
-    return Staged(written, found, size, tuple(storage.list_below(place.folder)))
+    wanted = {place.of_copied(shard.copied): shard.copied for shard in shards if shard.copied}
+    # An object of another size is left over from a broken write.
+    missing = {uri: pieces for uri, pieces in wanted.items() if before.get(uri) != _size(pieces)}
+    unpacking = _Unpacking(storage, [piece for pieces in missing.values() for piece in pieces])
+    for uri, pieces in missing.items():
+        storage.write(uri, _content(storage, pieces, unpacking))
+    return Staged(
+        len(missing),
+        len(wanted) - len(missing),
+        sum(map(_size, missing.values())),
+        tuple(storage.list_below(place.folder)),
+    )
 
 
 def exists_with_size(storage: ObjectStorage, uri: str, size: int) -> bool:
@@ -154,27 +152,26 @@ def _ranges(storage: ObjectStorage, pieces: Iterable[Piece]) -> Iterator[tuple[P
 
 
 class _Unpacking:
-    """The content of compressed objects. Each is decompressed once if its ranges are read in order."""
+    """The content of compressed objects. Each is decompressed once; small ones are fetched many at once.
 
-    def __init__(self, storage: ObjectStorage) -> None:
-        self._storage = storage
+    :param pieces: of all objects, in the order in which they are read.
+    """
+
+    def __init__(self, storage: ObjectStorage, pieces: Iterable[Piece]) -> None:
+        sources = [source for source, _ in groupby(piece.source for piece in pieces if piece.packed)]
+        self._coming = storage.read_each(sources)
         self._source: SourceObject | None = None
-        self._reader: ObjectReader | None = None
-        self._stream: _Unpacked | None = None
+        self._stream = _Unpacked(iter(()))
 
     def at(self, piece: Piece) -> ByteStream:
         """The content from where a piece begins."""
-        stream = self._stream
-        if stream is None or self._source != piece.source or stream.position > piece.cut.start:
-            self.close()
-            self._source, self._reader = piece.source, self._storage.open(piece.source)
-            self._stream = stream = _Unpacked(unpacked(self._reader.blocks(), keep_bom=True))
-        _skip(stream, piece.cut.start - stream.position)
-        return stream
-
-    def close(self) -> None:
-        if self._reader:
-            self._reader.close()
+        if self._source != piece.source:
+            self._source, packed = next(self._coming)
+            self._stream = _Unpacked(unpacked(blocks_in(packed), keep_bom=True))
+        assert self._source == piece.source
+        assert self._stream.position <= piece.cut.start
+        _skip(self._stream, piece.cut.start - self._stream.position)
+        return self._stream
 
 
 class _Unpacked:

@@ -17,7 +17,9 @@ _FOREIGN = re.compile(
     r"|(?P<percent>%\(\w+\)[sdif])"
     # `%d0` and the like are the percent-encoding of a byte.
     rf"|(?P<strftime>(?!%d[0-9a-fA-F]){_STRFTIME}(?:[-_/.:T ]?{_STRFTIME})*(?![a-z]))"
-    r"|(?P<brace>\{[^{}]*\}|[{}])"
+    r"|(?P<named>\[\[ *[A-Za-z_][\w.-]* *\]\]|<[A-Za-z_][\w.-]*>|@[A-Za-z_]\w*@)"
+    r"|(?P<letters>YYYY[-_/]?MM(?:[-_/]?DD)?|yyyy[-_/]?MM(?:[-_/]?dd)?)"
+    r"|(?P<brace>\{\{?[^{}]*\}|[{}])"
 )
 _WORD = re.compile(r"[A-Za-z_][\w.-]*")
 _DAY = "run_date"
@@ -43,6 +45,7 @@ _FORMATS = {
     "%H": "{{ run_hour }}",
     "%Y%m%dT%H%M%S": "{{ run_timestamp }}",
 }
+_BESIDE_SLASH = re.compile(r"\s+/\s*|/\s+")
 _STORAGE_HOSTS = ("storage.googleapis.com", "storage.cloud.google.com", "storage.mtls.cloud.google.com")
 _CONSOLE = "console.cloud.google.com"
 _INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp"})
@@ -50,8 +53,6 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp"})
 
 def placeholder_problem(text: str) -> str | None:
     """Report a placeholder of another system, and what to write instead; None if there is none."""
-    if "{" not in text and "$" not in text and "%" not in text:
-        return None
     if _RAW.search(text):
         return "contains `{% raw %}`, which disables templates: remove it, and use `{{ run_date }}`"
     found = _FOREIGN.search(TEMPLATE_PART.sub(lambda part: " " * len(part[0]), text))
@@ -59,7 +60,12 @@ def placeholder_problem(text: str) -> str | None:
         return None
     if found["brace"] and "," in found["brace"]:
         return f"`{found['brace'][:80]}` is not a wildcard: use one URI for each of them"
-    better = _FORMATS.get(found["strftime"]) if found["strftime"] else _template_for(found[0])
+    if letters := found["letters"]:
+        better = _FORMATS.get(
+            re.sub("(?i)d+", "%d", letters.replace("MM", "%m").lower().replace("yyyy", "%Y"))
+        )
+    else:
+        better = _FORMATS.get(found["strftime"]) if found["strftime"] else _template_for(found[0])
     return f"`{found[0][:80]}` is not a template here: use `{better or '{{ run_date }}'}`"
 
 
@@ -91,7 +97,10 @@ def blank_problem(text: str) -> str | None:
             f"contains an invisible or control character (U+{ord(hidden):04X}, {name}): use `{clean[:200]}`"
         )
     if text != text.strip():
-        return f"begins or ends with a blank: use `{text.strip()[:200]}`"
+        return f"begins or ends with a blank: use `{_BESIDE_SLASH.sub('/', text.strip())[:200]}`"
+    plain = TEMPLATE_PART.sub(lambda part: "x" * len(part[0]), text)
+    if "://" in text and _BESIDE_SLASH.search(plain):
+        return f"has a blank beside a slash: use `{_BESIDE_SLASH.sub('/', text)[:200]}`"
     return None
 
 

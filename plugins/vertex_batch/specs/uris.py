@@ -47,7 +47,7 @@ def check_outside(place: str, uri: str, *, verb: str, paid: str) -> None:
 
 def checked_uri(text: str) -> str:
     """Check what every URI of a spec has in common."""
-    if problem := blank_problem(text) or template_problem(text) or placeholder_problem(text):
+    if problem := placeholder_problem(text) or template_problem(text) or blank_problem(text):
         raise ValueError(problem)
     scheme, separator, rest = text.partition("://")
     if not separator or scheme not in {"gs", "bq"} or rest.startswith("/"):

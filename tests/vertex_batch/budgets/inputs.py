@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -33,6 +33,9 @@ class Store:
     def open(self, item: Any, start: int = 0, end: int | None = None) -> Any:
         del end
         return _Stream(self, self.objects[item.uri].data[start:])
+
+    def read_each(self, objects: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+        return ((item, self.open(item)) for item in objects)
 
 
 class _Stream:

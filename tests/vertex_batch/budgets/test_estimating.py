@@ -80,7 +80,7 @@ def test_a_first_estimate_of_what_was_not_counted_exactly_is_a_guess(survey, is_
 def test_eighty_pictures_of_megabytes_cost_cents():
     part = inline(png(1024, 768, 1_150_000), "image/png")
     objects = stored([row(f"Picture {number}?", part, maxOutputTokens=256) for number in range(80)])
-    survey = survey_input(Store(objects).open, objects, MODEL, None, 80)
+    survey = survey_input(Store(objects), objects, MODEL, None, 80)
     book = PriceBook([SpecPrices({MODEL: {"input": "0.15", "output": "1.25"}}, date(2026, 11, 1))])
     found = estimate(survey, MODEL, "us-central1", book)
     assert found.rows == 80

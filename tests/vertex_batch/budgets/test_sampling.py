@@ -23,7 +23,7 @@ MIB = 1 << 20
 
 def look(objects: list[Stored], rows: int | None = None) -> tuple[Survey, Store]:
     store = Store(objects)
-    return survey_input(store.open, objects, MODEL, None, rows), store
+    return survey_input(store, objects, MODEL, None, rows), store
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_ordinary_rows_take_few_bytes_from_all_over_the_input():
     assert found.tokens[TEXT].expected == pytest.approx(len(marks) * 506 / 4, rel=0.001)
     seen = [
         int(line.split(b'"text": "')[1][:6])
-        for place in sampling._spread(store.open, objects, 60_000)
+        for place in sampling._spread(store, objects, 60_000)
         for line in place.rows
     ]
     assert all(any(start <= number < start + 10_000 for number in seen) for start in range(0, 60_000, 10_000))
@@ -117,7 +117,7 @@ def test_a_window_has_the_whole_rows_that_begin_in_it_and_no_others(small, size,
     for start in [*range(0, point, 97), *starts, *(each + 1 for each in starts)]:
         if start >= point:
             continue
-        found = sampling._Windows(Store(objects).open, objects).at(start, width)
+        found = sampling._Windows(Store(objects), objects).at(start, width)
         reach = {place % point for place in range(start, start + width)}
         expected = [line for at, line in starts.items() if at in reach and line]
         assert found is not None
@@ -181,7 +181,7 @@ def test_the_interval_holds_nine_times_in_ten_at_least(small, with_pictures):
             chance = random.Random(f"{shape} {seed}")
             objects = make(shape, with_pictures, chance)
             store = Store(objects)
-            rows = [sampling._place(sampling._content(store.open, item)) for item in objects]
+            rows = [sampling._place(data) for data in sampling._contents(store, objects)]
             size = sum(item.size for item in objects)
             full = summarize(rows, Totals(size), RowReader(MODEL), complete=True)
             found, _ = look(objects, full.rows if seed % 2 else None)
@@ -215,7 +215,7 @@ def test_rows_of_megabytes_in_a_real_object_store(connections):
     (item,) = stored(rows)
     connections.gcs.put("gs://demo-bucket/large.jsonl", item.data)
     storage = open_storage()
-    found = survey_input(storage.open, storage.find(["gs://demo-bucket/large.jsonl"]), MODEL, None, 24)
+    found = survey_input(storage, storage.find(["gs://demo-bucket/large.jsonl"]), MODEL, None, 24)
     assert item.size > sampling.READ_WHOLE_BYTES
     assert 5 <= found.read_rows <= 24
     assert found.tokens[IMAGE].expected == 24 * 4 * 258

@@ -350,6 +350,21 @@ def test_search_queries_have_no_amount_and_grounded_tool_use_is_not_billed(bill)
     assert "allowance" in found["line_items"][-1]["reason"]
 
 
+@pytest.mark.parametrize(("model", "searches"), [(FLASH, 2), (UPLIFTED, 4)])
+def test_searches_are_counted_by_grounded_prompt_before_gemini_3_and_by_query_since(bill, model, searches):
+    """Equal and empty queries of a row count once and not at all. An allowance leaves no amount to state."""
+    rows = []
+    for queries in (["tides", "moon", "tides", ""], ["tides", "sun"], []):
+        answered = row(model, promptTokenCount=5, candidatesTokenCount=1, totalTokenCount=6)
+        if queries:
+            answered["response"]["candidates"][0]["groundingMetadata"] = {"webSearchQueries": queries}
+        rows.append(answered)
+    found = bill(*rows, model=model)
+    [item] = [each for each in found["line_items"] if each["kind"] == "search_query"]
+    assert (item["tokens"], item["unit"], item["amount"]) == (searches, "query", None)
+    assert not found["total"]["complete"]
+
+
 @pytest.mark.parametrize(
     ("location", "rates", "amount"),
     [

@@ -13,6 +13,7 @@ from vertex_batch.specs.repairs import (
     placeholder_problem,
 )
 from vertex_batch.specs.templates import template_problem
+from vertex_batch.specs.uris import checked_uri
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,13 @@ from vertex_batch.specs.templates import template_problem
         ("%H", "{{ run_hour }}"),
         ("{}", "{{ run_date }}"),
         ("{", "{{ run_date }}"),
+        ("{{ run_month }", "{{ run_month }}"),
+        ("<run_date>", "{{ run_date }}"),
+        ("@run_hour@", "{{ run_hour }}"),
+        ("[[ run_date ]]", "{{ run_date }}"),
+        ("YYYY-MM-DD", "{{ run_date }}"),
+        ("yyyyMMdd", "{{ run_date | replace('-', '') }}"),
+        ("YYYY/MM", "{{ run_month | replace('-', '/') }}"),
     ],
 )
 def test_a_placeholder_of_another_system_is_answered_with_a_template(placeholder, instead):
@@ -67,6 +75,7 @@ def test_braces_are_no_wildcard():
         "gs://bucket/%20/%D0%b1/100%.jsonl",
         "gs://bucket/100%done.jsonl",
         "gs://bucket/cost$/5$.jsonl",
+        "gs://bucket/[[:digit:]]/a@b/1<2>3.jsonl",
         "gs://bucket/{{ macros.datetime.now().strftime('%Y') }}.jsonl",
     ],
 )
@@ -120,6 +129,10 @@ def test_of_anything_else_nothing_is_guessed(text):
         ("gs://bucket/\u200ba", "U+200B, zero width space): use `gs://bucket/a`"),
         ("gs://bucket/a\t", "U+0009, a line break or another control character): use `gs://bucket/a`"),
         ("gs://bucket/a b", None),
+        ("gs://buck/out /", "has a blank beside a slash: use `gs://buck/out/`"),
+        ("gs://buck/ x.jsonl", "has a blank beside a slash: use `gs://buck/x.jsonl`"),
+        ("gs://buck/a / b ", "begins or ends with a blank: use `gs://buck/a/b`"),
+        ("gs://buck/{{ params.a / 2 }}/x", None),
     ],
 )
 def test_blanks_and_what_cannot_be_seen_are_told(text, problem):
@@ -137,3 +150,11 @@ def test_nothing_that_is_written_breaks_the_suggestions(text):
     for suggest in (placeholder_problem, blank_problem, place_suggestion, label_suggestion):
         suggest(text)
         suggest(f"https://{text}")
+
+
+@pytest.mark.parametrize(
+    "text", ["gs://bucket/{run_date}/st/ ", "gs://bucket/{{ run_date }/in.jsonl", "gs://bucket/<run_date>/ a"]
+)
+def test_the_placeholder_of_a_uri_is_reported_before_its_blanks(text):
+    with pytest.raises(ValueError, match=r"use `\{\{ run_date \}\}`"):
+        checked_uri(text)

@@ -65,6 +65,29 @@ def test_a_refusal_is_permanent_and_says_what_to_change(
     assert len(proxy.calls) < 5  # it is not sent again and again
 
 
+@pytest.mark.parametrize(
+    ("code", "message", "remedy"), [(400, PAYS, "gcs.requester-pays"), (400, KEY, "Enable the Cloud KMS key")]
+)
+def test_an_object_that_is_listed_but_may_not_be_read_is_refused_the_same_way(
+    storage, proxy, reply, monkeypatch, code, message, remedy
+):
+    item = {"name": "in.jsonl", "size": "16", "generation": "1"}
+
+    def route(call):
+        if call.params.get("alt") == "media":
+            return reply.of(refusal(code, message), code)
+        return reply.of({"items": [item, {**item, "name": "in2.jsonl"}]})
+
+    proxy.route(route)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+    store = open_storage()
+    found = store.find(["gs://rows/in*.jsonl"])
+    for read in (lambda: list(store.read_each(found)), lambda: store.head(found[0], 8)):
+        with pytest.raises(StorageRefusedError, match=remedy) as caught:
+            read()
+        assert "gs://rows/in.jsonl" in str(caught.value)
+
+
 def made(name: str, base: type[Exception] = Exception, **values: Any) -> Exception:
     module, _, kind = name.rpartition(".")
     error = type(kind, (base,), {"__module__": module})("no answer")

@@ -151,7 +151,7 @@ def test_the_whole_steps_agree_on_every_object(storage, content):
     (part,) = preparer.prepare()
     assert (part.rows, part.answered) == (count, True)
     assert input_facts(storage, storage.find([uri])).rows == count
-    assert survey_input(storage.open, storage.find([uri])).rows > 0
+    assert survey_input(storage, storage.find([uri])).rows > 0
 
 
 def test_an_output_of_every_form_is_scanned(storage, gcs, content):

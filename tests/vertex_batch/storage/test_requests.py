@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from tests.builders import input_rows
 from vertex_batch.billing.outputs import OutputReader
+from vertex_batch.budgets import survey_input
 from vertex_batch.costs import JobFacts
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, JobLimits, StagingPlace
-from vertex_batch.inputs.preparation import InputPreparer
+from vertex_batch.inputs.preparation import InputPreparer, shards_of
+from vertex_batch.inputs.staging import stage
 from vertex_batch.preflight import CheckedRows, Subject, inspect
 from vertex_batch.usage import ScanOptions, find_outputs, scan_outputs
 
@@ -21,6 +27,7 @@ ROW = input_rows("hello")
 USAGE = b'"usageMetadata": {"promptTokenCount": 1, "totalTokenCount": 1}'
 ANSWER = b'{"request": {}, "response": {"responseId": "r", %s}}\n' % USAGE
 FILES = 60
+MANY = 5
 _FOLDERS = itertools.count()
 
 
@@ -33,6 +40,24 @@ def folder(gcs) -> str:
         gcs.put(f"{name}/in/archive/{number:03}.jsonl", ROW)
         gcs.put(f"{name}/out/prediction-1/{number:012}.jsonl", ANSWER * 3)
     return name
+
+
+@pytest.fixture
+def reads_at_once(counted) -> Callable[[int], Callable[[], bool]]:
+    """Hold the first reads after some until five are under way; whether that happened."""
+
+    def hold(after: int) -> Callable[[], bool]:
+        barrier, reads = threading.Barrier(MANY), itertools.count()
+
+        def before(_method: str, path: str) -> None:
+            if "alt=media" in path and after <= next(reads) < after + MANY:
+                with suppress(threading.BrokenBarrierError):
+                    barrier.wait(20)
+
+        counted.before = before
+        return lambda: next(reads) >= after + MANY and not barrier.broken
+
+    return hold
 
 
 def plan(storage, folder: str, limits: JobLimits) -> list[InputPart]:
@@ -55,6 +80,38 @@ def test_a_plan_lists_one_level_and_reads_each_file_once(storage, counted, folde
     assert counted.listings == 1
     assert len(counted.calls) == 1 + FILES
     assert not [path for _, path in counted.calls if "archive" in path]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("files", [FILES, 2 * FILES])
+def test_an_estimate_reads_many_small_files_at_once(storage, gcs, reads_at_once, packed, files):
+    """Each of them, or of more a sample."""
+    folder = f"gs://rows/estimated{next(_FOLDERS)}"
+    for number in range(files):
+        gcs.put(f"{folder}/{number:03}.jsonl", gzip.compress(ROW * 3) if packed else ROW * 3)
+    objects = storage.find([f"{folder}/*.jsonl"])
+    reached = reads_at_once(1 if files > FILES else 0)  # of more, the first is looked at alone
+    assert survey_input(storage, objects, MODEL).rows == files * 3
+    assert reached()
+
+
+def test_small_packed_files_are_joined_many_at_once(storage, gcs, reads_at_once, counted):
+    folder = f"gs://rows/packed{next(_FOLDERS)}"
+    for number in range(FILES):
+        gcs.put(f"{folder}/in/{number:03}.jsonl.gz", gzip.compress(ROW * 3))
+    place, limits = StagingPlace.of(f"{folder}/out/", None, "k" * 40), JobLimits(50)
+    shards = shards_of(storage, storage.find([f"{folder}/in/*"]), limits)
+    reached = reads_at_once(0)
+    counted.calls.clear()
+    staged = stage(storage, shards, place)
+    assert (staged.written, staged.found) == (len(shards), 0)
+    assert reached()
+    assert all(counted.reads_of(f"/in/{number:03}.jsonl.gz") == 1 for number in range(FILES))
+    assert b"".join(gcs.get(place.of_copied(shard.copied)) for shard in shards) == ROW * 3 * FILES
+    gcs.delete(place.of_copied(shards[1].copied))  # a retry writes only what is missing
+    again = stage(storage, shards, place)
+    assert (again.written, again.found) == (1, len(shards) - 1)
+    assert [each.size for each in again.objects] == [each.size for each in staged.objects]
 
 
 def test_a_submission_lists_once_and_reads_nothing_that_was_checked(storage, counted, folder):

@@ -99,3 +99,20 @@ def test_a_line_without_end_does_not_fill_the_memory():
 
 def test_an_empty_file_has_no_rows():
     assert scan(b"").rows == scan(b"\n\n").rows == 0
+
+
+def test_a_gzip_is_read_in_blocks_with_few_reads(good):
+    class Reads(io.BytesIO):
+        sizes: list[int]
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            self.sizes.append(-1 if size is None else size)
+            return super().read(size)
+
+    packed = gzip.compress((good + b"\n") * 20_000, compresslevel=0)
+    stream = Reads(packed)
+    stream.sizes = []
+    rows = sum(len(block.lines) for block in read_lines(stream))
+    assert rows == 20_000
+    assert set(stream.sizes) == {BLOCK_BYTES}
+    assert len(stream.sizes) <= len(packed) // BLOCK_BYTES + 2
