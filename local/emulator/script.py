@@ -85,7 +85,7 @@ class Trait(StrEnum):
     NO_USAGE = "no_usage"
     EXTRA_USAGE = "extra_usage"  # usage fields that the discovery document does not have
     NO_MODEL_VERSION = "no_model_version"
-    MODEL_AT_DEFAULT = "model_at_default"  # "gemini-2.0-flash-001@default"
+    MODEL_AT_DEFAULT = "model_at_default"  # such as "gemini-3.8-flash@default"
     SAFETY = "safety"
     RECITATION = "recitation"
     MAX_TOKENS = "max_tokens"
