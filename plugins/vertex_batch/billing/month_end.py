@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vertex_batch.costs import CostTable, JobFilter
 
 PACE_DAYS = 7
-"""The days whose tokens are taken for each day to come."""
+"""The days whose tokens are taken for each day to come; fewer if the first job is more recent."""
 _CENT_OF_A_CENT = Decimal("0.0001")
 
 
@@ -27,15 +27,26 @@ class MonthEnd:
 
     :param so_far: what the bills of the month come to.
     :param at_end: the same with the days to come. It is rounded, since it is an estimate.
+    :param pace_days: the days whose tokens were taken for each day to come.
     """
 
     so_far: Total
     at_end: Total
+    pace_days: int = PACE_DAYS
+
+    @property
+    def pace(self) -> str:
+        return "1 day" if self.pace_days == 1 else f"{self.pace_days} days"
+
+    @property
+    def is_early(self) -> bool:
+        """Whether it rests on fewer days than usual."""
+        return self.pace_days < PACE_DAYS
 
     def __str__(self) -> str:
         return (
             f"{self.so_far.rounded} so far; probably {self.at_end.rounded} at its end, with the tokens of the"
-            f" last {PACE_DAYS} days at the prices of the days to come"
+            f" last {self.pace} at the prices of the days to come"
         )
 
 
@@ -50,7 +61,9 @@ def month_end(table: CostTable, where: JobFilter, day: date, *, book: PriceBook 
     last = day.replace(day=calendar.monthrange(day.year, day.month)[1])
     month = replace(where, since=day.replace(day=1), until=day)
     so_far = add_totals(group.total for group in table.totals("day", where=month))
-    pace = replace(where, since=day - timedelta(days=PACE_DAYS - 1), until=day)
+    first = table.first_day(where) or day
+    days = max(1, min(PACE_DAYS, (day - first).days + 1))
+    pace = replace(where, since=day - timedelta(days=days - 1), until=day)
     usage: dict[str, Counter[UsageKey]] = defaultdict(Counter)
     for location, key, tokens in table.usage(pace):
         usage[location][replace(key, priced_on=None)] += tokens
@@ -60,5 +73,5 @@ def month_end(table: CostTable, where: JobFilter, day: date, *, book: PriceBook 
         for each in to_come
     ]
     whole = add_totals(costs)
-    rest = Total((whole.amount / PACE_DAYS).quantize(_CENT_OF_A_CENT), whole.complete)
-    return MonthEnd(so_far, add_totals([so_far, rest]))
+    rest = Total((whole.amount / days).quantize(_CENT_OF_A_CENT), whole.complete)
+    return MonthEnd(so_far, add_totals([so_far, rest]), days)

@@ -1,9 +1,9 @@
 """What a job will probably cost, before it is submitted: from its input, and from what its spec's jobs used.
 
-With history, each past job is replayed on the new input: its tokens, scaled by rows and bytes, at the
-prices of the day on which the new one runs. The median of these amounts is expected, and nine in ten of
-them span the range. Without history, the rows are counted by the published rules, and the range says what
-they leave open: how long answers and thoughts are, and what was not read.
+With history, each past job is replayed on the new input: the tokens of the rows that it ran, scaled by rows
+and bytes, at the prices of the day on which the new one runs. The median of these amounts is expected, and
+nine in ten of them span the range. Without history, the rows are counted by the published rules, and the
+range says what they leave open: how long answers and thoughts are, and what was not read.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from itertools import islice
 from math import ceil
 from typing import Any
 
@@ -26,6 +27,8 @@ from vertex_batch.usage import Kind, UsageKey, canonical_model
 
 HISTORY_RUNS = 10
 _LOW, _MIDDLE, _HIGH = Fraction(1, 10), Fraction(1, 2), Fraction(9, 10)
+_ENOUGH_ROWS = 50
+"""With so many rows, a job that ran less than half of its input is history, too."""
 _TOLERANCE = Decimal("0.02")
 _FEW_JOBS = Fraction(1, 2)
 """How far the range of a single past job reaches on either side; of n jobs it is the n-th part of that."""
@@ -38,10 +41,12 @@ _OF_THE_ANSWER = frozenset({Kind.OUTPUT, Kind.THOUGHTS})
 class PastJob:
     """What an earlier job of the same task and model used.
 
-    :param rows: of its input.
-    :param size: of its input, in bytes; None if unknown.
+    :param rows: that it ran, answered or failed, and that its own bill covers. Those of its input that it
+        did not run, since it was cancelled, failed or expired, are not among them.
+    :param size: of these rows, in bytes; None if unknown.
     :param answered: rows with an answer.
     :param cost: of its bill; None if unknown.
+    :param input_rows: of its input; 0 if unknown.
     """
 
     rows: int
@@ -49,6 +54,13 @@ class PastJob:
     size: int | None = None
     answered: int = 0
     cost: Total | None = None
+    input_rows: int = 0
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it ran enough rows to stand for others: half of its input, or `_ENOUGH_ROWS`."""
+        enough = self.rows >= min(_ENOUGH_ROWS, -(-self.input_rows // 2))
+        return bool(self.rows > 0 and self.usage and enough)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +187,9 @@ def estimate(
     )
 
 
-def usable(history: Sequence[PastJob]) -> list[PastJob]:
+def usable(history: Iterable[PastJob]) -> list[PastJob]:
     """Those of the past jobs that an estimate is made of."""
-    return [past for past in history if past.rows > 0 and past.usage][:HISTORY_RUNS]
+    return list(islice((past for past in history if past.is_usable), HISTORY_RUNS))
 
 
 def quantile(amounts: Sequence[Decimal], share: Fraction) -> Decimal:
@@ -207,7 +219,9 @@ def _replay(
     less, more = (
         (Fraction(rows.low / rows.expected), Fraction(rows.high / rows.expected)) if rows.expected else (1, 1)
     )
-    jobs = "the last job" if len(useful) == 1 else f"the last {len(useful)} jobs"
+    last, jobs = useful[0], "the last job" if len(useful) == 1 else f"the last {len(useful)} jobs"
+    if len(useful) == 1 and last.rows < last.input_rows:
+        jobs = f"the {last.rows:,} of {last.input_rows:,} rows that the last job ran"
     return _make_estimate(
         survey,
         items,

@@ -6,6 +6,7 @@ begin at the same moment never both take what is left of a budget.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -26,7 +27,7 @@ from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.budgets.decision import Decision, Sums
 from vertex_batch.budgets.digest import UnbilledJob
-from vertex_batch.budgets.estimating import HISTORY_RUNS, Estimate, PastJob
+from vertex_batch.budgets.estimating import Estimate, PastJob, usable
 from vertex_batch.budgets.limits import Account, BudgetRequest, Payer, Ruling, Window
 from vertex_batch.costs.bill import Bill, Total
 from vertex_batch.costs.database import upsert
@@ -42,6 +43,8 @@ LONGEST_JOB = timedelta(days=5)
 """Vertex ends a job within 96 hours. A job without a bill by then gets none, and its reservation expires."""
 _LOCK = 7_302_117_564_091_847  # PostgreSQL advisory locks are numbers; this one is ours
 _CANDIDATES = 50
+_NOT_RUN = re.compile("cancell?ed|expired", re.IGNORECASE)
+"""How the reason of a failed row begins that was not run because its job ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +73,9 @@ class Ledger:
         self._table, self._now = table, now
 
     def history(self, budget_request: BudgetRequest) -> list[PastJob]:
-        """Earlier jobs of the same task and model, the latest first."""
+        """The earlier jobs of the same task and model that an estimate is made of, the latest first."""
         asked = (
-            select(jobs, estimates.c.input_bytes)
+            select(jobs, estimates.c.input_bytes, estimates.c.rows_input.label("rows_expected"))
             .select_from(jobs.join(estimates, same_job(estimates, jobs), isouter=True))
             .where(
                 jobs.c.dag_id == budget_request.dag_id,
@@ -85,7 +88,7 @@ class Ledger:
         model = canonical_model(budget_request.model)
         with self._table.reading() as connection:
             rows = [row for row in connection.execute(asked) if canonical_model(row.model) == model]
-            return [_past_job(connection, row) for row in rows[:HISTORY_RUNS]]
+            return usable(_past_job(connection, row) for row in rows)
 
     def claim(
         self,
@@ -274,6 +277,10 @@ def _past_job(connection: Connection, row: Row[Any]) -> PastJob:
     mine = [usage.c[name] == getattr(row, name) for name in JOB_KEY]
     found = connection.execute(select(usage).where(*mine)).mappings()
     tokens = {read_usage_key(each): each["tokens"] for each in found}
-    rows = row.rows_input or row.rows_ok + row.rows_failed + row.rows_unreadable + row.rows_unrecognized
+    not_run = sum(count for reason, count in row.failed_reasons.items() if _NOT_RUN.match(reason))
+    answered = row.rows_ok - row.rows_copied
+    rows, of_input = answered + row.rows_failed - not_run, row.rows_input or row.rows_expected or 0
+    # The input of a job that resumed another holds that job's answers, too.
+    size = None if row.rows_copied or not of_input else (row.input_bytes or 0) * rows // of_input
     cost = Total(row.amount_picousd, complete=not row.unpriced_line_items)
-    return PastJob(rows, tokens, row.input_bytes or None, row.rows_ok, cost)
+    return PastJob(rows, tokens, size or None, answered, cost, of_input)

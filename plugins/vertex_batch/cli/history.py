@@ -67,7 +67,7 @@ def read_history(plan: Plan, url: str | None) -> History:
 
 
 def _jobs(plan: Plan, url: str | None) -> list[PastJob]:
-    from vertex_batch.budgets import BudgetRequest, Ledger, usable  # noqa: PLC0415 - it brings SQLAlchemy along
+    from vertex_batch.budgets import BudgetRequest, Ledger  # noqa: PLC0415 - it brings SQLAlchemy along
     from vertex_batch.cli.cost import MissingCostTableError, open_table  # noqa: PLC0415
 
     try:
@@ -80,4 +80,4 @@ def _jobs(plan: Plan, url: str | None) -> list[PastJob]:
         return []
     group = f"{plan.job.name}." if plan.spec.grouped else ""
     request = BudgetRequest("", *plan.place, plan.request.model, plan.spec.name, "", f"{group}submit")
-    return usable(Ledger(table).history(request))
+    return Ledger(table).history(request)

@@ -237,7 +237,7 @@ class BudgetGate:
             return budgets.unknown_estimate("the rows of a BigQuery table are not counted")
         asks, book = self._request, self._price_book()
         threshold = book.thresholds().get(canonical_model(asks.model))
-        history = budgets.usable(self._ledger.history(asks))
+        history = self._ledger.history(asks)
         try:
             storage = self._files.open_storage()
             objects = storage.find(self._files.uris)

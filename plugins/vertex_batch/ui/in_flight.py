@@ -158,7 +158,8 @@ def project_cost(
         amount = sum((cost.total.amount for cost in known), Decimal(0))
         basis = f"from {len(known)} earlier {'bill' if len(known) == 1 else 'bills'}"
         per_row = amount / sum(cost.rows.ok - cost.rows.copied for cost in known)
-        usual = Total(amount / len(known), complete)
+        of_inputs = sum(max(cost.rows.input_rows or 0, cost.rows.total) for cost in known)
+        usual = Total(per_row * of_inputs / len(known), complete)
     elif expected and expected.rows:
         complete, basis = expected.expected.complete, "expected when it was submitted"
         per_row = expected.expected.amount / expected.rows

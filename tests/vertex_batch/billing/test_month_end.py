@@ -44,6 +44,22 @@ def test_the_days_to_come_have_their_own_prices(table):
     assert "0.75 USD so far; probably 23.25" in str(january)
 
 
+@pytest.mark.parametrize(("nights", "days"), [(1, "1 day"), (3, "3 days"), (7, "7 days"), (9, "7 days")])
+def test_the_first_days_are_divided_by_the_days_since_the_first_job(table, nights, days):
+    """A million tokens cost 0.375 USD a day, from the first night on."""
+    last = date(2026, 12, 21)
+    for back in range(nights):
+        record(table, "gemini-3.8-flash", last - timedelta(days=back))
+    found = month_end(table, JobFilter(), last)
+    assert found.at_end.amount == (nights + 10) * Decimal("0.375")
+    assert f"the tokens of the last {days} at" in str(found)
+
+
+def test_days_without_jobs_since_the_first_one_count(table):
+    record(table, "gemini-3.8-flash", date(2026, 12, 18))
+    assert month_end(table, JobFilter(), date(2026, 12, 21)).at_end.amount == Decimal("1.3125")
+
+
 def test_what_has_no_price_leaves_the_end_open(table):
     record(table, "gemini-9-ultra", date(2026, 12, 27))
     assert month_end(table, JobFilter(), date(2026, 12, 27)).at_end.complete is False

@@ -148,6 +148,32 @@ def test_only_the_last_runs_count_and_empty_ones_teach_nothing():
     assert estimate(counted(1), MODEL, "us-central1", BOOK, history).high == Decimal("0.00105")
 
 
+@pytest.mark.parametrize(
+    ("ran", "of_rows", "is_usable"),
+    [(1, 0, True), (1, 1, True), (1, 3, False), (2, 3, True), (49, 300, False), (50, 300, True)],
+)
+def test_a_past_job_ran_half_of_its_rows_or_at_least_fifty(ran, of_rows, is_usable):
+    assert PastJob(ran, {OUTPUT: 100 * ran}, input_rows=of_rows).is_usable is is_usable
+
+
+def test_a_cancelled_job_expects_what_its_rows_cost_and_says_how_many_they_were():
+    cancelled = PastJob(55, {OUTPUT: 5500}, input_rows=300)
+    found = estimate(counted(300), MODEL, "us-central1", BOOK, [cancelled])
+    assert (found.expected.amount, found.low, found.high) == (
+        Decimal("0.3"),
+        Decimal("0.15"),
+        Decimal("0.45"),
+    )
+    assert found.method == "300 rows counted, tokens as in the 55 of 300 rows that the last job ran"
+
+
+def test_a_cancelled_job_does_not_lower_the_range_of_whole_ones():
+    whole = PastJob(300, {OUTPUT: 30_000}, input_rows=300)
+    history = [PastJob(55, {OUTPUT: 5500}, input_rows=300), *[whole] * 3]
+    found = estimate(counted(300), MODEL, "us-central1", BOOK, history)
+    assert found == estimate(counted(300), MODEL, "us-central1", BOOK, [whole] * 4)
+
+
 def test_what_has_no_price_leaves_the_estimate_open():
     found = estimate(all_of(row("x" * 40)), "gemini-9", "us-central1", PriceBook([]))
     assert not found.expected.complete

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -74,6 +75,11 @@ def test_rows_that_an_earlier_job_was_billed_for_are_not_what_the_bill_paid_for(
         InFlight(MINE, job(stats=(10, 0, 0)), "RUNNING"), [cost("1", copied=90), cost("9", 0)]
     )
     assert guess.whole.amount == 1
+
+
+def test_the_usual_cost_is_that_of_whole_jobs_not_of_a_cancelled_one():
+    cancelled = replace(cost("0.5", 25), rows=RowCounts(25, input_rows=100))
+    assert project_cost(InFlight(MINE, job(), "RUNNING"), [cancelled, cost("2")]).whole.amount == 2
 
 
 @pytest.mark.parametrize("history", [[], [cost("0", ok=0)]])
