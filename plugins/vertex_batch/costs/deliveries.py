@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Self
 
 from vertex_batch.costs.bill import JobFacts
 
@@ -71,16 +72,26 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class DeliverySums:
-    """What was delivered in one night: the `NIGHT` that ends with the latest delivery.
-
-    A delivery whose file was replaced by a later one is not counted, so that no row counts twice.
-    """
+    """What was delivered in one night: the `NIGHT` that ends with the latest delivery."""
 
     deliveries: int
     input_rows: int
     delivered: int
     exceptions: int
     until: datetime
+
+    @classmethod
+    def of(cls, found: Sequence[Delivery]) -> Self | None:
+        """Add up deliveries; None if there are none."""
+        if not found:
+            return None
+        return cls(
+            len(found),
+            sum(each.input_rows for each in found),
+            sum(each.delivered for each in found),
+            sum(each.exceptions for each in found),
+            max(each.delivered_at for each in found),
+        )
 
     def __str__(self) -> str:
         return rows_equation(self.input_rows, self.delivered, self.exceptions)

@@ -10,6 +10,7 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     Select,
     Table,
     and_,
+    exists,
     false,
     func,
     literal,
@@ -71,11 +72,20 @@ def conditions(where: JobFilter, of: Table = jobs) -> list[ColumnElement[bool]]:
     if where.incomplete:
         counted = (of.c[name] for name in _ROWS if name != "rows_copied")
         found.append(or_(of.c.state.in_(STATES_WITHOUT_RESULTS), of.c.rows_input > sum(counted, literal(0))))
+        found.append(~_was_run_again(of))
     if where.since:
         found.append(of.c.day >= where.since)
     if where.until:
         found.append(of.c.day <= where.until)
     return found
+
+
+def _was_run_again(of: Table) -> ColumnElement[bool]:
+    """Whether a later job of the same task of the same run has ended with results."""
+    later = jobs.alias("later")
+    same = (later.c[name] == of.c[name] for name in ("dag_id", "run_id", "task_id", "map_index"))
+    is_later = later.c.create_time > of.c.create_time
+    return exists().where(of.c.run_id != "", *same, is_later, later.c.state.not_in(STATES_WITHOUT_RESULTS))
 
 
 def _needs_job_columns(where: JobFilter) -> bool:

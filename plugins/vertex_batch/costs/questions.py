@@ -57,7 +57,8 @@ class JobFilter:
     :param but: only jobs of other specs, or of other teams.
     :param job_ids: only jobs with these ids; None: all, empty: none.
     :param named: only jobs with these names, as people write them; None: all, empty: none.
-    :param incomplete: only jobs that ended without results, or whose output lacks rows of the input.
+    :param incomplete: only jobs that ended without results, or whose output lacks rows of the input, and
+        after which no other job of the same task of the same run has ended with results.
     """
 
     spec: str = ""

@@ -13,7 +13,6 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     ColumnElement,
     Connection,
     FromClause,
-    exists,
     func,
     literal_column,
     select,
@@ -23,7 +22,7 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
 from vertex_batch.costs import migrations
 from vertex_batch.costs.bill import JobFacts
 from vertex_batch.costs.database import Database
-from vertex_batch.costs.deliveries import NIGHT, Delivery, DeliverySums
+from vertex_batch.costs.deliveries import NIGHT, Delivery
 from vertex_batch.costs.focus import read_focus
 from vertex_batch.costs.queries import conditions, read_total, select_jobs, select_totals, sum_of
 from vertex_batch.costs.questions import (
@@ -222,7 +221,13 @@ class CostReader:
         return self._deliveries(*conditions(where, deliveries))
 
     def deliveries_of_night(self, where: JobFilter) -> list[Delivery]:
-        """Return the deliveries of `last_night` that have exceptions, the largest number first."""
+        """Return what was delivered in the `NIGHT` that ends with the latest delivery.
+
+        Deliveries whose file was replaced by a later one are left out.
+
+        :param where: see `deliveries`.
+        :return: the ones with most exceptions first.
+        """
         chosen = conditions(where, deliveries)
         until = select(func.max(deliveries.c.delivered_at)).where(*chosen)
         with self.reading() as connection:
@@ -230,7 +235,7 @@ class CostReader:
         if last is None:
             return []
         of_night = deliveries.c.delivered_at > last - NIGHT
-        found = self._deliveries(*chosen, of_night, deliveries.c.exceptions > 0)
+        found = self._deliveries(*chosen, of_night)
         return sorted((each for each in found if not each.replaced_by), key=lambda each: -each.exceptions)
 
     def _deliveries(self, *conditions: ColumnElement[bool]) -> list[Delivery]:
@@ -248,26 +253,6 @@ class CostReader:
             return []
         of_run = self.deliveries(JobFilter(dag_id=job.dag_id, run_id=job.run_id))
         return [delivery for delivery in of_run if delivery.is_of(job)]
-
-    def last_night(self, where: JobFilter) -> DeliverySums | None:
-        """Return what was delivered in the night that ends with the latest delivery; None if there is none.
-
-        :param where: see `deliveries`.
-        """
-        chosen = conditions(where, deliveries)
-        with self.reading() as connection:
-            last = select(func.max(deliveries.c.delivered_at)).where(*chosen)
-            until = connection.execute(last).scalar_one()
-            if until is None:
-                return None
-            sums = (sum_of(deliveries.c[name]) for name in ("input_rows", "delivered", "exceptions"))
-            was_replaced = exists().where(*_replaces(deliveries.alias("later")))
-            of_night = select(func.count(), *sums).where(
-                *chosen, deliveries.c.delivered_at > until - NIGHT, ~was_replaced
-            )
-            row = connection.execute(of_night).one()
-            count, input_rows, delivered, exceptions = (int(number or 0) for number in row)
-        return DeliverySums(count, input_rows, delivered, exceptions, until)
 
 
 def _replaces(later: FromClause) -> list[ColumnElement[bool]]:

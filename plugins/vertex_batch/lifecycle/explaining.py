@@ -21,14 +21,15 @@ _MONEY = {
     Verdict.DEADLINE: "Finished rows are billed; the record_cost task counts them.",
     Verdict.POLLING_FAILED: "The job may still be running and costing money.",
 }
+_ALL_AGAIN = "Clearing the submit task sends all rows again, and pays again for those that were answered."
 _NEXT = {
     Verdict.LOST: "Clear the submit task to run the batch again.",
-    Verdict.DEADLINE: "Raise the deadline, or clear the submit task to run the batch again.",
+    Verdict.DEADLINE: f"Raise the deadline. {_ALL_AGAIN}",
     Verdict.POLLING_FAILED: (
         "Fix the cause named above, then clear this task. It will resume waiting for the same job."
     ),
-    Verdict.CANCELLED: "Clear the submit task to run the batch again.",
-    Verdict.EXPIRED: "Clear the submit task to run the batch again.",
+    Verdict.CANCELLED: _ALL_AGAIN,
+    Verdict.EXPIRED: _ALL_AGAIN,
 }
 
 

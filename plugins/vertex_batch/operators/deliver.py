@@ -138,7 +138,7 @@ class DeliverResultsOperator(SpecOperator):
             written, bad, later = self._deliver(context, run)
             self._record(context, table, run, written)
             self.delivery_url = storage_url(written.place.answers, is_file=True)
-            notes = " ".join(filter(None, (_beside(written, self._place(run)), later)))
+            notes = " ".join(filter(None, (_beside(written, self._place(run), self.task_id), later)))
             if bad and notes:
                 bad = f"{bad} {notes}"
             elif notes:
@@ -297,12 +297,14 @@ class DeliverResultsOperator(SpecOperator):
             self.log.warning("The sums differ: %s", problem)
 
 
-def _beside(written: Written, to: str) -> str:
+def _beside(written: Written, to: str, task_id: str) -> str:
     """Explain why a delivery is not at its address, and how a person puts it there; empty if it is there."""
     if written.kept is None:
         return ""
+    if not written.manifest["delivered"]:
+        return f"{to} still has {written.kept}."
     return (
         f"These {written.manifest['delivered']:,} answers are beside {to}, in {written.place.answers}. At"
         f" that address is {written.kept}; it was kept, because {written.why_kept}. To replace it all"
-        f" the same, delete {DeliveryPlace(to).manifest} and clear this task, which costs nothing."
+        f" the same, delete {DeliveryPlace(to).manifest} and clear `{task_id}`, which costs nothing."
     )

@@ -138,7 +138,7 @@ def preflight(
         return None
     log.info("Pre-flight: %s", report.summary())
     if report.is_hopeless and mode is Mode.STRICT:
-        raise PreflightError(report.lines())
+        raise PreflightError(report.lines(), fails_whole_job=report.counts[Severity.JOB] > 0)
     for line in report.lines():
         log.warning("Pre-flight: %s", line)
     return report

@@ -35,10 +35,8 @@ _REFUSED = (
     "The pre-flight found that Vertex would not answer any row of this job. Nothing was submitted and nothing"
     " was spent."
 )
-_REMEDY = (
-    "Fix the input and clear the task; a retry fails the same way until then. To submit the job anyway, set"
-    " `preflight: warn` in the spec. What was found:"
-)
+_REMEDY = "Fix the input and clear the task; a retry fails the same way until then."
+_ANYWAY = "To submit the job anyway, set `preflight: warn` in the spec."
 _OUTCOME = {
     Severity.JOB: "fails the whole job",
     Severity.ROW: "this row fails",
@@ -125,11 +123,19 @@ class Report:
 
 
 class PreflightError(PermanentError):
-    """The job was not submitted, since Vertex would not have answered any row of it."""
+    """The job was not submitted, since Vertex would not have answered any row of it.
 
-    def __init__(self, lines: Sequence[str]) -> None:
-        self.lines = list(lines)
+    Pages show its first line, which therefore has the most severe finding.
+
+    :param lines: see `Report.lines`.
+    :param fails_whole_job: Vertex fails the job before its first row, so that submitting it is of no use.
+    """
+
+    def __init__(self, lines: Sequence[str], *, fails_whole_job: bool = True) -> None:
+        self.lines, self.fails_whole_job = list(lines), fails_whole_job
         super().__init__(self.lines)
 
     def __str__(self) -> str:
-        return "\n".join([f"{_REFUSED} {_REMEDY}", *self.lines])
+        first, *others = self.lines
+        remedy = _REMEDY if self.fails_whole_job else f"{_REMEDY} {_ANYWAY}"
+        return "\n".join([f"{first}. {_REFUSED} {remedy}", *others])

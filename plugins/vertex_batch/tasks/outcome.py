@@ -51,7 +51,7 @@ def explained(context: Context, log: Log) -> Iterator[None]:
             _log_sentences(log.info if isinstance(error, AirflowSkipException) else log.error, line)
         if isinstance(error, PermanentError):
             # Airflow logs this exception, too, and would log its cause after it.
-            short = " ".join([*_SENTENCE_ENDS.split(lines[0])[:2], "See the log above."])
+            short = " ".join([*_SENTENCE_ENDS.split(lines[0])[:3], "See the log above."])
             raise AirflowFailException(short if len(lines) > 1 else lines[0]) from None
         raise
 

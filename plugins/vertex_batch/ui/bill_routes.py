@@ -13,8 +13,9 @@ from vertex_batch.budgets import Ledger
 from vertex_batch.costs import Bill, CostTable, JobFilter, add_totals
 from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.beside import nights_before, outside_expectation
+from vertex_batch.ui.clearing import clearings
 from vertex_batch.ui.failures import count_retried, group_failures
-from vertex_batch.ui.limits import failed_limits, result_options, retried_reasons
+from vertex_batch.ui.limits import failed_limits, result_options, retried_reasons, sends_rest
 from vertex_batch.ui.open_table import CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.render import address_of, page
@@ -64,9 +65,14 @@ def run(
     whole = costs.bill(found[0].job.key) if costs and len(found) == 1 else None
     report = read_run(dag_id, run_id, with_reasons=reader.may_read_logs(dag_id))
     deliveries = costs.deliveries(where) if costs else []
+    guesses = Ledger(costs).of_jobs([each.job.key for each in found]) if costs and report.has_failed else {}
+    expected = {key: each.estimate.expected for key, each in guesses.items()}
+    cut_short = clearings(found, expected) if report.has_failed else []
     return page(
         request,
         "run.html",
+        clearings=cut_short,
+        sends_rest={each.spec for each in cut_short if sends_rest(each.spec)},
         jobs=found,
         total=add_totals(each.total for each in found),
         marks=outside_expectation(costs, found) if costs else {},

@@ -28,9 +28,10 @@ from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.active_jobs import open_client, what_happened
 from vertex_batch.ui.beside import outside_expectation
+from vertex_batch.ui.clearing import Clearing
 from vertex_batch.ui.consent import is_from_here, is_signed, sign
 from vertex_batch.ui.in_flight import NO_STATE, InFlight
-from vertex_batch.ui.limits import failed_limits
+from vertex_batch.ui.limits import failed_limits, sends_rest
 from vertex_batch.ui.open_table import Costs, CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError, read_days
 from vertex_batch.ui.render import address_of, page
@@ -185,6 +186,16 @@ def confirm_cancel(
     read, problem = _read(submission)
     each = InFlight(submission, read, read.raw_state if read else NO_STATE)
     (estimate,) = estimate_costs(costs, [each])
+    bill = costs.bill(submission.key) if costs else None
+    clearing = Clearing(
+        submission.task_id,
+        each.spec,
+        sum(each.rows) if each.rows else bill.rows.input_rows if bill else None,
+        bill.rows.ok if bill else each.finished_rows,
+        bill.total if bill else estimate.so_far,
+        None if each.has_ended else estimate.whole,
+        is_running=not each.has_ended,
+    )
     of_run = JobFilter(dag_id=submission.dag_id, run_id=submission.run_id)
     return page(
         request,
@@ -194,7 +205,9 @@ def confirm_cancel(
         each=each,
         estimate=estimate,
         problem=problem,
-        bill=costs.bill(submission.key) if costs else None,
+        bill=bill,
+        clearing=clearing,
+        sends_rest=sends_rest(each.spec),
         deliveries=[each for each in costs.deliveries(of_run) if not each.replaced_by] if costs else [],
         may_cancel=reader.may_cancel(submission.dag_id),
         token=sign(reader.user_id, _action(submission)),

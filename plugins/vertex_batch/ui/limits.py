@@ -13,6 +13,7 @@ from airflow.sdk import conf
 
 from vertex_batch.budgets import Budget, Window
 from vertex_batch.costs import JobFilter
+from vertex_batch.results import Reason
 from vertex_batch.specs import Spec, SpecError, load_specs, specs_folder
 from vertex_batch.specs.results import Results, answer_schema_file
 from vertex_batch.specs.team_budgets import budgets_file, load_team_budgets
@@ -55,6 +56,11 @@ def retried_reasons(name: str) -> frozenset[str]:
     spec = _specs().get(name)
     jobs = spec.jobs if spec else ()
     return frozenset(str(reason) for job in jobs if job.retry_rows for reason in job.retry_rows.reasons)
+
+
+def sends_rest(name: str) -> bool:
+    """Whether a spec can send the rows again, alone, that a job did not reach."""
+    return Reason.TRANSIENT in retried_reasons(name)
 
 
 def result_options(name: str, job_name: str) -> tuple[Results, str | None] | None:

@@ -15,6 +15,7 @@ from fastapi.responses import StreamingResponse
 from vertex_batch.billing.month_end import MonthEnd, month_end
 from vertex_batch.billing.succession import ending_models
 from vertex_batch.costs import CostTable, FocusVersion, JobFilter, stream_csv
+from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.pricing import PriceBook, from_proxy
 from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.chart import draw, sparkline
@@ -27,6 +28,7 @@ from vertex_batch.ui.overview import DAILY, By, Overview, View, explain_lower_bo
 from vertex_batch.ui.periods import BadAddressError, Days, read_period
 from vertex_batch.ui.problems import read_problems
 from vertex_batch.ui.render import page, static_file
+from vertex_batch.ui.restoring import without_beside
 from vertex_batch.ui.spend import compare_months
 
 router = APIRouter()
@@ -117,6 +119,7 @@ def overview(
     unpriced = [] if summary.total.complete else costs.unpriced(where)
     of_spec = costs.jobs(where, limit=MAX_NIGHTS) if where.spec else []
     nights = by_night(of_spec)
+    night = without_beside(costs.deliveries_of_night(replace(where, since=None, until=None)))
     return page(
         request,
         "overview.html",
@@ -134,13 +137,13 @@ def overview(
         nights=nights,
         runs=by_run(of_spec),
         trends=trends(nights),
-        night=costs.last_night(replace(where, since=None, until=None)),
+        night=DeliverySums.of(night),
         unpriced=unpriced,
         lower_bound=explain_lower_bound(found, unpriced),
         max_groups=MAX_GROUPS,
         ending=[each.describe(today) for each in ending_models(costs, where, today, book=_prices())],
         hidden=hidden,
-        problems=read_problems(reader, costs, where, today, by_spec, dag_id=view.where.dag_id),
+        problems=read_problems(reader, costs, where, today, by_spec, night=night, dag_id=view.where.dag_id),
     )
 
 

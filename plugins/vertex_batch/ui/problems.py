@@ -62,6 +62,7 @@ def read_problems(
     today: date,
     failed_limits: Mapping[str, Decimal],
     *,
+    night: Sequence[Delivery] = (),
     dag_id: str = "",
 ) -> Problems:
     """Read what went wrong since yesterday, and in the last night.
@@ -69,18 +70,15 @@ def read_problems(
     :param costs: None: nothing was recorded yet.
     :param where: the jobs of the page that the reader may see. Its period is ignored.
     :param failed_limits: the share of rows without an answer that is a problem, by spec.
+    :param night: what was delivered in the last night.
     :param dag_id: the only DAG of the page; empty: all.
     """
     yesterday = today - timedelta(1)
     jobs: Sequence[JobCost] = ()
-    deliveries: Sequence[Delivery] = ()
     if costs:
         recent = replace(where, since=yesterday, until=today, incomplete=True)
         jobs = costs.jobs(recent, limit=_MAX_READ)
-        deliveries = list(
-            many_unanswered(costs.deliveries_of_night(replace(where, since=None, until=None)), failed_limits)
-        )
-    bad = by_run(jobs, deliveries)
+    bad = by_run(jobs, many_unanswered(night, failed_limits))
     known = {(each.dag_id, each.run_id) for each in bad}
     # The runs of a team are not known to Airflow.
     failed = [] if where.team else _failed_runs(reader, dag_id or where.spec, yesterday)

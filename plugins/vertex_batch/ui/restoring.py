@@ -31,18 +31,21 @@ class Restoring:
 def restoring(
     delivery: Delivery, jobs: Sequence[JobCost], options: tuple[Results, str | None] | None
 ) -> Restoring | None:
-    """Describe it for a delivery that is beside its file, or was replaced; None if it is where it belongs.
+    """Describe it for a delivery that is beside its file, or was replaced.
+
+    None if it is where it belongs, or has no answers.
 
     :param jobs: of the run.
     :param options: see `limits.result_options`; None if the spec cannot be read, so that only a delivery that
         was replaced is recognized, and without a command.
     """
+    if not delivery.delivered:
+        return None
     place = DeliveryPlace(delivery.answers_uri)
     if not delivery.replaced_by:
         if options is None or "run_id" in options[0].to:
             return None
-        names = (f"{delivery.dag_id}.{delivery.run_id}", delivery.run_id)
-        found = next((to for name in names if (to := place.without(name))), None)
+        found = _address(delivery)
         if found is None:
             return None
         place = found
@@ -50,6 +53,19 @@ def restoring(
     is_known = options and not any(RETRY_OF_LABEL in each.job.labels for each in jobs)
     command = _command(attempts, place.answers, options, "--replace") if is_known else ""
     return Restoring(place.answers, _outputs(attempts), command)
+
+
+def without_beside(deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """Leave out the deliveries that were put beside another one of them, which has the same rows."""
+    known = {each.answers_uri for each in deliveries}
+    return [each for each in deliveries if not ((to := _address(each)) and to.answers in known)]
+
+
+def _address(delivery: Delivery) -> DeliveryPlace | None:
+    """The address beside which a delivery is, as its name says; None if that has no run in it."""
+    names = (f"{delivery.dag_id}.{delivery.run_id}", delivery.run_id)
+    place = DeliveryPlace(delivery.answers_uri)
+    return next((to for name in names if (to := place.without(name))), None)
 
 
 def first_delivery(jobs: Sequence[JobCost], options: tuple[Results, str | None] | None) -> str:

@@ -30,6 +30,7 @@ NO_JOB = "This run submitted no job"
 CANCEL_EVENT = "vertex_batch.cancel"
 """The entry of the audit log for a job that was cancelled on these pages."""
 _MARKS = ("patch_dag_run", "patch_task_instance")
+_ACTIVE = (DagRunState.RUNNING, DagRunState.QUEUED)
 _SHOWN = (TaskInstanceState.FAILED, TaskInstanceState.UP_FOR_RETRY, TaskInstanceState.SKIPPED)
 
 
@@ -106,8 +107,12 @@ class RunReport:
                 yield record if record in skipped else task, mine
 
     @property
+    def has_failed(self) -> bool:
+        return self.state == DagRunState.FAILED
+
+    @property
     def is_active(self) -> bool:
-        return self.state in (DagRunState.RUNNING, DagRunState.QUEUED)
+        return self.state in _ACTIVE
 
     @property
     def failures(self) -> list[EndedTask]:
@@ -151,7 +156,9 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
     """
     with create_session() as session:
         run = session.execute(
-            select(DagRun.id, DagRun.state).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+            select(DagRun.id, DagRun.state, DagRun.queued_at).where(
+                DagRun.dag_id == dag_id, DagRun.run_id == run_id
+            )
         ).one_or_none()
         if run is None:
             return RunReport()
@@ -173,6 +180,16 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
             .order_by(TaskInstance.end_date)
             .limit(MAX_TASKS)
         ).all()
+        # A task that was cleared keeps what it said until it runs again.
+        succeeded = {
+            (task.task_id, task.map_index)
+            for task in session.execute(
+                select(TaskInstance.task_id, TaskInstance.map_index)
+                .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
+                .where(TaskInstance.state == TaskInstanceState.SUCCESS)
+                .where(TaskInstance.task_id.in_({task_id for task_id, _ in outcomes}))
+            )
+        }
         delivering = session.scalars(
             select(TaskInstance.task_id)
             .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
@@ -180,6 +197,7 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
             .order_by(TaskInstance.task_id)
             .limit(MAX_TASKS)
         ).all()
+    is_active = run.state in _ACTIVE
     ends = [
         EndedTask(
             task.task_id,
@@ -189,11 +207,17 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
             str(outcomes.get((task.task_id, task.map_index), {}).get("message", "")),
         )
         for task in tasks
+        # A run that was cleared is queued again. What failed before that is over.
+        if not (is_active and run.queued_at and task.end_date and task.end_date < run.queued_at)
     ]
     dry_runs = [made for outcome in outcomes.values() if (made := _dry_run(outcome))]
     submitted = {intent.job_id for intent in intents if intent and intent.job_id}
     is_in_doubt = any(intent and intent.is_in_doubt for intent in intents)
-    notes = [str(outcome["message"]) for outcome in outcomes.values() if outcome.get("is_note") is True]
+    notes = [
+        str(outcome["message"])
+        for task, outcome in outcomes.items()
+        if outcome.get("is_note") is True and task in succeeded
+    ]
     return RunReport(
         str(run.state),
         len(submitted),

@@ -65,7 +65,7 @@ def test_a_delivery_whose_file_was_replaced_names_the_latest_run_that_did_it(tab
 
 
 def test_the_last_night_adds_up_what_was_delivered_and_counts_no_row_twice(table):
-    assert table.last_night(JobFilter()) is None
+    assert DeliverySums.of(table.deliveries_of_night(JobFilter())) is None
     table.record_delivery(a_delivery(), files_changed=True)
     for hours, changes in (
         (-13, {"run_id": "night before", "answers_uri": "gs://demo-bucket/21.parquet"}),
@@ -74,12 +74,14 @@ def test_the_last_night_adds_up_what_was_delivered_and_counts_no_row_twice(table
     ):
         found = a_delivery(**changes, delivered_at=MORNING + timedelta(hours=hours))
         table.record_delivery(found, files_changed=True)
-    assert table.last_night(JobFilter()) == DeliverySums(2, 40, 36, 4, MORNING + timedelta(hours=2))
+    assert DeliverySums.of(table.deliveries_of_night(JobFilter())) == DeliverySums(
+        2, 40, 36, 4, MORNING + timedelta(hours=2)
+    )
     last = DeliverySums(1, 20, 19, 1, MORNING + timedelta(hours=1))
     for where in (JobFilter(dag_ids=frozenset({"nightly"})), JobFilter(team="search")):
-        assert table.last_night(where) == last
+        assert DeliverySums.of(table.deliveries_of_night(where)) == last
     assert str(last) == "20 input rows = 19 delivered + 1 exceptions"
-    assert table.last_night(JobFilter(dag_ids=frozenset())) is None
+    assert table.deliveries_of_night(JobFilter(dag_ids=frozenset())) == []
 
 
 def test_a_table_of_before_gets_the_deliveries_when_it_is_upgraded(database_url, table, bill, monkeypatch):

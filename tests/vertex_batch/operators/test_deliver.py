@@ -125,7 +125,13 @@ def test_a_cancelled_run_leaves_the_answers_of_an_earlier_run_and_says_where_its
     assert len(read(vertex, beside)) == ROWS / 2
     assert deliver(context) == second
     told = context["ti"].xcoms["submit", OUTCOME_XCOM]["message"]
-    for words in (f"10 answers are beside {TO}", "which has 20 answers", "only 10", "delete", "clear this"):
+    for words in (
+        f"10 answers are beside {TO}",
+        "which has 20 answers",
+        "only 10",
+        "delete",
+        "clear `deliver`",
+    ):
         assert words in told
     assert f"10 answers are beside {TO}" in capsys.readouterr().out
     [stored] = table.deliveries(JobFilter(run_id="manual__again"))
@@ -133,6 +139,17 @@ def test_a_cancelled_run_leaves_the_answers_of_an_earlier_run_and_says_where_its
     vertex.gcs.delete(first["manifest"])  # as the message says
     assert deliver(context)["to"] == TO
     assert len(read(vertex, TO)) == ROWS / 2
+
+
+def test_a_cancelled_run_without_answers_says_no_more_than_what_stays(vertex, context):
+    ended(vertex, context, mix={})
+    deliver(context)
+    context["ti"].run_id = "manual__again"
+    ended(vertex, context, "CANCELLED", timeline=[Step(state="RUNNING", seconds=1)], finished=0, mix={})
+    with pytest.raises(AirflowFailException) as error:
+        deliver(context)
+    assert f"{TO} still has the delivery of the run scheduled__2026-11-22, which has 20" in str(error.value)
+    assert "delete" not in str(error.value)
 
 
 def test_the_failure_of_a_run_that_was_cancelled_before_any_answer_follows_from_that(vertex, context):

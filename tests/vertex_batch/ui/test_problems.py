@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -55,6 +55,25 @@ def test_a_job_without_all_its_rows_is_a_warning_with_its_name(pages, state, row
     assert f"1 warning {text}" in words(answer)
     assert f"job={bill.job.job_id}" in answer
     assert "secret" not in answer
+
+
+@pytest.mark.parametrize(
+    ("hours", "again", "is_over"),
+    [
+        (1, {}, True),
+        (1, {"state": "FAILED"}, False),
+        (-1, {}, False),
+        (1, {"run_id": "another"}, False),
+        (1, {"task_id": "other.submit"}, False),
+        (1, {"map_index": 3}, False),
+    ],
+)
+def test_a_job_is_no_warning_once_its_run_has_been_cleared_and_has_ended_well(pages, hours, again, is_over):
+    at = {"run_id": "tonight", "create_time": ENDED}
+    pages.record(bill={"rows": RowCounts(ok=47, input_rows=300)}, state="CANCELLED", **at)
+    pages.record(bill=FINE, **{**at, "create_time": ENDED + timedelta(hours=hours), **again})
+    text = words(pages.get("/").text)
+    assert ("253 of 300 rows are missing" in text or "cancelled" in text) is not is_over
 
 
 def test_the_overview_is_never_green_when_many_rows_of_the_night_have_no_answer(pages):

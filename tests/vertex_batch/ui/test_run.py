@@ -15,7 +15,7 @@ from airflow.models.log import Log
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.sdk.exceptions import AirflowFailException
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from tests.builders import a_delivery
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
@@ -70,6 +70,24 @@ def test_a_run_says_where_and_why_it_failed(pages, run_state):
     assert f"<b>Failed at plan_inputs:</b> {REASON}" in text
     assert "/dags/nightly/runs/tonight/tasks/plan_inputs" in text
     assert ("nothing to pay" in text) is (run_state == "failed")
+
+
+def test_what_failed_before_a_run_was_cleared_is_over_while_it_runs_again(pages):
+    a_run(
+        "running",
+        [("wait", "failed", "x"), ("deliver", None, DELIVER)],
+        [
+            ("wait", OUTCOME_XCOM, {"message": REASON}),
+            ("deliver", OUTCOME_XCOM, {"message": "x beside", "is_note": True}),
+        ],
+    )
+    cleared_at = update(DagRun.__table__).values
+    for hours, is_shown in ((-1, True), (1, False)):
+        with airflows_database() as connection:
+            connection.execute(cleared_at(queued_at=datetime.now(UTC) + timedelta(hours=hours)))
+        text = pages.get("/run", **RUN).text
+        assert ("Failed at wait" in text) is is_shown
+        assert "x beside" not in text
 
 
 def test_a_reason_is_shown_to_those_alone_who_may_read_the_log(pages):

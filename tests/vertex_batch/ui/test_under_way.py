@@ -196,7 +196,9 @@ def test_what_was_read_before_stays_with_its_time_when_the_proxy_goes_away(runni
 
 def test_cancel_asks_first_then_cancels_and_shows_how_the_job_is(running):
     job_id = running.start()
-    assert "Cancel this job?" in running.pages.get("/cancel", **running.key(job_id)).text
+    text = running.pages.get("/cancel", **running.key(job_id)).text
+    assert "Cancel this job?" in text
+    assert "Clearing submit sends all rows again" in text
     assert running.state(job_id) == "PENDING"
     answer = running.post(job_id)
     assert answer.status_code == 303
