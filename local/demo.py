@@ -63,6 +63,10 @@ class DemoError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; return the exit status."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _exit)
+    # A script starts processes with `&` so that they ignore SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser(prog="python -m local.demo", description=__doc__)
     parser.add_argument(
         "--once", action="store_true", help="end after the bill, with status 0 if all went well"
@@ -85,8 +89,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _exit)
     home: Path | None = None
     try:
         with _own_folder(given.folder) as home:
@@ -220,8 +222,8 @@ def wait_for_interrupt(console: Console, objects: Path) -> None:
     :param objects: the folder of the object store.
     :raises StackError: a process of the stack has ended before that.
     """
-    console.print("All of it stays up until Ctrl-C.")
     try:
+        console.print("All of it stays up until Ctrl-C.")
         while not threading.Event().wait(CHECK_SECONDS):
             check_processes()
             for file in adopt_files(objects):

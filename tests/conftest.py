@@ -36,6 +36,7 @@ LONG = [
     f"tests/{name}.py"
     for name in (
         "vertex_batch/cli/test_run",
+        "vertex_batch/ui/test_looks",
         "test_packaging",
         "vertex_batch/storage/test_kills",
         "vertex_batch/costs/test_focus_validator",

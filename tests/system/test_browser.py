@@ -19,17 +19,16 @@ from playwright.sync_api import Browser, Page, expect
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from local.nights import bills
 from local.stack.airflow_api import AirflowApi, wait_until
-from tools.browser import FULL_HD, NARROW, WIDE, chromium, open_browser
+from tools.browser import NARROW, WIDE, chromium, open_browser
 from tools.browser import visit as open_window
 from vertex_batch.costs import CostTable
 
 SPEC, RUN = "system_manual", "browser"
 SHOWN = "nightly_summaries"
+# Each look of each page is in tests/vertex_batch/ui/test_looks.py; here Airflow's own server sends them.
 LOOKS = {
     "light": {"dark": False, "viewport": WIDE},
-    "dark": {"dark": True, "viewport": WIDE},
-    "narrow": {"dark": False, "viewport": NARROW},
-    "full HD": {"dark": True, "viewport": FULL_HD},
+    "dark and narrow": {"dark": True, "viewport": NARROW},
 }
 MAX_PAGE_BYTES = 300_000
 FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=2), Step(state="RUNNING", seconds=None)], mix={})

@@ -186,8 +186,8 @@ def _job_report(plan: Plan) -> dict[str, Any]:
 
 def _lines(plan: Plan) -> Iterator[str]:
     title = plan.spec.name + (f", job {plan.job.name}" if plan.spec.grouped else "")
-    verb = "cannot be submitted now" if plan.problem else "would be submitted"
-    yield f"{title}: {verb} to {plan.place.project}/{plan.place.location}; nothing was submitted"
+    place = f"{plan.place.project}/{plan.place.location}"
+    yield f"{title}: {_outlook(plan)} to {place}; nothing was submitted"
     yield from _field("inputs", plan.rendered.uris)
     yield from _field("output", [plan.rendered.output])
     yield from _field("answers", _delivery(plan))
@@ -202,6 +202,16 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield from _field("model", [plan.retirement] if plan.retirement else [])
     yield from _field("request", json.dumps(plan.request.to_wire(), indent=2).splitlines())
     yield from _field("", ["on submission, labels are added by which the job can be found again"])
+
+
+def _outlook(plan: Plan) -> str:
+    """What a submission would come to."""
+    if plan.problem:
+        return "cannot be submitted now"
+    if not plan.is_hopeless:
+        return "would be submitted"
+    refuses = plan.job.preflight == "strict"
+    return "would be REFUSED, not submitted" if refuses else "would FAIL, though it would be submitted"
 
 
 def _check_lines(plan: Plan) -> Iterator[str]:

@@ -173,6 +173,7 @@ class DeliverResultsOperator(SpecOperator):
                 work=Path(folder) / "join",
                 prices=self._prices(run.delivered),
                 jobs=[bill.job for bill in run.delivered if RETRY_LABEL not in bill.job.labels],
+                counted=run.counted_rows,
             ) as joined,
         ):
             facts = {**self._facts(context, run), **bill_facts(run.delivered, run.bills)}

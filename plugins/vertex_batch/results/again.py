@@ -42,11 +42,13 @@ class JobChain:
 
     :param jobs: oldest first, all ended.
     :param later: jobs that ran rows of this input after that, such as those of a round that is repeated.
+    :param input_rows: of the input when the first one was submitted; None if they were not counted.
     """
 
     place: Place
     jobs: tuple[BatchPredictionJob, ...]
     later: tuple[BatchPredictionJob, ...] = ()
+    input_rows: int | None = None
 
     @property
     def outputs(self) -> list[AttemptOutput]:
@@ -235,6 +237,7 @@ class RetryCollector:
                 store=self._storage,
                 work=self._work / f"join_{number}",
                 jobs=chain.jobs,
+                counted=chain.input_rows,
             ) as joined:
                 if later := later_objects(joined.counts):
                     self._log.warning("%s", later)

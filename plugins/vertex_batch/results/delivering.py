@@ -166,6 +166,12 @@ def later_objects(counts: Counts) -> str:
             f"{_written(counts.added, 'added to the input')} Their rows are not part of this run: they are"
             " neither counted nor paid for. Send them with a run that has them as its `input`."
         )
+    sentences += [
+        f"{uri} may have been added after the start: all of its {rows:,} rows are missing."
+        for uri, rows in list(counts.doubtful.items())[:SHOWN]
+    ]
+    if (more := len(counts.doubtful) - SHOWN) > 0:
+        sentences.append(f"Likewise for {more:,} more.")
     unmatched = counts.exceptions.get(Reason.MISSING, 0) + counts.extra_rows.get(ExtraKind.UNKNOWN, 0)
     if counts.rewritten and (unmatched or counts.other_prompts):
         sentences.append(

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,14 @@ from vertex_batch.results.costing import JobPrices
 from vertex_batch.results.engine import open_database
 from vertex_batch.results.input_rows import PROMPTS_CHECKED, InputLoader, find_inputs, input_lines, values_of
 from vertex_batch.results.matching import match
-from vertex_batch.results.newer import JobInput, added_objects, may_be_added, newer_objects, staged_uris
+from vertex_batch.results.newer import (
+    JobInput,
+    ObjectRows,
+    added_objects,
+    may_be_added,
+    newer_objects,
+    staged_uris,
+)
 from vertex_batch.results.output_rows import OutputLoader
 from vertex_batch.results.spool import Spool
 from vertex_batch.results.tables import TABLES
@@ -29,7 +37,10 @@ CREATE VIEW outcomes AS
 SELECT seq, id, CASE WHEN id IS NULL THEN '{Reason.MISSING}' ELSE o.reason END AS reason
 FROM input_rows LEFT JOIN chosen USING (seq) LEFT JOIN (SELECT id, reason FROM output_rows) o USING (id)
 """  # noqa: S608 - our own names
-_FILES_WITH_OUTPUT = "SELECT DISTINCT uri FROM chosen JOIN input_rows USING (seq) JOIN files USING (file)"
+_ROWS_OF_FILES = (
+    "SELECT uri, count(*), count(chosen.id)"
+    " FROM input_rows JOIN files USING (file) LEFT JOIN chosen USING (seq) GROUP BY uri"
+)
 
 
 class Joined:
@@ -49,6 +60,7 @@ class Joined:
         objects: Sequence[SourceObject],
         added: Collection[SourceObject] = (),
         newer: Sequence[SourceObject] = (),
+        doubtful: Mapping[str, int] | None = None,
     ) -> None:
         self.connection, self.spool, self.settings, self.work = connection, spool, settings, work
         self._store, self._objects = store, objects
@@ -56,6 +68,7 @@ class Joined:
             _count(connection),
             added=tuple(each.uri for each in added),
             rewritten=tuple(each.uri for each in newer if each not in added),
+            doubtful=doubtful or {},
         )
         (self.has_embeddings,) = connection.execute(
             "SELECT coalesce(bool_and(is_embedding), false) FROM output_rows WHERE answer_start IS NOT NULL"
@@ -93,6 +106,7 @@ def join(
     work: Path,
     prices: Mapping[JobId | None, JobPrices] | None = None,
     jobs: Sequence[JobInput] = (),
+    counted: int | None = None,
 ) -> Iterator[Joined]:
     """Join the outputs of all attempts to the inputs. Memory does not grow with the rows; disk does.
 
@@ -104,25 +118,30 @@ def join(
     :param prices: what the rows of each job cost; without them costs are unknown.
     :param jobs: those that have read the inputs, but not retries of rows. Objects that were added after they
         were created are left out. Without them every object counts.
+    :param counted: the rows of the inputs when these jobs were submitted; None if they were not counted.
     :raises InputMissingError: an input no longer exists.
     :raises OutputMissingError: an output does not exist, or holds no rows.
     :raises ConfigurationError: DuckDB is not installed, or the schema of the answers is not valid.
     """
     storage = as_storage(store)
     objects = find_inputs(storage, inputs)
-    newer = newer_objects(objects, jobs, storage.look_up(staged_uris(objects, jobs)))
+    staged = storage.look_up(staged_uris(objects, jobs))
+    newer = newer_objects(objects, jobs, staged)
+    possible = newer_objects(objects, jobs, staged, timedelta(0))
     added: Collection[SourceObject] = ()
+    doubtful: Mapping[str, int] = {}
     load = _Loading(storage, settings, sorted(attempts, key=lambda each: each.attempt), prices or {})
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, work, ignore_errors=True)
-        if candidates := dict.fromkeys(may_be_added(newer, objects, jobs)):
+        if candidates := dict.fromkeys(may_be_added(possible, objects, jobs)):
             # Last, so that none of their rows takes the answer to an equal row that a job has read.
             trial = [*(each for each in objects if each not in candidates), *candidates]
             with load.joined(work / "newer", trial) as (connection, _):
                 unknown = _count(connection).extra_rows.get(ExtraKind.UNKNOWN, 0)
-                found = connection.execute(_FILES_WITH_OUTPUT).fetchall()
+                found = connection.execute(_ROWS_OF_FILES).fetchall()
             shutil.rmtree(work / "newer")
-            added = dict.fromkeys(added_objects(candidates, {uri for (uri,) in found}, unknown))
+            listed = {uri: ObjectRows(rows, with_output) for uri, rows, with_output in found}
+            added, doubtful = added_objects(candidates, newer, listed, counted=counted, unknown_rows=unknown)
             objects = [each for each in objects if each not in added]
         connection, spool = stack.enter_context(load.joined(work, objects))
         yield Joined(
@@ -134,6 +153,7 @@ def join(
             objects=objects,
             added=added,
             newer=newer,
+            doubtful=doubtful,
         )
 
 

@@ -5,8 +5,9 @@ A wildcard is listed again for a delivery. It may then match an object that no j
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from vertex_batch.storage import SourceObject, has_wildcard, written_after
@@ -32,7 +33,10 @@ def staged_uris(objects: Sequence[SourceObject], jobs: Sequence[JobInput]) -> li
 
 
 def newer_objects(
-    objects: Sequence[SourceObject], jobs: Sequence[JobInput], staged: Sequence[SourceObject | None] = ()
+    objects: Sequence[SourceObject],
+    jobs: Sequence[JobInput],
+    staged: Sequence[SourceObject | None] = (),
+    margin: timedelta | None = None,
 ) -> list[SourceObject]:
     """The objects whose present content the jobs cannot have read. Empty if it is unknown when they read it.
 
@@ -40,13 +44,14 @@ def newer_objects(
     :param jobs: those that have read it. The latest one decides; it was created with the same wildcards.
     :param staged: those that were written for the jobs. The input was listed before that and compared after
         it, so they decide, however long the jobs waited for an approval.
+    :param margin: how far clocks may differ; None: a minute. With 0, also objects that a job may have read.
     """
     written = [each.created for each in staged if each]
     listing = [job for job in jobs if any(map(has_wildcard, job.input_uris))]
     moments = [moment for moment in written or [job.create_time for job in listing or jobs] if moment]
     if not moments or len(moments) < len(written or listing or jobs):
         return []
-    return written_after(objects, max(moments))
+    return written_after(objects, max(moments), margin)
 
 
 def may_be_added(
@@ -60,13 +65,39 @@ def may_be_added(
     return [each for each in newer if each.uri not in named] if len(newer) < len(objects) else []
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectRows:
+    """The rows of an object, and how many of them have a row in an output."""
+
+    rows: int
+    with_output: int = 0
+
+
 def added_objects(
-    candidates: Iterable[SourceObject], answered: Collection[str], unknown_rows: int
-) -> list[SourceObject]:
-    """Those that no job has read. In doubt an object is counted.
+    candidates: Collection[SourceObject],
+    certain: Collection[SourceObject],
+    listed: Mapping[str, ObjectRows],
+    *,
+    counted: int | None,
+    unknown_rows: int,
+) -> tuple[list[SourceObject], dict[str, int]]:
+    """Those that no job has read; and those that may be such, with their rows. In doubt an object is counted.
 
     :param candidates: see `may_be_added`.
-    :param answered: the URIs of objects that have rows in an output.
+    :param certain: objects that are newer by more than clocks may differ. The rows decide about the others.
+    :param listed: the rows of all objects of the input, by their URI.
+    :param counted: the rows of the input when the jobs were submitted; None if they were not counted.
     :param unknown_rows: output rows that belong to no object, but perhaps to one that was replaced.
     """
-    return [] if unknown_rows else [each for each in candidates if each.uri not in answered]
+    none = ObjectRows(0)
+    unread = {each: listed.get(each.uri, none).rows for each in candidates}
+    unread = {each: rows for each, rows in unread.items() if not listed.get(each.uri, none).with_output}
+    rest = sum(found.rows for found in listed.values()) - sum(unread.values())
+    if unknown_rows:
+        added = []
+    elif counted == rest:
+        added = list(unread)
+    else:
+        added = [each for each in unread if each in certain]
+    doubtful = {each.uri: rows for each, rows in unread.items() if each not in certain and each not in added}
+    return added, {uri: rows for uri, rows in doubtful.items() if rows}

@@ -104,6 +104,7 @@ class Counts:
         row with the same key: all, or a part of a large input.
     :param other_prompts: those of them that answer another prompt: the input was changed after a job read it.
     :param added: objects that were added to the input after its jobs were created; not counted.
+    :param doubtful: objects that may have been added, but are counted; the number of their rows, all missing.
     :param rewritten: objects of the input that were written again after that; counted.
     :param cost_usd: the known cost of all output rows; exact.
     :param cost_complete: False if the cost of a row is not known, so that `cost_usd` is a lower bound.
@@ -121,6 +122,7 @@ class Counts:
     checked_prompts: int = 0
     other_prompts: int = 0
     added: tuple[str, ...] = ()
+    doubtful: Mapping[str, int] = field(default_factory=dict)
     rewritten: tuple[str, ...] = ()
 
     @property

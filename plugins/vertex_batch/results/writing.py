@@ -236,6 +236,7 @@ def numbers(counts: Counts) -> dict[str, Any]:
         "rows_cost_usd": in_full(counts.cost_usd),
         "rows_cost_complete": counts.cost_complete,
         **({"added_objects": len(counts.added), "added": list(counts.added[:SHOWN])} if counts.added else {}),
+        **({"perhaps_added": dict(list(counts.doubtful.items())[:SHOWN])} if counts.doubtful else {}),
     }
 
 

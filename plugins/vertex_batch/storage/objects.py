@@ -45,9 +45,11 @@ def without_duplicates(objects: Iterable[SourceObject]) -> list[SourceObject]:
     return list({each.uri: each for each in objects}.values())
 
 
-def written_after(objects: Iterable[SourceObject], moment: datetime) -> list[SourceObject]:
-    """Return the objects that were written after a moment, by more than `CLOCK_MARGIN`."""
-    latest = moment + CLOCK_MARGIN
+def written_after(
+    objects: Iterable[SourceObject], moment: datetime, margin: timedelta | None = None
+) -> list[SourceObject]:
+    """Return the objects that were written after a moment, by more than a margin; None: `CLOCK_MARGIN`."""
+    latest = moment + (CLOCK_MARGIN if margin is None else margin)
     return [each for each in objects if each.created and each.created > latest]
 
 

@@ -105,7 +105,7 @@ class RoundJobs:
                 if not job.state.is_terminal:
                     raise StillRunningError(str(reference), job.state)
             if self._is_other or waited_for & {job.job_id for job in jobs}:
-                yield JobChain(place, tuple(jobs))
+                yield JobChain(place, tuple(jobs), input_rows=reference.input_rows)
 
     def _pull(self, task_id: str) -> list[Mapping[str, Any]]:
         """What a task has returned, for each map index; empty if it was skipped."""

@@ -41,6 +41,12 @@ class RunBills:
         return [bill for bills in self.attempts.values() for bill in bills]
 
     @property
+    def counted_rows(self) -> int | None:
+        """The rows of the input when its jobs were submitted; None if one did not count them."""
+        rows = [bill.rows.input_rows for bill in self.attempts.get(0, ())]
+        return None if None in rows else sum(n or 0 for n in rows)
+
+    @property
     def outputs(self) -> list[AttemptOutput]:
         return [output_of(bill, attempt) for attempt, bills in self.attempts.items() for bill in bills]
 

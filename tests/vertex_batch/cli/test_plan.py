@@ -194,6 +194,17 @@ def test_rows_that_would_fail_the_job_give_status_1(run, vertex, spec, command):
     assert status == 1
     assert "gs://demo-bucket/cli/2026-11-21.jsonl:2: is not JSON" in out
     assert "refused before it costs anything" in out
+    assert "would be submitted" not in out
+    assert out.startswith("nightly: would be REFUSED") is (command == "plan")
+
+
+def test_a_plan_whose_rows_would_fail_says_so_first_though_it_would_be_submitted(run, vertex, spec):
+    vertex.gcs.put("gs://demo-bucket/cli/2026-11-21.jsonl", ROW + b"no\n")
+    spec.write_text(f"{spec.read_text()}preflight: warn\n")
+    status, out, _ = run("plan", spec, "--date", "2026-11-21")
+    assert status == 1
+    assert out.startswith("nightly: would FAIL, though it would be submitted to demo-project/us-central1;")
+    assert "the job is submitted anyway" in out
 
 
 def test_a_missing_input_gives_status_1(run, vertex, spec):

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import sqlite3
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -204,6 +205,26 @@ def test_an_object_that_was_added_after_the_job_is_not_missing_but_named(
     reference = JobReference(PROJECT, LOCATION, job.job.job_id)
     assert recorded(context, reference)["jobs"][0]["flags"] == list(job.flags)
     assert table.bill(reference.id).rows.input_rows is None  # they were 4 before
+
+
+@pytest.mark.parametrize(("counted", "is_added"), [(4, True), (6, False)])
+def test_the_counted_rows_decide_about_an_object_that_came_within_the_minute(
+    vertex, context, folder, monkeypatch, counted, is_added
+):
+    monkeypatch.setattr("vertex_batch.storage.objects.CLOCK_MARGIN", timedelta(minutes=1))
+    reference = ended(vertex, context, inputs=PATTERN, mix={})
+    put(vertex, "b", "b1", "b2")
+    counted_before = replace(reference, input_rows=counted)
+    context["ti"].xcoms["record_cost", "return_value"] = recorded(context, counted_before)
+    result = deliver(context)
+    told = context["ti"].xcoms["submit", OUTCOME_XCOM]["message"]
+    if is_added:
+        assert (result["input_rows"], result["exceptions"], result["added_objects"]) == (4, 0, 1)
+        assert f"1 object was added to the input after the job was created: {folder}b.jsonl" in told
+    else:
+        assert (result["input_rows"], result["exceptions_by_reason"]) == (6, {"missing": 2})
+        assert json.loads(vertex.gcs.get(result["manifest"]))["perhaps_added"] == {f"{folder}b.jsonl": 2}
+        assert f"{folder}b.jsonl may have been added after the start: all of its 2 rows are missing" in told
 
 
 def test_the_rows_of_an_object_that_was_replaced_stay_counted_and_it_is_named(vertex, context, folder):

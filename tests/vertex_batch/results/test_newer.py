@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from vertex_batch.results import Counts, Reason, later_objects
-from vertex_batch.results.newer import added_objects, may_be_added, newer_objects, staged_uris
+from vertex_batch.results.newer import ObjectRows, added_objects, may_be_added, newer_objects, staged_uris
 from vertex_batch.storage import SourceObject
 
 CREATED = datetime(2026, 11, 27, 2, 0, tzinfo=UTC)
@@ -71,15 +71,32 @@ def test_only_shards_are_looked_up(jobs, staged):
 
 
 @pytest.mark.parametrize(
-    ("answered", "unknown_rows", "added"),
+    ("margin", "newer"),
+    [(None, [LATE]), (timedelta(0), [SOON, LATE])],
+)
+def test_objects_within_the_margin_of_the_clocks_are_only_candidates(margin, newer):
+    assert newer_objects([OLD, SOON, LATE], [a_job()], [], margin) == newer
+
+
+@pytest.mark.parametrize(
+    ("answered", "unknown_rows", "counted", "added", "doubtful"),
     [
-        ([], 0, [SOON, LATE]),
-        ([LATE.uri], 0, [SOON]),
-        ([], 1, []),  # the job has read something that is not there any more
+        ({}, 0, None, [LATE], [SOON]),  # the clock alone
+        ({}, 0, 300, [SOON, LATE], []),  # the run has counted the rows of the old object only
+        ({}, 0, 400, [LATE], [SOON]),  # it has counted those of the object that came soon, too
+        ({}, 0, 299, [LATE], [SOON]),
+        ({LATE: 1}, 0, None, [], [SOON]),
+        ({LATE: 1}, 0, 500, [SOON], []),
+        ({SOON: 1}, 0, 300, [LATE], []),  # it was answered, whatever was counted
+        ({SOON: 1, LATE: 1}, 0, 300, [], []),
+        ({}, 1, 300, [], [SOON]),  # the job has read something that is not there any more
     ],
 )
-def test_an_object_is_counted_in_doubt(answered, unknown_rows, added):
-    assert added_objects([SOON, LATE], answered, unknown_rows) == added
+def test_an_object_is_counted_in_doubt(answered, unknown_rows, counted, added, doubtful):
+    rows = {OLD: 300, SOON: 100, LATE: 200}
+    listed = {each.uri: ObjectRows(n, answered.get(each, 0)) for each, n in rows.items()}
+    found = added_objects([SOON, LATE], [LATE], listed, counted=counted, unknown_rows=unknown_rows)
+    assert found == (added, {each.uri: rows[each] for each in doubtful})
 
 
 @pytest.mark.parametrize(
@@ -92,6 +109,11 @@ def test_an_object_is_counted_in_doubt(answered, unknown_rows, added):
             Counts(added=tuple("abcde")),
             "5 objects were added to the input after .* a, b, c and 2 more. Their",
         ),
+        (
+            Counts(doubtful={"gs://b/2": 100}),
+            "^gs://b/2 may .* after the start: all of its 100 rows are missing",
+        ),
+        (Counts(doubtful=dict.fromkeys("abcde", 1)), "a may .* c may .* 2 more"),
         (Counts(rewritten=("a",), exceptions={Reason.MISSING: 1}), "^1 object was written .* again after"),
         (Counts(rewritten=("a", "b"), other_prompts=1), "a, b. So some rows may not be those"),
     ],
