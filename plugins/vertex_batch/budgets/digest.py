@@ -124,9 +124,7 @@ def _limit(limit: Limit, sums: Sums) -> str:
 
 
 def _waiting(job: UnbilledJob) -> str:
-    expected = (
-        f", expected {job.expected.rounded}" if job.expected.amount or not job.expected.complete else ""
-    )
+    expected = f", expected {job.expected.about}" if job.expected.amount or not job.expected.complete else ""
     return f"{job.dag_id} {job.run_id}{f' job {job.job_id}' if job.job_id else ''}{expected}"
 
 

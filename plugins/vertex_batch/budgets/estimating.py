@@ -21,7 +21,7 @@ from typing import Any
 from vertex_batch.budgets.answers import USUAL_ANSWER
 from vertex_batch.budgets.survey import Survey
 from vertex_batch.costs.bill import Total, total
-from vertex_batch.costs.money import exact, in_full, usd
+from vertex_batch.costs.money import about, in_full
 from vertex_batch.pricing import LineItem, PriceBook, price
 from vertex_batch.usage import Kind, UsageKey, canonical_model
 
@@ -90,8 +90,13 @@ class Estimate:
     has_assumptions: bool = False
 
     def __str__(self) -> str:
-        span = "" if self.low == self.high else f" ({exact(self.low)} to {exact(self.high)})"
-        return f"{self.expected}{span}"
+        span = "" if self.low == self.high else f" ({self.span})"
+        return f"{self.expected.about}{span}"
+
+    @property
+    def span(self) -> str:
+        """The range for a person."""
+        return f"{about(self.low)} to {about(self.high)}"
 
     @property
     def is_guess(self) -> bool:
@@ -108,9 +113,9 @@ class Estimate:
         if self.low == self.high:
             return ""
         if self.expected.complete and cost.amount > self.high * (1 + _TOLERANCE):
-            return f"above the expected range of {exact(self.low)} to {usd(self.high)}"
+            return f"above the expected range of {self.span} USD"
         if has_ended_well and cost.complete and cost.amount < self.low * (1 - _TOLERANCE):
-            return f"below the expected range of {exact(self.low)} to {usd(self.high)}"
+            return f"below the expected range of {self.span} USD"
         return ""
 
     def to_dict(self) -> dict[str, Any]:

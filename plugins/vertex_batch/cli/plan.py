@@ -273,9 +273,8 @@ def _retries(plan: Plan) -> list[str]:
     most = "as much as the cost above in each round"
     if plan.estimate:
         expected = plan.estimate.expected
-        most = (
-            f"{replace(expected, amount=expected.amount * retry.rounds)} more, if every row is sent each time"
-        )
+        most = replace(expected, amount=expected.amount * retry.rounds).about
+        most += " more, if every row is sent each time"
     return [*lines, f"{' and '.join(paid)} rows are paid for each time: up to {most}"]
 
 

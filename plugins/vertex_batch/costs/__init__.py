@@ -22,6 +22,7 @@ from vertex_batch.costs.errors import CostTableError as CostTableError
 from vertex_batch.costs.errors import CostTableSetupError as CostTableSetupError
 from vertex_batch.costs.errors import CostTableUnavailableError as CostTableUnavailableError
 from vertex_batch.costs.errors import JobIdTakenError as JobIdTakenError
+from vertex_batch.costs.money import about as about
 from vertex_batch.costs.money import exact as exact
 from vertex_batch.costs.money import in_full as in_full
 from vertex_batch.costs.money import per_million as per_million

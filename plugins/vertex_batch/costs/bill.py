@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, localcontext
 
-from vertex_batch.costs.money import in_full, rounded, usd
+from vertex_batch.costs.money import about, in_full, rounded, usd
 from vertex_batch.pricing import LineItem, PriceBook, add, price
 from vertex_batch.pricing.exact import EXACT
 from vertex_batch.usage import (
@@ -195,6 +195,11 @@ class Total:
     def rounded(self) -> str:
         """The amount for a person, rounded to cents; a small one keeps its significant digits."""
         return f"{'' if self.complete else 'at least '}{rounded(self.amount)} USD"
+
+    @property
+    def about(self) -> str:
+        """An estimated amount for a person, with at most four significant digits."""
+        return f"{'' if self.complete else 'at least '}{about(self.amount)} USD"
 
     @property
     def text(self) -> str:

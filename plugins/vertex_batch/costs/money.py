@@ -12,6 +12,7 @@ from vertex_batch.pricing.exact import times
 _CENT = Decimal("0.01")
 _CENTS = 2
 _DIGITS = 4
+_WHOLE_FROM = Decimal("99.995")
 
 
 def exact(amount: Decimal) -> str:
@@ -35,6 +36,18 @@ def rounded(amount: Decimal) -> str:
         return exact(amount.quantize(_CENT, ROUND_HALF_UP))
     step = Decimal(1).scaleb(amount.adjusted() - _DIGITS + 1)
     return exact(amount.quantize(min(step, _CENT), ROUND_HALF_UP))
+
+
+def about(amount: Decimal) -> str:
+    """Round an estimate to at most four significant digits, and to cents at most.
+
+    >>> about(Decimal("0.12713600625")), about(Decimal("1.27136")), about(Decimal("12345.67"))
+    ('0.1271', '1.27', '12,350')
+    """
+    if abs(amount) < _WHOLE_FROM:
+        return rounded(amount)
+    step = Decimal(1).scaleb(max(amount.adjusted() - _DIGITS + 1, 0))
+    return f"{int(amount.quantize(step, ROUND_HALF_UP)):,}"
 
 
 def usd(amount: Decimal) -> str:

@@ -70,7 +70,7 @@ class Approval:
         upsert_hitl_detail(
             ti_id=ti.id,
             options=[APPROVE, REJECT],
-            subject=f"Submit a batch prediction job of about {estimate.expected}?",
+            subject=f"Submit a batch prediction job of about {estimate.expected.about}?",
             body=_body(ti, estimate, decision, most),
             params={},  # None is refused
             assigned_users=[{"id": user, "name": user} for user in approvers] or None,

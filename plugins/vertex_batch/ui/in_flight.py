@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from vertex_batch.budgets import Estimate
-from vertex_batch.costs import JobCost, Total
+from vertex_batch.costs import JobCost, Total, about
 from vertex_batch.ui.active_jobs import ProxyPlace, Snapshot
 from vertex_batch.ui.submissions import SubmittedJob
 from vertex_batch.vertex.labels import SPEC_LABEL
@@ -158,18 +158,24 @@ def project_cost(
         amount = sum((cost.total.amount for cost in known), Decimal(0))
         basis = f"from {len(known)} earlier {'bill' if len(known) == 1 else 'bills'}"
         per_row = amount / sum(cost.rows.ok - cost.rows.copied for cost in known)
-        of_inputs = sum(max(cost.rows.input_rows or 0, cost.rows.total) for cost in known)
-        usual = Total(per_row * of_inputs / len(known), complete)
+        ran, missing = sum(cost.rows.total for cost in known), sum(cost.rows.missing for cost in known)
+        usual = Total(amount * (ran + missing) / ran / len(known), complete)
     elif expected and expected.rows:
         complete, basis = expected.expected.complete, "expected when it was submitted"
         per_row = expected.expected.amount / expected.rows
         usual = expected.expected
     else:
         return RunningEstimate(None, None, "no earlier bill of this DAG and model")
+    guess = expected if not known and expected and expected.low != expected.high else None
     if each.rows is None:
+        basis = f"{basis}: {guess.span} USD" if guess and not each.has_ended else basis
         whole = None if each.has_ended else usual
         return RunningEstimate(None, whole, basis if expected and not known else f"{basis}: the usual cost")
     ok, _, to_go = each.rows
     so_far = Total(per_row * ok, complete)
     whole = so_far if each.has_ended else Total(per_row * (ok + to_go), complete)
+    if guess:
+        rows = ok if each.has_ended else ok + to_go
+        low, high = (about(end * rows / guess.rows) for end in (guess.low, guess.high))
+        basis = f"{basis}: {low} to {high} USD"
     return RunningEstimate(so_far, whole, basis)

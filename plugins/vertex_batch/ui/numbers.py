@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
-from vertex_batch.costs import Total
+from vertex_batch.costs import Total, about
 
 UNKNOWN = "\u2013"
 CENTS, SMALL = 2, 4
@@ -20,6 +20,19 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"))
 _MANY_PERCENT = 1000
 Amount = Decimal | Total | None
+__all__ = [
+    "CENTS",
+    "SMALL",
+    "UNKNOWN",
+    "Amount",
+    "AmountColumn",
+    "about",
+    "amount",
+    "change",
+    "compact",
+    "duration",
+    "share",
+]
 
 
 @dataclass(frozen=True, slots=True)

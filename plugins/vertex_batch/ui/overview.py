@@ -118,7 +118,7 @@ def explain_lower_bound(found: Overview, unpriced: Sequence[UnpricedUsage]) -> s
         part = numbers.share(rows.not_counted, rows.total)
         said.append(
             f"{rows.not_counted:,} of {rows.total:,} rows ({part}) could not be read. If they cost as much as"
-            f" the others, about {numbers.amount(likely or unread(found.summary))} USD is missing."
+            f" the others, about {numbers.about(likely or unread(found.summary))} USD is missing."
         )
     if not said or any(each.tokens for each in unpriced):
         said.append("Some usage has no price. It is listed below, and is not included.")

@@ -233,6 +233,15 @@ def test_a_range_without_width_marks_no_bill(amount):
     assert found.compare(Total(Decimal(amount), complete=True)) == ""
 
 
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [("0.12713600625", "0.1271"), ("1.2713600625", "1.27"), ("99.996", "100"), ("12345.67", "12,350")],
+)
+def test_an_estimate_has_at_most_four_significant_digits(amount, text):
+    found = Estimate(Total(Decimal(amount), complete=True), Decimal(0), Decimal(amount))
+    assert str(found) == f"{text} USD (0.00 to {text})"
+
+
 def test_what_is_an_at_least_is_never_exceeded():
     found = unknown_estimate("no idea")
     assert found.compare(Total(Decimal(5), complete=True)) == ""

@@ -179,7 +179,7 @@ def test_a_dry_run_shows_what_the_job_would_cost_and_what_its_budgets_would_say(
     assert (shown["rows"], shown["expected_usd"], shown["high_usd"]) == (2, "1.002", "2.036")
     assert shown["method"].startswith("2 rows counted, no history")
     assert (shown["verdict"], "over its limit of 1.00 USD (hold)" in shown["reason"]) == ("hold", True)
-    assert "Expected cost: 1.002 USD (0.082 to 2.036) for 2 rows (2 rows counted" in capsys.readouterr().out
+    assert "Expected cost: 1.00 USD (0.082 to 2.04) for 2 rows (2 rows counted" in capsys.readouterr().out
     assert ledger.sums(TODAY) == Sums()
     assert vertex.admin.jobs() == []
 
@@ -230,7 +230,7 @@ def test_a_held_job_waits_for_a_person_and_goes_once_approved(vertex, context, a
     kwargs = parked(task, context)
     (question,) = asked
     assert (question["ti_id"], question["params"]) == ("0190-of-this-try", {})
-    assert "1.002 USD" in question["subject"]
+    assert "1.00 USD" in question["subject"]
     assert "over its limit of 1.00 USD (hold)" in question["body"]
     assert question["assigned_users"] == [{"id": "7", "name": "7"}]
     assert vertex.admin.jobs() == []
@@ -380,7 +380,7 @@ def test_a_bill_outside_of_what_was_expected_says_so(vertex, context, caplog):
     with caplog.at_level("INFO"):
         found = ExpectedCosts("batch_costs", logging.getLogger("record")).compare([bill])[job["job_id"]]
     assert found["over_expectation"] is True
-    assert found["outside_expectation"] == "above the expected range of 0.082 to 2.036 USD"
+    assert found["outside_expectation"] == "above the expected range of 0.082 to 2.04 USD"
     assert "cost 9.00 USD, above the expected range" in caplog.text
 
 

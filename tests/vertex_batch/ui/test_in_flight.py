@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from vertex_batch.budgets import Estimate
 from vertex_batch.costs import JobCost, JobFacts, RowCounts, Total
 from vertex_batch.ui.active_jobs import Snapshot
 from vertex_batch.ui.in_flight import ENDED, NO_STATE, InFlight, in_flight, matches, place_of, project_cost
@@ -75,6 +76,19 @@ def test_rows_that_an_earlier_job_was_billed_for_are_not_what_the_bill_paid_for(
         InFlight(MINE, job(stats=(10, 0, 0)), "RUNNING"), [cost("1", copied=90), cost("9", 0)]
     )
     assert guess.whole.amount == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "stats", "basis"),
+    [
+        ("RUNNING", (55, 0, 245), "expected when it was submitted: 0.021 to 5.02 USD"),
+        (ENDED, (55, 0, 245), "expected when it was submitted: 0.00385 to 0.9199 USD"),
+        ("RUNNING", None, "expected when it was submitted: 0.021 to 5.02 USD"),
+    ],
+)
+def test_without_bills_the_figure_is_shown_with_the_range_of_the_first_guess(state, stats, basis):
+    first = Estimate(Total(Decimal("1.2713600625"), True), Decimal("0.021"), Decimal("5.0177"), rows=300)
+    assert project_cost(InFlight(MINE, job(stats=stats), state), [], first).basis.startswith(basis)
 
 
 def test_the_usual_cost_is_that_of_whole_jobs_not_of_a_cancelled_one():
