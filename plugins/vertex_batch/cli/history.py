@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from vertex_batch.costs import paid_before
 from vertex_batch.errors import VertexBatchError
 
 if TYPE_CHECKING:
     from vertex_batch.budgets import PastJob
     from vertex_batch.cli.planning import Plan
     from vertex_batch.costs import Total
+    from vertex_batch.storage import SourceObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +23,12 @@ class History:
 
     :param jobs: the latest first.
     :param problem: why they could not be read; empty if they were, or if no cost table exists yet.
+    :param again: which run has answered the same inputs before; empty if none has, or if it is not certain.
     """
 
     jobs: Sequence[PastJob] = field(default_factory=tuple)
     problem: str = ""
+    again: str = ""
 
     @property
     def per_thousand_rows(self) -> list[Total]:
@@ -36,11 +40,12 @@ class History:
         """The history in one line for a person; empty if there is none."""
         if self.problem:
             return [f"not read: {self.problem}"]
+        again = [self.again] if self.again else []
         if not (costs := self.per_thousand_rows):
-            return []
+            return again
         jobs = "the last job" if len(costs) == 1 else f"the last {len(costs)} jobs"
         span = "" if len(costs) == 1 else f" ({costs[0]} to {costs[-1]})"
-        return [f"{jobs} cost {costs[len(costs) // 2]} per 1,000 answered rows{span}"]
+        return [*again, f"{jobs} cost {costs[len(costs) // 2]} per 1,000 answered rows{span}"]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data; amounts are decimal strings."""
@@ -50,23 +55,25 @@ class History:
             "usd_per_thousand_rows": [cost.text for cost in costs],
             "complete": all(cost.complete for cost in costs),
             "problem": self.problem or None,
+            "answered_before": self.again or None,
         }
 
 
-def read_history(plan: Plan, url: str | None) -> History:
+def read_history(plan: Plan, url: str | None, objects: Sequence[SourceObject] = ()) -> History:
     """Read the earlier jobs of a plan's task and model. A table that cannot be read is not an error.
 
     :param url: of the cost table; None: the one of the spec's `cost_connection`.
+    :param objects: of the plan's inputs.
     """
     try:
-        return History(_jobs(plan, url))
+        return _read(plan, url, objects)
     except ImportError as error:
         return History(problem=f"the Python module `{error.name}` is not installed")
     except VertexBatchError as error:
         return History(problem=str(error))
 
 
-def _jobs(plan: Plan, url: str | None) -> list[PastJob]:
+def _read(plan: Plan, url: str | None, objects: Sequence[SourceObject]) -> History:
     from vertex_batch.budgets import BudgetRequest, Ledger  # noqa: PLC0415 - it brings SQLAlchemy along
     from vertex_batch.cli.cost import MissingCostTableError, open_table  # noqa: PLC0415
 
@@ -75,9 +82,11 @@ def _jobs(plan: Plan, url: str | None) -> list[PastJob]:
     except MissingCostTableError:
         if url:
             raise
-        return []
+        return History()
     if not table.is_ready():
-        return []
+        return History()
     group = f"{plan.job.name}." if plan.spec.grouped else ""
     request = BudgetRequest("", *plan.place, plan.request.model, plan.spec.name, "", f"{group}submit")
-    return Ledger(table).history(request)
+    answered = table.answered(plan.spec.name, plan.rendered.uris)
+    again = paid_before(answered, [each.created for each in objects])
+    return History(Ledger(table).history(request), again=again)

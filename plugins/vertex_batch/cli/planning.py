@@ -155,7 +155,7 @@ def look(
                 shards = _shards(plan, found, objects, storage)
             if estimate and storage:
                 plan = replace(plan, report=found)
-                plan = replace(plan, history=read_history(plan, cost_table))
+                plan = replace(plan, history=read_history(plan, cost_table, objects))
                 book = _price_book(plan, client, prices)
                 plan = replace(plan, life=tuple(book.life_of(plan.request.model)))
                 guess = _estimate(plan, objects, storage, book)

@@ -30,6 +30,7 @@ class Delivery:
     :param is_complete: False if `usd` is a lower bound.
     :param delivered_at: when its files were written.
     :param replaced_by: a later run of the DAG that delivered to the same file; empty if none did. Not stored.
+    :param replaces: the run of the DAG whose delivery was in the file before; empty if none was. Not stored.
     """
 
     dag_id: str
@@ -50,6 +51,7 @@ class Delivery:
     team: str = ""
     job_name: str = ""
     replaced_by: str = ""
+    replaces: str = ""
 
     def __str__(self) -> str:
         """The three numbers, and the most frequent reasons."""

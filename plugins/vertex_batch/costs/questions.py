@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
 
-from vertex_batch.costs.bill import JobFacts, RowCounts, Total
+from vertex_batch.costs.bill import JobFacts, RowCounts, Total, add_totals
 from vertex_batch.vertex.names import JobName
 
 Grouping = Literal[
@@ -149,3 +150,25 @@ class UnpricedUsage:
     reason: str
     jobs: int
     tokens: int
+
+
+def paid_before(jobs: Sequence[JobCost], written: Sequence[datetime | None]) -> str:
+    """Say that an earlier run has answered the same inputs; empty if that is not certain.
+
+    :param jobs: that have read inputs with the same URIs, the latest first; see `CostReader.answered`.
+    :param written: when the objects of the inputs were written; None: unknown.
+    """
+    if not jobs:
+        return ""
+    last = jobs[0].job
+    mine = [each for each in jobs if (each.job.dag_id, each.job.run_id) == (last.dag_id, last.run_id)]
+    since = min(each.job.created_at for each in mine)
+    if not written or any(moment is None or moment > since for moment in written):
+        return ""
+    answered = sum(each.rows.ok for each in mine)
+    rows = sum(each.rows.input_rows or each.rows.total for each in mine)
+    cost = add_totals(each.total for each in mine)
+    return (
+        f"These inputs were answered before by run {last.run_id} on {last.created_at:%Y-%m-%d}"
+        f" ({answered:,} of {rows:,} rows, {cost}); this run pays for them again."
+    )

@@ -15,6 +15,7 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     FromClause,
     func,
     literal_column,
+    or_,
     select,
     tuple_,
 )
@@ -39,8 +40,10 @@ from vertex_batch.costs.rows import read_job_cost, read_usage_key
 from vertex_batch.costs.schema import JOB_KEY, USAGE_KEY, deliveries, jobs, line_items, same_job, usage
 from vertex_batch.usage import UsageKey
 from vertex_batch.vertex.names import JobId
+from vertex_batch.vertex.resource import STATES_WITH_RESULTS
 
 _JOBS_WITH_REASONS = 200
+_JOBS_ANSWERED = 20
 
 
 class CostReader:
@@ -93,6 +96,29 @@ class CostReader:
     ) -> list[JobCost]:
         """Return jobs and their costs, by default with the latest first."""
         asked = select_jobs(where or JobFilter(), limit, offset, sort, ascending=ascending)
+        with self.reading() as connection:
+            return [read_job_cost(row) for row in connection.execute(asked)]
+
+    def answered(
+        self, spec: str, input_uris: Sequence[str], *, dag_id: str = "", run_id: str = ""
+    ) -> list[JobCost]:
+        """Return the latest jobs of a spec's runs that have answered rows of inputs with these URIs.
+
+        :param dag_id: with `run_id` the run whose own jobs are not meant.
+        """
+        asked = (
+            select(jobs)
+            .where(
+                jobs.c.spec == spec,
+                jobs.c.input_uris == list(input_uris),
+                jobs.c.state.in_(sorted(STATES_WITH_RESULTS)),
+                jobs.c.rows_ok > 0,
+                jobs.c.run_id != "",
+                or_(jobs.c.dag_id != dag_id, jobs.c.run_id != run_id),
+            )
+            .order_by(func.coalesce(jobs.c.create_time, jobs.c.recorded_at).desc())
+            .limit(_JOBS_ANSWERED)
+        )
         with self.reading() as connection:
             return [read_job_cost(row) for row in connection.execute(asked)]
 
@@ -239,11 +265,21 @@ class CostReader:
         return sorted((each for each in found if not each.replaced_by), key=lambda each: -each.exceptions)
 
     def _deliveries(self, *conditions: ColumnElement[bool]) -> list[Delivery]:
-        later = deliveries.alias("later")
-        runs = select(later.c.run_id).where(*_replaces(later)).order_by(later.c.delivered_at.desc()).limit(1)
-        replaced_by = func.coalesce(runs.scalar_subquery(), "").label("replaced_by")
+        later, earlier = deliveries.alias("later"), deliveries.alias("earlier")
+        latest = [
+            (name, select(of.c.run_id).where(*which).order_by(of.c.delivered_at.desc()).limit(1))
+            for name, of, which in (
+                ("replaced_by", later, _replaces(later, deliveries)),
+                (
+                    "replaces",
+                    earlier,
+                    [*_replaces(deliveries, earlier), earlier.c.run_id != deliveries.c.run_id],
+                ),
+            )
+        ]
+        others = [func.coalesce(run.scalar_subquery(), "").label(name) for name, run in latest]
         order = (deliveries.c[name] for name in ("dag_id", "run_id", "task_id", "map_index"))
-        asked = select(deliveries, replaced_by).where(*conditions).order_by(*order)
+        asked = select(deliveries, *others).where(*conditions).order_by(*order)
         with self.reading() as connection:
             return [Delivery(**row) for row in connection.execute(asked).mappings()]
 
@@ -255,7 +291,7 @@ class CostReader:
         return [delivery for delivery in of_run if delivery.is_of(job)]
 
 
-def _replaces(later: FromClause) -> list[ColumnElement[bool]]:
+def _replaces(later: FromClause, earlier: FromClause) -> list[ColumnElement[bool]]:
     """Whether a delivery has replaced the file of another one of the same DAG."""
-    same = (later.c[name] == deliveries.c[name] for name in ("dag_id", "answers_uri"))
-    return [*same, later.c.delivered_at > deliveries.c.delivered_at]
+    same = (later.c[name] == earlier.c[name] for name in ("dag_id", "answers_uri"))
+    return [*same, later.c.delivered_at > earlier.c.delivered_at]

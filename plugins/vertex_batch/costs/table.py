@@ -154,7 +154,7 @@ class CostTable(CostReader):
         :param files_changed: whether its files were written; False if the same ones were in their place.
         """
         row = asdict(delivery)
-        del row["replaced_by"]
+        del row["replaced_by"], row["replaces"]
         with self.writing() as connection:
             unless_equal_but = "" if files_changed else "delivered_at"
             upsert(connection, schema.deliveries, row, unless_equal_but=unless_equal_but)

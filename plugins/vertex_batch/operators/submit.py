@@ -208,9 +208,10 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         if is_dry_run(context):
             with hook.client() as client:
                 rows = self._known_rows(self._preflight(request, files, place, client))
-                expected = self._gate(context, request, files, place, client).preview(rows)
+                gate = self._gate(context, request, files, place, client)
+                expected, again = gate.preview(rows), gate.paid_before()
             body = json.dumps(request.to_wire(), indent=2, ensure_ascii=False)
-            end_dry_run(context, self.log, body, rows=rows, expected=expected)
+            end_dry_run(context, self.log, body, rows=rows, expected=expected, again=again)
         self._store = TaskStateIntentStore(context)
         self._kill = KillSwitch(context, self._cancel_submitted, self.log, retry_resumes=True)
         with hook.client() as client:

@@ -27,7 +27,7 @@ from vertex_batch.budgets import (
     Sums,
 )
 from vertex_batch.budgets.decision import ApprovalRefusedError, BudgetExceededError
-from vertex_batch.costs import JobFacts, usd
+from vertex_batch.costs import JobFacts, paid_before, usd
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.hooks.cost_table import CostTableHook, cost_table_url
 from vertex_batch.log import Log
@@ -37,6 +37,7 @@ from vertex_batch.specs.team_budgets import load_team_budgets
 from vertex_batch.storage import BIGQUERY_SCHEME, ObjectStorage
 from vertex_batch.tasks.approval import Approval
 from vertex_batch.tasks.context import identity
+from vertex_batch.tasks.outcome import note
 from vertex_batch.usage import canonical_model
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.names import Place
@@ -147,6 +148,8 @@ class BudgetGate:
         if not self._settings.is_enabled:
             return
         cost_table_url(self._settings.batch_costs_conn_id)
+        if again := self.paid_before():
+            note(self._context, self._log, again)
         rules = self._limits()
         try:
             expected, decision, approval = self._claim(rules, rows)
@@ -178,6 +181,21 @@ class BudgetGate:
             return None
         self._report(expected, _decided(rules, expected)(sums))
         return expected
+
+    def paid_before(self) -> str:
+        """Say that an earlier run has answered these inputs; empty if none has, or if it is not certain.
+
+        This never refuses a job: a person may want it. What cannot be read is only logged.
+        """
+        asks = self._request
+        try:
+            table = CostTableHook(self._settings.batch_costs_conn_id).table()
+            found = table.answered(asks.spec, self._files.uris, dag_id=asks.dag_id, run_id=asks.run_id)
+            objects = self._files.open_storage().find(self._files.uris) if found else []
+        except (VertexBatchError, OSError) as error:
+            self._log.debug("It is unknown whether these inputs were answered before: %s", error)
+            return ""
+        return paid_before(found, [each.created for each in objects])
 
     def submitted(self, job_id: str) -> None:
         """Store the id of the job that the claim led to, in this try or an earlier one.

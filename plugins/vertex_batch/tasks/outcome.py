@@ -67,18 +67,20 @@ class DryRunEnd(AirflowSkipException):
 
 
 def end_dry_run(
-    context: Context, log: Log, request: str, *, rows: int | None, expected: Estimate | None
+    context: Context, log: Log, request: str, *, rows: int | None, expected: Estimate | None, again: str = ""
 ) -> None:
     """Say what would have been submitted, and what it would cost.
 
     :param request: the body of the request, as JSON.
     :param rows: of the input; None: they were not counted.
     :param expected: the expected cost; None: it could not be estimated.
+    :param again: what an earlier run has paid for the same inputs, if one has.
     :raises DryRunEnd: always.
     """
     counted = "An unknown number of rows" if rows is None else f"{rows:,} {'row' if rows == 1 else 'rows'}"
     cost = f"would cost about {expected}" if expected else "would cost an unknown amount"
     message = f"Dry run: {counted} {cost}. Nothing was submitted."
+    message = f"{message} {again}".rstrip()
     log.info("The request of the job would be:")
     for line in request.splitlines():
         log.info("%s", line)

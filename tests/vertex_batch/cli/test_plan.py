@@ -6,7 +6,7 @@ import gzip
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -126,6 +126,27 @@ def test_a_plan_uses_the_earlier_runs_of_the_spec_as_the_budget_check_does(run, 
     [job] = json.loads(run("plan", spec, "--date", DAY, "--url", earlier, "--json")[1])["jobs"]
     assert job["history"]["usd_per_thousand_rows"] == ["0.0125", "0.025", "0.05"]
     assert job["estimate"]["output_tokens"] == 60  # 3 rows, each with the 20 tokens of the middle job
+
+
+def test_a_plan_names_the_run_that_has_answered_its_inputs(run, vertex, spec, earlier):
+    status, out, _ = run("plan", spec, "--date", DAY, "--url", earlier, "--json")
+    [job] = json.loads(out)["jobs"]
+    assert job["history"]["answered_before"] is None
+    table = CostTable(earlier)
+    answered = replace(
+        table.jobs()[0].job,
+        job_id="9",
+        spec="nightly",
+        run_id="night 1",
+        state="SUCCEEDED",
+        input_uris=tuple(job["inputs"]),
+        create_time=datetime.now(UTC) + timedelta(seconds=1),
+    )
+    table.record(Bill(answered, RowCounts(ok=2, input_rows=3), []))
+    status, out, _ = run("plan", spec, "--date", DAY, "--url", earlier)
+    assert status == 0
+    assert "earlier   These inputs were answered before by run night 1 on " in out
+    assert " (2 of 3 rows, 0.00 USD); this run pays for them again." in out
 
 
 @pytest.mark.parametrize(

@@ -57,10 +57,10 @@ def test_a_delivery_whose_file_was_replaced_names_the_latest_run_that_did_it(tab
     other = a_delivery(dag_id="secret", run_id="secret", delivered_at=MORNING + timedelta(hours=3))
     table.record_delivery(other, files_changed=True)
     found = table.deliveries(JobFilter(dag_id="nightly"))
-    assert [(each.run_id, each.replaced_by) for each in found] == [
-        ("again", "and again"),
-        ("and again", ""),
-        ("night", "and again"),
+    assert [(each.run_id, each.replaced_by, each.replaces) for each in found] == [
+        ("again", "and again", "night"),
+        ("and again", "", "again"),
+        ("night", "and again", ""),
     ]
 
 

@@ -25,6 +25,7 @@ from vertex_batch.operators import (
 from vertex_batch.tasks.approval import STORE_KEY as APPROVAL
 from vertex_batch.tasks.context import STORE_KEY as INTENT
 from vertex_batch.tasks.expected import ExpectedCosts
+from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.vertex.names import JobId
 
 AT_ONCE = Scenario(timeline=[Step(state="SUCCEEDED", seconds=0)], mix={})
@@ -182,6 +183,38 @@ def test_a_dry_run_shows_what_the_job_would_cost_and_what_its_budgets_would_say(
     assert "Expected cost: 1.00 USD (0.082 to 2.04) for 2 rows (2 rows counted" in capsys.readouterr().out
     assert ledger.sums(TODAY) == Sums()
     assert vertex.admin.jobs() == []
+
+
+def test_inputs_that_an_earlier_run_has_answered_are_named_before_they_are_paid_for_again(
+    connections, context, vertex, capsys
+):
+    vertex.admin.reset()
+    vertex.admin.add_scenario(AT_ONCE)
+    context["ti"].xcoms["submit", "return_value"] = run(a_task(), context)
+    record(context)
+    earlier = context["ti"].run_id
+    assert "answered before" not in capsys.readouterr().out
+    context["ti"].task_id, context["ti"].run_id = "submit", "another run"
+    context["task_state_store"].values.clear()
+    context["params"] = {"dry_run": True}
+    said = (
+        f"These inputs were answered before by run {earlier} on {datetime.now(UTC):%Y-%m-%d} (2 of 2 rows, "
+    )
+    with pytest.raises(AirflowSkipException) as dry:
+        run(a_task(), context)
+    assert said in str(dry.value)
+    context["params"] = {}
+    with pytest.raises(AirflowFailException, match="refuse"):
+        run(a_task({"run": {"refuse": "0"}}), context)
+    assert said in capsys.readouterr().out  # although no job was created
+    run(a_task(), context)
+    assert said in context["ti"].xcoms["submit", OUTCOME_XCOM]["message"]
+    context["ti"].run_id = "the next night"
+    context["task_state_store"].values.clear()
+    del context["ti"].xcoms["submit", OUTCOME_XCOM]
+    vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW * 2)  # the same name, written again
+    run(a_task(), context)
+    assert ("submit", OUTCOME_XCOM) not in context["ti"].xcoms
 
 
 def test_what_other_jobs_have_reserved_counts(vertex, context, ledger):
