@@ -123,7 +123,8 @@ def run_cancel(options: Namespace) -> int:
         with logs_aside(), reach.client(options.connection) as client:
             job = cancel_and_confirm(client, job_id)
         ended.append(job)
-        say(f"Job {job_id} ended as {job.state}")
+        late = " before it could be cancelled; nothing was cancelled, and its finished rows are billed"
+        say(f"Job {job_id} ended as {job.state}{'' if job.state is JobState.CANCELLED else late}")
     if options.json:
         print_json({"jobs": [_as_data(job) for job in ended]})
     return 0

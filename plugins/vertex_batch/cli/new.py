@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import sys
 from argparse import Namespace
 from dataclasses import dataclass
@@ -75,6 +76,10 @@ BUCKET = re.compile(r"gs://[^/{}*]+/")
 """The bucket of an address without templates in its name."""
 _VALID = {"model": _MODEL, "inputs": "gs://my-bucket/in.jsonl", "output": "gs://my-bucket/out/"}
 """Stands in for answers that are not there yet, while another is checked."""
+_KEY = (
+    "  # Prefer a key, a field of the row with its id: joining is faster, and people find a row by it.",
+    "  # key: id",
+)
 # Keys that many specs need later, each with an example value.
 _MORE = {
     "results": '{to: "gs://my-bucket/answers/{{ previous_run_date }}.parquet", key: id}',
@@ -133,6 +138,16 @@ def run(options: Namespace) -> int:
     return 0
 
 
+def command_for(name: str, inputs: str) -> str:
+    """The command that writes a spec for an input and asks nothing, in the words of a shell."""
+    answers = {"inputs": inputs}
+    for question in QUESTIONS:
+        if question.required or question.key == "results":
+            answers.setdefault(question.key, _default(question.key, name, answers))
+    words = [word for key, value in answers.items() if value for word in (f"--{key}", value)]
+    return shlex.join(["vertex-batch", "new", name, *words])
+
+
 def spec_text(answers: dict[str, str], schema: str) -> str:
     """Build the text of a spec from the answers. Each key is preceded by its description.
 
@@ -157,7 +172,11 @@ def spec_text(answers: dict[str, str], schema: str) -> str:
     ):
         if key in answers:
             value = _scalar(answers[key])
-            lines += ["", *_comment(key), f"{key}:\n  to: {value}" if key == "results" else f"{key}: {value}"]
+            lines += [
+                "",
+                *_comment(key),
+                *([f"{key}:", f"  to: {value}", *_KEY] if key == "results" else [f"{key}: {value}"]),
+            ]
     lines += ["", "# Further keys that you may want:"]
     for key, example in _MORE.items():
         if key not in answers:

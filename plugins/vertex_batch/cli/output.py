@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from datetime import date, datetime
 from decimal import Decimal
@@ -103,6 +103,14 @@ def byte_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=total or None)
         yield lambda size: progress.advance(task, size)
+
+
+def with_progress(what: str, total: int, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield blocks unchanged, and show on a terminal how many bytes were taken."""
+    with byte_progress(what, total) as advance:
+        for block in blocks:
+            yield block
+            advance(len(block))
 
 
 def at_least_one(text: str) -> int:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
-import shlex
 import sys
 from argparse import Namespace
 from pathlib import Path
 
 from vertex_batch.cli.access import input_storage
-from vertex_batch.cli.new import BUCKET
-from vertex_batch.cli.output import print_json, say
+from vertex_batch.cli.new import BUCKET, command_for
+from vertex_batch.cli.output import print_json, say, with_progress
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.specs import load_specs
 from vertex_batch.specs.load import working_folder
 from vertex_batch.specs.templates import TEMPLATE_PART, is_template
-from vertex_batch.storage import DEFAULT_CONN_ID, GZIP_MAGIC, blocks_of, names_like
+from vertex_batch.storage import DEFAULT_CONN_ID, TOO_LONG, blocks_of, lines_of, names_like, unpacked
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -52,19 +50,22 @@ def run(options: Namespace) -> int:
     """Upload the file, and print its address and what to do next."""
     file: Path = options.file
     uri = _address(options.to or _usual_folder(), file)
-    _check(file)
+    rows, flaw = _check(file)
     storage = input_storage(options.storage)
     storage.check_output(uri)
     if not options.overwrite and storage.look_up([uri])[0]:
         raise ConfigurationError(
             f"{uri} already exists. Nothing was uploaded", "choose another name, or add --overwrite"
         )
-    storage.write(uri, blocks_of(file))
+    size = file.stat().st_size
+    storage.write(uri, with_progress(file.name, size, blocks_of(file)))
+    if flaw:
+        say(f"Warning: {flaw}. Vertex fails a job with such a row; correct it and upload the file again.")
     if options.json:
-        print_json({"uri": uri, "bytes": file.stat().st_size})
+        print_json({"uri": uri, "bytes": size, "rows": rows, "problem": flaw or None})
         return 0
     sys.stdout.write(f"{uri}\n")
-    say(f"Uploaded {file.stat().st_size:,} bytes. {_what_next(uri, file)}")
+    say(f"Uploaded {rows:,} {'row' if rows == 1 else 'rows'}, {size:,} bytes. {_what_next(uri, file)}")
     return 0
 
 
@@ -84,7 +85,7 @@ def _what_next(uri: str, file: Path) -> str:
         name = re.sub(r"\W", "_", file.name.partition(".")[0])
         return (
             f"A spec reads them with the line\n  inputs: {uri}\n"
-            f"Next: `vertex-batch new {name} --inputs {shlex.quote(uri)}` writes such a spec."
+            f"Next, write such a spec:\n  {command_for(name, uri)}"
         )
     name, pattern = next(iter(reads.items()))
     dated = (
@@ -126,24 +127,50 @@ def _usual_folder() -> str:
     return f"{buckets[0]}input/"
 
 
-def _check(file: Path) -> None:
-    """Check that the file starts with a JSON object; the pre-flight of a job checks every row.
+def _check(file: Path) -> tuple[int, str]:
+    """Count the rows, and find the first line that is not a JSON object; the pre-flight checks all else.
 
-    :raises ConfigurationError: it does not, or it cannot be read.
+    :returns: the number of rows, and the problem; empty if there is none.
+    :raises ConfigurationError: there is no row, the first is no JSON object, or the file is unreadable.
     """
+    rows = number = 0
+    problem = ""
     try:
-        with file.open("rb") as stream:
-            first = next((line for line in stream if line.strip()), b"")
+        for block in lines_of(unpacked(blocks_of(file), keep_bom=True)):
+            for line in () if block.damage and not block.data else block.lines:
+                number += 1
+                if line != TOO_LONG and line.isspace():
+                    continue
+                rows += 1
+                if not problem and (why := _why_no_row(line)):
+                    problem = f"{file}:{number}: {why}"
+                    if rows == 1:
+                        raise _refusal(f"The first row of {file} {why}")
+            problem = problem or (f"{file}: {block.damage}" if block.damage else "")
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}. Nothing was uploaded.") from error
-    if first.startswith(GZIP_MAGIC):
-        return
+    if rows == 0:
+        raise _refusal(problem or f"{file} has no rows")
+    return rows, problem
+
+
+def _why_no_row(line: bytes) -> str:
+    import msgspec  # noqa: PLC0415 - so that the other commands start quickly
+
+    from vertex_batch.preflight import why_not_json  # noqa: PLC0415
+
+    if line == TOO_LONG:
+        return "is too long for a row"
     try:
-        is_row = isinstance(json.loads(first), dict)
-    except ValueError:
-        is_row = False
-    if not is_row:
-        raise ConfigurationError(
-            f"The first row of {file} is not a JSON object. Nothing was uploaded",
-            "write one JSON object per line; docs/specs.md describes the rows",
-        )
+        is_row = isinstance(msgspec.json.decode(line), dict)
+    except RecursionError:
+        return "is nested too deeply to be read"
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return f"is not JSON: {why_not_json(line, error)}"
+    return "" if is_row else "is not a JSON object"
+
+
+def _refusal(what: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{what}. Nothing was uploaded", "write one JSON object per line; docs/specs.md describes the rows"
+    )

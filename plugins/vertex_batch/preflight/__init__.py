@@ -11,4 +11,5 @@ from vertex_batch.preflight.findings import PreflightError as PreflightError
 from vertex_batch.preflight.findings import Report as Report
 from vertex_batch.preflight.findings import Severity as Severity
 from vertex_batch.preflight.rows import RowCheck as RowCheck
+from vertex_batch.preflight.rows import why_not_json as why_not_json
 from vertex_batch.preflight.shapes import shape_of as shape_of

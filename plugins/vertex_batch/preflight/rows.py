@@ -160,7 +160,7 @@ class RowCheck:
             self._find(Severity.JOB, number, "", "is nested too deeply to be read")
             return
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._find(Severity.JOB, number, "", f"is not JSON: {_why_not_json(line, error)}")
+            self._find(Severity.JOB, number, "", f"is not JSON: {why_not_json(line, error)}")
             return
         if not isinstance(row, dict):
             message = f"is not a JSON object: write {self._shape.example}"
@@ -239,7 +239,8 @@ def _has_empty_object(line: bytes) -> bool:
     return bool(_EMPTY_OBJECT.search(line)) and bool(_EMPTY_OBJECT.search(_TEXT.sub(b'""', line)))
 
 
-def _why_not_json(line: bytes, error: Exception) -> str:
+def why_not_json(line: bytes, error: Exception) -> str:
+    """Say why a line could not be decoded, with what to do where that is known."""
     if line.startswith(BOM):
         return "it begins with a byte order mark: save the file as UTF-8 without one"
     if b"\0" in line or line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):

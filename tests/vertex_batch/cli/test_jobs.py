@@ -97,7 +97,15 @@ def test_a_cancel_asks_or_is_told_yes(run, vertex, job):
     status, out, err = run("jobs", "cancel", job.job_id, "--yes", "--json")
     assert status == 0
     assert json.loads(out)["jobs"][0]["state"] == "CANCELLED"
-    assert "ended as CANCELLED" in err
+    assert "ended as CANCELLED\n" in err
+
+
+def test_a_cancel_of_a_job_that_has_ended_says_that_nothing_was_cancelled(run, vertex, spec, tmp_path):
+    run("run", spec, "--date", DAY, "--url", f"sqlite:///{tmp_path}/costs.db", "--poll", "0.05")
+    (job,) = vertex.admin.jobs()
+    status, _, err = run("jobs", "cancel", job.id, "--yes")
+    assert status == 0
+    assert "ended as SUCCEEDED before it could be cancelled; nothing was cancelled" in err
 
 
 @pytest.mark.parametrize("limit", ["0", "1.5", "many"])

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import shlex
 
 import pytest
+
+from vertex_batch.specs import load_spec
 
 ROWS = b'{"request": {}}\n' * 3
 
@@ -84,9 +87,11 @@ def test_a_spec_that_reads_the_object_already_is_named_with_how_to_start_it(
 @pytest.mark.parametrize(
     ("content", "to", "message"),
     [
-        (b"", "gs://demo-bucket/no/", "The first row of"),
-        (b"a,b\n1,2\n", "gs://demo-bucket/no/", "is not a JSON object. Nothing was uploaded"),
-        (b"[1]\n", "gs://demo-bucket/no/", "is not a JSON object"),
+        (b"\n", "gs://demo-bucket/no/", "x.jsonl has no rows. Nothing was uploaded"),
+        (b"a,b\n1,2\n", "gs://demo-bucket/no/", "The first row of"),
+        (b"\x1f\x8b", "gs://demo-bucket/no/", "the gzip stream ends too early"),
+        (b"\xef\xbb\xbf" + ROWS, "gs://demo-bucket/no/", "begins with a byte order mark"),
+        (b"[1]\n", "gs://demo-bucket/no/", "is not a JSON object. Nothing was uploaded"),
         (None, "gs://demo-bucket/no/", "No such file or directory. Nothing was uploaded"),
         (ROWS, "gs://no-such-bucket-here/a.jsonl", "No such bucket: gs://no-such-bucket-here"),
         (ROWS, "gs://demo-bucket/{{ run_date }}.jsonl", "is not a valid address"),
@@ -101,6 +106,41 @@ def test_what_no_job_could_read_is_not_uploaded(run, tmp_path, connections, cont
     assert (status, out) == (1, "")
     assert message in err
     assert connections.gcs.list("gs://demo-bucket/no/") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "rows", "flaw"),
+    [
+        (ROWS + b"\n[1]\nno\n", 5, "x.jsonl:5: is not a JSON object"),
+        (ROWS + b'{"request": {}', 4, "x.jsonl:4: is not JSON: Input data was truncated"),
+        (gzip.compress(ROWS + b"no\n"), 4, "x.jsonl:4: is not JSON"),
+        (gzip.compress(ROWS)[:-8], 3, "x.jsonl: the gzip stream ends too early"),
+        (ROWS, 3, ""),
+    ],
+)
+def test_broken_rows_are_uploaded_with_a_warning_that_names_the_first(
+    run, tmp_path, connections, content, rows, flaw
+):
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(content)
+    status, _, err = run("put", path, "gs://demo-bucket/broken/", "--overwrite")
+    assert status == 0
+    assert f"Uploaded {rows} rows" in err
+    assert ("Warning: " in err) is bool(flaw)
+    assert flaw in err
+    assert connections.gcs.get("gs://demo-bucket/broken/x.jsonl") == content
+    _, out, _ = run("put", path, "gs://demo-bucket/broken/", "--overwrite", "--json")
+    assert (json.loads(out)["rows"], flaw in (json.loads(out)["problem"] or "")) == (rows, True)
+
+
+def test_the_command_for_a_new_spec_needs_no_terminal(run, file, specs, connections):
+    _, _, err = run("put", file, "gs://demo-bucket/put/hint.jsonl", "--overwrite")
+    (command,) = (line for line in err.splitlines() if "vertex-batch new" in line)
+    assert run(*shlex.split(command)[1:], "--folder", specs)[0] == 0
+    job = load_spec(specs / "my_rows.yaml").job
+    assert job.inputs == ["gs://demo-bucket/put/hint.jsonl"]
+    assert job.results is not None
+    assert "  # key: id\n" in (specs / "my_rows.yaml").read_text()
 
 
 def test_a_packed_file_is_uploaded_as_it_is(run, tmp_path, connections):
