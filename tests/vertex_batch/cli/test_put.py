@@ -113,8 +113,8 @@ def test_what_no_job_could_read_is_not_uploaded(run, tmp_path, connections, cont
     [
         (ROWS + b"\n[1]\nno\n", 5, "x.jsonl:5: is not a JSON object"),
         (ROWS + b'{"request": {}', 4, "x.jsonl:4: is not JSON: Input data was truncated"),
-        (gzip.compress(ROWS + b"no\n"), 4, "x.jsonl:4: is not JSON"),
-        (gzip.compress(ROWS)[:-8], 3, "x.jsonl: the gzip stream ends too early"),
+        (gzip.compress(ROWS + b"no\n", mtime=0), 4, "x.jsonl:4: is not JSON"),
+        (gzip.compress(ROWS, mtime=0)[:-8], 3, "x.jsonl: the gzip stream ends too early"),
         (ROWS, 3, ""),
     ],
 )
@@ -145,6 +145,6 @@ def test_the_command_for_a_new_spec_needs_no_terminal(run, file, specs, connecti
 
 def test_a_packed_file_is_uploaded_as_it_is(run, tmp_path, connections):
     path = tmp_path / "packed.jsonl.gz"
-    path.write_bytes(gzip.compress(ROWS))
+    path.write_bytes(gzip.compress(ROWS, mtime=0))
     assert run("put", path, "gs://demo-bucket/put/")[0] == 0
     assert connections.gcs.get("gs://demo-bucket/put/packed.jsonl.gz") == path.read_bytes()
