@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vertex_batch.costs import Delivery, JobCost
-from vertex_batch.results import DeliveryPlace, add_rounds, attempts_of
+from vertex_batch.results import SUFFIXES, DeliveryPlace, add_rounds, attempts_of
 from vertex_batch.specs.results import Results
 from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
 
@@ -41,7 +41,7 @@ def restoring(
     """
     if not delivery.delivered:
         return None
-    place = DeliveryPlace(delivery.answers_uri)
+    place = _place(delivery)
     if not delivery.replaced_by:
         if options is None or "run_id" in options[0].to:
             return None
@@ -49,6 +49,8 @@ def restoring(
         if found is None:
             return None
         place = found
+    if place is None:
+        return None
     attempts = _attempts([each for each in jobs if delivery.is_of(each.job)])
     is_known = options and not any(RETRY_OF_LABEL in each.job.labels for each in jobs)
     command = _command(attempts, place.answers, options, "--replace") if is_known else ""
@@ -64,8 +66,14 @@ def without_beside(deliveries: Sequence[Delivery]) -> list[Delivery]:
 def _address(delivery: Delivery) -> DeliveryPlace | None:
     """The address beside which a delivery is, as its name says; None if that has no run in it."""
     names = (f"{delivery.dag_id}.{delivery.run_id}", delivery.run_id)
-    place = DeliveryPlace(delivery.answers_uri)
-    return next((to for name in names if (to := place.without(name))), None)
+    place = _place(delivery)
+    return next((to for name in names if (to := place.without(name))), None) if place else None
+
+
+def _place(delivery: Delivery) -> DeliveryPlace | None:
+    """Where it was put; None if the cost table has an address of a form that this version does not know."""
+    is_known = delivery.answers_uri.endswith(SUFFIXES)
+    return DeliveryPlace(delivery.answers_uri) if is_known else None
 
 
 def first_delivery(jobs: Sequence[JobCost], options: tuple[Results, str | None] | None) -> str:

@@ -56,7 +56,7 @@ Without a price:
   nightly
 
 Running, or not billed yet:
-  nightly run-3 job 13, expected 600.00 USD
+  nightly run-3 job 13, expected 600 USD
 
 Held or refused:
   nightly run-4, expected at least 0.00 USD (hold)"""
