@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -60,6 +61,10 @@ _FOREIGN = (
     "ALL_PROXY",
 )
 _HOME = tempfile.mkdtemp(prefix="vertex-batch-airflow-")
+
+# How long an example takes says nothing on a busy machine; pytest's own limit is for what hangs.
+hypothesis.settings.register_profile("without deadlines", deadline=None)
+hypothesis.settings.load_profile("without deadlines")
 
 for _name in [name for name in os.environ if name.upper().startswith(_FOREIGN)]:
     del os.environ[_name]

@@ -12,7 +12,7 @@ from decimal import Decimal
 import pytest
 
 from tests.vertex_batch.cli.conftest import DAY, ROW
-from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts, exact
+from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts, about
 from vertex_batch.pricing import PriceBook, packaged_prices, price
 from vertex_batch.usage import Kind, UsageKey
 
@@ -66,7 +66,7 @@ def test_a_plan_shows_the_delivery_and_what_further_rounds_may_cost(run, vertex,
     assert job["delivery"] == f"gs://demo-bucket/answers/{DAY}.jsonl"
     if "truncated" in text:
         twice = Decimal(job["estimate"]["expected_usd"]) * 2
-        assert f"are paid for each time: up to {exact(twice)} USD more, if every row is sent" in out
+        assert f"are paid for each time: up to {about(twice)} USD more, if every row is sent" in out
         assert job["retry_rows"] == {"rounds": 2, "reasons": ["transient", "truncated"]}
         assert "up to as much as the cost above in each round" in run("plan", spec, "--offline")[1]
 
