@@ -131,7 +131,7 @@ def _check(file: Path) -> tuple[int, str]:
     """Count the rows, and find the first line that is not a JSON object; the pre-flight checks all else.
 
     :returns: the number of rows, and the problem; empty if there is none.
-    :raises ConfigurationError: there is no row, the first is no JSON object, or the file is unreadable.
+    :raises ConfigurationError: there is no row, the first is not a JSON object, or it is unreadable.
     """
     rows = number = 0
     problem = ""

@@ -81,7 +81,7 @@ def _of_spec(name: str) -> PageLimits:
 
 
 def _many_failed(spec: Spec) -> Decimal:
-    """The lowest `max_failed_ratio` of its jobs; a spec without one has 1, which is no limit."""
+    """The lowest `max_failed_ratio` of its jobs; a spec without one has 1: no limit."""
     ratio = min(job.max_failed_ratio for job in spec.jobs)
     return Decimal(str(ratio)) if ratio < 1 else MANY_FAILED
 

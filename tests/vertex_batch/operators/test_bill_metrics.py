@@ -9,6 +9,7 @@ import pytest
 from local.emulator.admin import Scenario
 from tests.builders import LOCATION, PROJECT, a_request, input_rows
 from tests.statsd import Listener, listening
+from tests.vertex_batch.operators.conftest import MODEL
 from vertex_batch.lifecycle.identity import TaskIdentity
 from vertex_batch.operators import (
     AggregateTokenUsageOperator,
@@ -17,25 +18,14 @@ from vertex_batch.operators import (
     RepriceJobsOperator,
 )
 from vertex_batch.tasks.context import deployment
-from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.resource import JobReference
 
 ROWS = 6
-MODEL = "gemini-3.5-flash"  # no dated list has it, so that the proxy's list is what counts
 
 pytestmark = [
     pytest.mark.vertex(rows=input_rows(*(f"n {i}" for i in range(ROWS)))),
     pytest.mark.usefixtures("table", "prices"),
 ]
-
-
-@pytest.fixture
-def prices(monkeypatch):
-    """What the proxy's price list says; the emulator has none."""
-    said = {MODEL: {"litellm_provider": "vertex_ai", "input_cost_per_token_batches": 1e-06}}
-    monkeypatch.setattr(BatchClient, "model_info", lambda _: [])
-    monkeypatch.setattr(BatchClient, "price_map", lambda _: said)
-    return said[MODEL]
 
 
 @pytest.fixture
