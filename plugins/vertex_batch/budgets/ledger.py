@@ -27,8 +27,9 @@ from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.budgets.decision import Decision, Sums
 from vertex_batch.budgets.digest import UnbilledJob
-from vertex_batch.budgets.estimating import Estimate, PastJob, usable
+from vertex_batch.budgets.estimating import Estimate
 from vertex_batch.budgets.limits import Account, BudgetRequest, Payer, Ruling, Window
+from vertex_batch.budgets.replay import PastJob, usable
 from vertex_batch.costs.bill import Bill, Total
 from vertex_batch.costs.database import upsert
 from vertex_batch.costs.questions import JobCost

@@ -15,14 +15,14 @@ from vertex_batch.budgets import (
     PastJob,
     Survey,
     Totals,
-    counted_only,
     estimate,
     summarize,
     survey_input,
     unknown_estimate,
 )
-from vertex_batch.budgets.estimating import HISTORY_RUNS, quantile
+from vertex_batch.budgets.estimating import quantile
 from vertex_batch.budgets.ranges import Part, Range, exactly
+from vertex_batch.budgets.replay import HISTORY_RUNS
 from vertex_batch.budgets.rows import RowReader
 from vertex_batch.budgets.survey import SampledRows
 from vertex_batch.costs import Total
@@ -37,7 +37,7 @@ BOOK = PriceBook([SpecPrices({MODEL: RATES, PLAIN: RATES}, date(2026, 11, 1))])
 
 
 def counted(rows: int, size: int = 0) -> Survey:
-    return counted_only(Totals(size, rows))
+    return Survey(rows, size, row_range=exactly(rows))
 
 
 def all_of(*rows: bytes, model: str = MODEL) -> Survey:
@@ -112,6 +112,20 @@ def test_with_history_prompts_grow_with_bytes_and_answers_with_rows():
     assert found.method == "20 rows counted, tokens as in the last job"
 
 
+def test_answers_that_were_long_cost_no_more_than_the_limit_of_the_rows_now():
+    rows = [row(f"Question {number}", maxOutputTokens=100) for number in range(50)]
+    survey = all_of(*rows)
+    usage = {INPUT: 50 * 30, OUTPUT: 50 * 3000, UsageKey(MODEL, Kind.THOUGHTS): 50 * 5000}
+    found = estimate(survey, MODEL, "us-central1", BOOK, [PastJob(50, usage, survey.size)])
+    prompts = (50 * 30 + 50 * 15) * Decimal("0.000001")
+    assert found.high <= 50 * 100 * Decimal("0.00001") + prompts
+    assert found.low < found.expected.amount <= found.high
+    assert found.method == (
+        "50 rows counted, tokens as in the last job; the answers of the last job were longer than the rows"
+        " allow now, so the range is wider"
+    )
+
+
 def test_without_known_bytes_prompts_grow_with_rows():
     found = estimate(counted(3, 9999), MODEL, "us-central1", BOOK, [PastJob(rows=2, usage={INPUT: 5})])
     assert found.input_tokens == 8  # 7.5, rounded up
@@ -138,8 +152,8 @@ def test_a_number_of_rows_that_is_not_known_widens_the_range_of_history():
     survey = Survey(
         rows=100, size=10, counted=False, complete=False, read_rows=5, row_range=Range(50, 100, 200)
     )
-    found = estimate(survey, MODEL, "us-central1", BOOK, [PastJob(100, {OUTPUT: 100}, 10)] * 10)
-    assert (found.low, found.high) == (Decimal("0.000475"), Decimal("0.0021"))
+    found = estimate(survey, MODEL, "us-central1", BOOK, [PastJob(100, {OUTPUT: 1000}, 10)] * 10)
+    assert (found.low, found.high) == (Decimal("0.00475"), Decimal("0.021"))
 
 
 def test_only_the_last_runs_count_and_empty_ones_teach_nothing():

@@ -19,14 +19,14 @@ from vertex_batch.budgets import (
     Payer,
     Ruling,
     Sums,
-    Totals,
+    Survey,
     Window,
-    counted_only,
     decide,
     estimate,
 )
-from vertex_batch.budgets.estimating import HISTORY_RUNS
 from vertex_batch.budgets.ledger import LONGEST_JOB
+from vertex_batch.budgets.ranges import exactly
+from vertex_batch.budgets.replay import HISTORY_RUNS
 from vertex_batch.costs import CostTable, RowCounts, Total
 from vertex_batch.pricing import PriceBook
 from vertex_batch.usage import Kind, UsageKey
@@ -207,7 +207,7 @@ def test_a_job_that_did_not_run_all_rows_teaches_what_those_cost_that_it_ran(
     ledger.submitted("key-1", "101")
     history = ledger.history(ASKS)
     assert [past.rows for past in history] == ([] if ran is None else [ran])
-    survey = counted_only(Totals(30_000, 300))
+    survey = Survey(300, 30_000, row_range=exactly(300))
     for past in history:
         assert estimate(survey, ASKS.model, ASKS.location, PriceBook([]), [past]).input_tokens == 3000
 

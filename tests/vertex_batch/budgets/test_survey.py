@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.vertex_batch.budgets.inputs import named, row
-from vertex_batch.budgets import Survey, Totals, counted_only, summarize
+from vertex_batch.budgets import Survey, Totals, summarize
 from vertex_batch.budgets.ranges import Part, Range, exactly
 from vertex_batch.budgets.rows import RowReader
 from vertex_batch.budgets.survey import SampledRows
@@ -43,7 +43,6 @@ def test_all_rows_are_added_up_and_nothing_is_scaled():
             ),
             "3,000 rows extrapolated from 3,000 of 9,000,000,000 bytes",
         ),
-        (counted_only(Totals(5, rows=80)), "80 rows counted"),
     ],
 )
 def test_the_method_says_how_much_was_seen(survey, method):
