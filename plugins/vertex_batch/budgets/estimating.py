@@ -35,6 +35,7 @@ class Estimate:
 
     :param low: and ``high``: the range in which the cost of nine in ten such jobs is, in US dollars.
     :param input_tokens: and ``output_tokens``: what is expected, prompts and answers; thoughts are output.
+    :param answer_limit: the most tokens that a row allows of its answers, on average; None: unknown.
     :param method: how it was found, as a sentence.
     :param unknown: why part of it is unknown, and what was assumed instead.
     :param is_first: no earlier job shows how long answers are. :param is_exact: nothing of the input was
@@ -49,6 +50,7 @@ class Estimate:
     size: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    answer_limit: int | None = None
     method: str = ""
     unknown: tuple[str, ...] = ()
     is_first: bool = False
@@ -216,6 +218,7 @@ def _make_estimate(
         size=survey.size,
         input_tokens=sum(i.tokens for i in items if i.unit == "token" and i.kind not in OF_THE_ANSWER),
         output_tokens=sum(i.tokens for i in items if i.kind in OF_THE_ANSWER),
+        answer_limit=survey.answer_limit,
         method=method,
         unknown=tuple(dict.fromkeys([*reasons, *assumed])),
         is_first=is_first,

@@ -76,7 +76,12 @@ class Ledger:
     def history(self, budget_request: BudgetRequest) -> list[PastJob]:
         """The earlier jobs of the same task and model that an estimate is made of, the latest first."""
         asked = (
-            select(jobs, estimates.c.input_bytes, estimates.c.rows_input.label("rows_expected"))
+            select(
+                jobs,
+                estimates.c.input_bytes,
+                estimates.c.rows_input.label("rows_expected"),
+                estimates.c.answer_limit,
+            )
             .select_from(jobs.join(estimates, same_job(estimates, jobs), isouter=True))
             .where(
                 jobs.c.dag_id == budget_request.dag_id,
@@ -254,6 +259,7 @@ def _estimate_row(estimate: Estimate) -> dict[str, Any]:
         "input_bytes": estimate.size,
         "input_tokens": estimate.input_tokens,
         "output_tokens": estimate.output_tokens,
+        "answer_limit": estimate.answer_limit,
         "method": estimate.method,
         "unknown": list(estimate.unknown),
     }
@@ -268,6 +274,7 @@ def _stored(row: Row[Any]) -> StoredEstimate:
         size=row.input_bytes,
         input_tokens=row.input_tokens,
         output_tokens=row.output_tokens,
+        answer_limit=row.answer_limit,
         method=row.method,
         unknown=tuple(row.unknown),
     )
@@ -284,4 +291,4 @@ def _past_job(connection: Connection, row: Row[Any]) -> PastJob:
     # The input of a job that resumed another holds that job's answers, too.
     size = None if row.rows_copied or not of_input else (row.input_bytes or 0) * rows // of_input
     cost = Total(row.amount_picousd, complete=not row.unpriced_line_items)
-    return PastJob(rows, tokens, size or None, answered, cost, of_input)
+    return PastJob(rows, tokens, size or None, answered, cost, of_input, row.answer_limit)

@@ -47,6 +47,8 @@ class PastJob:
     :param answered: rows with an answer.
     :param cost: of its bill; None if unknown.
     :param input_rows: of its input; 0 if unknown.
+    :param answer_limit: the most tokens that its rows allowed of their answers, on average; None if unknown,
+        or if they set no limit.
     """
 
     rows: int
@@ -55,6 +57,7 @@ class PastJob:
     answered: int = 0
     cost: Total | None = None
     input_rows: int = 0
+    answer_limit: int | None = None
 
     @property
     def is_usable(self) -> bool:
@@ -90,11 +93,14 @@ class Change:
     :param length: of their prompts, as a multiple of the earlier ones'; 1 if it is not known.
     :param cut: the length of the earlier answers as a multiple of what the new rows allow of them; 1 if they
         allow them.
+    :param room: what the new rows allow of answers, as a multiple of what the earlier rows did; 1 if their
+        answers did not fill that.
     :param files: what they have beside text and the earlier ones had not.
     """
 
     length: Fraction = _ONE
     cut: Fraction = _ONE
+    room: Fraction = _ONE
     files: frozenset[str] = frozenset()
 
     @property
@@ -106,7 +112,7 @@ class Change:
         of_files = Fraction(_MUCH) if self.files else _ONE
         length = min(_MOST_GROWTH, max(1 / _MOST_GROWTH, self.length))
         length = length if is_much(length) else _ONE
-        return min(length, 1 / of_files), max(length, of_files)
+        return min(length, 1 / of_files), max(length, of_files, min(self.room, _MOST_GROWTH))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +141,7 @@ def change_of(past: PastJob, survey: Survey) -> Change:
     """Compare new rows with those of an earlier job."""
     allowed = sum(within(*past.answer, survey.limits))
     cut = sum(past.answer) / allowed if allowed else _ONE
-    return Change(_length(past, survey), cut, survey_files(survey) - past.files)
+    return Change(_length(past, survey), cut, _room(past, survey), survey_files(survey) - past.files)
 
 
 def survey_files(survey: Survey) -> frozenset[str]:
@@ -176,6 +182,10 @@ def describe(changes: Sequence[Change]) -> str:
         )
     if files := frozenset.intersection(*(change.files for change in changes)):
         found.append(f"the rows have {' and '.join(sorted(files))}, those of {last} had none")
+    if is_much(room := Fraction(median(change.room for change in changes))):
+        found.append(
+            f"the answers of {last} filled their limit, and the rows allow {_many_times(room)} as much now"
+        )
     if is_much(Fraction(median(change.cut for change in changes))):
         found.append(f"the answers of {last} were longer than the rows allow now")
     return f"{', and '.join(found)}, so the range is wider" if found else ""
@@ -253,6 +263,15 @@ def _length(past: PastJob, survey: Survey) -> Fraction:
         return _ONE
     length = Fraction(now) / survey.rows / past.prompt_per_row
     return length if is_much(length) else _ONE
+
+
+def _room(past: PastJob, survey: Survey) -> Fraction:
+    """How much longer the answers may become that were as long as their rows allowed, or nearly so."""
+    if not past.answer_limit or sum(past.answer) * _MUCH < past.answer_limit or not survey.limits:
+        return _ONE
+    now = survey.answer_limit
+    room = _MOST_GROWTH if now is None else Fraction(now, past.answer_limit)
+    return room if room >= _MUCH else _ONE
 
 
 def _is_limited(key: UsageKey) -> bool:

@@ -89,6 +89,14 @@ class Survey:
         return self.complete and states_limits and not self.assumed
 
     @property
+    def answer_limit(self) -> int | None:
+        """The most tokens that a row allows of its answers, on average; None if one states none."""
+        known = [(limit.whole, count) for limit, count in self.limits.items() if limit.whole is not None]
+        if not known or len(known) < len(self.limits):
+            return None
+        return round(sum(most * count for most, count in known) / sum(self.limits.values()))
+
+    @property
     def number(self) -> str:
         """How the number of rows was found."""
         if self.counted:

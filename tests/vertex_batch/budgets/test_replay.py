@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -83,6 +84,23 @@ def test_a_limit_bounds_the_high_end_when_the_number_of_rows_is_not_known():
     assert replay(PAST, survey, TENTH).high[OUTPUT] == 40 * 100
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "high"),
+    [
+        (250, AnswerLimit(250), 4400),
+        (250, AnswerLimit(450), 4400),
+        (250, AnswerLimit(1000), 17_600),
+        (250, NO_LIMIT, 44_000),
+        (500, AnswerLimit(5000), 4400),  # the answers did not come near their limit
+        (None, NO_LIMIT, 4400),
+    ],
+)
+def test_answers_that_filled_their_limit_may_fill_a_higher_one(before, now, high):
+    past = replace(PAST, answer_limit=before)
+    found = replay(past, rows_of(20, limits=limited(now)), TENTH)
+    assert (found.expected[OUTPUT], found.high[OUTPUT]) == (4000, high)
+
+
 def test_pictures_that_a_model_draws_are_not_cut_by_the_limit_of_text():
     drawn = UsageKey(MODEL, Kind.OUTPUT, Modality.IMAGE)
     past = PastJob(10, {OUTPUT: 2000, drawn: 12_900})
@@ -140,6 +158,13 @@ LONGER, SHORTER = Change(length=Fraction(41, 10)), Change(length=Fraction(1, 12)
             "the rows have sound and videos, those of the last jobs had none, so the range is wider",
         ),
         ([Change(files=frozenset({"sound"})), Change()], ""),
+        (
+            [Change(room=Fraction(8))],
+            (
+                "the answers of the last job filled their limit, and the rows allow 8.0 times as much now,"
+                " so the range is wider"
+            ),
+        ),
         (
             [Change(Fraction(2), Fraction(2))],
             (

@@ -118,3 +118,12 @@ def test_only_what_was_read_whole_and_leaves_nothing_open_is_exact(rows, complet
 def test_no_rows_come_to_nothing():
     found = summarize([], Totals(100), READER)
     assert (found.rows, found.tokens, found.read_rows) == (0, {}, 0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "mean"),
+    [([], None), ([100], 100), ([100, 100, 400], 200), ([100, None], None)],
+)
+def test_the_limit_of_an_answer_is_the_mean_of_the_rows_if_all_state_one(limits, mean):
+    rows = [row("x", **({"maxOutputTokens": limit} if limit else {})) for limit in limits]
+    assert summarize([place(*rows)], Totals(9999), READER, complete=True).answer_limit == mean
