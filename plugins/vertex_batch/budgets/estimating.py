@@ -24,7 +24,7 @@ from vertex_batch.pricing import LineItem, PriceBook, price
 from vertex_batch.usage import UsageKey, canonical_model
 
 _LOW, _MIDDLE, _HIGH = Fraction(1, 10), Fraction(1, 2), Fraction(9, 10)
-_TOLERANCE = Decimal("0.02")
+_TOLERANCE, _AS_EXPECTED = Decimal("0.02"), Decimal("0.1")
 _FEW_JOBS = Fraction(1, 2)
 """How far the range of a single past job reaches on either side; of n jobs it is the n-th part of that."""
 
@@ -85,6 +85,23 @@ class Estimate:
         if has_ended_well and cost.complete and cost.amount < self.low * (1 - _TOLERANCE):
             return f"below the expected range of {self.span} USD"
         return ""
+
+    def outcome(self, cost: Total, *, has_ended_well: bool = True) -> str:
+        """Say in one clause how a bill compares with what was expected; empty where that cannot be known.
+
+        :param has_ended_well: as for `compare`.
+        """
+        if outside := self.compare(cost, has_ended_well=has_ended_well):
+            return outside
+        expected = self.expected.amount
+        if not (has_ended_well and cost.complete and self.expected.complete and expected):
+            return ""
+        share = cost.amount / expected - 1
+        if abs(share) <= _AS_EXPECTED:
+            return "as expected"
+        if self.low == self.high:
+            return ""
+        return f"{abs(share) * 100:.0f} % {'more' if share > 0 else 'less'} than expected, inside the range"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data for XCom; amounts are decimal strings."""

@@ -61,10 +61,14 @@ class StoredEstimate:
     def compare(self, bill: Bill | JobCost) -> str:
         return self.estimate.compare(bill.total, has_ended_well=bill.job.state == JobState.SUCCEEDED)
 
+    def outcome(self, bill: Bill) -> str:
+        """How the bill compares with the estimate; see `Estimate.outcome`."""
+        return self.estimate.outcome(bill.total, has_ended_well=bill.job.state == JobState.SUCCEEDED)
+
     def beside(self, bill: Bill) -> str:
-        """The estimate, and how the bill is outside its range, if it is."""
-        outside = self.compare(bill)
-        return f"{self.estimate}; the bill is {outside}" if outside else str(self.estimate)
+        """The estimate, and how the bill compares with it."""
+        outcome = self.outcome(bill)
+        return f"{self.estimate}; the bill is {outcome}" if outcome else str(self.estimate)
 
 
 class Ledger:

@@ -241,6 +241,36 @@ def test_a_bill_outside_of_the_range_is_named(amount, complete, outside):
     assert found.compare(Total(Decimal(amount), complete)) == outside
 
 
+@pytest.mark.parametrize(
+    ("amount", "complete", "has_ended_well", "outcome"),
+    [
+        ("0.001", True, True, "as expected"),
+        ("0.0011", True, True, "as expected"),
+        ("0.0009", True, True, "as expected"),
+        ("0.00112", True, True, "12 % more than expected, inside the range"),
+        ("0.0005", True, True, "50 % less than expected, inside the range"),
+        ("0.0016", True, True, "above the expected range of 0.0005 to 0.0015 USD"),
+        ("0.0004", True, True, "below the expected range of 0.0005 to 0.0015 USD"),
+        ("0.001", False, True, ""),
+        ("0.001", True, False, ""),
+        ("0.0016", True, False, "above the expected range of 0.0005 to 0.0015 USD"),
+    ],
+)
+def test_each_bill_is_compared_unless_it_cannot_be_known(amount, complete, has_ended_well, outcome):
+    found = estimate(counted(1), MODEL, "us-central1", BOOK, [PastJob(1, {OUTPUT: 100})])
+    assert found.outcome(Total(Decimal(amount), complete), has_ended_well=has_ended_well) == outcome
+
+
+@pytest.mark.parametrize(("amount", "outcome"), [("0.7", "as expected"), ("0.5", ""), ("0.9", "")])
+def test_a_range_without_width_is_met_or_says_nothing(amount, outcome):
+    single = Estimate(Total(Decimal("0.7"), complete=True), Decimal("0.7"), Decimal("0.7"))
+    assert single.outcome(Total(Decimal(amount), complete=True)) == outcome
+
+
+def test_an_estimate_that_is_an_at_least_is_not_compared():
+    assert unknown_estimate("no idea").outcome(Total(Decimal(5), complete=True)) == ""
+
+
 @pytest.mark.parametrize("amount", ["0.0005", "0.0008"])
 def test_a_range_without_width_marks_no_bill(amount):
     found = Estimate(Total(Decimal("0.0007"), complete=True), Decimal("0.0007"), Decimal("0.0007"))
