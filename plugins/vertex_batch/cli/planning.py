@@ -86,6 +86,11 @@ class Plan:
         """Whether a submission would certainly be refused or fail."""
         return bool(self.problem) or (self.report is not None and self.report.is_hopeless)
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing would be submitted. A pre-flight that only warns submits a job that will fail."""
+        return bool(self.problem) or (self.is_hopeless and self.job.preflight == "strict")
+
 
 def prepare(access: Access, spec: Spec, job: JobSpec, moment: datetime, *, offline: bool = False) -> Plan:
     """Render a job and build its request, without checking anything outside.
