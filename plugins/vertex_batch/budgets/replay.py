@@ -87,7 +87,7 @@ class PastJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class InputChange:
     """How new rows differ from those of an earlier job.
 
     :param length: of their prompts, as a multiple of the earlier ones'; 1 if it is not known.
@@ -124,7 +124,7 @@ class Replay:
     low: Mapping[UsageKey, int]
     expected: Mapping[UsageKey, int]
     high: Mapping[UsageKey, int]
-    change: Change
+    change: InputChange
 
 
 def usable(history: Iterable[PastJob]) -> list[PastJob]:
@@ -137,11 +137,11 @@ def is_much(ratio: Fraction) -> bool:
     return not Fraction(1, _MUCH) < ratio < _MUCH
 
 
-def change_of(past: PastJob, survey: Survey) -> Change:
+def change_of(past: PastJob, survey: Survey) -> InputChange:
     """Compare new rows with those of an earlier job."""
     allowed = sum(within(*past.answer, survey.limits))
     cut = sum(past.answer) / allowed if allowed else _ONE
-    return Change(_length(past, survey), cut, _room(past, survey), survey_files(survey) - past.files)
+    return InputChange(_length(past, survey), cut, _room(past, survey), survey_files(survey) - past.files)
 
 
 def survey_files(survey: Survey) -> frozenset[str]:
@@ -168,7 +168,7 @@ def replay(past: PastJob, survey: Survey, margin: Fraction) -> Replay:
     )
 
 
-def describe(changes: Sequence[Change]) -> str:
+def describe(changes: Sequence[InputChange]) -> str:
     """Say how new rows differ from those of most earlier jobs, and what that means; empty if they do not."""
     if not changes:
         return ""
@@ -198,7 +198,7 @@ def _many_times(ratio: Fraction) -> str:
 class _Scale:
     """Scales the usage of one past job."""
 
-    def __init__(self, past: PastJob, survey: Survey, change: Change) -> None:
+    def __init__(self, past: PastJob, survey: Survey, change: InputChange) -> None:
         self._past, self._survey, self._change = past, survey, change
         self._rows = Fraction(survey.rows, past.rows)
         self._text, self._thoughts = past.answer

@@ -12,7 +12,7 @@ from tests.vertex_batch.budgets.inputs import inline, named, png, row
 from vertex_batch.budgets import PastJob, Survey, Totals, summarize
 from vertex_batch.budgets.answers import NO_LIMIT, AnswerLimit
 from vertex_batch.budgets.ranges import Part, Range, exactly
-from vertex_batch.budgets.replay import Change, change_of, describe, replay
+from vertex_batch.budgets.replay import InputChange, change_of, describe, replay
 from vertex_batch.budgets.rows import RowReader
 from vertex_batch.budgets.survey import SampledRows
 from vertex_batch.usage import Kind, Modality, UsageKey
@@ -127,7 +127,7 @@ def test_the_prompts_of_rows_with_files_that_the_earlier_ones_lacked_are_counted
 def test_larger_pictures_do_not_make_rows_longer_than_their_tokens():
     survey = survey_of(row("x" * 400, inline(png(300, 300, 50_000), "image/png")))
     past = PastJob(10, {INPUT: 1000, PICTURES: 2580, OUTPUT: 2000}, 10_000)
-    assert change_of(past, survey) == Change()
+    assert change_of(past, survey) == InputChange()
 
 
 def test_files_of_unknown_length_are_compared_by_bytes():
@@ -136,37 +136,37 @@ def test_files_of_unknown_length_are_compared_by_bytes():
     assert change_of(past, survey).length == 1
 
 
-LONGER, SHORTER = Change(length=Fraction(41, 10)), Change(length=Fraction(1, 12))
+LONGER, SHORTER = InputChange(length=Fraction(41, 10)), InputChange(length=Fraction(1, 12))
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ([], ""),
-        ([Change()], ""),
-        ([Change(length=Fraction(19, 10), cut=Fraction(19, 10))], ""),
+        ([InputChange()], ""),
+        ([InputChange(length=Fraction(19, 10), cut=Fraction(19, 10))], ""),
         ([LONGER], "the rows are 4.1 times as long as those of the last job, so the range is wider"),
         ([LONGER] * 2, "the rows are 4.1 times as long as those of the last jobs, so the range is wider"),
         ([SHORTER], "the rows of the last job were 12 times as long, so the range is wider"),
-        ([LONGER, Change(), Change()], ""),
+        ([LONGER, InputChange(), InputChange()], ""),
         (
-            [Change(cut=Fraction(80))],
+            [InputChange(cut=Fraction(80))],
             "the answers of the last job were longer than the rows allow now, so the range is wider",
         ),
         (
-            [Change(files=frozenset({"sound", "videos"}))] * 3,
+            [InputChange(files=frozenset({"sound", "videos"}))] * 3,
             "the rows have sound and videos, those of the last jobs had none, so the range is wider",
         ),
-        ([Change(files=frozenset({"sound"})), Change()], ""),
+        ([InputChange(files=frozenset({"sound"})), InputChange()], ""),
         (
-            [Change(room=Fraction(8))],
+            [InputChange(room=Fraction(8))],
             (
                 "the answers of the last job filled their limit, and the rows allow 8.0 times as much now,"
                 " so the range is wider"
             ),
         ),
         (
-            [Change(Fraction(2), Fraction(2))],
+            [InputChange(Fraction(2), Fraction(2))],
             (
                 "the rows are 2.0 times as long as those of the last job, and the answers of the last job"
                 " were longer than the rows allow now, so the range is wider"
