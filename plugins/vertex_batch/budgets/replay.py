@@ -256,8 +256,9 @@ def _length(past: PastJob, survey: Survey) -> Fraction:
     counts.
     """
     has_files = bool(past.files or survey_files(survey))
-    if past.size and survey.size and survey.rows and (not has_files or survey.assumed):
-        return Fraction(survey.size * past.rows, past.size * survey.rows)
+    size = survey.content or survey.size
+    if past.size and size and survey.rows and (not has_files or survey.assumed):
+        return Fraction(size * past.rows, past.size * survey.rows)
     now = sum(count.expected for part, count in survey.tokens.items() if part.kind in OF_THE_PROMPT)
     if not (now and survey.rows and past.prompt_per_row):
         return _ONE

@@ -69,7 +69,7 @@ def survey_input(
             return summarize((_place(data) for data in contents), totals, reader, complete=True)
     if is_packed or _is_packed(store, objects[0]):
         places, complete = _beginnings(store, objects)
-        return summarize(places, totals, reader, complete=complete)
+        return summarize(places, totals, reader, complete=complete, packed=True)
     return summarize(_spread(store, objects, rows), totals, reader)
 
 

@@ -60,7 +60,8 @@ class SampledRows:
 class Survey:
     """Counts over all rows of an input.
 
-    :param rows: lines that hold something. :param size: bytes of all objects.
+    :param rows: lines that hold something. :param size: bytes of all objects. :param content: bytes of all
+        rows, unpacked; 0: as `size`.
     :param tokens: by what they are for, with their intervals.
     :param read_rows: how many rows the counts are made of, and ``read_bytes`` their bytes.
     :param counted: the number of rows is exact. :param complete: every row was read.
@@ -71,6 +72,7 @@ class Survey:
 
     rows: int = 0
     size: int = 0
+    content: int = 0
     tokens: Mapping[Part, Range] = field(default_factory=dict)
     read_rows: int = 0
     read_bytes: int = 0
@@ -112,11 +114,17 @@ class Survey:
 
 
 def summarize(
-    places: Iterable[SampledRows], totals: Totals, reader: RowReader, *, complete: bool = False
+    places: Iterable[SampledRows],
+    totals: Totals,
+    reader: RowReader,
+    *,
+    complete: bool = False,
+    packed: bool = False,
 ) -> Survey:
     """Add up the rows that were read, and scale them to the whole.
 
     :param complete: the places hold every row; then nothing is scaled.
+    :param packed: the rows are compressed, so that they have more bytes than their objects.
     """
     drawn = [_Draw.of(place, reader) for place in places]
     rows, size = sum(draw.rows for draw in drawn), sum(draw.size for draw in drawn)
@@ -137,6 +145,7 @@ def summarize(
     return Survey(
         rows=whole,
         size=totals.size,
+        content=round(totals.size * sum(draw.content for draw in drawn) / size) if packed and size else 0,
         tokens={part: count.whole() for part, count in tokens.items()},
         read_rows=rows,
         read_bytes=size,
@@ -157,6 +166,7 @@ class _Draw:
 
     rows: int = 0
     size: int = 0
+    content: int = 0
     tokens: dict[Part, Range] = field(default_factory=dict)
     largest: dict[Part, float] = field(default_factory=dict)
     assumed: Counter[str] = field(default_factory=Counter)
@@ -167,6 +177,7 @@ class _Draw:
         draw = cls(size=place.size)
         for line in place.rows:
             draw.add(reader.read(line))
+            draw.content += len(line) + 1
         return draw
 
     def add(self, row: RowTokens) -> None:

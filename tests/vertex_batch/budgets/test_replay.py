@@ -84,6 +84,11 @@ def test_a_limit_bounds_the_high_end_when_the_number_of_rows_is_not_known():
     assert replay(PAST, survey, TENTH).high[OUTPUT] == 40 * 100
 
 
+def test_compressed_rows_are_as_long_as_they_are_unpacked():
+    packed = rows_of(20, 100, content=20_000)
+    assert change_of(PAST, packed) == InputChange()
+
+
 @pytest.mark.parametrize(
     ("before", "now", "high"),
     [

@@ -141,6 +141,7 @@ def test_packed_objects_are_read_from_their_beginning(monkeypatch):
     part, _ = look(objects)
     assert not part.complete
     assert part.rows == pytest.approx(40_000, rel=0.02)
+    assert [part.content, whole.content] == pytest.approx([sum(map(len, rows)) + 40_000] * 2, rel=0.02)
     assert look(objects, rows=40_000)[0].tokens[TEXT].expected == pytest.approx(
         whole.tokens[TEXT].expected, rel=0.02
     )
