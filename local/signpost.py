@@ -13,6 +13,7 @@ from local.stack.airflow import LOGIN, PASSWORD
 from local.stack.paths import MAIN_BIN, REPOSITORY
 
 ENVIRONMENT = "env"
+EMULATOR_VARIABLE = "VERTEX_EMULATOR_URL"
 _LOOPBACK = "127.0.0.1,localhost"
 
 
@@ -25,6 +26,7 @@ def write_environment(stack: Stack) -> Path:
     # `local` is not installed; with this, `python -m local.docker.put` works in any folder.
     variables["PYTHONPATH"] = shlex.quote(os.pathsep.join((str(REPOSITORY / "plugins"), str(REPOSITORY))))
     variables["PATH"] = f'{shlex.quote(str(MAIN_BIN))}:"$PATH"'
+    variables[EMULATOR_VARIABLE] = shlex.quote(stack.emulator_url)
     for name in ("NO_PROXY", "no_proxy"):
         variables[name] = f'"{_LOOPBACK}${{{name}:+,${name}}}"'
     file = environment_file(stack)
@@ -44,6 +46,7 @@ def print_addresses(stack: Stack, console: Console) -> None:
     lines = [
         f"Airflow      {stack.site.url} with login {LOGIN}, password {PASSWORD}",
         f"Cost pages   {stack.site.url}/plugin/batch-costs, or Browse, Batch costs",
+        f"Vertex AI    emulated at {stack.emulator_url}, which is ${EMULATOR_VARIABLE} in the shell below",
         f"Shell        source {_shown(file)}   # for airflow and vertex-batch in a shell{later}",
     ]
     _print(console, lines)
