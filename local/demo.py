@@ -112,6 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 succeeded = run_examples(stack, console, given.nights)
                 print_cost_table(stack, console)
                 if not given.once:
+                    # What a user runs now is answered, unless its rows are wrong.
+                    stack.emulator.set_settings(mix={**ROW_MIX, "failed": 0.0})
                     print_addresses(stack, console)
                     print_next(stack, console)
                     wait_for_interrupt(console, home / "objects")
@@ -119,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print("Interrupted; everything has been stopped.")
         return 130
     except (DemoError, StackError, PartsError, AirflowApiError, TimeoutError, httpx.HTTPError) as error:
-        console.print(f"\nThe demo did not work out: {error}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"\nThe demo failed: {error}", markup=False, highlight=False, soft_wrap=True)
         print_after_crash(home, console)
         return 1
     except Exception:  # noqa: BLE001 - a bug: its user needs the traceback, and to know what is left
@@ -139,7 +141,7 @@ def run_examples(stack: Stack, console: Console, nights: int = 1) -> bool:
     found = load_specs(stack.options.specs)
     for error in found.errors:
         console.print(
-            f"Left out, as Airflow does, because it is broken:\n{error}", markup=False, highlight=False
+            f"This spec is invalid, so it has no DAG and no run:\n{error}", markup=False, highlight=False
         )
     due = {name: (spec, last) for name, spec in found.specs.items() if (last := _due(stack, spec, console))}
     if not due:
@@ -148,8 +150,9 @@ def run_examples(stack: Stack, console: Console, nights: int = 1) -> bool:
     runs = [_start(stack, spec, last, console) for spec, last in due.values()]
     with BatchClient(ProxyConfig(stack.proxy_url, stack.master_key)) as proxy:
         statuses = follow(Watch(stack.airflow, proxy, runs), console, RUNS_TIMEOUT_SECONDS)
-    bills = recorded_bills(CostTable(stack.cost_table_url), [(run.spec, run.run_id) for run in runs])
-    print_bills(console, bills)
+    table = CostTable(stack.cost_table_url)
+    bills = recorded_bills(table, [(run.spec, run.run_id) for run in runs])
+    print_bills(console, table, bills)
     _print_failures(stack, console, statuses)
     billed = {(bill.job.dag_id, bill.job.run_id) for bill in bills}
     succeeded = all(status.state == "success" for status in statuses) and len(billed) == len(runs)
@@ -171,7 +174,7 @@ def _due(stack: Stack, spec: Spec, console: Console) -> datetime | None:
     body = {"dag_id": spec.name, **window}
     planned = stack.airflow.call("POST", "/backfills/dry_run", json=body)["backfills"]
     if not planned:
-        console.print(f"  {spec.name}: not run, it was not due for a year", highlight=False)
+        console.print(f"  {spec.name}: not run, no run of it was due in the last year", highlight=False)
         return None
     return datetime.fromisoformat(planned[-1]["logical_date"])
 
