@@ -11,7 +11,14 @@ from vertex_batch.budgets.limits import Account, Budget, BudgetRequest, Limit, P
 
 if TYPE_CHECKING:
     from vertex_batch.budgets.decision import Decision, Guess, Sums, decide, within_approval
-    from vertex_batch.budgets.estimating import Estimate, PastJob, estimate, unknown_estimate
+    from vertex_batch.budgets.estimating import (
+        Estimate,
+        PastJob,
+        describe_past,
+        estimate,
+        past_costs,
+        unknown_estimate,
+    )
     from vertex_batch.budgets.ledger import Ledger, StoredEstimate
     from vertex_batch.budgets.sampling import survey_input
     from vertex_batch.budgets.survey import Survey, Totals, counted_only, summarize
@@ -35,7 +42,9 @@ __all__ = [
     "Window",
     "counted_only",
     "decide",
+    "describe_past",
     "estimate",
+    "past_costs",
     "summarize",
     "survey_input",
     "unknown_estimate",
@@ -44,7 +53,9 @@ __all__ = [
 
 _ROOMS = {
     **dict.fromkeys(("Decision", "Guess", "Sums", "decide", "within_approval"), "decision"),
-    **dict.fromkeys(("Estimate", "PastJob", "estimate", "unknown_estimate"), "estimating"),
+    **dict.fromkeys(
+        ("Estimate", "PastJob", "describe_past", "estimate", "past_costs", "unknown_estimate"), "estimating"
+    ),
     **dict.fromkeys(("Ledger", "StoredEstimate"), "ledger"),
     "survey_input": "sampling",
     **dict.fromkeys(("Survey", "Totals", "counted_only", "summarize"), "survey"),

@@ -133,6 +133,35 @@ class Estimate:
             "unknown": list(self.unknown),
         }
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Estimate:
+        """Read what `to_dict` has written."""
+        return cls(
+            Total(Decimal(data["expected_usd"]), bool(data["complete"])),
+            Decimal(data["low_usd"]),
+            Decimal(data["high_usd"]),
+            int(data["rows"]),
+            int(data["input_bytes"]),
+            int(data["input_tokens"]),
+            int(data["output_tokens"]),
+            method=str(data["method"]),
+            unknown=tuple(data["unknown"]),
+        )
+
+    def lines(self, day: date | None = None) -> list[str]:
+        """The estimate for a person: its amount and tokens, how it was found, and what is unknown.
+
+        :param day: whose prices it has; None: that is said elsewhere.
+        """
+        tokens = f"{self.rows:,} rows, {self.input_tokens:,} tokens in, {self.output_tokens:,} out"
+        on = f" at the prices of {day}" if day else ""
+        is_known = self.expected.complete or self.expected.amount
+        return [
+            f"{f'about {self}' if is_known else 'not known'}{on}; {tokens}",
+            self.method,
+            *(f"unknown: {reason}" for reason in self.unknown),
+        ]
+
 
 def unknown_estimate(reason: str) -> Estimate:
     """The estimate of a job whose input cannot be counted: at least 0, and why."""
@@ -195,6 +224,21 @@ def estimate(
 def usable(history: Iterable[PastJob]) -> list[PastJob]:
     """Those of the past jobs that an estimate is made of."""
     return list(islice((past for past in history if past.is_usable), HISTORY_RUNS))
+
+
+def past_costs(history: Iterable[PastJob]) -> list[Total]:
+    """What a thousand answered rows of each past job cost, the lowest first."""
+    costs = [job.cost.per_thousand(job.answered) for job in history if job.cost]
+    return sorted((cost for cost in costs if cost), key=lambda cost: cost.amount)
+
+
+def describe_past(history: Iterable[PastJob]) -> str:
+    """Say what a thousand answered rows of the past jobs cost; empty if that is not known."""
+    if not (costs := past_costs(history)):
+        return ""
+    jobs = "the last job" if len(costs) == 1 else f"the last {len(costs)} jobs"
+    span = "" if len(costs) == 1 else f" ({costs[0]} to {costs[-1]})"
+    return f"{jobs} cost {costs[len(costs) // 2]} per 1,000 answered rows{span}"
 
 
 def quantile(amounts: Sequence[Decimal], share: Fraction) -> Decimal:

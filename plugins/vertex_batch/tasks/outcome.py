@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TaskInstanceState
@@ -62,31 +64,51 @@ def _lines(error: Exception) -> list[str]:
     return [scrub(line) for line in (text.splitlines() if isinstance(error, PreflightError) else [text])]
 
 
+@dataclass(frozen=True, slots=True)
+class DryRunResult:
+    """What a dry run has found, besides the request.
+
+    :param expected: the expected cost; None: it could not be estimated.
+    :param day: whose prices the estimate has.
+    :param again: what an earlier run has paid for the same inputs; empty if none has.
+    :param lines: for the page of the run, by the names that `vertex-batch plan` gives them.
+    """
+
+    expected: Estimate | None = None
+    day: date | None = None
+    again: str = ""
+    lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
 class DryRunEnd(AirflowSkipException):
     """A task of a dry run has done all that it does."""
 
 
-def end_dry_run(
-    context: Context, log: Log, request: str, *, rows: int | None, expected: Estimate | None, again: str = ""
-) -> None:
+def end_dry_run(context: Context, log: Log, request: str, *, rows: int | None, found: DryRunResult) -> None:
     """Say what would have been submitted, and what it would cost.
 
     :param request: the body of the request, as JSON.
     :param rows: of the input; None: they were not counted.
-    :param expected: the expected cost; None: it could not be estimated.
-    :param again: what an earlier run has paid for the same inputs, if one has.
     :raises DryRunEnd: always.
     """
+    expected = found.expected
     counted = "An unknown number of rows" if rows is None else f"{rows:,} {'row' if rows == 1 else 'rows'}"
     cost = f"would cost about {expected}" if expected else "would cost an unknown amount"
     message = f"Dry run: {counted} {cost}. Nothing was submitted."
-    message = f"{message} {again}".rstrip()
+    message = f"{message} {found.again}".rstrip()
     log.info("The request of the job would be:")
     for line in request.splitlines():
         log.info("%s", line)
     _log_sentences(log.info, f"{message} Nothing is billed.")
-    facts = {"message": message, "rows": rows, "request": request}
-    _keep(context, log, {**facts, "expected": expected.to_dict() if expected else None})
+    facts = {
+        "message": message,
+        "rows": rows,
+        "request": request,
+        "expected": expected.to_dict() if expected else None,
+        "priced_on": found.day.isoformat() if found.day else None,
+        "lines": {name: [scrub(line) for line in lines] for name, lines in found.lines.items() if lines},
+    }
+    _keep(context, log, facts)
     raise DryRunEnd(message)
 
 

@@ -15,7 +15,13 @@ from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.beside import nights_before, outside_expectation
 from vertex_batch.ui.clearing import clearings
 from vertex_batch.ui.failures import count_retried, group_failures
-from vertex_batch.ui.limits import failed_limits, result_options, retried_reasons, sends_rest
+from vertex_batch.ui.limits import (
+    failed_limits,
+    result_options,
+    retried_reasons,
+    retry_rows_of,
+    sends_rest,
+)
 from vertex_batch.ui.open_table import CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.render import address_of, page
@@ -78,6 +84,7 @@ def run(
         marks=outside_expectation(costs, found) if costs else {},
         failed_limits=limits,
         report=report,
+        retry_rows=retry_rows_of(dag_id, report.dry_runs[0].task_id) if report.dry_runs else None,
         deliveries=deliveries,
         restorings={
             (each.task_id, each.map_index): how

@@ -18,7 +18,7 @@ from vertex_batch.budgets import Estimate
 from vertex_batch.costs import Total
 from vertex_batch.errors import ConfigurationError, TransientError
 from vertex_batch.preflight import PreflightError
-from vertex_batch.tasks.outcome import OUTCOME_XCOM, DryRunEnd, end_dry_run, explained
+from vertex_batch.tasks.outcome import OUTCOME_XCOM, DryRunEnd, DryRunResult, end_dry_run, explained
 
 log = logging.getLogger("task")
 
@@ -90,7 +90,7 @@ def test_an_airflow_that_does_not_answer_does_not_hide_the_reason(context, monke
 def test_a_dry_run_says_rows_cost_and_request_and_that_nothing_was_submitted(context, caplog):
     expected = Estimate(Total(Decimal("0.077"), complete=True), Decimal("0.05"), Decimal("0.2"), rows=60)
     with caplog.at_level("INFO"), pytest.raises(DryRunEnd), explained(context, log):
-        end_dry_run(context, log, '{\n  "model": "m"\n}', rows=60, expected=expected)
+        end_dry_run(context, log, '{\n  "model": "m"\n}', rows=60, found=DryRunResult(expected))
     assert [record.getMessage() for record in caplog.records] == [
         "The request of the job would be:",
         "{",
@@ -106,4 +106,4 @@ def test_a_dry_run_says_rows_cost_and_request_and_that_nothing_was_submitted(con
 
 def test_a_dry_run_without_numbers_says_so(context):
     with pytest.raises(DryRunEnd, match="An unknown number of rows would cost an unknown amount"):
-        end_dry_run(context, log, "{}", rows=None, expected=None)
+        end_dry_run(context, log, "{}", rows=None, found=DryRunResult())
