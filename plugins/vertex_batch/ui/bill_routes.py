@@ -11,8 +11,9 @@ from fastapi.responses import RedirectResponse
 
 from vertex_batch.budgets import Ledger
 from vertex_batch.costs import Bill, CostTable, JobFilter, add_totals
+from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.ui.access import CurrentReader, Reader
-from vertex_batch.ui.beside import nights_before, outside_expectation
+from vertex_batch.ui.beside import delivered, nights_before, outside_expectation
 from vertex_batch.ui.clearing import clearings
 from vertex_batch.ui.failures import count_retried, group_failures
 from vertex_batch.ui.limits import (
@@ -24,6 +25,7 @@ from vertex_batch.ui.limits import (
 )
 from vertex_batch.ui.open_table import CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError
+from vertex_batch.ui.problems import many_unanswered
 from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.restoring import first_delivery, restoring
 from vertex_batch.ui.run_report import cancelled_by, marked_failed, read_run, record_log
@@ -71,6 +73,8 @@ def run(
     whole = costs.bill(found[0].job.key) if costs and len(found) == 1 else None
     report = read_run(dag_id, run_id, with_reasons=reader.may_read_logs(dag_id))
     deliveries = costs.deliveries(where) if costs else []
+    failed = {end.task_id for end in report.failures}
+    cut = [each for each in many_unanswered(deliveries, limits) if each.task_id not in failed]
     guesses = Ledger(costs).of_jobs([each.job.key for each in found]) if costs and report.has_failed else {}
     expected = {key: each.estimate.expected for key, each in guesses.items()}
     cut_short = clearings(found, expected) if report.has_failed else []
@@ -82,10 +86,12 @@ def run(
         jobs=found,
         total=add_totals(each.total for each in found),
         marks=outside_expectation(costs, found) if costs else {},
+        delivered=delivered(costs, [[each] for each in found]) if costs else {},
         failed_limits=limits,
         report=report,
         retry_rows=retry_rows_of(dag_id, report.dry_runs[0].task_id) if report.dry_runs else None,
         deliveries=deliveries,
+        unanswered=DeliverySums.of(cut),
         restorings={
             (each.task_id, each.map_index): how
             for each in deliveries

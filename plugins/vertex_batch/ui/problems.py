@@ -15,10 +15,19 @@ from airflow.utils.state import DagRunState
 from sqlalchemy import select
 
 from vertex_batch.costs import CostTable, Delivery, JobCost, JobFilter
+from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.dag_factory import TAG
 from vertex_batch.ui.access import Reader
 from vertex_batch.ui.run_report import cancelled_by, marked_failed, read_run
-from vertex_batch.ui.words import MANY_FAILED, explain_truncated, moment, query, state, tone
+from vertex_batch.ui.words import (
+    MANY_FAILED,
+    explain_truncated,
+    is_many_unanswered,
+    moment,
+    query,
+    state,
+    tone,
+)
 from vertex_batch.vertex.resource import JobState
 
 MAX_SHOWN = 5
@@ -123,7 +132,7 @@ def many_unanswered(found: Iterable[Delivery], failed_limits: Mapping[str, Decim
     """Select the deliveries in which many rows have no good answer."""
     for each in found:
         limit = failed_limits.get(each.spec, MANY_FAILED)
-        if each.exceptions and Decimal(each.exceptions) / each.input_rows >= limit:
+        if is_many_unanswered(each, limit):
             yield each
 
 
@@ -141,29 +150,14 @@ def of_run(reader: Reader, bad: BadRun) -> PageProblem:
         said = [f"job {state(name)}" if n == 1 else f"{n:,} jobs {state(name)}" for name, n in states.items()]
         is_bad = is_bad or any(tone(name) == "bad" for name in states)
         detail = _ended_by(reader, bad.jobs) or moment(job.end_time or job.create_time)
-    if bad.deliveries:
-        found = _add(bad.deliveries)
-        name = found.spec or name
-        said.append(
-            f"{found.exceptions:,} of {found.input_rows:,} rows have no good answer{found.in_reasons}"
-        )
-        detail = detail or explain_truncated(found.reasons) or moment(found.delivered_at)
+    if found := DeliverySums.of(bad.deliveries):
+        name = bad.deliveries[0].spec or name
+        said.append(found.unanswered)
+        detail = detail or explain_truncated(found.reasons) or moment(found.until)
     elif lacking := [each.rows for each in bad.jobs if each.rows.missing]:
         missing, rows = sum(each.missing for each in lacking), sum(each.input_rows or 0 for each in lacking)
         said.append(f"{missing:,} of {rows:,} rows are missing")
     return PageProblem(f"{name}: {', '.join(said)}", address, detail, is_bad)
-
-
-def _add(deliveries: Sequence[Delivery]) -> Delivery:
-    """The numbers of several deliveries of one run, as one."""
-    reasons: Counter[str] = Counter()
-    for each in deliveries:
-        reasons.update(each.reasons)
-    exceptions, rows = (
-        sum(each.exceptions for each in deliveries),
-        sum(each.input_rows for each in deliveries),
-    )
-    return replace(deliveries[0], exceptions=exceptions, input_rows=rows, reasons=reasons)
 
 
 def _ended_by(reader: Reader, jobs: Sequence[JobCost]) -> str:

@@ -57,12 +57,6 @@ def restoring(
     return Restoring(place.answers, _outputs(attempts), command)
 
 
-def without_beside(deliveries: Sequence[Delivery]) -> list[Delivery]:
-    """Leave out the deliveries that were put beside another one of them, which has the same rows."""
-    known = {each.answers_uri for each in deliveries}
-    return [each for each in deliveries if not ((to := _address(each)) and to.answers in known)]
-
-
 def _address(delivery: Delivery) -> DeliveryPlace | None:
     """The address beside which a delivery is, as its name says; None if that has no run in it."""
     names = (f"{delivery.dag_id}.{delivery.run_id}", delivery.run_id)

@@ -87,6 +87,30 @@ def test_the_overview_is_never_green_when_many_rows_of_the_night_have_no_answer(
     assert said not in words(pages.get("/", dag_id="hourly").text)
 
 
+def test_a_delivery_that_was_put_beside_a_better_one_counts_in_the_night_and_is_a_warning(pages):
+    pages.record(bill=FINE, run_id="first")
+    pages.table.record_delivery(
+        a_delivery(run_id="first", exceptions=0, delivered=20, reasons={}), files_changed=True
+    )
+    assert "Nothing unusual" in pages.get("/").text
+    cut = {"delivered": 94, "exceptions": 206, "input_rows": 300, "reasons": {"truncated": 206}}
+    beside = a_delivery(run_id="second", answers_uri="gs://demo-bucket/a b/answers.second.parquet", **cut)
+    pages.record(bill=FINE, run_id="second")
+    pages.table.record_delivery(beside, files_changed=True)
+    answer = pages.get("/").text
+    assert "Nothing unusual" not in answer
+    assert "1 warning nightly: 206 of 300 rows have no good answer (206 truncated)" in words(answer)
+    night = "320 input rows = 114 delivered + 206 exceptions (206 truncated)"
+    assert f'Last night: <span class="bad">{night}</span>, in 2 deliveries' in answer
+    for path, query in (("/jobs", {}), ("/", {"spec": "nightly"})):
+        text = pages.get(path, **query).text
+        assert text.count(">206 exceptions</small>") == 1
+        assert f'title="{beside}"' in text
+    of_run = words(pages.get("/run", dag_id="nightly", run_id="second").text)
+    assert "206 of 300 rows have no good answer (206 truncated). 206 rows were cut at" in of_run
+    assert "no good answer (" not in words(pages.get("/run", dag_id="nightly", run_id="first").text)
+
+
 @pytest.mark.parametrize(
     ("exceptions", "limit", "is_many"), [(1, "0.05", True), (1, "0.06", False), (0, "0", False)]
 )
