@@ -14,13 +14,15 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from sqlalchemy import select
 
-from vertex_batch.costs import CostTable, Delivery, JobCost, JobFilter
+from vertex_batch.costs import CostTable, Delivery, JobCost, JobFilter, add_totals
 from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.dag_factory import TAG
+from vertex_batch.ui import numbers
 from vertex_batch.ui.access import Reader
-from vertex_batch.ui.run_report import cancelled_by, marked_failed, read_run
+from vertex_batch.ui.run_report import DoneBy, cancelled_by, marked_failed, read_run
 from vertex_batch.ui.words import (
     MANY_FAILED,
+    at_least,
     explain_truncated,
     is_many_unanswered,
     moment,
@@ -157,18 +159,31 @@ def of_run(reader: Reader, bad: BadRun) -> PageProblem:
     elif lacking := [each.rows for each in bad.jobs if each.rows.missing]:
         missing, rows = sum(each.missing for each in lacking), sum(each.input_rows or 0 for each in lacking)
         said.append(f"{missing:,} of {rows:,} rows are missing")
+    if any(each.job.state == JobState.CANCELLED for each in bad.jobs):
+        paid = add_totals(each.total for each in bad.jobs)
+        said.append(f"{at_least(paid)}{numbers.amount(paid)} USD paid")
     return PageProblem(f"{name}: {', '.join(said)}", address, detail, is_bad)
 
 
 def _ended_by(reader: Reader, jobs: Sequence[JobCost]) -> str:
-    """Who cancelled jobs, from Airflow's audit log; empty if that is unknown, or the user may not read it."""
-    job = next((each.job for each in jobs if each.job.state == JobState.CANCELLED), None)
-    if job is None or not (job.dag_id and job.run_id and reader.may_read_audit(job.dag_id)):
-        return ""
-    if found := cancelled_by(job):
+    """How jobs were cancelled; empty if that is unknown, or the user may not read it."""
+    if found := who_cancelled(reader, jobs):
         return f"Cancelled {found}"
+    job = next((each.job for each in jobs if each.job.state == JobState.CANCELLED), None)
+    if job is None or not (job.run_id and reader.may_read_audit(job.dag_id)):
+        return ""
     marked = marked_failed(job.dag_id, job.run_id)
     return f"The run was marked as failed {marked}" if marked else ""
+
+
+def who_cancelled(reader: Reader, jobs: Sequence[JobCost]) -> DoneBy | None:
+    """Who cancelled the first of some jobs that was cancelled on the pages, from Airflow's audit log.
+
+    None if that is unknown, or if the user may not read it.
+    """
+    job = next((each.job for each in jobs if each.job.state == JobState.CANCELLED), None)
+    is_known = job and job.dag_id and job.run_id and reader.may_read_audit(job.dag_id)
+    return cancelled_by(job) if job and is_known else None
 
 
 def _failed_runs(reader: Reader, only: str, since: date) -> list[tuple[str, str]]:

@@ -37,8 +37,9 @@ _SHOWN = (TaskInstanceState.FAILED, TaskInstanceState.UP_FOR_RETRY, TaskInstance
 
 @dataclass(frozen=True, slots=True)
 class EndedTask:
-    """A task that failed, waits for its next try, or was skipped for a reason.
+    """A task that failed, waits for its next try, was skipped for a reason, or succeeded with a note.
 
+    :param operator: the name of its class.
     :param reason: empty if the task did not say it, or the user may not read its log.
     """
 
@@ -47,6 +48,7 @@ class EndedTask:
     state: str
     ended_at: datetime | None = None
     reason: str = ""
+    operator: str = ""
 
     @property
     def name(self) -> str:
@@ -90,7 +92,7 @@ class RunReport:
     ends: Sequence[EndedTask] = ()
     dry_runs: Sequence[DryRun] = field(default_factory=tuple)
     projections: Sequence[str] = ()
-    notes: Sequence[str] = ()
+    notes: Sequence[EndedTask] = ()
     delivering: Sequence[str] = ()
 
     def undelivered(
@@ -180,6 +182,7 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
                 TaskInstance.map_index,
                 TaskInstance.state,
                 TaskInstance.end_date,
+                TaskInstance.operator,
             )
             .where(
                 TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.state.in_(_SHOWN)
@@ -189,9 +192,9 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
         ).all()
         # A task that was cleared keeps what it said until it runs again.
         succeeded = {
-            (task.task_id, task.map_index)
+            (task.task_id, task.map_index): str(task.operator or "")
             for task in session.execute(
-                select(TaskInstance.task_id, TaskInstance.map_index)
+                select(TaskInstance.task_id, TaskInstance.map_index, TaskInstance.operator)
                 .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
                 .where(TaskInstance.state == TaskInstanceState.SUCCESS)
                 .where(TaskInstance.task_id.in_({task_id for task_id, _ in outcomes}))
@@ -212,6 +215,7 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
             str(task.state),
             task.end_date,
             str(outcomes.get((task.task_id, task.map_index), {}).get("message", "")),
+            str(task.operator or ""),
         )
         for task in tasks
         # A run that was cleared is queued again. What failed before that is over.
@@ -221,7 +225,7 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
     submitted = {intent.job_id for intent in intents if intent and intent.job_id}
     is_in_doubt = any(intent and intent.is_in_doubt for intent in intents)
     notes = [
-        str(outcome["message"])
+        EndedTask(*task, "success", reason=str(outcome["message"]), operator=succeeded[task])
         for task, outcome in outcomes.items()
         if outcome.get("is_note") is True and task in succeeded
     ]

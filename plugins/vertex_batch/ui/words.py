@@ -147,6 +147,11 @@ def explain_truncated(reasons: Mapping[str, int]) -> str:
     )
 
 
+def answers(count: int) -> str:
+    """Begin a sentence about delivered answers."""
+    return "1 answer was" if count == 1 else f"{count:,} answers were"
+
+
 class Unanswered(Protocol):
     """One delivery, or several."""
 

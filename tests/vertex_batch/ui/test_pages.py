@@ -154,7 +154,7 @@ def test_a_spec_has_a_page_of_its_own_with_its_last_nights(pages):
     answer = pages.client.get(link.replace("&amp;", "&"))
     text = words(answer.text)
     assert "By kind" in text
-    assert "Fri 20 Nov 2026 succeeded 13 15.4 % – 1.50 150.00 1 h 0 min 42 min" in text
+    assert "Fri 20 Nov 2026 succeeded 13 15.4 % - 1.50 150.00 1 h 0 min 42 min" in text
     assert "Queue time 1 h 0 min" in text
     assert f"job={bill.job.job_id}" in answer.text
 
@@ -560,8 +560,8 @@ def test_the_overview_has_the_numbers_of_the_last_night_of_the_dags_that_one_may
     secret = pages.record(dag_id="secret", run_id="secret-run")
     pages.table.record_delivery(delivered(secret), files_changed=True)
     said = (
-        "Last night: 20 input rows = 17 delivered + 3 exceptions (2 failed, 1 transient) , in 1 delivery in the 12 hours"
-        " until 2026-11-22 04:12 UTC."
+        "Last night: 20 input rows = 17 delivered + 3 exceptions (2 failed, 1 transient), in 1 delivery"
+        " in the 12 hours until 2026-11-22 04:12 UTC."
     )
     assert said in words(pages.get("/").text)
     assert "Last night" not in pages.get("/", dag_id="hourly").text

@@ -39,7 +39,7 @@ def a_failed_run(dag_id="nightly", reason=REASON, run_id="tonight"):
 @pytest.mark.parametrize(
     ("state", "rows", "text"),
     [
-        ("CANCELLED", RowCounts(), "nightly: job cancelled"),
+        ("CANCELLED", RowCounts(), "nightly: job cancelled, 1.50 USD paid"),
         ("EXPIRED", RowCounts(ok=1), "nightly: job expired"),
         ("SUCCEEDED", RowCounts(ok=7, input_rows=10), "nightly: job succeeded, 3 of 10 rows are missing"),
     ],
@@ -182,7 +182,7 @@ def test_a_cancelled_run_is_one_line_with_who_ended_it(pages, event, extra, by):
     with airflows_database() as connection:
         connection.execute(insert(Log.__table__).values(**entry, **run))
     text = words(pages.get("/").text)
-    one = "1 warning nightly: job cancelled, 9 of 10 rows have no good answer (9 missing)"
+    one = "1 warning nightly: job cancelled, 9 of 10 rows have no good answer (9 missing), 1.50 USD paid"
     assert f"{one} {by}" in text
     pages.may_read_logs = False
     assert one in words(pages.get("/").text)
