@@ -269,7 +269,7 @@ def _client(url: str) -> Any:
     app.dependency_overrides[security.get_user] = lambda: SimpleAuthManagerUser(
         username="bench", role="viewer"
     )
-    app.dependency_overrides[open_table._open_if_there] = lambda: table if table.is_ready() else None
+    app.dependency_overrides[open_table.cost_table] = lambda: table
     app.dependency_overrides[overview_routes._today] = lambda: datetime(
         *TODAY.timetuple()[:3], tzinfo=UTC
     ).date()

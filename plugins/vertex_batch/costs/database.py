@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from copy import copy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ class Database:
         self._password = parsed.password or ""
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._file = _file(parsed) if self.is_sqlite else None
+        self._held: Connection | None = None
         with self._translated():
             self._engine = _engine(parsed, is_sqlite=self.is_sqlite, keeps_connections=keeps_connections)
 
@@ -67,8 +69,28 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
+    def snapshot(self) -> Iterator[Database]:
+        """The database as it is at one moment: whatever is read from it, is read in one transaction.
+
+        Its errors are translated where something is read, and not those of the block.
+        """
+        with ExitStack() as stack:
+            with self._translated():
+                connection = stack.enter_context(self._engine.connect())
+                if not self.is_sqlite:
+                    connection.execution_options(isolation_level="REPEATABLE READ")
+                stack.enter_context(connection.begin())
+            same = copy(self)
+            same._held = connection  # noqa: SLF001 - of its own copy
+            yield same
+
+    @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction for reading."""
+        if self._held is not None:
+            with self._translated():
+                yield self._held
+            return
         self._create_file()
         with self._translated(), self._engine.connect() as connection, connection.begin():
             yield connection

@@ -142,7 +142,7 @@ def read_total(row: Row[Any], by: Grouping) -> GroupTotal:
         first,
         last,
         total_of(saved, unknown),
-        None if by in _PARTS else RowCounts(*(int(n) for n in rows)),
+        None if by in _PARTS else RowCounts(*map(int, rows)),
     )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from datetime import date
+from typing import Self
 
 from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     BigInteger,
@@ -64,6 +66,15 @@ class CostReader:
     def is_ready(self) -> bool:
         """Whether the table exists with this code's schema version. Creates and upgrades nothing."""
         return self._database.exists() and migrations.is_current(self._database)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Self]:
+        """The table as it is at one moment, for what reads much of it: the figures agree with each other."""
+        self._prepare()
+        with self._database.snapshot() as database:
+            same = copy(self)
+            same._database = database  # noqa: SLF001 - of its own copy
+            yield same
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

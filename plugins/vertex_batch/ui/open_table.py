@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated
 
@@ -16,13 +17,18 @@ class NoCostTableError(Exception):
     """Nothing was recorded yet, or elsewhere than where the API server looks."""
 
 
-def _open_if_there() -> CostTable | None:
-    """Open it again for each request, so that a repaired connection works at once.
+def cost_table() -> CostTable:
+    """The table, found again for each request, so that a repaired connection works at once."""
+    return _table(cost_table_url())
 
-    A page never creates or upgrades the table.
-    """
-    table = _table(cost_table_url())
-    return table if table.is_ready() else None
+
+def _open_if_there(table: Annotated[CostTable, Depends(cost_table)]) -> Iterator[CostTable | None]:
+    """Open it as it is now: the figures of a page agree. A page never creates or upgrades the table."""
+    if not table.is_ready():
+        yield None
+        return
+    with table.snapshot() as costs:
+        yield costs
 
 
 def _open(table: Annotated[CostTable | None, Depends(_open_if_there)]) -> CostTable:

@@ -288,6 +288,21 @@ def test_an_error_inside_leaves_the_old_bill_whole(table, bill, line):
     assert table.bill(JobId(*PLACE, "101")) == bill()
 
 
+def test_a_snapshot_stays_as_it_is_while_bills_are_written(table, bill):
+    table.record(bill("101"))
+    with table.snapshot() as page:
+        assert [each.jobs for each in page.totals("spec")] == [1]
+        table.record(bill("102"))
+        assert page.count(JobFilter()) == len(page.jobs()) == 1
+    assert table.count(JobFilter()) == 2
+
+
+def test_an_error_beside_the_table_goes_through_a_snapshot_as_it_is(table, bill):
+    table.record(bill("101"))
+    with pytest.raises(FileNotFoundError), table.snapshot():
+        raise FileNotFoundError("of something else")
+
+
 def test_whether_it_is_ready_is_told_without_creating_anything(tmp_path):
     fresh = CostTable(f"sqlite:///{tmp_path}/none/costs.db")
     assert not fresh.is_ready()
