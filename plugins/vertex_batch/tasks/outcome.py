@@ -31,6 +31,7 @@ OUTCOME_XCOM = "vertex_batch_outcome"
 """Why the last try of a task failed or was skipped. Airflow deletes it when the next try starts."""
 MAX_CHARS = 2000
 _FAILED = frozenset({TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED})
+_THIS_TASK = re.compile(r"\b(clear) (?:this|the) task\b(?! that)", re.IGNORECASE)
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
 
 
@@ -47,7 +48,7 @@ def explained(context: Context, log: Log) -> Iterator[None]:
     except (AirflowRescheduleException, DryRunEnd):
         raise
     except (VertexBatchError, AirflowException) as error:
-        lines = _lines(error)
+        lines = _naming(context, _lines(error))
         _keep(context, log, {"message": "\n".join(lines)})
         for line in lines:
             _log_sentences(log.info if isinstance(error, AirflowSkipException) else log.error, line)
@@ -62,6 +63,11 @@ def _lines(error: Exception) -> list[str]:
     """The lines of a message. Those of a pre-flight are our own; a server's become one line."""
     text = str(error)
     return [scrub(line) for line in (text.splitlines() if isinstance(error, PreflightError) else [text])]
+
+
+def _naming(context: Context, lines: Iterable[str]) -> list[str]:
+    """Name the task where a message says to clear it. An error does not know in which task it is raised."""
+    return [_THIS_TASK.sub(lambda found: f"{found[1]} `{context['ti'].task_id}`", line) for line in lines]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +137,8 @@ def _log_sentences(log: Any, message: str) -> None:
 
 def _keep(context: Context, log: Log, outcome: dict[str, Any]) -> None:
     """Store it. What a task failed of matters more than that this fails, too."""
-    outcome["message"] = outcome["message"][:MAX_CHARS]
+    if len(outcome["message"]) > MAX_CHARS:
+        outcome["message"] = f"{outcome['message'][:MAX_CHARS].rpartition(' ')[0]} \N{HORIZONTAL ELLIPSIS}"
     try:
         context["ti"].xcom_push(key=OUTCOME_XCOM, value=outcome)
     except Exception as error:  # noqa: BLE001 - whatever it is, Airflow does not answer

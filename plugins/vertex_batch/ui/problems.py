@@ -19,6 +19,8 @@ from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.dag_factory import TAG
 from vertex_batch.ui import numbers
 from vertex_batch.ui.access import Reader
+from vertex_batch.ui.limits import result_options
+from vertex_batch.ui.restoring import is_beside
 from vertex_batch.ui.run_report import DoneBy, cancelled_by, marked_failed, read_run
 from vertex_batch.ui.words import (
     MANY_FAILED,
@@ -33,6 +35,10 @@ from vertex_batch.ui.words import (
 from vertex_batch.vertex.resource import JobState
 
 MAX_SHOWN = 5
+_BESIDE = (
+    "The answers are beside a better delivery; the page of the run has the command (`vertex-batch results`"
+    " with `--replace`) that puts them in its place."
+)
 _MAX_READ = 200
 
 
@@ -156,6 +162,9 @@ def of_run(reader: Reader, bad: BadRun) -> PageProblem:
         name = bad.deliveries[0].spec or name
         said.append(found.unanswered)
         detail = detail or explain_truncated(found.reasons) or moment(found.until)
+        options = {each.task_id: result_options(each.spec, each.job_name) for each in bad.deliveries}
+        if any(is_beside(each, options[each.task_id]) for each in bad.deliveries):
+            detail = f"{detail.rstrip('.')}. {_BESIDE}"
     elif lacking := [each.rows for each in bad.jobs if each.rows.missing]:
         missing, rows = sum(each.missing for each in lacking), sum(each.input_rows or 0 for each in lacking)
         said.append(f"{missing:,} of {rows:,} rows are missing")
@@ -207,7 +216,7 @@ def _of_failed_run(reader: Reader, dag_id: str, run_id: str) -> PageProblem:
     address = f"/run?{query(dag_id=dag_id, run_id=run_id)}"
     first = report.failures[0] if report.failures else None
     where = f" at {first.name}" if first else ""
-    reason = first.reason.partition("\n")[0] if first else ""
+    reason = first.reason if first else ""
     when = moment(first.ended_at) if first else ""
     text = f"{dag_id}: run failed{where}"
-    return PageProblem(text, address, " ".join(filter(None, [when, reason[:300]])))
+    return PageProblem(text, address, " ".join(filter(None, [when, reason])))

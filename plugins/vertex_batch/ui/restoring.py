@@ -28,6 +28,15 @@ class Restoring:
     command: str
 
 
+def is_beside(delivery: Delivery, options: tuple[Results, str | None] | None) -> bool:
+    """Whether a delivery is beside the file of its spec; False if that is not known.
+
+    :param options: see `limits.result_options`.
+    """
+    names_run = options is None or "run_id" in options[0].to
+    return not names_run and _address(delivery) is not None
+
+
 def restoring(
     delivery: Delivery, jobs: Sequence[JobCost], options: tuple[Results, str | None] | None
 ) -> Restoring | None:
@@ -43,12 +52,9 @@ def restoring(
         return None
     place = _place(delivery)
     if not delivery.replaced_by:
-        if options is None or "run_id" in options[0].to:
+        if not is_beside(delivery, options):
             return None
-        found = _address(delivery)
-        if found is None:
-            return None
-        place = found
+        place = _address(delivery)
     if place is None:
         return None
     attempts = _attempts([each for each in jobs if delivery.is_of(each.job)])

@@ -78,6 +78,26 @@ def test_a_key_in_a_message_is_in_no_log_and_no_xcom(context, caplog):
     assert "0123456789" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("said_by_the_error", "told"),
+    [
+        ("Then clear this task.", "Then clear `submit`."),
+        ("Clear the task to ask again.", "Clear `submit` to ask again."),
+        ("Clear the task that plans the inputs.", "Clear the task that plans the inputs."),
+    ],
+)
+def test_a_message_names_the_task_that_is_to_be_cleared(context, said_by_the_error, told):
+    with pytest.raises(AirflowFailException, match=told), explained(context, log):
+        raise ConfigurationError(said_by_the_error)
+    assert told in said(context)["message"]
+
+
+def test_a_long_message_is_cut_at_a_word(context):
+    with pytest.raises(AirflowFailException), explained(context, log):
+        raise ConfigurationError("again and " * 300)
+    assert said(context)["message"].endswith((" again …", " and …"))
+
+
 def test_an_airflow_that_does_not_answer_does_not_hide_the_reason(context, monkeypatch):
     def refuse(**_):
         raise OSError("no supervisor")

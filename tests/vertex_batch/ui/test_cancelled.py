@@ -12,7 +12,7 @@ from sqlalchemy import insert
 from tests.builders import a_delivery
 from tests.vertex_batch.ui.conftest import airflows_database, item
 from tests.vertex_batch.ui.test_pages import words
-from tests.vertex_batch.ui.test_run import DELIVER, RECORD, RUN, _a_spec, a_run
+from tests.vertex_batch.ui.test_run import DELIVER, RECORD, RUN, a_run, a_spec
 from vertex_batch.costs import RowCounts
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 
@@ -78,7 +78,7 @@ def test_a_failure_that_does_not_follow_from_the_cancellation_keeps_its_own_box(
 def test_answers_that_were_put_beside_a_better_delivery_are_in_the_box_with_where_the_command_is(
     pages, tmp_path, monkeypatch
 ):
-    _a_spec(tmp_path, monkeypatch)
+    a_spec(tmp_path, monkeypatch)
     pages.record(bill=ROWS, state="CANCELLED", run_id="tonight", input_uris=("gs://demo-bucket/in.jsonl",))
     beside = a_delivery(**RUN, **CUT, answers_uri="gs://demo-bucket/answers.tonight.parquet")
     pages.table.record_delivery(beside, files_changed=True)
@@ -86,7 +86,7 @@ def test_answers_that_were_put_beside_a_better_delivery_are_in_the_box_with_wher
     a_run("failed", [TASKS[0], ("deliver", "success", DELIVER)], [SAID[0], note])
     (box,) = boxes(pages)
     assert "44 answers were put beside the better delivery gs://demo-bucket/answers.parquet" in box
-    assert "How to put them there is below." in box
+    assert "The command that puts them there is below." in box
     assert "--to gs://demo-bucket/answers.parquet" in words(pages.get("/run", **RUN).text)
 
 

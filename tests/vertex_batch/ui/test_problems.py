@@ -15,7 +15,7 @@ from sqlalchemy import delete, insert, update
 from tests.builders import a_delivery
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
 from tests.vertex_batch.ui.test_pages import words
-from tests.vertex_batch.ui.test_run import REASON, a_run
+from tests.vertex_batch.ui.test_run import REASON, a_run, a_spec
 from vertex_batch.costs import RowCounts
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.ui.problems import many_unanswered
@@ -87,7 +87,10 @@ def test_the_overview_is_never_green_when_many_rows_of_the_night_have_no_answer(
     assert said not in words(pages.get("/", dag_id="hourly").text)
 
 
-def test_a_delivery_that_was_put_beside_a_better_one_counts_in_the_night_and_is_a_warning(pages):
+def test_a_delivery_that_was_put_beside_a_better_one_counts_in_the_night_and_is_a_warning(
+    pages, tmp_path, monkeypatch
+):
+    a_spec(tmp_path, monkeypatch)
     pages.record(bill=FINE, run_id="first")
     pages.table.record_delivery(
         a_delivery(run_id="first", exceptions=0, delivered=20, reasons={}), files_changed=True
@@ -100,6 +103,7 @@ def test_a_delivery_that_was_put_beside_a_better_one_counts_in_the_night_and_is_
     answer = pages.get("/").text
     assert "Nothing unusual" not in answer
     assert "1 warning nightly: 206 of 300 rows have no good answer (206 truncated)" in words(answer)
+    assert "The answers are beside a better delivery; the page of the run has the command" in answer
     night = "320 input rows = 114 delivered + 206 exceptions (206 truncated)"
     assert f'Last night: <span class="bad">{night}</span>, in 2 deliveries' in answer
     for path, query in (("/jobs", {}), ("/", {"spec": "nightly"})):
@@ -152,6 +156,14 @@ def test_a_run_is_not_listed_beside_its_own_failed_job(pages):
 def test_hostile_reasons_of_failed_runs_stay_text(pages):
     a_failed_run(reason=HOSTILE, run_id=HOSTILE)
     assert "<script>alert" not in pages.get("/").text
+
+
+def test_a_long_reason_is_cut_at_a_word_with_all_of_it_in_the_title(pages):
+    reason = "The input is wrong. " + "again and " * 40 + "end.\nsecond line"
+    a_failed_run(reason=reason)
+    text = pages.get("/").text
+    assert f'{reason}">' in text
+    assert text.partition("</small>")[0].endswith((" again …", " and …"))
 
 
 def test_the_page_of_a_run_explains_cut_answers_beside_the_failed_rows(pages):

@@ -131,7 +131,7 @@ def test_a_dry_run_shows_its_rows_its_cost_and_its_request(pages):
 
 
 def test_a_dry_run_shows_what_a_plan_shows_and_each_line_of_its_jobs_once(pages, tmp_path, monkeypatch):
-    _a_spec(tmp_path, monkeypatch, "retry_rows: {rounds: 2, reasons: [truncated]}")
+    a_spec(tmp_path, monkeypatch, "retry_rows: {rounds: 2, reasons: [truncated]}")
     estimate = Estimate(Total(Decimal("0.25"), True), Decimal("0.25"), Decimal("0.25"), 60, 0, 1200, 3000)
     doubt, again = "in.jsonl:1: no `maxOutputTokens` (may be wrong)", "Answered before by run x"
     lines = {
@@ -151,7 +151,7 @@ def test_a_dry_run_shows_what_a_plan_shows_and_each_line_of_its_jobs_once(pages,
     assert "<script>alert" not in text
 
 
-def _a_spec(folder, monkeypatch, *more):
+def a_spec(folder, monkeypatch, *more):
     """The spec of the DAG, where the pages read it."""
     (folder / "nightly.yaml").write_text(
         "project: demo-project\nlocation: us-central1\nmodel: gemini-2.5-flash\n"
@@ -322,7 +322,7 @@ def test_rows_are_offered_again_only_where_the_spec_sends_them(pages, tmp_path, 
     job = pages.record(bill={"rows": rows, "failed_reasons": {"INVALID_ARGUMENT": 2, "UNAVAILABLE": 1}}).job
     address = {"project": job.project, "location": job.location, "job": job.job_id}
     assert "retry-rows" not in pages.get("/bill", **address).text
-    _a_spec(tmp_path, monkeypatch, "retry_rows: {rounds: 1}")
+    a_spec(tmp_path, monkeypatch, "retry_rows: {rounds: 1}")
     text = pages.get("/bill", **address).text
     assert f"vertex-batch retry-rows nightly {job.run_id}" in text
     assert "Send the row that may be answered again" in text
@@ -353,7 +353,7 @@ def test_a_night_that_was_cleared_and_run_again_is_one_line_that_leads_to_its_ru
 def test_a_run_whose_delivery_was_replaced_says_where_its_answers_are_and_how_to_get_them_back(
     pages, tmp_path, monkeypatch
 ):
-    _a_spec(tmp_path, monkeypatch)
+    a_spec(tmp_path, monkeypatch)
     pages.record(run_id="tonight", input_uris=("gs://demo-bucket/in.jsonl",))
     for run_id, hour in (("tonight", 3), ("later", 4)):
         made = {"delivered_at": datetime(2026, 11, 22, hour, tzinfo=UTC), "run_id": run_id}
