@@ -183,7 +183,8 @@ class BudgetGate:
         self._report(expected, decision)
         stops = retirement_of(asks.model, self._prices.life_of(asks.model))
         lines = {
-            "earlier": [text for text in (again, budgets.describe_past(self._history)) if text],
+            "answered": [again] if again else [],
+            "earlier": [past] if (past := budgets.describe_past(self._history)) else [],
             "model": [stops.describe(today)] if stops else [],
             "budget": [f"{decision.verdict}: {decision.message}"] if decision.reasons else [],
         }

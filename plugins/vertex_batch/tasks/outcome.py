@@ -77,7 +77,7 @@ class DryRunResult:
     :param expected: the expected cost; None: it could not be estimated.
     :param day: whose prices the estimate has.
     :param again: what an earlier run has paid for the same inputs; empty if none has.
-    :param lines: for the page of the run, by the names that `vertex-batch plan` gives them.
+    :param lines: for the page of the run, by subject.
     """
 
     expected: Estimate | None = None

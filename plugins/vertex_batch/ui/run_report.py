@@ -62,7 +62,7 @@ class DryRun:
     :param rows: of its input; None: they were not counted.
     :param expected: its expected cost; None: it could not be estimated.
     :param day: whose prices the estimate has; None: not stored.
-    :param lines: what else was found, by the names of `vertex-batch plan`.
+    :param lines: what else was found, by subject.
     :param request: the body of the request, as JSON.
     """
 
@@ -152,7 +152,7 @@ class RunReport:
         )
 
     def planned(self, name: str) -> list[str]:
-        """What a dry run has found under a name of `vertex-batch plan`, each line once."""
+        """What a dry run has found about a subject, each line once."""
         lines = dict.fromkeys(str(line) for each in self.dry_runs for line in each.lines.get(name, ()))
         shown = list(lines)[:MAX_LINES]
         return [*shown, *([f"and {len(lines) - len(shown):,} more"] if len(lines) > len(shown) else [])]

@@ -163,7 +163,7 @@ def test_a_long_reason_is_cut_at_a_word_with_all_of_it_in_the_title(pages):
     a_failed_run(reason=reason)
     text = pages.get("/").text
     assert f'{reason}">' in text
-    assert text.partition("</small>")[0].endswith((" again …", " and …"))
+    assert text.partition("</span></small>")[0].endswith((" again …", " and …"))
 
 
 def test_the_page_of_a_run_explains_cut_answers_beside_the_failed_rows(pages):

@@ -136,7 +136,7 @@ def test_a_dry_run_shows_what_a_plan_shows_and_each_line_of_its_jobs_once(pages,
     doubt, again = "in.jsonl:1: no `maxOutputTokens` (may be wrong)", "Answered before by run x"
     lines = {
         "found": ["60 rows in 1 object", doubt, HOSTILE],
-        "earlier": [again],
+        "answered": [again],
         "answers": ["to gs://b/a.csv"],
     }
     said = {"message": "", "request": "{}", "rows": 60, "priced_on": "2026-11-22", "lines": lines}
