@@ -118,6 +118,35 @@ class Estimate:
             "unknown": list(self.unknown),
         }
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Estimate:
+        """Read what `to_dict` has written."""
+        return cls(
+            Total(Decimal(data["expected_usd"]), bool(data["complete"])),
+            Decimal(data["low_usd"]),
+            Decimal(data["high_usd"]),
+            int(data["rows"]),
+            int(data["input_bytes"]),
+            int(data["input_tokens"]),
+            int(data["output_tokens"]),
+            method=str(data["method"]),
+            unknown=tuple(data["unknown"]),
+        )
+
+    def lines(self, day: date | None = None) -> list[str]:
+        """The estimate for a person: its amount and tokens, how it was found, and what is unknown.
+
+        :param day: whose prices it has; None: that is said elsewhere.
+        """
+        tokens = f"{self.rows:,} rows, {self.input_tokens:,} tokens in, {self.output_tokens:,} out"
+        on = f" at the prices of {day}" if day else ""
+        is_known = self.expected.complete or self.expected.amount
+        return [
+            f"{f'about {self}' if is_known else 'not known'}{on}; {tokens}",
+            self.method,
+            *(f"unknown: {reason}" for reason in self.unknown),
+        ]
+
 
 def unknown_estimate(reason: str) -> Estimate:
     """The estimate of a job whose input cannot be counted: at least 0, and why."""
