@@ -8,7 +8,7 @@ answers and thoughts are, and what was not read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -72,9 +72,9 @@ class Estimate:
         return self.is_first and not self.is_exact
 
     def compare(self, cost: Total, *, has_ended_well: bool = True) -> str:
-        """Say where a bill is outside of the range; empty where it is inside, or where that cannot be
-        known. A difference of 2 % is none, and a
-        single amount is not a range.
+        """Say where a bill is outside of the range; empty where it is inside, or where that cannot be known.
+
+        A difference of 2 % is none, and a single amount is not a range.
 
         :param has_ended_well: else the job has not answered all rows, so a lower cost says nothing.
         """
