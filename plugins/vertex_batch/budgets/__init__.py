@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vertex_batch.budgets.decision import Decision, Guess, Sums, decide, within_approval
     from vertex_batch.budgets.estimating import Estimate, estimate, unknown_estimate
     from vertex_batch.budgets.ledger import Ledger, StoredEstimate
-    from vertex_batch.budgets.replay import PastJob
+    from vertex_batch.budgets.replay import PastJob, describe_past, past_costs
     from vertex_batch.budgets.sampling import survey_input
     from vertex_batch.budgets.survey import Survey, Totals, summarize
 
@@ -35,7 +35,9 @@ __all__ = [
     "Totals",
     "Window",
     "decide",
+    "describe_past",
     "estimate",
+    "past_costs",
     "summarize",
     "survey_input",
     "unknown_estimate",
@@ -46,7 +48,7 @@ _ROOMS = {
     **dict.fromkeys(("Decision", "Guess", "Sums", "decide", "within_approval"), "decision"),
     **dict.fromkeys(("Estimate", "estimate", "unknown_estimate"), "estimating"),
     **dict.fromkeys(("Ledger", "StoredEstimate"), "ledger"),
-    "PastJob": "replay",
+    **dict.fromkeys(("PastJob", "describe_past", "past_costs"), "replay"),
     "survey_input": "sampling",
     **dict.fromkeys(("Survey", "Totals", "summarize"), "survey"),
 }

@@ -8,7 +8,7 @@ answers and thoughts are, and what was not read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -72,9 +72,9 @@ class Estimate:
         return self.is_first and not self.is_exact
 
     def compare(self, cost: Total, *, has_ended_well: bool = True) -> str:
-        """Say where a bill is outside of the range; empty where it is inside, or where that cannot be
-        known. A difference of 2 % is none, and a
-        single amount is not a range.
+        """Say where a bill is outside of the range; empty where it is inside, or where that cannot be known.
+
+        A difference of 2 % is none, and a single amount is not a range.
 
         :param has_ended_well: else the job has not answered all rows, so a lower cost says nothing.
         """
@@ -117,6 +117,35 @@ class Estimate:
             "method": self.method,
             "unknown": list(self.unknown),
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Estimate:
+        """Read what `to_dict` has written."""
+        return cls(
+            Total(Decimal(data["expected_usd"]), bool(data["complete"])),
+            Decimal(data["low_usd"]),
+            Decimal(data["high_usd"]),
+            int(data["rows"]),
+            int(data["input_bytes"]),
+            int(data["input_tokens"]),
+            int(data["output_tokens"]),
+            method=str(data["method"]),
+            unknown=tuple(data["unknown"]),
+        )
+
+    def lines(self, day: date | None = None) -> list[str]:
+        """The estimate for a person: its amount and tokens, how it was found, and what is unknown.
+
+        :param day: whose prices it has; None: that is said elsewhere.
+        """
+        tokens = f"{self.rows:,} rows, {self.input_tokens:,} tokens in, {self.output_tokens:,} out"
+        on = f" at the prices of {day}" if day else ""
+        is_known = self.expected.complete or self.expected.amount
+        return [
+            f"{f'about {self}' if is_known else 'not known'}{on}; {tokens}",
+            self.method,
+            *(f"unknown: {reason}" for reason in self.unknown),
+        ]
 
 
 def unknown_estimate(reason: str) -> Estimate:

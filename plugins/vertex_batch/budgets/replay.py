@@ -132,6 +132,21 @@ def usable(history: Iterable[PastJob]) -> list[PastJob]:
     return list(islice((past for past in history if past.is_usable), HISTORY_RUNS))
 
 
+def past_costs(history: Iterable[PastJob]) -> list[Total]:
+    """What a thousand answered rows of each past job cost, the lowest first."""
+    costs = [job.cost.per_thousand(job.answered) for job in history if job.cost]
+    return sorted((cost for cost in costs if cost), key=lambda cost: cost.amount)
+
+
+def describe_past(history: Iterable[PastJob]) -> str:
+    """Say what a thousand answered rows of the past jobs cost; empty if that is not known."""
+    if not (costs := past_costs(history)):
+        return ""
+    jobs = "the last job" if len(costs) == 1 else f"the last {len(costs)} jobs"
+    span = "" if len(costs) == 1 else f" ({costs[0]} to {costs[-1]})"
+    return f"{jobs} cost {costs[len(costs) // 2]} per 1,000 answered rows{span}"
+
+
 def is_much(ratio: Fraction) -> bool:
     """Whether a ratio is far from 1."""
     return not Fraction(1, _MUCH) < ratio < _MUCH

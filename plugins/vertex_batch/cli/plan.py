@@ -7,7 +7,6 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -240,43 +239,18 @@ def _summary(plan: Plan) -> list[str]:
 
 
 def _cost(plan: Plan) -> list[str]:
-    guess = plan.estimate
-    if guess is None:
-        return ["unknown, because the input was not read"]
-    tokens = f"{guess.rows:,} rows, {guess.input_tokens:,} tokens in, {guess.output_tokens:,} out"
-    on = f" at the prices of {plan.day}" if plan.day else ""
-    is_known = guess.expected.complete or guess.expected.amount
-    return [
-        f"{f'about {guess}' if is_known else 'not known'}{on}; {tokens}",
-        guess.method,
-        *(f"unknown: {reason}" for reason in guess.unknown),
-    ]
+    return plan.estimate.lines(plan.day) if plan.estimate else ["unknown, because the input was not read"]
 
 
 def _delivery(plan: Plan) -> list[str]:
     results = plan.job.results
-    if results is None:
-        return []
-    how = f"joined by `{results.key}`" if results.key else "joined by their requests"
-    return [f"delivered to {plan.rendered.delivery} as {results.answer}, {how}"]
+    return [results.describe(plan.rendered.delivery)] if results else []
 
 
 def _retries(plan: Plan) -> list[str]:
     """What `retry_rows` may add to the cost."""
     retry = plan.job.retry_rows
-    if retry is None:
-        return []
-    rounds = f"{retry.rounds} round{'' if retry.rounds == 1 else 's'}"
-    lines = [f"up to {rounds} send {', '.join(retry.reasons)} rows again; budgets are checked again"]
-    paid = [reason for reason in retry.reasons if reason != "transient"]
-    if not paid:
-        return [*lines, "these rows were not answered, so the rounds stay within the cost above"]
-    most = "as much as the cost above in each round"
-    if plan.estimate:
-        expected = plan.estimate.expected
-        most = replace(expected, amount=expected.amount * retry.rounds).about
-        most += " more, if every row is sent each time"
-    return [*lines, f"{' and '.join(paid)} rows are paid for each time: up to {most}"]
+    return retry.lines(plan.estimate.expected if plan.estimate else None) if retry else []
 
 
 def _field(name: str, lines: Iterable[str]) -> Iterator[str]:

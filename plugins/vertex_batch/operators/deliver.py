@@ -57,7 +57,7 @@ class DeliverResultsOperator(SpecOperator):
     A second file beside it has the input rows without a good answer, each with the reason; always: input rows
     = delivered + exceptions. A manifest is written last, then the numbers into the cost table. Delivering
     twice changes nothing, and costs nothing. A better delivery of another run is not replaced: this one is
-    then put beside it, under a name with the run; see `results.placing`.
+    then put beside it, under a name with the run. One of another input is moved; see `results.placing`.
     What the rows cost adds up to the bill of their jobs, which have to be recorded before.
 
     :param to: the URI of the file. Its ending is the format: ``.parquet``, ``.jsonl``, ``.jsonl.gz`` or
@@ -255,6 +255,14 @@ class DeliverResultsOperator(SpecOperator):
             delivered_at=datetime.now(UTC),
         )
         try:
+            if (moved := written.earlier) and (moved.dag_id, moved.run_id) != (ti.dag_id, ti.run_id):
+                to = DeliveryPlace(moved.answers)
+                uris = {
+                    "answers_uri": to.answers,
+                    "exceptions_uri": to.exceptions,
+                    "manifest_uri": to.manifest,
+                }
+                table.move_delivery(moved.dag_id, moved.run_id, written.place.answers, uris)
             table.record_delivery(delivery, files_changed=written.changed)
         except CostTableError as error:
             consequence = (
@@ -273,10 +281,18 @@ class DeliverResultsOperator(SpecOperator):
         if old := written.replaced:
             self.log.warning(
                 "It has %s answers and replaces %s and a bill that stays. To deliver those again beside this"
-                " one, clear this task of that run. To keep both, write the run's date into `to`, such as"
+                " one, clear `%s` of that run. To keep both, write the run's date into `to`, such as"
                 " {{ run_date }}",
                 f"{written.manifest['delivered']:,}",
                 old,
+                self.task_id,
+            )
+        elif written.changed and (moved := written.earlier):
+            self.log.warning(
+                "It answers another input than %s of the run %s, which were here before and are now in %s",
+                f"the {moved.delivered:,} answers",
+                moved.run_id or "of the command line",
+                moved.answers,
             )
         if counts.duplicate_answers:
             self.log.warning(
@@ -306,5 +322,6 @@ def _beside(written: Written, to: str, task_id: str) -> str:
     return (
         f"These {written.manifest['delivered']:,} answers are beside {to}, in {written.place.answers}. At"
         f" that address is {written.kept}; it was kept, because {written.why_kept}. To replace it all"
-        f" the same, delete {DeliveryPlace(to).manifest} and clear `{task_id}`, which costs nothing."
+        " the same, run the command `vertex-batch results` with `--replace` that the run's tab *Batch costs*"
+        f" shows, or delete {DeliveryPlace(to).manifest} and clear `{task_id}`. Both cost nothing."
     )
