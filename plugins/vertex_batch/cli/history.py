@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from vertex_batch.budgets import describe_past, past_costs
 from vertex_batch.costs import paid_before
 from vertex_batch.errors import VertexBatchError
 
 if TYPE_CHECKING:
     from vertex_batch.budgets import PastJob
     from vertex_batch.cli.planning import Plan
-    from vertex_batch.costs import Total
     from vertex_batch.storage import SourceObject
 
 
@@ -30,26 +30,15 @@ class History:
     problem: str = ""
     again: str = ""
 
-    @property
-    def per_thousand_rows(self) -> list[Total]:
-        """What a thousand answered rows of each job cost, the lowest first."""
-        costs = [job.cost.per_thousand(job.answered) for job in self.jobs if job.cost]
-        return sorted((cost for cost in costs if cost), key=lambda cost: cost.amount)
-
     def lines(self) -> list[str]:
-        """The history in one line for a person; empty if there is none."""
+        """The history for a person; empty if there is none."""
         if self.problem:
             return [f"not read: {self.problem}"]
-        again = [self.again] if self.again else []
-        if not (costs := self.per_thousand_rows):
-            return again
-        jobs = "the last job" if len(costs) == 1 else f"the last {len(costs)} jobs"
-        span = "" if len(costs) == 1 else f" ({costs[0]} to {costs[-1]})"
-        return [*again, f"{jobs} cost {costs[len(costs) // 2]} per 1,000 answered rows{span}"]
+        return [text for text in (self.again, describe_past(self.jobs)) if text]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data; amounts are decimal strings."""
-        costs = self.per_thousand_rows
+        costs = past_costs(self.jobs)
         return {
             "jobs": len(self.jobs),
             "usd_per_thousand_rows": [cost.text for cost in costs],

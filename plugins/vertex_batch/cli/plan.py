@@ -7,7 +7,6 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,7 +169,8 @@ def _job_report(plan: Plan) -> dict[str, Any]:
     report = plan.report
     return {
         "job": plan.job.name,
-        "refused": plan.is_hopeless,
+        "refused": plan.is_refused,
+        "would_fail": plan.is_hopeless and not plan.is_refused,
         "problem": plan.problem or None,
         "not_asked": plan.not_asked or None,
         "objects": report.objects if report else None,
@@ -210,8 +210,9 @@ def _outlook(plan: Plan) -> str:
         return "cannot be submitted now"
     if not plan.is_hopeless:
         return "would be submitted"
-    refuses = plan.job.preflight == "strict"
-    return "would be REFUSED, not submitted" if refuses else "would FAIL, though it would be submitted"
+    return (
+        "would be REFUSED, not submitted" if plan.is_refused else "would FAIL, though it would be submitted"
+    )
 
 
 def _check_lines(plan: Plan) -> Iterator[str]:
@@ -231,51 +232,25 @@ def _summary(plan: Plan) -> list[str]:
     if plan.jobs > 1:
         lines.append(f"it is split into about {plan.jobs} jobs")
     if plan.report.is_hopeless:
-        is_strict = plan.job.preflight == "strict"
-        consequence = "refused before it costs anything" if is_strict else "submitted anyway"
+        consequence = "refused before it costs anything" if plan.is_refused else "submitted anyway"
         mode = plan.job.preflight
         lines.append(f"Vertex would not answer any row; with `preflight: {mode}` the job is {consequence}.")
     return lines
 
 
 def _cost(plan: Plan) -> list[str]:
-    guess = plan.estimate
-    if guess is None:
-        return ["unknown, because the input was not read"]
-    tokens = f"{guess.rows:,} rows, {guess.input_tokens:,} tokens in, {guess.output_tokens:,} out"
-    on = f" at the prices of {plan.day}" if plan.day else ""
-    is_known = guess.expected.complete or guess.expected.amount
-    return [
-        f"{f'about {guess}' if is_known else 'not known'}{on}; {tokens}",
-        guess.method,
-        *(f"unknown: {reason}" for reason in guess.unknown),
-    ]
+    return plan.estimate.lines(plan.day) if plan.estimate else ["unknown, because the input was not read"]
 
 
 def _delivery(plan: Plan) -> list[str]:
     results = plan.job.results
-    if results is None:
-        return []
-    how = f"joined by `{results.key}`" if results.key else "joined by their requests"
-    return [f"delivered to {plan.rendered.delivery} as {results.answer}, {how}"]
+    return [results.describe(plan.rendered.delivery)] if results else []
 
 
 def _retries(plan: Plan) -> list[str]:
     """What `retry_rows` may add to the cost."""
     retry = plan.job.retry_rows
-    if retry is None:
-        return []
-    rounds = f"{retry.rounds} round{'' if retry.rounds == 1 else 's'}"
-    lines = [f"up to {rounds} send {', '.join(retry.reasons)} rows again; budgets are checked again"]
-    paid = [reason for reason in retry.reasons if reason != "transient"]
-    if not paid:
-        return [*lines, "these rows were not answered, so the rounds stay within the cost above"]
-    most = "as much as the cost above in each round"
-    if plan.estimate:
-        expected = plan.estimate.expected
-        most = replace(expected, amount=expected.amount * retry.rounds).about
-        most += " more, if every row is sent each time"
-    return [*lines, f"{' and '.join(paid)} rows are paid for each time: up to {most}"]
+    return retry.lines(plan.estimate.expected if plan.estimate else None) if retry else []
 
 
 def _field(name: str, lines: Iterable[str]) -> Iterator[str]:

@@ -8,14 +8,14 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from vertex_batch.cli.access import input_storage
+from vertex_batch.cli import access
 from vertex_batch.cli.new import BUCKET, command_for
 from vertex_batch.cli.output import print_json, say, with_progress
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.specs import load_specs
 from vertex_batch.specs.load import working_folder
 from vertex_batch.specs.templates import TEMPLATE_PART, is_template
-from vertex_batch.storage import DEFAULT_CONN_ID, TOO_LONG, blocks_of, lines_of, names_like, unpacked
+from vertex_batch.storage import TOO_LONG, blocks_of, lines_of, names_like, unpacked
 
 _ID = re.compile(r"id|key|\w+_id|\w+_key|[a-z]+Id", re.ASCII)
 
@@ -37,13 +37,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         f" `input` in the bucket that the specs in {working_folder()} read, if it is only one)",
     )
     command.add_argument("--overwrite", action="store_true", help="replace an object that has this name")
-    command.add_argument(
-        "--storage",
-        metavar="ID",
-        default=DEFAULT_CONN_ID,
-        help=f"Airflow connection that writes it, as this environment defines it (default: {DEFAULT_CONN_ID},"
-        " else the credentials that Google's own tools find)",
-    )
+    access.add_storage(command, "writes")
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(run=run)
 
@@ -53,7 +47,7 @@ def run(options: Namespace) -> int:
     file: Path = options.file
     uri = _address(options.to or _usual_folder(), file)
     rows, flaw, key = _check(file)
-    storage = input_storage(options.storage)
+    storage = access.input_storage(options.storage)
     storage.check_output(uri)
     if not options.overwrite and storage.look_up([uri])[0]:
         raise ConfigurationError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +18,15 @@ _REASONS_SHOWN = 5
 def rows_equation(input_rows: int, delivered: int, exceptions: int) -> str:
     """Write the three numbers of a delivery: ``20 input rows = 18 delivered + 2 exceptions``."""
     return f"{input_rows:,} input rows = {delivered:,} delivered + {exceptions:,} exceptions"
+
+
+def in_reasons(reasons: Mapping[str, int]) -> str:
+    """Write exceptions by reason, in parentheses; empty without any."""
+    ranked = sorted(reasons.items(), key=lambda each: (-each[1], each[0]))
+    shown = [f"{count:,} {reason}" for reason, count in ranked[:_REASONS_SHOWN]]
+    if rest := sum(count for _, count in ranked[_REASONS_SHOWN:]):
+        shown.append(f"{rest:,} for other reasons")
+    return f" ({', '.join(shown)})" if shown else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,31 +65,26 @@ class Delivery:
 
     def __str__(self) -> str:
         """The three numbers, and the most frequent reasons."""
-        return f"{rows_equation(self.input_rows, self.delivered, self.exceptions)}{self.in_reasons}"
+        return f"{rows_equation(self.input_rows, self.delivered, self.exceptions)}{in_reasons(self.reasons)}"
 
     def is_of(self, job: JobFacts) -> bool:
         """Whether it can contain answers of a job of the same run: both tasks are in the same task group."""
         group, _, _ = self.task_id.rpartition(".")
         return not group or job.task_id.startswith(f"{group}.")
 
-    @property
-    def in_reasons(self) -> str:
-        """The exceptions by reason, in parentheses; empty without any."""
-        ranked = sorted(self.reasons.items(), key=lambda each: (-each[1], each[0]))
-        shown = [f"{count:,} {reason}" for reason, count in ranked[:_REASONS_SHOWN]]
-        if rest := sum(count for _, count in ranked[_REASONS_SHOWN:]):
-            shown.append(f"{rest:,} for other reasons")
-        return f" ({', '.join(shown)})" if shown else ""
-
 
 @dataclass(frozen=True, slots=True)
 class DeliverySums:
-    """What was delivered in one night: the `NIGHT` that ends with the latest delivery."""
+    """Several deliveries, such as those of one night: the `NIGHT` that ends with the latest delivery.
+
+    :param until: when the latest one was written.
+    """
 
     deliveries: int
     input_rows: int
     delivered: int
     exceptions: int
+    reasons: Mapping[str, int]
     until: datetime
 
     @classmethod
@@ -87,13 +92,23 @@ class DeliverySums:
         """Add up deliveries; None if there are none."""
         if not found:
             return None
+        reasons: Counter[str] = Counter()
+        for each in found:
+            reasons.update(each.reasons)
         return cls(
             len(found),
             sum(each.input_rows for each in found),
             sum(each.delivered for each in found),
             sum(each.exceptions for each in found),
+            reasons,
             max(each.delivered_at for each in found),
         )
 
+    @property
+    def unanswered(self) -> str:
+        """How many rows have no good answer, and why."""
+        some = f"{self.exceptions:,} of {self.input_rows:,} rows have"
+        return f"{some} no good answer{in_reasons(self.reasons)}"
+
     def __str__(self) -> str:
-        return rows_equation(self.input_rows, self.delivered, self.exceptions)
+        return f"{rows_equation(self.input_rows, self.delivered, self.exceptions)}{in_reasons(self.reasons)}"

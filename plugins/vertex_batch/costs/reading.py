@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
@@ -12,9 +12,7 @@ from typing import Self
 
 from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     BigInteger,
-    ColumnElement,
     Connection,
-    FromClause,
     func,
     literal_column,
     or_,
@@ -26,6 +24,7 @@ from vertex_batch.costs import migrations
 from vertex_batch.costs.bill import JobFacts
 from vertex_batch.costs.database import Database
 from vertex_batch.costs.deliveries import NIGHT, Delivery
+from vertex_batch.costs.delivery_queries import is_of_runs, read_deliveries, select_sending_rest
 from vertex_batch.costs.focus import read_focus
 from vertex_batch.costs.queries import conditions, read_total, select_jobs, select_totals, sum_of
 from vertex_batch.costs.questions import (
@@ -255,12 +254,15 @@ class CostReader:
 
         :param where: by DAG, run, spec and team; the other fields have to be empty.
         """
-        return self._deliveries(*conditions(where, deliveries))
+        with self.reading() as connection:
+            return read_deliveries(connection, *conditions(where, deliveries))
 
     def deliveries_of_night(self, where: JobFilter) -> list[Delivery]:
-        """Return what was delivered in the `NIGHT` that ends with the latest delivery.
+        """Return what was delivered in the `NIGHT` that ends with the latest delivery, wherever it was put.
 
-        Deliveries whose file was replaced by a later one are left out.
+        The deliveries of all runs that were paid for are among them, also one that is beside a better one, or
+        that a later run has replaced. One is left out if that later run has only sent its missing rows again:
+        the later delivery then has its rows, too, and they were paid for once.
 
         :param where: see `deliveries`.
         :return: the ones with most exceptions first.
@@ -269,40 +271,28 @@ class CostReader:
         until = select(func.max(deliveries.c.delivered_at)).where(*chosen)
         with self.reading() as connection:
             last = connection.execute(until).scalar_one()
-        if last is None:
-            return []
-        of_night = deliveries.c.delivered_at > last - NIGHT
-        found = self._deliveries(*chosen, of_night)
-        return sorted((each for each in found if not each.replaced_by), key=lambda each: -each.exceptions)
-
-    def _deliveries(self, *conditions: ColumnElement[bool]) -> list[Delivery]:
-        later, earlier = deliveries.alias("later"), deliveries.alias("earlier")
-        latest = [
-            (name, select(of.c.run_id).where(*which).order_by(of.c.delivered_at.desc()).limit(1))
-            for name, of, which in (
-                ("replaced_by", later, _replaces(later, deliveries)),
-                (
-                    "replaces",
-                    earlier,
-                    [*_replaces(deliveries, earlier), earlier.c.run_id != deliveries.c.run_id],
-                ),
-            )
-        ]
-        others = [func.coalesce(run.scalar_subquery(), "").label(name) for name, run in latest]
-        order = (deliveries.c[name] for name in ("dag_id", "run_id", "task_id", "map_index"))
-        asked = select(deliveries, *others).where(*conditions).order_by(*order)
-        with self.reading() as connection:
-            return [Delivery(**row) for row in connection.execute(asked).mappings()]
+            if last is None:
+                return []
+            found = read_deliveries(connection, *chosen, deliveries.c.delivered_at > last - NIGHT)
+            replacing = sorted({(each.dag_id, each.replaced_by) for each in found if each.replaced_by})
+            rows = connection.execute(select_sending_rest(replacing)) if replacing else ()
+            completing = {(row.dag_id, row.run_id) for row in rows}
+        paid = (each for each in found if (each.dag_id, each.replaced_by) not in completing)
+        return sorted(paid, key=lambda each: -each.exceptions)
 
     def deliveries_of(self, job: JobFacts) -> list[Delivery]:
         """Return the deliveries of a job's run that can contain answers of the job."""
-        if not (job.dag_id and job.run_id):
-            return []
-        of_run = self.deliveries(JobFilter(dag_id=job.dag_id, run_id=job.run_id))
-        return [delivery for delivery in of_run if delivery.is_of(job)]
+        return self.deliveries_of_jobs([job])[job.key]
 
-
-def _replaces(later: FromClause, earlier: FromClause) -> list[ColumnElement[bool]]:
-    """Whether a delivery has replaced the file of another one of the same DAG."""
-    same = (later.c[name] == earlier.c[name] for name in ("dag_id", "answers_uri"))
-    return [*same, later.c.delivered_at > earlier.c.delivered_at]
+    def deliveries_of_jobs(self, asked: Sequence[JobFacts]) -> Mapping[JobId, list[Delivery]]:
+        """Return the same of each of some jobs."""
+        runs = {(job.dag_id, job.run_id) for job in asked if job.dag_id and job.run_id}
+        by_run: dict[tuple[str, str], list[Delivery]] = {}
+        with self.reading() as connection:
+            found = read_deliveries(connection, is_of_runs(deliveries, runs)) if runs else []
+        for each in found:
+            by_run.setdefault((each.dag_id, each.run_id), []).append(each)
+        return {
+            job.key: [each for each in by_run.get((job.dag_id, job.run_id), ()) if each.is_of(job)]
+            for job in asked
+        }

@@ -117,6 +117,7 @@ class JobOperators:
             preflight=job.preflight,
             cancel_on_kill=job.cancel_on_kill,
             spec=self.spec.name,
+            answers=job.results.describe(job.results.to) if job.results else "",
             **self._place,
             **self._named,
             **(self._resumed if may_be_held else self._always),

@@ -281,10 +281,11 @@ class DeliverResultsOperator(SpecOperator):
         if old := written.replaced:
             self.log.warning(
                 "It has %s answers and replaces %s and a bill that stays. To deliver those again beside this"
-                " one, clear this task of that run. To keep both, write the run's date into `to`, such as"
+                " one, clear `%s` of that run. To keep both, write the run's date into `to`, such as"
                 " {{ run_date }}",
                 f"{written.manifest['delivered']:,}",
                 old,
+                self.task_id,
             )
         elif written.changed and (moved := written.earlier):
             self.log.warning(
@@ -321,5 +322,6 @@ def _beside(written: Written, to: str, task_id: str) -> str:
     return (
         f"These {written.manifest['delivered']:,} answers are beside {to}, in {written.place.answers}. At"
         f" that address is {written.kept}; it was kept, because {written.why_kept}. To replace it all"
-        f" the same, delete {DeliveryPlace(to).manifest} and clear `{task_id}`, which costs nothing."
+        " the same, run the command `vertex-batch results` with `--replace` that the run's tab *Batch costs*"
+        f" shows, or delete {DeliveryPlace(to).manifest} and clear `{task_id}`. Both cost nothing."
     )

@@ -58,6 +58,9 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
     If the task is mapped (``.partial(...).expand(...)``, or in a mapped task group), this is true of each map
     index: each has its own job, intent and key. Retrying or clearing one does not affect the others.
 
+    A new run is a new job, also for inputs that an earlier run has answered. With ``money``, and in a dry
+    run, the log then says that they "were answered before by run ...", and what that run cost.
+
     :param model: ``gemini-3.8-flash``, ``publishers/google/models/gemini-3.8-flash``, or a tuned model's
         ``projects/P/locations/L/models/ID``. A bare name is completed, because Vertex refuses it.
     :param inputs: one or more ``gs://`` URIs, wildcards allowed, or one ``bq://`` table.
@@ -76,6 +79,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         Vertex accepts a job whose input is missing or wrong, and fails it minutes or hours later.
     :param cancel_on_kill: cancel the job if this task is killed after it submitted the job.
     :param spec: name of the task's spec, for the cost table. Defaults as `display_name`, without the day.
+    :param answers: where the answers are delivered afterwards, for the page of a dry run.
     :param money: the budgets and prices of the job; see ``docs/budgets.md``. By default, the cost is neither
         estimated nor limited.
     :returns: a `JobReference` as a dict.
@@ -91,6 +95,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         "labels",
         "model_parameters",
         "part",
+        "answers",
     )
     operator_extra_links = (ConsoleJobLink(), BillLink())
     ui_color = "#d2e3fc"
@@ -111,6 +116,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         preflight: str = Mode.STRICT,
         cancel_on_kill: bool = True,
         spec: str = "",
+        answers: str = "",
         money: BudgetSettings | None = None,
         **kwargs: Any,
     ) -> None:
@@ -129,6 +135,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         self.preflight = Mode(preflight)
         self.cancel_on_kill = cancel_on_kill
         self.spec = spec
+        self.answers = answers
         self.money = money or BudgetSettings()
         self._store: TaskStateIntentStore | None = None
         self._kill: KillSwitch | None = None
@@ -207,11 +214,12 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         files = InputFiles(uris, cache(lambda: open_storage(self.gcp_conn_id)))
         if is_dry_run(context):
             with hook.client() as client:
-                rows = self._known_rows(self._preflight(request, files, place, client))
-                gate = self._gate(context, request, files, place, client)
-                expected, again = gate.preview(rows), gate.paid_before()
+                report = self._preflight(request, files, place, client)
+                rows = self._known_rows(report)
+                found = self._gate(context, request, files, place, client).preview(rows)
             body = json.dumps(request.to_wire(), indent=2, ensure_ascii=False)
-            end_dry_run(context, self.log, body, rows=rows, expected=expected, again=again)
+            lines = {**self._plan_lines(report), **found.lines}
+            end_dry_run(context, self.log, body, rows=rows, found=replace(found, lines=lines))
         self._store = TaskStateIntentStore(context)
         self._kill = KillSwitch(context, self._cancel_submitted, self.log, retry_resumes=True)
         with hook.client() as client:
@@ -274,6 +282,20 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         part = InputPart.from_dict(self.part)
         checked = CheckedRows(part.listing, part.report) if part and part.report else None
         return preflight(subject, self.preflight, files.open_storage, client, self.log, checked=checked)
+
+    def _plan_lines(self, report: Report | None) -> dict[str, list[str]]:
+        """Where a dry run's job would write, and what its pre-flight has found."""
+        unknown = "nothing was checked (`preflight: off`)"
+        if self.preflight is not Mode.OFF:
+            unknown = "not checked; the log of the task says why"
+        part = InputPart.from_dict(self.part)
+        is_sample = part is not None and part.kind is PartKind.SAMPLE
+        of_sample = ["those of a sample are put into the folder `_samples` beside it"] if is_sample else []
+        return {
+            "output": [self.output_uri],
+            "answers": [self.answers, *of_sample] if self.answers else [],
+            "found": [report.summary(), *report.lines()] if report else [unknown],
+        }
 
     def _gate(
         self,

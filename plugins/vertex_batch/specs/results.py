@@ -120,6 +120,14 @@ class Results(SpecModel):
                 raise ValueError(f"`{path}` is already a column of each delivery; rename the field")
         return once_each(value, "; remove one of them")
 
+    def describe(self, to: str) -> str:
+        """Say where answers go, and how.
+
+        :param to: the rendered `to`.
+        """
+        how = f"joined by `{self.key}`" if self.key else "joined by their requests"
+        return f"delivered to {to} as {self.answer}, {how}"
+
 
 def answer_schema_file(folder: Path | None, results: Results | None) -> Path | None:
     """The file with the JSON Schema of the answers; None if there is none.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.values import once_each
+
+if TYPE_CHECKING:
+    from vertex_batch.costs import Total
 
 RetryReason = Literal["transient", "truncated", "invalid"]
 MAX_ROUNDS = 5
@@ -30,6 +34,22 @@ class RetryRowsFields(SpecModel):
     @classmethod
     def _each_once(cls, value: list[RetryReason]) -> list[RetryReason]:
         return once_each(value, "; remove one of the two")
+
+    def lines(self, expected: Total | None) -> list[str]:
+        """Say what the rounds may add to the cost.
+
+        :param expected: what sending all rows once is expected to cost; None: not known.
+        """
+        rounds = f"{self.rounds} round{'' if self.rounds == 1 else 's'}"
+        lines = [f"up to {rounds} send {', '.join(self.reasons)} rows again; budgets are checked again"]
+        paid = [reason for reason in self.reasons if reason != "transient"]
+        if not paid:
+            return [*lines, "these rows were not answered, so the rounds stay within the cost above"]
+        most = "as much as the cost above in each round"
+        if expected:
+            most = replace(expected, amount=expected.amount * self.rounds).about
+            most += " more, if every row is sent each time"
+        return [*lines, f"{' and '.join(paid)} rows are paid for each time: up to {most}"]
 
 
 class RetryFields(SpecModel):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,12 +32,12 @@ from vertex_batch.errors import VertexBatchError
 from vertex_batch.hooks.cost_table import CostTableHook, cost_table_url
 from vertex_batch.log import Log
 from vertex_batch.observability import metrics
-from vertex_batch.pricing import PriceBook
+from vertex_batch.pricing import PriceBook, retirement_of
 from vertex_batch.specs.team_budgets import load_team_budgets
 from vertex_batch.storage import BIGQUERY_SCHEME, ObjectStorage
 from vertex_batch.tasks.approval import Approval
 from vertex_batch.tasks.context import identity
-from vertex_batch.tasks.outcome import note
+from vertex_batch.tasks.outcome import DryRunResult, note
 from vertex_batch.usage import canonical_model
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.names import Place
@@ -46,7 +46,7 @@ from vertex_batch.vertex.resource import CreateJobRequest
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from vertex_batch.budgets import Ledger
+    from vertex_batch.budgets import Ledger, PastJob
 
 ESTIMATE_XCOM = "estimate"
 RESUMES_WITH = "execute_after_answer"
@@ -160,15 +160,15 @@ class BudgetGate:
             return
         self._act(rules, expected, decision, approval)
 
-    def preview(self, rows: int | None) -> Estimate | None:
+    def preview(self, rows: int | None) -> DryRunResult:
         """Log what the job would cost and what its budgets would decide, for a dry run.
 
         Nothing is reserved and no person is asked. Failures are only logged.
 
         :param rows: of the input, if they were counted.
-        :returns: the expected cost; None if it could not be estimated.
         """
-        asks = self._request
+        asks, today = self._request, datetime.now(UTC).date()
+        again = self.paid_before()
         try:
             rules = self._limits()
             expected = self._estimate(rows)
@@ -178,9 +178,17 @@ class BudgetGate:
             }
         except VertexBatchError as error:
             self._log.warning("Could not estimate what the job would cost: %s", error)
-            return None
-        self._report(expected, _decided(rules, expected)(sums))
-        return expected
+            return DryRunResult(again=again)
+        decision = _decided(rules, expected)(sums)
+        self._report(expected, decision)
+        stops = retirement_of(asks.model, self._prices.life_of(asks.model))
+        lines = {
+            "answered": [again] if again else [],
+            "earlier": [past] if (past := budgets.describe_past(self._history)) else [],
+            "model": [stops.describe(today)] if stops else [],
+            "budget": [f"{decision.verdict}: {decision.message}"] if decision.reasons else [],
+        }
+        return DryRunResult(expected, today, again, lines)
 
     def paid_before(self) -> str:
         """Say that an earlier run has answered these inputs; empty if none has, or if it is not certain.
@@ -253,21 +261,22 @@ class BudgetGate:
     def _estimate(self, rows: int | None) -> Estimate:
         if any(uri.startswith(BIGQUERY_SCHEME) for uri in self._files.uris):
             return budgets.unknown_estimate("the rows of a BigQuery table are not counted")
-        asks, book = self._request, self._price_book()
+        asks, book, history = self._request, self._prices, self._history
         threshold = book.thresholds().get(canonical_model(asks.model))
-        history = self._ledger.history(asks)
         try:
             storage = self._files.open_storage()
             objects = storage.find(self._files.uris)
-            if history and rows is not None:
-                survey = budgets.counted_only(budgets.Totals(sum(item.size for item in objects), rows))
-            else:
-                survey = budgets.survey_input(storage, objects, asks.model, threshold, rows)
+            survey = budgets.survey_input(storage, objects, asks.model, threshold, rows)
         except (VertexBatchError, OSError) as error:
             return budgets.unknown_estimate(f"the input could not be read: {error}")
         return budgets.estimate(survey, asks.model, asks.location, book, history)
 
-    def _price_book(self) -> PriceBook:
+    @cached_property
+    def _history(self) -> Sequence[PastJob]:
+        return self._ledger.history(self._request)
+
+    @cached_property
+    def _prices(self) -> PriceBook:
         """The same prices that the bill will use."""
         asks = self._request
         job = JobFacts(asks.project, asks.location, "", spec=asks.spec, task_id=asks.task_id)

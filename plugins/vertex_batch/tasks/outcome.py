@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TaskInstanceState
@@ -29,6 +31,7 @@ OUTCOME_XCOM = "vertex_batch_outcome"
 """Why the last try of a task failed or was skipped. Airflow deletes it when the next try starts."""
 MAX_CHARS = 2000
 _FAILED = (TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED)
+_THIS_TASK = re.compile(r"\b(clear) (?:this|the) task\b(?! that)", re.IGNORECASE)
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
 
 
@@ -45,7 +48,7 @@ def explained(context: Context, log: Log) -> Iterator[None]:
     except (AirflowRescheduleException, DryRunEnd):
         raise
     except (VertexBatchError, AirflowException) as error:
-        lines = _lines(error)
+        lines = _naming(context, _lines(error))
         _keep(context, log, {"message": "\n".join(lines)})
         for line in lines:
             _log_sentences(log.info if isinstance(error, AirflowSkipException) else log.error, line)
@@ -62,31 +65,56 @@ def _lines(error: Exception) -> list[str]:
     return [scrub(line) for line in (text.splitlines() if isinstance(error, PreflightError) else [text])]
 
 
+def _naming(context: Context, lines: Iterable[str]) -> list[str]:
+    """Name the task where a message says to clear it. An error does not know in which task it is raised."""
+    return [_THIS_TASK.sub(lambda found: f"{found[1]} `{context['ti'].task_id}`", line) for line in lines]
+
+
+@dataclass(frozen=True, slots=True)
+class DryRunResult:
+    """What a dry run has found, besides the request.
+
+    :param expected: the expected cost; None: it could not be estimated.
+    :param day: whose prices the estimate has.
+    :param again: what an earlier run has paid for the same inputs; empty if none has.
+    :param lines: for the page of the run, by subject.
+    """
+
+    expected: Estimate | None = None
+    day: date | None = None
+    again: str = ""
+    lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
 class DryRunEnd(AirflowSkipException):
     """A task of a dry run has done all that it does."""
 
 
-def end_dry_run(
-    context: Context, log: Log, request: str, *, rows: int | None, expected: Estimate | None, again: str = ""
-) -> None:
+def end_dry_run(context: Context, log: Log, request: str, *, rows: int | None, found: DryRunResult) -> None:
     """Say what would have been submitted, and what it would cost.
 
     :param request: the body of the request, as JSON.
     :param rows: of the input; None: they were not counted.
-    :param expected: the expected cost; None: it could not be estimated.
-    :param again: what an earlier run has paid for the same inputs, if one has.
     :raises DryRunEnd: always.
     """
+    expected = found.expected
     counted = "An unknown number of rows" if rows is None else f"{rows:,} {'row' if rows == 1 else 'rows'}"
     cost = f"would cost about {expected}" if expected else "would cost an unknown amount"
     message = f"Dry run: {counted} {cost}. Nothing was submitted."
-    message = f"{message} {again}".rstrip()
+    message = f"{message} {found.again}".rstrip()
     log.info("The request of the job would be:")
     for line in request.splitlines():
         log.info("%s", line)
     _log_sentences(log.info, f"{message} Nothing is billed.")
-    facts = {"message": message, "rows": rows, "request": request}
-    _keep(context, log, {**facts, "expected": expected.to_dict() if expected else None})
+    facts = {
+        "message": message,
+        "rows": rows,
+        "request": request,
+        "expected": expected.to_dict() if expected else None,
+        "priced_on": found.day.isoformat() if found.day else None,
+        "lines": {name: [scrub(line) for line in lines] for name, lines in found.lines.items() if lines},
+    }
+    _keep(context, log, facts)
     raise DryRunEnd(message)
 
 
@@ -111,7 +139,8 @@ def _log_sentences(log: Any, message: str) -> None:
 
 def _keep(context: Context, log: Log, outcome: dict[str, Any]) -> None:
     """Store it. What a task failed of matters more than that this fails, too."""
-    outcome["message"] = outcome["message"][:MAX_CHARS]
+    if len(outcome["message"]) > MAX_CHARS:
+        outcome["message"] = f"{outcome['message'][:MAX_CHARS].rpartition(' ')[0]} \N{HORIZONTAL ELLIPSIS}"
     try:
         context["ti"].xcom_push(key=OUTCOME_XCOM, value=outcome)
     except Exception as error:  # noqa: BLE001 - whatever it is, Airflow does not answer

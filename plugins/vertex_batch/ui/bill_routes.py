@@ -11,13 +11,22 @@ from fastapi.responses import RedirectResponse
 
 from vertex_batch.budgets import Ledger
 from vertex_batch.costs import Bill, CostTable, JobFilter, add_totals
+from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.ui.access import CurrentReader, Reader
-from vertex_batch.ui.beside import nights_before, outside_expectation
-from vertex_batch.ui.clearing import clearings
+from vertex_batch.ui.beside import delivered, nights_before, outside_expectation
+from vertex_batch.ui.cancelled import cancelled_run, without_consequences
+from vertex_batch.ui.clearing import clearings, latest_jobs
 from vertex_batch.ui.failures import count_retried, group_failures
-from vertex_batch.ui.limits import failed_limits, result_options, retried_reasons, sends_rest
+from vertex_batch.ui.limits import (
+    failed_limits,
+    result_options,
+    retried_reasons,
+    retry_rows_of,
+    sends_rest,
+)
 from vertex_batch.ui.open_table import CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError
+from vertex_batch.ui.problems import many_unanswered, who_cancelled
 from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.restoring import first_delivery, restoring
 from vertex_batch.ui.run_report import cancelled_by, marked_failed, read_run, record_log
@@ -65,6 +74,12 @@ def run(
     whole = costs.bill(found[0].job.key) if costs and len(found) == 1 else None
     report = read_run(dag_id, run_id, with_reasons=reader.may_read_logs(dag_id))
     deliveries = costs.deliveries(where) if costs else []
+    marked = marked_failed(dag_id, run_id) if reader.may_read_audit(dag_id) else None
+    cancelled = cancelled_run(report, found, who_cancelled(reader, latest_jobs(found)), marked)
+    if cancelled:
+        report = without_consequences(report, found, deliveries, marked=marked is not None)
+    failed = {end.task_id for end in report.failures}
+    cut = [each for each in many_unanswered(deliveries, limits) if each.task_id not in failed]
     guesses = Ledger(costs).of_jobs([each.job.key for each in found]) if costs and report.has_failed else {}
     expected = {key: each.estimate.expected for key, each in guesses.items()}
     cut_short = clearings(found, expected) if report.has_failed else []
@@ -76,9 +91,12 @@ def run(
         jobs=found,
         total=add_totals(each.total for each in found),
         marks=outside_expectation(costs, found) if costs else {},
+        delivered=delivered(costs, [[each] for each in found]) if costs else {},
         failed_limits=limits,
         report=report,
+        retry_rows=retry_rows_of(dag_id, report.dry_runs[0].task_id) if report.dry_runs else None,
         deliveries=deliveries,
+        unanswered=None if cancelled else DeliverySums.of(cut),
         restorings={
             (each.task_id, each.map_index): how
             for each in deliveries
@@ -88,7 +106,8 @@ def run(
             (task, first_delivery(mine, result_options(mine[0].job.spec, mine[0].job.job_name)))
             for task, mine in report.undelivered(found, deliveries)
         ],
-        marked=marked_failed(dag_id, run_id) if reader.may_read_audit(dag_id) else None,
+        marked=marked,
+        cancelled=cancelled,
         dag_id=dag_id,
         run_id=run_id,
         **(_of_bill(reader, costs, whole, limits) if costs and whole else {"bill": None}),

@@ -52,19 +52,21 @@ class Clearing:
         return f"{again}, also the {self.answered:,} that were answered{paid}. They are paid for twice."
 
 
+def latest_jobs(jobs: Sequence[JobCost]) -> list[JobCost]:
+    """The job of each submit task, and of each map index of it, that was submitted last."""
+    ordered = sorted(jobs, key=lambda one: one.job.created_at)
+    return list({(each.job.task_id, each.job.map_index): each for each in ordered}.values())
+
+
 def clearings(jobs: Sequence[JobCost], expected: Mapping[JobId, Total]) -> list[Clearing]:
     """One for each submit task whose last jobs ended without all results.
 
     :param jobs: of a run.
     :param expected: what jobs were expected to cost when they were submitted.
     """
-    last = {
-        (each.job.task_id, each.job.map_index): each
-        for each in sorted(jobs, key=lambda one: one.job.created_at)
-    }
     by_task: dict[str, list[JobCost]] = {}
-    for (task_id, _), each in last.items():
-        by_task.setdefault(task_id, []).append(each)
+    for each in latest_jobs(jobs):
+        by_task.setdefault(each.job.task_id, []).append(each)
     return [
         _of_task(task_id, of_task, expected)
         for task_id, of_task in by_task.items()

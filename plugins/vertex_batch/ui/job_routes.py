@@ -27,7 +27,7 @@ from vertex_batch.errors import (
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.active_jobs import open_client, what_happened
-from vertex_batch.ui.beside import outside_expectation
+from vertex_batch.ui.beside import delivered, outside_expectation
 from vertex_batch.ui.clearing import Clearing
 from vertex_batch.ui.consent import is_from_here, is_signed, sign
 from vertex_batch.ui.in_flight import NO_STATE, InFlight
@@ -135,6 +135,7 @@ def jobs(request: Request, reader: CurrentReader, costs: Costs, search: Searched
         first=first + 1,
         count=first + len(found) if _is_last(found, search.page) else costs.count(where),
         marks=outside_expectation(costs, found),
+        delivered=delivered(costs, [[each] for each in found]),
         failed_limits=failed_limits(),
         hidden=None if search.where.dag_id else reader.hidden(costs, owners),
     )

@@ -16,6 +16,7 @@ from vertex_batch.costs import JobFilter
 from vertex_batch.results import Reason
 from vertex_batch.specs import Spec, SpecError, load_specs, specs_folder
 from vertex_batch.specs.results import Results, answer_schema_file
+from vertex_batch.specs.retrying import RetryRowsFields
 from vertex_batch.specs.team_budgets import budgets_file, load_team_budgets
 from vertex_batch.ui.words import MANY_FAILED
 
@@ -71,6 +72,14 @@ def result_options(name: str, job_name: str) -> tuple[Results, str | None] | Non
             schema = answer_schema_file(spec.file.parent if spec.file else None, job.results)
             return job.results, str(schema) if schema else None
     return None
+
+
+def retry_rows_of(name: str, task_id: str) -> RetryRowsFields | None:
+    """The rounds that follow a submit task of a spec; None if there are none, or if that cannot be read."""
+    spec = _specs().get(name)
+    group = task_id.partition(".")[0]
+    found = [job for job in spec.jobs if not spec.grouped or job.name == group] if spec else []
+    return found[0].retry_rows if found else None
 
 
 def _of_spec(name: str) -> PageLimits:

@@ -18,6 +18,7 @@ from vertex_batch.costs import CostTable, FocusVersion, JobFilter, stream_csv
 from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.pricing import PriceBook, from_proxy
 from vertex_batch.ui.access import CurrentReader, Reader
+from vertex_batch.ui.beside import delivered
 from vertex_batch.ui.chart import draw, sparkline
 from vertex_batch.ui.export import to_csv
 from vertex_batch.ui.failures import meaning_of
@@ -28,13 +29,13 @@ from vertex_batch.ui.overview import DAILY, By, Overview, View, explain_lower_bo
 from vertex_batch.ui.periods import BadAddressError, Days, read_period
 from vertex_batch.ui.problems import read_problems
 from vertex_batch.ui.render import page, static_file
-from vertex_batch.ui.restoring import without_beside
 from vertex_batch.ui.spend import compare_months
 
 router = APIRouter()
 
 MAX_NIGHTS = 500
 MAX_GROUPS = 50
+MAX_RUNS = 14
 
 
 def _today() -> date:
@@ -119,7 +120,8 @@ def overview(
     unpriced = [] if summary.total.complete else costs.unpriced(where)
     of_spec = costs.jobs(where, limit=MAX_NIGHTS) if where.spec else []
     nights = by_night(of_spec)
-    night = without_beside(costs.deliveries_of_night(replace(where, since=None, until=None)))
+    night = costs.deliveries_of_night(replace(where, since=None, until=None))
+    runs = by_run(of_spec)[:MAX_RUNS]
     return page(
         request,
         "overview.html",
@@ -135,7 +137,8 @@ def overview(
         failed_limits=by_spec,
         reason=_most_frequent_reason(costs, where) if summary.rows.failed else "",
         nights=nights,
-        runs=by_run(of_spec),
+        runs=runs,
+        delivered=delivered(costs, [run.jobs for run in runs]),
         trends=trends(nights),
         night=DeliverySums.of(night),
         unpriced=unpriced,

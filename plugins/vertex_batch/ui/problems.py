@@ -14,14 +14,31 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from sqlalchemy import select
 
-from vertex_batch.costs import CostTable, Delivery, JobCost, JobFilter
+from vertex_batch.costs import CostTable, Delivery, JobCost, JobFilter, add_totals
+from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.dag_factory import TAG
+from vertex_batch.ui import numbers
 from vertex_batch.ui.access import Reader
-from vertex_batch.ui.run_report import cancelled_by, marked_failed, read_run
-from vertex_batch.ui.words import MANY_FAILED, explain_truncated, moment, query, state, tone
+from vertex_batch.ui.limits import result_options
+from vertex_batch.ui.restoring import is_beside
+from vertex_batch.ui.run_report import DoneBy, cancelled_by, marked_failed, read_run
+from vertex_batch.ui.words import (
+    MANY_FAILED,
+    at_least,
+    explain_truncated,
+    is_many_unanswered,
+    moment,
+    query,
+    state,
+    tone,
+)
 from vertex_batch.vertex.resource import JobState
 
 MAX_SHOWN = 5
+_BESIDE = (
+    "The answers are beside a better delivery; the page of the run has the command (`vertex-batch results`"
+    " with `--replace`) that puts them in its place."
+)
 _MAX_READ = 200
 
 
@@ -123,7 +140,7 @@ def many_unanswered(found: Iterable[Delivery], failed_limits: Mapping[str, Decim
     """Select the deliveries in which many rows have no good answer."""
     for each in found:
         limit = failed_limits.get(each.spec, MANY_FAILED)
-        if each.exceptions and Decimal(each.exceptions) / each.input_rows >= limit:
+        if is_many_unanswered(each, limit):
             yield each
 
 
@@ -141,40 +158,41 @@ def of_run(reader: Reader, bad: BadRun) -> PageProblem:
         said = [f"job {state(name)}" if n == 1 else f"{n:,} jobs {state(name)}" for name, n in states.items()]
         is_bad = is_bad or any(tone(name) == "bad" for name in states)
         detail = _ended_by(reader, bad.jobs) or moment(job.end_time or job.create_time)
-    if bad.deliveries:
-        found = _add(bad.deliveries)
-        name = found.spec or name
-        said.append(
-            f"{found.exceptions:,} of {found.input_rows:,} rows have no good answer{found.in_reasons}"
-        )
-        detail = detail or explain_truncated(found.reasons) or moment(found.delivered_at)
+    if found := DeliverySums.of(bad.deliveries):
+        name = bad.deliveries[0].spec or name
+        said.append(found.unanswered)
+        detail = detail or explain_truncated(found.reasons) or moment(found.until)
+        options = {each.task_id: result_options(each.spec, each.job_name) for each in bad.deliveries}
+        if any(is_beside(each, options[each.task_id]) for each in bad.deliveries):
+            detail = f"{detail.rstrip('.')}. {_BESIDE}"
     elif lacking := [each.rows for each in bad.jobs if each.rows.missing]:
         missing, rows = sum(each.missing for each in lacking), sum(each.input_rows or 0 for each in lacking)
         said.append(f"{missing:,} of {rows:,} rows are missing")
+    if any(each.job.state == JobState.CANCELLED for each in bad.jobs):
+        paid = add_totals(each.total for each in bad.jobs)
+        said.append(f"{at_least(paid)}{numbers.amount(paid)} USD paid")
     return PageProblem(f"{name}: {', '.join(said)}", address, detail, is_bad)
 
 
-def _add(deliveries: Sequence[Delivery]) -> Delivery:
-    """The numbers of several deliveries of one run, as one."""
-    reasons: Counter[str] = Counter()
-    for each in deliveries:
-        reasons.update(each.reasons)
-    exceptions, rows = (
-        sum(each.exceptions for each in deliveries),
-        sum(each.input_rows for each in deliveries),
-    )
-    return replace(deliveries[0], exceptions=exceptions, input_rows=rows, reasons=reasons)
-
-
 def _ended_by(reader: Reader, jobs: Sequence[JobCost]) -> str:
-    """Who cancelled jobs, from Airflow's audit log; empty if that is unknown, or the user may not read it."""
-    job = next((each.job for each in jobs if each.job.state == JobState.CANCELLED), None)
-    if job is None or not (job.dag_id and job.run_id and reader.may_read_audit(job.dag_id)):
-        return ""
-    if found := cancelled_by(job):
+    """How jobs were cancelled; empty if that is unknown, or the user may not read it."""
+    if found := who_cancelled(reader, jobs):
         return f"Cancelled {found}"
+    job = next((each.job for each in jobs if each.job.state == JobState.CANCELLED), None)
+    if job is None or not (job.run_id and reader.may_read_audit(job.dag_id)):
+        return ""
     marked = marked_failed(job.dag_id, job.run_id)
     return f"The run was marked as failed {marked}" if marked else ""
+
+
+def who_cancelled(reader: Reader, jobs: Sequence[JobCost]) -> DoneBy | None:
+    """Who cancelled the first of some jobs that was cancelled on the pages, from Airflow's audit log.
+
+    None if that is unknown, or if the user may not read it.
+    """
+    job = next((each.job for each in jobs if each.job.state == JobState.CANCELLED), None)
+    is_known = job and job.dag_id and job.run_id and reader.may_read_audit(job.dag_id)
+    return cancelled_by(job) if job and is_known else None
 
 
 def _failed_runs(reader: Reader, only: str, since: date) -> list[tuple[str, str]]:
@@ -198,7 +216,7 @@ def _of_failed_run(reader: Reader, dag_id: str, run_id: str) -> PageProblem:
     address = f"/run?{query(dag_id=dag_id, run_id=run_id)}"
     first = report.failures[0] if report.failures else None
     where = f" at {first.name}" if first else ""
-    reason = first.reason.partition("\n")[0] if first else ""
+    reason = first.reason if first else ""
     when = moment(first.ended_at) if first else ""
     text = f"{dag_id}: run failed{where}"
-    return PageProblem(text, address, " ".join(filter(None, [when, reason[:300]])))
+    return PageProblem(text, address, " ".join(filter(None, [when, reason])))

@@ -28,6 +28,15 @@ class Restoring:
     command: str
 
 
+def is_beside(delivery: Delivery, options: tuple[Results, str | None] | None) -> bool:
+    """Whether a delivery is beside the file of its spec; False if that is not known.
+
+    :param options: see `limits.result_options`.
+    """
+    names_run = options is None or "run_id" in options[0].to
+    return not names_run and _address(delivery) is not None
+
+
 def restoring(
     delivery: Delivery, jobs: Sequence[JobCost], options: tuple[Results, str | None] | None
 ) -> Restoring | None:
@@ -43,24 +52,15 @@ def restoring(
         return None
     place = _place(delivery)
     if not delivery.replaced_by:
-        if options is None or "run_id" in options[0].to:
+        if not is_beside(delivery, options):
             return None
-        found = _address(delivery)
-        if found is None:
-            return None
-        place = found
+        place = _address(delivery)
     if place is None:
         return None
     attempts = _attempts([each for each in jobs if delivery.is_of(each.job)])
     is_known = options and not any(RETRY_OF_LABEL in each.job.labels for each in jobs)
     command = _command(attempts, place.answers, options, "--replace") if is_known else ""
     return Restoring(place.answers, _outputs(attempts), command)
-
-
-def without_beside(deliveries: Sequence[Delivery]) -> list[Delivery]:
-    """Leave out the deliveries that were put beside another one of them, which has the same rows."""
-    known = {each.answers_uri for each in deliveries}
-    return [each for each in deliveries if not ((to := _address(each)) and to.answers in known)]
 
 
 def _address(delivery: Delivery) -> DeliveryPlace | None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from typing import Any
 
 from airflow.models.dagrun import DagRun
@@ -18,7 +17,8 @@ from airflow.utils.state import DagRunState, TaskInstanceState
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from vertex_batch.costs import Delivery, JobCost, JobFacts, Total, add_totals
+from vertex_batch.budgets import Estimate
+from vertex_batch.costs import Delivery, JobCost, JobFacts, add_totals
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.operators import AggregateTokenUsageOperator, DeliverResultsOperator
 from vertex_batch.tasks.context import INTENT_XCOM
@@ -26,6 +26,7 @@ from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.ui.words import moment
 
 MAX_TASKS = 1000
+MAX_LINES = 20
 NO_JOB = "This run submitted no job"
 CANCEL_EVENT = "vertex_batch.cancel"
 """The entry of the audit log for a job that was cancelled on these pages."""
@@ -36,8 +37,9 @@ _SHOWN = (TaskInstanceState.FAILED, TaskInstanceState.UP_FOR_RETRY, TaskInstance
 
 @dataclass(frozen=True, slots=True)
 class EndedTask:
-    """A task that failed, waits for its next try, or was skipped for a reason.
+    """A task that failed, waits for its next try, was skipped for a reason, or succeeded with a note.
 
+    :param operator: the name of its class.
     :param reason: empty if the task did not say it, or the user may not read its log.
     """
 
@@ -46,6 +48,7 @@ class EndedTask:
     state: str
     ended_at: datetime | None = None
     reason: str = ""
+    operator: str = ""
 
     @property
     def name(self) -> str:
@@ -58,16 +61,17 @@ class DryRun:
 
     :param rows: of its input; None: they were not counted.
     :param expected: its expected cost; None: it could not be estimated.
+    :param day: whose prices the estimate has; None: not stored.
+    :param lines: what else was found, by subject.
     :param request: the body of the request, as JSON.
     """
 
+    task_id: str
     request: str
     rows: int | None = None
-    expected: Total | None = None
-    low: Decimal = Decimal(0)
-    high: Decimal = Decimal(0)
-    method: str = ""
-    unknown: tuple[str, ...] = ()
+    expected: Estimate | None = None
+    day: date | None = None
+    lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ class RunReport:
     ends: Sequence[EndedTask] = ()
     dry_runs: Sequence[DryRun] = field(default_factory=tuple)
     projections: Sequence[str] = ()
-    notes: Sequence[str] = ()
+    notes: Sequence[EndedTask] = ()
     delivering: Sequence[str] = ()
 
     def undelivered(
@@ -133,20 +137,25 @@ class RunReport:
         return sum(known) if len(known) == len(self.dry_runs) else None
 
     @property
-    def expected(self) -> DryRun | None:
-        """The dry run as a whole, without a request; None if the cost of a job is unknown."""
-        known = [each for each in self.dry_runs if each.expected is not None]
+    def expected(self) -> Estimate | None:
+        """What the jobs of the dry run are expected to cost; None if the cost of one is unknown."""
+        known = [each.expected for each in self.dry_runs if each.expected is not None]
         if not known or len(known) < len(self.dry_runs):
             return None
-        return DryRun(
-            "",
-            self.rows,
-            add_totals(each.expected for each in known if each.expected),
-            sum((each.low for each in known), Decimal(0)),
-            sum((each.high for each in known), Decimal(0)),
-            known[0].method if len(known) == 1 else f"{len(known)} jobs",
-            tuple(dict.fromkeys(reason for each in known for reason in each.unknown)),
+        names = ("low", "high", "rows", "size", "input_tokens", "output_tokens")
+        return replace(
+            known[0],
+            expected=add_totals(each.expected for each in known),
+            **{name: sum(getattr(each, name) for each in known) for name in names},
+            method=known[0].method if len(known) == 1 else f"{len(known)} jobs",
+            unknown=tuple(dict.fromkeys(reason for each in known for reason in each.unknown)),
         )
+
+    def planned(self, name: str) -> list[str]:
+        """What a dry run has found about a subject, each line once."""
+        lines = dict.fromkeys(str(line) for each in self.dry_runs for line in each.lines.get(name, ()))
+        shown = list(lines)[:MAX_LINES]
+        return [*shown, *([f"and {len(lines) - len(shown):,} more"] if len(lines) > len(shown) else [])]
 
 
 def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
@@ -173,6 +182,7 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
                 TaskInstance.map_index,
                 TaskInstance.state,
                 TaskInstance.end_date,
+                TaskInstance.operator,
             )
             .where(
                 TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.state.in_(_SHOWN)
@@ -182,9 +192,9 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
         ).all()
         # A task that was cleared keeps what it said until it runs again.
         succeeded = {
-            (task.task_id, task.map_index)
+            (task.task_id, task.map_index): str(task.operator or "")
             for task in session.execute(
-                select(TaskInstance.task_id, TaskInstance.map_index)
+                select(TaskInstance.task_id, TaskInstance.map_index, TaskInstance.operator)
                 .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
                 .where(TaskInstance.state == TaskInstanceState.SUCCESS)
                 .where(TaskInstance.task_id.in_({task_id for task_id, _ in outcomes}))
@@ -205,16 +215,17 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
             str(task.state),
             task.end_date,
             str(outcomes.get((task.task_id, task.map_index), {}).get("message", "")),
+            str(task.operator or ""),
         )
         for task in tasks
         # A run that was cleared is queued again. What failed before that is over.
         if not (is_active and run.queued_at and task.end_date and task.end_date < run.queued_at)
     ]
-    dry_runs = [made for outcome in outcomes.values() if (made := _dry_run(outcome))]
+    dry_runs = [made for task, outcome in outcomes.items() if (made := _dry_run(task[0], outcome))]
     submitted = {intent.job_id for intent in intents if intent and intent.job_id}
     is_in_doubt = any(intent and intent.is_in_doubt for intent in intents)
     notes = [
-        str(outcome["message"])
+        EndedTask(*task, "success", reason=str(outcome["message"]), operator=succeeded[task])
         for task, outcome in outcomes.items()
         if outcome.get("is_note") is True and task in succeeded
     ]
@@ -324,20 +335,16 @@ def _projections(results: Sequence[dict[str, Any]]) -> Iterator[str]:
             yield f"This was {each['sample']}. {projection['text']}"
 
 
-def _dry_run(outcome: dict[str, Any]) -> DryRun | None:
+def _dry_run(task_id: str, outcome: dict[str, Any]) -> DryRun | None:
     """Read what a dry run has found; None for any other outcome."""
     if "request" not in outcome:
         return None
-    expected = outcome.get("expected")
-    rows = outcome.get("rows")
-    if not isinstance(expected, dict):
-        return DryRun(str(outcome["request"]), rows)
+    expected, day = outcome.get("expected"), outcome.get("priced_on")
     return DryRun(
+        task_id,
         str(outcome["request"]),
-        rows,
-        Total(Decimal(expected["expected_usd"]), bool(expected["complete"])),
-        Decimal(expected["low_usd"]),
-        Decimal(expected["high_usd"]),
-        str(expected["method"]),
-        tuple(expected["unknown"]),
+        outcome.get("rows"),
+        Estimate.from_dict(expected) if isinstance(expected, dict) else None,
+        date.fromisoformat(day) if day else None,
+        outcome.get("lines") or {},
     )

@@ -48,6 +48,11 @@ def is_many_failed(rows: RowCounts, many: Decimal = MANY_FAILED) -> bool:
     return bad > 0 and Decimal(bad) / rows.total >= many
 
 
+def is_many_unanswered(found: Unanswered, many: Decimal = MANY_FAILED) -> bool:
+    """Whether so many rows of a delivery have no good answer that a person should know."""
+    return found.exceptions > 0 and Decimal(found.exceptions) / found.input_rows >= many
+
+
 def tone(name: str, rows: RowCounts | None = None, many: Decimal = MANY_FAILED) -> str:
     """Return the color class of a state: ``good``, ``warn``, ``bad``, ``active`` or ``plain``.
 
@@ -140,6 +145,21 @@ def explain_truncated(reasons: Mapping[str, int]) -> str:
         f"{rows} cut at `maxOutputTokens`. Thoughts count as output: raise `maxOutputTokens`, or limit"
         " the thoughts with `thinkingBudget`."
     )
+
+
+def answers(count: int) -> str:
+    """Begin a sentence about delivered answers."""
+    return "1 answer was" if count == 1 else f"{count:,} answers were"
+
+
+class Unanswered(Protocol):
+    """One delivery, or several."""
+
+    @property
+    def input_rows(self) -> int: ...
+
+    @property
+    def exceptions(self) -> int: ...
 
 
 class InPlace(Protocol):

@@ -11,6 +11,7 @@ from tests.builders import MORNING, a_delivery
 from vertex_batch.costs import CostTableSetupError, JobFacts, JobFilter, migrations
 from vertex_batch.costs.database import Database
 from vertex_batch.costs.deliveries import DeliverySums
+from vertex_batch.vertex.labels import RETRY_OF_LABEL
 
 NIGHT_RUN = JobFilter(dag_id="nightly", run_id="night")
 
@@ -64,7 +65,7 @@ def test_a_delivery_whose_file_was_replaced_names_the_latest_run_that_did_it(tab
     ]
 
 
-def test_the_last_night_adds_up_what_was_delivered_and_counts_no_row_twice(table):
+def test_the_last_night_adds_up_what_was_paid_for_wherever_it_was_put(table, bill):
     assert DeliverySums.of(table.deliveries_of_night(JobFilter())) is None
     table.record_delivery(a_delivery(), files_changed=True)
     for hours, changes in (
@@ -74,13 +75,20 @@ def test_the_last_night_adds_up_what_was_delivered_and_counts_no_row_twice(table
     ):
         found = a_delivery(**changes, delivered_at=MORNING + timedelta(hours=hours))
         table.record_delivery(found, files_changed=True)
+    reasons = {"transient": 1, "failed": 2}
+    of_all = {"transient": 3, "failed": 6}
     assert DeliverySums.of(table.deliveries_of_night(JobFilter())) == DeliverySums(
-        2, 40, 36, 4, MORNING + timedelta(hours=2)
+        3, 60, 53, 7, of_all, MORNING + timedelta(hours=2)
     )
-    last = DeliverySums(1, 20, 19, 1, MORNING + timedelta(hours=1))
+    last = DeliverySums(2, 40, 36, 4, {"transient": 2, "failed": 4}, MORNING + timedelta(hours=1))
     for where in (JobFilter(dag_ids=frozenset({"nightly"})), JobFilter(team="search")):
         assert DeliverySums.of(table.deliveries_of_night(where)) == last
-    assert str(last) == "20 input rows = 19 delivered + 1 exceptions"
+    assert str(last) == "40 input rows = 36 delivered + 4 exceptions (4 failed, 2 transient)"
+    # A run that sends the missing rows of the first one again pays for these alone.
+    sent_again = replace(bill("9").job, dag_id="nightly", run_id="again", labels={RETRY_OF_LABEL: "key"})
+    table.record(replace(bill("9"), job=sent_again))
+    alone = DeliverySums(1, 20, 19, 1, reasons, MORNING + timedelta(hours=1))
+    assert DeliverySums.of(table.deliveries_of_night(JobFilter(team="search"))) == alone
     assert table.deliveries_of_night(JobFilter(dag_ids=frozenset())) == []
 
 

@@ -347,6 +347,22 @@ class TestChoices:
         assert "Nothing was submitted." in log
         assert vertex.admin.jobs() == []
 
+    def test_a_dry_run_hands_the_page_what_a_plan_shows(self, vertex, context):
+        context["params"] = {"dry_run": True}
+        row = ROW.replace(b'"request": {', b'"request": {"generationConfig": {"maxOutputTokens": 100}, ')
+        vertex.gcs.put("gs://demo-bucket/in/2026-11-22.jsonl", row)
+        answers = "delivered to gs://demo-bucket/{{ run_date }}.csv as text, joined by their requests"
+        with pytest.raises(AirflowSkipException):
+            run(a_task(answers=answers), context)
+        said = context["ti"].xcoms["submit", OUTCOME_XCOM]
+        lines = said["lines"]
+        assert lines["found"][0].startswith("1 rows in 1 object, ")
+        assert any("maxOutputTokens" in line for line in lines["found"][1:])
+        assert lines["answers"] == [answers.replace("{{ run_date }}", "2026-11-22")]
+        assert lines["output"] == ["gs://demo-bucket/out/2026-11-22"]
+        assert said["expected"]["input_tokens"] > 0
+        assert said["priced_on"]
+
     def test_a_dry_run_says_what_would_have_been_wrong(self, vertex, context):
         context["params"] = {"dry_run": True}
 

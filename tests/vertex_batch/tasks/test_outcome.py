@@ -18,7 +18,7 @@ from vertex_batch.budgets import Estimate
 from vertex_batch.costs import Total
 from vertex_batch.errors import ConfigurationError, TransientError
 from vertex_batch.preflight import PreflightError
-from vertex_batch.tasks.outcome import OUTCOME_XCOM, DryRunEnd, end_dry_run, explained
+from vertex_batch.tasks.outcome import OUTCOME_XCOM, DryRunEnd, DryRunResult, end_dry_run, explained
 
 log = logging.getLogger("task")
 
@@ -78,6 +78,26 @@ def test_a_key_in_a_message_is_in_no_log_and_no_xcom(context, caplog):
     assert "0123456789" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("said_by_the_error", "told"),
+    [
+        ("Then clear this task.", "Then clear `submit`."),
+        ("Clear the task to ask again.", "Clear `submit` to ask again."),
+        ("Clear the task that plans the inputs.", "Clear the task that plans the inputs."),
+    ],
+)
+def test_a_message_names_the_task_that_is_to_be_cleared(context, said_by_the_error, told):
+    with pytest.raises(AirflowFailException, match=told), explained(context, log):
+        raise ConfigurationError(said_by_the_error)
+    assert told in said(context)["message"]
+
+
+def test_a_long_message_is_cut_at_a_word(context):
+    with pytest.raises(AirflowFailException), explained(context, log):
+        raise ConfigurationError("again and " * 300)
+    assert said(context)["message"].endswith((" again …", " and …"))
+
+
 def test_an_airflow_that_does_not_answer_does_not_hide_the_reason(context, monkeypatch):
     def refuse(**_):
         raise OSError("no supervisor")
@@ -90,7 +110,7 @@ def test_an_airflow_that_does_not_answer_does_not_hide_the_reason(context, monke
 def test_a_dry_run_says_rows_cost_and_request_and_that_nothing_was_submitted(context, caplog):
     expected = Estimate(Total(Decimal("0.077"), complete=True), Decimal("0.05"), Decimal("0.2"), rows=60)
     with caplog.at_level("INFO"), pytest.raises(DryRunEnd), explained(context, log):
-        end_dry_run(context, log, '{\n  "model": "m"\n}', rows=60, expected=expected)
+        end_dry_run(context, log, '{\n  "model": "m"\n}', rows=60, found=DryRunResult(expected))
     assert [record.getMessage() for record in caplog.records] == [
         "The request of the job would be:",
         "{",
@@ -106,4 +126,4 @@ def test_a_dry_run_says_rows_cost_and_request_and_that_nothing_was_submitted(con
 
 def test_a_dry_run_without_numbers_says_so(context):
     with pytest.raises(DryRunEnd, match="An unknown number of rows would cost an unknown amount"):
-        end_dry_run(context, log, "{}", rows=None, expected=None)
+        end_dry_run(context, log, "{}", rows=None, found=DryRunResult())

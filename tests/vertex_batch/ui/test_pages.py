@@ -142,7 +142,7 @@ def test_the_overview_says_first_whether_something_is_unusual(pages):
     assert "Sun 22 Nov 2026: 7.50 USD, 7.5 times the usual" in pages.get("/").text
 
 
-def test_a_spec_has_a_page_of_its_own_with_its_last_nights(pages):
+def testa_spec_has_a_page_of_its_own_with_its_last_nights(pages):
     times = {
         "create_time": datetime(2026, 11, 20, 2, tzinfo=UTC),
         "start_time": datetime(2026, 11, 20, 3, tzinfo=UTC),
@@ -154,7 +154,7 @@ def test_a_spec_has_a_page_of_its_own_with_its_last_nights(pages):
     answer = pages.client.get(link.replace("&amp;", "&"))
     text = words(answer.text)
     assert "By kind" in text
-    assert "Fri 20 Nov 2026 succeeded 13 15.4 % 1.50 150.00 1 h 0 min 42 min" in text
+    assert "Fri 20 Nov 2026 succeeded 13 15.4 % - 1.50 150.00 1 h 0 min 42 min" in text
     assert "Queue time 1 h 0 min" in text
     assert f"job={bill.job.job_id}" in answer.text
 
@@ -174,7 +174,7 @@ def test_the_budget_of_the_month_is_shown_where_the_files_are(pages, tmp_path, m
     assert "of the budget" not in pages.get("/").text  # only a part of the spend is shown
 
 
-def test_a_specs_own_limits_are_those_of_its_page(pages, tmp_path, monkeypatch):
+def testa_specs_own_limits_are_those_of_its_page(pages, tmp_path, monkeypatch):
     pages.record(item("1.5"), bill={"rows": RowCounts(ok=98, failed=2)})
     assert '<dd class="bad">2.0 %' not in pages.get("/", spec="nightly").text
     (tmp_path / "nightly.yaml").write_text(
@@ -189,7 +189,7 @@ def test_a_specs_own_limits_are_those_of_its_page(pages, tmp_path, monkeypatch):
     assert "1 warning 2.0 % of the 100 rows of nightly failed" in words(text)
 
 
-def test_a_specs_own_limit_of_failed_rows_holds_on_every_page(pages, tmp_path, monkeypatch):
+def testa_specs_own_limit_of_failed_rows_holds_on_every_page(pages, tmp_path, monkeypatch):
     rows = {"rows": RowCounts(ok=98, failed=2)}
     bill = pages.record(bill=rows, state="PARTIALLY_SUCCEEDED")
     pages.record(bill=rows, spec="other", state="PARTIALLY_SUCCEEDED")
@@ -560,8 +560,8 @@ def test_the_overview_has_the_numbers_of_the_last_night_of_the_dags_that_one_may
     secret = pages.record(dag_id="secret", run_id="secret-run")
     pages.table.record_delivery(delivered(secret), files_changed=True)
     said = (
-        "Last night: 20 input rows = 17 delivered + 3 exceptions, in 1 delivery in the 12 hours"
-        " until 2026-11-22 04:12 UTC."
+        "Last night: 20 input rows = 17 delivered + 3 exceptions (2 failed, 1 transient), in 1 delivery"
+        " in the 12 hours until 2026-11-22 04:12 UTC."
     )
     assert said in words(pages.get("/").text)
     assert "Last night" not in pages.get("/", dag_id="hourly").text

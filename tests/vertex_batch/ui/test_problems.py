@@ -15,7 +15,7 @@ from sqlalchemy import delete, insert, update
 from tests.builders import a_delivery
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
 from tests.vertex_batch.ui.test_pages import words
-from tests.vertex_batch.ui.test_run import REASON, a_run
+from tests.vertex_batch.ui.test_run import REASON, a_run, a_spec
 from vertex_batch.costs import RowCounts
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.ui.problems import many_unanswered
@@ -39,7 +39,7 @@ def a_failed_run(dag_id="nightly", reason=REASON, run_id="tonight"):
 @pytest.mark.parametrize(
     ("state", "rows", "text"),
     [
-        ("CANCELLED", RowCounts(), "nightly: job cancelled"),
+        ("CANCELLED", RowCounts(), "nightly: job cancelled, 1.50 USD paid"),
         ("EXPIRED", RowCounts(ok=1), "nightly: job expired"),
         ("SUCCEEDED", RowCounts(ok=7, input_rows=10), "nightly: job succeeded, 3 of 10 rows are missing"),
     ],
@@ -87,6 +87,34 @@ def test_the_overview_is_never_green_when_many_rows_of_the_night_have_no_answer(
     assert said not in words(pages.get("/", dag_id="hourly").text)
 
 
+def test_a_delivery_that_was_put_beside_a_better_one_counts_in_the_night_and_is_a_warning(
+    pages, tmp_path, monkeypatch
+):
+    a_spec(tmp_path, monkeypatch)
+    pages.record(bill=FINE, run_id="first")
+    pages.table.record_delivery(
+        a_delivery(run_id="first", exceptions=0, delivered=20, reasons={}), files_changed=True
+    )
+    assert "Nothing unusual" in pages.get("/").text
+    cut = {"delivered": 94, "exceptions": 206, "input_rows": 300, "reasons": {"truncated": 206}}
+    beside = a_delivery(run_id="second", answers_uri="gs://demo-bucket/a b/answers.second.parquet", **cut)
+    pages.record(bill=FINE, run_id="second")
+    pages.table.record_delivery(beside, files_changed=True)
+    answer = pages.get("/").text
+    assert "Nothing unusual" not in answer
+    assert "1 warning nightly: 206 of 300 rows have no good answer (206 truncated)" in words(answer)
+    assert "The answers are beside a better delivery; the page of the run has the command" in answer
+    night = "320 input rows = 114 delivered + 206 exceptions (206 truncated)"
+    assert f'Last night: <span class="bad">{night}</span>, in 2 deliveries' in answer
+    for path, query in (("/jobs", {}), ("/", {"spec": "nightly"})):
+        text = pages.get(path, **query).text
+        assert text.count(">206 exceptions</small>") == 1
+        assert f'title="{beside}"' in text
+    of_run = words(pages.get("/run", dag_id="nightly", run_id="second").text)
+    assert "206 of 300 rows have no good answer (206 truncated). 206 rows were cut at" in of_run
+    assert "no good answer (" not in words(pages.get("/run", dag_id="nightly", run_id="first").text)
+
+
 @pytest.mark.parametrize(
     ("exceptions", "limit", "is_many"), [(1, "0.05", True), (1, "0.06", False), (0, "0", False)]
 )
@@ -130,6 +158,14 @@ def test_hostile_reasons_of_failed_runs_stay_text(pages):
     assert "<script>alert" not in pages.get("/").text
 
 
+def test_a_long_reason_is_cut_at_a_word_with_all_of_it_in_the_title(pages):
+    reason = "The input is wrong. " + "again and " * 40 + "end.\nsecond line"
+    a_failed_run(reason=reason)
+    text = pages.get("/").text
+    assert f'{reason}">' in text
+    assert text.partition("</span></small>")[0].endswith((" again …", " and …"))
+
+
 def test_the_page_of_a_run_explains_cut_answers_beside_the_failed_rows(pages):
     bill = pages.record()
     cut = a_delivery(run_id=bill.job.run_id, reasons={"truncated": 2, "failed": 1})
@@ -158,7 +194,7 @@ def test_a_cancelled_run_is_one_line_with_who_ended_it(pages, event, extra, by):
     with airflows_database() as connection:
         connection.execute(insert(Log.__table__).values(**entry, **run))
     text = words(pages.get("/").text)
-    one = "1 warning nightly: job cancelled, 9 of 10 rows have no good answer (9 missing)"
+    one = "1 warning nightly: job cancelled, 9 of 10 rows have no good answer (9 missing), 1.50 USD paid"
     assert f"{one} {by}" in text
     pages.may_read_logs = False
     assert one in words(pages.get("/").text)

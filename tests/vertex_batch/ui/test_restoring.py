@@ -15,7 +15,7 @@ from tests.vertex_batch.results.nights import Night, a_request, answered, failed
 from vertex_batch.cli.main import main
 from vertex_batch.costs import JobCost, JobFacts, RowCounts, Total
 from vertex_batch.specs.results import Results
-from vertex_batch.ui.restoring import MAX_NAMED, restoring, without_beside
+from vertex_batch.ui.restoring import MAX_NAMED, restoring
 from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
 
 CREATED = datetime(2026, 11, 22, 2, tzinfo=UTC)
@@ -106,21 +106,6 @@ def test_the_command_puts_the_answers_back(tmp_path, capsys):
     assert main(command[1:]) == 0
     rows = [json.loads(line) for line in Path(to).read_text().splitlines()]
     assert [row["answer"] for row in rows] == ["zero", "one"]
-
-
-@pytest.mark.parametrize(
-    ("uri", "counts"),
-    [
-        ("gs://b/d/answers.night.parquet", False),
-        ("gs://b/d/answers.nightly.night.2.parquet", False),
-        ("gs://b/d/answers.other.parquet", True),
-        ("gs://b/e/answers.night.parquet", True),  # the run is in the spec's address
-    ],
-)
-def test_a_delivery_beside_another_one_does_not_count(uri, counts):
-    better = a_delivery(run_id="first", answers_uri="gs://b/d/answers.parquet")
-    other = a_delivery(run_id="night", answers_uri=uri)
-    assert without_beside([other, better]) == ([other, better] if counts else [better])
 
 
 def test_a_delivery_without_answers_has_nothing_to_restore():

@@ -126,8 +126,39 @@ def test_a_dry_run_shows_its_rows_its_cost_and_its_request(pages):
     text = pages.get("/run", **RUN).text
     assert "nothing was submitted" in text
     assert "<dd>60</dd>" in text
-    assert "0.0770</span> USD (0.0500 to 0.2000)" in text
+    assert '<dd title="0.077 USD"><p>about 0.077 USD (0.05 to 0.20); 60 rows, 0 tokens in, 0 out</p>' in text
     assert "{&#34;displayName&#34;: &#34;x&#34;}" in text
+
+
+def test_a_dry_run_shows_what_a_plan_shows_and_each_line_of_its_jobs_once(pages, tmp_path, monkeypatch):
+    a_spec(tmp_path, monkeypatch, "retry_rows: {rounds: 2, reasons: [truncated]}")
+    estimate = Estimate(Total(Decimal("0.25"), True), Decimal("0.25"), Decimal("0.25"), 60, 0, 1200, 3000)
+    doubt, again = "in.jsonl:1: no `maxOutputTokens` (may be wrong)", "Answered before by run x"
+    lines = {
+        "found": ["60 rows in 1 object", doubt, HOSTILE],
+        "answered": [again],
+        "answers": ["to gs://b/a.csv"],
+    }
+    said = {"message": "", "request": "{}", "rows": 60, "priced_on": "2026-11-22", "lines": lines}
+    said["expected"] = estimate.to_dict()
+    a_run("success", said=[(task, OUTCOME_XCOM, said) for task in ("a", "b")])
+    text = pages.get("/run", **RUN).text
+    assert text.count(doubt) == text.count(again) == text.count("to gs://b/a.csv") == 1
+    assert f'<p class="warn">{doubt}</p>' in text
+    cost = "about 0.50 USD at the prices of 2026-11-22; 120 rows, 2,400 tokens in, 6,000 out"
+    assert cost in text
+    assert "truncated rows are paid for each time: up to 1.00 USD more" in text
+    assert "<script>alert" not in text
+
+
+def a_spec(folder, monkeypatch, *more):
+    """The spec of the DAG, where the pages read it."""
+    (folder / "nightly.yaml").write_text(
+        "project: demo-project\nlocation: us-central1\nmodel: gemini-2.5-flash\n"
+        "inputs: gs://demo-bucket/in.jsonl\noutput: gs://demo-bucket/out\n"
+        "results: {to: gs://demo-bucket/answers.parquet, key: id}\n" + "\n".join(more)
+    )
+    monkeypatch.setenv("VERTEX_BATCH_SPECS_FOLDER", str(folder))
 
 
 @pytest.mark.parametrize("unknown", [{"rows": None, "expected": None}, {"rows": 5, "expected": None}])
@@ -291,12 +322,7 @@ def test_rows_are_offered_again_only_where_the_spec_sends_them(pages, tmp_path, 
     job = pages.record(bill={"rows": rows, "failed_reasons": {"INVALID_ARGUMENT": 2, "UNAVAILABLE": 1}}).job
     address = {"project": job.project, "location": job.location, "job": job.job_id}
     assert "retry-rows" not in pages.get("/bill", **address).text
-    (tmp_path / "nightly.yaml").write_text(
-        "project: demo-project\nlocation: us-central1\nmodel: gemini-2.5-flash\n"
-        "inputs: gs://demo-bucket/in.jsonl\noutput: gs://demo-bucket/out\n"
-        "results: {to: gs://demo-bucket/answers.parquet}\nretry_rows: {rounds: 1}\n"
-    )
-    monkeypatch.setenv("VERTEX_BATCH_SPECS_FOLDER", str(tmp_path))
+    a_spec(tmp_path, monkeypatch, "retry_rows: {rounds: 1}")
     text = pages.get("/bill", **address).text
     assert f"vertex-batch retry-rows nightly {job.run_id}" in text
     assert "Send the row that may be answered again" in text
@@ -327,12 +353,7 @@ def test_a_night_that_was_cleared_and_run_again_is_one_line_that_leads_to_its_ru
 def test_a_run_whose_delivery_was_replaced_says_where_its_answers_are_and_how_to_get_them_back(
     pages, tmp_path, monkeypatch
 ):
-    (tmp_path / "nightly.yaml").write_text(
-        "project: demo-project\nlocation: us-central1\nmodel: gemini-2.5-flash\n"
-        "inputs: gs://demo-bucket/in.jsonl\noutput: gs://demo-bucket/out\n"
-        "results: {to: gs://demo-bucket/answers.parquet, key: id}\n"
-    )
-    monkeypatch.setenv("VERTEX_BATCH_SPECS_FOLDER", str(tmp_path))
+    a_spec(tmp_path, monkeypatch)
     pages.record(run_id="tonight", input_uris=("gs://demo-bucket/in.jsonl",))
     for run_id, hour in (("tonight", 3), ("later", 4)):
         made = {"delivered_at": datetime(2026, 11, 22, hour, tzinfo=UTC), "run_id": run_id}

@@ -1,0 +1,60 @@
+"""The queries about deliveries, as SQLAlchemy Core expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    Text,
+    func,
+    select,
+    tuple_,
+    type_coerce,
+)
+
+from vertex_batch.costs.deliveries import Delivery
+from vertex_batch.costs.schema import deliveries, jobs
+from vertex_batch.vertex.labels import RETRY_OF_LABEL
+
+
+def read_deliveries(connection: Connection, *conditions: ColumnElement[bool]) -> list[Delivery]:
+    """Read deliveries with the runs that replaced them, and those that they replaced."""
+    later, earlier = deliveries.alias("later"), deliveries.alias("earlier")
+    latest = [
+        (name, select(of.c.run_id).where(*which).order_by(of.c.delivered_at.desc()).limit(1))
+        for name, of, which in (
+            ("replaced_by", later, _replaces(later, deliveries)),
+            (
+                "replaces",
+                earlier,
+                [*_replaces(deliveries, earlier), earlier.c.run_id != deliveries.c.run_id],
+            ),
+        )
+    ]
+    others = [func.coalesce(run.scalar_subquery(), "").label(name) for name, run in latest]
+    order = (deliveries.c[name] for name in ("dag_id", "run_id", "task_id", "map_index"))
+    asked = select(deliveries, *others).where(*conditions).order_by(*order)
+    return [Delivery(**row) for row in connection.execute(asked).mappings()]
+
+
+def select_sending_rest(runs: Collection[tuple[str, str]]) -> Select[Any]:
+    """Select those of some runs that have sent rows of an earlier run again."""
+    labels = type_coerce(jobs.c.labels, Text)
+    sent_again = labels.contains(f'"{RETRY_OF_LABEL}"')
+    return select(jobs.c.dag_id, jobs.c.run_id).where(is_of_runs(jobs, runs), sent_again).distinct()
+
+
+def is_of_runs(of: FromClause, runs: Collection[tuple[str, str]]) -> ColumnElement[bool]:
+    """Whether a row is of one of some runs, each a DAG and a run."""
+    return tuple_(of.c.dag_id, of.c.run_id).in_(sorted(runs))
+
+
+def _replaces(later: FromClause, earlier: FromClause) -> list[ColumnElement[bool]]:
+    """Whether a delivery has replaced the file of another one of the same DAG."""
+    same = (later.c[name] == earlier.c[name] for name in ("dag_id", "answers_uri"))
+    return [*same, later.c.delivered_at > earlier.c.delivered_at]

@@ -1,0 +1,123 @@
+"""A run whose jobs were cancelled, as one thing: who did it, what was paid, and what can be done. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from vertex_batch.costs import Delivery, JobCost, Total, add_totals
+from vertex_batch.operators import CheckTasksOperator, DeliverResultsOperator
+from vertex_batch.sensors import BatchPredictionJobSensor
+from vertex_batch.ui.clearing import latest_jobs
+from vertex_batch.ui.run_report import DoneBy, EndedTask, RunReport
+from vertex_batch.ui.words import moment
+from vertex_batch.vertex.resource import JobState
+
+
+@dataclass(frozen=True, slots=True)
+class CancelledRun:
+    """What a cancellation came to.
+
+    :param headline: what was cancelled, by whom and when, as far as that is known.
+    :param rows: how many rows were answered, failed, and did not run.
+    :param paid: for the jobs that were submitted last; the earlier ones are in the sum of the run.
+    :param waiting: the tasks that waited for the cancelled jobs and failed.
+    :param reaches_submit: a submit task has failed, too, so that clearing the failed tasks submits again.
+    """
+
+    headline: str
+    rows: str
+    paid: Total
+    waiting: Sequence[str]
+    reaches_submit: bool
+
+
+def cancelled_run(
+    report: RunReport, jobs: Sequence[JobCost], by: DoneBy | None, marked: DoneBy | None
+) -> CancelledRun | None:
+    """Describe the cancellation of a run; None if it has not failed, or no job of it was cancelled.
+
+    :param jobs: of the run.
+    :param by: who cancelled a job on the pages. :param marked: who marked the run as failed.
+    """
+    last = latest_jobs(jobs)
+    cut = [each for each in last if each.job.state == JobState.CANCELLED]
+    if not (cut and report.has_failed):
+        return None
+    waits = [end for end in report.failures if _waits_for(end, cut)]
+    return CancelledRun(
+        _headline(cut, last, waits, by, marked),
+        _rows(last),
+        add_totals(each.total for each in last),
+        list(dict.fromkeys(end.task_id for end in waits)),
+        bool({end.task_id for end in report.failures} & {each.job.task_id for each in last}),
+    )
+
+
+def without_consequences(
+    report: RunReport, jobs: Sequence[JobCost], deliveries: Sequence[Delivery], *, marked: bool
+) -> RunReport:
+    """Leave out what only follows from the cancellation, and is said with it.
+
+    These are the tasks that waited for the cancelled jobs, that checked these, or whose delivery is shown,
+    and those that were killed when a person marked the run.
+    """
+    cut = [each for each in latest_jobs(jobs) if each.job.state == JobState.CANCELLED]
+    delivered = {(each.task_id, each.map_index) for each in deliveries}
+
+    def follows(end: EndedTask) -> bool:
+        if end.operator == DeliverResultsOperator.__name__:
+            return (end.task_id, end.map_index) in delivered
+        is_checked = end.operator == CheckTasksOperator.__name__
+        return is_checked or _waits_for(end, cut) or (marked and not end.reason)
+
+    return replace(
+        report,
+        ends=[end for end in report.ends if end not in report.failures or not follows(end)],
+        notes=[note for note in report.notes if not follows(note)],
+    )
+
+
+def _waits_for(end: EndedTask, jobs: Sequence[JobCost]) -> bool:
+    group = end.task_id.removesuffix(end.task_id.rpartition(".")[2])
+    return end.operator == BatchPredictionJobSensor.__name__ and any(
+        (each.job.task_id.rpartition(".")[0], each.job.map_index) == (group.removesuffix("."), end.map_index)
+        for each in jobs
+    )
+
+
+def _headline(
+    cut: Sequence[JobCost],
+    last: Sequence[JobCost],
+    waits: Sequence[EndedTask],
+    by: DoneBy | None,
+    marked: DoneBy | None,
+) -> str:
+    if len(last) == 1:
+        what = "The job was"
+    else:
+        what = f"{len(cut):,} of {len(last):,} jobs {'was' if len(cut) == 1 else 'were'}"
+    if by:
+        return f"{what} cancelled {by}."
+    if marked:
+        return f"The run was marked as failed {marked}. {what} cancelled for that."
+    ended = max((each.job.end_time for each in cut if each.job.end_time), default=None)
+    when = f" at {moment(ended)}" if ended else ""
+    said = next((end.reason.partition(". ")[0].rstrip(".") for end in waits if end.reason), "")
+    if said and "was cancelled" not in said:  # such as a deadline
+        return f"{what} cancelled{when}. {said}."
+    return f"{what} cancelled{when} on request, by a person or a task."
+
+
+def _rows(jobs: Sequence[JobCost]) -> str:
+    """Say what became of the rows, without those that a resumed job took over."""
+    answered = sum(each.rows.ok for each in jobs)
+    failed = sum(each.rows.failed for each in jobs)
+    known = [each.rows.input_rows for each in jobs if each.rows.input_rows is not None]
+    whole = f" of {sum(known):,}" if len(known) == len(jobs) else ""
+    said = f"{answered:,}{whole} {'row was' if answered == 1 and not whole else 'rows were'} answered"
+    if failed:
+        said += f", {failed:,} failed"
+    if missing := sum(each.rows.missing for each in jobs):
+        said += f", {missing:,} did not run"
+    return f"{said}."

@@ -1,0 +1,121 @@
+"""The page of a run whose job was cancelled: one box says who did it, what was paid, and what can be done."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from airflow.models.log import Log
+from sqlalchemy import insert
+
+from tests.builders import a_delivery
+from tests.vertex_batch.ui.conftest import airflows_database, item
+from tests.vertex_batch.ui.test_pages import words
+from tests.vertex_batch.ui.test_run import DELIVER, RECORD, RUN, a_run, a_spec
+from vertex_batch.costs import RowCounts
+from vertex_batch.tasks.outcome import OUTCOME_XCOM
+
+WAIT, CHECK = "BatchPredictionJobSensor", "CheckTasksOperator"
+AT = datetime(2026, 11, 22, 3, 40, tzinfo=UTC)
+BY = "by ann at 2026-11-22 03:40 UTC"
+CANCELLED = "Batch prediction job 7 was cancelled on request, by a person or a task. Finished rows are"
+LATE = "Batch prediction job 7 did not end before its deadline. Finished rows are"
+ROWS = {"rows": RowCounts(ok=44, failed=3, input_rows=300)}
+TASKS = [("wait", "failed", WAIT), ("deliver", "failed", DELIVER), ("check_tasks", "failed", CHECK)]
+SAID = [
+    ("wait", OUTCOME_XCOM, {"message": CANCELLED}),
+    ("deliver", OUTCOME_XCOM, {"message": "256 of 300 input rows have no good answer"}),
+    ("check_tasks", OUTCOME_XCOM, {"message": "This failure only follows from wait."}),
+]
+CUT = {"input_rows": 300, "delivered": 44, "exceptions": 256, "reasons": {"missing": 256}}
+
+
+def the_log_has(event, extra):
+    with airflows_database() as connection:
+        entry = {"event": event, "owner": "ann", "dttm": AT, "extra": json.dumps(extra)}
+        connection.execute(insert(Log.__table__).values(**entry, **RUN))
+
+
+def boxes(pages):
+    text = pages.get("/run", **RUN).text
+    return [words(each.partition("</div>")[0]) for each in text.split('<div class="alert"')[1:]]
+
+
+@pytest.mark.parametrize(
+    ("who", "why", "headline"),
+    [
+        ("page", CANCELLED, f"The job was cancelled {BY}."),
+        ("mark", "", f"The run was marked as failed {BY}. The job was cancelled for that."),
+        ("", CANCELLED, "The job was cancelled at 2026-11-22 03:40 UTC on request, by a person or a task."),
+        ("", LATE, f"The job was cancelled at 2026-11-22 03:40 UTC. {LATE.partition('.')[0]}."),
+    ],
+)
+def test_a_cancelled_run_is_one_box_with_who_did_it_and_what_it_came_to(pages, who, why, headline):
+    facts = {"state": "CANCELLED", "run_id": "tonight", "end_time": AT}
+    job = pages.record(item("0.044"), bill=ROWS, **facts).job
+    pages.table.record_delivery(a_delivery(**RUN, **CUT), files_changed=True)
+    a_run("failed", TASKS, [("wait", OUTCOME_XCOM, {"message": why}), *SAID[1:]])
+    if who:
+        event = {"page": "vertex_batch.cancel", "mark": "patch_dag_run"}[who]
+        the_log_has(event, {"job": "/".join(job.key)} if who == "page" else {"state": "failed"})
+    (box,) = boxes(pages)
+    rows = "44 of 300 rows were answered, 3 failed, 253 did not run. Paid: 0.0440 USD."
+    assert f"{headline} {rows} 44 answers were delivered to gs://demo-bucket/a b/answers.parquet" in box
+    assert "Clear wait, or the failed tasks of the run: nothing is sent and nothing is paid." in box
+    assert "Clearing submit sends all 300 rows again" in box
+
+
+def test_a_failure_that_does_not_follow_from_the_cancellation_keeps_its_own_box(pages):
+    pages.record(bill=ROWS, state="CANCELLED", run_id="tonight")
+    said = [("record_cost", OUTCOME_XCOM, {"message": "The output cannot be read."})]
+    a_run("failed", [*TASKS, ("record_cost", "failed", RECORD)], [*SAID, *said])
+    shown = boxes(pages)
+    assert [each.partition(":")[0].split()[-1] for each in shown[1:]] == ["deliver", "record_cost"]
+    assert "The output cannot be read." in shown[2]
+
+
+def test_answers_that_were_put_beside_a_better_delivery_are_in_the_box_with_where_the_command_is(
+    pages, tmp_path, monkeypatch
+):
+    a_spec(tmp_path, monkeypatch)
+    pages.record(bill=ROWS, state="CANCELLED", run_id="tonight", input_uris=("gs://demo-bucket/in.jsonl",))
+    beside = a_delivery(**RUN, **CUT, answers_uri="gs://demo-bucket/answers.tonight.parquet")
+    pages.table.record_delivery(beside, files_changed=True)
+    note = ("deliver", OUTCOME_XCOM, {"message": "These 44 answers are beside it", "is_note": True})
+    a_run("failed", [TASKS[0], ("deliver", "success", DELIVER)], [SAID[0], note])
+    (box,) = boxes(pages)
+    assert "44 answers were put beside the better delivery gs://demo-bucket/answers.parquet" in box
+    assert "The command that puts them there is below." in box
+    assert "--to gs://demo-bucket/answers.parquet" in words(pages.get("/run", **RUN).text)
+
+
+def test_answers_that_were_not_delivered_are_in_the_box_with_the_task_to_clear(pages):
+    pages.record(bill=ROWS, state="CANCELLED", run_id="tonight")
+    a_run("failed", [TASKS[0], ("deliver", "skipped", DELIVER)], [SAID[0]])
+    (box,) = boxes(pages)
+    assert "The answers were not delivered. They are safe in the outputs of the jobs. Clear deliver" in box
+
+
+def test_clearing_the_failed_tasks_is_not_called_free_where_a_submit_task_failed(pages):
+    pages.record(bill=ROWS, state="CANCELLED", run_id="tonight")
+    a_run("failed", [("submit", "failed", "x"), TASKS[0]], [SAID[0]])
+    box = boxes(pages)[0]
+    assert "Clear wait, and nothing else: nothing is sent" in box
+    assert "Clear the failed tasks of the run: a submit task is one of them, so this sends rows" in box
+
+
+def test_a_run_of_many_jobs_says_how_many_were_cancelled(pages):
+    for map_index, state in enumerate(("CANCELLED", "SUCCEEDED", "CANCELLED")):
+        pages.record(bill=ROWS, state=state, run_id="tonight", map_index=map_index)
+    a_run("failed")
+    (box,) = boxes(pages)
+    assert (
+        "2 of 3 jobs were cancelled on request, by a person or a task. 132 of 900 rows were answered" in box
+    )
+
+
+def test_a_run_that_goes_on_after_a_cancellation_says_what_failed(pages):
+    pages.record(bill=ROWS, state="CANCELLED", run_id="tonight")
+    a_run("running", TASKS[:1], SAID[:1])
+    assert "Failed at wait" in boxes(pages)[0]
