@@ -88,7 +88,8 @@ def print_next(stack: Stack, console: Console) -> None:
 def _reading(delivery: Delivery) -> list[str]:
     """How to read the answers of a delivery, and why its other rows have none."""
     file = delivery.exceptions_uri.rpartition("/")[2]
-    script = f'import pandas as pd; print(pd.read_parquet("{file}")[["key", "reason", "message"]].head().to_string())'
+    columns = '["key", "reason", "message"]'
+    script = f'import pandas as pd; print(pd.read_parquet("{file}")[{columns}].head().to_string())'
     return [
         f"  3. Read the answers of {delivery.spec}, and why {delivery.exceptions:,} rows have none:",
         f"       vertex-batch get {delivery.answers_uri} .",
