@@ -59,6 +59,7 @@ PATHS = {
     ),
 }
 MAX_PAGE_BYTES = 300_000
+LONG = "gs://demo-bucket/" + "a-long-path" * 12 + "/answers.parquet"
 FOUND = "http://127.0.0.1:4000/" + "a-long-path" * 12 + " answers."
 CHECKS = [
     CheckedSetup("connection", "litellm_default", ok(FOUND)),
@@ -95,7 +96,8 @@ def _deliver_twice(table: CostTable, job: JobFacts) -> None:
     """Deliver the answers of a job, and replace them by those of a later run."""
     for hours, run_id in enumerate((job.run_id, "later")):
         at = datetime(2026, 11, 22, 5 + hours, tzinfo=UTC)
-        made = a_delivery(dag_id=job.dag_id, run_id=run_id, spec=job.spec, delivered_at=at)
+        names = {"answers_uri": LONG, "exceptions_uri": LONG, "reasons": {"truncated": 3}}
+        made = a_delivery(dag_id=job.dag_id, run_id=run_id, spec=job.spec, delivered_at=at, **names)
         table.record_delivery(made, files_changed=True)
 
 
@@ -184,6 +186,12 @@ def test_every_page_is_accessible_fits_and_has_no_black_shape(look, tables, data
             width = page.evaluate("document.documentElement.scrollWidth")
             if width > LOOKS[name]["viewport"]["width"]:
                 problems.append(f"{path} is {width} wide")
+            over = page.evaluate(
+                "[...document.querySelectorAll('.facts dd')]"
+                ".filter((each) => each.scrollWidth > each.clientWidth)"
+                ".map((each) => each.textContent)"
+            )
+            problems += [f"{path}: {text} is over what is beside it" for text in over]
             fills = page.evaluate(
                 "[...document.querySelectorAll('svg rect')].map((each) => getComputedStyle(each).fill)"
             )
