@@ -14,8 +14,13 @@ from local.stack.gcs import ObjectStore
 from vertex_batch.specs import Spec, template_dates
 
 ROWS = 120
-# One of the specs shows what a real size looks like: in the bill, on the pages, and in how long it takes.
-ROWS_OF_SPEC = {"nightly_summaries": 20_000}
+EXAMPLES = {
+    "nightly_embeddings": ROWS,
+    # It shows what a real size looks like: in the bill, on the pages, and in how long it takes.
+    "nightly_summaries": 20_000,
+    "nightly_text_embeddings": ROWS,
+}
+"""The specs for which input is made up, and the rows of each. The input of any other spec is its user's."""
 
 _PRODUCTS = ("scale", "kettle", "router", "headset", "lamp", "printer", "bicycle light", "coffee grinder")
 _TROUBLES = (
@@ -48,29 +53,30 @@ def example_input(model: str, seed: str, rows: int = ROWS) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def example_rows(spec: Spec) -> int:
-    """Return how many rows each input of a spec has, unless another number is asked for."""
-    return ROWS_OF_SPEC.get(spec.name, ROWS)
+def put_example_input(store: ObjectStore, spec: Spec, logical_date: datetime, rows: int | None = None) -> int:
+    """Put an input where each job of an example looks for it on a night, and make the bucket of its output.
 
+    An object that is there already is kept: it is its user's.
 
-def put_example_input(
-    store: ObjectStore, spec: Spec, logical_date: datetime, rows: int | None = None
-) -> None:
-    """Put an input where each job of a spec looks for it on a night, and make the bucket of its output.
-
-    :param rows: of each input; `example_rows` when not given.
+    :param spec: one of `EXAMPLES`.
+    :param rows: of each input; those of `EXAMPLES` when not given.
+    :returns: how many rows there are now.
     :raises jinja2.TemplateError: a place cannot be rendered outside of Airflow.
     """
     dates = template_dates(SimpleNamespace(logical_date=logical_date), spec.timezone)
     templates = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - these are not web pages
+    count = EXAMPLES[spec.name] if rows is None else rows
+    found = 0
     for job in spec.jobs:
         for number, uri in enumerate((*job.inputs, job.output)):
             rendered = templates.from_string(uri).render(dates)
             store.create_bucket(rendered.removeprefix("gs://").split("/")[0])
             if number < len(job.inputs):
-                seed = f"{spec.name} {dates['run_date']} {number}"
-                count = example_rows(spec) if rows is None else rows
-                store.put(rendered, example_input(job.model, seed, count))
+                content = example_input(job.model, f"{spec.name} {dates['run_date']} {number}", count)
+                if not store.create(rendered, content):
+                    content = store.get(rendered)
+                found += len(content.splitlines())
+    return found
 
 
 def _ticket(number: int, chance: random.Random) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console
 from local.examples import put_example_input
 from local.stack import Stack
 from local.stack.airflow_api import FINISHED
+from local.stack.gcs import adopt_files
 from local.waiting import wait_until
 from vertex_batch.specs import Spec
 
@@ -46,6 +47,7 @@ def run_nights_before(
 def _backfill(stack: Stack, spec: Spec, last: datetime, nights: int) -> int:
     """Put the inputs of the schedule points in those nights, and start their backfill; return how many."""
     span = {"start": last - timedelta(days=nights), "end": last - timedelta(seconds=1)}
+    adopt_files(stack.options.home / "objects")
     points = [datetime.fromisoformat(point) for point in stack.airflow.backfill_dates(spec.name, **span)]
     for point in points:
         rows = random.Random(f"{spec.name} {point}").randint(60, 180)  # noqa: S311 - the same each time

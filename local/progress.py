@@ -75,8 +75,8 @@ class RunStatus:
 
     @property
     def rows(self) -> str:
-        failed = f", {self.rows_failed} failed" if self.rows_failed else ""
-        return f"{self.rows_done}/{self.run.rows}{failed}"
+        failed = f", {self.rows_failed:,} failed" if self.rows_failed else ""
+        return f"{self.rows_done:,}/{self.run.rows:,}{failed}"
 
 
 class Watch:

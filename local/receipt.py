@@ -22,16 +22,17 @@ def recorded_bills(table: CostTable, runs: Sequence[tuple[str, str]]) -> list[Bi
     return bills
 
 
-def print_bills(console: Console, bills: Sequence[Bill]) -> None:
+def print_bills(console: Console, table: CostTable, bills: Sequence[Bill]) -> None:
     """Print the bill of each job as ``vertex-batch cost --job`` does, and the sum of all."""
     for bill in bills:
         console.print(f"\n[bold]The bill of {bill.job.spec}[/]", highlight=False)
-        console.print(render_bill(bill), highlight=False)
+        console.print(render_bill(bill, deliveries=table.deliveries_of(bill.job)), highlight=False)
     whole = Total(
         amount=sum((bill.total.amount for bill in bills), Decimal(0)),
         complete=all(bill.total.complete for bill in bills),
     )
     console.print(
-        f"\n[bold]{len(bills)} {'job' if len(bills) == 1 else 'jobs'}: {total_text(whole)} USD in all[/]",
+        f"\n[bold]{len(bills)} {'job' if len(bills) == 1 else 'jobs'}: {total_text(whole)} USD in all[/]\n"
+        "These are real prices, but nothing was spent: Vertex AI is emulated here.",
         highlight=False,
     )

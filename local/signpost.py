@@ -13,6 +13,7 @@ from local.stack.airflow import LOGIN, PASSWORD
 from local.stack.paths import MAIN_BIN, REPOSITORY
 
 ENVIRONMENT = "env"
+EMULATOR_VARIABLE = "VERTEX_EMULATOR_URL"
 _LOOPBACK = "127.0.0.1,localhost"
 
 
@@ -25,6 +26,7 @@ def write_environment(stack: Stack) -> Path:
     # `local` is not installed; with this, `python -m local.docker.put` works in any folder.
     variables["PYTHONPATH"] = shlex.quote(os.pathsep.join((str(REPOSITORY / "plugins"), str(REPOSITORY))))
     variables["PATH"] = f'{shlex.quote(str(MAIN_BIN))}:"$PATH"'
+    variables[EMULATOR_VARIABLE] = shlex.quote(stack.emulator_url)
     for name in ("NO_PROXY", "no_proxy"):
         variables[name] = f'"{_LOOPBACK}${{{name}:+,${name}}}"'
     file = environment_file(stack)
@@ -44,7 +46,8 @@ def print_addresses(stack: Stack, console: Console) -> None:
     lines = [
         f"Airflow      {stack.site.url} with login {LOGIN}, password {PASSWORD}",
         f"Cost pages   {stack.site.url}/plugin/batch-costs, or Browse, Batch costs",
-        f"Shell        source {_shown(file)}   # for airflow and vertex-batch in a shell{later}",
+        f"Vertex AI    emulated at {stack.emulator_url}, which is ${EMULATOR_VARIABLE} in the shell below",
+        f"Shell        source {shown(file)}   # for airflow and vertex-batch in a shell{later}",
     ]
     _print(console, lines)
 
@@ -52,7 +55,7 @@ def print_addresses(stack: Stack, console: Console) -> None:
 def print_cost_table(stack: Stack, console: Console) -> None:
     """Print where the bills stay after the demo."""
     file = _cost_table(stack)
-    line = f"Cost table   {file} stays after the demo: .venv/bin/vertex-batch cost --url sqlite:///{file}"
+    line = f"Cost table   {file} stays until the next demo starts: .venv/bin/vertex-batch cost --url sqlite:///{file}"
     if stack.site.cluster:
         line = "Cost table   in PostgreSQL, as long as the demo is up: vertex-batch cost, in the shell above"
     _print(console, ["", line])
@@ -60,9 +63,9 @@ def print_cost_table(stack: Stack, console: Console) -> None:
 
 def print_next(stack: Stack, console: Console) -> None:
     """Print what to try while the demo is up."""
-    source = f"source {_shown(environment_file(stack))}"
+    source = f"source {shown(environment_file(stack))}"
     lines = [
-        f"Proxy        {stack.proxy_url} with the key that {_shown(environment_file(stack))} defines",
+        f"Proxy        {stack.proxy_url} with the key that {shown(environment_file(stack))} defines",
         "Connections  are set in the environment, so Airflow's list under Admin, Connections is empty",
         "",
         "Next:",
@@ -86,17 +89,18 @@ def print_after_crash(home: Path | None, console: Console) -> None:
     """
     lines = ["", "Everything that the demo started has been stopped."]
     if home is not None:
-        lines.append(f"Next: read the logs of its parts in {_shown(home / 'logs')}, one file each.")
+        lines.append(f"Next: read the logs of its parts in {shown(home / 'logs')}, one file each.")
     lines.append("`make demo` starts again, with an empty folder. docs/local-stack.md describes the parts.")
     _print(console, lines)
 
 
 def _cost_table(stack: Stack) -> str:
-    return _shown(Path(stack.cost_table_url.removeprefix("sqlite:///")))
+    return shown(Path(stack.cost_table_url.removeprefix("sqlite:///")))
 
 
-def _shown(file: Path) -> str:
-    return os.path.relpath(file)
+def shown(file: Path) -> str:
+    """A path for a shell in this folder: relative where the file is below it."""
+    return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
 
 
 def _print(console: Console, lines: list[str]) -> None:

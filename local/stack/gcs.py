@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from local.stack.processes import Service, answers
 
 _ATTRIBUTE = "user.metadata"
 _STILL_SECONDS = 1.0
+_BOUNDARY = secrets.token_hex(16)
+_PART_KINDS = ("application/json", "application/octet-stream")
 
 
 def gcs_service(*, port: int, folder: Path, front_url: str = "") -> Service:
@@ -97,6 +100,24 @@ class ObjectStore:
             content=content,
             headers={"content-type": "application/octet-stream"},
         ).raise_for_status()
+
+    def create(self, uri: str, content: bytes) -> bool:
+        """Write one object unless it exists; return whether it was written."""
+        bucket, name = _split(uri)
+        parts = (json.dumps({"name": name}).encode(), content)
+        heads = (f"--{_BOUNDARY}\r\ncontent-type: {kind}\r\n\r\n".encode() for kind in _PART_KINDS)
+        answer = self._client.post(
+            f"/upload/storage/v1/b/{bucket}/o",
+            # The server checks the condition for this form of upload only.
+            params={"uploadType": "multipart", "ifGenerationMatch": "0"},
+            content=b"".join(each for pair in zip(heads, parts, strict=True) for each in (*pair, b"\r\n"))
+            + f"--{_BOUNDARY}--\r\n".encode(),
+            headers={"content-type": f"multipart/related; boundary={_BOUNDARY}"},
+        )
+        if answer.status_code == httpx.codes.PRECONDITION_FAILED:
+            return False
+        answer.raise_for_status()
+        return True
 
     def get(self, uri: str) -> bytes:
         """Read one object whole."""

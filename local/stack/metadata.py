@@ -44,7 +44,7 @@ def migrated_data(name: str, migrate: Callable[[Path], None], say: Callable[[str
     with (cache / "metadata.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kept.exists():
-            say(f"migrating an empty database ({name}), once")
+            say(f"creating the tables of Airflow's database ({name}); later starts copy them")
             with tempfile.TemporaryDirectory(dir=cache) as folder:
                 Path(folder).chmod(0o755)  # the server may run as another user
                 migrate(Path(folder) / "server")

@@ -75,12 +75,18 @@ def test_the_delivery_follows_all_bills_whether_or_not_a_round_has_one():
     assert task.trigger_rule == "all_done_setup_success"
 
 
-def test_a_run_is_as_its_last_round_its_first_bill_and_its_delivery_are():
+def test_a_run_is_as_its_last_round_and_its_check_are():
     """Airflow's own choice of the tasks that decide a run, on the serialized DAG."""
     dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(a_dag()))
     tasks = [_TaskInstance(name) for name in dag.task_ids]
     deciding = DagRun._tis_for_dagrun_state(SimpleNamespace(), dag=dag, tis=tasks)
-    assert {task.task_id for task in deciding} == {"retry_2.wait", "deliver"}
+    assert {task.task_id for task in deciding} == {"retry_2.wait", "check_tasks"}
+
+
+def test_a_run_that_is_marked_in_any_task_of_a_round_is_checked():
+    dag = a_dag()
+    check = dag.get_task("check_tasks")
+    assert set(check.task_ids) == set(dag.task_ids) - {"check_tasks"}
 
 
 class _TaskInstance:

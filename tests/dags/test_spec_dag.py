@@ -103,6 +103,7 @@ class TestDelivery:
             {"asset": True},
             {"asset": True, "split": "auto"},
             {"asset": True, "retry_rows": {"rounds": 1}},
+            {"retry_rows": {"rounds": 2}},
             {"jobs": {"one": {}, "two": {"after": ["one"], "results": None}}},
         ],
     )

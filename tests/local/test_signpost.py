@@ -29,6 +29,12 @@ def test_a_file_that_is_not_there_yet_is_said_to_come(tmp_path, console):
     assert "once all parts are ready" not in console.file.getvalue()
 
 
+def test_the_address_of_the_emulator_is_printed_with_its_variable(tmp_path, console):
+    stack = Stack(StackOptions(home=tmp_path))
+    print_addresses(stack, console)
+    assert f"emulated at {stack.emulator_url}, which is $VERTEX_EMULATOR_URL" in console.file.getvalue()
+
+
 def test_after_a_crash_the_next_step_is_named(tmp_path, console):
     print_after_crash(tmp_path, console)
     text = console.file.getvalue()

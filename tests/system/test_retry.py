@@ -92,3 +92,12 @@ def test_a_usual_night_is_one_job_and_the_rounds_are_skipped(stack, nights):
     states = nights.tasks(SPEC, "usual")
     assert states["retry_1.prepare"] == "success"
     assert all(name.startswith("retry_") for name, state in states.items() if state == "skipped")
+
+
+def test_a_run_that_a_person_marks_before_the_rounds_is_red(stack, nights, waiting):
+    waiting(SPEC, "marked")
+    stack.airflow.set_run_state(SPEC, "marked", "failed")
+    assert stack.airflow.wait_for_run(SPEC, "marked", timeout_seconds=180)["state"] == "failed"
+    assert [job.state for job in nights.jobs(SPEC, "marked")] == ["CANCELLED"]
+    tasks = nights.tasks(SPEC, "marked")
+    assert (tasks["wait"], tasks["retry_2.wait"], tasks["check_tasks"]) == ("failed", "skipped", "failed")

@@ -41,6 +41,10 @@ def shell(stack, tmp_path):
     return run
 
 
+def test_the_address_of_the_emulator_is_in_the_file(stack, shell):
+    assert shell('echo "$VERTEX_EMULATOR_URL"') == f"{stack.emulator_url}\n"
+
+
 def test_only_its_owner_may_read_the_file(stack):
     assert write_environment(stack).stat().st_mode & 0o777 == 0o600
 

@@ -11,17 +11,11 @@ from vertex_batch.budgets.limits import Account, Budget, BudgetRequest, Limit, P
 
 if TYPE_CHECKING:
     from vertex_batch.budgets.decision import Decision, Guess, Sums, decide, within_approval
-    from vertex_batch.budgets.estimating import (
-        Estimate,
-        PastJob,
-        describe_past,
-        estimate,
-        past_costs,
-        unknown_estimate,
-    )
+    from vertex_batch.budgets.estimating import Estimate, estimate, unknown_estimate
     from vertex_batch.budgets.ledger import Ledger, StoredEstimate
+    from vertex_batch.budgets.replay import PastJob, describe_past, past_costs
     from vertex_batch.budgets.sampling import survey_input
-    from vertex_batch.budgets.survey import Survey, Totals, counted_only, summarize
+    from vertex_batch.budgets.survey import Survey, Totals, summarize
 
 __all__ = [
     "Account",
@@ -40,7 +34,6 @@ __all__ = [
     "Survey",
     "Totals",
     "Window",
-    "counted_only",
     "decide",
     "describe_past",
     "estimate",
@@ -53,12 +46,11 @@ __all__ = [
 
 _ROOMS = {
     **dict.fromkeys(("Decision", "Guess", "Sums", "decide", "within_approval"), "decision"),
-    **dict.fromkeys(
-        ("Estimate", "PastJob", "describe_past", "estimate", "past_costs", "unknown_estimate"), "estimating"
-    ),
+    **dict.fromkeys(("Estimate", "estimate", "unknown_estimate"), "estimating"),
     **dict.fromkeys(("Ledger", "StoredEstimate"), "ledger"),
+    **dict.fromkeys(("PastJob", "describe_past", "past_costs"), "replay"),
     "survey_input": "sampling",
-    **dict.fromkeys(("Survey", "Totals", "counted_only", "summarize"), "survey"),
+    **dict.fromkeys(("Survey", "Totals", "summarize"), "survey"),
 }
 
 

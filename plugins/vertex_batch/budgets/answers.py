@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from fractions import Fraction
+from math import ceil
+from typing import Any, NamedTuple
 
 from vertex_batch.budgets.media import Family, family
 from vertex_batch.budgets.ranges import NOTHING, Range
@@ -28,6 +30,20 @@ _LEVELS = {
 _IMAGE_OUTPUT = Range(0, 1290, 2600)
 _MOST_TOKENS = 1 << 20
 _MOST_CANDIDATES = 8
+
+
+class AnswerLimit(NamedTuple):
+    """The most tokens that a row allows.
+
+    :param whole: of its answers and thoughts together; None: not stated.
+    :param thoughts: of its thoughts alone; None: not stated.
+    """
+
+    whole: int | None = None
+    thoughts: int | None = None
+
+
+NO_LIMIT = AnswerLimit()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +80,16 @@ class Limits:
         """Read the ``max_tokens`` of a row in the form of Claude or of OpenAI."""
         return cls(read_count(most, _MOST_TOKENS))
 
+    def allow(self, model: str) -> AnswerLimit:
+        """What these limits allow of all candidates together."""
+        if "embedding" in model:
+            return AnswerLimit(0, 0)
+        states_budget = self.budget is not None and self.budget >= 0
+        return AnswerLimit(
+            None if self.most_tokens is None else self.most_tokens * self.candidates,
+            ceil(usual_thoughts(self, model).high) * self.candidates if states_budget else None,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerSize:
@@ -91,6 +117,22 @@ def answer(limits: Limits, model: str) -> AnswerSize:
     thought = Range(0, whole.expected * share, whole.high * share)
     image = _IMAGE_OUTPUT if "image" in model or "banana" in model else NOTHING
     return AnswerSize(*(each.times(limits.candidates) for each in (text, thought, image)))
+
+
+def within(text: Fraction, thoughts: Fraction, rows: Mapping[AnswerLimit, int]) -> tuple[Fraction, Fraction]:
+    """Bound the answers of a row by what rows allow, on average over all of them.
+
+    :param text: the tokens of an answer without its thoughts.
+    :param rows: the number of rows by what they allow; empty: nothing is known of any limit.
+    """
+    sums = [Fraction(0), Fraction(0)]
+    for limit, count in rows.items():
+        most = thoughts if limit.thoughts is None else min(thoughts, Fraction(limit.thoughts))
+        whole = text + most
+        share = Fraction(1) if limit.whole is None or whole <= limit.whole else Fraction(limit.whole) / whole
+        sums = [sums[0] + count * share * text, sums[1] + count * share * most]
+    number = sum(rows.values())
+    return (sums[0] / number, sums[1] / number) if number else (text, thoughts)
 
 
 def usual_thoughts(limits: Limits, model: str) -> Range:

@@ -1,66 +1,32 @@
 """What a job will probably cost, before it is submitted: from its input, and from what its spec's jobs used.
 
-With history, each past job is replayed on the new input: the tokens of the rows that it ran, scaled by rows
-and bytes, at the prices of the day on which the new one runs. The median of these amounts is expected, and
-nine in ten of them span the range. Without history, the rows are counted by the published rules, and the
-range says what they leave open: how long answers and thoughts are, and what was not read.
+With history, each past job is replayed on the new input (see `replay`), at the prices of the day on which the
+new one runs. The median of these amounts is expected, and nine in ten of them span the range. Without
+history, the rows are counted by the published rules, and the range says what they leave open: how long
+answers and thoughts are, and what was not read.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from itertools import islice
-from math import ceil
 from typing import Any
 
 from vertex_batch.budgets.answers import USUAL_ANSWER
+from vertex_batch.budgets.replay import OF_THE_ANSWER, PastJob, describe, replay, usable
 from vertex_batch.budgets.survey import Survey
 from vertex_batch.costs.bill import Total, total
 from vertex_batch.costs.money import about, in_full
 from vertex_batch.pricing import LineItem, PriceBook, price
-from vertex_batch.usage import Kind, UsageKey, canonical_model
+from vertex_batch.usage import UsageKey, canonical_model
 
-HISTORY_RUNS = 10
 _LOW, _MIDDLE, _HIGH = Fraction(1, 10), Fraction(1, 2), Fraction(9, 10)
-_ENOUGH_ROWS = 50
-"""With so many rows, a job that ran less than half of its input is history, too."""
-_TOLERANCE = Decimal("0.02")
+_TOLERANCE, _AS_EXPECTED = Decimal("0.02"), Decimal("0.1")
 _FEW_JOBS = Fraction(1, 2)
 """How far the range of a single past job reaches on either side; of n jobs it is the n-th part of that."""
-# They grow with the length of a prompt; all others grow with the number of answers.
-_OF_THE_PROMPT = frozenset({Kind.INPUT, Kind.INPUT_CHARACTER, Kind.CACHED_INPUT, Kind.CACHE_WRITE})
-_OF_THE_ANSWER = frozenset({Kind.OUTPUT, Kind.THOUGHTS})
-
-
-@dataclass(frozen=True, slots=True)
-class PastJob:
-    """What an earlier job of the same task and model used.
-
-    :param rows: that it ran, answered or failed, and that its own bill covers. Those of its input that it
-        did not run, since it was cancelled, failed or expired, are not among them.
-    :param size: of these rows, in bytes; None if unknown.
-    :param answered: rows with an answer.
-    :param cost: of its bill; None if unknown.
-    :param input_rows: of its input; 0 if unknown.
-    """
-
-    rows: int
-    usage: Mapping[UsageKey, int]
-    size: int | None = None
-    answered: int = 0
-    cost: Total | None = None
-    input_rows: int = 0
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether it ran enough rows to stand for others: half of its input, or `_ENOUGH_ROWS`."""
-        enough = self.rows >= min(_ENOUGH_ROWS, -(-self.input_rows // 2))
-        return bool(self.rows > 0 and self.usage and enough)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +35,7 @@ class Estimate:
 
     :param low: and ``high``: the range in which the cost of nine in ten such jobs is, in US dollars.
     :param input_tokens: and ``output_tokens``: what is expected, prompts and answers; thoughts are output.
+    :param answer_limit: the most tokens that a row allows of its answers, on average; None: unknown.
     :param method: how it was found, as a sentence.
     :param unknown: why part of it is unknown, and what was assumed instead.
     :param is_first: no earlier job shows how long answers are. :param is_exact: nothing of the input was
@@ -83,6 +50,7 @@ class Estimate:
     size: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    answer_limit: int | None = None
     method: str = ""
     unknown: tuple[str, ...] = ()
     is_first: bool = False
@@ -104,9 +72,9 @@ class Estimate:
         return self.is_first and not self.is_exact
 
     def compare(self, cost: Total, *, has_ended_well: bool = True) -> str:
-        """Say where a bill is outside of the range; empty where it is inside, or where that cannot be
-        known. A difference of 2 % is none, and a
-        single amount is not a range.
+        """Say where a bill is outside of the range; empty where it is inside, or where that cannot be known.
+
+        A difference of 2 % is none, and a single amount is not a range.
 
         :param has_ended_well: else the job has not answered all rows, so a lower cost says nothing.
         """
@@ -117,6 +85,23 @@ class Estimate:
         if has_ended_well and cost.complete and cost.amount < self.low * (1 - _TOLERANCE):
             return f"below the expected range of {self.span} USD"
         return ""
+
+    def outcome(self, cost: Total, *, has_ended_well: bool = True) -> str:
+        """Say in one clause how a bill compares with what was expected; empty where that cannot be known.
+
+        :param has_ended_well: as for `compare`.
+        """
+        if outside := self.compare(cost, has_ended_well=has_ended_well):
+            return outside
+        expected = self.expected.amount
+        if not (has_ended_well and cost.complete and self.expected.complete and expected):
+            return ""
+        share = cost.amount / expected - 1
+        if abs(share) <= _AS_EXPECTED:
+            return "as expected"
+        if self.low == self.high:
+            return ""
+        return f"{abs(share) * 100:.0f} % {'more' if share > 0 else 'less'} than expected, inside the range"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data for XCom; amounts are decimal strings."""
@@ -184,7 +169,7 @@ def estimate(
 
     :param survey: of its input.
     :param book: the same prices that its bill will use.
-    :param history: earlier jobs of the same task and model, the latest first; `HISTORY_RUNS` of them count.
+    :param history: earlier jobs of the same task and model, the latest first; the first `HISTORY_RUNS` count.
     :param day: the UTC day on which the job will run, whose prices are used; None: today.
     """
     useful = usable(history)
@@ -221,26 +206,6 @@ def estimate(
     )
 
 
-def usable(history: Iterable[PastJob]) -> list[PastJob]:
-    """Those of the past jobs that an estimate is made of."""
-    return list(islice((past for past in history if past.is_usable), HISTORY_RUNS))
-
-
-def past_costs(history: Iterable[PastJob]) -> list[Total]:
-    """What a thousand answered rows of each past job cost, the lowest first."""
-    costs = [job.cost.per_thousand(job.answered) for job in history if job.cost]
-    return sorted((cost for cost in costs if cost), key=lambda cost: cost.amount)
-
-
-def describe_past(history: Iterable[PastJob]) -> str:
-    """Say what a thousand answered rows of the past jobs cost; empty if that is not known."""
-    if not (costs := past_costs(history)):
-        return ""
-    jobs = "the last job" if len(costs) == 1 else f"the last {len(costs)} jobs"
-    span = "" if len(costs) == 1 else f" ({costs[0]} to {costs[-1]})"
-    return f"{jobs} cost {costs[len(costs) // 2]} per 1,000 answered rows{span}"
-
-
 def quantile(amounts: Sequence[Decimal], share: Fraction) -> Decimal:
     """The nearest-rank quantile of sorted amounts: one of them, never a mean."""
     return amounts[_rank(len(amounts), share)]
@@ -254,51 +219,31 @@ def _replay(
     survey: Survey, useful: Sequence[PastJob], location: str, book: PriceBook, day: date | None
 ) -> Estimate:
     """Price what each past job would have used; the one in the middle is expected."""
+    replays = [replay(past, survey, _FEW_JOBS / len(useful)) for past in useful]
     bills = sorted(
-        (
-            (total(items), items)
-            for items in (price(_replayed(past, survey), book, location, day) for past in useful)
-        ),
+        ((total(items), items) for items in (price(each.expected, book, location, day) for each in replays)),
         key=lambda bill: bill[0].amount,
     )
-    amounts = [whole.amount for whole, _ in bills]
     items = bills[_rank(len(bills), _MIDDLE)][1]
-    margin = _FEW_JOBS / len(useful)
-    rows = survey.row_range
-    less, more = (
-        (Fraction(rows.low / rows.expected), Fraction(rows.high / rows.expected)) if rows.expected else (1, 1)
+    low, high = (
+        quantile(sorted(total(price(usage, book, location, day)).amount for usage in usages), share)
+        for usages, share in (
+            ((each.low for each in replays), _LOW),
+            ((each.high for each in replays), _HIGH),
+        )
     )
     last, jobs = useful[0], "the last job" if len(useful) == 1 else f"the last {len(useful)} jobs"
     if len(useful) == 1 and last.rows < last.input_rows:
         jobs = f"the {last.rows:,} of {last.input_rows:,} rows that the last job ran"
+    differs = describe([each.change for each in replays])
     return _make_estimate(
         survey,
         items,
-        (
-            _times(quantile(amounts, _LOW), (1 - margin) * less),
-            _times(quantile(amounts, _HIGH), (1 + margin) * more),
-        ),
+        (low, high),
         reasons=[item.reason for item in items if item.reason],
-        method=f"{survey.method}, tokens as in {jobs}",
+        method="; ".join(filter(None, (f"{survey.number}, tokens as in {jobs}", differs))),
         is_first=False,
     )
-
-
-def _times(amount: Decimal, factor: Fraction) -> Decimal:
-    """To a picodollar, which is what the cost table keeps."""
-    return Decimal(round(Fraction(amount) * factor * 10**12)).scaleb(-12)
-
-
-def _replayed(past: PastJob, survey: Survey) -> dict[UsageKey, int]:
-    by_rows = Fraction(survey.rows, past.rows)
-    by_size = Fraction(survey.size, past.size) if past.size and survey.size else by_rows
-    usage = Counter[UsageKey]()
-    for key, tokens in past.usage.items():
-        usage[replace(key, priced_on=None)] += tokens
-    return {
-        key: ceil(tokens * (by_size if key.kind in _OF_THE_PROMPT else by_rows))
-        for key, tokens in usage.items()
-    }
 
 
 def _make_estimate(
@@ -317,8 +262,9 @@ def _make_estimate(
         high=span[1],
         rows=survey.rows,
         size=survey.size,
-        input_tokens=sum(i.tokens for i in items if i.unit == "token" and i.kind not in _OF_THE_ANSWER),
-        output_tokens=sum(i.tokens for i in items if i.kind in _OF_THE_ANSWER),
+        input_tokens=sum(i.tokens for i in items if i.unit == "token" and i.kind not in OF_THE_ANSWER),
+        output_tokens=sum(i.tokens for i in items if i.kind in OF_THE_ANSWER),
+        answer_limit=survey.answer_limit,
         method=method,
         unknown=tuple(dict.fromkeys([*reasons, *assumed])),
         is_first=is_first,

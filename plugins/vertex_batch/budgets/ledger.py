@@ -27,8 +27,9 @@ from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.budgets.decision import Decision, Sums
 from vertex_batch.budgets.digest import UnbilledJob
-from vertex_batch.budgets.estimating import Estimate, PastJob, usable
+from vertex_batch.budgets.estimating import Estimate
 from vertex_batch.budgets.limits import Account, BudgetRequest, Payer, Ruling, Window
+from vertex_batch.budgets.replay import PastJob, usable
 from vertex_batch.costs.bill import Bill, Total
 from vertex_batch.costs.database import upsert
 from vertex_batch.costs.questions import JobCost
@@ -60,10 +61,14 @@ class StoredEstimate:
     def compare(self, bill: Bill | JobCost) -> str:
         return self.estimate.compare(bill.total, has_ended_well=bill.job.state == JobState.SUCCEEDED)
 
+    def outcome(self, bill: Bill) -> str:
+        """How the bill compares with the estimate; see `Estimate.outcome`."""
+        return self.estimate.outcome(bill.total, has_ended_well=bill.job.state == JobState.SUCCEEDED)
+
     def beside(self, bill: Bill) -> str:
-        """The estimate, and how the bill is outside its range, if it is."""
-        outside = self.compare(bill)
-        return f"{self.estimate}; the bill is {outside}" if outside else str(self.estimate)
+        """The estimate, and how the bill compares with it."""
+        outcome = self.outcome(bill)
+        return f"{self.estimate}; the bill is {outcome}" if outcome else str(self.estimate)
 
 
 class Ledger:
@@ -75,7 +80,12 @@ class Ledger:
     def history(self, budget_request: BudgetRequest) -> list[PastJob]:
         """The earlier jobs of the same task and model that an estimate is made of, the latest first."""
         asked = (
-            select(jobs, estimates.c.input_bytes, estimates.c.rows_input.label("rows_expected"))
+            select(
+                jobs,
+                estimates.c.input_bytes,
+                estimates.c.rows_input.label("rows_expected"),
+                estimates.c.answer_limit,
+            )
             .select_from(jobs.join(estimates, same_job(estimates, jobs), isouter=True))
             .where(
                 jobs.c.dag_id == budget_request.dag_id,
@@ -253,6 +263,7 @@ def _estimate_row(estimate: Estimate) -> dict[str, Any]:
         "input_bytes": estimate.size,
         "input_tokens": estimate.input_tokens,
         "output_tokens": estimate.output_tokens,
+        "answer_limit": estimate.answer_limit,
         "method": estimate.method,
         "unknown": list(estimate.unknown),
     }
@@ -267,6 +278,7 @@ def _stored(row: Row[Any]) -> StoredEstimate:
         size=row.input_bytes,
         input_tokens=row.input_tokens,
         output_tokens=row.output_tokens,
+        answer_limit=row.answer_limit,
         method=row.method,
         unknown=tuple(row.unknown),
     )
@@ -283,4 +295,4 @@ def _past_job(connection: Connection, row: Row[Any]) -> PastJob:
     # The input of a job that resumed another holds that job's answers, too.
     size = None if row.rows_copied or not of_input else (row.input_bytes or 0) * rows // of_input
     cost = Total(row.amount_picousd, complete=not row.unpriced_line_items)
-    return PastJob(rows, tokens, size or None, answered, cost, of_input)
+    return PastJob(rows, tokens, size or None, answered, cost, of_input, row.answer_limit)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vertex_batch.budgets.answers import Limits, answer
+from vertex_batch.budgets.answers import NO_LIMIT, AnswerLimit, Limits, answer
 from vertex_batch.budgets.media import MediaFile, family, media_tokens, text_tokens
 from vertex_batch.budgets.ranges import NOTHING, Part, Range, exactly
 from vertex_batch.usage import Kind, Modality, Tier, canonical_model, is_billed_by_character
@@ -34,12 +34,12 @@ class RowTokens:
     """What a row comes to.
 
     :param assumed: what was assumed of its files, and of how many files.
-    :param states_limit: whether it says how long its answer may be.
+    :param limit: how long its answer may be.
     """
 
     tokens: dict[Part, Range] = field(default_factory=dict)
     assumed: Counter[str] = field(default_factory=Counter)
-    states_limit: bool = True
+    limit: AnswerLimit = NO_LIMIT
 
     def add(self, part: Part, tokens: Range) -> None:
         if tokens.high:
@@ -82,7 +82,7 @@ class RowReader:
         found.add(Part(Kind.OUTPUT), answers.text)
         found.add(Part(Kind.THOUGHTS), answers.thoughts)
         found.add(Part(Kind.OUTPUT, Modality.IMAGE), answers.image)
-        found.states_limit = walk.limits.most_tokens is not None or not answers.text.high
+        found.limit = walk.limits.allow(self._model)
         return found
 
     def _in_tier(self, prompt: Mapping[Part, Range]) -> dict[Part, Range]:

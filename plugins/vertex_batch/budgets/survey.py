@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, sqrt
 
+from vertex_batch.budgets.answers import AnswerLimit
 from vertex_batch.budgets.ranges import NOTHING, Part, Range, exactly
 from vertex_batch.budgets.rows import RowReader, RowTokens
 from vertex_batch.usage import Kind
@@ -65,7 +66,7 @@ class Survey:
     :param counted: the number of rows is exact. :param complete: every row was read.
     :param row_range: the number of rows with its interval.
     :param assumed: what was assumed of files, as sentences.
-    :param states_limits: every row that was read states how long its answer may be.
+    :param limits: the rows that were read, by how long their answers may be.
     """
 
     rows: int = 0
@@ -77,29 +78,37 @@ class Survey:
     complete: bool = True
     row_range: Range = NOTHING
     assumed: tuple[str, ...] = ()
-    states_limits: bool = True
+    limits: Mapping[AnswerLimit, int] = field(default_factory=dict)
 
     @property
     def is_exact(self) -> bool:
         """Whether nothing of it is a guess: every row was read, states its limit, and has no file of
         unknown length.
         """
-        return self.complete and self.states_limits and not self.assumed
+        states_limits = all(limit.whole is not None for limit in self.limits)
+        return self.complete and states_limits and not self.assumed
+
+    @property
+    def answer_limit(self) -> int | None:
+        """The most tokens that a row allows of its answers, on average; None if one states none."""
+        known = [(limit.whole, count) for limit, count in self.limits.items() if limit.whole is not None]
+        if not known or len(known) < len(self.limits):
+            return None
+        return round(sum(most * count for most, count in known) / sum(self.limits.values()))
+
+    @property
+    def number(self) -> str:
+        """How the number of rows was found."""
+        if self.counted:
+            return f"{_rows(self.rows)} counted"
+        return f"{_rows(self.rows)} extrapolated from {self.read_bytes:,} of {self.size:,} bytes"
 
     @property
     def method(self) -> str:
-        """How the rows were found, such as "12 of 80 rows read"."""
-        if self.complete or (self.counted and not self.read_rows):
-            return f"{_rows(self.rows)} counted"
-        if self.counted:
-            return f"{self.read_rows:,} of {_rows(self.rows)} read"
-        return f"{_rows(self.rows)} extrapolated from {self.read_bytes:,} of {self.size:,} bytes"
-
-
-def counted_only(totals: Totals) -> Survey:
-    """A survey without a look at the rows, for an input whose rows are counted. History supplies the rest."""
-    rows = totals.rows or 0
-    return Survey(rows, totals.size, complete=False, row_range=exactly(rows))
+        """How the tokens were found, such as "12 of 80 rows read"."""
+        if self.complete or not self.counted:
+            return self.number
+        return f"{self.read_rows:,} of {_rows(self.rows)} read"
 
 
 def summarize(
@@ -135,7 +144,7 @@ def summarize(
         complete=complete,
         row_range=row_range,
         assumed=tuple(f"{ceil(count * factor):,} {what}" for what, count in sorted(assumed.items())),
-        states_limits=all(draw.states_limits for draw in drawn),
+        limits=sum((draw.limits for draw in drawn), Counter[AnswerLimit]()),
     )
 
 
@@ -151,7 +160,7 @@ class _Draw:
     tokens: dict[Part, Range] = field(default_factory=dict)
     largest: dict[Part, float] = field(default_factory=dict)
     assumed: Counter[str] = field(default_factory=Counter)
-    states_limits: bool = True
+    limits: Counter[AnswerLimit] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, place: SampledRows, reader: RowReader) -> _Draw:
@@ -166,7 +175,7 @@ class _Draw:
             self.tokens[part] = self.tokens.get(part, NOTHING).plus(count)
             self.largest[part] = max(self.largest.get(part, 0), count.expected)
         self.assumed.update(row.assumed)
-        self.states_limits &= row.states_limit
+        self.limits[row.limit] += 1
 
 
 def _parts(drawn: Iterable[_Draw]) -> list[Part]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vertex_batch.errors import ConfigurationError, SettingsSource
-from vertex_batch.storage import ObjectStorage
+from vertex_batch.storage import DEFAULT_CONN_ID, ObjectStorage
 from vertex_batch.vertex.names import Place, missing_of
 
 if TYPE_CHECKING:
@@ -45,6 +45,20 @@ def add_options(command: argparse.ArgumentParser) -> None:
     group.add_argument("--route-prefix", metavar="PATH", help="the proxy's path before /projects/...")
     group.add_argument("--project", metavar="ID", help="Google project, if the spec does not name one")
     group.add_argument("--location", metavar="NAME", help="location, if the spec does not name one")
+
+
+def add_storage(command: argparse.ArgumentParser, does: str) -> None:
+    """Add the option for the connection of an object.
+
+    :param does: what the connection does with it, such as "reads".
+    """
+    command.add_argument(
+        "--storage",
+        metavar="ID",
+        default=DEFAULT_CONN_ID,
+        help=f"Airflow connection that {does} it, as this environment defines it (default: {DEFAULT_CONN_ID},"
+        " else the credentials that Google's own tools find)",
+    )
 
 
 class Access:

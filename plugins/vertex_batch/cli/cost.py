@@ -51,7 +51,7 @@ def run_bill(options: Namespace) -> int:
     """Show the bill of one job."""
     table = open_table(options)
     bill = find_bill(table, options.job)
-    _show_bill(bill, _expected(table, bill), table.deliveries_of(bill.job), as_json=options.json)
+    _show_bill(bill, expected_of(table, bill), table.deliveries_of(bill.job), as_json=options.json)
     return 0
 
 
@@ -106,7 +106,8 @@ def _airflow_url(connection: str) -> str:
         return cost_table_url(connection)
 
 
-def _expected(table: CostTable, bill: Bill) -> StoredEstimate | None:
+def expected_of(table: CostTable, bill: Bill) -> StoredEstimate | None:
+    """What was expected of a job before it was submitted; None if it was not estimated."""
     return Ledger(table).of_job(bill.job.key)
 
 
@@ -125,6 +126,7 @@ def _show_bill(
                 "total": _total(bill.total),
                 "expected": expected.estimate.to_dict() if expected else None,
                 "outside_expectation": expected.compare(bill) if expected else "",
+                "outcome": expected.outcome(bill) if expected else "",
                 "deliveries": [_plain(delivery) for delivery in deliveries],
                 **_ratios(bill.saved, bill.rows, bill.per_thousand_rows),
             }

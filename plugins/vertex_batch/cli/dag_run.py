@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
@@ -31,7 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253
 
 from vertex_batch.cli.access import airflow_settings
 from vertex_batch.cli.bill import rows_data
-from vertex_batch.cli.cost import find_bill
+from vertex_batch.cli.cost import expected_of, find_bill
 from vertex_batch.cli.output import print_json, print_parts, say
 from vertex_batch.cli.run import INTERRUPT, Order
 from vertex_batch.cli.tables import render_bill
@@ -48,11 +48,14 @@ from vertex_batch.vertex.client import BatchClient, try_proxy
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from rich.console import RenderableType
 
     from vertex_batch.costs import Bill
 
 _REPEAT_SECONDS = 0.5
 _MOST_RUNS = timedelta(milliseconds=100)
+
+_Result: TypeAlias = "tuple[dict[str, Any], RenderableType | None]"
 
 dag: DAG
 
@@ -164,8 +167,8 @@ def _moment(dag_id: str, moment: datetime, *, again: bool) -> datetime:
         return logical_date + timedelta(microseconds=is_new)
 
 
-def _results(run: DagRun, spec: Spec, job: JobSpec) -> Iterator[tuple[dict[str, Any], Bill | None]]:
-    """Collect the outcome of each Vertex job of a job of the spec, with its bill."""
+def _results(run: DagRun, spec: Spec, job: JobSpec) -> Iterator[_Result]:
+    """Collect the outcome of each Vertex job of a job of the spec, with its bill for a person."""
     group = f"{job.name}." if spec.grouped else ""
     tasks = [ti for ti in run.get_task_instances() if ti.task_id.startswith(group)]
     states = {ti.state for ti in tasks if ti.task_id.endswith("wait")}
@@ -178,7 +181,9 @@ def _results(run: DagRun, spec: Spec, job: JobSpec) -> Iterator[tuple[dict[str, 
     table = CostTableHook(job.cost_connection).table()
     for each in recorded:
         bill = find_bill(table, each["job_id"])
-        yield {**outcome, **_bill_data(bill)}, bill
+        expected = expected_of(table, bill)
+        shown = render_bill(bill, expected.beside(bill) if expected else "")
+        yield {**outcome, **_bill_data(bill), "outcome": expected.outcome(bill) if expected else ""}, shown
     if not recorded:
         yield {**outcome, "job_id": None}, None
 
@@ -195,12 +200,12 @@ def _bill_data(bill: Bill) -> dict[str, Any]:
     }
 
 
-def _show(results: Sequence[tuple[dict[str, Any], Bill | None]], out: TextIO, *, as_json: bool) -> None:
+def _show(results: Sequence[_Result], out: TextIO, *, as_json: bool) -> None:
     with redirect_stdout(out):
         if as_json:
             print_json({"jobs": [data for data, _ in results]})
         else:
-            print_parts(*(render_bill(bill) for _, bill in results if bill))
+            print_parts(*(shown for _, shown in results if shown))
     out.flush()
 
 

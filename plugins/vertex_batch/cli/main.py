@@ -17,6 +17,7 @@ from vertex_batch.cli import (
     access,
     choice,
     doctor,
+    get,
     jobs,
     new,
     plan,
@@ -90,6 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_validate(commands)
     new.add_parser(commands)
     put.add_parser(commands)
+    get.add_parser(commands)
     _add_table(doctor.add_parser(commands), apart=True)
     plan.add_parsers(commands)
     _add_table(run.add_parser(commands), apart=True)

@@ -55,14 +55,15 @@ NONE = "none"
 """The answer to an optional question that leaves its key out although there is a default."""
 QUESTIONS = (
     Prompt("model", "Model", "gemini-3.8-flash", required=True),
-    Prompt("inputs", "Input files", "gs://my-bucket/in/{{ previous_run_date }}/*.jsonl", required=True),
-    Prompt("output", "Output folder", "gs://my-bucket/out/{{ previous_run_date }}/", required=True),
+    Prompt("inputs", "Input files", "gs://my-bucket/in/{{ run_date }}/*.jsonl", required=True),
+    Prompt("output", "Output folder", "gs://my-bucket/out/{{ run_date }}/", required=True),
     Prompt(
         "results",
         f"File for the answers, or `{NONE}`",
-        "gs://my-bucket/answers/{{ previous_run_date }}.parquet",
+        "gs://my-bucket/answers/{{ run_date }}.parquet",
         "none, they stay in the output",
     ),
+    Prompt("key", "Field of a row with its id", "ticket_id", "none, rows are joined by their request"),
     Prompt("schedule", "Schedule as a cron expression", "30 2 * * *", "none, manual runs only"),
     Prompt("timezone", "Time zone", "Europe/Berlin", "UTC"),
     Prompt("start_date", "First day of the schedule", "2026-12-01", "today"),
@@ -76,13 +77,17 @@ BUCKET = re.compile(r"gs://[^/{}*]+/")
 """The bucket of an address without templates in its name."""
 _VALID = {"model": _MODEL, "inputs": "gs://my-bucket/in.jsonl", "output": "gs://my-bucket/out/"}
 """Stands in for answers that are not there yet, while another is checked."""
-_KEY = (
+_MAX_EXCEPTIONS = (
+    "  # Fail the run if a larger share of the rows has no good answer: failed, truncated, missing.",
+    "  max_exceptions_ratio: 0.05",
+)
+_NO_KEY = (
     "  # Prefer a key, a field of the row with its id: joining is faster, and people find a row by it.",
     "  # key: id",
 )
 # Keys that many specs need later, each with an example value.
 _MORE = {
-    "results": '{to: "gs://my-bucket/answers/{{ previous_run_date }}.parquet", key: id}',
+    "results": '{to: "gs://my-bucket/answers/{{ run_date }}.parquet", key: id, max_exceptions_ratio: 0.05}',
     "labels": "{product: search}",
     "start_within": "6h",
     "preflight": "strict",
@@ -138,13 +143,17 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def command_for(name: str, inputs: str) -> str:
-    """The command that writes a spec for an input and asks nothing, in the words of a shell."""
+def command_for(name: str, inputs: str, key: str = "") -> str:
+    """The command that writes a spec for an input and asks nothing, in the words of a shell.
+
+    :param key: the field with the id of a row; empty if it has none.
+    """
     answers = {"inputs": inputs}
     for question in QUESTIONS:
         if question.required or question.key == "results":
             answers.setdefault(question.key, _default(question.key, name, answers))
-    words = [word for key, value in answers.items() if value for word in (f"--{key}", value)]
+    answers["key"] = key if answers.get("results") else ""
+    words = [word for option, value in answers.items() if value for word in (f"--{option}", value)]
     return shlex.join(["vertex-batch", "new", name, *words])
 
 
@@ -171,12 +180,10 @@ def spec_text(answers: dict[str, str], schema: str) -> str:
         "team",
     ):
         if key in answers:
-            value = _scalar(answers[key])
-            lines += [
-                "",
-                *_comment(key),
-                *([f"{key}:", f"  to: {value}", *_KEY] if key == "results" else [f"{key}: {value}"]),
-            ]
+            lines += ["", *_comment(key)]
+            lines += (
+                _results(answers) if key == "results" else [*_dated(key, answers[key]), _line(key, answers)]
+            )
     lines += ["", "# Further keys that you may want:"]
     for key, example in _MORE.items():
         if key not in answers:
@@ -184,11 +191,39 @@ def spec_text(answers: dict[str, str], schema: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _line(key: str, answers: dict[str, str]) -> str:
+    return f"{key}: {_scalar(answers[key])}"
+
+
+def _results(answers: dict[str, str]) -> list[str]:
+    to = answers["results"]
+    key = [f"  {_line('key', answers)}"] if "key" in answers else _NO_KEY
+    dated = [f"  {line}" for line in _dated("to", to)]
+    return ["results:", *dated, f"  to: {_scalar(to)}", *key, *_MAX_EXCEPTIONS]
+
+
+def _dated(key: str, uri: str) -> list[str]:
+    """A comment with an address that has the date, for a file that is the same for every run."""
+    folder, _, name = uri.rpartition("/")
+    if (
+        key not in ("inputs", "to")
+        or not BUCKET.match(uri)
+        or "{{" in uri
+        or "*" in name
+        or not uri.isprintable()
+    ):
+        return []
+    _, dot, ending = name.partition(".")
+    verb = "reads" if key == "inputs" else "writes"
+    return [f"# With the date, each run {verb} a file of its own: {folder}/{{{{ run_date }}}}{dot}{ending}"]
+
+
 def _answers(options: Namespace) -> dict[str, str]:
     given = {question.key: getattr(options, question.key) for question in QUESTIONS}
     answers = {key: value.strip() for key, value in given.items() if value and value.strip()}
-    if answers.get("results") == NONE:
-        del answers["results"]
+    for key in ("results", "key"):
+        if answers.get(key) == NONE:
+            del answers[key]
     found = _problems(options.name, answers)
     if found:
         lines = [f"--{key.replace('_', '-')}: {text}" if key in given else text for key, text in found]
@@ -199,13 +234,18 @@ def _answers(options: Namespace) -> dict[str, str]:
         raise ConfigurationError(
             f"Missing {wanted}, and there is no terminal for questions. Nothing was written."
         )
-    return _prompt_for_answers(options.name, answers) if missing else answers
+    answers = _prompt_for_answers(options.name, answers) if missing else answers
+    if "key" in answers and "results" not in answers:
+        raise ConfigurationError(
+            "--key: it needs --results, the file that has the answers. Nothing was written."
+        )
+    return answers
 
 
 def _prompt_for_answers(name: str, answers: dict[str, str]) -> dict[str, str]:
     """Ask for each answer that is missing, until it is a valid one. The others are kept."""
     for question in QUESTIONS:
-        while question.key not in answers:
+        while question.key not in answers and (question.key != "key" or "results" in answers):
             default = _default(question.key, name, answers)
             sys.stderr.write(question.prompt(default))
             sys.stderr.flush()
@@ -244,8 +284,13 @@ def _problems(name: str, answers: dict[str, str]) -> list[tuple[str, str]]:
     try:
         check_text(spec_text({**_VALID, **answers}, SCHEMA_NAME), f"{name}.yaml")
     except SpecError as error:
-        return [(re.split(r"[.\[]", each.path)[0], scrub(each.message)) for each in error.problems]
+        return [(_key_of(each.path), scrub(each.message)) for each in error.problems]
     return []
+
+
+def _key_of(path: str) -> str:
+    """The answer that a problem at a path of the spec is about."""
+    return "key" if path == "results.key" else re.split(r"[.\[]", path)[0]
 
 
 def _today(timezone: str) -> str:

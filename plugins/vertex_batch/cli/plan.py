@@ -169,7 +169,8 @@ def _job_report(plan: Plan) -> dict[str, Any]:
     report = plan.report
     return {
         "job": plan.job.name,
-        "refused": plan.is_hopeless,
+        "refused": plan.is_refused,
+        "would_fail": plan.is_hopeless and not plan.is_refused,
         "problem": plan.problem or None,
         "not_asked": plan.not_asked or None,
         "objects": report.objects if report else None,
@@ -209,8 +210,9 @@ def _outlook(plan: Plan) -> str:
         return "cannot be submitted now"
     if not plan.is_hopeless:
         return "would be submitted"
-    refuses = plan.job.preflight == "strict"
-    return "would be REFUSED, not submitted" if refuses else "would FAIL, though it would be submitted"
+    return (
+        "would be REFUSED, not submitted" if plan.is_refused else "would FAIL, though it would be submitted"
+    )
 
 
 def _check_lines(plan: Plan) -> Iterator[str]:
@@ -230,8 +232,7 @@ def _summary(plan: Plan) -> list[str]:
     if plan.jobs > 1:
         lines.append(f"it is split into about {plan.jobs} jobs")
     if plan.report.is_hopeless:
-        is_strict = plan.job.preflight == "strict"
-        consequence = "refused before it costs anything" if is_strict else "submitted anyway"
+        consequence = "refused before it costs anything" if plan.is_refused else "submitted anyway"
         mode = plan.job.preflight
         lines.append(f"Vertex would not answer any row; with `preflight: {mode}` the job is {consequence}.")
     return lines

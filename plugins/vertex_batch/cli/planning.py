@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.billing.price_books import PriceBooks, spec_job
-from vertex_batch.budgets import Estimate, Totals, counted_only, estimate, survey_input
+from vertex_batch.budgets import Estimate, estimate, survey_input
 from vertex_batch.cli.access import Access, input_storage
 from vertex_batch.cli.history import History, read_history
 from vertex_batch.cli.output import byte_progress
@@ -85,6 +85,11 @@ class Plan:
     def is_hopeless(self) -> bool:
         """Whether a submission would certainly be refused or fail."""
         return bool(self.problem) or (self.report is not None and self.report.is_hopeless)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing would be submitted. A pre-flight that only warns submits a job that will fail."""
+        return bool(self.problem) or (self.is_hopeless and self.job.preflight == "strict")
 
 
 def prepare(access: Access, spec: Spec, job: JobSpec, moment: datetime, *, offline: bool = False) -> Plan:
@@ -180,11 +185,8 @@ def _price_book(plan: Plan, client: BatchClient | None, prices: Path | None) -> 
 def _estimate(plan: Plan, objects: Any, storage: InputStorage, book: PriceBook) -> Estimate:
     """Estimate as the budget check of a run does."""
     model, rows = plan.request.model, plan.report.rows if plan.report else 0
-    if rows and plan.history.jobs:
-        survey = counted_only(Totals(sum(each.size for each in objects), rows))
-    else:
-        long_context = book.thresholds().get(canonical_model(model))
-        survey = survey_input(storage, objects, model, long_context, rows or None)
+    long_context = book.thresholds().get(canonical_model(model))
+    survey = survey_input(storage, objects, model, long_context, rows or None)
     return estimate(survey, model, plan.place.location, book, plan.history.jobs, day=plan.day)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vertex_batch.usage import UsageKey
 
 _WIDTH = 160
+_GLOBAL, _ANY_REGION = "global", "any region"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,13 @@ class ListedPrice:
     """One rate of a model on a day.
 
     :param change: what it costs next; None: no list says that it changes.
+    :param regional: in a region, where no location was named; None: one was.
     """
 
     usage: UsageKey
     rate: Rate | Unpriced
     change: Change | None
+    regional: Rate | Unpriced | None = None
 
 
 def add_parser(
@@ -61,7 +64,9 @@ def add_parser(
         "--on", type=day, metavar="DAY", help="the UTC day, such as 2026-12-01 (default: today)"
     )
     command.add_argument(
-        "--location", default="global", metavar="NAME", help="where the job runs (default: global)"
+        "--location",
+        metavar="NAME",
+        help="where the job runs (default: both `global` and, where the rates differ, a region)",
     )
     command.add_argument(
         "--specs", metavar="FOLDER", help="the specs, next to which `pricing` has the price files"
@@ -86,7 +91,8 @@ def run(options: Namespace) -> int:
     files = price_folder(folder) if folder.is_dir() else []
     with access.Access(options).client() if options.proxy else nullcontext(None) as client:
         book = PriceBook([*files, *from_proxy(client)], max_decimals=None)
-    found = rates_on(book, options.model, options.location, day)
+    location = options.location or _GLOBAL
+    found = rates_on(book, options.model, location, day, with_regional=not options.location)
     retirement = retirement_of(options.model, book.life_of(options.model))
     notes = [
         *book.flags,
@@ -96,20 +102,30 @@ def run(options: Namespace) -> int:
     if not found:
         raise ConfigurationError(_no_rate(book, options.model, day, notes))
     if options.json:
-        print_json(as_data(options.model, options.location, day, found, notes))
+        print_json(as_data(options.model, location, day, found, notes))
     else:
-        _print(options.model, options.location, day, found, notes)
+        _print(options.model, location, day, found, notes)
     return 0
 
 
-def rates_on(book: PriceBook, model: str, location: str, day: date) -> list[ListedPrice]:
-    """The rates of a model on a day, each with its next change."""
+def rates_on(
+    book: PriceBook, model: str, location: str, day: date, *, with_regional: bool = False
+) -> list[ListedPrice]:
+    """The rates of a model on a day, each with its next change.
+
+    :param with_regional: also the rates in a region. Some models cost more in all regions than in `global`.
+    """
     from vertex_batch.usage import canonical_model  # noqa: PLC0415
 
-    later = book.change_days(model, day, date.max)
+    later, today = book.change_days(model, day, date.max), book.on(day)
     return [
-        ListedPrice(key, rate, _next_change(book, key, location, rate, later))
-        for key, rate in book.on(day).listed(canonical_model(model), location)
+        ListedPrice(
+            key,
+            rate,
+            _next_change(book, key, location, rate, later),
+            today.rate(key, _ANY_REGION) if with_regional else None,
+        )
+        for key, rate in today.listed(canonical_model(model), location)
     ]
 
 
@@ -157,6 +173,7 @@ def _rate_data(each: ListedPrice) -> dict[str, Any]:
     return {
         **data,
         "unit_price": _text(rate.usd_per_unit),
+        "regional_unit_price": _text(_usd(each.regional)) if each.regional else None,
         "basis": rate.basis,
         "source": rate.source,
         "list_digest": rate.list_digest,
@@ -188,13 +205,22 @@ def _print(model: str, location: str, day: date, found: Sequence[ListedPrice], n
 
     title = f"Batch rates of {escape(model)} in {escape(location)} on {day}"
     table = Table(title=title, title_justify="left", title_style="bold")
-    for heading in ("what", "USD per million", "without batch", "from", "valid", "next"):
-        is_number = heading in ("USD per million", "without batch")
-        table.add_column(heading, justify="right" if is_number else "left", overflow="fold")
+    differs = any(each.regional and _usd(each.regional) != _usd(each.rate) for each in found)
+    numbers = ("USD per million", *(["in a region"] if differs else []), "without batch")
+    for heading in ("what", *numbers, "from", "valid", "next"):
+        table.add_column(heading, justify="right" if heading in numbers else "left", overflow="fold")
     for each in found:
-        table.add_row(*map(escape, _cells(each)))
+        what, usd, *others = _cells(each)
+        regional = [_per_million(_usd(each.regional))] if differs and each.regional else []
+        table.add_row(*map(escape, (what, usd, *regional, *others)))
     Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
     sys.stdout.write("".join(f"! {note}\n" for note in notes))
+
+
+def _per_million(usd: Decimal | None) -> str:
+    from vertex_batch.costs import per_million  # noqa: PLC0415
+
+    return "none" if usd is None else per_million(usd)
 
 
 def _validity(first: date | None, last: date | None) -> str:
@@ -204,7 +230,6 @@ def _validity(first: date | None, last: date | None) -> str:
 
 
 def _cells(each: ListedPrice) -> Iterator[str]:
-    from vertex_batch.costs import per_million  # noqa: PLC0415
     from vertex_batch.pricing import Basis, Rate  # noqa: PLC0415
     from vertex_batch.usage import Tier, Unit  # noqa: PLC0415
 
@@ -215,13 +240,12 @@ def _cells(each: ListedPrice) -> Iterator[str]:
     if not isinstance(rate, Rate):
         yield from ("unknown", "", rate.reason, "", "")
         return
-    yield per_million(rate.usd_per_unit)
-    yield per_million(rate.standard.usd_per_unit) if rate.standard else ""
+    yield _per_million(rate.usd_per_unit)
+    yield _per_million(rate.standard.usd_per_unit) if rate.standard else ""
     how = "" if rate.basis in (Basis.BATCH_RATE, Basis.SPEC) else f", {rate.basis.replace('_', ' ')}"
     yield f"{rate.source} of {rate.as_of}{how}"
     yield _validity(rate.valid_from, rate.valid_until)
     if change is None:
         yield "-"
     else:
-        usd = "none" if change.usd_per_unit is None else per_million(change.usd_per_unit)
-        yield f"{usd} from {change.first_day}"
+        yield f"{_per_million(change.usd_per_unit)} from {change.first_day}"

@@ -8,14 +8,16 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from vertex_batch.cli.access import input_storage
+from vertex_batch.cli import access
 from vertex_batch.cli.new import BUCKET, command_for
 from vertex_batch.cli.output import print_json, say, with_progress
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.specs import load_specs
 from vertex_batch.specs.load import working_folder
 from vertex_batch.specs.templates import TEMPLATE_PART, is_template
-from vertex_batch.storage import DEFAULT_CONN_ID, TOO_LONG, blocks_of, lines_of, names_like, unpacked
+from vertex_batch.storage import TOO_LONG, blocks_of, lines_of, names_like, unpacked
+
+_ID = re.compile(r"id|key|\w+_id|\w+_key|[a-z]+Id", re.ASCII)
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,13 +37,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         f" `input` in the bucket that the specs in {working_folder()} read, if it is only one)",
     )
     command.add_argument("--overwrite", action="store_true", help="replace an object that has this name")
-    command.add_argument(
-        "--storage",
-        metavar="ID",
-        default=DEFAULT_CONN_ID,
-        help=f"Airflow connection that writes it, as this environment defines it (default: {DEFAULT_CONN_ID},"
-        " else the credentials that Google's own tools find)",
-    )
+    access.add_storage(command, "writes")
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(run=run)
 
@@ -50,8 +46,8 @@ def run(options: Namespace) -> int:
     """Upload the file, and print its address and what to do next."""
     file: Path = options.file
     uri = _address(options.to or _usual_folder(), file)
-    rows, flaw = _check(file)
-    storage = input_storage(options.storage)
+    rows, flaw, key = _check(file)
+    storage = access.input_storage(options.storage)
     storage.check_output(uri)
     if not options.overwrite and storage.look_up([uri])[0]:
         raise ConfigurationError(
@@ -65,12 +61,15 @@ def run(options: Namespace) -> int:
         print_json({"uri": uri, "bytes": size, "rows": rows, "problem": flaw or None})
         return 0
     sys.stdout.write(f"{uri}\n")
-    say(f"Uploaded {rows:,} {'row' if rows == 1 else 'rows'}, {size:,} bytes. {_what_next(uri, file)}")
+    say(f"Uploaded {rows:,} {'row' if rows == 1 else 'rows'}, {size:,} bytes. {_what_next(uri, file, key)}")
     return 0
 
 
-def _what_next(uri: str, file: Path) -> str:
-    """Say which specs read the object already, and how to start one; else how to write one that does."""
+def _what_next(uri: str, file: Path, key: str) -> str:
+    """Say which specs read the object already, and how to start one; else how to write one that does.
+
+    :param key: the field with the id of a row; empty if it has none.
+    """
     reads = {
         spec.name: pattern
         for spec in load_specs(working_folder()).specs.values()
@@ -85,7 +84,7 @@ def _what_next(uri: str, file: Path) -> str:
         name = re.sub(r"\W", "_", file.name.partition(".")[0])
         return (
             f"A spec reads them with the line\n  inputs: {uri}\n"
-            f"Next, write such a spec:\n  {command_for(name, uri)}"
+            f"Next, write such a spec:\n  {command_for(name, uri, key)}"
         )
     name, pattern = next(iter(reads.items()))
     dated = (
@@ -127,14 +126,15 @@ def _usual_folder() -> str:
     return f"{buckets[0]}input/"
 
 
-def _check(file: Path) -> tuple[int, str]:
+def _check(file: Path) -> tuple[int, str, str]:
     """Count the rows, and find the first line that is not a JSON object; the pre-flight checks all else.
 
-    :returns: the number of rows, and the problem; empty if there is none.
+    :returns: the number of rows; the problem, empty if there is none; and the field with the id of the first
+        row, empty if it has none.
     :raises ConfigurationError: there is no row, the first is not a JSON object, or it is unreadable.
     """
     rows = number = 0
-    problem = ""
+    problem = key = ""
     try:
         for block in lines_of(unpacked(blocks_of(file), keep_bom=True)):
             for line in () if block.damage and not block.data else block.lines:
@@ -142,6 +142,7 @@ def _check(file: Path) -> tuple[int, str]:
                 if line != TOO_LONG and line.isspace():
                     continue
                 rows += 1
+                key = key or (_key_in(line) if rows == 1 else "")
                 if not problem and (why := _why_no_row(line)):
                     problem = f"{file}:{number}: {why}"
                     if rows == 1:
@@ -151,7 +152,21 @@ def _check(file: Path) -> tuple[int, str]:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}. Nothing was uploaded.") from error
     if rows == 0:
         raise _refusal(problem or f"{file} has no rows")
-    return rows, problem
+    return rows, problem, key
+
+
+def _key_in(line: bytes) -> str:
+    """The field beside the request of a row that looks like its id; empty if there is none."""
+    import msgspec  # noqa: PLC0415 - so that the other commands start quickly
+
+    try:
+        row = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""  # `_why_no_row` says why
+    if not isinstance(row, dict) or "request" not in row:
+        return ""
+    ids = (name for name, value in row.items() if _ID.fullmatch(name) and type(value) in (str, int))
+    return next(ids, "")
 
 
 def _why_no_row(line: bytes) -> str:

@@ -101,6 +101,7 @@ MIGRATIONS = (
     Migration(11, "0011_price_days.{dialect}.sql"),
     Migration(12, "0012_focus_versions.sql"),
     Migration(13, "0013_deliveries.sql"),
+    Migration(14, "0014_answer_limits.sql"),
 )
 LATEST = MIGRATIONS[-1].version
 

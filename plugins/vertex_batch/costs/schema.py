@@ -125,6 +125,7 @@ estimates = Table(
     *(Column(name, Integer) for name in ("map_index", "unpriced")),
     *(Column(f"{name}_picousd", PicoUsd) for name in ("expected", "low", "high")),
     *(Column(name, BigInteger) for name in ("rows_input", "input_bytes", "input_tokens", "output_tokens")),
+    Column("answer_limit", BigInteger),
     Column("unknown", JsonText),
     Column("approved_by", Text),
     *(Column(name, UtcTime) for name in ("estimated_at", "released_at")),

@@ -159,6 +159,15 @@ class CostTable(CostReader):
             unless_equal_but = "" if files_changed else "delivered_at"
             upsert(connection, schema.deliveries, row, unless_equal_but=unless_equal_but)
 
+    def move_delivery(self, dag_id: str, run_id: str, answers_uri: str, to: Mapping[str, str]) -> None:
+        """Store where the files of a delivery are now; nothing changes if it is not known at its old address.
+
+        :param to: the new values of `answers_uri`, `exceptions_uri` and `manifest_uri`.
+        """
+        which = _is(schema.deliveries, {"dag_id": dag_id, "run_id": run_id, "answers_uri": answers_uri})
+        with self.writing() as connection:
+            connection.execute(schema.deliveries.update().where(*which).values(**to))
+
 
 def _key(job: JobId) -> dict[str, str]:
     return {"project": job.project, "location": job.location, "job_id": job.id}

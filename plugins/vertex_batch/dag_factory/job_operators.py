@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -184,10 +184,10 @@ class JobOperators:
             **self._always,
         )
 
-    def check(self) -> CheckTasksOperator:
-        """Make the task that fails a marked run, for a job that other tasks follow."""
+    def check(self, task_ids: Iterable[str]) -> CheckTasksOperator:
+        """Make the task that fails a marked run if one of the job's tasks has failed."""
         waiting = {name: value for name, value in self._always.items() if name != "litellm_conn_id"}
-        check = CheckTasksOperator(task_id="check_tasks", **waiting)
+        check = CheckTasksOperator(task_id="check_tasks", task_ids=sorted(task_ids), **waiting)
         check.as_teardown(on_failure_fail_dagrun=True)
         return check
 

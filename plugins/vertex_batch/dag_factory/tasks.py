@@ -59,9 +59,10 @@ def add_jobs(dag: DAG, spec: Spec, prices_folder: Path | None, budgets_file: Pat
         with group:
             make = JobOperators(spec, job, prices_folder, budgets_file)
             ends = made[job.name] = add_job(make)
+            added = dag.task_dict.keys() - known
             if spec.is_followed(job):
-                make.check() << [*ends.results, ends.bill]
-            _finish(spec, job, made[job.name], [dag.get_task(name) for name in dag.task_dict.keys() - known])
+                make.check(added) << [*ends.results, ends.bill]
+            _finish(spec, job, ends, [dag.get_task(name) for name in added])
     for job in spec.jobs:
         tasks = made[job.name]
         for other in job.after:
@@ -111,7 +112,8 @@ def add_job(make: JobOperators) -> JobTasks:
     of the last round, which does not run after a failure. Like the bill, the delivery is a teardown:
     otherwise a person who marks the run between ``wait`` and ``deliver`` would skip it, and the paid answers
     would not be delivered in a run that Airflow then calls successful. Where other tasks follow a
-    job, they are the leaves, and a person who marks the run skips them; then `check_tasks` decides.
+    job, or rows are sent again, the leaves start later, and a person who marks the run skips them; then
+    `check_tasks` decides.
     """
     job, prefix = make.job, f"{make.job.name}." if make.spec.grouped else ""
     plan = make.plan() if job.may_be_split else None

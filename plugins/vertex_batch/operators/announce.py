@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, BaseOperator
@@ -72,19 +72,24 @@ class AnnounceResultsOperator(BaseOperator):
 
 
 class CheckTasksOperator(BaseOperator):
-    """Fail if a task before it has failed. Use it as a teardown that fails the run.
+    """Fail if one of some tasks has failed. Use it as a teardown that fails the run.
 
     If a person marks a run, Airflow skips what has not run yet, except teardowns. Tasks that a skipped one
     follows do not decide the run, so it would be a success although its job failed or was not delivered.
 
-    :raises AirflowFailException: a task before it has failed.
+    :param task_ids: the tasks; each of them has ended before this one starts.
+    :raises AirflowFailException: one of the tasks has failed.
     """
 
     ui_color = "#f1f3f4"
 
+    def __init__(self, *, task_ids: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.task_ids = tuple(task_ids)
+
     def execute(self, context: Context) -> None:
         with explained(context, self.log):
-            if failed := failed_tasks(context["ti"], self.upstream_task_ids):
+            if failed := failed_tasks(context["ti"], self.task_ids):
                 message = (
                     f"This failure only follows from {' and '.join(failed)}. It fails a run that was marked."
                 )

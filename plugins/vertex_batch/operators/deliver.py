@@ -57,7 +57,7 @@ class DeliverResultsOperator(SpecOperator):
     A second file beside it has the input rows without a good answer, each with the reason; always: input rows
     = delivered + exceptions. A manifest is written last, then the numbers into the cost table. Delivering
     twice changes nothing, and costs nothing. A better delivery of another run is not replaced: this one is
-    then put beside it, under a name with the run; see `results.placing`.
+    then put beside it, under a name with the run. One of another input is moved; see `results.placing`.
     What the rows cost adds up to the bill of their jobs, which have to be recorded before.
 
     :param to: the URI of the file. Its ending is the format: ``.parquet``, ``.jsonl``, ``.jsonl.gz`` or
@@ -255,6 +255,14 @@ class DeliverResultsOperator(SpecOperator):
             delivered_at=datetime.now(UTC),
         )
         try:
+            if (moved := written.earlier) and (moved.dag_id, moved.run_id) != (ti.dag_id, ti.run_id):
+                to = DeliveryPlace(moved.answers)
+                uris = {
+                    "answers_uri": to.answers,
+                    "exceptions_uri": to.exceptions,
+                    "manifest_uri": to.manifest,
+                }
+                table.move_delivery(moved.dag_id, moved.run_id, written.place.answers, uris)
             table.record_delivery(delivery, files_changed=written.changed)
         except CostTableError as error:
             consequence = (
@@ -278,6 +286,13 @@ class DeliverResultsOperator(SpecOperator):
                 f"{written.manifest['delivered']:,}",
                 old,
                 self.task_id,
+            )
+        elif written.changed and (moved := written.earlier):
+            self.log.warning(
+                "It answers another input than %s of the run %s, which were here before and are now in %s",
+                f"the {moved.delivered:,} answers",
+                moved.run_id or "of the command line",
+                moved.answers,
             )
         if counts.duplicate_answers:
             self.log.warning(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.billing.price_books import PriceBooks, spec_job
 from vertex_batch.billing.recording import Recorded, Recorder, why_no_answers
-from vertex_batch.costs import Bill, JobFacts, add_totals, total, usd
+from vertex_batch.costs import Bill, JobFacts, add_totals, total
 from vertex_batch.errors import PermanentError, VertexBatchError
 from vertex_batch.hooks.bigquery import read_table
 from vertex_batch.hooks.cost_table import CostTableHook
@@ -28,9 +27,8 @@ from vertex_batch.observability.links import (
     storage_url,
 )
 from vertex_batch.operators.base import ProxyOperator
-from vertex_batch.pricing import add
 from vertex_batch.tasks.context import INTENT_XCOM, NOTHING_SUBMITTED_XCOM, cost_name, pulled
-from vertex_batch.tasks.expected import ExpectedCosts
+from vertex_batch.tasks.expected import ExpectedCosts, outcome_of
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.shards import PartsReport, planned_parts
 from vertex_batch.tasks.submitted import SubmittedJobs, references
@@ -279,16 +277,9 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
             run_url(context["ti"].dag_id, context["ti"].run_id) if others else bill_url(first.job.key)
         )
         self.output_url = storage_url(first.job.output_directory) if not others else ""
-        known = [
-            Decimal(compared[bill.job.job_id]["expected_usd"])
-            for bill in bills
-            if bill.job.job_id in compared
-        ]
-        expected = f" (expected {usd(add(known))})" if len(known) == len(bills) else ""
         jobs = f" for {len(bills)} jobs" if others else ""
-        self.log.info(
-            "%s%s%s - bill: %s", add_totals(bill.total for bill in bills), jobs, expected, self.bill_url
-        )
+        paid, expected = add_totals(bill.total for bill in bills), outcome_of(bills, compared)
+        self.log.info("%s%s%s - bill: %s", paid, jobs, expected, self.bill_url)
 
     def _fail_on_problems(self, recorded: list[Recorded], unanswered: str | None) -> None:
         problems = [str(each.problem) for each in recorded if each.problem]

@@ -58,6 +58,9 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
     If the task is mapped (``.partial(...).expand(...)``, or in a mapped task group), this is true of each map
     index: each has its own job, intent and key. Retrying or clearing one does not affect the others.
 
+    A new run is a new job, also for inputs that an earlier run has answered. With ``money``, and in a dry
+    run, the log then says that they "were answered before by run ...", and what that run cost.
+
     :param model: ``gemini-3.8-flash``, ``publishers/google/models/gemini-3.8-flash``, or a tuned model's
         ``projects/P/locations/L/models/ID``. A bare name is completed, because Vertex refuses it.
     :param inputs: one or more ``gs://`` URIs, wildcards allowed, or one ``bq://`` table.

@@ -17,10 +17,12 @@ from vertex_batch.results.keys import (
     digest,
     key_digest,
     loose_key,
+    part_of_digest,
     path_names,
     request_of,
     shared_digests,
     value_at,
+    whole_digest,
 )
 from vertex_batch.results.spool import NO_SPAN, Span, Spool
 from vertex_batch.results.tables import Appender
@@ -75,7 +77,10 @@ def input_lines(store: ObjectStorage, objects: Sequence[SourceObject]) -> Iterat
 
 
 class InputLoader:
-    """Reads all input rows: their place, key and kept fields, and what identifies them."""
+    """Reads all input rows: their place, key and kept fields, and what identifies them.
+
+    :param digest: see `Joined.input_digest`, of the rows that were read.
+    """
 
     def __init__(
         self,
@@ -87,15 +92,17 @@ class InputLoader:
         self._connection, self._store, self._settings, self._spool = connection, store, settings, spool
         self._decoder = RowDecoder(settings.key)
         self._keep = [path_names(path) for path in settings.keep]
+        self.digest = whole_digest(())
 
     def load(self, objects: Sequence[SourceObject]) -> int:
         """Read the rows; return how many there are."""
         numbers = {each.uri: n for n, each in enumerate(objects)}
         rows = Appender(self._connection, "input_rows")
         prompts = Appender(self._connection, "input_prompts")
-        seq = 0
+        seq = total = 0
         for each in input_lines(self._store, objects):
             seq += 1
+            total += part_of_digest(each.data.strip())
             text, kept, identity = self._row(each.data)
             rows.add((seq, numbers[each.source.uri], each.line, text, *kept, *identity), len(text or ""))
             compare = self._settings.key and is_checked(identity[0], all_rows=seq <= PROMPTS_CHECKED)
@@ -103,6 +110,7 @@ class InputLoader:
                 prompts.add((seq, *prompt), 0)
         rows.flush()
         prompts.flush()
+        self.digest = whole_digest((total,))
         return seq
 
     def _row(self, line: bytes) -> tuple[str | None, Span, tuple[int | None, int | None]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vertex_batch.results.costing import JobPrices
 from vertex_batch.results.engine import open_database
 from vertex_batch.results.input_rows import PROMPTS_CHECKED, InputLoader, find_inputs, input_lines, values_of
+from vertex_batch.results.keys import part_of_digest, whole_digest
 from vertex_batch.results.matching import match
 from vertex_batch.results.newer import (
     JobInput,
@@ -47,6 +48,7 @@ class Joined:
     """The rows of a run, joined.
 
     :param counts: the numbers; input rows = delivered + exceptions.
+    :param input_digest: of the rows of the input, the same in any order and in any objects.
     """
 
     def __init__(
@@ -58,12 +60,14 @@ class Joined:
         work: Path,
         store: ObjectStorage,
         objects: Sequence[SourceObject],
+        input_digest: str,
         added: Collection[SourceObject] = (),
         newer: Sequence[SourceObject] = (),
         doubtful: Mapping[str, int] | None = None,
     ) -> None:
         self.connection, self.spool, self.settings, self.work = connection, spool, settings, work
         self._store, self._objects = store, objects
+        self.input_digest = input_digest
         self.counts = replace(
             _count(connection),
             added=tuple(each.uri for each in added),
@@ -73,6 +77,11 @@ class Joined:
         (self.has_embeddings,) = connection.execute(
             "SELECT coalesce(bool_and(is_embedding), false) FROM output_rows WHERE answer_start IS NOT NULL"
         ).fetchall()[0]
+
+    @property
+    def input_uris_digest(self) -> str:
+        """The digest of the names of the input's objects."""
+        return whole_digest(part_of_digest(each.uri.encode()) for each in self._objects)
 
     def rows_to_send_again(self, reasons: Collection[Reason]) -> Iterator[bytes]:
         """Yield the input rows with these reasons: whole lines as in the input, in its order.
@@ -136,14 +145,14 @@ def join(
         if candidates := dict.fromkeys(may_be_added(possible, objects, jobs)):
             # Last, so that none of their rows takes the answer to an equal row that a job has read.
             trial = [*(each for each in objects if each not in candidates), *candidates]
-            with load.joined(work / "newer", trial) as (connection, _):
+            with load.joined(work / "newer", trial) as (connection, _, _):
                 unknown = _count(connection).extra_rows.get(ExtraKind.UNKNOWN, 0)
                 found = connection.execute(_ROWS_OF_FILES).fetchall()
             shutil.rmtree(work / "newer")
             listed = {uri: ObjectRows(rows, with_output) for uri, rows, with_output in found}
             added, doubtful = added_objects(candidates, newer, listed, counted=counted, unknown_rows=unknown)
             objects = [each for each in objects if each not in added]
-        connection, spool = stack.enter_context(load.joined(work, objects))
+        connection, spool, input_digest = stack.enter_context(load.joined(work, objects))
         yield Joined(
             connection,
             spool,
@@ -151,6 +160,7 @@ def join(
             work=work,
             store=storage,
             objects=objects,
+            input_digest=input_digest,
             added=added,
             newer=newer,
             doubtful=doubtful,
@@ -169,7 +179,7 @@ class _Loading:
     @contextmanager
     def joined(
         self, work: Path, objects: Sequence[SourceObject]
-    ) -> Iterator[tuple[DuckDBPyConnection, Spool]]:
+    ) -> Iterator[tuple[DuckDBPyConnection, Spool, str]]:
         with closing(open_database(work)) as connection, closing(Spool(work / "texts")) as spool:
             connection.execute(TABLES)
             loader = InputLoader(connection, self.store, self.settings, spool)
@@ -192,7 +202,7 @@ class _Loading:
                 connection.executemany("INSERT INTO files VALUES (?, ?)", [list(each) for each in files])
             match(connection, keys_are_shared=shared != frozenset())
             connection.execute(FINAL)
-            yield connection, spool
+            yield connection, spool, loader.digest
 
 
 def _count(connection: DuckDBPyConnection) -> Counts:

@@ -8,7 +8,7 @@ by their numeric value, but only where no exact match exists.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from hashlib import blake2b
@@ -35,6 +35,16 @@ def digest(data: bytes) -> Digest:
     """The digest of some bytes; hostile rows cannot make two of them equal."""
     high, low = unpack("<qq", blake2b(data, digest_size=16).digest())
     return high, low
+
+
+def part_of_digest(data: bytes) -> int:
+    """A number of some bytes; see `whole_digest`."""
+    return int.from_bytes(blake2b(data, digest_size=16).digest())
+
+
+def whole_digest(parts: Iterable[int]) -> str:
+    """The digest of several things: the same in any order, and another one if one of them is there twice."""
+    return f"{sum(parts) % 2**128:032x}"
 
 
 def canonical_request(request: Any) -> bytes:

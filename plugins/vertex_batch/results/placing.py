@@ -1,9 +1,9 @@
 """Where a delivery is put, so that it never makes what is at its address worse.
 
 Another delivery is replaced only where `why_kept` finds no reason to keep it. Otherwise the new one is put
-beside it, under a name with its run. The files of a delivery and its manifest are replaced together: a
-delivery first creates a claim, which only one can hold, decides while it holds it, and at the end renames the
-claim to the manifest.
+beside it, under a name with its run. So is the one that is replaced, if `must_stay` says that it may not be
+made again. The files of a delivery and its manifest are replaced together: a delivery first creates a claim,
+which only one can hold, decides while it holds it, and at the end renames the claim to the manifest.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
 import msgspec
 
 from vertex_batch.errors import ConfigurationError, TransientError
-from vertex_batch.results.types import Reason
+from vertex_batch.results.comparing import Earlier, Manifest
 from vertex_batch.storage import ObjectStorage
 
 SUFFIXES = (".parquet", ".jsonl.gz", ".jsonl", ".csv")
@@ -98,6 +98,14 @@ class DeliveryPlace:
         """
         return DeliveryPlace(f"{self._stem}.{quote(name, safe=':+')}{self.suffix}")
 
+    def earlier_of(self, manifest: Manifest | None) -> Earlier | None:
+        """The delivery of another input that a manifest names, if it is beside this place."""
+        named = manifest.earlier if manifest else None
+        is_beside = (
+            named and named.answers.startswith(f"{self._stem}.") and named.answers.endswith(self.suffix)
+        )
+        return named if is_beside else None
+
     def without(self, name: str) -> DeliveryPlace | None:
         """The place beside which this one is; None if it does not have the name.
 
@@ -112,81 +120,13 @@ class DeliveryPlace:
         return self.answers.removesuffix(self.suffix)
 
 
-class Manifest(msgspec.Struct, frozen=True):
-    """What the manifest of a delivery says, as far as it decides whether another one may replace it.
-
-    :param run_id: empty for a delivery of the command line.
-    :param run_date: the day of the run; empty for deliveries of older versions.
-    :param input_is_chosen: the run was triggered with another input than its spec names.
-    """
-
-    dag_id: str = ""
-    run_id: str = ""
-    run_date: str = ""
-    input_is_chosen: bool = False
-    delivered: int = 0
-    exceptions_by_reason: dict[str, int] = {}
-    jobs: list[str] = []
-
-    @classmethod
-    def read(cls, content: bytes | None) -> Self | None:
-        """Parse a manifest; None if there is none, or if it was written by something else."""
-        try:
-            return msgspec.json.decode(content or b"", type=cls)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return None
-
-    @property
-    def run(self) -> tuple[str, str]:
-        """The run that has made the delivery."""
-        return self.dag_id, self.run_id
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the jobs have returned every input row, so that the run was not cut short."""
-        return self.delivered > 0 and not self.exceptions_by_reason.get(Reason.MISSING)
-
-    def __str__(self) -> str:
-        owner = f"the delivery of the run {self.run_id}" if self.run_id else "a delivery of the command line"
-        return f"{owner}, which has {self.delivered:,} answers"
-
-
-def why_kept(earlier: Manifest | None, new: Manifest) -> str | None:
-    """Explain why a delivery is not replaced by another one; None if it may be replaced. Pure.
-
-    A delivery of the same jobs and more contains every answer of the earlier one, as far as today's settings
-    accept it: the same run's again, or one that has sent rows of the earlier run again. An address without
-    the date has the latest day whose jobs have returned every row.
-
-    :param earlier: what is at the address; None if there is none that can be read.
-    """
-    if earlier is None or _contains(new, earlier):
-        return None
-    if new.input_is_chosen and not earlier.input_is_chosen:
-        return "this run was triggered with another input than its spec names"
-    if earlier.run_date and new.run_date:  # they differ only where the address has no date
-        if new.run_date < earlier.run_date:
-            return f"this one is of an earlier day, {new.run_date} and not {earlier.run_date}"
-        if new.run_date > earlier.run_date and new.is_whole:
-            return None
-    if new.delivered < earlier.delivered:
-        return f"this one has only {new.delivered:,}"
-    missing = new.exceptions_by_reason.get(Reason.MISSING, 0)
-    is_shorter = missing and earlier.is_whole
-    return f"the jobs of this one did not return {missing:,} of its rows" if is_shorter else None
-
-
-def _contains(new: Manifest, earlier: Manifest) -> bool:
-    """Whether a delivery was made of all jobs of an earlier one. The command line knows no jobs."""
-    return set(earlier.jobs) <= set(new.jobs) if earlier.jobs else earlier.run == new.run
-
-
 def places(to: DeliveryPlace, new: Manifest, kept: Manifest) -> Iterator[DeliveryPlace]:
     """Where else a delivery may be put: beside its address, under a name with its run.
 
     :param kept: the delivery that is at its address.
     """
-    name = new.run_id if new.dag_id == kept.dag_id else f"{new.dag_id}.{new.run_id}"
+    run = new.run_id or "command_line"
+    name = run if new.dag_id in (kept.dag_id, "") else f"{new.dag_id}.{run}"
     yield to.beside(name)
     for number in count(2):  # of a run that was cleared and submitted again, with fewer answers
         yield to.beside(f"{name}.{number}")
@@ -207,11 +147,13 @@ class Claim:
     """The right to replace the files of one place.
 
     :param current: the delivery that is there, or that was there when a killed task had begun to replace it.
+    :param earlier: the delivery of another input that has been moved beside it.
     """
 
     target: ObjectStorage
     place: DeliveryPlace
     current: Manifest | None
+    earlier: Earlier | None = None
 
     @classmethod
     def acquire(cls, target: ObjectStorage, place: DeliveryPlace, content: bytes, new: Manifest) -> Self:
@@ -220,7 +162,7 @@ class Claim:
         :param content: the manifest of the new delivery.
         :raises DeliveryBusyError: another delivery holds it.
         """
-        abandoned = None
+        held = abandoned = None
         if not target.create(place.claim, content):
             held = Manifest.read(target.read_small(place.claim))
             if held and held.run != new.run:
@@ -230,20 +172,42 @@ class Claim:
             target.remove(place.claim)
             if not target.create(place.claim, content):
                 raise DeliveryBusyError(place.answers, held.run_id if held else "")
-        return cls(target, place, Manifest.read(target.read_small(place.manifest)) or abandoned)
+        current = Manifest.read(target.read_small(place.manifest)) or abandoned
+        return cls(target, place, current, place.earlier_of(held) or place.earlier_of(current))
 
     def release(self) -> None:
         """Leave the place as it is."""
         self.target.remove(self.place.claim)
 
-    def put(self, written: dict[str, str]) -> None:
+    def copy_beside(self, new: Manifest) -> Earlier | None:
+        """Copy the delivery that is there to a place beside it; None if there is none with a manifest.
+
+        It stays where it is, so that a task that is killed here leaves it as it was.
+        """
+        content = self.target.read_small(self.place.manifest)
+        if content is None or self.current is None:
+            return None
+        for beside in places(self.place, self.current, new):
+            copied = msgspec.json.format(_renamed(content, beside), indent=2) + b"\n"
+            if self.target.read_small(beside.manifest) not in (None, copied):
+                continue
+            names = zip(self.place.files().values(), beside.files().values(), strict=True)
+            for uri, to in names:
+                self.target.copy(uri, to)
+            self.target.write(beside.manifest, [copied])
+            return Earlier(beside.answers, *self.current.run, self.current.delivered)
+        return None
+
+    def put(self, written: dict[str, str], content: bytes) -> None:
         """Replace what is there.
 
         A task that is killed here leaves the claim, so that another run knows whose files these are. A retry
         puts them all again.
 
         :param written: the URIs of the new files, by the names of their places.
+        :param content: the manifest.
         """
+        self.target.write(self.place.claim, [content])
         self.target.remove(self.place.manifest)
         for name, uri in self.place.files().items():
             if name in written:
@@ -251,3 +215,13 @@ class Claim:
             else:
                 self.target.remove(uri)
         self.target.move(self.place.claim, self.place.manifest)
+
+
+def _renamed(manifest: bytes, place: DeliveryPlace) -> bytes:
+    """The content of a manifest for the same files in another place."""
+    found: dict[str, Any] = msgspec.json.decode(manifest)
+    files = found.get("files")
+    for name, uri in place.files().items():
+        if isinstance(files, dict) and isinstance(files.get(name), dict):
+            files[name]["file"] = uri.rpartition("/")[2]
+    return msgspec.json.encode(found)

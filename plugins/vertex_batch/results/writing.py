@@ -18,9 +18,10 @@ import msgspec
 
 from vertex_batch.costs.money import in_full
 from vertex_batch.errors import ConfigurationError
+from vertex_batch.results.comparing import Earlier, Manifest, must_stay, why_kept
 from vertex_batch.results.files import Block, Kind, open_writer
 from vertex_batch.results.joining import Joined
-from vertex_batch.results.placing import Claim, DeliveryPlace, Manifest, places, temporary, why_kept
+from vertex_batch.results.placing import Claim, DeliveryPlace, places, temporary
 from vertex_batch.results.types import SHOWN, AnswerForm, Counts
 from vertex_batch.storage import ObjectStorage, blocks_of
 
@@ -97,6 +98,7 @@ class Written:
     :param replaced: the delivery of another run that was there before.
     :param kept: the delivery at the address `to`, if it was kept and this one is beside it; likewise
         `why_kept`.
+    :param earlier: the delivery of another input that was there before, and is now beside this one.
     """
 
     place: DeliveryPlace
@@ -105,6 +107,7 @@ class Written:
     replaced: Manifest | None = None
     kept: Manifest | None = None
     why_kept: str = ""
+    earlier: Earlier | None = None
 
 
 def deliver(
@@ -128,11 +131,12 @@ def deliver(
     others: Iterator[DeliveryPlace] = iter(())
     while True:
         if files.is_in(place):
-            return Written(place, files.manifest(place), changed=False, kept=kept, why_kept=reason)
+            return Written(place, files.manifest(place), False, None, kept, reason, files.earlier)
         current, why = files.put(place, replace=replace)
         if why is None or current is None:
-            replaced = current if current and current.run != files.new.run and current.run_id else None
-            return Written(place, files.manifest(place), True, replaced, kept, reason)
+            is_gone = current and current.run_id and current.run != files.new.run and not files.has_moved
+            replaced = current if is_gone else None
+            return Written(place, files.manifest(place), True, replaced, kept, reason, files.earlier)
         if kept is None:
             kept, reason, others = current, why, places(first, files.new, current)
         if not files.new.run_id:
@@ -145,7 +149,11 @@ def deliver(
 
 
 class _Files:
-    """The files of one delivery: on the local disk, then under temporary names in the store."""
+    """The files of one delivery: on the local disk, then under temporary names in the store.
+
+    :param earlier: see `Manifest`, of the place that was looked at last.
+    :param has_moved: whether a delivery that was there has been moved beside it.
+    """
 
     def __init__(
         self, joined: Joined, target: ObjectStorage, first: DeliveryPlace, facts: Mapping[str, Any]
@@ -154,7 +162,15 @@ class _Files:
         self._local: dict[str, Path] = {}
         self._described: dict[str, dict[str, Any]] = {}
         self._uploaded: dict[str, str] = {}
-        self._facts = {"version": MANIFEST_VERSION, **numbers(joined.counts), **facts}
+        self.earlier: Earlier | None = None
+        self.has_moved = False
+        self._facts = {
+            "version": MANIFEST_VERSION,
+            **numbers(joined.counts),
+            "input_digest": joined.input_digest,
+            "input_uris_digest": joined.input_uris_digest,
+            **facts,
+        }
         self.new = msgspec.convert(self._facts, Manifest)
         for name in first.files():
             if name == "extra" and not joined.counts.extra_rows:
@@ -167,11 +183,14 @@ class _Files:
     def manifest(self, place: DeliveryPlace) -> dict[str, Any]:
         uris = place.files()
         files = {name: {"file": _name(uris[name]), **facts} for name, facts in self._described.items()}
-        return {**self._facts, "files": files}
+        earlier = {"earlier": msgspec.to_builtins(self.earlier)} if self.earlier else {}
+        return {**self._facts, **earlier, "files": files}
 
     def is_in(self, place: DeliveryPlace) -> bool:
         """Whether this very delivery is in a place, with all its files."""
-        if self._target.read_small(place.manifest) != self._content(place):
+        content = self._target.read_small(place.manifest)
+        self.earlier = place.earlier_of(Manifest.read(content))
+        if content != self._content(place):
             return False
         uris = place.files()
         found = self._target.look_up([uris[name] for name in self._local])
@@ -189,15 +208,20 @@ class _Files:
         self._upload()
         try:
             claim = Claim.acquire(self._target, place, self._content(place), self.new)
+            current = claim.current
+            why = None if replace else why_kept(current, self.new)
+            if not why:
+                must_move = current and not replace and must_stay(current, self.new)
+                moved = claim.copy_beside(self.new) if must_move else None
+                self.earlier, self.has_moved = moved or claim.earlier, moved is not None
         except BaseException:
             self.discard()
             raise
-        why = None if replace else why_kept(claim.current, self.new)
         if why:  # another run was quicker
             claim.release()
         else:
-            claim.put(self._uploaded)
-        return claim.current, why
+            claim.put(self._uploaded, self._content(place))
+        return current, why
 
     def discard(self) -> None:
         """Remove what was written under temporary names."""
@@ -236,6 +260,8 @@ def numbers(counts: Counts) -> dict[str, Any]:
         "rows_cost_usd": in_full(counts.cost_usd),
         "rows_cost_complete": counts.cost_complete,
         **({"added_objects": len(counts.added), "added": list(counts.added[:SHOWN])} if counts.added else {}),
+        **({"rewritten_objects": len(counts.rewritten)} if counts.rewritten else {}),
+        **({"other_prompts": counts.other_prompts} if counts.other_prompts else {}),
         **({"perhaps_added": dict(list(counts.doubtful.items())[:SHOWN])} if counts.doubtful else {}),
     }
 

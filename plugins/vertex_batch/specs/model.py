@@ -101,8 +101,9 @@ class Spec(DagFields, ScheduleFields, IdentityFields):
         return f"{self.name}/{job.name}" if self._grouped else self.name
 
     def is_followed(self, job: JobSpec) -> bool:
-        """Whether a job is announced as an asset, or another job waits for it."""
-        return job.asset or any(job.name in other.after for other in self._jobs)
+        """Whether tasks that start later decide about the run, which Airflow skips if a person marks it."""
+        has_rounds = bool(job.retry_rows and job.results)
+        return job.asset or has_rounds or any(job.name in other.after for other in self._jobs)
 
     @property
     def grouped(self) -> bool:

@@ -213,6 +213,14 @@ class ObjectStorage:
         with named(to, self._conn_id, writes=True):
             self._fs.mv(path_of(self._fs, uri), path_of(self._fs, to))
 
+    def copy(self, uri: str, to: str) -> None:
+        """Copy an object, if it exists, to another name.
+
+        :raises StorageAccessError: the connection may not write there.
+        """
+        with named(to, self._conn_id, writes=True), suppress(FileNotFoundError):
+            self._fs.cp_file(path_of(self._fs, uri), path_of(self._fs, to))
+
     def remove(self, uri: str) -> None:
         """Remove an object, if it exists.
 

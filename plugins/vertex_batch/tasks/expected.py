@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch import budgets
-from vertex_batch.costs import Bill, in_full
+from vertex_batch.budgets import Estimate
+from vertex_batch.costs import Bill, Total, add_totals, in_full, usd
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.log import Log
+from vertex_batch.pricing import add
 from vertex_batch.tasks.context import map_index
+from vertex_batch.vertex.resource import JobState
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -71,3 +75,22 @@ class ExpectedCosts:
             "outside_expectation": outside,
             "over_expectation": estimate.expected.complete and cost > estimate.high,
         }
+
+
+def outcome_of(bills: Sequence[Bill], compared: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say what all jobs together were expected to cost, and how their bills compare; empty if one is unknown.
+
+    :param compared: of `ExpectedCosts.compare`.
+    """
+    known = [compared[bill.job.job_id] for bill in bills if bill.job.job_id in compared]
+    if len(known) < len(bills):
+        return ""
+    expected, low, high = (
+        add(Decimal(each[f"{name}_usd"]) for each in known) for name in ("expected", "low", "high")
+    )
+    whole = Estimate(Total(expected, all(each["expected_is_complete"] for each in known)), low, high)
+    outcome = whole.outcome(
+        add_totals(bill.total for bill in bills),
+        has_ended_well=all(bill.job.state == JobState.SUCCEEDED for bill in bills),
+    )
+    return f" (expected {usd(expected)}){f', {outcome}' if outcome else ''}"

@@ -266,10 +266,7 @@ class BudgetGate:
         try:
             storage = self._files.open_storage()
             objects = storage.find(self._files.uris)
-            if history and rows is not None:
-                survey = budgets.counted_only(budgets.Totals(sum(item.size for item in objects), rows))
-            else:
-                survey = budgets.survey_input(storage, objects, asks.model, threshold, rows)
+            survey = budgets.survey_input(storage, objects, asks.model, threshold, rows)
         except (VertexBatchError, OSError) as error:
             return budgets.unknown_estimate(f"the input could not be read: {error}")
         return budgets.estimate(survey, asks.model, asks.location, book, history)

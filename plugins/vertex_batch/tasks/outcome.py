@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 OUTCOME_XCOM = "vertex_batch_outcome"
 """Why the last try of a task failed or was skipped. Airflow deletes it when the next try starts."""
 MAX_CHARS = 2000
-_FAILED = frozenset({TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED})
+_FAILED = (TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED)
 _THIS_TASK = re.compile(r"\b(clear) (?:this|the) task\b(?! that)", re.IGNORECASE)
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
 
@@ -125,9 +125,11 @@ def note(context: Context, log: Log, message: str) -> None:
 
 
 def failed_tasks(ti: RuntimeTaskInstanceProtocol, task_ids: Iterable[str]) -> list[str]:
-    """Those of some tasks of this run that have failed."""
-    states = ti.get_task_states(dag_id=ti.dag_id, task_ids=sorted(task_ids), run_ids=[ti.run_id])
-    return [task for task, state in (states.get(ti.run_id) or {}).items() if state in _FAILED]
+    """Those of some tasks of this run that have failed; else those that were not started for that reason."""
+    found = ti.get_task_states(dag_id=ti.dag_id, task_ids=sorted(task_ids), run_ids=[ti.run_id])
+    states = (found.get(ti.run_id) or {}).items()
+    of_state = ([task for task, state in states if state == each] for each in _FAILED)
+    return next(filter(None, of_state), [])
 
 
 def _log_sentences(log: Any, message: str) -> None:

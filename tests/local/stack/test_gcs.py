@@ -3,36 +3,18 @@ import os
 import gcsfs
 import pytest
 
-from local.stack.gcs import ObjectStore, adopt_files, gcs_service
-from local.stack.ports import Ports
-from local.stack.processes import ManagedProcess
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("gcs")
-
-
-@pytest.fixture(scope="module")
-def store(folder):
-    port = Ports().choose("object store")
-    process = ManagedProcess(
-        gcs_service(port=port, folder=folder / "objects"), folder / "gcs.log", "gcs-test"
-    )
-    process.start()
-    try:
-        process.wait_until_ready()
-        client = ObjectStore(f"http://127.0.0.1:{port}")
-        client.create_bucket("bucket")
-        yield client
-        client.close()
-    finally:
-        process.stop()
+from local.stack.gcs import adopt_files
 
 
 def test_what_was_put_is_read_again(store):
     store.put("gs://bucket/a folder/rows é.jsonl", b'{"row": 1}\n')
     assert store.get("gs://bucket/a folder/rows é.jsonl") == b'{"row": 1}\n'
+
+
+def test_an_object_that_exists_is_not_created_again(store):
+    assert store.create("gs://bucket/once.jsonl", b"first\n")
+    assert not store.create("gs://bucket/once.jsonl", b"second\n")
+    assert store.get("gs://bucket/once.jsonl") == b"first\n"
 
 
 def test_a_list_goes_over_all_pages_below_the_prefix(store):

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 
-from vertex_batch.budgets.answers import USUAL_ANSWER, Limits, answer, usual_thoughts
+from vertex_batch.budgets.answers import (
+    NO_LIMIT,
+    USUAL_ANSWER,
+    AnswerLimit,
+    Limits,
+    answer,
+    usual_thoughts,
+    within,
+)
 from vertex_batch.budgets.ranges import NOTHING
 
 
@@ -74,3 +84,37 @@ def test_thoughts_and_answer_together_are_within_the_limit(model, limits, low, e
 def test_a_model_that_draws_is_expected_to_draw():
     assert answer(Limits(), "gemini-2.5-flash-image").image.expected == 1290
     assert answer(Limits(), "gemini-2.5-flash").image == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("model", "limits", "allowed"),
+    [
+        ("gemini-2.5-flash", Limits(), NO_LIMIT),
+        ("gemini-2.5-flash", Limits(100), AnswerLimit(100)),
+        ("gemini-2.5-flash", Limits(100, candidates=3), AnswerLimit(300)),
+        ("gemini-2.5-flash", Limits(budget=0), AnswerLimit(None, 0)),
+        ("gemini-2.5-flash", Limits(budget=1000, candidates=2), AnswerLimit(None, 2400)),
+        ("gemini-2.5-flash", Limits(budget=-1), NO_LIMIT),
+        ("gemini-2.0-flash", Limits(budget=1000), AnswerLimit(None, 0)),
+        ("gemini-embedding-001", Limits(), AnswerLimit(0, 0)),
+    ],
+)
+def test_a_row_allows_what_it_states_for_each_candidate(model, limits, allowed):
+    assert limits.allow(model) == allowed
+
+
+@pytest.mark.parametrize(
+    ("rows", "text", "thoughts"),
+    [
+        ({}, 80, 40),
+        ({NO_LIMIT: 7}, 80, 40),
+        ({AnswerLimit(120): 7}, 80, 40),
+        ({AnswerLimit(60): 7}, 40, 20),
+        ({AnswerLimit(None, 10): 7}, 80, 10),
+        ({AnswerLimit(45, 10): 7}, 40, 5),
+        ({AnswerLimit(60): 1, NO_LIMIT: 3}, 70, 35),
+        ({AnswerLimit(0, 0): 2}, 0, 0),
+    ],
+)
+def test_answers_are_cut_to_what_their_rows_allow(rows, text, thoughts):
+    assert within(Fraction(80), Fraction(40), rows) == (text, thoughts)

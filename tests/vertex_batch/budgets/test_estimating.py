@@ -15,14 +15,14 @@ from vertex_batch.budgets import (
     PastJob,
     Survey,
     Totals,
-    counted_only,
     estimate,
     summarize,
     survey_input,
     unknown_estimate,
 )
-from vertex_batch.budgets.estimating import HISTORY_RUNS, quantile
+from vertex_batch.budgets.estimating import quantile
 from vertex_batch.budgets.ranges import Part, Range, exactly
+from vertex_batch.budgets.replay import HISTORY_RUNS
 from vertex_batch.budgets.rows import RowReader
 from vertex_batch.budgets.survey import SampledRows
 from vertex_batch.costs import Total
@@ -37,7 +37,7 @@ BOOK = PriceBook([SpecPrices({MODEL: RATES, PLAIN: RATES}, date(2026, 11, 1))])
 
 
 def counted(rows: int, size: int = 0) -> Survey:
-    return counted_only(Totals(size, rows))
+    return Survey(rows, size, row_range=exactly(rows))
 
 
 def all_of(*rows: bytes, model: str = MODEL) -> Survey:
@@ -112,6 +112,20 @@ def test_with_history_prompts_grow_with_bytes_and_answers_with_rows():
     assert found.method == "20 rows counted, tokens as in the last job"
 
 
+def test_answers_that_were_long_cost_no_more_than_the_limit_of_the_rows_now():
+    rows = [row(f"Question {number}", maxOutputTokens=100) for number in range(50)]
+    survey = all_of(*rows)
+    usage = {INPUT: 50 * 30, OUTPUT: 50 * 3000, UsageKey(MODEL, Kind.THOUGHTS): 50 * 5000}
+    found = estimate(survey, MODEL, "us-central1", BOOK, [PastJob(50, usage, survey.size)])
+    prompts = (50 * 30 + 50 * 15) * Decimal("0.000001")
+    assert found.high <= 50 * 100 * Decimal("0.00001") + prompts
+    assert found.low < found.expected.amount <= found.high
+    assert found.method == (
+        "50 rows counted, tokens as in the last job; the answers of the last job were longer than the rows"
+        " allow now, so the range is wider"
+    )
+
+
 def test_without_known_bytes_prompts_grow_with_rows():
     found = estimate(counted(3, 9999), MODEL, "us-central1", BOOK, [PastJob(rows=2, usage={INPUT: 5})])
     assert found.input_tokens == 8  # 7.5, rounded up
@@ -138,8 +152,8 @@ def test_a_number_of_rows_that_is_not_known_widens_the_range_of_history():
     survey = Survey(
         rows=100, size=10, counted=False, complete=False, read_rows=5, row_range=Range(50, 100, 200)
     )
-    found = estimate(survey, MODEL, "us-central1", BOOK, [PastJob(100, {OUTPUT: 100}, 10)] * 10)
-    assert (found.low, found.high) == (Decimal("0.000475"), Decimal("0.0021"))
+    found = estimate(survey, MODEL, "us-central1", BOOK, [PastJob(100, {OUTPUT: 1000}, 10)] * 10)
+    assert (found.low, found.high) == (Decimal("0.00475"), Decimal("0.021"))
 
 
 def test_only_the_last_runs_count_and_empty_ones_teach_nothing():
@@ -225,6 +239,36 @@ def test_rows_that_could_not_be_read_are_not_known():
 def test_a_bill_outside_of_the_range_is_named(amount, complete, outside):
     found = estimate(counted(1), MODEL, "us-central1", BOOK, [PastJob(1, {OUTPUT: 100})])
     assert found.compare(Total(Decimal(amount), complete)) == outside
+
+
+@pytest.mark.parametrize(
+    ("amount", "complete", "has_ended_well", "outcome"),
+    [
+        ("0.001", True, True, "as expected"),
+        ("0.0011", True, True, "as expected"),
+        ("0.0009", True, True, "as expected"),
+        ("0.00112", True, True, "12 % more than expected, inside the range"),
+        ("0.0005", True, True, "50 % less than expected, inside the range"),
+        ("0.0016", True, True, "above the expected range of 0.0005 to 0.0015 USD"),
+        ("0.0004", True, True, "below the expected range of 0.0005 to 0.0015 USD"),
+        ("0.001", False, True, ""),
+        ("0.001", True, False, ""),
+        ("0.0016", True, False, "above the expected range of 0.0005 to 0.0015 USD"),
+    ],
+)
+def test_each_bill_is_compared_unless_it_cannot_be_known(amount, complete, has_ended_well, outcome):
+    found = estimate(counted(1), MODEL, "us-central1", BOOK, [PastJob(1, {OUTPUT: 100})])
+    assert found.outcome(Total(Decimal(amount), complete), has_ended_well=has_ended_well) == outcome
+
+
+@pytest.mark.parametrize(("amount", "outcome"), [("0.7", "as expected"), ("0.5", ""), ("0.9", "")])
+def test_a_range_without_width_is_met_or_says_nothing(amount, outcome):
+    single = Estimate(Total(Decimal("0.7"), complete=True), Decimal("0.7"), Decimal("0.7"))
+    assert single.outcome(Total(Decimal(amount), complete=True)) == outcome
+
+
+def test_an_estimate_that_is_an_at_least_is_not_compared():
+    assert unknown_estimate("no idea").outcome(Total(Decimal(5), complete=True)) == ""
 
 
 @pytest.mark.parametrize("amount", ["0.0005", "0.0008"])

@@ -19,14 +19,14 @@ from vertex_batch.budgets import (
     Payer,
     Ruling,
     Sums,
-    Totals,
+    Survey,
     Window,
-    counted_only,
     decide,
     estimate,
 )
-from vertex_batch.budgets.estimating import HISTORY_RUNS
 from vertex_batch.budgets.ledger import LONGEST_JOB
+from vertex_batch.budgets.ranges import exactly
+from vertex_batch.budgets.replay import HISTORY_RUNS
 from vertex_batch.costs import CostTable, RowCounts, Total
 from vertex_batch.pricing import PriceBook
 from vertex_batch.usage import Kind, UsageKey
@@ -157,7 +157,7 @@ def test_nothing_is_reserved_for_longer_than_a_job_may_live(table, ledger):
 
 
 def test_an_estimate_is_kept_to_be_shown_beside_the_bill(ledger):
-    estimate = replace(expects("3"), input_tokens=7, output_tokens=8, unknown=("no price",))
+    estimate = replace(expects("3"), input_tokens=7, output_tokens=8, answer_limit=9, unknown=("no price",))
     ledger.claim(ASKS, estimate, [], go)
     assert ledger.of_job(JobId("demo-project", "us-central1", "101")) is None
     ledger.submitted("key-1", "101")
@@ -172,11 +172,11 @@ def test_history_is_what_the_same_task_and_model_used_the_latest_first(table, le
     table.record(bill("another model", **{**facts, "model": "gemini-2.5-pro"}))
     table.record(bill("another task", **{**facts, "task_id": "other.submit"}))
     table.record(bill("another DAG", **{**facts, "dag_id": "weekly"}))
-    ledger.claim(replace(ASKS, job_key="k"), expects("1"), [], go)
+    ledger.claim(replace(ASKS, job_key="k"), replace(expects("1"), answer_limit=100), [], go)
     ledger.submitted("k", "new")
     new, old = ledger.history(ASKS)
-    assert (new.rows, new.input_rows, new.size) == (11, 11, 900)
-    assert (old.rows, old.input_rows, old.size) == (11, 11, None)
+    assert (new.rows, new.input_rows, new.size, new.answer_limit) == (11, 11, 900, 100)
+    assert (old.rows, old.input_rows, old.size, old.answer_limit) == (11, 11, None, None)
     assert [(key.kind, key.model, n) for key, n in new.usage.items()] == [
         (Kind.INPUT, "gemini-2.5-flash", 1000)
     ]
@@ -207,7 +207,7 @@ def test_a_job_that_did_not_run_all_rows_teaches_what_those_cost_that_it_ran(
     ledger.submitted("key-1", "101")
     history = ledger.history(ASKS)
     assert [past.rows for past in history] == ([] if ran is None else [ran])
-    survey = counted_only(Totals(30_000, 300))
+    survey = Survey(300, 30_000, row_range=exactly(300))
     for past in history:
         assert estimate(survey, ASKS.model, ASKS.location, PriceBook([]), [past]).input_tokens == 3000
 

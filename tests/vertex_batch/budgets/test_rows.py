@@ -8,6 +8,7 @@ import json
 import pytest
 
 from tests.vertex_batch.budgets.inputs import inline, named, pdf, png, row, wav
+from vertex_batch.budgets.answers import NO_LIMIT, AnswerLimit
 from vertex_batch.budgets.ranges import Part
 from vertex_batch.budgets.rows import RowReader
 from vertex_batch.usage import Kind, Modality, Tier
@@ -96,16 +97,16 @@ def test_a_row_says_what_was_assumed_of_it():
 
 
 @pytest.mark.parametrize(
-    ("line", "model", "states"),
+    ("line", "model", "limit"),
     [
-        (row("x", maxOutputTokens=5), MODEL, True),
-        (row("x"), MODEL, False),
-        (json.dumps({"request": {"max_tokens": 7}}).encode(), "claude-sonnet-4-5", True),
-        (row("x"), "gemini-embedding-001", True),
+        (row("x", maxOutputTokens=5), MODEL, AnswerLimit(5)),
+        (row("x"), MODEL, NO_LIMIT),
+        (json.dumps({"request": {"max_tokens": 7}}).encode(), "claude-sonnet-4-5", AnswerLimit(7)),
+        (row("x"), "gemini-embedding-001", AnswerLimit(0, 0)),
     ],
 )
-def test_a_row_states_a_limit_or_needs_none(line, model, states):
-    assert RowReader(model).read(line).states_limit is states
+def test_a_row_states_a_limit_or_needs_none(line, model, limit):
+    assert RowReader(model).read(line).limit == limit
 
 
 def test_a_long_prompt_is_billed_at_long_context_rates_as_a_whole():
@@ -135,7 +136,7 @@ def test_a_long_prompt_is_billed_at_long_context_rates_as_a_whole():
 )
 def test_hostile_rows_count_as_rows_without_a_limit(line):
     found = RowReader(MODEL).read(line)
-    assert not found.states_limit
+    assert found.limit == NO_LIMIT
     assert all(0 <= count.low <= count.expected <= count.high for count in found.tokens.values())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.vertex_batch.budgets.inputs import named, row
-from vertex_batch.budgets import Survey, Totals, counted_only, summarize
+from vertex_batch.budgets import Survey, Totals, summarize
 from vertex_batch.budgets.ranges import Part, Range, exactly
 from vertex_batch.budgets.rows import RowReader
 from vertex_batch.budgets.survey import SampledRows
@@ -43,7 +43,6 @@ def test_all_rows_are_added_up_and_nothing_is_scaled():
             ),
             "3,000 rows extrapolated from 3,000 of 9,000,000,000 bytes",
         ),
-        (counted_only(Totals(5, rows=80)), "80 rows counted"),
     ],
 )
 def test_the_method_says_how_much_was_seen(survey, method):
@@ -119,3 +118,12 @@ def test_only_what_was_read_whole_and_leaves_nothing_open_is_exact(rows, complet
 def test_no_rows_come_to_nothing():
     found = summarize([], Totals(100), READER)
     assert (found.rows, found.tokens, found.read_rows) == (0, {}, 0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "mean"),
+    [([], None), ([100], 100), ([100, 100, 400], 200), ([100, None], None)],
+)
+def test_the_limit_of_an_answer_is_the_mean_of_the_rows_if_all_state_one(limits, mean):
+    rows = [row("x", **({"maxOutputTokens": limit} if limit else {})) for limit in limits]
+    assert summarize([place(*rows)], Totals(9999), READER, complete=True).answer_limit == mean

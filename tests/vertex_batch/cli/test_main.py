@@ -493,8 +493,9 @@ def test_the_version_says_how_outputs_are_read(run):
     assert run("--version") == (0, f"vertex-batch {__version__} (reads plain rows with: {reader})\n", "")
 
 
-def test_a_reader_that_has_seen_enough_causes_no_traceback():
-    done = shell("set -o pipefail; vertex-batch schema | true")
+@pytest.mark.parametrize("command", ["schema | true", 'get "$PYTHON" | head -c 1'])
+def test_a_reader_that_has_seen_enough_causes_no_traceback(command):
+    done = shell(f"set -o pipefail; vertex-batch {command}")
 
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr

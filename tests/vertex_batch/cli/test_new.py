@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vertex_batch.cli.new import QUESTIONS, spec_text
+from vertex_batch.results import Counts, Reason, why_bad
 from vertex_batch.specs import SpecError, load_spec
 from vertex_batch.specs.document import read_document
 
@@ -116,7 +117,7 @@ def typed(monkeypatch):
 
 
 def test_what_is_missing_is_asked_for_and_an_empty_answer_is_the_default(run, tmp_path, typed):
-    typed("", "gs://my-bucket/a.jsonl", "", "", "@daily")
+    typed("", "gs://my-bucket/a.jsonl", "", "", "", "@daily")
     status, _, err = run("new", "nightly", "--folder", tmp_path)
     assert status == 0
     assert "Model [gemini-3.8-flash]: " in err
@@ -152,6 +153,8 @@ def test_a_wrong_answer_is_refused_at_once_and_the_others_are_kept(run, tmp_path
         "",
         "gs://my-bucket/answers",
         "",
+        "two words",
+        "ticket_id",
         "every night",
         "@daily",
         "Berlin",
@@ -161,6 +164,7 @@ def test_a_wrong_answer_is_refused_at_once_and_the_others_are_kept(run, tmp_path
     assert err.count("Model") == 1
     assert (err.count("Input files"), err.count("Schedule as"), err.count("Time zone")) == (2, 2, 2)
     assert err.count("File for the answers") == 2
+    assert err.count("Field of a row with its id") == 2
     assert "  `every night` is not a valid schedule" in err
     assert load_spec(tmp_path / "nightly.yaml").job.inputs == ["gs://my-bucket/a.jsonl"]
 
@@ -175,8 +179,60 @@ def test_a_wrong_name_is_refused_before_a_question(run, tmp_path, typed):
 @example({"model": "\x85\u2028\ufeff\x00\U0001f600", "description": 'a\\b"c'})
 def test_any_answer_arrives_as_the_text_that_it_was(answers):
     document = read_document(spec_text(answers, "../x.json"))
-    nested = answers | ({"results": {"to": answers["results"]}} if "results" in answers else {})
+    nested = {name: text for name, text in answers.items() if name not in ("results", "key")}
+    if "results" in answers:
+        results = {"to": answers["results"], "max_exceptions_ratio": 0.05}
+        nested["results"] = results | ({"key": answers["key"]} if "key" in answers else {})
     assert (document.problems, document.data) == ([], nested)
+
+
+def test_a_night_with_most_answers_truncated_is_red(run, tmp_path):
+    run("new", "nightly", "--folder", tmp_path, *NEEDED, "--results", "gs://my-answers/{{ run_date }}.jsonl")
+    allowed = load_spec(tmp_path / "nightly.yaml").job.results.max_exceptions_ratio
+    cut = Counts(input_rows=100, delivered=40, exceptions={Reason.TRUNCATED: 60})
+    assert "60 of 100 input rows (60.00%) have no good answer" in why_bad(cut, allowed)
+    few = Counts(input_rows=100, delivered=96, exceptions={Reason.TRUNCATED: 4})
+    assert why_bad(few, allowed) is None
+
+
+def test_the_key_of_the_rows_is_written_below_the_file_for_the_answers(run, tmp_path):
+    results = ("--results", "gs://my-answers/{{ run_date }}.jsonl")
+    run("new", "nightly", "--folder", tmp_path, *NEEDED, *results, "--key", "ticket_id")
+    assert load_spec(tmp_path / "nightly.yaml").job.results.key == "ticket_id"
+    status, _, err = run("new", "other", "--folder", tmp_path, *NEEDED, *results, "--key", "two words")
+    assert (status, "--key: `two words` is not a path" in err) == (1, True)
+    status, _, err = run("new", "other", "--folder", tmp_path, *NEEDED, "--key", "ticket_id")
+    assert (status, "--key: it needs --results" in err) == (1, True)
+    assert not (tmp_path / "other.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "hint"),
+    [
+        ("gs://my-bucket/in/a.jsonl", "gs://my-bucket/in/{{ run_date }}.jsonl"),
+        ("gs://my-bucket/in/a.b.jsonl.gz", "gs://my-bucket/in/{{ run_date }}.b.jsonl.gz"),
+        ("gs://my-bucket/in/{{ run_date }}.jsonl", ""),
+        ("gs://my-bucket/in/*.jsonl", ""),
+        ("bq://project.data.t", ""),
+    ],
+)
+def test_an_input_that_is_the_same_for_every_run_has_the_date_suggested(run, tmp_path, inputs, hint):
+    output = "bq://project.data" if inputs.startswith("bq") else "gs://my-out/x/"
+    run(
+        "new",
+        "nightly",
+        "--folder",
+        tmp_path,
+        "--model",
+        "gemini-3.8-flash",
+        "--inputs",
+        inputs,
+        "--output",
+        output,
+    )
+    text = (tmp_path / "nightly.yaml").read_text()
+    line = f"# With the date, each run reads a file of its own: {hint}\ninputs: {inputs}\n"
+    assert (line in text) if hint else ("With the date" not in text)
 
 
 def test_the_name_is_checked_like_any_other(run, tmp_path):

@@ -219,6 +219,24 @@ def test_rows_that_would_fail_the_job_give_status_1(run, vertex, spec, command):
     assert out.startswith("nightly: would be REFUSED") is (command == "plan")
 
 
+@pytest.mark.parametrize(
+    ("day", "preflight", "refused", "would_fail"),
+    [
+        (DAY, "strict", False, False),
+        ("2026-11-21", "strict", True, False),
+        ("2026-11-21", "warn", False, True),
+        ("2026-11-01", "warn", True, False),  # its input does not exist
+    ],
+)
+def test_only_what_is_not_submitted_is_refused(run, vertex, spec, *, day, preflight, refused, would_fail):
+    vertex.gcs.put("gs://demo-bucket/cli/2026-11-21.jsonl", ROW + b"no\n")
+    spec.write_text(f"{spec.read_text()}preflight: {preflight}\n")
+    for command in ("plan", "check"):
+        status, out, _ = run(command, spec, "--date", day, "--json")
+        (job,) = json.loads(out)["jobs"]
+        assert (job["refused"], job["would_fail"], status) == (refused, would_fail, refused or would_fail)
+
+
 def test_a_plan_whose_rows_would_fail_says_so_first_though_it_would_be_submitted(run, vertex, spec):
     vertex.gcs.put("gs://demo-bucket/cli/2026-11-21.jsonl", ROW + b"no\n")
     spec.write_text(f"{spec.read_text()}preflight: warn\n")

@@ -49,6 +49,24 @@ def test_a_region_costs_more_and_the_table_says_what_changes(folder, capsys):
     assert "..." not in said.out
 
 
+@pytest.mark.parametrize(
+    ("model", "arguments", "heading", "regional"),
+    [
+        ("gemini-3.8-flash", [], True, "0.0000004125"),
+        ("gemini-3.8-flash", ["--location", "us-central1"], False, None),
+        ("gemini-3.8-flash", ["--location", "global"], False, None),
+        ("gemini-2.5-flash", [], False, "0.00000015"),  # it costs the same everywhere
+    ],
+)
+def test_without_a_location_the_rates_of_a_region_are_beside_the_global_ones(
+    folder, capsys, model, arguments, heading, regional
+):
+    day = ["--on", "2026-12-31", "--specs", folder]
+    assert ("in a region" in asked(capsys, model, *arguments, *day)[1].out) is heading
+    found = json.loads(asked(capsys, model, *arguments, *day, "--json")[1].out)
+    assert found["rates"][0]["regional_unit_price"] == regional
+
+
 def test_a_price_file_comes_first_and_its_contradiction_is_said(folder, capsys):
     pricing = folder.parent / "pricing"
     pricing.mkdir()

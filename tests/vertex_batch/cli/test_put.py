@@ -143,6 +143,24 @@ def test_the_command_for_a_new_spec_needs_no_terminal(run, file, specs, connecti
     assert "  # key: id\n" in (specs / "my_rows.yaml").read_text()
 
 
+@pytest.mark.parametrize(
+    ("row", "key"),
+    [
+        ({"ticket_id": "T-1", "request": {}}, "ticket_id"),
+        ({"request": {}, "note": "x", "key": 7}, "key"),
+        ({"request": {}, "id": None, "paid": "x"}, None),
+        ({"request": {}, "two words_id": "x", "idle": "x"}, None),
+        ({"content": "x", "id": "1"}, None),  # without a request, every field is a part of it
+    ],
+)
+def test_the_command_for_a_new_spec_names_the_key_of_the_rows(run, file, specs, connections, row, key):
+    file.write_bytes(json.dumps(row).encode() + b"\n")
+    _, _, err = run("put", file, "gs://demo-bucket/put/keys.jsonl", "--overwrite")
+    (command,) = (line for line in err.splitlines() if "vertex-batch new" in line)
+    assert run(*shlex.split(command)[1:], "--folder", specs)[0] == 0
+    assert load_spec(specs / "my_rows.yaml").job.results.key == key
+
+
 def test_a_packed_file_is_uploaded_as_it_is(run, tmp_path, connections):
     path = tmp_path / "packed.jsonl.gz"
     path.write_bytes(gzip.compress(ROWS, mtime=0))

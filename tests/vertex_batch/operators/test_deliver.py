@@ -141,6 +141,42 @@ def test_a_cancelled_run_leaves_the_answers_of_an_earlier_run_and_says_where_its
     assert len(read(vertex, TO)) == ROWS / 2
 
 
+def test_answers_to_an_input_that_was_overwritten_are_moved_and_found_there(vertex, context, table, capsys):
+    ended(vertex, context, mix={})
+    first = deliver(context)
+    content = vertex.gcs.get(TO)
+    few = [
+        {
+            "ticket_id": "other",
+            "request": {"contents": [{"role": "user", "parts": [{"text": "other ticket"}]}]},
+        }
+    ]
+    vertex.gcs.put(INPUT, "".join(f"{json.dumps(row)}\n" for row in few).encode())
+    context["ti"].run_id = "manual__again"
+    ended(vertex, context, mix={})
+    second = deliver(context)
+    assert (second["to"], second["delivered"]) == (TO, 1)
+    assert list(read(vertex, TO)["key"]) == ["other"]
+    moved = TO.replace(".parquet", ".scheduled__2026-11-22.parquet")
+    assert vertex.gcs.get(moved) == content
+    assert json.loads(vertex.gcs.get(f"{moved}._SUCCESS.json"))["delivered"] == ROWS
+    assert second["earlier"] == {
+        "answers": moved,
+        "dag_id": first["dag_id"],
+        "run_id": "scheduled__2026-11-22",
+        "delivered": ROWS,
+    }
+    told = capsys.readouterr().out
+    assert "another input than the 20 answers of the run scheduled__2026-11-22" in told
+    assert f"now in {moved}" in told
+    assert "clear this task of that run" not in told
+    for _ in range(2):
+        [stored] = table.deliveries(JobFilter(run_id="scheduled__2026-11-22"))
+        assert (stored.answers_uri, stored.replaced_by) == (moved, "")
+        assert stored.manifest_uri == f"{moved}._SUCCESS.json"
+        assert deliver(context) == second
+
+
 def test_a_cancelled_run_without_answers_says_no_more_than_what_stays(vertex, context):
     ended(vertex, context, mix={})
     deliver(context)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from datetime import timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import pytest
 from tests.vertex_batch.results.nights import Night, a_request, answered, failed
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.results import DeliveryBusyError, DeliveryPlace, Written, deliver
-from vertex_batch.results.placing import ABANDONED_AFTER, Manifest, why_kept
+from vertex_batch.results.comparing import Manifest, must_stay, why_kept
+from vertex_batch.results.placing import ABANDONED_AFTER, Claim
 
 NIGHT = Manifest("nightly", "night", "2026-11-27", delivered=100, jobs=["1"])
 
@@ -72,6 +73,98 @@ def test_a_delivery_is_replaced_only_by_one_that_is_not_worse(earlier, new, reas
     assert (reason in found) if reason and found else (found is reason)
 
 
+FIRST = {"input_digest": "first", "input_uris_digest": "tickets.jsonl"}
+SECOND = {**FIRST, "input_digest": "second"}
+OF_ANOTHER_DAY = {"run_date": "2026-11-28", "input_digest": "second", "input_uris_digest": "28.jsonl"}
+OF_FIRST = Manifest(
+    **{
+        "dag_id": "nightly",
+        "run_id": "night",
+        "run_date": "2026-11-27",
+        "delivered": 100,
+        "jobs": ["1"],
+        **FIRST,
+    }
+)
+CUT = {"exceptions_by_reason": {"missing": 9}}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "new", "reason", "stays"),
+    [
+        # The same input: by their number, as ever, and what is replaced can be made again.
+        (OF_FIRST, another(**FIRST, delivered=100), None, False),
+        (OF_FIRST, another(**FIRST, delivered=99), "only 99", False),
+        # Another input in the same place: a new delivery, however small, and the earlier one is moved.
+        (OF_FIRST, another(**SECOND, delivered=1), None, True),
+        (OF_FIRST, another(**SECOND, delivered=1000), None, True),
+        (OF_FIRST, another(**SECOND, delivered=40, exceptions_by_reason={"truncated": 60}), None, True),
+        # Cut short, it replaces no complete one, but another that was cut short.
+        (OF_FIRST, another(**SECOND, delivered=900, **CUT), "another input, and the jobs", True),
+        (OF_FIRST, another(**SECOND, delivered=0, **CUT), "another input, and this one has only 0", True),
+        (
+            another(**FIRST, delivered=90, **CUT),
+            another(**SECOND, jobs=["3"], delivered=3, **CUT),
+            None,
+            True,
+        ),
+        # The same jobs, joined to an input that was overwritten since: what they have answered stays.
+        (OF_FIRST, another(**SECOND, run_id="night", jobs=["1"], delivered=3, **CUT), "did not return", True),
+        (
+            OF_FIRST,
+            another(**SECOND, jobs=["1"], delivered=100, other_prompts=100),
+            "was changed after",
+            True,
+        ),
+        (
+            OF_FIRST,
+            another(**SECOND, jobs=["1"], delivered=100, rewritten_objects=1),
+            "was changed after",
+            True,
+        ),
+        # ... and again after the input was restored, which is a later time of writing, too.
+        (
+            another(**SECOND, jobs=["1"], delivered=9, rewritten_objects=1, **CUT),
+            another(**FIRST, jobs=["1"], delivered=100, rewritten_objects=1),
+            None,
+            True,
+        ),
+        # A run that ends after the input was overwritten is joined to the input of the next one.
+        (
+            another(**SECOND, delivered=5),
+            another(**SECOND, jobs=["3"], delivered=9, rewritten_objects=1),
+            "changed",
+            False,
+        ),
+        # A later day, in an address without the date: its own input is still there, unless that has no date.
+        (OF_FIRST, another(**{**OF_ANOTHER_DAY, "delivered": 40}), None, False),
+        (OF_FIRST, another(**{**SECOND, "run_date": "2026-11-28"}, delivered=40), None, True),
+        (OF_FIRST, another(**OF_ANOTHER_DAY, delivered=40, **CUT), "did not return", True),
+        (another(**OF_ANOTHER_DAY, delivered=40), another(**FIRST, delivered=100), "earlier day", True),
+        # Another input than the spec names.
+        (OF_FIRST, another(**SECOND, delivered=100, input_is_chosen=True), "than its spec names", True),
+        (
+            another(**SECOND, input_is_chosen=True, delivered=7),
+            another(**FIRST, jobs=["3"], delivered=3),
+            None,
+            True,
+        ),
+        # The command line asks a person.
+        (Manifest(**FIRST, delivered=100), Manifest(**SECOND, delivered=100), "a person decides", True),
+        (Manifest(**FIRST, delivered=100), Manifest(**FIRST, delivered=3), None, False),
+        (Manifest(**FIRST, delivered=100), another(**SECOND, delivered=3), None, True),
+        # A delivery of an older version does not say what its input was.
+        (NIGHT, another(**SECOND, delivered=99), "only 99", False),
+        (NIGHT, another(**SECOND, delivered=100), None, False),
+    ],
+)
+def test_the_answers_to_another_input_are_another_delivery(earlier, new, reason, stays):
+    found = why_kept(earlier, new)
+    assert (reason in found) if reason and found else (found is reason)
+    assert must_stay(earlier, new) is stays
+
+
+OTHER_ROWS = [{"id": "other", "request": a_request("another question")}]
 ROWS = [{"id": str(n), "request": a_request(f"question {n}")} for n in range(3)]
 
 
@@ -83,14 +176,16 @@ def to(tmp_path: Path) -> DeliveryPlace:
 @pytest.fixture
 def write(tmp_path: Path, to: DeliveryPlace):
     """Deliver a run whose job has answered some rows."""
-    runs = count()
 
-    def one(run_id: str, good: int, *, replace: bool = False, **facts: Any) -> Written:
-        night = Night(tmp_path / f"run-{next(runs)}")
+    def one(
+        run_id: str, good: int, *, replace: bool = False, rows: list[Any] = ROWS, **facts: Any
+    ) -> Written:
+        night = Night(tmp_path / f"run-{run_id}")
+        shutil.rmtree(night.root, ignore_errors=True)
         night.root.mkdir()
-        night.add_input(ROWS)
+        night.add_input(rows)
         night.add_output(
-            0, [answered(row, "yes", n) if n < good else failed(row) for n, row in enumerate(ROWS)]
+            0, [answered(row, "yes", n) if n < good else failed(row) for n, row in enumerate(rows)]
         )
         known = {"dag_id": "nightly", "run_id": run_id, "jobs": [run_id], **facts}
         with night.join("id") as joined:
@@ -152,6 +247,79 @@ def test_a_delivery_of_no_run_that_is_worse_is_refused_unless_it_is_meant(write,
     assert write("", 1, replace=True, dag_id="", jobs=[]).replaced.run_id == "night"
     assert in_place(to) == ("", 1, 2)
     assert not temporary_files(to)
+
+
+class TestAnotherInput:
+    """`answers.jsonl` and its input have fixed addresses, and the input was overwritten between two runs."""
+
+    def test_the_earlier_answers_are_moved_and_both_manifests_say_so(self, write, to):
+        content = Path(write("night", 3).place.answers).read_bytes()
+        new = write("again", 1, rows=OTHER_ROWS)
+        assert in_place(to) == ("again", 1, 0)
+        assert new.replaced is None
+        moved = to.beside("night")
+        assert in_place(moved) == ("night", 3, 0)
+        assert Path(moved.answers).read_bytes() == content
+        earlier = json.loads(Path(to.manifest).read_bytes())["earlier"]
+        assert earlier == {"answers": moved.answers, "dag_id": "nightly", "run_id": "night", "delivered": 3}
+        assert not temporary_files(to)
+
+    def test_a_second_time_nothing_is_written_and_the_earlier_one_is_named_again(self, write, to):
+        write("night", 3)
+        first = write("again", 1, rows=OTHER_ROWS)
+        second = write("again", 1, rows=OTHER_ROWS)
+        assert (first.changed, second.changed) == (True, False)
+        assert first.manifest == second.manifest
+        assert first.earlier == second.earlier
+        assert second.earlier.run_id == "night"
+
+    def test_a_run_that_delivers_again_finds_its_moved_answers(self, write, to):
+        write("night", 3)
+        write("again", 1, rows=OTHER_ROWS)
+        back = write("night", 3)  # its input was restored for that
+        assert back.place == to
+        assert in_place(to.beside("again")) == ("again", 1, 0)
+        assert back.earlier.run_id == "again"
+
+    def test_answers_of_the_same_input_in_another_order_and_other_files_are_compared(self, write, to):
+        write("night", 3)
+        assert write("again", 2, rows=ROWS[::-1]).place == to.beside("again")
+
+    def test_a_task_that_is_killed_while_it_moves_leaves_both(self, write, to, monkeypatch):
+        write("night", 3)
+        with monkeypatch.context() as patched:
+            patched.setattr(Claim, "put", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                write("again", 1, rows=OTHER_ROWS)
+        assert in_place(to) == ("night", 3, 0)
+        new = write("again", 1, rows=OTHER_ROWS)
+        assert [in_place(place) for place in (new.place, to.beside("night"))] == [
+            ("again", 1, 0),
+            ("night", 3, 0),
+        ]
+
+    def test_a_manifest_that_names_a_file_elsewhere_is_not_believed(self, write, to):
+        write("night", 1)
+        manifest = json.loads(Path(to.manifest).read_bytes())
+        Path(to.manifest).write_text(
+            json.dumps({**manifest, "earlier": {"answers": "gs://other/place.jsonl"}})
+        )
+        assert write("night", 1).earlier is None
+
+    def test_the_command_line_replaces_it_only_if_it_is_meant(self, write, to):
+        write("", 3, dag_id="", jobs=[])
+        with pytest.raises(ConfigurationError, match=r"another input.*--replace"):
+            write("", 1, rows=OTHER_ROWS, dag_id="", jobs=[])
+        assert in_place(write("", 1, rows=OTHER_ROWS, replace=True, dag_id="", jobs=[]).place) == ("", 1, 0)
+
+    def test_answers_of_the_command_line_are_moved_too(self, write, to):
+        write("", 3, dag_id="", jobs=[])
+        write("night", 1, rows=OTHER_ROWS)
+        assert in_place(to.beside("command_line")) == ("", 3, 0)
+
+
+def interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 class TestTwoAtOnce:

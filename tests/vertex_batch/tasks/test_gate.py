@@ -170,6 +170,24 @@ def test_a_spec_with_history_is_refused_by_what_it_has_cost(connections, context
     assert context["ti"].xcoms["submit", "estimate"]["method"] == "2 rows counted, tokens as in the last job"
 
 
+def test_an_estimate_from_history_reads_the_limits_of_the_new_rows(connections, context, vertex):
+    vertex.admin.reset()
+    vertex.admin.add_scenario(AT_ONCE)
+    vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW_WITHOUT_LIMIT * 2)
+    context["ti"].xcoms["submit", "return_value"] = run(a_task(), context)
+    record(context)
+    context["ti"].task_id, context["ti"].run_id = "submit", "another run"
+    context["task_state_store"].values.clear()
+    vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW.replace(b"100", b"3") * 2)
+    run(a_task(), context)
+    found = context["ti"].xcoms["submit", "estimate"]
+    assert found["output_tokens"] == 2 * 3
+    assert Decimal(found["high_usd"]) - found["input_tokens"] * 2 * Decimal("0.001") <= 2 * 3 * Decimal(
+        "0.01"
+    )
+    assert "the answers of the last job were longer than the rows allow now" in found["method"]
+
+
 def test_a_dry_run_shows_what_the_job_would_cost_and_what_its_budgets_would_say(
     vertex, context, ledger, capsys
 ):

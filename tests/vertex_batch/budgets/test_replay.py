@@ -1,0 +1,178 @@
+"""What an earlier job says of a new input: a table, with numbers that a person can check by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from tests.vertex_batch.budgets.inputs import inline, named, png, row
+from vertex_batch.budgets import PastJob, Survey, Totals, summarize
+from vertex_batch.budgets.answers import NO_LIMIT, AnswerLimit
+from vertex_batch.budgets.ranges import Part, Range, exactly
+from vertex_batch.budgets.replay import Change, change_of, describe, replay
+from vertex_batch.budgets.rows import RowReader
+from vertex_batch.budgets.survey import SampledRows
+from vertex_batch.usage import Kind, Modality, UsageKey
+
+MODEL = "gemini-2.5-flash"
+INPUT, OUTPUT, THOUGHTS = (UsageKey(MODEL, kind) for kind in (Kind.INPUT, Kind.OUTPUT, Kind.THOUGHTS))
+PICTURES = UsageKey(MODEL, Kind.INPUT, Modality.IMAGE)
+# Ten rows of 1,000 bytes and 250 tokens, with answers of 200 tokens.
+PAST = PastJob(10, {INPUT: 2500, OUTPUT: 2000}, 10_000)
+TENTH = Fraction(1, 10)
+
+
+def rows_of(number: int, size: int = 1000, **changes: Any) -> Survey:
+    """An input whose rows have so many bytes each."""
+    tokens = {Part(Kind.INPUT): exactly(number * size // 4)}
+    return Survey(
+        **{"rows": number, "size": number * size, "row_range": exactly(number), "tokens": tokens, **changes}
+    )
+
+
+def survey_of(*rows: bytes) -> Survey:
+    place = SampledRows(rows, sum(len(each) + 1 for each in rows))
+    return summarize([place], Totals(place.size), RowReader(MODEL), complete=True)
+
+
+def limited(*limits: AnswerLimit) -> dict[AnswerLimit, int]:
+    return dict.fromkeys(limits, 1)
+
+
+@pytest.mark.parametrize(
+    ("survey", "low", "expected", "high"),
+    [
+        (rows_of(20), 3600, 4000, 4400),
+        # The limit bounds every end, also the one with a margin.
+        (rows_of(20, limits=limited(AnswerLimit(210))), 3600, 4000, 4200),
+        (rows_of(20, limits=limited(AnswerLimit(150))), 2700, 3000, 3000),
+        # Answers that had to be much shorter may be as short as any.
+        (rows_of(20, limits=limited(AnswerLimit(100))), 72, 2000, 2000),
+        (rows_of(20, limits=limited(AnswerLimit(100), NO_LIMIT)), 2700, 3000, 3200),
+        # Longer rows may have longer answers, and shorter ones shorter answers, up to ten times.
+        (rows_of(20, 1900), 3600, 4000, 4400),
+        (rows_of(20, 4000), 3600, 4000, 17_600),
+        (rows_of(20, 4000, limits=limited(AnswerLimit(500))), 3600, 4000, 10_000),
+        (rows_of(20, 90_000), 3600, 4000, 44_000),
+        (rows_of(20, 250), 900, 4000, 4400),
+    ],
+)
+def test_answers_are_replayed_within_the_limits_of_the_rows(survey, low, expected, high):
+    found = replay(PAST, survey, TENTH)
+    assert (found.low[OUTPUT], found.expected[OUTPUT], found.high[OUTPUT]) == (low, expected, high)
+
+
+def test_thoughts_count_towards_the_limit_and_have_one_of_their_own():
+    past = PastJob(10, {INPUT: 2500, OUTPUT: 1000, THOUGHTS: 3000}, 10_000)
+    found = replay(past, rows_of(10, limits=limited(AnswerLimit(300))), TENTH)
+    assert (found.high[OUTPUT], found.high[THOUGHTS]) == (750, 2250)
+    assert found.low[OUTPUT] + found.low[THOUGHTS] == 2700
+    found = replay(past, rows_of(10, limits=limited(AnswerLimit(None, 0))), TENTH)
+    assert (found.expected[OUTPUT], found.expected[THOUGHTS], found.high[THOUGHTS]) == (1000, 0, 0)
+
+
+def test_a_limit_bounds_the_answers_of_answered_rows_and_not_their_mean_with_failed_ones():
+    past = PastJob(10, {OUTPUT: 2000}, answered=5)
+    assert replay(past, rows_of(10, limits=limited(AnswerLimit(300))), TENTH).expected[OUTPUT] == 1500
+
+
+def test_a_limit_bounds_the_high_end_when_the_number_of_rows_is_not_known():
+    survey = rows_of(20, limits=limited(AnswerLimit(100)), row_range=Range(10, 20, 40))
+    assert replay(PAST, survey, TENTH).high[OUTPUT] == 40 * 100
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "high"),
+    [
+        (250, AnswerLimit(250), 4400),
+        (250, AnswerLimit(450), 4400),
+        (250, AnswerLimit(1000), 17_600),
+        (250, NO_LIMIT, 44_000),
+        (500, AnswerLimit(5000), 4400),  # the answers did not come near their limit
+        (None, NO_LIMIT, 4400),
+    ],
+)
+def test_answers_that_filled_their_limit_may_fill_a_higher_one(before, now, high):
+    past = replace(PAST, answer_limit=before)
+    found = replay(past, rows_of(20, limits=limited(now)), TENTH)
+    assert (found.expected[OUTPUT], found.high[OUTPUT]) == (4000, high)
+
+
+def test_pictures_that_a_model_draws_are_not_cut_by_the_limit_of_text():
+    drawn = UsageKey(MODEL, Kind.OUTPUT, Modality.IMAGE)
+    past = PastJob(10, {OUTPUT: 2000, drawn: 12_900})
+    found = replay(past, rows_of(10, limits=limited(AnswerLimit(100))), TENTH)
+    assert (found.expected[OUTPUT], found.expected[drawn]) == (1000, 12_900)
+
+
+def test_rows_whose_earlier_bytes_are_not_known_are_compared_by_their_tokens():
+    unknown = PastJob(10, {INPUT: 2500, OUTPUT: 2000})
+    assert replay(unknown, rows_of(20, 1500), TENTH).expected[INPUT] == 5000  # as before
+    found = replay(unknown, rows_of(20, 4000), TENTH)
+    assert (found.expected[INPUT], found.high[OUTPUT]) == (20_000, 17_600)
+
+
+def test_the_prompts_of_rows_with_files_that_the_earlier_ones_lacked_are_counted_by_the_rules():
+    survey = survey_of(row("x" * 400, inline(png(300, 300, 50_000), "image/png")))
+    found = replay(PAST, survey, TENTH)
+    assert found.expected[INPUT] == 100
+    assert found.expected[PICTURES] == survey.tokens[Part(Kind.INPUT, Modality.IMAGE)].expected
+    assert found.low[PICTURES] <= found.expected[PICTURES] <= found.high[PICTURES] < 1000
+    assert found.change.files == {"pictures or documents"}
+
+
+def test_larger_pictures_do_not_make_rows_longer_than_their_tokens():
+    survey = survey_of(row("x" * 400, inline(png(300, 300, 50_000), "image/png")))
+    past = PastJob(10, {INPUT: 1000, PICTURES: 2580, OUTPUT: 2000}, 10_000)
+    assert change_of(past, survey) == Change()
+
+
+def test_files_of_unknown_length_are_compared_by_bytes():
+    survey = survey_of(row("x" * 400, named("video/mp4")))
+    past = PastJob(1, {INPUT: 100, UsageKey(MODEL, Kind.INPUT, Modality.VIDEO): 9999}, survey.size)
+    assert change_of(past, survey).length == 1
+
+
+LONGER, SHORTER = Change(length=Fraction(41, 10)), Change(length=Fraction(1, 12))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([], ""),
+        ([Change()], ""),
+        ([Change(length=Fraction(19, 10), cut=Fraction(19, 10))], ""),
+        ([LONGER], "the rows are 4.1 times as long as those of the last job, so the range is wider"),
+        ([LONGER] * 2, "the rows are 4.1 times as long as those of the last jobs, so the range is wider"),
+        ([SHORTER], "the rows of the last job were 12 times as long, so the range is wider"),
+        ([LONGER, Change(), Change()], ""),
+        (
+            [Change(cut=Fraction(80))],
+            "the answers of the last job were longer than the rows allow now, so the range is wider",
+        ),
+        (
+            [Change(files=frozenset({"sound", "videos"}))] * 3,
+            "the rows have sound and videos, those of the last jobs had none, so the range is wider",
+        ),
+        ([Change(files=frozenset({"sound"})), Change()], ""),
+        (
+            [Change(room=Fraction(8))],
+            (
+                "the answers of the last job filled their limit, and the rows allow 8.0 times as much now,"
+                " so the range is wider"
+            ),
+        ),
+        (
+            [Change(Fraction(2), Fraction(2))],
+            (
+                "the rows are 2.0 times as long as those of the last job, and the answers of the last job"
+                " were longer than the rows allow now, so the range is wider"
+            ),
+        ),
+    ],
+)
+def test_a_clause_says_how_the_rows_differ_from_those_of_most_earlier_jobs(changes, said):
+    assert describe(changes) == said
