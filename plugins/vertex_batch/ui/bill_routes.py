@@ -95,7 +95,7 @@ def run(
         delivered=delivered(costs, [[each] for each in found]) if costs else {},
         failed_limits=limits,
         report=report,
-        retry_rows=retry_rows_of(dag_id, report.dry_runs[0].task_id) if report.dry_runs else None,
+        retry_rows=retry_rows_of(dag_id, report.dry_run.jobs[0].task_id) if report.dry_run else None,
         deliveries=deliveries,
         unanswered=None if cancelled else DeliverySums.of(cut),
         restorings={
