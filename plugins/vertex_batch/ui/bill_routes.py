@@ -74,12 +74,14 @@ def run(
     where = JobFilter(dag_id=dag_id, run_id=run_id)
     found = costs.jobs(where, limit=MAX_JOBS_OF_RUN) if costs else []
     whole = costs.bill(found[0].job.key) if costs and len(found) == 1 else None
-    report = read_run(dag_id, run_id, with_reasons=reader.may_read_logs(dag_id))
+    may_read_logs = reader.may_read_logs(dag_id)
+    report = read_run(dag_id, run_id, with_reasons=may_read_logs)
     deliveries = costs.deliveries(where) if costs else []
     marked = marked_failed(dag_id, run_id) if reader.may_read_audit(dag_id) else None
     cancelled = cancelled_run(report, found, who_cancelled(reader, latest_jobs(found)), marked)
     if cancelled:
-        report = without_consequences(report, found, deliveries, marked=marked is not None)
+        were_killed = marked is not None and may_read_logs
+        report = without_consequences(report, found, deliveries, were_killed=were_killed)
     failed = {end.task_id for end in report.failures}
     cut = [each for each in many_unanswered(deliveries, limits) if each.task_id not in failed]
     guesses = Ledger(costs).of_jobs([each.job.key for each in found]) if costs and report.has_failed else {}
