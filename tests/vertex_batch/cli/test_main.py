@@ -14,6 +14,7 @@ from rich.text import Text
 from tests.builders import a_delivery
 from vertex_batch import __version__
 from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
+from vertex_batch.cli.main import COMMANDS
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts, Total, exact
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey
@@ -499,6 +500,23 @@ def test_a_reader_that_has_seen_enough_causes_no_traceback(command):
 
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_describes_itself(run, name):
+    status, out, _ = run(name, "--help")
+    assert status == 0
+    assert out.startswith(f"usage: vertex-batch {name} ")
+    assert COMMANDS[name][1] in " ".join(run("--help")[1].split())
+
+
+def test_the_list_of_commands_imports_none_of_them():
+    done = shell(
+        '"$PYTHON" -c \'import sys; from vertex_batch.cli.main import build_parser; build_parser();'
+        ' print(sorted({"pydantic", "httpx", "vertex_batch.specs"} & set(sys.modules)))\''
+    )
+
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
 def test_validating_needs_neither_airflow_nor_a_database_nor_rich():
