@@ -339,16 +339,19 @@ class TestCost:
     def test_what_a_job_was_expected_to_cost_stands_on_its_bill(self, run, url):
         job = bill("111").job
         asks = BudgetRequest("key", job.project, job.location, job.model, "nightly", job.run_id, "submit")
-        low, middle, high = (Decimal(amount) for amount in ("0.1", "0.2", "0.3"))
+        low, middle, high = (Decimal(amount) for amount in ("0.2", "0.5", "0.9"))
         ledger = Ledger(CostTable(url))
         ledger.claim(
             asks, Estimate(Total(middle, complete=True), low, high), [], lambda _: Decision(Ruling.GO)
         )
         assert json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])["expected"] is None
         ledger.submitted("key", "111")
-        assert "0.20 USD (0.10 to 0.30)" in run("cost", "--url", url, "--job", "111")[1]
-        told = json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])["expected"]
-        assert (told["low_usd"], told["expected_usd"], told["high_usd"]) == ("0.1", "0.2", "0.3")
+        outcome = "20 % less than expected, inside the range"  # it is 0.40 USD
+        assert f"0.50 USD (0.20 to 0.90); the bill is {outcome}" in run("bill", "--url", url, "111")[1]
+        found = json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])
+        assert found["outcome"] == outcome
+        told = found["expected"]
+        assert (told["low_usd"], told["expected_usd"], told["high_usd"]) == ("0.2", "0.5", "0.9")
 
     def test_what_was_delivered_of_a_job_is_on_its_bill(self, run, url):
         table = CostTable(url)
