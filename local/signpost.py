@@ -11,6 +11,7 @@ from rich.console import Console
 from local.stack import Stack
 from local.stack.airflow import LOGIN, PASSWORD
 from local.stack.paths import MAIN_BIN, REPOSITORY
+from vertex_batch.costs import CostTable, Delivery, JobFilter
 
 ENVIRONMENT = "env"
 EMULATOR_VARIABLE = "VERTEX_EMULATOR_URL"
@@ -64,8 +65,9 @@ def print_cost_table(stack: Stack, console: Console) -> None:
 def print_next(stack: Stack, console: Console) -> None:
     """Print what to try while the demo is up."""
     source = f"source {shown(environment_file(stack))}"
+    deliveries = CostTable(stack.cost_table_url).deliveries(JobFilter())
     lines = [
-        f"Proxy        {stack.proxy_url} with the key that {shown(environment_file(stack))} defines",
+        f"Proxy        {stack.proxy_url} with the key in AIRFLOW_CONN_LITELLM_DEFAULT of the shell",
         "Connections  are set in the environment, so Airflow's list under Admin, Connections is empty",
         "",
         "Next:",
@@ -73,13 +75,27 @@ def print_next(stack: Stack, console: Console) -> None:
         f"  2. Use the command line in another shell, after `{source}`:",
         "       vertex-batch doctor            # checks the whole setup",
         "       vertex-batch cost --by spec",
-        "  3. Run your own input, one JSON request a line, from the same shell:",
+        *(_reading(max(deliveries, key=lambda each: each.exceptions)) if deliveries else ()),
+        f"  {4 if deliveries else 3}. Run your own input, one JSON request a line, from the same shell:",
         "       vertex-batch put my.jsonl gs://demo-bucket/input/my_first.jsonl",
         "       vertex-batch new my_first --inputs gs://demo-bucket/input/my_first.jsonl",
-        "       vertex-batch plan include/jobs/my_first.yaml     # what it would send and cost",
+        "       vertex-batch plan my_first     # what it would send and cost",
         f"     Within seconds it is a DAG: {stack.site.url}/dags/my_first",
     ]
     _print(console, lines)
+
+
+def _reading(delivery: Delivery) -> list[str]:
+    """How to read the answers of a delivery, and why its other rows have none."""
+    file = delivery.exceptions_uri.rpartition("/")[2]
+    columns = '["key", "reason", "message"]'
+    script = f'import pandas as pd; print(pd.read_parquet("{file}")[{columns}].head().to_string())'
+    return [
+        f"  3. Read the answers of {delivery.spec}, and why {delivery.exceptions:,} rows have none:",
+        f"       vertex-batch get {delivery.answers_uri} .",
+        f"       vertex-batch get {delivery.exceptions_uri} .",
+        f"       python -c '{script}'",
+    ]
 
 
 def print_after_crash(home: Path | None, console: Console) -> None:

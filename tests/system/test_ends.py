@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import httpx
+
 from local.emulator.admin import Scenario, Step
 
 SPEC = "system_manual"
@@ -52,6 +54,47 @@ def test_a_run_that_a_person_marks_after_its_job_has_ended_delivers_what_was_pai
     assert (tasks["deliver"], tasks["results"], tasks["check_tasks"]) == ("failed", "skipped", "failed")
     assert "only follows from the cancellation" in stack.airflow.logs(DELIVERED, "cancelled", "deliver")
     assert stack.gcs.get(to) == answers
+
+    # Its page says so in one box, and what that says of clearing the failed tasks is true.
+    box = _one_box(stack, "cancelled")
+    assert "The run was marked as failed by admin at " in box
+    assert "0 of 12 rows were answered" in box
+    assert "or the failed tasks of the run: nothing is sent and nothing is paid" in box
+    failed = [task for task, state in tasks.items() if state == "failed"]
+    assert "wait" in failed
+    stack.airflow.clear_tasks(DELIVERED, "cancelled", failed)
+    assert stack.airflow.wait_for_run(DELIVERED, "cancelled")["state"] == "failed"
+    assert stack.airflow.task_instance(DELIVERED, "cancelled", "wait")["try_number"] > 1
+    assert len(nights.jobs(DELIVERED, "cancelled")) == 1
+    assert "0 of 12 rows were answered" in _one_box(stack, "cancelled")
+
+
+def test_the_page_of_a_dry_run_shows_what_its_submit_task_has_found(stack, nights):
+    date = nights.start(DELIVERED, "dry", conf={"dry_run": True})
+    assert stack.airflow.wait_for_run(DELIVERED, "dry")["state"] == "success"
+    assert nights.jobs(DELIVERED, "dry") == []
+    text = _page(stack, "dry")
+    to = f"gs://demo-bucket/system_delivery_answers/{date}.jsonl"
+    assert f"<p>delivered to {to} as text, joined by their requests</p>" in text
+    assert "<p>12 rows in 1 object, " in text
+    assert re.search(
+        r"<p>about [\d.]+ USD .*at the prices of \d{4}-\d\d-\d\d; 12 rows, [\d,]+ tokens in, ", text
+    )
+
+
+def _page(stack, run_id: str) -> str:
+    """The page of a run in the API server, as an admin sees it."""
+    address = f"{stack.site.url}/vertex-batch/run"
+    cookies = {"_token": stack.airflow.token()}
+    asked = {"dag_id": DELIVERED, "run_id": run_id}
+    return httpx.get(address, params=asked, cookies=cookies, timeout=30, trust_env=False).text
+
+
+def _one_box(stack, run_id: str) -> str:
+    """The only red box of the page of a run, as text."""
+    _, *boxes = _page(stack, run_id).split('<div class="alert"')
+    (box,) = boxes
+    return " ".join(re.sub(r"<[^>]*>", "", box.partition("</div>")[0]).split())
 
 
 def test_no_log_of_any_task_holds_the_key(stack, nights):

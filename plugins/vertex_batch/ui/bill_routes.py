@@ -24,6 +24,7 @@ from vertex_batch.ui.limits import (
     retry_rows_of,
     sends_rest,
 )
+from vertex_batch.ui.numbers import AmountColumn
 from vertex_batch.ui.open_table import CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.problems import many_unanswered, who_cancelled
@@ -110,7 +111,7 @@ def run(
         cancelled=cancelled,
         dag_id=dag_id,
         run_id=run_id,
-        **(_of_bill(reader, costs, whole, limits) if costs and whole else {"bill": None}),
+        **(_of_bill(reader, costs, whole, limits) if costs and whole else {"bill": None, "money": None}),
     )
 
 
@@ -120,13 +121,18 @@ def _of_bill(reader: Reader, costs: CostTable, found: Bill, limits: Mapping[str,
     :param limits: see `failed_limits`.
     """
     expected = Ledger(costs).of_job(found.job.key)
+    nights = nights_before(costs, found)
+    amounts = [found.total, *(each.total for each in nights)]
+    rates = [found.per_thousand_rows, *(each.per_thousand_rows for each in nights)]
     return {
         "bill": found,
         "many_failed": limits.get(found.job.spec, MANY_FAILED),
         "expected": expected,
         "outside": expected.compare(found) if expected else "",
         "failures": group_failures(found),
-        "nights": nights_before(costs, found),
+        "nights": nights,
+        "money": AmountColumn.finest(amounts[:1], amounts, [item.amount_usd for item in found.line_items]),
+        "rates": AmountColumn.finest(rates[:1], rates),
         "log": record_log(found.job),
         "again": count_retried(found, costs.deliveries_of(found.job), retried_reasons(found.job.spec)),
         "ended_by": cancelled_by(found.job) if reader.may_read_audit(found.job.owner) else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vertex_batch.costs import JobCost, Total, add_totals
@@ -21,6 +21,7 @@ class Clearing:
     :param paid: what these cost; None: not known.
     :param expected: what all rows usually cost; None: not known.
     :param is_running: the job still answers rows.
+    :param is_estimate: what was paid is estimated, because there is no bill yet.
     """
 
     task_id: str
@@ -30,26 +31,45 @@ class Clearing:
     paid: Total | None
     expected: Total | None = None
     is_running: bool = False
+    is_estimate: bool = False
 
     @property
     def whole(self) -> Total | None:
-        """What all rows cost at the price of the answered ones, or what was expected."""
-        if not (self.rows and self.answered and self.paid and self.paid.amount):
+        """What all rows cost at the price of the answered ones, or what is expected, as of a running job."""
+        is_expected = self.is_running and self.expected is not None
+        if is_expected or not (self.rows and self.answered and self.paid and self.paid.amount):
             return self.expected
         return Total(self.paid.amount * self.rows / self.answered, self.paid.complete)
 
     def __str__(self) -> str:
+        return self.describe()
+
+    def describe(self, money: numbers.AmountColumn | None = None) -> str:
+        """Say what is sent and paid for again.
+
+        :param money: how the page writes what was paid; None: as an amount by itself.
+        """
         rows = f"all {self.rows:,} rows" if self.rows else "all rows"
-        again = f"Clearing {self.task_id} sends {rows} again{_usd(self.whole, ', about %s')}"
+        again = f"Clearing {self.task_id} sends {rows} again{self._estimated(self.whole, ', about %s')}"
         if self.is_running or self.answered is None:
-            now = f": {self.answered:,} so far{_usd(self.paid, ', about %s')}" if self.answered else ""
+            now = (
+                f": {self.answered:,} so far{self._estimated(self.paid, ', about %s')}"
+                if self.answered
+                else ""
+            )
             return f"{again}, also those that are answered by then{now}. They are paid for twice."
         if self.answered == 0:
             return f"{again}. No row was answered, so none is paid for twice."
-        paid = _usd(self.paid, " (%s)")
+        paid = _usd(self.paid, money.write if money else numbers.amount, " (%s)")
+        if self.is_estimate:
+            paid = self._estimated(self.paid, " (about %s)")
         if self.answered == 1:
             return f"{again}, also the one that was answered{paid}. It is paid for twice."
         return f"{again}, also the {self.answered:,} that were answered{paid}. They are paid for twice."
+
+    @staticmethod
+    def _estimated(total: Total | None, form: str) -> str:
+        return _usd(total, lambda amount: numbers.about(amount.amount), form)
 
 
 def latest_jobs(jobs: Sequence[JobCost]) -> list[JobCost]:
@@ -87,7 +107,7 @@ def _of_task(task_id: str, jobs: Sequence[JobCost], expected: Mapping[JobId, Tot
     )
 
 
-def _usd(total: Total | None, form: str) -> str:
+def _usd(total: Total | None, write: Callable[[Total], str], form: str) -> str:
     if total is None or not total.amount:
         return ""
-    return form % f"{at_least(total)}{numbers.amount(total)} USD"
+    return form % f"{at_least(total)}{write(total)} USD"

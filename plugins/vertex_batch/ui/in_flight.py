@@ -147,7 +147,8 @@ def project_cost(
     Remaining rows are assumed to succeed. If something in the history has no price, the estimate is a lower
     bound. A job that has ended costs no more than it has cost so far.
 
-    :param expected: what was expected before the job was submitted, for a job without history.
+    :param expected: what was expected before the job was submitted, for a running job without history. What
+        a job has cost that has ended is known from its bill alone.
     """
     if each.has_ended and each.finished_rows == 0:
         nothing = Total(Decimal(0), complete=True)
@@ -160,6 +161,8 @@ def project_cost(
         per_row = amount / sum(cost.rows.ok - cost.rows.copied for cost in known)
         ran, missing = sum(cost.rows.total for cost in known), sum(cost.rows.missing for cost in known)
         usual = Total(amount * (ran + missing) / ran / len(known), complete)
+    elif each.has_ended:
+        return RunningEstimate(None, None, "the bill says what it cost")
     elif expected and expected.rows:
         complete, basis = expected.expected.complete, "expected when it was submitted"
         per_row = expected.expected.amount / expected.rows
@@ -168,14 +171,13 @@ def project_cost(
         return RunningEstimate(None, None, "no earlier bill of this DAG and model")
     guess = expected if not known and expected and expected.low != expected.high else None
     if each.rows is None:
-        basis = f"{basis}: {guess.span} USD" if guess and not each.has_ended else basis
+        basis = f"{basis}: {guess.span} USD" if guess else basis
         whole = None if each.has_ended else usual
         return RunningEstimate(None, whole, basis if expected and not known else f"{basis}: the usual cost")
     ok, _, to_go = each.rows
     so_far = Total(per_row * ok, complete)
     whole = so_far if each.has_ended else Total(per_row * (ok + to_go), complete)
     if guess:
-        rows = ok if each.has_ended else ok + to_go
-        low, high = (about(end * rows / guess.rows) for end in (guess.low, guess.high))
+        low, high = (about(end * (ok + to_go) / guess.rows) for end in (guess.low, guess.high))
         basis = f"{basis}: {low} to {high} USD"
     return RunningEstimate(so_far, whole, basis)

@@ -196,6 +196,7 @@ def confirm_cancel(
         bill.total if bill else estimate.so_far,
         None if each.has_ended else estimate.whole,
         is_running=not each.has_ended,
+        is_estimate=bill is None,
     )
     of_run = JobFilter(dag_id=submission.dag_id, run_id=submission.run_id)
     return page(

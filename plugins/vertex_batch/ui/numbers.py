@@ -16,6 +16,7 @@ from vertex_batch.costs import Total, about
 UNKNOWN = "\u2013"
 CENTS, SMALL = 2, 4
 _WHOLE_FROM = 1000
+_MILLIONTH = Decimal("0.000001")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"))
 _MANY_PERCENT = 1000
@@ -31,6 +32,7 @@ __all__ = [
     "change",
     "compact",
     "duration",
+    "fine",
     "share",
 ]
 
@@ -50,6 +52,11 @@ class AmountColumn:
         known = [abs(_plain(amount)) for amount in amounts if amount is not None]
         small = max(known, default=Decimal(0)) < 1 and any(_rounds(amount, CENTS) for amount in known)
         return cls(SMALL if small else CENTS)
+
+    @classmethod
+    def finest(cls, *groups: Iterable[Amount]) -> AmountColumn:
+        """Choose the decimals that all of some columns need, for a page that repeats an amount in each."""
+        return cls(max(cls.of(group).decimals for group in groups))
 
     def write(self, amount: Amount) -> str:
         """Write an amount without its currency. One that would be rounded to zero is ``<0.0001``."""
@@ -71,6 +78,15 @@ def amount(value: Amount) -> str:
     if value is not None and abs(_plain(value)) >= _WHOLE_FROM:
         return AmountColumn(0).write(value)
     return AmountColumn.of([value]).write(value)
+
+
+def fine(amount: Decimal) -> Decimal:
+    """Round an estimate to a millionth of a dollar: its other digits say nothing.
+
+    >>> fine(Decimal("0.04018000001"))
+    Decimal('0.040180')
+    """
+    return amount.quantize(_MILLIONTH, ROUND_HALF_UP)
 
 
 def share(part: int, whole: int) -> str:

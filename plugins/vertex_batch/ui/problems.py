@@ -36,8 +36,8 @@ from vertex_batch.vertex.resource import JobState
 
 MAX_SHOWN = 5
 _BESIDE = (
-    "The answers are beside a better delivery; the page of the run has the command (`vertex-batch results`"
-    " with `--replace`) that puts them in its place."
+    "The answers are beside the file of the spec, which has another delivery; the page of the run has the"
+    " command (`vertex-batch results` with `--replace`) that puts them there."
 )
 _MAX_READ = 200
 

@@ -85,7 +85,7 @@ def test_answers_that_were_put_beside_a_better_delivery_are_in_the_box_with_wher
     note = ("deliver", OUTCOME_XCOM, {"message": "These 44 answers are beside it", "is_note": True})
     a_run("failed", [TASKS[0], ("deliver", "success", DELIVER)], [SAID[0], note])
     (box,) = boxes(pages)
-    assert "44 answers were put beside the better delivery gs://demo-bucket/answers.parquet" in box
+    assert "44 answers were put beside gs://demo-bucket/answers.parquet" in box
     assert "The command that puts them there is below." in box
     assert "--to gs://demo-bucket/answers.parquet" in words(pages.get("/run", **RUN).text)
 

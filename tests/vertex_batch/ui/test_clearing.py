@@ -46,7 +46,21 @@ retry_rows: {rounds: 1}
             Clearing("submit", "s", 300, 44, PAID, is_running=True),
             (
                 "Clearing submit sends all 300 rows again, about 0.30 USD, also those that are answered by"
-                " then: 44 so far, about 0.0440 USD. They are paid for twice."
+                " then: 44 so far, about 0.044 USD. They are paid for twice."
+            ),
+        ),
+        (  # the page of a running job says so, too
+            Clearing("submit", "s", 300, 44, PAID, EXPECTED, is_running=True),
+            (
+                "Clearing submit sends all 300 rows again, about at least 0.50 USD, also those that are"
+                " answered by then: 44 so far, about 0.044 USD. They are paid for twice."
+            ),
+        ),
+        (
+            Clearing("submit", "s", 300, 44, PAID, is_estimate=True),
+            (
+                "Clearing submit sends all 300 rows again, about 0.30 USD, also the 44 that were answered"
+                " (about 0.044 USD). They are paid for twice."
             ),
         ),
         (

@@ -60,6 +60,7 @@ PATHS = {
     ),
 }
 MAX_PAGE_BYTES = 300_000
+LONG = "gs://demo-bucket/" + "a-long-path" * 12 + "/answers.parquet"
 FOUND = "http://127.0.0.1:4000/" + "a-long-path" * 12 + " answers."
 CHECKS = [
     CheckedSetup("connection", "litellm_default", ok(FOUND)),
@@ -96,7 +97,8 @@ def _deliver_twice(table: CostTable, job: JobFacts) -> None:
     """Deliver the answers of a job, and replace them by those of a later run."""
     for hours, run_id in enumerate((job.run_id, "later")):
         at = datetime(2026, 11, 22, 5 + hours, tzinfo=UTC)
-        made = a_delivery(dag_id=job.dag_id, run_id=run_id, spec=job.spec, delivered_at=at)
+        names = {"answers_uri": LONG, "exceptions_uri": LONG, "reasons": {"truncated": 3}}
+        made = a_delivery(dag_id=job.dag_id, run_id=run_id, spec=job.spec, delivered_at=at, **names)
         table.record_delivery(made, files_changed=True)
 
 
@@ -192,6 +194,11 @@ def _problems(page: Page) -> Iterator[str]:
     widths = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     if widths[0] > widths[1]:
         yield f"it is {widths[0]} wide"
+    over = page.evaluate(
+        "[...document.querySelectorAll('.facts dd')]"
+        ".filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.textContent)"
+    )
+    yield from (f"{text} is over what is beside it" for text in over)
     fills = page.evaluate(
         "[...document.querySelectorAll('svg rect')].map((each) => getComputedStyle(each).fill)"
     )

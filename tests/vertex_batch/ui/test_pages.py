@@ -505,9 +505,19 @@ def test_a_bill_shows_what_was_expected_beside_what_the_job_cost(pages):
     ledger.claim(asks, expected, [], lambda _: held, approved_by="ann", approved=lambda _: True)
     ledger.submitted("key", job.job_id)
     text = pages.get("/bill", **address).text
-    assert "1.25 USD (1.00 to 2.00), approved by ann" in words(text)
+    assert "Expected ≈ 1.25 USD 1.00 to 2.00" in words(text)
+    assert "approved by ann; no &lt;b&gt;history" in text
     assert "above expected" not in pages.get("/jobs").text
-    assert "no &lt;b&gt;history" in text
+
+
+def test_a_page_writes_one_amount_everywhere_with_the_same_decimals_and_exactly_on_hover(pages):
+    night = datetime(2026, 11, 21, 2, tzinfo=UTC)
+    pages.record(item("0.0441"), logical_date=night, create_time=night, run_id="before")
+    bill = pages.record(item("0.3"), create_time=datetime(2026, 11, 22, 2, tzinfo=UTC))
+    of_run = {"dag_id": "nightly", "run_id": bill.job.run_id}
+    for text in (pages.get("/bill", **key(bill)).text, pages.get("/run", **of_run).text):
+        written = re.findall(r'<span title="0\.30 USD">([\d.]+)</span>', text)
+        assert written == ["0.3000"] * 4  # headline, line item, its total, the nights
 
 
 def delivered(bill, **changes) -> Delivery:

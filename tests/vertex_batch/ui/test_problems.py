@@ -103,7 +103,7 @@ def test_a_delivery_that_was_put_beside_a_better_one_counts_in_the_night_and_is_
     answer = pages.get("/").text
     assert "Nothing unusual" not in answer
     assert "1 warning nightly: 206 of 300 rows have no good answer (206 truncated)" in words(answer)
-    assert "The answers are beside a better delivery; the page of the run has the command" in answer
+    assert "which has another delivery; the page of the run has the" in answer
     night = "320 input rows = 114 delivered + 206 exceptions (206 truncated)"
     assert f'Last night: <span class="bad">{night}</span>, in 2 deliveries' in answer
     for path, query in (("/jobs", {}), ("/", {"spec": "nightly"})):

@@ -363,4 +363,7 @@ def test_a_run_whose_delivery_was_replaced_says_where_its_answers_are_and_how_to
     assert "<code>gs://demo-bucket/out</code> <small>the outputs of its jobs still have the answers" in text
     command = "vertex-batch results gs://demo-bucket/out --input gs://demo-bucket/in.jsonl"
     assert f"{command} --to gs://demo-bucket/answers.parquet --key id" in text
-    assert "vertex-batch results" not in pages.get("/run", **{**RUN, "run_id": "later"}).text
+    assert "Replaces" not in text
+    later = pages.get("/run", **{**RUN, "run_id": "later"}).text
+    assert "<dt>Replaces</dt><dd>the delivery of run tonight</dd>" in later
+    assert "vertex-batch results" not in later

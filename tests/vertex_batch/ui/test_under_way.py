@@ -374,6 +374,12 @@ def test_a_job_without_earlier_bills_is_expected_to_cost_what_its_estimate_said(
     assert "≈ 1.00" in text
     assert "≈ 2.00" in text
     assert "expected when it was submitted" in text
+    running.post(job_id)
+    text = running.pages.get("/running", part=1).text
+    assert "the bill says what it cost" in text
+    assert "≈" not in text  # a first guess is not what it has cost
+    text = running.pages.get("/cancel", **running.key(job_id)).text
+    assert "<h1>Cancelled. 10 rows had finished; the bill says what it cost.</h1>" in text
 
 
 def test_a_bill_that_is_not_recorded_yet_leads_to_its_run(running):
