@@ -198,10 +198,8 @@ def describe(changes: Sequence[InputChange]) -> str:
         )
     if files := frozenset.intersection(*(change.files for change in changes)):
         found.append(f"the rows have {' and '.join(sorted(files))}, those of {last} had none")
-    if is_much(room := Fraction(median(change.room for change in changes))):
-        found.append(
-            f"the answers of {last} filled their limit, and the rows allow {_many_times(room)} as much now"
-        )
+    if is_much(Fraction(median(change.room for change in changes))):
+        found.append(f"the answers of {last} filled their limit, and the rows allow much more now")
     if is_much(Fraction(median(change.cut for change in changes))):
         found.append(f"the answers of {last} were longer than the rows allow now")
     return f"{', and '.join(found)}, so the range is wider" if found else ""

@@ -173,8 +173,8 @@ LONGER, SHORTER = InputChange(length=Fraction(41, 10)), InputChange(length=Fract
         (
             [InputChange(room=Fraction(8))],
             (
-                "the answers of the last job filled their limit, and the rows allow 8.0 times as much now,"
-                " so the range is wider"
+                "the answers of the last job filled their limit, and the rows allow much more now, so the"
+                " range is wider"
             ),
         ),
         (
