@@ -13,6 +13,7 @@ from vertex_batch.budgets import Ledger
 from vertex_batch.costs import Bill, CostTable, JobFilter, add_totals
 from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.ui.access import CurrentReader, Reader
+from vertex_batch.ui.audit import cancelled_by, marked_failed
 from vertex_batch.ui.beside import delivered, nights_before, outside_expectation
 from vertex_batch.ui.cancelled import cancelled_run, without_consequences
 from vertex_batch.ui.clearing import clearings, latest_jobs
@@ -30,7 +31,7 @@ from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.problems import many_unanswered, who_cancelled
 from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.restoring import first_delivery, restoring
-from vertex_batch.ui.run_report import cancelled_by, marked_failed, read_run, record_log
+from vertex_batch.ui.run_report import read_run, record_log
 from vertex_batch.ui.under_way import find_submission
 from vertex_batch.ui.words import MANY_FAILED, query
 
@@ -73,12 +74,14 @@ def run(
     where = JobFilter(dag_id=dag_id, run_id=run_id)
     found = costs.jobs(where, limit=MAX_JOBS_OF_RUN) if costs else []
     whole = costs.bill(found[0].job.key) if costs and len(found) == 1 else None
-    report = read_run(dag_id, run_id, with_reasons=reader.may_read_logs(dag_id))
+    may_read_logs = reader.may_read_logs(dag_id)
+    report = read_run(dag_id, run_id, with_reasons=may_read_logs)
     deliveries = costs.deliveries(where) if costs else []
     marked = marked_failed(dag_id, run_id) if reader.may_read_audit(dag_id) else None
     cancelled = cancelled_run(report, found, who_cancelled(reader, latest_jobs(found)), marked)
     if cancelled:
-        report = without_consequences(report, found, deliveries, marked=marked is not None)
+        were_killed = marked is not None and may_read_logs
+        report = without_consequences(report, found, deliveries, were_killed=were_killed)
     failed = {end.task_id for end in report.failures}
     cut = [each for each in many_unanswered(deliveries, limits) if each.task_id not in failed]
     guesses = Ledger(costs).of_jobs([each.job.key for each in found]) if costs and report.has_failed else {}
@@ -95,7 +98,7 @@ def run(
         delivered=delivered(costs, [[each] for each in found]) if costs else {},
         failed_limits=limits,
         report=report,
-        retry_rows=retry_rows_of(dag_id, report.dry_runs[0].task_id) if report.dry_runs else None,
+        retry_rows=retry_rows_of(dag_id, report.dry_run.jobs[0].task_id) if report.dry_run else None,
         deliveries=deliveries,
         unanswered=None if cancelled else DeliverySums.of(cut),
         restorings={

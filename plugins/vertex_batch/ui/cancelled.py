@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from vertex_batch.costs import Delivery, JobCost, Total, add_totals
 from vertex_batch.operators import CheckTasksOperator, DeliverResultsOperator
 from vertex_batch.sensors import BatchPredictionJobSensor
+from vertex_batch.ui.audit import DoneBy
 from vertex_batch.ui.clearing import latest_jobs
-from vertex_batch.ui.run_report import DoneBy, EndedTask, RunReport
+from vertex_batch.ui.run_report import EndedTask, RunReport
 from vertex_batch.ui.words import moment
 from vertex_batch.vertex.resource import JobState
 
@@ -55,12 +56,13 @@ def cancelled_run(
 
 
 def without_consequences(
-    report: RunReport, jobs: Sequence[JobCost], deliveries: Sequence[Delivery], *, marked: bool
+    report: RunReport, jobs: Sequence[JobCost], deliveries: Sequence[Delivery], *, were_killed: bool
 ) -> RunReport:
     """Leave out what only follows from the cancellation, and is said with it.
 
-    These are the tasks that waited for the cancelled jobs, that checked these, or whose delivery is shown,
-    and those that were killed when a person marked the run.
+    These are the tasks that waited for the cancelled jobs, that checked these, or whose delivery is shown.
+
+    :param were_killed: failures without a reason are of tasks that were killed when a person marked the run.
     """
     cut = [each for each in latest_jobs(jobs) if each.job.state == JobState.CANCELLED]
     delivered = {(each.task_id, each.map_index) for each in deliveries}
@@ -69,7 +71,7 @@ def without_consequences(
         if end.operator == DeliverResultsOperator.__name__:
             return (end.task_id, end.map_index) in delivered
         is_checked = end.operator == CheckTasksOperator.__name__
-        return is_checked or _waits_for(end, cut) or (marked and not end.reason)
+        return is_checked or _waits_for(end, cut) or (were_killed and not end.reason)
 
     return replace(
         report,
@@ -99,7 +101,7 @@ def _headline(
         what = f"{len(cut):,} of {len(last):,} jobs {'was' if len(cut) == 1 else 'were'}"
     if by:
         return f"{what} cancelled {by}."
-    if marked:
+    if marked and marked.at >= max(each.job.created_at for each in cut):
         return f"The run was marked as failed {marked}. {what} cancelled for that."
     ended = max((each.job.end_time for each in cut if each.job.end_time), default=None)
     when = f" at {moment(ended)}" if ended else ""

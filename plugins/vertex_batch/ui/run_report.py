@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from airflow.models.dagrun import DagRun
-from airflow.models.log import Log
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
 from airflow.utils.session import create_session
@@ -17,20 +15,15 @@ from airflow.utils.state import DagRunState, TaskInstanceState
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from vertex_batch.budgets import Estimate
-from vertex_batch.costs import Delivery, JobCost, JobFacts, add_totals
+from vertex_batch.costs import Delivery, JobCost, JobFacts
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.operators import AggregateTokenUsageOperator, DeliverResultsOperator
 from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
-from vertex_batch.ui.words import moment
+from vertex_batch.ui.dry_run import DryRun
 
 MAX_TASKS = 1000
-MAX_LINES = 20
 NO_JOB = "This run submitted no job"
-CANCEL_EVENT = "vertex_batch.cancel"
-"""The entry of the audit log for a job that was cancelled on these pages."""
-_MARKS = ("patch_dag_run", "patch_task_instance")
 _ACTIVE = (DagRunState.RUNNING, DagRunState.QUEUED)
 _SHOWN = (TaskInstanceState.FAILED, TaskInstanceState.UP_FOR_RETRY, TaskInstanceState.SKIPPED)
 
@@ -56,25 +49,6 @@ class EndedTask:
 
 
 @dataclass(frozen=True, slots=True)
-class DryRun:
-    """A job that was checked and not submitted.
-
-    :param rows: of its input; None: they were not counted.
-    :param expected: its expected cost; None: it could not be estimated.
-    :param day: whose prices the estimate has; None: not stored.
-    :param lines: what else was found, by subject.
-    :param request: the body of the request, as JSON.
-    """
-
-    task_id: str
-    request: str
-    rows: int | None = None
-    expected: Estimate | None = None
-    day: date | None = None
-    lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class RunReport:
     """One run.
 
@@ -90,7 +64,7 @@ class RunReport:
     submitted: int = 0
     is_in_doubt: bool = False
     ends: Sequence[EndedTask] = ()
-    dry_runs: Sequence[DryRun] = field(default_factory=tuple)
+    dry_run: DryRun | None = None
     projections: Sequence[str] = ()
     notes: Sequence[EndedTask] = ()
     delivering: Sequence[str] = ()
@@ -129,33 +103,6 @@ class RunReport:
         reasons = (end.reason for end in self.ends if end.state == TaskInstanceState.SKIPPED)
         # The page itself says that there was no job.
         return list(dict.fromkeys(each for each in reasons if each and not each.startswith(NO_JOB)))
-
-    @property
-    def rows(self) -> int | None:
-        """Rows of the dry run; None if those of a job are unknown."""
-        known = [each.rows for each in self.dry_runs if each.rows is not None]
-        return sum(known) if len(known) == len(self.dry_runs) else None
-
-    @property
-    def expected(self) -> Estimate | None:
-        """What the jobs of the dry run are expected to cost; None if the cost of one is unknown."""
-        known = [each.expected for each in self.dry_runs if each.expected is not None]
-        if not known or len(known) < len(self.dry_runs):
-            return None
-        names = ("low", "high", "rows", "size", "input_tokens", "output_tokens")
-        return replace(
-            known[0],
-            expected=add_totals(each.expected for each in known),
-            **{name: sum(getattr(each, name) for each in known) for name in names},
-            method=known[0].method if len(known) == 1 else f"{len(known)} jobs",
-            unknown=tuple(dict.fromkeys(reason for each in known for reason in each.unknown)),
-        )
-
-    def planned(self, name: str) -> list[str]:
-        """What a dry run has found about a subject, each line once."""
-        lines = dict.fromkeys(str(line) for each in self.dry_runs for line in each.lines.get(name, ()))
-        shown = list(lines)[:MAX_LINES]
-        return [*shown, *([f"and {len(lines) - len(shown):,} more"] if len(lines) > len(shown) else [])]
 
 
 def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
@@ -221,7 +168,6 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
         # A run that was cleared is queued again. What failed before that is over.
         if not (is_active and run.queued_at and task.end_date and task.end_date < run.queued_at)
     ]
-    dry_runs = [made for task, outcome in outcomes.items() if (made := _dry_run(task[0], outcome))]
     submitted = {intent.job_id for intent in intents if intent and intent.job_id}
     is_in_doubt = any(intent and intent.is_in_doubt for intent in intents)
     notes = [
@@ -234,55 +180,11 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
         len(submitted),
         is_in_doubt,
         ends,
-        dry_runs,
+        DryRun.read(outcomes),
         projections=list(_projections(results)),
         notes=notes,
         delivering=delivering,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class DoneBy:
-    """What a person did to a run, from Airflow's audit log."""
-
-    name: str
-    at: datetime
-
-    def __str__(self) -> str:
-        return f"by {self.name} at {moment(self.at)}"
-
-
-def marked_failed(dag_id: str, run_id: str) -> DoneBy | None:
-    """Find who last marked a run, or a task of it, as failed; None if the audit log has no such entry."""
-    return _latest(
-        dag_id, run_id, lambda extra: extra.get("new_state", extra.get("state")) == "failed", *_MARKS
-    )
-
-
-def cancelled_by(job: JobFacts) -> DoneBy | None:
-    """Find who cancelled a job on these pages; None if the audit log has no such entry."""
-    name = "/".join(job.key)
-    return _latest(job.dag_id, job.run_id, lambda extra: extra.get("job") == name, CANCEL_EVENT)
-
-
-def _latest(dag_id: str, run_id: str, is_it: Callable[[dict[str, Any]], bool], *events: str) -> DoneBy | None:
-    asked = (
-        select(Log.owner, Log.dttm, Log.extra)
-        .where(Log.dag_id == dag_id, Log.run_id == run_id, Log.event.in_(events))
-        .order_by(Log.dttm.desc())
-        .limit(MAX_TASKS)
-    )
-    with create_session() as session:
-        found = session.execute(asked).all()
-    return next((DoneBy(str(row.owner), row.dttm) for row in found if is_it(_object(row.extra))), None)
-
-
-def _object(text: str | None) -> dict[str, Any]:
-    try:
-        value = json.loads(text or "")
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,18 +235,3 @@ def _projections(results: Sequence[dict[str, Any]]) -> Iterator[str]:
         projection = each.get("projection")
         if "sample" in each and isinstance(projection, dict) and "text" in projection:
             yield f"This was {each['sample']}. {projection['text']}"
-
-
-def _dry_run(task_id: str, outcome: dict[str, Any]) -> DryRun | None:
-    """Read what a dry run has found; None for any other outcome."""
-    if "request" not in outcome:
-        return None
-    expected, day = outcome.get("expected"), outcome.get("priced_on")
-    return DryRun(
-        task_id,
-        str(outcome["request"]),
-        outcome.get("rows"),
-        Estimate.from_dict(expected) if isinstance(expected, dict) else None,
-        date.fromisoformat(day) if day else None,
-        outcome.get("lines") or {},
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.models.log import Log
@@ -18,6 +18,7 @@ from vertex_batch.tasks.outcome import OUTCOME_XCOM
 
 WAIT, CHECK = "BatchPredictionJobSensor", "CheckTasksOperator"
 AT = datetime(2026, 11, 22, 3, 40, tzinfo=UTC)
+CREATED = AT - timedelta(hours=1)
 BY = "by ann at 2026-11-22 03:40 UTC"
 CANCELLED = "Batch prediction job 7 was cancelled on request, by a person or a task. Finished rows are"
 LATE = "Batch prediction job 7 did not end before its deadline. Finished rows are"
@@ -31,9 +32,9 @@ SAID = [
 CUT = {"input_rows": 300, "delivered": 44, "exceptions": 256, "reasons": {"missing": 256}}
 
 
-def the_log_has(event, extra):
+def the_log_has(event, extra, at=AT):
     with airflows_database() as connection:
-        entry = {"event": event, "owner": "ann", "dttm": AT, "extra": json.dumps(extra)}
+        entry = {"event": event, "owner": "ann", "dttm": at, "extra": json.dumps(extra)}
         connection.execute(insert(Log.__table__).values(**entry, **RUN))
 
 
@@ -48,17 +49,19 @@ def boxes(pages):
         ("page", CANCELLED, f"The job was cancelled {BY}."),
         ("mark", "", f"The run was marked as failed {BY}. The job was cancelled for that."),
         ("", CANCELLED, "The job was cancelled at 2026-11-22 03:40 UTC on request, by a person or a task."),
+        ("before", LATE, f"The job was cancelled at 2026-11-22 03:40 UTC. {LATE.partition('.')[0]}."),
         ("", LATE, f"The job was cancelled at 2026-11-22 03:40 UTC. {LATE.partition('.')[0]}."),
     ],
 )
 def test_a_cancelled_run_is_one_box_with_who_did_it_and_what_it_came_to(pages, who, why, headline):
-    facts = {"state": "CANCELLED", "run_id": "tonight", "end_time": AT}
+    facts = {"state": "CANCELLED", "run_id": "tonight", "create_time": CREATED, "end_time": AT}
     job = pages.record(item("0.044"), bill=ROWS, **facts).job
     pages.table.record_delivery(a_delivery(**RUN, **CUT), files_changed=True)
     a_run("failed", TASKS, [("wait", OUTCOME_XCOM, {"message": why}), *SAID[1:]])
-    if who:
-        event = {"page": "vertex_batch.cancel", "mark": "patch_dag_run"}[who]
-        the_log_has(event, {"job": "/".join(job.key)} if who == "page" else {"state": "failed"})
+    if who == "page":
+        the_log_has("vertex_batch.cancel", {"job": "/".join(job.key)})
+    elif who:  # a person marks the run, or has marked it before it was cleared and submitted this job
+        the_log_has("patch_dag_run", {"state": "failed"}, AT if who == "mark" else CREATED - timedelta(1))
     (box,) = boxes(pages)
     rows = "44 of 300 rows were answered, 3 failed, 253 did not run. Paid: 0.0440 USD."
     assert f"{headline} {rows} 44 answers were delivered to gs://demo-bucket/a b/answers.parquet" in box
@@ -73,6 +76,14 @@ def test_a_failure_that_does_not_follow_from_the_cancellation_keeps_its_own_box(
     shown = boxes(pages)
     assert [each.partition(":")[0].split()[-1] for each in shown[1:]] == ["deliver", "record_cost"]
     assert "The output cannot be read." in shown[2]
+
+
+def test_who_may_not_read_logs_still_sees_which_task_failed_for_another_reason(pages):
+    pages.record(bill=ROWS, state="CANCELLED", run_id="tonight")
+    a_run("failed", [*TASKS, ("record_cost", "failed", RECORD)])
+    the_log_has("patch_dag_run", {"state": "failed"})
+    pages.may_read_logs = False
+    assert "Failed at record_cost" in boxes(pages)[-1]
 
 
 def test_answers_that_were_put_beside_a_better_delivery_are_in_the_box_with_where_the_command_is(
