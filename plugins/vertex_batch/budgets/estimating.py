@@ -203,6 +203,7 @@ def estimate(
         reasons=[item.reason for item in high if item.reason],
         method=method,
         is_first=True,
+        assumed=survey.assumed,
     )
 
 
@@ -243,6 +244,7 @@ def _replay(
         reasons=[item.reason for item in items if item.reason],
         method="; ".join(filter(None, (f"{survey.number}, tokens as in {jobs}", differs))),
         is_first=False,
+        assumed=survey.assumed if any(each.change.files for each in replays) else (),
     )
 
 
@@ -254,8 +256,8 @@ def _make_estimate(
     reasons: Iterable[str],
     method: str,
     is_first: bool,
+    assumed: tuple[str, ...],
 ) -> Estimate:
-    assumed = survey.assumed if is_first else ()
     return Estimate(
         expected=Total(total(items).amount, complete=not list(reasons)),
         low=span[0],

@@ -15,6 +15,7 @@ from math import ceil
 from statistics import median
 
 from vertex_batch.budgets.answers import USUAL_ANSWER, within
+from vertex_batch.budgets.media import Family, family
 from vertex_batch.budgets.survey import Survey
 from vertex_batch.costs.bill import Total
 from vertex_batch.usage import Kind, Modality, UsageKey
@@ -32,8 +33,8 @@ OF_THE_ANSWER = frozenset({Kind.OUTPUT, Kind.THOUGHTS})
 _FILES = {
     Modality.IMAGE: "pictures or documents",  # models count pages as either
     Modality.DOCUMENT: "pictures or documents",
-    Modality.VIDEO: "videos",
-    Modality.AUDIO: "sound",
+    Modality.VIDEO: "videos or sound",  # a video may have none
+    Modality.AUDIO: "videos or sound",
 }
 
 
@@ -156,7 +157,7 @@ def change_of(past: PastJob, survey: Survey) -> InputChange:
     """Compare new rows with those of an earlier job."""
     allowed = sum(within(*past.answer, survey.limits))
     cut = sum(past.answer) / allowed if allowed else _ONE
-    return InputChange(_length(past, survey), cut, _room(past, survey), survey_files(survey) - past.files)
+    return InputChange(_length(past, survey), cut, _room(past, survey), _new_files(past, survey))
 
 
 def survey_files(survey: Survey) -> frozenset[str]:
@@ -197,10 +198,8 @@ def describe(changes: Sequence[InputChange]) -> str:
         )
     if files := frozenset.intersection(*(change.files for change in changes)):
         found.append(f"the rows have {' and '.join(sorted(files))}, those of {last} had none")
-    if is_much(room := Fraction(median(change.room for change in changes))):
-        found.append(
-            f"the answers of {last} filled their limit, and the rows allow {_many_times(room)} as much now"
-        )
+    if is_much(Fraction(median(change.room for change in changes))):
+        found.append(f"the answers of {last} filled their limit, and the rows allow much more now")
     if is_much(Fraction(median(change.cut for change in changes))):
         found.append(f"the answers of {last} were longer than the rows allow now")
     return f"{', and '.join(found)}, so the range is wider" if found else ""
@@ -279,6 +278,13 @@ def _length(past: PastJob, survey: Survey) -> Fraction:
         return _ONE
     length = Fraction(now) / survey.rows / past.prompt_per_row
     return length if is_much(length) else _ONE
+
+
+def _new_files(past: PastJob, survey: Survey) -> frozenset[str]:
+    """What the rows have beside text and the earlier ones had not. Only Gemini reports it with its usage."""
+    model = next((key.model for key in past.usage), "")
+    is_reported = family(model) is not Family.OTHER and "embedding" not in model
+    return survey_files(survey) - past.files if is_reported else frozenset()
 
 
 def _room(past: PastJob, survey: Survey) -> Fraction:

@@ -14,12 +14,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vertex_batch.errors import ConfigurationError, SettingsSource
-from vertex_batch.storage import DEFAULT_CONN_ID, ObjectStorage
+from vertex_batch.storage import ObjectStorage
+from vertex_batch.usage.places import open_object_store
+from vertex_batch.vertex.client import DEFAULT_ROUTE_PREFIX, BatchClient, ProxyConfig
 from vertex_batch.vertex.names import Place, missing_of
 
 if TYPE_CHECKING:
     from vertex_batch.hooks.connection import ProxySettings
-    from vertex_batch.vertex.client import BatchClient
 
 # The names that LiteLLM's own command line reads.
 PROXY_VARIABLE, KEY_VARIABLE = "LITELLM_PROXY_URL", "LITELLM_PROXY_API_KEY"
@@ -45,20 +46,6 @@ def add_options(command: argparse.ArgumentParser) -> None:
     group.add_argument("--route-prefix", metavar="PATH", help="the proxy's path before /projects/...")
     group.add_argument("--project", metavar="ID", help="Google project, if the spec does not name one")
     group.add_argument("--location", metavar="NAME", help="location, if the spec does not name one")
-
-
-def add_storage(command: argparse.ArgumentParser, does: str) -> None:
-    """Add the option for the connection of an object.
-
-    :param does: what the connection does with it, such as "reads".
-    """
-    command.add_argument(
-        "--storage",
-        metavar="ID",
-        default=DEFAULT_CONN_ID,
-        help=f"Airflow connection that {does} it, as this environment defines it (default: {DEFAULT_CONN_ID},"
-        " else the credentials that Google's own tools find)",
-    )
 
 
 class Access:
@@ -88,8 +75,6 @@ class Access:
 
     def client(self, connection: str = DEFAULT_CONNECTION) -> BatchClient:
         """Open a client; use it as a context manager."""
-        from vertex_batch.vertex.client import BatchClient  # noqa: PLC0415 - so that `validate` is quick
-
         return BatchClient(self.settings(connection).config)
 
     def place(self, project: str | None, location: str | None, connection: str = DEFAULT_CONNECTION) -> Place:
@@ -139,8 +124,7 @@ def settings_of(proxy: str, route_prefix: str | None = None) -> ProxySettings:
 
 
 def _of_url(url: str, route_prefix: str | None) -> ProxySettings:
-    from vertex_batch.hooks.connection import ProxySettings  # noqa: PLC0415
-    from vertex_batch.vertex.client import DEFAULT_ROUTE_PREFIX, ProxyConfig  # noqa: PLC0415
+    from vertex_batch.hooks.connection import ProxySettings  # noqa: PLC0415 - it takes Airflow's seconds
 
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not key:
@@ -162,8 +146,6 @@ def input_storage(connection: str) -> ObjectStorage:
         from vertex_batch.hooks.storage import open_storage  # noqa: PLC0415 - it takes Airflow's seconds
 
         return open_storage(connection)
-    from vertex_batch.usage.places import open_object_store  # noqa: PLC0415
-
     return open_object_store()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 from argparse import Namespace
@@ -9,8 +10,8 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
+from vertex_batch.cli import arguments
 from vertex_batch.cli.output import print_json, print_parts
 from vertex_batch.cli.progress import progress_bar
 from vertex_batch.cli.tables import render_bill
@@ -24,6 +25,50 @@ from vertex_batch.vertex.names import parse_job_name
 _MOST_DAYS = timedelta(days=4)
 """After this, rows of a job are not answered: it may wait for 72 hours, and run for 24."""
 _OUTPUT_DIRECTORY = re.compile(r"(?:^|/)prediction-[^/]*?-?(\d{4}-\d\d-\d\d)T")
+
+
+def describe(command: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    command.description = (
+        "With a job: show its bill from the cost table, like cost --job. With paths: read the"
+        " output of batch prediction jobs and price it, without Airflow, a proxy or a cost table. All paths"
+        " together make one bill. If a price is unknown, the total is a lower bound, printed as 'at least'."
+    )
+    command.add_argument(
+        "paths",
+        nargs="+",
+        metavar="JOB|PATH",
+        help="a job's id or PROJECT/LOCATION/ID; or a file, directory, gs:// URI or quoted glob with rows in"
+        " JSON, plain or gzip",
+    )
+    command.add_argument(
+        "--model", help="of an output, required: the job's model, for rows that do not name one"
+    )
+    command.add_argument(
+        "--location",
+        help="of an output, required: where the job ran; some models cost more in a region than in `global`",
+    )
+    command.add_argument(
+        "--prices",
+        metavar="FILE",
+        help="a price map in LiteLLM's format, JSON or YAML, used alone (default: the packaged prices)",
+    )
+    command.add_argument(
+        "--day",
+        type=arguments.day,
+        metavar="YYYY-MM-DD",
+        help="the UTC day on which the job ran, whose prices are used (default: the day in the name of the"
+        " output directory, else today)",
+    )
+    arguments.add_json(command)
+    command.add_argument(
+        "--jobs",
+        type=arguments.count,
+        metavar="N",
+        help="number of processes that read a large local output (default: all cores)",
+    )
+    arguments.add_table(command)
+    command.set_defaults(run=run)
 
 
 def run(options: Namespace) -> int:
@@ -108,7 +153,7 @@ def day_in(paths: Sequence[str]) -> date | None:
         return None
 
 
-def as_data(bill: Bill) -> dict[str, Any]:
+def as_data(bill: Bill) -> dict[str, object]:
     """The bill as plain data. Money and rates are decimal strings, because JSON's numbers are not exact."""
     total = bill.total
     return {
@@ -129,7 +174,7 @@ def rows_data(rows: RowCounts) -> dict[str, int]:
     }
 
 
-def _item(item: LineItem) -> dict[str, Any]:
+def _item(item: LineItem) -> dict[str, object]:
     return {
         "model": item.model,
         "kind": item.kind,

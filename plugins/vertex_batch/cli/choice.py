@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from vertex_batch.billing.price_books import Books, OneBook, PriceBooks
+from vertex_batch.billing.spec_settings import spec_prices
+from vertex_batch.cli import arguments
 from vertex_batch.cli.access import (
     DEFAULT_CONNECTION,
     KEY_VARIABLE,
@@ -18,26 +19,25 @@ from vertex_batch.cli.access import (
     proxy_option,
     settings_of,
 )
+from vertex_batch.costs import JobFilter
 from vertex_batch.errors import ConfigurationError
+from vertex_batch.pricing import packaged_prices, price_file
+from vertex_batch.specs import prices_folder, specs_folder
+from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.names import parse_job_name
-
-if TYPE_CHECKING:
-    from vertex_batch.billing.price_books import Books
-    from vertex_batch.costs import JobFilter
-    from vertex_batch.vertex.client import BatchClient
 
 _NAMED = ("spec", "team", "model", "dag_id", "run_id", "job")
 
 
-def add_days(command: argparse.ArgumentParser, day: Callable[[str], date]) -> None:
+def add_days(command: argparse.ArgumentParser) -> None:
     """Add the options that choose days."""
-    command.add_argument("--since", type=day, metavar="DAY", help="first day, such as 2026-11-01")
-    command.add_argument("--until", type=day, metavar="DAY", help="last day, inclusive")
+    command.add_argument("--since", type=arguments.day, metavar="DAY", help="first day, such as 2026-11-01")
+    command.add_argument("--until", type=arguments.day, metavar="DAY", help="last day, inclusive")
 
 
-def add_jobs(command: argparse.ArgumentParser, day: Callable[[str], date]) -> None:
+def add_jobs(command: argparse.ArgumentParser) -> None:
     """Add the options that choose jobs."""
-    add_days(command, day)
+    add_days(command)
     command.add_argument("--spec", help="jobs of this spec")
     command.add_argument("--team", help="jobs with this label `team`")
     command.add_argument("--model", help="jobs created with this model, as the job names it")
@@ -86,8 +86,6 @@ def chosen_jobs(options: Namespace, *, all_if_none: bool = False) -> JobFilter:
     :param all_if_none: whether no selection means every job.
     :raises ConfigurationError: they select nothing, and that does not mean every job.
     """
-    from vertex_batch.costs import JobFilter  # noqa: PLC0415 - it brings SQLAlchemy along
-
     check_days(options)
     since, until = options.since, options.until
     if not (all_if_none or since or until or any(getattr(options, name) for name in _NAMED)):
@@ -113,11 +111,6 @@ def chosen_prices(options: Namespace) -> Iterator[tuple[Books, BatchClient | Non
 
     :raises PricesUnreadableError: the proxy's prices cannot be read.
     """
-    from vertex_batch.billing.price_books import OneBook, PriceBooks  # noqa: PLC0415 - see cli.main
-    from vertex_batch.billing.spec_settings import spec_prices  # noqa: PLC0415 - see cli.main
-    from vertex_batch.pricing import packaged_prices, price_file  # noqa: PLC0415
-    from vertex_batch.specs import prices_folder, specs_folder  # noqa: PLC0415
-
     if options.prices or options.packaged:
         yield OneBook(price_file(Path(options.prices)) if options.prices else packaged_prices()), None
         return
@@ -134,7 +127,5 @@ def open_client(proxy: str) -> Iterator[BatchClient]:
 
     :param proxy: see `settings_of`.
     """
-    from vertex_batch.vertex.client import BatchClient  # noqa: PLC0415 - so that `validate` is quick
-
     with BatchClient(settings_of(proxy).config) as client:
         yield client

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass, replace
@@ -9,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vertex_batch.budgets import Ledger, StoredEstimate
-from vertex_batch.cli.choice import check_days
+from vertex_batch.cli import arguments
+from vertex_batch.cli.choice import add_days, check_days
 from vertex_batch.cli.output import logs_aside, print_json, print_parts
 from vertex_batch.cli.tables import jobs_table, render_bill, totals_table
 from vertex_batch.costs import (
@@ -36,6 +38,32 @@ class MissingCostTableError(ConfigurationError):
 
 class JobNotFoundError(ConfigurationError):
     """The cost table has no such job, or more than one."""
+
+
+def describe(command: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    command.description = (
+        "Show what jobs cost, from the cost table: totals and jobs, or the bill of one job. If a"
+        " price is unknown, the sum is a lower bound, printed as 'at least'."
+    )
+    command.add_argument(
+        "--by",
+        choices=("spec", "day", "model", "team"),
+        help="only the totals, by this (default: by spec, and the latest jobs)",
+    )
+    add_days(command)
+    command.add_argument(
+        "--job", metavar="ID", help="show the bill of one job: its id, or PROJECT/LOCATION/ID"
+    )
+    command.add_argument(
+        "--limit",
+        type=arguments.count,
+        metavar="N",
+        help="also list the latest N jobs (default: 20 without --by, else 0)",
+    )
+    arguments.add_json(command)
+    arguments.add_table(command)
+    command.set_defaults(run=run)
 
 
 def run(options: Namespace) -> int:
@@ -179,7 +207,7 @@ def _added(totals: Iterable[Total]) -> Total:
     return add_totals(totals)
 
 
-def _group(total: GroupTotal) -> dict[str, Any]:
+def _group(total: GroupTotal) -> dict[str, object]:
     return {
         "group": total.group[0],
         **_total(total.total),
@@ -191,7 +219,7 @@ def _group(total: GroupTotal) -> dict[str, Any]:
     }
 
 
-def _job(job: JobCost) -> dict[str, Any]:
+def _job(job: JobCost) -> dict[str, object]:
     return {
         "job": _plain(job.job),
         "rows": _plain(job.rows),
@@ -201,7 +229,7 @@ def _job(job: JobCost) -> dict[str, Any]:
     }
 
 
-def _ratios(saved: Total, rows: RowCounts | None, per_thousand_rows: Total | None) -> dict[str, Any]:
+def _ratios(saved: Total, rows: RowCounts | None, per_thousand_rows: Total | None) -> dict[str, object]:
     return {
         "saved": _total(saved),
         "failed_share": rows.failed_share if rows else None,
@@ -209,11 +237,11 @@ def _ratios(saved: Total, rows: RowCounts | None, per_thousand_rows: Total | Non
     }
 
 
-def _total(total: Total) -> dict[str, Any]:
+def _total(total: Total) -> dict[str, object]:
     return {"amount_usd": total.amount, "complete": total.complete}
 
 
-def _plain(value: Any) -> dict[str, Any]:
+def _plain(value: Any) -> dict[str, object]:
     assert is_dataclass(value)
     assert not isinstance(value, type)
     return asdict(value)

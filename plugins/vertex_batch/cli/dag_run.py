@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 _REPEAT_SECONDS = 0.5
 _MOST_RUNS = timedelta(milliseconds=100)
 
-_Result: TypeAlias = "tuple[dict[str, Any], RenderableType | None]"
+_Result: TypeAlias = "tuple[dict[str, object], RenderableType | None]"
 
 dag: DAG
 
@@ -188,7 +188,7 @@ def _results(run: DagRun, spec: Spec, job: JobSpec) -> Iterator[_Result]:
         yield {**outcome, "job_id": None}, None
 
 
-def _bill_data(bill: Bill) -> dict[str, Any]:
+def _bill_data(bill: Bill) -> dict[str, object]:
     return {
         "project": bill.job.project,
         "location": bill.job.location,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vertex_batch.cli import access
+from vertex_batch.cli import access, arguments
 from vertex_batch.cli.output import logs_aside, print_json, say
 
 if TYPE_CHECKING:
@@ -19,15 +19,13 @@ if TYPE_CHECKING:
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "not checked": "dim"}
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def describe(command: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    command = commands.add_parser(
-        "doctor",
-        help="check the proxy, storage, cost table and Airflow that the specs need",
-        description="Check everything that the specs of a folder need: the proxy and its version, the key,"
+    command.description = (
+        "Check everything that the specs of a folder need: the proxy and its version, the key,"
         " projects, prices, buckets, the cost table, triggerers, pools and the deployment's name. Nothing is"
         " submitted. One small object is written, read and deleted in each bucket of outputs. Exit status 1"
-        " if a check failed; warnings do not count.",
+        " if a check failed; warnings do not count."
     )
     command.add_argument(
         "--specs",
@@ -36,8 +34,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     access.add_options(command)
     command.add_argument("--json", action="store_true", help="print JSON")
+    arguments.add_table(command, apart=True)
     command.set_defaults(run=run)
-    return command
 
 
 def run(options: Namespace) -> int:

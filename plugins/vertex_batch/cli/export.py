@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from argparse import Namespace
-from collections.abc import Iterable
 from pathlib import Path
 
-from vertex_batch.cli.choice import chosen_jobs
+from vertex_batch.cli import arguments
+from vertex_batch.cli.choice import add_jobs, chosen_jobs
 from vertex_batch.cli.cost import open_table
+from vertex_batch.cli.output import replace_file
 from vertex_batch.costs import CostTable, FocusVersion, JobFilter, stream_csv
-from vertex_batch.errors import ConfigurationError
 
 _UNPRICED_SHOWN = 5
+
+
+def describe(command: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    command.description = (
+        "Write the line items of recorded jobs in the columns of the FinOps Open Cost and Usage"
+        " Specification (FOCUS), as CSV. Without a selection, all jobs are written. Usage without a price is"
+        " left out and reported."
+    )
+    add_jobs(command)
+    command.add_argument(
+        "--focus", choices=["1.2", "1.4"], default="1.2", help="version of the specification (default: 1.2)"
+    )
+    command.add_argument("--output", metavar="FILE", help="the file to write (default: standard output)")
+    arguments.add_table(command)
+    command.set_defaults(run=run)
 
 
 def run(options: Namespace) -> int:
@@ -21,26 +38,12 @@ def run(options: Namespace) -> int:
     table = open_table(options)
     lines = stream_csv(table.focus(where, FocusVersion(options.focus)))
     if options.output:
-        _write(Path(options.output), lines)
+        replace_file(Path(options.output), (some.encode() for some in lines))
     else:
         for some in lines:
             sys.stdout.write(some)
     _report_unpriced(table, where)
     return 0
-
-
-def _write(path: Path, lines: Iterable[str]) -> None:
-    """Write a file that is complete or absent.
-
-    :raises ConfigurationError: it cannot be written.
-    """
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as stream:
-            stream.writelines(lines)
-        partial.replace(path)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def _report_unpriced(table: CostTable, where: JobFilter) -> None:

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vertex_batch.cli import access
-from vertex_batch.cli.output import say, with_progress
+from vertex_batch.cli import access, arguments
+from vertex_batch.cli.output import replace_file, say, with_progress
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.storage import has_wildcard
-
-if TYPE_CHECKING:
-    from vertex_batch.storage import ObjectStorage, SourceObject
+from vertex_batch.storage import ObjectStorage, SourceObject, has_wildcard
+from vertex_batch.usage.places import open_local
 
 _GCS = "gs://"
 _SHOWN = 5
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def describe(command: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    command = commands.add_parser(
-        "get",
-        help="copy an object, such as delivered answers, to a file",
-        description="Copy one object to a file, or print it, with the connection that the jobs use. So the"
+    command.description = (
+        "Copy one object to a file, or print it, with the connection that the jobs use. So the"
         " answers of a delivery can be read also where the object store is emulated. The bytes are"
-        " not changed: a gzip object stays gzip.",
+        " not changed: a gzip object stays gzip."
     )
     command.add_argument(
         "uri", metavar="URI", help="gs://BUCKET/NAME, with wildcards if only one object matches; or a path"
@@ -42,7 +36,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="where to write it; a folder keeps the object's name (default: standard output)",
     )
     command.add_argument("--force", action="store_true", help="replace a file that has this name")
-    access.add_storage(command, "reads")
+    arguments.add_storage(command, "reads")
     command.set_defaults(run=run)
 
 
@@ -62,14 +56,12 @@ def run(options: Namespace) -> int:
         if file is None:
             _print(stream.blocks(), source)
         else:
-            _write(file, with_progress(source.uri, source.size, stream.blocks()))
+            replace_file(file, with_progress(source.uri, source.size, stream.blocks()))
             say(f"Copied {source.uri} to {file}, {source.size:,} bytes.")
     return 0
 
 
 def _open(uri: str, connection: str) -> ObjectStorage:
-    from vertex_batch.usage.places import open_local  # noqa: PLC0415 - so that the other commands start quickly
-
     if uri.startswith(_GCS):
         return access.input_storage(connection)
     if "://" in uri:
@@ -101,20 +93,3 @@ def _print(blocks: Iterable[bytes], source: SourceObject) -> None:
     is_shown = sys.stdout.isatty()
     for block in blocks if is_shown else with_progress(source.uri, source.size, blocks):
         sys.stdout.buffer.write(block)
-
-
-def _write(file: Path, blocks: Iterable[bytes]) -> None:
-    """Write a file completely or not at all."""
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as target:
-                target.writelines(blocks)
-            part.replace(file)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{file} cannot be written: {error.strerror}. Nothing was copied."
-        ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vertex_batch.budgets import describe_past, past_costs
 from vertex_batch.costs import paid_before
@@ -36,7 +36,7 @@ class History:
             return [f"not read: {self.problem}"]
         return [text for text in (self.again, describe_past(self.jobs)) if text]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """As plain data; amounts are decimal strings."""
         costs = past_costs(self.jobs)
         return {

@@ -6,21 +6,20 @@ import argparse
 import sys
 from argparse import Namespace
 from itertools import islice
-from typing import Any
 
-from vertex_batch.cli import access
-from vertex_batch.cli.output import at_least_one, logs_aside, print_json, print_parts, say
+from vertex_batch.cli import access, arguments
+from vertex_batch.cli.output import logs_aside, print_json, print_parts, say
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.vertex.labels import SPEC_LABEL
+from vertex_batch.lifecycle.cancelling import cancel_and_confirm
+from vertex_batch.vertex.labels import MANAGED_BY, MANAGED_BY_LABEL, SPEC_LABEL
 from vertex_batch.vertex.names import JobId, parse_job_name
-from vertex_batch.vertex.resource import STATE_PREFIX, BatchPredictionJob, JobState
+from vertex_batch.vertex.resource import STATE_PREFIX, BatchPredictionJob, JobState, label_value
 
 STATES = tuple(state.lower() for state in JobState if state is not JobState.UNSPECIFIED)
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def describe(command: argparse.ArgumentParser) -> None:
     """Describe the command and its parts."""
-    command = commands.add_parser("jobs", help="list, show or cancel batch prediction jobs")
     parts = command.add_subparsers(title="commands", metavar="COMMAND", required=True)
     listing = parts.add_parser(
         "list", help="list jobs, newest first", description="List the jobs of a project and location."
@@ -29,7 +28,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     listing.add_argument("--state", choices=STATES, help="only jobs in this state")
     listing.add_argument("--spec", metavar="NAME", help="only jobs of this spec")
     listing.add_argument(
-        "--limit", type=at_least_one, default=20, metavar="N", help="at most N (default: 20)"
+        "--limit", type=arguments.at_least_one, default=20, metavar="N", help="at most N (default: 20)"
     )
     listing.set_defaults(run=run_list)
     show = parts.add_parser("show", help="show one job", description="Show a job as Vertex reports it.")
@@ -61,9 +60,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run_list(options: Namespace) -> int:
     """List jobs."""
-    from vertex_batch.vertex.labels import MANAGED_BY, MANAGED_BY_LABEL  # noqa: PLC0415
-    from vertex_batch.vertex.resource import label_value  # noqa: PLC0415
-
     reach = access.Access(options)
     with logs_aside():
         place = reach.place(None, None, options.connection)
@@ -110,8 +106,6 @@ def run_show(options: Namespace) -> int:
 
 def run_cancel(options: Namespace) -> int:
     """Cancel jobs, and report how each of them ended."""
-    from vertex_batch.lifecycle.cancelling import cancel_and_confirm  # noqa: PLC0415
-
     reach = access.Access(options)
     with logs_aside():
         wanted = [_job_id(reach, options, job) for job in options.job]
@@ -151,9 +145,9 @@ def _confirmed(count: int) -> bool:
     return sys.stdin.readline().strip().lower().startswith("y")
 
 
-def _as_data(job: BatchPredictionJob, *, whole: bool = False) -> dict[str, Any]:
+def _as_data(job: BatchPredictionJob, *, whole: bool = False) -> dict[str, object]:
     stats = job.completion_stats
-    data: dict[str, Any] = {
+    data: dict[str, object] = {
         "job_id": job.job_id,
         "display_name": job.display_name,
         "state": job.state,
@@ -190,7 +184,7 @@ def _print_table(jobs: list[BatchPredictionJob]) -> None:
     print_parts(table if jobs else "No jobs.")
 
 
-def _words(value: Any) -> str:
+def _words(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}={_words(inner)}" for name, inner in value.items())
     return ", ".join(map(_words, value)) if isinstance(value, list | tuple) else str(value)

@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import sys
+import textwrap
 from argparse import Namespace
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from zoneinfo import ZoneInfo
 from vertex_batch.cli.output import print_json, say
 from vertex_batch.cli.validate import DEFAULT_FOLDER
 from vertex_batch.errors import ConfigurationError, scrub
+from vertex_batch.specs import SpecError, check_text, json_schema
 
 SCHEMA_NAME = "job-spec.schema.json"
 _PLAIN = re.compile(r"[A-Za-z][\w./@-]*(:[\w./@-]+)*|\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -97,13 +99,11 @@ _MORE = {
 }
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def describe(command: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    command = commands.add_parser(
-        "new",
-        help="write a new spec, with comments",
-        description="Write a commented spec from options. On a terminal, missing options are prompted for."
-        " The spec is checked before it is written, and no file is ever overwritten.",
+    command.description = (
+        "Write a commented spec from options. On a terminal, missing options are prompted for."
+        " The spec is checked before it is written, and no file is ever overwritten."
     )
     command.add_argument("name", metavar="NAME", help="name of the spec and of its DAG")
     command.add_argument(
@@ -121,8 +121,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: Namespace) -> int:
     """Ask, check, write."""
-    from vertex_batch.specs import check_text  # noqa: PLC0415
-
     path = Path(options.folder) / f"{options.name}.yaml"
     if path.exists():
         raise ConfigurationError(f"{path} already exists. Nothing was written; choose another name.")
@@ -279,8 +277,6 @@ def _default(key: str, name: str, answers: dict[str, str]) -> str:
 
 def _problems(name: str, answers: dict[str, str]) -> list[tuple[str, str]]:
     """The problems of the answers so far, each with the key that it is about; empty: the name."""
-    from vertex_batch.specs import SpecError, check_text  # noqa: PLC0415
-
     try:
         check_text(spec_text({**_VALID, **answers}, SCHEMA_NAME), f"{name}.yaml")
     except SpecError as error:
@@ -303,15 +299,11 @@ def _today(timezone: str) -> str:
 
 @cache
 def _keys() -> dict[str, Any]:
-    from vertex_batch.specs import json_schema  # noqa: PLC0415
-
     keys: dict[str, Any] = json_schema()["properties"]
     return keys
 
 
 def _comment(key: str) -> list[str]:
-    import textwrap  # noqa: PLC0415
-
     return textwrap.wrap(_keys()[key]["description"], 100, initial_indent="# ", subsequent_indent="# ")
 
 

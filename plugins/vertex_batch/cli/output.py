@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from vertex_batch.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -22,7 +25,7 @@ _WIDEST = 10_000
 _SPARE_COLUMNS = ("not read", "saved", "saved by batch", "days", "tokens", "run", "rows ok", "model")
 
 
-def print_json(data: Any) -> None:
+def print_json(data: object) -> None:
     """Print JSON. Amounts are exact decimal strings."""
     sys.stdout.write(json.dumps(data, indent=2, default=_as_text) + "\n")
 
@@ -75,7 +78,7 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def logs_aside() -> AbstractContextManager[Any]:
+def logs_aside() -> AbstractContextManager[TextIO]:
     """Send Airflow's logs to standard error, because programs read the result from standard output."""
     return redirect_stdout(sys.stderr)
 
@@ -105,6 +108,25 @@ def byte_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda size: progress.advance(task, size)
 
 
+def replace_file(path: Path, blocks: Iterable[bytes]) -> None:
+    """Write a file completely or not at all.
+
+    :raises ConfigurationError: it cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        try:
+            with partial.open("wb") as stream:
+                stream.writelines(blocks)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}. Nothing was written."
+        ) from error
+
+
 def with_progress(what: str, total: int, blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield blocks unchanged, and show on a terminal how many bytes were taken."""
     with byte_progress(what, total) as advance:
@@ -113,14 +135,7 @@ def with_progress(what: str, total: int, blocks: Iterable[bytes]) -> Iterator[by
             advance(len(block))
 
 
-def at_least_one(text: str) -> int:
-    """Read an option's number of things to show."""
-    if not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise ArgumentTypeError(f"`{text}` is not a whole number of 1 or more")
-    return int(text)
-
-
-def _as_text(value: Any) -> Any:
+def _as_text(value: object) -> object:
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, date | datetime):

@@ -9,27 +9,25 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from vertex_batch.cli import access
 from vertex_batch.cli.output import logs_aside, print_json
+from vertex_batch.cli.planning import Plan, look, prepare
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.specs import Spec, load_spec, prices_folder, spec_file
-
-if TYPE_CHECKING:
-    from vertex_batch.cli.planning import Plan
+from vertex_batch.specs.model import JobSpec
+from vertex_batch.specs.rendering import moment_on
 
 _SHOWN_SHARDS = 10
 
 
-def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Describe both commands."""
-    command = commands.add_parser(
-        "plan",
-        help="show what a spec would submit on a date",
-        description="Render a spec for a date, check its inputs, and show the exact request, problems in the"
+def describe(command: argparse.ArgumentParser) -> None:
+    """Describe `plan`."""
+    command.description = (
+        "Render a spec for a date, check its inputs, and show the exact request, problems in the"
         " rows, and the expected cost. Nothing is submitted. Exit status 1 if a submission would certainly be"
-        " refused or fail.",
+        " refused or fail."
     )
     add_spec_options(command)
     command.add_argument(
@@ -42,11 +40,13 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(run=run_plan)
-    command = commands.add_parser(
-        "check",
-        help="check a spec's inputs, model and locations before they cost money",
-        description="Run a spec's pre-flight for a date. It reads every row and submits nothing. Exit status"
-        " 1 if Vertex would not answer any row of a job.",
+
+
+def describe_check(command: argparse.ArgumentParser) -> None:
+    """Describe `check`."""
+    command.description = (
+        "Run a spec's pre-flight for a date. It reads every row and submits nothing. Exit status"
+        " 1 if Vertex would not answer any row of a job."
     )
     add_spec_options(command)
     command.add_argument("--json", action="store_true", help="print JSON")
@@ -107,10 +107,6 @@ def run_check(options: Namespace) -> int:
 
 def chosen_moment(spec: Spec, given: date | datetime | None) -> datetime:
     """The run's logical time: the option's, in the spec's time zone, or now."""
-    from zoneinfo import ZoneInfo  # noqa: PLC0415
-
-    from vertex_batch.specs.rendering import moment_on  # noqa: PLC0415 - so that `validate` is quick
-
     if given is None:
         return datetime.now(UTC)
     if isinstance(given, datetime):
@@ -118,7 +114,7 @@ def chosen_moment(spec: Spec, given: date | datetime | None) -> datetime:
     return moment_on(spec, given)
 
 
-def chosen_jobs(spec: Spec, names: Sequence[str] | None) -> list[Any]:
+def chosen_jobs(spec: Spec, names: Sequence[str] | None) -> list[JobSpec]:
     """The requested jobs of a spec, in the order of the file.
 
     :raises ConfigurationError: the spec has no job of that name.
@@ -131,8 +127,6 @@ def chosen_jobs(spec: Spec, names: Sequence[str] | None) -> list[Any]:
 
 
 def _plans(options: Namespace, *, estimate: bool, offline: bool = False) -> Iterator[Plan]:
-    from vertex_batch.cli.planning import look, prepare  # noqa: PLC0415 - so that `validate` is quick
-
     spec = load_spec(options.spec)
     when = chosen_moment(spec, options.date)
     reach = access.Access(options)
@@ -145,7 +139,7 @@ def _plans(options: Namespace, *, estimate: bool, offline: bool = False) -> Iter
         yield plan
 
 
-def as_data(plan: Plan) -> dict[str, Any]:
+def as_data(plan: Plan) -> dict[str, object]:
     """A plan as plain data."""
     return {
         **_job_report(plan),
@@ -165,7 +159,7 @@ def as_data(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _job_report(plan: Plan) -> dict[str, Any]:
+def _job_report(plan: Plan) -> dict[str, object]:
     report = plan.report
     return {
         "job": plan.job.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -31,6 +31,7 @@ from vertex_batch.vertex.resource import CreateJobRequest
 
 if TYPE_CHECKING:
     from vertex_batch.hooks.storage import InputStorage
+    from vertex_batch.storage import SourceObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,9 @@ def look(
     return replace(plan, report=found, problem=problem, estimate=guess, shards=shards, not_asked=not_asked)
 
 
-def _shards(plan: Plan, report: Report, objects: Any, storage: InputStorage) -> tuple[int, ...]:
+def _shards(
+    plan: Plan, report: Report, objects: Sequence[SourceObject], storage: InputStorage
+) -> tuple[int, ...]:
     """How many rows each job would read, if one job may not read them all."""
     if plan.limits.fits(report.rows, report.size_bytes):
         return ()
@@ -182,7 +185,9 @@ def _price_book(plan: Plan, client: BatchClient | None, prices: Path | None) -> 
     return PriceBooks(client, prices, {spec_job(facts): plan.job.prices or None}).book_of(facts)
 
 
-def _estimate(plan: Plan, objects: Any, storage: InputStorage, book: PriceBook) -> Estimate:
+def _estimate(
+    plan: Plan, objects: Sequence[SourceObject], storage: InputStorage, book: PriceBook
+) -> Estimate:
     """Estimate as the budget check of a run does."""
     model, rows = plan.request.model, plan.report.rows if plan.report else 0
     long_context = book.thresholds().get(canonical_model(model))

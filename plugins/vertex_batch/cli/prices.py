@@ -5,21 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from vertex_batch.cli import access
+from vertex_batch.cli import access, arguments
 from vertex_batch.cli.output import print_json
+from vertex_batch.costs import in_full, per_million
 from vertex_batch.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from vertex_batch.pricing import PriceBook, Rate, Unpriced
-    from vertex_batch.usage import UsageKey
+from vertex_batch.pricing import Basis, PriceBook, Rate, Unpriced, from_proxy, price_folder, retirement_of
+from vertex_batch.specs import prices_folder, specs_folder
+from vertex_batch.usage import Tier, Unit, UsageKey, canonical_model
 
 _WIDTH = 160
 _GLOBAL, _ANY_REGION = "global", "any region"
@@ -47,21 +46,17 @@ class ListedPrice:
     regional: Rate | Unpriced | None = None
 
 
-def add_parser(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], day: Callable[[str], date]
-) -> None:
+def describe(command: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    command = commands.add_parser(
-        "prices",
-        help="show the rates of a model on a day",
-        description="Show each batch rate of a model on a day: the list that it is from, from when to when it"
+    command.description = (
+        "Show each batch rate of a model on a day: the list that it is from, from when to when it"
         " holds, and what changes next. The lists are, in this order: price files, a proxy's deployments, the"
         " packaged lists with dates, the proxy's price map, and the packaged snapshot of that. The proxy's"
-        " prices are used with --proxy only. Exit status 1 if the model has no rate.",
+        " prices are used with --proxy only. Exit status 1 if the model has no rate."
     )
     command.add_argument("model", metavar="MODEL", help="the model, in any form of its name")
     command.add_argument(
-        "--on", type=day, metavar="DAY", help="the UTC day, such as 2026-12-01 (default: today)"
+        "--on", type=arguments.day, metavar="DAY", help="the UTC day, such as 2026-12-01 (default: today)"
     )
     command.add_argument(
         "--location",
@@ -83,9 +78,6 @@ def add_parser(
 
 def run(options: Namespace) -> int:
     """Print the rates of a model."""
-    from vertex_batch.pricing import PriceBook, from_proxy, price_folder, retirement_of  # noqa: PLC0415
-    from vertex_batch.specs import prices_folder, specs_folder  # noqa: PLC0415 - so that `validate` is quick
-
     day = options.on or datetime.now(UTC).date()
     folder = prices_folder(Path(options.specs) if options.specs else specs_folder())
     files = price_folder(folder) if folder.is_dir() else []
@@ -115,8 +107,6 @@ def rates_on(
 
     :param with_regional: also the rates in a region. Some models cost more in all regions than in `global`.
     """
-    from vertex_batch.usage import canonical_model  # noqa: PLC0415
-
     later, today = book.change_days(model, day, date.max), book.on(day)
     return [
         ListedPrice(
@@ -138,14 +128,12 @@ def _next_change(
 
 
 def _usd(rate: Rate | Unpriced) -> Decimal | None:
-    from vertex_batch.pricing import Rate  # noqa: PLC0415
-
     return rate.usd_per_unit if isinstance(rate, Rate) else None
 
 
 def as_data(
     model: str, location: str, day: date, found: Sequence[ListedPrice], notes: Sequence[str]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The rates as plain data; a price is USD for one unit, as a decimal string."""
     return {
         "model": model,
@@ -156,11 +144,9 @@ def as_data(
     }
 
 
-def _rate_data(each: ListedPrice) -> dict[str, Any]:
-    from vertex_batch.pricing import Rate  # noqa: PLC0415
-
+def _rate_data(each: ListedPrice) -> dict[str, object]:
     usage, rate, change = each.usage, each.rate, each.change
-    data: dict[str, Any] = {
+    data: dict[str, object] = {
         "kind": usage.kind,
         "modality": usage.modality,
         "tier": usage.tier,
@@ -186,8 +172,6 @@ def _rate_data(each: ListedPrice) -> dict[str, Any]:
 
 
 def _text(usd: Decimal | None) -> str | None:
-    from vertex_batch.costs import in_full  # noqa: PLC0415
-
     return None if usd is None else in_full(usd)
 
 
@@ -218,8 +202,6 @@ def _print(model: str, location: str, day: date, found: Sequence[ListedPrice], n
 
 
 def _per_million(usd: Decimal | None) -> str:
-    from vertex_batch.costs import per_million  # noqa: PLC0415
-
     return "none" if usd is None else per_million(usd)
 
 
@@ -230,9 +212,6 @@ def _validity(first: date | None, last: date | None) -> str:
 
 
 def _cells(each: ListedPrice) -> Iterator[str]:
-    from vertex_batch.pricing import Basis, Rate  # noqa: PLC0415
-    from vertex_batch.usage import Tier, Unit  # noqa: PLC0415
-
     usage, rate, change = each.usage, each.rate, each.change
     words = [usage.kind, usage.modality if usage.kind.unit is Unit.TOKEN else "", usage.cache_ttl]
     words.append("long context" if usage.tier is Tier.LONG_CONTEXT else "")

@@ -8,10 +8,13 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from vertex_batch.cli import access
+import msgspec
+
+from vertex_batch.cli import access, arguments
 from vertex_batch.cli.new import BUCKET, command_for
 from vertex_batch.cli.output import print_json, say, with_progress
 from vertex_batch.errors import ConfigurationError
+from vertex_batch.preflight import why_not_json
 from vertex_batch.specs import load_specs
 from vertex_batch.specs.load import working_folder
 from vertex_batch.specs.templates import TEMPLATE_PART, is_template
@@ -20,13 +23,11 @@ from vertex_batch.storage import TOO_LONG, blocks_of, lines_of, names_like, unpa
 _ID = re.compile(r"id|key|\w+_id|\w+_key|[a-z]+Id", re.ASCII)
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def describe(command: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    command = commands.add_parser(
-        "put",
-        help="upload an input of your own",
-        description="Upload a file of rows, one JSON request per line, plain or gzip. The address is printed,"
-        " and what to write into a spec. No object is overwritten, and nothing is submitted.",
+    command.description = (
+        "Upload a file of rows, one JSON request per line, plain or gzip. The address is printed,"
+        " and what to write into a spec. No object is overwritten, and nothing is submitted."
     )
     command.add_argument("file", metavar="FILE", type=Path, help="the file to upload")
     command.add_argument(
@@ -37,7 +38,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         f" `input` in the bucket that the specs in {working_folder()} read, if it is only one)",
     )
     command.add_argument("--overwrite", action="store_true", help="replace an object that has this name")
-    access.add_storage(command, "writes")
+    arguments.add_storage(command, "writes")
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(run=run)
 
@@ -157,8 +158,6 @@ def _check(file: Path) -> tuple[int, str, str]:
 
 def _key_in(line: bytes) -> str:
     """The field beside the request of a row that looks like its id; empty if there is none."""
-    import msgspec  # noqa: PLC0415 - so that the other commands start quickly
-
     try:
         row = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -170,10 +169,6 @@ def _key_in(line: bytes) -> str:
 
 
 def _why_no_row(line: bytes) -> str:
-    import msgspec  # noqa: PLC0415 - so that the other commands start quickly
-
-    from vertex_batch.preflight import why_not_json  # noqa: PLC0415
-
     if line == TOO_LONG:
         return "is too long for a row"
     try:

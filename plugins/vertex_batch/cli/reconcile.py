@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from vertex_batch.billing import reconciling, spend_logs
 from vertex_batch.billing.price_books import OneBook
 from vertex_batch.billing.reconciling import Compared, Reconciliation
 from vertex_batch.billing.repricing import recorded, reprice
+from vertex_batch.cli import access, arguments
 from vertex_batch.cli.access import KEY_VARIABLE
-from vertex_batch.cli.choice import chosen_jobs, open_client
+from vertex_batch.cli.choice import add_jobs, chosen_jobs, open_client
 from vertex_batch.cli.cost import open_table
 from vertex_batch.cli.output import print_json, say
 from vertex_batch.cli.reprice import total_data
@@ -36,6 +38,35 @@ _REMEDY = (
     "use the master key or the key of a user with the role `proxy_admin_viewer`, in a separate connection"
     f" that --proxy names, or in ${KEY_VARIABLE} with the proxy's URL in --proxy"
 )
+
+
+def describe(command: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    command.description = (
+        "Compare recorded bills with other figures, job by job and model by model, and explain"
+        " the differences where the cause is known. Nothing is written."
+    )
+    add_jobs(command)
+    which = command.add_mutually_exclusive_group()
+    which.add_argument(
+        "--proxy",
+        type=access.proxy_option,
+        default=access.default_proxy(),
+        metavar="URL|ID",
+        help="a proxy with a database, whose spend logs are read: its URL, with the key in"
+        f" ${access.KEY_VARIABLE}, or the id of an Airflow connection. The key must be the master key, or the"
+        f" key of a user with the role `proxy_admin_viewer` (default: ${access.PROXY_VARIABLE}, else"
+        f" {access.DEFAULT_CONNECTION})",
+    )
+    which.add_argument(
+        "--billing", metavar="FILE", help="Google's billing export, a CSV file with FOCUS columns"
+    )
+    which.add_argument(
+        "--prices", metavar="FILE", help="a price map in LiteLLM's format, for example of another date"
+    )
+    arguments.add_json(command)
+    arguments.add_table(command)
+    command.set_defaults(run=run)
 
 
 def run(options: Namespace) -> int:
@@ -121,7 +152,7 @@ def _look_at(client: BatchClient, proxy: str) -> _View:
     return _View(version, "" if role else doubt)
 
 
-def _readiness(client: BatchClient) -> dict[str, Any]:
+def _readiness(client: BatchClient) -> dict[str, object]:
     """Read whether the proxy has a database, and its version, which it shows to admins."""
     for details in (True, False):
         try:
@@ -151,7 +182,7 @@ def _role(client: BatchClient) -> str:
         return ""
 
 
-def _cost_rows(client: BatchClient, bills: list[Bill]) -> Iterator[dict[str, Any]]:
+def _cost_rows(client: BatchClient, bills: list[Bill]) -> Iterator[dict[str, object]]:
     """Read the proxy's cost rows from the first job's creation until the last job's row must exist."""
     if bills:
         begin = min(bill.job.create_time or bill.recorded_at for bill in bills)
@@ -173,7 +204,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
         raise ConfigurationError(f"{path} cannot be read as CSV: {error}") from error
 
 
-def _as_data(found: Reconciliation, options: Namespace) -> dict[str, Any]:
+def _as_data(found: Reconciliation, options: Namespace) -> dict[str, object]:
     return {
         "against": "prices" if options.prices else "billing" if options.billing else "proxy",
         "jobs": [_job(job) for job in found.jobs],
@@ -191,7 +222,7 @@ def _as_data(found: Reconciliation, options: Namespace) -> dict[str, Any]:
     }
 
 
-def _job(job: Compared) -> dict[str, Any]:
+def _job(job: Compared) -> dict[str, object]:
     return {
         "job": str(job.bill.job),
         "model": job.model,

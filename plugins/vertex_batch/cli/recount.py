@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from typing import Any
 
+from vertex_batch.billing.outputs import ReadTable
 from vertex_batch.billing.recounting import Recounted, Recounter
+from vertex_batch.cli import arguments
 from vertex_batch.cli.bill import rows_data
-from vertex_batch.cli.choice import chosen_jobs, chosen_prices
+from vertex_batch.cli.choice import add_jobs, add_prices, chosen_jobs, chosen_prices
 from vertex_batch.cli.cost import open_table
 from vertex_batch.cli.output import print_json
 from vertex_batch.cli.reprice import summary, total_data
 from vertex_batch.costs import Bill
+from vertex_batch.storage import ObjectStorage
 from vertex_batch.usage.places import open_object_store
+
+
+def describe(command: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    command.description = (
+        "Recount the rows of recorded jobs from their outputs, and price them. If an output is"
+        " gone, its bill is kept and the exit status is 1. The old line items are kept in"
+        " cost_price_history."
+    )
+    add_jobs(command)
+    add_prices(command)
+    command.add_argument(
+        "--storage",
+        metavar="ID",
+        help="Airflow connection that reads the outputs (default: the credentials of the environment)",
+    )
+    command.add_argument("--dry-run", action="store_true", help="only compare; write nothing")
+    arguments.add_json(command)
+    arguments.add_table(command)
+    command.set_defaults(run=run)
 
 
 def run(options: Namespace) -> int:
@@ -32,7 +55,7 @@ def run(options: Namespace) -> int:
     return 1 if any(job.problem for job in jobs) else 0
 
 
-def _tables(connection: str | None) -> Any:
+def _tables(connection: str | None) -> ReadTable | None:
     """The reader of BigQuery tables, which needs an Airflow connection."""
     if not connection:
         return None
@@ -41,7 +64,7 @@ def _tables(connection: str | None) -> Any:
     return lambda uri: read_table(uri, connection)
 
 
-def _storage(connection: str | None) -> Callable[[], Any]:
+def _storage(connection: str | None) -> Callable[[], ObjectStorage]:
     if connection:
         from vertex_batch.hooks.storage import open_storage  # noqa: PLC0415 - it takes Airflow's seconds
 
@@ -49,7 +72,7 @@ def _storage(connection: str | None) -> Callable[[], Any]:
     return open_object_store
 
 
-def _as_data(jobs: Sequence[Recounted], *, dry_run: bool) -> dict[str, Any]:
+def _as_data(jobs: Sequence[Recounted], *, dry_run: bool) -> dict[str, object]:
     return {
         "dry_run": dry_run,
         "jobs": [
@@ -65,7 +88,7 @@ def _as_data(jobs: Sequence[Recounted], *, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _bill(bill: Bill) -> dict[str, Any]:
+def _bill(bill: Bill) -> dict[str, object]:
     rows = bill.rows
     return {
         **total_data(bill.total),

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from typing import Any
 
 from vertex_batch.billing.repricing import Repriced, reprice
-from vertex_batch.cli.choice import chosen_jobs, chosen_prices
+from vertex_batch.cli import arguments
+from vertex_batch.cli.choice import add_jobs, add_prices, chosen_jobs, chosen_prices
 from vertex_batch.cli.cost import open_table
 from vertex_batch.cli.output import print_json
 from vertex_batch.costs import Total, usd
 from vertex_batch.pricing import add
+
+
+def describe(command: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    command.description = (
+        "Reprice recorded jobs from the tokens in the cost table. Outputs are not read. The old"
+        " line items are kept in cost_price_history."
+    )
+    add_jobs(command)
+    add_prices(command)
+    command.add_argument(
+        "--dry-run", action="store_true", help="only compare the bills with these prices; write nothing"
+    )
+    arguments.add_json(command)
+    arguments.add_table(command)
+    command.set_defaults(run=run)
 
 
 def run(options: Namespace) -> int:
@@ -28,7 +45,7 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def _as_data(jobs: Sequence[Repriced], *, dry_run: bool) -> dict[str, Any]:
+def _as_data(jobs: Sequence[Repriced], *, dry_run: bool) -> dict[str, object]:
     return {
         "dry_run": dry_run,
         "jobs": [
@@ -43,7 +60,7 @@ def _as_data(jobs: Sequence[Repriced], *, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def total_data(total: Total) -> dict[str, Any]:
+def total_data(total: Total) -> dict[str, object]:
     """A sum as plain data."""
     return {"amount_usd": total.text, "complete": total.complete}
 

@@ -8,38 +8,47 @@ import signal
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
+from vertex_batch.cli import arguments
+from vertex_batch.cli.bill import day_in, price_book
 from vertex_batch.cli.output import print_json, say
 from vertex_batch.errors import ConfigurationError, OutputMissingError
+from vertex_batch.results import (
+    AnswerForm,
+    AttemptOutput,
+    Counts,
+    DeliveryPlace,
+    JobPrices,
+    ResultSettings,
+    Written,
+    deliver,
+    join,
+    of_paid_answers,
+    other_prompts,
+    read_schema,
+    why_bad,
+)
 from vertex_batch.specs.results import OWN_COLUMNS
 from vertex_batch.storage import ENVIRONMENT, ObjectStorage, named
-
-if TYPE_CHECKING:
-    from vertex_batch.results import Counts, JobPrices, Written
-    from vertex_batch.vertex.names import JobId
+from vertex_batch.usage.places import open_local, open_object_store
+from vertex_batch.vertex.names import JobId
 
 _GCS = "gs://"
 _OUTLOOK = "The command costs nothing. It gives the same result each time."
 _INTERRUPTED = "Interrupted: the delivery is not complete. It costs nothing to run the command again."
 
 
-def add_parser(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], day: Callable[[str], date]
-) -> None:
+def describe(command: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    command = commands.add_parser(
-        "results",
-        help="deliver the answers of an output, joined to their inputs",
-        description="Join the answers of batch prediction jobs to their input rows, in the order of the"
+    command.description = (
+        "Join the answers of batch prediction jobs to their input rows, in the order of the"
         " input, and write them to a file. A second file has the rows without a good answer, each with the"
-        " reason. Always: input rows = delivered + exceptions. Needs the extra `results`.",
+        " reason. Always: input rows = delivered + exceptions. Needs the extra `results`."
     )
     command.add_argument(
         "outputs",
@@ -85,7 +94,7 @@ def add_parser(
     )
     command.add_argument(
         "--day",
-        type=day,
+        type=arguments.day,
         metavar="YYYY-MM-DD",
         help="the UTC day on which the job ran, whose prices are used (default: the day in the name of the"
         " output directory, else today)",
@@ -99,17 +108,6 @@ def add_parser(
 
 def run(options: Namespace) -> int:
     """Join, deliver and print the numbers; 1 if no row has a good answer."""
-    from vertex_batch.results import (  # noqa: PLC0415
-        AnswerForm,
-        AttemptOutput,
-        ResultSettings,
-        deliver,
-        join,
-        of_paid_answers,
-        read_schema,
-        why_bad,
-    )
-
     outputs = list({_plain(output): output for output in options.outputs}.values())
     _check(options, outputs)
     settings = ResultSettings(
@@ -154,8 +152,6 @@ def _check(options: Namespace, outputs: Sequence[str]) -> None:
 
     :raises ConfigurationError: with all problems.
     """
-    from vertex_batch.results import DeliveryPlace  # noqa: PLC0415
-
     problems = []
     if options.schema and options.answer != "json":
         problems.append("`--schema` needs `--answer json`")
@@ -216,8 +212,6 @@ def _interruptible() -> Iterator[None]:
 
 
 def _warnings(options: Namespace, counts: Counts) -> Iterator[str]:
-    from vertex_batch.results import other_prompts, why_bad  # noqa: PLC0415
-
     if options.key and counts.rows_without_key:
         yield (
             f"{counts.rows_without_key:,} of {counts.input_rows:,} input rows have no key `{options.key}`;"
@@ -233,16 +227,11 @@ def _warnings(options: Namespace, counts: Counts) -> Iterator[str]:
 
 
 def _prices(options: Namespace) -> JobPrices:
-    from vertex_batch.cli.bill import day_in, price_book  # noqa: PLC0415
-    from vertex_batch.results import JobPrices  # noqa: PLC0415 - so that `validate` is quick
-
     day = options.day or day_in(options.outputs)
     return JobPrices.of_book(price_book(options.prices), options.model, options.location, day)
 
 
 def _storage(uris: Sequence[str]) -> ObjectStorage:
-    from vertex_batch.usage.places import open_local, open_object_store  # noqa: PLC0415
-
     kinds = {uri.startswith(_GCS) for uri in uris}
     if len(kinds) > 1:
         raise ConfigurationError(

@@ -15,14 +15,12 @@ from vertex_batch.specs import Spec, load_spec, spec_file
 from vertex_batch.specs.run_dates import day_of_run_id
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def describe(command: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    command = commands.add_parser(
-        "retry-rows",
-        help="send the rows of an earlier run again that have no good answer",
-        description="Trigger an Airflow run that submits only those rows of an earlier run that have no good"
+    command.description = (
+        "Trigger an Airflow run that submits only those rows of an earlier run that have no good"
         " answer for one of the spec's `retry_rows.reasons`. Answered rows are not paid for again. Budgets"
-        " are checked. It uses Airflow's own command line in this environment.",
+        " are checked. It uses Airflow's own command line in this environment."
     )
     command.add_argument("spec", metavar="SPEC", type=spec_file, help="the spec file, or its name")
     command.add_argument(
@@ -40,7 +38,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     command.add_argument("--note", help="the reason; it is shown with the bill")
     command.add_argument("--dry-run", action="store_true", help="only print Airflow's command")
     command.set_defaults(run=run)
-    return command
 
 
 def run(options: Namespace) -> int:

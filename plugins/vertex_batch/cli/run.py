@@ -18,14 +18,16 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
+from vertex_batch.cli import arguments
 from vertex_batch.cli import plan as plans
 from vertex_batch.cli.access import Access
 from vertex_batch.cli.output import say
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.specs import Spec, load_spec
 from vertex_batch.specs.model import JobSpec
+from vertex_batch.specs.rendering import latest_moment
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -71,15 +73,13 @@ class Order:
         return job.model_copy(update={**defaults, "poll_interval": pause, **self.changes})
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def describe(command: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    command = commands.add_parser(
-        "run",
-        help="submit a spec's jobs, wait for them and bill them, without Airflow's scheduler",
-        description="Run a spec's DAG once, for a date, with the same tasks as in Airflow, and print the"
+    command.description = (
+        "Run a spec's DAG once, for a date, with the same tasks as in Airflow, and print the"
         " bills. A spec and a date are one run, however often the command is used: a second run resumes the"
         " first one's jobs. Without --date, it is the latest run of the spec's schedule, or today's."
-        " Exit status 1 if a task failed, 130 if the command was interrupted.",
+        " Exit status 1 if a task failed, 130 if the command was interrupted."
     )
     plans.add_spec_options(command, "the latest run of the spec's schedule, or today")
     command.add_argument(
@@ -100,8 +100,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help=f"pause between polls (default: {_POLL_SECONDS:g}, or the spec's if it is shorter)",
     )
     command.add_argument("--json", action="store_true", help="print JSON; amounts are exact decimal strings")
+    arguments.add_table(command, apart=True)
     command.set_defaults(run=run)
-    return command
 
 
 def run(options: Namespace) -> int:
@@ -224,8 +224,6 @@ def _order(options: Namespace, spec: Spec) -> Order:
 def _moment(spec: Spec, given: date | datetime | None) -> datetime:
     """Choose the logical time, which must have come: before that, Airflow starts no task."""
     now = datetime.now(UTC)
-    from vertex_batch.specs.rendering import latest_moment  # noqa: PLC0415 - so that `validate` is quick
-
     moment = latest_moment(spec, now) if given is None else plans.chosen_moment(spec, given)
     if moment > now:
         raise ConfigurationError(
@@ -260,7 +258,7 @@ def _airflow_settings(folder: Path) -> dict[str, str]:
 
 def _connections(options: Namespace, spec: Spec) -> dict[str, str]:
     """The Airflow connections that the options describe, and those that the environment lacks."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, object]] = {}
     if "://" in (options.proxy or ""):
         config = Access(options).settings().config
         found[_PROXY] = {
@@ -278,7 +276,7 @@ def _connections(options: Namespace, spec: Spec) -> dict[str, str]:
     return {f"AIRFLOW_CONN_{name.upper()}": json.dumps(data) for name, data in found.items()}
 
 
-def _cost_connection(text: str) -> dict[str, Any]:
+def _cost_connection(text: str) -> dict[str, object]:
     from sqlalchemy import make_url
 
     url = make_url(text)

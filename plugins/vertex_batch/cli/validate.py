@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from argparse import Namespace
@@ -10,16 +11,42 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from vertex_batch.cli import arguments
 from vertex_batch.cli.output import print_json
 from vertex_batch.errors import scrub
 from vertex_batch.pricing import Retirement, Stage, retirement_of
 from vertex_batch.specs import Problem, SpecError, SpecSet, json_schema, load_files, spec_files
 from vertex_batch.specs.load import working_folder
 from vertex_batch.specs.model import JobSpec, Spec
+from vertex_batch.specs.team_budgets import budgets_file, load_team_budgets
 from vertex_batch.specs.templates import is_template
 
 DEFAULT_FOLDER = working_folder()
 _JOB_NAME = re.compile(r"\{\{-?\s*job_name\s*-?\}\}")
+
+
+def describe(command: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    command.description = (
+        "Check job specs. Every problem is printed as file:line:col: path: message, with exit status 1."
+    )
+    command.add_argument(
+        "paths", nargs="*", metavar="PATH", help="spec files or folders with them (default: include/jobs)"
+    )
+    command.add_argument(
+        "--format",
+        choices=["text", "json", "github"],
+        default="text",
+        help="default: text; github annotates the lines of a pull request",
+    )
+    command.add_argument("--json", action="store_true", help="same as --format json")
+    command.add_argument(
+        "--on",
+        type=arguments.day,
+        metavar="DAY",
+        help="report the models that are retired on this UTC day (default: today)",
+    )
+    command.set_defaults(run=run)
 
 
 def run(options: Namespace) -> int:
@@ -46,6 +73,12 @@ def run(options: Namespace) -> int:
     return 1 if found.errors else 0
 
 
+def describe_schema(command: argparse.ArgumentParser) -> None:
+    """Describe `schema`."""
+    command.description = "Print the JSON schema."
+    command.set_defaults(run=print_schema)
+
+
 def print_schema(_: Namespace) -> int:
     """Print the JSON schema of a spec file."""
     print_json(json_schema())
@@ -66,8 +99,6 @@ def check(paths: Sequence[Path]) -> SpecSet:
 
 
 def _budget_errors(paths: Sequence[Path]) -> Iterator[SpecError]:
-    from vertex_batch.specs.team_budgets import budgets_file, load_team_budgets  # noqa: PLC0415 - it imports specs
-
     for file in dict.fromkeys(budgets_file(path.absolute()) for path in paths if path.is_dir()):
         try:
             if file:

@@ -207,6 +207,11 @@ def test_files_of_unknown_length_are_named_and_cost_something_and_history_knows_
     usage = {OUTPUT: 100, UsageKey(MODEL, Kind.INPUT, Modality.VIDEO): 50}
     second = estimate(survey, MODEL, "us-central1", BOOK, [PastJob(1, usage)])
     assert (second.unknown, second.has_assumptions) == ((), False)
+    third = estimate(survey, MODEL, "us-central1", BOOK, [PastJob(1, {INPUT: 30, OUTPUT: 100})])
+    assert (third.unknown, third.has_assumptions) == (first.unknown, True)
+    assert (
+        "the rows have videos or sound, those of the last job had none, so the range is wider" in third.method
+    )
 
 
 def test_embeddings_have_no_output():

@@ -129,6 +129,13 @@ def test_the_prompts_of_rows_with_files_that_the_earlier_ones_lacked_are_counted
     assert found.change.files == {"pictures or documents"}
 
 
+def test_usage_that_never_names_pictures_does_not_show_that_there_were_none():
+    model = "claude-sonnet-4-5"
+    survey = survey_of(row("x" * 400, inline(png(300, 300, 50_000), "image/png")))
+    past = PastJob(10, {UsageKey(model, Kind.INPUT): 3580, UsageKey(model, Kind.OUTPUT): 2000}, 10_000)
+    assert change_of(past, survey) == InputChange()
+
+
 def test_larger_pictures_do_not_make_rows_longer_than_their_tokens():
     survey = survey_of(row("x" * 400, inline(png(300, 300, 50_000), "image/png")))
     past = PastJob(10, {INPUT: 1000, PICTURES: 2580, OUTPUT: 2000}, 10_000)
@@ -166,8 +173,8 @@ LONGER, SHORTER = InputChange(length=Fraction(41, 10)), InputChange(length=Fract
         (
             [InputChange(room=Fraction(8))],
             (
-                "the answers of the last job filled their limit, and the rows allow 8.0 times as much now,"
-                " so the range is wider"
+                "the answers of the last job filled their limit, and the rows allow much more now, so the"
+                " range is wider"
             ),
         ),
         (

@@ -17,6 +17,7 @@ import pytest
         ("vertex-batch run x.yaml --on-interrupt ", {"ask", "cancel", "leave"}),
         ("vertex-batch validate --format ", {"text", "json", "github"}),
         ("vertex-batch plan --off", {"--offline"}),
+        ("vertex-batch cost --by ", {"spec", "day", "model", "team"}),
     ],
 )
 def test_commands_options_and_choices_complete(line, expected, tmp_path):

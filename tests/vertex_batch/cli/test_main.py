@@ -14,6 +14,7 @@ from rich.text import Text
 from tests.builders import a_delivery
 from vertex_batch import __version__
 from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
+from vertex_batch.cli.main import COMMANDS
 from vertex_batch.costs import Bill, CostTable, JobFacts, RowCounts, Total, exact
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey
@@ -338,16 +339,19 @@ class TestCost:
     def test_what_a_job_was_expected_to_cost_stands_on_its_bill(self, run, url):
         job = bill("111").job
         asks = BudgetRequest("key", job.project, job.location, job.model, "nightly", job.run_id, "submit")
-        low, middle, high = (Decimal(amount) for amount in ("0.1", "0.2", "0.3"))
+        low, middle, high = (Decimal(amount) for amount in ("0.2", "0.5", "0.9"))
         ledger = Ledger(CostTable(url))
         ledger.claim(
             asks, Estimate(Total(middle, complete=True), low, high), [], lambda _: Decision(Ruling.GO)
         )
         assert json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])["expected"] is None
         ledger.submitted("key", "111")
-        assert "0.20 USD (0.10 to 0.30)" in run("cost", "--url", url, "--job", "111")[1]
-        told = json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])["expected"]
-        assert (told["low_usd"], told["expected_usd"], told["high_usd"]) == ("0.1", "0.2", "0.3")
+        outcome = "20 % less than expected, inside the range"  # it is 0.40 USD
+        assert f"0.50 USD (0.20 to 0.90); the bill is {outcome}" in run("bill", "--url", url, "111")[1]
+        found = json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])
+        assert found["outcome"] == outcome
+        told = found["expected"]
+        assert (told["low_usd"], told["expected_usd"], told["high_usd"]) == ("0.2", "0.5", "0.9")
 
     def test_what_was_delivered_of_a_job_is_on_its_bill(self, run, url):
         table = CostTable(url)
@@ -499,6 +503,23 @@ def test_a_reader_that_has_seen_enough_causes_no_traceback(command):
 
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_describes_itself(run, name):
+    status, out, _ = run(name, "--help")
+    assert status == 0
+    assert out.startswith(f"usage: vertex-batch {name} ")
+    assert COMMANDS[name][1] in " ".join(run("--help")[1].split())
+
+
+def test_the_list_of_commands_imports_none_of_them():
+    done = shell(
+        '"$PYTHON" -c \'import sys; from vertex_batch.cli.main import build_parser; build_parser();'
+        ' print(sorted({"pydantic", "httpx", "vertex_batch.specs"} & set(sys.modules)))\''
+    )
+
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
 def test_validating_needs_neither_airflow_nor_a_database_nor_rich():
