@@ -6,7 +6,6 @@ begin at the same moment never both take what is left of a budget.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -36,7 +35,7 @@ from vertex_batch.costs.questions import JobCost
 from vertex_batch.costs.rows import read_usage_key, total_of
 from vertex_batch.costs.schema import JOB_KEY, estimates, jobs, line_items, same_job, usage
 from vertex_batch.costs.table import CostTable
-from vertex_batch.usage import canonical_model
+from vertex_batch.usage import canonical_model, was_not_run
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobState
 
@@ -44,8 +43,6 @@ LONGEST_JOB = timedelta(days=5)
 """Vertex ends a job within 96 hours. A job without a bill by then gets none, and its reservation expires."""
 _LOCK = 7_302_117_564_091_847  # PostgreSQL advisory locks are numbers; this one is ours
 _CANDIDATES = 50
-_NOT_RUN = re.compile("cancell?ed|expired", re.IGNORECASE)
-"""How the reason of a failed row begins that was not run because its job ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +286,7 @@ def _past_job(connection: Connection, row: Row[Any]) -> PastJob:
     mine = [usage.c[name] == getattr(row, name) for name in JOB_KEY]
     found = connection.execute(select(usage).where(*mine)).mappings()
     tokens = {read_usage_key(each): each["tokens"] for each in found}
-    not_run = sum(count for reason, count in row.failed_reasons.items() if _NOT_RUN.match(reason))
+    not_run = sum(count for reason, count in row.failed_reasons.items() if was_not_run(reason))
     answered = row.rows_ok - row.rows_copied
     rows, of_input = answered + row.rows_failed - not_run, row.rows_input or row.rows_expected or 0
     # The input of a job that resumed another holds that job's answers, too.

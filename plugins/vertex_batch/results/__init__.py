@@ -23,7 +23,6 @@ from vertex_batch.results.delivering import (
 )
 from vertex_batch.results.joining import Joined, join
 from vertex_batch.results.placing import SUFFIXES, DeliveryBusyError, DeliveryPlace
-from vertex_batch.results.reasons import may_pass
 from vertex_batch.results.schemas import read_schema
 from vertex_batch.results.types import AnswerForm, AttemptOutput, Counts, ExtraKind, Reason, ResultSettings
 from vertex_batch.results.writing import Written, deliver
@@ -52,7 +51,6 @@ __all__ = [
     "futile_reasons",
     "join",
     "later_objects",
-    "may_pass",
     "of_paid_answers",
     "other_prompts",
     "output_of",

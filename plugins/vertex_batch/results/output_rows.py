@@ -21,13 +21,12 @@ from vertex_batch.results.keys import (
     request_of,
     shared_digests,
 )
-from vertex_batch.results.reasons import may_pass
 from vertex_batch.results.schemas import SchemaCheck
 from vertex_batch.results.spool import NO_SPAN, Span, Spool
 from vertex_batch.results.tables import Appender
 from vertex_batch.results.types import AnswerForm, AttemptOutput, Reason, ResultSettings
 from vertex_batch.storage import TOO_LONG, ByteStream, ObjectStorage, SourceObject, read_lines
-from vertex_batch.usage import output_files
+from vertex_batch.usage import may_pass, output_files
 from vertex_batch.usage.outcomes import Failed, Reading, Unreadable, Unrecognized
 from vertex_batch.usage.reader import read_row
 

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from vertex_batch.costs import Bill, Delivery
-from vertex_batch.results import Reason, may_pass, wanted_reasons
+from vertex_batch.results import Reason, wanted_reasons
 from vertex_batch.ui.words import storage_url
-from vertex_batch.usage import RowProblem
+from vertex_batch.usage import FailureCause, RowProblem, cause_of, may_pass
 from vertex_batch.vertex.resource import STATES_WITH_RESULTS
 
-_CODE = re.compile(r"[A-Z]+(?:_[A-Z]+)*(?=[:\s]|$)|\b\d{1,3}\b")
-_REFUSED = "Google refused the request of the row: a field, a value or a part of it is not allowed"
-_BUSY = "Google had no capacity for the row"
-_BROKE = "Google failed while it answered the row"
-_LATE = "the answer took too long"
-_DENIED = "Google denied access to the model, or to a file that the row names"
-_GONE = "the model, or a file that the row names, was not found"
-_SILENT = "Google returned neither an answer nor an error for the row"
-_WITHOUT_ERROR = ("empty response", "no response in the row")
-_ENDED = "the job ended before the row was answered"
-_PLAIN = {
-    **dict.fromkeys(
-        ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE", "400", "3", "9", "11"), _REFUSED
+_MEANINGS = {
+    FailureCause.REFUSED: (
+        "Google refused the request of the row: a field, a value or a part of it is not allowed"
     ),
-    **dict.fromkeys(("RESOURCE_EXHAUSTED", "UNAVAILABLE", "429", "503", "529", "8", "14"), _BUSY),
-    **dict.fromkeys(("INTERNAL", "UNKNOWN", "ABORTED", "500", "502", "13", "2", "10"), _BROKE),
-    **dict.fromkeys(("DEADLINE_EXCEEDED", "504", "408", "4"), _LATE),
-    **dict.fromkeys(("PERMISSION_DENIED", "UNAUTHENTICATED", "403", "401", "7", "16"), _DENIED),
-    **dict.fromkeys(("NOT_FOUND", "404", "5"), _GONE),
-    **dict.fromkeys(("CANCELLED", "CANCELED", "EXPIRED", "499", "1"), _ENDED),
+    FailureCause.BUSY: "Google had no capacity for the row",
+    FailureCause.BROKE: "Google failed while it answered the row",
+    FailureCause.LATE: "the answer took too long",
+    FailureCause.DENIED: "Google denied access to the model, or to a file that the row names",
+    FailureCause.GONE: "the model, or a file that the row names, was not found",
+    FailureCause.ENDED: "the job ended before the row was answered",
+    FailureCause.SILENT: "Google returned neither an answer nor an error for the row",
 }
 
 
@@ -83,8 +73,8 @@ def group_failures(bill: Bill) -> list[Failures]:
 
 def meaning_of(reason: str) -> str | None:
     """Say what a reason means; None if that is not known."""
-    code = _CODE.match(reason)
-    return _PLAIN.get(code[0]) if code else _SILENT if reason in _WITHOUT_ERROR else None
+    cause = cause_of(reason)
+    return _MEANINGS.get(cause) if cause else None
 
 
 def in_plain_words(reason: str) -> str:

@@ -1,5 +1,9 @@
 """Output files -> rows -> usage: how many tokens of which kind a job used, and what could not be read."""
 
+from vertex_batch.usage.failure_codes import FailureCause as FailureCause
+from vertex_batch.usage.failure_codes import cause_of as cause_of
+from vertex_batch.usage.failure_codes import may_pass as may_pass
+from vertex_batch.usage.failure_codes import was_not_run as was_not_run
 from vertex_batch.usage.files import InputFacts as InputFacts
 from vertex_batch.usage.files import input_facts as input_facts
 from vertex_batch.usage.files import output_files as output_files

@@ -34,7 +34,7 @@ from vertex_batch.usage.rows import (
     decode_usage,
     decode_usage_strictly,
 )
-from vertex_batch.usage.types import INPUT_ROW, NO_USAGE, Kind
+from vertex_batch.usage.types import EMPTY_RESPONSE, INPUT_ROW, NO_RESPONSE, NO_USAGE, Kind
 
 _INPUT = slot(Kind.INPUT)
 Line = bytes | bytearray
@@ -235,7 +235,7 @@ def _without_response(line: Line) -> Reading | Failed | Unrecognized:
         assert response is not None
         return _usage(response, UNSET) or Reading(model=response.model, notes=[NO_USAGE])
     if _OUTPUT_KEYS & keys:
-        return Failed("no response in the row")
+        return Failed(NO_RESPONSE)
     if _INPUT_KEYS & keys:
         return Unrecognized(INPUT_ROW)
     named = ", ".join(sorted(key[:_KEY_CHARS] for key in keys)[:_NAMED_KEYS]) or "none"
@@ -247,7 +247,7 @@ def _without_usage(response: Response[UsageMetadata], line: Line) -> Reading | F
     if isinstance(answer, str):
         answer = decode_anything(answer)
     if not answer:
-        return Failed("empty response")
+        return Failed(EMPTY_RESPONSE)
     return gemini.reading_of(response, notes=[NO_USAGE])
 
 

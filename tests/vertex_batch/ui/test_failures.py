@@ -19,6 +19,8 @@ from vertex_batch.ui.failures import in_plain_words
         ("PERMISSION_DENIED: no", "Google denied access", False),
         ("NOT_FOUND: gs://b/x.png", "The model, or a file", False),
         ("empty response", "Google returned neither", True),
+        ("499", "The job ended before", True),
+        ("Canceled by x", "The job ended before", True),
         ("what nobody has seen", "It fails again", False),
     ],
 )

@@ -1,10 +1,10 @@
-"""Which failed rows may be answered another time."""
+"""What the reasons of failed rows say."""
 
 from __future__ import annotations
 
 import pytest
 
-from vertex_batch.results.reasons import may_pass
+from vertex_batch.usage import may_pass, was_not_run
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,28 @@ from vertex_batch.results.reasons import may_pass
         ("Unknown field `contens`", False),
         ("Internal links are not supported", False),
         ("5030 tokens are too many", False),
+        ("Canceled by x", True),  # it was never run
         ("", False),
     ],
 )
 def test_a_leading_code_or_name_decides_and_otherwise_what_the_text_says(reason, passes):
     assert may_pass(reason) is passes
+
+
+@pytest.mark.parametrize(
+    ("reason", "not_run"),
+    [
+        ("expired", True),
+        ("Cancelled by its user", True),
+        ("CANCELED: the job ended", True),
+        ("499", True),
+        ("HTTP 499: client closed", True),
+        ("1: cancelled", True),
+        ("1 part is not valid", False),
+        ("DEADLINE_EXCEEDED: expired", False),
+        ("Cancellation is not supported", False),
+        ("", False),
+    ],
+)
+def test_a_row_whose_job_ended_before_was_not_run(reason, not_run):
+    assert was_not_run(reason) is not_run
