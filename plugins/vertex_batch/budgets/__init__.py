@@ -7,11 +7,12 @@ and SQLAlchemy along, when it is first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.budgets.limits import Account, Budget, BudgetRequest, Limit, Payer, Ruling, Window
+from vertex_batch.budgets.limits import Account, Budget, BudgetRequest, Limit, Payer, Ruling, RunKey, Window
 
 if TYPE_CHECKING:
     from vertex_batch.budgets.decision import Decision, Guess, Sums, decide, within_approval
     from vertex_batch.budgets.estimating import Estimate, estimate, unknown_estimate
+    from vertex_batch.budgets.history import past_jobs
     from vertex_batch.budgets.ledger import Ledger, StoredEstimate
     from vertex_batch.budgets.replay import PastJob, describe_past, past_costs
     from vertex_batch.budgets.sampling import survey_input
@@ -29,6 +30,7 @@ __all__ = [
     "PastJob",
     "Payer",
     "Ruling",
+    "RunKey",
     "StoredEstimate",
     "Sums",
     "Survey",
@@ -38,6 +40,7 @@ __all__ = [
     "describe_past",
     "estimate",
     "past_costs",
+    "past_jobs",
     "summarize",
     "survey_input",
     "unknown_estimate",
@@ -49,6 +52,7 @@ _ROOMS = {
     **dict.fromkeys(("Estimate", "estimate", "unknown_estimate"), "estimating"),
     **dict.fromkeys(("Ledger", "StoredEstimate"), "ledger"),
     **dict.fromkeys(("PastJob", "describe_past", "past_costs"), "replay"),
+    "past_jobs": "history",
     "survey_input": "sampling",
     **dict.fromkeys(("Survey", "Totals", "summarize"), "survey"),
 }

@@ -42,6 +42,21 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class UnbilledJob:
+    """A job that has no bill yet, or that its budget held or refused.
+
+    :param job_id: empty if no job was created.
+    :param verdict: of its budgets.
+    """
+
+    dag_id: str
+    run_id: str
+    job_id: str
+    expected: Total
+    verdict: str = "go"
+
+
+@dataclass(frozen=True, slots=True)
 class Guess:
     """The certain part of a first estimate, whose input was not counted exactly.
 

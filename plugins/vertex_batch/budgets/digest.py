@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from vertex_batch.budgets.decision import Sums
+from vertex_batch.budgets.decision import Sums, UnbilledJob
 from vertex_batch.budgets.limits import Account, Limit
 from vertex_batch.costs.bill import Total, add_totals
 from vertex_batch.costs.money import usd
@@ -25,21 +25,6 @@ class DaySpend:
     failed_rows: int = 0
     rows: int = 0
     unrecognized_rows: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class UnbilledJob:
-    """A job that has no bill yet, or that its budget held or refused.
-
-    :param job_id: empty if no job was created.
-    :param verdict: of its budgets.
-    """
-
-    dag_id: str
-    run_id: str
-    job_id: str
-    expected: Total
-    verdict: str = "go"
 
 
 @dataclass(frozen=True, slots=True)

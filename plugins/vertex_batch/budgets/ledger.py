@@ -1,4 +1,4 @@
-"""What was estimated and reserved, beside the bills in the cost table: claims on budgets, and their history.
+"""What was estimated and reserved, beside the bills in the cost table: claims on budgets.
 
 A claim is weighed and written in one transaction that only one process at a time can be in, so two jobs that
 begin at the same moment never both take what is left of a budget.
@@ -24,25 +24,21 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
 )
 from sqlalchemy.types import NullType  # noqa: TID253
 
-from vertex_batch.budgets.decision import Decision, Sums
-from vertex_batch.budgets.digest import UnbilledJob
+from vertex_batch.budgets.decision import Decision, Sums, UnbilledJob
 from vertex_batch.budgets.estimating import Estimate
-from vertex_batch.budgets.limits import Account, BudgetRequest, Payer, Ruling, Window
-from vertex_batch.budgets.replay import PastJob, usable
+from vertex_batch.budgets.limits import Account, BudgetRequest, Payer, Ruling, RunKey, Window
 from vertex_batch.costs.bill import Bill, Total
 from vertex_batch.costs.database import upsert
 from vertex_batch.costs.questions import JobCost
-from vertex_batch.costs.rows import read_usage_key, total_of
-from vertex_batch.costs.schema import JOB_KEY, estimates, jobs, line_items, same_job, usage
+from vertex_batch.costs.rows import total_of
+from vertex_batch.costs.schema import estimates, jobs, line_items, same_job
 from vertex_batch.costs.table import CostTable
-from vertex_batch.usage import canonical_model, was_not_run
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobState
 
 LONGEST_JOB = timedelta(days=5)
 """Vertex ends a job within 96 hours. A job without a bill by then gets none, and its reservation expires."""
 _LOCK = 7_302_117_564_091_847  # PostgreSQL advisory locks are numbers; this one is ours
-_CANDIDATES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,29 +70,6 @@ class Ledger:
     def __init__(self, table: CostTable, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._table, self._now = table, now
 
-    def history(self, budget_request: BudgetRequest) -> list[PastJob]:
-        """The earlier jobs of the same task and model that an estimate is made of, the latest first."""
-        asked = (
-            select(
-                jobs,
-                estimates.c.input_bytes,
-                estimates.c.rows_input.label("rows_expected"),
-                estimates.c.answer_limit,
-            )
-            .select_from(jobs.join(estimates, same_job(estimates, jobs), isouter=True))
-            .where(
-                jobs.c.dag_id == budget_request.dag_id,
-                jobs.c.task_id == budget_request.task_id,
-                jobs.c.rows_ok > 0,
-            )
-            .order_by(func.coalesce(jobs.c.create_time, jobs.c.recorded_at).desc())
-            .limit(_CANDIDATES)
-        )
-        model = canonical_model(budget_request.model)
-        with self._table.reading() as connection:
-            rows = [row for row in connection.execute(asked) if canonical_model(row.model) == model]
-            return usable(_past_job(connection, row) for row in rows)
-
     def claim(
         self,
         budget_request: BudgetRequest,
@@ -119,7 +92,10 @@ class Ledger:
         with self._table.writing() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            sums = {account: self._sums(connection, account, budget_request, now) for account in accounts}
+            sums = {
+                account: _sums(connection, account, budget_request.run, now, budget_request.job_key)
+                for account in accounts
+            }
             decision = weigh(sums)
             goes = decision.verdict in {Ruling.GO, Ruling.WARN} or approved(decision)
             row = {
@@ -195,38 +171,38 @@ class Ledger:
                 for row in connection.execute(asked)
             ]
 
-    def sums(self, account: Account, dag_id: str = "", run_id: str = "") -> Sums:
+    def sums(self, account: Account, run: RunKey | None = None) -> Sums:
         """The amounts charged to an account until now.
 
-        :param dag_id: and ``run_id``: which run, for `Window.RUN`.
+        :param run: for `Window.RUN`.
         """
-        asks = BudgetRequest("", "", "", "", dag_id, run_id, "")
         with self._table.reading() as connection:
-            return self._sums(connection, account, asks, self._now())
+            return _sums(connection, account, run, self._now())
 
-    def _sums(
-        self, connection: Connection, account: Account, budget_request: BudgetRequest, now: datetime
-    ) -> Sums:
-        starts = account.period.starts(now)
-        pico = func.sum(line_items.c.amount_picousd, type_=NullType())
-        unpriced = func.count(line_items.c.kind) - func.count(line_items.c.amount_picousd)
-        created = _created_since(starts) if starts else []
-        spent = connection.execute(
-            select(pico, unpriced)
-            .select_from(jobs.join(line_items, same_job(line_items, jobs)))
-            .where(*_whose(jobs.c, account, budget_request), *created)
-        ).one()
-        c = estimates.c
-        reserved = connection.execute(
-            select(func.sum(c.expected_picousd, type_=NullType()), func.sum(c.unpriced)).where(
-                *_whose(c, account, budget_request),
-                c.released_at.is_(None),
-                c.job_key != budget_request.job_key,
-                c.estimated_at >= max(starts or now - LONGEST_JOB, now - LONGEST_JOB),
-                ~_billed(),
-            )
-        ).one()
-        return Sums(total_of(*spent), total_of(*reserved))
+
+def _sums(
+    connection: Connection, account: Account, run: RunKey | None, now: datetime, own_key: str = ""
+) -> Sums:
+    starts = account.period.starts(now)
+    pico = func.sum(line_items.c.amount_picousd, type_=NullType())
+    unpriced = func.count(line_items.c.kind) - func.count(line_items.c.amount_picousd)
+    created = _created_since(starts) if starts else []
+    spent = connection.execute(
+        select(pico, unpriced)
+        .select_from(jobs.join(line_items, same_job(line_items, jobs)))
+        .where(*_whose(jobs.c, account, run), *created)
+    ).one()
+    c = estimates.c
+    reserved = connection.execute(
+        select(func.sum(c.expected_picousd, type_=NullType()), func.sum(c.unpriced)).where(
+            *_whose(c, account, run),
+            c.released_at.is_(None),
+            c.job_key != own_key,
+            c.estimated_at >= max(starts or now - LONGEST_JOB, now - LONGEST_JOB),
+            ~_billed(),
+        )
+    ).one()
+    return Sums(total_of(*spent), total_of(*reserved))
 
 
 def _billed() -> ColumnElement[bool]:
@@ -239,14 +215,15 @@ def _created_since(starts: datetime) -> list[ColumnElement[bool]]:
     return [or_(jobs.c.create_time >= starts, unknown)]
 
 
-def _whose(columns: Any, account: Account, budget_request: BudgetRequest) -> list[ColumnElement[bool]]:
+def _whose(columns: Any, account: Account, run: RunKey | None) -> list[ColumnElement[bool]]:
     found = []
     if account.payer is Payer.SPEC:
         found.append(columns.spec == account.name)
     elif account.payer is Payer.TEAM:
         found.append(columns.team == account.name)
     if account.period is Window.RUN:
-        found += [columns.dag_id == budget_request.dag_id, columns.run_id == budget_request.run_id]
+        dag_id, run_id = run or ("", "")
+        found += [columns.dag_id == dag_id, columns.run_id == run_id]
     return found
 
 
@@ -280,16 +257,3 @@ def _stored(row: Row[Any]) -> StoredEstimate:
         unknown=tuple(row.unknown),
     )
     return StoredEstimate(kept, Ruling(row.verdict), row.reason, row.approved_by, row.estimated_at)
-
-
-def _past_job(connection: Connection, row: Row[Any]) -> PastJob:
-    mine = [usage.c[name] == getattr(row, name) for name in JOB_KEY]
-    found = connection.execute(select(usage).where(*mine)).mappings()
-    tokens = {read_usage_key(each): each["tokens"] for each in found}
-    not_run = sum(count for reason, count in row.failed_reasons.items() if was_not_run(reason))
-    answered = row.rows_ok - row.rows_copied
-    rows, of_input = answered + row.rows_failed - not_run, row.rows_input or row.rows_expected or 0
-    # The input of a job that resumed another holds that job's answers, too.
-    size = None if row.rows_copied or not of_input else (row.input_bytes or 0) * rows // of_input
-    cost = Total(row.amount_picousd, complete=not row.unpriced_line_items)
-    return PastJob(rows, tokens, size or None, answered, cost, of_input, row.answer_limit)

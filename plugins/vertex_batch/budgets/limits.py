@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Ruling(StrEnum):
@@ -126,6 +126,13 @@ class Budget:
         )
 
 
+class RunKey(NamedTuple):
+    """What identifies a DAG run."""
+
+    dag_id: str
+    run_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class BudgetRequest:
     """The job that is about to be submitted, and who pays for it.
@@ -143,3 +150,7 @@ class BudgetRequest:
     map_index: int = -1
     spec: str = ""
     team: str = ""
+
+    @property
+    def run(self) -> RunKey:
+        return RunKey(self.dag_id, self.run_id)

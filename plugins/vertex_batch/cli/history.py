@@ -63,7 +63,7 @@ def read_history(plan: Plan, url: str | None, objects: Sequence[SourceObject] = 
 
 
 def _read(plan: Plan, url: str | None, objects: Sequence[SourceObject]) -> History:
-    from vertex_batch.budgets import BudgetRequest, Ledger  # noqa: PLC0415 - it brings SQLAlchemy along
+    from vertex_batch.budgets import past_jobs  # noqa: PLC0415 - it brings SQLAlchemy along
     from vertex_batch.cli.cost import MissingCostTableError, open_table  # noqa: PLC0415
 
     try:
@@ -75,7 +75,7 @@ def _read(plan: Plan, url: str | None, objects: Sequence[SourceObject]) -> Histo
     if not table.is_ready():
         return History()
     group = f"{plan.job.name}." if plan.spec.grouped else ""
-    request = BudgetRequest("", *plan.place, plan.request.model, plan.spec.name, "", f"{group}submit")
     answered = table.answered(plan.spec.name, plan.rendered.uris)
     again = paid_before(answered, [each.created for each in objects])
-    return History(Ledger(table).history(request), again=again)
+    past = past_jobs(table, plan.spec.name, f"{group}submit", plan.request.model)
+    return History(past, again=again)

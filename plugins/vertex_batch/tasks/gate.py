@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from vertex_batch.budgets import Ledger, PastJob
+    from vertex_batch.costs import CostTable
 
 ESTIMATE_XCOM = "estimate"
 RESUMES_WITH = "execute_after_answer"
@@ -172,10 +173,7 @@ class BudgetGate:
         try:
             rules = self._limits()
             expected = self._estimate(rows)
-            sums = {
-                limit.account: self._ledger.sums(limit.account, asks.dag_id, asks.run_id)
-                for limit in rules.limits
-            }
+            sums = {limit.account: self._ledger.sums(limit.account, asks.run) for limit in rules.limits}
         except VertexBatchError as error:
             self._log.warning("Could not estimate what the job would cost: %s", error)
             return DryRunResult(again=again)
@@ -197,8 +195,7 @@ class BudgetGate:
         """
         asks = self._request
         try:
-            table = CostTableHook(self._settings.batch_costs_conn_id).table()
-            found = table.answered(asks.spec, self._files.uris, dag_id=asks.dag_id, run_id=asks.run_id)
+            found = self._table.answered(asks.spec, self._files.uris, dag_id=asks.dag_id, run_id=asks.run_id)
             objects = self._files.open_storage().find(self._files.uris) if found else []
         except (VertexBatchError, OSError) as error:
             self._log.debug("It is unknown whether these inputs were answered before: %s", error)
@@ -219,7 +216,11 @@ class BudgetGate:
 
     @cached_property
     def _ledger(self) -> Ledger:
-        return budgets.Ledger(CostTableHook(self._settings.batch_costs_conn_id).table())
+        return budgets.Ledger(self._table)
+
+    @cached_property
+    def _table(self) -> CostTable:
+        return CostTableHook(self._settings.batch_costs_conn_id).table()
 
     def _limits(self) -> _Limits:
         """All limits that apply, and the strictest setting for unknown costs.
@@ -273,7 +274,8 @@ class BudgetGate:
 
     @cached_property
     def _history(self) -> Sequence[PastJob]:
-        return self._ledger.history(self._request)
+        asks = self._request
+        return budgets.past_jobs(self._table, asks.dag_id, asks.task_id, asks.model)
 
     @cached_property
     def _prices(self) -> PriceBook:

@@ -6,7 +6,8 @@ from datetime import date
 from decimal import Decimal
 
 from vertex_batch.budgets import Account, Limit, Payer, Ruling, Sums, Window
-from vertex_batch.budgets.digest import DaySpend, Digest, UnbilledJob, highest
+from vertex_batch.budgets.decision import UnbilledJob
+from vertex_batch.budgets.digest import DaySpend, Digest, highest
 from vertex_batch.costs import Total
 
 MONTH = Account(Payer.TEAM, "search", Window.MONTH)

@@ -18,18 +18,14 @@ from vertex_batch.budgets import (
     Limit,
     Payer,
     Ruling,
+    RunKey,
     Sums,
-    Survey,
     Window,
     decide,
-    estimate,
 )
 from vertex_batch.budgets.ledger import LONGEST_JOB
-from vertex_batch.budgets.ranges import exactly
-from vertex_batch.budgets.replay import HISTORY_RUNS
-from vertex_batch.costs import CostTable, RowCounts, Total
-from vertex_batch.pricing import PriceBook
-from vertex_batch.usage import Kind, UsageKey
+from vertex_batch.costs import CostTable, Total
+from vertex_batch.usage import Kind
 from vertex_batch.vertex.names import JobId
 
 NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
@@ -96,7 +92,7 @@ def test_a_job_whose_creation_nobody_knows_counts_from_its_recording(table, ledg
 def test_the_jobs_of_a_run_are_those_of_its_dag_and_run(table, ledger, bill):
     table.record(bill("1", dag_id="nightly", run_id="run-1", create_time=NOW - timedelta(days=40)))
     table.record(bill("2", dag_id="nightly", run_id="run-2"))
-    assert ledger.sums(SPEC_RUN, "nightly", "run-1").spent == total(ONE_BILL)
+    assert ledger.sums(SPEC_RUN, RunKey("nightly", "run-1")).spent == total(ONE_BILL)
 
 
 def test_a_sum_over_an_unpriced_job_is_an_at_least(table, ledger, bill, line):
@@ -162,61 +158,6 @@ def test_an_estimate_is_kept_to_be_shown_beside_the_bill(ledger):
     assert ledger.of_job(JobId("demo-project", "us-central1", "101")) is None
     ledger.submitted("key-1", "101")
     assert ledger.of_job(JobId("demo-project", "us-central1", "101")).estimate == estimate
-
-
-def test_history_is_what_the_same_task_and_model_used_the_latest_first(table, ledger, bill):
-    facts = {"dag_id": "nightly", "task_id": "submit"}
-    for number, name in enumerate(("new", "old")):
-        made = bill(name, create_time=NOW - timedelta(days=number), **facts)
-        table.record(replace(made, rows=RowCounts(ok=10, failed=1, input_rows=11)))
-    table.record(bill("another model", **{**facts, "model": "gemini-2.5-pro"}))
-    table.record(bill("another task", **{**facts, "task_id": "other.submit"}))
-    table.record(bill("another DAG", **{**facts, "dag_id": "weekly"}))
-    ledger.claim(replace(ASKS, job_key="k"), replace(expects("1"), answer_limit=100), [], go)
-    ledger.submitted("k", "new")
-    new, old = ledger.history(ASKS)
-    assert (new.rows, new.input_rows, new.size, new.answer_limit) == (11, 11, 900, 100)
-    assert (old.rows, old.input_rows, old.size, old.answer_limit) == (11, 11, None, None)
-    assert [(key.kind, key.model, n) for key, n in new.usage.items()] == [
-        (Kind.INPUT, "gemini-2.5-flash", 1000)
-    ]
-    assert all(isinstance(key, UsageKey) for key in old.usage)
-
-
-@pytest.mark.parametrize(
-    ("state", "rows", "reasons", "ran"),
-    [
-        ("SUCCEEDED", RowCounts(ok=290, failed=10, input_rows=300), {}, 300),
-        ("CANCELLED", RowCounts(ok=55, input_rows=300), {}, 55),
-        ("CANCELLED", RowCounts(ok=55), {}, 55),  # the estimate knows how many rows the input has
-        ("FAILED", RowCounts(ok=50, failed=10, input_rows=300), {}, 60),
-        ("EXPIRED", RowCounts(ok=60, failed=240, input_rows=300), {"expired": 200, "Canceled by x": 40}, 60),
-        ("PARTIALLY_SUCCEEDED", RowCounts(ok=100, unreadable=20, input_rows=300), {"INTERNAL: x": 9}, 100),
-        ("SUCCEEDED", RowCounts(ok=300, copied=150, input_rows=300), {}, 150),
-        ("CANCELLED", RowCounts(ok=9, input_rows=300), {}, None),
-    ],
-)
-def test_a_job_that_did_not_run_all_rows_teaches_what_those_cost_that_it_ran(
-    table, ledger, bill, state, rows, reasons, ran
-):
-    """A row of this input of 300 rows and 30,000 bytes costs 10 tokens, so the next job costs 3,000."""
-    made = bill("101", state=state, dag_id="nightly", task_id="submit")
-    usage = {UsageKey("gemini-2.5-flash", Kind.INPUT): 10 * (ran or rows.ok)}
-    table.record(replace(made, rows=rows, usage=usage, failed_reasons=reasons))
-    ledger.claim(ASKS, replace(expects("1"), rows=300, size=30_000), [], go)
-    ledger.submitted("key-1", "101")
-    history = ledger.history(ASKS)
-    assert [past.rows for past in history] == ([] if ran is None else [ran])
-    survey = Survey(300, 30_000, row_range=exactly(300))
-    for past in history:
-        assert estimate(survey, ASKS.model, ASKS.location, PriceBook([]), [past]).input_tokens == 3000
-
-
-def test_jobs_that_ran_too_few_rows_do_not_take_the_place_of_those_that_ran_enough(table, ledger, bill):
-    for number in range(HISTORY_RUNS + 1):
-        made = bill(f"{number}", dag_id="nightly", task_id="submit", create_time=NOW - timedelta(number))
-        table.record(replace(made, rows=RowCounts(ok=10 if number == HISTORY_RUNS else 1, input_rows=10)))
-    assert [past.rows for past in ledger.history(ASKS)] == [10]
 
 
 def test_of_two_that_claim_the_rest_of_a_budget_at_once_one_gets_it(database_url):
