@@ -18,12 +18,12 @@ from sqlalchemy.orm import Session
 from vertex_batch.costs import Delivery, JobCost, JobFacts
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.operators import AggregateTokenUsageOperator, DeliverResultsOperator
+from vertex_batch.operators.record import NO_JOB
 from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.ui.dry_run import DryRun
 
 MAX_TASKS = 1000
-NO_JOB = "This run submitted no job"
 _ACTIVE = (DagRunState.RUNNING, DagRunState.QUEUED)
 _SHOWN = (TaskInstanceState.FAILED, TaskInstanceState.UP_FOR_RETRY, TaskInstanceState.SKIPPED)
 
