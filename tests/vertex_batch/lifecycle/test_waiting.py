@@ -52,9 +52,10 @@ def test_a_wait_ends_on_every_terminal_state(state, expected):
     assert assess(a_job(state), now=NOW, failures=0, limits=LIMITS).verdict is expected
 
 
-def test_ends_on_no_other_state():
-    for state in [*(s for s in JobState if not s.is_terminal), "FROM_THE_FUTURE"]:
-        assert assess(a_job(state), now=NOW, failures=0, limits=LIMITS).verdict is Verdict.WAIT
+@pytest.mark.parametrize("state", [*JobState, "FROM_THE_FUTURE"])
+def test_every_terminal_state_and_no_other_has_a_verdict_that_ends_the_wait(state):
+    waits = assess(a_job(state), now=NOW, failures=0, limits=LIMITS).verdict is Verdict.WAIT
+    assert waits is not JobState.parse(state).is_terminal
 
 
 def test_a_result_counts_even_after_the_deadline():
