@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 
 from vertex_batch.errors import CancelNotConfirmedError, FailedPreconditionError
+from vertex_batch.lifecycle.finding import find_jobs_by_key
+from vertex_batch.log import Log
 from vertex_batch.vertex.client import AsyncBatchClient, BatchClient
-from vertex_batch.vertex.names import JobId
+from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import BatchPredictionJob
 
 DEFAULT_CONFIRM_SECONDS = 600.0
@@ -48,6 +50,21 @@ def request_cancel(client: BatchClient, job_id: JobId) -> None:
         client.cancel(*job_id)
     except FailedPreconditionError:
         return
+
+
+def request_cancel_by_key(
+    client: BatchClient, place: Place, *, key: str | None, job_id: str | None, why: str, log: Log
+) -> bool:
+    """Request a cancel of the jobs with a key, or of a job by its id if there is no key or no such job.
+
+    :returns: whether there was a job to cancel.
+    """
+    found = [job.job_id for job in find_jobs_by_key(client, place, key)] if key else []
+    job_ids = found or ([job_id] if job_id else [])
+    for each in job_ids:
+        request_cancel(client, JobId(*place, each))
+        log.info("Requested cancellation of job %s: %s", each, why)
+    return bool(job_ids)
 
 
 async def request_cancel_async(client: AsyncBatchClient, job_id: JobId) -> None:

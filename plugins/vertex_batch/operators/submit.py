@@ -14,8 +14,7 @@ from vertex_batch.errors import ConfigurationError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, PartKind, whole_shard
-from vertex_batch.lifecycle.cancelling import request_cancel
-from vertex_batch.lifecycle.finding import find_jobs_by_key
+from vertex_batch.lifecycle.cancelling import request_cancel, request_cancel_by_key
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.lifecycle.submitting import Submitter
 from vertex_batch.observability import metrics
@@ -342,12 +341,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
 
     def _cancel(self, stored: Intent, why: str) -> None:
         with LiteLLMHook(self.litellm_conn_id).client() as client:
-            job_ids = [stored.job_id] if stored.job_id else []
-            if not job_ids:
-                found = find_jobs_by_key(client, stored.place, stored.job_key)
-                job_ids = [job.job_id for job in found]
-            if not job_ids:
+            key = None if stored.job_id else stored.job_key
+            if not request_cancel_by_key(
+                client, stored.place, key=key, job_id=stored.job_id, why=why, log=self.log
+            ):
                 self.log.warning("Killed while submitting; no job with key %s is listed yet", stored.job_key)
-            for job_id in job_ids:
-                request_cancel(client, JobId(*stored.place, job_id))
-                self.log.info("Requested cancellation of job %s: %s", job_id, why)

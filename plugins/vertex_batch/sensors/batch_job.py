@@ -11,9 +11,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from vertex_batch.errors import NotFoundError, PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.lifecycle.cancelling import request_cancel
+from vertex_batch.lifecycle.cancelling import request_cancel_by_key
 from vertex_batch.lifecycle.explaining import explain, explain_failed_rows, explain_short_resume
-from vertex_batch.lifecycle.finding import find_jobs_by_key
 from vertex_batch.lifecycle.identity import deployment_label
 from vertex_batch.lifecycle.waiting import (
     DEFAULT_DEADLINE,
@@ -35,7 +34,6 @@ from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.retries import RETRY_POLICY
 from vertex_batch.triggers import BatchPredictionJobTrigger
 from vertex_batch.vertex.labels import SHARD_LABEL
-from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:
@@ -340,10 +338,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         key = self._attempts.key_in_doubt if self._attempts else None
         try:
             with LiteLLMHook(self.litellm_conn_id).client() as client:
-                unnamed = find_jobs_by_key(client, job.id.place, key) if key else []
-                for job_id in [found.job_id for found in unnamed] or [job.job_id]:
-                    request_cancel(client, JobId(*job.id.place, job_id))
-                    self.log.info("Requested cancellation of job %s: %s", job_id, why)
+                request_cancel_by_key(client, job.id.place, key=key, job_id=job.job_id, why=why, log=self.log)
         except NotFoundError:
             self.log.info("Job %s no longer exists; nothing to cancel", job)
         except VertexBatchError as error:
