@@ -13,7 +13,6 @@ from vertex_batch.costs import COMMAND_LINE, JobFacts, RowCounts, Total, exact, 
 from vertex_batch.observability import links
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.results import Reason
-from vertex_batch.ui.numbers import duration
 from vertex_batch.usage import Unit
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.names import short_model as model  # noqa: F401 - for the templates
@@ -92,11 +91,6 @@ def group(name: object, by: str) -> str:
     """Write the name of a spec, team, model or kind of tokens."""
     text = str(name or "none")
     return text.replace("_", " ") if by == "kind" else text
-
-
-def lasting(since: datetime | None, now: datetime) -> str:
-    """Write how long ago something began; empty if that is unknown."""
-    return duration(now - since) if since else ""
 
 
 def is_of_command_line(job: JobFacts) -> bool:
@@ -193,11 +187,6 @@ def _is_at_google() -> bool:
 def query(**values: object) -> str:
     """Write the query of an address, without empty values."""
     return urlencode({name: value for name, value in values.items() if value not in ("", None)})
-
-
-def missing_rows(rows: RowCounts) -> int:
-    """Rows of the input that the output does not have, if the input was counted."""
-    return max((rows.input_rows or 0) - rows.total, 0)
 
 
 def path(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,8 +12,8 @@ from vertex_batch.budgets import Estimate
 from vertex_batch.costs import JobCost, JobFacts, RowCounts, Total
 from vertex_batch.ui.active_jobs import Snapshot
 from vertex_batch.ui.in_flight import ENDED, NO_STATE, InFlight, in_flight, matches, place_of, project_cost
+from vertex_batch.ui.numbers import duration
 from vertex_batch.ui.submissions import SubmittedJob
-from vertex_batch.ui.words import lasting
 from vertex_batch.vertex.resource import BatchPredictionJob, CompletionStats
 
 MINE = SubmittedJob("demo-project", "us-central1", "7", "nightly", "run", "submit")
@@ -118,8 +119,5 @@ def test_a_search_looks_into_the_names_of_a_job():
 
 
 def test_how_long_something_lasts_is_written_in_two_units():
-    from datetime import UTC, datetime, timedelta
-
-    since = datetime(2026, 11, 22, tzinfo=UTC)
-    said = [lasting(since, since + timedelta(minutes=n)) for n in (0, 59, 61, 60 * 25)]
+    said = [duration(timedelta(minutes=n)) for n in (0, 59, 61, 60 * 25)]
     assert said == ["0 s", "59 min", "1 h 1 min", "1 d 1 h"]

@@ -142,7 +142,7 @@ def test_the_overview_says_first_whether_something_is_unusual(pages):
     assert "Sun 22 Nov 2026: 7.50 USD, 7.5 times the usual" in pages.get("/").text
 
 
-def testa_spec_has_a_page_of_its_own_with_its_last_nights(pages):
+def test_a_spec_has_a_page_of_its_own_with_its_last_nights(pages):
     times = {
         "create_time": datetime(2026, 11, 20, 2, tzinfo=UTC),
         "start_time": datetime(2026, 11, 20, 3, tzinfo=UTC),
@@ -174,7 +174,7 @@ def test_the_budget_of_the_month_is_shown_where_the_files_are(pages, tmp_path, m
     assert "of the budget" not in pages.get("/").text  # only a part of the spend is shown
 
 
-def testa_specs_own_limits_are_those_of_its_page(pages, tmp_path, monkeypatch):
+def test_a_specs_own_limits_are_those_of_its_page(pages, tmp_path, monkeypatch):
     pages.record(item("1.5"), bill={"rows": RowCounts(ok=98, failed=2)})
     assert '<dd class="bad">2.0 %' not in pages.get("/", spec="nightly").text
     (tmp_path / "nightly.yaml").write_text(
@@ -189,7 +189,7 @@ def testa_specs_own_limits_are_those_of_its_page(pages, tmp_path, monkeypatch):
     assert "1 warning 2.0 % of the 100 rows of nightly failed" in words(text)
 
 
-def testa_specs_own_limit_of_failed_rows_holds_on_every_page(pages, tmp_path, monkeypatch):
+def test_a_specs_own_limit_of_failed_rows_holds_on_every_page(pages, tmp_path, monkeypatch):
     rows = {"rows": RowCounts(ok=98, failed=2)}
     bill = pages.record(bill=rows, state="PARTIALLY_SUCCEEDED")
     pages.record(bill=rows, spec="other", state="PARTIALLY_SUCCEEDED")
