@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from vertex_batch.costs import Bill, JobFacts, make_bill
+from vertex_batch.billing.making import make_bill
+from vertex_batch.costs import Bill, JobFacts
 from vertex_batch.pricing import PriceBook, packaged_prices
 from vertex_batch.usage import Kind, Modality, RowProblem, ScanResult, UsageKey
 

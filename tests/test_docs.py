@@ -24,8 +24,9 @@ from local.stack.airflow import SCHEDULER, TRIGGERER
 from local.stack.postgres import start_postgres
 from tests.builders import a_delivery, scan_file
 from tools import pictures, reference
+from vertex_batch.billing.making import make_bill
 from vertex_batch.cli import main
-from vertex_batch.costs import CostTable, JobFacts, make_bill
+from vertex_batch.costs import CostTable, JobFacts
 from vertex_batch.pricing import Basis, PriceBook, SpecPrices, packaged_prices, price, price_file
 from vertex_batch.specs import load_spec
 from vertex_batch.usage import Kind, Modality, Tier, UsageKey

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from vertex_batch.billing.making import make_bill
 from vertex_batch.billing.outputs import OutputReader, ReadTable
 from vertex_batch.billing.price_books import Books
-from vertex_batch.costs import Bill, JobFacts, make_bill, total
+from vertex_batch.costs import Bill, JobFacts, total
 from vertex_batch.errors import NotFoundError, OutputMissingError, StillRunningError
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.log import Log

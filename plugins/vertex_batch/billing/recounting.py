@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from vertex_batch.billing.making import make_bill
 from vertex_batch.billing.outputs import OutputReader, ReadOutput, ReadTable
 from vertex_batch.billing.recording import with_job
 from vertex_batch.billing.repricing import keeping_spec_prices, recorded
-from vertex_batch.costs import Bill, make_bill
+from vertex_batch.costs import Bill
 from vertex_batch.errors import NotFoundError
 from vertex_batch.vertex.client import BatchClient
 

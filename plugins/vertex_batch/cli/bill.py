@@ -11,11 +11,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from vertex_batch.billing.making import make_bill
 from vertex_batch.cli import arguments
 from vertex_batch.cli.output import print_json, print_parts
 from vertex_batch.cli.progress import progress_bar
 from vertex_batch.cli.tables import render_bill
-from vertex_batch.costs import Bill, JobFacts, RowCounts, in_full, make_bill
+from vertex_batch.costs import Bill, JobFacts, RowCounts, in_full
 from vertex_batch.errors import ConfigurationError, OutputMissingError
 from vertex_batch.pricing import LineItem, PriceBook, packaged_prices, price_file
 from vertex_batch.storage import ENVIRONMENT, named

@@ -12,7 +12,6 @@ from vertex_batch.costs.bill import JobFacts as JobFacts
 from vertex_batch.costs.bill import RowCounts as RowCounts
 from vertex_batch.costs.bill import Total as Total
 from vertex_batch.costs.bill import add_totals as add_totals
-from vertex_batch.costs.bill import make_bill as make_bill
 from vertex_batch.costs.bill import total as total
 from vertex_batch.costs.csv_text import harmless as harmless
 from vertex_batch.costs.csv_text import stream_csv as stream_csv

@@ -8,19 +8,11 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, localcontext
 
 from vertex_batch.costs.money import about, in_full, rounded, usd
-from vertex_batch.pricing import LineItem, PriceBook, add, price
+from vertex_batch.pricing import LineItem, PriceBook, add
 from vertex_batch.pricing.exact import EXACT
-from vertex_batch.usage import (
-    Kind,
-    Modality,
-    RowProblem,
-    ScanResult,
-    Tier,
-    UsageKey,
-    self_check,
-)
+from vertex_batch.usage import RowProblem, UsageKey
 from vertex_batch.vertex.names import JobId
-from vertex_batch.vertex.resource import LONG_AGO, CompletionStats
+from vertex_batch.vertex.resource import LONG_AGO
 
 UNKNOWN_MODEL = "unknown"
 COMMAND_LINE = "command_line"
@@ -283,76 +275,3 @@ def add_totals(totals: Iterable[Total]) -> Total:
     """Add up sums, exactly. The sum is complete only if each of them is."""
     found = list(totals)
     return Total(add(each.amount for each in found), complete=all(each.complete for each in found))
-
-
-def make_bill(
-    job: JobFacts,
-    scan: ScanResult,
-    book: PriceBook,
-    *,
-    stats: CompletionStats | None = None,
-    input_rows: int | None = None,
-    flags: Sequence[str] = (),
-    unknown: Sequence[str] = (),
-) -> Bill:
-    """Price the counts of a scan, compare them with Vertex's counts, and make a bill. Pure.
-
-    The rates are always those of the day on which the job ran.
-
-    :param flags: irregularities that the caller knows of; they come first on the bill.
-    :param unknown: why a part of the cost cannot be known. It becomes a line item without an amount, so
-        that every sum over the bill is marked "at least".
-    """
-    if scan.unreadable:
-        unknown = (*unknown, f"{scan.unreadable:,} unreadable rows")
-    if scan.unrecognized:
-        unknown = (*unknown, f"{scan.unrecognized:,} unrecognized rows")
-    if scan.without_usage:
-        unknown = (*unknown, f"{scan.without_usage:,} rows without usage")
-    return Bill(
-        job=job,
-        rows=RowCounts(scan.ok, scan.failed, scan.unreadable, scan.unrecognized, scan.copied, input_rows),
-        line_items=(*price(scan.tokens, book, job.location, job.ran_on), *_unknown(unknown)),
-        flags=(
-            *flags,
-            *self_check(scan, stats, input_rows),
-            *scan.flags,
-            *book.flags,
-            *book.on(job.ran_on).contradictions(scan.tokens),
-            *_price_change(job, scan, book),
-        ),
-        usage=dict(scan.tokens),
-        failed_reasons=dict(scan.failed_reasons),
-        problems=tuple(scan.problems),
-        failed_samples=tuple(scan.failed_samples),
-        unrecognized_samples=tuple(scan.unrecognized_samples),
-    )
-
-
-def _price_change(job: JobFacts, scan: ScanResult, book: PriceBook) -> list[str]:
-    """Report a price change while the job ran, if it is unknown which rows were answered before it.
-
-    Rows that say when they were answered have the prices of that day.
-    """
-    first, last = job.ran_on, job.ended_on
-    if first is None or last is None or last <= first:
-        return []
-    untimed = scan.tokens if scan.untimed is None else scan.untimed
-    before, after = (total(price(untimed, book, job.location, day)).amount for day in (first, last))
-    if before == after:
-        return []
-    whole = total(price(scan.tokens, book, job.location, first)).amount
-    text = (
-        f"prices changed while the job ran, from {first} to {last}, and rows do not say when they were"
-        f" answered. The prices of the first day were used: {in_full(whole)} USD. At those of the last day it"
-        f" would cost {in_full(add([whole, after, -before]))} USD"
-    )
-    return [text]
-
-
-def _unknown(reasons: Sequence[str]) -> list[LineItem]:
-    """At most one item, with a model of its own, since the usage of these rows is unknown."""
-    if not reasons:
-        return []
-    kind, modality, tier = Kind.INPUT, Modality.TEXT, Tier.STANDARD
-    return [LineItem(UNKNOWN_MODEL, kind, modality, tier, 0, None, None, reason="; ".join(reasons))]

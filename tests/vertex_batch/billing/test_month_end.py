@@ -8,9 +8,10 @@ from decimal import Decimal
 
 import pytest
 
+from vertex_batch.billing.making import make_bill
 from vertex_batch.billing.month_end import month_end
 from vertex_batch.billing.succession import ending_models
-from vertex_batch.costs import CostTable, JobFacts, JobFilter, Total, make_bill
+from vertex_batch.costs import CostTable, JobFacts, JobFilter, Total
 from vertex_batch.pricing import PriceBook, from_proxy
 from vertex_batch.usage import Kind, ScanResult, UsageKey
 

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from vertex_batch.billing.making import make_bill
 from vertex_batch.cli import main
 from vertex_batch.cli.bill import make
 from vertex_batch.cli.tables import render_bill
-from vertex_batch.costs import JobFacts, make_bill
+from vertex_batch.costs import JobFacts
 from vertex_batch.pricing import PriceBook
 from vertex_batch.usage import ScanResult
 

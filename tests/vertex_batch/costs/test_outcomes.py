@@ -8,7 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from vertex_batch.costs import CostTable, JobFacts, RowCounts, Total, make_bill, migrations
+from vertex_batch.billing.making import make_bill
+from vertex_batch.costs import CostTable, JobFacts, RowCounts, Total, migrations
 from vertex_batch.costs.database import Database
 from vertex_batch.pricing import PriceBook, packaged_prices
 from vertex_batch.usage import Kind, RowProblem, ScanResult, UsageKey

@@ -11,8 +11,9 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import create_engine, text
 
+from vertex_batch.billing.making import make_bill
 from vertex_batch.billing.repricing import reprice, repriced_items
-from vertex_batch.costs import CostTable, JobFacts, JobFilter, Total, make_bill
+from vertex_batch.costs import CostTable, JobFacts, JobFilter, Total
 from vertex_batch.costs.database import Database
 from vertex_batch.costs.migrations import MIGRATIONS, migrate
 from vertex_batch.pricing import PriceBook, from_proxy

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import pytest
 
+from vertex_batch.billing.making import make_bill
 from vertex_batch.billing.repricing import reprice, repriced_items
-from vertex_batch.costs import JobFacts, JobFilter, Total, make_bill
+from vertex_batch.costs import JobFacts, JobFilter, Total
 from vertex_batch.pricing import PriceBook, packaged_prices
 from vertex_batch.usage import Kind, ScanResult, UsageKey
 

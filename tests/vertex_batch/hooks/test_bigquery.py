@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import pytest
 
+from vertex_batch.billing.making import make_bill
 from vertex_batch.billing.outputs import OutputReader
-from vertex_batch.costs import JobFacts, make_bill
+from vertex_batch.costs import JobFacts
 from vertex_batch.errors import (
     ConfigurationError,
     OutputMissingError,

@@ -13,9 +13,10 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Cancel, Output, Scenario, Step, Trait
 from tests.builders import INPUT, LOCATION, PROJECT, a_request, input_rows
+from vertex_batch.billing.making import make_bill
 from vertex_batch.billing.recording import is_settled
 from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
-from vertex_batch.costs import Bill, CostTable, JobFacts, Total, make_bill
+from vertex_batch.costs import Bill, CostTable, JobFacts, Total
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.operators import AggregateTokenUsageOperator
 from vertex_batch.pricing import PriceBook

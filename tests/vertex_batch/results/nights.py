@@ -11,7 +11,8 @@ from typing import Any
 
 import fsspec
 
-from vertex_batch.costs import Bill, JobFacts, make_bill
+from vertex_batch.billing.making import make_bill
+from vertex_batch.costs import Bill, JobFacts
 from vertex_batch.pricing import PriceBook, packaged_prices
 from vertex_batch.results import AttemptOutput, JobPrices, Joined, ResultSettings, deliver, join
 from vertex_batch.storage import ObjectStorage

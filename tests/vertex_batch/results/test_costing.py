@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from vertex_batch.costs import JobFacts, make_bill
+from vertex_batch.billing.making import make_bill
+from vertex_batch.costs import JobFacts
 from vertex_batch.pricing import PriceBook, from_proxy
 from vertex_batch.results import JobPrices
 from vertex_batch.results.costing import RowMeter

@@ -7,8 +7,9 @@ import logging
 import sys
 from pathlib import Path
 
+from vertex_batch.billing.making import make_bill
 from vertex_batch.billing.outputs import OutputReader
-from vertex_batch.costs import CostTable, JobFacts, make_bill
+from vertex_batch.costs import CostTable, JobFacts
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import JobLimits, StagingPlace
 from vertex_batch.inputs.preparation import InputPreparer
