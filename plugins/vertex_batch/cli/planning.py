@@ -118,7 +118,7 @@ def prepare(access: Access, spec: Spec, job: JobSpec, moment: datetime, *, offli
             model_parameters=rendered.parameters,
         )
     except ValueError as error:
-        message = f"{spec.file or spec.name}: job {job.name}: {error} Nothing was submitted."
+        message = f"{spec.file or spec.name}: job {job.name}: {error}. Nothing was submitted."
         raise ConfigurationError(message) from error
     day = max(moment.astimezone(UTC).date(), datetime.now(UTC).date())
     return Plan(spec, job, rendered, place, request, day=day)

@@ -139,6 +139,10 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         self._store: TaskStateIntentStore | None = None
         self._kill: KillSwitch | None = None
 
+    @property
+    def _part(self) -> InputPart | None:
+        return InputPart.from_dict(self.part)
+
     def _put_in(self, chosen: Mapping[str, Any], context: Context) -> None:
         labels = {**(self.labels or {}), **chosen.get("labels", {})}
         super()._put_in({**chosen, "labels": labels} if "labels" in chosen else chosen, context)
@@ -147,7 +151,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
 
     def _planned_part(self, context: Context) -> InputPart | None:
         """The part of this task; a reference is replaced by what it refers to."""
-        part = InputPart.from_dict(self.part)
+        part = self._part
         if part and part.is_reference:
             planned = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PART_XCOM)
             part = whole_shard(part, InputPart.from_dict(planned), open_storage(self.gcp_conn_id))
@@ -188,7 +192,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         :raises AirflowSkipException: it has not, which is as it should be.
         """
         skip_unless_chosen(context, self.job_name)
-        part = InputPart.from_dict(self.part)
+        part = self._part
         if self.spec and not (part and part.kind is PartKind.RETRY):
             skip_if_retry(context)
         if self._is_planned and part is None:
@@ -208,7 +212,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         hook = LiteLLMHook(self.litellm_conn_id)
         place = find_place(hook, self.project, self.location, "Nothing was submitted")
         uris = patterns(self.inputs)
-        who, part = identity(context), InputPart.from_dict(self.part)
+        who, part = identity(context), self._part
         request = self._request(context, uris)
         files = InputFiles(uris, cache(lambda: open_storage(self.gcp_conn_id)))
         if is_dry_run(context):
@@ -271,14 +275,14 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
 
     def _known_rows(self, report: Report | None) -> int | None:
         """The rows of the input from the pre-flight or the plan; None if neither has counted them."""
-        part = InputPart.from_dict(self.part)
+        part = self._part
         return (report.rows if report else 0) or (part.rows if part else 0) or None
 
     def _preflight(
         self, request: CreateJobRequest, files: InputFiles, place: Place, client: BatchClient
     ) -> Report | None:
         subject = Subject(request.model, place.location, files.uris, self.output_uri)
-        part = InputPart.from_dict(self.part)
+        part = self._part
         checked = CheckedRows(part.listing, part.report) if part and part.report else None
         return preflight(subject, self.preflight, files.open_storage, client, self.log, checked=checked)
 
@@ -287,7 +291,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         unknown = "nothing was checked (`preflight: off`)"
         if self.preflight is not Mode.OFF:
             unknown = "not checked; the log of the task says why"
-        part = InputPart.from_dict(self.part)
+        part = self._part
         is_sample = part is not None and part.kind is PartKind.SAMPLE
         of_sample = ["those of a sample are put into the folder `_samples` beside it"] if is_sample else []
         return {
@@ -319,7 +323,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
                 model_parameters=self.model_parameters,
             )
         except ValueError as error:
-            message = f"Task {self.task_id} cannot build its request: {error} Nothing was submitted."
+            message = f"Task {self.task_id} cannot build its request: {error}. Nothing was submitted."
             raise ConfigurationError(message) from error
 
     def on_kill(self) -> None:

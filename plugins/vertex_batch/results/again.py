@@ -262,16 +262,15 @@ def stage_files(storage: ObjectStorage, files: Sequence[RetryFile], place: Stagi
 
 def _files(rows: Iterator[bytes], limits: JobLimits, work: Path) -> Iterator[RetryFile]:
     """Write rows into files of at most so many rows and bytes."""
-    row = next(rows, None)
-    for number in range(1 << 30):
-        if row is None:
-            return
+    row, number = next(rows, None), 0
+    while row is not None:
         path, count, size, digest = work / f"part_{number}.jsonl", 0, 0, hashlib.sha256()
         with path.open("wb") as file:
             while row is not None and (not count or limits.fits(count + 1, size + len(row))):
                 file.write(row)
                 digest.update(row)
                 count, size, row = count + 1, size + len(row), next(rows, None)
+        number += 1
         yield RetryFile(path, count, size, digest.hexdigest())
 
 

@@ -8,85 +8,24 @@ their sizes and digests. Doing it twice with the same rows writes nothing. `plac
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from vertex_batch.costs.money import in_full
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.results.comparing import Earlier, Manifest, must_stay, why_kept
-from vertex_batch.results.files import Block, Kind, open_writer
+from vertex_batch.results.delivery_rows import write_rows
 from vertex_batch.results.joining import Joined
 from vertex_batch.results.placing import Claim, DeliveryPlace, places, temporary
-from vertex_batch.results.types import SHOWN, AnswerForm, Counts
+from vertex_batch.results.types import SHOWN, Counts
 from vertex_batch.storage import ObjectStorage, blocks_of
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 MANIFEST_VERSION = 1
-_decode_kept = msgspec.json.Decoder(list[Any]).decode
-_BLOCK_ROWS = 20_000
-_BLOCK_BYTES = 16 << 20
-_COST_COLUMNS = ("cost_usd", "cost_complete")
-_TOKEN_COLUMNS = ("input_tokens", "cached_tokens", "output_tokens", "thoughts_tokens")
-_QUERIES = {
-    "answers": (
-        """
-        SELECT i.seq AS row, i.key, i.kept_start, i.kept_size, o.answer_start, o.answer_size, o.model,
-            o.finish_reason, o.input_tokens, o.cached_tokens, o.output_tokens, o.thoughts_tokens,
-            c.cost AS cost_usd, c.cost_complete, o.attempt
-        FROM chosen c JOIN output_rows o USING (id) JOIN input_rows i USING (seq)
-        WHERE o.reason IS NULL ORDER BY i.seq
-        """,
-        ("row", "key", "*", "answer", "model", "finish_reason", *_TOKEN_COLUMNS, *_COST_COLUMNS, "attempt"),
-    ),
-    "exceptions": (
-        """
-        SELECT i.seq AS row, i.key, i.kept_start, i.kept_size, r.reason,
-            coalesce(
-                o.words,
-                CASE WHEN i.loose_a IS NULL THEN 'the input line is not a JSON object'
-                ELSE 'no output has a row for it' END
-            ) AS message, o.schema_path, o.answer_start,
-            o.answer_size, o.model, o.finish_reason, o.input_tokens, o.cached_tokens, o.output_tokens,
-            o.thoughts_tokens,
-            CASE WHEN c.seq IS NULL THEN 0 ELSE c.cost END AS cost_usd,
-            coalesce(c.cost_complete, true) AS cost_complete, o.attempt,
-            fi.uri AS input_file, i.line AS input_line, fo.uri AS output_file, o.line AS output_line
-        FROM outcomes r JOIN input_rows i USING (seq) JOIN files fi ON fi.file = i.file
-        LEFT JOIN chosen c ON c.seq = i.seq LEFT JOIN output_rows o ON o.id = c.id
-        LEFT JOIN files fo ON fo.file = o.file
-        WHERE r.reason IS NOT NULL ORDER BY i.seq
-        """,
-        (
-            *("row", "key", "*", "reason", "message", "schema_path", "answer", "model", "finish_reason"),
-            *_TOKEN_COLUMNS,
-            *_COST_COLUMNS,
-            *("attempt", "input_file", "input_line", "output_file", "output_line"),
-        ),
-    ),
-    "extra": (
-        """
-        SELECT x.kind, o.key, o.reason, o.words AS message, o.answer_start, o.answer_size, o.model,
-            o.finish_reason, o.input_tokens, o.cached_tokens, o.output_tokens, o.thoughts_tokens,
-            o.cost AS cost_usd, o.cost_complete, o.attempt,
-            f.uri AS output_file, o.line AS output_line
-        FROM extra x JOIN output_rows o USING (id) JOIN files f ON f.file = o.file ORDER BY o.id
-        """,
-        (
-            *("kind", "key", "reason", "message", "answer", "model", "finish_reason"),
-            *_TOKEN_COLUMNS,
-            *_COST_COLUMNS,
-            *("attempt", "output_file", "output_line"),
-        ),
-    ),
-}
-"""The rows of each file, and its columns; ``*`` stands for the fields that are carried over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +58,10 @@ def deliver(
     :param facts: further facts for the manifest, such as the run, its jobs and the bill. They must be the
         same each time: no times.
     :param replace: a person wants what is there to be replaced, whatever it is.
-    :raises ConfigurationError: `to` does not end like a known format, or the delivery is of no run and would
-        replace a better one.
+    :raises ConfigurationError: `to` does not end like a known format, its folder does not exist and cannot be
+        made, or the delivery is of no run and would replace a better one.
     :raises DeliveryBusyError: another run is writing to the same address.
     :raises StorageAccessError: the connection may not write there.
-    :raises ConfigurationError: the folder does not exist and cannot be made.
     """
     first = DeliveryPlace(to)
     files = _Files(joined, target, first, facts)
@@ -131,12 +69,12 @@ def deliver(
     others: Iterator[DeliveryPlace] = iter(())
     while True:
         if files.is_in(place):
-            return Written(place, files.manifest(place), False, None, kept, reason, files.earlier)
+            return files.written(place, changed=False, kept=kept, why_kept=reason)
         current, why = files.put(place, replace=replace)
         if why is None or current is None:
-            is_gone = current and current.run_id and current.run != files.new.run and not files.has_moved
-            replaced = current if is_gone else None
-            return Written(place, files.manifest(place), True, replaced, kept, reason, files.earlier)
+            is_other_run = current is not None and bool(current.run_id) and current.run != files.new.run
+            replaced = current if is_other_run and not files.has_moved else None
+            return files.written(place, changed=True, replaced=replaced, kept=kept, why_kept=reason)
         if kept is None:
             kept, reason, others = current, why, places(first, files.new, current)
         if not files.new.run_id:
@@ -166,7 +104,7 @@ class _Files:
         self.has_moved = False
         self._facts = {
             "version": MANIFEST_VERSION,
-            **numbers(joined.counts),
+            **_numbers(joined.counts),
             "input_digest": joined.input_digest,
             "input_uris_digest": joined.input_uris_digest,
             **facts,
@@ -176,7 +114,7 @@ class _Files:
             if name == "extra" and not joined.counts.extra_rows:
                 continue
             path = self._local[name] = joined.work / f"{name}{first.suffix}"
-            rows = _write(joined, name, path, first.suffix)
+            rows = write_rows(joined, name, path, first.suffix)
             size = path.stat().st_size
             self._described[name] = {"rows": rows, "bytes": size, "sha256": _digest(path)}
 
@@ -185,6 +123,17 @@ class _Files:
         files = {name: {"file": _name(uris[name]), **facts} for name, facts in self._described.items()}
         earlier = {"earlier": msgspec.to_builtins(self.earlier)} if self.earlier else {}
         return {**self._facts, **earlier, "files": files}
+
+    def written(
+        self,
+        place: DeliveryPlace,
+        *,
+        changed: bool,
+        replaced: Manifest | None = None,
+        kept: Manifest | None,
+        why_kept: str,
+    ) -> Written:
+        return Written(place, self.manifest(place), changed, replaced, kept, why_kept, self.earlier)
 
     def is_in(self, place: DeliveryPlace) -> bool:
         """Whether this very delivery is in a place, with all its files."""
@@ -249,7 +198,7 @@ class _Files:
         return msgspec.json.format(msgspec.json.encode(self.manifest(place)), indent=2) + b"\n"
 
 
-def numbers(counts: Counts) -> dict[str, Any]:
+def _numbers(counts: Counts) -> dict[str, Any]:
     return {
         "input_rows": counts.input_rows,
         "delivered": counts.delivered,
@@ -264,67 +213,6 @@ def numbers(counts: Counts) -> dict[str, Any]:
         **({"other_prompts": counts.other_prompts} if counts.other_prompts else {}),
         **({"perhaps_added": dict(list(counts.doubtful.items())[:SHOWN])} if counts.doubtful else {}),
     }
-
-
-def _write(joined: Joined, name: str, path: Path, suffix: str) -> int:
-    """Write one file of a delivery; return how many rows it has."""
-    query, order = _QUERIES[name]
-    kept = joined.settings.keep if name != "extra" else ()
-    columns = [column for each in order for column in (kept if each == "*" else (each,))]
-    found = joined.connection.sql(query).to_arrow_reader(_BLOCK_ROWS)
-    rows = 0
-    with ExitStack() as stack:
-        write = open_writer(stack, path, suffix, _block(joined, _empty(found.schema), name, columns), columns)
-        for batch in found:
-            rows += batch.num_rows
-            for part in _parts(batch):
-                write(_block(joined, part, name, columns))
-    return rows
-
-
-def _block(joined: Joined, narrow: pa.RecordBatch, name: str, order: Sequence[str]) -> Block:
-    """Add the texts to the rows of a query."""
-    spool, answers_only = joined.spool, name == "answers"
-    spans = zip(
-        narrow.column("answer_start").to_pylist(), narrow.column("answer_size").to_pylist(), strict=True
-    )
-    numbers = joined.has_embeddings and name != "exceptions"
-    added: dict[str, tuple[Kind, Sequence[Any]]] = {}
-    if numbers:
-        added["answer"] = (
-            "numbers",
-            [None if at is None else spool.read_numbers(at, size) for at, size in spans],
-        )
-    else:
-        found = [None if at is None else spool.read(at, size) for at, size in spans]
-        if answers_only and joined.settings.answer != AnswerForm.TEXT:
-            added["answer"] = "json", found
-        else:
-            added["answer"] = "text", [None if each is None else each.decode() for each in found]
-    if joined.settings.keep and name != "extra":
-        starts, sizes = narrow.column("kept_start").to_pylist(), narrow.column("kept_size").to_pylist()
-        kept = [_decode_kept(spool.read(at, size)) for at, size in zip(starts, sizes, strict=True)]
-        for n, path in enumerate(joined.settings.keep):
-            added[path] = "value", [each[n] for each in kept]
-    return Block(narrow, added, order)
-
-
-def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """Parts of a batch whose texts fit in memory."""
-    start = size = 0
-    for n, more in enumerate(batch.column("answer_size").to_pylist()):
-        size += more or 0
-        if size >= _BLOCK_BYTES:
-            yield batch.slice(start, n + 1 - start)
-            start, size = n + 1, 0
-    if start < batch.num_rows:
-        yield batch.slice(start)
-
-
-def _empty(schema: pa.Schema) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    return pa.RecordBatch.from_arrays([pa.array([], each.type) for each in schema], schema=schema)
 
 
 def _digest(path: Path) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.vertex.labels import SPEC_LABEL, too_many_labels
 from vertex_batch.vertex.resource import CreateJobRequest, label_value
@@ -26,7 +28,7 @@ def build_request(
 
     :param spec: name of the spec, which becomes a label.
     :raises ConfigurationError: files and a table are mixed, or there are too many labels.
-    :raises ValueError: Vertex would refuse it.
+    :raises ValueError: Vertex would refuse it; the message begins with the field.
     """
     if problem := too_many_labels(labels):
         raise ConfigurationError(f"Nothing was submitted: {problem} from the spec's `labels` or the form's.")
@@ -41,7 +43,12 @@ def build_request(
         "model_parameters": model_parameters or None,
         "labels": labelled,
     }
-    return CreateJobRequest.model_validate(fields)
+    try:
+        return CreateJobRequest.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{field}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
 def full_model_name(model: str) -> str:
