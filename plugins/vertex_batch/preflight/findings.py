@@ -118,8 +118,9 @@ class Report:
     def summary(self) -> str:
         """How much was checked."""
         bad = f"; {self.bad_rows:,} of them are certain to fail" if self.bad_rows else ""
+        rows = f"{self.rows:,} row{'' if self.rows == 1 else 's'}"
         objects = f"{self.objects:,} object{'' if self.objects == 1 else 's'}"
-        return f"{self.rows:,} rows in {objects}, {self.size_bytes:,} bytes{bad}"
+        return f"{rows} in {objects}, {self.size_bytes:,} bytes{bad}"
 
 
 class PreflightError(PermanentError):

@@ -179,11 +179,12 @@ class BudgetGate:
             return DryRunResult(again=again)
         decision = _decided(rules, expected)(sums)
         self._report(expected, decision)
-        stops = retirement_of(asks.model, self._prices.life_of(asks.model))
+        end = retirement_of(asks.model, self._prices.life_of(asks.model))
+        stops = end.describe(today) if end else ""
         lines = {
             "answered": [again] if again else [],
             "earlier": [past] if (past := budgets.describe_past(self._history)) else [],
-            "model": [stops.describe(today)] if stops else [],
+            "model": [canonical_model(asks.model), *([stops] if stops else [])],
             "budget": [f"{decision.verdict}: {decision.message}"] if decision.reasons else [],
         }
         return DryRunResult(expected, today, again, lines)

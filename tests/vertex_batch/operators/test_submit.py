@@ -359,10 +359,11 @@ class TestChoices:
             run(a_task(answers=answers), context)
         said = context["ti"].xcoms["submit", OUTCOME_XCOM]
         lines = said["lines"]
-        assert lines["found"][0].startswith("1 rows in 1 object, ")
+        assert lines["found"][0].startswith("1 row in 1 object, ")
         assert any("maxOutputTokens" in line for line in lines["found"][1:])
         assert lines["answers"] == [answers.replace("{{ run_date }}", "2026-11-22")]
         assert lines["output"] == ["gs://demo-bucket/out/2026-11-22"]
+        assert lines["model"] == ["gemini-3.8-flash"]
         assert said["expected"]["input_tokens"] > 0
         assert said["priced_on"]
 
