@@ -10,7 +10,7 @@ from vertex_batch.operators import CheckTasksOperator, DeliverResultsOperator
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.ui.audit import DoneBy
 from vertex_batch.ui.clearing import latest_jobs
-from vertex_batch.ui.run_report import EndedTask, RunReport
+from vertex_batch.ui.run_report import EndedTask, RunReport, group_of
 from vertex_batch.ui.words import moment
 from vertex_batch.vertex.resource import JobState
 
@@ -81,9 +81,8 @@ def without_consequences(
 
 
 def _waits_for(end: EndedTask, jobs: Sequence[JobCost]) -> bool:
-    group = end.task_id.removesuffix(end.task_id.rpartition(".")[2])
     return end.operator == BatchPredictionJobSensor.__name__ and any(
-        (each.job.task_id.rpartition(".")[0], each.job.map_index) == (group.removesuffix("."), end.map_index)
+        (group_of(each.job.task_id), each.job.map_index) == (group_of(end.task_id), end.map_index)
         for each in jobs
     )
 

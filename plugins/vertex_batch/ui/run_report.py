@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -76,7 +76,7 @@ class RunReport:
         done = {delivery.task_id for delivery in deliveries}
         skipped = {end.task_id for end in self.ends if end.state == TaskInstanceState.SKIPPED}
         for task in self.delivering if not self.is_active else ():
-            group = task.removesuffix(task.rpartition(".")[2])
+            group = group_of(task)
             mine = [each for each in jobs if each.job.task_id.startswith(group)]
             if any(each.rows.ok for each in mine) and task not in done:
                 record = (
@@ -105,86 +105,102 @@ class RunReport:
         return list(dict.fromkeys(each for each in reasons if each and not each.startswith(NO_JOB)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What Airflow has stored of a run and its tasks, a task being a task id and a map index.
+
+    :param queued_at: when the run was queued last.
+    :param shown: the tasks in one of the states that are shown, with reasons left empty.
+    :param succeeded: the tasks that succeeded and have an outcome, with the names of their operators.
+    :param outcomes: what tasks have said.
+    :param results: what tasks have returned.
+    """
+
+    state: str
+    queued_at: datetime | None
+    shown: Sequence[EndedTask]
+    succeeded: Mapping[tuple[str, int], str]
+    delivering: Sequence[str]
+    intents: Sequence[Intent]
+    outcomes: Mapping[tuple[str, int], dict[str, Any]]
+    results: Sequence[dict[str, Any]]
+
+
 def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
     """Read a run. No rights are checked.
 
     :param with_reasons: whether the user may read what the tasks have logged.
     """
     with create_session() as session:
-        run = session.execute(
-            select(DagRun.id, DagRun.state, DagRun.queued_at).where(
-                DagRun.dag_id == dag_id, DagRun.run_id == run_id
-            )
-        ).one_or_none()
-        if run is None:
-            return RunReport()
-        outcomes = dict(_stored_values(session, run.id, OUTCOME_XCOM)) if with_reasons else {}
-        intents = [Intent.from_dict(value) for _, value in _stored_values(session, run.id, INTENT_XCOM)]
-        results = (
-            [value for _, value in _stored_values(session, run.id, XCOM_RETURN_KEY)] if with_reasons else []
+        stored = _read_stored(session, dag_id, run_id, with_reasons=with_reasons)
+    return _report(stored) if stored else RunReport()
+
+
+def _read_stored(session: Session, dag_id: str, run_id: str, *, with_reasons: bool) -> _Stored | None:
+    run = session.execute(
+        select(DagRun.id, DagRun.state, DagRun.queued_at).where(
+            DagRun.dag_id == dag_id, DagRun.run_id == run_id
         )
-        tasks = session.execute(
-            select(
-                TaskInstance.task_id,
-                TaskInstance.map_index,
-                TaskInstance.state,
-                TaskInstance.end_date,
-                TaskInstance.operator,
-            )
-            .where(
-                TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.state.in_(_SHOWN)
-            )
-            .order_by(TaskInstance.end_date)
-            .limit(MAX_TASKS)
-        ).all()
-        # A task that was cleared keeps what it said until it runs again.
-        succeeded = {
-            (task.task_id, task.map_index): str(task.operator or "")
-            for task in session.execute(
-                select(TaskInstance.task_id, TaskInstance.map_index, TaskInstance.operator)
-                .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
-                .where(TaskInstance.state == TaskInstanceState.SUCCESS)
-                .where(TaskInstance.task_id.in_({task_id for task_id, _ in outcomes}))
-            )
-        }
-        delivering = session.scalars(
-            select(TaskInstance.task_id)
-            .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
-            .where(TaskInstance.operator == DeliverResultsOperator.__name__)
-            .order_by(TaskInstance.task_id)
-            .limit(MAX_TASKS)
-        ).all()
-    is_active = run.state in _ACTIVE
+    ).one_or_none()
+    if run is None:
+        return None
+    outcomes = dict(_stored_values(session, run.id, OUTCOME_XCOM)) if with_reasons else {}
+    intents = [Intent.from_dict(value) for _, value in _stored_values(session, run.id, INTENT_XCOM)]
+    results = _stored_values(session, run.id, XCOM_RETURN_KEY) if with_reasons else ()
+    ti = TaskInstance
+    asked = select(ti.task_id, ti.map_index, ti.state, ti.end_date, ti.operator).where(
+        ti.dag_id == dag_id, ti.run_id == run_id
+    )
+    shown = session.execute(asked.where(ti.state.in_(_SHOWN)).order_by(ti.end_date).limit(MAX_TASKS))
+    said = {task_id for task_id, _ in outcomes}
+    succeeded = session.execute(asked.where(ti.state == TaskInstanceState.SUCCESS, ti.task_id.in_(said)))
+    delivering = session.execute(
+        asked.where(ti.operator == DeliverResultsOperator.__name__).order_by(ti.task_id).limit(MAX_TASKS)
+    )
+    return _Stored(
+        str(run.state),
+        run.queued_at,
+        [
+            EndedTask(each.task_id, each.map_index, str(each.state), each.end_date, "", each.operator or "")
+            for each in shown
+        ],
+        {(each.task_id, each.map_index): each.operator or "" for each in succeeded},
+        [each.task_id for each in delivering],
+        [intent for intent in intents if intent],
+        outcomes,
+        [value for _, value in results],
+    )
+
+
+def _report(stored: _Stored) -> RunReport:
+    outcomes, is_active = stored.outcomes, stored.state in _ACTIVE
     ends = [
-        EndedTask(
-            task.task_id,
-            task.map_index,
-            str(task.state),
-            task.end_date,
-            str(outcomes.get((task.task_id, task.map_index), {}).get("message", "")),
-            str(task.operator or ""),
-        )
-        for task in tasks
+        replace(task, reason=str(outcomes.get((task.task_id, task.map_index), {}).get("message", "")))
+        for task in stored.shown
         # A run that was cleared is queued again. What failed before that is over.
-        if not (is_active and run.queued_at and task.end_date and task.end_date < run.queued_at)
+        if not (is_active and stored.queued_at and task.ended_at and task.ended_at < stored.queued_at)
     ]
-    submitted = {intent.job_id for intent in intents if intent and intent.job_id}
-    is_in_doubt = any(intent and intent.is_in_doubt for intent in intents)
     notes = [
-        EndedTask(*task, "success", reason=str(outcome["message"]), operator=succeeded[task])
+        EndedTask(*task, "success", reason=str(outcome["message"]), operator=stored.succeeded[task])
         for task, outcome in outcomes.items()
-        if outcome.get("is_note") is True and task in succeeded
+        # A task that was cleared keeps what it said until it runs again.
+        if outcome.get("is_note") is True and task in stored.succeeded
     ]
     return RunReport(
-        str(run.state),
-        len(submitted),
-        is_in_doubt,
+        stored.state,
+        len({intent.job_id for intent in stored.intents if intent.job_id}),
+        any(intent.is_in_doubt for intent in stored.intents),
         ends,
         DryRun.read(outcomes),
-        projections=list(_projections(results)),
+        projections=list(_projections(stored.results)),
         notes=notes,
-        delivering=delivering,
+        delivering=stored.delivering,
     )
+
+
+def group_of(task_id: str) -> str:
+    """Cut off the name of a task, which leaves its task group with the final dot; empty without a group."""
+    return task_id[: task_id.rfind(".") + 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +224,7 @@ def record_log(job: JobFacts) -> TaskLog | None:
     around = [
         (len(group), task.map_index in (-1, job.map_index), task)
         for task in found
-        if job.task_id.startswith(group := task.task_id.removesuffix(task.task_id.rpartition(".")[2]))
+        if job.task_id.startswith(group := group_of(task.task_id))
     ]
     return TaskLog(*max(around, key=lambda each: each[:2])[2]) if around else None
 

@@ -140,7 +140,7 @@ def test_labels_of_the_spec_and_the_form_are_counted_together(vertex, context):
         ({"inputs": ["gs://demo-bucket/in/2026-11-22.jsonl", "bq://p.d.t"]}, "one BigQuery table"),
         (
             {"output_uri": "s3://demo-bucket/out"},
-            r"cannot build its request: output_config\.gcs_destination\.output_uri_prefix: [^\n]+\. Nothing was submitted\.$",
+            r"cannot build its request: output_config\S+output_uri_prefix: [^\n]+\. Nothing was submitted\.$",
         ),
         ({"output_uri": "gs://no-such-bucket/out"}, "no-such-bucket"),
         ({"model": "gemini-does-not-exist"}, "not found in Vertex AI"),
