@@ -119,6 +119,6 @@ def _rows(jobs: Sequence[JobCost]) -> str:
     said = f"{answered:,}{whole} {'row was' if answered == 1 and not whole else 'rows were'} answered"
     if failed:
         said += f", {failed:,} failed"
-    if missing := sum(each.rows.missing for each in jobs):
+    if missing := sum(each.rows.missing or 0 for each in jobs):
         said += f", {missing:,} did not run"
     return f"{said}."

@@ -159,7 +159,7 @@ def project_cost(
         amount = sum((cost.total.amount for cost in known), Decimal(0))
         basis = f"from {len(known)} earlier {'bill' if len(known) == 1 else 'bills'}"
         per_row = amount / sum(cost.rows.ok - cost.rows.copied for cost in known)
-        ran, missing = sum(cost.rows.total for cost in known), sum(cost.rows.missing for cost in known)
+        ran, missing = sum(cost.rows.total for cost in known), sum(cost.rows.missing or 0 for cost in known)
         usual = Total(amount * (ran + missing) / ran / len(known), complete)
     elif each.has_ended:
         return RunningEstimate(None, None, "the bill says what it cost")

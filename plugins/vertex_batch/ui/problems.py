@@ -167,7 +167,10 @@ def of_run(reader: Reader, bad: BadRun) -> PageProblem:
         if any(is_beside(each, options[each.task_id]) for each in bad.deliveries):
             detail = f"{detail.rstrip('.')}. {_BESIDE}"
     elif lacking := [each.rows for each in bad.jobs if each.rows.missing]:
-        missing, rows = sum(each.missing for each in lacking), sum(each.input_rows or 0 for each in lacking)
+        missing, rows = (
+            sum(each.missing or 0 for each in lacking),
+            sum(each.input_rows or 0 for each in lacking),
+        )
         said.append(f"{missing:,} of {rows:,} rows are missing")
     if any(each.job.state == JobState.CANCELLED for each in bad.jobs):
         paid = add_totals(each.total for each in bad.jobs)
