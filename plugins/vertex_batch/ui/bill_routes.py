@@ -14,7 +14,7 @@ from vertex_batch.costs import Bill, CostTable, JobFilter, add_totals
 from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.audit import cancelled_by, marked_failed
-from vertex_batch.ui.beside import delivered, nights_before, outside_expectation
+from vertex_batch.ui.bill_context import delivered, nights_before, outside_expectation
 from vertex_batch.ui.cancelled import cancelled_run, without_consequences
 from vertex_batch.ui.clearing import clearings, latest_jobs
 from vertex_batch.ui.failures import count_retried, group_failures

@@ -28,7 +28,7 @@ from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.active_jobs import open_client, what_happened
 from vertex_batch.ui.audit import CANCEL_EVENT
-from vertex_batch.ui.beside import delivered, outside_expectation
+from vertex_batch.ui.bill_context import delivered, outside_expectation
 from vertex_batch.ui.clearing import Clearing
 from vertex_batch.ui.consent import is_from_here, is_signed, sign
 from vertex_batch.ui.in_flight import NO_STATE, InFlight
