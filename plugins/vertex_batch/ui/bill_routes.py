@@ -32,7 +32,7 @@ from vertex_batch.ui.problems import many_unanswered, who_cancelled
 from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.restoring import first_delivery, restoring
 from vertex_batch.ui.run_report import read_run, record_log
-from vertex_batch.ui.under_way import find_submission
+from vertex_batch.ui.running.under_way import find_submission
 from vertex_batch.ui.words import MANY_FAILED, query
 
 router = APIRouter()

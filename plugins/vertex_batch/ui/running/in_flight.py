@@ -9,8 +9,8 @@ from decimal import Decimal
 
 from vertex_batch.budgets import Estimate
 from vertex_batch.costs import JobCost, Total, about
-from vertex_batch.ui.active_jobs import ProxyPlace, Snapshot
-from vertex_batch.ui.submissions import SubmittedJob
+from vertex_batch.ui.running.active_jobs import ProxyPlace, Snapshot
+from vertex_batch.ui.running.submissions import SubmittedJob
 from vertex_batch.vertex.labels import SPEC_LABEL
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import LONG_AGO, BatchPredictionJob, CompletionStats, JobState
