@@ -19,10 +19,10 @@ from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.dag_factory import TAG
 from vertex_batch.ui import numbers
 from vertex_batch.ui.access import Reader
-from vertex_batch.ui.audit import DoneBy, cancelled_by, marked_failed
 from vertex_batch.ui.limits import result_options
-from vertex_batch.ui.restoring import is_beside
-from vertex_batch.ui.run_report import read_run
+from vertex_batch.ui.runs.audit import DoneBy, cancelled_by, marked_failed
+from vertex_batch.ui.runs.restoring import is_beside
+from vertex_batch.ui.runs.run_report import read_run
 from vertex_batch.ui.words import (
     MANY_FAILED,
     at_least,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from vertex_batch.costs import Delivery, JobCost, Total, add_totals
 from vertex_batch.operators import CheckTasksOperator, DeliverResultsOperator
 from vertex_batch.sensors import BatchPredictionJobSensor
-from vertex_batch.ui.audit import DoneBy
-from vertex_batch.ui.clearing import latest_jobs
-from vertex_batch.ui.run_report import EndedTask, RunReport, group_of
+from vertex_batch.ui.runs.audit import DoneBy
+from vertex_batch.ui.runs.clearing import latest_jobs
+from vertex_batch.ui.runs.run_report import EndedTask, RunReport, group_of
 from vertex_batch.ui.words import moment
 from vertex_batch.vertex.resource import JobState
 
