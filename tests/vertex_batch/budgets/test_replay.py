@@ -191,7 +191,7 @@ def test_a_clause_says_how_the_rows_differ_from_those_of_most_earlier_jobs(chang
 
 
 CAPPED = PastJob(10, {INPUT: 2500, OUTPUT: 640}, 10_000, answer_limit=64)
-LONGER = PastJob(10, {INPUT: 10_000, OUTPUT: 2000}, 40_000)
+LONG_ROWS = PastJob(10, {INPUT: 10_000, OUTPUT: 2000}, 40_000)
 
 
 @pytest.mark.parametrize(
@@ -199,11 +199,11 @@ LONGER = PastJob(10, {INPUT: 10_000, OUTPUT: 2000}, 40_000)
     [
         # A sample with another limit, or of another prompt, says nothing of the usual night.
         ([CAPPED, PAST], rows_of(20, limits=limited(NO_LIMIT)), [PAST]),
-        ([LONGER, CAPPED, PAST], rows_of(20, limits=limited(NO_LIMIT)), [PAST]),
+        ([LONG_ROWS, CAPPED, PAST], rows_of(20, limits=limited(NO_LIMIT)), [PAST]),
         ([PAST, CAPPED], rows_of(20, limits=limited(AnswerLimit(64))), [CAPPED]),
-        ([PAST, LONGER], rows_of(20, 4000, limits=limited(NO_LIMIT)), [LONGER]),
+        ([PAST, LONG_ROWS], rows_of(20, 4000, limits=limited(NO_LIMIT)), [LONG_ROWS]),
         # Where nothing was like the new rows, all of it is better than none.
-        ([CAPPED, LONGER], rows_of(20, limits=limited(NO_LIMIT)), [CAPPED, LONGER]),
+        ([CAPPED, LONG_ROWS], rows_of(20, limits=limited(NO_LIMIT)), [CAPPED, LONG_ROWS]),
         ([], rows_of(20, limits=limited(NO_LIMIT)), []),
     ],
 )
