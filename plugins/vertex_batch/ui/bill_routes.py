@@ -30,7 +30,7 @@ from vertex_batch.ui.open_table import CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.problems import many_unanswered, who_cancelled
 from vertex_batch.ui.render import address_of, page
-from vertex_batch.ui.restoring import first_delivery, restoring
+from vertex_batch.ui.restoring import first_delivery, restoring, what_stays
 from vertex_batch.ui.run_report import read_run, record_log
 from vertex_batch.ui.under_way import find_submission
 from vertex_batch.ui.words import MANY_FAILED, query
@@ -106,6 +106,7 @@ def run(
             for each in deliveries
             if (how := restoring(each, found, result_options(each.spec, each.job_name)))
         },
+        staying={(each.task_id, each.map_index): what_stays(each, found) for each in deliveries},
         undelivered=[
             (task, first_delivery(mine, result_options(mine[0].job.spec, mine[0].job.job_name)))
             for task, mine in report.undelivered(found, deliveries)
