@@ -15,6 +15,7 @@ from vertex_batch.budgets import Estimate, estimate, survey_input
 from vertex_batch.cli.access import Access, input_storage
 from vertex_batch.cli.history import History, read_history
 from vertex_batch.cli.output import byte_progress
+from vertex_batch.cli.paths import open_local
 from vertex_batch.costs import JobFacts
 from vertex_batch.errors import ConfigurationError, VertexBatchError
 from vertex_batch.inputs import JobLimits, file_pattern, limits_for
@@ -24,7 +25,6 @@ from vertex_batch.pricing import PriceBook, retirement_of
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.rendering import RenderedJob, render_job
 from vertex_batch.usage import canonical_model
-from vertex_batch.usage.places import open_local
 from vertex_batch.vertex.client import BatchClient, try_proxy
 from vertex_batch.vertex.names import Place
 from vertex_batch.vertex.request import build_request
