@@ -97,13 +97,12 @@ class Ledger:
         :param weigh: the decision over the sums.
         :param approved: whether a person approved a held job.
         """
-        now = self._now()
+        now, run = self._now(), RunKey(budget_request.dag_id, budget_request.run_id)
         with self._table.writing() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             sums = {
-                account: _sums(connection, account, budget_request.run, now, budget_request.job_key)
-                for account in accounts
+                account: _sums(connection, account, run, now, budget_request.job_key) for account in accounts
             }
             decision = weigh(sums)
             goes = decision.verdict in {Ruling.GO, Ruling.WARN} or approved(decision)

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import re
-from enum import Enum, auto
+from enum import Enum
 
 from vertex_batch.usage.types import EMPTY_RESPONSE, NO_RESPONSE
 
-
-class FailureCause(Enum):
-    """Why a row failed."""
-
-    REFUSED = auto()
-    BUSY = auto()
-    BROKE = auto()
-    LATE = auto()
-    DENIED = auto()
-    GONE = auto()
-    ENDED = auto()
-    SILENT = auto()
-    OTHER = auto()
-
+FailureCause = Enum("FailureCause", "REFUSED BUSY BROKE LATE DENIED GONE ENDED SILENT OTHER")
+"""Why a row failed."""
 
 # google.rpc's names and numbers, HTTP's codes, and the types of Anthropic and OpenAI. Source: google.rpc.Code
 # and Google's page on API errors.
