@@ -31,7 +31,7 @@ from vertex_batch.ui.running.under_way import find_submission
 from vertex_batch.ui.runs.audit import cancelled_by, marked_failed
 from vertex_batch.ui.runs.cancelled import cancelled_run, without_consequences
 from vertex_batch.ui.runs.clearing import clearings, latest_jobs
-from vertex_batch.ui.runs.restoring import first_delivery, restoring
+from vertex_batch.ui.runs.restoring import first_delivery, restoring, what_stays
 from vertex_batch.ui.runs.run_report import read_run, record_log
 from vertex_batch.ui.words import MANY_FAILED, query
 
@@ -106,6 +106,7 @@ def run(
             for each in deliveries
             if (how := restoring(each, found, result_options(each.spec, each.job_name)))
         },
+        staying={(each.task_id, each.map_index): what_stays(each, found) for each in deliveries},
         undelivered=[
             (task, first_delivery(mine, result_options(mine[0].job.spec, mine[0].job.job_name)))
             for task, mine in report.undelivered(found, deliveries)
