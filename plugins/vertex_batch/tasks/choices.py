@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -70,6 +70,37 @@ def entered_day(params: Mapping[str, Any]) -> date | None:
             f"The param `{DAY}` is {str(day)[:40]!r}, which is not a valid day. Nothing was submitted.",
             "trigger the run again with a day such as 2026-11-22",
         ) from error
+
+
+class StoredRun(Protocol):
+    """A run as Airflow has stored it."""
+
+    @property
+    def conf(self) -> Mapping[str, Any] | None:
+        """The params that were entered."""
+
+
+R = TypeVar("R", bound=StoredRun)
+
+
+def run_with_dates(run_id: str, find: Callable[[str], R | None]) -> tuple[R, date | None] | None:
+    """Return the run whose dates a run has, and the day that was entered for it; None: it is not known.
+
+    It is the run itself, unless that sent rows of an earlier run again. Then it is the first of these runs.
+
+    :param find: looks up a run of the same DAG by its id; None: Airflow does not know it.
+    :raises ConfigurationError: what was entered is not a valid day.
+    """
+    following: str | None = run_id
+    seen, found = set[str](), None
+    while following and following not in seen:
+        seen.add(following)
+        run = find(following)
+        if run is None:
+            return found if found and found[1] else None
+        found = run, entered_day(run.conf or {})
+        following = earlier_run(run.conf or {})
+    return found
 
 
 def check_day(run_id: str, day: date | None, entered: date | None, consequence: str) -> None:

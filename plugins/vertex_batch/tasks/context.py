@@ -18,7 +18,7 @@ from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.finding import LookPolicy
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.specs.run_dates import run_day, template_dates
-from vertex_batch.tasks.choices import check_day, chosen_day, earlier_run, entered_day, retried_run
+from vertex_batch.tasks.choices import check_day, chosen_day, retried_run, run_with_dates
 from vertex_batch.vertex.names import Place, missing_of
 
 if TYPE_CHECKING:
@@ -205,19 +205,9 @@ def check_retried_day(context: Context, timezone: str, consequence: str) -> None
 
 
 def _retried(context: Context) -> tuple[DagRunResult, date | None] | None:
-    """The run whose rows are sent again, and the day that was entered for it; None: it is not known.
-
-    If that run itself sent rows of an earlier run again, it is the first one of them.
-    """
-    run_id, seen, found = retried_run(context), set[str](), None
-    while run_id and run_id not in seen:
-        seen.add(run_id)
-        run = _find_run(context["ti"].dag_id, run_id)
-        if run is None:
-            return found if found and found[1] else None
-        found = run, entered_day(run.conf or {})
-        run_id = earlier_run(run.conf or {})
-    return found
+    """The run whose rows are sent again, and the day that was entered for it; None: it is not known."""
+    run_id = retried_run(context)
+    return run_with_dates(run_id, lambda each: _find_run(context["ti"].dag_id, each)) if run_id else None
 
 
 def overridden(params: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:

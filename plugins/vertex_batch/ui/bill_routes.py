@@ -24,6 +24,7 @@ from vertex_batch.ui.limits import (
     retried_reasons,
     retry_rows_of,
     sends_rest,
+    timezones,
 )
 from vertex_batch.ui.numbers import AmountColumn
 from vertex_batch.ui.open_table import CostsIfAny, Named
@@ -31,6 +32,7 @@ from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.problems import many_unanswered, who_cancelled
 from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.restoring import first_delivery, restoring
+from vertex_batch.ui.run_days import run_days
 from vertex_batch.ui.run_report import read_run, record_log
 from vertex_batch.ui.under_way import find_submission
 from vertex_batch.ui.words import MANY_FAILED, query
@@ -55,7 +57,8 @@ def bill(request: Request, reader: CurrentReader, costs: CostsIfAny, key: Named)
         raise HTTPException(404)
     deliveries = costs.deliveries_of(found.job)
     of_bill = _of_bill(reader, costs, found, failed_limits())
-    return page(request, "bill.html", **of_bill, deliveries=deliveries)
+    days = run_days([(found.job.dag_id, found.job.run_id)], timezones())
+    return page(request, "bill.html", **of_bill, deliveries=deliveries, run_days=days)
 
 
 @router.get("/run")
@@ -112,6 +115,7 @@ def run(
         ],
         marked=marked,
         cancelled=cancelled,
+        run_days=run_days([(dag_id, run_id)], timezones()),
         dag_id=dag_id,
         run_id=run_id,
         **(_of_bill(reader, costs, whole, limits) if costs and whole else {"bill": None, "money": None}),

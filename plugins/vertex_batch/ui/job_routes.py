@@ -32,10 +32,11 @@ from vertex_batch.ui.beside import delivered, outside_expectation
 from vertex_batch.ui.clearing import Clearing
 from vertex_batch.ui.consent import is_from_here, is_signed, sign
 from vertex_batch.ui.in_flight import NO_STATE, InFlight
-from vertex_batch.ui.limits import failed_limits, sends_rest
+from vertex_batch.ui.limits import failed_limits, sends_rest, timezones
 from vertex_batch.ui.open_table import Costs, CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError, read_days
 from vertex_batch.ui.render import address_of, page
+from vertex_batch.ui.run_days import run_days
 from vertex_batch.ui.submissions import SubmittedJob
 from vertex_batch.ui.under_way import active_jobs, estimate_costs, find_submission, list_under_way
 from vertex_batch.ui.words import query
@@ -137,6 +138,7 @@ def jobs(request: Request, reader: CurrentReader, costs: Costs, search: Searched
         marks=outside_expectation(costs, found),
         delivered=delivered(costs, [[each] for each in found]),
         failed_limits=failed_limits(),
+        run_days=run_days(((each.job.dag_id, each.job.run_id) for each in found), timezones()),
         hidden=None if search.where.dag_id else reader.hidden(costs, owners),
     )
 
