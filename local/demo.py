@@ -230,7 +230,11 @@ def wait_for_interrupt(console: Console, objects: Path) -> None:
     :raises StackError: a process of the stack has ended before that.
     """
     try:
-        console.print("All of it stays up until Ctrl-C.")
+        console.print(
+            "All of it stays up until Ctrl-C. The next demo begins with an empty object store:"
+            " fetch what you want to keep with `vertex-batch get`. Your specs stay.",
+            highlight=False,
+        )
         while not threading.Event().wait(CHECK_SECONDS):
             check_processes()
             for file in adopt_files(objects):

@@ -133,7 +133,7 @@ class TestCosts:
     def test_every_flag_is_one_that_the_code_raises(self):
         code = "".join(
             path.read_text()
-            for folder in ("usage", "pricing", "costs")
+            for folder in ("usage", "pricing", "costs", "billing")
             for path in _package().glob(f"{folder}/*.py")
         )
         code = re.sub(r'"\s*\n\s*(\+ )?f?"', "", code)

@@ -13,6 +13,8 @@ from vertex_batch.provider_info import get_provider_info
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "settings.md"
 SOURCES = sorted([*(ROOT / "plugins").rglob("*.py"), *(ROOT / "dags").glob("*.py")])
+OF_THE_SHELL = {"COMP_LINE"}
+"""What a shell sets while it completes a command, and no person."""
 OPTIONS = get_provider_info()["config"]["vertex_batch"]["options"]
 
 
@@ -55,7 +57,7 @@ def reads(source: str) -> Iterator[str]:
 
 
 def in_code() -> set[str]:
-    return {setting for path in SOURCES for setting in reads(path.read_text())}
+    return {setting for path in SOURCES for setting in reads(path.read_text())} - OF_THE_SHELL
 
 
 def in_page() -> set[str]:

@@ -16,7 +16,7 @@ from fractions import Fraction
 from typing import Any
 
 from vertex_batch.budgets.answers import USUAL_ANSWER
-from vertex_batch.budgets.replay import OF_THE_ANSWER, PastJob, describe, replay, usable
+from vertex_batch.budgets.replay import OF_THE_ANSWER, PastJob, describe, like, replay, usable
 from vertex_batch.budgets.survey import Survey
 from vertex_batch.costs.bill import Total, total
 from vertex_batch.costs.money import about, in_full
@@ -172,8 +172,7 @@ def estimate(
     :param history: earlier jobs of the same task and model, the latest first; the first `HISTORY_RUNS` count.
     :param day: the UTC day on which the job will run, whose prices are used; None: today.
     """
-    useful = usable(history)
-    if useful:
+    if useful := like(usable(history), survey):
         return _replay(survey, useful, location, book, day)
     if not survey.complete and not survey.read_rows:
         return unknown_estimate("no row of the input could be read whole")

@@ -105,6 +105,11 @@ class InputChange:
     files: frozenset[str] = frozenset()
 
     @property
+    def is_large(self) -> bool:
+        """Whether the earlier job says less of the new rows than one with rows like them."""
+        return bool(self.files) or any(map(is_much, (self.length, self.cut, self.room)))
+
+    @property
     def answers(self) -> tuple[Fraction, Fraction]:
         """The shortest and the longest answers to expect, as multiples of the earlier ones, before any limit.
 
@@ -131,6 +136,14 @@ class Replay:
 def usable(history: Iterable[PastJob]) -> list[PastJob]:
     """Those of the past jobs that an estimate is made of."""
     return list(islice((past for past in history if past.is_usable), HISTORY_RUNS))
+
+
+def like(history: Sequence[PastJob], survey: Survey) -> Sequence[PastJob]:
+    """Those of the past jobs whose rows were like the new ones; all of them if none was.
+
+    So a sample or a trial with another prompt or limit does not change what is expected of the usual nights.
+    """
+    return [past for past in history if not change_of(past, survey).is_large] or history
 
 
 def past_costs(history: Iterable[PastJob]) -> list[Total]:
@@ -201,7 +214,9 @@ def describe(changes: Sequence[InputChange]) -> str:
     if is_much(Fraction(median(change.room for change in changes))):
         found.append(f"the answers of {last} filled their limit, and the rows allow much more now")
     if is_much(Fraction(median(change.cut for change in changes))):
-        found.append(f"the answers of {last} were longer than the rows allow now")
+        found.append(
+            f"the answers of {last} were longer than the rows allow now (new ones will probably be cut)"
+        )
     return f"{', and '.join(found)}, so the range is wider" if found else ""
 
 

@@ -20,6 +20,16 @@ def rows_equation(input_rows: int, delivered: int, exceptions: int) -> str:
     return f"{input_rows:,} input rows = {delivered:,} delivered + {exceptions:,} exceptions"
 
 
+def answers_stay(delivered: int, uri: str) -> str:
+    """Say that a delivery was not replaced by a worse one."""
+    some = (
+        "1 answer that was delivered before stays"
+        if delivered == 1
+        else (f"{delivered:,} answers that were delivered before stay")
+    )
+    return f"The {some} at {uri}; nothing to do."
+
+
 def in_reasons(reasons: Mapping[str, int]) -> str:
     """Write exceptions by reason, in parentheses; empty without any."""
     ranked = sorted(reasons.items(), key=lambda each: (-each[1], each[0]))
@@ -68,7 +78,19 @@ class Delivery:
         return f"{rows_equation(self.input_rows, self.delivered, self.exceptions)}{in_reasons(self.reasons)}"
 
     def is_of(self, job: JobFacts) -> bool:
-        """Whether it can contain answers of a job of the same run: both tasks are in the same task group."""
+        """Whether it can contain answers of a job of the same run.
+
+        Both tasks are in the same task group, and the job was not created after the delivery, by a task that
+        was cleared.
+        """
+        return self._is_in_group(job) and not self.was_before(job)
+
+    def was_before(self, job: JobFacts) -> bool:
+        """Whether it was made before a job of the same task group was created."""
+        is_later = job.create_time is not None and self.delivered_at < job.create_time
+        return is_later and self._is_in_group(job)
+
+    def _is_in_group(self, job: JobFacts) -> bool:
         group, _, _ = self.task_id.rpartition(".")
         return not group or job.task_id.startswith(f"{group}.")
 

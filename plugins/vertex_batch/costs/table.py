@@ -146,16 +146,22 @@ class CostTable(CostReader):
             unrecognized_samples=tuple(RowProblem(*sample) for sample in job.unrecognized_samples),
         )
 
-    def record_delivery(self, delivery: Delivery, *, files_changed: bool) -> None:
+    def record_delivery(self, delivery: Delivery, *, files_changed: bool, unless_at: str = "") -> None:
         """Store the numbers of a delivery, replacing earlier ones of the same task.
 
         Without changed files or numbers, nothing is written.
 
         :param files_changed: whether its files were written; False if the same ones were in their place.
+        :param unless_at: where a better delivery of the same task is, if this one is beside it. The numbers
+            of that one stay.
         """
         row = asdict(delivery)
         del row["replaced_by"], row["replaces"]
         with self.writing() as connection:
+            key = {column.name: row[column.name] for column in schema.deliveries.primary_key}
+            better = _is(schema.deliveries, {**key, "answers_uri": unless_at})
+            if unless_at and connection.execute(select(schema.deliveries.c.run_id).where(*better)).first():
+                return
             unless_equal_but = "" if files_changed else "delivered_at"
             upsert(connection, schema.deliveries, row, unless_equal_but=unless_equal_but)
 

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.billing.price_books import PriceBooks, spec_job
 from vertex_batch.costs import CostTableError, Delivery
+from vertex_batch.costs.deliveries import answers_stay
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
@@ -264,7 +265,12 @@ class DeliverResultsOperator(SpecOperator):
                     "manifest_uri": to.manifest,
                 }
                 table.move_delivery(moved.dag_id, moved.run_id, written.place.answers, uris)
-            table.record_delivery(delivery, files_changed=written.changed)
+            is_of_this_run = written.better and written.better.run == (ti.dag_id, ti.run_id)
+            table.record_delivery(
+                delivery,
+                files_changed=written.changed,
+                unless_at=DeliveryPlace(self._place(run)).answers if is_of_this_run else "",
+            )
         except CostTableError as error:
             consequence = (
                 f"The delivery to {written.place.answers} is complete, but its numbers are not in the cost"
@@ -318,6 +324,13 @@ def _beside(written: Written, to: str, task_id: str) -> str:
     """Explain why a delivery is not at its address, and how a person puts it there; empty if it is there."""
     if written.kept is None:
         return ""
+    if better := written.better:
+        stay = answers_stay(better.delivered, to)
+        if not written.manifest["delivered"]:
+            return stay
+        return (
+            f"{stay} The {written.manifest['delivered']:,} of this delivery are in {written.place.answers}."
+        )
     if not written.manifest["delivered"]:
         return f"{to} still has {written.kept}."
     return (

@@ -48,6 +48,13 @@ class Written:
     why_kept: str = ""
     earlier: Earlier | None = None
 
+    @property
+    def better(self) -> Manifest | None:
+        """The delivery at the address, if it was kept and answers at least as many rows of the same input."""
+        new = msgspec.convert(self.manifest, Manifest)
+        is_better = self.kept and not new.has_other_input(self.kept) and self.kept.delivered >= new.delivered
+        return self.kept if is_better else None
+
 
 def deliver(
     joined: Joined, to: str, target: ObjectStorage, facts: Mapping[str, Any], *, replace: bool = False

@@ -19,10 +19,10 @@ from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.dag_factory import TAG
 from vertex_batch.ui import numbers
 from vertex_batch.ui.access import Reader
-from vertex_batch.ui.audit import DoneBy, cancelled_by, marked_failed
 from vertex_batch.ui.limits import result_options
-from vertex_batch.ui.restoring import is_beside
-from vertex_batch.ui.run_report import read_run
+from vertex_batch.ui.runs.audit import DoneBy, cancelled_by, marked_failed
+from vertex_batch.ui.runs.restoring import is_beside, what_stays
+from vertex_batch.ui.runs.run_report import read_run
 from vertex_batch.ui.words import (
     MANY_FAILED,
     at_least,
@@ -102,9 +102,13 @@ def read_problems(
     failed = [] if where.team else _failed_runs(reader, dag_id or where.spec, yesterday)
     failed = [each for each in failed if each not in known]
     with_jobs = [each for each in bad if each.jobs]
+    for each in with_jobs[:MAX_SHOWN]:
+        if costs and each.run_id:
+            of_run = costs.deliveries(JobFilter(dag_id=each.dag_id, run_id=each.run_id))
+            each.earlier = [found for found in of_run if what_stays(found, each.jobs)]
     shown = [
-        *(of_run(reader, each) for each in with_jobs[:MAX_SHOWN]),
-        *(of_run(reader, each) for each in bad[len(with_jobs) :][:MAX_SHOWN]),
+        *(describe_run(reader, each) for each in with_jobs[:MAX_SHOWN]),
+        *(describe_run(reader, each) for each in bad[len(with_jobs) :][:MAX_SHOWN]),
         *(_of_failed_run(reader, *each) for each in failed[:MAX_SHOWN]),
     ]
     return Problems(shown, len(bad) + len(failed) - len(shown))
@@ -116,12 +120,14 @@ class BadRun:
 
     :param jobs: those that ended without results, or lack rows, the latest first.
     :param deliveries: those in which many rows have no good answer.
+    :param earlier: what the run delivered before it was cleared and submitted one of the jobs.
     """
 
     dag_id: str
     run_id: str
     jobs: list[JobCost] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
+    earlier: list[Delivery] = field(default_factory=list)
 
 
 def by_run(jobs: Iterable[JobCost], deliveries: Iterable[Delivery]) -> list[BadRun]:
@@ -145,11 +151,16 @@ def many_unanswered(found: Iterable[Delivery], failed_limits: Mapping[str, Decim
             yield each
 
 
-def of_run(reader: Reader, bad: BadRun) -> PageProblem:
+def describe_run(reader: Reader, bad: BadRun) -> PageProblem:
     """Describe a run in one line: how its jobs ended, who ended them, and which rows have no answer."""
     address = f"/run?{query(dag_id=bad.dag_id, run_id=bad.run_id)}"
     name, said, detail = bad.dag_id, [], ""
-    is_bad = bool(bad.deliveries) or any(each.rows.missing for each in bad.jobs)
+    lacking = [
+        each.rows
+        for each in bad.jobs
+        if each.rows.missing and not any(earlier.was_before(each.job) for earlier in bad.earlier)
+    ]
+    is_bad = bool(bad.deliveries or lacking)
     if bad.jobs:
         job = bad.jobs[0].job
         name = job.spec or job.job_id
@@ -166,12 +177,17 @@ def of_run(reader: Reader, bad: BadRun) -> PageProblem:
         options = {each.task_id: result_options(each.spec, each.job_name) for each in bad.deliveries}
         if any(is_beside(each, options[each.task_id]) for each in bad.deliveries):
             detail = f"{detail.rstrip('.')}. {_BESIDE}"
-    elif lacking := [each.rows for each in bad.jobs if each.rows.missing]:
-        missing, rows = sum(each.missing for each in lacking), sum(each.input_rows or 0 for each in lacking)
+    elif lacking:
+        missing, rows = (
+            sum(each.missing or 0 for each in lacking),
+            sum(each.input_rows or 0 for each in lacking),
+        )
         said.append(f"{missing:,} of {rows:,} rows are missing")
     if any(each.job.state == JobState.CANCELLED for each in bad.jobs):
         paid = add_totals(each.total for each in bad.jobs)
         said.append(f"{at_least(paid)}{numbers.amount(paid)} USD paid")
+    stays = [what_stays(each, bad.jobs) for each in bad.earlier]
+    detail = " ".join(filter(None, [*stays, detail]))
     return PageProblem(f"{name}: {', '.join(said)}", address, detail, is_bad)
 
 

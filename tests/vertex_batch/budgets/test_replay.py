@@ -12,7 +12,7 @@ from tests.vertex_batch.budgets.inputs import inline, named, png, row
 from vertex_batch.budgets import PastJob, Survey, Totals, summarize
 from vertex_batch.budgets.answers import NO_LIMIT, AnswerLimit
 from vertex_batch.budgets.ranges import Part, Range, exactly
-from vertex_batch.budgets.replay import InputChange, change_of, describe, replay
+from vertex_batch.budgets.replay import InputChange, change_of, describe, like, replay
 from vertex_batch.budgets.rows import RowReader
 from vertex_batch.budgets.survey import SampledRows
 from vertex_batch.usage import Kind, Modality, UsageKey
@@ -163,7 +163,7 @@ LONGER, SHORTER = InputChange(length=Fraction(41, 10)), InputChange(length=Fract
         ([LONGER, InputChange(), InputChange()], ""),
         (
             [InputChange(cut=Fraction(80))],
-            "the answers of the last job were longer than the rows allow now, so the range is wider",
+            "the answers of the last job were longer than the rows allow now (new ones will probably be cut), so the range is wider",
         ),
         (
             [InputChange(files=frozenset({"sound", "videos"}))] * 3,
@@ -181,10 +181,31 @@ LONGER, SHORTER = InputChange(length=Fraction(41, 10)), InputChange(length=Fract
             [InputChange(Fraction(2), Fraction(2))],
             (
                 "the rows are 2.0 times as long as those of the last job, and the answers of the last job"
-                " were longer than the rows allow now, so the range is wider"
+                " were longer than the rows allow now (new ones will probably be cut), so the range is wider"
             ),
         ),
     ],
 )
 def test_a_clause_says_how_the_rows_differ_from_those_of_most_earlier_jobs(changes, said):
     assert describe(changes) == said
+
+
+CAPPED = PastJob(10, {INPUT: 2500, OUTPUT: 640}, 10_000, answer_limit=64)
+LONG_ROWS = PastJob(10, {INPUT: 10_000, OUTPUT: 2000}, 40_000)
+
+
+@pytest.mark.parametrize(
+    ("history", "survey", "used"),
+    [
+        # A sample with another limit, or of another prompt, says nothing of the usual night.
+        ([CAPPED, PAST], rows_of(20, limits=limited(NO_LIMIT)), [PAST]),
+        ([LONG_ROWS, CAPPED, PAST], rows_of(20, limits=limited(NO_LIMIT)), [PAST]),
+        ([PAST, CAPPED], rows_of(20, limits=limited(AnswerLimit(64))), [CAPPED]),
+        ([PAST, LONG_ROWS], rows_of(20, 4000, limits=limited(NO_LIMIT)), [LONG_ROWS]),
+        # Where nothing was like the new rows, all of it is better than none.
+        ([CAPPED, LONG_ROWS], rows_of(20, limits=limited(NO_LIMIT)), [CAPPED, LONG_ROWS]),
+        ([], rows_of(20, limits=limited(NO_LIMIT)), []),
+    ],
+)
+def test_past_jobs_with_rows_like_the_new_ones_come_before_others(history, survey, used):
+    assert list(like(history, survey)) == used

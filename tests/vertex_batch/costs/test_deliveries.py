@@ -44,6 +44,27 @@ def test_files_that_were_written_again_have_the_new_time(table):
     assert table.deliveries(NIGHT_RUN) == [later]
 
 
+def test_the_numbers_of_a_better_delivery_stay_where_it_is(table):
+    worse = a_delivery(delivered=1, exceptions=19, answers_uri="/srv/answers.night.parquet")
+    better = {"files_changed": True, "unless_at": a_delivery().answers_uri}
+    table.record_delivery(worse, **better)
+    assert table.deliveries(NIGHT_RUN) == [worse]
+    table.record_delivery(a_delivery(), files_changed=True)
+    table.record_delivery(worse, **better)
+    assert table.deliveries(NIGHT_RUN) == [a_delivery()]
+
+
+@pytest.mark.parametrize(
+    ("task_id", "hours", "is_of", "was_before"),
+    [("a.submit", -1, True, False), ("a.submit", 1, False, True), ("b.submit", 1, False, False)],
+)
+def test_a_delivery_has_no_answers_of_a_job_that_was_created_later(task_id, hours, is_of, was_before):
+    created = MORNING + timedelta(hours=hours)
+    job = JobFacts("demo-project", "us-central1", "1", task_id=task_id, create_time=created)
+    delivery = a_delivery(task_id="a.deliver")
+    assert (delivery.is_of(job), delivery.was_before(job)) == (is_of, was_before)
+
+
 def test_numbers_that_do_not_add_up_are_refused_by_the_database(table):
     with pytest.raises(CostTableSetupError):
         table.record_delivery(a_delivery(input_rows=21), files_changed=True)

@@ -125,20 +125,32 @@ def test_a_cancelled_run_leaves_the_answers_of_an_earlier_run_and_says_where_its
     assert len(read(vertex, beside)) == ROWS / 2
     assert deliver(context) == second
     told = context["ti"].xcoms["submit", OUTCOME_XCOM]["message"]
-    for words in (
-        f"10 answers are beside {TO}",
-        "which has 20 answers",
-        "only 10",
-        "delete",
-        "clear `deliver`",
-    ):
-        assert words in told
-    assert f"10 answers are beside {TO}" in capsys.readouterr().out
+    stays = f"The 20 answers that were delivered before stay at {TO}; nothing to do."
+    assert f"{stays} The 10 of this delivery are in {beside}." in told
+    assert "--replace" not in told
+    assert stays in capsys.readouterr().out
     [stored] = table.deliveries(JobFilter(run_id="manual__again"))
     assert (stored.answers_uri, stored.delivered) == (beside, ROWS / 2)
-    vertex.gcs.delete(first["manifest"])  # as the message says
+    vertex.gcs.delete(first["manifest"])
     assert deliver(context)["to"] == TO
     assert len(read(vertex, TO)) == ROWS / 2
+
+
+def test_a_run_that_was_cleared_and_cancelled_keeps_the_numbers_of_its_better_delivery(
+    vertex, context, table
+):
+    ended(vertex, context, mix={})
+    first = deliver(context)
+    where = JobFilter(run_id=context["ti"].run_id)
+    stored = table.deliveries(where)
+    ended(vertex, context, "CANCELLED", timeline=[Step(state="RUNNING", seconds=1)], finished=0.5, mix={})
+    second = deliver(context)
+    assert (second["to"] != first["to"], second["delivered"]) == (True, ROWS / 2)
+    assert table.deliveries(where) == stored
+    assert stored[0].answers_uri == TO
+    vertex.gcs.delete(first["manifest"])  # a person wants the answers of the cancelled job
+    deliver(context)
+    assert [each.delivered for each in table.deliveries(where)] == [ROWS / 2]
 
 
 def test_answers_to_an_input_that_was_overwritten_are_moved_and_found_there(vertex, context, table, capsys):
@@ -184,7 +196,7 @@ def test_a_cancelled_run_without_answers_says_no_more_than_what_stays(vertex, co
     ended(vertex, context, "CANCELLED", timeline=[Step(state="RUNNING", seconds=1)], finished=0, mix={})
     with pytest.raises(AirflowFailException) as error:
         deliver(context)
-    assert f"{TO} still has the delivery of the run scheduled__2026-11-22, which has 20" in str(error.value)
+    assert f"The 20 answers that were delivered before stay at {TO}; nothing to do." in str(error.value)
     assert "delete" not in str(error.value)
 
 

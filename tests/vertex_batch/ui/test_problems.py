@@ -14,7 +14,7 @@ from sqlalchemy import delete, insert, update
 
 from tests.builders import a_delivery
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
-from tests.vertex_batch.ui.test_pages import words
+from tests.vertex_batch.ui.test_pages import key, words
 from tests.vertex_batch.ui.test_run import REASON, a_run, a_spec
 from vertex_batch.costs import RowCounts
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
@@ -74,6 +74,24 @@ def test_a_job_is_no_warning_once_its_run_has_been_cleared_and_has_ended_well(pa
     pages.record(bill=FINE, **{**at, "create_time": ENDED + timedelta(hours=hours), **again})
     text = words(pages.get("/").text)
     assert ("253 of 300 rows are missing" in text or "cancelled" in text) is not is_over
+
+
+def test_a_job_that_was_cancelled_after_its_run_had_delivered_does_not_deny_the_delivery(pages):
+    run = {"run_id": "tonight"}
+    good = {"input_rows": 20_000, "delivered": 19_389, "exceptions": 611, "reasons": {"failed": 611}}
+    delivery = a_delivery(**run, **good, delivered_at=ENDED)
+    first = pages.record(bill=FINE, **run, create_time=ENDED - timedelta(hours=1))
+    pages.table.record_delivery(delivery, files_changed=True)
+    rows = {"rows": RowCounts(ok=8_615, input_rows=20_000)}
+    second = pages.record(bill=rows, **run, state="CANCELLED", create_time=ENDED + timedelta(hours=1))
+    text = words(pages.get("/").text)
+    stays = f"The 19,389 answers that were delivered before stay at {delivery.answers_uri}; nothing to do."
+    assert f"nightly: job cancelled, 1.50 USD paid {stays}" in text
+    assert "Last night: 20,000 input rows = 19,389 delivered + 611 exceptions" in text
+    assert "11,385" not in text
+    assert delivery.answers_uri in pages.get("/bill", **key(first)).text
+    assert delivery.answers_uri not in pages.get("/bill", **key(second)).text
+    assert "--replace" not in pages.get("/run", dag_id="nightly", **run).text
 
 
 def test_the_overview_is_never_green_when_many_rows_of_the_night_have_no_answer(pages):

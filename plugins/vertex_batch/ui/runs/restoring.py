@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vertex_batch.costs import Delivery, JobCost
+from vertex_batch.costs.deliveries import answers_stay
 from vertex_batch.results import SUFFIXES, DeliveryPlace, add_rounds, attempts_of
 from vertex_batch.specs.results import Results
 from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
@@ -26,6 +27,18 @@ class Restoring:
     to: str
     outputs: Sequence[str]
     command: str
+
+
+def what_stays(delivery: Delivery, jobs: Sequence[JobCost]) -> str:
+    """Say that a delivery is still at its address, because later jobs of its run have no more answers.
+
+    Empty if it has no later jobs, or if these have more answers.
+
+    :param jobs: of the run.
+    """
+    later = [each for each in jobs if delivery.was_before(each.job)]
+    is_better = later and sum(each.rows.ok for each in later) <= delivery.delivered
+    return answers_stay(delivery.delivered, delivery.answers_uri) if is_better and delivery.delivered else ""
 
 
 def is_beside(delivery: Delivery, options: tuple[Results, str | None] | None) -> bool:

@@ -9,7 +9,7 @@ from airflow.models.dagrun import DagRun
 from sqlalchemy import insert
 
 from tests.vertex_batch.ui.conftest import airflows_database
-from vertex_batch.ui.run_days import run_days
+from vertex_batch.ui.runs.run_days import run_days
 
 pytestmark = pytest.mark.usefixtures("empty_airflow")
 BERLIN = {"nightly": "Europe/Berlin"}

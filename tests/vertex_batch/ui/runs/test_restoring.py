@@ -15,7 +15,7 @@ from tests.vertex_batch.results.nights import Night, a_request, answered, failed
 from vertex_batch.cli.main import main
 from vertex_batch.costs import JobCost, JobFacts, RowCounts, Total
 from vertex_batch.specs.results import Results
-from vertex_batch.ui.restoring import MAX_NAMED, restoring
+from vertex_batch.ui.runs.restoring import MAX_NAMED, restoring, what_stays
 from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
 
 CREATED = datetime(2026, 11, 22, 2, tzinfo=UTC)
@@ -40,7 +40,17 @@ def a_job(number, *, output="gs://b/out/", inputs=("gs://b/in.jsonl",), rows=3, 
 
 
 def beside(**changes):
-    return a_delivery(answers_uri="gs://b/1/answers.night.csv", **changes)
+    made = {"answers_uri": "gs://b/1/answers.night.csv", "delivered_at": CREATED + timedelta(1), **changes}
+    return a_delivery(**made)
+
+
+@pytest.mark.parametrize(
+    ("hours", "delivered", "stays"), [(0, 4, True), (0, 3, True), (0, 2, False), (5, 4, False)]
+)
+def test_answers_stay_if_a_later_job_of_the_run_has_no_more(hours, delivered, stays):
+    found = a_delivery(delivered=delivered, delivered_at=CREATED + timedelta(hours=hours))
+    said = f"The {delivered} answers that were delivered before stay at {found.answers_uri}; nothing to do."
+    assert what_stays(found, [a_job(1)]) == (said if stays else "")
 
 
 def test_a_delivery_that_is_where_it_belongs_needs_nothing():

@@ -101,6 +101,18 @@ def test_answers_that_were_put_beside_a_better_delivery_are_in_the_box_with_wher
     assert "--to gs://demo-bucket/answers.parquet" in words(pages.get("/run", **RUN).text)
 
 
+def test_a_better_delivery_of_before_the_run_was_cleared_stays_and_there_is_nothing_to_do(pages):
+    facts = {"state": "CANCELLED", "run_id": "tonight", "create_time": CREATED, "end_time": AT}
+    pages.record(bill=ROWS, **facts)
+    good = {**CUT, "delivered": 290, "exceptions": 10, "delivered_at": CREATED - timedelta(hours=1)}
+    pages.table.record_delivery(a_delivery(**RUN, **good), files_changed=True)
+    a_run("failed", TASKS, SAID)
+    (box,) = boxes(pages)
+    stays = "The 290 answers that were delivered before stay at gs://demo-bucket/a b/answers.parquet"
+    assert f"{stays}; nothing to do." in box
+    assert "replace" not in box
+
+
 def test_answers_that_were_not_delivered_are_in_the_box_with_the_task_to_clear(pages):
     pages.record(bill=ROWS, state="CANCELLED", run_id="tonight")
     a_run("failed", [TASKS[0], ("deliver", "skipped", DELIVER)], [SAID[0]])
