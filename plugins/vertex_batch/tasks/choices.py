@@ -80,10 +80,10 @@ class StoredRun(Protocol):
         """The params that were entered."""
 
 
-R = TypeVar("R", bound=StoredRun)
+_Run = TypeVar("_Run", bound=StoredRun)
 
 
-def run_with_dates(run_id: str, find: Callable[[str], R | None]) -> tuple[R, date | None] | None:
+def run_with_dates(run_id: str, find: Callable[[str], _Run | None]) -> tuple[_Run, date | None] | None:
     """Return the run whose dates a run has, and the day that was entered for it; None: it is not known.
 
     It is the run itself, unless that sent rows of an earlier run again. Then it is the first of these runs.
