@@ -155,7 +155,14 @@ class PermissionDeniedError(ApiError, PermanentError):
 
 class NotFoundError(ApiError, PermanentError):
     what = "not found in Vertex AI"
-    advice = "Check the job id, the project, the location and, when submitting, the model's name."
+    advice = "Check the job id, the project and the location."
+
+    @property
+    def remedy(self) -> str:
+        """What to check: a job that is created has no id yet."""
+        if self.operation == Operation.CREATE:
+            return "Check the model's name and whether it is in this location, then the project."
+        return super().remedy
 
 
 class FailedPreconditionError(ApiError, PermanentError):
