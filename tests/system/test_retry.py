@@ -101,3 +101,29 @@ def test_a_run_that_a_person_marks_before_the_rounds_is_red(stack, nights, waiti
     assert [job.state for job in nights.jobs(SPEC, "marked")] == ["CANCELLED"]
     tasks = nights.tasks(SPEC, "marked")
     assert (tasks["wait"], tasks["retry_2.wait"], tasks["check_tasks"]) == ("failed", "skipped", "failed")
+
+
+def test_rows_of_an_earlier_run_are_delivered_for_its_day(stack, nights):
+    fails = [RowRule(contains='row 3"', fails=2, code=503)]  # round 2 is skipped, as round 1 answers none
+    stack.emulator.add_scenario(structs.replace(LIVES, rows=fails))
+    day = "2031-12-02"
+    nights.put_input(SPEC, day, rows=5)
+    today = nights.start(SPEC, "of_a_day", conf={"run_date": day})
+    assert stack.airflow.wait_for_run(SPEC, "of_a_day")["state"] == "success"
+    assert stack.airflow.xcom(SPEC, "of_a_day", "deliver")["exceptions"] == 1
+    wrong = {
+        "other_day": ({"retry_of": "of_a_day", "run_date": today}, f"Run of_a_day is of {day}"),
+        "of_no_run": ({"retry_of": "never"}, "Airflow does not know run never"),
+    }
+    stack.airflow.trigger(SPEC, dag_run_id="rest", conf={"retry_of": "of_a_day"})
+    for run_id, (conf, _) in wrong.items():
+        stack.airflow.trigger(SPEC, dag_run_id=run_id, conf=conf)
+
+    assert stack.airflow.wait_for_run(SPEC, "rest")["state"] == "success"
+    told = stack.airflow.xcom(SPEC, "rest", "deliver")
+    assert (told["run_date"], told["delivered"], told["exceptions"]) == (day, 5, 0)
+    assert told["to"].startswith(f"gs://demo-bucket/system_retry_answers/{day}/")
+    for run_id, (_, problem) in wrong.items():
+        assert stack.airflow.wait_for_run(SPEC, run_id)["state"] == "failed"
+        assert problem in stack.airflow.logs(SPEC, run_id, "retry_1.prepare")
+        assert not nights.jobs(SPEC, run_id)

@@ -15,6 +15,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import DagRunResult, ErrorResponse, GetDagRun
 
 from local.emulator.admin import EmulatorAdmin, Scenario
 from local.stack.gcs import ObjectStore, gcs_service
@@ -290,6 +292,39 @@ def vertex(connections, request) -> EmulatedVertex:
     for name in wanted["inputs"]:
         connections.gcs.put(f"gs://demo-bucket/{name}", wanted["rows"])
     return connections
+
+
+class AirflowRuns:
+    """Airflow's API server, asked for runs of `nightly`."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, dict[str, Any]] = {}
+        self.status = 404
+
+    def add(self, run_id: str, moment: datetime, **conf: Any) -> None:
+        """A run that was triggered at a moment."""
+        self.runs[run_id] = {"run_after": moment, "conf": conf}
+
+    def send(self, message: GetDagRun) -> DagRunResult:
+        """Answer as the supervisor does, which finds ``a`` for ``a#b``."""
+        found = self.runs.get(message.run_id.partition("#")[0])
+        if found is None or message.dag_id != "nightly":
+            detail = {"status_code": self.status}
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
+        names = ("logical_date", "data_interval_start", "data_interval_end", "start_date", "end_date")
+        known: dict[str, Any] = {**dict.fromkeys((*names, "partition_key")), "consumed_asset_events": []}
+        run_id = message.run_id.partition("#")[0]
+        return DagRunResult(
+            dag_id="nightly", run_id=run_id, run_type="manual", state="success", **{**known, **found}
+        )
+
+
+@pytest.fixture
+def airflow_runs(monkeypatch) -> AirflowRuns:
+    """What Airflow knows about other runs, for a task that runs here."""
+    runs = AirflowRuns()
+    monkeypatch.setattr("airflow.sdk.execution_time.task_runner.SUPERVISOR_COMMS", runs, raising=False)
+    return runs
 
 
 @pytest.fixture

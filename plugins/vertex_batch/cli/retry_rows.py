@@ -12,7 +12,6 @@ from argparse import Namespace
 from vertex_batch.cli.output import say
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.specs import Spec, load_spec, spec_file
-from vertex_batch.specs.run_dates import day_of_run_id
 
 
 def describe(command: argparse.ArgumentParser) -> None:
@@ -29,8 +28,8 @@ def describe(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--date",
         metavar="YYYY-MM-DD",
-        help="the run date of that run, for templates (default: the day in RUN_ID of a scheduled run or a"
-        " backfill)",
+        help="the run date of that run; the new run submits nothing if it is another day (default: the"
+        " run takes the dates of that run)",
     )
     command.add_argument(
         "--job", action="append", metavar="NAME", help="only this job of the spec; repeatable"
@@ -53,8 +52,7 @@ def run(options: Namespace) -> int:
 def airflow_command(spec: Spec, options: Namespace) -> list[str]:
     """Build the arguments of Airflow's command line.
 
-    :raises ConfigurationError: the spec sends no rows again or has no such job, or the day of the earlier run
-        is not known.
+    :raises ConfigurationError: the spec sends no rows again or has no such job.
     """
     if not any(job.retry_rows for job in spec.jobs):
         raise ConfigurationError(
@@ -68,15 +66,8 @@ def airflow_command(spec: Spec, options: Namespace) -> list[str]:
             f"{options.spec} has no job {unknown[0]!r}. Nothing was triggered",
             f"the jobs are {', '.join(sorted(names))}",
         )
-    day = options.date or day_of_run_id(options.run_id, spec.timezone)
-    if day is None:
-        raise ConfigurationError(
-            f"The id {options.run_id} does not say for which day that run was. Today's date would deliver its"
-            " answers to today's file. Nothing was triggered",
-            "give the run date of that run, such as --date 2026-11-22",
-        )
     from vertex_batch.tasks.choices import DAY, JOBS, RETRY_OF  # noqa: PLC0415 - it brings Airflow with it
 
-    conf = {RETRY_OF: options.run_id, DAY: str(day), JOBS: options.job, "note": options.note}
+    conf = {RETRY_OF: options.run_id, DAY: options.date, JOBS: options.job, "note": options.note}
     text = json.dumps({name: value for name, value in conf.items() if value})
     return ["airflow", "dags", "trigger", spec.name, "--conf", text]

@@ -236,7 +236,10 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
                 self._store,
                 look_policy(),
                 log=self.log,
-                before_intent=lambda: self._before_intent(request, files, place, client, gate),
+                # A job that is wrong or too expensive is not submitted.
+                before_intent=lambda: gate.check(
+                    self._known_rows(self._preflight(request, files, place, client))
+                ),
                 before_create=self._kill.check,
             )
             submission = submitter.submit(who, context["ti"].max_tries, place, request)
@@ -264,18 +267,6 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         self.log.info("Vertex AI runs the job: %s", reference.console_url)
         self.log.info("Its bill is recorded when it has ended: %s", self.bill_url)
         return reference
-
-    def _before_intent(
-        self,
-        request: CreateJobRequest,
-        files: InputFiles,
-        place: Place,
-        client: BatchClient,
-        gate: BudgetGate,
-    ) -> None:
-        """Check the job and its budgets. A job that is wrong or too expensive is not submitted."""
-        report = self._preflight(request, files, place, client)
-        gate.check(self._known_rows(report))
 
     def _known_rows(self, report: Report | None) -> int | None:
         """The rows of the input from the pre-flight or the plan; None if neither has counted them."""

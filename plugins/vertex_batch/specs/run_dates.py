@@ -20,8 +20,6 @@ TEMPLATE_DATES: dict[str, str] = {
     "run_timestamp": "day and time, fit for a file name, such as 20261122T023000",
 }
 
-_RUNS_OF_A_DATE = frozenset({"scheduled", "backfill"})
-
 
 def run_moment(dag_run: Any) -> datetime:
     """Return a run's date: its partition date, its logical date, or the time at which it was due.
@@ -35,23 +33,13 @@ def run_moment(dag_run: Any) -> datetime:
     raise ValueError("the DAG run has no partition_date, logical_date or run_after, so it has no date")
 
 
-def day_of_run_id(run_id: str, timezone: str) -> date | None:
-    """Return the day of a scheduled run or a backfill's, by its id; None: the id does not say it.
+def run_day(dag_run: Any, day: date | None, timezone: str) -> date:
+    """Return the day of a run.
 
-    Ids of other runs hold the time at which they were triggered, which need not be on the day that they ran
-    for.
-
-    :param run_id: such as ``scheduled__2026-11-22T02:30:00+00:00``.
+    :param day: that was entered for the run; None: it is that of `run_moment`.
     :param timezone: the spec's time zone; a run belongs to its day there.
     """
-    kind, _, text = run_id.partition("__")
-    if kind not in _RUNS_OF_A_DATE:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment.astimezone(ZoneInfo(timezone)).date() if moment.tzinfo else None
+    return day or run_moment(dag_run).astimezone(ZoneInfo(timezone)).date()
 
 
 def template_dates(dag_run: Any, timezone: str, day: date | None = None) -> dict[str, str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -32,7 +32,12 @@ def skip_unless_chosen(context: Context, job_name: str) -> None:
 
 def retried_run(context: Context) -> str | None:
     """The id of the earlier run whose rows alone this run sends again; None for an ordinary run."""
-    return str(_params(context).get(RETRY_OF) or "").strip() or None
+    return earlier_run(_params(context))
+
+
+def earlier_run(params: Mapping[str, Any]) -> str | None:
+    """The earlier run that the params of a run name; None for an ordinary run."""
+    return str(params.get(RETRY_OF) or "").strip() or None
 
 
 def skip_if_retry(context: Context) -> None:
@@ -46,11 +51,16 @@ def skip_if_retry(context: Context) -> None:
 
 
 def chosen_day(context: Context) -> date | None:
-    """The day that was entered for the run, or None.
+    """The day that was entered for the run; see `entered_day`."""
+    return entered_day(_params(context))
+
+
+def entered_day(params: Mapping[str, Any]) -> date | None:
+    """The day that the params of a run name, or None.
 
     :raises ConfigurationError: the entry is not a valid day.
     """
-    day = _params(context).get(DAY)
+    day = params.get(DAY)
     if not day:
         return None
     try:
@@ -60,6 +70,62 @@ def chosen_day(context: Context) -> date | None:
             f"The param `{DAY}` is {str(day)[:40]!r}, which is not a valid day. Nothing was submitted.",
             "trigger the run again with a day such as 2026-11-22",
         ) from error
+
+
+class StoredRun(Protocol):
+    """A run as Airflow has stored it."""
+
+    @property
+    def conf(self) -> Mapping[str, Any] | None:
+        """The params that were entered."""
+
+
+_Run = TypeVar("_Run", bound=StoredRun)
+
+
+def run_with_dates(run_id: str, find: Callable[[str], _Run | None]) -> tuple[_Run, date | None] | None:
+    """Return the run whose dates a run has, and the day that was entered for it; None: it is not known.
+
+    It is the run itself, unless that sent rows of an earlier run again. Then it is the first of these runs.
+
+    :param find: looks up a run of the same DAG by its id; None: Airflow does not know it.
+    :raises ConfigurationError: what was entered is not a valid day.
+    """
+    following: str | None = run_id
+    seen, found = set[str](), None
+    while following and following not in seen:
+        seen.add(following)
+        run = find(following)
+        if run is None:
+            return found if found and found[1] else None
+        found = run, entered_day(run.conf or {})
+        following = earlier_run(run.conf or {})
+    return found
+
+
+def check_day(run_id: str, day: date | None, entered: date | None, consequence: str) -> None:
+    """See that a run that sends rows of an earlier run again has the day of that run.
+
+    :param day: of the earlier run; None: Airflow does not know that run.
+    :param entered: the day that was entered for the present run.
+    :param consequence: what did not happen, such as "Nothing was submitted".
+    :raises ConfigurationError: it has another day, so its answers would replace those of that day; or neither
+        day is known.
+    """
+    if day is None and entered is None:
+        raise ConfigurationError(
+            f"Airflow does not know run {run_id} of this DAG, so the day of its answers is not known."
+            f" {consequence}",
+            "trigger again with the id of the run as Airflow shows it, such as"
+            " scheduled__2026-11-22T02:30:00+00:00",
+        )
+    if day and entered and day != entered:
+        raise ConfigurationError(
+            f"Run {run_id} is of {day}, but the run date {entered} was entered. Its answers would be"
+            f" delivered as those of {entered}. {consequence}",
+            f"trigger again without a run date or with {day}, or run `vertex-batch retry-rows` without"
+            f" `--date` or with `--date {day}`",
+        )
 
 
 def is_dry_run(context: Context) -> bool:

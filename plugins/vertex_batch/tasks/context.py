@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import conf
+from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.finding import LookPolicy
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity
-from vertex_batch.specs.run_dates import day_of_run_id, template_dates
-from vertex_batch.tasks.choices import chosen_day, retried_run
+from vertex_batch.specs.run_dates import run_day, template_dates
+from vertex_batch.tasks.choices import check_day, chosen_day, retried_run, run_with_dates
 from vertex_batch.vertex.names import Place, missing_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.execution_time.comms import DagRunResult
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 STORE_KEY = "batch_prediction_job"
@@ -94,16 +98,31 @@ def owner(context: Context) -> dict[str, Any]:
     return {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
 
 
+def _find_run(dag_id: str, run_id: str) -> DagRunResult | None:
+    """Return a run of a DAG; None: Airflow does not know it.
+
+    :raises AirflowRuntimeError: Airflow's API server does not answer. A retry may succeed.
+    """
+    from airflow.sdk.execution_time.comms import DagRunResult, GetDagRun  # noqa: PLC0415
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS  # noqa: PLC0415 - only in a task
+
+    try:
+        run = SUPERVISOR_COMMS.send(GetDagRun(dag_id=dag_id, run_id=run_id))
+    except AirflowRuntimeError as error:
+        if (error.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND:
+            return None
+        raise
+    # An id that a person entered may be read as part of an address, and find another run.
+    return run if isinstance(run, DagRunResult) and run.run_id == run_id else None
+
+
 def run_facts(dag_id: str, run_id: str) -> dict[str, Any]:
     """What the cost table stores about another run; empty if Airflow does not know the run."""
     try:
-        from airflow.sdk.execution_time.comms import DagRunResult, GetDagRun  # noqa: PLC0415
-        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS  # noqa: PLC0415 - only in a task
-
-        run = SUPERVISOR_COMMS.send(GetDagRun(dag_id=dag_id, run_id=run_id))
+        run = _find_run(dag_id, run_id)
     except Exception:  # noqa: BLE001 - whatever it is, a bill without a logical date is better than none
         return {}
-    if not isinstance(run, DagRunResult):
+    if run is None:
         return {}
     note = str((run.conf or {}).get("note") or "")
     return {"run_type": str(run.run_type.value), "logical_date": run.logical_date, "note": note}
@@ -163,15 +182,32 @@ class TaskStateIntentStore:
 def with_run_dates(context: Context, timezone: str, job_name: str = "") -> Context:
     """Add ``run_date``, the related dates, and ``job_name`` to the template variables.
 
-    A run that sends rows of an earlier run again has the day of that run, if a person chose no other.
+    A run that sends rows of an earlier run again has the dates of that run, so its answers are delivered to
+    the file of that run. `check_retried_day` refuses a run for which a person entered another day.
 
     :param timezone: of the DAG; a run at 00:30 in Berlin belongs to that day there.
     :param job_name: of a job in a spec with several. Defaults to the DAG's id.
+    :raises AirflowRuntimeError: Airflow's API server does not answer. A retry may succeed.
     """
-    day = chosen_day(context) or day_of_run_id(retried_run(context) or "", timezone)
-    dates = template_dates(context["dag_run"], timezone, day)
+    run, day = _retried(context) or (context["dag_run"], chosen_day(context))
     name = job_name or getattr(context.get("ti"), "dag_id", "")
-    return cast("Context", {**context, **dates, "job_name": name})
+    return cast("Context", {**context, **template_dates(run, timezone, day), "job_name": name})
+
+
+def check_retried_day(context: Context, timezone: str, consequence: str) -> None:
+    """See that a run that sends rows of an earlier run again has the day of that run; see `check_day`.
+
+    :raises ConfigurationError: it has not, or its day is not known.
+    """
+    if run_id := retried_run(context):
+        earlier = _retried(context)
+        check_day(run_id, run_day(*earlier, timezone) if earlier else None, chosen_day(context), consequence)
+
+
+def _retried(context: Context) -> tuple[DagRunResult, date | None] | None:
+    """The run whose rows are sent again, and the day that was entered for it; None: it is not known."""
+    run_id = retried_run(context)
+    return run_with_dates(run_id, lambda each: _find_run(context["ti"].dag_id, each)) if run_id else None
 
 
 def overridden(params: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:

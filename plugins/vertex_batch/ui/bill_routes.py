@@ -21,6 +21,7 @@ from vertex_batch.ui.limits import (
     retried_reasons,
     retry_rows_of,
     sends_rest,
+    timezones,
 )
 from vertex_batch.ui.numbers import AmountColumn
 from vertex_batch.ui.open_table import CostsIfAny, Named
@@ -32,6 +33,7 @@ from vertex_batch.ui.runs.audit import cancelled_by, marked_failed
 from vertex_batch.ui.runs.cancelled import cancelled_run, without_consequences
 from vertex_batch.ui.runs.clearing import clearings, latest_jobs
 from vertex_batch.ui.runs.restoring import first_delivery, restoring, what_stays
+from vertex_batch.ui.runs.run_days import run_days
 from vertex_batch.ui.runs.run_report import read_run, record_log
 from vertex_batch.ui.words import MANY_FAILED, query
 
@@ -55,7 +57,8 @@ def bill(request: Request, reader: CurrentReader, costs: CostsIfAny, key: Named)
         raise HTTPException(404)
     deliveries = costs.deliveries_of(found.job)
     of_bill = _of_bill(reader, costs, found, failed_limits())
-    return page(request, "bill.html", **of_bill, deliveries=deliveries)
+    days = run_days([(found.job.dag_id, found.job.run_id)], timezones())
+    return page(request, "bill.html", **of_bill, deliveries=deliveries, run_days=days)
 
 
 @router.get("/run")
@@ -113,6 +116,7 @@ def run(
         ],
         marked=marked,
         cancelled=cancelled,
+        run_days=run_days([(dag_id, run_id)], timezones()),
         dag_id=dag_id,
         run_id=run_id,
         **(_of_bill(reader, costs, whole, limits) if costs and whole else {"bill": None, "money": None}),

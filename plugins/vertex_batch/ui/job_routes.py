@@ -28,7 +28,7 @@ from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.bill_context import delivered, outside_expectation
 from vertex_batch.ui.consent import is_from_here, is_signed, sign
-from vertex_batch.ui.limits import failed_limits, sends_rest
+from vertex_batch.ui.limits import failed_limits, sends_rest, timezones
 from vertex_batch.ui.open_table import Costs, CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError, read_days
 from vertex_batch.ui.render import address_of, page
@@ -38,6 +38,7 @@ from vertex_batch.ui.running.submissions import SubmittedJob
 from vertex_batch.ui.running.under_way import active_jobs, estimate_costs, find_submission, list_under_way
 from vertex_batch.ui.runs.audit import CANCEL_EVENT
 from vertex_batch.ui.runs.clearing import Clearing
+from vertex_batch.ui.runs.run_days import run_days
 from vertex_batch.ui.words import query
 from vertex_batch.vertex.names import JobId, parse_job_name
 from vertex_batch.vertex.resource import DELETED, TERMINAL_STATES, BatchPredictionJob
@@ -137,6 +138,7 @@ def jobs(request: Request, reader: CurrentReader, costs: Costs, search: Searched
         marks=outside_expectation(costs, found),
         delivered=delivered(costs, [[each] for each in found]),
         failed_limits=failed_limits(),
+        run_days=run_days(((each.job.dag_id, each.job.run_id) for each in found), timezones()),
         hidden=None if search.where.dag_id else reader.hidden(costs, owners),
     )
 

@@ -52,6 +52,11 @@ def failed_limits() -> Mapping[str, Decimal]:
     return {name: _many_failed(spec) for name, spec in _specs().items()}
 
 
+def timezones() -> Mapping[str, str]:
+    """The time zone of each spec."""
+    return {name: spec.timezone for name, spec in _specs().items()}
+
+
 def retried_reasons(name: str) -> frozenset[str]:
     """The reasons for which a spec's `retry_rows` sends rows again; empty if it does not."""
     spec = _specs().get(name)

@@ -23,38 +23,17 @@ def spec(tmp_path):
     return write
 
 
-def test_the_run_is_triggered_with_the_params_of_the_form(spec, capsys):
-    path = spec("retry_rows: {rounds: 1}\n")
-    arguments = ["retry-rows", path, "scheduled__2026-11-22", "--date", "2026-11-22", "--dry-run"]
-    assert main(arguments) == 0
+@pytest.mark.parametrize(
+    ("more", "params"), [([], {}), (["--date", "2026-11-22"], {"run_date": "2026-11-22"})]
+)
+def test_the_run_is_triggered_with_the_params_of_the_form(spec, capsys, more, params):
+    """Without a date, the run takes that of the earlier run."""
+    assert main(["retry-rows", spec("retry_rows: {rounds: 1}\n"), "manual__1", "--dry-run", *more]) == 0
     shown = capsys.readouterr().err
     assert shown.startswith("airflow dags trigger nightly --conf ")
     *command, conf = shlex.split(shown)  # it can be pasted into a shell
-    assert json.loads(conf) == {"retry_of": "scheduled__2026-11-22", "run_date": "2026-11-22"}
+    assert json.loads(conf) == {"retry_of": "manual__1", **params}
     assert command == ["airflow", "dags", "trigger", "nightly", "--conf"]
-
-
-@pytest.mark.parametrize(
-    ("run_id", "more", "day"),
-    [
-        ("scheduled__2026-11-22T02:30:00+00:00", [], "2026-11-22"),
-        ("backfill__2026-11-22T02:30:00+00:00", [], "2026-11-22"),
-        ("scheduled__2026-11-22T23:30:00+00:00", [], "2026-11-23"),  # in Berlin
-        ("scheduled__2026-11-22T02:30:00+00:00", ["--date", "2026-11-20"], "2026-11-20"),
-    ],
-)
-def test_the_templates_get_the_day_of_the_earlier_run_and_not_today(spec, capsys, run_id, more, day):
-    path = spec("retry_rows: {}\ntimezone: Europe/Berlin\n")
-    assert main(["retry-rows", path, run_id, "--dry-run", *more]) == 0
-    assert json.loads(shlex.split(capsys.readouterr().err)[-1])["run_date"] == day
-
-
-@pytest.mark.parametrize("run_id", ["manual__2026-11-22T02:30:00+00:00", "scheduled__2026-11-22", "mine"])
-def test_a_run_whose_day_is_not_known_needs_a_date(spec, capsys, run_id):
-    assert main(["retry-rows", spec("retry_rows: {}\n"), run_id, "--dry-run"]) == 1
-    shown = capsys.readouterr().err
-    assert "does not say for which day" in shown
-    assert "--date" in shown
 
 
 @pytest.mark.parametrize(

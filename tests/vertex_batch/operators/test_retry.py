@@ -41,7 +41,8 @@ pytestmark = pytest.mark.vertex(inputs=())
 
 
 @pytest.fixture
-def run(vertex, context):
+def run(vertex, context, airflow_runs):
+    airflow_runs.add(context["ti"].run_id, context["dag_run"].run_after, run_date="2026-12-02")
     return Run(vertex, context, f"gs://demo-bucket/retry{next(_FOLDERS)}")
 
 
@@ -149,12 +150,12 @@ class Run:
         if parts:
             self.record(f"retry_{number}.")
 
-    def deliver(self) -> dict[str, Any]:
+    def deliver(self, to: str = "answers.jsonl") -> dict[str, Any]:
         self.turn_to("deliver")
         with DAG("nightly", schedule=None):
             task = DeliverResultsOperator(
                 task_id="deliver",
-                to=f"{self.folder}/answers.jsonl",
+                to=f"{self.folder}/{to}",
                 key="id",
                 record_task_id="record_cost",
                 retry_record_task_ids=["retry_1.record_cost", "retry_2.record_cost"],
@@ -417,11 +418,42 @@ def test_rows_that_still_run_in_an_earlier_run_are_not_sent_again(run):
         run.prepare(1)
 
 
-def test_a_run_that_does_not_exist_is_named(run):
+@pytest.mark.parametrize(
+    ("params", "problem"),
+    [
+        ({"retry_of": "scheduled__never"}, "Airflow does not know run scheduled__never"),
+        (
+            {"retry_of": "scheduled__never", "run_date": "2026-12-02"},
+            "Run scheduled__never of this DAG has no job",
+        ),
+        ({"run_date": "2026-11-28"}, "is of 2026-12-02, but the run date 2026-11-28 was entered"),
+    ],
+)
+def test_a_retry_of_another_day_or_of_an_unknown_run_submits_nothing(run, params, problem):
+    run.put(4)
+    run.script(rows=[RowRule(contains="row 2.", fails=1, code=503)])
+    run.submit()
     run.begin_retry_of_this_run()
-    run.context["params"]["retry_of"] = "scheduled__never"
-    with pytest.raises(AirflowFailException, match="Run scheduled__never of this DAG has no job"):
+    run.context["params"] |= params
+    with pytest.raises(AirflowFailException, match=problem):
         run.prepare(1)
+
+
+def test_rows_of_an_earlier_run_are_delivered_to_the_file_of_its_day(run):
+    run.put(6)
+    run.script(rows=[RowRule(contains="row 2.", fails=1, code=503)])
+    run.submit()
+    run.record()
+    run.begin_retry_of_this_run()  # without a date, on another day
+    run.context["dag_run"].run_after += timedelta(days=6)
+    run.round(1)
+    told = run.deliver("{{ run_date }}.jsonl")
+    assert (told["to"], told["run_date"]) == (f"{run.folder}/2026-12-02.jsonl", "2026-12-02")
+    assert told["delivered"] == 6
+    assert run.vertex.admin.jobs()[-1].display_name == "nightly 2026-12-02 0, retry 1 of 1 rows"
+    run.context["params"]["run_date"] = "2026-11-28"
+    with pytest.raises(AirflowFailException, match="Nothing was delivered"):
+        run.deliver("{{ run_date }}.jsonl")
 
 
 def test_the_delivery_has_what_each_round_has_answered_and_their_bills(run, table):

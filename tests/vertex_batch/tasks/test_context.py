@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowRuntimeError
 
+from vertex_batch.errors import ConfigurationError
 from vertex_batch.operators import AggregateTokenUsageOperator, SubmitBatchPredictionJobOperator
-from vertex_batch.tasks.context import cost_name, overridden, with_run_dates
+from vertex_batch.tasks.context import check_retried_day, cost_name, overridden, with_run_dates
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -22,20 +24,63 @@ def test_a_form_replaces_the_fields_that_were_filled_in_without_the_blanks_aroun
     assert overridden(params, overrides) == {"inputs": ["gs://b/in.jsonl"], "model": "gemini-2.5-pro"}
 
 
+def retry_of(run_id: str, **params: Any) -> Context:
+    run = SimpleNamespace(partition_date=None, logical_date=datetime(2026, 11, 27, 12, tzinfo=UTC))
+    ti = SimpleNamespace(dag_id="nightly")
+    return cast("Context", {"dag_run": run, "ti": ti, "params": {"retry_of": run_id, **params}})
+
+
+@pytest.fixture
+def runs(airflow_runs):
+    """Some runs, the last of which were retries themselves."""
+    airflow_runs.add("scheduled", datetime(2026, 11, 22, 2, 30, tzinfo=UTC))
+    airflow_runs.add("late", datetime(2026, 11, 22, 23, 30, tzinfo=UTC))  # the next day in Berlin
+    airflow_runs.add("entered", datetime(2026, 11, 26, 9, 30, tzinfo=UTC), run_date="2026-12-02")
+    today = datetime(2026, 11, 27, 9, 0, tzinfo=UTC)
+    airflow_runs.add("retry", today, retry_of="entered")
+    airflow_runs.add("dated", today, retry_of="gone", run_date="2026-12-03")
+    airflow_runs.add("lost", today, retry_of="gone")
+    airflow_runs.add("itself", today, retry_of="itself")
+    return airflow_runs
+
+
 @pytest.mark.parametrize(
-    ("params", "day"),
+    ("run_id", "entered", "stamp", "problem"),
     [
-        ({}, "2026-11-27"),
-        ({"retry_of": "scheduled__2026-11-22T02:30:00+00:00"}, "2026-11-22"),
-        ({"retry_of": "scheduled__2026-11-22T23:30:00+00:00"}, "2026-11-23"),  # in Berlin
-        ({"retry_of": "scheduled__2026-11-22T02:30:00+00:00", "run_date": "2026-11-20"}, "2026-11-20"),
-        ({"retry_of": "manual__2026-11-22T02:30:00+00:00"}, "2026-11-27"),  # it may have had another date
+        ("", None, "20261127T130000", None),
+        ("", "2026-11-20", "20261120T130000", None),
+        ("scheduled", None, "20261122T033000", None),
+        ("late", None, "20261123T003000", None),
+        ("entered", None, "20261202T103000", None),
+        (" entered ", "2026-12-02", "20261202T103000", None),
+        ("retry", None, "20261202T103000", None),
+        ("dated", None, "20261203T100000", None),
+        ("itself", None, "20261127T100000", None),
+        # Refused. It would have had the dates of the earlier run all the same, if that is known.
+        ("entered", "2026-11-27", "20261202T103000", "is of 2026-12-02, but the run date 2026-11-27"),
+        ("entered", "tomorrow", "20261202T103000", "not a valid day"),
+        ("gone", None, "20261127T130000", "Airflow does not know run gone"),
+        ("lost", None, "20261127T130000", "Airflow does not know run lost"),
+        ("entered#x", None, "20261127T130000", "Airflow does not know run entered#x"),
+        # It was deleted, and a person knows its day.
+        ("gone", "2026-12-02", "20261202T130000", None),
     ],
 )
-def test_a_run_that_sends_rows_again_has_the_day_of_the_earlier_run(params, day):
-    run = SimpleNamespace(partition_date=None, logical_date=datetime(2026, 11, 27, 12, tzinfo=UTC))
-    dates: Any = with_run_dates(cast("Context", {"dag_run": run, "params": params}), "Europe/Berlin")
-    assert dates["run_date"] == day
+def test_a_run_that_sends_rows_again_has_the_dates_of_the_earlier_run(runs, run_id, entered, stamp, problem):
+    context = retry_of(run_id, run_date=entered)
+    assert dict(with_run_dates(context, "Europe/Berlin"))["run_timestamp"] == stamp
+    if problem is None:
+        check_retried_day(context, "Europe/Berlin", "Nothing was submitted")
+        return
+    with pytest.raises(ConfigurationError, match=problem) as caught:
+        check_retried_day(context, "Europe/Berlin", "Nothing was submitted")
+    assert "Nothing was submitted" in str(caught.value)
+
+
+def test_a_retry_has_no_dates_while_airflow_does_not_answer(runs):
+    runs.status = 503
+    with pytest.raises(AirflowRuntimeError):
+        with_run_dates(retry_of("gone"), "UTC")
 
 
 @pytest.mark.parametrize(
