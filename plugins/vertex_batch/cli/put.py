@@ -19,7 +19,7 @@ from vertex_batch.errors import ConfigurationError
 from vertex_batch.preflight import shape_of, why_not_json
 from vertex_batch.specs import load_specs
 from vertex_batch.specs.load import working_folder
-from vertex_batch.specs.readers import Reader, readers
+from vertex_batch.specs.readers import SpecReader, readers
 from vertex_batch.storage import TOO_LONG, blocks_of, lines_of, unpacked
 
 _ID = re.compile(r"id|key|\w+_id|\w+_key|[a-z]+Id", re.ASCII)
@@ -80,7 +80,7 @@ def _misfit(row: Mapping[str, object], model: str) -> str:
     return f"{model} does not answer the first row: `{missing}` {shape.lacking(row)}" if missing else ""
 
 
-def _what_next(uri: str, file: Path, reads: Sequence[Reader], key: str) -> str:
+def _what_next(uri: str, file: Path, reads: Sequence[SpecReader], key: str) -> str:
     """Say which specs read the object already, and how to start one; else how to write one that does.
 
     :param reads: these specs.

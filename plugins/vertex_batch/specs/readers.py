@@ -23,7 +23,7 @@ _MOST_TRIES = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class SpecReader:
     """A spec that reads an object.
 
     :param model: of the job that reads it.
@@ -38,7 +38,7 @@ class Reader:
     when: date | datetime | None = None
 
 
-def readers(specs: Iterable[Spec], uri: str) -> Iterator[Reader]:
+def readers(specs: Iterable[Spec], uri: str) -> Iterator[SpecReader]:
     """Yield each spec that reads an object, with the date on which it does.
 
     Each template is rendered for the dates that the object's name may contain, so that a name which is no
@@ -50,22 +50,22 @@ def readers(specs: Iterable[Spec], uri: str) -> Iterator[Reader]:
             yield first
 
 
-def _reader(spec: Spec, job: JobSpec, pattern: str, uri: str) -> Reader | None:
+def _reader(spec: Spec, job: JobSpec, pattern: str, uri: str) -> SpecReader | None:
     templates = "".join(TEMPLATE_PART.findall(pattern))
     today = datetime.now(ZoneInfo(spec.timezone)).date()
     if not _DATED.search(templates):
         is_read = _reads(spec, job, pattern, uri, moment_on(spec, today))
-        return Reader(spec, job.model, pattern) if is_read else None
+        return SpecReader(spec, job.model, pattern) if is_read else None
     days = [today, *_days_in(uri)]
     for day in days:
         if _reads(spec, job, pattern, uri, moment_on(spec, day)):
-            return Reader(spec, job.model, pattern, day)
+            return SpecReader(spec, job.model, pattern, day)
     if _WITH_TIME.search(templates):
         clocks = [time.fromisoformat(":".join(found.groups("00"))) for found in _TIME.finditer(uri)]
         whens = [datetime.combine(day, clock) for clock in dict.fromkeys(clocks) for day in days]
         for when in whens[:_MOST_TRIES]:
             if _reads(spec, job, pattern, uri, when.replace(tzinfo=ZoneInfo(spec.timezone))):
-                return Reader(spec, job.model, pattern, when)
+                return SpecReader(spec, job.model, pattern, when)
     return None
 
 
