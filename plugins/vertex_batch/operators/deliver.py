@@ -36,7 +36,7 @@ from vertex_batch.results import (
     total_of,
     why_bad,
 )
-from vertex_batch.tasks.context import check_retried_day, map_index, overridden
+from vertex_batch.tasks.context import map_index, overridden
 from vertex_batch.tasks.outcome import explained, failed_tasks, note
 from vertex_batch.tasks.run_bills import RecordedRun, RunBills
 from vertex_batch.tasks.shards import PartsReport
@@ -130,7 +130,7 @@ class DeliverResultsOperator(SpecOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         with explained(context, self.log):
             self._check_bills(context["ti"])
-            check_retried_day(context, str(self.dag.timezone.name), "Nothing was delivered")
+            self._check_day(context, "Nothing was delivered")
             table = CostTableHook(self.batch_costs_conn_id).table()
             recorded = RecordedRun(context, table, self.record_task_id, self.retry_record_task_ids)
             run = recorded.find(PartsReport(context["ti"], self.plan_task_id, self.log))
