@@ -254,6 +254,8 @@ class DeliverResultsOperator(SpecOperator):
             usd=found["bill"]["usd"],
             is_complete=found["bill"]["complete"],
             delivered_at=datetime.now(UTC),
+            kept_at=DeliveryPlace(self._place(run)).answers if written.better else "",
+            kept_answers=written.better.delivered if written.better else 0,
         )
         try:
             if (moved := written.earlier) and (moved.dag_id, moved.run_id) != (ti.dag_id, ti.run_id):
@@ -268,7 +270,7 @@ class DeliverResultsOperator(SpecOperator):
             table.record_delivery(
                 delivery,
                 files_changed=written.changed,
-                unless_at=DeliveryPlace(self._place(run)).answers if is_of_this_run else "",
+                unless_at=delivery.kept_at if is_of_this_run else "",
             )
         except CostTableError as error:
             consequence = (

@@ -120,7 +120,7 @@ class BadRun:
 
     :param jobs: those that ended without results, or lack rows, the latest first.
     :param deliveries: those in which many rows have no good answer.
-    :param earlier: what the run delivered before it was cleared and submitted one of the jobs.
+    :param earlier: those of the run that name better answers, which stay; see `what_stays`.
     """
 
     dag_id: str
@@ -144,10 +144,10 @@ def by_run(jobs: Iterable[JobCost], deliveries: Iterable[Delivery]) -> list[BadR
 
 
 def many_unanswered(found: Iterable[Delivery], failed_limits: Mapping[str, Decimal]) -> Iterator[Delivery]:
-    """Select the deliveries in which many rows have no good answer."""
+    """Select the deliveries in which many rows have no good answer, in no better delivery either."""
     for each in found:
         limit = failed_limits.get(each.spec, MANY_FAILED)
-        if is_many_unanswered(each, limit):
+        if not each.kept_at and is_many_unanswered(each, limit):
             yield each
 
 
@@ -158,7 +158,7 @@ def describe_run(reader: Reader, bad: BadRun) -> PageProblem:
     lacking = [
         each.rows
         for each in bad.jobs
-        if each.rows.missing and not any(earlier.was_before(each.job) for earlier in bad.earlier)
+        if each.rows.missing and not any(kept.has_better_than(each.job) for kept in bad.earlier)
     ]
     is_bad = bool(bad.deliveries or lacking)
     if bad.jobs:

@@ -10,6 +10,7 @@ from typing import Protocol
 from urllib.parse import quote, urlencode
 
 from vertex_batch.costs import COMMAND_LINE, JobFacts, RowCounts, Total, exact, per_million
+from vertex_batch.costs.deliveries import answers_stay  # noqa: F401 - for the templates
 from vertex_batch.observability import links
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.results import Reason

@@ -94,6 +94,32 @@ def test_a_job_that_was_cancelled_after_its_run_had_delivered_does_not_deny_the_
     assert "--replace" not in pages.get("/run", dag_id="nightly", **run).text
 
 
+def test_a_cancelled_run_beside_a_better_delivery_of_its_input_folds_the_command_away(
+    pages, tmp_path, monkeypatch
+):
+    a_spec(tmp_path, monkeypatch)
+    good = {"input_rows": 20_000, "delivered": 19_389, "exceptions": 611, "reasons": {"failed": 611}}
+    first = a_delivery(**good)
+    pages.table.record_delivery(first, files_changed=True)
+    run = {"dag_id": "nightly", "run_id": "tonight"}
+    uri = first.answers_uri.replace(".parquet", ".tonight.parquet")
+    bad = {**good, "delivered": 8_615, "exceptions": 11_385, "reasons": {"missing": 11_385}}
+    kept = {"kept_at": first.answers_uri, "kept_answers": 19_389}
+    pages.table.record_delivery(a_delivery(**run, **bad, **kept, answers_uri=uri), files_changed=True)
+    rows = {"rows": RowCounts(ok=8_615, input_rows=20_000)}
+    pages.record(bill=rows, **run, state="CANCELLED", input_uris=("gs://demo-bucket/in.jsonl",))
+    stays = f"The 19,389 answers that were delivered before stay at {first.answers_uri}; nothing to do."
+    text = words(pages.get("/").text)
+    assert f"nightly: job cancelled, 1.50 USD paid {stays}" in text
+    assert "Last night: 20,000 input rows = 19,389 delivered + 611 exceptions" in text
+    assert "11,385" not in text.partition("Last night")[0]
+    page = pages.get("/run", **run).text
+    assert stays in words(page)
+    assert "<details><summary>Replace the better answers" in page
+    assert "This replaces 19,389 answers with 8,615." in page
+    assert "no good answer" not in page
+
+
 def test_the_overview_is_never_green_when_many_rows_of_the_night_have_no_answer(pages):
     pages.record(bill=FINE)
     cut = {"delivered": 115, "exceptions": 185, "input_rows": 300, "reasons": {"truncated": 177, "failed": 8}}
