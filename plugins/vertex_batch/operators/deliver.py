@@ -337,6 +337,6 @@ def _beside(written: Written, to: str, task_id: str) -> str:
     return (
         f"These {written.manifest['delivered']:,} answers are beside {to}, in {written.place.answers}. At"
         f" that address is {written.kept}; it was kept, because {written.why_kept}. To replace it all"
-        " the same, run the command `vertex-batch results` with `--replace` that the run's tab *Batch costs*"
+        " the same, run the command `vertex-batch results` with `--replace` that the run's tab Batch costs"
         f" shows, or delete {DeliveryPlace(to).manifest} and clear `{task_id}`. Both cost nothing."
     )

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from vertex_batch.costs import Delivery, JobCost, JobFacts
 from vertex_batch.lifecycle.identity import Intent
-from vertex_batch.operators import AggregateTokenUsageOperator, DeliverResultsOperator
+from vertex_batch.operators import AggregateTokenUsageOperator, CheckTasksOperator, DeliverResultsOperator
 from vertex_batch.operators.record import NO_JOB
 from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
@@ -180,6 +180,10 @@ def _report(stored: _Stored) -> RunReport:
         # A run that was cleared is queued again. What failed before that is over.
         if not (is_active and stored.queued_at and task.ended_at and task.ended_at < stored.queued_at)
     ]
+    # A task that only checks others has nothing to say beside them.
+    checks = [end for end in ends if end.operator == CheckTasksOperator.__name__]
+    if any(end.state != TaskInstanceState.SKIPPED for end in ends if end not in checks):
+        ends = [end for end in ends if end not in checks]
     notes = [
         EndedTask(*task, "success", reason=str(outcome["message"]), operator=stored.succeeded[task])
         for task, outcome in outcomes.items()
