@@ -14,6 +14,7 @@ from vertex_batch.errors import (
     ConfigurationError,
     FailedPreconditionError,
     InputMissingError,
+    NotFoundError,
     OutputMissingError,
     PermanentError,
     ProxyRateLimitError,
@@ -25,6 +26,7 @@ from vertex_batch.errors import (
     VertexBatchError,
     scrub,
 )
+from vertex_batch.errors.api import Operation
 
 API_ERRORS = [
     value
@@ -47,6 +49,16 @@ def api_error(kind: type[ApiError], **more) -> ApiError:
     return kind("create", "demo-project/us-central1", **{**facts, **more})
 
 
+@pytest.mark.parametrize(
+    ("operation", "advice"),
+    [(Operation.CREATE, "Check the model's name"), (Operation.GET, "Check the job id")],
+)
+def test_what_was_not_found_depends_on_the_call(operation, advice):
+    text = str(NotFoundError(operation, "demo-project/us-central1"))
+    assert advice in text
+    assert ("job id" in text) is (operation is Operation.GET)
+
+
 @pytest.mark.parametrize("kind", API_ERRORS)
 def test_every_api_error_is_either_permanent_or_transient(kind):
     assert issubclass(kind, PermanentError) != issubclass(kind, TransientError)
@@ -58,7 +70,7 @@ def test_every_api_error_says_what_where_money_what_to_do_and_what_a_retry_does(
     text = str(error)
     assert "submit a job in demo-project/us-central1" in text
     assert kind.what in text
-    assert kind.advice.format(source=error.source) in text
+    assert error.remedy in text
     assert "submitted" in text
     assert "retry" in text
     assert "c-1" in text

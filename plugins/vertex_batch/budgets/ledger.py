@@ -40,6 +40,15 @@ LONGEST_JOB = timedelta(days=5)
 """Vertex ends a job within 96 hours. A job without a bill by then gets none, and its reservation expires."""
 _LOCK = 7_302_117_564_091_847  # PostgreSQL advisory locks are numbers; this one is ours
 
+_COLUMNS = {
+    "low_picousd": "low",
+    "high_picousd": "high",
+    "rows_input": "rows",
+    "input_bytes": "size",
+    **{name: name for name in ("input_tokens", "output_tokens", "answer_limit", "method")},
+}
+"""The column of each field of an estimate that is stored as it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredEstimate:
@@ -88,13 +97,12 @@ class Ledger:
         :param weigh: the decision over the sums.
         :param approved: whether a person approved a held job.
         """
-        now = self._now()
+        now, run = self._now(), RunKey(budget_request.dag_id, budget_request.run_id)
         with self._table.writing() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             sums = {
-                account: _sums(connection, account, budget_request.run, now, budget_request.job_key)
-                for account in accounts
+                account: _sums(connection, account, run, now, budget_request.job_key) for account in accounts
             }
             decision = weigh(sums)
             goes = decision.verdict in {Ruling.GO, Ruling.WARN} or approved(decision)
@@ -230,30 +238,16 @@ def _whose(columns: Any, account: Account, run: RunKey | None) -> list[ColumnEle
 def _estimate_row(estimate: Estimate) -> dict[str, Any]:
     return {
         "expected_picousd": estimate.expected.amount,
-        "low_picousd": estimate.low,
-        "high_picousd": estimate.high,
         "unpriced": int(not estimate.expected.complete),
-        "rows_input": estimate.rows,
-        "input_bytes": estimate.size,
-        "input_tokens": estimate.input_tokens,
-        "output_tokens": estimate.output_tokens,
-        "answer_limit": estimate.answer_limit,
-        "method": estimate.method,
         "unknown": list(estimate.unknown),
+        **{column: getattr(estimate, name) for column, name in _COLUMNS.items()},
     }
 
 
 def _stored(row: Row[Any]) -> StoredEstimate:
     kept = Estimate(
         expected=Total(row.expected_picousd, complete=not row.unpriced),
-        low=row.low_picousd,
-        high=row.high_picousd,
-        rows=row.rows_input,
-        size=row.input_bytes,
-        input_tokens=row.input_tokens,
-        output_tokens=row.output_tokens,
-        answer_limit=row.answer_limit,
-        method=row.method,
         unknown=tuple(row.unknown),
+        **{name: getattr(row, column) for column, name in _COLUMNS.items()},
     )
     return StoredEstimate(kept, Ruling(row.verdict), row.reason, row.approved_by, row.estimated_at)

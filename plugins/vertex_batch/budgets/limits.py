@@ -150,7 +150,3 @@ class BudgetRequest:
     map_index: int = -1
     spec: str = ""
     team: str = ""
-
-    @property
-    def run(self) -> RunKey:
-        return RunKey(self.dag_id, self.run_id)

@@ -228,7 +228,7 @@ class _Scale:
     """Scales the usage of one past job."""
 
     def __init__(self, past: PastJob, survey: Survey, change: InputChange) -> None:
-        self._past, self._survey, self._change = past, survey, change
+        self._survey, self._change = survey, change
         self._rows = Fraction(survey.rows, past.rows)
         self._text, self._thoughts = past.answer
         self._used = Counter[UsageKey]()

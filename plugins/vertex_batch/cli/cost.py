@@ -95,9 +95,11 @@ def find_bill(table: CostTable, job: str) -> Bill:
         raise JobNotFoundError(f"Job {job} is ambiguous: {names}. Use one of these names.")
     bill = table.bill(found[0].job.key) if found else None
     if bill is None:
+        if of_spec := table.jobs(JobFilter(spec=job), limit=1):
+            raise JobNotFoundError(f"{job} is a spec, not a job. Its latest job is {of_spec[0].job}.")
         raise JobNotFoundError(
-            f"The cost table has no job {job}. A job's cost is recorded when its run ends. Omit --job to list"
-            " all jobs."
+            f"The cost table has no job {job}. A job's cost is recorded when its run ends."
+            " `vertex-batch cost --limit 100` lists the latest jobs."
         )
     return bill
 

@@ -74,10 +74,10 @@ QUESTIONS = (
     Prompt("team", "Team that pays", "search", "none"),
     Prompt("description", "Description", "Summaries of yesterday's tickets", "none"),
 )
-_MODEL = QUESTIONS[0].example
+USUAL_MODEL = QUESTIONS[0].example
 BUCKET = re.compile(r"gs://[^/{}*]+/")
 """The bucket of an address without templates in its name."""
-_VALID = {"model": _MODEL, "inputs": "gs://my-bucket/in.jsonl", "output": "gs://my-bucket/out/"}
+_VALID = {"model": USUAL_MODEL, "inputs": "gs://my-bucket/in.jsonl", "output": "gs://my-bucket/out/"}
 """Stands in for answers that are not there yet, while another is checked."""
 _MAX_EXCEPTIONS = (
     "  # Fail the run if a larger share of the rows has no good answer: failed, truncated, missing.",
@@ -266,7 +266,7 @@ def _prompt_for_answers(name: str, answers: dict[str, str]) -> dict[str, str]:
 def _default(key: str, name: str, answers: dict[str, str]) -> str:
     """A useful answer that is also valid; empty if there is none."""
     if key == "model":
-        return _MODEL
+        return USUAL_MODEL
     if key == "output" and (bucket := BUCKET.match(answers.get("inputs", ""))):
         return f"{bucket[0]}output/{name}/{{{{ run_date }}}}/"
     if key == "results" and (bucket := BUCKET.match(answers.get("output", ""))):

@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from pydantic import TypeAdapter, ValidationError
+
 from vertex_batch.cli import access
 from vertex_batch.cli.output import logs_aside, print_json
 from vertex_batch.cli.planning import Plan, look, prepare
@@ -18,8 +20,11 @@ from vertex_batch.errors import ConfigurationError
 from vertex_batch.specs import Spec, load_spec, prices_folder, spec_file
 from vertex_batch.specs.model import JobSpec
 from vertex_batch.specs.rendering import moment_on
+from vertex_batch.specs.uris import InputUri
+from vertex_batch.specs.values import ModelName
 
 _SHOWN_SHARDS = 10
+_LOCAL = "no job reads files of this machine: upload the input first, with `vertex-batch put`"
 
 
 def describe(command: argparse.ArgumentParser) -> None:
@@ -30,6 +35,19 @@ def describe(command: argparse.ArgumentParser) -> None:
         " refused or fail."
     )
     add_spec_options(command)
+    command.add_argument(
+        "--input",
+        dest="inputs",
+        type=_input,
+        action="append",
+        default=[],
+        metavar="URI",
+        help="read this instead, as the form's field Input does: gs://, bq:// or a local file; may be"
+        " repeated",
+    )
+    command.add_argument(
+        "--model", type=_model, help="use this model instead, as the form's field Model does"
+    )
     command.add_argument(
         "--offline", action="store_true", help="only render; do not contact the proxy or the object store"
     )
@@ -83,10 +101,31 @@ def moment(text: str) -> date | datetime:
         ) from None
 
 
+def _input(text: str) -> str:
+    """Read an option's input: a URI, or a file on this machine."""
+    if "://" not in text:
+        return str(Path(text).expanduser().absolute())
+    return _checked(TypeAdapter(InputUri), text)
+
+
+def _model(text: str) -> str:
+    return _checked(TypeAdapter(ModelName), text)
+
+
+def _checked(kind: TypeAdapter[str], text: str) -> str:
+    """Check an option's value as that of a spec's field."""
+    try:
+        return str(kind.validate_python(text))
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise argparse.ArgumentTypeError(f"`{text[:80]}`: {message}") from None
+
+
 def run_plan(options: Namespace) -> int:
     """Show the plan of every job."""
     with logs_aside():
-        plans = list(_plans(options, estimate=True, offline=options.offline))
+        inputs, model = options.inputs, options.model
+        plans = list(_plans(options, estimate=True, offline=options.offline, inputs=inputs, model=model))
     if options.json:
         print_json({"spec": plans[0].spec.name, "jobs": [as_data(plan) for plan in plans]})
     else:
@@ -126,13 +165,23 @@ def chosen_jobs(spec: Spec, names: Sequence[str] | None) -> list[JobSpec]:
     return [job for job in spec.jobs if not names or job.name in names]
 
 
-def _plans(options: Namespace, *, estimate: bool, offline: bool = False) -> Iterator[Plan]:
+def _plans(
+    options: Namespace,
+    *,
+    estimate: bool,
+    offline: bool = False,
+    inputs: Sequence[str] = (),
+    model: str | None = None,
+) -> Iterator[Plan]:
     spec = load_spec(options.spec)
+    if len({"://" in uri for uri in inputs}) > 1:
+        raise ConfigurationError("Inputs must be in one place, all local or all in Cloud Storage")
     when = chosen_moment(spec, options.date)
     reach = access.Access(options)
     prices = prices_folder(Path(options.spec).resolve().parent)
-    for job in chosen_jobs(spec, options.job):
-        plan = prepare(reach, spec, job, when, offline=offline)
+    changes = {"model": model} if model else {}
+    for job in (each.model_copy(update=changes) for each in chosen_jobs(spec, options.job)):
+        plan = prepare(reach, spec, job, when, offline=offline, inputs=inputs)
         if not offline:
             cost_table = options.url if estimate else None
             plan = look(reach, plan, prices, estimate=estimate, cost_table=cost_table)
@@ -182,7 +231,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     title = plan.spec.name + (f", job {plan.job.name}" if plan.spec.grouped else "")
     place = f"{plan.place.project}/{plan.place.location}"
     yield f"{title}: {_outlook(plan)} to {place}; nothing was submitted"
-    yield from _field("inputs", plan.rendered.uris)
+    yield from _field("inputs", [*plan.rendered.uris, *([_LOCAL] if plan.is_local else [])])
     yield from _field("output", [plan.rendered.output])
     yield from _field("answers", _delivery(plan))
     yield from _field("found", _summary(plan))
@@ -203,7 +252,7 @@ def _outlook(plan: Plan) -> str:
     if plan.problem:
         return "cannot be submitted now"
     if not plan.is_hopeless:
-        return "would be submitted"
+        return "would be submitted once its input is uploaded" if plan.is_local else "would be submitted"
     return (
         "would be REFUSED, not submitted" if plan.is_refused else "would FAIL, though it would be submitted"
     )

@@ -15,9 +15,10 @@ from vertex_batch.budgets import Estimate, estimate, survey_input
 from vertex_batch.cli.access import Access, input_storage
 from vertex_batch.cli.history import History, read_history
 from vertex_batch.cli.output import byte_progress
+from vertex_batch.cli.paths import open_local
 from vertex_batch.costs import JobFacts
 from vertex_batch.errors import ConfigurationError, VertexBatchError
-from vertex_batch.inputs import JobLimits, limits_for
+from vertex_batch.inputs import JobLimits, file_pattern, limits_for
 from vertex_batch.inputs.preparation import in_order, shards_of
 from vertex_batch.preflight import Report, Subject, inspect
 from vertex_batch.pricing import PriceBook, retirement_of
@@ -75,6 +76,11 @@ class Plan:
         return limits_for(self.request.model, self.job.max_rows_per_job, self.job.max_bytes_per_job)
 
     @property
+    def is_local(self) -> bool:
+        """Whether its input is on this machine, where no job can read it."""
+        return not all("://" in uri for uri in self.rendered.uris)
+
+    @property
     def jobs(self) -> int:
         """The number of jobs by rows and bytes. File boundaries may add a few."""
         if self.report is None or not self.job.may_be_split:
@@ -93,13 +99,25 @@ class Plan:
         return bool(self.problem) or (self.is_hopeless and self.job.preflight == "strict")
 
 
-def prepare(access: Access, spec: Spec, job: JobSpec, moment: datetime, *, offline: bool = False) -> Plan:
+def prepare(
+    access: Access,
+    spec: Spec,
+    job: JobSpec,
+    moment: datetime,
+    *,
+    offline: bool = False,
+    inputs: Sequence[str] = (),
+) -> Plan:
     """Render a job and build its request, without checking anything outside.
 
     :param offline: an unknown project or location is not an error.
+    :param inputs: replace the spec's, as the form's field `input` does; they are never rendered. All of them
+        may be local.
     :raises ConfigurationError: it does not render, or its project or location is not set.
     """
     rendered = render_job(spec, job, moment)
+    if inputs:
+        rendered = replace(rendered, uris=tuple(map(file_pattern, inputs)))
     try:
         place = access.place(rendered.project, rendered.location, job.connection)
     except ConfigurationError:
@@ -139,8 +157,11 @@ def look(
     """
     job, rendered = plan.job, plan.rendered
     subject = Subject(
-        *(plan.request.model, plan.place.location, rendered.uris, rendered.output, job.may_be_split),
+        *(plan.request.model, plan.place.location, rendered.uris),
+        output="" if plan.is_local else rendered.output,
+        may_be_split=job.may_be_split,
         day=plan.day,
+        failure_limits=job.failure_limits,
     )
     found, guess, problem = None, None, ""
     shards: tuple[int, ...] = ()
@@ -153,7 +174,9 @@ def look(
         except VertexBatchError as error:
             return replace(plan, problem=f"The inputs were not checked. {error}")
         try:
-            storage = None if subject.reads_table else input_storage(job.storage_connection)
+            storage = None
+            if not subject.reads_table:
+                storage = open_local() if plan.is_local else input_storage(job.storage_connection)
             objects = storage.find(rendered.uris) if storage else []
             with byte_progress(f"Reading {plan.spec.name}", sum(item.size for item in objects)) as progress:
                 found = inspect(subject, storage, client, progress, objects=objects)

@@ -6,19 +6,20 @@ import argparse
 import re
 import sys
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
 from vertex_batch.cli import access, arguments
-from vertex_batch.cli.new import BUCKET, command_for
+from vertex_batch.cli.new import BUCKET, USUAL_MODEL, command_for
 from vertex_batch.cli.output import print_json, say, with_progress
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.preflight import why_not_json
+from vertex_batch.preflight import shape_of, why_not_json
 from vertex_batch.specs import load_specs
 from vertex_batch.specs.load import working_folder
-from vertex_batch.specs.readers import readers
+from vertex_batch.specs.readers import Reader, readers
 from vertex_batch.storage import TOO_LONG, blocks_of, lines_of, unpacked
 
 _ID = re.compile(r"id|key|\w+_id|\w+_key|[a-z]+Id", re.ASCII)
@@ -48,7 +49,7 @@ def run(options: Namespace) -> int:
     """Upload the file, and print its address and what to do next."""
     file: Path = options.file
     uri = _address(options.to or _usual_folder(), file)
-    rows, flaw, key = _check(file)
+    rows, flaw, first = _check(file)
     storage = access.input_storage(options.storage)
     storage.check_output(uri)
     if not options.overwrite and storage.look_up([uri])[0]:
@@ -57,27 +58,40 @@ def run(options: Namespace) -> int:
         )
     size = file.stat().st_size
     storage.write(uri, with_progress(file.name, size, blocks_of(file)))
+    reads = list(readers(load_specs(working_folder()).specs.values(), uri))
+    misfit = _misfit(first, reads[0].model if reads else USUAL_MODEL)
     if flaw:
         say(f"Warning: {flaw}. Vertex fails a job with such a row; correct it and upload the file again.")
+    if misfit:
+        say(f"Warning: {misfit}. Correct the rows and upload the file again, or use another model.")
     if options.json:
-        print_json({"uri": uri, "bytes": size, "rows": rows, "problem": flaw or None})
+        print_json({"uri": uri, "bytes": size, "rows": rows, "problem": flaw or misfit or None})
         return 0
     sys.stdout.write(f"{uri}\n")
-    say(f"Uploaded {rows:,} {'row' if rows == 1 else 'rows'}, {size:,} bytes. {_what_next(uri, file, key)}")
+    next_step = _what_next(uri, file, reads, _key_in(first))
+    say(f"Uploaded {rows:,} {'row' if rows == 1 else 'rows'}, {size:,} bytes. {next_step}")
     return 0
 
 
-def _what_next(uri: str, file: Path, key: str) -> str:
+def _misfit(row: Mapping[str, object], model: str) -> str:
+    """Say that a model does not answer such a row; empty if it may."""
+    shape = shape_of(model)
+    missing = shape.missing(row)
+    return f"{model} does not answer the first row: `{missing}` {shape.lacking(row)}" if missing else ""
+
+
+def _what_next(uri: str, file: Path, reads: Sequence[Reader], key: str) -> str:
     """Say which specs read the object already, and how to start one; else how to write one that does.
 
+    :param reads: these specs.
     :param key: the field with the id of a row; empty if it has none.
     """
-    reads = list(readers(load_specs(working_folder()).specs.values(), uri))
     if not reads:
         name = re.sub(r"\W", "_", file.name.partition(".")[0])
         return (
             f"A spec reads them with the line\n  inputs: {uri}\n"
-            f"Next, write such a spec:\n  {command_for(name, uri, key)}"
+            f"Next, write such a spec:\n  {command_for(name, uri, key)}\n"
+            f"or see what the rows cost with a spec that you have: `vertex-batch plan SPEC --input {uri}`."
         )
     specs = "".join(f"  {each.spec.name}, with `inputs: {each.pattern}`\n" for each in reads)
     name, when = reads[0].spec.name, reads[0].when
@@ -121,15 +135,14 @@ def _usual_folder() -> str:
     return f"{buckets[0]}input/"
 
 
-def _check(file: Path) -> tuple[int, str, str]:
+def _check(file: Path) -> tuple[int, str, Mapping[str, object]]:
     """Count the rows, and find the first line that is not a JSON object; the pre-flight checks all else.
 
-    :returns: the number of rows; the problem, empty if there is none; and the field with the id of the first
-        row, empty if it has none.
+    :returns: the number of rows; the problem, empty if there is none; and the first row.
     :raises ConfigurationError: there is no row, the first is not a JSON object, or it is unreadable.
     """
     rows = number = 0
-    problem = key = ""
+    problem, first = "", {}
     try:
         for block in lines_of(unpacked(blocks_of(file), keep_bom=True)):
             for line in () if block.damage and not block.data else block.lines:
@@ -137,26 +150,23 @@ def _check(file: Path) -> tuple[int, str, str]:
                 if line != TOO_LONG and line.isspace():
                     continue
                 rows += 1
-                key = key or (_key_in(line) if rows == 1 else "")
                 if not problem and (why := _why_no_row(line)):
                     problem = f"{file}:{number}: {why}"
                     if rows == 1:
                         raise _refusal(f"The first row of {file} {why}")
+                elif rows == 1:
+                    first = msgspec.json.decode(line)
             problem = problem or (f"{file}: {block.damage}" if block.damage else "")
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}. Nothing was uploaded.") from error
     if rows == 0:
         raise _refusal(problem or f"{file} has no rows")
-    return rows, problem, key
+    return rows, problem, first
 
 
-def _key_in(line: bytes) -> str:
+def _key_in(row: Mapping[str, object]) -> str:
     """The field beside the request of a row that looks like its id; empty if there is none."""
-    try:
-        row = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""  # `_why_no_row` says why
-    if not isinstance(row, dict) or "request" not in row:
+    if "request" not in row:
         return ""
     ids = (name for name, value in row.items() if _ID.fullmatch(name) and type(value) in (str, int))
     return next(ids, "")

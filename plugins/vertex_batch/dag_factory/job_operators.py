@@ -115,6 +115,7 @@ class JobOperators:
             model_parameters=job.generation or None,
             overrides=OVERRIDES,
             preflight=job.preflight,
+            failure_limits=job.failure_limits,
             cancel_on_kill=job.cancel_on_kill,
             spec=self.spec.name,
             answers=job.results.describe(job.results.to) if job.results else "",

@@ -155,7 +155,14 @@ class PermissionDeniedError(ApiError, PermanentError):
 
 class NotFoundError(ApiError, PermanentError):
     what = "not found in Vertex AI"
-    advice = "Check the job id, the project, the location and, when submitting, the model's name."
+    advice = "Check the job id, the project and the location."
+
+    @property
+    def remedy(self) -> str:
+        """What to check: a job that is created has no id yet."""
+        if self.operation == Operation.CREATE:
+            return "Check the model's name and whether it is in this location, then the project."
+        return super().remedy
 
 
 class FailedPreconditionError(ApiError, PermanentError):
@@ -298,9 +305,9 @@ class StillRunningError(TransientError):
     def __init__(self, job: str, state: str) -> None:
         self.job, self.state = job, state
         super().__init__(
-            f"Job {job} is {state} and was adopted without cancel_with_run, so it was not cancelled. Nothing"
-            " was recorded. Its finished rows are billed. A retry checks again; clear this task once the job"
-            " has ended."
+            f"Job {job} is {state}. This run did not submit it and only waits for it, so it was not"
+            " cancelled. Nothing was recorded. Its finished rows are billed. A retry checks again; clear this"
+            " task once the job has ended."
         )
 
 

@@ -255,6 +255,8 @@ class DeliverResultsOperator(SpecOperator):
             usd=found["bill"]["usd"],
             is_complete=found["bill"]["complete"],
             delivered_at=datetime.now(UTC),
+            kept_at=DeliveryPlace(self._place(run)).answers if written.better else "",
+            kept_answers=written.better.delivered if written.better else 0,
         )
         try:
             if (moved := written.earlier) and (moved.dag_id, moved.run_id) != (ti.dag_id, ti.run_id):
@@ -269,7 +271,7 @@ class DeliverResultsOperator(SpecOperator):
             table.record_delivery(
                 delivery,
                 files_changed=written.changed,
-                unless_at=DeliveryPlace(self._place(run)).answers if is_of_this_run else "",
+                unless_at=delivery.kept_at if is_of_this_run else "",
             )
         except CostTableError as error:
             consequence = (
@@ -336,6 +338,6 @@ def _beside(written: Written, to: str, task_id: str) -> str:
     return (
         f"These {written.manifest['delivered']:,} answers are beside {to}, in {written.place.answers}. At"
         f" that address is {written.kept}; it was kept, because {written.why_kept}. To replace it all"
-        " the same, run the command `vertex-batch results` with `--replace` that the run's tab *Batch costs*"
+        " the same, run the command `vertex-batch results` with `--replace` that the run's tab Batch costs"
         f" shows, or delete {DeliveryPlace(to).manifest} and clear `{task_id}`. Both cost nothing."
     )

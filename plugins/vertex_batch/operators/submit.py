@@ -76,6 +76,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
     :param plan_task_id: the task that planned the input, for a part that is only a reference.
     :param preflight: ``strict``, ``warn`` or ``off``: check model, location and rows before a job is created.
         Vertex accepts a job whose input is missing or wrong, and fails it minutes or hours later.
+    :param failure_limits: key of the spec -> largest share of failed rows, 0 to 1, with which the run does
+        not fail. The pre-flight warns if the rows that are certain to fail exceed one.
     :param cancel_on_kill: cancel the job if this task is killed after it submitted the job.
     :param spec: name of the task's spec, for the cost table. Defaults as `display_name`, without the day.
     :param answers: where the answers are delivered afterwards, for the page of a dry run.
@@ -113,6 +115,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         part: Any = None,
         plan_task_id: str | None = None,
         preflight: str = Mode.STRICT,
+        failure_limits: dict[str, float] | None = None,
         cancel_on_kill: bool = True,
         spec: str = "",
         answers: str = "",
@@ -132,6 +135,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         self._is_planned = part is not None
         self.plan_task_id = plan_task_id
         self.preflight = Mode(preflight)
+        self.failure_limits = failure_limits or {}
         self.cancel_on_kill = cancel_on_kill
         self.spec = spec
         self.answers = answers
@@ -232,7 +236,10 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
                 self._store,
                 look_policy(),
                 log=self.log,
-                before_intent=lambda: self._before_intent(request, files, place, client, gate),
+                # A job that is wrong or too expensive is not submitted.
+                before_intent=lambda: gate.check(
+                    self._known_rows(self._preflight(request, files, place, client))
+                ),
                 before_create=self._kill.check,
             )
             submission = submitter.submit(who, context["ti"].max_tries, place, request)
@@ -261,18 +268,6 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         self.log.info("Its bill is recorded when it has ended: %s", self.bill_url)
         return reference
 
-    def _before_intent(
-        self,
-        request: CreateJobRequest,
-        files: InputFiles,
-        place: Place,
-        client: BatchClient,
-        gate: BudgetGate,
-    ) -> None:
-        """Check the job and its budgets. A job that is wrong or too expensive is not submitted."""
-        report = self._preflight(request, files, place, client)
-        gate.check(self._known_rows(report))
-
     def _known_rows(self, report: Report | None) -> int | None:
         """The rows of the input from the pre-flight or the plan; None if neither has counted them."""
         part = self._part
@@ -281,7 +276,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
     def _preflight(
         self, request: CreateJobRequest, files: InputFiles, place: Place, client: BatchClient
     ) -> Report | None:
-        subject = Subject(request.model, place.location, files.uris, self.output_uri)
+        limits = self.failure_limits
+        subject = Subject(request.model, place.location, files.uris, self.output_uri, failure_limits=limits)
         part = self._part
         checked = CheckedRows(part.listing, part.report) if part and part.report else None
         return preflight(subject, self.preflight, files.open_storage, client, self.log, checked=checked)

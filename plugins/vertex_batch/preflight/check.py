@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -25,8 +25,10 @@ class Subject:
     """The job that will be submitted.
 
     :param uris: the rendered URIs of the spec, with their wildcards.
+    :param output: empty: its bucket is not checked.
     :param may_be_split: an input that is gzip, or has too many rows for one job, is written again as plain
         shards, and is not an error.
+    :param failure_limits: see `Report`.
     :param day: the UTC day on which it will be submitted; None: today.
     """
 
@@ -36,6 +38,7 @@ class Subject:
     output: str
     may_be_split: bool = False
     day: date | None = None
+    failure_limits: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def reads_table(self) -> bool:
@@ -85,7 +88,7 @@ def inspect(
     :param checked: the earlier findings in the rows; they are read again only if the input has changed.
     :raises VertexBatchError: an input or a bucket is missing, or cannot be read.
     """
-    report = Report()
+    report = Report(failure_limits=dict(subject.failure_limits))
     day = subject.day or datetime.now(UTC).date()
     for finding in (*check_location(subject.model, subject.location), *check_life(subject.model, day)):
         report.add(finding)
@@ -95,7 +98,8 @@ def inspect(
     if subject.reads_table:
         report.add(Finding(Severity.DOUBT, "inputs", "the rows of a BigQuery table are not checked"))
     elif storage is not None:
-        storage.check_output(subject.output)
+        if subject.output:
+            storage.check_output(subject.output)
         found = storage.find(subject.uris) if objects is None else objects
         check = RowCheck(shape_of(subject.model), report, progress)
         if checked and checked.listing == listing_of(without_duplicates(found), subject.model):

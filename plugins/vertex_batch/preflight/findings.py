@@ -78,6 +78,7 @@ class Report:
     :param counts: the number of all places with a finding, by severity.
     :param bad_rows: rows that fail alone.
     :param packed: objects that are gzip.
+    :param failure_limits: the largest shares of bad rows, 0 to 1, with which the run does not fail, by key.
     """
 
     objects: int = 0
@@ -87,6 +88,7 @@ class Report:
     packed: int = 0
     findings: list[Finding] = field(default_factory=list)
     counts: dict[Severity, int] = field(default_factory=lambda: dict.fromkeys(Severity, 0))
+    failure_limits: dict[str, float] = field(default_factory=dict)
 
     def add(self, finding: Finding) -> None:
         """Keep a finding, or only count it if enough others of its severity are kept."""
@@ -111,9 +113,22 @@ class Report:
 
     def lines(self) -> list[str]:
         """One line for each finding that is shown, and one with the number of the others."""
-        shown = self.shown
+        shown, limit = self.shown, self._failed_limit()
         rest = sum(self.counts.values()) - sum(finding.times for finding in shown)
-        return [*map(str, shown), *([f"and {rest:,} more"] if rest else [])]
+        return [*filter(None, [limit]), *map(str, shown), *([f"and {rest:,} more"] if rest else [])]
+
+    def _failed_limit(self) -> str:
+        """Say that the run will fail after it was paid for; empty if that is not certain."""
+        share = self.bad_rows / self.rows if self.rows and not self.is_hopeless else 0
+        passed = {name: limit for name, limit in self.failure_limits.items() if share > limit}
+        if not passed:
+            return ""
+        named = " and ".join(f"`{name}: {limit:g}`" for name, limit in passed.items())
+        return (
+            f"{self.bad_rows:,} of {self.rows:,} rows ({share:.2%}) are certain to fail, more than {named}"
+            f" allow{'s' if len(passed) == 1 else ''}: the run will pay for the other rows, and fail. Correct"
+            " these rows before you submit the job, or raise the limit"
+        )
 
     def summary(self) -> str:
         """How much was checked."""

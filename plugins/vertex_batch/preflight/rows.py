@@ -19,7 +19,7 @@ from vertex_batch.preflight.compiled import compile_decoder
 from vertex_batch.preflight.findings import Finding, Report, Severity
 from vertex_batch.preflight.keys import RowKeys
 from vertex_batch.preflight.requests import Flaw
-from vertex_batch.preflight.shapes import Shape, looks_like
+from vertex_batch.preflight.shapes import Shape
 from vertex_batch.storage import (
     BOM,
     GZIP_MAGIC,
@@ -212,9 +212,7 @@ class RowCheck:
 
     def _lacks(self, path: str, row: Mapping[str, Any], number: int) -> None:
         is_container = path == self._shape.container
-        message = f"is missing: a row for {self._shape.name} is {self._shape.example}"
-        if (other := looks_like(row)) and other != self._shape.name:
-            message += f"; this one looks like a row for {other}"
+        message = self._shape.lacking(row)
         self._report.bad_rows += not is_container
         self._find(Severity.JOB if is_container else Severity.ROW, number, path, message)
 
@@ -247,4 +245,10 @@ def why_not_json(line: bytes, error: Exception) -> str:
         return "it is not UTF-8, but looks like UTF-16: convert the file, as with `iconv -f UTF-16 -t UTF-8`"
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8"
+    begin = line.lstrip()[:1]
+    if begin == b"[" or line.strip() == b"{":
+        kind = "one JSON array" if begin == b"[" else "a JSON object over several lines"
+        return f"this looks like {kind}: write one JSON object per line"
+    if begin != b"{" and re.search(rb"[,;\t]", line):
+        return "this looks like CSV: write one JSON object per line"
     return str(error)

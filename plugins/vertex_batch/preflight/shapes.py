@@ -93,6 +93,12 @@ class Shape:
                 return path
         return None
 
+    def lacking(self, row: Mapping[str, Any]) -> str:
+        """Say that a path is missing, and for which kind of model the row seems to be written."""
+        other = looks_like(row)
+        seems = f"; this one looks like a row for {other}" if other and other != self.name else ""
+        return f"is missing: a row for {self.name} is {self.example}{seems}"
+
 
 def _cut_by_thoughts(request: Mapping[str, Any], path: str) -> Iterator[Flaw]:
     """Doubt a low limit of output tokens whose thoughts are not limited, too."""

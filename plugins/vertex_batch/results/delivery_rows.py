@@ -19,8 +19,18 @@ if TYPE_CHECKING:
 _decode_kept = msgspec.json.Decoder(list[Any]).decode
 _BLOCK_ROWS = 20_000
 _BLOCK_BYTES = 16 << 20
-_COST_COLUMNS = ("cost_usd", "cost_complete")
-_TOKEN_COLUMNS = ("input_tokens", "cached_tokens", "output_tokens", "thoughts_tokens")
+_ANSWER = (
+    *(
+        "answer",
+        "model",
+        "finish_reason",
+        "input_tokens",
+        "cached_tokens",
+        "output_tokens",
+        "thoughts_tokens",
+    ),
+    *("cost_usd", "cost_complete", "attempt"),
+)
 _QUERIES = {
     "answers": (
         """
@@ -30,7 +40,7 @@ _QUERIES = {
         FROM chosen c JOIN output_rows o USING (id) JOIN input_rows i USING (seq)
         WHERE o.reason IS NULL ORDER BY i.seq
         """,
-        ("row", "key", "*", "answer", "model", "finish_reason", *_TOKEN_COLUMNS, *_COST_COLUMNS, "attempt"),
+        ("row", "key", "*", *_ANSWER),
     ),
     "exceptions": (
         """
@@ -51,10 +61,8 @@ _QUERIES = {
         WHERE r.reason IS NOT NULL ORDER BY i.seq
         """,
         (
-            *("row", "key", "*", "reason", "message", "schema_path", "answer", "model", "finish_reason"),
-            *_TOKEN_COLUMNS,
-            *_COST_COLUMNS,
-            *("attempt", "input_file", "input_line", "output_file", "output_line"),
+            *("row", "key", "*", "reason", "message", "schema_path", *_ANSWER),
+            *("input_file", "input_line", "output_file", "output_line"),
         ),
     ),
     "extra": (
@@ -65,12 +73,7 @@ _QUERIES = {
             f.uri AS output_file, o.line AS output_line
         FROM extra x JOIN output_rows o USING (id) JOIN files f ON f.file = o.file ORDER BY o.id
         """,
-        (
-            *("kind", "key", "reason", "message", "answer", "model", "finish_reason"),
-            *_TOKEN_COLUMNS,
-            *_COST_COLUMNS,
-            *("attempt", "output_file", "output_line"),
-        ),
+        ("kind", "key", "reason", "message", *_ANSWER, "output_file", "output_line"),
     ),
 }
 """The rows of each file, and its columns; ``*`` stands for the fields that are carried over."""

@@ -76,12 +76,13 @@ def deliver(
     others: Iterator[DeliveryPlace] = iter(())
     while True:
         if files.is_in(place):
-            return files.written(place, changed=False, kept=kept, why_kept=reason)
+            found = files.manifest(place)
+            return Written(place, found, changed=False, kept=kept, why_kept=reason, earlier=files.earlier)
         current, why = files.put(place, replace=replace)
         if why is None or current is None:
             is_other_run = current is not None and bool(current.run_id) and current.run != files.new.run
             replaced = current if is_other_run and not files.has_moved else None
-            return files.written(place, changed=True, replaced=replaced, kept=kept, why_kept=reason)
+            return Written(place, files.manifest(place), True, replaced, kept, reason, files.earlier)
         if kept is None:
             kept, reason, others = current, why, places(first, files.new, current)
         if not files.new.run_id:
@@ -130,17 +131,6 @@ class _Files:
         files = {name: {"file": _name(uris[name]), **facts} for name, facts in self._described.items()}
         earlier = {"earlier": msgspec.to_builtins(self.earlier)} if self.earlier else {}
         return {**self._facts, **earlier, "files": files}
-
-    def written(
-        self,
-        place: DeliveryPlace,
-        *,
-        changed: bool,
-        replaced: Manifest | None = None,
-        kept: Manifest | None,
-        why_kept: str,
-    ) -> Written:
-        return Written(place, self.manifest(place), changed, replaced, kept, why_kept, self.earlier)
 
     def is_in(self, place: DeliveryPlace) -> bool:
         """Whether this very delivery is in a place, with all its files."""

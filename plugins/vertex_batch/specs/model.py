@@ -58,6 +58,14 @@ class JobSpec(MoneyFields, RetryFields, RunningFields, DeliveryFields, SplitFiel
         """The labels of each job: the spec's own, and the team."""
         return {"team": self.team, **self.labels} if self.team else dict(self.labels)
 
+    @property
+    def failure_limits(self) -> dict[str, float]:
+        """The largest shares of rows without a good answer with which a run does not fail, by key."""
+        limits = {"max_failed_ratio": self.max_failed_ratio}
+        if self.results:
+            limits["results.max_exceptions_ratio"] = self.results.max_exceptions_ratio
+        return {name: limit for name, limit in limits.items() if limit < 1}
+
 
 class Spec(DagFields, ScheduleFields, IdentityFields):
     """One spec file: its jobs, and when they run."""

@@ -26,12 +26,14 @@ _MOST_TRIES = 500
 class Reader:
     """A spec that reads an object.
 
+    :param model: of the job that reads it.
     :param pattern: the address in the spec that matches the object.
     :param when: the day of the run that reads it, or its local time in the spec's time zone; None: every run
         does.
     """
 
     spec: Spec
+    model: str
     pattern: str
     when: date | datetime | None = None
 
@@ -52,17 +54,18 @@ def _reader(spec: Spec, job: JobSpec, pattern: str, uri: str) -> Reader | None:
     templates = "".join(TEMPLATE_PART.findall(pattern))
     today = datetime.now(ZoneInfo(spec.timezone)).date()
     if not _DATED.search(templates):
-        return Reader(spec, pattern) if _reads(spec, job, pattern, uri, moment_on(spec, today)) else None
+        is_read = _reads(spec, job, pattern, uri, moment_on(spec, today))
+        return Reader(spec, job.model, pattern) if is_read else None
     days = [today, *_days_in(uri)]
     for day in days:
         if _reads(spec, job, pattern, uri, moment_on(spec, day)):
-            return Reader(spec, pattern, day)
+            return Reader(spec, job.model, pattern, day)
     if _WITH_TIME.search(templates):
-        clocks = [time(*(int(part or 0) for part in found.groups())) for found in _TIME.finditer(uri)]
+        clocks = [time.fromisoformat(":".join(found.groups("00"))) for found in _TIME.finditer(uri)]
         whens = [datetime.combine(day, clock) for clock in dict.fromkeys(clocks) for day in days]
         for when in whens[:_MOST_TRIES]:
             if _reads(spec, job, pattern, uri, when.replace(tzinfo=ZoneInfo(spec.timezone))):
-                return Reader(spec, pattern, when)
+                return Reader(spec, job.model, pattern, when)
     return None
 
 

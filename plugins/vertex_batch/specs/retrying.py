@@ -44,8 +44,11 @@ class RetryRowsFields(SpecModel):
         lines = [f"up to {rounds} send {', '.join(self.reasons)} rows again; budgets are checked again"]
         paid = [reason for reason in self.reasons if reason != "transient"]
         if not paid:
-            return [*lines, "these rows were not answered, so the rounds stay within the cost above"]
-        most = "as much as the cost above in each round"
+            return [
+                *lines,
+                "these rows were not answered, so the rounds stay within the cost of sending each row once",
+            ]
+        most = "as much as sending all rows once, in each round"
         if expected:
             most = replace(expected, amount=expected.amount * self.rounds).about
             most += " more, if every row is sent each time"

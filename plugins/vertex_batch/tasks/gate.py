@@ -24,6 +24,7 @@ from vertex_batch.budgets import (
     Limit,
     Payer,
     Ruling,
+    RunKey,
     Sums,
 )
 from vertex_batch.budgets.decision import ApprovalRefusedError, BudgetExceededError
@@ -173,7 +174,8 @@ class BudgetGate:
         try:
             rules = self._limits()
             expected = self._estimate(rows)
-            sums = {limit.account: self._ledger.sums(limit.account, asks.run) for limit in rules.limits}
+            run = RunKey(asks.dag_id, asks.run_id)
+            sums = {limit.account: self._ledger.sums(limit.account, run) for limit in rules.limits}
         except VertexBatchError as error:
             self._log.warning("Could not estimate what the job would cost: %s", error)
             return DryRunResult(again=again)

@@ -6,13 +6,14 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Protocol
 from urllib.parse import quote, urlencode
 
-from vertex_batch.costs import COMMAND_LINE, JobFacts, RowCounts, Total, exact, per_million
+from vertex_batch.costs import COMMAND_LINE, Delivery, JobFacts, RowCounts, Total, exact, per_million
+from vertex_batch.costs.deliveries import DeliverySums, answers_stay  # noqa: F401 - for the templates
 from vertex_batch.observability import links
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.results import Reason
+from vertex_batch.ui.running.submissions import SubmittedJob
 from vertex_batch.usage import Unit
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.names import short_model as model  # noqa: F401 - for the templates
@@ -47,7 +48,7 @@ def is_many_failed(rows: RowCounts, many: Decimal = MANY_FAILED) -> bool:
     return bad > 0 and Decimal(bad) / rows.total >= many
 
 
-def is_many_unanswered(found: Unanswered, many: Decimal = MANY_FAILED) -> bool:
+def is_many_unanswered(found: Delivery | DeliverySums, many: Decimal = MANY_FAILED) -> bool:
     """Whether so many rows of a delivery have no good answer that a person should know."""
     return found.exceptions > 0 and Decimal(found.exceptions) / found.input_rows >= many
 
@@ -146,30 +147,7 @@ def answers(count: int) -> str:
     return "1 answer was" if count == 1 else f"{count:,} answers were"
 
 
-class Unanswered(Protocol):
-    """One delivery, or several."""
-
-    @property
-    def input_rows(self) -> int: ...
-
-    @property
-    def exceptions(self) -> int: ...
-
-
-class InPlace(Protocol):
-    """The three parts that identify a job at Google."""
-
-    @property
-    def project(self) -> str: ...
-
-    @property
-    def location(self) -> str: ...
-
-    @property
-    def job_id(self) -> str: ...
-
-
-def console_url(job: InPlace) -> str:
+def console_url(job: JobFacts | SubmittedJob) -> str:
     """Link to Google's page of the job; empty where nothing is at Google."""
     return JobId(job.project, job.location, job.job_id).console_url if _is_at_google() else ""
 

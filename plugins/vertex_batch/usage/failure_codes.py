@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import re
-from enum import Enum, auto
+from enum import Enum
 
 from vertex_batch.usage.types import EMPTY_RESPONSE, NO_RESPONSE
 
-
-class FailureCause(Enum):
-    """Why a row failed."""
-
-    REFUSED = auto()
-    BUSY = auto()
-    BROKE = auto()
-    LATE = auto()
-    DENIED = auto()
-    GONE = auto()
-    ENDED = auto()
-    SILENT = auto()
-    OTHER = auto()
-
+FailureCause = Enum("FailureCause", "REFUSED BUSY BROKE LATE DENIED GONE ENDED SILENT OTHER")
+"""Why a row failed."""
 
 # google.rpc's names and numbers, HTTP's codes, and the types of Anthropic and OpenAI. Source: google.rpc.Code
 # and Google's page on API errors.
@@ -50,21 +38,11 @@ _FIRST = re.compile(
     rf"([45]\d\d\b|(?:{_NAME})\b|(?i:cancell?ed|expired)\b"
     rf"|\d{{1,3}}(?=\]|\)|:|$| (?:{_NAME})\b)|[A-Za-z_]+(?=\]|\)|:|$))"
 )
-_PASSING_PHRASES = (
-    "deadline exceeded",
-    "resource exhausted",
-    "resource has been exhausted",
-    "internal error",
-    "internal server error",
-    "service unavailable",
-    "currently unavailable",
-    "too many requests",
-    "quota exceeded",
-    "overloaded",
-    "timed out",
-    "try again",
-    EMPTY_RESPONSE,
-    NO_RESPONSE,
+_PASSING_PHRASE = re.compile(
+    "deadline exceeded|resource (?:has been )?exhausted|internal (?:server )?error|service unavailable"
+    f"|currently unavailable|too many requests|quota exceeded|overloaded|timed out|try again"
+    f"|{EMPTY_RESPONSE}|{NO_RESPONSE}",
+    re.IGNORECASE,
 )
 
 
@@ -85,10 +63,8 @@ def cause_of(reason: str) -> FailureCause | None:
 
 def may_pass(reason: str) -> bool:
     """Whether a failed row may be answered if it is sent again."""
-    if cause := cause_of(reason):
-        return cause in _PASSING
-    said = reason.lower()
-    return any(phrase in said for phrase in _PASSING_PHRASES)
+    cause = cause_of(reason)
+    return cause in _PASSING if cause else bool(_PASSING_PHRASE.search(reason))
 
 
 def was_not_run(reason: str) -> bool:

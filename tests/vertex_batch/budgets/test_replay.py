@@ -163,7 +163,10 @@ LONGER, SHORTER = InputChange(length=Fraction(41, 10)), InputChange(length=Fract
         ([LONGER, InputChange(), InputChange()], ""),
         (
             [InputChange(cut=Fraction(80))],
-            "the answers of the last job were longer than the rows allow now (new ones will probably be cut), so the range is wider",
+            (
+                "the answers of the last job were longer than the rows allow now (new ones will probably be"
+                " cut), so the range is wider"
+            ),
         ),
         (
             [InputChange(files=frozenset({"sound", "videos"}))] * 3,

@@ -268,6 +268,8 @@ class TestCost:
             assert run("bill", name, "--url", url)[:2] == (0, wanted)
         status, _, err = run("bill", "333", "--url", url)
         assert (status, "no job 333" in err) == (1, True)
+        status, _, err = run("bill", "nightly", "--url", url)
+        assert (status, "nightly is a spec, not a job. Its latest job is my-project/" in err) == (1, True)
 
     def test_json_says_what_batch_saved_the_failed_share_and_what_a_thousand_rows_cost(self, run, url):
         nightly, weekly = json.loads(run("cost", "--url", url, "--json")[1])["totals"]

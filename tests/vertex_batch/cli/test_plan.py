@@ -42,6 +42,42 @@ def test_a_plan_for_people_says_the_same(run, vertex, spec):
     assert f'"displayName": "nightly {DAY}"' in out
 
 
+@pytest.mark.parametrize("is_local", [False, True])
+def test_a_plan_prices_another_input_and_model_as_the_form_does(run, vertex, spec, tmp_path, is_local):
+    rows, other = ROW * 5, "gs://demo-bucket/other/{{ run_date }}.jsonl"  # never rendered
+    vertex.gcs.put(other, rows)
+    if is_local:
+        path = tmp_path / "mine.jsonl"
+        path.write_bytes(rows)
+        other = str(path)
+    asked = ["plan", spec, "--date", DAY, "--input", other, "--model", "gemini-3.5-flash-lite"]
+    status, out, _ = run(*asked, "--json")
+    [job] = json.loads(out)["jobs"]
+    assert (status, job["rows"], job["inputs"]) == (0, 5, [other])
+    assert job["request"]["model"] == "publishers/google/models/gemini-3.5-flash-lite"
+    [usual] = json.loads(run("plan", spec, "--date", DAY, "--json")[1])["jobs"]
+    assert Decimal(job["estimate"]["expected_usd"]) < Decimal(usual["estimate"]["expected_usd"])
+    assert ("upload the input first" in run(*asked)[1]) is is_local
+    twice = run("plan", spec, "--date", DAY, "--json", "--input", other, "--input", other)[1]
+    assert json.loads(twice)["jobs"][0]["inputs"] == [other, other]
+    assert vertex.admin.jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--input", "/no/such.jsonl"], "/no/such.jsonl"),
+        (["--input", "s3://bucket/a.jsonl"], "s3://bucket/a.jsonl"),
+        (["--model", "models/gemini-3.8-flash"], "needs its project"),
+        (["--input", "a.jsonl", "--input", "gs://demo-bucket/a.jsonl"], "must be in one place"),
+    ],
+)
+def test_another_input_or_model_that_cannot_be_used_is_named(run, vertex, spec, options, message):
+    status, out, err = run("plan", spec, "--date", DAY, *options)
+    assert status > 0
+    assert message in out + err
+
+
 RESULTS = "results: {to: 'gs://demo-bucket/answers/{{ run_date }}.jsonl', key: id}\n"
 
 
@@ -68,7 +104,7 @@ def test_a_plan_shows_the_delivery_and_what_further_rounds_may_cost(run, vertex,
         twice = Decimal(job["estimate"]["expected_usd"]) * 2
         assert f"are paid for each time: up to {about(twice)} USD more, if every row is sent" in out
         assert job["retry_rows"] == {"rounds": 2, "reasons": ["transient", "truncated"]}
-        assert "up to as much as the cost above in each round" in run("plan", spec, "--offline")[1]
+        assert "up to as much as sending all rows once, in each round" in run("plan", spec, "--offline")[1]
 
 
 def test_a_plan_shows_the_shards_of_an_input_that_is_too_large_for_one_job(run, vertex, spec):

@@ -10,7 +10,7 @@ import pytest
 
 from vertex_batch.specs import load_spec
 
-ROWS = b'{"request": {}}\n' * 3
+ROWS = b'{"request": {"contents": [{"parts": [{"text": "x"}]}]}}\n' * 3
 
 
 @pytest.fixture
@@ -92,7 +92,8 @@ def test_a_spec_that_reads_the_object_already_is_named_with_how_to_start_it(
     ("content", "to", "message"),
     [
         (b"\n", "gs://demo-bucket/no/", "x.jsonl has no rows. Nothing was uploaded"),
-        (b"a,b\n1,2\n", "gs://demo-bucket/no/", "The first row of"),
+        (b"a,b\n1,2\n", "gs://demo-bucket/no/", "x.jsonl is not JSON: this looks like CSV"),
+        (b'[\n{"request": {}},\n', "gs://demo-bucket/no/", "this looks like one JSON array"),
         (b"\x1f\x8b", "gs://demo-bucket/no/", "the gzip stream ends too early"),
         (b"\xef\xbb\xbf" + ROWS, "gs://demo-bucket/no/", "begins with a byte order mark"),
         (b"[1]\n", "gs://demo-bucket/no/", "is not a JSON object. Nothing was uploaded"),
@@ -135,6 +136,30 @@ def test_broken_rows_are_uploaded_with_a_warning_that_names_the_first(
     assert connections.gcs.get("gs://demo-bucket/broken/x.jsonl") == content
     _, out, _ = run("put", path, "gs://demo-bucket/broken/", "--overwrite", "--json")
     assert (json.loads(out)["rows"], flaw in (json.loads(out)["problem"] or "")) == (rows, True)
+
+
+@pytest.mark.parametrize(
+    ("row", "model", "message"),
+    [
+        ({"custom_id": "1", "body": {"messages": []}}, "", "gemini-3.8-flash does not answer the first row"),
+        ({"messages": [{"role": "user", "content": "x"}]}, "", "this one looks like a row for OpenAI"),
+        ({"request": {"contents": [{"parts": []}]}}, "gemini-embedding-001", "looks like a row for Gemini"),
+        ({"content": "x"}, "text-embedding-005", ""),
+        ({"custom_id": "1", "body": {}}, "publishers/meta/models/llama-4", "`body` is missing"),
+        ({"custom_id": "1", "body": {"messages": [1]}}, "publishers/meta/models/llama-4", ""),
+    ],
+)
+def test_rows_in_the_shape_of_another_model_are_uploaded_with_a_warning(
+    run, file, specs, connections, row, model, message
+):
+    if model:
+        text = f"model: {model}\ninputs: gs://demo-bucket/shape/*\noutput: gs://demo-bucket/out/\n"
+        (specs / "shaped.yaml").write_text(text)
+    file.write_bytes(json.dumps(row).encode() + b"\n")
+    status, _, err = run("put", file, "gs://demo-bucket/shape/", "--overwrite")
+    assert status == 0
+    assert ("Warning: " in err) is bool(message)
+    assert message in err
 
 
 def test_the_command_for_a_new_spec_needs_no_terminal(run, file, specs, connections):

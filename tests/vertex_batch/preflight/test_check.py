@@ -66,6 +66,36 @@ def test_gzip_is_refused_unless_the_input_is_unpacked_before_it_is_submitted(put
     assert (report.is_hopeless, report.rows, report.packed) == (False, 3, 1)
 
 
+@pytest.mark.parametrize(
+    ("bad", "limits", "warning"),
+    [
+        (
+            4,
+            {"max_failed_ratio": 0.39},
+            "4 of 10 rows (40.00%) are certain to fail, more than `max_failed_ratio: 0.39` allows: the run",
+        ),
+        (4, {"max_failed_ratio": 0.4}, ""),
+        (
+            4,
+            {"max_failed_ratio": 0.5, "results.max_exceptions_ratio": 0.05},
+            "more than `results.max_exceptions_ratio: 0.05` allows",
+        ),
+        (4, {}, ""),
+        (10, {"max_failed_ratio": 0.1}, ""),  # refused, or reported, as a job without any answer
+    ],
+)
+def test_rows_that_are_certain_to_fail_are_compared_with_what_fails_the_run(
+    put, caplog, bad, limits, warning
+):
+    bad_row = b'{"request": {"contents": [{"role": "system", "parts": [{"text": "x"}]}]}}\n'
+    subject = replace(put(GOOD * (10 - bad) + bad_row * bad), failure_limits=limits)
+    report = preflight(subject, Mode.STRICT if bad < 10 else Mode.WARN, storage, None, LOG)
+    assert report
+    assert (report.rows, report.bad_rows) == (10, bad)
+    assert warning in caplog.text
+    assert ("certain to fail, more than" in caplog.text) is bool(warning)
+
+
 def test_warn_says_so_and_goes_on(put, caplog):
     report = preflight(put(GOOD + b"no\n"), Mode.WARN, storage, None, LOG)
     assert report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 
 import pytest
 
@@ -29,8 +29,8 @@ DAY = date(2026, 11, 29)
         ("{{ run_month }}/a.jsonl", "2026-10/a.jsonl", date(2026, 10, 1)),
         ("{{ run_date }}/", "2026-11-29/long.jsonl", DAY),
         ("{{ run_date }}/{{ run_hour }}.jsonl", "2026-11-29/02.jsonl", DAY),  # the hour of the schedule
-        ("{{ run_date }}/{{ run_hour }}.jsonl", "2026-11-29/17.jsonl", datetime(2026, 11, 29, 17)),
-        ("{{ run_timestamp }}.jsonl", "20261129T170501.jsonl", datetime(2026, 11, 29, 17, 5, 1)),
+        ("{{ run_date }}/{{ run_hour }}.jsonl", "2026-11-29/17.jsonl", datetime.combine(DAY, time(17))),
+        ("{{ run_timestamp }}.jsonl", "20261129T170501.jsonl", datetime.combine(DAY, time(17, 5, 1))),
         ("{{ job_name }}/{{ run_date }}.jsonl", "reviews/2026-11-29.jsonl", DAY),
         ("{{ job_name }}/{{ run_date }}.jsonl", "others/2026-11-29.jsonl", None),
         ("{{ run_id }}/{{ run_date }}.jsonl", "any/2026-11-29.jsonl", DAY),

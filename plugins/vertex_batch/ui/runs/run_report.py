@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,12 +12,12 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from vertex_batch.costs import Delivery, JobCost, JobFacts
 from vertex_batch.lifecycle.identity import Intent
-from vertex_batch.operators import AggregateTokenUsageOperator, DeliverResultsOperator
+from vertex_batch.operators import AggregateTokenUsageOperator, CheckTasksOperator, DeliverResultsOperator
 from vertex_batch.operators.record import NO_JOB
 from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
@@ -79,9 +79,8 @@ class RunReport:
             group = group_of(task)
             mine = [each for each in jobs if each.job.task_id.startswith(group)]
             if any(each.rows.ok for each in mine) and task not in done:
-                record = (
-                    f"{group}record_cost"  # skipped by `dagrun_timeout`: the delivery reads what it returns
-                )
+                record = f"{group}record_cost"
+                # `dagrun_timeout` has skipped it, and the delivery reads what it returns.
                 yield record if record in skipped else task, mine
 
     @property
@@ -105,97 +104,65 @@ class RunReport:
         return list(dict.fromkeys(each for each in reasons if each and not each.startswith(NO_JOB)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """What Airflow has stored of a run and its tasks, a task being a task id and a map index.
-
-    :param queued_at: when the run was queued last.
-    :param shown: the tasks in one of the states that are shown, with reasons left empty.
-    :param succeeded: the tasks that succeeded and have an outcome, with the names of their operators.
-    :param outcomes: what tasks have said.
-    :param results: what tasks have returned.
-    """
-
-    state: str
-    queued_at: datetime | None
-    shown: Sequence[EndedTask]
-    succeeded: Mapping[tuple[str, int], str]
-    delivering: Sequence[str]
-    intents: Sequence[Intent]
-    outcomes: Mapping[tuple[str, int], dict[str, Any]]
-    results: Sequence[dict[str, Any]]
-
-
 def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
     """Read a run. No rights are checked.
 
     :param with_reasons: whether the user may read what the tasks have logged.
     """
-    with create_session() as session:
-        stored = _read_stored(session, dag_id, run_id, with_reasons=with_reasons)
-    return _report(stored) if stored else RunReport()
-
-
-def _read_stored(session: Session, dag_id: str, run_id: str, *, with_reasons: bool) -> _Stored | None:
-    run = session.execute(
-        select(DagRun.id, DagRun.state, DagRun.queued_at).where(
-            DagRun.dag_id == dag_id, DagRun.run_id == run_id
-        )
-    ).one_or_none()
-    if run is None:
-        return None
-    outcomes = dict(_stored_values(session, run.id, OUTCOME_XCOM)) if with_reasons else {}
-    intents = [Intent.from_dict(value) for _, value in _stored_values(session, run.id, INTENT_XCOM)]
-    results = _stored_values(session, run.id, XCOM_RETURN_KEY) if with_reasons else ()
     ti = TaskInstance
     asked = select(ti.task_id, ti.map_index, ti.state, ti.end_date, ti.operator).where(
         ti.dag_id == dag_id, ti.run_id == run_id
     )
-    shown = session.execute(asked.where(ti.state.in_(_SHOWN)).order_by(ti.end_date).limit(MAX_TASKS))
-    said = {task_id for task_id, _ in outcomes}
-    succeeded = session.execute(asked.where(ti.state == TaskInstanceState.SUCCESS, ti.task_id.in_(said)))
-    delivering = session.execute(
-        asked.where(ti.operator == DeliverResultsOperator.__name__).order_by(ti.task_id).limit(MAX_TASKS)
-    )
-    return _Stored(
-        str(run.state),
-        run.queued_at,
-        [
-            EndedTask(each.task_id, each.map_index, str(each.state), each.end_date, "", each.operator or "")
-            for each in shown
-        ],
-        {(each.task_id, each.map_index): each.operator or "" for each in succeeded},
-        [each.task_id for each in delivering],
-        [intent for intent in intents if intent],
-        outcomes,
-        [value for _, value in results],
-    )
-
-
-def _report(stored: _Stored) -> RunReport:
-    outcomes, is_active = stored.outcomes, stored.state in _ACTIVE
-    ends = [
-        replace(task, reason=str(outcomes.get((task.task_id, task.map_index), {}).get("message", "")))
-        for task in stored.shown
-        # A run that was cleared is queued again. What failed before that is over.
-        if not (is_active and stored.queued_at and task.ended_at and task.ended_at < stored.queued_at)
-    ]
-    notes = [
-        EndedTask(*task, "success", reason=str(outcome["message"]), operator=stored.succeeded[task])
-        for task, outcome in outcomes.items()
+    with create_session() as session:
+        run = session.execute(
+            select(DagRun.id, DagRun.state, DagRun.queued_at).where(
+                DagRun.dag_id == dag_id, DagRun.run_id == run_id
+            )
+        ).one_or_none()
+        if run is None:
+            return RunReport()
+        outcomes = dict(_stored_values(session, run.id, OUTCOME_XCOM)) if with_reasons else {}
+        intents = [Intent.from_dict(value) for _, value in _stored_values(session, run.id, INTENT_XCOM)]
+        results = list(_stored_values(session, run.id, XCOM_RETURN_KEY)) if with_reasons else []
+        shown = asked.where(ti.state.in_(_SHOWN)).order_by(ti.end_date).limit(MAX_TASKS)
+        ends = [_end(task, outcomes) for task in session.execute(shown)]
         # A task that was cleared keeps what it said until it runs again.
-        if outcome.get("is_note") is True and task in stored.succeeded
-    ]
+        succeeded = asked.where(
+            ti.state == TaskInstanceState.SUCCESS, ti.task_id.in_({t for t, _ in outcomes})
+        )
+        succeeded = succeeded.order_by(ti.task_id, ti.map_index)
+        notes = [
+            _end(task, outcomes)
+            for task in session.execute(succeeded)
+            if outcomes.get((task.task_id, task.map_index), {}).get("is_note") is True
+        ]
+        delivers = asked.where(ti.operator == DeliverResultsOperator.__name__)
+        delivering = session.execute(delivers.order_by(ti.task_id).limit(MAX_TASKS)).all()
+    if run.state in _ACTIVE and run.queued_at:  # again, if it was cleared: what failed before that is over
+        ends = [end for end in ends if not (end.ended_at and end.ended_at < run.queued_at)]
+    # A task that only checks others has nothing to say beside them.
+    checks = [end for end in ends if end.operator == CheckTasksOperator.__name__]
+    if any(end.state != TaskInstanceState.SKIPPED for end in ends if end not in checks):
+        ends = [end for end in ends if end not in checks]
     return RunReport(
-        stored.state,
-        len({intent.job_id for intent in stored.intents if intent.job_id}),
-        any(intent.is_in_doubt for intent in stored.intents),
+        str(run.state),
+        len({intent.job_id for intent in intents if intent and intent.job_id}),
+        any(intent and intent.is_in_doubt for intent in intents),
         ends,
         DryRun.read(outcomes),
-        projections=list(_projections(stored.results)),
+        projections=list(_projections([value for _, value in results])),
         notes=notes,
-        delivering=stored.delivering,
+        delivering=[task.task_id for task in delivering],
     )
+
+
+def _end(
+    task: Row[str, int, str | None, datetime | None, str | None],
+    outcomes: Mapping[tuple[str, int], Mapping[str, Any]],
+) -> EndedTask:
+    outcome = outcomes.get((task.task_id, task.map_index), {})
+    reason, operator = str(outcome.get("message", "")), str(task.operator or "")
+    return EndedTask(task.task_id, task.map_index, str(task.state), task.end_date, reason, operator)
 
 
 def group_of(task_id: str) -> str:
