@@ -254,6 +254,7 @@ def test_the_tasks_are_given_what_the_spec_says():
         "gemini-2.5-flash",
     )
     assert submit.labels == {"team": "search", "env": "prod"}
+    assert submit.failure_limits == {"max_failed_ratio": 0.1}
     assert submit.model_parameters == {"temperature": 0}
     assert (wait.poll_interval_seconds, wait.deadline_seconds, wait.max_failed_ratio) == (120, 43_200, 0.1)
     assert (wait.queue_deadline_seconds, wait.run_deadline_seconds, wait.resubmits) == (21_600, 10_800, 2)

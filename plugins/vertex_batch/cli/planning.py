@@ -162,6 +162,7 @@ def look(
         may_be_split=job.may_be_split,
         day=plan.day,
         failure_limits=job.failure_limits,
+        key=(job.results and job.results.key) or "",
     )
     found, guess, problem = None, None, ""
     shards: tuple[int, ...] = ()

@@ -29,6 +29,7 @@ class Subject:
     :param may_be_split: an input that is gzip, or has too many rows for one job, is written again as plain
         shards, and is not an error.
     :param failure_limits: see `Report`.
+    :param key: the key of a row by which its answer is delivered; empty: a usual one, if rows have it.
     :param day: the UTC day on which it will be submitted; None: today.
     """
 
@@ -39,6 +40,7 @@ class Subject:
     may_be_split: bool = False
     day: date | None = None
     failure_limits: Mapping[str, float] = field(default_factory=dict)
+    key: str = ""
 
     @property
     def reads_table(self) -> bool:
@@ -101,7 +103,9 @@ def inspect(
         if subject.output:
             storage.check_output(subject.output)
         found = storage.find(subject.uris) if objects is None else objects
-        check = RowCheck(shape_of(subject.model), report, progress)
+        shape = shape_of(subject.model)
+        key_names = (*filter(None, [subject.key]), *shape.key_names)
+        check = RowCheck(replace(shape, key_names=key_names), report, progress)
         if checked and checked.listing == listing_of(without_duplicates(found), subject.model):
             _add(report, msgspec.convert(checked.report, Report))
             for empty in (each for each in found if not each.size):

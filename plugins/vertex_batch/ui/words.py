@@ -137,8 +137,8 @@ def explain_truncated(reasons: Mapping[str, int]) -> str:
         return ""
     rows = "1 row was" if cut == 1 else f"{cut:,} rows were"
     return (
-        f"{rows} cut at `maxOutputTokens`. Thoughts count as output: raise `maxOutputTokens`, or limit"
-        " the thoughts with `thinkingBudget`."
+        f"{rows} cut at `maxOutputTokens`. Raise `maxOutputTokens`. Thoughts count as"
+        " output: if the rows allow them, limit them with `thinkingBudget`."
     )
 
 

@@ -78,6 +78,21 @@ def test_another_input_or_model_that_cannot_be_used_is_named(run, vertex, spec, 
     assert message in out + err
 
 
+def test_a_limit_that_rows_will_certainly_exceed_and_keys_of_two_rows_are_named(run, vertex, spec):
+    rows = [{"id": str(n // 2), **json.loads(ROW)} for n in range(10)]
+    rows[0]["request"]["contents"][0]["role"] = rows[1]["request"]["contents"][0]["role"] = "system"
+    vertex.gcs.put(f"gs://demo-bucket/cli/{DAY}.jsonl", "".join(f"{json.dumps(r)}\n" for r in rows).encode())
+    limit = RESULTS.replace("key: id", "key: id, max_exceptions_ratio: 0.1")
+    spec.write_text(f"{spec.read_text()}{limit}")
+    for command in ("plan", "check"):
+        status, out, _ = run(command, spec, "--date", DAY)
+        assert status == 0
+        assert (
+            "2 of 10 rows (20.00%) are certain to fail, more than `results.max_exceptions_ratio: 0.1`" in out
+        )
+        assert "id: is '0', as in an earlier row" in out
+
+
 RESULTS = "results: {to: 'gs://demo-bucket/answers/{{ run_date }}.jsonl', key: id}\n"
 
 

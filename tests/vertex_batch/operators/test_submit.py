@@ -315,6 +315,15 @@ class TestPreflight:
         run(a_task(preflight=mode), context)
         assert len(vertex.admin.jobs()) == 1
 
+    def test_rows_that_certainly_exceed_a_limit_of_the_run_are_warned_of(self, vertex, context, capsys):
+        bad = b'{"request": {"contents": [{"role": "system", "parts": [{"text": "x"}]}]}}\n'
+        vertex.gcs.put("gs://demo-bucket/in/2026-11-22.jsonl", ROW + bad)
+        run(a_task(failure_limits={"max_failed_ratio": 0.05}), context)
+        assert "1 of 2 rows (50.00%) are certain to fail, more than `max_failed_ratio: 0.05` allows" in (
+            capsys.readouterr().out
+        )
+        assert len(vertex.admin.jobs()) == 1
+
     def test_a_retry_goes_on_with_its_job_though_the_input_is_gone_by_then(self, vertex, context):
         first = run(a_task(), context)
         vertex.gcs.put("gs://demo-bucket/in/2026-11-22.jsonl", b"no\n")
