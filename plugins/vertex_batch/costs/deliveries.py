@@ -49,6 +49,8 @@ class Delivery:
     :param usd: what its jobs cost when it was delivered, with all digits.
     :param is_complete: False if `usd` is a lower bound.
     :param delivered_at: when its files were written.
+    :param kept_at: where a better delivery of the same input is, if this one was put beside it; else empty.
+    :param kept_answers: how many answers that one had.
     :param replaced_by: a later run of the DAG that delivered to the same file; empty if none did. Not stored.
     :param replaces: the run of the DAG whose delivery was in the file before; empty if none was. Not stored.
     """
@@ -70,6 +72,8 @@ class Delivery:
     spec: str = ""
     team: str = ""
     job_name: str = ""
+    kept_at: str = ""
+    kept_answers: int = 0
     replaced_by: str = ""
     replaces: str = ""
 
@@ -89,6 +93,10 @@ class Delivery:
         """Whether it was made before a job of the same task group was created."""
         is_later = job.create_time is not None and self.delivered_at < job.create_time
         return is_later and self._is_in_group(job)
+
+    def has_better_than(self, job: JobFacts) -> bool:
+        """Whether better answers to the rows of a job of the same run stay where they are."""
+        return self.was_before(job) or (bool(self.kept_at) and self.is_of(job))
 
     def _is_in_group(self, job: JobFacts) -> bool:
         group, _, _ = self.task_id.rpartition(".")

@@ -102,6 +102,7 @@ MIGRATIONS = (
     Migration(12, "0012_focus_versions.sql"),
     Migration(13, "0013_deliveries.sql"),
     Migration(14, "0014_answer_limits.sql"),
+    Migration(15, "0015_kept_deliveries.sql"),
 )
 LATEST = MIGRATIONS[-1].version
 

@@ -142,4 +142,6 @@ deliveries = Table(
     *(Column(name, Text) for name in ("answers_uri", "exceptions_uri", "manifest_uri", "usd")),
     Column("is_complete", Boolean),
     Column("delivered_at", UtcTime),
+    Column("kept_at", Text),
+    Column("kept_answers", BigInteger),
 )

@@ -173,6 +173,8 @@ class CostTable(CostReader):
         which = _is(schema.deliveries, {"dag_id": dag_id, "run_id": run_id, "answers_uri": answers_uri})
         with self.writing() as connection:
             connection.execute(schema.deliveries.update().where(*which).values(**to))
+            beside = _is(schema.deliveries, {"dag_id": dag_id, "kept_at": answers_uri})
+            connection.execute(schema.deliveries.update().where(*beside).values(kept_at=to["answers_uri"]))
 
 
 def _key(job: JobId) -> dict[str, str]:

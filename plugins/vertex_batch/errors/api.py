@@ -305,9 +305,9 @@ class StillRunningError(TransientError):
     def __init__(self, job: str, state: str) -> None:
         self.job, self.state = job, state
         super().__init__(
-            f"Job {job} is {state} and was adopted without cancel_with_run, so it was not cancelled. Nothing"
-            " was recorded. Its finished rows are billed. A retry checks again; clear this task once the job"
-            " has ended."
+            f"Job {job} is {state}. This run did not submit it and only waits for it, so it was not"
+            " cancelled. Nothing was recorded. Its finished rows are billed. A retry checks again; clear this"
+            " task once the job has ended."
         )
 
 

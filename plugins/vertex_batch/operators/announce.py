@@ -90,9 +90,8 @@ class CheckTasksOperator(BaseOperator):
     def execute(self, context: Context) -> None:
         with explained(context, self.log):
             if failed := failed_tasks(context["ti"], self.task_ids):
-                message = (
-                    f"This failure only follows from {' and '.join(failed)}. It fails a run that was marked."
-                )
+                those = "that task" if len(failed) == 1 else "those tasks"
+                message = f"This failure only follows from {' and '.join(failed)}; see {those}."
                 raise AirflowFailException(message)
 
 

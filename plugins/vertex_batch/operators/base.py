@@ -12,7 +12,8 @@ from vertex_batch.errors import StagingError, StorageAccessError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import DEFAULT_CONN_ID
 from vertex_batch.inputs import StagingPlace, file_pattern
-from vertex_batch.tasks.context import overridden, with_run_dates
+from vertex_batch.tasks.choices import retried_run
+from vertex_batch.tasks.context import check_retried_day, overridden, with_run_dates
 from vertex_batch.tasks.retries import RETRY_POLICY
 
 if TYPE_CHECKING:
@@ -83,6 +84,15 @@ class SpecOperator(ProxyOperator):
         """Replace rendered fields by those that the run was triggered with."""
         for field, value in chosen.items():
             setattr(self, field, value)
+
+    def _check_day(self, context: Context, consequence: str) -> None:
+        """See that a run that sends rows of an earlier run again has the day of that run.
+
+        :param consequence: what did not happen, such as "Nothing was submitted".
+        :raises ConfigurationError: it has not, or its day is not known.
+        """
+        if retried_run(context):
+            check_retried_day(context, str(self.dag.timezone.name), consequence)
 
     @contextmanager
     def _staging(self, place: StagingPlace) -> Iterator[None]:

@@ -143,7 +143,7 @@ class CancelBatchPredictionJobOperator(ProxyOperator):
         if reference.may_cancel:
             yield from self._by_id(client, reference.id)
         else:
-            self.log.info("Leaving job %s alone: it was adopted without cancel_with_run", reference)
+            self.log.info("Leaving job %s alone: this run did not submit it and only waits for it", reference)
 
     def _by_id(self, client: BatchClient, job_id: JobId) -> Iterator[tuple[JobId, BatchPredictionJob]]:
         try:

@@ -36,7 +36,7 @@ from vertex_batch.results import (
     total_of,
     why_bad,
 )
-from vertex_batch.tasks.context import check_retried_day, map_index, overridden
+from vertex_batch.tasks.context import map_index, overridden
 from vertex_batch.tasks.outcome import explained, failed_tasks, note
 from vertex_batch.tasks.run_bills import RecordedRun, RunBills
 from vertex_batch.tasks.shards import PartsReport
@@ -130,7 +130,7 @@ class DeliverResultsOperator(SpecOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         with explained(context, self.log):
             self._check_bills(context["ti"])
-            check_retried_day(context, str(self.dag.timezone.name), "Nothing was delivered")
+            self._check_day(context, "Nothing was delivered")
             table = CostTableHook(self.batch_costs_conn_id).table()
             recorded = RecordedRun(context, table, self.record_task_id, self.retry_record_task_ids)
             run = recorded.find(PartsReport(context["ti"], self.plan_task_id, self.log))
@@ -255,6 +255,8 @@ class DeliverResultsOperator(SpecOperator):
             usd=found["bill"]["usd"],
             is_complete=found["bill"]["complete"],
             delivered_at=datetime.now(UTC),
+            kept_at=DeliveryPlace(self._place(run)).answers if written.better else "",
+            kept_answers=written.better.delivered if written.better else 0,
         )
         try:
             if (moved := written.earlier) and (moved.dag_id, moved.run_id) != (ti.dag_id, ti.run_id):
@@ -269,7 +271,7 @@ class DeliverResultsOperator(SpecOperator):
             table.record_delivery(
                 delivery,
                 files_changed=written.changed,
-                unless_at=DeliveryPlace(self._place(run)).answers if is_of_this_run else "",
+                unless_at=delivery.kept_at if is_of_this_run else "",
             )
         except CostTableError as error:
             consequence = (
@@ -336,6 +338,6 @@ def _beside(written: Written, to: str, task_id: str) -> str:
     return (
         f"These {written.manifest['delivered']:,} answers are beside {to}, in {written.place.answers}. At"
         f" that address is {written.kept}; it was kept, because {written.why_kept}. To replace it all"
-        " the same, run the command `vertex-batch results` with `--replace` that the run's tab *Batch costs*"
+        " the same, run the command `vertex-batch results` with `--replace` that the run's tab Batch costs"
         f" shows, or delete {DeliveryPlace(to).manifest} and clear `{task_id}`. Both cost nothing."
     )

@@ -333,7 +333,9 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
     def _cancel(self, why: str) -> None:
         job = self._waited_for
         if not job.may_cancel:
-            self.log.warning("Job %s keeps running: it was adopted without cancel_with_run (%s)", job, why)
+            self.log.warning(
+                "Job %s keeps running: this run did not submit it and only waits for it (%s)", job, why
+            )
             return
         key = self._attempts.key_in_doubt if self._attempts else None
         try:

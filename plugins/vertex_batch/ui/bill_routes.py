@@ -14,7 +14,7 @@ from vertex_batch.costs import Bill, CostTable, JobFilter, add_totals
 from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.bill_context import delivered, nights_before, outside_expectation
-from vertex_batch.ui.failures import count_retried, group_failures
+from vertex_batch.ui.failures import count_retried, group_failures, main_reason
 from vertex_batch.ui.limits import (
     failed_limits,
     result_options,
@@ -103,6 +103,9 @@ def run(
         report=report,
         retry_rows=retry_rows_of(dag_id, report.dry_run.jobs[0].task_id) if report.dry_run else None,
         deliveries=deliveries,
+        main_reason=main_reason(costs.failed_reasons(where), sum(each.exceptions for each in deliveries))
+        if costs and deliveries
+        else "",
         unanswered=None if cancelled else DeliverySums.of(cut),
         restorings={
             (each.task_id, each.map_index): how

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -69,6 +70,15 @@ def group_failures(bill: Bill) -> list[Failures]:
         for reason, count in bill.failed_reasons.items()
     ]
     return sorted(found, key=lambda each: (-each.rows, each.reason))
+
+
+def main_reason(reasons: Counter[str], exceptions: int) -> str:
+    """Say why most rows without a good answer failed; empty if most have none for another reason.
+
+    :param reasons: of the failed rows.
+    """
+    reason, rows = next(iter(reasons.most_common(1)), ("", 0))
+    return f"Most frequent failure ({rows:,} rows): {reason.rstrip('.')}." if 2 * rows > exceptions else ""
 
 
 def meaning_of(reason: str) -> str | None:

@@ -17,8 +17,10 @@ from sqlalchemy import select
 from vertex_batch.costs import CostTable, Delivery, JobCost, JobFilter, add_totals
 from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.dag_factory import TAG
+from vertex_batch.operators.deliver import SAMPLES
 from vertex_batch.ui import numbers
 from vertex_batch.ui.access import Reader
+from vertex_batch.ui.failures import main_reason
 from vertex_batch.ui.limits import result_options
 from vertex_batch.ui.runs.audit import DoneBy, cancelled_by, marked_failed
 from vertex_batch.ui.runs.restoring import is_beside, what_stays
@@ -106,6 +108,11 @@ def read_problems(
         if costs and each.run_id:
             of_run = costs.deliveries(JobFilter(dag_id=each.dag_id, run_id=each.run_id))
             each.earlier = [found for found in of_run if what_stays(found, each.jobs)]
+    lacking = [each for each in bad if each.deliveries]
+    for each in lacking[:MAX_SHOWN]:
+        if costs:
+            reasons = costs.failed_reasons(JobFilter(dag_id=each.dag_id, run_id=each.run_id))
+            each.main_reason = main_reason(reasons, sum(one.exceptions for one in each.deliveries))
     shown = [
         *(describe_run(reader, each) for each in with_jobs[:MAX_SHOWN]),
         *(describe_run(reader, each) for each in bad[len(with_jobs) :][:MAX_SHOWN]),
@@ -120,7 +127,8 @@ class BadRun:
 
     :param jobs: those that ended without results, or lack rows, the latest first.
     :param deliveries: those in which many rows have no good answer.
-    :param earlier: what the run delivered before it was cleared and submitted one of the jobs.
+    :param earlier: those of the run that name better answers, which stay; see `what_stays`.
+    :param main_reason: see `failures.main_reason`.
     """
 
     dag_id: str
@@ -128,6 +136,7 @@ class BadRun:
     jobs: list[JobCost] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
     earlier: list[Delivery] = field(default_factory=list)
+    main_reason: str = ""
 
 
 def by_run(jobs: Iterable[JobCost], deliveries: Iterable[Delivery]) -> list[BadRun]:
@@ -144,10 +153,10 @@ def by_run(jobs: Iterable[JobCost], deliveries: Iterable[Delivery]) -> list[BadR
 
 
 def many_unanswered(found: Iterable[Delivery], failed_limits: Mapping[str, Decimal]) -> Iterator[Delivery]:
-    """Select the deliveries in which many rows have no good answer."""
+    """Select the deliveries in which many rows have no good answer, in no better delivery either."""
     for each in found:
         limit = failed_limits.get(each.spec, MANY_FAILED)
-        if is_many_unanswered(each, limit):
+        if not each.kept_at and is_many_unanswered(each, limit):
             yield each
 
 
@@ -158,7 +167,7 @@ def describe_run(reader: Reader, bad: BadRun) -> PageProblem:
     lacking = [
         each.rows
         for each in bad.jobs
-        if each.rows.missing and not any(earlier.was_before(each.job) for earlier in bad.earlier)
+        if each.rows.missing and not any(kept.has_better_than(each.job) for kept in bad.earlier)
     ]
     is_bad = bool(bad.deliveries or lacking)
     if bad.jobs:
@@ -172,7 +181,10 @@ def describe_run(reader: Reader, bad: BadRun) -> PageProblem:
         detail = _ended_by(reader, bad.jobs) or moment(job.end_time or job.create_time)
     if found := DeliverySums.of(bad.deliveries):
         name = bad.deliveries[0].spec or name
-        said.append(found.unanswered)
+        is_sample = all(f"/{SAMPLES}/" in each.answers_uri for each in bad.deliveries)
+        said.append(f"in a sample, {found.unanswered}" if is_sample else found.unanswered)
+        if bad.main_reason:
+            detail = f"{bad.main_reason} {detail}".rstrip()
         detail = detail or explain_truncated(found.reasons) or moment(found.until)
         options = {each.task_id: result_options(each.spec, each.job_name) for each in bad.deliveries}
         if any(is_beside(each, options[each.task_id]) for each in bad.deliveries):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -12,6 +13,7 @@ from airflow.sdk import conf
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from vertex_batch.ui import URL_PREFIX, numbers, words
 
@@ -25,6 +27,7 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_CODE = re.compile(r"`([^`\n]+)`")
 STATIC_FILES = {
     "pages.css": "text/css",
     "jobs.css": "text/css",
@@ -62,6 +65,11 @@ def _airflow_path() -> str:
     return urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
 
 
+def _with_code(text: str) -> Markup:
+    """Escape a text, and show what is between backticks as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
+
+
 @cache
 def _templates(airflow: str) -> Environment:
     """Load the templates.
@@ -76,5 +84,6 @@ def _templates(airflow: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters["with_code"] = _with_code
     templates.globals.update(words=words, numbers=numbers, airflow=airflow, root=airflow + URL_PREFIX)
     return templates

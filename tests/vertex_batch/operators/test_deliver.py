@@ -131,9 +131,12 @@ def test_a_cancelled_run_leaves_the_answers_of_an_earlier_run_and_says_where_its
     assert stays in capsys.readouterr().out
     [stored] = table.deliveries(JobFilter(run_id="manual__again"))
     assert (stored.answers_uri, stored.delivered) == (beside, ROWS / 2)
+    assert (stored.kept_at, stored.kept_answers) == (TO, ROWS)
     vertex.gcs.delete(first["manifest"])
     assert deliver(context)["to"] == TO
     assert len(read(vertex, TO)) == ROWS / 2
+    [stored] = table.deliveries(JobFilter(run_id="manual__again"))
+    assert (stored.answers_uri, stored.kept_at) == (TO, "")
 
 
 def test_a_run_that_was_cleared_and_cancelled_keeps_the_numbers_of_its_better_delivery(

@@ -94,6 +94,50 @@ def test_a_job_that_was_cancelled_after_its_run_had_delivered_does_not_deny_the_
     assert "--replace" not in pages.get("/run", dag_id="nightly", **run).text
 
 
+def test_a_cancelled_run_beside_a_better_delivery_of_its_input_folds_the_command_away(
+    pages, tmp_path, monkeypatch
+):
+    a_spec(tmp_path, monkeypatch)
+    good = {"input_rows": 20_000, "delivered": 19_389, "exceptions": 611, "reasons": {"failed": 611}}
+    first = a_delivery(**good)
+    pages.table.record_delivery(first, files_changed=True)
+    run = {"dag_id": "nightly", "run_id": "tonight"}
+    uri = first.answers_uri.replace(".parquet", ".tonight.parquet")
+    bad = {**good, "delivered": 8_615, "exceptions": 11_385, "reasons": {"missing": 11_385}}
+    kept = {"kept_at": first.answers_uri, "kept_answers": 19_389}
+    pages.table.record_delivery(a_delivery(**run, **bad, **kept, answers_uri=uri), files_changed=True)
+    rows = {"rows": RowCounts(ok=8_615, input_rows=20_000)}
+    pages.record(bill=rows, **run, state="CANCELLED", input_uris=("gs://demo-bucket/in.jsonl",))
+    stays = f"The 19,389 answers that were delivered before stay at {first.answers_uri}; nothing to do."
+    text = words(pages.get("/").text)
+    assert f"nightly: job cancelled, 1.50 USD paid {stays}" in text
+    assert "Last night: 20,000 input rows = 19,389 delivered + 611 exceptions" in text
+    assert "11,385" not in text.partition("Last night")[0]
+    page = pages.get("/run", **run).text
+    assert stays in words(page)
+    assert "<details><summary>Replace the better answers" in page
+    assert "This replaces 19,389 answers with 8,615." in page
+    assert "no good answer" not in page
+
+
+def test_the_most_frequent_failure_comes_first_and_a_sample_is_called_one(pages):
+    role = "Please use a valid role: user, model."
+    rows = {"rows": RowCounts(ok=2, failed=8, input_rows=10), "failed_reasons": {role: 8}}
+    pages.record(bill=rows, run_id="tonight")
+    cut = {"input_rows": 10, "delivered": 2, "exceptions": 8, "reasons": {"failed": 8}}
+    place = {"run_id": "tonight", "answers_uri": "gs://demo-bucket/_samples/answers.parquet"}
+    pages.table.record_delivery(a_delivery(**place, **cut), files_changed=True)
+    said = f"Most frequent failure (8 rows): {role}"
+    text = words(pages.get("/").text)
+    assert f"nightly: in a sample, 8 of 10 rows have no good answer (8 failed) {said}" in text
+    reason = {"message": f"8 rows have no good answer; clear `deliver` {HOSTILE}"}
+    a_run("failed", [("deliver", "failed", "DeliverResultsOperator")], [("deliver", OUTCOME_XCOM, reason)])
+    page = pages.get("/run", dag_id="nightly", run_id="tonight").text
+    assert f"Failed at deliver: {said} 8 rows have no good answer; clear deliver" in words(page)
+    assert "<code>deliver</code>" in page
+    assert "<script>alert" not in page
+
+
 def test_the_overview_is_never_green_when_many_rows_of_the_night_have_no_answer(pages):
     pages.record(bill=FINE)
     cut = {"delivered": 115, "exceptions": 185, "input_rows": 300, "reasons": {"truncated": 177, "failed": 8}}
@@ -101,7 +145,7 @@ def test_the_overview_is_never_green_when_many_rows_of_the_night_have_no_answer(
     text = words(pages.get("/").text)
     assert "Nothing unusual" not in text
     said = "nightly: 185 of 300 rows have no good answer (177 truncated, 8 failed)"
-    assert f"{said} 177 rows were cut at `maxOutputTokens`" in text
+    assert f"{said} 177 rows were cut at maxOutputTokens" in text
     assert said not in words(pages.get("/", dag_id="hourly").text)
 
 
@@ -189,7 +233,7 @@ def test_the_page_of_a_run_explains_cut_answers_beside_the_failed_rows(pages):
     cut = a_delivery(run_id=bill.job.run_id, reasons={"truncated": 2, "failed": 1})
     pages.table.record_delivery(cut, files_changed=True)
     text = words(pages.get("/run", dag_id="nightly", run_id=bill.job.run_id).text)
-    assert "2 rows were cut at `maxOutputTokens`" in text
+    assert "2 rows were cut at maxOutputTokens" in text
     assert "Failed rows of the bill are those that Google failed" in text
 
 

@@ -30,12 +30,15 @@ class Restoring:
 
 
 def what_stays(delivery: Delivery, jobs: Sequence[JobCost]) -> str:
-    """Say that a delivery is still at its address, because later jobs of its run have no more answers.
+    """Say which better answers to the input of a run stay; empty if there are none.
 
-    Empty if it has no later jobs, or if these have more answers.
+    They are of another run, which delivered before; or of this one, which was cleared since, and whose later
+    jobs have no more answers.
 
     :param jobs: of the run.
     """
+    if delivery.kept_at:
+        return answers_stay(delivery.kept_answers, delivery.kept_at)
     later = [each for each in jobs if delivery.was_before(each.job)]
     is_better = later and sum(each.rows.ok for each in later) <= delivery.delivered
     return answers_stay(delivery.delivered, delivery.answers_uri) if is_better and delivery.delivered else ""

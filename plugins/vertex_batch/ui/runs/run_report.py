@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from vertex_batch.costs import Delivery, JobCost, JobFacts
 from vertex_batch.lifecycle.identity import Intent
-from vertex_batch.operators import AggregateTokenUsageOperator, DeliverResultsOperator
+from vertex_batch.operators import AggregateTokenUsageOperator, CheckTasksOperator, DeliverResultsOperator
 from vertex_batch.operators.record import NO_JOB
 from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
@@ -79,9 +79,8 @@ class RunReport:
             group = group_of(task)
             mine = [each for each in jobs if each.job.task_id.startswith(group)]
             if any(each.rows.ok for each in mine) and task not in done:
-                record = (
-                    f"{group}record_cost"  # skipped by `dagrun_timeout`: the delivery reads what it returns
-                )
+                record = f"{group}record_cost"
+                # `dagrun_timeout` has skipped it, and the delivery reads what it returns.
                 yield record if record in skipped else task, mine
 
     @property
@@ -141,6 +140,10 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
         delivering = session.execute(delivers.order_by(ti.task_id).limit(MAX_TASKS)).all()
     if run.state in _ACTIVE and run.queued_at:  # again, if it was cleared: what failed before that is over
         ends = [end for end in ends if not (end.ended_at and end.ended_at < run.queued_at)]
+    # A task that only checks others has nothing to say beside them.
+    checks = [end for end in ends if end.operator == CheckTasksOperator.__name__]
+    if any(end.state != TaskInstanceState.SKIPPED for end in ends if end not in checks):
+        ends = [end for end in ends if end not in checks]
     return RunReport(
         str(run.state),
         len({intent.job_id for intent in intents if intent and intent.job_id}),
