@@ -23,7 +23,7 @@ from vertex_batch.pricing import SPEC_PRICE_KEYS
 from vertex_batch.specs import TEMPLATE_DATES, json_schema
 from vertex_batch.specs.budget import BudgetFields, LimitFields
 from vertex_batch.specs.durations import DURATION_PATTERN
-from vertex_batch.specs.jobs import ENTRY_KEYS, JOB_KEYS, JOBS, SPEC_KEYS
+from vertex_batch.specs.jobs_key import ENTRY_KEYS, JOB_KEYS, JOBS, SPEC_KEYS
 from vertex_batch.specs.matrix import MATRIX
 
 DOCUMENTS = tuple(

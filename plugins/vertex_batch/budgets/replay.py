@@ -214,7 +214,9 @@ def describe(changes: Sequence[InputChange]) -> str:
     if is_much(Fraction(median(change.room for change in changes))):
         found.append(f"the answers of {last} filled their limit, and the rows allow much more now")
     if is_much(Fraction(median(change.cut for change in changes))):
-        found.append(f"the answers of {last} were longer than the rows allow now")
+        found.append(
+            f"the answers of {last} were longer than the rows allow now (new ones will probably be cut)"
+        )
     return f"{', and '.join(found)}, so the range is wider" if found else ""
 
 

@@ -13,9 +13,9 @@ from argparse import Namespace
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vertex_batch.cli.paths import open_object_store
 from vertex_batch.errors import ConfigurationError, SettingsSource
 from vertex_batch.storage import ObjectStorage
-from vertex_batch.usage.places import open_object_store
 from vertex_batch.vertex.client import DEFAULT_ROUTE_PREFIX, BatchClient, ProxyConfig
 from vertex_batch.vertex.names import Place, missing_of
 

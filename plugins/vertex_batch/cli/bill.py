@@ -14,13 +14,14 @@ from pathlib import Path
 from vertex_batch.billing.making import make_bill
 from vertex_batch.cli import arguments
 from vertex_batch.cli.output import print_json, print_parts
+from vertex_batch.cli.paths import find_outputs, scan_outputs
 from vertex_batch.cli.progress import progress_bar
 from vertex_batch.cli.tables import render_bill
 from vertex_batch.costs import Bill, JobFacts, RowCounts, in_full
 from vertex_batch.errors import ConfigurationError, OutputMissingError
 from vertex_batch.pricing import LineItem, PriceBook, packaged_prices, price_file
 from vertex_batch.storage import ENVIRONMENT, named
-from vertex_batch.usage import OnProgress, ScanOptions, find_outputs, scan_outputs
+from vertex_batch.usage import OnProgress, ScanOptions
 from vertex_batch.vertex.names import parse_job_name
 
 _MOST_DAYS = timedelta(days=4)

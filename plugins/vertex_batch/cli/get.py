@@ -10,9 +10,9 @@ from pathlib import Path
 
 from vertex_batch.cli import access, arguments
 from vertex_batch.cli.output import replace_file, say, with_progress
+from vertex_batch.cli.paths import open_local
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.storage import ObjectStorage, SourceObject, has_wildcard
-from vertex_batch.usage.places import open_local
 
 _GCS = "gs://"
 _SHOWN = 5

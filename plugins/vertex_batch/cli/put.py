@@ -6,6 +6,7 @@ import argparse
 import re
 import sys
 from argparse import Namespace
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -17,8 +18,8 @@ from vertex_batch.errors import ConfigurationError
 from vertex_batch.preflight import why_not_json
 from vertex_batch.specs import load_specs
 from vertex_batch.specs.load import working_folder
-from vertex_batch.specs.templates import TEMPLATE_PART, is_template
-from vertex_batch.storage import TOO_LONG, blocks_of, lines_of, names_like, unpacked
+from vertex_batch.specs.readers import readers
+from vertex_batch.storage import TOO_LONG, blocks_of, lines_of, unpacked
 
 _ID = re.compile(r"id|key|\w+_id|\w+_key|[a-z]+Id", re.ASCII)
 
@@ -71,33 +72,26 @@ def _what_next(uri: str, file: Path, key: str) -> str:
 
     :param key: the field with the id of a row; empty if it has none.
     """
-    reads = {
-        spec.name: pattern
-        for spec in load_specs(working_folder()).specs.values()
-        for job in spec.jobs
-        for pattern in job.inputs
-        # A template may stand for any text within a name, and an address with `/` at its end for a folder.
-        if names_like(TEMPLATE_PART.sub("*", f"{pattern}*" if pattern.endswith("/") else pattern)).fullmatch(
-            uri
-        )
-    }
+    reads = list(readers(load_specs(working_folder()).specs.values(), uri))
     if not reads:
         name = re.sub(r"\W", "_", file.name.partition(".")[0])
         return (
             f"A spec reads them with the line\n  inputs: {uri}\n"
             f"Next, write such a spec:\n  {command_for(name, uri, key)}"
         )
-    name, pattern = next(iter(reads.items()))
-    dated = (
-        " A run reads the address of its own date; `plan` and `run` take it with --date."
-        if is_template(pattern)
-        else ""
-    )
-    specs = "".join(f"  {name}, with `inputs: {pattern}`\n" for name, pattern in reads.items())
+    specs = "".join(f"  {each.spec.name}, with `inputs: {each.pattern}`\n" for each in reads)
+    name, when = reads[0].spec.name, reads[0].when
+    dated, conf, others = "", "", ""
+    if when is not None:
+        dated = f" --date {when.isoformat()}"
+        # The form takes a day only.
+        conf = "" if isinstance(when, datetime) else f""" --conf '{{"run_date": "{when}"}}'"""
+        others = " Without the date, they read another object."
+    by_airflow = "" if when and not conf else f" `airflow dags trigger {name}{conf}` starts one."
     return (
         f"A spec reads them already:\n{specs}"
-        f"Next: `vertex-batch plan {name}` shows what a run submits and costs. `airflow dags trigger {name}`"
-        f" starts one; so does `vertex-batch run {name}`, without the scheduler.{dated}"
+        f"Next: `vertex-batch plan {name}{dated}` shows what a run submits and costs.{by_airflow}"
+        f" `vertex-batch run {name}{dated}` runs it without the scheduler.{others}"
     )
 
 

@@ -14,10 +14,10 @@ from vertex_batch.cli.bill import rows_data
 from vertex_batch.cli.choice import add_jobs, add_prices, chosen_jobs, chosen_prices
 from vertex_batch.cli.cost import open_table
 from vertex_batch.cli.output import print_json
+from vertex_batch.cli.paths import open_object_store
 from vertex_batch.cli.reprice import summary, total_data
 from vertex_batch.costs import Bill
 from vertex_batch.storage import ObjectStorage
-from vertex_batch.usage.places import open_object_store
 
 
 def describe(command: argparse.ArgumentParser) -> None:

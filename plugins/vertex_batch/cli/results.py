@@ -17,6 +17,7 @@ from types import FrameType
 from vertex_batch.cli import arguments
 from vertex_batch.cli.bill import day_in, price_book
 from vertex_batch.cli.output import print_json, say
+from vertex_batch.cli.paths import open_local, open_object_store
 from vertex_batch.errors import ConfigurationError, OutputMissingError
 from vertex_batch.results import (
     AnswerForm,
@@ -35,7 +36,6 @@ from vertex_batch.results import (
 )
 from vertex_batch.specs.results import OWN_COLUMNS
 from vertex_batch.storage import ENVIRONMENT, ObjectStorage, named
-from vertex_batch.usage.places import open_local, open_object_store
 from vertex_batch.vertex.names import JobId
 
 _GCS = "gs://"

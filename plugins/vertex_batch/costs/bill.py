@@ -163,9 +163,9 @@ class RowCounts:
         return self.unreadable + self.unrecognized
 
     @property
-    def missing(self) -> int:
-        """Rows of the input without a row of output; 0 if the input was not counted."""
-        return max((self.input_rows or 0) - self.total, 0)
+    def missing(self) -> int | None:
+        """Rows of the input without a row of output; None if the input was not counted."""
+        return None if self.input_rows is None else max(self.input_rows - self.total, 0)
 
     @property
     def failed_share(self) -> Decimal | None:

@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import Row  # noqa: TID253 - never imported by a DAG parse
 
 from vertex_batch.costs.bill import Bill, JobFacts, RowCounts, Total, saved, total
+from vertex_batch.costs.columns import usd
 from vertex_batch.costs.questions import JobCost
 from vertex_batch.costs.schema import JOB_KEY
-from vertex_batch.costs.types import usd
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import CacheTtl, Kind, Modality, RowProblem, Tier, Unit, UsageKey
 

@@ -18,7 +18,7 @@ from sqlalchemy import (  # noqa: TID253 - not at DAG parse
     and_,
 )
 
-from vertex_batch.costs.types import DayText, JsonText, PicoUsd, UtcTime
+from vertex_batch.costs.columns import DayText, JsonText, PicoUsd, UtcTime
 
 metadata = MetaData()
 

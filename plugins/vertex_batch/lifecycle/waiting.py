@@ -67,13 +67,15 @@ class PollLimits:
         """Which limit a job that has not ended has exceeded; None if it is in time, "" for the deadline."""
         if now >= self.deadline_at:
             return ""
-        queued = (now - job.create_time).total_seconds() if job.create_time else 0.0
-        if self.queue_seconds is not None and not job.start_time and queued >= self.queue_seconds:
+        if not job.start_time and _has_passed(self.queue_seconds, job.create_time, now):
             return f"it has not started within {self.queue_seconds:g} s of its creation"
-        ran = (now - job.start_time).total_seconds() if job.start_time else 0.0
-        if self.run_seconds is not None and ran >= self.run_seconds:
+        if _has_passed(self.run_seconds, job.start_time, now):
             return f"it has run for longer than {self.run_seconds:g} s"
         return None
+
+
+def _has_passed(seconds: float | None, since: datetime | None, now: datetime) -> bool:
+    return seconds is not None and since is not None and (now - since).total_seconds() >= seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class JobReading:
     """The result of one poll of a job, as plain data that a trigger can send.
 
     :param resumable: whether a new job may read this one's output folder and run only the rest.
-    :param ran_seconds: how long it has run; 0 if that is not known.
+    :param ran_seconds: how long it ran; None if that is not known, or if it has not ended.
     """
 
     verdict: Verdict
@@ -93,7 +95,7 @@ class JobReading:
     message: str = ""
     output_directory: str | None = None
     resumable: bool = False
-    ran_seconds: float = 0.0
+    ran_seconds: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"verdict": self.verdict.value}
@@ -199,7 +201,7 @@ def leaves_rest(seen: JobReading) -> bool:
     A job that a person cancelled leaves nothing: what they stopped is not started again.
     """
     if seen.verdict is Verdict.CANCELLED:
-        return seen.ran_seconds >= CUT_OFF_SECONDS
+        return seen.ran_seconds is not None and seen.ran_seconds >= CUT_OFF_SECONDS
     return seen.verdict in {Verdict.EXPIRED, Verdict.DEADLINE} or failed_for_a_passing_reason(seen)
 
 
@@ -234,7 +236,7 @@ def _assess_failure(
 def describe(job: BatchPredictionJob) -> JobReading:
     """Read what a job says of itself, before limits are applied."""
     stats = job.completion_stats
-    ran = (job.ended_at - job.start_time).total_seconds() if job.ended_at and job.start_time else 0.0
+    ran = (job.ended_at - job.start_time).total_seconds() if job.ended_at and job.start_time else None
     return JobReading(
         verdict=_VERDICT_OF_STATE.get(job.state, Verdict.WAIT),
         state=job.raw_state,

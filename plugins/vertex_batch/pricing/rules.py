@@ -1,4 +1,6 @@
-"""Which price keys answer for a usage key, in which order. Pure; the rules of the bill in one place.
+"""Which keys of a price list answer for a usage key, in which order. Pure.
+
+`book` asks them, and applies what a location costs more.
 
 * Batch rate: the ``*_batches`` key; else the standard rate of the same kind, modality and tier, less the
   stated batch discount of the model's family (`discounts`). Without a stated discount there is no rate.

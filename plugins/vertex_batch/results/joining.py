@@ -14,8 +14,7 @@ from vertex_batch.results.costing import JobPrices
 from vertex_batch.results.engine import open_database
 from vertex_batch.results.input_rows import PROMPTS_CHECKED, InputLoader, find_inputs, input_lines, values_of
 from vertex_batch.results.keys import part_of_digest, whole_digest
-from vertex_batch.results.matching import match
-from vertex_batch.results.newer import (
+from vertex_batch.results.later_inputs import (
     JobInput,
     ObjectRows,
     added_objects,
@@ -23,6 +22,7 @@ from vertex_batch.results.newer import (
     newer_objects,
     staged_uris,
 )
+from vertex_batch.results.matching import match
 from vertex_batch.results.output_rows import OutputLoader
 from vertex_batch.results.spool import Spool
 from vertex_batch.results.tables import TABLES

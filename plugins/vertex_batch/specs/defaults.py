@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vertex_batch.specs.document import read_document
-from vertex_batch.specs.jobs import JOBS
+from vertex_batch.specs.jobs_key import JOBS
 from vertex_batch.specs.matrix import MATRIX
 from vertex_batch.specs.origins import Origin, Values
 from vertex_batch.specs.problems import Problem, SpecError

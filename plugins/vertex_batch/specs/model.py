@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr
 
 from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.dag_options import DagFields
-from vertex_batch.specs.job import JobFields
+from vertex_batch.specs.job_fields import JobFields
 from vertex_batch.specs.money import MoneyFields
 from vertex_batch.specs.problems import Problem
 from vertex_batch.specs.results import DeliveryFields

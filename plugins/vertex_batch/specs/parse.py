@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from vertex_batch.specs.defaults import Defaults
 from vertex_batch.specs.document import Document, read_document
 from vertex_batch.specs.events import Events
-from vertex_batch.specs.jobs import ENTRY_KEYS, JOB_KEYS, JOBS, SPEC_KEYS, job_entries
+from vertex_batch.specs.jobs_key import ENTRY_KEYS, JOB_KEYS, JOBS, SPEC_KEYS, job_entries
 from vertex_batch.specs.matrix import MATRIX
 from vertex_batch.specs.messages import meant_key, problems_of
 from vertex_batch.specs.model import JobSpec, Spec

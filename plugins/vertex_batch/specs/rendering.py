@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -18,7 +19,7 @@ from vertex_batch.errors import ConfigurationError
 from vertex_batch.inputs import file_pattern
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.run_dates import template_dates
-from vertex_batch.specs.templates import is_template
+from vertex_batch.specs.templates import TEMPLATE_PART, is_template
 
 _Step = Callable[[croniter, type[datetime]], datetime]
 
@@ -77,9 +78,7 @@ def render_job(spec: Spec, job: JobSpec, moment: datetime) -> RenderedJob:
     :param moment: the run's logical time; see `run_dates`.
     :raises ConfigurationError: a template needs a value that only Airflow knows, or does not render.
     """
-    run = SimpleNamespace(partition_date=None, logical_date=moment, run_after=datetime.now(UTC))
-    names = {**template_dates(run, spec.timezone), "run_id": "manual", "params": {}}
-    names["job_name"] = job.name if spec.grouped else spec.name
+    names = {**_names(spec, job, moment), "run_id": "manual", "params": {}}
 
     def rendered(key: str, value: Any) -> Any:
         if isinstance(value, dict):
@@ -98,6 +97,28 @@ def render_job(spec: Spec, job: JobSpec, moment: datetime) -> RenderedJob:
         display_name=rendered("name", display_name(spec, job)),
         delivery=rendered("results.to", job.results.to) if job.results else "",
     )
+
+
+def render_pattern(spec: Spec, job: JobSpec, uri: str, moment: datetime) -> str:
+    """Render an address of a job's inputs as a pattern of files. What only Airflow knows becomes `*`.
+
+    :param moment: the run's logical time; see `run_dates`.
+    """
+    names = _names(spec, job, moment)
+
+    def rendered(part: re.Match[str]) -> str:
+        try:
+            return _render(spec, "inputs", part[0], names)
+        except ConfigurationError:
+            return "*"
+
+    return file_pattern(TEMPLATE_PART.sub(rendered, uri))
+
+
+def _names(spec: Spec, job: JobSpec, moment: datetime) -> dict[str, Any]:
+    run = SimpleNamespace(partition_date=None, logical_date=moment, run_after=datetime.now(UTC))
+    job_name = job.name if spec.grouped else spec.name
+    return {**template_dates(run, spec.timezone), "job_name": job_name}
 
 
 def _render(spec: Spec, key: str, text: str, names: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from vertex_batch.specs.durations import show_duration
-from vertex_batch.specs.jobs import ENTRY_KEYS, JOB_KEYS, JOBS, MAX_JOBS, SPEC_KEYS
+from vertex_batch.specs.jobs_key import ENTRY_KEYS, JOB_KEYS, JOBS, MAX_JOBS, SPEC_KEYS
 from vertex_batch.specs.matrix import MATRIX
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.values import NAME

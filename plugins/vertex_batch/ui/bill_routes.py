@@ -13,10 +13,7 @@ from vertex_batch.budgets import Ledger
 from vertex_batch.costs import Bill, CostTable, JobFilter, add_totals
 from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.ui.access import CurrentReader, Reader
-from vertex_batch.ui.audit import cancelled_by, marked_failed
-from vertex_batch.ui.beside import delivered, nights_before, outside_expectation
-from vertex_batch.ui.cancelled import cancelled_run, without_consequences
-from vertex_batch.ui.clearing import clearings, latest_jobs
+from vertex_batch.ui.bill_context import delivered, nights_before, outside_expectation
 from vertex_batch.ui.failures import count_retried, group_failures, main_reason
 from vertex_batch.ui.limits import (
     failed_limits,
@@ -30,9 +27,12 @@ from vertex_batch.ui.open_table import CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.problems import many_unanswered, who_cancelled
 from vertex_batch.ui.render import address_of, page
-from vertex_batch.ui.restoring import first_delivery, restoring, what_stays
-from vertex_batch.ui.run_report import read_run, record_log
-from vertex_batch.ui.under_way import find_submission
+from vertex_batch.ui.running.under_way import find_submission
+from vertex_batch.ui.runs.audit import cancelled_by, marked_failed
+from vertex_batch.ui.runs.cancelled import cancelled_run, without_consequences
+from vertex_batch.ui.runs.clearing import clearings, latest_jobs
+from vertex_batch.ui.runs.restoring import first_delivery, restoring, what_stays
+from vertex_batch.ui.runs.run_report import read_run, record_log
 from vertex_batch.ui.words import MANY_FAILED, query
 
 router = APIRouter()

@@ -108,7 +108,7 @@ def count_retried(bill: Bill, deliveries: Sequence[Delivery], reasons: Collectio
     if deliveries:
         return sum(each.reasons.get(reason, 0) for each in deliveries for reason in wanted)
     passing = sum(rows for reason, rows in bill.failed_reasons.items() if may_pass(reason))
-    return passing * (Reason.TRANSIENT in wanted) + bill.rows.missing * (Reason.MISSING in wanted)
+    return passing * (Reason.TRANSIENT in wanted) + (bill.rows.missing or 0) * (Reason.MISSING in wanted)
 
 
 def _place(folder: str, row: RowProblem) -> FailedRow:

@@ -26,18 +26,18 @@ from vertex_batch.errors import (
 )
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.ui.access import CurrentReader, Reader
-from vertex_batch.ui.active_jobs import open_client, what_happened
-from vertex_batch.ui.audit import CANCEL_EVENT
-from vertex_batch.ui.beside import delivered, outside_expectation
-from vertex_batch.ui.clearing import Clearing
+from vertex_batch.ui.bill_context import delivered, outside_expectation
 from vertex_batch.ui.consent import is_from_here, is_signed, sign
-from vertex_batch.ui.in_flight import NO_STATE, InFlight
 from vertex_batch.ui.limits import failed_limits, sends_rest
 from vertex_batch.ui.open_table import Costs, CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError, read_days
 from vertex_batch.ui.render import address_of, page
-from vertex_batch.ui.submissions import SubmittedJob
-from vertex_batch.ui.under_way import active_jobs, estimate_costs, find_submission, list_under_way
+from vertex_batch.ui.running.active_jobs import open_client, what_happened
+from vertex_batch.ui.running.in_flight import NO_STATE, InFlight
+from vertex_batch.ui.running.submissions import SubmittedJob
+from vertex_batch.ui.running.under_way import active_jobs, estimate_costs, find_submission, list_under_way
+from vertex_batch.ui.runs.audit import CANCEL_EVENT
+from vertex_batch.ui.runs.clearing import Clearing
 from vertex_batch.ui.words import query
 from vertex_batch.vertex.names import JobId, parse_job_name
 from vertex_batch.vertex.resource import DELETED, TERMINAL_STATES, BatchPredictionJob

@@ -18,7 +18,7 @@ from vertex_batch.costs import CostTable, FocusVersion, JobFilter, stream_csv
 from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.pricing import PriceBook, from_proxy
 from vertex_batch.ui.access import CurrentReader, Reader
-from vertex_batch.ui.beside import delivered
+from vertex_batch.ui.bill_context import delivered
 from vertex_batch.ui.chart import draw, sparkline
 from vertex_batch.ui.export import to_csv
 from vertex_batch.ui.failures import meaning_of

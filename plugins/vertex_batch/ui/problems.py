@@ -20,11 +20,11 @@ from vertex_batch.dag_factory import TAG
 from vertex_batch.operators.deliver import SAMPLES
 from vertex_batch.ui import numbers
 from vertex_batch.ui.access import Reader
-from vertex_batch.ui.audit import DoneBy, cancelled_by, marked_failed
 from vertex_batch.ui.failures import main_reason
 from vertex_batch.ui.limits import result_options
-from vertex_batch.ui.restoring import is_beside, what_stays
-from vertex_batch.ui.run_report import read_run
+from vertex_batch.ui.runs.audit import DoneBy, cancelled_by, marked_failed
+from vertex_batch.ui.runs.restoring import is_beside, what_stays
+from vertex_batch.ui.runs.run_report import read_run
 from vertex_batch.ui.words import (
     MANY_FAILED,
     at_least,
@@ -190,7 +190,10 @@ def describe_run(reader: Reader, bad: BadRun) -> PageProblem:
         if any(is_beside(each, options[each.task_id]) for each in bad.deliveries):
             detail = f"{detail.rstrip('.')}. {_BESIDE}"
     elif lacking:
-        missing, rows = sum(each.missing for each in lacking), sum(each.input_rows or 0 for each in lacking)
+        missing, rows = (
+            sum(each.missing or 0 for each in lacking),
+            sum(each.input_rows or 0 for each in lacking),
+        )
         said.append(f"{missing:,} of {rows:,} rows are missing")
     if any(each.job.state == JobState.CANCELLED for each in bad.jobs):
         paid = add_totals(each.total for each in bad.jobs)

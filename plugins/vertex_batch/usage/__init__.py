@@ -11,8 +11,6 @@ from vertex_batch.usage.files import scan_output as scan_output
 from vertex_batch.usage.models import canonical_model as canonical_model
 from vertex_batch.usage.models import is_billed_by_character as is_billed_by_character
 from vertex_batch.usage.models import is_tuned_model as is_tuned_model
-from vertex_batch.usage.places import find_outputs as find_outputs
-from vertex_batch.usage.places import scan_outputs as scan_outputs
 from vertex_batch.usage.progress import OnProgress as OnProgress
 from vertex_batch.usage.progress import Progress as Progress
 from vertex_batch.usage.progress import at_most_every as at_most_every

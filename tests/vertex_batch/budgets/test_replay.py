@@ -163,7 +163,7 @@ LONGER, SHORTER = InputChange(length=Fraction(41, 10)), InputChange(length=Fract
         ([LONGER, InputChange(), InputChange()], ""),
         (
             [InputChange(cut=Fraction(80))],
-            "the answers of the last job were longer than the rows allow now, so the range is wider",
+            "the answers of the last job were longer than the rows allow now (new ones will probably be cut), so the range is wider",
         ),
         (
             [InputChange(files=frozenset({"sound", "videos"}))] * 3,
@@ -181,7 +181,7 @@ LONGER, SHORTER = InputChange(length=Fraction(41, 10)), InputChange(length=Fract
             [InputChange(Fraction(2), Fraction(2))],
             (
                 "the rows are 2.0 times as long as those of the last job, and the answers of the last job"
-                " were longer than the rows allow now, so the range is wider"
+                " were longer than the rows allow now (new ones will probably be cut), so the range is wider"
             ),
         ),
     ],

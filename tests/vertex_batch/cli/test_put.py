@@ -63,25 +63,29 @@ def test_without_an_address_it_is_put_into_the_bucket_that_all_specs_read(run, f
 
 
 @pytest.mark.parametrize(
-    ("inputs", "is_read", "is_dated"),
+    ("inputs", "to", "date"),
     [
-        ("gs://demo-bucket/night/*.jsonl", True, False),
-        ("gs://demo-bucket/{{ previous_run_date }}/*.jsonl", True, True),
-        ("gs://demo-bucket/night/", True, False),
-        ("gs://demo-bucket/*.jsonl", False, False),
-        ("gs://demo-bucket/day/{{ run_date }}.jsonl", False, False),
+        ("gs://demo-bucket/night/*.jsonl", "night/", ""),
+        ("gs://demo-bucket/night/", "night/", ""),
+        ("gs://demo-bucket/{{ previous_run_date }}/*.jsonl", "2026-11-20/", " --date 2026-11-21"),
+        ("gs://demo-bucket/{{ run_date }}.jsonl", "2026-11-29.jsonl", " --date 2026-11-29"),
+        ("gs://demo-bucket/*.jsonl", "night/", None),
+        ("gs://demo-bucket/night/{{ run_date }}.jsonl", "night/", None),
     ],
 )
 def test_a_spec_that_reads_the_object_already_is_named_with_how_to_start_it(
-    run, file, specs, connections, inputs, is_read, is_dated
+    run, file, specs, connections, inputs, to, date
 ):
     text = f'model: gemini-3.8-flash\ninputs: "{inputs}"\noutput: gs://demo-bucket/out/\n'
     (specs / "tickets.yaml").write_text(text)
-    _, _, err = run("put", file, "gs://demo-bucket/night/", "--overwrite")
-    assert (f"tickets, with `inputs: {inputs}`" in err) is is_read
-    assert ("`airflow dags trigger tickets` starts one" in err) is is_read
-    assert ("--date" in err) is is_dated
-    assert ("vertex-batch new my_rows" in err) is not is_read
+    _, _, err = run("put", file, f"gs://demo-bucket/{to}", "--overwrite")
+    assert (f"tickets, with `inputs: {inputs}`" in err) is (date is not None)
+    assert ("vertex-batch new my_rows" in err) is (date is None)
+    if date is not None:
+        assert f"`vertex-batch plan tickets{date}`" in err
+        assert f"`vertex-batch run tickets{date}`" in err
+        conf = f""" --conf '{{"run_date": "{date[-10:]}"}}'""" if date else ""
+        assert f"`airflow dags trigger tickets{conf}` starts one" in err
 
 
 @pytest.mark.parametrize(

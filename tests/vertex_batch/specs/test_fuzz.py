@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.vertex_batch.specs.mutations import Mutator
 from vertex_batch.dag_factory import build_dags
 from vertex_batch.specs import Spec, SpecError, SpecSet, load_spec
-from vertex_batch.specs.jobs import JOB_KEYS, JOBS, SPEC_KEYS
+from vertex_batch.specs.jobs_key import JOB_KEYS, JOBS, SPEC_KEYS
 
 FIRST, COUNT = int(os.environ.get("FUZZ_FIRST", "0")), int(os.environ.get("FUZZ_SPECS", "2000"))
 EXAMPLES = sorted((Path(__file__).resolve().parents[3] / "include" / "jobs").rglob("*.yaml"))

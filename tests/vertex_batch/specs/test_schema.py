@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 
 from vertex_batch.specs import json_schema, load_spec
 from vertex_batch.specs.document import read_document
-from vertex_batch.specs.jobs import JOB_KEYS, SPEC_KEYS
+from vertex_batch.specs.jobs_key import JOB_KEYS, SPEC_KEYS
 
 INCLUDE = Path(__file__).resolve().parents[3] / "include"
 SCHEMA_FILE = INCLUDE / "job-spec.schema.json"

@@ -14,13 +14,14 @@ import pytest
 from tests.builders import input_rows
 from vertex_batch.billing.outputs import OutputReader
 from vertex_batch.budgets import survey_input
+from vertex_batch.cli.paths import find_outputs, scan_outputs
 from vertex_batch.costs import JobFacts
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, JobLimits, StagingPlace
 from vertex_batch.inputs.preparation import InputPreparer, shards_of
 from vertex_batch.inputs.staging import stage
 from vertex_batch.preflight import CheckedRows, Subject, inspect
-from vertex_batch.usage import ScanOptions, find_outputs, scan_outputs
+from vertex_batch.usage import ScanOptions
 
 MODEL = "publishers/google/models/gemini-2.5-flash"
 ROW = input_rows("hello")

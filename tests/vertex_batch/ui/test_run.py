@@ -26,7 +26,7 @@ from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.tasks.forms import refuse_unknown_params
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.ui import bill_routes
-from vertex_batch.ui.run_report import TaskLog, record_log
+from vertex_batch.ui.runs.run_report import TaskLog, record_log
 
 RUN = {"dag_id": "nightly", "run_id": "tonight"}
 REASON = "No such bucket: gs://demo-bukket. Nothing was submitted."

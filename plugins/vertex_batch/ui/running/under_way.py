@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from vertex_batch.budgets import Ledger
 from vertex_batch.costs import CostTable, JobCost, JobFilter, Total, add_totals
 from vertex_batch.ui.access import Reader
-from vertex_batch.ui.active_jobs import ActiveJobs, ProxyPlace, Snapshot
-from vertex_batch.ui.in_flight import (
+from vertex_batch.ui.running.active_jobs import ActiveJobs, ProxyPlace, Snapshot
+from vertex_batch.ui.running.in_flight import (
     ENDED,
     InFlight,
     RunningEstimate,
@@ -18,7 +18,7 @@ from vertex_batch.ui.in_flight import (
     place_of,
     project_cost,
 )
-from vertex_batch.ui.submissions import SubmittedJob, count_unwatched, recent_submissions
+from vertex_batch.ui.running.submissions import SubmittedJob, count_unwatched, recent_submissions
 from vertex_batch.vertex.names import JobId
 
 HISTORY_JOBS = 10

@@ -11,7 +11,7 @@ from tests.vertex_batch.ui.conftest import item
 from tests.vertex_batch.ui.test_pages import words
 from tests.vertex_batch.ui.test_run import RUN, a_run
 from vertex_batch.costs import RowCounts, Total
-from vertex_batch.ui.clearing import Clearing
+from vertex_batch.ui.runs.clearing import Clearing
 
 PAID, EXPECTED = Total(Decimal("0.044"), True), Total(Decimal("0.5"), False)
 SPEC = """\

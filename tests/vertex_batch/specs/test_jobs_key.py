@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from vertex_batch.specs import load_spec
-from vertex_batch.specs.jobs import MAX_JOBS
+from vertex_batch.specs.jobs_key import MAX_JOBS
 
 TWO = """\
 schedule: "@daily"

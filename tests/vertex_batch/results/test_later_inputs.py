@@ -9,7 +9,13 @@ from types import SimpleNamespace
 import pytest
 
 from vertex_batch.results import Counts, Reason, later_objects
-from vertex_batch.results.newer import ObjectRows, added_objects, may_be_added, newer_objects, staged_uris
+from vertex_batch.results.later_inputs import (
+    ObjectRows,
+    added_objects,
+    may_be_added,
+    newer_objects,
+    staged_uris,
+)
 from vertex_batch.storage import SourceObject
 
 CREATED = datetime(2026, 11, 27, 2, 0, tzinfo=UTC)

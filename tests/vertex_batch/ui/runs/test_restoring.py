@@ -15,7 +15,7 @@ from tests.vertex_batch.results.nights import Night, a_request, answered, failed
 from vertex_batch.cli.main import main
 from vertex_batch.costs import JobCost, JobFacts, RowCounts, Total
 from vertex_batch.specs.results import Results
-from vertex_batch.ui.restoring import MAX_NAMED, restoring, what_stays
+from vertex_batch.ui.runs.restoring import MAX_NAMED, restoring, what_stays
 from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
 
 CREATED = datetime(2026, 11, 22, 2, tzinfo=UTC)

@@ -27,7 +27,7 @@ from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruli
 from vertex_batch.costs import Total
 from vertex_batch.lifecycle.identity import Intent, deployment_label
 from vertex_batch.tasks.context import INTENT_XCOM, deployment
-from vertex_batch.ui import under_way
+from vertex_batch.ui.running import under_way
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import DEPLOYMENT_LABEL
 
@@ -186,7 +186,7 @@ def test_without_the_proxy_the_page_says_so_and_shows_what_airflow_knows(running
 def test_what_was_read_before_stays_with_its_time_when_the_proxy_goes_away(running, monkeypatch):
     running.start()
     assert "pending" in running.pages.get("/running").text
-    monkeypatch.setattr("vertex_batch.ui.active_jobs.FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("vertex_batch.ui.running.active_jobs.FRESH_SECONDS", 0.0)
     running.admin.add_fault(Fault(op=Operation.LIST, kind=FaultKind.STATUS, status=503, times=1))
     text = running.pages.get("/running").text
     assert "is not reachable" in text

@@ -21,7 +21,7 @@ from vertex_batch.operators import AggregateTokenUsageOperator, CheckTasksOperat
 from vertex_batch.operators.record import NO_JOB
 from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
-from vertex_batch.ui.dry_run import DryRun
+from vertex_batch.ui.runs.dry_run import DryRun
 
 MAX_TASKS = 1000
 _ACTIVE = (DagRunState.RUNNING, DagRunState.QUEUED)

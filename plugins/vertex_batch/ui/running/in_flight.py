@@ -9,8 +9,8 @@ from decimal import Decimal
 
 from vertex_batch.budgets import Estimate
 from vertex_batch.costs import JobCost, Total, about
-from vertex_batch.ui.active_jobs import ProxyPlace, Snapshot
-from vertex_batch.ui.submissions import SubmittedJob
+from vertex_batch.ui.running.active_jobs import ProxyPlace, Snapshot
+from vertex_batch.ui.running.submissions import SubmittedJob
 from vertex_batch.vertex.labels import SPEC_LABEL
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import LONG_AGO, BatchPredictionJob, CompletionStats, JobState
@@ -159,7 +159,7 @@ def project_cost(
         amount = sum((cost.total.amount for cost in known), Decimal(0))
         basis = f"from {len(known)} earlier {'bill' if len(known) == 1 else 'bills'}"
         per_row = amount / sum(cost.rows.ok - cost.rows.copied for cost in known)
-        ran, missing = sum(cost.rows.total for cost in known), sum(cost.rows.missing for cost in known)
+        ran, missing = sum(cost.rows.total for cost in known), sum(cost.rows.missing or 0 for cost in known)
         usual = Total(amount * (ran + missing) / ran / len(known), complete)
     elif each.has_ended:
         return RunningEstimate(None, None, "the bill says what it cost")

@@ -10,10 +10,18 @@ import pytest
 
 from vertex_batch.budgets import Estimate
 from vertex_batch.costs import JobCost, JobFacts, RowCounts, Total
-from vertex_batch.ui.active_jobs import Snapshot
-from vertex_batch.ui.in_flight import ENDED, NO_STATE, InFlight, in_flight, matches, place_of, project_cost
 from vertex_batch.ui.numbers import duration
-from vertex_batch.ui.submissions import SubmittedJob
+from vertex_batch.ui.running.active_jobs import Snapshot
+from vertex_batch.ui.running.in_flight import (
+    ENDED,
+    NO_STATE,
+    InFlight,
+    in_flight,
+    matches,
+    place_of,
+    project_cost,
+)
+from vertex_batch.ui.running.submissions import SubmittedJob
 from vertex_batch.vertex.resource import BatchPredictionJob, CompletionStats
 
 MINE = SubmittedJob("demo-project", "us-central1", "7", "nightly", "run", "submit")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from vertex_batch.costs import Delivery, JobCost, Total, add_totals
 from vertex_batch.operators import CheckTasksOperator, DeliverResultsOperator
 from vertex_batch.sensors import BatchPredictionJobSensor
-from vertex_batch.ui.audit import DoneBy
-from vertex_batch.ui.clearing import latest_jobs
-from vertex_batch.ui.run_report import EndedTask, RunReport, group_of
+from vertex_batch.ui.runs.audit import DoneBy
+from vertex_batch.ui.runs.clearing import latest_jobs
+from vertex_batch.ui.runs.run_report import EndedTask, RunReport, group_of
 from vertex_batch.ui.words import moment
 from vertex_batch.vertex.resource import JobState
 
@@ -119,6 +119,6 @@ def _rows(jobs: Sequence[JobCost]) -> str:
     said = f"{answered:,}{whole} {'row was' if answered == 1 and not whole else 'rows were'} answered"
     if failed:
         said += f", {failed:,} failed"
-    if missing := sum(each.rows.missing for each in jobs):
+    if missing := sum(each.rows.missing or 0 for each in jobs):
         said += f", {missing:,} did not run"
     return f"{said}."

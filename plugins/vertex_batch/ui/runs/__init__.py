@@ -1,0 +1,1 @@
+"""One run: how it ended, and what a person can do with it."""
