@@ -247,6 +247,14 @@ def test_a_run_that_has_no_answers_or_is_not_over_is_not_called_undelivered(page
     assert NOT_DELIVERED not in pages.get("/run", **later).text
 
 
+def test_a_task_that_only_checks_others_is_not_listed_beside_the_one_that_failed(pages):
+    check = ("check_tasks", "failed", "CheckTasksOperator")
+    a_run("failed", [("deliver", "failed", DELIVER), check])
+    text = pages.get("/run", **RUN).text
+    assert "Failed at deliver" in text
+    assert "Failed at check_tasks" not in text
+
+
 def test_a_delivery_that_is_beside_a_better_one_is_named(pages):
     said = {"message": f"These 10 answers are beside it {HOSTILE}", "is_note": True}
     a_run("success", [("deliver", "success", DELIVER)], [("deliver", OUTCOME_XCOM, said)])
