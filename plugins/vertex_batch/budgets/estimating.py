@@ -25,6 +25,7 @@ from vertex_batch.usage import UsageKey, canonical_model
 
 _LOW, _MIDDLE, _HIGH = Fraction(1, 10), Fraction(1, 2), Fraction(9, 10)
 _TOLERANCE, _AS_EXPECTED = Decimal("0.02"), Decimal("0.1")
+_NO_HISTORY = "no history"
 _FEW_JOBS = Fraction(1, 2)
 """How far the range of a single past job reaches on either side; of n jobs it is the n-th part of that."""
 
@@ -65,6 +66,11 @@ class Estimate:
     def span(self) -> str:
         """The range for a person."""
         return f"{about(self.low)} to {about(self.high)}"
+
+    @property
+    def has_history(self) -> bool:
+        """Whether earlier jobs show how long answers are. The cost table stores only the method."""
+        return not self.is_first and _NO_HISTORY not in self.method
 
     @property
     def is_guess(self) -> bool:
@@ -188,7 +194,7 @@ def estimate(
     )
     # What has no price at all may be in one end only.
     ends = min(total(low).amount, total(expected).amount), max(total(high).amount, total(expected).amount)
-    method = f"{survey.method}, no history"
+    method = f"{survey.method}, {_NO_HISTORY}"
     if ends[0] != ends[1]:
         most = f"{int(USUAL_ANSWER.high):,} tokens and thoughts"
         method += (

@@ -100,7 +100,7 @@ def _what_next(uri: str, file: Path, reads: Sequence[SpecReader], key: str) -> s
         dated = f" --date {when.isoformat()}"
         # The form takes a day only.
         conf = "" if isinstance(when, datetime) else f""" --conf '{{"run_date": "{when}"}}'"""
-        others = " Without the date, they read another object."
+        others = " On other days, they read other objects."
     by_airflow = "" if when and not conf else f" `airflow dags trigger {name}{conf}` starts one."
     return (
         f"A spec reads them already:\n{specs}"

@@ -142,19 +142,24 @@ def matches(
 def project_cost(
     each: InFlight, history: Sequence[JobCost], expected: Estimate | None = None
 ) -> RunningEstimate:
-    """Estimate a job's cost from the past cost per row of the same DAG and model.
+    """Estimate a job's cost from what was expected of its rows, else from the past cost per row.
 
-    Remaining rows are assumed to succeed. If something in the history has no price, the estimate is a lower
-    bound. A job that has ended costs no more than it has cost so far.
+    What was expected before it was submitted knows its rows and their limits; a first guess does not count
+    once the DAG and model have bills. Remaining rows are assumed to succeed. If something in the history has
+    no price, the estimate is a lower bound. A job that has ended costs no more than it has cost so far.
 
-    :param expected: what was expected before the job was submitted, for a running job without history. What
-        a job has cost that has ended is known from its bill alone.
+    :param expected: what was expected before the job was submitted. What a job has cost that has ended, and
+        of which only a first guess was made, is known from its bill alone.
     """
     if each.has_ended and each.finished_rows == 0:
         nothing = Total(Decimal(0), complete=True)
         return RunningEstimate(nothing, nothing, "no row had finished")
     known = [cost for cost in history if cost.rows.ok > cost.rows.copied]
-    if known:
+    if known and expected and expected.rows and expected.has_history:
+        complete, basis = expected.expected.complete, "expected when it was submitted"
+        per_row = expected.expected.amount / expected.rows
+        usual = expected.expected
+    elif known:
         complete = all(cost.total.complete for cost in known)
         amount = sum((cost.total.amount for cost in known), Decimal(0))
         basis = f"from {len(known)} earlier {'bill' if len(known) == 1 else 'bills'}"

@@ -100,6 +100,19 @@ def test_without_bills_the_figure_is_shown_with_the_range_of_the_first_guess(sta
     assert project_cost(InFlight(MINE, job(stats=stats), state), [], first).basis.startswith(basis)
 
 
+@pytest.mark.parametrize(
+    ("method", "whole"), [("tokens as in the last 2 jobs", "0.30"), ("counted, no history", "1.80")]
+)
+@pytest.mark.parametrize("state", ["RUNNING", ENDED])
+def test_what_was_expected_of_these_rows_comes_before_what_others_cost(method, whole, state):
+    expected = Estimate(Total(Decimal("0.3"), True), Decimal("0.2"), Decimal("0.4"), rows=90, method=method)
+    flying = InFlight(MINE, job(stats=(50, 10, 40)), state)
+    guess = project_cost(flying, [cost("1"), cost("3")], expected)
+    done = Decimal(whole) * 50 / 90
+    assert guess.so_far.amount == pytest.approx(done)
+    assert guess.whole.amount == pytest.approx(done if state == ENDED else Decimal(whole))
+
+
 def test_the_usual_cost_is_that_of_whole_jobs_not_of_a_cancelled_one():
     cancelled = replace(cost("0.5", 25), rows=RowCounts(25, input_rows=100))
     assert project_cost(InFlight(MINE, job(), "RUNNING"), [cancelled, cost("2")]).whole.amount == 2
