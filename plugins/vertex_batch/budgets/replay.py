@@ -24,7 +24,7 @@ HISTORY_RUNS = 10
 _ENOUGH_ROWS = 50
 """With so many rows, a job that ran less than half of its input is history, too."""
 _MUCH = 2
-"""Rows that are so many times as long as the earlier ones, or the inverse of that, differ much."""
+"""Rows differ much if they are this many times as long as the earlier ones, or as short."""
 _MOST_GROWTH = Fraction(10)
 _ONE = Fraction(1)
 # They grow with the length of a prompt; all others grow with the number of answers.

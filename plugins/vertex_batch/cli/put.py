@@ -139,7 +139,7 @@ def _check(file: Path) -> tuple[int, str, Mapping[str, object]]:
     """Count the rows, and find the first line that is not a JSON object; the pre-flight checks all else.
 
     :returns: the number of rows; the problem, empty if there is none; and the first row.
-    :raises ConfigurationError: there is no row, the first is not a JSON object, or it is unreadable.
+    :raises ConfigurationError: there is no row, the first is not a JSON object, or the file cannot be read.
     """
     rows = number = 0
     problem, first = "", {}

@@ -22,12 +22,9 @@ def rows_equation(input_rows: int, delivered: int, exceptions: int) -> str:
 
 def answers_stay(delivered: int, uri: str) -> str:
     """Say that a delivery was not replaced by a worse one."""
-    some = (
-        "1 answer that was delivered before stays"
-        if delivered == 1
-        else (f"{delivered:,} answers that were delivered before stay")
-    )
-    return f"The {some} at {uri}; nothing to do."
+    if delivered == 1:
+        return f"The 1 answer that was delivered before stays at {uri}; nothing to do."
+    return f"The {delivered:,} answers that were delivered before stay at {uri}; nothing to do."
 
 
 def in_reasons(reasons: Mapping[str, int]) -> str:

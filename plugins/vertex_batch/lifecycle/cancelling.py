@@ -55,7 +55,7 @@ def request_cancel(client: BatchClient, job_id: JobId) -> None:
 def request_cancel_by_key(
     client: BatchClient, place: Place, *, key: str | None, job_id: str | None, why: str, log: Log
 ) -> bool:
-    """Request a cancel of the jobs with a key, or of a job by its id if there is no key or no such job.
+    """Cancel the jobs with a key. Without a key, or if no job has it, cancel a job by its id.
 
     :returns: whether there was a job to cancel.
     """

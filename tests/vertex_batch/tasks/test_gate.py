@@ -157,7 +157,8 @@ def test_what_is_sure_of_a_guess_is_refused(vertex, context):
         run(a_task({"run": {"refuse": "0.01"}}), context)
 
 
-def test_a_spec_with_history_is_refused_by_what_it_has_cost(connections, context, vertex):
+def bill_an_earlier_run(vertex, context):
+    """Run and bill a job without limits of its answers, and begin another run."""
     vertex.admin.reset()
     vertex.admin.add_scenario(AT_ONCE)
     vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW_WITHOUT_LIMIT * 2)
@@ -165,19 +166,17 @@ def test_a_spec_with_history_is_refused_by_what_it_has_cost(connections, context
     record(context)
     context["ti"].task_id, context["ti"].run_id = "submit", "another run"
     context["task_state_store"].values.clear()
+
+
+def test_a_spec_with_history_is_refused_by_what_it_has_cost(connections, context, vertex):
+    bill_an_earlier_run(vertex, context)
     with pytest.raises(AirflowFailException, match="refuse"):
         run(a_task({"run": {"refuse": "0.01"}}), context)
     assert context["ti"].xcoms["submit", "estimate"]["method"] == "2 rows counted, tokens as in the last job"
 
 
 def test_an_estimate_from_history_reads_the_limits_of_the_new_rows(connections, context, vertex):
-    vertex.admin.reset()
-    vertex.admin.add_scenario(AT_ONCE)
-    vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW_WITHOUT_LIMIT * 2)
-    context["ti"].xcoms["submit", "return_value"] = run(a_task(), context)
-    record(context)
-    context["ti"].task_id, context["ti"].run_id = "submit", "another run"
-    context["task_state_store"].values.clear()
+    bill_an_earlier_run(vertex, context)
     vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW.replace(b"100", b"3") * 2)
     run(a_task(), context)
     found = context["ti"].xcoms["submit", "estimate"]
