@@ -1,8 +1,6 @@
 import pytest
 
-from local.stack.gcs import ObjectStore, gcs_service
-from local.stack.ports import Ports
-from local.stack.processes import ManagedProcess
+from tests.object_store import object_store
 
 
 @pytest.fixture(scope="session")
@@ -13,16 +11,5 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def store(folder):
     """The object store of the demo, as a process."""
-    port = Ports().choose("object store")
-    process = ManagedProcess(
-        gcs_service(port=port, folder=folder / "objects"), folder / "gcs.log", "gcs-test"
-    )
-    process.start()
-    try:
-        process.wait_until_ready()
-        client = ObjectStore(f"http://127.0.0.1:{port}")
-        client.create_bucket("bucket")
-        yield client
-        client.close()
-    finally:
-        process.stop()
+    with object_store(folder, "bucket") as started:
+        yield started

@@ -7,9 +7,7 @@ import json
 import fsspec
 import pytest
 
-from local.stack.gcs import ObjectStore, gcs_service
-from local.stack.ports import LOOPBACK, Ports
-from local.stack.processes import ManagedProcess
+from tests.object_store import object_store
 from vertex_batch.errors import (
     BucketMissingError,
     ConfigurationError,
@@ -24,14 +22,7 @@ from vertex_batch.storage import check_inputs, check_output_bucket
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    home = tmp_path_factory.mktemp("object-store")
-    port = Ports({}).choose("object store")
-    process = ManagedProcess(gcs_service(port=port, folder=home / "objects"), home / "gcs.log", "tests")
-    process.start()
-    try:
-        process.wait_until_ready()
-        store = ObjectStore(f"http://{LOOPBACK}:{port}")
-        store.create_bucket("in")
+    with object_store(tmp_path_factory.mktemp("object-store"), "in") as store:
         store.put("gs://in/night/a.jsonl", b"{}\n")
         store.put("gs://in/night/b.jsonl", b"{}\n{}\n")
         store.put("gs://in/night/deep/c.jsonl", b"{}\n")
@@ -40,9 +31,6 @@ def store(tmp_path_factory):
         store.put("gs://in/empty.jsonl", b"")
         store.put("gs://in/odd[1] ü.jsonl", b"{}\n")
         yield store
-        store.close()
-    finally:
-        process.stop()
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from local.stack.gcs import ObjectStore, gcs_service
-from local.stack.ports import LOOPBACK, Ports
-from local.stack.processes import ManagedProcess
+from local.stack.gcs import ObjectStore
+from local.stack.ports import LOOPBACK
+from tests.object_store import object_store
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.storage import ObjectStorage
 
@@ -73,18 +73,8 @@ class CountingProxy:
 
 @pytest.fixture(scope="session")
 def gcs(tmp_path_factory) -> Iterator[ObjectStore]:
-    home = tmp_path_factory.mktemp("storage")
-    port = Ports({}).choose("object store")
-    process = ManagedProcess(gcs_service(port=port, folder=home / "objects"), home / "gcs.log", "tests")
-    process.start()
-    try:
-        process.wait_until_ready()
-        store = ObjectStore(f"http://{LOOPBACK}:{port}")
-        store.create_bucket("rows")
-        yield store
-        store.close()
-    finally:
-        process.stop()
+    with object_store(tmp_path_factory.mktemp("storage"), "rows") as started:
+        yield started
 
 
 @pytest.fixture
