@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vertex_batch.preflight.columns import Column
+import msgspec
+
+from vertex_batch.preflight.columns import Column, LowNumber
 from vertex_batch.preflight.fields import EMBEDDING, GENERATION, Field, messages
 from vertex_batch.preflight.requests import Flaw, problems
 from vertex_batch.vertex.limits import EMBEDDING_ROWS, GENERATION_ROWS, TEXT_EMBEDDING_ROWS
@@ -18,6 +20,13 @@ _OUTPUT_KEYS = ("response", "status", "processed_time")
 
 _THINKS = re.compile(r"gemini-(2\.5|[3-9])(?!.*(lite|image|tts|embedding))")
 _FEW_TOKENS = 1024
+_CUT = Flaw(
+    "request.generationConfig.maxOutputTokens",
+    f"is below {_FEW_TOKENS:,}, and the model thinks first: thoughts count as output, are billed, and can use"
+    f" up the limit, so that answers are cut. Raise it to {_FEW_TOKENS:,} or more, or set"
+    " `thinkingConfig.thinkingBudget`",
+    is_certain=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +54,11 @@ class Shape:
     key_names: tuple[str, ...] = ("key", "custom_id")
     model: str = ""
 
-    def mark(self, root: Column) -> None:
-        """Mark the columns that a row must have, and those that are not checked."""
+    def mark(self, root: Column, is_new: Callable[[Flaw], bool]) -> None:
+        """Mark the columns that a row must have, those that are not checked, and those whose value counts.
+
+        :param is_new: whether a doubt was not reported yet.
+        """
         for key in _OUTPUT_KEYS:
             root.child(key, opaque=True)
         for path in filter(None, (self.container, *self.needed)):
@@ -59,6 +71,13 @@ class Shape:
         if self.message:
             for parent in (root, root.child(self.container)):
                 parent.child("model").field = Field("string", pattern=self._model_pattern)
+        if self._thinks:
+            for name in ("generationConfig", "generation_config"):
+                root.child(self.container).child(name).low_number = LowNumber(
+                    "maxOutputTokens",
+                    _FEW_TOKENS,
+                    lambda config: is_new(_CUT) and _may_be_cut(msgspec.to_builtins(config)),
+                )
 
     def problems(self, row: Mapping[str, Any]) -> Iterator[Flaw]:
         """Yield the problems of a row that has all needed keys: those that fail it and those that may."""
@@ -72,12 +91,18 @@ class Shape:
                 where = f"is outside of `{self.container}`, where Google ignores it: move it inside"
                 yield Flaw(key, where, is_certain=False)
         inner = request if isinstance(request, Mapping) else {}
-        if self.message == GENERATION and _THINKS.match(self.model):
-            yield from _cut_by_thoughts(inner, self.container)
+        if self._thinks:
+            config = _either(inner, "generationConfig", "generation_config")
+            if _may_be_cut(config):
+                yield _CUT
         for path, named in (("model", row.get("model")), (f"{self.container}.model", inner.get("model"))):
             if isinstance(named, str) and not re.search(self._model_pattern, named):
                 which = f"is {named[:80]!r}, but the job's model {self.model} answers the row"
                 yield Flaw(path, which, is_certain=False)
+
+    @property
+    def _thinks(self) -> bool:
+        return self.message == GENERATION and _THINKS.match(self.model) is not None
 
     @property
     def _model_pattern(self) -> str:
@@ -100,27 +125,19 @@ class Shape:
         return f"is missing: a row for {self.name} is {self.example}{seems}"
 
 
-def _cut_by_thoughts(request: Mapping[str, Any], path: str) -> Iterator[Flaw]:
-    """Doubt a low limit of output tokens whose thoughts are not limited, too."""
-    config = _either(request, "generationConfig", "generation_config")
+def _may_be_cut(config: object) -> bool:
+    """Whether a config limits the output to few tokens, but not the thoughts, which count as output."""
     most = _either(config, "maxOutputTokens", "max_output_tokens")
     if not isinstance(most, int) or isinstance(most, bool) or not 0 < most < _FEW_TOKENS:
-        return
+        return False
     thinking = _either(config, "thinkingConfig", "thinking_config")
     budget = _either(thinking, "thinkingBudget", "thinking_budget")
     has_budget = isinstance(budget, int) and budget >= 0
-    if not has_budget and not _either(thinking, "thinkingLevel", "thinking_level"):
-        what = (
-            f"is {most}, and the model thinks first: thoughts count as output, are billed, and can use up the"
-            f" limit, so that answers are cut. Raise it to {_FEW_TOKENS:,} or more, or set"
-            " `thinkingConfig.thinkingBudget`"
-        )
-        yield Flaw(f"{path}.generationConfig.maxOutputTokens", what, is_certain=False)
+    return not has_budget and not _either(thinking, "thinkingLevel", "thinking_level")
 
 
-def _either(value: object, *names: str) -> Any:
-    found = value if isinstance(value, Mapping) else {}
-    return next((found[name] for name in names if name in found), None)
+def _either(value: object, name: str, other: str) -> Any:
+    return value.get(name, value.get(other)) if isinstance(value, Mapping) else None
 
 
 _GEMINI = Shape(
