@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vertex_batch.budgets.answers import NO_LIMIT, AnswerLimit, Limits, answer
+from vertex_batch.budgets.answer_lengths import NO_LIMIT, AnswerLimit, Limits, answer
 from vertex_batch.budgets.media import MediaFile, family, media_tokens, text_tokens
 from vertex_batch.budgets.ranges import NOTHING, Part, Range, exactly
 from vertex_batch.usage import Kind, Modality, Tier, canonical_model, is_billed_by_character

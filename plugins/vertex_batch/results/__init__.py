@@ -9,7 +9,7 @@ from vertex_batch.results.again import (
     wanted_reasons,
 )
 from vertex_batch.results.costing import JobPrices
-from vertex_batch.results.delivering import (
+from vertex_batch.results.delivery_facts import (
     add_rounds,
     attempts_of,
     bill_facts,

@@ -31,7 +31,7 @@ from vertex_batch.sensors.attempts import Attempts, FailureTally
 from vertex_batch.tasks.context import deployment, owner
 from vertex_batch.tasks.kill import KillSwitch
 from vertex_batch.tasks.outcome import explained
-from vertex_batch.tasks.retries import RETRY_POLICY
+from vertex_batch.tasks.retry_policy import RETRY_POLICY
 from vertex_batch.triggers import BatchPredictionJobTrigger
 from vertex_batch.vertex.labels import SHARD_LABEL
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference

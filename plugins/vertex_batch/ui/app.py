@@ -19,8 +19,8 @@ from vertex_batch.ui.open_table import NoCostTableError
 from vertex_batch.ui.overview_routes import router
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.render import page, secure
-from vertex_batch.ui.setup import NO_CONNECTIONS, NOT_RUN
-from vertex_batch.ui.setup import router as setup_router
+from vertex_batch.ui.setup_routes import NO_CONNECTIONS, NOT_RUN
+from vertex_batch.ui.setup_routes import router as setup_router
 
 log = logging.getLogger(__name__)
 

@@ -15,14 +15,6 @@ from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.bill_context import delivered, nights_before, outside_expectation
 from vertex_batch.ui.failures import count_retried, group_failures, main_reason
-from vertex_batch.ui.limits import (
-    failed_limits,
-    result_options,
-    retried_reasons,
-    retry_rows_of,
-    sends_rest,
-    timezones,
-)
 from vertex_batch.ui.numbers import AmountColumn
 from vertex_batch.ui.open_table import CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError
@@ -35,6 +27,14 @@ from vertex_batch.ui.runs.clearing import clearings, latest_jobs
 from vertex_batch.ui.runs.restoring import first_delivery, restoring, what_stays
 from vertex_batch.ui.runs.run_days import run_days
 from vertex_batch.ui.runs.run_report import read_run, record_log
+from vertex_batch.ui.spec_files import (
+    failed_limits,
+    result_options,
+    retried_reasons,
+    retry_rows_of,
+    sends_rest,
+    timezones,
+)
 from vertex_batch.ui.words import MANY_FAILED, query
 
 router = APIRouter()

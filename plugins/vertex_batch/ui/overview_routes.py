@@ -22,13 +22,13 @@ from vertex_batch.ui.bill_context import delivered
 from vertex_batch.ui.chart import draw, sparkline
 from vertex_batch.ui.export import to_csv
 from vertex_batch.ui.failures import meaning_of
-from vertex_batch.ui.limits import failed_limits, read_limits
 from vertex_batch.ui.nights import by_night, by_run, trends
 from vertex_batch.ui.open_table import Costs, CostsIfAny
 from vertex_batch.ui.overview import DAILY, By, Overview, View, explain_lower_bound, read_overview
 from vertex_batch.ui.periods import BadAddressError, Days, read_period
 from vertex_batch.ui.problems import read_problems
 from vertex_batch.ui.render import page, static_file
+from vertex_batch.ui.spec_files import failed_limits, read_limits
 from vertex_batch.ui.spend import compare_months
 
 router = APIRouter()

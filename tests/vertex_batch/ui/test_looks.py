@@ -27,11 +27,11 @@ from tests.vertex_batch.ui.conftest import TODAY, _Manager
 from tests.vertex_batch.ui.team_year import record_team_year
 from tools.browser import FULL_HD, NARROW, WIDE, chromium, open_browser, visit
 from vertex_batch.costs import CostTable, JobFacts
-from vertex_batch.doctor.running import CheckedSetup, failed, not_checked, ok, warning
+from vertex_batch.doctor.runner import CheckedSetup, failed, not_checked, ok, warning
 from vertex_batch.ui import URL_PREFIX, access, job_routes, open_table, overview_routes, setup
 from vertex_batch.ui.app import make_app
 from vertex_batch.ui.running.submissions import SubmittedJob
-from vertex_batch.ui.setup import SetupReports
+from vertex_batch.ui.setup_routes import SetupReports
 
 if not chromium():
     missing = "no Chromium here; in Debian: apt-get install chromium"
