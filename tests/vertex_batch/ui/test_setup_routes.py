@@ -8,6 +8,7 @@ import pytest
 
 from tests.vertex_batch.ui.conftest import HOSTILE
 from vertex_batch.doctor.runner import CheckedSetup, failed, ok
+from vertex_batch.ui import setup_routes
 from vertex_batch.ui.setup_routes import SetupReports
 
 CHECKS = [
