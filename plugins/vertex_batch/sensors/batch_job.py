@@ -54,7 +54,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
     job and resubmits only that one. No index affects another index's job.
 
     :param job: the reference that `SubmitBatchPredictionJobOperator` returned.
-    :param resubmits: how often a job that failed for a transient reason (codes 4, 8, 13, 14) is submitted
+    :param resubmits: how often a job that failed for a transient reason is submitted
         again, with its own key and bill. If rows were answered, the new job resumes the failed one, and they
         are not paid for again; a job that cannot be resumed is then not submitted again.
     :param poll_interval_seconds: pause between polls. Triggers that watch the same proxy, project and
