@@ -12,7 +12,7 @@ import msgspec
 from vertex_batch.preflight.columns import Column, LowNumber
 from vertex_batch.preflight.fields import EMBEDDING, GENERATION, Field, messages
 from vertex_batch.preflight.requests import Flaw, problems
-from vertex_batch.vertex.limits import EMBEDDING_ROWS, GENERATION_ROWS, TEXT_EMBEDDING_ROWS
+from vertex_batch.vertex.limits import ModelKind, kind_of
 
 # Keys of a row from an earlier job's output, which a job may read to resume that one. Vertex accepts them.
 _OUTPUT_KEYS = ("response", "status", "processed_time")
@@ -146,7 +146,6 @@ _GEMINI = Shape(
     container="request",
     needed=("request.contents",),
     message=GENERATION,
-    max_rows=GENERATION_ROWS,
 )
 _GEMINI_EMBEDDING = Shape(
     "Gemini embeddings",
@@ -154,14 +153,12 @@ _GEMINI_EMBEDDING = Shape(
     container="request",
     needed=("request.content.parts",),
     message=EMBEDDING,
-    max_rows=EMBEDDING_ROWS,
 )
 _TEXT_EMBEDDING = Shape(
     "text embeddings",
     '{"content": "..."}',
     container="content",
     needed=("content",),
-    max_rows=TEXT_EMBEDDING_ROWS,
 )
 _CLAUDE = Shape(
     "Claude",
@@ -171,15 +168,23 @@ _CLAUDE = Shape(
     is_imported=False,
 )
 _OPEN = Shape("open models", '{"custom_id": "...", "body": {...}}', needed=("body",), is_imported=False)
-_UNKNOWN = Shape("this model", "{...}", is_imported=False)
+
+
+_SHAPES = {
+    ModelKind.GEMINI: _GEMINI,
+    ModelKind.GEMINI_EMBEDDING: _GEMINI_EMBEDDING,
+    ModelKind.TEXT_EMBEDDING: _TEXT_EMBEDDING,
+    ModelKind.CLAUDE: _CLAUDE,
+    ModelKind.OPEN: _OPEN,
+    ModelKind.UNKNOWN: Shape("this model", "{...}", is_imported=False),
+}
 
 
 def shape_of(model: str) -> Shape:
-    """The shape of the rows that a model accepts.
-
-    :param model: in any form that a spec allows. A tuned model is assumed to be a Gemini model.
-    """
-    return replace(_shape_of(model), model=model.rpartition("/")[2].partition("@")[0])
+    """The shape of the rows that a model accepts; see `kind_of`."""
+    kind = kind_of(model)
+    name = model.rpartition("/")[2].partition("@")[0]
+    return replace(_SHAPES[kind], model=name, max_rows=kind.max_rows)
 
 
 def looks_like(row: Mapping[str, Any]) -> str:
@@ -197,20 +202,3 @@ def looks_like(row: Mapping[str, Any]) -> str:
     if "contents" in row:
         return f"{_GEMINI.name} without its `request` around it"
     return _TEXT_EMBEDDING.name if isinstance(row.get("content"), str) else ""
-
-
-def _shape_of(model: str) -> Shape:
-    path, _, name = model.rpartition("/")
-    name = name.partition("@")[0]
-    publisher = path.partition("publishers/")[2].partition("/")[0]
-    if publisher == "anthropic" or name.startswith("claude"):
-        return _CLAUDE
-    if publisher not in {"", "google"}:
-        return _OPEN
-    if name.startswith("gemini-embedding"):
-        return _GEMINI_EMBEDDING
-    if name.startswith(("text-embedding", "text-multilingual-embedding")):
-        return _TEXT_EMBEDDING
-    if name.startswith("gemini") or (path.startswith("projects/") and not publisher):
-        return _GEMINI
-    return _UNKNOWN
