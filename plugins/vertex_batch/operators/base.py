@@ -63,7 +63,7 @@ class SpecOperator(ProxyOperator):
 
     def _do_render_template_fields(
         self,
-        parent: Any,
+        parent: object,
         template_fields: Iterable[str],
         context: Context,
         jinja_env: jinja2.Environment,

@@ -113,7 +113,7 @@ class Columns:
             if child is not None and not child.opaque:
                 self._value(child, value, depth, report)
 
-    def _value(self, column: Column, value: Any, depth: int, report: ReportProblem) -> None:
+    def _value(self, column: Column, value: object, depth: int, report: ReportProblem) -> None:
         if value is None:
             return
         kind = KINDS[type(value)]

@@ -82,7 +82,7 @@ def _one_of(column: Column) -> set[str]:
 def _check_groups(groups: Sequence[Sequence[str]]) -> Callable[[Any], None]:
     getters = [attrgetter(*fields) for fields in groups]
 
-    def exactly_one_of_each(record: Any) -> None:
+    def exactly_one_of_each(record: object) -> None:
         for values in getters:
             if sum(value is not UNSET and value is not None for value in values(record)) != 1:
                 raise ValueError("not exactly one is set")

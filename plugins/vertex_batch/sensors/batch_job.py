@@ -85,7 +85,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
     def __init__(
         self,
         *,
-        job: Any,
+        job: object,
         resubmits: int = 1,
         poll_interval_seconds: float = 60.0,
         deadline_seconds: float = DEFAULT_DEADLINE.total_seconds(),
