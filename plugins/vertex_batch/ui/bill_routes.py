@@ -20,8 +20,8 @@ from vertex_batch.ui.limits import (
     result_options,
     retried_reasons,
     retry_rows_of,
-    sends_rest,
     timezones,
+    what_rest_needs,
 )
 from vertex_batch.ui.numbers import AmountColumn
 from vertex_batch.ui.open_table import CostsIfAny, Named
@@ -94,7 +94,7 @@ def run(
         request,
         "run.html",
         clearings=cut_short,
-        sends_rest={each.spec for each in cut_short if sends_rest(each.spec)},
+        rest_needs={each.task_id: what_rest_needs(each.spec, each.task_id) for each in cut_short},
         jobs=found,
         total=add_totals(each.total for each in found),
         marks=outside_expectation(costs, found) if costs else {},

@@ -28,7 +28,7 @@ from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.bill_context import delivered, outside_expectation
 from vertex_batch.ui.consent import is_from_here, is_signed, sign
-from vertex_batch.ui.limits import failed_limits, sends_rest, timezones
+from vertex_batch.ui.limits import failed_limits, timezones, what_rest_needs
 from vertex_batch.ui.open_table import Costs, CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError, read_days
 from vertex_batch.ui.render import address_of, page
@@ -211,7 +211,7 @@ def confirm_cancel(
         problem=problem,
         bill=bill,
         clearing=clearing,
-        sends_rest=sends_rest(each.spec),
+        rest_needs=what_rest_needs(each.spec, submission.task_id),
         deliveries=[each for each in costs.deliveries(of_run) if not each.replaced_by] if costs else [],
         may_cancel=reader.may_cancel(submission.dag_id),
         token=sign(reader.user_id, _action(submission)),

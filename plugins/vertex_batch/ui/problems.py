@@ -173,7 +173,7 @@ def describe_run(reader: Reader, bad: BadRun) -> PageProblem:
     if bad.jobs:
         job = bad.jobs[0].job
         name = job.spec or job.job_id
-        if len(bad.jobs) == 1:
+        if len(bad.jobs) == 1 and not (bad.run_id and job.state == JobState.CANCELLED):
             address = f"/bill?{query(project=job.project, location=job.location, job=job.job_id)}"
         states = Counter(each.job.state for each in bad.jobs)
         said = [f"job {state(name)}" if n == 1 else f"{n:,} jobs {state(name)}" for name, n in states.items()]
