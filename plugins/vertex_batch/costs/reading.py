@@ -262,8 +262,7 @@ class CostReader:
 
         The deliveries of all runs that were paid for are among them, also one that is beside a better one, or
         that a later run has replaced. One is left out if that later run has only sent its missing rows again:
-        the later delivery then has its rows, too, and they were paid for once. Instead of one that is beside
-        a better one of the same input, the better one is among them.
+        the later delivery then has its rows, too, and they were paid for once.
 
         :param where: see `deliveries`.
         :return: the ones with most exceptions first.
@@ -278,17 +277,8 @@ class CostReader:
             replacing = sorted({(each.dag_id, each.replaced_by) for each in found if each.replaced_by})
             rows = connection.execute(select_sending_rest(replacing)) if replacing else ()
             completing = {(row.dag_id, row.run_id) for row in rows}
-            kept_at = {each.kept_at for each in found if each.kept_at}
-            at_address = deliveries.c.answers_uri.in_(sorted(kept_at))
-            better = read_deliveries(connection, *chosen, at_address) if kept_at else []
-        kept = {(each.dag_id, each.answers_uri): each for each in better if not each.replaced_by}
-        of_night = {
-            (one.dag_id, one.run_id, one.task_id, one.map_index): one
-            for each in found
-            if (each.dag_id, each.replaced_by) not in completing
-            for one in [kept.get((each.dag_id, each.kept_at), each)]
-        }
-        return sorted(of_night.values(), key=lambda each: -each.exceptions)
+        of_night = [each for each in found if (each.dag_id, each.replaced_by) not in completing]
+        return sorted(of_night, key=lambda each: -each.exceptions)
 
     def deliveries_of(self, job: JobFacts) -> list[Delivery]:
         """Return the deliveries of a job's run that can contain answers of the job."""

@@ -101,7 +101,7 @@ def test_a_cancelled_run_beside_a_better_delivery_of_its_input_folds_the_command
 ):
     a_spec(tmp_path, monkeypatch)
     good = {"input_rows": 20_000, "delivered": 19_389, "exceptions": 611, "reasons": {"failed": 611}}
-    first = a_delivery(**good)
+    first = a_delivery(**good, delivered_at=ENDED - timedelta(days=2))
     pages.table.record_delivery(first, files_changed=True)
     run = {"dag_id": "nightly", "run_id": "tonight"}
     uri = first.answers_uri.replace(".parquet", ".tonight.parquet")
@@ -113,7 +113,14 @@ def test_a_cancelled_run_beside_a_better_delivery_of_its_input_folds_the_command
     stays = f"The 19,389 answers that were delivered before stay at {first.answers_uri}; nothing to do."
     text = words(pages.get("/").text)
     assert f"nightly: job cancelled, 1.50 USD paid {stays}" in text
-    assert "Last night: 20,000 input rows = 19,389 delivered + 611 exceptions" in text
+    night = (
+        "Last night: 20,000 input rows = 8,615 delivered + 11,385 exceptions (11,385 missing), in 1 delivery"
+    )
+    assert night in text
+    assert (
+        "1 delivery is beside a better one of the same input, whose answers stay; paid all the same." in text
+    )
+    assert 'Last night: <span class="bad"' not in pages.get("/").text  # no row lacks its answer
     assert "11,385" not in text.partition("Last night")[0]
     page = pages.get("/run", **run).text
     assert stays in words(page)
