@@ -197,7 +197,7 @@ def test_a_plan_names_the_run_that_has_answered_its_inputs(run, vertex, spec, ea
     status, out, _ = run("plan", spec, "--date", DAY, "--url", earlier)
     assert status == 0
     assert "earlier   These inputs were answered before by run night 1 on " in out
-    assert " (2 of 3 rows, 0.00 USD); this run pays for them again." in out
+    assert " (2 of 3 rows, 0.00 USD); a run would pay for them again." in out
 
 
 @pytest.mark.parametrize(

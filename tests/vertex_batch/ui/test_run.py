@@ -20,7 +20,7 @@ from sqlalchemy import insert, update
 from tests.builders import a_delivery
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
 from vertex_batch.budgets import Estimate
-from vertex_batch.costs import JobFacts, RowCounts, Total
+from vertex_batch.costs import JobFacts, PaysAgain, RowCounts, Total
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.tasks.forms import refuse_unknown_params
@@ -261,6 +261,23 @@ def test_a_delivery_that_is_beside_a_better_one_is_named(pages):
     text = pages.get("/run", **RUN).text
     assert "These 10 answers are beside it" in text
     assert "<script>alert" not in text
+
+
+@pytest.mark.parametrize(
+    ("state", "job_id", "pays"),
+    [
+        ("running", "7", "this run pays for them again"),
+        ("success", "7", "this run has paid for them again"),
+        ("failed", "7", "this run has paid for them again"),
+        ("failed", "", "this run would have paid for them again"),
+    ],
+)
+def test_what_was_answered_before_is_said_in_the_tense_of_the_run(pages, state, job_id, pays):
+    intent = asdict(Intent(0, "key", "print", "p", "l", declared_at="", job_id=job_id))
+    note = {"message": f"These inputs were answered before; {PaysAgain.PAYS}.", "is_note": True}
+    said = [("submit", INTENT_XCOM, intent), ("submit", OUTCOME_XCOM, note)]
+    a_run(state, [("submit", "success", "x")], said)
+    assert f"These inputs were answered before; {pays}." in pages.get("/run", **RUN).text
 
 
 @pytest.mark.parametrize(("may_read", "by"), [(True, " by ann at 2026-11-22 03:40 UTC"), (False, "")])
