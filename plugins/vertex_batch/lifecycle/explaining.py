@@ -30,7 +30,7 @@ _NEXT = {
     Verdict.LOST: "Clear the submit task to run the batch again.",
     Verdict.DEADLINE: f"Raise the deadline. {_ALL_AGAIN}",
     Verdict.POLLING_FAILED: (
-        "Fix the cause named above, then clear this task. It will resume waiting for the same job."
+        "Fix the cause named above, then run this again. It will resume waiting for the same job."
     ),
     Verdict.CANCELLED: _ALL_AGAIN,
     Verdict.EXPIRED: _ALL_AGAIN,

@@ -35,7 +35,7 @@ _REFUSED = (
     "The pre-flight found that Vertex would not answer any row of this job. Nothing was submitted and nothing"
     " was spent."
 )
-_REMEDY = "Fix the input and clear the task; a retry fails the same way until then."
+_REMEDY = "Fix the input and run this again; a retry fails the same way until then."
 _ANYWAY = "To submit the job anyway, set `preflight: warn` in the spec."
 _OUTCOME = {
     Severity.JOB: "fails the whole job",

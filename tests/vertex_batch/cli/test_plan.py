@@ -301,6 +301,7 @@ def test_a_missing_input_gives_status_1(run, vertex, spec):
     status, out, _ = run("check", spec, "--date", "2026-11-01")
     assert status == 1
     assert "Input is missing: gs://demo-bucket/cli/2026-11-01.jsonl does not exist" in out
+    assert "once it is there, run this again." in out  # a shell has no task to clear
 
 
 def test_a_check_of_good_rows_gives_status_0(run, vertex, spec):
