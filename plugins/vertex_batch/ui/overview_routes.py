@@ -119,7 +119,7 @@ def overview(
     summary = found.summary
     unpriced = [] if summary.total.complete else costs.unpriced(where)
     of_spec = costs.jobs(where, limit=MAX_NIGHTS) if where.spec else []
-    nights = by_night(of_spec)
+    nights = by_night(each for each in of_spec if not each.job.is_sample)
     night = costs.deliveries_of_night(replace(where, since=None, until=None))
     runs = by_run(of_spec)[:MAX_RUNS]
     return page(
