@@ -10,7 +10,7 @@ import pytest
 from airflow.models.dag import DagTag
 from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
-from sqlalchemy import delete, insert, update
+from sqlalchemy import Engine, delete, event, insert, update
 
 from tests.builders import a_delivery
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
@@ -284,3 +284,26 @@ def test_the_jobs_and_deliveries_of_a_run_are_added_up(pages):
     )
     assert "(12 missing, 3 failed)" in answer
     assert "/vertex-batch/run?dag_id=nightly&amp;run_id=many" in answer
+
+
+def test_the_cost_table_is_asked_once_for_all_bad_runs(pages):
+    asked = []
+
+    def count(connection, cursor, statement, *_):
+        asked.append("cost_" in statement)
+
+    numbers = []
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        for number in range(4):
+            run = {"run_id": f"run {number}"}
+            pages.record(bill={"rows": RowCounts(ok=1, failed=9, input_rows=20)}, **run, state="CANCELLED")
+            cut = {"input_rows": 20, "delivered": 1, "exceptions": 19, "reasons": {"failed": 19}}
+            uri = f"gs://demo-bucket/{number}.parquet"
+            pages.table.record_delivery(a_delivery(**run, **cut, answers_uri=uri), files_changed=True)
+            asked.clear()
+            assert words(pages.get("/").text).count("nightly: job cancelled") == number + 1
+            numbers.append(sum(asked))
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+    assert len(set(numbers[1:])) == 1  # the first page also checks the schema
