@@ -15,7 +15,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from vertex_batch.budgets.answers import USUAL_ANSWER
+from vertex_batch.budgets.answer_lengths import USUAL_ANSWER
 from vertex_batch.budgets.replay import OF_THE_ANSWER, PastJob, describe, like, replay, usable
 from vertex_batch.budgets.survey import Survey
 from vertex_batch.costs.bill import Total, total

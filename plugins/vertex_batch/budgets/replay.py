@@ -14,7 +14,7 @@ from itertools import islice
 from math import ceil
 from statistics import median
 
-from vertex_batch.budgets.answers import USUAL_ANSWER, within
+from vertex_batch.budgets.answer_lengths import USUAL_ANSWER, within
 from vertex_batch.budgets.media import Family, family
 from vertex_batch.budgets.survey import Survey
 from vertex_batch.costs.bill import Total

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from vertex_batch.preflight.columns import Column, Columns
-from vertex_batch.preflight.fields import Field, FieldGroup
+from vertex_batch.preflight.columns import Column, Columns, LowNumber
+from vertex_batch.preflight.fields import Field, FieldGroup, snake
 
 ROW_KEY = "row_key"
 """The attribute of a decoded row that is its key; UNSET or None if it has none."""
@@ -50,6 +50,9 @@ def _record(column: Column, *, strict: bool, row_key: str = "") -> Any:
         fields.append(("refused", _REFUSED))  # no row so far had a value for a required group
     several = [[known[key][0] for key in keys] for _, keys in groups if len(keys) > 1]
     namespace: dict[str, Any] = {"__post_init__": _check_groups(several)} if several else {}
+    if low := column.low_number:
+        spellings = (low.field, snake(low.field))
+        namespace["__post_init__"] = _check_number(low, [known[key][0] for key in spellings if key in known])
     if ROW_KEY not in names:
         namespace[ROW_KEY] = None
     return msgspec.defstruct(
@@ -79,7 +82,7 @@ def _one_of(column: Column) -> set[str]:
 def _check_groups(groups: Sequence[Sequence[str]]) -> Callable[[Any], None]:
     getters = [attrgetter(*fields) for fields in groups]
 
-    def exactly_one_of_each(record: Any) -> None:
+    def exactly_one_of_each(record: object) -> None:
         for values in getters:
             if sum(value is not UNSET and value is not None for value in values(record)) != 1:
                 raise ValueError("not exactly one is set")
@@ -87,14 +90,24 @@ def _check_groups(groups: Sequence[Sequence[str]]) -> Callable[[Any], None]:
     return exactly_one_of_each
 
 
+def _check_number(low: LowNumber, fields: Sequence[str]) -> Callable[[Any], None]:
+    def not_too_low(record: Any) -> None:
+        for field in fields:
+            value = getattr(record, field)
+            if isinstance(value, int) and value < low.below and low.needs_check(record):
+                raise ValueError("the number may be too low")
+
+    return not_too_low
+
+
 def _type(column: Column, *, strict: bool, is_required: bool) -> Any:
     if column.is_misspelled:
         return _REFUSED
     kinds = [_kind(column, kind, strict=strict, is_required=is_required) for kind in sorted(column.kinds)]
     taken = [kind for kind in kinds if kind is not _REFUSED]
-    if kinds and not taken:
+    if not taken and (kinds or is_required):
         return _REFUSED
-    if not is_required or not kinds:
+    if not is_required:
         taken.append(None)
     whole = taken[0]
     for kind in taken[1:]:
@@ -128,8 +141,9 @@ def _may_be(field: Field, kind: str, *, is_item: bool) -> bool:
 
 
 def _list(column: Column, *, strict: bool, is_required: bool) -> Any:
-    item: Any = _type(column.item, strict=strict, is_required=False) if column.item else None
     field = column.field
+    has_known_items = field is not None and field.is_looked_into  # none of them may be null
+    item: Any = _type(column.item, strict=strict, is_required=has_known_items) if column.item else None
     at_least = 1 if is_required or (field and field.is_filled) else None
     at_most = field.max_items if field else None
     if at_least is None and at_most is None:

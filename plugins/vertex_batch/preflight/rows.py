@@ -53,9 +53,9 @@ class RowCheck:
         self._report = report
         self._progress = progress
         self._columns = Columns()
-        shape.mark(self._columns.root)
+        self._doubts: set[Flaw] = set()
+        shape.mark(self._columns.root, self._is_new)
         self._keys = RowKeys(shape.key_names)
-        self._doubts: set[tuple[str, str]] = set()
         self._decoder: msgspec.json.Decoder[Any] | None = None
         self._compiled_version = -1
         self._misses = 0
@@ -181,16 +181,13 @@ class RowCheck:
                 is_bad = True
                 self._find(Severity.ROW, number, problem.path, problem.message)
             elif self._is_new(problem):
+                self._doubts.add(problem)
                 self._find(Severity.DOUBT, number, problem.path, problem.message)
         self._report.bad_rows += is_bad
 
-    def _is_new(self, problem: Flaw) -> bool:
+    def _is_new(self, doubt: Flaw) -> bool:
         """Whether no earlier row had this doubt. It is reported once, since thousands of rows may have it."""
-        doubt = (problem.path, problem.message)
-        if doubt in self._doubts or len(self._doubts) >= _MAX_DOUBTS:
-            return False
-        self._doubts.add(doubt)
-        return True
+        return doubt not in self._doubts and len(self._doubts) < _MAX_DOUBTS
 
     def _repeated_keys(self, rows: Sequence[Any], data: bytes, first: int) -> None:
         """Check the keys of a block one by one, since some of them are not new."""

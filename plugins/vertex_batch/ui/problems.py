@@ -21,10 +21,10 @@ from vertex_batch.operators.deliver import SAMPLES
 from vertex_batch.ui import numbers
 from vertex_batch.ui.access import Reader
 from vertex_batch.ui.failures import main_reason
-from vertex_batch.ui.limits import result_options
 from vertex_batch.ui.runs.audit import DoneBy, cancelled_by, marked_failed
 from vertex_batch.ui.runs.restoring import is_beside, what_stays
 from vertex_batch.ui.runs.run_report import read_run
+from vertex_batch.ui.spec_files import result_options
 from vertex_batch.ui.words import (
     MANY_FAILED,
     at_least,

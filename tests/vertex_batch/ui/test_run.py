@@ -26,7 +26,7 @@ from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.tasks.forms import refuse_unknown_params
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
-from vertex_batch.ui import bill_routes
+from vertex_batch.ui import run_routes
 from vertex_batch.ui.runs.run_report import TaskLog, record_log
 from vertex_batch.vertex.labels import SAMPLE_LABEL
 
@@ -363,7 +363,7 @@ def test_rows_are_offered_again_only_where_the_spec_sends_them(pages, tmp_path, 
 
 @pytest.mark.parametrize("is_spec", [True, False])
 def test_a_run_without_its_id_leads_to_the_runs_of_its_spec(pages, monkeypatch, is_spec):
-    monkeypatch.setattr(bill_routes, "failed_limits", lambda: {"nightly": 1} if is_spec else {})
+    monkeypatch.setattr(run_routes, "failed_limits", lambda: {"nightly": 1} if is_spec else {})
     answer = pages.client.get("/run", params={"dag_id": "nightly"}, follow_redirects=False)
     address = "/vertex-batch/?spec=nightly" if is_spec else "/vertex-batch/jobs?dag_id=nightly"
     assert (answer.status_code, answer.headers["location"]) == (303, address)

@@ -76,7 +76,7 @@ class RunReport:
         done = {delivery.task_id for delivery in deliveries}
         skipped = {end.task_id for end in self.ends if end.state == TaskInstanceState.SKIPPED}
         for task in self.delivering if not self.is_active else ():
-            group = group_of(task)
+            group = group_prefix(task)
             mine = [each for each in jobs if each.job.task_id.startswith(group)]
             if any(each.rows.ok for each in mine) and task not in done:
                 record = f"{group}record_cost"
@@ -169,7 +169,7 @@ def _end(
     return EndedTask(task.task_id, task.map_index, str(task.state), task.end_date, reason, operator)
 
 
-def group_of(task_id: str) -> str:
+def group_prefix(task_id: str) -> str:
     """Cut off the name of a task, which leaves its task group with the final dot; empty without a group."""
     return task_id[: task_id.rfind(".") + 1]
 
@@ -195,7 +195,7 @@ def record_log(job: JobFacts) -> TaskLog | None:
     around = [
         (len(group), task.map_index in (-1, job.map_index), task)
         for task in found
-        if job.task_id.startswith(group := group_of(task.task_id))
+        if job.task_id.startswith(group := group_prefix(task.task_id))
     ]
     return TaskLog(*max(around, key=lambda each: each[:2])[2]) if around else None
 
