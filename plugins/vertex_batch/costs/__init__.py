@@ -33,6 +33,7 @@ from vertex_batch.costs.questions import JobCost as JobCost
 from vertex_batch.costs.questions import JobFilter as JobFilter
 from vertex_batch.costs.questions import JobOrder as JobOrder
 from vertex_batch.costs.questions import Owners as Owners
+from vertex_batch.costs.questions import PaysAgain as PaysAgain
 from vertex_batch.costs.questions import paid_before as paid_before
 
 if TYPE_CHECKING:

@@ -44,12 +44,13 @@ def delivered(costs: CostTable, groups: Sequence[Sequence[JobCost]]) -> dict[Job
 
 
 def nights_before(costs: CostTable, bill: Bill) -> list[JobCost]:
-    """Return the last jobs of the same task before this one, the latest first."""
+    """Return the last jobs of the same task before this one, the latest first; of samples only a sample's."""
     job = bill.job
     if not job.owner:
         return []
     where = JobFilter(dag_id=job.dag_id, spec=job.spec, until=bill.day)
     found = costs.jobs(where, limit=_CANDIDATES)
+    found = [each for each in found if job.is_sample or not each.job.is_sample]
     same = [each for each in found if each.job.task_id == job.task_id and each.job.key != job.key]
     now = job.create_time
     earlier = [each for each in same if not (now and each.job.create_time and each.job.create_time > now)]

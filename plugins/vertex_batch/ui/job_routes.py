@@ -38,7 +38,7 @@ from vertex_batch.ui.running.under_way import active_jobs, estimate_costs, find_
 from vertex_batch.ui.runs.audit import CANCEL_EVENT
 from vertex_batch.ui.runs.clearing import Clearing
 from vertex_batch.ui.runs.run_days import run_days
-from vertex_batch.ui.spec_files import failed_limits, sends_rest, timezones
+from vertex_batch.ui.spec_files import failed_limits, timezones, what_rest_needs
 from vertex_batch.ui.words import query
 from vertex_batch.vertex.names import JobId, parse_job_name
 from vertex_batch.vertex.resource import DELETED, TERMINAL_STATES, BatchPredictionJob
@@ -211,7 +211,7 @@ def confirm_cancel(
         problem=problem,
         bill=bill,
         clearing=clearing,
-        sends_rest=sends_rest(each.spec),
+        rest_needs=what_rest_needs(each.spec, submission.task_id),
         deliveries=[each for each in costs.deliveries(of_run) if not each.replaced_by] if costs else [],
         may_cancel=reader.may_cancel(submission.dag_id),
         token=sign(reader.user_id, _action(submission)),

@@ -118,7 +118,7 @@ def overview(
     summary = found.summary
     unpriced = [] if summary.total.complete else costs.unpriced(where)
     of_spec = costs.jobs(where, limit=MAX_NIGHTS) if where.spec else []
-    nights = by_night(of_spec)
+    nights = by_night(each for each in of_spec if not each.job.is_sample)
     night = costs.deliveries_of_night(replace(where, since=None, until=None))
     runs = by_run(of_spec)[:MAX_RUNS]
     return page(
@@ -140,6 +140,7 @@ def overview(
         delivered=delivered(costs, [run.jobs for run in runs]),
         trends=trends(nights),
         night=DeliverySums.of(night),
+        needed=DeliverySums.of([each for each in night if not each.kept_at]),
         unpriced=unpriced,
         lower_bound=explain_lower_bound(found, unpriced),
         max_groups=MAX_GROUPS,

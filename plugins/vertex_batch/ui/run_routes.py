@@ -21,7 +21,13 @@ from vertex_batch.ui.runs.clearing import clearings, latest_jobs
 from vertex_batch.ui.runs.restoring import first_delivery, restoring, what_stays
 from vertex_batch.ui.runs.run_days import run_days
 from vertex_batch.ui.runs.run_report import read_run
-from vertex_batch.ui.spec_files import failed_limits, result_options, retry_rows_of, sends_rest, timezones
+from vertex_batch.ui.spec_files import (
+    failed_limits,
+    result_options,
+    retry_rows_of,
+    timezones,
+    what_rest_needs,
+)
 from vertex_batch.ui.words import query
 
 router = APIRouter()
@@ -61,7 +67,7 @@ def run(
         request,
         "run.html",
         clearings=cut_short,
-        sends_rest={each.spec for each in cut_short if sends_rest(each.spec)},
+        rest_needs={each.task_id: what_rest_needs(each.spec, each.task_id) for each in cut_short},
         jobs=found,
         total=add_totals(each.total for each in found),
         marks=outside_expectation(costs, found) if costs else {},

@@ -235,7 +235,30 @@ def test_a_row_that_is_wrong_in_several_ways_is_counted_once():
     report = check(row("1", **config(temperature=9, topP=9)), row("2"))
     assert (report.bad_rows, report.counts[Severity.ROW]) == (1, 2)
     assert not report.is_hopeless
-    assert report.summary().endswith("; 1 of them are certain to fail")
+    assert report.summary().endswith("; 1 of them is certain to fail")
+
+
+@pytest.mark.parametrize(
+    ("bad_rows", "counts", "said"),
+    [
+        (0, {}, "27 bytes"),
+        (13, {Severity.ROW: 15}, "27 bytes; 13 of them are certain to fail"),
+        (
+            13,
+            {Severity.ROW: 15, Severity.JOB: 1, Severity.DOUBT: 14},
+            "; 13 of them are certain to fail; 1 place fails the whole job; 14 places may be wrong",
+        ),
+        (
+            0,
+            {Severity.JOB: 2, Severity.DOUBT: 1},
+            "27 bytes; 2 places fail the whole job; 1 place may be wrong",
+        ),
+    ],
+)
+def test_a_summary_counts_what_is_wrong_in_each_way(bad_rows, counts, said):
+    report = Report(1, 60, 27, bad_rows)
+    report.counts.update(counts)
+    assert report.summary().endswith(said)
 
 
 GEMINI, OPENAI = row(), {"custom_id": "1", "method": "POST", "url": "/v1", "body": {"messages": []}}

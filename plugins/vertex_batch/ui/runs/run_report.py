@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from airflow.utils.state import DagRunState, TaskInstanceState
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from vertex_batch.costs import Delivery, JobCost, JobFacts
+from vertex_batch.costs import Delivery, JobCost, JobFacts, PaysAgain
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.operators import AggregateTokenUsageOperator, CheckTasksOperator, DeliverResultsOperator
 from vertex_batch.operators.record import NO_JOB
@@ -144,9 +144,13 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
     checks = [end for end in ends if end.operator == CheckTasksOperator.__name__]
     if any(end.state != TaskInstanceState.SKIPPED for end in ends if end not in checks):
         ends = [end for end in ends if end not in checks]
+    submitted = len({intent.job_id for intent in intents if intent and intent.job_id})
+    if run.state not in _ACTIVE:  # the tasks have said it before they submitted
+        then = PaysAgain.PAID if submitted else PaysAgain.PAID_NOTHING
+        notes = [replace(each, reason=each.reason.replace(PaysAgain.PAYS, then)) for each in notes]
     return RunReport(
         str(run.state),
-        len({intent.job_id for intent in intents if intent and intent.job_id}),
+        submitted,
         any(intent and intent.is_in_doubt for intent in intents),
         ends,
         DryRun.read(outcomes),
