@@ -74,8 +74,13 @@ def _naming(context: Context, lines: Iterable[str]) -> list[str]:
     if is_command.get():
         lines = [_CLEAR_SUBMIT.sub(_rerun_with_again, line) for line in lines]
         return [_RUN_AGAIN.sub(r"\1erun this command", line) for line in lines]
-    clear = f"lear `{context['ti'].task_id}`"
-    return [_RUN_AGAIN.sub(lambda found: ("C" if found[1] == "R" else "c") + clear, line) for line in lines]
+    return [
+        _RUN_AGAIN.sub(
+            lambda found: f"{'C' if found[1] == 'R' else 'c'}lear `{context['ti'].task_id}`",
+            line,
+        )
+        for line in lines
+    ]
 
 
 def _rerun_with_again(found: re.Match[str]) -> str:
