@@ -64,7 +64,7 @@ def describe_check(command: argparse.ArgumentParser) -> None:
     """Describe `check`."""
     command.description = (
         "Run a spec's pre-flight for a date. It reads every row and submits nothing. Exit status"
-        " 1 if Vertex would not answer any row of a job."
+        " 1 if Vertex would not answer any row of a job, or no row has the field that `results.key` names."
     )
     add_spec_options(command)
     command.add_argument("--json", action="store_true", help="print JSON")
@@ -277,7 +277,8 @@ def _summary(plan: Plan) -> list[str]:
     if plan.report.is_hopeless:
         consequence = "refused before it costs anything" if plan.is_refused else "submitted anyway"
         mode = plan.job.preflight
-        lines.append(f"Vertex would not answer any row; with `preflight: {mode}` the job is {consequence}.")
+        why = plan.report.why_hopeless
+        lines.append(f"{why[0].upper()}{why[1:]}; with `preflight: {mode}` the job is {consequence}.")
     return lines
 
 

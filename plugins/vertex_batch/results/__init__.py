@@ -20,6 +20,7 @@ from vertex_batch.results.delivering import (
     output_of,
     total_of,
     why_bad,
+    without_keys,
 )
 from vertex_batch.results.joining import Joined, join
 from vertex_batch.results.placing import SUFFIXES, DeliveryBusyError, DeliveryPlace
@@ -59,4 +60,5 @@ __all__ = [
     "total_of",
     "wanted_reasons",
     "why_bad",
+    "without_keys",
 ]

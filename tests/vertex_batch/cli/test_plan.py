@@ -42,6 +42,19 @@ def test_a_plan_for_people_says_the_same(run, vertex, spec):
     assert f'"displayName": "nightly {DAY}"' in out
 
 
+@pytest.mark.parametrize("command", ["plan", "check"])
+def test_a_key_that_no_row_has_is_refused(run, vertex, spec, command):
+    results = "results: {to: gs://demo-bucket/cli-answers/a.csv, key: ticket.id}\n"
+    spec.write_text(spec.read_text() + results)
+    status, out, _ = run(command, spec, "--date", DAY)
+    assert status == 1
+    assert "None of the 3 rows has the field `ticket.id`, which `results.key` names" in out
+    assert "No answer of this job would be delivered with its key; with `preflight: strict`" in out
+    [job] = json.loads(run(command, spec, "--date", DAY, "--json")[1])["jobs"]
+    assert (job["refused"], job["counts"]["no_key"]) == (True, 3)
+    assert job["findings"][0]["severity"] == "no_key"
+
+
 @pytest.mark.parametrize("is_local", [False, True])
 def test_a_plan_prices_another_input_and_model_as_the_form_does(run, vertex, spec, tmp_path, is_local):
     rows, other = ROW * 5, "gs://demo-bucket/other/{{ run_date }}.jsonl"  # never rendered
