@@ -71,6 +71,8 @@ def _place_of(column: Column, key: Sequence[str]) -> Callable[[Any], Any] | None
     for left, name in zip(range(len(key), 0, -1), key, strict=True):
         fields = dict(zip(spellings(name), _key_fields(left, name), strict=True))
         there = [spelling for spelling in fields if spelling in column.children]
+        if not there and not column.opaque and column.kinds <= {"an object"}:
+            return lambda _row: UNSET
         if len(there) != 1:
             return None
         attributes.append(fields[there[0]])

@@ -266,7 +266,7 @@ def test_a_delivery_in_which_some_rows_have_no_key_says_so_on_the_page_of_its_ru
     put(vertex, "a", "a1", "")
     rows = vertex.gcs.get(f"{folder}a.jsonl").replace(b'"ticket_id": ""', b'"x": ""')
     vertex.gcs.put(f"{folder}a.jsonl", rows)
-    deliver(context)
+    assert deliver(context)["rows_without_key"] == 1
     told = context["ti"].xcoms["submit", OUTCOME_XCOM]["message"]
     assert "1 of 4 input rows do not have the field that the key names (`results.key`)" in told
 
