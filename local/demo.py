@@ -25,12 +25,13 @@ from rich.console import Console
 from local.examples import EXAMPLES, put_example_input
 from local.history import run_nights_before
 from local.progress import Run, RunStatus, Watch, follow
-from local.receipt import print_bills, recorded_bills
 from local.signpost import (
     print_addresses,
     print_after_crash,
+    print_bills,
     print_cost_table,
     print_next,
+    recorded_bills,
     write_environment,
 )
 from local.stack import Stack, StackError, StackOptions

@@ -1,9 +1,11 @@
-"""What the demo prints for its user: where everything is, how to use it in a shell, what to do next."""
+"""What the demo prints for its user: where everything is, how to use it, what it cost, what to do next."""
 
 from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +13,8 @@ from rich.console import Console
 from local.stack import Stack
 from local.stack.airflow import LOGIN, PASSWORD
 from local.stack.paths import MAIN_BIN, REPOSITORY
-from vertex_batch.costs import CostTable, Delivery, JobFilter
+from vertex_batch.cli.tables import render_bill, total_text
+from vertex_batch.costs import Bill, CostTable, Delivery, JobFilter, Total
 
 ENVIRONMENT = "env"
 EMULATOR_VARIABLE = "VERTEX_EMULATOR_URL"
@@ -121,3 +124,30 @@ def shown(file: Path) -> str:
 
 def _print(console: Console, lines: list[str]) -> None:
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+
+
+def recorded_bills(table: CostTable, runs: Sequence[tuple[str, str]]) -> list[Bill]:
+    """Return the bills of the runs, given as DAG id and run id."""
+    bills = []
+    for dag_id, run_id in runs:
+        for cost in table.jobs(JobFilter(dag_id=dag_id, run_id=run_id)):
+            bill = table.bill(cost.job.key)
+            if bill is not None:
+                bills.append(bill)
+    return bills
+
+
+def print_bills(console: Console, table: CostTable, bills: Sequence[Bill]) -> None:
+    """Print the bill of each job as ``vertex-batch cost --job`` does, and the sum of all."""
+    for bill in bills:
+        console.print(f"\n[bold]The bill of {bill.job.spec}[/]", highlight=False)
+        console.print(render_bill(bill, deliveries=table.deliveries_of(bill.job)), highlight=False)
+    whole = Total(
+        amount=sum((bill.total.amount for bill in bills), Decimal(0)),
+        complete=all(bill.total.complete for bill in bills),
+    )
+    console.print(
+        f"\n[bold]{len(bills)} {'job' if len(bills) == 1 else 'jobs'}: {total_text(whole)} USD in all[/]\n"
+        "These are real prices, but nothing was spent: Vertex AI is emulated here.",
+        highlight=False,
+    )

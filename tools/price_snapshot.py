@@ -53,7 +53,7 @@ def snapshot(price_map: Mapping[str, Any], litellm_version: str, as_of: date) ->
     }
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     number = exact(value)
     assert number is not None
     return str(number)

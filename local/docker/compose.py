@@ -43,7 +43,7 @@ def parse_settings(text: str) -> dict[str, str]:
     return {name: value[1:-1] if value.startswith("'") else value for name, value in pairs}
 
 
-def resolve(node: Any, settings: Mapping[str, str]) -> Any:
+def resolve(node: object, settings: Mapping[str, str]) -> Any:
     """Return the node with every variable filled in.
 
     :raises InterpolationError: for a required variable that is missing, and for a ``$`` without braces.
@@ -77,7 +77,7 @@ def variable(expression: str) -> re.Match[str]:
     return match
 
 
-def strings(node: Any) -> Iterator[str]:
+def strings(node: object) -> Iterator[str]:
     """Yield every text value below a node."""
     if isinstance(node, str):
         yield node

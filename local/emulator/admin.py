@@ -301,7 +301,7 @@ class EmulatorAdmin:
                     msg = f"waited {timeout_seconds:g} s; at the end: {error}"
                     raise TimeoutError(msg) from None
 
-    def _call(self, method: str, path: str, kind: type[T], body: Any = None) -> T:
+    def _call(self, method: str, path: str, kind: type[T], body: object = None) -> T:
         content = None if body is None else msgspec.json.encode(body)
         try:
             answer = self._http.request(method, path, content=content)

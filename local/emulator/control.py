@@ -82,7 +82,7 @@ class Answer(Response):
 
     media_type = "application/json"
 
-    def render(self, content: Any) -> bytes:
+    def render(self, content: object) -> bytes:
         return msgspec.json.encode(content)
 
 

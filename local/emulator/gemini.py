@@ -70,7 +70,7 @@ def _response_id(draft: Draft) -> str:
     return base64.urlsafe_b64encode(answer).decode().rstrip("=")
 
 
-def _problem(request: Any) -> str:
+def _problem(request: object) -> str:
     contents = request.get("contents") if isinstance(request, Mapping) else None
     if not isinstance(contents, list) or not contents:
         return "Unable to submit request because at least one contents field is required."
@@ -106,7 +106,7 @@ def _usage(draft: Draft, request: Mapping[str, Any]) -> _Usage:
     return usage
 
 
-def _text_bytes(value: Any) -> int:
+def _text_bytes(value: object) -> int:
     """How much text a request has; the bytes of attached files are none."""
     if isinstance(value, Mapping):
         texts = (

@@ -181,7 +181,7 @@ class RowMaker:
         order = _ORDERS[draft.digest[31] % len(_ORDERS)]
         return siblings | {key: known[key] for key in order if key in known}
 
-    def _sibling(self, value: Any) -> Any:
+    def _sibling(self, value: object) -> Any:
         if self.output.numeric_ids and isinstance(value, str) and value.isdecimal():
             return int(value)
         return value
@@ -193,14 +193,14 @@ def _is_for(rule: RowRule, line: bytes, identity: bytes) -> bool:
     return rule.share >= 1 or int.from_bytes(identity[:4]) < rule.share * (1 << 32)
 
 
-def _without_nulls(value: Any) -> Any:
+def _without_nulls(value: object) -> Any:
     """The value without the ``null`` members that the echo of a request may have gained."""
     if isinstance(value, dict):
         return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
     return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _sorted(value: Any) -> msgspec.Raw:
+def _sorted(value: object) -> msgspec.Raw:
     """What Vertex gives back has its keys sorted, at every depth."""
     return msgspec.Raw(msgspec.json.encode(value, order="sorted"))
 

@@ -125,7 +125,7 @@ class _Parser:
                 text = f"oneof field '{oneof}' is already set. Cannot set '{extra}'"
                 self.violations.append((path, f"Invalid value at '{path}' (oneof), {text}"))
 
-    def _field(self, kind: str, value: Any, key: str, path: str) -> Any:
+    def _field(self, kind: str, value: object, key: str, path: str) -> Any:
         kind = kind.removeprefix("readonly ")
         where = f"{path}.{snake(key)}"
         shape, _, item_kind = kind.partition(" ")
@@ -141,7 +141,7 @@ class _Parser:
             return self._unknown(key, path, "Starting an object on a scalar field.")
         return self._value(kind, value, where)
 
-    def _value(self, kind: str, value: Any, where: str) -> Any:
+    def _value(self, kind: str, value: object, where: str) -> Any:
         if kind in self.types:
             if not isinstance(value, dict):
                 return self._invalid(where, kind, value)
@@ -157,7 +157,7 @@ class _Parser:
         self.violations.append((path, text))
         return _DROPPED
 
-    def _invalid(self, where: str, kind: str, value: Any) -> Any:
+    def _invalid(self, where: str, kind: str, value: object) -> Any:
         name = kind.partition(" ")[0]
         known = name in _SCALARS or name == "map"
         shown = f"TYPE_{name.upper()}" if known else f"type.googleapis.com/google.cloud.aiplatform.{name}"
@@ -166,7 +166,7 @@ class _Parser:
         return _DROPPED
 
 
-def _is_default(kind: str, value: Any) -> bool:
+def _is_default(kind: str, value: object) -> bool:
     """Whether protobuf would leave the value out; a message or a free value stays, even if it is empty."""
     if value is _DROPPED:
         return True
@@ -174,15 +174,15 @@ def _is_default(kind: str, value: Any) -> bool:
     return not has_presence and value in ("", "0", 0, False, [], {})
 
 
-def _string(value: Any, _kind: str) -> Any:
+def _string(value: object, _kind: str) -> Any:
     return value if isinstance(value, str) else _DROPPED
 
 
-def _boolean(value: Any, _kind: str) -> Any:
+def _boolean(value: object, _kind: str) -> Any:
     return value if isinstance(value, bool) else _DROPPED
 
 
-def _integer(value: Any, kind: str) -> Any:
+def _integer(value: object, kind: str) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return _DROPPED
     try:
@@ -195,7 +195,7 @@ def _integer(value: Any, kind: str) -> Any:
     return str(number) if kind == "int64" else number
 
 
-def _number(value: Any, _kind: str) -> Any:
+def _number(value: object, _kind: str) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return _DROPPED
     try:
@@ -205,7 +205,7 @@ def _number(value: Any, _kind: str) -> Any:
     return number if math.isfinite(number) or isinstance(value, str) else _DROPPED
 
 
-def _enum(value: Any, kind: str) -> Any:
+def _enum(value: object, kind: str) -> Any:
     names = kind.partition(" ")[2].split("|")
     if isinstance(value, bool):
         return _DROPPED

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -44,7 +43,7 @@ class GoogleResponse(Response):
 
     media_type = "application/json; charset=UTF-8"
 
-    def render(self, content: Any) -> bytes:
+    def render(self, content: object) -> bytes:
         return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
 
 

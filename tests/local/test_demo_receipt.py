@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
-from local.receipt import print_bills, recorded_bills
+from local.signpost import print_bills, recorded_bills
 from vertex_batch.costs import Bill, CostTable, Delivery, JobFacts, RowCounts
 from vertex_batch.pricing import LineItem
 from vertex_batch.usage import Kind, Modality, Tier

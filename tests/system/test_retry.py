@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from typing import Any
 
 from msgspec import structs
 
-from local.emulator.admin import Order, Output, RowRule, Scenario
+from local.emulator.admin import Order, Output, RowRule, Scenario, Step
+from local.stack.airflow_api import wait_until
 from tools.chaos import kill_each_task_once
 from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
 
@@ -127,3 +131,44 @@ def test_rows_of_an_earlier_run_are_delivered_for_its_day(stack, nights):
         assert stack.airflow.wait_for_run(SPEC, run_id)["state"] == "failed"
         assert problem in stack.airflow.logs(SPEC, run_id, "retry_1.prepare")
         assert not nights.jobs(SPEC, run_id)
+
+
+def test_a_cancelled_run_of_a_spec_that_gets_retry_rows_afterwards_pays_only_the_rest(stack, nights):
+    """What the page of the run says to do: add `retry_rows` to the spec, and run the command."""
+    spec = stack.options.specs / "system_rest.yaml"
+    text = (stack.options.specs / f"{SPEC}.yaml").read_text().replace(SPEC, "system_rest")
+    without, rounds = text.partition("retry_rows:")[:2]
+    generator = stack.options.dags / "vertex_batch_specs.py"
+    spec.write_text(without)
+    generator.touch()  # else the stack of the tests reads it again in an hour
+    stack.emulator.add_scenario(Scenario(timeline=[Step(state="RUNNING", seconds=None)], mix={}, times=1))
+    nights.start("system_rest", "cut_short", rows=ROWS)
+    nights.wait_for_job("system_rest", "cut_short", "RUNNING")
+    stack.airflow.wait_for_task("system_rest", "cut_short", "wait", ["deferred"], timeout_seconds=180)
+    stack.airflow.set_run_state("system_rest", "cut_short", "failed")
+    stack.airflow.wait_for_task(
+        "system_rest", "cut_short", "deliver", ["success", "failed"], timeout_seconds=180
+    )
+    assert [job.state for job in nights.jobs("system_rest", "cut_short")] == ["CANCELLED"]
+
+    spec.write_text(f"{without}{rounds} {{rounds: 1}}\n")
+    generator.touch()
+    stack.emulator.add_scenario(Scenario(mix={}))
+    wait_until(
+        lambda: any(
+            task["task_id"] == "retry_1.prepare"
+            for task in stack.airflow.call("GET", "/dags/system_rest/tasks")["tasks"]
+        ),
+        "a round of the DAG",
+        timeout_seconds=120,
+    )
+    command = [sys.executable, "-m", "vertex_batch.cli", "retry-rows", str(spec), "cut_short"]
+    subprocess.run(command, env={**os.environ, **stack.site.environment()}, check=True, timeout=120)
+    (run_id,) = {
+        run["dag_run_id"] for run in stack.airflow.call("GET", "/dags/system_rest/dagRuns")["dag_runs"]
+    } - {"cut_short"}
+    assert stack.airflow.wait_for_run("system_rest", run_id, timeout_seconds=240)["state"] == "success"
+    bills = [*nights.bills("system_rest", "cut_short"), *nights.bills("system_rest", run_id)]
+    assert [bill.rows.ok for bill in bills] == [ROWS // 2, ROWS // 2]
+    told = stack.airflow.xcom("system_rest", run_id, "deliver")
+    assert (told["input_rows"], told["delivered"], told["exceptions"]) == (ROWS, ROWS, 0)

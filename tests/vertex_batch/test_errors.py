@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import pytest
 
@@ -20,6 +21,7 @@ from vertex_batch.errors import (
     ProxyRateLimitError,
     ResourceExhaustedError,
     SettingsSource,
+    StillRunningError,
     StorageAccessError,
     StorageUnavailableError,
     TransientError,
@@ -42,6 +44,11 @@ OTHERS = [
     StorageUnavailableError("gs://a/x", "503"),
     CancelNotConfirmedError(job="p/l/1", state="CANCELLING", waited_seconds=600),
 ]
+
+
+@pytest.mark.parametrize("error", [*OTHERS, StillRunningError("p/l/1", "JOB_STATE_RUNNING")])
+def test_no_error_presumes_that_a_task_of_airflow_raised_it(error):
+    assert not re.search(r"clear|this task|XCom", str(error), re.IGNORECASE)
 
 
 def api_error(kind: type[ApiError], **more) -> ApiError:

@@ -106,7 +106,7 @@ def with_duckdb() -> Work:
     return work
 
 
-def with_polars(engine: Any) -> Work:
+def with_polars(engine: object) -> Work:
     """A lazy scan with a schema, so that nothing is guessed."""
     os.environ["POLARS_MAX_THREADS"] = str(THREADS)
     import polars as pl

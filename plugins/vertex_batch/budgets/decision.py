@@ -159,7 +159,7 @@ class BudgetExceededError(PermanentError):
         self.who, self.sums = who, sums
         super().__init__(
             f"The budget refuses the job of {who}: {sums}. Nothing was submitted, and nothing was spent."
-            " A retry will fail the same way. Raise the limit, or clear the task when the budget has room."
+            " A retry will fail the same way. Raise the limit, or run this again when the budget has room."
         )
 
 
@@ -174,5 +174,5 @@ class ApprovalRefusedError(PermanentError):
         self.who, self.why = who, why
         super().__init__(
             f"The job of {who} was held for approval: {why}. Nothing was submitted, and nothing was spent."
-            " A retry will fail the same way. Clear the task to ask again."
+            " A retry will fail the same way. Run this again to ask again."
         )

@@ -15,7 +15,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from vertex_batch.budgets.answers import USUAL_ANSWER
+from vertex_batch.budgets.answer_lengths import USUAL_ANSWER
 from vertex_batch.budgets.replay import OF_THE_ANSWER, PastJob, describe, like, replay, usable
 from vertex_batch.budgets.survey import Survey
 from vertex_batch.costs.bill import Total, total
@@ -92,10 +92,11 @@ class Estimate:
             return f"below the expected range of {self.span} USD"
         return ""
 
-    def outcome(self, cost: Total, *, has_ended_well: bool = True) -> str:
+    def outcome(self, cost: Total, *, has_ended_well: bool = True, failed: int = 0) -> str:
         """Say in one clause how a bill compares with what was expected; empty where that cannot be known.
 
         :param has_ended_well: as for `compare`.
+        :param failed: rows that are not billed, which is why a bill is lower than a single amount.
         """
         if outside := self.compare(cost, has_ended_well=has_ended_well):
             return outside
@@ -103,11 +104,13 @@ class Estimate:
         if not (has_ended_well and cost.complete and self.expected.complete and expected):
             return ""
         share = cost.amount / expected - 1
+        inside = "" if self.low == self.high else ", inside the range"
+        said = f"{abs(share) * 100:.0f} % {'more' if share > 0 else 'less'} than expected{inside}"
         if abs(share) <= _AS_EXPECTED:
-            return "as expected"
-        if self.low == self.high:
-            return ""
-        return f"{abs(share) * 100:.0f} % {'more' if share > 0 else 'less'} than expected, inside the range"
+            said = "exactly as expected" if not (share or inside) else "as expected"
+        if failed and share < 0 and not inside:
+            said += f": {failed:,} failed {'row is' if failed == 1 else 'rows are'} not billed"
+        return said
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data for XCom; amounts are decimal strings."""

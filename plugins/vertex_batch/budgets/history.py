@@ -12,6 +12,7 @@ from vertex_batch.costs.rows import read_usage_key
 from vertex_batch.costs.schema import JOB_KEY, estimates, jobs, same_job, usage
 from vertex_batch.costs.table import CostTable
 from vertex_batch.usage import canonical_model, was_not_run
+from vertex_batch.vertex.labels import SAMPLE_LABEL
 
 _CANDIDATES = 50
 
@@ -46,4 +47,5 @@ def _past_job(connection: Connection, row: Row[Any]) -> PastJob:
     # The input of a job that resumed another holds that job's answers, too.
     size = None if row.rows_copied or not of_input else (row.input_bytes or 0) * rows // of_input
     cost = Total(row.amount_picousd, complete=not row.unpriced_line_items)
-    return PastJob(rows, tokens, size or None, answered, cost, of_input, row.answer_limit)
+    is_sample = SAMPLE_LABEL in row.labels
+    return PastJob(rows, tokens, size or None, answered, cost, of_input, row.answer_limit, is_sample)

@@ -65,7 +65,8 @@ class StoredEstimate:
 
     def outcome(self, bill: Bill) -> str:
         """How the bill compares with the estimate; see `Estimate.outcome`."""
-        return self.estimate.outcome(bill.total, has_ended_well=bill.job.state == JobState.SUCCEEDED)
+        has_ended_well = bill.job.state == JobState.SUCCEEDED
+        return self.estimate.outcome(bill.total, has_ended_well=has_ended_well, failed=bill.rows.failed)
 
     def beside(self, bill: Bill) -> str:
         """The estimate, and how the bill compares with it."""

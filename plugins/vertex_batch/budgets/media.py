@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from enum import Enum
 from math import ceil
 
-from vertex_batch.budgets.headers import HEADER_BYTES, audio_seconds, image_size, pdf_pages
+from vertex_batch.budgets.media_headers import HEADER_BYTES, audio_seconds, image_size, pdf_pages
 from vertex_batch.budgets.ranges import Range, exactly
 from vertex_batch.usage import Modality
 

@@ -14,7 +14,7 @@ from itertools import islice
 from math import ceil
 from statistics import median
 
-from vertex_batch.budgets.answers import USUAL_ANSWER, within
+from vertex_batch.budgets.answer_lengths import USUAL_ANSWER, within
 from vertex_batch.budgets.media import Family, family
 from vertex_batch.budgets.survey import Survey
 from vertex_batch.costs.bill import Total
@@ -59,6 +59,7 @@ class PastJob:
     cost: Total | None = None
     input_rows: int = 0
     answer_limit: int | None = None
+    is_sample: bool = False
 
     @property
     def is_usable(self) -> bool:
@@ -147,16 +148,19 @@ def like(history: Sequence[PastJob], survey: Survey) -> Sequence[PastJob]:
 
 
 def past_costs(history: Iterable[PastJob]) -> list[Total]:
-    """What a thousand answered rows of each past job cost, the lowest first."""
-    costs = [job.cost.per_thousand(job.answered) for job in history if job.cost]
-    return sorted((cost for cost in costs if cost), key=lambda cost: cost.amount)
+    """What a thousand answered rows of each past job cost, the lowest first; of samples without others."""
+    known = [(job, cost) for job in history if job.cost and (cost := job.cost.per_thousand(job.answered))]
+    costs = [cost for job, cost in known if not job.is_sample] or [cost for _, cost in known]
+    return sorted(costs, key=lambda cost: cost.amount)
 
 
 def describe_past(history: Iterable[PastJob]) -> str:
     """Say what a thousand answered rows of the past jobs cost; empty if that is not known."""
+    history = list(history)
     if not (costs := past_costs(history)):
         return ""
-    jobs = "the last job" if len(costs) == 1 else f"the last {len(costs)} jobs"
+    what = "sample" if all(job.is_sample for job in history) else "job"
+    jobs = f"the last {what}" if len(costs) == 1 else f"the last {len(costs)} {what}s"
     span = "" if len(costs) == 1 else f" ({costs[0]} to {costs[-1]})"
     return f"{jobs} cost {costs[len(costs) // 2]} per 1,000 answered rows{span}"
 

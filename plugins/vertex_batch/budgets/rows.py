@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vertex_batch.budgets.answers import NO_LIMIT, AnswerLimit, Limits, answer
+from vertex_batch.budgets.answer_lengths import NO_LIMIT, AnswerLimit, Limits, answer
 from vertex_batch.budgets.media import MediaFile, family, media_tokens, text_tokens
 from vertex_batch.budgets.ranges import NOTHING, Part, Range, exactly
 from vertex_batch.usage import Kind, Modality, Tier, canonical_model, is_billed_by_character
@@ -103,7 +103,7 @@ class _Walk:
         self.resolution = ""
         self.has_cached_content = False
 
-    def visit(self, value: Any, depth: int, key: str = "") -> None:
+    def visit(self, value: object, depth: int, key: str = "") -> None:
         if depth > _DEEPEST:
             return
         if isinstance(value, str):
@@ -128,7 +128,7 @@ class _Walk:
             self.text += len(value.encode("utf-8", "surrogatepass"))
             self.characters += characters_of(value)
 
-    def _entry(self, parent: Mapping[str, Any], name: str, value: Any, depth: int) -> None:
+    def _entry(self, parent: Mapping[str, Any], name: str, value: object, depth: int) -> None:
         if name in _MEDIA and isinstance(value, dict):
             self.files.append(_media_file(parent, value))
         elif name in _CONFIG and isinstance(value, dict):
@@ -166,7 +166,7 @@ def _cut_seconds(cut: Mapping[str, Any]) -> float | None:
     return None if end is None else max(0.0, end - start)
 
 
-def _offset(value: Any) -> float | None:
+def _offset(value: object) -> float | None:
     """Seconds as protobuf writes a duration, such as ``1.5s``; as a mapping of seconds and nanos, too."""
     if isinstance(value, Mapping):
         value = value.get("seconds", 0)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, sqrt
 
-from vertex_batch.budgets.answers import AnswerLimit
+from vertex_batch.budgets.answer_lengths import AnswerLimit
 from vertex_batch.budgets.ranges import NOTHING, Part, Range, exactly
 from vertex_batch.budgets.rows import RowReader, RowTokens
 from vertex_batch.usage import Kind

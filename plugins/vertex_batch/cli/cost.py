@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from vertex_batch.budgets import Ledger, StoredEstimate
 from vertex_batch.cli import arguments
@@ -243,7 +243,7 @@ def _total(total: Total) -> dict[str, object]:
     return {"amount_usd": total.amount, "complete": total.complete}
 
 
-def _plain(value: Any) -> dict[str, object]:
+def _plain(value: object) -> dict[str, object]:
     assert is_dataclass(value)
     assert not isinstance(value, type)
     return asdict(value)

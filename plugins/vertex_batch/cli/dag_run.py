@@ -44,6 +44,7 @@ from vertex_batch.specs import Spec, load_spec, prices_folder
 from vertex_batch.specs.model import JobSpec
 from vertex_batch.specs.team_budgets import budgets_file
 from vertex_batch.tasks.choices import JOBS
+from vertex_batch.tasks.outcome import is_command
 from vertex_batch.vertex.client import BatchClient, try_proxy
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def main(order: Order, out: TextIO) -> int:
     """
     global dag  # noqa: PLW0603 - the file in the DAGs folder reads it
     interruption = Interruption()
+    is_command.set(True)
     initdb()
     spec, folder = load_spec(order.spec), Path(order.spec).resolve().parent
     spec = spec.with_jobs(order.job(job) for job in spec.jobs)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vertex_batch.budgets import describe_past, past_costs
-from vertex_batch.costs import paid_before
+from vertex_batch.costs import PaysAgain, paid_before
 from vertex_batch.errors import VertexBatchError
 
 if TYPE_CHECKING:
@@ -76,6 +76,6 @@ def _read(plan: Plan, url: str | None, objects: Sequence[SourceObject]) -> Histo
         return History()
     group = f"{plan.job.name}." if plan.spec.grouped else ""
     answered = table.answered(plan.spec.name, plan.rendered.uris)
-    again = paid_before(answered, [each.created for each in objects])
+    again = paid_before(answered, [each.created for each in objects], PaysAgain.WOULD_PAY)
     past = past_jobs(table, plan.spec.name, f"{group}submit", plan.request.model)
     return History(past, again=again)

@@ -13,7 +13,7 @@ from vertex_batch.costs.bill import RowCounts as RowCounts
 from vertex_batch.costs.bill import Total as Total
 from vertex_batch.costs.bill import add_totals as add_totals
 from vertex_batch.costs.bill import total as total
-from vertex_batch.costs.csv_text import harmless as harmless
+from vertex_batch.costs.csv_text import daily_csv as daily_csv
 from vertex_batch.costs.csv_text import stream_csv as stream_csv
 from vertex_batch.costs.deliveries import Delivery as Delivery
 from vertex_batch.costs.deliveries import rows_equation as rows_equation
@@ -33,6 +33,7 @@ from vertex_batch.costs.questions import JobCost as JobCost
 from vertex_batch.costs.questions import JobFilter as JobFilter
 from vertex_batch.costs.questions import JobOrder as JobOrder
 from vertex_batch.costs.questions import Owners as Owners
+from vertex_batch.costs.questions import PaysAgain as PaysAgain
 from vertex_batch.costs.questions import paid_before as paid_before
 
 if TYPE_CHECKING:

@@ -14,12 +14,14 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     false,
     func,
     literal,
+    not_,
     or_,
     select,
 )
 from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.costs.bill import RowCounts
+from vertex_batch.costs.columns import one_of
 from vertex_batch.costs.questions import Grouping, GroupTotal, JobFilter, JobOrder
 from vertex_batch.costs.rows import total_of
 from vertex_batch.costs.schema import JOB_KEY, SUMS, job_sums, jobs, same_job
@@ -56,17 +58,17 @@ def conditions(where: JobFilter, of: Table = jobs) -> list[ColumnElement[bool]]:
     """
     found = [of.c[name] == getattr(where, name) for name in _EXACT if getattr(where, name)]
     if where.dag_ids is not None:
-        of_dags = of.c.dag_id.in_(sorted(where.dag_ids))
-        of_specs = and_(of.c.dag_id == "", of.c.spec.in_(sorted(where.specs_without_dag)))
+        of_dags = one_of(of.c.dag_id, where.dag_ids)
+        of_specs = and_(of.c.dag_id == "", one_of(of.c.spec, where.specs_without_dag))
         found.append(or_(of_dags, of_specs) if where.specs_without_dag else of_dags)
     if where.job_ids is not None:
-        found.append(of.c.job_id.in_(sorted(where.job_ids)))
+        found.append(one_of(of.c.job_id, where.job_ids))
     if where.named is not None:
         found.append(or_(false(), *(_is_named(of, name) for name in sorted(where.named, key=str))))
     if where.only:
-        found.append(of.c[where.only[0]].in_(sorted(where.only[1])))
+        found.append(one_of(of.c[where.only[0]], where.only[1]))
     if where.but:
-        found.append(of.c[where.but[0]].not_in(sorted(where.but[1])))
+        found.append(not_(one_of(of.c[where.but[0]], where.but[1])))
     if where.text:
         found.append(of.c.searched.contains(where.text.lower(), autoescape=True))
     if where.incomplete:

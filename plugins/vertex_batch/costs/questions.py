@@ -152,11 +152,21 @@ class UnpricedUsage:
     tokens: int
 
 
-def paid_before(jobs: Sequence[JobCost], written: Sequence[datetime | None]) -> str:
+class PaysAgain(StrEnum):
+    """What a run pays for answered inputs: before it, during it, after it, and after one without jobs."""
+
+    WOULD_PAY = "a run would pay for them again"
+    PAYS = "this run pays for them again"
+    PAID = "this run has paid for them again"
+    PAID_NOTHING = "this run would have paid for them again"
+
+
+def paid_before(jobs: Sequence[JobCost], written: Sequence[datetime | None], pays: PaysAgain) -> str:
     """Say that an earlier run has answered the same inputs; empty if that is not certain.
 
     :param jobs: that have read inputs with the same URIs, the latest first; see `CostReader.answered`.
     :param written: when the objects of the inputs were written; None: unknown.
+    :param pays: when it is said.
     """
     if not jobs:
         return ""
@@ -170,5 +180,5 @@ def paid_before(jobs: Sequence[JobCost], written: Sequence[datetime | None]) -> 
     cost = add_totals(each.total for each in mine)
     return (
         f"These inputs were answered before by run {last.run_id} on {last.created_at:%Y-%m-%d}"
-        f" ({answered:,} of {rows:,} rows, {cost}); this run pays for them again."
+        f" ({answered:,} of {rows:,} rows, {cost}); {pays}."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -12,6 +12,7 @@ from typing import Self
 
 from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     BigInteger,
+    ColumnElement,
     Connection,
     func,
     literal_column,
@@ -168,12 +169,24 @@ class CostReader:
 
     def failed_reasons(self, where: JobFilter) -> Counter[str]:
         """Return how many rows failed for which reason, in the latest jobs with failed rows."""
-        asked = select(jobs.c.failed_reasons).where(*conditions(where), jobs.c.rows_failed > 0)
-        found: Counter[str] = Counter()
+        by_run = self._failed_reasons(*conditions(where))
+        return sum(by_run.values(), Counter[str]())
+
+    def failed_reasons_of_runs(
+        self, runs: Collection[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], Counter[str]]:
+        """Return the same of each of some runs, each a DAG and a run."""
+        return self._failed_reasons(is_of_runs(jobs, runs)) if runs else {}
+
+    def _failed_reasons(self, *which: ColumnElement[bool]) -> Mapping[tuple[str, str], Counter[str]]:
+        asked = select(jobs.c.dag_id, jobs.c.run_id, jobs.c.failed_reasons).where(
+            *which, jobs.c.rows_failed > 0
+        )
+        found: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         with self.reading() as connection:
             latest = asked.order_by(jobs.c.day.desc()).limit(_JOBS_WITH_REASONS)
-            for reasons in connection.execute(latest).scalars():
-                found.update(reasons)
+            for dag_id, run_id, reasons in connection.execute(latest):
+                found[dag_id, run_id].update(reasons)
         return found
 
     def totals(
@@ -262,8 +275,7 @@ class CostReader:
 
         The deliveries of all runs that were paid for are among them, also one that is beside a better one, or
         that a later run has replaced. One is left out if that later run has only sent its missing rows again:
-        the later delivery then has its rows, too, and they were paid for once. Instead of one that is beside
-        a better one of the same input, the better one is among them.
+        the later delivery then has its rows, too, and they were paid for once.
 
         :param where: see `deliveries`.
         :return: the ones with most exceptions first.
@@ -278,17 +290,8 @@ class CostReader:
             replacing = sorted({(each.dag_id, each.replaced_by) for each in found if each.replaced_by})
             rows = connection.execute(select_sending_rest(replacing)) if replacing else ()
             completing = {(row.dag_id, row.run_id) for row in rows}
-            kept_at = {each.kept_at for each in found if each.kept_at}
-            at_address = deliveries.c.answers_uri.in_(sorted(kept_at))
-            better = read_deliveries(connection, *chosen, at_address) if kept_at else []
-        kept = {(each.dag_id, each.answers_uri): each for each in better if not each.replaced_by}
-        of_night = {
-            (one.dag_id, one.run_id, one.task_id, one.map_index): one
-            for each in found
-            if (each.dag_id, each.replaced_by) not in completing
-            for one in [kept.get((each.dag_id, each.kept_at), each)]
-        }
-        return sorted(of_night.values(), key=lambda each: -each.exceptions)
+        of_night = [each for each in found if (each.dag_id, each.replaced_by) not in completing]
+        return sorted(of_night, key=lambda each: -each.exceptions)
 
     def deliveries_of(self, job: JobFacts) -> list[Delivery]:
         """Return the deliveries of a job's run that can contain answers of the job."""
@@ -296,13 +299,21 @@ class CostReader:
 
     def deliveries_of_jobs(self, asked: Sequence[JobFacts]) -> Mapping[JobId, list[Delivery]]:
         """Return the same of each of some jobs."""
-        runs = {(job.dag_id, job.run_id) for job in asked if job.dag_id and job.run_id}
+        by_run = self.deliveries_of_runs(
+            {(job.dag_id, job.run_id) for job in asked if job.dag_id and job.run_id}
+        )
+        return {
+            job.key: [each for each in by_run.get((job.dag_id, job.run_id), ()) if each.is_of(job)]
+            for job in asked
+        }
+
+    def deliveries_of_runs(
+        self, runs: Collection[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], list[Delivery]]:
+        """Return all deliveries of each of some runs, each a DAG and a run; nothing of a run without any."""
         by_run: dict[tuple[str, str], list[Delivery]] = {}
         with self.reading() as connection:
             found = read_deliveries(connection, is_of_runs(deliveries, runs)) if runs else []
         for each in found:
             by_run.setdefault((each.dag_id, each.run_id), []).append(each)
-        return {
-            job.key: [each for each in by_run.get((job.dag_id, job.run_id), ()) if each.is_of(job)]
-            for job in asked
-        }
+        return by_run

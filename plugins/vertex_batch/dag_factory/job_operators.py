@@ -97,7 +97,7 @@ class JobOperators:
             **self._always,
         )
 
-    def submit(self, prefix: str, part: Any, plan_task_id: str | None) -> SubmitBatchPredictionJobOperator:
+    def submit(self, prefix: str, part: object, plan_task_id: str | None) -> SubmitBatchPredictionJobOperator:
         """Make the task that submits one Vertex job.
 
         :param prefix: of the task's id.

@@ -6,17 +6,16 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import (  # type: ignore[attr-defined]  # its stub file lacks the deadlines
-    BaseNotifier,
     DeadlineAlert,
     DeadlineReference,
     SyncCallback,
 )
 
 from vertex_batch.costs import in_full, usd
+from vertex_batch.operators.digest import load_notifier
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.notify import Notice, Occasion
 
@@ -54,7 +53,7 @@ class Notify:
         if self.path is None:
             return
         try:
-            _notifier(self.path)(**self.arguments)(context)
+            load_notifier(self.path)(**self.arguments)(context)
         except Exception:
             log.exception("%s %s, but the notifier %s failed", run, self.what, self.path)
 
@@ -127,11 +126,3 @@ def tell_of_lateness(context: Context, path: str | None, arguments: Mapping[str,
 
 def _of(spec: Spec, occasion: Occasion) -> list[Notice]:
     return [notice for notice in spec.notify if occasion in notice.on]
-
-
-def _notifier(path: str) -> type[BaseNotifier]:
-    module, _, name = path.rpartition(".")
-    found: Any = getattr(import_module(module), name)
-    if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
-        raise TypeError(f"{path} is not an Airflow notifier")
-    return found

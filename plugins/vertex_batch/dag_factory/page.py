@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 from urllib.parse import urlsplit
 
 from airflow.sdk import conf
@@ -107,19 +106,19 @@ def _table(title: str, rows: list[str]) -> str:
     return "\n".join([f"| {title} | value |", "|---|---|", *rows])
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if isinstance(value, (list, tuple)) and value:
         return "<br>".join(_code(item) for item in value)
     return _code(value)
 
 
-def _code(value: Any) -> str:
+def _code(value: object) -> str:
     """Show a value as code, also in a table."""
     # A bar would end the table's cell, a backtick the code.
     return f"`{plain(value)}`".replace("|", "\\|")
 
 
-def plain(value: Any) -> str:
+def plain(value: object) -> str:
     """Write a value as one line of text without backticks."""
     if isinstance(value, timedelta):
         return show_duration(value)
@@ -135,7 +134,7 @@ def plain(value: Any) -> str:
     return text.replace("`", "'")
 
 
-def _decimal(value: Any) -> str:
+def _decimal(value: object) -> str:
     if isinstance(value, Decimal):
         return str(value)
     raise TypeError(type(value).__name__)

@@ -167,7 +167,7 @@ def _rounds(
 
 
 def _one_job(
-    make: JobOperators, prefix: str = "", part: Any = None, plan_task_id: str | None = None
+    make: JobOperators, prefix: str = "", part: object = None, plan_task_id: str | None = None
 ) -> OneJob:
     submit = make.submit(prefix, part, plan_task_id)
     return OneJob(submit, make.wait(submit, prefix))
@@ -187,7 +187,7 @@ def _mapped(make: JobOperators, plan: PlanInputsOperator | PrepareRetryOperator,
         group_display_name="jobs",
         tooltip="One job, or one for each shard of an input that is too large for one",
     )
-    def shards(shard: Any) -> None:
+    def shards(shard: object) -> None:
         made.append(_one_job(make, prefix, shard, plan.task_id))
 
     shards.expand(shard=plan.output)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vertex_batch.billing.price_books import PriceBooks
 from vertex_batch.doctor import probes, rules
-from vertex_batch.doctor.running import CheckedSetup, Diagnosis, SetupCheck, run_checks
+from vertex_batch.doctor.runner import CheckedSetup, Diagnosis, SetupCheck, run_checks
 from vertex_batch.hooks.connection import ProxySettings
 from vertex_batch.specs import JobSpec, Spec, load_specs, prices_folder
 from vertex_batch.storage import ObjectStorage

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253
 from vertex_batch.billing.price_books import PriceBooks, SpecJobPrices
 from vertex_batch.costs import CostTable, JobFacts
 from vertex_batch.doctor import rules
-from vertex_batch.doctor.running import Diagnosis, failed, not_checked, ok, warning
+from vertex_batch.doctor.runner import Diagnosis, failed, not_checked, ok, warning
 from vertex_batch.errors import (
     AccessRefusedError,
     ApiError,

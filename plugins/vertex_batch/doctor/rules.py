@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from vertex_batch.doctor.running import Diagnosis, failed, ok, warning
+from vertex_batch.doctor.runner import Diagnosis, failed, ok, warning
 from vertex_batch.vertex.proxy_versions import SecurityFlaw
 
 TESTED_AIRFLOW = (3, 3)

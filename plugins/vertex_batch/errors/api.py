@@ -306,8 +306,8 @@ class StillRunningError(TransientError):
         self.job, self.state = job, state
         super().__init__(
             f"Job {job} is {state}. This run did not submit it and only waits for it, so it was not"
-            " cancelled. Nothing was recorded. Its finished rows are billed. A retry checks again; clear this"
-            " task once the job has ended."
+            " cancelled. Nothing was recorded. Its finished rows are billed. A retry checks again; run this"
+            " again once the job has ended."
         )
 
 

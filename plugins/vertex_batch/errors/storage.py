@@ -27,8 +27,8 @@ class InputMissingError(PermanentError):
     """
 
     advice = (
-        "Nothing was submitted. Check that the task that writes the input has run, then clear this task:"
-        " Airflow does not retry it by itself."
+        "Nothing was submitted. A retry fails the same way. Check what writes the input, and once it is"
+        " there, run this again."
     )
 
     def __init__(self, missing: Mapping[str, str], consequence: str = "") -> None:

@@ -111,7 +111,7 @@ def _bracketed(host: str) -> str:
         return host
 
 
-def _verify(value: Any) -> bool | str:
+def _verify(value: object) -> bool | str:
     text = str(value).strip()
     return {"true": True, "false": False}.get(text.lower(), text)
 
@@ -125,5 +125,5 @@ def _seconds(name: str, value: Any, problems: list[str]) -> float:
     return seconds
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     return str(value).strip() if value is not None else None

@@ -32,7 +32,7 @@ _NOT_ON_SEVERAL = (
     " which works only if all tasks run on one machine. This Airflow uses {}: each machine would have a cost"
     " table of its own, and a container's would be lost with it. Define the connection 'batch_costs' as a"
     " PostgreSQL database, or, if all tasks do share one disk, as type sqlite with the path of a file as its"
-    " host. Then clear the task. Jobs and their outputs are kept."
+    " host. Then run this again. Jobs and their outputs are kept."
 )
 
 # What libpq and psycopg2 take from a URL; other extras belong to Airflow's own hook.
@@ -67,8 +67,8 @@ def cost_table_url(batch_costs_conn_id: str = DEFAULT_CONN_ID) -> str:
             return _sqlite_url(DEFAULT_FILE)
         raise ConfigurationError(
             f"Connection {batch_costs_conn_id!r} for the cost table is not defined. Define it, or leave it"
-            " out to store the costs in a SQLite file in AIRFLOW_HOME. The job's output is kept. Then clear"
-            " the task to record its cost."
+            " out to store the costs in a SQLite file in AIRFLOW_HOME. The job's output is kept. Then run"
+            " this again to record its cost."
         ) from error
     if connection.conn_type == "sqlite":
         return _sqlite_url(_sqlite_path(connection))

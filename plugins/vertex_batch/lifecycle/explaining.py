@@ -21,12 +21,16 @@ _MONEY = {
     Verdict.DEADLINE: "Finished rows are billed; the record_cost task counts them.",
     Verdict.POLLING_FAILED: "The job may still be running and costing money.",
 }
-_ALL_AGAIN = "Clearing the submit task sends all rows again, and pays again for those that were answered."
+_ALL_AGAIN = (
+    "To send and pay only the rows without an answer, run `vertex-batch retry-rows SPEC RUN`. A spec without"
+    " `retry_rows` needs it first: add `retry_rows: {rounds: 1}`. Clearing the submit task sends all rows"
+    " again, and pays again for those that were answered."
+)
 _NEXT = {
     Verdict.LOST: "Clear the submit task to run the batch again.",
     Verdict.DEADLINE: f"Raise the deadline. {_ALL_AGAIN}",
     Verdict.POLLING_FAILED: (
-        "Fix the cause named above, then clear this task. It will resume waiting for the same job."
+        "Fix the cause named above, then run this again. It will resume waiting for the same job."
     ),
     Verdict.CANCELLED: _ALL_AGAIN,
     Verdict.EXPIRED: _ALL_AGAIN,

@@ -1,7 +1,8 @@
-"""Decide what a submit does, from what was read: submit, adopt, re-attach, submit again.
+"""Decide on one create, from what was read: submit, adopt, re-attach, or look again.
 
 Nothing here reads a clock, a network or Airflow. `SUBMIT_RULES` is the specification; the documentation
-prints it. `waiting` decides on a job that is waited for, `ownership` on a killed task.
+prints it. `waiting` decides on a job that is waited for, and whether a failed one is submitted again;
+`ownership` decides on a killed task.
 """
 
 from __future__ import annotations

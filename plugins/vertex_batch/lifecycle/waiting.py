@@ -45,6 +45,8 @@ _VERDICT_OF_STATE = {
 CUT_OFF_SECONDS = 23 * 3600.0
 
 # google.rpc.Code of a failed job: these are transient faults of the service; the others need a fix first.
+# A row is also sent again after UNKNOWN, ABORTED and CANCELLED (`usage.failure_codes`). A job is not, since
+# they do not say that the service was in trouble, and the same job may fail as a whole again.
 PASSING_JOB_ERRORS = frozenset({4, 8, 13, 14})
 
 

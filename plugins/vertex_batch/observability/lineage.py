@@ -129,7 +129,7 @@ class ReportsLineage:
 
     lineage: Lineage | None = None
 
-    def get_openlineage_facets_on_start(self, _task_instance: Any = None) -> OperatorLineage[Any, Any]:
+    def get_openlineage_facets_on_start(self, _task_instance: object = None) -> OperatorLineage[Any, Any]:
         return to_openlineage(self.lineage or Lineage())
 
     get_openlineage_facets_on_complete = get_openlineage_facets_on_start

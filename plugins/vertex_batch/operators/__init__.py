@@ -7,9 +7,9 @@ from vertex_batch.operators.deliver import DeliverResultsOperator
 from vertex_batch.operators.digest import SpendDigestOperator
 from vertex_batch.operators.plan import PlanInputsOperator
 from vertex_batch.operators.reap import ReapBatchPredictionJobsOperator
+from vertex_batch.operators.recalculate import RecountJobsOperator, RepriceJobsOperator
 from vertex_batch.operators.record import AggregateTokenUsageOperator
-from vertex_batch.operators.recorded import RecountJobsOperator, RepriceJobsOperator
-from vertex_batch.operators.retry import PrepareRetryOperator
+from vertex_batch.operators.retry_rows import PrepareRetryOperator
 from vertex_batch.operators.submit import SubmitBatchPredictionJobOperator
 from vertex_batch.tasks.gate import BudgetSettings
 

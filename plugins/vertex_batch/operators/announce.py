@@ -95,7 +95,7 @@ class CheckTasksOperator(BaseOperator):
                 raise AirflowFailException(message)
 
 
-def announcement(recorded: Any) -> dict[str, Any]:
+def announcement(recorded: object) -> dict[str, Any]:
     """Build an event's extra from the return value of `AggregateTokenUsageOperator`. Pure.
 
     :raises AirflowSkipException: no job has results, or none of their rows was answered.

@@ -14,7 +14,7 @@ from vertex_batch.hooks.storage import DEFAULT_CONN_ID
 from vertex_batch.inputs import StagingPlace, file_pattern
 from vertex_batch.tasks.choices import retried_run
 from vertex_batch.tasks.context import check_retried_day, overridden, with_run_dates
-from vertex_batch.tasks.retries import RETRY_POLICY
+from vertex_batch.tasks.retry_policy import RETRY_POLICY
 
 if TYPE_CHECKING:
     import jinja2
@@ -63,7 +63,7 @@ class SpecOperator(ProxyOperator):
 
     def _do_render_template_fields(
         self,
-        parent: Any,
+        parent: object,
         template_fields: Iterable[str],
         context: Context,
         jinja_env: jinja2.Environment,

@@ -64,7 +64,7 @@ class CancelBatchPredictionJobOperator(ProxyOperator):
     def __init__(
         self,
         *,
-        job: Any = None,
+        job: object = None,
         submit_task_id: str | None = None,
         resubmit_task_ids: Sequence[str] = (),
         job_ids: list[str] | str | None = None,

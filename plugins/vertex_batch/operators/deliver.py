@@ -166,7 +166,7 @@ class DeliverResultsOperator(SpecOperator):
         storage = open_storage(self.gcp_conn_id)
         settings = ResultSettings(self.key or "", self.answer, read_schema(self.schema), self.keep)
         with (
-            of_paid_answers("Then clear this task."),
+            of_paid_answers("Then run this again."),
             tempfile.TemporaryDirectory(prefix="results-", dir=self.work_folder) as folder,
             join(
                 self._inputs(run),

@@ -75,7 +75,7 @@ class SpendDigestOperator(BaseOperator):
         path = self.notifier or conf.get(_SECTION, "digest_notifier", fallback=None)
         if path:
             extended: Any = {**context, "digest": text, "digest_day": str(day)}
-            _notifier(path)(**self._arguments())(extended)
+            load_notifier(path)(**self._arguments())(extended)
         return text
 
     def _digest(self, day: date) -> Digest:
@@ -149,10 +149,14 @@ def _price_flags(table: CostTable, day: date) -> list[str]:
     return [f"{flag} ({count:,} {'bill' if count == 1 else 'bills'})" for flag, count in found.most_common()]
 
 
-def _notifier(path: str) -> type[BaseNotifier]:
+def load_notifier(path: str) -> type[BaseNotifier]:
+    """Import an Airflow notifier.
+
+    :raises ConfigurationError: there is none at this path.
+    """
     module, _, name = path.rpartition(".")
     found = getattr(importlib.import_module(module), name, None) if module else None
     if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
-        message = f"{path} is not an Airflow notifier. The digest is in the task's log."
+        message = f"{path} is not an Airflow notifier. What it would send is in the task's log."
         raise ConfigurationError(message)
     return found

@@ -97,7 +97,7 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
         submit_task_id: str | None = None,
         resubmit_task_ids: Sequence[str] = (),
         plan_task_id: str | None = None,
-        job: Any = None,
+        job: object = None,
         project: str | None = None,
         location: str | None = None,
         prices: Mapping[str, Any] | None = None,

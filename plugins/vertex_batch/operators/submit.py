@@ -114,7 +114,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         display_name: str | None = None,
         labels: dict[str, str] | None = None,
         model_parameters: dict[str, Any] | None = None,
-        part: Any = None,
+        part: object = None,
         plan_task_id: str | None = None,
         preflight: str = Mode.STRICT,
         failure_limits: dict[str, float] | None = None,

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from vertex_batch.preflight.fields import KINDS, Field, Message
 
@@ -29,6 +31,20 @@ class ReportProblem(Protocol):
     def __call__(self, path: str, message: str, /, *, sure: bool = True) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class LowNumber:
+    """A number of a record below which the other keys decide whether the row must be checked in Python.
+
+    :param field: its name, in camel case.
+    :param below: the limit.
+    :param needs_check: decides for a decoded record with a lower number.
+    """
+
+    field: str
+    below: int
+    needs_check: Callable[[msgspec.Struct], bool]
+
+
 @dataclass(slots=True, eq=False)
 class Column:
     """A key of the rows: the kinds of values that it had so far, and its keys or items.
@@ -38,6 +54,7 @@ class Column:
     :param required: a row without it fails alone, so `compiled` must not let it pass.
     :param field: what Google accepts in it; None if that is not known.
     :param is_misspelled: a row with this key is not answered.
+    :param low_number: what depends on the value of one of its keys; None if nothing does.
     """
 
     path: str = ""
@@ -46,6 +63,7 @@ class Column:
     required: bool = False
     is_misspelled: bool = False
     field: Field | None = None
+    low_number: LowNumber | None = None
     item: Column | None = None
     kinds: set[str] = dataclasses.field(default_factory=set)
     children: dict[str, Column] = dataclasses.field(default_factory=dict)
@@ -95,7 +113,7 @@ class Columns:
             if child is not None and not child.opaque:
                 self._value(child, value, depth, report)
 
-    def _value(self, column: Column, value: Any, depth: int, report: ReportProblem) -> None:
+    def _value(self, column: Column, value: object, depth: int, report: ReportProblem) -> None:
         if value is None:
             return
         kind = KINDS[type(value)]
@@ -141,12 +159,3 @@ class Columns:
 
 def _short(path: str) -> str:
     return path if len(path) <= 200 else f"{path[:200]}..."  # noqa: PLR2004 - enough to find it
-
-
-def walk(column: Column) -> Iterator[Column]:
-    """Yield a column and all columns below it."""
-    yield column
-    for child in column.children.values():
-        yield from walk(child)
-    if column.item is not None:
-        yield from walk(column.item)

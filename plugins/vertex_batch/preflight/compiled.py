@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from vertex_batch.preflight.columns import Column, Columns
-from vertex_batch.preflight.fields import Field, FieldGroup
+from vertex_batch.preflight.columns import Column, Columns, LowNumber
+from vertex_batch.preflight.fields import Field, FieldGroup, snake
 from vertex_batch.preflight.keys import path_names, spellings, value_at
 
 _PLAIN: dict[str, Any] = {"a string": str, "a boolean": bool, "a number": float}
@@ -22,7 +22,7 @@ _REFUSED = Literal["\x00 refused"]
 """No value has this type, so the row is checked one by one and its problem is reported."""
 
 
-class RowDecoder:
+class CheckedRowDecoder:
     """Decodes the rows that `columns` has admitted. It does not detect objects without keys.
 
     :param key: the path of the key that identifies a row's answer; empty: rows have none.
@@ -100,6 +100,9 @@ def _record(column: Column, *, strict: bool, key: Sequence[str] = ()) -> Any:
         fields.append(("refused", _REFUSED))  # no row so far had a value for a required group
     several = [[known[key][0] for key in keys] for _, keys in groups if len(keys) > 1]
     namespace: dict[str, Any] = {"__post_init__": _check_groups(several)} if several else {}
+    if low := column.low_number:
+        either = (low.field, snake(low.field))
+        namespace["__post_init__"] = _check_number(low, [known[name][0] for name in either if name in known])
     return msgspec.defstruct(
         "Record",
         fields,
@@ -127,12 +130,22 @@ def _one_of(column: Column) -> set[str]:
 def _check_groups(groups: Sequence[Sequence[str]]) -> Callable[[Any], None]:
     getters = [attrgetter(*fields) for fields in groups]
 
-    def exactly_one_of_each(record: Any) -> None:
+    def exactly_one_of_each(record: object) -> None:
         for values in getters:
             if sum(value is not UNSET and value is not None for value in values(record)) != 1:
                 raise ValueError("not exactly one is set")
 
     return exactly_one_of_each
+
+
+def _check_number(low: LowNumber, fields: Sequence[str]) -> Callable[[Any], None]:
+    def not_too_low(record: Any) -> None:
+        for field in fields:
+            value = getattr(record, field)
+            if isinstance(value, int) and value < low.below and low.needs_check(record):
+                raise ValueError("the number may be too low")
+
+    return not_too_low
 
 
 def _type(column: Column, *, strict: bool, is_required: bool, key: Sequence[str] = ()) -> Any:
@@ -142,9 +155,9 @@ def _type(column: Column, *, strict: bool, is_required: bool, key: Sequence[str]
         _kind(column, kind, strict=strict, is_required=is_required, key=key) for kind in sorted(column.kinds)
     ]
     taken = [kind for kind in kinds if kind is not _REFUSED]
-    if kinds and not taken:
+    if not taken and (kinds or is_required):
         return _REFUSED
-    if not is_required or not kinds:
+    if not is_required:
         taken.append(None)
     whole = taken[0]
     for kind in taken[1:]:
@@ -178,8 +191,9 @@ def _may_be(field: Field, kind: str, *, is_item: bool) -> bool:
 
 
 def _list(column: Column, *, strict: bool, is_required: bool) -> Any:
-    item: Any = _type(column.item, strict=strict, is_required=False) if column.item else None
     field = column.field
+    has_known_items = field is not None and field.is_looked_into  # none of them may be null
+    item: Any = _type(column.item, strict=strict, is_required=has_known_items) if column.item else None
     at_least = 1 if is_required or (field and field.is_filled) else None
     at_most = field.max_items if field else None
     if at_least is None and at_most is None:

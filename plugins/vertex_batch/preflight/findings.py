@@ -37,10 +37,10 @@ class Severity(StrEnum):
 _UNANSWERED = "Vertex would not answer any row of this job"
 _UNNAMED = "no answer of this job would be delivered with its key"
 _REFUSED = "The pre-flight found that {why}. Nothing was submitted and nothing was spent."
-_REMEDY = "Fix the input and clear the task; a retry fails the same way until then."
+_REMEDY = "Fix the input and run this again; a retry fails the same way until then."
 _ANYWAY = "To submit the job anyway, set `preflight: warn` in the spec."
 _KEY_REMEDY = (
-    "Correct `results.key` in the spec, or the rows, and clear the task; a retry fails the same way until"
+    "Correct `results.key` in the spec, or the rows, and run this again; a retry fails the same way until"
     " then. Without `results.key`, answers are joined by their requests."
 )
 _OUTCOME = {
@@ -156,8 +156,19 @@ class Report:
         )
 
     def summary(self) -> str:
-        """How much was checked."""
-        bad = f"; {self.bad_rows:,} of them are certain to fail" if self.bad_rows else ""
+        """How much was checked, and how much of it is wrong in which way."""
+        whole, doubts = self.counts[Severity.JOB], self.counts[Severity.DOUBT]
+        bad = (
+            f"; {self.bad_rows:,} of them {'is' if self.bad_rows == 1 else 'are'} certain to fail"
+            if self.bad_rows
+            else ""
+        )
+        if whole:
+            bad += f"; {whole:,} {'place fails' if whole == 1 else 'places fail'} the whole job"
+        if without := self.counts[Severity.NO_KEY]:
+            bad += f"; {without:,} {'row has' if without == 1 else 'rows have'} no key"
+        if doubts:
+            bad += f"; {doubts:,} {'place' if doubts == 1 else 'places'} may be wrong"
         rows = f"{self.rows:,} row{'' if self.rows == 1 else 's'}"
         objects = f"{self.objects:,} object{'' if self.objects == 1 else 's'}"
         return f"{rows} in {objects}, {self.size_bytes:,} bytes{bad}"

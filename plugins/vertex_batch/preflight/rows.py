@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from vertex_batch.preflight.columns import Columns, ReportProblem
-from vertex_batch.preflight.compiled import RowDecoder
+from vertex_batch.preflight.compiled import CheckedRowDecoder
 from vertex_batch.preflight.findings import Finding, Report, Severity
 from vertex_batch.preflight.keys import RowKeys, is_missing, missing_key
 from vertex_batch.preflight.requests import Flaw
@@ -59,11 +59,11 @@ class RowCheck:
         self._report = report
         self._progress = progress
         self._columns = Columns()
-        shape.mark(self._columns.root)
+        self._doubts: set[Flaw] = set()
+        shape.mark(self._columns.root, self._is_new)
         self._keys = RowKeys(key, shape.key_names)
         self._no_key = ""
-        self._doubts: set[tuple[str, str]] = set()
-        self._decoder: RowDecoder | None = None
+        self._decoder: CheckedRowDecoder | None = None
         self._compiled_version = -1
         self._misses = 0
         self._parse = msgspec.json.Decoder()
@@ -155,7 +155,7 @@ class RowCheck:
         grown = self._columns.version != self._compiled_version
         # A large decoder is slow to make, so it is made only after more rows have needed it.
         if grown and self._misses > self._columns.count // 8:
-            self._decoder = RowDecoder(self._columns, self._keys.path)
+            self._decoder = CheckedRowDecoder(self._columns, self._keys.path)
             self._compiled_version, self._misses = self._columns.version, 0
 
     def _look(self, line: bytes, number: int) -> None:
@@ -187,16 +187,13 @@ class RowCheck:
                 is_bad = True
                 self._find(Severity.ROW, number, problem.path, problem.message)
             elif self._is_new(problem):
+                self._doubts.add(problem)
                 self._find(Severity.DOUBT, number, problem.path, problem.message)
         self._report.bad_rows += is_bad
 
-    def _is_new(self, problem: Flaw) -> bool:
+    def _is_new(self, doubt: Flaw) -> bool:
         """Whether no earlier row had this doubt. It is reported once, since thousands of rows may have it."""
-        doubt = (problem.path, problem.message)
-        if doubt in self._doubts or len(self._doubts) >= _MAX_DOUBTS:
-            return False
-        self._doubts.add(doubt)
-        return True
+        return doubt not in self._doubts and len(self._doubts) < _MAX_DOUBTS
 
     def _add_keys(self, keys: Sequence[Any], data: bytes, first: int) -> None:
         """Check the keys of rows: one by one if some of them are missing or not new.

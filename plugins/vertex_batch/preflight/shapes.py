@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vertex_batch.preflight.columns import Column
+import msgspec
+
+from vertex_batch.preflight.columns import Column, LowNumber
 from vertex_batch.preflight.fields import EMBEDDING, GENERATION, Field, messages
 from vertex_batch.preflight.requests import Flaw, problems
-from vertex_batch.vertex.limits import EMBEDDING_ROWS, GENERATION_ROWS, TEXT_EMBEDDING_ROWS
+from vertex_batch.vertex.limits import ModelKind, kind_of
 
 # Keys of a row from an earlier job's output, which a job may read to resume that one. Vertex accepts them.
 _OUTPUT_KEYS = ("response", "status", "processed_time")
@@ -18,6 +20,13 @@ _OUTPUT_KEYS = ("response", "status", "processed_time")
 
 _THINKS = re.compile(r"gemini-(2\.5|[3-9])(?!.*(lite|image|tts|embedding))")
 _FEW_TOKENS = 1024
+_CUT = Flaw(
+    "request.generationConfig.maxOutputTokens",
+    f"is below {_FEW_TOKENS:,}, and the model thinks first: thoughts count as output, are billed, and can use"
+    f" up the limit, so that answers are cut. Raise it to {_FEW_TOKENS:,} or more, or set"
+    " `thinkingConfig.thinkingBudget`",
+    is_certain=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +54,11 @@ class Shape:
     key_names: tuple[str, ...] = ("key", "custom_id")
     model: str = ""
 
-    def mark(self, root: Column) -> None:
-        """Mark the columns that a row must have, and those that are not checked."""
+    def mark(self, root: Column, is_new: Callable[[Flaw], bool]) -> None:
+        """Mark the columns that a row must have, those that are not checked, and those whose value counts.
+
+        :param is_new: whether a doubt was not reported yet.
+        """
         for key in _OUTPUT_KEYS:
             root.child(key, opaque=True)
         for path in filter(None, (self.container, *self.needed)):
@@ -59,6 +71,13 @@ class Shape:
         if self.message:
             for parent in (root, root.child(self.container)):
                 parent.child("model").field = Field("string", pattern=self._model_pattern)
+        if self._thinks:
+            for name in ("generationConfig", "generation_config"):
+                root.child(self.container).child(name).low_number = LowNumber(
+                    "maxOutputTokens",
+                    _FEW_TOKENS,
+                    lambda config: is_new(_CUT) and _may_be_cut(msgspec.to_builtins(config)),
+                )
 
     def problems(self, row: Mapping[str, Any]) -> Iterator[Flaw]:
         """Yield the problems of a row that has all needed keys: those that fail it and those that may."""
@@ -72,12 +91,18 @@ class Shape:
                 where = f"is outside of `{self.container}`, where Google ignores it: move it inside"
                 yield Flaw(key, where, is_certain=False)
         inner = request if isinstance(request, Mapping) else {}
-        if self.message == GENERATION and _THINKS.match(self.model):
-            yield from _cut_by_thoughts(inner, self.container)
+        if self._thinks:
+            config = _either(inner, "generationConfig", "generation_config")
+            if _may_be_cut(config):
+                yield _CUT
         for path, named in (("model", row.get("model")), (f"{self.container}.model", inner.get("model"))):
             if isinstance(named, str) and not re.search(self._model_pattern, named):
                 which = f"is {named[:80]!r}, but the job's model {self.model} answers the row"
                 yield Flaw(path, which, is_certain=False)
+
+    @property
+    def _thinks(self) -> bool:
+        return self.message == GENERATION and _THINKS.match(self.model) is not None
 
     @property
     def _model_pattern(self) -> str:
@@ -100,27 +125,19 @@ class Shape:
         return f"is missing: a row for {self.name} is {self.example}{seems}"
 
 
-def _cut_by_thoughts(request: Mapping[str, Any], path: str) -> Iterator[Flaw]:
-    """Doubt a low limit of output tokens whose thoughts are not limited, too."""
-    config = _either(request, "generationConfig", "generation_config")
+def _may_be_cut(config: object) -> bool:
+    """Whether a config limits the output to few tokens, but not the thoughts, which count as output."""
     most = _either(config, "maxOutputTokens", "max_output_tokens")
     if not isinstance(most, int) or isinstance(most, bool) or not 0 < most < _FEW_TOKENS:
-        return
+        return False
     thinking = _either(config, "thinkingConfig", "thinking_config")
     budget = _either(thinking, "thinkingBudget", "thinking_budget")
     has_budget = isinstance(budget, int) and budget >= 0
-    if not has_budget and not _either(thinking, "thinkingLevel", "thinking_level"):
-        what = (
-            f"is {most}, and the model thinks first: thoughts count as output, are billed, and can use up the"
-            f" limit, so that answers are cut. Raise it to {_FEW_TOKENS:,} or more, or set"
-            " `thinkingConfig.thinkingBudget`"
-        )
-        yield Flaw(f"{path}.generationConfig.maxOutputTokens", what, is_certain=False)
+    return not has_budget and not _either(thinking, "thinkingLevel", "thinking_level")
 
 
-def _either(value: object, *names: str) -> Any:
-    found = value if isinstance(value, Mapping) else {}
-    return next((found[name] for name in names if name in found), None)
+def _either(value: object, name: str, other: str) -> Any:
+    return value.get(name, value.get(other)) if isinstance(value, Mapping) else None
 
 
 _GEMINI = Shape(
@@ -129,7 +146,6 @@ _GEMINI = Shape(
     container="request",
     needed=("request.contents",),
     message=GENERATION,
-    max_rows=GENERATION_ROWS,
 )
 _GEMINI_EMBEDDING = Shape(
     "Gemini embeddings",
@@ -137,14 +153,12 @@ _GEMINI_EMBEDDING = Shape(
     container="request",
     needed=("request.content.parts",),
     message=EMBEDDING,
-    max_rows=EMBEDDING_ROWS,
 )
 _TEXT_EMBEDDING = Shape(
     "text embeddings",
     '{"content": "..."}',
     container="content",
     needed=("content",),
-    max_rows=TEXT_EMBEDDING_ROWS,
 )
 _CLAUDE = Shape(
     "Claude",
@@ -154,15 +168,23 @@ _CLAUDE = Shape(
     is_imported=False,
 )
 _OPEN = Shape("open models", '{"custom_id": "...", "body": {...}}', needed=("body",), is_imported=False)
-_UNKNOWN = Shape("this model", "{...}", is_imported=False)
+
+
+_SHAPES = {
+    ModelKind.GEMINI: _GEMINI,
+    ModelKind.GEMINI_EMBEDDING: _GEMINI_EMBEDDING,
+    ModelKind.TEXT_EMBEDDING: _TEXT_EMBEDDING,
+    ModelKind.CLAUDE: _CLAUDE,
+    ModelKind.OPEN: _OPEN,
+    ModelKind.UNKNOWN: Shape("this model", "{...}", is_imported=False),
+}
 
 
 def shape_of(model: str) -> Shape:
-    """The shape of the rows that a model accepts.
-
-    :param model: in any form that a spec allows. A tuned model is assumed to be a Gemini model.
-    """
-    return replace(_shape_of(model), model=model.rpartition("/")[2].partition("@")[0])
+    """The shape of the rows that a model accepts; see `kind_of`."""
+    kind = kind_of(model)
+    name = model.rpartition("/")[2].partition("@")[0]
+    return replace(_SHAPES[kind], model=name, max_rows=kind.max_rows)
 
 
 def looks_like(row: Mapping[str, Any]) -> str:
@@ -180,20 +202,3 @@ def looks_like(row: Mapping[str, Any]) -> str:
     if "contents" in row:
         return f"{_GEMINI.name} without its `request` around it"
     return _TEXT_EMBEDDING.name if isinstance(row.get("content"), str) else ""
-
-
-def _shape_of(model: str) -> Shape:
-    path, _, name = model.rpartition("/")
-    name = name.partition("@")[0]
-    publisher = path.partition("publishers/")[2].partition("/")[0]
-    if publisher == "anthropic" or name.startswith("claude"):
-        return _CLAUDE
-    if publisher not in {"", "google"}:
-        return _OPEN
-    if name.startswith("gemini-embedding"):
-        return _GEMINI_EMBEDDING
-    if name.startswith(("text-embedding", "text-multilingual-embedding")):
-        return _TEXT_EMBEDDING
-    if name.startswith("gemini") or (path.startswith("projects/") and not publisher):
-        return _GEMINI
-    return _UNKNOWN

@@ -27,7 +27,7 @@ def times(tokens: int, usd: Decimal) -> Decimal:
         return tokens * usd
 
 
-def exact(value: Any) -> Decimal | None:
+def exact(value: object) -> Decimal | None:
     """Read a price as the exact decimal that was written; None if it is not a price.
 
     A float from another parser is read by its shortest form, which is the text that it came from.

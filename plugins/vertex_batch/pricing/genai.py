@@ -127,7 +127,7 @@ def _names(provider: Provider, model: ModelInfo) -> list[str]:
     ]
 
 
-def _stated_names(match: Any) -> Iterator[str]:
+def _stated_names(match: object) -> Iterator[str]:
     if equals := getattr(match, "equals", None):
         yield equals
     for clause in getattr(match, "or_", None) or ():

@@ -9,7 +9,7 @@ from vertex_batch.results.again import (
     wanted_reasons,
 )
 from vertex_batch.results.costing import JobPrices
-from vertex_batch.results.delivering import (
+from vertex_batch.results.delivery_facts import (
     add_rounds,
     attempts_of,
     bill_facts,
@@ -23,13 +23,12 @@ from vertex_batch.results.delivering import (
     without_keys,
 )
 from vertex_batch.results.joining import Joined, join
-from vertex_batch.results.placing import SUFFIXES, DeliveryBusyError, DeliveryPlace
+from vertex_batch.results.placing import DeliveryBusyError, DeliveryPlace
 from vertex_batch.results.schemas import read_schema
 from vertex_batch.results.types import AnswerForm, AttemptOutput, Counts, ExtraKind, Reason, ResultSettings
 from vertex_batch.results.writing import Written, deliver
 
 __all__ = [
-    "SUFFIXES",
     "AnswerForm",
     "AttemptOutput",
     "Counts",

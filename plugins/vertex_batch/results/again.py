@@ -16,7 +16,7 @@ from pathlib import Path
 from vertex_batch.inputs import JobLimits, StagingPlace, exists_with_size
 from vertex_batch.lifecycle.waiting import describe, failed_for_a_passing_reason
 from vertex_batch.log import Log
-from vertex_batch.results.delivering import later_objects
+from vertex_batch.results.delivery_facts import later_objects
 from vertex_batch.results.joining import join
 from vertex_batch.results.types import AttemptOutput, Counts, Reason, ResultSettings
 from vertex_batch.storage import ObjectStorage, blocks_of

@@ -112,7 +112,7 @@ def _verdict(finish: str, words: str, text: str | None) -> tuple[Reason | None, 
     return None, ""
 
 
-def _text(response: Any) -> tuple[str | None, str, str]:
+def _text(response: object) -> tuple[str | None, str, str]:
     """The text, the finish reason, and what was said about it, of a response in any format."""
     if not isinstance(response, dict):
         return (response, "", "") if isinstance(response, str) else (None, "", "")
@@ -135,7 +135,7 @@ def _text(response: Any) -> tuple[str | None, str, str]:
     return None, "", ""
 
 
-def _gemini(candidate: Any) -> tuple[str | None, str, str]:
+def _gemini(candidate: object) -> tuple[str | None, str, str]:
     if not isinstance(candidate, dict):
         return None, "", ""
     finish = _plain(candidate.get("finishReason") or candidate.get("finish_reason"))
@@ -152,7 +152,7 @@ def _gemini(candidate: Any) -> tuple[str | None, str, str]:
     return text, finish, words
 
 
-def _joined(content: Any) -> str | None:
+def _joined(content: object) -> str | None:
     """The text of a message, which may be in several parts."""
     if isinstance(content, str):
         return content
@@ -162,7 +162,7 @@ def _joined(content: Any) -> str | None:
     return "".join(texts) if texts else None
 
 
-def _embedding(response: Any) -> list[float] | None:
+def _embedding(response: object) -> list[float] | None:
     """The numbers of an embedding: Gemini's, those of text-embedding models, and OpenAI's."""
     if not isinstance(response, dict):
         return None
@@ -176,7 +176,7 @@ def _embedding(response: Any) -> list[float] | None:
     return [float(n) for n in values] if all(type(n) in (int, float) for n in values) else None
 
 
-def _decoded(value: Any) -> Any:
+def _decoded(value: object) -> Any:
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
             return msgspec.json.decode(value)
@@ -185,5 +185,5 @@ def _decoded(value: Any) -> Any:
     return value
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     return "" if value is None else " ".join(str(value).split())[:_WORDS_CHARS]

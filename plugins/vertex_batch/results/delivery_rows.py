@@ -31,7 +31,7 @@ _ANSWER = (
     ),
     *("cost_usd", "cost_complete", "attempt"),
 )
-_QUERIES = {
+QUERIES = {
     "answers": (
         """
         SELECT i.seq AS row, i.key, i.kept_start, i.kept_size, o.answer_start, o.answer_size, o.model,
@@ -84,7 +84,7 @@ def write_rows(joined: Joined, name: str, path: Path, suffix: str) -> int:
 
     :param name: ``answers``, ``exceptions`` or ``extra``.
     """
-    query, order = _QUERIES[name]
+    query, order = QUERIES[name]
     kept = joined.settings.keep if name != "extra" else ()
     columns = [column for each in order for column in (kept if each == "*" else (each,))]
     found = joined.connection.sql(query).to_arrow_reader(_BLOCK_ROWS)

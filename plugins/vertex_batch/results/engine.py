@@ -28,7 +28,7 @@ def needs(package: str) -> Iterator[None]:
     except ImportError as error:
         raise ConfigurationError(
             f"A delivery needs the package {package}, which is not installed here ({error}). Install"
-            f" airflow-vertex-batch[{EXTRA}] in the environment of the workers. No job is affected: the"
+            f" airflow-vertex-batch[{EXTRA}] in the environment in which this runs. No job is affected: the"
             " answers are in the output, and a retry delivers them"
         ) from None
 

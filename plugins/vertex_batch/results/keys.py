@@ -46,7 +46,7 @@ def whole_digest(parts: Iterable[int]) -> str:
     return f"{sum(parts) % 2**128:032x}"
 
 
-def canonical_request(request: Any) -> bytes:
+def canonical_request(request: object) -> bytes:
     """A request's bytes, equal for every way in which Google may echo it.
 
     >>> one = canonical_request({"a_b": 1, "c": {"d": None}})
@@ -80,7 +80,7 @@ def prompt_digest(row: dict[str, Any]) -> Digest | None:
     return digest(_encode(texts)) if texts else None
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: object) -> Iterator[str]:
     if isinstance(value, dict):
         for name, each in value.items():
             if name in ("text", "content") and isinstance(each, str):
@@ -92,7 +92,7 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(each)
 
 
-def key_text(value: Any) -> str | None:
+def key_text(value: object) -> str | None:
     """A key as text; None if the row has no key. Numbers are written in the shortest way."""
     if value is None:
         return None
@@ -154,6 +154,6 @@ def _canonical(value: Any) -> Any:
     return value
 
 
-def _is_nothing(value: Any) -> bool:
+def _is_nothing(value: object) -> bool:
     """Whether a member may as well be absent: null, or an object of nothing else."""
     return value is None or (type(value) is dict and all(_is_nothing(each) for each in value.values()))

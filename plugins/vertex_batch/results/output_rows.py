@@ -152,7 +152,7 @@ class OutputLoader:
     def _unreadable(self, words: str) -> None:
         self._add(_NO_IDENTITY, Answer(reason=Reason.UNREADABLE, words=words), UNKNOWN_COST)
 
-    def _add(self, identity: Identity, answer: Answer, cost: RowCost, response_id: Any = None) -> None:
+    def _add(self, identity: Identity, answer: Answer, cost: RowCost, response_id: object = None) -> None:
         self._id += 1
         responded = digest(response_id.encode()) if type(response_id) is str and response_id else NOTHING
         self._rows.add(

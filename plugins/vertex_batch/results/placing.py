@@ -20,10 +20,9 @@ import msgspec
 
 from vertex_batch.errors import ConfigurationError, TransientError
 from vertex_batch.results.comparing import Earlier, Manifest
+from vertex_batch.specs.results import FORMATS
 from vertex_batch.storage import ObjectStorage
 
-SUFFIXES = (".parquet", ".jsonl.gz", ".jsonl", ".csv")
-"""The formats, by how the name of the file ends."""
 ABANDONED_AFTER = timedelta(minutes=15)
 """A claim is held while objects are renamed, which takes seconds. An older one is of a killed task."""
 
@@ -58,11 +57,11 @@ class DeliveryPlace:
 
         :raises ConfigurationError: it is none of the known formats.
         """
-        found = next((suffix for suffix in SUFFIXES if self.answers.endswith(suffix)), None)
+        found = next((suffix for suffix in FORMATS if self.answers.endswith(suffix)), None)
         if found is None:
             raise ConfigurationError(
                 f"{self.answers} is not a file that answers can be delivered to",
-                f"end its name with one of: {', '.join(SUFFIXES)}",
+                f"end its name with one of: {', '.join(FORMATS)}",
             )
         return found
 

@@ -31,7 +31,7 @@ from vertex_batch.sensors.attempts import Attempts, FailureTally
 from vertex_batch.tasks.context import deployment, owner
 from vertex_batch.tasks.kill import KillSwitch
 from vertex_batch.tasks.outcome import explained
-from vertex_batch.tasks.retries import RETRY_POLICY
+from vertex_batch.tasks.retry_policy import RETRY_POLICY
 from vertex_batch.triggers import BatchPredictionJobTrigger
 from vertex_batch.vertex.labels import SHARD_LABEL
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
@@ -54,7 +54,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
     job and resubmits only that one. No index affects another index's job.
 
     :param job: the reference that `SubmitBatchPredictionJobOperator` returned.
-    :param resubmits: how often a job that failed for a transient reason (codes 4, 8, 13, 14) is submitted
+    :param resubmits: how often a job that failed for a transient reason is submitted
         again, with its own key and bill. If rows were answered, the new job resumes the failed one, and they
         are not paid for again; a job that cannot be resumed is then not submitted again.
     :param poll_interval_seconds: pause between polls. Triggers that watch the same proxy, project and
@@ -85,7 +85,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
     def __init__(
         self,
         *,
-        job: Any,
+        job: object,
         resubmits: int = 1,
         poll_interval_seconds: float = 60.0,
         deadline_seconds: float = DEFAULT_DEADLINE.total_seconds(),

@@ -22,7 +22,7 @@ HIGHEST_LIMIT = 1_000_000
 _SHORTEST_WAIT = timedelta(minutes=1)
 
 
-def _usd(value: Any) -> Any:
+def _usd(value: object) -> Any:
     amount = dollars(value)
     if not amount.is_finite() or not 0 <= amount <= HIGHEST_LIMIT:
         raise ValueError(f"must be between 0 and {HIGHEST_LIMIT} US dollars, not {value}")

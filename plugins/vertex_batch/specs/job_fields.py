@@ -122,7 +122,7 @@ class JobFields(SpecModel):
         return value
 
 
-def _template_problems(value: Any, key: str = "") -> list[tuple[str, str]]:
+def _template_problems(value: object, key: str = "") -> list[tuple[str, str]]:
     if isinstance(value, dict):
         return [found for name, inner in value.items() for found in _template_problems(inner, name)]
     if isinstance(value, list):

@@ -66,7 +66,7 @@ class Matrix:
             made[name] = Values(values.data, {**values.origins, (): self._values.origins[()]})
         return made
 
-    def _axis(self, axis: str, said: Any, origin: Origin) -> Iterator[Choice]:
+    def _axis(self, axis: str, said: object, origin: Origin) -> Iterator[Choice]:
         if axis in self._keys and isinstance(said, list) and said:
             yield from self._unnamed(axis, said, origin)
         elif isinstance(said, Mapping) and said:
@@ -114,7 +114,7 @@ class Matrix:
 _NAME_RULE = "names begin with a letter and have at most 63 lowercase letters, digits, `_` and `-`"
 
 
-def _name_of(axis: str, value: Any) -> str:
+def _name_of(axis: str, value: object) -> str:
     """Shorten a value to a part of a job's name.
 
     >>> _name_of("model", "publishers/google/models/gemini-3.5-flash")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -102,7 +102,7 @@ def _keys_around(path: KeyPath, known: Mapping[str, FieldInfo]) -> Mapping[str, 
     return known
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+def _models(annotation: object) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for inner in get_args(annotation):
@@ -117,7 +117,7 @@ def _none_of(details: ErrorDetails) -> str:
     return f"must be {expected.replace(chr(39), chr(96))}, not {_describe(value)}{hint}"
 
 
-def _wrong_kind(kind: str, value: Any) -> str:
+def _wrong_kind(kind: str, value: object) -> str:
     text = f"{_KINDS[kind]}, not {_describe(value)}"
     if kind == "string_type" and isinstance(value, (bool, int, float)):
         return f"{text}: put it in quotes"
@@ -130,7 +130,7 @@ def _wrong_kind(kind: str, value: Any) -> str:
     return text
 
 
-def _describe(value: Any) -> str:
+def _describe(value: object) -> str:
     if value is None:
         return "empty"
     if isinstance(value, Mapping):
@@ -149,7 +149,7 @@ def _example(known: Mapping[str, FieldInfo], key: str) -> str:
     return f"; for example `{key}: {_flow(field.examples[0])}`" if field and field.examples else ""
 
 
-def _flow(value: Any) -> str:
+def _flow(value: object) -> str:
     """Write an example as one line of YAML."""
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{key}: {_flow(inner)}' for key, inner in value.items())}}}"

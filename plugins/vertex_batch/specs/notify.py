@@ -26,14 +26,14 @@ class Occasion(StrEnum):
     COST = "cost"  # a job cost more than `expected_cost_usd`
 
 
-def _occasion(value: Any) -> Any:
+def _occasion(value: object) -> Any:
     if isinstance(value, str) and value not in set(Occasion):
         known = [occasion.value for occasion in Occasion]
         raise ValueError(f"`{value[:80]}` is not one of {', '.join(known)}{did_you_mean(value, known)}")
     return Occasion(value) if isinstance(value, str) else value
 
 
-def _secrets(value: Any, path: str = "") -> Iterator[str]:
+def _secrets(value: object, path: str = "") -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _secrets(inner, f"{path}.{key}" if path else str(key))

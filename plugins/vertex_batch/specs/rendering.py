@@ -80,7 +80,7 @@ def render_job(spec: Spec, job: JobSpec, moment: datetime) -> RenderedJob:
     """
     names = {**_names(spec, job, moment), "run_id": "manual", "params": {}}
 
-    def rendered(key: str, value: Any) -> Any:
+    def rendered(key: str, value: object) -> Any:
         if isinstance(value, dict):
             return {name: rendered(f"{key}.{name}", inner) for name, inner in value.items()}
         if isinstance(value, list):

@@ -22,6 +22,7 @@ from vertex_batch.specs.uris import check_outside, checked_uri
 from vertex_batch.specs.values import Line, once_each
 
 FORMATS = (".parquet", ".jsonl", ".jsonl.gz", ".csv")
+"""How the name of a delivery's file may end, which decides its format."""
 OWN_COLUMNS = frozenset(
     {
         "row",

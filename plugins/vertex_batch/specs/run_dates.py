@@ -8,7 +8,6 @@ date, else from the time at which it was due.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 TEMPLATE_DATES: dict[str, str] = {
@@ -21,7 +20,7 @@ TEMPLATE_DATES: dict[str, str] = {
 }
 
 
-def run_moment(dag_run: Any) -> datetime:
+def run_moment(dag_run: object) -> datetime:
     """Return a run's date: its partition date, its logical date, or the time at which it was due.
 
     :raises ValueError: the run has none of them.
@@ -33,7 +32,7 @@ def run_moment(dag_run: Any) -> datetime:
     raise ValueError("the DAG run has no partition_date, logical_date or run_after, so it has no date")
 
 
-def run_day(dag_run: Any, day: date | None, timezone: str) -> date:
+def run_day(dag_run: object, day: date | None, timezone: str) -> date:
     """Return the day of a run.
 
     :param day: that was entered for the run; None: it is that of `run_moment`.
@@ -42,7 +41,7 @@ def run_day(dag_run: Any, day: date | None, timezone: str) -> date:
     return day or run_moment(dag_run).astimezone(ZoneInfo(timezone)).date()
 
 
-def template_dates(dag_run: Any, timezone: str, day: date | None = None) -> dict[str, str]:
+def template_dates(dag_run: object, timezone: str, day: date | None = None) -> dict[str, str]:
     """Compute every name of `TEMPLATE_DATES` for one run.
 
     :param dag_run: Airflow's ``dag_run``, or anything with its three date attributes.

@@ -41,7 +41,7 @@ def _timezone(text: str) -> str:
     return text
 
 
-def _moment(value: Any) -> Any:
+def _moment(value: object) -> Any:
     """Read a day or a time. One without a zone is completed once the spec's zone is known."""
     if isinstance(value, datetime):
         return value
@@ -55,7 +55,7 @@ def _moment(value: Any) -> Any:
     raise ValueError("must be a day such as 2026-11-01, or a time such as 2026-11-01T02:30:00")
 
 
-def _kind(value: Any) -> str | None:
+def _kind(value: object) -> str | None:
     """Return the kind of the schedule, so that only problems of this kind are reported."""
     if value is None:
         return NOTHING

@@ -94,7 +94,7 @@ def _output_uri(text: str) -> str:
     return text
 
 
-def _one_or_more(value: Any) -> Any:
+def _one_or_more(value: object) -> Any:
     return [value] if isinstance(value, str) else value
 
 

@@ -64,7 +64,7 @@ def once_each(value: list[T], remedy: str = "") -> list[T]:
     return value
 
 
-def dollars(value: Any, unit: str = "US dollars") -> Decimal:
+def dollars(value: object, unit: str = "US dollars") -> Decimal:
     """Read an amount exactly as it was written.
 
     :param unit: the unit, for messages.
@@ -109,7 +109,7 @@ def model_parts(model: str) -> tuple[str | None, str | None, bool]:
     return (match["project"], match["location"], bool(match["tuned"])) if match else (None, None, False)
 
 
-def _no_number(value: Any) -> Any:
+def _no_number(value: object) -> Any:
     """Refuse a project number as such, with or without quotes."""
     if (isinstance(value, int) and not isinstance(value, bool)) or (
         isinstance(value, str) and value.isdigit()

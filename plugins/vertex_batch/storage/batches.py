@@ -6,10 +6,13 @@ import io
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING
 
 from vertex_batch.storage.objects import SourceObject
 from vertex_batch.storage.streams import ByteStream, ObjectReader, fetch_whole
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 SMALL_BYTES = 4 << 20
 REQUESTS_AT_ONCE = 24
@@ -17,7 +20,7 @@ BYTES_AHEAD = 32 << 20
 
 
 def read_each(
-    fs: Any, objects: Sequence[SourceObject], conn_id: str = ""
+    fs: AbstractFileSystem, objects: Sequence[SourceObject], conn_id: str = ""
 ) -> Iterator[tuple[SourceObject, ByteStream]]:
     """Yield each object with its bytes, in the order given.
 
@@ -60,7 +63,9 @@ def _may_fetch(ahead: int, waiting: int, following: SourceObject) -> bool:
     )
 
 
-def _one(fs: Any, source: SourceObject, conn_id: str) -> Iterator[tuple[SourceObject, ByteStream]]:
+def _one(
+    fs: AbstractFileSystem, source: SourceObject, conn_id: str
+) -> Iterator[tuple[SourceObject, ByteStream]]:
     if not source.size:
         yield source, io.BytesIO()
         return

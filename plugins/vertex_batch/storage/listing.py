@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.storage.objects import SourceObject
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 _WILDCARDS = frozenset("*?[")
 _PAGE = 5000  # the most that Cloud Storage returns at once
@@ -20,7 +23,7 @@ _FIELDS = "nextPageToken,prefixes,items(name,size,generation,contentEncoding,tim
 _OBJECT_FIELDS = "name,size,generation,contentEncoding,timeCreated"
 
 
-def path_of(fs: Any, uri: str) -> str:
+def path_of(fs: AbstractFileSystem, uri: str) -> str:
     """The path of a URI within its file system.
 
     :raises ConfigurationError: the URI belongs to another kind of store.
@@ -31,7 +34,7 @@ def path_of(fs: Any, uri: str) -> str:
     return str(fs._strip_protocol(uri))  # noqa: SLF001 - fsspec has no public name for it
 
 
-def bucket_of(fs: Any, uri: str) -> str:
+def bucket_of(fs: AbstractFileSystem, uri: str) -> str:
     return path_of(fs, uri).lstrip("/").split("/", 1)[0]
 
 
@@ -55,11 +58,11 @@ def literal_wildcard_problem(uri: str) -> str | None:
     )
 
 
-def is_local(fs: Any) -> bool:
+def is_local(fs: AbstractFileSystem) -> bool:
     return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
 
 
-def list_objects(fs: Any, uri: str) -> list[SourceObject]:
+def list_objects(fs: AbstractFileSystem, uri: str) -> list[SourceObject]:
     """List the objects of a URI, in the order of names: one object, or all that match a wildcard.
 
     If the wildcard matches nothing, an object whose name is literally the URI is found.
@@ -71,7 +74,7 @@ def list_objects(fs: Any, uri: str) -> list[SourceObject]:
     return [one] if one else []
 
 
-def list_below(fs: Any, folder: str) -> list[SourceObject]:
+def list_below(fs: AbstractFileSystem, folder: str) -> list[SourceObject]:
     """List every object below a folder, at all depths, in the order of names."""
     root, scheme = path_of(fs, folder).rstrip("/"), _scheme(folder)
     if not _is_gcs(fs):
@@ -89,7 +92,7 @@ def list_below(fs: Any, folder: str) -> list[SourceObject]:
     return _sorted(_from_item(scheme, bucket, item) for item in items)
 
 
-def list_folders(fs: Any, pattern: str) -> dict[str, list[SourceObject]]:
+def list_folders(fs: AbstractFileSystem, pattern: str) -> dict[str, list[SourceObject]]:
     """List every object below each folder that a wildcard matches, in the order of names."""
     scheme, wanted = _scheme(pattern), names_like(path_of(fs, pattern).rstrip("/"))
     folders: dict[str, list[SourceObject]] = {}
@@ -101,7 +104,7 @@ def list_folders(fs: Any, pattern: str) -> dict[str, list[SourceObject]]:
     return folders
 
 
-def bucket_exists(fs: Any, uri: str) -> bool:
+def bucket_exists(fs: AbstractFileSystem, uri: str) -> bool:
     """Whether the bucket of a URI exists; False only if Cloud Storage answers 404 for the bucket itself."""
     if not _is_gcs(fs):
         return True
@@ -117,7 +120,7 @@ def bucket_exists(fs: Any, uri: str) -> bool:
     return True
 
 
-def is_folder(fs: Any, uri: str) -> bool:
+def is_folder(fs: AbstractFileSystem, uri: str) -> bool:
     """Whether there are objects below a URI that is not an object itself."""
     path = path_of(fs, uri).rstrip("/")
     if not _is_gcs(fs):
@@ -127,7 +130,7 @@ def is_folder(fs: Any, uri: str) -> bool:
     return bool(page.get("items"))
 
 
-def _is_gcs(fs: Any) -> bool:
+def _is_gcs(fs: AbstractFileSystem) -> bool:
     return hasattr(fs, "call")
 
 
@@ -135,7 +138,7 @@ def _scheme(uri: str) -> str:
     return uri.split("://", 1)[0] + "://" if "://" in uri else ""
 
 
-def look_up(fs: Any, uri: str) -> SourceObject | None:
+def look_up(fs: AbstractFileSystem, uri: str) -> SourceObject | None:
     """Look up one object by its literal name; None if it does not exist."""
     path = path_of(fs, uri)
     bucket, _, name = path.partition("/")
@@ -151,7 +154,7 @@ def look_up(fs: Any, uri: str) -> SourceObject | None:
     return SourceObject(uri, int(entry["size"]), _version(entry)) if entry["type"] == "file" else None
 
 
-def _matches(fs: Any, path: str, scheme: str) -> list[SourceObject]:
+def _matches(fs: AbstractFileSystem, path: str, scheme: str) -> list[SourceObject]:
     try:
         if _is_gcs(fs):
             bucket, _, pattern = path.partition("/")
@@ -163,7 +166,9 @@ def _matches(fs: Any, path: str, scheme: str) -> list[SourceObject]:
     return _sorted(_from_entry(fs, scheme, each) for each in entries.values() if each["type"] == "file")
 
 
-def _expand(fs: Any, bucket: str, folder: str, segments: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+def _expand(
+    fs: AbstractFileSystem, bucket: str, folder: str, segments: Sequence[str]
+) -> Iterator[Mapping[str, Any]]:
     """Expand a pattern, with one listing for each level that has a wildcard."""
     while len(segments) > 1 and not has_wildcard(segments[0]):
         folder, segments = f"{folder}{segments[0]}/", segments[1:]
@@ -184,7 +189,9 @@ def _expand(fs: Any, bucket: str, folder: str, segments: Sequence[str]) -> Itera
                 yield from _expand(fs, bucket, found, below)
 
 
-def _pages(fs: Any, bucket: str, prefix: str, delimiter: str | None = None) -> Iterator[Mapping[str, Any]]:
+def _pages(
+    fs: AbstractFileSystem, bucket: str, prefix: str, delimiter: str | None = None
+) -> Iterator[Mapping[str, Any]]:
     token = None
     while True:
         page: Mapping[str, Any] = fs.call(
@@ -255,7 +262,7 @@ def _moment(text: object) -> datetime | None:
     return moment if moment.tzinfo else None
 
 
-def _from_entry(fs: Any, scheme: str, entry: Mapping[str, Any]) -> SourceObject:
+def _from_entry(fs: AbstractFileSystem, scheme: str, entry: Mapping[str, Any]) -> SourceObject:
     name = str(entry["name"])
     uri = scheme + (name if is_local(fs) or not scheme else name.lstrip("/"))
     return SourceObject(uri, int(entry["size"]), _version(entry))

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vertex_batch.errors import BucketMissingError, InputMissingError, InputUnusableError
 from vertex_batch.storage.batches import REQUESTS_AT_ONCE, read_each
@@ -30,6 +30,9 @@ from vertex_batch.storage.listing import (
 )
 from vertex_batch.storage.objects import SourceObject, object_count
 from vertex_batch.storage.streams import ByteStream, ObjectReader
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 DEFAULT_CONN_ID = "google_cloud_default"
 BIGQUERY_SCHEME = "bq://"
@@ -60,14 +63,14 @@ class ObjectStorage:
     :param conn_id: the connection that it was opened with, for messages.
     """
 
-    def __init__(self, fs: Any, conn_id: str = DEFAULT_CONN_ID) -> None:
+    def __init__(self, fs: AbstractFileSystem, conn_id: str = DEFAULT_CONN_ID) -> None:
         quiet_libraries()
         self._fs, self._conn_id = fs, conn_id
         self._found: dict[tuple[str, ...], builtins.list[SourceObject]] = {}
         self._listed: dict[str, SourceObject] = {}
 
     @property
-    def filesystem(self) -> Any:
+    def filesystem(self) -> AbstractFileSystem:
         return self._fs
 
     @property
@@ -238,7 +241,9 @@ class ObjectStorage:
         return self._listed[uri]
 
 
-def check_inputs(fs: Any, uris: Iterable[str], *, conn_id: str = DEFAULT_CONN_ID) -> list[SourceObject]:
+def check_inputs(
+    fs: AbstractFileSystem, uris: Iterable[str], *, conn_id: str = DEFAULT_CONN_ID
+) -> list[SourceObject]:
     """List every input; wildcards are expanded.
 
     ``bq://`` URIs are ignored.
@@ -280,7 +285,7 @@ def check_inputs(fs: Any, uris: Iterable[str], *, conn_id: str = DEFAULT_CONN_ID
     return found
 
 
-def check_output_bucket(fs: Any, prefix: str, *, conn_id: str = DEFAULT_CONN_ID) -> None:
+def check_output_bucket(fs: AbstractFileSystem, prefix: str, *, conn_id: str = DEFAULT_CONN_ID) -> None:
     """Check that the bucket of an output prefix exists. Vertex would accept the job and fail it later.
 
     :raises BucketMissingError: the bucket does not exist.
@@ -311,7 +316,7 @@ def _all(look: Callable[[str], _Result], uris: Sequence[str]) -> builtins.list[_
         return list(pool.map(look, uris))
 
 
-def _why_nothing(fs: Any, uri: str) -> str:
+def _why_nothing(fs: AbstractFileSystem, uri: str) -> str:
     if has_wildcard(path_of(fs, uri)):
         return "matches no object"
     if uri.endswith("/") or is_folder(fs, uri):

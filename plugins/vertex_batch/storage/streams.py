@@ -6,13 +6,16 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from vertex_batch.errors import InputChangedError
 from vertex_batch.storage.faults import named_read
 from vertex_batch.storage.lines import BLOCK_BYTES
 from vertex_batch.storage.listing import is_local, path_of
 from vertex_batch.storage.objects import SourceObject
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 FETCH_BYTES = 2 << 20  # with those ahead about 10 MB, in addition to the 90 MB of Google's libraries
 FETCHES_AHEAD = 3
@@ -39,7 +42,13 @@ class ObjectReader:
     """
 
     def __init__(
-        self, fs: Any, source: SourceObject, start: int = 0, end: int | None = None, *, conn_id: str = ""
+        self,
+        fs: AbstractFileSystem,
+        source: SourceObject,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        conn_id: str = "",
     ) -> None:
         source.check_readable()
         ahead = source.size if end is None else min(end, source.size)
@@ -82,7 +91,7 @@ class ObjectReader:
         self.close()
 
 
-def fetch_whole(fs: Any, source: SourceObject, conn_id: str = "") -> bytes:
+def fetch_whole(fs: AbstractFileSystem, source: SourceObject, conn_id: str = "") -> bytes:
     """Read an object with one request.
 
     :raises InputChangedError: the object was deleted or overwritten since it was listed.
@@ -97,7 +106,7 @@ def fetch_whole(fs: Any, source: SourceObject, conn_id: str = "") -> bytes:
 
 
 def _blocks(
-    fs: Any, source: SourceObject, start: int, end: int, conn_id: str
+    fs: AbstractFileSystem, source: SourceObject, start: int, end: int, conn_id: str
 ) -> Generator[bytes, None, None]:
     path = path_of(fs, source.uri)
     with named_read(source.uri, conn_id):
@@ -117,7 +126,9 @@ def _local(path: str, start: int) -> Iterator[bytes]:
             yield block
 
 
-def _fetched(fs: Any, path: str, source: SourceObject, start: int, end: int) -> Iterator[bytes]:
+def _fetched(
+    fs: AbstractFileSystem, path: str, source: SourceObject, start: int, end: int
+) -> Iterator[bytes]:
     if end - start <= FETCH_BYTES:
         if start < end:
             yield _range(fs, path, source, start, end)
@@ -136,14 +147,14 @@ def _fetched(fs: Any, path: str, source: SourceObject, start: int, end: int) -> 
                 each.cancel()
 
 
-def _range(fs: Any, path: str, source: SourceObject, start: int, end: int) -> bytes:
+def _range(fs: AbstractFileSystem, path: str, source: SourceObject, start: int, end: int) -> bytes:
     data: bytes = fs.cat_file(path, start=start, end=end, **_pinned(fs, source))
     if len(data) != end - start:
         raise InputChangedError([source.uri])
     return data
 
 
-def _pinned(fs: Any, source: SourceObject) -> dict[str, str]:
+def _pinned(fs: AbstractFileSystem, source: SourceObject) -> dict[str, str]:
     """Read exactly the generation that was listed."""
     return {"generation": source.version} if hasattr(fs, "call") and source.version else {}
 

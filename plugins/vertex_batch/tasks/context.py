@@ -87,7 +87,7 @@ def cost_name(context: Context, spec: str, task_id: str) -> str:
     return f"{context['ti'].dag_id}.{task_id}" if several else str(context["ti"].dag_id)
 
 
-def is_submit_task(task: Any) -> bool:
+def is_submit_task(task: object) -> bool:
     """Whether a task of a DAG submits or adopts jobs; also one that is mapped."""
     return getattr(task, "task_type", "") in _SUBMIT_TASKS
 
@@ -220,7 +220,7 @@ def overridden(params: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[
     return {field: value for field, value in chosen.items() if value not in (None, "", [], {})}
 
 
-def _trimmed(value: Any) -> Any:
+def _trimmed(value: object) -> Any:
     """Remove the blanks around a form's value: people cannot see them, and no name has them."""
     if isinstance(value, list):
         return [_trimmed(each) for each in value]

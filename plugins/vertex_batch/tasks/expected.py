@@ -92,5 +92,6 @@ def outcome_of(bills: Sequence[Bill], compared: Mapping[str, Mapping[str, Any]])
     outcome = whole.outcome(
         add_totals(bill.total for bill in bills),
         has_ended_well=all(bill.job.state == JobState.SUCCEEDED for bill in bills),
+        failed=sum(bill.rows.failed for bill in bills),
     )
     return f" (expected {usd(expected)}){f', {outcome}' if outcome else ''}"

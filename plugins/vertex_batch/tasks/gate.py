@@ -28,7 +28,7 @@ from vertex_batch.budgets import (
     Sums,
 )
 from vertex_batch.budgets.decision import ApprovalRefusedError, BudgetExceededError
-from vertex_batch.costs import JobFacts, paid_before, usd
+from vertex_batch.costs import JobFacts, PaysAgain, paid_before, usd
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.hooks.cost_table import CostTableHook, cost_table_url
 from vertex_batch.log import Log
@@ -150,7 +150,7 @@ class BudgetGate:
         if not self._settings.is_enabled:
             return
         cost_table_url(self._settings.batch_costs_conn_id)
-        if again := self.paid_before():
+        if again := self.paid_before(PaysAgain.PAYS):
             note(self._context, self._log, again)
         rules = self._limits()
         try:
@@ -170,7 +170,7 @@ class BudgetGate:
         :param rows: of the input, if they were counted.
         """
         asks, today = self._request, datetime.now(UTC).date()
-        again = self.paid_before()
+        again = self.paid_before(PaysAgain.WOULD_PAY)
         try:
             rules = self._limits()
             expected = self._estimate(rows)
@@ -191,7 +191,7 @@ class BudgetGate:
         }
         return DryRunResult(expected, today, again, lines)
 
-    def paid_before(self) -> str:
+    def paid_before(self, pays: PaysAgain) -> str:
         """Say that an earlier run has answered these inputs; empty if none has, or if it is not certain.
 
         This never refuses a job: a person may want it. What cannot be read is only logged.
@@ -203,7 +203,7 @@ class BudgetGate:
         except (VertexBatchError, OSError) as error:
             self._log.debug("It is unknown whether these inputs were answered before: %s", error)
             return ""
-        return paid_before(found, [each.created for each in objects])
+        return paid_before(found, [each.created for each in objects], pays)
 
     def submitted(self, job_id: str) -> None:
         """Store the id of the job that the claim led to, in this try or an earlier one.

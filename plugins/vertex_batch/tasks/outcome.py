@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,10 @@ OUTCOME_XCOM = "vertex_batch_outcome"
 """Why the last try of a task failed or was skipped. Airflow deletes it when the next try starts."""
 MAX_CHARS = 2000
 _FAILED = (TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED)
-_THIS_TASK = re.compile(r"\b(clear) (?:this|the) task\b(?! that)", re.IGNORECASE)
+is_command: ContextVar[bool] = ContextVar("is_command", default=False)
+"""Whether `vertex-batch run` runs the tasks, so that there is nothing to clear."""
+_RUN_AGAIN = re.compile(r"\b(r)un this again\b", re.IGNORECASE)
+_CLEAR_SUBMIT = re.compile(r"\b(c)lear(ing)? the submit task\b", re.IGNORECASE)
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
 
 
@@ -66,8 +70,16 @@ def _lines(error: Exception) -> list[str]:
 
 
 def _naming(context: Context, lines: Iterable[str]) -> list[str]:
-    """Name the task where a message says to clear it. An error does not know in which task it is raised."""
-    return [_THIS_TASK.sub(lambda found: f"{found[1]} `{context['ti'].task_id}`", line) for line in lines]
+    """Say how a person runs it again. An error does not know in which task, or command, it is raised."""
+    if is_command.get():
+        lines = [_CLEAR_SUBMIT.sub(_rerun_with_again, line) for line in lines]
+        return [_RUN_AGAIN.sub(r"\1erun this command", line) for line in lines]
+    clear = f"lear `{context['ti'].task_id}`"
+    return [_RUN_AGAIN.sub(lambda found: ("C" if found[1] == "R" else "c") + clear, line) for line in lines]
+
+
+def _rerun_with_again(found: re.Match[str]) -> str:
+    return f"{'R' if found[1] == 'C' else 'r'}erun{'ning' if found[2] else ''} with --again"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from vertex_batch.results import AttemptOutput, add_rounds, attempts_of, output_
 from vertex_batch.tasks.choices import retried_run
 from vertex_batch.tasks.context import identity, pulled
 from vertex_batch.tasks.shards import PartsReport
-from vertex_batch.vertex.labels import RETRY_OF_LABEL, SAMPLE_LABEL
+from vertex_batch.vertex.labels import RETRY_OF_LABEL
 from vertex_batch.vertex.names import JobId
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class RecordedRun:
             rounds.insert(-len(self._retry_record_task_ids), self._earlier_retries(retried, rounds))
         add_rounds(attempts, rounds)
         # An earlier run has no plan here.
-        is_sample = any(SAMPLE_LABEL in bill.job.labels for bill in first)
+        is_sample = any(bill.job.is_sample for bill in first)
         sample = parts.sample or (InputPart(PartKind.SAMPLE) if is_sample else None)
         bills = [*first, *(bill for bills in rounds for bill in bills)]
         return RunBills(bills, attempts, sample, is_retry=retried is not None)

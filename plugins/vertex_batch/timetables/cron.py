@@ -20,7 +20,7 @@ from vertex_batch.timetables.lateness import (
     clock_start,
     is_due,
 )
-from vertex_batch.timetables.places import BACKFILL, stored_places
+from vertex_batch.timetables.run_slots import BACKFILL, stored_places
 
 if TYPE_CHECKING:
     from airflow.models.dag import DagModel

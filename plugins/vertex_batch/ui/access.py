@@ -133,7 +133,7 @@ def dags_of_airflow() -> frozenset[str]:
         return frozenset(session.scalars(select(DagModel.dag_id)))
 
 
-def _sees_all(user: Any, dag_ids: frozenset[str]) -> bool:
+def _sees_all(user: object, dag_ids: frozenset[str]) -> bool:
     """Whether the user may read every DAG: all that there are, and any other.
 
     With teams, the team of a DAG that no longer exists is unknown, so no user may.

@@ -19,8 +19,9 @@ from vertex_batch.ui.open_table import NoCostTableError
 from vertex_batch.ui.overview_routes import router
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.render import page, secure
-from vertex_batch.ui.setup import NO_CONNECTIONS, NOT_RUN
-from vertex_batch.ui.setup import router as setup_router
+from vertex_batch.ui.run_routes import router as run_router
+from vertex_batch.ui.setup_routes import NO_CONNECTIONS, NOT_RUN
+from vertex_batch.ui.setup_routes import router as setup_router
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ _REFUSED = {
 def make_app() -> FastAPI:
     """Make the application. All its routes need a login. It has no API documentation pages."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    for each in (router, bill_router, job_router, setup_router):
+    for each in (router, bill_router, run_router, job_router, setup_router):
         app.include_router(each, dependencies=[signed_in])
     app.middleware("http")(_with_security_headers)
     for error, handler in _HANDLERS.items():

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
 
 from vertex_batch.budgets import Ledger
 from vertex_batch.costs import Bill, CostTable, JobCost, JobFilter
 from vertex_batch.costs.deliveries import DeliverySums
+from vertex_batch.ui.access import Reader
+from vertex_batch.ui.failures import count_retried, group_failures
+from vertex_batch.ui.numbers import AmountColumn
+from vertex_batch.ui.runs.audit import cancelled_by
+from vertex_batch.ui.runs.run_report import record_log
+from vertex_batch.ui.spec_files import retried_reasons
+from vertex_batch.ui.words import MANY_FAILED
 from vertex_batch.vertex.names import JobId
 
 NIGHTS = 7
@@ -35,13 +44,40 @@ def delivered(costs: CostTable, groups: Sequence[Sequence[JobCost]]) -> dict[Job
 
 
 def nights_before(costs: CostTable, bill: Bill) -> list[JobCost]:
-    """Return the last jobs of the same task before this one, the latest first."""
+    """Return the last jobs of the same task before this one, the latest first; of samples only a sample's."""
     job = bill.job
     if not job.owner:
         return []
     where = JobFilter(dag_id=job.dag_id, spec=job.spec, until=bill.day)
     found = costs.jobs(where, limit=_CANDIDATES)
+    found = [each for each in found if job.is_sample or not each.job.is_sample]
     same = [each for each in found if each.job.task_id == job.task_id and each.job.key != job.key]
     now = job.create_time
     earlier = [each for each in same if not (now and each.job.create_time and each.job.create_time > now)]
     return earlier[:NIGHTS]
+
+
+def bill_context(
+    reader: Reader, costs: CostTable, found: Bill, limits: Mapping[str, Decimal]
+) -> dict[str, Any]:
+    """What the pages of a bill and of a run show of a bill.
+
+    :param limits: see `spec_files.failed_limits`.
+    """
+    expected = Ledger(costs).of_job(found.job.key)
+    nights = nights_before(costs, found)
+    amounts = [found.total, *(each.total for each in nights)]
+    rates = [found.per_thousand_rows, *(each.per_thousand_rows for each in nights)]
+    return {
+        "bill": found,
+        "many_failed": limits.get(found.job.spec, MANY_FAILED),
+        "expected": expected,
+        "outside": expected.compare(found) if expected else "",
+        "failures": group_failures(found),
+        "nights": nights,
+        "money": AmountColumn.finest(amounts[:1], amounts, [item.amount_usd for item in found.line_items]),
+        "rates": AmountColumn.finest(rates[:1], rates),
+        "log": record_log(found.job),
+        "again": count_retried(found, costs.deliveries_of(found.job), retried_reasons(found.job.spec)),
+        "ended_by": cancelled_by(found.job) if reader.may_read_audit(found.job.owner) else None,
+    }

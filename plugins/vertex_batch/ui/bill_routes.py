@@ -1,45 +1,20 @@
-"""The routes about one job's bill and about one run."""
+"""The route of one job's bill."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from decimal import Decimal
-from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
-from vertex_batch.budgets import Ledger
-from vertex_batch.costs import Bill, CostTable, JobFilter, add_totals
-from vertex_batch.costs.deliveries import DeliverySums
-from vertex_batch.ui.access import CurrentReader, Reader
-from vertex_batch.ui.bill_context import delivered, nights_before, outside_expectation
-from vertex_batch.ui.failures import count_retried, group_failures, main_reason
-from vertex_batch.ui.limits import (
-    failed_limits,
-    result_options,
-    retried_reasons,
-    retry_rows_of,
-    sends_rest,
-    timezones,
-)
-from vertex_batch.ui.numbers import AmountColumn
+from vertex_batch.ui.access import CurrentReader
+from vertex_batch.ui.bill_context import bill_context
 from vertex_batch.ui.open_table import CostsIfAny, Named
-from vertex_batch.ui.periods import BadAddressError
-from vertex_batch.ui.problems import many_unanswered, who_cancelled
 from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.running.under_way import find_submission
-from vertex_batch.ui.runs.audit import cancelled_by, marked_failed
-from vertex_batch.ui.runs.cancelled import cancelled_run, without_consequences
-from vertex_batch.ui.runs.clearing import clearings, latest_jobs
-from vertex_batch.ui.runs.restoring import first_delivery, restoring, what_stays
 from vertex_batch.ui.runs.run_days import run_days
-from vertex_batch.ui.runs.run_report import read_run, record_log
-from vertex_batch.ui.words import MANY_FAILED, query
+from vertex_batch.ui.spec_files import failed_limits, timezones
+from vertex_batch.ui.words import query
 
 router = APIRouter()
-
-MAX_JOBS_OF_RUN = 500
 
 
 @router.get("/bill")
@@ -56,95 +31,6 @@ def bill(request: Request, reader: CurrentReader, costs: CostsIfAny, key: Named)
     if not reader.may_see(found.job.owner):
         raise HTTPException(404)
     deliveries = costs.deliveries_of(found.job)
-    of_bill = _of_bill(reader, costs, found, failed_limits())
+    of_bill = bill_context(reader, costs, found, failed_limits())
     days = run_days([(found.job.dag_id, found.job.run_id)], timezones())
     return page(request, "bill.html", **of_bill, deliveries=deliveries, run_days=days)
-
-
-@router.get("/run")
-def run(
-    request: Request, reader: CurrentReader, costs: CostsIfAny, dag_id: str = "", run_id: str = ""
-) -> Response:
-    if not dag_id:
-        raise BadAddressError("The address of a run needs dag_id and run_id.")
-    if not reader.may_see(dag_id):
-        raise HTTPException(404)
-    limits = failed_limits()
-    if not run_id:
-        # The page of the spec has its last runs, and the list of jobs those of a DAG that is not of a spec.
-        its_runs = f"/?{query(spec=dag_id)}" if dag_id in limits else f"/jobs?{query(dag_id=dag_id)}"
-        return RedirectResponse(address_of(its_runs), 303)
-    where = JobFilter(dag_id=dag_id, run_id=run_id)
-    found = costs.jobs(where, limit=MAX_JOBS_OF_RUN) if costs else []
-    whole = costs.bill(found[0].job.key) if costs and len(found) == 1 else None
-    may_read_logs = reader.may_read_logs(dag_id)
-    report = read_run(dag_id, run_id, with_reasons=may_read_logs)
-    deliveries = costs.deliveries(where) if costs else []
-    marked = marked_failed(dag_id, run_id) if reader.may_read_audit(dag_id) else None
-    cancelled = cancelled_run(report, found, who_cancelled(reader, latest_jobs(found)), marked)
-    if cancelled:
-        were_killed = marked is not None and may_read_logs
-        report = without_consequences(report, found, deliveries, were_killed=were_killed)
-    failed = {end.task_id for end in report.failures}
-    cut = [each for each in many_unanswered(deliveries, limits) if each.task_id not in failed]
-    guesses = Ledger(costs).of_jobs([each.job.key for each in found]) if costs and report.has_failed else {}
-    expected = {key: each.estimate.expected for key, each in guesses.items()}
-    cut_short = clearings(found, expected) if report.has_failed else []
-    return page(
-        request,
-        "run.html",
-        clearings=cut_short,
-        sends_rest={each.spec for each in cut_short if sends_rest(each.spec)},
-        jobs=found,
-        total=add_totals(each.total for each in found),
-        marks=outside_expectation(costs, found) if costs else {},
-        delivered=delivered(costs, [[each] for each in found]) if costs else {},
-        failed_limits=limits,
-        report=report,
-        retry_rows=retry_rows_of(dag_id, report.dry_run.jobs[0].task_id) if report.dry_run else None,
-        deliveries=deliveries,
-        main_reason=main_reason(costs.failed_reasons(where), sum(each.exceptions for each in deliveries))
-        if costs and deliveries
-        else "",
-        unanswered=None if cancelled else DeliverySums.of(cut),
-        restorings={
-            (each.task_id, each.map_index): how
-            for each in deliveries
-            if (how := restoring(each, found, result_options(each.spec, each.job_name)))
-        },
-        staying={(each.task_id, each.map_index): what_stays(each, found) for each in deliveries},
-        undelivered=[
-            (task, first_delivery(mine, result_options(mine[0].job.spec, mine[0].job.job_name)))
-            for task, mine in report.undelivered(found, deliveries)
-        ],
-        marked=marked,
-        cancelled=cancelled,
-        run_days=run_days([(dag_id, run_id)], timezones()),
-        dag_id=dag_id,
-        run_id=run_id,
-        **(_of_bill(reader, costs, whole, limits) if costs and whole else {"bill": None, "money": None}),
-    )
-
-
-def _of_bill(reader: Reader, costs: CostTable, found: Bill, limits: Mapping[str, Decimal]) -> dict[str, Any]:
-    """What both pages show of a bill.
-
-    :param limits: see `failed_limits`.
-    """
-    expected = Ledger(costs).of_job(found.job.key)
-    nights = nights_before(costs, found)
-    amounts = [found.total, *(each.total for each in nights)]
-    rates = [found.per_thousand_rows, *(each.per_thousand_rows for each in nights)]
-    return {
-        "bill": found,
-        "many_failed": limits.get(found.job.spec, MANY_FAILED),
-        "expected": expected,
-        "outside": expected.compare(found) if expected else "",
-        "failures": group_failures(found),
-        "nights": nights,
-        "money": AmountColumn.finest(amounts[:1], amounts, [item.amount_usd for item in found.line_items]),
-        "rates": AmountColumn.finest(rates[:1], rates),
-        "log": record_log(found.job),
-        "again": count_retried(found, costs.deliveries_of(found.job), retried_reasons(found.job.spec)),
-        "ended_by": cancelled_by(found.job) if reader.may_read_audit(found.job.owner) else None,
-    }

@@ -28,7 +28,6 @@ from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.bill_context import delivered, outside_expectation
 from vertex_batch.ui.consent import is_from_here, is_signed, sign
-from vertex_batch.ui.limits import failed_limits, sends_rest, timezones
 from vertex_batch.ui.open_table import Costs, CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError, read_days
 from vertex_batch.ui.render import address_of, page
@@ -39,6 +38,7 @@ from vertex_batch.ui.running.under_way import active_jobs, estimate_costs, find_
 from vertex_batch.ui.runs.audit import CANCEL_EVENT
 from vertex_batch.ui.runs.clearing import Clearing
 from vertex_batch.ui.runs.run_days import run_days
+from vertex_batch.ui.spec_files import failed_limits, timezones, what_rest_needs
 from vertex_batch.ui.words import query
 from vertex_batch.vertex.names import JobId, parse_job_name
 from vertex_batch.vertex.resource import DELETED, TERMINAL_STATES, BatchPredictionJob
@@ -211,7 +211,7 @@ def confirm_cancel(
         problem=problem,
         bill=bill,
         clearing=clearing,
-        sends_rest=sends_rest(each.spec),
+        rest_needs=what_rest_needs(each.spec, submission.task_id),
         deliveries=[each for each in costs.deliveries(of_run) if not each.replaced_by] if costs else [],
         may_cancel=reader.may_cancel(submission.dag_id),
         token=sign(reader.user_id, _action(submission)),

@@ -14,21 +14,20 @@ from fastapi.responses import StreamingResponse
 
 from vertex_batch.billing.month_end import MonthEnd, month_end
 from vertex_batch.billing.succession import ending_models
-from vertex_batch.costs import CostTable, FocusVersion, JobFilter, stream_csv
+from vertex_batch.costs import CostTable, FocusVersion, JobFilter, daily_csv, stream_csv
 from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.pricing import PriceBook, from_proxy
 from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.bill_context import delivered
 from vertex_batch.ui.chart import draw, sparkline
-from vertex_batch.ui.export import to_csv
 from vertex_batch.ui.failures import meaning_of
-from vertex_batch.ui.limits import failed_limits, read_limits
 from vertex_batch.ui.nights import by_night, by_run, trends
 from vertex_batch.ui.open_table import Costs, CostsIfAny
 from vertex_batch.ui.overview import DAILY, By, Overview, View, explain_lower_bound, read_overview
 from vertex_batch.ui.periods import BadAddressError, Days, read_period
 from vertex_batch.ui.problems import read_problems
 from vertex_batch.ui.render import page, static_file
+from vertex_batch.ui.spec_files import failed_limits, read_limits
 from vertex_batch.ui.spend import compare_months
 
 router = APIRouter()
@@ -119,7 +118,7 @@ def overview(
     summary = found.summary
     unpriced = [] if summary.total.complete else costs.unpriced(where)
     of_spec = costs.jobs(where, limit=MAX_NIGHTS) if where.spec else []
-    nights = by_night(of_spec)
+    nights = by_night(each for each in of_spec if not each.job.is_sample)
     night = costs.deliveries_of_night(replace(where, since=None, until=None))
     runs = by_run(of_spec)[:MAX_RUNS]
     return page(
@@ -141,6 +140,7 @@ def overview(
         delivered=delivered(costs, [run.jobs for run in runs]),
         trends=trends(nights),
         night=DeliverySums.of(night),
+        needed=DeliverySums.of([each for each in night if not each.kept_at]),
         unpriced=unpriced,
         lower_bound=explain_lower_bound(found, unpriced),
         max_groups=MAX_GROUPS,
@@ -175,7 +175,7 @@ def _forecast(costs: CostTable, where: JobFilter, found: Overview, today: date) 
 
 @router.get("/costs.csv")
 def csv_file(reader: CurrentReader, costs: Costs, view: Viewed) -> Response:
-    text = to_csv(view.by, costs.totals(DAILY[view.by], where=reader.narrowed(costs.owners(), view.where)))
+    text = daily_csv(view.by, costs.totals(DAILY[view.by], where=reader.narrowed(costs.owners(), view.where)))
     return Response(text, media_type=_CSV, headers=_download(f"batch-costs-by-{view.by}", view.period))
 
 

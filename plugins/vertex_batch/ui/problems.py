@@ -21,10 +21,10 @@ from vertex_batch.operators.deliver import SAMPLES
 from vertex_batch.ui import numbers
 from vertex_batch.ui.access import Reader
 from vertex_batch.ui.failures import main_reason
-from vertex_batch.ui.limits import result_options
 from vertex_batch.ui.runs.audit import DoneBy, cancelled_by, marked_failed
 from vertex_batch.ui.runs.restoring import is_beside, what_stays
 from vertex_batch.ui.runs.run_report import read_run
+from vertex_batch.ui.spec_files import result_options
 from vertex_batch.ui.words import (
     MANY_FAILED,
     at_least,
@@ -104,21 +104,24 @@ def read_problems(
     failed = [] if where.team else _failed_runs(reader, dag_id or where.spec, yesterday)
     failed = [each for each in failed if each not in known]
     with_jobs = [each for each in bad if each.jobs]
-    for each in with_jobs[:MAX_SHOWN]:
-        if costs and each.run_id:
-            of_run = costs.deliveries(JobFilter(dag_id=each.dag_id, run_id=each.run_id))
-            each.earlier = [found for found in of_run if what_stays(found, each.jobs)]
-    lacking = [each for each in bad if each.deliveries]
-    for each in lacking[:MAX_SHOWN]:
-        if costs:
-            reasons = costs.failed_reasons(JobFilter(dag_id=each.dag_id, run_id=each.run_id))
-            each.main_reason = main_reason(reasons, sum(one.exceptions for one in each.deliveries))
+    shown_runs = [*with_jobs[:MAX_SHOWN], *bad[len(with_jobs) :][:MAX_SHOWN]]
+    if costs:
+        _add_what_is_stored(costs, shown_runs)
     shown = [
-        *(describe_run(reader, each) for each in with_jobs[:MAX_SHOWN]),
-        *(describe_run(reader, each) for each in bad[len(with_jobs) :][:MAX_SHOWN]),
+        *(describe_run(reader, each) for each in shown_runs),
         *(_of_failed_run(reader, *each) for each in failed[:MAX_SHOWN]),
     ]
     return Problems(shown, len(bad) + len(failed) - len(shown))
+
+
+def _add_what_is_stored(costs: CostTable, found: Sequence[BadRun]) -> None:
+    """Read the earlier deliveries of runs, and why rows of them failed: one query for each of the two."""
+    of_runs = costs.deliveries_of_runs({each.run for each in found if each.jobs and each.run_id})
+    reasons = costs.failed_reasons_of_runs({each.run for each in found if each.deliveries})
+    for each in found:
+        each.earlier = [one for one in of_runs.get(each.run, ()) if what_stays(one, each.jobs)]
+        exceptions = sum(one.exceptions for one in each.deliveries)
+        each.main_reason = main_reason(reasons.get(each.run, Counter()), exceptions)
 
 
 @dataclass(slots=True)
@@ -137,6 +140,11 @@ class BadRun:
     deliveries: list[Delivery] = field(default_factory=list)
     earlier: list[Delivery] = field(default_factory=list)
     main_reason: str = ""
+
+    @property
+    def run(self) -> tuple[str, str]:
+        """Its DAG and its id."""
+        return self.dag_id, self.run_id
 
 
 def by_run(jobs: Iterable[JobCost], deliveries: Iterable[Delivery]) -> list[BadRun]:
@@ -173,7 +181,7 @@ def describe_run(reader: Reader, bad: BadRun) -> PageProblem:
     if bad.jobs:
         job = bad.jobs[0].job
         name = job.spec or job.job_id
-        if len(bad.jobs) == 1:
+        if len(bad.jobs) == 1 and not (bad.run_id and job.state == JobState.CANCELLED):
             address = f"/bill?{query(project=job.project, location=job.location, job=job.job_id)}"
         states = Counter(each.job.state for each in bad.jobs)
         said = [f"job {state(name)}" if n == 1 else f"{n:,} jobs {state(name)}" for name, n in states.items()]

@@ -1,4 +1,4 @@
-"""How the pages write amounts, counts and names."""
+"""How the pages write names, states, dates, rates and addresses; `numbers` writes amounts and counts."""
 
 from __future__ import annotations
 

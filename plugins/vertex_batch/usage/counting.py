@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from vertex_batch.usage.rows import Count, Details
 from vertex_batch.usage.types import CacheTtl, Kind, Modality, Unit
 
@@ -99,7 +97,7 @@ def without_cached(prompt: list[int], cached: list[int], notes: list[str]) -> tu
     return [p - c for p, c in zip(prompt, fitting, strict=True)], fitting
 
 
-def _modality(name: Any, notes: list[str]) -> int:
+def _modality(name: object, notes: list[str]) -> int:
     if name is None:
         return TEXT
     if type(name) is int and 0 <= name < len(_ENUM):  # the enum's number, as some writers have it

@@ -9,8 +9,8 @@ from typing import Any
 
 from vertex_batch.errors import OutputMissingError
 from vertex_batch.storage import ObjectStorage, SourceObject, as_storage, path_of, read_lines
+from vertex_batch.usage.parallel import scan_files, scan_in_turn
 from vertex_batch.usage.progress import OnProgress
-from vertex_batch.usage.ranges import scan_files, scan_in_turn
 from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Copies, ScanOptions, ids_of
 from vertex_batch.usage.types import ScanResult
 

@@ -107,7 +107,7 @@ def _read_metadata(
     sources |= here
 
 
-def _chunk_sources(chunks: Any, unknown: set[str]) -> set[Kind]:
+def _chunk_sources(chunks: object, unknown: set[str]) -> set[Kind]:
     found: set[Kind] = set()
     for chunk in chunks if isinstance(chunks, list) else ():
         for name, source in chunk.items() if isinstance(chunk, dict) else ():

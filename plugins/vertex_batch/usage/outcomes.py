@@ -58,7 +58,7 @@ class Unrecognized:
     reason: str
 
 
-def stated_failure(status: Any, error: Any) -> Failed | None:
+def stated_failure(status: object, error: object) -> Failed | None:
     """The failure that a row reports: a status that is not OK, or an error beside the response."""
     if not status and not error:
         return None
@@ -66,14 +66,14 @@ def stated_failure(status: Any, error: Any) -> Failed | None:
     return Failed(status_reason(said)) if said else None
 
 
-def _is_ok(status: Any) -> bool:
+def _is_ok(status: object) -> bool:
     """Whether a status that is not empty means none: blanks, or google.rpc's OK in words or as 0."""
     if isinstance(status, dict):
         return status.get("code") in (0, "0", None) and not any(status.get(k) for k in ("message", "error"))
     return isinstance(status, str) and status.strip().upper() in ("", "OK")
 
 
-def status_reason(status: Any) -> str:
+def status_reason(status: object) -> str:
     """The service's words about a failed row, short: ``INVALID_ARGUMENT: Please use a valid role``.
 
     A status is free text, or free text with the JSON of an error in it, a google.rpc.Status, or the error of

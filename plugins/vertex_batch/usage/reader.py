@@ -220,7 +220,7 @@ def _read_message_usage(raw: Raw) -> Reading | None:
     return reading
 
 
-def _is_http_ok(code: Any) -> bool:
+def _is_http_ok(code: object) -> bool:
     """Whether an OpenAI-style status code means an answer; one that is not a number is ignored."""
     text = str(code)
     return not (text.isascii() and text.isdecimal()) or int(text) in _HTTP_OK

@@ -60,7 +60,7 @@ class Copies:
         self._here: set[str] = set()
         self._repeated: set[str] = set()
 
-    def is_copy(self, response_id: Any) -> bool:
+    def is_copy(self, response_id: object) -> bool:
         """Whether an earlier output had the row; remembers it."""
         if not isinstance(response_id, str) or not response_id:
             return False
@@ -170,7 +170,7 @@ class Scanner:
             if note:
                 self._note(note)
 
-    def _is_copy(self, response_id: Any) -> bool:
+    def _is_copy(self, response_id: object) -> bool:
         """Whether an earlier job's bill has the row; counts it then."""
         options = self._options
         if options.already_billed is None:
@@ -221,7 +221,7 @@ def day_of(processed_time: Any) -> date | None:
     return moment.astimezone(UTC).date() if moment.tzinfo else None
 
 
-def price_day(processed_time: Any, price_days: Sequence[date]) -> date | None:
+def price_day(processed_time: object, price_days: Sequence[date]) -> date | None:
     """The first day of the prices of a row, see `UsageKey.priced_on`.
 
     :param price_days: the days on which prices changed while the job ran.

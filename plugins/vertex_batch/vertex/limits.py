@@ -1,10 +1,9 @@
-"""How much one job may read: rows and bytes, by the kind of model."""
+"""The kinds of models, and how much one job may read: rows and bytes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from vertex_batch.vertex.names import short_model
+from enum import Enum, auto
 
 MAX_BYTES = 1_000_000_000
 """Google says "1 GB"; the decimal one is the safe choice."""
@@ -12,15 +11,29 @@ MAX_BYTES = 1_000_000_000
 MAX_FILES = 1_000
 """Files named one by one in a request. Google states no limit; this keeps the request below 1 MB or so."""
 
-GENERATION_ROWS = 200_000
-EMBEDDING_ROWS = 1_000_000
-TEXT_EMBEDDING_ROWS = 30_000
-_ROWS_BY_PREFIX = {
-    "gemini-embedding": EMBEDDING_ROWS,
-    "text-embedding": TEXT_EMBEDDING_ROWS,
-    "text-multilingual-embedding": TEXT_EMBEDDING_ROWS,
-    "textembedding-gecko": TEXT_EMBEDDING_ROWS,
+
+class ModelKind(Enum):
+    """What a model takes and gives, which decides the form of its rows and how many a job may have."""
+
+    GEMINI = auto()
+    GEMINI_EMBEDDING = auto()
+    TEXT_EMBEDDING = auto()
+    CLAUDE = auto()
+    OPEN = auto()
+    UNKNOWN = auto()
+
+    @property
+    def max_rows(self) -> int | None:
+        """The most rows of one job, as documented by Google; None if it is not documented."""
+        return _MAX_ROWS.get(self)
+
+
+_MAX_ROWS = {
+    ModelKind.GEMINI: 200_000,
+    ModelKind.GEMINI_EMBEDDING: 1_000_000,
+    ModelKind.TEXT_EMBEDDING: 30_000,
 }
+_TEXT_EMBEDDINGS = ("text-embedding", "text-multilingual-embedding", "textembedding-gecko")
 # The shortest row that is a JSON object, with its newline.
 _SHORTEST_ROW_BYTES = 3
 
@@ -45,6 +58,28 @@ class JobLimits:
         return size <= self.max_bytes and size // _SHORTEST_ROW_BYTES < self.max_rows
 
 
+def kind_of(model: str) -> ModelKind:
+    """The kind of a model, in any form that a spec allows. A tuned model is assumed to be a Gemini model.
+
+    >>> kind_of("publishers/google/models/gemini-embedding-001").name, kind_of("gemini-3.8-flash@001").name
+    ('GEMINI_EMBEDDING', 'GEMINI')
+    """
+    path, _, name = model.rpartition("/")
+    name = name.partition("@")[0]
+    publisher = path.partition("publishers/")[2].partition("/")[0]
+    if publisher == "anthropic" or name.startswith("claude"):
+        return ModelKind.CLAUDE
+    if publisher not in {"", "google"}:
+        return ModelKind.OPEN
+    if name.startswith("gemini-embedding"):
+        return ModelKind.GEMINI_EMBEDDING
+    if name.startswith(_TEXT_EMBEDDINGS):
+        return ModelKind.TEXT_EMBEDDING
+    if name.startswith("gemini") or (path.startswith("projects/") and not publisher):
+        return ModelKind.GEMINI
+    return ModelKind.UNKNOWN
+
+
 def limits_for(model: str, max_rows: int | None = None, max_bytes: int | None = None) -> JobLimits:
     """Return the limits of a model's jobs; the limits of a spec take precedence.
 
@@ -53,6 +88,5 @@ def limits_for(model: str, max_rows: int | None = None, max_bytes: int | None = 
     >>> limits_for("gemini-3.8-flash", max_rows=50_000).max_rows
     50000
     """
-    name = short_model(model)
-    of_model = next((n for prefix, n in _ROWS_BY_PREFIX.items() if name.startswith(prefix)), GENERATION_ROWS)
+    of_model = kind_of(model).max_rows or _MAX_ROWS[ModelKind.GEMINI]
     return JobLimits(max_rows or of_model, max_bytes or MAX_BYTES)

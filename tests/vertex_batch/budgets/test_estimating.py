@@ -266,10 +266,21 @@ def test_each_bill_is_compared_unless_it_cannot_be_known(amount, complete, has_e
     assert found.outcome(Total(Decimal(amount), complete), has_ended_well=has_ended_well) == outcome
 
 
-@pytest.mark.parametrize(("amount", "outcome"), [("0.7", "as expected"), ("0.5", ""), ("0.9", "")])
-def test_a_range_without_width_is_met_or_says_nothing(amount, outcome):
+@pytest.mark.parametrize(
+    ("amount", "failed", "outcome"),
+    [
+        ("0.7", 0, "exactly as expected"),
+        ("0.7", 3, "exactly as expected"),
+        ("0.69", 0, "as expected"),
+        ("0.69", 1, "as expected: 1 failed row is not billed"),
+        ("0.56", 3, "20 % less than expected: 3 failed rows are not billed"),
+        ("0.56", 0, "20 % less than expected"),
+        ("0.84", 3, "20 % more than expected"),
+    ],
+)
+def test_a_single_amount_is_called_exact_only_where_the_bill_is_equal(amount, failed, outcome):
     single = Estimate(Total(Decimal("0.7"), complete=True), Decimal("0.7"), Decimal("0.7"))
-    assert single.outcome(Total(Decimal(amount), complete=True)) == outcome
+    assert single.outcome(Total(Decimal(amount), complete=True), failed=failed) == outcome
 
 
 def test_an_estimate_that_is_an_at_least_is_not_compared():

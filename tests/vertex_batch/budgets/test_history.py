@@ -8,12 +8,13 @@ from datetime import timedelta
 import pytest
 
 from tests.vertex_batch.budgets.test_ledger import ASKS, NOW, expects, go, ledger
-from vertex_batch.budgets import PastJob, Survey, estimate, past_jobs
+from vertex_batch.budgets import PastJob, Survey, describe_past, estimate, past_costs, past_jobs
 from vertex_batch.budgets.ranges import exactly
 from vertex_batch.budgets.replay import HISTORY_RUNS
 from vertex_batch.costs import CostTable, RowCounts
 from vertex_batch.pricing import PriceBook
 from vertex_batch.usage import Kind, UsageKey
+from vertex_batch.vertex.labels import SAMPLE_LABEL
 
 __all__ = ["ledger"]
 
@@ -39,6 +40,19 @@ def test_history_is_what_the_same_task_and_model_used_the_latest_first(table, le
         (Kind.INPUT, "gemini-2.5-flash", 1000)
     ]
     assert all(isinstance(key, UsageKey) for key in old.usage)
+
+
+def test_what_the_last_jobs_cost_is_said_without_samples_unless_there_is_nothing_else(table, bill):
+    facts = {"dag_id": "nightly", "task_id": "submit"}
+    for number in range(4):
+        labels = {SAMPLE_LABEL: "10-of-300"}
+        made = bill(f"sample {number}", create_time=NOW - timedelta(hours=number), labels=labels, **facts)
+        table.record(replace(made, rows=RowCounts(ok=10 + number, input_rows=10 + number)))
+    assert describe_past(history(table)).startswith("the last 4 samples cost ")
+    night = bill("night", create_time=NOW - timedelta(days=1), **facts)
+    table.record(replace(night, rows=RowCounts(ok=300, input_rows=300)))
+    assert describe_past(history(table)).startswith("the last job cost ")
+    assert len(past_costs(history(table))) == 1
 
 
 @pytest.mark.parametrize(

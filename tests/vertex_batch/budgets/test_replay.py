@@ -10,7 +10,7 @@ import pytest
 
 from tests.vertex_batch.budgets.inputs import inline, named, png, row
 from vertex_batch.budgets import PastJob, Survey, Totals, summarize
-from vertex_batch.budgets.answers import NO_LIMIT, AnswerLimit
+from vertex_batch.budgets.answer_lengths import NO_LIMIT, AnswerLimit
 from vertex_batch.budgets.ranges import Part, Range, exactly
 from vertex_batch.budgets.replay import InputChange, change_of, describe, like, replay
 from vertex_batch.budgets.rows import RowReader

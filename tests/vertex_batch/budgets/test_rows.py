@@ -8,7 +8,7 @@ import json
 import pytest
 
 from tests.vertex_batch.budgets.inputs import inline, named, pdf, png, row, wav
-from vertex_batch.budgets.answers import NO_LIMIT, AnswerLimit
+from vertex_batch.budgets.answer_lengths import NO_LIMIT, AnswerLimit
 from vertex_batch.budgets.ranges import Part
 from vertex_batch.budgets.rows import RowReader
 from vertex_batch.usage import Kind, Modality, Tier

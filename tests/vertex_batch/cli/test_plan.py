@@ -233,7 +233,7 @@ def test_a_plan_names_the_run_that_has_answered_its_inputs(run, vertex, spec, ea
     status, out, _ = run("plan", spec, "--date", DAY, "--url", earlier)
     assert status == 0
     assert "earlier   These inputs were answered before by run night 1 on " in out
-    assert " (2 of 3 rows, 0.00 USD); this run pays for them again." in out
+    assert " (2 of 3 rows, 0.00 USD); a run would pay for them again." in out
 
 
 @pytest.mark.parametrize(
@@ -337,6 +337,7 @@ def test_a_missing_input_gives_status_1(run, vertex, spec):
     status, out, _ = run("check", spec, "--date", "2026-11-01")
     assert status == 1
     assert "Input is missing: gs://demo-bucket/cli/2026-11-01.jsonl does not exist" in out
+    assert "once it is there, run this again." in out  # a shell has no task to clear
 
 
 def test_a_check_of_good_rows_gives_status_0(run, vertex, spec):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vertex_batch.costs import harmless, stream_csv
+from vertex_batch.costs import stream_csv
+from vertex_batch.costs.csv_text import harmless
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_the_last_night_adds_up_what_was_paid_for_wherever_it_was_put(table, bil
     assert table.deliveries_of_night(JobFilter(dag_ids=frozenset())) == []
 
 
-def test_the_last_night_has_the_better_delivery_of_an_input_and_not_the_one_beside_it(table):
+def test_the_last_night_has_a_paid_run_beside_a_better_delivery_that_was_paid_before(table):
     better = a_delivery(delivered_at=MORNING - timedelta(days=2))
     worse = {
         "delivered": 1,
@@ -123,9 +123,9 @@ def test_the_last_night_has_the_better_delivery_of_an_input_and_not_the_one_besi
     }
     beside = a_delivery(run_id="again", **worse, kept_at=better.answers_uri, kept_answers=17)
     table.record_delivery(beside, files_changed=True)
-    assert table.deliveries_of_night(JobFilter()) == [beside]  # the better one is not recorded
+    assert table.deliveries_of_night(JobFilter()) == [beside]
     table.record_delivery(better, files_changed=True)
-    assert table.deliveries_of_night(JobFilter()) == [better]
+    assert table.deliveries_of_night(JobFilter()) == [beside]
     uris = {name: f"/srv/moved/{name}" for name in ("answers_uri", "exceptions_uri", "manifest_uri")}
     table.move_delivery(better.dag_id, better.run_id, better.answers_uri, uris)
     assert table.deliveries(JobFilter(run_id="again")) == [replace(beside, kept_at=uris["answers_uri"])]

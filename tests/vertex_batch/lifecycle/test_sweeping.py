@@ -44,7 +44,7 @@ NOW = datetime.now(UTC)
 def vertex(emulator, monkeypatch):
     emulator.admin.reset()
     monkeypatch.setattr(sweeping, "CALLS_PER_SECOND", 1000.0)
-    monkeypatch.setattr("vertex_batch.vertex.client.shells._BACKOFF", wait_none())
+    monkeypatch.setattr("vertex_batch.vertex.client.clients._BACKOFF", wait_none())
     return emulator
 
 

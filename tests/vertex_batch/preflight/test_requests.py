@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from vertex_batch.preflight import Report, RowCheck, Severity, shape_of
 from vertex_batch.preflight.fields import is_misspelled, messages
@@ -181,11 +184,81 @@ def test_a_decoder_that_knows_every_field_lets_no_bad_row_pass(bad):
     assert check(*good, *good, row("bad", **bad), *good).bad_rows == 1
 
 
+def with_nulls(value: Any) -> Iterator[Any]:
+    """Every variant of a value in which one value or item is null."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from ({**value, key: variant} for variant in (None, *with_nulls(inner)))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            for variant in (None, *with_nulls(inner)):
+                yield [*value[:number], variant, *value[number + 1 :]]
+
+
+LIMITS = [
+    config(maxOutputTokens=4096),
+    config(maxOutputTokens=256),
+    config(max_output_tokens=300),
+    {"generation_config": {"maxOutputTokens": 256}},
+    config(maxOutputTokens=256, thinkingConfig={"thinkingBudget": 0}),
+    config(maxOutputTokens=256, thinkingConfig={"thinkingBudget": -1}),
+    config(maxOutputTokens=256, thinkingConfig={"thinkingLevel": "LOW"}),
+    config(maxOutputTokens=4096, thinkingConfig={"thinkingBudget": -1}),
+]
+MODELS = [{"model": f"publishers/google/models/gemini-{version}"} for version in ("2.5-flash", "2.5-pro")]
+WHOLE = [*FINE, *LIMITS, *MODELS, *(bad for bad, _, _ in CERTAIN)]
+EVERY = [*({"contents": [TURN], **each} for each in WHOLE)]
+EVERY += [variant for each in EVERY for variant in with_nulls(each)]
+
+
+def requests_of(*ways: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"contents": [TURN], **way} for way in ways]
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.lists(st.sampled_from(EVERY), min_size=1, max_size=12))
+@example(requests_of(LIMITS[0], LIMITS[1]))
+@example(requests_of(LIMITS[7], LIMITS[4], LIMITS[5]))
+@example([{"contents": None}])
+@example([{"contents": [None]}])
+@example([*requests_of({}), {"contents": [TURN, None]}])
+def test_a_row_is_judged_the_same_whatever_rows_precede_it(requests):
+    rows = [row(f"{n}", **request) for n, request in enumerate(requests * 3)]
+    alone = [check(each) for each in rows]
+    together = check(*rows)
+    assert together.bad_rows == sum(report.bad_rows for report in alone)
+    doubted = {path for report in alone for _, path, _ in of(report, Severity.DOUBT)}
+    assert doubted <= {path for _, path, _ in of(together, Severity.DOUBT)}
+
+
 def test_a_row_that_is_wrong_in_several_ways_is_counted_once():
     report = check(row("1", **config(temperature=9, topP=9)), row("2"))
     assert (report.bad_rows, report.counts[Severity.ROW]) == (1, 2)
     assert not report.is_hopeless
-    assert report.summary().endswith("; 1 of them are certain to fail")
+    assert report.summary().endswith("; 1 of them is certain to fail")
+
+
+@pytest.mark.parametrize(
+    ("bad_rows", "counts", "said"),
+    [
+        (0, {}, "27 bytes"),
+        (13, {Severity.ROW: 15}, "27 bytes; 13 of them are certain to fail"),
+        (
+            13,
+            {Severity.ROW: 15, Severity.JOB: 1, Severity.DOUBT: 14},
+            "; 13 of them are certain to fail; 1 place fails the whole job; 14 places may be wrong",
+        ),
+        (
+            0,
+            {Severity.JOB: 2, Severity.DOUBT: 1},
+            "27 bytes; 2 places fail the whole job; 1 place may be wrong",
+        ),
+    ],
+)
+def test_a_summary_counts_what_is_wrong_in_each_way(bad_rows, counts, said):
+    report = Report(1, 60, 27, bad_rows)
+    report.counts.update(counts)
+    assert report.summary().endswith(said)
 
 
 GEMINI, OPENAI = row(), {"custom_id": "1", "method": "POST", "url": "/v1", "body": {"messages": []}}

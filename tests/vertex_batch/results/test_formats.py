@@ -13,7 +13,9 @@ import pytest
 
 from tests.vertex_batch.results.nights import a_request, answered, failed
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.results import SUFFIXES, DeliveryPlace, deliver
+from vertex_batch.results import DeliveryPlace, deliver
+from vertex_batch.results.delivery_rows import QUERIES
+from vertex_batch.specs.results import FORMATS, OWN_COLUMNS
 
 ASKED = [
     {"ticket": key, "customer": f"c{n}", "request": a_request(f"question {n}")}
@@ -59,7 +61,7 @@ def read_by_pandas(path, suffix):
     return pd.read_json(path, lines=True, dtype={"key": str, "cost_usd": str})
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", FORMATS)
 def test_pandas_and_duckdb_read_the_same_rows(delivery, suffix):
     place = delivery(suffix)
     found = read_by_pandas(place.answers, suffix)
@@ -96,7 +98,7 @@ def test_embeddings_in_each_format(night):
     night.add_input([row])
     response = {"tokenCount": "2", "embedding": {"values": [0.1, -2.5]}}
     night.add_output(0, [{**row, "response": response}])
-    for suffix in SUFFIXES:
+    for suffix in FORMATS:
         night.deliver(f"e{suffix}")
         (answer,) = read_by_pandas(night.root / "delivery" / f"e{suffix}", suffix)["answer"]
         assert list(json.loads(answer) if isinstance(answer, str) else answer) == [0.1, -2.5]
@@ -175,3 +177,8 @@ def test_a_file_of_another_kind_is_refused(night):
     night.add_output(0, [answered(ASKED[0], "yes")])
     with pytest.raises(ConfigurationError, match=r"answers\.xlsx"):
         night.deliver("answers.xlsx")
+
+
+def test_no_field_that_is_carried_over_can_have_the_name_of_a_column():
+    carrying = [columns for _, columns in QUERIES.values() if "*" in columns]
+    assert {column for columns in carrying for column in columns} - {"*"} == OWN_COLUMNS

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from vertex_batch.lifecycle.waiting import PASSING_JOB_ERRORS
 from vertex_batch.specs import json_schema, load_spec
 from vertex_batch.specs.document import read_document
 from vertex_batch.specs.jobs_key import JOB_KEYS, SPEC_KEYS
@@ -32,6 +33,12 @@ def test_every_key_is_described(name):
     described = json_schema()["properties"][name]
 
     assert len(described["description"]) > 10
+
+
+def test_the_codes_of_a_job_that_is_submitted_again_are_named():
+    codes = ", ".join(map(str, sorted(PASSING_JOB_ERRORS)))
+
+    assert f"(codes {codes})" in json_schema()["properties"]["resubmits"]["description"]
 
 
 NEEDED: dict[str, dict[str, object]] = {

@@ -18,7 +18,14 @@ from vertex_batch.budgets import Estimate
 from vertex_batch.costs import Total
 from vertex_batch.errors import ConfigurationError, TransientError
 from vertex_batch.preflight import PreflightError
-from vertex_batch.tasks.outcome import OUTCOME_XCOM, DryRunEnd, DryRunResult, end_dry_run, explained
+from vertex_batch.tasks.outcome import (
+    OUTCOME_XCOM,
+    DryRunEnd,
+    DryRunResult,
+    end_dry_run,
+    explained,
+    is_command,
+)
 
 log = logging.getLogger("task")
 
@@ -79,17 +86,27 @@ def test_a_key_in_a_message_is_in_no_log_and_no_xcom(context, caplog):
 
 
 @pytest.mark.parametrize(
-    ("said_by_the_error", "told"),
+    ("of_the_error", "in_a_task", "in_a_command"),
     [
-        ("Then clear this task.", "Then clear `submit`."),
-        ("Clear the task to ask again.", "Clear `submit` to ask again."),
-        ("Clear the task that plans the inputs.", "Clear the task that plans the inputs."),
+        ("Then run this again.", "Then clear `submit`.", "Then rerun this command."),
+        ("Run this again to ask again.", "Clear `submit` to ask again.", "Rerun this command to ask again."),
+        (
+            "Or clear the submit task to pay.",
+            "Or clear the submit task to pay.",
+            "Or rerun with --again to pay.",
+        ),
+        ("Clearing the submit task pays.", "Clearing the submit task pays.", "Rerunning with --again pays."),
     ],
 )
-def test_a_message_names_the_task_that_is_to_be_cleared(context, said_by_the_error, told):
-    with pytest.raises(AirflowFailException, match=told), explained(context, log):
-        raise ConfigurationError(said_by_the_error)
-    assert told in said(context)["message"]
+def test_a_message_names_the_task_to_clear_and_in_a_command_how_to_rerun_it(
+    context, of_the_error, in_a_task, in_a_command
+):
+    for is_in_command, told in ((False, in_a_task), (True, in_a_command)):
+        token = is_command.set(is_in_command)
+        with pytest.raises(AirflowFailException, match=told), explained(context, log):
+            raise ConfigurationError(of_the_error)
+        assert said(context)["message"] == told
+        is_command.reset(token)
 
 
 def test_a_long_message_is_cut_at_a_word(context):

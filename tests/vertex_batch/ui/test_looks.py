@@ -27,11 +27,11 @@ from tests.vertex_batch.ui.conftest import TODAY, _Manager
 from tests.vertex_batch.ui.team_year import record_team_year
 from tools.browser import FULL_HD, NARROW, WIDE, chromium, open_browser, visit
 from vertex_batch.costs import CostTable, JobFacts
-from vertex_batch.doctor.running import CheckedSetup, failed, not_checked, ok, warning
-from vertex_batch.ui import URL_PREFIX, access, job_routes, open_table, overview_routes, setup
+from vertex_batch.doctor.runner import CheckedSetup, failed, not_checked, ok, warning
+from vertex_batch.ui import URL_PREFIX, access, job_routes, open_table, overview_routes, setup_routes
 from vertex_batch.ui.app import make_app
 from vertex_batch.ui.running.submissions import SubmittedJob
-from vertex_batch.ui.setup import SetupReports
+from vertex_batch.ui.setup_routes import SetupReports
 
 if not chromium():
     missing = "no Chromium here; in Debian: apt-get install chromium"
@@ -126,10 +126,10 @@ def shown(tables, airflow_tables) -> Iterator[Callable[[str], str]]:
 
     manager = _Manager(Everything())
     with pytest.MonkeyPatch.context() as patch:
-        for module in (security, access, setup):
+        for module in (security, access, setup_routes):
             patch.setattr(module, "get_auth_manager", lambda: manager)
-        patch.setattr(setup, "reports", SetupReports(lambda: CHECKS))
-        setup.reports.make()
+        patch.setattr(setup_routes, "reports", SetupReports(lambda: CHECKS))
+        setup_routes.reports.make()
         # No run of this Airflow has submitted these jobs, and no proxy knows them.
         patch.setattr(job_routes, "find_submission", lambda _, key, costs: _submission(costs.bill(key).job))
         patch.setattr(access, "dags_of_airflow", frozenset)

@@ -510,6 +510,22 @@ def test_a_bill_shows_what_was_expected_beside_what_the_job_cost(pages):
     assert "above expected" not in pages.get("/jobs").text
 
 
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    [("1.5", "exactly as expected"), ("2", "25 % less than expected: 3 failed rows are not billed")],
+)
+def test_a_bill_says_exactly_only_where_it_equals_what_was_expected(pages, amount, said):
+    job = pages.record(item("1.5"), bill={"rows": RowCounts(ok=9, failed=3, input_rows=12)}).job
+    ledger, single = Ledger(pages.table), Decimal(amount)
+    asks = BudgetRequest("key", job.project, job.location, job.model, job.dag_id, job.run_id, job.task_id)
+    ledger.claim(
+        asks, Estimate(Total(single, complete=True), single, single), [], lambda _: Decision(Ruling.GO, ())
+    )
+    ledger.submitted("key", job.job_id)
+    text = words(pages.get("/bill", project=job.project, location=job.location, job=job.job_id).text)
+    assert f"USD {said} Per 1,000 rows" in text
+
+
 def test_a_page_writes_one_amount_everywhere_with_the_same_decimals_and_exactly_on_hover(pages):
     night = datetime(2026, 11, 21, 2, tzinfo=UTC)
     pages.record(item("0.0441"), logical_date=night, create_time=night, run_id="before")

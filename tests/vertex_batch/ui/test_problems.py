@@ -10,7 +10,7 @@ import pytest
 from airflow.models.dag import DagTag
 from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
-from sqlalchemy import delete, insert, update
+from sqlalchemy import Engine, delete, event, insert, update
 
 from tests.builders import a_delivery
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
@@ -53,7 +53,9 @@ def test_a_job_without_all_its_rows_is_a_warning_with_its_name(pages, state, row
     answer = pages.get("/").text
     assert "Nothing unusual" not in answer
     assert f"1 warning {text}" in words(answer)
-    assert f"job={bill.job.job_id}" in answer
+    # The page of a cancelled run says what to do next.
+    page = "/run?dag_id=nightly&amp;run_id=" if state == "CANCELLED" else f"job={bill.job.job_id}"
+    assert page in answer
     assert "secret" not in answer
 
 
@@ -99,7 +101,7 @@ def test_a_cancelled_run_beside_a_better_delivery_of_its_input_folds_the_command
 ):
     a_spec(tmp_path, monkeypatch)
     good = {"input_rows": 20_000, "delivered": 19_389, "exceptions": 611, "reasons": {"failed": 611}}
-    first = a_delivery(**good)
+    first = a_delivery(**good, delivered_at=ENDED - timedelta(days=2))
     pages.table.record_delivery(first, files_changed=True)
     run = {"dag_id": "nightly", "run_id": "tonight"}
     uri = first.answers_uri.replace(".parquet", ".tonight.parquet")
@@ -111,7 +113,14 @@ def test_a_cancelled_run_beside_a_better_delivery_of_its_input_folds_the_command
     stays = f"The 19,389 answers that were delivered before stay at {first.answers_uri}; nothing to do."
     text = words(pages.get("/").text)
     assert f"nightly: job cancelled, 1.50 USD paid {stays}" in text
-    assert "Last night: 20,000 input rows = 19,389 delivered + 611 exceptions" in text
+    night = (
+        "Last night: 20,000 input rows = 8,615 delivered + 11,385 exceptions (11,385 missing), in 1 delivery"
+    )
+    assert night in text
+    assert (
+        "1 delivery is beside a better one of the same input, whose answers stay; paid all the same." in text
+    )
+    assert 'Last night: <span class="bad"' not in pages.get("/").text  # no row lacks its answer
     assert "11,385" not in text.partition("Last night")[0]
     page = pages.get("/run", **run).text
     assert stays in words(page)
@@ -275,3 +284,26 @@ def test_the_jobs_and_deliveries_of_a_run_are_added_up(pages):
     )
     assert "(12 missing, 3 failed)" in answer
     assert "/vertex-batch/run?dag_id=nightly&amp;run_id=many" in answer
+
+
+def test_the_cost_table_is_asked_once_for_all_bad_runs(pages):
+    asked = []
+
+    def count(connection, cursor, statement, *_):
+        asked.append("cost_" in statement)
+
+    numbers = []
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        for number in range(4):
+            run = {"run_id": f"run {number}"}
+            pages.record(bill={"rows": RowCounts(ok=1, failed=9, input_rows=20)}, **run, state="CANCELLED")
+            cut = {"input_rows": 20, "delivered": 1, "exceptions": 19, "reasons": {"failed": 19}}
+            uri = f"gs://demo-bucket/{number}.parquet"
+            pages.table.record_delivery(a_delivery(**run, **cut, answers_uri=uri), files_changed=True)
+            asked.clear()
+            assert words(pages.get("/").text).count("nightly: job cancelled") == number + 1
+            numbers.append(sum(asked))
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+    assert len(set(numbers[1:])) == 1  # the first page also checks the schema

@@ -19,14 +19,16 @@ from sqlalchemy import insert, update
 
 from tests.builders import a_delivery
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
+from tests.vertex_batch.ui.test_pages import words
 from vertex_batch.budgets import Estimate
-from vertex_batch.costs import JobFacts, RowCounts, Total
+from vertex_batch.costs import JobFacts, PaysAgain, RowCounts, Total
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.tasks.forms import refuse_unknown_params
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
-from vertex_batch.ui import bill_routes
+from vertex_batch.ui import run_routes
 from vertex_batch.ui.runs.run_report import TaskLog, record_log
+from vertex_batch.vertex.labels import SAMPLE_LABEL
 
 RUN = {"dag_id": "nightly", "run_id": "tonight"}
 REASON = "No such bucket: gs://demo-bukket. Nothing was submitted."
@@ -205,12 +207,18 @@ def test_a_bill_shows_the_nights_before(pages):
     nights = [datetime(2026, 11, day, 2, tzinfo=UTC) for day in (20, 21, 22)]
     bills = [pages.record(logical_date=night, create_time=night) for night in nights]
     pages.record(task_id="another", logical_date=nights[0], create_time=nights[0])
+    sample = {SAMPLE_LABEL: "9-of-300"}
+    pages.record(labels=sample, logical_date=nights[0], create_time=nights[0])
+    other = pages.record(labels=sample, logical_date=nights[2], create_time=nights[2], model="gemini-2.5-pro")
     address = {"project": "demo-project", "location": "us-central1"}
     text = pages.get("/bill", **address, job=bills[1].job.job_id).text
     assert "2026-11-21 <small>this bill</small>" in text
     assert ">2026-11-20</a>" in text
     assert text.count("job=") == 1
     assert "The nights before" not in pages.get("/bill", **address, job=bills[0].job.job_id).text
+    text = words(pages.get("/bill", **address, job=other.job.job_id).text)
+    assert "2026-11-20 02:00 UTC sample gemini-" in text  # its model is another one
+    assert "sample" in words(pages.get("/jobs").text)
 
 
 NOT_DELIVERED = "were paid for and not delivered"
@@ -261,6 +269,23 @@ def test_a_delivery_that_is_beside_a_better_one_is_named(pages):
     text = pages.get("/run", **RUN).text
     assert "These 10 answers are beside it" in text
     assert "<script>alert" not in text
+
+
+@pytest.mark.parametrize(
+    ("state", "job_id", "pays"),
+    [
+        ("running", "7", "this run pays for them again"),
+        ("success", "7", "this run has paid for them again"),
+        ("failed", "7", "this run has paid for them again"),
+        ("failed", "", "this run would have paid for them again"),
+    ],
+)
+def test_what_was_answered_before_is_said_in_the_tense_of_the_run(pages, state, job_id, pays):
+    intent = asdict(Intent(0, "key", "print", "p", "l", declared_at="", job_id=job_id))
+    note = {"message": f"These inputs were answered before; {PaysAgain.PAYS}.", "is_note": True}
+    said = [("submit", INTENT_XCOM, intent), ("submit", OUTCOME_XCOM, note)]
+    a_run(state, [("submit", "success", "x")], said)
+    assert f"These inputs were answered before; {pays}." in pages.get("/run", **RUN).text
 
 
 @pytest.mark.parametrize(("may_read", "by"), [(True, " by ann at 2026-11-22 03:40 UTC"), (False, "")])
@@ -338,7 +363,7 @@ def test_rows_are_offered_again_only_where_the_spec_sends_them(pages, tmp_path, 
 
 @pytest.mark.parametrize("is_spec", [True, False])
 def test_a_run_without_its_id_leads_to_the_runs_of_its_spec(pages, monkeypatch, is_spec):
-    monkeypatch.setattr(bill_routes, "failed_limits", lambda: {"nightly": 1} if is_spec else {})
+    monkeypatch.setattr(run_routes, "failed_limits", lambda: {"nightly": 1} if is_spec else {})
     answer = pages.client.get("/run", params={"dag_id": "nightly"}, follow_redirects=False)
     address = "/vertex-batch/?spec=nightly" if is_spec else "/vertex-batch/jobs?dag_id=nightly"
     assert (answer.status_code, answer.headers["location"]) == (303, address)

@@ -11,7 +11,7 @@ from vertex_batch.errors import OutputMissingError
 from vertex_batch.storage.streams import FETCH_BYTES
 from vertex_batch.usage import ScanOptions, scan_output
 from vertex_batch.usage.files import choose_files
-from vertex_batch.usage.ranges import scan_files
+from vertex_batch.usage.parallel import scan_files
 
 ROOT = "bucket/out/prediction-model-2026-02-12T06:52:08.835011Z"
 

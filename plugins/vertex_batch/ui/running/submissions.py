@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from airflow.jobs.job import Job
 from airflow.models.dagrun import DagRun
@@ -108,7 +107,7 @@ def count_unwatched() -> dict[str, int]:
         return {row.dag_id: row.jobs for row in session.execute(asked)}
 
 
-def _intent(row: Any) -> Intent | None:
+def _intent(row: object) -> Intent | None:
     """Read one; what a deployment's own XCom backend keeps elsewhere is not looked for."""
     try:
         return Intent.from_dict(XComModel.deserialize_value(row))

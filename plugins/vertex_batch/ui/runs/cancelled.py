@@ -10,7 +10,7 @@ from vertex_batch.operators import CheckTasksOperator, DeliverResultsOperator
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.ui.runs.audit import DoneBy
 from vertex_batch.ui.runs.clearing import latest_jobs
-from vertex_batch.ui.runs.run_report import EndedTask, RunReport, group_of
+from vertex_batch.ui.runs.run_report import EndedTask, RunReport, group_prefix
 from vertex_batch.ui.words import moment
 from vertex_batch.vertex.resource import JobState
 
@@ -82,7 +82,7 @@ def without_consequences(
 
 def _waits_for(end: EndedTask, jobs: Sequence[JobCost]) -> bool:
     return end.operator == BatchPredictionJobSensor.__name__ and any(
-        (group_of(each.job.task_id), each.job.map_index) == (group_of(end.task_id), end.map_index)
+        (group_prefix(each.job.task_id), each.job.map_index) == (group_prefix(end.task_id), end.map_index)
         for each in jobs
     )
 

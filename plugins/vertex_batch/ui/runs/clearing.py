@@ -41,6 +41,15 @@ class Clearing:
             return self.expected
         return Total(self.paid.amount * self.rows / self.answered, self.paid.complete)
 
+    @property
+    def rest(self) -> str:
+        """What the rows without an answer are, and cost by themselves, as far as that is known."""
+        rest = None
+        if (whole := self.whole) and self.rows and self.answered is not None and not self.is_running:
+            left = self.rows - self.answered
+            rest = Total(whole.amount * left / self.rows, whole.complete)
+        return f"the rows without an answer{self._estimated(rest, ', about %s')}"
+
     def __str__(self) -> str:
         return self.describe()
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from vertex_batch.costs import Delivery, JobCost
 from vertex_batch.costs.deliveries import answers_stay
-from vertex_batch.results import SUFFIXES, DeliveryPlace, add_rounds, attempts_of
-from vertex_batch.specs.results import Results
+from vertex_batch.results import DeliveryPlace, add_rounds, attempts_of
+from vertex_batch.specs.results import FORMATS, Results
 from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
 
 MAX_NAMED = 20
@@ -88,7 +88,7 @@ def _address(delivery: Delivery) -> DeliveryPlace | None:
 
 def _place(delivery: Delivery) -> DeliveryPlace | None:
     """Where it was put; None if the cost table has an address of a form that this version does not know."""
-    is_known = delivery.answers_uri.endswith(SUFFIXES)
+    is_known = delivery.answers_uri.endswith(FORMATS)
     return DeliveryPlace(delivery.answers_uri) if is_known else None
 
 

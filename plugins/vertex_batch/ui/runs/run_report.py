@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from airflow.utils.state import DagRunState, TaskInstanceState
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from vertex_batch.costs import Delivery, JobCost, JobFacts
+from vertex_batch.costs import Delivery, JobCost, JobFacts, PaysAgain
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.operators import AggregateTokenUsageOperator, CheckTasksOperator, DeliverResultsOperator
 from vertex_batch.operators.record import NO_JOB
@@ -76,7 +76,7 @@ class RunReport:
         done = {delivery.task_id for delivery in deliveries}
         skipped = {end.task_id for end in self.ends if end.state == TaskInstanceState.SKIPPED}
         for task in self.delivering if not self.is_active else ():
-            group = group_of(task)
+            group = group_prefix(task)
             mine = [each for each in jobs if each.job.task_id.startswith(group)]
             if any(each.rows.ok for each in mine) and task not in done:
                 record = f"{group}record_cost"
@@ -144,9 +144,13 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
     checks = [end for end in ends if end.operator == CheckTasksOperator.__name__]
     if any(end.state != TaskInstanceState.SKIPPED for end in ends if end not in checks):
         ends = [end for end in ends if end not in checks]
+    submitted = len({intent.job_id for intent in intents if intent and intent.job_id})
+    if run.state not in _ACTIVE:  # the tasks have said it before they submitted
+        then = PaysAgain.PAID if submitted else PaysAgain.PAID_NOTHING
+        notes = [replace(each, reason=each.reason.replace(PaysAgain.PAYS, then)) for each in notes]
     return RunReport(
         str(run.state),
-        len({intent.job_id for intent in intents if intent and intent.job_id}),
+        submitted,
         any(intent and intent.is_in_doubt for intent in intents),
         ends,
         DryRun.read(outcomes),
@@ -165,7 +169,7 @@ def _end(
     return EndedTask(task.task_id, task.map_index, str(task.state), task.end_date, reason, operator)
 
 
-def group_of(task_id: str) -> str:
+def group_prefix(task_id: str) -> str:
     """Cut off the name of a task, which leaves its task group with the final dot; empty without a group."""
     return task_id[: task_id.rfind(".") + 1]
 
@@ -191,7 +195,7 @@ def record_log(job: JobFacts) -> TaskLog | None:
     around = [
         (len(group), task.map_index in (-1, job.map_index), task)
         for task in found
-        if job.task_id.startswith(group := group_of(task.task_id))
+        if job.task_id.startswith(group := group_prefix(task.task_id))
     ]
     return TaskLog(*max(around, key=lambda each: each[:2])[2]) if around else None
 

@@ -166,7 +166,7 @@ class Page:
     unreadable: Mapping[str, UnexpectedAnswerError] = field(default_factory=dict)
 
 
-def read_job(request: ApiRequest, answer: Any) -> BatchPredictionJob:
+def read_job(request: ApiRequest, answer: object) -> BatchPredictionJob:
     """Read a job.
 
     :raises UnexpectedAnswerError: the answer is not a job.

@@ -162,7 +162,7 @@ def _origin_of_text(body: bytes) -> Answerer:
     return Answerer.PROXY if body.strip() == b"Internal Server Error" else Answerer.UNKNOWN
 
 
-def _words(value: Any) -> str:
+def _words(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -203,7 +203,7 @@ def _has_added_field(message: str, request: ApiRequest) -> bool:
     return bool(unknown) and all(name not in sent for name in unknown)
 
 
-def _names(value: Any) -> set[str]:
+def _names(value: object) -> set[str]:
     """Collect the names of all fields of a body, at any depth."""
     if isinstance(value, Mapping):
         return set(value).union(*(_names(each) for each in value.values()))

@@ -80,20 +80,44 @@ def test_what_is_sent_and_paid_for_again_is_said_as_far_as_it_is_known(clearing,
     assert str(clearing) == text
 
 
-@pytest.mark.parametrize("has_retries", [True, False])
-def test_the_page_of_a_cancelled_run_says_what_clearing_pays_twice_and_how_to_send_the_rest(
-    pages, tmp_path, monkeypatch, has_retries
+ROUNDS = "`retry_rows: {rounds: 1}`"
+
+
+@pytest.mark.parametrize(
+    ("change", "needs"),
+    [
+        (("", ""), ""),
+        (("retry_rows: {rounds: 1}\n", ""), f"add {ROUNDS} to the spec"),
+        (
+            ("results: {to: gs://demo-bucket/answers.parquet}\nretry_rows: {rounds: 1}\n", ""),
+            f"add {ROUNDS} and `results` to",
+        ),
+        (
+            ("retry_rows: {rounds: 1}", "max_failed_ratio: 0.1"),
+            f"add {ROUNDS} to the spec in place of `max_failed_ratio`",
+        ),
+        (("{rounds: 1}", "{reasons: [truncated]}"), "add `transient` to `retry_rows.reasons` in the spec"),
+        (("name", "no_spec"), f"add {ROUNDS} (and `results`, if it has none) to the spec"),
+    ],
+)
+def test_the_page_of_a_cancelled_run_says_first_how_to_send_the_rest_and_then_what_clearing_costs(
+    pages, tmp_path, monkeypatch, change, needs
 ):
-    (tmp_path / "nightly.yaml").write_text(SPEC if has_retries else SPEC.partition("retry_rows")[0])
+    file = "other.yaml" if change[0] == "name" else "nightly.yaml"
+    (tmp_path / file).write_text(SPEC.replace(*change))
     monkeypatch.setenv("VERTEX_BATCH_SPECS_FOLDER", str(tmp_path))
     rows = RowCounts(ok=44, failed=3, input_rows=300)
     pages.record(item("0.044"), bill={"rows": rows}, state="CANCELLED", run_id="tonight")
     a_run("failed", [("wait", "failed", "x")])
     text = words(pages.get("/run", **RUN).text)
-    said = "Clearing submit sends all 300 rows again, about 0.30 USD, also the 44 that were answered (0.044"
-    assert said in text
-    assert ("vertex-batch retry-rows nightly tonight" in text) is has_retries
-    assert ("Only a spec with retry_rows can send the other rows alone" in text) is not has_retries
+    first = "To send and pay only the rows without an answer, about 0.256 USD, leave submit as it is"
+    needed = f" and {needs.replace('`', '')}" if needs else ": trigger nightly"
+    command = "vertex-batch retry-rows nightly tonight"
+    then = "Clearing submit sends all 300 rows again, about 0.30 USD, also the 44 that were answered (0.044"
+    last = "Clear the failed tasks of the run: nothing is sent"
+    places = [text.find(each) for each in (first + needed, command, then, last)]
+    assert -1 not in places
+    assert places == sorted(places)
 
 
 def test_a_run_that_has_answered_all_rows_since_says_nothing_of_clearing(pages):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.vertex_batch.budgets.inputs import gif, jpeg, mp3, pdf, png, wav, webp
-from vertex_batch.budgets.headers import audio_seconds, image_size, pdf_pages
+from vertex_batch.budgets.media_headers import audio_seconds, image_size, pdf_pages
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from typing import Any, Self, TypeVar
@@ -17,7 +18,7 @@ from tenacity import (
 )
 
 from vertex_batch import __version__
-from vertex_batch.errors import TransientError
+from vertex_batch.errors import ApiError, ProxyRateLimitError, ResourceExhaustedError, TransientError, quoted
 from vertex_batch.vertex.client.answers import (
     JsonObject,
     Page,
@@ -36,13 +37,14 @@ from vertex_batch.vertex.client.config import ProxyConfig
 from vertex_batch.vertex.client.requests import ApiRequest, RequestBuilder
 from vertex_batch.vertex.client.spend import SpendReading
 from vertex_batch.vertex.client.versions import find_version, note_version, warn_of_malicious
-from vertex_batch.vertex.client.waits import log_wait
 from vertex_batch.vertex.resource import BatchPredictionJob, CreateJobRequest
 
 T = TypeVar("T")
 Read = Callable[[ApiRequest, Any], T]
 Models = list[JsonObject]
 
+log = logging.getLogger(__name__)
+_LONG_WAIT_SECONDS = 5.0
 _BACKOFF = wait_exponential_jitter(initial=0.5, max=15, jitter=0.5)
 
 
@@ -71,7 +73,7 @@ def _retry_options(config: ProxyConfig) -> dict[str, Any]:
         "retry": retry_if_exception_type(TransientError),
         "stop": stop_after_attempt(config.max_tries),
         "wait": wait,
-        "before_sleep": log_wait,
+        "before_sleep": _log_wait,
         "reraise": True,
     }
 
@@ -272,3 +274,28 @@ class AsyncBatchClient(_Client):
         except httpx.HTTPError as error:
             fail_in_transport(request, self.config.base_url, error, self.config.api_key)
         return self._answer(request, response, read)
+
+
+def _log_wait(state: RetryCallState) -> None:
+    """Log one line per wait: how long, for which call, and why.
+
+    A limit is logged as a warning, since a person can raise it; a long wait for another reason as INFO.
+    """
+    error = state.outcome.exception() if state.outcome else None
+    if not isinstance(error, ApiError):
+        return
+    seconds = state.next_action.sleep if state.next_action else 0.0
+    level = logging.INFO if seconds >= _LONG_WAIT_SECONDS else logging.DEBUG
+    if isinstance(error, ProxyRateLimitError | ResourceExhaustedError):
+        level = logging.WARNING
+    message = f": {quoted(error.message)}" if error.message else ""
+    log.log(
+        level,
+        "Waiting %.1f s before %s of %s is sent again (try %d): %s%s",
+        seconds,
+        error.operation,
+        error.target,
+        state.attempt_number + 1,
+        error.what,
+        message,
+    )

@@ -13,14 +13,15 @@ from airflow.sdk import conf
 
 from vertex_batch.budgets import Budget, Window
 from vertex_batch.costs import JobFilter
-from vertex_batch.results import Reason
-from vertex_batch.specs import Spec, SpecError, load_specs, specs_folder
+from vertex_batch.specs import JobSpec, Spec, SpecError, load_specs, specs_folder
 from vertex_batch.specs.results import Results, answer_schema_file
 from vertex_batch.specs.retrying import RetryRowsFields
 from vertex_batch.specs.team_budgets import budgets_file, load_team_budgets
 from vertex_batch.ui.words import MANY_FAILED
 
 log = logging.getLogger(__name__)
+
+_ROUNDS = "retry_rows: {rounds: 1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,25 @@ def retried_reasons(name: str) -> frozenset[str]:
     return frozenset(str(reason) for job in jobs if job.retry_rows for reason in job.retry_rows.reasons)
 
 
-def sends_rest(name: str) -> bool:
-    """Whether a spec can send the rows again, alone, that a job did not reach."""
-    return Reason.TRANSIENT in retried_reasons(name)
+def what_rest_needs(name: str, task_id: str) -> str:
+    """What a spec has to say to send the rows again, alone, that a job of a submit task did not reach.
+
+    :returns: what a person does to it; empty if it can already.
+    """
+    job = _job_of(name, task_id)
+    if job is None:
+        return f"add `{_ROUNDS}` (and `results`, if it has none) to the spec"
+    if job.retry_rows:
+        return (
+            ""
+            if "transient" in job.retry_rows.reasons
+            else "add `transient` to `retry_rows.reasons` in the spec"
+        )
+    if any(uri.startswith("bq://") for uri in job.inputs):
+        return f"change its inputs from BigQuery to files, and add `{_ROUNDS}` and `results` to the spec"
+    fields = f"`{_ROUNDS}`" if job.results else f"`{_ROUNDS}` and `results`"
+    limit = " in place of `max_failed_ratio`" if job.max_failed_ratio < 1 else ""
+    return f"add {fields} to the spec{limit}"
 
 
 def result_options(name: str, job_name: str) -> tuple[Results, str | None] | None:
@@ -81,10 +98,15 @@ def result_options(name: str, job_name: str) -> tuple[Results, str | None] | Non
 
 def retry_rows_of(name: str, task_id: str) -> RetryRowsFields | None:
     """The rounds that follow a submit task of a spec; None if there are none, or if that cannot be read."""
+    job = _job_of(name, task_id)
+    return job.retry_rows if job else None
+
+
+def _job_of(name: str, task_id: str) -> JobSpec | None:
+    """The job of a spec that a task is of; None if the spec has no such job or cannot be read."""
     spec = _specs().get(name)
     group = task_id.partition(".")[0]
-    found = [job for job in spec.jobs if not spec.grouped or job.name == group] if spec else []
-    return found[0].retry_rows if found else None
+    return next((job for job in spec.jobs if not spec.grouped or job.name == group), None) if spec else None
 
 
 def _of_spec(name: str) -> PageLimits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from vertex_batch.doctor import CheckStatus
-from vertex_batch.doctor.running import SetupCheck, ok, run_checks
+from vertex_batch.doctor.runner import SetupCheck, ok, run_checks
 from vertex_batch.errors import ConfigurationError
 
 

@@ -76,7 +76,7 @@ class Limits:
         )
 
     @classmethod
-    def from_messages(cls, most: Any) -> Limits:
+    def from_messages(cls, most: object) -> Limits:
         """Read the ``max_tokens`` of a row in the form of Claude or of OpenAI."""
         return cls(read_count(most, _MOST_TOKENS))
 

@@ -13,7 +13,7 @@ from airflow.utils.types import DagRunType
 from sqlalchemy.orm import Session
 
 from vertex_batch.timetables.lateness import RunSlot
-from vertex_batch.timetables.places import stored_places
+from vertex_batch.timetables.run_slots import stored_places
 
 TICK = datetime(2026, 11, 27, 2, 30, tzinfo=UTC)
 BEFORE, EARLIER, LATER = (TICK.replace(hour=hour) for hour in (0, 1, 5))

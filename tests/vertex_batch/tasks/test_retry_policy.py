@@ -18,7 +18,7 @@ from vertex_batch.operators import (
     SubmitBatchPredictionJobOperator,
 )
 from vertex_batch.sensors import BatchPredictionJobSensor
-from vertex_batch.tasks.retries import RETRY_POLICY, BatchRetryPolicy
+from vertex_batch.tasks.retry_policy import RETRY_POLICY, BatchRetryPolicy
 
 TASKS = [
     lambda **more: SubmitBatchPredictionJobOperator(

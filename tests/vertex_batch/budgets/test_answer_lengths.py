@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from vertex_batch.budgets.answers import (
+from vertex_batch.budgets.answer_lengths import (
     NO_LIMIT,
     USUAL_ANSWER,
     AnswerLimit,

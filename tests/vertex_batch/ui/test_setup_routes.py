@@ -7,9 +7,9 @@ import re
 import pytest
 
 from tests.vertex_batch.ui.conftest import HOSTILE
-from vertex_batch.doctor.running import CheckedSetup, failed, ok
-from vertex_batch.ui import setup
-from vertex_batch.ui.setup import SetupReports
+from vertex_batch.doctor.runner import CheckedSetup, failed, ok
+from vertex_batch.ui import setup_routes
+from vertex_batch.ui.setup_routes import SetupReports
 
 CHECKS = [
     CheckedSetup("airflow", "", ok("Airflow 3.3.2.")),
@@ -36,8 +36,8 @@ def runs(pages, monkeypatch):
         made.append(1)
         return CHECKS
 
-    monkeypatch.setattr(setup, "reports", SetupReports(check))
-    monkeypatch.setattr(setup, "get_auth_manager", lambda: _Manager(may=True))
+    monkeypatch.setattr(setup_routes, "reports", SetupReports(check))
+    monkeypatch.setattr(setup_routes, "get_auth_manager", lambda: _Manager(may=True))
     return made
 
 
@@ -68,7 +68,7 @@ def test_a_form_of_another_page_checks_nothing(pages, runs, headers):
 
 
 def test_who_may_not_see_connections_may_not_see_the_setup(pages, runs, monkeypatch, stranger):
-    monkeypatch.setattr(setup, "get_auth_manager", lambda: _Manager(may=False))
+    monkeypatch.setattr(setup_routes, "get_auth_manager", lambda: _Manager(may=False))
     for answer in (pages.get("/setup"), pages.client.post("/setup", data={"token": "x"}, headers=OWN)):
         assert answer.status_code == 403
         assert "may not see connections" in answer.text
