@@ -30,6 +30,7 @@ def write_environment(stack: Stack) -> Path:
     # `local` is not installed; with this, `python -m local.docker.put` works in any folder.
     variables["PYTHONPATH"] = shlex.quote(os.pathsep.join((str(REPOSITORY / "plugins"), str(REPOSITORY))))
     variables["PATH"] = f'{shlex.quote(str(MAIN_BIN))}:"$PATH"'
+    variables["VERTEX_BATCH_UNREACHABLE_HINT"] = shlex.quote("Is `make demo` running?")
     variables[EMULATOR_VARIABLE] = shlex.quote(stack.emulator_url)
     for name in ("NO_PROXY", "no_proxy"):
         variables[name] = f'"{_LOOPBACK}${{{name}:+,${name}}}"'

@@ -43,6 +43,7 @@ def shell(stack, tmp_path):
 
 def test_the_address_of_the_emulator_is_in_the_file(stack, shell):
     assert shell('echo "$VERTEX_EMULATOR_URL"') == f"{stack.emulator_url}\n"
+    assert "`make demo`" in shell('echo "$VERTEX_BATCH_UNREACHABLE_HINT"')
 
 
 def test_only_its_owner_may_read_the_file(stack):

@@ -24,10 +24,14 @@ from vertex_batch.pricing import LineItem, PriceBook, price
 from vertex_batch.usage import UsageKey, canonical_model
 
 _LOW, _MIDDLE, _HIGH = Fraction(1, 10), Fraction(1, 2), Fraction(9, 10)
-_TOLERANCE, _AS_EXPECTED = Decimal("0.02"), Decimal("0.1")
+_TOLERANCE, _AS_EXPECTED, _ONE_PERCENT = Decimal("0.02"), Decimal("0.1"), Decimal("0.01")
 _NO_HISTORY = "no history"
 _FEW_JOBS = Fraction(1, 2)
 """How far the range of a single past job reaches on either side; of n jobs it is the n-th part of that."""
+
+
+def _percent(share: Decimal) -> str:
+    return f"{share * 100:.0f} %" if share >= _ONE_PERCENT else "under 1 %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +109,9 @@ class Estimate:
             return ""
         share = cost.amount / expected - 1
         inside = "" if self.low == self.high else ", inside the range"
-        said = f"{abs(share) * 100:.0f} % {'more' if share > 0 else 'less'} than expected{inside}"
-        if abs(share) <= _AS_EXPECTED:
-            said = "exactly as expected" if not (share or inside) else "as expected"
+        said = f"{_percent(abs(share))} {'more' if share > 0 else 'less'} than expected{inside}"
+        if abs(share) <= (_AS_EXPECTED if inside else 0):
+            said = "as expected" if inside else "exactly as expected"
         if failed and share < 0 and not inside:
             said += f": {failed:,} failed {'row is' if failed == 1 else 'rows are'} not billed"
         return said

@@ -24,6 +24,7 @@ from vertex_batch.storage import ENVIRONMENT, named
 from vertex_batch.usage import OnProgress, ScanOptions
 from vertex_batch.vertex.names import parse_job_name
 
+_SPECS = (".yaml", ".yml")
 _MOST_DAYS = timedelta(days=4)
 """After this, rows of a job are not answered: it may wait for 72 hours, and run for 24."""
 _OUTPUT_DIRECTORY = re.compile(r"(?:^|/)prediction-[^/]*?-?(\d{4}-\d\d-\d\d)T")
@@ -32,16 +33,17 @@ _OUTPUT_DIRECTORY = re.compile(r"(?:^|/)prediction-[^/]*?-?(\d{4}-\d\d-\d\d)T")
 def describe(command: argparse.ArgumentParser) -> None:
     """Describe the command."""
     command.description = (
-        "With a job: show its bill from the cost table, like cost --job. With paths: read the"
-        " output of batch prediction jobs and price it, without Airflow, a proxy or a cost table. All paths"
-        " together make one bill. If a price is unknown, the total is a lower bound, printed as 'at least'."
+        "With a job: show its bill from the cost table, like cost --job. With a spec: that of its latest job."
+        " With paths: read the output of batch prediction jobs and price it, without Airflow, a proxy or a"
+        " cost table. All paths together make one bill. If a price is unknown, the total is a lower bound,"
+        " printed as 'at least'."
     )
     command.add_argument(
         "paths",
         nargs="+",
-        metavar="JOB|PATH",
-        help="a job's id or PROJECT/LOCATION/ID; or a file, directory, gs:// URI or quoted glob with rows in"
-        " JSON, plain or gzip",
+        metavar="JOB|SPEC|PATH",
+        help="a job's id or PROJECT/LOCATION/ID; a spec; or a file, directory, gs:// URI or quoted glob with"
+        " rows in JSON, plain or gzip",
     )
     command.add_argument(
         "--model", help="of an output, required: the job's model, for rows that do not name one"
@@ -78,7 +80,8 @@ def run(options: Namespace) -> int:
     if _is_job(options.paths):
         from vertex_batch.cli import cost  # noqa: PLC0415 - an output needs neither it nor SQLAlchemy
 
-        options.job = options.paths[0]
+        named = options.paths[0]
+        options.job = Path(named).stem if named.endswith(_SPECS) else named
         return cost.run_bill(options)
     missing = [f"--{name}" for name in ("model", "location") if not getattr(options, name)]
     if missing:
@@ -105,7 +108,9 @@ def run(options: Namespace) -> int:
 
 
 def _is_job(paths: Sequence[str]) -> bool:
-    """Whether a job is named, and not an output."""
+    """Whether a job or a spec is named, and not an output."""
+    if len(paths) == 1 and paths[0].endswith(_SPECS):
+        return True
     if len(paths) > 1 or paths[0].startswith(("gs://", ".", "/")) or Path(paths[0]).exists():
         return False
     try:

@@ -12,7 +12,7 @@ from typing import Literal
 from vertex_batch.budgets import Ledger, StoredEstimate
 from vertex_batch.cli import arguments
 from vertex_batch.cli.choice import add_days, check_days
-from vertex_batch.cli.output import logs_aside, print_json, print_parts
+from vertex_batch.cli.output import logs_aside, print_json, print_parts, say
 from vertex_batch.cli.tables import jobs_table, render_bill, totals_table
 from vertex_batch.costs import (
     Bill,
@@ -86,17 +86,19 @@ def run_bill(options: Namespace) -> int:
 def find_bill(table: CostTable, job: str) -> Bill:
     """Find the bill of a job.
 
-    :param job: its id, or any other name that `parse_job_name` reads.
+    :param job: its id, or any other name that `parse_job_name` reads; or a spec, for its latest job.
     :raises JobNotFoundError: no job has that id, or several have.
     """
     found = table.jobs(JobFilter(named=frozenset({parse_job_name(job)})), limit=_MANY)
+    if not found and (found := table.jobs(JobFilter(spec=job), limit=1)):
+        latest = found[0].job
+        run = f" of run {latest.run_id}" if latest.run_id else ""
+        say(f"{job} is a spec. This is the bill of its latest job, {latest}{run}:")
     if len(found) > 1:
         names = " and ".join(sorted(str(each.job) for each in found))
         raise JobNotFoundError(f"Job {job} is ambiguous: {names}. Use one of these names.")
     bill = table.bill(found[0].job.key) if found else None
     if bill is None:
-        if of_spec := table.jobs(JobFilter(spec=job), limit=1):
-            raise JobNotFoundError(f"{job} is a spec, not a job. Its latest job is {of_spec[0].job}.")
         raise JobNotFoundError(
             f"The cost table has no job {job}. A job's cost is recorded when its run ends."
             " `vertex-batch cost --limit 100` lists the latest jobs."

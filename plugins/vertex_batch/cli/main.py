@@ -12,6 +12,7 @@ from typing import NoReturn
 import argcomplete
 
 from vertex_batch import __version__
+from vertex_batch.cli.output import text_of
 from vertex_batch.errors import VertexBatchError
 
 COMMANDS = {
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = options.run(options)
         sys.stdout.flush()
     except VertexBatchError as error:
-        sys.stderr.write(f"vertex-batch: {error}\n")
+        sys.stderr.write(f"vertex-batch: {text_of(error)}\n")
         return FAILED
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "vertex_batch":

@@ -12,7 +12,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from vertex_batch.errors import ConfigurationError
+from vertex_batch.errors import (
+    ConfigurationError,
+    ProxyUnreachableError,
+    StorageUnavailableError,
+    VertexBatchError,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -23,6 +28,17 @@ _WIDE = 160
 _WIDEST = 10_000
 # The columns that a table leaves out on a narrow terminal, the least needed first.
 _SPARE_COLUMNS = ("not read", "saved", "saved by batch", "days", "tokens", "run", "rows ok", "model")
+
+
+_HINT = "VERTEX_BATCH_UNREACHABLE_HINT"
+"""What to say where the proxy or the object store does not answer, such as how they are started here."""
+
+
+def text_of(error: VertexBatchError) -> str:
+    """The message of an error, with the hint of this environment if a service does not answer."""
+    is_down = isinstance(error, ProxyUnreachableError | StorageUnavailableError)
+    hint = os.environ.get(_HINT, "") if is_down else ""
+    return f"{error} {hint}".rstrip()
 
 
 def print_json(data: object) -> None:

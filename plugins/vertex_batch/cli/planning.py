@@ -14,7 +14,7 @@ from vertex_batch.billing.price_books import PriceBooks, spec_job
 from vertex_batch.budgets import Estimate, estimate, survey_input
 from vertex_batch.cli.access import Access, input_storage
 from vertex_batch.cli.history import History, read_history
-from vertex_batch.cli.output import byte_progress
+from vertex_batch.cli.output import byte_progress, text_of
 from vertex_batch.cli.paths import open_local, open_memory
 from vertex_batch.costs import JobFacts
 from vertex_batch.errors import ConfigurationError, InputMissingError, VertexBatchError
@@ -184,7 +184,7 @@ def look(
                 # Every later step needs the proxy, and reading the inputs may take minutes.
                 try_proxy(client, *plan.place)
         except VertexBatchError as error:
-            return replace(plan, problem=f"The inputs were not checked. {error}")
+            return replace(plan, problem=f"The inputs were not checked. {text_of(error)}")
         try:
             storage = None
             if not subject.reads_table:
@@ -208,7 +208,7 @@ def look(
                     rows = plan.sample.of_rows or 0
                     plan = replace(plan, whole=_estimate(plan, objects, storage, book, rows))
         except VertexBatchError as error:
-            problem = str(error)
+            problem = text_of(error)
     return replace(plan, report=found, problem=problem, estimate=guess, shards=shards, not_asked=not_asked)
 
 

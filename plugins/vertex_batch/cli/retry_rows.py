@@ -18,8 +18,8 @@ def describe(command: argparse.ArgumentParser) -> None:
     """Describe the command."""
     command.description = (
         "Trigger an Airflow run that submits only those rows of an earlier run that have no good"
-        " answer for one of the spec's `retry_rows.reasons`. Answered rows are not paid for again. Budgets"
-        " are checked. It uses Airflow's own command line in this environment."
+        " answer for one of the spec's `retry_rows.reasons`. Rows with a good answer are never sent"
+        " again. Budgets are checked. It uses Airflow's own command line in this environment."
     )
     command.add_argument("spec", metavar="SPEC", type=spec_file, help="the spec file, or its name")
     command.add_argument(

@@ -11,7 +11,7 @@ from vertex_batch.costs.money import about, in_full, rounded, usd
 from vertex_batch.pricing import LineItem, PriceBook, add
 from vertex_batch.pricing.exact import EXACT
 from vertex_batch.usage import RowProblem, UsageKey
-from vertex_batch.vertex.labels import SAMPLE_LABEL
+from vertex_batch.vertex.labels import SAMPLE_LABEL, SHARD_LABEL
 from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import LONG_AGO
 
@@ -71,6 +71,11 @@ class JobFacts:
     def is_sample(self) -> bool:
         """Whether its rows are a sample of an input, which a person tried."""
         return SAMPLE_LABEL in self.labels
+
+    @property
+    def is_shard(self) -> bool:
+        """Whether its input is only a part of an input that was split."""
+        return SHARD_LABEL in self.labels
 
     @property
     def ran_on(self) -> date | None:

@@ -62,8 +62,8 @@ def _retry_of() -> dict[str, Param]:
         RETRY_OF: text_field(
             "Send rows of an earlier run again",
             "The id of a run of this DAG that is over. Only its rows without a good answer are submitted, and"
-            " nothing else; answered rows are not paid for again. Leave the run date empty: this run takes"
-            " that of the earlier run.",
+            " nothing else; rows with a good answer are never sent again. Leave the run date empty: this"
+            " run takes that of the earlier run.",
             section=_RUN,
             maxLength=250,
         )

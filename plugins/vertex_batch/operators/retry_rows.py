@@ -44,7 +44,7 @@ class PrepareRetryOperator(SpecOperator):
 
     Nothing is submitted here. The mapped submit task that follows submits the parts that this task returns,
     each with its own key, budget check and bill. On a usual night there are none.
-    Rows that were answered are never among them. If this task is cleared, it also reads what the jobs of its
+    Rows with a good answer are never among them. If this task is cleared, it also reads what the jobs of its
     own round have answered since. In a run with the param ``retry_of``, round 1 sends rows of that earlier
     run again.
 

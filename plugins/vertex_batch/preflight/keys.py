@@ -26,7 +26,7 @@ def path_names(path: str) -> tuple[str, ...]:
     return tuple(path.split(".")) if path else ()
 
 
-def value_at(row: Any, path: Sequence[str]) -> Any:
+def value_at(row: object, path: Sequence[str]) -> object:
     """The value at a path; None if there is none. Names inside a request may be in snake or camel case."""
     value = row
     for name in path:
@@ -37,7 +37,7 @@ def value_at(row: Any, path: Sequence[str]) -> Any:
     return value
 
 
-def key_at(row: Mapping[str, Any], path: Sequence[str]) -> Any:
+def key_at(row: Mapping[str, object], path: Sequence[str]) -> object:
     """The key of a row; None if it has none. Text-embedding models echo it inside the instance."""
     value = value_at(row, path)
     return value_at(row, ("instance", *path)) if value is None and "instance" in row else value
@@ -48,7 +48,7 @@ def is_missing(key: object) -> bool:
     return any(key is none for none in _NONE) or key == ""
 
 
-def missing_key(path: str, row: Mapping[str, Any]) -> str:
+def missing_key(path: str, row: Mapping[str, object]) -> str:
     """Say that a row has no key, and which fields it has; one of them may have been meant."""
     fields = [field for field in _fields(row) if _SHOWABLE.fullmatch(field.replace(".", ""))]
     nearest = difflib.get_close_matches(path, fields, n=1, cutoff=0.6)
@@ -73,7 +73,7 @@ def lacking_keys(path: str, without: int, rows: int, place: str, message: str) -
     )
 
 
-def decoded(value: Any) -> Any:
+def decoded(value: object) -> object:
     """A request, which tables hold as JSON inside a string."""
     if isinstance(value, str) and value.lstrip()[:1] == "{":
         try:
@@ -149,7 +149,7 @@ def _is_compared(value: object) -> bool:
     return isinstance(value, (str, int, float)) and not isinstance(value, bool)
 
 
-def _fields(row: Mapping[str, Any]) -> Iterator[str]:
+def _fields(row: Mapping[str, object]) -> Iterator[str]:
     """The paths of some values of a row that may be keys, those at the top first."""
     level: list[tuple[str, Any]] = list(row.items())
     count = 0

@@ -56,7 +56,7 @@ def canonical_request(request: object) -> bytes:
     return _encode(_canonical(request))
 
 
-def request_of(row: dict[str, Any]) -> Any:
+def request_of(row: dict[str, Any]) -> object:
     """The request in an input or output row; the row itself if it has none, as rows of text embeddings."""
     for name in _REQUEST_KEYS:
         if (found := row.get(name)) is not None:
@@ -139,7 +139,7 @@ def shared_digests(text: str, row: dict[str, Any]) -> tuple[Digest | Nothing, Di
     )
 
 
-def _canonical(value: Any) -> Any:
+def _canonical(value: Any) -> object:
     kind = type(value)
     if kind is str:
         return value

@@ -62,7 +62,7 @@ class RetryFields(SpecModel):
         default=None, examples=[{"rounds": 2, "reasons": ["transient"]}]
     )
     """Send only those rows again that have no good answer for one of these reasons, as further jobs with
-    their own bills. Answered rows are never sent again. Default: no row is sent again."""
+    their own bills. Rows with a good answer are never sent again. Default: no row is sent again."""
 
     @field_validator("retry_rows")
     @classmethod

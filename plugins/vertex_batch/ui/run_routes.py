@@ -63,11 +63,16 @@ def run(
     guesses = Ledger(costs).of_jobs([each.job.key for each in found]) if costs and report.has_failed else {}
     expected = {key: each.estimate.expected for key, each in guesses.items()}
     cut_short = clearings(found, expected) if report.has_failed else []
+    staying = {(each.task_id, each.map_index): what_stays(each, found) for each in deliveries}
+    has_better = bool(staying) and all(staying.values())
     return page(
         request,
         "run.html",
         clearings=cut_short,
-        rest_needs={each.task_id: what_rest_needs(each.spec, each.task_id) for each in cut_short},
+        rest_needs={
+            each.task_id: None if has_better else what_rest_needs(each.spec, each.task_id)
+            for each in cut_short
+        },
         jobs=found,
         total=add_totals(each.total for each in found),
         marks=outside_expectation(costs, found) if costs else {},
@@ -85,7 +90,7 @@ def run(
             for each in deliveries
             if (how := restoring(each, found, result_options(each.spec, each.job_name)))
         },
-        staying={(each.task_id, each.map_index): what_stays(each, found) for each in deliveries},
+        staying=staying,
         undelivered=[
             (task, first_delivery(mine, result_options(mine[0].job.spec, mine[0].job.job_name)))
             for task, mine in report.undelivered(found, deliveries)

@@ -271,8 +271,8 @@ def test_each_bill_is_compared_unless_it_cannot_be_known(amount, complete, has_e
     [
         ("0.7", 0, "exactly as expected"),
         ("0.7", 3, "exactly as expected"),
-        ("0.69", 0, "as expected"),
-        ("0.69", 1, "as expected: 1 failed row is not billed"),
+        ("0.693", 0, "1 % less than expected"),
+        ("0.699", 1, "under 1 % less than expected: 1 failed row is not billed"),
         ("0.56", 3, "20 % less than expected: 3 failed rows are not billed"),
         ("0.56", 0, "20 % less than expected"),
         ("0.84", 3, "20 % more than expected"),

@@ -268,8 +268,17 @@ class TestCost:
             assert run("bill", name, "--url", url)[:2] == (0, wanted)
         status, _, err = run("bill", "333", "--url", url)
         assert (status, "no job 333" in err) == (1, True)
-        status, _, err = run("bill", "nightly", "--url", url)
-        assert (status, "nightly is a spec, not a job. Its latest job is my-project/" in err) == (1, True)
+
+    def test_bill_shows_the_latest_job_of_a_spec_and_says_which(self, run, url):
+        latest = "nightly is a spec. This is the bill of its latest job, my-project/us-central1/"
+        file = "include/jobs/nightly.yaml"
+        for command in (["bill", "nightly"], ["bill", file], ["cost", "--job", "nightly"]):
+            status, out, err = run(*command, "--url", url)
+            assert (status, latest in err) == (0, True)
+            job = err.partition(latest)[2].partition(" ")[0].rstrip(":\n")
+            assert out == run("cost", "--url", url, "--job", job)[1]
+        status, out, _ = run("bill", "nightly", "--url", url, "--json")
+        assert (status, json.loads(out)["job"]["spec"]) == (0, "nightly")
 
     def test_json_says_what_batch_saved_the_failed_share_and_what_a_thousand_rows_cost(self, run, url):
         nightly, weekly = json.loads(run("cost", "--url", url, "--json")[1])["totals"]

@@ -403,6 +403,7 @@ def test_a_proxy_that_cannot_be_used_stops_plan_and_check_before_the_inputs_are_
     monkeypatch.delenv("AIRFLOW_CONN_LITELLM_DEFAULT")
     monkeypatch.setenv("LITELLM_PROXY_URL", host.format(port=port))
     monkeypatch.setenv("LITELLM_PROXY_API_KEY", vertex.direct.api_key)
+    monkeypatch.setenv("VERTEX_BATCH_UNREACHABLE_HINT", "Is it started?")
     for command in ("plan", "check"):
         status, out, _ = run(command, spec, "--date", "2026-11-01")
         assert status == 1
@@ -411,6 +412,9 @@ def test_a_proxy_that_cannot_be_used_stops_plan_and_check_before_the_inputs_are_
         assert "the URL in LITELLM_PROXY_URL" in out
         assert "would be submitted" not in out
         assert "Input is missing" not in out
+        assert ("Is it started?" in out) is ("reached" in said)
+    _, _, err = run("jobs", "list", "--project", "demo-project", "--location", "us-central1")
+    assert ("Is it started?" in err) is ("reached" in said)
 
 
 def test_a_job_that_the_spec_does_not_have_is_told(run, spec):

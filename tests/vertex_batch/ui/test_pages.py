@@ -15,6 +15,7 @@ from tests.vertex_batch.ui.conftest import HOSTILE, item
 from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
 from vertex_batch.costs import CostTable, Delivery, RowCounts, Total
 from vertex_batch.usage import Kind, RowProblem
+from vertex_batch.vertex.labels import SHARD_LABEL
 
 PATHS = ("/", "/jobs", "/bill?job=1", "/run?dag_id=nightly&run_id=1", "/costs.csv", "/static/pages.css")
 
@@ -508,6 +509,13 @@ def test_a_bill_shows_what_was_expected_beside_what_the_job_cost(pages):
     assert "Expected ≈ 1.25 USD 1.00 to 2.00" in words(text)
     assert "approved by ann; no &lt;b&gt;history" in text
     assert "above expected" not in pages.get("/jobs").text
+
+
+@pytest.mark.parametrize("labels", [{}, {SHARD_LABEL: "1-of-2"}])
+def test_a_delivery_is_called_that_of_the_whole_input_only_where_it_was_split(pages, labels):
+    job = pages.record(map_index=0, labels=labels).job
+    pages.table.record_delivery(a_delivery(run_id=job.run_id), files_changed=True)
+    assert ("of the whole input, which was split" in pages.get("/jobs").text) is bool(labels)
 
 
 @pytest.mark.parametrize(

@@ -117,9 +117,7 @@ def test_a_cancelled_run_beside_a_better_delivery_of_its_input_folds_the_command
         "Last night: 20,000 input rows = 8,615 delivered + 11,385 exceptions (11,385 missing), in 1 delivery"
     )
     assert night in text
-    assert (
-        "1 delivery is beside a better one of the same input, whose answers stay; paid all the same." in text
-    )
+    assert "1 delivery was paid for and is beside a better one of the same input, whose answers stay." in text
     assert 'Last night: <span class="bad"' not in pages.get("/").text  # no row lacks its answer
     assert "11,385" not in text.partition("Last night")[0]
     page = pages.get("/run", **run).text

@@ -110,6 +110,7 @@ def test_a_better_delivery_of_before_the_run_was_cleared_stays_and_there_is_noth
     (box,) = boxes(pages)
     stays = "The 290 answers that were delivered before stay at gs://demo-bucket/a b/answers.parquet"
     assert f"{stays}; nothing to do." in box
+    assert "retry-rows" not in box  # it would pay for rows that have better answers
     assert "replace" not in box
 
 
