@@ -4,13 +4,18 @@
 
 Each contestant runs in a process of its own, so that the peak memory is its own. The others do a part of the
 work: they join by a key, in the order of the input, and write Parquet. They know no attempts, no costs and no
-exceptions, and they trust that every row is whole. It prints the table of docs/benchmarks.md.
+exceptions, and they trust that every row is whole. With `--store`, the same files are in a real object store
+instead, and what a night and a person do there is measured, through gcsfs: the delivery with its manifest, a
+second one over it whose input is another one, and the commands that read or write whole inputs and answers.
+It prints the tables of docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import platform
 import random
 import resource
@@ -18,11 +23,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY))
+BUCKET = "bench"
 MODEL = "gemini-2.5-flash"
 WORDS = [f"word{n}" for n in range(1000)]
 FORMATS = (".parquet", ".jsonl")
@@ -94,6 +102,113 @@ def ours_by_request(folder: Path, to: Path) -> int:
     return ours(folder, to, key="")
 
 
+def in_store(_folder: Path, to: Path, run: str = "monday", *others: str) -> int:
+    """Deliver from and to the object store."""
+    from vertex_batch.cli.paths import open_object_store
+    from vertex_batch.pricing import PriceBook, packaged_prices
+    from vertex_batch.results import AttemptOutput, JobPrices, ResultSettings, deliver, join
+
+    store = open_object_store()
+    with join(
+        [_uri("in.jsonl"), *others],
+        [AttemptOutput(0, None, (_uri("out"), *(each.removesuffix(".jsonl") for each in others)))],
+        ResultSettings(key="ticket_id"),
+        store=store,
+        work=to.parent / "work",
+        prices={None: JobPrices.of_book(PriceBook([packaged_prices()]), MODEL, "global")},
+    ) as joined:
+        written = deliver(joined, _uri(to.name), store, {"dag_id": "bench", "run_id": run})
+        assert written.changed
+        assert written.manifest["input_digest"]
+        assert bool(written.earlier) is bool(others), written
+        return joined.counts.delivered - len(others)
+
+
+def in_store_over_another(folder: Path, to: Path) -> int:
+    """Deliver the answers to another input: those of the contestant before are moved beside them."""
+    return in_store(folder, to, "tuesday", _uri("more.jsonl"))
+
+
+def command(*arguments: object) -> dict[str, object]:
+    """Run a command of `vertex-batch`, and return its JSON, if it prints any."""
+    from vertex_batch.cli.main import main
+
+    with redirect_stdout(io.StringIO()) as printed:
+        status = main([str(each) for each in arguments])
+    assert status == 0, (arguments, printed.getvalue())
+    return dict(json.loads(printed.getvalue())) if "--json" in arguments else {}
+
+
+def get_answers(_folder: Path, to: Path) -> int:
+    """Copy the answers to a file."""
+    import pandas as pd
+
+    command("get", _uri(to.name), to)
+    if to.suffix == ".parquet":
+        return len(pd.read_parquet(to, columns=["row"]))
+    with to.open("rb") as lines:
+        return sum(1 for _ in lines)
+
+
+def put_input(folder: Path, _to: Path) -> int:
+    """Upload the input that a spec reads, whose rows have the spec's key."""
+    return _number(command("put", folder / "in.jsonl", _uri("put.jsonl"), "--overwrite", "--json")["rows"])
+
+
+def plan_stored(folder: Path, _to: Path, given: object = f"gs://{BUCKET}/in.jsonl") -> int:
+    """Check the rows of another input than the spec's, and estimate what they cost."""
+    found = command("plan", folder / "specs" / "bench.yaml", "--input", given, "--json")["jobs"]
+    assert isinstance(found, list)
+    return _number(found[0]["rows"])
+
+
+def plan_local(folder: Path, to: Path) -> int:
+    """Likewise for a file that was not uploaded yet."""
+    return plan_stored(folder, to, folder / "in.jsonl")
+
+
+def _number(found: object) -> int:
+    assert isinstance(found, int), found
+    return found
+
+
+def _uri(name: str) -> str:
+    return f"gs://{BUCKET}/{name}"
+
+
+@contextmanager
+def store_of(folder: Path) -> Iterator[None]:
+    """The object store with the files of the night; contestants inherit its address."""
+    from local.stack.gcs import adopt_files
+    from tests.object_store import object_store
+
+    specs = folder / "specs"
+    specs.mkdir()
+    (specs / "bench.yaml").write_text(
+        f"model: {MODEL}\nproject: bench-project\nlocation: us-central1\ninputs: {_uri('put.jsonl')}\n"
+        f"output: {_uri('jobs/')}\nresults: {{to: {_uri('answers.csv')}, key: ticket_id}}\n"
+    )
+    with object_store(folder, BUCKET) as store:
+        place = folder / "objects" / BUCKET
+        (place / "out").mkdir()
+        os.link(folder / "out" / "predictions.jsonl", place / "out" / "predictions.jsonl")
+        os.link(folder / "in.jsonl", place / "in.jsonl")
+        time.sleep(1.5)  # a file that was just written is not adopted
+        assert len(adopt_files(folder / "objects")) == 2  # the input and the output
+        more = {"ticket_id": "more", "request": _request("x")}
+        store.put(_uri("more.jsonl"), json.dumps(more).encode())
+        response = {"candidates": [{"content": {"parts": [{"text": "y"}]}, "finishReason": "STOP"}]}
+        store.put(
+            _uri("more/predictions.jsonl"), json.dumps({"status": "", **more, "response": response}).encode()
+        )
+        os.environ |= {
+            "STORAGE_EMULATOR_HOST": store.url,
+            "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
+            "VERTEX_BATCH_SPECS_FOLDER": str(specs),
+        }
+        yield
+
+
 def with_pandas(folder: Path, to: Path) -> int:
     """Read both files whole, and merge them."""
     import pandas as pd
@@ -137,10 +252,20 @@ CONTESTANTS: dict[str, Callable[[Path, Path], int]] = {
 }
 
 
+STORED: dict[str, Callable[[Path, Path], int]] = {
+    "deliver": in_store,
+    "deliver over another input's": in_store_over_another,
+    "`get` the answers": get_answers,
+    "`put` the input": put_input,
+    "`plan --input gs://...`": plan_stored,
+    "`plan --input FILE`": plan_local,
+}
+
+
 def measure(name: str, folder: Path, suffix: str) -> dict[str, float]:
     """Run one contestant in a process of its own."""
     command = [sys.executable, __file__, "--contestant", name, "--folder", str(folder), "--suffix", suffix]
-    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -151,7 +276,7 @@ def run_one(name: str, folder: Path, suffix: str) -> None:
         __import__(module)  # imports are not counted
     with tempfile.TemporaryDirectory(dir=folder) as target:
         wall, cpu = time.perf_counter(), time.process_time()
-        rows = CONTESTANTS[name](folder, Path(target) / f"answers{suffix}")
+        rows = (CONTESTANTS | STORED)[name](folder, Path(target) / f"answers{suffix}")
         figures = {
             "wall": time.perf_counter() - wall,
             "cpu": time.process_time() - cpu,
@@ -169,7 +294,10 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--row-bytes", type=int, default=2000, help="of the input")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--only", action="append", choices=CONTESTANTS, help="may be given several times")
+    parser.add_argument(
+        "--only", action="append", choices=[*CONTESTANTS, *STORED], help="may be given several times"
+    )
+    parser.add_argument("--store", action="store_true", help="with the files in a real object store")
     parser.add_argument("--contestant", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--suffix", choices=FORMATS, default=".parquet")
@@ -178,9 +306,11 @@ def main() -> int:
         run_one(options.contestant, options.folder, options.suffix)
         return 0
     wrong = False
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         write_night(folder, options.rows, options.row_bytes)
+        if options.store:
+            stack.enter_context(store_of(folder))
         sizes = [path.stat().st_size for path in (folder / "in.jsonl", folder / "out" / "predictions.jsonl")]
         megabytes = sum(sizes) / 1e6
         print(
@@ -189,7 +319,7 @@ def main() -> int:
             f" to {options.suffix}; the best of {options.rounds} rounds.\n"
         )
         print("| | wall s | CPU s | MB/s of CPU | peak MB |\n|---|---|---|---|---|")
-        for contestant in options.only or CONTESTANTS:
+        for contestant in options.only or (STORED if options.store else CONTESTANTS):
             rounds = [measure(contestant, folder, options.suffix) for _ in range(options.rounds)]
             best = min(rounds, key=lambda each: each["cpu"])
             wrong |= best["rows"] != options.rows

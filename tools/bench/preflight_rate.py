@@ -15,11 +15,12 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from vertex_batch.preflight import Report, RowCheck, shape_of
+from vertex_batch.preflight import Report, RowCheck, Severity, shape_of
 
 PASSES = 3
 WORDS = [
@@ -46,14 +47,16 @@ def row(chance: random.Random, row_bytes: int, *, odd: bool) -> bytes:
     }
     if odd:
         request["labels"] = {f"label_{chance.randrange(50)}": "x"}
-    return json.dumps({"key": f"k{chance.random()}", "request": request}, ensure_ascii=False).encode() + b"\n"
+    key = f"k{chance.random()}"
+    found = {"key": key, "metadata": {"customer": {"id": key}}, "request": request}
+    return json.dumps(found, ensure_ascii=False).encode() + b"\n"
 
 
-def with_preflight(data: bytes) -> int:
+def with_preflight(data: bytes, key: str = "") -> int:
     report = Report()
-    check = RowCheck(shape_of("gemini-2.5-flash"), report)
+    check = RowCheck(shape_of("gemini-2.5-flash"), report, key=key)
     check.file(io.BytesIO(data), "in.jsonl")
-    assert not report.findings, report.lines()
+    assert not report.counts[Severity.JOB], report.lines()
     return report.rows
 
 
@@ -68,6 +71,8 @@ def with_msgspec(data: bytes) -> int:
 
 CONTESTANTS: dict[str, Callable[[bytes], int]] = {
     "pre-flight": with_preflight,
+    "nested key": partial(with_preflight, key="metadata.customer.id"),
+    "key of no row": partial(with_preflight, key="metadata.customer.no"),
     "json.loads alone": with_json,
     "msgspec alone": with_msgspec,
 }

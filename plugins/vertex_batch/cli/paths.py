@@ -110,6 +110,13 @@ def open_local() -> ObjectStorage:
     return ObjectStorage(fsspec.filesystem("file"), ENVIRONMENT)
 
 
+def open_memory() -> ObjectStorage:
+    """A store in the memory of this process."""
+    import fsspec
+
+    return ObjectStorage(fsspec.filesystem("memory"), ENVIRONMENT)
+
+
 def _expand(storage: ObjectStorage, path: str) -> tuple[list[SourceObject], dict[str, list[SourceObject]]]:
     """The files that a path means, else the directories, each with everything below it."""
     fs = storage.filesystem

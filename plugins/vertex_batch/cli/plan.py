@@ -17,6 +17,8 @@ from vertex_batch.cli import access
 from vertex_batch.cli.output import logs_aside, print_json
 from vertex_batch.cli.planning import Plan, look, prepare
 from vertex_batch.errors import ConfigurationError
+from vertex_batch.inputs import MAX_SAMPLE_ROWS
+from vertex_batch.inputs.preparation import SampleRequest
 from vertex_batch.specs import Spec, load_spec, prices_folder, spec_file
 from vertex_batch.specs.model import JobSpec
 from vertex_batch.specs.rendering import moment_on
@@ -49,6 +51,16 @@ def describe(command: argparse.ArgumentParser) -> None:
         "--model", type=_model, help="use this model instead, as the form's field Model does"
     )
     command.add_argument(
+        "--sample",
+        type=_sample_rows,
+        metavar="ROWS",
+        help="only so many rows, chosen at random, as the form's field Sample does; the cost of all rows is"
+        f" shown, too (1 to {MAX_SAMPLE_ROWS:,})",
+    )
+    command.add_argument(
+        "--sample-seed", type=int, default=0, metavar="N", help="another seed chooses other rows (default: 0)"
+    )
+    command.add_argument(
         "--offline", action="store_true", help="only render; do not contact the proxy or the object store"
     )
     command.add_argument(
@@ -64,7 +76,7 @@ def describe_check(command: argparse.ArgumentParser) -> None:
     """Describe `check`."""
     command.description = (
         "Run a spec's pre-flight for a date. It reads every row and submits nothing. Exit status"
-        " 1 if Vertex would not answer any row of a job."
+        " 1 if Vertex would not answer any row of a job, or no row has the field that `results.key` names."
     )
     add_spec_options(command)
     command.add_argument("--json", action="store_true", help="print JSON")
@@ -108,6 +120,12 @@ def _input(text: str) -> str:
     return _checked(TypeAdapter(InputUri), text)
 
 
+def _sample_rows(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_SAMPLE_ROWS:
+        raise argparse.ArgumentTypeError(f"`{text[:80]}` is not a number from 1 to {MAX_SAMPLE_ROWS:,}")
+    return int(text)
+
+
 def _model(text: str) -> str:
     return _checked(TypeAdapter(ModelName), text)
 
@@ -124,8 +142,11 @@ def _checked(kind: TypeAdapter[str], text: str) -> str:
 def run_plan(options: Namespace) -> int:
     """Show the plan of every job."""
     with logs_aside():
-        inputs, model = options.inputs, options.model
-        plans = list(_plans(options, estimate=True, offline=options.offline, inputs=inputs, model=model))
+        sample = SampleRequest(options.sample, options.sample_seed) if options.sample else None
+        if sample and options.offline:
+            raise ConfigurationError("A sample is drawn from the input: leave out `--offline` or `--sample`")
+        chosen = {"inputs": options.inputs, "model": options.model, "sample": sample}
+        plans = list(_plans(options, estimate=True, offline=options.offline, **chosen))
     if options.json:
         print_json({"spec": plans[0].spec.name, "jobs": [as_data(plan) for plan in plans]})
     else:
@@ -172,6 +193,7 @@ def _plans(
     offline: bool = False,
     inputs: Sequence[str] = (),
     model: str | None = None,
+    sample: SampleRequest | None = None,
 ) -> Iterator[Plan]:
     spec = load_spec(options.spec)
     if len({"://" in uri for uri in inputs}) > 1:
@@ -184,7 +206,7 @@ def _plans(
         plan = prepare(reach, spec, job, when, offline=offline, inputs=inputs)
         if not offline:
             cost_table = options.url if estimate else None
-            plan = look(reach, plan, prices, estimate=estimate, cost_table=cost_table)
+            plan = look(reach, plan, prices, estimate=estimate, cost_table=cost_table, sample=sample)
         yield plan
 
 
@@ -201,6 +223,8 @@ def as_data(plan: Plan) -> dict[str, object]:
         "jobs": plan.jobs,
         "request": plan.request.to_wire(),
         "estimate": plan.estimate.to_dict() if plan.estimate else None,
+        "sample": plan.sample.to_dict() if plan.sample else None,
+        "estimate_of_all_rows": plan.whole.to_dict() if plan.whole else None,
         "history": plan.history.to_dict(),
         "priced_on": plan.day,
         "retirement": plan.retirement or None,
@@ -244,6 +268,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield from _field("earlier", plan.history.lines())
     yield from _field("model", [plan.retirement] if plan.retirement else [])
     yield from _field("request", json.dumps(plan.request.to_wire(), indent=2).splitlines())
+    if plan.sample:
+        yield from _field("", ["the run writes the sample into an object; RUN/SAMPLE stands for its name"])
     yield from _field("", ["on submission, labels are added by which the job can be found again"])
 
 
@@ -269,6 +295,7 @@ def _summary(plan: Plan) -> list[str]:
     lines = [text for text in (plan.problem, plan.not_asked) if text]
     if plan.report is None:
         return lines or ["nothing was checked (--offline)"]
+    lines += [str(plan.sample)] if plan.sample else []
     lines += [plan.report.summary(), *plan.report.lines()]
     if plan.report.packed and plan.job.may_be_split:
         lines.append(f"Gzip objects: {plan.report.packed:,}; Airflow submits them unpacked")
@@ -277,17 +304,24 @@ def _summary(plan: Plan) -> list[str]:
     if plan.report.is_hopeless:
         consequence = "refused before it costs anything" if plan.is_refused else "submitted anyway"
         mode = plan.job.preflight
-        lines.append(f"Vertex would not answer any row; with `preflight: {mode}` the job is {consequence}.")
+        why = plan.report.why_hopeless
+        lines.append(f"{why[0].upper()}{why[1:]}; with `preflight: {mode}` the job is {consequence}.")
     return lines
 
 
 def _cost(plan: Plan) -> list[str]:
-    return plan.estimate.lines(plan.day) if plan.estimate else ["unknown, because the input was not read"]
+    if not plan.estimate:
+        return ["unknown, because the input was not read"]
+    of_all = (
+        [f"all {plan.whole.rows:,} rows: {line}" for line in plan.whole.lines()[:1]] if plan.whole else []
+    )
+    return [*plan.estimate.lines(plan.day), *of_all]
 
 
 def _delivery(plan: Plan) -> list[str]:
     results = plan.job.results
-    return [results.describe(plan.rendered.delivery)] if results else []
+    beside = ["those of a sample are put into the folder `_samples` beside it"] if plan.sample else []
+    return [results.describe(plan.rendered.delivery), *beside] if results else []
 
 
 def _retries(plan: Plan) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -15,11 +15,20 @@ from vertex_batch.budgets import Estimate, estimate, survey_input
 from vertex_batch.cli.access import Access, input_storage
 from vertex_batch.cli.history import History, read_history
 from vertex_batch.cli.output import byte_progress, text_of
-from vertex_batch.cli.paths import open_local
+from vertex_batch.cli.paths import open_local, open_memory
 from vertex_batch.costs import JobFacts
-from vertex_batch.errors import ConfigurationError, VertexBatchError
-from vertex_batch.inputs import JobLimits, file_pattern, limits_for
-from vertex_batch.inputs.preparation import in_order, shards_of
+from vertex_batch.errors import ConfigurationError, InputMissingError, VertexBatchError
+from vertex_batch.inputs import (
+    InputPart,
+    JobLimits,
+    PartKind,
+    StagingPlace,
+    draw,
+    file_pattern,
+    limits_for,
+    rows_in,
+)
+from vertex_batch.inputs.preparation import SampleRequest, in_order, shards_of
 from vertex_batch.preflight import Report, Subject, inspect
 from vertex_batch.pricing import PriceBook, retirement_of
 from vertex_batch.specs.model import JobSpec, Spec
@@ -31,8 +40,9 @@ from vertex_batch.vertex.request import build_request
 from vertex_batch.vertex.resource import CreateJobRequest
 
 if TYPE_CHECKING:
-    from vertex_batch.hooks.storage import InputStorage
-    from vertex_batch.storage import SourceObject
+    from vertex_batch.storage import ObjectStorage, SourceObject
+
+_SAMPLE = "memory://the-sample.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,8 @@ class Plan:
     :param day: the UTC day on which it would run, whose prices hold: that of its date, or today if that has
         passed; None: today.
     :param life: what the price lists say of the end of the model.
+    :param sample: the rows that it reads instead of the whole input; None: it reads all of them.
+    :param whole: of a sample, the expected cost of the whole input.
     """
 
     spec: Spec
@@ -63,6 +75,8 @@ class Plan:
     history: History = field(default_factory=History)
     day: date | None = None
     life: tuple[Mapping[str, Any], ...] = ()
+    sample: InputPart | None = None
+    whole: Estimate | None = None
 
     @property
     def retirement(self) -> str:
@@ -83,7 +97,7 @@ class Plan:
     @property
     def jobs(self) -> int:
         """The number of jobs by rows and bytes. File boundaries may add a few."""
-        if self.report is None or not self.job.may_be_split:
+        if self.report is None or not self.job.may_be_split or self.sample:
             return 1
         by_size = ceil(self.report.size_bytes / self.limits.max_bytes)
         return max(1, ceil(self.report.rows / self.limits.max_rows), by_size)
@@ -126,15 +140,7 @@ def prepare(
         unknown = "(the connection's)"
         place = Place(rendered.project or unknown, rendered.location or unknown)
     try:
-        request = build_request(
-            model=job.model,
-            uris=rendered.uris,
-            output=rendered.output,
-            display_name=rendered.display_name,
-            labels=rendered.labels,
-            spec=spec.name,
-            model_parameters=rendered.parameters,
-        )
+        request = _request(spec, job, rendered, rendered.uris)
     except ValueError as error:
         message = f"{spec.file or spec.name}: job {job.name}: {error}. Nothing was submitted."
         raise ConfigurationError(message) from error
@@ -149,12 +155,17 @@ def look(
     *,
     estimate: bool = True,
     cost_table: str | None = None,
+    sample: SampleRequest | None = None,
 ) -> Plan:
     """Check a job's model, locations and rows, and estimate its cost.
 
     :param prices: folder with price files for all specs.
     :param cost_table: URL of the table with earlier jobs; None: that of the spec's `cost_connection`.
+    :param sample: only these rows are checked. Their cost is estimated, and that of all rows.
+    :raises ConfigurationError: the job cannot run a sample.
     """
+    if sample:
+        _check_samples(plan)
     job, rendered = plan.job, plan.rendered
     subject = Subject(
         *(plan.request.model, plan.place.location, rendered.uris),
@@ -179,23 +190,90 @@ def look(
             if not subject.reads_table:
                 storage = open_local() if plan.is_local else input_storage(job.storage_connection)
             objects = storage.find(rendered.uris) if storage else []
+            read_from, read = storage, objects
             with byte_progress(f"Reading {plan.spec.name}", sum(item.size for item in objects)) as progress:
-                found = inspect(subject, storage, client, progress, objects=objects)
-            if storage and job.may_be_split:
+                if sample and storage:
+                    plan, read_from = _with_sample(plan, sample, storage, objects, progress)
+                    subject, read = replace(subject, output=""), read_from.find([_SAMPLE])
+                found = inspect(subject, read_from, client, objects=read, progress=progress)
+            if storage and job.may_be_split and not sample:
                 shards = _shards(plan, found, objects, storage)
-            if estimate and storage:
+            if estimate and storage and read_from:
                 plan = replace(plan, report=found)
                 plan = replace(plan, history=read_history(plan, cost_table, objects))
                 book = _price_book(plan, client, prices)
                 plan = replace(plan, life=tuple(book.life_of(plan.request.model)))
-                guess = _estimate(plan, objects, storage, book)
+                guess = _estimate(plan, read, read_from, book, found.rows)
+                if plan.sample:
+                    rows = plan.sample.of_rows or 0
+                    plan = replace(plan, whole=_estimate(plan, objects, storage, book, rows))
         except VertexBatchError as error:
             problem = text_of(error)
     return replace(plan, report=found, problem=problem, estimate=guess, shards=shards, not_asked=not_asked)
 
 
+def _check_samples(plan: Plan) -> None:
+    """See that a job can run a sample.
+
+    :raises ConfigurationError: it cannot.
+    """
+    if not plan.job.may_be_split or all(uri.startswith("bq://") for uri in plan.rendered.uris):
+        raise ConfigurationError(
+            f"{plan.spec.name} cannot run a sample: its spec says `split: off`, or it reads a table",
+            "leave out `--sample`, or name a smaller input with `--input`",
+        )
+
+
+def _with_sample(
+    plan: Plan,
+    wish: SampleRequest,
+    storage: ObjectStorage,
+    objects: Sequence[SourceObject],
+    progress: Callable[[int], None],
+) -> tuple[Plan, ObjectStorage]:
+    """The plan of a sample, and a store in memory with its rows, which a run writes into an object.
+
+    :raises InputMissingError: there are no rows to draw from.
+    :raises VertexBatchError: an input or the output's bucket cannot be read.
+    """
+    rendered = plan.rendered
+    if not plan.is_local:
+        storage.check_output(rendered.output)
+
+    def lines() -> Iterator[bytes]:
+        for source, stream in storage.read_each(in_order(objects)):
+            for line in rows_in(stream, source.uri):
+                progress(len(line))
+                yield line
+
+    drawn = draw(lines(), wish.rows, wish.seed, ", ".join(rendered.uris))
+    if not drawn.rows:
+        raise InputMissingError(dict.fromkeys(rendered.uris, "holds no rows"))
+    uri = f"{StagingPlace.of(rendered.output, plan.job.staging, 'RUN').folder}SAMPLE.jsonl"
+    part = InputPart(PartKind.SAMPLE, (uri,), rows=len(drawn.rows), of_rows=drawn.of_rows, seed=wish.seed)
+    memory = open_memory()
+    memory.write(_SAMPLE, drawn.rows)
+    output, name = part.output(rendered.output), part.named(rendered.display_name)
+    labels = {**rendered.labels, **part.labels}
+    rendered = replace(rendered, output=output, display_name=name, labels=labels)
+    request = _request(plan.spec, plan.job, rendered, part.uris)
+    return replace(plan, rendered=rendered, request=request, sample=part), memory
+
+
+def _request(spec: Spec, job: JobSpec, rendered: RenderedJob, uris: Sequence[str]) -> CreateJobRequest:
+    return build_request(
+        model=job.model,
+        uris=uris,
+        output=rendered.output,
+        display_name=rendered.display_name,
+        labels=rendered.labels,
+        spec=spec.name,
+        model_parameters=rendered.parameters,
+    )
+
+
 def _shards(
-    plan: Plan, report: Report, objects: Sequence[SourceObject], storage: InputStorage
+    plan: Plan, report: Report, objects: Sequence[SourceObject], storage: ObjectStorage
 ) -> tuple[int, ...]:
     """How many rows each job would read, if one job may not read them all."""
     if plan.limits.fits(report.rows, report.size_bytes):
@@ -210,10 +288,10 @@ def _price_book(plan: Plan, client: BatchClient | None, prices: Path | None) -> 
 
 
 def _estimate(
-    plan: Plan, objects: Sequence[SourceObject], storage: InputStorage, book: PriceBook
+    plan: Plan, objects: Sequence[SourceObject], storage: ObjectStorage, book: PriceBook, rows: int
 ) -> Estimate:
     """Estimate as the budget check of a run does."""
-    model, rows = plan.request.model, plan.report.rows if plan.report else 0
+    model = plan.request.model
     long_context = book.thresholds().get(canonical_model(model))
     survey = survey_input(storage, objects, model, long_context, rows or None)
     return estimate(survey, model, plan.place.location, book, plan.history.jobs, day=plan.day)

@@ -7,6 +7,7 @@ import re
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +17,15 @@ from vertex_batch.cli import access, arguments
 from vertex_batch.cli.new import BUCKET, USUAL_MODEL, command_for
 from vertex_batch.cli.output import print_json, say, with_progress
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.preflight import shape_of, why_not_json
+from vertex_batch.preflight import (
+    is_missing,
+    key_at,
+    lacking_keys,
+    missing_key,
+    path_names,
+    shape_of,
+    why_not_json,
+)
 from vertex_batch.specs import load_specs
 from vertex_batch.specs.load import working_folder
 from vertex_batch.specs.readers import SpecReader, readers
@@ -49,7 +58,9 @@ def run(options: Namespace) -> int:
     """Upload the file, and print its address and what to do next."""
     file: Path = options.file
     uri = _address(options.to or _usual_folder(), file)
-    rows, flaw, first = _check(file)
+    reads = list(readers(load_specs(working_folder()).specs.values(), uri))
+    checked = _check(file, [each.key for each in reads if each.key])
+    rows, flaw, first = checked.rows, checked.problem, checked.first
     storage = access.input_storage(options.storage)
     storage.check_output(uri)
     if not options.overwrite and storage.look_up([uri])[0]:
@@ -58,14 +69,17 @@ def run(options: Namespace) -> int:
         )
     size = file.stat().st_size
     storage.write(uri, with_progress(file.name, size, blocks_of(file)))
-    reads = list(readers(load_specs(working_folder()).specs.values(), uri))
     misfit = _misfit(first, reads[0].model if reads else USUAL_MODEL)
     if flaw:
         say(f"Warning: {flaw}. Vertex fails a job with such a row; correct it and upload the file again.")
     if misfit:
         say(f"Warning: {misfit}. Correct the rows and upload the file again, or use another model.")
+    keyless = checked.without_keys()
+    for each in keyless:
+        say(f"Warning: {each}. Correct `results.key` in the spec, or the rows, before you run it.")
     if options.json:
-        print_json({"uri": uri, "bytes": size, "rows": rows, "problem": flaw or misfit or None})
+        problem = flaw or misfit or " ".join(keyless) or None
+        print_json({"uri": uri, "bytes": size, "rows": rows, "problem": problem})
         return 0
     sys.stdout.write(f"{uri}\n")
     next_step = _what_next(uri, file, reads, _key_in(first))
@@ -135,33 +149,61 @@ def _usual_folder() -> str:
     return f"{buckets[0]}input/"
 
 
-def _check(file: Path) -> tuple[int, str, Mapping[str, object]]:
-    """Count the rows, and find the first line that is not a JSON object; the pre-flight checks all else.
+@dataclass(slots=True)
+class _Checked:
+    """What was found in a file.
 
-    :returns: the number of rows; the problem, empty if there is none; and the first row.
+    :param problem: the first line that is not a JSON object; empty if there is none.
+    :param keyless: path of a key -> how many rows lack it, the place of the first, and what it has instead.
+    """
+
+    rows: int = 0
+    problem: str = ""
+    first: Mapping[str, object] = field(default_factory=dict)
+    keyless: dict[str, tuple[int, str, str]] = field(default_factory=dict)
+
+    def add_row(self, row: Mapping[str, object], keys: Sequence[str], place: str) -> None:
+        """Count the keys that a row lacks."""
+        for key in keys:
+            if is_missing(key_at(row, path_names(key))):
+                count, where, why = self.keyless.get(key) or (0, place, missing_key(key, row))
+                self.keyless[key] = (count + 1, where, why)
+
+    def without_keys(self) -> list[str]:
+        """Say how many rows lack a key."""
+        return [
+            lacking_keys(key, count, self.rows, place, why)
+            for key, (count, place, why) in self.keyless.items()
+        ]
+
+
+def _check(file: Path, keys: Sequence[str]) -> _Checked:
+    """Count the rows, and find what no job can read and rows without a key; the pre-flight checks all else.
+
+    :param keys: the paths of keys that the rows should have.
     :raises ConfigurationError: there is no row, the first is not a JSON object, or the file cannot be read.
     """
-    rows = number = 0
-    problem, first = "", {}
+    number, checked, keys = 0, _Checked(), list(dict.fromkeys(keys))
     try:
         for block in lines_of(unpacked(blocks_of(file), keep_bom=True)):
             for line in () if block.damage and not block.data else block.lines:
                 number += 1
                 if line != TOO_LONG and line.isspace():
                     continue
-                rows += 1
-                if not problem and (why := _why_no_row(line)):
-                    problem = f"{file}:{number}: {why}"
-                    if rows == 1:
-                        raise _refusal(f"The first row of {file} {why}")
-                elif rows == 1:
-                    first = msgspec.json.decode(line)
-            problem = problem or (f"{file}: {block.damage}" if block.damage else "")
+                checked.rows += 1
+                row, why = _row(line)
+                if why and checked.rows == 1:
+                    raise _refusal(f"The first row of {file} {why}")
+                checked.problem = checked.problem or (why and f"{file}:{number}: {why}")
+                checked.first = checked.first or row
+                if not why:
+                    checked.add_row(row, keys, f"{file}:{number}")
+            checked.problem = checked.problem or (f"{file}: {block.damage}" if block.damage else "")
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}. Nothing was uploaded.") from error
-    if rows == 0:
-        raise _refusal(problem or f"{file} has no rows")
-    return rows, problem, first
+    if checked.rows == 0:
+        raise _refusal(checked.problem or f"{file} has no rows")
+    return checked
 
 
 def _key_in(row: Mapping[str, object]) -> str:
@@ -172,16 +214,17 @@ def _key_in(row: Mapping[str, object]) -> str:
     return next(ids, "")
 
 
-def _why_no_row(line: bytes) -> str:
+def _row(line: bytes) -> tuple[Mapping[str, object], str]:
+    """A row, and why it is none; one of both is empty."""
     if line == TOO_LONG:
-        return "is too long for a row"
+        return {}, "is too long for a row"
     try:
-        is_row = isinstance(msgspec.json.decode(line), dict)
+        row = msgspec.json.decode(line)
     except RecursionError:
-        return "is nested too deeply to be read"
+        return {}, "is nested too deeply to be read"
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return f"is not JSON: {why_not_json(line, error)}"
-    return "" if is_row else "is not a JSON object"
+        return {}, f"is not JSON: {why_not_json(line, error)}"
+    return (row, "") if isinstance(row, dict) else ({}, "is not a JSON object")
 
 
 def _refusal(what: str) -> ConfigurationError:

@@ -33,6 +33,7 @@ from vertex_batch.results import (
     other_prompts,
     read_schema,
     why_bad,
+    without_keys,
 )
 from vertex_batch.specs.results import OWN_COLUMNS
 from vertex_batch.storage import ENVIRONMENT, ObjectStorage, named
@@ -212,13 +213,8 @@ def _interruptible() -> Iterator[None]:
 
 
 def _warnings(options: Namespace, counts: Counts) -> Iterator[str]:
-    if options.key and counts.rows_without_key:
-        yield (
-            f"{counts.rows_without_key:,} of {counts.input_rows:,} input rows have no key `{options.key}`;"
-            " they were joined by their request"
-        )
-    if (other := other_prompts(counts)) and not why_bad(counts):
-        yield other
+    if not why_bad(counts):
+        yield from filter(None, (options.key and without_keys(counts), other_prompts(counts)))
     if counts.unpriced_rows:
         yield (
             f"The cost of {counts.unpriced_rows:,} answered rows is not known, or only a part of it. Name the"

@@ -67,6 +67,11 @@ class JobOperators:
             "max_rows": job.max_rows_per_job,
             "max_bytes": job.max_bytes_per_job,
         }
+        self._checked: dict[str, Any] = {
+            "preflight": job.preflight,
+            "key": job.results.key if job.results else None,
+            "failure_limits": job.failure_limits,
+        }
         self._prices: dict[str, Any] = {
             "prices": job.prices or None,
             "price_folder": str(prices_folder) if prices_folder else None,
@@ -85,7 +90,7 @@ class JobOperators:
             pre_execute=refuse_unknown_params,
             inputs=self.job.inputs,
             overrides={field: OVERRIDES[field] for field in ("inputs", "model")},
-            preflight=self.job.preflight,
+            **self._checked,
             **self._staged,
             **self._place,
             **self._named,
@@ -114,8 +119,7 @@ class JobOperators:
             labels=job.job_labels,
             model_parameters=job.generation or None,
             overrides=OVERRIDES,
-            preflight=job.preflight,
-            failure_limits=job.failure_limits,
+            **self._checked,
             cancel_on_kill=job.cancel_on_kill,
             spec=self.spec.name,
             answers=job.results.describe(job.results.to) if job.results else "",

@@ -34,7 +34,7 @@ from vertex_batch.inputs import (
     stage,
 )
 from vertex_batch.log import Log
-from vertex_batch.preflight import Report, RowCheck, listing_of, report_data, shape_of
+from vertex_batch.preflight import Report, RowRules, listing_of, report_data
 from vertex_batch.storage import (
     GZIP_SUFFIXES,
     ObjectStorage,
@@ -82,8 +82,8 @@ class InputPreparer:
 
     :param uris: the URIs of the spec.
     :param place: where shards and samples are written.
-    :param check_for: the model that the rows are checked for while they are counted. Empty: they are not
-        checked, and not read if their size alone shows that one job may read them.
+    :param check_for: what the rows are checked for while they are counted. None: they are not checked, and
+        not read if their size alone shows that one job may read them.
     :param max_shards: the most jobs that a run may have.
     """
 
@@ -95,7 +95,7 @@ class InputPreparer:
         place: StagingPlace,
         *,
         log: Log,
-        check_for: str = "",
+        check_for: RowRules | None = None,
         max_shards: int = DEFAULT_MAX_SHARDS,
     ) -> None:
         self._storage, self._uris, self._limits, self._place = storage, tuple(uris), limits, place
@@ -177,7 +177,7 @@ class InputPreparer:
             self._uris,
             rows=read.rows,
             of_rows=read.rows,
-            listing=listing_of(objects, self._check_for) if read.report else "",
+            listing=listing_of(objects, self._check_for) if self._check_for else "",
             report=report_data(read.report) if read.report else None,
             answered=read.answered,
         )
@@ -221,7 +221,7 @@ class InputPreparer:
             of_rows=read.rows,
             answered=read.answered,
         )
-        if read.report is None or read.report.is_hopeless:
+        if self._check_for is None or read.report is None or read.report.is_hopeless:
             return part
         found = [*shard.named, *(written[uri] for uri in part.uris if uri in written)]
         report = Report(objects=len(found), rows=shard.rows, size_bytes=sum(each.size for each in found))
@@ -249,15 +249,18 @@ def in_order(objects: Iterable[SourceObject]) -> list[SourceObject]:
 
 
 def read_input(
-    storage: ObjectStorage, objects: Sequence[SourceObject], limits: JobLimits, check_for: str = ""
+    storage: ObjectStorage,
+    objects: Sequence[SourceObject],
+    limits: JobLimits,
+    check_for: RowRules | None = None,
 ) -> ReadInput:
     """Read each object once: count its rows, find where it may be cut, and check the rows.
 
     :param objects: in order; see `in_order`.
-    :param check_for: the model that the rows are checked for; empty: they are not checked.
+    :param check_for: what the rows are checked for; None: they are not checked.
     """
-    report = Report() if check_for else None
-    check = RowCheck(shape_of(check_for), report) if report else None
+    report = check_for.new_report() if check_for else None
+    check = check_for.check(report) if check_for and report else None
     measured = []
     for source, stream in storage.read_each(objects):
         measurer = Measurer(limits)

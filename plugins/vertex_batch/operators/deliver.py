@@ -35,6 +35,7 @@ from vertex_batch.results import (
     read_schema,
     total_of,
     why_bad,
+    without_keys,
 )
 from vertex_batch.tasks.context import map_index, overridden
 from vertex_batch.tasks.outcome import explained, failed_tasks, note
@@ -137,10 +138,10 @@ class DeliverResultsOperator(SpecOperator):
             if run is None:
                 message = "No job of this run has a bill, so there is nothing to deliver."
                 raise AirflowSkipException(message)
-            written, bad, later = self._deliver(context, run)
+            written, bad, notable = self._deliver(context, run)
             self._record(context, table, run, written)
             self.delivery_url = storage_url(written.place.answers, is_file=True)
-            notes = " ".join(filter(None, (_beside(written, self._place(run), self.task_id), later)))
+            notes = " ".join(filter(None, (_beside(written, self._place(run), self.task_id), notable)))
             if bad and notes:
                 bad = f"{bad} {notes}"
             elif notes:
@@ -161,7 +162,7 @@ class DeliverResultsOperator(SpecOperator):
         }
 
     def _deliver(self, context: Context, run: RunBills) -> tuple[Written, str | None, str]:
-        """Write the delivery; return it, why the run is bad, and what was written to the input since."""
+        """Write the delivery; return it, why the run is bad, and what a person may want to act on."""
         storage = open_storage(self.gcp_conn_id)
         settings = ResultSettings(self.key or "", self.answer, read_schema(self.schema), self.keep)
         with (
@@ -183,7 +184,8 @@ class DeliverResultsOperator(SpecOperator):
             self._report(written, joined.counts, total_of(run.delivered))
             was_cancelled = all(bill.job.state == JobState.CANCELLED for bill in run.delivered)
             bad = why_bad(joined.counts, self.max_exceptions_ratio, was_cancelled=was_cancelled)
-            return written, bad, later_objects(joined.counts)
+            notes = ["" if bad else without_keys(joined.counts), later_objects(joined.counts)]
+            return written, bad, " ".join(filter(None, notes))
 
     def _prices(self, bills: Sequence[Bill]) -> dict[JobId | None, JobPrices]:
         """The rates of each bill, and the limits of long context by which it was made."""
@@ -308,13 +310,6 @@ class DeliverResultsOperator(SpecOperator):
                 "%d output rows answer a row that already has its answer; they are billed, and listed in %s",
                 counts.duplicate_answers,
                 written.place.extra,
-            )
-        if self.key and counts.rows_without_key:
-            self.log.warning(
-                "%s of %s input rows have no key `%s`; they were joined by their request",
-                f"{counts.rows_without_key:,}",
-                f"{counts.input_rows:,}",
-                self.key,
             )
         if other := other_prompts(counts):
             self.log.warning("%s", other)

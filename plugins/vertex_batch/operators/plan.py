@@ -26,7 +26,7 @@ from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.lifecycle.finding import find_group_jobs
 from vertex_batch.lifecycle.identity import map_index_of
 from vertex_batch.operators.base import SpecOperator, patterns
-from vertex_batch.preflight import Mode
+from vertex_batch.preflight import Mode, RowRules
 from vertex_batch.tasks.choices import skip_if_retry, skip_unless_chosen
 from vertex_batch.tasks.context import PART_XCOM, find_place, identity, reports_nothing_submitted
 from vertex_batch.tasks.outcome import explained
@@ -56,6 +56,7 @@ class PlanInputsOperator(SpecOperator):
     :param max_rows: the most rows of a job. Defaults to the model's limit; likewise for ``max_bytes``.
     :param preflight: the same setting as of the submit task. Unless it is ``off``, the rows are checked while
         they are counted, and the result is part of the plan, so that no task reads them again.
+    :param key: as of the submit task; likewise for ``failure_limits``.
     :param submit_task_id: the mapped task that submits the parts.
     :returns: the parts, each as a dict: one, or the shards. Of a plan that is too large for XCom, references;
         see `inputs.plans`.
@@ -77,6 +78,8 @@ class PlanInputsOperator(SpecOperator):
         project: str | None = None,
         location: str | None = None,
         preflight: str = Mode.STRICT,
+        key: str | None = None,
+        failure_limits: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -90,6 +93,8 @@ class PlanInputsOperator(SpecOperator):
         self.project = project
         self.location = location
         self.preflight = Mode(preflight)
+        self.key = key
+        self.failure_limits = failure_limits or {}
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         with explained(context, self.log):
@@ -129,13 +134,14 @@ class PlanInputsOperator(SpecOperator):
         storage = open_storage(self.gcp_conn_id)
         storage.check_output(self.output_uri)
         place = StagingPlace.of(self.output_uri, self.staging, identity(context).task_key)
+        rules = RowRules(self.model, self.key or "", self.failure_limits)
         preparer = InputPreparer(
             storage,
             uris,
             limits_for(self.model, self.max_rows, self.max_bytes),
             place,
             log=self.log,
-            check_for="" if self.preflight is Mode.OFF else self.model,
+            check_for=None if self.preflight is Mode.OFF else rules,
             max_shards=conf.getint("core", "max_map_length", fallback=DEFAULT_MAX_SHARDS),
         )
         with self._staging(place):

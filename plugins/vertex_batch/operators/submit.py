@@ -78,6 +78,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         Vertex accepts a job whose input is missing or wrong, and fails it minutes or hours later.
     :param failure_limits: key of the spec -> largest share of failed rows, 0 to 1, with which the run does
         not fail. The pre-flight warns if the rows that are certain to fail exceed one.
+    :param key: the field of a row by which its answer is delivered. The pre-flight refuses an input in which
+        no row has it.
     :param cancel_on_kill: cancel the job if this task is killed after it submitted the job.
     :param spec: name of the task's spec, for the cost table. Defaults as `display_name`, without the day.
     :param answers: where the answers are delivered afterwards, for the page of a dry run.
@@ -116,6 +118,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         plan_task_id: str | None = None,
         preflight: str = Mode.STRICT,
         failure_limits: dict[str, float] | None = None,
+        key: str | None = None,
         cancel_on_kill: bool = True,
         spec: str = "",
         answers: str = "",
@@ -136,6 +139,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         self.plan_task_id = plan_task_id
         self.preflight = Mode(preflight)
         self.failure_limits = failure_limits or {}
+        self.key = key
         self.cancel_on_kill = cancel_on_kill
         self.spec = spec
         self.answers = answers
@@ -276,9 +280,14 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
     def _preflight(
         self, request: CreateJobRequest, files: InputFiles, place: Place, client: BatchClient
     ) -> Report | None:
-        limits = self.failure_limits
-        subject = Subject(request.model, place.location, files.uris, self.output_uri, failure_limits=limits)
         part = self._part
+        # The rows of a retry are a part of those that were checked before.
+        is_retry = part is not None and part.kind is PartKind.RETRY
+        subject = Subject(
+            *(request.model, place.location, files.uris, self.output_uri),
+            failure_limits=self.failure_limits,
+            key="" if is_retry else self.key or "",
+        )
         checked = CheckedRows(part.listing, part.report) if part and part.report else None
         return preflight(subject, self.preflight, files.open_storage, client, self.log, checked=checked)
 

@@ -21,6 +21,28 @@ from vertex_batch.storage import ObjectStorage, SourceObject, fingerprint_of, wi
 
 
 @dataclass(frozen=True, slots=True)
+class RowRules:
+    """What the rows of a job are checked for.
+
+    :param key: the path of the field of a row by which its answer is delivered. Empty: rows need none, and a
+        usual one is checked for duplicates.
+    :param failure_limits: see `Report`.
+    """
+
+    model: str
+    key: str = ""
+    failure_limits: Mapping[str, float] = field(default_factory=dict)
+
+    def new_report(self) -> Report:
+        """A report without findings."""
+        return Report(failure_limits=dict(self.failure_limits))
+
+    def check(self, report: Report, progress: Callable[[int], None] = lambda _size: None) -> RowCheck:
+        """The check that adds its findings to a report."""
+        return RowCheck(shape_of(self.model), report, progress, key=self.key)
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """The job that will be submitted.
 
@@ -28,8 +50,7 @@ class Subject:
     :param output: empty: its bucket is not checked.
     :param may_be_split: an input that is gzip, or has too many rows for one job, is written again as plain
         shards, and is not an error.
-    :param failure_limits: see `Report`.
-    :param key: the key of a row by which its answer is delivered; empty: a usual one, if rows have it.
+    :param failure_limits: see `RowRules`; likewise for `key`.
     :param day: the UTC day on which it will be submitted; None: today.
     """
 
@@ -41,6 +62,11 @@ class Subject:
     day: date | None = None
     failure_limits: Mapping[str, float] = field(default_factory=dict)
     key: str = ""
+
+    @property
+    def rules(self) -> RowRules:
+        """What its rows are checked for."""
+        return RowRules(self.model, self.key, self.failure_limits)
 
     @property
     def reads_table(self) -> bool:
@@ -60,10 +86,10 @@ class CheckedRows:
     report: Mapping[str, Any]
 
 
-def listing_of(objects: Sequence[SourceObject], model: str) -> str:
-    """The fingerprint of the objects that were checked, and of the model that they were checked for."""
+def listing_of(objects: Sequence[SourceObject], rules: RowRules) -> str:
+    """The fingerprint of the objects that were checked, and of what they were checked for."""
     held = [each for each in objects if each.size]
-    return f"{fingerprint_of(held)}:{shape_of(model).name}"
+    return f"{fingerprint_of(held)}:{shape_of(rules.model).name}:{rules.key}"
 
 
 def report_data(report: Report) -> dict[str, Any]:
@@ -90,7 +116,7 @@ def inspect(
     :param checked: the earlier findings in the rows; they are read again only if the input has changed.
     :raises VertexBatchError: an input or a bucket is missing, or cannot be read.
     """
-    report = Report(failure_limits=dict(subject.failure_limits))
+    report = subject.rules.new_report()
     day = subject.day or datetime.now(UTC).date()
     for finding in (*check_location(subject.model, subject.location), *check_life(subject.model, day)):
         report.add(finding)
@@ -103,10 +129,8 @@ def inspect(
         if subject.output:
             storage.check_output(subject.output)
         found = storage.find(subject.uris) if objects is None else objects
-        shape = shape_of(subject.model)
-        key_names = (*filter(None, [subject.key]), *shape.key_names)
-        check = RowCheck(replace(shape, key_names=key_names), report, progress)
-        if checked and checked.listing == listing_of(without_duplicates(found), subject.model):
+        check = subject.rules.check(report, progress)
+        if checked and checked.listing == listing_of(without_duplicates(found), subject.rules):
             _add(report, msgspec.convert(checked.report, Report))
             for empty in (each for each in found if not each.size):
                 check.file(io.BytesIO(), empty.uri)
@@ -131,7 +155,7 @@ def preflight(
     A doubt never raises. Rows that fail alone do not raise either, as long as one good row is left.
 
     :param checked: see `inspect`.
-    :raises PreflightError: Vertex would not answer any row of it.
+    :raises PreflightError: no answer of it would be of use; see `Report.why_hopeless`.
     :raises VertexBatchError: as `inspect` does; in strict mode only.
     """
     if mode is Mode.OFF:
@@ -146,7 +170,8 @@ def preflight(
         return None
     log.info("Pre-flight: %s", report.summary())
     if report.is_hopeless and mode is Mode.STRICT:
-        raise PreflightError(report.lines(), fails_whole_job=report.counts[Severity.JOB] > 0)
+        fails_whole_job = report.counts[Severity.JOB] > 0
+        raise PreflightError(report.lines(), fails_whole_job=fails_whole_job, why=report.why_hopeless)
     for line in report.lines():
         log.warning("Pre-flight: %s", line)
     return report

@@ -15,46 +15,94 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from vertex_batch.preflight.columns import Column, Columns, LowNumber
 from vertex_batch.preflight.fields import Field, FieldGroup, snake
+from vertex_batch.preflight.keys import path_names, spellings, value_at
 
-ROW_KEY = "row_key"
-"""The attribute of a decoded row that is its key; UNSET or None if it has none."""
 _PLAIN: dict[str, Any] = {"a string": str, "a boolean": bool, "a number": float}
 _REFUSED = Literal["\x00 refused"]
 """No value has this type, so the row is checked one by one and its problem is reported."""
 
 
-def compile_decoder(columns: Columns, key_name: str = "") -> msgspec.json.Decoder[Any]:
-    """Make the decoder for the rows that `columns` has admitted.
+class CheckedRowDecoder:
+    """Decodes the rows that `columns` has admitted. It does not detect objects without keys.
 
-    It does not detect objects without keys.
-
-    :param key_name: the key of a row that identifies its answer; see `ROW_KEY`.
+    :param key: the path of the key that identifies a row's answer; empty: rows have none.
     """
-    return msgspec.json.Decoder(_record(columns.root, strict=not columns.is_full, row_key=key_name))
+
+    def __init__(self, columns: Columns, key: str = "") -> None:
+        self._path = path_names(key)
+        strict = not columns.is_full
+        self._decoder = msgspec.json.Decoder(_record(columns.root, strict=strict, key=self._path))
+        self.decode: Callable[[bytes], Any] = self._decoder.decode
+        self.decode_lines: Callable[[bytes], list[Any]] = self._decoder.decode_lines
+        self._where = _place_of(columns.root, self._path)
+
+    def keys(self, rows: Sequence[Any]) -> list[Any]:
+        """The keys of decoded rows; UNSET or None where a row has none."""
+        if self._where is not None:
+            try:
+                return list(map(self._where, rows))
+            except AttributeError:  # an object on the way to the key is missing, or is something else
+                pass
+        return [self._key(row) for row in rows]
+
+    def _key(self, row: Any) -> Any:
+        """What `value_at` returns for the row, if it has not been decoded into records."""
+        value = row
+        for depth, name in enumerate(self._path):
+            if not isinstance(value, msgspec.Struct):
+                return value_at(value, self._path[depth:])
+            fields = _key_fields(len(self._path) - depth, name)
+            found = (getattr(value, field, UNSET) for field in fields)
+            value = next((each for each in found if each is not UNSET), None)
+        return value
 
 
-def _record(column: Column, *, strict: bool, row_key: str = "") -> Any:
+def _key_fields(left: int, name: str) -> list[str]:
+    """The attributes of a record that may be on the way to the key: one for each spelling of the name.
+
+    :param left: how many names of the path are left.
+    """
+    return [f"key{left}_{number}" for number, _ in enumerate(spellings(name))]
+
+
+def _place_of(column: Column, key: Sequence[str]) -> Callable[[Any], Any] | None:
+    """What gets the key from a decoded row; None unless all rows so far spell its path in one way."""
+    attributes = []
+    for left, name in zip(range(len(key), 0, -1), key, strict=True):
+        fields = dict(zip(spellings(name), _key_fields(left, name), strict=True))
+        there = [spelling for spelling in fields if spelling in column.children]
+        if not there and not column.opaque and column.kinds <= {"an object"}:
+            return lambda _row: UNSET
+        if len(there) != 1:
+            return None
+        attributes.append(fields[there[0]])
+        column = column.children[there[0]]
+    return attrgetter(".".join(attributes)) if attributes else None
+
+
+def _record(column: Column, *, strict: bool, key: Sequence[str] = ()) -> Any:
     fields: list[Any] = []
     names: dict[str, str] = {}
     known: dict[str, list[str]] = {}
     one_of = _one_of(column)
-    for number, (key, child) in enumerate(column.children.items()):
-        field = ROW_KEY if key == row_key else f"f{number}"
-        names[field] = key
-        is_required = child.required or key in one_of
-        kind = Raw if child.opaque else _type(child, strict=strict, is_required=is_required)
+    to_key = dict(zip(spellings(key[0]), _key_fields(len(key), key[0]), strict=True)) if key else {}
+    for number, (name, child) in enumerate(column.children.items()):
+        field = to_key.get(name, f"f{number}")
+        names[field] = name
+        is_required = child.required or name in one_of
+        rest = key[1:] if name in to_key else ()
+        opaque = Any if name in to_key else Raw
+        kind = opaque if child.opaque else _type(child, strict=strict, is_required=is_required, key=rest)
         fields.append((field, kind) if is_required else (field, kind | UnsetType, UNSET))
-        known[key] = [*known.get(key, ()), field]
+        known[name] = [*known.get(name, ()), field]
     groups = list(_groups(column))
     if any(not keys for _, keys in groups):
         fields.append(("refused", _REFUSED))  # no row so far had a value for a required group
     several = [[known[key][0] for key in keys] for _, keys in groups if len(keys) > 1]
     namespace: dict[str, Any] = {"__post_init__": _check_groups(several)} if several else {}
     if low := column.low_number:
-        spellings = (low.field, snake(low.field))
-        namespace["__post_init__"] = _check_number(low, [known[key][0] for key in spellings if key in known])
-    if ROW_KEY not in names:
-        namespace[ROW_KEY] = None
+        either = (low.field, snake(low.field))
+        namespace["__post_init__"] = _check_number(low, [known[name][0] for name in either if name in known])
     return msgspec.defstruct(
         "Record",
         fields,
@@ -100,10 +148,12 @@ def _check_number(low: LowNumber, fields: Sequence[str]) -> Callable[[Any], None
     return not_too_low
 
 
-def _type(column: Column, *, strict: bool, is_required: bool) -> Any:
+def _type(column: Column, *, strict: bool, is_required: bool, key: Sequence[str] = ()) -> Any:
     if column.is_misspelled:
         return _REFUSED
-    kinds = [_kind(column, kind, strict=strict, is_required=is_required) for kind in sorted(column.kinds)]
+    kinds = [
+        _kind(column, kind, strict=strict, is_required=is_required, key=key) for kind in sorted(column.kinds)
+    ]
     taken = [kind for kind in kinds if kind is not _REFUSED]
     if not taken and (kinds or is_required):
         return _REFUSED
@@ -115,12 +165,12 @@ def _type(column: Column, *, strict: bool, is_required: bool) -> Any:
     return whole
 
 
-def _kind(column: Column, kind: str, *, strict: bool, is_required: bool) -> Any:
+def _kind(column: Column, kind: str, *, strict: bool, is_required: bool, key: Sequence[str]) -> Any:
     field = column.field if column.field and column.field.is_looked_into else None
     if field and not _may_be(field, kind, is_item=column.is_item):
         return _REFUSED
     if kind == "an object":
-        return _record(column, strict=strict)
+        return _record(column, strict=strict, key=key)
     if kind == "a list":
         return list[Any] if column.is_item else _list(column, strict=strict, is_required=is_required)
     if field and kind == "a string":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from vertex_batch.errors import PermanentError, scrub
+from vertex_batch.preflight.keys import lacking_keys
 
 MAX_FINDINGS = 20
 """More kinds than a person fixes at once; the rest is only counted."""
@@ -27,19 +28,25 @@ class Severity(StrEnum):
     """Vertex fails the whole job: no row is answered."""
     ROW = "row"
     """That row fails; the others are answered."""
+    NO_KEY = "no_key"
+    """The row does not have the field that `results.key` names: its answer is delivered without a key."""
     DOUBT = "doubt"
     """It may be wrong, or could not be checked. It never stops a submission."""
 
 
-_REFUSED = (
-    "The pre-flight found that Vertex would not answer any row of this job. Nothing was submitted and nothing"
-    " was spent."
-)
+_UNANSWERED = "Vertex would not answer any row of this job"
+_UNNAMED = "no answer of this job would be delivered with its key"
+_REFUSED = "The pre-flight found that {why}. Nothing was submitted and nothing was spent."
 _REMEDY = "Fix the input and run this again; a retry fails the same way until then."
 _ANYWAY = "To submit the job anyway, set `preflight: warn` in the spec."
+_KEY_REMEDY = (
+    "Correct `results.key` in the spec, or the rows, and run this again; a retry fails the same way until"
+    " then. Without `results.key`, answers are joined by their requests."
+)
 _OUTCOME = {
     Severity.JOB: "fails the whole job",
     Severity.ROW: "this row fails",
+    Severity.NO_KEY: "its answer is delivered without a key",
     Severity.DOUBT: "may be wrong",
 }
 
@@ -102,8 +109,15 @@ class Report:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether Vertex would not answer any row."""
-        return self.counts[Severity.JOB] > 0 or (self.rows > 0 and self.bad_rows >= self.rows)
+        """Whether the job would be of no use; see `why_hopeless`."""
+        return bool(self.why_hopeless)
+
+    @property
+    def why_hopeless(self) -> str:
+        """Why no answer would be of use, as a clause; empty if some may be."""
+        if self.counts[Severity.JOB] or (self.rows and self.bad_rows >= self.rows):
+            return _UNANSWERED
+        return _UNNAMED if self.rows and self.counts[Severity.NO_KEY] >= self.rows else ""
 
     @property
     def shown(self) -> list[Finding]:
@@ -113,9 +127,20 @@ class Report:
 
     def lines(self) -> list[str]:
         """One line for each finding that is shown, and one with the number of the others."""
-        shown, limit = self.shown, self._failed_limit()
+        shown, first = self.shown, [self._without_keys(), self._failed_limit()]
         rest = sum(self.counts.values()) - sum(finding.times for finding in shown)
-        return [*filter(None, [limit]), *map(str, shown), *([f"and {rest:,} more"] if rest else [])]
+        others = (
+            str(finding) for finding in shown if not first[0] or finding.severity is not Severity.NO_KEY
+        )
+        return [*filter(None, first), *others, *([f"and {rest:,} more"] if rest else [])]
+
+    def _without_keys(self) -> str:
+        """Say how many rows lack the key; empty if none does, or if no row would be answered."""
+        without = self.counts[Severity.NO_KEY]
+        found = next((finding for finding in self.findings if finding.severity is Severity.NO_KEY), None)
+        if found is None or self.why_hopeless == _UNANSWERED:
+            return ""
+        return scrub(lacking_keys(found.path, without, self.rows, found.place, found.message))
 
     def _failed_limit(self) -> str:
         """Say that the run will fail after it was paid for; empty if that is not certain."""
@@ -140,6 +165,8 @@ class Report:
         )
         if whole:
             bad += f"; {whole:,} {'place fails' if whole == 1 else 'places fail'} the whole job"
+        if without := self.counts[Severity.NO_KEY]:
+            bad += f"; {without:,} {'row has' if without == 1 else 'rows have'} no key"
         if doubts:
             bad += f"; {doubts:,} {'place' if doubts == 1 else 'places'} may be wrong"
         rows = f"{self.rows:,} row{'' if self.rows == 1 else 's'}"
@@ -148,19 +175,21 @@ class Report:
 
 
 class PreflightError(PermanentError):
-    """The job was not submitted, since Vertex would not have answered any row of it.
+    """The job was not submitted, since no answer of it would have been of use.
 
     Pages show its first line, which therefore has the most severe finding.
 
     :param lines: see `Report.lines`.
     :param fails_whole_job: Vertex fails the job before its first row, so that submitting it is of no use.
+    :param why: see `Report.why_hopeless`.
     """
 
-    def __init__(self, lines: Sequence[str], *, fails_whole_job: bool = True) -> None:
-        self.lines, self.fails_whole_job = list(lines), fails_whole_job
+    def __init__(self, lines: Sequence[str], *, fails_whole_job: bool = True, why: str = _UNANSWERED) -> None:
+        self.lines, self.fails_whole_job, self.why = list(lines), fails_whole_job, why
         super().__init__(self.lines)
 
     def __str__(self) -> str:
         first, *others = self.lines
         remedy = _REMEDY if self.fails_whole_job else f"{_REMEDY} {_ANYWAY}"
-        return "\n".join([f"{first}. {_REFUSED} {remedy}", *others])
+        remedy = _KEY_REMEDY if self.why == _UNNAMED else remedy
+        return "\n".join([f"{first}. {_REFUSED.format(why=self.why)} {remedy}", *others])

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from vertex_batch.preflight.columns import Columns, ReportProblem
-from vertex_batch.preflight.compiled import compile_decoder
+from vertex_batch.preflight.compiled import CheckedRowDecoder
 from vertex_batch.preflight.findings import Finding, Report, Severity
-from vertex_batch.preflight.keys import RowKeys
+from vertex_batch.preflight.keys import RowKeys, is_missing, missing_key
 from vertex_batch.preflight.requests import Flaw
 from vertex_batch.preflight.shapes import Shape
 from vertex_batch.storage import (
@@ -43,11 +43,17 @@ _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 class RowCheck:
     """Checks the input of one job, file after file. A key must have the same type in all of them.
 
+    :param key: the path of the field by which a row's answer is delivered; see `RowKeys`.
     :param progress: called with the size of each block, in bytes, after its check.
     """
 
     def __init__(
-        self, shape: Shape, report: Report, progress: Callable[[int], None] = lambda _size: None
+        self,
+        shape: Shape,
+        report: Report,
+        progress: Callable[[int], None] = lambda _size: None,
+        *,
+        key: str = "",
     ) -> None:
         self._shape = shape
         self._report = report
@@ -55,8 +61,9 @@ class RowCheck:
         self._columns = Columns()
         self._doubts: set[Flaw] = set()
         shape.mark(self._columns.root, self._is_new)
-        self._keys = RowKeys(shape.key_names)
-        self._decoder: msgspec.json.Decoder[Any] | None = None
+        self._keys = RowKeys(key, shape.key_names)
+        self._no_key = ""
+        self._decoder: CheckedRowDecoder | None = None
         self._compiled_version = -1
         self._misses = 0
         self._parse = msgspec.json.Decoder()
@@ -127,8 +134,7 @@ class RowCheck:
                 pass
             else:
                 self._report.rows += len(rows)
-                if self._keys.name and not self._keys.add_new([row.row_key for row in rows]):
-                    self._repeated_keys(rows, data, first)
+                self._add_keys(self._decoder.keys(rows), data, first)
                 return
         for number, line in enumerate(data.split(b"\n"), start=first + 1):
             if line and not line.isspace():
@@ -142,14 +148,14 @@ class RowCheck:
             except _NOT_JSON:
                 pass
             else:
-                self._key(known.row_key, number)
+                self._add_keys(self._decoder.keys([known]), line, number - 1)
                 return
         self._look(line, number)
         self._misses += 1
         grown = self._columns.version != self._compiled_version
         # A large decoder is slow to make, so it is made only after more rows have needed it.
         if grown and self._misses > self._columns.count // 8:
-            self._decoder = compile_decoder(self._columns, self._keys.name)
+            self._decoder = CheckedRowDecoder(self._columns, self._keys.path)
             self._compiled_version, self._misses = self._columns.version, 0
 
     def _look(self, line: bytes, number: int) -> None:
@@ -167,7 +173,7 @@ class RowCheck:
             self._find(Severity.JOB, number, "", message)
             return
         self._columns.admit(row, self._reporter(number))
-        self._key(self._keys.of(row), number)
+        self._add_keys([self._keys.of(row)], line, number - 1)
         if missing := self._shape.missing(row):
             self._lacks(missing, row, number)
         else:
@@ -189,16 +195,33 @@ class RowCheck:
         """Whether no earlier row had this doubt. It is reported once, since thousands of rows may have it."""
         return doubt not in self._doubts and len(self._doubts) < _MAX_DOUBTS
 
-    def _repeated_keys(self, rows: Sequence[Any], data: bytes, first: int) -> None:
-        """Check the keys of a block one by one, since some of them are not new."""
-        lines = (n for n, line in enumerate(data.split(b"\n"), start=first + 1) if line.strip())
-        for row, number in zip(rows, lines, strict=True):
-            self._key(row.row_key, number)
+    def _add_keys(self, keys: Sequence[Any], data: bytes, first: int) -> None:
+        """Check the keys of rows: one by one if some of them are missing or not new.
 
-    def _key(self, key: object, number: int) -> None:
-        if not self._keys.is_new(key):
-            message = f"is {str(key)[:80]!r}, as in an earlier row, so it does not identify the row's answer"
-            self._find(Severity.DOUBT, number, self._keys.name, message)
+        :param data: the rows, and perhaps blank lines.
+        :param first: the number of the line before them.
+        """
+        if not self._keys.path or self._keys.add_new(keys):
+            return
+        lines = ((n, line) for n, line in enumerate(data.split(b"\n"), start=first + 1) if line.strip())
+        # Where a decoder may have skipped the key, a row without one is decoded whole.
+        is_sure = not self._columns.is_full and "instance" not in self._columns.root.children
+        without, first_without = 0, (0, b"")
+        for key, (number, line) in zip(keys, lines, strict=True):
+            if is_missing(key) and self._keys.are_needed:
+                if is_sure or is_missing(self._keys.of(self._parse.decode(line))):
+                    without += 1
+                    first_without = first_without if without > 1 else (number, line)
+            elif not self._keys.is_new(key):
+                message = (
+                    f"is {str(key)[:80]!r}, as in an earlier row, so it does not identify the row's answer"
+                )
+                self._find(Severity.DOUBT, number, self._keys.path, message)
+        if without:
+            number, line = first_without
+            self._no_key = self._no_key or missing_key(self._keys.path, self._parse.decode(line))
+            place = f"{self._name}:{number}"
+            self._report.add(Finding(Severity.NO_KEY, place, self._no_key, self._keys.path, without))
 
     def _reporter(self, number: int) -> ReportProblem:
         def report(path: str, message: str, /, *, sure: bool = True) -> None:

@@ -20,6 +20,7 @@ from vertex_batch.results.delivery_facts import (
     output_of,
     total_of,
     why_bad,
+    without_keys,
 )
 from vertex_batch.results.joining import Joined, join
 from vertex_batch.results.placing import DeliveryBusyError, DeliveryPlace
@@ -58,4 +59,5 @@ __all__ = [
     "total_of",
     "wanted_reasons",
     "why_bad",
+    "without_keys",
 ]

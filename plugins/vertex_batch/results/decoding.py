@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from vertex_batch.results.keys import Digest, key_text, path_names, prompt_digest, value_at
+from vertex_batch.preflight import key_at, path_names
+from vertex_batch.results.keys import Digest, key_text, prompt_digest
 from vertex_batch.usage.reader import strict_json
 
 _ANSWER_NAMES = ("response", "predictions", "prediction", "result")
@@ -52,13 +53,8 @@ class RowDecoder:
         return row if isinstance(row, dict) else {}
 
     def key_of(self, row: Row) -> str | None:
-        """The key of a whole row; None if it has none. Text-embedding models echo it inside the instance."""
-        if not self._path:
-            return None
-        value = value_at(row, self._path)
-        if value is None and "instance" in row:
-            value = value_at(row, ("instance", *self._path))
-        return key_text(value)
+        """The key of a whole row; None if it has none."""
+        return key_text(key_at(row, self._path)) if self._path else None
 
     def prompt_of(self, line: bytes) -> Digest | None:
         """The digest of a line's prompt; None if its key is not beside the request, or it has no prompt."""

@@ -139,6 +139,8 @@ def why_bad(
         return (
             f"{other_prompts(counts)} Restore the input that the jobs have read, and deliver again. {outlook}"
         )
+    if counts.input_rows and counts.rows_without_key >= counts.input_rows:
+        return f"{without_keys(counts)} {outlook} Correct the key first."
     if exceptions > max_exceptions_ratio * counts.input_rows:
         share = exceptions / counts.input_rows
         return (
@@ -155,6 +157,19 @@ def other_prompts(counts: Counts) -> str | None:
     return (
         f"{counts.other_prompts:,} of {counts.checked_prompts:,} answers that were compared answer another"
         " prompt than the input row with the same key: the input was changed after the jobs had read it."
+    )
+
+
+def without_keys(counts: Counts) -> str:
+    """Report input rows without the key; empty if there are none."""
+    if not counts.rows_without_key:
+        return ""
+    how_many = f"{counts.rows_without_key:,} of {counts.input_rows:,} input rows do not have"
+    if counts.rows_without_key >= counts.input_rows:
+        how_many = f"None of the {counts.input_rows:,} input rows has"
+    return (
+        f"{how_many} the field that the key names (`results.key`). Their answers were joined by their"
+        " requests and have no key."
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from vertex_batch.errors import InputUnusableError
+from vertex_batch.preflight import path_names, value_at
 from vertex_batch.results.decoding import RowDecoder
 from vertex_batch.results.keys import (
     NOTHING,
@@ -18,10 +19,8 @@ from vertex_batch.results.keys import (
     key_digest,
     loose_key,
     part_of_digest,
-    path_names,
     request_of,
     shared_digests,
-    value_at,
     whole_digest,
 )
 from vertex_batch.results.spool import NO_SPAN, Span, Spool

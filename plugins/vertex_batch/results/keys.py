@@ -8,21 +8,20 @@ by their numeric value, but only where no exact match exists.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 from hashlib import blake2b
 from struct import unpack
 from typing import Any
 
 import msgspec
 
+from vertex_batch.preflight import camel_case, decoded
+
 Digest = tuple[int, int]
 """128 bits as two signed integers."""
 
 _NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,3})?")
-_SNAKE = re.compile(r"_([a-z0-9])")
-_CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _encode = msgspec.json.Encoder(order="sorted").encode
 _MAX_EXACT = 2**53
 _KEY_MARK, _TEXT_MARK = b"\0", b"\1"
@@ -61,7 +60,7 @@ def request_of(row: dict[str, Any]) -> object:
     """The request in an input or output row; the row itself if it has none, as rows of text embeddings."""
     for name in _REQUEST_KEYS:
         if (found := row.get(name)) is not None:
-            return _decoded(found)
+            return decoded(found)
     return row
 
 
@@ -93,17 +92,6 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(each)
 
 
-def value_at(row: object, path: Sequence[str]) -> object:
-    """The value at a path; None if there is none. Names inside a request may be in snake or camel case."""
-    value = row
-    for name in path:
-        value = _decoded(value)
-        if not isinstance(value, dict):
-            return None
-        value = next((value[n] for n in _spellings(name) if n in value), None)
-    return value
-
-
 def key_text(value: object) -> str | None:
     """A key as text; None if the row has no key. Numbers are written in the shortest way."""
     if value is None:
@@ -128,11 +116,6 @@ def loose_key(text: str) -> str:
     except InvalidOperation:
         return text
     return f"{number.normalize():f}" if number else "0"
-
-
-def path_names(path: str) -> tuple[str, ...]:
-    """The names in a path such as ``request.labels.ticket``."""
-    return tuple(path.split(".")) if path else ()
 
 
 def key_digest(text: str) -> Digest:
@@ -161,7 +144,7 @@ def _canonical(value: Any) -> object:
     if kind is str:
         return value
     if kind is dict:
-        return {_camel(name): _canonical(each) for name, each in value.items() if not _is_nothing(each)}
+        return {camel_case(name): _canonical(each) for name, each in value.items() if not _is_nothing(each)}
     if kind is list:
         return [_canonical(each) for each in value]
     if kind is float and value.is_integer() and abs(value) < _MAX_EXACT:
@@ -174,23 +157,3 @@ def _canonical(value: Any) -> object:
 def _is_nothing(value: object) -> bool:
     """Whether a member may as well be absent: null, or an object of nothing else."""
     return value is None or (type(value) is dict and all(_is_nothing(each) for each in value.values()))
-
-
-@lru_cache(4096)
-def _camel(name: str) -> str:
-    return _SNAKE.sub(lambda match: match[1].upper(), name)
-
-
-@lru_cache(1024)
-def _spellings(name: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((name, _camel(name), _CAMEL.sub(lambda m: f"_{m[1].lower()}", name))))
-
-
-def _decoded(value: object) -> object:
-    """A request, which tables hold as JSON inside a string."""
-    if isinstance(value, str) and value.lstrip()[:1] == "{":
-        try:
-            return msgspec.json.decode(value)
-        except (msgspec.DecodeError, RecursionError):
-            return value
-    return value

@@ -207,6 +207,7 @@ def _numbers(counts: Counts) -> dict[str, Any]:
         "rows_cost_complete": counts.cost_complete,
         **({"added_objects": len(counts.added), "added": list(counts.added[:SHOWN])} if counts.added else {}),
         **({"rewritten_objects": len(counts.rewritten)} if counts.rewritten else {}),
+        **({"rows_without_key": counts.rows_without_key} if counts.rows_without_key else {}),
         **({"other_prompts": counts.other_prompts} if counts.other_prompts else {}),
         **({"perhaps_added": dict(list(counts.doubtful.items())[:SHOWN])} if counts.doubtful else {}),
     }

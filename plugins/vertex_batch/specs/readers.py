@@ -27,6 +27,7 @@ class SpecReader:
     """A spec that reads an object.
 
     :param model: of the job that reads it.
+    :param key: its `results.key`; empty if it has none.
     :param pattern: the address in the spec that matches the object.
     :param when: the day of the run that reads it, or its local time in the spec's time zone; None: every run
         does.
@@ -35,6 +36,7 @@ class SpecReader:
     spec: Spec
     model: str
     pattern: str
+    key: str = ""
     when: date | datetime | None = None
 
 
@@ -52,20 +54,21 @@ def readers(specs: Iterable[Spec], uri: str) -> Iterator[SpecReader]:
 
 def _reader(spec: Spec, job: JobSpec, pattern: str, uri: str) -> SpecReader | None:
     templates = "".join(TEMPLATE_PART.findall(pattern))
+    key = (job.results and job.results.key) or ""
     today = datetime.now(ZoneInfo(spec.timezone)).date()
     if not _DATED.search(templates):
         is_read = _reads(spec, job, pattern, uri, moment_on(spec, today))
-        return SpecReader(spec, job.model, pattern) if is_read else None
+        return SpecReader(spec, job.model, pattern, key) if is_read else None
     days = [today, *_days_in(uri)]
     for day in days:
         if _reads(spec, job, pattern, uri, moment_on(spec, day)):
-            return SpecReader(spec, job.model, pattern, day)
+            return SpecReader(spec, job.model, pattern, key, day)
     if _WITH_TIME.search(templates):
         clocks = [time.fromisoformat(":".join(found.groups("00"))) for found in _TIME.finditer(uri)]
         whens = [datetime.combine(day, clock) for clock in dict.fromkeys(clocks) for day in days]
         for when in whens[:_MOST_TRIES]:
             if _reads(spec, job, pattern, uri, when.replace(tzinfo=ZoneInfo(spec.timezone))):
-                return SpecReader(spec, job.model, pattern, when)
+                return SpecReader(spec, job.model, pattern, key, when)
     return None
 
 

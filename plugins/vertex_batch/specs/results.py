@@ -92,8 +92,8 @@ class Results(SpecModel):
     """The file to write (`gs://`, templates allowed). Its ending is the format: `.parquet`, `.jsonl`,
     `.jsonl.gz` or `.csv`. The rows without a good answer are in a second file beside it."""
     key: RowPath | None = Field(default=None, examples=["ticket_id", "request.labels.ticket_id"])
-    """Where a row's id is: the name of a key beside `request`, or a path inside it. Default: answers are
-    joined to their rows by the request itself."""
+    """Where a row's id is: the name of a key beside `request`, or a path inside it. A job is not
+    submitted if no row has it. Default: answers are joined to their rows by the request itself."""
     answer: Literal["text", "json", "raw"] = "text"
     """What is delivered: the text of the answer, the text as JSON (an answer that is not JSON is an
     exception), or the whole response. Embeddings are a list of numbers."""

@@ -42,6 +42,19 @@ def test_a_plan_for_people_says_the_same(run, vertex, spec):
     assert f'"displayName": "nightly {DAY}"' in out
 
 
+@pytest.mark.parametrize("command", ["plan", "check"])
+def test_a_key_that_no_row_has_is_refused(run, vertex, spec, command):
+    results = "results: {to: gs://demo-bucket/cli-answers/a.csv, key: ticket.id}\n"
+    spec.write_text(spec.read_text() + results)
+    status, out, _ = run(command, spec, "--date", DAY)
+    assert status == 1
+    assert "None of the 3 rows has the field `ticket.id`, which `results.key` names" in out
+    assert "No answer of this job would be delivered with its key; with `preflight: strict`" in out
+    [job] = json.loads(run(command, spec, "--date", DAY, "--json")[1])["jobs"]
+    assert (job["refused"], job["counts"]["no_key"]) == (True, 3)
+    assert job["findings"][0]["severity"] == "no_key"
+
+
 @pytest.mark.parametrize("is_local", [False, True])
 def test_a_plan_prices_another_input_and_model_as_the_form_does(run, vertex, spec, tmp_path, is_local):
     rows, other = ROW * 5, "gs://demo-bucket/other/{{ run_date }}.jsonl"  # never rendered
@@ -63,9 +76,32 @@ def test_a_plan_prices_another_input_and_model_as_the_form_does(run, vertex, spe
     assert vertex.admin.jobs() == []
 
 
+def test_a_plan_of_a_sample_shows_what_the_sample_and_what_all_rows_cost(run, vertex, spec):
+    vertex.gcs.put("gs://demo-bucket/other/many.jsonl", ROW * 500)
+    asked = ["plan", spec, "--date", DAY, "--input", "gs://demo-bucket/other/many.jsonl"]
+    [whole] = json.loads(run(*asked, "--json")[1])["jobs"]
+    status, out, _ = run(*asked, "--sample", "20", "--json")
+    [job] = json.loads(out)["jobs"]
+    assert (status, job["rows"], job["estimate"]["rows"]) == (0, 20, 20)
+    assert (job["sample"]["rows"], job["sample"]["of_rows"]) == (20, 500)
+    assert job["estimate_of_all_rows"] == whole["estimate"]
+    ratio = Decimal(whole["estimate"]["expected_usd"]) / Decimal(job["estimate"]["expected_usd"])
+    assert 24 < ratio < 26
+    assert job["request"]["labels"]["airflow_sample"] == "20-of-500"
+    assert job["request"]["displayName"].startswith("SAMPLE of 20 rows: ")
+    assert job["request"]["outputConfig"]["gcsDestination"]["outputUriPrefix"].endswith("/_samples/")
+    text = run(*asked, "--sample", "20")[1]
+    assert "a sample of 20 of 500 rows, seed 0" in text
+    assert "all 500 rows: about " in text
+    assert vertex.admin.jobs() == []
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--sample", "0"], "is not a number from 1 to 10,000"),
+        (["--sample", "2", "--offline"], "leave out `--offline` or `--sample`"),
+        (["--input", "bq://project-a.b.c", "--sample", "2"], "cannot run a sample"),
         (["--input", "/no/such.jsonl"], "/no/such.jsonl"),
         (["--input", "s3://bucket/a.jsonl"], "s3://bucket/a.jsonl"),
         (["--model", "models/gemini-3.8-flash"], "needs its project"),

@@ -89,6 +89,32 @@ def test_a_spec_that_reads_the_object_already_is_named_with_how_to_start_it(
 
 
 @pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            [{"ticket": 1}] * 3,
+            "None of the 3 rows has the field `ticket_id`, which `results.key` names; did you",
+        ),
+        ([{"ticket_id": 1}, {"id": 1}, {}], "2 of 3 rows have no field `ticket_id`"),
+        ([{"ticket_id": 1}] * 3, ""),
+    ],
+)
+def test_rows_without_the_key_of_the_spec_that_reads_them_are_reported(
+    run, tmp_path, specs, connections, rows, message
+):
+    to = "gs://demo-bucket/keyed/a.jsonl"
+    results = "{to: gs://demo-bucket/delivered/a.csv, key: ticket_id}"
+    text = f"model: gemini-3.8-flash\ninputs: {to}\noutput: gs://demo-bucket/out/\nresults: {results}\n"
+    (specs / "tickets.yaml").write_text(text)
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({**row, **json.loads(ROWS.splitlines()[0])}) + "\n" for row in rows))
+    status, _, err = run("put", path, to, "--overwrite")
+    assert status == 0
+    assert message in err
+    assert ("Correct `results.key` in the spec, or the rows" in err) is bool(message)
+
+
+@pytest.mark.parametrize(
     ("content", "to", "message"),
     [
         (b"\n", "gs://demo-bucket/no/", "x.jsonl has no rows. Nothing was uploaded"),

@@ -118,8 +118,8 @@ def test_an_output_that_is_named_twice_is_read_once(run, night):
 
 def test_a_key_that_no_row_has_is_reported(run, night):
     _, (status, _, err) = results(run, night, "--key", "nope")
-    assert status == 0
-    assert "3 of 3 input rows have no key `nope`" in err
+    assert status == 1
+    assert "None of the 3 input rows has the field that the key names" in err
 
 
 def test_no_task_is_named_where_there_is_none(run, night):

@@ -14,10 +14,12 @@ from tests.builders import input_rows
 from vertex_batch.errors import ConfigurationError, InputChangedError, ObjectEncodedError, StorageAccessError
 from vertex_batch.inputs import JobLimits, PartKind, StagingPlace
 from vertex_batch.inputs.preparation import InputPreparer, SampleRequest
+from vertex_batch.preflight import RowRules
 from vertex_batch.storage import ObjectStorage, SourceObject
 
 PLACE = StagingPlace.of("memory://out/", None, "k" * 40)
 URIS = ["memory://in/*.jsonl"]
+RULES = RowRules("gemini-3.8-flash")
 
 
 class ReadOnly(MemoryFileSystem):
@@ -93,7 +95,7 @@ def test_what_surely_fits_is_not_even_opened_where_no_row_is_checked(fs):
 
 
 def test_rows_that_are_checked_are_counted_in_the_same_read(fs):
-    (part,) = preparer(fs, JobLimits(1000), check_for="gemini-3.8-flash").prepare()
+    (part,) = preparer(fs, JobLimits(1000), check_for=RULES).prepare()
     assert (part.kind, part.uris, part.rows) == (PartKind.WHOLE, tuple(URIS), 4)
     assert part.report is not None
     assert part.report["counts"]["job"] == 4
@@ -110,7 +112,7 @@ def test_an_object_that_is_found_twice_is_read_once(fs):
 def test_any_number_of_files_behind_a_wildcard_is_one_job(fs):
     for number in range(1_500):
         fs.pipe(f"memory://in/{number}.jsonl", b'{"request": {}}\n')
-    (part,) = preparer(fs, JobLimits(200_000), check_for="gemini-3.8-flash").prepare()
+    (part,) = preparer(fs, JobLimits(200_000), check_for=RULES).prepare()
     assert (part.kind, part.uris, part.rows) == (PartKind.WHOLE, tuple(URIS), 1_504)
 
 
@@ -137,7 +139,7 @@ def test_jobs_are_filled_up_across_objects():
     assert [part.rows for part in parts] == [2_000, 1_999, 2_000, 2_000, 2_000]
 
 
-@pytest.mark.parametrize("check_for", ["", "gemini-3.8-flash"])
+@pytest.mark.parametrize("check_for", [None, RULES])
 def test_an_object_with_a_content_encoding_is_refused_whether_or_not_it_is_read(fs, monkeypatch, check_for):
     encoded = SourceObject("memory://in/a.jsonl", 8, "1", "gzip")
     storage = ObjectStorage(fs)
@@ -154,6 +156,6 @@ def test_gzip_that_was_read_is_submitted_unpacked_whatever_its_name(fs):
     fs.store.clear()
     fs.pipe("memory://in/a.jsonl", gzip.compress(rows))
     plain = MemoryFileSystem(skip_instance_cache=True)
-    (part,) = preparer(plain, JobLimits(9), check_for="gemini-3.8-flash").prepare()
+    (part,) = preparer(plain, JobLimits(9), check_for=RULES).prepare()
     assert part.kind is PartKind.SHARD
     assert plain.cat_file(part.uris[0]) == rows

@@ -254,6 +254,23 @@ def put(vertex, name: str, *keys: str, about: str = "ticket") -> None:
     vertex.gcs.put(PATTERN.replace("*", name), "".join(f"{json.dumps(row)}\n" for row in rows).encode())
 
 
+@pytest.mark.parametrize("key", ["tiket_id", "labels.ticket_id"])
+def test_a_delivery_in_which_no_row_has_the_key_fails_and_says_so(vertex, context, table, key):
+    ended(vertex, context, mix={})
+    with pytest.raises(AirflowFailException, match=f"None of the {ROWS} input rows has the field"):
+        deliver(context, key=key)
+    assert deliver(context)["delivered"] == ROWS  # the spec was corrected, and the task cleared
+
+
+def test_a_delivery_in_which_some_rows_have_no_key_says_so_on_the_page_of_its_run(vertex, context, folder):
+    put(vertex, "a", "a1", "")
+    rows = vertex.gcs.get(f"{folder}a.jsonl").replace(b'"ticket_id": ""', b'"x": ""')
+    vertex.gcs.put(f"{folder}a.jsonl", rows)
+    assert deliver(context)["rows_without_key"] == 1
+    told = context["ti"].xcoms["submit", OUTCOME_XCOM]["message"]
+    assert "1 of 4 input rows do not have the field that the key names (`results.key`)" in told
+
+
 @pytest.mark.parametrize("key", ["ticket_id", None])
 def test_an_object_that_was_added_after_the_job_is_not_missing_but_named(
     vertex, context, folder, table, key, capsys

@@ -108,7 +108,7 @@ class Night:
         """Where the shards of a large plan are written."""
         return self.context["ti"].xcoms["plan_inputs", PART_XCOM]
 
-    def submit(self, part: dict[str, Any] | None, index: int = 0) -> dict[str, Any]:
+    def submit(self, part: dict[str, Any] | None, index: int = 0, **changes: Any) -> dict[str, Any]:
         self.turn_to("submit", index)
         with DAG("nightly", schedule=None):
             task = SubmitBatchPredictionJobOperator(
@@ -119,6 +119,7 @@ class Night:
                 display_name="nightly",
                 part=part if part is not None else {},
                 plan_task_id="plan_inputs",
+                **changes,
             )
         task.render_template_fields(self.context)
         told = task.execute(self.context)
@@ -319,6 +320,66 @@ def test_shards_that_are_the_same_after_a_clear_are_adopted(vertex, night, clear
 
     assert [job["job_id"] for job in second] == [job["job_id"] for job in first]
     assert len(vertex.admin.jobs()) == 2
+
+
+def keyed(*keys: str) -> bytes:
+    """Rows, each with a key; an empty one is left out."""
+    found = (json.loads(line) for line in rows(len(keys)).splitlines())
+    named = ({**({"ticket_id": key} if key else {}), **row} for key, row in zip(keys, found, strict=True))
+    return "".join(f"{json.dumps(row)}\n" for row in named).encode()
+
+
+@pytest.mark.parametrize("max_rows", [2, None])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_key_that_no_row_has_is_refused_before_money_is_spent(vertex, night, max_rows, dry_run, capsys):
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", keyed("a", "b", "c", "d"))
+    night.context["params"] = {"dry_run": dry_run}
+    part, *_ = night.plan(key="tiket_id", max_rows=max_rows)
+    named = r"rows has the field `tiket_id`, which `results\.key` names; did you mean `ticket_id`\?"
+    with pytest.raises(AirflowFailException, match=named):
+        night.submit(part, key="tiket_id")
+    log = capsys.readouterr().out
+    assert "Nothing was submitted and nothing was spent." in log
+    assert "Correct `results.key` in the spec, or the rows, and clear `submit`" in log
+    assert vertex.admin.jobs() == []
+    vertex.admin.add_scenario(HELD)
+    night.context["params"] = {}
+    night.submit(part, key="ticket_id")  # the spec was corrected, and this task cleared alone
+    assert len(vertex.admin.jobs()) == 1
+
+
+def test_a_shard_without_the_key_is_submitted_if_other_rows_have_it(vertex, night, capsys):
+    vertex.admin.add_scenario(HELD)
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", keyed("", "", "c", "d"))
+    for index, part in enumerate(night.plan(key="ticket_id", max_rows=2)):
+        night.submit(part, index, key="ticket_id")
+    assert len(vertex.admin.jobs()) == 2
+    assert "2 of 4 rows have no field `ticket_id`, which `results.key` names" in capsys.readouterr().out
+
+
+def test_rows_that_are_sent_again_need_no_key(vertex, night):
+    vertex.admin.add_scenario(HELD)
+    uri = f"{night.folder}/retry.jsonl"
+    vertex.gcs.put(uri, rows(2))
+    night.submit(
+        InputPart(PartKind.RETRY, (uri,), number=1, of=1, rows=2, of_rows=2, round=1).to_dict(),
+        key="ticket_id",
+    )
+    assert len(vertex.admin.jobs()) == 1
+
+
+@pytest.mark.parametrize("max_rows", [2, 10])
+def test_rows_that_are_certain_to_fail_are_compared_with_the_limits_of_the_run(
+    vertex, night, max_rows, capsys
+):
+    vertex.admin.add_scenario(HELD)
+    bad = b'{"request": {"contents": [{"role": "system", "parts": [{"text": "x"}]}]}}\n'
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(2) + bad * 2)
+    limits = {"failure_limits": {"max_failed_ratio": 0.1}}
+    for index, part in enumerate(night.plan(max_rows=max_rows, **limits)):
+        night.submit(part, index, **limits)
+    warning = "2 of 4 rows (50.00%) are certain to fail, more than `max_failed_ratio: 0.1` allows"
+    assert capsys.readouterr().out.count(warning) == 1
 
 
 def test_each_shard_says_which_it_is(vertex, night):

@@ -321,9 +321,9 @@ def test_rows_without_a_key_are_not_compared():
 
 
 def test_keys_are_remembered_up_to_a_bound():
-    keys = RowKeys(["key"])
+    keys = RowKeys("", ["key"])
     assert keys.of({"key": "a"}) == "a"
-    assert keys.add_new(range(MAX_KEYS))
+    assert keys.add_new(range(1, MAX_KEYS + 1))
     assert keys.is_new(1)  # not compared any more
 
 

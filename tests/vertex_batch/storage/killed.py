@@ -13,6 +13,7 @@ from vertex_batch.costs import CostTable, JobFacts
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import JobLimits, StagingPlace
 from vertex_batch.inputs.preparation import InputPreparer
+from vertex_batch.preflight import RowRules
 from vertex_batch.pricing import PriceBook
 
 MODEL = "publishers/google/models/gemini-2.5-flash"
@@ -23,7 +24,12 @@ def stage(place: str) -> None:
     staging = StagingPlace.of(f"{place}/out/", None, "k" * 40)
     log = logging.getLogger("killed")
     preparer = InputPreparer(
-        open_storage(), [f"{place}/in/*.jsonl"], JobLimits(10_000), staging, log=log, check_for=MODEL
+        open_storage(),
+        [f"{place}/in/*.jsonl"],
+        JobLimits(10_000),
+        staging,
+        log=log,
+        check_for=RowRules(MODEL),
     )
     parts = preparer.prepare()
     sys.stdout.write(json.dumps([part.to_dict() for part in parts]))

@@ -20,7 +20,7 @@ import vertex_batch
 from vertex_batch.budgets import survey_input
 from vertex_batch.inputs import JobLimits, Measurer, StagingPlace, rows_in
 from vertex_batch.inputs.preparation import InputPreparer
-from vertex_batch.preflight import Report, RowCheck, shape_of
+from vertex_batch.preflight import Report, RowCheck, RowRules, shape_of
 from vertex_batch.storage import BLOCK_BYTES, ByteStream, ObjectStorage, read_lines
 from vertex_batch.storage.streams import FETCH_BYTES
 from vertex_batch.usage import Scanner, ScanOptions, input_facts, scan_output
@@ -147,7 +147,9 @@ def test_the_whole_steps_agree_on_every_object(storage, content):
     if not count:
         pytest.skip("an input without rows ends a run")
     place = StagingPlace.of("gs://rows/out/", None, "k" * 40)
-    preparer = InputPreparer(storage, [uri], LIMITS, place, log=logging.getLogger("test"), check_for=MODEL)
+    preparer = InputPreparer(
+        storage, [uri], LIMITS, place, log=logging.getLogger("test"), check_for=RowRules(MODEL)
+    )
     (part,) = preparer.prepare()
     assert (part.rows, part.answered) == (count, True)
     assert input_facts(storage, storage.find([uri])).rows == count

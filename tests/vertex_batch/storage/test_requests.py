@@ -20,7 +20,7 @@ from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, JobLimits, StagingPlace
 from vertex_batch.inputs.preparation import InputPreparer, shards_of
 from vertex_batch.inputs.staging import stage
-from vertex_batch.preflight import CheckedRows, Subject, inspect
+from vertex_batch.preflight import CheckedRows, RowRules, Subject, inspect
 from vertex_batch.usage import ScanOptions
 
 MODEL = "publishers/google/models/gemini-2.5-flash"
@@ -64,7 +64,12 @@ def reads_at_once(counted) -> Callable[[int], Callable[[], bool]]:
 def plan(storage, folder: str, limits: JobLimits) -> list[InputPart]:
     place = StagingPlace.of(f"{folder}/out/", None, "k" * 40)
     preparer = InputPreparer(
-        storage, [f"{folder}/in/*.jsonl"], limits, place, log=logging.getLogger("test"), check_for=MODEL
+        storage,
+        [f"{folder}/in/*.jsonl"],
+        limits,
+        place,
+        log=logging.getLogger("test"),
+        check_for=RowRules(MODEL),
     )
     return preparer.prepare()
 
