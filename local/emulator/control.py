@@ -126,16 +126,16 @@ class Control:
             Route("/_admin" + path, _answered(function), methods=[verb]) for verb, path, function in table
         ]
 
-    async def _jobs(self, _request: Request) -> Any:
+    async def _jobs(self, _request: Request) -> object:
         return [job.ledger_entry() for job in self._world.jobs.values()]
 
-    async def _vanish(self, request: Request) -> Any:
+    async def _vanish(self, request: Request) -> object:
         """Delete a job whatever its state, as if another client had."""
         job = self._job(request)
         self._world.delete(job)
         return job.ledger_entry()
 
-    async def _put(self, request: Request) -> Any:
+    async def _put(self, request: Request) -> object:
         wanted = await _read(request, Put)
         body = parse_job("v1", msgspec.json.encode(wanted.body))
         project, number = next(iter(self._world.projects.items()))
@@ -143,7 +143,7 @@ class Control:
         put = partial(self._world.put, place, body, scenario=wanted.scenario)
         return [put(state, created).id for created, state in wanted.jobs]
 
-    async def _move(self, request: Request) -> Any:
+    async def _move(self, request: Request) -> object:
         job = self._job(request)
         self._world.set_state(job, (await _read(request, Moved)).state)
         return job.ledger_entry()
@@ -154,20 +154,20 @@ class Control:
             raise _RefusedError(404, f"there is no job {request.path_params['id']}")
         return job
 
-    async def _requests(self, _request: Request) -> Any:
+    async def _requests(self, _request: Request) -> object:
         return [call.entry() for call in self._world.calls]
 
-    async def _held(self, _request: Request) -> Any:
+    async def _held(self, _request: Request) -> object:
         return [hold.entry() for hold in self._world.faults.holds.values()]
 
-    async def _reset(self, _request: Request) -> Any:
+    async def _reset(self, _request: Request) -> object:
         self._world.reset()
         return {}
 
-    async def _settings(self, _request: Request) -> Any:
+    async def _settings(self, _request: Request) -> object:
         return msgspec.structs.asdict(self._world.settings)
 
-    async def _set_settings(self, request: Request) -> Any:
+    async def _set_settings(self, request: Request) -> object:
         """Change the settings that the body names; the others stay."""
         changed = msgspec.json.decode(await request.body())
         read = await _read(request, Settings)
@@ -175,27 +175,27 @@ class Control:
         self._world.set_settings(msgspec.structs.replace(self._world.settings, **chosen))
         return msgspec.structs.asdict(self._world.settings)
 
-    async def _scenarios(self, _request: Request) -> Any:
+    async def _scenarios(self, _request: Request) -> object:
         return [script.entry() for script in self._world.scripts]
 
-    async def _add_scenario(self, request: Request) -> Any:
+    async def _add_scenario(self, request: Request) -> object:
         return self._world.add_scenario(await _read(request, Scenario)).entry()
 
-    async def _clear_scenarios(self, _request: Request) -> Any:
+    async def _clear_scenarios(self, _request: Request) -> object:
         self._world.scripts.clear()
         return {}
 
-    async def _faults(self, _request: Request) -> Any:
+    async def _faults(self, _request: Request) -> object:
         return [armed.entry() for armed in self._world.faults.armed]
 
-    async def _add_fault(self, request: Request) -> Any:
+    async def _add_fault(self, request: Request) -> object:
         return self._world.faults.add(await _read(request, Fault)).entry()
 
-    async def _clear_faults(self, _request: Request) -> Any:
+    async def _clear_faults(self, _request: Request) -> object:
         self._world.faults.clear()
         return {}
 
-    async def _release(self, request: Request) -> Any:
+    async def _release(self, request: Request) -> object:
         wanted = await _read(request, Release)
         if not wanted.job:
             return {"released": self._world.faults.release(wanted.hold, reset=wanted.reset)}
@@ -205,11 +205,11 @@ class Control:
         life.release()
         return {"released": 1}
 
-    async def _revoke_tokens(self, _request: Request) -> Any:
+    async def _revoke_tokens(self, _request: Request) -> object:
         self._world.tokens.revoke_all()
         return {}
 
-    async def _wait(self, request: Request) -> Any:
+    async def _wait(self, request: Request) -> object:
         wanted = await _read(request, Wanted) if request.method == "POST" else _wanted_of_query(request)
         look = {"jobs": self._wanted_jobs, "calls": self._wanted_calls, "held": self._wanted_holds}.get(
             wanted.until

@@ -181,7 +181,7 @@ class RowMaker:
         order = _ORDERS[draft.digest[31] % len(_ORDERS)]
         return siblings | {key: known[key] for key in order if key in known}
 
-    def _sibling(self, value: object) -> Any:
+    def _sibling(self, value: object) -> object:
         if self.output.numeric_ids and isinstance(value, str) and value.isdecimal():
             return int(value)
         return value
@@ -193,7 +193,7 @@ def _is_for(rule: RowRule, line: bytes, identity: bytes) -> bool:
     return rule.share >= 1 or int.from_bytes(identity[:4]) < rule.share * (1 << 32)
 
 
-def _without_nulls(value: object) -> Any:
+def _without_nulls(value: object) -> object:
     """The value without the ``null`` members that the echo of a request may have gained."""
     if isinstance(value, dict):
         return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
@@ -210,7 +210,7 @@ def _is_done(row: Mapping[str, Any]) -> bool:
     return isinstance(response, dict) and bool(response) and row.get("status", "") == ""
 
 
-def _with_nulls(request: Any) -> Any:
+def _with_nulls(request: Any) -> object:
     contents = request.get("contents") if isinstance(request, dict) else None
     if not isinstance(contents, list):
         return request

@@ -70,7 +70,7 @@ def parse_job(version: str, body: bytes) -> dict[str, Any]:
     return job
 
 
-def _no_constant(name: str) -> Any:
+def _no_constant(name: str) -> object:
     msg = f"Unexpected token. {name}"
     raise ValueError(msg)
 
@@ -125,7 +125,7 @@ class _Parser:
                 text = f"oneof field '{oneof}' is already set. Cannot set '{extra}'"
                 self.violations.append((path, f"Invalid value at '{path}' (oneof), {text}"))
 
-    def _field(self, kind: str, value: object, key: str, path: str) -> Any:
+    def _field(self, kind: str, value: object, key: str, path: str) -> object:
         kind = kind.removeprefix("readonly ")
         where = f"{path}.{snake(key)}"
         shape, _, item_kind = kind.partition(" ")
@@ -141,7 +141,7 @@ class _Parser:
             return self._unknown(key, path, "Starting an object on a scalar field.")
         return self._value(kind, value, where)
 
-    def _value(self, kind: str, value: object, where: str) -> Any:
+    def _value(self, kind: str, value: object, where: str) -> object:
         if kind in self.types:
             if not isinstance(value, dict):
                 return self._invalid(where, kind, value)
@@ -152,12 +152,12 @@ class _Parser:
         parsed = check(value, kind)
         return self._invalid(where, kind, value) if parsed is _DROPPED else parsed
 
-    def _unknown(self, key: str, path: str, reason: str) -> Any:
+    def _unknown(self, key: str, path: str, reason: str) -> object:
         text = f"Invalid JSON payload received. Unknown name {json.dumps(key)} at '{path}': {reason}"
         self.violations.append((path, text))
         return _DROPPED
 
-    def _invalid(self, where: str, kind: str, value: object) -> Any:
+    def _invalid(self, where: str, kind: str, value: object) -> object:
         name = kind.partition(" ")[0]
         known = name in _SCALARS or name == "map"
         shown = f"TYPE_{name.upper()}" if known else f"type.googleapis.com/google.cloud.aiplatform.{name}"
@@ -174,15 +174,15 @@ def _is_default(kind: str, value: object) -> bool:
     return not has_presence and value in ("", "0", 0, False, [], {})
 
 
-def _string(value: object, _kind: str) -> Any:
+def _string(value: object, _kind: str) -> object:
     return value if isinstance(value, str) else _DROPPED
 
 
-def _boolean(value: object, _kind: str) -> Any:
+def _boolean(value: object, _kind: str) -> object:
     return value if isinstance(value, bool) else _DROPPED
 
 
-def _integer(value: object, kind: str) -> Any:
+def _integer(value: object, kind: str) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return _DROPPED
     try:
@@ -195,7 +195,7 @@ def _integer(value: object, kind: str) -> Any:
     return str(number) if kind == "int64" else number
 
 
-def _number(value: object, _kind: str) -> Any:
+def _number(value: object, _kind: str) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return _DROPPED
     try:
@@ -205,7 +205,7 @@ def _number(value: object, _kind: str) -> Any:
     return number if math.isfinite(number) or isinstance(value, str) else _DROPPED
 
 
-def _enum(value: object, kind: str) -> Any:
+def _enum(value: object, kind: str) -> object:
     names = kind.partition(" ")[2].split("|")
     if isinstance(value, bool):
         return _DROPPED
@@ -218,7 +218,7 @@ def _matching(pattern: re.Pattern[str]) -> Callable[[Any, str], Any]:
     return lambda value, _kind: value if isinstance(value, str) and pattern.fullmatch(value) else _DROPPED
 
 
-def _bytes(value: Any, _kind: str) -> Any:
+def _bytes(value: Any, _kind: str) -> object:
     try:
         base64.b64decode(value, validate=True)
     except (TypeError, ValueError):

@@ -7,10 +7,13 @@ still be inaccessible to Vertex, but an input that is missing here would certain
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.storage import DEFAULT_CONN_ID, ObjectStorage, named, quiet_libraries
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 __all__ = ["DEFAULT_CONN_ID", "InputStorage", "open_filesystem", "open_storage"]
 
@@ -20,7 +23,7 @@ InputStorage = ObjectStorage
 _HNS_SWITCH = "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"
 
 
-def open_filesystem(gcp_conn_id: str = DEFAULT_CONN_ID) -> Any:
+def open_filesystem(gcp_conn_id: str = DEFAULT_CONN_ID) -> AbstractFileSystem:
     """Open the object store of an Airflow Google connection, as an fsspec file system.
 
     It caches no listings, so it sees objects that another process has just written.

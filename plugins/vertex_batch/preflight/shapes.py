@@ -136,7 +136,7 @@ def _may_be_cut(config: object) -> bool:
     return not has_budget and not _either(thinking, "thinkingLevel", "thinking_level")
 
 
-def _either(value: object, name: str, other: str) -> Any:
+def _either(value: object, name: str, other: str) -> object:
     return value.get(name, value.get(other)) if isinstance(value, Mapping) else None
 
 

@@ -48,7 +48,7 @@ class _ExactLoader(yaml.SafeLoader):
     """YAML whose numbers with a point keep their text."""
 
 
-def _float_text(loader: _ExactLoader, node: yaml.ScalarNode) -> Any:
+def _float_text(loader: _ExactLoader, node: yaml.ScalarNode) -> object:
     text = str(loader.construct_scalar(node)).replace("_", "")
     return Decimal(text) if exact(text) is not None else text
 
@@ -63,7 +63,7 @@ def read_packaged(file: str) -> dict[str, Any]:
     return document
 
 
-def load_exact(path: Path) -> Any:
+def load_exact(path: Path) -> object:
     """Read a JSON or YAML file, numbers exactly as written."""
     text = path.read_text(encoding="utf-8-sig")
     try:

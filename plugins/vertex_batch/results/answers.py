@@ -76,7 +76,7 @@ def read_answer(row: dict[str, Any], wrapper: str, form: AnswerForm) -> Answer:
     return answer
 
 
-def _response_of(row: dict[str, Any], wrapper: str) -> Any:
+def _response_of(row: dict[str, Any], wrapper: str) -> object:
     found = _decoded(row.get(wrapper)) if wrapper else row
     if wrapper == "result" and isinstance(found, dict):
         return _decoded(found.get("message")) or found
@@ -176,7 +176,7 @@ def _embedding(response: object) -> list[float] | None:
     return [float(n) for n in values] if all(type(n) in (int, float) for n in values) else None
 
 
-def _decoded(value: object) -> Any:
+def _decoded(value: object) -> object:
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
             return msgspec.json.decode(value)

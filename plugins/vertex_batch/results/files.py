@@ -137,5 +137,5 @@ def _csv(stack: ExitStack, stream: BinaryIO, order: Sequence[str]) -> Write:
     return write
 
 
-def _cell(value: object) -> Any:
+def _cell(value: object) -> object:
     return ("false", "true")[value] if isinstance(value, bool) else value

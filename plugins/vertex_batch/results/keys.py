@@ -57,7 +57,7 @@ def canonical_request(request: object) -> bytes:
     return _encode(_canonical(request))
 
 
-def request_of(row: dict[str, Any]) -> Any:
+def request_of(row: dict[str, Any]) -> object:
     """The request in an input or output row; the row itself if it has none, as rows of text embeddings."""
     for name in _REQUEST_KEYS:
         if (found := row.get(name)) is not None:
@@ -93,7 +93,7 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(each)
 
 
-def value_at(row: object, path: Sequence[str]) -> Any:
+def value_at(row: object, path: Sequence[str]) -> object:
     """The value at a path; None if there is none. Names inside a request may be in snake or camel case."""
     value = row
     for name in path:
@@ -156,7 +156,7 @@ def shared_digests(text: str, row: dict[str, Any]) -> tuple[Digest | Nothing, Di
     )
 
 
-def _canonical(value: Any) -> Any:
+def _canonical(value: Any) -> object:
     kind = type(value)
     if kind is str:
         return value
@@ -186,7 +186,7 @@ def _spellings(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((name, _camel(name), _CAMEL.sub(lambda m: f"_{m[1].lower()}", name))))
 
 
-def _decoded(value: object) -> Any:
+def _decoded(value: object) -> object:
     """A request, which tables hold as JSON inside a string."""
     if isinstance(value, str) and value.lstrip()[:1] == "{":
         try:

@@ -84,7 +84,7 @@ class Appender:
         self._connection.unregister("batch")
 
 
-def _arrow_type(pa: Any, kind: str) -> Any:
+def _arrow_type(pa: Any, kind: str) -> object:
     if kind.startswith("DECIMAL"):
         return pa.decimal128(38, 18)
     return {

@@ -233,7 +233,9 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
             self._begin(context)
             return self._proceed(context, JobReading.from_dict(event))
 
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+    def resume_execution(
+        self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
+    ) -> object:
         """Resume. If the trigger itself failed or timed out and no try is left, cancel the job first."""
         if next_method == _TRIGGER_FAILED:
             ti = context["ti"]

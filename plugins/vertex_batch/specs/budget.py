@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -22,7 +22,7 @@ HIGHEST_LIMIT = 1_000_000
 _SHORTEST_WAIT = timedelta(minutes=1)
 
 
-def _usd(value: object) -> Any:
+def _usd(value: object) -> object:
     amount = dollars(value)
     if not amount.is_finite() or not 0 <= amount <= HIGHEST_LIMIT:
         raise ValueError(f"must be between 0 and {HIGHEST_LIMIT} US dollars, not {value}")

@@ -107,7 +107,7 @@ class _Builder:
         self._anchors: dict[str, _Built | None] = {}
         self._count = 0
 
-    def build(self) -> Any:
+    def build(self) -> object:
         try:
             self._events = yaml.parse(self._text, Loader=_Loader)
             next(self._events)  # the stream's start
@@ -191,7 +191,7 @@ class _Builder:
             self._stop(place, f"is nested deeper than {MAX_DEPTH} levels", path)
         return built
 
-    def _scalar(self, event: Any, path: KeyPath, place: Mark) -> Any:
+    def _scalar(self, event: Any, path: KeyPath, place: Mark) -> object:
         text: str = event.value
         self._refuse_tag(event, path, place)
         if event.tag or not event.implicit[0]:

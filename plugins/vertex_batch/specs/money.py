@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
@@ -25,7 +25,7 @@ from vertex_batch.specs.values import (
 HIGHEST_PRICE = 100_000
 
 
-def _usd(value: object) -> Any:
+def _usd(value: object) -> object:
     price = dollars(value, "US dollars per million tokens")
     if not 0 <= price <= HIGHEST_PRICE:
         raise ValueError(f"must be between 0 and {HIGHEST_PRICE} US dollars per million tokens, not {value}")
@@ -34,7 +34,7 @@ def _usd(value: object) -> Any:
     return price
 
 
-def _amount(value: object) -> Any:
+def _amount(value: object) -> object:
     amount = dollars(value)
     if not 0 < amount < 10**9:
         raise ValueError(f"must be more than 0 US dollars, not {value}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema, field_validator
 
@@ -26,7 +26,7 @@ class Occasion(StrEnum):
     COST = "cost"  # a job cost more than `expected_cost_usd`
 
 
-def _occasion(value: object) -> Any:
+def _occasion(value: object) -> object:
     if isinstance(value, str) and value not in set(Occasion):
         known = [occasion.value for occasion in Occasion]
         raise ValueError(f"`{value[:80]}` is not one of {', '.join(known)}{did_you_mean(value, known)}")

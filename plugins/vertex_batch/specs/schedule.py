@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -41,7 +41,7 @@ def _timezone(text: str) -> str:
     return text
 
 
-def _moment(value: object) -> Any:
+def _moment(value: object) -> object:
     """Read a day or a time. One without a zone is completed once the spec's zone is known."""
     if isinstance(value, datetime):
         return value

@@ -109,7 +109,7 @@ def model_parts(model: str) -> tuple[str | None, str | None, bool]:
     return (match["project"], match["location"], bool(match["tuned"])) if match else (None, None, False)
 
 
-def _no_number(value: object) -> Any:
+def _no_number(value: object) -> object:
     """Refuse a project number as such, with or without quotes."""
     if (isinstance(value, int) and not isinstance(value, bool)) or (
         isinstance(value, str) and value.isdigit()
@@ -176,7 +176,7 @@ def _line(text: str) -> str:
     return text
 
 
-def _duration(value: Any) -> Any:
+def _duration(value: Any) -> object:
     is_duration = isinstance(value, (str, int)) and not isinstance(value, bool)
     if is_duration:
         return parse_duration(value)

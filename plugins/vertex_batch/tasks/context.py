@@ -220,7 +220,7 @@ def overridden(params: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[
     return {field: value for field, value in chosen.items() if value not in (None, "", [], {})}
 
 
-def _trimmed(value: object) -> Any:
+def _trimmed(value: object) -> object:
     """Remove the blanks around a form's value: people cannot see them, and no name has them."""
     if isinstance(value, list):
         return [_trimmed(each) for each in value]

@@ -221,7 +221,7 @@ class OutputInfo(_Answer):
     bigquery_output_table: str | None = None
 
 
-def _none_is_empty(value: object) -> Any:
+def _none_is_empty(value: object) -> object:
     return {} if value is None else value
 
 

@@ -308,7 +308,7 @@ def test_a_misspelled_key_is_a_reason_on_the_page_too():
         "dag": SimpleNamespace(params={"sample": 1}),
         "task": SimpleNamespace(params={}),
         "dag_run": SimpleNamespace(conf={"sampel": 1}),
-        "ti": SimpleNamespace(xcom_push=lambda key, value: kept.update({key: value})),
+        "ti": SimpleNamespace(task_id="submit", xcom_push=lambda key, value: kept.update({key: value})),
     }
     with pytest.raises(AirflowFailException):
         refuse_unknown_params(context)
