@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
-from vertex_batch.costs.bill import JobFacts
+from vertex_batch.costs.bill import JobFacts, add_totals
 from vertex_batch.costs.questions import JobCost
 from vertex_batch.vertex.labels import RETRY_LABEL
 from vertex_batch.vertex.names import JobId
@@ -125,6 +125,12 @@ def paid_after(deliveries: Sequence[Delivery], jobs: Sequence[JobCost]) -> list[
         if all(RETRY_LABEL in each.job.labels for each in later):
             found |= {each.job.key: each for each in later if each.rows.ok}
     return list(found.values())
+
+
+def say_paid_after(jobs: Sequence[JobCost]) -> str:
+    """Say how many answers `paid_after` has found, and what they cost."""
+    rows, paid = sum(each.rows.ok for each in jobs), add_totals(each.total for each in jobs)
+    return f"{rows:,} {'answer was' if rows == 1 else 'answers were'} paid for ({paid}) after the delivery"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from vertex_batch.costs import JobFilter, add_totals
-from vertex_batch.costs.deliveries import paid_after
+from vertex_batch.costs import JobFilter
+from vertex_batch.costs.deliveries import paid_after, say_paid_after
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.inputs import PartKind
 from vertex_batch.tasks.outcome import explained, failed_tasks
@@ -120,11 +120,9 @@ class CheckTasksOperator(BaseOperator):
         of_run = JobFilter(dag_id=ti.dag_id, run_id=ti.run_id)
         deliveries = [each for each in table.deliveries(of_run) if each.task_id == deliver]
         if deliveries and (late := paid_after(deliveries, table.jobs(of_run))):
-            rows, paid = sum(each.rows.ok for each in late), add_totals(each.total for each in late)
             message = (
-                f"{rows:,} answers were paid for ({paid} USD) after `{deliver}` had ended, so they are not"
-                f" delivered. They are safe in the outputs of their jobs. Clear `{deliver}` with its"
-                " downstream tasks: it delivers them and costs nothing."
+                f"{say_paid_after(late)}, so they are not delivered. They are safe in the outputs of their"
+                f" jobs. Clear `{deliver}` with its downstream tasks: it delivers them and costs nothing."
             )
             raise AirflowFailException(message)
 

@@ -92,8 +92,12 @@ def run(
         },
         staying=staying,
         undelivered=[
-            (task, first_delivery(mine, result_options(mine[0].job.spec, mine[0].job.job_name)))
-            for task, mine in report.undelivered(found, deliveries)
+            (
+                task,
+                "" if late else first_delivery(mine, result_options(mine[0].job.spec, mine[0].job.job_name)),
+                late,
+            )
+            for task, mine, late in report.undelivered(found, deliveries)
         ],
         marked=marked,
         cancelled=cancelled,
