@@ -12,7 +12,9 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     Select,
     Text,
     exists,
+    false,
     func,
+    or_,
     select,
     tuple_,
     type_coerce,
@@ -48,6 +50,18 @@ def select_sending_rest(runs: Collection[tuple[str, str]]) -> Select[Any]:
     labels = type_coerce(jobs.c.labels, Text)
     sent_again = labels.contains(f'"{RETRY_OF_LABEL}"')
     return select(jobs.c.dag_id, jobs.c.run_id).where(is_of_runs(jobs, runs), sent_again).distinct()
+
+
+def select_sent_again(dag_id: str, of: Collection[str]) -> Select[Any]:
+    """Select the jobs that sent rows of some submit tasks again, the oldest first.
+
+    :param of: the keys of these tasks.
+    """
+    labels = type_coerce(jobs.c.labels, Text)
+    sent_again = or_(
+        false(), *(labels.contains(f'"{RETRY_OF_LABEL}": "{key}"', autoescape=True) for key in sorted(of))
+    )
+    return select(jobs).where(jobs.c.dag_id == dag_id, sent_again).order_by(jobs.c.create_time)
 
 
 def select_ended_after(*conditions: ColumnElement[bool]) -> Select[Any]:

@@ -30,6 +30,7 @@ from vertex_batch.costs.delivery_queries import (
     read_deliveries,
     select_ended_after,
     select_sending_rest,
+    select_sent_again,
 )
 from vertex_batch.costs.focus import read_focus
 from vertex_batch.costs.queries import conditions, read_total, select_jobs, select_totals, sum_of
@@ -297,6 +298,14 @@ class CostReader:
             completing = {(row.dag_id, row.run_id) for row in rows}
         of_night = [each for each in found if (each.dag_id, each.replaced_by) not in completing]
         return sorted(of_night, key=lambda each: -each.exceptions)
+
+    def sent_again(self, dag_id: str, of: Collection[str]) -> list[JobCost]:
+        """Return the jobs of other runs that sent rows of some submit tasks of a run again, the oldest first.
+
+        :param of: the keys of these tasks, which their jobs have as a label.
+        """
+        with self.reading() as connection:
+            return [read_job_cost(row) for row in connection.execute(select_sent_again(dag_id, of))]
 
     def paid_after_deliveries(self, where: JobFilter) -> list[list[JobCost]]:
         """Return, for each run that has such, its jobs that ended after its delivery; see `paid_after`."""

@@ -16,7 +16,7 @@ from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.problems import many_unanswered, who_cancelled
 from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.runs.audit import marked_failed
-from vertex_batch.ui.runs.cancelled import cancelled_run, without_consequences
+from vertex_batch.ui.runs.cancelled import cancelled_run, rest_sent, without_consequences
 from vertex_batch.ui.runs.clearing import clearings, latest_jobs
 from vertex_batch.ui.runs.restoring import first_delivery, restoring, what_stays
 from vertex_batch.ui.runs.run_days import run_days
@@ -29,6 +29,7 @@ from vertex_batch.ui.spec_files import (
     what_rest_needs,
 )
 from vertex_batch.ui.words import query
+from vertex_batch.vertex.labels import GROUP_KEY_LABEL
 
 router = APIRouter()
 MAX_JOBS_OF_RUN = 500
@@ -65,12 +66,14 @@ def run(
     cut_short = clearings(found, expected) if report.has_failed else []
     staying = {(each.task_id, each.map_index): what_stays(each, found) for each in deliveries}
     has_better = bool(staying) and all(staying.values())
+    keys = {key for each in found if (key := each.job.labels.get(GROUP_KEY_LABEL))}
+    later = rest_sent(costs.sent_again(dag_id, keys)) if costs and cut_short and keys else []
     return page(
         request,
         "run.html",
         clearings=cut_short,
         rest_needs={
-            each.task_id: None if has_better else what_rest_needs(each.spec, each.task_id)
+            each.task_id: None if has_better or later else what_rest_needs(each.spec, each.task_id)
             for each in cut_short
         },
         jobs=found,
@@ -101,6 +104,7 @@ def run(
         ],
         marked=marked,
         cancelled=cancelled,
+        later=later,
         run_days=run_days([(dag_id, run_id)], timezones()),
         dag_id=dag_id,
         run_id=run_id,
