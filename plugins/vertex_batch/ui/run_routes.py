@@ -9,14 +9,14 @@ from vertex_batch.budgets import Ledger
 from vertex_batch.costs import JobFilter, add_totals
 from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.ui.access import CurrentReader
-from vertex_batch.ui.bill_context import bill_context, delivered, outside_expectation
+from vertex_batch.ui.bill_context import bill_context, delivered, later_runs, outside_expectation
 from vertex_batch.ui.failures import main_reason
 from vertex_batch.ui.open_table import CostsIfAny
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.problems import many_unanswered, who_cancelled
 from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.runs.audit import marked_failed
-from vertex_batch.ui.runs.cancelled import cancelled_run, rest_sent, without_consequences
+from vertex_batch.ui.runs.cancelled import cancelled_run, without_consequences
 from vertex_batch.ui.runs.clearing import clearings, latest_jobs
 from vertex_batch.ui.runs.restoring import first_delivery, restoring, what_stays
 from vertex_batch.ui.runs.run_days import run_days
@@ -29,7 +29,6 @@ from vertex_batch.ui.spec_files import (
     what_rest_needs,
 )
 from vertex_batch.ui.words import query
-from vertex_batch.vertex.labels import GROUP_KEY_LABEL
 
 router = APIRouter()
 MAX_JOBS_OF_RUN = 500
@@ -66,8 +65,7 @@ def run(
     cut_short = clearings(found, expected) if report.has_failed else []
     staying = {(each.task_id, each.map_index): what_stays(each, found) for each in deliveries}
     has_better = bool(staying) and all(staying.values())
-    keys = {key for each in found if (key := each.job.labels.get(GROUP_KEY_LABEL))}
-    later = rest_sent(costs.sent_again(dag_id, keys)) if costs and cut_short and keys else []
+    later = later_runs(costs, [each.job for each in found]) if costs else []
     return page(
         request,
         "run.html",
@@ -104,9 +102,15 @@ def run(
         ],
         marked=marked,
         cancelled=cancelled,
-        later=later,
         run_days=run_days([(dag_id, run_id)], timezones()),
         dag_id=dag_id,
         run_id=run_id,
-        **(bill_context(reader, costs, whole, limits) if costs and whole else {"bill": None, "money": None}),
+        **{
+            "later": later,
+            **(
+                bill_context(reader, costs, whole, limits)
+                if costs and whole
+                else {"bill": None, "money": None}
+            ),
+        },
     )

@@ -116,7 +116,7 @@ def test_a_better_delivery_of_before_the_run_was_cleared_stays_and_there_is_noth
 
 
 def test_a_run_whose_rest_was_sent_leads_to_the_run_that_sent_it(pages):
-    pages.record(bill=ROWS, state="CANCELLED", run_id="tonight", labels={GROUP_KEY_LABEL: "abc"})
+    job = pages.record(bill=ROWS, state="CANCELLED", run_id="tonight", labels={GROUP_KEY_LABEL: "abc"}).job
     pages.table.record_delivery(a_delivery(**RUN, **CUT), files_changed=True)
     a_run("failed", TASKS, SAID)
     later = {"task_id": "retry_1.submit", "labels": {RETRY_OF_LABEL: "abc"}}
@@ -131,6 +131,9 @@ def test_a_run_whose_rest_was_sent_leads_to_the_run_that_sent_it(pages):
     assert "To send and pay only" not in box
     assert "in vain" not in box
     assert "Clearing submit sends all 300 rows again" in box
+    bill = words(pages.get("/bill", **dict(zip(("project", "location", "job"), job.key, strict=True))).text)
+    assert "Run the rest has sent the rows without an answer again" in bill
+    assert "vertex-batch retry-rows" not in bill
 
 
 def test_answers_that_were_not_delivered_are_in_the_box_with_the_task_to_clear(pages):
