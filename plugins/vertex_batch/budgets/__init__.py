@@ -12,7 +12,7 @@ from vertex_batch.budgets.limits import Account, Budget, BudgetRequest, Limit, P
 if TYPE_CHECKING:
     from vertex_batch.budgets.decision import Decision, Guess, Sums, decide, within_approval
     from vertex_batch.budgets.estimating import Estimate, estimate, unknown_estimate
-    from vertex_batch.budgets.history import past_jobs
+    from vertex_batch.budgets.history import NewRows, past_jobs
     from vertex_batch.budgets.ledger import Ledger, StoredEstimate
     from vertex_batch.budgets.replay import PastJob, describe_past, past_costs
     from vertex_batch.budgets.sampling import survey_input
@@ -27,6 +27,7 @@ __all__ = [
     "Guess",
     "Ledger",
     "Limit",
+    "NewRows",
     "PastJob",
     "Payer",
     "Ruling",
@@ -52,7 +53,7 @@ _ROOMS = {
     **dict.fromkeys(("Estimate", "estimate", "unknown_estimate"), "estimating"),
     **dict.fromkeys(("Ledger", "StoredEstimate"), "ledger"),
     **dict.fromkeys(("PastJob", "describe_past", "past_costs"), "replay"),
-    "past_jobs": "history",
+    **dict.fromkeys(("NewRows", "past_jobs"), "history"),
     "survey_input": "sampling",
     **dict.fromkeys(("Survey", "Totals", "summarize"), "survey"),
 }

@@ -1,7 +1,9 @@
 """What an earlier job says of a new input of its task and model: its tokens, scaled to the new rows. Pure.
 
 Prompts grow with the input, answers with the number of rows, and no answer is longer than its row allows.
-Where the new rows differ much from the earlier ones, their answers may, too: the range is then wider.
+The cost table has sums only, so where a limit is lower than that of the earlier rows, the lengths of their
+answers are taken to be spread exponentially around their mean. Where the new rows differ much from the
+earlier ones, their answers may, too: the range is then wider. A job that ran the same rows counts first.
 """
 
 from __future__ import annotations
@@ -9,33 +11,52 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
 from fractions import Fraction
 from itertools import islice
-from math import ceil
+from math import ceil, sqrt
 from statistics import median
 
-from vertex_batch.budgets.answer_lengths import USUAL_ANSWER, within
+from vertex_batch.budgets.answer_lengths import cut_share, uncut_mean, within
 from vertex_batch.budgets.media import Family, family
 from vertex_batch.budgets.survey import Survey
 from vertex_batch.costs.bill import Total
 from vertex_batch.usage import Kind, Modality, UsageKey
 
 HISTORY_RUNS = 10
+_MICRO = Decimal("1e-6")
 _ENOUGH_ROWS = 50
 """With so many rows, a job that ran less than half of its input is history, too."""
 _MUCH = 2
 """Rows differ much if they are this many times as long as the earlier ones, or as short."""
 _MOST_GROWTH = Fraction(10)
-_ONE = Fraction(1)
+_NOTABLE = Fraction(1, 20)
+"""The share of answers, and of their length, below which it is not said that a limit cuts them."""
+_ONE, _HALF = Fraction(1), Fraction(1, 2)
+_CHANCE, _LEAST_MARGIN = 1.2, Fraction(1, 20)
+"""The margin for so many answers to the same rows is `_CHANCE` by the root of their number: chance alone
+makes nine in ten totals differ by no more if answers to one prompt spread by half of their mean.
+"""
 # They grow with the length of a prompt; all others grow with the number of answers.
 OF_THE_PROMPT = frozenset({Kind.INPUT, Kind.INPUT_CHARACTER, Kind.CACHED_INPUT, Kind.CACHE_WRITE})
 OF_THE_ANSWER = frozenset({Kind.OUTPUT, Kind.THOUGHTS})
+_HIGH = 2
 _FILES = {
     Modality.IMAGE: "pictures or documents",  # models count pages as either
     Modality.DOCUMENT: "pictures or documents",
     Modality.VIDEO: "videos or sound",  # a video may have none
     Modality.AUDIO: "videos or sound",
 }
+
+
+class SameRows(StrEnum):
+    """Whether an earlier job ran the rows that a new one would run, in words."""
+
+    NO = ""
+    SAMPLE = "a sample of the same input"
+    WHOLE = "the run that read the same input before"
+    SENT_AGAIN = "the job whose rows are sent again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +71,8 @@ class PastJob:
     :param input_rows: of its input; 0 if unknown.
     :param answer_limit: the most tokens that its rows allowed of their answers, on average; None if unknown,
         or if they set no limit.
+    :param knows_limit: whether its rows set no limit if there is no `answer_limit`.
+    :param cut_share: the share of rows whose answer was cut; None if unknown.
     """
 
     rows: int
@@ -60,11 +83,15 @@ class PastJob:
     input_rows: int = 0
     answer_limit: int | None = None
     is_sample: bool = False
+    knows_limit: bool = False
+    cut_share: Fraction | None = None
+    same: SameRows = SameRows.NO
 
     @property
     def is_usable(self) -> bool:
         """Whether it ran enough rows to stand for others: half of its input, or `_ENOUGH_ROWS`."""
         enough = self.rows >= min(_ENOUGH_ROWS, -(-self.input_rows // 2))
+        enough |= self.same is SameRows.SENT_AGAIN
         return bool(self.rows > 0 and self.usage and enough)
 
     @property
@@ -87,13 +114,31 @@ class PastJob:
         answered = self.answered or self.rows
         return Fraction(text, answered), Fraction(thoughts, answered)
 
+    def is_limited_more(self, survey: Survey) -> bool:
+        """Whether new rows allow less of their answers than its own rows did."""
+        now = survey.answer_limit
+        if now is None:
+            return False
+        if self.answer_limit is not None:
+            return now < self.answer_limit
+        return self.knows_limit or sum(self.answer) > now
+
+    def uncut_answer(self, survey: Survey) -> tuple[Fraction, Fraction]:
+        """The same as `answer`, without the limit of its own rows where new rows have a lower one."""
+        text, thoughts = self.answer
+        whole = text + thoughts
+        if not (whole and self.answer_limit and self.is_limited_more(survey)):
+            return text, thoughts
+        longer = uncut_mean(whole, self.answer_limit) / whole
+        return text * longer, thoughts * longer
+
 
 @dataclass(frozen=True, slots=True)
 class InputChange:
     """How new rows differ from those of an earlier job.
 
     :param length: of their prompts, as a multiple of the earlier ones'; 1 if it is not known.
-    :param cut: the length of the earlier answers as a multiple of what the new rows allow of them; 1 if they
+    :param cut: the length of the earlier answers as a multiple of what the new rows leave of them; 1 if they
         allow them.
     :param room: what the new rows allow of answers, as a multiple of what the earlier rows did; 1 if their
         answers did not fill that.
@@ -108,7 +153,12 @@ class InputChange:
     @property
     def is_large(self) -> bool:
         """Whether the earlier job says less of the new rows than one with rows like them."""
-        return bool(self.files) or any(map(is_much, (self.length, self.cut, self.room)))
+        return bool(self.files) or self.is_cut or any(map(is_much, (self.length, self.room)))
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the new rows cut a notable part of answers like the earlier ones."""
+        return self.cut > 1 + _NOTABLE
 
     @property
     def answers(self) -> tuple[Fraction, Fraction]:
@@ -119,7 +169,8 @@ class InputChange:
         of_files = Fraction(_MUCH) if self.files else _ONE
         length = min(_MOST_GROWTH, max(1 / _MOST_GROWTH, self.length))
         length = length if is_much(length) else _ONE
-        return min(length, 1 / of_files), max(length, of_files, min(self.room, _MOST_GROWTH))
+        shortest = min(length, 1 / of_files, _HALF if self.is_cut else _ONE)
+        return shortest, max(length, of_files, min(self.room, _MOST_GROWTH))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +191,30 @@ def usable(history: Iterable[PastJob]) -> list[PastJob]:
 
 
 def like(history: Sequence[PastJob], survey: Survey) -> Sequence[PastJob]:
-    """Those of the past jobs whose rows were like the new ones; all of them if none was.
+    """Those of the past jobs that ran the same rows, else whose rows were like the new ones; all if none was.
 
     So a sample or a trial with another prompt or limit does not change what is expected of the usual nights.
     """
-    return [past for past in history if not change_of(past, survey).is_large] or history
+    for same in (SameRows.SENT_AGAIN, SameRows.WHOLE):
+        if found := [past for past in history if past.same is same]:
+            return found
+    near = [past for past in history if not change_of(past, survey).is_large]
+    samples = [past for past in near if past.same is SameRows.SAMPLE and past.rows >= _ENOUGH_ROWS]
+    return samples or near or history
+
+
+def margin_of(useful: Sequence[PastJob], survey: Survey) -> Fraction:
+    """How far the range reaches on either side if the new rows are like the earlier ones.
+
+    One past job does not show how nights differ, and each further one shows more of it. Jobs that ran the
+    same rows differ by chance alone.
+    """
+    margin = _HALF / len(useful)
+    if all(past.same for past in useful):
+        rows = min(survey.rows, min(past.rows for past in useful))
+        chance = Fraction(_CHANCE / sqrt(max(rows, 1)))
+        margin = min(margin, max(_LEAST_MARGIN, chance))
+    return margin
 
 
 def past_costs(history: Iterable[PastJob]) -> list[Total]:
@@ -162,7 +232,10 @@ def describe_past(history: Iterable[PastJob]) -> str:
     what = "sample" if all(job.is_sample for job in history) else "job"
     jobs = f"the last {what}" if len(costs) == 1 else f"the last {len(costs)} {what}s"
     span = "" if len(costs) == 1 else f" ({costs[0]} to {costs[-1]})"
-    return f"{jobs} cost {costs[len(costs) // 2]} per 1,000 answered rows{span}"
+    middle = costs[(len(costs) - 1) // 2 : len(costs) // 2 + 1]
+    amount = median(cost.amount for cost in middle).quantize(_MICRO)
+    cost = Total(amount, complete=all(each.complete for each in middle))
+    return f"{jobs} cost {cost} per 1,000 answered rows{span}"
 
 
 def is_much(ratio: Fraction) -> bool:
@@ -172,8 +245,9 @@ def is_much(ratio: Fraction) -> bool:
 
 def change_of(past: PastJob, survey: Survey) -> InputChange:
     """Compare new rows with those of an earlier job."""
-    allowed = sum(within(*past.answer, survey.limits))
-    cut = sum(past.answer) / allowed if allowed else _ONE
+    answer = past.uncut_answer(survey)
+    allowed = sum(within(*answer, survey.limits, spread=past.is_limited_more(survey)))
+    cut = max(_ONE, sum(past.answer) / allowed) if allowed else _ONE
     return InputChange(_length(past, survey), cut, _room(past, survey), _new_files(past, survey))
 
 
@@ -193,7 +267,7 @@ def replay(past: PastJob, survey: Survey, margin: Fraction) -> Replay:
     scale = _Scale(past, survey, change)
     shorter, longer = change.answers
     return Replay(
-        low=scale.shortest(less) if is_much(change.cut) else scale.usage(0, less, less, shorter),
+        low=scale.usage(0, less, less, shorter),
         expected=scale.usage(1, _ONE, _ONE, _ONE),
         # The margin is in the length of answers, so that none of them exceeds its limit.
         high=scale.usage(2, more * (1 + margin), more, longer * (1 + margin)),
@@ -201,8 +275,11 @@ def replay(past: PastJob, survey: Survey, margin: Fraction) -> Replay:
     )
 
 
-def describe(changes: Sequence[InputChange]) -> str:
-    """Say how new rows differ from those of most earlier jobs, and what that means; empty if they do not."""
+def describe(changes: Sequence[InputChange], *, is_wider: bool = True) -> str:
+    """Say how new rows differ from those of most earlier jobs; empty if they do not.
+
+    :param is_wider: whether the range is wider for that.
+    """
     if not changes:
         return ""
     last = "the last job" if len(changes) == 1 else "the last jobs"
@@ -217,11 +294,32 @@ def describe(changes: Sequence[InputChange]) -> str:
         found.append(f"the rows have {' and '.join(sorted(files))}, those of {last} had none")
     if is_much(Fraction(median(change.room for change in changes))):
         found.append(f"the answers of {last} filled their limit, and the rows allow much more now")
-    if is_much(Fraction(median(change.cut for change in changes))):
-        found.append(
-            f"the answers of {last} were longer than the rows allow now (new ones will probably be cut)"
+    return f"{', and '.join(found)}{', so the range is wider' if is_wider else ''}" if found else ""
+
+
+def describe_cut(useful: Sequence[PastJob], survey: Survey) -> str:
+    """Say how many answers will probably be cut at their limit, and what was assumed for that; empty if that
+    is not known, or if they are few.
+    """
+    last = "the last job" if len(useful) == 1 else "the last jobs"
+    most = survey.answer_limit
+    if most and all(past.is_limited_more(survey) for past in useful):
+        if not any(change_of(past, survey).is_cut for past in useful):
+            return ""
+        mean = Fraction(median(sum(past.uncut_answer(survey)) for past in useful))
+        many = f"about {_of_rows(cut_share(mean, most), survey)} will be cut, and are paid for"
+        return (
+            f"the answers of {last} had {round(mean):,} tokens on average, and the rows allow {most:,} now:"
+            f" if their lengths are spread exponentially, {many if mean > most else 'some will be cut'}"
         )
-    return f"{', and '.join(found)}, so the range is wider" if found else ""
+    known = [past.cut_share for past in useful if past.cut_share is not None]
+    if not known or (share := Fraction(median(known))) < _NOTABLE:
+        return ""
+    return f"about {_of_rows(share, survey)} will be cut at their limit, as in {last}, and are paid for"
+
+
+def _of_rows(share: Fraction, survey: Survey) -> str:
+    return f"{round(share * survey.rows):,} of {survey.rows:,} answers"
 
 
 def _many_times(ratio: Fraction) -> str:
@@ -234,6 +332,7 @@ class _Scale:
     def __init__(self, past: PastJob, survey: Survey, change: InputChange) -> None:
         self._survey, self._change = survey, change
         self._rows = Fraction(survey.rows, past.rows)
+        self._past = past
         self._text, self._thoughts = past.answer
         self._used = Counter[UsageKey]()
         for key, tokens in past.usage.items():
@@ -246,7 +345,7 @@ class _Scale:
         :param others: scales what is not an answer; ``rows`` the number of answers.
         :param longer: scales the length of answers, which the rows' limits bound.
         """
-        text, thoughts = within(self._text * longer, self._thoughts * longer, self._survey.limits)
+        text, thoughts = self._answers(longer, spread=end < _HIGH)
         return self._prompts(end, others) | self._rest(
             others,
             {
@@ -255,10 +354,14 @@ class _Scale:
             },
         )
 
-    def shortest(self, rows: Fraction) -> dict[UsageKey, int]:
-        """Scale everything, and expect answers that are as short as any."""
-        share = min(_ONE, Fraction(USUAL_ANSWER.low) / (self._text + self._thoughts)) * rows
-        return self._prompts(0, rows) | self._rest(rows, {Kind.OUTPUT: share, Kind.THOUGHTS: share})
+    def _answers(self, longer: Fraction, *, spread: bool) -> tuple[Fraction, Fraction]:
+        """The tokens of a new answer and of its thoughts, on average.
+
+        :param spread: whether answers differ in length; those that are all alike cost most.
+        """
+        text, thoughts = self._past.uncut_answer(self._survey)
+        is_spread = spread and self._past.is_limited_more(self._survey)
+        return within(text * longer, thoughts * longer, self._survey.limits, spread=is_spread)
 
     def _rest(self, others: Fraction, answers: Mapping[Kind, Fraction]) -> dict[UsageKey, int]:
         """What grows with the rows. Answers are rounded down, so that no limit is exceeded."""

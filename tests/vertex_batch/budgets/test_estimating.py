@@ -121,8 +121,9 @@ def test_answers_that_were_long_cost_no_more_than_the_limit_of_the_rows_now():
     assert found.high <= 50 * 100 * Decimal("0.00001") + prompts
     assert found.low < found.expected.amount <= found.high
     assert found.method == (
-        "50 rows counted, tokens as in the last job; the answers of the last job were longer than the rows"
-        " allow now (new ones will probably be cut), so the range is wider"
+        "50 rows counted, tokens as in the last job; the answers of the last job had 8,000 tokens on average,"
+        " and the rows allow 100 now: if their lengths are spread exponentially, about 49 of 50 answers will"
+        " be cut, and are paid for"
     )
 
 
