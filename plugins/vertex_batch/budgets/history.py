@@ -111,18 +111,14 @@ def past_jobs(
         rows = [row for row in connection.execute(asked) if canonical_model(row.model) == name]
         rows.sort(key=lambda row: new_rows.compare(row) is SameRows.NO)
         delivered = _Delivered.read(connection, rows)
-        return usable(
-            _past_job(connection, row, new_rows.compare(row), delivered.share(row)) for row in rows
-        )
+        return usable(_past_job(connection, row, new_rows.compare(row), delivered.share(row)) for row in rows)
 
 
 def _group(task_id: str) -> str:
     return task_id.rpartition(".")[0]
 
 
-def _past_job(
-    connection: Connection, row: Row[Any], same: SameRows, cut_share: Fraction | None
-) -> PastJob:
+def _past_job(connection: Connection, row: Row[Any], same: SameRows, cut_share: Fraction | None) -> PastJob:
     mine = [usage.c[name] == getattr(row, name) for name in JOB_KEY]
     found = connection.execute(select(usage).where(*mine)).mappings()
     tokens = {read_usage_key(each): each["tokens"] for each in found}

@@ -33,7 +33,7 @@ _MUCH = 2
 _MOST_GROWTH = Fraction(10)
 _NOTABLE = Fraction(1, 20)
 """The share of answers, and of their length, below which it is not said that a limit cuts them."""
-_ONE, _HALF = Fraction(1), Fraction(1, 2)
+_NONE, _HALF, _ONE = Fraction(0), Fraction(1, 2), Fraction(1)
 _CHANCE, _LEAST_MARGIN = 1.2, Fraction(1, 20)
 """The margin for so many answers to the same rows is `_CHANCE` by the root of their number: chance alone
 makes nine in ten totals differ by no more if answers to one prompt spread by half of their mean.
@@ -211,7 +211,7 @@ def margin_of(useful: Sequence[PastJob], survey: Survey) -> Fraction:
     """
     margin = _HALF / len(useful)
     if all(past.same for past in useful):
-        rows = min(survey.rows, min(past.rows for past in useful))
+        rows = min(survey.rows, *(past.rows for past in useful))
         chance = Fraction(_CHANCE / sqrt(max(rows, 1)))
         margin = min(margin, max(_LEAST_MARGIN, chance))
     return margin
@@ -264,6 +264,8 @@ def replay(past: PastJob, survey: Survey, margin: Fraction) -> Replay:
     change, rows = change_of(past, survey), survey.row_range
     less, more = (Fraction(end / rows.expected) if rows.expected else _ONE for end in (rows.low, rows.high))
     less *= 1 - margin
+    if survey.cut_before is not None:  # what has failed once may fail again
+        less *= _HALF
     scale = _Scale(past, survey, change)
     shorter, longer = change.answers
     return Replay(
@@ -306,7 +308,7 @@ def describe_cut(useful: Sequence[PastJob], survey: Survey) -> str:
     if most and all(past.is_limited_more(survey) for past in useful):
         if not any(change_of(past, survey).is_cut for past in useful):
             return ""
-        mean = Fraction(median(sum(past.uncut_answer(survey)) for past in useful))
+        mean = median(sum(past.uncut_answer(survey), _NONE) for past in useful)
         many = f"about {_of_rows(cut_share(mean, most), survey)} will be cut, and are paid for"
         return (
             f"the answers of {last} had {round(mean):,} tokens on average, and the rows allow {most:,} now:"
@@ -361,7 +363,13 @@ class _Scale:
         """
         text, thoughts = self._past.uncut_answer(self._survey)
         is_spread = spread and self._past.is_limited_more(self._survey)
-        return within(text * longer, thoughts * longer, self._survey.limits, spread=is_spread)
+        usual = within(text * longer, thoughts * longer, self._survey.limits, spread=is_spread)
+        whole, full, cut = sum(usual, _NONE), self._survey.answer_limit, self._survey.cut_before
+        if not (cut and full and whole):
+            return usual
+        # An answer that filled its limit will probably fill it again.
+        more = 1 - cut + cut * max(_ONE, full / whole)
+        return usual[0] * more, usual[1] * more
 
     def _rest(self, others: Fraction, answers: Mapping[Kind, Fraction]) -> dict[UsageKey, int]:
         """What grows with the rows. Answers are rounded down, so that no limit is exceeded."""
