@@ -72,7 +72,7 @@ class Estimate:
     has_assumptions: bool = False
 
     def __str__(self) -> str:
-        span = "" if self.low == self.high else f" ({self.span})"
+        span = "" if self.low == self.high or not self.expected.is_known else f" ({self.span})"
         return f"{self.expected.about}{span}"
 
     @property
@@ -162,9 +162,9 @@ class Estimate:
         """
         tokens = f"{self.rows:,} rows, {self.input_tokens:,} tokens in, {self.output_tokens:,} out"
         on = f" at the prices of {day}" if day else ""
-        is_known = self.expected.complete or self.expected.amount
+        is_known = self.expected.is_known
         return [
-            f"{f'about {self}' if is_known else 'not known'}{on}; {tokens}",
+            f"{f'about {self}{on}' if is_known else self}; {tokens}",
             self.method,
             *(f"unknown: {reason}" for reason in self.unknown),
         ]

@@ -194,7 +194,8 @@ def test_what_has_no_price_leaves_the_estimate_open():
     assert not found.expected.complete
     assert found.expected.amount == 0
     assert "no price for model gemini-9" in found.unknown[0]
-    assert str(found) == "at least 0.00 USD"
+    assert str(found) == "not known"
+    assert found.lines(date(2026, 11, 28))[0].startswith("not known; 1 rows, ")
 
 
 def test_files_of_unknown_length_are_named_and_cost_something_and_history_knows_better():
@@ -346,9 +347,9 @@ def test_a_new_limit_cuts_the_long_answers_alone_and_it_is_said_how_many():
     assert found.output_tokens == 8025
     assert found.high <= 40 * 256 * Decimal("0.00001") + 750 * Decimal("0.000001")
     assert found.method == (
-        "40 rows counted, tokens as in the last 2 jobs; the answers of the last jobs had 503 tokens on average,"
-        " and the rows allow 256 now: if their lengths are spread exponentially, about 24 of 40 answers will be"
-        " cut, and are paid for"
+        "40 rows counted, tokens as in the last 2 jobs; the answers of the last jobs had 503 tokens on"
+        " average, and the rows allow 256 now: if their lengths are spread exponentially, about 24 of 40"
+        " answers will be cut, and are paid for"
     )
     under_it = replace(nights[0], usage={OUTPUT: 40 * 200}, answer_limit=256, cut_share=Fraction(22, 40))
     learned = estimate(survey, MODEL, "us-central1", BOOK, [*nights, under_it])
