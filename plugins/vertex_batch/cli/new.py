@@ -96,7 +96,7 @@ _STORE_VARIABLES = (
     "GOOGLE_APPLICATION_CREDENTIALS",
     "STORAGE_EMULATOR_HOST",
 )
-"""One of them is set where the object store can be read. Else it is not tried: that would take long to fail."""
+"""One of them is set where the object store can be read. Otherwise trying it would take long to fail."""
 _LOOK_SECONDS = 6
 _FIRST_BYTES = 1 << 20
 _NO_KEY = (
