@@ -309,15 +309,17 @@ def describe_cut(useful: Sequence[PastJob], survey: Survey) -> str:
         if not any(change_of(past, survey).is_cut for past in useful):
             return ""
         mean = median(sum(past.uncut_answer(survey), _NONE) for past in useful)
+        had = median(sum(past.answer, _NONE) for past in useful)
         many = f"about {_of_rows(cut_share(mean, most), survey)} will be cut, and are paid for"
         return (
-            f"the answers of {last} had {round(mean):,} tokens on average, and the rows allow {most:,} now:"
+            f"the answers of {last} had {round(had):,} tokens on average, and the rows allow {most:,} now:"
             f" if their lengths are spread exponentially, {many if mean > most else 'some will be cut'}"
         )
-    known = [past.cut_share for past in useful if past.cut_share is not None]
-    if not known or (share := Fraction(median(known))) < _NOTABLE:
+    known = [past.cut_share or _NONE for past in useful if past.answer_limit == most]
+    known = known if survey.cut_before is None else [survey.cut_before]
+    if not known or (share := median(known)) < _NOTABLE:
         return ""
-    return f"about {_of_rows(share, survey)} will be cut at their limit, as in {last}, and are paid for"
+    return f"about {_of_rows(share, survey)} will be cut at their limit, as before, and are paid for"
 
 
 def _of_rows(share: Fraction, survey: Survey) -> str:

@@ -355,9 +355,11 @@ def test_a_new_limit_cuts_the_long_answers_alone_and_it_is_said_how_many():
     learned = estimate(survey, MODEL, "us-central1", BOOK, [*nights, under_it])
     assert learned.output_tokens == 40 * 200
     assert learned.method == (
-        "40 rows counted, tokens as in the last job; about 22 of 40 answers will be cut at their limit, as in"
-        " the last job, and are paid for"
+        "40 rows counted, tokens as in the last job; about 22 of 40 answers will be cut at their limit, as"
+        " before, and are paid for"
     )
+    higher = all_of(*(row(f"Question {number}", maxOutputTokens=2048) for number in range(40)))
+    assert "will be cut" not in estimate(higher, MODEL, "us-central1", BOOK, [under_it]).method
 
 
 def test_the_bill_of_the_same_rows_is_the_estimate_whatever_else_was_run():
@@ -397,6 +399,7 @@ def test_rows_that_are_sent_again_cost_what_their_job_did_and_cut_answers_fill_t
     assert found.output_tokens == 20 * tokens
     assert found.low < found.expected.amount / 2
     assert "tokens as in the job whose rows are sent again" in found.method
+    assert (f"about {20 * cut} of 20 answers will be cut at their limit" in found.method) is bool(cut)
 
 
 @pytest.mark.parametrize(
