@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vertex_batch.budgets.estimating import Estimate, estimate, unknown_estimate
     from vertex_batch.budgets.history import NewRows, past_jobs
     from vertex_batch.budgets.ledger import Ledger, StoredEstimate
-    from vertex_batch.budgets.replay import PastJob, describe_past, past_costs
+    from vertex_batch.budgets.past import PastJob, describe_past, past_costs
     from vertex_batch.budgets.sampling import survey_input
     from vertex_batch.budgets.survey import Survey, Totals, summarize
 
@@ -52,7 +52,7 @@ _ROOMS = {
     **dict.fromkeys(("Decision", "Guess", "Sums", "decide", "within_approval"), "decision"),
     **dict.fromkeys(("Estimate", "estimate", "unknown_estimate"), "estimating"),
     **dict.fromkeys(("Ledger", "StoredEstimate"), "ledger"),
-    **dict.fromkeys(("PastJob", "describe_past", "past_costs"), "replay"),
+    **dict.fromkeys(("PastJob", "describe_past", "past_costs"), "past"),
     **dict.fromkeys(("NewRows", "past_jobs"), "history"),
     "survey_input": "sampling",
     **dict.fromkeys(("Survey", "Totals", "summarize"), "survey"),

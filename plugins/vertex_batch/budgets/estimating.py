@@ -16,16 +16,8 @@ from fractions import Fraction
 from typing import Any
 
 from vertex_batch.budgets.answer_lengths import USUAL_ANSWER
-from vertex_batch.budgets.replay import (
-    OF_THE_ANSWER,
-    PastJob,
-    describe,
-    describe_cut,
-    like,
-    margin_of,
-    replay,
-    usable,
-)
+from vertex_batch.budgets.past import OF_THE_ANSWER, PastJob, usable
+from vertex_batch.budgets.replay import describe, describe_cut, like, margin_of, replay
 from vertex_batch.budgets.survey import Survey
 from vertex_batch.costs.bill import Total, total
 from vertex_batch.costs.money import about, in_full

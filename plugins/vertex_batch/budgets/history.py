@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select  # noqa: TID253 - never imported by a DAG parse
 
-from vertex_batch.budgets.replay import PastJob, SameRows, usable
+from vertex_batch.budgets.past import PastJob, SameRows, usable
 from vertex_batch.costs.bill import Total
 from vertex_batch.costs.delivery_queries import is_of_runs
 from vertex_batch.costs.rows import read_usage_key

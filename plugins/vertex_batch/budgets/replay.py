@@ -9,25 +9,25 @@ earlier ones, their answers may, too: the range is then wider. A job that ran th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
-from enum import StrEnum
 from fractions import Fraction
-from itertools import islice
 from math import ceil, sqrt
 from statistics import median
 
-from vertex_batch.budgets.answer_lengths import cut_share, uncut_mean, within
+from vertex_batch.budgets.answer_lengths import cut_share, within
 from vertex_batch.budgets.media import Family, family
+from vertex_batch.budgets.past import (
+    ENOUGH_ROWS,
+    OF_THE_PROMPT,
+    PastJob,
+    SameRows,
+    files_of,
+    is_limited,
+)
 from vertex_batch.budgets.survey import Survey
-from vertex_batch.costs.bill import Total
-from vertex_batch.usage import Kind, Modality, UsageKey
+from vertex_batch.usage import Kind, UsageKey
 
-HISTORY_RUNS = 10
-_MICRO = Decimal("1e-6")
-_ENOUGH_ROWS = 50
-"""With so many rows, a job that ran less than half of its input is history, too."""
 _MUCH = 2
 """Rows differ much if they are this many times as long as the earlier ones, or as short."""
 _MOST_GROWTH = Fraction(10)
@@ -38,99 +38,7 @@ _CHANCE, _LEAST_MARGIN = 1.2, Fraction(1, 20)
 """The margin for so many answers to the same rows is `_CHANCE` by the root of their number: chance alone
 makes nine in ten totals differ by no more if answers to one prompt spread by half of their mean.
 """
-# They grow with the length of a prompt; all others grow with the number of answers.
-OF_THE_PROMPT = frozenset({Kind.INPUT, Kind.INPUT_CHARACTER, Kind.CACHED_INPUT, Kind.CACHE_WRITE})
-OF_THE_ANSWER = frozenset({Kind.OUTPUT, Kind.THOUGHTS})
 _HIGH = 2
-_FILES = {
-    Modality.IMAGE: "pictures or documents",  # models count pages as either
-    Modality.DOCUMENT: "pictures or documents",
-    Modality.VIDEO: "videos or sound",  # a video may have none
-    Modality.AUDIO: "videos or sound",
-}
-
-
-class SameRows(StrEnum):
-    """Whether an earlier job ran the rows that a new one would run, in words."""
-
-    NO = ""
-    SAMPLE = "a sample of the same input"
-    WHOLE = "the run that read the same input before"
-    SENT_AGAIN = "the job whose rows are sent again"
-
-
-@dataclass(frozen=True, slots=True)
-class PastJob:
-    """What an earlier job of the same task and model used.
-
-    :param rows: that it ran, answered or failed, and that its own bill covers. Those of its input that it
-        did not run, since it was cancelled, failed or expired, are not among them.
-    :param size: of these rows, in bytes; None if unknown.
-    :param answered: rows with an answer.
-    :param cost: of its bill; None if unknown.
-    :param input_rows: of its input; 0 if unknown.
-    :param answer_limit: the most tokens that its rows allowed of their answers, on average; None if unknown,
-        or if they set no limit.
-    :param knows_limit: whether its rows set no limit if there is no `answer_limit`.
-    :param cut_share: the share of rows whose answer was cut; None if unknown.
-    """
-
-    rows: int
-    usage: Mapping[UsageKey, int]
-    size: int | None = None
-    answered: int = 0
-    cost: Total | None = None
-    input_rows: int = 0
-    answer_limit: int | None = None
-    is_sample: bool = False
-    knows_limit: bool = False
-    cut_share: Fraction | None = None
-    same: SameRows = SameRows.NO
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether it ran enough rows to stand for others: half of its input, or `_ENOUGH_ROWS`."""
-        enough = self.rows >= min(_ENOUGH_ROWS, -(-self.input_rows // 2))
-        enough |= self.same is SameRows.SENT_AGAIN
-        return bool(self.rows > 0 and self.usage and enough)
-
-    @property
-    def prompt_per_row(self) -> Fraction:
-        """The tokens of a row's prompt."""
-        return Fraction(sum(n for key, n in self.usage.items() if key.kind in OF_THE_PROMPT), self.rows)
-
-    @property
-    def files(self) -> frozenset[str]:
-        """What its prompts had beside text."""
-        return _files(key.modality for key in self.usage if key.kind in OF_THE_PROMPT)
-
-    @property
-    def answer(self) -> tuple[Fraction, Fraction]:
-        """The tokens of text of one answer, and of its thoughts."""
-        text, thoughts = (
-            sum(n for key, n in self.usage.items() if key.kind is kind and _is_limited(key))
-            for kind in (Kind.OUTPUT, Kind.THOUGHTS)
-        )
-        answered = self.answered or self.rows
-        return Fraction(text, answered), Fraction(thoughts, answered)
-
-    def is_limited_more(self, survey: Survey) -> bool:
-        """Whether new rows allow less of their answers than its own rows did."""
-        now = survey.answer_limit
-        if now is None:
-            return False
-        if self.answer_limit is not None:
-            return now < self.answer_limit
-        return self.knows_limit or sum(self.answer) > now
-
-    def uncut_answer(self, survey: Survey) -> tuple[Fraction, Fraction]:
-        """The same as `answer`, without the limit of its own rows where new rows have a lower one."""
-        text, thoughts = self.answer
-        whole = text + thoughts
-        if not (whole and self.answer_limit and self.is_limited_more(survey)):
-            return text, thoughts
-        longer = uncut_mean(whole, self.answer_limit) / whole
-        return text * longer, thoughts * longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +93,6 @@ class Replay:
     change: InputChange
 
 
-def usable(history: Iterable[PastJob]) -> list[PastJob]:
-    """Those of the past jobs that an estimate is made of."""
-    return list(islice((past for past in history if past.is_usable), HISTORY_RUNS))
-
-
 def like(history: Sequence[PastJob], survey: Survey) -> Sequence[PastJob]:
     """Those of the past jobs that ran the same rows, else whose rows were like the new ones; all if none was.
 
@@ -199,7 +102,7 @@ def like(history: Sequence[PastJob], survey: Survey) -> Sequence[PastJob]:
         if found := [past for past in history if past.same is same]:
             return found
     near = [past for past in history if not change_of(past, survey).is_large]
-    samples = [past for past in near if past.same is SameRows.SAMPLE and past.rows >= _ENOUGH_ROWS]
+    samples = [past for past in near if past.same is SameRows.SAMPLE and past.rows >= ENOUGH_ROWS]
     return samples or near or history
 
 
@@ -217,27 +120,6 @@ def margin_of(useful: Sequence[PastJob], survey: Survey) -> Fraction:
     return margin
 
 
-def past_costs(history: Iterable[PastJob]) -> list[Total]:
-    """What a thousand answered rows of each past job cost, the lowest first; of samples without others."""
-    known = [(job, cost) for job in history if job.cost and (cost := job.cost.per_thousand(job.answered))]
-    costs = [cost for job, cost in known if not job.is_sample] or [cost for _, cost in known]
-    return sorted(costs, key=lambda cost: cost.amount)
-
-
-def describe_past(history: Iterable[PastJob]) -> str:
-    """Say what a thousand answered rows of the past jobs cost; empty if that is not known."""
-    history = list(history)
-    if not (costs := past_costs(history)):
-        return ""
-    what = "sample" if all(job.is_sample for job in history) else "job"
-    jobs = f"the last {what}" if len(costs) == 1 else f"the last {len(costs)} {what}s"
-    span = "" if len(costs) == 1 else f" ({costs[0]} to {costs[-1]})"
-    middle = costs[(len(costs) - 1) // 2 : len(costs) // 2 + 1]
-    amount = median(cost.amount for cost in middle).quantize(_MICRO)
-    cost = Total(amount, complete=all(each.complete for each in middle))
-    return f"{jobs} cost {cost} per 1,000 answered rows{span}"
-
-
 def is_much(ratio: Fraction) -> bool:
     """Whether a ratio is far from 1."""
     return not Fraction(1, _MUCH) < ratio < _MUCH
@@ -248,12 +130,12 @@ def change_of(past: PastJob, survey: Survey) -> InputChange:
     answer = past.uncut_answer(survey)
     allowed = sum(within(*answer, survey.limits, spread=past.is_limited_more(survey)))
     cut = max(_ONE, sum(past.answer) / allowed) if allowed else _ONE
-    return InputChange(_length(past, survey), cut, _room(past, survey), _new_files(past, survey))
+    return InputChange(_length(past, survey), cut, _room(past, survey), _newfiles_of(past, survey))
 
 
-def survey_files(survey: Survey) -> frozenset[str]:
+def surveyfiles_of(survey: Survey) -> frozenset[str]:
     """What the rows of an input have beside text."""
-    return _files(part.modality for part in survey.tokens if part.kind in OF_THE_PROMPT)
+    return files_of(part.modality for part in survey.tokens if part.kind in OF_THE_PROMPT)
 
 
 def replay(past: PastJob, survey: Survey, margin: Fraction) -> Replay:
@@ -377,7 +259,7 @@ class _Scale:
         """What grows with the rows. Answers are rounded down, so that no limit is exceeded."""
         return {
             key: int(tokens * self._rows * answers[key.kind])
-            if _is_limited(key)
+            if is_limited(key)
             else ceil(tokens * self._rows * others)
             for key, tokens in self._used.items()
             if key.kind not in OF_THE_PROMPT
@@ -401,7 +283,7 @@ def _length(past: PastJob, survey: Survey) -> Fraction:
     The bytes of files say less than their tokens, but tokens are counted by rules, so only a large difference
     counts.
     """
-    has_files = bool(past.files or survey_files(survey))
+    has_files = bool(past.files or surveyfiles_of(survey))
     size = survey.content or survey.size
     if past.size and size and survey.rows and (not has_files or survey.assumed):
         return Fraction(size * past.rows, past.size * survey.rows)
@@ -412,11 +294,11 @@ def _length(past: PastJob, survey: Survey) -> Fraction:
     return length if is_much(length) else _ONE
 
 
-def _new_files(past: PastJob, survey: Survey) -> frozenset[str]:
+def _newfiles_of(past: PastJob, survey: Survey) -> frozenset[str]:
     """What the rows have beside text and the earlier ones had not. Only Gemini reports it with its usage."""
     model = next((key.model for key in past.usage), "")
     is_reported = family(model) is not Family.OTHER and "embedding" not in model
-    return survey_files(survey) - past.files if is_reported else frozenset()
+    return surveyfiles_of(survey) - past.files if is_reported else frozenset()
 
 
 def _room(past: PastJob, survey: Survey) -> Fraction:
@@ -426,12 +308,3 @@ def _room(past: PastJob, survey: Survey) -> Fraction:
     now = survey.answer_limit
     room = _MOST_GROWTH if now is None else Fraction(now, past.answer_limit)
     return room if room >= _MUCH else _ONE
-
-
-def _is_limited(key: UsageKey) -> bool:
-    """Whether a row's limit bounds these tokens: text and thoughts, but not pictures that a model draws."""
-    return key.kind in OF_THE_ANSWER and key.modality is Modality.TEXT
-
-
-def _files(modalities: Iterable[Modality]) -> frozenset[str]:
-    return frozenset(_FILES[modality] for modality in modalities if modality in _FILES)

@@ -21,8 +21,8 @@ from vertex_batch.budgets import (
     unknown_estimate,
 )
 from vertex_batch.budgets.estimating import quantile
+from vertex_batch.budgets.past import HISTORY_RUNS, SameRows
 from vertex_batch.budgets.ranges import Part, Range, exactly
-from vertex_batch.budgets.replay import HISTORY_RUNS, SameRows
 from vertex_batch.budgets.rows import RowReader
 from vertex_batch.budgets.survey import SampledRows
 from vertex_batch.costs import Total

@@ -11,8 +11,8 @@ import pytest
 
 from tests.vertex_batch.budgets.test_ledger import ASKS, NOW, expects, go, ledger
 from vertex_batch.budgets import NewRows, PastJob, Survey, describe_past, estimate, past_costs, past_jobs
+from vertex_batch.budgets.past import HISTORY_RUNS, SameRows
 from vertex_batch.budgets.ranges import exactly
-from vertex_batch.budgets.replay import HISTORY_RUNS, SameRows
 from vertex_batch.costs import CostTable, RowCounts, Total
 from vertex_batch.costs.deliveries import Delivery
 from vertex_batch.pricing import PriceBook
