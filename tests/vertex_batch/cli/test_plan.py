@@ -144,6 +144,7 @@ RESULTS = "results: {to: 'gs://demo-bucket/answers/{{ run_date }}.jsonl', key: i
     ],
 )
 def test_a_plan_shows_the_delivery_and_what_further_rounds_may_cost(run, vertex, spec, text, again):
+    vertex.gcs.put(f"gs://demo-bucket/cli/{DAY}.jsonl", ROW.replace(b"{", b'{"id": "r1", ', 1))
     spec.write_text(f"{spec.read_text()}{RESULTS}{text}")
     out = run("plan", spec, "--date", DAY)[1]
     assert f"answers   delivered to gs://demo-bucket/answers/{DAY}.jsonl as text, joined by `id`" in out
