@@ -10,16 +10,13 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     Connection,
     FromClause,
     Select,
-    Text,
     func,
     select,
     tuple_,
-    type_coerce,
 )
 
 from vertex_batch.costs.deliveries import Delivery
-from vertex_batch.costs.schema import deliveries, jobs
-from vertex_batch.vertex.labels import RETRY_OF_LABEL
+from vertex_batch.costs.schema import deliveries
 
 
 def read_deliveries(connection: Connection, *conditions: ColumnElement[bool]) -> list[Delivery]:
@@ -42,11 +39,10 @@ def read_deliveries(connection: Connection, *conditions: ColumnElement[bool]) ->
     return [Delivery(**row) for row in connection.execute(asked).mappings()]
 
 
-def select_sending_rest(runs: Collection[tuple[str, str]]) -> Select[Any]:
-    """Select those of some runs that have sent rows of an earlier run again."""
-    labels = type_coerce(jobs.c.labels, Text)
-    sent_again = labels.contains(f'"{RETRY_OF_LABEL}"')
-    return select(jobs.c.dag_id, jobs.c.run_id).where(is_of_runs(jobs, runs), sent_again).distinct()
+def select_retries(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """Select the runs that have sent rows of an earlier run again, each with that run."""
+    key = deliveries.c.dag_id, deliveries.c.run_id, deliveries.c.retry_of
+    return select(*key).where(*conditions, deliveries.c.retry_of != "").distinct()
 
 
 def is_of_runs(of: FromClause, runs: Collection[tuple[str, str]]) -> ColumnElement[bool]:

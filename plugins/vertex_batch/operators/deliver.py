@@ -37,6 +37,7 @@ from vertex_batch.results import (
     why_bad,
     without_keys,
 )
+from vertex_batch.tasks.choices import retried_run
 from vertex_batch.tasks.context import map_index, overridden
 from vertex_batch.tasks.outcome import explained, failed_tasks, note
 from vertex_batch.tasks.run_bills import RecordedRun, RunBills
@@ -259,6 +260,7 @@ class DeliverResultsOperator(SpecOperator):
             delivered_at=datetime.now(UTC),
             kept_at=DeliveryPlace(self._place(run)).answers if written.better else "",
             kept_answers=written.better.delivered if written.better else 0,
+            retry_of=retried_run(context) or "",
         )
         try:
             if (moved := written.earlier) and (moved.dag_id, moved.run_id) != (ti.dag_id, ti.run_id):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -182,6 +183,29 @@ def test_a_delivery_that_was_put_beside_a_better_one_counts_in_the_night_and_is_
     of_run = words(pages.get("/run", dag_id="nightly", run_id="second").text)
     assert "206 of 300 rows have no good answer (206 truncated). 206 rows were cut at" in of_run
     assert "no good answer (" not in words(pages.get("/run", dag_id="nightly", run_id="first").text)
+
+
+def test_the_last_night_is_the_sum_of_its_runs_on_the_page_with_retried_rows_once(pages):
+    pages.record(bill=FINE)
+    full = {"delivered": 20, "exceptions": 0, "reasons": {}}
+    cut = {"delivered": 13, "exceptions": 7, "reasons": {"missing": 7}, "answers_uri": "/srv/a.cut.parquet"}
+    for hour, changes in enumerate(
+        (
+            {**full, "run_id": "full"},
+            {**cut, "run_id": "cut", "kept_at": a_delivery().answers_uri, "kept_answers": 20},
+            {**full, "run_id": "rest", "retry_of": "cut"},
+            {"run_id": "some failed", "answers_uri": "/srv/other.parquet"},
+        )
+    ):
+        found = a_delivery(**changes, delivered_at=ENDED + timedelta(hours=hour))
+        pages.table.record_delivery(found, files_changed=True)
+    said, _, listed = words(pages.get("/").text).partition("Last night: ")[2].partition("Last night by run")
+    numbers = re.compile(r"(\d+) input rows = (\d+) delivered \+ (\d+) exceptions")
+    of_runs = [tuple(map(int, each)) for each in numbers.findall(listed)]
+    assert sorted(of_runs) == [(20, 17, 3), (20, 20, 0), (20, 20, 0)]
+    assert numbers.findall(said) == [tuple(str(sum(column)) for column in zip(*of_runs, strict=True))]
+    assert "nightly rest: 20 input rows = 20 delivered + 0 exceptions, with the rows of run cut" in listed
+    assert "full: 20 input rows = 20 delivered + 0 exceptions, replaced by run rest" in listed
 
 
 @pytest.mark.parametrize(
