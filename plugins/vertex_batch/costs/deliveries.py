@@ -48,8 +48,8 @@ class Delivery:
     :param delivered_at: when its files were written.
     :param kept_at: where a better delivery of the same input is, if this one was put beside it; else empty.
     :param kept_answers: how many answers that one had.
-    :param retry_of: the earlier run whose rows its run has sent again, so that it has all rows of both; empty for
-        an ordinary run.
+    :param retry_of: the earlier run whose rows its run has sent again, so that it has all rows of both; empty
+        for an ordinary run.
     :param replaced_by: a later run of the DAG that delivered to the same file; empty if none did. Not stored.
     :param replaces: the run of the DAG whose delivery was in the file before; empty if none was. Not stored.
     """

@@ -142,14 +142,14 @@ class DeliverResultsOperator(SpecOperator):
             written, bad, notable = self._deliver(context, run)
             self._record(context, table, run, written)
             self.delivery_url = storage_url(written.place.answers, is_file=True)
-            notes = " ".join(filter(None, (_beside(written, self._place(run), self.task_id), notable)))
-            if bad and notes:
-                bad = f"{bad} {notes}"
-            elif notes:
-                note(context, self.log, notes)
+            beside = _beside(written, self._place(run), self.task_id)
             if bad:
-                message = f"{bad} What there is was delivered to {written.place.answers}."
-                raise AirflowFailException(message)
+                # The page shows where the answers are now. What is at an address may be moved later.
+                if beside:
+                    self.log.warning("%s", beside)
+                raise AirflowFailException(f"{bad} {notable}".rstrip())
+            if notes := " ".join(filter(None, (beside, notable))):
+                note(context, self.log, notes)
         return {
             "to": written.place.answers,
             "exceptions_file": written.place.exceptions,

@@ -19,7 +19,7 @@ from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.lifecycle.submitting import Submitter
 from vertex_batch.observability import metrics
 from vertex_batch.observability.lineage import ReportsLineage, of_reference
-from vertex_batch.observability.links import BillLink, ConsoleJobLink, bill_url
+from vertex_batch.observability.links import BillLink, ConsoleJobLink, bill_url, console_url
 from vertex_batch.operators.base import SpecOperator, patterns
 from vertex_batch.preflight import CheckedRows, Mode, Report, Subject, preflight
 from vertex_batch.tasks.approval import store_answer
@@ -268,7 +268,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         ConsoleJobLink.publish(context, reference)
         self.lineage = of_reference(reference)
         self.bill_url = bill_url(reference.id)
-        self.log.info("Vertex AI runs the job: %s", reference.console_url)
+        self.log.info("Vertex AI runs the job: %s", console_url(reference.id) or reference)
         self.log.info("Its bill is recorded when it has ended: %s", self.bill_url)
         return reference
 

@@ -238,6 +238,29 @@ def test_a_run_that_failed_before_it_had_a_job_is_on_the_overview(pages, has_cos
     assert "run failed" not in pages.get("/").text
 
 
+@pytest.mark.parametrize("has_costs", [True, False])
+def test_a_broken_spec_is_a_warning_with_its_file_and_line_for_those_who_may_read_it(
+    pages, tmp_path, monkeypatch, has_costs
+):
+    if has_costs:
+        pages.record(bill=FINE)
+    a_spec(tmp_path, monkeypatch, "retry_rowz: 1", "notez: 2")
+    for name in ("secret", "new"):
+        (tmp_path / f"{name}.yaml").write_text("model: gemini-2.5-flash\n")
+    text = words(pages.get("/").text)
+    assert "1 warning nightly: the file is broken nightly.yaml:7:1: retry_rowz: unknown key" in text
+    assert "(1 more in this file). It does not run until the file is fixed." in text
+    assert "secret" not in text
+    assert "nightly.yaml" in pages.get("/", dag_id="nightly").text
+    assert "nightly.yaml" not in pages.get("/", dag_id="hourly").text
+    pages.may_see_import_errors = False
+    assert "nightly.yaml" not in pages.get("/").text
+    pages.may_see_import_errors, pages.may_see, pages.may_see_any = True, pages.dags, True
+    text = words(pages.get("/").text)
+    assert "3 warnings" in text
+    assert "new.yaml:1:1" in text
+
+
 def test_a_run_is_not_listed_beside_its_own_failed_job(pages):
     pages.record(run_id="tonight", state="FAILED")
     a_failed_run()
@@ -251,12 +274,28 @@ def test_hostile_reasons_of_failed_runs_stay_text(pages):
     assert "<script>alert" not in pages.get("/").text
 
 
-def test_a_long_reason_is_cut_at_a_word_with_all_of_it_in_the_title(pages):
-    reason = "The input is wrong. " + "again and " * 40 + "end.\nsecond line"
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        (f"The input is wrong. {'Again and ' * 40}end. Fix it.\nsecond line", "The input is wrong. …"),
+        (f"The {'input and ' * 40}end. Fix it.", "and …"),
+        ("The input is wrong. Fix it.\nsecond line", "The input is wrong. Fix it. …"),
+    ],
+)
+def test_a_long_reason_is_cut_after_a_sentence_and_leads_to_what_to_do(pages, reason, shown):
     a_failed_run(reason=reason)
     text = pages.get("/").text
     assert f'{reason}">' in text
-    assert text.partition("</span></small>")[0].endswith((" again …", " and …"))
+    told, _, following = text.partition("</span> <a")
+    assert told.endswith(shown)
+    assert following.startswith(' href="/vertex-batch/run?dag_id=nightly&amp;run_id=tonight">What to do</a>')
+
+
+def test_a_short_reason_is_whole(pages):
+    a_failed_run(reason="The input is wrong. Fix it.")
+    text = pages.get("/").text
+    assert "The input is wrong. Fix it.</span></small>" in text
+    assert "What to do" not in text
 
 
 def test_the_page_of_a_run_explains_cut_answers_beside_the_failed_rows(pages):
