@@ -284,12 +284,18 @@ def test_a_failed_delivery_says_its_reason_and_where_its_files_are_now_and_folds
     text = pages.get("/run", **RUN).text
     box, _, rest = text.partition("<details>")
     assert "3 of 20 rows failed. The first one is in.jsonl:2." in box
-    assert "its input line: <code>gs://demo-bucket/moved exceptions_uri</code>" in box
+    assert "its input line, in <code>gs://demo-bucket/moved exceptions_uri</code>" in box
     assert "See <code>to</code>" in rest
     assert "<script>alert" not in text
     assert delivery.answers_uri not in text
     for name in ("answers_uri", "exceptions_uri"):
         assert f"vertex-batch get &#39;gs://demo-bucket/moved {name}&#39; ." in rest
+    replacing = {"run_id": "later", "answers_uri": moved["answers_uri"]}
+    later = a_delivery(**replacing, delivered_at=delivery.delivered_at + timedelta(hours=1))
+    pages.table.record_delivery(later, files_changed=True)
+    text = pages.get("/run", **RUN).text  # the files are those of another run
+    assert "What to do" not in text
+    assert "vertex-batch get" not in text
 
 
 @pytest.mark.parametrize(
