@@ -383,10 +383,11 @@ class TestChoices:
     def test_a_model_that_is_perhaps_misspelled_is_on_the_page_of_the_run(self, vertex, context, monkeypatch):
         known = {"litellm_params": {"model": "vertex_ai/gemini-3.8-flash"}}
         monkeypatch.setattr(BatchClient, "model_info", lambda _: [known])
-        run(a_task(model="gemini-3.8-flahs"), context)
-        said = context["ti"].xcoms["submit", OUTCOME_XCOM]
-        assert said["is_note"]
-        assert said["message"].endswith("for this key; did you mean `gemini-3.8-flash`?")
+        with pytest.raises(AirflowFailException, match="does not exist"):
+            run(a_task(model="gemini-3.8-flahs"), context)
+        reason, hint = context["ti"].xcoms["submit", OUTCOME_XCOM]["message"].splitlines()
+        assert "does not exist" in reason
+        assert hint.endswith("for this key; did you mean `gemini-3.8-flash`?")
 
     def test_a_dry_run_says_what_would_have_been_wrong(self, vertex, context):
         context["params"] = {"dry_run": True}

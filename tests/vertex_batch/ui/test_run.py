@@ -147,7 +147,7 @@ def test_a_dry_run_shows_what_a_plan_shows_and_each_line_of_its_jobs_once(pages,
     a_run("success", said=[(task, OUTCOME_XCOM, said) for task in ("a", "b")])
     text = pages.get("/run", **RUN).text
     assert text.count(shown) == text.count(again) == text.count("to gs://b/a.csv") == 1
-    assert f'<p class="warn">{doubt}</p>' in text
+    assert f'<p class="warn">{shown}</p>' in text
     cost = "about 0.50 USD at the prices of 2026-11-22; 120 rows, 2,400 tokens in, 6,000 out"
     assert cost in text
     assert "truncated rows are paid for each time: up to 1.00 USD more" in text
@@ -273,7 +273,7 @@ def test_a_delivery_that_is_beside_a_better_one_is_named(pages):
 
 
 def test_a_failed_delivery_says_its_reason_and_where_its_files_are_now_and_folds_the_rest(pages):
-    said = {"message": f"3 of 20 rows failed. The first one is in.jsonl:2.\nSee `to` {HOSTILE}"}
+    said = {"message": f"3 of 20 rows failed. The first one is in.jsonl:2.\nSee `to` {HOSTILE}\nthird"}
     a_run("failed", [("deliver", "failed", DELIVER)], [("deliver", OUTCOME_XCOM, said)])
     delivery = a_delivery(run_id="tonight", answers_uri="gs://demo-bucket/a b.parquet")
     pages.table.record_delivery(delivery, files_changed=True)
@@ -286,6 +286,7 @@ def test_a_failed_delivery_says_its_reason_and_where_its_files_are_now_and_folds
     assert "3 of 20 rows failed. The first one is in.jsonl:2." in box
     assert "its input line, in <code>gs://demo-bucket/moved exceptions_uri</code>" in box
     assert "See <code>to</code>" in rest
+    assert "2 more lines" in rest
     assert "<script>alert" not in text
     assert delivery.answers_uri not in text
     for name in ("answers_uri", "exceptions_uri"):
