@@ -43,8 +43,8 @@ class Piece:
 
     @property
     def size(self) -> int:
-        """Bytes that a job reads for it, at most."""
-        return self.cut.size + (not self.ended)
+        """Bytes that a job reads for it, at most. In place, a byte order mark is read, too."""
+        return (self.cut.size if self.copied else self.cut.end) + (not self.ended)
 
 
 @dataclass(slots=True)
@@ -128,7 +128,7 @@ def _merged(pieces: Iterable[Piece]) -> list[Piece]:
 def _pieces(objects: Iterable[tuple[SourceObject, Measured]], limits: JobLimits) -> Iterator[Piece]:
     for source, found in objects:
         whole = found.whole
-        fits = limits.fits(found.rows, whole.size + (not found.ended))
+        fits = limits.fits(found.rows, whole.end + (not found.ended))
         if fits and not found.packed:
             # A URI with a wildcard character in an object's name would match other objects, too.
             piece = Piece(source, whole, copied=has_wildcard(source.uri), ended=found.ended)

@@ -89,7 +89,7 @@ class CheckedRows:
 def listing_of(objects: Sequence[SourceObject], rules: RowRules) -> str:
     """The fingerprint of the objects that were checked, and of what they were checked for."""
     held = [each for each in objects if each.size]
-    return f"{fingerprint_of(held)}:{shape_of(rules.model).name}:{rules.key}"
+    return f"{fingerprint_of(held)}:{rules.model}:{rules.key}"
 
 
 def report_data(report: Report) -> dict[str, Any]:

@@ -15,13 +15,13 @@ from vertex_batch.inputs import JobLimits, StagingPlace, limits_for, make_shards
 from vertex_batch.inputs.measuring import Measured, Measurer
 from vertex_batch.inputs.planning import NAMED_PER_SHARD
 from vertex_batch.preflight.shapes import shape_of
-from vertex_batch.storage import ObjectStorage, SourceObject, lines, without_duplicates
+from vertex_batch.storage import BOM, ObjectStorage, SourceObject, lines, without_duplicates
 from vertex_batch.storage.listing import literal_wildcard_problem
 
 PLACE = StagingPlace("memory://out/night/_shards/", "0123456789abcdef0123")
 LINE = st.one_of(
     st.sampled_from([b"", b" ", b"\r", b"\t\r", b"{}", b'{"a": 1}\r']),
-    st.binary(min_size=1, max_size=40).map(lambda line: line.replace(b"\n", b"x")),
+    st.binary(min_size=1, max_size=40).map(lambda line: line.replace(b"\n", b"x").replace(BOM, b"x")),
 )
 
 
@@ -29,11 +29,16 @@ LINE = st.one_of(
 def contents(draw):
     """An object's bytes: blank lines, CRLF, lone carriage returns, and perhaps no newline at its end."""
     text = b"\n".join(draw(st.lists(LINE, max_size=30)))
-    return text.removeprefix(b"\x1f\x8b") + draw(st.sampled_from([b"", b"\n", b"\r\n"]))
+    return (
+        draw(st.sampled_from([b"", BOM]))
+        + text.removeprefix(b"\x1f\x8b")
+        + draw(st.sampled_from([b"", b"\n", b"\r\n"]))
+    )
 
 
 def rows_of(content: bytes) -> list[bytes]:
-    return [line for line in content.split(b"\n") if line.strip()]
+    """The lines that are not blank. A byte order mark at the start belongs to none of them."""
+    return [line for line in content.removeprefix(BOM).split(b"\n") if line.strip()]
 
 
 def measure(stream, limits: JobLimits) -> Measured:
