@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterable
 
 from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     ColumnElement,
     Connection,
     FromClause,
-    Select,
     func,
     select,
     tuple_,
@@ -39,10 +37,21 @@ def read_deliveries(connection: Connection, *conditions: ColumnElement[bool]) ->
     return [Delivery(**row) for row in connection.execute(asked).mappings()]
 
 
-def select_retries(*conditions: ColumnElement[bool]) -> Select[Any]:
-    """Select the runs that have sent rows of an earlier run again, each with that run."""
-    key = deliveries.c.dag_id, deliveries.c.run_id, deliveries.c.retry_of
-    return select(*key).where(*conditions, deliveries.c.retry_of != "").distinct()
+def read_retries(connection: Connection, found: Iterable[Delivery]) -> dict[tuple[str, str], str]:
+    """Read the earlier runs whose rows the runs of some deliveries have sent again, and so on from these.
+
+    :return: the earlier run, by DAG and run.
+    """
+    retries = {(each.dag_id, each.run_id): each.retry_of for each in found if each.retry_of}
+    known: set[tuple[str, str]] = set()
+    while asked := {(dag_id, earlier) for (dag_id, _), earlier in retries.items()} - retries.keys() - known:
+        known |= asked
+        of = deliveries.c
+        rows = select(of.dag_id, of.run_id, of.retry_of).where(
+            is_of_runs(deliveries, asked), of.retry_of != ""
+        )
+        retries |= {(row.dag_id, row.run_id): row.retry_of for row in connection.execute(rows)}
+    return retries
 
 
 def is_of_runs(of: FromClause, runs: Collection[tuple[str, str]]) -> ColumnElement[bool]:

@@ -25,7 +25,7 @@ from vertex_batch.costs import migrations
 from vertex_batch.costs.bill import JobFacts
 from vertex_batch.costs.database import Database
 from vertex_batch.costs.deliveries import NIGHT, Delivery, one_of_each_input
-from vertex_batch.costs.delivery_queries import is_of_runs, read_deliveries, select_retries
+from vertex_batch.costs.delivery_queries import is_of_runs, read_deliveries, read_retries
 from vertex_batch.costs.focus import read_focus
 from vertex_batch.costs.queries import conditions, read_total, select_jobs, select_totals, sum_of
 from vertex_batch.costs.questions import (
@@ -286,8 +286,7 @@ class CostReader:
             if last is None:
                 return []
             found = read_deliveries(connection, *chosen, deliveries.c.delivered_at > last - NIGHT)
-            retries = connection.execute(select_retries(*chosen))
-            return one_of_each_input(found, {(row.dag_id, row.run_id): row.retry_of for row in retries})
+            return one_of_each_input(found, read_retries(connection, found))
 
     def deliveries_of(self, job: JobFacts) -> list[Delivery]:
         """Return the deliveries of a job's run that can contain answers of the job."""
