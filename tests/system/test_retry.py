@@ -152,8 +152,21 @@ def test_a_cancelled_run_of_a_spec_that_gets_retry_rows_afterwards_pays_only_the
     assert [job.state for job in nights.jobs("system_rest", "cut_short")] == ["CANCELLED"]
 
     spec.write_text(f"{without}{rounds} {{rounds: 1}}\n")
-    generator.touch()
     stack.emulator.add_scenario(Scenario(mix={}))
+    # The workers have the new file, and the scheduler the DAG of before.
+    command = [sys.executable, "-m", "vertex_batch.cli", "retry-rows", str(spec), "cut_short"]
+    how: Any = {"env": {**os.environ, **stack.site.environment()}, "timeout": 120, "text": True}
+    refused = subprocess.run(command, check=False, capture_output=True, **how)
+    assert refused.returncode == 1
+    assert "has not read the latest change of system_rest yet" in refused.stderr
+    stack.airflow.trigger("system_rest", dag_run_id="too_early", conf={"retry_of": "cut_short"})
+    stack.airflow.wait_for_task(
+        "system_rest", "too_early", "plan_inputs", ["up_for_retry"], timeout_seconds=120
+    )
+    assert "does not have retry_1.record_cost yet" in stack.airflow.logs(
+        "system_rest", "too_early", "plan_inputs"
+    )
+    generator.touch()
     wait_until(
         lambda: any(
             task["task_id"] == "retry_1.prepare"
@@ -162,13 +175,17 @@ def test_a_cancelled_run_of_a_spec_that_gets_retry_rows_afterwards_pays_only_the
         "a round of the DAG",
         timeout_seconds=120,
     )
-    command = [sys.executable, "-m", "vertex_batch.cli", "retry-rows", str(spec), "cut_short"]
-    subprocess.run(command, env={**os.environ, **stack.site.environment()}, check=True, timeout=120)
+    # The run continues once the scheduler has read the change: it pays only the rest, and then delivers.
+    assert stack.airflow.wait_for_run("system_rest", "too_early", timeout_seconds=240)["state"] == "success"
+    bills = [*nights.bills("system_rest", "cut_short"), *nights.bills("system_rest", "too_early")]
+    assert [bill.rows.ok for bill in bills] == [ROWS // 2, ROWS // 2]
+    told = stack.airflow.xcom("system_rest", "too_early", "deliver")
+    assert (told["input_rows"], told["delivered"], told["exceptions"]) == (ROWS, ROWS, 0)
+
+    done = subprocess.run(command, check=True, capture_output=True, **how)
     (run_id,) = {
         run["dag_run_id"] for run in stack.airflow.call("GET", "/dags/system_rest/dagRuns")["dag_runs"]
-    } - {"cut_short"}
+    } - {"cut_short", "too_early"}
+    assert done.stderr.startswith(f"Triggered {run_id}, watch it at http")
     assert stack.airflow.wait_for_run("system_rest", run_id, timeout_seconds=240)["state"] == "success"
-    bills = [*nights.bills("system_rest", "cut_short"), *nights.bills("system_rest", run_id)]
-    assert [bill.rows.ok for bill in bills] == [ROWS // 2, ROWS // 2]
-    told = stack.airflow.xcom("system_rest", run_id, "deliver")
-    assert (told["input_rows"], told["delivered"], told["exceptions"]) == (ROWS, ROWS, 0)
+    assert nights.jobs("system_rest", run_id) == []  # each row has its answer

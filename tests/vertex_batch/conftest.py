@@ -8,13 +8,14 @@ import struct
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import DagRunResult, ErrorResponse, GetDagRun
 
@@ -24,6 +25,8 @@ from local.stack.ports import LOOPBACK, Ports
 from local.stack.processes import ManagedProcess, Service, answers
 from tests.builders import LOCATION, PROJECT, ROW, a_request
 from vertex_batch.cli import main
+from vertex_batch.dag_factory import build_dag
+from vertex_batch.specs import spec_of
 from vertex_batch.vertex.client import BatchClient, ProxyConfig
 from vertex_batch.vertex.resource import CreateJobRequest, JobReference
 
@@ -259,9 +262,12 @@ class TaskInstance:
     def get_first_reschedule_date(self, context: Any) -> None:
         """No earlier poll of this try is known."""
 
-    def get_task_states(self, dag_id: str, **_: Any) -> dict[str, dict[str, str | None]]:
+    def get_task_states(
+        self, dag_id: str, task_ids: Sequence[str] | None = None, **_: Any
+    ) -> dict[str, dict[str, str | None]]:
         assert dag_id == self.dag_id
-        return {self.run_id: self.states or {self.task_id: self.state}}
+        states = self.states or {self.task_id: self.state}
+        return {self.run_id: {n: s for n, s in states.items() if task_ids is None or n in task_ids}}
 
 
 @dataclass
@@ -331,6 +337,16 @@ def airflow_runs(monkeypatch) -> AirflowRuns:
 def context() -> dict[str, Any]:
     """The part of Airflow's context that our tasks read; a real one comes with the system tests."""
     return {"ti": TaskInstance(), "dag_run": DagRun(), "params": {}, "task_state_store": TaskStateStore()}
+
+
+@pytest.fixture
+def delivering_dag() -> DAG:
+    """The DAG of a spec whose answers are delivered."""
+    fields = {"model": "gemini-2.5-flash", "inputs": "gs://demo-bucket/in.jsonl", "split": "off"}
+    results = {"to": "gs://demo-bucket/answers.jsonl"}
+    return build_dag(
+        spec_of({"name": "nightly", "output": "gs://demo-bucket/out/", **fields, "results": results})
+    )
 
 
 @pytest.fixture

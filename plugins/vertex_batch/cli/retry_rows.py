@@ -8,10 +8,13 @@ import shlex
 import subprocess
 import sys
 from argparse import Namespace
+from collections.abc import Iterable
 
 from vertex_batch.cli.output import say
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.specs import Spec, load_spec, spec_file
+
+_NAMED = 3
 
 
 def describe(command: argparse.ArgumentParser) -> None:
@@ -40,13 +43,86 @@ def describe(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Trigger the run. Return the exit status of Airflow's command."""
+    """Trigger the run, and say where to watch it. Return the exit status of Airflow's command."""
     spec = load_spec(options.spec)
     command = airflow_command(spec, options)
     if options.dry_run:
         say(shlex.join(command))
         return 0
-    return subprocess.run([sys.executable, "-m", *command], check=False).returncode  # noqa: S603 - ours
+    _check_version(spec)
+    airflow = [sys.executable, "-m", *command, "--output", "json"]
+    done = subprocess.run(airflow, check=False, capture_output=True, text=True)  # noqa: S603 - ours
+    run_id = triggered_run(done.stdout)
+    if done.returncode or not run_id:
+        say(f"{done.stdout}{done.stderr}".strip())
+        return done.returncode or 1
+    say(_next_step(spec.name, run_id, options.run_id))
+    return 0
+
+
+def triggered_run(printed: str) -> str:
+    """The id of the run in what Airflow's command has printed; empty if it is not there. Pure.
+
+    >>> triggered_run('a warning: [{"dag_id": "nightly", "dag_run_id": "manual__1"}]')
+    'manual__1'
+    """
+    start = printed.rfind("[{")
+    try:
+        (run,) = json.loads(printed[start:]) if start >= 0 else ({},)
+    except ValueError:
+        return ""
+    return str(run.get("dag_run_id") or "")
+
+
+def missing_tasks(wanted: Iterable[str], known: Iterable[str] | None, spec: str) -> str:
+    """Say that Airflow's scheduler has not read a change of the spec; empty if it has. Pure.
+
+    :param wanted: the tasks of the spec's DAG.
+    :param known: those that the scheduler has; None: it does not have the DAG.
+    """
+    if known is None:
+        return f"Airflow does not have the DAG {spec} yet"
+    missing = sorted(set(wanted) - set(known))
+    if not missing:
+        return ""
+    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    lacks = f"{', '.join(missing[:_NAMED])}{more}"
+    return f"Airflow's scheduler has not read the latest change of {spec} yet: it lacks {lacks}"
+
+
+def _check_version(spec: Spec) -> None:
+    """See that the scheduler has the tasks that send rows again, in their order.
+
+    A run that begins before could deliver before they have run.
+
+    :raises ConfigurationError: it has not.
+    """
+    from airflow.models.serialized_dag import SerializedDagModel  # noqa: PLC0415 - slow
+    from airflow.sdk import conf  # noqa: PLC0415
+
+    from vertex_batch.dag_factory import build_dag  # noqa: PLC0415
+
+    stored = SerializedDagModel.get_dag(spec.name)
+    if why := missing_tasks(build_dag(spec).task_ids, stored.task_dict if stored else None, spec.name):
+        seconds = conf.getint("dag_processor", "min_file_process_interval", fallback=30)
+        raise ConfigurationError(
+            f"{why}. Nothing was triggered or submitted",
+            f"wait about {seconds} s and run this again; if that does not help, Airflow reads another file",
+        )
+
+
+def _next_step(dag_id: str, run_id: str, earlier: str) -> str:
+    from airflow.models.dag import DagModel  # noqa: PLC0415 - slow
+
+    from vertex_batch.observability.links import run_url  # noqa: PLC0415
+
+    lines = [f"Triggered {run_id}, watch it at {run_url(dag_id, run_id)}"]
+    if (dag := DagModel.get_dagmodel(dag_id)) and dag.is_paused:
+        lines.append(f"The DAG {dag_id} is paused, so the run does not start: turn the DAG on in Airflow.")
+    lines.append(
+        f"When it has ended, that page shows the delivery, with the answers of {earlier} and the new ones."
+    )
+    return "\n".join(lines)
 
 
 def airflow_command(spec: Spec, options: Namespace) -> list[str]:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
-from vertex_batch.costs.bill import JobFacts
+from vertex_batch.costs.bill import JobFacts, add_totals
+from vertex_batch.costs.questions import JobCost
+from vertex_batch.vertex.labels import RETRY_LABEL
+from vertex_batch.vertex.names import JobId
 
 NIGHT = timedelta(hours=12)
 """How far back `DeliverySums` go from the latest delivery."""
@@ -87,20 +90,50 @@ class Delivery:
         Both tasks are in the same task group, and the job was not created after the delivery, by a task that
         was cleared.
         """
-        return self._is_in_group(job) and not self.was_before(job)
+        return job.task_id.startswith(self.group) and not self.was_before(job)
 
     def was_before(self, job: JobFacts) -> bool:
         """Whether it was made before a job of the same task group was created."""
         is_later = job.create_time is not None and self.delivered_at < job.create_time
-        return is_later and self._is_in_group(job)
+        return is_later and job.task_id.startswith(self.group)
 
     def has_better_than(self, job: JobFacts) -> bool:
         """Whether better answers to the rows of a job of the same run stay where they are."""
         return self.was_before(job) or (bool(self.kept_at) and self.is_of(job))
 
-    def _is_in_group(self, job: JobFacts) -> bool:
-        group, _, _ = self.task_id.rpartition(".")
-        return not group or job.task_id.startswith(f"{group}.")
+    @property
+    def group(self) -> str:
+        """The task group of its task, with the final dot; empty without a group."""
+        return self.task_id[: self.task_id.rfind(".") + 1]
+
+
+def paid_after(deliveries: Sequence[Delivery], jobs: Sequence[JobCost]) -> list[JobCost]:
+    """The jobs of a run that sent rows again and ended after the delivery, which cannot have their answers.
+
+    If a later job is of the first submission, a person has cleared that. Then the delivery was decided on
+    after all of them, and one that is older is a better one, which stays.
+
+    :param deliveries: of the run. :param jobs: of the run.
+    """
+    found: dict[JobId, JobCost] = {}
+    for group in {each.group for each in deliveries}:
+        since = max(each.delivered_at for each in deliveries if each.group == group)
+        later = [
+            each
+            for each in jobs
+            if (ended := each.job.end_time or each.job.create_time)
+            and ended > since
+            and each.job.task_id.startswith(group)
+        ]
+        if all(RETRY_LABEL in each.job.labels for each in later):
+            found |= {each.job.key: each for each in later if each.rows.ok}
+    return list(found.values())
+
+
+def say_paid_after(jobs: Sequence[JobCost]) -> str:
+    """Say how many answers `paid_after` has found, and what they cost."""
+    rows, paid = sum(each.rows.ok for each in jobs), add_totals(each.total for each in jobs)
+    return f"{rows:,} {'answer was' if rows == 1 else 'answers were'} paid for ({paid}) after the delivery"
 
 
 def one_of_each_input(found: Iterable[Delivery], retried: Mapping[tuple[str, str], str]) -> list[Delivery]:

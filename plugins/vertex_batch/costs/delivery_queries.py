@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     ColumnElement,
     Connection,
     FromClause,
+    Select,
+    Text,
+    exists,
+    false,
     func,
+    or_,
     select,
     tuple_,
+    type_coerce,
 )
 
 from vertex_batch.costs.deliveries import Delivery
-from vertex_batch.costs.schema import deliveries
+from vertex_batch.costs.schema import deliveries, jobs
+from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
 
 
 def read_deliveries(connection: Connection, *conditions: ColumnElement[bool]) -> list[Delivery]:
@@ -52,6 +60,30 @@ def read_retries(connection: Connection, found: Iterable[Delivery]) -> dict[tupl
         )
         retries |= {(row.dag_id, row.run_id): row.retry_of for row in connection.execute(rows)}
     return retries
+
+
+def select_sent_again(dag_id: str, of: Collection[str]) -> Select[Any]:
+    """Select the jobs that sent rows of some submit tasks again, the oldest first.
+
+    :param of: the keys of these tasks.
+    """
+    labels = type_coerce(jobs.c.labels, Text)
+    sent_again = or_(
+        false(), *(labels.contains(f'"{RETRY_OF_LABEL}": "{key}"', autoescape=True) for key in sorted(of))
+    )
+    return select(jobs).where(jobs.c.dag_id == dag_id, sent_again).order_by(jobs.c.create_time)
+
+
+def select_ended_after(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """Select the runs with jobs that sent rows again, with answers, and ended after a delivery."""
+    same = (jobs.c[name] == deliveries.c[name] for name in ("dag_id", "run_id"))
+    after = exists().where(*same, deliveries.c.delivered_at < jobs.c.end_time)
+    is_round = type_coerce(jobs.c.labels, Text).contains(f'"{RETRY_LABEL}"')
+    return (
+        select(jobs.c.dag_id, jobs.c.run_id)
+        .where(*conditions, jobs.c.rows_ok > 0, is_round, after)
+        .distinct()
+    )
 
 
 def is_of_runs(of: FromClause, runs: Collection[tuple[str, str]]) -> ColumnElement[bool]:

@@ -24,8 +24,14 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
 from vertex_batch.costs import migrations
 from vertex_batch.costs.bill import JobFacts
 from vertex_batch.costs.database import Database
-from vertex_batch.costs.deliveries import NIGHT, Delivery, one_of_each_input
-from vertex_batch.costs.delivery_queries import is_of_runs, read_deliveries, read_retries
+from vertex_batch.costs.deliveries import NIGHT, Delivery, one_of_each_input, paid_after
+from vertex_batch.costs.delivery_queries import (
+    is_of_runs,
+    read_deliveries,
+    read_retries,
+    select_ended_after,
+    select_sent_again,
+)
 from vertex_batch.costs.focus import read_focus
 from vertex_batch.costs.queries import conditions, read_total, select_jobs, select_totals, sum_of
 from vertex_batch.costs.questions import (
@@ -287,6 +293,26 @@ class CostReader:
                 return []
             found = read_deliveries(connection, *chosen, deliveries.c.delivered_at > last - NIGHT)
             return one_of_each_input(found, read_retries(connection, found))
+
+    def sent_again(self, dag_id: str, of: Collection[str]) -> list[JobCost]:
+        """Return the jobs of other runs that sent rows of some submit tasks of a run again, the oldest first.
+
+        :param of: the keys of these tasks, which their jobs have as a label.
+        """
+        with self.reading() as connection:
+            return [read_job_cost(row) for row in connection.execute(select_sent_again(dag_id, of))]
+
+    def paid_after_deliveries(self, where: JobFilter) -> list[list[JobCost]]:
+        """Return, for each run that has such, its jobs that ended after its delivery; see `paid_after`."""
+        with self.reading() as connection:
+            found = connection.execute(select_ended_after(*conditions(where)).limit(_JOBS_ANSWERED)).all()
+            runs = [(row.dag_id, row.run_id) for row in found]
+            asked = select(jobs).where(is_of_runs(jobs, runs))
+            of_runs = [read_job_cost(row) for row in connection.execute(asked)] if runs else []
+        by_run = self.deliveries_of_runs(runs)
+        of_run = {run: [one for one in of_runs if (one.job.dag_id, one.job.run_id) == run] for run in runs}
+        late = (paid_after(by_run.get(run, ()), mine) for run, mine in of_run.items())
+        return [each for each in late if each]
 
     def deliveries_of(self, job: JobFacts) -> list[Delivery]:
         """Return the deliveries of a job's run that can contain answers of the job."""

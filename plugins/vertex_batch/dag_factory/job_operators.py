@@ -189,10 +189,17 @@ class JobOperators:
             **self._always,
         )
 
-    def check(self, task_ids: Iterable[str]) -> CheckTasksOperator:
-        """Make the task that fails a marked run if one of the job's tasks has failed."""
+    def check(self, task_ids: Iterable[str], deliver_task_id: str | None) -> CheckTasksOperator:
+        """Make the task that fails a run if a task of the job has failed, or answers are not delivered."""
         waiting = {name: value for name, value in self._always.items() if name != "litellm_conn_id"}
-        check = CheckTasksOperator(task_id="check_tasks", task_ids=sorted(task_ids), **waiting)
+        check = CheckTasksOperator(
+            task_id="check_tasks",
+            task_ids=sorted(task_ids),
+            # Only rows that are sent again may be paid for after the delivery.
+            deliver_task_id=deliver_task_id if self.job.retry_rows else None,
+            batch_costs_conn_id=self.job.cost_connection,
+            **waiting,
+        )
         check.as_teardown(on_failure_fail_dagrun=True)
         return check
 

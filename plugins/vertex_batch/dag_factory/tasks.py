@@ -34,12 +34,14 @@ class JobTasks:
     :param results: those that have results when they succeed.
     :param bill: the bill of the first submission.
     :param delivery: the task that delivers the answers; it is one of `results`.
+    :param rounds: the bills of the rounds of retries.
     """
 
     first: BaseOperator
     results: tuple[BaseOperator, ...]
     bill: AggregateTokenUsageOperator
     delivery: BaseOperator | None = None
+    rounds: Sequence[AggregateTokenUsageOperator] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ def add_jobs(dag: DAG, spec: Spec, prices_folder: Path | None, budgets_file: Pat
             ends = made[job.name] = add_job(make)
             added = dag.task_dict.keys() - known
             if spec.is_followed(job):
-                make.check(added) << [*ends.results, ends.bill]
+                delivery = ends.delivery.task_id if ends.delivery else None
+                make.check(added, delivery) << [*ends.results, ends.bill, *ends.rounds]
             _finish(spec, job, ends, [dag.get_task(name) for name in added])
     for job in spec.jobs:
         tasks = made[job.name]
@@ -130,7 +133,7 @@ def add_job(make: JobOperators) -> JobTasks:
     delivery = make.deliver(job.results, record, [each.task_id for each in retries])
     delivery.as_teardown(on_failure_fail_dagrun=True)
     delivery << [record, *retries]
-    return replace(made, results=(*made.results, delivery), delivery=delivery)
+    return replace(made, results=(*made.results, delivery), delivery=delivery, rounds=retries)
 
 
 def _rounds(

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from vertex_batch.costs import JobFilter
+from vertex_batch.costs.deliveries import paid_after, say_paid_after
+from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.inputs import PartKind
 from vertex_batch.tasks.outcome import explained, failed_tasks
 from vertex_batch.tasks.shards import planned_parts
@@ -72,20 +75,36 @@ class AnnounceResultsOperator(BaseOperator):
 
 
 class CheckTasksOperator(BaseOperator):
-    """Fail if one of some tasks has failed. Use it as a teardown that fails the run.
+    """Fail if one of some tasks has failed, or has paid for rows that the delivery does not have.
+
+    Use it as a teardown that fails the run.
 
     If a person marks a run, Airflow skips what has not run yet, except teardowns. Tasks that a skipped one
     follows do not decide the run, so it would be a success although its job failed or was not delivered.
 
+    Airflow may order a run by another version of its DAG than that of the file, also from the middle of the
+    run on. Then the delivery may not have waited for all rows that were sent again.
+
     :param task_ids: the tasks; each of them has ended before this one starts.
-    :raises AirflowFailException: one of the tasks has failed.
+    :param deliver_task_id: that of them which delivers; None: there is none.
+    :raises AirflowFailException: one of the tasks has failed, or the delivery lacks rows.
+    :raises CostTableUnavailableError: the database does not answer. A retry may succeed.
     """
 
     ui_color = "#f1f3f4"
 
-    def __init__(self, *, task_ids: Sequence[str], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        task_ids: Sequence[str],
+        deliver_task_id: str | None = None,
+        batch_costs_conn_id: str = CostTableHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.task_ids = tuple(task_ids)
+        self.deliver_task_id = deliver_task_id
+        self.batch_costs_conn_id = batch_costs_conn_id
 
     def execute(self, context: Context) -> None:
         with explained(context, self.log):
@@ -93,6 +112,19 @@ class CheckTasksOperator(BaseOperator):
                 those = "that task" if len(failed) == 1 else "those tasks"
                 message = f"This failure only follows from {' and '.join(failed)}; see {those}."
                 raise AirflowFailException(message)
+            if self.deliver_task_id:
+                self._check_delivered(context["ti"], self.deliver_task_id)
+
+    def _check_delivered(self, ti: Any, deliver: str) -> None:
+        table = CostTableHook(self.batch_costs_conn_id).table()
+        of_run = JobFilter(dag_id=ti.dag_id, run_id=ti.run_id)
+        deliveries = [each for each in table.deliveries(of_run) if each.task_id == deliver]
+        if deliveries and (late := paid_after(deliveries, table.jobs(of_run))):
+            message = (
+                f"{say_paid_after(late)}, so they are not delivered. They are safe in the outputs of their"
+                f" jobs. Clear `{deliver}` with its downstream tasks: it delivers them and costs nothing."
+            )
+            raise AirflowFailException(message)
 
 
 def announcement(recorded: object) -> dict[str, Any]:

@@ -139,6 +139,7 @@ class DeliverResultsOperator(SpecOperator):
             if run is None:
                 message = "No job of this run has a bill, so there is nothing to deliver."
                 raise AirflowSkipException(message)
+            self._check_sent(context, run)
             written, bad, notable = self._deliver(context, run)
             self._record(context, table, run, written)
             self.delivery_url = storage_url(written.place.answers, is_file=True)
@@ -223,6 +224,23 @@ class DeliverResultsOperator(SpecOperator):
                 " delivers them."
             )
             raise AirflowFailException(message)
+
+    def _check_sent(self, context: Context, run: RunBills) -> None:
+        """See that a run which sends rows of an earlier run again did not fail before it sent any.
+
+        As a teardown, this task runs all the same, and would deliver the earlier run's answers as its own.
+
+        :raises AirflowSkipException: it did.
+        """
+        ti = context["ti"]
+        if not run.is_retry or any(bill.job.run_id == ti.run_id for bill in run.bills):
+            return
+        if failed := failed_tasks(ti, self.dag.get_task(self.task_id).get_flat_relative_ids(upstream=True)):
+            message = (
+                f"Nothing was delivered, because {' and '.join(failed)} failed and no row was sent again. The"
+                " deliveries of earlier runs stay as they are."
+            )
+            raise AirflowSkipException(message)
 
     def _facts(self, context: Context, run: RunBills) -> dict[str, Any]:
         """Whose delivery it is, for the manifest."""

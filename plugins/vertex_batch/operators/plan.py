@@ -99,7 +99,7 @@ class PlanInputsOperator(SpecOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         with explained(context, self.log):
             skip_unless_chosen(context, self.job_name)
-            skip_if_retry(context)
+            skip_if_retry(context, self.submit_task_id)
             with reports_nothing_submitted(context, self.retries):
                 plan = self._plan(context)
         if plan.is_written:

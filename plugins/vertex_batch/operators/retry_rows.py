@@ -26,6 +26,7 @@ from vertex_batch.results import (
 )
 from vertex_batch.tasks.choices import is_dry_run, retried_run, skip_unless_chosen
 from vertex_batch.tasks.context import identity
+from vertex_batch.tasks.delivery_order import check_delivery
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.rounds import RoundJobs, RoundTasks
 from vertex_batch.vertex.labels import SAMPLE_LABEL
@@ -99,6 +100,7 @@ class PrepareRetryOperator(SpecOperator):
             if is_dry_run(context):
                 message = "Dry run: nothing was submitted, so there are no rows to send again."
                 raise AirflowSkipException(message)
+            check_delivery(context, self.rounds.of(self.round))
             self._check_day(context, "Nothing was submitted")
             return [part.to_dict() for part in self._prepare(context)]
 

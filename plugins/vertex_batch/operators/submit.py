@@ -35,6 +35,7 @@ from vertex_batch.tasks.context import (
     reports_nothing_submitted,
     with_run_dates,
 )
+from vertex_batch.tasks.delivery_order import VersionNotReadError, check_delivery
 from vertex_batch.tasks.gate import BudgetGate, BudgetSettings, InputFiles
 from vertex_batch.tasks.kill import KillSwitch
 from vertex_batch.tasks.outcome import end_dry_run, explained, note
@@ -203,7 +204,10 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         skip_unless_chosen(context, self.job_name)
         part = self._part
         if self.spec and not (part and part.kind is PartKind.RETRY):
-            skip_if_retry(context)
+            skip_if_retry(context, self.task_id)
+        if self.spec and not self._is_planned and map_index(context) >= 0:
+            # The scheduler still has the DAG with a plan. Each shard's task would submit the whole input.
+            raise VersionNotReadError([f"{self.task_id} without shards"])
         if self._is_planned and part is None:
             message = (
                 f"Task {self.task_id} has no input: the input plan is gone. Nothing was submitted."
@@ -233,27 +237,35 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
             lines = {**self._plan_lines(report), **found.lines}
             end_dry_run(context, self.log, body, rows=rows, found=replace(found, lines=lines))
         self._store = TaskStateIntentStore(context)
-        self._kill = KillSwitch(context, self._cancel_submitted, self.log, retry_resumes=True)
+        self._kill = kill = KillSwitch(context, self._cancel_submitted, self.log, retry_resumes=True)
+
+        def may_create() -> None:
+            kill.check()
+            check_delivery(context, self.task_id)
+
         with hook.client() as client:
             gate = self._gate(context, request, files, place, client)
+
+            def before_intent() -> None:
+                may_create()
+                gate.check(self._known_rows(self._preflight(request, files, place, client)))
+
             submitter = Submitter(
                 client,
                 self._store,
                 look_policy(),
                 log=self.log,
                 # A job that is wrong or too expensive is not submitted.
-                before_intent=lambda: gate.check(
-                    self._known_rows(self._preflight(request, files, place, client))
-                ),
-                before_create=self._kill.check,
+                before_intent=before_intent,
+                before_create=may_create,
             )
             submission = submitter.submit(who, context["ti"].max_tries, place, request)
             gate.submitted(submission.job_id)
             team = request.labels.get("team", "")
             metrics.submitted(submission.action, spec=self.spec, team=team, model=request.model)
-            if self._kill.cancelled:  # while the POST was on its way
+            if kill.cancelled:  # while the POST was on its way
                 request_cancel(client, JobId(*place, submission.job_id))
-            self._kill.check()
+            kill.check()
         reference = JobReference(
             *place,
             submission.job_id,

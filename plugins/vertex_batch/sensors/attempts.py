@@ -32,7 +32,8 @@ class Attempts:
 
     :param first: the job that the submit task returned.
     :param resubmits: how many attempts may follow.
-    :param before_create: see `Submitter`.
+    :param before_create: called before a job is submitted again, first before anything is stored for it, then
+        before each POST; see `Submitter`. If it raises, nothing is submitted.
     """
 
     def __init__(
@@ -75,7 +76,12 @@ class Attempts:
         number = self._in_doubt or self.number + 1
         first = self._first
         submitter = Submitter(
-            client, self._store, look_policy(), log=self._log, before_create=self._before_create
+            client,
+            self._store,
+            look_policy(),
+            log=self._log,
+            before_intent=self._before_create,
+            before_create=self._before_create,
         )
         failed = self._attempt(client, number - 1)
         submission = submitter.resubmit(

@@ -29,6 +29,7 @@ from vertex_batch.observability.lineage import ReportsLineage, of_reference
 from vertex_batch.observability.links import BillLink, ConsoleJobLink, OutputLink, bill_url, storage_url
 from vertex_batch.sensors.attempts import Attempts, FailureTally
 from vertex_batch.tasks.context import deployment, owner
+from vertex_batch.tasks.delivery_order import check_delivery
 from vertex_batch.tasks.kill import KillSwitch
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.retry_policy import RETRY_POLICY
@@ -161,9 +162,14 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
 
     def _begin(self, context: Context) -> None:
         """Restore the state that the task's earlier processes stored."""
-        self._kill = KillSwitch(context, self._cancel, self.log)
+        self._kill = kill = KillSwitch(context, self._cancel, self.log)
+
+        def may_create() -> None:
+            kill.check()
+            check_delivery(context, self.task_id)
+
         self._attempts = Attempts(
-            context, self.reference, self.resubmits, log=self.log, before_create=self._kill.check
+            context, self.reference, self.resubmits, log=self.log, before_create=may_create
         )
         if self.reschedule:
             self._failures = self._tally.restore(context)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from airflow.sdk.exceptions import AirflowSkipException
 
 from vertex_batch.errors import ConfigurationError
+from vertex_batch.tasks.delivery_order import check_delivery
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,12 +41,15 @@ def earlier_run(params: Mapping[str, Any]) -> str | None:
     return str(params.get(RETRY_OF) or "").strip() or None
 
 
-def skip_if_retry(context: Context) -> None:
+def skip_if_retry(context: Context, submit_task_id: str) -> None:
     """Skip a task of the first submission in a run that only sends rows of an earlier run again.
 
+    :param submit_task_id: the task of the first submission that submits.
     :raises AirflowSkipException: it is one.
+    :raises VersionNotReadError: this run does not have the rounds that send the rows. A retry succeeds later.
     """
     if run_id := retried_run(context):
+        check_delivery(context, submit_task_id, needs_rounds=True)
         message = f"This run only sends rows of run {run_id} again. Its whole input is not submitted."
         raise AirflowSkipException(message)
 

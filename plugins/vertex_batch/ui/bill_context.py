@@ -7,15 +7,17 @@ from decimal import Decimal
 from typing import Any
 
 from vertex_batch.budgets import Ledger
-from vertex_batch.costs import Bill, CostTable, JobCost, JobFilter
+from vertex_batch.costs import Bill, CostTable, JobCost, JobFacts, JobFilter
 from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.ui.access import Reader
 from vertex_batch.ui.failures import count_retried, group_failures
 from vertex_batch.ui.numbers import AmountColumn
 from vertex_batch.ui.runs.audit import cancelled_by
+from vertex_batch.ui.runs.cancelled import RestSent, rest_sent
 from vertex_batch.ui.runs.run_report import record_log
 from vertex_batch.ui.spec_files import retried_reasons
 from vertex_batch.ui.words import MANY_FAILED
+from vertex_batch.vertex.labels import GROUP_KEY_LABEL
 from vertex_batch.vertex.names import JobId
 
 NIGHTS = 7
@@ -57,6 +59,12 @@ def nights_before(costs: CostTable, bill: Bill) -> list[JobCost]:
     return earlier[:NIGHTS]
 
 
+def later_runs(costs: CostTable, jobs: Sequence[JobFacts]) -> list[RestSent]:
+    """The later runs that have answered rows of some jobs of one run, the oldest first."""
+    keys = {key for job in jobs if (key := job.labels.get(GROUP_KEY_LABEL))}
+    return rest_sent(costs.sent_again(jobs[0].dag_id, keys)) if keys else []
+
+
 def bill_context(
     reader: Reader, costs: CostTable, found: Bill, limits: Mapping[str, Decimal]
 ) -> dict[str, Any]:
@@ -66,6 +74,8 @@ def bill_context(
     """
     expected = Ledger(costs).of_job(found.job.key)
     nights = nights_before(costs, found)
+    later = later_runs(costs, [found.job])
+    again = count_retried(found, costs.deliveries_of(found.job), retried_reasons(found.job.spec))
     amounts = [found.total, *(each.total for each in nights)]
     rates = [found.per_thousand_rows, *(each.per_thousand_rows for each in nights)]
     return {
@@ -78,6 +88,7 @@ def bill_context(
         "money": AmountColumn.finest(amounts[:1], amounts, [item.amount_usd for item in found.line_items]),
         "rates": AmountColumn.finest(rates[:1], rates),
         "log": record_log(found.job),
-        "again": count_retried(found, costs.deliveries_of(found.job), retried_reasons(found.job.spec)),
+        "again": 0 if later else again,
+        "later": later,
         "ended_by": cancelled_by(found.job) if reader.may_read_audit(found.job.owner) else None,
     }

@@ -16,7 +16,7 @@ from airflow.utils.state import DagRunState
 from sqlalchemy import select
 
 from vertex_batch.costs import CostTable, Delivery, JobCost, JobFilter, add_totals
-from vertex_batch.costs.deliveries import DeliverySums
+from vertex_batch.costs.deliveries import DeliverySums, say_paid_after
 from vertex_batch.dag_factory import TAG
 from vertex_batch.operators.deliver import SAMPLES
 from vertex_batch.ui import numbers
@@ -99,6 +99,9 @@ def read_problems(
     if costs:
         recent = replace(where, since=yesterday, until=today, incomplete=True)
         jobs = costs.jobs(recent, limit=_MAX_READ)
+    late: Sequence[Sequence[JobCost]] = ()
+    if costs:
+        late = costs.paid_after_deliveries(replace(where, since=yesterday, until=today))
     bad = by_run(jobs, many_unanswered(night, failed_limits))
     known = {(each.dag_id, each.run_id) for each in bad}
     # The runs of a team are not known to Airflow.
@@ -111,10 +114,11 @@ def read_problems(
     broken = [] if where.team else list(_broken_specs(reader, dag_id or where.spec))
     shown = [
         *broken[:MAX_SHOWN],
+        *(_of_late_jobs(each) for each in late[:MAX_SHOWN]),
         *(describe_run(reader, each) for each in shown_runs),
         *(_of_failed_run(reader, *each) for each in failed[:MAX_SHOWN]),
     ]
-    return Problems(shown, len(broken) + len(bad) + len(failed) - len(shown))
+    return Problems(shown, len(broken) + len(late) + len(bad) + len(failed) - len(shown))
 
 
 def _broken_specs(reader: Reader, only: str) -> Iterator[PageProblem]:
@@ -230,6 +234,13 @@ def describe_run(reader: Reader, bad: BadRun) -> PageProblem:
     stays = [what_stays(each, bad.jobs) for each in bad.earlier]
     detail = " ".join(filter(None, [*stays, detail]))
     return PageProblem(f"{name}: {', '.join(said)}", address, detail, is_bad)
+
+
+def _of_late_jobs(jobs: Sequence[JobCost]) -> PageProblem:
+    job = jobs[0].job
+    address = f"/run?{query(dag_id=job.dag_id, run_id=job.run_id)}"
+    advice = "They are safe. The page of the run says which task to clear to deliver them; it costs nothing."
+    return PageProblem(f"{job.spec or job.dag_id}: {say_paid_after(jobs)}", address, advice)
 
 
 def _ended_by(reader: Reader, jobs: Sequence[JobCost]) -> str:

@@ -9,7 +9,7 @@ from vertex_batch.budgets import Ledger
 from vertex_batch.costs import JobFilter, add_totals
 from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.ui.access import CurrentReader
-from vertex_batch.ui.bill_context import bill_context, delivered, outside_expectation
+from vertex_batch.ui.bill_context import bill_context, delivered, later_runs, outside_expectation
 from vertex_batch.ui.failures import main_reason
 from vertex_batch.ui.open_table import CostsIfAny
 from vertex_batch.ui.periods import BadAddressError
@@ -65,12 +65,13 @@ def run(
     cut_short = clearings(found, expected) if report.has_failed else []
     staying = {(each.task_id, each.map_index): what_stays(each, found) for each in deliveries}
     has_better = bool(staying) and all(staying.values())
+    later = later_runs(costs, [each.job for each in found]) if costs else []
     return page(
         request,
         "run.html",
         clearings=cut_short,
         rest_needs={
-            each.task_id: None if has_better else what_rest_needs(each.spec, each.task_id)
+            each.task_id: None if has_better or later else what_rest_needs(each.spec, each.task_id)
             for each in cut_short
         },
         jobs=found,
@@ -92,13 +93,24 @@ def run(
         },
         staying=staying,
         undelivered=[
-            (task, first_delivery(mine, result_options(mine[0].job.spec, mine[0].job.job_name)))
-            for task, mine in report.undelivered(found, deliveries)
+            (
+                task,
+                "" if late else first_delivery(mine, result_options(mine[0].job.spec, mine[0].job.job_name)),
+                late,
+            )
+            for task, mine, late in report.undelivered(found, deliveries)
         ],
         marked=marked,
         cancelled=cancelled,
         run_days=run_days([(dag_id, run_id)], timezones()),
         dag_id=dag_id,
         run_id=run_id,
-        **(bill_context(reader, costs, whole, limits) if costs and whole else {"bill": None, "money": None}),
+        **{
+            "later": later,
+            **(
+                bill_context(reader, costs, whole, limits)
+                if costs and whole
+                else {"bill": None, "money": None}
+            ),
+        },
     )

@@ -8,6 +8,7 @@ import shlex
 import pytest
 
 from vertex_batch.cli import main
+from vertex_batch.cli.retry_rows import missing_tasks, triggered_run
 
 SPEC = "model: gemini-2.5-flash\ninputs: gs://bucket/in/a.jsonl\noutput: gs://bucket/out/\n"
 SPEC += "results: {to: gs://bucket/answers/a.parquet}\n"
@@ -46,3 +47,33 @@ def test_the_run_is_triggered_with_the_params_of_the_form(spec, capsys, more, pa
 def test_what_cannot_be_triggered_is_refused(spec, capsys, text, more, problem):
     assert main(["retry-rows", spec(text), "manual__1", "--dry-run", *more]) == 1
     assert problem in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (["submit", "retry_1.submit", "deliver"], ""),
+        (["submit", "retry_1.submit", "deliver", "of_before"], ""),
+        (["submit", "deliver"], "it lacks retry_1.submit"),
+        ([], "it lacks deliver, retry_1.submit, submit"),
+        (None, "Airflow does not have the DAG nightly yet"),
+    ],
+)
+def test_a_run_is_not_triggered_before_the_scheduler_has_the_rounds(known, said):
+    """It would begin with the DAG of before, and may deliver before the rounds have run."""
+    found = missing_tasks(["submit", "retry_1.submit", "deliver"], known, "nightly")
+    assert said in found if said else not found
+
+
+@pytest.mark.parametrize(
+    ("printed", "run_id"),
+    [
+        ('Could not import graphviz.\n[{"conf": {}, "dag_run_id": "manual__2"}]\n', "manual__2"),
+        ('[warning] x\n[{"dag_run_id": "manual__2"}]', "manual__2"),
+        ("Dag id nightly not found", ""),
+        ("[{", ""),
+        ("", ""),
+    ],
+)
+def test_the_run_is_read_from_what_airflow_prints(printed, run_id):
+    assert triggered_run(printed) == run_id

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from tests.builders import DELIVERED_TO, MORNING, a_delivery
-from vertex_batch.costs import CostTableSetupError, JobFacts, JobFilter, migrations
+from vertex_batch.costs import CostTableSetupError, JobCost, JobFacts, JobFilter, RowCounts, Total, migrations
 from vertex_batch.costs.database import Database
-from vertex_batch.costs.deliveries import DeliverySums
+from vertex_batch.costs.deliveries import DeliverySums, paid_after
+from vertex_batch.vertex.labels import RETRY_LABEL
 
 NIGHT_RUN = JobFilter(dag_id="nightly", run_id="night")
 
@@ -41,6 +43,40 @@ def test_files_that_were_written_again_have_the_new_time(table):
     later = a_delivery(delivered_at=MORNING + timedelta(hours=1))
     table.record_delivery(later, files_changed=True)
     assert table.deliveries(NIGHT_RUN) == [later]
+
+
+ROUND = {RETRY_LABEL: "1"}
+
+
+@pytest.mark.parametrize(
+    ("jobs", "after"),
+    [
+        ([("a.submit", -9, {}, 5), ("a.retry_1.submit", -1, ROUND, 5)], []),
+        ([("a.submit", -9, {}, 5), ("a.retry_1.submit", 1, ROUND, 5)], ["a.retry_1.submit"]),
+        ([("a.retry_1.submit", 1, ROUND, 0)], []),  # nothing was answered
+        ([("b.retry_1.submit", 1, ROUND, 5)], []),  # another job of the spec, with its own delivery
+        # Cleared since: the delivery was decided on again, and the better one stays.
+        ([("a.submit", 1, {}, 5), ("a.retry_1.submit", 2, ROUND, 5)], []),
+    ],
+)
+def test_rows_that_were_sent_again_and_ended_after_the_delivery_are_not_in_it(jobs, after):
+    made = [
+        JobCost(
+            JobFacts(
+                "p", "l", task_id, task_id=task_id, labels=labels, end_time=MORNING + timedelta(hours=hours)
+            ),
+            RowCounts(ok=ok),
+            Total(Decimal(1), complete=True),
+            1,
+            (),
+        )
+        for task_id, hours, labels, ok in jobs
+    ]
+    found = paid_after([a_delivery(task_id="a.deliver")], made)
+    assert [each.job.task_id for each in found] == after
+    assert paid_after([], made) == []
+    again = a_delivery(task_id="a.deliver", delivered_at=MORNING + timedelta(1))
+    assert paid_after([again], made) == []
 
 
 def test_the_numbers_of_a_better_delivery_stay_where_it_is(table):

@@ -1,15 +1,20 @@
-"""What an asset event says of a job's results."""
+"""What an asset event says of a job's results, and what is checked after all tasks of a job."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG, Asset
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
-from vertex_batch.operators import AnnounceResultsOperator
+from tests.builders import MORNING, a_delivery
+from vertex_batch.costs import Bill, JobFacts, JobFilter, RowCounts
+from vertex_batch.operators import AnnounceResultsOperator, CheckTasksOperator
+from vertex_batch.vertex.labels import RETRY_LABEL
 
 OUTPUT = Asset("vertex_batch/nightly")
 
@@ -81,3 +86,30 @@ def test_a_job_that_failed_first_has_no_results_but_its_cost_counts(context):
 def test_without_results_nothing_is_announced(context, jobs):
     with pytest.raises(AirflowSkipException):
         announce(context, *jobs)
+
+
+@pytest.mark.parametrize(("minutes", "is_missing"), [(-1, False), (1, True)])
+def test_a_run_fails_that_paid_for_rows_after_its_delivery(context, table, minutes, is_missing):
+    """The delivery did not wait for the round, which the scheduler got to know too late."""
+    ti = context["ti"]
+    run = {"dag_id": ti.dag_id, "run_id": ti.run_id}
+    ended = MORNING + timedelta(minutes=minutes)
+    job = JobFacts(
+        "p", "us-central1", "1", task_id="retry_1.submit", labels={RETRY_LABEL: "1"}, end_time=ended, **run
+    )
+    table.record(Bill(job, RowCounts(ok=1200), []))
+    table.record_delivery(a_delivery(**run, delivered_at=MORNING), files_changed=True)
+    ti.states = {"deliver": "success", "retry_1.submit": "success"}
+    check = CheckTasksOperator(task_id="check_tasks", task_ids=list(ti.states), deliver_task_id="deliver")
+    failure = pytest.raises(
+        AirflowFailException, match=r"1,200 answers were paid for .* after the delivery.*Clear `deliver`"
+    )
+    with failure if is_missing else nullcontext():
+        check.execute(context)
+    # It was cleared, and has the rows now.
+    table.record_delivery(
+        a_delivery(**run, delivered=18, exceptions=2, delivered_at=MORNING + timedelta(hours=1)),
+        files_changed=True,
+    )
+    check.execute(context)
+    assert len(table.jobs(JobFilter(**run))) == 1

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import sqlite3
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -13,6 +14,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from local.emulator.admin import Scenario, Step, Trait
@@ -427,6 +430,36 @@ def test_a_run_without_any_good_answer_fails(vertex, context):
 def test_a_run_without_a_job_has_nothing_to_deliver(vertex, context):
     with pytest.raises(AirflowSkipException):
         deliver(context)
+
+
+@pytest.mark.parametrize("failed", ["plan_inputs", "retry_1.submit", None])
+def test_a_run_for_the_rest_that_failed_before_it_sent_a_row_replaces_no_delivery(
+    vertex, context, airflow_runs, table, failed
+):
+    """Such as one whose params were refused: as a teardown, the delivery runs all the same."""
+    ended(vertex, context, mix={})
+    delivered = deliver(context)
+    manifest = vertex.gcs.get(delivered["manifest"])
+    ti = context["ti"]
+    earlier = ti.run_id
+    airflow_runs.add(earlier, context["dag_run"].run_after)
+    ti.other_runs[earlier], ti.xcoms, ti.run_id = ti.xcoms, {}, "manual__again"
+    context["params"] = {"retry_of": earlier}
+    ti.states = dict.fromkeys(["plan_inputs", "retry_1.submit"], "skipped")
+    if failed:
+        ti.states[failed] = "failed"
+    with DAG("nightly", schedule=None):
+        first, again = EmptyOperator(task_id="plan_inputs"), EmptyOperator(task_id="retry_1.submit")
+        task = DeliverResultsOperator(
+            task_id="deliver", to=TO, record_task_id="record_cost", key="ticket_id", prices=PRICES
+        )
+        first >> again >> task
+    with (
+        pytest.raises(AirflowSkipException, match=f"{failed} failed and no row") if failed else nullcontext()
+    ):
+        task.execute(context)
+    assert (vertex.gcs.get(delivered["manifest"]) == manifest) is bool(failed)
+    assert bool(table.deliveries(JobFilter(run_id="manual__again"))) is not bool(failed)
 
 
 def test_a_schema_that_cannot_be_read_is_named(vertex, context, tmp_path):

@@ -14,6 +14,7 @@ from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from tests.builders import input_rows
 from vertex_batch.observability.links import BillLink, ConsoleJobLink
 from vertex_batch.operators import SubmitBatchPredictionJobOperator
+from vertex_batch.tasks.delivery_order import VersionNotReadError
 from vertex_batch.tasks.kill import TaskKilledError
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.vertex.client import BatchClient
@@ -74,7 +75,7 @@ def test_a_job_without_a_spec_is_named_by_its_dag_and_its_day(vertex, context):
     assert job.request["displayName"] == "nightly 2026-11-22"
 
 
-def test_submits_what_the_spec_says_on_the_date_of_the_run(vertex, context):
+def test_submits_what_the_spec_says_on_the_date_of_the_run(vertex, context, delivering_dag):
     reference = run(a_task(), context)
     (job,) = vertex.admin.jobs()
     assert reference.job_id == job.id
@@ -85,6 +86,28 @@ def test_submits_what_the_spec_says_on_the_date_of_the_run(vertex, context):
     assert job.request["model"] == "publishers/google/models/gemini-3.8-flash"
     assert job.labels["team"] == "search"
     assert job.labels["airflow_dag"] == "nightly"
+
+
+@pytest.mark.parametrize(
+    ("states", "error"),
+    [
+        ({"deliver": "success"}, AirflowFailException),
+        ({"deliver": "running"}, AirflowFailException),
+        ({"submit": "running"}, VersionNotReadError),
+    ],
+)
+def test_nothing_is_submitted_that_the_run_would_not_deliver(vertex, context, delivering_dag, states, error):
+    context["dag"] = delivering_dag
+    context["ti"].states = states
+    with pytest.raises(error, match="Nothing was submitted"):
+        run(a_task(), context)
+    assert vertex.admin.jobs() == []
+    assert context["task_state_store"].values == {}
+    context["ti"].states = {"deliver": None}
+    run(a_task(), context)
+    context["ti"].states = states  # a retry finds its job in any case
+    run(a_task(), context)
+    assert len(vertex.admin.jobs()) == 1
 
 
 def test_the_next_try_returns_the_same_job(vertex, context):

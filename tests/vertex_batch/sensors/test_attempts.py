@@ -74,6 +74,20 @@ def test_it_is_submitted_again_so_many_times_and_no_more(vertex, context, resubm
         assert keys(vertex) == [attempt_key(KEY, attempt) for attempt in range(resubmits + 1)]
 
 
+def test_nothing_is_submitted_again_after_the_delivery_of_the_run(vertex, context, delivering_dag):
+    """A person has cleared the waiting task alone."""
+    reference = submitted(vertex, FAILS, SUCCEEDS)
+    context["dag"] = delivering_dag
+    context["ti"].states = {"deliver": "success"}
+    with pytest.raises(AirflowFailException, match="would not be delivered"):
+        a_sensor(reference).execute(context)
+    assert keys(vertex) == [KEY]
+    assert context["task_state_store"].values == {}
+    context["ti"].states = {"deliver": None}
+    a_sensor(reference).execute(context)
+    assert keys(vertex) == [KEY, attempt_key(KEY, 1)]
+
+
 def test_the_task_defers_for_the_new_job_and_resumes_with_it(vertex, context):
     reference = submitted(vertex, FAILS, HELD)
     failed = JobReading(Verdict.FAILED, state="FAILED", error_code=13).to_dict()

@@ -13,7 +13,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
 from sqlalchemy import Engine, delete, event, insert, update
 
-from tests.builders import a_delivery
+from tests.builders import MORNING, a_delivery
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
 from tests.vertex_batch.ui.test_pages import key, words
 from tests.vertex_batch.ui.test_run import REASON, a_run, a_spec
@@ -21,6 +21,7 @@ from vertex_batch.costs import RowCounts
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.ui.problems import many_unanswered
 from vertex_batch.ui.words import explain_truncated
+from vertex_batch.vertex.labels import RETRY_LABEL
 
 ENDED = datetime(2026, 11, 22, 3, 40, tzinfo=UTC)
 FINE = {"rows": RowCounts(ok=1000, input_rows=1000)}
@@ -35,6 +36,22 @@ def a_failed_run(dag_id="nightly", reason=REASON, run_id="tonight"):
         connection.execute(delete(DagTag.__table__).where(DagTag.__table__.c.dag_id == dag_id))
         connection.execute(insert(DagTag.__table__).values(name="vertex-batch", dag_id=dag_id))
         connection.execute(update(DagRun.__table__).values(end_date=ENDED))
+
+
+def test_answers_that_were_paid_for_after_the_delivery_are_a_warning(pages):
+    run = {"dag_id": "nightly", "run_id": "tonight"}
+    facts = {"run_id": "tonight", "task_id": "retry_1.submit", "labels": {RETRY_LABEL: "1"}, "bill": FINE}
+    pages.table.record_delivery(a_delivery(**run, delivered=20, exceptions=0), files_changed=True)
+    pages.record(**facts, end_time=MORNING - timedelta(1))
+    assert "Nothing unusual" in pages.get("/").text
+    pages.record(**facts, end_time=MORNING + timedelta(minutes=9))
+    pages.record(**{**facts, "bill": FINE}, dag_id="secret", end_time=MORNING + timedelta(minutes=9))
+    answer = pages.get("/").text
+    assert "1 warning nightly: 1,000 answers were paid for (1.50 USD) after the delivery" in words(answer)
+    assert "/run?dag_id=nightly&amp;run_id=tonight" in answer
+    delivered = a_delivery(**run, delivered=20, exceptions=0, delivered_at=MORNING + timedelta(1))
+    pages.table.record_delivery(delivered, files_changed=True)
+    assert "Nothing unusual" in pages.get("/").text
 
 
 @pytest.mark.parametrize(

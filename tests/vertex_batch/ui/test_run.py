@@ -17,7 +17,7 @@ from airflow.models.xcom import XComModel
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import insert, update
 
-from tests.builders import a_delivery
+from tests.builders import MORNING, a_delivery
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
 from tests.vertex_batch.ui.test_pages import words
 from vertex_batch.budgets import Estimate
@@ -28,7 +28,7 @@ from vertex_batch.tasks.forms import refuse_unknown_params
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.ui import run_routes
 from vertex_batch.ui.runs.run_report import TaskLog, record_log
-from vertex_batch.vertex.labels import SAMPLE_LABEL
+from vertex_batch.vertex.labels import RETRY_LABEL, SAMPLE_LABEL
 
 RUN = {"dag_id": "nightly", "run_id": "tonight"}
 REASON = "No such bucket: gs://demo-bukket. Nothing was submitted."
@@ -237,6 +237,28 @@ def test_a_run_whose_answers_were_not_delivered_says_so_and_what_to_do(pages, st
     assert "vertex-batch results gs://b/out/1 --input gs://b/in.jsonl --to answers.jsonl" in text
     pages.table.record_delivery(a_delivery(**RUN, task_id="a.deliver"), files_changed=True)
     assert NOT_DELIVERED not in pages.get("/run", **RUN).text
+
+
+def test_a_run_that_paid_for_rows_after_its_delivery_says_so_and_what_to_do(pages):
+    """The scheduler got to know a round only after the delivery."""
+    a_run("success", [("deliver", "success", DELIVER)])
+    pages.table.record_delivery(
+        a_delivery(**RUN, delivered=7, exceptions=13, delivered_at=MORNING), files_changed=True
+    )
+    pages.record(
+        run_id="tonight",
+        task_id="retry_1.submit",
+        labels={RETRY_LABEL: "1"},
+        create_time=MORNING + timedelta(minutes=1),
+        end_time=MORNING + timedelta(minutes=9),
+        bill={"rows": RowCounts(ok=5, input_rows=5)},
+    )
+    text = words(pages.get("/run", **RUN).text)
+    assert "5 answers were paid for (1.50 USD) after the delivery, so they are not delivered." in text
+    assert "Clear the task deliver with its downstream tasks to deliver them; it costs nothing." in text
+    assert "nothing to do" not in text
+    pages.table.record_delivery(a_delivery(**RUN, delivered_at=MORNING + timedelta(1)), files_changed=True)
+    assert "after the delivery" not in pages.get("/run", **RUN).text
 
 
 def test_a_run_past_its_timeout_names_the_task_without_which_nothing_is_delivered(pages):

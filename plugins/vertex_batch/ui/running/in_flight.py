@@ -174,6 +174,8 @@ def project_cost(
         usual = expected.expected
     else:
         return RunningEstimate(None, None, "no earlier bill of this DAG and model")
+    if each.has_ended:
+        basis = "estimated until its bill is recorded"
     guess = expected if not known and expected and expected.low != expected.high else None
     if each.rows is None:
         basis = f"{basis}: {guess.span} USD" if guess else basis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,7 @@ class CancelledRun:
     :param headline: what was cancelled, by whom and when, as far as that is known.
     :param rows: how many rows were answered, failed, and did not run.
     :param paid: for the jobs that were submitted last; the earlier ones are in the sum of the run.
+    :param answered: how many rows the cancelled jobs have answered.
     :param waiting: the tasks that waited for the cancelled jobs and failed.
     :param reaches_submit: a submit task has failed, too, so that clearing the failed tasks submits again.
     """
@@ -29,6 +31,7 @@ class CancelledRun:
     headline: str
     rows: str
     paid: Total
+    answered: int
     waiting: Sequence[str]
     reaches_submit: bool
 
@@ -50,9 +53,32 @@ def cancelled_run(
         _headline(cut, last, waits, by, marked),
         _rows(last),
         add_totals(each.total for each in last),
+        sum(each.rows.ok for each in cut),
         list(dict.fromkeys(end.task_id for end in waits)),
         bool({end.task_id for end in report.failures} & {each.job.task_id for each in last}),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RestSent:
+    """A later run that has sent rows of a run again.
+
+    :param answered: how many of them it has answered.
+    """
+
+    run_id: str
+    answered: int
+
+
+def rest_sent(jobs: Sequence[JobCost]) -> list[RestSent]:
+    """The later runs that have answered rows of a run, the oldest first.
+
+    :param jobs: of the later runs, those that sent rows of the run again, the oldest first.
+    """
+    answered: Counter[str] = Counter()
+    for each in jobs:
+        answered[each.job.run_id] += each.rows.ok
+    return [RestSent(run_id, rows) for run_id, rows in answered.items() if rows]
 
 
 def without_consequences(

@@ -40,7 +40,9 @@ def what_stays(delivery: Delivery, jobs: Sequence[JobCost]) -> str:
     if delivery.kept_at:
         return answers_stay(delivery.kept_answers, delivery.kept_at)
     later = [each for each in jobs if delivery.was_before(each.job)]
-    is_better = later and sum(each.rows.ok for each in later) <= delivery.delivered
+    # Rows that were sent again add to the delivery that was before them.
+    is_whole = any(RETRY_LABEL not in each.job.labels for each in later)
+    is_better = is_whole and sum(each.rows.ok for each in later) <= delivery.delivered
     return answers_stay(delivery.delivered, delivery.answers_uri) if is_better and delivery.delivered else ""
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from vertex_batch.costs import Delivery, JobCost, JobFacts, PaysAgain
+from vertex_batch.costs.deliveries import paid_after, say_paid_after
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.operators import AggregateTokenUsageOperator, CheckTasksOperator, DeliverResultsOperator
 from vertex_batch.operators.record import NO_JOB
@@ -71,9 +72,13 @@ class RunReport:
 
     def undelivered(
         self, jobs: Sequence[JobCost], deliveries: Sequence[Delivery]
-    ) -> Iterator[tuple[str, list[JobCost]]]:
-        """The jobs of an ended run whose answers its tasks have not delivered, with the task to clear."""
+    ) -> Iterator[tuple[str, list[JobCost], str]]:
+        """The jobs of an ended run whose answers its tasks have not delivered, with the task to clear.
+
+        The text says that they were paid for after the delivery; it is empty if there is no delivery.
+        """
         done = {delivery.task_id for delivery in deliveries}
+        late = paid_after(deliveries, jobs)
         skipped = {end.task_id for end in self.ends if end.state == TaskInstanceState.SKIPPED}
         for task in self.delivering if not self.is_active else ():
             group = group_prefix(task)
@@ -81,7 +86,9 @@ class RunReport:
             if any(each.rows.ok for each in mine) and task not in done:
                 record = f"{group}record_cost"
                 # `dagrun_timeout` has skipped it, and the delivery reads what it returns.
-                yield record if record in skipped else task, mine
+                yield record if record in skipped else task, mine, ""
+            elif after := [each for each in mine if each in late]:
+                yield task, after, say_paid_after(after)
 
     @property
     def has_failed(self) -> bool:

@@ -15,6 +15,7 @@ from tests.vertex_batch.ui.test_pages import words
 from tests.vertex_batch.ui.test_run import DELIVER, RECORD, RUN, a_run, a_spec
 from vertex_batch.costs import RowCounts
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
+from vertex_batch.vertex.labels import GROUP_KEY_LABEL, RETRY_OF_LABEL
 
 WAIT, CHECK = "BatchPredictionJobSensor", "CheckTasksOperator"
 AT = datetime(2026, 11, 22, 3, 40, tzinfo=UTC)
@@ -109,9 +110,30 @@ def test_a_better_delivery_of_before_the_run_was_cleared_stays_and_there_is_noth
     a_run("failed", TASKS, SAID)
     (box,) = boxes(pages)
     stays = "The 290 answers that were delivered before stay at gs://demo-bucket/a b/answers.parquet"
-    assert f"{stays}; nothing to do." in box
+    assert f"{stays}; nothing to do. The answers of the cancelled jobs (44) are in a file beside" in box
     assert "retry-rows" not in box  # it would pay for rows that have better answers
     assert "replace" not in box
+
+
+def test_a_run_whose_rest_was_sent_leads_to_the_run_that_sent_it(pages):
+    job = pages.record(bill=ROWS, state="CANCELLED", run_id="tonight", labels={GROUP_KEY_LABEL: "abc"}).job
+    pages.table.record_delivery(a_delivery(**RUN, **CUT), files_changed=True)
+    a_run("failed", TASKS, SAID)
+    later = {"task_id": "retry_1.submit", "labels": {RETRY_OF_LABEL: "abc"}}
+    pages.record(**{**later, "labels": {RETRY_OF_LABEL: "of another run"}}, run_id="other")
+    pages.record(**later, run_id="in vain", bill={"rows": RowCounts(failed=256)})
+    assert "To send and pay only" in boxes(pages)[0]
+    for ok in (200, 50):
+        pages.record(**later, run_id="the rest", bill={"rows": RowCounts(ok=ok)})
+    (box,) = boxes(pages)
+    assert "Run the rest has sent the rows without an answer again and answered 250 of them." in box
+    assert "/run?dag_id=nightly&amp;run_id=the+rest" in pages.get("/run", **RUN).text
+    assert "To send and pay only" not in box
+    assert "in vain" not in box
+    assert "Clearing submit sends all 300 rows again" in box
+    bill = words(pages.get("/bill", **dict(zip(("project", "location", "job"), job.key, strict=True))).text)
+    assert "Run the rest has sent the rows without an answer again" in bill
+    assert "vertex-batch retry-rows" not in bill
 
 
 def test_answers_that_were_not_delivered_are_in_the_box_with_the_task_to_clear(pages):

@@ -53,6 +53,13 @@ def test_answers_stay_if_a_later_job_of_the_run_has_no_more(hours, delivered, st
     assert what_stays(found, [a_job(1)]) == (said if stays else "")
 
 
+def test_rows_that_were_sent_again_after_a_delivery_do_not_leave_nothing_to_do():
+    later = [a_job(1, task_id="retry_1.submit", labels={RETRY_LABEL: "1"})]
+    found = a_delivery(delivered=7, delivered_at=CREATED)
+    assert what_stays(found, later) == ""
+    assert what_stays(found, [a_job(1), *later]) != ""
+
+
 def test_a_delivery_that_is_where_it_belongs_needs_nothing():
     own = a_delivery(answers_uri="gs://b/1/answers.csv")
     assert restoring(own, [a_job(1)], (RESULTS, None)) is None
