@@ -42,7 +42,6 @@ class DeliveryStartedError(PermanentError):
     """The delivery of this run has started or ended, so it would not contain what is submitted now.
 
     :param delivery: its task.
-
     :param state: of this task.
     """
 
