@@ -113,7 +113,8 @@ def paid_after(deliveries: Sequence[Delivery], jobs: Sequence[JobCost]) -> list[
     If a later job is of the first submission, a person has cleared that. Then the delivery was decided on
     after all of them, and one that is older is a better one, which stays.
 
-    :param deliveries: of the run. :param jobs: of the run.
+    :param deliveries: of the run.
+    :param jobs: of the run.
     """
     found: dict[JobId, JobCost] = {}
     for group in {each.group for each in deliveries}:

@@ -227,7 +227,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         uris = patterns(self.inputs)
         who, part = identity(context), self._part
         request = self._request(context, uris)
-        files = InputFiles(uris, cache(lambda: open_storage(self.gcp_conn_id)))
+        files = InputFiles(uris, cache(lambda: open_storage(self.gcp_conn_id)), part)
         if is_dry_run(context):
             with hook.client() as client:
                 report = self._preflight(request, files, place, client)

@@ -88,6 +88,19 @@ class TestValidate:
 
         assert run("validate", tmp_path) == (0, "", "2 specs valid\n")
 
+    def test_a_spec_is_named_as_in_a_plan(self, run, tmp_path, monkeypatch):
+        (tmp_path / "nested").mkdir()
+        (tmp_path / "nested" / "nightly.yaml").write_text(GOOD)
+        (tmp_path / "weekly.yaml").write_text(GOOD)
+        monkeypatch.setenv("VERTEX_BATCH_SPECS_FOLDER", str(tmp_path))
+        assert run("validate", "nightly") == (0, "", "1 spec valid\n")
+        said = (
+            "vertex-batch: There is no spec `nigtly`; there are: nightly, weekly; did you mean `nightly`?\n"
+        )
+        for command in ("validate", "plan", "check", "retry-rows"):
+            run_id = ["a run"] if command == "retry-rows" else []
+            assert run(command, "nigtly", *run_id) == (1, "", said)
+
     def test_every_problem_of_every_file_is_printed_and_gives_status_1(self, run, tmp_path):
         (tmp_path / "a.yaml").write_text(GOOD + "nam: x\nretries: many\n")
         (tmp_path / "b.yaml").write_text("model: [")
