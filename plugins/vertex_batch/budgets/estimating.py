@@ -44,7 +44,8 @@ class Estimate:
     :param answer_limit: the most tokens that a row allows of its answers, on average; None: unknown.
     :param method: how it was found, as a sentence.
     :param unknown: why part of it is unknown, and what was assumed instead.
-    :param is_first: no earlier job shows how long answers are. :param is_exact: nothing of the input was
+    :param is_first: no earlier job shows how long answers are.
+    :param is_exact: nothing of the input was
         guessed.
     :param has_assumptions: the lengths of files were assumed.
     """

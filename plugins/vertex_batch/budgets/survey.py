@@ -61,11 +61,14 @@ class SampledRows:
 class Survey:
     """Counts over all rows of an input.
 
-    :param rows: lines that hold something. :param size: bytes of all objects. :param content: bytes of all
+    :param rows: lines that hold something.
+    :param size: bytes of all objects.
+    :param content: bytes of all
         rows, unpacked; 0: as `size`.
     :param tokens: by what they are for, with their intervals.
     :param read_rows: how many rows the counts are made of, and ``read_bytes`` their bytes.
-    :param counted: the number of rows is exact. :param complete: every row was read.
+    :param counted: the number of rows is exact.
+    :param complete: every row was read.
     :param row_range: the number of rows with its interval.
     :param assumed: what was assumed of files, as sentences.
     :param limits: the rows that were read, by how long their answers may be.

@@ -303,7 +303,7 @@ def _key_of_input(uri: str) -> str:
         with suppress(VertexBatchError, OSError, ImportError, ValueError):
             found.append(_first_key(uri))
 
-    is_within_reach = any(os.environ.get(name) for name in _STORE_VARIABLES)
+    is_within_reach = not os.environ.keys().isdisjoint(_STORE_VARIABLES)
     if is_within_reach and BUCKET.match(uri) and "{{" not in uri:
         reader = Thread(target=read, daemon=True)
         reader.start()

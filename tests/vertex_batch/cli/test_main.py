@@ -249,6 +249,15 @@ class TestCost:
             ("2026-11-21", "weekly", "SUCCEEDED", "unknown", "at least 0.15", "222"),
         ]
 
+    def test_what_is_billed_by_characters_has_no_number_of_tokens_as_on_the_pages(self, run, tmp_path):
+        url, item = f"sqlite:///{tmp_path}/characters.db", line(kind=Kind.INPUT_CHARACTER)
+        CostTable(url).record(bill("7", item, spec="texts"))
+        out = run("cost", "--url", url)[1]
+        rows = [[cell.strip() for cell in text.split("│")[1:-1]] for text in out.splitlines() if "│" in text]
+        by_name = {len(row): row for row in rows if "texts" in row}
+        assert (by_name[8][4], by_name[12][8]) == ("-", "-")
+        assert ["total", "", "", "", "-", "", "unknown", "0.15"] in rows
+
     def test_no_id_is_broken_over_lines(self, run, tmp_path):
         url, job_id = f"sqlite:///{tmp_path}/long.db", "1234567890123456789"
         run_id = "scheduled__2026-11-22T02:30:00.123456+00:00__and_then_some_more_of_a_name"
