@@ -270,6 +270,7 @@ def test_paid_rows_that_a_round_did_not_improve_are_not_paid_for_a_third_time(ru
     run.submit()
     first = run.prepare(1, reasons=reasons)
     assert run.ids(first) == ["r2", "r3", "r4", "r5"]
+    assert [(part["truncated"], part["of_rows"]) for part in first] == [(2, 4)]  # for the estimate
     assert "2 of the rows that are sent again were answered before and are on a bill (2 truncated)" in (
         capsys.readouterr().out
     )
