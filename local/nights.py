@@ -20,7 +20,8 @@ FAILURE = "RESOURCE_EXHAUSTED: try again later"
 class Workload:
     """What one spec does every night.
 
-    :param tokens: of a row, by kind. :param every: how many nights apart.
+    :param tokens: of a row, by kind.
+    :param every: how many nights apart.
     """
 
     spec: str

@@ -57,6 +57,10 @@ def test_the_form_asks_for_an_earlier_run_only_where_rows_are_sent_again():
     assert "retry_of" not in a_dag(retry_rows=None).params
 
 
+def test_the_form_says_at_the_date_that_a_day_is_paid_for_again():
+    assert "pays for them, again" in a_dag().params.get_param("run_date").schema["description_md"]
+
+
 def test_the_bill_of_a_round_is_its_own_and_is_made_in_any_case():
     task = a_dag().get_task("retry_1.record_cost")
     assert task.is_teardown

@@ -190,7 +190,8 @@ def _row(spec: str, text: str) -> dict:
         return {"content": text}
     if spec == "nightly_embeddings":
         return {"key": text, "request": {"content": {"parts": [{"text": text}]}}}
-    return {"request": {"contents": [{"role": "user", "parts": [{"text": text}]}]}}
+    row = {"request": {"contents": [{"role": "user", "parts": [{"text": text}]}]}}
+    return {"id": text, **row} if spec == "nightly_summaries" else row
 
 
 # Batch prices in USD for a million tokens, read from Google's price list by a person.

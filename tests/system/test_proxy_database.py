@@ -228,7 +228,7 @@ def test_each_wait_for_a_rate_limited_key_is_one_warning(admin, caplog, record_p
     raw = admin.http.get(admin.stack.proxy_url + path, headers={"Authorization": f"Bearer {key}"})
     retry_after = "with retry-after" if "retry-after" in raw.headers else "without retry-after"
     record_property("key: rpm_limit", f"{raw.status_code} {caught.value.status} {retry_after}")
-    waits = [record for record in caplog.records if record.name.endswith(".waits")]
+    waits = [record for record in caplog.records if record.name.endswith(".clients")]
     assert [record.levelname for record in waits] == ["WARNING", "WARNING"]
     assert all("rate limit for this key" in record.getMessage() for record in waits)
     assert caught.value.retry_after_seconds is not None

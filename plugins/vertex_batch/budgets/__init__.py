@@ -12,9 +12,9 @@ from vertex_batch.budgets.limits import Account, Budget, BudgetRequest, Limit, P
 if TYPE_CHECKING:
     from vertex_batch.budgets.decision import Decision, Guess, Sums, decide, within_approval
     from vertex_batch.budgets.estimating import Estimate, estimate, unknown_estimate
-    from vertex_batch.budgets.history import past_jobs
+    from vertex_batch.budgets.history import NewRows, past_jobs
     from vertex_batch.budgets.ledger import Ledger, StoredEstimate
-    from vertex_batch.budgets.replay import PastJob, describe_past, past_costs
+    from vertex_batch.budgets.past import PastJob, describe_past, past_costs
     from vertex_batch.budgets.sampling import survey_input
     from vertex_batch.budgets.survey import Survey, Totals, summarize
 
@@ -27,6 +27,7 @@ __all__ = [
     "Guess",
     "Ledger",
     "Limit",
+    "NewRows",
     "PastJob",
     "Payer",
     "Ruling",
@@ -51,8 +52,8 @@ _ROOMS = {
     **dict.fromkeys(("Decision", "Guess", "Sums", "decide", "within_approval"), "decision"),
     **dict.fromkeys(("Estimate", "estimate", "unknown_estimate"), "estimating"),
     **dict.fromkeys(("Ledger", "StoredEstimate"), "ledger"),
-    **dict.fromkeys(("PastJob", "describe_past", "past_costs"), "replay"),
-    "past_jobs": "history",
+    **dict.fromkeys(("PastJob", "describe_past", "past_costs"), "past"),
+    **dict.fromkeys(("NewRows", "past_jobs"), "history"),
     "survey_input": "sampling",
     **dict.fromkeys(("Survey", "Totals", "summarize"), "survey"),
 }

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
+from math import ceil, exp
 from typing import Any, NamedTuple
 
 from vertex_batch.budgets.media import Family, family
@@ -30,6 +30,9 @@ _LEVELS = {
 _IMAGE_OUTPUT = Range(0, 1290, 2600)
 _MOST_TOKENS = 1 << 20
 _MOST_CANDIDATES = 8
+_MOST_CUT = 100
+"""Answers that filled their limit are not taken to be more than so many times as long without it."""
+_ONE_TOKEN = 0.5
 
 
 class AnswerLimit(NamedTuple):
@@ -119,20 +122,46 @@ def answer(limits: Limits, model: str) -> AnswerSize:
     return AnswerSize(*(each.times(limits.candidates) for each in (text, thought, image)))
 
 
-def within(text: Fraction, thoughts: Fraction, rows: Mapping[AnswerLimit, int]) -> tuple[Fraction, Fraction]:
+def within(
+    text: Fraction, thoughts: Fraction, rows: Mapping[AnswerLimit, int], *, spread: bool = False
+) -> tuple[Fraction, Fraction]:
     """Bound the answers of a row by what rows allow, on average over all of them.
 
     :param text: the tokens of an answer without its thoughts.
     :param rows: the number of rows by what they allow; empty: nothing is known of any limit.
+    :param spread: the lengths of answers are spread exponentially, so a limit above their mean cuts some,
+        too; otherwise all answers are equally long.
     """
     sums = [Fraction(0), Fraction(0)]
     for limit, count in rows.items():
         most = thoughts if limit.thoughts is None else min(thoughts, Fraction(limit.thoughts))
         whole = text + most
-        share = Fraction(1) if limit.whole is None or whole <= limit.whole else Fraction(limit.whole) / whole
+        share = Fraction(1)
+        if limit.whole is not None and whole:
+            share = cut_mean(whole, limit.whole) / whole if spread else min(share, limit.whole / whole)
         sums = [sums[0] + count * share * text, sums[1] + count * share * most]
     number = sum(rows.values())
     return (sums[0] / number, sums[1] / number) if number else (text, thoughts)
+
+
+def cut_share(mean: Fraction, most: int) -> Fraction:
+    """The share of lengths above a limit, if they are spread exponentially around their mean."""
+    return Fraction(exp(-most / mean)) if mean else Fraction(0)
+
+
+def cut_mean(mean: Fraction, most: int) -> Fraction:
+    """The mean of the same lengths, after those above the limit are cut to it."""
+    return mean * (1 - cut_share(mean, most))
+
+
+def uncut_mean(mean: Fraction, most: int) -> Fraction:
+    """The mean that lengths had before a limit cut them: the inverse of `cut_mean`, to a whole token."""
+    low, high = float(mean), float(mean * _MOST_CUT)
+    while high - low > _ONE_TOKEN:
+        middle = (low + high) / 2
+        is_longer = cut_mean(Fraction(middle), most) < mean
+        low, high = (middle, high) if is_longer else (low, middle)
+    return max(mean, Fraction(round(high)))
 
 
 def usual_thoughts(limits: Limits, model: str) -> Range:

@@ -16,18 +16,19 @@ from fractions import Fraction
 from typing import Any
 
 from vertex_batch.budgets.answer_lengths import USUAL_ANSWER
-from vertex_batch.budgets.replay import OF_THE_ANSWER, PastJob, describe, like, replay, usable
+from vertex_batch.budgets.past import OF_THE_ANSWER, PastJob, usable
+from vertex_batch.budgets.replay import describe, describe_cut, like, margin_of, replay
 from vertex_batch.budgets.survey import Survey
 from vertex_batch.costs.bill import Total, total
 from vertex_batch.costs.money import about, in_full
 from vertex_batch.pricing import LineItem, PriceBook, price
 from vertex_batch.usage import UsageKey, canonical_model
 
-_LOW, _MIDDLE, _HIGH = Fraction(1, 10), Fraction(1, 2), Fraction(9, 10)
+_LOW, _HIGH = Fraction(1, 10), Fraction(9, 10)
 _TOLERANCE, _AS_EXPECTED, _ONE_PERCENT = Decimal("0.02"), Decimal("0.1"), Decimal("0.01")
 _NO_HISTORY = "no history"
-_FEW_JOBS = Fraction(1, 2)
-"""How far the range of a single past job reaches on either side; of n jobs it is the n-th part of that."""
+_WIDER = Decimal("1.1")
+"""A range is called wider if an end is so many times as far from what is expected as without a reason."""
 
 
 def _percent(share: Decimal) -> str:
@@ -43,7 +44,8 @@ class Estimate:
     :param answer_limit: the most tokens that a row allows of its answers, on average; None: unknown.
     :param method: how it was found, as a sentence.
     :param unknown: why part of it is unknown, and what was assumed instead.
-    :param is_first: no earlier job shows how long answers are. :param is_exact: nothing of the input was
+    :param is_first: no earlier job shows how long answers are.
+    :param is_exact: nothing of the input was
         guessed.
     :param has_assumptions: the lengths of files were assumed.
     """
@@ -63,7 +65,7 @@ class Estimate:
     has_assumptions: bool = False
 
     def __str__(self) -> str:
-        span = "" if self.low == self.high else f" ({self.span})"
+        span = "" if self.low == self.high or not self.expected.is_known else f" ({self.span})"
         return f"{self.expected.about}{span}"
 
     @property
@@ -153,9 +155,9 @@ class Estimate:
         """
         tokens = f"{self.rows:,} rows, {self.input_tokens:,} tokens in, {self.output_tokens:,} out"
         on = f" at the prices of {day}" if day else ""
-        is_known = self.expected.complete or self.expected.amount
+        is_known = self.expected.is_known
         return [
-            f"{f'about {self}' if is_known else 'not known'}{on}; {tokens}",
+            f"{f'about {self}{on}' if is_known else self}; {tokens}",
             self.method,
             *(f"unknown: {reason}" for reason in self.unknown),
         ]
@@ -221,43 +223,53 @@ def estimate(
 
 def quantile(amounts: Sequence[Decimal], share: Fraction) -> Decimal:
     """The nearest-rank quantile of sorted amounts: one of them, never a mean."""
-    return amounts[_rank(len(amounts), share)]
-
-
-def _rank(count: int, share: Fraction) -> int:
-    return min(count - 1, int(share * count))
+    return amounts[min(len(amounts) - 1, int(share * len(amounts)))]
 
 
 def _replay(
     survey: Survey, useful: Sequence[PastJob], location: str, book: PriceBook, day: date | None
 ) -> Estimate:
     """Price what each past job would have used; the one in the middle is expected."""
-    replays = [replay(past, survey, _FEW_JOBS / len(useful)) for past in useful]
-    bills = sorted(
-        ((total(items), items) for items in (price(each.expected, book, location, day) for each in replays)),
-        key=lambda bill: bill[0].amount,
-    )
-    items = bills[_rank(len(bills), _MIDDLE)][1]
-    low, high = (
-        quantile(sorted(total(price(usage, book, location, day)).amount for usage in usages), share)
-        for usages, share in (
-            ((each.low for each in replays), _LOW),
-            ((each.high for each in replays), _HIGH),
-        )
-    )
-    last, jobs = useful[0], "the last job" if len(useful) == 1 else f"the last {len(useful)} jobs"
-    if len(useful) == 1 and last.rows < last.input_rows:
-        jobs = f"the {last.rows:,} of {last.input_rows:,} rows that the last job ran"
-    differs = describe([each.change for each in replays])
+    margin = margin_of(useful, survey)
+    replays = [replay(past, survey, margin) for past in useful]
+
+    def cost(usage: Mapping[UsageKey, int]) -> Decimal:
+        return total(price(usage, book, location, day)).amount
+
+    items = price(_middle(sorted((each.expected for each in replays), key=cost)), book, location, day)
+    low = quantile(sorted(cost(each.low) for each in replays), _LOW)
+    high = quantile(sorted(cost(each.high) for each in replays), _HIGH)
+    expected, share = total(items).amount, Decimal(float(margin))
+    is_wider = high > expected * (1 + share) * _WIDER or low * _WIDER < expected * (1 - share)
+    differs = describe([each.change for each in replays], is_wider=is_wider)
+    method = f"{survey.number}, tokens as in {_jobs(useful)}"
     return _make_estimate(
         survey,
         items,
-        (low, high),
+        (min(low, expected), max(high, expected)),
         reasons=[item.reason for item in items if item.reason],
-        method="; ".join(filter(None, (f"{survey.number}, tokens as in {jobs}", differs))),
+        method="; ".join(filter(None, (method, differs, describe_cut(useful, survey)))),
         is_first=False,
         assumed=survey.assumed if any(each.change.files for each in replays) else (),
     )
+
+
+def _middle(usages: Sequence[Mapping[UsageKey, int]]) -> Mapping[UsageKey, int]:
+    """The usage in the middle of sorted ones, or the mean of the two that are there."""
+    one, two = usages[(len(usages) - 1) // 2], usages[len(usages) // 2]
+    return {key: -(-(one.get(key, 0) + two.get(key, 0)) // 2) for key in {**one, **two}}
+
+
+def _jobs(useful: Sequence[PastJob]) -> str:
+    """Which jobs an estimate is made of."""
+    last = useful[0]
+    if last.same:
+        return str(last.same)
+    if len(useful) > 1:
+        return f"the last {len(useful)} jobs"
+    if last.rows < last.input_rows:
+        return f"the {last.rows:,} of {last.input_rows:,} rows that the last job ran"
+    return "the last job"
 
 
 def _make_estimate(

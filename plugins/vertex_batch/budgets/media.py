@@ -72,7 +72,8 @@ class MediaFile:
 
     :param data: its content in base64; empty where the row only names it.
     :param resolution: ``LOW`` to ``ULTRA_HIGH``; empty: the model's default.
-    :param seconds: that ``videoMetadata`` cuts out; None: all of it. :param fps: frames for a second of
+    :param seconds: that ``videoMetadata`` cuts out; None: all of it.
+    :param fps: frames for a second of
         video.
     """
 

@@ -1,91 +1,44 @@
 """What an earlier job says of a new input of its task and model: its tokens, scaled to the new rows. Pure.
 
 Prompts grow with the input, answers with the number of rows, and no answer is longer than its row allows.
-Where the new rows differ much from the earlier ones, their answers may, too: the range is then wider.
+The cost table has sums only, so where a limit is lower than that of the earlier rows, the lengths of their
+answers are taken to be spread exponentially around their mean. Where the new rows differ much from the
+earlier ones, their answers may, too: the range is then wider. A job that ran the same rows counts first.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice
-from math import ceil
+from math import ceil, sqrt
 from statistics import median
 
-from vertex_batch.budgets.answer_lengths import USUAL_ANSWER, within
+from vertex_batch.budgets.answer_lengths import cut_share, within
 from vertex_batch.budgets.media import Family, family
+from vertex_batch.budgets.past import (
+    ENOUGH_ROWS,
+    OF_THE_PROMPT,
+    PastJob,
+    SameRows,
+    files_of,
+    is_limited,
+)
 from vertex_batch.budgets.survey import Survey
-from vertex_batch.costs.bill import Total
-from vertex_batch.usage import Kind, Modality, UsageKey
+from vertex_batch.usage import Kind, UsageKey
 
-HISTORY_RUNS = 10
-_ENOUGH_ROWS = 50
-"""With so many rows, a job that ran less than half of its input is history, too."""
 _MUCH = 2
 """Rows differ much if they are this many times as long as the earlier ones, or as short."""
 _MOST_GROWTH = Fraction(10)
-_ONE = Fraction(1)
-# They grow with the length of a prompt; all others grow with the number of answers.
-OF_THE_PROMPT = frozenset({Kind.INPUT, Kind.INPUT_CHARACTER, Kind.CACHED_INPUT, Kind.CACHE_WRITE})
-OF_THE_ANSWER = frozenset({Kind.OUTPUT, Kind.THOUGHTS})
-_FILES = {
-    Modality.IMAGE: "pictures or documents",  # models count pages as either
-    Modality.DOCUMENT: "pictures or documents",
-    Modality.VIDEO: "videos or sound",  # a video may have none
-    Modality.AUDIO: "videos or sound",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class PastJob:
-    """What an earlier job of the same task and model used.
-
-    :param rows: that it ran, answered or failed, and that its own bill covers. Those of its input that it
-        did not run, since it was cancelled, failed or expired, are not among them.
-    :param size: of these rows, in bytes; None if unknown.
-    :param answered: rows with an answer.
-    :param cost: of its bill; None if unknown.
-    :param input_rows: of its input; 0 if unknown.
-    :param answer_limit: the most tokens that its rows allowed of their answers, on average; None if unknown,
-        or if they set no limit.
-    """
-
-    rows: int
-    usage: Mapping[UsageKey, int]
-    size: int | None = None
-    answered: int = 0
-    cost: Total | None = None
-    input_rows: int = 0
-    answer_limit: int | None = None
-    is_sample: bool = False
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether it ran enough rows to stand for others: half of its input, or `_ENOUGH_ROWS`."""
-        enough = self.rows >= min(_ENOUGH_ROWS, -(-self.input_rows // 2))
-        return bool(self.rows > 0 and self.usage and enough)
-
-    @property
-    def prompt_per_row(self) -> Fraction:
-        """The tokens of a row's prompt."""
-        return Fraction(sum(n for key, n in self.usage.items() if key.kind in OF_THE_PROMPT), self.rows)
-
-    @property
-    def files(self) -> frozenset[str]:
-        """What its prompts had beside text."""
-        return _files(key.modality for key in self.usage if key.kind in OF_THE_PROMPT)
-
-    @property
-    def answer(self) -> tuple[Fraction, Fraction]:
-        """The tokens of text of one answer, and of its thoughts."""
-        text, thoughts = (
-            sum(n for key, n in self.usage.items() if key.kind is kind and _is_limited(key))
-            for kind in (Kind.OUTPUT, Kind.THOUGHTS)
-        )
-        answered = self.answered or self.rows
-        return Fraction(text, answered), Fraction(thoughts, answered)
+_NOTABLE = Fraction(1, 20)
+"""The share of answers, and of their length, below which it is not said that a limit cuts them."""
+_NONE, _HALF, _ONE = Fraction(0), Fraction(1, 2), Fraction(1)
+_CHANCE, _LEAST_MARGIN = 1.2, Fraction(1, 20)
+"""The margin for so many answers to the same rows is `_CHANCE` by the root of their number: chance alone
+makes nine in ten totals differ by no more if answers to one prompt spread by half of their mean.
+"""
+_HIGH = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +46,7 @@ class InputChange:
     """How new rows differ from those of an earlier job.
 
     :param length: of their prompts, as a multiple of the earlier ones'; 1 if it is not known.
-    :param cut: the length of the earlier answers as a multiple of what the new rows allow of them; 1 if they
+    :param cut: the length of the earlier answers as a multiple of what the new rows leave of them; 1 if they
         allow them.
     :param room: what the new rows allow of answers, as a multiple of what the earlier rows did; 1 if their
         answers did not fill that.
@@ -108,7 +61,12 @@ class InputChange:
     @property
     def is_large(self) -> bool:
         """Whether the earlier job says less of the new rows than one with rows like them."""
-        return bool(self.files) or any(map(is_much, (self.length, self.cut, self.room)))
+        return bool(self.files) or self.is_cut or any(map(is_much, (self.length, self.room)))
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the new rows cut a notable part of answers like the earlier ones."""
+        return self.cut > 1 + _NOTABLE
 
     @property
     def answers(self) -> tuple[Fraction, Fraction]:
@@ -119,7 +77,8 @@ class InputChange:
         of_files = Fraction(_MUCH) if self.files else _ONE
         length = min(_MOST_GROWTH, max(1 / _MOST_GROWTH, self.length))
         length = length if is_much(length) else _ONE
-        return min(length, 1 / of_files), max(length, of_files, min(self.room, _MOST_GROWTH))
+        shortest = min(length, 1 / of_files, _HALF if self.is_cut else _ONE)
+        return shortest, max(length, of_files, min(self.room, _MOST_GROWTH))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,35 +93,31 @@ class Replay:
     change: InputChange
 
 
-def usable(history: Iterable[PastJob]) -> list[PastJob]:
-    """Those of the past jobs that an estimate is made of."""
-    return list(islice((past for past in history if past.is_usable), HISTORY_RUNS))
-
-
 def like(history: Sequence[PastJob], survey: Survey) -> Sequence[PastJob]:
-    """Those of the past jobs whose rows were like the new ones; all of them if none was.
+    """Those of the past jobs that ran the same rows, else whose rows were like the new ones; all if none was.
 
     So a sample or a trial with another prompt or limit does not change what is expected of the usual nights.
     """
-    return [past for past in history if not change_of(past, survey).is_large] or history
+    for same in (SameRows.SENT_AGAIN, SameRows.WHOLE):
+        if found := [past for past in history if past.same is same]:
+            return found
+    near = [past for past in history if not change_of(past, survey).is_large]
+    samples = [past for past in near if past.same is SameRows.SAMPLE and past.rows >= ENOUGH_ROWS]
+    return samples or near or history
 
 
-def past_costs(history: Iterable[PastJob]) -> list[Total]:
-    """What a thousand answered rows of each past job cost, the lowest first; of samples without others."""
-    known = [(job, cost) for job in history if job.cost and (cost := job.cost.per_thousand(job.answered))]
-    costs = [cost for job, cost in known if not job.is_sample] or [cost for _, cost in known]
-    return sorted(costs, key=lambda cost: cost.amount)
+def margin_of(useful: Sequence[PastJob], survey: Survey) -> Fraction:
+    """How far the range reaches on either side if the new rows are like the earlier ones.
 
-
-def describe_past(history: Iterable[PastJob]) -> str:
-    """Say what a thousand answered rows of the past jobs cost; empty if that is not known."""
-    history = list(history)
-    if not (costs := past_costs(history)):
-        return ""
-    what = "sample" if all(job.is_sample for job in history) else "job"
-    jobs = f"the last {what}" if len(costs) == 1 else f"the last {len(costs)} {what}s"
-    span = "" if len(costs) == 1 else f" ({costs[0]} to {costs[-1]})"
-    return f"{jobs} cost {costs[len(costs) // 2]} per 1,000 answered rows{span}"
+    One past job does not show how nights differ, and each further one shows more of it. Jobs that ran the
+    same rows differ by chance alone.
+    """
+    margin = _HALF / len(useful)
+    if all(past.same for past in useful):
+        rows = min(survey.rows, *(past.rows for past in useful))
+        chance = Fraction(_CHANCE / sqrt(max(rows, 1)))
+        margin = min(margin, max(_LEAST_MARGIN, chance))
+    return margin
 
 
 def is_much(ratio: Fraction) -> bool:
@@ -172,14 +127,15 @@ def is_much(ratio: Fraction) -> bool:
 
 def change_of(past: PastJob, survey: Survey) -> InputChange:
     """Compare new rows with those of an earlier job."""
-    allowed = sum(within(*past.answer, survey.limits))
-    cut = sum(past.answer) / allowed if allowed else _ONE
-    return InputChange(_length(past, survey), cut, _room(past, survey), _new_files(past, survey))
+    answer = past.uncut_answer(survey)
+    allowed = sum(within(*answer, survey.limits, spread=past.is_limited_more(survey)))
+    cut = max(_ONE, sum(past.answer) / allowed) if allowed else _ONE
+    return InputChange(_length(past, survey), cut, _room(past, survey), _newfiles_of(past, survey))
 
 
-def survey_files(survey: Survey) -> frozenset[str]:
+def surveyfiles_of(survey: Survey) -> frozenset[str]:
     """What the rows of an input have beside text."""
-    return _files(part.modality for part in survey.tokens if part.kind in OF_THE_PROMPT)
+    return files_of(part.modality for part in survey.tokens if part.kind in OF_THE_PROMPT)
 
 
 def replay(past: PastJob, survey: Survey, margin: Fraction) -> Replay:
@@ -190,10 +146,12 @@ def replay(past: PastJob, survey: Survey, margin: Fraction) -> Replay:
     change, rows = change_of(past, survey), survey.row_range
     less, more = (Fraction(end / rows.expected) if rows.expected else _ONE for end in (rows.low, rows.high))
     less *= 1 - margin
+    if survey.cut_before is not None:  # what has failed once may fail again
+        less *= _HALF
     scale = _Scale(past, survey, change)
     shorter, longer = change.answers
     return Replay(
-        low=scale.shortest(less) if is_much(change.cut) else scale.usage(0, less, less, shorter),
+        low=scale.usage(0, less, less, shorter),
         expected=scale.usage(1, _ONE, _ONE, _ONE),
         # The margin is in the length of answers, so that none of them exceeds its limit.
         high=scale.usage(2, more * (1 + margin), more, longer * (1 + margin)),
@@ -201,8 +159,11 @@ def replay(past: PastJob, survey: Survey, margin: Fraction) -> Replay:
     )
 
 
-def describe(changes: Sequence[InputChange]) -> str:
-    """Say how new rows differ from those of most earlier jobs, and what that means; empty if they do not."""
+def describe(changes: Sequence[InputChange], *, is_wider: bool = True) -> str:
+    """Say how new rows differ from those of most earlier jobs; empty if they do not.
+
+    :param is_wider: whether the range is wider for that.
+    """
     if not changes:
         return ""
     last = "the last job" if len(changes) == 1 else "the last jobs"
@@ -217,11 +178,34 @@ def describe(changes: Sequence[InputChange]) -> str:
         found.append(f"the rows have {' and '.join(sorted(files))}, those of {last} had none")
     if is_much(Fraction(median(change.room for change in changes))):
         found.append(f"the answers of {last} filled their limit, and the rows allow much more now")
-    if is_much(Fraction(median(change.cut for change in changes))):
-        found.append(
-            f"the answers of {last} were longer than the rows allow now (new ones will probably be cut)"
+    return f"{', and '.join(found)}{', so the range is wider' if is_wider else ''}" if found else ""
+
+
+def describe_cut(useful: Sequence[PastJob], survey: Survey) -> str:
+    """Say how many answers will probably be cut at their limit, and what was assumed for that; empty if that
+    is not known, or if they are few.
+    """
+    last = "the last job" if len(useful) == 1 else "the last jobs"
+    most = survey.answer_limit
+    if most and all(past.is_limited_more(survey) for past in useful):
+        if not any(change_of(past, survey).is_cut for past in useful):
+            return ""
+        mean = median(sum(past.uncut_answer(survey), _NONE) for past in useful)
+        had = median(sum(past.answer, _NONE) for past in useful)
+        many = f"about {_of_rows(cut_share(mean, most), survey)} will be cut, and are paid for"
+        return (
+            f"the answers of {last} had {round(had):,} tokens on average, and the rows allow {most:,} now:"
+            f" if their lengths are spread exponentially, {many if mean > most else 'some will be cut'}"
         )
-    return f"{', and '.join(found)}, so the range is wider" if found else ""
+    known = [past.cut_share or _NONE for past in useful if past.answer_limit == most]
+    known = known if survey.cut_before is None else [survey.cut_before]
+    if not known or (share := median(known)) < _NOTABLE:
+        return ""
+    return f"about {_of_rows(share, survey)} will be cut at their limit, as before, and are paid for"
+
+
+def _of_rows(share: Fraction, survey: Survey) -> str:
+    return f"{round(share * survey.rows):,} of {survey.rows:,} answers"
 
 
 def _many_times(ratio: Fraction) -> str:
@@ -234,6 +218,7 @@ class _Scale:
     def __init__(self, past: PastJob, survey: Survey, change: InputChange) -> None:
         self._survey, self._change = survey, change
         self._rows = Fraction(survey.rows, past.rows)
+        self._past = past
         self._text, self._thoughts = past.answer
         self._used = Counter[UsageKey]()
         for key, tokens in past.usage.items():
@@ -246,7 +231,7 @@ class _Scale:
         :param others: scales what is not an answer; ``rows`` the number of answers.
         :param longer: scales the length of answers, which the rows' limits bound.
         """
-        text, thoughts = within(self._text * longer, self._thoughts * longer, self._survey.limits)
+        text, thoughts = self._answers(longer, spread=end < _HIGH)
         return self._prompts(end, others) | self._rest(
             others,
             {
@@ -255,16 +240,26 @@ class _Scale:
             },
         )
 
-    def shortest(self, rows: Fraction) -> dict[UsageKey, int]:
-        """Scale everything, and expect answers that are as short as any."""
-        share = min(_ONE, Fraction(USUAL_ANSWER.low) / (self._text + self._thoughts)) * rows
-        return self._prompts(0, rows) | self._rest(rows, {Kind.OUTPUT: share, Kind.THOUGHTS: share})
+    def _answers(self, longer: Fraction, *, spread: bool) -> tuple[Fraction, Fraction]:
+        """The tokens of a new answer and of its thoughts, on average.
+
+        :param spread: whether answers differ in length; those that are all alike cost most.
+        """
+        text, thoughts = self._past.uncut_answer(self._survey)
+        is_spread = spread and self._past.is_limited_more(self._survey)
+        usual = within(text * longer, thoughts * longer, self._survey.limits, spread=is_spread)
+        whole, full, cut = sum(usual, _NONE), self._survey.answer_limit, self._survey.cut_before
+        if not (cut and full and whole):
+            return usual
+        # An answer that filled its limit will probably fill it again.
+        more = 1 - cut + cut * max(_ONE, full / whole)
+        return usual[0] * more, usual[1] * more
 
     def _rest(self, others: Fraction, answers: Mapping[Kind, Fraction]) -> dict[UsageKey, int]:
         """What grows with the rows. Answers are rounded down, so that no limit is exceeded."""
         return {
             key: int(tokens * self._rows * answers[key.kind])
-            if _is_limited(key)
+            if is_limited(key)
             else ceil(tokens * self._rows * others)
             for key, tokens in self._used.items()
             if key.kind not in OF_THE_PROMPT
@@ -288,7 +283,7 @@ def _length(past: PastJob, survey: Survey) -> Fraction:
     The bytes of files say less than their tokens, but tokens are counted by rules, so only a large difference
     counts.
     """
-    has_files = bool(past.files or survey_files(survey))
+    has_files = bool(past.files or surveyfiles_of(survey))
     size = survey.content or survey.size
     if past.size and size and survey.rows and (not has_files or survey.assumed):
         return Fraction(size * past.rows, past.size * survey.rows)
@@ -299,11 +294,11 @@ def _length(past: PastJob, survey: Survey) -> Fraction:
     return length if is_much(length) else _ONE
 
 
-def _new_files(past: PastJob, survey: Survey) -> frozenset[str]:
+def _newfiles_of(past: PastJob, survey: Survey) -> frozenset[str]:
     """What the rows have beside text and the earlier ones had not. Only Gemini reports it with its usage."""
     model = next((key.model for key in past.usage), "")
     is_reported = family(model) is not Family.OTHER and "embedding" not in model
-    return survey_files(survey) - past.files if is_reported else frozenset()
+    return surveyfiles_of(survey) - past.files if is_reported else frozenset()
 
 
 def _room(past: PastJob, survey: Survey) -> Fraction:
@@ -313,12 +308,3 @@ def _room(past: PastJob, survey: Survey) -> Fraction:
     now = survey.answer_limit
     room = _MOST_GROWTH if now is None else Fraction(now, past.answer_limit)
     return room if room >= _MUCH else _ONE
-
-
-def _is_limited(key: UsageKey) -> bool:
-    """Whether a row's limit bounds these tokens: text and thoughts, but not pictures that a model draws."""
-    return key.kind in OF_THE_ANSWER and key.modality is Modality.TEXT
-
-
-def _files(modalities: Iterable[Modality]) -> frozenset[str]:
-    return frozenset(_FILES[modality] for modality in modalities if modality in _FILES)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from math import ceil, sqrt
 
 from vertex_batch.budgets.answer_lengths import AnswerLimit
@@ -60,14 +61,19 @@ class SampledRows:
 class Survey:
     """Counts over all rows of an input.
 
-    :param rows: lines that hold something. :param size: bytes of all objects. :param content: bytes of all
+    :param rows: lines that hold something.
+    :param size: bytes of all objects.
+    :param content: bytes of all
         rows, unpacked; 0: as `size`.
     :param tokens: by what they are for, with their intervals.
     :param read_rows: how many rows the counts are made of, and ``read_bytes`` their bytes.
-    :param counted: the number of rows is exact. :param complete: every row was read.
+    :param counted: the number of rows is exact.
+    :param complete: every row was read.
     :param row_range: the number of rows with its interval.
     :param assumed: what was assumed of files, as sentences.
     :param limits: the rows that were read, by how long their answers may be.
+    :param cut_before: of rows that are sent again, the share whose last answer was cut at its limit; None:
+        they are not sent again.
     """
 
     rows: int = 0
@@ -81,6 +87,7 @@ class Survey:
     row_range: Range = NOTHING
     assumed: tuple[str, ...] = ()
     limits: Mapping[AnswerLimit, int] = field(default_factory=dict)
+    cut_before: Fraction | None = None
 
     @property
     def is_exact(self) -> bool:

@@ -63,7 +63,7 @@ def read_history(plan: Plan, url: str | None, objects: Sequence[SourceObject] = 
 
 
 def _read(plan: Plan, url: str | None, objects: Sequence[SourceObject]) -> History:
-    from vertex_batch.budgets import past_jobs  # noqa: PLC0415 - it brings SQLAlchemy along
+    from vertex_batch.budgets import NewRows, past_jobs  # noqa: PLC0415 - it brings SQLAlchemy along
     from vertex_batch.cli.cost import MissingCostTableError, open_table  # noqa: PLC0415
 
     try:
@@ -76,6 +76,9 @@ def _read(plan: Plan, url: str | None, objects: Sequence[SourceObject]) -> Histo
         return History()
     group = f"{plan.job.name}." if plan.spec.grouped else ""
     answered = table.answered(plan.spec.name, plan.rendered.uris)
-    again = paid_before(answered, [each.created for each in objects], PaysAgain.WOULD_PAY)
-    past = past_jobs(table, plan.spec.name, f"{group}submit", plan.request.model)
+    written = [each.created for each in objects]
+    again = paid_before(answered, written, PaysAgain.WOULD_PAY)
+    rows = plan.sample.of_rows if plan.sample else plan.report.rows if plan.report else None
+    same = NewRows(plan.rendered.uris, written, rows)
+    past = past_jobs(table, plan.spec.name, f"{group}submit", plan.request.model, same)
     return History(past, again=again)

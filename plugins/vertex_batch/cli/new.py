@@ -10,17 +10,20 @@ import shlex
 import sys
 import textwrap
 from argparse import Namespace
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from vertex_batch.cli.output import print_json, say
 from vertex_batch.cli.validate import DEFAULT_FOLDER
-from vertex_batch.errors import ConfigurationError, scrub
+from vertex_batch.errors import ConfigurationError, VertexBatchError, scrub
 from vertex_batch.specs import SpecError, check_text, json_schema
+from vertex_batch.specs.model import JobSpec
 
 SCHEMA_NAME = "job-spec.schema.json"
 _PLAIN = re.compile(r"[A-Za-z][\w./@-]*(:[\w./@-]+)*|\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -83,6 +86,19 @@ _MAX_EXCEPTIONS = (
     "  # Fail the run if a larger share of the rows has no good answer: failed, truncated, missing.",
     "  max_exceptions_ratio: 0.05",
 )
+_KEEP = (
+    "  # The ending is the format: .parquet, .jsonl, .jsonl.gz or .csv, which spreadsheets open.",
+    "  # Fields of the input row that become columns beside its answer:",
+    "  # keep: [customer, opened_at]",
+)
+_STORE_VARIABLES = (
+    "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "STORAGE_EMULATOR_HOST",
+)
+"""One of them is set where the object store can be read. Otherwise trying it would take long to fail."""
+_LOOK_SECONDS = 6
+_FIRST_BYTES = 1 << 20
 _NO_KEY = (
     "  # Prefer a key, a field of the row with its id: joining is faster, and people find a row by it.",
     "  # key: id",
@@ -197,7 +213,7 @@ def _results(answers: dict[str, str]) -> list[str]:
     to = answers["results"]
     key = [f"  {_line('key', answers)}"] if "key" in answers else _NO_KEY
     dated = [f"  {line}" for line in _dated("to", to)]
-    return ["results:", *dated, f"  to: {_scalar(to)}", *key, *_MAX_EXCEPTIONS]
+    return ["results:", *dated, f"  to: {_scalar(to)}", *key, *_KEEP, *_MAX_EXCEPTIONS]
 
 
 def _dated(key: str, uri: str) -> list[str]:
@@ -272,7 +288,42 @@ def _default(key: str, name: str, answers: dict[str, str]) -> str:
     if key == "results" and (bucket := BUCKET.match(answers.get("output", ""))):
         file = f"{bucket[0]}answers/{name}/{{{{ run_date }}}}.parquet"
         return "" if _problems(name, {**answers, key: file}) else file
+    if key == "key" and (found := _key_of_input(answers.get("inputs", ""))):
+        return "" if _problems(name, {**answers, key: found}) else found
     return ""
+
+
+def _key_of_input(uri: str) -> str:
+    """The field with the id of a row, from the first row of an input; empty if it cannot be read within some
+    seconds, since the object store is not needed to write a spec.
+    """
+    found: list[str] = []
+
+    def read() -> None:
+        with suppress(VertexBatchError, OSError, ImportError, ValueError):
+            found.append(_first_key(uri))
+
+    is_within_reach = not os.environ.keys().isdisjoint(_STORE_VARIABLES)
+    if is_within_reach and BUCKET.match(uri) and "{{" not in uri:
+        reader = Thread(target=read, daemon=True)
+        reader.start()
+        reader.join(_LOOK_SECONDS)
+    return next(iter(found), "")
+
+
+def _first_key(uri: str) -> str:
+    """Read the first row of an input.
+
+    :raises ValueError: it is not JSON. The other errors are those of the object store.
+    """
+    from vertex_batch.cli.access import input_storage  # noqa: PLC0415 - it takes seconds
+    from vertex_batch.preflight import likely_key  # noqa: PLC0415
+
+    storage = input_storage(JobSpec.model_fields["storage_connection"].default)
+    first = storage.find([uri])[0]
+    with storage.open(first, 0, _FIRST_BYTES) as stream:
+        row = json.loads(stream.read(_FIRST_BYTES).split(b"\n", 1)[0])
+    return likely_key(row) if isinstance(row, dict) else ""
 
 
 def _problems(name: str, answers: dict[str, str]) -> list[tuple[str, str]]:

@@ -310,6 +310,8 @@ def _summary(plan: Plan) -> list[str]:
 
 
 def _cost(plan: Plan) -> list[str]:
+    if plan.is_refused and not plan.problem:
+        return ["none: nothing would be submitted"]
     if not plan.estimate:
         return ["unknown, because the input was not read"]
     of_all = (
@@ -326,7 +328,7 @@ def _delivery(plan: Plan) -> list[str]:
 
 def _retries(plan: Plan) -> list[str]:
     """What `retry_rows` may add to the cost."""
-    retry = plan.job.retry_rows
+    retry = None if plan.is_refused else plan.job.retry_rows
     return retry.lines(plan.estimate.expected if plan.estimate else None) if retry else []
 
 

@@ -51,7 +51,7 @@ class Plan:
 
     :param report: the result of its pre-flight; None if nothing was checked.
     :param problem: why it could not be checked, or what is missing; empty if there is no problem.
-    :param estimate: its expected cost; None if its input was not read.
+    :param estimate: its expected cost; None if its input was not read, or if nothing would be submitted.
     :param not_asked: what was not checked, because no proxy is configured; empty if one is.
     :param history: what earlier jobs of the same task and model used; empty if it was not read.
     :param shards: the rows of each job that the input would be split into; empty if one job reads it.
@@ -289,8 +289,10 @@ def _price_book(plan: Plan, client: BatchClient | None, prices: Path | None) -> 
 
 def _estimate(
     plan: Plan, objects: Sequence[SourceObject], storage: ObjectStorage, book: PriceBook, rows: int
-) -> Estimate:
-    """Estimate as the budget check of a run does."""
+) -> Estimate | None:
+    """Estimate as the budget check of a run does; None if nothing would be submitted."""
+    if plan.is_refused:
+        return None
     model = plan.request.model
     long_context = book.thresholds().get(canonical_model(model))
     survey = survey_input(storage, objects, model, long_context, rows or None)

@@ -21,6 +21,7 @@ from vertex_batch.preflight import (
     is_missing,
     key_at,
     lacking_keys,
+    likely_key,
     missing_key,
     path_names,
     shape_of,
@@ -30,8 +31,6 @@ from vertex_batch.specs import load_specs
 from vertex_batch.specs.load import working_folder
 from vertex_batch.specs.readers import SpecReader, readers
 from vertex_batch.storage import TOO_LONG, blocks_of, lines_of, unpacked
-
-_ID = re.compile(r"id|key|\w+_id|\w+_key|[a-z]+Id", re.ASCII)
 
 
 def describe(command: argparse.ArgumentParser) -> None:
@@ -82,7 +81,7 @@ def run(options: Namespace) -> int:
         print_json({"uri": uri, "bytes": size, "rows": rows, "problem": problem})
         return 0
     sys.stdout.write(f"{uri}\n")
-    next_step = _what_next(uri, file, reads, _key_in(first))
+    next_step = _what_next(uri, file, reads, likely_key(first))
     say(f"Uploaded {rows:,} {'row' if rows == 1 else 'rows'}, {size:,} bytes. {next_step}")
     return 0
 
@@ -204,14 +203,6 @@ def _check(file: Path, keys: Sequence[str]) -> _Checked:
     if checked.rows == 0:
         raise _refusal(checked.problem or f"{file} has no rows")
     return checked
-
-
-def _key_in(row: Mapping[str, object]) -> str:
-    """The field beside the request of a row that looks like its id; empty if there is none."""
-    if "request" not in row:
-        return ""
-    ids = (name for name, value in row.items() if _ID.fullmatch(name) and type(value) in (str, int))
-    return next(ids, "")
 
 
 def _row(line: bytes) -> tuple[Mapping[str, object], str]:

@@ -56,7 +56,7 @@ def totals_table(
             _days(group),
             f"{group.jobs:,}",
             _share(group.rows),
-            f"{group.tokens:,}",
+            _tokens(group.tokens),
             total_text(group.per_thousand_rows) if group.per_thousand_rows else _NOTHING,
             saved_text(group.saved),
             total_text(group.total),
@@ -64,8 +64,13 @@ def totals_table(
     table.add_section()
     tokens = sum(group.tokens for group in totals)
     saved = saved_text(whole_saved) if whole_saved else ""
-    table.add_row("[bold]total[/]", "", "", "", f"{tokens:,}", "", saved, f"[bold]{total_text(whole)}[/]")
+    table.add_row("[bold]total[/]", "", "", "", _tokens(tokens), "", saved, f"[bold]{total_text(whole)}[/]")
     return table
+
+
+def _tokens(count: int) -> str:
+    """Write a number of tokens; a dash for none, as of embeddings that are billed by characters."""
+    return f"{count:,}" if count else _NOTHING
 
 
 def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
@@ -92,7 +97,8 @@ def jobs_table(jobs: Sequence[JobCost], *, more: bool = False) -> Table:
             f"{moment:%Y-%m-%d}" if moment else _NOTHING,
             *(escape(text) or _NOTHING for text in (facts.spec, facts.run_id, short_model(facts.model))),
             facts.state or _NOTHING,
-            *(f"{count:,}" for count in (rows.ok, rows.failed, rows.not_counted, job.tokens)),
+            *(f"{count:,}" for count in (rows.ok, rows.failed, rows.not_counted)),
+            _tokens(job.tokens),
             saved_text(job.saved),
             total_text(job.total),
             facts.job_id,

@@ -15,7 +15,7 @@ from vertex_batch.cli import arguments
 from vertex_batch.cli.output import print_json
 from vertex_batch.errors import scrub
 from vertex_batch.pricing import Retirement, Stage, retirement_of
-from vertex_batch.specs import Problem, SpecError, SpecSet, json_schema, load_files, spec_files
+from vertex_batch.specs import Problem, SpecError, SpecSet, json_schema, load_files, spec_file, spec_files
 from vertex_batch.specs.load import working_folder
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.team_budgets import budgets_file, load_team_budgets
@@ -31,7 +31,11 @@ def describe(command: argparse.ArgumentParser) -> None:
         "Check job specs. Every problem is printed as file:line:col: path: message, with exit status 1."
     )
     command.add_argument(
-        "paths", nargs="*", metavar="PATH", help="spec files or folders with them (default: include/jobs)"
+        "paths",
+        nargs="*",
+        metavar="SPEC",
+        type=spec_file,
+        help="spec files or their names, or folders with spec files (default: include/jobs)",
     )
     command.add_argument(
         "--format",

@@ -195,13 +195,22 @@ class Total:
         return f"{'' if self.complete else 'at least '}{usd(self.amount)}"
 
     @property
+    def is_known(self) -> bool:
+        """Whether at least a part of it has a price."""
+        return self.complete or bool(self.amount)
+
+    @property
     def rounded(self) -> str:
         """The amount for a person, rounded to cents; a small one keeps its significant digits."""
         return f"{'' if self.complete else 'at least '}{rounded(self.amount)} USD"
 
     @property
     def about(self) -> str:
-        """An estimated amount for a person, with at most four significant digits."""
+        """An estimated amount for a person, with at most four significant digits; one without any price is
+        not known.
+        """
+        if not self.is_known:
+            return "not known"
         return f"{'' if self.complete else 'at least '}{about(self.amount)} USD"
 
     @property

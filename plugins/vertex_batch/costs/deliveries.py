@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
@@ -51,6 +51,8 @@ class Delivery:
     :param delivered_at: when its files were written.
     :param kept_at: where a better delivery of the same input is, if this one was put beside it; else empty.
     :param kept_answers: how many answers that one had.
+    :param retry_of: the earlier run whose rows its run has sent again, so that it has all rows of both; empty
+        for an ordinary run.
     :param replaced_by: a later run of the DAG that delivered to the same file; empty if none did. Not stored.
     :param replaces: the run of the DAG whose delivery was in the file before; empty if none was. Not stored.
     """
@@ -74,6 +76,7 @@ class Delivery:
     job_name: str = ""
     kept_at: str = ""
     kept_answers: int = 0
+    retry_of: str = ""
     replaced_by: str = ""
     replaces: str = ""
 
@@ -110,7 +113,8 @@ def paid_after(deliveries: Sequence[Delivery], jobs: Sequence[JobCost]) -> list[
     If a later job is of the first submission, a person has cleared that. Then the delivery was decided on
     after all of them, and one that is older is a better one, which stays.
 
-    :param deliveries: of the run. :param jobs: of the run.
+    :param deliveries: of the run.
+    :param jobs: of the run.
     """
     found: dict[JobId, JobCost] = {}
     for group in {each.group for each in deliveries}:
@@ -131,6 +135,26 @@ def say_paid_after(jobs: Sequence[JobCost]) -> str:
     """Say how many answers `paid_after` has found, and what they cost."""
     rows, paid = sum(each.rows.ok for each in jobs), add_totals(each.total for each in jobs)
     return f"{rows:,} {'answer was' if rows == 1 else 'answers were'} paid for ({paid}) after the delivery"
+
+
+def one_of_each_input(found: Iterable[Delivery], retried: Mapping[tuple[str, str], str]) -> list[Delivery]:
+    """Select one delivery of each input that was paid for, so that no input row is counted twice.
+
+    A run pays for its input, wherever its answers are put and whatever has replaced them since. A run that
+    has sent rows of an earlier run again has the input of that run: of these, the delivery with most answers
+    is selected, and of equal ones the latest.
+
+    :param retried: the earlier run whose rows a run has sent again, by DAG and run.
+    :return: the ones with most exceptions first.
+    """
+    best: dict[tuple[str, str, str, int], Delivery] = {}
+    for each in sorted(found, key=lambda one: (one.delivered, one.delivered_at)):
+        run_id, seen = each.run_id, {each.run_id}
+        while (earlier := retried.get((each.dag_id, run_id))) and earlier not in seen:
+            run_id = earlier
+            seen.add(run_id)
+        best[each.dag_id, run_id, each.task_id, each.map_index] = each
+    return sorted(best.values(), key=lambda one: (-one.exceptions, one.dag_id, one.run_id, one.task_id))
 
 
 @dataclass(frozen=True, slots=True)

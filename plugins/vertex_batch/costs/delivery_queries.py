@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
@@ -45,11 +45,21 @@ def read_deliveries(connection: Connection, *conditions: ColumnElement[bool]) ->
     return [Delivery(**row) for row in connection.execute(asked).mappings()]
 
 
-def select_sending_rest(runs: Collection[tuple[str, str]]) -> Select[Any]:
-    """Select those of some runs that have sent rows of an earlier run again."""
-    labels = type_coerce(jobs.c.labels, Text)
-    sent_again = labels.contains(f'"{RETRY_OF_LABEL}"')
-    return select(jobs.c.dag_id, jobs.c.run_id).where(is_of_runs(jobs, runs), sent_again).distinct()
+def read_retries(connection: Connection, found: Iterable[Delivery]) -> dict[tuple[str, str], str]:
+    """Read the earlier runs whose rows the runs of some deliveries have sent again, and so on from these.
+
+    :return: the earlier run, by DAG and run.
+    """
+    retries = {(each.dag_id, each.run_id): each.retry_of for each in found if each.retry_of}
+    known: set[tuple[str, str]] = set()
+    while asked := {(dag_id, earlier) for (dag_id, _), earlier in retries.items()} - retries.keys() - known:
+        known |= asked
+        of = deliveries.c
+        rows = select(of.dag_id, of.run_id, of.retry_of).where(
+            is_of_runs(deliveries, asked), of.retry_of != ""
+        )
+        retries |= {(row.dag_id, row.run_id): row.retry_of for row in connection.execute(rows)}
+    return retries
 
 
 def select_sent_again(dag_id: str, of: Collection[str]) -> Select[Any]:

@@ -103,6 +103,7 @@ MIGRATIONS = (
     Migration(13, "0013_deliveries.sql"),
     Migration(14, "0014_answer_limits.sql"),
     Migration(15, "0015_kept_deliveries.sql"),
+    Migration(16, "0016_delivered_retries.sql"),
 )
 LATEST = MIGRATIONS[-1].version
 

@@ -24,12 +24,12 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
 from vertex_batch.costs import migrations
 from vertex_batch.costs.bill import JobFacts
 from vertex_batch.costs.database import Database
-from vertex_batch.costs.deliveries import NIGHT, Delivery, paid_after
+from vertex_batch.costs.deliveries import NIGHT, Delivery, one_of_each_input, paid_after
 from vertex_batch.costs.delivery_queries import (
     is_of_runs,
     read_deliveries,
+    read_retries,
     select_ended_after,
-    select_sending_rest,
     select_sent_again,
 )
 from vertex_batch.costs.focus import read_focus
@@ -277,11 +277,10 @@ class CostReader:
             return read_deliveries(connection, *conditions(where, deliveries))
 
     def deliveries_of_night(self, where: JobFilter) -> list[Delivery]:
-        """Return what was delivered in the `NIGHT` that ends with the latest delivery, wherever it was put.
+        """Return what was delivered in the `NIGHT` that ends with the latest delivery, each input once.
 
         The deliveries of all runs that were paid for are among them, also one that is beside a better one, or
-        that a later run has replaced. One is left out if that later run has only sent its missing rows again:
-        the later delivery then has its rows, too, and they were paid for once.
+        that a later run has replaced; see `one_of_each_input`.
 
         :param where: see `deliveries`.
         :return: the ones with most exceptions first.
@@ -293,11 +292,7 @@ class CostReader:
             if last is None:
                 return []
             found = read_deliveries(connection, *chosen, deliveries.c.delivered_at > last - NIGHT)
-            replacing = sorted({(each.dag_id, each.replaced_by) for each in found if each.replaced_by})
-            rows = connection.execute(select_sending_rest(replacing)) if replacing else ()
-            completing = {(row.dag_id, row.run_id) for row in rows}
-        of_night = [each for each in found if (each.dag_id, each.replaced_by) not in completing]
-        return sorted(of_night, key=lambda each: -each.exceptions)
+            return one_of_each_input(found, read_retries(connection, found))
 
     def sent_again(self, dag_id: str, of: Collection[str]) -> list[JobCost]:
         """Return the jobs of other runs that sent rows of some submit tasks of a run again, the oldest first.

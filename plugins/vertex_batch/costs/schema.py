@@ -144,4 +144,5 @@ deliveries = Table(
     Column("delivered_at", UtcTime),
     Column("kept_at", Text),
     Column("kept_answers", BigInteger),
+    Column("retry_of", Text),
 )

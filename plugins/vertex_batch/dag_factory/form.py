@@ -90,7 +90,8 @@ def _input(spec: Spec) -> dict[str, Param]:
     return {
         DAY: text_field(
             "Run date",
-            f"Use the input and output of this day (time zone {spec.timezone}). Default: the day of the run",
+            f"Use the input and output of this day (time zone {spec.timezone}). Default: the day of the"
+            " run. A run for a day that was answered before sends all rows of it, and pays for them, again.",
             section=_INPUT,
             format="date",
         ),

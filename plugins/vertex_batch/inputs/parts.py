@@ -43,6 +43,7 @@ class InputPart:
     :param shard_rows: of a split input whose shards are in an object: the rows of each.
     :param round: of a retry, from 1.
     :param of_sample: the rows are those of a sample.
+    :param truncated: of `of_rows` that are sent again, those whose answer was cut.
     :param retry_of: the value of `RETRY_OF_LABEL`; empty if the rows are those of the same run.
     """
 
@@ -59,6 +60,7 @@ class InputPart:
     shard_rows: tuple[int, ...] = ()
     round: int = 0
     of_sample: bool = False
+    truncated: int = 0
     retry_of: str = ""
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote, urlencode
 
@@ -31,7 +32,8 @@ class ConsoleJobLink(BaseOperatorLink):
     @classmethod
     def publish(cls, context: Context, job: JobReference) -> None:
         """Store the link now, because Airflow stores it only when the task has ended."""
-        context["ti"].xcom_push(key=cls().xcom_key, value=job.console_url)
+        if url := console_url(job.id):
+            context["ti"].xcom_push(key=cls().xcom_key, value=url)
 
 
 class _AttributeLink(BaseOperatorLink):
@@ -75,11 +77,24 @@ def run_url(dag_id: str, run_id: str) -> str:
 
 
 def storage_url(uri: str, *, is_file: bool = False) -> str:
-    """Link to Google's page of a folder or a file in Cloud Storage; empty for anything else."""
-    if not uri.startswith("gs://"):
+    """Link to Google's page of a folder or a file in Cloud Storage; empty for anything else.
+
+    Likewise `console_url` for jobs. Both are empty with an emulated object store: Google then has neither the
+    objects nor the jobs that read them.
+    """
+    if not (uri.startswith("gs://") and _is_at_google()):
         return ""
     page = "browser/_details" if is_file else "browser"
     return f"https://console.cloud.google.com/storage/{page}/{quote(uri.removeprefix('gs://'))}"
+
+
+def console_url(job: JobId) -> str:
+    """Link to Google's page of a job; see `storage_url`."""
+    return job.console_url if _is_at_google() else ""
+
+
+def _is_at_google() -> bool:
+    return not os.environ.get("STORAGE_EMULATOR_HOST")
 
 
 def _page(name: str, **query: str) -> str:

@@ -37,6 +37,7 @@ from vertex_batch.results import (
     why_bad,
     without_keys,
 )
+from vertex_batch.tasks.choices import retried_run
 from vertex_batch.tasks.context import map_index, overridden
 from vertex_batch.tasks.outcome import explained, failed_tasks, note
 from vertex_batch.tasks.run_bills import RecordedRun, RunBills
@@ -142,14 +143,14 @@ class DeliverResultsOperator(SpecOperator):
             written, bad, notable = self._deliver(context, run)
             self._record(context, table, run, written)
             self.delivery_url = storage_url(written.place.answers, is_file=True)
-            notes = " ".join(filter(None, (_beside(written, self._place(run), self.task_id), notable)))
-            if bad and notes:
-                bad = f"{bad} {notes}"
-            elif notes:
-                note(context, self.log, notes)
+            beside = _beside(written, self._place(run), self.task_id)
             if bad:
-                message = f"{bad} What there is was delivered to {written.place.answers}."
-                raise AirflowFailException(message)
+                # The page shows where the answers are now. What is at an address may be moved later.
+                if beside:
+                    self.log.warning("%s", beside)
+                raise AirflowFailException(f"{bad} {notable}".rstrip())
+            if notes := " ".join(filter(None, (beside, notable))):
+                note(context, self.log, notes)
         return {
             "to": written.place.answers,
             "exceptions_file": written.place.exceptions,
@@ -277,6 +278,7 @@ class DeliverResultsOperator(SpecOperator):
             delivered_at=datetime.now(UTC),
             kept_at=DeliveryPlace(self._place(run)).answers if written.better else "",
             kept_answers=written.better.delivered if written.better else 0,
+            retry_of=retried_run(context) or "",
         )
         try:
             if (moved := written.earlier) and (moved.dag_id, moved.run_id) != (ti.dag_id, ti.run_id):

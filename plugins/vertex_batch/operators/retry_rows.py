@@ -149,6 +149,7 @@ class PrepareRetryOperator(SpecOperator):
                 rows=file.rows,
                 of_rows=rows,
                 round=self.round,
+                truncated=found.sent_and_paid.get("truncated", 0),
                 retry_of=self._retry_of,
                 of_sample=any(SAMPLE_LABEL in job.labels for chain in chains for job in chain.jobs),
             )

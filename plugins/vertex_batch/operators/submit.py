@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -19,9 +19,9 @@ from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.lifecycle.submitting import Submitter
 from vertex_batch.observability import metrics
 from vertex_batch.observability.lineage import ReportsLineage, of_reference
-from vertex_batch.observability.links import BillLink, ConsoleJobLink, bill_url
+from vertex_batch.observability.links import BillLink, ConsoleJobLink, bill_url, console_url
 from vertex_batch.operators.base import SpecOperator, patterns
-from vertex_batch.preflight import CheckedRows, Mode, Report, Subject, preflight
+from vertex_batch.preflight import NOT_LISTED, CheckedRows, Mode, Report, Subject, preflight
 from vertex_batch.tasks.approval import store_answer
 from vertex_batch.tasks.choices import is_dry_run, skip_if_retry, skip_unless_chosen
 from vertex_batch.tasks.context import (
@@ -38,7 +38,7 @@ from vertex_batch.tasks.context import (
 from vertex_batch.tasks.delivery_order import VersionNotReadError, check_delivery
 from vertex_batch.tasks.gate import BudgetGate, BudgetSettings, InputFiles
 from vertex_batch.tasks.kill import KillSwitch
-from vertex_batch.tasks.outcome import end_dry_run, explained
+from vertex_batch.tasks.outcome import end_dry_run, explained, note
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.request import build_request
@@ -182,6 +182,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         return f"{name} {day}" if index < 0 else f"{name} {day} {index}"
 
     def execute(self, context: Context) -> dict[str, Any]:
+        self._note = partial(note, context, self.log, is_logged=True)
         with explained(context, self.log):
             self._check_input(context)
             with reports_nothing_submitted(context, self.retries):
@@ -226,7 +227,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         uris = patterns(self.inputs)
         who, part = identity(context), self._part
         request = self._request(context, uris)
-        files = InputFiles(uris, cache(lambda: open_storage(self.gcp_conn_id)))
+        files = InputFiles(uris, cache(lambda: open_storage(self.gcp_conn_id)), part)
         if is_dry_run(context):
             with hook.client() as client:
                 report = self._preflight(request, files, place, client)
@@ -280,7 +281,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         ConsoleJobLink.publish(context, reference)
         self.lineage = of_reference(reference)
         self.bill_url = bill_url(reference.id)
-        self.log.info("Vertex AI runs the job: %s", reference.console_url)
+        self.log.info("Vertex AI runs the job: %s", console_url(reference.id) or reference)
         self.log.info("Its bill is recorded when it has ended: %s", self.bill_url)
         return reference
 
@@ -301,7 +302,11 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
             key="" if is_retry else self.key or "",
         )
         checked = CheckedRows(part.listing, part.report) if part and part.report else None
-        return preflight(subject, self.preflight, files.open_storage, client, self.log, checked=checked)
+        report = preflight(subject, self.preflight, files.open_storage, client, self.log, checked=checked)
+        for finding in report.findings if report else ():
+            if finding.place == NOT_LISTED:
+                self._note(f"{finding.message}.".replace("?.", "?"))
+        return report
 
     def _plan_lines(self, report: Report | None) -> dict[str, list[str]]:
         """Where a dry run's job would write, and what its pre-flight has found."""

@@ -89,7 +89,8 @@ class CheckedRows:
 def listing_of(objects: Sequence[SourceObject], rules: RowRules) -> str:
     """The fingerprint of the objects that were checked, and of what they were checked for."""
     held = [each for each in objects if each.size]
-    return f"{fingerprint_of(held)}:{rules.model}:{rules.key}"
+    shape = shape_of(rules.model)  # its model's name is the same in every form of the model
+    return f"{fingerprint_of(held)}:{shape.name}:{shape.model}:{rules.key}"
 
 
 def report_data(report: Report) -> dict[str, Any]:

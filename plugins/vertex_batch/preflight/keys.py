@@ -16,6 +16,7 @@ MAX_KEYS = 300_000
 _NONE = (UNSET, None, "")
 _REQUESTS = ("request", "body", "instance")
 _MAX_FIELDS, _MAX_SHOWN = 200, 8
+_ID = re.compile(r"id|key|\w+_id|\w+_key|[a-z]+Id", re.ASCII)
 _SNAKE = re.compile(r"_([a-z0-9])")
 _CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _SHOWABLE = re.compile(r"[\w$ -]{1,80}")
@@ -41,6 +42,14 @@ def key_at(row: Mapping[str, object], path: Sequence[str]) -> object:
     """The key of a row; None if it has none. Text-embedding models echo it inside the instance."""
     value = value_at(row, path)
     return value_at(row, ("instance", *path)) if value is None and "instance" in row else value
+
+
+def likely_key(row: Mapping[str, object]) -> str:
+    """The field beside the request of a row that looks like its id; empty if there is none."""
+    if "request" not in row:
+        return ""
+    ids = (name for name, value in row.items() if _ID.fullmatch(name) and type(value) in (str, int))
+    return next(ids, "")
 
 
 def is_missing(key: object) -> bool:

@@ -13,6 +13,8 @@ from vertex_batch.preflight.findings import Finding, Severity
 from vertex_batch.pricing import ModelClient, Stage, retirement_of
 from vertex_batch.usage.models import canonical_model
 
+NOT_LISTED = "model of the proxy"
+"""The place of a finding about a model that the proxy does not list, and that is perhaps misspelled."""
 _MULTI_REGIONS = frozenset({"global", "us", "eu"})
 # Where batches of models are served, by Google's pages on batches of embeddings and on Gemini 4. The first
 # pattern that matches the whole name.
@@ -62,18 +64,18 @@ def check_proxy(client: ModelClient, model: str) -> list[Finding]:
     try:
         deployments = client.model_info()
     except VertexBatchError as error:
-        return [Finding(Severity.DOUBT, "model", f"the proxy's list of models could not be read: {error}")]
+        return [Finding(Severity.DOUBT, "proxy", f"its list of models could not be read: {error}")]
     known = {_served(deployment) for deployment in deployments} - {""}
     name = canonical_model(model)
     if name in known or any(_covers(pattern, name) for pattern in known):
         return []
     if not known:
-        message = "the proxy lists no model for this key, so it may refuse the job"
-    else:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean `{near[0]}`?" if near else ""
-        message = f"{name} is not among the {len(known)} models that the proxy lists for this key{hint}"
-    return [Finding(Severity.DOUBT, "model", message)]
+        message = "it lists no model for this key, so it may refuse the job"
+        return [Finding(Severity.DOUBT, "proxy", message)]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean `{near[0]}`?" if near else ""
+    message = f"{name} is not among the {len(known)} models that the proxy lists for this key{hint}"
+    return [Finding(Severity.DOUBT, NOT_LISTED, message)]
 
 
 def _served(deployment: Mapping[str, Any]) -> str:

@@ -74,6 +74,11 @@ def _field(value: object, field: Field, path: str, depth: int) -> Iterator[Flaw]
         yield from _map(value, field, path, depth)
     elif isinstance(value, list):
         yield from _items(value, field, path, depth)
+    elif field.is_repeated and isinstance(value, Mapping) != bool(field.message):
+        yield Flaw(
+            path,
+            f"is {KINDS[type(value)]}, where a list of {_expected(field).partition(' ')[2]}s is expected",
+        )
     elif field.message:
         # One object in place of a list is allowed: Google's own examples have it.
         yield from _message(value, field.message, path, depth + 1)

@@ -34,6 +34,7 @@ from vertex_batch.storage import (
 
 # A decoded row has a slot for each column, and a whole block of rows is in memory at once.
 _MAX_COLUMNS_AT_ONCE = 500
+_PYTHON = re.compile(rb"""^\s*\{\s*'|"\s*:\s*(?:None|True|False)\b""")
 _EMPTY_OBJECT = re.compile(rb"\{\s*\}")
 _TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _MAX_DOUBTS = 1000
@@ -265,10 +266,18 @@ def why_not_json(line: bytes, error: Exception) -> str:
         return "it is not UTF-8, but looks like UTF-16: convert the file, as with `iconv -f UTF-16 -t UTF-8`"
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8"
+    like = _looks_like(line)
+    return f"{like}: write one JSON object per line" if like else str(error)
+
+
+def _looks_like(line: bytes) -> str:
+    """What a line is instead of a JSON object, in words; empty if that is not known."""
     begin = line.lstrip()[:1]
-    if begin == b"[" or line.strip() == b"{":
-        kind = "one JSON array" if begin == b"[" else "a JSON object over several lines"
-        return f"this looks like {kind}: write one JSON object per line"
-    if begin != b"{" and re.search(rb"[,;\t]", line):
-        return "this looks like CSV: write one JSON object per line"
-    return str(error)
+    if begin == b"[":
+        return "this looks like one JSON array"
+    if line.strip() == b"{":
+        return "this looks like a JSON object over several lines"
+    if begin == b"{":
+        is_python = _PYTHON.search(line)
+        return "single quotes, or None or True: this is Python's repr, not JSON" if is_python else ""
+    return "this looks like CSV" if re.search(rb"[,;\t]", line) else ""

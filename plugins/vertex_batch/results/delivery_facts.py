@@ -128,6 +128,7 @@ def why_bad(
     """
     exceptions = counts.exception_rows
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in list(counts.exceptions.items())[:_REASONS_SHOWN])
+    reasons += f". The first one is {counts.first_exception}" if counts.first_exception else ""
     if was_cancelled and not counts.delivered:
         return (
             "This failure only follows from the cancellation: the job was cancelled before it answered a"

@@ -42,6 +42,10 @@ _ROWS_OF_FILES = (
     "SELECT uri, count(*), count(chosen.id)"
     " FROM input_rows JOIN files USING (file) LEFT JOIN chosen USING (seq) GROUP BY uri"
 )
+_FIRST_OF_REASON = (
+    "SELECT uri, line FROM outcomes JOIN input_rows USING (seq) JOIN files USING (file)"
+    " WHERE reason = $reason ORDER BY seq LIMIT 1"
+)
 
 
 class Joined:
@@ -223,10 +227,12 @@ def _count(connection: DuckDBPyConnection) -> Counts:
         " JOIN input_prompts i USING (seq) JOIN output_prompts o USING (id)"
     ).fetchall()[0]
     delivered = reasons.pop(None, 0)
+    first = connection.execute(_FIRST_OF_REASON, {"reason": next(iter(reasons), None)}).fetchone()
     return Counts(
         input_rows=delivered + sum(reasons.values()),
         delivered=delivered,
         exceptions={Reason(reason): n for reason, n in reasons.items()},
+        first_exception=f"{first[0].rpartition('/')[2]}:{first[1]}" if first else "",
         extra_rows={ExtraKind(kind): n for kind, n in extra},
         copied_rows=copied,
         cost_usd=usd,

@@ -96,6 +96,8 @@ class Counts:
     """The numbers of a delivery. Always: input rows = delivered + exceptions.
 
     :param exceptions: input rows without a good answer, by reason.
+    :param first_exception: where the first input row with the most frequent of these reasons is, such as
+        ``tickets.jsonl:2``; empty if there is none.
     :param extra_rows: output rows that belong to no input row, by kind; duplicates are among them.
     :param copied_rows: answered rows that a resumed job copied from an earlier output; they cost nothing.
     :param unpriced_rows: answered output rows whose cost is not known, or only a part of it.
@@ -113,6 +115,7 @@ class Counts:
     input_rows: int = 0
     delivered: int = 0
     exceptions: Mapping[Reason, int] = field(default_factory=dict)
+    first_exception: str = ""
     extra_rows: Mapping[ExtraKind, int] = field(default_factory=dict)
     copied_rows: int = 0
     cost_usd: Decimal = Decimal(0)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vertex_batch.errors import ConfigurationError
 from vertex_batch.specs.defaults import Defaults, shown_once
 from vertex_batch.specs.document import Document
 from vertex_batch.specs.events import Events
@@ -50,13 +51,18 @@ def load_spec(path: str | Path) -> Spec:
 def spec_file(text: str) -> str:
     """Return the file of a spec that is given as a path, or by the name of a file in the specs folder.
 
-    What is neither stays as it is, so that the error names it.
+    A file that does not exist stays as it is, so that the error names it.
+
+    :raises ConfigurationError: it is the name of no spec.
     """
-    if Path(text).exists() or Path(text).name != text:
+    if Path(text).exists() or Path(text).name != text or Path(text).suffix in _ENDINGS:
         return text
-    folders = (working_folder(), specs_folder())
-    found = (folder / f"{text}{end}" for folder in folders for end in (".yaml", ".yml"))
-    return str(next((each for each in found if each.is_file()), text))
+    folders = [folder for folder in (specs_folder(), working_folder()) if folder.is_dir()]
+    known = {path.stem: path for folder in folders for path in sorted(spec_files(folder))}
+    if text in known:
+        return str(known[text])
+    there_are = f"there are: {', '.join(sorted(known))}" if known else f"{working_folder()} has none"
+    raise ConfigurationError(f"There is no spec `{text}`; {there_are}{did_you_mean(text, known)}")
 
 
 def check_text(text: str, path: str | Path) -> Spec:

@@ -49,7 +49,7 @@ class RetryRowsFields(SpecModel):
                 "these rows were not answered, so the rounds stay within the cost of sending each row once",
             ]
         most = "as much as sending all rows once, in each round"
-        if expected:
+        if expected and expected.is_known:
             most = replace(expected, amount=expected.amount * self.rounds).about
             most += " more, if every row is sent each time"
         return [*lines, f"{' and '.join(paid)} rows are paid for each time: up to {most}"]

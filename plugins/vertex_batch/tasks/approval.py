@@ -16,7 +16,7 @@ from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from vertex_batch.budgets import Decision, Estimate
 from vertex_batch.budgets.decision import ApprovalRefusedError
-from vertex_batch.costs import usd
+from vertex_batch.costs import Total, usd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ class Approval:
         upsert_hitl_detail(
             ti_id=ti.id,
             options=[APPROVE, REJECT],
-            subject=f"Submit a batch prediction job of about {estimate.expected.about}?",
+            subject=f"Submit a batch prediction job {_of_cost(estimate.expected)}?",
             body=_body(ti, estimate, decision, most),
             params={},  # None is refused
             assigned_users=[{"id": user, "name": user} for user in approvers] or None,
@@ -97,6 +97,10 @@ def store_answer(context: Context, asked: Mapping[str, str], event: Mapping[str,
         raise ApprovalRefusedError(who, f"{name} rejected it")
     context["task_state_store"].set(STORE_KEY, {**asked, "by": name}, retention=NEVER_EXPIRE)
     return name
+
+
+def _of_cost(expected: Total) -> str:
+    return f"of about {expected.about}" if expected.is_known else "whose cost is not known"
 
 
 def _body(ti: RuntimeTaskInstanceProtocol, estimate: Estimate, decision: Decision, most: Decimal) -> str:

@@ -41,7 +41,8 @@ class VersionNotReadError(TransientError):
 class DeliveryStartedError(PermanentError):
     """The delivery of this run has started or ended, so it would not contain what is submitted now.
 
-    :param delivery: its task. :param state: of this task.
+    :param delivery: its task.
+    :param state: of this task.
     """
 
     def __init__(self, delivery: str, state: str) -> None:
@@ -75,7 +76,8 @@ def check_states(states: Mapping[str, str | None], delivery: str, before: Collec
     """Decide it. Pure; see `check_delivery` for what it raises.
 
     :param states: of the run's tasks; it lacks those that the run does not have.
-    :param delivery: the task that delivers. :param before: tasks that it has to follow.
+    :param delivery: the task that delivers.
+    :param before: tasks that it has to follow.
     """
     removed = TaskInstanceState.REMOVED
     if missing := [name for name in (*before, delivery) if states.get(name, removed) == removed]:

@@ -94,4 +94,6 @@ def outcome_of(bills: Sequence[Bill], compared: Mapping[str, Mapping[str, Any]])
         has_ended_well=all(bill.job.state == JobState.SUCCEEDED for bill in bills),
         failed=sum(bill.rows.failed for bill in bills),
     )
+    if not whole.expected.is_known:
+        return ""
     return f" (expected {usd(expected)}){f', {outcome}' if outcome else ''}"

@@ -7,8 +7,9 @@ because that job already costs money.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from vertex_batch.budgets import (
     Decision,
     Estimate,
     Limit,
+    NewRows,
     Payer,
     Ruling,
     RunKey,
@@ -31,11 +33,13 @@ from vertex_batch.budgets.decision import ApprovalRefusedError, BudgetExceededEr
 from vertex_batch.costs import JobFacts, PaysAgain, paid_before, usd
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.hooks.cost_table import CostTableHook, cost_table_url
+from vertex_batch.inputs import InputPart, PartKind
+from vertex_batch.inputs.parts import group_of
 from vertex_batch.log import Log
 from vertex_batch.observability import metrics
 from vertex_batch.pricing import PriceBook, retirement_of
 from vertex_batch.specs.team_budgets import load_team_budgets
-from vertex_batch.storage import BIGQUERY_SCHEME, ObjectStorage
+from vertex_batch.storage import BIGQUERY_SCHEME, ObjectStorage, SourceObject
 from vertex_batch.tasks.approval import Approval
 from vertex_batch.tasks.context import identity
 from vertex_batch.tasks.outcome import DryRunResult, note
@@ -87,10 +91,31 @@ class InputFiles:
 
     :param uris: the inputs, as requested; they may have wildcards.
     :param open_storage: opens the object store of the inputs.
+    :param part: which part of a run's input they are; None: all of it.
     """
 
     uris: Sequence[str]
     open_storage: Callable[[], ObjectStorage]
+    part: InputPart | None = None
+
+    @property
+    def reads_table(self) -> bool:
+        return any(uri.startswith(BIGQUERY_SCHEME) for uri in self.uris)
+
+    def find(self) -> list[SourceObject]:
+        """The objects of the input; none of a table."""
+        return [] if self.reads_table else self.open_storage().find(self.uris)
+
+    @property
+    def sent_again(self) -> InputPart | None:
+        """The part, if its rows are sent again."""
+        return self.part if self.part and self.part.kind is PartKind.RETRY else None
+
+    @property
+    def cut_before(self) -> Fraction | None:
+        """See `Survey.cut_before`."""
+        again = self.sent_again
+        return Fraction(again.truncated, again.of_rows or again.truncated or 1) if again else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +210,7 @@ class BudgetGate:
         stops = end.describe(today) if end else ""
         lines = {
             "answered": [again] if again else [],
-            "earlier": [past] if (past := budgets.describe_past(self._history)) else [],
+            "earlier": [past] if (past := budgets.describe_past(self._history(rows))) else [],
             "model": [canonical_model(asks.model), *([stops] if stops else [])],
             "budget": [f"{decision.verdict}: {decision.message}"] if decision.reasons else [],
         }
@@ -263,22 +288,30 @@ class BudgetGate:
         return expected, decision, approval
 
     def _estimate(self, rows: int | None) -> Estimate:
-        if any(uri.startswith(BIGQUERY_SCHEME) for uri in self._files.uris):
+        if self._files.reads_table:
             return budgets.unknown_estimate("the rows of a BigQuery table are not counted")
-        asks, book, history = self._request, self._prices, self._history
+        asks, book, history = self._request, self._prices, self._history(rows)
         threshold = book.thresholds().get(canonical_model(asks.model))
         try:
             storage = self._files.open_storage()
-            objects = storage.find(self._files.uris)
-            survey = budgets.survey_input(storage, objects, asks.model, threshold, rows)
+            survey = budgets.survey_input(storage, self._files.find(), asks.model, threshold, rows)
         except (VertexBatchError, OSError) as error:
             return budgets.unknown_estimate(f"the input could not be read: {error}")
+        survey = replace(survey, cut_before=self._files.cut_before)
         return budgets.estimate(survey, asks.model, asks.location, book, history)
 
-    @cached_property
-    def _history(self) -> Sequence[PastJob]:
-        asks = self._request
-        return budgets.past_jobs(self._table, asks.dag_id, asks.task_id, asks.model)
+    def _history(self, rows: int | None) -> Sequence[PastJob]:
+        asks, again = self._request, self._files.sent_again
+        try:
+            written = [each.created for each in self._files.find()]
+        except (VertexBatchError, OSError):
+            written = []  # then no job is known to have read the same objects
+        same = NewRows(self._files.uris, written, rows)
+        if again:
+            group = group_of(asks.task_id)
+            first = f"{group}.submit" if group else "submit"
+            same = NewRows(run_id=asks.run_id, group_key=again.retry_of, first_task=first)
+        return budgets.past_jobs(self._table, asks.dag_id, asks.task_id, asks.model, same)
 
     @cached_property
     def _prices(self) -> PriceBook:

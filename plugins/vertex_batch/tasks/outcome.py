@@ -34,6 +34,8 @@ MAX_CHARS = 2000
 _FAILED = (TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED)
 is_command: ContextVar[bool] = ContextVar("is_command", default=False)
 """Whether `vertex-batch run` runs the tasks, so that there is nothing to clear."""
+_notes: ContextVar[tuple[str, ...]] = ContextVar("_notes", default=())
+"""What the present try of a task has noted so far."""
 _RUN_AGAIN = re.compile(r"\b(r)un this again\b", re.IGNORECASE)
 _CLEAR_SUBMIT = re.compile(r"\b(c)lear(ing)? the submit task\b", re.IGNORECASE)
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
@@ -43,17 +45,19 @@ _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
 def explained(context: Context, log: Log) -> Iterator[None]:
     """Log why a task fails or is skipped, and keep it for the page of its run.
 
-    Each sentence has a line of its own, because Airflow's page of a log cuts off long ones.
+    Each sentence has a line of its own, because Airflow's page of a log cuts off long ones. What the task has
+    noted before is kept after the reason.
 
     :raises AirflowFailException: instead of a permanent error, which no retry can pass.
     """
+    _notes.set(())
     try:
         yield
     except (AirflowRescheduleException, DryRunEnd):
         raise
     except (VertexBatchError, AirflowException) as error:
         lines = _naming(context, _lines(error))
-        _keep(context, log, {"message": "\n".join(lines)})
+        _keep(context, log, {"message": "\n".join([*lines, *_notes.get()])})
         for line in lines:
             _log_sentences(log.info if isinstance(error, AirflowSkipException) else log.error, line)
         if isinstance(error, PermanentError):
@@ -135,10 +139,15 @@ def end_dry_run(context: Context, log: Log, request: str, *, rows: int | None, f
     raise DryRunEnd(message)
 
 
-def note(context: Context, log: Log, message: str) -> None:
-    """Warn of what a person may want to act on although the task succeeds, also on the page of its run."""
-    _keep(context, log, {"message": scrub(message), "is_note": True})
-    _log_sentences(log.warning, message)
+def note(context: Context, log: Log, message: str, *, is_logged: bool = False) -> None:
+    """Warn of what a person may want to act on although the task succeeds, also on the page of its run.
+
+    :param is_logged: the log has it already.
+    """
+    _notes.set((*_notes.get(), scrub(message)))
+    _keep(context, log, {"message": "\n".join(_notes.get()), "is_note": True})
+    if not is_logged:
+        _log_sentences(log.warning, message)
 
 
 def failed_tasks(ti: RuntimeTaskInstanceProtocol, task_ids: Iterable[str]) -> list[str]:

@@ -82,6 +82,10 @@ class Reader:
         """Whether Airflow lets the user read who did what to the DAG's runs."""
         return self.may_see(dag_id) and self._may("GET", DagAccessEntity.AUDIT_LOG, dag_id)
 
+    def may_read_import_errors(self) -> bool:
+        """Whether Airflow lets the user read why DAG files cannot be imported."""
+        return get_auth_manager().is_authorized_view(access_view=AccessView.IMPORT_ERRORS, user=self.user)
+
     def _may(self, method: Literal["GET", "PUT"], entity: DagAccessEntity, dag_id: str) -> bool:
         return get_auth_manager().is_authorized_dag(
             method=method,

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from vertex_batch.costs import Bill, Delivery
+from vertex_batch.observability.links import storage_url
 from vertex_batch.results import Reason, wanted_reasons
-from vertex_batch.ui.words import storage_url
 from vertex_batch.usage import FailureCause, RowProblem, cause_of, may_pass
 from vertex_batch.vertex.resource import STATES_WITH_RESULTS
 

@@ -140,6 +140,7 @@ def overview(
         delivered=delivered(costs, [run.jobs for run in runs]),
         trends=trends(nights),
         night=DeliverySums.of(night),
+        of_night=night,
         needed=DeliverySums.of([each for each in night if not each.kept_at]),
         unpriced=unpriced,
         lower_bound=explain_lower_bound(found, unpriced),

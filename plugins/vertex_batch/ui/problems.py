@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 from airflow.models.dag import DagTag
 from airflow.models.dagrun import DagRun
@@ -24,7 +25,7 @@ from vertex_batch.ui.failures import main_reason
 from vertex_batch.ui.runs.audit import DoneBy, cancelled_by, marked_failed
 from vertex_batch.ui.runs.restoring import is_beside, what_stays
 from vertex_batch.ui.runs.run_report import read_run
-from vertex_batch.ui.spec_files import result_options
+from vertex_batch.ui.spec_files import broken_specs, result_options
 from vertex_batch.ui.words import (
     MANY_FAILED,
     at_least,
@@ -50,7 +51,7 @@ class PageProblem:
     """One thing that went wrong.
 
     :param text: what, and to which spec or DAG.
-    :param address: of the page that has more about it, without the root of the pages.
+    :param address: of the page that has more about it, without the root of the pages; empty if none has.
     :param is_bad: it failed, and no person ended it.
     """
 
@@ -110,12 +111,32 @@ def read_problems(
     shown_runs = [*with_jobs[:MAX_SHOWN], *bad[len(with_jobs) :][:MAX_SHOWN]]
     if costs:
         _add_what_is_stored(costs, shown_runs)
+    broken = [] if where.team else list(_broken_specs(reader, dag_id or where.spec))
     shown = [
+        *broken[:MAX_SHOWN],
         *(_of_late_jobs(each) for each in late[:MAX_SHOWN]),
         *(describe_run(reader, each) for each in shown_runs),
         *(_of_failed_run(reader, *each) for each in failed[:MAX_SHOWN]),
     ]
-    return Problems(shown, len(late) + len(bad) + len(failed) - len(shown))
+    return Problems(shown, len(broken) + len(late) + len(bad) + len(failed) - len(shown))
+
+
+def _broken_specs(reader: Reader, only: str) -> Iterator[PageProblem]:
+    """Describe the spec files that are broken, which Airflow shows as import errors.
+
+    :param only: the only spec of the page; empty: all.
+    """
+    may_read = reader.may_read_import_errors()
+    for each in broken_specs() if may_read else ():
+        name = Path(each.file).stem
+        if (only and only != name) or not reader.may_see(name):
+            continue
+        first, more = each.problems[0], len(each.problems) - 1
+        others = f" ({more:,} more in this file)" if more else ""
+        place = f"{Path(first.file or each.file).name}:{first}"
+        yield PageProblem(
+            f"{name}: the file is broken", "", f"{place}{others}. It does not run until the file is fixed."
+        )
 
 
 def _add_what_is_stored(costs: CostTable, found: Sequence[BadRun]) -> None:

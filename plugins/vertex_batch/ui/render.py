@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -28,6 +29,8 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 _CODE = re.compile(r"`([^`\n]+)`")
+_FINE_AMOUNT = re.compile(r"(?<![\w.,])(\d[\d,]*\.\d{5,}) USD\b", re.ASCII)
+_CENT = Decimal("0.01")
 STATIC_FILES = {
     "pages.css": "text/css",
     "jobs.css": "text/css",
@@ -65,9 +68,18 @@ def _airflow_path() -> str:
     return urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
 
 
-def _with_code(text: str) -> Markup:
-    """Escape a text, and show what is between backticks as code."""
-    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
+def with_code(text: str) -> Markup:
+    """Escape a text, show what is between backticks as code, and round amounts with many decimals."""
+    rounded = _FINE_AMOUNT.sub(_rounded, str(escape(text)))
+    return Markup(_CODE.sub(r"<code>\1</code>", rounded))  # noqa: S704 - escaped
+
+
+def _rounded(found: re.Match[str]) -> str:
+    """Write an amount as the pages do, with all of it in its title. A rate below a cent stays as it is."""
+    exact = Decimal(found[1].replace(",", ""))
+    if exact < _CENT:
+        return found[0]
+    return f'<span title="{found[0]}">{numbers.amount(exact)}</span> USD'
 
 
 @cache
@@ -84,6 +96,6 @@ def _templates(airflow: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters["with_code"] = _with_code
+    templates.filters["with_code"] = with_code
     templates.globals.update(words=words, numbers=numbers, airflow=airflow, root=airflow + URL_PREFIX)
     return templates

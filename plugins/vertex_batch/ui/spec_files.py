@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -13,7 +13,7 @@ from airflow.sdk import conf
 
 from vertex_batch.budgets import Budget, Window
 from vertex_batch.costs import JobFilter
-from vertex_batch.specs import JobSpec, Spec, SpecError, load_specs, specs_folder
+from vertex_batch.specs import JobSpec, Spec, SpecError, SpecSet, load_specs, specs_folder
 from vertex_batch.specs.results import Results, answer_schema_file
 from vertex_batch.specs.retrying import RetryRowsFields
 from vertex_batch.specs.team_budgets import budgets_file, load_team_budgets
@@ -122,16 +122,25 @@ def _many_failed(spec: Spec) -> Decimal:
     return Decimal(str(ratio)) if ratio < 1 else MANY_FAILED
 
 
+def broken_specs() -> Sequence[SpecError]:
+    """What is wrong with each spec file that is broken."""
+    return _loaded().errors
+
+
 def _specs() -> Mapping[str, Spec]:
-    """The valid specs, which are read again only if a file has changed."""
+    return _loaded().specs
+
+
+def _loaded() -> SpecSet:
+    """The specs, which are read again only if a file has changed."""
     folder = specs_folder(conf.get("core", "dags_folder"))
     files = [(path, path.stat()) for path in sorted(folder.rglob("*.y*ml")) if path.is_file()]
     return _read(folder, tuple((str(path), found.st_mtime_ns, found.st_size) for path, found in files))
 
 
 @lru_cache(maxsize=2)
-def _read(folder: Path, files: tuple[tuple[str, int, int], ...]) -> Mapping[str, Spec]:
-    return load_specs(folder).specs if files else {}
+def _read(folder: Path, files: tuple[tuple[str, int, int], ...]) -> SpecSet:
+    return load_specs(folder) if files else SpecSet()
 
 
 def _team_budget(team: str) -> Budget | None:

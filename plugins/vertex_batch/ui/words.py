@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import re
+import shlex
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -11,6 +12,7 @@ from urllib.parse import quote, urlencode
 from vertex_batch.costs import COMMAND_LINE, Delivery, JobFacts, RowCounts, Total, exact, per_million
 from vertex_batch.costs.deliveries import DeliverySums, answers_stay  # noqa: F401 - for the templates
 from vertex_batch.observability import links
+from vertex_batch.observability.links import storage_url  # noqa: F401 - for the templates
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.results import Reason
 from vertex_batch.ui.running.submissions import SubmittedJob
@@ -21,6 +23,7 @@ from vertex_batch.vertex.resource import DELETED
 
 MANY_FAILED = Decimal("0.05")
 """From this share of failed rows on, a page shows them as a problem."""
+_SENTENCE_END = re.compile(r"[.!?](?= [A-Z`])")
 _STATES = {"": "unknown", "ENDED": "finished, bill pending"}
 _BASES = {
     Basis.BATCH_RATE: "batch rate",
@@ -147,19 +150,23 @@ def answers(count: int) -> str:
     return "1 answer was" if count == 1 else f"{count:,} answers were"
 
 
+def shortened(text: str, length: int) -> str:
+    """Return as many whole sentences of the first line of a text as fit, or else its first words."""
+    line = text.partition("\n")[0]
+    if len(line) <= length:
+        return line if line == text else f"{line} …"
+    end = max((each.end() for each in _SENTENCE_END.finditer(line) if each.end() <= length), default=0)
+    return f"{line[:end] if end else line[:length].rpartition(' ')[0]} …"
+
+
+def get_command(uri: str) -> str:
+    """The command that copies a file to the folder in which it is run."""
+    return shlex.join(["vertex-batch", "get", uri, "."])
+
+
 def console_url(job: JobFacts | SubmittedJob) -> str:
     """Link to Google's page of the job; empty where nothing is at Google."""
-    return JobId(job.project, job.location, job.job_id).console_url if _is_at_google() else ""
-
-
-def storage_url(uri: str, *, is_file: bool = False) -> str:
-    """See `links.storage_url`; empty where nothing is at Google."""
-    return links.storage_url(uri, is_file=is_file) if _is_at_google() else ""
-
-
-def _is_at_google() -> bool:
-    """Whether jobs and objects are Google's: with an emulated object store, Google's console has neither."""
-    return not os.environ.get("STORAGE_EMULATOR_HOST")
+    return links.console_url(JobId(job.project, job.location, job.job_id))
 
 
 def query(**values: object) -> str:

@@ -12,6 +12,8 @@ from vertex_batch.budgets.answer_lengths import (
     AnswerLimit,
     Limits,
     answer,
+    cut_mean,
+    uncut_mean,
     usual_thoughts,
     within,
 )
@@ -118,3 +120,12 @@ def test_a_row_allows_what_it_states_for_each_candidate(model, limits, allowed):
 )
 def test_answers_are_cut_to_what_their_rows_allow(rows, text, thoughts):
     assert within(Fraction(80), Fraction(40), rows) == (text, thoughts)
+
+
+@pytest.mark.parametrize(("mean", "most"), [(503, 256), (100, 1000), (4000, 64), (3, 1)])
+def test_the_mean_without_a_limit_is_found_again(mean, most):
+    assert uncut_mean(cut_mean(Fraction(mean), most), most) == pytest.approx(mean, abs=1)
+
+
+def test_answers_that_fill_their_limit_are_not_taken_to_be_endless():
+    assert uncut_mean(Fraction(100), 100) == 10_000

@@ -60,7 +60,7 @@ Running, or not billed yet:
   nightly run-3 job 13, expected 600 USD
 
 Held or refused:
-  nightly run-4, expected at least 0.00 USD (hold)"""
+  nightly run-4, expected not known (hold)"""
     )
 
 

@@ -21,8 +21,8 @@ from vertex_batch.budgets import (
     unknown_estimate,
 )
 from vertex_batch.budgets.estimating import quantile
+from vertex_batch.budgets.past import HISTORY_RUNS, SameRows
 from vertex_batch.budgets.ranges import Part, Range, exactly
-from vertex_batch.budgets.replay import HISTORY_RUNS
 from vertex_batch.budgets.rows import RowReader
 from vertex_batch.budgets.survey import SampledRows
 from vertex_batch.costs import Total
@@ -121,8 +121,9 @@ def test_answers_that_were_long_cost_no_more_than_the_limit_of_the_rows_now():
     assert found.high <= 50 * 100 * Decimal("0.00001") + prompts
     assert found.low < found.expected.amount <= found.high
     assert found.method == (
-        "50 rows counted, tokens as in the last job; the answers of the last job were longer than the rows"
-        " allow now (new ones will probably be cut), so the range is wider"
+        "50 rows counted, tokens as in the last job; the answers of the last job had 8,000 tokens on average,"
+        " and the rows allow 100 now: if their lengths are spread exponentially, about 49 of 50 answers will"
+        " be cut, and are paid for"
     )
 
 
@@ -193,7 +194,8 @@ def test_what_has_no_price_leaves_the_estimate_open():
     assert not found.expected.complete
     assert found.expected.amount == 0
     assert "no price for model gemini-9" in found.unknown[0]
-    assert str(found) == "at least 0.00 USD"
+    assert str(found) == "not known"
+    assert found.lines(date(2026, 11, 28))[0].startswith("not known; 1 rows, ")
 
 
 def test_files_of_unknown_length_are_named_and_cost_something_and_history_knows_better():
@@ -335,3 +337,79 @@ def test_usage_that_was_priced_on_a_later_day_counts_as_usage_of_its_kind():
         counted(2), "gemini-4-argon", "global", PriceBook([packaged_prices()]), [past], day=date(2026, 11, 30)
     )
     assert (found.output_tokens, found.expected.amount) == (100, 100 * Decimal("0.000005"))
+
+
+def test_a_new_limit_cuts_the_long_answers_alone_and_it_is_said_how_many():
+    """Answers of 503 tokens on average, spread exponentially, and a limit of 256: 503 x (1 - e**-0.509)."""
+    survey = all_of(*(row(f"Question {number}", maxOutputTokens=256) for number in range(40)))
+    nights = [PastJob(40, {INPUT: 600, OUTPUT: 40 * 503}, survey.size, knows_limit=True)] * 2
+    found = estimate(survey, MODEL, "us-central1", BOOK, nights)
+    assert found.output_tokens == 8025
+    assert found.high <= 40 * 256 * Decimal("0.00001") + 750 * Decimal("0.000001")
+    assert found.method == (
+        "40 rows counted, tokens as in the last 2 jobs; the answers of the last jobs had 503 tokens on"
+        " average, and the rows allow 256 now: if their lengths are spread exponentially, about 24 of 40"
+        " answers will be cut, and are paid for"
+    )
+    under_it = replace(nights[0], usage={OUTPUT: 40 * 200}, answer_limit=256, cut_share=Fraction(22, 40))
+    learned = estimate(survey, MODEL, "us-central1", BOOK, [*nights, under_it])
+    assert learned.output_tokens == 40 * 200
+    assert learned.method == (
+        "40 rows counted, tokens as in the last job; about 22 of 40 answers will be cut at their limit, as"
+        " before, and are paid for"
+    )
+    higher = all_of(*(row(f"Question {number}", maxOutputTokens=2048) for number in range(40)))
+    assert "will be cut" not in estimate(higher, MODEL, "us-central1", BOOK, [under_it]).method
+
+
+def test_the_bill_of_the_same_rows_is_the_estimate_whatever_else_was_run():
+    survey = all_of(*(row(f"Question {number}", maxOutputTokens=256) for number in range(40)))
+    bill = PastJob(40, {INPUT: 611, OUTPUT: 8011}, survey.size, 40, same=SameRows.WHOLE)
+    nights = [PastJob(40, {INPUT: 600, OUTPUT: 40 * 240}, survey.size, knows_limit=True)] * 9
+    sample = PastJob(10, {INPUT: 150, OUTPUT: 2560}, survey.size // 4, 10, same=SameRows.SAMPLE)
+    found = estimate(survey, MODEL, "us-central1", BOOK, [bill, sample, *nights])
+    assert found.expected.amount == 611 * Decimal("0.000001") + 8011 * Decimal("0.00001")
+    assert found.method == "40 rows counted, tokens as in the run that read the same input before"
+    assert Decimal("0.8") < found.low / found.expected.amount < 1 < found.high / found.expected.amount < 1.2
+
+
+def test_a_sample_of_the_same_input_counts_before_other_inputs_if_it_has_enough_rows():
+    survey = all_of(*(row(f"Question {number:02}") for number in range(80)))
+    other = PastJob(80, {OUTPUT: 80 * 300}, survey.size)
+    for rows, tokens in ((20, 300), (60, 100)):
+        size = survey.size * rows // 80
+        sample = PastJob(rows, {OUTPUT: rows * 100}, size, rows, same=SameRows.SAMPLE, is_sample=True)
+        found = estimate(survey, MODEL, "us-central1", BOOK, [other, other, sample])
+        assert found.output_tokens == 80 * tokens
+
+
+def test_the_middle_of_two_jobs_is_between_them():
+    history = [PastJob(rows=1, usage={OUTPUT: tokens}) for tokens in (100, 200)]
+    assert estimate(counted(1), MODEL, "us-central1", BOOK, history).output_tokens == 150
+
+
+@pytest.mark.parametrize(("cut", "tokens"), [(0, 100), (Fraction(1, 2), 200), (1, 300)])
+def test_rows_that_are_sent_again_cost_what_their_job_did_and_cut_answers_fill_their_limit(cut, tokens):
+    survey = replace(all_of(*[row("x", maxOutputTokens=300)] * 20), cut_before=Fraction(cut))
+    job = PastJob(
+        2000, {OUTPUT: 200_000}, answered=2000, answer_limit=300, knows_limit=True, same=SameRows.SENT_AGAIN
+    )
+    other = PastJob(2000, {OUTPUT: 900_000}, answered=2000)
+    found = estimate(survey, MODEL, "us-central1", BOOK, [job, other])
+    assert found.output_tokens == 20 * tokens
+    assert found.low < found.expected.amount / 2
+    assert "tokens as in the job whose rows are sent again" in found.method
+    assert (f"about {20 * cut} of 20 answers will be cut at their limit" in found.method) is bool(cut)
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_wider"), [(None, True), (150, False)], ids=["any answer", "answers near their limit"]
+)
+def test_a_range_is_called_wider_only_where_it_is(limit, is_wider):
+    """Rows that are four times as long may have longer answers, but not beyond their limit."""
+    config = {"maxOutputTokens": limit} if limit else {}
+    survey = all_of(*[row("x" * 4000, **config)] * 20)
+    past = PastJob(20, {INPUT: 20 * 250, OUTPUT: 20 * 140}, survey.size // 4, answer_limit=limit)
+    found = estimate(survey, MODEL, "us-central1", BOOK, [past] * 10)
+    assert "the rows are 4.0 times as long" in found.method
+    assert ("so the range is wider" in found.method) is is_wider

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
 from tests.vertex_batch.budgets.test_ledger import ASKS, NOW, expects, go, ledger
-from vertex_batch.budgets import PastJob, Survey, describe_past, estimate, past_costs, past_jobs
+from vertex_batch.budgets import NewRows, PastJob, Survey, describe_past, estimate, past_costs, past_jobs
+from vertex_batch.budgets.past import HISTORY_RUNS, SameRows
 from vertex_batch.budgets.ranges import exactly
-from vertex_batch.budgets.replay import HISTORY_RUNS
-from vertex_batch.costs import CostTable, RowCounts
+from vertex_batch.costs import CostTable, RowCounts, Total
+from vertex_batch.costs.deliveries import Delivery
 from vertex_batch.pricing import PriceBook
 from vertex_batch.usage import Kind, UsageKey
-from vertex_batch.vertex.labels import SAMPLE_LABEL
+from vertex_batch.vertex.labels import GROUP_KEY_LABEL, SAMPLE_LABEL
 
 __all__ = ["ledger"]
 
@@ -89,3 +92,65 @@ def test_jobs_that_ran_too_few_rows_do_not_take_the_place_of_those_that_ran_enou
         made = bill(f"{number}", dag_id="nightly", task_id="submit", create_time=NOW - timedelta(number))
         table.record(replace(made, rows=RowCounts(ok=10 if number == HISTORY_RUNS else 1, input_rows=10)))
     assert [past.rows for past in history(table)] == [10]
+
+
+@pytest.mark.parametrize(
+    ("facts", "rows", "same"),
+    [
+        ({}, NewRows(("gs://in/a.jsonl", "gs://in/b.jsonl"), (NOW,)), SameRows.WHOLE),
+        ({}, NewRows(("gs://in/a.jsonl", "gs://in/b.jsonl"), (NOW, None)), SameRows.NO),
+        ({}, NewRows(("gs://in/a.jsonl", "gs://in/b.jsonl")), SameRows.NO),
+        ({}, NewRows(("gs://in/a.jsonl", "gs://in/b.jsonl"), (NOW + timedelta(hours=2),)), SameRows.NO),
+        ({}, NewRows(("gs://in/a.jsonl",), (NOW,)), SameRows.NO),
+        ({"labels": {SAMPLE_LABEL: "10-of-40"}}, NewRows(("gs://x",), (NOW,), 40), SameRows.SAMPLE),
+        ({"labels": {SAMPLE_LABEL: "10-of-40"}}, NewRows(("gs://x",), (NOW,), 140), SameRows.NO),
+        ({"run_id": "this"}, NewRows(run_id="this", first_task="submit"), SameRows.SENT_AGAIN),
+        ({"run_id": "other"}, NewRows(run_id="this", first_task="submit"), SameRows.NO),
+        (
+            {"run_id": "other", "labels": {GROUP_KEY_LABEL: "abc"}},
+            NewRows(run_id="this", group_key="abc", first_task="submit"),
+            SameRows.SENT_AGAIN,
+        ),
+    ],
+)
+def test_a_job_that_ran_the_same_rows_is_recognized(table, bill, facts, rows, same):
+    made = bill("101", dag_id="nightly", task_id="submit", create_time=NOW + timedelta(hours=1), **facts)
+    table.record(replace(made, rows=RowCounts(ok=10, failed=10, input_rows=20)))
+    task = "retry_1.submit" if rows.first_task else "submit"
+    (found,) = past_jobs(table, "nightly", task, ASKS.model, rows)
+    assert found.same is same
+    # A row that failed for a passing reason will be answered when it is sent again.
+    assert found.rows == (10 if same is SameRows.SENT_AGAIN else 20)
+
+
+def test_the_job_that_ran_the_same_rows_is_read_however_many_ran_others_since(table, bill):
+    for number in range(HISTORY_RUNS + 1):
+        facts = {"run_id": f"{number}", "create_time": NOW - timedelta(number)}
+        made = bill(f"{number}", dag_id="nightly", task_id="submit", **facts)
+        table.record(replace(made, rows=RowCounts(ok=10, input_rows=10)))
+    rows = NewRows(run_id=f"{HISTORY_RUNS}", first_task="submit")
+    found = past_jobs(table, "nightly", "retry_1.submit", ASKS.model, rows)
+    assert [job.same for job in found[:2]] == [SameRows.SENT_AGAIN, SameRows.NO]
+
+
+def test_the_share_of_cut_answers_is_that_of_the_delivery_of_the_run(table, bill):
+    for group in ("", "texts."):
+        made = bill(f"job {group}", dag_id="nightly", run_id="night", task_id=f"{group}submit")
+        table.record(replace(made, rows=RowCounts(ok=40, input_rows=40)))
+    where = dict.fromkeys(("answers_uri", "exceptions_uri", "manifest_uri"), "gs://x")
+    night = {"dag_id": "nightly", "run_id": "night", "task_id": "texts.deliver", "delivered_at": NOW}
+    numbers = {"input_rows": 40, "delivered": 18, "exceptions": 22, "reasons": {"truncated": 22}}
+    delivered = Delivery(**night, **numbers, **where, usd="1", is_complete=True)
+    table.record_delivery(delivered, files_changed=True)
+    (found,) = past_jobs(table, "nightly", "texts.submit", ASKS.model)
+    assert found.cut_share == Fraction(22, 40)
+    (other,) = past_jobs(table, "nightly", "submit", ASKS.model)
+    assert other.cut_share is None
+
+
+def test_the_middle_of_two_jobs_is_not_the_higher_one():
+    costs = [Total(Decimal(usd), complete=True) for usd in ("1.058314", "1.068999")]
+    jobs = [PastJob(1000, {}, answered=1000, cost=cost) for cost in costs]
+    assert describe_past(jobs) == (
+        "the last 2 jobs cost 1.063656 USD per 1,000 answered rows (1.058314 USD to 1.068999 USD)"
+    )

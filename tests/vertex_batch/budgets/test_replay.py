@@ -48,10 +48,10 @@ def limited(*limits: AnswerLimit) -> dict[AnswerLimit, int]:
         (rows_of(20), 3600, 4000, 4400),
         # The limit bounds every end, also the one with a margin.
         (rows_of(20, limits=limited(AnswerLimit(210))), 3600, 4000, 4200),
-        (rows_of(20, limits=limited(AnswerLimit(150))), 2700, 3000, 3000),
-        # Answers that had to be much shorter may be as short as any.
-        (rows_of(20, limits=limited(AnswerLimit(100))), 72, 2000, 2000),
-        (rows_of(20, limits=limited(AnswerLimit(100), NO_LIMIT)), 2700, 3000, 3200),
+        (rows_of(20, limits=limited(AnswerLimit(150))), 1398, 2110, 3000),
+        # A lower limit leaves the short answers as they are: 200 x (1 - e**-0.5) tokens, not 100.
+        (rows_of(20, limits=limited(AnswerLimit(100))), 1137, 1573, 2000),
+        (rows_of(20, limits=limited(AnswerLimit(100), NO_LIMIT)), 1800, 3000, 3200),
         # Longer rows may have longer answers, and shorter ones shorter answers, up to ten times.
         (rows_of(20, 1900), 3600, 4000, 4400),
         (rows_of(20, 4000), 3600, 4000, 17_600),
@@ -69,14 +69,14 @@ def test_thoughts_count_towards_the_limit_and_have_one_of_their_own():
     past = PastJob(10, {INPUT: 2500, OUTPUT: 1000, THOUGHTS: 3000}, 10_000)
     found = replay(past, rows_of(10, limits=limited(AnswerLimit(300))), TENTH)
     assert (found.high[OUTPUT], found.high[THOUGHTS]) == (750, 2250)
-    assert found.low[OUTPUT] + found.low[THOUGHTS] == 2700
+    assert found.low[OUTPUT] + found.low[THOUGHTS] == 1397
     found = replay(past, rows_of(10, limits=limited(AnswerLimit(None, 0))), TENTH)
     assert (found.expected[OUTPUT], found.expected[THOUGHTS], found.high[THOUGHTS]) == (1000, 0, 0)
 
 
 def test_a_limit_bounds_the_answers_of_answered_rows_and_not_their_mean_with_failed_ones():
     past = PastJob(10, {OUTPUT: 2000}, answered=5)
-    assert replay(past, rows_of(10, limits=limited(AnswerLimit(300))), TENTH).expected[OUTPUT] == 1500
+    assert replay(past, rows_of(10, limits=limited(AnswerLimit(300))), TENTH).expected[OUTPUT] == 1055
 
 
 def test_a_limit_bounds_the_high_end_when_the_number_of_rows_is_not_known():
@@ -110,7 +110,7 @@ def test_pictures_that_a_model_draws_are_not_cut_by_the_limit_of_text():
     drawn = UsageKey(MODEL, Kind.OUTPUT, Modality.IMAGE)
     past = PastJob(10, {OUTPUT: 2000, drawn: 12_900})
     found = replay(past, rows_of(10, limits=limited(AnswerLimit(100))), TENTH)
-    assert (found.expected[OUTPUT], found.expected[drawn]) == (1000, 12_900)
+    assert (found.expected[OUTPUT], found.expected[drawn]) == (786, 12_900)
 
 
 def test_rows_whose_earlier_bytes_are_not_known_are_compared_by_their_tokens():
@@ -162,13 +162,6 @@ LONGER, SHORTER = InputChange(length=Fraction(41, 10)), InputChange(length=Fract
         ([SHORTER], "the rows of the last job were 12 times as long, so the range is wider"),
         ([LONGER, InputChange(), InputChange()], ""),
         (
-            [InputChange(cut=Fraction(80))],
-            (
-                "the answers of the last job were longer than the rows allow now (new ones will probably be"
-                " cut), so the range is wider"
-            ),
-        ),
-        (
             [InputChange(files=frozenset({"sound", "videos"}))] * 3,
             "the rows have sound and videos, those of the last jobs had none, so the range is wider",
         ),
@@ -181,16 +174,17 @@ LONGER, SHORTER = InputChange(length=Fraction(41, 10)), InputChange(length=Fract
             ),
         ),
         (
-            [InputChange(Fraction(2), Fraction(2))],
+            [InputChange(Fraction(2), room=Fraction(2))],
             (
                 "the rows are 2.0 times as long as those of the last job, and the answers of the last job"
-                " were longer than the rows allow now (new ones will probably be cut), so the range is wider"
+                " filled their limit, and the rows allow much more now, so the range is wider"
             ),
         ),
     ],
 )
 def test_a_clause_says_how_the_rows_differ_from_those_of_most_earlier_jobs(changes, said):
     assert describe(changes) == said
+    assert describe(changes, is_wider=False) == said.removesuffix(", so the range is wider")
 
 
 CAPPED = PastJob(10, {INPUT: 2500, OUTPUT: 640}, 10_000, answer_limit=64)

@@ -88,6 +88,19 @@ class TestValidate:
 
         assert run("validate", tmp_path) == (0, "", "2 specs valid\n")
 
+    def test_a_spec_is_named_as_in_a_plan(self, run, tmp_path, monkeypatch):
+        (tmp_path / "nested").mkdir()
+        (tmp_path / "nested" / "nightly.yaml").write_text(GOOD)
+        (tmp_path / "weekly.yaml").write_text(GOOD)
+        monkeypatch.setenv("VERTEX_BATCH_SPECS_FOLDER", str(tmp_path))
+        assert run("validate", "nightly") == (0, "", "1 spec valid\n")
+        said = (
+            "vertex-batch: There is no spec `nigtly`; there are: nightly, weekly; did you mean `nightly`?\n"
+        )
+        for command in ("validate", "plan", "check", "retry-rows"):
+            run_id = ["a run"] if command == "retry-rows" else []
+            assert run(command, "nigtly", *run_id) == (1, "", said)
+
     def test_every_problem_of_every_file_is_printed_and_gives_status_1(self, run, tmp_path):
         (tmp_path / "a.yaml").write_text(GOOD + "nam: x\nretries: many\n")
         (tmp_path / "b.yaml").write_text("model: [")
@@ -235,6 +248,15 @@ class TestCost:
             ("2026-11-22", "nightly", "SUCCEEDED", "0.15", "0.40", "111"),
             ("2026-11-21", "weekly", "SUCCEEDED", "unknown", "at least 0.15", "222"),
         ]
+
+    def test_what_is_billed_by_characters_has_no_number_of_tokens_as_on_the_pages(self, run, tmp_path):
+        url, item = f"sqlite:///{tmp_path}/characters.db", line(kind=Kind.INPUT_CHARACTER)
+        CostTable(url).record(bill("7", item, spec="texts"))
+        out = run("cost", "--url", url)[1]
+        rows = [[cell.strip() for cell in text.split("│")[1:-1]] for text in out.splitlines() if "│" in text]
+        by_name = {len(row): row for row in rows if "texts" in row}
+        assert (by_name[8][4], by_name[12][8]) == ("-", "-")
+        assert ["total", "", "", "", "-", "", "unknown", "0.15"] in rows
 
     def test_no_id_is_broken_over_lines(self, run, tmp_path):
         url, job_id = f"sqlite:///{tmp_path}/long.db", "1234567890123456789"

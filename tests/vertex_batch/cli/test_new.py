@@ -241,3 +241,31 @@ def test_the_name_is_checked_like_any_other(run, tmp_path):
     assert "lowercase" in err
     with pytest.raises(SpecError):
         load_spec(tmp_path / "Nightly Job.yaml")
+
+
+@pytest.mark.parametrize(
+    ("row", "key"),
+    [
+        (b'{"review_id": "r1", "request": {}}\n', "review_id"),
+        (b'{"text": "x", "request": {}}\n', ""),
+        (b"no JSON\n", ""),
+        (None, ""),
+    ],
+)
+def test_the_field_of_the_input_that_looks_like_an_id_is_the_default(
+    run, tmp_path, typed, vertex, monkeypatch, row, key
+):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", vertex.gcs.url)
+    if row:
+        vertex.gcs.put("gs://demo-bucket/new/in.jsonl", row)
+    typed("", "gs://demo-bucket/new/in.jsonl")
+    status, _, err = run("new", "reviews", "--folder", tmp_path)
+    assert (status, f"with its id [{key or 'none, rows are joined by their request'}]: " in err) == (0, True)
+    assert (load_spec(tmp_path / "reviews.yaml").job.results.key or "") == key
+
+
+def test_a_new_spec_says_how_to_keep_fields_and_to_write_csv(run, tmp_path):
+    run("new", "nightly", "--folder", tmp_path, *NEEDED, "--results", "gs://my-out/answers.csv")
+    text = (tmp_path / "nightly.yaml").read_text()
+    assert "  # keep: [customer, opened_at]\n" in text
+    assert ".jsonl.gz or .csv, which spreadsheets open" in text

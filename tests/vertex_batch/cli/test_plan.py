@@ -304,6 +304,8 @@ def test_rows_that_would_fail_the_job_give_status_1(run, vertex, spec, command):
     assert "refused before it costs anything" in out
     assert "would be submitted" not in out
     assert out.startswith("nightly: would be REFUSED") is (command == "plan")
+    assert ("cost      none: nothing would be submitted" in out) is (command == "plan")
+    assert "tokens in" not in out
 
 
 @pytest.mark.parametrize(

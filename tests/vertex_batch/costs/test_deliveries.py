@@ -8,11 +8,11 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import MORNING, a_delivery
+from tests.builders import DELIVERED_TO, MORNING, a_delivery
 from vertex_batch.costs import CostTableSetupError, JobCost, JobFacts, JobFilter, RowCounts, Total, migrations
 from vertex_batch.costs.database import Database
 from vertex_batch.costs.deliveries import DeliverySums, paid_after
-from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
+from vertex_batch.vertex.labels import RETRY_LABEL
 
 NIGHT_RUN = JobFilter(dag_id="nightly", run_id="night")
 
@@ -121,7 +121,7 @@ def test_a_delivery_whose_file_was_replaced_names_the_latest_run_that_did_it(tab
     ]
 
 
-def test_the_last_night_adds_up_what_was_paid_for_wherever_it_was_put(table, bill):
+def test_the_last_night_adds_up_what_was_paid_for_wherever_it_was_put(table):
     assert DeliverySums.of(table.deliveries_of_night(JobFilter())) is None
     table.record_delivery(a_delivery(), files_changed=True)
     for hours, changes in (
@@ -131,7 +131,6 @@ def test_the_last_night_adds_up_what_was_paid_for_wherever_it_was_put(table, bil
     ):
         found = a_delivery(**changes, delivered_at=MORNING + timedelta(hours=hours))
         table.record_delivery(found, files_changed=True)
-    reasons = {"transient": 1, "failed": 2}
     of_all = {"transient": 3, "failed": 6}
     assert DeliverySums.of(table.deliveries_of_night(JobFilter())) == DeliverySums(
         3, 60, 53, 7, of_all, MORNING + timedelta(hours=2)
@@ -140,12 +139,86 @@ def test_the_last_night_adds_up_what_was_paid_for_wherever_it_was_put(table, bil
     for where in (JobFilter(dag_ids=frozenset({"nightly"})), JobFilter(team="search")):
         assert DeliverySums.of(table.deliveries_of_night(where)) == last
     assert str(last) == "40 input rows = 36 delivered + 4 exceptions (4 failed, 2 transient)"
-    # A run that sends the missing rows of the first one again pays for these alone.
-    sent_again = replace(bill("9").job, dag_id="nightly", run_id="again", labels={RETRY_OF_LABEL: "key"})
-    table.record(replace(bill("9"), job=sent_again))
-    alone = DeliverySums(1, 20, 19, 1, reasons, MORNING + timedelta(hours=1))
-    assert DeliverySums.of(table.deliveries_of_night(JobFilter(team="search"))) == alone
     assert table.deliveries_of_night(JobFilter(dag_ids=frozenset())) == []
+
+
+FULL = {"run_id": "full", "delivered": 20, "exceptions": 0, "reasons": {}}
+SOME_FAILED = {"run_id": "failed", "delivered": 17, "exceptions": 3, "reasons": {"transient": 3}}
+CUT = {"run_id": "cut", "delivered": 13, "exceptions": 7, "reasons": {"missing": 7}}
+BESIDE = {**CUT, "answers_uri": "/srv/answers.cut.parquet", "kept_at": DELIVERED_TO, "kept_answers": 20}
+REST = {**FULL, "run_id": "rest", "retry_of": "cut"}
+SAMPLE = {
+    "run_id": "sample",
+    "input_rows": 4,
+    "delivered": 4,
+    "exceptions": 0,
+    "reasons": {},
+    "answers_uri": "/srv/_samples/a.parquet",
+}
+
+
+@pytest.mark.parametrize(
+    ("night", "counted"),
+    [
+        ([FULL], "full"),
+        ([SOME_FAILED, {**REST, "retry_of": "failed"}], "rest"),
+        ([CUT, REST], "rest"),
+        ([FULL, BESIDE], "cut full"),
+        ([FULL, BESIDE, REST], "full rest"),
+        (
+            [
+                FULL,
+                BESIDE,
+                REST,
+                {**BESIDE, "run_id": "cut_2"},
+                {**REST, "run_id": "rest_2", "retry_of": "cut_2"},
+            ],
+            "full rest rest_2",
+        ),
+        ([FULL, {**FULL, "run_id": "again"}], "again full"),  # replaced, and paid twice
+        (
+            [
+                CUT,
+                {**CUT, "run_id": "rest", "retry_of": "cut", "delivered": 18, "exceptions": 2},
+                {**REST, "run_id": "more", "retry_of": "rest"},
+            ],
+            "more",
+        ),
+        ([CUT, REST, {**FULL, "run_id": "too", "retry_of": "cut"}], "too"),
+        ([REST, {**BESIDE, "kept_at": DELIVERED_TO}], "rest"),  # delivered again after its rest
+        ([{**FULL, "hours": -13}, REST], "rest"),
+        (
+            [
+                {**CUT, "hours": -13},
+                {**CUT, "run_id": "rest", "retry_of": "cut", "hours": -12.5},
+                {**REST, "run_id": "more", "retry_of": "rest"},
+                FULL,
+            ],
+            "full more",
+        ),
+        ([FULL, SAMPLE], "full sample"),
+        (
+            [
+                {**CUT, "task_id": "a.deliver"},
+                {**FULL, "run_id": "cut", "task_id": "b.deliver"},
+                {**REST, "task_id": "a.deliver"},
+                {**REST, "task_id": "b.deliver"},
+            ],
+            "rest rest",
+        ),
+        ([CUT, {**FULL, "dag_id": "other", "run_id": "cut"}, {**REST, "dag_id": "other"}], "cut rest"),
+    ],
+)
+def test_each_input_of_the_night_counts_once_whatever_became_of_its_run(table, night, counted):
+    for hour, each in enumerate(night):
+        at = MORNING + timedelta(hours=each.get("hours", hour))
+        facts = {name: value for name, value in each.items() if name != "hours"}
+        table.record_delivery(a_delivery(**facts, delivered_at=at), files_changed=True)
+    found = table.deliveries_of_night(JobFilter())
+    sums = DeliverySums.of(found)
+    assert sorted(each.run_id for each in found) == counted.split()
+    assert sums.input_rows == sums.delivered + sums.exceptions == sum(each.input_rows for each in found)
+    assert sums.exceptions == sums.reasons.total()
 
 
 def test_the_last_night_has_a_paid_run_beside_a_better_delivery_that_was_paid_before(table):

@@ -21,6 +21,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from local.emulator.admin import Scenario, Step, Trait
 from tests.builders import INPUT, LOCATION, PROJECT, a_request
 from vertex_batch.costs import CostTableUnavailableError, JobFilter
+from vertex_batch.observability.links import storage_url
 from vertex_batch.operators import AggregateTokenUsageOperator, DeliverResultsOperator
 from vertex_batch.results import DeliveryBusyError, DeliveryPlace
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
@@ -195,15 +196,17 @@ def test_answers_to_an_input_that_was_overwritten_are_moved_and_found_there(vert
         assert deliver(context) == second
 
 
-def test_a_cancelled_run_without_answers_says_no_more_than_what_stays(vertex, context):
+def test_a_cancelled_run_without_answers_says_no_more_than_what_stays(vertex, context, capsys):
     ended(vertex, context, mix={})
     deliver(context)
     context["ti"].run_id = "manual__again"
     ended(vertex, context, "CANCELLED", timeline=[Step(state="RUNNING", seconds=1)], finished=0, mix={})
     with pytest.raises(AirflowFailException) as error:
         deliver(context)
-    assert f"The 20 answers that were delivered before stay at {TO}; nothing to do." in str(error.value)
-    assert "delete" not in str(error.value)
+    log = capsys.readouterr().out
+    assert f"The 20 answers that were delivered before stay at {TO}; nothing to do." in log
+    assert "delete" not in log
+    assert TO not in str(error.value)
 
 
 def test_the_failure_of_a_run_that_was_cancelled_before_any_answer_follows_from_that(vertex, context):
@@ -351,11 +354,14 @@ def test_the_numbers_are_stored_once_beside_the_bill(vertex, context, table):
     assert table.deliveries_of(bill.job) == [stored]
 
 
-def test_the_task_links_the_delivered_file(vertex, context):
+def test_the_task_links_the_delivered_file(vertex, context, monkeypatch):
     ended(vertex, context, mix={})
     task = DeliverResultsOperator(task_id="deliver", to=TO, record_task_id="record_cost", key="ticket_id")
     task.execute(context)
     (link,) = task.operator_extra_links
+    assert link.get_link(task, ti_key=None) == ""  # Google has nothing of an emulated store
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST")
+    task.delivery_url = storage_url(TO, is_file=True)
     shown = "https://console.cloud.google.com/storage/browser/_details/demo-bucket/delivered/answers.parquet"
     assert link.get_link(task, ti_key=None) == shown
 
@@ -406,7 +412,9 @@ def test_too_many_exceptions_fail_the_task_after_the_delivery(vertex, context):
     ended(vertex, context, mix={Trait.FAILED: 0.5})
     with pytest.raises(AirflowFailException, match=r"max_exceptions_ratio=0\.1 allows") as error:
         deliver(context, max_exceptions_ratio=0.1)
-    assert TO in str(error.value)
+    first = read(vertex, TO.replace(".parquet", ".exceptions.parquet"))["input_line"][0]
+    assert f"{FAILED} failed. The first one is {INPUT.rpartition('/')[2]}:{first}." in str(error.value)
+    assert TO not in str(error.value)  # another run may move what is there
     assert len(read(vertex, TO)) == ROWS - FAILED
 
 

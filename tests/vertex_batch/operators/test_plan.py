@@ -562,7 +562,7 @@ def test_the_plan_of_a_thousand_shards_stays_below_64_kb():
             of=1024,
             rows=200_000,
             of_rows=204_800_000,
-            listing="0" * 32 + ":Gemini",
+            listing="0" * 32 + ":Gemini:gemini-3.8-flash-preview:metadata.customer.id",
             report=report_data(Report(objects=8, rows=200_000, size_bytes=10**9)),
         )
         for number in range(1, 1025)

@@ -488,6 +488,8 @@ def test_a_retry_of_an_earlier_run_delivers_all_answers_of_both(run, table):
         told = run.deliver()
     assert (told["input_rows"], told["delivered"]) == (6, 6)
     assert len(table.jobs(JobFilter(dag_id="nightly"))) == 4
+    (night,) = table.deliveries_of_night(JobFilter())
+    assert (night.retry_of, night.input_rows, night.exceptions) == (run.first_run, 6, 0)
 
 
 def test_a_resumed_job_and_a_round_are_delivered_and_billed_once(run, table):

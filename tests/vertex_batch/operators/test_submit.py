@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, A
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from tests.builders import input_rows
-from vertex_batch.observability.links import BillLink
+from vertex_batch.observability.links import BillLink, ConsoleJobLink
 from vertex_batch.operators import SubmitBatchPredictionJobOperator
 from vertex_batch.tasks.delivery_order import VersionNotReadError
 from vertex_batch.tasks.kill import TaskKilledError
@@ -62,7 +62,8 @@ def test_the_log_ends_with_the_addresses_of_the_job_and_of_its_bill(vertex, cont
     submitted, where, bill = lines[-3:]
     assert submitted.startswith(f"Submitted job {reference.job_id}")
     assert "no job carries" not in submitted
-    assert reference.console_url in where
+    assert f"runs the job: {reference} " in f"{where} "  # Google has no page of an emulated job
+    assert "https://" not in where
     address = f"/vertex-batch/bill?project=demo-project&location=us-central1&job={reference.job_id}"
     assert address in bill
     assert BillLink().get_link(task, ti_key=None).endswith(address)
@@ -124,8 +125,11 @@ def test_what_travels_and_what_is_shown_holds_no_key(vertex, context):
     assert vertex.direct.api_key not in everything
 
 
-def test_the_link_to_the_console_is_there_at_once(vertex, context):
+def test_the_link_to_the_console_is_there_at_once_where_google_has_the_job(vertex, context, monkeypatch):
     reference = run(a_task(), context)
+    assert ("submit", "_link_ConsoleJobLink") not in context["ti"].xcoms
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST")
+    ConsoleJobLink.publish(context, reference)
     link = context["ti"].xcoms["submit", "_link_ConsoleJobLink"]
     assert reference.job_id in link
     assert link.startswith("https://console.cloud.google.com/vertex-ai/")
@@ -398,6 +402,15 @@ class TestChoices:
         assert lines["model"] == ["gemini-3.8-flash"]
         assert said["expected"]["input_tokens"] > 0
         assert said["priced_on"]
+
+    def test_a_model_that_is_perhaps_misspelled_is_on_the_page_of_the_run(self, vertex, context, monkeypatch):
+        known = {"litellm_params": {"model": "vertex_ai/gemini-3.8-flash"}}
+        monkeypatch.setattr(BatchClient, "model_info", lambda _: [known])
+        with pytest.raises(AirflowFailException, match="does not exist"):
+            run(a_task(model="gemini-3.8-flahs"), context)
+        reason, hint = context["ti"].xcoms["submit", OUTCOME_XCOM]["message"].splitlines()
+        assert "does not exist" in reason
+        assert hint.endswith("for this key; did you mean `gemini-3.8-flash`?")
 
     def test_a_dry_run_says_what_would_have_been_wrong(self, vertex, context):
         context["params"] = {"dry_run": True}

@@ -12,7 +12,15 @@ import pytest
 
 from vertex_batch.errors import InputMissingError
 from vertex_batch.hooks.storage import InputStorage
-from vertex_batch.preflight import Mode, PreflightError, Subject, inspect, preflight
+from vertex_batch.preflight import (
+    Mode,
+    PreflightError,
+    RowRules,
+    Subject,
+    inspect,
+    listing_of,
+    preflight,
+)
 
 LOG = logging.getLogger("test")
 GOOD = b'{"request": {"contents": [{"parts": [{"text": "x"}]}]}}\n'
@@ -39,6 +47,15 @@ def test_a_good_input_passes_and_is_counted(put, caplog):
     assert report
     assert (report.rows, report.objects, report.size_bytes) == (3, 1, 3 * len(GOOD))
     assert "3 rows in 1 object," in caplog.text
+
+
+def test_findings_are_those_of_the_same_objects_model_and_key_in_each_form_of_the_model(put):
+    found = storage().find(put(GOOD).uris)
+    rules = RowRules("gemini-2.5-flash", "id")
+    same = replace(rules, model="publishers/google/models/gemini-2.5-flash")
+    assert listing_of(found, same) == listing_of(found, rules)
+    for other in (replace(rules, model="gemini-2.5-pro"), replace(rules, key="name")):
+        assert listing_of(found, other) != listing_of(found, rules)
 
 
 def test_strict_refuses_a_hopeless_job_and_says_where_what_and_that_nothing_was_spent(put):

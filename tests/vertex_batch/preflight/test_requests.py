@@ -50,6 +50,8 @@ CERTAIN = [
     ({"contents": [{**TURN, "role": "User"}]}, "contents[].role", "'User'"),
     ({"contents": [{"role": "user", "parts": []}]}, "contents[].parts", "is empty"),
     ({"contents": [{"role": "user"}]}, "contents[]", "no value for `parts`"),
+    ({"contents": "Hello"}, "contents", "is a string, where a list of objects is expected"),
+    (config(stopSequences={"a": "b"}), "generationConfig.stopSequences", "where a list of strings is"),
     ({"contents": ["Hello"]}, "contents[]", "is a string, where an object is expected"),
     (parts({"text": None}), "contents[].parts[]", "no value for one of text"),
     (parts({"thought": True}), "contents[].parts[]", "no value for one of text"),

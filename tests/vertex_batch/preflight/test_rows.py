@@ -77,6 +77,12 @@ def deep(levels: int) -> dict[str, Any]:
         (b"\xff\n", "", "not JSON"),
         (b"id,prompt\n", "", "this looks like CSV: write one JSON object per line"),
         (b'"id";"prompt"\n', "", "this looks like CSV"),
+        (
+            b"{'request': {'contents': []}}\n",
+            "",
+            "single quotes, or None or True: this is Python's repr, not JSON: write one",
+        ),
+        (b'{"request": {}, "id": None}\n', "", "this is Python's repr, not JSON"),
         (b"[\n", "", "this looks like one JSON array"),
         (b"{\n", "", "this looks like a JSON object over several lines"),
         ('{"request": {}}\n'.encode("utf-16-le"), "", "looks like UTF-16"),

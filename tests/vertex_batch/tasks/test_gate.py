@@ -17,6 +17,8 @@ from tests.builders import input_rows
 from tests.vertex_batch.costs.conftest import make_bill, make_line
 from vertex_batch.budgets import Account, Ledger, Payer, Sums, Window
 from vertex_batch.costs import CostTable, Total
+from vertex_batch.hooks.cost_table import CostTableHook
+from vertex_batch.inputs import InputPart, PartKind
 from vertex_batch.operators import (
     AggregateTokenUsageOperator,
     BudgetSettings,
@@ -24,6 +26,7 @@ from vertex_batch.operators import (
 )
 from vertex_batch.tasks.approval import STORE_KEY as APPROVAL
 from vertex_batch.tasks.context import STORE_KEY as INTENT
+from vertex_batch.tasks.context import identity
 from vertex_batch.tasks.expected import ExpectedCosts
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.vertex.names import JobId
@@ -172,7 +175,9 @@ def test_a_spec_with_history_is_refused_by_what_it_has_cost(connections, context
     bill_an_earlier_run(vertex, context)
     with pytest.raises(AirflowFailException, match="refuse"):
         run(a_task({"run": {"refuse": "0.01"}}), context)
-    assert context["ti"].xcoms["submit", "estimate"]["method"] == "2 rows counted, tokens as in the last job"
+    assert context["ti"].xcoms["submit", "estimate"]["method"] == (
+        "2 rows counted, tokens as in the run that read the same input before"
+    )
 
 
 def test_an_estimate_from_history_reads_the_limits_of_the_new_rows(connections, context, vertex):
@@ -180,11 +185,48 @@ def test_an_estimate_from_history_reads_the_limits_of_the_new_rows(connections, 
     vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW.replace(b"100", b"3") * 2)
     run(a_task(), context)
     found = context["ti"].xcoms["submit", "estimate"]
-    assert found["output_tokens"] == 2 * 3
+    assert found["output_tokens"] == 5  # rounded down
     assert Decimal(found["high_usd"]) - found["input_tokens"] * 2 * Decimal("0.001") <= 2 * 3 * Decimal(
         "0.01"
     )
-    assert "the answers of the last job were longer than the rows allow now" in found["method"]
+    assert (
+        "and the rows allow 3 now: if their lengths are spread exponentially, about 2 of 2" in found["method"]
+    )
+
+
+def test_the_bill_of_the_same_input_is_the_estimate_of_the_next_run(connections, context, vertex):
+    bill_an_earlier_run(vertex, context)
+    (bill,) = CostTableHook("batch_costs").table().jobs()
+    run(a_task(), context)
+    assert Decimal(context["ti"].xcoms["submit", "estimate"]["expected_usd"]) == bill.total.amount
+
+
+@pytest.mark.parametrize("of_run", [True, False], ids=["this run", "an earlier run"])
+def test_rows_that_are_sent_again_are_estimated_by_the_bill_of_their_job(
+    connections, context, vertex, of_run
+):
+    earlier = context["ti"].run_id
+    key = identity(context).group_key
+    bill_an_earlier_run(vertex, context)
+    (bill,) = CostTableHook("batch_costs").table().jobs()
+    context["ti"].task_id = "retry_1.submit"
+    if of_run:
+        context["ti"].run_id = earlier
+    vertex.gcs.put("gs://demo-bucket/again.jsonl", ROW_WITHOUT_LIMIT)
+    task = a_task()
+    part = InputPart(
+        PartKind.RETRY,
+        ("gs://demo-bucket/again.jsonl",),
+        rows=1,
+        of_rows=1,
+        round=1,
+        retry_of="" if of_run else key,
+    )
+    task.task_id, task.part = "retry_1.submit", part.to_dict()
+    run(task, context)
+    found = context["ti"].xcoms["retry_1.submit", "estimate"]
+    assert found["method"] == "1 row counted, tokens as in the job whose rows are sent again"
+    assert Decimal(found["expected_usd"]) == pytest.approx(bill.total.amount / 2, rel=Decimal("0.01"))
 
 
 def test_a_dry_run_shows_what_the_job_would_cost_and_what_its_budgets_would_say(

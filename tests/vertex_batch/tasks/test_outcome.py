@@ -25,6 +25,7 @@ from vertex_batch.tasks.outcome import (
     end_dry_run,
     explained,
     is_command,
+    note,
 )
 
 log = logging.getLogger("task")
@@ -48,6 +49,23 @@ def test_each_sentence_of_a_reason_has_a_line_of_its_own(context, caplog, error,
         raise error
     assert [record.getMessage() for record in caplog.records] == ["No such bucket: gs://b.", "Check gs://b.c"]
     assert said(context) == {"message": "No such bucket: gs://b. Check gs://b.c"}
+
+
+def test_what_a_task_noted_is_kept_together(context):
+    with explained(context, log):
+        note(context, log, "Answered before.")
+        note(context, log, "Did you mean `x`?", is_logged=True)
+    assert said(context) == {"message": "Answered before.\nDid you mean `x`?", "is_note": True}
+
+
+def test_what_a_task_noted_is_kept_after_the_reason_of_its_failure(context):
+    def fail():
+        note(context, log, "Did you mean `x`?")
+        raise TransientError("No such model")
+
+    with pytest.raises(TransientError), explained(context, log):
+        fail()
+    assert said(context)["message"].splitlines() == ["No such model", "Did you mean `x`?"]
 
 
 def test_a_reason_of_many_lines_is_logged_once(context, caplog):

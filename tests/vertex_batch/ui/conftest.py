@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi.testclient import TestClient
@@ -64,6 +64,7 @@ class Pages:
     dags: set[str] = field(default_factory=lambda: {"nightly", "hourly", "secret"})
     may_see_any: bool = False
     may_read_logs: bool = True
+    may_see_import_errors: bool = True
 
     def record(self, *items: LineItem, day: date = TODAY, bill: dict | None = None, **facts) -> Bill:
         names = {
@@ -119,7 +120,7 @@ class _Manager:
         return True
 
     def is_authorized_view(self, *, access_view, user):
-        return True
+        return access_view is not AccessView.IMPORT_ERRORS or self._pages.may_see_import_errors
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -201,6 +202,29 @@ def test_a_delivery_that_was_put_beside_a_better_one_counts_in_the_night_and_is_
     assert "no good answer (" not in words(pages.get("/run", dag_id="nightly", run_id="first").text)
 
 
+def test_the_last_night_is_the_sum_of_its_runs_on_the_page_with_retried_rows_once(pages):
+    pages.record(bill=FINE)
+    full = {"delivered": 20, "exceptions": 0, "reasons": {}}
+    cut = {"delivered": 13, "exceptions": 7, "reasons": {"missing": 7}, "answers_uri": "/srv/a.cut.parquet"}
+    for hour, changes in enumerate(
+        (
+            {**full, "run_id": "full"},
+            {**cut, "run_id": "cut", "kept_at": a_delivery().answers_uri, "kept_answers": 20},
+            {**full, "run_id": "rest", "retry_of": "cut"},
+            {"run_id": "some failed", "answers_uri": "/srv/other.parquet"},
+        )
+    ):
+        found = a_delivery(**changes, delivered_at=ENDED + timedelta(hours=hour))
+        pages.table.record_delivery(found, files_changed=True)
+    said, _, listed = words(pages.get("/").text).partition("Last night: ")[2].partition("Last night by run")
+    numbers = re.compile(r"(\d+) input rows = (\d+) delivered \+ (\d+) exceptions")
+    of_runs = [tuple(map(int, each)) for each in numbers.findall(listed)]
+    assert sorted(of_runs) == [(20, 17, 3), (20, 20, 0), (20, 20, 0)]
+    assert numbers.findall(said) == [tuple(str(sum(column)) for column in zip(*of_runs, strict=True))]
+    assert "nightly rest: 20 input rows = 20 delivered + 0 exceptions, with the rows of run cut" in listed
+    assert "full: 20 input rows = 20 delivered + 0 exceptions, replaced by run rest" in listed
+
+
 @pytest.mark.parametrize(
     ("exceptions", "limit", "is_many"), [(1, "0.05", True), (1, "0.06", False), (0, "0", False)]
 )
@@ -231,6 +255,29 @@ def test_a_run_that_failed_before_it_had_a_job_is_on_the_overview(pages, has_cos
     assert "run failed" not in pages.get("/").text
 
 
+@pytest.mark.parametrize("has_costs", [True, False])
+def test_a_broken_spec_is_a_warning_with_its_file_and_line_for_those_who_may_read_it(
+    pages, tmp_path, monkeypatch, has_costs
+):
+    if has_costs:
+        pages.record(bill=FINE)
+    a_spec(tmp_path, monkeypatch, "retry_rowz: 1", "notez: 2")
+    for name in ("secret", "new"):
+        (tmp_path / f"{name}.yaml").write_text("model: gemini-2.5-flash\n")
+    text = words(pages.get("/").text)
+    said = "nightly: the file is broken nightly.yaml:7:1: retry_rowz: is not a known key; did you mean"
+    assert f"{'1 warning' if has_costs else 'Warnings'} {said} retry_rows" in text
+    assert "(1 more in this file). It does not run until the file is fixed." in text
+    assert "secret" not in text
+    assert "nightly.yaml" in pages.get("/", dag_id="nightly").text
+    assert "nightly.yaml" not in pages.get("/", dag_id="hourly").text
+    pages.may_see_import_errors = False
+    assert "nightly.yaml" not in pages.get("/").text
+    pages.may_see_import_errors, pages.may_see, pages.may_see_any = True, pages.dags, True
+    text = words(pages.get("/").text)
+    assert all(f"{name}: the file is broken {name}.yaml:1:1" in text for name in ("new", "secret"))
+
+
 def test_a_run_is_not_listed_beside_its_own_failed_job(pages):
     pages.record(run_id="tonight", state="FAILED")
     a_failed_run()
@@ -244,12 +291,28 @@ def test_hostile_reasons_of_failed_runs_stay_text(pages):
     assert "<script>alert" not in pages.get("/").text
 
 
-def test_a_long_reason_is_cut_at_a_word_with_all_of_it_in_the_title(pages):
-    reason = "The input is wrong. " + "again and " * 40 + "end.\nsecond line"
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        (f"The input is wrong. {'Again and ' * 40}end. Fix it.\nsecond line", "The input is wrong. …"),
+        (f"The {'input and ' * 40}end. Fix it.", "and …"),
+        ("The input is wrong. Fix it.\nsecond line", "The input is wrong. Fix it. …"),
+    ],
+)
+def test_a_long_reason_is_cut_after_a_sentence_and_leads_to_what_to_do(pages, reason, shown):
     a_failed_run(reason=reason)
     text = pages.get("/").text
     assert f'{reason}">' in text
-    assert text.partition("</span></small>")[0].endswith((" again …", " and …"))
+    told, _, following = text.partition("</span> <a")
+    assert told.endswith(shown)
+    assert following.startswith(' href="/vertex-batch/run?dag_id=nightly&amp;run_id=tonight">What to do</a>')
+
+
+def test_a_short_reason_is_whole(pages):
+    a_failed_run(reason="The input is wrong. Fix it.")
+    text = pages.get("/").text
+    assert "The input is wrong. Fix it.</span></small>" in text
+    assert "What to do" not in text
 
 
 def test_the_page_of_a_run_explains_cut_answers_beside_the_failed_rows(pages):

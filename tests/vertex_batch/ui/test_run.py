@@ -136,6 +136,7 @@ def test_a_dry_run_shows_what_a_plan_shows_and_each_line_of_its_jobs_once(pages,
     a_spec(tmp_path, monkeypatch, "retry_rows: {rounds: 2, reasons: [truncated]}")
     estimate = Estimate(Total(Decimal("0.25"), True), Decimal("0.25"), Decimal("0.25"), 60, 0, 1200, 3000)
     doubt, again = "in.jsonl:1: no `maxOutputTokens` (may be wrong)", "Answered before by run x"
+    shown = "in.jsonl:1: no <code>maxOutputTokens</code> (may be wrong)"
     lines = {
         "found": ["60 rows in 1 object", doubt, HOSTILE],
         "answered": [again],
@@ -145,8 +146,8 @@ def test_a_dry_run_shows_what_a_plan_shows_and_each_line_of_its_jobs_once(pages,
     said["expected"] = estimate.to_dict()
     a_run("success", said=[(task, OUTCOME_XCOM, said) for task in ("a", "b")])
     text = pages.get("/run", **RUN).text
-    assert text.count(doubt) == text.count(again) == text.count("to gs://b/a.csv") == 1
-    assert f'<p class="warn">{doubt}</p>' in text
+    assert text.count(shown) == text.count(again) == text.count("to gs://b/a.csv") == 1
+    assert f'<p class="warn">{shown}</p>' in text
     cost = "about 0.50 USD at the prices of 2026-11-22; 120 rows, 2,400 tokens in, 6,000 out"
     assert cost in text
     assert "truncated rows are paid for each time: up to 1.00 USD more" in text
@@ -293,6 +294,33 @@ def test_a_delivery_that_is_beside_a_better_one_is_named(pages):
     text = pages.get("/run", **RUN).text
     assert "These 10 answers are beside it" in text
     assert "<script>alert" not in text
+
+
+def test_a_failed_delivery_says_its_reason_and_where_its_files_are_now_and_folds_the_rest(pages):
+    said = {"message": f"3 of 20 rows failed. The first one is in.jsonl:2.\nSee `to` {HOSTILE}\nthird"}
+    a_run("failed", [("deliver", "failed", DELIVER)], [("deliver", OUTCOME_XCOM, said)])
+    delivery = a_delivery(run_id="tonight", answers_uri="gs://demo-bucket/a b.parquet")
+    pages.table.record_delivery(delivery, files_changed=True)
+    moved = {
+        name: f"gs://demo-bucket/moved {name}" for name in ("answers_uri", "exceptions_uri", "manifest_uri")
+    }
+    pages.table.move_delivery("nightly", "tonight", delivery.answers_uri, moved)
+    text = pages.get("/run", **RUN).text
+    box, _, rest = text.partition("<details>")
+    assert "3 of 20 rows failed. The first one is in.jsonl:2." in box
+    assert "its input line, in <code>gs://demo-bucket/moved exceptions_uri</code>" in box
+    assert "See <code>to</code>" in rest
+    assert "2 more lines" in rest
+    assert "<script>alert" not in text
+    assert delivery.answers_uri not in text
+    for name in ("answers_uri", "exceptions_uri"):
+        assert f"vertex-batch get &#39;gs://demo-bucket/moved {name}&#39; ." in rest
+    replacing = {"run_id": "later", "answers_uri": moved["answers_uri"]}
+    later = a_delivery(**replacing, delivered_at=delivery.delivered_at + timedelta(hours=1))
+    pages.table.record_delivery(later, files_changed=True)
+    text = pages.get("/run", **RUN).text  # the files are those of another run
+    assert "What to do" not in text
+    assert "vertex-batch get" not in text
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,8 @@ def cancelled_run(
     """Describe the cancellation of a run; None if it has not failed, or no job of it was cancelled.
 
     :param jobs: of the run.
-    :param by: who cancelled a job on the pages. :param marked: who marked the run as failed.
+    :param by: who cancelled a job on the pages.
+    :param marked: who marked the run as failed.
     """
     last = latest_jobs(jobs)
     cut = [each for each in last if each.job.state == JobState.CANCELLED]
