@@ -241,7 +241,8 @@ def test_a_run_whose_answers_were_not_delivered_says_so_and_what_to_do(pages, st
 
 def test_a_run_that_paid_for_rows_after_its_delivery_says_so_and_what_to_do(pages):
     """The scheduler got to know a round only after the delivery."""
-    a_run("success", [("deliver", "success", DELIVER)])
+    check = ("check_tasks", "failed", "CheckTasksOperator")
+    a_run("failed", [("deliver", "success", DELIVER), check])
     pages.table.record_delivery(
         a_delivery(**RUN, delivered=7, exceptions=13, delivered_at=MORNING), files_changed=True
     )
@@ -257,6 +258,7 @@ def test_a_run_that_paid_for_rows_after_its_delivery_says_so_and_what_to_do(page
     assert "5 answers were paid for (1.50 USD) after the delivery, so they are not delivered." in text
     assert "Clear the task deliver with its downstream tasks to deliver them; it costs nothing." in text
     assert "nothing to do" not in text
+    assert "check_tasks" not in text  # it has failed for this
     pages.table.record_delivery(a_delivery(**RUN, delivered_at=MORNING + timedelta(1)), files_changed=True)
     assert "after the delivery" not in pages.get("/run", **RUN).text
 
