@@ -86,5 +86,5 @@ def test_a_warning_submits_and_the_next_run_learns_from_the_bill(stack, nights):
     assert stack.airflow.wait_for_run(spec, "second")["state"] == "success"
     second = stack.airflow.xcom(spec, "second", "submit", "estimate")
     (bill,) = nights.bills(spec, "first")
-    assert second["method"].endswith("tokens as in the run that read the same input before")
+    assert second["method"].endswith("tokens as in the last job")
     assert second["expected_usd"] == bill.total.text

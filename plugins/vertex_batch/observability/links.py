@@ -22,7 +22,10 @@ PAGES_PREFIX = "/vertex-batch"
 
 
 class ConsoleJobLink(BaseOperatorLink):
-    """The job's page in the Google Cloud console. Available while the task waits and after it failed."""
+    """The job's page in the Google Cloud console. Available while the task waits and after it failed.
+
+    With an emulated object store it leads to our page of the job.
+    """
 
     name = "Vertex AI job"
 
@@ -32,8 +35,7 @@ class ConsoleJobLink(BaseOperatorLink):
     @classmethod
     def publish(cls, context: Context, job: JobReference) -> None:
         """Store the link now, because Airflow stores it only when the task has ended."""
-        if url := console_url(job.id):
-            context["ti"].xcom_push(key=cls().xcom_key, value=url)
+        context["ti"].xcom_push(key=cls().xcom_key, value=console_url(job.id) or bill_url(job.id))
 
 
 class _AttributeLink(BaseOperatorLink):

@@ -125,9 +125,11 @@ def test_what_travels_and_what_is_shown_holds_no_key(vertex, context):
     assert vertex.direct.api_key not in everything
 
 
-def test_the_link_to_the_console_is_there_at_once_where_google_has_the_job(vertex, context, monkeypatch):
+def test_the_link_to_the_job_is_there_at_once_and_leads_to_google_where_google_has_it(
+    vertex, context, monkeypatch
+):
     reference = run(a_task(), context)
-    assert ("submit", "_link_ConsoleJobLink") not in context["ti"].xcoms
+    assert "/vertex-batch/bill?" in context["ti"].xcoms["submit", "_link_ConsoleJobLink"]
     monkeypatch.delenv("STORAGE_EMULATOR_HOST")
     ConsoleJobLink.publish(context, reference)
     link = context["ti"].xcoms["submit", "_link_ConsoleJobLink"]

@@ -119,6 +119,7 @@ def shown(tables, airflow_tables) -> Iterator[Callable[[str], str]]:
 
     class Everything:
         dags, may_see_any, may_read_logs, may_end = frozenset[str](), True, True, frozenset[str]()
+        may_see_import_errors = True
 
         @property
         def may_see(self) -> frozenset[str]:
