@@ -1,4 +1,4 @@
-"""The limits of what a page shows, from the files that the API server can read: budgets and failed rows."""
+"""What the pages read from specs and budgets: limits, time zones, rounds, options of results, errors."""
 
 from __future__ import annotations
 
