@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from vertex_batch.errors import PermanentError, scrub
-from vertex_batch.preflight.keys import lacking_keys
+from vertex_batch.preflight.keys import lacking_keys, repeated_keys
 
 MAX_FINDINGS = 20
 """More kinds than a person fixes at once; the rest is only counted."""
@@ -30,6 +30,8 @@ class Severity(StrEnum):
     """That row fails; the others are answered."""
     NO_KEY = "no_key"
     """The row does not have the field that `results.key` names: its answer is delivered without a key."""
+    REPEATED_KEY = "repeated_key"
+    """The row has the key of an earlier row, so the key does not identify its answer. It stops nothing."""
     DOUBT = "doubt"
     """It may be wrong, or could not be checked. It never stops a submission."""
 
@@ -47,6 +49,7 @@ _OUTCOME = {
     Severity.JOB: "fails the whole job",
     Severity.ROW: "this row fails",
     Severity.NO_KEY: "its answer is delivered without a key",
+    Severity.REPEATED_KEY: "its key does not identify its answer",
     Severity.DOUBT: "may be wrong",
 }
 
@@ -67,6 +70,8 @@ class Finding:
     times: int = 1
 
     def __str__(self) -> str:
+        if self.severity is Severity.REPEATED_KEY:
+            return scrub(repeated_keys(self.path, self.times, self.place, self.message))
         what = f"{self.path}: {self.message}" if self.path else self.message
         others = f"; the same in {self.times - 1:,} more" if self.times > 1 else ""
         return scrub(f"{self.place}: {what} ({_OUTCOME[self.severity]}{others})")
@@ -167,6 +172,8 @@ class Report:
             bad += f"; {whole:,} {'place fails' if whole == 1 else 'places fail'} the whole job"
         if without := self.counts[Severity.NO_KEY]:
             bad += f"; {without:,} {'row has' if without == 1 else 'rows have'} no key"
+        if again := self.counts[Severity.REPEATED_KEY]:
+            bad += f"; {again:,} {'row has' if again == 1 else 'rows have'} the key of an earlier row"
         if doubts:
             bad += f"; {doubts:,} {'place' if doubts == 1 else 'places'} may be wrong"
         rows = f"{self.rows:,} row{'' if self.rows == 1 else 's'}"

@@ -82,6 +82,20 @@ def lacking_keys(path: str, without: int, rows: int, place: str, message: str) -
     )
 
 
+def repeated_keys(path: str, again: int, place: str, message: str) -> str:
+    """Say how many rows have the key of an earlier row.
+
+    :param place: of the first one.
+    :param message: which key it has.
+    """
+    many = "1 row has" if again == 1 else f"{again:,} rows have"
+    first = f"at {place}" if again == 1 else f"the first at {place}"
+    return (
+        f"{many} the key of an earlier row, {first} (`{path}` {message}), so it does not identify"
+        f" {'its answer' if again == 1 else 'their answers'}"
+    )
+
+
 def decoded(value: object) -> object:
     """A request, which tables hold as JSON inside a string."""
     if isinstance(value, str) and value.lstrip()[:1] == "{":

@@ -63,7 +63,7 @@ class RowCheck:
         self._doubts: set[Flaw] = set()
         shape.mark(self._columns.root, self._is_new)
         self._keys = RowKeys(key, shape.key_names)
-        self._no_key = ""
+        self._no_key = self._repeated_key = ""
         self._decoder: CheckedRowDecoder | None = None
         self._compiled_version = -1
         self._misses = 0
@@ -208,21 +208,22 @@ class RowCheck:
         # Where a decoder may have skipped the key, a row without one is decoded whole.
         is_sure = not self._columns.is_full and "instance" not in self._columns.root.children
         without, first_without = 0, (0, b"")
+        again, first_again = 0, 0
         for key, (number, line) in zip(keys, lines, strict=True):
             if is_missing(key) and self._keys.are_needed:
                 if is_sure or is_missing(self._keys.of(self._parse.decode(line))):
                     without += 1
                     first_without = first_without if without > 1 else (number, line)
             elif not self._keys.is_new(key):
-                message = (
-                    f"is {str(key)[:80]!r}, as in an earlier row, so it does not identify the row's answer"
-                )
-                self._find(Severity.DOUBT, number, self._keys.path, message)
+                again += 1
+                first_again = first_again or number
+                self._repeated_key = self._repeated_key or f"is {str(key)[:80]!r}"
         if without:
             number, line = first_without
             self._no_key = self._no_key or missing_key(self._keys.path, self._parse.decode(line))
-            place = f"{self._name}:{number}"
-            self._report.add(Finding(Severity.NO_KEY, place, self._no_key, self._keys.path, without))
+            self._find(Severity.NO_KEY, number, self._keys.path, self._no_key, without)
+        if again:
+            self._find(Severity.REPEATED_KEY, first_again, self._keys.path, self._repeated_key, again)
 
     def _reporter(self, number: int) -> ReportProblem:
         def report(path: str, message: str, /, *, sure: bool = True) -> None:
@@ -237,8 +238,8 @@ class RowCheck:
         self._report.bad_rows += not is_container
         self._find(Severity.JOB if is_container else Severity.ROW, number, path, message)
 
-    def _find(self, severity: Severity, line: int, path: str, message: str) -> None:
-        self._report.add(Finding(severity, f"{self._name}:{line}", message, path))
+    def _find(self, severity: Severity, line: int, path: str, message: str, times: int = 1) -> None:
+        self._report.add(Finding(severity, f"{self._name}:{line}", message, path, times))
 
 
 def _some_row_has_empty_object(data: bytes) -> bool:

@@ -126,7 +126,8 @@ def test_a_limit_that_rows_will_certainly_exceed_and_keys_of_two_rows_are_named(
         assert (
             "2 of 10 rows (20.00%) are certain to fail, more than `results.max_exceptions_ratio: 0.1`" in out
         )
-        assert "id: is '0', as in an earlier row" in out
+        assert "5 rows have the key of an earlier row, the first at gs://demo-bucket/cli/" in out
+        assert ".jsonl:2 (`id` is '0'), so it does not identify their answers\n" in out
 
 
 RESULTS = "results: {to: 'gs://demo-bucket/answers/{{ run_date }}.jsonl', key: id}\n"

@@ -69,11 +69,27 @@ def test_a_key_of_two_rows_is_doubted_wherever_it_is(path, between):
     report = check([row_with(path, "a"), *others, row_with(path, "a")], path)
     [finding] = report.findings
     assert (finding.severity, finding.place, finding.path) == (
-        Severity.DOUBT,
+        Severity.REPEATED_KEY,
         f"in.jsonl:{between + 2}",
         path,
     )
-    assert "is 'a', as in an earlier row" in finding.message
+    assert report.lines() == [
+        f"1 row has the key of an earlier row, at in.jsonl:{between + 2} (`{path}` is 'a'), so it does not"
+        " identify its answer"
+    ]
+
+
+@pytest.mark.parametrize("copies", [2, 3])
+def test_many_keys_of_earlier_rows_are_one_line(copies):
+    rows = [row_with("ticket_id", f"k{n}") for n in range(3000)]
+    report = check(rows * copies, "ticket_id")
+    again = 3000 * (copies - 1)
+    assert report.lines() == [
+        f"{again:,} rows have the key of an earlier row, the first at in.jsonl:3001 (`ticket_id` is 'k0'), so"
+        " it does not identify their answers"
+    ]
+    assert report.summary().endswith(f"; {again:,} rows have the key of an earlier row")
+    assert not report.is_hopeless
 
 
 @pytest.mark.parametrize("key", [{"a": 1}, ["a"], True, 7, 0, 0.5])

@@ -303,16 +303,11 @@ def test_a_field_beside_the_request_is_a_doubt():
 
 @pytest.mark.parametrize("name", ["key", "custom_id"])
 @pytest.mark.parametrize("between", [0, 3000])
-def test_a_key_of_two_rows_is_a_doubt_at_the_second(name, between):
+def test_a_key_of_two_rows_is_found_at_the_second(name, between):
     rows = [{name: key, **GEMINI_ROW} for key in ("a", *map(str, range(between)), "a", "b")]
     report = check(*rows)
-    assert of(report, Severity.DOUBT) == [
-        (
-            f"in.jsonl:{between + 2}",
-            name,
-            "is 'a', as in an earlier row, so it does not identify the row's answer",
-        )
-    ]
+    assert of(report, Severity.REPEATED_KEY) == [(f"in.jsonl:{between + 2}", name, "is 'a'")]
+    assert report.counts[Severity.DOUBT] == 0
 
 
 GEMINI_ROW = {"request": {"contents": [TURN]}}
