@@ -9,7 +9,7 @@ answers and thoughts are, and what was not read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -17,7 +17,7 @@ from typing import Any
 
 from vertex_batch.budgets.answer_lengths import USUAL_ANSWER
 from vertex_batch.budgets.past import OF_THE_ANSWER, PastJob, usable
-from vertex_batch.budgets.replay import describe, describe_cut, like, margin_of, replay
+from vertex_batch.budgets.replay import describe, describe_cut, expected_cut, like, margin_of, of_rows, replay
 from vertex_batch.budgets.survey import Survey
 from vertex_batch.costs.bill import Total, total
 from vertex_batch.costs.money import about, in_full
@@ -26,6 +26,7 @@ from vertex_batch.usage import UsageKey, canonical_model
 
 _LOW, _HIGH = Fraction(1, 10), Fraction(9, 10)
 _TOLERANCE, _AS_EXPECTED, _ONE_PERCENT = Decimal("0.02"), Decimal("0.1"), Decimal("0.01")
+_MOST_EXCEPTIONS = "results.max_exceptions_ratio"
 _NO_HISTORY = "no history"
 _WIDER = Decimal("1.1")
 """A range is called wider if an end is so many times as far from what is expected as without a reason."""
@@ -48,6 +49,8 @@ class Estimate:
     :param is_exact: nothing of the input was
         guessed.
     :param has_assumptions: the lengths of files were assumed.
+    :param failure: why the run would probably fail after it was paid for, as a sentence; empty if it would
+        not, or if that is not known.
     """
 
     expected: Total
@@ -63,6 +66,7 @@ class Estimate:
     is_first: bool = False
     is_exact: bool = True
     has_assumptions: bool = False
+    failure: str = ""
 
     def __str__(self) -> str:
         span = "" if self.low == self.high or not self.expected.is_known else f" ({self.span})"
@@ -131,6 +135,7 @@ class Estimate:
             "output_tokens": self.output_tokens,
             "method": self.method,
             "unknown": list(self.unknown),
+            "failure": self.failure,
         }
 
     @classmethod
@@ -146,6 +151,7 @@ class Estimate:
             int(data["output_tokens"]),
             method=str(data["method"]),
             unknown=tuple(data["unknown"]),
+            failure=str(data.get("failure") or ""),
         )
 
     def lines(self, day: date | None = None) -> list[str]:
@@ -159,6 +165,7 @@ class Estimate:
         return [
             f"{f'about {self}{on}' if is_known else self}; {tokens}",
             self.method,
+            *filter(None, [self.failure]),
             *(f"unknown: {reason}" for reason in self.unknown),
         ]
 
@@ -179,6 +186,7 @@ def estimate(
     history: Sequence[PastJob] = (),
     *,
     day: date | None = None,
+    failure_limits: Mapping[str, float] | None = None,
 ) -> Estimate:
     """Estimate a job.
 
@@ -186,9 +194,12 @@ def estimate(
     :param book: the same prices that its bill will use.
     :param history: earlier jobs of the same task and model, the latest first; the first `HISTORY_RUNS` count.
     :param day: the UTC day on which the job will run, whose prices are used; None: today.
+    :param failure_limits: key of the spec -> largest share of rows without a good answer, 0 to 1.
     """
     if useful := like(usable(history), survey):
-        return _replay(survey, useful, location, book, day)
+        found = _replay(survey, useful, location, book, day)
+        limit = (failure_limits or {}).get(_MOST_EXCEPTIONS, 1)
+        return replace(found, failure=_describe_failure(expected_cut(useful, survey), survey, limit))
     if not survey.complete and not survey.read_rows:
         return unknown_estimate("no row of the input could be read whole")
     keys = {part: UsageKey(canonical_model(model), *part) for part in survey.tokens}
@@ -226,6 +237,19 @@ def quantile(amounts: Sequence[Decimal], share: Fraction) -> Decimal:
     return amounts[min(len(amounts) - 1, int(share * len(amounts)))]
 
 
+def _describe_failure(cut: Fraction, survey: Survey, limit: float) -> str:
+    """Say that the answers that will probably be cut are more exceptions than a run may have; empty if they
+    are not. Rows that are sent again are only a part of their run, so their share says nothing.
+    """
+    if survey.cut_before is not None or float(cut) <= limit:
+        return ""
+    return (
+        f"The answers that are expected to be cut (about {of_rows(cut, survey)}) would be more than"
+        f" `{_MOST_EXCEPTIONS}: {limit:g}` allows: the run would pay and then fail. Raise `maxOutputTokens`"
+        " in the rows before you submit the job, or raise the limit"
+    )
+
+
 def _replay(
     survey: Survey, useful: Sequence[PastJob], location: str, book: PriceBook, day: date | None
 ) -> Estimate:
@@ -241,7 +265,9 @@ def _replay(
     high = quantile(sorted(cost(each.high) for each in replays), _HIGH)
     expected, share = total(items).amount, Decimal(float(margin))
     is_wider = high > expected * (1 + share) * _WIDER or low * _WIDER < expected * (1 - share)
-    differs = describe([each.change for each in replays], is_wider=is_wider)
+    # Rows of the same input are not compared: they are like those that their basis has run.
+    others = [each.change for past, each in zip(useful, replays, strict=True) if not past.same]
+    differs = describe(others, is_wider=is_wider)
     method = f"{survey.number}, tokens as in {_jobs(useful)}"
     return _make_estimate(
         survey,
@@ -263,7 +289,7 @@ def _middle(usages: Sequence[Mapping[UsageKey, int]]) -> Mapping[UsageKey, int]:
 def _jobs(useful: Sequence[PastJob]) -> str:
     """Which jobs an estimate is made of."""
     last = useful[0]
-    if last.same:
+    if all(past.same for past in useful):
         return str(last.same)
     if len(useful) > 1:
         return f"the last {len(useful)} jobs"

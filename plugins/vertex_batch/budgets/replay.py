@@ -186,25 +186,35 @@ def describe_cut(useful: Sequence[PastJob], survey: Survey) -> str:
     is not known, or if they are few.
     """
     last = "the last job" if len(useful) == 1 else "the last jobs"
-    most = survey.answer_limit
+    most, share = survey.answer_limit, expected_cut(useful, survey)
     if most and all(past.is_limited_more(survey) for past in useful):
         if not any(change_of(past, survey).is_cut for past in useful):
             return ""
-        mean = median(sum(past.uncut_answer(survey), _NONE) for past in useful)
         had = median(sum(past.answer, _NONE) for past in useful)
-        many = f"about {_of_rows(cut_share(mean, most), survey)} will be cut, and are paid for"
+        many = f"about {of_rows(share, survey)} will be cut, and are paid for"
         return (
             f"the answers of {last} had {round(had):,} tokens on average, and the rows allow {most:,} now:"
-            f" if their lengths are spread exponentially, {many if mean > most else 'some will be cut'}"
+            f" if their lengths are spread exponentially, {many if share else 'some will be cut'}"
         )
+    if share < _NOTABLE:
+        return ""
+    return f"about {of_rows(share, survey)} will be cut at their limit, as before, and are paid for"
+
+
+def expected_cut(useful: Sequence[PastJob], survey: Survey) -> Fraction:
+    """The share of answers that will probably be cut at their limit; 0 if that is not known."""
+    most = survey.answer_limit
+    if most and all(past.is_limited_more(survey) for past in useful):
+        mean = median(sum(past.uncut_answer(survey), _NONE) for past in useful)
+        is_cut = mean > most and any(change_of(past, survey).is_cut for past in useful)
+        return cut_share(mean, most) if is_cut else _NONE
     known = [past.cut_share or _NONE for past in useful if past.answer_limit == most]
     known = known if survey.cut_before is None else [survey.cut_before]
-    if not known or (share := median(known)) < _NOTABLE:
-        return ""
-    return f"about {_of_rows(share, survey)} will be cut at their limit, as before, and are paid for"
+    return Fraction(median(known)) if known else _NONE
 
 
-def _of_rows(share: Fraction, survey: Survey) -> str:
+def of_rows(share: Fraction, survey: Survey) -> str:
+    """A share of the answers to the rows of an input, for a person."""
     return f"{round(share * survey.rows):,} of {survey.rows:,} answers"
 
 

@@ -296,7 +296,15 @@ def _estimate(
     model = plan.request.model
     long_context = book.thresholds().get(canonical_model(model))
     survey = survey_input(storage, objects, model, long_context, rows or None)
-    return estimate(survey, model, plan.place.location, book, plan.history.jobs, day=plan.day)
+    return estimate(
+        survey,
+        model,
+        plan.place.location,
+        book,
+        plan.history.jobs,
+        day=plan.day,
+        failure_limits=plan.job.failure_limits,
+    )
 
 
 def _client(

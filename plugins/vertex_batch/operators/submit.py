@@ -330,7 +330,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         place: Place,
         client: BatchClient,
     ) -> BudgetGate:
-        settings = replace(self.money, spec=cost_name(context, self.spec, self.task_id))
+        spec = cost_name(context, self.spec, self.task_id)
+        settings = replace(self.money, spec=spec, failure_limits=self.failure_limits)
         return BudgetGate(context, settings, client, files, place=place, request=request, log=self.log)
 
     def _request(self, context: Context, uris: list[str]) -> CreateJobRequest:

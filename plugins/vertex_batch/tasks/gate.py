@@ -69,6 +69,7 @@ class BudgetSettings:
     :param batch_costs_conn_id: the cost table.
     :param estimate: also estimate if there is no budget.
     :param spec: name of the spec; a submit task fills it in.
+    :param failure_limits: of the run, likewise; see `budgets.estimate`.
     """
 
     budget: Mapping[str, Any] | None = None
@@ -78,6 +79,7 @@ class BudgetSettings:
     batch_costs_conn_id: str = CostTableHook.default_conn_name
     estimate: bool = False
     spec: str = ""
+    failure_limits: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_enabled(self) -> bool:
@@ -298,7 +300,8 @@ class BudgetGate:
         except (VertexBatchError, OSError) as error:
             return budgets.unknown_estimate(f"the input could not be read: {error}")
         survey = replace(survey, cut_before=self._files.cut_before)
-        return budgets.estimate(survey, asks.model, asks.location, book, history)
+        limits = self._settings.failure_limits
+        return budgets.estimate(survey, asks.model, asks.location, book, history, failure_limits=limits)
 
     def _history(self, rows: int | None) -> Sequence[PastJob]:
         asks, again = self._request, self._files.sent_again
@@ -334,6 +337,8 @@ class BudgetGate:
 
     def _report(self, expected: Estimate, decision: Decision) -> None:
         self._log.info("Expected cost: %s for %s rows (%s)", expected, f"{expected.rows:,}", expected.method)
+        if expected.failure:
+            self._log.warning("%s", expected.failure)
         for reason in expected.unknown:
             self._log.warning("Unknown part of the expected cost: %s", reason)
         if decision.reasons:

@@ -362,6 +362,47 @@ def test_a_new_limit_cuts_the_long_answers_alone_and_it_is_said_how_many():
     assert "will be cut" not in estimate(higher, MODEL, "us-central1", BOOK, [under_it]).method
 
 
+LIMITED = "results.max_exceptions_ratio"
+
+
+@pytest.mark.parametrize(
+    ("limits", "cut", "fails"),
+    [
+        ({LIMITED: 0.05}, Fraction(23, 40), True),
+        ({LIMITED: 0.02}, Fraction(1, 40), True),
+        ({LIMITED: 0.6, "max_failed_ratio": 0.01}, Fraction(23, 40), False),
+        ({LIMITED: 0.05}, Fraction(1, 20), False),
+        ({LIMITED: 0.05}, None, False),
+        ({}, Fraction(1), False),
+    ],
+)
+def test_answers_that_will_probably_be_cut_and_fail_the_run_are_said_to(limits, cut, fails):
+    survey = all_of(*(row(f"Question {number}", maxOutputTokens=256) for number in range(40)))
+    night = PastJob(40, {OUTPUT: 40 * 200}, survey.size, answer_limit=256, cut_share=cut)
+    found = estimate(survey, MODEL, "us-central1", BOOK, [night], failure_limits=limits)
+    assert (found.failure in found.lines()) is bool(found.failure) is fails
+    if fails and cut:
+        assert found.failure == (
+            f"The answers that are expected to be cut (about {cut * 40} of 40 answers) would be more than"
+            f" `{LIMITED}: {limits[LIMITED]}` allows: the run would pay and then fail. Raise"
+            " `maxOutputTokens` in the rows before you submit the job, or raise the limit"
+        )
+    assert Estimate.from_dict(found.to_dict()).failure == found.failure
+    again = replace(survey, cut_before=Fraction(1))  # a part of its run only
+    assert not estimate(again, MODEL, "us-central1", BOOK, [night], failure_limits=limits).failure
+
+
+def test_rows_of_the_same_input_are_not_compared_with_those_of_their_sample():
+    survey = all_of(*(row("x" * 4000) for _ in range(80)))
+    sample = PastJob(10, {INPUT: 1000, OUTPUT: 1000}, survey.size // 32, 10, same=SameRows.SAMPLE)
+    alone = estimate(survey, MODEL, "us-central1", BOOK, [sample]).method
+    assert alone == "80 rows counted, tokens as in a sample of the same input"
+    other = PastJob(10, {INPUT: 1000, OUTPUT: 1000}, survey.size // 32, 10)
+    assert estimate(survey, MODEL, "us-central1", BOOK, [sample, other]).method.startswith(
+        "80 rows counted, tokens as in the last 2 jobs; the rows are 4.0 times as long as those of the last"
+    )
+
+
 def test_the_bill_of_the_same_rows_is_the_estimate_whatever_else_was_run():
     survey = all_of(*(row(f"Question {number}", maxOutputTokens=256) for number in range(40)))
     bill = PastJob(40, {INPUT: 611, OUTPUT: 8011}, survey.size, 40, same=SameRows.WHOLE)

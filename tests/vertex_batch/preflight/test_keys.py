@@ -75,8 +75,8 @@ def test_a_key_of_two_rows_is_doubted_wherever_it_is(path, between):
     )
     assert report.lines() == [
         (
-            f"1 row has the key of an earlier row, at in.jsonl:{between + 2} (`{path}` is 'a'), so it does not"
-            " identify its answer"
+            f"1 row has the key of an earlier row, at in.jsonl:{between + 2} (`{path}` is 'a'), so it does"
+            " not identify its answer"
         )
     ]
 
@@ -88,8 +88,8 @@ def test_many_keys_of_earlier_rows_are_one_line(copies):
     again = 3000 * (copies - 1)
     assert report.lines() == [
         (
-            f"{again:,} rows have the key of an earlier row, the first at in.jsonl:3001 (`ticket_id` is 'k0'), so"
-            " it does not identify their answers"
+            f"{again:,} rows have the key of an earlier row, the first at in.jsonl:3001 (`ticket_id` is"
+            " 'k0'), so it does not identify their answers"
         )
     ]
     assert report.summary().endswith(f"; {again:,} rows have the key of an earlier row")

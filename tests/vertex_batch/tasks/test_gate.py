@@ -180,10 +180,12 @@ def test_a_spec_with_history_is_refused_by_what_it_has_cost(connections, context
     )
 
 
-def test_an_estimate_from_history_reads_the_limits_of_the_new_rows(connections, context, vertex):
+def test_an_estimate_from_history_reads_the_limits_of_the_new_rows(connections, context, vertex, capsys):
     bill_an_earlier_run(vertex, context)
     vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW.replace(b"100", b"3") * 2)
-    run(a_task(), context)
+    task = a_task()
+    task.failure_limits = {"results.max_exceptions_ratio": 0.05}
+    run(task, context)
     found = context["ti"].xcoms["submit", "estimate"]
     assert found["output_tokens"] == 5  # rounded down
     assert Decimal(found["high_usd"]) - found["input_tokens"] * 2 * Decimal("0.001") <= 2 * 3 * Decimal(
@@ -192,6 +194,9 @@ def test_an_estimate_from_history_reads_the_limits_of_the_new_rows(connections, 
     assert (
         "and the rows allow 3 now: if their lengths are spread exponentially, about 2 of 2" in found["method"]
     )
+    said = "would be more than `results.max_exceptions_ratio: 0.05` allows: the run would pay and then fail"
+    assert said in found["failure"]
+    assert said in capsys.readouterr().out
 
 
 def test_the_bill_of_the_same_input_is_the_estimate_of_the_next_run(connections, context, vertex):
