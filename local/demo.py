@@ -232,8 +232,9 @@ def wait_for_interrupt(console: Console, objects: Path) -> None:
     """
     try:
         console.print(
-            "All of it stays up until Ctrl-C. The next demo begins with an empty object store:"
-            " fetch what you want to keep with `vertex-batch get`. Your specs stay.",
+            "All of it stays up until Ctrl-C. The next demo begins with an empty object store, and"
+            " without the runs and bills of this one: fetch what you want to keep with `vertex-batch get`."
+            " Your specs stay.",
             highlight=False,
         )
         while not threading.Event().wait(CHECK_SECONDS):

@@ -99,8 +99,12 @@ def find_bill(table: CostTable, job: str) -> Bill:
         raise JobNotFoundError(f"Job {job} is ambiguous: {names}. Use one of these names.")
     bill = table.bill(found[0].job.key) if found else None
     if bill is None:
+        from vertex_batch.specs.load import load_specs, working_folder  # noqa: PLC0415 - slow
+
+        is_spec = job in load_specs(working_folder()).specs
+        what = f"The spec {job} has no bill yet" if is_spec else f"The cost table has no job {job}"
         raise JobNotFoundError(
-            f"The cost table has no job {job}. A job's cost is recorded when its run ends."
+            f"{what}. A job's cost is recorded when its run ends."
             " `vertex-batch cost --limit 100` lists the latest jobs."
         )
     return bill

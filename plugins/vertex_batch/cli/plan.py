@@ -254,7 +254,7 @@ def _job_report(plan: Plan) -> dict[str, object]:
 def _lines(plan: Plan) -> Iterator[str]:
     title = plan.spec.name + (f", job {plan.job.name}" if plan.spec.grouped else "")
     place = f"{plan.place.project}/{plan.place.location}"
-    yield f"{title}: {_outlook(plan)} to {place}; nothing was submitted"
+    yield f"{title}: {_outlook(plan, place)}; nothing was submitted"
     yield from _field("inputs", [*plan.rendered.uris, *([_LOCAL] if plan.is_local else [])])
     yield from _field("output", [plan.rendered.output])
     yield from _field("answers", _delivery(plan))
@@ -273,15 +273,15 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield from _field("", ["on submission, labels are added by which the job can be found again"])
 
 
-def _outlook(plan: Plan) -> str:
+def _outlook(plan: Plan, place: str) -> str:
     """What a submission would come to."""
     if plan.problem:
-        return "cannot be submitted now"
-    if not plan.is_hopeless:
-        return "would be submitted once its input is uploaded" if plan.is_local else "would be submitted"
-    return (
-        "would be REFUSED, not submitted" if plan.is_refused else "would FAIL, though it would be submitted"
-    )
+        return f"cannot be submitted now to {place}"
+    if plan.is_refused:
+        return f"would be REFUSED, not submitted to {place}"
+    if plan.is_hopeless:
+        return f"would FAIL, though it would be submitted to {place}"
+    return f"would be submitted to {place}{' once its input is uploaded' if plan.is_local else ''}"
 
 
 def _check_lines(plan: Plan) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import re
 import sys
 from argparse import Namespace
@@ -18,19 +19,23 @@ from vertex_batch.cli.new import BUCKET, USUAL_MODEL, command_for
 from vertex_batch.cli.output import print_json, say, with_progress
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.preflight import (
+    RowRules,
+    Severity,
     is_missing,
     key_at,
     lacking_keys,
     likely_key,
     missing_key,
+    not_an_object,
     path_names,
-    shape_of,
     why_not_json,
 )
 from vertex_batch.specs import load_specs
 from vertex_batch.specs.load import working_folder
 from vertex_batch.specs.readers import SpecReader, readers
 from vertex_batch.storage import TOO_LONG, blocks_of, lines_of, unpacked
+
+_AGAIN = "upload the file again with --overwrite"
 
 
 def describe(command: argparse.ArgumentParser) -> None:
@@ -70,9 +75,9 @@ def run(options: Namespace) -> int:
     storage.write(uri, with_progress(file.name, size, blocks_of(file)))
     misfit = _misfit(first, reads[0].model if reads else USUAL_MODEL)
     if flaw:
-        say(f"Warning: {flaw}. Vertex fails a job with such a row; correct it and upload the file again.")
+        say(f"Warning: {flaw}. Vertex fails a job with such a row; correct it and {_AGAIN}.")
     if misfit:
-        say(f"Warning: {misfit}. Correct the rows and upload the file again, or use another model.")
+        say(f"Warning: {misfit}. Correct the rows and {_AGAIN}, or use another model.")
     keyless = checked.without_keys()
     for each in keyless:
         say(f"Warning: {each}. Correct `results.key` in the spec, or the rows, before you run it.")
@@ -88,9 +93,11 @@ def run(options: Namespace) -> int:
 
 def _misfit(row: Mapping[str, object], model: str) -> str:
     """Say that a model does not answer such a row; empty if it may."""
-    shape = shape_of(model)
-    missing = shape.missing(row)
-    return f"{model} does not answer the first row: `{missing}` {shape.lacking(row)}" if missing else ""
+    rules = RowRules(model)
+    report = rules.new_report()
+    rules.check(report).file(io.BytesIO(msgspec.json.encode(row)), "")
+    found = next((each for each in report.shown if each.severity in (Severity.JOB, Severity.ROW)), None)
+    return f"{model} does not answer the first row: `{found.path}` {found.message}" if found else ""
 
 
 def _what_next(uri: str, file: Path, reads: Sequence[SpecReader], key: str) -> str:
@@ -215,7 +222,7 @@ def _row(line: bytes) -> tuple[Mapping[str, object], str]:
         return {}, "is nested too deeply to be read"
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return {}, f"is not JSON: {why_not_json(line, error)}"
-    return (row, "") if isinstance(row, dict) else ({}, "is not a JSON object")
+    return (row, "") if isinstance(row, dict) else ({}, not_an_object(row))
 
 
 def _refusal(what: str) -> ConfigurationError:

@@ -134,7 +134,7 @@ def airflow_command(spec: Spec, options: Namespace) -> list[str]:
         raise ConfigurationError(
             f"{options.spec} has no `retry_rows`, so its DAG has no tasks that send rows again. Nothing was"
             " triggered",
-            "add for example `retry_rows: {rounds: 1}` to the spec",
+            next((job for job in spec.jobs if job.name in (options.job or ())), spec.job).how_to_retry_rows,
         )
     names = {job.name for job in spec.jobs}
     if unknown := [name for name in options.job or () if name not in names]:

@@ -22,5 +22,6 @@ from vertex_batch.preflight.keys import path_names as path_names
 from vertex_batch.preflight.keys import value_at as value_at
 from vertex_batch.preflight.places import NOT_LISTED as NOT_LISTED
 from vertex_batch.preflight.rows import RowCheck as RowCheck
+from vertex_batch.preflight.rows import not_an_object as not_an_object
 from vertex_batch.preflight.rows import why_not_json as why_not_json
 from vertex_batch.preflight.shapes import shape_of as shape_of

@@ -170,8 +170,7 @@ class RowCheck:
             self._find(Severity.JOB, number, "", f"is not JSON: {why_not_json(line, error)}")
             return
         if not isinstance(row, dict):
-            message = f"is not a JSON object: write {self._shape.example}"
-            self._find(Severity.JOB, number, "", message)
+            self._find(Severity.JOB, number, "", not_an_object(row, self._shape.example))
             return
         self._columns.admit(row, self._reporter(number))
         self._add_keys([self._keys.of(row)], line, number - 1)
@@ -259,6 +258,19 @@ def _has_empty_object(line: bytes) -> bool:
     return bool(_EMPTY_OBJECT.search(line)) and bool(_EMPTY_OBJECT.search(_TEXT.sub(b'""', line)))
 
 
+def not_an_object(row: object, example: str = "") -> str:
+    """Say that a line of JSON is not an object, and what to write instead.
+
+    :param example: of a row; empty: none is shown.
+    """
+    if isinstance(row, list):
+        return (
+            "is not a JSON object, but an array: write each of its items on a line of its own, as"
+            " `jq -c '.[]'` does"
+        )
+    return "is not a JSON object" + (f": write {example}" if example else "")
+
+
 def why_not_json(line: bytes, error: Exception) -> str:
     """Say why a line could not be decoded, with what to do where that is known."""
     if line.startswith(BOM):
@@ -266,7 +278,10 @@ def why_not_json(line: bytes, error: Exception) -> str:
     if b"\0" in line or line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         return "it is not UTF-8, but looks like UTF-16: convert the file, as with `iconv -f UTF-16 -t UTF-8`"
     if isinstance(error, UnicodeDecodeError):
-        return "it is not UTF-8"
+        return (
+            "it is not UTF-8: convert the file, as with `iconv -f WINDOWS-1252 -t UTF-8` if it has Western"
+            " European text"
+        )
     like = _looks_like(line)
     return f"{like}: write one JSON object per line" if like else str(error)
 

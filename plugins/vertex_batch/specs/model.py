@@ -15,7 +15,7 @@ from vertex_batch.specs.job_fields import JobFields
 from vertex_batch.specs.money import MoneyFields
 from vertex_batch.specs.problems import Problem
 from vertex_batch.specs.results import DeliveryFields
-from vertex_batch.specs.retrying import RetryFields
+from vertex_batch.specs.retrying import ROUNDS, RetryFields
 from vertex_batch.specs.running import RunningFields
 from vertex_batch.specs.schedule import ScheduleFields
 from vertex_batch.specs.splitting import SplitFields
@@ -65,6 +65,15 @@ class JobSpec(MoneyFields, RetryFields, RunningFields, DeliveryFields, SplitFiel
         if self.results:
             limits["results.max_exceptions_ratio"] = self.results.max_exceptions_ratio
         return {name: limit for name, limit in limits.items() if limit < 1}
+
+    @property
+    def how_to_retry_rows(self) -> str:
+        """What a person does to a spec without `retry_rows`, so that its rows can be sent again."""
+        if any(uri.startswith("bq://") for uri in self.inputs):
+            return f"change its inputs from BigQuery to files, and add `{ROUNDS}` and `results` to the spec"
+        fields = f"`{ROUNDS}`" if self.results else f"`{ROUNDS}` and `results`"
+        limit = " in place of `max_failed_ratio`" if self.max_failed_ratio < 1 else ""
+        return f"add {fields} to the spec{limit}"
 
 
 class Spec(DagFields, ScheduleFields, IdentityFields):

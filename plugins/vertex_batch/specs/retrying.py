@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 RetryReason = Literal["transient", "truncated", "invalid"]
 MAX_ROUNDS = 5
+ROUNDS = "retry_rows: {rounds: 1}"
+"""What a spec says to send rows again, as an example."""
 
 
 class RetryRowsFields(SpecModel):

@@ -15,13 +15,11 @@ from vertex_batch.budgets import Budget, Window
 from vertex_batch.costs import JobFilter
 from vertex_batch.specs import JobSpec, Spec, SpecError, SpecSet, load_specs, specs_folder
 from vertex_batch.specs.results import Results, answer_schema_file
-from vertex_batch.specs.retrying import RetryRowsFields
+from vertex_batch.specs.retrying import ROUNDS, RetryRowsFields
 from vertex_batch.specs.team_budgets import budgets_file, load_team_budgets
 from vertex_batch.ui.words import MANY_FAILED
 
 log = logging.getLogger(__name__)
-
-_ROUNDS = "retry_rows: {rounds: 1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +70,14 @@ def what_rest_needs(name: str, task_id: str) -> str:
     """
     job = _job_of(name, task_id)
     if job is None:
-        return f"add `{_ROUNDS}` (and `results`, if it has none) to the spec"
+        return f"add `{ROUNDS}` (and `results`, if it has none) to the spec"
     if job.retry_rows:
         return (
             ""
             if "transient" in job.retry_rows.reasons
             else "add `transient` to `retry_rows.reasons` in the spec"
         )
-    if any(uri.startswith("bq://") for uri in job.inputs):
-        return f"change its inputs from BigQuery to files, and add `{_ROUNDS}` and `results` to the spec"
-    fields = f"`{_ROUNDS}`" if job.results else f"`{_ROUNDS}` and `results`"
-    limit = " in place of `max_failed_ratio`" if job.max_failed_ratio < 1 else ""
-    return f"add {fields} to the spec{limit}"
+    return job.how_to_retry_rows
 
 
 def result_options(name: str, job_name: str) -> tuple[Results, str | None] | None:

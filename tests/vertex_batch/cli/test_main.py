@@ -291,6 +291,14 @@ class TestCost:
         status, _, err = run("bill", "333", "--url", url)
         assert (status, "no job 333" in err) == (1, True)
 
+    def test_a_spec_whose_first_run_goes_on_has_no_bill_yet(self, run, url, tmp_path, monkeypatch):
+        monkeypatch.setenv("VERTEX_BATCH_SPECS_FOLDER", str(tmp_path))
+        text = "model: gemini-3.8-flash\ninputs: gs://bucket/a.jsonl\noutput: gs://bucket/out/\n"
+        (tmp_path / "reviews.yaml").write_text(text)
+        for name, what in (("reviews", "The spec reviews has no bill yet."), ("other", "no job other.")):
+            status, _, err = run("bill", name, "--url", url)
+            assert (status, what in err) == (1, True)
+
     def test_bill_shows_the_latest_job_of_a_spec_and_says_which(self, run, url):
         latest = "nightly is a spec. This is the bill of its latest job, my-project/us-central1/"
         file = "include/jobs/nightly.yaml"

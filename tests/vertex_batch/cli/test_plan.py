@@ -70,7 +70,10 @@ def test_a_plan_prices_another_input_and_model_as_the_form_does(run, vertex, spe
     assert job["request"]["model"] == "publishers/google/models/gemini-3.5-flash-lite"
     [usual] = json.loads(run("plan", spec, "--date", DAY, "--json")[1])["jobs"]
     assert Decimal(job["estimate"]["expected_usd"]) < Decimal(usual["estimate"]["expected_usd"])
-    assert ("upload the input first" in run(*asked)[1]) is is_local
+    shown = run(*asked)[1]
+    assert ("upload the input first" in shown) is is_local
+    once = " once its input is uploaded" if is_local else ""
+    assert f"would be submitted to demo-project/us-central1{once}; nothing was submitted" in shown
     twice = run("plan", spec, "--date", DAY, "--json", "--input", other, "--input", other)[1]
     assert json.loads(twice)["jobs"][0]["inputs"] == [other, other]
     assert vertex.admin.jobs() == []

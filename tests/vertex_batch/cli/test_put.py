@@ -122,7 +122,9 @@ def test_rows_without_the_key_of_the_spec_that_reads_them_are_reported(
         (b'[\n{"request": {}},\n', "gs://demo-bucket/no/", "this looks like one JSON array"),
         (b"\x1f\x8b", "gs://demo-bucket/no/", "the gzip stream ends too early"),
         (b"\xef\xbb\xbf" + ROWS, "gs://demo-bucket/no/", "begins with a byte order mark"),
-        (b"[1]\n", "gs://demo-bucket/no/", "is not a JSON object. Nothing was uploaded"),
+        (b"1\n", "gs://demo-bucket/no/", "is not a JSON object. Nothing was uploaded"),
+        (b"[" + ROWS[:-1].replace(b"\n", b",") + b"]\n", "gs://demo-bucket/no/", "as `jq -c '.[]'` does"),
+        ('{"request": "Zürich"}\n'.encode("latin-1"), "gs://demo-bucket/no/", "iconv -f WINDOWS-1252"),
         (None, "gs://demo-bucket/no/", "No such file or directory. Nothing was uploaded"),
         (ROWS, "gs://no-such-bucket-here/a.jsonl", "No such bucket: gs://no-such-bucket-here"),
         (ROWS, "gs://demo-bucket/{{ run_date }}.jsonl", "is not a valid address"),
@@ -157,7 +159,7 @@ def test_broken_rows_are_uploaded_with_a_warning_that_names_the_first(
     status, _, err = run("put", path, "gs://demo-bucket/broken/", "--overwrite")
     assert status == 0
     assert f"Uploaded {rows} rows" in err
-    assert ("Warning: " in err) is bool(flaw)
+    assert ("Warning: " in err) is ("upload the file again with --overwrite" in err) is bool(flaw)
     assert flaw in err
     assert connections.gcs.get("gs://demo-bucket/broken/x.jsonl") == content
     _, out, _ = run("put", path, "gs://demo-bucket/broken/", "--overwrite", "--json")
@@ -170,6 +172,11 @@ def test_broken_rows_are_uploaded_with_a_warning_that_names_the_first(
         ({"custom_id": "1", "body": {"messages": []}}, "", "gemini-3.8-flash does not answer the first row"),
         ({"messages": [{"role": "user", "content": "x"}]}, "", "this one looks like a row for OpenAI"),
         ({"request": {"contents": [{"parts": []}]}}, "gemini-embedding-001", "looks like a row for Gemini"),
+        (
+            {"request": {"contents": [{"role": "assistant", "parts": [{"text": "x"}]}]}},
+            "",
+            "does not answer the first row: `request.contents[].role`",
+        ),
         ({"content": "x"}, "text-embedding-005", ""),
         ({"custom_id": "1", "body": {}}, "publishers/meta/models/llama-4", "`body` is missing"),
         ({"custom_id": "1", "body": {"messages": [1]}}, "publishers/meta/models/llama-4", ""),
@@ -184,7 +191,7 @@ def test_rows_in_the_shape_of_another_model_are_uploaded_with_a_warning(
     file.write_bytes(json.dumps(row).encode() + b"\n")
     status, _, err = run("put", file, "gs://demo-bucket/shape/", "--overwrite")
     assert status == 0
-    assert ("Warning: " in err) is bool(message)
+    assert ("Warning: " in err) is ("upload the file again with --overwrite" in err) is bool(message)
     assert message in err
 
 

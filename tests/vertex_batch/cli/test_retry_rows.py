@@ -40,7 +40,8 @@ def test_the_run_is_triggered_with_the_params_of_the_form(spec, capsys, more, pa
 @pytest.mark.parametrize(
     ("text", "more", "problem"),
     [
-        ("", [], "has no `retry_rows`"),
+        ("", [], "add `retry_rows: {rounds: 1}` to the spec."),
+        ("max_failed_ratio: 0.1\n", [], "rounds: 1}` to the spec in place of `max_failed_ratio`."),
         ("retry_rows: {}\n", ["--job", "other"], "has no job 'other'"),
     ],
 )

@@ -86,8 +86,13 @@ def deep(levels: int) -> dict[str, Any]:
         (b"[\n", "", "this looks like one JSON array"),
         (b"{\n", "", "this looks like a JSON object over several lines"),
         ('{"request": {}}\n'.encode("utf-16-le"), "", "looks like UTF-16"),
+        (
+            '{"request": "Zürich"}\n'.encode("latin-1"),
+            "",
+            "it is not UTF-8: convert the file, as with `icon",
+        ),
         (b'{"request": NaN}\n', "", "not JSON"),
-        (b"[1]\n", "", "not a JSON object"),
+        (b"[1]\n", "", "is not a JSON object, but an array: write each of its items on a line of its own"),
         (b'"request"\n', "", "not a JSON object"),
         ({"contents": []}, "request", "is missing"),
         ({"request": None}, "request", "is missing"),
@@ -205,7 +210,7 @@ def test_limits_that_are_not_known_to_hold_for_a_model_are_doubts():
         "custom_id": "1",
         "request": {"anthropic_version": "v", "max_tokens": 5, "messages": [{"content": "x"}]},
     }
-    blocks = {**claude, "request": {**claude["request"], "messages": [{"content": [{"text": "x"}]}]}}
+    blocks = {**claude, "custom_id": "2", "request": {**claude["request"], "messages": [{"content": [{"text": "x"}]}]}}
     report = check(lines(claude, blocks), model="claude-sonnet-4-5")
     assert {finding.severity for finding in report.findings} == {Severity.DOUBT}
     assert not report.is_hopeless
