@@ -210,7 +210,11 @@ def test_limits_that_are_not_known_to_hold_for_a_model_are_doubts():
         "custom_id": "1",
         "request": {"anthropic_version": "v", "max_tokens": 5, "messages": [{"content": "x"}]},
     }
-    blocks = {**claude, "custom_id": "2", "request": {**claude["request"], "messages": [{"content": [{"text": "x"}]}]}}
+    blocks = {
+        **claude,
+        "custom_id": "2",
+        "request": {**claude["request"], "messages": [{"content": [{"text": "x"}]}]},
+    }
     report = check(lines(claude, blocks), model="claude-sonnet-4-5")
     assert {finding.severity for finding in report.findings} == {Severity.DOUBT}
     assert not report.is_hopeless
