@@ -217,6 +217,10 @@ def overridden(params: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[
     access to connections and variables.
     """
     chosen = {field: _trimmed(params.get(name)) for field, name in overrides.items()}
+    if isinstance(entered := chosen.get("inputs"), str):
+        # Airflow's form sends what was entered, one per line, as one text.
+        lines = [line.strip() for line in entered.splitlines() if line.strip()]
+        chosen["inputs"] = lines if len(lines) > 1 else entered
     return {field: value for field, value in chosen.items() if value not in (None, "", [], {})}
 
 

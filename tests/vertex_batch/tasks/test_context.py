@@ -24,6 +24,17 @@ def test_a_form_replaces_the_fields_that_were_filled_in_without_the_blanks_aroun
     assert overridden(params, overrides) == {"inputs": ["gs://b/in.jsonl"], "model": "gemini-2.5-pro"}
 
 
+@pytest.mark.parametrize(
+    ("entered", "inputs"),
+    [
+        (" gs://b/in.jsonl\n", "gs://b/in.jsonl"),
+        ("gs://b/1.jsonl\r\n\n gs://b/2.jsonl ", ["gs://b/1.jsonl", "gs://b/2.jsonl"]),
+    ],
+)
+def test_several_inputs_are_entered_one_per_line_and_arrive_as_one_text(entered, inputs):
+    assert overridden({"input": entered}, {"inputs": "input"}) == {"inputs": inputs}
+
+
 def retry_of(run_id: str, **params: Any) -> Context:
     run = SimpleNamespace(partition_date=None, logical_date=datetime(2026, 11, 27, 12, tzinfo=UTC))
     ti = SimpleNamespace(dag_id="nightly")
