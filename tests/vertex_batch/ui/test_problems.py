@@ -181,6 +181,13 @@ def test_a_run_whose_rest_was_sent_and_delivered_is_resolved_and_no_warning(page
     assert ("until run the rest replaced them with 20" in text) is is_beside
 
 
+@pytest.mark.parametrize(("runs", "more"), [(6, "1 more job or run"), (7, "2 more jobs and runs")])
+def test_the_runs_that_are_not_shown_are_counted(pages, runs, more):
+    for number in range(runs):
+        pages.record(bill={"rows": RowCounts(ok=2, input_rows=20)}, run_id=f"run {number}", state="CANCELLED")
+    assert more in words(pages.get("/").text)
+
+
 def test_the_most_frequent_failure_comes_first_and_a_sample_is_called_one(pages):
     role = "Please use a valid role: user, model."
     rows = {"rows": RowCounts(ok=2, failed=8, input_rows=10), "failed_reasons": {role: 8}}

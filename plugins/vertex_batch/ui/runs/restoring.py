@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vertex_batch.costs import Delivery, JobCost
@@ -59,6 +59,18 @@ def _stay(answers: int, delivery: Delivery, now: Delivery | None) -> str:
         f"The {count} at {uri} until run {now.run_id} replaced them with {now.delivered:,}"
         f"{say_lacking(now.exceptions)}."
     )
+
+
+def as_of_now(note: str, deliveries: Sequence[Delivery], staying: Mapping[tuple[str, int], str]) -> str:
+    """Return the note of a delivery for its run's page, with what is true of a better delivery now.
+
+    :param deliveries: of the run.
+    :param staying: what is true now, by task and map index; see `what_stays`.
+    """
+    for each in deliveries:
+        if each.kept_at:
+            note = note.replace(answers_stay(each.kept_answers, each.kept_at), staying[each.key])
+    return note.replace(" that the run's tab Batch costs shows", " below")
 
 
 def is_beside(delivery: Delivery, options: tuple[Results, str | None] | None) -> bool:
