@@ -23,11 +23,22 @@ def rows_equation(input_rows: int, delivered: int, exceptions: int) -> str:
     return f"{input_rows:,} input rows = {delivered:,} delivered + {exceptions:,} exceptions"
 
 
-def answers_stay(delivered: int, uri: str) -> str:
-    """Say that a delivery was not replaced by a worse one."""
+def answers_stay(delivered: int, uri: str, lacking: int = 0) -> str:
+    """Say that a delivery was not replaced by a worse one.
+
+    :param lacking: how many of its rows have no good answer; 0 also if that is not known.
+    """
+    rest = say_lacking(lacking) or "; nothing to do"
     if delivered == 1:
-        return f"The 1 answer that was delivered before stays at {uri}; nothing to do."
-    return f"The {delivered:,} answers that were delivered before stay at {uri}; nothing to do."
+        return f"The 1 answer that was delivered before stays at {uri}{rest}."
+    return f"The {delivered:,} answers that were delivered before stay at {uri}{rest}."
+
+
+def say_lacking(exceptions: int) -> str:
+    """Say, after a delivery, how many of its rows have no good answer; empty if all have one."""
+    return (
+        f"; {exceptions:,} of its rows {'has' if exceptions == 1 else 'have'} no answer" if exceptions else ""
+    )
 
 
 def in_reasons(reasons: Mapping[str, int]) -> str:
@@ -100,6 +111,16 @@ class Delivery:
     def has_better_than(self, job: JobFacts) -> bool:
         """Whether better answers to the rows of a job of the same run stay where they are."""
         return self.was_before(job) or (bool(self.kept_at) and self.is_of(job))
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Its task and map index, which no other delivery of its run has."""
+        return self.task_id, self.map_index
+
+    @property
+    def best_at(self) -> tuple[str, str]:
+        """Its DAG, and the address at which it is, or the better delivery beside which it is."""
+        return self.dag_id, self.kept_at or self.answers_uri
 
     @property
     def group(self) -> str:

@@ -45,6 +45,18 @@ def read_deliveries(connection: Connection, *conditions: ColumnElement[bool]) ->
     return [Delivery(**row) for row in connection.execute(asked).mappings()]
 
 
+def read_current(
+    connection: Connection, addresses: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], Delivery]:
+    """Read the delivery that is at each of some addresses now.
+
+    :param addresses: each a DAG and the address of the answers.
+    """
+    at = tuple_(deliveries.c.dag_id, deliveries.c.answers_uri).in_(sorted(addresses))
+    found = read_deliveries(connection, at) if addresses else []
+    return {(each.dag_id, each.answers_uri): each for each in found if not each.replaced_by}
+
+
 def read_retries(connection: Connection, found: Iterable[Delivery]) -> dict[tuple[str, str], str]:
     """Read the earlier runs whose rows the runs of some deliveries have sent again, and so on from these.
 

@@ -27,6 +27,7 @@ from vertex_batch.costs.database import Database
 from vertex_batch.costs.deliveries import NIGHT, Delivery, one_of_each_input, paid_after
 from vertex_batch.costs.delivery_queries import (
     is_of_runs,
+    read_current,
     read_deliveries,
     read_retries,
     select_ended_after,
@@ -301,6 +302,23 @@ class CostReader:
         """
         with self.reading() as connection:
             return [read_job_cost(row) for row in connection.execute(select_sent_again(dag_id, of))]
+
+    def delivered_again(self, runs: Collection[tuple[str, str]]) -> list[Delivery]:
+        """Return what the runs delivered that sent rows of some runs again, the oldest first.
+
+        :param runs: each a DAG and a run.
+        """
+        of_runs = tuple_(deliveries.c.dag_id, deliveries.c.retry_of).in_(sorted(runs))
+        with self.reading() as connection:
+            found = read_deliveries(connection, of_runs) if runs else []
+        return sorted(found, key=lambda each: each.delivered_at)
+
+    def current_deliveries(
+        self, addresses: Collection[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], Delivery]:
+        """Return the delivery that is at each of some addresses now, each a DAG and an address of answers."""
+        with self.reading() as connection:
+            return read_current(connection, addresses)
 
     def paid_after_deliveries(self, where: JobFilter) -> list[list[JobCost]]:
         """Return, for each run that has such, its jobs that ended after its delivery; see `paid_after`."""

@@ -6,7 +6,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 from vertex_batch.ui.access import CurrentReader
-from vertex_batch.ui.bill_context import bill_context
+from vertex_batch.ui.bill_context import bill_context, jobs_of_run, rest_of_run
 from vertex_batch.ui.open_table import CostsIfAny, Named
 from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.running.under_way import find_submission
@@ -30,7 +30,10 @@ def bill(request: Request, reader: CurrentReader, costs: CostsIfAny, key: Named)
     # The same answer in both cases, so that a user who may not see a job does not learn that it exists.
     if not reader.may_see(found.job.owner):
         raise HTTPException(404)
-    deliveries = costs.deliveries_of(found.job)
-    of_bill = bill_context(reader, costs, found, failed_limits())
-    days = run_days([(found.job.dag_id, found.job.run_id)], timezones())
+    key_of_run = found.job.dag_id, found.job.run_id
+    of_run = costs.deliveries_of_runs({key_of_run} if all(key_of_run) else ()).get(key_of_run, [])
+    rest = rest_of_run(costs, jobs_of_run(costs, *key_of_run), of_run, found.job.task_id)
+    deliveries = [each for each in of_run if each.is_of(found.job)]
+    of_bill = bill_context(reader, costs, found, failed_limits(), rest)
+    days = run_days([key_of_run], timezones())
     return page(request, "bill.html", **of_bill, deliveries=deliveries, run_days=days)

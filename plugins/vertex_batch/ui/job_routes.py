@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Annotated, Any, cast, get_args
 from urllib.parse import parse_qs
 
@@ -17,7 +18,7 @@ from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from vertex_batch.costs import JobCost, JobFilter, JobOrder
+from vertex_batch.costs import JobCost, JobFacts, JobFilter, JobOrder, RowCounts, Total
 from vertex_batch.errors import (
     CancelNotConfirmedError,
     ConfigurationError,
@@ -26,7 +27,7 @@ from vertex_batch.errors import (
 )
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.ui.access import CurrentReader, Reader
-from vertex_batch.ui.bill_context import delivered, outside_expectation
+from vertex_batch.ui.bill_context import delivered, jobs_of_run, outside_expectation, rest_of_run
 from vertex_batch.ui.consent import is_from_here, is_signed, sign
 from vertex_batch.ui.open_table import Costs, CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError, read_days
@@ -38,7 +39,7 @@ from vertex_batch.ui.running.under_way import active_jobs, estimate_costs, find_
 from vertex_batch.ui.runs.audit import CANCEL_EVENT
 from vertex_batch.ui.runs.clearing import Clearing
 from vertex_batch.ui.runs.run_days import run_days
-from vertex_batch.ui.spec_files import failed_limits, timezones, what_rest_needs
+from vertex_batch.ui.spec_files import failed_limits, timezones
 from vertex_batch.ui.words import query
 from vertex_batch.vertex.names import JobId, parse_job_name
 from vertex_batch.vertex.resource import DELETED, TERMINAL_STATES, BatchPredictionJob
@@ -200,7 +201,11 @@ def confirm_cancel(
         is_running=not each.has_ended,
         is_estimate=bill is None,
     )
+    jobs = jobs_of_run(costs, submission.dag_id, submission.run_id)
+    if bill is None and read:
+        jobs.append(_without_bill(submission, read, each.finished_rows or 0))
     of_run = JobFilter(dag_id=submission.dag_id, run_id=submission.run_id)
+    deliveries = costs.deliveries(of_run) if costs else []
     return page(
         request,
         "cancel.html",
@@ -211,8 +216,8 @@ def confirm_cancel(
         problem=problem,
         bill=bill,
         clearing=clearing,
-        rest_needs=what_rest_needs(each.spec, submission.task_id),
-        deliveries=[each for each in costs.deliveries(of_run) if not each.replaced_by] if costs else [],
+        rest=rest_of_run(costs, jobs, deliveries, submission.task_id),
+        deliveries=[each for each in deliveries if not each.replaced_by],
         may_cancel=reader.may_cancel(submission.dag_id),
         token=sign(reader.user_id, _action(submission)),
     )
@@ -304,6 +309,19 @@ def _cancel(submission: SubmittedJob) -> None:
             log.info("Job %s no longer exists; nothing to cancel", submission.key)
         else:
             log.info("Job %s is %s after the cancel request", submission.key, job.state)
+
+
+def _without_bill(submission: SubmittedJob, job: BatchPredictionJob, answered: int) -> JobCost:
+    """What is known of a job before its cost is recorded."""
+    facts = JobFacts(
+        *submission.key,
+        dag_id=submission.dag_id,
+        run_id=submission.run_id,
+        task_id=submission.task_id,
+        labels=job.labels,
+        create_time=job.create_time,
+    )
+    return JobCost(facts, RowCounts(ok=answered), Total(Decimal(0), complete=False), 0, ())
 
 
 def _read(submission: SubmittedJob) -> tuple[BatchPredictionJob | None, str]:

@@ -23,6 +23,7 @@ from vertex_batch.ui import numbers
 from vertex_batch.ui.access import Reader
 from vertex_batch.ui.failures import main_reason
 from vertex_batch.ui.runs.audit import DoneBy, cancelled_by, marked_failed
+from vertex_batch.ui.runs.cancelled import is_resolved
 from vertex_batch.ui.runs.restoring import is_beside, what_stays
 from vertex_batch.ui.runs.run_report import read_run
 from vertex_batch.ui.spec_files import broken_specs, result_options
@@ -103,7 +104,9 @@ def read_problems(
     if costs:
         late = costs.paid_after_deliveries(replace(where, since=yesterday, until=today))
     bad = by_run(jobs, many_unanswered(night, failed_limits))
-    known = {(each.dag_id, each.run_id) for each in bad}
+    known = {each.run for each in bad}
+    if costs:
+        bad = unresolved(bad, costs.delivered_again({run for run in known if all(run)}), failed_limits)
     # The runs of a team are not known to Airflow.
     failed = [] if where.team else _failed_runs(reader, dag_id or where.spec, yesterday)
     failed = [each for each in failed if each not in known]
@@ -140,11 +143,15 @@ def _broken_specs(reader: Reader, only: str) -> Iterator[PageProblem]:
 
 
 def _add_what_is_stored(costs: CostTable, found: Sequence[BadRun]) -> None:
-    """Read the earlier deliveries of runs, and why rows of them failed: one query for each of the two."""
+    """Read the earlier deliveries of runs, and why rows of them failed: one query for each."""
     of_runs = costs.deliveries_of_runs({each.run for each in found if each.jobs and each.run_id})
     reasons = costs.failed_reasons_of_runs({each.run for each in found if each.deliveries})
+    now = costs.current_deliveries({one.best_at for of_run in of_runs.values() for one in of_run})
     for each in found:
-        each.earlier = [one for one in of_runs.get(each.run, ()) if what_stays(one, each.jobs)]
+        for one in of_runs.get(each.run, ()):
+            if stays := what_stays(one, each.jobs, now.get(one.best_at)):
+                each.earlier.append(one)
+                each.stays.append(stays)
         exceptions = sum(one.exceptions for one in each.deliveries)
         each.main_reason = main_reason(reasons.get(each.run, Counter()), exceptions)
 
@@ -155,7 +162,8 @@ class BadRun:
 
     :param jobs: those that ended without results, or lack rows, the latest first.
     :param deliveries: those in which many rows have no good answer.
-    :param earlier: those of the run that name better answers, which stay; see `what_stays`.
+    :param earlier: those of the run for which better answers stay.
+    :param stays: says so of each; see `what_stays`.
     :param main_reason: see `failures.main_reason`.
     """
 
@@ -164,6 +172,7 @@ class BadRun:
     jobs: list[JobCost] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
     earlier: list[Delivery] = field(default_factory=list)
+    stays: list[str] = field(default_factory=list)
     main_reason: str = ""
 
     @property
@@ -183,6 +192,25 @@ def by_run(jobs: Iterable[JobCost], deliveries: Iterable[Delivery]) -> list[BadR
         key = (delivery.dag_id, delivery.run_id)
         found.setdefault(key, BadRun(*key)).deliveries.append(delivery)
     return list(found.values())
+
+
+def unresolved(
+    found: Iterable[BadRun], again: Sequence[Delivery], failed_limits: Mapping[str, Decimal]
+) -> list[BadRun]:
+    """Leave out the runs whose rest a later run has sent and delivered, without many rows that lack answers.
+
+    :param again: what the runs delivered that sent rows of some of these runs again.
+    """
+    whole = [
+        each for each in again if not is_many_unanswered(each, failed_limits.get(each.spec, MANY_FAILED))
+    ]
+    left = []
+    for each in found:
+        of_run = [one for one in whole if (one.dag_id, one.retry_of) == each.run]
+        has_all = {one.key for one in each.deliveries} <= {one.key for one in of_run}
+        if not (of_run and has_all and is_resolved(each.jobs, of_run)):
+            left.append(each)
+    return left
 
 
 def many_unanswered(found: Iterable[Delivery], failed_limits: Mapping[str, Decimal]) -> Iterator[Delivery]:
@@ -231,8 +259,7 @@ def describe_run(reader: Reader, bad: BadRun) -> PageProblem:
     if any(each.job.state == JobState.CANCELLED for each in bad.jobs):
         paid = add_totals(each.total for each in bad.jobs)
         said.append(f"{at_least(paid)}{numbers.amount(paid)} USD paid")
-    stays = [what_stays(each, bad.jobs) for each in bad.earlier]
-    detail = " ".join(filter(None, [*stays, detail]))
+    detail = " ".join(filter(None, [*bad.stays, detail]))
     return PageProblem(f"{name}: {', '.join(said)}", address, detail, is_bad)
 
 

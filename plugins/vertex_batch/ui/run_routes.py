@@ -9,7 +9,13 @@ from vertex_batch.budgets import Ledger
 from vertex_batch.costs import JobFilter, add_totals
 from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.ui.access import CurrentReader
-from vertex_batch.ui.bill_context import bill_context, delivered, later_runs, outside_expectation
+from vertex_batch.ui.bill_context import (
+    bill_context,
+    delivered,
+    jobs_of_run,
+    outside_expectation,
+    rest_of_run,
+)
 from vertex_batch.ui.failures import main_reason
 from vertex_batch.ui.open_table import CostsIfAny
 from vertex_batch.ui.periods import BadAddressError
@@ -18,7 +24,7 @@ from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.runs.audit import marked_failed
 from vertex_batch.ui.runs.cancelled import cancelled_run, without_consequences
 from vertex_batch.ui.runs.clearing import clearings, latest_jobs
-from vertex_batch.ui.runs.restoring import first_delivery, restoring, what_stays
+from vertex_batch.ui.runs.restoring import as_of_now, first_delivery, restoring
 from vertex_batch.ui.runs.run_days import run_days
 from vertex_batch.ui.runs.run_report import read_run
 from vertex_batch.ui.spec_files import (
@@ -26,12 +32,10 @@ from vertex_batch.ui.spec_files import (
     result_options,
     retry_rows_of,
     timezones,
-    what_rest_needs,
 )
 from vertex_batch.ui.words import query
 
 router = APIRouter()
-MAX_JOBS_OF_RUN = 500
 
 
 @router.get("/run")
@@ -48,7 +52,7 @@ def run(
         its_runs = f"/?{query(spec=dag_id)}" if dag_id in limits else f"/jobs?{query(dag_id=dag_id)}"
         return RedirectResponse(address_of(its_runs), 303)
     where = JobFilter(dag_id=dag_id, run_id=run_id)
-    found = costs.jobs(where, limit=MAX_JOBS_OF_RUN) if costs else []
+    found = jobs_of_run(costs, dag_id, run_id)
     whole = costs.bill(found[0].job.key) if costs and len(found) == 1 else None
     may_read_logs = reader.may_read_logs(dag_id)
     report = read_run(dag_id, run_id, with_reasons=may_read_logs)
@@ -63,23 +67,18 @@ def run(
     guesses = Ledger(costs).of_jobs([each.job.key for each in found]) if costs and report.has_failed else {}
     expected = {key: each.estimate.expected for key, each in guesses.items()}
     cut_short = clearings(found, expected) if report.has_failed else []
-    staying = {(each.task_id, each.map_index): what_stays(each, found) for each in deliveries}
-    has_better = bool(staying) and all(staying.values())
-    later = later_runs(costs, [each.job for each in found]) if costs else []
+    rest = rest_of_run(costs, found, deliveries)
     return page(
         request,
         "run.html",
         clearings=cut_short,
-        rest_needs={
-            each.task_id: None if has_better or later else what_rest_needs(each.spec, each.task_id)
-            for each in cut_short
-        },
         jobs=found,
         total=add_totals(each.total for each in found),
         marks=outside_expectation(costs, found) if costs else {},
         delivered=delivered(costs, [[each] for each in found]) if costs else {},
         failed_limits=limits,
         report=report,
+        notes=[as_of_now(each.reason, deliveries, rest.staying) for each in report.notes],
         retry_rows=retry_rows_of(dag_id, report.dry_run.jobs[0].task_id) if report.dry_run else None,
         deliveries=deliveries,
         main_reason=main_reason(costs.failed_reasons(where), sum(each.exceptions for each in deliveries))
@@ -91,7 +90,6 @@ def run(
             for each in deliveries
             if (how := restoring(each, found, result_options(each.spec, each.job_name)))
         },
-        staying=staying,
         undelivered=[
             (
                 task,
@@ -106,9 +104,9 @@ def run(
         dag_id=dag_id,
         run_id=run_id,
         **{
-            "later": later,
+            "rest": rest,
             **(
-                bill_context(reader, costs, whole, limits)
+                bill_context(reader, costs, whole, limits, rest)
                 if costs and whole
                 else {"bill": None, "money": None}
             ),

@@ -10,7 +10,7 @@ from decimal import Decimal
 from urllib.parse import quote, urlencode
 
 from vertex_batch.costs import COMMAND_LINE, Delivery, JobFacts, RowCounts, Total, exact, per_million
-from vertex_batch.costs.deliveries import DeliverySums, answers_stay  # noqa: F401 - for the templates
+from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.observability import links
 from vertex_batch.observability.links import storage_url  # noqa: F401 - for the templates
 from vertex_batch.pricing import Basis, LineItem

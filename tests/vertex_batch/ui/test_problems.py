@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -21,7 +22,7 @@ from vertex_batch.costs import RowCounts
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.ui.problems import many_unanswered
 from vertex_batch.ui.words import explain_truncated
-from vertex_batch.vertex.labels import RETRY_LABEL
+from vertex_batch.vertex.labels import GROUP_KEY_LABEL, RETRY_LABEL, RETRY_OF_LABEL
 
 ENDED = datetime(2026, 11, 22, 3, 40, tzinfo=UTC)
 FINE = {"rows": RowCounts(ok=1000, input_rows=1000)}
@@ -105,7 +106,10 @@ def test_a_job_that_was_cancelled_after_its_run_had_delivered_does_not_deny_the_
     rows = {"rows": RowCounts(ok=8_615, input_rows=20_000)}
     second = pages.record(bill=rows, **run, state="CANCELLED", create_time=ENDED + timedelta(hours=1))
     text = words(pages.get("/").text)
-    stays = f"The 19,389 answers that were delivered before stay at {delivery.answers_uri}; nothing to do."
+    stays = (
+        f"The 19,389 answers that were delivered before stay at {delivery.answers_uri};"
+        " 611 of its rows have no answer."
+    )
     assert f"nightly: job cancelled, 1.50 USD paid {stays}" in text
     assert "Last night: 20,000 input rows = 19,389 delivered + 611 exceptions" in text
     assert "11,385" not in text
@@ -128,7 +132,10 @@ def test_a_cancelled_run_beside_a_better_delivery_of_its_input_folds_the_command
     pages.table.record_delivery(a_delivery(**run, **bad, **kept, answers_uri=uri), files_changed=True)
     rows = {"rows": RowCounts(ok=8_615, input_rows=20_000)}
     pages.record(bill=rows, **run, state="CANCELLED", input_uris=("gs://demo-bucket/in.jsonl",))
-    stays = f"The 19,389 answers that were delivered before stay at {first.answers_uri}; nothing to do."
+    stays = (
+        f"The 19,389 answers that were delivered before stay at {first.answers_uri};"
+        " 611 of its rows have no answer."
+    )
     text = words(pages.get("/").text)
     assert f"nightly: job cancelled, 1.50 USD paid {stays}" in text
     night = (
@@ -143,6 +150,42 @@ def test_a_cancelled_run_beside_a_better_delivery_of_its_input_folds_the_command
     assert "<details><summary>Replace the better answers" in page
     assert "This replaces 19,389 answers with 8,615." in page
     assert "no good answer" not in page
+
+
+@pytest.mark.parametrize("is_beside", [True, False])
+def test_a_run_whose_rest_was_sent_and_delivered_is_resolved_and_no_warning(pages, is_beside):
+    cut = {"input_rows": 20, "delivered": 8, "exceptions": 12, "reasons": {"missing": 12}}
+    first = a_delivery(run_id="first", delivered_at=ENDED - timedelta(days=2))
+    run = {"dag_id": "nightly", "run_id": "tonight"}
+    beside = {"answers_uri": "/srv/beside.parquet", "kept_at": first.answers_uri, "kept_answers": 17}
+    own = a_delivery(**run, **cut, **(beside if is_beside else {}), delivered_at=ENDED)
+    for each in (first, own):
+        pages.table.record_delivery(each, files_changed=True)
+    rows, at = {"rows": RowCounts(ok=8, input_rows=20)}, {"create_time": ENDED - timedelta(hours=1)}
+    pages.record(bill=rows, **run, **at, state="CANCELLED", labels={GROUP_KEY_LABEL: "abc"})
+    a_run("failed", [("wait", "failed", "BatchPredictionJobSensor")])
+    assert "nightly: job cancelled" in words(pages.get("/").text)
+    rest = {"run_id": "the rest", "retry_of": "tonight", "delivered_at": ENDED + timedelta(hours=1)}
+    few = a_delivery(**{**cut, **rest})
+    pages.table.record_delivery(few, files_changed=True)
+    assert "nightly: job cancelled" in words(pages.get("/").text)  # many rows lack answers even now
+    all_rows = {"delivered": 20, "exceptions": 0, "reasons": {}}
+    pages.table.record_delivery(replace(few, **all_rows), files_changed=True)
+    sent = {"rows": RowCounts(ok=12, input_rows=12)}
+    pages.record(bill=sent, run_id="the rest", task_id="retry_1.submit", labels={RETRY_OF_LABEL: "abc"})
+    assert "job cancelled" not in words(pages.get("/").text)
+    text = words(pages.get("/run", **run).text)
+    assert "Resolved by run the rest, which has sent the rows without an answer again" in text
+    assert "Its delivery has answers to 20 of 20 rows." in text
+    assert "stay at" not in text
+    assert ("until run the rest replaced them with 20" in text) is is_beside
+
+
+@pytest.mark.parametrize(("runs", "more"), [(6, "1 more job or run"), (7, "2 more jobs and runs")])
+def test_the_runs_that_are_not_shown_are_counted(pages, runs, more):
+    for number in range(runs):
+        pages.record(bill={"rows": RowCounts(ok=2, input_rows=20)}, run_id=f"run {number}", state="CANCELLED")
+    assert more in words(pages.get("/").text)
 
 
 def test_the_most_frequent_failure_comes_first_and_a_sample_is_called_one(pages):

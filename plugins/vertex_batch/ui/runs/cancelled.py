@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from vertex_batch.costs import Delivery, JobCost, Total, add_totals
+from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.operators import CheckTasksOperator, DeliverResultsOperator
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.ui.runs.audit import DoneBy
@@ -65,21 +66,39 @@ class RestSent:
     """A later run that has sent rows of a run again.
 
     :param answered: how many of them it has answered.
+    :param delivered: what it delivered: the rows of both runs.
+    :param resolves: whether that has all jobs of the run that lack answers.
     """
 
     run_id: str
     answered: int
+    delivered: DeliverySums | None = None
+    resolves: bool = False
 
 
-def rest_sent(jobs: Sequence[JobCost]) -> list[RestSent]:
+def rest_sent(
+    jobs: Sequence[JobCost], again: Sequence[Delivery], lacking: Sequence[JobCost]
+) -> list[RestSent]:
     """The later runs that have answered rows of a run, the oldest first.
 
     :param jobs: of the later runs, those that sent rows of the run again, the oldest first.
+    :param again: what the later runs delivered.
+    :param lacking: the jobs of the run that may lack answers.
     """
     answered: Counter[str] = Counter()
     for each in jobs:
         answered[each.job.run_id] += each.rows.ok
-    return [RestSent(run_id, rows) for run_id, rows in answered.items() if rows]
+    of_run = {run_id: [each for each in again if each.run_id == run_id] for run_id in answered}
+    return [
+        RestSent(run_id, rows, DeliverySums.of(of_run[run_id]), is_resolved(lacking, of_run[run_id]))
+        for run_id, rows in answered.items()
+        if rows
+    ]
+
+
+def is_resolved(jobs: Iterable[JobCost], again: Sequence[Delivery]) -> bool:
+    """Whether later runs have delivered the answers of each of some jobs of a run, with those it lacked."""
+    return bool(again) and all(any(each.is_of(job.job) for each in again) for job in jobs)
 
 
 def without_consequences(

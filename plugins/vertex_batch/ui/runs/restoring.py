@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vertex_batch.costs import Delivery, JobCost
-from vertex_batch.costs.deliveries import answers_stay
+from vertex_batch.costs.deliveries import answers_stay, say_lacking
 from vertex_batch.results import DeliveryPlace, add_rounds, attempts_of
 from vertex_batch.specs.results import FORMATS, Results
 from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
@@ -29,21 +29,48 @@ class Restoring:
     command: str
 
 
-def what_stays(delivery: Delivery, jobs: Sequence[JobCost]) -> str:
-    """Say which better answers to the input of a run stay; empty if there are none.
+def what_stays(delivery: Delivery, jobs: Sequence[JobCost], now: Delivery | None) -> str:
+    """Say which better answers to the input of a run stay, or were replaced since; empty if there are none.
 
     They are of another run, which delivered before; or of this one, which was cleared since, and whose later
     jobs have no more answers.
 
     :param jobs: of the run.
+    :param now: what is at the address of the better answers now (see `Delivery.best_at`); None if no delivery
+        that is recorded is there, such as one of the command line.
     """
     if delivery.kept_at:
-        return answers_stay(delivery.kept_answers, delivery.kept_at)
+        return _stay(delivery.kept_answers, delivery, now)
     later = [each for each in jobs if delivery.was_before(each.job)]
     # Rows that were sent again add to the delivery that was before them.
     is_whole = any(RETRY_LABEL not in each.job.labels for each in later)
     is_better = is_whole and sum(each.rows.ok for each in later) <= delivery.delivered
-    return answers_stay(delivery.delivered, delivery.answers_uri) if is_better and delivery.delivered else ""
+    return _stay(delivery.delivered, delivery, now) if is_better and delivery.delivered else ""
+
+
+def _stay(answers: int, delivery: Delivery, now: Delivery | None) -> str:
+    _, uri = delivery.best_at
+    if now is None or now.delivered_at <= delivery.delivered_at:
+        return answers_stay(answers, uri, now.exceptions if now else 0)
+    count = "1 answer that was delivered before was"
+    if answers != 1:
+        count = f"{answers:,} answers that were delivered before were"
+    return (
+        f"The {count} at {uri} until run {now.run_id} replaced them with {now.delivered:,}"
+        f"{say_lacking(now.exceptions)}."
+    )
+
+
+def as_of_now(note: str, deliveries: Sequence[Delivery], staying: Mapping[tuple[str, int], str]) -> str:
+    """Return the note of a delivery for its run's page, with what is true of a better delivery now.
+
+    :param deliveries: of the run.
+    :param staying: what is true now, by task and map index; see `what_stays`.
+    """
+    for each in deliveries:
+        if each.kept_at:
+            note = note.replace(answers_stay(each.kept_answers, each.kept_at), staying[each.key])
+    return note.replace(" that the run's tab Batch costs shows", " below")
 
 
 def is_beside(delivery: Delivery, options: tuple[Results, str | None] | None) -> bool:

@@ -21,15 +21,16 @@ from airflow.models.xcom import XComModel
 from sqlalchemy import delete, insert, select
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from tests.builders import a_delivery, a_request
+from tests.builders import MORNING, a_delivery, a_request
 from tests.vertex_batch.ui.conftest import Pages, airflows_database
+from tests.vertex_batch.ui.test_pages import words
 from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
-from vertex_batch.costs import Total
+from vertex_batch.costs import RowCounts, Total
 from vertex_batch.lifecycle.identity import Intent, deployment_label
 from vertex_batch.tasks.context import INTENT_XCOM, deployment
 from vertex_batch.ui.running import under_way
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.labels import DEPLOYMENT_LABEL
+from vertex_batch.vertex.labels import DEPLOYMENT_LABEL, GROUP_KEY_LABEL, RETRY_OF_LABEL
 
 PLACE = {"project": "demo-project", "location": "us-central1"}
 FROM_HERE = {"sec-fetch-site": "same-origin"}
@@ -349,6 +350,38 @@ def test_a_cancel_says_what_becomes_of_an_earlier_delivery_and_leads_to_the_cost
         assert "1,000 answers at " in text
         assert "<code>gs://demo-bucket/a.csv</code>" in text
         assert "does not change this delivery" in text
+
+
+def test_the_page_of_a_cancelled_job_advises_what_the_page_of_its_run_does(running):
+    pages, to = running.pages, "gs://demo-bucket/a.csv"
+    job_id = running.start(timeline=[Step(state="RUNNING", seconds=None)])
+    run_id = f"run-{job_id}"
+    running.post(job_id)
+    offer = "To send and pay only the rows without an answer"
+
+    def shown() -> str:
+        return words(pages.get("/cancel", **running.key(job_id)).text)
+
+    pages.table.migrate()
+    assert offer in shown()
+    key = {**PLACE, "job_id": job_id, "run_id": run_id, "labels": {GROUP_KEY_LABEL: "abc"}}
+    pages.record(**key, state="CANCELLED", bill={"rows": RowCounts(ok=10, input_rows=20)})
+    assert offer in shown()
+    cut = {"run_id": run_id, "delivered": 10, "exceptions": 10, "answers_uri": "gs://demo-bucket/b.csv"}
+    pages.table.record_delivery(a_delivery(run_id="first", answers_uri=to), files_changed=True)
+    kept = {"kept_at": to, "kept_answers": 17, "delivered_at": MORNING + timedelta(hours=1)}
+    pages.table.record_delivery(a_delivery(**cut, **kept), files_changed=True)
+    stays = f"The 17 answers that were delivered before stay at {to}; 3 of its rows have no answer."
+    for text in (shown(), words(pages.get("/run", dag_id="nightly", run_id=run_id).text)):
+        assert stays in text
+        assert offer not in text
+    pages.table.record_delivery(a_delivery(**cut), files_changed=True)
+    assert offer in shown()
+    rest = {"task_id": "retry_1.submit", "labels": {RETRY_OF_LABEL: "abc"}, "run_id": "the rest"}
+    pages.record(**rest, bill={"rows": RowCounts(ok=9, input_rows=10)})
+    text = shown()
+    assert "Run the rest has sent the rows without an answer again and answered 9 of them." in text
+    assert offer not in text
 
 
 def test_a_job_that_was_cancelled_while_it_ran_costs_its_finished_rows(running):

@@ -9,11 +9,12 @@ import pytest
 from airflow.models.log import Log
 from sqlalchemy import insert
 
-from tests.builders import a_delivery
+from tests.builders import MORNING, a_delivery
 from tests.vertex_batch.ui.conftest import airflows_database, item
 from tests.vertex_batch.ui.test_pages import words
 from tests.vertex_batch.ui.test_run import DELIVER, RECORD, RUN, a_run, a_spec
 from vertex_batch.costs import RowCounts
+from vertex_batch.costs.deliveries import answers_stay
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.vertex.labels import GROUP_KEY_LABEL, RETRY_OF_LABEL
 
@@ -102,6 +103,24 @@ def test_answers_that_were_put_beside_a_better_delivery_are_in_the_box_with_wher
     assert "--to gs://demo-bucket/answers.parquet" in words(pages.get("/run", **RUN).text)
 
 
+def test_the_note_of_a_delivery_says_what_is_there_now_and_that_the_command_is_below(pages):
+    to = "gs://demo-bucket/answers.parquet"
+    kept = {"kept_at": to, "kept_answers": 290, "answers_uri": "gs://demo-bucket/answers.tonight.parquet"}
+    pages.table.record_delivery(a_delivery(**RUN, **CUT, **kept), files_changed=True)
+    later = {"run_id": "the rest", "answers_uri": to, "delivered_at": MORNING + timedelta(hours=1)}
+    pages.table.record_delivery(a_delivery(**later), files_changed=True)
+    told = f"{answers_stay(290, to)} Run it with `--replace` that the run's tab Batch costs shows, or not."
+    a_run(
+        "success",
+        [("deliver", "success", DELIVER)],
+        [("deliver", OUTCOME_XCOM, {"message": told, "is_note": True})],
+    )
+    box = boxes(pages)[0]
+    assert "nothing to do" not in box
+    assert f"were at {to} until run the rest replaced them with 17; 3 of its rows have no answer." in box
+    assert "Run it with --replace below, or not." in box
+
+
 def test_a_better_delivery_of_before_the_run_was_cleared_stays_and_there_is_nothing_to_do(pages):
     facts = {"state": "CANCELLED", "run_id": "tonight", "create_time": CREATED, "end_time": AT}
     pages.record(bill=ROWS, **facts)
@@ -110,7 +129,10 @@ def test_a_better_delivery_of_before_the_run_was_cleared_stays_and_there_is_noth
     a_run("failed", TASKS, SAID)
     (box,) = boxes(pages)
     stays = "The 290 answers that were delivered before stay at gs://demo-bucket/a b/answers.parquet"
-    assert f"{stays}; nothing to do. The answers of the cancelled jobs (44) are in a file beside" in box
+    assert (
+        f"{stays}; 10 of its rows have no answer. The answers of the cancelled jobs (44) are in a file beside"
+        in box
+    )
     assert "retry-rows" not in box  # it would pay for rows that have better answers
     assert "replace" not in box
 

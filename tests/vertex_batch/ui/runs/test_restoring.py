@@ -50,14 +50,32 @@ def beside(**changes):
 def test_answers_stay_if_a_later_job_of_the_run_has_no_more(hours, delivered, stays):
     found = a_delivery(delivered=delivered, delivered_at=CREATED + timedelta(hours=hours))
     said = f"The {delivered} answers that were delivered before stay at {found.answers_uri}; nothing to do."
-    assert what_stays(found, [a_job(1)]) == (said if stays else "")
+    assert what_stays(found, [a_job(1)], None) == (said if stays else "")
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (None, "stay at {}; nothing to do."),
+        ({"delivered_at": CREATED, "exceptions": 0}, "stay at {}; nothing to do."),
+        ({"delivered_at": CREATED, "exceptions": 1}, "stay at {}; 1 of its rows has no answer."),
+        ({"delivered": 20, "exceptions": 0}, "were at {} until run later replaced them with 20."),
+        ({}, "were at {} until run later replaced them with 17; 3 of its rows have no answer."),
+    ],
+)
+def test_what_is_said_of_a_better_delivery_is_about_what_is_there_now(now, said):
+    found = beside(kept_at="gs://b/1/answers.csv", kept_answers=18)
+    later = {"run_id": "later", "delivered_at": CREATED + timedelta(2)}
+    there = None if now is None else a_delivery(**{**later, **now}, answers_uri=found.kept_at)
+    expected = f"The 18 answers that were delivered before {said.format(found.kept_at)}"
+    assert what_stays(found, [], there) == expected
 
 
 def test_rows_that_were_sent_again_after_a_delivery_do_not_leave_nothing_to_do():
     later = [a_job(1, task_id="retry_1.submit", labels={RETRY_LABEL: "1"})]
     found = a_delivery(delivered=7, delivered_at=CREATED)
-    assert what_stays(found, later) == ""
-    assert what_stays(found, [a_job(1), *later]) != ""
+    assert what_stays(found, later, None) == ""
+    assert what_stays(found, [a_job(1), *later], None) != ""
 
 
 def test_a_delivery_that_is_where_it_belongs_needs_nothing():
