@@ -98,16 +98,16 @@ def _check_version(spec: Spec) -> None:
     :raises ConfigurationError: it has not.
     """
     from airflow.models.serialized_dag import SerializedDagModel  # noqa: PLC0415 - slow
-    from airflow.sdk import conf  # noqa: PLC0415
 
     from vertex_batch.dag_factory import build_dag  # noqa: PLC0415
+    from vertex_batch.tasks.delivery_order import reading_seconds  # noqa: PLC0415
 
     stored = SerializedDagModel.get_dag(spec.name)
     if why := missing_tasks(build_dag(spec).task_ids, stored.task_dict if stored else None, spec.name):
-        seconds = conf.getint("dag_processor", "min_file_process_interval", fallback=30)
         raise ConfigurationError(
             f"{why}. Nothing was triggered or submitted",
-            f"wait about {seconds} s and run this again; if that does not help, Airflow reads another file",
+            f"wait about {reading_seconds()} s and run this again; if that does not help, Airflow reads"
+            " another file",
         )
 
 

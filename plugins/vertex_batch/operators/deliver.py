@@ -228,7 +228,7 @@ class DeliverResultsOperator(SpecOperator):
     def _check_sent(self, context: Context, run: RunBills) -> None:
         """See that a run which sends rows of an earlier run again did not fail before it sent any.
 
-        As a teardown, this task runs all the same, and would deliver the earlier run's answers as its own.
+        As a teardown, this task runs even then, and would deliver the earlier run's answers as its own.
 
         :raises AirflowSkipException: it did.
         """

@@ -22,6 +22,11 @@ _TO_COME = (None, TaskInstanceState.UP_FOR_RETRY, TaskInstanceState.RESTARTING)
 """States of a task whose upstream tasks Airflow waits for before it starts it."""
 
 
+def reading_seconds() -> int:
+    """How long Airflow usually takes to read a changed file, in seconds."""
+    return conf.getint("dag_processor", "min_file_process_interval", fallback=30)
+
+
 class VersionNotReadError(TransientError):
     """The scheduler orders this run by an older version of the DAG, which lacks tasks.
 
@@ -29,12 +34,11 @@ class VersionNotReadError(TransientError):
     """
 
     def __init__(self, missing: Collection[str]) -> None:
-        seconds = conf.getint("dag_processor", "min_file_process_interval", fallback=30)
         super().__init__(
             "Airflow's scheduler has not read the latest change of this DAG: this run does not have"
             f" {' and '.join(missing)} yet, so its answers might be paid for and not delivered. Nothing was"
-            f" submitted. A retry succeeds once the change is read, usually within {seconds} s after the file"
-            " arrives (`[dag_processor] min_file_process_interval`)."
+            f" submitted. A retry succeeds once the change is read, usually within {reading_seconds()} s"
+            " after the file arrives (`[dag_processor] min_file_process_interval`)."
         )
 
 
