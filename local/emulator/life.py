@@ -55,7 +55,8 @@ class Life:
         self._wake = asyncio.Event()
         self._abandoned = Event()
         first = self._steps[0].state if self._steps else "PENDING"
-        self._enter("PENDING" if first == "RUNNING" else first)
+        # The work is done before RUNNING is shown, and the output written before an end is.
+        self._enter("PENDING" if first == "RUNNING" or first in TERMINAL else first)
 
     def cancel(self) -> int:
         """Take a cancel call; the HTTP status to answer with."""

@@ -28,6 +28,12 @@ def test_a_job_without_a_scenario_goes_through_the_default_states(run):
     assert job.states == ["PENDING", "RUNNING", "SUCCEEDED"]
 
 
+def test_no_end_is_shown_before_the_output_is_written(run, output_rows):
+    job, _ = run(Scenario(timeline=[Step(state="SUCCEEDED", seconds=0)]), rows=3)
+    assert job.states == ["PENDING", "SUCCEEDED"]
+    assert len(output_rows(job)) == 3
+
+
 @pytest.mark.parametrize(
     "state",
     [*STATES, "FROZEN"],

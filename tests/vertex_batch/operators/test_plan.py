@@ -66,16 +66,16 @@ def folder() -> str:
 
 
 @pytest.fixture
-def night(context, folder):
+def night(context, folder, vertex):
     context["ti"].task_id = "plan_inputs"
-    return Night(context, folder)
+    return Night(context, folder, vertex)
 
 
 class Night:
     """One run of a spec, task by task."""
 
-    def __init__(self, context: dict[str, Any], folder: str) -> None:
-        self.context, self.folder = context, folder
+    def __init__(self, context: dict[str, Any], folder: str, vertex: Any) -> None:
+        self.context, self.folder, self.vertex = context, folder, vertex
         self.stores: dict[tuple[str, int], Any] = {}
 
     def turn_to(self, task_id: str, index: int = -1) -> None:
@@ -128,6 +128,11 @@ class Night:
 
     def submit_all(self, parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [self.submit(part, index) for index, part in enumerate(parts)]
+
+    def run_all(self, parts: list[dict[str, Any]]) -> None:
+        """Submit the parts' jobs and wait for their ends."""
+        self.submit_all(parts)
+        self.vertex.admin.wait_for_jobs(state="SUCCEEDED", count=len(parts))
 
     def record(self, tmp_path, monkeypatch) -> dict[str, Any]:
         monkeypatch.setenv("AIRFLOW_CONN_BATCH_COSTS", f"sqlite:///{tmp_path}/costs.db")
@@ -487,7 +492,7 @@ def test_a_table_is_passed_on_unseen(vertex, night):
 def test_the_bill_of_all_shards_adds_up_row_by_row(vertex, night, tmp_path, monkeypatch):
     vertex.admin.add_scenario(AT_ONCE)
     vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(7))
-    night.submit_all(night.plan(max_rows=3))
+    night.run_all(night.plan(max_rows=3))
 
     told = night.record(tmp_path, monkeypatch)
 
@@ -499,7 +504,7 @@ def test_the_bill_of_all_shards_adds_up_row_by_row(vertex, night, tmp_path, monk
 def test_a_shard_that_was_never_submitted_is_missed_on_the_bill(vertex, night, tmp_path, monkeypatch):
     vertex.admin.add_scenario(AT_ONCE)
     vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(7))
-    night.submit_all(night.plan(max_rows=3)[:2])
+    night.run_all(night.plan(max_rows=3)[:2])
 
     told = night.record(tmp_path, monkeypatch)
 
@@ -524,7 +529,7 @@ class TestManyShards:
         shards = night.plan(max_rows=3)
         assert shards == [{"kind": "shard", "number": number, "of": 3} for number in (1, 2, 3)]
         assert night.part()["shard_rows"] == [3, 3, 1]
-        night.submit_all(shards)
+        night.run_all(shards)
         inputs = [job.request["inputConfig"]["gcsSource"]["uris"] for job in vertex.admin.jobs()]
         assert b"".join(read(vertex, uri) for uris in inputs for uri in uris) == rows(7)
         told = night.record(tmp_path, monkeypatch)
@@ -613,7 +618,7 @@ class TestSample:
         vertex.admin.add_scenario(AT_ONCE)
         vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(50))
         night.context["params"].update(sample=10, note="is it dear?")
-        night.submit_all(night.plan())
+        night.run_all(night.plan())
 
         told = night.record(tmp_path, monkeypatch)
 

@@ -92,6 +92,12 @@ def run(task: SubmitBatchPredictionJobOperator, context: dict[str, Any]) -> dict
     return task.execute(context)
 
 
+def run_to_its_end(task, context, vertex) -> dict[str, Any]:
+    job = run(task, context)
+    vertex.admin.wait_for_jobs(job_id=job["job_id"], state="SUCCEEDED")
+    return job
+
+
 def parked(task, context) -> dict[str, Any]:
     with pytest.raises(TaskAwaitingInput) as caught:
         run(task, context)
@@ -165,7 +171,7 @@ def bill_an_earlier_run(vertex, context):
     vertex.admin.reset()
     vertex.admin.add_scenario(AT_ONCE)
     vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW_WITHOUT_LIMIT * 2)
-    context["ti"].xcoms["submit", "return_value"] = run(a_task(), context)
+    context["ti"].xcoms["submit", "return_value"] = run_to_its_end(a_task(), context, vertex)
     record(context)
     context["ti"].task_id, context["ti"].run_id = "submit", "another run"
     context["task_state_store"].values.clear()
@@ -254,7 +260,7 @@ def test_inputs_that_an_earlier_run_has_answered_are_named_before_they_are_paid_
 ):
     vertex.admin.reset()
     vertex.admin.add_scenario(AT_ONCE)
-    context["ti"].xcoms["submit", "return_value"] = run(a_task(), context)
+    context["ti"].xcoms["submit", "return_value"] = run_to_its_end(a_task(), context, vertex)
     record(context)
     earlier = context["ti"].run_id
     assert "answered before" not in capsys.readouterr().out
@@ -452,7 +458,7 @@ def record(context: dict[str, Any]) -> dict[str, Any]:
 def test_the_bill_stands_beside_what_was_expected(connections, context, ledger, vertex):
     vertex.admin.reset()
     vertex.admin.add_scenario(AT_ONCE)
-    job = run(a_task(), context)
+    job = run_to_its_end(a_task(), context, vertex)
     context["ti"].xcoms["submit", "return_value"] = job
     (told,) = record(context)["jobs"]
     assert (told["expected_usd"], told["low_usd"], told["high_usd"]) == ("1.002", "0.082", "2.036")
@@ -466,7 +472,7 @@ def test_the_first_bill_of_an_ordinary_job_is_within_what_was_expected_thoughts_
     thinking = {Trait.THOUGHTS: 1.0}
     vertex.admin.add_scenario(Scenario(timeline=[Step(state="SUCCEEDED", seconds=0)], mix=thinking))
     vertex.gcs.put("gs://demo-bucket/in.jsonl", ROW_WITHOUT_LIMIT * 20)
-    context["ti"].xcoms["submit", "return_value"] = run(a_task(), context)
+    context["ti"].xcoms["submit", "return_value"] = run_to_its_end(a_task(), context, vertex)
     (told,) = record(context)["jobs"]
     assert (told["ok_rows"], told["outside_expectation"]) == (20, "")
 
