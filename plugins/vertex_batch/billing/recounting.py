@@ -126,7 +126,9 @@ def _still_true(bill: Bill, read: ReadOutput, texts: Iterable[str]) -> list[str]
 
 def _unknown(bill: Bill) -> list[str]:
     """Why a part of a bill is unknown."""
-    return [text for item in bill.line_items if item.model == UNKNOWN_MODEL for text in item.reason.split("; ")]
+    return [
+        text for item in bill.line_items if item.model == UNKNOWN_MODEL for text in item.reason.split("; ")
+    ]
 
 
 def _figures(bill: Bill) -> tuple[Any, ...]:

@@ -87,7 +87,9 @@ def repriced_items(bill: Bill, book: PriceBook) -> list[LineItem]:
     for item in price(rest, book, bill.job.location, bill.ran_on):
         line = line_order(item)
         stated = kept.get(line)  # the book has no long-context rate any more
-        kept[line] = _at_price_of(replace(item, tokens=item.tokens + stated.tokens), stated) if stated else item
+        kept[line] = (
+            _at_price_of(replace(item, tokens=item.tokens + stated.tokens), stated) if stated else item
+        )
     return [item for _, item in sorted(kept.items())]
 
 

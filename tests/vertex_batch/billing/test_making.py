@@ -102,7 +102,12 @@ def test_a_bill_without_rows_is_nothing(book):
     [
         ("no row was written", (), {"successful_count": 2}, 2),
         ("one of three", ("ok", "ok"), {"successful_count": 3}, 1),
-        ("an answer, beside a row that failed", ("ok", "failed"), {"successful_count": 2, "failed_count": 1}, 1),
+        (
+            "an answer, beside a row that failed",
+            ("ok", "failed"),
+            {"successful_count": 2, "failed_count": 1},
+            1,
+        ),
         ("what is missing has failed", ("ok",), {"successful_count": 1, "failed_count": 1}, 0),
         ("Vertex counts a failed row as successful", ("ok", "failed"), {"successful_count": 2}, 0),
         ("a row that cannot be read is unknown for that reason", ("ok", "cut"), {"successful_count": 2}, 0),

@@ -140,7 +140,13 @@ def test_what_was_counted_again_keeps_the_specs_price_where_the_spec_is_not_know
     [
         ("the list gets a long-context rate", {"input": 9}, "", "_above_200k_tokens", {"standard": 301}),
         ("it loses its rate", {"input": 9}, "_above_200k_tokens", "", {"standard": 301}),
-        ("the spec has only the long one", {"input_long_context": 9}, "", "", {"standard": 1, "long_context": 300}),
+        (
+            "the spec has only the long one",
+            {"input_long_context": 9},
+            "",
+            "",
+            {"standard": 1, "long_context": 300},
+        ),
     ],
 )
 def test_tokens_are_billed_once_when_tiers_change_beside_a_price_of_a_spec(

@@ -391,7 +391,7 @@ def test_rows_that_a_resumed_job_copied_are_billed_once(vertex, context, table):
 
 
 def test_the_rows_of_another_input_do_not_hide_that_an_adopted_job_resumed_one(vertex, context, table):
-    """A submit task was cleared while a resumed job ran: it adopts that job, but has counted its own input."""
+    """A submit task that is cleared while a resumed job runs adopts it, but has counted its own input."""
     first = ended(vertex, mix={Trait.FAILED: 0.5})
     adopted = replace(resume(vertex, first), input_uris=(INPUT,), input_rows=ROWS)
     for reference in (first, adopted):
