@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DagRunState
+from airflow.sdk import DagRunState, TaskInstanceState
 
 from vertex_batch.errors import StillRunningError, TransientError
+from vertex_batch.lifecycle.cancelling import request_cancel
 from vertex_batch.lifecycle.finding import find_group_jobs
 from vertex_batch.lifecycle.identity import attempt_key, map_index_of
 from vertex_batch.lifecycle.ownership import have_ended
+from vertex_batch.log import Log
 from vertex_batch.results import JobChain
 from vertex_batch.tasks.choices import earlier_run
 from vertex_batch.tasks.context import find_run, identity, pulled
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import ATTEMPT_LABEL, IDEMPOTENCY_KEY_LABEL, RETRY_OF_LABEL
-from vertex_batch.vertex.names import Place
+from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:
@@ -76,6 +78,29 @@ def check_rows_are_free(context: Context, target: str, group: str) -> None:
             continue
         if other.start_date and (mine is None or (other.start_date, run_id) < (mine, ti.run_id)):
             raise RowsTakenError(run_id)
+
+
+def cancel_rounds(
+    context: Context, client: BatchClient, place: Place, task_ids: Sequence[str], log: Log
+) -> None:
+    """Cancel jobs of rounds that were cleared together with the job whose rows they send again.
+
+    Call this before that job is created anew. Otherwise they would run, and be paid for, until their own
+    tasks begin, which is after that job has ended.
+
+    :param task_ids: the tasks that submit the rounds. One that was not cleared waits for its job.
+    """
+    ti, states = context["ti"], {}
+    if task_ids:
+        states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id) or {}
+    for task_id in task_ids:
+        of_task = [state for name, state in states.items() if name.rpartition("_")[0] == task_id]
+        if not of_task or any(state not in {None, TaskInstanceState.REMOVED} for state in of_task):
+            continue
+        for job in find_group_jobs(client, place, replace(identity(context), task_id=task_id).group_key):
+            if not job.state.is_terminal:
+                log.info("Cancelling job %s: its rows are submitted again with all others", job.job_id)
+                request_cancel(client, JobId(*place, job.job_id))
 
 
 class RoundJobs:

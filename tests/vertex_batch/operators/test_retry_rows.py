@@ -93,6 +93,7 @@ class Run:
                 output_uri=f"{self.folder}/out/",
                 **arguments,
             )
+        task.round_task_ids = () if part else TASKS.retries
         task.render_template_fields(self.context)
         job = task.execute(self.context)
         self.context["ti"].xcom_push("return_value", job)
@@ -422,6 +423,22 @@ def test_rows_that_still_run_in_an_earlier_run_are_not_sent_again(run):
     run.begin_retry_of_this_run()
     with pytest.raises(StillRunningError):
         run.prepare(1)
+
+
+@pytest.mark.parametrize(("state", "calls"), [(None, 1), ("removed", 1), ("deferred", 0), ("success", 0)])
+def test_a_job_of_a_round_ends_when_its_run_is_cleared_and_not_when_its_task_waits_for_it(run, state, calls):
+    run.put(4)
+    run.script(rows=[RowRule(contains="row 2.", fails=1, code=503)])
+    run.submit()
+    parts = run.prepare(1)
+    run.script(timeline=[Step(state="PENDING", seconds=None)])
+    run.start_job("retry_1.submit", parts[0])
+    of_round = run.vertex.admin.jobs()[-1].id
+    run.script()
+    run.context["ti"].max_tries += 4  # a person clears the submit task
+    run.context["ti"].states = {"retry_1.submit_0": state, "retry_2.submit": None}
+    run.submit()
+    assert len(run.vertex.admin.job(of_round).cancel_calls) == calls
 
 
 @pytest.mark.parametrize(
