@@ -90,9 +90,10 @@ def cancel_rounds(
 
     :param task_ids: the tasks that submit the rounds. One that was not cleared waits for its job.
     """
-    ti, states = context["ti"], {}
-    if task_ids:
-        states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id) or {}
+    if not task_ids:
+        return
+    ti = context["ti"]
+    states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id) or {}
     for task_id in task_ids:
         of_task = [state for name, state in states.items() if name.rpartition("_")[0] == task_id]
         if not of_task or any(state not in {None, TaskInstanceState.REMOVED} for state in of_task):
