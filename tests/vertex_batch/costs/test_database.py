@@ -107,7 +107,7 @@ def test_a_schema_newer_than_the_code_is_left_alone(database_url, table, bill):
         assert isinstance(error, CostTableNewerError)
         assert isinstance(error, TransientError)
         assert "version 99" in str(error)
-        assert "upgrade" in str(error)
+        assert "Upgrade the package" in str(error)
 
 
 def test_a_new_sqlite_file_is_the_owners_alone_and_in_wal_mode(tmp_path, bill):
