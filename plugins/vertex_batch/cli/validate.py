@@ -28,9 +28,9 @@ _VALUE = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
 _OWN_FILE = "Give each its own file, such as with `{{ job_name }}` in `results.to`."
 _SAME_ADDRESS = (
     "Only one delivery can be there. It is usually the later one. The answers of the other are then moved to"
-    " a file beside it, with the run in its name. If they are of an earlier day or of the same input, they are"
-    " replaced, and the page of their run does not say so. A later delivery with fewer answers to the same"
-    f" input is itself put beside the other. {_OWN_FILE}"
+    " a file beside it, with the run in its name. If they are of an earlier day or of the same input, they"
+    " are replaced, and the page of their run does not say so. A later delivery with fewer answers to the"
+    f" same input is itself put beside the other. {_OWN_FILE}"
 )
 _SAME_RUN = (
     "Only one delivery can be there. Both are of the same run and may be written at the same time, so that"
