@@ -90,9 +90,8 @@ class Recorder:
         except NotFoundError:
             return self._record_deleted(facts)
         if facts.input_uris not in ((), job.input_uris):
-            input_rows = (
-                None  # a cleared task has adopted a job that resumed another one: it reads its output
-            )
+            # A cleared task has adopted a job that resumed another one: it reads its output.
+            input_rows = None
         facts, earlier = with_job(facts, job), self._table.bill(facts.key)
         if earlier and first_try is not None and is_settled(earlier, facts, first_try):
             self._log.info("Job %s already has a bill from an earlier try", facts)

@@ -13,9 +13,11 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 from msgspec import structs
+from sqlalchemy import select
 
 from local.emulator.admin import Match, Order, Output, RowRule, Scenario, Step, Trait
 from vertex_batch.costs import JobFilter
+from vertex_batch.costs.schema import jobs
 from vertex_batch.errors import StillRunningError
 from vertex_batch.operators import (
     AggregateTokenUsageOperator,
@@ -571,6 +573,23 @@ def test_a_retry_of_an_earlier_run_delivers_all_answers_of_both(run, table):
     assert len(table.jobs(JobFilter(dag_id="nightly"))) == 4
     (night,) = table.deliveries_of_night(JobFilter())
     assert (night.retry_of, night.input_rows, night.exceptions) == (run.first_run, 6, 0)
+
+
+def test_answers_of_an_earlier_retry_are_delivered_however_many_jobs_were_recorded_since(run, table):
+    run.put(3)
+    run.script(rows=[RowRule(contains="row 2.", fails=1, code=503)])
+    run.submit()
+    run.record()
+    run.begin_retry_of_this_run()
+    run.round(1)
+    with table.writing() as connection:
+        recorded = connection.execute(select(jobs).limit(1)).mappings().one()
+        later = {"labels": {}, "day": recorded["day"] + timedelta(1)}
+        rows = [{**recorded, **later, "job_id": f"9{n:05}"} for n in range(1001)]
+        connection.execute(jobs.insert(), rows)
+    run.begin_retry_of_this_run()
+    assert run.prepare(1) == []
+    assert run.deliver()["delivered"] == 3
 
 
 def test_a_resumed_job_and_a_round_are_delivered_and_billed_once(run, table):
