@@ -390,6 +390,21 @@ def test_rows_that_a_resumed_job_copied_are_billed_once(vertex, context, table):
     assert any("billed by an earlier job" in flag for flag in bills[1].flags)
 
 
+def test_a_bill_is_kept_when_the_output_that_its_job_resumed_is_gone(vertex, context, table):
+    """Without it, the rows that were copied from it cannot be told from the others."""
+    first = ended(vertex, mix={Trait.FAILED: 0.5})
+    second, third = resume(vertex, first), resume(vertex, first)
+    record(second, context)
+    before = bill_of(table, second)
+    vertex.gcs.delete(f"{vertex.admin.job(first.job_id).output_directory}/predictions.jsonl")
+    with pytest.raises(AirflowFailException, match=r"No output at .* resumed it"):
+        record(second, context)
+    assert bill_of(table, second) == before
+    with pytest.raises(AirflowFailException, match="The bill was recorded"):
+        record(third, context)
+    assert any("are billed again" in flag for flag in bill_of(table, third).flags)
+
+
 def test_the_rows_of_another_input_do_not_hide_that_an_adopted_job_resumed_one(vertex, context, table):
     """A submit task that is cleared while a resumed job runs adopts it, but has counted its own input."""
     first = ended(vertex, mix={Trait.FAILED: 0.5})
