@@ -22,7 +22,7 @@ from vertex_batch.operators import AggregateTokenUsageOperator
 from vertex_batch.pricing import PriceBook
 from vertex_batch.tasks.context import INTENT_XCOM, NOTHING_SUBMITTED_XCOM, deployment
 from vertex_batch.usage import ScanResult
-from vertex_batch.vertex.names import JobId
+from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import JobReference
 
 ROWS = 20
@@ -209,6 +209,23 @@ def test_a_try_that_failed_beside_the_one_that_submitted_takes_no_bill_away(vert
     ti.xcoms["submit", NOTHING_SUBMITTED_XCOM] = -1
     record(reference, context, job=None, submit_task_id="submit")
     assert bill_of(table, reference).total.amount > 0
+
+
+def test_a_job_in_the_location_that_its_task_has_left_is_cancelled_and_billed(vertex, context, table):
+    ti = context["ti"]
+    who, left = TaskIdentity(deployment(), ti.dag_id, ti.run_id, "submit"), Place(PROJECT, "europe-west4")
+    vertex.admin.add_scenario(Scenario(times=1, timeline=[Step(state="RUNNING", seconds=None)]))
+    request = a_request(display_name="left behind", labels=who.labels(0, "f"))
+    job = JobId(*left, vertex.create(request, left.location))
+    vertex.admin.wait_for_jobs(job_id=job.id, state="RUNNING")
+    now = Intent(
+        4, who.idempotency_key(4), "f", PROJECT, LOCATION, "2026-11-21T03:00:00+00:00", elsewhere=(left,)
+    )
+    ti.xcoms["submit", INTENT_XCOM] = json.loads(json.dumps(now.to_dict()))
+    record(ended(vertex), context, job=None, submit_task_id="submit")
+    bill = table.bill(job)
+    assert bill is not None
+    assert bill.job.state == "CANCELLED"
 
 
 def test_a_run_without_a_job_is_skipped(vertex, context):
