@@ -1,6 +1,7 @@
 """What a run of a spec costs Airflow, compared with a run of as many empty tasks: part of ``make bench``.
 
     python -m tools.bench.run_cost --runs 100
+    python -m tools.bench.run_cost --runs 1 --only shards
 
 All runs of a contestant are triggered at once, on a stack with the LocalExecutor. Its workers have imported
 the package before, as in the image; with ``--bare`` they have not. Processor time is that of all Airflow
@@ -32,8 +33,13 @@ from tools.night.airflow_files import settings
 from tools.night.measures import TaskProcess, read_tasks
 from tools.night.store_proxy import StoreProxy
 
-SPEC, OFF, EMPTY = "spec", "spec_off", "empty"
-TITLES = {SPEC: "a spec", OFF: "a spec with `split: off`", EMPTY: "as many empty tasks"}
+SPEC, OFF, EMPTY, SHARDS = "spec", "spec_off", "empty", "shards"
+TITLES = {
+    SPEC: "a spec",
+    OFF: "a spec with `split: off`",
+    EMPTY: "as many empty tasks",
+    SHARDS: "a spec with a job for each row, and a delivery",
+}
 ROLES = (SCHEDULER, TRIGGERER, API_SERVER, DAG_PROCESSOR, DATABASE)
 BUCKET, ROWS, IDLE_SECONDS, RUN_SECONDS = "demo-bucket", 120, 20.0, 3000.0
 ROW = '{"request": {"contents": [{"role": "user", "parts": [{"text": "row %d"}]}]}}\n'
@@ -86,13 +92,15 @@ class Cost:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=100, help="how many at once")
-    parser.add_argument("--only", nargs="+", choices=TITLES, default=list(TITLES))
+    parser.add_argument("--only", nargs="+", choices=TITLES, default=[SPEC, OFF, EMPTY])
     parser.add_argument("--bare", action="store_true", help="without `vertex_batch.preload` in the workers")
     arguments = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="run-cost-"))
     try:
         costs = measure(home, arguments.runs, arguments.only, bare=arguments.bare)
     finally:
+        if os.environ.get("KEEP"):
+            shutil.copytree(home, os.environ["KEEP"], ignore=shutil.ignore_patterns("postgres"))
         shutil.rmtree(home, ignore_errors=True)
     print(table(costs))
 
@@ -126,8 +134,8 @@ def measure(home: Path, runs: int, names: Sequence[str], *, bare: bool) -> list[
 
 def _run(stack: Stack, name: str, runs: int, idle: Mapping[str, float], tasks: Path) -> Cost:
     dags = [f"{name}_{number:03}" for number in range(runs)]
-    # One run before, so that no contestant pays for the first import of anything.
-    _trigger(stack, dags[:1], "warm")
+    if name != SHARDS:  # one run before, so that no contestant pays for the first import of anything
+        _trigger(stack, dags[:1], "warm")
     before, began = _snapshot(stack), time.monotonic()
     _trigger(stack, dags, "bench")
     after, wall = _snapshot(stack), time.monotonic() - began
@@ -234,7 +242,12 @@ def _dags(home: Path, runs: int) -> Path:
 def _specs(home: Path, runs: int) -> Path:
     folder = home / "jobs"
     folder.mkdir()
-    for name, more in ((SPEC, ""), (OFF, "split: off\n")):
+    answers = f"results: {{to: gs://{BUCKET}/answers.csv}}\n"
+    for name, more in (
+        (SPEC, ""),
+        (OFF, "split: off\n"),
+        (SHARDS, f"max_rows_per_job: 1\n{answers}"),
+    ):
         for number in range(runs):
             (folder / f"{name}_{number:03}.yaml").write_text(
                 f"model: gemini-3.1-flash-lite\ninputs: gs://{BUCKET}/in.jsonl\n"
