@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -59,6 +61,7 @@ for number in range({runs}):
     globals()[dag.dag_id] = dag
 """
 TICK = os.sysconf("SC_CLK_TCK")
+_STATES = re.compile(r"duration_us=(\d+) .*path=/execution/task-instances/states")
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class Cost:
     :param all: those of all processes.
     :param rows: by table of the metadata database.
     :param instances: task instances by state.
+    :param looks: milliseconds of each request for states of tasks, such as whether the delivery still follows.
     """
 
     name: str
@@ -87,6 +91,7 @@ class Cost:
     instances: Mapping[str, float]
     wall_seconds: float
     runs: int
+    looks: Sequence[float]
 
 
 def main() -> None:
@@ -99,8 +104,6 @@ def main() -> None:
     try:
         costs = measure(home, arguments.runs, arguments.only, bare=arguments.bare)
     finally:
-        if os.environ.get("KEEP"):
-            shutil.copytree(home, os.environ["KEEP"], ignore=shutil.ignore_patterns("postgres"))
         shutil.rmtree(home, ignore_errors=True)
     print(table(costs))
 
@@ -136,7 +139,7 @@ def _run(stack: Stack, name: str, runs: int, idle: Mapping[str, float], tasks: P
     dags = [f"{name}_{number:03}" for number in range(runs)]
     if name != SHARDS:  # one run before, so that no contestant pays for the first import of anything
         _trigger(stack, dags[:1], "warm")
-    before, began = _snapshot(stack), time.monotonic()
+    before, began, looks = _snapshot(stack), time.monotonic(), len(_looks(stack))
     _trigger(stack, dags, "bench")
     after, wall = _snapshot(stack), time.monotonic() - began
     cpu = {role: after.cpu[role] - before.cpu[role] - idle[role] * wall for role in after.cpu}
@@ -153,7 +156,13 @@ def _run(stack: Stack, name: str, runs: int, idle: Mapping[str, float], tasks: P
         states,
         wall,
         runs,
+        _looks(stack)[looks:],
     )
+
+
+def _looks(stack: Stack) -> list[float]:
+    log = (stack.options.home / "logs" / f"{API_SERVER}.log").read_text(errors="replace")
+    return [int(found[1]) / 1000 for found in _STATES.finditer(log)]
 
 
 def _trigger(stack: Stack, dags: Sequence[str], run_id: str) -> None:
@@ -291,6 +300,9 @@ def table(costs: Sequence[Cost]) -> str:
     for cost in costs:
         rows = ", ".join(f"{name} {number:g}" for name, number in sorted(cost.rows.items()))
         lines.append(f"\n{TITLES[cost.name]}: {cost.runs} runs in {cost.wall_seconds:.0f} s; rows: {rows}")
+        if cost.looks:
+            middle = statistics.median(cost.looks)
+            lines.append(f"  {len(cost.looks)} requests for states of tasks, {middle:.0f} ms each")
         for task_id in dict.fromkeys(task.task_id for task in cost.tasks):
             mine = [task.cpu_seconds for task in cost.tasks if task.task_id == task_id]
             lines.append(f"  {task_id}: {len(mine)} processes, {sum(mine) / len(mine):.2f} CPU s each")
