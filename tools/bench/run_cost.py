@@ -80,7 +80,7 @@ class Cost:
     :param all: those of all processes.
     :param rows: by table of the metadata database.
     :param instances: task instances by state.
-    :param looks: milliseconds of each request for states of tasks, such as whether the delivery still follows.
+    :param looks: milliseconds of each request for states of tasks: whether the delivery still follows.
     """
 
     name: str
