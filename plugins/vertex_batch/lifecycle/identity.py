@@ -27,7 +27,7 @@ from vertex_batch.vertex.labels import (
     TASK_LABEL,
 )
 from vertex_batch.vertex.names import Place
-from vertex_batch.vertex.resource import label_value
+from vertex_batch.vertex.resource import known_fields, label_value
 
 
 def _digest(*parts: object) -> str:
@@ -140,10 +140,13 @@ class Intent:
 
     @classmethod
     def from_dict(cls, data: object) -> Intent | None:
-        """Read a stored intent; None if nothing is stored or it is not an intent."""
+        """Read a stored intent; None if nothing is stored or it is not an intent.
+
+        Keys of a newer version are ignored: a worker of that version may have crashed after its POST.
+        """
         if not isinstance(data, dict):
             return None
         try:
-            return cls(**data)
+            return cls(**known_fields(cls, data))
         except TypeError:
             return None
