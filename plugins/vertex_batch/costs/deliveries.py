@@ -56,6 +56,7 @@ class Lacking:
 
     :param run_id: the run whose rows have to be sent again; empty if there is none, such as for a delivery of
         the command line.
+    :param job_name: see `Delivery`.
     """
 
     PATTERN: ClassVar = r"; [\d,]+ of its rows ha(?:s|ve) no answer\.(?: To send only [^`]*`[^`]*`\.)?"
@@ -63,13 +64,15 @@ class Lacking:
     rows: int
     dag_id: str = ""
     run_id: str = ""
+    job_name: str = ""
 
     def __str__(self) -> str:
         """What is said after a delivery; empty if all of its rows have an answer."""
         if not self.rows:
             return ""
         which, have = ("this one", "has") if self.rows == 1 else ("these", "have")
-        command = shlex.join(["vertex-batch", "retry-rows", self.dag_id, self.run_id])
+        job = ["--job", self.job_name] if self.job_name else []
+        command = shlex.join(["vertex-batch", "retry-rows", self.dag_id, self.run_id, *job])
         again = f" To send only {which} again, run `{command}`." if self.run_id else ""
         return f"; {self.rows:,} of its rows {have} no answer.{again}"
 
@@ -162,7 +165,8 @@ class Delivery:
         then pay for rows of the later jobs that this delivery has answers to.
         """
         is_of_same_run = (self.dag_id, self.run_id) == (other.dag_id, other.run_id)
-        return Lacking(self.exceptions, self.dag_id, "" if is_of_same_run else self.retry_of or self.run_id)
+        run_id = "" if is_of_same_run else self.retry_of or self.run_id
+        return Lacking(self.exceptions, self.dag_id, run_id, self.job_name)
 
     @property
     def group(self) -> str:

@@ -115,7 +115,7 @@ def select_totals(by: Grouping, where: JobFilter) -> Select[Any]:
 
 
 def select_jobs(
-    where: JobFilter, limit: int, offset: int = 0, sort: JobOrder = "day", *, ascending: bool = False
+    where: JobFilter, limit: int | None, offset: int = 0, sort: JobOrder = "day", *, ascending: bool = False
 ) -> Select[Any]:
     """Select jobs with their amounts; jobs that are equal in the order are sorted with the latest first."""
     first = _ORDERS[sort]

@@ -108,7 +108,7 @@ class CostReader:
         self,
         where: JobFilter | None = None,
         *,
-        limit: int = 1000,
+        limit: int | None = None,
         offset: int = 0,
         sort: JobOrder = "day",
         ascending: bool = False,

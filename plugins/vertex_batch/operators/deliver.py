@@ -143,7 +143,7 @@ class DeliverResultsOperator(SpecOperator):
             written, bad, notable = self._deliver(context, run)
             self._record(context, table, run, written)
             self.delivery_url = storage_url(written.place.answers, is_file=True)
-            beside = _beside(written, self._place(run), self.task_id)
+            beside = _beside(written, self._place(run), self.task_id, self.job_name)
             if bad:
                 # The page shows where the answers are now. What is at an address may be moved later.
                 if beside:
@@ -343,14 +343,15 @@ class DeliverResultsOperator(SpecOperator):
             self.log.warning("The sums differ: %s", problem)
 
 
-def _beside(written: Written, to: str, task_id: str) -> str:
+def _beside(written: Written, to: str, task_id: str, job_name: str) -> str:
     """Explain why a delivery is not at its address, and how a person puts it there; empty if it is there."""
     if written.kept is None:
         return ""
     if better := written.better:
         is_of_same_run = better.run == (written.manifest["dag_id"], written.manifest["run_id"])
         again = "" if is_of_same_run else better.retry_of or better.run_id
-        stay = answers_stay(better.delivered, to, Lacking(better.exceptions, better.dag_id, again))
+        job = job_name if better.dag_id == written.manifest["dag_id"] else ""
+        stay = answers_stay(better.delivered, to, Lacking(better.exceptions, better.dag_id, again, job))
         if not written.manifest["delivered"]:
             return stay
         return (

@@ -37,6 +37,8 @@ from vertex_batch.ui.words import query
 
 router = APIRouter()
 
+_MAX_LISTED = 200
+
 
 @router.get("/run")
 def run(
@@ -53,6 +55,7 @@ def run(
         return RedirectResponse(address_of(its_runs), 303)
     where = JobFilter(dag_id=dag_id, run_id=run_id)
     found = jobs_of_run(costs, dag_id, run_id)
+    listed = found[:_MAX_LISTED]
     whole = costs.bill(found[0].job.key) if costs and len(found) == 1 else None
     may_read_logs = reader.may_read_logs(dag_id)
     report = read_run(dag_id, run_id, with_reasons=may_read_logs)
@@ -73,9 +76,10 @@ def run(
         "run.html",
         clearings=cut_short,
         jobs=found,
+        listed=listed,
         total=add_totals(each.total for each in found),
-        marks=outside_expectation(costs, found) if costs else {},
-        delivered=delivered(costs, [[each] for each in found]) if costs else {},
+        marks=outside_expectation(costs, listed) if costs else {},
+        delivered=delivered(costs, [[each] for each in listed]) if costs else {},
         failed_limits=limits,
         report=report,
         notes=[as_of_now(each.reason, deliveries, rest.staying) for each in report.notes],
