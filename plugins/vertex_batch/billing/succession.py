@@ -41,11 +41,7 @@ class EndingModel:
 
 
 def ending_models(
-    table: CostTable,
-    where: JobFilter,
-    day: date,
-    *,
-    book: PriceBook | None = None,
+    table: CostTable, where: JobFilter, day: date, *, book: PriceBook | None = None
 ) -> list[EndingModel]:
     """Find the models of the last days' jobs that stop, the first to stop first.
 

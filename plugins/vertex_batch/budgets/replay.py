@@ -17,14 +17,7 @@ from statistics import median
 
 from vertex_batch.budgets.answer_lengths import cut_share, within
 from vertex_batch.budgets.media import Family, family
-from vertex_batch.budgets.past import (
-    ENOUGH_ROWS,
-    OF_THE_PROMPT,
-    PastJob,
-    SameRows,
-    files_of,
-    is_limited,
-)
+from vertex_batch.budgets.past import ENOUGH_ROWS, OF_THE_PROMPT, PastJob, SameRows, files_of, is_limited
 from vertex_batch.budgets.survey import Survey
 from vertex_batch.usage import Kind, UsageKey
 

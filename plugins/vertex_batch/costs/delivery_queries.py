@@ -32,11 +32,7 @@ def read_deliveries(connection: Connection, *conditions: ColumnElement[bool]) ->
         (name, select(of.c.run_id).where(*which).order_by(of.c.delivered_at.desc()).limit(1))
         for name, of, which in (
             ("replaced_by", later, _replaces(later, deliveries)),
-            (
-                "replaces",
-                earlier,
-                [*_replaces(deliveries, earlier), earlier.c.run_id != deliveries.c.run_id],
-            ),
+            ("replaces", earlier, [*_replaces(deliveries, earlier), earlier.c.run_id != deliveries.c.run_id]),
         )
     ]
     others = [func.coalesce(run.scalar_subquery(), "").label(name) for name, run in latest]

@@ -10,12 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from vertex_batch.errors import (
-    ConfigurationError,
-    InputChangedError,
-    InputMissingError,
-    VertexBatchError,
-)
+from vertex_batch.errors import ConfigurationError, InputChangedError, InputMissingError, VertexBatchError
 from vertex_batch.inputs import (
     InputPart,
     JobLimits,
@@ -35,13 +30,7 @@ from vertex_batch.inputs import (
 )
 from vertex_batch.log import Log
 from vertex_batch.preflight import Report, RowRules, listing_of, report_data
-from vertex_batch.storage import (
-    GZIP_SUFFIXES,
-    ObjectStorage,
-    SourceObject,
-    object_count,
-    without_duplicates,
-)
+from vertex_batch.storage import GZIP_SUFFIXES, ObjectStorage, SourceObject, object_count, without_duplicates
 
 DEFAULT_MAX_SHARDS = 1024
 """Airflow's own default for ``[core] max_map_length``."""

@@ -124,13 +124,7 @@ class Submitter:
         return self._submit_or_adopt(identity.task_key, wanted, request)
 
     def resubmit(
-        self,
-        failed: BatchPredictionJob,
-        first_key: str,
-        attempt: int,
-        place: Place,
-        *,
-        resume: bool = False,
+        self, failed: BatchPredictionJob, first_key: str, attempt: int, place: Place, *, resume: bool = False
     ) -> Submission:
         """Find the job of a later attempt, or create it with the request of the job that failed.
 

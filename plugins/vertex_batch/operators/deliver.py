@@ -291,9 +291,7 @@ class DeliverResultsOperator(SpecOperator):
                 table.move_delivery(moved.dag_id, moved.run_id, written.place.answers, uris)
             is_of_this_run = written.better and written.better.run == (ti.dag_id, ti.run_id)
             table.record_delivery(
-                delivery,
-                files_changed=written.changed,
-                unless_at=delivery.kept_at if is_of_this_run else "",
+                delivery, files_changed=written.changed, unless_at=delivery.kept_at if is_of_this_run else ""
             )
         except CostTableError as error:
             consequence = (

@@ -154,12 +154,7 @@ _GEMINI_EMBEDDING = Shape(
     needed=("request.content.parts",),
     message=EMBEDDING,
 )
-_TEXT_EMBEDDING = Shape(
-    "text embeddings",
-    '{"content": "..."}',
-    container="content",
-    needed=("content",),
-)
+_TEXT_EMBEDDING = Shape("text embeddings", '{"content": "..."}', container="content", needed=("content",))
 _CLAUDE = Shape(
     "Claude",
     '{"custom_id": "...", "request": {"anthropic_version": "vertex-2023-10-16", "max_tokens": 256,'

@@ -82,11 +82,7 @@ class InputLoader:
     """
 
     def __init__(
-        self,
-        connection: DuckDBPyConnection,
-        store: ObjectStorage,
-        settings: ResultSettings,
-        spool: Spool,
+        self, connection: DuckDBPyConnection, store: ObjectStorage, settings: ResultSettings, spool: Spool
     ) -> None:
         self._connection, self._store, self._settings, self._spool = connection, store, settings, spool
         self._decoder = RowDecoder(settings.key)

@@ -87,9 +87,4 @@ class Appender:
 def _arrow_type(pa: Any, kind: str) -> object:
     if kind.startswith("DECIMAL"):
         return pa.decimal128(38, 18)
-    return {
-        "BIGINT": pa.int64(),
-        "INTEGER": pa.int32(),
-        "VARCHAR": pa.string(),
-        "BOOLEAN": pa.bool_(),
-    }[kind]
+    return {"BIGINT": pa.int64(), "INTEGER": pa.int32(), "VARCHAR": pa.string(), "BOOLEAN": pa.bool_()}[kind]

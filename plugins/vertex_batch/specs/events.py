@@ -8,14 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    JsonValue,
-    StringConstraints,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints, ValidationInfo, field_validator
 
 from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.cron import Cron

@@ -48,10 +48,7 @@ _YAML_1_1_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"
 
 
 def problems_of(
-    error: ValidationError,
-    values: Values,
-    known: Mapping[str, FieldInfo],
-    misspelled: Collection[str] = (),
+    error: ValidationError, values: Values, known: Mapping[str, FieldInfo], misspelled: Collection[str] = ()
 ) -> Iterator[Problem]:
     """Locate each error where its value was written.
 

@@ -7,12 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
-from vertex_batch.specs.repairs import (
-    blank_problem,
-    bucket_suggestion,
-    place_suggestion,
-    placeholder_problem,
-)
+from vertex_batch.specs.repairs import blank_problem, bucket_suggestion, place_suggestion, placeholder_problem
 from vertex_batch.specs.templates import TEMPLATE_PART, is_template, template_problem
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", re.ASCII)

@@ -89,10 +89,7 @@ class JobName:
         :param consequence: what did not happen, such as "Nothing was cancelled".
         :raises ConfigurationError: they differ; the message names both.
         """
-        for what, said, named in (
-            ("project", project, self.project),
-            ("location", location, self.location),
-        ):
+        for what, said, named in (("project", project, self.project), ("location", location, self.location)):
             if said and named and said != named:
                 raise ConfigurationError(
                     f"The {what} is given as {said!r}, but the name of job {self.job_id} has {named!r}."

@@ -67,13 +67,7 @@ class JobState(StrEnum):
 
 STATES_WITH_RESULTS = frozenset({JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED})
 TERMINAL_STATES = frozenset(
-    {
-        JobState.SUCCEEDED,
-        JobState.FAILED,
-        JobState.CANCELLED,
-        JobState.EXPIRED,
-        JobState.PARTIALLY_SUCCEEDED,
-    }
+    {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED, JobState.PARTIALLY_SUCCEEDED}
 )
 DELETED = "DELETED"
 """On a bill: Vertex no longer had the job, so that its last state is not known. Vertex has no such state."""
