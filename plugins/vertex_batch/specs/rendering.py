@@ -21,8 +21,6 @@ from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.run_dates import template_dates
 from vertex_batch.specs.templates import TEMPLATE_PART, is_template
 
-_Step = Callable[[croniter, type[datetime]], datetime]
-
 
 @dataclass(frozen=True, slots=True)
 class RenderedJob:

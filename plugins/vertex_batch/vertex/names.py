@@ -73,14 +73,6 @@ class JobName:
     project: str | None = None
     location: str | None = None
 
-    def matches(self, job: JobId) -> bool:
-        """Whether this may be the name of the given job."""
-        return (
-            self.job_id == job.id
-            and self.project in {None, job.project}
-            and self.location in {None, job.location}
-        )
-
     def check_agrees(self, project: str | None, location: str | None, consequence: str) -> None:
         """Check that the name agrees with a project and location that were given separately.
 

@@ -232,12 +232,10 @@ class BatchPredictionJob(_Answer):
     name: str
     display_name: str = ""
     model: str = ""
-    model_version_id: str = ""
     raw_state: Annotated[str, Field(alias="state"), AfterValidator(_without_prefix)] = (
         JobState.UNSPECIFIED.value
     )
     error: Status | None = None
-    partial_failures: list[Status] = Field(default_factory=list)
     input_config: dict[str, Any] = Field(default_factory=dict)
     output_config: dict[str, Any] = Field(default_factory=dict)
     model_parameters: Any = None
@@ -328,10 +326,6 @@ class JobReference:
         values = {name: data[name] for name in known}
         values["input_uris"] = tuple(values.get("input_uris", ()))
         return cls(**values)
-
-    @property
-    def console_url(self) -> str:
-        return self.id.console_url
 
     @property
     def id(self) -> JobId:
