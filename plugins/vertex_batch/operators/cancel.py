@@ -92,8 +92,7 @@ class CancelBatchPredictionJobOperator(ProxyOperator):
             with hook.client() as client:
                 cancelled = [self._cancel(client, *target) for target in self._targets(context, client, hook)]
             if not cancelled:
-                message = "Found no active job of this run to cancel."
-                raise AirflowSkipException(message)
+                raise AirflowSkipException("Found no active job of this run to cancel.")
         return cancelled
 
     def _targets(

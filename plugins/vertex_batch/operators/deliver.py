@@ -137,8 +137,7 @@ class DeliverResultsOperator(SpecOperator):
             recorded = RecordedRun(context, table, self.record_task_id, self.retry_record_task_ids)
             run = recorded.find(PartsReport(context["ti"], self.plan_task_id, self.log))
             if run is None:
-                message = "No job of this run has a bill, so there is nothing to deliver."
-                raise AirflowSkipException(message)
+                raise AirflowSkipException("No job of this run has a bill, so there is nothing to deliver.")
             self._check_sent(context, run)
             written, bad, notable = self._deliver(context, run)
             self._record(context, table, run, written)
@@ -218,12 +217,11 @@ class DeliverResultsOperator(SpecOperator):
         """
         if failed := failed_tasks(ti, [self.record_task_id, *self.retry_record_task_ids]):
             names = " and ".join(failed)
-            message = (
+            raise AirflowFailException(
                 f"Nothing was delivered, because {names} failed: a delivery needs the bills of its jobs."
                 f" Their answers are safe in the outputs. Clear {names}; this task then runs again and"
                 " delivers them."
             )
-            raise AirflowFailException(message)
 
     def _check_sent(self, context: Context, run: RunBills) -> None:
         """See that a run which sends rows of an earlier run again did not fail before it sent any.
@@ -236,11 +234,10 @@ class DeliverResultsOperator(SpecOperator):
         if not run.is_retry or any(bill.job.run_id == ti.run_id for bill in run.bills):
             return
         if failed := failed_tasks(ti, self.dag.get_task(self.task_id).get_flat_relative_ids(upstream=True)):
-            message = (
+            raise AirflowSkipException(
                 f"Nothing was delivered, because {' and '.join(failed)} failed and no row was sent again. The"
                 " deliveries of earlier runs stay as they are."
             )
-            raise AirflowSkipException(message)
 
     def _facts(self, context: Context, run: RunBills) -> dict[str, Any]:
         """Whose delivery it is, for the manifest."""

@@ -88,8 +88,9 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         if self.action not in {REPORT, CANCEL}:
-            message = f"Action {self.action!r} is not one of {[CANCEL, REPORT]}. Nothing was cancelled."
-            raise AirflowFailException(message)
+            raise AirflowFailException(
+                f"Action {self.action!r} is not one of {[CANCEL, REPORT]}. Nothing was cancelled."
+            )
         hook = LiteLLMHook(self.litellm_conn_id)
         owner_of = _owner_finder(context)
         with explained(context, self.log):

@@ -113,8 +113,7 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
     ) -> None:
         super().__init__(**kwargs)
         if (submit_task_id is None) == (job is None):
-            message = f"{self.task_id}: set exactly one of submit_task_id and job"
-            raise ValueError(message)
+            raise ValueError(f"{self.task_id}: set exactly one of submit_task_id and job")
         self.submit_task_id = submit_task_id
         self.resubmit_task_ids = tuple(resubmit_task_ids)
         self.plan_task_id = plan_task_id
@@ -289,8 +288,7 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
         problems += [problem for each in recorded for problem in self._too_many(each.bill)]
         problems += [unanswered] if unanswered else []
         if problems:
-            message = f"{' '.join(problems)} The bill was recorded with all readable rows."
-            raise AirflowFailException(message)
+            raise AirflowFailException(f"{' '.join(problems)} The bill was recorded with all readable rows.")
 
     def _too_many(self, bill: Bill) -> list[str]:
         """The kinds of rows without a known outcome of which a job has more than is allowed."""

@@ -98,8 +98,9 @@ class PrepareRetryOperator(SpecOperator):
         with explained(context, self.log):
             skip_unless_chosen(context, self.job_name)
             if is_dry_run(context):
-                message = "Dry run: nothing was submitted, so there are no rows to send again."
-                raise AirflowSkipException(message)
+                raise AirflowSkipException(
+                    "Dry run: nothing was submitted, so there are no rows to send again."
+                )
             check_delivery(context, self.rounds.of(self.round))
             self._check_day(context, "Nothing was submitted")
             return [part.to_dict() for part in self._prepare(context)]

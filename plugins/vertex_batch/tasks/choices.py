@@ -27,8 +27,9 @@ def skip_unless_chosen(context: Context, job_name: str) -> None:
     chosen = _params(context).get(JOBS)
     if job_name and isinstance(chosen, list) and chosen and job_name not in chosen:
         names = ", ".join(map(str, chosen))
-        message = f"Skipped job {job_name}: this run was limited to {names}. Nothing was submitted for it."
-        raise AirflowSkipException(message)
+        raise AirflowSkipException(
+            f"Skipped job {job_name}: this run was limited to {names}. Nothing was submitted for it."
+        )
 
 
 def retried_run(context: Context) -> str | None:
@@ -50,8 +51,9 @@ def skip_if_retry(context: Context, submit_task_id: str) -> None:
     """
     if run_id := retried_run(context):
         check_delivery(context, submit_task_id, needs_rounds=True)
-        message = f"This run only sends rows of run {run_id} again. Its whole input is not submitted."
-        raise AirflowSkipException(message)
+        raise AirflowSkipException(
+            f"This run only sends rows of run {run_id} again. Its whole input is not submitted."
+        )
 
 
 def chosen_day(context: Context) -> date | None:

@@ -104,8 +104,7 @@ class InputConfig(_Request):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.gcs_source is None) == (self.bigquery_source is None):
-            msg = "set exactly one of gcsSource and bigquerySource"
-            raise ValueError(msg)
+            raise ValueError("set exactly one of gcsSource and bigquerySource")
         return self
 
 
@@ -127,8 +126,7 @@ class OutputConfig(_Request):
     @model_validator(mode="after")
     def _one_destination(self) -> Self:
         if (self.gcs_destination is None) == (self.bigquery_destination is None):
-            msg = "set exactly one of gcsDestination and bigqueryDestination"
-            raise ValueError(msg)
+            raise ValueError("set exactly one of gcsDestination and bigqueryDestination")
         return self
 
 
@@ -173,8 +171,7 @@ class CreateJobRequest(_Request):
         :raises ValueError: the job has no output folder.
         """
         if not job.output_directory:
-            msg = f"job {job.job_id} has no output folder that a job could resume"
-            raise ValueError(msg)
+            raise ValueError(f"job {job.job_id} has no output folder that a job could resume")
         source = GcsSource(uris=[f"{job.output_directory.rstrip('/')}/*.jsonl"])
         return cls.again(job).model_copy(update={"input_config": InputConfig(gcs_source=source)})
 
