@@ -14,7 +14,8 @@ from msgspec import UNSET
 MAX_KEYS = 300_000
 """More than the rows of most jobs. Keys beyond this number are not compared, so that memory is bounded."""
 _NONE = (UNSET, None, "")
-_REQUESTS = ("request", "body", "instance")
+REQUEST_NAMES = ("request", "body", "instance")
+"""Where rows have their request: Gemini and Claude, OpenAI, and text embeddings."""
 _MAX_FIELDS, _MAX_SHOWN = 200, 8
 _ID = re.compile(r"id|key|\w+_id|\w+_key|[a-z]+Id", re.ASCII)
 _SNAKE = re.compile(r"_([a-z0-9])")
@@ -61,7 +62,7 @@ def missing_key(path: str, row: Mapping[str, object]) -> str:
     """Say that a row has no key, and which fields it has; one of them may have been meant."""
     fields = [field for field in _fields(row) if _SHOWABLE.fullmatch(field.replace(".", ""))]
     nearest = difflib.get_close_matches(path, fields, n=1, cutoff=0.6)
-    others = [field for field in fields if field.partition(".")[0] not in _REQUESTS][:_MAX_SHOWN]
+    others = [field for field in fields if field.partition(".")[0] not in REQUEST_NAMES][:_MAX_SHOWN]
     has = ", ".join(f"`{field}`" for field in others) or "no field that may be a key"
     meant = f"did you mean `{nearest[0]}`? The" if nearest else "the"
     return f"is missing or empty; {meant} row has {has}"

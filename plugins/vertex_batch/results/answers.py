@@ -64,11 +64,10 @@ def read_answer(row: dict[str, Any], wrapper: str, form: AnswerForm) -> Answer:
     """
     response = _response_of(row, wrapper)
     text, finish, words = _text(response)
-    embedding = None if form == AnswerForm.RAW else _embedding(response)
-    if embedding is not None:
-        return Answer(embedding=embedding, finish=finish)
     if form == AnswerForm.RAW:
         text = msgspec.json.encode(response).decode() if response else text
+    elif (embedding := _embedding(response)) is not None:
+        return Answer(embedding=embedding, finish=finish)
     reason, why = _verdict(finish, words, text)
     answer = Answer(text, finish=finish, reason=reason, words=why)
     if form == AnswerForm.JSON and reason is None:
@@ -93,8 +92,7 @@ def _as_json(answer: Answer) -> Answer:
     try:
         msgspec.json.decode(answer.text or "")
     except (msgspec.DecodeError, RecursionError) as error:
-        words = f"the answer is not JSON: {error}"
-        return replace(answer, reason=Reason.NOT_JSON, words=words)
+        return replace(answer, reason=Reason.NOT_JSON, words=f"the answer is not JSON: {error}")
     return answer
 
 

@@ -11,6 +11,7 @@ import msgspec
 from vertex_batch.errors import InputUnusableError
 from vertex_batch.preflight import path_names, value_at
 from vertex_batch.results.decoding import RowDecoder
+from vertex_batch.results.engine import Appender
 from vertex_batch.results.keys import (
     NOTHING,
     Digest,
@@ -24,9 +25,8 @@ from vertex_batch.results.keys import (
     whole_digest,
 )
 from vertex_batch.results.spool import NO_SPAN, Span, Spool
-from vertex_batch.results.tables import Appender
 from vertex_batch.results.types import ResultSettings
-from vertex_batch.storage import TOO_LONG, ObjectStorage, SourceObject, read_lines, without_duplicates
+from vertex_batch.storage import TOO_LONG, ObjectStorage, SourceObject, read_lines
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -172,10 +172,6 @@ def is_checked(part: int | None, *, all_rows: bool) -> bool:
     :param part: the first number of the digest of its key.
     """
     return all_rows or (part is not None and part % 16 == 0)
-
-
-def find_inputs(store: ObjectStorage, inputs: Sequence[str]) -> list[SourceObject]:
-    return without_duplicates(store.find(inputs))
 
 
 def values_of(cursor: DuckDBPyConnection) -> Iterator[int]:

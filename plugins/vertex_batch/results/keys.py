@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from vertex_batch.preflight import camel_case, decoded
+from vertex_batch.preflight import REQUEST_NAMES, camel_case, decoded
 
 Digest = tuple[int, int]
 """128 bits as two signed integers."""
@@ -27,7 +27,6 @@ _MAX_EXACT = 2**53
 _KEY_MARK, _TEXT_MARK = b"\0", b"\1"
 Nothing = tuple[None, None]
 NOTHING: Nothing = (None, None)
-_REQUEST_KEYS = ("request", "body", "instance")
 
 
 def digest(data: bytes) -> Digest:
@@ -58,7 +57,7 @@ def canonical_request(request: object) -> bytes:
 
 def request_of(row: dict[str, Any]) -> object:
     """The request in an input or output row; the row itself if it has none, as rows of text embeddings."""
-    for name in _REQUEST_KEYS:
+    for name in REQUEST_NAMES:
         if (found := row.get(name)) is not None:
             return decoded(found)
     return row
@@ -66,7 +65,7 @@ def request_of(row: dict[str, Any]) -> object:
 
 def has_request(row: dict[str, Any]) -> bool:
     """Whether a row holds a request beside other members."""
-    return any(row.get(name) is not None for name in _REQUEST_KEYS)
+    return any(row.get(name) is not None for name in REQUEST_NAMES)
 
 
 def prompt_digest(row: dict[str, Any]) -> Digest | None:

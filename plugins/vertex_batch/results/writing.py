@@ -195,7 +195,15 @@ class _Files:
         return msgspec.json.format(msgspec.json.encode(self.manifest(place)), indent=2) + b"\n"
 
 
-def _numbers(counts: Counts) -> dict[str, Any]:
+def _numbers(counts: Counts) -> dict[str, object]:
+    unusual = {
+        "added_objects": len(counts.added),
+        "added": list(counts.added[:SHOWN]),
+        "rewritten_objects": len(counts.rewritten),
+        "rows_without_key": counts.rows_without_key,
+        "other_prompts": counts.other_prompts,
+        "perhaps_added": dict(list(counts.doubtful.items())[:SHOWN]),
+    }
     return {
         "input_rows": counts.input_rows,
         "delivered": counts.delivered,
@@ -205,11 +213,7 @@ def _numbers(counts: Counts) -> dict[str, Any]:
         "copied_rows": counts.copied_rows,
         "rows_cost_usd": in_full(counts.cost_usd),
         "rows_cost_complete": counts.cost_complete,
-        **({"added_objects": len(counts.added), "added": list(counts.added[:SHOWN])} if counts.added else {}),
-        **({"rewritten_objects": len(counts.rewritten)} if counts.rewritten else {}),
-        **({"rows_without_key": counts.rows_without_key} if counts.rows_without_key else {}),
-        **({"other_prompts": counts.other_prompts} if counts.other_prompts else {}),
-        **({"perhaps_added": dict(list(counts.doubtful.items())[:SHOWN])} if counts.doubtful else {}),
+        **{name: value for name, value in unusual.items() if value},
     }
 
 

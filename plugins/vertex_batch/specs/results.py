@@ -16,29 +16,16 @@ from vertex_batch.specs.values import Line, once_each
 
 FORMATS = (".parquet", ".jsonl", ".jsonl.gz", ".csv")
 """How the name of a delivery's file may end, which decides its format."""
-OWN_COLUMNS = frozenset(
-    {
-        "row",
-        "key",
-        "reason",
-        "message",
-        "schema_path",
-        "answer",
-        "model",
-        "finish_reason",
-        "input_tokens",
-        "cached_tokens",
-        "output_tokens",
-        "thoughts_tokens",
-        "cost_usd",
-        "cost_complete",
-        "attempt",
-        "input_file",
-        "input_line",
-        "output_file",
-        "output_line",
-    }
+ANSWER_COLUMNS = (
+    *("answer", "model", "finish_reason"),
+    *("input_tokens", "cached_tokens", "output_tokens", "thoughts_tokens"),
+    *("cost_usd", "cost_complete", "attempt"),
 )
+EXCEPTION_COLUMNS = (
+    *("reason", "message", "schema_path", *ANSWER_COLUMNS),
+    *("input_file", "input_line", "output_file", "output_line"),
+)
+OWN_COLUMNS = frozenset({"row", "key", *EXCEPTION_COLUMNS})
 """The columns of a delivery; a field that is carried over cannot have one of these names."""
 MAX_SCHEMA_BYTES = 1 << 20
 _PATH = re.compile(r"[^.\s]+(?:\.[^.\s]+)*")
