@@ -11,7 +11,7 @@ from vertex_batch.errors import NotFoundError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, cancel_and_confirm, request_cancel
 from vertex_batch.operators.base import ProxyOperator
-from vertex_batch.tasks.context import find_place
+from vertex_batch.tasks.context import find_place, named_job
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.submitted import SubmittedJobs, references
 from vertex_batch.vertex.client import BatchClient
@@ -127,14 +127,7 @@ class CancelBatchPredictionJobOperator(ProxyOperator):
     def _job_ids(self, hook: LiteLLMHook) -> list[JobId]:
         """The jobs of `job_ids`. All are read before the first is cancelled, so that a typo cancels none."""
         names = parse_job_names(self.job_ids)
-        for name in names:
-            name.check_agrees(self.project, self.location, _CONSEQUENCE)
-        return [
-            name.at(
-                find_place(hook, self.project or name.project, self.location or name.location, _CONSEQUENCE)
-            )
-            for name in names
-        ]
+        return [named_job(hook, name, self.project, self.location, _CONSEQUENCE) for name in names]
 
     def _owned(
         self, client: BatchClient, reference: JobReference

@@ -19,7 +19,7 @@ from vertex_batch.lifecycle.finding import LookPolicy
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.specs.run_dates import run_day, template_dates
 from vertex_batch.tasks.choices import check_day, chosen_day, retried_run, run_with_dates
-from vertex_batch.vertex.names import Place, missing_of
+from vertex_batch.vertex.names import JobId, JobName, Place, missing_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -229,6 +229,17 @@ def _trimmed(value: object) -> object:
     if isinstance(value, list):
         return [_trimmed(each) for each in value]
     return value.strip() if isinstance(value, str) else value
+
+
+def named_job(
+    hook: LiteLLMHook, name: JobName, project: str | None, location: str | None, consequence: str
+) -> JobId:
+    """Complete the name of a job with the task's project and location, then with the connection's.
+
+    :raises ConfigurationError: the name contradicts the task, or a part is not set anywhere.
+    """
+    name.check_agrees(project, location, consequence)
+    return name.at(find_place(hook, project or name.project, location or name.location, consequence))
 
 
 def find_place(hook: LiteLLMHook, project: str | None, location: str | None, consequence: str) -> Place:
