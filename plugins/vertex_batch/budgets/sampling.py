@@ -52,7 +52,6 @@ def survey_input(
 ) -> Survey:
     """Count what is in the input objects.
 
-    :param store: reads the objects.
     :param model: whose rules count the tokens, in any form of its name.
     :param long_context_tokens: where the model's long-context rates begin.
     :param rows: of all objects, where they were counted.

@@ -86,7 +86,6 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction for reading."""
         if self._held is not None:
             with self._translated():
                 yield self._held

@@ -55,11 +55,8 @@ class Delivery:
     """What one task delivered. Always: input rows = delivered + exceptions.
 
     :param job_name: of a job in a spec with several jobs.
-    :param exceptions: input rows without a good answer.
-    :param reasons: the exceptions by reason.
     :param usd: what its jobs cost when it was delivered, with all digits.
     :param is_complete: False if `usd` is a lower bound.
-    :param delivered_at: when its files were written.
     :param kept_at: where a better delivery of the same input is, if this one was put beside it; else empty.
     :param kept_answers: how many answers that one had.
     :param retry_of: the earlier run whose rows its run has sent again, so that it has all rows of both; empty
@@ -92,7 +89,6 @@ class Delivery:
     replaces: str = ""
 
     def __str__(self) -> str:
-        """The three numbers, and the most frequent reasons."""
         return f"{rows_equation(self.input_rows, self.delivered, self.exceptions)}{in_reasons(self.reasons)}"
 
     def is_of(self, job: JobFacts) -> bool:
@@ -133,9 +129,6 @@ def paid_after(deliveries: Sequence[Delivery], jobs: Sequence[JobCost]) -> list[
 
     If a later job is of the first submission, a person has cleared that. Then the delivery was decided on
     after all of them, and one that is older is a better one, which stays.
-
-    :param deliveries: of the run.
-    :param jobs: of the run.
     """
     found: dict[JobId, JobCost] = {}
     for group in {each.group for each in deliveries}:
@@ -194,7 +187,6 @@ class DeliverySums:
 
     @classmethod
     def of(cls, found: Sequence[Delivery]) -> Self | None:
-        """Add up deliveries; None if there are none."""
         if not found:
             return None
         reasons: Counter[str] = Counter()

@@ -27,7 +27,6 @@ JOB_KEY = ("project", "location", "job_id")
 
 
 def same_job(left: FromClause, right: FromClause) -> ColumnElement[bool]:
-    """Join two tables by the job."""
     return and_(*(left.c[name] == right.c[name] for name in JOB_KEY))
 
 

@@ -57,23 +57,18 @@ class ReadInput:
 
     @property
     def rows(self) -> int:
-        """Lines that are not blank."""
         return sum(found.rows for _, found in self.measured)
 
     @property
     def answered(self) -> bool:
-        """Whether a row has an answer already."""
         return any(found.answered for _, found in self.measured)
 
 
 class InputPreparer:
     """Prepares one run's input.
 
-    :param uris: the URIs of the spec.
-    :param place: where shards and samples are written.
     :param check_for: what the rows are checked for while they are counted. None: they are not checked, and
         not read if their size alone shows that one job may read them.
-    :param max_shards: the most jobs that a run may have.
     """
 
     def __init__(

@@ -58,10 +58,7 @@ class Submission:
 
 
 class SupersededError(PermanentError):
-    """A job was not submitted again, because another one runs in its place.
-
-    :param job_id: the job that runs.
-    """
+    """A job was not submitted again, because another one runs in its place."""
 
     def __init__(self, job_id: str, reason: str) -> None:
         self.job_id, self.reason = job_id, reason

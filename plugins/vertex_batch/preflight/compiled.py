@@ -58,10 +58,7 @@ class CheckedRowDecoder:
 
 
 def _key_fields(left: int, name: str) -> list[str]:
-    """The attributes of a record that may be on the way to the key: one for each spelling of the name.
-
-    :param left: how many names of the path are left.
-    """
+    """The attributes of a record that may be on the way to the key: one for each spelling of the name."""
     return [f"key{left}_{number}" for number, _ in enumerate(spellings(name))]
 
 

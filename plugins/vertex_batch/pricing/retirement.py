@@ -43,7 +43,6 @@ class Retirement:
 
     :param last_day: on which it answers; if it is not final, the earliest possible one.
     :param closed_to_new_projects: the day since which only projects that used it before have access.
-    :param successors: what its vendor recommends instead.
     """
 
     model: str

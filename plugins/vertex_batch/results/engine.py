@@ -102,7 +102,6 @@ class Appender:
     def add(self, row: tuple[Any, ...], size: int) -> None:
         """Add one row.
 
-        :param row: its values, in the order of the columns.
         :param size: about how many bytes of text it holds.
         """
         self._rows.append(row)

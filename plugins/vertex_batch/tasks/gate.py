@@ -66,7 +66,6 @@ class BudgetSettings:
     :param budgets_file: the limits of teams.
     :param prices: of the spec: model -> kind -> USD per million tokens.
     :param price_folder: folder with price files for all specs.
-    :param batch_costs_conn_id: the cost table.
     :param estimate: also estimate if there is no budget.
     :param spec: name of the spec; a submit task fills it in.
     :param failure_limits: of the run, likewise; see `budgets.estimate`.
@@ -83,7 +82,6 @@ class BudgetSettings:
 
     @property
     def is_enabled(self) -> bool:
-        """Whether there is anything to check or to estimate."""
         return bool(self.estimate or self.budget or self.budgets_file)
 
 
@@ -92,7 +90,6 @@ class InputFiles:
     """The input files of an estimate.
 
     :param uris: the inputs, as requested; they may have wildcards.
-    :param open_storage: opens the object store of the inputs.
     :param part: which part of a run's input they are; None: all of it.
     """
 
@@ -134,7 +131,6 @@ class BudgetGate:
     """Estimates one job's cost, compares it with the budgets, and reserves the amount.
 
     :param client: reads the proxy's prices.
-    :param request: of the job.
     """
 
     def __init__(
@@ -169,7 +165,6 @@ class BudgetGate:
 
         Without a limit, no failure of the estimate prevents the submission.
 
-        :param rows: of the input, if they were counted.
         :raises ConfigurationError: there is no cost table that could hold the job's cost.
         :raises BudgetExceededError: a limit refuses the job.
         :raises TaskAwaitingInput: a person has to approve.
@@ -193,8 +188,6 @@ class BudgetGate:
         """Log what the job would cost and what its budgets would decide, for a dry run.
 
         Nothing is reserved and no person is asked. Failures are only logged.
-
-        :param rows: of the input, if they were counted.
         """
         asks, today = self._request, datetime.now(UTC).date()
         again = self.paid_before(PaysAgain.WOULD_PAY)
