@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.errors import ConfigurationError, InputChangedError, OutputMissingError, PermanentError
@@ -24,8 +24,8 @@ from vertex_batch.usage import (
     input_facts,
     output_files,
     scan_output,
+    scan_table,
 )
-from vertex_batch.usage.tables import scan_table
 
 if TYPE_CHECKING:
     from vertex_batch.costs import JobFacts
@@ -120,18 +120,19 @@ class OutputReader:
         if _is_table(facts) and self._read_table:
             table = facts.output_directory
             return scan_table(self._read_table(table), table, ScanOptions(facts.model, **how))
+
+        def report(progress: Progress) -> None:
+            self._log.info("Reading the output of job %s: %s", facts, progress)
+
         return scan_output(
             self._storage,
             facts.output_directory,
             job_model=facts.model,
             job=str(facts),
             processes=self._processes,
-            on_progress=at_most_every(_REPORT_SECONDS, partial(self._report, facts)),
+            on_progress=at_most_every(_REPORT_SECONDS, report),
             **how,
         )
-
-    def _report(self, facts: JobFacts, progress: Progress) -> None:
-        self._log.info("Reading the output of job %s: %s", facts, progress)
 
     def usage_by_row(
         self, facts: JobFacts, thresholds: Mapping[str, int]

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from datetime import date
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     BigInteger,
     ColumnElement,
     Connection,
+    Select,
     func,
     literal_column,
     or_,
@@ -110,7 +111,9 @@ class CostReader:
         ascending: bool = False,
     ) -> list[JobCost]:
         """Return jobs and their costs, by default with the latest first."""
-        asked = select_jobs(where or JobFilter(), limit, offset, sort, ascending=ascending)
+        return self._jobs(select_jobs(where or JobFilter(), limit, offset, sort, ascending=ascending))
+
+    def _jobs(self, asked: Select[Any]) -> list[JobCost]:
         with self.reading() as connection:
             return [read_job_cost(row) for row in connection.execute(asked)]
 
@@ -134,8 +137,7 @@ class CostReader:
             .order_by(func.coalesce(jobs.c.create_time, jobs.c.recorded_at).desc())
             .limit(_JOBS_ANSWERED)
         )
-        with self.reading() as connection:
-            return [read_job_cost(row) for row in connection.execute(asked)]
+        return self._jobs(asked)
 
     def recorded(self, keys: Collection[JobId]) -> frozenset[JobId]:
         """Return those of the jobs that have a bill."""
@@ -292,8 +294,7 @@ class CostReader:
 
         :param of: the keys of these tasks, which their jobs have as a label.
         """
-        with self.reading() as connection:
-            return [read_job_cost(row) for row in connection.execute(select_sent_again(dag_id, of))]
+        return self._jobs(select_sent_again(dag_id, of))
 
     def delivered_again(self, runs: Collection[tuple[str, str]]) -> list[Delivery]:
         """Return what the runs delivered that sent rows of some runs again, the oldest first.
@@ -316,9 +317,8 @@ class CostReader:
         """Return, for each run that has such, its jobs that ended after its delivery; see `paid_after`."""
         with self.reading() as connection:
             found = connection.execute(select_ended_after(*conditions(where)).limit(_JOBS_ANSWERED)).all()
-            runs = [(row.dag_id, row.run_id) for row in found]
-            asked = select(jobs).where(is_of_runs(jobs, runs))
-            of_runs = [read_job_cost(row) for row in connection.execute(asked)] if runs else []
+        runs = [(row.dag_id, row.run_id) for row in found]
+        of_runs = self._jobs(select(jobs).where(is_of_runs(jobs, runs))) if runs else []
         by_run = self.deliveries_of_runs(runs)
         of_run = {run: [one for one in of_runs if (one.job.dag_id, one.job.run_id) == run] for run in runs}
         late = (paid_after(by_run.get(run, ()), mine) for run, mine in of_run.items())

@@ -89,10 +89,6 @@ def _output_uri(text: str) -> str:
     return text
 
 
-def _one_or_more(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
 _SCHEMA = {"type": "string", "pattern": "^(gs|bq)://", "maxLength": 2000}
 InputUri = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_input_uri)]
 OutputUri = Annotated[
@@ -101,6 +97,6 @@ OutputUri = Annotated[
 Inputs = Annotated[
     list[InputUri],
     Field(min_length=1, max_length=1000),
-    BeforeValidator(_one_or_more),
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
     WithJsonSchema({"anyOf": [_SCHEMA, {"type": "array", "items": _SCHEMA, "minItems": 1}]}),
 ]

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vertex_batch.errors import BucketMissingError, InputMissingError, InputUnusableError
-from vertex_batch.storage.batches import REQUESTS_AT_ONCE, read_each
 from vertex_batch.storage.faults import named
 from vertex_batch.storage.listing import (
     bucket_exists,
@@ -26,7 +25,7 @@ from vertex_batch.storage.listing import (
     path_of,
 )
 from vertex_batch.storage.objects import SourceObject, object_count
-from vertex_batch.storage.streams import ByteStream, ObjectReader
+from vertex_batch.storage.streams import REQUESTS_AT_ONCE, ByteStream, ObjectReader, read_each
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -99,7 +98,7 @@ class ObjectStorage:
         return ObjectReader(self._fs, source, start, end, conn_id=self._conn_id)
 
     def read_each(self, objects: Sequence[SourceObject]) -> Iterator[tuple[SourceObject, ByteStream]]:
-        """Yield each object with its bytes, in order; see `batches.read_each`."""
+        """Yield each object with its bytes, in order; see `streams.read_each`."""
         return read_each(self._fs, objects, self._conn_id)
 
     def write(self, uri: str, content: Iterable[bytes]) -> None:

@@ -62,16 +62,17 @@ RESUMES_WITH = "execute_after_answer"
 class BudgetSettings:
     """A submit task's settings about money.
 
-    :param budget: of the spec, as `Budget.to_dict` writes it.
+    :param budget: of the spec: a `vertex_batch.budgets.Budget`.
     :param budgets_file: the limits of teams.
     :param prices: of the spec: model -> kind -> USD per million tokens.
     :param price_folder: folder with price files for all specs.
+    :param batch_costs_conn_id: the cost table.
     :param estimate: also estimate if there is no budget.
     :param spec: name of the spec; a submit task fills it in.
     :param failure_limits: of the run, likewise; see `budgets.estimate`.
     """
 
-    budget: Mapping[str, Any] | None = None
+    budget: Budget | None = None
     budgets_file: str | None = None
     prices: Mapping[str, Any] | None = None
     price_folder: str | None = None
@@ -252,8 +253,7 @@ class BudgetGate:
             without limits.
         """
         found: list[tuple[Budget, list[Limit]]] = []
-        if self._settings.budget:
-            own = Budget.from_dict(self._settings.budget)
+        if own := self._settings.budget:
             found.append((own, own.limits_of(Payer.SPEC, self._request.spec or self._request.dag_id)))
         if self._settings.budgets_file:
             teams = load_team_budgets(Path(self._settings.budgets_file))

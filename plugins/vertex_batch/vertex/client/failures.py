@@ -135,7 +135,9 @@ def read_failure(body: bytes) -> Failure:
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
-        return Failure(_origin_of_text(body), _plain_text(body))
+        # What LiteLLM's web framework answers to an uncaught exception.
+        is_proxy = body.strip() == b"Internal Server Error"
+        return Failure(Answerer.PROXY if is_proxy else Answerer.UNKNOWN, _plain_text(body))
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
     if isinstance(data, dict):
@@ -155,11 +157,6 @@ def _read_envelope(error: dict[str, Any]) -> Failure:
     if isinstance(kind, str):
         return Failure(Answerer.PROXY, message, kind if _PROXY_TYPE.fullmatch(kind) else "")
     return Failure(Answerer.UNKNOWN, message)
-
-
-def _origin_of_text(body: bytes) -> Answerer:
-    # What LiteLLM's web framework answers to an uncaught exception.
-    return Answerer.PROXY if body.strip() == b"Internal Server Error" else Answerer.UNKNOWN
 
 
 def _words(value: object) -> str:
