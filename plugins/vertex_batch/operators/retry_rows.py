@@ -9,21 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from vertex_batch import results
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, PartKind
 from vertex_batch.operators.base import StagingOperator
-from vertex_batch.results import (
-    AnswerForm,
-    Found,
-    JobChain,
-    ResultSettings,
-    RetryCollector,
-    futile_reasons,
-    read_schema,
-    stage_files,
-)
 from vertex_batch.tasks.choices import is_dry_run, retried_run, skip_unless_chosen
 from vertex_batch.tasks.delivery_order import check_delivery
 from vertex_batch.tasks.outcome import explained
@@ -65,7 +56,7 @@ class PrepareRetryOperator(StagingOperator):
         round: int,  # noqa: A002 - the word for it
         rounds: RoundTasks,
         reasons: Sequence[str],
-        answer: str = AnswerForm.TEXT,
+        answer: str = results.AnswerForm.TEXT,
         schema: Mapping[str, object] | str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -73,7 +64,7 @@ class PrepareRetryOperator(StagingOperator):
         self.round = round
         self.rounds = rounds
         self.reasons = tuple(reasons)
-        self.answer = AnswerForm(answer)
+        self.answer = results.AnswerForm(answer)
         self.schema = schema
         self._retry_of = ""
 
@@ -105,7 +96,7 @@ class PrepareRetryOperator(StagingOperator):
         with tempfile.TemporaryDirectory(prefix="vertex-batch-retry-") as folder:
             return self._collect(context, chains, Path(folder))
 
-    def _collect(self, context: Context, chains: Sequence[JobChain], work: Path) -> list[InputPart]:
+    def _collect(self, context: Context, chains: Sequence[results.JobChain], work: Path) -> list[InputPart]:
         storage = open_storage(self.gcp_conn_id)
         found = self._find(storage, chains, self.reasons, work)
         if self.round > 1 and not found.answered:
@@ -121,7 +112,7 @@ class PrepareRetryOperator(StagingOperator):
         context["ti"].xcom_push(_PAID_XCOM, found.sent_and_paid)
         found.report(self.log)
         with self._staging(context) as place:
-            uris = stage_files(storage, found.files, place)
+            uris = results.stage_files(storage, found.files, place)
         rows = found.sent.total()
         return [
             InputPart(
@@ -140,20 +131,20 @@ class PrepareRetryOperator(StagingOperator):
         ]
 
     def _find(
-        self, storage: ObjectStorage, chains: Sequence[JobChain], reasons: Sequence[str], work: Path
-    ) -> Found:
-        settings = ResultSettings(self.key or "", self.answer, read_schema(self.schema))
-        collector = RetryCollector(storage, settings, reasons, self._limits, work=work, log=self.log)
+        self, storage: ObjectStorage, chains: Sequence[results.JobChain], reasons: Sequence[str], work: Path
+    ) -> results.Found:
+        settings = results.ResultSettings(self.key or "", self.answer, results.read_schema(self.schema))
+        collector = results.RetryCollector(storage, settings, reasons, self._limits, work=work, log=self.log)
         return collector.collect(chains)
 
-    def _futile(self, context: Context, found: Found) -> list[str]:
+    def _futile(self, context: Context, found: results.Found) -> list[str]:
         """The reasons for which no row is paid for again, because the round before did not help; logged."""
         if self.round == 1:
             return []
         before = self.rounds.of(self.round - 1).removesuffix("submit") + "prepare"
         sent = context["ti"].xcom_pull(task_ids=before, key=_PAID_XCOM) or {}
         again = found.sent_and_paid
-        futile = futile_reasons(sent, again)
+        futile = results.futile_reasons(sent, again)
         for name in futile:
             self.log.warning(
                 "Round %d sent %s %s rows again, and paid for them again, but %s are still %s. So no %s row"
