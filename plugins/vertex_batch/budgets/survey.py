@@ -63,8 +63,7 @@ class Survey:
 
     :param rows: lines that hold something.
     :param size: bytes of all objects.
-    :param content: bytes of all
-        rows, unpacked; 0: as `size`.
+    :param content: bytes of all rows, unpacked; 0: as `size`.
     :param tokens: by what they are for, with their intervals.
     :param read_rows: how many rows the counts are made of, and ``read_bytes`` their bytes.
     :param counted: the number of rows is exact.
