@@ -96,13 +96,13 @@ class _OneOf(FunctionElement[Any]):
 
 
 @compiles(_OneOf)
-def _as_array(element: _OneOf, compiler: SQLCompiler, **options: Any) -> str:
+def _as_array(element: _OneOf, compiler: SQLCompiler, **options: object) -> str:
     _, array = element.clauses
     return compiler.process(array, **options)
 
 
 @compiles(_OneOf, "sqlite")
-def _as_list(element: _OneOf, compiler: SQLCompiler, **options: Any) -> str:
+def _as_list(element: _OneOf, compiler: SQLCompiler, **options: object) -> str:
     values, _ = element.clauses
     return compiler.process(values, **options)
 

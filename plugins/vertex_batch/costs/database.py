@@ -134,7 +134,7 @@ class Database:
 
 
 def upsert(
-    connection: sa.Connection, table: sa.Table, row: Mapping[str, Any], *, unless_equal_but: str = ""
+    connection: sa.Connection, table: sa.Table, row: Mapping[str, object], *, unless_equal_but: str = ""
 ) -> None:
     """Write a row, replacing the one with the same primary key.
 

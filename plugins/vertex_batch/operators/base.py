@@ -80,7 +80,7 @@ class SpecOperator(ProxyOperator):
         super()._do_render_template_fields(parent, template_fields, dated, jinja_env, seen_oids)
         self._put_in(overridden(context.get("params") or {}, self.overrides or {}), context)
 
-    def _put_in(self, chosen: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002 - for subclasses
+    def _put_in(self, chosen: Mapping[str, object], context: Context) -> None:  # noqa: ARG002 - for subclasses
         """Replace rendered fields by those that the run was triggered with."""
         for field, value in chosen.items():
             setattr(self, field, value)

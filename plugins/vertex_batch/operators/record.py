@@ -271,7 +271,7 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
             self.log.warning("Job %s: %s", bill.job, flag)
 
     def _log_total(
-        self, context: Context, bills: Sequence[Bill], compared: Mapping[str, Mapping[str, Any]]
+        self, context: Context, bills: Sequence[Bill], compared: Mapping[str, Mapping[str, object]]
     ) -> None:
         """End the log with what was paid, what was expected, and the address of the bill."""
         first, *others = bills
@@ -311,7 +311,7 @@ def _note(context: Context, sample: InputPart | None) -> str:
     return f"Only {sample}. {note}".rstrip() if sample else note
 
 
-def _summary(bills: Sequence[Bill], expected: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _summary(bills: Sequence[Bill], expected: Mapping[str, Mapping[str, object]]) -> dict[str, Any]:
     whole = total([item for bill in bills for item in bill.line_items])
     return {
         "amount_usd": whole.text,

@@ -36,7 +36,7 @@ class CheckedRowDecoder:
         self.decode_lines: Callable[[bytes], list[Any]] = self._decoder.decode_lines
         self._where = _place_of(columns.root, self._path)
 
-    def keys(self, rows: Sequence[Any]) -> list[Any]:
+    def keys(self, rows: Sequence[object]) -> list[Any]:
         """The keys of decoded rows; UNSET or None where a row has none."""
         if self._where is not None:
             try:
@@ -45,7 +45,7 @@ class CheckedRowDecoder:
                 pass
         return [self._key(row) for row in rows]
 
-    def _key(self, row: Any) -> Any:
+    def _key(self, row: object) -> Any:
         """What `value_at` returns for the row, if it has not been decoded into records."""
         value = row
         for depth, name in enumerate(self._path):

@@ -133,13 +133,13 @@ class RowKeys:
         self.are_needed = bool(path)
         self.path = path
 
-    def of(self, row: Mapping[str, Any]) -> object:
+    def of(self, row: Mapping[str, object]) -> object:
         """The key of a row; None if it has none."""
         if not self.path:
             self.path = next((name for name in self._usual if _is_compared(row.get(name))), "")
         return key_at(row, path_names(self.path)) if self.path else None
 
-    def add_new(self, keys: Sequence[Any]) -> bool:
+    def add_new(self, keys: Sequence[object]) -> bool:
         """Remember the keys of several rows if all of them exist and are new; otherwise none of them.
 
         :returns: whether the rows need no further check.

@@ -6,7 +6,6 @@ import difflib
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
 
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.preflight.findings import Finding, Severity
@@ -78,7 +77,7 @@ def check_proxy(client: ModelClient, model: str) -> list[Finding]:
     return [Finding(Severity.DOUBT, NOT_LISTED, message)]
 
 
-def _served(deployment: Mapping[str, Any]) -> str:
+def _served(deployment: Mapping[str, object]) -> str:
     parameters = deployment.get("litellm_params")
     model = parameters.get("model") if isinstance(parameters, Mapping) else None
     return canonical_model(str(model or deployment.get("model_name") or ""))

@@ -195,7 +195,7 @@ class RowCheck:
         """Whether no earlier row had this doubt. It is reported once, since thousands of rows may have it."""
         return doubt not in self._doubts and len(self._doubts) < _MAX_DOUBTS
 
-    def _add_keys(self, keys: Sequence[Any], data: bytes, first: int) -> None:
+    def _add_keys(self, keys: Sequence[object], data: bytes, first: int) -> None:
         """Check the keys of rows: one by one if some of them are missing or not new.
 
         :param data: the rows, and perhaps blank lines.
@@ -230,7 +230,7 @@ class RowCheck:
 
         return report
 
-    def _lacks(self, path: str, row: Mapping[str, Any], number: int) -> None:
+    def _lacks(self, path: str, row: Mapping[str, object], number: int) -> None:
         is_container = path == self._shape.container
         message = self._shape.lacking(row)
         self._report.bad_rows += not is_container

@@ -69,7 +69,7 @@ class ModelInfoPrices(PriceSource):
     fills in zeros for what it does not know; what is really free says so in a price map.
     """
 
-    def __init__(self, deployments: Sequence[Mapping[str, Any]], as_of: date) -> None:
+    def __init__(self, deployments: Sequence[Mapping[str, object]], as_of: date) -> None:
         by_model: list[tuple[str, Mapping[str, Any]]] = []
         by_group: list[tuple[str, Mapping[str, Any]]] = []
         disagree = set()

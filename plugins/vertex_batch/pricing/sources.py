@@ -48,7 +48,7 @@ def price_stem(key: str) -> str:
     return _TIER.sub("", standard_key(key))
 
 
-def is_vertex_entry(name: str, entry: Mapping[str, Any]) -> bool:
+def is_vertex_entry(name: str, entry: Mapping[str, object]) -> bool:
     """Whether an entry is about Vertex AI. One that names no provider, as people write them, is."""
     provider = entry.get("litellm_provider")
     if provider is None:
@@ -197,7 +197,7 @@ class LiteLLMPrices(PriceSource):
     """
 
     def __init__(
-        self, entries: Mapping[str, Any], name: str, as_of: date, *, states_days: bool = False
+        self, entries: Mapping[str, object], name: str, as_of: date, *, states_days: bool = False
     ) -> None:
         undated: list[tuple[str, Prices]] = []
         dated: dict[str, list[Period]] = {}
@@ -219,14 +219,14 @@ class LiteLLMPrices(PriceSource):
                 self.life.setdefault(canonical_model(model), stated)
 
 
-def _entries(entries: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _entries(entries: Mapping[str, object]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for model, stated in entries.items():
         for entry in stated if isinstance(stated, list) else [stated]:
             if isinstance(entry, Mapping) and is_vertex_entry(str(model), entry):
                 yield str(model), entry
 
 
-def prices_of(entry: Mapping[str, Any]) -> dict[str, Decimal]:
+def prices_of(entry: Mapping[str, object]) -> dict[str, Decimal]:
     """The price keys of one entry that hold a number."""
     numbers = {key: exact(value) for key, value in entry.items() if is_price_key(str(key))}
     return {key: n for key, n in numbers.items() if n is not None}

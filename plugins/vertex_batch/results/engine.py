@@ -99,7 +99,7 @@ class Appender:
         self._rows: list[tuple[Any, ...]] = []
         self._size = 0
 
-    def add(self, row: tuple[Any, ...], size: int) -> None:
+    def add(self, row: tuple[object, ...], size: int) -> None:
         """Add one row.
 
         :param size: about how many bytes of text it holds.

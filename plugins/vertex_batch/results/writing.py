@@ -56,7 +56,7 @@ class Written:
 
 
 def deliver(
-    joined: Joined, to: str, target: ObjectStorage, facts: Mapping[str, Any], *, replace: bool = False
+    joined: Joined, to: str, target: ObjectStorage, facts: Mapping[str, object], *, replace: bool = False
 ) -> Written:
     """Write the delivery of a join: to its address, or beside a better one that is there; see `why_kept`.
 
@@ -101,7 +101,7 @@ class _Files:
     """
 
     def __init__(
-        self, joined: Joined, target: ObjectStorage, first: DeliveryPlace, facts: Mapping[str, Any]
+        self, joined: Joined, target: ObjectStorage, first: DeliveryPlace, facts: Mapping[str, object]
     ) -> None:
         self._target, self._first = target, first
         self._local: dict[str, Path] = {}

@@ -94,7 +94,7 @@ class Matrix:
             seen[name] = number
             yield Choice(name, Values({axis: value}, {(): origin, (axis,): here}))
 
-    def _named(self, axis: str, said: Mapping[str, Any], origin: Origin) -> Iterator[Choice]:
+    def _named(self, axis: str, said: Mapping[str, object], origin: Origin) -> Iterator[Choice]:
         for name, value in said.items():
             here = origin.below(name)
             if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):

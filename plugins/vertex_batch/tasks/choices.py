@@ -37,7 +37,7 @@ def retried_run(context: Context) -> str | None:
     return earlier_run(_params(context))
 
 
-def earlier_run(params: Mapping[str, Any]) -> str | None:
+def earlier_run(params: Mapping[str, object]) -> str | None:
     """The earlier run that the params of a run name; None for an ordinary run."""
     return str(params.get(RETRY_OF) or "").strip() or None
 
@@ -61,7 +61,7 @@ def chosen_day(context: Context) -> date | None:
     return entered_day(_params(context))
 
 
-def entered_day(params: Mapping[str, Any]) -> date | None:
+def entered_day(params: Mapping[str, object]) -> date | None:
     """The day that the params of a run name, or None.
 
     :raises ConfigurationError: the entry is not a valid day.

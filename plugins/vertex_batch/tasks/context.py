@@ -208,7 +208,7 @@ def _retried(context: Context) -> tuple[DagRunResult, date | None] | None:
     return run_with_dates(run_id, lambda each: _find_run(context["ti"].dag_id, each)) if run_id else None
 
 
-def overridden(params: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
+def overridden(params: Mapping[str, object], overrides: Mapping[str, str]) -> dict[str, Any]:
     """The fields that were set when the run was triggered: field -> value.
 
     The values are used verbatim and never rendered as templates: the right to trigger a run must not give

@@ -156,7 +156,7 @@ def with_notes(result: ScanResult, read: list[str], left_out: Iterable[str]) -> 
     return result
 
 
-def scan_table(rows: Iterable[Mapping[str, Any]], name: str, options: ScanOptions) -> ScanResult:
+def scan_table(rows: Iterable[Mapping[str, object]], name: str, options: ScanOptions) -> ScanResult:
     """Scan the rows of a table, as BigQuery gives them, in constant memory; each is read as a line of a file.
 
     :param rows: by column; `response` is an object, or its JSON in a text.
@@ -167,7 +167,7 @@ def scan_table(rows: Iterable[Mapping[str, Any]], name: str, options: ScanOption
     return with_notes(scanner.result(), [], [])
 
 
-def _lines(rows: Iterator[Mapping[str, Any]]) -> Iterator[Lines]:
+def _lines(rows: Iterator[Mapping[str, object]]) -> Iterator[Lines]:
     encode = msgspec.json.Encoder(enc_hook=str).encode
     while some := list(islice(rows, _ROWS_AT_ONCE)):
         needed = ({name: row[name] for name in COLUMNS if name in row} for row in some)

@@ -20,7 +20,7 @@ def build_request(
     uris: Sequence[str],
     output: str,
     display_name: str,
-    labels: Mapping[str, Any],
+    labels: Mapping[str, object],
     spec: str = "",
     model_parameters: dict[str, Any] | None = None,
 ) -> CreateJobRequest:

@@ -113,7 +113,7 @@ class RequestBuilder:
         target: str,
         *,
         params: Mapping[str, str] | None = None,
-        json: Mapping[str, Any] | None = None,
+        json: Mapping[str, object] | None = None,
     ) -> ApiRequest:
         return ApiRequest(operation, method, path, target, params or {}, json, self._config.source)
 
